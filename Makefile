@@ -1,0 +1,65 @@
+# Two commands do everything on a fresh machine:  make demo  and  make test.
+# Needed: Python >= 3.11 with venv, a C++ compiler. cmake and ninja come from pip where they are missing.
+# For a GPU build, give llama.cpp's own flags:  CMAKE_ARGS="-DGGML_CUDA=on" make demo
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SOURCES := $(wildcard worker_native/src/*.cpp worker_native/src/*.h) worker_native/CMakeLists.txt pyproject.toml
+
+# MAKEFLAGS would make the compilers' own jobs wait for this make.
+unexport MAKEFLAGS
+
+.PHONY: demo test check format lint types stubs clean help
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make demo     set up, serve the shipped model in two stages, stream a story, take it down
+demo: $(VENV)/.ready
+	@$(BIN)/python -m cluster.demo.tour
+
+## make test     set up, then check and run all tests
+test: check
+	@$(BIN)/python -m pytest
+
+## make check    format, lint, import floors, types
+check: $(VENV)/.ready-dev
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/clang-format --dry-run --Werror worker_native/src/*.cpp worker_native/src/*.h
+	@$(BIN)/lint-imports
+	@$(BIN)/mypy
+
+## make format   rewrite the sources in the project's format
+format: $(VENV)/.ready-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/clang-format -i worker_native/src/*.cpp worker_native/src/*.h
+
+## make stubs    regenerate the protobuf code after a change of protos/*.proto
+stubs: $(VENV)/.ready-dev
+	$(BIN)/python -m protos.generate
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python: 3.11 or newer is needed; run: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "venv: could not be made; on Debian and Ubuntu run: apt-get install python3-venv"; exit 1; }
+
+# One wheel of llama.cpp serves the build of our extension and the runtime: it is compiled once.
+$(VENV)/.ready: $(SOURCES) worker_native/build_llama.py | $(VENV)/bin/python
+	@wheels=$$($(BIN)/python worker_native/build_llama.py) && \
+	echo "installing ggml-cluster into $(VENV)" >&2 && \
+	$(BIN)/pip install --quiet --find-links "$$wheels" --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	@wheels=$$($(BIN)/python worker_native/build_llama.py) && \
+	echo "installing the test and lint tools into $(VENV)" >&2 && \
+	$(BIN)/pip install --quiet --find-links "$$wheels" --editable '.[test,dev]'
+	@touch $@
+
+## make clean    remove what was built here (the compiled llama.cpp stays in the user's cache)
+clean:
+	rm -rf $(VENV) build

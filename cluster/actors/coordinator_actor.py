@@ -1,0 +1,47 @@
+"""The coordinator actor: a thin shell around `CoordinatorService`. Left undecorated."""
+
+from __future__ import annotations
+
+import os
+
+from cluster.coordinator.service import CoordinatorService
+from cluster.coordinator.spec import CoordinatorSpec, StageEnd
+
+
+class Coordinator:
+    """Schedules microbatches and serves clients; holds the vocabulary, and no weights."""
+
+    def __init__(self, spec: CoordinatorSpec) -> None:
+        self._spec = spec
+        self._service: CoordinatorService | None = None
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def start(self) -> str:
+        """Load the vocabulary and listen for clients. Returns the address; again, if it listens already.
+
+        Not in ``__init__``: Ray tells the caller of a method why it failed, not that of a constructor.
+        """
+        if self._service is None:
+            self._service = CoordinatorService(self._spec)
+        return self._service.start()
+
+    def epoch(self) -> int:
+        return self._started.epoch
+
+    def wire(self, epoch: int, stages: tuple[StageEnd, ...]) -> None:
+        """Connect to the stages of a new epoch and accept requests again."""
+        self._started.wire(epoch, stages)
+
+    def first_token(self, timeout_s: float) -> None:
+        """Send one token through all stages. StageLostError or ClusterError if none comes back."""
+        self._started.first_token(timeout_s)
+
+    def stop(self) -> None:
+        self._started.stop()
+
+    @property
+    def _started(self) -> CoordinatorService:
+        assert self._service is not None, "start comes first"
+        return self._service

@@ -1,0 +1,198 @@
+"""Places the actors through Ray, wires them, and replaces those that died. The only place that decorates them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from cluster.actors.coordinator_actor import Coordinator
+from cluster.actors.stage_worker import StageWorker
+from cluster.coordinator.spec import CoordinatorSpec, StageEnd
+from cluster.errors import CapacityError, ClusterError, UnreachableError
+from cluster.messages import PROTOCOL_VERSION, Hello
+from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
+
+PLACE_TIMEOUT_S = 30.0
+CALL_TIMEOUT_S = 60.0
+POLL_S = 0.1
+FIRST_TOKEN_TIMEOUT_S = 120.0
+COORDINATOR = "coordinator"
+
+Report = Callable[[list[tuple[str, float]]], None]
+
+
+class Launch:
+    """The actors of one cluster, seen from a Ray driver. Close it; the actors live on."""
+
+    def __init__(self, ray_address: str, namespace: str) -> None:
+        """Connect to Ray. UnreachableError if it does not answer or refuses this version."""
+        self._namespace = namespace
+        try:
+            ray.init(ray_address, namespace=namespace, log_to_driver=False, logging_level="ERROR")
+        except Exception as error:  # Ray raises many kinds here: version, token, connection
+            reason = str(error).strip().splitlines()[0]
+            raise UnreachableError(f"Ray at {ray_address}: {reason}") from error
+
+    def close(self) -> None:
+        """Disconnect from Ray."""
+        ray.shutdown()
+
+    def bring_up(self, specs: Sequence[StageSpec], coordinator: CoordinatorSpec, report: Report) -> str:
+        """Place what does not live yet, load it, wire a new epoch. Returns the address clients use.
+
+        Works from nothing, and from a cluster that lost actors: the living ones keep their weights.
+        """
+        group = self._placement_group(len(specs))
+        actor = self._find(COORDINATOR) or self._start_coordinator(coordinator, group)
+        stages = [self._stage(spec, group) for spec in specs]
+        loaded = self._load(stages, report)
+        address: str = _get(actor.start.remote())
+        epoch = _get(actor.epoch.remote()) + 1
+        ends = self._wire(stages, specs, loaded, coordinator.model_hash, epoch)
+        _get(actor.wire.remote(epoch, ends))
+        _get(actor.first_token.remote(FIRST_TOKEN_TIMEOUT_S), FIRST_TOKEN_TIMEOUT_S + CALL_TIMEOUT_S)
+        return address
+
+    def take_down(self) -> int:
+        """End the actors and give their place back. Returns how many there were."""
+        num_ended = 0
+        for actor in ray.util.list_named_actors(all_namespaces=True):
+            if actor["namespace"] == self._namespace:
+                ray.kill(ray.get_actor(actor["name"], namespace=self._namespace))
+                num_ended += 1
+        group = self._find_group()
+        if group is not None:
+            remove_placement_group(group)
+        return num_ended
+
+    def _find(self, name: str) -> Any | None:
+        """The living actor of that name, or None."""
+        try:
+            actor = ray.get_actor(name, namespace=self._namespace)
+            ray.get(actor.pid.remote(), timeout=CALL_TIMEOUT_S)
+        except (ValueError, RayActorError, GetTimeoutError):
+            return None
+        return actor
+
+    def _find_group(self) -> PlacementGroup | None:
+        try:
+            return ray.util.get_placement_group(self._namespace)
+        except ValueError:
+            return None
+
+    def _placement_group(self, num_stages: int) -> PlacementGroup:
+        """One bundle per stage, as close together as Ray can."""
+        group = self._find_group()
+        if group is not None:
+            return group
+        group = placement_group(
+            [{"CPU": 1}] * num_stages, strategy="PACK", name=self._namespace, lifetime="detached"
+        )
+        if not group.wait(PLACE_TIMEOUT_S):
+            free = ray.available_resources().get("CPU", 0)
+            remove_placement_group(group)
+            raise CapacityError(
+                f"Ray: {num_stages} free CPUs are needed, one per stage, and {free:g} are there; "
+                "use fewer stages or add a node"
+            )
+        return group
+
+    def _stage(self, spec: StageSpec, group: PlacementGroup) -> Any:
+        name = _stage_name(spec.stage)
+        found = self._find(name)
+        if found is not None:
+            return found
+        strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=spec.stage)
+        return self._start(StageWorker, name, 1, strategy, spec)
+
+    def _start_coordinator(self, spec: CoordinatorSpec, group: PlacementGroup) -> Any:
+        """Beside stage 0, so that a step's first hop stays on the node."""
+        strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0)
+        return self._start(Coordinator, COORDINATOR, 0, strategy, spec)
+
+    def _start(self, actor: type, name: str, num_cpus: int, strategy: Any, spec: Any) -> Any:
+        return (
+            ray.remote(actor)
+            .options(
+                name=name,
+                namespace=self._namespace,
+                lifetime="detached",
+                num_cpus=num_cpus,
+                max_restarts=0,
+                scheduling_strategy=strategy,
+            )
+            .remote(spec)
+        )
+
+    def _load(self, stages: Sequence[Any], report: Report) -> list[LoadedStage]:
+        """Let all stages load side by side, and report until each is ready. Raises the first failure."""
+        for stage in stages:
+            stage.load.remote()
+        while True:
+            references = [stage.progress.remote() for stage in stages]
+            states: list[LoadProgress] = [
+                _get(reference, lost=f"stage {number}: its process died while loading")
+                for number, reference in enumerate(references)
+            ]
+            report([(state.phase, state.fraction) for state in states])
+            for state in states:
+                if state.error is not None:
+                    raise state.error
+            loaded = [state.loaded for state in states if state.loaded is not None]
+            if len(loaded) == len(stages):
+                return loaded
+            time.sleep(POLL_S)
+
+    def _wire(
+        self,
+        stages: Sequence[Any],
+        specs: Sequence[StageSpec],
+        loaded: Sequence[LoadedStage],
+        model_hash: str,
+        epoch: int,
+    ) -> tuple[StageEnd, ...]:
+        """From the last stage to the first, since each needs the address of the next."""
+        ends: list[StageEnd] = []
+        downstream: tuple[str, Hello] | None = None
+        for stage, spec, ready in reversed(list(zip(stages, specs, loaded, strict=True))):
+            hello = Hello(
+                protocol_version=PROTOCOL_VERSION,
+                model_hash=model_hash,
+                build=ready.build,
+                epoch=epoch,
+                stage=spec.stage,
+                num_stages=spec.num_stages,
+                first=spec.first,
+                end=spec.end,
+                hidden_width=ready.hidden_width,
+                wire_dtype="f32",
+                num_slots=spec.num_slots,
+                context_length=spec.context_length,
+            )
+            address = _get(stage.wire.remote(hello, downstream))
+            downstream = (address, hello)
+            ends.insert(0, StageEnd(address, hello, ready.facts))
+        return tuple(ends)
+
+
+def _stage_name(stage: int) -> str:
+    return f"stage-{stage}"
+
+
+def _get(reference: Any, timeout_s: float = CALL_TIMEOUT_S, lost: str = "an actor died") -> Any:
+    """ray.get with our errors: an actor's exception comes back as itself, its death as UnreachableError."""
+    try:
+        return ray.get(reference, timeout=timeout_s)
+    except RayTaskError as error:
+        cause = error.cause
+        raise cause if isinstance(cause, ClusterError) else ClusterError(f"an actor failed: {cause!r}") from error
+    except RayActorError as error:
+        raise UnreachableError(f"{lost}; run cluster up again, and look for a lack of memory") from error
+    except GetTimeoutError as error:
+        raise UnreachableError(f"an actor did not answer within {timeout_s:.0f} s; run cluster down") from error

@@ -1,0 +1,237 @@
+"""Up, repair, down: what the command line does with a cluster, and what it remembers in between.
+
+Ray is imported only when actors are touched, so that planning errors and `down` answer at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cluster.actors.head import running_head, start_head, temp_dir_path, use_token
+from cluster.config import ClusterConfig
+from cluster.errors import ClusterError, UnreachableError, UsageError
+from cluster.processes import end_marked, end_process, start_ticks
+from cluster.state import ClusterState, read_state, remove_state, state_path, write_state
+from cluster.wire.channel import check_port_free
+
+if TYPE_CHECKING:
+    from cluster.actors.launch import Launch
+    from cluster.planning import ModelPlan
+
+WATCH_INTERVAL_S = 1.0
+
+
+class Progress(Protocol):
+    """Where notes and loading bars go."""
+
+    def note(self, text: str) -> None: ...
+
+    def bars(self, states: list[tuple[str, float]]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What `up` did: a line for the user, and where clients connect."""
+
+    note: str
+    address: str
+    config: ClusterConfig
+
+
+class Lifecycle:
+    """Brings the one cluster of this user and state directory up, and takes it down."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def up(self, config: ClusterConfig | None) -> Outcome:
+        """Start, repair or find the cluster. `config` None means: as remembered.
+
+        Errors leave nothing running that was not running before.
+        """
+        with _lock():
+            state = read_state()
+            if state is None:
+                if config is None:
+                    raise UsageError("up: no model given and no cluster remembered; name a GGUF, or use --demo")
+                return self._start(config)
+            wanted = config or _config_of(state)
+            return self._again(state, wanted)
+
+    def down(self) -> str:
+        """End whatever the state file remembers. Returns a line for the user."""
+        state = read_state()
+        if state is None:
+            return "no cluster is up"
+        # An `up` still at work would start anew what we end; it holds the lock until it is gone.
+        if state.up_pid != os.getpid():
+            end_process(state.up_pid, state.up_ticks)
+        with _lock():
+            num_ended = self._take_down(state)
+        return f"the cluster is down ({num_ended} processes ended)"
+
+    def stay(self, outcome: Outcome) -> int:
+        """Serve in the foreground: repair lost stages; take the cluster down on SIGTERM or SIGINT."""
+        stopping = threading.Event()
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sign, lambda *_: stopping.set())
+        try:
+            while not stopping.wait(WATCH_INTERVAL_S):
+                if (trouble := _trouble(outcome.address)) is not None:
+                    self._progress.note(f"repairing: {trouble}")
+                    outcome = self.up(outcome.config)
+                    self._progress.note(outcome.note)
+        finally:
+            self._progress.note(self.down())
+        return 0
+
+    def _again(self, state: ClusterState, config: ClusterConfig) -> Outcome:
+        """There is a remembered cluster: it is fine, or lost stages, or is a wreck."""
+        trouble = _trouble(state.address) if state.ready else "an earlier start did not finish"
+        different = [key for key, value in _settings(config).items() if state.config.get(key) != value]
+        if state.ready and different and not _is_gone(state):
+            raise UsageError(
+                f"up: a cluster with other settings is up ({', '.join(different)} differ); run cluster down first"
+            )
+        if trouble is None:
+            return Outcome("already up and ready", state.address, config)
+        if state.ready and not _is_gone(state):
+            try:
+                return self._repair(state, config, trouble)
+            except UnreachableError as error:
+                trouble = f"{trouble}; {error}"
+        self._progress.note(f"cleaning up what is left of the former cluster ({trouble})")
+        self._take_down(state)
+        return self._start(config)
+
+    def _start(self, config: ClusterConfig) -> Outcome:
+        plan = self._plan(config)
+        if config.port:
+            check_port_free(config.host, config.port)
+        instance = secrets.token_hex(8)
+        attach_to = running_head(config.address)
+        state = ClusterState(
+            instance=instance,
+            ray_address=attach_to or "",
+            ray_namespace=f"ggml-cluster-{instance}",
+            owns_ray=attach_to is None,
+            ray_temp_dir="" if attach_to else str(temp_dir_path(instance)),
+            address="",
+            up_pid=os.getpid(),
+            up_ticks=start_ticks(os.getpid()) or 0,
+            ready=False,
+            config=_settings(config),
+        )
+        write_state(state)
+        try:
+            if attach_to is None:
+                self._progress.note("starting Ray on this machine")
+                num_cpus = max(len(os.sched_getaffinity(0)), len(plan.stages))
+                state = replace(state, ray_address=start_head(instance, Path(state.ray_temp_dir), num_cpus))
+                write_state(state)
+            else:
+                self._progress.note(f"attaching to Ray at {attach_to}")
+            return self._finish(state, config, plan, "the cluster is up")
+        except BaseException:
+            self._take_down(state)
+            raise
+
+    def _repair(self, state: ClusterState, config: ClusterConfig, trouble: str) -> Outcome:
+        self._progress.note(f"repairing: {trouble}")
+        plan = self._plan(config)
+        state = replace(state, up_pid=os.getpid(), up_ticks=start_ticks(os.getpid()) or 0)
+        return self._finish(state, config, plan, f"the cluster is repaired (it was: {trouble})")
+
+    def _finish(self, state: ClusterState, config: ClusterConfig, plan: ModelPlan, note: str) -> Outcome:
+        with _launch(state) as launch:
+            address = launch.bring_up(plan.stages, plan.coordinator, self._progress.bars)
+        write_state(replace(state, address=address, ready=True))
+        return Outcome(note, address, config)
+
+    def _plan(self, config: ClusterConfig) -> ModelPlan:
+        from cluster.planning import plan_model
+
+        plan = plan_model(config)
+        for warning in plan.warnings:
+            self._progress.note(f"warning: {warning}")
+        return plan
+
+    def _take_down(self, state: ClusterState) -> int:
+        """End actors and Ray as far as they are ours; remove our files. Never fails halfway for good."""
+        num_ended = 0
+        if state.owns_ray:
+            num_ended = end_marked(state.instance)
+            shutil.rmtree(state.ray_temp_dir, ignore_errors=True)
+        elif state.ray_address:
+            with _launch(state) as launch:
+                num_ended = launch.take_down()
+        remove_state()
+        return num_ended
+
+
+@contextmanager
+def _launch(state: ClusterState) -> Iterator[Launch]:
+    if state.owns_ray:
+        use_token(Path(state.ray_temp_dir))
+    from cluster.actors.launch import Launch
+
+    launch = Launch(state.ray_address, state.ray_namespace)
+    try:
+        yield launch
+    finally:
+        launch.close()
+
+
+@contextmanager
+def _lock() -> Iterator[None]:
+    """One `up` or `down` at a time; the kernel releases it when the process dies."""
+    path = state_path().with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ClusterError(
+                "another cluster up or down is at work; wait for it, or run cluster down"
+            ) from error
+        yield
+
+
+def _settings(config: ClusterConfig) -> dict[str, Any]:
+    """The settings as JSON would give them back."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
+
+
+def _config_of(state: ClusterState) -> ClusterConfig:
+    return ClusterConfig(**{**state.config, "devices": tuple(state.config["devices"])})
+
+
+def _is_gone(state: ClusterState) -> bool:
+    """Whether the Ray that the cluster lived in does not answer any more."""
+    try:
+        return running_head(state.ray_address) is None
+    except UnreachableError:
+        return True
+
+
+def _trouble(address: str) -> str | None:
+    """Why the cluster at `address` is not serving, or None if it is."""
+    from cluster.client import connect
+
+    try:
+        with connect(address) as client:
+            status = client.status()
+    except UnreachableError as error:
+        return str(error)
+    return None if status.state == "ready" else status.state
+

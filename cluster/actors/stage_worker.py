@@ -1,0 +1,34 @@
+"""The stage actor: a thin shell around `StageService`. Left undecorated, so that it runs without Ray too."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from cluster.messages import Hello
+from cluster.stage.service import StageService
+from cluster.stage.spec import LoadProgress, StageSpec
+
+
+class StageWorker:
+    """One stage in its own process. Methods return at once; loading happens in a thread."""
+
+    def __init__(self, spec: StageSpec) -> None:
+        self._service = StageService(spec)
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def load(self) -> None:
+        """Start cutting and loading; watch `progress`."""
+        threading.Thread(target=self._service.load, name="load", daemon=True).start()
+
+    def progress(self) -> LoadProgress:
+        return self._service.progress()
+
+    def wire(self, hello: Hello, downstream: tuple[str, Hello] | None) -> str:
+        """Begin an epoch: forget all sequences, listen, and connect to the next stage. Returns our address."""
+        return self._service.wire(hello, downstream)
+
+    def stop(self) -> None:
+        self._service.stop()

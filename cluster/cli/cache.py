@@ -1,0 +1,45 @@
+"""``cluster cache``: look into the slice store and clear it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add_parser(verbs: Any) -> None:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "cache", help="list or remove stored slices", description="The slices of models kept on this machine."
+    )
+    what = parser.add_subparsers(title="what", metavar="ls|rm", required=True)
+    what.add_parser("ls", help="list the stored slices").set_defaults(run=_list)
+    remove = what.add_parser("rm", help="remove stored slices")
+    remove.add_argument("key", nargs="*", help="keys as listed (a unique beginning is enough)")
+    remove.add_argument("--all", action="store_true", help="remove every slice")
+    remove.set_defaults(run=_remove)
+
+
+def _list(options: argparse.Namespace) -> int:
+    from cluster.cli.table import format_bytes, format_table
+    from cluster.gguf import SliceStore
+
+    store = SliceStore()
+    rows = [["KEY", "MODEL", "LAYERS", "SIZE", "LAST USED"]]
+    for item in store.list():
+        rows.append([item.key[:12], item.source_name, item.layers, format_bytes(item.size_bytes), item.last_used])
+    for line in format_table(rows):
+        print(line)
+    return 0
+
+
+def _remove(options: argparse.Namespace) -> int:
+    from cluster.errors import UsageError
+    from cluster.gguf import SliceStore
+
+    if bool(options.key) == options.all:
+        raise UsageError("cache rm: name keys or --all; see: cluster cache ls")
+    store = SliceStore()
+    for item in store.list():
+        if options.all or any(item.key.startswith(key) for key in options.key):
+            store.remove(item.key)
+            print(item.key[:12])
+    return 0

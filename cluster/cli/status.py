@@ -1,0 +1,38 @@
+"""``cluster status``: a row per stage."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from typing import Any
+
+
+def add_parser(verbs: Any) -> None:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "status", help="show the stages", description="A row per stage: what it holds and how busy it is."
+    )
+    parser.add_argument("-o", "--output", choices=("table", "wide", "json"), default="table")
+    parser.add_argument("-w", "--watch", action="store_true", help="again every second, until interrupted")
+    parser.add_argument("--address", help="host:port of the cluster (default: CLUSTER_ADDRESS, or the local one)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from cluster.cli.table import print_status
+    from cluster.client import connect
+
+    with connect(options.address) as client:
+        while True:
+            status = client.status()
+            if options.output == "json":
+                print(json.dumps(dataclasses.asdict(status)), flush=True)
+            else:
+                if options.watch and sys.stdout.isatty():
+                    print("\x1b[H\x1b[J", end="")
+                print_status(status, wide=options.output == "wide")
+            if not options.watch:
+                return 0
+            time.sleep(1)

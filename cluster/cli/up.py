@@ -1,0 +1,92 @@
+"""``cluster up``: start, repair or report the cluster."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+
+def add_parser(verbs: Any) -> None:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "up",
+        help="start a cluster that serves a model",
+        description="Place, cut and load the model, wait until a token has gone through all stages, and return.",
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("model", nargs="?", metavar="MODEL.gguf", help="the model to serve")
+    what.add_argument("--demo", action="store_true", help="serve the small model that ships with the package")
+    add = parser.add_argument
+    add("--config", metavar="FILE", help="TOML file with these settings; flags win over it")
+    add("--stages", type=int, metavar="N", help="how many slices (default: one per device, two on a lone CPU)")
+    add("--devices", metavar="A,B,...", help="ggml device of each stage, e.g. CPU,CUDA0 (see --list-devices)")
+    add("--list-devices", action="store_true", help="print the devices of this machine and exit")
+    add("-c", "--ctx-size", type=int, metavar="N", help="tokens per slot, prompt and answer (default: up to 4096)")
+    add("-np", "--parallel", type=int, metavar="N", help="slots: sequences computed at once (default: 8)")
+    add("-t", "--threads", type=int, metavar="N", help="CPU threads per stage (default: cores / stages)")
+    add("-ub", "--ubatch-size", type=int, metavar="N", help="most rows of one microbatch (default: 512)")
+    add("-ctk", "--cache-type-k", metavar="TYPE", help="type of the K cache (default: f16)")
+    add("-ctv", "--cache-type-v", metavar="TYPE", help="type of the V cache (default: f16)")
+    add("-fa", "--flash-attn", metavar="on|off|auto", help="flash attention (default: auto)")
+    add("--max-waiting", type=int, metavar="N", help="requests that may wait for a slot (default: 256)")
+    add("--host", help="address to listen on; loopback only for now (default: 127.0.0.1)")
+    add("--port", type=int, help="port to listen on (default: a free one)")
+    add("--address", metavar="RAY", help="attach to this Ray cluster (host:port, or auto) instead of a local one")
+    add("--foreground", action="store_true", help="stay, repair lost stages, and take the cluster down on SIGTERM")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.list_devices:
+        return _list_devices()
+    from cluster.config import load_config
+
+    config = load_config(options.config, _settings(options))
+
+    from cluster.actors.lifecycle import Lifecycle
+    from cluster.cli.progress import ProgressLines
+
+    lifecycle = Lifecycle(ProgressLines(sys.stderr))
+    outcome = lifecycle.up(config)
+    _report(outcome.note, outcome.address)
+    return lifecycle.stay(outcome) if options.foreground else 0
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The flags as settings: None where the flag was not given."""
+    names = ("stages", "ctx_size", "parallel", "threads", "ubatch_size", "cache_type_k", "cache_type_v")
+    names += ("flash_attn", "max_waiting", "host", "port", "address")
+    settings = {name: getattr(options, name) for name in names}
+    settings["model"] = options.model
+    if options.demo:
+        from cluster.demo import model_path
+
+        settings["model"] = str(model_path())
+    if options.devices is not None:
+        settings["devices"] = tuple(name.strip() for name in options.devices.split(",") if name.strip())
+    return settings
+
+
+def _list_devices() -> int:
+    from worker_native import devices
+
+    for device in devices():
+        total, free = device.memory_total_bytes / 2**30, device.memory_free_bytes / 2**30
+        print(f"{device.name:10} {device.kind:6} {free:7.1f} of {total:7.1f} GiB free  {device.description}")
+    return 0
+
+
+def _report(note: str, address: str) -> None:
+    from cluster.cli.table import print_status
+    from cluster.client import connect
+
+    with connect(address) as client:
+        print(note, file=sys.stderr)
+        print_status(client.status(), wide=False)
+    print(
+        f'\nask      cluster run "Once upon a time"\n'
+        f'connect  python -c \'import cluster; print(cluster.connect("{address}").generate("Once").text)\'\n'
+        f"watch    cluster status -w\n"
+        f"stop     cluster down",
+        file=sys.stderr,
+    )

@@ -1,0 +1,115 @@
+"""The settings of a cluster: one frozen record, checked once, from defaults, a TOML file and flags."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import UsageError
+
+CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
+FLASH_ATTN = ("auto", "on", "off")
+MAX_STAGES = 256
+MAX_SLOTS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """What `cluster up` builds. Keys of the TOML file are these names."""
+
+    model: str  # path of a GGUF file
+    stages: int | None = None  # None: one per device, two on a machine with only a CPU
+    devices: tuple[str, ...] = ()  # ggml device names, one per stage; () lets the planner choose
+    ctx_size: int | None = None  # tokens per slot, prompt and answer together; None: the model's, at most 4096
+    parallel: int = 8  # slots: sequences computed at the same time
+    threads: int | None = None  # per CPU stage; None: the node's cores divided among its stages
+    ubatch_size: int = 512  # most rows of one microbatch
+    cache_type_k: str = "f16"
+    cache_type_v: str = "f16"
+    flash_attn: str = "auto"
+    max_waiting: int = 256  # requests that may wait for a slot
+    host: str = "127.0.0.1"  # where the inference server listens
+    port: int = 0  # 0 takes a free one
+    address: str | None = None  # Ray cluster to attach to; None starts a local one
+
+    def __post_init__(self) -> None:
+        _check_whole("stages", self.stages, 1, MAX_STAGES)
+        _check_whole("ctx-size", self.ctx_size, 1, 2**24)
+        _check_whole("parallel", self.parallel, 1, MAX_SLOTS)
+        _check_whole("threads", self.threads, 1, 1024)
+        _check_whole("ubatch-size", self.ubatch_size, 1, 8192)
+        _check_whole("max-waiting", self.max_waiting, 0, 100_000)
+        _check_whole("port", self.port, 0, 65535)
+        _check_choice("cache-type-k", self.cache_type_k, CACHE_TYPES)
+        _check_choice("cache-type-v", self.cache_type_v, CACHE_TYPES)
+        _check_choice("flash-attn", self.flash_attn, FLASH_ATTN)
+        if self.host not in ("127.0.0.1", "localhost", "::1"):
+            raise UsageError(
+                f"host: {self.host!r} is not this machine's loopback; nothing else is served yet: use 127.0.0.1"
+            )
+        if self.devices and self.stages is not None and len(self.devices) != self.stages:
+            raise UsageError(
+                f"devices: {len(self.devices)} devices for {self.stages} stages; name one device per stage"
+            )
+
+
+def _check_whole(name: str, value: Any, low: int, high: int) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise UsageError(f"{name}: {value!r} is not possible; give a whole number from {low} to {high}")
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"{name}: {value!r} is not known; choose one of {', '.join(choices)}")
+
+
+def load_config(path: str | None, flags: dict[str, Any]) -> ClusterConfig:
+    """Defaults, then the TOML file at `path`, then `flags` (those that are not None). UsageError if unsound."""
+    settings = _read_toml(Path(path)) if path else {}
+    settings.update({key: value for key, value in flags.items() if value is not None})
+    if not settings.get("model"):
+        raise UsageError("model: none given; name a GGUF file, or use --demo for the model that ships along")
+    settings["model"] = str(Path(settings["model"]).expanduser().absolute())
+    return ClusterConfig(**settings)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}; give --config a readable TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not TOML ({error}); see the README for an example") from error
+    settings: dict[str, Any] = {}
+    for key, value in raw.items():
+        settings[_known_key(path, key)] = tuple(value) if isinstance(value, list) else value
+    for key, value in settings.items():
+        _check_type(path, key, value)
+    return settings
+
+
+def _known_key(path: Path, key: str) -> str:
+    known = [field.name for field in fields(ClusterConfig)]
+    name = key.replace("-", "_")
+    if name in known:
+        return name
+    nearest = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known keys: {', '.join(known)}"
+    raise UsageError(f"{path}: unknown key {key!r}; {hint}")
+
+
+def _check_type(path: Path, key: str, value: Any) -> None:
+    if key == "devices":
+        sound = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    elif key in ("model", "cache_type_k", "cache_type_v", "flash_attn", "host", "address"):
+        sound = isinstance(value, str)
+    else:
+        sound = isinstance(value, int) and not isinstance(value, bool)
+    if not sound:
+        raise UsageError(f"{path}: {key}: {value!r} is of the wrong type; see the README for an example")
+

@@ -1,0 +1,196 @@
+"""The coordinator: an engine in a thread, the stages it drives, and the server that clients talk to."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+from queue import Empty, Queue
+
+from cluster.coordinator.spec import CoordinatorSpec, StageEnd
+from cluster.coordinator.stages import WiredStages
+from cluster.engine.events import LogitsRows, Output
+from cluster.engine.limits import Limits
+from cluster.engine.pipeline import Engine, Snapshot
+from cluster.errors import ClusterError, UnreachableError, UsageError
+from cluster.gguf import SliceStore, read_header
+from cluster.messages import (
+    ClusterStatus,
+    StageFacts,
+    StageStatus,
+    StepTiming,
+    TokenEvent,
+)
+from cluster.sampling import SamplingParams
+from cluster.wire.inference_backend import Cancel, EventSink, LogitsSink
+from cluster.wire.inference_server import InferenceServer
+from worker_native import Vocab
+
+MAX_LOGITS_BYTES = 8 * 2**20  # of one microbatch's result
+ENGINE_STOP_TIMEOUT_S = 5.0
+
+
+class CoordinatorService:
+    """Schedules and serves; holds the vocabulary, and no weights. Implements `wire.InferenceBackend`."""
+
+    def __init__(self, spec: CoordinatorSpec) -> None:
+        """Load the vocabulary. UsageError if the file has none that libllama takes."""
+        self._spec = spec
+        self._vocab = _load_vocab(spec)
+        self._stages = WiredStages()
+        self._engine = Engine(self._stages, self._vocab, _limits(spec, self._vocab), spec.num_stages)
+        self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
+        self._server = InferenceServer(self, spec.host, spec.port)
+        self._address = ""
+        self._started_s = time.monotonic()
+
+    @property
+    def epoch(self) -> int:
+        """The epoch the engine is in; 0 before the stages were wired."""
+        return self._engine.snapshot().epoch
+
+    def start(self) -> str:
+        """Listen. Returns the address; once more, if it listens already."""
+        if not self._address:
+            self._address = self._server.start()
+            self._engine_thread.start()
+        return self._address
+
+    def wire(self, epoch: int, stages: tuple[StageEnd, ...]) -> None:
+        """Begin an epoch with these stages. HandshakeError, or UnreachableError."""
+        self._stages.wire(epoch, stages, self._engine)
+
+    def first_token(self, timeout_s: float) -> None:
+        """Send one token through all stages and wait for what the last one draws."""
+        answers: Queue[Output] = Queue()
+        token = self._vocab.bos if self._vocab.bos is not None else 0
+        params = SamplingParams(max_tokens=1, temperature=0.0, ignore_eos=True)
+        self._engine.submit([token], params, answers.put)
+        try:
+            answer = answers.get(timeout=timeout_s)
+        except Empty as error:
+            raise UnreachableError(f"stages: no token came back within {timeout_s:.0f} s") from error
+        if isinstance(answer, ClusterError):
+            raise answer
+
+    def stop(self) -> None:
+        """End all requests, streams and threads."""
+        self._engine.stop()
+        if self._engine_thread.is_alive():
+            self._engine_thread.join(ENGINE_STOP_TIMEOUT_S)
+        self._server.stop()
+        self._stages.close()
+
+    def generate(self, prompt: str | list[int], params: SamplingParams, sink: EventSink) -> Cancel:
+        """Queue a request for text."""
+        tokens = self.tokenize(prompt, True, False) if isinstance(prompt, str) else prompt
+        request = self._engine.submit(tokens, params, partial(_pass_event, sink))
+        return partial(self._engine.cancel, request)
+
+    def logits(self, token_ids: list[int], sink: LogitsSink) -> Cancel:
+        """Queue a request for the logits of every position."""
+        request = self._engine.submit(token_ids, None, partial(_pass_logits, sink))
+        return partial(self._engine.cancel, request)
+
+    def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        """Token ids of a text, by the model's own vocabulary."""
+        try:
+            tokens: list[int] = self._vocab.tokenize(text, add_special, parse_special).tolist()
+        except ValueError as error:
+            raise UsageError(f"text: {error}") from error
+        return tokens
+
+    def detokenize(self, token_ids: list[int]) -> str:
+        """Text of token ids; bytes that are no UTF-8 become U+FFFD."""
+        size = self._vocab.num_tokens
+        for token in token_ids:
+            if not 0 <= token < size:
+                raise UsageError(f"token_ids: {token} is outside of the vocabulary; give ids from 0 to {size - 1}")
+        return b"".join(map(self._vocab.token_bytes, token_ids)).decode("utf-8", "replace")
+
+    def status(self) -> ClusterStatus:
+        """The cluster now; asks every stage."""
+        snapshot = self._engine.snapshot()
+        failure = snapshot.failure
+        facts = self._stages.describe()
+        return ClusterStatus(
+            model=self._spec.model,
+            model_hash=self._spec.model_hash,
+            architecture=self._spec.architecture,
+            state="ready" if failure is None else f"degraded: stage {failure.stage} is lost: {failure.reason}",
+            address=self._address,
+            epoch=snapshot.epoch,
+            context_length=self._spec.context_length,
+            num_slots=self._spec.num_slots,
+            num_slots_used=snapshot.num_slots_used,
+            num_waiting=snapshot.num_waiting,
+            num_requests=snapshot.num_requests,
+            num_tokens=snapshot.num_tokens,
+            uptime_s=time.monotonic() - self._started_s,
+            vocab_size=self._vocab.num_tokens,
+            stages=tuple(self._stage_status(fact, snapshot) for fact in facts),
+        )
+
+    def intervals(self) -> Sequence[StepTiming]:
+        """The recorded steps of all stages, by stage."""
+        return [
+            timing for stage in range(self._spec.num_stages) for timing in self._engine.timings(stage)
+        ]
+
+    def _stage_status(self, facts: StageFacts, snapshot: Snapshot) -> StageStatus:
+        activity = snapshot.stages[facts.stage]
+        failure = snapshot.failure
+        lost = failure is not None and failure.stage == facts.stage
+        return StageStatus(
+            stage=facts.stage,
+            node=facts.node,
+            device=facts.device,
+            first=facts.first,
+            end=facts.end,
+            state=f"lost: {failure.reason}" if lost and failure else facts.state,
+            pid=facts.pid,
+            address=self._stages.ends[facts.stage].address,
+            weight_bytes=facts.weight_bytes,
+            kv_bytes=facts.kv_bytes,
+            compute_bytes=facts.compute_bytes,
+            rss_bytes=facts.rss_bytes,
+            busy_fraction=activity.busy_fraction,
+            step_ms=activity.step_ms,
+            num_steps=activity.num_steps,
+        )
+
+
+def _load_vocab(spec: CoordinatorSpec) -> Vocab:
+    """From a file of metadata only, so that no weight is ever mapped here."""
+    stored = SliceStore().get_vocab(read_header(spec.source))
+    try:
+        return Vocab(str(stored.path))
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(f"{spec.source}: its vocabulary cannot be used: {error}") from error
+
+
+def _limits(spec: CoordinatorSpec, vocab: Vocab) -> Limits:
+    return Limits(
+        num_slots=spec.num_slots,
+        context_length=spec.context_length,
+        max_batch_tokens=spec.ubatch_size,
+        max_in_flight=spec.num_stages,
+        max_waiting=spec.max_waiting,
+        max_logits_rows=max(1, min(spec.ubatch_size, MAX_LOGITS_BYTES // (4 * vocab.num_tokens))),
+    )
+
+
+def _pass_event(sink: EventSink, output: Output) -> None:
+    assert isinstance(output, TokenEvent | ClusterError), "a text request got logits"
+    sink(output)
+
+
+def _pass_logits(sink: LogitsSink, output: Output) -> None:
+    if isinstance(output, LogitsRows):
+        sink(output.rows)
+        if output.is_last:
+            sink(None)
+    else:
+        assert isinstance(output, ClusterError), "a logits request got text"
+        sink(output)

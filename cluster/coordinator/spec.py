@@ -1,0 +1,33 @@
+"""What the coordinator is told. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cluster.messages import Hello, StageFacts
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorSpec:
+    """Set by whoever brings the cluster up."""
+
+    model: str  # name to show
+    source: str  # path of the model's GGUF, for its vocabulary
+    model_hash: str
+    architecture: str
+    context_length: int  # tokens per slot
+    num_slots: int
+    num_stages: int
+    ubatch_size: int  # most rows of one microbatch
+    max_waiting: int
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageEnd:
+    """Where a stage listens in this epoch, and what it is."""
+
+    address: str
+    hello: Hello
+    facts: StageFacts

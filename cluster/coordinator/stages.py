@@ -1,0 +1,102 @@
+"""The coordinator's side of the pipeline: one link to the first stage, one watch on each."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import partial
+
+from cluster.coordinator.spec import StageEnd
+from cluster.engine.pipeline import Engine
+from cluster.errors import ClusterError, UnreachableError
+from cluster.messages import Microbatch, StageFacts, StageFailure
+from cluster.wire.codec_event import Event
+from cluster.wire.stage_link import StageLink
+from cluster.wire.stage_watch import StageWatch
+
+_log = logging.getLogger(__name__)
+
+
+class WiredStages:
+    """The stages of the current epoch. Implements `engine.pipeline.Stages`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._link: StageLink | None = None
+        self._watches: list[StageWatch] = []
+        self.ends: tuple[StageEnd, ...] = ()
+
+    def submit(self, microbatch: Microbatch) -> None:
+        """Queue a microbatch for the first stage. UnreachableError if that is lost or was never there."""
+        link = self._link
+        if link is None:
+            raise UnreachableError("stage 0: not connected yet; wait until the cluster is up")
+        link.send(microbatch, None)
+
+    def wire(self, epoch: int, ends: tuple[StageEnd, ...], engine: Engine) -> None:
+        """Leave the old epoch's streams, open the new ones, and let the engine begin the epoch."""
+        self.close()
+        watches = []
+        try:
+            for end in ends:
+                lost = partial(_report_lost, engine, end.hello.stage, epoch)
+                watch = StageWatch(end.address, end.hello, partial(_take, engine), lost)
+                watch.open()
+                watches.append(watch)
+            link = StageLink(ends[0].address, ends[0].hello, partial(_report_lost, engine, 0, epoch))
+            link.open()
+        except ClusterError:
+            for watch in watches:
+                watch.close()
+            raise
+        with self._lock:
+            self._link, self._watches, self.ends = link, watches, ends
+        engine.reset(epoch)
+
+    def describe(self) -> list[StageFacts]:
+        """Each stage as it is now; one that does not answer as it was when it was wired, with the reason."""
+        with self._lock:
+            pairs = list(zip(self._watches, self.ends, strict=False))
+        return [_describe(watch, end) for watch, end in pairs]
+
+    def close(self) -> None:
+        """Leave all streams."""
+        with self._lock:
+            link, watches = self._link, self._watches
+            self._link, self._watches = None, []
+        if link is not None:
+            link.close()
+        for watch in watches:
+            watch.close()
+
+
+def _take(engine: Engine, event: Event) -> None:
+    if isinstance(event, StageFailure):
+        engine.fail(event)
+    else:
+        engine.deliver(event)
+
+
+def _report_lost(engine: Engine, stage: int, epoch: int, reason: str) -> None:
+    _log.warning("stage %d is lost: %s", stage, reason)
+    engine.fail(StageFailure(stage, epoch, reason))
+
+
+def _describe(watch: StageWatch, end: StageEnd) -> StageFacts:
+    try:
+        return watch.describe()
+    except ClusterError as error:
+        facts = end.facts
+        return StageFacts(
+            stage=facts.stage,
+            node=facts.node,
+            device=facts.device,
+            first=facts.first,
+            end=facts.end,
+            state=f"lost: {error}",
+            pid=facts.pid,
+            weight_bytes=facts.weight_bytes,
+            kv_bytes=facts.kv_bytes,
+            compute_bytes=facts.compute_bytes,
+            rss_bytes=0,
+        )

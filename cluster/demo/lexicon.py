@@ -1,0 +1,134 @@
+"""The words of the story grammar: one tuple of values per role, and tables that inflect them.
+
+A *role* is a part in a story (the hero, the lost thing); a *form* is how its value appears in a sentence
+(the pronoun of the hero, the thing with its article). No list is longer than 32, so that the common sampler
+default of the 40 likeliest tokens never forbids a word that the grammar allows.
+"""
+
+from __future__ import annotations
+
+GIRLS = (
+    *("Lily", "Mia", "Anna", "Rosa", "Ella", "Nora", "Ivy", "Lucy"),
+    *("Zoe", "Clara", "Ruby", "Emma", "Molly", "Tess", "Hana", "Maya"),
+)
+BOYS = (
+    *("Tom", "Ben", "Max", "Sam", "Leo", "Finn", "Jack", "Oscar"),
+    *("Noah", "Theo", "Hugo", "Milo", "Eli", "Omar", "Kofi", "Ravi"),
+)
+ANIMALS = (
+    *("fox", "rabbit", "bear", "mouse", "duck", "hedgehog", "squirrel", "frog", "kitten", "puppy"),
+    *("owl", "mole", "lamb", "badger", "otter", "turtle", "pony", "panda"),
+)
+_TRAITS = (
+    *("little", "small", "kind", "curious", "brave", "cheerful", "quiet", "clever", "gentle", "young"),
+    "playful",
+)
+_HOBBIES = (
+    *("sing", "dance", "run", "read", "draw", "climb trees", "pick flowers", "watch the clouds"),
+    *("count the stars", "play games", "tell jokes", "listen to the birds", "jump in puddles", "bake"),
+)
+_SPOTS = (
+    *("under a bench", "behind a big rock", "in the tall grass", "near the old well", "beside a fallen log"),
+    *("under the bridge", "behind the barn", "inside a hollow tree", "on top of a wall"),
+    "next to a mushroom",
+    *("between two stones", "among the flowers", "in a pile of leaves", "by the gate", "under a thorny bush"),
+    "on a low branch",
+)
+
+DOMAINS: dict[str, tuple[str, ...]] = {
+    "opening": (
+        *("Once upon a time,", "Long ago,", "Not so long ago,", "Far, far away,"),
+        *("In a land of green hills,", "Many summers ago,"),
+    ),
+    "trait": _TRAITS,
+    "friend_trait": _TRAITS,
+    "kind": ("girl", "boy", *ANIMALS),
+    "hero": (*GIRLS, *BOYS),
+    "friend_kind": ANIMALS,
+    "friend": (*GIRLS, *BOYS),
+    "home": (
+        *("in a small house by the sea", "in a cottage near the woods", "in a village on a hill"),
+        *("in a tall tower", "in a cozy burrow", "at the edge of the forest", "on a busy farm"),
+        *("near a little stream", "in a town with a clock", "under a great oak tree"),
+    ),
+    "hobby": _HOBBIES,
+    "other_hobby": _HOBBIES,
+    "elder": ("mother", "father", "grandma", "grandpa", "aunt", "uncle"),
+    "look": (
+        *("red", "blue", "green", "yellow", "purple", "orange", "white", "pink", "golden", "silver"),
+        *("shiny", "striped", "old", "tiny"),
+    ),
+    "thing": (
+        *("kite", "ball", "hat", "scarf", "drum", "lantern", "book", "bell", "boat", "whistle"),
+        *("basket", "doll", "mitten", "flute", "spoon", "key", "ring", "button", "blanket", "puppet"),
+    ),
+    "time": (
+        *("One sunny morning,", "One windy afternoon,", "One warm evening,", "On a rainy day,"),
+        *("One cold morning,", "Early one day,", "One quiet evening,", "After breakfast one day,"),
+    ),
+    "place": (
+        *("the park", "the forest", "the beach", "the meadow", "the farm", "the river", "the market"),
+        *("the garden", "the lake", "the hill", "the orchard", "the harbor", "the pond", "the castle"),
+    ),
+    "sad": ("sad", "upset", "worried", "unhappy", "lonely"),
+    "glad": ("happy", "glad", "proud", "joyful", "cheerful"),
+    "spot": _SPOTS,
+    "other_spot": _SPOTS,
+    "roadside": (
+        *("near the old well", "by the gate", "beside a fallen log"),
+        *("on the muddy path", "next to a big rock"),
+        *("at the foot of the hill", "under the bridge"),
+    ),
+    "junk": (
+        *("a feather", "an old shoe", "some leaves", "a snail", "a pine cone", "a few pebbles"),
+        *("a sleepy beetle", "a broken cup", "an empty nest", "a rusty nail"),
+    ),
+    "food": (
+        *("bread", "cheese", "cake", "pie", "soup", "honey", "berries", "nuts", "plums", "carrots"),
+        *("cookies", "pancakes"),
+    ),
+    "fear": (
+        *("the dark", "thunder", "deep water", "high places"),
+        *("big dogs", "loud noises", "spiders", "the wind"),
+    ),
+    "trap": (
+        *("stuck in the mud", "caught in a net", "trapped in a deep hole", "stuck on a high ledge"),
+        *("caught in a thorny hedge", "stuck in the middle of the ice"),
+    ),
+    "tool": ("rope", "ladder", "stick", "plank", "shovel", "branch"),
+    "flower": (
+        *("sunflower", "rose", "tulip", "daisy", "poppy", "lily", "pumpkin", "bean plant", "apple tree"),
+        "cherry tree",
+    ),
+    "wait": ("For many days", "For two weeks", "For a long time", "For three weeks", "All spring"),
+}
+
+PRONOUNS: dict[str, tuple[str, str]] = {
+    "he": ("she", "he"),
+    "He": ("She", "He"),
+    "him": ("her", "him"),
+    "his": ("her", "his"),
+    "His": ("Her", "His"),
+}
+
+PLACE_AT: dict[str, str] = {
+    place: f"{preposition} {place}"
+    for preposition, places in {
+        "in": ("the park", "the forest", "the meadow", "the garden", "the orchard"),
+        "at": ("the beach", "the farm", "the market", "the harbor", "the castle"),
+        "by": ("the river", "the lake", "the pond"),
+        "on": ("the hill",),
+    }.items()
+    for place in places
+}
+
+FEAR_DEED: dict[str, str] = {
+    "the dark": "walked through the dark cave",
+    "thunder": "listened to the storm",
+    "deep water": "swam across the pool",
+    "high places": "climbed to the top of the tower",
+    "big dogs": "petted the biggest dog in town",
+    "loud noises": "banged the loudest drum in town",
+    "spiders": "said hello to the biggest spider",
+    "the wind": "stood still in the great storm",
+}

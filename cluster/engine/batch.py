@@ -1,0 +1,123 @@
+"""Batch: from sequences to the arrays of a microbatch, and from a step's result back to the sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cluster.engine.sequence import Kind, Sequence
+from cluster.errors import ClusterError
+from cluster.messages import Int32Array, Microbatch, SlotSampling, StepId, StepResult
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Tokens [first, end) of a sequence: its consecutive rows of one microbatch."""
+
+    sequence: Sequence
+    first: int
+    end: int
+
+    @property
+    def num_rows(self) -> int:
+        return self.end - self.first
+
+    @property
+    def num_logits_rows(self) -> int:
+        """Rows whose full logits travel back."""
+        return self.num_rows if self.sequence.kind is Kind.LOGITS else 0
+
+    @property
+    def draws(self) -> bool:
+        """A token is drawn from its last row."""
+        return self.sequence.kind is Kind.GENERATE and self.end == self.sequence.num_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A microbatch and the chunks that it was made of, in the order of their rows."""
+
+    microbatch: Microbatch
+    chunks: tuple[Chunk, ...]
+
+
+def cut_chunks(ready: Iterable[Sequence], max_rows: int, max_logits_rows: int) -> list[Chunk]:
+    """Shares the rows of one microbatch: first a row for each that needs just one, then the prompts in turn.
+
+    A sequence for which no row is left gets no chunk. `ready` is in order of precedence.
+    """
+    chunks = []
+    for sequence in sorted(ready, key=lambda sequence: sequence.num_remaining > 1):
+        room = max_logits_rows if sequence.kind is Kind.LOGITS else max_rows
+        num_rows = min(sequence.num_remaining, max_rows, room)
+        if num_rows > 0:
+            chunk = Chunk(sequence, sequence.num_computed, sequence.num_computed + num_rows)
+            max_rows -= num_rows
+            max_logits_rows -= chunk.num_logits_rows
+            chunks.append(chunk)
+    return chunks
+
+
+def form_batch(step_id: StepId, chunks: Iterable[Chunk], free_slots: tuple[int, ...]) -> Batch:
+    """Lays the chunks out as rows, sorted by slot. Changes no sequence."""
+    ordered = tuple(sorted(chunks, key=lambda chunk: _slot(chunk.sequence)))
+    tokens: list[int] = []
+    positions: list[int] = []
+    slots: list[int] = []
+    samples: list[int] = []
+    returns: list[int] = []
+    for chunk in ordered:
+        row = len(tokens)
+        tokens += chunk.sequence.log[chunk.first : chunk.end]
+        positions += range(chunk.first, chunk.end)
+        slots += [_slot(chunk.sequence)] * chunk.num_rows
+        returns += range(row, row + chunk.num_logits_rows)
+        if chunk.draws:
+            samples.append(row + chunk.num_rows - 1)
+    wants_logits = np.zeros(len(tokens), dtype=np.bool_)
+    wants_logits[samples + returns] = True
+    microbatch = Microbatch(
+        id=step_id,
+        tokens=_int32(tokens),
+        positions=_int32(positions),
+        slots=_int32(slots),
+        wants_logits=wants_logits,
+        samples=_int32(samples),
+        returns_logits=_int32(returns),
+        new_sampling=_new_sampling(ordered),
+        free_slots=free_slots,
+    )
+    return Batch(microbatch, ordered)
+
+
+def check_result(microbatch: Microbatch, result: StepResult) -> None:
+    """Raises ClusterError unless the result answers this microbatch: row for row, and with all logits."""
+    asked = [(int(row), int(microbatch.slots[row])) for row in microbatch.samples]
+    given = [(sampled.row, sampled.slot) for sampled in result.sampled]
+    if sorted(given) != asked:
+        raise ClusterError(f"step result: rows and slots {asked} were to be drawn, not {given}; report a bug")
+    num_asked = len(microbatch.returns_logits)
+    num_given = 0 if result.logits is None else len(result.logits)
+    if num_given != num_asked:
+        raise ClusterError(
+            f"step result: {num_asked} rows of logits were asked, not {num_given}; report a bug"
+        )
+
+
+def _new_sampling(chunks: tuple[Chunk, ...]) -> tuple[SlotSampling, ...]:
+    return tuple(
+        SlotSampling(_slot(chunk.sequence), chunk.sequence.params)
+        for chunk in chunks
+        if chunk.draws and chunk.sequence.params is not None and not chunk.sequence.sampling_sent
+    )
+
+
+def _slot(sequence: Sequence) -> int:
+    assert sequence.slot is not None, f"request {sequence.request_id} has no slot"
+    return sequence.slot
+
+
+def _int32(values: list[int]) -> Int32Array:
+    return np.array(values, dtype=np.int32)

@@ -1,0 +1,81 @@
+"""Events: what the engine is told through its inbox, and what it tells a request's reader."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cluster.errors import ClusterError
+from cluster.messages import Float32Array, StageFailure, StepResult, StepTiming, TokenEvent
+from cluster.sampling import SamplingParams
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LogitsRows:
+    """Logits of consecutive positions of a logits request. They come in order, in pieces."""
+
+    first: int  # position of the first row
+    rows: Float32Array  # [rows, V]
+    is_last: bool
+
+
+Output = TokenEvent | LogitsRows | ClusterError
+
+# Called in the engine's thread, in order, once for each output; must not block. If it raises, nobody reads
+# any more, and the request is cancelled.
+Sink = Callable[[Output], None]
+
+
+def is_last(output: Output) -> bool:
+    """Nothing follows this output; every request gets exactly one such."""
+    match output:
+        case TokenEvent():
+            return output.finish_reason is not None
+        case LogitsRows():
+            return output.is_last
+        case _:
+            return True
+
+
+def tell(sink: Sink, output: Output) -> bool:
+    """False if the reader is gone. One broken reader must not stop the others, whatever it raises."""
+    try:
+        sink(output)
+    except Exception:
+        _log.warning("a reader failed; its request is dropped", exc_info=True)
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class NewRequest:
+    """Set by `Engine.submit`."""
+
+    request_id: int
+    tokens: tuple[int, ...]
+    params: SamplingParams | None  # None asks for logits
+    sink: Sink
+    arrival_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The stages are wired anew, and empty."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The engine's thread is to end."""
+
+
+Event = NewRequest | Cancel | StepResult | StepTiming | StageFailure | Reset | Stop

@@ -1,0 +1,35 @@
+"""Limits: the bounds that the scheduler keeps, checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from cluster.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one cluster. Raises UsageError for a number that leaves no room to work.
+
+    Attributes:
+        num_slots: sequences that can hold KV at a time.
+        context_length: most tokens of one sequence, prompt and generated ones together.
+        max_batch_tokens: most rows of a microbatch.
+        max_in_flight: lanes of the pipeline; at least the number of stages, or some stage always idles.
+        max_waiting: requests that may wait for a slot before new ones are refused; 0 refuses all but those
+            that get a slot at once.
+        max_logits_rows: most rows of a microbatch whose full logits travel back.
+    """
+
+    num_slots: int
+    context_length: int
+    max_batch_tokens: int
+    max_in_flight: int
+    max_waiting: int = 64
+    max_logits_rows: int = 64
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, low = getattr(self, field.name), 0 if field.name == "max_waiting" else 1
+            if value < low:
+                raise UsageError(f"{field.name}: {value} leaves no room to work; give at least {low}")

@@ -1,0 +1,234 @@
+"""The loop: fill while the pipeline has room, drain one event, settle it."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cluster.engine.busy import BusyWindow, StageActivity
+from cluster.engine.events import Cancel, Event, NewRequest, Reset, Sink, Stop, tell
+from cluster.engine.limits import Limits
+from cluster.engine.requests import Requests
+from cluster.engine.scheduler import Scheduler
+from cluster.engine.vocabulary import Vocabulary
+from cluster.errors import ClusterError, StageLostError, UnreachableError, UsageError
+from cluster.messages import Microbatch, StageFailure, StepResult, StepTiming
+from cluster.sampling import SamplingParams
+
+
+class Stages(Protocol):
+    """The stages, wired in a row. They keep the promises that `Scheduler` lists."""
+
+    def submit(self, microbatch: Microbatch) -> None:
+        """Sends a microbatch to the first stage, without waiting. Raises ClusterError if that is lost."""
+        ...
+
+
+class Inbox(Protocol):
+    """A queue of events: any thread puts, the engine's gets. `queue.SimpleQueue` is one."""
+
+    def put(self, event: Event) -> None: ...
+
+    def get(self) -> Event: ...
+
+    def empty(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Figures for `cluster status`."""
+
+    epoch: int
+    failure: StageFailure | None  # why requests are refused; None when ready
+    num_slots_used: int
+    num_waiting: int
+    num_in_flight: int
+    num_requests: int  # ended since the start
+    num_tokens: int  # generated since the start
+    stages: tuple[StageActivity, ...]
+
+
+class Engine:
+    """Serves requests over the stages. `run` is for one thread; all other methods are for any.
+
+    Everything that happens is an event in the inbox. Each request is answered through its sink, which gets
+    exactly one last output (see `events.is_last`), whatever goes wrong. After a StageFailure all requests end
+    with StageLostError, and new ones are refused with it until `reset` starts a newer epoch.
+    """
+
+    def __init__(
+        self,
+        stages: Stages,
+        vocabulary: Vocabulary,
+        limits: Limits,
+        num_stages: int,
+        epoch: int = 0,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        choose_seed: Callable[[], int] = lambda: secrets.randbits(63),
+        inbox: Inbox | None = None,
+    ) -> None:
+        if limits.max_in_flight < num_stages:
+            raise UsageError(
+                f"max_in_flight: {limits.max_in_flight} for {num_stages} stages lets some idle; "
+                f"give at least {num_stages}"
+            )
+        self._stages = stages
+        self._num_stages = num_stages
+        self._vocab_size = vocabulary.num_tokens
+        self._now = now
+        self._inbox: Inbox = queue.SimpleQueue() if inbox is None else inbox
+        self._scheduler = Scheduler(limits, epoch)
+        self._requests = Requests(self._scheduler, vocabulary, limits.context_length, choose_seed)
+        self._busy = BusyWindow(num_stages, now())
+        self._busy_lock = threading.Lock()
+        self._request_ids = itertools.count(1)
+        self._failure: StageFailure | None = None
+        self._stopping = self._closed = False
+        self._closing_lock = threading.Lock()  # no event is put after the last one was taken
+
+    def run(self) -> None:
+        """Serves until `stop`; all requests have ended when it returns."""
+        try:
+            while not self._stopping:
+                self._fill()
+                self._settle(self._inbox.get())
+        finally:
+            self._close()
+
+    def submit(self, tokens: Sequence[int], params: SamplingParams | None, sink: Sink) -> int:
+        """Asks for a text, or for logits where `params` is None; returns the request id. Never raises."""
+        new = NewRequest(next(self._request_ids), tuple(tokens), params, sink, self._now())
+        if not self._put(new):
+            tell(sink, _stopped())
+        return new.request_id
+
+    def cancel(self, request_id: int) -> None:
+        """Ends a request soon; its slot is dropped with the next microbatch. Unknown ids are ignored."""
+        self._put(Cancel(request_id))
+
+    def deliver(self, event: StepResult | StepTiming) -> None:
+        """What the stages send back. Old epochs, unknown steps and duplicates are dropped."""
+        self._put(event)
+
+    def fail(self, failure: StageFailure) -> None:
+        """A stage is lost. A failure of another epoch is dropped."""
+        self._put(failure)
+
+    def reset(self, epoch: int) -> None:
+        """The stages are wired anew and empty; what still runs ends. An epoch not newer is ignored."""
+        self._put(Reset(epoch))
+
+    def stop(self) -> None:
+        """Ends all requests and `run`."""
+        self._put(Stop())
+
+    def snapshot(self) -> Snapshot:
+        """Figures of this moment; each is right, though they may be a step apart."""
+        with self._busy_lock:
+            activities = self._busy.activities(self._now())
+        return Snapshot(
+            epoch=self._scheduler.epoch,
+            failure=self._failure,
+            num_slots_used=self._scheduler.num_slots_used,
+            num_waiting=self._scheduler.num_waiting,
+            num_in_flight=self._scheduler.num_in_flight,
+            num_requests=self._requests.num_ended,
+            num_tokens=self._requests.num_tokens,
+            stages=activities,
+        )
+
+    def timings(self, stage: int) -> tuple[StepTiming, ...]:
+        """The latest steps of a stage, on that stage's clock."""
+        with self._busy_lock:
+            return self._busy.timings(stage)
+
+    def _fill(self) -> None:
+        while (microbatch := self._scheduler.next_batch(self._now())) is not None:
+            try:
+                self._stages.submit(microbatch)
+            except ClusterError as error:
+                self._lose(StageFailure(0, self._scheduler.epoch, str(error)))
+
+    def _settle(self, event: Event) -> None:
+        match event:
+            case StepResult():
+                self._complete(event)
+            case StepTiming():
+                with self._busy_lock:
+                    self._busy.record(event, self._now())
+            case NewRequest():
+                if self._failure is not None:
+                    tell(event.sink, _lost(self._failure))
+                else:
+                    self._requests.open(event, self._now())
+            case Cancel():
+                self._requests.cancel(event.request_id, self._now())
+            case StageFailure():
+                self._lose(event)
+            case Reset():
+                self._restart(event.epoch)
+            case Stop():
+                self._stopping = True
+
+    def _complete(self, result: StepResult) -> None:
+        try:
+            self._check_vocabulary(result)
+            progresses = self._scheduler.complete(result)
+        except ClusterError as error:
+            self._lose(StageFailure(self._num_stages - 1, result.id.epoch, str(error)))
+            return
+        now_s = self._now()
+        for progress in progresses:
+            self._requests.advance(progress, now_s)
+
+    def _check_vocabulary(self, result: StepResult) -> None:
+        if result.logits is not None and result.logits.shape[1:] != (self._vocab_size,):
+            raise ClusterError(f"step result: logits of shape {result.logits.shape}; report a bug")
+        for sampled in result.sampled:
+            if not 0 <= sampled.token < self._vocab_size:
+                raise ClusterError(
+                    f"step result: token {sampled.token} is not in the vocabulary; report a bug"
+                )
+
+    def _lose(self, failure: StageFailure) -> None:
+        if self._failure is None and failure.epoch == self._scheduler.epoch:
+            self._failure = failure
+            self._requests.end_all(lambda: _lost(failure))
+            self._scheduler.abandon()
+
+    def _restart(self, epoch: int) -> None:
+        if epoch > self._scheduler.epoch:
+            self._requests.end_all(lambda: StageLostError("stages: they were started anew; ask again"))
+            self._scheduler.reset(epoch)
+            self._failure = None
+
+    def _close(self) -> None:
+        with self._closing_lock:
+            self._closed = True
+        self._requests.end_all(_stopped)
+        while not self._inbox.empty():
+            event = self._inbox.get()
+            if isinstance(event, NewRequest):
+                tell(event.sink, _stopped())
+
+    def _put(self, event: Event) -> bool:
+        with self._closing_lock:
+            if not self._closed:
+                self._inbox.put(event)
+            return not self._closed
+
+
+def _lost(failure: StageFailure) -> StageLostError:
+    reason = " ".join(failure.reason.split())  # a message is one line
+    return StageLostError(f"stage {failure.stage}: lost: {reason}; `cluster up` repairs it")
+
+
+def _stopped() -> UnreachableError:
+    return UnreachableError("cluster: it is shutting down; `cluster up` starts it again")

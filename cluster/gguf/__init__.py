@@ -1,0 +1,31 @@
+"""GGUF files: a validated header reader, the rules for cutting layer slices, and the slice store."""
+
+from __future__ import annotations
+
+from cluster.gguf.cut import PlannedTensor, SlicePlan, cut, legal_cuts, vocab_header
+from cluster.gguf.entry import StoredSlice
+from cluster.gguf.fingerprint import model_hash
+from cluster.gguf.header import Header, TensorInfo
+from cluster.gguf.reader import read_header
+from cluster.gguf.sizes import ModelSizes, model_sizes, trained_context
+from cluster.gguf.store import SliceStore
+from cluster.gguf.tensor_types import TensorType, tensor_type
+
+__all__ = [
+    "Header",
+    "ModelSizes",
+    "PlannedTensor",
+    "SlicePlan",
+    "SliceStore",
+    "StoredSlice",
+    "TensorInfo",
+    "TensorType",
+    "cut",
+    "legal_cuts",
+    "model_hash",
+    "model_sizes",
+    "read_header",
+    "tensor_type",
+    "trained_context",
+    "vocab_header",
+]

@@ -1,0 +1,119 @@
+"""A bounds-checked position in the bytes of a GGUF header."""
+
+from __future__ import annotations
+
+import struct
+from typing import NoReturn
+
+from cluster.errors import ModelFileError
+from cluster.gguf.value import SCALAR_BYTES, SCALAR_FORMAT, MetadataArray, MetadataValue, ValueType
+
+# No real file comes near these; they bound the time and memory that a hostile one can take.
+MAX_HEADER_BYTES = 128 << 20
+MAX_STRING_BYTES = 16 << 20
+MAX_KEY_BYTES = 65535  # GGUF specification
+MAX_ARRAY_ITEMS = 4 << 20
+
+_UINT32 = struct.Struct("<I")
+_UINT64 = struct.Struct("<Q")
+
+
+class Cursor:
+    """Reads little-endian values from `data`, each inside its bounds or a ModelFileError naming `field`.
+
+    `data` is any buffer (an mmap); what is returned is a copy, so the file may change or go away afterwards.
+    """
+
+    __slots__ = ("data", "end", "path", "position")
+
+    def __init__(self, data: memoryview, path: str) -> None:
+        self.data = data
+        self.end = min(len(data), MAX_HEADER_BYTES)
+        self.path = path
+        self.position = 0
+
+    def fail(self, field: str, why: str) -> NoReturn:
+        raise ModelFileError(f"{self.path}: {field}: {why}")
+
+    def skip(self, size_bytes: int, field: str) -> int:
+        """Move past `size_bytes` bytes; the position where they start."""
+        start = self.position
+        if size_bytes > self.end - start:
+            if self.end < len(self.data):
+                self.fail(field, f"the header is larger than {MAX_HEADER_BYTES} bytes")
+            self.fail(
+                field, f"needs {size_bytes} bytes at offset {start}, the file ends after {self.end - start}"
+            )
+        self.position = start + size_bytes
+        return start
+
+    def uint32(self, field: str) -> int:
+        return int(_UINT32.unpack_from(self.data, self.skip(4, field))[0])
+
+    def uint64(self, field: str) -> int:
+        return int(_UINT64.unpack_from(self.data, self.skip(8, field))[0])
+
+    def text(self, field: str, max_bytes: int) -> str:
+        """A length-prefixed UTF-8 string of at most `max_bytes` bytes."""
+        length = self.uint64(field)
+        if length > max_bytes:
+            self.fail(field, f"length {length} is over the limit of {max_bytes} bytes")
+        start = self.skip(length, field)
+        try:
+            return str(self.data[start : start + length], "utf-8")
+        except UnicodeDecodeError as error:
+            self.fail(field, f"not UTF-8 at byte {error.start}")
+
+    def name(self, field: str, max_bytes: int) -> str:
+        """A key or tensor name: not empty, and without NUL, at which C would end it."""
+        found = self.text(field, max_bytes)
+        if not found or "\0" in found:
+            self.fail(field, "empty" if not found else "contains a NUL character")
+        return found
+
+    def value(self, field: str) -> MetadataValue:
+        kind = self._value_type(field)
+        if kind is ValueType.ARRAY:
+            return MetadataValue(kind, self._array(field))
+        if kind is ValueType.STRING:
+            return MetadataValue(kind, self.text(field, MAX_STRING_BYTES))
+        start = self.skip(SCALAR_BYTES[kind], field)
+        if kind is ValueType.BOOL and self.data[start] > 1:
+            self.fail(field, f"a bool must be 0 or 1, not {self.data[start]}")
+        return MetadataValue(kind, struct.unpack_from(SCALAR_FORMAT[kind], self.data, start)[0])
+
+    def _value_type(self, field: str) -> ValueType:
+        number = self.uint32(field)
+        if number not in ValueType._value2member_map_:
+            self.fail(field, f"unknown value type {number}")
+        return ValueType(number)
+
+    def _array(self, field: str) -> MetadataArray:
+        element_type = self._value_type(field)
+        if element_type is ValueType.ARRAY:
+            self.fail(field, "an array of arrays")
+        count = self.uint64(field)
+        if count > MAX_ARRAY_ITEMS:
+            self.fail(field, f"{count} array elements are over the limit of {MAX_ARRAY_ITEMS}")
+        start = self.position
+        if element_type is ValueType.STRING:
+            self._skip_strings(count, field)
+        else:
+            self.skip(count * SCALAR_BYTES[element_type], field)
+        return MetadataArray(element_type, count, bytes(self.data[start : self.position]))
+
+    def _skip_strings(self, count: int, field: str) -> None:
+        # A vocabulary is the bulk of a header, so this loop is kept bare: 152k tokens take about 40 ms.
+        if count * 8 > self.end - self.position:
+            self.skip(count * 8, field)
+        position, end, data, unpack = self.position, self.end, self.data, _UINT64.unpack_from
+        last_length = end - 8
+        for _ in range(count):
+            if position > last_length:
+                break
+            position += 8 + unpack(data, position)[0]
+        else:
+            if position <= end:
+                self.position = position
+                return
+        self.fail(field, "a string of the array runs past the end of the file")

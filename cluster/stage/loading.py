@@ -1,0 +1,34 @@
+"""From a spec to a computing slice: self-test, cut into the node's store, load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cluster.errors import ClusterError
+from cluster.gguf import SliceStore, read_header
+from cluster.stage.compute import StageCompute
+from cluster.stage.spec import StageSpec
+from worker_native.probe import probe
+
+Report = Callable[[str, float], None]
+
+
+def load_stage(spec: StageSpec, report: Report) -> tuple[StageCompute, str]:
+    """Cut and load what `spec` asks for, reporting (phase, fraction). Returns it and the library's build.
+
+    Raises UsageError for a bad file, CapacityError for a lack of disk or memory, ClusterError if the library
+    fails its self-test.
+    """
+    report("cutting", 0.0)
+    try:
+        # In a child process: a miscompiled library kills whoever multiplies with it.
+        found = probe()
+    except RuntimeError as error:
+        raise ClusterError(f"stage {spec.stage}: {error}") from error
+    header = read_header(spec.source)
+    stored = SliceStore().get(header, spec.first, spec.end, lambda fraction: report("cutting", fraction))
+    report("loading", 0.0)
+    compute = StageCompute(
+        spec, str(stored.path), found.use_extra_bufts, lambda fraction: report("loading", fraction)
+    )
+    return compute, found.build

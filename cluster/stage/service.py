@@ -1,0 +1,184 @@
+"""A stage: steps come in from upstream, are computed in order by one thread, and go on downstream."""
+
+from __future__ import annotations
+
+import os
+import platform
+import queue
+import threading
+import time
+from functools import partial
+
+from cluster.errors import ClusterError
+from cluster.messages import Float32Array, Hello, Microbatch, StageFacts, StageFailure, StepTiming
+from cluster.processes import rss_bytes
+from cluster.stage.compute import StageCompute, StepOutput
+from cluster.stage.loading import load_stage
+from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
+from cluster.wire.codec_event import Event
+from cluster.wire.stage_link import StageLink
+from cluster.wire.stage_server import StageServer
+
+MAX_QUEUED_STEPS = 64  # more than a pipeline has in flight; beyond it the sender waits
+NO_EPOCH = -1
+_STOP_CHECK_S = 0.1
+
+_Step = tuple[Microbatch, Float32Array | None, int]
+
+
+class StageService:
+    """One stage of the pipeline. It implements `wire.stage_server.StageBackend`."""
+
+    def __init__(self, spec: StageSpec) -> None:
+        self._spec = spec
+        self._progress = LoadProgress("waiting", 0.0)
+        self._compute: StageCompute | None = None
+        self._inbox: queue.Queue[_Step | Hello | None] = queue.Queue(MAX_QUEUED_STEPS)
+        self._server: StageServer | None = None
+        self._address = ""
+        self._link: StageLink | None = None
+        self._epoch = NO_EPOCH  # the epoch that is computed; steps of any other are dropped
+        self._state = "ready"
+        self._stopping = threading.Event()
+
+    def load(self) -> None:
+        """Cut and load; `progress` tells how far it is, and why it failed. Does nothing if it is loaded."""
+        if self._compute is not None:
+            return
+        try:
+            self._compute, build = load_stage(self._spec, self._report)
+        except Exception as error:  # whoever brings us up gets it through `progress`
+            failure = error if isinstance(error, ClusterError) else ClusterError(f"{self._name}: {error!r}")
+            self._progress = LoadProgress("failed", 0.0, error=failure)
+            return
+        threading.Thread(target=self._run, name="compute", daemon=True).start()
+        loaded = LoadedStage(self.describe(), build, self._compute.slice.hidden_width)
+        self._progress = LoadProgress("ready", 1.0, loaded)
+
+    def progress(self) -> LoadProgress:
+        return self._progress
+
+    def wire(self, hello: Hello, downstream: tuple[str, Hello] | None) -> str:
+        """Listen as `hello` says and connect to the next stage for its epoch. Returns our address.
+
+        The epoch itself begins when upstream or the coordinator says Hello. HandshakeError or UnreachableError
+        if the next stage does not agree or answer.
+        """
+        if self._server is None:
+            self._server = StageServer(hello, self)
+            self._address = self._server.start()
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+        if downstream is not None:
+            address, their_hello = downstream
+            lost = partial(self._fail, their_hello.stage, hello.epoch)
+            link = StageLink(address, their_hello, lost)
+            link.open()
+            self._link = link
+        return self._address
+
+    def stop(self) -> None:
+        """End the threads and streams and free the weights."""
+        self._stopping.set()
+        self._drain()
+        self._inbox.put(None)
+        if self._link is not None:
+            self._link.close()
+        if self._server is not None:
+            self._server.stop()
+
+    def accept(self, hello: Hello) -> None:
+        """A new epoch: what waits is dropped, and the computing thread forgets all sequences first."""
+        self._drain()
+        self._put(hello)
+
+    def submit(self, batch: Microbatch, hidden: Float32Array | None, received_ns: int) -> None:
+        """Queue a step; waits while the queue is full."""
+        self._put((batch, hidden, received_ns))
+
+    def describe(self) -> StageFacts:
+        """The stage now; sizes are 0 before it is loaded."""
+        native = self._compute.slice if self._compute is not None else None
+        return StageFacts(
+            stage=self._spec.stage,
+            node=platform.node(),
+            device=self._spec.device,
+            first=self._spec.first,
+            end=self._spec.end,
+            state=self._state,
+            pid=os.getpid(),
+            weight_bytes=native.weight_bytes if native else 0,
+            kv_bytes=native.kv_bytes if native else 0,
+            compute_bytes=native.compute_bytes if native else 0,
+            rss_bytes=rss_bytes(),
+        )
+
+    @property
+    def _name(self) -> str:
+        return f"stage {self._spec.stage}"
+
+    def _report(self, phase: str, fraction: float) -> None:
+        self._progress = LoadProgress(phase, fraction)
+
+    def _put(self, work: _Step | Hello) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._inbox.put(work, timeout=_STOP_CHECK_S)
+                return
+            except queue.Full:
+                continue
+
+    def _drain(self) -> None:
+        try:
+            while True:
+                self._inbox.get_nowait()
+        except queue.Empty:
+            return
+
+    def _run(self) -> None:
+        """The computing thread: the only one that touches the native slice."""
+        assert self._compute is not None
+        while (work := self._inbox.get()) is not None:
+            if isinstance(work, Hello):
+                self._compute.reset()
+                self._epoch, self._state = work.epoch, "ready"
+            elif work[0].id.epoch == self._epoch:
+                self._step(self._compute, *work)
+        self._compute.close()
+
+    def _step(
+        self, compute: StageCompute, batch: Microbatch, hidden: Float32Array | None, received_ns: int
+    ) -> None:
+        start_ns = time.monotonic_ns()
+        try:
+            output = compute.run(batch, hidden)
+        except (ValueError, RuntimeError, MemoryError) as error:
+            self._fail(self._spec.stage, batch.id.epoch, f"step {batch.id.step}: {error}")
+            return
+        end_ns = time.monotonic_ns()
+        self._pass_on(batch, output)
+        self._publish(
+            StepTiming(batch.id, self._spec.stage, batch.num_rows, start_ns, end_ns, received_ns)
+        )
+
+    def _pass_on(self, batch: Microbatch, output: StepOutput) -> None:
+        if output.result is not None:
+            self._publish(output.result)
+        elif self._link is not None:
+            try:
+                self._link.send(batch, output.hidden)
+            except ClusterError as error:
+                self._fail(self._spec.stage + 1, batch.id.epoch, str(error))
+
+    def _fail(self, stage: int, epoch: int, reason: str) -> None:
+        """Tell the coordinator, and compute nothing more in this epoch."""
+        if epoch == self._epoch:
+            self._epoch = NO_EPOCH
+        if stage == self._spec.stage:
+            self._state = f"lost: {reason}"
+        self._publish(StageFailure(stage, epoch, reason))
+
+    def _publish(self, event: Event) -> None:
+        if self._server is not None:
+            self._server.publish(event)

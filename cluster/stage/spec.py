@@ -1,0 +1,46 @@
+"""What a stage is told to be, and what it says of itself. Plain data: no native code, no Ray."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cluster.messages import StageFacts
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """One stage of a plan. Set by whoever brings the cluster up."""
+
+    stage: int
+    num_stages: int
+    source: str  # path of the whole model's GGUF on the stage's node
+    model_hash: str
+    first: int  # layers [first, end) of the whole model
+    end: int
+    device: str  # ggml device name
+    context_length: int  # tokens per slot
+    num_slots: int
+    ubatch_size: int  # most rows of one microbatch
+    num_threads: int
+    type_k: str
+    type_v: str
+    flash_attn: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedStage:
+    """A stage that has its weights. Set by the stage."""
+
+    facts: StageFacts
+    build: str  # of its libllama
+    hidden_width: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    """How far a stage is. `loaded` is set when it is ready, `error` when it never will be."""
+
+    phase: str  # "waiting", "cutting", "loading", "ready", "failed"
+    fraction: float  # 0..1 of this phase
+    loaded: LoadedStage | None = None
+    error: Exception | None = None

@@ -1,0 +1,76 @@
+"""What `cluster up` remembers about the cluster it started, so that later commands and clients find it.
+
+The file is written before the first process starts: a crash at any point leaves enough to clean up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import ClusterError
+
+STATE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterState:
+    """One running (or half-started, or crashed) cluster on this machine. Set by `cluster up`."""
+
+    instance: str  # marks every process we start, through the environment variable CLUSTER_INSTANCE
+    ray_address: str  # host:port of Ray's head; empty until it is known
+    ray_namespace: str
+    owns_ray: bool  # `up` started Ray, so `down` ends it
+    ray_temp_dir: str  # removed by `down` when owns_ray; empty otherwise
+    address: str  # host:port of the inference server; empty until it answers
+    up_pid: int  # process that is (or was) bringing the cluster up
+    up_ticks: int  # when that process started: tells it from a later one of the same pid
+    ready: bool
+    config: dict[str, Any]  # the settings `up` was given, by key
+    version: int = STATE_VERSION
+
+
+def state_path() -> Path:
+    """``$XDG_STATE_HOME/ggml-cluster/cluster.json`` (default ``~/.local/state``)."""
+    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(home) / "ggml-cluster" / "cluster.json"
+
+
+def read_state() -> ClusterState | None:
+    """The remembered cluster, or None. A file that cannot be understood is an error that names it."""
+    path = state_path()
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        known = {field.name for field in fields(ClusterState)}
+        if raw.get("version") != STATE_VERSION or not set(raw) <= known:
+            raise ValueError("written by another version")
+        return ClusterState(**raw)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ClusterError(f"{path}: not a cluster state file ({error}); delete it if no cluster runs") from error
+
+
+def write_state(state: ClusterState) -> None:
+    """Replace the file in one step; only the owner may read it."""
+    path = state_path()
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".cluster-")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(asdict(state), file, indent=1)
+    Path(temporary).replace(path)
+
+
+def remove_state() -> None:
+    """Forget the cluster."""
+    state_path().unlink(missing_ok=True)
+
+
+def read_address() -> str | None:
+    """Where the inference server of the remembered cluster listens, or None."""
+    state = read_state()
+    return state.address if state is not None and state.address else None

@@ -1,0 +1,1 @@
+"""Dataclass <-> protobuf, and the gRPC streams that carry them. Everything received is checked here."""

@@ -1,0 +1,127 @@
+"""The calls a client makes, as data: which method, which request, how the reply is read.
+
+`Client` and `AsyncClient` differ only in how they carry out such a call.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from cluster.errors import ClusterError, UnreachableError, UsageError
+from cluster.messages import ClusterStatus, Float32Array, StepTiming, TokenEvent
+from cluster.sampling import SamplingParams
+from cluster.wire import limits
+from cluster.wire.codec_event import decode_timing
+from cluster.wire.codec_facts import decode_status
+from cluster.wire.codec_inference import (
+    check_text,
+    check_token_ids,
+    decode_events,
+    decode_logits,
+    encode_generate,
+)
+from cluster.wire.completion import LogitsRows
+from cluster.wire.limits import check_length, parse
+from cluster.wire.prompts import is_batch, merge_params, to_prompt, to_token_ids
+from cluster.wire.service import method_path
+from cluster.wire.status import error_from_call
+from protos import inference_pb2
+
+ADDRESS_VARIABLE = "CLUSTER_ADDRESS"
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Result]):
+    """One call. `decode` turns each message of the reply into a result."""
+
+    path: str
+    request: Message
+    decode: Callable[[bytes], Result]
+
+
+def resolve_address(address: str | None) -> str:
+    """`address`, else CLUSTER_ADDRESS, else what `cluster up` wrote. UnreachableError if there is none."""
+    from cluster.state import read_address
+
+    found = address or os.environ.get(ADDRESS_VARIABLE) or read_address()
+    if not found:
+        raise UnreachableError(
+            f"no cluster: no address was given, {ADDRESS_VARIABLE} is not set, and none was started here; "
+            'start one with "cluster up" or give an address'
+        )
+    return found
+
+
+def call_error(error: grpc.RpcError, address: str) -> ClusterError:
+    """The project's error for a failed call to the cluster at `address`."""
+    return error_from_call(
+        error,
+        f"cannot reach a cluster at {address}",
+        'start one with "cluster up" or give the address of another',
+    )
+
+
+def generate_call(
+    prompt: Any, params: SamplingParams | None, overrides: dict[str, Any]
+) -> Call[list[TokenEvent]]:
+    """One prompt; UsageError names what is wrong with it or with the parameters."""
+    if is_batch(prompt):
+        raise UsageError("prompt: a list of prompts; a stream takes one, generate() takes several")
+    request = encode_generate(to_prompt(prompt), merge_params(params, overrides))
+    return _call("Generate", request, inference_pb2.GenerateEvents, decode_events)
+
+
+def logits_call(token_ids: Iterable[int]) -> tuple[Call[Float32Array], LogitsRows]:
+    """The call, and the array that the rows of its messages fill."""
+    ids = check_token_ids("token_ids", to_token_ids("token_ids", token_ids))
+    if not ids:
+        raise UsageError("token_ids: there are none; give at least one")
+    request = inference_pb2.LogitsRequest(token_ids=ids)
+    return _call("Logits", request, inference_pb2.LogitsPart, decode_logits), LogitsRows(len(ids))
+
+
+def tokenize_call(text: str, add_special: bool, parse_special: bool) -> Call[list[int]]:
+    request = inference_pb2.TokenizeRequest(
+        text=check_text("text", text), add_special=add_special, parse_special=parse_special
+    )
+    return _call(
+        "Tokenize",
+        request,
+        inference_pb2.TokenizeReply,
+        lambda reply: check_token_ids("token_ids", reply.token_ids),
+    )
+
+
+def detokenize_call(token_ids: Iterable[int]) -> Call[str]:
+    ids = check_token_ids("token_ids", to_token_ids("token_ids", token_ids))
+    request = inference_pb2.DetokenizeRequest(token_ids=ids)
+    return _call("Detokenize", request, inference_pb2.DetokenizeReply, lambda reply: str(reply.text))
+
+
+def status_call() -> Call[ClusterStatus]:
+    return _call("Status", inference_pb2.StatusRequest(), inference_pb2.StatusReply, decode_status)
+
+
+def intervals_call() -> Call[list[StepTiming]]:
+    return _call(
+        "Intervals", inference_pb2.IntervalsRequest(), inference_pb2.IntervalsReply, _decode_intervals
+    )
+
+
+def _call(
+    method: str, request: Message, reply: type[Message], decode: Callable[[Any], Result]
+) -> Call[Result]:
+    return Call(method_path("Inference", method), request, lambda data: decode(parse(reply, data)))
+
+
+def _decode_intervals(reply: inference_pb2.IntervalsReply) -> list[StepTiming]:
+    check_length("intervals", reply.intervals, limits.MAX_INTERVALS)
+    return [decode_timing(timing) for timing in reply.intervals]

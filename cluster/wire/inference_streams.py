@@ -1,0 +1,188 @@
+"""The methods of the Inference service: each checks a request, asks the backend, sends what it answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from cluster.errors import CapacityError, ClusterError, UnreachableError
+from cluster.messages import Float32Array, TokenEvent
+from cluster.wire import limits
+from cluster.wire.codec_event import encode_timing
+from cluster.wire.codec_facts import encode_status
+from cluster.wire.codec_inference import (
+    check_text,
+    check_token_ids,
+    decode_generate,
+    encode_events,
+    encode_logits,
+)
+from cluster.wire.inference_backend import Cancel, InferenceBackend
+from cluster.wire.limits import parse
+from cluster.wire.loop_mailbox import LoopMailbox, StreamInbox
+from cluster.wire.service import Methods
+from cluster.wire.status import detail_of, metadata_of, status_of
+from protos import inference_pb2
+
+Context = grpc.aio.ServicerContext[Any, Any]
+# The backend's methods run here: tokenising a long prompt must not hold up the other streams.
+_NUM_THREADS = 4
+# Logits that a client has not read yet; more than that, and it is cut off.
+MAX_UNREAD_LOGITS_BYTES = 1 << 30
+
+
+class InferenceStreams:
+    """Lives on one event loop. Every open stream has an inbox that the engine fills from its thread."""
+
+    def __init__(self, backend: InferenceBackend) -> None:
+        self._backend = backend
+        self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix="inference-backend")
+        self._mailbox = LoopMailbox(asyncio.get_running_loop())
+        self._inboxes: set[StreamInbox[Any]] = set()
+
+    def methods(self) -> Methods:
+        """For `service.register`."""
+        return {
+            "Generate": _aborting(self._generate),
+            "Logits": _aborting(self._logits),
+            "Tokenize": _aborting(self._tokenize),
+            "Detokenize": _aborting(self._detokenize),
+            "Status": _aborting(self._status),
+            "Intervals": _aborting(self._intervals),
+        }
+
+    def end_all(self) -> None:
+        """Ends every open stream with UnreachableError."""
+        for inbox in self._inboxes:
+            inbox.put(UnreachableError('the cluster is going down; start it again with "cluster up"'))
+
+    def close(self) -> None:
+        """Ends the threads; all streams must have ended."""
+        self._threads.shutdown()
+
+    async def _generate(self, data: bytes, context: Context) -> None:
+        prompt, params = decode_generate(parse(inference_pb2.GenerateRequest, data))
+        inbox: StreamInbox[TokenEvent | ClusterError] = StreamInbox(self._mailbox)
+        async with self._request(inbox, self._backend.generate, prompt, params, inbox.put):
+            is_last = False
+            while not is_last:
+                events, error = _until_error(await inbox.take_all())
+                if events:
+                    await context.write(encode_events(events))
+                    is_last = events[-1].finish_reason is not None
+                if error is not None and not is_last:
+                    raise error
+
+    async def _logits(self, data: bytes, context: Context) -> None:
+        token_ids = check_token_ids("token_ids", parse(inference_pb2.LogitsRequest, data).token_ids)
+        inbox: StreamInbox[Float32Array | ClusterError | None] = StreamInbox(self._mailbox)
+        unread = _UnreadLogits(inbox)
+        async with self._request(inbox, self._backend.logits, token_ids, unread.put):
+            while True:
+                for item in await inbox.take_all():
+                    if isinstance(item, ClusterError):
+                        raise item
+                    if item is None:
+                        return
+                    for part in encode_logits(item):
+                        await context.write(part)
+                    unread.num_read_bytes += item.nbytes
+
+    async def _tokenize(self, data: bytes, context: Context) -> Message:
+        request = parse(inference_pb2.TokenizeRequest, data)
+        text = check_text("text", request.text)
+        token_ids = await self._call(self._backend.tokenize, text, request.add_special, request.parse_special)
+        return inference_pb2.TokenizeReply(token_ids=token_ids)
+
+    async def _detokenize(self, data: bytes, context: Context) -> Message:
+        token_ids = check_token_ids("token_ids", parse(inference_pb2.DetokenizeRequest, data).token_ids)
+        return inference_pb2.DetokenizeReply(text=await self._call(self._backend.detokenize, token_ids))
+
+    async def _status(self, data: bytes, context: Context) -> Message:
+        parse(inference_pb2.StatusRequest, data)
+        return encode_status(await self._call(self._backend.status))
+
+    async def _intervals(self, data: bytes, context: Context) -> Message:
+        parse(inference_pb2.IntervalsRequest, data)
+        intervals = (await self._call(self._backend.intervals))[-limits.MAX_INTERVALS :]
+        return inference_pb2.IntervalsReply(intervals=[encode_timing(timing) for timing in intervals])
+
+    async def _call(self, method: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.wrap_future(self._threads.submit(method, *args))
+
+    @asynccontextmanager
+    async def _request(
+        self, inbox: StreamInbox[Any], start: Callable[..., Cancel], *args: Any
+    ) -> AsyncIterator[None]:
+        """Starts a request of the backend, and cancels it when the stream ends, however it ends."""
+        self._inboxes.add(inbox)
+        started = self._threads.submit(start, *args)
+        try:
+            await asyncio.wrap_future(started)
+            yield
+        finally:
+            self._inboxes.discard(inbox)
+            started.add_done_callback(_cancel_started)  # at once, unless the client left before the start
+
+
+class _UnreadLogits:
+    """Counts the bytes on their way to a client that may read slower than the stages compute."""
+
+    def __init__(self, inbox: StreamInbox[Float32Array | ClusterError | None]) -> None:
+        self._inbox = inbox
+        self._num_put_bytes = 0  # written by the engine's thread only
+        self.num_read_bytes = 0  # written by the loop's thread only
+
+    def put(self, item: Float32Array | ClusterError | None) -> None:
+        if item is None or isinstance(item, ClusterError):
+            self._inbox.put(item)
+            return
+        self._num_put_bytes += item.nbytes
+        num_unread_bytes = self._num_put_bytes - self.num_read_bytes
+        if num_unread_bytes > MAX_UNREAD_LOGITS_BYTES:
+            self._inbox.put(
+                CapacityError(
+                    f"logits: {num_unread_bytes} bytes wait for the client; read faster or ask for less"
+                )
+            )
+        else:
+            self._inbox.put(item)
+
+
+def _cancel_started(started: Future[Cancel]) -> None:
+    if not started.cancelled() and started.exception() is None:
+        started.result()()
+
+
+def _until_error(
+    items: list[TokenEvent | ClusterError],
+) -> tuple[list[TokenEvent], ClusterError | None]:
+    """The events up to the last one of the stream, and the error if one comes before that."""
+    events: list[TokenEvent] = []
+    for item in items:
+        if isinstance(item, ClusterError):
+            return events, item
+        events.append(item)
+        if item.finish_reason is not None:
+            break
+    return events, None
+
+
+def _aborting(
+    method: Callable[[bytes, Context], Awaitable[Any]],
+) -> Callable[[bytes, Context], Awaitable[Any]]:
+    """A method whose ClusterError becomes the status, message and trailing metadata of the call."""
+
+    async def aborting_method(data: bytes, context: Context) -> Any:
+        try:
+            return await method(data, context)
+        except ClusterError as error:
+            await context.abort(status_of(error), detail_of(error), metadata_of(error))
+
+    return aborting_method

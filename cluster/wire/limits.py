@@ -1,0 +1,60 @@
+"""Bounds on everything that comes off the wire, and the checks that name the field that breaks one."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from cluster.errors import UsageError
+
+MAX_MESSAGE_BYTES = 16 << 20  # gRPC's limit on every channel and server of ours
+PART_BYTES = 4 << 20  # longer arrays are split: the receiver copies one part while the next one travels
+MAX_ROWS = 16384
+MAX_SLOTS = 1024  # so that sampling parameters for all of them fit in one message
+MAX_STAGES = 256
+MAX_LAYERS = 4096
+MAX_HIDDEN_WIDTH = 1 << 18
+MAX_VOCAB = 1 << 20  # so that a row of logits fits in a part
+MAX_CONTEXT = 1 << 26
+MAX_MICROBATCHES = 4096
+MAX_LOGITS_BYTES = 2 << 30  # of one step's result
+MAX_COUNT = (1 << 63) - 1  # epochs, steps, bytes, nanoseconds
+MAX_INT32 = (1 << 31) - 1
+MAX_NAME_CHARS = 256
+MAX_REASON_CHARS = 4096
+MAX_PROMPT_BYTES = 4 << 20
+MAX_PROMPT_TOKENS = 1 << 20
+MAX_TEXT_BYTES = 8 << 20  # of a reply
+MAX_INTERVALS = 1 << 16
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+
+def parse(kind: type[AnyMessage], data: bytes) -> AnyMessage:
+    """The message of type `kind` in `data`; UsageError if there is none."""
+    try:
+        return kind.FromString(data)
+    except (DecodeError, ValueError) as error:
+        raise UsageError(
+            f"{kind.DESCRIPTOR.name}: {len(data)} bytes that are not such a message; "
+            "run the same version of ggml-cluster on both ends"
+        ) from error
+
+
+def check_range(field: str, value: int, low: int, high: int) -> int:
+    """`value`, if it is in [low, high] (both ends included)."""
+    if not low <= value <= high:
+        raise UsageError(f"{field}: {value} is out of range; it must be from {low} to {high}")
+    return value
+
+
+def check_length(field: str, sized: Any, high: int) -> None:
+    """Refuses more than `high` characters, bytes or items."""
+    if len(sized) > high:
+        raise UsageError(f"{field}: length {len(sized)} is over the limit; it must be at most {high}")
+
+
+def check_name(field: str, text: str) -> str:
+    check_length(field, text, MAX_NAME_CHARS)
+    return text

@@ -1,0 +1,56 @@
+"""What a caller of `generate` may give as prompts and parameters."""
+
+from __future__ import annotations
+
+import difflib
+import operator
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cluster.errors import UsageError
+from cluster.sampling import SamplingParams
+
+Prompt = str | list[int] | NDArray[np.integer[Any]]
+Prompts = list[str] | list[list[int]] | list[NDArray[np.integer[Any]]]
+
+_NAMES = tuple(field.name for field in fields(SamplingParams))
+
+
+def to_token_ids(field: str, values: Iterable[Any]) -> list[int]:
+    """Whole numbers of any kind as ints; UsageError for anything else."""
+    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iu":
+        return [int(value) for value in values]
+    if isinstance(values, str | bytes):
+        raise UsageError(f"{field}: {type(values).__name__} is no list of token ids; give whole numbers")
+    try:
+        return [operator.index(value) for value in values]
+    except TypeError as error:
+        raise UsageError(f"{field}: {error}; give a list of whole numbers") from error
+
+
+def to_prompt(prompt: Any) -> str | list[int]:
+    """One prompt: text, or token ids."""
+    return prompt if isinstance(prompt, str) else to_token_ids("prompt", prompt)
+
+
+def is_batch(prompt: Any) -> bool:
+    """Whether `prompt` is several prompts, not one: its first item is no number. [] is a batch of none."""
+    if isinstance(prompt, np.ndarray):
+        return prompt.ndim != 1
+    if not isinstance(prompt, list | tuple):
+        return False
+    return not prompt or isinstance(prompt[0], str | list | tuple | np.ndarray)
+
+
+def merge_params(params: SamplingParams | None, overrides: dict[str, Any]) -> SamplingParams:
+    """`params` (or the defaults) with some fields replaced; UsageError names the nearest known field."""
+    for name in overrides:
+        if name not in _NAMES:
+            near = difflib.get_close_matches(name, _NAMES, 1)
+            hint = f"did you mean {near[0]}?" if near else f"give one of {', '.join(_NAMES)}"
+            raise UsageError(f"{name}: no such sampling parameter; {hint}")
+    return replace(params or SamplingParams(), **overrides)

@@ -1,0 +1,95 @@
+"""Which streams may join a stage: one upstream for each epoch, and never an epoch that has passed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from cluster.errors import CapacityError, HandshakeError, UsageError
+from cluster.messages import Hello, StepId
+from cluster.wire.codec_hello import check_hello
+
+# An old stream waits at most for the step that the stage computes now.
+_OLD_STREAM_TIMEOUT_S = 30.0
+
+
+class StreamEnd:
+    """How to end a stream, and the news that its last step was handed over."""
+
+    def __init__(self, cancel: Callable[[], object]) -> None:
+        self.cancel = cancel
+        self.reached = threading.Event()
+
+
+class StageEpochs:
+    """Guards the epoch of a stage. `begin(hello)` is called when a newer one (or the first) begins."""
+
+    def __init__(self, hello: Hello, begin: Callable[[Hello], None]) -> None:
+        self._own = hello
+        self._begin = begin
+        self._has_begun = False
+        self._lock = threading.Lock()
+        self._upstream: StreamEnd | None = None
+        self._watches: list[StreamEnd] = []
+
+    def join_upstream(self, hello: Hello, stream: StreamEnd) -> None:
+        """HandshakeError if the ends differ, the epoch has passed, or it has had its upstream.
+
+        A second upstream in one epoch is refused even when the first is gone: steps may have been lost with
+        it, and only a new epoch starts from a known state.
+        """
+        with self._lock:
+            self._enter(hello)
+            if self._upstream is not None:
+                raise HandshakeError(
+                    f"hello.epoch: stage {self._own.stage} already had an upstream in epoch {hello.epoch}, "
+                    f"its peer sent {hello.epoch} again; connect with a newer epoch"
+                )
+            self._upstream = stream
+
+    def join_watch(self, hello: Hello, stream: StreamEnd) -> None:
+        """HandshakeError if the ends differ or the epoch has passed."""
+        with self._lock:
+            self._enter(hello)
+            self._watches.append(stream)
+
+    def _enter(self, hello: Hello) -> None:
+        check_hello(self._own, hello)
+        if self._has_begun and hello.epoch == self._own.epoch:
+            return
+        self._end_streams()
+        self._begin(hello)
+        self._own = replace(self._own, epoch=hello.epoch)
+        self._has_begun = True
+
+    def _end_streams(self) -> None:
+        for watch in self._watches:
+            watch.cancel()
+        self._watches.clear()
+        if self._upstream is not None:
+            self._upstream.cancel()
+            if not self._upstream.reached.wait(_OLD_STREAM_TIMEOUT_S):
+                raise CapacityError(
+                    f"stage {self._own.stage}: epoch {self._own.epoch} still hands over a step; try again"
+                )
+            self._upstream = None
+
+
+class StepOrder:
+    """Checks the step numbers of one stream, in which each step follows the one before."""
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+        self._last: int | None = None
+
+    def is_next(self, step_id: StepId) -> bool:
+        """False for a duplicate or an older epoch, which are dropped; UsageError if a step is missing."""
+        if step_id.epoch > self._epoch:
+            raise UsageError(f"id.epoch: {step_id.epoch} in a stream of epoch {self._epoch}; say Hello first")
+        if step_id.epoch < self._epoch or (self._last is not None and step_id.step <= self._last):
+            return False
+        if self._last is not None and step_id.step != self._last + 1:
+            raise UsageError(f"id.step: {step_id.step} after {self._last}; send every step, in order")
+        self._last = step_id.step
+        return True

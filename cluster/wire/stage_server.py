@@ -1,0 +1,168 @@
+"""The gRPC server of a stage: takes steps from upstream, tells the coordinator what became of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import NoReturn, Protocol
+
+import grpc
+
+from cluster.errors import ClusterError, UsageError
+from cluster.messages import Float32Array, Hello, Microbatch, StageFacts, StageFailure
+from cluster.wire.channel import SERVER_OPTIONS, check_port_free, join_address
+from cluster.wire.codec_event import Event, encode_event
+from cluster.wire.codec_facts import encode_facts
+from cluster.wire.codec_hello import decode_hello
+from cluster.wire.codec_step import StepAssembly, StepLimits
+from cluster.wire.limits import parse
+from cluster.wire.service import register
+from cluster.wire.stage_epochs import StageEpochs, StepOrder, StreamEnd
+from cluster.wire.stage_events import EventQueue
+from cluster.wire.status import detail_of, metadata_of, status_of
+from protos import stage_pb2
+
+# Each stream holds a thread: upstream, coordinator, those of an epoch that ends, and a few Describe calls.
+_NUM_THREADS = 12
+_STOP_GRACE_S = 0.5
+
+
+class StageBackend(Protocol):
+    """The stage behind the server. All methods are called on the server's threads."""
+
+    def accept(self, hello: Hello) -> None:
+        """A new epoch begins: forget all sequences and queued steps. HandshakeError refuses it.
+
+        Called once for each epoch, before its first `submit` and after the last one of the epoch before.
+        """
+
+    def submit(self, batch: Microbatch, hidden: Float32Array | None, received_ns: int) -> None:
+        """Takes one step, in order; waits while the stage's own queue is full, but not once it is stopping.
+
+        `hidden` [T, E] belongs to the stage. A ClusterError ends the stream and is told to the coordinator.
+        """
+
+    def describe(self) -> StageFacts:
+        """The stage now."""
+
+
+class StageServer:
+    """Serves one stage. `hello` holds what it is; its epoch is the lowest that it will join."""
+
+    def __init__(self, hello: Hello, backend: StageBackend, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._stage = hello.stage
+        self._backend = backend
+        self._epochs = StageEpochs(hello, backend.accept)
+        self._host = host
+        self._port = port
+        self._watchers: list[EventQueue] = []
+        self._watchers_lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix=f"stage-{hello.stage}-wire")
+        self._server = grpc.server(
+            self._threads, options=SERVER_OPTIONS, maximum_concurrent_rpcs=_NUM_THREADS
+        )
+        register(
+            self._server,
+            "Stage",
+            {"Steps": self._steps, "Watch": self._watch, "Describe": self._describe},
+        )
+
+    def start(self) -> str:
+        """The address "host:port" that it listens on. UsageError names a port that is in use."""
+        check_port_free(self._host, self._port)
+        try:
+            port = self._server.add_insecure_port(join_address(self._host, self._port))
+        except RuntimeError as error:
+            raise UsageError(f"port {self._port} on {self._host}: {error}; give another port") from error
+        self._server.start()
+        return join_address(self._host, port)
+
+    def publish(self, event: Event) -> None:
+        """Tells the coordinator; never waits. Events that nobody watches for are dropped."""
+        with self._watchers_lock:
+            for watcher in self._watchers:
+                watcher.put(event)
+
+    def stop(self) -> None:
+        """Ends all streams and threads. The backend must have stopped waiting in `submit`."""
+        with self._watchers_lock:
+            for watcher in self._watchers:
+                watcher.end()
+        self._server.stop(_STOP_GRACE_S).wait()
+        self._threads.shutdown()
+
+    def _steps(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[stage_pb2.StepAck]:
+        end = StreamEnd(context.cancel)
+        requests = _until_gone(requests)
+        with _aborting(context):
+            first = next(requests, None)
+            if first is None:
+                return
+            message = parse(stage_pb2.StepMessage, first)
+            if message.WhichOneof("kind") != "hello":
+                raise UsageError("hello: the first message is another one; send Hello first")
+            hello = decode_hello(message.hello)
+            try:
+                self._epochs.join_upstream(hello, end)
+                yield stage_pb2.StepAck(hello=stage_pb2.HelloAck(epoch=hello.epoch))
+                self._receive(requests, hello)
+            finally:
+                end.reached.set()
+
+    def _receive(self, requests: Iterator[bytes], hello: Hello) -> None:
+        assembly = StepAssembly(StepLimits.of(hello))
+        order = StepOrder(hello.epoch)
+        try:
+            for data in requests:
+                step = assembly.add(parse(stage_pb2.StepMessage, data))
+                if step is not None and order.is_next(step[0].id):
+                    self._backend.submit(*step, time.monotonic_ns())
+        except Exception as error:
+            self.publish(StageFailure(self._stage, hello.epoch, f"step refused: {error}"))
+            raise
+
+    def _watch(self, request: bytes, context: grpc.ServicerContext) -> Iterator[stage_pb2.StageEvent]:
+        with _aborting(context):
+            hello = decode_hello(parse(stage_pb2.Hello, request))
+            self._epochs.join_watch(hello, StreamEnd(context.cancel))
+            events = EventQueue()
+            if not context.add_callback(events.end):
+                return  # gone already
+            with self._watchers_lock:
+                self._watchers.append(events)
+            try:
+                yield stage_pb2.StageEvent(hello=stage_pb2.HelloAck(epoch=hello.epoch))
+                for event in events:
+                    yield from encode_event(event)
+            finally:
+                with self._watchers_lock:
+                    self._watchers.remove(events)
+
+    def _describe(self, request: bytes, context: grpc.ServicerContext) -> stage_pb2.StageFacts:
+        with _aborting(context):
+            parse(stage_pb2.DescribeRequest, request)
+            return encode_facts(self._backend.describe())
+
+
+def _until_gone(requests: Iterator[bytes]) -> Iterator[bytes]:
+    """The requests of a stream; a peer that goes away ends it."""
+    try:
+        yield from requests
+    except grpc.RpcError:
+        return
+
+
+@contextmanager
+def _aborting(context: grpc.ServicerContext) -> Iterator[None]:
+    try:
+        yield
+    except ClusterError as error:
+        _abort(context, error)
+
+
+def _abort(context: grpc.ServicerContext, error: ClusterError) -> NoReturn:
+    context.set_trailing_metadata(metadata_of(error))
+    context.abort(status_of(error), detail_of(error))

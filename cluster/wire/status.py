@@ -1,0 +1,65 @@
+"""Errors <-> gRPC status: the class's status and message, and its name in the trailing metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import grpc
+
+from cluster import errors
+from cluster.errors import ClusterError, UnreachableError
+
+ERROR_KEY = "cluster-error"
+# gRPC sends messages percent-encoded in headers, which peers may limit to 8 KiB.
+_MAX_DETAIL_BYTES = 2000
+
+_CLASSES: dict[str, type[ClusterError]] = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, ClusterError)
+}
+# Statuses that gRPC itself gives when there is no peer, no longer one, or one that serves something else.
+_GONE = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.UNIMPLEMENTED,
+}
+
+
+def status_of(error: ClusterError) -> grpc.StatusCode:
+    return grpc.StatusCode[error.grpc_status]
+
+
+def detail_of(error: ClusterError) -> str:
+    """The message, cut to what fits in a header."""
+    return str(error).encode("utf-8", "replace")[:_MAX_DETAIL_BYTES].decode("utf-8", "ignore")
+
+
+def metadata_of(error: ClusterError) -> tuple[tuple[str, str], ...]:
+    return ((ERROR_KEY, type(error).__name__),)
+
+
+def error_from_call(error: grpc.RpcError, what: str, advice: str) -> ClusterError:
+    """The project's error for a failed call.
+
+    A peer's own error comes back as the class that it was raised as, with its message. gRPC's errors read
+    ``what: reason; advice``.
+    """
+    code: grpc.StatusCode = error.code()
+    # Of "failed to connect to all addresses; last error: UNKNOWN: ipv4:...: Connection refused", the cause.
+    details: str = (error.details() or code.name).rpartition("last error: ")[2].removeprefix("UNKNOWN: ")
+    kind = _named_class(error.trailing_metadata() or ())
+    if kind is not None and kind.grpc_status == code.name:
+        return kind(error.details())
+    message = f"{what}: {details}; {advice}"
+    if code in _GONE:
+        return UnreachableError(message)
+    return errors.error_for_status(code.name, message)
+
+
+def _named_class(metadata: Iterable[Any]) -> type[ClusterError] | None:
+    for key, value in metadata:
+        if key == ERROR_KEY:
+            return _CLASSES.get(value if isinstance(value, str) else "")
+    return None

@@ -1,0 +1,212 @@
+from protos import sampling_pb2 as _sampling_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Hello(_message.Message):
+    __slots__ = ("protocol_version", "model_hash", "build", "epoch", "stage", "num_stages", "first", "end", "hidden_width", "wire_dtype", "num_slots", "context_length")
+    PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_HASH_FIELD_NUMBER: _ClassVar[int]
+    BUILD_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    NUM_STAGES_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    HIDDEN_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    WIRE_DTYPE_FIELD_NUMBER: _ClassVar[int]
+    NUM_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    protocol_version: int
+    model_hash: str
+    build: str
+    epoch: int
+    stage: int
+    num_stages: int
+    first: int
+    end: int
+    hidden_width: int
+    wire_dtype: str
+    num_slots: int
+    context_length: int
+    def __init__(self, protocol_version: _Optional[int] = ..., model_hash: _Optional[str] = ..., build: _Optional[str] = ..., epoch: _Optional[int] = ..., stage: _Optional[int] = ..., num_stages: _Optional[int] = ..., first: _Optional[int] = ..., end: _Optional[int] = ..., hidden_width: _Optional[int] = ..., wire_dtype: _Optional[str] = ..., num_slots: _Optional[int] = ..., context_length: _Optional[int] = ...) -> None: ...
+
+class HelloAck(_message.Message):
+    __slots__ = ("epoch",)
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    def __init__(self, epoch: _Optional[int] = ...) -> None: ...
+
+class StepId(_message.Message):
+    __slots__ = ("epoch", "microbatch", "step")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    MICROBATCH_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    microbatch: int
+    step: int
+    def __init__(self, epoch: _Optional[int] = ..., microbatch: _Optional[int] = ..., step: _Optional[int] = ...) -> None: ...
+
+class SlotSampling(_message.Message):
+    __slots__ = ("slot", "params")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    PARAMS_FIELD_NUMBER: _ClassVar[int]
+    slot: int
+    params: _sampling_pb2.Sampling
+    def __init__(self, slot: _Optional[int] = ..., params: _Optional[_Union[_sampling_pb2.Sampling, _Mapping]] = ...) -> None: ...
+
+class StepHeader(_message.Message):
+    __slots__ = ("id", "num_rows", "tokens", "positions", "slots", "wants_logits", "samples", "returns_logits", "new_sampling", "free_slots", "hidden_width")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    WANTS_LOGITS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    RETURNS_LOGITS_FIELD_NUMBER: _ClassVar[int]
+    NEW_SAMPLING_FIELD_NUMBER: _ClassVar[int]
+    FREE_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    HIDDEN_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    id: StepId
+    num_rows: int
+    tokens: bytes
+    positions: bytes
+    slots: bytes
+    wants_logits: bytes
+    samples: bytes
+    returns_logits: bytes
+    new_sampling: _containers.RepeatedCompositeFieldContainer[SlotSampling]
+    free_slots: _containers.RepeatedScalarFieldContainer[int]
+    hidden_width: int
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., free_slots: _Optional[_Iterable[int]] = ..., hidden_width: _Optional[int] = ...) -> None: ...
+
+class StepPart(_message.Message):
+    __slots__ = ("header", "hidden")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    HIDDEN_FIELD_NUMBER: _ClassVar[int]
+    header: StepHeader
+    hidden: bytes
+    def __init__(self, header: _Optional[_Union[StepHeader, _Mapping]] = ..., hidden: _Optional[bytes] = ...) -> None: ...
+
+class StepMessage(_message.Message):
+    __slots__ = ("hello", "part")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    part: StepPart
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., part: _Optional[_Union[StepPart, _Mapping]] = ...) -> None: ...
+
+class StepAck(_message.Message):
+    __slots__ = ("hello",)
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    hello: HelloAck
+    def __init__(self, hello: _Optional[_Union[HelloAck, _Mapping]] = ...) -> None: ...
+
+class SampledToken(_message.Message):
+    __slots__ = ("row", "slot", "token", "logprob", "top")
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    LOGPROB_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    row: int
+    slot: int
+    token: int
+    logprob: float
+    top: _sampling_pb2.TopLogprobs
+    def __init__(self, row: _Optional[int] = ..., slot: _Optional[int] = ..., token: _Optional[int] = ..., logprob: _Optional[float] = ..., top: _Optional[_Union[_sampling_pb2.TopLogprobs, _Mapping]] = ...) -> None: ...
+
+class ResultHeader(_message.Message):
+    __slots__ = ("id", "sampled", "has_logits", "num_rows", "vocab_size")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SAMPLED_FIELD_NUMBER: _ClassVar[int]
+    HAS_LOGITS_FIELD_NUMBER: _ClassVar[int]
+    NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
+    VOCAB_SIZE_FIELD_NUMBER: _ClassVar[int]
+    id: StepId
+    sampled: _containers.RepeatedCompositeFieldContainer[SampledToken]
+    has_logits: bool
+    num_rows: int
+    vocab_size: int
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., sampled: _Optional[_Iterable[_Union[SampledToken, _Mapping]]] = ..., has_logits: _Optional[bool] = ..., num_rows: _Optional[int] = ..., vocab_size: _Optional[int] = ...) -> None: ...
+
+class ResultPart(_message.Message):
+    __slots__ = ("header", "logits")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    LOGITS_FIELD_NUMBER: _ClassVar[int]
+    header: ResultHeader
+    logits: bytes
+    def __init__(self, header: _Optional[_Union[ResultHeader, _Mapping]] = ..., logits: _Optional[bytes] = ...) -> None: ...
+
+class StepTiming(_message.Message):
+    __slots__ = ("id", "stage", "num_rows", "start_ns", "end_ns", "received_ns")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
+    START_NS_FIELD_NUMBER: _ClassVar[int]
+    END_NS_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_NS_FIELD_NUMBER: _ClassVar[int]
+    id: StepId
+    stage: int
+    num_rows: int
+    start_ns: int
+    end_ns: int
+    received_ns: int
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., stage: _Optional[int] = ..., num_rows: _Optional[int] = ..., start_ns: _Optional[int] = ..., end_ns: _Optional[int] = ..., received_ns: _Optional[int] = ...) -> None: ...
+
+class StageFailure(_message.Message):
+    __slots__ = ("stage", "epoch", "reason")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    stage: int
+    epoch: int
+    reason: str
+    def __init__(self, stage: _Optional[int] = ..., epoch: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class StageEvent(_message.Message):
+    __slots__ = ("hello", "timing", "result", "failure")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    TIMING_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    hello: HelloAck
+    timing: StepTiming
+    result: ResultPart
+    failure: StageFailure
+    def __init__(self, hello: _Optional[_Union[HelloAck, _Mapping]] = ..., timing: _Optional[_Union[StepTiming, _Mapping]] = ..., result: _Optional[_Union[ResultPart, _Mapping]] = ..., failure: _Optional[_Union[StageFailure, _Mapping]] = ...) -> None: ...
+
+class DescribeRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StageFacts(_message.Message):
+    __slots__ = ("stage", "node", "device", "first", "end", "state", "pid", "weight_bytes", "kv_bytes", "compute_bytes", "rss_bytes")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KV_BYTES_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
+    stage: int
+    node: str
+    device: str
+    first: int
+    end: int
+    state: str
+    pid: int
+    weight_bytes: int
+    kv_bytes: int
+    compute_bytes: int
+    rss_bytes: int
+    def __init__(self, stage: _Optional[int] = ..., node: _Optional[str] = ..., device: _Optional[str] = ..., first: _Optional[int] = ..., end: _Optional[int] = ..., state: _Optional[str] = ..., pid: _Optional[int] = ..., weight_bytes: _Optional[int] = ..., kv_bytes: _Optional[int] = ..., compute_bytes: _Optional[int] = ..., rss_bytes: _Optional[int] = ...) -> None: ...

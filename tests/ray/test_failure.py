@@ -1,0 +1,131 @@
+"""What dies is named, nothing hangs, `up` repairs, `down` leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+import cluster
+from cluster.errors import StageLostError
+from cluster.processes import marked_pids
+from tests.conftest import CliHome
+
+ENDLESS = cluster.SamplingParams(max_tokens=None, ignore_eos=True)
+ARGUMENTS = ("--demo", "--stages", "3", "-c", "1024")
+
+
+def wait_until(condition: object, timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
+
+
+def stage_pid(home: CliHome, stage: int) -> int:
+    shown = json.loads(home.run("status", "-o", "json").stdout)
+    return int(shown["stages"][stage]["pid"])
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2])
+def test_a_killed_stage_is_named_and_repaired(stage: int, cli_home: CliHome) -> None:
+    assert cli_home.run("up", *ARGUMENTS).returncode == 0
+    with cluster.connect(cli_home.address) as client:
+        stream = iter(client.stream("Once upon a time", ENDLESS))
+        text = "".join(next(stream).text for _ in range(3))
+        killed_at = time.monotonic()
+        os.kill(stage_pid(cli_home, stage), signal.SIGKILL)
+        with pytest.raises(StageLostError, match=f"stage {stage}"):
+            for event in stream:
+                text += event.text
+        assert time.monotonic() - killed_at < 5
+        with pytest.raises(StageLostError, match=f"stage {stage}"):
+            client.generate("Once")
+        status = client.status()
+        assert "degraded" in status.state
+        assert f"stage {stage}" in status.state
+    shown = cli_home.run("status")
+    assert "lost" in shown.stdout
+    repaired = cli_home.run("up")
+    assert repaired.returncode == 0, repaired.stderr
+    assert "repaired" in repaired.stderr
+    with cluster.connect(cli_home.address) as client:
+        assert client.status().state == "ready"
+        assert client.generate("Once", max_tokens=4).token_ids
+
+
+def test_a_killed_coordinator_is_replaced(cli_home: CliHome) -> None:
+    assert cli_home.run("up", "--demo").returncode == 0
+    instance = str(cli_home.state()["instance"])
+    before = cli_home.address
+    coordinator = [pid for pid in marked_pids(instance) if b"Coordinator" in cmdline(pid)]
+    os.kill(coordinator[0], signal.SIGKILL)
+    assert cli_home.run("run", "Once").returncode == 4
+    done = cli_home.run("up")
+    assert done.returncode == 0, done.stderr
+    assert cli_home.address != before
+    assert cli_home.run("run", "Once", "-n", "3").returncode == 0
+
+
+def cmdline(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+@pytest.mark.parametrize("after_s", [0.3, 1.5, 4.0, 6.0])
+def test_down_after_up_was_killed_leaves_nothing(after_s: float, cli_home: CliHome) -> None:
+    process = cli_home.start("up", "--demo")
+    with process:
+        time.sleep(after_s)
+        process.kill()
+        process.communicate()
+    state = cli_home.state() if cli_home.state_file.exists() else None
+    assert cli_home.run("down").returncode == 0
+    assert not cli_home.state_file.exists()
+    if state is not None:
+        assert marked_pids(str(state["instance"])) == []
+        assert not Path(str(state["ray_temp_dir"])).exists()
+
+
+def test_down_leaves_no_process_and_no_file(cli_home: CliHome) -> None:
+    assert cli_home.run("up", "--demo").returncode == 0
+    state = cli_home.state()
+    instance = str(state["instance"])
+    assert len(marked_pids(instance)) >= 4
+    assert cli_home.run("down").returncode == 0
+    assert marked_pids(instance) == []
+    assert not Path(str(state["ray_temp_dir"])).exists()
+    assert not cli_home.state_file.exists()
+    partial = [path for path in (cli_home.root / "cache").rglob("*") if path.suffix == ".part"]
+    assert partial == []
+
+
+def test_up_after_a_crash_of_everything(cli_home: CliHome) -> None:
+    """The machine lost power, so to speak: the state file points to nothing that lives."""
+    assert cli_home.run("up", "--demo").returncode == 0
+    for pid in marked_pids(str(cli_home.state()["instance"])):
+        os.kill(pid, signal.SIGKILL)
+    done = cli_home.run("up", "--demo")
+    assert done.returncode == 0, done.stderr
+    assert "cleaning up" in done.stderr
+    assert cli_home.run("run", "Once", "-n", "3").returncode == 0
+
+
+def test_foreground_repairs_and_ends_on_sigterm(cli_home: CliHome) -> None:
+    process = cli_home.start("up", "--demo", "--foreground")
+    with process:
+        try:
+            wait_until(lambda: cli_home.state_file.exists() and cli_home.state()["ready"], 60)
+            state = cli_home.state()
+            os.kill(stage_pid(cli_home, 1), signal.SIGKILL)
+            wait_until(lambda: cli_home.run("run", "Once", "-n", "1").returncode == 0, 60)
+            process.send_signal(signal.SIGTERM)
+            _, notes = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0, notes
+    assert "repairing" in notes
+    assert marked_pids(str(state["instance"])) == []

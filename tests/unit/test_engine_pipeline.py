@@ -1,0 +1,498 @@
+"""Whole runs of the engine over fake stages: random arrivals, cancels, failures; and real threads."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import queue
+import random
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from fake_stages import (
+    VOCABULARY,
+    FakeStage,
+    FakeStages,
+    Reader,
+    World,
+    alone,
+    cut,
+    logits_row,
+    text_of,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cluster.engine.events import Output, is_last
+from cluster.engine.limits import Limits
+from cluster.engine.pipeline import Engine
+from cluster.errors import (
+    CancelledError,
+    CapacityError,
+    StageLostError,
+    UnreachableError,
+    UsageError,
+)
+from cluster.messages import FinishReason, Microbatch, StageFailure, StepResult, StepTiming, TokenEvent
+from cluster.sampling import SamplingParams
+
+_CONTEXT = 24
+
+
+class Run:
+    """One simulated cluster; `run` plays everything that was planned with `ask`, `lose` and `repair`."""
+
+    def __init__(
+        self,
+        num_stages: int,
+        limits: Limits,
+        delay_s: Callable[[int, int], float] = lambda stage, num_rows: 1.0,
+        repeats_results: bool = False,
+    ) -> None:
+        self.world = World()
+        self.stages = FakeStages(
+            self.world, num_stages, limits, lambda event: self.engine.deliver(event), delay_s, repeats_results
+        )
+        self.engine = Engine(
+            self.stages,
+            VOCABULARY,
+            limits,
+            num_stages,
+            now=self.world.now,
+            choose_seed=lambda: 4711,
+            inbox=self.world,
+        )
+
+    def ask(
+        self,
+        prompt: list[int],
+        params: SamplingParams | None,
+        at_s: float = 0.0,
+        cancel_after_s: float | None = None,
+    ) -> Reader:
+        reader = self.world.reader()
+
+        def submit() -> None:
+            request_id = self.engine.submit(prompt, params, reader)
+            if cancel_after_s is not None:
+                self.world.at(self.world.now_s + cancel_after_s, lambda: self.engine.cancel(request_id))
+
+        self.world.at(at_s, submit)
+        return reader
+
+    def lose(self, stage: int, at_s: float, *, tells: bool = True) -> None:
+        """A stage dies; if it does not tell, the engine finds out when it next sends."""
+
+        def die() -> None:
+            failure = self.stages.lose(stage, "killed\nby signal 9")
+            if tells:
+                self.engine.fail(failure)
+                self.engine.fail(failure)
+
+        self.world.at(at_s, die)
+
+    def repair(self, at_s: float) -> None:
+        """New stages; results and failures of the old epoch still trickle in."""
+
+        def restart() -> None:
+            stale = [StepResult(microbatch.id, ()) for microbatch in self.stages.in_flight.values()]
+            old_epoch = self.stages.epoch
+            self.stages.restart(old_epoch + 1)
+            self.engine.reset(self.stages.epoch)
+            for result in stale:
+                self.engine.deliver(result)
+            self.engine.fail(StageFailure(0, old_epoch, "an old failure"))
+
+        self.world.at(at_s, restart)
+
+    def run(self) -> None:
+        self.engine.run()
+        assert not self.world.hung, "requests without an answer, and nothing left to happen"
+        assert all(reader.ended for reader in self.world.readers)
+
+    def check_nothing_leaks(self) -> None:
+        figures = self.engine.snapshot()
+        assert (figures.num_slots_used, figures.num_waiting, figures.num_in_flight) == (0, 0, 0)
+        for stage in self.stages.stages:
+            assert stage.kv == {}, "a stage still holds a slot"
+
+
+@dataclass
+class Asked:
+    """A request of a random run."""
+
+    at_s: float
+    prompt: list[int]
+    params: SamplingParams | None
+    cancel_after_s: float | None
+
+    def check(self, reader: Reader, may_be_lost: bool) -> None:
+        """Every answer is whole, or an honest part of what the request gives alone."""
+        if isinstance(reader.error, CapacityError):
+            assert len(reader.outputs) == 1
+        elif isinstance(reader.error, StageLostError):
+            assert may_be_lost
+            self._check_part(reader)
+        elif self.params is None:
+            self._check_logits(reader)
+        elif reader.reason is FinishReason.CANCELLED:
+            assert self.cancel_after_s is not None
+            self._check_part(reader)
+            assert reader.text == cut(text_of(reader.tokens), self.params.stop)
+        else:
+            expected = alone(self.prompt, self.params, _CONTEXT)
+            assert reader.tokens == expected.tokens
+            assert (reader.text, reader.reason) == (expected.text, expected.reason)
+            self._check_last(reader)
+
+    def _check_part(self, reader: Reader) -> None:
+        if self.params is not None:
+            expected = alone(self.prompt, self.params, _CONTEXT)
+            assert reader.tokens == expected.tokens[: len(reader.tokens)]
+
+    def _check_logits(self, reader: Reader) -> None:
+        if isinstance(reader.error, CancelledError):
+            assert self.cancel_after_s is not None
+            return
+        rows = [logits_row(self.prompt[:end]) for end in range(1, len(self.prompt) + 1)]
+        assert np.array_equal(reader.logits, np.stack(rows))
+
+    def _check_last(self, reader: Reader) -> None:
+        timings = reader.timings
+        assert timings is not None
+        assert timings.num_tokens == len(reader.tokens)
+        assert timings.num_prompt_tokens == len(self.prompt)
+        spent_ms = timings.queue_ms + timings.prefill_ms + timings.decode_ms
+        assert reader.ended_s is not None
+        assert spent_ms == pytest.approx((reader.ended_s - self.at_s) * 1e3)
+        assert all(event.logprob is not None for event in reader.events if event.token is not None)
+
+
+_PARAMS = st.builds(
+    SamplingParams,
+    seed=st.integers(0, 10_000),
+    max_tokens=st.one_of(st.none(), st.integers(0, 20)),
+    stop=st.lists(st.sampled_from(["stop", "top", "ab", "é", "b", " a"]), max_size=2),
+    ignore_eos=st.booleans(),
+)
+_ASKED = st.builds(
+    Asked,
+    at_s=st.floats(0, 30),
+    prompt=st.lists(st.integers(0, VOCABULARY.num_tokens - 1), min_size=1, max_size=_CONTEXT),
+    params=st.one_of(_PARAMS, _PARAMS, _PARAMS, st.none()),
+    cancel_after_s=st.one_of(st.none(), st.none(), st.floats(0, 20)),
+)
+_LIMITS = st.builds(
+    Limits,
+    num_slots=st.integers(1, 6),
+    context_length=st.just(_CONTEXT),
+    max_batch_tokens=st.integers(1, 16),
+    max_in_flight=st.integers(4, 5),
+    max_waiting=st.integers(0, 8),
+    max_logits_rows=st.integers(1, 8),
+)
+
+
+def random_delays(seed: int) -> Callable[[int, int], float]:
+    draw = random.Random(seed)
+    return lambda stage, num_rows: draw.uniform(0.0, 2.0) if draw.random() < 0.8 else 0.0
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(1, 4),
+    _LIMITS,
+    st.booleans(),
+    st.lists(_ASKED, max_size=12),
+    st.integers(0, 99),
+    st.booleans(),
+)
+def test_every_request_gets_what_it_would_get_alone(
+    num_stages: int,
+    limits: Limits,
+    few_lanes: bool,
+    asked: list[Asked],
+    delay_seed: int,
+    repeats_results: bool,
+) -> None:
+    if few_lanes:
+        limits = dataclasses.replace(limits, max_in_flight=num_stages)
+    run = Run(num_stages, limits, random_delays(delay_seed), repeats_results)
+    readers = [run.ask(ask.prompt, ask.params, ask.at_s, ask.cancel_after_s) for ask in asked]
+    run.run()
+    for ask, reader in zip(asked, readers, strict=True):
+        ask.check(reader, may_be_lost=False)
+    run.check_nothing_leaks()
+    answered = [reader for reader in readers if not isinstance(reader.error, CapacityError)]
+    assert run.engine.snapshot().num_requests == len(answered)
+    assert run.engine.snapshot().num_tokens == sum(len(reader.tokens) for reader in readers)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(1, 4),
+    _LIMITS,
+    st.lists(_ASKED, min_size=1, max_size=12),
+    st.integers(0, 99),
+    st.floats(0, 20),
+    st.booleans(),
+    st.one_of(st.none(), st.floats(0, 10)),
+)
+def test_after_a_failure_every_request_ends_once_and_a_repair_serves_again(
+    num_stages: int,
+    limits: Limits,
+    asked: list[Asked],
+    delay_seed: int,
+    lost_s: float,
+    tells: bool,
+    repair_after_s: float | None,
+) -> None:
+    run = Run(num_stages, limits, random_delays(delay_seed))
+    readers = [run.ask(ask.prompt, ask.params, ask.at_s, ask.cancel_after_s) for ask in asked]
+    run.lose(num_stages - 1, lost_s)
+    repaired_s = lost_s + (1000.0 if repair_after_s is None else repair_after_s)
+    run.repair(repaired_s)
+    params = SamplingParams(seed=3, max_tokens=5, ignore_eos=True)
+    late = run.ask([1, 2, 3], params, at_s=repaired_s + 1000.0)
+    run.run()
+    for ask, reader in zip(asked, readers, strict=True):
+        ask.check(reader, may_be_lost=True)
+        if ask.at_s > lost_s and reader.ended_s is not None and reader.ended_s < repaired_s:
+            assert isinstance(reader.error, StageLostError)
+    assert late.tokens == alone([1, 2, 3], params, _CONTEXT).tokens
+    run.check_nothing_leaks()
+
+
+_EIGHT = Limits(num_slots=8, context_length=200, max_batch_tokens=64, max_in_flight=2)
+_LONG = SamplingParams(seed=5, max_tokens=60, ignore_eos=True)
+
+
+def test_the_error_names_the_stage_and_reason_in_one_line() -> None:
+    run = Run(2, _EIGHT)
+    readers = [run.ask([1], _LONG) for _ in range(10)]
+    run.lose(1, at_s=5.5)
+    refused = run.ask([1], _LONG, at_s=7.0)
+    run.run()
+    for reader in (*readers, refused):
+        assert isinstance(reader.error, StageLostError)
+        assert str(reader.error) == "stage 1: lost: killed by signal 9; `cluster up` repairs it"
+    assert len({id(reader.error) for reader in readers}) == 10, "nobody shares an exception"
+    assert readers[0].ended_s == 5.5
+    failure = run.engine.snapshot().failure
+    assert failure is not None
+    assert failure.stage == 1
+
+
+def test_a_stage_that_dies_silently_is_found_when_it_is_sent_to() -> None:
+    run = Run(1, dataclasses.replace(_EIGHT, max_in_flight=1))
+    run.lose(0, at_s=1.0, tells=False)
+    reader = run.ask([1], _LONG, at_s=2.0)
+    run.run()
+    assert isinstance(reader.error, StageLostError)
+
+
+def test_stages_started_anew_end_what_was_running() -> None:
+    run = Run(2, _EIGHT)
+    reader = run.ask([1], _LONG)
+    run.repair(at_s=6.5)
+    run.run()
+    assert isinstance(reader.error, StageLostError)
+    assert run.engine.snapshot().epoch == 1
+
+
+@pytest.mark.parametrize("num_stages", [1, 2, 3, 4])
+def test_with_enough_requests_every_stage_always_works(num_stages: int) -> None:
+    """Steps of one second each: after the first steps and before the last no stage waits."""
+    run = Run(num_stages, dataclasses.replace(_EIGHT, max_in_flight=num_stages))
+    readers = [run.ask([seed + 1], dataclasses.replace(_LONG, seed=seed)) for seed in range(8)]
+    in_flight = []
+    run.world.before_get = lambda: in_flight.append(run.engine.snapshot().num_in_flight)
+    run.run()
+    assert all(len(reader.tokens) == 60 for reader in readers)
+    assert max(in_flight) == num_stages
+    first_ns, end_ns = 10 * 10**9, round((min(r.ended_s or 0.0 for r in readers) - 10) * 1e9)
+    for stage in range(num_stages):
+        worked_ns = [
+            step.end_ns - step.start_ns
+            for step in run.engine.timings(stage)
+            if step.start_ns >= first_ns and step.end_ns <= end_ns
+        ]
+        assert sum(worked_ns) >= 0.97 * (end_ns - first_ns)
+        assert run.engine.snapshot().stages[stage].num_steps >= 60
+
+
+def test_one_request_alone_uses_one_stage_at_a_time() -> None:
+    """The counterpart of the test above: it could fail."""
+    run = Run(2, _EIGHT)
+    run.ask([1], _LONG)
+    run.run()
+    steps = sorted(
+        (step.start_ns, step.end_ns)
+        for stage in (0, 1)
+        for step in run.engine.timings(stage)
+        if step.num_rows
+    )
+    assert all(end_ns <= start_ns for (_, end_ns), (start_ns, _) in itertools.pairwise(steps))
+
+
+def test_a_cancelled_request_ends_at_once_and_its_slot_is_dropped_within_a_step() -> None:
+    run = Run(2, _EIGHT)
+    gone = run.ask([1, 2], _LONG, cancel_after_s=20.25)
+    stays = [run.ask([seed + 1], dataclasses.replace(_LONG, seed=seed)) for seed in range(7)]
+    run.run()
+    assert gone.reason is FinishReason.CANCELLED
+    assert gone.ended_s == 20.25
+    assert all(len(reader.tokens) == 60 for reader in stays)
+    (freeing,) = [mb for mb in run.stages.sent if 0 in mb.free_slots][:1]
+    started_ns = min(step.start_ns for step in run.engine.timings(0) if step.id == freeing.id)
+    assert 20.25 <= started_ns / 1e9 <= 22.25
+
+
+def test_a_full_queue_refuses_and_the_others_are_served() -> None:
+    run = Run(1, dataclasses.replace(_EIGHT, num_slots=1, max_in_flight=1, max_waiting=2))
+    readers = [run.ask([1], _LONG) for _ in range(5)]
+    run.run()
+    errors = [reader.error for reader in readers]
+    assert errors[:3] == [None] * 3
+    assert all(isinstance(error, CapacityError) for error in errors[3:])
+
+
+def test_bad_requests_are_told_why() -> None:
+    run = Run(1, dataclasses.replace(_EIGHT, context_length=4))
+    readers = [run.ask(prompt, _LONG) for prompt in ([], [1] * 5, [1, -1], [VOCABULARY.num_tokens])]
+    run.run()
+    for reader, word in zip(readers, ("no tokens", "5 tokens", "token 1 is -1", "token 0 is"), strict=True):
+        assert isinstance(reader.error, UsageError)
+        assert word in str(reader.error)
+
+
+def test_a_request_without_a_seed_gets_one() -> None:
+    run = Run(1, _EIGHT)
+    reader = run.ask([1, 2], dataclasses.replace(_LONG, seed=None))
+    run.run()
+    assert reader.tokens == alone([1, 2], dataclasses.replace(_LONG, seed=4711), 200).tokens
+
+
+def test_fewer_lanes_than_stages_are_refused() -> None:
+    with pytest.raises(UsageError, match="max_in_flight: 2 for 3 stages"):
+        Run(3, _EIGHT)
+
+
+def test_a_reader_that_raises_loses_its_request_only() -> None:
+    run = Run(2, _EIGHT)
+    broken: list[Output] = []
+
+    def breaks(output: Output) -> None:
+        broken.append(output)
+        raise ConnectionError("the client went away")
+
+    run.world.at(0.0, lambda: run.engine.submit([1], _LONG, breaks) and None)
+    reader = run.ask([2], _LONG)
+    run.run()
+    assert len(broken) == 1
+    assert len(reader.tokens) == 60
+    run.check_nothing_leaks()
+
+
+@pytest.mark.parametrize("token", [-1, VOCABULARY.num_tokens])
+def test_a_token_outside_of_the_vocabulary_counts_as_a_lost_stage(token: int) -> None:
+    run = Run(2, _EIGHT)
+    reader = run.ask([1], _LONG)
+    deliver = run.engine.deliver
+
+    def corrupt(event: StepResult | StepTiming) -> None:
+        if isinstance(event, StepResult) and event.id.step == 3:
+            sampled = tuple(dataclasses.replace(drawn, token=token) for drawn in event.sampled)
+            event = dataclasses.replace(event, sampled=sampled)
+        deliver(event)
+
+    run.engine.deliver = corrupt  # type: ignore[method-assign]
+    run.run()
+    assert isinstance(reader.error, StageLostError)
+    assert f"token {token} is not in the vocabulary" in str(reader.error)
+
+
+class ThreadedStages:
+    """One fake stage, which answers from a thread of its own."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._stage = FakeStage(limits)
+        self._sent: queue.SimpleQueue[Microbatch | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def start(self, engine: Engine) -> None:
+        self._engine = engine
+        self._thread.start()
+
+    def submit(self, microbatch: Microbatch) -> None:
+        self._sent.put(microbatch)
+
+    def stop(self) -> None:
+        self._sent.put(None)
+        self._thread.join(timeout=10.0)
+        assert not self._thread.is_alive()
+
+    def _work(self) -> None:
+        while (microbatch := self._sent.get()) is not None:
+            self._engine.deliver(self._stage.run(microbatch))
+
+
+def test_many_threads_may_ask_at_once_and_stopping_ends_everything() -> None:
+    limits = Limits(num_slots=3, context_length=5000, max_batch_tokens=8, max_in_flight=2, max_waiting=100)
+    stages = ThreadedStages(limits)
+    engine = Engine(stages, VOCABULARY, limits, num_stages=1)
+    stages.start(engine)
+    thread = threading.Thread(target=engine.run, daemon=True)
+    thread.start()
+
+    def ask(prompt: list[int], params: SamplingParams) -> queue.SimpleQueue[Output]:
+        outputs: queue.SimpleQueue[Output] = queue.SimpleQueue()
+        engine.submit(prompt, params, outputs.put)
+        return outputs
+
+    def read(outputs: queue.SimpleQueue[Output]) -> list[Output]:
+        read = [outputs.get(timeout=10.0)]
+        while not is_last(read[-1]):
+            read.append(outputs.get(timeout=10.0))
+        return read
+
+    endless = ask([9], SamplingParams(seed=1, max_tokens=None, ignore_eos=True))
+    with ThreadPoolExecutor(4) as pool:
+        asked = [([seed % 20 + 1], dataclasses.replace(_LONG, seed=seed)) for seed in range(20)]
+        for (prompt, params), outputs in zip(
+            asked, pool.map(lambda each: read(ask(*each)), asked), strict=True
+        ):
+            tokens = [output.token for output in outputs if isinstance(output, TokenEvent)]
+            assert tokens == alone(prompt, params, 5000).tokens
+    assert engine.snapshot().num_requests >= 20
+    waiting = [ask([9], SamplingParams(max_tokens=None, ignore_eos=True)) for _ in range(5)]
+    engine.stop()
+    thread.join(timeout=10.0)
+    assert not thread.is_alive()
+    for outputs in (endless, *waiting, ask([1], _LONG)):
+        last = read(outputs)[-1]
+        assert isinstance(last, UnreachableError) or (
+            isinstance(last, TokenEvent) and last.finish_reason is FinishReason.CONTEXT
+        )
+    engine.cancel(1)
+    stages.stop()
+
+
+def test_if_the_loop_breaks_every_request_still_ends() -> None:
+    """A bug in what the engine is given must not leave readers waiting."""
+
+    class BrokenStages:
+        def submit(self, microbatch: Microbatch) -> None:
+            raise RuntimeError("a bug")
+
+    engine = Engine(BrokenStages(), VOCABULARY, _EIGHT, num_stages=1)
+    outputs: list[Output] = []
+    engine.submit([1], _LONG, outputs.append)
+    with pytest.raises(RuntimeError, match="a bug"):
+        engine.run()
+    engine.submit([1], _LONG, outputs.append)
+    assert [type(output) for output in outputs] == [UnreachableError, UnreachableError]

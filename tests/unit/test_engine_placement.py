@@ -1,0 +1,131 @@
+"""Placement: the search against trying everything, and its errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.engine.placement import DeviceOffer, LayerSizes, place
+from cluster.errors import CapacityError, UsageError
+
+_GB = 10**9
+
+
+def offer(name: str = "CPU", node: str = "n0", memory_bytes: int = 100 * _GB, **more: float) -> DeviceOffer:
+    return DeviceOffer(node, name, memory_bytes, **more)
+
+
+def model(num_layers: int, **changes: int) -> LayerSizes:
+    sizes = LayerSizes((_GB,) * num_layers, (_GB // 10,) * num_layers, embed_bytes=_GB, head_bytes=_GB)
+    return dataclasses.replace(sizes, **changes)
+
+
+def ranges(plan_of: object) -> list[tuple[int, int]]:
+    return [(stage.first, stage.end) for stage in plan_of.stages]  # type: ignore[attr-defined]
+
+
+def test_equal_devices_get_equal_work_with_the_head_on_the_last() -> None:
+    gpus = [offer(f"CUDA{i}") for i in range(3)]
+    assert ranges(place(gpus, model(11), 3)) == [(0, 4), (4, 8), (8, 11)]
+    plan = place(gpus, model(11), 3)
+    assert [stage.device for stage in plan.stages] == ["CUDA0", "CUDA1", "CUDA2"]
+    assert [stage.weight_bytes for stage in plan.stages] == [5 * _GB, 4 * _GB, 4 * _GB]
+    assert [stage.kv_bytes for stage in plan.stages] == [4 * _GB // 10, 4 * _GB // 10, 3 * _GB // 10]
+
+
+def test_one_stage_takes_everything_and_holds_a_tied_head_once() -> None:
+    (stage,) = place([offer()], model(4, tied_head=True), 1).stages
+    assert (stage.first, stage.end, stage.weight_bytes) == (0, 4, 5 * _GB)
+    first, last = place([offer()], model(4, tied_head=True), 2).stages
+    assert first.weight_bytes + last.weight_bytes == 6 * _GB
+
+
+def test_a_larger_or_faster_device_gets_more() -> None:
+    small, large = offer("CUDA0", memory_bytes=10 * _GB), offer("CUDA1", memory_bytes=30 * _GB)
+    assert ranges(place([small, large], model(15), 2)) == [(0, 4), (4, 15)]
+    fast, slow = dataclasses.replace(small, speed=3.0), dataclasses.replace(large, speed=1.0)
+    assert ranges(place([fast, slow], model(8, embed_bytes=0), 2)) == [(0, 7), (7, 8)]
+
+
+def test_memory_bounds_a_fast_device() -> None:
+    fast, slow = offer("CUDA0", memory_bytes=5 * _GB, speed=99.0), offer("CPU", speed=1.0)
+    assert ranges(place([fast, slow], model(10), 2, headroom=0.0)) == [(0, 3), (3, 10)]
+
+
+def test_stages_on_one_device_share_it() -> None:
+    plan = place([offer(memory_bytes=10 * _GB)], model(6), 2, headroom=0.0)
+    assert [(stage.first, stage.end, stage.device) for stage in plan.stages] == [(0, 3, "CPU"), (3, 6, "CPU")]
+    with pytest.raises(CapacityError, match=r"stage 0 needs .* MiB, n0/CPU has .* MiB for it; stage 1"):
+        place([offer(memory_bytes=8 * _GB)], model(6), 2, headroom=0.0)
+
+
+def test_named_devices_are_used_in_order() -> None:
+    offers = [offer("CPU", "a"), offer("CUDA0", "a"), offer("CPU", "b")]
+
+    def used(*names: str, num_stages: int) -> list[str]:
+        plan = place(offers, model(8), num_stages, devices=names)
+        return [f"{stage.node}/{stage.device}" for stage in plan.stages]
+
+    assert used("CUDA0", "CPU", num_stages=2) == ["a/CUDA0", "a/CPU"]
+    assert used("CPU", "CPU", num_stages=2) == ["a/CPU", "b/CPU"]
+    assert used("b/CPU", num_stages=2) == ["b/CPU", "b/CPU"]
+    assert used("CUDA0", "CPU", num_stages=4) == ["a/CUDA0", "a/CUDA0", "a/CPU", "a/CPU"]
+
+
+def test_only_legal_cuts_are_made() -> None:
+    gpus = [offer("CUDA0"), offer("CUDA1")]
+    assert ranges(place(gpus, model(12), 2, legal_cuts=[3, 9])) == [(0, 9), (9, 12)]
+    with pytest.raises(UsageError, match=r"stages: 4, but .* at 2 places only; give at most 3"):
+        place(gpus, model(12), 4, legal_cuts=[3, 9, 12, 0])
+
+
+def test_requests_that_make_no_sense_name_the_numbers() -> None:
+    with pytest.raises(UsageError, match="stages: 0 "):
+        place([offer()], model(4), 0)
+    with pytest.raises(UsageError, match="stages: 5 for a model of 4 layers"):
+        place([offer()], model(4), 5)
+    with pytest.raises(UsageError, match=r"no 'CUDA7'; known are n0/CPU, n0/CUDA0"):
+        place([offer(), offer("CUDA0")], model(4), 1, devices=["CUDA7"])
+    with pytest.raises(UsageError, match="3 named for 2 stages"):
+        place([offer()], model(4), 2, devices=["CPU"] * 3)
+    with pytest.raises(UsageError, match="nobody offers"):
+        place([], model(4), 1)
+
+
+@given(st.data())
+def test_the_search_is_as_good_as_trying_everything(data: st.DataObject) -> None:
+    small = st.integers(0, 9)
+    num_layers = data.draw(st.integers(1, 6))
+    per_layer = st.lists(small, min_size=num_layers, max_size=num_layers).map(tuple)
+    sizes = LayerSizes(data.draw(per_layer), data.draw(per_layer), data.draw(small), data.draw(small))
+    num_stages = data.draw(st.integers(1, num_layers))
+    memories = data.draw(st.lists(st.integers(1, 40), min_size=num_stages, max_size=num_stages))
+    offers = [offer(f"D{i}", memory_bytes=memory) for i, memory in enumerate(memories)]
+
+    def load(stage: int, first: int, end: int) -> float:
+        head = sizes.head_bytes if end == num_layers else 0
+        return (sum(sizes.layer_bytes[first:end]) + head) / memories[stage]
+
+    def fits(stage: int, first: int, end: int) -> bool:
+        need = load(stage, first, end) * memories[stage] + sum(sizes.kv_bytes[first:end])
+        return need + (sizes.embed_bytes if first == 0 else 0) <= memories[stage] + 1e-9
+
+    best: tuple[float, float] | None = None
+    for inner in itertools.combinations(range(1, num_layers), num_stages - 1):
+        cuts = list(itertools.pairwise([0, *inner, num_layers]))
+        if all(fits(stage, *cut) for stage, cut in enumerate(cuts)):
+            loads = [load(stage, *cut) for stage, cut in enumerate(cuts)]
+            score = (max(loads), sum(value * value for value in loads))
+            best = min(best or score, score)
+    if best is None:
+        with pytest.raises(CapacityError):
+            place(offers, sizes, num_stages, headroom=0.0)
+        return
+    cuts = ranges(place(offers, sizes, num_stages, headroom=0.0))
+    loads = [load(stage, *cut) for stage, cut in enumerate(cuts)]
+    assert all(fits(stage, *cut) for stage, cut in enumerate(cuts))
+    assert (max(loads), sum(value * value for value in loads)) == pytest.approx(best)

@@ -1,0 +1,279 @@
+"""The scheduler by itself: what it puts into microbatches, and what it does with results."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from fake_stages import VOCABULARY
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.engine.limits import Limits
+from cluster.engine.scheduler import Progress, Scheduler
+from cluster.engine.sequence import Sequence, State
+from cluster.errors import CapacityError, ClusterError, UsageError
+from cluster.messages import Microbatch, SampledToken, StepId, StepResult
+from cluster.sampling import SamplingParams
+
+_LIMITS = Limits(num_slots=8, context_length=64, max_batch_tokens=16, max_in_flight=2, max_waiting=4)
+_PARAMS = SamplingParams(seed=1)
+
+
+def scheduler(**changes: int) -> Scheduler:
+    return Scheduler(dataclasses.replace(_LIMITS, **changes))
+
+
+def sequence(request_id: int, num_tokens: int = 1, *, logits: bool = False) -> Sequence:
+    return Sequence(request_id, tuple(range(1, num_tokens + 1)), None if logits else _PARAMS)
+
+
+def answer(microbatch: Microbatch, token: int = 5) -> StepResult:
+    """What the last stage would say."""
+    sampled = tuple(
+        SampledToken(int(row), int(microbatch.slots[row]), token, -1.0) for row in microbatch.samples
+    )
+    num_logits = len(microbatch.returns_logits)
+    logits = np.zeros((num_logits, VOCABULARY.num_tokens), np.float32) if num_logits else None
+    return StepResult(microbatch.id, sampled, logits)
+
+
+def send(scheduler: Scheduler) -> Microbatch:
+    microbatch = scheduler.next_batch(0.0)
+    assert microbatch is not None
+    return microbatch
+
+
+def finish_first_step(scheduler: Scheduler, num_sequences: int) -> list[Microbatch]:
+    """Sequences 1.. of one token each, all of them computed once; the microbatches they ran in."""
+    for request_id in range(1, num_sequences + 1):
+        scheduler.add(sequence(request_id))
+    microbatches = []
+    while (microbatch := scheduler.next_batch(0.0)) is not None:
+        microbatches.append(microbatch)
+    for microbatch in microbatches:
+        scheduler.complete(answer(microbatch))
+    return microbatches
+
+
+def test_a_prompt_is_cut_into_chunks_and_only_its_last_row_is_drawn_from() -> None:
+    engine, request = scheduler(max_batch_tokens=4), sequence(1, 10)
+    engine.add(request)
+    seen = []
+    for _ in range(3):
+        microbatch = send(engine)
+        assert engine.next_batch(0.0) is None, "the sequence is in flight already"
+        sampling = [new.slot for new in microbatch.new_sampling]
+        seen.append((microbatch.positions.tolist(), microbatch.samples.tolist(), sampling))
+        engine.complete(answer(microbatch))
+    assert seen == [([0, 1, 2, 3], [], []), ([4, 5, 6, 7], [], []), ([8, 9], [1], [0])]
+    assert request.log == [*range(1, 11), 5]
+    following = send(engine)
+    assert (following.tokens.tolist(), following.positions.tolist()) == ([5], [10])
+    assert following.new_sampling == (), "sampling parameters travel once"
+
+
+def test_tokens_to_decode_come_before_prompts_and_rows_are_sorted_by_slot() -> None:
+    engine = scheduler(max_in_flight=1, max_batch_tokens=6)
+    engine.add(sequence(1, 2))
+    engine.complete(answer(send(engine)))
+    engine.add(sequence(2, 9))
+    engine.add(sequence(3, 9))
+    microbatch = send(engine)
+    assert microbatch.slots.tolist() == [0, 1, 1, 1, 1, 1]
+    assert microbatch.positions.tolist() == [2, 0, 1, 2, 3, 4]
+    assert microbatch.wants_logits.tolist() == [True, False, False, False, False, False]
+    engine.complete(answer(microbatch))
+    assert send(engine).slots.tolist() == [0, 2, 2, 2, 2, 2], "the prompt that got nothing comes first now"
+
+
+@pytest.mark.parametrize(("num_lanes", "sizes"), [(1, [8]), (2, [4, 4]), (3, [3, 3, 2]), (4, [2, 2, 2, 2])])
+def test_sequences_are_split_evenly_over_the_lanes(num_lanes: int, sizes: list[int]) -> None:
+    microbatches = finish_first_step(scheduler(max_in_flight=num_lanes), 8)
+    assert [microbatch.num_rows for microbatch in microbatches] == sizes
+    assert sorted(microbatch.id.microbatch for microbatch in microbatches) == list(range(num_lanes))
+
+
+def test_five_sequences_fill_four_lanes() -> None:
+    microbatches = finish_first_step(scheduler(max_in_flight=4), 5)
+    assert [microbatch.num_rows for microbatch in microbatches] == [2, 1, 1, 1]
+
+
+def test_uneven_lanes_become_even_again() -> None:
+    engine = scheduler()
+    first, second = finish_first_step(engine, 8)
+    assert (first.num_rows, second.num_rows) == (4, 4)
+    for request_id in (1, 2, 3):
+        engine.end(request_id)
+    in_flight = [send(engine), send(engine)]
+    for _ in range(2):
+        engine.complete(answer(in_flight.pop(0)))
+        in_flight.append(send(engine))
+    assert sorted(microbatch.num_rows for microbatch in in_flight) == [2, 3]
+
+
+def test_logits_requests_return_every_row_within_the_limit() -> None:
+    engine = scheduler(max_logits_rows=3)
+    engine.add(sequence(1, 7, logits=True))
+    firsts = []
+    for num_rows in (3, 3, 1):
+        microbatch = send(engine)
+        assert microbatch.num_rows == num_rows
+        assert microbatch.returns_logits.tolist() == list(range(num_rows))
+        assert microbatch.wants_logits.all()
+        assert not len(microbatch.samples)
+        (progress,) = engine.complete(answer(microbatch))
+        assert progress.logits is not None
+        firsts.append((progress.first, len(progress.logits)))
+    assert firsts == [(0, 3), (3, 3), (6, 1)]
+    assert engine.next_batch(0.0) is None
+
+
+def test_a_slot_is_freed_in_the_next_microbatch_and_may_be_reused_in_it() -> None:
+    engine = scheduler(num_slots=1)
+    engine.add(sequence(1))
+    engine.add(sequence(2, 3))
+    engine.complete(answer(send(engine)))
+    engine.end(1)
+    microbatch = send(engine)
+    assert microbatch.free_slots == (0,)
+    assert microbatch.slots.tolist() == [0, 0, 0]
+    engine.complete(answer(microbatch))
+    engine.end(2)
+    empty = send(engine)
+    assert (empty.num_rows, empty.free_slots) == (0, (0,)), "freed even if nothing else is to be sent"
+    assert engine.next_batch(0.0) is None, "freed once"
+
+
+def test_a_cancelled_sequence_in_flight_frees_its_slot_and_its_token_is_dropped() -> None:
+    engine = scheduler(num_slots=1)
+    cancelled, following = sequence(1), sequence(2)
+    engine.add(cancelled)
+    engine.add(following)
+    in_flight = send(engine)
+    engine.end(1)
+    reused = send(engine)
+    assert (reused.free_slots, reused.slots.tolist()) == ((0,), [0])
+    assert engine.complete(answer(in_flight, token=7)) == []
+    assert cancelled.log == [1]
+    assert following.log == [1], "the dropped token belongs to nobody"
+    (progress,) = engine.complete(answer(reused, token=8))
+    assert (progress.sequence, following.log) == (following, [1, 8])
+
+
+def test_a_slot_that_no_row_was_sent_for_is_not_announced() -> None:
+    engine = scheduler(max_in_flight=1, max_batch_tokens=1)
+    engine.add(sequence(1))
+    engine.add(sequence(2))
+    in_flight = send(engine)
+    assert engine.num_slots_used == 2
+    engine.end(2)
+    engine.end(99)
+    assert engine.num_slots_used == 1
+    engine.complete(answer(in_flight))
+    engine.end(1)
+    assert send(engine).free_slots == (0,)
+
+
+def test_results_that_come_twice_or_are_old_or_unknown_are_dropped() -> None:
+    engine, request = scheduler(), sequence(1)
+    engine.add(request)
+    result = answer(send(engine))
+    assert len(engine.complete(result)) == 1
+    assert engine.complete(result) == []
+    assert engine.complete(StepResult(StepId(0, 1, 77), ())) == []
+    assert request.log == [1, 5]
+    stale = answer(send(engine))
+    engine.reset(1)
+    assert engine.complete(stale) == []
+    assert request.state is State.ENDED
+    engine.add(sequence(2))
+    assert send(engine).id == StepId(1, 0, 0)
+
+
+def test_results_that_do_not_answer_their_microbatch_are_refused_and_settle_nothing() -> None:
+    engine, request = scheduler(), sequence(1, 2)
+    engine.add(request)
+    good = answer(send(engine))
+    (token,) = good.sampled
+    wrong = [
+        dataclasses.replace(good, sampled=()),
+        dataclasses.replace(good, sampled=(token, token)),
+        dataclasses.replace(good, sampled=(dataclasses.replace(token, row=0),)),
+        dataclasses.replace(good, sampled=(dataclasses.replace(token, slot=3),)),
+        dataclasses.replace(good, logits=np.zeros((1, 4), np.float32)),
+    ]
+    for result in wrong:
+        with pytest.raises(ClusterError, match="step result"):
+            engine.complete(result)
+    assert request.log == [1, 2]
+    assert len(engine.complete(good)) == 1
+
+
+def test_the_queue_is_bounded_and_first_come_first_served() -> None:
+    engine = scheduler(num_slots=2, max_waiting=3)
+    for request_id in range(5):
+        engine.add(sequence(request_id))
+    with pytest.raises(CapacityError, match=r"queue: full.*try again later"):
+        engine.add(sequence(5))
+    assert {progress.sequence.request_id for progress in run_all(engine)} == {0, 1}
+    engine.end(0)
+    engine.end(3)
+    assert {progress.sequence.request_id for progress in run_all(engine)} == {1, 2}
+
+
+def run_all(engine: Scheduler) -> list[Progress]:
+    """One step of every sequence that can run."""
+    microbatches = list(iter(lambda: engine.next_batch(0.0), None))
+    return list(itertools.chain(*(engine.complete(answer(microbatch)) for microbatch in microbatches)))
+
+
+def test_prompts_that_cannot_run_are_refused() -> None:
+    engine = scheduler(context_length=4)
+    with pytest.raises(UsageError, match="no tokens"):
+        engine.add(sequence(1, 0))
+    with pytest.raises(UsageError, match="5 tokens, but the context holds 4"):
+        engine.add(sequence(2, 5))
+    engine.add(sequence(3, 4))
+
+
+@pytest.mark.parametrize("name", ["num_slots", "context_length", "max_batch_tokens", "max_in_flight"])
+def test_limits_that_leave_no_room_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name}: 0"):
+        dataclasses.replace(_LIMITS, **{name: 0})
+
+
+@given(
+    st.integers(1, 4),
+    st.integers(1, 5),
+    st.integers(1, 9),
+    st.lists(st.tuples(st.integers(0, 12), st.booleans(), st.integers(0, 3)), max_size=40),
+)
+def test_a_lane_is_free_only_if_no_sequence_could_use_it(
+    num_lanes: int, num_slots: int, max_batch_tokens: int, script: list[tuple[int, bool, int]]
+) -> None:
+    """Random arrivals, ends and answers: lanes are full or nobody is ready, and no share is exceeded."""
+    engine = scheduler(
+        max_in_flight=num_lanes,
+        num_slots=num_slots,
+        max_batch_tokens=max_batch_tokens,
+        max_logits_rows=2,
+        max_waiting=99,
+    )
+    in_flight: list[Microbatch] = []
+    for request_id, (num_tokens, logits, lane) in enumerate(script):
+        if num_tokens:
+            engine.add(sequence(request_id, num_tokens, logits=logits))
+        elif in_flight:
+            for progress in engine.complete(answer(in_flight.pop(lane % len(in_flight)))):
+                if progress.sequence.num_generated > 2 or not progress.sequence.num_remaining:
+                    engine.end(progress.sequence.request_id)
+        while (microbatch := engine.next_batch(0.0)) is not None:
+            in_flight.append(microbatch)
+            share = -(-engine.num_slots_used // num_lanes)
+            assert len(np.unique(microbatch.slots)) <= share
+        assert engine.num_in_flight == len(in_flight) <= num_lanes
+        assert len(in_flight) == num_lanes or engine.num_ready == 0
+        assert engine.num_slots_used == num_slots or engine.num_waiting == 0 or len(in_flight) == num_lanes

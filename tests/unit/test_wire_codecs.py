@@ -1,0 +1,309 @@
+"""Every message comes back from the wire as it was, bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from wire_backends import EchoCluster, RecordingStage, make_batch, make_hello
+
+from cluster.errors import HandshakeError, UsageError
+from cluster.messages import (
+    Float32Array,
+    Hello,
+    Microbatch,
+    SampledToken,
+    SlotSampling,
+    StageFailure,
+    StepId,
+    StepResult,
+    StepTiming,
+    Timings,
+    TokenEvent,
+)
+from cluster.messages import FinishReason as Reason
+from cluster.sampling import SamplingParams
+from cluster.wire import limits
+from cluster.wire.codec_event import Event, EventAssembly, encode_event
+from cluster.wire.codec_facts import decode_facts, decode_status, encode_facts, encode_status
+from cluster.wire.codec_hello import check_hello, decode_hello, encode_hello
+from cluster.wire.codec_inference import (
+    decode_events,
+    decode_generate,
+    decode_logits,
+    encode_events,
+    encode_generate,
+    encode_logits,
+)
+from cluster.wire.codec_rows import RowAssembly, split_rows
+from cluster.wire.codec_sampling import decode_sampling, encode_sampling
+from cluster.wire.codec_step import StepAssembly, StepLimits, encode_step
+from protos import inference_pb2, sampling_pb2, stage_pb2
+
+COUNTS = st.integers(0, 2**63 - 1)
+STEP_IDS = st.builds(StepId, COUNTS, st.integers(0, 4095), COUNTS)
+TOKENS = st.integers(0, limits.MAX_VOCAB - 1)
+LOGPROBS = st.floats(max_value=0, allow_nan=False)
+TOPS = st.lists(st.tuples(TOKENS, LOGPROBS), max_size=20).map(tuple)
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
+PARAMS = st.builds(
+    SamplingParams,
+    max_tokens=st.none() | st.integers(0, 2**31 - 1),
+    temperature=st.floats(0, 100),
+    top_k=st.integers(0, 2**31 - 1),
+    top_p=st.floats(0, 1),
+    min_p=st.floats(0, 1),
+    seed=st.none() | st.integers(0, 2**63 - 1),
+    repeat_penalty=st.floats(1e-3, 100),
+    repeat_last_n=st.integers(0, 2**20),
+    presence_penalty=st.floats(-100, 100),
+    frequency_penalty=st.floats(-100, 100),
+    stop=st.lists(TEXTS.filter(bool), max_size=16).map(tuple),
+    logprobs=st.integers(0, 20),
+    ignore_eos=st.booleans(),
+)
+HELLOS = st.builds(
+    make_hello,
+    epoch=COUNTS,
+    model_hash=TEXTS,
+    build=TEXTS,
+    stage=st.integers(0, 3),
+    num_stages=st.integers(4, 256),
+    first=st.integers(0, 10),
+    end=st.integers(11, 4096),
+    hidden_width=st.integers(1, limits.MAX_HIDDEN_WIDTH),
+    num_slots=st.integers(1, limits.MAX_SLOTS),
+    context_length=st.integers(1, limits.MAX_CONTEXT),
+)
+# Any bit pattern: -0.0, infinities, quiet and signalling NaNs with payloads.
+FLOAT_BITS = hnp.arrays(np.uint32, st.tuples(st.integers(1, 6), st.just(8))).map(lambda bits: bits.view(np.float32))
+
+
+def int32s(num_values: int, high: int) -> st.SearchStrategy[Any]:
+    return hnp.arrays(np.int32, num_values, elements=st.integers(0, high))
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
+    hidden = draw(st.none() | FLOAT_BITS)
+    num_rows = 0 if hidden is None else len(hidden)
+    wants = draw(hnp.arrays(np.bool_, num_rows))
+    flagged = np.flatnonzero(wants).astype(np.int32).tolist()
+    subsets = st.lists(st.sampled_from(flagged), unique=True) if flagged else st.just([])
+    batch = Microbatch(
+        id=draw(STEP_IDS),
+        tokens=draw(int32s(num_rows, limits.MAX_VOCAB - 1)),
+        positions=draw(int32s(num_rows, 127)),
+        slots=draw(int32s(num_rows, 3)),
+        wants_logits=wants,
+        samples=np.array(draw(subsets), np.int32),
+        returns_logits=np.array(draw(subsets), np.int32),
+        new_sampling=tuple(draw(st.lists(st.builds(SlotSampling, st.integers(0, 3), PARAMS), max_size=2))),
+        free_slots=tuple(draw(st.lists(st.integers(0, 3), max_size=4))),
+    )
+    return batch, hidden
+
+
+def same_bits(left: Float32Array | None, right: Float32Array | None) -> bool:
+    if left is None or right is None:
+        return left is right
+    return left.shape == right.shape and left.tobytes() == right.tobytes()
+
+
+def same_batch(left: Microbatch, right: Microbatch) -> bool:
+    for field in fields(Microbatch):
+        ours, theirs = getattr(left, field.name), getattr(right, field.name)
+        if isinstance(ours, np.ndarray):
+            if ours.dtype != theirs.dtype or not np.array_equal(ours, theirs):
+                return False
+        elif ours != theirs:
+            return False
+    return True
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps())
+def test_step_round_trip(step: tuple[Microbatch, Float32Array | None]) -> None:
+    assembly = StepAssembly(StepLimits.of(make_hello()))
+    results = [
+        assembly.add(stage_pb2.StepMessage.FromString(message.SerializeToString()))
+        for message in encode_step(*step)
+    ]
+    assert results[-1] is not None
+    assert same_batch(results[-1][0], step[0])
+    assert same_bits(results[-1][1], step[1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(PARAMS)
+def test_sampling_round_trip(params: SamplingParams) -> None:
+    message = sampling_pb2.Sampling.FromString(encode_sampling(params).SerializeToString())
+    assert decode_sampling(message) == params
+
+
+def test_absent_sampling_fields_are_defaults() -> None:
+    assert decode_sampling(sampling_pb2.Sampling()) == SamplingParams()
+
+
+@settings(max_examples=40, deadline=None)
+@given(HELLOS)
+def test_hello_round_trip(hello: Hello) -> None:
+    assert decode_hello(stage_pb2.Hello.FromString(encode_hello(hello).SerializeToString())) == hello
+
+
+RESULTS = st.builds(
+    StepResult,
+    STEP_IDS,
+    st.lists(
+        st.builds(SampledToken, st.integers(0, 16383), st.integers(0, 1023), TOKENS, LOGPROBS, TOPS), max_size=4
+    ).map(tuple),
+)
+TIMINGS = st.builds(
+    StepTiming, STEP_IDS, st.integers(0, 255), st.integers(0, 16384), st.just(3), st.integers(3, 9), COUNTS
+)
+FAILURES = st.builds(StageFailure, st.integers(0, 255), COUNTS, TEXTS)
+
+
+@settings(max_examples=40, deadline=None)
+@given(RESULTS | TIMINGS | FAILURES, st.none() | FLOAT_BITS)
+def test_event_round_trip(event: Event, logits: Float32Array | None) -> None:
+    if isinstance(event, StepResult):
+        event = replace(event, logits=logits)
+    assembly = EventAssembly()
+    got = [
+        assembly.add(stage_pb2.StageEvent.FromString(message.SerializeToString()))
+        for message in encode_event(event)
+    ]
+    if isinstance(event, StepResult):
+        assert isinstance(got[-1], StepResult)
+        assert same_bits(got[-1].logits, event.logits)
+        assert replace(got[-1], logits=None) == replace(event, logits=None)
+    else:
+        assert got == [event]
+
+
+TOKEN_EVENTS = st.builds(
+    TokenEvent,
+    st.none() | TOKENS,
+    TEXTS,
+    st.none() | LOGPROBS,
+    TOPS,
+    st.none() | st.sampled_from(Reason),
+    st.none() | st.builds(Timings, *[st.integers(0, 2**32 - 1)] * 3, *[st.floats(0, 1e9)] * 3),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(TOKEN_EVENTS, max_size=4))
+def test_token_events_round_trip(events: list[TokenEvent]) -> None:
+    data = encode_events(events).SerializeToString()
+    assert decode_events(inference_pb2.GenerateEvents.FromString(data)) == events
+
+
+@settings(max_examples=40, deadline=None)
+@given(TEXTS | st.lists(st.integers(0, 2**31 - 1), max_size=9), PARAMS)
+def test_generate_round_trip(prompt: str | list[int], params: SamplingParams) -> None:
+    data = encode_generate(prompt, params).SerializeToString()
+    assert decode_generate(inference_pb2.GenerateRequest.FromString(data)) == (prompt, params)
+
+
+@settings(max_examples=20, deadline=None)
+@given(FLOAT_BITS)
+def test_logits_round_trip(logits: Float32Array) -> None:
+    parts = [decode_logits(part) for part in encode_logits(logits)]
+    assert same_bits(np.concatenate(parts), logits)
+
+
+def test_status_and_facts_round_trip() -> None:
+    status = EchoCluster().status()
+    assert decode_status(encode_status(status)) == status
+    facts = RecordingStage().describe()
+    assert decode_facts(encode_facts(facts)) == facts
+
+
+def test_status_of_another_version_is_refused() -> None:
+    message = encode_status(EchoCluster().status())
+    message.protocol_version = 99
+    with pytest.raises(HandshakeError, match="cluster has 99, this client 1"):
+        decode_status(message)
+
+
+def test_long_arrays_are_split_at_rows() -> None:
+    width = 4096
+    rows = np.random.default_rng(0).random((1500, width), np.float32)
+    parts = list(split_rows(rows))
+    assert len(parts) == 6
+    assert max(map(len, parts)) <= limits.PART_BYTES
+    assert all(len(part) % (4 * width) == 0 for part in parts)
+    assembly = RowAssembly("hidden", 1500, width)
+    for part in parts:
+        assert not assembly.is_complete
+        assembly.add(part)
+    assert assembly.is_complete
+    assert same_bits(assembly.take(), rows)
+
+
+def test_no_message_of_a_long_step_exceeds_the_limit() -> None:
+    hello = make_hello(hidden_width=4096)
+    batch = make_batch(num_rows=4096)
+    hidden = np.ones((4096, 4096), np.float32)
+    messages = list(encode_step(batch, hidden))
+    assert len(messages) == 16
+    assert all(message.ByteSize() < limits.MAX_MESSAGE_BYTES for message in messages)
+    assembly = StepAssembly(StepLimits.of(hello))
+    results = [assembly.add(message) for message in messages]
+    assert [result is None for result in results] == [True] * 15 + [False]
+    assert results[-1] is not None
+    assert same_bits(results[-1][1], hidden)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"protocol_version": 2}, "hello.protocol_version: stage 1 has 1, its peer has 2"),
+        ({"model_hash": "cd"}, "hello.model_hash"),
+        ({"build": "x"}, "hello.build: stage 1 has '0.3.36', its peer has 'x'"),
+        ({"stage": 0}, "hello.stage"),
+        ({"num_stages": 3}, "hello.num_stages"),
+        ({"first": 3}, "hello.first"),
+        ({"end": 9}, "hello.end"),
+        ({"hidden_width": 16}, "hello.hidden_width: stage 1 has 8, its peer has 16"),
+        ({"num_slots": 5}, "hello.num_slots"),
+        ({"context_length": 256}, "hello.context_length"),
+        ({"epoch": 2}, "hello.epoch: stage 1 is in epoch 3, its peer in 2"),
+    ],
+)
+def test_hello_mismatch_names_field_and_values(change: dict[str, object], text: str) -> None:
+    with pytest.raises(HandshakeError, match=text):
+        check_hello(make_hello(), make_hello(**change))
+
+
+def test_newer_epoch_agrees() -> None:
+    check_hello(make_hello(), make_hello(epoch=4))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"num_stages": 0}, "hello.num_stages: 0"),
+        ({"num_stages": 257}, "hello.num_stages"),
+        ({"stage": 2}, "hello.stage: 2"),
+        ({"first": 8}, "hello.first"),
+        ({"end": 4097}, "hello.end"),
+        ({"hidden_width": 0}, "hello.hidden_width"),
+        ({"hidden_width": limits.MAX_HIDDEN_WIDTH + 1}, "hello.hidden_width"),
+        ({"num_slots": limits.MAX_SLOTS + 1}, "hello.num_slots"),
+        ({"context_length": 0}, "hello.context_length"),
+        ({"epoch": 2**63}, "hello.epoch"),
+        ({"build": "x" * 300}, "hello.build: length 300"),
+        ({"wire_dtype": "f8"}, "hello.wire_dtype: 'f8'"),
+    ],
+)
+def test_hello_out_of_bounds(change: dict[str, object], text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        decode_hello(encode_hello(make_hello(**change)))

@@ -1,0 +1,9 @@
+// The parts of the module. Every bind file is a list; logic lives beside it.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+void bind_device(nanobind::module_& m);
+void bind_vocab(nanobind::module_& m);
+void bind_sampler(nanobind::module_& m);
+void bind_slice(nanobind::module_& m);

@@ -1,0 +1,22 @@
+#include <llama.h>
+
+#include "bind.h"
+#include "check.h"
+#include "log.h"
+
+NB_MODULE(_native, m) {
+    nanobind::set_leak_warnings(false);  // objects that live until the interpreter ends are no leak
+    nanobind::register_exception_translator([](const std::exception_ptr& error, void*) {
+        try {
+            std::rethrow_exception(error);
+        } catch (const native::OutOfMemory& memory) {
+            PyErr_SetString(PyExc_MemoryError, memory.what());
+        }
+    });
+    native::install_log();
+    llama_backend_init();
+    bind_device(m);
+    bind_vocab(m);
+    bind_sampler(m);
+    bind_slice(m);
+}

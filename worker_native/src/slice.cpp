@@ -1,0 +1,212 @@
+#include "slice.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "check.h"
+#include "log.h"
+
+namespace native {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double ms_since(Clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+// M-RoPE models take four positions for an embedded row; text has [p, p, p, 0]. libllama wants them by section.
+std::vector<llama_pos> sectioned(const std::vector<int32_t>& positions) {
+    std::vector<llama_pos> sections(positions.size() * 4, 0);
+    for (int section = 0; section < 3; ++section)
+        std::copy(positions.begin(), positions.end(), sections.begin() + section * std::ssize(positions));
+    return sections;
+}
+
+bool has_sections(const llama_model* model) {
+    const llama_rope_type type = llama_model_rope_type(model);
+    return type == LLAMA_ROPE_TYPE_MROPE || type == LLAMA_ROPE_TYPE_IMROPE;
+}
+
+SliceFile checked_file(const SliceOptions& options) {
+    check_options(options);
+    return read_slice_file(options.path);
+}
+
+}  // namespace
+
+Slice::Slice(const SliceOptions& options)
+    : file_(checked_file(options)), slots_(static_cast<int32_t>(options.n_slots), file_.is_last()) {
+    const Device device = find_device(options.device);
+    model_ = load_model(file_, device, options);
+    hidden_width_ = llama_model_n_embd(model_.get());
+    if (!file_.is_last()) capture_ = std::make_unique<Capture>(file_.num_blocks, hidden_width_);
+    context_ = make_context(model_.get(), file_, device, options, capture_.get());
+    samplers_.resize(file_.is_last() ? options.n_slots : 0);
+    vocab_size_ = file_.vocab_size ? file_.vocab_size : llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
+    n_ctx_ = static_cast<int32_t>(options.n_ctx);
+    n_batch_ = static_cast<int32_t>(options.n_batch);
+    weight_bytes_ = llama_model_size(model_.get());
+    for (const auto& [_, bytes] : llama_get_memory_breakdown(context_.get())) kv_bytes_ += bytes.context;
+}
+
+Slice::Use::Use(Slice& slice) : slice_(slice) {
+    if (slice.in_use_.exchange(true)) failed("slice: in use by another thread; it serves one at a time");
+}
+
+void Slice::check_open() const {
+    if (!context_) bad_value("slice: closed");
+}
+
+void Slice::close() {
+    last_ = {};
+    samplers_.clear();
+    context_.reset();
+    model_.reset();
+}
+
+uint64_t Slice::compute_bytes() const {
+    uint64_t total = 0;
+    for (const auto& [_, bytes] : llama_get_memory_breakdown(context_.get())) total += bytes.compute;
+    return total;
+}
+
+int32_t Slice::slot_length(int64_t slot) const { return slots_.length(slots_.check("slot", slot)); }
+
+void Slice::check_microbatch(const Microbatch& batch) const {
+    native::check_microbatch(batch, {n_batch_, vocab_size_, n_ctx_}, slots_);
+}
+
+void Slice::forward(Microbatch batch, float* hidden_out) {
+    const auto start = Clock::now();
+    last_ = {};
+    try {
+        decode(batch, hidden_out);
+    } catch (...) {
+        restore(batch);
+        throw;
+    }
+    for (int32_t row = 0; row < batch.num_rows(); ++row) slots_.append(batch.slots[row], batch.tokens[row]);
+    ++timings_.num_steps;
+    timings_.num_rows += batch.num_rows();
+    timings_.forward_ms += ms_since(start);
+    last_ = std::move(batch);
+}
+
+// With a unified cache libllama cuts the rows into ubatches of at most n_ubatch rows, in order.
+void Slice::decode(const Microbatch& batch, float* hidden_out) {
+    const int32_t num_rows = batch.num_rows();
+    std::vector<int32_t> tokens = batch.tokens, slots = batch.slots, slots_per_row(num_rows, 1);
+    std::vector<llama_pos> positions =
+        batch.hidden && has_sections(model_.get()) ? sectioned(batch.positions) : batch.positions;
+    std::vector<int32_t*> slot_of_row(num_rows);
+    for (int32_t row = 0; row < num_rows; ++row) slot_of_row[row] = &slots[row];
+    // l_out holds only the rows flagged as outputs, so all of them are on a slice that hands its rows on
+    std::vector<int8_t> outputs(num_rows, 1);
+    if (file_.is_last()) std::copy(batch.wants_logits.begin(), batch.wants_logits.end(), outputs.begin());
+
+    llama_batch rows{};
+    rows.n_tokens = num_rows;
+    rows.token = batch.hidden ? nullptr : tokens.data();
+    rows.embd = const_cast<float*>(batch.hidden);  // only read
+    rows.pos = positions.data();
+    rows.n_seq_id = slots_per_row.data();
+    rows.seq_id = slot_of_row.data();
+    rows.logits = outputs.data();
+
+    const LoggedErrors errors;
+    if (capture_) capture_->begin(hidden_out, num_rows);
+    const int32_t status = llama_decode(context_.get(), rows);
+    llama_synchronize(context_.get());
+    if (status != 0) failed("forward: libllama returned ", status, ": ", errors.first("it gave no reason"));
+    if (capture_) capture_->finish();
+}
+
+void Slice::restore(const Microbatch& batch) {
+    llama_memory_t memory = llama_get_memory(context_.get());
+    for (const int32_t slot : batch.slots) llama_memory_seq_rm(memory, slot, slots_.length(slot), -1);
+}
+
+int32_t Slice::flagged_row(int64_t row) const {
+    if (!file_.is_last()) bad_value("rows: only the last slice has logits");
+    if (last_.num_rows() == 0) bad_value("rows: there was no forward whose logits could be read");
+    const int32_t checked = in_range("rows", row, 0, last_.num_rows() - 1);
+    if (!last_.wants_logits[checked]) bad_value("rows: row ", row, " was not flagged in wants_logits");
+    return checked;
+}
+
+void Slice::check_rows(const std::vector<int64_t>& rows) const {
+    for (const int64_t row : rows) flagged_row(row);
+}
+
+std::span<const float> Slice::row_logits(int32_t row) {
+    const float* logits = llama_get_logits_ith(context_.get(), row);
+    if (!logits) failed("logits: libllama has none for row ", row);
+    return {logits, static_cast<size_t>(vocab_size_)};
+}
+
+std::vector<Sampled> Slice::sample(const std::vector<int64_t>& rows) {
+    const auto start = Clock::now();
+    check_rows(rows);
+    std::vector<Sampled> drawn;
+    for (const int64_t row : rows) {
+        const int32_t slot = last_.slots[row], position = last_.positions[row];
+        if (!samplers_[slot]) bad_value("sample: slot ", slot, " has no sampler; call set_sampler first");
+        if (position >= slots_.length(slot))
+            bad_value("rows: row ", row, " was since truncated from slot ", slot);
+        const SlotSampler& sampler = *samplers_[slot];
+        Sampled& sampled = drawn.emplace_back();
+        sampled.row = static_cast<int32_t>(row);
+        sampled.slot = slot;
+        sampler.draw(row_logits(sampled.row), position, slots_.recent(slot, position + 1, sampler.num_recent()),
+                     candidates_, sampled);
+    }
+    timings_.sample_ms += ms_since(start);
+    return drawn;
+}
+
+void Slice::logits(const std::vector<int64_t>& rows, float* out) {
+    check_rows(rows);
+    for (const int64_t row : rows) {
+        const auto values = row_logits(static_cast<int32_t>(row));
+        out = std::copy(values.begin(), values.end(), out);
+    }
+}
+
+void Slice::set_sampler(int64_t slot, const SamplerParams& params) {
+    const int32_t checked = slots_.check("slot", slot);
+    if (!file_.is_last()) bad_value("set_sampler: only the last slice samples");
+    samplers_[checked].emplace(params, vocab_size_, n_ctx_);
+}
+
+void Slice::set_threads(int64_t n_threads) {
+    const int32_t checked = check_threads(n_threads);
+    llama_set_n_threads(context_.get(), checked, checked);
+}
+
+void Slice::free_slot(int64_t slot) {
+    truncate(slot, 0);
+    if (file_.is_last()) samplers_[slot].reset();
+}
+
+void Slice::truncate(int64_t slot, int64_t position) {
+    const int32_t checked = slots_.check("slot", slot);
+    const int32_t end = in_range("position", position, 0, slots_.length(checked));
+    if (end == slots_.length(checked)) return;
+    if (!llama_memory_seq_rm(llama_get_memory(context_.get()), checked, end, -1))
+        failed("truncate: libllama cannot remove part of slot ", checked);
+    slots_.truncate(checked, end);
+}
+
+void Slice::copy_slot(int64_t source, int64_t target, int64_t end) {
+    const int32_t from = slots_.check("source", source), to = slots_.check("target", target);
+    if (from == to) bad_value("target: is the source, slot ", from);
+    if (slots_.length(to) != 0) bad_value("target: slot ", to, " holds ", slots_.length(to), " tokens; free it first");
+    const int32_t checked_end = in_range("end", end, 0, slots_.length(from));
+    if (checked_end == 0) return;
+    llama_memory_seq_cp(llama_get_memory(context_.get()), from, to, 0, checked_end);
+    slots_.copy(from, to, checked_end);
+}
+
+}  // namespace native

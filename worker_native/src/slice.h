@@ -1,0 +1,95 @@
+// Layers [first, end) of a model on one device, with a KV cache of n_slots sequences.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "capture.h"
+#include "libllama.h"
+#include "load.h"
+#include "microbatch.h"
+#include "sampler.h"
+#include "slots.h"
+
+namespace native {
+
+struct Timings {
+    int64_t num_steps = 0;
+    int64_t num_rows = 0;
+    double forward_ms = 0;
+    double sample_ms = 0;
+};
+
+class Slice {
+  public:
+    explicit Slice(const SliceOptions& options);
+
+    const SliceFile& file() const { return file_; }
+    int32_t hidden_width() const { return hidden_width_; }
+    int32_t vocab_size() const { return vocab_size_; }
+    int32_t n_ctx() const { return n_ctx_; }
+    int32_t n_slots() const { return slots_.num_slots(); }
+    int32_t n_batch() const { return n_batch_; }
+    uint64_t weight_bytes() const { return weight_bytes_; }
+    uint64_t kv_bytes() const { return kv_bytes_; }
+    uint64_t compute_bytes() const;
+    const Timings& timings() const { return timings_; }
+    int32_t slot_length(int64_t slot) const;
+
+    void check_microbatch(const Microbatch& batch) const;
+    // Takes a checked microbatch. All but the last slice write [T, E] to `hidden_out`. The KV is as before if it
+    // throws.
+    void forward(Microbatch batch, float* hidden_out);
+    std::vector<Sampled> sample(const std::vector<int64_t>& rows);
+    // Writes [R, V].
+    void logits(const std::vector<int64_t>& rows, float* out);
+    void check_rows(const std::vector<int64_t>& rows) const;
+
+    void set_sampler(int64_t slot, const SamplerParams& params);
+    void set_threads(int64_t n_threads);
+    void free_slot(int64_t slot);
+    void truncate(int64_t slot, int64_t position);
+    void copy_slot(int64_t source, int64_t target, int64_t end);
+    void close();
+    void check_open() const;
+
+    // Held during every call: two threads in one Slice would corrupt libllama's state.
+    class Use {
+      public:
+        explicit Use(Slice& slice);
+        ~Use() { slice_.in_use_ = false; }
+        Use(const Use&) = delete;
+        Use& operator=(const Use&) = delete;
+
+      private:
+        Slice& slice_;
+    };
+
+  private:
+    void decode(const Microbatch& batch, float* hidden_out);
+    void restore(const Microbatch& batch);
+    int32_t flagged_row(int64_t row) const;
+    std::span<const float> row_logits(int32_t row);
+
+    SliceFile file_;
+    std::unique_ptr<Capture> capture_;  // outlives the context, null on the last slice
+    ModelPtr model_;
+    ContextPtr context_;
+    Slots slots_;
+    std::vector<std::optional<SlotSampler>> samplers_;
+    Candidates candidates_;
+    Microbatch last_;  // of the last forward that succeeded; empty if there is none
+    Timings timings_;
+    int32_t hidden_width_;
+    int32_t vocab_size_;
+    int32_t n_ctx_;
+    int32_t n_batch_;
+    uint64_t weight_bytes_;
+    uint64_t kv_bytes_ = 0;
+    std::atomic<bool> in_use_ = false;
+};
+
+}  // namespace native

@@ -1,0 +1,91 @@
+#include "vocab.h"
+
+#include "check.h"
+#include "gguf_file.h"
+#include "log.h"
+
+namespace native {
+namespace {
+
+std::optional<int32_t> token_or_none(llama_token token) {
+    return token == LLAMA_TOKEN_NULL ? std::nullopt : std::optional<int32_t>(token);
+}
+
+// libllama asserts that the tokens it is to add exist.
+void check_special(const llama_vocab* vocab) {
+    const bool is_wordpiece = llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_WPM;
+    const bool adds_bos = llama_vocab_get_add_bos(vocab) || is_wordpiece;
+    if (adds_bos && llama_vocab_bos(vocab) == LLAMA_TOKEN_NULL)
+        bad_value("tokenizer: adds a BOS token but has none; set tokenizer.ggml.add_bos_token to false");
+    if (llama_vocab_get_add_eos(vocab) && llama_vocab_eos(vocab) == LLAMA_TOKEN_NULL)
+        bad_value("tokenizer: adds an EOS token but has none; set tokenizer.ggml.add_eos_token to false");
+    if ((is_wordpiece || llama_vocab_get_add_sep(vocab)) && llama_vocab_sep(vocab) == LLAMA_TOKEN_NULL)
+        bad_value("tokenizer: adds a SEP token but has none");
+}
+
+}  // namespace
+
+Vocab::Vocab(const std::string& path) {
+    if (check_tokenizer(open_gguf(path).get()) == "none")
+        bad_value("tokenizer: '", path, "' has none; give the whole model's file or its last slice");
+    llama_model_params params = llama_model_default_params();
+    params.vocab_only = true;
+    const LoggedErrors errors;
+    model_.reset(llama_model_load_from_file(path.c_str(), params));
+    if (!model_) failed("tokenizer: ", errors.first("libllama gave no reason"));
+    vocab_ = llama_model_get_vocab(model_.get());
+    num_tokens_ = llama_vocab_n_tokens(vocab_);
+    check_special(vocab_);
+}
+
+std::optional<int32_t> Vocab::bos() const { return token_or_none(llama_vocab_bos(vocab_)); }
+
+std::optional<int32_t> Vocab::eos() const { return token_or_none(llama_vocab_eos(vocab_)); }
+
+std::vector<int32_t> Vocab::end_tokens() const {
+    std::vector<int32_t> tokens;
+    for (int32_t token = 0; token < num_tokens_; ++token)
+        if (llama_vocab_is_eog(vocab_, token)) tokens.push_back(token);
+    return tokens;
+}
+
+std::vector<int32_t> Vocab::special_tokens() const {
+    constexpr int special = LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN;
+    std::vector<int32_t> tokens;
+    for (int32_t token = 0; token < num_tokens_; ++token)
+        if (llama_vocab_get_attr(vocab_, token) & special) tokens.push_back(token);
+    return tokens;
+}
+
+std::vector<int32_t> Vocab::tokenize(std::string_view text, bool add_special, bool parse_special) const {
+    if (text.size() > size_t(INT32_MAX) / 2) bad_value("text: ", text.size(), " bytes; at most ", INT32_MAX / 2);
+    std::vector<int32_t> tokens(text.size() / 2 + 16);
+    const auto run = [&] {
+        return llama_tokenize(vocab_, text.data(), static_cast<int32_t>(text.size()), tokens.data(),
+                              static_cast<int32_t>(tokens.size()), add_special, parse_special);
+    };
+    int32_t count = run();
+    if (count == INT32_MIN) bad_value("text: has too many tokens");
+    if (count < 0) {  // that many are needed
+        tokens.resize(static_cast<size_t>(-count));
+        count = run();
+    }
+    if (count < 0) failed("tokenize: libllama returned ", count);
+    tokens.resize(static_cast<size_t>(count));
+    return tokens;
+}
+
+std::string Vocab::token_bytes(int64_t token, bool render_special) const {
+    const int32_t id = in_range("token", token, 0, num_tokens_ - 1);
+    std::string bytes(32, '\0');
+    int32_t length = llama_token_to_piece(vocab_, id, bytes.data(), static_cast<int32_t>(bytes.size()), 0, render_special);
+    if (length < 0) {
+        bytes.resize(static_cast<size_t>(-length));
+        length = llama_token_to_piece(vocab_, id, bytes.data(), static_cast<int32_t>(bytes.size()), 0, render_special);
+    }
+    if (length < 0) failed("token_bytes: libllama returned ", length);
+    bytes.resize(static_cast<size_t>(length));
+    return bytes;
+}
+
+}  // namespace native
