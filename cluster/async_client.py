@@ -90,9 +90,7 @@ class AsyncClient:
         return client
 
     @overload
-    async def generate(
-        self, prompt: Prompt, params: SamplingParams | None = None, **overrides: Any
-    ) -> Completion: ...
+    async def generate(self, prompt: Prompt, params: SamplingParams | None = None, **overrides: Any) -> Completion: ...
     @overload
     async def generate(
         self, prompt: Prompts, params: SamplingParams | None = None, **overrides: Any
@@ -124,9 +122,7 @@ class AsyncClient:
             messages.cancel()
         return rows.finish()
 
-    async def tokenize(
-        self, text: str, *, add_special: bool = True, parse_special: bool = False
-    ) -> list[int]:
+    async def tokenize(self, text: str, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """The token ids of `text`; the flags as for `Client.tokenize`."""
         return await self._unary(calls.tokenize_call(text, add_special, parse_special))
 

@@ -93,13 +93,9 @@ class Client:
         self._is_closed = False
 
     @overload
-    def generate(
-        self, prompt: Prompt, params: SamplingParams | None = None, **overrides: Any
-    ) -> Completion: ...
+    def generate(self, prompt: Prompt, params: SamplingParams | None = None, **overrides: Any) -> Completion: ...
     @overload
-    def generate(
-        self, prompt: Prompts, params: SamplingParams | None = None, **overrides: Any
-    ) -> list[Completion]: ...
+    def generate(self, prompt: Prompts, params: SamplingParams | None = None, **overrides: Any) -> list[Completion]: ...
     def generate(
         self, prompt: Prompt | Prompts, params: SamplingParams | None = None, **overrides: Any
     ) -> Completion | list[Completion]:
@@ -113,9 +109,7 @@ class Client:
         batch = [calls.generate_call(one, params, overrides) for one in prompt]
         return self._complete_all(batch)
 
-    def stream(
-        self, prompt: Prompt | Prompts, params: SamplingParams | None = None, **overrides: Any
-    ) -> TokenStream:
+    def stream(self, prompt: Prompt | Prompts, params: SamplingParams | None = None, **overrides: Any) -> TokenStream:
         """The events of one prompt's completion, as they come; the last one has a finish_reason."""
         return self._open(calls.generate_call(prompt, params, overrides))
 

@@ -6,7 +6,7 @@ import difflib
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cluster.errors import UsageError
 
@@ -29,7 +29,7 @@ class ClusterConfig:
     ubatch_size: int = 512  # most rows of one microbatch
     cache_type_k: str = "f16"
     cache_type_v: str = "f16"
-    flash_attn: str = "auto"
+    flash_attn: Literal["auto", "on", "off"] = "auto"
     max_waiting: int = 256  # requests that may wait for a slot
     host: str = "127.0.0.1"  # where the inference server listens
     port: int = 0  # 0 takes a free one
@@ -112,4 +112,3 @@ def _check_type(path: Path, key: str, value: Any) -> None:
         sound = isinstance(value, int) and not isinstance(value, bool)
     if not sound:
         raise UsageError(f"{path}: {key}: {value!r} is of the wrong type; see the README for an example")
-

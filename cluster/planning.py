@@ -10,7 +10,15 @@ from cluster.config import ClusterConfig
 from cluster.coordinator.spec import CoordinatorSpec
 from cluster.engine.placement import DeviceOffer, LayerSizes, Plan, place
 from cluster.errors import ClusterError, UsageError
-from cluster.gguf import Header, legal_cuts, model_hash, model_sizes, read_header, tensor_type, trained_context
+from cluster.gguf import (
+    Header,
+    legal_cuts,
+    model_hash,
+    model_sizes,
+    read_header,
+    tensor_type,
+    trained_context,
+)
 from cluster.stage.spec import StageSpec
 from worker_native.probe import DeviceFacts, probe
 
@@ -61,9 +69,7 @@ def plan_model(config: ClusterConfig) -> ModelPlan:
     return ModelPlan(stages, coordinator, tuple(filter(None, [found.warning])))
 
 
-def choose_devices(
-    config: ClusterConfig, devices: tuple[DeviceFacts, ...], num_layers: int
-) -> tuple[DeviceFacts, ...]:
+def choose_devices(config: ClusterConfig, devices: tuple[DeviceFacts, ...], num_layers: int) -> tuple[DeviceFacts, ...]:
     """One device per stage: those named, else the GPUs, else the CPU as often as there are stages."""
     by_name = {device.name: device for device in devices}
     unknown = [name for name in config.devices if name not in by_name]
@@ -81,9 +87,7 @@ def choose_devices(
 
 def _offers(devices: tuple[DeviceFacts, ...]) -> list[DeviceOffer]:
     """Each device once, however many stages it carries."""
-    return [
-        DeviceOffer("localhost", device.name, device.memory_free_bytes) for device in dict.fromkeys(devices)
-    ]
+    return [DeviceOffer("localhost", device.name, device.memory_free_bytes) for device in dict.fromkeys(devices)]
 
 
 def _layer_sizes(config: ClusterConfig, header: Header, num_cells: int) -> LayerSizes:

@@ -6,29 +6,21 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-MARK = "CLUSTER_INSTANCE"
-TERM_GRACE_S = 5.0
+MARK = "_GGML_CLUSTER_INSTANCE"
+TERM_GRACE_S = 1.0
 KILL_GRACE_S = 5.0
 
 
 def marked_pids(instance: str) -> list[int]:
-    """Every live process but this one whose environment at its start held the mark of `instance`."""
-    wanted = f"{MARK}={instance}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid() and _is_marked(int(entry.name), wanted):
-            found.append(int(entry.name))
-    return found
+    """Every live process but this one that belongs to `instance`: by the mark, or by the session of one that has it.
 
-
-def _is_marked(pid: int, wanted: bytes) -> bool:
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-        return wanted in environment.split(b"\0")
-    except OSError:  # gone, or not ours to read
-        return False
+    A process that changes its title (all of Ray's Python ones do) writes over a part of its environment, and
+    the mark may be in that part; but Ray's head is started in a session of its own, which all of them keep.
+    """
+    return sorted(_members(instance, set()))
 
 
 def end_marked(instance: str) -> int:
@@ -37,27 +29,63 @@ def end_marked(instance: str) -> int:
     Runs until none is left, since a process may start another while it is being ended.
     """
     seen: set[int] = set()
+    sessions: set[int] = set()  # remembered while members live, as the marked ones may go first
     for sign, grace_s in ((signal.SIGTERM, TERM_GRACE_S), (signal.SIGKILL, KILL_GRACE_S)):
         deadline = time.monotonic() + grace_s
         signalled: set[int] = set()
         while time.monotonic() < deadline:
-            pids = marked_pids(instance)
+            pids = _members(instance, sessions)
             if not pids:
                 return len(seen)
-            for pid in set(pids) - signalled:
-                _signal_marked(pid, instance, sign)
-            signalled.update(pids)
-            seen.update(pids)
+            for pid in pids - signalled:
+                _signal_member(pid, instance, sessions, sign)
+            signalled |= pids
+            seen |= pids
             time.sleep(0.05)
     return len(seen)
 
 
-def _signal_marked(pid: int, instance: str, sign: signal.Signals) -> None:
-    """Signal `pid` if it still is the marked process: a pidfd cannot come to mean another process."""
+def _members(instance: str, sessions: set[int]) -> set[int]:
+    """Pids that carry the mark or are in one of `sessions`, to which the sessions of marked ones are added."""
+    session_of = dict(_sessions())
+    marked = {pid for pid in session_of if _is_marked(pid, instance)}
+    sessions |= {session_of[pid] for pid in marked} - {os.getsid(0)}
+    return marked | {pid for pid, session in session_of.items() if session in sessions}
+
+
+def _sessions() -> Iterator[tuple[int, int]]:
+    """(pid, session id) of every live process but this one."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            fields = _stat(int(entry.name))
+            if fields is not None:
+                yield int(entry.name), int(fields[3])
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Fields of /proc/PID/stat from the state on (man 5 proc); None for a process that is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in ("Z", "X") else fields
+
+
+def _is_marked(pid: int, instance: str) -> bool:
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:  # gone, or not ours to read
+        return False
+    return f"{MARK}={instance}".encode() in environment.split(b"\0")
+
+
+def _signal_member(pid: int, instance: str, sessions: set[int], sign: signal.Signals) -> None:
+    """Signal `pid` if it still is a member: a pidfd cannot come to mean another process."""
     with contextlib.suppress(OSError):
         descriptor = os.pidfd_open(pid)
         try:
-            if _is_marked(pid, f"{MARK}={instance}".encode()):
+            fields = _stat(pid)
+            if fields is not None and (int(fields[3]) in sessions or _is_marked(pid, instance)):
                 signal.pidfd_send_signal(descriptor, sign)
         finally:
             os.close(descriptor)
@@ -65,14 +93,11 @@ def _signal_marked(pid: int, instance: str, sign: signal.Signals) -> None:
 
 def start_ticks(pid: int) -> int | None:
     """When `pid` started, in clock ticks since boot; None if it is gone. With the pid it names a process for good."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in ("Z", "X") else int(fields[19])
+    fields = _stat(pid)
+    return None if fields is None else int(fields[19])
 
 
-def end_process(pid: int, ticks: int, grace_s: float = TERM_GRACE_S) -> bool:
+def end_process(pid: int, ticks: int, grace_s: float = 5.0) -> bool:
     """End the process that started at `ticks` as `pid`. False if it was gone already."""
     if start_ticks(pid) != ticks:
         return False

@@ -21,7 +21,7 @@ STATE_VERSION = 1
 class ClusterState:
     """One running (or half-started, or crashed) cluster on this machine. Set by `cluster up`."""
 
-    instance: str  # marks every process we start, through the environment variable CLUSTER_INSTANCE
+    instance: str  # marks every process we start, through an environment variable
     ray_address: str  # host:port of Ray's head; empty until it is known
     ray_namespace: str
     owns_ray: bool  # `up` started Ray, so `down` ends it

@@ -42,7 +42,10 @@ def self_test(use_extra_bufts: bool = True) -> None:
     """
 
 def set_log(callback: Callable[[int, str], None] | None) -> None:
-    """Send libllama's and ggml's log lines (level 1 debug .. 4 error, text) to `callback`; None drops them."""
+    """Send libllama's and ggml's log lines (level 1 debug .. 4 error, text) to `callback`; None drops them.
+
+    The callback may run in any thread. An exception in it goes to `sys.unraisablehook`.
+    """
 
 class Vocab:
     """The tokenizer of a GGUF; loads no weights. Thread-safe."""
@@ -57,12 +60,18 @@ class Vocab:
     @property
     def end_tokens(self) -> frozenset[int]: ...
     @property
-    def special_tokens(self) -> frozenset[int]: ...
+    def special_tokens(self) -> frozenset[int]: ...  # control and unknown tokens
     def tokenize(self, text: str, add_special: bool = True, parse_special: bool = False) -> NDArray[np.int32]: ...
-    def token_bytes(self, token: int, render_special: bool = False) -> bytes: ...
+    def token_bytes(self, token: int, render_special: bool = False) -> bytes:
+        """Its bytes: none for a special token unless `render_special`. A character may span tokens."""
 
 class SamplerParams:
-    """What `Slice.sample` draws by. Finite and in range, or ValueError."""
+    """What `Slice.sample` draws by. Finite and in range, or ValueError.
+
+    Applied in this order: penalties, top_k (0 is off), top_p (1 is off), min_p (0 is off), temperature (0
+    draws the largest logit, the first of equals). repeat_last_n counts recent tokens, the prompt included: 0
+    is no penalties, -1 the whole slot. `seed` is 0..2**64-1. `logprobs` is the length of `Sampled.top`.
+    """
 
     def __init__(
         self,
@@ -80,6 +89,8 @@ class SamplerParams:
     ) -> None: ...
 
 class Sampled:
+    """One drawn token. Logprobs are natural, of the raw logits; `top` begins with the most probable."""
+
     @property
     def row(self) -> int: ...
     @property
@@ -96,7 +107,15 @@ class Slice:
 
     The role of the slice (`first`, `end`, `num_layers`) is read from the file's `ggml_cluster.slice.*` keys;
     a file without them is a whole model. `progress` is called with 0..1 while loading; returning False
-    cancels (RuntimeError).
+    cancels (RuntimeError). What it raises is raised here.
+
+    The header must be one that was validated (as `cluster.gguf` does): the contradictions that libllama
+    asserts are refused here only in part. Recurrent, hybrid and encoder models are refused. Quantised KV
+    types need heads that are multiples of their block; a quantised V needs flash attention. Sliding-window
+    layers keep a full-size cache, so that `truncate` and `copy_slot` are exact.
+
+    weight_bytes is the size of the file's tensors; kv_bytes and compute_bytes are libllama's figures for the
+    cache and for the graph's buffers on all devices (rows of logits not included).
     """
 
     def __init__(
@@ -152,8 +171,10 @@ class Slice:
     ) -> NDArray[np.float32] | None:
         """Run one microbatch. Returns the hidden rows [T, E] (a fresh array), or None on the last slice.
 
-        T is 1..n_batch. Rows of a slot must be consecutive and continue its sequence: position = slot_length(slot),
-        growing by one. After an error the KV of every slot of the microbatch is as it was before.
+        T is 1..n_batch. Rows of a slot must be consecutive and continue its sequence: position =
+        slot_length(slot), growing by one. Arrays must be C-contiguous and of these very types. `hidden` is
+        not searched for NaN; `sample` refuses logits that are not finite. After an error the KV of every slot
+        of the microbatch is as it was before. One thread at a time may be inside: others get RuntimeError.
         """
     def sample(self, rows: Sequence[int]) -> list[Sampled]:
         """Draw one token for each of these rows of the last forward, with each slot's SamplerParams.
@@ -162,9 +183,11 @@ class Slice:
         """
     def logits(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """[R, V] logits of these rows of the last forward (each flagged in wants_logits), a copy."""
-    def set_sampler(self, slot: int, params: SamplerParams) -> None: ...
+    def set_sampler(self, slot: int, params: SamplerParams) -> None:
+        """Only on the last slice. Lasts until `free_slot`."""
     def slot_length(self, slot: int) -> int: ...
-    def free_slot(self, slot: int) -> None: ...
+    def free_slot(self, slot: int) -> None:
+        """Forget the slot's tokens and its sampler."""
     def truncate(self, slot: int, position: int) -> None:
         """Forget everything at `position` and after."""
     def copy_slot(self, source: int, target: int, end: int) -> None:
@@ -172,4 +195,5 @@ class Slice:
     @property
     def timings(self) -> dict[str, float]:
         """Counts and milliseconds since the start: steps, rows, forward_ms, sample_ms."""
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Free everything; may be called again. Every method but this one raises ValueError afterwards."""

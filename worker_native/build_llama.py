@@ -68,7 +68,14 @@ def gcc_major() -> int:
 
 
 def cache_folder(flags: str) -> Path:
-    parts = [REQUIREMENT, flags, cpu_description(), compiler_version(), platform.machine(), *build_environment()]
+    parts = [
+        REQUIREMENT,
+        flags,
+        cpu_description(),
+        compiler_version(),
+        platform.machine(),
+        *build_environment(),
+    ]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(home) / "ggml-cluster" / "wheels" / key
@@ -101,7 +108,12 @@ def run_with_progress(command: list[str], environment: dict[str, str], log: Path
     with (
         log.open("w", encoding="utf-8") as file,
         subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
         ) as process,
     ):
         assert process.stdout is not None

@@ -32,13 +32,19 @@ def _make_temp_dir(path: Path) -> None:
     (path / "token").write_text(secrets.token_hex(32), encoding="ascii")
 
 
-def use_token(temp_dir: Path) -> None:
-    """Make this process present the head's token; must run before `ray` is imported."""
-    os.environ.update(_token_environment(temp_dir))
+def use_head(temp_dir: Path) -> None:
+    """Make this process find the head and present its token; must run before `ray` is imported."""
+    os.environ.update(_shared_environment(temp_dir))
 
 
-def _token_environment(temp_dir: Path) -> dict[str, str]:
-    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(temp_dir / "token")}
+def _shared_environment(temp_dir: Path) -> dict[str, str]:
+    """What the head, its actors and its drivers must agree on."""
+    return {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(temp_dir / "token"),
+        # Despite its name: 127.0.0.1 stays 127.0.0.1, instead of becoming this machine's outer address.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    }
 
 
 def start_head(instance: str, temp_dir: Path, num_cpus: int) -> str:
@@ -50,10 +56,9 @@ def start_head(instance: str, temp_dir: Path, num_cpus: int) -> str:
     _make_temp_dir(temp_dir)
     environment = {
         **os.environ,
-        **_token_environment(temp_dir),
+        **_shared_environment(temp_dir),
         MARK: instance,
         "RAY_worker_niceness": "0",
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # despite its name: resolve this node to 127.0.0.1
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
         "GGML_NO_BACKTRACE": "1",
@@ -66,7 +71,13 @@ def start_head(instance: str, temp_dir: Path, num_cpus: int) -> str:
     command += [f"--ray-client-server-port={_free_port()}"]
     try:
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=START_TIMEOUT_S,
+            check=False,
+            start_new_session=True,  # neither Ctrl-C nor a closed terminal is meant for it
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ClusterError(f"ray start: {error}; is ray installed in this environment?") from error

@@ -91,9 +91,7 @@ class Launch:
         group = self._find_group()
         if group is not None:
             return group
-        group = placement_group(
-            [{"CPU": 1}] * num_stages, strategy="PACK", name=self._namespace, lifetime="detached"
-        )
+        group = placement_group([{"CPU": 1}] * num_stages, strategy="PACK", name=self._namespace, lifetime="detached")
         if not group.wait(PLACE_TIMEOUT_S):
             free = ray.available_resources().get("CPU", 0)
             remove_placement_group(group)
@@ -191,7 +189,7 @@ def _get(reference: Any, timeout_s: float = CALL_TIMEOUT_S, lost: str = "an acto
         return ray.get(reference, timeout=timeout_s)
     except RayTaskError as error:
         cause = error.cause
-        raise cause if isinstance(cause, ClusterError) else ClusterError(f"an actor failed: {cause!r}") from error
+        raise (cause if isinstance(cause, ClusterError) else ClusterError(f"an actor failed: {cause!r}")) from error
     except RayActorError as error:
         raise UnreachableError(f"{lost}; run cluster up again, and look for a lack of memory") from error
     except GetTimeoutError as error:

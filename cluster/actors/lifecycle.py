@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cluster.actors.head import running_head, start_head, temp_dir_path, use_token
+from cluster.actors.head import running_head, start_head, temp_dir_path, use_head
 from cluster.config import ClusterConfig
 from cluster.errors import ClusterError, UnreachableError, UsageError
 from cluster.processes import end_marked, end_process, start_ticks
@@ -182,7 +182,7 @@ class Lifecycle:
 @contextmanager
 def _launch(state: ClusterState) -> Iterator[Launch]:
     if state.owns_ray:
-        use_token(Path(state.ray_temp_dir))
+        use_head(Path(state.ray_temp_dir))
     from cluster.actors.launch import Launch
 
     launch = Launch(state.ray_address, state.ray_namespace)
@@ -201,9 +201,7 @@ def _lock() -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ClusterError(
-                "another cluster up or down is at work; wait for it, or run cluster down"
-            ) from error
+            raise ClusterError("another cluster up or down is at work; wait for it, or run cluster down") from error
         yield
 
 
@@ -234,4 +232,3 @@ def _trouble(address: str) -> str | None:
     except UnreachableError as error:
         return str(error)
     return None if status.state == "ready" else status.state
-

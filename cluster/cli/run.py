@@ -10,6 +10,19 @@ if TYPE_CHECKING:
     from cluster.messages import TokenEvent
     from cluster.sampling import SamplingParams
 
+NO_LIMIT = -1
+FLAG_PARAMS = (
+    "top_k",
+    "top_p",
+    "min_p",
+    "seed",
+    "repeat_penalty",
+    "repeat_last_n",
+    "presence_penalty",
+    "frequency_penalty",
+    "ignore_eos",
+)
+
 
 def add_parser(verbs: Any) -> None:
     parser: argparse.ArgumentParser = verbs.add_parser(
@@ -17,7 +30,13 @@ def add_parser(verbs: Any) -> None:
     )
     add = parser.add_argument
     add("prompt", help="the text to continue; - reads it from stdin")
-    add("-n", "--predict", type=int, metavar="N", help="most tokens to generate; -1 for no limit (default: 128)")
+    add(
+        "-n",
+        "--predict",
+        type=int,
+        metavar="N",
+        help="most tokens to generate; -1 for no limit (default: 128)",
+    )
     add("--temp", type=float, help="temperature; 0 is greedy (default: 0.8)")
     add("--top-k", type=int, metavar="K")
     add("--top-p", type=float, metavar="P")
@@ -53,18 +72,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _params(options: argparse.Namespace) -> SamplingParams:
+    """Only what was asked for: the defaults are those of SamplingParams."""
     from cluster.sampling import SamplingParams
 
-    given = {
-        "temperature": options.temp,
-        "stop": tuple(options.stop) if options.stop else None,
-        "max_tokens": options.predict if options.predict != -1 else None,
-    }
-    names = ("top_k", "top_p", "min_p", "seed", "repeat_penalty", "repeat_last_n", "presence_penalty")
-    names += ("frequency_penalty", "ignore_eos")
-    given.update({name: getattr(options, name) for name in names})
+    given = {name: getattr(options, name) for name in FLAG_PARAMS}
+    given["temperature"] = options.temp
+    given["stop"] = tuple(options.stop) if options.stop else None
+    given["max_tokens"] = options.predict
     settings = {name: value for name, value in given.items() if value is not None}
-    if options.predict == -1:
+    if options.predict == NO_LIMIT:
         settings["max_tokens"] = None
     return SamplingParams(**settings)
 

@@ -6,6 +6,22 @@ import argparse
 import sys
 from typing import Any
 
+FLAG_SETTINGS = (
+    "model",
+    "stages",
+    "ctx_size",
+    "parallel",
+    "threads",
+    "ubatch_size",
+    "cache_type_k",
+    "cache_type_v",
+    "flash_attn",
+    "max_waiting",
+    "host",
+    "port",
+    "address",
+)
+
 
 def add_parser(verbs: Any) -> None:
     parser: argparse.ArgumentParser = verbs.add_parser(
@@ -21,7 +37,13 @@ def add_parser(verbs: Any) -> None:
     add("--stages", type=int, metavar="N", help="how many slices (default: one per device, two on a lone CPU)")
     add("--devices", metavar="A,B,...", help="ggml device of each stage, e.g. CPU,CUDA0 (see --list-devices)")
     add("--list-devices", action="store_true", help="print the devices of this machine and exit")
-    add("-c", "--ctx-size", type=int, metavar="N", help="tokens per slot, prompt and answer (default: up to 4096)")
+    add(
+        "-c",
+        "--ctx-size",
+        type=int,
+        metavar="N",
+        help="tokens per slot, prompt and answer (default: up to 4096)",
+    )
     add("-np", "--parallel", type=int, metavar="N", help="slots: sequences computed at once (default: 8)")
     add("-t", "--threads", type=int, metavar="N", help="CPU threads per stage (default: cores / stages)")
     add("-ub", "--ubatch-size", type=int, metavar="N", help="most rows of one microbatch (default: 512)")
@@ -31,8 +53,16 @@ def add_parser(verbs: Any) -> None:
     add("--max-waiting", type=int, metavar="N", help="requests that may wait for a slot (default: 256)")
     add("--host", help="address to listen on; loopback only for now (default: 127.0.0.1)")
     add("--port", type=int, help="port to listen on (default: a free one)")
-    add("--address", metavar="RAY", help="attach to this Ray cluster (host:port, or auto) instead of a local one")
-    add("--foreground", action="store_true", help="stay, repair lost stages, and take the cluster down on SIGTERM")
+    add(
+        "--address",
+        metavar="RAY",
+        help="attach to this Ray cluster (host:port, or auto) instead of a local one",
+    )
+    add(
+        "--foreground",
+        action="store_true",
+        help="stay, repair lost stages, and take the cluster down on SIGTERM",
+    )
     parser.set_defaults(run=run)
 
 
@@ -41,7 +71,10 @@ def run(options: argparse.Namespace) -> int:
         return _list_devices()
     from cluster.config import load_config
 
-    config = load_config(options.config, _settings(options))
+    settings = _settings(options)
+    # Without a model it is about the cluster there already is: report it, or repair it.
+    about_remembered = not options.config and all(value is None for value in settings.values())
+    config = None if about_remembered else load_config(options.config, settings)
 
     from cluster.actors.lifecycle import Lifecycle
     from cluster.cli.progress import ProgressLines
@@ -54,10 +87,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """The flags as settings: None where the flag was not given."""
-    names = ("stages", "ctx_size", "parallel", "threads", "ubatch_size", "cache_type_k", "cache_type_v")
-    names += ("flash_attn", "max_waiting", "host", "port", "address")
-    settings = {name: getattr(options, name) for name in names}
-    settings["model"] = options.model
+    settings = {name: getattr(options, name) for name in FLAG_SETTINGS}
     if options.demo:
         from cluster.demo import model_path
 

@@ -134,9 +134,7 @@ class CoordinatorService:
 
     def intervals(self) -> Sequence[StepTiming]:
         """The recorded steps of all stages, by stage."""
-        return [
-            timing for stage in range(self._spec.num_stages) for timing in self._engine.timings(stage)
-        ]
+        return [timing for stage in range(self._spec.num_stages) for timing in self._engine.timings(stage)]
 
     def _stage_status(self, facts: StageFacts, snapshot: Snapshot) -> StageStatus:
         activity = snapshot.stages[facts.stage]
@@ -163,7 +161,7 @@ class CoordinatorService:
 
 def _load_vocab(spec: CoordinatorSpec) -> Vocab:
     """From a file of metadata only, so that no weight is ever mapped here."""
-    stored = SliceStore().get_vocab(read_header(spec.source))
+    stored = SliceStore().get_vocab(spec.source, read_header(spec.source))
     try:
         return Vocab(str(stored.path))
     except (ValueError, RuntimeError) as error:

@@ -46,9 +46,7 @@ def check_story(text: str) -> list[str]:
     return list(dict.fromkeys(_explain(text, furthest)))
 
 
-def _read(
-    steps: tuple[Step, ...], index: int, text: str, start: int, bindings: Bindings, furthest: _Furthest
-) -> bool:
+def _read(steps: tuple[Step, ...], index: int, text: str, start: int, bindings: Bindings, furthest: _Furthest) -> bool:
     """Whether ``text[start:]`` is exactly the rest of the plot from step ``index`` on."""
     if index == len(steps):
         furthest.stopped(start, [], is_complete=True)

@@ -106,9 +106,7 @@ def _print(result: Score) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, nargs="?", default=model_path())
     parser.add_argument("-n", type=int, default=200, help="number of stories")
     parser.add_argument("--temp", type=float, default=Sampling().temp)

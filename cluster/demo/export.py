@@ -36,11 +36,10 @@ class Shape(Protocol):
     def norm_eps(self) -> float: ...
 
 
-def write_gguf(
-    path: Path, shape: Shape, tokenizer: Tokenizer, tensors: Mapping[str, NDArray[np.float32]]
-) -> None:
+def write_gguf(path: Path, shape: Shape, tokenizer: Tokenizer, tensors: Mapping[str, NDArray[np.float32]]) -> None:
     """``tensors`` have llama.cpp's names; matrices are [out, in]. The head is tied to ``token_embd``."""
-    writer = gguf.GGUFWriter(path, "llama")
+    draft = path.with_name(path.name + ".part")
+    writer = gguf.GGUFWriter(draft, "llama")
     _add_header(writer, shape)
     _add_tokenizer(writer, tokenizer)
     for name, array in tensors.items():
@@ -49,6 +48,8 @@ def write_gguf(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    # A rename: whoever has the former file mapped keeps it whole.
+    draft.replace(path)
 
 
 def _add_header(writer: gguf.GGUFWriter, shape: Shape) -> None:

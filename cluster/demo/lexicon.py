@@ -7,17 +7,15 @@ default of the 40 likeliest tokens never forbids a word that the grammar allows.
 
 from __future__ import annotations
 
-GIRLS = (
-    *("Lily", "Mia", "Anna", "Rosa", "Ella", "Nora", "Ivy", "Lucy"),
-    *("Zoe", "Clara", "Ruby", "Emma", "Molly", "Tess", "Hana", "Maya"),
+GIRLS = ("Lily", "Mia", "Anna", "Rosa", "Ella", "Nora", "Ivy", "Lucy", "Zoe", "Clara", "Hana", "Maya")
+BOYS = ("Tom", "Ben", "Max", "Sam", "Leo", "Finn", "Jack", "Noah", "Theo", "Omar", "Kofi", "Ravi")
+SHE_FRIENDS = (
+    *("Dot", "Bella", "Hazel", "Willow", "Penny", "Tilly", "Nelly", "Pearl", "Minnie", "Coco", "Olive"),
+    "Tansy",
 )
-BOYS = (
-    *("Tom", "Ben", "Max", "Sam", "Leo", "Finn", "Jack", "Oscar"),
-    *("Noah", "Theo", "Hugo", "Milo", "Eli", "Omar", "Kofi", "Ravi"),
-)
-ANIMALS = (
-    *("fox", "rabbit", "bear", "mouse", "duck", "hedgehog", "squirrel", "frog", "kitten", "puppy"),
-    *("owl", "mole", "lamb", "badger", "otter", "turtle", "pony", "panda"),
+HE_FRIENDS = (
+    *("Pip", "Rusty", "Buddy", "Toby", "Otto", "Barney", "Felix", "Monty", "Ziggy", "Bruno", "Gus"),
+    "Chip",
 )
 _TRAITS = (
     *("little", "small", "kind", "curious", "brave", "cheerful", "quiet", "clever", "gentle", "young"),
@@ -42,21 +40,24 @@ DOMAINS: dict[str, tuple[str, ...]] = {
     ),
     "trait": _TRAITS,
     "friend_trait": _TRAITS,
-    "kind": ("girl", "boy", *ANIMALS),
+    "kind": ("girl", "boy", "fox", "rabbit", "bear", "mouse", "kitten", "puppy", "lamb", "pony"),
     "hero": (*GIRLS, *BOYS),
-    "friend_kind": ANIMALS,
-    "friend": (*GIRLS, *BOYS),
+    "friend_kind": (
+        *("duck", "hedgehog", "squirrel", "frog", "owl", "mole", "badger", "otter", "turtle", "panda"),
+        *("goat", "beaver"),
+    ),
+    "friend": (*SHE_FRIENDS, *HE_FRIENDS),
     "home": (
-        *("in a small house by the sea", "in a cottage near the woods", "in a village on a hill"),
-        *("in a tall tower", "in a cozy burrow", "at the edge of the forest", "on a busy farm"),
+        *("in a small house by the sea", "in a cottage near the woods", "in a village by a mill"),
+        *("in a tall tower", "in a cozy burrow", "at the edge of the woods", "on a busy street"),
         *("near a little stream", "in a town with a clock", "under a great oak tree"),
     ),
     "hobby": _HOBBIES,
     "other_hobby": _HOBBIES,
     "elder": ("mother", "father", "grandma", "grandpa", "aunt", "uncle"),
     "look": (
-        *("red", "blue", "green", "yellow", "purple", "orange", "white", "pink", "golden", "silver"),
-        *("shiny", "striped", "old", "tiny"),
+        *("red", "blue", "yellow", "purple", "orange", "white", "pink", "golden", "silver"),
+        *("shiny", "striped", "spotted"),
     ),
     "thing": (
         *("kite", "ball", "hat", "scarf", "drum", "lantern", "book", "bell", "boat", "whistle"),
@@ -71,13 +72,13 @@ DOMAINS: dict[str, tuple[str, ...]] = {
         *("the garden", "the lake", "the hill", "the orchard", "the harbor", "the pond", "the castle"),
     ),
     "sad": ("sad", "upset", "worried", "unhappy", "lonely"),
-    "glad": ("happy", "glad", "proud", "joyful", "cheerful"),
+    "glad": ("happy", "glad", "proud", "joyful", "delighted"),
     "spot": _SPOTS,
     "other_spot": _SPOTS,
     "roadside": (
         *("near the old well", "by the gate", "beside a fallen log"),
         *("on the muddy path", "next to a big rock"),
-        *("at the foot of the hill", "under the bridge"),
+        *("at the foot of a tree", "under the bridge"),
     ),
     "junk": (
         *("a feather", "an old shoe", "some leaves", "a snail", "a pine cone", "a few pebbles"),
@@ -95,9 +96,9 @@ DOMAINS: dict[str, tuple[str, ...]] = {
         *("stuck in the mud", "caught in a net", "trapped in a deep hole", "stuck on a high ledge"),
         *("caught in a thorny hedge", "stuck in the middle of the ice"),
     ),
-    "tool": ("rope", "ladder", "stick", "plank", "shovel", "branch"),
+    "tool": ("rope", "ladder", "stick", "plank", "shovel", "pole"),
     "flower": (
-        *("sunflower", "rose", "tulip", "daisy", "poppy", "lily", "pumpkin", "bean plant", "apple tree"),
+        *("sunflower", "rose", "tulip", "daisy", "violet", "pumpkin", "bean plant", "apple tree"),
         "cherry tree",
     ),
     "wait": ("For many days", "For two weeks", "For a long time", "For three weeks", "All spring"),

@@ -73,6 +73,26 @@ class Layer(nn.Module):
         self.ffn_up = nn.Linear(shape.d_model, shape.d_ff, bias=False)
         self.ffn_down = nn.Linear(shape.d_ff, shape.d_model, bias=False)
 
+    @torch.no_grad()
+    def initialise(self, residual_scale: float) -> None:
+        """Heads begin as faint copiers: a token looks for tokens like itself and passes on what it finds.
+
+        Stories repeat names and things, and the input embedding is the output embedding too, so a copier is
+        close to what the heads must become. After "Mimetic Initialization of Self-Attention Layers", Trockman
+        and Kolter, 2023.
+        """
+        for linear in (self.attn_q, self.attn_k, self.ffn_gate, self.ffn_up):
+            nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
+        nn.init.normal_(self.ffn_down.weight, std=residual_scale * self.ffn_down.in_features**-0.5)
+        groups = self.num_heads // self.num_kv_heads
+        nn.init.orthogonal_(self.attn_v.weight)
+        heads = self.attn_v.weight.unflatten(0, (self.num_kv_heads, self.head_width))
+        self.attn_output.weight.copy_(residual_scale * heads.repeat_interleave(groups, 0).flatten(0, 1).T)
+        keys = nn.init.orthogonal_(torch.empty_like(self.attn_k.weight))
+        queries = keys.unflatten(0, (self.num_kv_heads, self.head_width)).repeat_interleave(groups, 0)
+        self.attn_k.weight.mul_(0.5).add_(keys, alpha=0.5)
+        self.attn_q.weight.mul_(0.5).add_(queries.flatten(0, 1), alpha=0.5)
+
     def attend(self, x_BTD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         q = self._heads(self.attn_q(x_BTD), self.num_heads)
         k = self._heads(self.attn_k(x_BTD), self.num_kv_heads)
@@ -110,12 +130,9 @@ class StoryModel(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Normal weights; what is added to the stream starts smaller, the more layers add to it."""
         nn.init.normal_(self.token_embd.weight, std=0.05)
-        for name, weight in self.blk.named_parameters():
-            if weight.dim() > 1:
-                scale = (2 * self.shape.num_layers) ** -0.5 if "output" in name or "down" in name else 1.0
-                nn.init.normal_(weight, std=scale * weight.shape[1] ** -0.5)
+        for layer in self.blk:
+            layer.initialise(residual_scale=(2 * self.shape.num_layers) ** -0.5)
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
         length = tokens_BT.shape[1]

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from cluster.demo.lexicon import BOYS, DOMAINS, FEAR_DEED, GIRLS, PLACE_AT, PRONOUNS
+from cluster.demo.lexicon import BOYS, DOMAINS, FEAR_DEED, GIRLS, HE_FRIENDS, PLACE_AT, PRONOUNS
 
 Bindings = Mapping[str, str]
 
-_MASCULINE = frozenset({*BOYS, "father", "grandpa", "uncle"})
-_TWINS = {"hero": "friend", "kind": "friend_kind", "spot": "other_spot", "hobby": "other_hobby"}
+_MASCULINE = frozenset({*BOYS, *HE_FRIENDS, "father", "grandpa", "uncle"})
+_TWINS = {"spot": "other_spot", "hobby": "other_hobby"}
 _DISTINCT = {**_TWINS, **{second: first for first, second in _TWINS.items()}}
 
 
@@ -99,9 +99,7 @@ def match(template: str, text: str, start: int, bindings: Bindings) -> Iterator[
     return _match(parse_template(template), text, start, bindings)
 
 
-def _match(
-    pieces: tuple[str | Slot, ...], text: str, start: int, bindings: Bindings
-) -> Iterator[tuple[int, Bindings]]:
+def _match(pieces: tuple[str | Slot, ...], text: str, start: int, bindings: Bindings) -> Iterator[tuple[int, Bindings]]:
     if not pieces:
         yield start, bindings
         return

@@ -111,9 +111,7 @@ def make_optimizers(model: StoryModel, recipe: Recipe) -> tuple[torch.optim.Opti
     return muon, torch.optim.AdamW(rest, lr=0.0, weight_decay=0.0, betas=(0.9, 0.98), fused=True)
 
 
-def set_lr(
-    optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer], recipe: Recipe, lr: float
-) -> None:
+def set_lr(optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer], recipe: Recipe, lr: float) -> None:
     for optimizer, scale in zip(optimizers, (recipe.matrix_lr_scale, 1.0), strict=True):
         for group in optimizer.param_groups:
             group["lr"] = lr * scale
@@ -207,9 +205,7 @@ def train(out: Path, minutes: float, seed: int, recipe: Recipe) -> Report:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("demo.gguf"))
     parser.add_argument("--minutes", type=float, default=25.0, help="end the run by then, at whatever step")
     parser.add_argument("--steps", type=int, default=Recipe().num_steps)

@@ -101,9 +101,7 @@ def check_result(microbatch: Microbatch, result: StepResult) -> None:
     num_asked = len(microbatch.returns_logits)
     num_given = 0 if result.logits is None else len(result.logits)
     if num_given != num_asked:
-        raise ClusterError(
-            f"step result: {num_asked} rows of logits were asked, not {num_given}; report a bug"
-        )
+        raise ClusterError(f"step result: {num_asked} rows of logits were asked, not {num_given}; report a bug")
 
 
 def _new_sampling(chunks: tuple[Chunk, ...]) -> tuple[SlotSampling, ...]:

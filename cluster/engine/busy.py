@@ -29,9 +29,7 @@ class BusyWindow:
     def __init__(self, num_stages: int, now_s: float, window_s: float = 10.0, max_steps: int = 4096) -> None:
         self._start_s = now_s
         self._window_s = window_s
-        self._steps: list[deque[tuple[float, StepTiming]]] = [
-            deque(maxlen=max_steps) for _ in range(num_stages)
-        ]
+        self._steps: list[deque[tuple[float, StepTiming]]] = [deque(maxlen=max_steps) for _ in range(num_stages)]
         self._num_steps = [0] * num_stages
 
     def record(self, timing: StepTiming, now_s: float) -> None:

@@ -8,9 +8,7 @@ from cluster.messages import FinishReason
 from cluster.sampling import SamplingParams
 
 
-def finish_before_start(
-    params: SamplingParams, num_prompt_tokens: int, context_length: int
-) -> FinishReason | None:
+def finish_before_start(params: SamplingParams, num_prompt_tokens: int, context_length: int) -> FinishReason | None:
     """Why a request can end without a token: none is wanted, or the prompt leaves no room for one."""
     if params.max_tokens == 0:
         return FinishReason.LENGTH

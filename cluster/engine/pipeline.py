@@ -193,9 +193,7 @@ class Engine:
             raise ClusterError(f"step result: logits of shape {result.logits.shape}; report a bug")
         for sampled in result.sampled:
             if not 0 <= sampled.token < self._vocab_size:
-                raise ClusterError(
-                    f"step result: token {sampled.token} is not in the vocabulary; report a bug"
-                )
+                raise ClusterError(f"step result: token {sampled.token} is not in the vocabulary; report a bug")
 
     def _lose(self, failure: StageFailure) -> None:
         if self._failure is None and failure.epoch == self._scheduler.epoch:

@@ -138,9 +138,7 @@ def _cuts(model: LayerSizes, num_stages: int, legal_cuts: Iterable[int] | None) 
     if num_stages < 1:
         raise UsageError(f"stages: {num_stages} cannot hold a model; give at least 1")
     if num_stages > num_layers:
-        raise UsageError(
-            f"stages: {num_stages} for a model of {num_layers} layers; give at most {num_layers}"
-        )
+        raise UsageError(f"stages: {num_stages} for a model of {num_layers} layers; give at most {num_layers}")
     inner = set(range(1, num_layers) if legal_cuts is None else legal_cuts) & set(range(1, num_layers))
     if num_stages > len(inner) + 1:
         raise UsageError(

@@ -100,8 +100,7 @@ class Requests:
         for index, token in enumerate(tokens):
             if not 0 <= token < num_tokens:
                 raise UsageError(
-                    f"prompt: token {index} is {token}, outside of the vocabulary; "
-                    f"give ids from 0 to {num_tokens - 1}"
+                    f"prompt: token {index} is {token}, outside of the vocabulary; give ids from 0 to {num_tokens - 1}"
                 )
 
     def _with_seed(self, params: SamplingParams | None) -> SamplingParams | None:
@@ -130,9 +129,7 @@ class Requests:
     def _finish(self, request: Request, reason: FinishReason, now_s: float) -> None:
         """Ends a request without a new token."""
         if request.text is None:
-            error = CancelledError(
-                "request: cancelled before all logits were there; ask again if they are needed"
-            )
+            error = CancelledError("request: cancelled before all logits were there; ask again if they are needed")
             self._answer(request, error)
             return
         timings = request.timings(now_s)

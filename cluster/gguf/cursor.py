@@ -41,9 +41,7 @@ class Cursor:
         if size_bytes > self.end - start:
             if self.end < len(self.data):
                 self.fail(field, f"the header is larger than {MAX_HEADER_BYTES} bytes")
-            self.fail(
-                field, f"needs {size_bytes} bytes at offset {start}, the file ends after {self.end - start}"
-            )
+            self.fail(field, f"needs {size_bytes} bytes at offset {start}, the file ends after {self.end - start}")
         self.position = start + size_bytes
         return start
 

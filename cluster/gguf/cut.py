@@ -79,9 +79,7 @@ def cut(header: Header, first: int, end: int, model_hash: str = "") -> SlicePlan
     model = check(header)
     num_layers = model.num_layers
     if not 0 <= first < end <= num_layers:
-        raise UsageError(
-            f"layers [{first}, {end}): the model has layers [0, {num_layers}); choose 0 <= first < end"
-        )
+        raise UsageError(f"layers [{first}, {end}): the model has layers [0, {num_layers}); choose 0 <= first < end")
     if (first, end) != (0, num_layers):
         _check_gemma3_scale(model, end - first)
     tensors = tuple(_tensors(model, first, end))
@@ -197,11 +195,7 @@ def _slice_metadata(model: Model, first: int, end: int) -> dict[str, MetadataVal
     metadata.pop("general.alignment", None)
     for name in _PER_LAYER_KEYS:
         found = metadata.get(model.key(name))
-        if (
-            found is not None
-            and isinstance(found.value, MetadataArray)
-            and found.value.count == model.num_layers
-        ):
+        if found is not None and isinstance(found.value, MetadataArray) and found.value.count == model.num_layers:
             metadata[model.key(name)] = MetadataValue(ValueType.ARRAY, found.value.part(first, end))
     _set_sliding(model, metadata, first, end)
     metadata[model.key("block_count")] = uint32(end - first)

@@ -72,9 +72,7 @@ def _check_experts(header: Header) -> None:
     num_used = first_layer(header, f"{architecture}.expert_used_count", 0)
     num_groups = header.uint32(f"{architecture}.expert_group_count", 0)
     if num_experts > MAX_EXPERTS:
-        raise header.error(
-            f"{architecture}.expert_count", f"{num_experts} is over the limit of {MAX_EXPERTS}"
-        )
+        raise header.error(f"{architecture}.expert_count", f"{num_experts} is over the limit of {MAX_EXPERTS}")
     if not (num_experts > 0) <= num_used <= num_experts:
         raise header.error(f"{architecture}.expert_used_count", f"{num_used} of {num_experts} experts")
     if num_groups > 1 or (num_groups and num_groups >= num_experts):

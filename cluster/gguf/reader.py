@@ -104,9 +104,7 @@ def _read_metadata(cursor: Cursor, num_keys: int) -> dict[str, MetadataValue]:
         metadata[key] = cursor.value(_shown(key))
     parts = metadata.get("split.count")
     if parts is not None and parts.value != 1 and parts.value != 0:
-        cursor.fail(
-            "split.count", f"the model is split into {parts.value} files; merge them (gguf-split --merge)"
-        )
+        cursor.fail("split.count", f"the model is split into {parts.value} files; merge them (gguf-split --merge)")
     return metadata
 
 
@@ -170,14 +168,10 @@ def _check_offset(cursor: Cursor, field: str, offset: int, expected: int, alignm
     if offset < expected:
         cursor.fail(f"{field}: offset", f"{offset} overlaps the tensor before it, which ends at {expected}")
     if offset > expected:
-        cursor.fail(
-            f"{field}: offset", f"{offset} leaves a gap after the tensor before it, which ends at {expected}"
-        )
+        cursor.fail(f"{field}: offset", f"{offset} leaves a gap after the tensor before it, which ends at {expected}")
 
 
-def _check_inside(
-    cursor: Cursor, tensors: tuple[TensorInfo, ...], data_start: int, file_size_bytes: int
-) -> None:
+def _check_inside(cursor: Cursor, tensors: tuple[TensorInfo, ...], data_start: int, file_size_bytes: int) -> None:
     for info in tensors:
         end = data_start + info.offset + info.size_bytes
         if end > file_size_bytes:

@@ -101,12 +101,7 @@ def layer_of(name: str) -> tuple[int, str] | None:
     """(3, "attn_q.weight") for "blk.3.attn_q.weight", None for a tensor outside the layers."""
     prefix, _, rest = name.partition(".")
     number, _, suffix = rest.partition(".")
-    if (
-        prefix != "blk"
-        or not (number.isascii() and number.isdecimal())
-        or not suffix
-        or str(int(number)) != number
-    ):
+    if prefix != "blk" or not (number.isascii() and number.isdecimal()) or not suffix or str(int(number)) != number:
         return None
     return int(number), suffix
 
@@ -131,9 +126,7 @@ def _check_kind(header: Header) -> None:
     if "general.tensor_extra.name" in header.metadata:
         raise _refusal(header, "it sets the precision of single tensors (general.tensor_extra)")
     if header.alignment < ALIGNMENT:
-        raise _refusal(
-            header, f"general.alignment is {header.alignment}, libllama maps multiples of {ALIGNMENT} only"
-        )
+        raise _refusal(header, f"general.alignment is {header.alignment}, libllama maps multiples of {ALIGNMENT} only")
 
 
 def _check_uniform(header: Header, key: str, num_layers: int) -> None:

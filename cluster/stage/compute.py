@@ -23,9 +23,7 @@ class StepOutput:
 class StageCompute:
     """Owns a native slice. One thread at a time may call it."""
 
-    def __init__(
-        self, spec: StageSpec, path: str, use_extra_bufts: bool, progress: Callable[[float], None]
-    ) -> None:
+    def __init__(self, spec: StageSpec, path: str, use_extra_bufts: bool, progress: Callable[[float], None]) -> None:
         """Load the slice file at `path`. UsageError if it cannot be loaded, CapacityError if memory is short."""
         self._spec = spec
         try:

@@ -26,9 +26,7 @@ def load_stage(spec: StageSpec, report: Report) -> tuple[StageCompute, str]:
     except RuntimeError as error:
         raise ClusterError(f"stage {spec.stage}: {error}") from error
     header = read_header(spec.source)
-    stored = SliceStore().get(header, spec.first, spec.end, lambda fraction: report("cutting", fraction))
+    stored = SliceStore().get(spec.source, header, spec.first, spec.end, lambda fraction: report("cutting", fraction))
     report("loading", 0.0)
-    compute = StageCompute(
-        spec, str(stored.path), found.use_extra_bufts, lambda fraction: report("loading", fraction)
-    )
+    compute = StageCompute(spec, str(stored.path), found.use_extra_bufts, lambda fraction: report("loading", fraction))
     return compute, found.build

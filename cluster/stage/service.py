@@ -147,9 +147,7 @@ class StageService:
                 self._step(self._compute, *work)
         self._compute.close()
 
-    def _step(
-        self, compute: StageCompute, batch: Microbatch, hidden: Float32Array | None, received_ns: int
-    ) -> None:
+    def _step(self, compute: StageCompute, batch: Microbatch, hidden: Float32Array | None, received_ns: int) -> None:
         start_ns = time.monotonic_ns()
         try:
             output = compute.run(batch, hidden)
@@ -158,9 +156,7 @@ class StageService:
             return
         end_ns = time.monotonic_ns()
         self._pass_on(batch, output)
-        self._publish(
-            StepTiming(batch.id, self._spec.stage, batch.num_rows, start_ns, end_ns, received_ns)
-        )
+        self._publish(StepTiming(batch.id, self._spec.stage, batch.num_rows, start_ns, end_ns, received_ns))
 
     def _pass_on(self, batch: Microbatch, output: StepOutput) -> None:
         if output.result is not None:

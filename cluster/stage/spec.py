@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from cluster.messages import StageFacts
 
@@ -24,7 +25,7 @@ class StageSpec:
     num_threads: int
     type_k: str
     type_v: str
-    flash_attn: str
+    flash_attn: Literal["auto", "on", "off"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,9 +69,7 @@ def call_error(error: grpc.RpcError, address: str) -> ClusterError:
     )
 
 
-def generate_call(
-    prompt: Any, params: SamplingParams | None, overrides: dict[str, Any]
-) -> Call[list[TokenEvent]]:
+def generate_call(prompt: Any, params: SamplingParams | None, overrides: dict[str, Any]) -> Call[list[TokenEvent]]:
     """One prompt; UsageError names what is wrong with it or with the parameters."""
     if is_batch(prompt):
         raise UsageError("prompt: a list of prompts; a stream takes one, generate() takes several")
@@ -111,14 +109,10 @@ def status_call() -> Call[ClusterStatus]:
 
 
 def intervals_call() -> Call[list[StepTiming]]:
-    return _call(
-        "Intervals", inference_pb2.IntervalsRequest(), inference_pb2.IntervalsReply, _decode_intervals
-    )
+    return _call("Intervals", inference_pb2.IntervalsRequest(), inference_pb2.IntervalsReply, _decode_intervals)
 
 
-def _call(
-    method: str, request: Message, reply: type[Message], decode: Callable[[Any], Result]
-) -> Call[Result]:
+def _call(method: str, request: Message, reply: type[Message], decode: Callable[[Any], Result]) -> Call[Result]:
     return Call(method_path("Inference", method), request, lambda data: decode(parse(reply, data)))
 
 

@@ -32,8 +32,7 @@ def encode_status(status: ClusterStatus) -> inference_pb2.StatusReply:
         **{name: getattr(status, name) for name in _CLUSTER},
         protocol_version=PROTOCOL_VERSION,
         stages=[
-            inference_pb2.StageStatus(**{name: getattr(stage, name) for name in _STAGE})
-            for stage in status.stages
+            inference_pb2.StageStatus(**{name: getattr(stage, name) for name in _STAGE}) for stage in status.stages
         ],
     )
 

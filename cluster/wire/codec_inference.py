@@ -76,9 +76,7 @@ def encode_logits(logits: Float32Array) -> Iterator[inference_pb2.LogitsPart]:
     """Messages with the rows of logits [r, V], split where they would be too long."""
     vocab_size = logits.shape[1]
     for data in split_rows(logits):
-        yield inference_pb2.LogitsPart(
-            num_rows=len(data) // (4 * vocab_size), vocab_size=vocab_size, logits=data
-        )
+        yield inference_pb2.LogitsPart(num_rows=len(data) // (4 * vocab_size), vocab_size=vocab_size, logits=data)
 
 
 def decode_logits(message: inference_pb2.LogitsPart) -> Float32Array:

@@ -40,9 +40,7 @@ def encode_sampling(params: SamplingParams) -> sampling_pb2.Sampling:
 def decode_sampling(message: sampling_pb2.Sampling) -> SamplingParams:
     """Absent fields have their defaults; UsageError names a field that is out of range."""
     check_length("stop", message.stop, MAX_STOP_STRINGS)
-    fields: dict[str, Any] = {
-        name: getattr(message, name) for name in _OPTIONAL_FIELDS if message.HasField(name)
-    }
+    fields: dict[str, Any] = {name: getattr(message, name) for name in _OPTIONAL_FIELDS if message.HasField(name)}
     if message.until_end:
         if "max_tokens" in fields:
             raise UsageError("max_tokens: given together with until_end; give only one of them")
@@ -58,17 +56,14 @@ def decode_sampling(message: sampling_pb2.Sampling) -> SamplingParams:
 def encode_top(top: tuple[tuple[int, float], ...]) -> sampling_pb2.TopLogprobs | None:
     if not top:
         return None
-    return sampling_pb2.TopLogprobs(
-        tokens=[token for token, _ in top], logprobs=[logprob for _, logprob in top]
-    )
+    return sampling_pb2.TopLogprobs(tokens=[token for token, _ in top], logprobs=[logprob for _, logprob in top])
 
 
 def decode_top(message: sampling_pb2.TopLogprobs) -> tuple[tuple[int, float], ...]:
     check_length("top.tokens", message.tokens, MAX_LOGPROBS)
     if len(message.tokens) != len(message.logprobs):
         raise UsageError(
-            f"top: {len(message.tokens)} tokens and {len(message.logprobs)} logprobs; "
-            "both must have the same length"
+            f"top: {len(message.tokens)} tokens and {len(message.logprobs)} logprobs; both must have the same length"
         )
     for token in message.tokens:
         check_range("top.tokens", token, 0, MAX_INT32)

@@ -73,8 +73,7 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
         samples=_int32_bytes(batch.samples),
         returns_logits=_int32_bytes(batch.returns_logits),
         new_sampling=[
-            stage_pb2.SlotSampling(slot=new.slot, params=encode_sampling(new.params))
-            for new in batch.new_sampling
+            stage_pb2.SlotSampling(slot=new.slot, params=encode_sampling(new.params)) for new in batch.new_sampling
         ],
         free_slots=batch.free_slots,
         hidden_width=hidden_width,
@@ -146,9 +145,10 @@ def _values(field: str, data: bytes, count: int, high: int) -> Int32Array:
     if len(data) != 4 * count:
         raise UsageError(f"{field}: {len(data)} bytes; {count} int32 take {4 * count}")
     values = np.frombuffer(data, "<i4").astype(np.int32)
-    if count:
-        check_range(field, int(values.min()), 0, high)
-        check_range(field, int(values.max()), 0, high)
+    # As unsigned numbers the negative ones are the largest: one pass over each array, on every step's path.
+    if count and int(values.view(np.uint32).max()) > high:
+        wrong = values[(values < 0) | (values > high)]
+        check_range(field, int(wrong[0]), 0, high)
     return values
 
 
@@ -160,6 +160,8 @@ def _flags(field: str, data: bytes, count: int) -> BoolArray:
 
 def _row_numbers(field: str, data: bytes, wants_logits: BoolArray) -> Int32Array:
     num_rows = len(wants_logits)
+    if not data:
+        return np.empty(0, np.int32)
     check_length(field, data, 4 * num_rows)
     rows = _values(field, data, len(data) // 4, num_rows - 1)
     if not wants_logits[rows].all():

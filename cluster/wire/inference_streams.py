@@ -117,9 +117,7 @@ class InferenceStreams:
         return await asyncio.wrap_future(self._threads.submit(method, *args))
 
     @asynccontextmanager
-    async def _request(
-        self, inbox: StreamInbox[Any], start: Callable[..., Cancel], *args: Any
-    ) -> AsyncIterator[None]:
+    async def _request(self, inbox: StreamInbox[Any], start: Callable[..., Cancel], *args: Any) -> AsyncIterator[None]:
         """Starts a request of the backend, and cancels it when the stream ends, however it ends."""
         self._inboxes.add(inbox)
         started = self._threads.submit(start, *args)
@@ -147,9 +145,7 @@ class _UnreadLogits:
         num_unread_bytes = self._num_put_bytes - self.num_read_bytes
         if num_unread_bytes > MAX_UNREAD_LOGITS_BYTES:
             self._inbox.put(
-                CapacityError(
-                    f"logits: {num_unread_bytes} bytes wait for the client; read faster or ask for less"
-                )
+                CapacityError(f"logits: {num_unread_bytes} bytes wait for the client; read faster or ask for less")
             )
         else:
             self._inbox.put(item)

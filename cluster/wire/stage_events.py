@@ -32,7 +32,5 @@ class EventQueue:
         """Events until `end`; CapacityError once some had to be dropped."""
         while (event := self._events.get()) is not None:
             if self._is_over:
-                raise CapacityError(
-                    f"watch: more than {MAX_QUEUED_EVENTS} events were waiting; read them faster"
-                )
+                raise CapacityError(f"watch: more than {MAX_QUEUED_EVENTS} events were waiting; read them faster")
             yield event

@@ -61,9 +61,7 @@ class StageServer:
         self._watchers: list[EventQueue] = []
         self._watchers_lock = threading.Lock()
         self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix=f"stage-{hello.stage}-wire")
-        self._server = grpc.server(
-            self._threads, options=SERVER_OPTIONS, maximum_concurrent_rpcs=_NUM_THREADS
-        )
+        self._server = grpc.server(self._threads, options=SERVER_OPTIONS, maximum_concurrent_rpcs=_NUM_THREADS)
         register(
             self._server,
             "Stage",

@@ -36,9 +36,7 @@ class StageWatch:
         self._hello = hello
         self._on_event = on_event
         self._assembly = EventAssembly()
-        self._stream = StageStream(
-            address, hello, stage_pb2.StageEvent, self._take, lambda error: on_lost(str(error))
-        )
+        self._stream = StageStream(address, hello, stage_pb2.StageEvent, self._take, lambda error: on_lost(str(error)))
         self._channel = open_channel(address)
 
     def open(self, timeout_s: float = OPEN_TIMEOUT_S) -> None:

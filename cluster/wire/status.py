@@ -15,9 +15,7 @@ ERROR_KEY = "cluster-error"
 _MAX_DETAIL_BYTES = 2000
 
 _CLASSES: dict[str, type[ClusterError]] = {
-    name: kind
-    for name, kind in vars(errors).items()
-    if isinstance(kind, type) and issubclass(kind, ClusterError)
+    name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, ClusterError)
 }
 # Statuses that gRPC itself gives when there is no peer, no longer one, or one that serves something else.
 _GONE = {

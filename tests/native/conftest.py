@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tiny_model import TinyModel, Type, write_model
 
 import worker_native
+from tests.native.tiny_model import TinyModel, Type, write_model
 from worker_native import SamplerParams, Slice
 
 
@@ -61,7 +61,9 @@ def no_log() -> Iterator[None]:
 Row = tuple[int, int, int, bool]  # token, position, slot, wants logits
 
 
-def arrays(rows: list[Row]) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
+def arrays(
+    rows: list[Row],
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
     tokens, positions, slots, wants = zip(*rows, strict=True)
     return (
         np.array(tokens, np.int32),

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import worker_native
 from cluster.gguf import Header, SliceStore, legal_cuts, read_header
 from tests.unit.tiny_models import TinyModel, write_tiny
 
-native = pytest.importorskip("worker_native._native", reason="the compiled extension is not built here")
 pytestmark = pytest.mark.native
 
 MODELS = {
@@ -53,7 +53,7 @@ def run(paths: Sequence[Path], num_tokens: int) -> list[NDArray[np.float32]]:
     found = []
     with ExitStack() as stack:
         stages = [
-            stack.enter_context(closing(native.Slice(str(path), n_ctx=64, n_slots=2, n_threads=1)))
+            stack.enter_context(closing(worker_native.Slice(str(path), n_ctx=64, n_slots=2, n_threads=1)))
             for path in paths
         ]
         for tokens, positions, slots, wants in steps(num_tokens):
@@ -102,7 +102,7 @@ def test_the_window_matters(tmp_path: Path) -> None:
 def test_a_vocabulary_file_tokenizes_like_the_model(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "tiny.gguf", TinyModel())
     stored = SliceStore(tmp_path / "store").get_vocab(path, read_header(path))
-    whole, vocab = native.Vocab(str(path)), native.Vocab(str(stored.path))
+    whole, vocab = worker_native.Vocab(str(path)), worker_native.Vocab(str(stored.path))
     assert stored.size_bytes < path.stat().st_size / 100
     assert vocab.num_tokens == whole.num_tokens == TinyModel().vocab_size
     assert vocab.tokenize("w1 w2 ab").tolist() == whole.tokenize("w1 w2 ab").tolist()

@@ -65,8 +65,16 @@ def test_slices_equal_the_whole_under_every_option(model_file: ModelFiles, optio
 
 def test_slices_report_their_role(model_file: ModelFiles) -> None:
     first, middle, last = (open_slice(model_file("q4_0 tied", layers)) for layers in CUTS["3 slices"])
-    assert [(s.first, s.end, s.num_layers) for s in (first, middle, last)] == [(0, 1, 4), (1, 3, 4), (3, 4, 4)]
-    assert [(s.is_first, s.is_last) for s in (first, middle, last)] == [(True, False), (False, False), (False, True)]
+    assert [(s.first, s.end, s.num_layers) for s in (first, middle, last)] == [
+        (0, 1, 4),
+        (1, 3, 4),
+        (3, 4, 4),
+    ]
+    assert [(s.is_first, s.is_last) for s in (first, middle, last)] == [
+        (True, False),
+        (False, False),
+        (False, True),
+    ]
     assert {s.vocab_size for s in (first, middle, last)} == {272}
     assert {s.hidden_width for s in (first, middle, last)} == {64}
     # K and V of 64 x 3 cells padded to 256, 32 values of 2 bytes each per layer
@@ -81,7 +89,7 @@ class Reference:
     def __init__(self, path: Path) -> None:
         model_params = llama_cpp.llama_model_default_params()
         model_params.n_gpu_layers = 0
-        self.model = llama_cpp.llama_load_model_from_file(str(path).encode(), model_params)
+        self.model = llama_cpp.llama_model_load_from_file(str(path).encode(), model_params)
         params = llama_cpp.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch, params.n_seq_max = 192, 32, 32, 3
         params.n_threads = params.n_threads_batch = 1
@@ -151,21 +159,23 @@ def test_truncate_equals_recomputing(whole: Slice, n: int) -> None:
     np.testing.assert_array_equal(run([whole], prompt([6], start=7)), step)
 
 
-def test_copy_slot_shares_the_first_tokens(whole: Slice) -> None:
+def test_copy_slot_shares_the_first_tokens(model_file: ModelFiles) -> None:
+    # f32 throughout (flash attention rounds to f16): rows in other batch shapes agree to the last bits only
+    whole = open_slice(model_file("f32"), type_k="f32", type_v="f32", flash_attn="off")
     run([whole], prompt([3, 1, 4, 1, 5]))
     whole.copy_slot(0, 1, 3)
     assert (whole.slot_length(0), whole.slot_length(1)) == (5, 3)
     copied = run([whole], prompt([9, 2], slot=1, start=3))
     original = run([whole], prompt([6], start=5))
     whole.free_slot(1)  # the shared cells stay with slot 0
-    np.testing.assert_allclose(run([whole], prompt([6], start=6)), run_fresh(whole, [3, 1, 4, 1, 5, 6, 6], 1), atol=1e-5)
-    np.testing.assert_allclose(copied, run_fresh(whole, [3, 1, 4, 9, 2], 2), atol=1e-5)
-    np.testing.assert_allclose(original, run_fresh(whole, [3, 1, 4, 1, 5, 6], 1), atol=1e-5)
+    later = run([whole], prompt([6], start=6))
+    np.testing.assert_allclose(copied, fresh(whole, [3, 1, 4, 9, 2], 2), atol=2e-5)
+    np.testing.assert_allclose(original, fresh(whole, [3, 1, 4, 1, 5, 6], 1), atol=2e-5)
+    np.testing.assert_allclose(later, fresh(whole, [3, 1, 4, 1, 5, 6, 6], 1), atol=2e-5)
 
 
-def run_fresh(whole: Slice, tokens: list[int], last: int) -> NDArray[np.float32]:
+def fresh(whole: Slice, tokens: list[int], last: int) -> NDArray[np.float32]:
     """The logits of the last rows, computed in slot 2 with nothing before."""
-    whole.free_slot(2)
     logits = run([whole], prompt(tokens, slot=2))
     whole.free_slot(2)
     return logits[-last:]

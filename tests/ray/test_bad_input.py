@@ -12,7 +12,7 @@ import pytest
 import cluster
 from cluster.errors import CapacityError, ClusterError, UsageError
 from tests.conftest import CliHome, UpCluster
-from tests.unit.tiny_models import TINY_MODELS, write_tiny_model
+from tests.unit.tiny_models import TinyModel, write_tiny
 
 UP_ERRORS = {
     "truncated": (["{truncated}"], "truncated"),
@@ -41,7 +41,12 @@ def names(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Iterato
     config.write_text("ctx_sise = 128\n")
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = str(busy.getsockname()[1])
-        yield {"truncated": str(truncated), "not_gguf": str(not_gguf), "config": str(config), "busy_port": port}
+        yield {
+            "truncated": str(truncated),
+            "not_gguf": str(not_gguf),
+            "config": str(config),
+            "busy_port": port,
+        }
 
 
 @pytest.mark.parametrize("case", UP_ERRORS)
@@ -58,7 +63,7 @@ def test_up_refuses_before_anything_starts(case: str, names: dict[str, str], cli
 
 def test_up_refuses_an_unsupported_architecture_by_name(cli_home: CliHome, tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
-    write_tiny_model(path, TINY_MODELS["llama"], architecture="falcon")
+    write_tiny(path, TinyModel("falcon"))
     done = cli_home.run("up", str(path))
     assert done.returncode == 2
     assert "falcon" in done.stderr

@@ -1,8 +1,8 @@
 """A pipeline without processes: stages that check every rule of the protocol, on a simulated clock.
 
 `World` is a discrete-event simulation that serves as the engine's inbox: whenever the engine waits, the world
-moves on to the next thing that happens (a stage finishes, a request arrives). A whole run is one thread, takes
-no real time, and repeats exactly. The "model" is a hash, so a token depends on every token before it.
+moves on to the next thing that happens (a stage finishes, a request arrives). A whole run is one thread,
+takes no real time, and repeats exactly. The "model" is a hash, so a token depends on every token before it.
 """
 
 from __future__ import annotations

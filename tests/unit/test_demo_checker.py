@@ -17,13 +17,13 @@ STORIES = tuple(itertools.islice(stories(7), 300))
 SENTENCE = re.compile(r'[^.!?]+[.!?]"?(?: asked [^.]*\.| said [^.]*\.| called [^.]*\.)?')
 
 LOST = (
-    "Once upon a time, there was a gentle owl named Ben. Every day he liked to tell jokes. He never "
+    "Once upon a time, there was a gentle fox named Ben. Every day he liked to tell jokes. He never "
     "went anywhere without his pink doll. Early one day, he took the doll to the hill. After a while, "
-    "Ben saw that the doll was missing. Ben felt very sad. Soon a curious lamb named Hugo came along. "
-    '"Why are you so sad?" asked Hugo. "I have lost my pink doll," said Ben. "Do not worry, I will '
-    'help you," said the lamb. They looked near the old well, but the doll was not there. Then they '
-    "looked under a thorny bush, and there it was, the pink doll! Ben hugged Hugo and said thank you. "
-    "From that day on, Ben and Hugo were best friends."
+    "Ben saw that the doll was missing. Ben felt very sad. Soon a curious otter named Gus came along. "
+    '"Why are you so sad?" asked Gus. "I have lost my pink doll," said Ben. "Do not worry, I will '
+    'help you," said the otter. They looked near the old well, but the doll was not there. Then they '
+    "looked under a thorny bush, and there it was, the pink doll! Ben hugged Gus and said thank you. "
+    "From that day on, Ben and Gus were best friends."
 )
 
 
@@ -52,19 +52,19 @@ def test_example_is_well_formed() -> None:
         ("without his pink", "without her pink", "'her' for hero 'Ben'"),
         ("saw that the doll", "saw that the kite", "'kite' for thing 'doll'"),
         ("my pink doll", "my blue doll", "'blue' for look 'pink'"),
-        ("asked Hugo", "asked Lily", "'Lily' for friend 'Hugo'"),
-        ("said the lamb", "said the bear", "'bear' for friend_kind 'lamb'"),
+        ("asked Gus", "asked Coco", "'Coco' for friend 'Gus'"),
+        ("said the otter", "said the panda", "'panda' for friend_kind 'otter'"),
         ("so sad?", "so upset?", "'upset' for sad 'sad'"),
         ("under a thorny bush", "near the old well", "does not fit together"),
-        ("a gentle owl", "a gentle girl", "kind 'girl', hero 'Ben'"),
-        ("a gentle owl", "a purple owl", "not a sentence"),
+        ("a gentle fox", "a gentle girl", "kind 'girl', hero 'Ben'"),
+        ("a gentle fox", "a purple fox", "not a sentence"),
         ("Early one day, he took", "Early one day, he took took", "not a sentence"),
         ("best friends.", "best friends. Ben felt very sad.", "goes on after its end"),
         ("best friends.", "best", "cut off"),
-        (" From that day on, Ben and Hugo were best friends.", "", "cut off"),
+        (" From that day on, Ben and Gus were best friends.", "", "cut off"),
         ("Ben felt very sad. ", "", "out of place"),
         ("Ben felt very sad. ", "Ben felt very sad.", "not a sentence"),
-        ("gentle owl named Ben", "gentle owl named Hugo", "'Ben' for hero 'Hugo'"),
+        ("gentle fox named Ben", "gentle fox named Tom", "'Ben' for hero 'Tom'"),
     ],
 )
 def test_one_change_is_found_and_named(old: str, new: str, complaint: str) -> None:

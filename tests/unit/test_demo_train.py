@@ -28,9 +28,7 @@ def tokenizer() -> Tokenizer:
 
 def small_model(tokenizer: Tokenizer) -> StoryModel:
     torch.manual_seed(0)
-    return StoryModel(
-        ModelShape(vocab=len(tokenizer.tokens), d_model=64, num_layers=2, d_ff=96, context_length=512)
-    )
+    return StoryModel(ModelShape(vocab=len(tokenizer.tokens), d_model=64, num_layers=2, d_ff=96, context_length=512))
 
 
 def test_rows_begin_with_bos_and_hold_whole_stories(tokenizer: Tokenizer) -> None:

@@ -13,17 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from fake_stages import (
-    VOCABULARY,
-    FakeStage,
-    FakeStages,
-    Reader,
-    World,
-    alone,
-    cut,
-    logits_row,
-    text_of,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +28,17 @@ from cluster.errors import (
 )
 from cluster.messages import FinishReason, Microbatch, StageFailure, StepResult, StepTiming, TokenEvent
 from cluster.sampling import SamplingParams
+from tests.unit.fake_stages import (
+    VOCABULARY,
+    FakeStage,
+    FakeStages,
+    Reader,
+    World,
+    alone,
+    cut,
+    logits_row,
+    text_of,
+)
 
 _CONTEXT = 24
 
@@ -91,7 +91,7 @@ class Run:
             failure = self.stages.lose(stage, "killed\nby signal 9")
             if tells:
                 self.engine.fail(failure)
-                self.engine.fail(failure)
+                self.engine.fail(dataclasses.replace(failure, stage=0, reason="its stream broke, in consequence"))
 
         self.world.at(at_s, die)
 
@@ -295,6 +295,14 @@ def test_a_stage_that_dies_silently_is_found_when_it_is_sent_to() -> None:
     assert isinstance(reader.error, StageLostError)
 
 
+def test_an_epoch_that_is_not_newer_is_ignored() -> None:
+    run = Run(2, _EIGHT)
+    reader = run.ask([1], _LONG)
+    run.world.at(5.5, lambda: run.engine.reset(0))
+    run.run()
+    assert len(reader.tokens) == 60
+
+
 def test_stages_started_anew_end_what_was_running() -> None:
     run = Run(2, _EIGHT)
     reader = run.ask([1], _LONG)
@@ -331,10 +339,7 @@ def test_one_request_alone_uses_one_stage_at_a_time() -> None:
     run.ask([1], _LONG)
     run.run()
     steps = sorted(
-        (step.start_ns, step.end_ns)
-        for stage in (0, 1)
-        for step in run.engine.timings(stage)
-        if step.num_rows
+        (step.start_ns, step.end_ns) for stage in (0, 1) for step in run.engine.timings(stage) if step.num_rows
     )
     assert all(end_ns <= start_ns for (_, end_ns), (start_ns, _) in itertools.pairwise(steps))
 
@@ -463,9 +468,7 @@ def test_many_threads_may_ask_at_once_and_stopping_ends_everything() -> None:
     endless = ask([9], SamplingParams(seed=1, max_tokens=None, ignore_eos=True))
     with ThreadPoolExecutor(4) as pool:
         asked = [([seed % 20 + 1], dataclasses.replace(_LONG, seed=seed)) for seed in range(20)]
-        for (prompt, params), outputs in zip(
-            asked, pool.map(lambda each: read(ask(*each)), asked), strict=True
-        ):
+        for (prompt, params), outputs in zip(asked, pool.map(lambda each: read(ask(*each)), asked), strict=True):
             tokens = [output.token for output in outputs if isinstance(output, TokenEvent)]
             assert tokens == alone(prompt, params, 5000).tokens
     assert engine.snapshot().num_requests >= 20

@@ -51,6 +51,11 @@ def test_a_larger_or_faster_device_gets_more() -> None:
     assert ranges(place([fast, slow], model(8, embed_bytes=0), 2)) == [(0, 7), (7, 8)]
 
 
+def test_stages_beside_the_slowest_are_even_too() -> None:
+    sizes = LayerSizes((10, 1, 1, 1, 1, 1, 1), (0,) * 7, embed_bytes=0, head_bytes=0)
+    assert ranges(place([offer(f"CUDA{i}") for i in range(3)], sizes, 3)) == [(0, 1), (1, 4), (4, 7)]
+
+
 def test_memory_bounds_a_fast_device() -> None:
     fast, slow = offer("CUDA0", memory_bytes=5 * _GB, speed=99.0), offer("CPU", speed=1.0)
     assert ranges(place([fast, slow], model(10), 2, headroom=0.0)) == [(0, 3), (3, 10)]
@@ -103,7 +108,7 @@ def test_the_search_is_as_good_as_trying_everything(data: st.DataObject) -> None
     per_layer = st.lists(small, min_size=num_layers, max_size=num_layers).map(tuple)
     sizes = LayerSizes(data.draw(per_layer), data.draw(per_layer), data.draw(small), data.draw(small))
     num_stages = data.draw(st.integers(1, num_layers))
-    memories = data.draw(st.lists(st.integers(1, 40), min_size=num_stages, max_size=num_stages))
+    memories = data.draw(st.lists(st.integers(10, 80), min_size=num_stages, max_size=num_stages))
     offers = [offer(f"D{i}", memory_bytes=memory) for i, memory in enumerate(memories)]
 
     def load(stage: int, first: int, end: int) -> float:

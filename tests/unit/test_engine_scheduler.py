@@ -7,7 +7,6 @@ import itertools
 
 import numpy as np
 import pytest
-from fake_stages import VOCABULARY
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from cluster.engine.sequence import Sequence, State
 from cluster.errors import CapacityError, ClusterError, UsageError
 from cluster.messages import Microbatch, SampledToken, StepId, StepResult
 from cluster.sampling import SamplingParams
+from tests.unit.fake_stages import VOCABULARY
 
 _LIMITS = Limits(num_slots=8, context_length=64, max_batch_tokens=16, max_in_flight=2, max_waiting=4)
 _PARAMS = SamplingParams(seed=1)
@@ -32,9 +32,7 @@ def sequence(request_id: int, num_tokens: int = 1, *, logits: bool = False) -> S
 
 def answer(microbatch: Microbatch, token: int = 5) -> StepResult:
     """What the last stage would say."""
-    sampled = tuple(
-        SampledToken(int(row), int(microbatch.slots[row]), token, -1.0) for row in microbatch.samples
-    )
+    sampled = tuple(SampledToken(int(row), int(microbatch.slots[row]), token, -1.0) for row in microbatch.samples)
     num_logits = len(microbatch.returns_logits)
     logits = np.zeros((num_logits, VOCABULARY.num_tokens), np.float32) if num_logits else None
     return StepResult(microbatch.id, sampled, logits)
@@ -103,15 +101,30 @@ def test_five_sequences_fill_four_lanes() -> None:
 
 def test_uneven_lanes_become_even_again() -> None:
     engine = scheduler()
-    first, second = finish_first_step(engine, 8)
-    assert (first.num_rows, second.num_rows) == (4, 4)
+    finish_first_step(engine, 8)
+    first, second = send(engine), send(engine)
+    engine.complete(answer(first))
     for request_id in (1, 2, 3):
         engine.end(request_id)
-    in_flight = [send(engine), send(engine)]
-    for _ in range(2):
-        engine.complete(answer(in_flight.pop(0)))
-        in_flight.append(send(engine))
-    assert sorted(microbatch.num_rows for microbatch in in_flight) == [2, 3]
+    alone = send(engine)
+    assert (alone.num_rows, second.num_rows) == (1, 4)
+    engine.complete(answer(second))
+    assert send(engine).num_rows == 3
+    engine.complete(answer(alone))
+    assert send(engine).num_rows == 2
+
+
+def test_a_prompt_is_computed_even_if_decoding_could_fill_every_microbatch() -> None:
+    engine = scheduler(max_in_flight=1, max_batch_tokens=2)
+    for request_id in (1, 2, 3):
+        engine.add(sequence(request_id))
+    for _ in range(6):
+        engine.complete(answer(send(engine)))
+    prompt = sequence(4, 5)
+    engine.add(prompt)
+    for _ in range(15):
+        engine.complete(answer(send(engine)))
+    assert prompt.num_generated > 0
 
 
 def test_logits_requests_return_every_row_within_the_limit() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from fake_stages import END_TOKEN, VOCABULARY, alone, cut, next_token
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,19 +12,16 @@ from cluster.engine.stop_strings import StopStrings
 from cluster.engine.text import TextStream
 from cluster.messages import FinishReason
 from cluster.sampling import SamplingParams
+from tests.unit.fake_stages import END_TOKEN, VOCABULARY, alone, cut, next_token
 
-_BYTES = st.lists(
-    st.one_of(st.binary(max_size=3), st.text(max_size=2).map(lambda text: text.encode(errors="replace")))
-)
+_BYTES = st.lists(st.one_of(st.binary(max_size=3), st.text(max_size=2).map(lambda text: text.encode(errors="replace"))))
 _SHREDS = _BYTES.flatmap(lambda pieces: _shreds(b"".join(pieces)))
 
 
 def _shreds(whole: bytes) -> st.SearchStrategy[list[bytes]]:
     """The bytes in pieces that are cut anywhere, also inside characters."""
     places = st.lists(st.integers(0, len(whole)), max_size=8).map(sorted)
-    return places.map(
-        lambda at: [whole[first:end] for first, end in zip([0, *at], [*at, len(whole)], strict=True)]
-    )
+    return places.map(lambda at: [whole[first:end] for first, end in zip([0, *at], [*at, len(whole)], strict=True)])
 
 
 @given(_SHREDS)
@@ -44,12 +40,10 @@ def test_detokenizer_emits_a_character_with_its_last_byte() -> None:
 
 
 @given(
-    st.lists(st.text("abc", max_size=4), max_size=8),
-    st.lists(st.text("abc", min_size=1, max_size=4), max_size=3).map(tuple),
+    st.lists(st.text("ab", max_size=4), max_size=8),
+    st.lists(st.text("ab", min_size=1, max_size=4), max_size=3).map(tuple),
 )
-def test_stop_strings_cut_before_the_first_that_is_complete(
-    pieces: list[str], stops: tuple[str, ...]
-) -> None:
+def test_stop_strings_cut_before_the_first_that_is_complete(pieces: list[str], stops: tuple[str, ...]) -> None:
     stop, whole = StopStrings(stops), "".join(pieces)
     texts = [stop.push(piece) for piece in pieces]
     assert "".join(texts) + stop.flush() == cut(whole, stops)
@@ -79,6 +73,18 @@ def test_a_stop_string_over_several_tokens_shows_no_part_of_it() -> None:
     ]
     assert stop.matched
     assert stop.flush() == ""
+
+
+def test_the_stop_string_that_is_complete_first_counts_however_the_text_comes() -> None:
+    at_once, by_char = StopStrings(("abcd", "bc")), StopStrings(("abcd", "bc"))
+    assert at_once.push("abcd") == "a"
+    assert "".join(by_char.push(char) for char in "abcd") == "a"
+
+
+def test_the_longest_tail_that_may_become_a_stop_string_is_held_back() -> None:
+    stop = StopStrings(("aab",))
+    assert [stop.push(char) for char in "aaab"] == ["", "", "a", ""]
+    assert stop.matched
 
 
 _CONTEXT = 32

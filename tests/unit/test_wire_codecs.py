@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from wire_backends import EchoCluster, RecordingStage, make_batch, make_hello
 
 from cluster.errors import HandshakeError, UsageError
+from cluster.messages import FinishReason as Reason
 from cluster.messages import (
     Float32Array,
     Hello,
@@ -26,7 +26,6 @@ from cluster.messages import (
     Timings,
     TokenEvent,
 )
-from cluster.messages import FinishReason as Reason
 from cluster.sampling import SamplingParams
 from cluster.wire import limits
 from cluster.wire.codec_event import Event, EventAssembly, encode_event
@@ -44,6 +43,7 @@ from cluster.wire.codec_rows import RowAssembly, split_rows
 from cluster.wire.codec_sampling import decode_sampling, encode_sampling
 from cluster.wire.codec_step import StepAssembly, StepLimits, encode_step
 from protos import inference_pb2, sampling_pb2, stage_pb2
+from tests.unit.wire_backends import EchoCluster, RecordingStage, make_batch, make_hello
 
 COUNTS = st.integers(0, 2**63 - 1)
 STEP_IDS = st.builds(StepId, COUNTS, st.integers(0, 4095), COUNTS)
@@ -131,8 +131,7 @@ def same_batch(left: Microbatch, right: Microbatch) -> bool:
 def test_step_round_trip(step: tuple[Microbatch, Float32Array | None]) -> None:
     assembly = StepAssembly(StepLimits.of(make_hello()))
     results = [
-        assembly.add(stage_pb2.StepMessage.FromString(message.SerializeToString()))
-        for message in encode_step(*step)
+        assembly.add(stage_pb2.StepMessage.FromString(message.SerializeToString())) for message in encode_step(*step)
     ]
     assert results[-1] is not None
     assert same_batch(results[-1][0], step[0])
@@ -160,7 +159,8 @@ RESULTS = st.builds(
     StepResult,
     STEP_IDS,
     st.lists(
-        st.builds(SampledToken, st.integers(0, 16383), st.integers(0, 1023), TOKENS, LOGPROBS, TOPS), max_size=4
+        st.builds(SampledToken, st.integers(0, 16383), st.integers(0, 1023), TOKENS, LOGPROBS, TOPS),
+        max_size=4,
     ).map(tuple),
 )
 TIMINGS = st.builds(
@@ -176,8 +176,7 @@ def test_event_round_trip(event: Event, logits: Float32Array | None) -> None:
         event = replace(event, logits=logits)
     assembly = EventAssembly()
     got = [
-        assembly.add(stage_pb2.StageEvent.FromString(message.SerializeToString()))
-        for message in encode_event(event)
+        assembly.add(stage_pb2.StageEvent.FromString(message.SerializeToString())) for message in encode_event(event)
     ]
     if isinstance(event, StepResult):
         assert isinstance(got[-1], StepResult)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import queue
 import threading
 import time
@@ -103,7 +104,10 @@ class EchoCluster:
         self._threads: list[threading.Thread] = []
 
     def generate(
-        self, prompt: str | list[int], params: SamplingParams, sink: Callable[[TokenEvent | ClusterError], None]
+        self,
+        prompt: str | list[int],
+        params: SamplingParams,
+        sink: Callable[[TokenEvent | ClusterError], None],
     ) -> Callable[[], None]:
         self.params.append(params)
         if prompt == "full":
@@ -189,9 +193,7 @@ class EchoCluster:
                 return
             top = ((token, -0.5),) * params.logprobs
             yield TokenEvent(token, chr(token), -0.5, top)
-        yield TokenEvent(
-            None, "", finish_reason=FinishReason.STOP, timings=Timings(num_tokens=len(ids), decode_ms=1.5)
-        )
+        yield TokenEvent(None, "", finish_reason=FinishReason.STOP, timings=Timings(num_tokens=len(ids), decode_ms=1.5))
 
 
 @contextmanager
@@ -200,6 +202,7 @@ def no_thread_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     deadline_s = time.monotonic() + 5
+    gc.collect()  # grpc.aio ends its poller with its last object
     while left := [thread.name for thread in threading.enumerate() if thread not in before]:
         assert time.monotonic() < deadline_s, f"threads left: {left}"
         time.sleep(0.01)

@@ -5,6 +5,7 @@
 
 #include "bind.h"
 #include "device.h"
+#include "gil.h"
 #include "log.h"
 #include "self_test.h"
 
@@ -27,7 +28,8 @@ class PythonSink {
     void operator()(int level, const std::string& line) const {
         const nb::gil_scoped_acquire gil;
         try {
-            callback_(level, nb::steal<nb::str>(PyUnicode_DecodeUTF8(line.data(), Py_ssize_t(line.size()), "replace")));
+            callback_(level, nb::steal<nb::str>(
+                                 PyUnicode_DecodeUTF8(line.data(), Py_ssize_t(line.size()), "replace")));
         } catch (nb::python_error& error) {
             error.discard_as_unraisable("worker_native log callback");
         }
@@ -59,8 +61,6 @@ void bind_device(nb::module_& m) {
         });
     m.def("devices", &native::devices);
     m.def("build", &native::build_text);
-    m.def("self_test", &native::self_test, "use_extra_bufts"_a = true, nb::call_guard<nb::gil_scoped_release>());
+    m.def("self_test", &native::self_test, "use_extra_bufts"_a = true, nb::call_guard<native::WithoutGil>());
     m.def("set_log", &set_log, "callback"_a.none());
-    // a log line after the interpreter has begun to end must not look for it
-    nb::module_::import_("atexit").attr("register")(nb::cpp_function([] { native::set_log_sink(nullptr); }));
 }

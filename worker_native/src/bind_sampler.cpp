@@ -11,11 +11,12 @@ using native::SamplerParams;
 
 namespace {
 
-void make_params(SamplerParams* self, double temperature, int64_t top_k, double top_p, double min_p, uint64_t seed,
-                 double repeat_penalty, int64_t repeat_last_n, double presence_penalty, double frequency_penalty,
-                 int64_t logprobs) {
-    const SamplerParams params{temperature,   top_k,         top_p,            min_p,             seed,
-                               repeat_penalty, repeat_last_n, presence_penalty, frequency_penalty, logprobs};
+void make_params(SamplerParams* self, double temperature, int64_t top_k, double top_p, double min_p,
+                 uint64_t seed, double repeat_penalty, int64_t repeat_last_n, double presence_penalty,
+                 double frequency_penalty, int64_t logprobs) {
+    const SamplerParams params{
+        temperature,       top_k,   top_p, min_p, seed, repeat_penalty, repeat_last_n, presence_penalty,
+        frequency_penalty, logprobs};
     params.check();
     new (self) SamplerParams(params);
 }
@@ -24,8 +25,9 @@ void make_params(SamplerParams* self, double temperature, int64_t top_k, double 
 
 void bind_sampler(nb::module_& m) {
     nb::class_<SamplerParams>(m, "SamplerParams")
-        .def("__init__", &make_params, nb::kw_only(), "temperature"_a, "top_k"_a, "top_p"_a, "min_p"_a, "seed"_a,
-             "repeat_penalty"_a, "repeat_last_n"_a, "presence_penalty"_a, "frequency_penalty"_a, "logprobs"_a);
+        .def("__init__", &make_params, nb::kw_only(), "temperature"_a, "top_k"_a, "top_p"_a, "min_p"_a,
+             "seed"_a, "repeat_penalty"_a, "repeat_last_n"_a, "presence_penalty"_a, "frequency_penalty"_a,
+             "logprobs"_a);
     nb::class_<Sampled>(m, "Sampled")
         .def_ro("row", &Sampled::row)
         .def_ro("slot", &Sampled::slot)

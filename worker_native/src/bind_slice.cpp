@@ -8,6 +8,7 @@
 
 #include "bind.h"
 #include "check.h"
+#include "gil.h"
 #include "slice.h"
 
 namespace nb = nanobind;
@@ -46,14 +47,25 @@ void load(Slice* self, std::string path, std::string device, int64_t n_ctx, int6
     if (!callback.is_none() && !PyCallable_Check(callback.ptr()))
         throw nb::type_error("progress: must be callable or None");
     Progress progress{std::move(callback), nullptr};
-    native::SliceOptions options{std::move(path), std::move(device), n_ctx,     n_slots,
-                                 n_batch,         n_ubatch,          n_threads, std::move(type_k),
-                                 std::move(type_v), std::move(flash_attn), use_extra_bufts, nullptr};
+    native::SliceOptions options{std::move(path),
+                                 std::move(device),
+                                 n_ctx,
+                                 n_slots,
+                                 n_batch,
+                                 n_ubatch,
+                                 n_threads,
+                                 std::move(type_k),
+                                 std::move(type_v),
+                                 std::move(flash_attn),
+                                 use_extra_bufts,
+                                 nullptr};
     bool is_cancelled = false;
-    if (!progress.callback.is_none())
-        options.progress = [&](float share) { return !(is_cancelled = !progress(share)); };
+    options.progress = [&](float share) {
+        is_cancelled = native::is_ending() || (!progress.callback.is_none() && !progress(share));
+        return !is_cancelled;
+    };
     try {
-        const nb::gil_scoped_release release;
+        const native::WithoutGil released;
         new (self) Slice(options);
     } catch (const std::exception&) {
         if (progress.error) std::rethrow_exception(progress.error);
@@ -69,8 +81,11 @@ Rows make_rows(size_t num_rows, size_t width) {
     return Rows(values, {num_rows, width}, owner);
 }
 
-Microbatch copy_rows(const Ints& tokens, const Ints& positions, const Ints& slots, const Flags& wants_logits) {
-    const auto copy = [](const Ints& array) { return std::vector<int32_t>(array.data(), array.data() + array.size()); };
+Microbatch copy_rows(const Ints& tokens, const Ints& positions, const Ints& slots,
+                     const Flags& wants_logits) {
+    const auto copy = [](const Ints& array) {
+        return std::vector<int32_t>(array.data(), array.data() + array.size());
+    };
     const auto* flags = reinterpret_cast<const uint8_t*>(wants_logits.data());
     Microbatch batch{copy(tokens), copy(positions), copy(slots), {}, nullptr};
     // any non-zero byte is true
@@ -82,9 +97,10 @@ void check_hidden(const Slice& slice, const Microbatch& batch, const std::option
     if (slice.file().is_first() != !hidden.has_value())
         native::bad_value("hidden: the first slice takes none, the others need it; this one begins at layer ",
                           slice.file().first);
-    if (hidden && (hidden->shape(0) != batch.tokens.size() || hidden->shape(1) != size_t(slice.hidden_width())))
-        native::bad_value("hidden: (", hidden->shape(0), ", ", hidden->shape(1), ") for ", batch.tokens.size(),
-                          " rows of a model of width ", slice.hidden_width());
+    if (hidden &&
+        (hidden->shape(0) != batch.tokens.size() || hidden->shape(1) != size_t(slice.hidden_width())))
+        native::bad_value("hidden: (", hidden->shape(0), ", ", hidden->shape(1), ") for ",
+                          batch.tokens.size(), " rows of a model of width ", slice.hidden_width());
 }
 
 nb::object forward(Slice& slice, const Ints& tokens, const Ints& positions, const Ints& slots,
@@ -98,7 +114,7 @@ nb::object forward(Slice& slice, const Ints& tokens, const Ints& positions, cons
     std::optional<Rows> out;
     if (!slice.file().is_last()) out = make_rows(batch.tokens.size(), slice.hidden_width());
     {
-        const nb::gil_scoped_release release;
+        const native::WithoutGil released;
         slice.forward(std::move(batch), out ? out->data() : nullptr);
     }
     return out ? nb::cast(*out) : nb::none();
@@ -107,7 +123,7 @@ nb::object forward(Slice& slice, const Ints& tokens, const Ints& positions, cons
 std::vector<Sampled> sample(Slice& slice, const RowList& rows) {
     const Slice::Use use(slice);
     slice.check_open();
-    const nb::gil_scoped_release release;
+    const native::WithoutGil released;
     return slice.sample(rows);
 }
 
@@ -116,7 +132,7 @@ Rows logits(Slice& slice, const RowList& rows) {
     slice.check_open();
     slice.check_rows(rows);
     Rows out = make_rows(rows.size(), slice.vocab_size());
-    const nb::gil_scoped_release release;
+    const native::WithoutGil released;
     slice.logits(rows, out.data());
     return out;
 }
@@ -183,7 +199,7 @@ void bind_slice(nb::module_& m) {
         .def("copy_slot", &Guarded<&Slice::copy_slot>::call, "source"_a, "target"_a, "end"_a)
         .def("close", [](Slice& slice) {
             const Slice::Use use(slice);
-            const nb::gil_scoped_release release;
+            const native::WithoutGil released;
             slice.close();
         });
 }

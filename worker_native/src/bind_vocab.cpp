@@ -3,6 +3,7 @@
 #include <nanobind/stl/string.h>
 
 #include "bind.h"
+#include "gil.h"
 #include "vocab.h"
 
 namespace nb = nanobind;
@@ -23,7 +24,8 @@ Tokens array_of(std::vector<int32_t> tokens) {
     auto owned = std::make_unique<std::vector<int32_t>>(std::move(tokens));
     int32_t* data = owned->data();
     const size_t size = owned->size();
-    const nb::capsule owner(owned.release(), [](void* v) noexcept { delete static_cast<std::vector<int32_t>*>(v); });
+    const nb::capsule owner(owned.release(),
+                            [](void* v) noexcept { delete static_cast<std::vector<int32_t>*>(v); });
     return Tokens(data, {size}, owner);
 }
 
@@ -33,7 +35,7 @@ Tokens tokenize(const Vocab& vocab, nb::str text, bool add_special, bool parse_s
     if (!bytes) throw nb::python_error();  // a lone surrogate: UnicodeEncodeError, a ValueError
     std::vector<int32_t> tokens;
     {
-        const nb::gil_scoped_release release;
+        const native::WithoutGil released;
         tokens = vocab.tokenize({bytes, static_cast<size_t>(size)}, add_special, parse_special);
     }
     return array_of(std::move(tokens));
@@ -48,7 +50,7 @@ nb::bytes token_bytes(const Vocab& vocab, int64_t token, bool render_special) {
 
 void bind_vocab(nb::module_& m) {
     nb::class_<Vocab>(m, "Vocab")
-        .def(nb::init<const std::string&>(), "path"_a, nb::call_guard<nb::gil_scoped_release>())
+        .def(nb::init<const std::string&>(), "path"_a, nb::call_guard<native::WithoutGil>())
         .def_prop_ro("num_tokens", &Vocab::num_tokens)
         .def_prop_ro("bos", &Vocab::bos)
         .def_prop_ro("eos", &Vocab::eos)

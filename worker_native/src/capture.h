@@ -8,8 +8,9 @@
 
 namespace native {
 
-// Installed as the context's evaluation callback on all but the last slice. The tensor `l_out-{n-1}`, [E, T] in
-// ggml's order, is the output of the slice's last layer. Answering false there skips the norm and the head.
+// Installed as the context's evaluation callback on all but the last slice. The tensor `l_out-{n-1}`, [E, T]
+// in ggml's order, is the output of the slice's last layer. Answering false there skips the norm and the
+// head.
 class Capture {
   public:
     Capture(int32_t num_layers, int32_t hidden_width);

@@ -6,8 +6,8 @@ namespace native {
 namespace {
 
 // Whether the CPU device multiplies a weight that lies in this buffer type.
-bool multiplies(ggml_backend_dev_t cpu, ggml_backend_buffer_type_t type_of_buffer, ggml_type type, int64_t num_rows,
-                int64_t num_columns) {
+bool multiplies(ggml_backend_dev_t cpu, ggml_backend_buffer_type_t type_of_buffer, ggml_type type,
+                int64_t num_rows, int64_t num_columns) {
     const GgmlPtr context(ggml_init({ggml_tensor_overhead() * 8, nullptr, true}));
     if (!context) throw std::bad_alloc();
     const BufferPtr empty(ggml_backend_buft_alloc_buffer(type_of_buffer, 0));
@@ -66,14 +66,15 @@ std::string build_text() {
     std::string backends;
     for (size_t i = 0; i < ggml_backend_reg_count(); ++i)
         backends += text(i == 0 ? "" : ",", ggml_backend_reg_name(ggml_backend_reg_get(i)));
-    return text("llama.cpp ", llama_version(), ", ggml ", ggml_version(), " (", ggml_commit(), "), ", backends);
+    return text("llama.cpp ", llama_version(), ", ggml ", ggml_version(), " (", ggml_commit(), "), ",
+                backends);
 }
 
 ggml_backend_buffer_type_t extra_buffer_type(ggml_type type, int64_t num_rows, int64_t num_columns) {
     ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
     if (!cpu) failed("device: this build of ggml has no CPU device");
-    const auto list = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
-        ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu), "ggml_backend_dev_get_extra_bufts"));
+    const auto list = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(ggml_backend_reg_get_proc_address(
+        ggml_backend_dev_backend_reg(cpu), "ggml_backend_dev_get_extra_bufts"));
     if (!list) return nullptr;
     for (ggml_backend_buffer_type_t* extra = list(cpu); extra && *extra; ++extra)
         if (multiplies(cpu, *extra, type, num_rows, num_columns)) return *extra;

@@ -32,8 +32,8 @@ Device find_device(const std::string& name);
 // Versions of llama.cpp and ggml, and the backends built in.
 std::string build_text();
 
-// The extra (repacked or AMX) CPU buffer type that model loading would choose for a matrix multiplied from the
-// left, shape [num_rows, num_columns] in PyTorch's order; null if none supports it.
+// The extra (repacked or AMX) CPU buffer type that model loading would choose for a matrix multiplied from
+// the left, shape [num_rows, num_columns] in PyTorch's order; null if none supports it.
 ggml_backend_buffer_type_t extra_buffer_type(ggml_type type, int64_t num_rows, int64_t num_columns);
 
 }  // namespace native

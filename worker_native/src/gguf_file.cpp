@@ -66,8 +66,10 @@ void read_role(const gguf_context* file, SliceFile& slice) {
         return;
     }
     if (!first || !end || !num_layers || !vocab_size)
-        bad_value("ggml_cluster.slice: needs first, end, num_layers and vocab_size, some are missing; cut again");
-    if (*num_layers > max_layers || *first >= *end || *end > *num_layers || *end - *first != uint32_t(slice.num_blocks))
+        bad_value(
+            "ggml_cluster.slice: needs first, end, num_layers and vocab_size, some are missing; cut again");
+    if (*num_layers > max_layers || *first >= *end || *end > *num_layers ||
+        *end - *first != uint32_t(slice.num_blocks))
         bad_value("ggml_cluster.slice: layers [", *first, ", ", *end, ") of ", *num_layers, " in a file of ",
                   slice.num_blocks, " layers; cut again");
     slice.first = static_cast<int32_t>(*first);
@@ -96,15 +98,6 @@ void read_heads(const gguf_context* file, const std::string& architecture, Slice
     slice.num_kv_heads = num_kv_heads ? num_kv_heads : num_heads;
 }
 
-void read_embedding(const gguf_context* file, SliceFile& slice) {
-    slice.has_head = gguf_find_tensor(file, "output.weight") >= 0;
-    const int64_t id = gguf_find_tensor(file, "token_embd.weight");
-    if (id < 0) return;
-    slice.embedding_type = gguf_get_tensor_type(file, id);
-    slice.embedding_width = gguf_get_tensor_ne(file, id)[0];
-    slice.embedding_rows = gguf_get_tensor_ne(file, id)[1];
-}
-
 }  // namespace
 
 GgufPtr open_gguf(const std::string& path) {
@@ -126,7 +119,8 @@ std::string check_tokenizer(const gguf_context* file) {
     if (num_tokens) check_tokens_distinct(file, *num_tokens);
     const auto num_types = find_array(file, "tokenizer.ggml.token_type", GGUF_TYPE_INT32);
     if (num_types && *num_types != num_tokens.value_or(0))
-        bad_value("tokenizer.ggml.token_type: has ", *num_types, " entries for ", num_tokens.value_or(0), " tokens");
+        bad_value("tokenizer.ggml.token_type: has ", *num_types, " entries for ", num_tokens.value_or(0),
+                  " tokens");
     return model;
 }
 
@@ -141,7 +135,6 @@ SliceFile read_slice_file(const std::string& path) {
     check_tokenizer(file.get());
     read_role(file.get(), slice);
     read_heads(file.get(), architecture, slice);
-    read_embedding(file.get(), slice);
     return slice;
 }
 

@@ -22,13 +22,9 @@ struct SliceFile {
     int32_t end = 0;
     int32_t num_layers = 0;
     int32_t vocab_size = 0;  // of the whole model; 0 if the file does not say (a whole model)
-    int32_t key_width = 0;    // of one head; 0 if unknown
+    int32_t key_width = 0;   // of one head; 0 if unknown
     int32_t value_width = 0;
     int32_t num_kv_heads = 0;  // of a layer; 0 if unknown or not the same in all
-    bool has_head = false;     // an output.weight of its own
-    ggml_type embedding_type = GGML_TYPE_F32;
-    int64_t embedding_rows = 0;
-    int64_t embedding_width = 0;
 
     bool is_first() const { return first == 0; }
     bool is_last() const { return end == num_layers; }

@@ -1,4 +1,5 @@
-// Owning pointers to libllama and ggml objects, and one declaration that libllama exports but does not install.
+// Owning pointers to libllama and ggml objects, and one declaration that libllama exports but does not
+// install.
 #pragma once
 
 #include <ggml-alloc.h>

@@ -15,14 +15,14 @@ constexpr int64_t max_cells = int64_t(1) << 30;
 constexpr int64_t max_rows = 65536;
 
 constexpr std::array<std::pair<const char*, ggml_type>, 9> cache_types{{{"f32", GGML_TYPE_F32},
-                                                                         {"f16", GGML_TYPE_F16},
-                                                                         {"bf16", GGML_TYPE_BF16},
-                                                                         {"q8_0", GGML_TYPE_Q8_0},
-                                                                         {"q4_0", GGML_TYPE_Q4_0},
-                                                                         {"q4_1", GGML_TYPE_Q4_1},
-                                                                         {"iq4_nl", GGML_TYPE_IQ4_NL},
-                                                                         {"q5_0", GGML_TYPE_Q5_0},
-                                                                         {"q5_1", GGML_TYPE_Q5_1}}};
+                                                                        {"f16", GGML_TYPE_F16},
+                                                                        {"bf16", GGML_TYPE_BF16},
+                                                                        {"q8_0", GGML_TYPE_Q8_0},
+                                                                        {"q4_0", GGML_TYPE_Q4_0},
+                                                                        {"q4_1", GGML_TYPE_Q4_1},
+                                                                        {"iq4_nl", GGML_TYPE_IQ4_NL},
+                                                                        {"q5_0", GGML_TYPE_Q5_0},
+                                                                        {"q5_1", GGML_TYPE_Q5_1}}};
 
 ggml_type cache_type(const char* what, const std::string& name) {
     std::string known;
@@ -45,27 +45,14 @@ bool on_progress(float share, void* options) {
     return !progress || progress(share);
 }
 
-// A first slice without a head: libllama takes token_embd for the head, which is never computed, and would copy
-// it into the repacked layout beside the original. In a buffer type of its own both are one tensor.
-bool copies_embedding(const SliceFile& file, const Device& device, const SliceOptions& options) {
-    return device.is_cpu() && file.is_first() && !file.is_last() && !file.has_head && options.use_extra_bufts &&
-           extra_buffer_type(file.embedding_type, file.embedding_rows, file.embedding_width);
-}
-
-// ggml's plain CPU type under another name: given by its own name, libllama would look for a repacked one again.
-ggml_backend_buffer_type_t plain_buffer_type() {
-    alignas(64) static std::array<char, 64> nothing;
-    const BufferPtr buffer(ggml_backend_cpu_buffer_from_ptr(nothing.data(), nothing.size()));
-    return ggml_backend_buffer_get_type(buffer.get());
-}
-
 void check_model(llama_model* model, const SliceFile& file) {
     if (llama_model_is_recurrent(model) || llama_model_is_hybrid(model))
         bad_value("model: has recurrent layers, whose state cannot be truncated; not supported");
     if (llama_model_has_encoder(model) || !llama_model_has_decoder(model) || llama_model_is_diffusion(model))
         bad_value("model: is not a causal decoder; not supported");
     if (llama_model_n_layer(model) != file.num_blocks)
-        bad_value("model: libllama sees ", llama_model_n_layer(model), " layers in a file of ", file.num_blocks);
+        bad_value("model: libllama sees ", llama_model_n_layer(model), " layers in a file of ",
+                  file.num_blocks);
     if (!file.is_first() && llama_model_n_embd_inp(model) != llama_model_n_embd(model))
         bad_value("model: takes inputs wider than its hidden rows; cannot be cut");
     const int32_t num_tokens = llama_vocab_n_tokens(llama_model_get_vocab(model));
@@ -85,15 +72,17 @@ void check_heads(const SliceFile& file, ggml_type type_k, ggml_type type_v) {
 }
 
 // Only what can never fit: libllama would write zeros over more memory than the machine has.
-void check_cache_fits(const SliceFile& file, const Device& device, int64_t num_cells, ggml_type type_k, ggml_type type_v) {
+void check_cache_fits(const SliceFile& file, const Device& device, int64_t num_cells, ggml_type type_k,
+                      ggml_type type_v) {
     const auto row_bytes = [&file](ggml_type type, int64_t width) {
         return double(ggml_row_size(type, width)) * file.num_kv_heads;
     };
     const double bytes = double(num_cells) * file.num_blocks *
                          (row_bytes(type_k, file.key_width) + row_bytes(type_v, file.value_width));
     if (bytes > double(device.memory_total_bytes()))
-        throw OutOfMemory(text("n_ctx: the KV cache would take ", int64_t(bytes / (1 << 20)), " MiB, ", device.name(),
-                               " has ", device.memory_total_bytes() >> 20, " MiB; lower n_ctx or n_slots"));
+        throw OutOfMemory(text("n_ctx: the KV cache would take ", int64_t(bytes / (1 << 20)), " MiB, ",
+                               device.name(), " has ", device.memory_total_bytes() >> 20,
+                               " MiB; lower n_ctx or n_slots"));
 }
 
 [[noreturn]] void refuse(const char* what, const LoggedErrors& errors) {
@@ -132,27 +121,26 @@ void check_options(const SliceOptions& options) {
     in_range("n_ctx", options.n_ctx, 1, max_cells);
     in_range("n_slots", options.n_slots, 1, static_cast<int64_t>(llama_max_parallel_sequences()));
     if (options.n_ctx * options.n_slots > max_cells)
-        bad_value("n_ctx: ", options.n_ctx, " tokens in ", options.n_slots, " slots are more than ", max_cells);
+        bad_value("n_ctx: ", options.n_ctx, " tokens in ", options.n_slots, " slots are more than ",
+                  max_cells);
     in_range("n_batch", options.n_batch, 1, max_rows);
     in_range("n_ubatch", options.n_ubatch, 1, max_rows);
     check_threads(options.n_threads);
     cache_type("type_k", options.type_k);
     const ggml_type type_v = cache_type("type_v", options.type_v);
     if (flash_attention(options.flash_attn) == LLAMA_FLASH_ATTN_TYPE_DISABLED && ggml_is_quantized(type_v))
-        bad_value("type_v: ", options.type_v, " needs flash attention; set flash_attn to auto, or type_v to f16");
+        bad_value("type_v: ", options.type_v,
+                  " needs flash attention; set flash_attn to auto, or type_v to f16");
 }
 
 ModelPtr load_model(const SliceFile& file, const Device& device, const SliceOptions& options) {
     std::array<ggml_backend_dev_t, 2> devices{device.is_cpu() ? nullptr : device.handle(), nullptr};
-    std::array<llama_model_tensor_buft_override, 2> overrides{
-        {{"^token_embd\\.weight$", plain_buffer_type()}, {nullptr, nullptr}}};
     llama_model_params params = llama_model_default_params();
     params.devices = devices.data();
     params.n_gpu_layers = device.is_cpu() ? 0 : -1;
     params.split_mode = LLAMA_SPLIT_MODE_NONE;
     params.load_mode = device.is_cpu() ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_AUTO;
     params.use_extra_bufts = options.use_extra_bufts;
-    if (copies_embedding(file, device, options)) params.tensor_buft_overrides = overrides.data();
     params.progress_callback = on_progress;
     params.progress_callback_user_data = const_cast<SliceOptions*>(&options);
 

@@ -34,14 +34,16 @@ void finish_line() {
     PendingLine line = std::exchange(pending, {});
     while (!line.text.empty() && line.text.back() == '\n') line.text.pop_back();
     if (line.text.empty()) return;
-    if (current_errors && line.level == GGML_LOG_LEVEL_ERROR) current_errors->add(without_function(line.text));
+    if (current_errors && line.level == GGML_LOG_LEVEL_ERROR)
+        current_errors->add(without_function(line.text));
     if (const auto sink = sink_now()) (*sink)(line.level, line.text);
 }
 
 // Lines come in pieces: a piece at level CONT continues the one before.
 void on_log(ggml_log_level level, const char* text, void*) noexcept {
     try {
-        if (level != GGML_LOG_LEVEL_CONT) pending.level = level == GGML_LOG_LEVEL_NONE ? GGML_LOG_LEVEL_INFO : level;
+        if (level != GGML_LOG_LEVEL_CONT)
+            pending.level = level == GGML_LOG_LEVEL_NONE ? GGML_LOG_LEVEL_INFO : level;
         pending.text += text;
         if (!pending.text.empty() && pending.text.back() == '\n') finish_line();
     } catch (...) {

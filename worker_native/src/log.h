@@ -10,7 +10,8 @@ namespace native {
 
 using LogSink = std::function<void(int level, const std::string& line)>;
 
-// Route both libraries' logs here, unless they already are: `import llama_cpp` in this process takes them away.
+// Route both libraries' logs here, unless they already are: `import llama_cpp` in this process takes them
+// away.
 void install_log();
 
 // Whole lines go to `sink` from whichever thread logs them; null drops them.

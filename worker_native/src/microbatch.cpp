@@ -7,7 +7,8 @@ namespace {
 
 void check_lengths(const Microbatch& batch, const MicrobatchLimits& limits) {
     const size_t num_rows = batch.tokens.size();
-    if (batch.positions.size() != num_rows || batch.slots.size() != num_rows || batch.wants_logits.size() != num_rows)
+    if (batch.positions.size() != num_rows || batch.slots.size() != num_rows ||
+        batch.wants_logits.size() != num_rows)
         bad_value("forward: tokens (", num_rows, "), positions (", batch.positions.size(), "), slots (",
                   batch.slots.size(), ") and wants_logits (", batch.wants_logits.size(),
                   ") must be equally long");
@@ -15,13 +16,14 @@ void check_lengths(const Microbatch& batch, const MicrobatchLimits& limits) {
         bad_value("forward: ", num_rows, " rows; a microbatch has 1..", limits.num_rows);
 }
 
-void check_row(const Microbatch& batch, int32_t row, int32_t expected_position, const MicrobatchLimits& limits) {
+void check_row(const Microbatch& batch, int32_t row, int32_t expected_position,
+               const MicrobatchLimits& limits) {
     if (batch.tokens[row] < 0 || batch.tokens[row] >= limits.vocab_size)
         bad_value("tokens: row ", row, " has token ", batch.tokens[row], ", the vocabulary has 0..",
                   limits.vocab_size - 1);
     if (batch.positions[row] != expected_position)
-        bad_value("positions: row ", row, " of slot ", batch.slots[row], " has position ", batch.positions[row],
-                  ", expected ", expected_position);
+        bad_value("positions: row ", row, " of slot ", batch.slots[row], " has position ",
+                  batch.positions[row], ", expected ", expected_position);
     if (expected_position >= limits.n_ctx)
         bad_value("positions: row ", row, " of slot ", batch.slots[row], " has position ", expected_position,
                   ", a slot holds ", limits.n_ctx, " tokens");

@@ -2,6 +2,7 @@
 
 #include "bind.h"
 #include "check.h"
+#include "gil.h"
 #include "log.h"
 
 NB_MODULE(_native, m) {
@@ -13,6 +14,7 @@ NB_MODULE(_native, m) {
             PyErr_SetString(PyExc_MemoryError, memory.what());
         }
     });
+    native::watch_interpreter_end();
     native::install_log();
     llama_backend_init();
     bind_device(m);

@@ -9,7 +9,8 @@
 namespace native {
 namespace {
 
-// Below this, dividing the logits by the temperature could overflow; the draw would be the largest logit anyway.
+// Below this, dividing the logits by the temperature could overflow; the draw would be the largest logit
+// anyway.
 constexpr double least_temperature = 1e-5;
 
 void check_real(const char* what, double value, double low, double high) {
@@ -49,7 +50,8 @@ Softmax softmax(std::span<const float> logits) {
     return {largest, std::log(sum)};
 }
 
-std::vector<std::pair<int32_t, double>> most_probable(std::span<const float> logits, const Softmax& scale, int64_t count) {
+std::vector<std::pair<int32_t, double>> most_probable(std::span<const float> logits, const Softmax& scale,
+                                                      int64_t count) {
     using Entry = std::pair<float, int32_t>;
     // a heap of the best so far, the worst of them on top; equal logits: the smaller token id is better
     const auto better = [](const Entry& a, const Entry& b) {
@@ -111,7 +113,9 @@ SlotSampler::SlotSampler(const SamplerParams& params, int32_t vocab_size, int32_
     if (params.logprobs > vocab_size)
         bad_value("logprobs: ", params.logprobs, " of a vocabulary of ", vocab_size, " tokens");
     if (!has_penalties(params)) return;
-    num_recent_ = params.repeat_last_n < 0 ? n_ctx : static_cast<int32_t>(std::min<int64_t>(params.repeat_last_n, n_ctx));
+    num_recent_ = params.repeat_last_n < 0
+                      ? n_ctx
+                      : static_cast<int32_t>(std::min<int64_t>(params.repeat_last_n, n_ctx));
     penalties_.reset(llama_sampler_init_penalties(
         vocab_size, num_recent_, static_cast<float>(params.repeat_penalty),
         static_cast<float>(params.frequency_penalty), static_cast<float>(params.presence_penalty)));

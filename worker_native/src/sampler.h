@@ -29,7 +29,7 @@ struct Sampled {
     int32_t row = 0;
     int32_t slot = 0;
     int32_t token = 0;
-    double logprob = 0;                         // natural log, of the raw logits
+    double logprob = 0;                           // natural log, of the raw logits
     std::vector<std::pair<int32_t, double>> top;  // most probable first
 };
 

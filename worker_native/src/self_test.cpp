@@ -39,12 +39,15 @@ Weight make_weight(ggml_type type) {
     return weight;
 }
 
-// input [num_rows, width] times the transposed weight, on the CPU backend; the weight lies in `weight_buffer`.
-std::vector<float> product_on_cpu(const Weight& weight, ggml_type type, ggml_backend_buffer_type_t weight_buffer,
-                                  const std::vector<float>& input, int64_t num_rows) {
+// input [num_rows, width] times the transposed weight, on the CPU backend; the weight lies in
+// `weight_buffer`.
+std::vector<float> product_on_cpu(const Weight& weight, ggml_type type,
+                                  ggml_backend_buffer_type_t weight_buffer, const std::vector<float>& input,
+                                  int64_t num_rows) {
     const BackendPtr backend(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
     const GgmlPtr weights(ggml_init({ggml_tensor_overhead() * 2, nullptr, true}));
-    const GgmlPtr graph_context(ggml_init({ggml_tensor_overhead() * 8 + ggml_graph_overhead(), nullptr, true}));
+    const GgmlPtr graph_context(
+        ggml_init({ggml_tensor_overhead() * 8 + ggml_graph_overhead(), nullptr, true}));
     if (!backend || !weights || !graph_context) throw std::bad_alloc();
     ggml_tensor* w = ggml_new_tensor_2d(weights.get(), type, width, width);
     const BufferPtr buffer(ggml_backend_alloc_ctx_tensors_from_buft(weights.get(), weight_buffer));
@@ -101,7 +104,8 @@ void test_type(ggml_type type, bool use_extra_bufts) {
 }  // namespace
 
 void self_test(bool use_extra_bufts) {
-    for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_K, GGML_TYPE_Q8_0}) test_type(type, use_extra_bufts);
+    for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_K, GGML_TYPE_Q8_0})
+        test_type(type, use_extra_bufts);
 }
 
 }  // namespace native

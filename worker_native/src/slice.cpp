@@ -16,7 +16,8 @@ double ms_since(Clock::time_point start) {
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-// M-RoPE models take four positions for an embedded row; text has [p, p, p, 0]. libllama wants them by section.
+// M-RoPE models take four positions for an embedded row; text has [p, p, p, 0]. libllama wants them by
+// section.
 std::vector<llama_pos> sectioned(const std::vector<int32_t>& positions) {
     std::vector<llama_pos> sections(positions.size() * 4, 0);
     for (int section = 0; section < 3; ++section)
@@ -44,7 +45,8 @@ Slice::Slice(const SliceOptions& options)
     if (!file_.is_last()) capture_ = std::make_unique<Capture>(file_.num_blocks, hidden_width_);
     context_ = make_context(model_.get(), file_, device, options, capture_.get());
     samplers_.resize(file_.is_last() ? options.n_slots : 0);
-    vocab_size_ = file_.vocab_size ? file_.vocab_size : llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
+    vocab_size_ =
+        file_.vocab_size ? file_.vocab_size : llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
     n_ctx_ = static_cast<int32_t>(options.n_ctx);
     n_batch_ = static_cast<int32_t>(options.n_batch);
     weight_bytes_ = llama_model_size(model_.get());
@@ -159,8 +161,8 @@ std::vector<Sampled> Slice::sample(const std::vector<int64_t>& rows) {
         Sampled& sampled = drawn.emplace_back();
         sampled.row = static_cast<int32_t>(row);
         sampled.slot = slot;
-        sampler.draw(row_logits(sampled.row), position, slots_.recent(slot, position + 1, sampler.num_recent()),
-                     candidates_, sampled);
+        sampler.draw(row_logits(sampled.row), position,
+                     slots_.recent(slot, position + 1, sampler.num_recent()), candidates_, sampled);
     }
     timings_.sample_ms += ms_since(start);
     return drawn;
@@ -202,7 +204,8 @@ void Slice::truncate(int64_t slot, int64_t position) {
 void Slice::copy_slot(int64_t source, int64_t target, int64_t end) {
     const int32_t from = slots_.check("source", source), to = slots_.check("target", target);
     if (from == to) bad_value("target: is the source, slot ", from);
-    if (slots_.length(to) != 0) bad_value("target: slot ", to, " holds ", slots_.length(to), " tokens; free it first");
+    if (slots_.length(to) != 0)
+        bad_value("target: slot ", to, " holds ", slots_.length(to), " tokens; free it first");
     const int32_t checked_end = in_range("end", end, 0, slots_.length(from));
     if (checked_end == 0) return;
     llama_memory_seq_cp(llama_get_memory(context_.get()), from, to, 0, checked_end);

@@ -40,8 +40,8 @@ class Slice {
     int32_t slot_length(int64_t slot) const;
 
     void check_microbatch(const Microbatch& batch) const;
-    // Takes a checked microbatch. All but the last slice write [T, E] to `hidden_out`. The KV is as before if it
-    // throws.
+    // Takes a checked microbatch. All but the last slice write [T, E] to `hidden_out`. The KV is as before if
+    // it throws.
     void forward(Microbatch batch, float* hidden_out);
     std::vector<Sampled> sample(const std::vector<int64_t>& rows);
     // Writes [R, V].

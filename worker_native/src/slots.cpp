@@ -9,7 +9,9 @@ namespace native {
 Slots::Slots(int32_t num_slots, bool keep_tokens)
     : keep_tokens_(keep_tokens), lengths_(num_slots, 0), tokens_(keep_tokens ? num_slots : 0) {}
 
-int32_t Slots::check(const char* what, int64_t slot) const { return in_range(what, slot, 0, num_slots() - 1); }
+int32_t Slots::check(const char* what, int64_t slot) const {
+    return in_range(what, slot, 0, num_slots() - 1);
+}
 
 void Slots::append(int32_t slot, int32_t token) {
     if (keep_tokens_) tokens_[slot].push_back(token);

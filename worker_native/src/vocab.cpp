@@ -58,7 +58,8 @@ std::vector<int32_t> Vocab::special_tokens() const {
 }
 
 std::vector<int32_t> Vocab::tokenize(std::string_view text, bool add_special, bool parse_special) const {
-    if (text.size() > size_t(INT32_MAX) / 2) bad_value("text: ", text.size(), " bytes; at most ", INT32_MAX / 2);
+    if (text.size() > size_t(INT32_MAX) / 2)
+        bad_value("text: ", text.size(), " bytes; at most ", INT32_MAX / 2);
     std::vector<int32_t> tokens(text.size() / 2 + 16);
     const auto run = [&] {
         return llama_tokenize(vocab_, text.data(), static_cast<int32_t>(text.size()), tokens.data(),
@@ -78,10 +79,12 @@ std::vector<int32_t> Vocab::tokenize(std::string_view text, bool add_special, bo
 std::string Vocab::token_bytes(int64_t token, bool render_special) const {
     const int32_t id = in_range("token", token, 0, num_tokens_ - 1);
     std::string bytes(32, '\0');
-    int32_t length = llama_token_to_piece(vocab_, id, bytes.data(), static_cast<int32_t>(bytes.size()), 0, render_special);
+    int32_t length =
+        llama_token_to_piece(vocab_, id, bytes.data(), static_cast<int32_t>(bytes.size()), 0, render_special);
     if (length < 0) {
         bytes.resize(static_cast<size_t>(-length));
-        length = llama_token_to_piece(vocab_, id, bytes.data(), static_cast<int32_t>(bytes.size()), 0, render_special);
+        length = llama_token_to_piece(vocab_, id, bytes.data(), static_cast<int32_t>(bytes.size()), 0,
+                                      render_special);
     }
     if (length < 0) failed("token_bytes: libllama returned ", length);
     bytes.resize(static_cast<size_t>(length));

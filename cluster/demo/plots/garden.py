@@ -8,7 +8,7 @@ GARDEN: tuple[Step, ...] = (
     (
         "{time} {his} {elder} gave {him} a tiny seed.",
         "{time} {he} found a tiny seed {spot}.",
-        "{time} {hero} bought a seed at the market.",
+        "{time} {hero} bought a seed in a shop.",
     ),
     (
         '"One day this will be {flower.a}," said {his} {elder}.',

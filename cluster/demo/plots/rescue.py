@@ -8,7 +8,7 @@ RESCUE: tuple[Step, ...] = (
     (
         "{time} {he} was walking to {place}.",
         "{time} {hero} went to {place} to pick flowers.",
-        "{time} {he} went out to {hobby} {place.at}.",
+        "{time} {he} went for a walk {place.at}.",
     ),
     (
         "Suddenly {he} heard someone call for help.",
