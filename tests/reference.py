@@ -23,7 +23,6 @@ class WholeModel:
         context.n_ctx = n_ctx * num_slots
         context.n_batch = context.n_ubatch = n_batch
         context.n_seq_max = num_slots
-        context.kv_unified = True
         context.n_threads = context.n_threads_batch = 1
         self._context = llama_cpp.llama_init_from_model(self._model, context)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)

@@ -53,7 +53,8 @@ class Launch:
         stages = [self._stage(spec, group) for spec in specs]
         loaded = self._load(stages, report)
         address: str = _get(actor.start.remote())
-        epoch = _get(actor.epoch.remote()) + 1
+        # Whoever was replaced knows no epoch any more, so the newest of all counts.
+        epoch = 1 + max(_get([actor.epoch.remote(), *(stage.epoch.remote() for stage in stages)]))
         ends = self._wire(stages, specs, loaded, coordinator.model_hash, epoch)
         _get(actor.wire.remote(epoch, ends))
         _get(actor.first_token.remote(FIRST_TOKEN_TIMEOUT_S), FIRST_TOKEN_TIMEOUT_S + CALL_TIMEOUT_S)

@@ -83,13 +83,12 @@ class Lifecycle:
     def stay(self, outcome: Outcome) -> int:
         """Serve in the foreground: repair lost stages; take the cluster down on SIGTERM or SIGINT."""
         stopping = threading.Event()
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(sign, lambda *_: stopping.set())
+        _on_termination(stopping)
         try:
             while not stopping.wait(WATCH_INTERVAL_S):
-                if (trouble := _trouble(outcome.address)) is not None:
-                    self._progress.note(f"repairing: {trouble}")
+                if _trouble(outcome.address) is not None:
                     outcome = self.up(outcome.config)
+                    _on_termination(stopping)  # Ray has put its own in the place of our signal handlers
                     self._progress.note(outcome.note)
         finally:
             self._progress.note(self.down())
@@ -203,6 +202,11 @@ def _lock() -> Iterator[None]:
         except BlockingIOError as error:
             raise ClusterError("another cluster up or down is at work; wait for it, or run cluster down") from error
         yield
+
+
+def _on_termination(stopping: threading.Event) -> None:
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda *_: stopping.set())
 
 
 def _settings(config: ClusterConfig) -> dict[str, Any]:

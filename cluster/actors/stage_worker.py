@@ -26,6 +26,10 @@ class StageWorker:
     def progress(self) -> LoadProgress:
         return self._service.progress()
 
+    def epoch(self) -> int:
+        """The newest epoch this stage was wired for; 0 before the first."""
+        return self._service.wired_epoch
+
     def wire(self, hello: Hello, downstream: tuple[str, Hello] | None) -> str:
         """Begin an epoch: forget all sequences, listen, and connect to the next stage. Returns our address."""
         return self._service.wire(hello, downstream)

@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import Any
 
+from cluster.errors import UsageError
+
 FLAG_SETTINGS = (
     "model",
     "stages",
@@ -29,10 +31,9 @@ def add_parser(verbs: Any) -> None:
         help="start a cluster that serves a model",
         description="Place, cut and load the model, wait until a token has gone through all stages, and return.",
     )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("model", nargs="?", metavar="MODEL.gguf", help="the model to serve")
-    what.add_argument("--demo", action="store_true", help="serve the small model that ships with the package")
     add = parser.add_argument
+    add("model", nargs="?", metavar="MODEL.gguf", help="the model to serve")
+    add("--demo", action="store_true", help="serve the small model that ships with the package")
     add("--config", metavar="FILE", help="TOML file with these settings; flags win over it")
     add("--stages", type=int, metavar="N", help="how many slices (default: one per device, two on a lone CPU)")
     add("--devices", metavar="A,B,...", help="ggml device of each stage, e.g. CPU,CUDA0 (see --list-devices)")
@@ -88,6 +89,8 @@ def run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """The flags as settings: None where the flag was not given."""
     settings = {name: getattr(options, name) for name in FLAG_SETTINGS}
+    if options.demo and options.model:
+        raise UsageError(f"model: both {options.model} and --demo; name one of them")
     if options.demo:
         from cluster.demo import model_path
 

@@ -37,6 +37,7 @@ class StageService:
         self._server: StageServer | None = None
         self._address = ""
         self._link: StageLink | None = None
+        self.wired_epoch = 0
         self._epoch = NO_EPOCH  # the epoch that is computed; steps of any other are dropped
         self._state = "ready"
         self._stopping = threading.Event()
@@ -64,6 +65,7 @@ class StageService:
         The epoch itself begins when upstream or the coordinator says Hello. HandshakeError or UnreachableError
         if the next stage does not agree or answer.
         """
+        self.wired_epoch = hello.epoch
         if self._server is None:
             self._server = StageServer(hello, self)
             self._address = self._server.start()

@@ -10,9 +10,9 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-from conftest import MODELS, ModelFiles, arrays, prompt, run, sampler
 
 import worker_native
+from tests.native.conftest import MODELS, ModelFiles, arrays, prompt, run, sampler
 from tests.native.tiny_model import write_model
 from worker_native import SamplerParams, Slice, Vocab
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import llama_cpp
 import numpy as np
 import pytest
-from conftest import MODELS, ModelFiles, Row, prompt, run
 from numpy.typing import NDArray
 
+from tests.native.conftest import MODELS, ModelFiles, Row, prompt, run
 from worker_native import Slice
 
 CUTS = {"2 slices": [(0, 2), (2, 4)], "3 slices": [(0, 1), (1, 3), (3, 4)]}
@@ -77,8 +77,8 @@ def test_slices_report_their_role(model_file: ModelFiles) -> None:
     ]
     assert {s.vocab_size for s in (first, middle, last)} == {272}
     assert {s.hidden_width for s in (first, middle, last)} == {64}
-    # K and V of 64 x 3 cells padded to 256, 32 values of 2 bytes each per layer
-    assert middle.kv_bytes == 2 * 2 * 256 * 32 * 2
+    # K and V of 3 slots of 64 cells padded to 256, 32 values of 2 bytes each, in 2 layers
+    assert middle.kv_bytes == 3 * 2 * 2 * 256 * 32 * 2
     assert first.compute_bytes > 0
     assert middle.weight_bytes < open_slice(model_file("q4_0 tied")).weight_bytes
 

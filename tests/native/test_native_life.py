@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ModelFiles, arrays, prompt, run, sampler
 
 import worker_native
+from tests.native.conftest import ModelFiles, arrays, prompt, run, sampler
 from tests.native.tiny_model import TinyModel, write_model
 from worker_native import Slice
 

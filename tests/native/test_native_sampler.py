@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import ModelFiles, Row, arrays, prompt, run, sampler
 from numpy.typing import NDArray
 
+from tests.native.conftest import ModelFiles, Row, arrays, prompt, run, sampler
 from worker_native import SamplerParams, Slice
 
 PROMPT = [5, 6, 7, 5, 5, 9]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MODELS, ModelFiles
 
 import worker_native
+from tests.native.conftest import MODELS, ModelFiles
 from tests.native.tiny_model import write_model
 from worker_native import Vocab
 

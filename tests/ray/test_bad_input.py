@@ -109,11 +109,14 @@ def test_run_refuses_and_the_cluster_goes_on(case: str, home: CliHome) -> None:
 def test_token_ids_out_of_range(home: CliHome) -> None:
     with cluster.connect(home.address) as client:
         vocab_size = client.status().vocab_size
-        for tokens in ([vocab_size], [-1], [0, 2**31], []):
+        for tokens in ([vocab_size], [-1], [0, 2**31]):
             with pytest.raises(UsageError):
                 client.generate(tokens)
             with pytest.raises(UsageError):
                 client.logits(tokens)
+        with pytest.raises(UsageError):
+            client.logits([])
+        assert client.generate([]) == []  # no prompts, no texts
         with pytest.raises(UsageError, match="64"):
             client.logits([1] * 65)
         assert client.generate([1, 2, 3], max_tokens=2).token_ids

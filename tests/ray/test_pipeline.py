@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 import cluster
 from tests.conftest import UpCluster
+from tests.unit.tiny_models import TinyModel, write_tiny
 
 MIB = 2**20
 RSS_ALLOWANCE_BYTES = 300 * MIB
@@ -18,9 +20,7 @@ RSS_ALLOWANCE_BYTES = 300 * MIB
 
 @pytest.fixture(scope="module")
 def client(up_cluster: UpCluster) -> Iterator[cluster.Client]:
-    # Of different types, so that ggml's CPU attention computes each row on its own: for f16 it takes other kernels
-    # for one row and for 64 rows, and then a text may depend, through rounding, on what else is computed.
-    arguments = ("--demo", "--stages", "2", "-c", "512", "-np", "8", "-t", "1", "-ctk", "f16", "-ctv", "f32")
+    arguments = ("--demo", "--stages", "2", "-c", "512", "-np", "8", "-t", "1")
     with up_cluster(*arguments) as home, cluster.connect(home.address) as connected:
         yield connected
 
@@ -30,20 +30,33 @@ def overlap_ns(one: list[tuple[int, int]], other: list[tuple[int, int]]) -> int:
     return sum(max(0, min(a[1], b[1]) - max(a[0], b[0])) for a in one for b in other)
 
 
-def test_both_stages_are_busy_at_once_and_texts_are_as_if_alone(client: cluster.Client) -> None:
-    params = cluster.SamplingParams(temperature=0.0, max_tokens=128, ignore_eos=True)
+def test_streams_say_what_each_says_alone(client: cluster.Client) -> None:
+    params = cluster.SamplingParams(temperature=0.0, max_tokens=64)
     prompts = ["Once upon a time", "One day, ", "The rabbit was sad", "x", "Tom lost his ball", "\n", "a a a", "In a"]
     alone = [client.generate(prompt, params).token_ids for prompt in prompts]
-    started_ns = time.monotonic_ns()
     with ThreadPoolExecutor(len(prompts)) as threads:
         together = list(threads.map(lambda prompt: client.generate(prompt, params).token_ids, prompts))
     assert together == alone
-    steps = [step for step in client.intervals() if step.start_ns >= started_ns]
+
+
+@pytest.fixture(scope="module")
+def heavy_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 M random weights: a step takes long enough for the time between steps not to matter."""
+    path = tmp_path_factory.mktemp("heavy") / "heavy.gguf"
+    return write_tiny(path, TinyModel(num_layers=8, width=768, num_heads=12, feed_forward=2048, kind="Q8_0"))
+
+
+def test_both_stages_are_busy_at_once(heavy_model: Path, up_cluster: UpCluster) -> None:
+    params = cluster.SamplingParams(temperature=0.0, max_tokens=32, ignore_eos=True)
+    arguments = (str(heavy_model), "--stages", "2", "-c", "128", "-np", "8", "-t", "1")
+    with up_cluster(*arguments) as home, cluster.connect(home.address) as client, ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda prompt: client.generate(prompt, params), ["abc"] * 8))
+        steps = client.intervals()
     by_stage = [[(step.start_ns, step.end_ns) for step in steps if step.stage == stage] for stage in (0, 1)]
     busy_ns = [sum(end - start for start, end in intervals) for intervals in by_stage]
-    assert min(len(intervals) for intervals in by_stage) > 100
+    assert min(len(intervals) for intervals in by_stage) > 32
     # Taking turns would give none; a full pipeline overlaps nearly always.
-    assert overlap_ns(*by_stage) > 0.25 * min(busy_ns)
+    assert overlap_ns(*by_stage) > 0.5 * min(busy_ns)
     # Two different microbatches are at work, not one that was sent twice.
     assert len({step.id.microbatch for step in steps}) >= 2
 

@@ -103,8 +103,8 @@ llama_context_params context_params(const SliceFile& file, const SliceOptions& o
     params.flash_attn_type = flash_attention(options.flash_attn);
     params.type_k = cache_type("type_k", options.type_k);
     params.type_v = cache_type("type_v", options.type_v);
-    params.kv_unified = true;  // ubatches keep the order of the batch, and slots can share cells
-    params.swa_full = true;    // a windowed cache forgets what truncate and copy_slot need
+    params.kv_unified = false;  // see groups.h
+    params.swa_full = true;     // a windowed cache forgets what truncate and copy_slot need
     params.no_perf = true;
     if (!file.is_last()) {
         params.cb_eval = Capture::on_tensor;

@@ -16,14 +16,67 @@ double ms_since(Clock::time_point start) {
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-// M-RoPE models take four positions for an embedded row; text has [p, p, p, 0]. libllama wants them by
-// section.
-std::vector<llama_pos> sectioned(const std::vector<int32_t>& positions) {
-    std::vector<llama_pos> sections(positions.size() * 4, 0);
-    for (int section = 0; section < 3; ++section)
-        std::copy(positions.begin(), positions.end(), sections.begin() + section * std::ssize(positions));
-    return sections;
-}
+constexpr int32_t kNoLogits = -1;
+
+// The arrays of one llama_batch.
+class Call {
+  public:
+    Call(int32_t num_rows, bool takes_hidden, int32_t hidden_width)
+        : hidden_width_(hidden_width),
+          tokens_(takes_hidden ? 0 : num_rows),
+          hidden_(takes_hidden ? size_t(num_rows) * hidden_width : 0),
+          positions_(num_rows),
+          slots_(num_rows),
+          slots_per_row_(num_rows, 1),
+          slot_of_row_(num_rows),
+          outputs_(num_rows) {}
+
+    // A filler row is any token (or hidden row) at the beginning of its slot.
+    void set(int32_t row, const Microbatch& batch, int32_t source, int32_t slot, bool is_output) {
+        const bool is_filler = source == kFiller;
+        positions_[row] = is_filler ? 0 : batch.positions[source];
+        slots_[row] = slot;
+        slot_of_row_[row] = &slots_[row];
+        outputs_[row] = is_output;
+        if (is_filler) return;  // zeros
+        if (hidden_.empty())
+            tokens_[row] = batch.tokens[source];
+        else
+            std::copy_n(batch.hidden + int64_t(source) * hidden_width_, hidden_width_,
+                        hidden_.data() + int64_t(row) * hidden_width_);
+    }
+
+    // M-RoPE models take four positions for an embedded row; text has [p, p, p, 0]. libllama wants them by
+    // section.
+    void use_sections() {
+        const auto num_rows = std::ssize(positions_);
+        std::vector<llama_pos> sections(num_rows * 4, 0);
+        for (int section = 0; section < 3; ++section)
+            std::copy(positions_.begin(), positions_.end(), sections.begin() + section * num_rows);
+        positions_ = std::move(sections);
+    }
+
+    llama_batch batch() {
+        llama_batch batch{};
+        batch.n_tokens = static_cast<int32_t>(slots_.size());
+        batch.token = hidden_.empty() ? tokens_.data() : nullptr;
+        batch.embd = hidden_.empty() ? nullptr : hidden_.data();
+        batch.pos = positions_.data();
+        batch.n_seq_id = slots_per_row_.data();
+        batch.seq_id = slot_of_row_.data();
+        batch.logits = outputs_.data();
+        return batch;
+    }
+
+  private:
+    int64_t hidden_width_;
+    std::vector<int32_t> tokens_;
+    std::vector<float> hidden_;
+    std::vector<llama_pos> positions_;
+    std::vector<int32_t> slots_, slots_per_row_;
+    std::vector<int32_t*> slot_of_row_;
+    std::vector<int8_t> outputs_;
+};
 
 bool has_sections(const llama_model* model) {
     const llama_rope_type type = llama_model_rope_type(model);
@@ -49,6 +102,7 @@ Slice::Slice(const SliceOptions& options)
         file_.vocab_size ? file_.vocab_size : llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
     n_ctx_ = static_cast<int32_t>(options.n_ctx);
     n_batch_ = static_cast<int32_t>(options.n_batch);
+    n_ubatch_ = static_cast<int32_t>(llama_n_ubatch(context_.get()));
     weight_bytes_ = llama_model_size(model_.get());
     for (const auto& [_, bytes] : llama_get_memory_breakdown(context_.get())) kv_bytes_ += bytes.context;
 }
@@ -96,38 +150,61 @@ void Slice::forward(Microbatch batch, float* hidden_out) {
     last_ = std::move(batch);
 }
 
-// With a unified cache libllama cuts the rows into ubatches of at most n_ubatch rows, in order.
 void Slice::decode(const Microbatch& batch, float* hidden_out) {
-    const int32_t num_rows = batch.num_rows();
-    std::vector<int32_t> tokens = batch.tokens, slots = batch.slots, slots_per_row(num_rows, 1);
-    std::vector<llama_pos> positions =
-        batch.hidden && has_sections(model_.get()) ? sectioned(batch.positions) : batch.positions;
-    std::vector<int32_t*> slot_of_row(num_rows);
-    for (int32_t row = 0; row < num_rows; ++row) slot_of_row[row] = &slots[row];
-    // l_out holds only the rows flagged as outputs, so all of them are on a slice that hands its rows on
-    std::vector<int8_t> outputs(num_rows, 1);
-    if (file_.is_last()) std::copy(batch.wants_logits.begin(), batch.wants_logits.end(), outputs.begin());
+    logits_row_.assign(batch.num_rows(), kNoLogits);
+    logits_.clear();
+    for (const Group& group : group_rows(batch, slots_, n_ubatch_)) {
+        decode_group(batch, group, hidden_out);
+        for (size_t row = 0; row < group.source.size(); ++row)
+            if (group.source[row] == kFiller) forget(group.slots[row], 0);
+    }
+}
 
-    llama_batch rows{};
-    rows.n_tokens = num_rows;
-    rows.token = batch.hidden ? nullptr : tokens.data();
-    rows.embd = const_cast<float*>(batch.hidden);  // only read
-    rows.pos = positions.data();
-    rows.n_seq_id = slots_per_row.data();
-    rows.seq_id = slot_of_row.data();
-    rows.logits = outputs.data();
+// One call of llama_decode, and so one ubatch (or, of a single slot, several in order).
+void Slice::decode_group(const Microbatch& batch, const Group& group, float* hidden_out) {
+    const auto num_rows = static_cast<int32_t>(group.source.size());
+    const bool has_filler = num_rows != group.num_rows;
+    Call call(num_rows, batch.hidden != nullptr, hidden_width_);
+    for (int32_t row = 0; row < num_rows; ++row) {
+        const int32_t source = group.source[row];
+        const bool is_output = !file_.is_last() || (source != kFiller && batch.wants_logits[source]);
+        call.set(row, batch, source, group.slots[row], is_output);
+    }
+    if (batch.hidden && has_sections(model_.get())) call.use_sections();
 
     const LoggedErrors errors;
-    if (capture_) capture_->begin(hidden_out, num_rows);
-    const int32_t status = llama_decode(context_.get(), rows);
+    std::vector<float> with_filler(capture_ && has_filler ? size_t(num_rows) * hidden_width_ : 0);
+    float* out = has_filler ? with_filler.data() : hidden_out + int64_t(group.first) * hidden_width_;
+    if (capture_) capture_->begin(out, num_rows);
+    const int32_t status = llama_decode(context_.get(), call.batch());
     llama_synchronize(context_.get());
     if (status != 0) failed("forward: libllama returned ", status, ": ", errors.first("it gave no reason"));
     if (capture_) capture_->finish();
+    for (int32_t row = 0; row < num_rows; ++row) {
+        const int32_t source = group.source[row];
+        if (source == kFiller) continue;
+        if (capture_ && has_filler)
+            std::copy_n(out + int64_t(row) * hidden_width_, hidden_width_,
+                        hidden_out + int64_t(source) * hidden_width_);
+        if (!capture_ && batch.wants_logits[source]) keep_logits(row, source);
+    }
+}
+
+// The next call of llama_decode would overwrite them.
+void Slice::keep_logits(int32_t row_of_call, int32_t row) {
+    const float* values = llama_get_logits_ith(context_.get(), row_of_call);
+    if (!values) failed("logits: libllama has none for row ", row);
+    logits_row_[row] = static_cast<int32_t>(logits_.size() / vocab_size_);
+    logits_.insert(logits_.end(), values, values + vocab_size_);
+}
+
+void Slice::forget(int32_t slot, int32_t position) {
+    llama_memory_seq_rm(llama_get_memory(context_.get()), slot, position, -1);
 }
 
 void Slice::restore(const Microbatch& batch) {
-    llama_memory_t memory = llama_get_memory(context_.get());
-    for (const int32_t slot : batch.slots) llama_memory_seq_rm(memory, slot, slots_.length(slot), -1);
+    for (const Group& group : group_rows(batch, slots_, n_ubatch_))
+        for (const int32_t slot : group.slots) forget(slot, slots_.length(slot));
 }
 
 int32_t Slice::flagged_row(int64_t row) const {
@@ -143,9 +220,7 @@ void Slice::check_rows(const std::vector<int64_t>& rows) const {
 }
 
 std::span<const float> Slice::row_logits(int32_t row) {
-    const float* logits = llama_get_logits_ith(context_.get(), row);
-    if (!logits) failed("logits: libllama has none for row ", row);
-    return {logits, static_cast<size_t>(vocab_size_)};
+    return {logits_.data() + int64_t(logits_row_[row]) * vocab_size_, static_cast<size_t>(vocab_size_)};
 }
 
 std::vector<Sampled> Slice::sample(const std::vector<int64_t>& rows) {
@@ -208,7 +283,9 @@ void Slice::copy_slot(int64_t source, int64_t target, int64_t end) {
         bad_value("target: slot ", to, " holds ", slots_.length(to), " tokens; free it first");
     const int32_t checked_end = in_range("end", end, 0, slots_.length(from));
     if (checked_end == 0) return;
-    llama_memory_seq_cp(llama_get_memory(context_.get()), from, to, 0, checked_end);
+    // Between two slots libllama copies all or nothing.
+    llama_memory_seq_cp(llama_get_memory(context_.get()), from, to, -1, -1);
+    forget(to, checked_end);
     slots_.copy(from, to, checked_end);
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "capture.h"
+#include "groups.h"
 #include "libllama.h"
 #include "load.h"
 #include "microbatch.h"
@@ -70,6 +71,9 @@ class Slice {
 
   private:
     void decode(const Microbatch& batch, float* hidden_out);
+    void decode_group(const Microbatch& batch, const Group& group, float* hidden_out);
+    void keep_logits(int32_t row_of_call, int32_t row);
+    void forget(int32_t slot, int32_t position);
     void restore(const Microbatch& batch);
     int32_t flagged_row(int64_t row) const;
     std::span<const float> row_logits(int32_t row);
@@ -81,12 +85,15 @@ class Slice {
     Slots slots_;
     std::vector<std::optional<SlotSampler>> samplers_;
     Candidates candidates_;
-    Microbatch last_;  // of the last forward that succeeded; empty if there is none
+    Microbatch last_;                  // of the last forward that succeeded; empty if there is none
+    std::vector<float> logits_;        // [rows of `last_` that want logits, V]
+    std::vector<int32_t> logits_row_;  // for each row of `last_`, its row in `logits_`
     Timings timings_;
     int32_t hidden_width_;
     int32_t vocab_size_;
     int32_t n_ctx_;
     int32_t n_batch_;
+    int32_t n_ubatch_;
     uint64_t weight_bytes_;
     uint64_t kv_bytes_ = 0;
     std::atomic<bool> in_use_ = false;

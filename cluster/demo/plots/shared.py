@@ -13,7 +13,7 @@ INTRO: tuple[Step, ...] = (
     (
         "{hero} loved to {hobby} and to {other_hobby}.",
         "Every day {he} liked to {hobby}.",
-        "{He} loved to {hobby} with {his} {elder}.",
+        "{He} loved to {hobby} all day long.",
         "",
     ),
 )

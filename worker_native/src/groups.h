@@ -1,0 +1,31 @@
+// How a microbatch is cut into calls of llama_decode.
+//
+// Each slot has a part of the KV cache for itself, so that a row's result does not depend on which other
+// slots are in use. libllama then computes slots together only if their numbers follow one another and each
+// has as many rows; of any other mixture it would make ubatches in an order of its own.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "microbatch.h"
+#include "slots.h"
+
+namespace native {
+
+// Rows [first, first + num_rows) of the microbatch and, if slots were skipped, rows to fill the gaps with.
+struct Group {
+    int32_t first = 0;
+    int32_t num_rows = 0;
+    std::vector<int32_t> source;  // for each row of the call: a row of the microbatch, or kFiller
+    std::vector<int32_t> slots;   // for each row of the call
+};
+
+inline constexpr int32_t kFiller = -1;
+
+// Groups in the order of the rows, each of at most `n_ubatch` rows unless it is of a single slot. An empty
+// slot between two single rows is filled with a row that nobody reads: that costs one row more, a further
+// call would read all weights once more.
+std::vector<Group> group_rows(const Microbatch& batch, const Slots& slots, int32_t n_ubatch);
+
+}  // namespace native
