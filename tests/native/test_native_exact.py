@@ -26,6 +26,14 @@ STEPS: list[list[Row]] = [
     [*prompt(list(range(100, 120)), slot=1), (12, 15, 0, True), (13, 4, 2, False)],
 ]
 
+# libllama's own ubatches of these have the shapes that a Slice gives them; of other mixtures they have not.
+PLAIN_STEPS: list[list[Row]] = [
+    *STEPS[:4],
+    prompt([1, 2, 3], slot=1),
+    [(9, 13, 0, True), (4, 3, 1, True)],
+    [*prompt([10, 11, 12], 0, start=14), *prompt([13, 14, 15], 1, start=4)],
+]
+
 
 def open_slice(path: Path, **options: object) -> Slice:
     sizes = {"n_ctx": 64, "n_slots": 3, "n_batch": 32, "n_ubatch": 32}
@@ -93,7 +101,7 @@ class Reference:
         params = llama_cpp.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch, params.n_seq_max = 192, 32, 32, 3
         params.n_threads = params.n_threads_batch = 1
-        params.kv_unified = params.swa_full = True
+        params.swa_full = True
         self.context = llama_cpp.llama_init_from_model(self.model, params)
         self.width = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self.model))
 
@@ -121,7 +129,7 @@ class Reference:
 @pytest.mark.parametrize("kind", MODELS)
 def test_the_whole_model_equals_llama_cpp_bit_for_bit(model_file: ModelFiles, kind: str) -> None:
     ours, theirs = open_slice(model_file(kind)), Reference(model_file(kind))
-    for rows in STEPS:
+    for rows in PLAIN_STEPS:
         np.testing.assert_array_equal(run([ours], rows), theirs.run(rows))
     theirs.close()
 
