@@ -27,8 +27,6 @@ class ClusterState:
     owns_ray: bool  # `up` started Ray, so `down` ends it
     ray_temp_dir: str  # removed by `down` when owns_ray; empty otherwise
     address: str  # host:port of the inference server; empty until it answers
-    up_pid: int  # process that is (or was) bringing the cluster up
-    up_ticks: int  # when that process started: tells it from a later one of the same pid
     ready: bool
     config: dict[str, Any]  # the settings `up` was given, by key
     version: int = STATE_VERSION

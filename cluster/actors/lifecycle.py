@@ -5,12 +5,9 @@ Ray is imported only when actors are touched, so that planning errors and `down`
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import shutil
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -19,16 +16,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cluster.actors.head import running_head, start_head, temp_dir_path, use_head
 from cluster.config import ClusterConfig
-from cluster.errors import ClusterError, UnreachableError, UsageError
-from cluster.processes import end_marked, end_process, start_ticks
-from cluster.state import ClusterState, read_state, remove_state, state_path, write_state
+from cluster.errors import UnreachableError, UsageError
+from cluster.processes import end_marked
+from cluster.state import ClusterState, read_state, remove_state, write_state
+from cluster.state_lock import state_lock
 from cluster.wire.channel import check_port_free
 
 if TYPE_CHECKING:
     from cluster.actors.launch import Launch
     from cluster.planning import ModelPlan
-
-WATCH_INTERVAL_S = 1.0
 
 
 class Progress(Protocol):
@@ -59,7 +55,7 @@ class Lifecycle:
 
         Errors leave nothing running that was not running before.
         """
-        with _lock():
+        with state_lock():
             state = read_state()
             if state is None:
                 if config is None:
@@ -70,33 +66,17 @@ class Lifecycle:
 
     def down(self) -> str:
         """End whatever the state file remembers. Returns a line for the user."""
-        state = read_state()
-        if state is None:
-            return "no cluster is up"
-        # An `up` still at work would start anew what we end; it holds the lock until it is gone.
-        if state.up_pid != os.getpid():
-            end_process(state.up_pid, state.up_ticks)
-        with _lock():
+        # An `up` still at work would start anew what we end, so it goes first.
+        with state_lock(end_holder=True):
+            state = read_state()
+            if state is None:
+                return "no cluster is up"
             num_ended = self._take_down(state)
         return f"the cluster is down ({num_ended} processes ended)"
 
-    def stay(self, outcome: Outcome) -> int:
-        """Serve in the foreground: repair lost stages; take the cluster down on SIGTERM or SIGINT."""
-        stopping = threading.Event()
-        _on_termination(stopping)
-        try:
-            while not stopping.wait(WATCH_INTERVAL_S):
-                if _trouble(outcome.address) is not None:
-                    outcome = self.up(outcome.config)
-                    _on_termination(stopping)  # Ray has put its own in the place of our signal handlers
-                    self._progress.note(outcome.note)
-        finally:
-            self._progress.note(self.down())
-        return 0
-
     def _again(self, state: ClusterState, config: ClusterConfig) -> Outcome:
         """There is a remembered cluster: it is fine, or lost stages, or is a wreck."""
-        trouble = _trouble(state.address) if state.ready else "an earlier start did not finish"
+        trouble = trouble_at(state.address) if state.ready else "an earlier start did not finish"
         different = [key for key, value in _settings(config).items() if state.config.get(key) != value]
         if state.ready and different and not _is_gone(state):
             raise UsageError(
@@ -126,8 +106,6 @@ class Lifecycle:
             owns_ray=attach_to is None,
             ray_temp_dir="" if attach_to else str(temp_dir_path(instance)),
             address="",
-            up_pid=os.getpid(),
-            up_ticks=start_ticks(os.getpid()) or 0,
             ready=False,
             config=_settings(config),
         )
@@ -148,7 +126,6 @@ class Lifecycle:
     def _repair(self, state: ClusterState, config: ClusterConfig, trouble: str) -> Outcome:
         self._progress.note(f"repairing: {trouble}")
         plan = self._plan(config)
-        state = replace(state, up_pid=os.getpid(), up_ticks=start_ticks(os.getpid()) or 0)
         return self._finish(state, config, plan, f"the cluster is repaired (it was: {trouble})")
 
     def _finish(self, state: ClusterState, config: ClusterConfig, plan: ModelPlan, note: str) -> Outcome:
@@ -191,24 +168,6 @@ def _launch(state: ClusterState) -> Iterator[Launch]:
         launch.close()
 
 
-@contextmanager
-def _lock() -> Iterator[None]:
-    """One `up` or `down` at a time; the kernel releases it when the process dies."""
-    path = state_path().with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ClusterError("another cluster up or down is at work; wait for it, or run cluster down") from error
-        yield
-
-
-def _on_termination(stopping: threading.Event) -> None:
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda *_: stopping.set())
-
-
 def _settings(config: ClusterConfig) -> dict[str, Any]:
     """The settings as JSON would give them back."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
@@ -226,8 +185,8 @@ def _is_gone(state: ClusterState) -> bool:
         return True
 
 
-def _trouble(address: str) -> str | None:
-    """Why the cluster at `address` is not serving, or None if it is."""
+def trouble_at(address: str) -> str | None:
+    """Why the cluster at `address` does not serve, or None if it is."""
     from cluster.client import connect
 
     try:

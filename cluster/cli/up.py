@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import subprocess
 import sys
-from typing import Any
+import threading
+from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UsageError
+
+if TYPE_CHECKING:
+    from cluster.actors.lifecycle import Lifecycle
+
+WATCH_INTERVAL_S = 1.0
 
 FLAG_SETTINGS = (
     "model",
@@ -83,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
     lifecycle = Lifecycle(ProgressLines(sys.stderr))
     outcome = lifecycle.up(config)
     _report(outcome.note, outcome.address)
-    return lifecycle.stay(outcome) if options.foreground else 0
+    return _stay(lifecycle) if options.foreground else 0
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -106,6 +114,27 @@ def _list_devices() -> int:
     for device in devices():
         total, free = device.memory_total_bytes / 2**30, device.memory_free_bytes / 2**30
         print(f"{device.name:10} {device.kind:6} {free:7.1f} of {total:7.1f} GiB free  {device.description}")
+    return 0
+
+
+def _stay(lifecycle: Lifecycle) -> int:
+    """Serve until SIGTERM or SIGINT; repair what is lost. A repair is a process of its own, because Ray puts its
+    signal handlers in the place of ours."""
+    from cluster.actors.lifecycle import trouble_at
+    from cluster.state import read_state
+
+    stopping = threading.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda *_: stopping.set())
+    try:
+        while not stopping.wait(WATCH_INTERVAL_S):
+            state = read_state()
+            if state is None:  # somebody else took it down
+                return 0
+            if trouble_at(state.address) is not None:
+                subprocess.call([sys.executable, "-m", "cluster.cli", "up"])
+    finally:
+        print(lifecycle.down(), file=sys.stderr)
     return 0
 
 

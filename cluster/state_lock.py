@@ -1,0 +1,53 @@
+"""One `cluster up` or `cluster down` at a time; the kernel gives the lock back when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from cluster.errors import ClusterError
+from cluster.processes import end_process, start_ticks
+from cluster.state import state_path
+
+TAKE_OVER_TIMEOUT_S = 10.0
+
+
+@contextmanager
+def state_lock(end_holder: bool = False) -> Iterator[None]:
+    """Hold the lock beside the state file. ClusterError if another process has it; `end_holder` ends that first."""
+    path = state_path().with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with path.open("a+", encoding="ascii") as file:
+        if not _try_lock(file):
+            if not end_holder:
+                raise ClusterError("another cluster up or down is at work; wait for it, or run: cluster down")
+            _end_holder(file)
+        file.truncate(0)
+        file.write(f"{os.getpid()} {start_ticks(os.getpid())}")
+        file.flush()
+        yield
+
+
+def _try_lock(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _end_holder(file: TextIO) -> None:
+    """End the process that wrote itself into the file, and get the lock that it leaves."""
+    deadline = time.monotonic() + TAKE_OVER_TIMEOUT_S
+    while not _try_lock(file):
+        if time.monotonic() > deadline:
+            raise ClusterError(f"{file.name}: still locked; end the process that holds it, then run cluster down")
+        file.seek(0)
+        written = file.read().split()
+        if len(written) == 2 and all(number.isdigit() for number in written):
+            end_process(int(written[0]), int(written[1]))
+        time.sleep(0.05)

@@ -1,0 +1,72 @@
+"""Settings are checked where they enter, and each error names the setting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.config import ClusterConfig, load_config
+from cluster.errors import UsageError
+
+
+def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('model = "m.gguf"\nctx-size = 128\nparallel = 3\ndevices = ["CPU", "CPU"]\n')
+    config = load_config(str(path), {"parallel": 5, "threads": None})
+    assert (config.ctx_size, config.parallel, config.threads, config.devices) == (128, 5, None, ("CPU", "CPU"))
+    assert config.max_waiting == ClusterConfig(model="m").max_waiting
+    assert Path(config.model).is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("ctx_sise = 1", "'ctx_size'"),
+        ("zzz = 1", "known keys"),
+        ("stages = 'two'", "stages"),
+        ("stages = true", "stages"),
+        ("model = 7", "model"),
+        ("devices = 'CPU'", "devices"),
+        ("stages = ", "TOML"),
+        ("[stages]\na = 1", "stages"),
+    ],
+)
+def test_a_wrong_file_is_refused(text: str, named: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=named):
+        load_config(str(path), {"model": "m"})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"stages": 0},
+        {"stages": -1},
+        {"stages": 10_000},
+        {"ctx_size": 0},
+        {"parallel": 0},
+        {"parallel": 1000},
+        {"threads": 0},
+        {"ubatch_size": 0},
+        {"port": 65536},
+        {"port": -1},
+        {"max_waiting": -1},
+        {"cache_type_k": "q3"},
+        {"flash_attn": "maybe"},
+        {"host": "192.0.2.1"},
+        {"devices": ("CPU",), "stages": 2},
+    ],
+    ids=str,
+)
+def test_an_impossible_setting_names_itself(settings: dict[str, Any]) -> None:
+    name = next(iter(settings)).replace("_", "-")
+    with pytest.raises(UsageError, match=name):
+        ClusterConfig(model="m", **settings)
+
+
+def test_a_missing_file_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="nowhere"):
+        load_config("/nowhere/c.toml", {"model": "m"})
