@@ -10,7 +10,9 @@ import pytest
 from cluster.cli import main
 
 HEAVY = ("ray", "grpc", "numpy", "google.protobuf", "worker_native", "llama_cpp")
-SHOW_HEAVY = f"import sys; loaded = [name for name in {HEAVY!r} if name in sys.modules]; sys.exit(str(loaded) if loaded else 0)"
+SHOW_HEAVY = (
+    f"import sys; loaded = [name for name in {HEAVY!r} if name in sys.modules]; sys.exit(str(loaded) if loaded else 0)"
+)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["up", "--help"], ["run", "--help"], ["cache", "--help"]])
