@@ -49,7 +49,10 @@ DOMAINS: dict[str, tuple[str, ...]] = {
     "hobby": _HOBBIES,
     "other_hobby": _HOBBIES,
     "elder": ("mother", "father", "grandma", "grandpa"),
-    "look": ("red", "blue", "yellow", "purple", "pink", "golden", "silver", "striped"),
+    "look": (
+        *("red", "blue", "yellow", "purple", "orange", "white", "pink", "golden", "silver", "shiny"),
+        *("striped", "spotted"),
+    ),
     "thing": (
         *("kite", "ball", "hat", "scarf", "drum", "lantern", "book", "bell", "boat", "whistle"),
         *("basket", "doll", "mitten", "flute", "spoon", "key", "ring", "button", "blanket", "puppet"),

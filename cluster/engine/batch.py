@@ -43,6 +43,26 @@ class Batch:
     chunks: tuple[Chunk, ...]
 
 
+def choose_neighbours(ready: list[Sequence], num_chosen: int) -> list[Sequence]:
+    """The longest idle sequence (the first) and those of `num_chosen` in all whose slots lie closest together.
+
+    A stage computes neighbouring slots in one pass over its weights, and others in one pass each.
+    """
+    if num_chosen >= len(ready):
+        return ready
+    rank = {sequence.request_id: index for index, sequence in enumerate(ready)}
+    by_slot = sorted(ready, key=_slot)
+    first = by_slot.index(ready[0])
+    starts = range(max(0, first - num_chosen + 1), min(first, len(ready) - num_chosen) + 1)
+    groups = [by_slot[start : start + num_chosen] for start in starts]
+
+    def spread(group: list[Sequence]) -> tuple[int, int]:
+        """Slots that it spans; among equals, the longer idle ones go first."""
+        return _slot(group[-1]) - _slot(group[0]), sum(rank[sequence.request_id] for sequence in group)
+
+    return sorted(min(groups, key=spread), key=lambda sequence: rank[sequence.request_id])
+
+
 def cut_chunks(ready: Iterable[Sequence], max_rows: int, max_logits_rows: int) -> list[Chunk]:
     """Shares the rows of one microbatch: first a row for each that needs just one, then the prompts in turn.
 

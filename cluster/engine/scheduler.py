@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
-from cluster.engine.batch import Batch, check_result, cut_chunks, form_batch
+from cluster.engine.batch import Batch, check_result, choose_neighbours, cut_chunks, form_batch
 from cluster.engine.limits import Limits
 from cluster.engine.sequence import Sequence, State
 from cluster.engine.slots import Slots
@@ -91,7 +91,7 @@ class Scheduler:
         if not self._free_lanes:
             return None
         self._admit(now_s)
-        chosen = self._ready[: self._share()]
+        chosen = choose_neighbours(self._ready, self._share())
         chunks = cut_chunks(chosen, self._limits.max_batch_tokens, self._limits.max_logits_rows)
         if not chunks and not self._slots.num_freed:
             return None

@@ -134,7 +134,7 @@ class SliceStore:
         key = job.key()
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._sweep()
+            self.sweep()
             with locked(self._path(key, "lock")):
                 found = self._checked(key)
                 if found is None:
@@ -199,7 +199,7 @@ class SliceStore:
             last_used_s=last_used_s,
         )
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Delete what dead writers left: parts and locks that nobody holds."""
         for name in os.listdir(self.root):
             match = _OWN_FILE.fullmatch(name)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import cluster
-from tests.conftest import UpCluster
+from cluster.processes import marked_pids
+from tests.conftest import CliHome, UpCluster
 from tests.unit.tiny_models import TinyModel, write_tiny
 
 MIB = 2**20
@@ -19,9 +20,14 @@ RSS_ALLOWANCE_BYTES = 300 * MIB
 
 
 @pytest.fixture(scope="module")
-def client(up_cluster: UpCluster) -> Iterator[cluster.Client]:
-    arguments = ("--demo", "--stages", "2", "-c", "512", "-np", "8", "-t", "1")
-    with up_cluster(*arguments) as home, cluster.connect(home.address) as connected:
+def home(up_cluster: UpCluster) -> Iterator[CliHome]:
+    with up_cluster("--demo", "--stages", "2", "-c", "512", "-np", "8", "-t", "1") as home:
+        yield home
+
+
+@pytest.fixture(scope="module")
+def client(home: CliHome) -> Iterator[cluster.Client]:
+    with cluster.connect(home.address) as connected:
         yield connected
 
 
@@ -111,6 +117,15 @@ def test_async_client(client: cluster.Client) -> None:
 
     streamed, generated = asyncio.run(both())
     assert streamed == generated == client.generate("Once", temperature=0.0, max_tokens=20).text
+
+
+def test_the_coordinator_maps_no_weights(home: CliHome) -> None:
+    pids = marked_pids(str(home.state()["instance"]))
+    coordinator = next(pid for pid in pids if b"Coordinator" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    stages = [pid for pid in pids if b"StageWorker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    maps = {pid: Path(f"/proc/{pid}/maps").read_text() for pid in (coordinator, *stages)}
+    assert ".gguf" not in maps[coordinator]
+    assert [".gguf" in maps[pid] for pid in stages] == [True, True]
 
 
 def test_memory_of_each_process(client: cluster.Client) -> None:

@@ -11,16 +11,16 @@ BIRTHDAY: tuple[Step, ...] = (
     ),
     (
         "{time} {hero} remembered that it was the birthday of {friend}.",
-        '{time} {his} {elder} said, "Today is the birthday of {friend}!"',
+        '{time} {hero} said, "Today is the birthday of {friend}!"',
         "Soon it would be the birthday of {friend}.",
     ),
     (
         "{hero} had no money, so {he} felt {sad}.",
         '"What can I give to {friend}?" {he} asked.',
-        "{He} wanted to give the {friend_kind} a very good present.",
+        "{He} wanted to give {friend} a very good present.",
     ),
     (
-        '"You can make a present," said {his} {elder}.',
+        '"I can make a present," said {hero}.',
         "Then {he} had a good idea.",
         "{He} thought and thought, and then {he} smiled.",
     ),
@@ -31,7 +31,7 @@ BIRTHDAY: tuple[Step, ...] = (
     ),
     (
         "{He} put the {thing} in a box with a ribbon.",
-        "{hero} hid the {look} {thing} {spot}.",
+        "{hero} hid the {thing} {spot}.",
         "The {thing} was not perfect, but it was made with love.",
     ),
     (
@@ -42,16 +42,16 @@ BIRTHDAY: tuple[Step, ...] = (
     (
         '"Happy birthday, {friend}!" said {hero}.',
         "{hero} gave the present to {friend}.",
-        '"This is for you," {he} said to the {friend_kind}.',
+        '"This is for you," {he} said to {friend}.',
     ),
     (
-        "{friend} opened the box and saw the {look} {thing}.",
+        "{friend} opened the box and saw the {thing}.",
         "When {friend} saw the {thing}, {friend.he} gasped.",
-        "{friend} held the {look} {thing} up high.",
+        "{friend} held the {thing} up high.",
     ),
     (
         '"It is the best {thing} in the world!" said {friend}.',
-        '"I have always wanted {look.a} {thing}," said the {friend_kind}.',
+        '"I have always wanted a {thing}," said {friend}.',
         "{friend} was so {glad} that {friend.he} hugged {hero}.",
     ),
     (

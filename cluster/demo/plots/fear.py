@@ -21,7 +21,7 @@ FEAR: tuple[Step, ...] = (
     ),
     (
         '"Why are you so {sad}?" asked {friend}.',
-        '"What is wrong?" asked the {friend_kind}.',
+        '"What is wrong?" asked {friend}.',
         "{friend} saw that {hero} was {sad}.",
     ),
     (
@@ -32,11 +32,11 @@ FEAR: tuple[Step, ...] = (
     (
         '"I was afraid of {fear} too," said {friend}.',
         "{friend} did not laugh at {him}.",
-        '"Everyone is afraid of something," said the {friend_kind}.',
+        '"Everyone is afraid of something," said {friend}.',
     ),
     (
         '"Take my hand, and we will try together," said {friend}.',
-        '"I will stay with you," said the {friend_kind}.',
+        '"I will stay with you," said {friend}.',
         "{friend} gave {him} {look.a} {thing} to hold for luck.",
     ),
     (
@@ -51,7 +51,7 @@ FEAR: tuple[Step, ...] = (
     ),
     (
         "{He} was {glad}, and {fear} did not seem so bad.",
-        "{hero} ran home and told {his} {elder} about it.",
+        "{hero} ran home and told everyone about it.",
         "",
     ),
     (

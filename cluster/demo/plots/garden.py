@@ -11,7 +11,7 @@ GARDEN: tuple[Step, ...] = (
         "{time} {hero} bought a seed in a shop.",
     ),
     (
-        '"One day this will be {flower.a}," said {his} {elder}.',
+        '"One day this will be {flower.a}," {he} said.',
         '"I will grow {flower.a}," said {hero}.',
         "{hero} hoped that it would grow into {flower.a}.",
     ),
@@ -53,10 +53,10 @@ GARDEN: tuple[Step, ...] = (
     (
         '"I was wrong," said {friend}.',
         "{friend} looked at the {flower} and opened {friend.his} eyes wide.",
-        '"What a beautiful {flower}!" said the {friend_kind}.',
+        '"What a beautiful {flower}!" said {friend}.',
     ),
     (
-        "{His} {elder} was {glad} and hugged {him}.",
+        "Everyone was {glad} and hugged {him}.",
         "{hero} was {glad} and danced around the {flower}.",
         "Everyone came to {place} to see the {flower}.",
     ),

@@ -13,12 +13,12 @@ LOST: tuple[Step, ...] = (
     ),
     (
         "{time} {he} took the {thing} to {place}.",
-        "{time} {hero} went to {place} with the {look} {thing}.",
+        "{time} {hero} went to {place} with the {thing}.",
         "{time} {he} carried the {thing} all the way to {place}.",
     ),
     (
         "But when it was time to go home, the {thing} was gone.",
-        "Then {he} looked around, and the {look} {thing} was gone.",
+        "Then {he} looked around, and the {thing} was gone.",
         "After a while, {hero} saw that the {thing} was missing.",
         "{He} played so long that {he} forgot where {he} had left the {thing}.",
     ),
@@ -31,16 +31,16 @@ LOST: tuple[Step, ...] = (
     MEET,
     (
         '"Why are you so {sad}?" asked {friend}.',
-        '"What is wrong?" asked the {friend_kind}.',
+        '"What is wrong?" asked {friend}.',
         "{friend} asked {him} what was wrong.",
     ),
     (
-        '"I have lost my {look} {thing}," said {hero}.',
+        '"I have lost my {thing}," said {hero}.',
         "{hero} told {friend} about the lost {thing}.",
         '"My {thing} is gone," {he} said.',
     ),
     (
-        '"Do not worry, I will help you," said the {friend_kind}.',
+        '"Do not worry, I will help you," said {friend}.',
         '"Let us look for it together," said {friend}.',
         "{friend} promised to help {him} find it.",
     ),
@@ -50,18 +50,18 @@ LOST: tuple[Step, ...] = (
         "They looked {spot} and found {junk}, but no {thing}.",
     ),
     (
-        "Then {friend} looked {other_spot}, and there was the {look} {thing}!",
+        "Then {friend} looked {other_spot}, and there was the {thing}!",
         "At last {hero} found the {thing} {other_spot}.",
-        "Then they looked {other_spot}, and there it was, the {look} {thing}!",
+        "Then they looked {other_spot}, and there it was, the {thing}!",
     ),
     (
         "{hero} hugged {friend} and said thank you.",
         '"Thank you, {friend}!" said {hero}.',
-        "{He} was so {glad} that {he} danced with the {friend_kind}.",
+        "{He} was so {glad} that {he} danced with {friend}.",
     ),
     (
         *FRIENDS,
         "That night, {hero} slept with the {thing} beside {him}.",
-        "After that, {hero} always took good care of the {look} {thing}.",
+        "After that, {hero} always took good care of the {thing}.",
     ),
 )

@@ -16,7 +16,7 @@ RACE: tuple[Step, ...] = (
     ),
     (
         "The winner would get {look.a} {thing}.",
-        "{hero} wanted to win the {look} {thing}.",
+        "{hero} wanted to win {look.a} {thing}.",
         "The prize was {look.a} {thing}.",
     ),
     (
@@ -27,7 +27,7 @@ RACE: tuple[Step, ...] = (
     (
         "{hero} ran fast, but {friend} ran faster.",
         "At first {friend} was far ahead.",
-        "Soon the {friend_kind} was in front, and {hero} was behind.",
+        "Soon {friend} was in front, and {hero} was behind.",
     ),
     (
         "Then {friend} fell and hurt {friend.his} leg {roadside}.",
@@ -42,11 +42,11 @@ RACE: tuple[Step, ...] = (
     (
         '"Are you hurt, {friend}?" asked {hero}.',
         '"I will help you up," said {hero}.',
-        "{He} helped the {friend_kind} to stand up.",
+        "{He} helped {friend} to stand up.",
     ),
     (
         '"But you will not win the {thing}," said {friend}.',
-        '"You are a true friend," said the {friend_kind}.',
+        '"You are a true friend," said {friend}.',
         "{friend} smiled and dried {friend.his} tears.",
     ),
     (
@@ -55,9 +55,9 @@ RACE: tuple[Step, ...] = (
         "They reached {place} last, but everyone cheered.",
     ),
     (
-        "{His} {elder} gave the {look} {thing} to both of them.",
+        "Both of them were given the {thing}.",
         "In the end they shared the {thing}.",
-        "Everyone said that {hero} and {friend} had earned the {look} {thing}.",
+        "Everyone said that {hero} and {friend} had earned the {thing}.",
     ),
     (
         "{hero} was {glad}, for a friend is better than a {thing}.",

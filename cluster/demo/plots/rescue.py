@@ -33,7 +33,7 @@ RESCUE: tuple[Step, ...] = (
     (
         "Then {he} came back with the {tool}.",
         "The {tool} was heavy, but {hero} did not give up.",
-        "With the {tool} in {his} arms, {he} hurried back to the {friend_kind}.",
+        "With the {tool} in {his} arms, {he} hurried back to {friend}.",
     ),
     (
         "{He} held out the {tool}, and {friend} grabbed it.",
@@ -42,16 +42,16 @@ RESCUE: tuple[Step, ...] = (
     ),
     (
         "{hero} pulled and pulled until {friend} was free.",
-        "With one big pull, the {friend_kind} was free.",
+        "With one big pull, {friend} was free.",
         "At last {friend} was safe, and {friend.he} took a deep breath.",
     ),
     (
         '"You saved me, {hero}!" said {friend}.',
         "{friend} thanked {him} and gave {him} {look.a} {thing}.",
-        "The {friend_kind} hugged {him} and laughed.",
+        "{friend} hugged {him} and laughed.",
     ),
     (
-        "{His} {elder} was {glad} when {he} told the story.",
+        "Everyone was {glad} when {he} told the story.",
         "{hero} felt {glad} all the way home.",
         "",
     ),

@@ -17,13 +17,13 @@ SHARING: tuple[Step, ...] = (
     ),
     (
         '"I have not eaten all day," said {friend}.',
-        '"May I have some of your {food}?" asked the {friend_kind}.',
+        '"May I have some of your {food}?" asked {friend}.',
         "{friend} looked at the {food} with big eyes.",
     ),
     (
         "{hero} was hungry too, but {he} gave {friend} half of the {food}.",
         '"You can have half of my {food}," said {hero}.',
-        "{He} smiled and shared the {food} with the {friend_kind}.",
+        "{He} smiled and shared the {food} with {friend}.",
     ),
     (
         "They ate the {food} and talked until the sun went down.",
@@ -41,8 +41,8 @@ SHARING: tuple[Step, ...] = (
         "{friend} took {him} by the hand and showed {him} the way.",
     ),
     (
-        "At the door, {hero} thanked the {friend_kind}.",
-        "{His} {elder} was {glad} to see them both.",
+        "At the door, {hero} thanked {friend}.",
+        "At home, everyone was {glad} to see them both.",
         '"Thank you, {friend}!" said {hero}.',
     ),
     (

@@ -18,12 +18,12 @@ SHY: tuple[Step, ...] = (
     (
         '"What is your name?" asked {hero}.',
         '"Hello, I am {hero}, who are you?" {he} said.',
-        "{hero} walked over and asked for the name of the {friend_kind}.",
+        "{hero} walked over and said hello.",
     ),
     (
-        '"I am {friend}," said the {friend_kind} in a small voice.',
-        '"My name is {friend}," said the {friend_kind}.',
-        "The {friend_kind} said that {friend.his} name was {friend}.",
+        '"I am {friend}," said a small voice.',
+        '"My name is {friend}," was the answer.',
+        '"They call me {friend}," said a small voice.',
     ),
     (
         '"I have no one to play with," said {friend}.',
@@ -32,12 +32,12 @@ SHY: tuple[Step, ...] = (
     ),
     (
         '"You can play with me and my {thing}," said {hero}.',
-        "{hero} held out the {look} {thing} and smiled.",
+        "{hero} held out the {thing} and smiled.",
         "{He} gave the {thing} to {friend} and said that they could take turns.",
     ),
     (
         "They played with the {thing} until the sun went down.",
-        "They laughed and played with the {look} {thing} all day.",
+        "They laughed and played with the {thing} all day.",
         "{friend} began to laugh, and soon {friend.he} was not shy at all.",
     ),
     (
@@ -47,12 +47,12 @@ SHY: tuple[Step, ...] = (
     ),
     (
         '"Will you come back tomorrow?" asked {friend}.',
-        '"Today was the best day," said the {friend_kind}.',
+        '"Today was the best day," said {friend}.',
         "{friend} was so {glad} that {friend.he} jumped up and down.",
     ),
     (
         '"Yes, I will bring the {thing} again," said {hero}.',
-        "{hero} promised to come back with the {look} {thing}.",
+        "{hero} promised to come back with the {thing}.",
         '"I will see you tomorrow, {friend}," said {hero}.',
     ),
     FRIENDS,

@@ -12,12 +12,12 @@ TRUTH: tuple[Step, ...] = (
     ),
     (
         "{time} {he} took the {thing} and ran to {place}.",
-        "{time} {hero} played with the {look} {thing} in secret.",
+        "{time} {hero} played with the {thing} in secret.",
         "{time} {he} wanted to show the {thing} to {his} friends.",
     ),
     (
         "But {he} fell, and the {thing} broke in two.",
-        "Then there was a loud crack, and the {look} {thing} was broken.",
+        "Then there was a loud crack, and the {thing} was broken.",
         "But the {thing} slipped out of {his} hands and broke.",
     ),
     (
@@ -32,7 +32,7 @@ TRUTH: tuple[Step, ...] = (
     (
         '"You should tell the truth," said {friend}.',
         "{friend} told {him} that it is best to tell the truth.",
-        '"If you are honest, you will feel better," said the {friend_kind}.',
+        '"If you are honest, you will feel better," said {friend}.',
     ),
     (
         "{hero} walked home slowly with the broken {thing}.",
@@ -42,7 +42,7 @@ TRUTH: tuple[Step, ...] = (
     (
         '"I am sorry, I broke your {thing}," said {hero}.',
         "{He} told {his} {elder} about the broken {thing}.",
-        '"I took the {look} {thing}, and it broke," {he} said.',
+        '"I took the {thing}, and it broke," {he} said.',
     ),
     (
         "{His} {elder} was quiet, and then {elder.he} smiled.",
@@ -52,7 +52,7 @@ TRUTH: tuple[Step, ...] = (
     (
         "Together they fixed the {thing} with glue and thread.",
         '"We can fix the {thing} together," {elder.he} said.',
-        "They worked all evening until the {look} {thing} was whole again.",
+        "They worked all evening until the {thing} was whole again.",
     ),
     (
         "{hero} was {glad} that {he} had told the truth.",

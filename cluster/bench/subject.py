@@ -1,0 +1,71 @@
+"""The measured cluster: started by `cluster up` in a state directory of its own, and surely taken down."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cluster.bench.measure import Subject
+from cluster.bench.settings import BenchSettings
+from cluster.client import connect
+from cluster.errors import CapacityError, ClusterError, UnreachableError, UsageError
+
+DOWN_TIMEOUT_S = 60
+BY_EXIT_CODE = {kind.exit_code: kind for kind in (UsageError, CapacityError, UnreachableError)}
+
+
+@contextmanager
+def measured_cluster(settings: BenchSettings) -> Iterator[Subject]:
+    """A cluster as `settings` ask for it; down at the end, also when this process is killed."""
+    state_home = tempfile.mkdtemp(prefix="cluster-bench-")
+    # Its own session: an interrupt from the terminal must not end it before its work.
+    guard = subprocess.Popen(
+        [sys.executable, "-m", "cluster.bench.guard", state_home],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        address = _up(settings, state_home)
+        with connect(address) as client:
+            status = client.status()
+            yield Subject(client, status.vocab_size, len(status.stages))
+    finally:
+        assert guard.stdin is not None
+        guard.stdin.close()
+        guard.wait(DOWN_TIMEOUT_S)
+
+
+def up_arguments(settings: BenchSettings) -> list[str]:
+    """The arguments of `cluster up` for these settings."""
+    flags = {
+        "--stages": settings.stages,
+        "--devices": settings.devices,
+        "--threads": settings.threads,
+        "--ubatch-size": settings.ubatch_size,
+        "--cache-type-k": settings.cache_type_k,
+        "--cache-type-v": settings.cache_type_v,
+        "--flash-attn": settings.flash_attn,
+        "--ctx-size": settings.num_context_tokens,
+        "--parallel": settings.num_slots,
+        "--max-waiting": settings.serve.num_prompts if settings.serve else None,
+    }
+    given = [part for flag, value in flags.items() if value is not None for part in (flag, str(value))]
+    return [settings.model, *given]
+
+
+def _up(settings: BenchSettings, state_home: str) -> str:
+    environment = {**os.environ, "XDG_STATE_HOME": state_home}
+    command = [sys.executable, "-m", "cluster.cli", "up", *up_arguments(settings)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or [f"cluster up ended with {done.returncode}"]
+        raise BY_EXIT_CODE.get(done.returncode, ClusterError)(lines[-1].removeprefix("cluster: "))
+    state = json.loads((Path(state_home) / "ggml-cluster" / "cluster.json").read_text(encoding="utf-8"))
+    return str(state["address"])
