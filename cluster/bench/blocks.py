@@ -26,7 +26,9 @@ def random_matrix(kind: str, num_rows: int, width: int, rng: np.random.Generator
     """`num_rows` rows of `width` weights as bytes [num_rows, row_bytes], with deviation 1 / sqrt(width)."""
     deviation = 1 / math.sqrt(width)
     if kind == "Q4_0":
-        return _scaled_blocks(rng.integers(0, 256, (num_rows, width // 32, 16), np.uint8), deviation / UNIFORM_NIBBLE_SD)
+        return _scaled_blocks(
+            rng.integers(0, 256, (num_rows, width // 32, 16), np.uint8), deviation / UNIFORM_NIBBLE_SD
+        )
     if kind == "Q8_0":
         numbers = rng.integers(-127, 128, (num_rows, width // 32, 32), np.int8)
         return _scaled_blocks(numbers.view(np.uint8), deviation / UNIFORM_BYTE_SD)
@@ -67,7 +69,9 @@ def _quantised(kind: str, weights: NDArray[np.float32]) -> NDArray[np.uint8]:
 def _ggml() -> ctypes.CDLL:
     """ggml's base library, from the installed llama_cpp."""
     found = importlib.util.find_spec("llama_cpp")
-    folder = Path(next(iter(found.submodule_search_locations))) if found and found.submodule_search_locations else Path()
+    folder = (
+        Path(next(iter(found.submodule_search_locations))) if found and found.submodule_search_locations else Path()
+    )
     try:
         library = ctypes.CDLL(str(next((folder / "lib").glob("libggml-base.*"))))
     except (OSError, StopIteration) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cluster.bench.spread import Spread, spread
 from cluster.messages import StepTiming
@@ -98,7 +99,7 @@ def _turns_ns(run: Run, nodes: Sequence[str]) -> list[int]:
     return [
         after.received_ns - ends[before.id]
         for lane in lanes.values()
-        for before, after in zip(lane, lane[1:], strict=False)
+        for before, after in pairwise(lane)
         if before.id in ends
     ]
 
@@ -106,9 +107,7 @@ def _turns_ns(run: Run, nodes: Sequence[str]) -> list[int]:
 def _gaps_ns(run: Run, stage: int) -> list[int]:
     """From the moment when a step has arrived and the one before it has ended, to its start."""
     steps = _of_stage(run, stage)
-    return [
-        after.start_ns - max(before.end_ns, after.received_ns) for before, after in zip(steps, steps[1:], strict=False)
-    ]
+    return [after.start_ns - max(before.end_ns, after.received_ns) for before, after in pairwise(steps)]
 
 
 def _spread_ms(values_ns: Iterable[int]) -> Spread | None:

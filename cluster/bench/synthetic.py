@@ -49,7 +49,9 @@ def synthetic_model(name: str, note: Callable[[str], None] = lambda text: None) 
     """The file for ``SHAPE:KIND``, such as "1b:Q4_0"; written to the bench cache unless it is there. UsageError."""
     size, _, kind = name.partition(":")
     if size not in SHAPES or kind not in KINDS:
-        raise UsageError(f"synthetic: {name!r} is not known; give one of {', '.join(SHAPES)}, a colon and {', '.join(KINDS)}")
+        raise UsageError(
+            f"synthetic: {name!r} is not known; give one of {', '.join(SHAPES)}, a colon and {', '.join(KINDS)}"
+        )
     path = bench_cache() / f"synthetic-{size}-{kind}-{FILE_VERSION}.gguf"
     if not path.exists():
         note(f"writing {path} (random weights)")
@@ -76,7 +78,10 @@ def write_model(path: Path, shape: Shape, kind: str) -> None:
     writer.write_ti_data_to_file()
     for name, sizes in tensors:
         rng = np.random.default_rng(zlib.crc32(name.encode()))
-        writer.write_tensor_data(random_matrix(kind, *sizes, rng) if len(sizes) > 1 else np.ones(sizes, np.float32))
+        is_norm = len(sizes) == 1
+        writer.write_tensor_data(
+            np.ones(sizes, np.float32) if is_norm else random_matrix(kind, sizes[0], sizes[1], rng)
+        )
     writer.close()
 
 

@@ -37,7 +37,7 @@ class Shape(Protocol):
 
 
 def write_gguf(path: Path, shape: Shape, tokenizer: Tokenizer, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-    """``tensors`` have llama.cpp's names; matrices are [out, in]. The head is tied to ``token_embd``."""
+    """``tensors`` have llama.cpp's names; matrices are [out, in]."""
     draft = path.with_name(path.name + ".part")
     writer = gguf.GGUFWriter(draft, "llama")
     _add_header(writer, shape)

@@ -1,5 +1,4 @@
-"""The llama architecture in PyTorch, small: RMSNorm, rotary positions, grouped-query attention, SwiGLU,
-tied head.
+"""The llama architecture in PyTorch, small: RMSNorm, rotary positions, grouped-query attention, SwiGLU.
 
 Shapes: B rows, T positions, D = d_model, H query heads, K key/value heads, E = head width. Parameters carry
 the names that llama.cpp gives them, and rotary pairs are neighbours (2i, 2i + 1) as its llama graph has
@@ -77,9 +76,8 @@ class Layer(nn.Module):
     def initialise(self, residual_scale: float) -> None:
         """Heads begin as faint copiers: a token looks for tokens like itself and passes on what it finds.
 
-        Stories repeat names and things, and the input embedding is the output embedding too, so a copier is
-        close to what the heads must become. After "Mimetic Initialization of Self-Attention Layers", Trockman
-        and Kolter, 2023.
+        Stories repeat names and things, and the embedding is the head too, so a copier is close to what the heads must become. After "Mimetic
+        Initialization of Self-Attention Layers", Trockman and Kolter, 2023.
         """
         for linear in (self.attn_q, self.attn_k, self.ffn_gate, self.ffn_up):
             nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
@@ -130,7 +128,10 @@ class StoryModel(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        nn.init.normal_(self.token_embd.weight, std=0.05)
+        """The embedding is as large as what the layers add to it, or they would drown the token in its context;
+        the gain of the last norm makes the same tensor a head of modest logits."""
+        nn.init.normal_(self.token_embd.weight)
+        nn.init.constant_(self.output_norm.weight, 0.04)
         for layer in self.blk:
             layer.initialise(residual_scale=(2 * self.shape.num_layers) ** -0.5)
 

@@ -60,7 +60,8 @@ def choose_neighbours(ready: list[Sequence], num_chosen: int) -> list[Sequence]:
         """Slots that it spans; among equals, the longer idle ones go first."""
         return _slot(group[-1]) - _slot(group[0]), sum(rank[sequence.request_id] for sequence in group)
 
-    return sorted(min(groups, key=spread), key=lambda sequence: rank[sequence.request_id])
+    closest: list[Sequence] = min(groups, key=spread)
+    return sorted(closest, key=lambda sequence: rank[sequence.request_id])
 
 
 def cut_chunks(ready: Iterable[Sequence], max_rows: int, max_logits_rows: int) -> list[Chunk]:
