@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cluster.actors.head import running_head, start_head, temp_dir_path, use_head
 from cluster.config import ClusterConfig
 from cluster.errors import UnreachableError, UsageError
+from cluster.gguf import SliceStore
 from cluster.processes import end_marked
 from cluster.state import ClusterState, read_state, remove_state, write_state
 from cluster.state_lock import state_lock
@@ -148,9 +149,11 @@ class Lifecycle:
         if state.owns_ray:
             num_ended = end_marked(state.instance)
             shutil.rmtree(state.ray_temp_dir, ignore_errors=True)
-        elif state.ray_address:
+        elif not _is_gone(state):
             with _launch(state) as launch:
                 num_ended = launch.take_down()
+        with suppress(OSError):  # a store that cannot be written has nothing of ours that is half written
+            SliceStore().sweep()
         remove_state()
         return num_ended
 
@@ -186,7 +189,7 @@ def _is_gone(state: ClusterState) -> bool:
 
 
 def trouble_at(address: str) -> str | None:
-    """Why the cluster at `address` does not serve, or None if it is."""
+    """Why the cluster at `address` does not serve, or None if it does."""
     from cluster.client import connect
 
     try:

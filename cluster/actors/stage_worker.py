@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 
 from cluster.messages import Hello
 from cluster.stage.service import StageService
@@ -20,8 +19,8 @@ class StageWorker:
         return os.getpid()
 
     def load(self) -> None:
-        """Start cutting and loading; watch `progress`."""
-        threading.Thread(target=self._service.load, name="load", daemon=True).start()
+        """Start cutting and loading, unless that has begun; watch `progress`."""
+        self._service.start_loading()
 
     def progress(self) -> LoadProgress:
         return self._service.progress()

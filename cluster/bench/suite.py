@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from statistics import median
 
 from cluster.bench.machine import Machine, this_machine
 from cluster.bench.measure import Sample, Subject
@@ -117,9 +118,16 @@ def _rows(
     for workload in workloads(settings):
         note(f"{workload.name}: {settings.repetitions} runs" + (f", each beside {len(peers)} peers" if peers else ""))
         result, failures = measure_row(workload, settings.repetitions, subject, nodes, peers)
+        note(_row_line(result))  # at once: an interrupted bench has told what it found
         results.append(result)
         lost += failures
     return results, lost
+
+
+def _row_line(result: Result) -> str:
+    """Medians in tokens per second, ours first."""
+    peers = "".join(f"; {peer.name}: {median(peer.tokens_per_s):.1f}" for peer in result.peers)
+    return f"  ours: {median(result.tokens_per_s):.1f} t/s{peers}"
 
 
 def _run_peer(peer: Peer, workload: Workload, times_s: list[float], peers: list[Peer], lost: list[str]) -> None:

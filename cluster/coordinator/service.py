@@ -13,7 +13,7 @@ from cluster.coordinator.stages import WiredStages
 from cluster.engine.events import LogitsRows, Output
 from cluster.engine.limits import Limits
 from cluster.engine.pipeline import Engine, Snapshot
-from cluster.errors import ClusterError, UnreachableError, UsageError
+from cluster.errors import CapacityError, ClusterError, UnreachableError, UsageError
 from cluster.gguf import SliceStore, read_header
 from cluster.messages import (
     ClusterStatus,
@@ -29,6 +29,7 @@ from worker_native import Vocab
 
 MAX_LOGITS_BYTES = 8 * 2**20  # of one microbatch's result
 ENGINE_STOP_TIMEOUT_S = 5.0
+FIRST_TOKEN_CHECK_S = 0.5
 
 
 class CoordinatorService:
@@ -62,17 +63,24 @@ class CoordinatorService:
         self._stages.wire(epoch, stages, self._engine)
 
     def first_token(self, timeout_s: float) -> None:
-        """Send one token through all stages and wait for what the last one draws."""
+        """Wait until a token has gone through all stages: ours, or that of a client who asked before us."""
         answers: Queue[Output] = Queue()
         token = self._vocab.bos if self._vocab.bos is not None else 0
         params = SamplingParams(max_tokens=1, temperature=0.0, ignore_eos=True)
+        num_tokens = self._engine.snapshot().num_tokens
         self._engine.submit([token], params, answers.put)
-        try:
-            answer = answers.get(timeout=timeout_s)
-        except Empty as error:
-            raise UnreachableError(f"stages: no token came back within {timeout_s:.0f} s") from error
-        if isinstance(answer, ClusterError):
-            raise answer
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            try:
+                answer = answers.get(timeout=FIRST_TOKEN_CHECK_S)
+            except Empty:
+                answer = None
+            # A queue full of clients' requests is no reason to give up; that they get nothing is.
+            if isinstance(answer, ClusterError) and not isinstance(answer, CapacityError):
+                raise answer
+            if isinstance(answer, TokenEvent) or self._engine.snapshot().num_tokens > num_tokens:
+                return
+        raise UnreachableError(f"stages: no token came back within {timeout_s:.0f} s; run cluster down, then up again")
 
     def stop(self) -> None:
         """End all requests, streams and threads."""

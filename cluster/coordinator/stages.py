@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from functools import partial
 
 from cluster.coordinator.spec import StageEnd
@@ -56,8 +57,10 @@ class WiredStages:
     def describe(self) -> list[StageFacts]:
         """Each stage as it is now; one that does not answer as it was when it was wired, with the reason."""
         with self._lock:
-            pairs = list(zip(self._watches, self.ends, strict=False))
-        return [_describe(watch, end) for watch, end in pairs]
+            watches, ends = self._watches, self.ends
+        # All are asked before the first answer is waited for: several may be stopped.
+        answers = [_ask(watch) for watch in watches] or [_not_connected] * len(ends)
+        return [_describe(answer, end) for answer, end in zip(answers, ends, strict=True)]
 
     def close(self) -> None:
         """Leave all streams."""
@@ -82,9 +85,20 @@ def _report_lost(engine: Engine, stage: int, epoch: int, reason: str) -> None:
     engine.fail(StageFailure(stage, epoch, reason))
 
 
-def _describe(watch: StageWatch, end: StageEnd) -> StageFacts:
+def _not_connected() -> StageFacts:
+    raise UnreachableError("not connected; run cluster up")
+
+
+def _ask(watch: StageWatch) -> Callable[[], StageFacts]:
     try:
-        return watch.describe()
+        return watch.ask()
+    except ClusterError:
+        return _not_connected
+
+
+def _describe(answer: Callable[[], StageFacts], end: StageEnd) -> StageFacts:
+    try:
+        return answer()
     except ClusterError as error:
         facts = end.facts
         return StageFacts(

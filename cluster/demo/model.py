@@ -76,8 +76,8 @@ class Layer(nn.Module):
     def initialise(self, residual_scale: float) -> None:
         """Heads begin as faint copiers: a token looks for tokens like itself and passes on what it finds.
 
-        Stories repeat names and things, and the embedding is the head too, so a copier is close to what the heads must become. After "Mimetic
-        Initialization of Self-Attention Layers", Trockman and Kolter, 2023.
+        Stories repeat names and things, and the embedding is the head too, so a copier is close to what the
+        heads must become. After "Mimetic Initialization of Self-Attention Layers", Trockman and Kolter, 2023.
         """
         for linear in (self.attn_q, self.attn_k, self.ffn_gate, self.ffn_up):
             nn.init.normal_(linear.weight, std=linear.in_features**-0.5)

@@ -90,6 +90,7 @@ class Engine:
         self._busy_lock = threading.Lock()
         self._request_ids = itertools.count(1)
         self._failure: StageFailure | None = None
+        self._early_failure: StageFailure | None = None  # of an epoch that is still to begin
         self._stopping = self._closed = False
         self._closing_lock = threading.Lock()  # no event is put after the last one was taken
 
@@ -118,7 +119,7 @@ class Engine:
         self._put(event)
 
     def fail(self, failure: StageFailure) -> None:
-        """A stage is lost. A failure of another epoch is dropped."""
+        """A stage is lost. A failure of an older epoch is dropped, one of a newer epoch counts once that begins."""
         self._put(failure)
 
     def reset(self, epoch: int) -> None:
@@ -196,7 +197,9 @@ class Engine:
                 raise ClusterError(f"step result: token {sampled.token} is not in the vocabulary; report a bug")
 
     def _lose(self, failure: StageFailure) -> None:
-        if self._failure is None and failure.epoch == self._scheduler.epoch:
+        if failure.epoch > self._scheduler.epoch:
+            self._early_failure = failure
+        elif self._failure is None and failure.epoch == self._scheduler.epoch:
             self._failure = failure
             self._requests.end_all(lambda: _lost(failure))
             self._scheduler.abandon()
@@ -206,6 +209,8 @@ class Engine:
             self._requests.end_all(lambda: StageLostError("stages: they were started anew; ask again"))
             self._scheduler.reset(epoch)
             self._failure = None
+            if self._early_failure is not None:
+                self._lose(self._early_failure)
 
     def _close(self) -> None:
         with self._closing_lock:

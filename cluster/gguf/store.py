@@ -201,7 +201,7 @@ class SliceStore:
 
     def sweep(self) -> None:
         """Delete what dead writers left: parts and locks that nobody holds."""
-        for name in os.listdir(self.root):
+        for name in os.listdir(self.root) if self.root.is_dir() else ():
             match = _OWN_FILE.fullmatch(name)
             if match is None or match[2] not in ("gguf.part", "json.part", "lock"):
                 continue

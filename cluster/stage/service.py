@@ -42,19 +42,14 @@ class StageService:
         self._state = "ready"
         self._stopping = threading.Event()
 
-    def load(self) -> None:
-        """Cut and load; `progress` tells how far it is, and why it failed. Does nothing if it is loaded."""
-        if self._compute is not None:
-            return
-        try:
-            self._compute, build = load_stage(self._spec, self._report)
-        except Exception as error:  # whoever brings us up gets it through `progress`
-            failure = error if isinstance(error, ClusterError) else ClusterError(f"{self._name}: {error!r}")
-            self._progress = LoadProgress("failed", 0.0, error=failure)
-            return
-        threading.Thread(target=self._run, name="compute", daemon=True).start()
-        loaded = LoadedStage(self.describe(), build, self._compute.slice.hidden_width)
-        self._progress = LoadProgress("ready", 1.0, loaded)
+    def start_loading(self) -> None:
+        """Cut and load in a thread; `progress` tells how far it is, and why it failed. For one thread.
+
+        Does nothing if that has begun: an `up` that was interrupted may have asked for it before.
+        """
+        if self._progress.phase in ("waiting", "failed"):
+            self._progress = LoadProgress("cutting", 0.0)
+            threading.Thread(target=self._load, name="load", daemon=True).start()
 
     def progress(self) -> LoadProgress:
         return self._progress
@@ -120,6 +115,18 @@ class StageService:
     def _name(self) -> str:
         return f"stage {self._spec.stage}"
 
+    def _load(self) -> None:
+        try:
+            self._compute, build = load_stage(self._spec, self._report)
+            loaded = LoadedStage(self.describe(), build, self._compute.slice.hidden_width)
+            threading.Thread(target=self._run, name="compute", daemon=True).start()
+        except Exception as error:  # whoever brings us up gets it through `progress`
+            self._compute = None
+            failure = error if isinstance(error, ClusterError) else ClusterError(f"{self._name}: {error!r}")
+            self._progress = LoadProgress("failed", 0.0, error=failure)
+        else:
+            self._progress = LoadProgress("ready", 1.0, loaded)
+
     def _report(self, phase: str, fraction: float) -> None:
         self._progress = LoadProgress(phase, fraction)
 
@@ -143,18 +150,25 @@ class StageService:
         assert self._compute is not None
         while (work := self._inbox.get()) is not None:
             if isinstance(work, Hello):
-                self._compute.reset()
-                self._epoch, self._state = work.epoch, "ready"
+                self._begin(self._compute, work.epoch)
             elif work[0].id.epoch == self._epoch:
                 self._step(self._compute, *work)
         self._compute.close()
+
+    def _begin(self, compute: StageCompute, epoch: int) -> None:
+        self._epoch, self._state = epoch, "ready"
+        try:
+            compute.reset()
+        except Exception as error:
+            self._fail(self._spec.stage, epoch, f"epoch {epoch}: {error}")
 
     def _step(self, compute: StageCompute, batch: Microbatch, hidden: Float32Array | None, received_ns: int) -> None:
         start_ns = time.monotonic_ns()
         try:
             output = compute.run(batch, hidden)
-        except (ValueError, RuntimeError, MemoryError) as error:
-            self._fail(self._spec.stage, batch.id.epoch, f"step {batch.id.step}: {error}")
+        except Exception as error:  # of any kind: if this thread ended, the coordinator would wait forever
+            reason = str(error) or type(error).__name__
+            self._fail(self._spec.stage, batch.id.epoch, f"step {batch.id.step}: {' '.join(reason.split())}")
             return
         end_ns = time.monotonic_ns()
         self._pass_on(batch, output)

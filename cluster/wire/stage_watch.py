@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import grpc
 
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, UnreachableError
 from cluster.messages import Hello, StageFacts, StageFailure
 from cluster.wire.channel import open_channel
 from cluster.wire.codec_event import Event, EventAssembly
@@ -50,12 +50,25 @@ class StageWatch:
 
     def describe(self, timeout_s: float = 2.0) -> StageFacts:
         """What the stage says about itself now; UnreachableError."""
+        return self.ask(timeout_s)()
+
+    def ask(self, timeout_s: float = 2.0) -> Callable[[], StageFacts]:
+        """Ask without waiting, so that several stages can be asked at once; the answer is got by a call."""
         describe = self._channel.unary_unary(method_path("Stage", "Describe"), serialize, bytes)
         try:
-            data = describe(stage_pb2.DescribeRequest(), timeout=timeout_s)
-        except grpc.RpcError as error:
-            raise error_from_call(error, self._peer, "its process or the network is gone") from error
-        return decode_facts(parse(stage_pb2.StageFacts, data))
+            answer = describe.future(stage_pb2.DescribeRequest(), timeout=timeout_s)
+        except ValueError as error:  # the channel is closed
+            raise UnreachableError(f"{self._peer}: it is not connected any more; ask again") from error
+
+        def facts() -> StageFacts:
+            try:
+                return decode_facts(parse(stage_pb2.StageFacts, answer.result()))
+            except grpc.FutureCancelledError as error:  # the channel was closed in the meantime
+                raise UnreachableError(f"{self._peer}: it is not connected any more; ask again") from error
+            except grpc.RpcError as error:
+                raise error_from_call(error, self._peer, "its process or the network is gone") from error
+
+        return facts
 
     def close(self) -> None:
         """Ends the stream, its connection and its threads."""

@@ -312,6 +312,25 @@ def test_stages_started_anew_end_what_was_running() -> None:
     assert run.engine.snapshot().epoch == 1
 
 
+def test_a_stage_that_dies_while_the_next_epoch_is_wired_counts_in_that() -> None:
+    run = Run(2, _EIGHT)
+    run.lose(0, at_s=1.0)
+    run.world.at(2.0, lambda: run.engine.fail(StageFailure(1, 2, "killed between watch and reset")))
+    run.world.at(3.0, lambda: run.engine.reset(2))
+    reader = run.ask([1], _LONG, at_s=4.0)
+    run.run()
+    assert str(reader.error) == "stage 1: lost: killed between watch and reset; `cluster up` repairs it"
+
+
+def test_an_early_failure_of_an_epoch_that_was_skipped_is_forgotten() -> None:
+    run = Run(2, _EIGHT)
+    run.world.at(0.5, lambda: run.engine.fail(StageFailure(1, 1, "in the epoch that never began")))
+    run.world.at(1.0, lambda: (run.stages.restart(2), run.engine.reset(2)))
+    reader = run.ask([1], _LONG, at_s=2.0)
+    run.run()
+    assert len(reader.tokens) == 60
+
+
 @pytest.mark.parametrize("num_stages", [1, 2, 3, 4])
 def test_with_enough_requests_every_stage_always_works(num_stages: int) -> None:
     """Steps of one second each: after the first steps and before the last no stage waits."""
