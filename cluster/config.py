@@ -37,7 +37,7 @@ class ClusterConfig:
 
     def __post_init__(self) -> None:
         _check_whole("stages", self.stages, 1, MAX_STAGES)
-        _check_whole("ctx-size", self.ctx_size, 1, 2**24)
+        _check_whole("ctx-size", self.ctx_size, 2, 2**24)  # one token of a prompt, and one of an answer
         _check_whole("parallel", self.parallel, 1, MAX_SLOTS)
         _check_whole("threads", self.threads, 1, 1024)
         _check_whole("ubatch-size", self.ubatch_size, 1, 8192)
@@ -74,8 +74,15 @@ def load_config(path: str | None, flags: dict[str, Any]) -> ClusterConfig:
     settings.update({key: value for key, value in flags.items() if value is not None})
     if not settings.get("model"):
         raise UsageError("model: none given; name a GGUF file, or use --demo for the model that ships along")
-    settings["model"] = str(Path(settings["model"]).expanduser().absolute())
+    settings["model"] = _absolute(settings["model"])
     return ClusterConfig(**settings)
+
+
+def _absolute(path: str) -> str:
+    try:
+        return str(Path(path).expanduser().absolute())
+    except RuntimeError as error:  # of expanduser
+        raise UsageError(f"model: {path}: no such home folder; give the path of a GGUF file") from error
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

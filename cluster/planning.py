@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from cluster.config import ClusterConfig
@@ -32,11 +35,15 @@ class ModelPlan:
 
     stages: tuple[StageSpec, ...]
     coordinator: CoordinatorSpec
+    bounds: tuple[int, ...]  # layers at which the slices begin, and the end of the last
     warnings: tuple[str, ...]
 
 
-def plan_model(config: ClusterConfig) -> ModelPlan:
+def plan_model(config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
     """Check the model and the machine, and place the layers.
+
+    `bounds`: where the slices of a cluster that lives begin, and the end of the last; the memory that is free
+    now says nothing about those. () places them anew.
 
     Raises UsageError (ModelFileError, UnsupportedModelError among them) for what cannot be, CapacityError for
     what does not fit. Nothing has been started by then.
@@ -46,11 +53,12 @@ def plan_model(config: ClusterConfig) -> ModelPlan:
     context_length = _context_length(config, trained_context(header))
     try:
         found = probe()
-    except RuntimeError as error:
-        raise ClusterError(str(error)) from error
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        raise ClusterError(f"ggml: {error}; see that the machine is not overloaded, or install again") from error
     devices = choose_devices(config, found.devices, header.num_layers)
-    sizes = _layer_sizes(config, header, context_length * config.parallel)
-    plan = place(_offers(devices), sizes, len(devices), cuts, devices=[device.name for device in devices])
+    if not bounds:
+        sizes = _layer_sizes(config, header, context_length * config.parallel)
+        bounds = _bounds(place(_offers(devices), sizes, len(devices), cuts, devices=[item.name for item in devices]))
     fingerprint = model_hash(config.model, header)
     coordinator = CoordinatorSpec(
         model=Path(config.model).name,
@@ -65,8 +73,8 @@ def plan_model(config: ClusterConfig) -> ModelPlan:
         host=config.host,
         port=config.port,
     )
-    stages = _specs(config, plan, coordinator)
-    return ModelPlan(stages, coordinator, tuple(filter(None, [found.warning])))
+    stages = _specs(config, devices, bounds, coordinator)
+    return ModelPlan(stages, coordinator, tuple(bounds), tuple(filter(None, [found.warning])))
 
 
 def choose_devices(config: ClusterConfig, devices: tuple[DeviceFacts, ...], num_layers: int) -> tuple[DeviceFacts, ...]:
@@ -108,18 +116,25 @@ def _context_length(config: ClusterConfig, trained: int) -> int:
     return asked
 
 
-def _specs(config: ClusterConfig, plan: Plan, coordinator: CoordinatorSpec) -> tuple[StageSpec, ...]:
+def _bounds(plan: Plan) -> tuple[int, ...]:
+    return (0, *(stage.end for stage in plan.stages))
+
+
+def _specs(
+    config: ClusterConfig, devices: Sequence[DeviceFacts], bounds: Sequence[int], coordinator: CoordinatorSpec
+) -> tuple[StageSpec, ...]:
     num_cores = len(os.sched_getaffinity(0))
-    num_threads = config.threads or max(1, num_cores // len(plan.stages))
+    num_threads = config.threads or max(1, num_cores // len(devices))
+    slices = zip(devices, pairwise(bounds), strict=True)
     return tuple(
         StageSpec(
-            stage=stage.stage,
-            num_stages=len(plan.stages),
+            stage=stage,
+            num_stages=len(devices),
             source=config.model,
             model_hash=coordinator.model_hash,
-            first=stage.first,
-            end=stage.end,
-            device=stage.device,
+            first=first,
+            end=end,
+            device=device.name,
             context_length=coordinator.context_length,
             num_slots=config.parallel,
             ubatch_size=config.ubatch_size,
@@ -128,5 +143,5 @@ def _specs(config: ClusterConfig, plan: Plan, coordinator: CoordinatorSpec) -> t
             type_v=config.cache_type_v,
             flash_attn=config.flash_attn,
         )
-        for stage in plan.stages
+        for stage, (device, (first, end)) in enumerate(slices)
     )

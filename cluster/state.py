@@ -29,6 +29,8 @@ class ClusterState:
     address: str  # host:port of the inference server; empty until it answers
     ready: bool
     config: dict[str, Any]  # the settings `up` was given, by key
+    model_hash: str = ""  # of the file that was cut; a repair must cut the same
+    bounds: tuple[int, ...] = ()  # layers at which the slices begin, and the end of the last
     version: int = STATE_VERSION
 
 
@@ -36,6 +38,20 @@ def state_path() -> Path:
     """``$XDG_STATE_HOME/ggml-cluster/cluster.json`` (default ``~/.local/state``)."""
     home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(home) / "ggml-cluster" / "cluster.json"
+
+
+def state_folder() -> Path:
+    """The folder of the state file, made if need be. ClusterError if it cannot be."""
+    folder = state_path().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    return folder
+
+
+def _unusable(folder: Path, error: OSError) -> ClusterError:
+    return ClusterError(f"{folder}: {error.strerror or error}; make room and write access there, or set XDG_STATE_HOME")
 
 
 def read_state() -> ClusterState | None:
@@ -46,7 +62,7 @@ def read_state() -> ClusterState | None:
         known = {field.name for field in fields(ClusterState)}
         if raw.get("version") != STATE_VERSION or not set(raw) <= known:
             raise ValueError("written by another version")
-        return ClusterState(**raw)
+        return ClusterState(**{**raw, "bounds": tuple(raw.get("bounds", ()))})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -55,12 +71,18 @@ def read_state() -> ClusterState | None:
 
 def write_state(state: ClusterState) -> None:
     """Replace the file in one step; only the owner may read it."""
-    path = state_path()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".cluster-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(asdict(state), file, indent=1)
-    Path(temporary).replace(path)
+    folder = state_folder()
+    temporary: Path | None = None
+    try:
+        descriptor, name = tempfile.mkstemp(dir=folder, prefix=".cluster-")
+        temporary = Path(name)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(asdict(state), file, indent=1)
+        temporary.replace(state_path())
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise _unusable(folder, error) from error
 
 
 def remove_state() -> None:

@@ -7,11 +7,12 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 from cluster.errors import ClusterError
 from cluster.processes import end_process, start_ticks
-from cluster.state import state_path
+from cluster.state import state_folder, state_path
 
 TAKE_OVER_TIMEOUT_S = 10.0
 
@@ -19,9 +20,8 @@ TAKE_OVER_TIMEOUT_S = 10.0
 @contextmanager
 def state_lock(end_holder: bool = False) -> Iterator[None]:
     """Hold the lock beside the state file. ClusterError if another process has it; `end_holder` ends that first."""
-    path = state_path().with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with path.open("a+", encoding="ascii") as file:
+    path = state_folder() / state_path().with_suffix(".lock").name
+    with _open(path) as file:
         if not _try_lock(file):
             if not end_holder:
                 raise ClusterError("another cluster up or down is at work; wait for it, or run: cluster down")
@@ -30,6 +30,13 @@ def state_lock(end_holder: bool = False) -> Iterator[None]:
         file.write(f"{os.getpid()} {start_ticks(os.getpid())}")
         file.flush()
         yield
+
+
+def _open(path: Path) -> TextIO:
+    try:
+        return path.open("a+", encoding="ascii")
+    except OSError as error:
+        raise ClusterError(f"{path}: {error.strerror}; make it writable, or set XDG_STATE_HOME") from error
 
 
 def _try_lock(file: TextIO) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # compiled, without stubs
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -20,6 +22,7 @@ from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 
 PLACE_TIMEOUT_S = 30.0
 CALL_TIMEOUT_S = 60.0
+ANSWER_TIMEOUT_S = 15.0  # of a living actor; one still busy with an `up` that was interrupted is replaced
 POLL_S = 0.1
 FIRST_TOKEN_TIMEOUT_S = 120.0
 COORDINATOR = "coordinator"
@@ -33,11 +36,17 @@ class Launch:
     def __init__(self, ray_address: str, namespace: str) -> None:
         """Connect to Ray. UnreachableError if it does not answer or refuses this version."""
         self._namespace = namespace
+        # Ray keeps the first token that it reads: this process may have been connected to a head that is gone.
+        AuthenticationTokenLoader.instance().reset_cache()
         try:
             ray.init(ray_address, namespace=namespace, log_to_driver=False, logging_level="ERROR")
+        except KeyboardInterrupt:
+            ray.shutdown()  # half connected to a Ray that is ended next, its threads would crash the process
+            raise
         except Exception as error:  # Ray raises many kinds here: version, token, connection
-            reason = str(error).strip().splitlines()[0]
-            raise UnreachableError(f"Ray at {ray_address}: {reason}") from error
+            raise UnreachableError(
+                f"Ray at {ray_address}: {_one_line(error)}; start it with the Ray and Python of this environment"
+            ) from error
 
     def close(self) -> None:
         """Disconnect from Ray."""
@@ -48,9 +57,14 @@ class Launch:
 
         Works from nothing, and from a cluster that lost actors: the living ones keep their weights.
         """
+        with _errors_of_ray():
+            return self._bring_up(specs, coordinator, report)
+
+    def _bring_up(self, specs: Sequence[StageSpec], coordinator: CoordinatorSpec, report: Report) -> str:
         group = self._placement_group(len(specs))
-        actor = self._find(COORDINATOR) or self._start_coordinator(coordinator, group)
-        stages = [self._stage(spec, group) for spec in specs]
+        living = self._living([COORDINATOR, *(_stage_name(spec.stage) for spec in specs)])
+        actor = living.get(COORDINATOR) or self._start_coordinator(coordinator, group)
+        stages = [living.get(_stage_name(spec.stage)) or self._start_stage(spec, group) for spec in specs]
         loaded = self._load(stages, report)
         address: str = _get(actor.start.remote())
         # Whoever was replaced knows no epoch any more, so the newest of all counts.
@@ -62,24 +76,41 @@ class Launch:
 
     def take_down(self) -> int:
         """End the actors and give their place back. Returns how many there were."""
-        num_ended = 0
-        for actor in ray.util.list_named_actors(all_namespaces=True):
-            if actor["namespace"] == self._namespace:
-                ray.kill(ray.get_actor(actor["name"], namespace=self._namespace))
-                num_ended += 1
-        group = self._find_group()
-        if group is not None:
-            remove_placement_group(group)
+        with _errors_of_ray():
+            actors = ray.util.list_named_actors(all_namespaces=True)
+            ours = [actor["name"] for actor in actors if actor["namespace"] == self._namespace]
+            num_ended = sum(map(self._kill, ours))
+            group = self._find_group()
+            if group is not None:
+                remove_placement_group(group)
         return num_ended
 
-    def _find(self, name: str) -> Any | None:
-        """The living actor of that name, or None."""
-        try:
-            actor = ray.get_actor(name, namespace=self._namespace)
-            ray.get(actor.pid.remote(), timeout=CALL_TIMEOUT_S)
-        except (ValueError, RayActorError, GetTimeoutError):
-            return None
-        return actor
+    def _living(self, names: Sequence[str]) -> dict[str, Any]:
+        """The actors among `names` that answer. One that does not is ended: a new one needs its name."""
+        asked = {}
+        for name in names:
+            with contextlib.suppress(ValueError):
+                actor = ray.get_actor(name, namespace=self._namespace)
+                asked[name] = actor, actor.pid.remote()
+        if asked:
+            ray.wait([reference for _, reference in asked.values()], num_returns=len(asked), timeout=ANSWER_TIMEOUT_S)
+        living = {name: actor for name, (actor, reference) in asked.items() if _has_answered(reference)}
+        for name in asked.keys() - living.keys():
+            self._kill(name)
+        return living
+
+    def _kill(self, name: str) -> bool:
+        """End the actor of that name and wait until Ray has forgotten it. False if there was none."""
+        deadline = time.monotonic() + ANSWER_TIMEOUT_S
+        was_there = False
+        while time.monotonic() < deadline:
+            try:
+                ray.kill(ray.get_actor(name, namespace=self._namespace))
+            except (ValueError, RayActorError):
+                return was_there
+            was_there = True
+            time.sleep(POLL_S)
+        raise UnreachableError(f"Ray: it does not end the actor {name}; run cluster down, then up again")
 
     def _find_group(self) -> PlacementGroup | None:
         try:
@@ -102,13 +133,9 @@ class Launch:
             )
         return group
 
-    def _stage(self, spec: StageSpec, group: PlacementGroup) -> Any:
-        name = _stage_name(spec.stage)
-        found = self._find(name)
-        if found is not None:
-            return found
+    def _start_stage(self, spec: StageSpec, group: PlacementGroup) -> Any:
         strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=spec.stage)
-        return self._start(StageWorker, name, 1, strategy, spec)
+        return self._start(StageWorker, _stage_name(spec.stage), 1, strategy, spec)
 
     def _start_coordinator(self, spec: CoordinatorSpec, group: PlacementGroup) -> Any:
         """Beside stage 0, so that a step's first hop stays on the node."""
@@ -182,6 +209,29 @@ class Launch:
 
 def _stage_name(stage: int) -> str:
     return f"stage-{stage}"
+
+
+@contextlib.contextmanager
+def _errors_of_ray() -> Iterator[None]:
+    """Those of Ray itself; what an actor raises is told apart by `_get`."""
+    try:
+        yield
+    except (RayError, ConnectionError) as error:
+        raise UnreachableError(f"Ray: {_one_line(error)}; run cluster down, then up again") from error
+
+
+def _has_answered(reference: Any) -> bool:
+    try:
+        ray.get(reference, timeout=0)
+    except (RayActorError, GetTimeoutError):
+        return False
+    return True
+
+
+def _one_line(error: Exception) -> str:
+    """What Ray says, without the traceback and the colours that it adds."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
 
 
 def _get(reference: Any, timeout_s: float = CALL_TIMEOUT_S, lost: str = "an actor died") -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cluster.actors.head import running_head, start_head, temp_dir_path, use_head
 from cluster.config import ClusterConfig
-from cluster.errors import UnreachableError, UsageError
+from cluster.errors import ClusterError, UnreachableError, UsageError
 from cluster.gguf import SliceStore
 from cluster.processes import end_marked
 from cluster.state import ClusterState, read_state, remove_state, write_state
@@ -109,6 +109,8 @@ class Lifecycle:
             address="",
             ready=False,
             config=_settings(config),
+            model_hash=plan.coordinator.model_hash,
+            bounds=plan.bounds,
         )
         write_state(state)
         try:
@@ -121,12 +123,23 @@ class Lifecycle:
                 self._progress.note(f"attaching to Ray at {attach_to}")
             return self._finish(state, config, plan, "the cluster is up")
         except BaseException:
-            self._take_down(state)
+            self._take_back(state)
             raise
+
+    def _take_back(self, state: ClusterState) -> None:
+        """After a start that failed, which stays the news. What cannot be ended now stays remembered for `down`."""
+        try:
+            self._take_down(state)
+        except ClusterError as error:
+            self._progress.note(f"warning: {error}")
 
     def _repair(self, state: ClusterState, config: ClusterConfig, trouble: str) -> Outcome:
         self._progress.note(f"repairing: {trouble}")
-        plan = self._plan(config)
+        plan = self._plan(config, state.bounds)
+        if state.model_hash not in ("", plan.coordinator.model_hash):
+            raise UsageError(
+                f"{config.model}: not the model any more that the cluster serves; put that back, or run cluster down"
+            )
         return self._finish(state, config, plan, f"the cluster is repaired (it was: {trouble})")
 
     def _finish(self, state: ClusterState, config: ClusterConfig, plan: ModelPlan, note: str) -> Outcome:
@@ -135,10 +148,10 @@ class Lifecycle:
         write_state(replace(state, address=address, ready=True))
         return Outcome(note, address, config)
 
-    def _plan(self, config: ClusterConfig) -> ModelPlan:
+    def _plan(self, config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
         from cluster.planning import plan_model
 
-        plan = plan_model(config)
+        plan = plan_model(config, bounds)
         for warning in plan.warnings:
             self._progress.note(f"warning: {warning}")
         return plan
@@ -172,12 +185,15 @@ def _launch(state: ClusterState) -> Iterator[Launch]:
 
 
 def _settings(config: ClusterConfig) -> dict[str, Any]:
-    """The settings as JSON would give them back."""
+    """The settings as JSON gives them back."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
 
 
 def _config_of(state: ClusterState) -> ClusterConfig:
-    return ClusterConfig(**{**state.config, "devices": tuple(state.config["devices"])})
+    try:
+        return ClusterConfig(**{**state.config, "devices": tuple(state.config["devices"])})
+    except (TypeError, KeyError) as error:
+        raise ClusterError("up: the cluster that is up was started by another version; run cluster down") from error
 
 
 def _is_gone(state: ClusterState) -> bool:

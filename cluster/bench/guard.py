@@ -2,25 +2,43 @@
 
     python -m cluster.bench.guard DIRECTORY      # ends the cluster of that state directory once stdin is closed
 
-A pipe is closed by the kernel even when its writer is killed.
+A pipe is closed by the kernel even when its writer is killed. A signal that ends processes ends the cluster at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import sys
+from typing import NoReturn
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class _AskedToEnd(Exception):
+    """A signal came."""
 
 
 def main() -> int:
     state_home = sys.argv[1]
     os.environ["XDG_STATE_HOME"] = state_home
-    sys.stdin.buffer.read()
+    with contextlib.suppress(_AskedToEnd):
+        for sign in SIGNALS:
+            signal.signal(sign, _end)
+        sys.stdin.buffer.read()
+    for sign in SIGNALS:
+        signal.signal(sign, signal.SIG_IGN)
     from cluster.cli import main as run_verb
 
     code = run_verb(["down"])
     shutil.rmtree(state_home, ignore_errors=True)
     return code
+
+
+def _end(signum: int, frame: object) -> NoReturn:
+    raise _AskedToEnd
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,8 @@ def measured_cluster(settings: BenchSettings) -> Iterator[Subject]:
     finally:
         assert guard.stdin is not None
         guard.stdin.close()
-        guard.wait(DOWN_TIMEOUT_S)
+        if guard.wait(DOWN_TIMEOUT_S) != 0:  # it was killed, or failed: then it is for us to do
+            _down(state_home)
 
 
 def up_arguments(settings: BenchSettings) -> list[str]:
@@ -58,6 +60,15 @@ def up_arguments(settings: BenchSettings) -> list[str]:
     }
     given = [part for flag, value in flags.items() if value is not None for part in (flag, str(value))]
     return [settings.model, *given]
+
+
+def _down(state_home: str) -> None:
+    environment = {**os.environ, "XDG_STATE_HOME": state_home}
+    command = [sys.executable, "-m", "cluster.cli", "down"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ClusterError(f"bench: its cluster could not be taken down ({done.stderr.strip()}); see {state_home}")
+    shutil.rmtree(state_home, ignore_errors=True)
 
 
 def _up(settings: BenchSettings, state_home: str) -> str:

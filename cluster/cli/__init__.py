@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. Data goes to stdout, notes to stderr; every error is one line and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character still shows the others
     try:
         options = build_parser().parse_args(arguments)
         code: int = options.run(options)
@@ -49,3 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away; what Python would still flush at exit has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:  # a full disk, a folder without access: whatever nobody could say more about
+        named = f"{error.filename}: " if error.filename else ""
+        print(f"cluster: {named}{error.strerror or error}; make room or access there", file=sys.stderr)
+        return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -38,8 +39,18 @@ def _remove(options: argparse.Namespace) -> int:
     if bool(options.key) == options.all:
         raise UsageError("cache rm: name keys or --all; see: cluster cache ls")
     store = SliceStore()
-    for item in store.list():
-        if options.all or any(item.key.startswith(key) for key in options.key):
-            store.remove(item.key)
-            print(item.key[:12])
+    listed = [item.key for item in store.list()]
+    for key in listed if options.all else dict.fromkeys(_named(listed, key) for key in options.key):
+        store.remove(key)
+        print(key[:12])
     return 0
+
+
+def _named(listed: Sequence[str], beginning: str) -> str:
+    """The one key that begins so; UsageError if there is none, or more than one."""
+    from cluster.errors import UsageError
+
+    found = [key for key in listed if key.startswith(beginning)]
+    if not beginning or len(found) != 1:
+        raise UsageError(f"cache rm: {len(found)} stored slices begin with {beginning!r}; see: cluster cache ls")
+    return found[0]

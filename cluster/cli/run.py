@@ -56,7 +56,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     params = _params(options)
-    prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
+    prompt = _read_stdin() if options.prompt == "-" else options.prompt
     from cluster.client import connect
 
     with connect(options.address) as client:
@@ -69,6 +69,15 @@ def run(options: argparse.Namespace) -> int:
                     print(flush=True)
                     _report(event, options.verbose)
     return 0
+
+
+def _read_stdin() -> str:
+    from cluster.errors import UsageError
+
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"prompt: stdin is not {error.encoding} ({error.reason}); convert it") from error
 
 
 def _params(options: argparse.Namespace) -> SamplingParams:

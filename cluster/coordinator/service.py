@@ -18,6 +18,7 @@ from cluster.gguf import SliceStore, read_header
 from cluster.messages import (
     ClusterStatus,
     StageFacts,
+    StageFailure,
     StageStatus,
     StepTiming,
     TokenEvent,
@@ -68,7 +69,7 @@ class CoordinatorService:
         token = self._vocab.bos if self._vocab.bos is not None else 0
         params = SamplingParams(max_tokens=1, temperature=0.0, ignore_eos=True)
         num_tokens = self._engine.snapshot().num_tokens
-        self._engine.submit([token], params, answers.put)
+        request = self._engine.submit([token], params, answers.put)
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             try:
@@ -80,6 +81,7 @@ class CoordinatorService:
                 raise answer
             if isinstance(answer, TokenEvent) or self._engine.snapshot().num_tokens > num_tokens:
                 return
+        self._engine.cancel(request)
         raise UnreachableError(f"stages: no token came back within {timeout_s:.0f} s; run cluster down, then up again")
 
     def stop(self) -> None:
@@ -120,13 +122,12 @@ class CoordinatorService:
     def status(self) -> ClusterStatus:
         """The cluster now; asks every stage."""
         snapshot = self._engine.snapshot()
-        failure = snapshot.failure
         facts = self._stages.describe()
         return ClusterStatus(
             model=self._spec.model,
             model_hash=self._spec.model_hash,
             architecture=self._spec.architecture,
-            state="ready" if failure is None else f"degraded: stage {failure.stage} is lost: {failure.reason}",
+            state=self._state(snapshot.failure),
             address=self._address,
             epoch=snapshot.epoch,
             context_length=self._spec.context_length,
@@ -143,6 +144,11 @@ class CoordinatorService:
     def intervals(self) -> Sequence[StepTiming]:
         """The recorded steps of all stages, by stage."""
         return [timing for stage in range(self._spec.num_stages) for timing in self._engine.timings(stage)]
+
+    def _state(self, failure: StageFailure | None) -> str:
+        if not self._engine_thread.is_alive():
+            return "degraded: the engine has ended; run cluster up"
+        return "ready" if failure is None else f"degraded: stage {failure.stage} is lost: {failure.reason}"
 
     def _stage_status(self, facts: StageFacts, snapshot: Snapshot) -> StageStatus:
         activity = snapshot.stages[facts.stage]

@@ -58,14 +58,14 @@ class StageWatch:
         try:
             answer = describe.future(stage_pb2.DescribeRequest(), timeout=timeout_s)
         except ValueError as error:  # the channel is closed
-            raise UnreachableError(f"{self._peer}: it is not connected any more; ask again") from error
+            raise self._left() from error
 
         def facts() -> StageFacts:
             try:
                 return decode_facts(parse(stage_pb2.StageFacts, answer.result()))
-            except grpc.FutureCancelledError as error:  # the channel was closed in the meantime
-                raise UnreachableError(f"{self._peer}: it is not connected any more; ask again") from error
             except grpc.RpcError as error:
+                if error.code() is grpc.StatusCode.CANCELLED:  # the channel was closed in the meantime
+                    raise self._left() from error
                 raise error_from_call(error, self._peer, "its process or the network is gone") from error
 
         return facts
@@ -74,6 +74,9 @@ class StageWatch:
         """Ends the stream, its connection and its threads."""
         self._stream.close()
         self._channel.close()
+
+    def _left(self) -> UnreachableError:
+        return UnreachableError(f"{self._peer}: not connected any more; ask again")
 
     def _take(self, message: stage_pb2.StageEvent) -> None:
         event = self._assembly.add(message)

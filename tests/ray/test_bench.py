@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from pathlib import Path
+
+import pytest
 
 from tests.conftest import CliHome
 
@@ -53,6 +57,28 @@ def test_rows_peers_and_document(cli_home: CliHome, tmp_path: Path) -> None:
     assert (report["serve"]["num_requests"], report["serve"]["num_output_tokens"]) == (3, 12)
     assert "tg6 x2" in document.read_text()
     assert not cli_home.state_file.exists()
+    wait_until_gone(cli_home)
+
+
+def guards_of(home: CliHome) -> list[int]:
+    """The processes that wait to take the cluster of a bench in this home down."""
+    command = b"cluster.bench.guard"
+    return [pid for pid in processes_of(home) if command in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_survives_when_all_of_bench_is_signalled(cli_home: CliHome, sign: signal.Signals) -> None:
+    """The guard first, then the bench, which does the guard's work where that could not."""
+    bench = cli_home.start("bench", "--demo", "--stages", "2", "-p", "0", "-n", "100", "-r", "1000")
+    assert bench.stderr is not None
+    for line in bench.stderr:
+        if line.startswith("tg100"):
+            break
+    (guard,) = guards_of(cli_home)
+    os.kill(guard, sign)
+    bench.send_signal(signal.SIGTERM)
+    bench.communicate(timeout=END_TIMEOUT_S)
+    assert bench.returncode != 0
     wait_until_gone(cli_home)
 
 

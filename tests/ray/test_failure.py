@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -129,3 +130,83 @@ def test_foreground_repairs_and_ends_on_sigterm(cli_home: CliHome) -> None:
     assert process.returncode == 0, notes
     assert "repairing" in notes
     assert marked_pids(str(state["instance"])) == []
+
+
+def test_stopped_stages_delay_nobody_for_long_and_are_replaced(cli_home: CliHome) -> None:
+    """They live, and hold their names, but answer nothing: neither gRPC nor Ray."""
+    assert cli_home.run("up", *ARGUMENTS).returncode == 0
+    pids = [stage_pid(cli_home, stage) for stage in range(3)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    for _ in range(2):
+        asked_at = time.monotonic()
+        assert cli_home.run("status").returncode == 0
+        assert time.monotonic() - asked_at < 9
+    wait_until(lambda: "lost" in cli_home.run("status").stdout, 30)
+    done = cli_home.run("up")
+    assert done.returncode == 0, done.stderr
+    assert "repaired" in done.stderr
+    assert cli_home.run("run", "Once", "-n", "3").returncode == 0
+    assert not set(pids) & {stage_pid(cli_home, stage) for stage in range(3)}
+
+
+def test_two_stages_that_die_at_once_are_replaced_at_once(cli_home: CliHome) -> None:
+    assert cli_home.run("up", *ARGUMENTS).returncode == 0
+    for pid in [stage_pid(cli_home, 0), stage_pid(cli_home, 2)]:
+        os.kill(pid, signal.SIGKILL)
+    done = cli_home.run("up")
+    assert done.returncode == 0, done.stderr
+    assert cli_home.run("run", "Once", "-n", "3").returncode == 0
+
+
+def test_a_coordinator_that_dies_in_the_middle_of_a_repair(cli_home: CliHome) -> None:
+    """The repair fails, and everything is started anew by the same process, with another Ray."""
+    assert cli_home.run("up", *ARGUMENTS).returncode == 0
+    before = cli_home.state()
+    os.kill(stage_pid(cli_home, 0), signal.SIGKILL)
+    process = cli_home.start("up")
+    with process:
+        assert process.stderr is not None
+        while "stage 0: cutting" not in process.stderr.readline():
+            assert process.poll() is None
+        coordinator = [pid for pid in marked_pids(str(before["instance"])) if b"Coordinator" in cmdline(pid)]
+        os.kill(coordinator[0], signal.SIGKILL)
+        _, notes = process.communicate(timeout=120)
+    assert process.returncode == 0, notes
+    assert "cleaning up" in notes
+    assert marked_pids(str(before["instance"])) == []
+    assert cli_home.run("run", "Once", "-n", "3").returncode == 0
+
+
+def test_a_cluster_is_not_repaired_with_another_model(cli_home: CliHome, demo_model: Path) -> None:
+    model = cli_home.root / "model.gguf"
+    shutil.copy(demo_model, model)
+    assert cli_home.run("up", str(model), "--stages", "2", "-c", "64").returncode == 0
+    os.kill(stage_pid(cli_home, 1), signal.SIGKILL)
+    changed = bytearray(demo_model.read_bytes())
+    changed[-20] ^= 1
+    model.unlink()  # the living stage still has the old one mapped
+    model.write_bytes(changed)
+    refused = cli_home.run("up")
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[-1].startswith(f"cluster: {model}: not the model any more")
+    shutil.copy(demo_model, model)
+    assert cli_home.run("up").returncode == 0
+    assert cli_home.run("run", "Once", "-n", "3").returncode == 0
+
+
+@pytest.mark.parametrize("line", ["starting Ray", "stage 0: cutting"])
+def test_an_interrupted_up_leaves_nothing(line: str, cli_home: CliHome) -> None:
+    process = cli_home.start("up", "--demo")
+    with process:
+        assert process.stderr is not None
+        while line not in process.stderr.readline():
+            assert process.poll() is None
+        state = cli_home.state()
+        process.send_signal(signal.SIGINT)
+        _, notes = process.communicate(timeout=60)
+    assert process.returncode == 130, notes
+    assert notes.splitlines()[-1] == "cluster: interrupted"
+    assert not cli_home.state_file.exists()
+    assert marked_pids(str(state["instance"])) == []
+    assert not Path(str(state["ray_temp_dir"])).exists()

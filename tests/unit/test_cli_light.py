@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -55,3 +57,23 @@ def test_the_reader_of_our_output_may_leave() -> None:
     script = f"{sys.executable} -m cluster.cli --help | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
+
+
+def cluster_cli(*arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "cluster.cli", *arguments]
+    return subprocess.run(command, stderr=subprocess.PIPE, check=False, timeout=60, **options)
+
+
+def test_a_full_disk_is_one_line() -> None:
+    with open("/dev/full", "wb") as full:
+        done = cluster_cli("cache", "ls", stdout=full)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"cluster: No space left on device; ")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_stdin_that_is_no_text_is_one_line() -> None:
+    done = cluster_cli("run", "-", input=b"\xff", env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"})
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"cluster: prompt: stdin is not utf-8 ")
+    assert done.stderr.count(b"\n") == 1

@@ -47,6 +47,7 @@ def test_a_wrong_file_is_refused(text: str, named: str, tmp_path: Path) -> None:
         {"stages": -1},
         {"stages": 10_000},
         {"ctx_size": 0},
+        {"ctx_size": 1},
         {"parallel": 0},
         {"parallel": 1000},
         {"threads": 0},
@@ -70,3 +71,8 @@ def test_an_impossible_setting_names_itself(settings: dict[str, Any]) -> None:
 def test_a_missing_file_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="nowhere"):
         load_config("/nowhere/c.toml", {"model": "m"})
+
+
+def test_a_home_folder_that_is_not_there_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match=r"~nobody-of-that-name/m\.gguf"):
+        load_config(None, {"model": "~nobody-of-that-name/m.gguf"})

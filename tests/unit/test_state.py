@@ -51,6 +51,20 @@ def test_round_trip() -> None:
     assert os.listdir(state_path().parent) == []
 
 
+def test_the_placement_survives_the_round_trip() -> None:
+    write_state(make_state(model_hash="ab", bounds=(0, 3, 8)))
+    assert read_state() == make_state(model_hash="ab", bounds=(0, 3, 8))
+
+
+def test_a_folder_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with pytest.raises(ClusterError, match=r"file/ggml-cluster: Not a directory; .*XDG_STATE_HOME"):
+        write_state(make_state())
+    with pytest.raises(ClusterError, match="XDG_STATE_HOME"), state_lock():
+        pass
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"version": 1}', '{"version": 99}', "\x00"])
 def test_a_damaged_file_is_named(text: str) -> None:
     state_path().parent.mkdir(parents=True)

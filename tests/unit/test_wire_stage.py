@@ -140,7 +140,24 @@ def test_describe(stage: Stage, ends: Ends) -> None:
     watch = ends.watch(stage.address, make_hello())
     watch.open()
     assert watch.describe() == stage.backend.describe()
+    answers = [watch.ask() for _ in range(3)]
+    assert [answer() for answer in answers] == [stage.backend.describe()] * 3
     watch.close()
+    with pytest.raises(UnreachableError, match=r"stage 1 .* not connected any more"):
+        watch.describe()
+
+
+def test_a_watch_that_is_closed_while_it_asks(stage: Stage, ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`cluster status` while a repair leaves the old streams."""
+    watch = ends.watch(stage.address, make_hello())
+    watch.open()
+    facts, may_answer = stage.backend.describe(), threading.Event()
+    monkeypatch.setattr(stage.backend, "describe", lambda: (may_answer.wait(10), facts)[1])
+    answer = watch.ask(timeout_s=10)
+    watch.close()
+    with pytest.raises(UnreachableError, match="not connected any more"):
+        answer()
+    may_answer.set()
 
 
 def test_wrong_hello_is_refused_with_both_values(stage: Stage, ends: Ends) -> None:

@@ -1,0 +1,55 @@
+"""A cluster inside of a Ray that somebody else started: `down` takes what is ours and leaves the rest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.processes import MARK, end_marked, marked_pids
+from tests.conftest import CliHome
+
+INSTANCE = f"foreign-ray-{os.getpid()}"
+
+
+@pytest.fixture
+def foreign_ray(cli_home: CliHome) -> Iterator[str]:
+    """Address of a Ray head with two CPUs, in a folder of its own (Ray's sockets need a short path)."""
+    folder = tempfile.mkdtemp(prefix="foreign-ray-", dir="/tmp")
+    command = [str(Path(sys.executable).parent / "ray"), "start", "--head", "--port=0", "--node-ip-address=127.0.0.1"]
+    command += [f"--temp-dir={folder}", "--include-dashboard=false", "--num-cpus=2", "--disable-usage-stats"]
+    environment = {**cli_home.environment, MARK: INSTANCE}
+    try:
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120, start_new_session=True)
+        yield (Path(folder) / "ray_current_cluster").read_text().strip()
+    finally:
+        end_marked(INSTANCE)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def actors() -> list[int]:
+    names = (b"ray::Coordinator", b"ray::StageWorker")
+    return [pid for pid in marked_pids(INSTANCE) if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(names)]
+
+
+def test_down_leaves_the_foreign_ray_and_forgets_one_that_is_gone(foreign_ray: str, cli_home: CliHome) -> None:
+    arguments = ("up", "--demo", "--stages", "2", "-c", "64", "--address", foreign_ray)
+    for _ in range(2):  # the second needs the place that the first gave back
+        done = cli_home.run(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert cli_home.run("run", "Once", "-n", "3").returncode == 0
+        assert len(actors()) == 3
+        assert cli_home.run("down").returncode == 0
+        assert not cli_home.state_file.exists()
+    assert marked_pids(INSTANCE), "the foreign Ray was ended"
+    assert cli_home.run(*arguments).returncode == 0
+    end_marked(INSTANCE)
+    done = cli_home.run("down")
+    assert done.returncode == 0, done.stderr
+    assert not cli_home.state_file.exists()

@@ -1,0 +1,24 @@
+"""A plan for the shipped model on this machine: placed anew, or as a living cluster was placed."""
+
+from __future__ import annotations
+
+from cluster.config import ClusterConfig
+from cluster.demo import model_path
+from cluster.planning import plan_model
+
+CONFIG = ClusterConfig(model=str(model_path()), stages=3, devices=("CPU",) * 3, ctx_size=64, threads=1)
+
+
+def test_a_plan_covers_all_layers_and_says_where_they_were_cut() -> None:
+    plan = plan_model(CONFIG)
+    assert [stage.stage for stage in plan.stages] == [0, 1, 2]
+    assert (plan.bounds[0], plan.bounds[-1]) == (0, 8)
+    assert [(stage.first, stage.end) for stage in plan.stages] == list(zip(plan.bounds, plan.bounds[1:], strict=False))
+
+
+def test_a_living_cluster_is_not_placed_anew() -> None:
+    """Its own weights take the memory that a placement would look for."""
+    plan = plan_model(CONFIG, bounds=(0, 1, 2, 8))
+    assert [(stage.first, stage.end) for stage in plan.stages] == [(0, 1), (1, 2), (2, 8)]
+    assert plan.bounds == (0, 1, 2, 8)
+    assert plan.stages[0].model_hash == plan_model(CONFIG).stages[0].model_hash
