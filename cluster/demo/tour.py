@@ -16,7 +16,7 @@ import tempfile
 PROMPT = "Once upon a time"
 COMMANDS = (
     ["up", "--demo", "--stages", "2"],
-    ["run", PROMPT, "--seed", "7", "-n", "160", "--verbose"],
+    ["run", PROMPT, "--seed", "7", "-n", "200", "--verbose"],
     ["status"],
 )
 
