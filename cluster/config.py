@@ -30,6 +30,8 @@ class ClusterConfig:
     cache_type_k: str = "f16"
     cache_type_v: str = "f16"
     flash_attn: Literal["auto", "on", "off"] = "auto"
+    pipeline_prompts: bool = True  # several chunks of prompts in flight at once
+    lend_cores: bool = True  # a CPU stage that computes alone uses the cores of the others on its host
     max_waiting: int = 256  # requests that may wait for a slot
     host: str = "127.0.0.1"  # where the inference server listens
     port: int = 0  # 0 takes a free one
@@ -113,6 +115,8 @@ def _known_key(path: Path, key: str) -> str:
 def _check_type(path: Path, key: str, value: Any) -> None:
     if key == "devices":
         sound = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    elif key in ("pipeline_prompts", "lend_cores"):
+        sound = isinstance(value, bool)
     elif key in ("model", "cache_type_k", "cache_type_v", "flash_attn", "host", "address"):
         sound = isinstance(value, str)
     else:

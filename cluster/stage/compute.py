@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import worker_native
 from cluster.errors import CapacityError, ClusterError, UsageError
-from cluster.messages import Float32Array, Microbatch, SampledToken, SlotSampling, StepResult
+from cluster.messages import Float32Array, Microbatch, SampledToken, SlotSampling, SlotStart, StageCosts, StepResult
 from cluster.sampling import SamplingParams
 from cluster.stage.spec import StageSpec
 
@@ -62,13 +62,12 @@ class StageCompute:
 
     def run(self, batch: Microbatch, hidden: Float32Array | None) -> StepOutput:
         """Compute one microbatch. ValueError or RuntimeError from the native side means the stage is unusable."""
-        for slot in batch.free_slots:
-            self._slice.free_slot(slot)
+        for start in batch.slot_starts:
+            self._start(start)
+        self._slice.set_threads(self._spec.num_threads_alone if batch.alone else self._spec.num_threads)
         if self._slice.is_last:
             for item in batch.new_sampling:
                 self._slice.set_sampler(item.slot, _native_params(item))
-        if batch.num_rows == 0:
-            return StepOutput(None, StepResult(batch.id, ()) if self._slice.is_last else None)
         rows = self._slice.forward(batch.tokens, batch.positions, batch.slots, batch.wants_logits, hidden)
         if not self._slice.is_last:
             return StepOutput(rows, None)
@@ -78,6 +77,17 @@ class StageCompute:
         )
         wanted = batch.returns_logits.tolist()
         return StepOutput(None, StepResult(batch.id, sampled, self._slice.logits(wanted) if wanted else None))
+
+    def measure(self) -> StageCosts:
+        """Time steps of few rows, and set how they are padded. All slots must be empty."""
+        return StageCosts((), self._spec.num_threads_alone / self._spec.num_threads)
+
+    def _start(self, start: SlotStart) -> None:
+        if start.slot == start.source:
+            self._slice.truncate(start.slot, start.length)
+        else:
+            self._slice.free_slot(start.slot)
+            self._slice.copy_slot(start.source, start.slot, start.length)
 
     def close(self) -> None:
         """Free the weights and the KV cache."""

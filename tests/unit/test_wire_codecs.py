@@ -19,6 +19,7 @@ from cluster.messages import (
     Microbatch,
     SampledToken,
     SlotSampling,
+    SlotStart,
     StageFailure,
     StepId,
     StepResult,
@@ -88,10 +89,13 @@ def int32s(num_values: int, high: int) -> st.SearchStrategy[Any]:
     return hnp.arrays(np.int32, num_values, elements=st.integers(0, high))
 
 
+_SLOT_STARTS = st.builds(SlotStart, st.integers(0, 3), st.integers(0, 3), st.integers(0, 128))
+
+
 @st.composite
 def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
-    hidden = draw(st.none() | FLOAT_BITS)
-    num_rows = 0 if hidden is None else len(hidden)
+    hidden = draw(st.none() | FLOAT_BITS.filter(len))
+    num_rows = draw(st.integers(1, 5)) if hidden is None else len(hidden)
     wants = draw(hnp.arrays(np.bool_, num_rows))
     flagged = np.flatnonzero(wants).astype(np.int32).tolist()
     subsets = st.lists(st.sampled_from(flagged), unique=True) if flagged else st.just([])
@@ -104,7 +108,8 @@ def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
         samples=np.array(draw(subsets), np.int32),
         returns_logits=np.array(draw(subsets), np.int32),
         new_sampling=tuple(draw(st.lists(st.builds(SlotSampling, st.integers(0, 3), PARAMS), max_size=2))),
-        free_slots=tuple(draw(st.lists(st.integers(0, 3), max_size=4))),
+        slot_starts=tuple(draw(st.lists(_SLOT_STARTS, max_size=4))),
+        alone=draw(st.booleans()),
     )
     return batch, hidden
 
@@ -129,7 +134,7 @@ def same_batch(left: Microbatch, right: Microbatch) -> bool:
 @settings(max_examples=40, deadline=None)
 @given(steps())
 def test_step_round_trip(step: tuple[Microbatch, Float32Array | None]) -> None:
-    assembly = StepAssembly(StepLimits.of(make_hello()))
+    assembly = StepAssembly(StepLimits.of(make_hello(stage=0) if step[1] is None else make_hello()))
     results = [
         assembly.add(stage_pb2.StepMessage.FromString(message.SerializeToString())) for message in encode_step(*step)
     ]

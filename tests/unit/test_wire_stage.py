@@ -77,16 +77,12 @@ def test_steps_arrive_in_order_and_whole(stage: Stage, ends: Ends) -> None:
     link.open()
     assert stage.backend.accepted == [make_hello()]
     for step in range(1, 30):
-        num_rows = step % 3
-        link.send(make_batch(step, num_rows), make_hidden(num_rows) * step if num_rows else None)
+        link.send(make_batch(step, 1 + step % 3), make_hidden(1 + step % 3) * step)
     for step in range(1, 30):
         batch, hidden = stage.backend.steps.get(timeout=10)
         assert batch.id == StepId(3, 0, step)
-        assert batch.num_rows == step % 3
-        if batch.num_rows:
-            np.testing.assert_array_equal(hidden, make_hidden(batch.num_rows) * step)
-        else:
-            assert hidden is None
+        assert batch.num_rows == 1 + step % 3
+        np.testing.assert_array_equal(hidden, make_hidden(batch.num_rows) * step)
     link.close()
     assert not ends.lost
 
