@@ -181,17 +181,23 @@ class StageFailure(_message.Message):
     reason: str
     def __init__(self, stage: _Optional[int] = ..., epoch: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class StepTimings(_message.Message):
+    __slots__ = ("timings",)
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    timings: _containers.RepeatedCompositeFieldContainer[StepTiming]
+    def __init__(self, timings: _Optional[_Iterable[_Union[StepTiming, _Mapping]]] = ...) -> None: ...
+
 class StageEvent(_message.Message):
-    __slots__ = ("hello", "timing", "result", "failure")
+    __slots__ = ("hello", "timings", "result", "failure")
     HELLO_FIELD_NUMBER: _ClassVar[int]
-    TIMING_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     hello: HelloAck
-    timing: StepTiming
+    timings: StepTimings
     result: ResultPart
     failure: StageFailure
-    def __init__(self, hello: _Optional[_Union[HelloAck, _Mapping]] = ..., timing: _Optional[_Union[StepTiming, _Mapping]] = ..., result: _Optional[_Union[ResultPart, _Mapping]] = ..., failure: _Optional[_Union[StageFailure, _Mapping]] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[HelloAck, _Mapping]] = ..., timings: _Optional[_Union[StepTimings, _Mapping]] = ..., result: _Optional[_Union[ResultPart, _Mapping]] = ..., failure: _Optional[_Union[StageFailure, _Mapping]] = ...) -> None: ...
 
 class DescribeRequest(_message.Message):
     __slots__ = ()

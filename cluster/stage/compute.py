@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 import worker_native
 from cluster.errors import CapacityError, ClusterError, UsageError
 from cluster.messages import Float32Array, Microbatch, SampledToken, SlotSampling, SlotStart, StageCosts, StepResult
 from cluster.sampling import SamplingParams
 from cluster.stage.spec import StageSpec
+
+MEASURED_ROWS = 8
+MEASURE_REPEATS = 3  # the first one builds the graph
+MEASURE_S = 3.0  # of a large model, fewer sizes are measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +86,26 @@ class StageCompute:
         return StepOutput(None, StepResult(batch.id, sampled, self._slice.logits(wanted) if wanted else None))
 
     def measure(self) -> StageCosts:
-        """Time steps of few rows, and set how they are padded. All slots must be empty."""
-        return StageCosts((), self._spec.num_threads_alone / self._spec.num_threads)
+        """Time steps of few rows. All slots must be empty, and are again."""
+        decode_ms: list[float] = []
+        deadline_s = time.monotonic() + MEASURE_S
+        for num_rows in range(1, min(MEASURED_ROWS, self._spec.num_slots, self._spec.ubatch_size) + 1):
+            spans_ms = [self._time_rows(num_rows) for _ in range(MEASURE_REPEATS)]
+            decode_ms.append(min(spans_ms))
+            if time.monotonic() > deadline_s:
+                break
+        return StageCosts(tuple(decode_ms), self._spec.num_threads_alone / self._spec.num_threads)
+
+    def _time_rows(self, num_rows: int) -> float:
+        """Milliseconds for a step of `num_rows` slots."""
+        rows = np.arange(num_rows, dtype=np.int32)
+        nothing = np.zeros(num_rows, np.int32)
+        hidden = None if self._slice.is_first else np.zeros((num_rows, self._slice.hidden_width), np.float32)
+        start_s = time.perf_counter()
+        self._slice.forward(nothing, nothing, rows, np.ones(num_rows, np.bool_), hidden)
+        span_ms = (time.perf_counter() - start_s) * 1e3
+        self.reset()
+        return span_ms
 
     def _start(self, start: SlotStart) -> None:
         if start.slot == start.source:

@@ -26,7 +26,7 @@ from cluster.messages import (
 )
 from cluster.sampling import SamplingParams
 from cluster.wire import limits
-from cluster.wire.codec_event import EventAssembly, encode_event
+from cluster.wire.codec_event import EventAssembly, encode_event, encode_timings
 from cluster.wire.codec_facts import decode_facts, decode_status, encode_facts, encode_status
 from cluster.wire.codec_hello import decode_hello, encode_hello
 from cluster.wire.codec_inference import (
@@ -54,7 +54,7 @@ RECEIVED: list[tuple[Message, Callable[[Any], object]]] = [
     (next(encode_step(BATCH, make_hidden())), lambda message: StepAssembly(LIMITS).add(message)),
     (next(encode_event(RESULT)), lambda message: EventAssembly().add(message)),
     (
-        next(encode_event(StepTiming(StepId(3, 0, 1), 1, 2, 3, 4, 5))),
+        encode_timings([StepTiming(StepId(3, 0, 1), 1, 2, 3, 4, 5)]),
         lambda message: EventAssembly().add(message),
     ),
     (encode_hello(make_hello()), decode_hello),
