@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import itertools
 from dataclasses import fields, replace
 from typing import Any
 
