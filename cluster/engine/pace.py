@@ -14,9 +14,6 @@ from cluster.engine.row_cost import RowCost
 from cluster.messages import StageCosts, StepId, StepTiming
 
 HOP_MS = 1.0  # from a stage to the next one, and from the last one back to the first
-# One microbatch at a time leaves all stages but one idle, so it has to be clearly faster. That is so where
-# stages share a host's cores, and for few rows, which cost a CPU as much as some more.
-_ALONE_GAIN = 1.1
 # A chunk takes so many times as long as a step of the sequences that are being decoded beside it.
 _CHUNK_STEPS = 1.5
 _LEAST_ROWS = 4  # of a chunk: a CPU computes fewer no faster
@@ -56,14 +53,18 @@ class Pace:
         self._open_chunks.clear()
 
     def decode_plan(self, num_sequences: int) -> DecodePlan:
-        """The plan that decodes most tokens per second, one per sequence and round."""
+        """The plan that decodes most tokens per second, one per sequence and round.
+
+        One microbatch alone leaves all stages but one idle. Where these share a host's cores, that one has
+        them all, and more rows in one step.
+        """
         most_lanes = max(1, min(self._num_stages, num_sequences))
         if not self._costs:
             return DecodePlan(most_lanes, alone=False)
         rounds_ms = {lanes: self._round_ms(lanes, num_sequences) for lanes in range(1, most_lanes + 1)}
         num_lanes = min(rounds_ms, key=lambda lanes: (rounds_ms[lanes], -lanes))
-        if self._alone_ms(self._decode_ms(num_sequences)) * _ALONE_GAIN < rounds_ms[num_lanes]:
-            return DecodePlan(1, alone=self._lends_cores)
+        if self._alone_ms(self._decode_ms(num_sequences)) < rounds_ms[num_lanes]:
+            return DecodePlan(1, alone=True)
         return DecodePlan(num_lanes, alone=False)
 
     def prompt_plan(self, num_rows: int, position: int, num_decoding: int) -> PromptPlan:
@@ -72,15 +73,13 @@ class Pace:
             return PromptPlan(self._max_batch_tokens, alone=False)
         row_ms = [self._row_ms(stage, position) for stage in range(self._num_stages)]
         if num_decoding:
-            num_beside = -(-num_decoding // self.decode_plan(num_decoding).num_lanes)
-            budget_ms = _CHUNK_STEPS * max(self._decode_ms(num_beside))
-            return PromptPlan(self._bounded(budget_ms / max(row_ms), _LEAST_ROWS), alone=False)
+            return self._plan_beside(self.decode_plan(num_decoding), num_decoding, row_ms)
         even = self._even_rows(num_rows, position)
         num_chunks = -(-num_rows // even)
         piped_ms = (num_chunks - 1) * even * max(row_ms) + even * sum(row_ms) + num_chunks * HOP_MS
         alone_ms = self._alone_ms([num_rows * ms for ms in row_ms])
-        if alone_ms * _ALONE_GAIN < piped_ms:
-            return PromptPlan(self._max_batch_tokens, alone=self._lends_cores)
+        if alone_ms < piped_ms:
+            return PromptPlan(self._max_batch_tokens, alone=True)
         return PromptPlan(even, alone=False)
 
     def sent(self, step_id: StepId, num_rows: int, position: float, *, alone: bool) -> None:
@@ -100,9 +99,14 @@ class Pace:
             step_ms = (timing.end_ns - timing.start_ns) / 1e6 * speedup
             self._row_costs[timing.stage].add(position, step_ms / num_rows)
 
-    @property
-    def _lends_cores(self) -> bool:
-        return any(cost.alone_speedup > 1.0 for cost in self._costs)
+    def _plan_beside(self, decode: DecodePlan, num_decoding: int, row_ms: Sequence[float]) -> PromptPlan:
+        """A chunk between the steps of sequences that are being decoded; `row_ms`: of a row, on each stage."""
+        steps_ms = self._decode_ms(-(-num_decoding // decode.num_lanes))
+        if decode.alone:
+            num_rows = _CHUNK_STEPS * self._alone_ms(steps_ms) / sum(self._spans_ms(row_ms))
+        else:
+            num_rows = _CHUNK_STEPS * max(steps_ms) / max(row_ms)
+        return PromptPlan(self._bounded(num_rows, _LEAST_ROWS), alone=decode.alone)
 
     def _round_ms(self, num_lanes: int, num_sequences: int) -> float:
         """Until every sequence has its next token, the stages being shared by `num_lanes` microbatches."""
@@ -110,8 +114,13 @@ class Pace:
         return max(num_lanes * max(steps_ms), sum(steps_ms) + self._num_stages * HOP_MS)
 
     def _alone_ms(self, steps_ms: Sequence[float]) -> float:
-        spans_ms = [step_ms / cost.alone_speedup for step_ms, cost in zip(steps_ms, self._costs, strict=True)]
-        return sum(spans_ms) + self._num_stages * HOP_MS
+        if not any(cost.alone_speedup > 1.0 for cost in self._costs):
+            return math.inf
+        return sum(self._spans_ms(steps_ms)) + self._num_stages * HOP_MS
+
+    def _spans_ms(self, steps_ms: Sequence[float]) -> list[float]:
+        """What steps take that have the stages for themselves."""
+        return [step_ms / cost.alone_speedup for step_ms, cost in zip(steps_ms, self._costs, strict=True)]
 
     def _decode_ms(self, num_rows: int) -> list[float]:
         """Of a step of `num_rows` sequences on each stage; beyond what was measured, along the last slope."""

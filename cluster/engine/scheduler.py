@@ -55,6 +55,7 @@ class Scheduler:
         self._drawn: list[Sequence] = []  # have a newly drawn token to compute, and are in no microbatch; longest first
         self._epoch = epoch
         self._next_step = 0
+        self._decoded_last = False
         self._in_flight: dict[StepId, Batch] = {}
         self._free_lanes = list(range(limits.max_in_flight))
 
@@ -103,6 +104,8 @@ class Scheduler:
         """
         if not self._free_lanes or any(batch.microbatch.alone for batch in self._in_flight.values()):
             return None
+        if self._pace.decode_plan(self._num_decoding).alone and self._decoded_last:
+            return self._next_prompt(now_s) or self._next_decode()  # they take turns
         return self._next_decode() or self._next_prompt(now_s)
 
     def complete(self, result: StepResult) -> list[Progress]:
@@ -170,8 +173,7 @@ class Scheduler:
         share = min(_ceil_div(num_decoding, plan.num_lanes), _ceil_div(len(self._drawn), num_lanes_left))
         chosen = choose_neighbours(self._drawn, min(share, self._limits.max_batch_tokens))
         chunks = [Chunk(sequence, sequence.num_sent, sequence.num_tokens) for sequence in chosen]
-        alone = plan.alone and not self._in_flight and not self._prompts.are_pending
-        return self._sent(chunks, (), alone=alone)
+        return self._sent(chunks, (), alone=plan.alone and not self._in_flight)
 
     def _next_prompt(self, now_s: float) -> Microbatch | None:
         num_decoding = self._num_decoding
@@ -197,6 +199,7 @@ class Scheduler:
         step_id = StepId(self._epoch, heapq.heappop(self._free_lanes), self._next_step)
         batch = form_batch(step_id, chunks, starts, alone=alone)
         self._next_step += 1
+        self._decoded_last = batch.decodes
         self._in_flight[step_id] = batch
         for chunk in chunks:
             assert chunk.end <= self._limits.context_length, "a sequence outgrew its context"

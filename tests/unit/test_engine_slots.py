@@ -69,6 +69,18 @@ def test_empty_slots_are_taken_from_below_then_those_unused_for_longest() -> Non
     assert [slots.allocate([token], 0, {}).slot for token in range(3)] == [2, 0, 1]
 
 
+def test_slots_in_use_lie_together_though_others_are_unused_for_longer() -> None:
+    slots = Slots(16)
+    for slot in range(16):
+        assert slots.allocate([slot], 0, dict.fromkeys(range(slot), ())).slot == slot
+    for slot in (12, *range(12), 13, 14, 15):
+        slots.release(slot, [slot])
+    used: list[int] = []
+    for token in range(8):
+        used.append(slots.allocate([100 + token], 0, dict.fromkeys(used, ())).slot)
+    assert sorted(used) == list(range(min(used), min(used) + 8))
+
+
 @pytest.mark.parametrize(
     ("free", "running", "expected"),
     [
@@ -76,7 +88,7 @@ def test_empty_slots_are_taken_from_below_then_those_unused_for_longest() -> Non
         ({0: [], 1: [1] * 90}, {}, SlotStart(0, 1, 29)),  # kept for others
         ({1: [1] * 90}, {}, SlotStart(1, 1, 29)),  # no other slot
         ({0: [], 1: [1] * 15}, {}, SlotStart(0, 0, 0)),  # too little
-        ({0: [2] * 40, 1: [1] * 20}, {5: [1] * 30}, SlotStart(0, 5, 29)),  # from one that runs
+        ({0: [2] * 40, 1: [1] * 20}, {4: [1] * 30}, SlotStart(0, 4, 29)),  # from one that runs
         ({0: [2] * 40, 1: [1] * 30}, {5: [1] * 30}, SlotStart(1, 1, 29)),  # no copy if none is needed
     ],
 )
