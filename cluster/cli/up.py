@@ -27,6 +27,7 @@ FLAG_SETTINGS = (
     "cache_type_v",
     "flash_attn",
     "max_waiting",
+    "pipeline_prompts",
     "host",
     "port",
     "address",
@@ -60,6 +61,13 @@ def add_parser(verbs: Any) -> None:
     add("-ctv", "--cache-type-v", metavar="TYPE", help="type of the V cache (default: f16)")
     add("-fa", "--flash-attn", metavar="on|off|auto", help="flash attention (default: auto)")
     add("--max-waiting", type=int, metavar="N", help="requests that may wait for a slot (default: 256)")
+    add(
+        "--no-pipeline-prompts",
+        dest="pipeline_prompts",
+        action="store_false",
+        default=None,
+        help="compute one chunk of a prompt at a time, instead of one on each stage",
+    )
     add("--host", help="address to listen on; loopback only for now (default: 127.0.0.1)")
     add("--port", type=int, help="port to listen on (default: a free one)")
     add(
