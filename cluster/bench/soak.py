@@ -1,0 +1,106 @@
+"""Soak: many short requests; memory and step time must not grow with them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cluster.bench.crowd import crowd
+from cluster.bench.listener import listening_pid
+from cluster.bench.measure import Subject
+from cluster.bench.request import timed_request
+from cluster.bench.scenarios import SoakSettings
+from cluster.bench.spread import Spread, slope, spread
+from cluster.bench.steps import newest_step, steps_after
+from cluster.bench.workload import random_prompt
+from cluster.messages import StepTiming
+from cluster.processes import rss_bytes
+
+NUM_PARTS = 100  # memory is looked at between them
+NUM_PARTS_IN_TENTH = NUM_PARTS // 10
+PER_REQUESTS = 500
+MB = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySample:
+    """Resident memory after so many requests."""
+
+    num_requests: int
+    stage_bytes: tuple[int, ...]
+    coordinator_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SoakFigures:
+    """Slopes leave the first tenth out: what is read or allocated for the first time is no growth."""
+
+    num_requests: int
+    concurrency: int
+    duration_s: float
+    samples: tuple[MemorySample, ...]
+    stage_mb_per_500: tuple[float, ...]  # MB (10^6 bytes) per 500 requests, by least squares
+    coordinator_mb_per_500: float
+    first_step_ms: tuple[Spread | None, ...]  # per stage, during the first tenth of the requests
+    last_step_ms: tuple[Spread | None, ...]  # and during the last
+
+
+def soak_figures(
+    settings: SoakSettings,
+    duration_s: float,
+    samples: Sequence[MemorySample],
+    first: Sequence[StepTiming],
+    last: Sequence[StepTiming],
+    num_stages: int,
+) -> SoakFigures:
+    """Figures of the samples and of the steps of the first and the last tenth. Pure."""
+    counted = [sample for sample in samples if sample.num_requests * 10 >= settings.num_requests]
+    requests = [sample.num_requests / PER_REQUESTS for sample in counted]
+    stages = range(num_stages)
+    return SoakFigures(
+        num_requests=settings.num_requests,
+        concurrency=settings.concurrency,
+        duration_s=duration_s,
+        samples=tuple(samples),
+        stage_mb_per_500=tuple(
+            slope(requests, [sample.stage_bytes[stage] / MB for sample in counted]) for stage in stages
+        ),
+        coordinator_mb_per_500=slope(requests, [sample.coordinator_bytes / MB for sample in counted]),
+        first_step_ms=tuple(_step_ms(first, stage) for stage in stages),
+        last_step_ms=tuple(_step_ms(last, stage) for stage in stages),
+    )
+
+
+def run_soak(subject: Subject, settings: SoakSettings) -> SoakFigures:
+    """All requests, `concurrency` of them open, in parts; memory is read between two parts."""
+    client = subject.client
+    coordinator = listening_pid(subject.instance, client.address)
+    samples: list[MemorySample] = []
+    first: list[StepTiming] = []
+    start_s = time.perf_counter()
+    mark = newest_step(client.intervals())
+    with crowd(settings.concurrency) as threads:
+        answers = [threads.submit(_short_request, subject, settings, number) for number in range(settings.num_requests)]
+        for part in range(NUM_PARTS):
+            end = settings.num_requests * (part + 1) // NUM_PARTS
+            for answer in answers[settings.num_requests * part // NUM_PARTS : end]:
+                answer.result()
+            stage_bytes = tuple(stage.rss_bytes for stage in client.status().stages)
+            samples.append(MemorySample(end, stage_bytes, rss_bytes(coordinator)))
+            if part + 1 == NUM_PARTS_IN_TENTH:
+                first = steps_after(client.intervals(), mark)
+            if part + 1 == NUM_PARTS - NUM_PARTS_IN_TENTH:
+                mark = newest_step(client.intervals())
+    duration_s = time.perf_counter() - start_s
+    last = steps_after(client.intervals(), mark)
+    return soak_figures(settings, duration_s, samples, first, last, subject.num_stages)
+
+
+def _short_request(subject: Subject, settings: SoakSettings, number: int) -> None:
+    prompt = random_prompt(subject.vocab_size, settings.input_length, f"soak {number}")
+    timed_request(subject.client, prompt, settings.output_length)
+
+
+def _step_ms(timings: Sequence[StepTiming], stage: int) -> Spread | None:
+    return spread([(timing.end_ns - timing.start_ns) / 1e6 for timing in timings if timing.stage == stage])
