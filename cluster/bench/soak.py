@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cluster.bench.crowd import crowd
 from cluster.bench.listener import listening_pid
@@ -17,8 +18,7 @@ from cluster.bench.workload import random_prompt
 from cluster.messages import StepTiming
 from cluster.processes import rss_bytes
 
-NUM_PARTS = 100  # memory is looked at between them
-NUM_PARTS_IN_TENTH = NUM_PARTS // 10
+SAMPLE_SHARE = 0.02  # of the requests, between two looks at the memory
 PER_REQUESTS = 500
 MB = 1e6
 
@@ -73,28 +73,39 @@ def soak_figures(
 
 
 def run_soak(subject: Subject, settings: SoakSettings) -> SoakFigures:
-    """All requests, `concurrency` of them open, in parts; memory is read between two parts."""
-    client = subject.client
+    """All requests in three phases: the first tenth, what lies between, the last tenth."""
+    client, num_requests = subject.client, settings.num_requests
     coordinator = listening_pid(subject.instance, client.address)
-    samples: list[MemorySample] = []
-    first: list[StepTiming] = []
     start_s = time.perf_counter()
-    mark = newest_step(client.intervals())
-    with crowd(settings.concurrency) as threads:
-        answers = [threads.submit(_short_request, subject, settings, number) for number in range(settings.num_requests)]
-        for part in range(NUM_PARTS):
-            end = settings.num_requests * (part + 1) // NUM_PARTS
-            for answer in answers[settings.num_requests * part // NUM_PARTS : end]:
-                answer.result()
-            stage_bytes = tuple(stage.rss_bytes for stage in client.status().stages)
-            samples.append(MemorySample(end, stage_bytes, rss_bytes(coordinator)))
-            if part + 1 == NUM_PARTS_IN_TENTH:
-                first = steps_after(client.intervals(), mark)
-            if part + 1 == NUM_PARTS - NUM_PARTS_IN_TENTH:
-                mark = newest_step(client.intervals())
+    samples: list[MemorySample] = []
+    tenths: list[list[StepTiming]] = []
+    for first, end in pairwise((0, num_requests // 10, num_requests - num_requests // 10, num_requests)):
+        mark = newest_step(client.intervals())
+        samples += _phase(subject, settings, range(first, end), coordinator)
+        tenths.append(steps_after(client.intervals(), mark))
     duration_s = time.perf_counter() - start_s
-    last = steps_after(client.intervals(), mark)
-    return soak_figures(settings, duration_s, samples, first, last, subject.num_stages)
+    return soak_figures(settings, duration_s, samples, tenths[0], tenths[-1], subject.num_stages)
+
+
+def _phase(subject: Subject, settings: SoakSettings, numbers: range, coordinator: int) -> list[MemorySample]:
+    """The requests of those numbers, `concurrency` of them open; memory is read about every SAMPLE_SHARE of the run."""
+    size = max(1, round(settings.num_requests * SAMPLE_SHARE))
+    num_before = subject.client.status().num_requests - numbers.start
+    samples = []
+    with crowd(settings.concurrency) as threads:
+        answers = [threads.submit(_short_request, subject, settings, number) for number in numbers]
+        for number, answer in enumerate(answers, 1):
+            answer.result()
+            if number % size == 0:
+                samples.append(_memory(subject, num_before, coordinator))
+    return samples
+
+
+def _memory(subject: Subject, num_before: int, coordinator: int) -> MemorySample:
+    """Now, with the number of requests that the cluster says have ended since `num_before`."""
+    status = subject.client.status()
+    stage_bytes = tuple(stage.rss_bytes for stage in status.stages)
+    return MemorySample(status.num_requests - num_before, stage_bytes, rss_bytes(coordinator))
 
 
 def _short_request(subject: Subject, settings: SoakSettings, number: int) -> None:
