@@ -25,7 +25,7 @@ replaces it.
   its process. `RPC` is llama.cpp's own RPC with one server per stage on loopback, cut where our stages are; its servers
   hold weights in the plain layout (llama.cpp repacks none there), ours and the one process in the CPU's.
 - The peers have the same context, slots, cache types, flash attention, rows per microbatch and prompts, and else
-  llama.cpp's defaults. All stay loaded, and the runs alternate: ours, one process, RPC, RPC, ours, ...
+  llama.cpp's defaults. All stay loaded, and the runs alternate: ours, RPC, RPC, one process, ours, ...
 """
 
 

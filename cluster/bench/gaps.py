@@ -81,8 +81,8 @@ def gaps_figures(settings: GapsSettings, runs: Sequence[GapsRun]) -> GapsFigures
     )
 
 
-def run_gaps(client: Client, vocab_size: int, settings: GapsSettings, repetition: int) -> GapsRun:
-    """One repetition, with prompts of its own."""
+def run_gaps(client: Client, vocab_size: int, context_length: int, settings: GapsSettings, repetition: int) -> GapsRun:
+    """One repetition, with prompts of its own. The streams could fill their context of `context_length` tokens."""
     seed = f"gaps {repetition}"
     alone = timed_request(client, random_prompt(vocab_size, settings.prompt_length, f"{seed} alone"), 1)
     starts = [
@@ -90,8 +90,7 @@ def run_gaps(client: Client, vocab_size: int, settings: GapsSettings, repetition
         for number in range(settings.num_streams)
     ]
     prompt = random_prompt(vocab_size, settings.prompt_length, seed)
-    max_tokens = settings.num_needed_tokens - STREAM_PROMPT_LENGTH
-    with _running(client, starts, max_tokens) as streams:
+    with _running(client, starts, context_length - STREAM_PROMPT_LENGTH) as streams:
         _await_tokens(streams, [NUM_WARM_TOKENS] * len(streams))
         begin_s = time.perf_counter()
         _await_tokens(streams, [len(stream.token_s) + NUM_TOKENS_BEFORE for stream in streams])

@@ -97,7 +97,7 @@ def _measure(report: BenchReport, note: Note) -> None:
         _describe(report, status)
         _rows(report, subject, status, note)
         report.serve = _attempt("serving", lambda: _serve(settings, subject, note), report, note)
-        report.gaps = _attempt("gaps", lambda: _gaps(settings, subject, note), report, note)
+        report.gaps = _attempt("gaps", lambda: _gaps(settings, subject, status, note), report, note)
         report.prefix = _attempt("prefix", lambda: _prefix(settings, subject, status, note), report, note)
         report.soak = _attempt("soak", lambda: _soak(settings, subject, note), report, note)
 
@@ -164,13 +164,13 @@ def _serve(settings: BenchSettings, subject: Subject, note: Note) -> ServeFigure
     return serve_figures(serve(subject.client, subject.vocab_size, settings.serve))
 
 
-def _gaps(settings: BenchSettings, subject: Subject, note: Note) -> GapsFigures | None:
+def _gaps(settings: BenchSettings, subject: Subject, status: ClusterStatus, note: Note) -> GapsFigures | None:
     gaps = settings.gaps
     if gaps is None:
         return None
     note(f"gaps: {gaps.num_streams} streams and a prompt of {gaps.prompt_length} tokens, {settings.repetitions} runs")
-    client, vocab_size = subject.client, subject.vocab_size
-    return gaps_figures(gaps, [run_gaps(client, vocab_size, gaps, run) for run in range(settings.repetitions)])
+    one = partial(run_gaps, subject.client, subject.vocab_size, status.context_length, gaps)
+    return gaps_figures(gaps, [one(run) for run in range(settings.repetitions)])
 
 
 def _prefix(settings: BenchSettings, subject: Subject, status: ClusterStatus, note: Note) -> PrefixFigures | None:

@@ -50,7 +50,7 @@ def running_peers(
 ) -> Iterator[Lineup]:
     """Start all peers of a cluster of `stages`; `orders` say how to hold the model, threads and servers aside."""
     num_cores = len(os.sched_getaffinity(0))
-    wanted = [(ONE_PROCESS, 0, num_cores), (RPC_ONE_THREAD, len(stages), 1), (RPC_ALL_CORES, len(stages), num_cores)]
+    wanted = [(RPC_ONE_THREAD, len(stages), 1), (RPC_ALL_CORES, len(stages), num_cores), (ONE_PROCESS, 0, num_cores)]
     with ExitStack() as stack:
         peers, missing = [], []
         for name, num_servers, num_threads in wanted:
