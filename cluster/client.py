@@ -131,9 +131,10 @@ class Client:
 
         `overrides` replace single fields of `params`. Several prompts are a list, or an iterator, from which they
         are taken as slots come free. They run at the same time, as many as the cluster has slots; a full queue is
-        asked again, for ten minutes in which nothing ends. When one fails the others go on, and at the end its error is raised: its `completions` hold
-        what became of each prompt, a Completion or a ClusterError. With `return_errors` that list is returned
-        instead. A lost cluster ends the batch, and an exception in this thread, such as KeyboardInterrupt, too.
+        asked again, for up to ten minutes in which nothing ends. When one fails the others go on, and at the end
+        its error is raised: its `completions` hold what became of each prompt, a Completion or a ClusterError. With
+        `return_errors` that list is returned instead. A lost cluster ends the batch, and an exception in this
+        thread, such as KeyboardInterrupt, too.
 
         progress: True shows how far the batch is on stderr, None where that is a terminal; a function is called
         with the numbers of prompts done and in all (taken so far, of an iterator).

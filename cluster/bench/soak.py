@@ -15,10 +15,12 @@ from cluster.bench.scenarios import SoakSettings
 from cluster.bench.spread import Spread, slope, spread
 from cluster.bench.steps import newest_step, steps_after
 from cluster.bench.workload import random_prompt
+from cluster.errors import ClusterError
 from cluster.messages import StepTiming
 from cluster.processes import rss_bytes
 
 SAMPLE_SHARE = 0.02  # of the requests, between two looks at the memory
+NUM_ASKED = 20  # before a stage that does not tell its memory ends the soak
 PER_REQUESTS = 500
 MB = 1e6
 
@@ -97,15 +99,22 @@ def _phase(subject: Subject, settings: SoakSettings, numbers: range, coordinator
         for number, answer in enumerate(answers, 1):
             answer.result()
             if number % size == 0:
-                samples.append(_memory(subject, num_before, coordinator))
+                samples.append(memory_sample(subject, num_before, coordinator))
     return samples
 
 
-def _memory(subject: Subject, num_before: int, coordinator: int) -> MemorySample:
-    """Now, with the number of requests that the cluster says have ended since `num_before`."""
-    status = subject.client.status()
-    stage_bytes = tuple(stage.rss_bytes for stage in status.stages)
-    return MemorySample(status.num_requests - num_before, stage_bytes, rss_bytes(coordinator))
+def memory_sample(subject: Subject, num_before: int, coordinator: int) -> MemorySample:
+    """Now, with the number of requests that the cluster says have ended since `num_before`.
+
+    ClusterError if a stage does not tell what it uses, asked several times.
+    """
+    for _ in range(NUM_ASKED):
+        status = subject.client.status()
+        stage_bytes = tuple(stage.rss_bytes for stage in status.stages)
+        if all(stage_bytes):
+            return MemorySample(status.num_requests - num_before, stage_bytes, rss_bytes(coordinator))
+    silent = next(stage for stage in status.stages if not stage.rss_bytes)
+    raise ClusterError(f"soak: stage {silent.stage} does not tell its memory ({silent.state}); see cluster status")
 
 
 def _short_request(subject: Subject, settings: SoakSettings, number: int) -> None:

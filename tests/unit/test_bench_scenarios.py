@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from cluster.bench.prefix import PrefixRun, prefix_figures
 from cluster.bench.request import RequestTimes
 from cluster.bench.scenarios import ChunkingSettings, GapsSettings, PrefixSettings, SoakSettings
 from cluster.bench.settings import BenchSettings
-from cluster.bench.soak import MemorySample, soak_figures
+from cluster.bench.soak import MemorySample, memory_sample, soak_figures
 from cluster.errors import ClusterError, UsageError
 from cluster.messages import ClusterStatus, StageStatus, StepId, StepTiming
 from cluster.processes import MARK
@@ -104,6 +105,18 @@ def test_growth_leaves_the_first_tenth_out() -> None:
     assert figures.coordinator_mb_per_500 == 0
     assert [found.median for found in figures.first_step_ms if found] == [1.0, 2.0]
     assert figures.last_step_ms == (None, None)
+
+
+def test_a_stage_that_does_not_answer_is_asked_again() -> None:
+    """A status in which a stage says nothing of its memory is no sample of 0 bytes."""
+    silent = replace(STATUS, stages=(replace(STAGE, rss_bytes=0, state="lost: slow"),))
+    answers = [silent, silent, replace(STATUS, num_requests=30)]
+    subject: Any = SimpleNamespace(client=SimpleNamespace(status=lambda: answers.pop(0) if answers else silent))
+    found = memory_sample(subject, 10, os.getpid())
+    assert (found.num_requests, found.stage_bytes) == (20, (1,))
+    assert found.coordinator_bytes > 2**20
+    with pytest.raises(ClusterError, match=r"stage 0 does not tell its memory \(lost: slow\)"):
+        memory_sample(subject, 10, os.getpid())
 
 
 def test_who_listens() -> None:
