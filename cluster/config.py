@@ -33,6 +33,7 @@ class ClusterConfig:
     pipeline_prompts: bool = True  # several chunks of prompts in flight at once
     lend_cores: bool = True  # a CPU stage that computes alone uses the cores of the others on its host
     max_waiting: int = 256  # requests that may wait for a slot
+    pipeline_prompts: bool = True  # several chunks of a prompt in flight; False: one at a time
     host: str = "127.0.0.1"  # where the inference server listens
     port: int = 0  # 0 takes a free one
     address: str | None = None  # Ray cluster to attach to; None starts a local one
@@ -45,6 +46,8 @@ class ClusterConfig:
         _check_whole("ubatch-size", self.ubatch_size, 1, 8192)
         _check_whole("max-waiting", self.max_waiting, 0, 100_000)
         _check_whole("port", self.port, 0, 65535)
+        if not isinstance(self.pipeline_prompts, bool):
+            raise UsageError(f"pipeline-prompts: {self.pipeline_prompts!r} is not possible; give true or false")
         _check_choice("cache-type-k", self.cache_type_k, CACHE_TYPES)
         _check_choice("cache-type-v", self.cache_type_v, CACHE_TYPES)
         _check_choice("flash-attn", self.flash_attn, FLASH_ATTN)
@@ -119,6 +122,8 @@ def _check_type(path: Path, key: str, value: Any) -> None:
         sound = isinstance(value, bool)
     elif key in ("model", "cache_type_k", "cache_type_v", "flash_attn", "host", "address"):
         sound = isinstance(value, str)
+    elif key == "pipeline_prompts":
+        sound = isinstance(value, bool)
     else:
         sound = isinstance(value, int) and not isinstance(value, bool)
     if not sound:
