@@ -55,11 +55,16 @@ def up_arguments(settings: BenchSettings) -> list[str]:
 
 
 def chunking_arguments(settings: BenchSettings, context_length: int, pipelined: bool) -> list[str]:
-    """The arguments for a cluster of the same stages with one slot of so many tokens."""
+    """The arguments for a cluster of the same stages with one slot of so many tokens.
+
+    Each stage keeps to its own cores, as it does where every stage has a machine: on one host they would
+    otherwise take turns with all of them, and there would be nothing to gain.
+    """
     flags = {"--ctx-size": context_length, "--parallel": 1}
     return [
         settings.model,
         *_given(_machine_flags(settings) | flags),
+        "--no-lend-cores",
         *([] if pipelined else ["--no-pipeline-prompts"]),
     ]
 

@@ -29,7 +29,6 @@ FLAG_SETTINGS = (
     "pipeline_prompts",
     "lend_cores",
     "max_waiting",
-    "pipeline_prompts",
     "host",
     "port",
     "address",
@@ -73,13 +72,6 @@ def add_parser(verbs: Any) -> None:
         help="let a CPU stage that computes alone use the cores of its neighbours (default: yes)",
     )
     add("--max-waiting", type=int, metavar="N", help="requests that may wait for a slot (default: 256)")
-    add(
-        "--no-pipeline-prompts",
-        dest="pipeline_prompts",
-        action="store_false",
-        default=None,
-        help="compute one chunk of a prompt at a time, instead of one on each stage",
-    )
     add("--host", help="address to listen on; loopback only for now (default: 127.0.0.1)")
     add("--port", type=int, help="port to listen on (default: a free one)")
     add(

@@ -20,6 +20,15 @@ MEASURE_S = 3.0  # of a large model, fewer sizes are measured
 
 
 @dataclass(frozen=True, slots=True)
+class StageSizes:
+    """Memory of a loaded slice, in bytes."""
+
+    weight_bytes: int = 0
+    kv_bytes: int = 0
+    compute_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StepOutput:
     """What one microbatch leaves behind: hidden rows [T, E] for the next stage, or the last stage's result."""
 
@@ -58,9 +67,12 @@ class StageCompute:
             raise ClusterError(f"stage {spec.stage}: {error}") from error
 
     @property
-    def slice(self) -> worker_native.Slice:
-        """The native slice, for its figures."""
-        return self._slice
+    def hidden_width(self) -> int:
+        return self._slice.hidden_width
+
+    def sizes(self) -> StageSizes:
+        """What the slice takes. Not while a step runs."""
+        return StageSizes(self._slice.weight_bytes, self._slice.kv_bytes, self._slice.compute_bytes)
 
     def reset(self) -> None:
         """Forget every sequence: a new epoch begins."""

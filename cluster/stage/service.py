@@ -12,7 +12,7 @@ from functools import partial
 from cluster.errors import ClusterError
 from cluster.messages import Float32Array, Hello, Microbatch, StageFacts, StageFailure, StepTiming
 from cluster.processes import rss_bytes
-from cluster.stage.compute import StageCompute, StepOutput
+from cluster.stage.compute import StageCompute, StageSizes, StepOutput
 from cluster.stage.cores import compute_at_lower_priority
 from cluster.stage.loading import load_stage
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
@@ -33,7 +33,7 @@ class StageService:
     def __init__(self, spec: StageSpec) -> None:
         self._spec = spec
         self._progress = LoadProgress("waiting", 0.0)
-        self._compute: StageCompute | None = None
+        self._sizes = StageSizes()
         self._inbox: queue.Queue[_Step | Hello | None] = queue.Queue(MAX_QUEUED_STEPS)
         self._server: StageServer | None = None
         self._address = ""
@@ -97,7 +97,7 @@ class StageService:
 
     def describe(self) -> StageFacts:
         """The stage now; sizes are 0 before it is loaded."""
-        native = self._compute.slice if self._compute is not None else None
+        sizes = self._sizes
         return StageFacts(
             stage=self._spec.stage,
             node=platform.node(),
@@ -106,9 +106,9 @@ class StageService:
             end=self._spec.end,
             state=self._state,
             pid=os.getpid(),
-            weight_bytes=native.weight_bytes if native else 0,
-            kv_bytes=native.kv_bytes if native else 0,
-            compute_bytes=native.compute_bytes if native else 0,
+            weight_bytes=sizes.weight_bytes,
+            kv_bytes=sizes.kv_bytes,
+            compute_bytes=sizes.compute_bytes,
             rss_bytes=rss_bytes(),
         )
 
@@ -123,10 +123,9 @@ class StageService:
             compute, build = load_stage(self._spec, self._report)
             self._report("measuring", 0.0)
             costs = compute.measure()
-            self._compute = compute
-            loaded = LoadedStage(self.describe(), build, compute.slice.hidden_width, costs)
+            self._sizes = compute.sizes()  # now: during a step nobody may ask the slice
+            loaded = LoadedStage(self.describe(), build, compute.hidden_width, costs)
         except Exception as error:  # whoever brings us up gets it through `progress`
-            self._compute = None
             failure = error if isinstance(error, ClusterError) else ClusterError(f"{self._name}: {error!r}")
             self._progress = LoadProgress("failed", 0.0, error=failure)
         else:

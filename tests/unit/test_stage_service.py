@@ -14,7 +14,7 @@ import pytest
 
 from cluster.actors.stage_worker import StageWorker
 from cluster.demo import model_path
-from cluster.messages import Microbatch, StageFailure, StepResult
+from cluster.messages import Microbatch, SlotStart, StageFailure, StepId, StepResult
 from cluster.stage.service import StageService
 from cluster.stage.spec import StageSpec
 from cluster.wire.codec_event import Event
@@ -102,6 +102,20 @@ def test_an_error_of_any_kind_in_a_step_is_told_and_the_next_epoch_works() -> No
             assert next_of(events, StepResult).id.epoch == 2
         watch.close()
         link.close()
+    service.stop()
+
+
+def test_it_describes_itself_in_the_middle_of_a_step() -> None:
+    service = StageService(SPEC)
+    service.start_loading()
+    wait_until(lambda: service.progress().loaded is not None, 60)
+    hello = make_hello(epoch=1, stage=0, num_stages=1, first=0, end=8, num_slots=2, context_length=32, hidden_width=1)
+    service.wire(hello, None)
+    service.accept(hello)
+    for step in range(200):  # as fast as it can, so that it is computing nearly always
+        start = SlotStart(0, 0, 0)
+        service.submit(dataclasses.replace(_one_row(1), id=StepId(1, 0, step), slot_starts=(start,)), None, 0)
+        assert service.describe().weight_bytes > 0
     service.stop()
 
 
