@@ -135,12 +135,12 @@ def test_penalties(prompted: Slice, last_n: int, repeat: float, presence: float,
         assert prompted.sample([row])[0].token == penalised(logits, recent, repeat, presence, frequency)
 
 
-def test_truncate_and_copy_change_what_is_penalised(prompted: Slice) -> None:
+def test_a_cut_and_a_copy_change_what_is_penalised(prompted: Slice) -> None:
     greedy = sampler(temperature=0, repeat_penalty=100.0)
     free = draw(prompted, sampler(temperature=0))
     run([prompted], prompt([free], start=len(PROMPT)))
-    prompted.truncate(0, len(PROMPT))
-    prompted.copy_slot(0, 2, len(PROMPT))
+    prompted.prepare_slot(0, 0, len(PROMPT))
+    prompted.prepare_slot(2, 0, len(PROMPT))
     prompted.set_sampler(2, greedy)
     prompted.set_sampler(0, greedy)
     for slot in (0, 2):
@@ -169,9 +169,9 @@ def test_rows_may_be_asked_for_in_any_order_and_twice(prompted: Slice) -> None:
     assert prompted.logits([]).shape == (0, 272)
 
 
-def test_free_slot_forgets_the_sampler(prompted: Slice) -> None:
+def test_a_freed_slot_forgets_the_sampler(prompted: Slice) -> None:
     prompted.set_sampler(0, sampler())
-    prompted.free_slot(0)
+    prompted.prepare_slot(0, 0, 0)
     run([prompted], prompt([1]))
     with pytest.raises(ValueError, match="set_sampler"):
         prompted.sample([0])
