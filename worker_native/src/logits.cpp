@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <functional>
+#include <iterator>
 #include <limits>
+#include <numeric>
 
 namespace native {
 namespace {
@@ -111,15 +114,14 @@ void largest_of(std::span<const float> row, const BlockMaxima& maxima, int64_t c
 }
 
 double log_sum_exp(std::span<const float> row, float largest) {
-    double sums[kLanes] = {};
+    // As many sums as a block has values: a shorter inner loop would be unrolled before it can be vectorised.
+    double sums[BlockMaxima::width] = {};
     size_t i = 0;
-    for (; i + kLanes <= row.size(); i += kLanes)
-        for (int32_t lane = 0; lane < kLanes; ++lane)
+    for (; i + BlockMaxima::width <= row.size(); i += BlockMaxima::width)
+        for (int32_t lane = 0; lane < BlockMaxima::width; ++lane)
             sums[lane] += exp_not_above_one(row[i + lane] - largest);
     for (; i < row.size(); ++i) sums[0] += exp_not_above_one(row[i] - largest);
-    double sum = 0;
-    for (const double part : sums) sum += part;
-    return std::log(sum);
+    return std::log(std::accumulate(std::begin(sums), std::end(sums), 0.0));
 }
 
 }  // namespace native
