@@ -10,7 +10,7 @@ import numpy as np
 
 import worker_native
 from cluster.errors import CapacityError, ClusterError, UsageError
-from cluster.messages import Float32Array, Microbatch, SampledToken, SlotSampling, SlotStart, StageCosts, StepResult
+from cluster.messages import Float32Array, Microbatch, SampledToken, SlotSampling, StageCosts, StepResult
 from cluster.sampling import SamplingParams
 from cluster.stage.spec import StageSpec
 
@@ -77,12 +77,12 @@ class StageCompute:
     def reset(self) -> None:
         """Forget every sequence: a new epoch begins."""
         for slot in range(self._spec.num_slots):
-            self._slice.free_slot(slot)
+            self._slice.prepare_slot(slot, slot, 0)
 
     def run(self, batch: Microbatch, hidden: Float32Array | None) -> StepOutput:
         """Compute one microbatch. ValueError or RuntimeError from the native side means the stage is unusable."""
         for start in batch.slot_starts:
-            self._start(start)
+            self._slice.prepare_slot(start.slot, start.source, start.length)
         self._slice.set_threads(self._spec.num_threads_alone if batch.alone else self._spec.num_threads)
         if self._slice.is_last:
             for item in batch.new_sampling:
@@ -118,13 +118,6 @@ class StageCompute:
         span_ms = (time.perf_counter() - start_s) * 1e3
         self.reset()
         return span_ms
-
-    def _start(self, start: SlotStart) -> None:
-        if start.slot == start.source:
-            self._slice.truncate(start.slot, start.length)
-        else:
-            self._slice.free_slot(start.slot)
-            self._slice.copy_slot(start.source, start.slot, start.length)
 
     def close(self) -> None:
         """Free the weights and the KV cache."""
