@@ -136,8 +136,8 @@ class Hello:
 class StageCosts:
     """What steps take on a stage, as it measured them when it was loaded. Set by the stage."""
 
-    decode_ms: tuple[float, ...] = ()  # of 1, 2, ... rows of as many slots, on its share of the cores; () is unknown
-    alone_speedup: float = 1.0  # how many times the cores of its share a stage may use while no other computes
+    decode_ms: tuple[tuple[int, float], ...] = ()  # (rows, ms): a row of each of so many slots; () is unknown
+    alone_speedup: float = 1.0  # cores that it may use while no other stage computes, in times of its share
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cluster.engine.row_cost import RowCost
 from cluster.messages import StageCosts, StepId, StepTiming
@@ -19,6 +20,8 @@ _CHUNK_STEPS = 1.5
 _LEAST_ROWS = 4  # of a chunk: a CPU computes fewer no faster
 _LEAST_ROWS_ALONE = 32  # with nobody to wait for it
 _MAX_OPEN_CHUNKS = 256
+
+Points = Sequence[tuple[int, float]]  # (rows, milliseconds), ascending
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ class Pace:
 
     def _decode_ms(self, num_rows: int) -> list[float]:
         """Of a step of `num_rows` sequences on each stage; beyond what was measured, along the last slope."""
-        return [_extended(cost.decode_ms, num_rows) for cost in self._costs]
+        return [_step_ms(cost.decode_ms, num_rows) for cost in self._costs]
 
     def _row_ms(self, stage: int, position: float) -> float:
         learned = self._row_costs[stage]
@@ -150,19 +153,24 @@ class Pace:
         return min(max(1, int(num_rows / least)) * least, self._max_batch_tokens)
 
 
-def _slope(steps_ms: Sequence[float]) -> float:
+def _slope(steps_ms: Points) -> float:
     """Milliseconds for one row more where there are many: over the upper half of what was measured; above zero."""
-    middle = len(steps_ms) // 2
-    rise_ms = (steps_ms[-1] - steps_ms[middle - 1]) / (len(steps_ms) - middle) if middle else 0.0
-    return max(rise_ms, steps_ms[-1] / len(steps_ms) / 10, 1e-6)
+    last_rows, last_ms = steps_ms[-1]
+    rows, step_ms = min(steps_ms, key=lambda point: abs(point[0] - last_rows / 2))
+    rise_ms = (last_ms - step_ms) / (last_rows - rows) if rows < last_rows else 0.0
+    return max(rise_ms, last_ms / last_rows / 10, 1e-6)
 
 
-def _empty_ms(steps_ms: Sequence[float]) -> float:
+def _empty_ms(steps_ms: Points) -> float:
     """What a step takes that has no rows, to go by those that have."""
-    return max(0.0, steps_ms[-1] - len(steps_ms) * _slope(steps_ms))
+    last_rows, last_ms = steps_ms[-1]
+    return max(0.0, last_ms - last_rows * _slope(steps_ms))
 
 
-def _extended(steps_ms: Sequence[float], num_rows: int) -> float:
-    if num_rows <= len(steps_ms):
-        return steps_ms[num_rows - 1]
-    return steps_ms[-1] + (num_rows - len(steps_ms)) * _slope(steps_ms)
+def _step_ms(steps_ms: Points, num_rows: int) -> float:
+    """Between what was measured, and beyond it along the last slope."""
+    for (rows, low_ms), (more_rows, high_ms) in pairwise(steps_ms):
+        if num_rows < more_rows:
+            return low_ms + (high_ms - low_ms) * max(0, num_rows - rows) / (more_rows - rows)
+    last_rows, last_ms = steps_ms[-1]
+    return last_ms + max(0, num_rows - last_rows) * _slope(steps_ms)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 import worker_native
 from cluster.errors import CapacityError, ClusterError, UsageError
@@ -14,8 +13,9 @@ from cluster.messages import Float32Array, Microbatch, SampledToken, SlotSamplin
 from cluster.sampling import SamplingParams
 from cluster.stage.spec import StageSpec
 
-MEASURED_ROWS = 8
+MEASURED_ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
 MEASURE_REPEATS = 3  # the first one builds the graph
+PADDING_GAIN = 0.95
 MEASURE_S = 3.0  # of a large model, fewer sizes are measured
 
 
@@ -98,30 +98,30 @@ class StageCompute:
         return StepOutput(None, StepResult(batch.id, sampled, self._slice.logits(wanted) if wanted else None))
 
     def measure(self) -> StageCosts:
-        """Time steps of few rows. All slots must be empty, and are again."""
-        decode_ms: list[float] = []
+        """Time steps of few rows, and let those be padded that are slower than larger ones. All slots are empty."""
+        decode_ms: dict[int, float] = {}
         deadline_s = time.monotonic() + MEASURE_S
-        for num_rows in range(1, min(MEASURED_ROWS, self._spec.num_slots, self._spec.ubatch_size) + 1):
-            spans_ms = [self._time_rows(num_rows) for _ in range(MEASURE_REPEATS)]
-            decode_ms.append(min(spans_ms))
+        most_rows = min(self._spec.num_slots, self._spec.ubatch_size)
+        for num_rows in (size for size in MEASURED_ROWS if size <= most_rows):
+            decode_ms[num_rows] = min(self._slice.measure_rows(num_rows) for _ in range(MEASURE_REPEATS))
             if time.monotonic() > deadline_s:
                 break
-        return StageCosts(tuple(decode_ms), self._spec.num_threads_alone / self._spec.num_threads)
-
-    def _time_rows(self, num_rows: int) -> float:
-        """Milliseconds for a step of `num_rows` slots."""
-        rows = np.arange(num_rows, dtype=np.int32)
-        nothing = np.zeros(num_rows, np.int32)
-        hidden = None if self._slice.is_first else np.zeros((num_rows, self._slice.hidden_width), np.float32)
-        start_s = time.perf_counter()
-        self._slice.forward(nothing, nothing, rows, np.ones(num_rows, np.bool_), hidden)
-        span_ms = (time.perf_counter() - start_s) * 1e3
-        self.reset()
-        return span_ms
+        self._slice.set_row_sizes(row_sizes(decode_ms))
+        return StageCosts(tuple(decode_ms.items()), self._spec.num_threads_alone / self._spec.num_threads)
 
     def close(self) -> None:
         """Free the weights and the KV cache."""
         self._slice.close()
+
+
+def row_sizes(decode_ms: Mapping[int, float]) -> list[int]:
+    """How many rows to compute for 1, 2, ... rows: more where that takes clearly less time."""
+    sizes = []
+    for num_rows in itertools.takewhile(decode_ms.__contains__, itertools.count(1)):
+        fastest = min((size for size in decode_ms if size >= num_rows), key=decode_ms.__getitem__)
+        is_worth_it = decode_ms[fastest] < PADDING_GAIN * decode_ms[num_rows]
+        sizes.append(fastest if is_worth_it else num_rows)
+    return sizes
 
 
 def _native_params(item: SlotSampling) -> worker_native.SamplerParams:

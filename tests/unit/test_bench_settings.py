@@ -54,7 +54,7 @@ def test_scenarios_get_the_context_and_the_slots_they_need() -> None:
 def test_the_two_clusters_of_chunking_differ_in_one_flag() -> None:
     settings = BenchSettings("m.gguf", streams=(8,), stages=2)
     several, single = (chunking_arguments(settings, 8448, pipelined) for pipelined in (True, False))
-    assert several == ["m.gguf", "--stages", "2", "--ctx-size", "8448", "--parallel", "1"]
+    assert several == ["m.gguf", "--stages", "2", "--ctx-size", "8448", "--parallel", "1", "--no-lend-cores"]
     assert single == [*several, "--no-pipeline-prompts"]
 
 

@@ -197,7 +197,9 @@ _COSTS = st.one_of(
     st.none(),
     st.builds(
         StageCosts,
-        st.lists(st.floats(0.1, 100.0), min_size=1, max_size=8).map(tuple),
+        st.dictionaries(st.integers(1, 40), st.floats(0.1, 100.0), min_size=1).map(
+            lambda points: tuple(sorted(points.items()))
+        ),
         st.sampled_from([1.0, 2.0, 8.0]),
     ),
 )
@@ -409,7 +411,7 @@ def test_the_chunks_of_one_prompt_are_in_several_stages_at_once() -> None:
 
 def test_a_long_prompt_holds_up_running_streams_by_little() -> None:
     """A step takes its rows' time; the gaps between tokens of others grow by chunks of a prompt, not by all of it."""
-    costs = StageCosts(tuple(0.25 * rows for rows in range(1, 9)))
+    costs = StageCosts(tuple((rows, 250.0 * rows) for rows in range(1, 9)))
     run = Run(dataclasses.replace(_EIGHT, context_length=2000), lambda stage, rows: 0.25 * rows, costs=costs)
     streams = [run.ask([seed + 1], dataclasses.replace(_LONG, seed=seed, max_tokens=200)) for seed in range(7)]
     late = run.ask([1 + token % 20 for token in range(1000)], dataclasses.replace(_LONG, max_tokens=1), at_s=20.0)

@@ -147,7 +147,7 @@ def test_a_prompt_is_computed_even_if_decoding_could_fill_every_microbatch() -> 
 
 def test_few_sequences_go_together_and_alone_where_that_is_faster() -> None:
     """Four rows cost what one does, and a stage that computes alone is twice as fast."""
-    costs = StageCosts((4.0, 4.0, 4.0, 4.0, 8.0, 8.0, 8.0, 8.0), alone_speedup=2.0)
+    costs = StageCosts(((1, 4.0), (4, 4.0), (5, 8.0), (8, 8.0)), alone_speedup=2.0)
     engine = scheduler()
     engine.reset(1, (costs, costs))
     finish_first_step(engine, 4)
@@ -165,7 +165,7 @@ def test_few_sequences_go_together_and_alone_where_that_is_faster() -> None:
 
 
 def test_the_pipeline_is_shared_where_that_is_faster() -> None:
-    costs = StageCosts((4.0, 4.0, 4.0, 4.0, 8.0, 8.0, 8.0, 8.0), alone_speedup=1.0)
+    costs = StageCosts(((1, 4.0), (4, 4.0), (5, 8.0), (8, 8.0)), alone_speedup=1.0)
     engine = scheduler()
     engine.reset(1, (costs, costs))
     finish_first_step(engine, 8)

@@ -88,7 +88,7 @@ def test_slots_in_use_lie_together_though_others_are_unused_for_longer() -> None
         ({0: [], 1: [1] * 90}, {}, SlotStart(0, 1, 29)),  # kept for others
         ({1: [1] * 90}, {}, SlotStart(1, 1, 29)),  # no other slot
         ({0: [], 1: [1] * 15}, {}, SlotStart(0, 0, 0)),  # too little
-        ({0: [2] * 40, 1: [1] * 20}, {4: [1] * 30}, SlotStart(0, 4, 29)),  # from one that runs
+        ({0: [2] * 40, 1: [1] * 20}, {3: [1] * 30}, SlotStart(0, 3, 29)),  # from one that runs
         ({0: [2] * 40, 1: [1] * 30}, {5: [1] * 30}, SlotStart(1, 1, 29)),  # no copy if none is needed
     ],
 )
@@ -98,7 +98,6 @@ def test_a_prompt_starts_from_what_shares_most(
     slots = Slots(6)
     for slot in range(6):
         slots.allocate([9], 0, {})
-        assert slot < 6
     for slot, tokens in free.items():
         slots.release(slot, tokens)
     assert slots.allocate([1] * 30, 29, running) == expected
