@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from cluster.sampling import SamplingParams
 from cluster.stage.spec import StageSpec
 
 MEASURED_ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
-MEASURE_REPEATS = 3  # the first one builds the graph
-PADDING_GAIN = 0.95
+MEASURE_ROUNDS = 3
+MOST_PADDING = 3
+PADDING_GAIN = 0.9
 MEASURE_S = 3.0  # of a large model, fewer sizes are measured
 
 
@@ -102,8 +104,10 @@ class StageCompute:
         decode_ms: dict[int, float] = {}
         deadline_s = time.monotonic() + MEASURE_S
         most_rows = min(self._spec.num_slots, self._spec.ubatch_size)
-        for num_rows in (size for size in MEASURED_ROWS if size <= most_rows):
-            decode_ms[num_rows] = min(self._slice.measure_rows(num_rows) for _ in range(MEASURE_REPEATS))
+        # Round after round, so that what disturbs one is not taken for the cost of one size.
+        for num_rows in [size for size in MEASURED_ROWS if size <= most_rows] * MEASURE_ROUNDS:
+            self._slice.measure_rows(num_rows)  # builds the graph
+            decode_ms[num_rows] = min(self._slice.measure_rows(num_rows), decode_ms.get(num_rows, math.inf))
             if time.monotonic() > deadline_s:
                 break
         self._slice.set_row_sizes(row_sizes(decode_ms))
@@ -118,7 +122,8 @@ def row_sizes(decode_ms: Mapping[int, float]) -> list[int]:
     """How many rows to compute for 1, 2, ... rows: more where that takes clearly less time."""
     sizes = []
     for num_rows in itertools.takewhile(decode_ms.__contains__, itertools.count(1)):
-        fastest = min((size for size in decode_ms if size >= num_rows), key=decode_ms.__getitem__)
+        near = (size for size in decode_ms if num_rows <= size <= num_rows + MOST_PADDING)
+        fastest = min(near, key=decode_ms.__getitem__)
         is_worth_it = decode_ms[fastest] < PADDING_GAIN * decode_ms[num_rows]
         sizes.append(fastest if is_worth_it else num_rows)
     return sizes
