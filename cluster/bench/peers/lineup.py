@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 
 from cluster.bench.machine import count_threads
-from cluster.bench.peers.child import Child
+from cluster.child import Child
 from cluster.bench.peers.orders import WholeOrders
 from cluster.bench.workload import Workload
 from cluster.errors import ClusterError

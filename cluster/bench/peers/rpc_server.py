@@ -11,7 +11,7 @@ import ctypes
 import os
 import sys
 
-from cluster.bench.peers.child import answer, die_with_parent
+from cluster.child import answer, die_with_parent
 from cluster.errors import ClusterError
 
 

@@ -11,7 +11,7 @@ import json
 import sys
 import time
 
-from cluster.bench.peers.child import answer, die_with_parent
+from cluster.child import answer, die_with_parent
 from cluster.bench.peers.orders import WholeOrders
 from cluster.bench.workload import Workload, random_prompt
 from cluster.errors import ClusterError
