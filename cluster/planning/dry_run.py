@@ -59,7 +59,7 @@ class DryRun:
         self._child = Child("cluster.planning.dry_run_child")
 
     def measure(self, first: int, end: int, device: str, context: Context) -> StageMemory:
-        """Layers [first, end) on `device`. UnsupportedModelError if libllama does not take the slice, UsageError the options."""
+        """Layers [first, end) on `device`. UnsupportedModelError or UsageError if libllama does not take it."""
         key = first, end, device, context
         if key not in self._known:
             self._known[key] = self._measure(first, end, device, context)

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 
 from cluster.bench.machine import count_threads
-from cluster.child import Child
 from cluster.bench.peers.orders import WholeOrders
 from cluster.bench.workload import Workload
+from cluster.child import Child
 from cluster.errors import ClusterError
 from cluster.messages import StageStatus
 

@@ -11,9 +11,9 @@ import json
 import sys
 import time
 
-from cluster.child import answer, die_with_parent
 from cluster.bench.peers.orders import WholeOrders
 from cluster.bench.workload import Workload, random_prompt
+from cluster.child import answer, die_with_parent
 from cluster.errors import ClusterError
 
 
