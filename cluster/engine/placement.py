@@ -144,6 +144,24 @@ def place(
     return _plan(sizes, unlimited, chosen)
 
 
+def place_at(
+    offers: Sequence[DeviceOffer],
+    model: LayerSizes,
+    ranges: Sequence[Range],
+    *,
+    devices: Sequence[str] = (),
+    headroom: float = 0.1,
+    within_memory: bool = True,
+) -> Plan:
+    """The plan with these [first, end), which follow one another. Arguments and errors as for `place`."""
+    chosen = choose_offers(offers, devices, len(ranges))
+    sizes = Sums(model)
+    usable = [int(offer.memory_bytes * (1 - headroom)) for offer in chosen]
+    if within_memory and not _fit_together(sizes, ranges, chosen, usable):
+        raise _too_big(sizes, ranges, chosen, usable)
+    return _plan(sizes, ranges, chosen)
+
+
 class Sums:
     """Sums over ranges of layers."""
 

@@ -1,0 +1,63 @@
+"""Offers of devices with what one stage on each was measured to do, for a given number of rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from cluster.engine.forecast import StepTime
+from cluster.engine.placement import DeviceOffer, LayerSizes, Sums
+from cluster.gguf import Header
+from cluster.planning.link import LinkFigures, loopback_link
+from cluster.planning.pace import DevicePace, bench_kind, measured_pace
+from cluster.planning.survey import Survey
+
+
+@dataclass(frozen=True, slots=True)
+class Paces:
+    """`devices[i]` is the pace of stage i's device, `link` that between two stages."""
+
+    devices: tuple[DevicePace, ...]
+    link: LinkFigures
+    hidden_width: int
+    vocab_size: int
+
+    def offers(self, plain: Sequence[DeviceOffer], num_rows: int) -> tuple[DeviceOffer, ...]:
+        """The offers with the figures that the search goes by."""
+        hop_s = self.link.hop_s(num_rows, self.hidden_width)
+        return tuple(
+            replace(offer, speed=pace.speed(num_rows), draw_s=pace.draw_s(num_rows, self.vocab_size), hop_s=hop_s)
+            for offer, pace in zip(plain, self.devices, strict=True)
+        )
+
+    def step_times(self, ranges: Sequence[tuple[int, int]], sizes: LayerSizes, num_rows: int) -> list[StepTime]:
+        """What a microbatch of `num_rows` costs on each stage."""
+        sums, hop_s = Sums(sizes), self.link.hop_s(num_rows, self.hidden_width)
+        times = []
+        for (first, end), pace in zip(ranges, self.devices, strict=True):
+            is_last = end == sizes.num_layers
+            read_s = sums.read_bytes(first, end) / pace.speed(num_rows)
+            draw_s = pace.draw_s(num_rows, self.vocab_size) if is_last else 0.0
+            times.append(StepTime(read_s, draw_s, 0.0 if is_last else hop_s))
+        return times
+
+
+def find_paces(survey: Survey, *, measure: bool) -> Paces | None:
+    """Kept figures; those that are missing are measured now, or the answer is None."""
+    kind = bench_kind(survey.header)
+    sharers = Counter(survey.devices)
+    found = {
+        device: measured_pace(survey.probe, device, kind, survey.num_threads, sharers[device], measure=measure)
+        for device in sharers
+    }
+    link = loopback_link(measure=measure)
+    devices = [pace for device in survey.devices if (pace := found[device]) is not None]
+    if link is None or len(devices) < len(survey.devices):
+        return None
+    return Paces(tuple(devices), link, survey.header.hidden_width, vocab_size(survey.header))
+
+
+def vocab_size(header: Header) -> int:
+    """Rows of the embedding."""
+    return next((info.shape[0] for info in header.tensors if info.name == "token_embd.weight"), 0)
