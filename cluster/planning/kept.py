@@ -25,7 +25,7 @@ def kept_folder() -> Path:
 def read_kept(kind: str, key: dict[str, Any], parse: Callable[[Any], T]) -> T | None:
     """What was kept for `key`; None where there is nothing, or nothing that `parse` takes (ValueError and the like)."""
     path = _path(kind, key)
-    with suppress(OSError, ValueError, TypeError, KeyError):
+    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         if path.stat().st_size <= MAX_FILE_BYTES:
             found = json.loads(path.read_text("utf-8"))
             if found["key"] == key:

@@ -130,7 +130,8 @@ def _measure(device: str, kind: str, num_threads: int, num_sharers: int, use_ext
 
 
 def _write_model(path: Path, kind: str) -> None:
-    from cluster.bench.synthetic import SHAPES, random_matrix, write_model
+    from cluster.bench.blocks import random_matrix
+    from cluster.bench.synthetic import SHAPES, write_model
 
     def tiled(kind: str, num_rows: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:
         """The same few rows again and again: as slow to read, but soon quantised."""
