@@ -85,7 +85,7 @@ class ClusterConfig:
             ("tensor-split", self.layer_shares),
         ):
             if parts and len(parts) != self.num_stages:
-                raise UsageError(f"{name}: {len(parts)} {name} for {self.num_stages} stages; name one per stage")
+                raise UsageError(f"{name}: {len(parts)} of them for {self.num_stages} stages; give one per stage")
 
 
 def _check_whole(name: str, value: Any, low: int, high: int) -> None:

@@ -72,8 +72,8 @@ def test_settings_that_imply_different_numbers_of_stages_are_refused() -> None:
     assert ClusterConfig("m", tensor_split="1,2,3").num_stages == 3
     assert ClusterConfig("m").num_stages is None
     for settings, message in (
-        ({"layers": "0-1,2-3", "stages": 3}, "layers: 2 layers for 3 stages"),
-        ({"tensor_split": "1,1", "devices": ("CPU",)}, "tensor-split: 2 tensor-split for 1 stages"),
+        ({"layers": "0-1,2-3", "stages": 3}, "layers: 2 of them for 3 stages"),
+        ({"tensor_split": "1,1", "devices": ("CPU",)}, "devices: 1 of them for 2 stages"),
         ({"layers": "0-1", "tensor_split": "1"}, "give one of the two"),
         ({"headroom": 1.0}, "headroom: 1.0"),
     ):
