@@ -17,7 +17,8 @@ from cluster.errors import ClusterError
 
 def main() -> int:
     die_with_parent()
-    from cluster.bench.peers.native import device, rpc_library
+    from cluster.bench.peers.native import rpc_library
+    from cluster.libllama import device
 
     endpoint, num_threads, device_name = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     try:
