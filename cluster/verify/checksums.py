@@ -81,7 +81,9 @@ def load_checksums(path: str, key: dict[str, Any]) -> Checksums:
 
 
 def _parse(value: Any) -> Checksums:
-    hidden = {int(layer): _digest(digest) for layer, digest in dict(value["hidden"]).items()}
+    if not isinstance(value["hidden"], dict):
+        raise ValueError("hidden: not an object")
+    hidden = {int(layer): _digest(digest) for layer, digest in value["hidden"].items()}
     tokens = tuple(value["greedy"])
     if len(hidden) > _MAX_ITEMS or len(tokens) > _MAX_ITEMS or not all(type(token) is int for token in tokens):
         raise ValueError("greedy: not a list of tokens")
