@@ -6,19 +6,25 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from cluster.engine.cut_search import Range
 from cluster.engine.forecast import StepTime
 from cluster.engine.placement import DeviceOffer, LayerSizes, Sums
 from cluster.gguf import Header
 from cluster.planning.link import LinkFigures, loopback_link
 from cluster.planning.pace import DevicePace, bench_kind, measured_pace
 from cluster.planning.survey import Survey
+from worker_native.probe import DeviceFacts
 
 
 @dataclass(frozen=True, slots=True)
 class Paces:
-    """`devices[i]` is the pace of stage i's device, `link` that between two stages."""
+    """`devices[i]` is the pace of stage i's device with all of its stages at work, `alone[i]` with this one only.
+
+    A lone request goes from stage to stage, so that only one works at a time. `link` is that between two stages.
+    """
 
     devices: tuple[DevicePace, ...]
+    alone: tuple[DevicePace, ...]
     link: LinkFigures
     hidden_width: int
     vocab_size: int
@@ -31,11 +37,20 @@ class Paces:
             for offer, pace in zip(plain, self.devices, strict=True)
         )
 
-    def step_times(self, ranges: Sequence[tuple[int, int]], sizes: LayerSizes, num_rows: int) -> list[StepTime]:
-        """What a microbatch of `num_rows` costs on each stage."""
+    def full_times(self, ranges: Sequence[Range], sizes: LayerSizes, num_rows: int) -> list[StepTime]:
+        """What a microbatch of `num_rows` costs on each stage while all stages work."""
+        return self._times(self.devices, ranges, sizes, num_rows)
+
+    def alone_times(self, ranges: Sequence[Range], sizes: LayerSizes) -> list[StepTime]:
+        """What one row costs on each stage while the others wait."""
+        return self._times(self.alone, ranges, sizes, 1)
+
+    def _times(
+        self, paces: Sequence[DevicePace], ranges: Sequence[Range], sizes: LayerSizes, num_rows: int
+    ) -> list[StepTime]:
         sums, hop_s = Sums(sizes), self.link.hop_s(num_rows, self.hidden_width)
         times = []
-        for (first, end), pace in zip(ranges, self.devices, strict=True):
+        for (first, end), pace in zip(ranges, paces, strict=True):
             is_last = end == sizes.num_layers
             read_s = sums.read_bytes(first, end) / pace.speed(num_rows)
             draw_s = pace.draw_s(num_rows, self.vocab_size) if is_last else 0.0
@@ -47,15 +62,19 @@ def find_paces(survey: Survey, *, measure: bool) -> Paces | None:
     """Kept figures; those that are missing are measured now, or the answer is None."""
     kind = bench_kind(survey.header)
     sharers = Counter(survey.devices)
-    found = {
-        device: measured_pace(survey.probe, device, kind, survey.num_threads, sharers[device], measure=measure)
-        for device in sharers
-    }
+
+    def pace(device: DeviceFacts, num_sharers: int) -> DevicePace | None:
+        return measured_pace(survey.probe, device, kind, survey.num_threads, num_sharers, measure=measure)
+
+    full = {device: pace(device, num_sharers) for device, num_sharers in sharers.items()}
+    alone = {device: pace(device, 1) for device in sharers}
     link = loopback_link(measure=measure)
-    devices = [pace for device in survey.devices if (pace := found[device]) is not None]
-    if link is None or len(devices) < len(survey.devices):
+    both = [(full[device], alone[device]) for device in survey.devices]
+    known = [(busy, idle) for busy, idle in both if busy is not None and idle is not None]
+    if link is None or len(known) < len(both):
         return None
-    return Paces(tuple(devices), link, survey.header.hidden_width, vocab_size(survey.header))
+    devices, by_itself = zip(*known, strict=True)
+    return Paces(devices, by_itself, link, survey.header.hidden_width, vocab_size(survey.header))
 
 
 def vocab_size(header: Header) -> int:

@@ -38,7 +38,7 @@ def _link(paces: Paces, num_rows: int) -> str:
 
 def _stages(paces: Paces, layout: Layout, sizes: LayerSizes, num_rows: int) -> list[str]:
     sums, lines = Sums(sizes), []
-    times = paces.step_times(layout.ranges, sizes, num_rows)
+    times = paces.full_times(layout.ranges, sizes, num_rows)
     for stage, (cut, time, pace) in enumerate(zip(layout.ranges, times, paces.devices, strict=True)):
         last = f"draws {num_rows} tokens in {1e3 * time.draw_s:.2f} ms"
         what = last if time.draw_s else f"passes its rows on in {1e3 * time.hop_s:.2f} ms"
@@ -71,4 +71,4 @@ def _moved(ranges: Sequence[Range], stage: int, cut: int) -> list[Range]:
 
 
 def _slowest_ms(ranges: Sequence[Range], paces: Paces, sizes: LayerSizes, num_rows: int) -> float:
-    return 1e3 * max(time.total_s for time in paces.step_times(ranges, sizes, num_rows))
+    return 1e3 * max(time.total_s for time in paces.full_times(ranges, sizes, num_rows))

@@ -79,8 +79,8 @@ def report(config: ClusterConfig) -> PlanReport:
         is_possible = layouts.fits(offers, found.context)
         layout = layouts.lay_out(offers, found.context, within_memory=is_possible)
         sizes = layouts.layer_sizes(found.context, {offer.device for offer in offers})
-        full = paces.step_times(layout.ranges, sizes, num_rows)
-        speed = forecast(paces.step_times(layout.ranges, sizes, 1), full, found.context.n_slots)
+        full = paces.full_times(layout.ranges, sizes, num_rows)
+        speed = forecast(paces.alone_times(layout.ranges, sizes), full, found.context.n_slots)
         whole = whole_report(found, layouts)
         return replace(
             _report(found, layout, full, speed, whole),
