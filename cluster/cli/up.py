@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WATCH_INTERVAL_S = 1.0
 
-FLAG_SETTINGS = (*PLAN_SETTINGS, "max_waiting", "host", "port", "address")
+FLAG_SETTINGS = (*PLAN_SETTINGS, "pipeline_prompts", "lend_cores", "max_waiting", "host", "port", "address")
 
 
 def add_parser(verbs: Any) -> None:
@@ -30,6 +30,16 @@ def add_parser(verbs: Any) -> None:
     add = parser.add_argument
     add("--plan", metavar="FILE", help="serve the plan that cluster plan -o json wrote")
     add("--list-devices", action="store_true", help="print the devices of this machine and exit")
+    add(
+        "--pipeline-prompts",
+        action=argparse.BooleanOptionalAction,
+        help="compute several chunks of a prompt at once, each on another stage (default: yes)",
+    )
+    add(
+        "--lend-cores",
+        action=argparse.BooleanOptionalAction,
+        help="let a CPU stage that computes alone use the cores of its neighbours (default: yes)",
+    )
     add("--max-waiting", type=int, metavar="N", help="requests that may wait for a slot (default: 256)")
     add("--host", help="address to listen on; loopback only for now (default: 127.0.0.1)")
     add("--port", type=int, help="port to listen on (default: a free one)")

@@ -6,6 +6,9 @@ from dataclasses import dataclass, fields
 
 from cluster.errors import UsageError
 
+MAX_LOGITS_BYTES = 8 * 2**20  # of one microbatch's result
+LOGIT_BYTES = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -15,21 +18,33 @@ class Limits:
         num_slots: sequences that can hold KV at a time.
         context_length: most tokens of one sequence, prompt and generated ones together.
         max_batch_tokens: most rows of a microbatch.
-        max_in_flight: lanes of the pipeline; at least the number of stages, or some stage always idles.
+        num_stages: stages that the rows pass.
         max_waiting: requests that may wait for a slot before new ones are refused; 0 refuses all but those
             that get a slot at once.
         max_logits_rows: most rows of a microbatch whose full logits travel back.
+        pipeline_prompts: several chunks of prompts may be in flight at once.
     """
 
     num_slots: int
     context_length: int
     max_batch_tokens: int
-    max_in_flight: int
+    num_stages: int
     max_waiting: int = 64
     max_logits_rows: int = 64
+    pipeline_prompts: bool = True
+
+    @property
+    def max_in_flight(self) -> int:
+        """Microbatches under way: one for each stage, and one that waits for the first."""
+        return self.num_stages + 1
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value, low = getattr(self, field.name), 0 if field.name == "max_waiting" else 1
-            if value < low:
+            if field.name != "pipeline_prompts" and value < low:
                 raise UsageError(f"{field.name}: {value} leaves no room to work; give at least {low}")
+
+
+def max_logits_rows(ubatch_size: int, vocab_size: int) -> int:
+    """Rows of one microbatch whose logits travel back: not more than MAX_LOGITS_BYTES of them, but one."""
+    return max(1, min(ubatch_size, MAX_LOGITS_BYTES // (LOGIT_BYTES * vocab_size)))

@@ -14,12 +14,11 @@ from types import TracebackType
 from typing import Literal
 
 from cluster.child import Child
+from cluster.engine.limits import LOGIT_BYTES, max_logits_rows
 from cluster.errors import CapacityError, ClusterError, UnsupportedModelError, UsageError
 from cluster.gguf import Header, cut
 
 ANSWER_TIMEOUT_S = 60.0
-MAX_LOGITS_BYTES = 8 * 2**20  # of one microbatch's result, see cluster.coordinator.service
-LOGIT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,5 +106,5 @@ def _output_rows(is_last: bool, vocab_size: int, context: Context) -> int:
     """Rows flagged as outputs at once: all but on the last stage, there those that are drawn from or returned."""
     if not is_last:
         return max(context.n_ubatch, context.n_slots)
-    returned = max(1, MAX_LOGITS_BYTES // (LOGIT_BYTES * vocab_size))
+    returned = max_logits_rows(context.n_ubatch, vocab_size)
     return max(context.n_slots, min(context.n_ubatch, context.n_slots + returned))

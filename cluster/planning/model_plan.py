@@ -66,6 +66,7 @@ def _coordinator(found: Survey) -> CoordinatorSpec:
         num_stages=len(found.devices),
         ubatch_size=config.ubatch_size,
         max_waiting=config.max_waiting,
+        pipeline_prompts=config.pipeline_prompts,
         host=config.host,
         port=config.port,
     )
@@ -86,6 +87,7 @@ def _stages(found: Survey, bounds: Sequence[int], coordinator: CoordinatorSpec) 
             num_slots=config.parallel,
             ubatch_size=config.ubatch_size,
             num_threads=found.num_threads,
+            num_threads_alone=found.threads_alone(device),
             type_k=config.cache_type_k,
             type_v=config.cache_type_v,
             flash_attn=config.flash_attn,

@@ -55,7 +55,7 @@ def _step(loaded: Slice, num_rows: int) -> float:
     import numpy as np
 
     tokens = np.arange(num_rows, dtype=np.int32) + 300
-    loaded.free_slot(0)
+    loaded.prepare_slot(0, 0, 0)
     start_s = time.perf_counter()
     loaded.forward(
         tokens, np.arange(num_rows, dtype=np.int32), np.zeros(num_rows, np.int32), np.ones(num_rows, np.bool_)

@@ -63,11 +63,11 @@ def find_paces(survey: Survey, *, measure: bool) -> Paces | None:
     kind = bench_kind(survey.header)
     sharers = Counter(survey.devices)
 
-    def pace(device: DeviceFacts, num_sharers: int) -> DevicePace | None:
-        return measured_pace(survey.probe, device, kind, survey.num_threads, num_sharers, measure=measure)
+    def pace(device: DeviceFacts, num_threads: int, num_sharers: int) -> DevicePace | None:
+        return measured_pace(survey.probe, device, kind, num_threads, num_sharers, measure=measure)
 
-    full = {device: pace(device, num_sharers) for device, num_sharers in sharers.items()}
-    alone = {device: pace(device, 1) for device in sharers}
+    full = {device: pace(device, survey.num_threads, num_sharers) for device, num_sharers in sharers.items()}
+    alone = {device: pace(device, survey.threads_alone(device), 1) for device in sharers}
     link = loopback_link(measure=measure)
     both = [(full[device], alone[device]) for device in survey.devices]
     known = [(busy, idle) for busy, idle in both if busy is not None and idle is not None]

@@ -35,6 +35,12 @@ class Survey:
         """Threads of each CPU stage."""
         return self.config.threads or max(1, self.num_cores // len(self.devices))
 
+    def threads_alone(self, device: DeviceFacts) -> int:
+        """A stage that computes alone may use the threads of all stages that share the CPU with it."""
+        if not self.config.lend_cores or device.kind != "cpu":
+            return self.num_threads
+        return self.num_threads * sum(other.kind == "cpu" for other in self.devices)
+
 
 def survey(config: ClusterConfig) -> Survey:
     """Check the model and the machine. UsageError (ModelFileError, UnsupportedModelError among them), ClusterError."""

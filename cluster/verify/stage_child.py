@@ -40,13 +40,15 @@ def run(orders: dict[str, Any]) -> str:
     made, at = [], 0
     compute, build = load_stage(spec, lambda phase, fraction: None)
     with closing(compute):
-        for step in steps:
-            num_rows = len(step.tokens)
-            hidden = None if given is None else np.ascontiguousarray(given[at : at + num_rows])
-            rows = compute.slice.forward(*step.arrays(), hidden)
-            made.append(compute.slice.logits(list(range(num_rows))) if rows is None else rows)
-            at += num_rows
-        is_last = compute.slice.is_last
+        for number, step in enumerate(steps):
+            end = at + len(step.tokens)
+            hidden = None if given is None else np.ascontiguousarray(given[at:end])
+            output = compute.run(step.microbatch(number), hidden)
+            rows = output.hidden if output.result is None else output.result.logits
+            assert rows is not None, "all logits were asked for"
+            made.append(rows)
+            at = end
+    is_last = spec.stage == spec.num_stages - 1
     rows_out = np.concatenate(made)
     write_rows(Path(orders["rows_out"]), {} if is_last else {spec.end: rows_out}, rows_out if is_last else None)
     return build

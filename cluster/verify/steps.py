@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from cluster.engine.limits import max_logits_rows
+from cluster.messages import Microbatch, StepId
 
 STEPS_VERSION = 1
 SEED = 4
 PROMPT_ROWS = 32
 SINGLE_STEPS = 16
-MAX_LOGITS_BYTES = 8 * 2**20  # of one microbatch's result, see cluster.coordinator.service
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,19 @@ class Step:
     positions: tuple[int, ...]
     slots: tuple[int, ...]
 
-    def arrays(self) -> tuple[Any, Any, Any, Any]:
-        """(tokens, positions, slots, wants_logits) as `worker_native.Slice.forward` takes them."""
+    def microbatch(self, number: int) -> Microbatch:
+        """As a stage takes it."""
+        num_rows = len(self.tokens)
         tokens, positions, slots = (np.array(values, np.int32) for values in (self.tokens, self.positions, self.slots))
-        return tokens, positions, slots, np.ones(len(self.tokens), np.bool_)
+        return Microbatch(
+            id=StepId(0, 0, number),
+            tokens=tokens,
+            positions=positions,
+            slots=slots,
+            wants_logits=np.ones(num_rows, np.bool_),
+            samples=np.empty(0, np.int32),
+            returns_logits=np.arange(num_rows, dtype=np.int32),
+        )
 
 
 def make_steps(vocab_size: int, context_length: int, num_slots: int, ubatch_size: int) -> tuple[Step, ...]:
@@ -34,7 +44,7 @@ def make_steps(vocab_size: int, context_length: int, num_slots: int, ubatch_size
     The prompt is no longer than a cluster computes with all logits in one microbatch.
     """
     rng = np.random.default_rng(SEED)
-    prompt_rows = min(PROMPT_ROWS, ubatch_size, max(1, MAX_LOGITS_BYTES // (4 * vocab_size)), context_length - 1)
+    prompt_rows = min(PROMPT_ROWS, max_logits_rows(ubatch_size, vocab_size), context_length - 1)
     num_singles = min(SINGLE_STEPS, max(0, context_length - prompt_rows - 4))
     lengths = [0, 0]
 

@@ -33,8 +33,8 @@ def rows(change: float = 0.0, layers: tuple[int, ...] = (3, 6)) -> Rows:
 def test_steps_are_what_a_slice_takes(vocab_size: int, n_ctx: int, n_slots: int, n_ubatch: int) -> None:
     lengths = [0, 0]
     for step in make_steps(vocab_size, n_ctx, n_slots, n_ubatch):
-        tokens, positions, slots, wants = step.arrays()
-        assert len(tokens) == len(positions) == len(slots) == len(wants) <= n_ubatch
+        batch = step.microbatch(1)
+        assert len(batch.positions) == len(batch.slots) == len(batch.wants_logits) == batch.num_rows <= n_ubatch
         for token, position, slot in zip(step.tokens, step.positions, step.slots, strict=True):
             assert 0 <= token < vocab_size
             assert position == lengths[slot] < n_ctx
