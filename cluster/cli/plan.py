@@ -53,6 +53,8 @@ def _print(found: PlanReport, explain: bool) -> None:
     print(
         f"\nforecast  {speed.one_request_tokens_per_s:.1f} tokens/s for one request, "
         f"{speed.all_slots_tokens_per_s:.1f} with all {found.parallel} slots, at short contexts\n"
+        f"          in {speed.num_microbatches} microbatches of up to {speed.rows_per_microbatch} rows"
+        f"{', each with all cores' if speed.alone else ''}\n"
         f"slowest   stage {speed.bottleneck}, by {speed.cause}\n"
         f"memory    {fits}, with {found.headroom:.0%} of what is free left alone"
     )

@@ -41,9 +41,9 @@ class Paces:
         """What a microbatch of `num_rows` costs on each stage while all stages work."""
         return self._times(self.devices, ranges, sizes, num_rows)
 
-    def alone_times(self, ranges: Sequence[Range], sizes: LayerSizes) -> list[StepTime]:
-        """What one row costs on each stage while the others wait."""
-        return self._times(self.alone, ranges, sizes, 1)
+    def alone_times(self, ranges: Sequence[Range], sizes: LayerSizes, num_rows: int) -> list[StepTime]:
+        """What it costs on each stage while the others wait, and may lend their cores."""
+        return self._times(self.alone, ranges, sizes, num_rows)
 
     def _times(
         self, paces: Sequence[DevicePace], ranges: Sequence[Range], sizes: LayerSizes, num_rows: int

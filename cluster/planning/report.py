@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from cluster.config import ClusterConfig
@@ -19,7 +20,7 @@ from cluster.planning.whole import WholeReport, whole_report
 
 @dataclass(frozen=True, slots=True)
 class StageReport:
-    """One stage. Bytes are what libllama will report once it is loaded; times are of a full microbatch."""
+    """One stage. Bytes are what libllama will report once it is loaded; times are of one microbatch of the forecast."""
 
     stage: int
     node: str
@@ -79,18 +80,19 @@ def report(config: ClusterConfig) -> PlanReport:
         is_possible = layouts.fits(offers, found.context)
         layout = layouts.lay_out(offers, found.context, within_memory=is_possible)
         sizes = layouts.layer_sizes(found.context, {offer.device for offer in offers})
-        full = paces.full_times(layout.ranges, sizes, num_rows)
-        speed = forecast(paces.alone_times(layout.ranges, sizes), full, found.context.n_slots)
+        alone, full = partial(paces.alone_times, layout.ranges, sizes), partial(paces.full_times, layout.ranges, sizes)
+        speed = forecast(alone, full, found.context.n_slots)
+        times = (alone if speed.alone else full)(speed.rows_per_microbatch)
         whole = whole_report(found, layouts)
         return replace(
-            _report(found, layout, full, speed, whole),
+            _report(found, layout, times, speed, whole),
             advice=advise(found, layouts, offers, layout, speed, whole),
             reasons=reasons(found, paces, layout, sizes, num_rows),
         )
 
 
 def _report(
-    found: Survey, layout: Layout, full: Sequence[StepTime], speed: Forecast, whole: tuple[WholeReport, ...]
+    found: Survey, layout: Layout, times: Sequence[StepTime], speed: Forecast, whole: tuple[WholeReport, ...]
 ) -> PlanReport:
     context, config = found.context, found.config
     return PlanReport(
@@ -108,7 +110,7 @@ def _report(
         flash_attn=context.flash_attn,
         headroom=config.headroom,
         fits=layout.fits,
-        stages=tuple(_stage(found, layout, stage, time) for stage, time in enumerate(full)),
+        stages=tuple(_stage(found, layout, stage, time) for stage, time in enumerate(times)),
         forecast=speed,
         whole=whole,
         advice=(),

@@ -41,8 +41,11 @@ def whole_report(survey: Survey, layouts: Layouts) -> tuple[WholeReport, ...]:
 def _on(survey: Survey, layouts: Layouts, device: DeviceFacts) -> WholeReport:
     (memory,) = layouts.measure([(0, survey.header.num_layers)], [device.name], survey.context)
     usable = int(device.memory_free_bytes * (1 - survey.config.headroom))
-    alone, full = _step_time(survey, layouts, device, 1), _step_time(survey, layouts, device, survey.context.n_slots)
-    speed = forecast([alone], [full], survey.context.n_slots)
+
+    def times(num_rows: int) -> list[StepTime]:
+        return [_step_time(survey, layouts, device, num_rows)]
+
+    speed = forecast(times, times, survey.context.n_slots)
     return WholeReport(
         node=THIS_NODE,
         device=device.name,

@@ -21,7 +21,7 @@ from cluster.planning.survey import Survey, survey
 from cluster.planning.whole import WholeReport
 
 MIB = 2**20
-SPEED = Forecast(1.0, 2.0, 1, 0, "reading weights")
+SPEED = Forecast(1.0, 2.0, 2, 2, False, 0, "reading weights")
 
 
 @pytest.fixture(scope="module")
