@@ -44,7 +44,7 @@ class Layouts:
 
     def lay_out(self, offers: Sequence[DeviceOffer], context: Context, *, within_memory: bool = True) -> Layout:
         """One stage for each offer, in order. CapacityError if they do not fit, unless `within_memory` is False."""
-        sizes = self.layer_sizes(context, {offer.device for offer in offers})
+        sizes = self.layer_sizes(context, [offer.device for offer in offers])
         for _ in range(MAX_CORRECTIONS):
             layout = self._measured(self._plan(offers, sizes, within_memory), offers, context)
             if layout.fits or not within_memory:
@@ -65,8 +65,11 @@ class Layouts:
             return False
         return True
 
-    def layer_sizes(self, context: Context, devices: set[str]) -> LayerSizes:
-        """Sizes for the search. What stages take beside layers and KV is measured on the longest of each role."""
+    def layer_sizes(self, context: Context, devices: Sequence[str]) -> LayerSizes:
+        """Sizes for a search over stages on `devices`.
+
+        What stages take beside layers and KV is measured on the longest slice of each role that occurs.
+        """
         header, num_layers = self._survey.header, self._survey.header.num_layers
         num_cells = context.n_ctx * context.n_slots
         sizes = model_sizes(header, num_cells, tensor_type(context.type_k), tensor_type(context.type_v))
@@ -74,15 +77,15 @@ class Layouts:
         sums = Sums(bare)
 
         def scratch(first: int, end: int) -> int:
-            if first >= end:
-                return 0
-            takes = max(self._dry_run.measure(first, end, device, context).total_bytes for device in devices)
+            takes = max(self._dry_run.measure(first, end, device, context).total_bytes for device in set(devices))
             return max(0, takes - sums.need_bytes(first, end))
 
         cuts = self._survey.cuts
-        low, high = (cuts[0], cuts[-1]) if cuts else (num_layers, 0)
-        roles = Scratch(scratch(0, high), scratch(low, high), scratch(low, num_layers), scratch(0, num_layers))
-        return replace(bare, scratch=roles)
+        if len(devices) == 1 or not cuts:
+            return replace(bare, scratch=Scratch(whole=scratch(0, num_layers)))
+        has_inner = len(devices) > 2 and len(cuts) > 1
+        inner = scratch(cuts[0], cuts[-1]) if has_inner else 0
+        return replace(bare, scratch=Scratch(scratch(0, cuts[-1]), inner, scratch(cuts[0], num_layers)))
 
     def measure(self, ranges: Sequence[Range], devices: Sequence[str], context: Context) -> tuple[StageMemory, ...]:
         """What libllama takes for each stage."""

@@ -79,7 +79,7 @@ def report(config: ClusterConfig) -> PlanReport:
         layouts = Layouts(found, dry_run)
         is_possible = layouts.fits(offers, found.context)
         layout = layouts.lay_out(offers, found.context, within_memory=is_possible)
-        sizes = layouts.layer_sizes(found.context, {offer.device for offer in offers})
+        sizes = layouts.layer_sizes(found.context, [offer.device for offer in offers])
         alone, full = partial(paces.alone_times, layout.ranges, sizes), partial(paces.full_times, layout.ranges, sizes)
         speed = forecast(alone, full, found.context.n_slots)
         times = (alone if speed.alone else full)(speed.rows_per_microbatch)

@@ -60,6 +60,6 @@ def _step_time(survey: Survey, layouts: Layouts, device: DeviceFacts, num_rows: 
     num_threads = survey.config.threads or survey.num_cores
     pace = measured_pace(survey.probe, device, bench_kind(survey.header), num_threads, 1)
     assert pace is not None, "it was measured"
-    sizes = layouts.layer_sizes(survey.context, {device.name})
+    sizes = layouts.layer_sizes(survey.context, [device.name])
     read_bytes = Sums(sizes).read_bytes(0, sizes.num_layers)
     return StepTime(read_bytes / pace.speed(num_rows), pace.draw_s(num_rows, vocab_size(survey.header)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cluster.cli import main
+from cluster.cli import build_parser, main
 from cluster.config import load_config
 from cluster.demo import model_path
 from cluster.errors import ClusterError, UsageError
@@ -77,6 +77,15 @@ def test_the_table_names_stages_speed_and_advice(plan: Plan) -> None:
     ]
     for part in ("forecast  ", "slowest   stage ", "memory    it fits", "serve it whole", "reason    cut 1: "):
         assert part in text
+
+
+def test_the_number_of_stages_may_be_left_to_the_planner(plan: Plan) -> None:
+    layers = [
+        json.loads(plan("--demo", "-c", "64", *more, "-o", "json")[1])["stages"] for more in ((), ("--stages", "auto"))
+    ]
+    assert layers[0] == layers[1]
+    with pytest.raises(UsageError, match="neither a number nor auto"):
+        build_parser().parse_args(["plan", "--demo", "--stages", "many"])
 
 
 def test_what_does_not_fit_is_said_with_exit_code_3(plan: Plan) -> None:
