@@ -58,7 +58,7 @@ class ClusterConfig:
             raise UsageError(
                 f"host: {self.host!r} is not this machine's loopback; nothing else is served yet: use 127.0.0.1"
             )
-        if not isinstance(self.headroom, int | float) or not 0 <= self.headroom < 1:
+        if isinstance(self.headroom, bool) or not isinstance(self.headroom, int | float) or not 0 <= self.headroom < 1:
             raise UsageError(
                 f"headroom: {self.headroom!r} is not possible; give a share from 0 to below 1, such as 0.1"
             )

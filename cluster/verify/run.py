@@ -59,7 +59,7 @@ def verify(config: ClusterConfig, asked: Asked, note: Callable[[str], None]) -> 
         split = _split(plan.stages, steps, Path(folder), note)
         whole, why_not = (None, "it was not asked for")
         if asked.use_whole and stored is None:
-            whole, why_not = _whole(found, plan.stages[0], steps, Path(folder), note)
+            whole, why_not = _whole(found, plan, steps, Path(folder), note)
     comparison = _compare(whole, stored or (kept_checksums(key) if whole is None else None), split)
     sums = summed(key, _origin(plan) if whole is None else "whole", whole or split)
     keep_checksums(sums)
@@ -105,22 +105,25 @@ def _split(stages: Sequence[StageSpec], steps: Sequence[Step], folder: Path, not
 
 
 def _whole(
-    found: Survey, like: StageSpec, steps: Sequence[Step], folder: Path, note: Callable[[str], None]
+    found: Survey, plan: ModelPlan, steps: Sequence[Step], folder: Path, note: Callable[[str], None]
 ) -> tuple[Rows | None, str]:
-    """The whole model's rows in front of every legal cut, and its logits; or why it cannot be had."""
+    """The whole model's rows in front of layers, and its logits; or why it cannot be had."""
     device, why_not = _device_for_whole(found)
     if device is None:
         return None, why_not
     note(f"computing the whole model on {device}")
-    spec = replace(like, stage=0, num_stages=1, first=0, end=found.header.num_layers, device=device)
+    spec = replace(plan.stages[0], stage=0, num_stages=1, first=0, end=found.header.num_layers, device=device)
+    # On a CPU looking at its rows changes nothing; elsewhere only those are taken that the split takes as well.
+    layers = found.cuts if _is_cpu(found, device) else [stage.first for stage in plan.stages[1:]]
+    more = {"layers": list(layers), "use_extra_bufts": found.probe.use_extra_bufts}
     try:
-        # Once untouched, for the logits; then with an eye on its rows, which may keep a device from fusing operations.
-        plain = _computed("cluster.verify.stage_child", spec, steps, folder / "whole.npz", {"rows_in": ""})
-        more = {"layers": list(found.cuts), "use_extra_bufts": found.probe.use_extra_bufts}
-        watched = _computed("cluster.verify.whole_child", spec, steps, folder / "watched.npz", more)
+        return _computed("cluster.verify.whole_child", spec, steps, folder / "whole.npz", more), ""
     except ClusterError as error:
         return None, f"the whole model cannot be computed: {error}"
-    return Rows(watched.hidden, plain.logits), ""
+
+
+def _is_cpu(found: Survey, name: str) -> bool:
+    return any(device.name == name and device.kind == "cpu" for device in found.devices)
 
 
 def _device_for_whole(found: Survey) -> tuple[str | None, str]:

@@ -22,10 +22,11 @@ def main() -> int:
     try:
         from cluster.verify.whole_model import WholeModel
 
-        model = WholeModel(StageSpec(**orders["spec"]), orders["use_extra_bufts"], orders["layers"])
-        for step in orders["steps"]:
-            model.forward(Step(**{name: tuple(values) for name, values in step.items()}))
-        write_rows(Path(orders["rows_out"]), model.hidden(), model.logits())
+        steps = [Step(**{name: tuple(values) for name, values in step.items()}) for step in orders["steps"]]
+        model = WholeModel(StageSpec(**orders["spec"]), orders["use_extra_bufts"])
+        _, logits = model.compute(steps, ())
+        hidden, _ = model.compute(steps, orders["layers"]) if orders["layers"] else ({}, logits)
+        write_rows(Path(orders["rows_out"]), hidden, logits)
         answer({"done": True})
     except (ClusterError, ValueError, RuntimeError) as error:
         answer({"error": str(error)})
