@@ -17,7 +17,8 @@ from cluster.messages import StageCosts, StepId, StepTiming
 HOP_MS = 1.0  # from a stage to the next one, and from the last one back to the first
 # A chunk takes so many times as long as a step of the sequences that are being decoded beside it.
 _CHUNK_STEPS = 1.5
-_LEAST_ROWS = 4  # of a chunk: a CPU computes fewer no faster
+_LEAST_ROWS = 8  # of a chunk, so that a short prompt goes in one, and shapes repeat
+_CHUNK_ROWS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192)
 _LEAST_ROWS_ALONE = 32  # with nobody to wait for it
 _MAX_OPEN_CHUNKS = 256
 
@@ -76,7 +77,7 @@ class Pace:
             return PromptPlan(self._max_batch_tokens, alone=False)
         row_ms = [self._row_ms(stage, position) for stage in range(self._num_stages)]
         if num_decoding:
-            return self._plan_beside(self.decode_plan(num_decoding), num_decoding, row_ms)
+            return self._plan_beside(self.decode_plan(num_decoding), num_decoding, position)
         even = self._even_rows(num_rows, position)
         num_chunks = -(-num_rows // even)
         piped_ms = (num_chunks - 1) * even * max(row_ms) + even * sum(row_ms) + num_chunks * HOP_MS
@@ -102,14 +103,24 @@ class Pace:
             step_ms = (timing.end_ns - timing.start_ns) / 1e6 * speedup
             self._row_costs[timing.stage].add(position, step_ms / num_rows)
 
-    def _plan_beside(self, decode: DecodePlan, num_decoding: int, row_ms: Sequence[float]) -> PromptPlan:
-        """A chunk between the steps of sequences that are being decoded; `row_ms`: of a row, on each stage."""
+    def _plan_beside(self, decode: DecodePlan, num_decoding: int, position: int) -> PromptPlan:
+        """A chunk between the steps of sequences that are being decoded."""
         steps_ms = self._decode_ms(-(-num_decoding // decode.num_lanes))
-        if decode.alone:
-            num_rows = _CHUNK_STEPS * self._alone_ms(steps_ms) / sum(self._spans_ms(row_ms))
-        else:
-            num_rows = _CHUNK_STEPS * max(steps_ms) / max(row_ms)
-        return PromptPlan(self._bounded(num_rows, _LEAST_ROWS), alone=decode.alone)
+        budget_ms = _CHUNK_STEPS * (self._alone_ms(steps_ms) if decode.alone else max(steps_ms))
+        num_rows = min(_LEAST_ROWS, self._max_batch_tokens)
+        for more_rows in _CHUNK_ROWS:
+            spans_ms = self._chunk_ms(more_rows, position)
+            span_ms = self._alone_ms(spans_ms) if decode.alone else max(spans_ms)
+            if span_ms > budget_ms or more_rows > self._max_batch_tokens:
+                break
+            num_rows = more_rows
+        return PromptPlan(num_rows, alone=decode.alone)
+
+    def _chunk_ms(self, num_rows: int, position: int) -> list[float]:
+        """Of a chunk on each stage: few rows as measured, many as learned."""
+        if num_rows <= min(cost.decode_ms[-1][0] for cost in self._costs):
+            return self._decode_ms(num_rows)
+        return [num_rows * self._row_ms(stage, position) for stage in range(self._num_stages)]
 
     def _round_ms(self, num_lanes: int, num_sequences: int) -> float:
         """Until every sequence has its next token, the stages being shared by `num_lanes` microbatches."""

@@ -35,6 +35,7 @@ def choose_start(
     num_reusable: int,
     free: Mapping[int, Sequence[int]],
     running: Mapping[int, Sequence[int]],
+    used: Collection[int],
 ) -> SlotStart:
     """The slot for a new sequence, and what it starts with.
 
@@ -42,7 +43,8 @@ def choose_start(
         prompt: its tokens.
         num_reusable: at most so many of them need not be computed.
         free: at least one slot, longest unused first (empty ones in order), with the tokens whose KV it holds.
-        running: slots in use, with the tokens whose rows the stages hold or will hold before ours run.
+        running: slots with the tokens whose rows the stages hold or will hold before ours run.
+        used: all slots that are not free.
 
     The slot that shares most is taken over if most of what it holds is ours; otherwise that stays for the next
     one who asks for it, and a copy goes to another slot.
@@ -51,21 +53,21 @@ def choose_start(
     source = max(shared, key=lambda slot: (shared[slot], slot in free))
     length = min(shared[source], num_reusable)
     if length < MIN_SHARED_TOKENS:
-        slot = _best_place(free, running)
+        slot = _best_place(free, used)
         return SlotStart(slot, slot, 0)
     others = {slot: tokens for slot, tokens in free.items() if slot != source}
     if source in free and (not others or len(free[source]) - length <= length // 4):
         return SlotStart(source, source, length)
-    return SlotStart(_best_place(others, running), source, length)
+    return SlotStart(_best_place(others, used), source, length)
 
 
-def _best_place(free: Mapping[int, Sequence[int]], running: Collection[int]) -> int:
+def _best_place(free: Mapping[int, Sequence[int]], used: Collection[int]) -> int:
     """Where the slots in use are computed in fewest calls and rows; among such an empty one, or the longest unused."""
 
     def cost(slot: int) -> tuple[int, int, bool]:
-        used = sorted((*running, slot))
-        gaps = [after - before - 1 for before, after in pairwise(used)]
-        num_rows = len(used) + sum(gap for gap in gaps if gap <= MAX_GAP)
+        together = sorted((*used, slot))
+        gaps = [after - before - 1 for before, after in pairwise(together)]
+        num_rows = len(together) + sum(gap for gap in gaps if gap <= MAX_GAP)
         return sum(gap > MAX_GAP for gap in gaps), -(-num_rows // ROWS_STEP), bool(free[slot])
 
     return min(free, key=cost)

@@ -30,7 +30,7 @@ class Slots:
     def allocate(self, prompt: Sequence[int], num_reusable: int, running: Mapping[int, Sequence[int]]) -> SlotStart:
         """A slot for `prompt`, and what it starts with; see `choose_start`. One must be free."""
         assert self._free, "allocate: no slot is free"
-        start = choose_start(prompt, num_reusable, self._free, running)
+        start = choose_start(prompt, num_reusable, self._free, running, self._used)
         del self._free[start.slot]
         self._used.add(start.slot)
         self._check()

@@ -71,13 +71,10 @@ def test_empty_slots_are_taken_from_below_then_those_unused_for_longest() -> Non
 
 def test_slots_in_use_lie_together_though_others_are_unused_for_longer() -> None:
     slots = Slots(16)
-    for slot in range(16):
-        assert slots.allocate([slot], 0, dict.fromkeys(range(slot), ())).slot == slot
+    assert [slots.allocate([slot], 0, {}).slot for slot in range(16)] == list(range(16))
     for slot in (12, *range(12), 13, 14, 15):
         slots.release(slot, [slot])
-    used: list[int] = []
-    for token in range(8):
-        used.append(slots.allocate([100 + token], 0, dict.fromkeys(used, ())).slot)
+    used = [slots.allocate([100 + token], 0, {}).slot for token in range(8)]
     assert sorted(used) == list(range(min(used), min(used) + 8))
 
 
@@ -96,7 +93,7 @@ def test_a_prompt_starts_from_what_shares_most(
     free: dict[int, list[int]], running: dict[int, list[int]], expected: SlotStart
 ) -> None:
     slots = Slots(6)
-    for slot in range(6):
+    for _ in range(6):
         slots.allocate([9], 0, {})
     for slot, tokens in free.items():
         slots.release(slot, tokens)
