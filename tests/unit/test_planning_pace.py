@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cluster.gguf import read_header, tensor_type
 from cluster.planning import pace
 from cluster.planning.kept import keep, kept_folder, read_kept
 from cluster.planning.link import LinkFigures, measure_loopback
-from cluster.planning.pace import DevicePace, measured_pace
+from cluster.planning.pace import DevicePace, bench_kind, measured_pace
+from tests.unit.tiny_models import TinyModel, write_tiny
 from worker_native.probe import probe
 
 KEY = {"device": "CPU", "threads": 2}
@@ -36,6 +39,24 @@ def test_between_measured_row_counts_lies_a_straight_line_of_time() -> None:
 def test_a_pace_that_cannot_be_is_none(values: tuple[tuple[int, ...], tuple[float, ...], float]) -> None:
     with pytest.raises(ValueError, match=r"row_counts|s_per_byte"):
         DevicePace(*values)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("F32", "F16"), ("Q8_0", "Q8_0")])
+def test_a_model_is_measured_by_its_own_kind_of_weights(tmp_path: Path, kind: str, expected: str) -> None:
+    header = read_header(write_tiny(tmp_path / "tiny.gguf", TinyModel(kind=kind)))
+    assert bench_kind(header) == expected
+    names = {
+        "Q4_K": "Q4_K",
+        "IQ4_XS": "Q4_K",
+        "Q6_K": "Q4_K",
+        "Q5_0": "Q8_0",
+        "Q4_1": "Q4_0",
+        "MXFP4": "Q4_0",
+        "BF16": "F16",
+    }
+    for name, nearest in names.items():
+        only = replace(header, tensors=tuple(replace(info, type=tensor_type(name)) for info in header.tensors))
+        assert bench_kind(only) == nearest
 
 
 def test_figures_are_kept_under_all_they_depend_on(cache: Path) -> None:
