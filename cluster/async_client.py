@@ -168,7 +168,7 @@ class AsyncClient:
         return await self._unary(calls.status_call(), timeout_s)
 
     async def intervals(self) -> list[StepTiming]:
-        """When each stage computed which step, in the last window."""
+        """When each stage computed which step, of late; a step may be told up to half a second after it."""
         return await self._unary(calls.intervals_call())
 
     async def close(self) -> None:

@@ -182,7 +182,7 @@ class Client:
         return self._unary(calls.status_call(), timeout_s)
 
     def intervals(self) -> list[StepTiming]:
-        """When each stage computed which step, in the last window."""
+        """When each stage computed which step, of late; a step may be told up to half a second after it."""
         return self._unary(calls.intervals_call())
 
     def close(self) -> None:

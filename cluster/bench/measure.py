@@ -12,7 +12,14 @@ from cluster.client import Client
 from cluster.errors import ClusterError
 from cluster.messages import StepTiming
 
-RECORDS_TIMEOUT_S = 2.0
+# Stages tell what steps took once they were quiet for a moment.
+RECORDS_DELAY_S = 0.3
+
+
+def recorded_steps(client: Client) -> list[StepTiming]:
+    """All steps that the stages recorded, also those that have just ended."""
+    time.sleep(RECORDS_DELAY_S)
+    return client.intervals()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class Subject:
         Prompts differ from run to run, so that nothing can be kept from the one before.
         """
         prompts = workload_prompts(workload, self.vocab_size, run)
-        mark = newest_step(self.client.intervals())
+        mark = newest_step(recorded_steps(self.client))
         start_s = time.perf_counter()
         completions = self.client.generate(prompts, GREEDY, max_tokens=workload.max_tokens, progress=False)
         seconds = time.perf_counter() - start_s
@@ -48,14 +55,4 @@ class Subject:
                     f"bench: {workload.name}: a stream ended with {len(completion.token_ids)} tokens "
                     f"({completion.finish_reason.value}) instead of {workload.max_tokens}"
                 )
-        return Sample(seconds, tuple(self._records(mark)))
-
-    def _records(self, mark: tuple[int, int]) -> list[StepTiming]:
-        """The stages' records of the run; the last ones may come a little after its last token."""
-        deadline_s = time.monotonic() + RECORDS_TIMEOUT_S
-        while True:
-            steps = steps_after(self.client.intervals(), mark)
-            by_stage = [{step.id for step in steps if step.stage == stage} for stage in range(self.num_stages)]
-            if all(ids == by_stage[0] for ids in by_stage) or time.monotonic() > deadline_s:
-                return steps
-            time.sleep(0.02)
+        return Sample(seconds, tuple(steps_after(recorded_steps(self.client), mark)))

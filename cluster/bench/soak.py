@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from cluster.bench.crowd import crowd
 from cluster.bench.listener import listening_pid
-from cluster.bench.measure import Subject
+from cluster.bench.measure import Subject, recorded_steps
 from cluster.bench.request import timed_request
 from cluster.bench.scenarios import SoakSettings
 from cluster.bench.spread import Spread, slope, spread
@@ -82,9 +82,9 @@ def run_soak(subject: Subject, settings: SoakSettings) -> SoakFigures:
     samples: list[MemorySample] = []
     tenths: list[list[StepTiming]] = []
     for first, end in pairwise((0, num_requests // 10, num_requests - num_requests // 10, num_requests)):
-        mark = newest_step(client.intervals())
+        mark = newest_step(recorded_steps(client))
         samples += _phase(subject, settings, range(first, end), coordinator)
-        tenths.append(steps_after(client.intervals(), mark))
+        tenths.append(steps_after(recorded_steps(client), mark))
     duration_s = time.perf_counter() - start_s
     return soak_figures(settings, duration_s, samples, tenths[0], tenths[-1], subject.num_stages)
 

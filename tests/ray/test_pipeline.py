@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import cluster
+from cluster.bench.measure import recorded_steps
 from cluster.processes import marked_pids
 from tests.conftest import CliHome, UpCluster
 from tests.unit.tiny_models import TinyModel, write_tiny
@@ -57,7 +58,7 @@ def test_both_stages_are_busy_at_once(heavy_model: Path, up_cluster: UpCluster) 
     arguments = (str(heavy_model), "--stages", "2", "-c", "128", "-np", "8", "-t", "1", "--no-lend-cores")
     with up_cluster(*arguments) as home, cluster.connect(home.address) as client, ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda prompt: client.generate(prompt, params), ["abc"] * 8))
-        steps = client.intervals()
+        steps = recorded_steps(client)
     by_stage = [[(step.start_ns, step.end_ns) for step in steps if step.stage == stage] for stage in (0, 1)]
     busy_ns = [sum(end - start for start, end in intervals) for intervals in by_stage]
     assert min(len(intervals) for intervals in by_stage) > 32
