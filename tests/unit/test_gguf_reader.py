@@ -173,7 +173,7 @@ WRONG = {
     "alignment type": (build((key(b"general.alignment", INT32, struct.pack("<i", 32)),)), "must be UINT32"),
     "split": (
         build((key(b"split.count", 2, struct.pack("<H", 3)),)),
-        "split.count: the model is split into 3",
+        "split.count: one of 3 parts",
     ),
     "tensor name length": (build((), (info(b"x" * 64),)), "tensor 0: name: length 64"),
     "tensor name NUL": (build((), (info(b"x\0"),)), "tensor 0: name: contains a NUL"),
