@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 from cluster.config import ClusterConfig
 from cluster.coordinator.spec import CoordinatorSpec
@@ -16,12 +15,12 @@ from cluster.errors import ClusterError, UsageError
 from cluster.gguf import (
     Header,
     legal_cuts,
-    model_hash,
     model_sizes,
-    read_header,
     tensor_type,
     trained_context,
 )
+from cluster.sources.opening import open_model
+from cluster.sources.resolve import resolve
 from cluster.stage.spec import StageSpec
 from worker_native.probe import DeviceFacts, probe
 
@@ -48,7 +47,9 @@ def plan_model(config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
     Raises UsageError (ModelFileError, UnsupportedModelError among them) for what cannot be, CapacityError for
     what does not fit. Nothing has been started by then.
     """
-    header = read_header(config.model)
+    source = resolve(config.model)
+    model = open_model(source)
+    header = model.header
     cuts = legal_cuts(header)
     context_length = _context_length(config, trained_context(header))
     try:
@@ -59,11 +60,10 @@ def plan_model(config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
     if not bounds:
         sizes = _layer_sizes(config, header, context_length * config.parallel)
         bounds = _bounds(place(_offers(devices), sizes, len(devices), cuts, devices=[item.name for item in devices]))
-    fingerprint = model_hash(config.model, header)
     coordinator = CoordinatorSpec(
-        model=Path(config.model).name,
-        source=config.model,
-        model_hash=fingerprint,
+        model=source.display_name,
+        source=source,
+        model_hash=model.hash,
         architecture=header.architecture,
         context_length=context_length,
         num_slots=config.parallel,
@@ -130,7 +130,7 @@ def _specs(
         StageSpec(
             stage=stage,
             num_stages=len(devices),
-            source=config.model,
+            source=coordinator.source,
             model_hash=coordinator.model_hash,
             first=first,
             end=end,

@@ -15,7 +15,9 @@ def add_parser(verbs: Any) -> None:
     what.add_parser("ls", help="list the stored slices").set_defaults(run=_list)
     remove = what.add_parser("rm", help="remove stored slices")
     remove.add_argument("key", nargs="*", help="keys as listed (a unique beginning is enough)")
-    remove.add_argument("--all", action="store_true", help="remove every slice")
+    remove.add_argument(
+        "--all", action="store_true", help="remove every slice, and what is remembered of remote models"
+    )
     remove.set_defaults(run=_remove)
 
 
@@ -35,6 +37,7 @@ def _list(options: argparse.Namespace) -> int:
 def _remove(options: argparse.Namespace) -> int:
     from cluster.errors import UsageError
     from cluster.gguf import SliceStore
+    from cluster.sources.cache import SourceCache
 
     if bool(options.key) == options.all:
         raise UsageError("cache rm: name keys or --all; see: cluster cache ls")
@@ -43,6 +46,8 @@ def _remove(options: argparse.Namespace) -> int:
     for key in listed if options.all else dict.fromkeys(_named(listed, key) for key in options.key):
         store.remove(key)
         print(key[:12])
+    if options.all:
+        SourceCache().clear()
     return 0
 
 

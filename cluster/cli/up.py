@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from cluster.errors import UsageError
+from cluster.sources.name import HUB_PREFIX
 
 if TYPE_CHECKING:
     from cluster.actors.lifecycle import Lifecycle
@@ -40,7 +41,13 @@ def add_parser(verbs: Any) -> None:
         description="Place, cut and load the model, wait until a token has gone through all stages, and return.",
     )
     add = parser.add_argument
-    add("model", nargs="?", metavar="MODEL.gguf", help="the model to serve")
+    add(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="a GGUF file (the first, if split), hf:org/repo:Q4_K_M, or an http(s) URL",
+    )
+    add("-hf", "--hf-repo", metavar="REPO:QUANT", help="the same as MODEL hf:REPO:QUANT")
     add("--demo", action="store_true", help="serve the small model that ships with the package")
     add("--config", metavar="FILE", help="TOML file with these settings; flags win over it")
     add("--stages", type=int, metavar="N", help="how many slices (default: one per device, two on a lone CPU)")
@@ -97,8 +104,12 @@ def run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """The flags as settings: None where the flag was not given."""
     settings = {name: getattr(options, name) for name in FLAG_SETTINGS}
-    if options.demo and options.model:
-        raise UsageError(f"model: both {options.model} and --demo; name one of them")
+    if options.hf_repo:
+        if options.model:
+            raise UsageError(f"model: both {options.model} and -hf {options.hf_repo}; name one of them")
+        settings["model"] = HUB_PREFIX + options.hf_repo.removeprefix(HUB_PREFIX)
+    if options.demo and settings["model"]:
+        raise UsageError(f"model: both {settings['model']} and --demo; name one of them")
     if options.demo:
         from cluster.demo import model_path
 

@@ -62,15 +62,21 @@ def wanted_pieces(plan: SlicePlan) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
-def plan_transfers(pieces: Sequence[Piece], covers: Sequence[Sequence[Range]]) -> tuple[Transfer, ...]:
-    """How to get `pieces`; `covers[i]` are the ranges of the model that origin i has, in order; nearest origin first.
+def covers(ranges: Sequence[Range], begin: int, end: int) -> bool:
+    """Whether one of the ranges, which are in order, has all of [begin, end)."""
+    index = bisect_right(ranges, begin, key=lambda found: found[0]) - 1
+    return index >= 0 and end <= ranges[index][1]
+
+
+def plan_transfers(pieces: Sequence[Piece], held: Sequence[Sequence[Range]]) -> tuple[Transfer, ...]:
+    """How to get `pieces`; `held[i]` are the ranges of the model that origin i has, in order; nearest origin first.
 
     Each transfer has bytes that the same origins have, at most CHUNK_BYTES. They are in the order of their
     targets, so that the file fills from its start. ModelFileError where nobody has a piece.
     """
     transfers: list[Transfer] = []
     for piece in sorted(pieces, key=lambda piece: piece.begin):
-        origins = tuple(index for index, ranges in enumerate(covers) if _has(ranges, piece))
+        origins = tuple(index for index, ranges in enumerate(held) if covers(ranges, piece.begin, piece.end))
         if not origins:
             raise ModelFileError(
                 f"bytes [{piece.begin}, {piece.end}) of the model: no node and no address has them; "
@@ -82,12 +88,6 @@ def plan_transfers(pieces: Sequence[Piece], covers: Sequence[Sequence[Range]]) -
         else:
             transfers.append(Transfer(piece.begin, piece.end, (piece,), origins))
     return tuple(sorted(transfers, key=lambda transfer: transfer.first_target))
-
-
-def _has(ranges: Sequence[Range], piece: Piece) -> bool:
-    """Whether one of the ranges, which are in order, has all of it."""
-    index = bisect_right(ranges, piece.begin, key=lambda found: found[0]) - 1
-    return index >= 0 and piece.end <= ranges[index][1]
 
 
 def _joins(last: Transfer, piece: Piece, origins: tuple[int, ...]) -> bool:

@@ -14,6 +14,9 @@ import pytest
 from cluster.actors.stage_worker import StageWorker
 from cluster.demo import model_path
 from cluster.messages import Microbatch, StageFailure, StepId, StepResult
+from cluster.sources.opening import open_model
+from cluster.sources.resolve import resolve
+from cluster.sources.source import FilePart, ModelSource
 from cluster.stage.service import StageService
 from cluster.stage.spec import StageSpec
 from cluster.wire.codec_event import Event
@@ -21,11 +24,12 @@ from cluster.wire.stage_link import StageLink
 from cluster.wire.stage_watch import StageWatch
 from tests.unit.wire_backends import make_batch, make_hello, wait_until
 
+SOURCE = resolve(str(model_path()))
 SPEC = StageSpec(
     stage=0,
     num_stages=1,
-    source=str(model_path()),
-    model_hash="m",
+    source=SOURCE,
+    model_hash=open_model(SOURCE).hash,
     first=0,
     end=8,
     device="CPU",
@@ -63,12 +67,14 @@ def test_it_loads_once_however_often_it_is_asked() -> None:
 
 
 def test_a_stage_that_failed_to_load_forgets_that_when_it_is_asked_again(tmp_path: Path) -> None:
-    source = tmp_path / "model.gguf"
-    worker = StageWorker(dataclasses.replace(SPEC, source=str(source)))
+    source, (part,) = tmp_path / "model.gguf", SOURCE.parts
+    assert isinstance(part, FilePart)
+    moved = ModelSource(str(source), (dataclasses.replace(part, path=str(source)),))
+    worker = StageWorker(dataclasses.replace(SPEC, source=moved))
     worker.load()
     wait_until(lambda: worker.progress().phase == "failed", 60)
     assert str(source) in str(worker.progress().error)
-    shutil.copy(SPEC.source, source)
+    shutil.copy(part.path, source)
     worker.load()
     assert worker.progress().error is None
     wait_until(lambda: worker.progress().phase in ("ready", "failed"), 60)
