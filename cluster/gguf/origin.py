@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cluster.errors import ModelFileError
 from cluster.gguf.cut import SlicePlan
@@ -32,7 +33,7 @@ class Origin(Protocol):
         """The ranges of the model that it has, in order."""
 
     def read(self, begin: int, end: int) -> Iterator[bytes]:
-        """All bytes [begin, end) of the model, in chunks; the range lies in one of `covers`.
+        """All bytes [begin, end) of the model, in chunks. Both ends lie in `covers`; gaps in it read as zeros.
 
         UnreachableError where it cannot give them any more, ModelFileError where it is not what it was.
         """
@@ -95,12 +96,13 @@ class SliceOrigin:
 
     def read(self, begin: int, end: int) -> Iterator[bytes]:
         """ModelFileError where the slice is gone."""
-        span = next(span for span in self.spans if span.begin <= begin and end <= span.end)
         descriptor = open_source(self.path)
+
+        def read_span(span: Span, first: int, last: int) -> Iterator[bytes]:
+            return read_range(descriptor, span.offset + first, span.offset + last, self.path)
+
         try:
-            yield from read_range(
-                descriptor, span.offset + begin - span.begin, span.offset + end - span.begin, self.path
-            )
+            yield from read_across(self.spans, begin, end, read_span)
         finally:
             os.close(descriptor)
 
@@ -116,6 +118,39 @@ def slice_origin(path: Path, plan: SlicePlan) -> SliceOrigin | None:
             spans.append(Span(info.source_offset, info.source_offset + info.size_bytes, offset))
         offset += aligned(info.size_bytes)
     return SliceOrigin(str(path), tuple(sorted(spans, key=lambda span: span.begin)))
+
+
+class Held(Protocol):
+    """Bytes [begin, end) of the model, in one piece somewhere."""
+
+    @property
+    def begin(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+
+
+AnyHeld = TypeVar("AnyHeld", bound=Held)
+
+
+def read_across(
+    held: Sequence[AnyHeld], begin: int, end: int, read: Callable[[AnyHeld, int, int], Iterator[bytes]]
+) -> Iterator[bytes]:
+    """Bytes [begin, end) of the model, of which `held` has some, in order; what lies between reads as zeros.
+
+    `read(item, first, last)` gives bytes [first, last) of an item, counted from its own start.
+    """
+    index = max(0, bisect_right(held, begin, key=lambda item: item.begin) - 1)
+    while begin < end:
+        item = held[index] if index < len(held) else None
+        if item is None or item.begin >= end:
+            yield bytes(end - begin)
+            return
+        if item.end > begin:
+            yield bytes(max(0, item.begin - begin))
+            begin = max(begin, item.begin)
+            yield from read(item, begin - item.begin, min(end, item.end) - item.begin)
+            begin = min(end, item.end)
+        index += 1
 
 
 def read_range(descriptor: int, begin: int, end: int, name: str) -> Iterator[bytes]:

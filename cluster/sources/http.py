@@ -19,7 +19,6 @@ from cluster.sources.retry import DroppedError, Patience, read_on
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0  # without a single byte
-READ_BYTES = 1 << 20
 MAX_SIZE_BYTES = 1 << 50
 MAX_ETAG_CHARS = 1024
 _MAX_CONNECTIONS = 32
@@ -130,7 +129,7 @@ class HttpOrigin:
 
 def _body(response: httpx2.Response, length_bytes: int) -> Iterator[bytes]:
     """What the server sends, which must not be more than `length_bytes`."""
-    for chunk in response.iter_raw(READ_BYTES):
+    for chunk in response.iter_raw():  # as it comes: in chunks of a given size, what a dropped one had would be lost
         length_bytes -= len(chunk)
         if length_bytes < 0:
             name = shown_url(str(response.url))

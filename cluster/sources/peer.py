@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +10,7 @@ from cluster.errors import CapacityError, ClusterError, ModelFileError, Unreacha
 from cluster.gguf.cursor import HeaderIncomplete
 from cluster.gguf.fingerprint import Range, tensors_by_name
 from cluster.gguf.header import Header
+from cluster.gguf.origin import read_across
 from cluster.gguf.reader import parse_header
 from cluster.sources.retry import DroppedError, Patience, read_on
 from cluster.wire.weights_client import WeightsClient
@@ -46,23 +46,11 @@ class PeerOrigin:
         return tuple((tensor.begin, tensor.end) for tensor in self.tensors)
 
     def read(self, begin: int, end: int) -> Iterator[bytes]:
-        """UnreachableError if the node is gone, HandshakeError if it serves another model now.
+        """UnreachableError if the node is gone, HandshakeError if it serves another model now."""
+        return read_across(self.tensors, begin, end, self._read_tensor)
 
-        What lies between tensors is padding, and reads as zeros.
-        """
-        first = bisect_right(self.tensors, begin, key=lambda tensor: tensor.begin) - 1
-        for tensor in self.tensors[max(0, first) :]:
-            if tensor.begin >= end:
-                break
-            if tensor.end > begin:
-                yield bytes(max(0, tensor.begin - begin))
-                begin = max(begin, tensor.begin)
-                attempt = partial(self._attempt, tensor.index)
-                yield from read_on(
-                    self.name, attempt, begin - tensor.begin, min(end, tensor.end) - tensor.begin, self.patience
-                )
-                begin = min(end, tensor.end)
-        yield bytes(end - begin)
+    def _read_tensor(self, tensor: HeldTensor, begin: int, end: int) -> Iterator[bytes]:
+        return read_on(self.name, partial(self._attempt, tensor.index), begin, end, self.patience)
 
     def _attempt(self, index: int, begin: int, end: int) -> Iterator[bytes]:
         try:
