@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from cluster.errors import ModelFileError, UsageError
+from cluster.errors import ModelFileError, UnreachableError, UsageError
 from cluster.gguf.cursor import HeaderIncomplete
 from cluster.gguf.cut import legal_cuts
 from cluster.gguf.fingerprint import Range, fingerprint, sample_ranges
@@ -17,6 +19,7 @@ from cluster.gguf.parts import merge_parts, part_starts
 from cluster.gguf.reader import parse_header, read_part
 from cluster.gguf.transfer import covers
 from cluster.sources.cache import SourceCache
+from cluster.sources.peer import open_from_peers, open_peers
 from cluster.sources.remote_header import fetch_header
 from cluster.sources.source import FilePart, HubPart, ModelSource, Part, UrlPart
 
@@ -92,7 +95,7 @@ def _open_remote(source: ModelSource, model_hash: str, peers: Sequence[str]) -> 
         header = merge_parts([part_header for part_header, _ in fetched])
         found = _hash(header, origins, model_hash)
         cache.remember_headers(source, found, [data for _, data in fetched])
-    near = tuple(origin for address in peers if (origin := _peer(address, found, header)) is not None)
+    near = open_peers(peers, found, header) if peers else ()
     return OpenModel(source.name, header, found, source.version, (*near, *origins))
 
 
@@ -119,32 +122,34 @@ def _remote_origin(part: Part, start: int) -> Origin:
 
 
 def _open_peers(source: ModelSource, model_hash: str) -> OpenModel:
-    """From nodes alone: the header of the first that answers, the weights of all that have some."""
-    from cluster.sources.peer import first_header
+    """From nodes alone: the header of the first that answers, the weights of all that have some.
 
-    header = first_header(source.peers, model_hash, source.display_name)
-    origins = tuple(origin for address in source.peers if (origin := _peer(address, model_hash, header)) is not None)
-    found = _hash(header, origins, model_hash)
-    return OpenModel(source.name, header, found, source.version, origins)
-
-
-def _peer(address: str, model_hash: str, header: Header) -> Origin | None:
-    from cluster.sources.peer import open_peer
-
-    return open_peer(address, model_hash, header)
+    Each of them says that it has the model of this hash. It is checked where they have all samples together.
+    """
+    header, origins = open_from_peers(source.peers, model_hash, source.display_name)
+    if all(_holders(origins, place) for place in sample_ranges(header)):
+        _hash(header, origins, model_hash)
+    return OpenModel(source.name, header, model_hash, source.version, origins)
 
 
 def _hash(header: Header, origins: Sequence[Origin], model_hash: str) -> str:
     legal_cuts(header)  # what cannot be served is refused before any weight is read
-    ranges = sample_ranges(header)
-
-    def sample(place: Range) -> bytes:
-        begin, end = place
-        origin = next(found for found in origins if covers(found.covers, begin, end))
-        return b"".join(origin.read(begin, end))
-
     with ThreadPoolExecutor(_NUM_READS) as pool:
-        return _same_hash(header, fingerprint(header, list(pool.map(sample, ranges))), model_hash)
+        samples = list(pool.map(partial(_sample, origins), sample_ranges(header)))
+    return _same_hash(header, fingerprint(header, samples), model_hash)
+
+
+def _sample(origins: Sequence[Origin], place: Range) -> bytes:
+    """From the nearest origin that has it and answers."""
+    holders = _holders(origins, place)
+    for origin in holders[:-1]:
+        with suppress(UnreachableError):
+            return b"".join(origin.read(*place))
+    return b"".join(holders[-1].read(*place))
+
+
+def _holders(origins: Sequence[Origin], place: Range) -> list[Origin]:
+    return [origin for origin in origins if covers(origin.covers, *place)]
 
 
 def _same_hash(header: Header, found: str, model_hash: str) -> str:

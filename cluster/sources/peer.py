@@ -6,17 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from cluster.errors import CapacityError, ClusterError, ModelFileError, UnreachableError
+from cluster.errors import CapacityError, ModelFileError, UnreachableError
 from cluster.gguf.cursor import HeaderIncomplete
 from cluster.gguf.fingerprint import Range, tensors_by_name
 from cluster.gguf.header import Header
 from cluster.gguf.origin import read_across
 from cluster.gguf.reader import parse_header
 from cluster.sources.retry import DroppedError, Patience, read_on
+from cluster.wire.codec_weights import TensorRanges
 from cluster.wire.weights_client import WeightsClient
 
 _PATIENCE = Patience(max_failures=4)
 _UNKNOWN_SIZE_BYTES = 1 << 62
+_Answer = tuple[WeightsClient, bytes, TensorRanges]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,41 +61,45 @@ class PeerOrigin:
             raise DroppedError(str(error)) from error
 
 
-def open_peer(address: str, model_hash: str, header: Header) -> PeerOrigin | None:
-    """The node at `address`, with what it has of the model of `header`; None if it is not there or has nothing.
+def open_peers(addresses: Sequence[str], model_hash: str, header: Header) -> tuple[PeerOrigin, ...]:
+    """Those nodes that answer, with what each has of the model of `header`.
 
-    HandshakeError if it serves another model.
+    HandshakeError if one serves another model, UsageError if its answer is not sound.
     """
-    client = WeightsClient(address, model_hash)
-    try:
-        _, held = client.describe()
-    except UnreachableError:
-        client.close()
-        return None
-    tensors = tensors_by_name(header)
-    if held and held[-1][1] > len(tensors):
-        raise ModelFileError(f"weights at {address}: tensor {held[-1][1] - 1} of {len(tensors)}; update that node")
-    indices = [index for first, end in held for index in range(first, end)]
-    start = header.data_start
-    found = [
-        HeldTensor(start + tensors[i].offset, start + tensors[i].offset + tensors[i].size_bytes, i) for i in indices
-    ]
-    return PeerOrigin(client, tuple(sorted(found, key=lambda tensor: tensor.begin)))
+    return tuple(_origin(client, held, header) for client, _, held in _ask(addresses, model_hash)[0])
 
 
-def first_header(addresses: Sequence[str], model_hash: str, name: str) -> Header:
-    """The model's header from the first node that answers; the first one's error if none does."""
-    errors: list[ClusterError] = []
+def open_from_peers(addresses: Sequence[str], model_hash: str, name: str) -> tuple[Header, tuple[PeerOrigin, ...]]:
+    """The same with the header from the first that answers; UnreachableError if none does."""
+    answers, errors = _ask(addresses, model_hash)
+    if not answers:
+        raise errors[0]
+    header = _parse(answers[0][1], name)
+    return header, tuple(_origin(client, held, header) for client, _, held in answers)
+
+
+def _ask(addresses: Sequence[str], model_hash: str) -> tuple[list[_Answer], list[UnreachableError]]:
+    answers, errors = [], []
     for address in addresses:
         client = WeightsClient(address, model_hash)
         try:
-            data, _ = client.describe()
-            return _parse(data, name)
-        except ClusterError as error:
+            answers.append((client, *client.describe()))
+        except UnreachableError as error:
             errors.append(error)
-        finally:
-            client.close()
-    raise errors[0]
+    return answers, errors
+
+
+def _origin(client: WeightsClient, held: TensorRanges, header: Header) -> PeerOrigin:
+    tensors = tensors_by_name(header)
+    if held and held[-1][1] > len(tensors):
+        raise ModelFileError(
+            f"weights at {client.address}: tensor {held[-1][1] - 1} of {len(tensors)}; update that node"
+        )
+    found = []
+    for index in (index for first, end in held for index in range(first, end)):
+        begin = header.data_start + tensors[index].offset
+        found.append(HeldTensor(begin, begin + tensors[index].size_bytes, index))
+    return PeerOrigin(client, tuple(sorted(found, key=lambda tensor: tensor.begin)))
 
 
 def _parse(data: bytes, name: str) -> Header:
