@@ -29,6 +29,9 @@ def _list(options: argparse.Namespace) -> int:
     rows = [["KEY", "MODEL", "LAYERS", "SIZE", "LAST USED"]]
     for item in store.list():
         rows.append([item.key[:12], item.source_name, item.layers, format_bytes(item.size_bytes), item.last_used])
+    rows += [
+        [key[:12], "(unfinished download)", "", format_bytes(size_bytes), ""] for key, size_bytes in store.unfinished()
+    ]
     for line in format_table(rows):
         print(line)
     return 0
@@ -42,7 +45,7 @@ def _remove(options: argparse.Namespace) -> int:
     if bool(options.key) == options.all:
         raise UsageError("cache rm: name keys or --all; see: cluster cache ls")
     store = SliceStore()
-    listed = [item.key for item in store.list()]
+    listed = [*(item.key for item in store.list()), *(key for key, _ in store.unfinished())]
     for key in listed if options.all else dict.fromkeys(_named(listed, key) for key in options.key):
         store.remove(key)
         print(key[:12])

@@ -122,6 +122,11 @@ class SliceStore:
         found = [self._stored(key, fresh=False) for key in self._keys()]
         return tuple(sorted((entry for entry in found if entry), key=lambda entry: -entry.last_used_s))
 
+    def unfinished(self) -> tuple[tuple[str, int], ...]:
+        """Downloads that can go on: (key, bytes on disk)."""
+        keys = [key for key in self._keys() if self._can_resume(key, "gguf.part")]
+        return tuple((key, _disk_bytes(self._path(key, "gguf.part"))) for key in keys)
+
     def remove(self, key: str) -> int:
         """Delete one slice; the bytes of disk it took. UsageError if there is none of this key.
 
@@ -188,17 +193,20 @@ class SliceStore:
     def _write(self, key: str, job: _Job, progress: Progress | None) -> None:
         part, journal, path = (self._path(key, kind) for kind in ("gguf.part", "journal", "gguf"))
         self._path(key, "json").unlink(missing_ok=True)
-        origins = (*job.model.origins[:1], *self.origins_of(job.model), *job.model.origins[1:])
-        origins = tuple(sorted(origins, key=lambda origin: not origin.is_local))
+        if journal.exists() and path.exists():
+            path.replace(
+                part
+            )  # its writer died before the manifest, or it was damaged: the journal knows what is sound
+        origins = sorted((*job.model.origins, *self.origins_of(job.model)), key=lambda origin: not origin.is_local)
         is_resumable = needs_network(job.plan, origins)
         try:
             sha256 = write_slice(job.plan, origins, SliceFiles(part, journal if is_resumable else None), progress)
             part.replace(path)
-            journal.unlink(missing_ok=True)
         finally:
             if not is_resumable:
                 part.unlink(missing_ok=True)
         job.manifest(path, sha256).write(self._path(key, "json.part"), self._path(key, "json"))
+        journal.unlink(missing_ok=True)
         _sync_folder(self.root)
 
     def _origin(self, key: str, model: OpenModel) -> SliceOrigin | None:
@@ -250,7 +258,8 @@ class SliceStore:
             age_s = time.time() - self._path(key, "journal").stat().st_mtime
         except FileNotFoundError:
             return False
-        return kind in ("gguf.part", "journal") and age_s < RESUMABLE_S
+        is_finished = self._path(key, "json").exists()
+        return kind in ("gguf.part", "journal") and age_s < RESUMABLE_S and not is_finished
 
     def _store_error(self, error: OSError) -> CapacityError | UsageError:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -38,10 +38,6 @@ class Transfer:
     origins: tuple[int, ...]
 
     @property
-    def wanted_bytes(self) -> int:
-        return sum(piece.size_bytes for piece in self.pieces)
-
-    @property
     def first_target(self) -> int:
         """Below it, nothing of this transfer goes."""
         return min(piece.target for piece in self.pieces)

@@ -83,6 +83,9 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *arguments: Any) -> None:
         """Quiet."""
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         match = _RANGE.fullmatch(self.headers.get("Range", ""))
@@ -118,7 +121,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         authorization = self.headers.get("Authorization", "")
         with self.owner.lock:  # before the last byte goes out: the client may look at once
-            self.owner.sent.append(Sent(self.path, begin, asked_end, len(body), authorization))
+            num_bytes = 0 if self.command == "HEAD" else len(body)
+            self.owner.sent.append(Sent(self.path, begin, asked_end, num_bytes, authorization))
+        if self.command == "HEAD":
+            return
         while answer.endless:
             self.wfile.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
         self.wfile.write(body)

@@ -182,8 +182,9 @@ def test_a_path_that_is_not_here_is_told(path: Path, model: OpenModel) -> None:
 
 
 def test_another_model_is_refused_with_both_hashes(path: Path, model: OpenModel) -> None:
-    with serving(ServedModel(model)) as address, pytest.raises(
-        HandshakeError, match=f"model_hash: '{'0' * 12}' is asked for, '{model.hash[:12]}' is served"
+    with (
+        serving(ServedModel(model)) as address,
+        pytest.raises(HandshakeError, match=f"model_hash: '{'0' * 12}' is asked for, '{model.hash[:12]}' is served"),
     ):
         fetch(elsewhere(path, address), "0" * 64, 1, 3)
 

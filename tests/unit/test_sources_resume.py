@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.cli import main
 from cluster.errors import CapacityError, ModelFileError
 from cluster.gguf import SliceStore, cut, read_header, transfer
 from cluster.gguf import filling as filling_module
@@ -166,6 +167,34 @@ def test_a_finished_download_leaves_no_journal_and_remove_takes_all(web: RangeSe
     killed_fetch(web, stall_after(web, 66 + 20))
     assert SliceStore().remove_all() > 0
     assert kinds() == set()
+
+
+def test_killed_before_the_manifest_nothing_comes_again(web: RangeServer, expected: bytes) -> None:
+    script = FETCH.replace("import sys\n", "import sys, time\nfrom cluster.gguf import entry\n", 1).replace(
+        "source =", "entry.Manifest.write = lambda *_: (print(flush=True), time.sleep(60))\nsource =", 1
+    )
+    command = [sys.executable, "-c", script, f"{web.url}/model.gguf"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.send_signal(signal.SIGKILL)
+    assert kinds() == {"gguf", "journal", "lock"}
+    assert SliceStore().list() == ()
+    before = len(web.sent)
+    assert fetch(resolve(f"{web.url}/model.gguf")) == expected
+    assert web.sent_bytes(before) == 1
+    assert kinds() == {"gguf", "json"}
+
+
+def test_the_command_line_shows_and_removes_an_unfinished_download(
+    web: RangeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed_fetch(web, stall_after(web, 66 + 20))
+    assert main(["cache", "ls"]) == 0
+    assert "(unfinished download)" in capsys.readouterr().out
+    assert list((SliceStore().root.parent / "sources").iterdir()) != []
+    assert main(["cache", "rm", "--all"]) == 0
+    assert (kinds(), list((SliceStore().root.parent / "sources").iterdir())) == (set(), [])
 
 
 def test_an_old_download_is_swept(web: RangeServer) -> None:
