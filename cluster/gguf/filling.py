@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from cluster.errors import ClusterError, UnreachableError
@@ -32,24 +31,22 @@ class Filling:
 
     out: int
     origins: Sequence[Origin]
-    journal_path: Path | None
+    journal: Journal | None  # closed with this
     done_bytes: int
-    _journal: Journal | None = None
+    _lost: set[int] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Filling:
-        if self.journal_path is not None:
-            self._journal = Journal(self.journal_path)
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._stopped.set()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-        if self._journal is not None:
-            self._journal.close()
+        if self.journal is not None:
+            self.journal.close()
 
     def run(self, transfers: Sequence[Transfer], file_bytes: int) -> Iterator[int]:
         """Carry out all transfers, which are in the order of their targets.
@@ -76,17 +73,18 @@ class Filling:
         return NUM_LOCAL_READS if is_local else NUM_REMOTE_READS
 
     def _carry_out(self, transfer: Transfer) -> None:
-        """Read from the nearest origin; one that is gone is followed by the next."""
-        for number, index in enumerate(transfer.origins):
+        """Read from the nearest origin; one that is gone is followed by the next, now and from then on."""
+        for index in sorted(transfer.origins, key=lambda index: index in self._lost):
             try:
                 self._read(transfer, self.origins[index])
                 return
-            except UnreachableError:
-                if number == len(transfer.origins) - 1:
-                    raise
+            except UnreachableError as error:
+                self._lost.add(index)
+                failure = error
+        raise failure
 
     def _read(self, transfer: Transfer, origin: Origin) -> None:
-        digests = [hashlib.sha256() for _ in transfer.pieces] if self._journal is not None else []
+        digests = [hashlib.sha256() for _ in transfer.pieces] if self.journal is not None else []
         index, position = 0, transfer.begin
         for chunk in origin.read(transfer.begin, transfer.end):
             if self._stopped.is_set():
@@ -116,8 +114,8 @@ class Filling:
                     digests[index].update(part)
             if end < piece.end:
                 break
-            if self._journal is not None:
-                self._journal.add(piece, digests[index].hexdigest())
+            if self.journal is not None:
+                self.journal.add(piece, digests[index].hexdigest())
             index += 1
         return index
 

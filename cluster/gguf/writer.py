@@ -13,7 +13,7 @@ from pathlib import Path
 from cluster.errors import CapacityError
 from cluster.gguf.cut import SlicePlan
 from cluster.gguf.filling import Digest, Filling, write_at
-from cluster.gguf.journal import arrived
+from cluster.gguf.journal import Journal, arrived, layout_of
 from cluster.gguf.origin import Origin
 from cluster.gguf.transfer import CHUNK_BYTES, Piece, plan_transfers, wanted_pieces
 
@@ -59,15 +59,17 @@ def write_slice(plan: SlicePlan, origins: Sequence[Origin], files: SliceFiles, p
     CapacityError if there is no room, ModelFileError if a source is not what it was, UnreachableError if it does
     not answer; OSError as the disk gives it. `progress` gets 0..1.
     """
-    with _slice_file(plan, files) as (out, done):
-        pieces = wanted_pieces(plan)
+    pieces = wanted_pieces(plan)
+    layout = layout_of(plan, pieces)
+    with _slice_file(plan, files, layout, pieces) as (out, done):
         missing = [piece for piece in pieces if piece not in done]
         missing_bytes = sum(piece.size_bytes for piece in missing)
         check_room(files.target.parent, len(plan.header_bytes) + missing_bytes)
         transfers = plan_transfers(missing, [origin.covers for origin in origins])
         digest = hashlib.sha256()
         hashed = 0
-        with Filling(out, origins, files.journal, plan.weight_bytes - missing_bytes) as filling:
+        journal = Journal(files.journal, layout) if files.journal is not None else None
+        with Filling(out, origins, journal, plan.weight_bytes - missing_bytes) as filling:
             for frontier in filling.run(transfers, plan.file_bytes):
                 _hash_range(digest, out, hashed, frontier)
                 hashed = frontier
@@ -78,7 +80,9 @@ def write_slice(plan: SlicePlan, origins: Sequence[Origin], files: SliceFiles, p
 
 
 @contextmanager
-def _slice_file(plan: SlicePlan, files: SliceFiles) -> Iterator[tuple[int, frozenset[Piece]]]:
+def _slice_file(
+    plan: SlicePlan, files: SliceFiles, layout: str, pieces: Sequence[Piece]
+) -> Iterator[tuple[int, frozenset[Piece]]]:
     """The open file in full size with its header, and the pieces that are in it already."""
     if files.journal is None or not files.journal.exists():
         files.target.unlink(missing_ok=True)
@@ -87,7 +91,7 @@ def _slice_file(plan: SlicePlan, files: SliceFiles) -> Iterator[tuple[int, froze
     try:
         done: frozenset[Piece] = frozenset()
         if files.journal is not None and os.fstat(out).st_size == plan.file_bytes:
-            done = arrived(files.journal, out, wanted_pieces(plan))
+            done = arrived(files.journal, out, layout, pieces)
         if not done:
             os.ftruncate(out, 0)  # so that what is not written reads as zeros
         os.ftruncate(out, plan.file_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,18 +11,20 @@ from pathlib import Path
 import httpx2
 import huggingface_hub
 from huggingface_hub import HfApi, constants, errors
+from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # not in its __all__
 
 from cluster.errors import ClusterError, UnreachableError, UsageError
 from cluster.gguf.fingerprint import Range
 from cluster.gguf.origin import Origin
-from cluster.sources.http import HttpOrigin
+from cluster.sources.http import MAX_SIZE_BYTES, HttpOrigin
 from cluster.sources.hub_choice import choose_files
 from cluster.sources.name import HubName
 from cluster.sources.source import HubPart
 
 API_TIMEOUT_S = 30.0
 _LIBRARY = "ggml-cluster"
+_HEX = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def is_offline() -> bool:
@@ -38,16 +41,18 @@ def resolve_hub(name: HubName) -> tuple[HubPart, ...]:
         info = HfApi(library_name=_LIBRARY).model_info(
             name.repo, revision=name.revision, files_metadata=True, timeout=API_TIMEOUT_S
         )
-    files = {file.rfilename: file for file in info.siblings or ()}
-    commit = info.sha or ""
-    parts = []
-    for file_name in choose_files(files, name.choice, name.repo):
-        file = files[file_name]
-        digest = (file.lfs.sha256 if file.lfs else file.blob_id) or ""
-        if file.size is None or file.size < 0 or not digest or not commit:
-            raise UsageError(f"hf:{name.repo}: {file_name!a}: the hub does not tell its size; name another file")
-        parts.append(HubPart(name.repo, commit, file_name, file.size, digest))
-    return tuple(parts)
+        files = {file.rfilename: file for file in info.siblings or ()}
+        return tuple(
+            _part(name.repo, info.sha, files[chosen]) for chosen in choose_files(files, name.choice, name.repo)
+        )
+
+
+def _part(repo: str, commit: str | None, file: RepoSibling) -> HubPart:
+    """ValueError where the hub says something that cannot be."""
+    digest = (file.lfs.sha256 if file.lfs else file.blob_id) or ""
+    if not _HEX.fullmatch(commit or "") or not _HEX.fullmatch(digest) or not 0 <= int(file.size or 0) < MAX_SIZE_BYTES:
+        raise ValueError("commit, digest or size")
+    return HubPart(repo, commit or "", file.rfilename, int(file.size or 0), digest)
 
 
 def resolve_cached(name: HubName) -> tuple[HubPart, ...]:

@@ -35,8 +35,10 @@ def choose_files(names: Collection[str], choice: str | None, repo: str) -> tuple
 
 
 def _is_model(name: str) -> bool:
-    plain = name.lower().endswith(".gguf") and not _LATER_PART.fullmatch(name)
-    return plain and not _NO_MODEL.search(name.rpartition("/")[2])
+    if not name.lower().endswith(".gguf") or _LATER_PART.fullmatch(name) or not name.isprintable():
+        return False
+    inside = not name.startswith("/") and ".." not in name.split("/")
+    return inside and not _NO_MODEL.search(name.rpartition("/")[2])
 
 
 def _fitting(models: Iterable[str], choice: str) -> list[str]:

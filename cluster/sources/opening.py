@@ -91,7 +91,8 @@ def _open_remote(source: ModelSource, model_hash: str, peers: Sequence[str]) -> 
     if remembered and header:
         found = _same_hash(header, remembered[0], model_hash)
     else:
-        fetched = [fetch_header(origin, part.size_bytes) for origin, part in zip(origins, source.parts, strict=True)]
+        with ThreadPoolExecutor(_NUM_READS) as pool:
+            fetched = list(pool.map(fetch_header, origins, [part.size_bytes for part in source.parts]))
         header = merge_parts([part_header for part_header, _ in fetched])
         found = _hash(header, origins, model_hash)
         cache.remember_headers(source, found, [data for _, data in fetched])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cluster.errors import ModelFileError, UsageError
@@ -11,6 +12,8 @@ from cluster.gguf.parts import part_names
 from cluster.sources.cache import SourceCache
 from cluster.sources.name import HUB_PREFIX, check_url, is_remote_name, parse_hub_name
 from cluster.sources.source import FilePart, ModelSource, UrlPart
+
+_NUM_PROBES = 8
 
 
 def resolve(name: str) -> ModelSource:
@@ -41,10 +44,11 @@ def _resolve_url(name: str) -> ModelSource:
     from cluster.sources.http import probe
 
     url, question, query = check_url(name).partition("#")[0].partition("?")
-    parts = []
-    for part in part_names(url):
-        found = probe(part + question + query)
-        parts.append(UrlPart(part + question + query, found.size_bytes, found.etag))
+    urls = [part + question + query for part in part_names(url)]
+    with ThreadPoolExecutor(_NUM_PROBES) as pool:
+        parts = [
+            UrlPart(part, found.size_bytes, found.etag) for part, found in zip(urls, pool.map(probe, urls), strict=True)
+        ]
     return ModelSource(name, tuple(parts))
 
 

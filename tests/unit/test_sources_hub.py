@@ -190,6 +190,27 @@ def test_a_split_model_on_the_hub(path: Path, tmp_path: Path) -> None:
         assert Path(slice_path).read_bytes() == expected(path), "the same model, the same slice"
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sha": "main"},
+        {"sha": None},
+        {"siblings": [{"rfilename": "m-Q8_0.gguf"}]},
+        {"siblings": [{"rfilename": "m-Q8_0.gguf", "size": "x", "blobId": "b" * 40}]},
+        {"siblings": [{"rfilename": "m-Q8_0.gguf", "size": 1 << 60, "blobId": "b" * 40}]},
+        {"siblings": [{"rfilename": "m-Q8_0.gguf", "size": 9, "blobId": "../../x"}]},
+        {"siblings": [{"rfilename": "m-Q8_0.gguf", "size": 9, "lfs": {"sha256": 5}}]},
+        {"siblings": [{"rfilename": 5}]},
+        {"siblings": 5},
+    ],
+    ids=str,
+)
+def test_a_hub_that_makes_no_sense(hub: Hub, tmp_path: Path, wrong: dict[str, Any]) -> None:
+    body = json.dumps({**json.loads(hub.info()), **wrong}).encode()
+    hub.server.script = lambda *_: Answer(200, body=body)
+    assert "does not answer like the hub; check HF_ENDPOINT" in fetch(hub, tmp_path, "hf:org/model")["error"]
+
+
 # --- Names
 
 
@@ -266,4 +287,4 @@ def test_without_a_choice_it_is_the_usual_one() -> None:
     assert choose_files(["m-Q8_0.gguf", "m-F16.gguf"], None, "o/r") == ("m-Q8_0.gguf",)
     assert choose_files(["model.gguf", "mmproj-Q8_0.gguf"], None, "o/r") == ("model.gguf",)
     with pytest.raises(UsageError, match="there is no GGUF"):
-        choose_files(["README.md"], None, "o/r")
+        choose_files(["README.md", "../m.gguf", "a/../m.gguf", "/m.gguf", "m\n.gguf"], None, "o/r")

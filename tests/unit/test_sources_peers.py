@@ -14,7 +14,7 @@ import grpc
 import pytest
 
 from cluster.errors import ClusterError, HandshakeError, ModelFileError, UnreachableError, UsageError
-from cluster.gguf import SliceStore, cut, read_header
+from cluster.gguf import SliceStore, cut, read_header, transfer
 from cluster.gguf.fingerprint import tensors_by_name
 from cluster.gguf.header import Header
 from cluster.gguf.opened import OpenModel
@@ -61,9 +61,11 @@ class Counted(ServedModel):
 
     sent_bytes = 0
     fail_after = -1
+    num_refused = 0
 
     def read(self, tensor: int, begin: int, end: int) -> Iterator[bytes]:
         if self.fail_after == 0:
+            self.num_refused += 1
             raise UnreachableError("disk: gone; put it back")
         self.fail_after -= 1
         for chunk in super().read(tensor, begin, end):
@@ -137,13 +139,17 @@ def test_peers_that_have_slices_only(path: Path, header: Header, model: OpenMode
             fetch(elsewhere(path, addresses[0]), model.hash, 1, 4)
 
 
-def test_where_one_peer_is_gone_the_next_is_asked(path: Path, model: OpenModel) -> None:
+def test_where_one_peer_is_gone_the_next_is_asked(
+    path: Path, model: OpenModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     good, bad = Counted(model), Counted(model)
     bad.fail_after = 70
     with serving(bad) as first, serving(good) as second:
+        monkeypatch.setattr(transfer, "CHUNK_BYTES", 32 << 10)
         source = elsewhere(path, "127.0.0.1:1", first, second)
         assert fetch(source, model.hash, 0, 3) == expected(path, 0, 3)
     assert good.sent_bytes > 0
+    assert bad.num_refused <= 8 * 4, "who is lost is not asked again and again: 8 reads at once, 4 tries each"
 
 
 def test_a_lost_peer_is_an_error_and_the_next_try_goes_on(path: Path, header: Header, model: OpenModel) -> None:

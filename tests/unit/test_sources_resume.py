@@ -135,7 +135,9 @@ def test_killed_at_any_moment_it_is_never_half_a_slice(web: RangeServer, expecte
     assert fetch(resolve(f"{web.url}/model.gguf")) == expected
 
 
-@pytest.mark.parametrize("damage", ["torn", "shorter", "journal lies", "journal garbage", "journal cut", "other plan"])
+@pytest.mark.parametrize(
+    "damage", ["torn", "shorter", "journal lies", "journal garbage", "journal cut", "other plan", "other layout"]
+)
 def test_what_a_crash_left_is_not_believed(
     web: RangeServer, header: Header, expected: bytes, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +145,7 @@ def test_what_a_crash_left_is_not_believed(
     (part,), (journal,) = SliceStore().root.glob("*.gguf.part"), SliceStore().root.glob("*.journal")
     lines = [line for line in journal.read_text().splitlines() if line]
     assert len(lines) >= 10
-    target, size_bytes, digest = lines[0].split()
+    layout, target, size_bytes, digest = lines[0].split()
     match damage:
         case "torn":  # the journal reached the disk, the bytes did not
             with part.open("r+b") as file:
@@ -152,7 +154,16 @@ def test_what_a_crash_left_is_not_believed(
         case "shorter":
             os.truncate(part, part.stat().st_size - 1)
         case "journal lies":
-            journal.write_text(f"{target} {size_bytes} {'0' * 64}\n{target} 99999999 {digest}\n9{lines[1]}\n")
+            lies = [
+                f"{layout} {target} {size_bytes} {'0' * 64}",
+                f"{layout} {target} 99999999 {digest}",
+                f"9{lines[1]}",
+            ]
+            journal.write_text("\n".join(lies))
+        case "other layout":  # its bytes are as they were, but belong elsewhere now
+            with part.open("r+b") as file:
+                file.write(b"other")
+            journal.write_text("\n".join(f"{'0' * 64}{line[64:]}" for line in lines))
         case "journal garbage":
             journal.write_bytes(random.Random(2).randbytes(10_000))
         case "journal cut":
