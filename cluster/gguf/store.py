@@ -19,6 +19,7 @@ from pathlib import Path
 from cluster.errors import CapacityError, UsageError
 from cluster.gguf.cut import SlicePlan, cut, vocab_header
 from cluster.gguf.entry import Manifest, StoredSlice, read_manifest
+from cluster.gguf.folder import default_root, disk_bytes, sync_folder
 from cluster.gguf.header import Header
 from cluster.gguf.lock import locked
 from cluster.gguf.opened import OpenModel, open_file
@@ -30,12 +31,6 @@ from cluster.gguf.writer import Progress, SliceFiles, hash_file, needs_network, 
 _OWN_FILE = re.compile(r"([0-9a-f]{64})\.(gguf|json|lock|gguf\.part|json\.part|journal)")
 _KINDS = ("json", "gguf", "gguf.part", "json.part", "journal")
 RESUMABLE_S = 7 * 24 * 3600.0  # an interrupted download is forgotten after a week
-
-
-def default_root() -> Path:
-    """$XDG_CACHE_HOME/ggml-cluster/slices, with ~/.cache where it is unset or relative (as XDG asks)."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (cache if cache.is_absolute() else Path.home() / ".cache") / "ggml-cluster" / "slices"
 
 
 def _key(model_hash: str, version: str, first: int, end: int) -> str:
@@ -125,7 +120,7 @@ class SliceStore:
     def unfinished(self) -> tuple[tuple[str, int], ...]:
         """Downloads that can go on: (key, bytes on disk)."""
         keys = [key for key in self._keys() if self._can_resume(key, "gguf.part")]
-        return tuple((key, _disk_bytes(self._path(key, "gguf.part"))) for key in keys)
+        return tuple((key, disk_bytes(self._path(key, "gguf.part"))) for key in keys)
 
     def remove(self, key: str) -> int:
         """Delete one slice; the bytes of disk it took. UsageError if there is none of this key.
@@ -142,10 +137,10 @@ class SliceStore:
 
     def _remove(self, key: str) -> int:
         with locked(self._path(key, "lock")):
-            disk_bytes = sum(_disk_bytes(self._path(key, kind)) for kind in ("gguf", "gguf.part"))
+            freed_bytes = sum(disk_bytes(self._path(key, kind)) for kind in ("gguf", "gguf.part"))
             for kind in _KINDS:
                 self._path(key, kind).unlink(missing_ok=True)
-        return disk_bytes
+        return freed_bytes
 
     def _path(self, key: str, kind: str) -> Path:
         return self.root / f"{key}.{kind}"
@@ -207,7 +202,7 @@ class SliceStore:
                 part.unlink(missing_ok=True)
         job.manifest(path, sha256).write(self._path(key, "json.part"), self._path(key, "json"))
         journal.unlink(missing_ok=True)
-        _sync_folder(self.root)
+        sync_folder(self.root)
 
     def _origin(self, key: str, model: OpenModel) -> SliceOrigin | None:
         manifest, path = read_manifest(self._path(key, "json")), self._path(key, "gguf")
@@ -222,7 +217,6 @@ class SliceStore:
     def _stored(self, key: str, fresh: bool) -> StoredSlice | None:
         manifest, path = read_manifest(self._path(key, "json")), self._path(key, "gguf")
         try:
-            disk_bytes = path.stat().st_blocks * 512
             last_used_s = self._path(key, "json").stat().st_mtime
         except FileNotFoundError:
             return None
@@ -232,7 +226,7 @@ class SliceStore:
             key=key,
             path=path,
             size_bytes=manifest.size_bytes,
-            disk_bytes=disk_bytes,
+            disk_bytes=disk_bytes(path),
             sha256=manifest.sha256,
             fresh=fresh,
             source=manifest.source,
@@ -273,7 +267,7 @@ def _whole(path: Path, header: Header) -> StoredSlice:
         key="",
         path=path,
         size_bytes=header.file_size_bytes,
-        disk_bytes=_disk_bytes(path),
+        disk_bytes=disk_bytes(path),
         sha256="",
         fresh=False,
         source=str(path),
@@ -283,18 +277,3 @@ def _whole(path: Path, header: Header) -> StoredSlice:
         is_vocab=False,
         last_used_s=time.time(),
     )
-
-
-def _disk_bytes(path: Path) -> int:
-    try:
-        return path.stat().st_blocks * 512
-    except FileNotFoundError:
-        return 0
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

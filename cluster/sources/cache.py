@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.gguf.cursor import MAX_HEADER_BYTES
+from cluster.gguf.folder import default_root
 from cluster.gguf.parts import MAX_PARTS
-from cluster.gguf.store import default_root
 from cluster.sources.source import FilePart, HubPart, ModelSource, Part, UrlPart
 
 _KINDS: dict[str, type[Part]] = {"file": FilePart, "url": UrlPart, "hub": HubPart}
