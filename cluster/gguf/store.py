@@ -52,6 +52,7 @@ class _Job:
         return Manifest(
             source=self.model.name,
             model_hash=self.model.hash,
+            version=self.model.version,
             first=self.plan.first,
             end=self.plan.end,
             num_layers=self.plan.num_layers,
@@ -109,7 +110,7 @@ class SliceStore:
             raise self._store_error(error) from error
 
     def origins_of(self, model: OpenModel) -> tuple[SliceOrigin, ...]:
-        """The slices of this model that are here, as places to read from."""
+        """The slices of this model in this version that are here, as places to read from."""
         return tuple(origin for key in self._keys() if (origin := self._origin(key, model)) is not None)
 
     def list(self) -> tuple[StoredSlice, ...]:
@@ -206,7 +207,9 @@ class SliceStore:
 
     def _origin(self, key: str, model: OpenModel) -> SliceOrigin | None:
         manifest, path = read_manifest(self._path(key, "json")), self._path(key, "gguf")
-        if manifest is None or manifest.is_vocab or manifest.model_hash != model.hash:
+        if manifest is None or manifest.is_vocab:
+            return None
+        if (manifest.model_hash, manifest.version) != (model.hash, model.version):
             return None
         try:
             plan = cut(model.header, manifest.first, manifest.end, model.hash)

@@ -86,7 +86,7 @@ class HttpOrigin:
     patience: Patience = field(default_factory=Patience)
     is_local: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    # Where `url` was redirected to: asking that again is one round trip less, until its signature expires.
+    # The other host that `url` leads to: asking that at once saves a round trip, until its signature expires.
     _target: str | None = None
 
     @property
@@ -106,7 +106,7 @@ class HttpOrigin:
         try:
             with _ranged(target or self.url, {} if target else self.headers(), begin, end) as response:
                 self._check_same(response, begin, end)
-                if response.history:
+                if response.url.origin != httpx2.URL(self.url).origin:
                     self._target = str(response.url)
                 yield from _body(response, end - begin)
         except UsageError as error:

@@ -50,7 +50,7 @@ def read_on(
             for chunk in attempt(begin, end):
                 yield chunk
                 begin += len(chunk)
-                num_failures = 0
+                num_failures = 0 if chunk else num_failures
             if begin < end:
                 raise DroppedError("the connection ended early")
         except DroppedError as error:

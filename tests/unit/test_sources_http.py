@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,13 @@ def test_what_cannot_be_trusted_is_refused_in_one_line(
     assert "secret" not in message, "a signed URL is a password"
 
 
+def test_a_redirect_on_the_same_host_keeps_the_token(server: RangeServer) -> None:
+    server.script = lambda path, *_: None if path == "/data" else Answer(302, (("Location", "/data"),))
+    origin = HttpOrigin(f"{server.url}/here", len(DATA), headers=lambda: {"Authorization": "Bearer t"})
+    assert b"".join(origin.read(0, 100)) + b"".join(origin.read(100, 200)) == DATA[:200]
+    assert {item.authorization for item in server.sent} == {"Bearer t"}
+
+
 def test_redirects_are_followed_once_and_keep_tokens_at_home(server: RangeServer) -> None:
     with RangeServer({"/signed": DATA}, etag='"cdn"').running() as cdn:
         server.script = lambda *_: Answer(302, (("Location", f"{cdn.url}/signed?x=1"),))
@@ -188,10 +196,13 @@ def test_a_header_without_end_stops_at_the_limit(server: RangeServer, lie: str) 
 # --- Models
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """28 MB in 4 layers."""
-    return write_tiny(tmp_path / "model.gguf", TinyModel(width=512, feed_forward=2048, num_heads=8, num_kv_heads=8))
+MODEL = TinyModel(width=512, feed_forward=4096, num_heads=8, num_kv_heads=8, kind="Q8_0")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """30 MB in 4 layers."""
+    return write_tiny(tmp_path_factory.mktemp("model") / "model.gguf", MODEL)
 
 
 @pytest.fixture
@@ -230,44 +241,55 @@ def test_a_slice_from_a_url_is_the_slice_from_the_file(
     assert web.sent_bytes(num_before) == 1, "one byte asks whether the file is still the same"
 
 
-def test_every_node_fetches_only_its_own(web: RangeServer, header: Header, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_node_fetches_only_its_own(
+    web: RangeServer, header: Header, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     total = 0
     for first, end in ((0, 1), (1, 3), (3, 4)):
-        monkeypatch.setenv("XDG_CACHE_HOME", str(Path(header.path).parent / f"node{first}"))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"node{first}"))
         fetch(f"{web.url}/model.gguf", first, end)
         total += cut(header, first, end).weight_bytes + header.data_start
     assert abs(web.sent_bytes() - total) < 0.01 * total
     assert total < 1.01 * header.file_size_bytes
 
 
-def test_layers_that_are_here_already_are_not_fetched_again(web: RangeServer, model: Path, header: Header) -> None:
+def test_layers_that_are_here_already_are_not_fetched_again(
+    web: RangeServer, model: Path, header: Header, tmp_path: Path
+) -> None:
     fetch(f"{web.url}/model.gguf", 0, 2)
     num_before = len(web.sent)
     path, _ = fetch(f"{web.url}/model.gguf", 0, 3)
     one_layer = cut(header, 0, 3).weight_bytes - cut(header, 0, 2).weight_bytes
     assert one_layer <= web.sent_bytes(num_before) < one_layer + 5000
-    expected = SliceStore(model.parent / "local").get(model, header, 0, 3)
+    expected = SliceStore(tmp_path / "local").get(model, header, 0, 3)
     assert path.read_bytes() == expected.path.read_bytes()
 
 
-def test_a_download_over_a_bad_line_is_whole(web: RangeServer, model: Path, header: Header) -> None:
+def test_layers_of_another_version_are_fetched_again(web: RangeServer, header: Header) -> None:
+    """The hash is the same: who knows what changed between its samples."""
+    fetch(f"{web.url}/model.gguf", 0, 2)
+    web.etag = '"v2"'
+    num_before = len(web.sent)
+    fetch(f"{web.url}/model.gguf", 0, 3)
+    assert web.sent_bytes(num_before) > cut(header, 0, 3).weight_bytes
+
+
+def test_a_download_over_a_bad_line_is_whole(web: RangeServer, model: Path, header: Header, tmp_path: Path) -> None:
     rng = random.Random(3)
     web.script = lambda _, begin, end: (
         Answer(drop_after=rng.randrange(end - begin)) if end - begin > 1 and rng.random() < 0.4 else None
     )
     path, _ = fetch(f"{web.url}/model.gguf", 1, 4)
-    expected = SliceStore(model.parent / "local").get(model, header, 1, 4)
+    expected = SliceStore(tmp_path / "local").get(model, header, 1, 4)
     assert path.read_bytes() == expected.path.read_bytes()
     wanted_bytes = cut(header, 1, 4).weight_bytes + header.data_start
     assert abs(web.sent_bytes() - wanted_bytes) < 0.01 * wanted_bytes
 
 
-def test_a_changed_file_is_another_model(web: RangeServer, model: Path) -> None:
+def test_a_changed_file_is_another_model(web: RangeServer, tmp_path: Path) -> None:
     source = resolve(f"{web.url}/model.gguf")
     model_hash = open_model(source).hash
-    other = write_tiny(
-        model.with_name("other.gguf"), TinyModel(width=512, feed_forward=2048, num_heads=8, num_kv_heads=8, seed=1)
-    )
+    other = write_tiny(tmp_path / "other.gguf", replace(MODEL, seed=1))
     web.files["/model.gguf"], web.etag = other.read_bytes(), '"v2"'
     with pytest.raises(ModelFileError, match="changed while it was read"):
         stored_slice(source, model_hash, 0, 2, lambda *_: None)
@@ -285,15 +307,13 @@ def test_a_change_in_the_middle_leaves_no_slice(web: RangeServer) -> None:
     assert SliceStore().list() == ()
 
 
-def test_a_server_without_etags_is_never_believed_to_be_the_same(web: RangeServer, model: Path) -> None:
+def test_a_server_without_etags_is_never_believed_to_be_the_same(web: RangeServer, tmp_path: Path) -> None:
     web.etag = None
     fetch(f"{web.url}/model.gguf", 0, 2)
-    other = write_tiny(
-        model.with_name("other.gguf"), TinyModel(width=512, feed_forward=2048, num_heads=8, num_kv_heads=8, seed=1)
-    )
+    other = write_tiny(tmp_path / "other.gguf", replace(MODEL, seed=1))
     web.files["/model.gguf"] = other.read_bytes()
     path, _ = fetch(f"{web.url}/model.gguf", 0, 2)
-    expected = SliceStore(model.parent / "local").get(other, read_header(other), 0, 2)
+    expected = SliceStore(tmp_path / "local").get(other, read_header(other), 0, 2)
     assert path.read_bytes() == expected.path.read_bytes()
 
 
