@@ -54,10 +54,7 @@ def _resolve_url(name: str) -> ModelSource:
 
 def _resolve_hub(name: str) -> ModelSource:
     """Offline: from the hub's cache, else as it was when this node last asked."""
-    try:
-        from cluster.sources import hub
-    except ImportError as error:
-        raise UsageError(f"model: {name}: needs huggingface_hub; run: pip install 'ggml-cluster'") from error
+    from cluster.sources import hub
 
     asked = parse_hub_name(name)
     if not hub.is_offline():

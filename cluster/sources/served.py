@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 from cluster.errors import UsageError
 from cluster.gguf.encode import encode_header
@@ -10,6 +12,7 @@ from cluster.gguf.fingerprint import portable_metadata, tensors_by_name
 from cluster.gguf.opened import OpenModel
 from cluster.gguf.origin import Origin
 from cluster.gguf.transfer import covers
+from cluster.sources.source import ModelSource
 from cluster.wire.weights_server import WeightsServer
 
 TensorRanges = tuple[tuple[int, int], ...]
@@ -64,3 +67,19 @@ def serve_weights(
     if not served.held:
         raise UsageError(f"{model.name}: nothing of it is on this node; serve it from one that has the file")
     return WeightsServer(served, host, port)
+
+
+@contextmanager
+def lent(source: ModelSource, model: OpenModel, host: str = "127.0.0.1") -> Iterator[ModelSource]:
+    """`source` as other nodes are told of it: in the block, this process lends them what is in its own files.
+
+    `model` is `source`, opened here. Without files here, it is `source` as it was.
+    """
+    if not any(origin.is_local for origin in model.origins):
+        yield source
+        return
+    server = serve_weights(model, host=host)
+    try:
+        yield replace(source, peers=(*source.peers, server.start()))
+    finally:
+        server.stop()

@@ -22,7 +22,7 @@ from cluster.messages import PROTOCOL_VERSION
 from cluster.sources import peer, retry
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
-from cluster.sources.served import ServedModel, serve_weights
+from cluster.sources.served import ServedModel, lent, serve_weights
 from cluster.sources.source import FilePart, ModelSource
 from cluster.sources.stored import stored_slice, stored_vocabulary
 from cluster.wire.channel import open_channel
@@ -198,6 +198,9 @@ def test_another_model_is_refused_with_both_hashes(path: Path, model: OpenModel)
 def test_a_node_that_has_nothing_serves_nothing(model: OpenModel) -> None:
     with pytest.raises(UsageError, match="nothing of it is on this node"):
         serve_weights(replace(model, origins=()))
+    source = resolve(model.name)
+    with lent(source, replace(model, origins=())) as told:
+        assert told == source
 
 
 # --- Hostile askers

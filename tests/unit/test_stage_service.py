@@ -16,7 +16,7 @@ from cluster.demo import model_path
 from cluster.messages import Microbatch, StageFailure, StepId, StepResult
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
-from cluster.sources.served import serve_weights
+from cluster.sources.served import lent
 from cluster.sources.source import FilePart, ModelSource
 from cluster.stage.service import StageService
 from cluster.stage.spec import StageSpec
@@ -86,18 +86,16 @@ def test_a_stage_that_failed_to_load_forgets_that_when_it_is_asked_again(tmp_pat
 def test_a_stage_loads_layers_of_a_file_that_only_another_node_has() -> None:
     (part,) = SOURCE.parts
     assert isinstance(part, FilePart)
-    server = serve_weights(open_model(SOURCE))
-    address = server.start()
-    source = ModelSource("/elsewhere.gguf", (dataclasses.replace(part, path="/elsewhere.gguf"),), (address,))
-    worker = StageWorker(dataclasses.replace(SPEC, source=source, num_stages=2, stage=1, first=3))
-    worker.load()
-    wait_until(lambda: worker.progress().phase in ("ready", "failed"), 60)
+    missing = ModelSource("/elsewhere.gguf", (dataclasses.replace(part, path="/elsewhere.gguf"),))
+    with lent(missing, open_model(SOURCE)) as source:
+        worker = StageWorker(dataclasses.replace(SPEC, source=source, num_stages=2, stage=1, first=3))
+        worker.load()
+        wait_until(lambda: worker.progress().phase in ("ready", "failed"), 60)
     assert worker.progress().error is None
     loaded = worker.progress().loaded
     assert loaded is not None
     assert (loaded.facts.first, loaded.facts.end) == (3, 8)
     worker.stop()
-    server.stop()
 
 
 def test_an_error_of_any_kind_in_a_step_is_told_and_the_next_epoch_works() -> None:
