@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cluster.messages import Hello, StageFacts
+from cluster.messages import Hello, StageCosts, StageFacts
 from cluster.sources.source import ModelSource
 
 
@@ -21,6 +21,7 @@ class CoordinatorSpec:
     num_stages: int
     ubatch_size: int  # most rows of one microbatch
     max_waiting: int
+    pipeline_prompts: bool  # several chunks of prompts may be in flight at once
     host: str
     port: int
 
@@ -32,3 +33,4 @@ class StageEnd:
     address: str
     hello: Hello
     facts: StageFacts
+    costs: StageCosts

@@ -23,10 +23,11 @@ class Call {
           slot_of_row_(num_rows),
           outputs_(num_rows) {}
 
-    // A filler row is any token (or hidden row) at the beginning of its slot.
-    void set(int32_t row, const Microbatch& batch, int32_t source, int32_t slot, bool is_output) {
+    // A filler row is any token (or hidden row) behind the last one of its slot.
+    void set(int32_t row, const Microbatch& batch, int32_t source, int32_t slot, int32_t position,
+             bool is_output) {
         const bool is_filler = source == kFiller;
-        positions_[row] = is_filler ? 0 : batch.positions[source];
+        positions_[row] = position;
         slots_[row] = slot;
         slot_of_row_[row] = &slots_[row];
         outputs_[row] = is_output;
