@@ -179,7 +179,7 @@ def _load_vocab(spec: CoordinatorSpec) -> Vocab:
     try:
         return Vocab(str(stored.path))
     except (ValueError, RuntimeError) as error:
-        raise UsageError(f"{spec.source.name}: its vocabulary cannot be used: {error}") from error
+        raise UsageError(f"{spec.source.shown_name}: its vocabulary cannot be used: {error}") from error
 
 
 def _limits(spec: CoordinatorSpec, vocab: Vocab) -> Limits:

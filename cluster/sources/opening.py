@@ -80,7 +80,7 @@ def _open_files(source: ModelSource, paths: Sequence[str], model_hash: str) -> O
     )
     found = _hash(header, origins, model_hash)
     whole = Path(paths[0]) if len(paths) == 1 else None
-    return OpenModel(source.name, header, found, source.version, origins, whole)
+    return OpenModel(source.shown_name, header, found, source.version, origins, whole)
 
 
 def _open_remote(source: ModelSource, model_hash: str, peers: Sequence[str]) -> OpenModel:
@@ -97,7 +97,7 @@ def _open_remote(source: ModelSource, model_hash: str, peers: Sequence[str]) -> 
         found = _hash(header, origins, model_hash)
         cache.remember_headers(source, found, [data for _, data in fetched])
     near = open_peers(peers, found, header) if peers else ()
-    return OpenModel(source.name, header, found, source.version, (*near, *origins))
+    return OpenModel(source.shown_name, header, found, source.version, (*near, *origins))
 
 
 def _parse_all(source: ModelSource, parts: Sequence[bytes]) -> Header | None:
@@ -105,7 +105,7 @@ def _parse_all(source: ModelSource, parts: Sequence[bytes]) -> Header | None:
     try:
         sizes = [part.size_bytes for part in source.parts]
         return merge_parts(
-            [parse_header(memoryview(data), source.name, size) for data, size in zip(parts, sizes, strict=True)]
+            [parse_header(memoryview(data), source.shown_name, size) for data, size in zip(parts, sizes, strict=True)]
         )
     except (UsageError, HeaderIncomplete):
         return None
@@ -130,7 +130,7 @@ def _open_peers(source: ModelSource, model_hash: str) -> OpenModel:
     header, origins = open_from_peers(source.peers, model_hash, source.display_name)
     if all(_holders(origins, place) for place in sample_ranges(header)):
         _hash(header, origins, model_hash)
-    return OpenModel(source.name, header, model_hash, source.version, origins)
+    return OpenModel(source.shown_name, header, model_hash, source.version, origins)
 
 
 def _hash(header: Header, origins: Sequence[Origin], model_hash: str) -> str:

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from cluster.sources.name import shown_url
+
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
@@ -71,6 +73,11 @@ class ModelSource:
     def is_versioned(self) -> bool:
         """Whether `version` changes with the content; a server without ETags tells the size only."""
         return all(part.etag for part in self.parts if isinstance(part, UrlPart))
+
+    @property
+    def shown_name(self) -> str:
+        """The name without what may be a secret in it, for messages and lists."""
+        return shown_url(self.name) if isinstance(self.parts[0], UrlPart) else self.name
 
     @property
     def display_name(self) -> str:

@@ -31,7 +31,10 @@ def test_a_model_on_the_web_is_fetched_once(demo_model: Path, up_cluster: UpClus
         arguments = (f"{web.url}/demo.gguf?signature=secret", *SETTINGS)
         with up_cluster(*arguments) as home:
             check_logits(home, demo_model)
-            assert "secret" not in home.run("status", "-o", "wide").stdout
+            for shown in (("status", "-o", "wide"), ("cache", "ls")):
+                done = home.run(*shown)
+                assert "demo.gguf" in done.stdout
+                assert "secret" not in done.stdout
             header = read_header(demo_model)
             # What both stages want may overlap (a tied embedding), and each request of a header asks for 64 KiB.
             assert web.sent_bytes() < 1.5 * header.file_size_bytes + header.data_start
