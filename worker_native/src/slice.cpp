@@ -7,6 +7,7 @@
 #include "call.h"
 #include "check.h"
 #include "log.h"
+#include "vector_state.h"
 
 namespace native {
 namespace {
@@ -149,6 +150,7 @@ void Slice::decode_group(const Microbatch& batch, const Group& group, float* hid
     if (capture_) capture_->begin(out, num_rows);
     const int32_t status = llama_decode(context_.get(), call.batch());
     llama_synchronize(context_.get());
+    clear_vector_state();
     if (status != 0) failed("forward: libllama returned ", status, ": ", errors.first("it gave no reason"));
     if (capture_) capture_->finish();
     for (int32_t row = 0; row < num_rows; ++row) {
