@@ -1,4 +1,4 @@
-"""What makes two sources the same model: a fingerprint that needs the header and 16 KiB of the weights.
+"""What makes two sources the same model: a fingerprint that needs the header and a little of each tensor.
 
 It is the same for a file, its copy, the parts it was split into, and a URL that serves any of them: it does not
 go by path, time, tensor order, alignment or the keys that only say how the file was split.
@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Sequence
 
 from cluster.errors import ModelFileError
 from cluster.gguf.encode import encode_header
 from cluster.gguf.header import Header, TensorInfo
 from cluster.gguf.value import MetadataValue
 
-NUM_SAMPLES = 64
+MAX_SAMPLES = 4096
 SAMPLE_BYTES = 256
 
 Range = tuple[int, int]  # bytes [begin, end) of a model, counted from the start of its file
@@ -35,22 +33,21 @@ def tensors_by_name(header: Header) -> tuple[TensorInfo, ...]:
 
 
 def sample_ranges(header: Header) -> tuple[Range, ...]:
-    """Where the fingerprint samples: one range in each of NUM_SAMPLES equal parts of all weights.
+    """Where the fingerprint samples: the end of each tensor, which is also what an unfinished copy lacks.
 
-    The place inside each part comes from the header, so that it is not always the same place of a layer. A range
-    stays inside one tensor.
+    Of a model with more than MAX_SAMPLES tensors, evenly spread ones.
     """
     tensors = tensors_by_name(header)
-    ends = list(accumulate(info.size_bytes for info in tensors))
-    seed = hashlib.sha256(_canonical(header)).digest()
-    return tuple(_sample(header, tensors, ends, position) for position in _positions(seed, ends[-1] if ends else 0))
+    step = max(1, -(-len(tensors) // MAX_SAMPLES))
+    return tuple(_end_of(header, info) for info in tensors[::step])
 
 
 def fingerprint(header: Header, samples: Sequence[bytes]) -> str:
     """SHA-256 (hex) of the header and the bytes at `sample_ranges(header)`.
 
-    It notices another model, another quantisation and a retrained or finetuned one. A change of single bytes
-    between the samples goes unnoticed; the slice store also goes by the size and time or ETag of the source.
+    It notices another model, another quantisation and a retrained or finetuned one, be it one tensor of it. A change
+    that leaves the end of every tensor as it was goes unnoticed; the slice store also goes by the size and time or
+    ETag of the source.
     """
     digest = hashlib.sha256(b"ggml-cluster model 2\0")
     digest.update(_canonical(header))
@@ -84,22 +81,9 @@ def _canonical(header: Header) -> bytes:
     return encode_header(dict(sorted(portable_metadata(header).items())), tensors_by_name(header))
 
 
-def _positions(seed: bytes, total_bytes: int) -> Iterator[int]:
-    for index in range(NUM_SAMPLES):
-        begin, end = total_bytes * index // NUM_SAMPLES, total_bytes * (index + 1) // NUM_SAMPLES
-        if begin < end:
-            drawn = hashlib.sha256(seed + index.to_bytes(2, "little")).digest()
-            yield begin + int.from_bytes(drawn[:8], "little") % (end - begin)
-
-
-def _sample(header: Header, tensors: Sequence[TensorInfo], ends: Sequence[int], position: int) -> Range:
-    """The sample at `position` of all weights laid end to end, as a range of the file."""
-    index = bisect_right(ends, position)
-    info = tensors[index]
-    size_bytes = min(SAMPLE_BYTES, info.size_bytes)
-    inside = min(position - (ends[index] - info.size_bytes), info.size_bytes - size_bytes)
-    begin = header.data_start + info.offset + inside
-    return begin, begin + size_bytes
+def _end_of(header: Header, info: TensorInfo) -> Range:
+    end = header.data_start + info.offset + info.size_bytes
+    return end - min(SAMPLE_BYTES, info.size_bytes), end
 
 
 def _read(descriptor: int, begin: int, end: int, name: str) -> bytes:

@@ -23,7 +23,7 @@ from cluster.sources.peer import open_from_peers, open_peers
 from cluster.sources.remote_header import fetch_header
 from cluster.sources.source import FilePart, HubPart, ModelSource, Part, UrlPart
 
-_NUM_READS = 8
+_NUM_READS = 16  # small ones
 
 
 def open_model(source: ModelSource, model_hash: str = "") -> OpenModel:

@@ -107,7 +107,7 @@ def test_a_copied_model_is_another_source_of_the_same_model(source: Path, header
 def test_the_model_hash_notices_other_weights(source: Path, header: Header, tmp_path: Path) -> None:
     other = write_tiny(tmp_path / "other.gguf", TinyModel("gemma3", tied=True, kind="Q8_0", window=4, seed=1))
     assert model_hash(other, read_header(other)) != model_hash(source, header)
-    assert len(sample_ranges(header)) == 64
+    assert len(sample_ranges(header)) == len(header.tensors)
     for begin, end in sample_ranges(header):
         data = bytearray(source.read_bytes())
         data[random.randrange(begin, end)] ^= 1

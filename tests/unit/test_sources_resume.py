@@ -31,6 +31,7 @@ from tests.unit.tiny_models import TinyModel, write_tiny
 REPOSITORY = Path(__file__).parents[2]
 CHUNK_BYTES = 256 << 10
 NUM_READS = 8
+NUM_SMALL = 1 + 1 + 39  # answers before those that count: the size, the header, the end of each tensor
 FETCH = f"""
 import sys
 from cluster.gguf import transfer
@@ -102,9 +103,8 @@ def killed_fetch(web: RangeServer, stalled: threading.Event) -> None:
 
 def test_a_killed_download_goes_on(web: RangeServer, header: Header, expected: bytes) -> None:
     weight_bytes = cut(header, 1, 4).weight_bytes
-    num_small = 1 + 1 + 64  # the size, the header, the samples
     num_chunks = weight_bytes // CHUNK_BYTES
-    for num_answers in (num_small + 3, 1 + num_chunks // 2):  # header and samples are remembered
+    for num_answers in (NUM_SMALL + 3, 1 + num_chunks // 2):  # header and samples are remembered
         killed_fetch(web, stall_after(web, num_answers))
         assert kinds() == {"gguf.part", "journal", "lock"}
         assert SliceStore().list() == ()
@@ -141,7 +141,7 @@ def test_killed_at_any_moment_it_is_never_half_a_slice(web: RangeServer, expecte
 def test_what_a_crash_left_is_not_believed(
     web: RangeServer, header: Header, expected: bytes, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed_fetch(web, stall_after(web, 66 + 20))
+    killed_fetch(web, stall_after(web, NUM_SMALL + 20))
     (part,), (journal,) = SliceStore().root.glob("*.gguf.part"), SliceStore().root.glob("*.journal")
     lines = [line for line in journal.read_text().splitlines() if line]
     assert len(lines) >= 10
@@ -175,7 +175,7 @@ def test_what_a_crash_left_is_not_believed(
 
 
 def test_a_finished_download_leaves_no_journal_and_remove_takes_all(web: RangeServer) -> None:
-    killed_fetch(web, stall_after(web, 66 + 20))
+    killed_fetch(web, stall_after(web, NUM_SMALL + 20))
     assert SliceStore().remove_all() > 0
     assert kinds() == set()
 
@@ -200,7 +200,7 @@ def test_killed_before_the_manifest_nothing_comes_again(web: RangeServer, expect
 def test_the_command_line_shows_and_removes_an_unfinished_download(
     web: RangeServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    killed_fetch(web, stall_after(web, 66 + 20))
+    killed_fetch(web, stall_after(web, NUM_SMALL + 20))
     assert main(["cache", "ls"]) == 0
     assert "(unfinished download)" in capsys.readouterr().out
     assert list((SliceStore().root.parent / "sources").iterdir()) != []
@@ -209,7 +209,7 @@ def test_the_command_line_shows_and_removes_an_unfinished_download(
 
 
 def test_an_old_download_is_swept(web: RangeServer) -> None:
-    killed_fetch(web, stall_after(web, 66 + 20))
+    killed_fetch(web, stall_after(web, NUM_SMALL + 20))
     (journal,) = SliceStore().root.glob("*.journal")
     os.utime(journal, (1, 1))
     SliceStore().sweep()
@@ -218,7 +218,7 @@ def test_an_old_download_is_swept(web: RangeServer) -> None:
 
 def test_a_refusal_in_the_middle_keeps_what_came(web: RangeServer, expected: bytes) -> None:
     numbers = itertools.count()
-    web.script = lambda *_: Answer(401) if next(numbers) > 66 + 20 else None
+    web.script = lambda *_: Answer(401) if next(numbers) > NUM_SMALL + 20 else None
     source = resolve(f"{web.url}/model.gguf")
     with pytest.raises(Exception, match="HTTP 401"):
         fetch(source)
