@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cluster.errors import UsageError
+from cluster.sources.name import is_remote_name
 from cluster.split import parse_layers, parse_tensor_split
 
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
@@ -21,7 +22,7 @@ MAX_SLOTS = 256
 class ClusterConfig:
     """What `cluster up` builds. Keys of the TOML file are these names."""
 
-    model: str  # path of a GGUF file
+    model: str  # path of a GGUF file, hf:org/repo:Q4_K_M, or a URL
     stages: int | None = None  # None: one per device, two on a machine with only a CPU
     devices: tuple[str, ...] = ()  # ggml device names, one per stage; () lets the planner choose
     layers: str | None = None  # layers of each stage, as 0-11,12-23; None lets the planner choose
@@ -114,8 +115,12 @@ def load_config(path: str | None, flags: dict[str, Any]) -> ClusterConfig:
     settings = _read_toml(Path(path)) if path else {}
     settings.update({key: value for key, value in flags.items() if value is not None})
     if not settings.get("model"):
-        raise UsageError("model: none given; name a GGUF file, or use --demo for the model that ships along")
-    settings["model"] = _absolute(settings["model"])
+        raise UsageError(
+            "model: none given; name a GGUF file, hf:org/repo:Q4_K_M or a URL, "
+            "or use --demo for the model that ships along"
+        )
+    if not is_remote_name(settings["model"]):
+        settings["model"] = _absolute(settings["model"])
     return ClusterConfig(**settings)
 
 

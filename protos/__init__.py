@@ -1,1 +1,1 @@
-"""The wire format: three .proto files and the stubs that `python -m protos.generate` writes from them."""
+"""The wire format: the .proto files and the stubs that `python -m protos.generate` writes from them."""

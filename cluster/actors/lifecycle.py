@@ -138,7 +138,8 @@ class Lifecycle:
         plan = self._plan(config, state.bounds)
         if state.model_hash not in ("", plan.coordinator.model_hash):
             raise UsageError(
-                f"{config.model}: not the model any more that the cluster serves; put that back, or run cluster down"
+                f"{plan.coordinator.source.shown_name}: not the model any more that the cluster serves; "
+                "put that back, or run cluster down"
             )
         return self._finish(state, config, plan, f"the cluster is repaired (it was: {trouble})")
 

@@ -15,7 +15,9 @@ def add_parser(verbs: Any) -> None:
     what.add_parser("ls", help="list the stored slices").set_defaults(run=_list)
     remove = what.add_parser("rm", help="remove stored slices")
     remove.add_argument("key", nargs="*", help="keys as listed (a unique beginning is enough)")
-    remove.add_argument("--all", action="store_true", help="remove every slice")
+    remove.add_argument(
+        "--all", action="store_true", help="remove every slice, and what is remembered of remote models"
+    )
     remove.set_defaults(run=_remove)
 
 
@@ -27,6 +29,9 @@ def _list(options: argparse.Namespace) -> int:
     rows = [["KEY", "MODEL", "LAYERS", "SIZE", "LAST USED"]]
     for item in store.list():
         rows.append([item.key[:12], item.source_name, item.layers, format_bytes(item.size_bytes), item.last_used])
+    rows += [
+        [key[:12], "(unfinished download)", "", format_bytes(size_bytes), ""] for key, size_bytes in store.unfinished()
+    ]
     for line in format_table(rows):
         print(line)
     return 0
@@ -35,14 +40,17 @@ def _list(options: argparse.Namespace) -> int:
 def _remove(options: argparse.Namespace) -> int:
     from cluster.errors import UsageError
     from cluster.gguf import SliceStore
+    from cluster.sources.cache import SourceCache
 
     if bool(options.key) == options.all:
         raise UsageError("cache rm: name keys or --all; see: cluster cache ls")
     store = SliceStore()
-    listed = [item.key for item in store.list()]
+    listed = [*(item.key for item in store.list()), *(key for key, _ in store.unfinished())]
     for key in listed if options.all else dict.fromkeys(_named(listed, key) for key in options.key):
         store.remove(key)
         print(key[:12])
+    if options.all:
+        SourceCache().clear()
     return 0
 
 

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from cluster.errors import UsageError
+from cluster.sources.name import HUB_PREFIX
 
 PLAN_SETTINGS = (
     "model",
@@ -26,7 +27,13 @@ PLAN_SETTINGS = (
 def add_plan_flags(parser: argparse.ArgumentParser, model_help: str) -> None:
     """The model, where its layers go, and what each stage is given."""
     add = parser.add_argument
-    add("model", nargs="?", metavar="MODEL.gguf", help=model_help)
+    add(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help=f"{model_help}: a GGUF file (the first, if split), hf:org/repo:Q4_K_M, or an http(s) URL",
+    )
+    add("-hf", "--hf-repo", metavar="REPO:QUANT", help="the same as MODEL hf:REPO:QUANT")
     add("--demo", action="store_true", help="the small model that ships with the package")
     add("--config", metavar="FILE", help="TOML file with these settings; flags win over it")
     add(
@@ -61,8 +68,12 @@ def num_stages(text: str) -> int | None:
 def given_settings(options: argparse.Namespace, names: tuple[str, ...] = PLAN_SETTINGS) -> dict[str, Any]:
     """The flags as settings: None where the flag was not given."""
     settings = {name: getattr(options, name) for name in names}
-    if options.demo and options.model:
-        raise UsageError(f"model: both {options.model} and --demo; name one of them")
+    if options.hf_repo:
+        if options.model:
+            raise UsageError(f"model: both {options.model} and -hf {options.hf_repo}; name one of them")
+        settings["model"] = HUB_PREFIX + options.hf_repo.removeprefix(HUB_PREFIX)
+    if options.demo and settings["model"]:
+        raise UsageError(f"model: both {settings['model']} and --demo; name one of them")
     if options.demo:
         from cluster.demo import model_path
 

@@ -14,7 +14,6 @@ from cluster.engine.events import LogitsRows, Output
 from cluster.engine.limits import Limits, max_logits_rows
 from cluster.engine.pipeline import Engine, Snapshot
 from cluster.errors import CapacityError, ClusterError, UnreachableError, UsageError
-from cluster.gguf import SliceStore, read_header
 from cluster.messages import (
     ClusterStatus,
     StageFacts,
@@ -24,6 +23,7 @@ from cluster.messages import (
     TokenEvent,
 )
 from cluster.sampling import SamplingParams
+from cluster.sources.stored import stored_vocabulary
 from cluster.wire.inference_backend import Cancel, EventSink, LogitsSink
 from cluster.wire.inference_server import InferenceServer
 from worker_native import Vocab
@@ -174,11 +174,11 @@ class CoordinatorService:
 
 def _load_vocab(spec: CoordinatorSpec) -> Vocab:
     """From a file of metadata only, so that no weight is ever mapped here."""
-    stored = SliceStore().get_vocab(spec.source, read_header(spec.source))
+    stored = stored_vocabulary(spec.source, spec.model_hash)
     try:
         return Vocab(str(stored.path))
     except (ValueError, RuntimeError) as error:
-        raise UsageError(f"{spec.source}: its vocabulary cannot be used: {error}") from error
+        raise UsageError(f"{spec.source.shown_name}: its vocabulary cannot be used: {error}") from error
 
 
 def _limits(spec: CoordinatorSpec, vocab: Vocab) -> Limits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.messages import Hello, StageCosts, StageFacts
+from cluster.sources.source import ModelSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,7 @@ class CoordinatorSpec:
     """Set by whoever brings the cluster up."""
 
     model: str  # name to show
-    source: str  # path of the model's GGUF, for its vocabulary
+    source: ModelSource  # for its vocabulary
     model_hash: str
     architecture: str
     context_length: int  # tokens per slot

@@ -59,7 +59,7 @@ def _disk(found: Survey, layout: Layout) -> Check:
     needed = sum(
         memory.weight_bytes
         for memory, cut in zip(layout.memory, layout.ranges, strict=True)
-        if (os.path.abspath(found.config.model), *cut) not in stored
+        if (found.source.shown_name, *cut) not in stored
     )
     folder = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
     free_bytes = shutil.disk_usage(folder).free

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from cluster.doctor.check import Check, fail, ok, warn
 from cluster.errors import ClusterError
-from cluster.gguf import legal_cuts, model_hash, read_header
+from cluster.gguf import Header, legal_cuts
 from cluster.messages import ClusterStatus
+from cluster.sources.opening import open_model
+from cluster.sources.resolve import resolve
 
 
-def check_model(path: str, status: ClusterStatus | None) -> list[Check]:
-    """`status`: of the cluster that is up and serves this path."""
+def check_model(name: str, status: ClusterStatus | None) -> list[Check]:
+    """`name`: as MODEL is given. `status`: of the cluster that is up and serves it."""
     try:
-        header = read_header(path)
-        found = model_hash(path, header)
+        source = resolve(name)
+        model = open_model(source)
     except ClusterError as error:
         return [fail("model", str(error), "fetch or convert it again")]
-    checks = [ok("model", f"{Path(path).name}: sound, hash {found[:12]}"), _cuts(path)]
+    checks = [ok("model", f"{source.display_name}: sound, hash {model.hash[:12]}"), _cuts(model.header)]
     if status is not None:
-        checks.append(_same(found, status.model_hash))
+        checks.append(_same(model.hash, status.model_hash))
     return checks
 
 
-def _cuts(path: str) -> Check:
+def _cuts(header: Header) -> Check:
     try:
-        cuts = legal_cuts(read_header(path))
+        cuts = legal_cuts(header)
     except ClusterError as error:
         return fail("cuts", str(error), "see the list of architectures in the documentation")
     if not cuts:

@@ -18,17 +18,28 @@ _UINT32 = struct.Struct("<I")
 _UINT64 = struct.Struct("<Q")
 
 
+class HeaderIncomplete(Exception):
+    """`data` is the beginning of a header that goes on: at least `needed_bytes` of the file are needed."""
+
+    def __init__(self, needed_bytes: int) -> None:
+        super().__init__(needed_bytes)
+        self.needed_bytes = needed_bytes
+
+
 class Cursor:
     """Reads little-endian values from `data`, each inside its bounds or a ModelFileError naming `field`.
 
     `data` is any buffer (an mmap); what is returned is a copy, so the file may change or go away afterwards.
+    It may be only the beginning of a file of `file_size_bytes`: then HeaderIncomplete where it ends too soon.
     """
 
-    __slots__ = ("data", "end", "path", "position")
+    __slots__ = ("data", "end", "limit", "path", "position", "size")
 
-    def __init__(self, data: memoryview, path: str) -> None:
+    def __init__(self, data: memoryview, path: str, file_size_bytes: int) -> None:
         self.data = data
-        self.end = min(len(data), MAX_HEADER_BYTES)
+        self.size = file_size_bytes
+        self.limit = min(file_size_bytes, MAX_HEADER_BYTES)  # no header goes on beyond
+        self.end = min(len(data), self.limit)  # what is there
         self.path = path
         self.position = 0
 
@@ -39,11 +50,17 @@ class Cursor:
         """Move past `size_bytes` bytes; the position where they start."""
         start = self.position
         if size_bytes > self.end - start:
-            if self.end < len(self.data):
-                self.fail(field, f"the header is larger than {MAX_HEADER_BYTES} bytes")
-            self.fail(field, f"needs {size_bytes} bytes at offset {start}, the file ends after {self.end - start}")
+            self._check_limit(size_bytes, start, field)
+            raise HeaderIncomplete(start + size_bytes)
         self.position = start + size_bytes
         return start
+
+    def _check_limit(self, size_bytes: int, start: int, field: str) -> None:
+        if size_bytes <= self.limit - start:
+            return
+        if self.limit < self.size:
+            self.fail(field, f"the header is larger than {MAX_HEADER_BYTES} bytes")
+        self.fail(field, f"needs {size_bytes} bytes at offset {start}, the file ends after {self.limit - start}")
 
     def uint32(self, field: str) -> int:
         return int(_UINT32.unpack_from(self.data, self.skip(4, field))[0])
@@ -114,4 +131,7 @@ class Cursor:
             if position <= end:
                 self.position = position
                 return
-        self.fail(field, "a string of the array runs past the end of the file")
+        needed_bytes = position + 8 if position <= end else position
+        if needed_bytes > self.limit:
+            self.fail(field, "a string of the array runs past the end of the file")
+        raise HeaderIncomplete(needed_bytes)

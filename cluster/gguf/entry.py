@@ -11,10 +11,11 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What is written beside a slice file once it is complete. `source` is the path it was cut from."""
+    """What is written beside a slice file once it is complete. `source` and `version`: see `OpenModel`."""
 
     source: str
     model_hash: str
+    version: str
     first: int
     end: int
     num_layers: int

@@ -1,39 +1,72 @@
-"""What makes two files the same model: a fingerprint that does not need to read all of it."""
+"""What makes two sources the same model: a fingerprint that needs the header and a little of each tensor.
+
+It is the same for a file, its copy, the parts it was split into, and a URL that serves any of them: it does not
+go by path, time, tensor order, alignment or the keys that only say how the file was split.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 
 from cluster.errors import ModelFileError
-from cluster.gguf.header import Header
+from cluster.gguf.encode import encode_header
+from cluster.gguf.header import Header, TensorInfo
+from cluster.gguf.value import MetadataValue
 
-EDGE_BYTES = 4096
+MAX_SAMPLES = 4096
+SAMPLE_BYTES = 256
+
+Range = tuple[int, int]  # bytes [begin, end) of a model, counted from the start of its file
+
+
+def portable_metadata(header: Header) -> dict[str, MetadataValue]:
+    """The metadata without what describes the file instead of the model, in file order."""
+    dropped = ("split.", "general.alignment")
+    return {key: value for key, value in header.metadata.items() if not key.startswith(dropped)}
+
+
+def tensors_by_name(header: Header) -> tuple[TensorInfo, ...]:
+    """The tensors in an order that all sources of a model agree on: its indices name tensors on the wire."""
+    return tuple(sorted(header.tensors, key=lambda info: info.name))
+
+
+def sample_ranges(header: Header) -> tuple[Range, ...]:
+    """Where the fingerprint samples: the end of each tensor, which is also what an unfinished copy lacks.
+
+    Of a model with more than MAX_SAMPLES tensors, evenly spread ones.
+    """
+    tensors = tensors_by_name(header)
+    step = max(1, -(-len(tensors) // MAX_SAMPLES))
+    return tuple(_end_of(header, info) for info in tensors[::step])
+
+
+def fingerprint(header: Header, samples: Sequence[bytes]) -> str:
+    """SHA-256 (hex) of the header and the bytes at `sample_ranges(header)`.
+
+    It notices another model, another quantisation and a retrained or finetuned one, be it one tensor of it. A change
+    that leaves the end of every tensor as it was goes unnoticed; the slice store also goes by the size and time or
+    ETag of the source.
+    """
+    digest = hashlib.sha256(b"ggml-cluster model 2\0")
+    digest.update(_canonical(header))
+    for sample in samples:
+        digest.update(sample)
+    return digest.hexdigest()
 
 
 def model_hash(path: str | os.PathLike[str], header: Header) -> str:
-    """SHA-256 (hex) of the header's bytes and the first and last 4 KiB of every tensor.
-
-    Independent of path and mtime. It notices another model, another quantisation, a retrained or finetuned
-    one and a truncated download. It cannot notice a change inside a tensor that leaves both its ends as they
-    were; the store also goes by size and mtime. ModelFileError if `header` is not this file's.
-    """
-    digest = hashlib.sha256(b"ggml-cluster model 1\0")
+    """The fingerprint of a model in one file. ModelFileError if `header` is not this file's."""
     name = os.fspath(path)
     descriptor = open_source(name)
     try:
         if os.fstat(descriptor).st_size != header.file_size_bytes:
             raise ModelFileError(f"{name}: file: its size changed after its header was read")
-        digest.update(_read(descriptor, header.data_start, 0, name))
-        for info in header.tensors:
-            start = header.data_start + info.offset
-            head_bytes = min(EDGE_BYTES, info.size_bytes)
-            tail_bytes = min(EDGE_BYTES, info.size_bytes - head_bytes)
-            digest.update(_read(descriptor, head_bytes, start, name))
-            digest.update(_read(descriptor, tail_bytes, start + info.size_bytes - tail_bytes, name))
+        samples = [_read(descriptor, begin, end, name) for begin, end in sample_ranges(header)]
     finally:
         os.close(descriptor)
-    return digest.hexdigest()
+    return fingerprint(header, samples)
 
 
 def open_source(path: str) -> int:
@@ -44,8 +77,17 @@ def open_source(path: str) -> int:
         raise ModelFileError(f"{path}: cannot be opened: {error.strerror}") from error
 
 
-def _read(descriptor: int, size_bytes: int, offset: int, name: str) -> bytes:
-    data = os.pread(descriptor, size_bytes, offset)
-    if len(data) != size_bytes:
+def _canonical(header: Header) -> bytes:
+    return encode_header(dict(sorted(portable_metadata(header).items())), tensors_by_name(header))
+
+
+def _end_of(header: Header, info: TensorInfo) -> Range:
+    end = header.data_start + info.offset + info.size_bytes
+    return end - min(SAMPLE_BYTES, info.size_bytes), end
+
+
+def _read(descriptor: int, begin: int, end: int, name: str) -> bytes:
+    data = os.pread(descriptor, end - begin, begin)
+    if len(data) != end - begin:
         raise ModelFileError(f"{name}: file: truncated while it was read")
     return data

@@ -28,7 +28,26 @@ INT64_MAX = 2**63 - 1
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """Read and validate the header of `path`; ModelFileError for anything that is not a sound GGUF."""
+    """Read and validate the header of `path`; ModelFileError for anything that is not a sound, whole GGUF."""
+    header = read_part(path)
+    num_parts = num_parts_of(header)
+    if num_parts > 1:
+        raise header.error("split.count", f"one of {num_parts} parts of a model; name the first of them")
+    return header
+
+
+def num_parts_of(header: Header) -> int:
+    """How many files the model is split into; 1 where it is whole."""
+    found = header.metadata.get("split.count")
+    if found is None:
+        return 1
+    if not isinstance(found.value, int):
+        raise header.error("split.count", f"has type {found.type.name}, must be a number")
+    return max(1, found.value)
+
+
+def read_part(path: str | os.PathLike[str]) -> Header:
+    """The same for a file that may be one of several parts."""
     name = os.fspath(path)
     try:
         # O_NONBLOCK: opening a FIFO must not hang; it has no effect on a regular file.
@@ -46,12 +65,17 @@ def read_header(path: str | os.PathLike[str]) -> Header:
             mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_READ) as mapped,
             memoryview(mapped) as data,
         ):
-            return _parse(Cursor(data, name), status.st_size, status.st_mtime_ns)
+            return parse_header(data, name, status.st_size, status.st_mtime_ns)
     finally:
         os.close(descriptor)
 
 
-def _parse(cursor: Cursor, file_size_bytes: int, mtime_ns: int) -> Header:
+def parse_header(data: memoryview, name: str, file_size_bytes: int, mtime_ns: int = 0) -> Header:
+    """The header at the beginning of `data`, which begins a file of `file_size_bytes` that errors call `name`.
+
+    HeaderIncomplete where `data` ends before the header does; ModelFileError as for a file.
+    """
+    cursor = Cursor(data, name, file_size_bytes)
     version = _read_version(cursor)
     num_tensors = _read_count(cursor, "tensor count", MAX_TENSORS, 8 + 4 + 8 + 4 + 8)
     num_keys = _read_count(cursor, "key count", MAX_KEYS, 8 + 4 + 1)
@@ -90,8 +114,8 @@ def _read_count(cursor: Cursor, field: str, limit: int, min_item_bytes: int) -> 
     count = cursor.uint64(field)
     if count > limit:
         cursor.fail(field, f"{count} is over the limit of {limit}")
-    if count * min_item_bytes > cursor.end - cursor.position:
-        cursor.fail(field, f"{count} cannot fit into the {cursor.end - cursor.position} bytes that follow")
+    if count * min_item_bytes > cursor.limit - cursor.position:
+        cursor.fail(field, f"{count} cannot fit into the {cursor.limit - cursor.position} bytes that follow")
     return count
 
 
@@ -102,9 +126,6 @@ def _read_metadata(cursor: Cursor, num_keys: int) -> dict[str, MetadataValue]:
         if key in metadata:
             cursor.fail(_shown(key), "duplicate key")
         metadata[key] = cursor.value(_shown(key))
-    parts = metadata.get("split.count")
-    if parts is not None and parts.value != 1 and parts.value != 0:
-        cursor.fail("split.count", f"the model is split into {parts.value} files; merge them (gguf-split --merge)")
     return metadata
 
 

@@ -2,7 +2,8 @@
 
 A slice is `<key>.gguf` with a manifest `<key>.json` beside it; both appear by rename, complete and synced.
 While one is written, its process holds `<key>.lock` and writes to `<key>.*.part`; whoever gets that lock may
-delete the parts, because their writer is dead. Files of any other name are never touched.
+delete the parts, because their writer is dead. Only where they come from afar, `<key>.journal` says what has
+arrived, and the next writer goes on from there. Files of any other name are never touched.
 """
 
 from __future__ import annotations
@@ -18,40 +19,40 @@ from pathlib import Path
 from cluster.errors import CapacityError, UsageError
 from cluster.gguf.cut import SlicePlan, cut, vocab_header
 from cluster.gguf.entry import Manifest, StoredSlice, read_manifest
-from cluster.gguf.fingerprint import model_hash
+from cluster.gguf.folder import default_root, disk_bytes, sync_folder
 from cluster.gguf.header import Header
 from cluster.gguf.lock import locked
+from cluster.gguf.opened import OpenModel, open_file
+from cluster.gguf.origin import SliceOrigin, slice_origin
 from cluster.gguf.rules import RULES_VERSION
-from cluster.gguf.writer import Progress, check_room, hash_file, write_slice
+from cluster.gguf.writer import Progress, SliceFiles, hash_file, needs_network, write_slice
 
-_OWN_FILE = re.compile(r"([0-9a-f]{64})\.(gguf|json|lock|gguf\.part|json\.part)")
+# A journal makes a part worth keeping when its writer is dead: what has arrived from afar need not come again.
+_OWN_FILE = re.compile(r"([0-9a-f]{64})\.(gguf|json|lock|gguf\.part|json\.part|journal)")
+_KINDS = ("json", "gguf", "gguf.part", "json.part", "journal")
+RESUMABLE_S = 7 * 24 * 3600.0  # an interrupted download is forgotten after a week
 
 
-def default_root() -> Path:
-    """$XDG_CACHE_HOME/ggml-cluster/slices, with ~/.cache where it is unset or relative (as XDG asks)."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (cache if cache.is_absolute() else Path.home() / ".cache") / "ggml-cluster" / "slices"
+def _key(model_hash: str, version: str, first: int, end: int) -> str:
+    return hashlib.sha256(repr((model_hash, version, first, end, RULES_VERSION)).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A slice to have: `plan` for the file `source`, whose header and fingerprint were read before."""
+    """A slice to have."""
 
-    source: str
-    header: Header
-    fingerprint: str
+    model: OpenModel
     plan: SlicePlan
 
     def key(self) -> str:
-        header, plan = self.header, self.plan
-        file = (self.fingerprint, header.file_size_bytes, header.mtime_ns)
-        return hashlib.sha256(repr((file, plan.first, plan.end, RULES_VERSION)).encode()).hexdigest()
+        return _key(self.model.hash, self.model.version, self.plan.first, self.plan.end)
 
     def manifest(self, path: Path, sha256: str) -> Manifest:
         status = path.stat()
         return Manifest(
-            source=self.source,
-            model_hash=self.fingerprint,
+            source=self.model.name,
+            model_hash=self.model.hash,
+            version=self.model.version,
             first=self.plan.first,
             end=self.plan.end,
             num_layers=self.plan.num_layers,
@@ -76,29 +77,51 @@ class SliceStore:
         end: int,
         progress: Progress | None = None,
     ) -> StoredSlice:
-        """A file with layers [first, end): found, or cut now. All of the layers: the source itself, no copy.
+        """`get_slice` of the model in one local file."""
+        cut(header, first, end)  # what cannot be cut is not read
+        return self.get_slice(open_file(source_path, header), first, end, progress)
 
-        Raises what `cut` raises, ModelFileError if the source changed, CapacityError if the disk is full,
+    def get_slice(self, model: OpenModel, first: int, end: int, progress: Progress | None = None) -> StoredSlice:
+        """A file with layers [first, end): found, or written now. All layers of a local file: itself, no copy.
+
+        Bytes that another slice in the store has are taken from there. Raises what `cut` and `write_slice` raise,
         UsageError if the store's folder cannot be used.
         """
-        source = os.path.abspath(source_path)
-        if (first, end) == (0, cut(header, first, end).num_layers):
-            return _whole(source, header)
-        fingerprint = model_hash(source, header)
-        return self._get(_Job(source, header, fingerprint, cut(header, first, end, fingerprint)), progress)
+        if model.path is not None and (first, end) == (0, cut(model.header, first, end).num_layers):
+            return _whole(model.path, model.header)
+        return self._get(_Job(model, cut(model.header, first, end, model.hash)), progress)
 
     def get_vocab(
         self, source_path: str | os.PathLike[str], header: Header, progress: Progress | None = None
     ) -> StoredSlice:
-        """A file with the model's metadata and tokenizer and no weights; errors as for `get`."""
-        source = os.path.abspath(source_path)
-        job = _Job(source, header, model_hash(source, header), vocab_header(header))
-        return self._get(job, progress)
+        """`get_vocabulary` of the model in one local file."""
+        return self.get_vocabulary(open_file(source_path, header), progress)
+
+    def get_vocabulary(self, model: OpenModel, progress: Progress | None = None) -> StoredSlice:
+        """A file with the model's metadata and tokenizer and no weights; errors as for `get_slice`."""
+        return self._get(_Job(model, vocab_header(model.header)), progress)
+
+    def find(self, model_hash: str, version: str, first: int, end: int) -> StoredSlice | None:
+        """The slice, checked, if it is here; nothing else is read. UsageError if the folder cannot be used."""
+        key = _key(model_hash, version, first, end)
+        try:
+            return self._checked(key)
+        except OSError as error:
+            raise self._store_error(error) from error
+
+    def origins_of(self, model: OpenModel) -> tuple[SliceOrigin, ...]:
+        """The slices of this model in this version that are here, as places to read from."""
+        return tuple(origin for key in self._keys() if (origin := self._origin(key, model)) is not None)
 
     def list(self) -> tuple[StoredSlice, ...]:
         """All complete slices, the latest used first."""
         found = [self._stored(key, fresh=False) for key in self._keys()]
         return tuple(sorted((entry for entry in found if entry), key=lambda entry: -entry.last_used_s))
+
+    def unfinished(self) -> tuple[tuple[str, int], ...]:
+        """Downloads that can go on: (key, bytes on disk)."""
+        keys = [key for key in self._keys() if self._can_resume(key, "gguf.part")]
+        return tuple((key, disk_bytes(self._path(key, "gguf.part"))) for key in keys)
 
     def remove(self, key: str) -> int:
         """Delete one slice; the bytes of disk it took. UsageError if there is none of this key.
@@ -115,10 +138,10 @@ class SliceStore:
 
     def _remove(self, key: str) -> int:
         with locked(self._path(key, "lock")):
-            disk_bytes = sum(_disk_bytes(self._path(key, kind)) for kind in ("gguf", "gguf.part"))
-            for kind in ("json", "gguf", "gguf.part", "json.part"):
+            freed_bytes = sum(disk_bytes(self._path(key, kind)) for kind in ("gguf", "gguf.part"))
+            for kind in _KINDS:
                 self._path(key, kind).unlink(missing_ok=True)
-        return disk_bytes
+        return freed_bytes
 
     def _path(self, key: str, kind: str) -> Path:
         return self.root / f"{key}.{kind}"
@@ -147,7 +170,7 @@ class SliceStore:
             progress(1.0)
         return found
 
-    def _checked(self, key: str) -> StoredSlice | None:
+    def _checked(self, key: str, is_use: bool = True) -> StoredSlice | None:
         """The slice if it is whole: by size and mtime, or by its hash where those changed."""
         manifest, path = read_manifest(self._path(key, "json")), self._path(key, "gguf")
         if manifest is None or not path.is_file() or path.is_symlink():
@@ -159,26 +182,44 @@ class SliceStore:
             if hash_file(path) != manifest.sha256:
                 return None
             os.utime(path, ns=(status.st_atime_ns, manifest.mtime_ns))
-        os.utime(self._path(key, "json"))
+        if is_use:
+            os.utime(self._path(key, "json"))
         return self._stored(key, fresh=False)
 
     def _write(self, key: str, job: _Job, progress: Progress | None) -> None:
-        plan, part, path = job.plan, self._path(key, "gguf.part"), self._path(key, "gguf")
+        part, journal, path = (self._path(key, kind) for kind in ("gguf.part", "journal", "gguf"))
         self._path(key, "json").unlink(missing_ok=True)
-        part.unlink(missing_ok=True)
-        check_room(self.root, len(plan.header_bytes) + plan.weight_bytes)
+        if journal.exists() and path.exists():
+            path.replace(
+                part
+            )  # its writer died before the manifest, or it was damaged: the journal knows what is sound
+        origins = sorted((*job.model.origins, *self.origins_of(job.model)), key=lambda origin: not origin.is_local)
+        is_resumable = needs_network(job.plan, origins)
         try:
-            sha256 = write_slice(plan, job.source, job.header, part, progress)
+            sha256 = write_slice(job.plan, origins, SliceFiles(part, journal if is_resumable else None), progress)
             part.replace(path)
         finally:
-            part.unlink(missing_ok=True)
+            if not is_resumable:
+                part.unlink(missing_ok=True)
         job.manifest(path, sha256).write(self._path(key, "json.part"), self._path(key, "json"))
-        _sync_folder(self.root)
+        journal.unlink(missing_ok=True)
+        sync_folder(self.root)
+
+    def _origin(self, key: str, model: OpenModel) -> SliceOrigin | None:
+        manifest, path = read_manifest(self._path(key, "json")), self._path(key, "gguf")
+        if manifest is None or manifest.is_vocab:
+            return None
+        if (manifest.model_hash, manifest.version) != (model.hash, model.version):
+            return None
+        try:
+            plan = cut(model.header, manifest.first, manifest.end, model.hash)
+            return slice_origin(path, plan) if self._checked(key, is_use=False) else None
+        except (UsageError, OSError):  # another version's cut, or gone in the meantime
+            return None
 
     def _stored(self, key: str, fresh: bool) -> StoredSlice | None:
         manifest, path = read_manifest(self._path(key, "json")), self._path(key, "gguf")
         try:
-            disk_bytes = path.stat().st_blocks * 512
             last_used_s = self._path(key, "json").stat().st_mtime
         except FileNotFoundError:
             return None
@@ -188,7 +229,7 @@ class SliceStore:
             key=key,
             path=path,
             size_bytes=manifest.size_bytes,
-            disk_bytes=disk_bytes,
+            disk_bytes=disk_bytes(path),
             sha256=manifest.sha256,
             fresh=fresh,
             source=manifest.source,
@@ -200,14 +241,22 @@ class SliceStore:
         )
 
     def sweep(self) -> None:
-        """Delete what dead writers left: parts and locks that nobody holds."""
+        """Delete what dead writers left: parts and locks that nobody holds. A download that can go on stays."""
         for name in os.listdir(self.root) if self.root.is_dir() else ():
             match = _OWN_FILE.fullmatch(name)
-            if match is None or match[2] not in ("gguf.part", "json.part", "lock"):
+            if match is None or match[2] in ("gguf", "json"):
                 continue
             with locked(self._path(match[1], "lock"), wait=False) as is_ours:
-                if is_ours and match[2] != "lock":
+                if is_ours and match[2] != "lock" and not self._can_resume(match[1], match[2]):
                     (self.root / name).unlink(missing_ok=True)
+
+    def _can_resume(self, key: str, kind: str) -> bool:
+        try:
+            age_s = time.time() - self._path(key, "journal").stat().st_mtime
+        except FileNotFoundError:
+            return False
+        is_finished = self._path(key, "json").exists()
+        return kind in ("gguf.part", "journal") and age_s < RESUMABLE_S and not is_finished
 
     def _store_error(self, error: OSError) -> CapacityError | UsageError:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -216,34 +265,18 @@ class SliceStore:
         return UsageError(f"slice store {self.root}: {reason}; make it writable or set XDG_CACHE_HOME")
 
 
-def _whole(source: str, header: Header) -> StoredSlice:
-    path = Path(source)
+def _whole(path: Path, header: Header) -> StoredSlice:
     return StoredSlice(
         key="",
         path=path,
         size_bytes=header.file_size_bytes,
-        disk_bytes=_disk_bytes(path),
+        disk_bytes=disk_bytes(path),
         sha256="",
         fresh=False,
-        source=source,
+        source=str(path),
         first=0,
         end=header.num_layers,
         num_layers=header.num_layers,
         is_vocab=False,
         last_used_s=time.time(),
     )
-
-
-def _disk_bytes(path: Path) -> int:
-    try:
-        return path.stat().st_blocks * 512
-    except FileNotFoundError:
-        return 0
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,27 +1,23 @@
-"""Writes a planned slice file: copies ranges of the source, leaves holes for zeros, hashes on the way."""
+"""Writes a planned slice file: reads several ranges at once, leaves holes for zeros, hashes what has arrived."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from cluster.errors import CapacityError, ModelFileError
+from cluster.errors import CapacityError
 from cluster.gguf.cut import SlicePlan
-from cluster.gguf.encode import aligned
-from cluster.gguf.fingerprint import open_source
-from cluster.gguf.header import Header
+from cluster.gguf.filling import Digest, Filling, write_at
+from cluster.gguf.journal import Journal, arrived, layout_of
+from cluster.gguf.origin import Origin
+from cluster.gguf.transfer import CHUNK_BYTES, Piece, plan_transfers, wanted_pieces
 
-CHUNK_BYTES = 8 << 20
 Progress = Callable[[float], object]
-
-
-class Digest(Protocol):
-    def update(self, data: bytes | memoryview, /) -> object: ...
-    def hexdigest(self) -> str: ...
 
 
 def check_room(folder: Path, needed_bytes: int) -> None:
@@ -34,79 +30,79 @@ def check_room(folder: Path, needed_bytes: int) -> None:
         )
 
 
-def write_slice(
-    plan: SlicePlan, source_path: str, header: Header, target: Path, progress: Progress | None = None
-) -> str:
-    """Write `plan` to the new file `target`, synced to disk; its SHA-256 (hex), holes read as zeros.
-
-    ModelFileError if the source is not, or does not stay, the file that `header` describes; FileExistsError
-    if `target` exists; OSError as the disk gives it. `progress` gets 0..1.
-    """
-    source = open_source(source_path)
-    try:
-        _check_unchanged(source, header)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        out = os.open(target, flags, 0o600)
-        try:
-            os.ftruncate(out, plan.file_bytes)
-            digest = hashlib.sha256()
-            for done_bytes in _copy(plan, header, source, out, digest):
-                if progress is not None:
-                    progress(done_bytes / plan.file_bytes)
-            _check_unchanged(source, header)
-            os.fsync(out)
-        finally:
-            os.close(out)
-    finally:
-        os.close(source)
-    return digest.hexdigest()
-
-
 def hash_file(path: Path) -> str:
     """SHA-256 (hex) of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _copy(plan: SlicePlan, header: Header, source: int, out: int, digest: Digest) -> Iterator[int]:
-    """Fill `out` from its start to its end; yields how far it is."""
-    buffer = memoryview(bytearray(CHUNK_BYTES))
-    zeros = memoryview(bytes(CHUNK_BYTES))
-    _write(out, memoryview(plan.header_bytes), 0)
-    digest.update(plan.header_bytes)
-    position = len(plan.header_bytes)
-    for info in plan.tensors:
-        for start in range(0, info.size_bytes, CHUNK_BYTES):
-            chunk_bytes = min(CHUNK_BYTES, info.size_bytes - start)
-            if info.source_offset is None:
-                digest.update(zeros[:chunk_bytes])
-            else:
-                chunk = _read(source, buffer[:chunk_bytes], info.source_offset + start, header)
-                _write(out, chunk, position + start)
-                digest.update(chunk)
-            yield position + start + chunk_bytes
-        padding_bytes = aligned(info.size_bytes) - info.size_bytes
-        digest.update(zeros[:padding_bytes])
-        position += info.size_bytes + padding_bytes
+@dataclass(frozen=True, slots=True)
+class SliceFiles:
+    """Where a slice is written, and the journal that lets a later call go on; None: start anew each time."""
+
+    target: Path
+    journal: Path | None
 
 
-def _read(source: int, chunk: memoryview, offset: int, header: Header) -> memoryview:
-    filled = 0
-    while filled < len(chunk):
-        read_bytes = os.preadv(source, [chunk[filled:]], offset + filled)
-        if read_bytes == 0:
-            raise ModelFileError(f"{header.path}: file: truncated while it was copied; try again")
-        filled += read_bytes
-    return chunk
+def needs_network(plan: SlicePlan, origins: Sequence[Origin]) -> bool:
+    """Whether bytes of the slice come from outside. ModelFileError where nobody has them."""
+    transfers = plan_transfers(wanted_pieces(plan), [origin.covers for origin in origins])
+    return not all(origins[transfer.origins[0]].is_local for transfer in transfers)
 
 
-def _write(out: int, chunk: memoryview, offset: int) -> None:
-    while chunk:
-        written = os.pwrite(out, chunk, offset)
-        chunk, offset = chunk[written:], offset + written
+def write_slice(plan: SlicePlan, origins: Sequence[Origin], files: SliceFiles, progress: Progress | None = None) -> str:
+    """Write `plan` to `files.target`, synced to disk; its SHA-256 (hex), holes read as zeros.
+
+    What an earlier call left there counts as far as its journal proves it. Each range is read from the first of
+    `origins` that has it, and from the next one if that became unreachable.
+
+    CapacityError if there is no room, ModelFileError if a source is not what it was, UnreachableError if it does
+    not answer; OSError as the disk gives it. `progress` gets 0..1.
+    """
+    pieces = wanted_pieces(plan)
+    layout = layout_of(plan, pieces)
+    with _slice_file(plan, files, layout, pieces) as (out, done):
+        missing = [piece for piece in pieces if piece not in done]
+        missing_bytes = sum(piece.size_bytes for piece in missing)
+        check_room(files.target.parent, len(plan.header_bytes) + missing_bytes)
+        transfers = plan_transfers(missing, [origin.covers for origin in origins])
+        digest = hashlib.sha256()
+        hashed = 0
+        journal = Journal(files.journal, layout) if files.journal is not None else None
+        with Filling(out, origins, journal, plan.weight_bytes - missing_bytes) as filling:
+            for frontier in filling.run(transfers, plan.file_bytes):
+                _hash_range(digest, out, hashed, frontier)
+                hashed = frontier
+                if progress is not None:
+                    progress(min(1.0, filling.done_bytes / max(1, plan.weight_bytes)))
+        os.fsync(out)
+    return digest.hexdigest()
 
 
-def _check_unchanged(source: int, header: Header) -> None:
-    status = os.fstat(source)
-    if (status.st_size, status.st_mtime_ns) != (header.file_size_bytes, header.mtime_ns):
-        raise ModelFileError(f"{header.path}: file: changed after its header was read; try again")
+@contextmanager
+def _slice_file(
+    plan: SlicePlan, files: SliceFiles, layout: str, pieces: Sequence[Piece]
+) -> Iterator[tuple[int, frozenset[Piece]]]:
+    """The open file in full size with its header, and the pieces that are in it already."""
+    if files.journal is None or not files.journal.exists():
+        files.target.unlink(missing_ok=True)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    out = os.open(files.target, flags, 0o600)
+    try:
+        done: frozenset[Piece] = frozenset()
+        if files.journal is not None and os.fstat(out).st_size == plan.file_bytes:
+            done = arrived(files.journal, out, layout, pieces)
+        if not done:
+            os.ftruncate(out, 0)  # so that what is not written reads as zeros
+        os.ftruncate(out, plan.file_bytes)
+        write_at(out, plan.header_bytes, 0)
+        yield out, done
+    finally:
+        os.close(out)
+
+
+def _hash_range(digest: Digest, out: int, begin: int, end: int) -> None:
+    while begin < end:
+        chunk = os.pread(out, min(CHUNK_BYTES, end - begin), begin)
+        digest.update(chunk)
+        begin += len(chunk)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 from cluster.config import ClusterConfig
 from cluster.coordinator.spec import CoordinatorSpec
@@ -57,8 +56,8 @@ def _place(found: Survey) -> tuple[int, ...]:
 def _coordinator(found: Survey) -> CoordinatorSpec:
     config = found.config
     return CoordinatorSpec(
-        model=Path(config.model).name,
-        source=config.model,
+        model=found.source.display_name,
+        source=found.source,
         model_hash=found.model_hash,
         architecture=found.header.architecture,
         context_length=found.context.n_ctx,
@@ -78,7 +77,7 @@ def _stages(found: Survey, bounds: Sequence[int], coordinator: CoordinatorSpec) 
         StageSpec(
             stage=stage,
             num_stages=len(devices),
-            source=config.model,
+            source=found.source,
             model_hash=coordinator.model_hash,
             first=first,
             end=end,

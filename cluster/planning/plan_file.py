@@ -9,9 +9,10 @@ from typing import Any
 
 from cluster.config import MAX_STAGES
 from cluster.errors import UsageError
-from cluster.gguf import model_hash, read_header
 from cluster.planning.report import PlanReport
 from cluster.planning.survey import THIS_NODE, checked_probe
+from cluster.sources.opening import open_model
+from cluster.sources.resolve import resolve
 from cluster.split import format_layers
 
 FORMAT = "ggml-cluster plan 1"
@@ -111,7 +112,7 @@ def _check_given(path: str, settings: dict[str, Any], given: dict[str, Any]) -> 
 
 
 def _check_model(path: str, plan: dict[str, Any]) -> None:
-    found = model_hash(plan["model"], read_header(plan["model"]))
+    found = open_model(resolve(plan["model"])).hash
     if found != plan["model_hash"]:
         raise UsageError(
             f"{path}: made for another model: {plan['model']!a} has hash {found[:12]}, the plan says "

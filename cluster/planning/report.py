@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 from cluster.config import ClusterConfig
 from cluster.engine.forecast import Forecast, StepTime, forecast, rows_per_microbatch
@@ -97,7 +96,7 @@ def _report(
     context, config = found.context, found.config
     return PlanReport(
         model=config.model,
-        model_name=Path(config.model).name,
+        model_name=found.source.display_name,
         model_hash=found.model_hash,
         architecture=found.header.architecture,
         num_layers=found.header.num_layers,

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from cluster.config import ClusterConfig
 from cluster.errors import ClusterError, UsageError
-from cluster.gguf import Header, legal_cuts, model_hash, read_header, trained_context
+from cluster.gguf import Header, legal_cuts, trained_context
 from cluster.planning.dry_run import Context
+from cluster.sources.opening import open_model
+from cluster.sources.resolve import resolve
+from cluster.sources.source import ModelSource
 from worker_native.probe import DeviceFacts, Probe, probe
 
 DEFAULT_CONTEXT_LENGTH = 4096
@@ -22,6 +26,8 @@ class Survey:
     """`devices` holds one per stage, the same one again where stages share it."""
 
     config: ClusterConfig
+    source: ModelSource
+    whole_path: Path | None  # the one local file that is the whole model, if there is one
     header: Header
     model_hash: str
     cuts: tuple[int, ...]
@@ -44,7 +50,9 @@ class Survey:
 
 def survey(config: ClusterConfig) -> Survey:
     """Check the model and the machine. UsageError (ModelFileError, UnsupportedModelError among them), ClusterError."""
-    header = read_header(config.model)
+    source = resolve(config.model)
+    model = open_model(source)
+    header = model.header
     cuts = legal_cuts(header)
     context_length = _context_length(config, trained_context(header))
     found = checked_probe()
@@ -59,8 +67,10 @@ def survey(config: ClusterConfig) -> Survey:
     )
     return Survey(
         config=config,
+        source=source,
+        whole_path=model.path,
         header=header,
-        model_hash=model_hash(config.model, header),
+        model_hash=model.hash,
         cuts=cuts,
         context=context,
         probe=found,

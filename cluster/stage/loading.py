@@ -1,11 +1,11 @@
-"""From a spec to a computing slice: self-test, cut into the node's store, load."""
+"""From a spec to a computing slice: self-test, cut or fetched into the node's store, load."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from cluster.errors import ClusterError
-from cluster.gguf import SliceStore, read_header
+from cluster.sources.stored import stored_slice
 from cluster.stage.compute import StageCompute
 from cluster.stage.spec import StageSpec
 from worker_native.probe import probe
@@ -14,10 +14,10 @@ Report = Callable[[str, float], None]
 
 
 def load_stage(spec: StageSpec, report: Report) -> tuple[StageCompute, str]:
-    """Cut and load what `spec` asks for, reporting (phase, fraction). Returns it and the library's build.
+    """Cut or fetch, and load what `spec` asks for, reporting (phase, fraction). Returns it and the library's build.
 
-    Raises UsageError for a bad file, CapacityError for a lack of disk or memory, ClusterError if the library
-    fails its self-test.
+    Raises UsageError for a bad source, UnreachableError for one that does not answer, CapacityError for a lack of
+    disk or memory, ClusterError if the library fails its self-test.
     """
     report("cutting", 0.0)
     try:
@@ -25,8 +25,7 @@ def load_stage(spec: StageSpec, report: Report) -> tuple[StageCompute, str]:
         found = probe()
     except RuntimeError as error:
         raise ClusterError(f"stage {spec.stage}: {error}") from error
-    header = read_header(spec.source)
-    stored = SliceStore().get(spec.source, header, spec.first, spec.end, lambda fraction: report("cutting", fraction))
+    stored = stored_slice(spec.source, spec.model_hash, spec.first, spec.end, report)
     report("loading", 0.0)
     compute = StageCompute(spec, str(stored.path), found.use_extra_bufts, lambda fraction: report("loading", fraction))
     return compute, found.build

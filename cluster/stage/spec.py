@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cluster.messages import StageCosts, StageFacts
+from cluster.sources.source import ModelSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class StageSpec:
 
     stage: int
     num_stages: int
-    source: str  # path of the whole model's GGUF on the stage's node
+    source: ModelSource  # each node opens it for itself
     model_hash: str
     first: int  # layers [first, end) of the whole model
     end: int
@@ -43,7 +44,7 @@ class LoadedStage:
 class LoadProgress:
     """How far a stage is. `loaded` is set when it is ready, `error` when it never will be."""
 
-    phase: str  # "waiting", "cutting", "loading", "measuring", "ready", "failed"
+    phase: str  # "waiting", "cutting" or "fetching", "loading", "measuring", "ready", "failed"
     fraction: float  # 0..1 of this phase
     loaded: LoadedStage | None = None
     error: Exception | None = None

@@ -115,7 +115,7 @@ def _whole(
     spec = replace(plan.stages[0], stage=0, num_stages=1, first=0, end=found.header.num_layers, device=device)
     # On a CPU looking at its rows changes nothing; elsewhere only those are taken that the split takes as well.
     layers = found.cuts if _is_cpu(found, device) else [stage.first for stage in plan.stages[1:]]
-    more = {"layers": list(layers), "use_extra_bufts": found.probe.use_extra_bufts}
+    more = {"path": str(found.whole_path), "layers": list(layers), "use_extra_bufts": found.probe.use_extra_bufts}
     try:
         return _computed("cluster.verify.whole_child", spec, steps, folder / "whole.npz", more), ""
     except ClusterError as error:
@@ -128,8 +128,8 @@ def _is_cpu(found: Survey, name: str) -> bool:
 
 def _device_for_whole(found: Survey) -> tuple[str | None, str]:
     """The first of the plan's devices that has room for all layers; or why none has."""
-    if not Path(found.config.model).is_file():
-        return None, f"no node has {found.config.model} as a file of its own"
+    if found.whole_path is None:
+        return None, f"no node has {found.source.shown_name} as a file of its own"
     reasons = []
     with DryRun(found.header) as dry_run:
         layouts = Layouts(found, dry_run)
@@ -144,7 +144,13 @@ def _device_for_whole(found: Survey) -> tuple[str | None, str]:
 
 
 def _computed(module: str, spec: StageSpec, steps: Sequence[Step], path: Path, more: dict[str, Any]) -> Rows:
-    orders = {"spec": asdict(spec), "steps": [asdict(step) for step in steps], "rows_out": str(path), **more}
+    orders = {
+        "model": spec.source.name,
+        "spec": {name: value for name, value in asdict(spec).items() if name != "source"},
+        "steps": [asdict(step) for step in steps],
+        "rows_out": str(path),
+        **more,
+    }
     with closing(Child(module)) as child:
         child.ask(orders, SIDE_TIMEOUT_S)
     return read_rows(path)

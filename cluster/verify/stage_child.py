@@ -1,6 +1,6 @@
 """Computes all steps on one stage, in a process of its own: only one stage is in memory at a time.
 
-python -m cluster.verify.stage_child     # a line of JSON: {"spec", "steps", "rows_in", "rows_out"}
+python -m cluster.verify.stage_child     # a line of JSON: {"model", "spec", "steps", "rows_in", "rows_out"}
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from cluster.child import answer, die_with_parent
 from cluster.errors import ClusterError
+from cluster.sources.resolve import resolve
 from cluster.stage.loading import load_stage
 from cluster.stage.spec import StageSpec
 from cluster.verify.rows import read_rows, write_rows
@@ -34,7 +35,7 @@ def main() -> int:
 
 def run(orders: dict[str, Any]) -> str:
     """Write the rows that the stage makes of those that it is given. Returns libllama's build."""
-    spec = StageSpec(**orders["spec"])
+    spec = StageSpec(**orders["spec"], source=resolve(orders["model"]))
     steps = [Step(**{name: tuple(values) for name, values in step.items()}) for step in orders["steps"]]
     given = read_rows(Path(orders["rows_in"])).hidden[spec.first] if spec.first else None
     made, at = [], 0

@@ -1,6 +1,6 @@
 """Computes all steps on the whole model, and takes the rows in front of layers out of its graph.
 
-python -m cluster.verify.whole_child     # a line of JSON: {"spec", "steps", "layers", "use_extra_bufts", "rows_out"}
+python -m cluster.verify.whole_child     # a line of JSON: what `cluster.verify.run` writes
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cluster.child import answer, die_with_parent
 from cluster.errors import ClusterError
+from cluster.sources.resolve import resolve
 from cluster.stage.spec import StageSpec
 from cluster.verify.rows import write_rows
 from cluster.verify.steps import Step
@@ -23,7 +24,8 @@ def main() -> int:
         from cluster.verify.whole_model import WholeModel
 
         steps = [Step(**{name: tuple(values) for name, values in step.items()}) for step in orders["steps"]]
-        model = WholeModel(StageSpec(**orders["spec"]), orders["use_extra_bufts"])
+        spec = StageSpec(**orders["spec"], source=resolve(orders["model"]))
+        model = WholeModel(orders["path"], spec, orders["use_extra_bufts"])
         _, logits = model.compute(steps, ())
         hidden, _ = model.compute(steps, orders["layers"]) if orders["layers"] else ({}, logits)
         write_rows(Path(orders["rows_out"]), hidden, logits)

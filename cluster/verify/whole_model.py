@@ -25,12 +25,12 @@ BASE = "libggml-base."
 
 
 class WholeModel:
-    """The model of `spec`, with all its layers. Its process ends with it."""
+    """The model in the file at `path` with all its layers, in the context of `spec`. Its process ends with it."""
 
-    def __init__(self, spec: StageSpec, use_extra_bufts: bool) -> None:
+    def __init__(self, path: str, spec: StageSpec, use_extra_bufts: bool) -> None:
         llama_cpp.llama_log_set(silent, None)
         self._spec = spec
-        self._model = _load(spec, use_extra_bufts)
+        self._model = _load(path, spec.device, use_extra_bufts)
 
     def compute(self, steps: Sequence[Step], layers: Sequence[int]) -> tuple[dict[int, Float32Array], Float32Array]:
         """From an empty cache: the rows [T, E] in front of each of `layers`, and the logits [T, V] of all rows.
@@ -121,16 +121,16 @@ def _open(model: Any, spec: StageSpec, watch: _Watch) -> Any:
     return context
 
 
-def _load(spec: StageSpec, use_extra_bufts: bool) -> Any:
+def _load(path: str, device_name: str, use_extra_bufts: bool) -> Any:
     params = llama_cpp.llama_model_default_params()
-    is_cpu = spec.device == "CPU"
-    devices = (ctypes.c_void_p * 2)(None if is_cpu else device(spec.device), None)
+    is_cpu = device_name == "CPU"
+    devices = (ctypes.c_void_p * 2)(None if is_cpu else device(device_name), None)
     params.devices = ctypes.cast(devices, ctypes.c_void_p)
     params.n_gpu_layers = 0 if is_cpu else -1
     params.split_mode = llama_cpp.LLAMA_SPLIT_MODE_NONE
     params.load_mode = llama_cpp.LLAMA_LOAD_MODE_MMAP if is_cpu else llama_cpp.LLAMA_LOAD_MODE_AUTO
     params.use_extra_bufts = use_extra_bufts
-    model = llama_cpp.llama_model_load_from_file(spec.source.encode(), params)
+    model = llama_cpp.llama_model_load_from_file(path.encode(), params)
     if not model:
-        raise ClusterError(f"llama.cpp: it cannot load {spec.source}")
+        raise ClusterError(f"llama.cpp: it cannot load {path}")
     return model

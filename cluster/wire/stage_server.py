@@ -6,12 +6,11 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 import grpc
 
-from cluster.errors import ClusterError, UsageError
+from cluster.errors import UsageError
 from cluster.messages import Float32Array, Hello, Microbatch, StageFacts, StageFailure
 from cluster.wire.channel import SERVER_OPTIONS, check_port_free, join_address
 from cluster.wire.codec_event import Event
@@ -22,7 +21,7 @@ from cluster.wire.limits import parse
 from cluster.wire.service import register
 from cluster.wire.stage_epochs import StageEpochs, StepOrder, StreamEnd
 from cluster.wire.stage_events import EventQueue
-from cluster.wire.status import detail_of, metadata_of, status_of
+from cluster.wire.status import aborting
 from protos import stage_pb2
 
 # Each stream holds a thread: upstream, coordinator, those of an epoch that ends, and a few Describe calls.
@@ -95,7 +94,7 @@ class StageServer:
     def _steps(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[stage_pb2.StepAck]:
         end = StreamEnd(context.cancel)
         requests = _until_gone(requests)
-        with _aborting(context):
+        with aborting(context):
             first = next(requests, None)
             if first is None:
                 return
@@ -123,7 +122,7 @@ class StageServer:
             raise
 
     def _watch(self, request: bytes, context: grpc.ServicerContext) -> Iterator[stage_pb2.StageEvent]:
-        with _aborting(context):
+        with aborting(context):
             hello = decode_hello(parse(stage_pb2.Hello, request))
             self._epochs.join_watch(hello, StreamEnd(context.cancel))
             events = EventQueue()
@@ -139,7 +138,7 @@ class StageServer:
                     self._watchers.remove(events)
 
     def _describe(self, request: bytes, context: grpc.ServicerContext) -> stage_pb2.StageFacts:
-        with _aborting(context):
+        with aborting(context):
             parse(stage_pb2.DescribeRequest, request)
             return encode_facts(self._backend.describe())
 
@@ -150,16 +149,3 @@ def _until_gone(requests: Iterator[bytes]) -> Iterator[bytes]:
         yield from requests
     except grpc.RpcError:
         return
-
-
-@contextmanager
-def _aborting(context: grpc.ServicerContext) -> Iterator[None]:
-    try:
-        yield
-    except ClusterError as error:
-        _abort(context, error)
-
-
-def _abort(context: grpc.ServicerContext, error: ClusterError) -> NoReturn:
-    context.set_trailing_metadata(metadata_of(error))
-    context.abort(status_of(error), detail_of(error))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -36,6 +37,16 @@ def detail_of(error: ClusterError) -> str:
 
 def metadata_of(error: ClusterError) -> tuple[tuple[str, str], ...]:
     return ((ERROR_KEY, type(error).__name__),)
+
+
+@contextmanager
+def aborting(context: grpc.ServicerContext) -> Iterator[None]:
+    """One of our errors in the block ends the call with its status, message and class."""
+    try:
+        yield
+    except ClusterError as error:
+        context.set_trailing_metadata(metadata_of(error))
+        context.abort(status_of(error), detail_of(error))
 
 
 def error_from_call(error: grpc.RpcError, what: str, advice: str) -> ClusterError:

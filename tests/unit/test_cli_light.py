@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cluster.cli import main
 
-HEAVY = ("ray", "grpc", "numpy", "google.protobuf", "worker_native", "llama_cpp")
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+
+
+HEAVY = ("ray", "grpc", "numpy", "google.protobuf", "worker_native", "llama_cpp", "huggingface_hub", "httpx2")
 SHOW_HEAVY = (
     f"import sys; loaded = [name for name in {HEAVY!r} if name in sys.modules]; sys.exit(str(loaded) if loaded else 0)"
 )
@@ -30,6 +38,7 @@ with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -39,6 +48,12 @@ with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
         (["run", "x", "--temp", "hot"], "--temp"),
         (["up", "--demo", "--stages", "two"], "--stages"),
         (["up", "model.gguf", "--demo"], "--demo"),
+        (["up", "model.gguf", "-hf", "o/r:Q4_0"], "-hf"),
+        (["up", "--demo", "-hf", "o/r:Q4_0"], "hf:o/r:Q4_0"),
+        (["up", "hf:o"], "hf:org/repo:Q4_K_M"),
+        (["up", "-hf", "o"], "hf:org/repo:Q4_K_M"),
+        (["up", "http://"], "no URL"),
+        (["up", "m-00002-of-00003.gguf"], "m-00001-of-00003.gguf"),
         (["status", "-o", "xml"], "xml"),
         (["cache", "rm"], "--all"),
     ],

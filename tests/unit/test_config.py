@@ -88,3 +88,9 @@ def test_a_missing_file_is_a_usage_error() -> None:
 def test_a_home_folder_that_is_not_there_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match=r"~nobody-of-that-name/m\.gguf"):
         load_config(None, {"model": "~nobody-of-that-name/m.gguf"})
+
+
+@pytest.mark.parametrize("name", ["hf:org/repo:Q4_K_M", "https://host/m.gguf?token=1", "http://host/m.gguf"])
+def test_only_paths_are_made_absolute(name: str) -> None:
+    assert load_config(None, {"model": name}).model == name
+    assert load_config(None, {"model": "m.gguf"}).model == str(Path("m.gguf").absolute())

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from cluster.errors import ModelFileError, UsageError
 from cluster.gguf import cut, read_header, tensor_type
+from cluster.gguf.cursor import HeaderIncomplete
 from cluster.gguf.encode import encode_header
+from cluster.gguf.reader import parse_header
 from cluster.gguf.tensor_types import TENSOR_TYPES
 from cluster.gguf.value import MetadataArray, MetadataValue, ValueType
 from tests.unit.tiny_models import TinyModel, write_tiny
@@ -173,7 +175,7 @@ WRONG = {
     "alignment type": (build((key(b"general.alignment", INT32, struct.pack("<i", 32)),)), "must be UINT32"),
     "split": (
         build((key(b"split.count", 2, struct.pack("<H", 3)),)),
-        "split.count: the model is split into 3",
+        "split.count: one of 3 parts",
     ),
     "tensor name length": (build((), (info(b"x" * 64),)), "tensor 0: name: length 64"),
     "tensor name NUL": (build((), (info(b"x\0"),)), "tensor 0: name: contains a NUL"),
@@ -276,3 +278,15 @@ def test_a_mutated_file_is_read_or_refused(tiny: Path, tmp_path: Path, changes: 
         peak_bytes = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak_bytes < 4 << 20
+
+
+def test_the_beginning_of_a_header_asks_for_more(tmp_path: Path) -> None:
+    """Whatever is asked for is needed: so a header that is fetched in ranges costs no more than it must."""
+    path = write_tiny(tmp_path / "m.gguf", TinyModel())
+    data, whole = path.read_bytes(), read_header(path)
+    for length in (*range(0, whole.data_start - 31, 7), whole.data_start - 32):
+        with pytest.raises(HeaderIncomplete) as caught:
+            parse_header(memoryview(data)[:length], "m", len(data))
+        assert length < caught.value.needed_bytes <= whole.data_start
+    found = parse_header(memoryview(data)[: whole.data_start], "m", len(data))
+    assert (found.tensors, found.metadata, found.data_start) == (whole.tensors, whole.metadata, whole.data_start)

@@ -16,9 +16,12 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import CapacityError, ModelFileError, UnsupportedModelError, UsageError
-from cluster.gguf import Header, SliceStore, cut, model_hash, read_header
+from cluster.gguf import Header, SliceStore, cut, model_hash, read_header, transfer
+from cluster.gguf.fingerprint import sample_ranges
+from cluster.gguf.transfer import plan_transfers, wanted_pieces
 from tests.unit.tiny_models import TinyModel, write_tiny
 
+SMALL_CHUNK_BYTES = 8192  # a tiny slice takes many transfers
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -82,7 +85,10 @@ def test_stand_ins_are_holes(store: SliceStore, tmp_path: Path) -> None:
     assert stored.disk_bytes < stored.size_bytes - zeros // 2
 
 
-def test_a_second_get_reuses_the_slice(store: SliceStore, source: Path, header: Header) -> None:
+def test_a_second_get_reuses_the_slice(
+    store: SliceStore, source: Path, header: Header, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "CHUNK_BYTES", SMALL_CHUNK_BYTES)
     fractions: list[float] = []
     first = store.get(source, header, 0, 2, fractions.append)
     assert fractions == sorted(fractions)
@@ -101,10 +107,12 @@ def test_a_copied_model_is_another_source_of_the_same_model(source: Path, header
 def test_the_model_hash_notices_other_weights(source: Path, header: Header, tmp_path: Path) -> None:
     other = write_tiny(tmp_path / "other.gguf", TinyModel("gemma3", tied=True, kind="Q8_0", window=4, seed=1))
     assert model_hash(other, read_header(other)) != model_hash(source, header)
-    data = bytearray(source.read_bytes())
-    data[header.data_start + header.tensors[-1].offset + header.tensors[-1].size_bytes - 1] ^= 1
-    other.write_bytes(data)
-    assert model_hash(other, read_header(other)) != model_hash(source, header)
+    assert len(sample_ranges(header)) == len(header.tensors)
+    for begin, end in sample_ranges(header):
+        data = bytearray(source.read_bytes())
+        data[random.randrange(begin, end)] ^= 1
+        other.write_bytes(data)
+        assert model_hash(other, read_header(other)) != model_hash(source, header)
 
 
 def test_a_touched_slice_is_checked_and_kept(store: SliceStore, source: Path, header: Header) -> None:
@@ -242,10 +250,11 @@ def test_the_default_root_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 # --- Other processes
 
-WRITER = """
+WRITER = f"""
 import sys, time
-from cluster.gguf import SliceStore, entry, read_header
+from cluster.gguf import SliceStore, entry, read_header, transfer
 path, root, stop_at, pause_s = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+transfer.CHUNK_BYTES = {SMALL_CHUNK_BYTES}
 
 def stop(*ignored):
     print("stopped", flush=True)
@@ -265,15 +274,19 @@ print(stored.fresh, stored.sha256, flush=True)
 
 
 def writer(source: Path, store: SliceStore, stop_at: int = -1, pause_s: float = 0) -> subprocess.Popen[str]:
-    """A process that gets [0, 2): it hangs after `stop_at` tensors, at 0 between slice and manifest."""
+    """A process that gets [0, 2): it hangs after `stop_at` transfers, at 0 between slice and manifest."""
     command = [sys.executable, "-c", WRITER, str(source), str(store.root), str(stop_at), str(pause_s)]
     return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
 
 
-def test_a_killed_writer_leaves_no_half_slice(store: SliceStore, source: Path, header: Header) -> None:
-    num_tensors = len(cut(header, 0, 2).tensors)
+def test_a_killed_writer_leaves_no_half_slice(
+    store: SliceStore, source: Path, header: Header, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "CHUNK_BYTES", SMALL_CHUNK_BYTES)
+    num_transfers = len(plan_transfers(wanted_pieces(cut(header, 0, 2)), [[(0, header.file_size_bytes)]]))
+    assert num_transfers > 20
     expected = SliceStore(store.root.with_name("expected")).get(source, header, 0, 2).sha256
-    for stop_at in (1, random.randrange(2, num_tensors), num_tensors, 0):
+    for stop_at in (1, random.randrange(2, num_transfers), num_transfers, 0):
         with writer(source, store, stop_at) as child:
             assert child.stdout is not None
             assert child.stdout.readline() == "stopped\n"

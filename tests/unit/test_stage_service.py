@@ -15,6 +15,10 @@ import pytest
 from cluster.actors.stage_worker import StageWorker
 from cluster.demo import model_path
 from cluster.messages import Microbatch, SlotStart, StageFailure, StepId, StepResult
+from cluster.sources.opening import open_model
+from cluster.sources.resolve import resolve
+from cluster.sources.served import lent
+from cluster.sources.source import FilePart, ModelSource
 from cluster.stage.service import StageService
 from cluster.stage.spec import StageSpec
 from cluster.wire.codec_event import Event
@@ -22,11 +26,12 @@ from cluster.wire.stage_link import StageLink
 from cluster.wire.stage_watch import StageWatch
 from tests.unit.wire_backends import make_batch, make_hello, wait_until
 
+SOURCE = resolve(str(model_path()))
 SPEC = StageSpec(
     stage=0,
     num_stages=1,
-    source=str(model_path()),
-    model_hash="m",
+    source=SOURCE,
+    model_hash=open_model(SOURCE).hash,
     first=0,
     end=8,
     device="CPU",
@@ -64,16 +69,33 @@ def test_it_loads_once_however_often_it_is_asked() -> None:
 
 
 def test_a_stage_that_failed_to_load_forgets_that_when_it_is_asked_again(tmp_path: Path) -> None:
-    source = tmp_path / "model.gguf"
-    worker = StageWorker(dataclasses.replace(SPEC, source=str(source)))
+    source, (part,) = tmp_path / "model.gguf", SOURCE.parts
+    assert isinstance(part, FilePart)
+    moved = ModelSource(str(source), (dataclasses.replace(part, path=str(source)),))
+    worker = StageWorker(dataclasses.replace(SPEC, source=moved))
     worker.load()
     wait_until(lambda: worker.progress().phase == "failed", 60)
     assert str(source) in str(worker.progress().error)
-    shutil.copy(SPEC.source, source)
+    shutil.copy(part.path, source)
     worker.load()
     assert worker.progress().error is None
     wait_until(lambda: worker.progress().phase in ("ready", "failed"), 60)
     assert worker.progress().error is None
+    worker.stop()
+
+
+def test_a_stage_loads_layers_of_a_file_that_only_another_node_has() -> None:
+    (part,) = SOURCE.parts
+    assert isinstance(part, FilePart)
+    missing = ModelSource("/elsewhere.gguf", (dataclasses.replace(part, path="/elsewhere.gguf"),))
+    with lent(missing, open_model(SOURCE)) as source:
+        worker = StageWorker(dataclasses.replace(SPEC, source=source, num_stages=2, stage=1, first=3))
+        worker.load()
+        wait_until(lambda: worker.progress().phase in ("ready", "failed"), 60)
+    assert worker.progress().error is None
+    loaded = worker.progress().loaded
+    assert loaded is not None
+    assert (loaded.facts.first, loaded.facts.end) == (3, 8)
     worker.stop()
 
 

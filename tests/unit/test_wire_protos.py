@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from protos import generate, inference_pb2, stage_pb2
+from protos import generate, inference_pb2, stage_pb2, weights_pb2
 
 
 def test_committed_stubs_are_current(tmp_path: Path) -> None:
@@ -24,6 +24,8 @@ def test_services_are_those_of_the_package() -> None:
     inference = inference_pb2.DESCRIPTOR.services_by_name["Inference"]
     assert stage.full_name == "ggml_cluster.v1.Stage"
     assert [method.name for method in stage.methods] == ["Steps", "Watch", "Describe"]
+    weights = weights_pb2.DESCRIPTOR.services_by_name["Weights"]
+    assert [method.name for method in weights.methods] == ["DescribeModel", "ReadTensor"]
     assert inference.full_name == "ggml_cluster.v1.Inference"
     assert {method.name for method in inference.methods} == {
         "Generate",

@@ -44,9 +44,12 @@ class TinyModel:
         return len(_tokens())
 
 
-def write_tiny(path: Path, model: TinyModel) -> Path:
-    """Write `model` to `path`: weights normal with deviation 0.1 (norms near 1), seeded by their names."""
-    writer = gguf.GGUFWriter(path, model.architecture)
+def write_tiny(path: Path, model: TinyModel, max_tensors: int = 0) -> Path:
+    """Write `model` to `path`: weights normal with deviation 0.1 (norms near 1), seeded by their names.
+
+    With `max_tensors` it is split into parts that hold so many; returns the first part.
+    """
+    writer = gguf.GGUFWriter(path, model.architecture, split_max_tensors=max_tensors)
     _write_keys(writer, model)
     _write_tokenizer(writer)
     kind = gguf.GGMLQuantizationType[model.kind]
@@ -60,7 +63,7 @@ def write_tiny(path: Path, model: TinyModel) -> Path:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
+    return path if not max_tensors else min(path.parent.glob(f"{path.stem}-00001-of-*.gguf"))
 
 
 def _random(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:

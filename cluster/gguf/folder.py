@@ -1,0 +1,29 @@
+"""Where slices are kept on a node, and what that takes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def default_root() -> Path:
+    """$XDG_CACHE_HOME/ggml-cluster/slices, with ~/.cache where it is unset or relative (as XDG asks)."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (cache if cache.is_absolute() else Path.home() / ".cache") / "ggml-cluster" / "slices"
+
+
+def disk_bytes(path: Path) -> int:
+    """What a file takes on disk, less than its size where it has holes; 0 if there is none."""
+    try:
+        return path.stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what appeared in `folder` by rename outlive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

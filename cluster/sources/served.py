@@ -1,0 +1,85 @@
+"""A model as a node serves it to others: what is on its own disk, by tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from cluster.errors import UsageError
+from cluster.gguf.encode import encode_header
+from cluster.gguf.fingerprint import portable_metadata, tensors_by_name
+from cluster.gguf.opened import OpenModel
+from cluster.gguf.origin import Origin
+from cluster.gguf.transfer import covers
+from cluster.sources.source import ModelSource
+from cluster.wire.weights_server import WeightsServer
+
+TensorRanges = tuple[tuple[int, int], ...]
+
+
+class ServedModel:
+    """Implements `wire.weights_server.WeightsBackend`. Only files are read: a request causes no others."""
+
+    def __init__(self, model: OpenModel, slices: Sequence[Origin] = ()) -> None:
+        """`slices` hold tensors beside the model's own files, such as `SliceStore.origins_of(model)`."""
+        self.model_hash = model.hash
+        self.header = encode_header(portable_metadata(model.header), model.header.tensors)
+        self._begin = model.header.data_start
+        self._tensors = tensors_by_name(model.header)
+        local = [origin for origin in (*model.origins, *slices) if origin.is_local]
+        self._origins = [self._holder(local, index) for index in range(len(self._tensors))]
+
+    @property
+    def held(self) -> TensorRanges:
+        ranges: list[tuple[int, int]] = []
+        for index, origin in enumerate(self._origins):
+            if origin is None:
+                continue
+            if ranges and ranges[-1][1] == index:
+                ranges[-1] = (ranges[-1][0], index + 1)
+            else:
+                ranges.append((index, index + 1))
+        return tuple(ranges)
+
+    def tensor_bytes(self, tensor: int) -> int:
+        if tensor >= len(self._tensors) or self._origins[tensor] is None:
+            raise UsageError(f"tensor: {tensor} of {len(self._tensors)} is not on this node; ask another")
+        return self._tensors[tensor].size_bytes
+
+    def read(self, tensor: int, begin: int, end: int) -> Iterator[bytes]:
+        origin = self._origins[tensor]
+        assert origin is not None, "checked by tensor_bytes"
+        start = self._begin + self._tensors[tensor].offset
+        return origin.read(start + begin, start + end)
+
+    def _holder(self, origins: Sequence[Origin], tensor: int) -> Origin | None:
+        info = self._tensors[tensor]
+        begin = self._begin + info.offset
+        return next((origin for origin in origins if covers(origin.covers, begin, begin + info.size_bytes)), None)
+
+
+def serve_weights(
+    model: OpenModel, slices: Sequence[Origin] = (), host: str = "127.0.0.1", port: int = 0
+) -> WeightsServer:
+    """A server, not started, for what this node has of `model`. UsageError where it has nothing."""
+    served = ServedModel(model, slices)
+    if not served.held:
+        raise UsageError(f"{model.name}: nothing of it is on this node; serve it from one that has the file")
+    return WeightsServer(served, host, port)
+
+
+@contextmanager
+def lent(source: ModelSource, model: OpenModel, host: str = "127.0.0.1") -> Iterator[ModelSource]:
+    """`source` as other nodes are told of it: in the block, this process lends them what is in its own files.
+
+    `model` is `source`, opened here. Without files here, it is `source` as it was.
+    """
+    if not any(origin.is_local for origin in model.origins):
+        yield source
+        return
+    server = serve_weights(model, host=host)
+    try:
+        yield replace(source, peers=(*source.peers, server.start()))
+    finally:
+        server.stop()

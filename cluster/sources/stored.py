@@ -1,0 +1,35 @@
+"""Slices and vocabularies of a source in this node's store: found there, or fetched once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cluster.gguf.entry import StoredSlice
+from cluster.gguf.store import SliceStore
+from cluster.sources.opening import open_model
+from cluster.sources.source import ModelSource
+
+Report = Callable[[str, float], object]
+
+
+def stored_slice(source: ModelSource, model_hash: str, first: int, end: int, report: Report) -> StoredSlice:
+    """A file with layers [first, end) of the model. If it is here, nothing else is read or asked.
+
+    `report` gets the phase, "cutting" (from this node's disk) or "fetching", and 0..1. Errors as for `open_model`
+    and `SliceStore.get_slice`.
+    """
+    store = SliceStore()
+    found = store.find(model_hash, source.version, first, end)
+    if found is not None:
+        return found
+    model = open_model(source, model_hash)
+    phase = "cutting" if model.origins[0].is_local else "fetching"
+    report(phase, 0.0)
+    return store.get_slice(model, first, end, lambda fraction: report(phase, fraction))
+
+
+def stored_vocabulary(source: ModelSource, model_hash: str) -> StoredSlice:
+    """A file with the model's metadata and tokenizer and no weights; errors as for `stored_slice`."""
+    store = SliceStore()
+    found = store.find(model_hash, source.version, 0, 0)
+    return found if found is not None else store.get_vocabulary(open_model(source, model_hash))

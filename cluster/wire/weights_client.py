@@ -1,0 +1,71 @@
+"""Asks a node for a model's header and for bytes of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+
+from cluster.errors import UnreachableError, UsageError
+from cluster.wire.channel import open_channel
+from cluster.wire.codec_weights import (
+    TensorRanges,
+    decode_header_parts,
+    decode_weights,
+    describe_request,
+    read_request,
+)
+from cluster.wire.limits import parse
+from cluster.wire.service import method_path, serialize
+from cluster.wire.status import error_from_call
+from protos import weights_pb2
+
+CALL_TIMEOUT_S = 120.0
+
+
+class WeightsClient:
+    """A connection to the weights server at "host:port". Close it."""
+
+    def __init__(self, address: str, model_hash: str) -> None:
+        """UsageError if that is no address. It connects with the first call."""
+        self.address = address
+        self._model_hash = model_hash
+        self._channel = open_channel(address)
+
+    def describe(self) -> tuple[bytes, TensorRanges]:
+        """The model's header and the tensors that are there. HandshakeError, UsageError, UnreachableError."""
+        call = self._channel.unary_stream(method_path("Weights", "DescribeModel"), serialize, bytes)
+        with self._errors():
+            answer = call(describe_request(self._model_hash), timeout=CALL_TIMEOUT_S)
+            return decode_header_parts(parse(weights_pb2.HeaderPart, data) for data in answer)
+
+    def read(self, tensor: int, begin: int, end: int) -> Iterator[bytes]:
+        """Bytes [begin, end) of a tensor, at most MAX_READ_BYTES, each part checked; errors as for `describe`."""
+        call = self._channel.unary_stream(method_path("Weights", "ReadTensor"), serialize, bytes)
+        left_bytes = end - begin
+        with self._errors():
+            answer = call(read_request(self._model_hash, tensor, begin, end), timeout=CALL_TIMEOUT_S)
+            try:
+                for data in answer:
+                    chunk = decode_weights(parse(weights_pb2.WeightsPart, data))
+                    left_bytes -= len(chunk)
+                    if left_bytes < 0 or not chunk:
+                        raise UsageError(f"{self.address}: sent other bytes than were asked for; update that node")
+                    yield chunk
+            finally:
+                answer.cancel()  # type: ignore[no-untyped-call]  # grpc-stubs
+            if left_bytes:
+                raise UnreachableError(f"{self.address}: sent {left_bytes} bytes too few; ask again")
+
+    def close(self) -> None:
+        self._channel.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except grpc.RpcError as error:
+            raise error_from_call(
+                error, f"weights at {self.address}", "see that the node there is up, and run this again"
+            ) from error
