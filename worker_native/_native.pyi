@@ -110,7 +110,7 @@ class Slice:
     cancels (RuntimeError). What it raises is raised here.
 
     The header must be one that was validated (as `cluster.gguf` does): the contradictions that libllama
-    asserts are refused here only in part. Recurrent, hybrid and encoder models are refused. Quantised KV
+    asserts are refused here only in part. Encoder and diffusion models are refused. Quantised KV
     types need heads that are multiples of their block; a quantised V needs flash attention. Sliding-window
     layers keep a full-size cache, so that `truncate` and `copy_slot` are exact.
 

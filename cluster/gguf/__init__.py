@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cluster.gguf.cut import PlannedTensor, SlicePlan, cut, legal_cuts, vocab_header
+from cluster.gguf.cut import PlannedTensor, SlicePlan, cut, vocab_header
+from cluster.gguf.cuts import CutPlace, cut_places, legal_cuts
 from cluster.gguf.entry import StoredSlice
 from cluster.gguf.fingerprint import model_hash
 from cluster.gguf.header import Header, TensorInfo
@@ -12,6 +13,7 @@ from cluster.gguf.store import SliceStore
 from cluster.gguf.tensor_types import TensorType, tensor_type
 
 __all__ = [
+    "CutPlace",
     "Header",
     "ModelSizes",
     "PlannedTensor",
@@ -21,6 +23,7 @@ __all__ = [
     "TensorInfo",
     "TensorType",
     "cut",
+    "cut_places",
     "legal_cuts",
     "model_hash",
     "model_sizes",
