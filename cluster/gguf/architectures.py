@@ -46,7 +46,9 @@ class Architecture:
     `equal`, `rotary`: it asserts that keys are as wide as values, and that all of a key is rotated.
     `indexer`: layers without an indexer use the choice of the last layer before that has one; the default of the list
     (1: all have one, 0: it must be there).
+    `ratios`: of {arch}.attention.compress_ratios; `full`: without a window: every slice needs layers of each.
     `norm`: the norm after the layers, where it is not output_norm.
+    `tied`: the embedding is the head, a head of its own is not loaded.
     `residual_scale`: times 1/sqrt(number of layers) is the default of that key.
     `unless`: keys that make a model of this architecture one that cannot be cut, with the value that does not.
     `refusal`: why none can.
@@ -66,7 +68,10 @@ class Architecture:
     equal: bool = True
     rotary: bool = False
     indexer: int | None = None
+    ratios: tuple[int, ...] = ()
+    full: bool = False
     norm: str = "output_norm"
+    tied: bool = False
     residual_scale: float | None = None
     unless: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     refusal: str = ""
@@ -88,7 +93,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     **_rows(
         "arcee arctic cogvlm dbrx deci deepseek dots1 ernie4_5 exaone falcon granite granitemoe grok grovemoe "
         "hunyuan-dense hunyuan-moe hunyuan_vl hy_v3 internlm2 jais2 llama maincoder minimax-m2 mistral3 nemotron olmo "
-        "olmoe orion paddleocr pangu-embedded plamo pockettts qwen2 qwen2moe qwen2vl qwen3 qwen3moe qwen3tts qwen3vl "
+        "olmoe orion paddleocr pangu-embedded plamo qwen2 qwen2moe qwen2vl qwen3 qwen3moe qwen3tts qwen3vl "
         "qwen3vlmoe seed_oss starcoder2 xverse",
         ROTARY,
     ),
@@ -98,10 +103,11 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     ),
     **_rows("bailingmoe bailingmoe2 deepseek32 plm", FREE),
     "deci": replace(ROTARY, heads_vary=True),
-    "openelm": replace(PLAIN, heads_vary=True),
+    "openelm": replace(PLAIN, heads_vary=True, tied=True),
+    "pockettts": replace(ROTARY, tied=True),
     "ernie4_5-moe": replace(ROTARY, period_key="interleave_moe_layer_step"),
     "baichuan": replace(ROTARY, counts=frozenset({32, 40})),
-    "command-r": replace(PLAIN, at_least=64),
+    "command-r": replace(PLAIN, at_least=64, tied=True),
     "deepseek2": FREE,
     "mistral4": FREE,
     "minicpm": replace(ROTARY, residual_scale=1.4),
@@ -109,16 +115,16 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "smollm3": replace(ROTARY, period=4),
     "glm-dsa": replace(FREE, indexer=0),
     # What happens to the embedding before the first layer.
-    "gemma": replace(FREE, inputs=("inp_scaled",)),
+    "gemma": replace(FREE, inputs=("inp_scaled",), tied=True),
     "bloom": replace(PLAIN, inputs=("inp_norm-0",)),
     **_rows("gpt2 mpt starcoder", POSITIONS),
     # The normed embedding is added in every layer, as a second part of each row.
     "talkie": replace(ROTARY, inputs=("inp_norm", "inp_norm@ffn_inp-0")),
     # Sliding windows.
-    "gemma2": replace(FREE, inputs=("inp_scaled",), window=Window(2), counts=frozenset({46})),
+    "gemma2": replace(FREE, inputs=("inp_scaled",), window=Window(2), counts=frozenset({46}), tied=True),
     "gemma3": replace(FREE, inputs=("inp_scaled",), window=Window(6, optional=True), counts=frozenset({62})),
     "afmoe": replace(PLAIN, inputs=("inp_embd_scaled",), window=Window(4), period=4),
-    "cohere2": replace(PLAIN, window=Window(4)),
+    "cohere2": replace(PLAIN, window=Window(4), tied=True),
     "cohere2moe": replace(ROTARY, window=Window(4, dense_first=True)),
     "exaone4": replace(ROTARY, counts=frozenset({64})),
     "exaone-moe": replace(ROTARY, window=Window(4)),
@@ -138,7 +144,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "smallthinker": replace(ROTARY, window=Window(4, dense_first=True), period=4, counts=frozenset({4})),
     **_rows("granite_swa maple", replace(PLAIN, window=Window(None))),
     **_rows("mimo2 spark2_5 step35", replace(FREE, window=Window(None), heads_vary=True)),
-    "dots3note": replace(FREE, window=Window(None), heads_vary=True),
+    "dots3note": replace(FREE, window=Window(None), heads_vary=True, full=True),
     # Running states.
     **_rows("mamba mamba2", replace(FREE, recurrent="all")),
     "falcon-h1": replace(FREE, recurrent="all"),
@@ -152,7 +158,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     **_rows("qwen35 qwen35moe", DELTA),
     # Several residual streams.
     "hy_v4": replace(STREAMS, indexer=0),
-    "deepseek4": replace(STREAMS, output="l_last", recurrent="all", equal=True),
+    "deepseek4": replace(STREAMS, output="l_last", recurrent="all", equal=True, ratios=(4, 128)),
     "qwen4exp": replace(STREAMS, output="l_last", recurrent="list"),
     "glm5-next": replace(STREAMS, recurrent="kv", heads_vary=True, indexer=1),
     "kimi-k3": replace(

@@ -108,7 +108,9 @@ def _tensors(model: Model, first: int, end: int, layers: tuple[SliceLayer, ...])
 def _outside(model: Model, info: TensorInfo, first: int, end: int) -> Iterator[PlannedTensor]:
     place = place_of(info.name, model.row)
     is_first, is_last = first == 0, end == model.num_layers
-    if place == EVERYWHERE or (place == FIRST and is_first) or (place == LAST and is_last):
+    if info.name == TOKEN_EMBEDDING and is_last and model.row.tied:
+        yield _copy(model.header, info)
+    elif place == EVERYWHERE or (place == FIRST and is_first) or (place == LAST and is_last):
         yield _copy(model.header, info)
     elif info.name in (TOKEN_EMBEDDING, OUTPUT):
         yield _stand_in(info.name, slice_vocab_size(model, first, end), model.hidden_width)
@@ -119,7 +121,7 @@ def _outside(model: Model, info: TensorInfo, first: int, end: int) -> Iterator[P
 def _head_stand_ins(model: Model, outside: dict[str, TensorInfo], first: int, end: int) -> Iterator[PlannedTensor]:
     """A head of its own where the model's is its embedding, so that neither end needs both."""
     is_first, is_last = first == 0, end == model.num_layers
-    if OUTPUT in outside or (is_first and is_last):
+    if OUTPUT in outside or model.row.tied or (is_first and is_last):
         return
     if is_last:
         yield _copy(model.header, outside[TOKEN_EMBEDDING], OUTPUT)

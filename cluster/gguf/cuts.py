@@ -10,6 +10,7 @@ from math import lcm
 from cluster.gguf import per_layer
 from cluster.gguf.header import Header
 from cluster.gguf.rules import Model, check
+from cluster.gguf.slice_layers import needed_kinds, owns_indexer
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,9 @@ def _refusal_at(model: Model, layer: int) -> str:
         return f"its layers repeat every {period}, counted from the beginning of a slice"
     if not _keeps_head_count(model, layer):
         return f"layer {layer} has no attention heads, and libllama takes the width of all from the first layer"
+    num_dense = model.header.uint32(model.key("leading_dense_block_count"), 0)
+    if any(True not in kind[num_dense:] for kind in needed_kinds(model)) and num_dense < model.num_layers:
+        return "only its leading dense layers are of a kind that every slice needs"
     return next(_indexer_refusals(model, layer), "")
 
 
@@ -65,9 +69,7 @@ def _keeps_head_count(model: Model, layer: int) -> bool:
 
 
 def _indexer_refusals(model: Model, layer: int) -> Iterator[str]:
-    if model.row.indexer is None:
-        return
-    owns = per_layer.numbers(model.header, "attention.indexer.types", model.row.indexer)
+    owns = owns_indexer(model)
     for later in range(layer, model.num_layers):
         if model.attends[later]:
             if not owns[later]:

@@ -17,6 +17,7 @@ MAX_SLIDING_WINDOW = 1 << 24  # far over any context; keeps libllama's 32-bit ca
 
 # Types that weights can be multiplied in; the others exist for activations and indices.
 _NOT_WEIGHTS = frozenset({"Q8_1", "Q8_K", "I8", "I16", "I32", "I64", "F64"})
+_INDEX_TABLES = (".ffn_gate_tid2eid.weight",)  # which experts serve a token
 _ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
 
 
@@ -76,13 +77,18 @@ def _check_experts(header: Header) -> None:
         raise header.error(f"{architecture}.expert_count", f"{num_experts} is over the limit of {MAX_EXPERTS}")
     if not (num_experts > 0) <= num_used <= num_experts:
         raise header.error(f"{architecture}.expert_used_count", f"{num_used} of {num_experts} experts")
-    if num_groups > 1 or (num_groups and num_groups >= num_experts):
-        raise header.error(f"{architecture}.expert_group_count", f"{num_groups}, must be 0 or 1")
+    num_used_groups = header.uint32(f"{architecture}.expert_group_used_count", 0)
+    if num_groups and num_groups >= num_experts:
+        raise header.error(f"{architecture}.expert_group_count", f"{num_groups} groups of {num_experts} experts")
+    if num_groups > 1 and (num_experts % num_groups or not 1 <= num_used_groups < num_groups):
+        why = f"{num_used_groups} of {num_groups} groups of {num_experts} experts"
+        raise header.error(f"{architecture}.expert_group_used_count", why)
 
 
 def _check_types(header: Header) -> None:
     for info in header.tensors:
         if len(info.shape) == 1 and info.type is not F32:
             raise header.error(f"tensor {info.name!a}", f"a vector of type {info.type.name}, must be F32")
-        if info.type.name in _NOT_WEIGHTS:
+        is_table = info.name.endswith(_INDEX_TABLES) and info.type.name == "I32"
+        if info.type.name in _NOT_WEIGHTS and not is_table:
             raise header.error(f"tensor {info.name!a}", f"type {info.type.name} cannot hold weights")

@@ -146,7 +146,7 @@ def _set_first_layers(model: Model, keys: Keys, first: int, layers: Sequence[Sli
     """Keys that count layers from the beginning of the model."""
     dense = model.key("leading_dense_block_count")
     if dense in keys:
-        keys[dense] = uint32(leading_dense(model, layers, model.header.uint32(dense)))
+        keys[dense] = uint32(leading_dense(layers, model.header.uint32(dense)))
     for name in ("hash_layer_count", "n_deepstack_layers"):
         if model.key(name) in keys:
             keys[model.key(name)] = uint32(max(0, model.header.uint32(model.key(name)) - first))

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cluster.errors import UnsupportedModelError
+from cluster.gguf import per_layer
 from cluster.gguf.rules import Model
+
+# From this context length on, libllama has a list of its own for models that bring none.
+_LATER_GLM_CONTEXT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +38,47 @@ def num_in_front(layers: Sequence[SliceLayer]) -> int:
     return next(index for index, layer in enumerate(layers) if not layer.is_stand_in)
 
 
-def leading_dense(model: Model, layers: Sequence[SliceLayer], count: int) -> int:
-    """How many of `layers` are among the first `count` of the model, which must be the first of the slice too."""
+def leading_dense(layers: Sequence[SliceLayer], count: int) -> int:
+    """How many of `layers` are among the first `count` of the model; `cuts` sees to it that they come first."""
     flags = [layer.source < count for layer in layers]
-    if True in flags[sum(flags) :]:
-        raise UnsupportedModelError(
-            f"{model.header.path}: architecture {model.architecture!a} cannot be cut here: the stand-in that layers "
-            f"[{layers[-1].source}, ..) need is no dense layer as the first are; cut elsewhere"
-        )
+    assert True not in flags[sum(flags) :]
     return sum(flags)
 
 
-def _missing(model: Model, first: int, end: int) -> Iterator[int]:
-    """The first layer of each kind that the model has, the slice has not, and libllama needs.
+def needed_kinds(model: Model) -> list[tuple[bool, ...]]:
+    """For each kind of layer that every slice needs, whether each layer of the model is of it.
 
-    A hybrid memory asserts that layers of both kinds are computed; so does one with sliding windows, of those.
+    libllama keeps a memory for each kind, and asserts that each is used.
     """
-    is_hybrid = model.row.recurrent not in ("", "all")
-    kinds: list[tuple[bool, ...]] = [model.recurrent, model.attends] if is_hybrid else []
-    if model.sliding is not None and not (model.row.window and model.row.window.optional):
+    row, kinds = model.row, []
+    if row.recurrent not in ("", "all"):
+        kinds += [model.recurrent, _all(model.attends, owns_indexer(model))]
+    if model.sliding is not None and not (row.window and row.window.optional):
         kinds.append(model.sliding)
-    for kind in kinds:
-        if any(kind) and not any(kind[first:end]):
-            yield kind.index(True)
+    if model.sliding is not None and row.full:
+        kinds.append(tuple(not slides for slides in model.sliding))
+    for ratio in row.ratios:
+        ratios = per_layer.numbers(model.header, "attention.compress_ratios", 0)
+        kinds.append(tuple(own == ratio for own in ratios))
+    return [kind for kind in kinds if any(kind)]
+
+
+def owns_indexer(model: Model) -> tuple[bool, ...]:
+    """For each layer, whether it needs no indexer of another."""
+    if model.row.indexer is None:
+        return (True,) * model.num_layers
+    default = model.row.indexer
+    if model.architecture == "glm-dsa" and model.header.uint32(model.key("context_length"), 0) < _LATER_GLM_CONTEXT:
+        default = 1
+    return tuple(bool(flag) for flag in per_layer.numbers(model.header, "attention.indexer.types", default))
+
+
+def _all(one: Sequence[bool], other: Sequence[bool]) -> tuple[bool, ...]:
+    return tuple(a and b for a, b in zip(one, other, strict=True))
+
+
+def _missing(model: Model, first: int, end: int) -> Iterator[int]:
+    """A layer of each kind that the slice needs and has not: the last, because the first ones may be dense."""
+    for kind in needed_kinds(model):
+        if not any(kind[first:end]):
+            yield max(layer for layer, flag in enumerate(kind) if flag)
