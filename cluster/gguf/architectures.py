@@ -10,7 +10,7 @@ and leaves "l_out-i"; nothing depends on a layer's number but what is in the ten
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 
@@ -46,12 +46,13 @@ class Architecture:
     `equal`, `rotary`: it asserts that keys are as wide as values, and that all of a key is rotated.
     `indexer`: layers without an indexer use the choice of the last layer before that has one; the default of the list
     (1: all have one, 0: it must be there).
-    `ratios`: of {arch}.attention.compress_ratios; `full`: without a window: every slice needs layers of each.
+    `ratios`: of {arch}.attention.compress_ratios; `full`: without a window; `sparse`: behind the leading dense
+    ones: every slice needs a layer of each of these.
     `norm`: the norm after the layers, where it is not output_norm.
     `tied`: the embedding is the head, a head of its own is not loaded.
     `residual_scale`: times 1/sqrt(number of layers) is the default of that key.
-    `unless`: keys that make a model of this architecture one that cannot be cut, with the value that does not.
-    `refusal`: why none can.
+    `whole`: why no model can be cut, though it can be served whole; `whole_if`: numbers in keys that make it so.
+    `refusal`: why it cannot be served at all.
     """
 
     inputs: tuple[str, ...] = ("embd",)
@@ -70,10 +71,12 @@ class Architecture:
     indexer: int | None = None
     ratios: tuple[int, ...] = ()
     full: bool = False
+    sparse: bool = False
     norm: str = "output_norm"
     tied: bool = False
     residual_scale: float | None = None
-    unless: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    whole: str = ""
+    whole_if: Mapping[str, tuple[Callable[[int], bool], str]] = field(default_factory=dict)
     refusal: str = ""
 
 
@@ -98,7 +101,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         ROTARY,
     ),
     **_rows(
-        "apertus bitnet chatglm codeshell glm4 glm4moe gptneox jais minimax-m3 phi2 phi3 phimoe qwen refact stablelm",
+        "apertus bitnet chatglm codeshell glm4 glm4moe gptneox jais phi2 phi3 phimoe qwen refact stablelm",
         PLAIN,
     ),
     **_rows("bailingmoe bailingmoe2 deepseek32 plm", FREE),
@@ -111,8 +114,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "deepseek2": FREE,
     "mistral4": FREE,
     "minicpm": replace(ROTARY, residual_scale=1.4),
-    "nanbeige": replace(PLAIN, unless={"num_loops": (1, "its layers are run more than once")}),
+    "nanbeige": replace(PLAIN, whole_if={"num_loops": (lambda count: count > 1, "its layers are run more than once")}),
     "smollm3": replace(ROTARY, period=4),
+    "minimax-m3": replace(PLAIN, sparse=True),
     "glm-dsa": replace(FREE, indexer=0),
     # What happens to the embedding before the first layer.
     "gemma": replace(FREE, inputs=("inp_scaled",), tied=True),
@@ -135,7 +139,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         window=Window(4),
         period=4,
         period_key="interleave_moe_layer_step",
-        unless={"attention.sliding_window": (8192, "without chunked attention its last layer does not rotate")},
+        whole_if={"attention.sliding_window": (lambda size: size == 0, "its last layer rotates no keys, as no other")},
     ),
     "mellum": replace(ROTARY, window=Window(4, optional=True)),
     "muse-glimmer": replace(PLAIN, inputs=("embd_norm",), window=Window(4)),
@@ -150,7 +154,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "falcon-h1": replace(FREE, recurrent="all"),
     **_rows("granitehybrid jamba", HYBRID),
     **_rows("lfm2 lfm2moe", replace(HYBRID, inputs=("model.embed_tokens",), norm="token_embd_norm")),
-    **_rows("nemotron_h nemotron_h_moe", replace(HYBRID, recurrent="kv+ff")),
+    **_rows("nemotron_h nemotron_h_moe", replace(HYBRID, recurrent="kv+ff", output="nemotron_h_block_out")),
     "plamo2": replace(HYBRID, inputs=("embedding_output",), output="ffn_residual"),
     "kimi-linear": replace(HYBRID, inputs=("model.embed_tokens",)),
     "bailingmoe3": replace(HYBRID, inputs=("model.input_embed",)),
@@ -164,12 +168,15 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "kimi-k3": replace(
         HYBRID,
         inputs=("inp_embd",),
-        unless={"attn_res.block_size": (0, "each layer reads what all layers before it left")},
+        whole_if={"attn_res.block_size": (lambda size: size > 0, "layers read what those far before them left")},
     ),
     # Whole only.
-    "minicpm3": Architecture(refusal="the graph scales each layer by the number of layers"),
-    "minimax-01": Architecture(refusal="the decay of each layer's state depends on its number among all layers"),
-    "hrm_text": Architecture(refusal="its two stacks of layers are run in turns"),
+    "minicpm3": replace(FREE, whole="the graph scales what each layer adds by the number of layers"),
+    "minimax-01": replace(
+        ROTARY, recurrent="list", interval=8, whole="the decay of a layer's state depends on its number among all layers"
+    ),
+    # Not served.
+    "hrm_text": Architecture(refusal="its two stacks of layers are run in turns, so it has more layers than tensors"),
     "gemma3n": Architecture(refusal="later layers share the keys and values of earlier ones"),
     "gemma4": Architecture(refusal="every layer reads its own embedding of the token, from one tensor for all layers"),
     **_rows("rwkv6 rwkv6qwen2 rwkv7 arwkv7", Architecture(refusal="no tiny model of it runs, so no cut was tried")),

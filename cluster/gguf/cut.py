@@ -13,11 +13,22 @@ from cluster.errors import UnsupportedModelError, UsageError
 from cluster.gguf.cuts import places_of
 from cluster.gguf.encode import aligned, encode_header
 from cluster.gguf.header import Header, TensorInfo
-from cluster.gguf.rules import EVERYWHERE, FIRST, LAST, OUTPUT, OUTPUT_NORM, TOKEN_EMBEDDING, Model, check
-from cluster.gguf.rules import layer_of, place_of
-from cluster.gguf.slice_keys import slice_keys, slice_vocab_size
+from cluster.gguf.rules import (
+    EVERYWHERE,
+    FIRST,
+    LAST,
+    NGRAM,
+    OUTPUT,
+    OUTPUT_BIAS,
+    TOKEN_EMBEDDING,
+    Model,
+    check,
+    layer_of,
+    place_of,
+)
+from cluster.gguf.slice_keys import ngram_layers, slice_keys, slice_vocab_size
 from cluster.gguf.slice_layers import SliceLayer, slice_layers
-from cluster.gguf.tensor_types import F16, F32, Q1_0, TensorType
+from cluster.gguf.tensor_types import F16, Q1_0, TensorType
 from cluster.gguf.value import MetadataValue
 
 
@@ -93,7 +104,7 @@ def _tensors(model: Model, first: int, end: int, layers: tuple[SliceLayer, ...])
     """The tensors outside the layers, stand-ins for those that belong to other slices, then the layers."""
     outside = {info.name: info for info in model.header.tensors if layer_of(info.name) is None}
     for info in outside.values():
-        yield from _outside(model, info, first, end)
+        yield from _outside(model, info, first, end, layers)
     yield from _head_stand_ins(model, outside, first, end)
     inside: dict[int, list[tuple[str, TensorInfo]]] = {}
     for info in model.header.tensors:
@@ -105,17 +116,31 @@ def _tensors(model: Model, first: int, end: int, layers: tuple[SliceLayer, ...])
             yield _zeros(info, name) if layer.is_stand_in else _copy(model.header, info, name)
 
 
-def _outside(model: Model, info: TensorInfo, first: int, end: int) -> Iterator[PlannedTensor]:
+def _outside(
+    model: Model, info: TensorInfo, first: int, end: int, layers: tuple[SliceLayer, ...]
+) -> Iterator[PlannedTensor]:
     place = place_of(info.name, model.row)
     is_first, is_last = first == 0, end == model.num_layers
-    if info.name == TOKEN_EMBEDDING and is_last and model.row.tied:
+    if place == NGRAM:
+        yield from _ngram_table(model, info, layers)
+    elif info.name == TOKEN_EMBEDDING and is_last and model.row.tied:
         yield _copy(model.header, info)
     elif place == EVERYWHERE or (place == FIRST and is_first) or (place == LAST and is_last):
         yield _copy(model.header, info)
     elif info.name in (TOKEN_EMBEDDING, OUTPUT):
         yield _stand_in(info.name, slice_vocab_size(model, first, end), model.hidden_width)
+    elif info.name == OUTPUT_BIAS:
+        num_tokens = slice_vocab_size(model, first, end)
+        yield PlannedTensor(info.name, (num_tokens,), info.type, info.type.row_bytes(num_tokens), None)
     else:
         yield _zeros(info)
+
+
+def _ngram_table(model: Model, info: TensorInfo, layers: tuple[SliceLayer, ...]) -> Iterator[PlannedTensor]:
+    """Only where a layer reads it: elsewhere libllama would not expect it."""
+    readers = [layer for layer in layers if layer.source in ngram_layers(model)]
+    if readers:
+        yield _zeros(info) if all(layer.is_stand_in for layer in readers) else _copy(model.header, info)
 
 
 def _head_stand_ins(model: Model, outside: dict[str, TensorInfo], first: int, end: int) -> Iterator[PlannedTensor]:

@@ -45,6 +45,11 @@ def places_of(model: Model) -> tuple[CutPlace, ...]:
 
 def _refusal_at(model: Model, layer: int) -> str:
     """Why the model cannot be cut in front of `layer`, whatever its other cuts."""
+    if model.row.whole:
+        return model.row.whole
+    for name, (is_so, why) in model.row.whole_if.items():
+        if model.key(name) in model.header.metadata and is_so(model.header.uint32(model.key(name))):
+            return f"{why} ({model.key(name)} is {model.header.uint32(model.key(name))})"
     period = _period(model)
     if layer % period:
         return f"its layers repeat every {period}, counted from the beginning of a slice"

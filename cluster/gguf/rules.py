@@ -20,12 +20,13 @@ RULES_VERSION = 2
 MAX_LAYERS = 512  # LLAMA_MAX_LAYERS; libllama asserts on more
 
 TOKEN_EMBEDDING = "token_embd.weight"
-OUTPUT_NORM = "output_norm.weight"
 OUTPUT = "output.weight"
+OUTPUT_BIAS = "output.bias"
 
 # Tensors outside the layers, by the first part of their name: who reads them.
 EVERYWHERE = ("rope_freqs", "rope_factors_long", "rope_factors_short")
-FIRST = ("token_embd", "token_embd_norm", "position_embd", "per_layer_token_embd")
+FIRST = ("token_embd", "token_embd_norm", "position_embd")
+NGRAM = ("per_layer_token_embd",)  # the slice with the layer that reads it
 LAST = ("output", "output_norm", "output_hc_fn", "output_hc_base", "output_hc_scale", "output_hc_norm")
 LAST += ("output_hc_down", "output_hc_up", "output_res_score", "cls")
 
@@ -70,7 +71,6 @@ def check(header: Header) -> Model:
     if not 1 <= header.num_layers <= MAX_LAYERS:
         raise header.error(f"{architecture}.block_count", f"{header.num_layers} is not in 1..{MAX_LAYERS}")
     _check_kind(header)
-    _check_unless(header, row)
     check_limits(header, row)
     arrays = per_layer.arrays(header)
     _check_arrays(header, row, arrays)
@@ -103,7 +103,7 @@ def place_of(name: str, row: Architecture) -> tuple[str, ...] | None:
     head = name.partition(".")[0]
     if head == row.norm:
         return LAST
-    return next((place for place in (EVERYWHERE, FIRST, LAST) if head in place), None)
+    return next((place for place in (EVERYWHERE, FIRST, NGRAM, LAST) if head in place), None)
 
 
 def _refusal(header: Header, why: str) -> UnsupportedModelError:
@@ -116,7 +116,7 @@ def _row(header: Header) -> Architecture:
         known = ", ".join(sorted(name for name, row in ARCHITECTURES.items() if not row.refusal))
         raise _refusal(header, f"nobody has read how it computes; known are {known}")
     if row.refusal:
-        raise _refusal(header, f"{row.refusal}; serve it whole")
+        raise _refusal(header, row.refusal)
     return row
 
 
@@ -135,13 +135,6 @@ def _check_kind(header: Header) -> None:
         raise _refusal(header, "it sets the precision of single tensors (general.tensor_extra)")
     if header.alignment < ALIGNMENT:
         raise _refusal(header, f"general.alignment is {header.alignment}, libllama maps multiples of {ALIGNMENT} only")
-
-
-def _check_unless(header: Header, row: Architecture) -> None:
-    for name, (harmless, why) in row.unless.items():
-        key = f"{header.architecture}.{name}"
-        if header.uint32(key, harmless) != harmless:
-            raise _refusal(header, f"{why} ({key} is {header.uint32(key)}); serve it whole")
 
 
 def _num_streams(header: Header, row: Architecture) -> int:

@@ -37,13 +37,22 @@ Keys = dict[str, MetadataValue]
 
 def slice_vocab_size(model: Model, first: int, end: int) -> int:
     """The true size for a slice that reads tokens or has the head: libllama checks shapes against it."""
-    is_inner = first > 0 and end < model.num_layers and not reads_tokens(model, first)
+    is_inner = first > 0 and end < model.num_layers and not _reads_tokens(model, first, end)
     return INNER_VOCAB_SIZE if is_inner else model.vocab_size
 
 
-def reads_tokens(model: Model, first: int) -> bool:
-    """Whether a slice from `first` on reads token ids, be it in layers behind the first ones."""
-    return first < model.header.uint32(model.key("hash_layer_count"), 0) or first == 0
+def _reads_tokens(model: Model, first: int, end: int) -> bool:
+    """Whether layers of the slice choose their experts, or an embedding of their own, by the token."""
+    num_hashed = model.header.uint32(model.key("hash_layer_count"), 0)
+    return first < num_hashed or any(first <= layer < end for layer in ngram_layers(model))
+
+
+def ngram_layers(model: Model) -> tuple[int, ...]:
+    """The layers that read per_layer_token_embd by the last tokens."""
+    found = model.header.metadata.get(model.key("ple.layers"))
+    if found is None or not isinstance(found.value, MetadataArray) or found.value.element_type is ValueType.STRING:
+        return ()
+    return tuple(int(layer) for layer in found.value.numbers().tolist())
 
 
 def slice_keys(model: Model, first: int, end: int, layers: Sequence[SliceLayer], model_hash: str) -> Keys:
@@ -95,6 +104,7 @@ def _keys_of_layers(model: Model, first: int, end: int, layers: Sequence[SliceLa
     elif model.row.recurrent.startswith("kv"):
         _set_first_head_count(model, keys, layers)
     _set_first_layers(model, keys, first, layers)
+    _set_ngram_layers(model, keys, layers)
     _set_defaults(model, keys)
     keys[model.key("vocab_size")] = uint32(slice_vocab_size(model, first, end))
     keys["tokenizer.ggml.model"] = string("none")
@@ -152,6 +162,14 @@ def _set_first_layers(model: Model, keys: Keys, first: int, layers: Sequence[Sli
             keys[model.key(name)] = uint32(max(0, model.header.uint32(model.key(name)) - first))
     if first > 0:
         keys.pop(model.key("deepstack_mapping"), None)  # images enter in the first slice only
+
+
+def _set_ngram_layers(model: Model, keys: Keys, layers: Sequence[SliceLayer]) -> None:
+    wanted = ngram_layers(model)
+    own = tuple(number for number, layer in enumerate(layers) if layer.source in wanted)
+    keys.pop(model.key("ple.layers"), None)
+    if own:
+        keys[model.key("ple.layers")] = uint32_array(own)
 
 
 def _set_defaults(model: Model, keys: Keys) -> None:

@@ -57,6 +57,9 @@ def needed_kinds(model: Model) -> list[tuple[bool, ...]]:
         kinds.append(model.sliding)
     if model.sliding is not None and row.full:
         kinds.append(tuple(not slides for slides in model.sliding))
+    if row.sparse:
+        num_dense = model.header.uint32(model.key("leading_dense_block_count"), 0)
+        kinds.append(tuple(layer >= num_dense for layer in range(model.num_layers)))
     for ratio in row.ratios:
         ratios = per_layer.numbers(model.header, "attention.compress_ratios", 0)
         kinds.append(tuple(own == ratio for own in ratios))
