@@ -34,7 +34,7 @@ class Architecture:
 
     `inputs`: the tensors that carry hidden rows into a slice's first layer; "name@other" is written once `other` is
     computed. Those after the first are the same for all layers.
-    `output`: the name of the tensor that a layer leaves.
+    `output`: the name of the tensor that a layer leaves; `last_output`: of the last in a file, where it is another.
     `streams`: the key that counts the residual streams, each as wide as the model; empty: one.
     `window`: see Window.
     `period`, `period_key`: layers repeat with this period, and with that in the key.
@@ -57,6 +57,7 @@ class Architecture:
 
     inputs: tuple[str, ...] = ("embd",)
     output: str = "l_out"
+    last_output: str = ""
     streams: str = ""
     window: Window | None = None
     period: int = 1
@@ -101,11 +102,12 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         ROTARY,
     ),
     **_rows(
-        "apertus bitnet chatglm codeshell glm4 glm4moe gptneox jais phi2 phi3 phimoe qwen refact stablelm",
+        "apertus chatglm codeshell glm4 glm4moe gptneox jais phi2 phi3 phimoe qwen refact stablelm",
         PLAIN,
     ),
     **_rows("bailingmoe bailingmoe2 deepseek32 plm", FREE),
     "deci": replace(ROTARY, heads_vary=True),
+    "bitnet": replace(PLAIN, tied=True),
     "openelm": replace(PLAIN, heads_vary=True, tied=True),
     "pockettts": replace(ROTARY, tied=True),
     "ernie4_5-moe": replace(ROTARY, period_key="interleave_moe_layer_step"),
@@ -127,6 +129,17 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     # Sliding windows.
     "gemma2": replace(FREE, inputs=("inp_scaled",), window=Window(2), counts=frozenset({46}), tied=True),
     "gemma3": replace(FREE, inputs=("inp_scaled",), window=Window(6, optional=True), counts=frozenset({62})),
+    "gemma4": replace(
+        FREE,
+        inputs=("inp_scaled",),
+        window=Window(None),
+        full=True,
+        heads_vary=True,
+        whole_if={
+            "embedding_length_per_layer_input": (lambda width: width > 0, "each layer has its part of one embedding"),
+            "attention.shared_kv_layers": (lambda count: count > 0, "the last layers use the keys of earlier ones"),
+        },
+    ),
     "afmoe": replace(PLAIN, inputs=("inp_embd_scaled",), window=Window(4), period=4),
     "cohere2": replace(PLAIN, window=Window(4), tied=True),
     "cohere2moe": replace(ROTARY, window=Window(4, dense_first=True)),
@@ -147,7 +160,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "plamo3": replace(FREE, window=Window(8, optional=True), heads_vary=True),
     "smallthinker": replace(ROTARY, window=Window(4, dense_first=True), period=4, counts=frozenset({4})),
     **_rows("granite_swa maple", replace(PLAIN, window=Window(None))),
-    **_rows("mimo2 spark2_5 step35", replace(FREE, window=Window(None), heads_vary=True)),
+    **_rows("mimo2 spark2_5", replace(FREE, window=Window(None), heads_vary=True)),
+    "step35": replace(FREE, window=Window(None), heads_vary=True, last_output="h_nextn"),
     "dots3note": replace(FREE, window=Window(None), heads_vary=True, full=True),
     # Running states.
     **_rows("mamba mamba2", replace(FREE, recurrent="all")),
@@ -178,7 +192,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     # Not served.
     "hrm_text": Architecture(refusal="its two stacks of layers are run in turns, so it has more layers than tensors"),
     "gemma3n": Architecture(refusal="later layers share the keys and values of earlier ones"),
-    "gemma4": Architecture(refusal="every layer reads its own embedding of the token, from one tensor for all layers"),
     **_rows("rwkv6 rwkv6qwen2 rwkv7 arwkv7", Architecture(refusal="no tiny model of it runs, so no cut was tried")),
     "chameleon": Architecture(refusal="libllama implements it in part"),
     "graniteswitch": Architecture(refusal="every layer reads which adapter the tokens before it switched on"),

@@ -76,7 +76,7 @@ def _role(model: Model, first: int, end: int, layers: Sequence[SliceLayer], mode
         "vocab_size": uint32(model.vocab_size),
         "hidden_width": uint32(model.row_width),
         "inputs": string_array(_inputs(model, layers)),
-        "output": string(f"{model.row.output}-{num_in_front(layers) + end - first - 1}"),
+        "output": string(_output(model, layers, num_in_front(layers) + end - first - 1)),
     }
     if model_hash:
         role["model_hash"] = string(model_hash)
@@ -88,6 +88,13 @@ def _inputs(model: Model, layers: Sequence[SliceLayer]) -> tuple[str, ...]:
     if skipped == 0:
         return model.row.inputs
     return (f"{model.row.output}-{skipped - 1}", *model.row.inputs[1:])
+
+
+def _output(model: Model, layers: Sequence[SliceLayer], number: int) -> str:
+    """The tensor that layer `number` of the file leaves."""
+    if number == len(layers) - 1 and model.row.last_output:
+        return model.row.last_output
+    return f"{model.row.output}-{number}"
 
 
 def _keys_of_layers(model: Model, first: int, end: int, layers: Sequence[SliceLayer]) -> Keys:
