@@ -34,7 +34,8 @@ class Architecture:
 
     `inputs`: the tensors that carry hidden rows into a slice's first layer; "name@other" is written once `other` is
     computed. Those after the first are the same for all layers.
-    `output`: the name of the tensor that a layer leaves; `last_output`: of the last in a file, where it is another.
+    `output`: the tensor that layer `i` leaves, with `n` the next one; `last_output`: that of the last one in a file,
+    where it has another name.
     `streams`: the key that counts the residual streams, each as wide as the model; empty: one.
     `window`: see Window.
     `period`, `period_key`: layers repeat with this period, and with that in the key.
@@ -56,7 +57,7 @@ class Architecture:
     """
 
     inputs: tuple[str, ...] = ("embd",)
-    output: str = "l_out"
+    output: str = "l_out-{i}"
     last_output: str = ""
     streams: str = ""
     window: Window | None = None
@@ -161,23 +162,30 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "smallthinker": replace(ROTARY, window=Window(4, dense_first=True), period=4, counts=frozenset({4})),
     **_rows("granite_swa maple", replace(PLAIN, window=Window(None))),
     **_rows("mimo2 spark2_5", replace(FREE, window=Window(None), heads_vary=True)),
-    "step35": replace(FREE, window=Window(None), heads_vary=True, last_output="h_nextn"),
+    "step35": replace(
+        FREE,
+        inputs=("attn_norm_in-0",),
+        output="attn_norm_in-{n}",
+        last_output="h_nextn",
+        window=Window(None),
+        heads_vary=True,
+    ),
     "dots3note": replace(FREE, window=Window(None), heads_vary=True, full=True),
     # Running states.
     **_rows("mamba mamba2", replace(FREE, recurrent="all")),
     "falcon-h1": replace(FREE, recurrent="all"),
     **_rows("granitehybrid jamba", HYBRID),
     **_rows("lfm2 lfm2moe", replace(HYBRID, inputs=("model.embed_tokens",), norm="token_embd_norm")),
-    **_rows("nemotron_h nemotron_h_moe", replace(HYBRID, recurrent="kv+ff", output="nemotron_h_block_out")),
-    "plamo2": replace(HYBRID, inputs=("embedding_output",), output="ffn_residual"),
+    **_rows("nemotron_h nemotron_h_moe", replace(HYBRID, recurrent="kv+ff", output="nemotron_h_block_out-{i}")),
+    "plamo2": replace(HYBRID, inputs=("embedding_output",), output="ffn_residual-{i}"),
     "kimi-linear": replace(HYBRID, inputs=("model.embed_tokens",)),
     "bailingmoe3": replace(HYBRID, inputs=("model.input_embed",)),
     "qwen3next": replace(DELTA, inputs=("model.embed_tokens",)),
     **_rows("qwen35 qwen35moe", DELTA),
     # Several residual streams.
     "hy_v4": replace(STREAMS, indexer=0),
-    "deepseek4": replace(STREAMS, output="l_last", recurrent="all", equal=True, ratios=(4, 128)),
-    "qwen4exp": replace(STREAMS, output="l_last", recurrent="list"),
+    "deepseek4": replace(STREAMS, output="l_last-{i}", recurrent="all", equal=True, ratios=(4, 128)),
+    "qwen4exp": replace(STREAMS, output="l_last-{i}", recurrent="list"),
     "glm5-next": replace(STREAMS, recurrent="kv", heads_vary=True, indexer=1),
     "kimi-k3": replace(
         HYBRID,

@@ -87,14 +87,14 @@ def _inputs(model: Model, layers: Sequence[SliceLayer]) -> tuple[str, ...]:
     skipped = num_in_front(layers)
     if skipped == 0:
         return model.row.inputs
-    return (f"{model.row.output}-{skipped - 1}", *model.row.inputs[1:])
+    return (model.row.output.format(i=skipped - 1, n=skipped), *model.row.inputs[1:])
 
 
 def _output(model: Model, layers: Sequence[SliceLayer], number: int) -> str:
     """The tensor that layer `number` of the file leaves."""
     if number == len(layers) - 1 and model.row.last_output:
         return model.row.last_output
-    return f"{model.row.output}-{number}"
+    return model.row.output.format(i=number, n=number + 1)
 
 
 def _keys_of_layers(model: Model, first: int, end: int, layers: Sequence[SliceLayer]) -> Keys:
