@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 import worker_native
 from cluster.errors import UnsupportedModelError
-from cluster.gguf import Header, legal_cuts, model_hash, read_header
+from cluster.gguf import Header, cut_places, model_hash, model_sizes, read_header, tensor_type
 from cluster.gguf.cut import cut
 from cluster.gguf.writer import write_slice
 from tests.native.arch_models import write_model
@@ -35,13 +35,17 @@ Rows = tuple[list[int], list[int], list[int], list[bool]]
 
 @dataclass(slots=True)
 class Outcome:
-    """`state`: died, refused, exact, or wrong. `tried`: the cuts, one list for each chain of slices."""
+    """`state`: died, refused, exact, or wrong. `tried`: the cuts, one list for each chain of slices.
+
+    `cache_bytes`: of the whole model, as predicted and as libllama reports it.
+    """
 
     name: str
     state: str = "died"
     reason: str = ""
     cuts: list[int] = field(default_factory=list)
     tried: list[list[int]] = field(default_factory=list)
+    cache_bytes: tuple[int, int] = (0, 0)
 
 
 def steps() -> Iterator[Rows]:
@@ -68,6 +72,13 @@ def run(paths: Sequence[Path]) -> list[NDArray[np.float32]]:
                 hidden = stage.forward(ids, where, which, np.array(wants), hidden)
             found.append(stages[-1].logits([row for row, wanted in enumerate(wants) if wanted]))
     return found
+
+
+def cache_bytes(path: Path, header: Header) -> tuple[int, int]:
+    f16 = tensor_type("f16")
+    predicted = sum(model_sizes(header, 600, f16, f16, num_slots=2).kv_bytes)
+    with closing(worker_native.Slice(str(path), n_ctx=300, n_slots=2, n_threads=1)) as whole:
+        return predicted, whole.kv_bytes
 
 
 def chains(cuts: Sequence[int]) -> list[tuple[int, ...]]:
@@ -113,10 +124,12 @@ def try_model(folder: Path, name: str, report: Callable[[Outcome], None]) -> Non
     header = read_header(path)
     slices = Slices(folder / f"{name}.slices", path, header)
     try:
-        outcome.cuts = list(legal_cuts(header))
-        if not outcome.cuts:
-            raise UnsupportedModelError("no place to cut")
+        places = cut_places(header)
+        outcome.cuts = [place.layer for place in places if not place.refusal]
         report(outcome)
+        outcome.cache_bytes = cache_bytes(path, header)
+        if not outcome.cuts:
+            raise UnsupportedModelError(places[0].refusal)
         whole = run([path])
         assert all(np.isfinite(logits).all() and np.std(logits) > 1e-6 for logits in whole)
         assert agrees_with_llama_cpp(path, whole), "llama_cpp gives other logits for the whole model"
