@@ -51,6 +51,7 @@ class Architecture:
     ones: every slice needs a layer of each of these.
     `norm`: the norm after the layers, where it is not output_norm.
     `tied`: the embedding is the head, a head of its own is not loaded.
+    `min_tokens`: the least vocabulary that libllama loads, for slices that neither embed nor have the head.
     `residual_scale`: times 1/sqrt(number of layers) is the default of that key.
     `whole`: why no model can be cut, though it can be served whole; `whole_if`: numbers in keys that make it so.
     `refusal`: why it cannot be served at all.
@@ -76,6 +77,7 @@ class Architecture:
     sparse: bool = False
     norm: str = "output_norm"
     tied: bool = False
+    min_tokens: int = 32
     residual_scale: float | None = None
     whole: str = ""
     whole_if: Mapping[str, tuple[Callable[[int], bool], str]] = field(default_factory=dict)
@@ -98,7 +100,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     **_rows(
         "arcee arctic cogvlm dbrx deci deepseek dots1 ernie4_5 exaone falcon granite granitemoe grok grovemoe "
         "hunyuan-dense hunyuan-moe hunyuan_vl hy_v3 internlm2 jais2 llama maincoder minimax-m2 mistral3 nemotron olmo "
-        "olmoe orion paddleocr pangu-embedded plamo qwen2 qwen2moe qwen2vl qwen3 qwen3moe qwen3tts qwen3vl "
+        "olmoe orion paddleocr pangu-embedded plamo qwen2 qwen2moe qwen2vl qwen3 qwen3moe qwen3vl "
         "qwen3vlmoe seed_oss starcoder2 xverse",
         ROTARY,
     ),
@@ -126,6 +128,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "bloom": replace(PLAIN, inputs=("inp_norm-0",)),
     **_rows("gpt2 mpt starcoder", POSITIONS),
     # The normed embedding is added in every layer, as a second part of each row.
+    "qwen3tts": replace(ROTARY, min_tokens=3072),  # the width of its head is in libllama's code
     "talkie": replace(ROTARY, inputs=("inp_norm", "inp_norm@ffn_inp-0")),
     # Sliding windows.
     "gemma2": replace(FREE, inputs=("inp_scaled",), window=Window(2), counts=frozenset({46}), tied=True),
@@ -195,7 +198,10 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     # Whole only.
     "minicpm3": replace(FREE, whole="the graph scales what each layer adds by the number of layers"),
     "minimax-01": replace(
-        ROTARY, recurrent="list", interval=8, whole="the decay of a layer's state depends on its number among all layers"
+        ROTARY,
+        recurrent="list",
+        interval=8,
+        whole="the decay of a layer's state depends on its number among all layers",
     ),
     # Not served.
     "hrm_text": Architecture(refusal="its two stacks of layers are run in turns, so it has more layers than tensors"),
@@ -206,7 +212,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "wavtokenizer-dec": Architecture(refusal="it decodes audio, it gives no next token"),
     "deepseek2-ocr": Architecture(refusal="it is the text part of another model"),
     **_rows("t5 t5encoder", Architecture(refusal="it has an encoder")),
-    **_rows("gemma4-assistant eagle3 dflash", Architecture(refusal="it drafts for another model, whose tensors it uses")),
+    **_rows(
+        "gemma4-assistant eagle3 dflash", Architecture(refusal="it drafts for another model, whose tensors it uses")
+    ),
     **_rows("dream llada llada-moe rnd1", Architecture(refusal="it is a diffusion model: its attention is not causal")),
     **_rows(
         "bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding "

@@ -76,7 +76,18 @@ def _keeps_keys_only(model: Model) -> bool:
 
 # Architectures whose graph reads the keys of latent attention, attention.*_mla.
 _LATENT = frozenset(
-    "deepseek2 deepseek32 mistral4 glm-dsa hy_v4 dots3note kimi-linear kimi-k3 bailingmoe3 glm5-next".split()
+    {
+        "bailingmoe3",
+        "deepseek2",
+        "deepseek32",
+        "dots3note",
+        "glm-dsa",
+        "glm5-next",
+        "hy_v4",
+        "kimi-k3",
+        "kimi-linear",
+        "mistral4",
+    }
 )
 
 

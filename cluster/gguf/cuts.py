@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
 from math import lcm
 
 from cluster.gguf import per_layer
 from cluster.gguf.header import Header
 from cluster.gguf.rules import Model, check
-from cluster.gguf.slice_layers import needed_kinds, owns_indexer
+from cluster.gguf.slice_layers import is_special, needed_kinds, owns_indexer
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +34,20 @@ def legal_cuts(header: Header) -> tuple[int, ...]:
 
 
 def places_of(model: Model) -> tuple[CutPlace, ...]:
-    reasons = {layer: _refusal_at(model, layer) for layer in range(1, model.num_layers)}
-    step = _step(model, [layer for layer, reason in reasons.items() if not reason])
-    for layer, reason in reasons.items():
-        if not reason and (step is None or layer % step):
-            reasons[layer] = _count_refusal(model, step)
-    return tuple(CutPlace(layer, reason) for layer, reason in reasons.items())
+    return tuple(CutPlace(layer, _refusal_at(model, layer)) for layer in range(1, model.num_layers))
 
 
 def _refusal_at(model: Model, layer: int) -> str:
-    """Why the model cannot be cut in front of `layer`, whatever its other cuts."""
+    """Why the model cannot be cut in front of `layer`, whatever its other cuts; empty if it can."""
     if model.row.whole:
         return model.row.whole
     for name, (is_so, why) in model.row.whole_if.items():
         if model.key(name) in model.header.metadata and is_so(model.header.uint32(model.key(name))):
             return f"{why} ({model.key(name)} is {model.header.uint32(model.key(name))})"
+    if is_special(model, model.num_layers):
+        return f"libllama computes {model.num_layers} layers of this architecture in another way than fewer"
+    if is_special(model, model.num_layers - layer):
+        return f"libllama computes {model.num_layers - layer} layers of this architecture in a way of their own"
     period = _period(model)
     if layer % period:
         return f"its layers repeat every {period}, counted from the beginning of a slice"
@@ -80,37 +78,3 @@ def _indexer_refusals(model: Model, layer: int) -> Iterator[str]:
             if not owns[later]:
                 yield f"layer {later} uses the indexer of a layer before it"
             return
-
-
-def _special(model: Model) -> frozenset[int]:
-    """The numbers of layers that no slice may have, because libllama would take another graph for it."""
-    if model.architecture in ("deepseek2", "mistral4"):
-        # The lite models: 26 or 27 layers, or 48 of a certain vocabulary. They have no rank of queries.
-        has_rank = model.header.uint32(model.key("attention.q_lora_rank"), 0) > 0
-        return frozenset({26, 27, 48}) if has_rank else frozenset()
-    return model.row.counts
-
-
-def _is_special_itself(model: Model) -> bool:
-    at_least = model.row.at_least
-    return model.num_layers in model.row.counts or (at_least is not None and model.num_layers >= at_least)
-
-
-def _step(model: Model, layers: list[int]) -> int | None:
-    """The smallest step at which no slice between any two of the places has a special number of layers."""
-    special = _special(model)
-    if _is_special_itself(model):
-        return None
-    for step in range(1, model.num_layers + 1):
-        ends = [0, *(layer for layer in layers if layer % step == 0), model.num_layers]
-        lengths = {end - first for first, end in combinations(ends, 2)} - {model.num_layers}
-        if not lengths & special:
-            return step
-    raise AssertionError("the largest step leaves no place")
-
-
-def _count_refusal(model: Model, step: int | None) -> str:
-    if step is None:
-        return f"libllama computes {model.num_layers} layers of this architecture in a way of their own"
-    counts = " or ".join(str(count) for count in sorted(_special(model)))
-    return f"a slice could have {counts} layers, which libllama computes in another way; at multiples of {step} none can"

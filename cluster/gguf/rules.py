@@ -27,8 +27,18 @@ OUTPUT_BIAS = "output.bias"
 EVERYWHERE = ("rope_freqs", "rope_factors_long", "rope_factors_short")
 FIRST = ("token_embd", "token_embd_norm", "position_embd")
 NGRAM = ("per_layer_token_embd",)  # the slice with the layer that reads it
-LAST = ("output", "output_norm", "output_hc_fn", "output_hc_base", "output_hc_scale", "output_hc_norm")
-LAST += ("output_hc_down", "output_hc_up", "output_res_score", "cls")
+LAST = (
+    "output",
+    "output_norm",
+    "output_hc_fn",
+    "output_hc_base",
+    "output_hc_scale",
+    "output_hc_norm",
+    "output_hc_down",
+    "output_hc_up",
+    "output_res_score",
+    "cls",
+)
 
 # The graph takes layer 0's value for all layers, and a slice's layer 0 is another layer: they have to be equal.
 _UNIFORM_KEYS = (

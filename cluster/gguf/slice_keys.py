@@ -1,9 +1,9 @@
 """The metadata of a slice: the model's keys for the slice's layers, and its role in keys of our own.
 
-    ggml_cluster.slice.first, .end, .num_layers, .vocab_size   uint32; the last two are the whole model's
-    ggml_cluster.slice.hidden_width                            uint32; floats per token between slices
-    ggml_cluster.slice.inputs, .output                         where those enter the graph and leave it (boundary.h)
-    ggml_cluster.slice.model_hash                              string; cluster.gguf.model_hash of the source
+ggml_cluster.slice.first, .end, .num_layers, .vocab_size   uint32; the last two are the whole model's
+ggml_cluster.slice.hidden_width                            uint32; floats per token between slices
+ggml_cluster.slice.inputs, .output                         where those enter the graph and leave it (boundary.h)
+ggml_cluster.slice.model_hash                              string; cluster.gguf.model_hash of the source
 """
 
 from __future__ import annotations
@@ -27,9 +27,6 @@ from cluster.gguf.value import (
     uint32_array,
 )
 
-# A slice that neither embeds nor has the head still needs a vocabulary of some size.
-INNER_VOCAB_SIZE = 32
-
 _EXPERT_SOFTMAX, _EXPERT_SIGMOID = 1, 2  # llama_expert_gating_func_type
 
 Keys = dict[str, MetadataValue]
@@ -38,7 +35,7 @@ Keys = dict[str, MetadataValue]
 def slice_vocab_size(model: Model, first: int, end: int) -> int:
     """The true size for a slice that reads tokens or has the head: libllama checks shapes against it."""
     is_inner = first > 0 and end < model.num_layers and not _reads_tokens(model, first, end)
-    return INNER_VOCAB_SIZE if is_inner else model.vocab_size
+    return model.row.min_tokens if is_inner else model.vocab_size
 
 
 def _reads_tokens(model: Model, first: int, end: int) -> bool:

@@ -10,6 +10,8 @@ from cluster.gguf.rules import Model
 
 # From this context length on, libllama has a list of its own for models that bring none.
 _LATER_GLM_CONTEXT = 1 << 20
+# The lite models of deepseek2 have so many layers, and no rank of queries. (48 is one only with a certain vocabulary.)
+_LITE_DEEPSEEK_COUNTS = frozenset({26, 27, 48})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +23,27 @@ class SliceLayer:
 
 
 def slice_layers(model: Model, first: int, end: int) -> tuple[SliceLayer, ...]:
-    """The layers of the slice [first, end) in the order of its file.
+    """The layers of the slice [first, end) in the order of its file, in a number that is no special one.
 
     Stand-ins come behind the slice's own layers, where the graph is stopped before it reaches them. The last slice
     has them in front, where they are computed in vain: hidden rows enter behind them.
     """
     own = tuple(SliceLayer(layer) for layer in range(first, end))
     stand_ins = tuple(SliceLayer(layer, True) for layer in _missing(model, first, end))
-    if end < model.num_layers:
-        return own + stand_ins
-    return stand_ins + own
+    if end == model.num_layers:
+        return stand_ins + own
+    layers = own + stand_ins
+    while is_special(model, len(layers)):
+        layers += (SliceLayer(end, True),)
+    return layers
+
+
+def is_special(model: Model, num_layers: int) -> bool:
+    """Whether libllama takes another graph for this number of layers."""
+    row, counts = model.row, model.row.counts
+    if model.architecture in ("deepseek2", "mistral4") and model.header.uint32(model.key("attention.q_lora_rank"), 0):
+        counts = _LITE_DEEPSEEK_COUNTS
+    return num_layers in counts or (row.at_least is not None and num_layers >= row.at_least)
 
 
 def num_in_front(layers: Sequence[SliceLayer]) -> int:
