@@ -34,7 +34,41 @@ class Tensor:
 @cache
 def descriptions() -> Mapping[str, Any]:
     """name -> {"metadata": {key: [type, value]}, "tensors": [[name, shape, type]]}"""
-    return json.loads(lzma.decompress(DESCRIPTIONS.read_bytes()))  # type: ignore[no-any-return]
+    found = json.loads(lzma.decompress(DESCRIPTIONS.read_bytes()))
+    # Its slices of 4 layers need a fifth, and its last one may not have 4.
+    found["smallthinker-long"] = lengthened(found["smallthinker-moe"], 12)
+    found["glm4moe-nextn"] = _with_nextn(lengthened(found["glm4moe-moe"], 9))
+    return found  # type: ignore[no-any-return]
+
+
+def lengthened(description: Mapping[str, Any], num_layers: int) -> dict[str, Any]:
+    """The same with more layers: the first ones again."""
+    metadata = {key: list(value) for key, value in description["metadata"].items()}
+    block_count = f"{metadata['general.architecture'][1]}.block_count"
+    old = metadata[block_count][1]
+    for value in metadata.values():
+        if value[0].startswith("ARRAY") and len(value[1]) == old:
+            value[1] = [value[1][layer % old] for layer in range(num_layers)]
+    metadata[block_count][1] = num_layers
+    tensors = list(description["tensors"])
+    for layer in range(old, num_layers):
+        begin = f"blk.{layer % old}."
+        tensors += [[f"blk.{layer}.{name[len(begin) :]}", *rest] for name, *rest in tensors if name.startswith(begin)]
+    return {"metadata": metadata, "tensors": tensors}
+
+
+def _with_nextn(description: dict[str, Any]) -> dict[str, Any]:
+    """The last layer predicts a further token. (The first layer, which is dense, would not do as its pattern.)"""
+    metadata, tensors = description["metadata"], description["tensors"]
+    architecture = metadata["general.architecture"][1]
+    metadata[f"{architecture}.nextn_predict_layers"] = ["UINT32", 1]
+    last, width = metadata[f"{architecture}.block_count"][1] - 1, metadata[f"{architecture}.embedding_length"][1]
+    own = [tensor for tensor in tensors if not tensor[0].startswith(f"blk.{last}.")]
+    block = [tensor for tensor in tensors if tensor[0].startswith("blk.1.") and not tensor[0].endswith("scale")]
+    own += [[f"blk.{last}.{name[6:]}", *rest] for name, *rest in block]
+    nextn = {"eh_proj": [width, 2 * width], "enorm": [width], "hnorm": [width]}
+    own += [[f"blk.{last}.nextn.{name}.weight", shape, "F32"] for name, shape in nextn.items()]
+    return {"metadata": metadata, "tensors": own}
 
 
 def architecture_of(name: str) -> str:
