@@ -108,7 +108,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "apertus chatglm codeshell glm4 glm4moe gptneox jais phi2 phi3 phimoe qwen refact stablelm",
         PLAIN,
     ),
-    **_rows("bailingmoe bailingmoe2 deepseek32 plm", FREE),
+    **_rows("bailingmoe bailingmoe2 deepseek32", FREE),
     "deci": replace(ROTARY, heads_vary=True),
     "bitnet": replace(PLAIN, tied=True),
     "openelm": replace(PLAIN, heads_vary=True, tied=True),
@@ -206,7 +206,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     # Not served.
     "hrm_text": Architecture(refusal="its two stacks of layers are run in turns, so it has more layers than tensors"),
     "gemma3n": Architecture(refusal="later layers share the keys and values of earlier ones"),
-    **_rows("rwkv6 rwkv6qwen2 rwkv7 arwkv7", Architecture(refusal="no tiny model of it runs, so no cut was tried")),
+    **_rows("plm rwkv6 rwkv6qwen2 rwkv7 arwkv7", Architecture(refusal="no tiny model of it runs, so no cut was tried")),
     "chameleon": Architecture(refusal="libllama implements it in part"),
     "graniteswitch": Architecture(refusal="every layer reads which adapter the tokens before it switched on"),
     "wavtokenizer-dec": Architecture(refusal="it decodes audio, it gives no next token"),

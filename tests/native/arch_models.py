@@ -76,9 +76,13 @@ def architecture_of(name: str) -> str:
 
 
 def metadata_of(name: str, changes: Mapping[str, Any] | None = None) -> dict[str, MetadataValue]:
+    return metadata_from(descriptions()[name], changes)
+
+
+def metadata_from(description: Mapping[str, Any], changes: Mapping[str, Any] | None = None) -> dict[str, MetadataValue]:
     """The keys of a model; `changes` sets {arch}.X of those it has."""
-    architecture = architecture_of(name)
-    found = {key: list(value) for key, value in descriptions()[name]["metadata"].items()}
+    found = {key: list(value) for key, value in description["metadata"].items()}
+    architecture = found["general.architecture"][1]
     for key, value in (changes or {}).items():
         if f"{architecture}.{key}" in found:
             found[f"{architecture}.{key}"][1] = value
