@@ -75,4 +75,4 @@ def test_slots_do_not_depend_on_their_company(state: Slice, model: Path) -> None
             expected = [run([alone], prompt(TOKENS, slot))]
             expected += [run([alone], prompt([token], slot, 6 + step)) for step, token in enumerate(tokens)]
         for one, other in zip(found[slot], expected, strict=True):
-            np.testing.assert_array_equal(one, other)
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)  # F32 products depend on the number of rows
