@@ -9,7 +9,7 @@ from math import lcm
 from cluster.gguf import per_layer
 from cluster.gguf.header import Header
 from cluster.gguf.rules import Model, check
-from cluster.gguf.slice_layers import is_special, needed_kinds, owns_indexer
+from cluster.gguf.slice_layers import LEADING_KEYS, is_special, needed_kinds, owns_indexer
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,10 @@ def _refusal_at(model: Model, layer: int) -> str:
         return f"its layers repeat every {period}, counted from the beginning of a slice"
     if not _keeps_head_count(model, layer):
         return f"layer {layer} has no attention heads, and libllama takes the width of all from the first layer"
-    num_dense = model.header.uint32(model.key("leading_dense_block_count"), 0)
-    if any(True not in kind[num_dense:] for kind in needed_kinds(model)) and num_dense < model.num_layers:
-        return "only its leading dense layers are of a kind that every slice needs"
+    for name in LEADING_KEYS:
+        count = model.header.uint32(model.key(name), 0)
+        if count < model.num_layers and any(True not in kind[count:] for kind in needed_kinds(model)):
+            return f"only the first {count} layers ({model.key(name)}) are of a kind that every slice needs"
     return next(_indexer_refusals(model, layer), "")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from cluster.gguf import per_layer
 from cluster.gguf.rules import Model
-from cluster.gguf.slice_layers import SliceLayer, leading_dense, num_in_front
+from cluster.gguf.slice_layers import LEADING_KEYS, SliceLayer, num_in_front, num_leading
 from cluster.gguf.value import (
     SCALAR_BYTES,
     MetadataArray,
@@ -158,12 +158,12 @@ def _set_sliding(model: Model, keys: Keys, layers: Sequence[SliceLayer]) -> None
 
 def _set_first_layers(model: Model, keys: Keys, first: int, layers: Sequence[SliceLayer]) -> None:
     """Keys that count layers from the beginning of the model."""
-    dense = model.key("leading_dense_block_count")
-    if dense in keys:
-        keys[dense] = uint32(leading_dense(layers, model.header.uint32(dense)))
-    for name in ("hash_layer_count", "n_deepstack_layers"):
+    for name in LEADING_KEYS:
         if model.key(name) in keys:
-            keys[model.key(name)] = uint32(max(0, model.header.uint32(model.key(name)) - first))
+            keys[model.key(name)] = uint32(num_leading(layers, model.header.uint32(model.key(name))))
+    deepstack = model.key("n_deepstack_layers")
+    if deepstack in keys:
+        keys[deepstack] = uint32(max(0, model.header.uint32(deepstack) - first))
     if first > 0:
         keys.pop(model.key("deepstack_mapping"), None)  # images enter in the first slice only
 

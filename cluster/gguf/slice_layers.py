@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from cluster.gguf import per_layer
 from cluster.gguf.rules import Model
 
+# Keys that count layers of a kind from the beginning of the model.
+LEADING_KEYS = ("leading_dense_block_count", "hash_layer_count")
+
 # From this context length on, libllama has a list of its own for models that bring none.
 _LATER_GLM_CONTEXT = 1 << 20
 # The lite models of deepseek2 have so many layers, and no rank of queries. (48 is one only with a certain vocabulary.)
@@ -51,7 +54,7 @@ def num_in_front(layers: Sequence[SliceLayer]) -> int:
     return next(index for index, layer in enumerate(layers) if not layer.is_stand_in)
 
 
-def leading_dense(layers: Sequence[SliceLayer], count: int) -> int:
+def num_leading(layers: Sequence[SliceLayer], count: int) -> int:
     """How many of `layers` are among the first `count` of the model; `cuts` sees to it that they come first."""
     flags = [layer.source < count for layer in layers]
     assert True not in flags[sum(flags) :]

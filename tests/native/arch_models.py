@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cluster.gguf.encode import ALIGNMENT, encode_header
-from cluster.gguf.tensor_types import F32, TensorType
+from cluster.gguf.tensor_types import TensorType, tensor_type
 from cluster.gguf.value import SCALAR_FORMAT, MetadataArray, MetadataValue, ValueType, string_array
 
 DESCRIPTIONS = Path(__file__).parents[1] / "archs" / "models.json.xz"
@@ -24,7 +25,7 @@ DESCRIPTIONS = Path(__file__).parents[1] / "archs" / "models.json.xz"
 class Tensor:
     name: str
     shape: tuple[int, ...]
-    type: TensorType = F32
+    type: TensorType
 
     @property
     def size_bytes(self) -> int:
@@ -38,6 +39,8 @@ def descriptions() -> Mapping[str, Any]:
     # Its slices of 4 layers need a fifth, and its last one may not have 4.
     found["smallthinker-long"] = lengthened(found["smallthinker-moe"], 12)
     found["glm4moe-nextn"] = _with_nextn(lengthened(found["glm4moe-moe"], 9))
+    found["deepseek4-hash"] = _with_hashed_experts(found["deepseek4-moe"])
+    found["qwen4exp-later"] = _with_later_ngrams(found["qwen4exp-moe"])
     return found  # type: ignore[no-any-return]
 
 
@@ -71,6 +74,23 @@ def _with_nextn(description: dict[str, Any]) -> dict[str, Any]:
     return {"metadata": metadata, "tensors": own}
 
 
+def _with_hashed_experts(description: Mapping[str, Any]) -> dict[str, Any]:
+    """The token alone chooses the experts of layers 0 and 1."""
+    tensors = []
+    for name, shape, kind in description["tensors"]:
+        is_bias = name in ("blk.0.exp_probs_b.bias", "blk.1.exp_probs_b.bias")
+        table = [f"{name[:6]}ffn_gate_tid2eid.weight", [128, 2], "I32"]
+        tensors.append(table if is_bias else [name, shape, kind])
+    return {"metadata": description["metadata"] | {"deepseek4.hash_layer_count": ["UINT32", 2]}, "tensors": tensors}
+
+
+def _with_later_ngrams(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Layer 2 reads the last tokens, not layer 0."""
+    later = [[name.replace("blk.0.ple_", "blk.2.ple_"), *rest] for name, *rest in description["tensors"]]
+    metadata = description["metadata"] | {"qwen4exp.ple.layers": ["ARRAY:UINT32", [2]]}
+    return {"metadata": metadata, "tensors": later}
+
+
 def architecture_of(name: str) -> str:
     return str(descriptions()[name]["metadata"]["general.architecture"][1])
 
@@ -90,7 +110,9 @@ def metadata_from(description: Mapping[str, Any], changes: Mapping[str, Any] | N
 
 
 def tensors_of(name: str) -> tuple[Tensor, ...]:
-    return tuple(Tensor(name, tuple(shape)) for name, shape, _ in descriptions()[name]["tensors"])
+    return tuple(
+        Tensor(found, tuple(shape), tensor_type(kind)) for found, shape, kind in descriptions()[name]["tensors"]
+    )
 
 
 def write_model(path: Path, name: str, changes: Mapping[str, Any] | None = None) -> Path:
@@ -104,8 +126,10 @@ def write_model(path: Path, name: str, changes: Mapping[str, Any] | None = None)
     return path
 
 
-def _random(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _random(tensor: Tensor) -> NDArray[np.float32] | NDArray[np.int32]:
     rng = np.random.default_rng(zlib.crc32(tensor.name.encode()))
+    if tensor.type.name == "I32":  # a table of experts
+        return rng.integers(0, 2, tensor.shape, dtype=np.int32)
     values = rng.standard_normal(tensor.shape, dtype=np.float32) * np.float32(0.1)
     return -np.abs(values) if "ssm_a" in tensor.name else values
 
