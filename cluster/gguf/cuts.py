@@ -10,6 +10,7 @@ from cluster.gguf import per_layer
 from cluster.gguf.header import Header
 from cluster.gguf.rules import Model, check
 from cluster.gguf.slice_layers import LEADING_KEYS, is_special, needed_kinds, owns_indexer
+from cluster.gguf.value import MetadataArray, ValueType
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ def _refusal_at(model: Model, layer: int) -> str:
         count = model.header.uint32(model.key(name), 0)
         if count < model.num_layers and any(True not in kind[count:] for kind in needed_kinds(model)):
             return f"only the first {count} layers ({model.key(name)}) are of a kind that every slice needs"
+    if _adds_embedding(model):
+        return f"a layer behind the first adds the embedding itself ({model.key('deepstack_mapping')} is 0 there)"
     return next(_indexer_refusals(model, layer), "")
 
 
@@ -70,6 +73,14 @@ def _keeps_head_count(model: Model, layer: int) -> bool:
     """Layers with a running state need no heads of their own, so that theirs can be written anew."""
     counts = per_layer.numbers(model.header, "attention.head_count", 0)
     return model.recurrent[layer] or (counts[layer] > 0) == (counts[0] > 0)
+
+
+def _adds_embedding(model: Model) -> bool:
+    """Streams of an image are added to later layers; for text they are zeros, all but the first, the embedding."""
+    found = model.header.metadata.get(model.key("deepstack_mapping"))
+    if found is None or not isinstance(found.value, MetadataArray) or found.value.element_type is ValueType.STRING:
+        return False
+    return 0 in found.value.numbers().tolist()[1 : model.num_layers]
 
 
 def _indexer_refusals(model: Model, layer: int) -> Iterator[str]:

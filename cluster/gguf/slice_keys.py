@@ -165,7 +165,7 @@ def _set_first_layers(model: Model, keys: Keys, first: int, layers: Sequence[Sli
     if deepstack in keys:
         keys[deepstack] = uint32(max(0, model.header.uint32(deepstack) - first))
     if first > 0:
-        keys.pop(model.key("deepstack_mapping"), None)  # images enter in the first slice only
+        keys.pop(model.key("deepstack_mapping"), None)  # the streams it adds are zeros for text
 
 
 def _set_ngram_layers(model: Model, keys: Keys, layers: Sequence[SliceLayer]) -> None:

@@ -39,6 +39,9 @@ def descriptions() -> Mapping[str, Any]:
     # Its slices of 4 layers need a fifth, and its last one may not have 4.
     found["smallthinker-long"] = lengthened(found["smallthinker-moe"], 12)
     found["glm4moe-nextn"] = _with_nextn(lengthened(found["glm4moe-moe"], 9))
+    found["qwen3vl-deepstack"] = _with_keys(found["qwen3vl-dense"], {"qwen3vl.n_deepstack_layers": ["UINT32", 3]})
+    mapping = ["ARRAY:INT32", [0, -1, -1, 1, 2, -1, -1, -1]]
+    found["granite-deepstack"] = _with_keys(found["granite-dense"], {"granite.deepstack_mapping": mapping})
     found["deepseek4-hash"] = _with_hashed_experts(found["deepseek4-moe"])
     found["qwen4exp-later"] = _with_later_ngrams(found["qwen4exp-moe"])
     return found  # type: ignore[no-any-return]
@@ -72,6 +75,10 @@ def _with_nextn(description: dict[str, Any]) -> dict[str, Any]:
     nextn = {"eh_proj": [width, 2 * width], "enorm": [width], "hnorm": [width]}
     own += [[f"blk.{last}.nextn.{name}.weight", shape, "F32"] for name, shape in nextn.items()]
     return {"metadata": metadata, "tensors": own}
+
+
+def _with_keys(description: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+    return {"metadata": description["metadata"] | keys, "tensors": description["tensors"]}
 
 
 def _with_hashed_experts(description: Mapping[str, Any]) -> dict[str, Any]:

@@ -249,6 +249,13 @@ def test_layers_that_predict_further_tokens_are_left_out() -> None:
     assert [value(cut(header, first, 8), "glm4moe.leading_dense_block_count") for first in (0, 1)] == [1, 0]
 
 
+def test_a_layer_that_adds_the_embedding_once_more_is_no_place_behind_a_cut() -> None:
+    header = tiny_header("granite-deepstack")
+    assert legal_cuts(header) == tuple(range(1, 8))
+    mapping = MetadataValue(ValueType.ARRAY, MetadataArray(ValueType.INT32, 3, bytes(4) + b"\xff" * 4 + bytes(4)))
+    assert legal_cuts(with_keys(header, {"granite.deepstack_mapping": mapping})) == ()
+
+
 def test_an_array_that_no_rule_knows_is_refused() -> None:
     header = with_keys(header_of(TinyModel()), {"llama.odd": uint32_array((1, 2, 3, 4))})
     with pytest.raises(UnsupportedModelError, match=r"no rule says whether llama.odd has a value for each layer"):

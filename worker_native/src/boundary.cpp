@@ -78,10 +78,10 @@ bool Boundary::computed(ggml_tensor* tensor) {
 // How many rows `tensor` has; 0 and a problem if it is not what was expected.
 int64_t Boundary::rows_of(const Port& port, const ggml_tensor* tensor) {
     const int64_t num_rows = tensor ? ggml_nelements(tensor) / part_width_ : 0;
-    if (!tensor || tensor->type != GGML_TYPE_F32 || !ggml_is_contiguous(tensor) ||
+    if (!tensor || tensor->type != GGML_TYPE_F32 || !(ggml_is_contiguous(tensor) || has_gaps(tensor)) ||
         num_rows * part_width_ != ggml_nelements(tensor) || port.num_done + num_rows > num_rows_) {
-        problem_ = text(port.name, " is not contiguous f32 of ", num_rows_ - port.num_done, " rows of ",
-                        part_width_);
+        problem_ = text(port.name, " is not f32 of ", num_rows_ - port.num_done, " rows of ", part_width_,
+                        " values");
         if (tensor)
             problem_ += text(", but ", ggml_type_name(tensor->type), " (", tensor->ne[3], ", ", tensor->ne[2],
                              ", ", tensor->ne[1], ", ", tensor->ne[0], ")");
@@ -90,17 +90,24 @@ int64_t Boundary::rows_of(const Port& port, const ggml_tensor* tensor) {
     return num_rows;
 }
 
+// Whether `tensor` is rows with something between them.
+bool Boundary::has_gaps(const ggml_tensor* tensor) const {
+    return !ggml_is_contiguous(tensor) && tensor->ne[0] == part_width_ && tensor->nb[0] == sizeof(float) &&
+           ggml_nrows(tensor) == tensor->ne[1];
+}
+
 void Boundary::write(Port& port) {
     const int64_t num_rows = rows_of(port, port.tensor);
     if (num_rows == 0) return;
     const float* source = in_ + port.num_done * hidden_width_ + port.part * part_width_;
-    if (num_parts_ > 1) {
-        staged_.resize(num_rows * part_width_);
+    const size_t row_bytes = part_width_ * sizeof(float);
+    if (num_parts_ == 1 && !has_gaps(port.tensor)) {
+        ggml_backend_tensor_set(port.tensor, source, 0, num_rows * row_bytes);
+    } else {
+        const size_t step_bytes = has_gaps(port.tensor) ? port.tensor->nb[1] : row_bytes;
         for (int64_t row = 0; row < num_rows; ++row)
-            std::copy_n(source + row * hidden_width_, part_width_, staged_.data() + row * part_width_);
-        source = staged_.data();
+            ggml_backend_tensor_set(port.tensor, source + row * hidden_width_, row * step_bytes, row_bytes);
     }
-    ggml_backend_tensor_set(port.tensor, source, 0, num_rows * part_width_ * sizeof(float));
     port.num_done += num_rows;
 }
 
@@ -108,13 +115,13 @@ void Boundary::read(Port& port, const ggml_tensor* tensor) {
     const int64_t num_rows = rows_of(port, tensor);
     if (num_rows == 0) return;
     float* target = out_ + port.num_done * hidden_width_ + port.part * part_width_;
-    if (num_parts_ == 1) {
-        ggml_backend_tensor_get(tensor, target, 0, num_rows * part_width_ * sizeof(float));
+    const size_t row_bytes = part_width_ * sizeof(float);
+    if (num_parts_ == 1 && !has_gaps(tensor)) {
+        ggml_backend_tensor_get(tensor, target, 0, num_rows * row_bytes);
     } else {
-        staged_.resize(num_rows * part_width_);
-        ggml_backend_tensor_get(tensor, staged_.data(), 0, num_rows * part_width_ * sizeof(float));
+        const size_t step_bytes = has_gaps(tensor) ? tensor->nb[1] : row_bytes;
         for (int64_t row = 0; row < num_rows; ++row)
-            std::copy_n(staged_.data() + row * part_width_, part_width_, target + row * hidden_width_);
+            ggml_backend_tensor_get(tensor, target + row * hidden_width_, row * step_bytes, row_bytes);
     }
     port.num_done += num_rows;
 }

@@ -44,6 +44,7 @@ class Boundary {
     bool is_wanted(ggml_tensor* tensor);
     bool computed(ggml_tensor* tensor);
     int64_t rows_of(const Port& port, const ggml_tensor* tensor);
+    bool has_gaps(const ggml_tensor* tensor) const;
     void write(Port& port);
     void read(Port& port, const ggml_tensor* tensor);
 
@@ -54,7 +55,6 @@ class Boundary {
     const float* in_ = nullptr;
     float* out_ = nullptr;
     int64_t num_rows_ = 0;
-    std::vector<float> staged_;
     std::string problem_;
 };
 
