@@ -203,9 +203,11 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         interval=8,
         whole="the decay of a layer's state depends on its number among all layers",
     ),
+    "gemma3n": replace(
+        FREE, window=Window(5), whole="layers from the 20th on share the keys and values of earlier ones"
+    ),
     # Not served.
     "hrm_text": Architecture(refusal="its two stacks of layers are run in turns, so it has more layers than tensors"),
-    "gemma3n": Architecture(refusal="later layers share the keys and values of earlier ones"),
     **_rows("plm rwkv6 rwkv6qwen2 rwkv7 arwkv7", Architecture(refusal="no tiny model of it runs, so no cut was tried")),
     "chameleon": Architecture(refusal="libllama implements it in part"),
     "graniteswitch": Architecture(refusal="every layer reads which adapter the tokens before it switched on"),

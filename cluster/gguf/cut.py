@@ -121,8 +121,10 @@ def _outside(
 ) -> Iterator[PlannedTensor]:
     place = place_of(info.name, model.row)
     is_first, is_last = first == 0, end == model.num_layers
-    is_own = place == EVERYWHERE or (place == FIRST and is_first) or (place == LAST and is_last)
-    if place == NGRAM:
+    is_own = (
+        (is_first and is_last) or place == EVERYWHERE or (place == FIRST and is_first) or (place == LAST and is_last)
+    )
+    if place == NGRAM and not is_own:
         yield from _ngram_table(model, info, layers)
     elif is_own or (info.name == TOKEN_EMBEDDING and is_last and model.row.tied):
         yield _copy(model.header, info)

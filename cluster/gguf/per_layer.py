@@ -36,6 +36,7 @@ MODEL_ARRAY_KEYS = (
     "ple.head_offsets",
     "ple.head_vocab_sizes",
 )
+_GEMMA3N_KEPT = 20  # the number of its layers that keep keys and values is in libllama's code
 _FLAGS = (ValueType.BOOL, ValueType.UINT32, ValueType.INT32)
 
 
@@ -117,6 +118,8 @@ def _listed_recurrent(header: Header, row: Architecture) -> tuple[bool, ...]:
 def attends(header: Header, row: Architecture) -> tuple[bool, ...]:
     """For each layer, whether it keeps keys and values."""
     is_recurrent = recurrent(header, row)
+    if header.architecture == "gemma3n":
+        return tuple(layer < _GEMMA3N_KEPT for layer in range(header.num_layers))
     if row.recurrent == "all":
         return (header.architecture not in ("mamba", "mamba2"),) * header.num_layers
     if row.recurrent == "kv+ff":

@@ -174,7 +174,7 @@ def _check_tensors(header: Header, row: Architecture) -> int:
     num_all = header.num_layers + header.num_nextn_layers
     for info in header.tensors:
         found = layer_of(info.name)
-        if found is None and place_of(info.name, row) is None:
+        if found is None and not row.whole and place_of(info.name, row) is None:
             raise _refusal(header, f"no rule says where tensor {info.name!a} belongs")
         if found is not None and found[0] >= num_all:
             raise header.error(f"tensor {info.name!a}", f"the model has only {num_all} layers")

@@ -128,11 +128,11 @@ def try_model(folder: Path, name: str, report: Callable[[Outcome], None]) -> Non
         outcome.cuts = [place.layer for place in places if not place.refusal]
         report(outcome)
         outcome.cache_bytes = cache_bytes(path, header)
-        if not outcome.cuts:
-            raise UnsupportedModelError(places[0].refusal)
         whole = run([path])
         assert all(np.isfinite(logits).all() and np.std(logits) > 1e-6 for logits in whole)
         assert agrees_with_llama_cpp(path, whole), "llama_cpp gives other logits for the whole model"
+        if not outcome.cuts:
+            raise UnsupportedModelError(places[0].refusal)
         outcome.state, outcome.reason = _try_chains(slices, whole, outcome, report)
     except UnsupportedModelError as error:
         outcome.state, outcome.reason = "refused", str(error).replace(f"{path}: ", "")
