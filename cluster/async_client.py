@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 import grpc
 
-from cluster.errors import UsageError
+from cluster.batch import SMALL_BATCH, Batch, num_open_for
+from cluster.batch_progress import BatchProgress, Progress
+from cluster.errors import ClusterError, UsageError
 from cluster.messages import ClusterStatus, Completion, Float32Array, StepTiming, TokenEvent
 from cluster.sampling import SamplingParams
 from cluster.wire import calls
 from cluster.wire.calls import Call
 from cluster.wire.channel import CONNECT_TIMEOUT_MS, open_aio_channel
-from cluster.wire.completion import MAX_OPEN_STREAMS, complete
+from cluster.wire.completion import complete
 from cluster.wire.prompts import Prompt, Prompts, is_batch
 from cluster.wire.service import serialize
 
@@ -93,15 +96,45 @@ class AsyncClient:
     async def generate(self, prompt: Prompt, params: SamplingParams | None = None, **overrides: Any) -> Completion: ...
     @overload
     async def generate(
-        self, prompt: Prompts, params: SamplingParams | None = None, **overrides: Any
+        self,
+        prompt: Prompts,
+        params: SamplingParams | None = None,
+        *,
+        progress: Progress = None,
+        return_errors: Literal[False] = False,
+        **overrides: Any,
     ) -> list[Completion]: ...
+    @overload
     async def generate(
-        self, prompt: Prompt | Prompts, params: SamplingParams | None = None, **overrides: Any
-    ) -> Completion | list[Completion]:
-        """The completion of a text or of token ids; for a list of those, a list in the same order."""
+        self,
+        prompt: Prompts,
+        params: SamplingParams | None = None,
+        *,
+        progress: Progress = None,
+        return_errors: Literal[True],
+        **overrides: Any,
+    ) -> list[Completion | ClusterError]: ...
+    async def generate(
+        self,
+        prompt: Prompt | Prompts,
+        params: SamplingParams | None = None,
+        *,
+        progress: Progress = None,
+        return_errors: bool = False,
+        **overrides: Any,
+    ) -> Completion | list[Completion] | list[Completion | ClusterError]:
+        """The completion of a text or of token ids; for several of those, a list in the same order.
+
+        As `Client.generate`; cancelling the task cancels all prompts. An iterator of prompts must not wait.
+        """
         if not is_batch(prompt):
+            calls.check_single(return_errors)
             return await self._complete(calls.generate_call(prompt, params, overrides))
-        return await self._complete_all([calls.generate_call(one, params, overrides) for one in prompt])
+        found, num_total = calls.batch_calls(prompt, params, overrides)
+        with BatchProgress(progress) as report:
+            batch = Batch(found, num_total, await self._num_to_open(num_total), report)
+            await self._run_batch(batch)
+        return batch.results(return_errors)
 
     def stream(
         self, prompt: Prompt | Prompts, params: SamplingParams | None = None, **overrides: Any
@@ -171,22 +204,43 @@ class AsyncClient:
         async with self._open(call) as stream:
             return complete([event async for event in stream])
 
-    async def _complete_all(self, batch: list[Call[list[TokenEvent]]]) -> list[Completion]:
-        room = asyncio.Semaphore(MAX_OPEN_STREAMS)
+    async def _num_to_open(self, num_total: int | None) -> int:
+        if num_total is not None and num_total <= SMALL_BATCH:
+            return max(1, num_total)
+        num_open = num_open_for((await self.status()).num_slots)
+        return num_open if num_total is None else min(num_open, num_total)
 
-        async def run(call: Call[list[TokenEvent]]) -> Completion:
-            async with room:
-                return await self._complete(call)
-
-        tasks = [asyncio.create_task(run(call)) for call in batch]
+    async def _run_batch(self, batch: Batch[Call[list[TokenEvent]]]) -> None:
+        """However it ends, no stream is left open."""
+        running: dict[asyncio.Task[Completion], int] = {}
         try:
-            return await asyncio.gather(*tasks)  # raises the first error
-        except BaseException:
-            for task in tasks:
+            while not batch.is_done:
+                for place, call in batch.to_send(time.monotonic()):
+                    running[asyncio.create_task(self._complete(call))] = place
+                for task in await _first_done(running, batch.wait_s(time.monotonic())):
+                    batch.settle(running.pop(task), _outcome(task), time.monotonic())
+        finally:
+            for task in running:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            raise
+            await asyncio.gather(*running, return_exceptions=True)
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise UsageError("client: it is closed; connect again")
+
+
+async def _first_done(
+    running: dict[asyncio.Task[Completion], int], timeout_s: float | None
+) -> set[asyncio.Task[Completion]]:
+    """Those that have ended; waits for the first one, at most so long."""
+    if running:
+        return (await asyncio.wait(running, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED))[0]
+    await asyncio.sleep(timeout_s or 0.0)
+    return set()
+
+
+def _outcome(task: asyncio.Task[Completion]) -> Completion | ClusterError:
+    try:
+        return task.result()
+    except ClusterError as error:
+        return error

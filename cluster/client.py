@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 import grpc
 
-from cluster.errors import UsageError
+from cluster.batch import SMALL_BATCH, Batch, num_open_for
+from cluster.batch_progress import BatchProgress, Progress
+from cluster.errors import ClusterError, UsageError
 from cluster.messages import ClusterStatus, Completion, Float32Array, StepTiming, TokenEvent
 from cluster.sampling import SamplingParams
 from cluster.wire import calls
 from cluster.wire.calls import Call
 from cluster.wire.channel import CONNECT_TIMEOUT_MS, open_channel
-from cluster.wire.completion import MAX_OPEN_STREAMS, complete
+from cluster.wire.completion import complete
 from cluster.wire.prompts import Prompt, Prompts, is_batch
 from cluster.wire.service import serialize
 
@@ -95,19 +99,54 @@ class Client:
     @overload
     def generate(self, prompt: Prompt, params: SamplingParams | None = None, **overrides: Any) -> Completion: ...
     @overload
-    def generate(self, prompt: Prompts, params: SamplingParams | None = None, **overrides: Any) -> list[Completion]: ...
     def generate(
-        self, prompt: Prompt | Prompts, params: SamplingParams | None = None, **overrides: Any
-    ) -> Completion | list[Completion]:
-        """The completion of a text or of token ids; for a list of those, a list in the same order.
+        self,
+        prompt: Prompts,
+        params: SamplingParams | None = None,
+        *,
+        progress: Progress = None,
+        return_errors: Literal[False] = False,
+        **overrides: Any,
+    ) -> list[Completion]: ...
+    @overload
+    def generate(
+        self,
+        prompt: Prompts,
+        params: SamplingParams | None = None,
+        *,
+        progress: Progress = None,
+        return_errors: Literal[True],
+        **overrides: Any,
+    ) -> list[Completion | ClusterError]: ...
+    def generate(
+        self,
+        prompt: Prompt | Prompts,
+        params: SamplingParams | None = None,
+        *,
+        progress: Progress = None,
+        return_errors: bool = False,
+        **overrides: Any,
+    ) -> Completion | list[Completion] | list[Completion | ClusterError]:
+        """The completion of a text or of token ids; for several of those, a list in the same order.
 
-        `overrides` replace single fields of `params`. Several prompts run at the same time; when one fails,
-        the others are cancelled and its error is raised.
+        `overrides` replace single fields of `params`. Several prompts are a list, or an iterator, from which they
+        are taken as slots come free. They run at the same time, as many as the cluster has slots; a full queue is
+        asked again, for up to ten minutes in which nothing ends. When one fails the others go on, and at the end
+        its error is raised: its `completions` hold what became of each prompt, a Completion or a ClusterError. With
+        `return_errors` that list is returned instead. A lost cluster ends the batch, and an exception in this
+        thread, such as KeyboardInterrupt, too.
+
+        progress: True shows how far the batch is on stderr, None where that is a terminal; a function is called
+        with the numbers of prompts done and in all (taken so far, of an iterator).
         """
         if not is_batch(prompt):
+            calls.check_single(return_errors)
             return self._complete(self.stream(prompt, params, **overrides))
-        batch = [calls.generate_call(one, params, overrides) for one in prompt]
-        return self._complete_all(batch)
+        found, num_total = calls.batch_calls(prompt, params, overrides)
+        with BatchProgress(progress) as report:
+            batch = Batch(found, num_total, self._num_to_open(num_total), report)
+            self._run_batch(batch)
+        return batch.results(return_errors)
 
     def stream(self, prompt: Prompt | Prompts, params: SamplingParams | None = None, **overrides: Any) -> TokenStream:
         """The events of one prompt's completion, as they come; the last one has a finish_reason."""
@@ -179,35 +218,56 @@ class Client:
         with stream:
             return complete(stream)
 
-    def _complete_all(self, batch: list[Call[list[TokenEvent]]]) -> list[Completion]:
-        if not batch:
-            return []
+    def _num_to_open(self, num_total: int | None) -> int:
+        if num_total is not None and num_total <= SMALL_BATCH:
+            return max(1, num_total)
+        num_open = num_open_for(self.status().num_slots)
+        return num_open if num_total is None else min(num_open, num_total)
+
+    def _run_batch(self, batch: Batch[Call[list[TokenEvent]]]) -> None:
+        """Threads read the streams; this one decides. However it ends, no stream is left open."""
+        outcomes: SimpleQueue[tuple[int, Completion | BaseException]] = SimpleQueue()
         running: set[TokenStream] = set()
-        failed = threading.Event()
+        stopping = threading.Event()
 
-        def run(call: Call[list[TokenEvent]]) -> Completion:
-            stream = self._open(call)
-            running.add(stream)
-            if failed.is_set():
-                stream.close()
+        def run(place: int, call: Call[list[TokenEvent]]) -> None:
             try:
-                return self._complete(stream)
+                stream = self._open(call)
+                running.add(stream)
+                if stopping.is_set():
+                    stream.close()
+                try:
+                    outcomes.put((place, self._complete(stream)))
+                finally:
+                    running.discard(stream)
+            except BaseException as error:
+                outcomes.put((place, error))
+
+        with ThreadPoolExecutor(batch.max_open, "cluster-generate") as threads:
+            try:
+                while not batch.is_done:
+                    for place, call in batch.to_send(time.monotonic()):
+                        threads.submit(run, place, call)
+                    _settle_next(batch, outcomes)
             finally:
-                running.discard(stream)
-
-        with ThreadPoolExecutor(min(len(batch), MAX_OPEN_STREAMS), "cluster-generate") as threads:
-            futures = [threads.submit(run, call) for call in batch]
-            try:
-                for finished in as_completed(futures):
-                    finished.result()  # raises the first error
-            except BaseException:
-                failed.set()
+                stopping.set()
                 threads.shutdown(wait=False, cancel_futures=True)
                 for stream in tuple(running):
                     stream.close()
-                raise
-        return [future.result() for future in futures]
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise UsageError("client: it is closed; connect again")
+
+
+def _settle_next(batch: Batch[Any], outcomes: SimpleQueue[tuple[int, Completion | BaseException]]) -> None:
+    """Wait for one answer, no longer than until the batch has more to send."""
+    if batch.is_done:  # the last prompts could not be sent at all
+        return
+    try:
+        place, outcome = outcomes.get(timeout=batch.wait_s(time.monotonic()))
+    except Empty:
+        return
+    if not isinstance(outcome, Completion | ClusterError):
+        raise outcome
+    batch.settle(place, outcome, time.monotonic())

@@ -30,6 +30,8 @@ class ClusterConfig:
     cache_type_k: str = "f16"
     cache_type_v: str = "f16"
     flash_attn: Literal["auto", "on", "off"] = "auto"
+    pipeline_prompts: bool = True  # several chunks of prompts in flight at once
+    lend_cores: bool = True  # a CPU stage that computes alone uses the cores of the others on its host
     max_waiting: int = 256  # requests that may wait for a slot
     host: str = "127.0.0.1"  # where the inference server listens
     port: int = 0  # 0 takes a free one
@@ -43,6 +45,8 @@ class ClusterConfig:
         _check_whole("ubatch-size", self.ubatch_size, 1, 8192)
         _check_whole("max-waiting", self.max_waiting, 0, 100_000)
         _check_whole("port", self.port, 0, 65535)
+        _check_flag("pipeline-prompts", self.pipeline_prompts)
+        _check_flag("lend-cores", self.lend_cores)
         _check_choice("cache-type-k", self.cache_type_k, CACHE_TYPES)
         _check_choice("cache-type-v", self.cache_type_v, CACHE_TYPES)
         _check_choice("flash-attn", self.flash_attn, FLASH_ATTN)
@@ -61,6 +65,11 @@ def _check_whole(name: str, value: Any, low: int, high: int) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise UsageError(f"{name}: {value!r} is not possible; give a whole number from {low} to {high}")
+
+
+def _check_flag(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise UsageError(f"{name}: {value!r} is not possible; give true or false")
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
@@ -113,6 +122,8 @@ def _known_key(path: Path, key: str) -> str:
 def _check_type(path: Path, key: str, value: Any) -> None:
     if key == "devices":
         sound = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    elif key in ("pipeline_prompts", "lend_cores"):
+        sound = isinstance(value, bool)
     elif key in ("model", "cache_type_k", "cache_type_v", "flash_attn", "host", "address"):
         sound = isinstance(value, str)
     else:

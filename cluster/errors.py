@@ -16,14 +16,22 @@ that no other place has to map them.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from cluster.messages import Completion
 
 
 class ClusterError(Exception):
-    """Root of the tree. ``str(error)`` is one line, fit for a user."""
+    """Root of the tree. ``str(error)`` is one line, fit for a user.
+
+    Attributes:
+        completions: set where several prompts were asked for: what became of each, in their order.
+    """
 
     grpc_status: ClassVar[str] = "INTERNAL"
     exit_code: ClassVar[int] = 1
+    completions: tuple[Completion | ClusterError, ...] = ()
 
 
 class UsageError(ClusterError, ValueError):

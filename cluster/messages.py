@@ -39,10 +39,22 @@ class SlotSampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Microbatch:
-    """Rows that go through all stages together. Set by the scheduler.
+class SlotStart:
+    """Before the rows of its microbatch run, `slot` holds the first `length` tokens that `source` holds.
 
-    Rows of one slot are consecutive and their positions grow by one. A microbatch with T = 0 only frees slots.
+    With slot == source it keeps that much of what an earlier sequence left there. Set by the scheduler.
+    """
+
+    slot: int
+    source: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Microbatch:
+    """Rows that go through all stages together; T >= 1. Set by the scheduler.
+
+    Rows of one slot are consecutive and their positions grow by one.
     """
 
     id: StepId
@@ -53,7 +65,8 @@ class Microbatch:
     samples: Int32Array  # rows to draw a token from; a subset of wants_logits
     returns_logits: Int32Array  # rows whose full logits travel back; a subset of wants_logits
     new_sampling: tuple[SlotSampling, ...] = ()
-    free_slots: tuple[int, ...] = ()  # slots whose KV is dropped before the rows run
+    slot_starts: tuple[SlotStart, ...] = ()  # in order
+    alone: bool = False  # no other stage computes while one computes it: that one may use the cores of its host
 
     @property
     def num_rows(self) -> int:
@@ -117,6 +130,14 @@ class Hello:
     wire_dtype: str  # "f32"
     num_slots: int
     context_length: int  # per slot, in tokens
+
+
+@dataclass(frozen=True, slots=True)
+class StageCosts:
+    """What steps take on a stage, as it measured them when it was loaded. Set by the stage."""
+
+    decode_ms: tuple[tuple[int, float], ...] = ()  # (rows, ms): a row of each of so many slots; () is unknown
+    alone_speedup: float = 1.0  # cores that it may use while no other stage computes, in times of its share
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ def plan_model(config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
         num_stages=len(devices),
         ubatch_size=config.ubatch_size,
         max_waiting=config.max_waiting,
+        pipeline_prompts=config.pipeline_prompts,
         host=config.host,
         port=config.port,
     )
@@ -139,9 +140,17 @@ def _specs(
             num_slots=config.parallel,
             ubatch_size=config.ubatch_size,
             num_threads=num_threads,
+            num_threads_alone=_threads_alone(config, device, devices, num_threads),
             type_k=config.cache_type_k,
             type_v=config.cache_type_v,
             flash_attn=config.flash_attn,
         )
         for stage, (device, (first, end)) in enumerate(slices)
     )
+
+
+def _threads_alone(config: ClusterConfig, device: DeviceFacts, devices: Sequence[DeviceFacts], num_threads: int) -> int:
+    """A stage that computes alone may use the threads of all stages that share the CPU with it."""
+    if not config.lend_cores or device.kind != "cpu":
+        return num_threads
+    return num_threads * sum(other.kind == "cpu" for other in devices)

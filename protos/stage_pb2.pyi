@@ -59,8 +59,18 @@ class SlotSampling(_message.Message):
     params: _sampling_pb2.Sampling
     def __init__(self, slot: _Optional[int] = ..., params: _Optional[_Union[_sampling_pb2.Sampling, _Mapping]] = ...) -> None: ...
 
+class SlotStart(_message.Message):
+    __slots__ = ("slot", "source", "length")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    slot: int
+    source: int
+    length: int
+    def __init__(self, slot: _Optional[int] = ..., source: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
+
 class StepHeader(_message.Message):
-    __slots__ = ("id", "num_rows", "tokens", "positions", "slots", "wants_logits", "samples", "returns_logits", "new_sampling", "free_slots", "hidden_width")
+    __slots__ = ("id", "num_rows", "tokens", "positions", "slots", "wants_logits", "samples", "returns_logits", "new_sampling", "slot_starts", "hidden_width", "alone")
     ID_FIELD_NUMBER: _ClassVar[int]
     NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -70,8 +80,9 @@ class StepHeader(_message.Message):
     SAMPLES_FIELD_NUMBER: _ClassVar[int]
     RETURNS_LOGITS_FIELD_NUMBER: _ClassVar[int]
     NEW_SAMPLING_FIELD_NUMBER: _ClassVar[int]
-    FREE_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    SLOT_STARTS_FIELD_NUMBER: _ClassVar[int]
     HIDDEN_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    ALONE_FIELD_NUMBER: _ClassVar[int]
     id: StepId
     num_rows: int
     tokens: bytes
@@ -81,9 +92,10 @@ class StepHeader(_message.Message):
     samples: bytes
     returns_logits: bytes
     new_sampling: _containers.RepeatedCompositeFieldContainer[SlotSampling]
-    free_slots: _containers.RepeatedScalarFieldContainer[int]
+    slot_starts: _containers.RepeatedCompositeFieldContainer[SlotStart]
     hidden_width: int
-    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., free_slots: _Optional[_Iterable[int]] = ..., hidden_width: _Optional[int] = ...) -> None: ...
+    alone: bool
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., slot_starts: _Optional[_Iterable[_Union[SlotStart, _Mapping]]] = ..., hidden_width: _Optional[int] = ..., alone: _Optional[bool] = ...) -> None: ...
 
 class StepPart(_message.Message):
     __slots__ = ("header", "hidden")
@@ -169,17 +181,23 @@ class StageFailure(_message.Message):
     reason: str
     def __init__(self, stage: _Optional[int] = ..., epoch: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class StepTimings(_message.Message):
+    __slots__ = ("timings",)
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    timings: _containers.RepeatedCompositeFieldContainer[StepTiming]
+    def __init__(self, timings: _Optional[_Iterable[_Union[StepTiming, _Mapping]]] = ...) -> None: ...
+
 class StageEvent(_message.Message):
-    __slots__ = ("hello", "timing", "result", "failure")
+    __slots__ = ("hello", "timings", "result", "failure")
     HELLO_FIELD_NUMBER: _ClassVar[int]
-    TIMING_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     hello: HelloAck
-    timing: StepTiming
+    timings: StepTimings
     result: ResultPart
     failure: StageFailure
-    def __init__(self, hello: _Optional[_Union[HelloAck, _Mapping]] = ..., timing: _Optional[_Union[StepTiming, _Mapping]] = ..., result: _Optional[_Union[ResultPart, _Mapping]] = ..., failure: _Optional[_Union[StageFailure, _Mapping]] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[HelloAck, _Mapping]] = ..., timings: _Optional[_Union[StepTimings, _Mapping]] = ..., result: _Optional[_Union[ResultPart, _Mapping]] = ..., failure: _Optional[_Union[StageFailure, _Mapping]] = ...) -> None: ...
 
 class DescribeRequest(_message.Message):
     __slots__ = ()

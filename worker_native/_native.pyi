@@ -112,7 +112,7 @@ class Slice:
     The header must be one that was validated (as `cluster.gguf` does): the contradictions that libllama
     asserts are refused here only in part. Encoder and diffusion models are refused. Quantised KV types need
     heads that are multiples of their block; a quantised V needs flash attention. Sliding-window layers keep a
-    full-size cache, so that `truncate` and `copy_slot` are exact; recurrent and hybrid models keep a running
+    full-size cache, so that `prepare_slot` is exact; recurrent and hybrid models keep a running
     state for each slot, which can only be kept or forgotten (`can_truncate` is False).
 
     weight_bytes is the size of the file's tensors; kv_bytes and compute_bytes are libllama's figures for the
@@ -163,7 +163,20 @@ class Slice:
     def kv_bytes(self) -> int: ...
     @property
     def compute_bytes(self) -> int: ...
-    def set_threads(self, n_threads: int) -> None: ...
+    def set_threads(self, n_threads: int) -> None:
+        """Threads of the next forwards. Costs nothing if it is what was set before."""
+    def set_row_sizes(self, sizes: Sequence[int]) -> None:
+        """How many rows a call with n rows, each of another slot, is to compute: sizes[n - 1], n..n_batch.
+
+        The rows that are added go behind the last token of idle slots beside the n, and are removed after. Where
+        there are not enough such slots, and beyond the list, n rows are computed. At first the list is empty.
+        """
+    def measure_rows(self, num_rows: int) -> float:
+        """Milliseconds of one forward of made-up rows at position 0 of the slots [0, num_rows), logits wanted.
+
+        These slots must be empty, and are so afterwards; row sizes are not applied and `timings` do not count it.
+        What earlier forwards computed can no longer be sampled.
+        """
     def forward(
         self,
         tokens: NDArray[np.int32],  # [T], always given: later stages keep them for the penalties
@@ -188,16 +201,20 @@ class Slice:
     def logits(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """[R, V] logits of these rows of the last forward (each flagged in wants_logits), a copy."""
     def set_sampler(self, slot: int, params: SamplerParams) -> None:
-        """Only on the last slice. Lasts until `free_slot`."""
+        """Only on the last slice. Lasts until `prepare_slot` empties the slot or copies into it."""
     def slot_length(self, slot: int) -> int: ...
-    def free_slot(self, slot: int) -> None:
-        """Forget the slot's tokens and its sampler."""
-    def truncate(self, slot: int, position: int) -> None:
-        """Forget everything at `position` and after. Without `can_truncate`: ValueError but for 0 and the length."""
-    def copy_slot(self, source: int, target: int, end: int) -> None:
-        """Make `target` (which must be empty) share the first `end` tokens of `source`: all, without `can_truncate`."""
+    def prepare_slot(self, slot: int, source: int, length: int) -> None:
+        """Make `slot` hold exactly the first `length` tokens that `source` holds (0..its length).
+
+        With source == slot it is cut; at length 0 it is freed, its sampler too. Otherwise it is freed first and
+        `source` is copied: libllama copies whole slots, at the beginning of the next forward. Without
+        `can_truncate`, ValueError for a length that is neither 0 nor that of `source`.
+        """
     @property
     def timings(self) -> dict[str, float]:
-        """Counts and milliseconds since the start: steps, rows, forward_ms, sample_ms."""
+        """Counts and milliseconds since the start: steps, rows, filler_rows, forward_ms, sample_ms.
+
+        Filler rows are computed beside the rows of a microbatch, because that is faster, and never read.
+        """
     def close(self) -> None:
         """Free everything; may be called again. Every method but this one raises ValueError afterwards."""

@@ -6,6 +6,7 @@ import os
 
 from cluster.coordinator.service import CoordinatorService
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
+from cluster.stage.cores import prepare_process
 
 
 class Coordinator:
@@ -24,6 +25,7 @@ class Coordinator:
         Not in ``__init__``: Ray tells the caller of a method why it failed, not that of a constructor.
         """
         if self._service is None:
+            prepare_process()
             self._service = CoordinatorService(self._spec)
         return self._service.start()
 

@@ -203,7 +203,7 @@ class Launch:
             )
             address = _get(stage.wire.remote(hello, downstream))
             downstream = (address, hello)
-            ends.insert(0, StageEnd(address, hello, ready.facts))
+            ends.insert(0, StageEnd(address, hello, ready.facts, ready.costs))
         return tuple(ends)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from cluster.messages import Hello
-from cluster.stage.service import StageService
+from cluster.stage.cores import prepare_process
 from cluster.stage.spec import LoadProgress, StageSpec
 
 
@@ -13,6 +13,9 @@ class StageWorker:
     """One stage in its own process. Methods return at once; loading happens in a thread."""
 
     def __init__(self, spec: StageSpec) -> None:
+        prepare_process()
+        from cluster.stage.service import StageService  # loads libggml
+
         self._service = StageService(spec)
 
     def pid(self) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from cluster.bench.findings import BenchReport
 from cluster.bench.machine import count_threads
 from cluster.bench.plot import plot_svg
 from cluster.bench.report import to_markdown
-from cluster.bench.suite import BenchReport
 from cluster.cli.table import format_bytes
 from cluster.errors import UsageError
 
@@ -24,8 +24,8 @@ replaces it.
 - `one process` is unpatched llama.cpp with the whole model and all cores, one batch over all sequences, timed inside of
   its process. `RPC` is llama.cpp's own RPC with one server per stage on loopback, cut where our stages are; its servers
   hold weights in the plain layout (llama.cpp repacks none there), ours and the one process in the CPU's.
-- The peers have the same context, slots and cache types, and else llama.cpp's defaults. All stay loaded, and the runs
-  alternate: ours, one process, RPC, RPC, ours, ...
+- The peers have the same context, slots, cache types, flash attention, rows per microbatch and prompts, and else
+  llama.cpp's defaults. All stay loaded, and the runs alternate: ours, RPC, RPC, one process, ours, ...
 """
 
 
@@ -58,6 +58,7 @@ def with_section(document: str, title: str, section: str) -> str:
 
 def section_title(report: BenchReport) -> str:
     """What a measurement is of; a new one of the same replaces the old."""
+    assert report.status is not None, "a report without a cluster"
     machine = report.machine.gpus[0] if report.status.stages[0].device != "CPU" and report.machine.gpus else ""
     machine = machine.partition(": ")[2] or f"{report.machine.processor}, {report.machine.num_cores} cores"
     stages = len(report.status.stages)
@@ -66,6 +67,7 @@ def section_title(report: BenchReport) -> str:
 
 def _facts(report: BenchReport) -> str:
     machine, status = report.machine, report.status
+    assert status is not None, "a report without a cluster"
     plan = "; ".join(
         f"stage {stage.stage} layers [{stage.first}, {stage.end}) on {stage.device}" for stage in status.stages
     )

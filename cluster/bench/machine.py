@@ -26,6 +26,7 @@ class Machine:
     system: str
     busy_cores_before: float  # what else was running: cores in use during a second before the first process of ours
     versions: tuple[str, ...]  # "name version"
+    use_extra_bufts: bool = True  # whether the CPU's repacked weight layouts work; else nobody uses them
 
 
 def this_machine() -> Machine:
@@ -44,7 +45,14 @@ def this_machine() -> Machine:
             found.build,
             f"Python {platform.python_version()}",
         ),
+        use_extra_bufts=found.use_extra_bufts,
     )
+
+
+def available_bytes() -> int:
+    """Memory that processes can still take without swapping (man 5 proc, /proc/meminfo); 0 where it is not told."""
+    found = _first_value("/proc/meminfo", "MemAvailable")
+    return int(found.split()[0]) * 1024 if found else 0
 
 
 def count_threads(number: int) -> str:

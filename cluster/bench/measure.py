@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from cluster.bench.request import GREEDY
 from cluster.bench.steps import newest_step, steps_after
-from cluster.bench.workload import Workload, random_prompt
+from cluster.bench.workload import Workload, workload_prompts
 from cluster.client import Client
 from cluster.errors import ClusterError
 from cluster.messages import StepTiming
-from cluster.sampling import SamplingParams
 
 RECORDS_TIMEOUT_S = 2.0
-GREEDY = SamplingParams(temperature=0.0, ignore_eos=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +23,24 @@ class Sample:
     steps: tuple[StepTiming, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Subject:
-    """The measured cluster. Prompts differ from run to run, so that nothing can be kept from the one before."""
+    """The measured cluster."""
 
     client: Client
     vocab_size: int
     num_stages: int
-    _seeds: itertools.count[int] = field(default_factory=itertools.count)
+    instance: str  # names its processes, see cluster.processes
 
-    def run(self, workload: Workload) -> Sample:
-        """All streams at once, from the first request sent to the last token here."""
-        prompts = [
-            random_prompt(self.vocab_size, workload.prompt_length, next(self._seeds))
-            for _ in range(workload.num_streams)
-        ]
+    def run(self, workload: Workload, run: int) -> Sample:
+        """All streams at once, from the first request sent to the last token here.
+
+        Prompts differ from run to run, so that nothing can be kept from the one before.
+        """
+        prompts = workload_prompts(workload, self.vocab_size, run)
         mark = newest_step(self.client.intervals())
         start_s = time.perf_counter()
-        completions = self.client.generate(prompts, GREEDY, max_tokens=workload.max_tokens)
+        completions = self.client.generate(prompts, GREEDY, max_tokens=workload.max_tokens, progress=False)
         seconds = time.perf_counter() - start_s
         for completion in completions:
             if len(completion.token_ids) != workload.max_tokens:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from cluster.bench.suite import Result
+from cluster.bench.findings import Result
 
 COLOURS = ("#0072b2", "#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#999999")  # Okabe and Ito, told apart by all
 BAR_PX, GAP_PX, PLOT_PX = 22, 26, 240

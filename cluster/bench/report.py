@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from cluster.bench.serve import ServeFigures
+from cluster.bench.findings import BenchReport, PeerResult, Result
+from cluster.bench.scenario_report import scenario_tables
 from cluster.bench.spread import Spread, ratios, spread
-from cluster.bench.suite import BenchReport, PeerResult, Result
 from cluster.cli.table import format_bytes
 
 OURS = ("model", "size", "stages", "threads", "test", "t/s", "busy %", "bubble %", "hop ms", "turn ms", "overhead ms")
@@ -18,7 +18,11 @@ LEGEND = (
     "next. turn: end at the last stage to the arrival of that lane's next step at the first. overhead: a step lay "
     "there, the stage was free, and did not compute yet (the worst stage). Times are median (p99)."
 )
-RATIO_LEGEND = "Ratios are ours to theirs, run beside run: median [lowest, highest]."
+RATIO_LEGEND = (
+    "`vs`: our tokens per second to theirs, run beside run with the same prompts: median [lowest, highest]. One "
+    "process: llama.cpp with the whole model on all cores. RPC: llama.cpp over one RPC server for each stage, each "
+    "with one thread or with all cores."
+)
 
 
 def to_json(report: BenchReport) -> str:
@@ -33,15 +37,16 @@ def to_json(report: BenchReport) -> str:
 
 
 def to_markdown(report: BenchReport) -> str:
-    """The tables, with a line for each peer that is missing."""
+    """The tables, with a line for each peer that is missing and each part that failed."""
     parts = []
     if report.results:
         parts += [markdown_table([OURS, *(_row(report, result) for result in report.results)]), LEGEND]
     if any(result.peers for result in report.results):
         parts += [markdown_table(compare_rows(report.results)), RATIO_LEGEND]
     parts += [f"Not compared: {reason}" for reason in report.missing]
-    if report.serve is not None:
-        parts.append(markdown_table(serve_rows(report.serve)))
+    for table, legend in scenario_tables(report):
+        parts += [markdown_table(table), *([legend] if legend else [])]
+    parts += [f"Failed: {reason}" for reason in report.failed]
     return "\n\n".join(parts) + "\n"
 
 
@@ -58,7 +63,7 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
 def compare_rows(results: Sequence[Result]) -> list[list[str]]:
     """Tokens per second of all, and the ratios."""
     names = list(dict.fromkeys(peer.name for result in results for peer in result.peers))
-    rows = [["test", "t/s", *names, *(f"to {name}" for name in names)]]
+    rows = [["test", "t/s", *names, *(f"vs {name}" for name in names)]]
     for result in results:
         by_name = {peer.name: peer for peer in result.peers}
         found = [by_name.get(name) for name in names]
@@ -73,26 +78,9 @@ def compare_rows(results: Sequence[Result]) -> list[list[str]]:
     return rows
 
 
-def serve_rows(figures: ServeFigures) -> list[list[str]]:
-    """The block that `vllm bench serve` prints, as a table."""
-    rows = [
-        ["serving", "mean", "median", "p99"],
-        ["requests", str(figures.num_requests), "", ""],
-        ["duration (s)", f"{figures.duration_s:.2f}", "", ""],
-        ["input tokens", str(figures.num_input_tokens), "", ""],
-        ["generated tokens", str(figures.num_output_tokens), "", ""],
-        ["request throughput (req/s)", f"{figures.requests_per_s:.3f}", "", ""],
-        ["output token throughput (tok/s)", f"{figures.output_tokens_per_s:.2f}", "", ""],
-        ["total token throughput (tok/s)", f"{figures.total_tokens_per_s:.2f}", "", ""],
-    ]
-    for name, found in (("TTFT", figures.ttft_ms), ("TPOT", figures.tpot_ms), ("ITL", figures.itl_ms)):
-        values = (found.mean, found.median, found.p99) if found else ()
-        rows.append([f"{name} (ms)", *(f"{value:.2f}" for value in values), *[""] * (3 - len(values))])
-    return rows
-
-
 def _row(report: BenchReport, result: Result) -> list[str]:
     figures = result.figures
+    assert report.status is not None, "a row without a cluster"
     overheads = [found for found in figures.overhead_ms if found is not None]
     return [
         report.status.model,

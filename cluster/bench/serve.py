@@ -5,26 +5,17 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from cluster.bench.measure import GREEDY
+from cluster.bench.crowd import crowd
+from cluster.bench.request import RequestTimes, timed_request
 from cluster.bench.settings import ServeSettings
 from cluster.bench.spread import Spread, spread
 from cluster.bench.workload import random_prompt
 from cluster.client import Client
 
 ARRIVAL_SEED = 0
-PROMPT_SEED = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class RequestTimes:
-    """One request on the client's clock."""
-
-    num_prompt_tokens: int
-    sent_s: float
-    token_s: tuple[float, ...]  # when each token came
+MAX_OPEN = 4096  # more the server refuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +34,19 @@ class ServeFigures:
     itl_ms: Spread | None
 
 
-def serve(client: Client, vocab_size: int, settings: ServeSettings) -> list[RequestTimes]:
+def serve(client: Client, vocab_size: int, settings: ServeSettings, seed: str = "serve") -> list[RequestTimes]:
     """Send all requests and wait for them: so many at a time, or as they arrive (Poisson, seeded)."""
     prompts = [
-        random_prompt(vocab_size, settings.input_length, PROMPT_SEED + number) for number in range(settings.num_prompts)
+        random_prompt(vocab_size, settings.input_length, f"{seed} {number}") for number in range(settings.num_prompts)
     ]
     arrivals_s = arrival_times(settings)
-    start_s = time.perf_counter()
-
-    def one(number: int) -> RequestTimes:
-        time.sleep(max(0.0, start_s + arrivals_s[number] - time.perf_counter()))
-        return _request(client, prompts[number], settings.output_length)
-
-    with ThreadPoolExecutor(settings.concurrency or settings.num_prompts, "bench") as threads:
-        return list(threads.map(one, range(settings.num_prompts)))
+    with crowd(settings.concurrency or min(settings.num_prompts, MAX_OPEN)) as threads:
+        start_s = time.perf_counter()
+        answers = []
+        for prompt, arrival_s in zip(prompts, arrivals_s, strict=True):
+            time.sleep(max(0.0, start_s + arrival_s - time.perf_counter()))
+            answers.append(threads.submit(timed_request, client, prompt, settings.output_length))
+        return [answer.result() for answer in answers]
 
 
 def arrival_times(settings: ServeSettings) -> list[float]:
@@ -98,10 +88,3 @@ def serve_figures(requests: Sequence[RequestTimes]) -> ServeFigures:
 
 def _mean_gap_s(request: RequestTimes) -> float:
     return (request.token_s[-1] - request.token_s[0]) / (len(request.token_s) - 1)
-
-
-def _request(client: Client, prompt: list[int], num_tokens: int) -> RequestTimes:
-    sent_s = time.perf_counter()
-    with client.stream(prompt, GREEDY, max_tokens=num_tokens) as events:
-        token_s = tuple(time.perf_counter() for event in events if event.token is not None)
-    return RequestTimes(len(prompt), sent_s, token_s)

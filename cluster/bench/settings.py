@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cluster.bench.counts import check_count
+from cluster.bench.scenarios import (
+    MAX_STREAMS,
+    MAX_TOKENS,
+    ChunkingSettings,
+    GapsSettings,
+    PrefixSettings,
+    SoakSettings,
+)
 from cluster.errors import UsageError
 
 DEFAULT_INPUT_LENGTH = 128
 DEFAULT_OUTPUT_LENGTH = 128
+DEFAULT_UBATCH_SIZE = 512  # rows, of `cluster up` and of llama.cpp
 MIN_CONTEXT = 256
-MAX_STREAMS = 256
-MAX_TOKENS = 2**20
+ARRIVING_SLOTS = 8  # where only the rate of arrivals is given, as `cluster up` has
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +38,10 @@ class ServeSettings:
         if self.request_rate is not None and not 0 < self.request_rate < 1e6:
             raise UsageError(f"request-rate: {self.request_rate} is not possible; give requests per second above 0")
         if self.concurrency is not None:
-            _check("concurrency", self.concurrency, 1, 4096)
-        _check("num-prompts", self.num_prompts, 1, 100_000)
-        _check("input-len", self.input_length, 1, MAX_TOKENS)
-        _check("output-len", self.output_length, 1, MAX_TOKENS)
+            check_count("concurrency", self.concurrency, 1, 4096)
+        check_count("num-prompts", self.num_prompts, 1, 100_000)
+        check_count("input-len", self.input_length, 1, MAX_TOKENS)
+        check_count("output-len", self.output_length, 1, MAX_TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +63,20 @@ class BenchSettings:
     flash_attn: str | None = None
     compares: bool = False
     serve: ServeSettings | None = None
+    gaps: GapsSettings | None = None
+    prefix: PrefixSettings | None = None
+    chunking: ChunkingSettings | None = None
+    soak: SoakSettings | None = None
 
     def __post_init__(self) -> None:
         for length in (*self.prompt_lengths, *self.decode_lengths):
-            _check("-p and -n", length, 0, MAX_TOKENS)
+            check_count("-p and -n", length, 0, MAX_TOKENS)
         for count in self.streams:
-            _check("-np", count, 1, MAX_STREAMS)
-        _check("-r", self.repetitions, 1, 1000)
-        if not any((*self.prompt_lengths, *self.decode_lengths)) and self.serve is None:
-            raise UsageError("bench: nothing to measure; give -p, -n or --concurrency")
+            check_count("-np", count, 1, MAX_STREAMS)
+        check_count("-r", self.repetitions, 1, 1000)
+        scenarios = (self.serve, self.gaps, self.prefix, self.chunking, self.soak)
+        if not any((*self.prompt_lengths, *self.decode_lengths)) and not any(scenarios):
+            raise UsageError("bench: nothing to measure; give -p, -n, --concurrency or a scenario")
         if self.context_length is not None and self.context_length < self.num_needed_tokens:
             raise UsageError(
                 f"ctx-size: {self.context_length} is too short for these rows; give at least {self.num_needed_tokens}"
@@ -74,6 +88,7 @@ class BenchSettings:
         lengths = [*self.prompt_lengths, *(length for length in self.decode_lengths if length)]
         if self.serve is not None:
             lengths.append(self.serve.input_length + self.serve.output_length)
+        lengths += [one.num_needed_tokens for one in (self.gaps, self.prefix, self.soak) if one is not None]
         return max(lengths)
 
     @property
@@ -84,19 +99,17 @@ class BenchSettings:
     @property
     def num_slots(self) -> int:
         """Slots of the measured cluster and of its peers."""
-        concurrency = self.serve.concurrency if self.serve is not None and self.serve.concurrency else 1
-        return max(*self.streams, min(concurrency, MAX_STREAMS))
+        counts = [*self.streams, 2 if self.prefix else 1]
+        if self.serve is not None:
+            counts.append(min(self.serve.concurrency or ARRIVING_SLOTS, MAX_STREAMS))
+        if self.gaps is not None:
+            counts.append(self.gaps.num_streams + 1)
+        if self.soak is not None:
+            counts.append(self.soak.concurrency)
+        return max(counts)
 
-
-def parse_counts(name: str, text: str) -> tuple[int, ...]:
-    """Whole numbers separated by commas, as given to `name`. UsageError for anything else."""
-    try:
-        counts = tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise UsageError(f"{name}: {text!r} is not a list of whole numbers; give for example 1,8,16") from error
-    return tuple(dict.fromkeys(counts))
-
-
-def _check(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise UsageError(f"{name}: {value} is out of range; give whole numbers from {low} to {high}")
+    @property
+    def measures_cluster(self) -> bool:
+        """Whether anything is asked of the measured cluster; chunking has clusters of its own."""
+        parts = (self.serve, self.gaps, self.prefix, self.soak)
+        return any((*self.prompt_lengths, *self.decode_lengths)) or any(part is not None for part in parts)

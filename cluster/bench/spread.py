@@ -46,3 +46,11 @@ def percentile(values: Sequence[float], fraction: float) -> float:
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> Spread | None:
     """Spread of the ratios of runs that were made one right after the other."""
     return spread([one / other for one, other in zip(ours, theirs, strict=True)])
+
+
+def slope(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """How much y grows with x by least squares; 0 where all x are the same."""
+    x_mean, y_mean = statistics.fmean(xs), statistics.fmean(ys)
+    scatter = math.fsum((x - x_mean) ** 2 for x in xs)
+    common = math.fsum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys, strict=True))
+    return common / scatter if scatter else 0.0

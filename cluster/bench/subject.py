@@ -22,8 +22,8 @@ BY_EXIT_CODE = {kind.exit_code: kind for kind in (UsageError, CapacityError, Unr
 
 
 @contextmanager
-def measured_cluster(settings: BenchSettings) -> Iterator[Subject]:
-    """A cluster as `settings` ask for it; down at the end, also when this process is killed."""
+def measured_cluster(arguments: list[str]) -> Iterator[Subject]:
+    """A cluster that `cluster up` starts with `arguments`; down at the end, also when this process is killed."""
     state_home = tempfile.mkdtemp(prefix="cluster-bench-")
     # Its own session: an interrupt from the terminal must not end it before its work.
     guard = subprocess.Popen(
@@ -33,10 +33,10 @@ def measured_cluster(settings: BenchSettings) -> Iterator[Subject]:
         start_new_session=True,
     )
     try:
-        address = _up(settings, state_home)
+        address, instance = _up(arguments, state_home)
         with connect(address) as client:
             status = client.status()
-            yield Subject(client, status.vocab_size, len(status.stages))
+            yield Subject(client, status.vocab_size, len(status.stages), instance)
     finally:
         assert guard.stdin is not None
         guard.stdin.close()
@@ -47,6 +47,30 @@ def measured_cluster(settings: BenchSettings) -> Iterator[Subject]:
 def up_arguments(settings: BenchSettings) -> list[str]:
     """The arguments of `cluster up` for these settings."""
     flags = {
+        "--ctx-size": settings.num_context_tokens,
+        "--parallel": settings.num_slots,
+        "--max-waiting": settings.serve.num_prompts if settings.serve else None,
+    }
+    return [settings.model, *_given(_machine_flags(settings) | flags)]
+
+
+def chunking_arguments(settings: BenchSettings, context_length: int, pipelined: bool) -> list[str]:
+    """The arguments for a cluster of the same stages with one slot of so many tokens.
+
+    Each stage keeps to its own cores, as it does where every stage has a machine: on one host they would
+    otherwise take turns with all of them, and there would be nothing to gain.
+    """
+    flags = {"--ctx-size": context_length, "--parallel": 1}
+    return [
+        settings.model,
+        *_given(_machine_flags(settings) | flags),
+        "--no-lend-cores",
+        *([] if pipelined else ["--no-pipeline-prompts"]),
+    ]
+
+
+def _machine_flags(settings: BenchSettings) -> dict[str, object]:
+    return {
         "--stages": settings.stages,
         "--devices": settings.devices,
         "--threads": settings.threads,
@@ -54,12 +78,11 @@ def up_arguments(settings: BenchSettings) -> list[str]:
         "--cache-type-k": settings.cache_type_k,
         "--cache-type-v": settings.cache_type_v,
         "--flash-attn": settings.flash_attn,
-        "--ctx-size": settings.num_context_tokens,
-        "--parallel": settings.num_slots,
-        "--max-waiting": settings.serve.num_prompts if settings.serve else None,
     }
-    given = [part for flag, value in flags.items() if value is not None for part in (flag, str(value))]
-    return [settings.model, *given]
+
+
+def _given(flags: dict[str, object]) -> list[str]:
+    return [part for flag, value in flags.items() if value is not None for part in (flag, str(value))]
 
 
 def _down(state_home: str) -> None:
@@ -71,12 +94,13 @@ def _down(state_home: str) -> None:
     shutil.rmtree(state_home, ignore_errors=True)
 
 
-def _up(settings: BenchSettings, state_home: str) -> str:
+def _up(arguments: list[str], state_home: str) -> tuple[str, str]:
+    """Address and instance of the cluster, once it is up."""
     environment = {**os.environ, "XDG_STATE_HOME": state_home}
-    command = [sys.executable, "-m", "cluster.cli", "up", *up_arguments(settings)]
+    command = [sys.executable, "-m", "cluster.cli", "up", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"cluster up ended with {done.returncode}"]
         raise BY_EXIT_CODE.get(done.returncode, ClusterError)(lines[-1].removeprefix("cluster: "))
     state = json.loads((Path(state_home) / "ggml-cluster" / "cluster.json").read_text(encoding="utf-8"))
-    return str(state["address"])
+    return str(state["address"]), str(state["instance"])

@@ -3,104 +3,82 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from statistics import median
+from typing import TypeVar
 
-from cluster.bench.machine import Machine, this_machine
+from cluster.bench.chunking import run_chunking
+from cluster.bench.findings import BenchReport, PeerResult, Result
+from cluster.bench.gaps import GapsFigures, gaps_figures, run_gaps
+from cluster.bench.machine import this_machine
 from cluster.bench.measure import Sample, Subject
-from cluster.bench.peers.lineup import Lineup, Peer, running_peers
+from cluster.bench.peers.lineup import Peer, running_peers
 from cluster.bench.peers.orders import WholeOrders
+from cluster.bench.prefix import PrefixFigures, prefix_figures, run_prefix
 from cluster.bench.serve import ServeFigures, serve, serve_figures
-from cluster.bench.settings import BenchSettings
-from cluster.bench.steps import StepFigures, step_figures
-from cluster.bench.subject import measured_cluster
+from cluster.bench.settings import DEFAULT_UBATCH_SIZE, BenchSettings
+from cluster.bench.soak import SoakFigures, run_soak
+from cluster.bench.steps import step_figures
+from cluster.bench.subject import measured_cluster, up_arguments
 from cluster.bench.workload import Workload, workloads
 from cluster.errors import ClusterError
 from cluster.messages import ClusterStatus
 
+Found = TypeVar("Found")
 Note = Callable[[str], None]
 QUIET_CORES = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class PeerResult:
-    """A peer's runs of one workload; the n-th was made right after our n-th."""
-
-    name: str
-    tokens_per_s: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A row of the table."""
-
-    workload: Workload
-    tokens_per_s: tuple[float, ...]
-    figures: StepFigures
-    peers: tuple[PeerResult, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BenchReport:
-    """Everything that was found, and of what."""
-
-    settings: BenchSettings
-    command: str
-    date: str
-    machine: Machine
-    model_bytes: int
-    status: ClusterStatus  # of the measured cluster, before the first row
-    num_threads: int  # per stage
-    results: tuple[Result, ...]
-    serve: ServeFigures | None
-    missing: tuple[str, ...]  # peers that could not be had, and why
-
-
 def run_suite(settings: BenchSettings, command: str, date: str, note: Note) -> BenchReport:
-    """Measure all that `settings` ask for on a cluster of its own. Raises what `cluster up` and the client raise."""
+    """Measure all that `settings` ask for, on clusters of its own. Raises what `cluster up` and the client raise.
+
+    A row or scenario that fails is named in the report and the next one is tried; an interrupt ends the bench, but
+    what was found until then is returned. KeyboardInterrupt if that is nothing.
+    """
     machine = this_machine()
     if machine.busy_cores_before > QUIET_CORES:
         note(f"warning: {machine.busy_cores_before:.1f} cores are busy with something else; the figures will show it")
-    note("starting a cluster of its own")
-    with measured_cluster(settings) as subject:
-        status = subject.client.status()
-        orders = _orders(settings, status)
-        peers = running_peers(orders, status.stages, note) if settings.compares else nullcontext(Lineup((), ()))
-        with peers as lineup:
-            results, lost = _rows(settings, subject, status, lineup.peers, note)
-        figures = _serve(settings, subject, note)
-        return BenchReport(
-            settings=settings,
-            command=command,
-            date=date,
-            machine=machine,
-            model_bytes=os.path.getsize(settings.model),
-            status=status,
-            num_threads=settings.threads or max(1, machine.num_cores // len(status.stages)),
-            results=tuple(results),
-            serve=figures,
-            missing=(*lineup.missing, *lost),
-        )
+    report = BenchReport(settings, command, date, machine, os.path.getsize(settings.model))
+    try:
+        if settings.measures_cluster:
+            _measure(report, note)
+        if settings.chunking is not None:
+            note(f"chunking: a prompt of {settings.chunking.prompt_length} tokens on clusters of its own")
+            if (found := _attempt("chunking", lambda: run_chunking(settings, note), report, note)) is not None:
+                report.chunking = found[0]
+                if report.status is None:
+                    _describe(report, found[1])
+    except KeyboardInterrupt:
+        if report.is_empty:
+            raise
+        report.interrupted = True
+        report.failed.append("interrupted: what was to come is missing")
+    return report
 
 
 def measure_row(
-    workload: Workload, repetitions: int, subject: Subject, nodes: list[str], peers: list[Peer]
+    workload: Workload, runs: Sequence[int], subject: Subject, nodes: list[str], peers: list[Peer]
 ) -> tuple[Result, list[str]]:
-    """One row. A peer that fails is taken out of `peers` and named in what is returned beside the row."""
+    """One row; `runs` numbers its runs, the first of which warms up. All subjects compute the same prompts in a run.
+
+    A peer that fails is taken out of `peers` and named in what is returned beside the row.
+    """
     lost: list[str] = []
     times_s: dict[str, list[float]] = {peer.name: [] for peer in peers}
-    subject.run(workload.shortened())
+    warm_up, *counted = runs
+    subject.run(workload.shortened(), warm_up)
     for peer in tuple(peers):
-        _run_peer(peer, workload.shortened(), [], peers, lost)
+        _run_peer(peer, workload.shortened(), warm_up, [], peers, lost)
     samples: list[Sample] = []
-    for _ in range(repetitions):
-        samples.append(subject.run(workload))
+    for run in counted:
+        samples.append(subject.run(workload, run))
         for peer in tuple(peers):
-            _run_peer(peer, workload, times_s[peer.name], peers, lost)
+            _run_peer(peer, workload, run, times_s[peer.name], peers, lost)
     num_tokens = workload.num_counted_tokens
-    complete = [(name, times) for name, times in times_s.items() if len(times) == repetitions]
+    complete = [(name, times) for name, times in times_s.items() if len(times) == len(counted)]
     result = Result(
         workload,
         tuple(num_tokens / sample.seconds for sample in samples),
@@ -110,18 +88,55 @@ def measure_row(
     return result, lost
 
 
-def _rows(
-    settings: BenchSettings, subject: Subject, status: ClusterStatus, found: tuple[Peer, ...], note: Note
-) -> tuple[list[Result], list[str]]:
-    results, lost, peers = [], [], list(found)
+def _measure(report: BenchReport, note: Note) -> None:
+    """Rows, serving and the scenarios that share a cluster."""
+    settings = report.settings
+    note("starting a cluster of its own")
+    with measured_cluster(up_arguments(settings)) as subject:
+        status = subject.client.status()
+        _describe(report, status)
+        _rows(report, subject, status, note)
+        report.serve = _attempt("serving", lambda: _serve(settings, subject, note), report, note)
+        report.gaps = _attempt("gaps", lambda: _gaps(settings, subject, status, note), report, note)
+        report.prefix = _attempt("prefix", lambda: _prefix(settings, subject, status, note), report, note)
+        report.soak = _attempt("soak", lambda: _soak(settings, subject, note), report, note)
+
+
+def _describe(report: BenchReport, status: ClusterStatus) -> None:
+    report.status = status
+    report.num_threads = report.settings.threads or max(1, report.machine.num_cores // len(status.stages))
+
+
+def _attempt(name: str, part: Callable[[], Found | None], report: BenchReport, note: Note) -> Found | None:
+    try:
+        return part()
+    except ClusterError as error:
+        report.failed.append(f"{name}: {error}")
+        note(f"  failed: {error}")
+        return None
+
+
+def _rows(report: BenchReport, subject: Subject, status: ClusterStatus, note: Note) -> None:
+    settings = report.settings
+    rows = workloads(settings)
+    if not rows:
+        return
     nodes = [stage.node for stage in status.stages]
-    for workload in workloads(settings):
-        note(f"{workload.name}: {settings.repetitions} runs" + (f", each beside {len(peers)} peers" if peers else ""))
-        result, failures = measure_row(workload, settings.repetitions, subject, nodes, peers)
-        note(_row_line(result))  # at once: an interrupted bench has told what it found
-        results.append(result)
-        lost += failures
-    return results, lost
+    compared = running_peers(_orders(report, status), status.stages, note) if settings.compares else nullcontext()
+    num_runs = settings.repetitions + 1
+    with compared as lineup:
+        peers = list(lineup.peers) if lineup else []
+        report.missing += lineup.missing if lineup else ()
+        for number, workload in enumerate(rows):
+            runs = range(number * num_runs, (number + 1) * num_runs)
+            beside = f", each beside {len(peers)} peers" if peers else ""
+            note(f"{workload.name}: {settings.repetitions} runs{beside}")
+            row = partial(measure_row, workload, runs, subject, nodes, peers)
+            if (found := _attempt(workload.name, row, report, note)) is None:
+                continue
+            note(_row_line(found[0]))  # at once: an interrupted bench has told what it found
+            report.results.append(found[0])
+            report.missing += found[1]
 
 
 def _row_line(result: Result) -> str:
@@ -130,9 +145,11 @@ def _row_line(result: Result) -> str:
     return f"  ours: {median(result.tokens_per_s):.1f} t/s{peers}"
 
 
-def _run_peer(peer: Peer, workload: Workload, times_s: list[float], peers: list[Peer], lost: list[str]) -> None:
+def _run_peer(
+    peer: Peer, workload: Workload, run: int, times_s: list[float], peers: list[Peer], lost: list[str]
+) -> None:
     try:
-        times_s.append(peer.run(workload))
+        times_s.append(peer.run(workload, run))
     except ClusterError as error:
         peers.remove(peer)
         lost.append(f"{peer.name}: from {workload.name} on: {error}")
@@ -143,12 +160,38 @@ def _serve(settings: BenchSettings, subject: Subject, note: Note) -> ServeFigure
         return None
     note(f"serving {settings.serve.num_prompts} requests")
     warm_up = replace(settings.serve, num_prompts=1, concurrency=1, request_rate=None)
-    serve(subject.client, subject.vocab_size, warm_up)
+    serve(subject.client, subject.vocab_size, warm_up, "warm-up")
     return serve_figures(serve(subject.client, subject.vocab_size, settings.serve))
 
 
-def _orders(settings: BenchSettings, status: ClusterStatus) -> WholeOrders:
-    """What the peers are told: the same context, slots and cache as our stages have."""
+def _gaps(settings: BenchSettings, subject: Subject, status: ClusterStatus, note: Note) -> GapsFigures | None:
+    gaps = settings.gaps
+    if gaps is None:
+        return None
+    note(f"gaps: {gaps.num_streams} streams and a prompt of {gaps.prompt_length} tokens, {settings.repetitions} runs")
+    one = partial(run_gaps, subject.client, subject.vocab_size, status.context_length, gaps)
+    return gaps_figures(gaps, [one(run) for run in range(settings.repetitions)])
+
+
+def _prefix(settings: BenchSettings, subject: Subject, status: ClusterStatus, note: Note) -> PrefixFigures | None:
+    prefix = settings.prefix
+    if prefix is None:
+        return None
+    note(f"prefix: {prefix.prefix_length} shared tokens, {settings.repetitions} runs")
+    one = partial(run_prefix, subject.client, subject.vocab_size, status.num_slots, prefix)
+    return prefix_figures(prefix, [one(run) for run in range(settings.repetitions)])
+
+
+def _soak(settings: BenchSettings, subject: Subject, note: Note) -> SoakFigures | None:
+    if settings.soak is None:
+        return None
+    note(f"soak: {settings.soak.num_requests} requests, {settings.soak.concurrency} at a time")
+    return run_soak(subject, settings.soak)
+
+
+def _orders(report: BenchReport, status: ClusterStatus) -> WholeOrders:
+    """What the peers are told: the same context, slots, cache and microbatch as our stages have."""
+    settings = report.settings
     return WholeOrders(
         model=settings.model,
         context_length=status.context_length,
@@ -157,5 +200,7 @@ def _orders(settings: BenchSettings, status: ClusterStatus) -> WholeOrders:
         type_k=settings.cache_type_k or "f16",
         type_v=settings.cache_type_v or "f16",
         flash_attn=settings.flash_attn or "auto",
+        ubatch_size=settings.ubatch_size or DEFAULT_UBATCH_SIZE,
+        use_extra_bufts=report.machine.use_extra_bufts,
         uses_gpu=any(stage.device != "CPU" for stage in status.stages),
     )

@@ -51,7 +51,15 @@ def workloads(settings: BenchSettings) -> list[Workload]:
     return prompts + decodes
 
 
-def random_prompt(vocab_size: int, length: int, seed: int) -> list[int]:
+def workload_prompts(workload: Workload, vocab_size: int, run: int) -> list[list[int]]:
+    """The prompts of a workload's streams: other ones for each number of a run, the same for all who run it."""
+    return [
+        random_prompt(vocab_size, workload.prompt_length, f"run {run} stream {stream}")
+        for stream in range(workload.num_streams)
+    ]
+
+
+def random_prompt(vocab_size: int, length: int, seed: int | str) -> list[int]:
     """Token ids from the middle of the vocabulary: special tokens are at its ends."""
     low, high = vocab_size // 4, max(vocab_size // 4 + 1, 3 * vocab_size // 4)
     choose = random.Random(seed)

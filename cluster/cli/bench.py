@@ -48,13 +48,35 @@ def add_parser(verbs: Any) -> None:
     serve.add_argument("--num-prompts", type=int, default=32, metavar="N", help="requests in all (default: 32)")
     serve.add_argument("--input-len", type=int, default=128, metavar="N", help="tokens per prompt (default: 128)")
     serve.add_argument("--output-len", type=int, default=128, metavar="N", help="tokens per answer (default: 128)")
+    more = parser.add_argument_group("scenarios, a table each; instead of the rows unless -p or -n is given")
+    more.add_argument(
+        "--gaps",
+        nargs="?",
+        const="8",
+        metavar="STREAMS[,TOKENS]",
+        help="gaps of running streams while a long prompt arrives (default: 8,2048)",
+    )
+    more.add_argument("--prefix", type=int, metavar="N", help="first token of a prompt whose first N tokens are known")
+    more.add_argument(
+        "--chunking",
+        nargs="?",
+        const=8192,
+        type=int,
+        metavar="TOKENS",
+        help="first token of a long prompt, its chunks pipelined or one at a time (default: 8192)",
+    )
+    more.add_argument(
+        "--soak",
+        metavar="REQUESTS[,STREAMS]",
+        help="growth of memory and step time over many short requests (8 at a time, or --concurrency)",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     _check_one_model(options)
     serve = _serve_settings(options)
-    settings = _settings(options, model="", serve=serve)
+    settings = _settings(options, model="", serve=serve, scenarios=_scenarios(options))
 
     from dataclasses import replace
     from datetime import datetime
@@ -69,10 +91,14 @@ def run(options: argparse.Namespace) -> int:
     command = shlex.join(["cluster", *sys.argv[1:]])
     report = run_suite(settings, command, datetime.now().astimezone().strftime("%Y-%m-%d"), _note)
     print(to_json(report) if options.output == "json" else to_markdown(report), end="")
-    if options.write:
+    if options.write and (report.interrupted or report.is_empty):
+        _note(f"not written to {options.write}: it would replace what was measured to the end")
+    elif options.write:
         write_document(Path(options.write), report)
         _note(f"written to {options.write}")
-    return 0
+    if report.interrupted:
+        raise KeyboardInterrupt
+    return 1 if report.failed else 0
 
 
 def _check_one_model(options: argparse.Namespace) -> None:
@@ -106,12 +132,39 @@ def _serve_settings(options: argparse.Namespace) -> ServeSettings | None:
     )
 
 
-def _settings(options: argparse.Namespace, model: str, serve: ServeSettings | None) -> BenchSettings:
-    """What was asked; when only serving is, there are no rows."""
-    from cluster.bench.settings import BenchSettings, parse_counts
+def _scenarios(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings of those that were asked for, by their names."""
+    from cluster.bench.counts import parse_pair
+    from cluster.bench.scenarios import (
+        DEFAULT_ARRIVING_TOKENS,
+        DEFAULT_CONCURRENCY,
+        ChunkingSettings,
+        GapsSettings,
+        PrefixSettings,
+        SoakSettings,
+    )
+
+    found: dict[str, Any] = {}
+    if options.gaps is not None:
+        found["gaps"] = GapsSettings(*parse_pair("--gaps", options.gaps, DEFAULT_ARRIVING_TOKENS))
+    if options.prefix is not None:
+        found["prefix"] = PrefixSettings(options.prefix)
+    if options.chunking is not None:
+        found["chunking"] = ChunkingSettings(options.chunking)
+    if options.soak is not None:
+        found["soak"] = SoakSettings(*parse_pair("--soak", options.soak, options.concurrency or DEFAULT_CONCURRENCY))
+    return found
+
+
+def _settings(
+    options: argparse.Namespace, model: str, serve: ServeSettings | None, scenarios: dict[str, Any]
+) -> BenchSettings:
+    """What was asked; when only serving or scenarios are, there are no rows."""
+    from cluster.bench.counts import parse_counts
+    from cluster.bench.settings import BenchSettings
 
     asks_rows = options.n_prompt is not None or options.n_gen is not None
-    unasked = "0" if serve is not None and not asks_rows else None
+    unasked = "0" if (serve is not None or scenarios) and not asks_rows else None
     return BenchSettings(
         model=model,
         prompt_lengths=parse_counts("-p", options.n_prompt or unasked or "512"),
@@ -128,6 +181,7 @@ def _settings(options: argparse.Namespace, model: str, serve: ServeSettings | No
         flash_attn=options.flash_attn,
         compares=options.compare,
         serve=serve,
+        **scenarios,
     )
 
 

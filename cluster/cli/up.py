@@ -26,6 +26,8 @@ FLAG_SETTINGS = (
     "cache_type_k",
     "cache_type_v",
     "flash_attn",
+    "pipeline_prompts",
+    "lend_cores",
     "max_waiting",
     "host",
     "port",
@@ -59,6 +61,16 @@ def add_parser(verbs: Any) -> None:
     add("-ctk", "--cache-type-k", metavar="TYPE", help="type of the K cache (default: f16)")
     add("-ctv", "--cache-type-v", metavar="TYPE", help="type of the V cache (default: f16)")
     add("-fa", "--flash-attn", metavar="on|off|auto", help="flash attention (default: auto)")
+    add(
+        "--pipeline-prompts",
+        action=argparse.BooleanOptionalAction,
+        help="compute several chunks of a prompt at once, each on another stage (default: yes)",
+    )
+    add(
+        "--lend-cores",
+        action=argparse.BooleanOptionalAction,
+        help="let a CPU stage that computes alone use the cores of its neighbours (default: yes)",
+    )
     add("--max-waiting", type=int, metavar="N", help="requests that may wait for a slot (default: 256)")
     add("--host", help="address to listen on; loopback only for now (default: 127.0.0.1)")
     add("--port", type=int, help="port to listen on (default: a free one)")

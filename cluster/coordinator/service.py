@@ -41,7 +41,7 @@ class CoordinatorService:
         self._spec = spec
         self._vocab = _load_vocab(spec)
         self._stages = WiredStages()
-        self._engine = Engine(self._stages, self._vocab, _limits(spec, self._vocab), spec.num_stages)
+        self._engine = Engine(self._stages, self._vocab, _limits(spec, self._vocab))
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
         self._server = InferenceServer(self, spec.host, spec.port)
         self._address = ""
@@ -187,7 +187,8 @@ def _limits(spec: CoordinatorSpec, vocab: Vocab) -> Limits:
         num_slots=spec.num_slots,
         context_length=spec.context_length,
         max_batch_tokens=spec.ubatch_size,
-        max_in_flight=spec.num_stages,
+        num_stages=spec.num_stages,
+        pipeline_prompts=spec.pipeline_prompts,
         max_waiting=spec.max_waiting,
         max_logits_rows=max(1, min(spec.ubatch_size, MAX_LOGITS_BYTES // (4 * vocab.num_tokens))),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cluster.messages import Hello, StageFacts
+from cluster.messages import Hello, StageCosts, StageFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class CoordinatorSpec:
     num_stages: int
     ubatch_size: int  # most rows of one microbatch
     max_waiting: int
+    pipeline_prompts: bool  # several chunks of prompts may be in flight at once
     host: str
     port: int
 
@@ -31,3 +32,4 @@ class StageEnd:
     address: str
     hello: Hello
     facts: StageFacts
+    costs: StageCosts

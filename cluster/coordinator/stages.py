@@ -52,7 +52,7 @@ class WiredStages:
             raise
         with self._lock:
             self._link, self._watches, self.ends = link, watches, ends
-        engine.reset(epoch)
+        engine.reset(epoch, tuple(end.costs for end in ends))
 
     def describe(self) -> list[StageFacts]:
         """Each stage as it is now; one that does not answer as it was when it was wired, with the reason."""

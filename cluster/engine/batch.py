@@ -9,7 +9,7 @@ import numpy as np
 
 from cluster.engine.sequence import Kind, Sequence
 from cluster.errors import ClusterError
-from cluster.messages import Int32Array, Microbatch, SlotSampling, StepId, StepResult
+from cluster.messages import Int32Array, Microbatch, SlotSampling, SlotStart, StepId, StepResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,11 @@ class Batch:
     microbatch: Microbatch
     chunks: tuple[Chunk, ...]
 
+    @property
+    def decodes(self) -> bool:
+        """Its rows are newly drawn tokens, not chunks of prompts."""
+        return self.chunks[0].sequence.num_generated > 0
+
 
 def choose_neighbours(ready: list[Sequence], num_chosen: int) -> list[Sequence]:
     """The longest idle sequence (the first) and those of `num_chosen` in all whose slots lie closest together.
@@ -64,24 +69,13 @@ def choose_neighbours(ready: list[Sequence], num_chosen: int) -> list[Sequence]:
     return sorted(closest, key=lambda sequence: rank[sequence.request_id])
 
 
-def cut_chunks(ready: Iterable[Sequence], max_rows: int, max_logits_rows: int) -> list[Chunk]:
-    """Shares the rows of one microbatch: first a row for each that needs just one, then the prompts in turn.
-
-    A sequence for which no row is left gets no chunk. `ready` is in order of precedence.
-    """
-    chunks = []
-    for sequence in sorted(ready, key=lambda sequence: sequence.num_remaining > 1):
-        room = max_logits_rows if sequence.kind is Kind.LOGITS else max_rows
-        num_rows = min(sequence.num_remaining, max_rows, room)
-        if num_rows > 0:
-            chunk = Chunk(sequence, sequence.num_computed, sequence.num_computed + num_rows)
-            max_rows -= num_rows
-            max_logits_rows -= chunk.num_logits_rows
-            chunks.append(chunk)
-    return chunks
+def cut_chunk(sequence: Sequence, max_rows: int) -> Chunk:
+    """The next rows of a sequence that has some to send, `max_rows` at most."""
+    num_rows = min(sequence.num_unsent, max_rows)
+    return Chunk(sequence, sequence.num_sent, sequence.num_sent + num_rows)
 
 
-def form_batch(step_id: StepId, chunks: Iterable[Chunk], free_slots: tuple[int, ...]) -> Batch:
+def form_batch(step_id: StepId, chunks: Iterable[Chunk], starts: tuple[SlotStart, ...], *, alone: bool) -> Batch:
     """Lays the chunks out as rows, sorted by slot. Changes no sequence."""
     ordered = tuple(sorted(chunks, key=lambda chunk: _slot(chunk.sequence)))
     tokens: list[int] = []
@@ -108,7 +102,8 @@ def form_batch(step_id: StepId, chunks: Iterable[Chunk], free_slots: tuple[int, 
         samples=_int32(samples),
         returns_logits=_int32(returns),
         new_sampling=_new_sampling(ordered),
-        free_slots=free_slots,
+        slot_starts=starts,
+        alone=alone,
     )
     return Batch(microbatch, ordered)
 

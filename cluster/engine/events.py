@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster.errors import ClusterError
-from cluster.messages import Float32Array, StageFailure, StepResult, StepTiming, TokenEvent
+from cluster.messages import Float32Array, StageCosts, StageFailure, StepResult, StepTiming, TokenEvent
 from cluster.sampling import SamplingParams
 
 _log = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ class Reset:
     """The stages are wired anew, and empty."""
 
     epoch: int
+    costs: tuple[StageCosts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

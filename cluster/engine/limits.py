@@ -15,21 +15,28 @@ class Limits:
         num_slots: sequences that can hold KV at a time.
         context_length: most tokens of one sequence, prompt and generated ones together.
         max_batch_tokens: most rows of a microbatch.
-        max_in_flight: lanes of the pipeline; at least the number of stages, or some stage always idles.
+        num_stages: stages that the rows pass.
         max_waiting: requests that may wait for a slot before new ones are refused; 0 refuses all but those
             that get a slot at once.
         max_logits_rows: most rows of a microbatch whose full logits travel back.
+        pipeline_prompts: several chunks of prompts may be in flight at once.
     """
 
     num_slots: int
     context_length: int
     max_batch_tokens: int
-    max_in_flight: int
+    num_stages: int
     max_waiting: int = 64
     max_logits_rows: int = 64
+    pipeline_prompts: bool = True
+
+    @property
+    def max_in_flight(self) -> int:
+        """Microbatches under way: one for each stage, and one that waits for the first."""
+        return self.num_stages + 1
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value, low = getattr(self, field.name), 0 if field.name == "max_waiting" else 1
-            if value < low:
+            if field.name != "pipeline_prompts" and value < low:
                 raise UsageError(f"{field.name}: {value} leaves no room to work; give at least {low}")

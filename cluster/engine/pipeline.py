@@ -17,8 +17,8 @@ from cluster.engine.limits import Limits
 from cluster.engine.requests import Requests
 from cluster.engine.scheduler import Scheduler
 from cluster.engine.vocabulary import Vocabulary
-from cluster.errors import ClusterError, StageLostError, UnreachableError, UsageError
-from cluster.messages import Microbatch, StageFailure, StepResult, StepTiming
+from cluster.errors import ClusterError, StageLostError, UnreachableError
+from cluster.messages import Microbatch, StageCosts, StageFailure, StepResult, StepTiming
 from cluster.sampling import SamplingParams
 
 
@@ -67,26 +67,20 @@ class Engine:
         stages: Stages,
         vocabulary: Vocabulary,
         limits: Limits,
-        num_stages: int,
         epoch: int = 0,
         *,
         now: Callable[[], float] = time.monotonic,
         choose_seed: Callable[[], int] = lambda: secrets.randbits(63),
         inbox: Inbox | None = None,
     ) -> None:
-        if limits.max_in_flight < num_stages:
-            raise UsageError(
-                f"max_in_flight: {limits.max_in_flight} for {num_stages} stages lets some idle; "
-                f"give at least {num_stages}"
-            )
         self._stages = stages
-        self._num_stages = num_stages
+        self._num_stages = limits.num_stages
         self._vocab_size = vocabulary.num_tokens
         self._now = now
         self._inbox: Inbox = queue.SimpleQueue() if inbox is None else inbox
         self._scheduler = Scheduler(limits, epoch)
         self._requests = Requests(self._scheduler, vocabulary, limits.context_length, choose_seed)
-        self._busy = BusyWindow(num_stages, now())
+        self._busy = BusyWindow(limits.num_stages, now())
         self._busy_lock = threading.Lock()
         self._request_ids = itertools.count(1)
         self._failure: StageFailure | None = None
@@ -99,6 +93,7 @@ class Engine:
         try:
             while not self._stopping:
                 self._fill()
+                self._requests.tell()  # after the stages have work again
                 self._settle(self._inbox.get())
         finally:
             self._close()
@@ -122,9 +117,12 @@ class Engine:
         """A stage is lost. A failure of an older epoch is dropped, one of a newer epoch counts once that begins."""
         self._put(failure)
 
-    def reset(self, epoch: int) -> None:
-        """The stages are wired anew and empty; what still runs ends. An epoch not newer is ignored."""
-        self._put(Reset(epoch))
+    def reset(self, epoch: int, costs: tuple[StageCosts, ...] = ()) -> None:
+        """The stages are wired anew and empty; what still runs ends. An epoch not newer is ignored.
+
+        `costs`: what steps take on each stage; () if that is not known.
+        """
+        self._put(Reset(epoch, costs))
 
     def stop(self) -> None:
         """Ends all requests and `run`."""
@@ -162,6 +160,7 @@ class Engine:
             case StepResult():
                 self._complete(event)
             case StepTiming():
+                self._scheduler.learn(event)
                 with self._busy_lock:
                     self._busy.record(event, self._now())
             case NewRequest():
@@ -174,7 +173,7 @@ class Engine:
             case StageFailure():
                 self._lose(event)
             case Reset():
-                self._restart(event.epoch)
+                self._restart(event)
             case Stop():
                 self._stopping = True
 
@@ -204,10 +203,10 @@ class Engine:
             self._requests.end_all(lambda: _lost(failure))
             self._scheduler.abandon()
 
-    def _restart(self, epoch: int) -> None:
-        if epoch > self._scheduler.epoch:
+    def _restart(self, reset: Reset) -> None:
+        if reset.epoch > self._scheduler.epoch:
             self._requests.end_all(lambda: StageLostError("stages: they were started anew; ask again"))
-            self._scheduler.reset(epoch)
+            self._scheduler.reset(reset.epoch, reset.costs)
             self._failure = None
             if self._early_failure is not None:
                 self._lose(self._early_failure)
@@ -216,6 +215,7 @@ class Engine:
         with self._closing_lock:
             self._closed = True
         self._requests.end_all(_stopped)
+        self._requests.tell()
         while not self._inbox.empty():
             event = self._inbox.get()
             if isinstance(event, NewRequest):

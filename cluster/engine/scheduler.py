@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence as Items
 from dataclasses import dataclass
 
-from cluster.engine.batch import Batch, check_result, choose_neighbours, cut_chunks, form_batch
+from cluster.engine.batch import Batch, Chunk, check_result, choose_neighbours, form_batch
 from cluster.engine.limits import Limits
+from cluster.engine.pace import Pace
+from cluster.engine.prompts import Prompts
 from cluster.engine.sequence import Sequence, State
 from cluster.engine.slots import Slots
 from cluster.errors import CapacityError, UsageError
-from cluster.messages import Float32Array, Microbatch, SampledToken, StepId, StepResult
+from cluster.messages import (
+    Float32Array,
+    Microbatch,
+    SampledToken,
+    SlotStart,
+    StageCosts,
+    StepId,
+    StepResult,
+    StepTiming,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +36,26 @@ class Progress:
 
 
 class Scheduler:
-    """Continuous batching over the lanes of a pipeline: requests join and leave at any step.
+    """Continuous batching over a pipeline: requests join and leave at any step.
 
-    A sequence is in at most one microbatch in flight. The sequences are spread evenly over the lanes, so that
-    every stage has work as long as there are as many of them as lanes. Not thread safe; holds no clock.
+    Sequences that are being decoded are spread evenly over as many microbatches as `Pace` finds best, one for
+    each stage at most, each sequence in one of them. Chunks of prompts go in microbatches of their own,
+    between these, several in flight if there is room. Not thread safe; holds no clock.
 
     The stages promise: microbatches are run in the order in which they were returned here; each gets exactly
-    one StepResult, also one without rows; and all slots are empty when a new epoch begins.
+    one StepResult; and all slots are empty when a new epoch begins.
     """
 
     def __init__(self, limits: Limits, epoch: int = 0) -> None:
         self._limits = limits
+        self._pace = Pace(limits.num_stages, limits.max_batch_tokens)
         self._slots = Slots(limits.num_slots)
-        self._waiting: dict[int, Sequence] = {}  # by request id, first come first
-        self._running: dict[int, Sequence] = {}  # by request id
-        self._ready: list[Sequence] = []  # running, with rows to compute, not in flight; longest idle first
+        self._prompts = Prompts(self._slots, limits.max_logits_rows)
+        self._running: dict[int, Sequence] = {}  # by request id; all that have a slot
+        self._drawn: list[Sequence] = []  # have a newly drawn token to compute, and are in no microbatch; longest first
         self._epoch = epoch
         self._next_step = 0
+        self._decoded_last = False
         self._in_flight: dict[StepId, Batch] = {}
         self._free_lanes = list(range(limits.max_in_flight))
 
@@ -54,12 +69,7 @@ class Scheduler:
 
     @property
     def num_waiting(self) -> int:
-        return len(self._waiting)
-
-    @property
-    def num_ready(self) -> int:
-        """Sequences that could run now, were a lane free."""
-        return len(self._ready)
+        return self._prompts.num_waiting
 
     @property
     def num_in_flight(self) -> int:
@@ -76,27 +86,27 @@ class Scheduler:
                 f"prompt: {num_tokens} tokens, but the context holds {context_length}; "
                 "shorten it, or start the cluster with a larger context"
             )
-        if len(self._waiting) >= self._limits.max_waiting + self._slots.num_free:
+        if self.num_waiting >= self._limits.max_waiting + self._slots.num_free:
             raise CapacityError(
-                f"queue: full, with {self._slots.num_used} requests running and {len(self._waiting)} waiting"
+                f"queue: full, with {self._slots.num_used} requests running and {self.num_waiting} waiting"
                 "; try again later"
             )
-        self._waiting[sequence.request_id] = sequence
+        self._prompts.add(sequence)
+
+    def learn(self, timing: StepTiming) -> None:
+        """What a step took on a stage, to choose later ones by."""
+        self._pace.learn(timing)
 
     def next_batch(self, now_s: float) -> Microbatch | None:
-        """The microbatch to send now; None when no lane is free or there is nothing to say.
+        """The microbatch to send now; None when there is no lane for it, or nothing to send.
 
-        One without rows is returned when slots have to be dropped and no sequence can run.
+        While a microbatch is in flight that was promised to be alone, there is none.
         """
-        if not self._free_lanes:
+        if not self._free_lanes or any(batch.microbatch.alone for batch in self._in_flight.values()):
             return None
-        self._admit(now_s)
-        chosen = choose_neighbours(self._ready, self._share())
-        chunks = cut_chunks(chosen, self._limits.max_batch_tokens, self._limits.max_logits_rows)
-        if not chunks and not self._slots.num_freed:
-            return None
-        step_id = StepId(self._epoch, heapq.heappop(self._free_lanes), self._next_step)
-        return self._sent(form_batch(step_id, chunks, self._slots.take_freed()))
+        if self._pace.decode_plan(self._num_decoding).alone and self._decoded_last:
+            return self._next_prompt(now_s) or self._next_decode()  # they take turns
+        return self._next_decode() or self._next_prompt(now_s)
 
     def complete(self, result: StepResult) -> list[Progress]:
         """Settles a step: tokens are appended to their logs, and exist from now on.
@@ -116,59 +126,90 @@ class Scheduler:
     def end(self, request_id: int) -> Sequence | None:
         """Removes a sequence, finished or cancelled, waiting or running or in flight; None if there is none.
 
-        Its slot is free at once. If its rows are still under way, they come before the freeing at every
-        stage, and their result is dropped.
+        Its slot is free at once. If its rows are still under way, they come before those of the slot's next
+        sequence at every stage, and their result is dropped.
         """
-        sequence = self._waiting.pop(request_id, None) or self._running.pop(request_id, None)
-        if sequence is None:
-            return None
-        if sequence.slot is not None:
-            self._slots.release(sequence.slot, holds_rows=sequence.num_computed + sequence.num_in_flight > 0)
-        if sequence in self._ready:
-            self._ready.remove(sequence)
-        sequence.slot, sequence.state = None, State.ENDED
+        sequence = self._prompts.remove(request_id)
+        running = self._running.pop(request_id, None)
+        if running is not None:
+            sequence = running
+            assert running.slot is not None
+            self._slots.release(running.slot, running.log[: running.num_sent])
+            if running in self._drawn:
+                self._drawn.remove(running)
+        if sequence is not None:
+            sequence.slot, sequence.state = None, State.ENDED
         return sequence
 
     def abandon(self) -> None:
         """Drops all sequences and all that is in flight: the stages have lost their KV."""
-        for sequence in (*self._waiting.values(), *self._running.values()):
+        for sequence in (*self._prompts.clear(), *self._running.values()):
             sequence.slot, sequence.state = None, State.ENDED
-        self._waiting.clear()
         self._running.clear()
-        self._ready.clear()
+        self._drawn.clear()
         self._in_flight.clear()
         self._free_lanes = list(range(self._limits.max_in_flight))
         self._slots.clear()
 
-    def reset(self, epoch: int) -> None:
+    def reset(self, epoch: int, costs: Items[StageCosts] = ()) -> None:
         """Starts a newer epoch, with all slots empty and nothing in flight."""
         assert epoch > self._epoch, f"reset: epoch {epoch} is not newer than {self._epoch}"
         self.abandon()
+        self._pace.begin(costs)
         self._epoch, self._next_step = epoch, 0
 
-    def _admit(self, now_s: float) -> None:
-        while self._waiting and self._slots.num_free:
-            sequence = self._waiting.pop(next(iter(self._waiting)))
-            sequence.slot, sequence.state, sequence.admitted_s = self._slots.allocate(), State.RUNNING, now_s
-            self._running[sequence.request_id] = sequence
-            self._ready.append(sequence)
+    @property
+    def _num_decoding(self) -> int:
+        return sum(sequence.num_generated > 0 for sequence in self._running.values())
 
-    def _share(self) -> int:
-        """Most sequences of the next microbatch: an even share of all, leaving some for each free lane.
+    def _next_decode(self) -> Microbatch | None:
+        if not self._drawn:
+            return None
+        num_decoding = self._num_decoding
+        plan = self._pace.decode_plan(num_decoding)
+        num_lanes_left = plan.num_lanes - sum(batch.decodes for batch in self._in_flight.values())
+        if num_lanes_left <= 0:
+            return None
+        share = min(_ceil_div(num_decoding, plan.num_lanes), _ceil_div(len(self._drawn), num_lanes_left))
+        chosen = choose_neighbours(self._drawn, min(share, self._limits.max_batch_tokens))
+        chunks = [Chunk(sequence, sequence.num_sent, sequence.num_tokens) for sequence in chosen]
+        return self._sent(chunks, (), alone=plan.alone and not self._in_flight)
 
-        It is no more than the rows of a microbatch, so that the prompts among them get at least one row.
-        """
-        even = _ceil_div(len(self._running), self._limits.max_in_flight)
-        return min(even, _ceil_div(len(self._ready), len(self._free_lanes)), self._limits.max_batch_tokens)
+    def _next_prompt(self, now_s: float) -> Microbatch | None:
+        num_decoding = self._num_decoding
+        num_in_flight = sum(not batch.decodes for batch in self._in_flight.values())
+        if not self._prompts.are_pending or num_in_flight >= self._max_chunks(num_decoding):
+            return None
+        plan = self._pace.prompt_plan(self._prompts.num_unsent, self._prompts.position, num_decoding)
+        chunks, starts = self._prompts.cut(plan.num_rows, self._running.values(), now_s)
+        if not chunks:
+            return None
+        self._running.update((chunk.sequence.request_id, chunk.sequence) for chunk in chunks)
+        return self._sent(chunks, starts, alone=plan.alone and not self._in_flight)
 
-    def _sent(self, batch: Batch) -> Microbatch:
+    def _max_chunks(self, num_decoding: int) -> int:
+        """Chunks that may be in flight: what keeps the stages busy, but no more than one a round if others wait."""
+        if not self._limits.pipeline_prompts:
+            return 1
+        if not num_decoding:
+            return self._limits.max_in_flight
+        return max(1, self._limits.num_stages - self._pace.decode_plan(num_decoding).num_lanes)
+
+    def _sent(self, chunks: Items[Chunk], starts: tuple[SlotStart, ...], *, alone: bool) -> Microbatch:
+        step_id = StepId(self._epoch, heapq.heappop(self._free_lanes), self._next_step)
+        batch = form_batch(step_id, chunks, starts, alone=alone)
         self._next_step += 1
-        self._in_flight[batch.microbatch.id] = batch
-        for chunk in batch.chunks:
+        self._decoded_last = batch.decodes
+        self._in_flight[step_id] = batch
+        for chunk in chunks:
             assert chunk.end <= self._limits.context_length, "a sequence outgrew its context"
-            chunk.sequence.num_in_flight = chunk.num_rows
+            chunk.sequence.num_in_flight += chunk.num_rows
             chunk.sequence.sampling_sent |= chunk.draws
-        self._ready = [sequence for sequence in self._ready if not sequence.num_in_flight]
+        self._drawn = [sequence for sequence in self._drawn if not sequence.num_in_flight]
+        if not batch.decodes:
+            position = sum((chunk.first + chunk.end) / 2 * chunk.num_rows for chunk in chunks)
+            num_rows = batch.microbatch.num_rows
+            self._pace.sent(step_id, num_rows, position / num_rows, alone=alone)
         return batch.microbatch
 
     def _settled(self, batch: Batch, result: StepResult) -> list[Progress]:
@@ -181,16 +222,16 @@ class Scheduler:
             if sequence.state is State.ENDED:
                 continue
             assert sequence.slot is not None
-            sampled = sampled_by_slot.get(sequence.slot)
-            sequence.num_computed, sequence.num_in_flight = chunk.end, 0
-            if sampled is not None:
+            sequence.num_computed = chunk.end
+            sequence.num_in_flight -= chunk.num_rows
+            if chunk.draws:
+                sampled = sampled_by_slot[sequence.slot]
                 sequence.log.append(sampled.token)
+                self._drawn.append(sequence)
                 progress.append(Progress(sequence, sampled))
             elif chunk.num_logits_rows and result.logits is not None:
                 rows = result.logits[logits_first:logits_row]
                 progress.append(Progress(sequence, logits=rows, first=chunk.first))
-            if sequence.num_remaining:
-                self._ready.append(sequence)
         return progress
 
 

@@ -27,8 +27,8 @@ class State(Enum):
 class Sequence:
     """One request as the scheduler sees it; two sequences are never equal.
 
-    There is no prefill or decode phase: `num_computed` catches up with `num_tokens`, by many rows at first
-    and by one row a step later. Changed by the scheduler only.
+    `num_computed` catches up with `num_tokens`: by chunks of the prompt at first, several of which may be in
+    flight, and by one row a step later. Changed by the scheduler only.
 
     Attributes:
         request_id: names the request.
@@ -36,7 +36,8 @@ class Sequence:
         params: with a seed; None asks for logits.
         log: prompt, then generated tokens. Append only: what is in it has been or will be delivered once.
         num_computed: leading tokens whose rows have come back from the last stage.
-        num_in_flight: rows of it that are in a microbatch now; 0 when it is in none.
+        num_in_flight: rows after those that are in microbatches now; 0 when it is in none.
+        num_cached: leading tokens of the prompt whose KV was there already.
         slot: KV sequence id while running.
         sampling_sent: the last stage knows `params`.
         admitted_s: when it got its slot, on the engine's clock.
@@ -49,6 +50,7 @@ class Sequence:
     state: State = State.WAITING
     num_computed: int = 0
     num_in_flight: int = 0
+    num_cached: int = 0
     slot: int | None = None
     sampling_sent: bool = False
     admitted_s: float | None = None
@@ -65,9 +67,24 @@ class Sequence:
         return len(self.log)
 
     @property
+    def num_sent(self) -> int:
+        """Leading tokens that the stages hold once all that is in flight has run."""
+        return self.num_computed + self.num_in_flight
+
+    @property
+    def num_unsent(self) -> int:
+        return len(self.log) - self.num_sent
+
+    @property
     def num_remaining(self) -> int:
         """Rows that the stages have yet to compute (those in flight included)."""
         return len(self.log) - self.num_computed
+
+    @property
+    def num_reusable(self) -> int:
+        """Leading tokens that need not be computed where the stages hold them. The last one has to be drawn
+        from; all of them are wanted for logits."""
+        return len(self.prompt) - 1 if self.kind is Kind.GENERATE else 0
 
     @property
     def num_generated(self) -> int:

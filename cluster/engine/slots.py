@@ -1,22 +1,23 @@
-"""Slots: which KV sequence ids are free, and which ones the stages have yet to be told to drop."""
+"""Slots: which KV sequence ids are free, and what the stages still hold in them."""
 
 from __future__ import annotations
 
-import heapq
+from collections.abc import Mapping, Sequence
+
+from cluster.engine.prefix import choose_start
+from cluster.messages import SlotStart
 
 
 class Slots:
-    """Hands out the slots [0, num_slots), lowest first, so that graphs over few slots repeat.
+    """Hands out the slots [0, num_slots). A released slot keeps its tokens until it is handed out again.
 
-    A released slot may be handed out again at once: the stages read microbatches in order and drop the freed
-    slots of a microbatch before they run its rows. The owner puts `take_freed()` on the very next microbatch.
+    A released slot may be handed out at once, even while rows of its last sequence are under way: the stages
+    read microbatches in order, and start a slot as its `SlotStart` says before they run the rows.
     """
 
     def __init__(self, num_slots: int) -> None:
         self._num_slots = num_slots
-        self._free = list(range(num_slots))
-        self._used: set[int] = set()
-        self._freed: set[int] = set()  # hold KV of an ended sequence; not announced yet
+        self.clear()
 
     @property
     def num_free(self) -> int:
@@ -26,39 +27,26 @@ class Slots:
     def num_used(self) -> int:
         return len(self._used)
 
-    @property
-    def num_freed(self) -> int:
-        """Slots that the next microbatch has to announce."""
-        return len(self._freed)
-
-    def allocate(self) -> int:
-        """The lowest free slot; there must be one."""
+    def allocate(self, prompt: Sequence[int], num_reusable: int, running: Mapping[int, Sequence[int]]) -> SlotStart:
+        """A slot for `prompt`, and what it starts with; see `choose_start`. One must be free."""
         assert self._free, "allocate: no slot is free"
-        slot = heapq.heappop(self._free)
-        self._used.add(slot)
+        start = choose_start(prompt, num_reusable, self._free, running, self._used)
+        del self._free[start.slot]
+        self._used.add(start.slot)
         self._check()
-        return slot
+        return start
 
-    def release(self, slot: int, *, holds_rows: bool) -> None:
-        """Takes a slot back. `holds_rows`: rows of its sequence were sent, so the stages must drop them."""
+    def release(self, slot: int, tokens: Sequence[int]) -> None:
+        """Takes a slot back. `tokens`: those whose rows were sent, so that the stages hold them."""
         assert slot in self._used, f"release: slot {slot} is not in use"
         self._used.remove(slot)
-        heapq.heappush(self._free, slot)
-        if holds_rows:
-            self._freed.add(slot)
+        self._free[slot] = tokens
         self._check()
 
-    def take_freed(self) -> tuple[int, ...]:
-        """Slots to announce in the microbatch that is sent now, ascending; each is returned exactly once."""
-        freed = tuple(sorted(self._freed))
-        self._freed.clear()
-        return freed
-
     def clear(self) -> None:
-        """All slots are free and empty, and nothing is announced: the stages start anew."""
-        self._free = list(range(self._num_slots))
-        self._used.clear()
-        self._freed.clear()
+        """All slots are free and empty: the stages start anew."""
+        self._free: dict[int, Sequence[int]] = dict.fromkeys(range(self._num_slots), ())  # unused longest first
+        self._used: set[int] = set()
 
     def _check(self) -> None:
         assert len(self._free) + len(self._used) == self._num_slots, "slots: one is lost or there twice"

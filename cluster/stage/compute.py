@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import math
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import worker_native
 from cluster.errors import CapacityError, ClusterError, UsageError
-from cluster.messages import Float32Array, Microbatch, SampledToken, SlotSampling, StepResult
+from cluster.messages import Float32Array, Microbatch, SampledToken, SlotSampling, StageCosts, StepResult
 from cluster.sampling import SamplingParams
 from cluster.stage.spec import StageSpec
+
+MEASURED_ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
+MEASURE_ROUNDS = 3
+MOST_PADDING = 3
+PADDING_GAIN = 0.9
+MEASURE_S = 3.0  # of a large model, fewer sizes are measured
+
+
+@dataclass(frozen=True, slots=True)
+class StageSizes:
+    """Memory of a loaded slice, in bytes."""
+
+    weight_bytes: int = 0
+    kv_bytes: int = 0
+    compute_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +69,26 @@ class StageCompute:
             raise ClusterError(f"stage {spec.stage}: {error}") from error
 
     @property
-    def slice(self) -> worker_native.Slice:
-        """The native slice, for its figures."""
-        return self._slice
+    def hidden_width(self) -> int:
+        return self._slice.hidden_width
+
+    def sizes(self) -> StageSizes:
+        """What the slice takes. Not while a step runs."""
+        return StageSizes(self._slice.weight_bytes, self._slice.kv_bytes, self._slice.compute_bytes)
 
     def reset(self) -> None:
         """Forget every sequence: a new epoch begins."""
         for slot in range(self._spec.num_slots):
-            self._slice.free_slot(slot)
+            self._slice.prepare_slot(slot, slot, 0)
 
     def run(self, batch: Microbatch, hidden: Float32Array | None) -> StepOutput:
         """Compute one microbatch. ValueError or RuntimeError from the native side means the stage is unusable."""
-        for slot in batch.free_slots:
-            self._slice.free_slot(slot)
+        for start in batch.slot_starts:
+            self._slice.prepare_slot(start.slot, start.source, start.length)
+        self._slice.set_threads(self._spec.num_threads_alone if batch.alone else self._spec.num_threads)
         if self._slice.is_last:
             for item in batch.new_sampling:
                 self._slice.set_sampler(item.slot, _native_params(item))
-        if batch.num_rows == 0:
-            return StepOutput(None, StepResult(batch.id, ()) if self._slice.is_last else None)
         rows = self._slice.forward(batch.tokens, batch.positions, batch.slots, batch.wants_logits, hidden)
         if not self._slice.is_last:
             return StepOutput(rows, None)
@@ -79,9 +99,34 @@ class StageCompute:
         wanted = batch.returns_logits.tolist()
         return StepOutput(None, StepResult(batch.id, sampled, self._slice.logits(wanted) if wanted else None))
 
+    def measure(self) -> StageCosts:
+        """Time steps of few rows, and let those be padded that are slower than larger ones. All slots are empty."""
+        decode_ms: dict[int, float] = {}
+        deadline_s = time.monotonic() + MEASURE_S
+        most_rows = min(self._spec.num_slots, self._spec.ubatch_size)
+        # Round after round, so that what disturbs one is not taken for the cost of one size.
+        for num_rows in [size for size in MEASURED_ROWS if size <= most_rows] * MEASURE_ROUNDS:
+            self._slice.measure_rows(num_rows)  # builds the graph
+            decode_ms[num_rows] = min(self._slice.measure_rows(num_rows), decode_ms.get(num_rows, math.inf))
+            if time.monotonic() > deadline_s:
+                break
+        self._slice.set_row_sizes(row_sizes(decode_ms))
+        return StageCosts(tuple(decode_ms.items()), self._spec.num_threads_alone / self._spec.num_threads)
+
     def close(self) -> None:
         """Free the weights and the KV cache."""
         self._slice.close()
+
+
+def row_sizes(decode_ms: Mapping[int, float]) -> list[int]:
+    """How many rows to compute for 1, 2, ... rows: more where that takes clearly less time."""
+    sizes = []
+    for num_rows in itertools.takewhile(decode_ms.__contains__, itertools.count(1)):
+        near = (size for size in decode_ms if num_rows <= size <= num_rows + MOST_PADDING)
+        fastest = min(near, key=decode_ms.__getitem__)
+        is_worth_it = decode_ms[fastest] < PADDING_GAIN * decode_ms[num_rows]
+        sizes.append(fastest if is_worth_it else num_rows)
+    return sizes
 
 
 def _native_params(item: SlotSampling) -> worker_native.SamplerParams:

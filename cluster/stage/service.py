@@ -12,7 +12,8 @@ from functools import partial
 from cluster.errors import ClusterError
 from cluster.messages import Float32Array, Hello, Microbatch, StageFacts, StageFailure, StepTiming
 from cluster.processes import rss_bytes
-from cluster.stage.compute import StageCompute, StepOutput
+from cluster.stage.compute import StageCompute, StageSizes, StepOutput
+from cluster.stage.cores import compute_at_lower_priority
 from cluster.stage.loading import load_stage
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 from cluster.wire.codec_event import Event
@@ -32,7 +33,7 @@ class StageService:
     def __init__(self, spec: StageSpec) -> None:
         self._spec = spec
         self._progress = LoadProgress("waiting", 0.0)
-        self._compute: StageCompute | None = None
+        self._sizes = StageSizes()
         self._inbox: queue.Queue[_Step | Hello | None] = queue.Queue(MAX_QUEUED_STEPS)
         self._server: StageServer | None = None
         self._address = ""
@@ -43,13 +44,13 @@ class StageService:
         self._stopping = threading.Event()
 
     def start_loading(self) -> None:
-        """Cut and load in a thread; `progress` tells how far it is, and why it failed. For one thread.
+        """Cut and load in the computing thread; `progress` tells how far it is, and why it failed. For one thread.
 
         Does nothing if that has begun: an `up` that was interrupted may have asked for it before.
         """
         if self._progress.phase in ("waiting", "failed"):
             self._progress = LoadProgress("cutting", 0.0)
-            threading.Thread(target=self._load, name="load", daemon=True).start()
+            threading.Thread(target=self._serve, name="compute", daemon=True).start()
 
     def progress(self) -> LoadProgress:
         return self._progress
@@ -96,7 +97,7 @@ class StageService:
 
     def describe(self) -> StageFacts:
         """The stage now; sizes are 0 before it is loaded."""
-        native = self._compute.slice if self._compute is not None else None
+        sizes = self._sizes
         return StageFacts(
             stage=self._spec.stage,
             node=platform.node(),
@@ -105,9 +106,9 @@ class StageService:
             end=self._spec.end,
             state=self._state,
             pid=os.getpid(),
-            weight_bytes=native.weight_bytes if native else 0,
-            kv_bytes=native.kv_bytes if native else 0,
-            compute_bytes=native.compute_bytes if native else 0,
+            weight_bytes=sizes.weight_bytes,
+            kv_bytes=sizes.kv_bytes,
+            compute_bytes=sizes.compute_bytes,
             rss_bytes=rss_bytes(),
         )
 
@@ -115,17 +116,21 @@ class StageService:
     def _name(self) -> str:
         return f"stage {self._spec.stage}"
 
-    def _load(self) -> None:
+    def _serve(self) -> None:
+        """The computing thread, the only one that touches the native slice: ggml keeps threads for each caller."""
+        compute_at_lower_priority()
         try:
-            self._compute, build = load_stage(self._spec, self._report)
-            loaded = LoadedStage(self.describe(), build, self._compute.slice.hidden_width)
-            threading.Thread(target=self._run, name="compute", daemon=True).start()
+            compute, build = load_stage(self._spec, self._report)
+            self._report("measuring", 0.0)
+            costs = compute.measure()
+            self._sizes = compute.sizes()  # now: during a step nobody may ask the slice
+            loaded = LoadedStage(self.describe(), build, compute.hidden_width, costs)
         except Exception as error:  # whoever brings us up gets it through `progress`
-            self._compute = None
             failure = error if isinstance(error, ClusterError) else ClusterError(f"{self._name}: {error!r}")
             self._progress = LoadProgress("failed", 0.0, error=failure)
         else:
             self._progress = LoadProgress("ready", 1.0, loaded)
+            self._run(compute)
 
     def _report(self, phase: str, fraction: float) -> None:
         self._progress = LoadProgress(phase, fraction)
@@ -145,15 +150,13 @@ class StageService:
         except queue.Empty:
             return
 
-    def _run(self) -> None:
-        """The computing thread: the only one that touches the native slice."""
-        assert self._compute is not None
+    def _run(self, compute: StageCompute) -> None:
         while (work := self._inbox.get()) is not None:
             if isinstance(work, Hello):
-                self._begin(self._compute, work.epoch)
+                self._begin(compute, work.epoch)
             elif work[0].id.epoch == self._epoch:
-                self._step(self._compute, *work)
-        self._compute.close()
+                self._step(compute, *work)
+        compute.close()
 
     def _begin(self, compute: StageCompute, epoch: int) -> None:
         self._epoch, self._state = epoch, "ready"

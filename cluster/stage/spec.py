@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from cluster.messages import StageFacts
+from cluster.messages import StageCosts, StageFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class StageSpec:
     num_slots: int
     ubatch_size: int  # most rows of one microbatch
     num_threads: int
+    num_threads_alone: int  # while no other stage computes
     type_k: str
     type_v: str
     flash_attn: Literal["auto", "on", "off"]
@@ -35,13 +36,14 @@ class LoadedStage:
     facts: StageFacts
     build: str  # of its libllama
     hidden_width: int
+    costs: StageCosts
 
 
 @dataclass(frozen=True, slots=True)
 class LoadProgress:
     """How far a stage is. `loaded` is set when it is ready, `error` when it never will be."""
 
-    phase: str  # "waiting", "cutting", "loading", "ready", "failed"
+    phase: str  # "waiting", "cutting", "loading", "measuring", "ready", "failed"
     fraction: float  # 0..1 of this phase
     loaded: LoadedStage | None = None
     error: Exception | None = None

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -75,6 +75,34 @@ def generate_call(prompt: Any, params: SamplingParams | None, overrides: dict[st
         raise UsageError("prompt: a list of prompts; a stream takes one, generate() takes several")
     request = encode_generate(to_prompt(prompt), merge_params(params, overrides))
     return _call("Generate", request, inference_pb2.GenerateEvents, decode_events)
+
+
+def batch_calls(
+    prompts: Any, params: SamplingParams | None, overrides: dict[str, Any]
+) -> tuple[Iterable[Call[list[TokenEvent]] | ClusterError], int | None]:
+    """A call for each prompt, and their number. UsageError for parameters, or for a prompt of a list.
+
+    Of an iterator the number is not known, and a prompt is looked at when its call is taken: what is wrong with it
+    then stands in the place of the call.
+    """
+    merged = merge_params(params, overrides)
+    if isinstance(prompts, Iterator):
+        return (_call_or_error(prompt, merged) for prompt in prompts), None
+    calls = [generate_call(prompt, merged, {}) for prompt in prompts]
+    return calls, len(calls)
+
+
+def check_single(return_errors: bool) -> None:
+    """Refuses what only several prompts can be asked with."""
+    if return_errors:
+        raise UsageError("return_errors: it is for several prompts, and this is one; give a list")
+
+
+def _call_or_error(prompt: Any, params: SamplingParams) -> Call[list[TokenEvent]] | ClusterError:
+    try:
+        return generate_call(prompt, params, {})
+    except UsageError as error:
+        return error
 
 
 def logits_call(token_ids: Iterable[int]) -> tuple[Call[Float32Array], LogitsRows]:

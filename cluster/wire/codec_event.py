@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from cluster.errors import UsageError
 from cluster.messages import SampledToken, StageFailure, StepResult, StepTiming
@@ -13,19 +13,23 @@ from cluster.wire.codec_step import decode_step_id, encode_step_id
 from cluster.wire.limits import check_length, check_range
 from protos import stage_pb2
 
-Event = StepTiming | StepResult | StageFailure
+UrgentEvent = StepResult | StageFailure
+Event = StepTiming | UrgentEvent
 
 
-def encode_event(event: Event) -> Iterator[stage_pb2.StageEvent]:
+def encode_event(event: UrgentEvent) -> Iterator[stage_pb2.StageEvent]:
     """The messages of one event: one, but for a result with many logits."""
-    if isinstance(event, StepTiming):
-        yield stage_pb2.StageEvent(timing=encode_timing(event))
-    elif isinstance(event, StageFailure):
+    if isinstance(event, StageFailure):
         reason = event.reason[: limits.MAX_REASON_CHARS]
         failure = stage_pb2.StageFailure(stage=event.stage, epoch=event.epoch, reason=reason)
         yield stage_pb2.StageEvent(failure=failure)
     else:
         yield from _encode_result(event)
+
+
+def encode_timings(timings: Iterable[StepTiming]) -> stage_pb2.StageEvent:
+    """One message for all of them."""
+    return stage_pb2.StageEvent(timings=stage_pb2.StepTimings(timings=map(encode_timing, timings)))
 
 
 def encode_timing(timing: StepTiming) -> stage_pb2.StepTiming:
@@ -57,17 +61,19 @@ class EventAssembly:
         self._header: stage_pb2.ResultHeader | None = None
         self._rows: RowAssembly | None = None
 
-    def add(self, message: stage_pb2.StageEvent) -> Event | None:
-        """The event that this message completes, if it does. UsageError leaves the stream unusable."""
+    def add(self, message: stage_pb2.StageEvent) -> Sequence[Event]:
+        """The events that this message brings or completes. UsageError leaves the stream unusable."""
         kind = message.WhichOneof("kind")
         if kind == "result":
-            return self._add_result(message.result)
+            result = self._add_result(message.result)
+            return () if result is None else (result,)
         if self._header is not None:
             raise UsageError("result: another event while logits are missing; send them first")
-        if kind == "timing":
-            return decode_timing(message.timing)
+        if kind == "timings":
+            check_length("timings", message.timings.timings, limits.MAX_INTERVALS)
+            return [decode_timing(timing) for timing in message.timings.timings]
         if kind == "failure":
-            return _decode_failure(message.failure)
+            return (_decode_failure(message.failure),)
         raise UsageError(f"event: {kind} is not expected here; send timings, results or failures")
 
     def _add_result(self, part: stage_pb2.ResultPart) -> StepResult | None:

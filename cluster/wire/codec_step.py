@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cluster.errors import UsageError
-from cluster.messages import BoolArray, Float32Array, Hello, Int32Array, Microbatch, SlotSampling, StepId
+from cluster.messages import BoolArray, Float32Array, Hello, Int32Array, Microbatch, SlotSampling, SlotStart, StepId
 from cluster.wire import limits
 from cluster.wire.codec_rows import RowAssembly, split_rows
 from cluster.wire.codec_sampling import decode_sampling, encode_sampling
@@ -44,7 +44,7 @@ def decode_step_id(message: stage_pb2.StepId) -> StepId:
 
 def check_hidden(batch: Microbatch, hidden: Float32Array | None, stage_limits: StepLimits) -> None:
     """UsageError unless `hidden` is float32 [T, E], or None where no rows travel."""
-    width = stage_limits.hidden_width if batch.num_rows else 0
+    width = stage_limits.hidden_width
     wanted = (batch.num_rows, width) if width else None
     shape = None if hidden is None else hidden.shape
     if shape != wanted:
@@ -75,29 +75,32 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
         new_sampling=[
             stage_pb2.SlotSampling(slot=new.slot, params=encode_sampling(new.params)) for new in batch.new_sampling
         ],
-        free_slots=batch.free_slots,
+        slot_starts=[
+            stage_pb2.SlotStart(slot=start.slot, source=start.source, length=start.length)
+            for start in batch.slot_starts
+        ],
         hidden_width=hidden_width,
+        alone=batch.alone,
     )
 
 
 def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Microbatch:
     """The microbatch of a header; UsageError names the field that is out of bounds."""
-    num_rows = check_range("num_rows", message.num_rows, 0, limits.MAX_ROWS)
-    width = stage_limits.hidden_width if num_rows else 0
+    num_rows = check_range("num_rows", message.num_rows, 1, limits.MAX_ROWS)
+    width = stage_limits.hidden_width
     check_range("hidden_width", message.hidden_width, width, width)
     wants_logits = _flags("wants_logits", message.wants_logits, num_rows)
-    max_slot = stage_limits.num_slots - 1
-    check_length("free_slots", message.free_slots, stage_limits.num_slots)
     return Microbatch(
         id=decode_step_id(message.id),
         tokens=_values("tokens", message.tokens, num_rows, limits.MAX_VOCAB - 1),
         positions=_values("positions", message.positions, num_rows, stage_limits.context_length - 1),
-        slots=_values("slots", message.slots, num_rows, max_slot),
+        slots=_values("slots", message.slots, num_rows, stage_limits.num_slots - 1),
         wants_logits=wants_logits,
         samples=_row_numbers("samples", message.samples, wants_logits),
         returns_logits=_row_numbers("returns_logits", message.returns_logits, wants_logits),
         new_sampling=_new_sampling(message, stage_limits),
-        free_slots=tuple(check_range("free_slots", slot, 0, max_slot) for slot in message.free_slots),
+        slot_starts=_slot_starts(message, stage_limits),
+        alone=message.alone,
     )
 
 
@@ -179,4 +182,16 @@ def _new_sampling(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> tu
             decode_sampling(new.params),
         )
         for new in message.new_sampling
+    )
+
+
+def _slot_starts(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> tuple[SlotStart, ...]:
+    check_length("slot_starts", message.slot_starts, stage_limits.num_slots)
+    return tuple(
+        SlotStart(
+            check_range("slot_starts.slot", start.slot, 0, stage_limits.num_slots - 1),
+            check_range("slot_starts.source", start.source, 0, stage_limits.num_slots - 1),
+            check_range("slot_starts.length", start.length, 0, stage_limits.context_length),
+        )
+        for start in message.slot_starts
     )

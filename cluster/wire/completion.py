@@ -9,8 +9,6 @@ import numpy as np
 from cluster.errors import UnreachableError, UsageError
 from cluster.messages import Completion, Float32Array, TokenEvent
 
-MAX_OPEN_STREAMS = 64  # of one generate() with many prompts: the rest wait here, not in the cluster's queue
-
 
 def complete(events: Iterable[TokenEvent]) -> Completion:
     """The Completion of a whole stream. UnreachableError if the stream has no last event."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from cluster.errors import UsageError
 from cluster.sampling import SamplingParams
 
 Prompt = str | list[int] | NDArray[np.integer[Any]]
-Prompts = list[str] | list[list[int]] | list[NDArray[np.integer[Any]]]
+Prompts = list[str] | list[list[int]] | list[NDArray[np.integer[Any]]] | Iterator[Prompt]
 
 _NAMES = tuple(field.name for field in fields(SamplingParams))
 
@@ -38,7 +38,9 @@ def to_prompt(prompt: Any) -> str | list[int]:
 
 
 def is_batch(prompt: Any) -> bool:
-    """Whether `prompt` is several prompts, not one: its first item is no number. [] is a batch of none."""
+    """Whether `prompt` is several prompts: an iterator, or its first item is no number. [] is a batch of none."""
+    if isinstance(prompt, Iterator):
+        return True
     if isinstance(prompt, np.ndarray):
         return prompt.ndim != 1
     if not isinstance(prompt, list | tuple):

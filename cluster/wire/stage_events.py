@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Iterator
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from cluster.errors import CapacityError
-from cluster.wire.codec_event import Event
+from cluster.messages import StepTiming
+from cluster.wire.codec_event import Event, UrgentEvent, encode_event, encode_timings
+from protos import stage_pb2
 
 # A coordinator that lags by so many events has stopped; it is cut off rather than allowed to fill the memory.
 MAX_QUEUED_EVENTS = 4096
+# Timings are sent together, once a stage was quiet for so long, or the oldest has waited for so long: a message
+# for each would be in the way of the results, at both ends.
+QUIET_S = 0.05
+MOST_DELAY_S = 0.5
 
 
 class EventQueue:
     """Bounded, but `put` never waits: the computing thread must not depend on who listens."""
 
     def __init__(self) -> None:
-        self._events: SimpleQueue[Event | None] = SimpleQueue()
+        self._urgent: SimpleQueue[UrgentEvent | None] = SimpleQueue()
+        self._timings: deque[StepTiming] = deque(maxlen=MAX_QUEUED_EVENTS)
         self._is_over = False
 
     def put(self, event: Event) -> None:
-        if self._events.qsize() < MAX_QUEUED_EVENTS:
-            self._events.put(event)
+        if isinstance(event, StepTiming):
+            self._timings.append(event)  # the oldest ones are lost first
+        elif self._urgent.qsize() < MAX_QUEUED_EVENTS:
+            self._urgent.put(event)
         else:
             self._is_over = True
 
     def end(self) -> None:
-        self._events.put(None)
+        self._urgent.put(None)
 
-    def __iter__(self) -> Iterator[Event]:
+    def messages(self) -> Iterator[stage_pb2.StageEvent]:
         """Events until `end`; CapacityError once some had to be dropped."""
-        while (event := self._events.get()) is not None:
-            if self._is_over:
-                raise CapacityError(f"watch: more than {MAX_QUEUED_EVENTS} events were waiting; read them faster")
-            yield event
+        sent_s = time.monotonic()
+        while True:
+            try:
+                event = self._urgent.get(timeout=QUIET_S)
+            except Empty:
+                pass
+            else:
+                if event is None:
+                    return
+                if self._is_over:
+                    raise CapacityError(f"watch: more than {MAX_QUEUED_EVENTS} events were waiting; read them faster")
+                yield from encode_event(event)
+                if time.monotonic() < sent_s + MOST_DELAY_S:
+                    continue
+            if self._timings:
+                yield encode_timings(self._timings.popleft() for _ in range(len(self._timings)))
+            sent_s = time.monotonic()

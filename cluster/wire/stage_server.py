@@ -14,7 +14,7 @@ import grpc
 from cluster.errors import ClusterError, UsageError
 from cluster.messages import Float32Array, Hello, Microbatch, StageFacts, StageFailure
 from cluster.wire.channel import SERVER_OPTIONS, check_port_free, join_address
-from cluster.wire.codec_event import Event, encode_event
+from cluster.wire.codec_event import Event
 from cluster.wire.codec_facts import encode_facts
 from cluster.wire.codec_hello import decode_hello
 from cluster.wire.codec_step import StepAssembly, StepLimits
@@ -133,8 +133,7 @@ class StageServer:
                 self._watchers.append(events)
             try:
                 yield stage_pb2.StageEvent(hello=stage_pb2.HelloAck(epoch=hello.epoch))
-                for event in events:
-                    yield from encode_event(event)
+                yield from events.messages()
             finally:
                 with self._watchers_lock:
                     self._watchers.remove(events)

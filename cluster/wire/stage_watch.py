@@ -37,7 +37,7 @@ class StageWatch:
         self._on_event = on_event
         self._assembly = EventAssembly()
         self._stream = StageStream(address, hello, stage_pb2.StageEvent, self._take, lambda error: on_lost(str(error)))
-        self._channel = open_channel(address)
+        self._channel = open_channel(address, single_threaded=True)
 
     def open(self, timeout_s: float = OPEN_TIMEOUT_S) -> None:
         """Connects. HandshakeError names the field in which the two ends differ; UnreachableError."""
@@ -79,9 +79,7 @@ class StageWatch:
         return UnreachableError(f"{self._peer}: not connected any more; ask again")
 
     def _take(self, message: stage_pb2.StageEvent) -> None:
-        event = self._assembly.add(message)
-        if event is None:
-            return
-        epoch = event.epoch if isinstance(event, StageFailure) else event.id.epoch
-        if epoch == self._hello.epoch:  # what an older epoch left behind is of no use
-            self._on_event(event)
+        for event in self._assembly.add(message):
+            epoch = event.epoch if isinstance(event, StageFailure) else event.id.epoch
+            if epoch == self._hello.epoch:  # what an older epoch left behind is of no use
+                self._on_event(event)

@@ -52,7 +52,7 @@ def shared(model_file: ModelFiles) -> Slice:
 @pytest.fixture(scope="module")
 def expected(shared: Slice) -> np.ndarray[Any, Any]:
     logits = run([shared], GOOD)
-    shared.free_slot(1)
+    shared.prepare_slot(1, 1, 0)
     return logits
 
 
@@ -63,9 +63,9 @@ def slice_under_test(shared: Slice, expected: np.ndarray[Any, Any]) -> Iterator[
     shared.set_sampler(1, sampler())
     yield shared
     for slot in range(3):
-        shared.free_slot(slot)
+        shared.prepare_slot(slot, slot, 0)
     np.testing.assert_array_equal(run([shared], GOOD), expected)
-    shared.free_slot(1)
+    shared.prepare_slot(1, 1, 0)
 
 
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in RANGES.items() for v in values])
@@ -337,7 +337,7 @@ def test_only_flagged_rows_of_the_last_forward_have_logits(slice_under_test: Sli
 
 
 def test_a_row_that_was_truncated_cannot_be_sampled(slice_under_test: Slice) -> None:
-    slice_under_test.truncate(1, 2)
+    slice_under_test.prepare_slot(1, 1, 2)
     with pytest.raises(ValueError, match="truncated"):
         slice_under_test.sample([2])
     slice_under_test.sample([1])
@@ -366,14 +366,13 @@ def test_a_slot_out_of_range_is_a_value_error(slice_under_test: Slice, slot: int
     one = slice_under_test
     calls: list[Callable[[], object]] = [
         lambda: one.slot_length(slot),
-        lambda: one.free_slot(slot),
-        lambda: one.truncate(slot, 0),
-        lambda: one.copy_slot(slot, 0, 0),
-        lambda: one.copy_slot(1, slot, 0),
+        lambda: one.prepare_slot(slot, slot, 0),
+        lambda: one.prepare_slot(0, slot, 0),
+        lambda: one.prepare_slot(slot, 1, 0),
         lambda: one.set_sampler(slot, sampler()),
     ]
     for call in calls:
-        with pytest.raises(ValueError, match=r"slot|source|target"):
+        with pytest.raises(ValueError, match=r"slot|source"):
             call()
 
 
@@ -382,15 +381,15 @@ def test_a_slot_of_another_type_is_a_type_error(slice_under_test: Slice, slot: A
     one = slice_under_test
     calls: list[Callable[[], object]] = [
         lambda: one.slot_length(slot),
-        lambda: one.free_slot(slot),
-        lambda: one.truncate(slot, 0),
-        lambda: one.truncate(1, slot),
-        lambda: one.copy_slot(slot, 0, 0),
-        lambda: one.copy_slot(1, slot, 0),
-        lambda: one.copy_slot(1, 0, slot),
+        lambda: one.prepare_slot(1, 1, slot),
+        lambda: one.prepare_slot(0, slot, 0),
+        lambda: one.prepare_slot(slot, 1, 0),
+        lambda: one.prepare_slot(0, 1, slot),
         lambda: one.set_sampler(slot, sampler()),
         lambda: one.set_sampler(0, slot),
         lambda: one.set_threads(slot),
+        lambda: one.measure_rows(slot),
+        lambda: one.set_row_sizes([slot]),
     ]
     for call in calls:
         with pytest.raises(TypeError):
@@ -399,18 +398,31 @@ def test_a_slot_of_another_type_is_a_type_error(slice_under_test: Slice, slot: A
 
 @pytest.mark.parametrize("position", [-1, 4, 2**40])
 def test_a_position_outside_the_slot_is_a_value_error(slice_under_test: Slice, position: int) -> None:
-    with pytest.raises(ValueError, match="position"):
-        slice_under_test.truncate(1, position)
-    with pytest.raises(ValueError, match="end"):
-        slice_under_test.copy_slot(1, 0, position)
+    with pytest.raises(ValueError, match="length"):
+        slice_under_test.prepare_slot(1, 1, position)
+    run([slice_under_test], prompt([1, 2, 3, 4], slot=2))
+    with pytest.raises(ValueError, match="length"):
+        slice_under_test.prepare_slot(2, 1, position)
+    assert [slice_under_test.slot_length(slot) for slot in range(3)] == [0, 3, 4]
 
 
-def test_copy_slot_refuses_itself_and_a_target_in_use(slice_under_test: Slice) -> None:
-    with pytest.raises(ValueError, match="target"):
-        slice_under_test.copy_slot(1, 1, 2)
-    slice_under_test.forward(*arrays(prompt([1], slot=2)))
-    with pytest.raises(ValueError, match="target"):
-        slice_under_test.copy_slot(1, 2, 2)
+@pytest.mark.parametrize("sizes", [[0], [-1], [1, 1], [4, 4, 2], [33], [2**40], [1] * 33, list(range(1, 34))], ids=str)
+def test_row_sizes_that_cannot_be_computed_are_a_value_error(slice_under_test: Slice, sizes: list[int]) -> None:
+    with pytest.raises(ValueError, match="sizes"):
+        slice_under_test.set_row_sizes(sizes)
+
+
+@pytest.mark.parametrize("num_rows", [0, -1, 4, 2**40])
+def test_measure_rows_refuses_bad_counts(slice_under_test: Slice, num_rows: int) -> None:
+    slice_under_test.prepare_slot(1, 1, 0)
+    with pytest.raises(ValueError, match="num_rows"):
+        slice_under_test.measure_rows(num_rows)
+
+
+def test_measure_rows_refuses_slots_in_use(slice_under_test: Slice) -> None:
+    with pytest.raises(ValueError, match="slot 1 holds 3 tokens"):
+        slice_under_test.measure_rows(2)
+    assert slice_under_test.slot_length(1) == 3
 
 
 @pytest.mark.parametrize("n_threads", [0, -1, 513, 2**40])

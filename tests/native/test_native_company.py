@@ -28,7 +28,7 @@ def alone(slices: list[Slice], slot: int, num_prompt: int) -> Logits:
     run(slices, prompt(TOKENS[slot][:num_prompt], slot))
     steps = [run(slices, [(token, num_prompt + i, slot, True)]) for i, token in enumerate(TOKENS[slot][num_prompt:])]
     for part in slices:
-        part.free_slot(slot)
+        part.prepare_slot(slot, slot, 0)
     return np.concatenate(steps)
 
 
@@ -56,7 +56,7 @@ def test_slots_between_are_left_empty(slices: list[Slice]) -> None:
     with_company = run(slices, [(TOKENS[1][4], 4, 1, True)])
     for part in slices:
         for slot in range(NUM_SLOTS):
-            part.free_slot(slot)
+            part.prepare_slot(slot, slot, 0)
     assert with_company.tobytes() == alone(slices, 1, 4)[:1].tobytes()
 
 
@@ -85,7 +85,7 @@ def test_a_copied_slot_goes_on_by_itself(slices: list[Slice]) -> None:
     expected = alone(slices, 2, 6)
     run(slices, prompt(TOKENS[2][:9], 2))
     for part in slices:
-        part.copy_slot(2, 6, 6)
-        part.free_slot(2)
+        part.prepare_slot(6, 2, 6)
+        part.prepare_slot(2, 2, 0)
     got: list[Logits] = [run(slices, [(TOKENS[2][6 + i], 6 + i, 6, True)]) for i in range(6)]
     assert np.concatenate(got).tobytes() == expected.tobytes()

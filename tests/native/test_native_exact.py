@@ -145,21 +145,21 @@ def test_logits_of_a_later_forward_do_not_depend_on_the_flags_of_an_earlier_one(
     quiet = [(token, position, 0, False) for token, position, _, _ in prompt([1, 2, 3, 4])]
     run([whole], quiet)
     first = run([whole], prompt([5], start=4))
-    whole.free_slot(0)
+    whole.prepare_slot(0, 0, 0)
     run([whole], [*quiet[:-1], (4, 3, 0, True)])
     np.testing.assert_array_equal(run([whole], prompt([5], start=4)), first)
 
 
 @pytest.mark.parametrize("n", [0, 1, 5, 7])
-def test_truncate_equals_recomputing(whole: Slice, n: int) -> None:
+def test_a_cut_equals_recomputing(whole: Slice, n: int) -> None:
     tokens = [3, 1, 4, 1, 5, 9, 2]
     run([whole], prompt(tokens[:n] + [200 + i for i in range(8)]))
-    whole.truncate(0, n)
+    whole.prepare_slot(0, 0, n)
     assert whole.slot_length(0) == n
     if n < len(tokens):
         after = run([whole], prompt(tokens[n:], start=n))
     step = run([whole], prompt([6], start=7))
-    whole.free_slot(0)
+    whole.prepare_slot(0, 0, 0)
     if n:
         run([whole], prompt(tokens[:n]))
     if n < len(tokens):
@@ -167,15 +167,15 @@ def test_truncate_equals_recomputing(whole: Slice, n: int) -> None:
     np.testing.assert_array_equal(run([whole], prompt([6], start=7)), step)
 
 
-def test_copy_slot_shares_the_first_tokens(model_file: ModelFiles) -> None:
+def test_a_copy_holds_the_first_tokens(model_file: ModelFiles) -> None:
     # f32 throughout (flash attention rounds to f16): rows in other batch shapes agree to the last bits only
     whole = open_slice(model_file("f32"), type_k="f32", type_v="f32", flash_attn="off")
     run([whole], prompt([3, 1, 4, 1, 5]))
-    whole.copy_slot(0, 1, 3)
+    whole.prepare_slot(1, 0, 3)
     assert (whole.slot_length(0), whole.slot_length(1)) == (5, 3)
     copied = run([whole], prompt([9, 2], slot=1, start=3))
     original = run([whole], prompt([6], start=5))
-    whole.free_slot(1)  # the shared cells stay with slot 0
+    whole.prepare_slot(1, 1, 0)  # slot 0 keeps its own
     later = run([whole], prompt([6], start=6))
     np.testing.assert_allclose(copied, fresh(whole, [3, 1, 4, 9, 2], 2), atol=2e-5)
     np.testing.assert_allclose(original, fresh(whole, [3, 1, 4, 1, 5, 6], 1), atol=2e-5)
@@ -185,13 +185,13 @@ def test_copy_slot_shares_the_first_tokens(model_file: ModelFiles) -> None:
 def fresh(whole: Slice, tokens: list[int], last: int) -> NDArray[np.float32]:
     """The logits of the last rows, computed in slot 2 with nothing before."""
     logits = run([whole], prompt(tokens, slot=2))
-    whole.free_slot(2)
+    whole.prepare_slot(2, 2, 0)
     return logits[-last:]
 
 
 def test_a_freed_slot_starts_anew(whole: Slice) -> None:
     before = run([whole], prompt([1, 2, 3], slot=1))
-    whole.free_slot(1)
+    whole.prepare_slot(1, 1, 0)
     assert whole.slot_length(1) == 0
     np.testing.assert_array_equal(run([whole], prompt([1, 2, 3], slot=1)), before)
 

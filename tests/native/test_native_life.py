@@ -59,9 +59,9 @@ def test_a_closed_slice_refuses_everything(model_file: ModelFiles) -> None:
         lambda: one.logits([0]),
         lambda: one.set_sampler(0, sampler()),
         lambda: one.slot_length(0),
-        lambda: one.free_slot(0),
-        lambda: one.truncate(0, 0),
-        lambda: one.copy_slot(0, 1, 0),
+        lambda: one.prepare_slot(0, 0, 0),
+        lambda: one.set_row_sizes([1]),
+        lambda: one.measure_rows(1),
         lambda: one.set_threads(1),
         lambda: one.compute_bytes,
     ]
@@ -114,7 +114,7 @@ def test_forwards_and_slots_used_again_do_not_grow_memory(model_file: ModelFiles
         for number in range(times):
             slot = number % 3
             for part in parts:
-                part.free_slot(slot)
+                part.prepare_slot(slot, slot, 0)
             parts[1].set_sampler(slot, sampler(temperature=1.0, repeat_penalty=1.1, logprobs=3))
             run(parts, prompt(list(range(20)), slot=slot))
             parts[1].sample([19])
@@ -184,7 +184,7 @@ started = threading.Event()
 def serve():
     while True:
         one.forward(zero, zero, zero, row)
-        one.free_slot(0)
+        one.prepare_slot(0, 0, 0)
         started.set()
 threading.Thread(target=serve, daemon=True).start()
 started.wait()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from tests.native.conftest import ModelFiles, Row, arrays, prompt, run, sampler
+from tests.native.tiny_model import TinyModel, write_model
 from worker_native import SamplerParams, Slice
 
 PROMPT = [5, 6, 7, 5, 5, 9]
@@ -135,12 +138,12 @@ def test_penalties(prompted: Slice, last_n: int, repeat: float, presence: float,
         assert prompted.sample([row])[0].token == penalised(logits, recent, repeat, presence, frequency)
 
 
-def test_truncate_and_copy_change_what_is_penalised(prompted: Slice) -> None:
+def test_a_cut_and_a_copy_change_what_is_penalised(prompted: Slice) -> None:
     greedy = sampler(temperature=0, repeat_penalty=100.0)
     free = draw(prompted, sampler(temperature=0))
     run([prompted], prompt([free], start=len(PROMPT)))
-    prompted.truncate(0, len(PROMPT))
-    prompted.copy_slot(0, 2, len(PROMPT))
+    prompted.prepare_slot(0, 0, len(PROMPT))
+    prompted.prepare_slot(2, 0, len(PROMPT))
     prompted.set_sampler(2, greedy)
     prompted.set_sampler(0, greedy)
     for slot in (0, 2):
@@ -169,9 +172,32 @@ def test_rows_may_be_asked_for_in_any_order_and_twice(prompted: Slice) -> None:
     assert prompted.logits([]).shape == (0, 272)
 
 
-def test_free_slot_forgets_the_sampler(prompted: Slice) -> None:
+def test_a_freed_slot_forgets_the_sampler(prompted: Slice) -> None:
     prompted.set_sampler(0, sampler())
-    prompted.free_slot(0)
+    prompted.prepare_slot(0, 0, 0)
     run([prompted], prompt([1]))
     with pytest.raises(ValueError, match="set_sampler"):
         prompted.sample([0])
+
+
+@pytest.mark.parametrize("vocab_size", [1000, 32000])
+@pytest.mark.parametrize("scale", [0.01, 4.0, 60.0])
+def test_logprobs_and_candidates_of_a_large_vocabulary(tmp_path: Path, vocab_size: int, scale: float) -> None:
+    """Against double precision; sizes that are no multiple of a block, and logits near and far from each other."""
+    model = TinyModel(num_layers=1, vocab_size=vocab_size - 3)
+    head = scale * model.tensors()["output.weight"]
+    path = write_model(tmp_path / "large.gguf", model, changes={"output.weight": head})
+    one = Slice(str(path), n_ctx=8, n_slots=1)
+    run([one], prompt([5]))
+    logits = one.logits([0])[0].astype(np.float64)
+    exact = logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
+    order = np.argsort(-logits, kind="stable")
+    for count in (1, 40, 900):
+        one.set_sampler(0, sampler(temperature=0, logprobs=count))
+        (drawn,) = one.sample([0])
+        assert drawn.token == order[0]
+        assert [token for token, _ in drawn.top] == order[:count].tolist()
+        # a logit itself is a float; its own rounding is not the sampler's
+        np.testing.assert_allclose([p for _, p in drawn.top], exact[order[:count]], atol=1e-6)
+    one.set_sampler(0, sampler(temperature=100, top_k=7, seed=1))
+    assert one.sample([0])[0].token in order[:7]

@@ -40,19 +40,19 @@ def test_only_models_of_keys_and_values_can_truncate(state: Slice, model_file: M
 def test_a_state_goes_back_to_nothing_only(state: Slice) -> None:
     before = run([state], prompt(TOKENS))
     with pytest.raises(ValueError, match=r"slot 0 keeps a running state of its 6 tokens.* back to 4; only to 0"):
-        state.truncate(0, 4)
+        state.prepare_slot(0, 0, 4)
     assert state.slot_length(0) == 6
-    state.truncate(0, 6)
+    state.prepare_slot(0, 0, 6)
     assert state.slot_length(0) == 6
-    state.truncate(0, 0)
+    state.prepare_slot(0, 0, 0)
     np.testing.assert_array_equal(run([state], prompt(TOKENS)), before)
 
 
 def test_a_state_is_copied_whole_only(state: Slice) -> None:
     run([state], prompt(TOKENS))
-    with pytest.raises(ValueError, match=r"end: slot 0 keeps a running state of its 6 tokens.* not up to 3"):
-        state.copy_slot(0, 1, 3)
-    state.copy_slot(0, 1, 6)
+    with pytest.raises(ValueError, match=r"length: slot 0 keeps a running state of its 6 tokens.* back to 3"):
+        state.prepare_slot(1, 0, 3)
+    state.prepare_slot(1, 0, 6)
     one, other = (run([state], prompt([40, 41], slot, start=6)) for slot in (0, 1))
     np.testing.assert_array_equal(one, other)
 

@@ -7,13 +7,14 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import CliHome
 
 END_TIMEOUT_S = 60
-PEERS = {"one process", "RPC 2 x 1 thread"}
+PEERS = {"one process", "RPC, 1 thread", "RPC, all cores"}
 
 
 def processes_of(home: CliHome) -> list[int]:
@@ -44,9 +45,10 @@ def test_rows_peers_and_document(cli_home: CliHome, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert [row["test"] for row in report["results"]] == ["pp16", "tg6 x1", "tg6 x2"]
-    named = {peer["name"].partition(",")[0] for row in report["results"] for peer in row["peers"]}
-    named |= {reason.partition(":")[0].partition(",")[0] for reason in report["missing"]}
-    assert named >= PEERS
+    named = {peer["name"] for row in report["results"] for peer in row["peers"]}
+    named |= {reason.partition(":")[0] for reason in report["missing"]}
+    assert named == PEERS
+    assert report["failed"] == []
     for row in report["results"]:
         assert len(row["tokens_per_s"]) == 2
         assert all(0 < busy <= 1 for busy in row["figures"]["busy"])
@@ -57,6 +59,60 @@ def test_rows_peers_and_document(cli_home: CliHome, tmp_path: Path) -> None:
     assert (report["serve"]["num_requests"], report["serve"]["num_output_tokens"]) == (3, 12)
     assert "tg6 x2" in document.read_text()
     assert not cli_home.state_file.exists()
+    wait_until_gone(cli_home)
+
+
+def bench_of_scenarios(home: CliHome, *arguments: str) -> dict[str, Any]:
+    """The report of a bench of the demo model on two stages."""
+    done = home.run("bench", "--demo", "--stages", "2", *arguments, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert report["failed"] == []
+    assert report["results"] == []
+    return report
+
+
+def test_scenarios_on_the_measured_cluster(cli_home: CliHome) -> None:
+    scenarios = ("--gaps", "2,300", "--prefix", "200", "--soak", "60,4")
+    report = bench_of_scenarios(cli_home, *scenarios, "-r", "2", "-ub", "64")
+    gaps = report["gaps"]
+    assert gaps["ratio"]["median"] == pytest.approx(gaps["ratio"]["mean"])  # of two runs
+    assert 0 < gaps["before_ms"]["median"] <= gaps["before_ms"]["p99"]
+    assert gaps["during_ms"]["p99"] > 0
+    assert gaps["first_token_ms"]["low"] > 0
+    prefix = report["prefix"]
+    assert prefix["cold_cached_tokens"] == 0  # every slot held something else
+    assert prefix["num_equal_texts"] == prefix["num_runs"] == 2
+    assert prefix["ratio"]["low"] > 0
+    soak = report["soak"]
+    assert [sample["num_requests"] for sample in soak["samples"]][-1] == 60
+    assert all(sample["coordinator_bytes"] > 2**20 for sample in soak["samples"])
+    assert all(found["median"] > 0 for found in (*soak["first_step_ms"], *soak["last_step_ms"]))
+    assert len(soak["stage_mb_per_500"]) == 2
+    wait_until_gone(cli_home)
+
+
+def test_chunking_on_two_clusters(cli_home: CliHome) -> None:
+    report = bench_of_scenarios(cli_home, "--chunking", "600", "-r", "2", "-ub", "64")
+    chunking = report["chunking"]
+    assert (chunking["prompt_length"], chunking["num_chunks"]) == (600, 10)
+    assert chunking["ratio"]["low"] > 0
+    assert report["status"]["num_slots"] == 1
+    wait_until_gone(cli_home)
+
+
+def test_an_interrupted_bench_tells_what_it_found(cli_home: CliHome) -> None:
+    """The row before is printed; the soak, which would take long, is named."""
+    bench = cli_home.start("bench", "--demo", "--stages", "2", "-p", "16", "-n", "0", "-r", "1", "--soak", "100000")
+    assert bench.stderr is not None
+    for line in bench.stderr:
+        if line.startswith("soak"):
+            break
+    bench.send_signal(signal.SIGINT)
+    out, _ = bench.communicate(timeout=END_TIMEOUT_S)
+    assert bench.returncode == 130
+    assert "| pp16 " in out
+    assert "Failed: interrupted" in out
     wait_until_gone(cli_home)
 
 

@@ -54,7 +54,7 @@ def heavy_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_both_stages_are_busy_at_once(heavy_model: Path, up_cluster: UpCluster) -> None:
     params = cluster.SamplingParams(temperature=0.0, max_tokens=32, ignore_eos=True)
-    arguments = (str(heavy_model), "--stages", "2", "-c", "128", "-np", "8", "-t", "1")
+    arguments = (str(heavy_model), "--stages", "2", "-c", "128", "-np", "8", "-t", "1", "--no-lend-cores")
     with up_cluster(*arguments) as home, cluster.connect(home.address) as client, ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda prompt: client.generate(prompt, params), ["abc"] * 8))
         steps = client.intervals()

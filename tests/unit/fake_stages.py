@@ -23,6 +23,7 @@ from cluster.messages import (
     FinishReason,
     Microbatch,
     SampledToken,
+    SlotStart,
     StageFailure,
     StepResult,
     StepTiming,
@@ -160,10 +161,12 @@ class Reader:
     outputs: list[Output] = field(default_factory=list)
     ended: bool = False
     ended_s: float | None = None
+    times_s: list[float] = field(default_factory=list)  # of the outputs
 
     def __call__(self, output: Output) -> None:
         assert not self.ended, f"an output after the last one: {output}"
         self.outputs.append(output)
+        self.times_s.append(self.world.now_s)
         if is_last(output):
             self.ended, self.ended_s = True, self.world.now_s
 
@@ -243,10 +246,12 @@ class FakeStages:
         assert step == len(self.sent), f"step {step} after {len(self.sent)} steps"
         assert 0 <= lane < self._limits.max_in_flight, f"lane {lane}"
         assert lane not in self.in_flight, f"lane {lane} has two microbatches"
+        assert not (microbatch.alone and self.in_flight), "not alone"
         for other in self.in_flight.values():
-            both = set(microbatch.slots.tolist()) & set(other.slots.tolist())
+            assert not other.alone, "another one was promised to be alone"
+            drawn = set(microbatch.slots.tolist()) & set(other.slots[other.samples].tolist())
             later = (mb for mb in [*self.sent, microbatch] if mb.id.step > other.id.step)
-            assert both <= {slot for mb in later for slot in mb.free_slots}, "a sequence is in flight twice"
+            assert drawn <= {start.slot for mb in later for start in mb.slot_starts}, "a sequence goes on undrawn"
         self.sent.append(microbatch)
         self.in_flight[lane] = microbatch
         self._arrive(0, microbatch)
@@ -289,7 +294,8 @@ class FakeStage:
         assert microbatch.id.step == self._num_steps, "steps out of order"
         self._num_steps += 1
         self._check_shapes(microbatch)
-        self._free(microbatch.free_slots)
+        for start in microbatch.slot_starts:
+            self._start(start)
         self._take_sampling(microbatch)
         histories = [self._append(*row) for row in self._rows(microbatch)]
         sampled = tuple(self._draw(int(row), microbatch, histories) for row in microbatch.samples)
@@ -310,13 +316,17 @@ class FakeStage:
             assert asked.dtype == np.int32
             assert (np.diff(asked) > 0).all(), "rows not ascending"
             assert microbatch.wants_logits[asked].all(), "a row is asked for that wants no logits"
-        assert num_rows or microbatch.free_slots, "nothing to do"
+        assert num_rows, "nothing to do"
+        started = [start.slot for start in microbatch.slot_starts]
+        assert len(set(started)) == len(started), "a slot starts twice"
+        assert set(started) <= set(microbatch.slots.tolist()), "a slot starts without rows"
 
-    def _free(self, slots: tuple[int, ...]) -> None:
-        for slot in slots:
-            assert slot in self.kv, f"slot {slot} is freed, but empty"
-            del self.kv[slot]
-            self._sampling.pop(slot, None)
+    def _start(self, start: SlotStart) -> None:
+        assert 0 <= start.slot < self._limits.num_slots, f"slot {start.slot}"
+        source = self.kv.get(start.source, [])
+        assert start.length <= len(source), f"slot {start.source} does not hold {start.length} tokens"
+        self.kv[start.slot] = source[: start.length]
+        self._sampling.pop(start.slot, None)
 
     def _take_sampling(self, microbatch: Microbatch) -> None:
         drawn = set(microbatch.slots[microbatch.samples].tolist())

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.bench.serve import RequestTimes, arrival_times, serve_figures
+from cluster.bench.request import RequestTimes
+from cluster.bench.serve import arrival_times, serve_figures
 from cluster.bench.settings import ServeSettings
-from cluster.bench.spread import percentile, ratios, spread
+from cluster.bench.spread import percentile, ratios, slope, spread
 
 
 @settings(max_examples=50)
@@ -37,6 +38,19 @@ def test_ratios_pair_the_runs() -> None:
     found = ratios([10.0, 5.0, 12.0], [5.0, 2.5, 12.0])
     assert found is not None
     assert (found.median, found.low, found.high) == (2.0, 1.0, 2.0)
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3)), min_size=2, unique_by=lambda pair: round(pair[0]))
+)
+def test_slope_is_numpys(points: list[tuple[float, float]]) -> None:
+    xs, ys = zip(*points, strict=True)
+    assert slope(xs, ys) == pytest.approx(float(np.polyfit(xs, ys, 1)[0]), rel=1e-4, abs=1e-4)
+
+
+def test_slope_of_one_place_is_flat() -> None:
+    assert slope([2.0, 2.0], [1.0, 5.0]) == 0.0
 
 
 def test_serving_figures() -> None:

@@ -8,14 +8,20 @@ from xml.etree import ElementTree
 
 import pytest
 
+from cluster.bench.chunking import chunking_figures
 from cluster.bench.document import section_title, with_section, write_document
+from cluster.bench.findings import BenchReport, PeerResult, Result
+from cluster.bench.gaps import GapsRun, gaps_figures
 from cluster.bench.machine import Machine, busy_cores
 from cluster.bench.plot import plot_svg
+from cluster.bench.prefix import PrefixRun, prefix_figures
 from cluster.bench.report import compare_rows, markdown_table, to_json, to_markdown
-from cluster.bench.serve import RequestTimes, serve_figures
+from cluster.bench.request import RequestTimes
+from cluster.bench.scenarios import GapsSettings, PrefixSettings, SoakSettings
+from cluster.bench.serve import serve_figures
 from cluster.bench.settings import BenchSettings
+from cluster.bench.soak import MemorySample, soak_figures
 from cluster.bench.steps import step_figures
-from cluster.bench.suite import BenchReport, PeerResult, Result
 from cluster.bench.workload import Workload
 from cluster.errors import UsageError
 from cluster.messages import ClusterStatus, StageStatus, StepId, StepTiming
@@ -23,7 +29,8 @@ from cluster.messages import ClusterStatus, StageStatus, StepId, StepTiming
 STAGE = StageStatus(0, "node", "CPU", 0, 4, "ready", 1, "127.0.0.1:1", 1, 1, 1, 1, 0.0, 0.0, 0)
 STATUS = ClusterStatus("m.gguf", "ab" * 32, "llama", "ready", "127.0.0.1:1", 1, 256, 8, 0, 0, 0, 0, 1.0, 100, (STAGE,))
 MACHINE = Machine("Some CPU", 2, 2**34, (), "Linux 6.1", 0.5, ("a 1", "b 2"))
-STEPS = step_figures([[StepTiming(StepId(1, 0, 0), 0, 4, 0, 75_000_000, 0)]], ["node"])
+STEPS_SEEN = [StepTiming(StepId(1, 0, 0), 0, 4, 0, 75_000_000, 0)]
+STEPS = step_figures([STEPS_SEEN], ["node"])
 
 
 def result(name: str = "one & only", theirs: tuple[float, ...] = (5.0, 8.0, 4.0)) -> Result:
@@ -32,14 +39,27 @@ def result(name: str = "one & only", theirs: tuple[float, ...] = (5.0, 8.0, 4.0)
 
 def report(results: tuple[Result, ...] = (), missing: tuple[str, ...] = ()) -> BenchReport:
     figures = serve_figures([RequestTimes(3, 0.0, (0.5, 0.75))])
-    return BenchReport(
-        BenchSettings("m"), "cluster bench x", "2020-01-01", MACHINE, 2**20, STATUS, 1, results, figures, missing
-    )
+    found = BenchReport(BenchSettings("m"), "cluster bench x", "2020-01-01", MACHINE, 2**20, STATUS, 1)
+    found.results, found.serve, found.missing = list(results), figures, list(missing)
+    return found
+
+
+def with_scenarios() -> BenchReport:
+    """A report of everything, in round numbers."""
+    found = report((result(),))
+    stream = (0.0, 1.0, 2.0, 3.0, 5.0, 6.0)
+    found.gaps = gaps_figures(GapsSettings(1, 64), [GapsRun((stream,), 0.5, 3.5, 4.5, 250.0)])
+    cold, warm = (RequestTimes(216, 0.0, (time_s,), (7,), cached) for time_s, cached in ((0.8, 0), (0.1, 200)))
+    found.prefix = prefix_figures(PrefixSettings(200), [PrefixRun(warm, cold)])
+    found.chunking = chunking_figures(8192, 16, True, [100.0, 110.0], [190.0, 176.0])
+    samples = [MemorySample(count, (10**8 + 2000 * count,), 5 * 10**7) for count in (0, 50, 100)]
+    found.soak = soak_figures(SoakSettings(100, 4), 9.0, samples, STEPS_SEEN, STEPS_SEEN, 1)
+    return found
 
 
 def test_ratios_are_of_runs_side_by_side() -> None:
     head, row = compare_rows([result()])
-    assert head == ["test", "t/s", "one & only", "to one & only"]
+    assert head == ["test", "t/s", "one & only", "vs one & only"]
     assert row == ["tg32 x8", "11.00 ± 1.00", "5.67 ± 2.08", "2.00 [1.50, 2.75]"]
 
 
@@ -54,6 +74,37 @@ def test_markdown_names_rows_figures_and_what_is_missing() -> None:
     assert "| m.gguf | 1.0 MiB | 1      | 1       | tg32 x8 | 11.00 ± 1.00 | 100    | 0        |" in text
     assert "Not compared: RPC 2 x 1 thread: not built in" in text
     assert "| TTFT (ms)                       | 500.00 | 500.00 | 500.00 |" in text
+
+
+def test_markdown_has_a_block_for_each_scenario() -> None:
+    text = " ".join(to_markdown(with_scenarios()).split())
+    for line in (
+        "| 1 streams, a prompt of 64 tokens | median |",
+        "| p99 during / median before | 2.00 |",
+        "| first token alone (ms) | 250.00 |",
+        "| cold / warm | 8.00 |",
+        "| cached tokens, warm (least) | 200 |",
+        "| equal greedy texts | 1 of 1 |",
+        "| one / several | 1.75 |",
+        "| stage 0 | 100.2 | +1.000 | 75.00 (75.00) | 75.00 (75.00) |",
+        "| coordinator | 50.0 | +0.000 |",
+    ):
+        assert line in text, line
+
+
+def test_json_has_the_scenarios() -> None:
+    found = json.loads(to_json(with_scenarios()))
+    assert found["gaps"]["ratio"]["median"] == 2.0
+    assert found["prefix"]["warm_cached_tokens"] == 200
+    assert found["chunking"]["ratio"]["median"] == 1.75
+    assert found["soak"]["stage_mb_per_500"] == [pytest.approx(1.0)]
+
+
+def test_what_failed_is_named() -> None:
+    found = report()
+    found.failed.append("gaps: a stream ended after 9 tokens; give a larger -c")
+    assert "Failed: gaps: a stream ended after 9 tokens" in to_markdown(found)
+    assert json.loads(to_json(found))["failed"] == found.failed
 
 
 def test_markdown_tables_are_as_wide_in_every_row() -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from cluster.bench.counts import parse_counts, parse_pair
 from cluster.bench.peers.orders import WholeOrders
-from cluster.bench.settings import BenchSettings, ServeSettings, parse_counts
-from cluster.bench.subject import up_arguments
-from cluster.bench.workload import Workload, random_prompt, workloads
+from cluster.bench.scenarios import ChunkingSettings, GapsSettings, PrefixSettings, SoakSettings
+from cluster.bench.settings import BenchSettings, ServeSettings
+from cluster.bench.subject import chunking_arguments, up_arguments
+from cluster.bench.workload import Workload, random_prompt, workload_prompts, workloads
 from cluster.cli import main
 from cluster.errors import UsageError
 
@@ -34,6 +36,28 @@ def test_context_and_slots_follow_from_the_rows() -> None:
     assert (serving.num_context_tokens, serving.num_slots) == (512, 6)
 
 
+def test_scenarios_get_the_context_and_the_slots_they_need() -> None:
+    none = {"prompt_lengths": (0,), "decode_lengths": (0,)}
+    gaps = BenchSettings("m", **none, gaps=GapsSettings(8, 2048))
+    assert (gaps.num_context_tokens, gaps.num_slots) == (2304, 9)
+    prefix = BenchSettings("m", **none, prefix=PrefixSettings(1500))
+    assert (prefix.num_context_tokens, prefix.num_slots) == (1536, 2)
+    soak = BenchSettings("m", **none, soak=SoakSettings(2000, 16))
+    assert (soak.num_context_tokens, soak.num_slots) == (256, 16)
+    arriving = BenchSettings("m", **none, serve=ServeSettings(request_rate=2.0))
+    assert arriving.num_slots == 8
+    alone = BenchSettings("m", **none, chunking=ChunkingSettings())
+    assert not alone.measures_cluster
+    assert all(one.measures_cluster for one in (gaps, prefix, soak, arriving, BenchSettings("m")))
+
+
+def test_the_two_clusters_of_chunking_differ_in_one_flag() -> None:
+    settings = BenchSettings("m.gguf", streams=(8,), stages=2)
+    several, single = (chunking_arguments(settings, 8448, pipelined) for pipelined in (True, False))
+    assert several == ["m.gguf", "--stages", "2", "--ctx-size", "8448", "--parallel", "1", "--no-lend-cores"]
+    assert single == [*several, "--no-pipeline-prompts"]
+
+
 def test_the_cluster_is_asked_for_what_was_asked() -> None:
     settings = BenchSettings("m.gguf", (64,), (16,), (4,), stages=2, threads=1)
     arguments = up_arguments(settings)
@@ -55,6 +79,7 @@ def test_the_cluster_is_asked_for_what_was_asked() -> None:
         {"streams": (1000,)},
         {"repetitions": 0},
         {"decode_lengths": (-1,)},
+        {"gaps": GapsSettings(8, 2048), "context_length": 2048},
     ],
 )
 def test_impossible_settings(settings: dict[str, Any]) -> None:
@@ -66,6 +91,30 @@ def test_impossible_settings(settings: dict[str, Any]) -> None:
 def test_impossible_load(load: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         ServeSettings(**load)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        (GapsSettings, (0,)),
+        (GapsSettings, (8, 0)),
+        (PrefixSettings, (0,)),
+        (ChunkingSettings, (1,)),
+        (SoakSettings, (5,)),
+        (SoakSettings, (100, 0)),
+    ],
+)
+def test_impossible_scenarios(kind: type[Any], arguments: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match="out of range"):
+        kind(*arguments)
+
+
+def test_pairs() -> None:
+    assert parse_pair("--gaps", "4", 2048) == (4, 2048)
+    assert parse_pair("--gaps", "4,4", 2048) == (4, 4)
+    for text in ("1,2,3", "a", ""):
+        with pytest.raises(UsageError, match="--gaps"):
+            parse_pair("--gaps", text, 1)
 
 
 def test_counts() -> None:
@@ -84,6 +133,8 @@ def test_counts() -> None:
         (["bench", "missing.gguf"], "missing.gguf"),
         (["bench", "--demo", "-p", "x"], "-p"),
         (["bench", "--demo", "--concurrency", "1", "--request-rate", "1"], "--request-rate"),
+        (["bench", "--demo", "--gaps", "0"], "gaps"),
+        (["bench", "--demo", "--soak", "5"], "soak"),
     ],
 )
 def test_wrong_usage(arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,6 +151,21 @@ def test_prompts_differ_by_seed_and_keep_off_the_ends_of_the_vocabulary() -> Non
     assert prompt != random_prompt(1000, 200, seed=2)
     assert all(250 <= token < 750 for token in prompt)
     assert random_prompt(2, 3, seed=0) == [0, 0, 0]
+
+
+def test_every_run_has_prompts_of_its_own_and_all_subjects_the_same() -> None:
+    rows = [Workload("pp", 16, 1), Workload("tg", 8, 40)]
+    seen = [
+        (tuple(prompt), workload)
+        for workload in rows
+        for run in range(60)
+        for prompt in [*workload_prompts(workload, 32000, run)]
+    ]
+    long = [prompt for prompt, workload in seen if workload.kind == "pp"]
+    assert len(set(long)) == len(long)
+    assert workload_prompts(rows[1], 32000, 7) == workload_prompts(rows[1], 32000, 7)
+    # The first tokens of 40 streams differ about as often as those of any 40 random prompts.
+    assert len({prompt for prompt, workload in seen[60:100]}) > 35
 
 
 @pytest.mark.parametrize("layers", [(11, 11), (4, 4), (3, 7, 2), (1, 1, 1, 1), (22,)])

@@ -25,9 +25,8 @@ from cluster.errors import (
 )
 from cluster.messages import FinishReason
 from cluster.wire.channel import CONNECT_TIMEOUT_MS
-from cluster.wire.completion import MAX_OPEN_STREAMS
 from cluster.wire.inference_server import InferenceServer
-from tests.unit.wire_backends import VOCAB_SIZE, EchoCluster, no_thread_left, wait_until
+from tests.unit.wire_backends import VOCAB_SIZE, EchoCluster, no_thread_left
 
 
 @dataclass
@@ -80,19 +79,6 @@ def test_generate_from_token_ids(served: Served, prompt: Any) -> None:
 )
 def test_generate_a_list_of_prompts(served: Served, prompts: Any, texts: list[str]) -> None:
     assert [completion.text for completion in served.client.generate(prompts)] == texts
-
-
-def test_prompts_run_together_but_boundedly(served: Served) -> None:
-    served.backend.pause_s = 0.05
-    prompts = [f"{index:03}" for index in range(MAX_OPEN_STREAMS + 20)]
-    assert [completion.text for completion in served.client.generate(prompts)] == prompts
-    assert 8 < served.backend.max_open <= MAX_OPEN_STREAMS
-
-
-def test_one_failed_prompt_cancels_the_others(served: Served) -> None:
-    with pytest.raises(StageLostError, match="stage 1 on node"):
-        served.client.generate(["wait", "lost", "wait"])
-    wait_until(lambda: served.backend.num_open == 0)
 
 
 def test_stream_yields_events_as_they_come(served: Served) -> None:

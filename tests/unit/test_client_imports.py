@@ -58,7 +58,14 @@ def test_the_client_loads_no_server_code() -> None:
     assert "grpc" in loaded
     ours = {name for name in loaded if name.split(".")[0] in {"cluster", "worker_native", "ggml", "protos"}}
     assert not {name for name in ours if "server" in name or name.startswith("cluster.wire.stage_")}
-    allowed = ("cluster.wire", "cluster.errors", "cluster.messages", "cluster.sampling", "cluster.client")
+    allowed = (
+        "cluster.wire",
+        "cluster.errors",
+        "cluster.messages",
+        "cluster.sampling",
+        "cluster.client",
+        "cluster.batch",
+    )
     packages = {name for name in ours if name.startswith("cluster.") and not name.startswith(allowed)}
     assert packages <= {"cluster.async_client"}
     assert not {name.split(".")[0] for name in loaded} & {

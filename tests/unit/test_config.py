@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cluster.cli import build_parser
 from cluster.config import ClusterConfig, load_config
 from cluster.errors import UsageError
 
@@ -29,6 +30,7 @@ def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> N
         ("stages = true", "stages"),
         ("model = 7", "model"),
         ("devices = 'CPU'", "devices"),
+        ("pipeline-prompts = 1", "pipeline_prompts"),
         ("stages = ", "TOML"),
         ("[stages]\na = 1", "stages"),
     ],
@@ -57,6 +59,7 @@ def test_a_wrong_file_is_refused(text: str, named: str, tmp_path: Path) -> None:
         {"max_waiting": -1},
         {"cache_type_k": "q3"},
         {"flash_attn": "maybe"},
+        {"pipeline_prompts": 0},
         {"host": "192.0.2.1"},
         {"devices": ("CPU",), "stages": 2},
     ],
@@ -66,6 +69,15 @@ def test_an_impossible_setting_names_itself(settings: dict[str, Any]) -> None:
     name = next(iter(settings)).replace("_", "-")
     with pytest.raises(UsageError, match=name):
         ClusterConfig(model="m", **settings)
+
+
+def test_chunks_of_a_prompt_are_pipelined_unless_told_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('model = "m.gguf"\npipeline-prompts = false\n')
+    assert ClusterConfig(model="m").pipeline_prompts
+    assert not load_config(str(path), {}).pipeline_prompts
+    flags = [build_parser().parse_args(["up", "m", *given]) for given in ([], ["--no-pipeline-prompts"])]
+    assert [one.pipeline_prompts for one in flags] == [None, False]
 
 
 def test_a_missing_file_is_a_usage_error() -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import queue
 import random
+import statistics
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,7 @@ from cluster.errors import (
     UnreachableError,
     UsageError,
 )
-from cluster.messages import FinishReason, Microbatch, StageFailure, StepResult, StepTiming, TokenEvent
+from cluster.messages import FinishReason, Microbatch, StageCosts, StageFailure, StepResult, StepTiming, TokenEvent
 from cluster.sampling import SamplingParams
 from tests.unit.fake_stages import (
     VOCABULARY,
@@ -40,7 +41,7 @@ from tests.unit.fake_stages import (
     text_of,
 )
 
-_CONTEXT = 24
+_CONTEXT = 48
 
 
 class Run:
@@ -48,24 +49,26 @@ class Run:
 
     def __init__(
         self,
-        num_stages: int,
         limits: Limits,
         delay_s: Callable[[int, int], float] = lambda stage, num_rows: 1.0,
         repeats_results: bool = False,
+        costs: StageCosts | None = None,
     ) -> None:
         self.world = World()
         self.stages = FakeStages(
-            self.world, num_stages, limits, lambda event: self.engine.deliver(event), delay_s, repeats_results
+            self.world, limits.num_stages, limits, lambda event: self.engine.deliver(event), delay_s, repeats_results
         )
         self.engine = Engine(
             self.stages,
             VOCABULARY,
             limits,
-            num_stages,
             now=self.world.now,
             choose_seed=lambda: 4711,
             inbox=self.world,
         )
+        if costs is not None:
+            self.stages.restart(1)
+            self.engine.reset(1, (costs,) * limits.num_stages)
 
     def ask(
         self,
@@ -117,8 +120,9 @@ class Run:
     def check_nothing_leaks(self) -> None:
         figures = self.engine.snapshot()
         assert (figures.num_slots_used, figures.num_waiting, figures.num_in_flight) == (0, 0, 0)
+        held = {slot: list(tokens) for slot, tokens in self.engine._scheduler._slots._free.items()}
         for stage in self.stages.stages:
-            assert stage.kv == {}, "a stage still holds a slot"
+            assert {slot: stage.kv.get(slot, []) for slot in held} == held, "a stage holds other tokens than we think"
 
 
 @dataclass
@@ -179,10 +183,30 @@ _PARAMS = st.builds(
     stop=st.lists(st.sampled_from(["stop", "top", "ab", "é", "b", " a"]), max_size=2),
     ignore_eos=st.booleans(),
 )
+# Long ones that begin alike, so that prefixes are reused.
+_PROMPTS = st.one_of(
+    st.lists(st.integers(0, VOCABULARY.num_tokens - 1), min_size=1, max_size=_CONTEXT),
+    st.builds(
+        lambda family, length, tail: [(family + 7 * n) % VOCABULARY.num_tokens for n in range(length)] + tail,
+        st.integers(1, 2),
+        st.integers(14, 40),
+        st.lists(st.integers(0, VOCABULARY.num_tokens - 1), max_size=_CONTEXT - 40),
+    ),
+)
+_COSTS = st.one_of(
+    st.none(),
+    st.builds(
+        StageCosts,
+        st.dictionaries(st.integers(1, 40), st.floats(0.1, 100.0), min_size=1).map(
+            lambda points: tuple(sorted(points.items()))
+        ),
+        st.sampled_from([1.0, 2.0, 8.0]),
+    ),
+)
 _ASKED = st.builds(
     Asked,
     at_s=st.floats(0, 30),
-    prompt=st.lists(st.integers(0, VOCABULARY.num_tokens - 1), min_size=1, max_size=_CONTEXT),
+    prompt=_PROMPTS,
     params=st.one_of(_PARAMS, _PARAMS, _PARAMS, st.none()),
     cancel_after_s=st.one_of(st.none(), st.none(), st.floats(0, 20)),
 )
@@ -191,9 +215,10 @@ _LIMITS = st.builds(
     num_slots=st.integers(1, 6),
     context_length=st.just(_CONTEXT),
     max_batch_tokens=st.integers(1, 16),
-    max_in_flight=st.integers(4, 5),
+    num_stages=st.integers(1, 4),
     max_waiting=st.integers(0, 8),
     max_logits_rows=st.integers(1, 8),
+    pipeline_prompts=st.booleans(),
 )
 
 
@@ -204,24 +229,20 @@ def random_delays(seed: int) -> Callable[[int, int], float]:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.integers(1, 4),
     _LIMITS,
-    st.booleans(),
+    _COSTS,
     st.lists(_ASKED, max_size=12),
     st.integers(0, 99),
     st.booleans(),
 )
 def test_every_request_gets_what_it_would_get_alone(
-    num_stages: int,
     limits: Limits,
-    few_lanes: bool,
+    costs: StageCosts | None,
     asked: list[Asked],
     delay_seed: int,
     repeats_results: bool,
 ) -> None:
-    if few_lanes:
-        limits = dataclasses.replace(limits, max_in_flight=num_stages)
-    run = Run(num_stages, limits, random_delays(delay_seed), repeats_results)
+    run = Run(limits, random_delays(delay_seed), repeats_results, costs)
     readers = [run.ask(ask.prompt, ask.params, ask.at_s, ask.cancel_after_s) for ask in asked]
     run.run()
     for ask, reader in zip(asked, readers, strict=True):
@@ -234,7 +255,6 @@ def test_every_request_gets_what_it_would_get_alone(
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.integers(1, 4),
     _LIMITS,
     st.lists(_ASKED, min_size=1, max_size=12),
     st.integers(0, 99),
@@ -243,7 +263,6 @@ def test_every_request_gets_what_it_would_get_alone(
     st.one_of(st.none(), st.floats(0, 10)),
 )
 def test_after_a_failure_every_request_ends_once_and_a_repair_serves_again(
-    num_stages: int,
     limits: Limits,
     asked: list[Asked],
     delay_seed: int,
@@ -251,9 +270,9 @@ def test_after_a_failure_every_request_ends_once_and_a_repair_serves_again(
     tells: bool,
     repair_after_s: float | None,
 ) -> None:
-    run = Run(num_stages, limits, random_delays(delay_seed))
+    run = Run(limits, random_delays(delay_seed))
     readers = [run.ask(ask.prompt, ask.params, ask.at_s, ask.cancel_after_s) for ask in asked]
-    run.lose(num_stages - 1, lost_s)
+    run.lose(limits.num_stages - 1, lost_s)
     repaired_s = lost_s + (1000.0 if repair_after_s is None else repair_after_s)
     run.repair(repaired_s)
     params = SamplingParams(seed=3, max_tokens=5, ignore_eos=True)
@@ -267,12 +286,12 @@ def test_after_a_failure_every_request_ends_once_and_a_repair_serves_again(
     run.check_nothing_leaks()
 
 
-_EIGHT = Limits(num_slots=8, context_length=200, max_batch_tokens=64, max_in_flight=2)
+_EIGHT = Limits(num_slots=8, context_length=200, max_batch_tokens=64, num_stages=2)
 _LONG = SamplingParams(seed=5, max_tokens=60, ignore_eos=True)
 
 
 def test_the_error_names_the_stage_and_reason_in_one_line() -> None:
-    run = Run(2, _EIGHT)
+    run = Run(_EIGHT)
     readers = [run.ask([1], _LONG) for _ in range(10)]
     run.lose(1, at_s=5.5)
     refused = run.ask([1], _LONG, at_s=7.0)
@@ -288,7 +307,7 @@ def test_the_error_names_the_stage_and_reason_in_one_line() -> None:
 
 
 def test_a_stage_that_dies_silently_is_found_when_it_is_sent_to() -> None:
-    run = Run(1, dataclasses.replace(_EIGHT, max_in_flight=1))
+    run = Run(dataclasses.replace(_EIGHT, num_stages=1))
     run.lose(0, at_s=1.0, tells=False)
     reader = run.ask([1], _LONG, at_s=2.0)
     run.run()
@@ -296,7 +315,7 @@ def test_a_stage_that_dies_silently_is_found_when_it_is_sent_to() -> None:
 
 
 def test_an_epoch_that_is_not_newer_is_ignored() -> None:
-    run = Run(2, _EIGHT)
+    run = Run(_EIGHT)
     reader = run.ask([1], _LONG)
     run.world.at(5.5, lambda: run.engine.reset(0))
     run.run()
@@ -304,7 +323,7 @@ def test_an_epoch_that_is_not_newer_is_ignored() -> None:
 
 
 def test_stages_started_anew_end_what_was_running() -> None:
-    run = Run(2, _EIGHT)
+    run = Run(_EIGHT)
     reader = run.ask([1], _LONG)
     run.repair(at_s=6.5)
     run.run()
@@ -313,7 +332,7 @@ def test_stages_started_anew_end_what_was_running() -> None:
 
 
 def test_a_stage_that_dies_while_the_next_epoch_is_wired_counts_in_that() -> None:
-    run = Run(2, _EIGHT)
+    run = Run(_EIGHT)
     run.lose(0, at_s=1.0)
     run.world.at(2.0, lambda: run.engine.fail(StageFailure(1, 2, "killed between watch and reset")))
     run.world.at(3.0, lambda: run.engine.reset(2))
@@ -323,7 +342,7 @@ def test_a_stage_that_dies_while_the_next_epoch_is_wired_counts_in_that() -> Non
 
 
 def test_an_early_failure_of_an_epoch_that_was_skipped_is_forgotten() -> None:
-    run = Run(2, _EIGHT)
+    run = Run(_EIGHT)
     run.world.at(0.5, lambda: run.engine.fail(StageFailure(1, 1, "in the epoch that never began")))
     run.world.at(1.0, lambda: (run.stages.restart(2), run.engine.reset(2)))
     reader = run.ask([1], _LONG, at_s=2.0)
@@ -334,13 +353,13 @@ def test_an_early_failure_of_an_epoch_that_was_skipped_is_forgotten() -> None:
 @pytest.mark.parametrize("num_stages", [1, 2, 3, 4])
 def test_with_enough_requests_every_stage_always_works(num_stages: int) -> None:
     """Steps of one second each: after the first steps and before the last no stage waits."""
-    run = Run(num_stages, dataclasses.replace(_EIGHT, max_in_flight=num_stages))
+    run = Run(dataclasses.replace(_EIGHT, num_stages=num_stages))
     readers = [run.ask([seed + 1], dataclasses.replace(_LONG, seed=seed)) for seed in range(8)]
     in_flight = []
     run.world.before_get = lambda: in_flight.append(run.engine.snapshot().num_in_flight)
     run.run()
     assert all(len(reader.tokens) == 60 for reader in readers)
-    assert max(in_flight) == num_stages
+    assert max(in_flight) <= num_stages + 1
     first_ns, end_ns = 10 * 10**9, round((min(r.ended_s or 0.0 for r in readers) - 10) * 1e9)
     for stage in range(num_stages):
         worked_ns = [
@@ -354,7 +373,7 @@ def test_with_enough_requests_every_stage_always_works(num_stages: int) -> None:
 
 def test_one_request_alone_uses_one_stage_at_a_time() -> None:
     """The counterpart of the test above: it could fail."""
-    run = Run(2, _EIGHT)
+    run = Run(_EIGHT)
     run.ask([1], _LONG)
     run.run()
     steps = sorted(
@@ -363,21 +382,76 @@ def test_one_request_alone_uses_one_stage_at_a_time() -> None:
     assert all(end_ns <= start_ns for (_, end_ns), (start_ns, _) in itertools.pairwise(steps))
 
 
-def test_a_cancelled_request_ends_at_once_and_its_slot_is_dropped_within_a_step() -> None:
-    run = Run(2, _EIGHT)
+def test_a_cancelled_request_ends_at_once_and_its_slot_is_free_for_the_next() -> None:
+    run = Run(_EIGHT)
     gone = run.ask([1, 2], _LONG, cancel_after_s=20.25)
     stays = [run.ask([seed + 1], dataclasses.replace(_LONG, seed=seed)) for seed in range(7)]
+    following = run.ask([5], dataclasses.replace(_LONG, max_tokens=1))
     run.run()
     assert gone.reason is FinishReason.CANCELLED
     assert gone.ended_s == 20.25
     assert all(len(reader.tokens) == 60 for reader in stays)
-    (freeing,) = [mb for mb in run.stages.sent if 0 in mb.free_slots][:1]
-    started_ns = min(step.start_ns for step in run.engine.timings(0) if step.id == freeing.id)
-    assert 20.25 <= started_ns / 1e9 <= 22.25
+    assert following.ended_s is not None
+    assert following.ended_s <= 26.25
+
+
+def test_the_chunks_of_one_prompt_are_in_several_stages_at_once() -> None:
+    """Eight chunks through two stages, a second each: nine seconds, and sixteen if one waits for the other."""
+    limits = dataclasses.replace(_EIGHT, max_batch_tokens=10)
+    prompt = [1 + token % 20 for token in range(80)]
+    ended_s = []
+    for pipelined in (True, False):
+        run = Run(dataclasses.replace(limits, pipeline_prompts=pipelined))
+        reader = run.ask(prompt, dataclasses.replace(_LONG, max_tokens=1))
+        run.run()
+        ended_s.append(reader.ended_s)
+        assert reader.tokens == alone(prompt, dataclasses.replace(_LONG, max_tokens=1), 200).tokens
+    assert ended_s == [9.0, 16.0]
+
+
+def test_a_long_prompt_holds_up_running_streams_by_little() -> None:
+    """A step takes its rows' time; the gaps between tokens of others grow by chunks of a prompt, not by all of it."""
+    costs = StageCosts(tuple((rows, 250.0 * rows) for rows in range(1, 9)))
+    run = Run(dataclasses.replace(_EIGHT, context_length=2000), lambda stage, rows: 0.25 * rows, costs=costs)
+    streams = [run.ask([seed + 1], dataclasses.replace(_LONG, seed=seed, max_tokens=200)) for seed in range(7)]
+    late = run.ask([1 + token % 20 for token in range(1000)], dataclasses.replace(_LONG, max_tokens=1), at_s=20.0)
+    run.run()
+    assert late.ended_s is not None
+    for stream in streams:
+        during = [end - start for start, end in itertools.pairwise(stream.times_s) if 20 < start < late.ended_s]
+        before = [end - start for start, end in itertools.pairwise(stream.times_s) if 10 < start < 18]
+        assert max(during) <= 3 * statistics.median(before)
+
+
+def test_a_prefix_that_another_request_left_is_not_computed_again() -> None:
+    run = Run(_EIGHT)
+    shared = [1 + token % 20 for token in range(60)]
+    params = dataclasses.replace(_LONG, max_tokens=3)
+    first = run.ask([*shared, 3], params)
+    same = run.ask([*shared, 3], params, at_s=50.0)
+    other = run.ask([*shared[:40], 9, 9], params, at_s=100.0)
+    together = [run.ask([*shared[:50], tail], params, at_s=150.0) for tail in (4, 5, 6)]
+    run.run()
+    cached = [reader.timings.num_cached_tokens for reader in (first, same, other, *together) if reader.timings]
+    assert cached == [0, 60, 40, 50, 50, 50]
+    asked = [[*shared, 3], [*shared, 3], [*shared[:40], 9, 9], *([*shared[:50], tail] for tail in (4, 5, 6))]
+    for prompt, reader in zip(asked, (first, same, other, *together), strict=True):
+        assert reader.tokens == alone(prompt, params, 200).tokens
+    run.check_nothing_leaks()
+
+
+def test_requests_that_come_together_compute_their_common_prefix_once() -> None:
+    run = Run(dataclasses.replace(_EIGHT, max_batch_tokens=20))
+    shared = [1 + token % 20 for token in range(60)]
+    readers = [run.ask([*shared, tail], dataclasses.replace(_LONG, max_tokens=2)) for tail in range(8)]
+    run.run()
+    cached = [reader.timings.num_cached_tokens for reader in readers if reader.timings]
+    assert cached == [0] + [60] * 7
+    assert sum(microbatch.num_rows for microbatch in run.stages.sent) == 61 + 7 + 8
 
 
 def test_a_full_queue_refuses_and_the_others_are_served() -> None:
-    run = Run(1, dataclasses.replace(_EIGHT, num_slots=1, max_in_flight=1, max_waiting=2))
+    run = Run(dataclasses.replace(_EIGHT, num_slots=1, num_stages=1, max_waiting=2))
     readers = [run.ask([1], _LONG) for _ in range(5)]
     run.run()
     errors = [reader.error for reader in readers]
@@ -386,7 +460,7 @@ def test_a_full_queue_refuses_and_the_others_are_served() -> None:
 
 
 def test_bad_requests_are_told_why() -> None:
-    run = Run(1, dataclasses.replace(_EIGHT, context_length=4))
+    run = Run(dataclasses.replace(_EIGHT, context_length=4))
     readers = [run.ask(prompt, _LONG) for prompt in ([], [1] * 5, [1, -1], [VOCABULARY.num_tokens])]
     run.run()
     for reader, word in zip(readers, ("no tokens", "5 tokens", "token 1 is -1", "token 0 is"), strict=True):
@@ -395,19 +469,14 @@ def test_bad_requests_are_told_why() -> None:
 
 
 def test_a_request_without_a_seed_gets_one() -> None:
-    run = Run(1, _EIGHT)
+    run = Run(dataclasses.replace(_EIGHT, num_stages=1))
     reader = run.ask([1, 2], dataclasses.replace(_LONG, seed=None))
     run.run()
     assert reader.tokens == alone([1, 2], dataclasses.replace(_LONG, seed=4711), 200).tokens
 
 
-def test_fewer_lanes_than_stages_are_refused() -> None:
-    with pytest.raises(UsageError, match="max_in_flight: 2 for 3 stages"):
-        Run(3, _EIGHT)
-
-
 def test_a_reader_that_raises_loses_its_request_only() -> None:
-    run = Run(2, _EIGHT)
+    run = Run(_EIGHT)
     broken: list[Output] = []
 
     def breaks(output: Output) -> None:
@@ -424,7 +493,7 @@ def test_a_reader_that_raises_loses_its_request_only() -> None:
 
 @pytest.mark.parametrize("token", [-1, VOCABULARY.num_tokens])
 def test_a_token_outside_of_the_vocabulary_counts_as_a_lost_stage(token: int) -> None:
-    run = Run(2, _EIGHT)
+    run = Run(_EIGHT)
     reader = run.ask([1], _LONG)
     deliver = run.engine.deliver
 
@@ -466,9 +535,9 @@ class ThreadedStages:
 
 
 def test_many_threads_may_ask_at_once_and_stopping_ends_everything() -> None:
-    limits = Limits(num_slots=3, context_length=5000, max_batch_tokens=8, max_in_flight=2, max_waiting=100)
+    limits = Limits(num_slots=3, context_length=5000, max_batch_tokens=8, num_stages=1, max_waiting=100)
     stages = ThreadedStages(limits)
-    engine = Engine(stages, VOCABULARY, limits, num_stages=1)
+    engine = Engine(stages, VOCABULARY, limits)
     stages.start(engine)
     thread = threading.Thread(target=engine.run, daemon=True)
     thread.start()
@@ -511,7 +580,7 @@ def test_if_the_loop_breaks_every_request_still_ends() -> None:
         def submit(self, microbatch: Microbatch) -> None:
             raise RuntimeError("a bug")
 
-    engine = Engine(BrokenStages(), VOCABULARY, _EIGHT, num_stages=1)
+    engine = Engine(BrokenStages(), VOCABULARY, _EIGHT)
     outputs: list[Output] = []
     engine.submit([1], _LONG, outputs.append)
     with pytest.raises(RuntimeError, match="a bug"):

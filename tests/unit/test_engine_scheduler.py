@@ -14,11 +14,11 @@ from cluster.engine.limits import Limits
 from cluster.engine.scheduler import Progress, Scheduler
 from cluster.engine.sequence import Sequence, State
 from cluster.errors import CapacityError, ClusterError, UsageError
-from cluster.messages import Microbatch, SampledToken, StepId, StepResult
+from cluster.messages import Microbatch, SampledToken, SlotStart, StageCosts, StepId, StepResult
 from cluster.sampling import SamplingParams
 from tests.unit.fake_stages import VOCABULARY
 
-_LIMITS = Limits(num_slots=8, context_length=64, max_batch_tokens=16, max_in_flight=2, max_waiting=4)
+_LIMITS = Limits(num_slots=8, context_length=64, max_batch_tokens=16, num_stages=2, max_waiting=4)
 _PARAMS = SamplingParams(seed=1)
 
 
@@ -56,47 +56,65 @@ def finish_first_step(scheduler: Scheduler, num_sequences: int) -> list[Microbat
     return microbatches
 
 
-def test_a_prompt_is_cut_into_chunks_and_only_its_last_row_is_drawn_from() -> None:
+def fill(scheduler: Scheduler) -> list[Microbatch]:
+    """All that can be sent now."""
+    return list(iter(lambda: scheduler.next_batch(0.0), None))
+
+
+def test_a_prompt_is_cut_into_chunks_that_are_sent_behind_one_another() -> None:
     engine, request = scheduler(max_batch_tokens=4), sequence(1, 10)
     engine.add(request)
-    seen = []
-    for _ in range(3):
-        microbatch = send(engine)
-        assert engine.next_batch(0.0) is None, "the sequence is in flight already"
-        sampling = [new.slot for new in microbatch.new_sampling]
-        seen.append((microbatch.positions.tolist(), microbatch.samples.tolist(), sampling))
-        engine.complete(answer(microbatch))
+    microbatches = fill(engine)
+    seen = [
+        (microbatch.positions.tolist(), microbatch.samples.tolist(), [new.slot for new in microbatch.new_sampling])
+        for microbatch in microbatches
+    ]
     assert seen == [([0, 1, 2, 3], [], []), ([4, 5, 6, 7], [], []), ([8, 9], [1], [0])]
+    assert (request.num_computed, request.num_in_flight) == (0, 10)
+    for microbatch in microbatches:
+        engine.complete(answer(microbatch))
     assert request.log == [*range(1, 11), 5]
     following = send(engine)
     assert (following.tokens.tolist(), following.positions.tolist()) == ([5], [10])
     assert following.new_sampling == (), "sampling parameters travel once"
 
 
-def test_tokens_to_decode_come_before_prompts_and_rows_are_sorted_by_slot() -> None:
-    engine = scheduler(max_in_flight=1, max_batch_tokens=6)
+def test_one_chunk_at_a_time_if_that_is_asked_for() -> None:
+    engine = scheduler(max_batch_tokens=4, pipeline_prompts=False)
+    engine.add(sequence(1, 10))
+    for num_rows in (4, 4, 2):
+        (microbatch,) = fill(engine)
+        assert microbatch.num_rows == num_rows
+        engine.complete(answer(microbatch))
+
+
+def test_drawn_tokens_go_first_and_prompts_in_microbatches_of_their_own() -> None:
+    engine = scheduler(num_stages=1, max_batch_tokens=6)
     engine.add(sequence(1, 2))
     engine.complete(answer(send(engine)))
     engine.add(sequence(2, 9))
     engine.add(sequence(3, 9))
-    microbatch = send(engine)
-    assert microbatch.slots.tolist() == [0, 1, 1, 1, 1, 1]
-    assert microbatch.positions.tolist() == [2, 0, 1, 2, 3, 4]
-    assert microbatch.wants_logits.tolist() == [True, False, False, False, False, False]
-    engine.complete(answer(microbatch))
-    assert send(engine).slots.tolist() == [0, 2, 2, 2, 2, 2], "the prompt that got nothing comes first now"
+    decode, prompt = fill(engine)
+    assert (decode.slots.tolist(), decode.positions.tolist()) == ([0], [2])
+    assert prompt.slots.tolist() == [1] * 6
+    assert not prompt.wants_logits.any()
+    engine.complete(answer(prompt))
+    assert send(engine).slots.tolist() == [1, 1, 1, 2, 2, 2], "sorted by slot; the first prompt first"
 
 
-@pytest.mark.parametrize(("num_lanes", "sizes"), [(1, [8]), (2, [4, 4]), (3, [3, 3, 2]), (4, [2, 2, 2, 2])])
-def test_sequences_are_split_evenly_over_the_lanes(num_lanes: int, sizes: list[int]) -> None:
-    microbatches = finish_first_step(scheduler(max_in_flight=num_lanes), 8)
+@pytest.mark.parametrize(("num_stages", "sizes"), [(1, [8]), (2, [4, 4]), (3, [3, 3, 2]), (4, [2, 2, 2, 2])])
+def test_sequences_are_split_evenly_over_the_stages(num_stages: int, sizes: list[int]) -> None:
+    engine = scheduler(num_stages=num_stages)
+    finish_first_step(engine, 8)
+    microbatches = fill(engine)
     assert [microbatch.num_rows for microbatch in microbatches] == sizes
-    assert sorted(microbatch.id.microbatch for microbatch in microbatches) == list(range(num_lanes))
+    assert sorted(microbatch.id.microbatch for microbatch in microbatches) == list(range(num_stages))
 
 
-def test_five_sequences_fill_four_lanes() -> None:
-    microbatches = finish_first_step(scheduler(max_in_flight=4), 5)
-    assert [microbatch.num_rows for microbatch in microbatches] == [2, 1, 1, 1]
+def test_five_sequences_fill_four_stages() -> None:
+    engine = scheduler(num_stages=4)
+    finish_first_step(engine, 5)
+    assert [microbatch.num_rows for microbatch in fill(engine)] == [2, 1, 1, 1]
 
 
 def test_uneven_lanes_become_even_again() -> None:
@@ -115,16 +133,43 @@ def test_uneven_lanes_become_even_again() -> None:
 
 
 def test_a_prompt_is_computed_even_if_decoding_could_fill_every_microbatch() -> None:
-    engine = scheduler(max_in_flight=1, max_batch_tokens=2)
+    engine = scheduler(num_stages=1, max_batch_tokens=2)
     for request_id in (1, 2, 3):
         engine.add(sequence(request_id))
-    for _ in range(6):
-        engine.complete(answer(send(engine)))
     prompt = sequence(4, 5)
     engine.add(prompt)
-    for _ in range(15):
-        engine.complete(answer(send(engine)))
+    in_flight: list[Microbatch] = []
+    for _ in range(20):
+        in_flight += fill(engine)
+        engine.complete(answer(in_flight.pop(0)))
     assert prompt.num_generated > 0
+
+
+def test_few_sequences_go_together_and_alone_where_that_is_faster() -> None:
+    """Four rows cost what one does, and a stage that computes alone is twice as fast."""
+    costs = StageCosts(((1, 4.0), (4, 4.0), (5, 8.0), (8, 8.0)), alone_speedup=2.0)
+    engine = scheduler()
+    engine.reset(1, (costs, costs))
+    finish_first_step(engine, 4)
+    (together,) = fill(engine)
+    assert (together.num_rows, together.alone) == (4, True)
+    engine.add(sequence(9, 30))
+    assert fill(engine) == [], "nothing else while one is alone"
+    seen = []
+    for _ in range(4):
+        engine.complete(answer(together))
+        (together,) = fill(engine)
+        assert together.alone
+        seen.append(len(np.unique(together.slots)))
+    assert seen == [1, 4, 1, 4], "chunks of the prompt and steps of the others take turns"
+
+
+def test_the_pipeline_is_shared_where_that_is_faster() -> None:
+    costs = StageCosts(((1, 4.0), (4, 4.0), (5, 8.0), (8, 8.0)), alone_speedup=1.0)
+    engine = scheduler()
+    engine.reset(1, (costs, costs))
+    finish_first_step(engine, 8)
+    assert [(microbatch.num_rows, microbatch.alone) for microbatch in fill(engine)] == [(4, False), (4, False)]
 
 
 def test_logits_requests_return_every_row_within_the_limit() -> None:
@@ -144,20 +189,17 @@ def test_logits_requests_return_every_row_within_the_limit() -> None:
     assert engine.next_batch(0.0) is None
 
 
-def test_a_slot_is_freed_in_the_next_microbatch_and_may_be_reused_in_it() -> None:
+def test_a_slot_that_is_used_again_starts_empty() -> None:
     engine = scheduler(num_slots=1)
     engine.add(sequence(1))
     engine.add(sequence(2, 3))
     engine.complete(answer(send(engine)))
     engine.end(1)
     microbatch = send(engine)
-    assert microbatch.free_slots == (0,)
+    assert microbatch.slot_starts == (SlotStart(0, 0, 0),)
     assert microbatch.slots.tolist() == [0, 0, 0]
     engine.complete(answer(microbatch))
-    engine.end(2)
-    empty = send(engine)
-    assert (empty.num_rows, empty.free_slots) == (0, (0,)), "freed even if nothing else is to be sent"
-    assert engine.next_batch(0.0) is None, "freed once"
+    assert send(engine).slot_starts == (), "once"
 
 
 def test_a_cancelled_sequence_in_flight_frees_its_slot_and_its_token_is_dropped() -> None:
@@ -168,7 +210,7 @@ def test_a_cancelled_sequence_in_flight_frees_its_slot_and_its_token_is_dropped(
     in_flight = send(engine)
     engine.end(1)
     reused = send(engine)
-    assert (reused.free_slots, reused.slots.tolist()) == ((0,), [0])
+    assert (reused.slot_starts, reused.slots.tolist()) == ((SlotStart(0, 0, 0),), [0])
     assert engine.complete(answer(in_flight, token=7)) == []
     assert cancelled.log == [1]
     assert following.log == [1], "the dropped token belongs to nobody"
@@ -176,18 +218,15 @@ def test_a_cancelled_sequence_in_flight_frees_its_slot_and_its_token_is_dropped(
     assert (progress.sequence, following.log) == (following, [1, 8])
 
 
-def test_a_slot_that_no_row_was_sent_for_is_not_announced() -> None:
-    engine = scheduler(max_in_flight=1, max_batch_tokens=1)
-    engine.add(sequence(1))
-    engine.add(sequence(2))
-    in_flight = send(engine)
-    assert engine.num_slots_used == 2
-    engine.end(2)
-    engine.end(99)
-    assert engine.num_slots_used == 1
-    engine.complete(answer(in_flight))
-    engine.end(1)
-    assert send(engine).free_slots == (0,)
+def test_a_prompt_waits_for_one_that_computes_its_beginning() -> None:
+    engine = scheduler(context_length=200)
+    for request_id in (1, 2):
+        engine.add(sequence(request_id, 30))
+    first, rest, following = fill(engine)
+    assert first.slots.tolist() == [0] * 16
+    assert rest.slots.tolist() == [0] * 14
+    assert following.slot_starts == (SlotStart(1, 0, 29),)
+    assert (following.slots.tolist(), following.positions.tolist()) == ([1], [29])
 
 
 def test_results_that_come_twice_or_are_old_or_unknown_are_dropped() -> None:
@@ -252,7 +291,7 @@ def test_prompts_that_cannot_run_are_refused() -> None:
     engine.add(sequence(3, 4))
 
 
-@pytest.mark.parametrize("name", ["num_slots", "context_length", "max_batch_tokens", "max_in_flight"])
+@pytest.mark.parametrize("name", ["num_slots", "context_length", "max_batch_tokens", "num_stages"])
 def test_limits_that_leave_no_room_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match=f"{name}: 0"):
         dataclasses.replace(_LIMITS, **{name: 0})
@@ -262,31 +301,33 @@ def test_limits_that_leave_no_room_are_refused(name: str) -> None:
     st.integers(1, 4),
     st.integers(1, 5),
     st.integers(1, 9),
-    st.lists(st.tuples(st.integers(0, 12), st.booleans(), st.integers(0, 3)), max_size=40),
+    st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=40),
 )
-def test_a_lane_is_free_only_if_no_sequence_could_use_it(
-    num_lanes: int, num_slots: int, max_batch_tokens: int, script: list[tuple[int, bool, int]]
+def test_no_stage_is_left_idle_while_there_is_work_for_it(
+    num_stages: int, num_slots: int, max_batch_tokens: int, script: list[tuple[int, bool]]
 ) -> None:
-    """Random arrivals, ends and answers: lanes are full or nobody is ready, and no share is exceeded."""
+    """Random arrivals, ends and answers: no share is exceeded, and nobody waits for a lane that is free."""
     engine = scheduler(
-        max_in_flight=num_lanes,
+        num_stages=num_stages,
         num_slots=num_slots,
         max_batch_tokens=max_batch_tokens,
         max_logits_rows=2,
         max_waiting=99,
     )
     in_flight: list[Microbatch] = []
-    for request_id, (num_tokens, logits, lane) in enumerate(script):
+    running: set[int] = set()
+    for request_id, (num_tokens, logits) in enumerate(script):
         if num_tokens:
             engine.add(sequence(request_id, num_tokens, logits=logits))
+            running.add(request_id)
         elif in_flight:
-            for progress in engine.complete(answer(in_flight.pop(lane % len(in_flight)))):
+            for progress in engine.complete(answer(in_flight.pop(0))):
                 if progress.sequence.num_generated > 2 or not progress.sequence.num_remaining:
                     engine.end(progress.sequence.request_id)
-        while (microbatch := engine.next_batch(0.0)) is not None:
+                    running.remove(progress.sequence.request_id)
+        for microbatch in fill(engine):
             in_flight.append(microbatch)
-            share = -(-engine.num_slots_used // num_lanes)
-            assert len(np.unique(microbatch.slots)) <= share
-        assert engine.num_in_flight == len(in_flight) <= num_lanes
-        assert len(in_flight) == num_lanes or engine.num_ready == 0
-        assert engine.num_slots_used == num_slots or engine.num_waiting == 0 or len(in_flight) == num_lanes
+            assert microbatch.num_rows <= max_batch_tokens
+        assert engine.num_in_flight == len(in_flight) <= num_stages + 1
+        assert in_flight or not running
+        assert engine.num_slots_used == num_slots or engine.num_waiting == 0 or len(in_flight) >= 1

@@ -9,11 +9,12 @@ import threading
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pytest
 
 from cluster.actors.stage_worker import StageWorker
 from cluster.demo import model_path
-from cluster.messages import Microbatch, StageFailure, StepId, StepResult
+from cluster.messages import Microbatch, SlotStart, StageFailure, StepId, StepResult
 from cluster.stage.service import StageService
 from cluster.stage.spec import StageSpec
 from cluster.wire.codec_event import Event
@@ -33,6 +34,7 @@ SPEC = StageSpec(
     num_slots=2,
     ubatch_size=16,
     num_threads=1,
+    num_threads_alone=2,
     type_k="f16",
     type_v="f16",
     flash_attn="auto",
@@ -56,7 +58,6 @@ def test_it_loads_once_however_often_it_is_asked() -> None:
     wait_until(lambda: worker.progress().phase in ("ready", "failed"), 60)
     worker.load()
     assert worker.progress().phase == "ready"
-    wait_until(lambda: not any(thread.name == "load" for thread in threading.enumerate()), 60)
     assert num_computing() == 1
     worker.stop()
     wait_until(lambda: num_computing() == 0)
@@ -97,15 +98,30 @@ def test_an_error_of_any_kind_in_a_step_is_told_and_the_next_epoch_works() -> No
             assert (failure.stage, failure.epoch) == (0, 1)
             assert "\n" not in failure.reason
         else:
-            service.submit(_free_only(epoch), None, 0)
+            service.submit(_one_row(epoch), None, 0)
             assert next_of(events, StepResult).id.epoch == 2
         watch.close()
         link.close()
     service.stop()
 
 
-def _free_only(epoch: int) -> Microbatch:
-    return dataclasses.replace(make_batch(num_rows=0), id=StepId(epoch, 0, 1), free_slots=(0,))
+def test_it_describes_itself_in_the_middle_of_a_step() -> None:
+    service = StageService(SPEC)
+    service.start_loading()
+    wait_until(lambda: service.progress().loaded is not None, 60)
+    hello = make_hello(epoch=1, stage=0, num_stages=1, first=0, end=8, num_slots=2, context_length=32, hidden_width=1)
+    service.wire(hello, None)
+    service.accept(hello)
+    for step in range(200):  # as fast as it can, so that it is computing nearly always
+        start = SlotStart(0, 0, 0)
+        service.submit(dataclasses.replace(_one_row(1), id=StepId(1, 0, step), slot_starts=(start,)), None, 0)
+        assert service.describe().weight_bytes > 0
+    service.stop()
+
+
+def _one_row(epoch: int) -> Microbatch:
+    nothing = np.empty(0, np.int32)
+    return make_batch(step=1, num_rows=1, epoch=epoch, samples=nothing, wants_logits=np.zeros(1, np.bool_))
 
 
 def _fail(reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import fields, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from cluster.messages import (
     Microbatch,
     SampledToken,
     SlotSampling,
+    SlotStart,
     StageFailure,
     StepId,
     StepResult,
@@ -28,7 +30,7 @@ from cluster.messages import (
 )
 from cluster.sampling import SamplingParams
 from cluster.wire import limits
-from cluster.wire.codec_event import Event, EventAssembly, encode_event
+from cluster.wire.codec_event import EventAssembly, UrgentEvent, encode_event, encode_timings
 from cluster.wire.codec_facts import decode_facts, decode_status, encode_facts, encode_status
 from cluster.wire.codec_hello import check_hello, decode_hello, encode_hello
 from cluster.wire.codec_inference import (
@@ -88,10 +90,13 @@ def int32s(num_values: int, high: int) -> st.SearchStrategy[Any]:
     return hnp.arrays(np.int32, num_values, elements=st.integers(0, high))
 
 
+_SLOT_STARTS = st.builds(SlotStart, st.integers(0, 3), st.integers(0, 3), st.integers(0, 128))
+
+
 @st.composite
 def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
-    hidden = draw(st.none() | FLOAT_BITS)
-    num_rows = 0 if hidden is None else len(hidden)
+    hidden = draw(st.none() | FLOAT_BITS.filter(len))
+    num_rows = draw(st.integers(1, 5)) if hidden is None else len(hidden)
     wants = draw(hnp.arrays(np.bool_, num_rows))
     flagged = np.flatnonzero(wants).astype(np.int32).tolist()
     subsets = st.lists(st.sampled_from(flagged), unique=True) if flagged else st.just([])
@@ -104,7 +109,8 @@ def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
         samples=np.array(draw(subsets), np.int32),
         returns_logits=np.array(draw(subsets), np.int32),
         new_sampling=tuple(draw(st.lists(st.builds(SlotSampling, st.integers(0, 3), PARAMS), max_size=2))),
-        free_slots=tuple(draw(st.lists(st.integers(0, 3), max_size=4))),
+        slot_starts=tuple(draw(st.lists(_SLOT_STARTS, max_size=4))),
+        alone=draw(st.booleans()),
     )
     return batch, hidden
 
@@ -129,7 +135,7 @@ def same_batch(left: Microbatch, right: Microbatch) -> bool:
 @settings(max_examples=40, deadline=None)
 @given(steps())
 def test_step_round_trip(step: tuple[Microbatch, Float32Array | None]) -> None:
-    assembly = StepAssembly(StepLimits.of(make_hello()))
+    assembly = StepAssembly(StepLimits.of(make_hello(stage=0) if step[1] is None else make_hello()))
     results = [
         assembly.add(stage_pb2.StepMessage.FromString(message.SerializeToString())) for message in encode_step(*step)
     ]
@@ -170,20 +176,27 @@ FAILURES = st.builds(StageFailure, st.integers(0, 255), COUNTS, TEXTS)
 
 
 @settings(max_examples=40, deadline=None)
-@given(RESULTS | TIMINGS | FAILURES, st.none() | FLOAT_BITS)
-def test_event_round_trip(event: Event, logits: Float32Array | None) -> None:
+@given(RESULTS | FAILURES, st.none() | FLOAT_BITS)
+def test_event_round_trip(event: UrgentEvent, logits: Float32Array | None) -> None:
     if isinstance(event, StepResult):
         event = replace(event, logits=logits)
     assembly = EventAssembly()
-    got = [
-        assembly.add(stage_pb2.StageEvent.FromString(message.SerializeToString())) for message in encode_event(event)
-    ]
+    (got,) = itertools.chain(*(assembly.add(through_bytes(message)) for message in encode_event(event)))
     if isinstance(event, StepResult):
-        assert isinstance(got[-1], StepResult)
-        assert same_bits(got[-1].logits, event.logits)
-        assert replace(got[-1], logits=None) == replace(event, logits=None)
+        assert isinstance(got, StepResult)
+        assert same_bits(got.logits, event.logits)
+        assert replace(got, logits=None) == replace(event, logits=None)
     else:
-        assert got == [event]
+        assert got == event
+
+
+@given(st.lists(TIMINGS, max_size=3))
+def test_timings_round_trip(timings: list[StepTiming]) -> None:
+    assert EventAssembly().add(through_bytes(encode_timings(timings))) == timings
+
+
+def through_bytes(message: stage_pb2.StageEvent) -> stage_pb2.StageEvent:
+    return stage_pb2.StageEvent.FromString(message.SerializeToString())
 
 
 TOKEN_EVENTS = st.builds(

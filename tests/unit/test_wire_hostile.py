@@ -17,6 +17,7 @@ from cluster.messages import (
     Microbatch,
     SampledToken,
     SlotSampling,
+    SlotStart,
     StepId,
     StepResult,
     StepTiming,
@@ -25,7 +26,7 @@ from cluster.messages import (
 )
 from cluster.sampling import SamplingParams
 from cluster.wire import limits
-from cluster.wire.codec_event import EventAssembly, encode_event
+from cluster.wire.codec_event import EventAssembly, encode_event, encode_timings
 from cluster.wire.codec_facts import decode_facts, decode_status, encode_facts, encode_status
 from cluster.wire.codec_hello import decode_hello, encode_hello
 from cluster.wire.codec_inference import (
@@ -42,7 +43,9 @@ from protos import inference_pb2, stage_pb2
 from tests.unit.wire_backends import EchoCluster, RecordingStage, make_batch, make_hello, make_hidden
 
 LIMITS = StepLimits.of(make_hello())
-BATCH = make_batch(new_sampling=(SlotSampling(1, SamplingParams(seed=3, stop=("a",))),), free_slots=(2,))
+BATCH = make_batch(
+    new_sampling=(SlotSampling(1, SamplingParams(seed=3, stop=("a",))),), slot_starts=(SlotStart(2, 3, 5),)
+)
 RESULT = StepResult(StepId(3, 0, 1), (SampledToken(0, 1, 5, -0.5, ((5, -0.5),)),), make_hidden())
 EVENT = TokenEvent(5, "x", -0.5, ((5, -0.5),), FinishReason.STOP, Timings())
 
@@ -51,7 +54,7 @@ RECEIVED: list[tuple[Message, Callable[[Any], object]]] = [
     (next(encode_step(BATCH, make_hidden())), lambda message: StepAssembly(LIMITS).add(message)),
     (next(encode_event(RESULT)), lambda message: EventAssembly().add(message)),
     (
-        next(encode_event(StepTiming(StepId(3, 0, 1), 1, 2, 3, 4, 5))),
+        encode_timings([StepTiming(StepId(3, 0, 1), 1, 2, 3, 4, 5)]),
         lambda message: EventAssembly().add(message),
     ),
     (encode_hello(make_hello()), decode_hello),
@@ -106,7 +109,10 @@ def assert_within_limits(batch: Microbatch) -> None:
     assert (batch.tokens >= 0).all()
     for rows in (batch.samples, batch.returns_logits):
         assert batch.wants_logits[rows].all()
-    assert all(0 <= slot < LIMITS.num_slots for slot in batch.free_slots)
+    for start in batch.slot_starts:
+        assert 0 <= start.slot < LIMITS.num_slots
+        assert 0 <= start.source < LIMITS.num_slots
+        assert 0 <= start.length <= LIMITS.context_length
 
 
 INT32 = np.array([1, -1], "<i4").tobytes()
@@ -116,6 +122,7 @@ BIG = np.array([1, 2**31 - 1], "<i4").tobytes()
 @pytest.mark.parametrize(
     ("field", "value", "text"),
     [
+        ("num_rows", 0, "num_rows: 0 is out of range"),
         ("num_rows", 3, "wants_logits: 2 bytes; it must be 3"),
         ("num_rows", limits.MAX_ROWS + 1, "num_rows: 16385 is out of range"),
         ("tokens", b"1234567", "tokens: 7 bytes; 2 int32 take 8"),
@@ -148,8 +155,10 @@ def test_header_field_is_named(field: str, value: Any, text: str) -> None:
         ({"id": StepId(2**63, 0, 0)}, "id.epoch"),
         ({"id": StepId(0, limits.MAX_MICROBATCHES, 0)}, "id.microbatch"),
         ({"id": StepId(0, 0, 2**63)}, "id.step"),
-        ({"free_slots": (4,)}, "free_slots: 4 is out of range"),
-        ({"free_slots": (0,) * 5}, "free_slots: length 5"),
+        ({"slot_starts": (SlotStart(4, 0, 0),)}, "slot_starts.slot: 4 is out of range"),
+        ({"slot_starts": (SlotStart(0, 4, 0),)}, "slot_starts.source: 4 is out of range"),
+        ({"slot_starts": (SlotStart(0, 0, 129),)}, "slot_starts.length: 129 is out of range"),
+        ({"slot_starts": (SlotStart(0, 0, 0),) * 5}, "slot_starts: length 5"),
         ({"new_sampling": (SlotSampling(4, SamplingParams()),)}, "new_sampling.slot: 4"),
         ({"new_sampling": (SlotSampling(0, SamplingParams()),) * 5}, "new_sampling: length 5"),
     ],
@@ -211,7 +220,6 @@ def test_first_stage_takes_no_hidden_rows() -> None:
 
 def test_sender_checks_hidden_rows() -> None:
     check_hidden(BATCH, make_hidden(), LIMITS)
-    check_hidden(make_batch(num_rows=0), None, LIMITS)
     with pytest.raises(UsageError, match=r"hidden: shape None; this stage takes \(2, 8\)"):
         check_hidden(BATCH, None, LIMITS)
     with pytest.raises(UsageError, match=r"hidden: shape \(3, 8\)"):

@@ -137,10 +137,18 @@ Rows logits(Slice& slice, const RowList& rows) {
     return out;
 }
 
+double measure_rows(Slice& slice, int64_t num_rows) {
+    const Slice::Use use(slice);
+    slice.check_open();
+    const native::WithoutGil released;
+    return slice.measure_rows(num_rows);
+}
+
 nb::dict timings(Slice& slice) {
     nb::dict result;
     result["steps"] = double(slice.timings().num_steps);
     result["rows"] = double(slice.timings().num_rows);
+    result["filler_rows"] = double(slice.timings().num_filler_rows);
     result["forward_ms"] = slice.timings().forward_ms;
     result["sample_ms"] = slice.timings().sample_ms;
     return result;
@@ -189,15 +197,15 @@ void bind_slice(nb::module_& m) {
         .def_prop_ro("compute_bytes", &Guarded<&Slice::compute_bytes>::call)
         .def_prop_ro("timings", &timings)
         .def("set_threads", &Guarded<&Slice::set_threads>::call, "n_threads"_a)
+        .def("set_row_sizes", &Guarded<&Slice::set_row_sizes>::call, "sizes"_a)
+        .def("measure_rows", &measure_rows, "num_rows"_a)
         .def("forward", &forward, "tokens"_a.noconvert(), "positions"_a.noconvert(), "slots"_a.noconvert(),
              "wants_logits"_a.noconvert(), "hidden"_a.noconvert().none() = nb::none())
         .def("sample", &sample, "rows"_a)
         .def("logits", &logits, "rows"_a)
         .def("set_sampler", &Guarded<&Slice::set_sampler>::call, "slot"_a, "params"_a)
         .def("slot_length", &Guarded<&Slice::slot_length>::call, "slot"_a)
-        .def("free_slot", &Guarded<&Slice::free_slot>::call, "slot"_a)
-        .def("truncate", &Guarded<&Slice::truncate>::call, "slot"_a, "position"_a)
-        .def("copy_slot", &Guarded<&Slice::copy_slot>::call, "source"_a, "target"_a, "end"_a)
+        .def("prepare_slot", &Guarded<&Slice::prepare_slot>::call, "slot"_a, "source"_a, "length"_a)
         .def("close", [](Slice& slice) {
             const Slice::Use use(slice);
             const native::WithoutGil released;

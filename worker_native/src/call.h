@@ -20,12 +20,11 @@ class Call {
           slot_of_row_(num_rows),
           outputs_(num_rows) {}
 
-    // A filler row is any token at the beginning of its slot.
-    void set(int32_t row, const Microbatch& batch, int32_t source, int32_t slot, bool is_output,
-             bool has_tokens) {
-        const bool is_filler = source == kFiller;
-        tokens_[row] = is_filler || !has_tokens ? 0 : batch.tokens[source];
-        positions_[row] = is_filler ? 0 : batch.positions[source];
+    // A filler row is any token behind the last one of its slot.
+    void set(int32_t row, const Microbatch& batch, int32_t source, int32_t slot, int32_t position,
+             bool is_output, bool has_tokens) {
+        tokens_[row] = source == kFiller || !has_tokens ? 0 : batch.tokens[source];
+        positions_[row] = position;
         slots_[row] = slot;
         slot_of_row_[row] = &slots_[row];
         outputs_[row] = is_output;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "microbatch.h"
@@ -13,7 +14,7 @@
 
 namespace native {
 
-// Rows [first, first + num_rows) of the microbatch and, if slots were skipped, rows to fill the gaps with.
+// Rows [first, first + num_rows) of the microbatch and, in slots that it skips, rows that nobody reads.
 struct Group {
     int32_t first = 0;
     int32_t num_rows = 0;
@@ -23,9 +24,19 @@ struct Group {
 
 inline constexpr int32_t kFiller = -1;
 
-// Groups in the order of the rows, each of at most `n_ubatch` rows unless it is of a single slot. An empty
-// slot between two single rows is filled with a row that nobody reads: that costs one row more, a further
-// call would read all weights once more.
-std::vector<Group> group_rows(const Microbatch& batch, const Slots& slots, int32_t n_ubatch);
+struct GroupLimits {
+    int32_t n_ubatch;
+    int32_t n_ctx;
+    std::span<const int32_t> row_sizes;  // [n - 1]: how many rows a call of n single rows is to compute
+    bool can_truncate = true;            // else a row that nobody reads may only go into an empty slot
+};
+
+// Groups in the order of the rows, each of at most `n_ubatch` rows unless it is of a single slot.
+//
+// A slot between two single rows is filled with a row behind its last token: that costs one row more, a
+// further call would read all weights once more. Single rows are filled up to `row_sizes` with slots before
+// and behind them, or not at all. A slot of the microbatch is never filled, nor a full one, nor one so long
+// that the group would attend to more of the cache.
+std::vector<Group> group_rows(const Microbatch& batch, const Slots& slots, const GroupLimits& limits);
 
 }  // namespace native

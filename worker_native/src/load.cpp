@@ -100,7 +100,7 @@ llama_context_params context_params(const SliceFile& file, const SliceOptions& o
     params.type_k = cache_type("type_k", options.type_k);
     params.type_v = cache_type("type_v", options.type_v);
     params.kv_unified = false;  // see groups.h
-    params.swa_full = true;     // a windowed cache forgets what truncate and copy_slot need
+    params.swa_full = true;     // a windowed cache forgets what prepare_slot needs
     params.no_perf = true;
     if (!file.is_whole()) {
         params.cb_eval = Boundary::on_tensor;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "check.h"
 
@@ -37,41 +36,11 @@ struct Softmax {
     double logprob(float logit) const { return double(logit) - double(largest) - log_sum; }
 };
 
-Softmax softmax(std::span<const float> logits) {
-    float largest = -std::numeric_limits<float>::infinity();
-    bool has_nan = false;
-    for (const float logit : logits) {
-        has_nan |= std::isnan(logit);
-        largest = std::max(largest, logit);
-    }
-    if (has_nan || !std::isfinite(largest)) failed("logits: not finite; the model or its weights are broken");
-    double sum = 0;
-    for (const float logit : logits) sum += std::exp(logit - largest);
-    return {largest, std::log(sum)};
-}
-
-std::vector<std::pair<int32_t, double>> most_probable(std::span<const float> logits, const Softmax& scale,
-                                                      int64_t count) {
-    using Entry = std::pair<float, int32_t>;
-    // a heap of the best so far, the worst of them on top; equal logits: the smaller token id is better
-    const auto better = [](const Entry& a, const Entry& b) {
-        return a.first != b.first ? a.first > b.first : a.second < b.second;
-    };
-    std::vector<Entry> best;
-    for (size_t token = 0; token < logits.size() && count > 0; ++token) {
-        const Entry entry{logits[token], static_cast<int32_t>(token)};
-        if (best.size() == size_t(count)) {
-            if (!better(entry, best.front())) continue;
-            std::pop_heap(best.begin(), best.end(), better);
-            best.pop_back();
-        }
-        best.push_back(entry);
-        std::push_heap(best.begin(), best.end(), better);
-    }
-    std::sort(best.begin(), best.end(), better);
-    std::vector<std::pair<int32_t, double>> top;
-    for (const auto& [logit, token] : best) top.emplace_back(token, scale.logprob(logit));
-    return top;
+Softmax softmax(std::span<const float> logits, BlockMaxima& maxima) {
+    maxima.scan(logits);
+    if (maxima.has_nan || !std::isfinite(maxima.largest))
+        failed("logits: not finite; the model or its weights are broken");
+    return {maxima.largest, log_sum_exp(logits, maxima.largest)};
 }
 
 bool has_penalties(const SamplerParams& params) {
@@ -82,16 +51,10 @@ bool has_penalties(const SamplerParams& params) {
 SamplerPtr make_chain(const SamplerParams& params) {
     SamplerPtr chain(llama_sampler_chain_init({/*no_perf=*/true}));
     const auto add = [&chain](llama_sampler* sampler) { llama_sampler_chain_add(chain.get(), sampler); };
-    if (params.top_k > 0) add(llama_sampler_init_top_k(static_cast<int32_t>(params.top_k)));
     if (params.top_p < 1) add(llama_sampler_init_top_p(static_cast<float>(params.top_p), 1));
     if (params.min_p > 0) add(llama_sampler_init_min_p(static_cast<float>(params.min_p), 1));
     if (params.temperature != 1) add(llama_sampler_init_temp(static_cast<float>(params.temperature)));
     return chain;
-}
-
-int32_t largest_of(const Candidates& candidates) {
-    const auto less = [](const llama_token_data& a, const llama_token_data& b) { return a.logit < b.logit; };
-    return std::max_element(candidates.begin(), candidates.end(), less)->id;
 }
 
 }  // namespace
@@ -124,33 +87,50 @@ SlotSampler::SlotSampler(const SamplerParams& params, int32_t vocab_size, int32_
 bool SlotSampler::is_greedy() const { return params_.temperature < least_temperature; }
 
 void SlotSampler::draw(std::span<const float> logits, int32_t position, std::span<const int32_t> recent,
-                       Candidates& candidates, Sampled& sampled) const {
-    const Softmax scale = softmax(logits);
-    candidates.resize(logits.size());
-    for (size_t token = 0; token < logits.size(); ++token)
-        candidates[token] = {static_cast<int32_t>(token), logits[token], 0};
-    if (penalties_) apply_penalties(recent, candidates);
-    sampled.token = is_greedy() ? largest_of(candidates) : pick(position, candidates);
+                       DrawBuffers& buffers, Sampled& sampled) const {
+    const Softmax scale = softmax(logits, buffers.maxima);
+    std::span<const float> weighed = logits;
+    const BlockMaxima* maxima = &buffers.maxima;
+    if (penalties_) {
+        buffers.penalised.assign(logits.begin(), logits.end());
+        penalise(recent, buffers.penalised);
+        buffers.penalised_maxima.scan(buffers.penalised);
+        weighed = buffers.penalised;
+        maxima = &buffers.penalised_maxima;
+    }
+    sampled.token = is_greedy() ? first_largest(weighed, *maxima) : pick(weighed, *maxima, position, buffers);
     sampled.logprob = scale.logprob(logits[sampled.token]);
-    sampled.top = most_probable(logits, scale, params_.logprobs);
+    largest_of(logits, buffers.maxima, params_.logprobs, buffers.tokens);
+    for (const int32_t token : buffers.tokens) sampled.top.emplace_back(token, scale.logprob(logits[token]));
 }
 
 // libllama's penalties look up every candidate; showing them only the recent tokens gives the same logits.
-void SlotSampler::apply_penalties(std::span<const int32_t> recent, Candidates& candidates) const {
+void SlotSampler::penalise(std::span<const int32_t> recent, std::span<float> logits) const {
     llama_sampler_reset(penalties_.get());
     for (const int32_t token : recent) llama_sampler_accept(penalties_.get(), token);
     std::vector<int32_t> distinct(recent.begin(), recent.end());
     std::sort(distinct.begin(), distinct.end());
     distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
-    Candidates few;
-    for (const int32_t token : distinct) few.push_back(candidates[token]);
+    std::vector<llama_token_data> few;
+    for (const int32_t token : distinct) few.push_back({token, logits[token], 0});
     llama_token_data_array array{few.data(), few.size(), -1, false};
     llama_sampler_apply(penalties_.get(), &array);
-    for (size_t i = 0; i < array.size; ++i) candidates[few[i].id] = few[i];
+    for (const llama_token_data& data : few) logits[data.id] = data.logit;
 }
 
-int32_t SlotSampler::pick(int32_t position, Candidates& candidates) const {
-    llama_token_data_array array{candidates.data(), candidates.size(), -1, false};
+int32_t SlotSampler::pick(std::span<const float> logits, const BlockMaxima& maxima, int32_t position,
+                          DrawBuffers& buffers) const {
+    auto& candidates = buffers.candidates;
+    candidates.clear();
+    const bool is_cut = params_.top_k > 0 && params_.top_k < std::ssize(logits);
+    if (is_cut) {
+        largest_of(logits, maxima, params_.top_k, buffers.tokens);
+        for (const int32_t token : buffers.tokens) candidates.push_back({token, logits[token], 0});
+    } else {
+        for (size_t token = 0; token < logits.size(); ++token)
+            candidates.push_back({static_cast<int32_t>(token), logits[token], 0});
+    }
+    llama_token_data_array array{candidates.data(), candidates.size(), -1, is_cut};
     llama_sampler_apply(chain_.get(), &array);
     const SamplerPtr dist(llama_sampler_init_dist(draw_seed(params_.seed, position)));
     llama_sampler_apply(dist.get(), &array);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "libllama.h"
+#include "logits.h"
 
 namespace native {
 
@@ -33,8 +34,14 @@ struct Sampled {
     std::vector<std::pair<int32_t, double>> top;  // most probable first
 };
 
-// Buffers of one vocabulary's width, reused from draw to draw.
-using Candidates = std::vector<llama_token_data>;
+// Reused from draw to draw.
+struct DrawBuffers {
+    BlockMaxima maxima;            // of the raw logits
+    BlockMaxima penalised_maxima;  // if there are penalties
+    std::vector<float> penalised;  // [V] if there are penalties
+    std::vector<int32_t> tokens;
+    std::vector<llama_token_data> candidates;  // those that may be drawn
+};
 
 // The samplers of one slot.
 class SlotSampler {
@@ -46,17 +53,18 @@ class SlotSampler {
 
     // Depends on nothing but its arguments and the SamplerParams. Throws on logits that are no distribution.
     void draw(std::span<const float> logits, int32_t position, std::span<const int32_t> recent,
-              Candidates& candidates, Sampled& sampled) const;
+              DrawBuffers& buffers, Sampled& sampled) const;
 
   private:
     bool is_greedy() const;
-    void apply_penalties(std::span<const int32_t> recent, Candidates& candidates) const;
-    int32_t pick(int32_t position, Candidates& candidates) const;
+    void penalise(std::span<const int32_t> recent, std::span<float> logits) const;
+    int32_t pick(std::span<const float> logits, const BlockMaxima& maxima, int32_t position,
+                 DrawBuffers& buffers) const;
 
     SamplerParams params_;
     int32_t num_recent_;
     SamplerPtr penalties_;  // null if off
-    SamplerPtr chain_;
+    SamplerPtr chain_;      // what follows top_k
 };
 
 }  // namespace native

@@ -25,6 +25,27 @@ SliceFile checked_file(const SliceOptions& options) {
     return read_slice_file(options.path);
 }
 
+// Rows for a measurement. They differ, so that a mixture of experts sends them to different ones.
+std::vector<float> varied_rows(int32_t num_rows, int32_t width) {
+    std::vector<float> rows(size_t(num_rows) * width);
+    for (size_t i = 0; i < rows.size(); ++i)
+        rows[i] = float((uint32_t(i) * 2654435761U) >> 24) / 128.0F - 1.0F;
+    return rows;
+}
+
+// One row in each of the first slots, at position 0.
+Microbatch first_rows(int32_t num_rows, int32_t vocab_size, const float* hidden) {
+    Microbatch batch;
+    for (int32_t row = 0; row < num_rows; ++row) {
+        batch.tokens.push_back(row % vocab_size);
+        batch.slots.push_back(row);
+    }
+    batch.positions.assign(num_rows, 0);
+    batch.wants_logits.assign(num_rows, 1);
+    batch.hidden = hidden;
+    return batch;
+}
+
 }  // namespace
 
 Slice::Slice(const SliceOptions& options)
@@ -76,8 +97,9 @@ void Slice::check_microbatch(const Microbatch& batch) const {
 void Slice::forward(Microbatch batch, float* hidden_out) {
     const auto start = Clock::now();
     last_ = {};
+    int64_t num_filler_rows = 0;
     try {
-        decode(batch, hidden_out);
+        num_filler_rows = decode(batch, limits(), hidden_out);
     } catch (...) {
         restore(batch);
         throw;
@@ -85,18 +107,24 @@ void Slice::forward(Microbatch batch, float* hidden_out) {
     for (int32_t row = 0; row < batch.num_rows(); ++row) slots_.append(batch.slots[row], batch.tokens[row]);
     ++timings_.num_steps;
     timings_.num_rows += batch.num_rows();
+    timings_.num_filler_rows += num_filler_rows;
     timings_.forward_ms += ms_since(start);
     last_ = std::move(batch);
 }
 
-void Slice::decode(const Microbatch& batch, float* hidden_out) {
+int64_t Slice::decode(const Microbatch& batch, const GroupLimits& limits, float* hidden_out) {
+    int64_t num_filler_rows = 0;
     logits_row_.assign(batch.num_rows(), kNoLogits);
     logits_.clear();
-    for (const Group& group : group_rows(batch, slots_, n_ubatch_)) {
+    for (const Group& group : group_rows(batch, slots_, limits)) {
         decode_group(batch, group, hidden_out);
-        for (size_t row = 0; row < group.source.size(); ++row)
-            if (group.source[row] == kFiller) forget(group.slots[row], 0);
+        for (size_t row = 0; row < group.source.size(); ++row) {
+            if (group.source[row] != kFiller) continue;
+            forget(group.slots[row], slots_.length(group.slots[row]));
+            ++num_filler_rows;
+        }
     }
+    return num_filler_rows;
 }
 
 // One call of llama_decode, and so one ubatch (or, of a single slot, several in order).
@@ -106,7 +134,9 @@ void Slice::decode_group(const Microbatch& batch, const Group& group, float* hid
     for (int32_t row = 0; row < num_rows; ++row) {
         const int32_t source = group.source[row];
         const bool is_output = !file_.is_last() || (source != kFiller && batch.wants_logits[source]);
-        call.set(row, batch, source, group.slots[row], is_output, has_tokens_);
+        const int32_t position =
+            source == kFiller ? slots_.length(group.slots[row]) : batch.positions[source];
+        call.set(row, batch, source, group.slots[row], position, is_output, has_tokens_);
     }
     const LoggedErrors errors;
     CallRows rows(group, batch.hidden, hidden_out, hidden_width_);
@@ -135,7 +165,7 @@ void Slice::forget(int32_t slot, int32_t position) {
 }
 
 void Slice::restore(const Microbatch& batch) {
-    for (const Group& group : group_rows(batch, slots_, n_ubatch_))
+    for (const Group& group : group_rows(batch, slots_, limits()))
         for (const int32_t slot : group.slots) {
             if (!can_truncate_) slots_.truncate(slot, 0);
             forget(slot, slots_.length(slot));
@@ -172,7 +202,7 @@ std::vector<Sampled> Slice::sample(const std::vector<int64_t>& rows) {
         sampled.row = static_cast<int32_t>(row);
         sampled.slot = slot;
         sampler.draw(row_logits(sampled.row), position,
-                     slots_.recent(slot, position + 1, sampler.num_recent()), candidates_, sampled);
+                     slots_.recent(slot, position + 1, sampler.num_recent()), buffers_, sampled);
     }
     timings_.sample_ms += ms_since(start);
     return drawn;
@@ -194,40 +224,60 @@ void Slice::set_sampler(int64_t slot, const SamplerParams& params) {
 
 void Slice::set_threads(int64_t n_threads) {
     const int32_t checked = check_threads(n_threads);
-    llama_set_n_threads(context_.get(), checked, checked);
+    if (llama_n_threads(context_.get()) != checked) llama_set_n_threads(context_.get(), checked, checked);
 }
 
-void Slice::free_slot(int64_t slot) {
-    truncate(slot, 0);
-    if (file_.is_last()) samplers_[slot].reset();
+void Slice::set_row_sizes(const std::vector<int64_t>& sizes) {
+    if (std::ssize(sizes) > n_batch_)
+        bad_value("sizes: ", sizes.size(), " of them; a microbatch has at most ", n_batch_, " rows");
+    std::vector<int32_t> checked;
+    for (const int64_t size : sizes)
+        checked.push_back(in_range("sizes", size, std::ssize(checked) + 1, n_batch_));
+    row_sizes_ = std::move(checked);
 }
 
-void Slice::truncate(int64_t slot, int64_t position) {
-    const int32_t checked = slots_.check("slot", slot);
-    const int32_t end = in_range("position", position, 0, slots_.length(checked));
-    if (end == slots_.length(checked)) return;
-    if (!can_truncate_ && end != 0)
-        bad_value("position: slot ", checked, " keeps a running state of its ", slots_.length(checked),
+double Slice::measure_rows(int64_t num_rows) {
+    const int32_t checked = in_range("num_rows", num_rows, 1, std::min(n_batch_, n_slots()));
+    for (int32_t slot = 0; slot < checked; ++slot)
+        if (slots_.length(slot) != 0)
+            bad_value("num_rows: slot ", slot, " holds ", slots_.length(slot), " tokens; free it first");
+    const std::vector<float> hidden = varied_rows(file_.is_first() ? 0 : checked, hidden_width_);
+    std::vector<float> out(file_.is_last() ? 0 : size_t(checked) * hidden_width_);
+    const Microbatch batch = first_rows(checked, vocab_size_, hidden.empty() ? nullptr : hidden.data());
+    last_ = {};
+    const auto start = Clock::now();
+    try {
+        decode(batch, {n_ubatch_, n_ctx_, {}, can_truncate_}, out.data());
+    } catch (...) {
+        restore(batch);
+        throw;
+    }
+    const double took_ms = ms_since(start);
+    restore(batch);
+    return took_ms;
+}
+
+void Slice::prepare_slot(int64_t slot, int64_t source, int64_t length) {
+    const int32_t to = slots_.check("slot", slot), from = slots_.check("source", source);
+    const int32_t end = in_range("length", length, 0, slots_.length(from));
+    const bool is_copy = from != to;
+    if (!can_truncate_ && end != 0 && end != slots_.length(from))
+        bad_value("length: slot ", from, " keeps a running state of its ", slots_.length(from),
                   " tokens, which cannot go back to ", end, "; only to 0");
-    if (!llama_memory_seq_rm(llama_get_memory(context_.get()), checked, end, -1))
-        failed("truncate: libllama cannot remove part of slot ", checked);
-    slots_.truncate(checked, end);
+    truncate(to, is_copy ? 0 : end);
+    if (file_.is_last() && (is_copy || end == 0)) samplers_[to].reset();
+    if (!is_copy || end == 0) return;
+    // Between two slots libllama copies all or nothing; it does so at the beginning of the next forward.
+    llama_memory_seq_cp(llama_get_memory(context_.get()), from, to, -1, -1);
+    if (end != slots_.length(from)) forget(to, end);
+    slots_.copy(from, to, end);
 }
 
-void Slice::copy_slot(int64_t source, int64_t target, int64_t end) {
-    const int32_t from = slots_.check("source", source), to = slots_.check("target", target);
-    if (from == to) bad_value("target: is the source, slot ", from);
-    if (slots_.length(to) != 0)
-        bad_value("target: slot ", to, " holds ", slots_.length(to), " tokens; free it first");
-    const int32_t checked_end = in_range("end", end, 0, slots_.length(from));
-    if (checked_end == 0) return;
-    if (!can_truncate_ && checked_end != slots_.length(from))
-        bad_value("end: slot ", from, " keeps a running state of its ", slots_.length(from),
-                  " tokens, which can only be copied whole, not up to ", checked_end);
-    // Between two slots libllama copies all or nothing.
-    llama_memory_seq_cp(llama_get_memory(context_.get()), from, to, -1, -1);
-    if (checked_end != slots_.length(from)) forget(to, checked_end);
-    slots_.copy(from, to, checked_end);
+void Slice::truncate(int32_t slot, int32_t length) {
+    if (length == slots_.length(slot)) return;
+    if (!llama_memory_seq_rm(llama_get_memory(context_.get()), slot, length, -1))
+        failed("prepare_slot: libllama cannot remove part of slot ", slot);
+    slots_.truncate(slot, length);
 }
 
 }  // namespace native

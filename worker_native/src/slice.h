@@ -20,6 +20,7 @@ namespace native {
 struct Timings {
     int64_t num_steps = 0;
     int64_t num_rows = 0;
+    int64_t num_filler_rows = 0;
     double forward_ms = 0;
     double sample_ms = 0;
 };
@@ -52,9 +53,12 @@ class Slice {
 
     void set_sampler(int64_t slot, const SamplerParams& params);
     void set_threads(int64_t n_threads);
-    void free_slot(int64_t slot);
-    void truncate(int64_t slot, int64_t position);
-    void copy_slot(int64_t source, int64_t target, int64_t end);
+    // How many rows a call of n single rows computes: `sizes[n - 1]`; beyond the list, n.
+    void set_row_sizes(const std::vector<int64_t>& sizes);
+    // Milliseconds of a forward of one row in each of the slots [0, num_rows), which must be empty.
+    double measure_rows(int64_t num_rows);
+    // Makes `slot` hold the first `length` tokens that `source` holds.
+    void prepare_slot(int64_t slot, int64_t source, int64_t length);
     void close();
     void check_open() const;
 
@@ -71,10 +75,13 @@ class Slice {
     };
 
   private:
-    void decode(const Microbatch& batch, float* hidden_out);
+    GroupLimits limits() const { return {n_ubatch_, n_ctx_, row_sizes_, can_truncate_}; }
+    // Returns how many filler rows were computed.
+    int64_t decode(const Microbatch& batch, const GroupLimits& limits, float* hidden_out);
     void decode_group(const Microbatch& batch, const Group& group, float* hidden_out);
     void keep_logits(int32_t row_of_call, int32_t row);
     void forget(int32_t slot, int32_t position);
+    void truncate(int32_t slot, int32_t length);
     void restore(const Microbatch& batch);
     int32_t flagged_row(int64_t row) const;
     std::span<const float> row_logits(int32_t row);
@@ -85,7 +92,8 @@ class Slice {
     ContextPtr context_;
     Slots slots_;
     std::vector<std::optional<SlotSampler>> samplers_;
-    Candidates candidates_;
+    DrawBuffers buffers_;
+    std::vector<int32_t> row_sizes_;
     Microbatch last_;                  // of the last forward that succeeded; empty if there is none
     std::vector<float> logits_;        // [rows of `last_` that want logits, V]
     std::vector<int32_t> logits_row_;  // for each row of `last_`, its row in `logits_`

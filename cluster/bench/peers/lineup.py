@@ -9,29 +9,31 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 
-from cluster.bench.machine import count_threads
+from cluster.bench.machine import available_bytes
 from cluster.bench.peers.child import Child
 from cluster.bench.peers.orders import WholeOrders
 from cluster.bench.workload import Workload
+from cluster.cli.table import format_bytes
 from cluster.errors import ClusterError
 from cluster.messages import StageStatus
 
 LOAD_TIMEOUT_S = 900.0
 RUN_TIMEOUT_S = 1800.0
 LISTEN_TIMEOUT_S = 20.0
+ONE_PROCESS, RPC_ONE_THREAD, RPC_ALL_CORES = "one process", "RPC, 1 thread", "RPC, all cores"
 WHOLE, SERVER = "cluster.bench.peers.whole", "cluster.bench.peers.rpc_server"
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A running peer. `name` heads its column."""
+    """A running peer. `name` heads its columns."""
 
     name: str
     child: Child
 
-    def run(self, workload: Workload) -> float:
-        """Seconds that the workload takes there. ClusterError if the peer dies."""
-        return float(self.child.ask(asdict(workload), RUN_TIMEOUT_S)["seconds"])
+    def run(self, workload: Workload, run: int) -> float:
+        """Seconds that the workload takes there, with the prompts of that run. ClusterError if the peer dies."""
+        return float(self.child.ask({"run": run, **asdict(workload)}, RUN_TIMEOUT_S)["seconds"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +50,25 @@ def running_peers(
 ) -> Iterator[Lineup]:
     """Start all peers of a cluster of `stages`; `orders` say how to hold the model, threads and servers aside."""
     num_cores = len(os.sched_getaffinity(0))
-    num_stages = len(stages)
-    wanted = [(f"one process, {count_threads(num_cores)}", 0, num_cores)]
-    for num_threads in dict.fromkeys((1, num_cores)):
-        wanted.append((f"RPC {num_stages} x {count_threads(num_threads)}", num_stages, num_threads))
+    wanted = [(RPC_ONE_THREAD, len(stages), 1), (RPC_ALL_CORES, len(stages), num_cores), (ONE_PROCESS, 0, num_cores)]
     with ExitStack() as stack:
         peers, missing = [], []
         for name, num_servers, num_threads in wanted:
             note(f"loading llama.cpp: {name}")
             try:
+                check_room(stages, available_bytes())
                 told = replace(orders, num_threads=num_threads)
                 peers.append(Peer(name, _start(stack, told, stages[:num_servers])))
             except ClusterError as error:
                 missing.append(f"{name}: {error}")
         yield Lineup(tuple(peers), tuple(missing))
+
+
+def check_room(stages: Sequence[StageStatus], free_bytes: int) -> None:
+    """ClusterError unless as much memory is free as all stages on the CPU take together."""
+    needed = sum(stage.weight_bytes + stage.kv_bytes for stage in stages if stage.device == "CPU")
+    if free_bytes and needed > free_bytes:
+        raise ClusterError(f"{format_bytes(needed)} of memory are needed and {format_bytes(free_bytes)} are free")
 
 
 def _start(stack: ExitStack, orders: WholeOrders, stages: Sequence[StageStatus]) -> Child:

@@ -10,11 +10,12 @@ from typing import Any
 import gguf
 import llama_cpp
 import numpy as np
+from numpy.typing import NDArray
 
 from cluster.bench.peers.orders import WholeOrders
 from cluster.errors import ClusterError
 
-N_BATCH = 2048  # llama.cpp's own default; n_ubatch stays its default as well
+N_BATCH = 2048  # llama.cpp's own default
 ALL_LAYERS = 999
 FLASH_ATTN = {"auto": -1, "off": 0, "on": 1}
 RPC_MISSING = "llama.cpp RPC is not built into the installed llama_cpp; build it with CMAKE_ARGS=-DGGML_RPC=ON"
@@ -30,12 +31,13 @@ class Model:
         self.vocab_size: int = llama_cpp.llama_vocab_n_tokens(
             llama_cpp.llama_model_get_vocab(llama_cpp.llama_get_model(self._context))
         )
-        self._batch = llama_cpp.llama_batch_init(N_BATCH, 0, 1)
+        self._num_rows = max(N_BATCH, orders.ubatch_size)
+        self._batch = llama_cpp.llama_batch_init(self._num_rows, 0, 1)
         self._tokens, self._positions, self._wants_logits = (
-            np.ctypeslib.as_array(pointer, (N_BATCH,))
+            np.ctypeslib.as_array(pointer, (self._num_rows,))
             for pointer in (self._batch.token, self._batch.pos, self._batch.logits)
         )
-        for row in range(N_BATCH):
+        for row in range(self._num_rows):
             self._batch.n_seq_id[row] = 1
 
     def clear(self) -> None:
@@ -43,38 +45,44 @@ class Model:
         llama_cpp.llama_memory_clear(self._memory, False)
 
     def prefill(self, slot: int, tokens: Sequence[int]) -> int:
-        """Compute a prompt in batches of N_BATCH; the most probable next token."""
-        for first in range(0, len(tokens), N_BATCH):
-            part = tokens[first : first + N_BATCH]
+        """Compute a prompt in batches of n_batch; the most probable next token."""
+        for first in range(0, len(tokens), self._num_rows):
+            part = tokens[first : first + self._num_rows]
             rows = len(part)
             self._tokens[:rows] = part
             self._positions[:rows] = np.arange(first, first + rows)
             self._wants_logits[:rows] = 0
             for row in range(rows):
                 self._batch.seq_id[row][0] = slot
-            self._wants_logits[rows - 1] = first + rows == len(tokens)
+            is_last = first + rows == len(tokens)
+            self._wants_logits[rows - 1] = is_last
             self._decode(rows)
-        return self._greedy(rows - 1)
+        return int(self._greedy(1)[0])
 
-    def step(self, tokens: Sequence[int], position: int) -> list[int]:
+    def begin_streams(self, num_streams: int) -> None:
+        """Row i of all steps to come is sequence i's."""
+        self._wants_logits[:num_streams] = 1
+        for row in range(num_streams):
+            self._batch.seq_id[row][0] = row
+
+    def step(self, tokens: Sequence[int] | NDArray[np.int64], position: int) -> NDArray[np.int64]:
         """One token of every sequence, all at `position`, in one batch; the most probable next ones."""
         rows = len(tokens)
         self._tokens[:rows] = tokens
         self._positions[:rows] = position
-        self._wants_logits[:rows] = 1
-        for row in range(rows):
-            self._batch.seq_id[row][0] = row
         self._decode(rows)
-        return [self._greedy(row) for row in range(rows)]
+        return self._greedy(rows)
 
     def _decode(self, rows: int) -> None:
         self._batch.n_tokens = rows
         if code := llama_cpp.llama_decode(self._context, self._batch):
             raise ClusterError(f"llama.cpp: llama_decode says {code}; give a larger -c or fewer streams")
 
-    def _greedy(self, row: int) -> int:
-        logits = llama_cpp.llama_get_logits_ith(self._context, row)
-        return int(np.ctypeslib.as_array(logits, (self.vocab_size,)).argmax())
+    def _greedy(self, rows: int) -> NDArray[np.int64]:
+        """The most probable token of each of the batch's `rows` outputs, which lie one after the other."""
+        logits = np.ctypeslib.as_array(llama_cpp.llama_get_logits(self._context), (rows, self.vocab_size))
+        found: NDArray[np.int64] = logits.argmax(axis=1)
+        return found
 
 
 def rpc_library() -> ctypes.CDLL:
@@ -98,6 +106,7 @@ def device(name: str) -> int:
 
 def _load_model(orders: WholeOrders) -> Any:
     params = llama_cpp.llama_model_default_params()
+    params.use_extra_bufts = orders.use_extra_bufts
     params.n_gpu_layers = ALL_LAYERS if orders.endpoints or orders.uses_gpu else 0
     if orders.endpoints:
         servers = _rpc_devices(orders.endpoints)
@@ -126,7 +135,8 @@ def _open_context(model: Any, orders: WholeOrders) -> Any:
     params = llama_cpp.llama_context_default_params()
     params.n_ctx = orders.context_length * orders.num_slots
     params.n_seq_max = orders.num_slots
-    params.n_batch = N_BATCH
+    params.n_batch = max(N_BATCH, orders.ubatch_size)
+    params.n_ubatch = orders.ubatch_size
     params.n_threads = params.n_threads_batch = orders.num_threads
     params.kv_unified = False
     params.type_k = int(gguf.GGMLQuantizationType[orders.type_k.upper()])

@@ -18,6 +18,8 @@ class WholeOrders:
     type_k: str = "f16"
     type_v: str = "f16"
     flash_attn: str = "auto"
+    ubatch_size: int = 512  # most rows of one graph
+    use_extra_bufts: bool = True  # weights in the CPU's repacked layouts
     uses_gpu: bool = False
     endpoints: tuple[str, ...] = ()  # host:port, one per stage
     layers: tuple[int, ...] = ()  # how many layers lie on each endpoint

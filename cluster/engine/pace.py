@@ -1,0 +1,187 @@
+"""Pace: how many microbatches share the pipeline, and how many rows a chunk of a prompt has.
+
+Decisions from what steps take on each stage: measured when it was loaded, and learned from the chunks that ran.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from cluster.engine.row_cost import RowCost
+from cluster.messages import StageCosts, StepId, StepTiming
+
+HOP_MS = 1.0  # from a stage to the next one, and from the last one back to the first
+# A chunk takes so many times as long as a step of the sequences that are being decoded beside it.
+_CHUNK_STEPS = 1.5
+_LEAST_ROWS = 8  # of a chunk, so that a short prompt goes in one, and shapes repeat
+_CHUNK_ROWS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192)
+_LEAST_ROWS_ALONE = 32  # with nobody to wait for it
+_MAX_OPEN_CHUNKS = 256
+
+Points = Sequence[tuple[int, float]]  # (rows, milliseconds), ascending
+
+
+@dataclass(frozen=True, slots=True)
+class DecodePlan:
+    """How the sequences that are being decoded are spread: over so many microbatches, or one alone."""
+
+    num_lanes: int
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPlan:
+    """At most `num_rows` rows for the next chunk; `alone` as in Microbatch."""
+
+    num_rows: int
+    alone: bool
+
+
+class Pace:
+    """What the stages are capable of, and what follows from it. Holds no clock."""
+
+    def __init__(self, num_stages: int, max_batch_tokens: int) -> None:
+        self._num_stages = num_stages
+        self._max_batch_tokens = max_batch_tokens
+        self._open_chunks: OrderedDict[StepId, tuple[int, float, bool]] = OrderedDict()
+        self.begin(())
+
+    def begin(self, costs: Sequence[StageCosts]) -> None:
+        """New stages; () if nothing is known of them."""
+        self._costs = tuple(costs) if all(cost.decode_ms for cost in costs) else ()
+        self._row_costs = [RowCost() for _ in range(self._num_stages)]
+        self._open_chunks.clear()
+
+    def decode_plan(self, num_sequences: int) -> DecodePlan:
+        """The plan that decodes most tokens per second, one per sequence and round.
+
+        One microbatch alone leaves all stages but one idle. Where these share a host's cores, that one has
+        them all, and more rows in one step.
+        """
+        most_lanes = max(1, min(self._num_stages, num_sequences))
+        if not self._costs:
+            return DecodePlan(most_lanes, alone=False)
+        rounds_ms = {lanes: self._round_ms(lanes, num_sequences) for lanes in range(1, most_lanes + 1)}
+        num_lanes = min(rounds_ms, key=lambda lanes: (rounds_ms[lanes], -lanes))
+        if self._alone_ms(self._decode_ms(num_sequences)) < rounds_ms[num_lanes]:
+            return DecodePlan(1, alone=True)
+        return DecodePlan(num_lanes, alone=False)
+
+    def prompt_plan(self, num_rows: int, position: int, num_decoding: int) -> PromptPlan:
+        """A chunk for prompts of `num_rows` rows to come, the first of them at `position`."""
+        if not self._costs:
+            return PromptPlan(self._max_batch_tokens, alone=False)
+        row_ms = [self._row_ms(stage, position) for stage in range(self._num_stages)]
+        if num_decoding:
+            return self._plan_beside(self.decode_plan(num_decoding), num_decoding, position)
+        even = self._even_rows(num_rows, position)
+        num_chunks = -(-num_rows // even)
+        piped_ms = (num_chunks - 1) * even * max(row_ms) + even * sum(row_ms) + num_chunks * HOP_MS
+        alone_ms = self._alone_ms([num_rows * ms for ms in row_ms])
+        if alone_ms < piped_ms:
+            return PromptPlan(self._max_batch_tokens, alone=True)
+        return PromptPlan(even, alone=False)
+
+    def sent(self, step_id: StepId, num_rows: int, position: float, *, alone: bool) -> None:
+        """A chunk went out, with its rows at `position` on average."""
+        self._open_chunks[step_id] = num_rows, position, alone
+        if len(self._open_chunks) > _MAX_OPEN_CHUNKS:
+            self._open_chunks.popitem(last=False)
+
+    def learn(self, timing: StepTiming) -> None:
+        """What a step took; those that are no chunks of prompts are left aside."""
+        chunk = self._open_chunks.get(timing.id)
+        if chunk is None or not self._costs or not 0 <= timing.stage < self._num_stages:
+            return
+        num_rows, position, alone = chunk
+        if num_rows >= _LEAST_ROWS_ALONE:
+            speedup = self._costs[timing.stage].alone_speedup if alone else 1.0
+            step_ms = (timing.end_ns - timing.start_ns) / 1e6 * speedup
+            self._row_costs[timing.stage].add(position, step_ms / num_rows)
+
+    def _plan_beside(self, decode: DecodePlan, num_decoding: int, position: int) -> PromptPlan:
+        """A chunk between the steps of sequences that are being decoded."""
+        steps_ms = self._decode_ms(-(-num_decoding // decode.num_lanes))
+        budget_ms = _CHUNK_STEPS * (self._alone_ms(steps_ms) if decode.alone else max(steps_ms))
+        num_rows = min(_LEAST_ROWS, self._max_batch_tokens)
+        for more_rows in _CHUNK_ROWS:
+            spans_ms = self._chunk_ms(more_rows, position)
+            span_ms = self._alone_ms(spans_ms) if decode.alone else max(spans_ms)
+            if span_ms > budget_ms or more_rows > self._max_batch_tokens:
+                break
+            num_rows = more_rows
+        return PromptPlan(num_rows, alone=decode.alone)
+
+    def _chunk_ms(self, num_rows: int, position: int) -> list[float]:
+        """Of a chunk on each stage: few rows as measured, many as learned."""
+        if num_rows <= min(cost.decode_ms[-1][0] for cost in self._costs):
+            return self._decode_ms(num_rows)
+        return [num_rows * self._row_ms(stage, position) for stage in range(self._num_stages)]
+
+    def _round_ms(self, num_lanes: int, num_sequences: int) -> float:
+        """Until every sequence has its next token, the stages being shared by `num_lanes` microbatches."""
+        steps_ms = self._decode_ms(-(-num_sequences // num_lanes))
+        return max(num_lanes * max(steps_ms), sum(steps_ms) + self._num_stages * HOP_MS)
+
+    def _alone_ms(self, steps_ms: Sequence[float]) -> float:
+        if not any(cost.alone_speedup > 1.0 for cost in self._costs):
+            return math.inf
+        return sum(self._spans_ms(steps_ms)) + self._num_stages * HOP_MS
+
+    def _spans_ms(self, steps_ms: Sequence[float]) -> list[float]:
+        """What steps take that have the stages for themselves."""
+        return [step_ms / cost.alone_speedup for step_ms, cost in zip(steps_ms, self._costs, strict=True)]
+
+    def _decode_ms(self, num_rows: int) -> list[float]:
+        """Of a step of `num_rows` sequences on each stage; beyond what was measured, along the last slope."""
+        return [_step_ms(cost.decode_ms, num_rows) for cost in self._costs]
+
+    def _row_ms(self, stage: int, position: float) -> float:
+        learned = self._row_costs[stage]
+        return learned.at(position) if learned.is_known else _slope(self._costs[stage].decode_ms)
+
+    def _even_rows(self, num_rows: int, position: int) -> int:
+        """Rows at `position` so that all chunks of the prompt take equal time, and the pipeline is best filled.
+
+        With k chunks of r rows over S stages the last row leaves after k + S - 1 steps of (a + b r) ms, a
+        being what a step takes without rows; that is least for r = sqrt(a rows / (b (S - 1))).
+        """
+        if self._num_stages == 1:
+            return self._max_batch_tokens
+        middle = position + num_rows / 2
+        row_ms = max(self._row_ms(stage, middle) for stage in range(self._num_stages))
+        empty_ms = HOP_MS + max(_empty_ms(cost.decode_ms) for cost in self._costs)
+        best = math.sqrt(empty_ms * num_rows / (row_ms * (self._num_stages - 1)))
+        here_ms = max(self._row_ms(stage, position) for stage in range(self._num_stages))
+        return self._bounded(best * row_ms / here_ms, _LEAST_ROWS_ALONE)
+
+    def _bounded(self, num_rows: float, least: int) -> int:
+        """A multiple of `least`, so that shapes repeat, and no more than a microbatch holds."""
+        return min(max(1, int(num_rows / least)) * least, self._max_batch_tokens)
+
+
+def _slope(steps_ms: Points) -> float:
+    """Milliseconds for one row more where there are many: over the upper half of what was measured; above zero."""
+    last_rows, last_ms = steps_ms[-1]
+    rows, step_ms = min(steps_ms, key=lambda point: abs(point[0] - last_rows / 2))
+    rise_ms = (last_ms - step_ms) / (last_rows - rows) if rows < last_rows else 0.0
+    return max(rise_ms, last_ms / last_rows / 10, 1e-6)
+
+
+def _empty_ms(steps_ms: Points) -> float:
+    """What a step takes that has no rows, to go by those that have."""
+    last_rows, last_ms = steps_ms[-1]
+    return max(0.0, last_ms - last_rows * _slope(steps_ms))
+
+
+def _step_ms(steps_ms: Points, num_rows: int) -> float:
+    """Between what was measured, and beyond it along the last slope."""
+    for (rows, low_ms), (more_rows, high_ms) in pairwise(steps_ms):
+        if num_rows < more_rows:
+            return low_ms + (high_ms - low_ms) * max(0, num_rows - rows) / (more_rows - rows)
+    last_rows, last_ms = steps_ms[-1]
+    return last_ms + max(0, num_rows - last_rows) * _slope(steps_ms)

@@ -1,0 +1,104 @@
+"""Prompts: the sequences whose prompts have yet to be sent, and the chunks that are cut from them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from cluster.engine.batch import Chunk, cut_chunk
+from cluster.engine.prefix import shared_length
+from cluster.engine.sequence import Kind, Sequence, State
+from cluster.engine.slots import Slots
+from cluster.messages import SlotStart
+
+
+class Prompts:
+    """First come, first served: one prompt after the other, and a short one in what another's chunk leaves.
+
+    A sequence gets its slot when its first chunk is cut, so that it can start from what was sent until then.
+    """
+
+    def __init__(self, slots: Slots, max_logits_rows: int) -> None:
+        self._slots = slots
+        self._max_logits_rows = max_logits_rows
+        self._waiting: dict[int, Sequence] = {}  # by request id; have no slot yet
+        self._begun: dict[int, Sequence] = {}  # by request id; part of the prompt has been sent
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def are_pending(self) -> bool:
+        """Something could be sent now."""
+        return bool(self._begun) or bool(self._waiting and self._slots.num_free)
+
+    @property
+    def num_unsent(self) -> int:
+        """Rows of all prompts that could be sent now; what they will find cached is not known yet."""
+        waiting = list(self._waiting.values())[: self._slots.num_free]
+        return sum(sequence.num_unsent for sequence in (*self._begun.values(), *waiting))
+
+    @property
+    def position(self) -> int:
+        """Of the first row to be sent."""
+        return next((sequence.num_sent for sequence in self._begun.values()), 0)
+
+    def add(self, sequence: Sequence) -> None:
+        self._waiting[sequence.request_id] = sequence
+
+    def remove(self, request_id: int) -> Sequence | None:
+        """Forgets a sequence; None if it is not here (any more)."""
+        return self._waiting.pop(request_id, None) or self._begun.pop(request_id, None)
+
+    def clear(self) -> list[Sequence]:
+        """Forgets all sequences; returns those that had no slot."""
+        waiting = list(self._waiting.values())
+        self._waiting.clear()
+        self._begun.clear()
+        return waiting
+
+    def cut(
+        self, max_rows: int, running: Collection[Sequence], now_s: float
+    ) -> tuple[list[Chunk], tuple[SlotStart, ...]]:
+        """Chunks for one microbatch, of `max_rows` rows in all, and what their slots start with.
+
+        `running`: all sequences that have a slot, from before this microbatch.
+        """
+        chunks: list[Chunk] = []
+        starts: list[SlotStart] = []
+        max_logits_rows = self._max_logits_rows
+        for sequence in (*self._begun.values(), *self._waiting.values()):
+            num_rows = min(max_rows, max_logits_rows) if sequence.kind is Kind.LOGITS else max_rows
+            if num_rows <= 0:
+                continue
+            if sequence.slot is None:
+                others = (*running, *(chunk.sequence for chunk in chunks))
+                if not self._slots.num_free or _will_share_more(sequence, others):
+                    continue
+                starts.append(self._begin(sequence, running, now_s))
+            chunk = cut_chunk(sequence, num_rows)
+            chunks.append(chunk)
+            max_rows -= chunk.num_rows
+            max_logits_rows -= chunk.num_logits_rows
+        for chunk in chunks:
+            if chunk.end == chunk.sequence.num_tokens:
+                del self._begun[chunk.sequence.request_id]
+        return chunks, tuple(starts)
+
+    def _begin(self, sequence: Sequence, running: Collection[Sequence], now_s: float) -> SlotStart:
+        """Moves it from the queue into a slot."""
+        sent = {other.slot: other.log[: other.num_sent] for other in running if other.slot is not None}
+        start = self._slots.allocate(sequence.log, sequence.num_reusable, sent)
+        sequence.slot, sequence.state, sequence.admitted_s = start.slot, State.RUNNING, now_s
+        sequence.num_computed = sequence.num_cached = start.length
+        self._begun[sequence.request_id] = self._waiting.pop(sequence.request_id)
+        return start
+
+
+def _will_share_more(sequence: Sequence, others: Collection[Sequence]) -> bool:
+    """A prompt that is being sent begins with more of this one than has been sent: better wait for it."""
+    return any(
+        shared_length(sequence.log[: sequence.num_reusable], other.log) > other.num_sent
+        for other in others
+        if other.num_unsent and not other.num_generated
+    )
