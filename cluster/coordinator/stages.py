@@ -15,6 +15,9 @@ from cluster.wire.codec_event import Event
 from cluster.wire.stage_link import StageLink
 from cluster.wire.stage_watch import StageWatch
 
+# A step leaves within a fraction of this; longer waits are the network's, and not worth ours.
+FLUSH_S = 0.002
+
 _log = logging.getLogger(__name__)
 
 
@@ -33,6 +36,11 @@ class WiredStages:
         if link is None:
             raise UnreachableError("stage 0: not connected yet; wait until the cluster is up")
         link.send(microbatch, None)
+
+    def flush(self) -> None:
+        """Let what was submitted go out before this thread does anything else."""
+        if self._link is not None:
+            self._link.flush(FLUSH_S)
 
     def wire(self, epoch: int, ends: tuple[StageEnd, ...], engine: Engine) -> None:
         """Leave the old epoch's streams, open the new ones, and let the engine begin the epoch."""

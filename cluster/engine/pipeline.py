@@ -29,6 +29,10 @@ class Stages(Protocol):
         """Sends a microbatch to the first stage, without waiting. Raises ClusterError if that is lost."""
         ...
 
+    def flush(self) -> None:
+        """Lets what was submitted go out, before others make use of the interpreter."""
+        ...
+
 
 class Inbox(Protocol):
     """A queue of events: any thread puts, the engine's gets. `queue.SimpleQueue` is one."""
@@ -149,11 +153,15 @@ class Engine:
             return self._busy.timings(stage)
 
     def _fill(self) -> None:
+        has_sent = False
         while (microbatch := self._scheduler.next_batch(self._now())) is not None:
             try:
                 self._stages.submit(microbatch)
+                has_sent = True
             except ClusterError as error:
                 self._lose(StageFailure(0, self._scheduler.epoch, str(error)))
+        if has_sent:
+            self._stages.flush()
 
     def _settle(self, event: Event) -> None:
         match event:

@@ -33,6 +33,7 @@ class StageLink:
         self._limits = StepLimits.of(hello)
         self._steps: SimpleQueue[_Step | None] = SimpleQueue()
         self._room = threading.Semaphore(MAX_QUEUED_STEPS)
+        self._sent = threading.Event()  # nothing is queued
         self._on_lost = on_lost
         self._stream = StageStream(address, hello, stage_pb2.StepAck, _ignore, self._lose)
         self._channel = open_channel(address)
@@ -55,7 +56,12 @@ class StageLink:
         while not self._room.acquire(timeout=_LOST_CHECK_S):
             self._check_alive()
         self._check_alive()
+        self._sent.clear()
         self._steps.put((batch, hidden))
+
+    def flush(self, timeout_s: float) -> None:
+        """Lets the thread that sends go first: returns once nothing is queued, or after `timeout_s`."""
+        self._sent.wait(timeout_s)
 
     def close(self) -> None:
         """Drops what is unsent, and ends the stream, its connection and its threads."""
@@ -73,6 +79,8 @@ class StageLink:
         while (step := self._steps.get()) is not None:
             yield from encode_step(*step)
             self._room.release()
+            if self._steps.empty():
+                self._sent.set()
 
     def _lose(self, error: ClusterError) -> None:
         self._steps.put(None)  # ends the thread that waits for steps

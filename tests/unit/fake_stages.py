@@ -256,6 +256,9 @@ class FakeStages:
         self.in_flight[lane] = microbatch
         self._arrive(0, microbatch)
 
+    def flush(self) -> None:
+        """Nothing is ever held back."""
+
     def lose(self, stage: int, reason: str) -> StageFailure:
         """A stage dies: what is in flight never comes back."""
         self.lost = reason

@@ -524,6 +524,9 @@ class ThreadedStages:
     def submit(self, microbatch: Microbatch) -> None:
         self._sent.put(microbatch)
 
+    def flush(self) -> None:
+        """Nothing is ever held back."""
+
     def stop(self) -> None:
         self._sent.put(None)
         self._thread.join(timeout=10.0)
@@ -579,6 +582,9 @@ def test_if_the_loop_breaks_every_request_still_ends() -> None:
     class BrokenStages:
         def submit(self, microbatch: Microbatch) -> None:
             raise RuntimeError("a bug")
+
+        def flush(self) -> None:
+            raise AssertionError("nothing was sent")
 
     engine = Engine(BrokenStages(), VOCABULARY, _EIGHT)
     outputs: list[Output] = []

@@ -8,6 +8,7 @@
 #include "call_rows.h"
 #include "check.h"
 #include "log.h"
+#include "vector_state.h"
 
 namespace native {
 namespace {
@@ -143,6 +144,7 @@ void Slice::decode_group(const Microbatch& batch, const Group& group, float* hid
     boundary_->begin(rows.in(), rows.out(), num_rows);
     const int32_t status = llama_decode(context_.get(), call.batch());
     llama_synchronize(context_.get());
+    clear_vector_state();
     if (status != 0) failed("forward: libllama returned ", status, ": ", errors.first("it gave no reason"));
     boundary_->finish();
     rows.finish();
