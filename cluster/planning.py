@@ -15,6 +15,7 @@ from cluster.engine.placement import DeviceOffer, LayerSizes, Plan, place
 from cluster.errors import ClusterError, UsageError
 from cluster.gguf import (
     Header,
+    can_truncate,
     legal_cuts,
     model_hash,
     model_sizes,
@@ -73,6 +74,7 @@ def plan_model(config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
         pipeline_prompts=config.pipeline_prompts,
         host=config.host,
         port=config.port,
+        can_truncate=can_truncate(header),
     )
     stages = _specs(config, devices, bounds, coordinator)
     return ModelPlan(stages, coordinator, tuple(bounds), tuple(filter(None, [found.warning])))

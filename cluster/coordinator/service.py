@@ -189,6 +189,7 @@ def _limits(spec: CoordinatorSpec, vocab: Vocab) -> Limits:
         max_batch_tokens=spec.ubatch_size,
         num_stages=spec.num_stages,
         pipeline_prompts=spec.pipeline_prompts,
+        can_truncate=spec.can_truncate,
         max_waiting=spec.max_waiting,
         max_logits_rows=max(1, min(spec.ubatch_size, MAX_LOGITS_BYTES // (4 * vocab.num_tokens))),
     )

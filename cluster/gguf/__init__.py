@@ -8,6 +8,7 @@ from cluster.gguf.entry import StoredSlice
 from cluster.gguf.fingerprint import model_hash
 from cluster.gguf.header import Header, TensorInfo
 from cluster.gguf.reader import read_header
+from cluster.gguf.rules import can_truncate
 from cluster.gguf.sizes import ModelSizes, model_sizes, trained_context
 from cluster.gguf.store import SliceStore
 from cluster.gguf.tensor_types import TensorType, tensor_type
@@ -22,6 +23,7 @@ __all__ = [
     "StoredSlice",
     "TensorInfo",
     "TensorType",
+    "can_truncate",
     "cut",
     "cut_places",
     "legal_cuts",

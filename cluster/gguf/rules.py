@@ -99,6 +99,11 @@ def check(header: Header) -> Model:
     )
 
 
+def can_truncate(header: Header) -> bool:
+    """Whether a slot can go back to an earlier token: not where layers keep a running state. Raises as `check`."""
+    return not check(header).row.recurrent
+
+
 def layer_of(name: str) -> tuple[int, str] | None:
     """(3, "attn_q.weight") for "blk.3.attn_q.weight", None for a tensor outside the layers."""
     prefix, _, rest = name.partition(".")
