@@ -13,8 +13,9 @@ LEADING_KEYS = ("leading_dense_block_count", "hash_layer_count")
 
 # From this context length on, libllama has a list of its own for models that bring none.
 _LATER_GLM_CONTEXT = 1 << 20
-# The lite models of deepseek2 have so many layers, and no rank of queries. (48 is one only with a certain vocabulary.)
-_LITE_DEEPSEEK_COUNTS = frozenset({26, 27, 48})
+# The lite models of deepseek2 have so many layers, and no rank of queries; 48 with this vocabulary only.
+_LITE_DEEPSEEK_COUNTS = frozenset({26, 27})
+_LITE_DEEPSEEK_48_VOCAB_SIZE = 128256
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ def is_special(model: Model, num_layers: int) -> bool:
     row, counts = model.row, model.row.counts
     if model.architecture in ("deepseek2", "mistral4") and model.header.uint32(model.key("attention.q_lora_rank"), 0):
         counts = _LITE_DEEPSEEK_COUNTS
+        if model.vocab_size == _LITE_DEEPSEEK_48_VOCAB_SIZE:
+            counts |= {48}
     return num_layers in counts or (row.at_least is not None and num_layers >= row.at_least)
 
 
