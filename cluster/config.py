@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cluster.errors import UsageError
+from cluster.split import parse_layers, parse_tensor_split
 
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
 FLASH_ATTN = ("auto", "on", "off")
@@ -23,6 +24,9 @@ class ClusterConfig:
     model: str  # path of a GGUF file
     stages: int | None = None  # None: one per device, two on a machine with only a CPU
     devices: tuple[str, ...] = ()  # ggml device names, one per stage; () lets the planner choose
+    layers: str | None = None  # layers of each stage, as 0-11,12-23; None lets the planner choose
+    tensor_split: str | None = None  # or each stage's share of the layers, as 3,1
+    headroom: float = 0.1  # share of each device's free memory that is left alone
     ctx_size: int | None = None  # tokens per slot, prompt and answer together; None: the model's, at most 4096
     parallel: int = 8  # slots: sequences computed at the same time
     threads: int | None = None  # per CPU stage; None: the node's cores divided among its stages
@@ -54,10 +58,38 @@ class ClusterConfig:
             raise UsageError(
                 f"host: {self.host!r} is not this machine's loopback; nothing else is served yet: use 127.0.0.1"
             )
-        if self.devices and self.stages is not None and len(self.devices) != self.stages:
+        if isinstance(self.headroom, bool) or not isinstance(self.headroom, int | float) or not 0 <= self.headroom < 1:
             raise UsageError(
-                f"devices: {len(self.devices)} devices for {self.stages} stages; name one device per stage"
+                f"headroom: {self.headroom!r} is not possible; give a share from 0 to below 1, such as 0.1"
             )
+        self._check_stages()
+
+    @property
+    def layer_ranges(self) -> tuple[tuple[int, int], ...]:
+        """[first, end) of each stage as `layers` says; () where the planner chooses."""
+        return parse_layers(self.layers) if self.layers is not None else ()
+
+    @property
+    def layer_shares(self) -> tuple[float, ...]:
+        """Each stage's share as `tensor_split` says; ()."""
+        return parse_tensor_split(self.tensor_split) if self.tensor_split is not None else ()
+
+    @property
+    def num_stages(self) -> int | None:
+        """How many stages are asked for, by whichever setting; None where the planner chooses."""
+        return self.stages or len(self.layer_ranges) or len(self.layer_shares) or len(self.devices) or None
+
+    def _check_stages(self) -> None:
+        """All settings that imply a number of stages agree."""
+        if self.layers is not None and self.tensor_split is not None:
+            raise UsageError("tensor-split: layers say already where to cut; give one of the two")
+        for name, parts in (
+            ("devices", self.devices),
+            ("layers", self.layer_ranges),
+            ("tensor-split", self.layer_shares),
+        ):
+            if parts and len(parts) != self.num_stages:
+                raise UsageError(f"{name}: {len(parts)} of them for {self.num_stages} stages; give one per stage")
 
 
 def _check_whole(name: str, value: Any, low: int, high: int) -> None:
@@ -124,8 +156,10 @@ def _check_type(path: Path, key: str, value: Any) -> None:
         sound = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
     elif key in ("pipeline_prompts", "lend_cores"):
         sound = isinstance(value, bool)
-    elif key in ("model", "cache_type_k", "cache_type_v", "flash_attn", "host", "address"):
+    elif key in ("model", "layers", "tensor_split", "cache_type_k", "cache_type_v", "flash_attn", "host", "address"):
         sound = isinstance(value, str)
+    elif key == "headroom":
+        sound = isinstance(value, int | float) and not isinstance(value, bool)
     else:
         sound = isinstance(value, int) and not isinstance(value, bool)
     if not sound:

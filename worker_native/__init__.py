@@ -28,24 +28,28 @@ _libllama = _load_libllama()
 
 from worker_native._native import (  # noqa: E402
     Device,
+    Needs,
     Sampled,
     SamplerParams,
     Slice,
     Vocab,
     build,
     devices,
+    measure,
     self_test,
     set_log,
 )
 
 __all__ = [
     "Device",
+    "Needs",
     "Sampled",
     "SamplerParams",
     "Slice",
     "Vocab",
     "build",
     "devices",
+    "measure",
     "self_test",
     "set_log",
 ]

@@ -47,6 +47,37 @@ def set_log(callback: Callable[[int, str], None] | None) -> None:
     The callback may run in any thread. An exception in it goes to `sys.unraisablehook`.
     """
 
+class Needs:
+    """What a slice would take: the figures that a loaded `Slice` reports."""
+
+    @property
+    def weight_bytes(self) -> int: ...
+    @property
+    def kv_bytes(self) -> int: ...
+    @property
+    def compute_bytes(self) -> int: ...
+    @property
+    def vocab_size(self) -> int: ...  # of the file: as wide are the rows of its output buffer
+
+def measure(
+    path: str,
+    *,
+    device: str = "CPU",
+    n_ctx: int,
+    n_slots: int,
+    n_batch: int = 512,
+    n_ubatch: int = 512,
+    type_k: str = "f16",
+    type_v: str = "f16",
+    flash_attn: Literal["auto", "on", "off"] = "auto",
+    use_extra_bufts: bool = True,
+) -> Needs:
+    """Let libllama plan the buffers of a `Slice` with these options, without allocating or reading weights.
+
+    Only the header of `path` is read; the file must have its full length, behind the header it may be a hole.
+    The header has to be validated, as for `Slice`; errors are the same, but memory is not looked at.
+    """
+
 class Vocab:
     """The tokenizer of a GGUF; loads no weights. Thread-safe."""
 

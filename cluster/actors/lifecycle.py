@@ -19,7 +19,7 @@ from cluster.config import ClusterConfig
 from cluster.errors import ClusterError, UnreachableError, UsageError
 from cluster.gguf import SliceStore
 from cluster.processes import end_marked
-from cluster.state import ClusterState, read_state, remove_state, write_state
+from cluster.state import ClusterState, config_of, read_state, remove_state, write_state
 from cluster.state_lock import state_lock
 from cluster.wire.channel import check_port_free
 
@@ -62,7 +62,7 @@ class Lifecycle:
                 if config is None:
                     raise UsageError("up: no model given and no cluster remembered; name a GGUF, or use --demo")
                 return self._start(config)
-            wanted = config or _config_of(state)
+            wanted = config or config_of(state)
             return self._again(state, wanted)
 
     def down(self) -> str:
@@ -187,13 +187,6 @@ def _launch(state: ClusterState) -> Iterator[Launch]:
 def _settings(config: ClusterConfig) -> dict[str, Any]:
     """The settings as JSON gives them back."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
-
-
-def _config_of(state: ClusterState) -> ClusterConfig:
-    try:
-        return ClusterConfig(**{**state.config, "devices": tuple(state.config["devices"])})
-    except (TypeError, KeyError) as error:
-        raise ClusterError("up: the cluster that is up was started by another version; run cluster down") from error
 
 
 def _is_gone(state: ClusterState) -> bool:

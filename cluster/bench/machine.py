@@ -34,7 +34,7 @@ def this_machine() -> Machine:
     busy = busy_cores(OBSERVED_S)
     found = probe()
     return Machine(
-        processor=_first_value("/proc/cpuinfo", "model name") or platform.processor() or platform.machine(),
+        processor=processor_name(),
         num_cores=len(os.sched_getaffinity(0)),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         gpus=tuple(f"{device.name}: {device.description}" for device in found.devices if device.kind == "gpu"),
@@ -47,6 +47,11 @@ def this_machine() -> Machine:
         ),
         use_extra_bufts=found.use_extra_bufts,
     )
+
+
+def processor_name() -> str:
+    """The CPU's model, as the system calls it."""
+    return _first_value("/proc/cpuinfo", "model name") or platform.processor() or platform.machine()
 
 
 def available_bytes() -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+from numpy.typing import NDArray
 
 from cluster.bench.blocks import random_matrix
 from cluster.errors import UsageError
@@ -65,7 +66,10 @@ def bench_cache() -> Path:
     return (cache if cache.is_absolute() else Path.home() / ".cache") / "ggml-cluster" / "bench"
 
 
-def write_model(path: Path, shape: Shape, kind: str) -> None:
+Matrix = Callable[[str, int, int, np.random.Generator], NDArray[np.uint8]]
+
+
+def write_model(path: Path, shape: Shape, kind: str, matrix: Matrix = random_matrix) -> None:
     """Write a model of `shape` to `path`; the same bytes each time."""
     writer = gguf.GGUFWriter(path, "llama")
     _write_keys(writer, shape)
@@ -79,9 +83,7 @@ def write_model(path: Path, shape: Shape, kind: str) -> None:
     for name, sizes in tensors:
         rng = np.random.default_rng(zlib.crc32(name.encode()))
         is_norm = len(sizes) == 1
-        writer.write_tensor_data(
-            np.ones(sizes, np.float32) if is_norm else random_matrix(kind, sizes[0], sizes[1], rng)
-        )
+        writer.write_tensor_data(np.ones(sizes, np.float32) if is_norm else matrix(kind, sizes[0], sizes[1], rng))
     writer.close()
 
 

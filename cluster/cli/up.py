@@ -9,6 +9,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from cluster.cli.settings import PLAN_SETTINGS, add_plan_flags, given_settings
 from cluster.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,23 +17,7 @@ if TYPE_CHECKING:
 
 WATCH_INTERVAL_S = 1.0
 
-FLAG_SETTINGS = (
-    "model",
-    "stages",
-    "ctx_size",
-    "parallel",
-    "threads",
-    "ubatch_size",
-    "cache_type_k",
-    "cache_type_v",
-    "flash_attn",
-    "pipeline_prompts",
-    "lend_cores",
-    "max_waiting",
-    "host",
-    "port",
-    "address",
-)
+FLAG_SETTINGS = (*PLAN_SETTINGS, "pipeline_prompts", "lend_cores", "max_waiting", "host", "port", "address")
 
 
 def add_parser(verbs: Any) -> None:
@@ -41,26 +26,10 @@ def add_parser(verbs: Any) -> None:
         help="start a cluster that serves a model",
         description="Place, cut and load the model, wait until a token has gone through all stages, and return.",
     )
+    add_plan_flags(parser, "the model to serve")
     add = parser.add_argument
-    add("model", nargs="?", metavar="MODEL.gguf", help="the model to serve")
-    add("--demo", action="store_true", help="serve the small model that ships with the package")
-    add("--config", metavar="FILE", help="TOML file with these settings; flags win over it")
-    add("--stages", type=int, metavar="N", help="how many slices (default: one per device, two on a lone CPU)")
-    add("--devices", metavar="A,B,...", help="ggml device of each stage, e.g. CPU,CUDA0 (see --list-devices)")
+    add("--plan", metavar="FILE", help="serve the plan that cluster plan -o json wrote")
     add("--list-devices", action="store_true", help="print the devices of this machine and exit")
-    add(
-        "-c",
-        "--ctx-size",
-        type=int,
-        metavar="N",
-        help="tokens per slot, prompt and answer (default: up to 4096)",
-    )
-    add("-np", "--parallel", type=int, metavar="N", help="slots: sequences computed at once (default: 8)")
-    add("-t", "--threads", type=int, metavar="N", help="CPU threads per stage (default: cores / stages)")
-    add("-ub", "--ubatch-size", type=int, metavar="N", help="most rows of one microbatch (default: 512)")
-    add("-ctk", "--cache-type-k", metavar="TYPE", help="type of the K cache (default: f16)")
-    add("-ctv", "--cache-type-v", metavar="TYPE", help="type of the V cache (default: f16)")
-    add("-fa", "--flash-attn", metavar="on|off|auto", help="flash attention (default: auto)")
     add(
         "--pipeline-prompts",
         action=argparse.BooleanOptionalAction,
@@ -107,17 +76,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    """The flags as settings: None where the flag was not given."""
-    settings = {name: getattr(options, name) for name in FLAG_SETTINGS}
-    if options.demo and options.model:
-        raise UsageError(f"model: both {options.model} and --demo; name one of them")
-    if options.demo:
-        from cluster.demo import model_path
+    """The flags as settings, and those of the plan file: None where neither says anything."""
+    settings = given_settings(options, FLAG_SETTINGS)
+    if options.plan is None:
+        return settings
+    from cluster.planning.plan_file import checked_settings
 
-        settings["model"] = str(model_path())
-    if options.devices is not None:
-        settings["devices"] = tuple(name.strip() for name in options.devices.split(",") if name.strip())
-    return settings
+    if options.config:
+        raise UsageError("plan: it holds all settings of a plan already; leave --config out")
+    return checked_settings(options.plan, settings)
 
 
 def _list_devices() -> int:

@@ -11,7 +11,7 @@ from queue import Empty, Queue
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
 from cluster.coordinator.stages import WiredStages
 from cluster.engine.events import LogitsRows, Output
-from cluster.engine.limits import Limits
+from cluster.engine.limits import Limits, max_logits_rows
 from cluster.engine.pipeline import Engine, Snapshot
 from cluster.errors import CapacityError, ClusterError, UnreachableError, UsageError
 from cluster.gguf import SliceStore, read_header
@@ -28,7 +28,6 @@ from cluster.wire.inference_backend import Cancel, EventSink, LogitsSink
 from cluster.wire.inference_server import InferenceServer
 from worker_native import Vocab
 
-MAX_LOGITS_BYTES = 8 * 2**20  # of one microbatch's result
 ENGINE_STOP_TIMEOUT_S = 5.0
 FIRST_TOKEN_CHECK_S = 0.5
 
@@ -191,7 +190,7 @@ def _limits(spec: CoordinatorSpec, vocab: Vocab) -> Limits:
         pipeline_prompts=spec.pipeline_prompts,
         can_truncate=spec.can_truncate,
         max_waiting=spec.max_waiting,
-        max_logits_rows=max(1, min(spec.ubatch_size, MAX_LOGITS_BYTES // (4 * vocab.num_tokens))),
+        max_logits_rows=max_logits_rows(spec.ubatch_size, vocab.num_tokens),
     )
 
 

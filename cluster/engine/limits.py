@@ -6,6 +6,9 @@ from dataclasses import dataclass, fields
 
 from cluster.errors import UsageError
 
+MAX_LOGITS_BYTES = 8 * 2**20  # of one microbatch's result
+LOGIT_BYTES = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -42,3 +45,8 @@ class Limits:
             value, low = getattr(self, field.name), 0 if field.name == "max_waiting" else 1
             if not isinstance(value, bool) and value < low:
                 raise UsageError(f"{field.name}: {value} leaves no room to work; give at least {low}")
+
+
+def max_logits_rows(ubatch_size: int, vocab_size: int) -> int:
+    """Rows of one microbatch whose logits travel back: not more than MAX_LOGITS_BYTES of them, but one."""
+    return max(1, min(ubatch_size, MAX_LOGITS_BYTES // (LOGIT_BYTES * vocab_size)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from cluster.engine.cut_search import Range, best_cuts
 from cluster.errors import CapacityError, UsageError
+
+UNITS_PER_S = 10**12  # the search compares whole numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +20,24 @@ class DeviceOffer:
     node: str
     device: str
     memory_bytes: int  # free
-    speed: float | None = None  # relative; used only if every device has one, else memory stands for it
+    # What one stage on it was measured to do for a microbatch; used only if every device has a speed.
+    speed: float | None = None  # weight bytes per second, with all of its stages at work
+    draw_s: float = 0.0  # to draw the tokens, on the last stage
+    hop_s: float = 0.0  # to pass the rows on, on all but the last stage
 
     @property
     def name(self) -> str:
         return f"{self.node}/{self.device}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """Bytes that a stage takes beside its weights and KV, by its role."""
+
+    first: int = 0
+    inner: int = 0
+    last: int = 0
+    whole: int = 0  # first and last at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +49,11 @@ class LayerSizes:
     embed_bytes: int
     head_bytes: int  # the embedding's size where it is tied to the head
     tied_head: bool = False  # embedding and head are one tensor: a stage with both holds it once
-    compute_bytes: int = 0  # scratch of any stage
+    scratch: Scratch = Scratch()
+
+    def __post_init__(self) -> None:
+        if len(self.kv_bytes) != self.num_layers:
+            raise UsageError(f"kv_bytes: {len(self.kv_bytes)} for {self.num_layers} layers; give one each")
 
     @property
     def num_layers(self) -> int:
@@ -60,6 +79,11 @@ class Plan:
 
     stages: tuple[StagePlan, ...]
 
+    @property
+    def bounds(self) -> tuple[int, ...]:
+        """Layers at which the slices begin, and the end of the last."""
+        return (0, *(stage.end for stage in self.stages))
+
 
 def place(
     offers: Sequence[DeviceOffer],
@@ -69,12 +93,13 @@ def place(
     *,
     devices: Sequence[str] = (),
     headroom: float = 0.1,
+    within_memory: bool = True,
 ) -> Plan:
-    """The plan whose slowest stage takes the least time, and whose stages are then as even as can be.
+    """The plan whose slowest stage takes the least time; then the least time in all; then the most even one.
 
-    A stage takes as long as it needs to read its weights: layers, and the head on the last. The embedding
-    counts as memory only, since a step reads a few of its rows. Exact over all legal cuts, if each stage has
-    a device of its own; stages that share one share its speed evenly, and must fit into it together.
+    A stage takes as long as it needs to read its weights: layers, and the head on the last, which also draws;
+    the others pass rows on. The embedding counts as memory only, since a step reads a few of its rows. Exact
+    over all legal cuts, if each stage has a device of its own; stages that share one must fit into it together.
 
     Args:
         offers: devices in the order in which stages are laid over them.
@@ -82,35 +107,65 @@ def place(
         devices: names ("CUDA0" or "node/CUDA0") for the stages, in order; fewer than stages are repeated,
             each for neighbouring stages. Empty takes the largest offers.
         headroom: share of each device's memory that is left alone.
+        within_memory: False tells where the layers would go if there was memory enough.
 
     Raises:
         UsageError: no stage, more stages than slices can be made, or a device that nobody offers.
         CapacityError: the model does not fit; needed and available bytes of each stage are named.
     """
-    cuts = _cuts(model, num_stages, legal_cuts)
-    chosen = _choose(offers, devices, num_stages)
+    cuts = _cuts(model.num_layers, num_stages, legal_cuts)
+    chosen = choose_offers(offers, devices, num_stages)
+    sizes, paces = Sums(model), _paces(chosen)
     sharers = Counter(offer.name for offer in chosen)
     usable = [int(offer.memory_bytes * (1 - headroom)) for offer in chosen]
     shares = [whole // sharers[offer.name] for whole, offer in zip(usable, chosen, strict=True)]
-    speeds = [speed / sharers[offer.name] for speed, offer in zip(_speeds(chosen), chosen, strict=True)]
-    sizes = _Sizes(model)
-    # Stages that share a device may each take all of it, as long as they fit together; if the most even cut
-    # does not, each is held to an equal part.
-    for limits in (usable, shares):
-        bounds = _search(sizes, cuts, speeds, limits)
-        if bounds is not None and _fits(sizes, bounds, chosen, usable):
-            return Plan(tuple(_stage(sizes, chosen[i], i, *bounds[i]) for i in range(num_stages)))
-    unlimited = _search(sizes, cuts, speeds, [math.inf] * num_stages)
+
+    def cost(stage: int, first: int, end: int) -> int:
+        return paces[stage].units(sizes.read_bytes(first, end), is_last=end == model.num_layers)
+
+    def search(limits: Sequence[int] | None) -> list[Range] | None:
+        return best_cuts(
+            num_stages,
+            cuts,
+            cost,
+            lambda stage, first, end: limits is None or sizes.need_bytes(first, end) <= limits[stage],
+        )
+
+    # Stages that share a device may each take all of it, as long as they fit together; if the best cut does
+    # not, each is held to an equal part.
+    for limits in (usable, shares) if within_memory else ():
+        ranges = search(limits)
+        if ranges is not None and _fit_together(sizes, ranges, chosen, usable):
+            return _plan(sizes, ranges, chosen)
+    unlimited = search(None)
     assert unlimited is not None
-    raise _too_big(sizes, unlimited, chosen, shares)
+    if within_memory:
+        raise _too_big(sizes, unlimited, chosen, shares)
+    return _plan(sizes, unlimited, chosen)
 
 
-class _Sizes:
+def place_at(
+    offers: Sequence[DeviceOffer],
+    model: LayerSizes,
+    ranges: Sequence[Range],
+    *,
+    devices: Sequence[str] = (),
+    headroom: float = 0.1,
+    within_memory: bool = True,
+) -> Plan:
+    """The plan with these [first, end), which follow one another. Arguments and errors as for `place`."""
+    chosen = choose_offers(offers, devices, len(ranges))
+    sizes = Sums(model)
+    usable = [int(offer.memory_bytes * (1 - headroom)) for offer in chosen]
+    if within_memory and not _fit_together(sizes, ranges, chosen, usable):
+        raise _too_big(sizes, ranges, chosen, usable)
+    return _plan(sizes, ranges, chosen)
+
+
+class Sums:
     """Sums over ranges of layers."""
 
     def __init__(self, model: LayerSizes) -> None:
-        if len(model.kv_bytes) != model.num_layers:
-            raise UsageError(f"kv_bytes: {len(model.kv_bytes)} for {model.num_layers} layers; give one each")
         self._model = model
         self._weights = list(accumulate(model.layer_bytes, initial=0))
         self._kv = list(accumulate(model.kv_bytes, initial=0))
@@ -129,12 +184,38 @@ class _Sizes:
         return self._kv[end] - self._kv[first]
 
     def need_bytes(self, first: int, end: int) -> int:
-        return self.weight_bytes(first, end) + self.kv_bytes(first, end) + self._model.compute_bytes
+        return self.weight_bytes(first, end) + self.kv_bytes(first, end) + self._scratch(first, end)
+
+    def _scratch(self, first: int, end: int) -> int:
+        scratch, is_last = self._model.scratch, end == self._model.num_layers
+        if first == 0:
+            return scratch.whole if is_last else scratch.first
+        return scratch.last if is_last else scratch.inner
 
 
-def _cuts(model: LayerSizes, num_stages: int, legal_cuts: Iterable[int] | None) -> list[int]:
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How fast a stage on its device is."""
+
+    speed: float
+    draw_s: float = 0.0
+    hop_s: float = 0.0
+
+    def units(self, read_bytes: int, is_last: bool) -> int:
+        return round(UNITS_PER_S * (read_bytes / self.speed + (self.draw_s if is_last else self.hop_s)))
+
+
+def _paces(chosen: Sequence[DeviceOffer]) -> list[_Pace]:
+    """Measured ones; unless there is one for each, memory stands for speed, shared by the stages of a device."""
+    measured = [_Pace(offer.speed, offer.draw_s, offer.hop_s) for offer in chosen if offer.speed]
+    if len(measured) == len(chosen):
+        return measured
+    sharers = Counter(offer.name for offer in chosen)
+    return [_Pace(max(offer.memory_bytes, 1) / sharers[offer.name]) for offer in chosen]
+
+
+def _cuts(num_layers: int, num_stages: int, legal_cuts: Iterable[int] | None) -> list[int]:
     """Where slices may begin or end, 0 and num_layers included, ascending."""
-    num_layers = model.num_layers
     if num_stages < 1:
         raise UsageError(f"stages: {num_stages} cannot hold a model; give at least 1")
     if num_stages > num_layers:
@@ -148,8 +229,8 @@ def _cuts(model: LayerSizes, num_stages: int, legal_cuts: Iterable[int] | None) 
     return [0, *sorted(inner), num_layers]
 
 
-def _choose(offers: Sequence[DeviceOffer], names: Sequence[str], num_stages: int) -> list[DeviceOffer]:
-    """A device for each stage."""
+def choose_offers(offers: Sequence[DeviceOffer], names: Sequence[str], num_stages: int) -> list[DeviceOffer]:
+    """A device for each stage, see `place`."""
     if not offers:
         raise UsageError("devices: nobody offers one; start a node first")
     if names:
@@ -176,78 +257,40 @@ def _named(offers: Sequence[DeviceOffer], names: Sequence[str]) -> list[DeviceOf
     return chosen
 
 
-def _speeds(chosen: Sequence[DeviceOffer]) -> list[float]:
-    given = [offer.speed for offer in chosen if offer.speed is not None and offer.speed > 0]
-    if len(given) == len(chosen):
-        return given
-    return [float(max(offer.memory_bytes, 1)) for offer in chosen]
-
-
-def _search(
-    sizes: _Sizes, cuts: Sequence[int], speeds: Sequence[float], limits: Sequence[float]
-) -> list[tuple[int, int]] | None:
-    """[first, end) of each stage; None if nothing fits.
-
-    Two passes over the same table: the least possible longest stage, then, under that bound, the least sum of
-    squares. One pass for both would not be exact, since a prefix need not be better than the bound.
-    """
-    slowest = _table(sizes, cuts, speeds, limits, math.inf, max)
-    if slowest is None:
-        return None
-    # The bound is a time that the second pass computes in the same way, so that equality is exact.
-    even = _table(sizes, cuts, speeds, limits, slowest[0], lambda so_far, load: so_far + load * load)
-    assert even is not None
-    return even[1]
-
-
-def _table(
-    sizes: _Sizes,
-    cuts: Sequence[int],
-    speeds: Sequence[float],
-    limits: Sequence[float],
-    bound: float,
-    join: Callable[[float, float], float],
-) -> tuple[float, list[tuple[int, int]]] | None:
-    """Dynamic programme over (stage, end): the least joined load, and the ranges that give it."""
-    best: dict[int, tuple[float, list[tuple[int, int]]]] = {0: (0.0, [])}  # by end of the stages so far
-    for speed, limit in zip(speeds, limits, strict=True):
-        following: dict[int, tuple[float, list[tuple[int, int]]]] = {}
-        for first, (so_far, ranges) in best.items():
-            for end in cuts[cuts.index(first) + 1 :]:
-                load = sizes.read_bytes(first, end) / speed
-                if load > bound or sizes.need_bytes(first, end) > limit:
-                    continue
-                joined = join(so_far, load)
-                if end not in following or joined < following[end][0]:
-                    following[end] = (joined, [*ranges, (first, end)])
-        best = following
-    return best.get(cuts[-1])
-
-
-def _fits(
-    sizes: _Sizes, bounds: Sequence[tuple[int, int]], chosen: Sequence[DeviceOffer], usable: Sequence[int]
-) -> bool:
+def _fit_together(sizes: Sums, ranges: Sequence[Range], chosen: Sequence[DeviceOffer], usable: Sequence[int]) -> bool:
     """The stages of each device fit into it together."""
     needed: Counter[str] = Counter()
-    for (first, end), offer in zip(bounds, chosen, strict=True):
+    for (first, end), offer in zip(ranges, chosen, strict=True):
         needed[offer.name] += sizes.need_bytes(first, end)
     return all(needed[offer.name] <= whole for offer, whole in zip(chosen, usable, strict=True))
 
 
-def _stage(sizes: _Sizes, offer: DeviceOffer, stage: int, first: int, end: int) -> StagePlan:
-    weight_bytes, kv_bytes = sizes.weight_bytes(first, end), sizes.kv_bytes(first, end)
-    return StagePlan(stage, offer.node, offer.device, first, end, weight_bytes, kv_bytes)
+def _plan(sizes: Sums, ranges: Sequence[Range], chosen: Sequence[DeviceOffer]) -> Plan:
+    return Plan(
+        tuple(
+            StagePlan(
+                stage,
+                offer.node,
+                offer.device,
+                *cut,
+                weight_bytes=sizes.weight_bytes(*cut),
+                kv_bytes=sizes.kv_bytes(*cut),
+            )
+            for stage, (offer, cut) in enumerate(zip(chosen, ranges, strict=True))
+        )
+    )
 
 
 def _too_big(
-    sizes: _Sizes, bounds: Sequence[tuple[int, int]], chosen: Sequence[DeviceOffer], shares: Sequence[int]
+    sizes: Sums, ranges: Sequence[Range], chosen: Sequence[DeviceOffer], shares: Sequence[int]
 ) -> CapacityError:
     stages = "; ".join(
         f"stage {stage} needs {_mib(sizes.need_bytes(*cut))}, {offer.name} has {_mib(share)} for it"
-        for stage, (cut, offer, share) in enumerate(zip(bounds, chosen, shares, strict=True))
+        for stage, (cut, offer, share) in enumerate(zip(ranges, chosen, shares, strict=True))
     )
     return CapacityError(
-        f"memory: the model does not fit: {stages}; add devices, or make the context or the slots fewer"
+        f"memory: the model does not fit: {stages}; add devices, or make the context or the slots fewer "
+        "(cluster plan says by how much)"
     )
 
 

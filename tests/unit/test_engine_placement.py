@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.engine.placement import DeviceOffer, LayerSizes, place
+from cluster.engine.placement import DeviceOffer, LayerSizes, Scratch, place
 from cluster.errors import CapacityError, UsageError
 
 _GB = 10**9
@@ -19,7 +21,7 @@ def offer(name: str = "CPU", node: str = "n0", memory_bytes: int = 100 * _GB, **
     return DeviceOffer(node, name, memory_bytes, **more)
 
 
-def model(num_layers: int, **changes: int) -> LayerSizes:
+def model(num_layers: int, **changes: Any) -> LayerSizes:
     sizes = LayerSizes((_GB,) * num_layers, (_GB // 10,) * num_layers, embed_bytes=_GB, head_bytes=_GB)
     return dataclasses.replace(sizes, **changes)
 
@@ -101,36 +103,76 @@ def test_requests_that_make_no_sense_name_the_numbers() -> None:
         place([], model(4), 1)
 
 
+def test_a_hop_and_the_drawing_of_tokens_take_layers_away() -> None:
+    """The head costs layers on the last stage: its reading, and the time to draw."""
+    pair = [offer(f"CUDA{i}", speed=float(_GB)) for i in range(2)]
+    assert ranges(place(pair, model(9), 2)) == [(0, 5), (5, 9)]
+    slow_draw = [pair[0], dataclasses.replace(pair[1], draw_s=2.0)]
+    assert ranges(place(slow_draw, model(9), 2)) == [(0, 6), (6, 9)]
+    slow_hop = [dataclasses.replace(pair[0], hop_s=2.0), pair[1]]
+    assert ranges(place(slow_hop, model(9), 2)) == [(0, 4), (4, 9)]
+
+
+def test_scratch_of_its_role_must_fit_too() -> None:
+    roomy, tight = offer("CUDA0", speed=1.0), offer("CUDA1", memory_bytes=6 * _GB, speed=1.0)
+    scratch = Scratch(last=3 * _GB)
+    assert ranges(place([roomy, tight], model(8), 2, headroom=0.0)) == [(0, 4), (4, 8)]
+    assert ranges(place([roomy, tight], model(8, scratch=scratch), 2, headroom=0.0)) == [(0, 7), (7, 8)]
+
+
+def test_where_the_layers_would_go_can_be_asked_without_memory() -> None:
+    small = [offer("CUDA0", memory_bytes=_GB), offer("CUDA1", memory_bytes=_GB)]
+    with pytest.raises(CapacityError):
+        place(small, model(9), 2)
+    assert place(small, model(9), 2, within_memory=False).bounds == (0, 5, 9)
+
+
 @given(st.data())
 def test_the_search_is_as_good_as_trying_everything(data: st.DataObject) -> None:
     small = st.integers(0, 9)
     num_layers = data.draw(st.integers(1, 6))
     per_layer = st.lists(small, min_size=num_layers, max_size=num_layers).map(tuple)
-    sizes = LayerSizes(data.draw(per_layer), data.draw(per_layer), data.draw(small), data.draw(small))
+    scratch = Scratch(*data.draw(st.tuples(small, small, small, small)))
+    sizes = LayerSizes(data.draw(per_layer), data.draw(per_layer), data.draw(small), data.draw(small), scratch=scratch)
     num_stages = data.draw(st.integers(1, num_layers))
-    memories = data.draw(st.lists(st.integers(10, 80), min_size=num_stages, max_size=num_stages))
-    offers = [offer(f"D{i}", memory_bytes=memory) for i, memory in enumerate(memories)]
+    legal = data.draw(st.sets(st.integers(1, max(num_layers - 1, 1)), min_size=num_stages - 1))
+    each = {"min_size": num_stages, "max_size": num_stages}
+    memories = data.draw(st.lists(st.integers(10, 80), **each))
+    speeds = data.draw(st.lists(st.sampled_from((1, 2, 4, 5)), **each))  # exact in whole units of time
+    draws, hops = (data.draw(st.lists(st.integers(0, 3), **each)) for _ in range(2))
+    offers = [
+        offer(f"D{i}", memory_bytes=memories[i], speed=float(speeds[i]), draw_s=float(draws[i]), hop_s=float(hops[i]))
+        for i in range(num_stages)
+    ]
 
-    def load(stage: int, first: int, end: int) -> float:
-        head = sizes.head_bytes if end == num_layers else 0
-        return (sum(sizes.layer_bytes[first:end]) + head) / memories[stage]
+    def time(stage: int, first: int, end: int) -> Fraction:
+        is_last = end == num_layers
+        read = sum(sizes.layer_bytes[first:end]) + (sizes.head_bytes if is_last else 0)
+        return Fraction(read, speeds[stage]) + (draws[stage] if is_last else hops[stage])
 
     def fits(stage: int, first: int, end: int) -> bool:
-        need = load(stage, first, end) * memories[stage] + sum(sizes.kv_bytes[first:end])
-        return need + (sizes.embed_bytes if first == 0 else 0) <= memories[stage] + 1e-9
+        is_last = end == num_layers
+        need = sum(sizes.layer_bytes[first:end]) + sum(sizes.kv_bytes[first:end])
+        need += (sizes.head_bytes if is_last else 0) + (sizes.embed_bytes if first == 0 else 0)
+        roles = {(True, True): scratch.whole, (True, False): scratch.first, (False, True): scratch.last}
+        return need + roles.get((first == 0, is_last), scratch.inner) <= memories[stage]
 
-    best: tuple[float, float] | None = None
-    for inner in itertools.combinations(range(1, num_layers), num_stages - 1):
-        cuts = list(itertools.pairwise([0, *inner, num_layers]))
-        if all(fits(stage, *cut) for stage, cut in enumerate(cuts)):
-            loads = [load(stage, *cut) for stage, cut in enumerate(cuts)]
-            score = (max(loads), sum(value * value for value in loads))
-            best = min(best or score, score)
-    if best is None:
-        with pytest.raises(CapacityError):
-            place(offers, sizes, num_stages, headroom=0.0)
+    def score(cuts: list[tuple[int, int]]) -> tuple[Fraction, Fraction, Fraction]:
+        times = [time(stage, *cut) for stage, cut in enumerate(cuts)]
+        return max(times), sum(times, Fraction()), sum((value * value for value in times), Fraction())
+
+    inner_cuts = sorted(legal & set(range(1, num_layers)))
+    if num_stages > len(inner_cuts) + 1:
         return
-    cuts = ranges(place(offers, sizes, num_stages, headroom=0.0))
-    loads = [load(stage, *cut) for stage, cut in enumerate(cuts)]
-    assert all(fits(stage, *cut) for stage, cut in enumerate(cuts))
-    assert (max(loads), sum(value * value for value in loads)) == pytest.approx(best)
+    everything = (
+        list(itertools.pairwise([0, *inner, num_layers]))
+        for inner in itertools.combinations(inner_cuts, num_stages - 1)
+    )
+    possible = [cuts for cuts in everything if all(fits(stage, *cut) for stage, cut in enumerate(cuts))]
+    if not possible:
+        with pytest.raises(CapacityError):
+            place(offers, sizes, num_stages, legal, headroom=0.0)
+        return
+    found = ranges(place(offers, sizes, num_stages, legal, headroom=0.0))
+    assert found in possible
+    assert score(found) == min(map(score, possible))

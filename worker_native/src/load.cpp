@@ -135,7 +135,10 @@ ModelPtr load_model(const SliceFile& file, const Device& device, const SliceOpti
     params.devices = devices.data();
     params.n_gpu_layers = device.is_cpu() ? 0 : -1;
     params.split_mode = LLAMA_SPLIT_MODE_NONE;
-    params.load_mode = device.is_cpu() ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_AUTO;
+    params.load_mode = options.is_dry_run ? LLAMA_LOAD_MODE_NONE
+                       : device.is_cpu()  ? LLAMA_LOAD_MODE_MMAP
+                                          : LLAMA_LOAD_MODE_AUTO;
+    params.no_alloc = options.is_dry_run;
     params.use_extra_bufts = options.use_extra_bufts;
     params.progress_callback = on_progress;
     params.progress_callback_user_data = const_cast<SliceOptions*>(&options);
@@ -151,7 +154,8 @@ ContextPtr make_context(llama_model* model, const SliceFile& file, const Device&
                         const SliceOptions& options, Boundary* boundary) {
     const llama_context_params params = context_params(file, options, boundary);
     check_heads(file, params.type_k, params.type_v);
-    if (!llama_model_is_recurrent(model) && !llama_model_is_hybrid(model))
+    const bool has_states = llama_model_is_recurrent(model) || llama_model_is_hybrid(model);
+    if (!options.is_dry_run && !has_states)
         check_cache_fits(file, device, params.n_ctx, params.type_k, params.type_v);
     const LoggedErrors errors;
     ContextPtr context(llama_init_from_model(model, params));

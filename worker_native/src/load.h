@@ -25,6 +25,7 @@ struct SliceOptions {
     std::string flash_attn = "auto";
     bool use_extra_bufts = true;
     std::function<bool(float)> progress;  // gets 0..1; false cancels
+    bool is_dry_run = false;              // plan all buffers and allocate none; reads no weights
 };
 
 // Limits that need no file. n_threads is also checked when it is changed later.

@@ -21,4 +21,5 @@ NB_MODULE(_native, m) {
     bind_vocab(m);
     bind_sampler(m);
     bind_slice(m);
+    bind_measure(m);
 }

@@ -36,26 +36,16 @@ Vocab::Vocab(const std::string& path) {
     vocab_ = llama_model_get_vocab(model_.get());
     num_tokens_ = llama_vocab_n_tokens(vocab_);
     check_special(vocab_);
+    constexpr int special = LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN;
+    for (int32_t token = 0; token < num_tokens_; ++token) {
+        if (llama_vocab_is_eog(vocab_, token)) end_tokens_.push_back(token);
+        if (llama_vocab_get_attr(vocab_, token) & special) special_tokens_.push_back(token);
+    }
 }
 
 std::optional<int32_t> Vocab::bos() const { return token_or_none(llama_vocab_bos(vocab_)); }
 
 std::optional<int32_t> Vocab::eos() const { return token_or_none(llama_vocab_eos(vocab_)); }
-
-std::vector<int32_t> Vocab::end_tokens() const {
-    std::vector<int32_t> tokens;
-    for (int32_t token = 0; token < num_tokens_; ++token)
-        if (llama_vocab_is_eog(vocab_, token)) tokens.push_back(token);
-    return tokens;
-}
-
-std::vector<int32_t> Vocab::special_tokens() const {
-    constexpr int special = LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN;
-    std::vector<int32_t> tokens;
-    for (int32_t token = 0; token < num_tokens_; ++token)
-        if (llama_vocab_get_attr(vocab_, token) & special) tokens.push_back(token);
-    return tokens;
-}
 
 std::vector<int32_t> Vocab::tokenize(std::string_view text, bool add_special, bool parse_special) const {
     if (text.size() > size_t(INT32_MAX) / 2)

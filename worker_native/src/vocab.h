@@ -18,8 +18,8 @@ class Vocab {
     int32_t num_tokens() const { return num_tokens_; }
     std::optional<int32_t> bos() const;
     std::optional<int32_t> eos() const;
-    std::vector<int32_t> end_tokens() const;
-    std::vector<int32_t> special_tokens() const;  // control and unknown tokens
+    const std::vector<int32_t>& end_tokens() const { return end_tokens_; }
+    const std::vector<int32_t>& special_tokens() const { return special_tokens_; }  // control, unknown
     // `text` is UTF-8.
     std::vector<int32_t> tokenize(std::string_view text, bool add_special, bool parse_special) const;
     std::string token_bytes(int64_t token, bool render_special) const;
@@ -28,6 +28,8 @@ class Vocab {
     ModelPtr model_;
     const llama_vocab* vocab_;
     int32_t num_tokens_;
+    // Found once: end_tokens is asked for with every token of every stream.
+    std::vector<int32_t> end_tokens_, special_tokens_;
 };
 
 }  // namespace native

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 
 from cluster.bench.machine import available_bytes
-from cluster.bench.peers.child import Child
 from cluster.bench.peers.orders import WholeOrders
 from cluster.bench.workload import Workload
+from cluster.child import Child
 from cluster.cli.table import format_bytes
 from cluster.errors import ClusterError
 from cluster.messages import StageStatus

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gguf
@@ -14,10 +13,10 @@ from numpy.typing import NDArray
 
 from cluster.bench.peers.orders import WholeOrders
 from cluster.errors import ClusterError
+from cluster.libllama import FLASH_ATTN, function, mapped_library, silent
 
 N_BATCH = 2048  # llama.cpp's own default
 ALL_LAYERS = 999
-FLASH_ATTN = {"auto": -1, "off": 0, "on": 1}
 RPC_MISSING = "llama.cpp RPC is not built into the installed llama_cpp; build it with CMAKE_ARGS=-DGGML_RPC=ON"
 
 
@@ -25,7 +24,7 @@ class Model:
     """A GGUF and a context for `num_slots` sequences, each with a KV cache of its own (kv_unified off)."""
 
     def __init__(self, orders: WholeOrders) -> None:
-        llama_cpp.llama_log_set(_silent, None)
+        llama_cpp.llama_log_set(silent, None)
         self._context = _open_context(_load_model(orders), orders)
         self._memory = llama_cpp.llama_get_memory(self._context)
         self.vocab_size: int = llama_cpp.llama_vocab_n_tokens(
@@ -87,21 +86,16 @@ class Model:
 
 def rpc_library() -> ctypes.CDLL:
     """libggml-rpc of the installed llama_cpp; ClusterError if it was built without."""
-    library = _mapped_library("libggml-rpc.")
+    try:
+        library = mapped_library("libggml-rpc.")
+    except ClusterError as error:
+        raise ClusterError(RPC_MISSING) from error
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     library.ggml_backend_rpc_add_server.argtypes = [ctypes.c_char_p]
     library.ggml_backend_rpc_add_server.restype = pointer
     library.ggml_backend_rpc_start_server.argtypes = [ctypes.c_char_p, ctypes.c_char_p, size, size, pointer]
     library.ggml_backend_rpc_start_server.restype = None
     return library
-
-
-def device(name: str) -> int:
-    """The ggml device of that name, as a pointer. ClusterError if there is none."""
-    found = _typed("libggml.", "ggml_backend_dev_by_name", [ctypes.c_char_p])(name.encode())
-    if not found:
-        raise ClusterError(f"llama.cpp: no device {name!r} on this machine")
-    return int(found)
 
 
 def _load_model(orders: WholeOrders) -> Any:
@@ -121,7 +115,7 @@ def _load_model(orders: WholeOrders) -> Any:
 
 def _rpc_devices(endpoints: Sequence[str]) -> list[int]:
     library = rpc_library()
-    first_device = _typed("libggml-base.", "ggml_backend_reg_dev_get", [ctypes.c_void_p, ctypes.c_size_t])
+    first_device = function("libggml-base.", "ggml_backend_reg_dev_get", [ctypes.c_void_p, ctypes.c_size_t])
     devices = []
     for endpoint in endpoints:
         server = library.ggml_backend_rpc_add_server(endpoint.encode())
@@ -146,28 +140,3 @@ def _open_context(model: Any, orders: WholeOrders) -> Any:
     if not context:
         raise ClusterError("llama.cpp: it cannot make the context; give a smaller -c or fewer streams")
     return context
-
-
-def _typed(library: str, name: str, arguments: list[Any]) -> Any:
-    """A function that returns a pointer."""
-    function = getattr(_mapped_library(library), name)
-    function.argtypes, function.restype = arguments, ctypes.c_void_p
-    return function
-
-
-def _mapped_library(beginning: str) -> ctypes.CDLL:
-    """The library of that file name which libllama has loaded.
-
-    A wheel holds each library under several names, as files of their own: opening another one than libllama did
-    would load it a second time, with a device registry of its own.
-    """
-    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
-        path = Path(line.split(maxsplit=5)[-1])
-        if path.name.startswith(beginning):
-            return ctypes.CDLL(str(path))
-    raise ClusterError(RPC_MISSING)
-
-
-@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
-def _silent(level: int, text: bytes, data: object) -> None:
-    """libllama reports to stderr otherwise."""

@@ -12,9 +12,9 @@ import json
 import sys
 import time
 
-from cluster.bench.peers.child import answer, die_with_parent
 from cluster.bench.peers.orders import WholeOrders
 from cluster.bench.workload import Workload, workload_prompts
+from cluster.child import answer, die_with_parent
 from cluster.errors import ClusterError
 
 

@@ -37,13 +37,17 @@ class Child:
 
     def ask(self, question: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         """Send a line and read the answer. ClusterError if it says one, dies or takes too long."""
+        self.send(question)
+        return self.read(timeout_s)
+
+    def send(self, question: dict[str, Any]) -> None:
+        """Send a line, whose answer `read` waits for."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(question).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError as error:
             raise ClusterError(self._death()) from error
-        return self.read(timeout_s)
 
     def read(self, timeout_s: float) -> dict[str, Any]:
         """The next answer. The child writes whole lines, so that the first byte is waited for only."""

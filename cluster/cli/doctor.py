@@ -1,0 +1,47 @@
+"""``cluster doctor``: what keeps a cluster from working, or from working well."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from typing import Any
+
+from cluster.cli.settings import add_plan_flags, given_settings
+
+MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
+
+
+def add_parser(verbs: Any) -> None:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "doctor",
+        help="look for what is wrong",
+        description="Check library, versions, memory, ports, link, the model, and the cluster that is up if there is "
+        "one. Exit code 0: nothing failed, 1: something did.",
+    )
+    add_plan_flags(parser, "a model to check too (default: that of the cluster that is up)")
+    parser.add_argument("--port", type=int, default=0, help="port that a cluster is to listen on (default: a free one)")
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from cluster.config import load_config
+    from cluster.doctor.check import has_failed
+    from cluster.doctor.run import diagnose
+
+    settings = given_settings(options)
+    is_given = bool(options.config) or any(value is not None for value in settings.values())
+    config = load_config(options.config, settings) if is_given else None
+    checks = []
+    for check in diagnose(config, options.port):
+        checks.append(check)
+        if options.output == "table":
+            advice = f"; {check.advice}" if check.advice else ""
+            print(f"{MARKS[check.verdict]}  {check.name:16}  {check.found}{advice}", flush=True)
+    if options.output == "json":
+        print(json.dumps([dataclasses.asdict(check) for check in checks], indent=1))
+    elif has_failed(checks):
+        print("something failed: see the lines that begin with FAIL", file=sys.stderr)
+    return 1 if has_failed(checks) else 0

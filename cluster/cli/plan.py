@@ -1,0 +1,78 @@
+"""``cluster plan``: where the layers would go, what that takes and how fast it would be. Loads nothing."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from cluster.cli.settings import add_plan_flags, given_settings
+
+if TYPE_CHECKING:
+    from cluster.planning.report import PlanReport, StageReport
+
+DOES_NOT_FIT = 3  # the exit code of CapacityError
+
+
+def add_parser(verbs: Any) -> None:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "plan",
+        help="show where a model's layers would go",
+        description="Say where the layers go, what each stage takes, how fast it will be, and what to change. "
+        "Nothing is loaded; devices and the link are measured once. Exit code 3: it does not fit.",
+    )
+    add_plan_flags(parser, "the model to plan for")
+    parser.add_argument("--explain", action="store_true", help="say why the layers go there")
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from cluster.config import load_config
+    from cluster.planning.plan_file import to_json
+    from cluster.planning.report import report
+
+    found = report(load_config(options.config, given_settings(options)))
+    if options.output == "json":
+        print(to_json(found))
+    else:
+        _print(found, options.explain)
+    return 0 if found.fits else DOES_NOT_FIT
+
+
+def _print(found: PlanReport, explain: bool) -> None:
+    from cluster.cli.table import format_table
+
+    print(
+        f"{found.model_name} ({found.architecture}, {found.num_layers} layers), {found.ctx_size} tokens in each of "
+        f"{found.parallel} slots, KV {found.cache_type_k}/{found.cache_type_v}"
+    )
+    header = ["STAGE", "NODE", "DEVICE", "LAYERS", "WEIGHTS", "KV", "COMPUTE", "LOGITS", "TOTAL", "USABLE", "STEP"]
+    for line in format_table([header, *map(_row, found.stages)]):
+        print(line)
+    speed, fits = found.forecast, "it fits" if found.fits else "IT DOES NOT FIT"
+    print(
+        f"\nforecast  {speed.one_request_tokens_per_s:.1f} tokens/s for one request, "
+        f"{speed.all_slots_tokens_per_s:.1f} with all {found.parallel} slots, at short contexts\n"
+        f"          in {speed.num_microbatches} microbatches of up to {speed.rows_per_microbatch} rows"
+        f"{', each with all cores' if speed.alone else ''}\n"
+        f"slowest   stage {speed.bottleneck}, by {speed.cause}\n"
+        f"memory    {fits}, with {found.headroom:.0%} of what is free left alone"
+    )
+    for line in found.advice:
+        print(f"advice    {line}")
+    for line in found.reasons if explain else ():
+        print(f"reason    {line}")
+
+
+def _row(stage: StageReport) -> list[str]:
+    from cluster.cli.table import format_bytes
+
+    sizes = (stage.weight_bytes, stage.kv_bytes, stage.compute_bytes, stage.output_bytes)
+    return [
+        str(stage.stage),
+        stage.node,
+        stage.device,
+        f"[{stage.first},{stage.end})",
+        *map(format_bytes, (*sizes, stage.total_bytes, stage.usable_bytes)),
+        f"{stage.read_ms + stage.draw_ms + stage.hop_ms:.1f} ms",
+    ]

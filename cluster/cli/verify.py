@@ -1,0 +1,103 @@
+"""``cluster verify``: does the split model compute what the whole one does?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from cluster.cli.settings import add_plan_flags, given_settings
+from cluster.errors import UsageError
+
+if TYPE_CHECKING:
+    from cluster.config import ClusterConfig
+    from cluster.state import ClusterState
+    from cluster.verify.compare import Comparison, Finding
+
+DIFFERS = 1
+NOTHING_TO_COMPARE = 3
+
+
+def add_parser(verbs: Any) -> None:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "verify",
+        help="prove that split equals whole",
+        description="Compute the same rows with the slices and with the whole model and compare them, bit by bit. "
+        "Without MODEL: the cluster that is up, and what it answers itself. Where the whole model does not fit, "
+        "stored checksums are compared. Exit code 0: equal, 1: different, 3: nothing to compare with.",
+    )
+    add_plan_flags(parser, "the model to verify (default: that of the cluster that is up)")
+    parser.add_argument("--plan", metavar="FILE", help="cut as the plan says that cluster plan -o json wrote")
+    parser.add_argument("--no-whole", action="store_true", help="compare with stored checksums only")
+    parser.add_argument("--save", metavar="FILE", help="write checksums, to compare with on another machine")
+    parser.add_argument("--against", metavar="FILE", help="compare with checksums that --save wrote")
+    parser.add_argument(
+        "--tolerance", type=float, default=0.0, metavar="X", help="largest difference that passes (default: 0)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    if not options.tolerance >= 0:
+        raise UsageError(f"tolerance: {options.tolerance} is not possible; give 0 or more")
+    config, state = _subject(options)
+    from cluster.verify.live import compare_live
+    from cluster.verify.run import Asked, verify
+
+    asked = Asked(state.bounds if state else (), not options.no_whole, options.save, options.against)
+    done = verify(config, asked, lambda text: print(text, file=sys.stderr))
+    for warning in done.plan.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    comparisons = [done.comparison] if done.comparison else []
+    if state is not None:
+        comparisons.append(compare_live(done, state.address))
+    if done.why_not_whole:
+        print(f"not compared with the whole model: {done.why_not_whole}")
+    for comparison in comparisons:
+        _print(comparison, options.tolerance)
+    if not all(comparison.passes(options.tolerance) for comparison in comparisons):
+        return DIFFERS
+    if done.comparison is None:
+        print(
+            "nothing to compare with: there are no stored checksums of this model and these settings; those of this "
+            "split were kept. Run cluster verify --save FILE where it fits as a whole, and --against FILE here"
+        )
+        return NOTHING_TO_COMPARE
+    return 0
+
+
+def _subject(options: argparse.Namespace) -> tuple[ClusterConfig, ClusterState | None]:
+    """The settings to verify; and the cluster that is up, if that is what they are of."""
+    from cluster.config import load_config
+
+    settings = given_settings(options)
+    if options.plan is not None:
+        from cluster.planning.plan_file import checked_settings
+
+        return load_config(None, checked_settings(options.plan, settings)), None
+    if options.config or any(value is not None for value in settings.values()):
+        return load_config(options.config, settings), None
+    from cluster.state import config_of, read_state
+
+    state = read_state()
+    if state is None or not state.ready:
+        raise UsageError("verify: no model given and no cluster is up; name a GGUF file, or use --demo")
+    return config_of(state), state
+
+
+def _print(comparison: Comparison, tolerance: float) -> None:
+    from cluster.cli.table import format_table
+
+    print(f"against {comparison.against}:")
+    rows = [["WHAT", "MAX |DELTA|", "VERDICT"], *(_row(finding, tolerance) for finding in comparison.findings)]
+    for line in format_table(rows):
+        print(f"  {line}")
+    share = comparison.num_greedy_equal / max(comparison.num_rows, 1)
+    print(f"  greedy agreement: {comparison.num_greedy_equal} of {comparison.num_rows} rows ({share:.1%})")
+
+
+def _row(finding: Finding, tolerance: float) -> list[str]:
+    delta = "-" if finding.max_delta is None else f"{finding.max_delta:.3g}"
+    if finding.is_equal:
+        return [finding.what, delta, "equal"]
+    return [finding.what, delta, "within tolerance" if finding.passes(tolerance) else "DIFFERENT"]

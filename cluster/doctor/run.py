@@ -1,0 +1,83 @@
+"""All looks in order: what every machine needs, then the model, then the cluster that is up."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+
+from cluster.config import ClusterConfig
+from cluster.doctor.check import Check, fail, ok, warn
+from cluster.doctor.library import check_library
+from cluster.doctor.link import check_loopback
+from cluster.doctor.memory import check_machine_memory, check_model_fits
+from cluster.doctor.model import check_model
+from cluster.doctor.ports import check_ports
+from cluster.doctor.versions import check_stage_versions, check_versions
+from cluster.errors import ClusterError
+from cluster.messages import ClusterStatus
+from cluster.state import ClusterState, config_of, read_state
+
+
+def diagnose(config: ClusterConfig | None, port: int) -> Iterator[Check]:
+    """Line by line. `config` None: the settings of the cluster that is up, if there is one."""
+    yield from check_versions()
+    checks, found = check_library()
+    yield from checks
+    yield from check_machine_memory()
+    state, checks = _remembered()
+    yield from checks
+    status, checks = _cluster(state)
+    yield from checks
+    yield from check_ports(port, state.address if state else "")
+    yield from check_loopback()
+    if status is not None:
+        yield from check_stage_versions(status.stages, platform.node())
+    is_of_cluster = config is None and state is not None
+    if is_of_cluster and state is not None:
+        config = config_of(state)
+    if config is not None:
+        checks = check_model(config.model, status if is_of_cluster else None)
+        yield from checks
+        if found is not None and all(check.verdict != "fail" for check in checks):
+            yield from _fits(config, is_up=is_of_cluster and status is not None)
+
+
+def _remembered() -> tuple[ClusterState | None, list[Check]]:
+    try:
+        return read_state(), []
+    except ClusterError as error:
+        return None, [fail("state", str(error), "delete that file if no cluster runs")]
+
+
+def _cluster(state: ClusterState | None) -> tuple[ClusterStatus | None, list[Check]]:
+    if state is None:
+        return None, [ok("cluster", "none is up")]
+    if not state.ready:
+        return None, [warn("cluster", "an earlier start did not finish", "run cluster up again, or cluster down")]
+    from cluster.client import connect
+
+    try:
+        with connect(state.address) as client:
+            client.status()
+            start_s = time.perf_counter()
+            status = client.status()
+            answer_ms = 1e3 * (time.perf_counter() - start_s)
+    except ClusterError as error:
+        return None, [fail("cluster", str(error), "run cluster up to repair")]
+    if status.state != "ready":
+        return status, [fail("cluster", status.state, "run cluster up to repair")]
+    stages = [
+        ok(f"stage {stage.stage}", f"ready on {stage.node}/{stage.device}")
+        if stage.state == "ready"
+        else fail(f"stage {stage.stage}", stage.state, "run cluster up to repair")
+        for stage in status.stages
+    ]
+    return status, [ok("cluster", f"ready; all stages and the coordinator answered in {answer_ms:.1f} ms"), *stages]
+
+
+def _fits(config: ClusterConfig, is_up: bool) -> list[Check]:
+    try:
+        return check_model_fits(config, is_up)
+    except ClusterError as error:
+        return [fail("model memory", str(error), "see: cluster plan")]

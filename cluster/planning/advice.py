@@ -1,0 +1,123 @@
+"""What would have to change for a model to fit, each change computed by itself; and when a split is the wrong thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from cluster.engine.forecast import Forecast
+from cluster.engine.placement import DeviceOffer
+from cluster.errors import UsageError
+from cluster.planning.dry_run import Context
+from cluster.planning.layout import Layout, Layouts
+from cluster.planning.survey import Survey
+from cluster.planning.whole import WholeReport
+
+CONTEXT_GRAIN = 64
+SMALLER_CACHES = (("q8_0", "q8_0"), ("q4_0", "q4_0"))
+MAX_MORE_NODES = 16
+GIB = 2**30
+
+
+def advise(
+    survey: Survey,
+    layouts: Layouts,
+    offers: Sequence[DeviceOffer],
+    layout: Layout,
+    speed: Forecast,
+    whole: Sequence[WholeReport],
+) -> tuple[str, ...]:
+    """One sentence per way out; the first ones are best."""
+    lines = list(_better_whole(layout, speed, whole))
+    if layout.fits:
+        return tuple(lines)
+    context = survey.context
+    ways = (
+        _fewer_tokens(context, lambda changed: layouts.fits(offers, changed)),
+        _fewer_slots(context, lambda changed: layouts.fits(offers, changed)),
+        _smaller_cache(context, lambda changed: layouts.fits(offers, changed)),
+        _more_nodes(survey, layouts, offers),
+    )
+    lines += [way for way in ways if way]
+    return tuple(lines or [_hopeless(survey, layout)])
+
+
+def _better_whole(layout: Layout, speed: Forecast, whole: Sequence[WholeReport]) -> list[str]:
+    fitting = [item for item in whole if item.fits]
+    if len(layout.offers) == 1 or not fitting:
+        return []
+    best = max(fitting, key=lambda item: item.all_slots_tokens_per_s)
+    copies = f", or as {len(fitting)} replicas, one on each device" if len(fitting) > 1 else ""
+    return [
+        f"serve it whole: it takes {_gib(best.total_bytes)} and fits on {best.name} ({_gib(best.usable_bytes)} usable) "
+        f"with --stages 1{copies}: {best.one_request_tokens_per_s:.1f} tokens/s for one request and "
+        f"{best.all_slots_tokens_per_s:.1f} with all slots, instead of {speed.one_request_tokens_per_s:.1f} and "
+        f"{speed.all_slots_tokens_per_s:.1f}; split what fits on no device"
+    ]
+
+
+def _fewer_tokens(context: Context, fits: Callable[[Context], bool]) -> str | None:
+    most = largest(context.n_ctx // CONTEXT_GRAIN, lambda grains: fits(replace(context, n_ctx=grains * CONTEXT_GRAIN)))
+    if not most or most * CONTEXT_GRAIN >= context.n_ctx:
+        return None
+    return f"context: it fits with --ctx-size {most * CONTEXT_GRAIN} instead of {context.n_ctx}"
+
+
+def _fewer_slots(context: Context, fits: Callable[[Context], bool]) -> str | None:
+    most = largest(context.n_slots - 1, lambda slots: fits(replace(context, n_slots=slots)))
+    return f"slots: it fits with -np {most} instead of {context.n_slots}" if most else None
+
+
+def _smaller_cache(context: Context, fits: Callable[[Context], bool]) -> str | None:
+    for type_k, type_v in SMALLER_CACHES:
+        changed = replace(context, type_k=type_k, type_v=type_v)
+        try:
+            if changed != context and fits(changed):
+                old = f"{context.type_k} and {context.type_v}"
+                return f"KV type: it fits with -ctk {type_k} -ctv {type_v} instead of {old}"
+        except UsageError:  # heads that are no multiple of the type's block, or no flash attention
+            continue
+    return None
+
+
+def _more_nodes(survey: Survey, layouts: Layouts, offers: Sequence[DeviceOffer]) -> str | None:
+    """Nodes like the one of the last stage, each with one stage more."""
+    like = offers[-1]
+    for count in range(1, MAX_MORE_NODES + 1):
+        if len(offers) + count > len(survey.cuts) + 1:
+            return None
+        more = [replace(like, node=f"node-{number + 2}") for number in range(count)]
+        if layouts.fits([*offers, *more], survey.context):
+            nodes = "node" if count == 1 else "nodes"
+            return (
+                f"nodes: it fits in {len(offers) + count} stages with {count} more {nodes} "
+                f"of {_gib(like.memory_bytes)} free memory (as {like.name} has)"
+            )
+    return None
+
+
+def _hopeless(survey: Survey, layout: Layout) -> str:
+    missing = sum(memory.total_bytes for memory in layout.memory) - sum(
+        usable
+        for usable in dict(zip((offer.name for offer in layout.offers), layout.usable_bytes, strict=True)).values()
+    )
+    return (
+        f"memory: {_gib(max(missing, 0))} are missing in all; neither context, slots, KV type nor {MAX_MORE_NODES} "
+        f"more nodes alone change that ({len(survey.cuts) + 1} stages are the most): use a smaller quantisation"
+    )
+
+
+def largest(high: int, fits: Callable[[int], bool]) -> int:
+    """The largest number in [1, high] that fits, 0 if none does; what is smaller than one that fits, fits too."""
+    low = 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        if fits(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _gib(num_bytes: int) -> str:
+    return f"{num_bytes / GIB:.2f} GiB"

@@ -1,0 +1,52 @@
+"""Figures that were measured once and are kept on disk, each under a key that says what they depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+MAX_FILE_BYTES = 1 << 20
+
+
+def kept_folder() -> Path:
+    """$XDG_CACHE_HOME/ggml-cluster/measured, with ~/.cache where it is unset or relative."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (cache if cache.is_absolute() else Path.home() / ".cache") / "ggml-cluster" / "measured"
+
+
+def read_kept(kind: str, key: dict[str, Any], parse: Callable[[Any], T]) -> T | None:
+    """What was kept for `key`; None where there is nothing, or nothing that `parse` takes (ValueError and the like)."""
+    path = _path(kind, key)
+    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+        if path.stat().st_size <= MAX_FILE_BYTES:
+            found = json.loads(path.read_text("utf-8"))
+            if found["key"] == key:
+                return parse(found["value"])
+    return None
+
+
+def keep(kind: str, key: dict[str, Any], value: Any) -> None:
+    """Replace what is kept for `key`. A folder that cannot be written only means measuring again."""
+    path = _path(kind, key)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".kept-")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump({"key": key, "value": value}, file)
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+
+def _path(kind: str, key: dict[str, Any]) -> Path:
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    return kept_folder() / f"{kind}-{digest[:32]}.json"

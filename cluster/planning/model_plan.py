@@ -1,0 +1,98 @@
+"""What `cluster up` needs to know: a spec for each stage and for the coordinator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from cluster.config import ClusterConfig
+from cluster.coordinator.spec import CoordinatorSpec
+from cluster.engine.forecast import rows_per_microbatch
+from cluster.gguf import can_truncate
+from cluster.planning.dry_run import DryRun
+from cluster.planning.layout import Layouts, offers_of
+from cluster.planning.paces import find_paces
+from cluster.planning.survey import Survey, survey
+from cluster.stage.spec import StageSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """Everything the actors are told, and what the operator should know."""
+
+    stages: tuple[StageSpec, ...]
+    coordinator: CoordinatorSpec
+    bounds: tuple[int, ...]  # layers at which the slices begin, and the end of the last
+    warnings: tuple[str, ...]
+
+
+def plan_model(config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
+    """Check the model and the machine, and place the layers.
+
+    `bounds`: where the slices of a cluster that lives begin, and the end of the last; the memory that is free
+    now says nothing about those. () places them anew.
+
+    Raises UsageError (ModelFileError, UnsupportedModelError among them) for what cannot be, CapacityError for
+    what does not fit. Nothing has been started by then.
+    """
+    found = survey(config)
+    bounds = tuple(bounds) or _place(found)
+    coordinator = _coordinator(found)
+    return ModelPlan(
+        _stages(found, bounds, coordinator), coordinator, bounds, tuple(filter(None, [found.probe.warning]))
+    )
+
+
+def _place(found: Survey) -> tuple[int, ...]:
+    """By measured paces where they are known, or where stages differ in device, so that they matter."""
+    paces = find_paces(found, measure=len(set(found.devices)) > 1)
+    offers = offers_of(found)
+    if paces is not None:
+        offers = paces.offers(offers, rows_per_microbatch(found.context.n_slots, len(offers)))
+    with DryRun(found.header) as dry_run:
+        return Layouts(found, dry_run).lay_out(offers, found.context).plan.bounds
+
+
+def _coordinator(found: Survey) -> CoordinatorSpec:
+    config = found.config
+    return CoordinatorSpec(
+        model=Path(config.model).name,
+        source=config.model,
+        model_hash=found.model_hash,
+        architecture=found.header.architecture,
+        context_length=found.context.n_ctx,
+        num_slots=config.parallel,
+        num_stages=len(found.devices),
+        ubatch_size=config.ubatch_size,
+        max_waiting=config.max_waiting,
+        pipeline_prompts=config.pipeline_prompts,
+        host=config.host,
+        port=config.port,
+        can_truncate=can_truncate(found.header),
+    )
+
+
+def _stages(found: Survey, bounds: Sequence[int], coordinator: CoordinatorSpec) -> tuple[StageSpec, ...]:
+    config, devices = found.config, found.devices
+    return tuple(
+        StageSpec(
+            stage=stage,
+            num_stages=len(devices),
+            source=config.model,
+            model_hash=coordinator.model_hash,
+            first=first,
+            end=end,
+            device=device.name,
+            context_length=coordinator.context_length,
+            num_slots=config.parallel,
+            ubatch_size=config.ubatch_size,
+            num_threads=found.num_threads,
+            num_threads_alone=found.threads_alone(device),
+            type_k=config.cache_type_k,
+            type_v=config.cache_type_v,
+            flash_attn=config.flash_attn,
+        )
+        for stage, (device, (first, end)) in enumerate(zip(devices, pairwise(bounds), strict=True))
+    )

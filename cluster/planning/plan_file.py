@@ -1,0 +1,136 @@
+"""A plan as a file: what `cluster plan -o json` writes and `cluster up --plan` follows, or refuses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cluster.config import MAX_STAGES
+from cluster.errors import UsageError
+from cluster.gguf import model_hash, read_header
+from cluster.planning.report import PlanReport
+from cluster.planning.survey import THIS_NODE, checked_probe
+from cluster.split import format_layers
+
+FORMAT = "ggml-cluster plan 1"
+MAX_FILE_BYTES = 1 << 20
+_SETTINGS: dict[str, type | tuple[type, ...]] = {
+    "model": str,
+    "headroom": (int, float),
+    "ctx_size": int,
+    "parallel": int,
+    "ubatch_size": int,
+    "cache_type_k": str,
+    "cache_type_v": str,
+    "flash_attn": str,
+}
+_STAGE_FIELDS: dict[str, type] = {
+    "node": str,
+    "device": str,
+    "device_description": str,
+    "first": int,
+    "end": int,
+    "num_threads": int,
+}
+
+
+def to_json(report: PlanReport) -> str:
+    """The plan as one JSON object."""
+    return json.dumps({"format": FORMAT, **asdict(report)}, indent=1)
+
+
+def checked_settings(path: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the plan at `path`, with what is `given` beside it (None: not given).
+
+    UsageError if the file is no plan, if a given setting says otherwise than the plan, or if the model or the
+    devices are not those that the plan was made for.
+    """
+    plan = _read(path)
+    settings = {name: plan[name] for name in _SETTINGS}
+    stages: list[dict[str, Any]] = plan["stages"]
+    settings["layers"] = _layers(path, stages)
+    settings["devices"] = tuple(stage["device"] for stage in stages)
+    settings["threads"] = stages[0]["num_threads"]
+    _check_given(path, settings, given)
+    _check_model(path, plan)
+    _check_devices(path, stages)
+    return {**given, **settings}
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        file = Path(path)
+        if file.stat().st_size > MAX_FILE_BYTES or not file.is_file():
+            raise _unsound(path, "not a regular file of a plan's size")
+        plan = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}; write a plan with: cluster plan -o json") from error
+    except (ValueError, RecursionError) as error:
+        raise _unsound(path, "it is not JSON") from error
+    if not isinstance(plan, dict) or plan.get("format") != FORMAT:
+        raise _unsound(path, f"it does not say {FORMAT!r}")
+    _check_fields(path, "", plan, {**_SETTINGS, "model_hash": str, "stages": list})
+    if not 1 <= len(plan["stages"]) <= MAX_STAGES:
+        raise _unsound(path, f"stages: {len(plan['stages'])}, must be 1 to {MAX_STAGES}")
+    for number, stage in enumerate(plan["stages"]):
+        if not isinstance(stage, dict):
+            raise _unsound(path, f"stages[{number}]: not an object")
+        _check_fields(path, f"stages[{number}].", stage, _STAGE_FIELDS)
+    return plan
+
+
+def _check_fields(path: str, where: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for name, kind in wanted.items():
+        if name not in found:
+            raise _unsound(path, f"{where}{name}: missing")
+        value = found[name]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise _unsound(path, f"{where}{name}: {ascii(value)[:60]} is of the wrong type")
+
+
+def _layers(path: str, stages: list[dict[str, Any]]) -> str:
+    expected = 0
+    for number, stage in enumerate(stages):
+        if stage["first"] != expected or not expected < stage["end"] < 2**20:
+            raise _unsound(
+                path, f"stages[{number}]: layers [{stage['first']}, {stage['end']}) must begin at {expected}"
+            )
+        expected = stage["end"]
+    return format_layers(tuple((stage["first"], stage["end"]) for stage in stages))
+
+
+def _check_given(path: str, settings: dict[str, Any], given: dict[str, Any]) -> None:
+    settled = {**settings, "stages": len(settings["devices"]), "tensor_split": None}
+    for name, value in given.items():
+        same = name != "model" or value is None or Path(value).expanduser().absolute() == Path(settings["model"])
+        if value is not None and name in settled and not (same if name == "model" else value == settled[name]):
+            flag = name.replace("_", "-")
+            raise UsageError(f"{flag}: {value!a} is not what the plan {path} says; leave it out, or plan anew")
+
+
+def _check_model(path: str, plan: dict[str, Any]) -> None:
+    found = model_hash(plan["model"], read_header(plan["model"]))
+    if found != plan["model_hash"]:
+        raise UsageError(
+            f"{path}: made for another model: {plan['model']!a} has hash {found[:12]}, the plan says "
+            f"{plan['model_hash'][:12]!a}; plan anew"
+        )
+
+
+def _check_devices(path: str, stages: list[dict[str, Any]]) -> None:
+    here = {device.name: device.description for device in checked_probe().devices}
+    for number, stage in enumerate(stages):
+        node, device, description = stage["node"], stage["device"], stage["device_description"]
+        if node != THIS_NODE:
+            raise UsageError(f"{path}: stage {number} is on node {node!a}, only {THIS_NODE} is there; plan anew")
+        if here.get(device) != description:
+            there = f"is {here[device]!a} here" if device in here else "is not there"
+            raise UsageError(
+                f"{path}: made for other devices: stage {number}'s {device!a} ({description!a}) {there}; plan anew"
+            )
+
+
+def _unsound(path: str, why: str) -> UsageError:
+    return UsageError(f"{path}: not a plan: {why}; write one with: cluster plan -o json")

@@ -1,0 +1,140 @@
+"""What `cluster plan` says: per stage what it takes and how long it works, how fast that is, and what else to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from cluster.config import ClusterConfig
+from cluster.engine.forecast import Forecast, StepTime, forecast, rows_per_microbatch
+from cluster.planning.advice import advise
+from cluster.planning.dry_run import DryRun
+from cluster.planning.layout import Layout, Layouts, offers_of
+from cluster.planning.paces import find_paces
+from cluster.planning.reasons import reasons
+from cluster.planning.survey import Survey, survey
+from cluster.planning.whole import WholeReport, whole_report
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """One stage. Bytes are what libllama will report once it is loaded; times are of one microbatch of the forecast."""
+
+    stage: int
+    node: str
+    device: str
+    device_description: str
+    first: int  # layers [first, end)
+    end: int
+    num_threads: int
+    weight_bytes: int
+    kv_bytes: int
+    compute_bytes: int
+    output_bytes: int  # room for rows of logits
+    total_bytes: int
+    usable_bytes: int  # of the device, for all of its stages: free memory less the headroom
+    read_ms: float
+    draw_ms: float
+    hop_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReport:
+    """A plan, whether or not it fits. The settings are those of `ClusterConfig`."""
+
+    model: str  # path
+    model_name: str
+    model_hash: str
+    architecture: str
+    num_layers: int
+    num_legal_cuts: int
+    ctx_size: int
+    parallel: int
+    ubatch_size: int
+    cache_type_k: str
+    cache_type_v: str
+    flash_attn: str
+    headroom: float
+    fits: bool
+    stages: tuple[StageReport, ...]
+    forecast: Forecast
+    whole: tuple[WholeReport, ...]  # on each device by itself
+    advice: tuple[str, ...]
+    reasons: tuple[str, ...]  # of --explain
+
+
+def report(config: ClusterConfig) -> PlanReport:
+    """Plan without starting anything; measures devices and link where that was not done before.
+
+    UsageError and ClusterError as for `plan_model`; what does not fit is no error here.
+    """
+    found = survey(config)
+    paces = find_paces(found, measure=True)
+    assert paces is not None, "they were measured"
+    num_rows = rows_per_microbatch(found.context.n_slots, len(found.devices))
+    offers = paces.offers(offers_of(found), num_rows)
+    with DryRun(found.header) as dry_run:
+        layouts = Layouts(found, dry_run)
+        is_possible = layouts.fits(offers, found.context)
+        layout = layouts.lay_out(offers, found.context, within_memory=is_possible)
+        sizes = layouts.layer_sizes(found.context, [offer.device for offer in offers])
+        alone, full = partial(paces.alone_times, layout.ranges, sizes), partial(paces.full_times, layout.ranges, sizes)
+        speed = forecast(alone, full, found.context.n_slots)
+        times = (alone if speed.alone else full)(speed.rows_per_microbatch)
+        whole = whole_report(found, layouts)
+        return replace(
+            _report(found, layout, times, speed, whole),
+            advice=advise(found, layouts, offers, layout, speed, whole),
+            reasons=reasons(found, paces, layout, sizes, num_rows),
+        )
+
+
+def _report(
+    found: Survey, layout: Layout, times: Sequence[StepTime], speed: Forecast, whole: tuple[WholeReport, ...]
+) -> PlanReport:
+    context, config = found.context, found.config
+    return PlanReport(
+        model=config.model,
+        model_name=Path(config.model).name,
+        model_hash=found.model_hash,
+        architecture=found.header.architecture,
+        num_layers=found.header.num_layers,
+        num_legal_cuts=len(found.cuts),
+        ctx_size=context.n_ctx,
+        parallel=context.n_slots,
+        ubatch_size=context.n_ubatch,
+        cache_type_k=context.type_k,
+        cache_type_v=context.type_v,
+        flash_attn=context.flash_attn,
+        headroom=config.headroom,
+        fits=layout.fits,
+        stages=tuple(_stage(found, layout, stage, time) for stage, time in enumerate(times)),
+        forecast=speed,
+        whole=whole,
+        advice=(),
+        reasons=(),
+    )
+
+
+def _stage(found: Survey, layout: Layout, stage: int, time: StepTime) -> StageReport:
+    placed, memory = layout.plan.stages[stage], layout.memory[stage]
+    return StageReport(
+        stage=stage,
+        node=placed.node,
+        device=placed.device,
+        device_description=found.devices[stage].description,
+        first=placed.first,
+        end=placed.end,
+        num_threads=found.num_threads,
+        weight_bytes=memory.weight_bytes,
+        kv_bytes=memory.kv_bytes,
+        compute_bytes=memory.compute_bytes,
+        output_bytes=memory.output_bytes,
+        total_bytes=memory.total_bytes,
+        usable_bytes=layout.usable_bytes[stage],
+        read_ms=1e3 * time.read_s,
+        draw_ms=1e3 * time.draw_s,
+        hop_ms=1e3 * time.hop_s,
+    )

@@ -1,0 +1,100 @@
+"""What a plan starts from: the model's header, and the devices of this machine. Reads headers, loads nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+
+from cluster.config import ClusterConfig
+from cluster.errors import ClusterError, UsageError
+from cluster.gguf import Header, legal_cuts, model_hash, read_header, trained_context
+from cluster.planning.dry_run import Context
+from worker_native.probe import DeviceFacts, Probe, probe
+
+DEFAULT_CONTEXT_LENGTH = 4096
+DEFAULT_CPU_STAGES = 2
+THIS_NODE = "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """`devices` holds one per stage, the same one again where stages share it."""
+
+    config: ClusterConfig
+    header: Header
+    model_hash: str
+    cuts: tuple[int, ...]
+    context: Context
+    probe: Probe
+    devices: tuple[DeviceFacts, ...]
+    num_cores: int
+
+    @property
+    def num_threads(self) -> int:
+        """Threads of each CPU stage."""
+        return self.config.threads or max(1, self.num_cores // len(self.devices))
+
+    def threads_alone(self, device: DeviceFacts) -> int:
+        """A stage that computes alone may use the threads of all stages that share the CPU with it."""
+        if not self.config.lend_cores or device.kind != "cpu":
+            return self.num_threads
+        return self.num_threads * sum(other.kind == "cpu" for other in self.devices)
+
+
+def survey(config: ClusterConfig) -> Survey:
+    """Check the model and the machine. UsageError (ModelFileError, UnsupportedModelError among them), ClusterError."""
+    header = read_header(config.model)
+    cuts = legal_cuts(header)
+    context_length = _context_length(config, trained_context(header))
+    found = checked_probe()
+    context = Context(
+        n_ctx=context_length,
+        n_slots=config.parallel,
+        n_ubatch=config.ubatch_size,
+        type_k=config.cache_type_k,
+        type_v=config.cache_type_v,
+        flash_attn=config.flash_attn,
+        use_extra_bufts=found.use_extra_bufts,
+    )
+    return Survey(
+        config=config,
+        header=header,
+        model_hash=model_hash(config.model, header),
+        cuts=cuts,
+        context=context,
+        probe=found,
+        devices=choose_devices(config, found.devices, header.num_layers),
+        num_cores=len(os.sched_getaffinity(0)),
+    )
+
+
+def checked_probe() -> Probe:
+    """What the native library is. ClusterError if it cannot be used."""
+    try:
+        return probe()
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        raise ClusterError(f"ggml: {error}; see that the machine is not overloaded, or install again") from error
+
+
+def choose_devices(config: ClusterConfig, devices: tuple[DeviceFacts, ...], num_layers: int) -> tuple[DeviceFacts, ...]:
+    """One device per stage: those named, else the GPUs, else the CPU as often as there are stages."""
+    by_name = {device.name: device for device in devices}
+    unknown = [name for name in config.devices if name not in by_name]
+    if unknown:
+        raise UsageError(f"devices: no {unknown[0]!r} on this machine; there are {', '.join(by_name)}")
+    if config.devices:
+        return tuple(by_name[name] for name in config.devices)
+    gpus = tuple(device for device in devices if device.kind == "gpu")
+    if gpus and config.num_stages in (None, len(gpus)):
+        return gpus
+    pool = gpus or tuple(device for device in devices if device.kind == "cpu")
+    num_stages = config.num_stages or min(DEFAULT_CPU_STAGES, num_layers)
+    return tuple(pool[stage % len(pool)] for stage in range(num_stages))
+
+
+def _context_length(config: ClusterConfig, trained: int) -> int:
+    asked = config.ctx_size or min(trained, DEFAULT_CONTEXT_LENGTH)
+    if asked > trained:
+        raise UsageError(f"ctx-size: {asked} is more than the {trained} tokens the model was trained for")
+    return asked

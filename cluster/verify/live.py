@@ -1,0 +1,16 @@
+"""The cluster that is up, asked for the logits of the first step: what its wire and scheduler make of the rows."""
+
+from __future__ import annotations
+
+from cluster.client import connect
+from cluster.verify.compare import Comparison, compare_logits
+from cluster.verify.run import Verification
+
+
+def compare_live(done: Verification, address: str) -> Comparison:
+    """The logits that the cluster at `address` gives, against those of the split. UnreachableError, CapacityError."""
+    assert done.split.logits is not None
+    tokens = done.steps[0].tokens
+    with connect(address) as client:
+        logits = client.logits(tokens)
+    return compare_logits(f"the cluster at {address}", done.split.logits[: len(tokens)], logits)

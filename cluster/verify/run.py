@@ -1,0 +1,150 @@
+"""Runs both sides and compares them: the whole model where it can be had, else what was stored of it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cluster.bench.machine import processor_name
+from cluster.child import Child
+from cluster.config import ClusterConfig
+from cluster.errors import ClusterError
+from cluster.messages import Float32Array
+from cluster.planning.dry_run import DryRun
+from cluster.planning.layout import Layouts
+from cluster.planning.model_plan import ModelPlan, plan_model
+from cluster.planning.paces import vocab_size
+from cluster.planning.survey import Survey, survey
+from cluster.stage.spec import StageSpec
+from cluster.verify.checksums import Checksums, keep_checksums, kept_checksums, load_checksums, save_checksums, summed
+from cluster.verify.compare import Comparison, compare_checksums, compare_rows
+from cluster.verify.rows import Rows, read_rows
+from cluster.verify.steps import STEPS_VERSION, Step, make_steps
+
+SIDE_TIMEOUT_S = 3600.0  # a stage may have to be cut out of a large file first
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What `verify` is to do beside comparing."""
+
+    bounds: tuple[int, ...] = ()  # of a cluster that lives; () places the layers as `up` would
+    use_whole: bool = True
+    save: str | None = None
+    against: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What came out. `comparison` is None where there was nothing to compare with; `why_not_whole` then says why."""
+
+    plan: ModelPlan
+    split: Rows
+    comparison: Comparison | None
+    why_not_whole: str
+    steps: tuple[Step, ...]
+
+
+def verify(config: ClusterConfig, asked: Asked, note: Callable[[str], None]) -> Verification:
+    """Compute the same rows on the split and on the whole model. Errors as for `plan_model`, and of the sides."""
+    plan, found = plan_model(config, asked.bounds), survey(config)
+    steps = make_steps(vocab_size(found.header), found.context.n_ctx, found.context.n_slots, found.context.n_ubatch)
+    key = _key(found, plan)
+    stored = load_checksums(asked.against, key) if asked.against else None
+    with tempfile.TemporaryDirectory(prefix="ggml-cluster-verify-") as folder:
+        split = _split(plan.stages, steps, Path(folder), note)
+        whole, why_not = (None, "it was not asked for")
+        if asked.use_whole and stored is None:
+            whole, why_not = _whole(found, plan, steps, Path(folder), note)
+    comparison = _compare(whole, stored or (kept_checksums(key) if whole is None else None), split)
+    sums = summed(key, _origin(plan) if whole is None else "whole", whole or split)
+    keep_checksums(sums)
+    if asked.save:
+        save_checksums(sums, asked.save)
+    return Verification(plan, split, comparison, "" if whole else why_not, steps)
+
+
+def _compare(whole: Rows | None, stored: Checksums | None, split: Rows) -> Comparison | None:
+    if whole is not None:
+        return compare_rows(whole, split)
+    return compare_checksums(stored, split) if stored is not None else None
+
+
+def _key(found: Survey, plan: ModelPlan) -> dict[str, Any]:
+    """All that the bits of a row depend on, but where the model is cut."""
+    return {
+        "version": 1,
+        "model_hash": found.model_hash,
+        "build": found.probe.build,
+        "processor": processor_name(),
+        "devices": sorted({device.description for device in found.devices}),
+        "context": asdict(found.context),
+        "steps": STEPS_VERSION,
+    }
+
+
+def _origin(plan: ModelPlan) -> str:
+    return "layers " + ", ".join(f"[{stage.first}, {stage.end})" for stage in plan.stages)
+
+
+def _split(stages: Sequence[StageSpec], steps: Sequence[Step], folder: Path, note: Callable[[str], None]) -> Rows:
+    """The rows in front of each stage but the first, and the logits of the last; one stage after the other."""
+    hidden: dict[int, Float32Array] = {}
+    rows, given = Rows({}, None), ""
+    for stage in stages:
+        note(f"computing layers [{stage.first}, {stage.end}) on {stage.device}")
+        path = folder / f"stage-{stage.stage}.npz"
+        rows = _computed("cluster.verify.stage_child", stage, steps, path, {"rows_in": given})
+        hidden.update(rows.hidden)
+        given = str(path)
+    return Rows(hidden, rows.logits)
+
+
+def _whole(
+    found: Survey, plan: ModelPlan, steps: Sequence[Step], folder: Path, note: Callable[[str], None]
+) -> tuple[Rows | None, str]:
+    """The whole model's rows in front of layers, and its logits; or why it cannot be had."""
+    device, why_not = _device_for_whole(found)
+    if device is None:
+        return None, why_not
+    note(f"computing the whole model on {device}")
+    spec = replace(plan.stages[0], stage=0, num_stages=1, first=0, end=found.header.num_layers, device=device)
+    # On a CPU looking at its rows changes nothing; elsewhere only those are taken that the split takes as well.
+    layers = found.cuts if _is_cpu(found, device) else [stage.first for stage in plan.stages[1:]]
+    more = {"layers": list(layers), "use_extra_bufts": found.probe.use_extra_bufts}
+    try:
+        return _computed("cluster.verify.whole_child", spec, steps, folder / "whole.npz", more), ""
+    except ClusterError as error:
+        return None, f"the whole model cannot be computed: {error}"
+
+
+def _is_cpu(found: Survey, name: str) -> bool:
+    return any(device.name == name and device.kind == "cpu" for device in found.devices)
+
+
+def _device_for_whole(found: Survey) -> tuple[str | None, str]:
+    """The first of the plan's devices that has room for all layers; or why none has."""
+    if not Path(found.config.model).is_file():
+        return None, f"no node has {found.config.model} as a file of its own"
+    reasons = []
+    with DryRun(found.header) as dry_run:
+        layouts = Layouts(found, dry_run)
+        for device in dict.fromkeys(found.devices):
+            (memory,) = layouts.measure([(0, found.header.num_layers)], [device.name], found.context)
+            usable = int(device.memory_free_bytes * (1 - found.config.headroom))
+            if memory.total_bytes <= usable:
+                return device.name, ""
+            needed, there = memory.total_bytes / 2**30, usable / 2**30
+            reasons.append(f"the whole model takes {needed:.2f} GiB, {device.name} has {there:.2f} GiB for it")
+    return None, "; ".join(reasons)
+
+
+def _computed(module: str, spec: StageSpec, steps: Sequence[Step], path: Path, more: dict[str, Any]) -> Rows:
+    orders = {"spec": asdict(spec), "steps": [asdict(step) for step in steps], "rows_out": str(path), **more}
+    with closing(Child(module)) as child:
+        child.ask(orders, SIDE_TIMEOUT_S)
+    return read_rows(path)

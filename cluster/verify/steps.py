@@ -1,0 +1,62 @@
+"""The microbatches that are computed on both sides. Their tokens are fixed, so that no side depends on the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cluster.engine.limits import max_logits_rows
+from cluster.messages import Microbatch, StepId
+
+STEPS_VERSION = 1
+SEED = 4
+PROMPT_ROWS = 32
+SINGLE_STEPS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Rows of one microbatch; the logits of each are wanted."""
+
+    tokens: tuple[int, ...]
+    positions: tuple[int, ...]
+    slots: tuple[int, ...]
+
+    def microbatch(self, number: int) -> Microbatch:
+        """As a stage takes it."""
+        num_rows = len(self.tokens)
+        tokens, positions, slots = (np.array(values, np.int32) for values in (self.tokens, self.positions, self.slots))
+        return Microbatch(
+            id=StepId(0, 0, number),
+            tokens=tokens,
+            positions=positions,
+            slots=slots,
+            wants_logits=np.ones(num_rows, np.bool_),
+            samples=np.empty(0, np.int32),
+            returns_logits=np.arange(num_rows, dtype=np.int32),
+        )
+
+
+def make_steps(vocab_size: int, context_length: int, num_slots: int, ubatch_size: int) -> tuple[Step, ...]:
+    """A prompt, single tokens, then two slots at once, as far as context, slots and microbatch allow.
+
+    The prompt is no longer than a cluster computes with all logits in one microbatch.
+    """
+    rng = np.random.default_rng(SEED)
+    prompt_rows = min(PROMPT_ROWS, max_logits_rows(ubatch_size, vocab_size), context_length - 1)
+    num_singles = min(SINGLE_STEPS, max(0, context_length - prompt_rows - 4))
+    lengths = [0, 0]
+
+    def rows(counts: tuple[int, ...]) -> Step:
+        tokens = tuple(rng.integers(0, vocab_size, sum(counts)).tolist())
+        positions = tuple(lengths[slot] + row for slot, count in enumerate(counts) for row in range(count))
+        slots = tuple(slot for slot, count in enumerate(counts) for _ in range(count))
+        for slot, count in enumerate(counts):
+            lengths[slot] += count
+        return Step(tokens, positions, slots)
+
+    steps = [rows((prompt_rows,)), *(rows((1,)) for _ in range(num_singles))]
+    if num_slots > 1 and ubatch_size >= 4 and lengths[0] + 3 <= context_length and context_length >= 3:
+        steps += [rows((2, 2)), rows((1, 1))]
+    return tuple(steps)

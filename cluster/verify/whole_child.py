@@ -1,0 +1,38 @@
+"""Computes all steps on the whole model, and takes the rows in front of layers out of its graph.
+
+python -m cluster.verify.whole_child     # a line of JSON: {"spec", "steps", "layers", "use_extra_bufts", "rows_out"}
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from cluster.child import answer, die_with_parent
+from cluster.errors import ClusterError
+from cluster.stage.spec import StageSpec
+from cluster.verify.rows import write_rows
+from cluster.verify.steps import Step
+
+
+def main() -> int:
+    die_with_parent()
+    orders = json.loads(sys.stdin.readline())
+    try:
+        from cluster.verify.whole_model import WholeModel
+
+        steps = [Step(**{name: tuple(values) for name, values in step.items()}) for step in orders["steps"]]
+        model = WholeModel(StageSpec(**orders["spec"]), orders["use_extra_bufts"])
+        _, logits = model.compute(steps, ())
+        hidden, _ = model.compute(steps, orders["layers"]) if orders["layers"] else ({}, logits)
+        write_rows(Path(orders["rows_out"]), hidden, logits)
+        answer({"done": True})
+    except (ClusterError, ValueError, RuntimeError) as error:
+        answer({"error": str(error)})
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""A whole model under libllama, with an eye on the tensors ``l_out-i``: the rows in front of layer i + 1.
+
+Through llama_cpp's C API and not our native slice, so that what a split is compared with is libllama alone. The
+parameters are those of worker_native/src/load.cpp.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import gguf
+import llama_cpp
+import numpy as np
+
+from cluster.errors import ClusterError
+from cluster.libllama import FLASH_ATTN, device, function, silent
+from cluster.messages import Float32Array
+from cluster.stage.spec import StageSpec
+from cluster.verify.steps import Step
+
+BASE = "libggml-base."
+
+
+class WholeModel:
+    """The model of `spec`, with all its layers. Its process ends with it."""
+
+    def __init__(self, spec: StageSpec, use_extra_bufts: bool) -> None:
+        llama_cpp.llama_log_set(silent, None)
+        self._spec = spec
+        self._model = _load(spec, use_extra_bufts)
+
+    def compute(self, steps: Sequence[Step], layers: Sequence[int]) -> tuple[dict[int, Float32Array], Float32Array]:
+        """From an empty cache: the rows [T, E] in front of each of `layers`, and the logits [T, V] of all rows.
+
+        Without layers the graph is computed as it always is; looking at its tensors may keep a device from fusing
+        operations.
+        """
+        watch = _Watch(layers, llama_cpp.llama_model_n_embd(self._model))
+        context = _open(self._model, self._spec, watch)
+        vocab_size = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model))
+        batch = llama_cpp.llama_batch_init(self._spec.ubatch_size, 0, 1)
+        logits = [_decode(context, batch, step, vocab_size) for step in steps]
+        llama_cpp.llama_batch_free(batch)
+        llama_cpp.llama_free(context)
+        return watch.rows(), np.concatenate(logits)
+
+
+class _Watch:
+    """Copies tensors out of a graph while it is computed."""
+
+    def __init__(self, layers: Sequence[int], width: int) -> None:
+        self._names = {f"l_out-{layer - 1}".encode(): layer for layer in layers}
+        self._width = width
+        self._found: dict[int, list[Float32Array]] = defaultdict(list)
+        self._name_of = function(BASE, "ggml_get_name", [ctypes.c_void_p], ctypes.c_char_p)
+        self._rows_of = function(BASE, "ggml_nrows", [ctypes.c_void_p], ctypes.c_int64)
+        self._bytes_of = function(BASE, "ggml_nbytes", [ctypes.c_void_p], ctypes.c_size_t)
+        self._get = function(BASE, "ggml_backend_tensor_get", [ctypes.c_void_p] * 2 + [ctypes.c_size_t] * 2, None)
+        self.callback = llama_cpp.ggml_backend_sched_eval_callback(self._on_tensor)
+
+    @property
+    def is_needed(self) -> bool:
+        return bool(self._names)
+
+    def rows(self) -> dict[int, Float32Array]:
+        """For each layer, what was found in front of it. ClusterError if the graph had no such tensor."""
+        missing = sorted(set(self._names.values()) - set(self._found))
+        if missing:
+            raise ClusterError(f"llama.cpp: its graph has no tensor l_out-{missing[0] - 1}")
+        return {layer: np.concatenate(rows) for layer, rows in self._found.items()}
+
+    def _on_tensor(self, tensor: Any, is_question: bool, data: Any) -> bool:
+        """Asked for each tensor whether it is wanted, and told when one that is was computed."""
+        layer = self._names.get(self._name_of(tensor))
+        if is_question:
+            return layer is not None
+        if layer is not None:
+            rows = np.empty((self._rows_of(tensor), self._width), np.float32)
+            if self._bytes_of(tensor) == rows.nbytes:
+                self._get(tensor, rows.ctypes.data, 0, rows.nbytes)
+                self._found[layer].append(rows)
+        return True
+
+
+def _decode(context: Any, batch: Any, step: Step, vocab_size: int) -> Float32Array:
+    """Compute the rows of one step, which libllama takes as one ubatch; their logits."""
+    num_rows = len(step.tokens)
+    for row in range(num_rows):
+        batch.token[row] = step.tokens[row]
+        batch.pos[row] = step.positions[row]
+        batch.n_seq_id[row] = 1
+        batch.seq_id[row][0] = step.slots[row]
+        batch.logits[row] = 1
+    batch.n_tokens = num_rows
+    if code := llama_cpp.llama_decode(context, batch):
+        raise ClusterError(f"llama.cpp: llama_decode says {code}")
+    flat = np.ctypeslib.as_array(llama_cpp.llama_get_logits(context), (num_rows * vocab_size,))
+    return flat.reshape(num_rows, vocab_size).copy()
+
+
+def _open(model: Any, spec: StageSpec, watch: _Watch) -> Any:
+    params = llama_cpp.llama_context_default_params()
+    params.n_ctx = spec.context_length * spec.num_slots
+    params.n_batch = max(spec.ubatch_size, spec.num_slots)
+    params.n_ubatch = spec.ubatch_size
+    params.n_seq_max = spec.num_slots
+    params.n_threads = params.n_threads_batch = spec.num_threads
+    params.flash_attn_type = FLASH_ATTN[spec.flash_attn]
+    params.type_k = int(gguf.GGMLQuantizationType[spec.type_k.upper()])
+    params.type_v = int(gguf.GGMLQuantizationType[spec.type_v.upper()])
+    params.kv_unified = False
+    params.swa_full = True
+    if watch.is_needed:
+        params.cb_eval = watch.callback
+    context = llama_cpp.llama_init_from_model(model, params)
+    if not context:
+        raise ClusterError("llama.cpp: it cannot make the context of the whole model")
+    return context
+
+
+def _load(spec: StageSpec, use_extra_bufts: bool) -> Any:
+    params = llama_cpp.llama_model_default_params()
+    is_cpu = spec.device == "CPU"
+    devices = (ctypes.c_void_p * 2)(None if is_cpu else device(spec.device), None)
+    params.devices = ctypes.cast(devices, ctypes.c_void_p)
+    params.n_gpu_layers = 0 if is_cpu else -1
+    params.split_mode = llama_cpp.LLAMA_SPLIT_MODE_NONE
+    params.load_mode = llama_cpp.LLAMA_LOAD_MODE_MMAP if is_cpu else llama_cpp.LLAMA_LOAD_MODE_AUTO
+    params.use_extra_bufts = use_extra_bufts
+    model = llama_cpp.llama_model_load_from_file(spec.source.encode(), params)
+    if not model:
+        raise ClusterError(f"llama.cpp: it cannot load {spec.source}")
+    return model

@@ -1,0 +1,113 @@
+"""`cluster verify` on real slices: it passes what is equal, and it does notice what is not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cluster.cli import main
+from cluster.config import ClusterConfig
+from cluster.gguf import SliceStore, read_header
+from cluster.planning.survey import survey
+from cluster.verify.run import _device_for_whole
+from tests.unit.tiny_models import TinyModel, write_tiny
+
+pytestmark = pytest.mark.native
+
+FLAGS = ("--devices", "CPU,CPU", "--layers", "0-1,2-3", "-c", "64", "-np", "2", "-t", "1")
+Verify = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Verify:
+    """Runs `cluster verify` with a store of its own: the exit code, and all that it said."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = main(["verify", *arguments])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    return str(write_tiny(tmp_path / "tiny.gguf", TinyModel("qwen3", kind="Q8_0", tied=True)))
+
+
+def damage(model: str, first: int, end: int) -> None:
+    """Change one weight in the stored slice, so that the store does not notice."""
+    path = SliceStore().get(model, read_header(model), first, end).path
+    header, status = read_header(path), path.stat()
+    info = next(info for info in header.tensors if info.name == "blk.0.ffn_up.weight")
+    with path.open("r+b") as file:
+        file.seek(header.data_start + info.offset + 7)
+        file.write(b"\x55")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_split_equals_whole(verify: Verify, model: str) -> None:
+    code, said = verify(model, *FLAGS)
+    assert code == 0, said
+    assert "against the whole model:" in said
+    assert "rows in front of layer 2  0            equal" in said
+    assert "greedy agreement: 54 of 54 rows (100.0%)" in said
+
+
+def test_a_damaged_slice_is_noticed_where_it_is(verify: Verify, model: str) -> None:
+    assert verify(model, *FLAGS)[0] == 0
+    damage(model, 2, 4)
+    code, said = verify(model, *FLAGS)
+    assert code == 1
+    lines = {line.split("  ")[1]: line for line in said.splitlines() if line.startswith("  ")}
+    assert lines["rows in front of layer 2"].endswith("equal")
+    assert lines["logits"].endswith("DIFFERENT")
+    assert verify(model, *FLAGS, "--tolerance", "1e6")[0] == 0
+    damage(model, 0, 2)
+    code, said = verify(model, *FLAGS)
+    assert code == 1
+    assert said.count("DIFFERENT") == 2
+
+
+def test_without_the_whole_model_checksums_are_compared(verify: Verify, model: str, tmp_path: Path) -> None:
+    code, said = verify(model, *FLAGS, "--no-whole")
+    assert code == 3
+    assert "nothing to compare with" in said
+    code, said = verify(model, *FLAGS, "--no-whole")
+    assert code == 0
+    assert "against stored checksums of layers [0, 2), [2, 4):" in said
+
+    sums = str(tmp_path / "sums.json")
+    assert verify(model, *FLAGS, "--save", sums)[0] == 0
+    for arguments in (("--no-whole",), ("--against", sums)):
+        code, said = verify(model, "--devices", "CPU,CPU,CPU", "--layers", "0,1,2-3", *FLAGS[4:], *arguments)
+        assert code == 0, said
+        assert "against stored checksums of whole:" in said
+        assert said.count("equal") >= 3  # both boundaries and the logits
+    damage(model, 2, 4)
+    code, said = verify(model, *FLAGS, "--against", sums)
+    assert code == 1
+    assert said.count("DIFFERENT") == 1
+
+
+def test_it_says_why_the_whole_model_cannot_be_had(model: str) -> None:
+    found = survey(ClusterConfig(model, devices=("CPU",), ctx_size=64))
+    assert _device_for_whole(found) == ("CPU", "")
+    (device,) = found.devices
+    small = replace(found, devices=(replace(device, memory_free_bytes=2**20),))
+    assert _device_for_whole(small)[0] is None
+    assert "the whole model takes 0.0" in _device_for_whole(small)[1]
+    gone = replace(found, config=replace(found.config, model="hf:some/model"))
+    assert _device_for_whole(gone)[1] == "no node has hf:some/model as a file of its own"
+
+
+def test_nothing_to_verify_is_one_line(verify: Verify) -> None:
+    code, said = verify()
+    assert code == 2
+    assert said == "cluster: verify: no model given and no cluster is up; name a GGUF file, or use --demo\n"
