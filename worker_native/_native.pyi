@@ -141,9 +141,10 @@ class Slice:
     cancels (RuntimeError). What it raises is raised here.
 
     The header must be one that was validated (as `cluster.gguf` does): the contradictions that libllama
-    asserts are refused here only in part. Recurrent, hybrid and encoder models are refused. Quantised KV
-    types need heads that are multiples of their block; a quantised V needs flash attention. Sliding-window
-    layers keep a full-size cache, so that `prepare_slot` is exact.
+    asserts are refused here only in part. Encoder and diffusion models are refused. Quantised KV types need
+    heads that are multiples of their block; a quantised V needs flash attention. Sliding-window layers keep a
+    full-size cache, so that `prepare_slot` is exact; recurrent and hybrid models keep a running
+    state for each slot, which can only be kept or forgotten (`can_truncate` is False).
 
     weight_bytes is the size of the file's tensors; kv_bytes and compute_bytes are libllama's figures for the
     cache and for the graph's buffers on all devices (rows of logits not included).
@@ -176,9 +177,11 @@ class Slice:
     @property
     def is_last(self) -> bool: ...
     @property
-    def hidden_width(self) -> int: ...
+    def hidden_width(self) -> int: ...  # E: of a row between slices; several times the model's width in some
     @property
     def vocab_size(self) -> int: ...
+    @property
+    def can_truncate(self) -> bool: ...  # else a slot goes back to nothing only
     @property
     def n_ctx(self) -> int: ...  # tokens per slot
     @property
@@ -217,8 +220,9 @@ class Slice:
 
         T is 1..n_batch. Rows of a slot must be consecutive and continue its sequence: position =
         slot_length(slot), growing by one. Arrays must be C-contiguous and of these very types. `hidden` is
-        not searched for NaN; `sample` refuses logits that are not finite. After an error the KV of every slot
-        of the microbatch is as it was before. One thread at a time may be inside: others get RuntimeError.
+        not searched for NaN; `sample` refuses logits that are not finite. After an error every slot of the
+        microbatch is as it was before, or empty if it cannot be truncated. One thread at a time may be inside:
+        others get RuntimeError.
         """
     def sample(self, rows: Sequence[int]) -> list[Sampled]:
         """Draw one token for each of these rows of the last forward, with each slot's SamplerParams.
@@ -234,7 +238,8 @@ class Slice:
         """Make `slot` hold exactly the first `length` tokens that `source` holds (0..its length).
 
         With source == slot it is cut; at length 0 it is freed, its sampler too. Otherwise it is freed first and
-        `source` is copied: libllama copies whole slots, at the beginning of the next forward.
+        `source` is copied: libllama copies whole slots, at the beginning of the next forward. Without
+        `can_truncate`, ValueError for a length that is neither 0 nor that of `source`.
         """
     @property
     def timings(self) -> dict[str, float]:

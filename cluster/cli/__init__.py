@@ -8,10 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cluster.cli import bench, cache, doctor, down, plan, run, status, up, verify
+from cluster.cli import bench, cache, cuts, doctor, down, plan, run, status, up, verify
 from cluster.errors import ClusterError, UsageError
 
-VERBS = (up, run, status, plan, verify, doctor, down, cache, bench)
+VERBS = (up, run, status, plan, verify, doctor, down, cuts, cache, bench)
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, 3 capacity, 4 unreachable, 130 interrupted"
 
 

@@ -188,6 +188,7 @@ def _limits(spec: CoordinatorSpec, vocab: Vocab) -> Limits:
         max_batch_tokens=spec.ubatch_size,
         num_stages=spec.num_stages,
         pipeline_prompts=spec.pipeline_prompts,
+        can_truncate=spec.can_truncate,
         max_waiting=spec.max_waiting,
         max_logits_rows=max_logits_rows(spec.ubatch_size, vocab.num_tokens),
     )

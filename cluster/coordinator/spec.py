@@ -24,6 +24,7 @@ class CoordinatorSpec:
     pipeline_prompts: bool  # several chunks of prompts may be in flight at once
     host: str
     port: int
+    can_truncate: bool = True  # the model keeps keys and values only, no running states
 
 
 @dataclass(frozen=True, slots=True)

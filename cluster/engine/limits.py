@@ -23,6 +23,7 @@ class Limits:
             that get a slot at once.
         max_logits_rows: most rows of a microbatch whose full logits travel back.
         pipeline_prompts: several chunks of prompts may be in flight at once.
+        can_truncate: a slot can go back to an earlier token; else no sequence starts from another's tokens.
     """
 
     num_slots: int
@@ -32,6 +33,7 @@ class Limits:
     max_waiting: int = 64
     max_logits_rows: int = 64
     pipeline_prompts: bool = True
+    can_truncate: bool = True
 
     @property
     def max_in_flight(self) -> int:
@@ -41,7 +43,7 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value, low = getattr(self, field.name), 0 if field.name == "max_waiting" else 1
-            if field.name != "pipeline_prompts" and value < low:
+            if not isinstance(value, bool) and value < low:
                 raise UsageError(f"{field.name}: {value} leaves no room to work; give at least {low}")
 
 

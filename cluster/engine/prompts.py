@@ -17,9 +17,10 @@ class Prompts:
     A sequence gets its slot when its first chunk is cut, so that it can start from what was sent until then.
     """
 
-    def __init__(self, slots: Slots, max_logits_rows: int) -> None:
+    def __init__(self, slots: Slots, max_logits_rows: int, *, can_reuse: bool) -> None:
         self._slots = slots
         self._max_logits_rows = max_logits_rows
+        self._can_reuse = can_reuse  # what a slot holds; else every prompt is computed whole
         self._waiting: dict[int, Sequence] = {}  # by request id; have no slot yet
         self._begun: dict[int, Sequence] = {}  # by request id; part of the prompt has been sent
 
@@ -73,7 +74,7 @@ class Prompts:
                 continue
             if sequence.slot is None:
                 others = (*running, *(chunk.sequence for chunk in chunks))
-                if not self._slots.num_free or _will_share_more(sequence, others):
+                if not self._slots.num_free or (self._can_reuse and _will_share_more(sequence, others)):
                     continue
                 starts.append(self._begin(sequence, running, now_s))
             chunk = cut_chunk(sequence, num_rows)
@@ -88,7 +89,8 @@ class Prompts:
     def _begin(self, sequence: Sequence, running: Collection[Sequence], now_s: float) -> SlotStart:
         """Moves it from the queue into a slot."""
         sent = {other.slot: other.log[: other.num_sent] for other in running if other.slot is not None}
-        start = self._slots.allocate(sequence.log, sequence.num_reusable, sent)
+        num_reusable = sequence.num_reusable if self._can_reuse else 0
+        start = self._slots.allocate(sequence.log, num_reusable, sent)
         sequence.slot, sequence.state, sequence.admitted_s = start.slot, State.RUNNING, now_s
         sequence.num_computed = sequence.num_cached = start.length
         self._begun[sequence.request_id] = self._waiting.pop(sequence.request_id)

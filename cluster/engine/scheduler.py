@@ -50,7 +50,7 @@ class Scheduler:
         self._limits = limits
         self._pace = Pace(limits.num_stages, limits.max_batch_tokens)
         self._slots = Slots(limits.num_slots)
-        self._prompts = Prompts(self._slots, limits.max_logits_rows)
+        self._prompts = Prompts(self._slots, limits.max_logits_rows, can_reuse=limits.can_truncate)
         self._running: dict[int, Sequence] = {}  # by request id; all that have a slot
         self._drawn: list[Sequence] = []  # have a newly drawn token to compute, and are in no microbatch; longest first
         self._epoch = epoch

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from cluster.gguf.cut import PlannedTensor, SlicePlan, cut, legal_cuts, vocab_header
+from cluster.gguf.cut import PlannedTensor, SlicePlan, cut, vocab_header
+from cluster.gguf.cuts import CutPlace, cut_places, legal_cuts
 from cluster.gguf.entry import StoredSlice
 from cluster.gguf.fingerprint import model_hash
 from cluster.gguf.header import Header, TensorInfo
 from cluster.gguf.reader import read_header
+from cluster.gguf.rules import can_truncate
 from cluster.gguf.sizes import ModelSizes, model_sizes, trained_context
 from cluster.gguf.store import SliceStore
 from cluster.gguf.tensor_types import TensorType, tensor_type
 
 __all__ = [
+    "CutPlace",
     "Header",
     "ModelSizes",
     "PlannedTensor",
@@ -20,7 +23,9 @@ __all__ = [
     "StoredSlice",
     "TensorInfo",
     "TensorType",
+    "can_truncate",
     "cut",
+    "cut_places",
     "legal_cuts",
     "model_hash",
     "model_sizes",

@@ -67,8 +67,14 @@ class Header:
         return str(found)
 
     @property
+    def num_nextn_layers(self) -> int:
+        """Layers behind the last one that predict further tokens; nothing here runs them."""
+        return self.uint32(f"{self.architecture}.nextn_predict_layers", 0)
+
+    @property
     def num_layers(self) -> int:
-        return self.uint32(f"{self.architecture}.block_count")
+        """Layers of the model proper, those that predict further tokens not counted."""
+        return self.uint32(f"{self.architecture}.block_count") - self.num_nextn_layers
 
     @property
     def hidden_width(self) -> int:

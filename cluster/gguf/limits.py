@@ -6,21 +6,24 @@ libllama checks tensor shapes itself, and answers them with an error; but it ass
 
 from __future__ import annotations
 
+from cluster.gguf import per_layer
+from cluster.gguf.architectures import Architecture
 from cluster.gguf.header import Header
 from cluster.gguf.tensor_types import F32
-from cluster.gguf.value import MetadataArray, ValueType
+from cluster.gguf.value import ValueType
 
 MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
 MAX_SLIDING_WINDOW = 1 << 24  # far over any context; keeps libllama's 32-bit cache size from wrapping
 
 # Types that weights can be multiplied in; the others exist for activations and indices.
 _NOT_WEIGHTS = frozenset({"Q8_1", "Q8_K", "I8", "I16", "I32", "I64", "F64"})
+_INDEX_TABLES = (".ffn_gate_tid2eid.weight",)  # which experts serve a token
 _ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
 
 
-def check_limits(header: Header) -> None:
+def check_limits(header: Header, row: Architecture) -> None:
     """ModelFileError naming the key or tensor that libllama or ggml would stop the process at."""
-    _check_heads(header)
+    _check_heads(header, row)
     _check_experts(header)
     architecture = header.architecture
     scaling = header.get(f"{architecture}.rope.scaling.type", ValueType.STRING)
@@ -32,56 +35,60 @@ def check_limits(header: Header) -> None:
     _check_types(header)
 
 
-def first_layer(header: Header, key: str, default: int | None = None) -> int:
-    """A UINT32 key that may also be an array with one value per layer: layer 0's value."""
-    found = header.metadata.get(key)
-    if found is None or not isinstance(found.value, MetadataArray):
-        return header.uint32(key, default)
-    array = found.value
-    if array.element_type not in (ValueType.UINT32, ValueType.INT32) or array.count == 0:
-        raise header.error(key, "an array must hold one UINT32 or INT32 per layer")
-    return int(array.numbers().tolist()[0])
-
-
-def _check_heads(header: Header) -> None:
+def _check_heads(header: Header, row: Architecture) -> None:
     prefix = f"{header.architecture}.attention"
-    num_heads = first_layer(header, f"{prefix}.head_count")
-    num_kv_heads = first_layer(header, f"{prefix}.head_count_kv", num_heads)
-    if num_heads < 1:
-        raise header.error(f"{prefix}.head_count", f"{num_heads} heads")
-    if num_kv_heads < 1 or num_heads % num_kv_heads:
-        raise header.error(f"{prefix}.head_count_kv", f"{num_kv_heads} does not divide {num_heads} heads")
+    counts = per_layer.numbers(header, "attention.head_count", 0)
+    kv_counts = per_layer.numbers(header, "attention.head_count_kv", counts[0])
+    for num_heads, num_kv_heads in zip(counts, kv_counts, strict=True):
+        if num_kv_heads and num_heads % num_kv_heads:
+            raise header.error(f"{prefix}.head_count_kv", f"{num_kv_heads} does not divide {num_heads} heads")
+    if row.recurrent:
+        return  # heads of all kinds, which libllama checks by the shapes of the tensors
+    if counts[0] < 1 or kv_counts[0] < 1:
+        raise header.error(f"{prefix}.head_count", f"{counts[0]} heads of queries, {kv_counts[0]} of keys and values")
+    _check_widths(header, row, counts[0])
+
+
+def _check_widths(header: Header, row: Architecture, num_heads: int) -> None:
+    prefix = f"{header.architecture}.attention"
     width = header.hidden_width // num_heads
     key_length = header.uint32(f"{prefix}.key_length", width)
     value_length = header.uint32(f"{prefix}.value_length", width)
     rope_key = f"{header.architecture}.rope.dimension_count"
     rope_width = header.uint32(rope_key, key_length)
-    if key_length < 1 or value_length != key_length:
+    if key_length < 1 or value_length < 1 or (row.equal and value_length != key_length):
         raise header.error(f"{prefix}.value_length", f"{value_length}, must equal key_length {key_length}")
-    if rope_width != key_length or rope_width % 2:
+    if rope_width % 2 or rope_width > key_length or (row.rotary and rope_width != key_length):
         raise header.error(rope_key, f"{rope_width}, must be even and equal key_length {key_length}")
+    if not row.equal:
+        return
     # Where layer 0 slides, libllama takes its head sizes from these keys for all layers.
     for key in (f"{prefix}.key_length_swa", f"{prefix}.value_length_swa", f"{rope_key}_swa"):
-        if header.uint32(key, key_length) != key_length:
+        if header.uint32(key, key_length) not in (key_length, rope_width):
             raise header.error(key, f"{header.uint32(key)}, must equal key_length {key_length}")
 
 
 def _check_experts(header: Header) -> None:
     architecture = header.architecture
     num_experts = header.uint32(f"{architecture}.expert_count", 0)
-    num_used = first_layer(header, f"{architecture}.expert_used_count", 0)
+    num_used = max(per_layer.numbers(header, "expert_used_count", 0))
     num_groups = header.uint32(f"{architecture}.expert_group_count", 0)
     if num_experts > MAX_EXPERTS:
         raise header.error(f"{architecture}.expert_count", f"{num_experts} is over the limit of {MAX_EXPERTS}")
     if not (num_experts > 0) <= num_used <= num_experts:
         raise header.error(f"{architecture}.expert_used_count", f"{num_used} of {num_experts} experts")
-    if num_groups > 1 or (num_groups and num_groups >= num_experts):
-        raise header.error(f"{architecture}.expert_group_count", f"{num_groups}, must be 0 or 1")
+    num_used_groups = header.uint32(f"{architecture}.expert_group_used_count", 0)
+    if num_groups and num_groups >= num_experts:
+        raise header.error(f"{architecture}.expert_group_count", f"{num_groups} groups of {num_experts} experts")
+    if num_groups > 1 and (num_experts % num_groups or not 1 <= num_used_groups < num_groups):
+        why = f"{num_used_groups} of {num_groups} groups of {num_experts} experts"
+        raise header.error(f"{architecture}.expert_group_used_count", why)
 
 
 def _check_types(header: Header) -> None:
     for info in header.tensors:
         if len(info.shape) == 1 and info.type is not F32:
             raise header.error(f"tensor {info.name!a}", f"a vector of type {info.type.name}, must be F32")
-        if info.type.name in _NOT_WEIGHTS:
+        is_table = info.name.endswith(_INDEX_TABLES) and info.type.name == "I32"
+        if info.type.name in _NOT_WEIGHTS and not is_table:
             raise header.error(f"tensor {info.name!a}", f"type {info.type.name} cannot hold weights")

@@ -100,3 +100,12 @@ def string(value: str) -> MetadataValue:
 def uint32_array(values: tuple[int, ...]) -> MetadataValue:
     raw = np.asarray(values, dtype="<u4").tobytes()
     return MetadataValue(ValueType.ARRAY, MetadataArray(ValueType.UINT32, len(values), raw))
+
+
+def float32(value: float) -> MetadataValue:
+    return MetadataValue(ValueType.FLOAT32, value)
+
+
+def string_array(values: tuple[str, ...]) -> MetadataValue:
+    raw = b"".join(_LENGTH.pack(len(value.encode())) + value.encode() for value in values)
+    return MetadataValue(ValueType.ARRAY, MetadataArray(ValueType.STRING, len(values), raw))

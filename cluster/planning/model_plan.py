@@ -9,6 +9,7 @@ from itertools import pairwise
 from cluster.config import ClusterConfig
 from cluster.coordinator.spec import CoordinatorSpec
 from cluster.engine.forecast import rows_per_microbatch
+from cluster.gguf import can_truncate
 from cluster.planning.dry_run import DryRun
 from cluster.planning.layout import Layouts, offers_of
 from cluster.planning.paces import find_paces
@@ -68,6 +69,7 @@ def _coordinator(found: Survey) -> CoordinatorSpec:
         pipeline_prompts=config.pipeline_prompts,
         host=config.host,
         port=config.port,
+        can_truncate=can_truncate(found.header),
     )
 
 

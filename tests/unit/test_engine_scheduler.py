@@ -229,6 +229,14 @@ def test_a_prompt_waits_for_one_that_computes_its_beginning() -> None:
     assert (following.slots.tolist(), following.positions.tolist()) == ([1], [29])
 
 
+def test_a_model_that_keeps_running_states_computes_every_prompt_whole() -> None:
+    engine = scheduler(context_length=200, max_batch_tokens=64, can_truncate=False)
+    for request_id in (1, 2):
+        engine.add(sequence(request_id, 30))
+    starts = [start for microbatch in fill(engine) for start in microbatch.slot_starts]
+    assert starts == [SlotStart(0, 0, 0), SlotStart(1, 1, 0)]
+
+
 def test_results_that_come_twice_or_are_old_or_unknown_are_dropped() -> None:
     engine, request = scheduler(), sequence(1)
     engine.add(request)

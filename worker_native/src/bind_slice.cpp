@@ -188,6 +188,7 @@ void bind_slice(nb::module_& m) {
         .def_prop_ro("is_last", [](const Slice& slice) { return slice.file().is_last(); })
         .def_prop_ro("hidden_width", &Slice::hidden_width)
         .def_prop_ro("vocab_size", &Slice::vocab_size)
+        .def_prop_ro("can_truncate", &Slice::can_truncate)
         .def_prop_ro("n_ctx", &Slice::n_ctx)
         .def_prop_ro("n_slots", &Slice::n_slots)
         .def_prop_ro("n_batch", &Slice::n_batch)

@@ -52,6 +52,7 @@ class Grouping {
     bool may_fill(int32_t slot, int32_t attended) const {
         const auto steps = [](int32_t length) { return (length + kAttentionStep - 1) / kAttentionStep; };
         const int32_t length = slots_.length(slot);
+        if (length > 0 && !limits_.can_truncate) return false;
         return !is_used_[slot] && length < limits_.n_ctx && steps(length + 1) <= steps(attended);
     }
 

@@ -28,6 +28,7 @@ struct GroupLimits {
     int32_t n_ubatch;
     int32_t n_ctx;
     std::span<const int32_t> row_sizes;  // [n - 1]: how many rows a call of n single rows is to compute
+    bool can_truncate = true;            // else a row that nobody reads may only go into an empty slot
 };
 
 // Groups in the order of the rows, each of at most `n_ubatch` rows unless it is of a single slot.

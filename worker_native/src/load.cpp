@@ -46,15 +46,11 @@ bool on_progress(float share, void* options) {
 }
 
 void check_model(llama_model* model, const SliceFile& file) {
-    if (llama_model_is_recurrent(model) || llama_model_is_hybrid(model))
-        bad_value("model: has recurrent layers, whose state cannot be truncated; not supported");
     if (llama_model_has_encoder(model) || !llama_model_has_decoder(model) || llama_model_is_diffusion(model))
         bad_value("model: is not a causal decoder; not supported");
     if (llama_model_n_layer(model) != file.num_blocks)
         bad_value("model: libllama sees ", llama_model_n_layer(model), " layers in a file of ",
                   file.num_blocks);
-    if (!file.is_first() && llama_model_n_embd_inp(model) != llama_model_n_embd(model))
-        bad_value("model: takes inputs wider than its hidden rows; cannot be cut");
     const int32_t num_tokens = llama_vocab_n_tokens(llama_model_get_vocab(model));
     if (file.vocab_size && (file.is_first() || file.is_last()) && num_tokens != file.vocab_size)
         bad_value("ggml_cluster.slice.vocab_size: is ", file.vocab_size, " but the file has ", num_tokens,
@@ -91,7 +87,7 @@ void check_cache_fits(const SliceFile& file, const Device& device, int64_t num_c
     failed(what, ": ", reason);
 }
 
-llama_context_params context_params(const SliceFile& file, const SliceOptions& options, Capture* capture) {
+llama_context_params context_params(const SliceFile& file, const SliceOptions& options, Boundary* boundary) {
     llama_context_params params = llama_context_default_params();
     const int64_t num_cells = options.n_ctx * options.n_slots;
     params.n_ctx = static_cast<uint32_t>(num_cells);
@@ -106,9 +102,9 @@ llama_context_params context_params(const SliceFile& file, const SliceOptions& o
     params.kv_unified = false;  // see groups.h
     params.swa_full = true;     // a windowed cache forgets what prepare_slot needs
     params.no_perf = true;
-    if (!file.is_last()) {
-        params.cb_eval = Capture::on_tensor;
-        params.cb_eval_user_data = capture;
+    if (!file.is_whole()) {
+        params.cb_eval = Boundary::on_tensor;
+        params.cb_eval_user_data = boundary;
     }
     return params;
 }
@@ -155,14 +151,16 @@ ModelPtr load_model(const SliceFile& file, const Device& device, const SliceOpti
 }
 
 ContextPtr make_context(llama_model* model, const SliceFile& file, const Device& device,
-                        const SliceOptions& options, Capture* capture) {
-    const llama_context_params params = context_params(file, options, capture);
+                        const SliceOptions& options, Boundary* boundary) {
+    const llama_context_params params = context_params(file, options, boundary);
     check_heads(file, params.type_k, params.type_v);
-    if (!options.is_dry_run) check_cache_fits(file, device, params.n_ctx, params.type_k, params.type_v);
+    const bool has_states = llama_model_is_recurrent(model) || llama_model_is_hybrid(model);
+    if (!options.is_dry_run && !has_states)
+        check_cache_fits(file, device, params.n_ctx, params.type_k, params.type_v);
     const LoggedErrors errors;
     ContextPtr context(llama_init_from_model(model, params));
     if (!context) refuse("context", errors);
-    if (!llama_get_memory(context.get())) bad_value("model: has no KV cache; not supported");
+    if (!llama_get_memory(context.get())) bad_value("model: remembers no tokens; not supported");
     return context;
 }
 

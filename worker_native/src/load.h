@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "capture.h"
+#include "boundary.h"
 #include "device.h"
 #include "gguf_file.h"
 #include "libllama.h"
@@ -34,8 +34,8 @@ int32_t check_threads(int64_t n_threads);
 
 ModelPtr load_model(const SliceFile& file, const Device& device, const SliceOptions& options);
 
-// `capture` (on all but the last slice) must outlive the context.
+// `boundary` must outlive the context.
 ContextPtr make_context(llama_model* model, const SliceFile& file, const Device& device,
-                        const SliceOptions& options, Capture* capture);
+                        const SliceOptions& options, Boundary* boundary);
 
 }  // namespace native

@@ -1,7 +1,5 @@
 #include "measure.h"
 
-#include <memory>
-
 namespace native {
 
 Needs measure(SliceOptions options) {
@@ -10,10 +8,8 @@ Needs measure(SliceOptions options) {
     const SliceFile file = read_slice_file(options.path);
     const Device device = find_device(options.device);
     const ModelPtr model = load_model(file, device, options);
-    std::unique_ptr<Capture> capture;
-    if (!file.is_last())
-        capture = std::make_unique<Capture>(file.num_blocks, llama_model_n_embd(model.get()));
-    const ContextPtr context = make_context(model.get(), file, device, options, capture.get());
+    Boundary boundary(file, file.hidden_width ? file.hidden_width : llama_model_n_embd(model.get()));
+    const ContextPtr context = make_context(model.get(), file, device, options, &boundary);
 
     Needs needs;
     needs.weight_bytes = llama_model_size(model.get());

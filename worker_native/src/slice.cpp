@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "call.h"
+#include "call_rows.h"
 #include "check.h"
 #include "log.h"
 #include "vector_state.h"
@@ -19,11 +20,6 @@ double ms_since(Clock::time_point start) {
 }
 
 constexpr int32_t kNoLogits = -1;
-
-bool has_sections(const llama_model* model) {
-    const llama_rope_type type = llama_model_rope_type(model);
-    return type == LLAMA_ROPE_TYPE_MROPE || type == LLAMA_ROPE_TYPE_IMROPE;
-}
 
 SliceFile checked_file(const SliceOptions& options) {
     check_options(options);
@@ -57,12 +53,14 @@ Slice::Slice(const SliceOptions& options)
     : file_(checked_file(options)), slots_(static_cast<int32_t>(options.n_slots), file_.is_last()) {
     const Device device = find_device(options.device);
     model_ = load_model(file_, device, options);
-    hidden_width_ = llama_model_n_embd(model_.get());
-    if (!file_.is_last()) capture_ = std::make_unique<Capture>(file_.num_blocks, hidden_width_);
-    context_ = make_context(model_.get(), file_, device, options, capture_.get());
+    hidden_width_ = file_.hidden_width ? file_.hidden_width : llama_model_n_embd(model_.get());
+    boundary_ = std::make_unique<Boundary>(file_, hidden_width_);
+    context_ = make_context(model_.get(), file_, device, options, boundary_.get());
     samplers_.resize(file_.is_last() ? options.n_slots : 0);
-    vocab_size_ =
-        file_.vocab_size ? file_.vocab_size : llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
+    const int32_t num_tokens = llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
+    vocab_size_ = file_.vocab_size ? file_.vocab_size : num_tokens;
+    has_tokens_ = vocab_size_ == num_tokens;
+    can_truncate_ = !llama_model_is_recurrent(model_.get()) && !llama_model_is_hybrid(model_.get());
     n_ctx_ = static_cast<int32_t>(options.n_ctx);
     n_batch_ = static_cast<int32_t>(options.n_batch);
     n_ubatch_ = static_cast<int32_t>(llama_n_ubatch(context_.get()));
@@ -133,33 +131,26 @@ int64_t Slice::decode(const Microbatch& batch, const GroupLimits& limits, float*
 // One call of llama_decode, and so one ubatch (or, of a single slot, several in order).
 void Slice::decode_group(const Microbatch& batch, const Group& group, float* hidden_out) {
     const auto num_rows = static_cast<int32_t>(group.source.size());
-    const bool has_filler = num_rows != group.num_rows;
-    Call call(num_rows, batch.hidden != nullptr, hidden_width_);
+    Call call(num_rows);
     for (int32_t row = 0; row < num_rows; ++row) {
         const int32_t source = group.source[row];
         const bool is_output = !file_.is_last() || (source != kFiller && batch.wants_logits[source]);
         const int32_t position =
             source == kFiller ? slots_.length(group.slots[row]) : batch.positions[source];
-        call.set(row, batch, source, group.slots[row], position, is_output);
+        call.set(row, batch, source, group.slots[row], position, is_output, has_tokens_);
     }
-    if (batch.hidden && has_sections(model_.get())) call.use_sections();
-
     const LoggedErrors errors;
-    std::vector<float> with_filler(capture_ && has_filler ? size_t(num_rows) * hidden_width_ : 0);
-    float* out = has_filler ? with_filler.data() : hidden_out + int64_t(group.first) * hidden_width_;
-    if (capture_) capture_->begin(out, num_rows);
+    CallRows rows(group, batch.hidden, hidden_out, hidden_width_);
+    boundary_->begin(rows.in(), rows.out(), num_rows);
     const int32_t status = llama_decode(context_.get(), call.batch());
     llama_synchronize(context_.get());
     clear_vector_state();
     if (status != 0) failed("forward: libllama returned ", status, ": ", errors.first("it gave no reason"));
-    if (capture_) capture_->finish();
+    boundary_->finish();
+    rows.finish();
     for (int32_t row = 0; row < num_rows; ++row) {
         const int32_t source = group.source[row];
-        if (source == kFiller) continue;
-        if (capture_ && has_filler)
-            std::copy_n(out + int64_t(row) * hidden_width_, hidden_width_,
-                        hidden_out + int64_t(source) * hidden_width_);
-        if (!capture_ && batch.wants_logits[source]) keep_logits(row, source);
+        if (source != kFiller && file_.is_last() && batch.wants_logits[source]) keep_logits(row, source);
     }
 }
 
@@ -177,7 +168,10 @@ void Slice::forget(int32_t slot, int32_t position) {
 
 void Slice::restore(const Microbatch& batch) {
     for (const Group& group : group_rows(batch, slots_, limits()))
-        for (const int32_t slot : group.slots) forget(slot, slots_.length(slot));
+        for (const int32_t slot : group.slots) {
+            if (!can_truncate_) slots_.truncate(slot, 0);
+            forget(slot, slots_.length(slot));
+        }
 }
 
 int32_t Slice::flagged_row(int64_t row) const {
@@ -255,7 +249,7 @@ double Slice::measure_rows(int64_t num_rows) {
     last_ = {};
     const auto start = Clock::now();
     try {
-        decode(batch, {n_ubatch_, n_ctx_, {}}, out.data());
+        decode(batch, {n_ubatch_, n_ctx_, {}, can_truncate_}, out.data());
     } catch (...) {
         restore(batch);
         throw;
@@ -269,12 +263,15 @@ void Slice::prepare_slot(int64_t slot, int64_t source, int64_t length) {
     const int32_t to = slots_.check("slot", slot), from = slots_.check("source", source);
     const int32_t end = in_range("length", length, 0, slots_.length(from));
     const bool is_copy = from != to;
+    if (!can_truncate_ && end != 0 && end != slots_.length(from))
+        bad_value("length: slot ", from, " keeps a running state of its ", slots_.length(from),
+                  " tokens, which cannot go back to ", end, "; only to 0");
     truncate(to, is_copy ? 0 : end);
     if (file_.is_last() && (is_copy || end == 0)) samplers_[to].reset();
     if (!is_copy || end == 0) return;
     // Between two slots libllama copies all or nothing; it does so at the beginning of the next forward.
     llama_memory_seq_cp(llama_get_memory(context_.get()), from, to, -1, -1);
-    forget(to, end);
+    if (end != slots_.length(from)) forget(to, end);
     slots_.copy(from, to, end);
 }
 

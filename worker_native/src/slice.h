@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "capture.h"
+#include "boundary.h"
 #include "groups.h"
 #include "libllama.h"
 #include "load.h"
@@ -32,6 +32,7 @@ class Slice {
     const SliceFile& file() const { return file_; }
     int32_t hidden_width() const { return hidden_width_; }
     int32_t vocab_size() const { return vocab_size_; }
+    bool can_truncate() const { return can_truncate_; }
     int32_t n_ctx() const { return n_ctx_; }
     int32_t n_slots() const { return slots_.num_slots(); }
     int32_t n_batch() const { return n_batch_; }
@@ -42,8 +43,8 @@ class Slice {
     int32_t slot_length(int64_t slot) const;
 
     void check_microbatch(const Microbatch& batch) const;
-    // Takes a checked microbatch. All but the last slice write [T, E] to `hidden_out`. The KV is as before if
-    // it throws.
+    // Takes a checked microbatch. All but the last slice write [T, E] to `hidden_out`. If it throws, the
+    // slots are as before, or empty where they cannot be truncated.
     void forward(Microbatch batch, float* hidden_out);
     std::vector<Sampled> sample(const std::vector<int64_t>& rows);
     // Writes [R, V].
@@ -74,7 +75,7 @@ class Slice {
     };
 
   private:
-    GroupLimits limits() const { return {n_ubatch_, n_ctx_, row_sizes_}; }
+    GroupLimits limits() const { return {n_ubatch_, n_ctx_, row_sizes_, can_truncate_}; }
     // Returns how many filler rows were computed.
     int64_t decode(const Microbatch& batch, const GroupLimits& limits, float* hidden_out);
     void decode_group(const Microbatch& batch, const Group& group, float* hidden_out);
@@ -86,7 +87,7 @@ class Slice {
     std::span<const float> row_logits(int32_t row);
 
     SliceFile file_;
-    std::unique_ptr<Capture> capture_;  // outlives the context, null on the last slice
+    std::unique_ptr<Boundary> boundary_;  // outlives the context
     ModelPtr model_;
     ContextPtr context_;
     Slots slots_;
@@ -99,6 +100,8 @@ class Slice {
     Timings timings_;
     int32_t hidden_width_;
     int32_t vocab_size_;
+    bool has_tokens_;  // else token ids mean nothing to this slice
+    bool can_truncate_;
     int32_t n_ctx_;
     int32_t n_batch_;
     int32_t n_ubatch_;

@@ -1,0 +1,57 @@
+"""``cluster cuts``: where a model may be cut, and why not elsewhere. Reads the header only."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add_parser(verbs: Any) -> None:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "cuts",
+        help="list the layers at which a model may be cut",
+        description="Where a model may be cut into slices with exact results, and why not elsewhere.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="path of a GGUF")
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from cluster.gguf import cut_places, read_header
+
+    header = read_header(options.model)
+    places = cut_places(header)
+    show = _print_json if options.output == "json" else _print_table
+    show(header.architecture, header.num_layers, [(place.layer, place.refusal) for place in places])
+    return 0
+
+
+def _print_json(architecture: str, num_layers: int, places: list[tuple[int, str]]) -> None:
+    import json
+
+    cuts = [layer for layer, refusal in places if not refusal]
+    refused = {str(layer): refusal for layer, refusal in places if refusal}
+    print(json.dumps({"architecture": architecture, "num_layers": num_layers, "cuts": cuts, "refused": refused}))
+
+
+def _print_table(architecture: str, num_layers: int, places: list[tuple[int, str]]) -> None:
+    cuts = [layer for layer, refusal in places if not refusal]
+    print(f"{architecture}, {num_layers} layers; it may be cut in front of {_ranges(cuts) or 'none'}")
+    refusals: dict[str, list[int]] = {}
+    for layer, refusal in places:
+        if refusal:
+            refusals.setdefault(refusal, []).append(layer)
+    for refusal, layers in refusals.items():
+        print(f"not in front of {_ranges(layers)}: {refusal}")
+
+
+def _ranges(layers: list[int]) -> str:
+    """ "1-3, 6" for [1, 2, 3, 6]."""
+    found: list[list[int]] = []
+    for layer in layers:
+        if found and found[-1][1] == layer - 1:
+            found[-1][1] = layer
+        else:
+            found.append([layer, layer])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in found)

@@ -1,0 +1,226 @@
+"""What each architecture's graph does that a cut must know: one row per architecture.
+
+The facts were read in llama.cpp's src/models/*.cpp, src/llama-model.cpp and src/llama-graph.cpp (as packaged in
+llama-cpp-python 0.3.36), and every row that allows cuts was run: docs/architectures.md. An architecture without a
+row is refused, because an unknown graph could give wrong results without any sign of it.
+
+How a row that is all defaults works: the graph embeds the token ids into the tensor "embd"; each layer i adds to it
+and leaves "l_out-i"; nothing depends on a layer's number but what is in the tensors blk.i.* and in the per-layer keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Sliding windows. `period`: the default of {arch}.attention.sliding_window_pattern, where one layer of each
+    period does not slide: its last one, or its first (`dense_first`). None: the pattern must be an array.
+
+    `optional`: without {arch}.attention.sliding_window the graph is the same, less the windows; so a slice in which
+    no layer slides can go without. Elsewhere every slice needs a layer that slides.
+    """
+
+    period: int | None
+    dense_first: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """One row. All defaults: see above.
+
+    `inputs`: the tensors that carry hidden rows into a slice's first layer; "name@other" is written once `other` is
+    computed. Those after the first are the same for all layers.
+    `output`: the tensor that layer `i` leaves, with `n` the next one; `last_output`: that of the last one in a file,
+    where it has another name.
+    `streams`: the key that counts the residual streams, each as wide as the model; empty: one.
+    `window`: see Window.
+    `period`, `period_key`: layers repeat with this period, and with that in the key.
+    `counts`, `at_least`: libllama takes another graph for exactly these numbers of layers, and from this number on.
+    `recurrent`: how libllama knows the layers that keep a running state instead of keys and values: "all" layers do
+    (beside keys and values, or not), or "kv": those without key/value heads, "kv+ff": those without feed-forward too,
+    "list": a list, or all but the last of each `interval`. Empty: none.
+    `heads_vary`: the graph reads the head and feed-forward counts of each layer; else those of the first count for all.
+    `equal`, `rotary`: it asserts that keys are as wide as values, and that all of a key is rotated.
+    `indexer`: layers without an indexer use the choice of the last layer before that has one; the default of the list
+    (1: all have one, 0: it must be there).
+    `ratios`: of {arch}.attention.compress_ratios; `full`: without a window; `sparse`: behind the leading dense
+    ones: every slice needs a layer of each of these.
+    `norm`: the norm after the layers, where it is not output_norm.
+    `tied`: the embedding is the head, a head of its own is not loaded.
+    `min_tokens`: the least vocabulary that libllama loads, for slices that neither embed nor have the head.
+    `residual_scale`: times 1/sqrt(number of layers) is the default of that key.
+    `whole`: why no model can be cut, though it can be served whole; `whole_if`: numbers in keys that make it so.
+    `refusal`: why it cannot be served at all.
+    """
+
+    inputs: tuple[str, ...] = ("embd",)
+    output: str = "l_out-{i}"
+    last_output: str = ""
+    streams: str = ""
+    window: Window | None = None
+    period: int = 1
+    period_key: str = ""
+    counts: frozenset[int] = frozenset()
+    at_least: int | None = None
+    recurrent: str = ""
+    interval: int = 4
+    heads_vary: bool = False
+    equal: bool = True
+    rotary: bool = False
+    indexer: int | None = None
+    ratios: tuple[int, ...] = ()
+    full: bool = False
+    sparse: bool = False
+    norm: str = "output_norm"
+    tied: bool = False
+    min_tokens: int = 32
+    residual_scale: float | None = None
+    whole: str = ""
+    whole_if: Mapping[str, tuple[Callable[[int], bool], str]] = field(default_factory=dict)
+    refusal: str = ""
+
+
+def _rows(names: str, row: Architecture) -> Mapping[str, Architecture]:
+    return dict.fromkeys(names.split(), row)
+
+
+PLAIN = Architecture()
+ROTARY = replace(PLAIN, rotary=True)
+FREE = replace(PLAIN, equal=False)  # latent attention, or heads of the file's own choice
+HYBRID = replace(FREE, recurrent="kv", heads_vary=True)
+DELTA = replace(PLAIN, inputs=("model.input_embed",), recurrent="list")
+STREAMS = replace(FREE, inputs=("hc_init",), streams="hyper_connection.count")
+POSITIONS = replace(PLAIN, inputs=("inpL",))  # learned positions are added to the embedding
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    **_rows(
+        "arcee arctic cogvlm dbrx deci deepseek dots1 ernie4_5 exaone falcon granite granitemoe grok grovemoe "
+        "hunyuan-dense hunyuan-moe hunyuan_vl hy_v3 internlm2 jais2 llama maincoder minimax-m2 mistral3 nemotron olmo "
+        "olmoe orion paddleocr pangu-embedded plamo qwen2 qwen2moe qwen2vl qwen3 qwen3moe qwen3vl "
+        "qwen3vlmoe seed_oss starcoder2 xverse",
+        ROTARY,
+    ),
+    **_rows(
+        "apertus chatglm codeshell glm4 glm4moe gptneox jais phi2 phi3 phimoe qwen refact stablelm",
+        PLAIN,
+    ),
+    **_rows("bailingmoe bailingmoe2 deepseek32", FREE),
+    "deci": replace(ROTARY, heads_vary=True),
+    "bitnet": replace(PLAIN, tied=True),
+    "openelm": replace(PLAIN, heads_vary=True, tied=True),
+    "pockettts": replace(ROTARY, tied=True),
+    "ernie4_5-moe": replace(ROTARY, period_key="interleave_moe_layer_step"),
+    "baichuan": replace(ROTARY, counts=frozenset({32, 40})),
+    "command-r": replace(PLAIN, at_least=64, tied=True),
+    "deepseek2": FREE,
+    "mistral4": FREE,
+    "minicpm": replace(ROTARY, residual_scale=1.4),
+    "nanbeige": replace(PLAIN, whole_if={"num_loops": (lambda count: count > 1, "its layers are run more than once")}),
+    "smollm3": replace(ROTARY, period=4),
+    "minimax-m3": replace(PLAIN, sparse=True),
+    "glm-dsa": replace(FREE, indexer=0),
+    # What happens to the embedding before the first layer.
+    "gemma": replace(FREE, inputs=("inp_scaled",), tied=True),
+    "bloom": replace(PLAIN, inputs=("inp_norm-0",)),
+    **_rows("gpt2 mpt starcoder", POSITIONS),
+    # The normed embedding is added in every layer, as a second part of each row.
+    "qwen3tts": replace(ROTARY, min_tokens=3072),  # the width of its head is in libllama's code
+    "talkie": replace(ROTARY, inputs=("inp_norm", "inp_norm@ffn_inp-0")),
+    # Sliding windows.
+    "gemma2": replace(FREE, inputs=("inp_scaled",), window=Window(2), counts=frozenset({46}), tied=True),
+    "gemma3": replace(FREE, inputs=("inp_scaled",), window=Window(6, optional=True), counts=frozenset({62})),
+    "gemma4": replace(
+        FREE,
+        inputs=("inp_scaled",),
+        window=Window(None),
+        full=True,
+        heads_vary=True,
+        whole_if={
+            "embedding_length_per_layer_input": (lambda width: width > 0, "each layer has its part of one embedding"),
+            "attention.shared_kv_layers": (lambda count: count > 0, "the last layers use the keys of earlier ones"),
+        },
+    ),
+    "afmoe": replace(PLAIN, inputs=("inp_embd_scaled",), window=Window(4), period=4),
+    "cohere2": replace(PLAIN, window=Window(4), tied=True),
+    "cohere2moe": replace(ROTARY, window=Window(4, dense_first=True)),
+    "exaone4": replace(ROTARY, counts=frozenset({64})),
+    "exaone-moe": replace(ROTARY, window=Window(4)),
+    "gpt-oss": replace(FREE, window=Window(2)),
+    "laguna": replace(PLAIN, window=Window(4, dense_first=True, optional=True), heads_vary=True),
+    "llama4": replace(
+        ROTARY,
+        window=Window(4),
+        period=4,
+        period_key="interleave_moe_layer_step",
+        whole_if={"attention.sliding_window": (lambda size: size == 0, "its last layer rotates no keys, as no other")},
+    ),
+    "mellum": replace(ROTARY, window=Window(4, optional=True)),
+    "muse-glimmer": replace(PLAIN, inputs=("embd_norm",), window=Window(4)),
+    "olmo2": replace(ROTARY, window=Window(4, optional=True)),
+    "plamo3": replace(FREE, window=Window(8, optional=True), heads_vary=True),
+    "smallthinker": replace(ROTARY, window=Window(4, dense_first=True), period=4, counts=frozenset({4})),
+    **_rows("granite_swa maple", replace(PLAIN, window=Window(None))),
+    **_rows("mimo2 spark2_5", replace(FREE, window=Window(None), heads_vary=True)),
+    "step35": replace(
+        FREE,
+        inputs=("attn_norm_in-0",),
+        output="attn_norm_in-{n}",
+        last_output="h_nextn",
+        window=Window(None),
+        heads_vary=True,
+    ),
+    "dots3note": replace(FREE, window=Window(None), heads_vary=True, full=True),
+    # Running states.
+    **_rows("mamba mamba2", replace(FREE, recurrent="all")),
+    "falcon-h1": replace(FREE, recurrent="all"),
+    **_rows("granitehybrid jamba", HYBRID),
+    **_rows("lfm2 lfm2moe", replace(HYBRID, inputs=("model.embed_tokens",), norm="token_embd_norm")),
+    **_rows("nemotron_h nemotron_h_moe", replace(HYBRID, recurrent="kv+ff", output="nemotron_h_block_out-{i}")),
+    "plamo2": replace(HYBRID, inputs=("embedding_output",), output="ffn_residual-{i}"),
+    "kimi-linear": replace(HYBRID, inputs=("model.embed_tokens",)),
+    "bailingmoe3": replace(HYBRID, inputs=("model.input_embed",)),
+    "qwen3next": replace(DELTA, inputs=("model.embed_tokens",)),
+    **_rows("qwen35 qwen35moe", DELTA),
+    # Several residual streams.
+    "hy_v4": replace(STREAMS, indexer=0),
+    "deepseek4": replace(STREAMS, output="l_last-{i}", recurrent="all", equal=True, ratios=(4, 128)),
+    "qwen4exp": replace(STREAMS, output="l_last-{i}", recurrent="list"),
+    "glm5-next": replace(STREAMS, recurrent="kv", heads_vary=True, indexer=1),
+    "kimi-k3": replace(
+        HYBRID,
+        inputs=("inp_embd",),
+        whole_if={"attn_res.block_size": (lambda size: size > 0, "layers read what those far before them left")},
+    ),
+    # Whole only.
+    "minicpm3": replace(FREE, whole="the graph scales what each layer adds by the number of layers"),
+    "minimax-01": replace(
+        ROTARY,
+        recurrent="list",
+        interval=8,
+        whole="the decay of a layer's state depends on its number among all layers",
+    ),
+    "gemma3n": replace(
+        FREE, window=Window(5), whole="layers from the 20th on share the keys and values of earlier ones"
+    ),
+    # Not served.
+    "hrm_text": Architecture(refusal="its two stacks of layers are run in turns, so it has more layers than tensors"),
+    **_rows("plm rwkv6 rwkv6qwen2 rwkv7 arwkv7", Architecture(refusal="no tiny model of it runs, so no cut was tried")),
+    "chameleon": Architecture(refusal="libllama implements it in part"),
+    "graniteswitch": Architecture(refusal="every layer reads which adapter the tokens before it switched on"),
+    "wavtokenizer-dec": Architecture(refusal="it decodes audio, it gives no next token"),
+    "deepseek2-ocr": Architecture(refusal="it is the text part of another model"),
+    **_rows("t5 t5encoder", Architecture(refusal="it has an encoder")),
+    **_rows(
+        "gemma4-assistant eagle3 dflash", Architecture(refusal="it drafts for another model, whose tensors it uses")
+    ),
+    **_rows("dream llada llada-moe rnd1", Architecture(refusal="it is a diffusion model: its attention is not causal")),
+    **_rows(
+        "bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding "
+        "llama-embed clip",
+        Architecture(refusal="it gives embeddings, no next token"),
+    ),
+}

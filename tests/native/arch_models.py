@@ -1,0 +1,151 @@
+"""Tiny models of llama.cpp's architectures, made from the descriptions in tests/archs."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cluster.gguf.encode import ALIGNMENT, encode_header
+from cluster.gguf.tensor_types import TensorType, tensor_type
+from cluster.gguf.value import SCALAR_FORMAT, MetadataArray, MetadataValue, ValueType, string_array
+
+DESCRIPTIONS = Path(__file__).parents[1] / "archs" / "models.json.xz"
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    name: str
+    shape: tuple[int, ...]
+    type: TensorType
+
+    @property
+    def size_bytes(self) -> int:
+        return int(np.prod(self.shape)) * 4
+
+
+@cache
+def descriptions() -> Mapping[str, Any]:
+    """name -> {"metadata": {key: [type, value]}, "tensors": [[name, shape, type]]}"""
+    found = json.loads(lzma.decompress(DESCRIPTIONS.read_bytes()))
+    # Its slices of 4 layers need a fifth, and its last one may not have 4.
+    found["smallthinker-long"] = lengthened(found["smallthinker-moe"], 12)
+    found["glm4moe-nextn"] = _with_nextn(lengthened(found["glm4moe-moe"], 9))
+    found["qwen3vl-deepstack"] = _with_keys(found["qwen3vl-dense"], {"qwen3vl.n_deepstack_layers": ["UINT32", 3]})
+    mapping = ["ARRAY:INT32", [0, -1, -1, 1, 2, -1, -1, -1]]
+    found["granite-deepstack"] = _with_keys(found["granite-dense"], {"granite.deepstack_mapping": mapping})
+    found["deepseek4-hash"] = _with_hashed_experts(found["deepseek4-moe"])
+    found["qwen4exp-later"] = _with_later_ngrams(found["qwen4exp-moe"])
+    return found  # type: ignore[no-any-return]
+
+
+def lengthened(description: Mapping[str, Any], num_layers: int) -> dict[str, Any]:
+    """The same with more layers: the first ones again."""
+    metadata = {key: list(value) for key, value in description["metadata"].items()}
+    block_count = f"{metadata['general.architecture'][1]}.block_count"
+    old = metadata[block_count][1]
+    for value in metadata.values():
+        if value[0].startswith("ARRAY") and len(value[1]) == old:
+            value[1] = [value[1][layer % old] for layer in range(num_layers)]
+    metadata[block_count][1] = num_layers
+    tensors = list(description["tensors"])
+    for layer in range(old, num_layers):
+        begin = f"blk.{layer % old}."
+        tensors += [[f"blk.{layer}.{name[len(begin) :]}", *rest] for name, *rest in tensors if name.startswith(begin)]
+    return {"metadata": metadata, "tensors": tensors}
+
+
+def _with_nextn(description: dict[str, Any]) -> dict[str, Any]:
+    """The last layer predicts a further token. (The first layer, which is dense, would not do as its pattern.)"""
+    metadata, tensors = description["metadata"], description["tensors"]
+    architecture = metadata["general.architecture"][1]
+    metadata[f"{architecture}.nextn_predict_layers"] = ["UINT32", 1]
+    last, width = metadata[f"{architecture}.block_count"][1] - 1, metadata[f"{architecture}.embedding_length"][1]
+    own = [tensor for tensor in tensors if not tensor[0].startswith(f"blk.{last}.")]
+    block = [tensor for tensor in tensors if tensor[0].startswith("blk.1.") and not tensor[0].endswith("scale")]
+    own += [[f"blk.{last}.{name[6:]}", *rest] for name, *rest in block]
+    nextn = {"eh_proj": [width, 2 * width], "enorm": [width], "hnorm": [width]}
+    own += [[f"blk.{last}.nextn.{name}.weight", shape, "F32"] for name, shape in nextn.items()]
+    return {"metadata": metadata, "tensors": own}
+
+
+def _with_keys(description: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+    return {"metadata": description["metadata"] | keys, "tensors": description["tensors"]}
+
+
+def _with_hashed_experts(description: Mapping[str, Any]) -> dict[str, Any]:
+    """The token alone chooses the experts of layers 0 and 1."""
+    tensors = []
+    for name, shape, kind in description["tensors"]:
+        is_bias = name in ("blk.0.exp_probs_b.bias", "blk.1.exp_probs_b.bias")
+        table = [f"{name[:6]}ffn_gate_tid2eid.weight", [128, 2], "I32"]
+        tensors.append(table if is_bias else [name, shape, kind])
+    return {"metadata": description["metadata"] | {"deepseek4.hash_layer_count": ["UINT32", 2]}, "tensors": tensors}
+
+
+def _with_later_ngrams(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Layer 2 reads the last tokens, not layer 0."""
+    later = [[name.replace("blk.0.ple_", "blk.2.ple_"), *rest] for name, *rest in description["tensors"]]
+    metadata = description["metadata"] | {"qwen4exp.ple.layers": ["ARRAY:UINT32", [2]]}
+    return {"metadata": metadata, "tensors": later}
+
+
+def architecture_of(name: str) -> str:
+    return str(descriptions()[name]["metadata"]["general.architecture"][1])
+
+
+def metadata_of(name: str, changes: Mapping[str, Any] | None = None) -> dict[str, MetadataValue]:
+    return metadata_from(descriptions()[name], changes)
+
+
+def metadata_from(description: Mapping[str, Any], changes: Mapping[str, Any] | None = None) -> dict[str, MetadataValue]:
+    """The keys of a model; `changes` sets {arch}.X of those it has."""
+    found = {key: list(value) for key, value in description["metadata"].items()}
+    architecture = found["general.architecture"][1]
+    for key, value in (changes or {}).items():
+        if f"{architecture}.{key}" in found:
+            found[f"{architecture}.{key}"][1] = value
+    return {key: _value(*value) for key, value in found.items() if value != ["ARRAY:STRING", []]}
+
+
+def tensors_of(name: str) -> tuple[Tensor, ...]:
+    return tuple(
+        Tensor(found, tuple(shape), tensor_type(kind)) for found, shape, kind in descriptions()[name]["tensors"]
+    )
+
+
+def write_model(path: Path, name: str, changes: Mapping[str, Any] | None = None) -> Path:
+    """Random weights of standard deviation 0.1, seeded by each tensor's name."""
+    tensors = tensors_of(name)
+    with path.open("wb") as file:
+        file.write(encode_header(metadata_of(name, changes), tensors))
+        for tensor in tensors:
+            file.write(_random(tensor).tobytes())
+            file.write(bytes(-tensor.size_bytes % ALIGNMENT))
+    return path
+
+
+def _random(tensor: Tensor) -> NDArray[np.float32] | NDArray[np.int32]:
+    rng = np.random.default_rng(zlib.crc32(tensor.name.encode()))
+    if tensor.type.name == "I32":  # a table of experts
+        return rng.integers(0, 2, tensor.shape, dtype=np.int32)
+    values = rng.standard_normal(tensor.shape, dtype=np.float32) * np.float32(0.1)
+    return -np.abs(values) if "ssm_a" in tensor.name else values
+
+
+def _value(kind: str, value: Any) -> MetadataValue:
+    name, _, element = kind.partition(":")
+    if not element:
+        return MetadataValue(ValueType[name], value)
+    if element == "STRING":
+        return string_array(tuple(value))
+    array = np.array(value, dtype=SCALAR_FORMAT[ValueType[element]])
+    return MetadataValue(ValueType.ARRAY, MetadataArray(ValueType[element], len(value), array.tobytes()))

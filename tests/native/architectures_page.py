@@ -1,0 +1,116 @@
+"""Writes docs/architectures.md: what the table of architectures allows, with the tiny models that prove it.
+
+python -m tests.native.architectures_page
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from cluster.errors import UnsupportedModelError
+from cluster.gguf import Header, TensorInfo, cut_places
+from cluster.gguf.architectures import ARCHITECTURES, Architecture
+from tests.native.arch_models import architecture_of, descriptions, metadata_of, tensors_of
+
+PAGE = Path(__file__).parents[2] / "docs" / "architectures.md"
+
+HEAD = """# Architectures
+
+<!-- Written by `python -m tests.native.architectures_page`; do not edit. -->
+
+What may be cut, by llama.cpp's name of the architecture (`general.architecture`), as packaged in llama-cpp-python
+0.3.36. The rules are one table, `cluster/gguf/architectures.py`; `cluster cuts MODEL` applies them to a file, and says
+why a place is not among them. An architecture that is not here is refused before a byte of weights is read.
+
+Each one that can be cut is proven by a tiny random model of it (`tests/native/test_architectures.py`): whole through
+llama_cpp, whole through one slice, and cut at every legal place and at all of them at once; a prompt of 9 tokens, two
+single tokens, then two slots at once. The logits are equal bit for bit, and the memory that `model_sizes` predicts for
+the cache is what libllama reports.
+"""
+
+
+def header_of(name: str) -> Header:
+    """The header of a tiny model, without its weights."""
+    tensors, offset = [], 0
+    for tensor in tensors_of(name):
+        tensors.append(TensorInfo(tensor.name, tensor.shape, tensor.type, offset, tensor.size_bytes))
+        offset += tensor.size_bytes
+    return Header("tiny.gguf", 3, 32, metadata_of(name), tuple(tensors), 0, offset, 0)
+
+
+def outcome_of(name: str) -> tuple[list[int], str]:
+    """The legal cuts of a tiny model, or why there are none."""
+    try:
+        places = cut_places(header_of(name))
+    except UnsupportedModelError as error:
+        return [], str(error).partition("cannot be cut: ")[2]
+    cuts = [place.layer for place in places if not place.refusal]
+    return cuts, "" if cuts else "; ".join(dict.fromkeys(place.refusal for place in places))
+
+
+def rows() -> Iterator[tuple[str, str, str]]:
+    """(architecture, where its tiny models may be cut, what a cut has to see to)."""
+    models: dict[str, list[str]] = {}
+    for name in descriptions():
+        models.setdefault(architecture_of(name), []).append(name)
+    for architecture, row in sorted(ARCHITECTURES.items()):
+        if row.refusal:
+            yield architecture, "no", row.refusal
+            continue
+        found = [_model(name) for name in models[architecture]]
+        yield architecture, "; ".join(dict.fromkeys(found)), "; ".join(notes(row))
+
+
+def _model(name: str) -> str:
+    cuts, _ = outcome_of(name)
+    num_layers = header_of(name).num_layers
+    if not cuts:
+        return f"whole only ({num_layers} layers)"
+    if cuts == list(range(1, num_layers)):
+        return f"everywhere ({num_layers} layers)"
+    return f"at {', '.join(str(layer) for layer in cuts)} of {num_layers}"
+
+
+def notes(row: Architecture) -> Iterator[str]:
+    """The row in words."""
+    if row.whole:
+        yield row.whole
+    yield from (f"whole only if {name} is set: {why}" for name, (_, why) in row.whole_if.items())
+    if row.inputs[0] not in ("embd", "model.embed_tokens", "model.input_embed", "inp_embd"):
+        yield f"rows enter behind the embedding's own steps, at `{row.inputs[0]}`"
+    if len(row.inputs) > 1:
+        yield "rows carry the embedding too"
+    if row.streams:
+        yield "several residual streams"
+    if row.window:
+        yield "sliding windows"
+    if row.recurrent:
+        yield "running states: a slot cannot be truncated"
+    if row.period > 1:
+        yield f"layers repeat every {row.period}"
+    if row.period_key:
+        yield f"layers repeat every {row.period_key}"
+    if row.indexer is not None:
+        yield "not in front of a layer that uses the indexer of one before it"
+    counts = [str(count) for count in sorted(row.counts)] + ([f"{row.at_least} or more"] if row.at_least else [])
+    if counts:
+        yield f"{' or '.join(counts)} layers are computed in another way than other numbers"
+
+
+def page() -> str:
+    table = list(rows())
+    num_cut = sum(where not in ("no",) and not where.startswith("whole only") for _, where, _ in table)
+    lines = [
+        HEAD,
+        f"{num_cut} of {len(table)} can be cut.",
+        "",
+        "| architecture | tiny model cut | notes |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {architecture} | {where} | {why} |" for architecture, where, why in table]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

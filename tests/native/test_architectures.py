@@ -1,0 +1,65 @@
+"""Every architecture's tiny model gives the same logits cut as whole, bit for bit, or is refused with a reason."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from cluster.gguf.architectures import ARCHITECTURES
+from tests.native.arch_matrix import chains
+from tests.native.arch_models import architecture_of, descriptions
+from tests.native.architectures_page import PAGE, outcome_of, page
+
+pytestmark = pytest.mark.native
+
+NAMES = sorted(descriptions())
+REFUSED = {
+    "dream-dense": "not causal",
+    "gemma3n-dense": "share the keys",
+    "hrm_text-dense": "run in turns",
+    "kimi-k3-moe": "attn_res.block_size",
+    "llada-dense": "not causal",
+    "llada-moe-moe": "not causal",
+    "minicpm3-dense": "by the number of layers",
+    "minimax-01-moe": "its number among all layers",
+    "rnd1-moe": "not causal",
+    "smallthinker-moe": "in a way of their own",
+}
+
+
+@pytest.fixture(scope="session")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """name -> what `arch_matrix` says of it, all run at once."""
+    folder = tmp_path_factory.mktemp("architectures")
+    command = [sys.executable, "-m", "tests.native.arch_matrix", str(folder), *NAMES]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=True)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return {outcome["name"]: outcome for outcome in found}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cut_equals_whole_or_is_refused(name: str, outcomes: dict[str, dict[str, Any]]) -> None:
+    outcome = outcomes[name]
+    if name in REFUSED:
+        assert outcome["state"] == "refused", outcome
+        assert REFUSED[name] in outcome_of(name)[1]
+    else:
+        assert (outcome["state"], outcome["reason"]) == ("exact", ""), outcome
+        assert outcome["tried"] == [list(chain) for chain in chains(outcome["cuts"])]
+    predicted, reported = outcome["cache_bytes"]
+    assert predicted == reported
+    assert reported > 0 or ARCHITECTURES[architecture_of(name)].refusal
+
+
+def test_every_architecture_that_may_be_cut_has_a_tiny_model() -> None:
+    tried = {architecture_of(name) for name in NAMES}
+    assert tried <= set(ARCHITECTURES)
+    assert {name for name, row in ARCHITECTURES.items() if not row.refusal} <= tried
+
+
+def test_the_page_is_current() -> None:
+    assert PAGE.read_text() == page(), "run: python -m tests.native.architectures_page"
