@@ -7,3 +7,6 @@ void bind_device(nanobind::module_& m);
 void bind_vocab(nanobind::module_& m);
 void bind_sampler(nanobind::module_& m);
 void bind_slice(nanobind::module_& m);
+void bind_backend(nanobind::module_& m);
+void bind_tensor(nanobind::module_& m);
+void bind_graph(nanobind::module_& m);

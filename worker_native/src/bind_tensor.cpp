@@ -1,0 +1,118 @@
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+
+#include "bind.h"
+#include "buffer.h"
+#include "check.h"
+#include "gil.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+using native::Buffer;
+
+namespace {
+
+using Bytes = nb::ndarray<nb::ro, uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using MutableBytes = nb::ndarray<uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using AnyArray = nb::ndarray<nb::ro>;
+
+void allocate(Buffer* self, std::string device, int64_t num_bytes) {
+    if (num_bytes < 0) native::bad_value("buffer: ", num_bytes, " bytes");
+    native::Compute& compute = native::compute_on(device);
+    const native::WithoutGil released;
+    new (self) Buffer(compute, static_cast<size_t>(num_bytes));
+}
+
+void write_bytes(Buffer& self, const Bytes& source, int64_t offset) {
+    if (offset < 0) native::bad_value("buffer: offset ", offset);
+    const native::WithoutGil released;
+    self.write(source.data(), static_cast<size_t>(offset), source.size());
+}
+
+void read_bytes(const Buffer& self, const MutableBytes& target, int64_t offset) {
+    if (offset < 0) native::bad_value("buffer: offset ", offset);
+    const native::WithoutGil released;
+    self.read(target.data(), static_cast<size_t>(offset), target.size());
+}
+
+void copy_from(Buffer& self, const Buffer& source) {
+    const native::WithoutGil released;
+    self.copy_from(source);
+}
+
+// Whether the elements lie one after the other, the last axis innermost.
+bool is_contiguous(const AnyArray& array) {
+    int64_t expected = 1;
+    for (size_t axis = array.ndim(); axis-- > 0;) {
+        if (array.shape(axis) != 1 && array.stride(axis) != expected) return false;
+        expected *= static_cast<int64_t>(array.shape(axis));
+    }
+    return true;
+}
+
+// Releases the array with the GIL held, whichever thread drops the last buffer over it.
+std::shared_ptr<void> keep(AnyArray array) {
+    return std::shared_ptr<void>(new AnyArray(std::move(array)), [](void* p) {
+        const nb::gil_scoped_acquire gil;
+        delete static_cast<AnyArray*>(p);
+    });
+}
+
+// The memory of any object that speaks DLPack or the buffer protocol.
+nb::object borrow(std::string device, AnyArray array) {
+    native::Compute& compute = native::compute_on(device);
+    if (compute.device().is_cpu() != (array.device_type() == nb::device::cpu::value))
+        native::bad_value("buffer: the array does not lie on ", device);
+    if (array.size() != 0 && !is_contiguous(array)) native::bad_value("buffer: the array is not contiguous");
+    void* data = const_cast<void*>(static_cast<const void*>(array.data()));
+    const size_t num_bytes = array.nbytes();
+    return nb::cast(std::make_unique<Buffer>(compute, data, num_bytes, keep(std::move(array))));
+}
+
+// Code, bits, shape and strides (elements) of an array, and (device type, device id).
+nb::tuple describe(const AnyArray& array) {
+    nb::list shape;
+    for (size_t axis = 0; axis < array.ndim(); ++axis) shape.append(array.shape(axis));
+    const auto type = array.dtype();
+    return nb::make_tuple(int(type.code), int(type.bits) * int(type.lanes), nb::tuple(shape),
+                          array.size() == 0 || is_contiguous(array),
+                          nb::make_tuple(array.device_type(), array.device_id()));
+}
+
+// An array over the buffer's memory that speaks DLPack and keeps `self` alive.
+nb::object view(nb::handle self, std::vector<int64_t> shape, int code, int bits, int device_type,
+                int device_id) {
+    const Buffer& buffer = nb::cast<const Buffer&>(self);
+    uint64_t num_bytes = static_cast<uint64_t>(bits) / 8;
+    std::vector<size_t> extents;
+    for (int64_t extent : shape) {
+        if (extent < 0 || extent > (int64_t(1) << 48)) native::bad_value("buffer: extent ", extent);
+        extents.push_back(static_cast<size_t>(extent));
+        if (__builtin_mul_overflow(num_bytes, static_cast<uint64_t>(extent), &num_bytes))
+            native::bad_value("buffer: the shape is too large");
+    }
+    if (num_bytes > buffer.num_bytes()) native::bad_value("buffer: the shape is larger than the buffer");
+    const nb::dlpack::dtype type{static_cast<uint8_t>(code), static_cast<uint8_t>(bits), 1};
+    return nb::cast(nb::ndarray<>(buffer.data(), extents.size(), extents.data(), self, nullptr, type,
+                                  device_type, device_id));
+}
+
+}  // namespace
+
+void bind_tensor(nb::module_& m) {
+    nb::class_<Buffer>(m, "Buffer", nb::is_weak_referenceable())
+        .def("__init__", &allocate, "device"_a, "num_bytes"_a)
+        .def_static("borrow", &borrow, "device"_a, "array"_a.noconvert())
+        .def("view", &view, "shape"_a, "code"_a, "bits"_a, "device_type"_a, "device_id"_a)
+        .def("write", &write_bytes, "source"_a.noconvert(), "offset"_a = 0)
+        .def("read", &read_bytes, "target"_a.noconvert(), "offset"_a = 0)
+        .def("copy_from", &copy_from, "source"_a)
+        .def_prop_ro("num_bytes", &Buffer::num_bytes)
+        .def_prop_ro("is_host", &Buffer::is_host)
+        .def_prop_ro("device", &Buffer::device_name)
+        .def_prop_ro("data_ptr", [](const Buffer& self) { return reinterpret_cast<uintptr_t>(self.data()); });
+    m.def("describe_array", &describe, "array"_a.noconvert());
+}
