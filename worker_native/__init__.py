@@ -27,25 +27,39 @@ def _load_libllama() -> ctypes.CDLL:
 _libllama = _load_libllama()
 
 from worker_native._native import (  # noqa: E402
+    Buffer,
     Device,
+    Graph,
     Sampled,
     SamplerParams,
     Slice,
     Vocab,
     build,
+    describe_array,
     devices,
+    ggml_types,
+    kernels,
+    primitive_names,
     self_test,
     set_log,
+    set_threads,
 )
 
 __all__ = [
+    "Buffer",
     "Device",
+    "Graph",
     "Sampled",
     "SamplerParams",
     "Slice",
     "Vocab",
     "build",
+    "describe_array",
     "devices",
+    "ggml_types",
+    "kernels",
+    "primitive_names",
     "self_test",
     "set_log",
+    "set_threads",
 ]

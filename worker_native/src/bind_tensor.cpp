@@ -1,5 +1,6 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include <memory>
@@ -43,15 +44,21 @@ void copy_from(Buffer& self, const Buffer& source) {
     self.copy_from(source);
 }
 
-// Whether the elements lie one after the other, the last axis innermost.
-bool is_contiguous(const AnyArray& array) {
-    int64_t expected = 1;
-    for (size_t axis = array.ndim(); axis-- > 0;) {
-        if (array.shape(axis) != 1 && array.stride(axis) != expected) return false;
-        expected *= static_cast<int64_t>(array.shape(axis));
+// The elements that an array spans, from its lowest to its highest in memory.
+struct Span {
+    int64_t num_below = 0;  // elements below the first one: strides may be negative
+    int64_t num_elements = 0;
+
+    explicit Span(const AnyArray& array) {
+        if (array.size() == 0) return;
+        num_elements = 1;
+        for (size_t axis = 0; axis < array.ndim(); ++axis) {
+            const int64_t reach = (static_cast<int64_t>(array.shape(axis)) - 1) * array.stride(axis);
+            if (reach < 0) num_below -= reach;
+            num_elements += reach < 0 ? -reach : reach;
+        }
     }
-    return true;
-}
+};
 
 // Releases the array with the GIL held, whichever thread drops the last buffer over it.
 std::shared_ptr<void> keep(AnyArray array) {
@@ -66,19 +73,24 @@ nb::object borrow(std::string device, AnyArray array) {
     native::Compute& compute = native::compute_on(device);
     if (compute.device().is_cpu() != (array.device_type() == nb::device::cpu::value))
         native::bad_value("buffer: the array does not lie on ", device);
-    if (array.size() != 0 && !is_contiguous(array)) native::bad_value("buffer: the array is not contiguous");
-    void* data = const_cast<void*>(static_cast<const void*>(array.data()));
-    const size_t num_bytes = array.nbytes();
-    return nb::cast(std::make_unique<Buffer>(compute, data, num_bytes, keep(std::move(array))));
+    const Span span(array);
+    const int64_t item_bytes = static_cast<int64_t>(array.itemsize());
+    char* first = static_cast<char*>(const_cast<void*>(static_cast<const void*>(array.data())));
+    return nb::cast(std::make_unique<Buffer>(compute, first - span.num_below * item_bytes,
+                                             static_cast<size_t>(span.num_elements * item_bytes),
+                                             keep(std::move(array))));
 }
 
-// Code, bits, shape and strides (elements) of an array, and (device type, device id).
+// Type code, bits, shape, strides and elements below the first (all in elements), (device type, device id).
 nb::tuple describe(const AnyArray& array) {
-    nb::list shape;
-    for (size_t axis = 0; axis < array.ndim(); ++axis) shape.append(array.shape(axis));
+    nb::list shape, strides;
+    for (size_t axis = 0; axis < array.ndim(); ++axis) {
+        shape.append(array.shape(axis));
+        strides.append(array.stride(axis));
+    }
     const auto type = array.dtype();
     return nb::make_tuple(int(type.code), int(type.bits) * int(type.lanes), nb::tuple(shape),
-                          array.size() == 0 || is_contiguous(array),
+                          nb::tuple(strides), Span(array).num_below,
                           nb::make_tuple(array.device_type(), array.device_id()));
 }
 
@@ -96,8 +108,8 @@ nb::object view(nb::handle self, std::vector<int64_t> shape, int code, int bits,
     }
     if (num_bytes > buffer.num_bytes()) native::bad_value("buffer: the shape is larger than the buffer");
     const nb::dlpack::dtype type{static_cast<uint8_t>(code), static_cast<uint8_t>(bits), 1};
-    return nb::cast(nb::ndarray<>(buffer.data(), extents.size(), extents.data(), self, nullptr, type,
-                                  device_type, device_id));
+    return nb::cast(nb::ndarray<nb::array_api>(buffer.data(), extents.size(), extents.data(), self, nullptr,
+                                               type, device_type, device_id));
 }
 
 }  // namespace

@@ -292,6 +292,7 @@ const Primitive list[] = {
     {"step", 1, 0, 0, unary<ggml_step>},
     {"tanh", 1, 0, 0, unary<ggml_tanh>},
     {"elu", 1, 0, 0, unary<ggml_elu>},
+    {"relu", 1, 0, 0, unary<ggml_relu>},
     {"sigmoid", 1, 0, 0, unary<ggml_sigmoid>},
     {"gelu", 1, 0, 0, unary<ggml_gelu>},
     {"gelu_erf", 1, 0, 0, unary<ggml_gelu_erf>},
