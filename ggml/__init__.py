@@ -18,6 +18,7 @@ from ggml._import_guard import refuse_foreign_ggml
 refuse_foreign_ggml()
 
 from ggml import backend, nn  # noqa: E402
+from ggml.backend import get_num_threads, set_num_threads  # noqa: E402
 from ggml.compiled import Compiled, compile  # noqa: E402
 from ggml.devices import Device, device, devices  # noqa: E402
 from ggml.dtypes import DType, promote_types  # noqa: E402
@@ -77,6 +78,64 @@ if TYPE_CHECKING:
 globals().update(functions())
 globals().update(dtype_names())
 
-get_num_threads = backend.get_num_threads
-set_num_threads = backend.set_num_threads
 frombuffer = from_buffer
+
+__all__ = [
+    "ArgumentError",
+    "Compiled",
+    "DType",
+    "DTypeError",
+    "Device",
+    "DeviceMismatchError",
+    "DimensionError",
+    "DivisionByZeroError",
+    "Generator",
+    "GgmlError",
+    "IndexOutOfRangeError",
+    "OutOfMemoryError",
+    "RankError",
+    "ShapeMismatchError",
+    "Size",
+    "Tensor",
+    "TracingError",
+    "UnsupportedOpError",
+    "arange",
+    "as_tensor",
+    "backend",
+    "bernoulli",
+    "compile",
+    "device",
+    "devices",
+    "empty",
+    "empty_like",
+    "eval",
+    "eye",
+    "from_buffer",
+    "from_dlpack",
+    "from_numpy",
+    "frombuffer",
+    "full",
+    "full_like",
+    "get_num_threads",
+    "initial_seed",
+    "is_lazy",
+    "linspace",
+    "manual_seed",
+    "nn",
+    "normal",
+    "ones",
+    "ones_like",
+    "promote_types",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "randperm",
+    "scalar_tensor",
+    "seed",
+    "set_num_threads",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]

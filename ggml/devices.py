@@ -14,7 +14,15 @@ from worker_native import Buffer
 _CHECKED_BYTES = 64 << 20
 
 # ggml's names of backends that PyTorch knows under another name.
-_BACKENDS = {"CPU": "cpu", "CUDA": "cuda", "ROCm": "cuda", "Metal": "mps", "MTL": "mps", "Vulkan": "vulkan", "SYCL": "xpu"}
+_BACKENDS = {
+    "CPU": "cpu",
+    "CUDA": "cuda",
+    "ROCm": "cuda",
+    "Metal": "mps",
+    "MTL": "mps",
+    "Vulkan": "vulkan",
+    "SYCL": "xpu",
+}
 
 # DLPack's device types.
 _DLPACK = {"cpu": 1, "cuda": 2, "vulkan": 7, "mps": 8, "xpu": 14}

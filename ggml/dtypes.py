@@ -141,5 +141,6 @@ def from_dlpack_type(code: int, bits: int) -> DType:
         if dtype.dlpack == (code, bits):
             return dtype
     kind = {0: "int", 1: "uint", 2: "float", 5: "complex"}.get(code, f"type{code}_")
-    raise DTypeError("dlpack", "float32, float16, bfloat16, int32, int64 or bool" + _HINTS.get(f"{kind}{bits}", ""),
-                     f"{kind}{bits}")
+    raise DTypeError(
+        "dlpack", "float32, float16, bfloat16, int32, int64 or bool" + _HINTS.get(f"{kind}{bits}", ""), f"{kind}{bits}"
+    )

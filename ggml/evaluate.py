@@ -186,4 +186,3 @@ def _compute_on(device: Device, nodes: list[Node], op: str) -> None:
     program = CACHE.program(todo, device)
     for node, buffer in zip(nodes, program.run(known, device), strict=True):
         node.settle(buffer)
-

@@ -94,9 +94,7 @@ def empty_like(input: Tensor, *, dtype: DType | None = None, device: Place = Non
     return _like("empty_like", input, 0, dtype, device)
 
 
-def full_like(
-    input: Tensor, fill_value: Number, *, dtype: DType | None = None, device: Place = None
-) -> Tensor:
+def full_like(input: Tensor, fill_value: Number, *, dtype: DType | None = None, device: Place = None) -> Tensor:
     """``fill_value`` in the shape, dtype and place of ``input``."""
     return _like("full_like", input, number("full_like", fill_value, "fill_value"), dtype, device)
 
@@ -116,12 +114,11 @@ def arange(
     kind = (dtypes.int64 if is_integer else dtypes.float32) if dtype is None else as_dtype("arange", dtype)
     count = -(-(last - first) // by) if is_integer else math.ceil((last - first) / by)
     sizes("arange", (int(count),))
-    return put(first + by * np.arange(int(count), dtype=np.int64 if is_integer else np.float64), kind, device)
+    steps: NDArray[Any] = np.arange(int(count), dtype=np.int64 if is_integer else np.float64)
+    return put(steps * by + first, kind, device)
 
 
-def linspace(
-    start: Number, end: Number, steps: int, *, dtype: DType | None = None, device: Place = None
-) -> Tensor:
+def linspace(start: Number, end: Number, steps: int, *, dtype: DType | None = None, device: Place = None) -> Tensor:
     """``steps`` numbers from ``start`` to ``end``, both included, equally far apart."""
     count = integer("linspace", steps, "steps")
     first, last = number("linspace", start, "start"), number("linspace", end, "end")

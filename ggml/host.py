@@ -49,7 +49,8 @@ def _stored(node: Node, buffer: Buffer) -> NDArray[Any]:
     if not node.device.is_cpu or node.dtype is dtypes.bfloat16:
         raw = np.empty(node.numel * kind.itemsize, np.uint8)
         buffer.read(raw)
-        return raw.view(kind).reshape(node.shape)
+        stored: NDArray[Any] = raw.view(kind).reshape(node.shape)
+        return stored
     code = 0 if node.dtype.is_integer else 2
     array: NDArray[Any] = np.from_dlpack(buffer.view(list(node.shape), code, kind.itemsize * 8, 1, 0))
     return array
@@ -61,14 +62,15 @@ def to_numpy(node: Node, buffer: Buffer) -> NDArray[Any]:
         hint = "dequantise with .float()" if node.dtype.is_quantized else "convert with .float()"
         raise DTypeError("numpy", f"a dtype that numpy has; {hint}", node.dtype)
     if node.dtype is dtypes.bool_:
-        return _stored(node, buffer) != 0
+        return np.not_equal(_stored(node, buffer), 0)
     return _stored(node, buffer)
 
 
 def values(node: Node, buffer: Buffer) -> NDArray[Any]:
     """The elements for reading, bfloat16 widened to float32."""
     if node.dtype is dtypes.bfloat16:
-        return (_stored(node, buffer).astype(np.uint32) << 16).view(np.float32)
+        wide: NDArray[Any] = (_stored(node, buffer).astype(np.uint32) << 16).view(np.float32)
+        return wide
     return to_numpy(node, buffer)
 
 
@@ -133,5 +135,3 @@ def dlpack(
     assert node.dtype.dlpack is not None
     view = buffer.view(list(node.shape), *node.dtype.dlpack, *node.device.dlpack)
     return view.__dlpack__(max_version=max_version)
-
-

@@ -58,7 +58,7 @@ ALIASES = {
 
 
 def _is_top(row: Op) -> bool:
-    return "." not in row.torch and row.torch == row.name
+    return row.torch == row.name and row.sample != "internal"
 
 
 def functions() -> dict[str, Callable[..., Any]]:

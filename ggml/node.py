@@ -44,7 +44,7 @@ class Node:
         self.dtype = dtype
         self.device = device
         self.buffer = buffer
-        self.depth = 1 + max(node.depth for node in inputs) if inputs else 0
+        self.depth: int = 1 + max([node.depth for node in inputs]) if inputs else 0
         self.is_captured = False  # a compiled function holds its buffer
 
     @property

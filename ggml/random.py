@@ -95,16 +95,12 @@ def _kind(name: str, dtype: DType | None) -> DType:
     return kind
 
 
-def rand(
-    *size: Any, generator: Generator | None = None, dtype: DType | None = None, device: Place = None
-) -> Tensor:
+def rand(*size: Any, generator: Generator | None = None, dtype: DType | None = None, device: Place = None) -> Tensor:
     """Uniform in [0, 1)."""
     return put(_source("rand", generator).uniform(sizes("rand", size)), _kind("rand", dtype), device)
 
 
-def randn(
-    *size: Any, generator: Generator | None = None, dtype: DType | None = None, device: Place = None
-) -> Tensor:
+def randn(*size: Any, generator: Generator | None = None, dtype: DType | None = None, device: Place = None) -> Tensor:
     """Normal with mean 0 and variance 1."""
     return put(_source("randn", generator).normal(sizes("randn", size)), _kind("randn", dtype), device)
 
@@ -128,9 +124,7 @@ def randint(
     return put(_source("randint", generator).integers(first, last, sizes("randint", (size,))), kind, device)
 
 
-def randperm(
-    n: int, *, generator: Generator | None = None, dtype: DType | None = None, device: Place = None
-) -> Tensor:
+def randperm(n: int, *, generator: Generator | None = None, dtype: DType | None = None, device: Place = None) -> Tensor:
     """The integers from 0 to n - 1 in random order."""
     (count,) = sizes("randperm", (n,))
     kind = dtypes.int64 if dtype is None else as_dtype("randperm", dtype)

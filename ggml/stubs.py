@@ -55,7 +55,8 @@ def _signature(function: Callable[..., Any], first: str | None) -> str:
         if parameter.kind is parameter.KEYWORD_ONLY and not is_open:
             texts.append("*")
         is_open = is_open or parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL)
-        prefix = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        prefix = "*" if parameter.kind is parameter.VAR_POSITIONAL else ""
+        prefix = "**" if parameter.kind is parameter.VAR_KEYWORD else prefix
         default = "" if parameter.default is parameter.empty else " = ..."
         texts.append(f"{prefix}{parameter.name}: {_type(parameter.annotation)}{default}")
     return f"({', '.join(texts)}) -> {_type(signature.return_annotation)}: ..."

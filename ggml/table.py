@@ -11,17 +11,14 @@ import functools
 import inspect
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from ggml import tensor as _tensor
 from ggml.dtypes import FLOATING, DType
 from ggml.errors import DeviceMismatchError, RankError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import MAX_RANK, Node, Shape, empty_leaf
-
-if TYPE_CHECKING:
-    from ggml.tensor import Tensor
+from ggml.tensor import Tensor, filled, wrap
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -86,9 +83,9 @@ def op(
         TABLE[row_name] = Op(row_name, len(TABLE), function, lower, runs, dtypes, sample, torch or row_name, names,
                              differs, widens, on_empty)  # fmt: skip
         for method in names:
-            setattr(_tensor.Tensor, method, function)
+            setattr(Tensor, method, function)
             if inplace:
-                setattr(_tensor.Tensor, f"{method}_", in_place(function, method))
+                setattr(Tensor, f"{method}_", in_place(function, method))
         return function
 
     return enter
@@ -105,9 +102,7 @@ def in_place(function: Callable[..., Tensor], name: str) -> Callable[..., Tensor
     return assign
 
 
-def make(
-    name: str, inputs: tuple[Tensor, ...], params: tuple[Hashable, ...], shape: Shape, dtype: DType
-) -> Tensor:
+def make(name: str, inputs: tuple[Tensor, ...], params: tuple[Hashable, ...], shape: Shape, dtype: DType) -> Tensor:
     """The tensor that row ``name`` makes of checked inputs. Nothing is computed."""
     row = TABLE[name]
     nodes = tuple([tensor._node for tensor in inputs])
@@ -119,7 +114,7 @@ def make(
     if len(shape) > MAX_RANK:
         raise RankError(name, len(shape), MAX_RANK)
     if 0 in shape:
-        return _tensor.wrap(empty_leaf(shape, dtype, device))
+        return wrap(empty_leaf(shape, dtype, device))
     if row.on_empty is not None and any(0 in node.shape for node in nodes):
-        return _tensor.filled(shape, row.on_empty, dtype, device)
-    return _tensor.wrap(Node(row, nodes, params, shape, dtype, device))
+        return filled(shape, row.on_empty, dtype, device)
+    return wrap(Node(row, nodes, params, shape, dtype, device))

@@ -247,5 +247,3 @@ def filled(shape: Shape, value: float, dtype: DType, device: Device) -> Tensor:
     """Every element ``value``."""
     array = np.full(shape, value, host.storage_array(dtype))
     return wrap(host.upload(array, dtype, device))
-
-

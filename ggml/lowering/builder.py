@@ -214,4 +214,3 @@ def _folded(shape: Shape) -> Shape:
     """All rows along one axis."""
     width = shape[-1] if shape else 1
     return math.prod(shape) // width, width
-

@@ -45,9 +45,7 @@ class Value:
         return True
 
     def permute(self, dims: Sequence[int]) -> Value:
-        return replace(
-            self, shape=tuple(self.shape[d] for d in dims), strides=tuple(self.strides[d] for d in dims)
-        )
+        return replace(self, shape=tuple(self.shape[d] for d in dims), strides=tuple(self.strides[d] for d in dims))
 
     def swap(self, dim0: int, dim1: int) -> Value:
         dims = list(range(len(self.shape)))

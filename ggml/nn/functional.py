@@ -11,4 +11,4 @@ if TYPE_CHECKING:
 
 globals().update(functional())
 
-__all__ = sorted(functional())  # noqa: PLE0605
+__all__ = sorted(functional())

@@ -12,7 +12,7 @@ from ggml.host import axis
 from ggml.ops.arguments import number, strictly_floating, tensor
 from ggml.ops.pointwise import kernel, native, where
 from ggml.ops.shape import narrow
-from ggml.table import Lower, make, op
+from ggml.table import Function, Lower, make, op
 from ggml.tensor import Tensor
 
 _FUNCTIONAL = "nn.functional."
@@ -68,8 +68,8 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     return make("gelu", (x,), (approximate,), x._node.shape, x._node.dtype)
 
 
-def _composed(sample: str = "unary", methods: tuple[str, ...] = ()) -> Callable[[Any], Any]:
-    def enter(function: Any) -> Any:
+def _composed(sample: str = "unary", methods: tuple[str, ...] = ()) -> Callable[[Function], Function]:
+    def enter(function: Function) -> Function:
         where_torch = _FUNCTIONAL + function.__name__
         return op(runs="composed", sample=sample, torch=where_torch, methods=methods)(function)
 

@@ -310,9 +310,7 @@ bitwise_left_shift = _bitwise("bitwise_left_shift", "shift_left", None)
 bitwise_right_shift = _bitwise("bitwise_right_shift", "shift_right", None)
 
 
-def isclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
-) -> Tensor:
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """Whether ``|input - other| <= atol + rtol * |other|``; equal infinities are close."""
     a, b = tensor("isclose", input), tensor("isclose", other, "other")
     is_near = le((a - b).abs(), b.abs() * rtol + atol) & b.abs().ne(math.inf)

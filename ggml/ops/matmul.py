@@ -194,5 +194,3 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             raise ShapeMismatchError("linear", f"a bias [{right.shape[0]}]", tuple(extra.shape))
         return make("linear", (*inputs, extra), (), (*left._node.shape[:-1], right.shape[0]), dtype)
     return make("linear", inputs, (), (*left._node.shape[:-1], right.shape[0]), dtype)
-
-

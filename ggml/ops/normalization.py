@@ -153,5 +153,3 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     """Over the ``p``-norm along ``dim``, or over ``eps`` where that is larger."""
     x = strictly_floating("normalize", input)
     return x / x.norm(p, dim, True).clamp(min=eps)
-
-

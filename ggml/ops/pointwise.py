@@ -266,9 +266,7 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
 
 
 @op(runs="composed", sample="unary_special", inplace=True)
-def nan_to_num(
-    input: Tensor, nan: Number = 0.0, posinf: Number | None = None, neginf: Number | None = None
-) -> Tensor:
+def nan_to_num(input: Tensor, nan: Number = 0.0, posinf: Number | None = None, neginf: Number | None = None) -> Tensor:
     """Finite numbers in place of NaN and of the infinities (the largest and smallest by default)."""
     x = tensor("nan_to_num", input)
     if not x.is_floating_point():
@@ -278,5 +276,3 @@ def nan_to_num(
     low = -largest if neginf is None else neginf
     known = where(isnan(x), float(nan), x)
     return convert(where(known.eq(math.inf), float(high), where(known.eq(-math.inf), float(low), known)), x.dtype)
-
-

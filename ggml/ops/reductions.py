@@ -269,4 +269,3 @@ def _scan(name: str, text: str) -> Callable[..., Tensor]:
 
 cumsum = _scan("cumsum", "The sum of the elements up to each one, along ``dim``.")
 cumprod = _scan("cumprod", "The product of the elements up to each one, along ``dim``.")
-

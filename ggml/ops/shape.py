@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ggml.dtypes import PLAIN
-from ggml.errors import ArgumentError, DTypeError, RankError, ShapeMismatchError
+from ggml.dtypes import PLAIN, promote_types
+from ggml.errors import ArgumentError, DTypeError, IndexOutOfRangeError, RankError, ShapeMismatchError
 from ggml.host import axis
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
@@ -18,6 +18,11 @@ from ggml.table import make, op
 from ggml.tensor import Tensor, wrap
 
 _VIEWS_COPY = "The result is a value of its own: an in-place method of one never changes the other."
+
+
+def _listed(value: Any) -> list[Any]:
+    """One item or several, as a list."""
+    return list(value) if isinstance(value, (tuple, list)) else [value]
 
 
 def _lower_reshape(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
@@ -99,7 +104,7 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     """Without the axes of extent 1, or without those of ``dim`` that have it."""
     x = tensor("squeeze", input)
-    named = range(x.ndim) if dim is None else [dim] if not isinstance(dim, (tuple, list)) else dim
+    named = range(x.ndim) if dim is None else _listed(dim)
     gone = {axis("squeeze", one, x.ndim) for one in named}
     return reshape(x, tuple(extent for d, extent in enumerate(x._node.shape) if extent != 1 or d not in gone))
 
@@ -153,11 +158,8 @@ def t(input: Tensor) -> Tensor:
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """Axes moved to other places; the rest keep their order."""
     x = tensor("movedim", input)
-    sources = [axis("movedim", d, x.ndim) for d in ([source] if not isinstance(source, (tuple, list)) else source)]
-    to = [
-        axis("movedim", d, x.ndim)
-        for d in ([destination] if not isinstance(destination, (tuple, list)) else destination)
-    ]
+    sources = [axis("movedim", d, x.ndim) for d in _listed(source)]
+    to = [axis("movedim", d, x.ndim) for d in _listed(destination)]
     if len(sources) != len(to) or len(set(sources)) != len(sources) or len(set(to)) != len(to):
         raise ArgumentError("movedim", "source and destination", "must be as many different axes each")
     rest = iter([d for d in range(x.ndim) if d not in sources])
@@ -206,7 +208,8 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
 
 
 def _lower_slice(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-    return values[0].cut(*params, node.shape)
+    starts, steps = params
+    return values[0].cut(starts, steps, node.shape)
 
 
 @op(runs="view", sample="internal", lower=_lower_slice, dtypes=PLAIN, torch="Tensor.__getitem__", methods=(),
@@ -245,8 +248,6 @@ def _real_axis(name: str, x: Tensor, dim: int) -> int:
 @op(runs="composed", sample="select", dtypes=PLAIN)
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """The elements at one place along ``dim``, without that axis."""
-    from ggml.errors import IndexOutOfRangeError
-
     x = tensor("select", input)
     at, place = _real_axis("select", x, dim), integer("select", index, "index")
     extent = x._node.shape[at]
@@ -316,12 +317,12 @@ def flip(input: Tensor, *dims: Any) -> Tensor:
 def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
     """The elements moved along axes; what leaves at one end comes in at the other."""
     x = tensor("roll", input)
-    moves = [shifts] if not isinstance(shifts, (tuple, list)) else list(shifts)
+    moves = _listed(shifts)
     if dims is None or (isinstance(dims, (tuple, list)) and not dims):
         if len(moves) != 1:
             raise ArgumentError("roll", "shifts", "must be one number where dims is not given")
         return reshape(roll(flatten(x), moves[0], 0), tuple(x.shape))
-    named = [dims] if not isinstance(dims, (tuple, list)) else list(dims)
+    named = _listed(dims)
     if len(moves) != len(named):
         raise ArgumentError("roll", "shifts and dims", f"are {len(moves)} and {len(named)}")
     for shift, dim in zip(moves, named, strict=True):
@@ -357,7 +358,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     checked = [tensor("cat", one, "tensors") for one in tensors]
     dtype = checked[0].dtype
     for one in checked[1:]:
-        dtype = promoted(dtype, one)
+        dtype = promote_types(dtype, one.dtype)
     parts = [one for one in checked if one._node.shape != (0,)]
     if not parts:
         return convert(checked[0], dtype)
@@ -373,12 +374,6 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     if len(filled) == 1:
         return convert(filled[0], dtype)
     return make("cat", tuple(filled or parts), (at,), shape, dtype)
-
-
-def promoted(dtype: Any, other: Tensor) -> Any:
-    from ggml.dtypes import promote_types
-
-    return promote_types(dtype, other.dtype)
 
 
 @op(runs="composed", sample="stack", dtypes=PLAIN, methods=())
