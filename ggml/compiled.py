@@ -11,7 +11,7 @@ from typing import Any
 from ggml import evaluate, tracing
 from ggml.devices import Device
 from ggml.errors import ArgumentError, DeviceMismatchError, TracingError
-from ggml.evaluate import Program
+from ggml.evaluate import Plan, Program
 from ggml.node import Node, leaf, placeholder
 from ggml.tensor import Tensor, wrap
 from worker_native import Buffer
@@ -139,7 +139,7 @@ def record(function: Callable[..., Any], args: Any, kwargs: Any, tensors: list[T
     build = _form(result, outputs)
     if not outputs:
         raise ArgumentError("compile", "the function", "returned no tensor")
-    todo = evaluate.plan([one._node for one in outputs])
+    todo = _without_constants([one._node for one in outputs])
     device = outputs[0]._node.device
     if any(node.device != device for node in (*todo.leaves, *[one._node for one in outputs])):
         raise DeviceMismatchError("compile", tuple(dict.fromkeys(str(node.device) for node in todo.leaves)))
@@ -147,6 +147,21 @@ def record(function: Callable[..., Any], args: Any, kwargs: Any, tensors: list[T
     leaves = [_source_of(node, places) for node in todo.leaves]
     specs = [(one._node.shape, one._node.dtype) for one in outputs]
     return Recording(evaluate.compile_plan(todo, device), leaves, specs, build, device)
+
+
+def _without_constants(outputs: list[Node]) -> Plan:
+    """The plan of the outputs, with everything computed that depends on no argument."""
+    todo = evaluate.plan(outputs)
+    varies = {id(node) for node in todo.leaves if node.is_placeholder}
+    for node in todo.pending:
+        if any(id(source) in varies for source in node.inputs):
+            varies.add(id(node))
+    used = [source for node in todo.pending if id(node) in varies for source in node.inputs]
+    fixed = [node for node in (*used, *outputs) if node.op is not None and id(node) not in varies]
+    if not fixed:
+        return todo
+    evaluate.compute(fixed)
+    return evaluate.plan(outputs)
 
 
 def _source_of(node: Node, places: dict[int, int]) -> int | Buffer:

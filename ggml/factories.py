@@ -12,9 +12,9 @@ from ggml import dtypes
 from ggml.devices import CPU, Device, device
 from ggml.dtypes import DType
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
-from ggml.host import storage_array, upload
+from ggml.host import to_storage, upload
 from ggml.node import Shape
-from ggml.ops.arguments import as_dtype, convert, integer, number, sizes
+from ggml.ops.arguments import as_dtype, integer, number, sizes
 from ggml.tensor import Tensor, wrap
 
 Number = int | float | bool
@@ -29,13 +29,7 @@ def put(array: NDArray[Any], dtype: DType, on: Place) -> Tensor:
     """A tensor of the array's values, converted to ``dtype``."""
     if dtype.is_quantized:
         raise DTypeError("factory", "a dtype that is not quantised; use ggml.quantization.quantize", dtype)
-    if dtype in (dtypes.float16, dtypes.bfloat16):
-        wide = wrap(upload(np.asarray(array, np.float32), dtypes.float32, _place(on)))
-        return convert(wide, dtype)
-    if dtype is dtypes.bool_:
-        return wrap(upload((array != 0).astype(np.float32), dtype, _place(on)))
-    with np.errstate(over="ignore", invalid="ignore"):
-        return wrap(upload(np.asarray(array).astype(storage_array(dtype)), dtype, _place(on)))
+    return wrap(upload(to_storage(array, dtype), dtype, _place(on)))
 
 
 def _filled(name: str, size: tuple[Any, ...], value: Number, dtype: DType | None, on: Place) -> Tensor:

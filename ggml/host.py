@@ -15,7 +15,7 @@ from ggml.lowering.value import row_major
 from ggml.node import Node, Shape, leaf
 from worker_native import Buffer
 
-__all__ = ["axis", "dlpack", "move", "restore", "row_major", "storage_array", "text", "to_numpy", "upload", "values"]
+__all__ = ["axis", "dlpack", "move", "restore", "row_major", "storage_array", "text", "to_numpy", "to_storage", "upload", "values"]
 
 
 def axis(op: str, dim: int, rank: int) -> int:
@@ -33,6 +33,19 @@ def storage_array(dtype: DType) -> Any:
     if dtype is dtypes.bool_:
         return np.float32
     return np.uint16 if dtype is dtypes.bfloat16 else dtype.numpy
+
+
+def to_storage(array: NDArray[Any], dtype: DType) -> NDArray[Any]:
+    """The array's values as they lie in memory for ``dtype``, rounded to nearest even."""
+    if dtype is dtypes.bool_:
+        return np.not_equal(array, 0).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if dtype is not dtypes.bfloat16:
+            return np.asarray(array).astype(dtype.numpy)
+        words = np.asarray(array, np.float32).view(np.uint32)
+    rounded = (words + 0x7FFF + ((words >> 16) & 1)) >> 16
+    quiet = (words >> 16) | 0x40  # a NaN must not be rounded into an infinity
+    return np.where((words & 0x7FFFFFFF) > 0x7F800000, quiet, rounded).astype(np.uint16)
 
 
 def upload(array: NDArray[Any], dtype: DType, device: Device) -> Node:
@@ -62,7 +75,8 @@ def to_numpy(node: Node, buffer: Buffer) -> NDArray[Any]:
         hint = "dequantise with .float()" if node.dtype.is_quantized else "convert with .float()"
         raise DTypeError("numpy", f"a dtype that numpy has; {hint}", node.dtype)
     if node.dtype is dtypes.bool_:
-        return np.not_equal(_stored(node, buffer), 0)
+        is_set: NDArray[Any] = np.not_equal(_stored(node, buffer), 0)
+        return is_set
     return _stored(node, buffer)
 
 

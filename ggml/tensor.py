@@ -245,5 +245,5 @@ def wrap(node: Node) -> Tensor:
 
 def filled(shape: Shape, value: float, dtype: DType, device: Device) -> Tensor:
     """Every element ``value``."""
-    array = np.full(shape, value, host.storage_array(dtype))
-    return wrap(host.upload(array, dtype, device))
+    array = host.to_storage(np.array(value), dtype)
+    return wrap(host.upload(np.full(shape, array), dtype, device))

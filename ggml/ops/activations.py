@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ggml.dtypes import F32, NUMERIC
+from ggml.dtypes import F32, NUMERIC, float32
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.host import axis
-from ggml.ops.arguments import number, strictly_floating, tensor
+from ggml.ops.arguments import convert, number, strictly_floating, tensor
 from ggml.ops.pointwise import kernel, native, where
 from ggml.ops.shape import narrow
 from ggml.table import Function, Lower, make, op
@@ -45,7 +45,7 @@ def _activation(name: str, lower: Lower, text: str, differs: str = "") -> Callab
 
 silu = _activation("silu", native("silu"), "``input * sigmoid(input)``.")
 hardswish = _activation("hardswish", native("hardswish"), "``input * clamp(input + 3, 0, 6) / 6``.")
-hardsigmoid = _activation("hardsigmoid", native("hardsigmoid"), "``clamp(input + 3, 0, 6) / 6``.")
+hardsigmoid = _activation("hardsigmoid", kernel("hardsigmoid", "hardsigmoid"), "``clamp(input + 3, 0, 6) / 6``.")
 
 
 def _lower_gelu(b: Any, values: Any, params: Any, node: Any) -> Any:
@@ -136,8 +136,9 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     """``log(1 + exp(beta * input)) / beta``; the element itself where ``beta * input`` is above ``threshold``."""
     x = strictly_floating("softplus", input)
     slope, limit = float(number("softplus", beta, "beta")), float(number("softplus", threshold, "threshold"))
-    scaled = x * slope
-    return where(scaled.gt(limit), x, scaled.clamp(max=limit).exp().log1p() / slope)
+    wide = convert(x, float32)
+    scaled = wide * slope
+    return convert(where(scaled.gt(limit), wide, scaled.clamp(max=limit).exp().log1p() / slope), x.dtype)
 
 
 @_composed()

@@ -135,8 +135,8 @@ def add(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
 def sub(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
     """``input - alpha * other``."""
     for operand in (input, other):
-        if isinstance(operand, Tensor) and operand.dtype is dtypes.bool_:
-            raise DTypeError("sub", "numbers (for bools use logical_xor)", operand.dtype)
+        if isinstance(operand, bool) or (isinstance(operand, Tensor) and operand.dtype is dtypes.bool_):
+            raise DTypeError("sub", "numbers (for bools use logical_xor)", dtypes.bool_)
     return binary("sub", input, _scaled_by("sub", other, alpha), refuse=(Category.BOOL,))
 
 

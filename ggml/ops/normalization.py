@@ -105,17 +105,17 @@ def layer_norm(
     return _normalise("layer_norm", x, wanted, weight, bias, eps)
 
 
-_EPSILON = {"float32": 1.1920928955078125e-07, "float16": 0.0009765625, "bfloat16": 0.0078125}
+_EPSILON = 1.1920928955078125e-07
 
 
 @op(runs="ggml", sample="rms_norm", lower=_lower_norm("rms_norm"), torch="nn.functional.rms_norm", methods=())
 def rms_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
-    """Over the root of the mean square of the trailing axes, then scaled. ``eps`` None is the dtype's own."""
+    """Over the root of the mean square of the trailing axes, then scaled. ``eps`` None is that of float32."""
     x = strictly_floating("rms_norm", input)
     wanted = _normalised("rms_norm", x, normalized_shape, weight)
-    return _normalise("rms_norm", x, wanted, weight, None, _EPSILON[x.dtype.name] if eps is None else eps)
+    return _normalise("rms_norm", x, wanted, weight, None, _EPSILON if eps is None else eps)
 
 
 def _lower_group_norm(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:

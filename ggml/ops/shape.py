@@ -449,7 +449,7 @@ def as_strided(input: Tensor, size: Shape, stride: tuple[int, ...], storage_offs
     return make("as_strided", (input,), (stride, storage_offset), size, input._node.dtype)
 
 
-@op(runs="view", sample="diagonal", dtypes=PLAIN)
+@op(runs="composed", sample="diagonal", dtypes=PLAIN)
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The diagonal of the matrices in two axes, as the last axis."""
     x = tensor("diagonal", input)

@@ -7,15 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 import ggml
 
-torch: Any
-try:
-    import torch
-except ImportError:
-    torch = None
+torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
 
 Draw = Callable[[Any], Any]
 

@@ -313,7 +313,7 @@ def topk(draw: Draw, row: Op) -> Call:
     x = (x.float() * 0).flatten().cumsum(0).reshape(x.shape).to(x.dtype) + TORCH_ARANGE(x)
     dim = any_dim(draw, x)
     size = x.shape[dim] if x.ndim else 1
-    return Call([x, draw(st.integers(0, size))], {"dim": dim, "largest": draw(st.booleans())})
+    return Call([x, draw(st.integers(min(x.ndim, 1) ^ 1, size))], {"dim": dim, "largest": draw(st.booleans())})
 
 
 def TORCH_ARANGE(x: Any) -> Any:

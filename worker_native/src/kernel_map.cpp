@@ -216,12 +216,12 @@ To convert(From x) {
     return static_cast<To>(x);
 }
 
-#define UNARY(name, T, R, expression)                                                      \
-    KernelEntry {                                                                          \
+#define UNARY(name, T, R, expression)                                                        \
+    KernelEntry {                                                                            \
         name, 1, type_for<T>, type_for<R>, map1<T, R, ([](T x) -> R { return expression; })> \
     }
-#define BINARY(name, T, R, expression)                                                          \
-    KernelEntry {                                                                               \
+#define BINARY(name, T, R, expression)                                                            \
+    KernelEntry {                                                                                 \
         name, 2, type_for<T>, type_for<R>, map2<T, R, ([](T x, T y) -> R { return expression; })> \
     }
 #define DIVIDE(name, T, function) \
@@ -233,7 +233,7 @@ To convert(From x) {
 #define SELECTIONS(T)                                                                            \
     BINARY("maximum", T, T, larger(x, y)), BINARY("minimum", T, T, smaller(x, y)), KernelEntry { \
         "where", 3, type_for<T>, type_for<T>,                                                    \
-            map3<float, T, ([](float c, T x, T y) -> T { return c != 0 ? x : y; })>                \
+            map3<float, T, ([](float c, T x, T y) -> T { return c != 0 ? x : y; })>              \
     }
 #define INTEGERS(T)                                                                                   \
     BINARY("add", T, T, wrap_add(x, y)), BINARY("sub", T, T, wrap_sub(x, y)),                         \
@@ -270,6 +270,7 @@ const KernelEntry entries[] = {
     FLOATS("round", std::nearbyint(x)),
     FLOATS("frac", x - std::trunc(x)),
     FLOATS("relu", x > 0 || std::isnan(x) ? x : 0.0f),
+    FLOATS("hardsigmoid", x != x ? x : std::fmin(std::fmax(x + 3, 0.0f), 6.0f) / 6),
     FLOATS("sign", float((x > 0) - (x < 0))),
     FLOATS("isnan", std::isnan(x)),
     FLOATS("isinf", std::isinf(x)),

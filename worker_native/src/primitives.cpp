@@ -224,10 +224,11 @@ ggml_tensor* copy(Site& site) {
         site.require(extent >= 1 && extent <= std::numeric_limits<int64_t>::max() / num_elements,
                      "has a bad extent");
         num_elements *= extent;
-        site.require(stride > -limit && stride < limit && (stride == 0 || extent <= limit),
+        const int64_t reach = stride < 0 ? -stride : stride;
+        site.require(reach >= 0 && (reach == 0 || extent == 1 || extent - 1 <= limit / reach),
                      "has a bad stride");
         int64_t& end = stride < 0 ? lowest : highest;
-        end += (extent - 1) * stride;
+        if (extent > 1) end += (extent - 1) * stride;
         site.require(lowest >= 0 && highest < limit, "leaves its source");
     }
     const auto& ne = site.step.ne;
