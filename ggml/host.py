@@ -15,7 +15,19 @@ from ggml.lowering.value import row_major
 from ggml.node import Node, Shape, leaf
 from worker_native import Buffer
 
-__all__ = ["axis", "dlpack", "move", "restore", "row_major", "storage_array", "text", "to_numpy", "to_storage", "upload", "values"]
+__all__ = [
+    "axis",
+    "dlpack",
+    "move",
+    "restore",
+    "row_major",
+    "storage_array",
+    "text",
+    "to_numpy",
+    "to_storage",
+    "upload",
+    "values",
+]
 
 
 def axis(op: str, dim: int, rank: int) -> int:

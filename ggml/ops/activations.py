@@ -59,7 +59,14 @@ def _lower_gelu(b: Any, values: Any, params: Any, node: Any) -> Any:
     return b.binary("mul", x, share, x.shape)
 
 
-@op(runs="ggml", sample="gelu", lower=_lower_gelu, torch=_FUNCTIONAL + "gelu", methods=())
+@op(
+    runs="ggml",
+    sample="gelu",
+    lower=_lower_gelu,
+    torch=_FUNCTIONAL + "gelu",
+    methods=(),
+    differs="gelu(inf) is inf; PyTorch answers NaN.",
+)
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """``input`` times the share of a normal distribution below it; ``approximate="tanh"`` is the usual stand-in."""
     x = strictly_floating("gelu", input)

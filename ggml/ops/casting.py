@@ -12,7 +12,7 @@ from ggml.errors import DTypeError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
-from ggml.ops.arguments import convert
+from ggml.ops.arguments import convert, tensor
 from ggml.table import op
 from ggml.tensor import Tensor
 
@@ -36,6 +36,8 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
     ``dtype=``, ``device=``, ``copy=`` and ``non_blocking=`` (no effect) work as in PyTorch.
     """
+    if not isinstance(input, Tensor):
+        raise DTypeError("to", "a tensor as input", type(input).__name__)
     dtype, device, copy = _targets(input, args, kwargs)
     moved = input.to_device(device)
     if dtype.is_quantized and moved.dtype is not dtype:
@@ -90,13 +92,13 @@ bool_ = _row("bool", dtypes.bool_)
 @op(runs="composed", sample="pair_any", dtypes=PLAIN, torch="Tensor.type_as")
 def type_as(input: Tensor, other: Tensor) -> Tensor:
     """The tensor with the dtype of ``other``."""
-    return to(input, other.dtype)
+    return to(tensor("type_as", input), tensor("type_as", other, "other").dtype)
 
 
 @op(runs="composed", sample="unary_any", dtypes=PLAIN)
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """A tensor with the same values. In-place methods of one do not change the other."""
-    return convert_copy(input)
+    return convert_copy(tensor("clone", input))
 
 
 @op(runs="composed", sample="unary_any", dtypes=PLAIN, torch="Tensor.contiguous")

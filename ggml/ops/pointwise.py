@@ -271,6 +271,9 @@ def nan_to_num(input: Tensor, nan: Number = 0.0, posinf: Number | None = None, n
     x = tensor("nan_to_num", input)
     if not x.is_floating_point():
         return x
+    for value in (nan, posinf, neginf):
+        if value is not None:
+            number("nan_to_num", value, "a replacement")
     largest = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38}.get(x.dtype.name, 3.4028234663852886e38)
     high = largest if posinf is None else posinf
     low = -largest if neginf is None else neginf

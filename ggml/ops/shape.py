@@ -97,6 +97,8 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     at, shape = axis("unflatten", dim, x.ndim), x._node.shape
     if not shape:
         raise ShapeMismatchError("unflatten", "at least one axis", ())
+    if not isinstance(sizes, (tuple, list)):
+        raise DTypeError("unflatten", "a sequence as sizes", type(sizes).__name__)
     return reshape(x, (*shape[:at], *_inferred("unflatten", sizes, shape[at]), *shape[at + 1 :]))
 
 

@@ -22,5 +22,5 @@ def torch_result(row: Op, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """What PyTorch returns, or the exception it raises."""
     try:
         return torch_function(row)(*args, **kwargs)
-    except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError, ZeroDivisionError) as error:
+    except Exception as error:  # of every kind: it is the outcome
         return error

@@ -514,7 +514,9 @@ def _places(draw: Draw, shape: Any, size: int, dtype: str = "int64", low: int = 
 def index_select(draw: Draw, row: Op) -> Call:
     x = any_tensor(draw, row, st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple))
     dim = any_dim(draw, x)
-    return Call([x, dim, _places(draw, (draw(st.integers(0, 6)),), x.shape[dim], draw(st.sampled_from(["int32", "int64"])))])
+    return Call(
+        [x, dim, _places(draw, (draw(st.integers(0, 6)),), x.shape[dim], draw(st.sampled_from(["int32", "int64"])))]
+    )
 
 
 @sample

@@ -24,7 +24,9 @@ SIZES = {
 }
 
 
-def step(name: str, type: int, ne: tuple[int, ...], sources: tuple[int, ...] = (), params: tuple[int, ...] = ()) -> list[int]:
+def step(
+    name: str, type: int, ne: tuple[int, ...], sources: tuple[int, ...] = (), params: tuple[int, ...] = ()
+) -> list[int]:
     return [CODES[name], type, *ne, len(sources), *sources, len(params), *params]
 
 
