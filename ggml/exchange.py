@@ -16,7 +16,7 @@ from ggml.host import row_major, upload
 from ggml.node import leaf
 from ggml.ops.shape import as_strided
 from ggml.tensor import Tensor, wrap
-from worker_native import Buffer, describe_array
+from worker_native import Buffer, borrow_array, describe_array
 
 
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
@@ -39,7 +39,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         return wrap(upload(np.from_dlpack(ext_tensor).astype(np.float32), dtype, source)).to_device(target)
     if 0 in shape:
         return wrap(leaf(shape, dtype, source, Buffer(source.native, 0))).to_device(target)
-    buffer = Buffer.borrow(source.native, ext_tensor)
+    buffer = borrow_array(source.native, ext_tensor)
     if not plain:
         span = wrap(leaf((buffer.num_bytes // dtype.itemsize,), dtype, source, buffer))
         result = as_strided(span, shape, tuple(strides), below)
@@ -100,7 +100,7 @@ def from_buffer(
     part = raw[offset : offset + num_bytes]
     if dtype is dtypes.bool_:
         return wrap(upload((part.reshape(wanted) != 0).astype(np.float32), dtype, CPU))
-    memory = Buffer.borrow(CPU.native, part) if num_bytes else Buffer(CPU.native, 0)
+    memory = borrow_array(CPU.native, part) if num_bytes else Buffer(CPU.native, 0)
     return wrap(leaf(wanted, dtype, CPU, memory))
 
 

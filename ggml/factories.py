@@ -161,7 +161,7 @@ def _plain(data: Any) -> Any:
 def _dtype_of(data: Any, array: NDArray[Any]) -> DType:
     if hasattr(data, "dtype"):
         for known in (*dtypes.NUMERIC, dtypes.bool_):
-            if known.numpy == array.dtype:
+            if known.numpy is not None and known.numpy == array.dtype:
                 return known
         raise DTypeError("tensor", "float32, float16, int32, int64 or bool; or name a dtype", array.dtype)
     if array.dtype.kind == "b":

@@ -53,7 +53,8 @@ def to_storage(array: NDArray[Any], dtype: DType) -> NDArray[Any]:
         return np.not_equal(array, 0).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         if dtype is not dtypes.bfloat16:
-            return np.asarray(array).astype(dtype.numpy)
+            plain: NDArray[Any] = np.asarray(array).astype(dtype.numpy)
+            return plain
         words = np.asarray(array, np.float32).view(np.uint32)
     rounded = (words + 0x7FFF + ((words >> 16) & 1)) >> 16
     quiet = (words >> 16) | 0x40  # a NaN must not be rounded into an infinity

@@ -199,12 +199,9 @@ class Slice:
         """Free everything; may be called again. Every method but this one raises ValueError afterwards."""
 
 class Buffer:
-    """Memory on a device that a tensor lies in: its own (uninitialised), or that of an array it keeps alive."""
+    """Memory on a device that a tensor lies in: its own (uninitialised here), or that of an array it keeps alive."""
 
     def __init__(self, device: str, num_bytes: int) -> None: ...
-    @staticmethod
-    def borrow(device: str, array: Any) -> Buffer:
-        """The memory that an array spans (DLPack or buffer protocol), from its lowest element to its highest."""
     @property
     def num_bytes(self) -> int: ...
     @property
@@ -219,6 +216,9 @@ class Buffer:
         """All of `source`, which may lie on another device; the sizes must be equal."""
     def view(self, shape: list[int], code: int, bits: int, device_type: int, device_id: int) -> Any:
         """A row-major array over this memory that speaks DLPack: type code and bits, device as DLPack's."""
+
+def borrow_array(device: str, array: Any) -> Buffer:
+    """The memory that an array spans (DLPack or buffer protocol), from its lowest element to its highest."""
 
 def describe_array(array: Any) -> tuple[int, int, tuple[int, ...], tuple[int, ...], int, tuple[int, int]]:
     """DLPack type code and bits, shape, strides (elements), elements below the first, (device type, id)."""

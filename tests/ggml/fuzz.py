@@ -108,7 +108,7 @@ def outcome(row: Op, args: list[Any], kwargs: dict[str, Any]) -> tuple[str, Any]
     """What ggml makes of the call: ``error`` or ``result``. Anything but a GgmlError or TypeError escapes."""
     try:
         result = row.function(*to_ggml(args), **to_ggml(kwargs))
-        ggml.eval([one for one in (result if isinstance(result, (tuple, list)) else [result])])
+        ggml.eval(result)
     except ggml.GgmlError as error:
         return "error", error
     return "result", result

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
-
 import ggml
+
+torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
 
 
 @pytest.mark.parametrize("name", ["float32", "float16", "bfloat16", "int32", "int64"])

@@ -117,7 +117,6 @@ nb::object view(nb::handle self, std::vector<int64_t> shape, int code, int bits,
 void bind_tensor(nb::module_& m) {
     nb::class_<Buffer>(m, "Buffer", nb::is_weak_referenceable())
         .def("__init__", &allocate, "device"_a, "num_bytes"_a)
-        .def_static("borrow", &borrow, "device"_a, "array"_a.noconvert())
         .def("view", &view, "shape"_a, "code"_a, "bits"_a, "device_type"_a, "device_id"_a)
         .def("write", &write_bytes, "source"_a.noconvert(), "offset"_a = 0)
         .def("read", &read_bytes, "target"_a.noconvert(), "offset"_a = 0)
@@ -126,5 +125,6 @@ void bind_tensor(nb::module_& m) {
         .def_prop_ro("is_host", &Buffer::is_host)
         .def_prop_ro("device", &Buffer::device_name)
         .def_prop_ro("data_ptr", [](const Buffer& self) { return reinterpret_cast<uintptr_t>(self.data()); });
+    m.def("borrow_array", &borrow, "device"_a, "array"_a.noconvert());
     m.def("describe_array", &describe, "array"_a.noconvert());
 }
