@@ -39,6 +39,10 @@ def test_dtypes_and_dims() -> None:
         ggml.device("cuda:99")
     with pytest.raises(ggml.DTypeError):
         ggml.ones(2).mean(dtype=ggml.int64)
+    with pytest.raises(ggml.DTypeError):
+        ggml.zeros(32, dtype=ggml.q8_0)
+    with pytest.raises(ggml.DTypeError):
+        ggml.ones(32).to(ggml.q4_k)
 
 
 def test_everything_is_a_runtime_error() -> None:
