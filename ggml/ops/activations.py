@@ -143,6 +143,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     """``log(1 + exp(beta * input)) / beta``; the element itself where ``beta * input`` is above ``threshold``."""
     x = strictly_floating("softplus", input)
     slope, limit = float(number("softplus", beta, "beta")), float(number("softplus", threshold, "threshold"))
+    limit = limit if limit == limit else math.inf
     wide = convert(x, float32)
     scaled = wide * slope
     return convert(where(scaled.gt(limit), wide, scaled.clamp(max=limit).exp().log1p() / slope), x.dtype)

@@ -128,7 +128,9 @@ def _scaled_by(name: str, other: Any, alpha: Number) -> Any:
 @op(runs="mixed", sample="binary", lower=_native("add", "logical_or", _add_number), dtypes=PLAIN, inplace=True)
 def add(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
     """``input + alpha * other``."""
-    return binary("add", input, _scaled_by("add", other, alpha))
+    a, b = _operand("add", input, "input"), _operand("add", other, "other")
+    is_bool = not isinstance(alpha, bool) and alpha != 1 and result_type(a, b) is dtypes.bool_
+    return binary("add", a, _scaled_by("add", b, bool(number("add", alpha, "alpha")) if is_bool else alpha))
 
 
 @op(runs="mixed", sample="binary", lower=_native("sub", None, _sub_number), dtypes=NUMERIC, inplace=True)

@@ -12,7 +12,7 @@ from ggml.errors import ArgumentError, DTypeError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
-from ggml.ops.arguments import Number, broadcast, convert, floating, number, result_type, tensor
+from ggml.ops.arguments import Number, broadcast, convert, floating, integer, number, result_type, tensor
 from ggml.ops.arithmetic import Operand, maximum, minimum
 from ggml.table import Lower, make, op
 from ggml.tensor import Tensor, filled
@@ -123,9 +123,10 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     x = tensor("round", input)
     if x.dtype is dtypes.bool_:
         raise DTypeError("round", "numbers", x.dtype)
-    if decimals and x.is_floating_point():
-        factor = 10.0 ** builtin_abs(decimals)
-        return round(x * factor) / factor if decimals > 0 else round(x / factor) * factor
+    places = integer("round", decimals, "decimals")
+    if places and x.is_floating_point():
+        factor, wide = 10.0 ** min(builtin_abs(places), 30), convert(x, dtypes.float32)
+        return convert(round(wide * factor) / factor if places > 0 else round(wide / factor) * factor, x.dtype)
     return make("round", (x,), (), x._node.shape, x._node.dtype)
 
 
