@@ -230,15 +230,6 @@ def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
     return where(chosen, filled((), fill, x.dtype, x.device), x)
 
 
-def _bound(value: Any, like: Tensor) -> Tensor | None:
-    if value is None or isinstance(value, Tensor):
-        return value
-    bound = number("clamp", value, "a bound")
-    if not isinstance(bound, float) or like.is_floating_point():
-        return filled((), bound, like.dtype, like.device)
-    return filled((), bound, dtypes.float32, like.device)
-
-
 def _lower_clamp(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
     low, high = params
     if b.device.is_cpu:
@@ -261,17 +252,27 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
         high = math.inf if max is None else float(number("clamp", max, "max"))
         if low == low and high == high:
             return make("clamp", (x,), (low, high), x._node.shape, x._node.dtype)
-    low_tensor, high_tensor = _bound(min, x), _bound(max, x)
+    known = [
+        bound if isinstance(bound, Tensor) else number("clamp", bound, "a bound")
+        for bound in bounds
+        if bound is not None
+    ]
+    dtype = result_type(x, *known)
+    x = convert(x, dtype)
+    low_tensor, high_tensor = (None if bound is None else _as_tensor("clamp", bound, x, dtype) for bound in bounds)
     raised = x if low_tensor is None else maximum(x, low_tensor)
     return raised if high_tensor is None else minimum(raised, high_tensor)
 
 
 @op(runs="composed", sample="unary_special", inplace=True)
-def nan_to_num(input: Tensor, nan: Number = 0.0, posinf: Number | None = None, neginf: Number | None = None) -> Tensor:
+def nan_to_num(
+    input: Tensor, nan: Number | None = 0.0, posinf: Number | None = None, neginf: Number | None = None
+) -> Tensor:
     """Finite numbers in place of NaN and of the infinities (the largest and smallest by default)."""
     x = tensor("nan_to_num", input)
     if not x.is_floating_point():
         return x
+    nan = 0.0 if nan is None else nan
     for value in (nan, posinf, neginf):
         if value is not None:
             number("nan_to_num", value, "a replacement")
