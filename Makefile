@@ -3,6 +3,8 @@
 # For a GPU build, give llama.cpp's own flags:  CMAKE_ARGS="-DGGML_CUDA=on" make demo
 
 PYTHON ?= python3
+# With `torch`, the tests of ggml compare it with PyTorch.
+TEST_EXTRAS ?= test,dev
 VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := $(wildcard worker_native/src/*.cpp worker_native/src/*.h) worker_native/CMakeLists.txt pyproject.toml
@@ -56,7 +58,7 @@ $(VENV)/.ready: $(SOURCES) worker_native/build_llama.py | $(VENV)/bin/python
 
 $(VENV)/.ready-dev: $(VENV)/.ready
 	@echo "installing the test and lint tools into $(VENV)" >&2
-	@$(BIN)/pip install --quiet 'ggml-cluster[test,dev]'
+	@$(BIN)/pip install --quiet 'ggml-cluster[$(TEST_EXTRAS)]'
 	@touch $@
 
 ## make clean    remove what was built here (the compiled llama.cpp stays in the user's cache)

@@ -1,4 +1,9 @@
-"""A PyTorch-shaped API over the ggml that the stages use. Reserved: nothing to call yet.
+"""A PyTorch-shaped API over the ggml that the stages use: tensors with torch's names, computed by ggml.
+
+    import ggml
+    x = ggml.randn(4, 64)
+    y = (x @ ggml.randn(64, 8)).softmax(dim=-1)   # recorded
+    print(y)                                       # computed
 
 The distribution is called ggml-cluster, because other distributions already install a module named ``ggml``.
 The guard below makes such a clash loud instead of strange.
@@ -6,8 +11,131 @@ The guard below makes such a clash loud instead of strange.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ggml._import_guard import refuse_foreign_ggml
 
 refuse_foreign_ggml()
 
-__all__: list[str] = []
+from ggml import backend, nn  # noqa: E402
+from ggml.backend import get_num_threads, set_num_threads  # noqa: E402
+from ggml.compiled import Compiled, compile  # noqa: E402
+from ggml.devices import Device, device, devices  # noqa: E402
+from ggml.dtypes import DType, promote_types  # noqa: E402
+from ggml.errors import (  # noqa: E402
+    ArgumentError,
+    DeviceMismatchError,
+    DimensionError,
+    DivisionByZeroError,
+    DTypeError,
+    GgmlError,
+    IndexOutOfRangeError,
+    OutOfMemoryError,
+    RankError,
+    ShapeMismatchError,
+    TracingError,
+    UnsupportedOpError,
+)
+from ggml.evaluation import eval, is_lazy  # noqa: E402
+from ggml.exchange import from_buffer, from_dlpack, from_numpy  # noqa: E402
+from ggml.factories import (  # noqa: E402
+    arange,
+    as_tensor,
+    empty,
+    empty_like,
+    eye,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    scalar_tensor,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from ggml.namespace import dtype_names, functions  # noqa: E402
+from ggml.random import (  # noqa: E402
+    Generator,
+    bernoulli,
+    initial_seed,
+    manual_seed,
+    normal,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+    seed,
+)
+from ggml.tensor import Size, Tensor  # noqa: E402
+
+if TYPE_CHECKING:
+    from ggml._dtype_names import *  # noqa: F403
+    from ggml._functions import *  # noqa: F403
+
+globals().update(functions())
+globals().update(dtype_names())
+
+frombuffer = from_buffer
+
+__all__ = [
+    "ArgumentError",
+    "Compiled",
+    "DType",
+    "DTypeError",
+    "Device",
+    "DeviceMismatchError",
+    "DimensionError",
+    "DivisionByZeroError",
+    "Generator",
+    "GgmlError",
+    "IndexOutOfRangeError",
+    "OutOfMemoryError",
+    "RankError",
+    "ShapeMismatchError",
+    "Size",
+    "Tensor",
+    "TracingError",
+    "UnsupportedOpError",
+    "arange",
+    "as_tensor",
+    "backend",
+    "bernoulli",
+    "compile",
+    "device",
+    "devices",
+    "empty",
+    "empty_like",
+    "eval",
+    "eye",
+    "from_buffer",
+    "from_dlpack",
+    "from_numpy",
+    "frombuffer",
+    "full",
+    "full_like",
+    "get_num_threads",
+    "initial_seed",
+    "is_lazy",
+    "linspace",
+    "manual_seed",
+    "nn",
+    "normal",
+    "ones",
+    "ones_like",
+    "promote_types",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "randperm",
+    "scalar_tensor",
+    "seed",
+    "set_num_threads",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]

@@ -9,7 +9,7 @@ Shapes: T rows of a batch, E hidden width, V vocabulary size, R rows asked for.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -249,3 +249,64 @@ class Slice:
         """
     def close(self) -> None:
         """Free everything; may be called again. Every method but this one raises ValueError afterwards."""
+
+class Buffer:
+    """Memory on a device that a tensor lies in: its own (uninitialised here), or that of an array it keeps alive."""
+
+    def __init__(self, device: str, num_bytes: int) -> None: ...
+    @property
+    def num_bytes(self) -> int: ...
+    @property
+    def is_host(self) -> bool: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def data_ptr(self) -> int: ...
+    def write(self, source: NDArray[np.uint8], offset: int = 0) -> None: ...
+    def read(self, target: NDArray[np.uint8], offset: int = 0) -> None: ...
+    def copy_from(self, source: Buffer) -> None:
+        """All of `source`, which may lie on another device; the sizes must be equal."""
+    def view(self, shape: list[int], code: int, bits: int, device_type: int, device_id: int) -> Any:
+        """A row-major array over this memory that speaks DLPack: type code and bits, device as DLPack's."""
+
+def borrow_array(device: str, array: Any) -> Buffer:
+    """The memory that an array spans (DLPack or buffer protocol), from its lowest element to its highest."""
+
+def describe_array(array: Any) -> tuple[int, int, tuple[int, ...], tuple[int, ...], int, tuple[int, int]]:
+    """DLPack type code and bits, shape, strides (elements), elements below the first, (device type, id)."""
+
+class Graph:
+    """A program as one ggml graph with a scheduler of its own.
+
+    `program` holds, one after the other, for each step: code, ggml type, ne[4] (innermost first), number of
+    sources, sources, number of parameters, parameters. A source is the number of an earlier step; a float
+    parameter is the bits of a double. Codes are places in `primitive_names()`; code 0 is an input. Outputs are
+    numbers of steps that are neither inputs nor views. A program that ggml would refuse raises ValueError.
+    """
+
+    def __init__(self, device: str, program: NDArray[np.int64], outputs: NDArray[np.int64]) -> None: ...
+    @property
+    def num_inputs(self) -> int: ...
+    @property
+    def num_nodes(self) -> int: ...
+    @property
+    def num_splits(self) -> int: ...
+    @property
+    def num_bytes(self) -> int: ...  # of intermediate results, on all devices
+    def run(self, inputs: list[Buffer]) -> list[Buffer]:
+        """Compute without the GIL. Inputs are read where they lie, outputs are new buffers. Thread-safe.
+
+        An index outside its axis raises IndexError, an integer divided by zero ZeroDivisionError; both with
+        arguments (message, number of the step).
+        """
+    def measure(self, inputs: list[Buffer], num_runs: int) -> float:
+        """Mean seconds of one run of the ggml graph itself."""
+
+def ggml_types() -> list[tuple[str, int, int, int, bool]]:
+    """Name, number, elements of a block, bytes of a block, whether quantised."""
+
+def primitive_names() -> list[str]: ...
+def kernels(family: str) -> list[tuple[str, int, int]]:
+    """Name, ggml type of the last source and of the result, for "map", "reduce", "scan" or "sort"."""
+
+def set_threads(device: str, num_threads: int) -> None: ...

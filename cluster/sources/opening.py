@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cluster.errors import ModelFileError, UnreachableError, UsageError
 from cluster.gguf.cursor import HeaderIncomplete
-from cluster.gguf.cut import legal_cuts
+from cluster.gguf.cuts import legal_cuts
 from cluster.gguf.fingerprint import Range, fingerprint, sample_ranges
 from cluster.gguf.header import Header
 from cluster.gguf.opened import OpenModel

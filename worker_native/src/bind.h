@@ -8,3 +8,6 @@ void bind_measure(nanobind::module_& m);
 void bind_vocab(nanobind::module_& m);
 void bind_sampler(nanobind::module_& m);
 void bind_slice(nanobind::module_& m);
+void bind_backend(nanobind::module_& m);
+void bind_tensor(nanobind::module_& m);
+void bind_graph(nanobind::module_& m);

@@ -1,5 +1,6 @@
 #include <llama.h>
 
+#include "abort_guard.h"
 #include "bind.h"
 #include "check.h"
 #include "gil.h"
@@ -17,9 +18,13 @@ NB_MODULE(_native, m) {
     native::watch_interpreter_end();
     native::install_log();
     llama_backend_init();
+    native::install_abort_guard();
     bind_device(m);
     bind_vocab(m);
     bind_sampler(m);
     bind_slice(m);
     bind_measure(m);
+    bind_backend(m);
+    bind_tensor(m);
+    bind_graph(m);
 }

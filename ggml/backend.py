@@ -1,0 +1,47 @@
+"""What computes: threads and devices."""
+
+from __future__ import annotations
+
+import os
+
+from ggml.devices import CPU, Device, devices
+from ggml.errors import ArgumentError
+from ggml.evaluate import CACHE
+from worker_native import set_threads
+
+__all__ = ["Device", "clear_graphs", "devices", "get_num_threads", "num_graphs", "set_num_threads"]
+
+
+def _num_cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not every system can tell
+        return os.cpu_count() or 1
+
+
+_num_threads = _num_cores()
+set_threads(CPU.native, _num_threads)
+
+
+def set_num_threads(num_threads: int) -> None:
+    """How many threads the CPU computes with; at first, as many as there are cores for this process."""
+    global _num_threads
+    try:
+        set_threads(CPU.native, num_threads)
+    except (ValueError, TypeError) as error:
+        raise ArgumentError("set_num_threads", "num_threads", str(error)) from None
+    _num_threads = num_threads
+
+
+def get_num_threads() -> int:
+    return _num_threads
+
+
+def num_graphs() -> int:
+    """How many compiled graphs are kept for shapes that were seen."""
+    return len(CACHE)
+
+
+def clear_graphs() -> None:
+    """Forget them, and free their memory."""
+    CACHE.clear()

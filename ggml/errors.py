@@ -1,0 +1,113 @@
+"""Every error that ``ggml`` raises on purpose. Each is also the built-in exception a caller would expect.
+
+    GgmlError (RuntimeError)
+    ├── ShapeMismatchError (ValueError)     expected, got, op
+    ├── RankError (ValueError)              rank, limit, op
+    ├── DTypeError (TypeError)              expected, got, op
+    ├── ArgumentError (ValueError)          op, argument
+    ├── DimensionError (IndexError)         dim, rank, op
+    ├── IndexOutOfRangeError (IndexError)   op
+    ├── DivisionByZeroError (ZeroDivisionError)
+    ├── DeviceMismatchError (ValueError)    devices, op
+    ├── OutOfMemoryError (MemoryError)      requested, available, device
+    ├── UnsupportedOpError (TypeError)      op, backend, hint
+    └── TracingError (TypeError)            op
+
+PyTorch raises RuntimeError for most of these, so code that catches it keeps working. Messages have the form
+``op: what: why``; sizes are in bytes.
+"""
+
+from __future__ import annotations
+
+
+class GgmlError(RuntimeError):
+    """Root of the tree."""
+
+
+class ShapeMismatchError(GgmlError, ValueError):
+    """Shapes that do not fit together. ``expected`` is the rule in words or a shape, ``got`` the shapes."""
+
+    def __init__(self, op: str, expected: object, got: object) -> None:
+        super().__init__(f"{op}: got {got}; expected {expected}")
+        self.op, self.expected, self.got = op, expected, got
+
+
+class RankError(GgmlError, ValueError):
+    """More axes than a tensor may have."""
+
+    def __init__(self, op: str, rank: int, limit: int) -> None:
+        super().__init__(f"{op}: {rank} axes; at most {limit} are possible")
+        self.op, self.rank, self.limit = op, rank, limit
+
+
+class DTypeError(GgmlError, TypeError):
+    """An element type that the operation does not take."""
+
+    def __init__(self, op: str, expected: object, got: object) -> None:
+        super().__init__(f"{op}: got {got}; expected {expected}")
+        self.op, self.expected, self.got = op, expected, got
+
+
+class ArgumentError(GgmlError, ValueError):
+    """An argument that is not a tensor and is out of range or of no use."""
+
+    def __init__(self, op: str, argument: str, why: str) -> None:
+        super().__init__(f"{op}: {argument} {why}")
+        self.op, self.argument = op, argument
+
+
+class DimensionError(GgmlError, IndexError):
+    """An axis that the tensor does not have."""
+
+    def __init__(self, op: str, dim: int, rank: int) -> None:
+        low, high = -max(rank, 1), max(rank, 1) - 1
+        super().__init__(f"{op}: dim {dim} is outside [{low}, {high}]")
+        self.op, self.dim, self.rank = op, dim, rank
+
+
+class IndexOutOfRangeError(GgmlError, IndexError):
+    """An index, in the arguments or in the data, that lies outside its axis."""
+
+    def __init__(self, op: str, why: str) -> None:
+        super().__init__(f"{op}: {why}")
+        self.op = op
+
+
+class DivisionByZeroError(GgmlError, ZeroDivisionError):
+    """An integer was divided by zero."""
+
+    def __init__(self, op: str) -> None:
+        super().__init__(f"{op}: integer division or modulo by zero")
+        self.op = op
+
+
+class DeviceMismatchError(GgmlError, ValueError):
+    """Tensors of one operation lie on different devices."""
+
+    def __init__(self, op: str, devices: tuple[str, ...]) -> None:
+        super().__init__(f"{op}: tensors lie on {' and '.join(devices)}; move them with .to(device)")
+        self.op, self.devices = op, devices
+
+
+class OutOfMemoryError(GgmlError, MemoryError):
+    """Memory that the device does not have. Sizes in bytes; 0 where it is not known."""
+
+    def __init__(self, requested: int, available: int, device: str, why: str = "") -> None:
+        super().__init__(f"{device}: {why or f'{requested} bytes were asked for'}; {available} bytes are available")
+        self.requested, self.available, self.device = requested, available, device
+
+
+class UnsupportedOpError(GgmlError, TypeError):
+    """What the backend, or this library, cannot do. ``hint`` says what does the same."""
+
+    def __init__(self, op: str, backend: str, hint: str) -> None:
+        super().__init__(f"{op}: not available on {backend}; {hint}")
+        self.op, self.backend, self.hint = op, backend, hint
+
+
+class TracingError(GgmlError, TypeError):
+    """A value was asked for while a function is traced, when there are no values yet."""
+
+    def __init__(self, op: str) -> None:
+        super().__init__(f"{op}: there are no values while a function is compiled; keep this outside of it")
+        self.op = op

@@ -1,0 +1,34 @@
+"""``ggml.eval``: compute several tensors together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ggml import evaluate
+from ggml.errors import DTypeError
+from ggml.node import Node
+from ggml.tensor import Tensor
+
+
+def eval(*values: Any) -> None:
+    """Compute these tensors now, in one graph for each device; sequences and dicts of tensors are walked."""
+    nodes: list[Node] = []
+    _collect(values, nodes)
+    evaluate.compute(nodes)
+
+
+def is_lazy(value: Tensor) -> bool:
+    """Whether the tensor's elements are still to be computed."""
+    return value._node.buffer is None
+
+
+def _collect(value: Any, nodes: list[Node]) -> None:
+    if isinstance(value, Tensor):
+        nodes.append(value._node)
+    elif isinstance(value, dict):
+        _collect(list(value.values()), nodes)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _collect(item, nodes)
+    else:
+        raise DTypeError("eval", "tensors", type(value).__name__)

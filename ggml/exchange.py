@@ -1,0 +1,115 @@
+"""Tensors from other libraries' memory."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ggml import dtypes
+from ggml.devices import CPU, Device, device, devices
+from ggml.dtypes import DType, from_dlpack_type
+from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
+from ggml.host import row_major, upload
+from ggml.node import leaf
+from ggml.ops.shape import as_strided
+from ggml.tensor import Tensor, wrap
+from worker_native import Buffer, borrow_array, describe_array
+
+
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor over the memory of any object that speaks DLPack, which it keeps alive.
+
+    Elements that lie in row-major order are shared, others copied when they are needed. A bool is copied. With
+    ``copy=False`` a copy is a BufferError. What others write into shared memory shows from the next use on.
+    """
+    try:
+        code, bits, shape, strides, below, place = describe_array(ext_tensor)
+    except TypeError:
+        raise DTypeError("from_dlpack", "an object with __dlpack__", type(ext_tensor).__name__) from None
+    dtype = from_dlpack_type(code, bits)
+    source = _device_at(place)
+    plain = 0 in shape or _is_row_major(shape, strides)
+    target = source if device is None else _device(device)
+    if copy is False and (not plain or dtype is dtypes.bool_ or target != source):
+        raise BufferError("from_dlpack: the elements cannot be shared as they lie; leave out copy=False")
+    if dtype is dtypes.bool_:
+        return wrap(upload(np.from_dlpack(ext_tensor).astype(np.float32), dtype, source)).to_device(target)
+    if 0 in shape:
+        return wrap(leaf(shape, dtype, source, Buffer(source.native, 0))).to_device(target)
+    buffer = borrow_array(source.native, ext_tensor)
+    if not plain:
+        span = wrap(leaf((buffer.num_bytes // dtype.itemsize,), dtype, source, buffer))
+        result = as_strided(span, shape, tuple(strides), below)
+        result.buffer()
+        return result.to_device(target)
+    if copy:
+        owned = Buffer(source.native, buffer.num_bytes)
+        owned.copy_from(buffer)
+        buffer = owned
+    return wrap(leaf(shape, dtype, source, buffer)).to_device(target)
+
+
+def _is_row_major(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    wanted = row_major(shape)
+    return all(extent == 1 or have == want for extent, have, want in zip(shape, strides, wanted, strict=True))
+
+
+def _device(spec: Any) -> Device:
+    return device(spec)
+
+
+def _device_at(place: tuple[int, int]) -> Device:
+    """The device with these DLPack numbers."""
+    for found in devices():
+        if found.dlpack == place:
+            return found
+    raise ArgumentError("from_dlpack", "the device", f"of type {place[0]}, number {place[1]} is not here")
+
+
+def from_numpy(ndarray: NDArray[Any]) -> Tensor:
+    """A tensor over the array's memory (a copy for bools, and for arrays not in row-major order)."""
+    if not isinstance(ndarray, np.ndarray):
+        raise DTypeError("from_numpy", "a numpy array", type(ndarray).__name__)
+    if ndarray.dtype.kind not in "fiub" or not ndarray.dtype.isnative:
+        raise DTypeError("from_numpy", "numbers in the machine's byte order", ndarray.dtype)
+    return from_dlpack(ndarray)
+
+
+def from_buffer(
+    buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, shape: tuple[int, ...] | None = None
+) -> Tensor:
+    """A tensor over bytes, such as a mapped file; as ``torch.frombuffer``, and with quantised types.
+
+    ``offset`` is in bytes; ``count`` -1 is all that is left. A quantised dtype needs ``shape``, whose last
+    extent is a multiple of the dtype's block.
+    """
+    try:
+        raw = np.frombuffer(buffer, np.uint8)
+    except (ValueError, TypeError, BufferError) as error:
+        raise DTypeError("from_buffer", "an object with bytes in order", error) from None
+    if not 0 <= offset <= raw.size:
+        raise ArgumentError("from_buffer", "offset", f"{offset} lies outside {raw.size} bytes")
+    wanted = _shape_of(dtype, count, raw.size - offset, shape)
+    numel = math.prod(wanted)
+    num_bytes = dtype.num_bytes(numel) if dtype.is_quantized else numel * dtype.itemsize
+    if num_bytes > raw.size - offset:
+        raise ShapeMismatchError("from_buffer", f"at least {num_bytes} bytes for {wanted}", raw.size - offset)
+    part = raw[offset : offset + num_bytes]
+    if dtype is dtypes.bool_:
+        return wrap(upload((part.reshape(wanted) != 0).astype(np.float32), dtype, CPU))
+    memory = borrow_array(CPU.native, part) if num_bytes else Buffer(CPU.native, 0)
+    return wrap(leaf(wanted, dtype, CPU, memory))
+
+
+def _shape_of(dtype: DType, count: int, num_bytes: int, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    if shape is None and dtype.is_quantized:
+        raise ArgumentError("from_buffer", "shape", f"is needed for {dtype}")
+    wanted = tuple(shape) if shape is not None else (num_bytes // dtype.itemsize if count == -1 else count,)
+    if any(extent < 0 for extent in wanted):
+        raise ArgumentError("from_buffer", "shape", f"has a negative extent: {wanted}")
+    if dtype.is_quantized and (not wanted or wanted[-1] % dtype.block):
+        raise ShapeMismatchError("from_buffer", f"rows of a multiple of {dtype.block}", wanted)
+    return wanted

@@ -1,0 +1,91 @@
+"""The names of ``ggml`` and ``ggml.nn.functional``: read from the table, and from the dtypes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ggml.ops.activations
+import ggml.ops.arithmetic
+import ggml.ops.casting
+import ggml.ops.indexing
+import ggml.ops.matmul
+import ggml.ops.normalization
+import ggml.ops.operators
+import ggml.ops.pointwise
+import ggml.ops.reductions
+import ggml.ops.shape
+import ggml.ops.sorting  # noqa: F401
+from ggml import dtypes
+from ggml.dtypes import DType
+from ggml.table import TABLE, Op
+
+_FUNCTIONAL = "nn.functional."
+
+# PyTorch keeps these in both places.
+_ALSO_FUNCTIONAL = ("relu", "sigmoid", "tanh", "softmax", "log_softmax")
+
+# Second names that PyTorch has.
+ALIASES = {
+    "absolute": "abs",
+    "negative": "neg",
+    "arccos": "acos",
+    "arccosh": "acosh",
+    "arcsin": "asin",
+    "arcsinh": "asinh",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arctanh": "atanh",
+    "clip": "clamp",
+    "concat": "cat",
+    "concatenate": "cat",
+    "divide": "div",
+    "true_divide": "div",
+    "fix": "trunc",
+    "greater": "gt",
+    "greater_equal": "ge",
+    "less": "lt",
+    "less_equal": "le",
+    "not_equal": "ne",
+    "multiply": "mul",
+    "subtract": "sub",
+    "swapaxes": "transpose",
+    "swapdims": "transpose",
+    "moveaxis": "movedim",
+    "ger": "outer",
+    "sgn": "sign",
+}
+
+
+def _is_top(row: Op) -> bool:
+    return row.torch == row.name and row.sample != "internal"
+
+
+def functions() -> dict[str, Callable[..., Any]]:
+    """What ``ggml`` offers of the table."""
+    rows = {row.name: row.function for row in TABLE.values() if _is_top(row)}
+    return rows | {alias: TABLE[name].function for alias, name in ALIASES.items()}
+
+
+def functional() -> dict[str, Callable[..., Any]]:
+    """What ``ggml.nn.functional`` offers of it."""
+    rows = {row.name: row.function for row in TABLE.values() if row.torch == _FUNCTIONAL + row.name}
+    return rows | {name: TABLE[name].function for name in _ALSO_FUNCTIONAL}
+
+
+def dtype_names() -> dict[str, DType]:
+    """Every dtype under its names."""
+    short = {"float": dtypes.float32, "half": dtypes.float16, "int": dtypes.int32, "long": dtypes.int64}
+    return {**dtypes.ALL, **short}
+
+
+def _add_alias_methods() -> None:
+    from ggml.tensor import Tensor
+
+    for alias, name in ALIASES.items():
+        row = TABLE[name]
+        if row.methods and not hasattr(Tensor, alias):
+            setattr(Tensor, alias, getattr(Tensor, row.methods[0]))
+
+
+_add_alias_methods()

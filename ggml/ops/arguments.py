@@ -1,0 +1,152 @@
+"""Checks that the rows share: each returns what the row works with, or raises an error that names the row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ggml import dtypes
+from ggml.dtypes import Category, DType, promote_types
+from ggml.errors import ArgumentError, DTypeError, RankError, ShapeMismatchError
+from ggml.host import axis
+from ggml.node import MAX_RANK, Shape
+from ggml.table import make
+from ggml.tensor import Tensor
+
+Number = int | float | bool
+
+_NUMBERS = (bool, int, float)
+_SCALAR_DTYPES = {bool: dtypes.bool_, int: dtypes.int64, float: dtypes.float32}
+
+
+def tensor(op: str, value: Any, argument: str = "input") -> Tensor:
+    """``value`` if it is a tensor of elements that can be computed with."""
+    if not isinstance(value, Tensor):
+        raise DTypeError(op, f"a tensor as {argument}", type(value).__name__)
+    if value._node.dtype.category is Category.QUANTIZED:
+        raise DTypeError(op, f"an {argument} that is not quantised (dequantise it with .float())", value.dtype)
+    return value
+
+
+def number(op: str, value: Any, argument: str) -> Number:
+    """A Python number; a tensor of one element is read."""
+    if isinstance(value, _NUMBERS):
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+            raise ArgumentError(op, argument, "does not fit into 64 bits")
+        return value
+    if isinstance(value, Tensor) and value._node.numel == 1:
+        return number(op, value.item(), argument)
+    if hasattr(value, "dtype") and getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return number(op, value.item(), argument)
+    raise DTypeError(op, f"a number as {argument}", type(value).__name__)
+
+
+def integer(op: str, value: Any, argument: str) -> int:
+    """An integer that is no bool."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise DTypeError(op, f"an integer as {argument}", type(value).__name__)
+    return int(value.__index__())
+
+
+def convert(value: Tensor, dtype: DType) -> Tensor:
+    """The tensor in another dtype; itself if it has it."""
+    if value._node.dtype is dtype:
+        return value
+    return make("to", (value,), (dtype.name,), value._node.shape, dtype)
+
+
+def floating(op: str, value: Any, argument: str = "input") -> Tensor:
+    """A floating tensor; integers and bools become float32, as in PyTorch."""
+    checked = tensor(op, value, argument)
+    return checked if checked._node.dtype.is_floating_point else convert(checked, dtypes.float32)
+
+
+def strictly_floating(op: str, value: Any, argument: str = "input") -> Tensor:
+    """A floating tensor, where PyTorch does not convert."""
+    checked = tensor(op, value, argument)
+    if not checked._node.dtype.is_floating_point:
+        raise DTypeError(op, f"a floating {argument}", checked.dtype)
+    return checked
+
+
+def same_dtype(op: str, *values: Tensor) -> None:
+    if any(value.dtype is not values[0].dtype for value in values):
+        raise DTypeError(op, "one dtype", " and ".join(str(value.dtype) for value in values))
+
+
+def as_dtype(op: str, dtype: Any) -> DType:
+    if not isinstance(dtype, DType):
+        raise DTypeError(op, "a ggml dtype", dtype)
+    return dtype
+
+
+def broadcast(op: str, *shapes: Shape) -> Shape:
+    """The shape that all broadcast to, by NumPy's rules."""
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return first
+    rank = max(len(shape) for shape in shapes)
+    result = [1] * rank
+    for shape in shapes:
+        for place, extent in enumerate(shape, rank - len(shape)):
+            if extent != 1:
+                if result[place] not in (1, extent):
+                    raise ShapeMismatchError(op, "shapes that broadcast (equal or 1 from the last axis on)", shapes)
+                result[place] = extent
+    return tuple(result)
+
+
+def axes(op: str, dim: Any, rank: int) -> tuple[int, ...]:
+    """The axes that ``dim`` names, in order: None or none is all of them."""
+    if dim is None:
+        return tuple(range(rank))
+    if isinstance(dim, (tuple, list)):
+        named = [axis(op, one, rank) for one in dim]
+        if len(set(named)) != len(named):
+            raise ArgumentError(op, "dim", f"names an axis twice: {tuple(dim)}")
+        chosen = tuple(sorted(named)) if named else tuple(range(rank))
+        return chosen if rank else ()
+    one = axis(op, dim, rank)
+    return (one,) if rank else ()
+
+
+def sizes(op: str, values: Sequence[Any], argument: str = "size") -> Shape:
+    """A shape from ``(2, 3)`` or ``((2, 3),)``; extents are not negative and their product is sane."""
+    if len(values) == 1 and isinstance(values[0], (tuple, list)):
+        values = values[0]
+    shape = tuple(integer(op, value, argument) for value in values)
+    if len(shape) > MAX_RANK:
+        raise RankError(op, len(shape), MAX_RANK)
+    if any(extent < 0 for extent in shape):
+        raise ArgumentError(op, argument, f"has a negative extent: {shape}")
+    if math.prod(extent for extent in shape if extent) >= 1 << 46:
+        raise ArgumentError(op, argument, f"is too large: {shape}")
+    return shape
+
+
+def result_type(*operands: Tensor | Number) -> DType:
+    """PyTorch's rule: tensors with axes decide within a category, then tensors without, then numbers."""
+    with_axes: DType | None = None
+    without_axes: DType | None = None
+    plain: DType | None = None
+    for operand in operands:
+        if not isinstance(operand, Tensor):
+            plain = _promoted(plain, _SCALAR_DTYPES[type(operand)])
+        elif operand._node.shape:
+            with_axes = _promoted(with_axes, operand._node.dtype)
+        else:
+            without_axes = _promoted(without_axes, operand._node.dtype)
+    result = _combined(with_axes, _combined(without_axes, plain))
+    assert result is not None
+    return result
+
+
+def _promoted(a: DType | None, b: DType) -> DType:
+    return b if a is None else promote_types(a, b)
+
+
+def _combined(higher: DType | None, lower: DType | None) -> DType | None:
+    if higher is None or lower is None:
+        return higher or lower
+    return higher if higher.category >= lower.category else promote_types(higher, lower)

@@ -1,0 +1,14 @@
+"""What rows with two results return; PyTorch's are named tuples, too."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ggml.tensor import Tensor
+
+
+class ValuesAndIndices(NamedTuple):
+    """Elements, and the int64 places along ``dim`` that they came from."""
+
+    values: Tensor
+    indices: Tensor

@@ -1,0 +1,249 @@
+"""The tensor: a handle on a node, with PyTorch's names. Arithmetic comes from the table (``ggml.table``)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ggml import evaluate, host, tracing
+from ggml.devices import CPU, Device, find_device
+from ggml.dtypes import Category, DType
+from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
+from ggml.node import Node, Shape
+from worker_native import Buffer
+
+if TYPE_CHECKING:
+    from ggml._tensor_methods import TensorMethods
+else:
+    TensorMethods = object
+
+# A longer chain of pending operations is computed before it grows further.
+_MAX_DEPTH = 4096
+
+
+class Size(tuple[int, ...]):
+    """A shape, as ``torch.Size``."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        return math.prod(self)
+
+    def __repr__(self) -> str:
+        return f"ggml.Size({list(self)})"
+
+
+class Tensor(TensorMethods):
+    """A multi-dimensional array on one device. Lazy: operations are recorded, and computed together on demand.
+
+    A tensor never changes, except that an in-place method makes this handle mean another value.
+    """
+
+    __slots__ = ("__weakref__", "_node")
+    __array_ufunc__ = None  # numpy leaves mixed arithmetic to us
+    __hash__ = object.__hash__
+
+    _node: Node
+
+    def __init__(self) -> None:
+        raise ArgumentError("Tensor", "()", "makes no tensor; call ggml.tensor, ggml.zeros, ...")
+
+    # What it is
+
+    @property
+    def shape(self) -> Size:
+        return Size(self._node.shape)
+
+    @property
+    def dtype(self) -> DType:
+        return self._node.dtype
+
+    @property
+    def device(self) -> Device:
+        return self._node.device
+
+    @property
+    def ndim(self) -> int:
+        return len(self._node.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements outside: those of a bool are 1 each."""
+        node = self._node
+        return node.dtype.num_bytes(node.numel) if node.dtype.is_quantized else node.numel * node.dtype.itemsize
+
+    @property
+    def itemsize(self) -> int:
+        return self._node.dtype.itemsize
+
+    @property
+    def requires_grad(self) -> bool:
+        return False
+
+    @property
+    def is_quantized(self) -> bool:
+        return self._node.dtype.is_quantized
+
+    @property
+    def is_cuda(self) -> bool:
+        return self._node.device.type == "cuda"
+
+    def dim(self) -> int:
+        return len(self._node.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        return self.shape if dim is None else self.shape[host.axis("size", dim, self.ndim)]
+
+    def numel(self) -> int:
+        return self._node.numel
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        return self._node.dtype.itemsize
+
+    def is_floating_point(self) -> bool:
+        return self._node.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        return False
+
+    def is_contiguous(self) -> bool:
+        """Always: the elements of every tensor come out in row-major order."""
+        return True
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Strides of the row-major order, in elements."""
+        strides = host.row_major(self._node.shape)
+        return strides if dim is None else strides[host.axis("stride", dim, self.ndim)]
+
+    # Its values
+
+    def buffer(self) -> Buffer:
+        """The memory of the elements, computed if need be."""
+        if self._node.buffer is None:
+            evaluate.compute([self._node])
+        assert self._node.buffer is not None
+        return self._node.buffer
+
+    def data_ptr(self) -> int:
+        """The address of the first element, on its device."""
+        return self.buffer().data_ptr
+
+    def raw_bytes(self) -> bytes:
+        """The elements as they are stored, blocks of a quantised type included. A bool takes 4 bytes."""
+        raw = np.empty(self.buffer().num_bytes, np.uint8)
+        self.buffer().read(raw)
+        return raw[: self._node.dtype.num_bytes(self._node.numel)].tobytes()
+
+    def numpy(self) -> NDArray[Any]:
+        """The elements; on the CPU the array shares their memory, save for bool."""
+        return host.to_numpy(self._node, self.buffer())
+
+    def tolist(self) -> Any:
+        return host.values(self._node, self.buffer()).tolist()
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        if self._node.numel != 1:
+            raise ShapeMismatchError("item", "one element", tuple(self.shape))
+        return host.values(self._node, self.buffer()).reshape(-1)[0].item()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        array = self.numpy()
+        if dtype is None or array.dtype == dtype:
+            return array.copy() if copy else array
+        if copy is False:
+            raise ArgumentError("__array__", "copy=False", f"cannot turn {self.dtype} into {dtype}")
+        return array.astype(dtype)
+
+    def __bool__(self) -> bool:
+        if self._node.numel != 1:
+            raise ShapeMismatchError("bool", "one element", tuple(self.shape))
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self._node.dtype.is_floating_point or self._node.numel != 1:
+            raise DTypeError("index", "an integer tensor of one element", f"{self.dtype} {tuple(self.shape)}")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self._node.shape:
+            raise ShapeMismatchError("len", "at least one axis", ())
+        return self._node.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self._node.shape:
+            raise ShapeMismatchError("iter", "at least one axis", ())
+        return iter([self[i] for i in range(self._node.shape[0])])
+
+    def __repr__(self) -> str:
+        if self._node.op is not None and tracing.is_active():
+            return f"tensor(..., shape={tuple(self.shape)}, dtype={self.dtype})"
+        return host.text(self._node, self.buffer())
+
+    def __reduce__(self) -> Any:
+        node = self._node
+        return host.restore, (self.raw_bytes(), node.shape, node.dtype, str(node.device))
+
+    # Where it is
+
+    def to_device(self, device: Device) -> Tensor:
+        """The same values on another device; itself if they are there."""
+        if device == self._node.device:
+            return self
+        return wrap(host.move(self._node, self.buffer(), device))
+
+    def cpu(self) -> Tensor:
+        return self.to_device(CPU)
+
+    def cuda(self, device: int | str | None = None) -> Tensor:
+        return self.to_device(find_device("cuda" if device is None else f"cuda:{device}"))
+
+    def detach(self) -> Tensor:
+        return wrap(self._node)
+
+    # Exchange
+
+    def __dlpack__(self, **wishes: Any) -> Any:
+        return host.dlpack(self._node, self.buffer(), **wishes)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._node.device.dlpack
+
+    def _assign(self, result: Tensor, op: str) -> Tensor:
+        """Make this handle mean ``result``, converted to this handle's dtype as PyTorch would."""
+        node, new = self._node, result._node
+        if new.shape != node.shape:
+            raise ShapeMismatchError(op, f"a result of shape {node.shape}", new.shape)
+        if new.dtype.category > max(node.dtype.category, Category.BOOL):
+            raise DTypeError(op, f"a result that {node.dtype} can hold", new.dtype)
+        if node.is_captured:
+            tracing.note_change()
+        self._node = new if new.dtype is node.dtype else result.to(node.dtype)._node
+        return self
+
+
+def wrap(node: Node) -> Tensor:
+    """A tensor over a node."""
+    tensor = object.__new__(Tensor)
+    tensor._node = node
+    if node.depth > _MAX_DEPTH and not tracing.is_active():
+        evaluate.compute([node])
+    return tensor
+
+
+def filled(shape: Shape, value: float, dtype: DType, device: Device) -> Tensor:
+    """Every element ``value``."""
+    array = host.to_storage(np.array(value), dtype)
+    return wrap(host.upload(np.full(shape, array), dtype, device))

@@ -1,0 +1,37 @@
+"""Whether a function is being traced, and whether captured tensors have changed since."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_is_active: ContextVar[bool] = ContextVar("is_active", default=False)
+_changes = itertools.count(1)
+_epoch = 0
+
+
+def is_active() -> bool:
+    """Whether the operations of this thread are recorded for a compiled function."""
+    return _is_active.get()
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Record until the end of the block."""
+    token = _is_active.set(True)
+    try:
+        yield
+    finally:
+        _is_active.reset(token)
+
+
+def epoch() -> int:
+    """Grows each time a tensor that a compiled function holds is given another value."""
+    return _epoch
+
+
+def note_change() -> None:
+    global _epoch
+    _epoch = next(_changes)

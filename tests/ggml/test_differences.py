@@ -1,0 +1,119 @@
+"""Each difference from PyTorch that docs/ggml/differences.md lists, shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ggml
+from ggml import reference
+from ggml.table import TABLE
+
+torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
+
+SHOWN: dict[str, Callable[[], None]] = {}
+
+
+def shows(*names: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    def enter(function: Callable[[], None]) -> Callable[[], None]:
+        SHOWN.update(dict.fromkeys(names, function))
+        return function
+
+    return enter
+
+
+@shows("div")
+def test_division_by_a_number() -> None:
+    x = torch.arange(1.0, 1001.0)
+    found, expected = (ggml.from_dlpack(x) / 3.0).numpy(), (x / 3.0).numpy()
+    np.testing.assert_allclose(found, expected, rtol=2e-7)
+
+
+@shows("to")
+def test_numbers_that_do_not_fit() -> None:
+    x = ggml.tensor([math.inf, math.nan, 1e20, -1e20, 3.9])
+    smallest = -(1 << 31)
+    assert x.int().tolist() == [smallest] * 4 + [3]
+    weight = ggml.from_buffer(bytes(34), dtype=ggml.q8_0, shape=(1, 32))
+    assert weight.to(ggml.float16).dtype is ggml.float16
+
+
+@shows("reshape", "permute", "expand", "view")
+def test_views_are_values() -> None:
+    x = ggml.zeros(2, 3)
+    views = [x.reshape(6), x.permute(1, 0), x.expand(2, 2, 3), x.T.view(6)]
+    x.add_(1)
+    assert all(view.sum().item() == 0 for view in views)
+    with pytest.raises(RuntimeError):
+        torch.zeros(2, 3).T.view(6)
+
+
+@shows("getitem")
+def test_masks_are_read() -> None:
+    compiled = ggml.compile(lambda x: x[x > 0])
+    with pytest.raises(ggml.TracingError):
+        compiled(ggml.ones(3))
+
+
+@shows("topk")
+def test_ties_of_topk() -> None:
+    assert ggml.zeros(5).topk(2).indices.tolist() == [0, 1]
+
+
+@shows("matmul", "linear")
+def test_weights_keep_their_type() -> None:
+    x, weight = torch.randn(3, 32), torch.randn(8, 32)
+    half = ggml.from_dlpack(weight.half())
+    expected = (x @ weight.T).numpy()
+    for product in (ggml.from_dlpack(x) @ half.T, ggml.nn.functional.linear(ggml.from_dlpack(x), half)):
+        assert product.dtype is ggml.float32
+        np.testing.assert_allclose(product.numpy(), expected, atol=2e-2)
+    with pytest.raises(ggml.DTypeError):
+        ggml.arange(3) @ ggml.arange(3)
+
+
+@shows("embedding")
+def test_rows_of_quantised_weights() -> None:
+    scale = np.array([0.5], np.float16).tobytes()
+    raw = b"".join(scale + np.full(32, row, np.int8).tobytes() for row in range(4))
+    weight = ggml.from_buffer(raw, dtype=ggml.q8_0, shape=(4, 32))
+    rows = ggml.nn.functional.embedding(ggml.tensor([3, 1]), weight)
+    assert rows.dtype is ggml.float32
+    assert rows[:, 0].tolist() == [1.5, 0.5]
+    product = ggml.nn.functional.linear(ggml.ones(1, 32), weight)
+    assert product[0].tolist() == pytest.approx([0, 16, 32, 48], rel=1e-3)
+
+
+@shows("gelu")
+def test_gelu_of_infinity() -> None:
+    assert ggml.nn.functional.gelu(ggml.tensor([math.inf])).item() == math.inf
+
+
+def test_every_difference_is_shown() -> None:
+    rows = {row.name for row in TABLE.values() if row.differs and row.sample != "internal"}
+    assert rows == set(SHOWN)
+
+
+def test_pages_are_current() -> None:
+    for path, text in reference.texts().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python -m ggml.reference"
+
+
+def test_general_differences() -> None:
+    lazy = ggml.ones(2).index_select(0, ggml.tensor([5]))
+    with pytest.raises(IndexError):
+        lazy.tolist()
+    with pytest.raises(ggml.DTypeError):
+        ggml.tensor(np.zeros(2))
+    assert ggml.empty(3).tolist() == [0, 0, 0]
+    with pytest.raises(ggml.DTypeError):
+        ggml.add(1, 2)
+    ggml.manual_seed(3)
+    first = ggml.randn(4).tolist()
+    assert ggml.manual_seed(3) is ggml.random.default_generator
+    assert ggml.randn(4).tolist() == first
+    assert ggml.rand(1000).mean().item() == pytest.approx(0.5, abs=0.1)

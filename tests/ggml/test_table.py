@@ -1,0 +1,50 @@
+"""Every row of the table against PyTorch."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import ggml
+from ggml.table import TABLE
+from tests.ggml.arrays import to_ggml
+from tests.ggml.compare import assert_same
+from tests.ggml.oracle import torch_result
+from tests.ggml.samples import SAMPLES
+
+ROWS = [row for row in TABLE.values() if row.sample != "internal"]
+
+# Rows that accept more than PyTorch does, on purpose.
+WIDER = {"getitem", "view", "isclose", "bitwise_left_shift", "bitwise_right_shift"}
+
+# Rows whose formula loses more than the last bits, with what they keep.
+LOOSE = {"digamma": 1e-4, "lgamma": 1e-4, "tan": 1e-4, "std": 1e-4, "var": 1e-4, "prod": 1e-4, "cumprod": 1e-4}
+
+
+def test_every_row_has_a_sample() -> None:
+    assert {row.sample for row in ROWS} <= set(SAMPLES)
+
+
+@pytest.mark.parametrize("name", [row.name for row in ROWS])
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(data=st.data())
+def test_row_equals_torch(name: str, data: st.DataObject) -> None:
+    row = TABLE[name]
+    call = SAMPLES[row.sample](data.draw, row)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = torch_result(row, call.args, call.kwargs)
+    args, kwargs = to_ggml(call.args), to_ggml(call.kwargs)
+    if isinstance(expected, Exception):
+        if name in WIDER:
+            return
+        with pytest.raises(ggml.GgmlError):
+            ggml.eval(row.function(*args, **kwargs))
+        return
+    assert_same(row.function(*args, **kwargs), expected, LOOSE.get(name))

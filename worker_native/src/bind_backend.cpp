@@ -1,0 +1,66 @@
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <tuple>
+
+#include "bind.h"
+#include "check.h"
+#include "compute.h"
+#include "gil.h"
+#include "kernel.h"
+#include "primitives.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using TypeRow = std::tuple<std::string, int, int64_t, int64_t, bool>;
+using KernelRow = std::tuple<std::string, int, int>;
+
+std::vector<TypeRow> ggml_types() {
+    std::vector<TypeRow> rows;
+    for (int i = 0; i < GGML_TYPE_COUNT; ++i) {
+        const auto type = static_cast<ggml_type>(i);
+        if (ggml_blck_size(type) > 0 && ggml_type_size(type) > 0)
+            rows.emplace_back(ggml_type_name(type), i, ggml_blck_size(type), ggml_type_size(type),
+                              ggml_is_quantized(type));
+    }
+    return rows;
+}
+
+std::vector<std::string> primitive_names() {
+    std::vector<std::string> names;
+    for (const native::Primitive& primitive : native::primitives()) names.emplace_back(primitive.name);
+    return names;
+}
+
+std::vector<KernelRow> kernel_rows(std::string family) {
+    const auto entries = family == "map"      ? native::map_kernels()
+                         : family == "reduce" ? native::reduce_kernels()
+                         : family == "scan"   ? native::scan_kernels()
+                         : family == "sort"   ? native::sort_kernels()
+                                              : std::span<const native::KernelEntry>();
+    if (entries.empty()) native::bad_value("kernels: there is no family '", family, "'");
+    std::vector<KernelRow> rows;
+    for (const native::KernelEntry& entry : entries)
+        rows.emplace_back(entry.name, entry.source, entry.result);
+    return rows;
+}
+
+void set_threads(std::string device, int64_t num_threads) {
+    const int32_t count = native::in_range("num_threads", num_threads, 1, GGML_MAX_N_THREADS);
+    native::Compute& compute = native::compute_on(device);
+    const native::WithoutGil released;
+    compute.set_threads(count);
+}
+
+}  // namespace
+
+void bind_backend(nb::module_& m) {
+    m.def("ggml_types", &ggml_types);
+    m.def("primitive_names", &primitive_names);
+    m.def("kernels", &kernel_rows, "family"_a);
+    m.def("set_threads", &set_threads, "device"_a, "num_threads"_a);
+}

@@ -1,0 +1,44 @@
+#include "compute.h"
+
+#include <map>
+#include <memory>
+
+#include "check.h"
+#include "log.h"
+
+namespace native {
+
+Compute::Compute(const Device& device) : device_(device) {
+    const LoggedErrors errors;
+    backend_.reset(ggml_backend_dev_init(device.handle(), nullptr));
+    if (!backend_) failed("device ", device.name(), ": ", errors.first("it could not be opened"));
+}
+
+void Compute::set_threads(int num_threads) {
+    const auto set = reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(
+        ggml_backend_dev_backend_reg(device_.handle()), "ggml_backend_set_n_threads"));
+    const std::lock_guard lock(busy_);
+    if (set) set(backend(), num_threads);
+}
+
+Compute& compute_on(const std::string& device_name) {
+    // Never destroyed: buffers may outlive every static object when the interpreter ends.
+    static auto& opened = *new std::map<std::string, std::unique_ptr<Compute>>;
+    static auto& guard = *new std::mutex;
+    const std::lock_guard lock(guard);
+    std::unique_ptr<Compute>& compute = opened[device_name];
+    if (!compute) compute = std::make_unique<Compute>(find_device(device_name));
+    return *compute;
+}
+
+Compute& cpu_compute() {
+    static Compute& cpu = compute_on([] {
+        for (const Device& device : devices())
+            if (device.is_cpu()) return device;
+        failed("device: this build of ggml has no CPU device");
+    }()
+                                         .name());
+    return cpu;
+}
+
+}  // namespace native

@@ -1,0 +1,81 @@
+// Our own CPU kernels, for what ggml has no operation for (or one that differs from PyTorch's). They enter
+// a graph as ggml's custom operations: the scheduler runs them on the CPU.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "libllama.h"
+
+namespace native {
+
+enum class FaultKind { none, index, division };
+
+// What a kernel found wrong with the data; the first report of a run stays. Kernels cannot throw.
+struct Fault {
+    std::atomic<FaultKind> kind = FaultKind::none;
+    std::atomic<int64_t> step = 0, value = 0, limit = 0;
+
+    void report(FaultKind what, int64_t at_step, int64_t bad, int64_t bound) {
+        FaultKind expected = FaultKind::none;
+        if (kind.compare_exchange_strong(expected, what)) step = at_step, value = bad, limit = bound;
+    }
+    void clear() { kind = FaultKind::none; }
+};
+
+// The user data of one custom operation; lives as long as its graph.
+struct Kernel {
+    std::vector<int64_t> params;
+    int64_t step;
+    Fault* fault;
+};
+
+using KernelFunction = ggml_custom_op_t;
+
+// One instance of a family of kernels: the type is that of the last source.
+struct KernelEntry {
+    const char* name;
+    int arity;
+    ggml_type source;
+    ggml_type result;
+    KernelFunction function;
+};
+
+// Elementwise; the sources have the result's extents and any strides, 0 included.
+std::span<const KernelEntry> map_kernels();
+// Rows to one value each: contiguous [n, ...] to [1, ...].
+std::span<const KernelEntry> reduce_kernels();
+// Rows to rows of the same length, contiguous.
+std::span<const KernelEntry> scan_kernels();
+// Rows to the stable order of their elements, I64. NaN is greater than any number. params: is_descending.
+std::span<const KernelEntry> sort_kernels();
+
+// Contiguous copy of any strided pattern over a contiguous source, up to 8 axes.
+// params: num_axes, shape..., strides... (elements, signed), offset (elements).
+KernelFunction copy_kernel(ggml_type type);
+// [n, rows] and I64 [m, rows] to [m, rows]: picks along the innermost axis.
+KernelFunction gather_kernel(ggml_type type);
+// [inner, n, outer] and I64 [m] to [inner, m, outer].
+KernelFunction take_kernel();
+// I64 to I32, checked. params: limit, may_wrap.
+KernelFunction index_kernel();
+
+template <class T>
+inline constexpr ggml_type type_for = GGML_TYPE_COUNT;
+template <>
+inline constexpr ggml_type type_for<float> = GGML_TYPE_F32;
+template <>
+inline constexpr ggml_type type_for<int32_t> = GGML_TYPE_I32;
+template <>
+inline constexpr ggml_type type_for<int64_t> = GGML_TYPE_I64;
+
+// The part of [0, total) that worker `ith` of `nth` does.
+struct Range {
+    int64_t begin, end;
+    Range(int64_t total, int ith, int nth) : begin(total * ith / nth), end(total * (ith + 1) / nth) {}
+};
+
+}  // namespace native

@@ -1,0 +1,357 @@
+#include "primitives.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace native {
+namespace {
+
+bool is_plain(const ggml_tensor* t) { return ggml_is_contiguous(t); }
+bool is_f32(const ggml_tensor* t) { return t->type == GGML_TYPE_F32; }
+
+bool has_ne(const ggml_tensor* t, const std::array<int64_t, 4>& ne) {
+    return std::equal(ne.begin(), ne.end(), t->ne);
+}
+
+void require_plain_f32(const Site& site) {
+    for (const ggml_tensor* t : site.src) site.require(is_f32(t) && is_plain(t), "wants contiguous F32");
+}
+
+// A view of any strides, 0 included, over a contiguous source. params: nb[4] and offset, in bytes.
+ggml_tensor* view(Site& site) {
+    ggml_tensor* base = site.src[0];
+    const Step& step = site.step;
+    site.require(!base->view_src && step.type == base->type, "wants a whole tensor and its own type");
+    const int64_t block = ggml_blck_size(step.type),
+                  size_bytes = static_cast<int64_t>(ggml_type_size(step.type));
+    const int64_t limit = static_cast<int64_t>(ggml_nbytes(base));
+    site.require(block == 1 || (step.params[0] == size_bytes && step.params[4] == 0), "cuts a block");
+    int64_t last = site.integer(4);
+    site.require(last >= 0 && last <= limit, "starts outside its source");
+    for (size_t axis = 0; axis < 4; ++axis) {
+        const int64_t stride = site.integer(axis),
+                      steps = axis == 0 ? step.ne[0] / block - 1 : step.ne[axis] - 1;
+        site.require(stride >= 0 && stride <= limit, "has a stride outside its source");
+        site.require(steps == 0 || stride <= (limit - last) / steps, "ends outside its source");
+        last += steps * stride;
+    }
+    site.require(last + size_bytes <= limit, "ends outside its source");
+    ggml_tensor* t = ggml_view_1d(site.context, base, block, static_cast<size_t>(site.integer(4)));
+    for (size_t axis = 0; axis < 4; ++axis) {
+        t->ne[axis] = step.ne[axis];
+        t->nb[axis] = static_cast<size_t>(step.params[axis]);
+    }
+    return t;
+}
+
+ggml_tensor* cont(Site& site) {
+    site.require(ggml_blck_size(site.src[0]->type) == 1, "cannot move single elements of a quantised type");
+    site.require(has_ne(site.src[0], site.step.ne), "changes the extents");
+    return ggml_cont(site.context, site.src[0]);
+}
+
+bool is_float(ggml_type type) {
+    return type == GGML_TYPE_F32 || type == GGML_TYPE_F16 || type == GGML_TYPE_BF16;
+}
+
+ggml_tensor* cast(Site& site) {
+    const ggml_type from = site.src[0]->type, to = site.step.type;
+    site.require(is_plain(site.src[0]), "wants a contiguous source");
+    const bool dequantises = ggml_is_quantized(from) && to == GGML_TYPE_F32;
+    const bool quantises =
+        from == GGML_TYPE_F32 && ggml_is_quantized(to) && !ggml_quantize_requires_imatrix(to);
+    site.require((is_float(from) && is_float(to)) || dequantises || quantises, "has no such conversion");
+    return ggml_cast(site.context, site.src[0], to);
+}
+
+template <auto apply>
+ggml_tensor* unary(Site& site) {
+    require_plain_f32(site);
+    return apply(site.context, site.src[0]);
+}
+
+template <auto apply>
+ggml_tensor* with_epsilon(Site& site) {
+    require_plain_f32(site);
+    site.require(site.real(0) >= 0, "wants eps >= 0");
+    return apply(site.context, site.src[0], site.real(0));
+}
+
+// The second source may have extents of 1, and is then repeated.
+template <auto apply>
+ggml_tensor* binary(Site& site) {
+    const ggml_tensor *a = site.src[0], *b = site.src[1];
+    site.require(is_f32(a) && is_f32(b), "wants F32");
+    for (int axis = 0; axis < 4; ++axis)
+        site.require(b->ne[axis] == a->ne[axis] || b->ne[axis] == 1, "the second source must fit the first");
+    site.require(a->nb[0] == sizeof(float) && b->nb[0] == sizeof(float), "wants contiguous rows");
+    return apply(site.context, site.src[0], site.src[1]);
+}
+
+ggml_tensor* scale(Site& site) {
+    require_plain_f32(site);
+    return ggml_scale_bias(site.context, site.src[0], site.real(0), site.real(1));
+}
+
+ggml_tensor* clamp(Site& site) {
+    require_plain_f32(site);
+    return ggml_clamp(site.context, site.src[0], site.real(0), site.real(1));
+}
+
+ggml_tensor* leaky_relu(Site& site) {
+    require_plain_f32(site);
+    return ggml_leaky_relu(site.context, site.src[0], site.real(0), false);
+}
+
+ggml_tensor* group_norm(Site& site) {
+    require_plain_f32(site);
+    const int64_t groups = site.integer(0);
+    site.require(groups >= 1 && groups <= site.src[0]->ne[2] && site.src[0]->ne[2] % groups == 0,
+                 "the channels (ne[2]) must be a multiple of the groups");
+    site.require(site.real(1) >= 0, "wants eps >= 0");
+    return ggml_group_norm(site.context, site.src[0], static_cast<int>(groups), site.real(1));
+}
+
+// Sources: weight [K, N, ...] with contiguous rows, F32 activations [K, M, ...]; params: whether to
+// accumulate in F32.
+ggml_tensor* mul_mat(Site& site) {
+    ggml_tensor *weight = site.src[0], *input = site.src[1];
+    const ggml_type type = weight->type;
+    site.require(is_float(type) || ggml_is_quantized(type), "the first source cannot be multiplied");
+    site.require(type != GGML_TYPE_Q8_1 && type != GGML_TYPE_Q8_K, "the first source cannot be multiplied");
+    site.require(is_f32(input) && is_plain(input), "wants contiguous F32 as second source");
+    site.require(weight->nb[0] == ggml_type_size(type) && weight->nb[1] >= ggml_row_size(type, weight->ne[0]),
+                 "wants contiguous rows in the first source");
+    site.require(weight->nb[1] <= weight->nb[2] && weight->nb[2] <= weight->nb[3],
+                 "wants rows in their order");
+    site.require(weight->ne[0] == input->ne[0], "the inner extents differ");
+    for (int axis = 2; axis < 4; ++axis)
+        site.require(input->ne[axis] % weight->ne[axis] == 0, "the outer extents do not fit");
+    ggml_tensor* t = ggml_mul_mat(site.context, weight, input);
+    if (site.integer(0) != 0) ggml_prec_set_acc(t, GGML_PREC_F32);
+    return t;
+}
+
+// Sources: rows [n, r], I32 [m] that an index step has checked.
+ggml_tensor* get_rows(Site& site) {
+    ggml_tensor *rows = site.src[0], *indices = site.src[1];
+    site.require(indices->op == GGML_OP_CUSTOM && indices->type == GGML_TYPE_I32, "wants checked indices");
+    site.require(rows->ne[2] == 1 && rows->ne[3] == 1 && is_plain(rows), "wants contiguous rows in two axes");
+    site.require(indices->ne[1] == 1 && indices->ne[2] == 1 && indices->ne[3] == 1,
+                 "wants one axis of indices");
+    const ggml_type type = rows->type;
+    site.require(is_float(type) || ggml_is_quantized(type) || type == GGML_TYPE_I32,
+                 "cannot read these rows");
+    site.require(type != GGML_TYPE_Q8_1 && type != GGML_TYPE_Q8_K, "cannot read these rows");
+    return ggml_get_rows(site.context, rows, indices);
+}
+
+ggml_tensor* concat(Site& site) {
+    const ggml_tensor *a = site.src[0], *b = site.src[1];
+    const int64_t axis = site.integer(0);
+    site.require(axis >= 0 && axis < 4, "has no such axis");
+    site.require(a->type == b->type && ggml_blck_size(a->type) == 1, "wants one type, not quantised");
+    site.require(is_plain(a) && is_plain(b), "wants contiguous sources");
+    for (int other = 0; other < 4; ++other)
+        site.require(other == axis || a->ne[other] == b->ne[other], "the other extents differ");
+    return ggml_concat(site.context, site.src[0], site.src[1], static_cast<int>(axis));
+}
+
+ggml_tensor* repeat(Site& site) {
+    require_plain_f32(site);
+    for (size_t axis = 0; axis < 4; ++axis)
+        site.require(site.step.ne[axis] % site.src[0]->ne[axis] == 0, "wants multiples of the extents");
+    const auto& ne = site.step.ne;
+    return ggml_repeat_4d(site.context, site.src[0], ne[0], ne[1], ne[2], ne[3]);
+}
+
+// Our own kernels.
+
+ggml_tensor* custom(Site& site, KernelFunction function) {
+    site.kernels.push_back(std::make_unique<Kernel>(Kernel{site.step.params, site.index, &site.fault}));
+    const auto& ne = site.step.ne;
+    return ggml_custom_4d(site.context, site.step.type, ne[0], ne[1], ne[2], ne[3], site.src.data(),
+                          static_cast<int>(site.src.size()), function, GGML_N_TASKS_MAX,
+                          site.kernels.back().get());
+}
+
+const KernelEntry& entry_of(const Site& site, std::span<const KernelEntry> entries) {
+    const int64_t at = site.integer(0);
+    site.require(at >= 0 && at < static_cast<int64_t>(entries.size()), "has no such kernel");
+    const KernelEntry& entry = entries[static_cast<size_t>(at)];
+    site.require(entry.arity == static_cast<int>(site.src.size()), "has another number of sources");
+    site.require(entry.source == site.src.back()->type && entry.result == site.step.type, "has other types");
+    return entry;
+}
+
+ggml_tensor* map(Site& site) {
+    const KernelEntry& entry = entry_of(site, map_kernels());
+    for (size_t i = 0; i < site.src.size(); ++i) {
+        site.require(has_ne(site.src[i], site.step.ne), "a source has other extents");
+        const ggml_type wanted = entry.arity == 3 && i == 0 ? GGML_TYPE_F32 : entry.source;
+        site.require(site.src[i]->type == wanted, "a source has another type");
+    }
+    return custom(site, entry.function);
+}
+
+ggml_tensor* row_kernel(Site& site, std::span<const KernelEntry> entries, int64_t width) {
+    const KernelEntry& entry = entry_of(site, entries);
+    const ggml_tensor* src = site.src[0];
+    site.require(is_plain(src), "wants a contiguous source");
+    site.require(site.step.ne == std::array<int64_t, 4>{width, src->ne[1], src->ne[2], src->ne[3]},
+                 "the result has other rows");
+    return custom(site, entry.function);
+}
+
+ggml_tensor* reduce(Site& site) { return row_kernel(site, reduce_kernels(), 1); }
+ggml_tensor* scan(Site& site) { return row_kernel(site, scan_kernels(), site.src[0]->ne[0]); }
+ggml_tensor* sort(Site& site) { return row_kernel(site, sort_kernels(), site.src[0]->ne[0]); }
+
+ggml_tensor* copy(Site& site) {
+    const ggml_tensor* src = site.src[0];
+    const KernelFunction function = copy_kernel(src->type);
+    site.require(function && src->type == site.step.type && is_plain(src),
+                 "wants a contiguous source of one type");
+    const int64_t num_axes = site.integer(0), limit = ggml_nelements(src);
+    site.require(
+        num_axes >= 1 && num_axes <= 8 && static_cast<int64_t>(site.step.params.size()) == 2 + 2 * num_axes,
+        "wants 1 to 8 axes");
+    int64_t lowest = site.integer(static_cast<size_t>(1 + 2 * num_axes)), highest = lowest, num_elements = 1;
+    site.require(lowest >= 0 && lowest < limit, "starts outside its source");
+    for (int64_t axis = 0; axis < num_axes; ++axis) {
+        const int64_t extent = site.integer(static_cast<size_t>(1 + axis));
+        const int64_t stride = site.integer(static_cast<size_t>(1 + num_axes + axis));
+        site.require(extent >= 1 && extent <= std::numeric_limits<int64_t>::max() / num_elements,
+                     "has a bad extent");
+        num_elements *= extent;
+        const int64_t reach = stride < 0 ? -stride : stride;
+        site.require(reach >= 0 && (reach == 0 || extent == 1 || extent - 1 <= limit / reach),
+                     "has a bad stride");
+        int64_t& end = stride < 0 ? lowest : highest;
+        if (extent > 1) end += (extent - 1) * stride;
+        site.require(lowest >= 0 && highest < limit, "leaves its source");
+    }
+    const auto& ne = site.step.ne;
+    site.require(num_elements == ne[0] * ne[1] * ne[2] * ne[3], "the result has another size");
+    return custom(site, function);
+}
+
+void require_indices(const Site& site, const ggml_tensor* indices) {
+    site.require(indices->type == GGML_TYPE_I64 && is_plain(indices), "wants contiguous I64 indices");
+}
+
+ggml_tensor* gather(Site& site) {
+    const ggml_tensor *src = site.src[0], *indices = site.src[1];
+    const KernelFunction function = gather_kernel(src->type);
+    require_indices(site, indices);
+    site.require(function && src->type == site.step.type && is_plain(src),
+                 "wants a contiguous source of one type");
+    site.require(has_ne(indices, site.step.ne), "the result must be as large as the indices");
+    for (int axis = 1; axis < 4; ++axis) site.require(src->ne[axis] == indices->ne[axis], "the rows differ");
+    return custom(site, function);
+}
+
+ggml_tensor* take(Site& site) {
+    const ggml_tensor *src = site.src[0], *indices = site.src[1];
+    require_indices(site, indices);
+    site.require(ggml_blck_size(src->type) == 1 && src->type == site.step.type && is_plain(src),
+                 "wants a contiguous source of one type");
+    site.require(
+        src->ne[3] == 1 &&
+            site.step.ne == std::array<int64_t, 4>{src->ne[0], ggml_nelements(indices), src->ne[2], 1},
+        "the result has other extents");
+    return custom(site, take_kernel());
+}
+
+ggml_tensor* index(Site& site) {
+    require_indices(site, site.src[0]);
+    site.require(has_ne(site.src[0], site.step.ne) && site.step.type == GGML_TYPE_I32,
+                 "the result is I32 alike");
+    site.require(site.integer(0) >= 1 && site.integer(0) <= std::numeric_limits<int32_t>::max(),
+                 "has a bad limit");
+    return custom(site, index_kernel());
+}
+
+ggml_tensor* input(Site& site) {
+    ggml_tensor* t = ggml_new_tensor(site.context, site.step.type, 4, site.step.ne.data());
+    ggml_set_input(t);
+    return t;
+}
+
+const Primitive list[] = {
+    {"input", 0, 0, 0, input},
+    {"view", 1, 5, 5, view},
+    {"cont", 1, 0, 0, cont},
+    {"cast", 1, 0, 0, cast},
+    {"add", 2, 0, 0, binary<ggml_add>},
+    {"sub", 2, 0, 0, binary<ggml_sub>},
+    {"mul", 2, 0, 0, binary<ggml_mul>},
+    {"div", 2, 0, 0, binary<ggml_div>},
+    {"abs", 1, 0, 0, unary<ggml_abs>},
+    {"sgn", 1, 0, 0, unary<ggml_sgn>},
+    {"neg", 1, 0, 0, unary<ggml_neg>},
+    {"step", 1, 0, 0, unary<ggml_step>},
+    {"tanh", 1, 0, 0, unary<ggml_tanh>},
+    {"elu", 1, 0, 0, unary<ggml_elu>},
+    {"relu", 1, 0, 0, unary<ggml_relu>},
+    {"sigmoid", 1, 0, 0, unary<ggml_sigmoid>},
+    {"gelu", 1, 0, 0, unary<ggml_gelu>},
+    {"gelu_erf", 1, 0, 0, unary<ggml_gelu_erf>},
+    {"gelu_quick", 1, 0, 0, unary<ggml_gelu_quick>},
+    {"silu", 1, 0, 0, unary<ggml_silu>},
+    {"hardswish", 1, 0, 0, unary<ggml_hardswish>},
+    {"hardsigmoid", 1, 0, 0, unary<ggml_hardsigmoid>},
+    {"exp", 1, 0, 0, unary<ggml_exp>},
+    {"expm1", 1, 0, 0, unary<ggml_expm1>},
+    {"softplus", 1, 0, 0, unary<ggml_softplus>},
+    {"floor", 1, 0, 0, unary<ggml_floor>},
+    {"ceil", 1, 0, 0, unary<ggml_ceil>},
+    {"trunc", 1, 0, 0, unary<ggml_trunc>},
+    {"sqr", 1, 0, 0, unary<ggml_sqr>},
+    {"sqrt", 1, 0, 0, unary<ggml_sqrt>},
+    {"log", 1, 0, 0, unary<ggml_log>},
+    {"sin", 1, 0, 0, unary<ggml_sin>},
+    {"cos", 1, 0, 0, unary<ggml_cos>},
+    {"sum_rows", 1, 0, 0, unary<ggml_sum_rows>},
+    {"mean", 1, 0, 0, unary<ggml_mean>},
+    {"soft_max", 1, 0, 0, unary<ggml_soft_max>},
+    {"norm", 1, 1, 1, with_epsilon<ggml_norm>},
+    {"rms_norm", 1, 1, 1, with_epsilon<ggml_rms_norm>},
+    {"l2_norm", 1, 1, 1, with_epsilon<ggml_l2_norm>},
+    {"group_norm", 1, 2, 2, group_norm},
+    {"scale", 1, 2, 2, scale},
+    {"clamp", 1, 2, 2, clamp},
+    {"leaky_relu", 1, 1, 1, leaky_relu},
+    {"mul_mat", 2, 1, 1, mul_mat},
+    {"get_rows", 2, 0, 0, get_rows},
+    {"concat", 2, 1, 1, concat},
+    {"repeat", 1, 0, 0, repeat},
+    {"map1", 1, 1, 1, map},
+    {"map2", 2, 1, 1, map},
+    {"map3", 3, 1, 1, map},
+    {"reduce", 1, 1, 1, reduce},
+    {"scan", 1, 1, 1, scan},
+    {"sort", 1, 2, 2, sort},
+    {"copy", 1, 4, 18, copy},
+    {"gather", 2, 0, 0, gather},
+    {"take", 2, 1, 1, take},
+    {"index", 1, 2, 2, index},
+};
+
+}  // namespace
+
+std::span<const Primitive> primitives() { return list; }
+
+const Primitive& primitive_of(const Step& step, int64_t index) {
+    if (step.code < 0 || step.code >= static_cast<int64_t>(std::size(list)))
+        bad_value("program: step ", index, ": there is no primitive ", step.code);
+    const Primitive& primitive = list[step.code];
+    const auto num_params = static_cast<int>(step.params.size());
+    if (static_cast<int>(step.sources.size()) != primitive.num_sources || num_params < primitive.min_params ||
+        num_params > primitive.max_params)
+        bad_value("program: step ", index, " (", primitive.name, "): ", step.sources.size(), " sources and ",
+                  num_params, " parameters");
+    return primitive;
+}
+
+}  // namespace native
