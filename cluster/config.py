@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from cluster.errors import UsageError
+from cluster.errors import ClusterError, UsageError
 from cluster.sources.name import is_remote_name
 from cluster.split import parse_layers, parse_tensor_split
 
@@ -169,3 +170,11 @@ def _check_type(path: Path, key: str, value: Any) -> None:
         sound = isinstance(value, int) and not isinstance(value, bool)
     if not sound:
         raise UsageError(f"{path}: {key}: {value!r} is of the wrong type; see the README for an example")
+
+
+def config_of(remembered: Mapping[str, Any]) -> ClusterConfig:
+    """The settings of the cluster that is up, from its state. ClusterError where another version wrote them."""
+    try:
+        return ClusterConfig(**{**remembered, "devices": tuple(remembered["devices"])})
+    except (TypeError, KeyError) as error:
+        raise ClusterError("up: the cluster that is up was started by another version; run cluster down") from error

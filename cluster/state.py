@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from cluster.config import ClusterConfig
 from cluster.errors import ClusterError
 
 STATE_VERSION = 1
@@ -95,11 +94,3 @@ def read_address() -> str | None:
     """Where the inference server of the remembered cluster listens, or None."""
     state = read_state()
     return state.address if state is not None and state.address else None
-
-
-def config_of(state: ClusterState) -> ClusterConfig:
-    """The settings of the remembered cluster. ClusterError where another version wrote them."""
-    try:
-        return ClusterConfig(**{**state.config, "devices": tuple(state.config["devices"])})
-    except (TypeError, KeyError) as error:
-        raise ClusterError("up: the cluster that is up was started by another version; run cluster down") from error

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cluster.actors.head import running_head, start_head, temp_dir_path, use_head
-from cluster.config import ClusterConfig
+from cluster.config import ClusterConfig, config_of
 from cluster.errors import ClusterError, UnreachableError, UsageError
 from cluster.gguf import SliceStore
 from cluster.processes import end_marked
-from cluster.state import ClusterState, config_of, read_state, remove_state, write_state
+from cluster.state import ClusterState, read_state, remove_state, write_state
 from cluster.state_lock import state_lock
 from cluster.wire.channel import check_port_free
 
@@ -62,7 +62,7 @@ class Lifecycle:
                 if config is None:
                     raise UsageError("up: no model given and no cluster remembered; name a GGUF, or use --demo")
                 return self._start(config)
-            wanted = config or config_of(state)
+            wanted = config or config_of(state.config)
             return self._again(state, wanted)
 
     def down(self) -> str:

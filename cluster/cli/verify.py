@@ -77,12 +77,13 @@ def _subject(options: argparse.Namespace) -> tuple[ClusterConfig, ClusterState |
         return load_config(None, checked_settings(options.plan, settings)), None
     if options.config or any(value is not None for value in settings.values()):
         return load_config(options.config, settings), None
-    from cluster.state import config_of, read_state
+    from cluster.config import config_of
+    from cluster.state import read_state
 
     state = read_state()
     if state is None or not state.ready:
         raise UsageError("verify: no model given and no cluster is up; name a GGUF file, or use --demo")
-    return config_of(state), state
+    return config_of(state.config), state
 
 
 def _print(comparison: Comparison, tolerance: float) -> None:

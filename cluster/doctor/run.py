@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Iterator
 
-from cluster.config import ClusterConfig
+from cluster.config import ClusterConfig, config_of
 from cluster.doctor.check import Check, fail, ok, warn
 from cluster.doctor.library import check_library
 from cluster.doctor.link import check_loopback
@@ -16,7 +16,7 @@ from cluster.doctor.ports import check_ports
 from cluster.doctor.versions import check_stage_versions, check_versions
 from cluster.errors import ClusterError
 from cluster.messages import ClusterStatus
-from cluster.state import ClusterState, config_of, read_state
+from cluster.state import ClusterState, read_state
 
 
 def diagnose(config: ClusterConfig | None, port: int) -> Iterator[Check]:
@@ -35,7 +35,7 @@ def diagnose(config: ClusterConfig | None, port: int) -> Iterator[Check]:
         yield from check_stage_versions(status.stages, platform.node())
     is_of_cluster = config is None and state is not None
     if is_of_cluster and state is not None:
-        config = config_of(state)
+        config = config_of(state.config)
     if config is not None:
         checks = check_model(config.model, status if is_of_cluster else None)
         yield from checks
