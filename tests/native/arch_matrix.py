@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 import worker_native
 from cluster.errors import UnsupportedModelError
-from cluster.gguf import Header, cut_places, model_hash, model_sizes, read_header, tensor_type
+from cluster.gguf import Header, cut_places, model_sizes, read_header, tensor_type
 from cluster.gguf.cut import cut
-from cluster.gguf.writer import write_slice
+from cluster.gguf.opened import open_file
+from cluster.gguf.writer import SliceFiles, write_slice
 from tests.native.arch_models import write_model
 from tests.reference import WholeModel
 
@@ -90,8 +91,7 @@ class Slices:
     """The slices of one model, each written once."""
 
     def __init__(self, folder: Path, path: Path, header: Header) -> None:
-        self._folder, self._path, self._header = folder, path, header
-        self._fingerprint = model_hash(str(path), header)
+        self._folder, self._header, self._model = folder, header, open_file(path, header)
         self._written: dict[tuple[int, int], Path] = {}
 
     def chain(self, cuts: Sequence[int]) -> list[Path]:
@@ -101,7 +101,7 @@ class Slices:
         self._folder.mkdir(exist_ok=True)
         if (first, end) not in self._written:
             target = self._folder / f"{first}-{end}.gguf"
-            write_slice(cut(self._header, first, end, self._fingerprint), str(self._path), self._header, target)
+            write_slice(cut(self._header, first, end, self._model.hash), self._model.origins, SliceFiles(target, None))
             self._written[first, end] = target
         return self._written[first, end]
 

@@ -103,8 +103,8 @@ def test_it_says_why_the_whole_model_cannot_be_had(model: str) -> None:
     small = replace(found, devices=(replace(device, memory_free_bytes=2**20),))
     assert _device_for_whole(small)[0] is None
     assert "the whole model takes 0.0" in _device_for_whole(small)[1]
-    gone = replace(found, config=replace(found.config, model="hf:some/model"))
-    assert _device_for_whole(gone)[1] == "no node has hf:some/model as a file of its own"
+    gone = replace(found, whole_path=None)
+    assert _device_for_whole(gone)[1] == f"no node has {model} as a file of its own"
 
 
 def test_nothing_to_verify_is_one_line(verify: Verify) -> None:

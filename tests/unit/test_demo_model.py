@@ -51,7 +51,7 @@ def test_many_stories_it_writes_are_well_formed() -> None:
     """A small sample, and a floor for it: two in three of a large one are well formed, as the card says."""
     result = score(write_stories(load_whole(model_path(), num_threads=1), 12, Sampling(), seed=5))
     assert result.num_distinct == 12
-    assert result.num_well_formed >= 5, result
+    assert result.num_well_formed >= 8, result
 
 
 def test_the_same_seed_writes_the_same_story() -> None:
