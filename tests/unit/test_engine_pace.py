@@ -45,7 +45,17 @@ def test_one_sequence_has_all_cores() -> None:
 
 def test_a_chunk_beside_running_streams_takes_about_as_long_as_their_steps() -> None:
     plan = pace(_LINEAR).prompt_plan(2048, 0, num_decoding=16)  # two lanes of 8 rows, 80 ms
-    assert plan == PromptPlan(12, alone=False)  # 120 ms
+    assert plan == PromptPlan(8, alone=False)
+
+
+def test_chunks_get_shorter_if_they_turn_out_to_take_longer() -> None:
+    made = pace(tuple((rows, 10.0 * rows) for rows in (1, 2, 4, 8, 16, 24)))
+    assert made.prompt_plan(2048, 0, num_decoding=48).num_rows == 24
+    for step in range(9):
+        made.sent(StepId(0, 0, step), 24, 100.0, alone=False)
+        for stage in (0, 1):
+            made.learn(StepTiming(StepId(0, 0, step), stage, 24, 0, int(24 * 17.0 * 1e6), 0))
+    assert made.prompt_plan(2048, 100, num_decoding=48).num_rows == 12
 
 
 def test_a_short_chunk_is_no_shorter_than_a_short_prompt() -> None:
@@ -83,7 +93,7 @@ def test_timings_of_unknown_steps_and_stages_are_left_aside() -> None:
     made.learn(StepTiming(StepId(0, 0, 7), 0, 64, 0, 10**9, 0))
     made.sent(StepId(0, 0, 8), 64, 0.0, alone=False)
     made.learn(StepTiming(StepId(0, 0, 8), 9, 64, 0, 10**9, 0))
-    assert not any(cost.is_known for cost in made._row_costs)
+    assert not any(cost.is_known for cost in (*made._row_costs, *made._short_costs))
 
 
 _POINTS = st.dictionaries(st.integers(1, 64), st.floats(0.001, 1e4), min_size=1).map(
