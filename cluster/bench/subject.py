@@ -51,7 +51,11 @@ def up_arguments(settings: BenchSettings) -> list[str]:
         "--parallel": settings.num_slots,
         "--max-waiting": settings.serve.num_prompts if settings.serve else None,
     }
-    return [settings.model, *_given(_machine_flags(settings) | flags)]
+    return [
+        settings.model,
+        *_given(_machine_flags(settings) | flags),
+        *([] if settings.lends_cores else ["--no-lend-cores"]),
+    ]
 
 
 def chunking_arguments(settings: BenchSettings, context_length: int, pipelined: bool) -> list[str]:

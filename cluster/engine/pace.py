@@ -15,8 +15,9 @@ from cluster.engine.row_cost import RowCost
 from cluster.messages import StageCosts, StepId, StepTiming
 
 HOP_MS = 1.0  # from a stage to the next one, and from the last one back to the first
-# A chunk takes so many times as long as a step of the sequences that are being decoded beside it.
-_CHUNK_STEPS = 1.5
+# A chunk takes so many times as long as a step of the sequences that are being decoded beside it: with both in
+# turns, and what varies, no stream waits for three times as long as without the prompt.
+_CHUNK_STEPS = 1.0
 _LEAST_ROWS = 8  # of a chunk, so that a short prompt goes in one, and shapes repeat
 _CHUNK_ROWS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192)
 _LEAST_ROWS_ALONE = 32  # with nobody to wait for it
@@ -53,7 +54,8 @@ class Pace:
     def begin(self, costs: Sequence[StageCosts]) -> None:
         """New stages; () if nothing is known of them."""
         self._costs = tuple(costs) if all(cost.decode_ms for cost in costs) else ()
-        self._row_costs = [RowCost() for _ in range(self._num_stages)]
+        self._row_costs = [RowCost() for _ in range(self._num_stages)]  # of chunks with many rows
+        self._short_costs = [RowCost() for _ in range(self._num_stages)]  # of those with few
         self._open_chunks.clear()
 
     def decode_plan(self, num_sequences: int) -> DecodePlan:
@@ -98,10 +100,11 @@ class Pace:
         if chunk is None or not self._costs or not 0 <= timing.stage < self._num_stages:
             return
         num_rows, position, alone = chunk
-        if num_rows >= _LEAST_ROWS_ALONE:
-            speedup = self._costs[timing.stage].alone_speedup if alone else 1.0
-            step_ms = (timing.end_ns - timing.start_ns) / 1e6 * speedup
-            self._row_costs[timing.stage].add(position, step_ms / num_rows)
+        costs = self._row_costs if num_rows >= _LEAST_ROWS_ALONE else self._short_costs
+        speedup = self._costs[timing.stage].alone_speedup if alone else 1.0
+        step_ms = (timing.end_ns - timing.start_ns) / 1e6 * speedup
+        if num_rows >= _LEAST_ROWS:
+            costs[timing.stage].add(position, step_ms / num_rows)
 
     def _plan_beside(self, decode: DecodePlan, num_decoding: int, position: int) -> PromptPlan:
         """A chunk between the steps of sequences that are being decoded."""
@@ -117,7 +120,9 @@ class Pace:
         return PromptPlan(num_rows, alone=decode.alone)
 
     def _chunk_ms(self, num_rows: int, position: int) -> list[float]:
-        """Of a chunk on each stage: few rows as measured, many as learned."""
+        """Of a chunk on each stage: as learned, or of few rows as measured."""
+        if num_rows < _LEAST_ROWS_ALONE and all(cost.is_known for cost in self._short_costs):
+            return [num_rows * cost.at(position) for cost in self._short_costs]
         if num_rows <= min(cost.decode_ms[-1][0] for cost in self._costs):
             return self._decode_ms(num_rows)
         return [num_rows * self._row_ms(stage, position) for stage in range(self._num_stages)]

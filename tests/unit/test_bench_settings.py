@@ -51,6 +51,11 @@ def test_scenarios_get_the_context_and_the_slots_they_need() -> None:
     assert all(one.measures_cluster for one in (gaps, prefix, soak, arriving, BenchSettings("m")))
 
 
+def test_cores_are_lent_unless_told_otherwise() -> None:
+    assert "--no-lend-cores" not in up_arguments(BenchSettings("m.gguf"))
+    assert up_arguments(BenchSettings("m.gguf", lends_cores=False))[-1] == "--no-lend-cores"
+
+
 def test_the_two_clusters_of_chunking_differ_in_one_flag() -> None:
     settings = BenchSettings("m.gguf", streams=(8,), stages=2)
     several, single = (chunking_arguments(settings, 8448, pipelined) for pipelined in (True, False))
