@@ -246,7 +246,7 @@ def test_boundaries_name_the_tensors_of_the_whole_graph() -> None:
         Boundary(4, ("l_out-3",), 256),
     )
     assert boundaries(tiny_header("step35-moe"), (3,))[0].tensors == ("attn_norm_in-3",)
-    assert boundaries(tiny_header("deepseek4-moe"), (2,)) == (Boundary(2, ("l_last-1",), 4 * 128),)
+    assert boundaries(tiny_header("deepseek4-moe"), (2,)) == (Boundary(2, ("l_last-1",), 4 * 512),)
     assert boundaries(tiny_header("talkie-dense"), (2,)) == (Boundary(2, ("l_out-1", "inp_norm"), 256),)
 
 
