@@ -51,6 +51,8 @@ def run(options: argparse.Namespace) -> int:
     comparisons = [done.comparison] if done.comparison else []
     if state is not None:
         comparisons.append(compare_live(done, state.address))
+    if len(done.plan.stages) == 1:
+        print("nothing is split: one stage has all layers")
     if done.why_not_whole:
         print(f"not compared with the whole model: {done.why_not_whole}")
     for comparison in comparisons:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cluster.gguf.boundary import Boundary, boundaries
 from cluster.gguf.cut import PlannedTensor, SlicePlan, cut, vocab_header
 from cluster.gguf.cuts import CutPlace, cut_places, legal_cuts
 from cluster.gguf.entry import StoredSlice
@@ -14,6 +15,7 @@ from cluster.gguf.store import SliceStore
 from cluster.gguf.tensor_types import TensorType, tensor_type
 
 __all__ = [
+    "Boundary",
     "CutPlace",
     "Header",
     "ModelSizes",
@@ -23,6 +25,7 @@ __all__ = [
     "StoredSlice",
     "TensorInfo",
     "TensorType",
+    "boundaries",
     "can_truncate",
     "cut",
     "cut_places",

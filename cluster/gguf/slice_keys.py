@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cluster.gguf import per_layer
+from cluster.gguf.boundary import entries
 from cluster.gguf.rules import Model
 from cluster.gguf.slice_layers import LEADING_KEYS, SliceLayer, num_in_front, num_leading
 from cluster.gguf.value import (
@@ -72,19 +73,12 @@ def _role(model: Model, first: int, end: int, layers: Sequence[SliceLayer], mode
         "num_layers": uint32(model.num_layers),
         "vocab_size": uint32(model.vocab_size),
         "hidden_width": uint32(model.row_width),
-        "inputs": string_array(_inputs(model, layers)),
+        "inputs": string_array(entries(model.row, num_in_front(layers))),
         "output": string(_output(model, layers, num_in_front(layers) + end - first - 1)),
     }
     if model_hash:
         role["model_hash"] = string(model_hash)
     return {f"ggml_cluster.slice.{name}": value for name, value in role.items()}
-
-
-def _inputs(model: Model, layers: Sequence[SliceLayer]) -> tuple[str, ...]:
-    skipped = num_in_front(layers)
-    if skipped == 0:
-        return model.row.inputs
-    return (model.row.output.format(i=skipped - 1, n=skipped), *model.row.inputs[1:])
 
 
 def _output(model: Model, layers: Sequence[SliceLayer], number: int) -> str:

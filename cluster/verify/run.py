@@ -12,7 +12,8 @@ from typing import Any
 from cluster.bench.machine import processor_name
 from cluster.child import Child
 from cluster.config import ClusterConfig
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, UsageError
+from cluster.gguf import boundaries, cut_places
 from cluster.messages import Float32Array
 from cluster.planning.dry_run import DryRun
 from cluster.planning.layout import Layouts
@@ -50,8 +51,13 @@ class Verification:
 
 
 def verify(config: ClusterConfig, asked: Asked, note: Callable[[str], None]) -> Verification:
-    """Compute the same rows on the split and on the whole model. Errors as for `plan_model`, and of the sides."""
-    plan, found = plan_model(config, asked.bounds), survey(config)
+    """Compute the same rows on the split and on the whole model.
+
+    Errors as for `plan_model`, and of the sides; UsageError for several stages of a model that is served whole only.
+    """
+    found = survey(config)
+    _check_cuts(found)
+    plan = plan_model(config, asked.bounds)
     steps = make_steps(vocab_size(found.header), found.context.n_ctx, found.context.n_slots, found.context.n_ubatch)
     key = _key(found, plan)
     stored = load_checksums(asked.against, key) if asked.against else None
@@ -66,6 +72,16 @@ def verify(config: ClusterConfig, asked: Asked, note: Callable[[str], None]) -> 
     if asked.save:
         save_checksums(sums, asked.save)
     return Verification(plan, split, comparison, "" if whole else why_not, steps)
+
+
+def _check_cuts(found: Survey) -> None:
+    if found.cuts or len(found.devices) == 1:
+        return
+    why = next((place.refusal for place in cut_places(found.header)), "it has one layer")
+    raise UsageError(
+        f"verify: {found.source.shown_name} can only be served whole, there is nothing to split: {why}; "
+        "give --stages 1 to compare its one slice with libllama alone"
+    )
 
 
 def _compare(whole: Rows | None, stored: Checksums | None, split: Rows) -> Comparison | None:
@@ -115,7 +131,11 @@ def _whole(
     spec = replace(plan.stages[0], stage=0, num_stages=1, first=0, end=found.header.num_layers, device=device)
     # On a CPU looking at its rows changes nothing; elsewhere only those are taken that the split takes as well.
     layers = found.cuts if _is_cpu(found, device) else [stage.first for stage in plan.stages[1:]]
-    more = {"path": str(found.whole_path), "layers": list(layers), "use_extra_bufts": found.probe.use_extra_bufts}
+    more = {
+        "path": str(found.whole_path),
+        "boundaries": [asdict(boundary) for boundary in boundaries(found.header, layers)],
+        "use_extra_bufts": found.probe.use_extra_bufts,
+    }
     try:
         return _computed("cluster.verify.whole_child", spec, steps, folder / "whole.npz", more), ""
     except ClusterError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cluster.child import answer, die_with_parent
 from cluster.errors import ClusterError
+from cluster.gguf import Boundary
 from cluster.sources.resolve import resolve
 from cluster.stage.spec import StageSpec
 from cluster.verify.rows import write_rows
@@ -27,7 +28,8 @@ def main() -> int:
         spec = StageSpec(**orders["spec"], source=resolve(orders["model"]))
         model = WholeModel(orders["path"], spec, orders["use_extra_bufts"])
         _, logits = model.compute(steps, ())
-        hidden, _ = model.compute(steps, orders["layers"]) if orders["layers"] else ({}, logits)
+        boundaries = [Boundary(**boundary) for boundary in orders["boundaries"]]
+        hidden, _ = model.compute(steps, boundaries) if boundaries else ({}, logits)
         write_rows(Path(orders["rows_out"]), hidden, logits)
         answer({"done": True})
     except (ClusterError, ValueError, RuntimeError) as error:

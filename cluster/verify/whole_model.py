@@ -1,4 +1,4 @@
-"""A whole model under libllama, with an eye on the tensors ``l_out-i``: the rows in front of layer i + 1.
+"""A whole model under libllama, with an eye on the tensors that are the hidden rows between its layers.
 
 Through llama_cpp's C API and not our native slice, so that what a split is compared with is libllama alone. The
 parameters are those of worker_native/src/load.cpp.
@@ -7,7 +7,6 @@ parameters are those of worker_native/src/load.cpp.
 from __future__ import annotations
 
 import ctypes
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ import llama_cpp
 import numpy as np
 
 from cluster.errors import ClusterError
+from cluster.gguf import Boundary
 from cluster.libllama import FLASH_ATTN, device, function, silent
 from cluster.messages import Float32Array
 from cluster.stage.spec import StageSpec
@@ -32,13 +32,15 @@ class WholeModel:
         self._spec = spec
         self._model = _load(path, spec.device, use_extra_bufts)
 
-    def compute(self, steps: Sequence[Step], layers: Sequence[int]) -> tuple[dict[int, Float32Array], Float32Array]:
-        """From an empty cache: the rows [T, E] in front of each of `layers`, and the logits [T, V] of all rows.
+    def compute(
+        self, steps: Sequence[Step], boundaries: Sequence[Boundary]
+    ) -> tuple[dict[int, Float32Array], Float32Array]:
+        """From an empty cache: the rows [T, E] at each of `boundaries`, by layer, and the logits [T, V] of all rows.
 
-        Without layers the graph is computed as it always is; looking at its tensors may keep a device from fusing
+        Without boundaries the graph is computed as it always is; looking at its tensors may keep a device from fusing
         operations.
         """
-        watch = _Watch(layers, llama_cpp.llama_model_n_embd(self._model))
+        watch = _Watch(boundaries, sum(len(step.tokens) for step in steps))
         context = _open(self._model, self._spec, watch)
         vocab_size = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model))
         batch = llama_cpp.llama_batch_init(self._spec.ubatch_size, 0, 1)
@@ -49,39 +51,47 @@ class WholeModel:
 
 
 class _Watch:
-    """Copies tensors out of a graph while it is computed."""
+    """Copies tensors, of `num_rows` rows each, out of a graph while it is computed."""
 
-    def __init__(self, layers: Sequence[int], width: int) -> None:
-        self._names = {f"l_out-{layer - 1}".encode(): layer for layer in layers}
-        self._width = width
-        self._found: dict[int, list[Float32Array]] = defaultdict(list)
+    def __init__(self, boundaries: Sequence[Boundary], num_rows: int) -> None:
+        self._boundaries = boundaries
+        self._num_rows = num_rows
+        self._width = {name.encode(): found.part_width for found in boundaries for name in found.tensors}
+        self._found: dict[bytes, list[Float32Array]] = {name: [] for name in self._width}
         self._name_of = function(BASE, "ggml_get_name", [ctypes.c_void_p], ctypes.c_char_p)
-        self._rows_of = function(BASE, "ggml_nrows", [ctypes.c_void_p], ctypes.c_int64)
+        self._size_of = function(BASE, "ggml_nelements", [ctypes.c_void_p], ctypes.c_int64)
         self._bytes_of = function(BASE, "ggml_nbytes", [ctypes.c_void_p], ctypes.c_size_t)
         self._get = function(BASE, "ggml_backend_tensor_get", [ctypes.c_void_p] * 2 + [ctypes.c_size_t] * 2, None)
         self.callback = llama_cpp.ggml_backend_sched_eval_callback(self._on_tensor)
 
     @property
     def is_needed(self) -> bool:
-        return bool(self._names)
+        return bool(self._boundaries)
 
     def rows(self) -> dict[int, Float32Array]:
-        """For each layer, what was found in front of it. ClusterError if the graph had no such tensor."""
-        missing = sorted(set(self._names.values()) - set(self._found))
-        if missing:
-            raise ClusterError(f"llama.cpp: its graph has no tensor l_out-{missing[0] - 1}")
-        return {layer: np.concatenate(rows) for layer, rows in self._found.items()}
+        """For each layer, what was found in front of it. ClusterError if the graph did not compute just that."""
+        return {
+            found.layer: np.concatenate([self._rows_of(name) for name in found.tensors], axis=1)
+            for found in self._boundaries
+        }
+
+    def _rows_of(self, name: str) -> Float32Array:
+        found = self._found[name.encode()]
+        num_rows = sum(len(rows) for rows in found)
+        if num_rows != self._num_rows:
+            raise ClusterError(f"llama.cpp: its graph computed {num_rows} of {self._num_rows} rows of a tensor {name}")
+        return np.concatenate(found)
 
     def _on_tensor(self, tensor: Any, is_question: bool, data: Any) -> bool:
         """Asked for each tensor whether it is wanted, and told when one that is was computed."""
-        layer = self._names.get(self._name_of(tensor))
+        name = self._name_of(tensor)
         if is_question:
-            return layer is not None
-        if layer is not None:
-            rows = np.empty((self._rows_of(tensor), self._width), np.float32)
+            return name in self._found
+        if name in self._found:
+            rows = np.empty((self._size_of(tensor) // self._width[name], self._width[name]), np.float32)
             if self._bytes_of(tensor) == rows.nbytes:
                 self._get(tensor, rows.ctypes.data, 0, rows.nbytes)
-                self._found[layer].append(rows)
+                self._found[name].append(rows)
         return True
 
 

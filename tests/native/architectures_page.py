@@ -26,7 +26,8 @@ why a place is not among them. An architecture that is not here is refused befor
 Each one that can be cut is proven by a tiny random model of it (`tests/native/test_architectures.py`): whole through
 llama_cpp, whole through one slice, and cut at every legal place and at all of them at once; a prompt of 9 tokens, two
 single tokens, then two slots at once. The logits are equal bit for bit, and the memory that `model_sizes` predicts for
-the cache is what libllama reports.
+the cache is what libllama reports. With the steps of `cluster verify`, the hidden rows in front of every legal cut are
+those that llama_cpp computes alone.
 """
 
 

@@ -14,6 +14,7 @@ from cluster.config import ClusterConfig
 from cluster.gguf import SliceStore, read_header
 from cluster.planning.survey import survey
 from cluster.verify.run import _device_for_whole
+from tests.native.arch_models import write_model
 from tests.unit.tiny_models import TinyModel, write_tiny
 
 pytestmark = pytest.mark.native
@@ -105,6 +106,37 @@ def test_it_says_why_the_whole_model_cannot_be_had(model: str) -> None:
     assert "the whole model takes 0.0" in _device_for_whole(small)[1]
     gone = replace(found, whole_path=None)
     assert _device_for_whole(gone)[1] == f"no node has {model} as a file of its own"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gemma-dense",  # scales the embedding in its graph
+        "qwen2vl-dense",  # M-RoPE
+        "qwen35-dense",  # running states
+        "nemotron_h-dense",  # a layer leaves its rows under a name of its own
+        "deepseek4-moe",  # running states and several residual streams
+        "talkie-dense",  # rows of two parts
+    ],
+)
+def test_it_finds_the_rows_of_other_graphs(verify: Verify, tmp_path: Path, name: str) -> None:
+    model = str(write_model(tmp_path / f"{name}.gguf", name))
+    code, said = verify(model, "--devices", "CPU,CPU", "--tensor-split", "1,1", "-c", "64", "-np", "2", "-t", "1")
+    assert code == 0, said
+    assert "against the whole model:" in said
+    assert "  rows in front of layer " in said
+    assert "greedy agreement: 54 of 54 rows (100.0%)" in said
+
+
+def test_a_model_that_is_served_whole_only_has_nothing_to_split(verify: Verify, tmp_path: Path) -> None:
+    model = str(write_model(tmp_path / "whole.gguf", "minicpm3-dense"))
+    code, said = verify(model, "--devices", "CPU,CPU", "-c", "64", "-np", "2", "-t", "1")
+    assert code == 2
+    assert said.startswith(f"cluster: verify: {model} can only be served whole, there is nothing to split: the graph ")
+    code, said = verify(model, "--stages", "1", "--devices", "CPU", "-c", "64", "-np", "2", "-t", "1")
+    assert code == 0, said
+    assert "nothing is split: one stage has all layers\nagainst the whole model:" in said
+    assert "rows in front of" not in said
 
 
 def test_nothing_to_verify_is_one_line(verify: Verify) -> None:

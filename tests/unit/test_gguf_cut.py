@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from cluster.errors import ModelFileError, UnsupportedModelError, UsageError
 from cluster.gguf import (
+    Boundary,
     Header,
     SlicePlan,
     TensorInfo,
+    boundaries,
     cut,
     legal_cuts,
     read_header,
@@ -236,6 +238,16 @@ def test_rows_may_be_wider_than_the_model() -> None:
     assert value(streams, f"{ROLE}.hidden_width") == 4 * 128
     assert value(talkie, f"{ROLE}.hidden_width") == 2 * 256
     assert strings(talkie, f"{ROLE}.inputs") == ["inp_norm", "inp_norm@ffn_inp-0"]
+
+
+def test_boundaries_name_the_tensors_of_the_whole_graph() -> None:
+    assert boundaries(tiny_header("llama-dense"), (1, 4)) == (
+        Boundary(1, ("l_out-0",), 256),
+        Boundary(4, ("l_out-3",), 256),
+    )
+    assert boundaries(tiny_header("step35-moe"), (3,))[0].tensors == ("attn_norm_in-3",)
+    assert boundaries(tiny_header("deepseek4-moe"), (2,)) == (Boundary(2, ("l_last-1",), 4 * 512),)
+    assert boundaries(tiny_header("talkie-dense"), (2,)) == (Boundary(2, ("l_out-1", "inp_norm"), 256),)
 
 
 def test_layers_that_predict_further_tokens_are_left_out() -> None:
