@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cluster.engine.batch import Batch, Chunk, check_result, choose_neighbours, form_batch
 from cluster.engine.limits import Limits
-from cluster.engine.pace import Pace
+from cluster.engine.pace import DecodePlan, Pace
 from cluster.engine.prompts import Prompts
 from cluster.engine.sequence import Sequence, State
 from cluster.engine.slots import Slots
@@ -104,9 +104,11 @@ class Scheduler:
         """
         if not self._free_lanes or any(batch.microbatch.alone for batch in self._in_flight.values()):
             return None
-        if self._pace.decode_plan(self._num_decoding).alone and self._decoded_last:
-            return self._next_prompt(now_s) or self._next_decode()  # they take turns
-        return self._next_decode() or self._next_prompt(now_s)
+        num_decoding = sum(sequence.num_generated > 0 for sequence in self._running.values())
+        plan = self._pace.decode_plan(num_decoding)
+        if plan.alone and self._decoded_last:  # they take turns
+            return self._next_prompt(plan, num_decoding, now_s) or self._next_decode(plan, num_decoding)
+        return self._next_decode(plan, num_decoding) or self._next_prompt(plan, num_decoding, now_s)
 
     def complete(self, result: StepResult) -> list[Progress]:
         """Settles a step: tokens are appended to their logs, and exist from now on.
@@ -158,15 +160,9 @@ class Scheduler:
         self._pace.begin(costs)
         self._epoch, self._next_step = epoch, 0
 
-    @property
-    def _num_decoding(self) -> int:
-        return sum(sequence.num_generated > 0 for sequence in self._running.values())
-
-    def _next_decode(self) -> Microbatch | None:
+    def _next_decode(self, plan: DecodePlan, num_decoding: int) -> Microbatch | None:
         if not self._drawn:
             return None
-        num_decoding = self._num_decoding
-        plan = self._pace.decode_plan(num_decoding)
         num_lanes_left = plan.num_lanes - sum(batch.decodes for batch in self._in_flight.values())
         if num_lanes_left <= 0:
             return None
@@ -175,10 +171,9 @@ class Scheduler:
         chunks = [Chunk(sequence, sequence.num_sent, sequence.num_tokens) for sequence in chosen]
         return self._sent(chunks, (), alone=plan.alone and not self._in_flight)
 
-    def _next_prompt(self, now_s: float) -> Microbatch | None:
-        num_decoding = self._num_decoding
+    def _next_prompt(self, decode: DecodePlan, num_decoding: int, now_s: float) -> Microbatch | None:
         num_in_flight = sum(not batch.decodes for batch in self._in_flight.values())
-        if not self._prompts.are_pending or num_in_flight >= self._max_chunks(num_decoding):
+        if not self._prompts.are_pending or num_in_flight >= self._max_chunks(decode, num_decoding):
             return None
         plan = self._pace.prompt_plan(self._prompts.num_unsent, self._prompts.position, num_decoding)
         chunks, starts = self._prompts.cut(plan.num_rows, self._running.values(), now_s)
@@ -187,13 +182,13 @@ class Scheduler:
         self._running.update((chunk.sequence.request_id, chunk.sequence) for chunk in chunks)
         return self._sent(chunks, starts, alone=plan.alone and not self._in_flight)
 
-    def _max_chunks(self, num_decoding: int) -> int:
+    def _max_chunks(self, decode: DecodePlan, num_decoding: int) -> int:
         """Chunks that may be in flight: what keeps the stages busy, but no more than one a round if others wait."""
         if not self._limits.pipeline_prompts:
             return 1
         if not num_decoding:
             return self._limits.max_in_flight
-        return max(1, self._limits.num_stages - self._pace.decode_plan(num_decoding).num_lanes)
+        return max(1, self._limits.num_stages - decode.num_lanes)
 
     def _sent(self, chunks: Items[Chunk], starts: tuple[SlotStart, ...], *, alone: bool) -> Microbatch:
         step_id = StepId(self._epoch, heapq.heappop(self._free_lanes), self._next_step)

@@ -36,7 +36,11 @@ def plan_model(config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
     Raises UsageError (ModelFileError, UnsupportedModelError among them) for what cannot be, CapacityError for
     what does not fit. Nothing has been started by then.
     """
-    found = survey(config)
+    return plan_survey(survey(config), bounds)
+
+
+def plan_survey(found: Survey, bounds: Sequence[int] = ()) -> ModelPlan:
+    """The same, of what was found already."""
     bounds = tuple(bounds) or _place(found)
     coordinator = _coordinator(found)
     return ModelPlan(

@@ -17,7 +17,7 @@ from cluster.gguf import boundaries, cut_places
 from cluster.messages import Float32Array
 from cluster.planning.dry_run import DryRun
 from cluster.planning.layout import Layouts
-from cluster.planning.model_plan import ModelPlan, plan_model
+from cluster.planning.model_plan import ModelPlan, plan_survey
 from cluster.planning.paces import vocab_size
 from cluster.planning.survey import Survey, survey
 from cluster.stage.spec import StageSpec
@@ -57,7 +57,7 @@ def verify(config: ClusterConfig, asked: Asked, note: Callable[[str], None]) -> 
     """
     found = survey(config)
     _check_cuts(found)
-    plan = plan_model(config, asked.bounds)
+    plan = plan_survey(found, asked.bounds)
     steps = make_steps(vocab_size(found.header), found.context.n_ctx, found.context.n_slots, found.context.n_ubatch)
     key = _key(found, plan)
     stored = load_checksums(asked.against, key) if asked.against else None

@@ -81,6 +81,15 @@ def check_port_free(host: str, port: int) -> None:
         raise UsageError(f"port {port} on {host}: cannot listen: {reason}; give another port") from error
 
 
+def bind(server: grpc.Server | grpc.aio.Server, host: str, port: int) -> str:
+    """The address "host:port" that `server` will listen on; port 0 takes a free one. UsageError if it cannot."""
+    check_port_free(host, port)
+    try:
+        return join_address(host, server.add_insecure_port(join_address(host, port)))
+    except RuntimeError as error:
+        raise UsageError(f"port {port} on {host}: {error}; give another port") from error
+
+
 def join_address(host: str, port: int) -> str:
     """ "host:port", with the brackets that an IPv6 address needs."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -12,7 +12,7 @@ import grpc
 
 from cluster.errors import UsageError
 from cluster.messages import Float32Array, Hello, Microbatch, StageFacts, StageFailure
-from cluster.wire.channel import SERVER_OPTIONS, check_port_free, join_address
+from cluster.wire.channel import SERVER_OPTIONS, bind
 from cluster.wire.codec_event import Event
 from cluster.wire.codec_facts import encode_facts
 from cluster.wire.codec_hello import decode_hello
@@ -69,13 +69,9 @@ class StageServer:
 
     def start(self) -> str:
         """The address "host:port" that it listens on. UsageError names a port that is in use."""
-        check_port_free(self._host, self._port)
-        try:
-            port = self._server.add_insecure_port(join_address(self._host, self._port))
-        except RuntimeError as error:
-            raise UsageError(f"port {self._port} on {self._host}: {error}; give another port") from error
+        address = bind(self._server, self._host, self._port)
         self._server.start()
-        return join_address(self._host, port)
+        return address
 
     def publish(self, event: Event) -> None:
         """Tells the coordinator; never waits. Events that nobody watches for are dropped."""

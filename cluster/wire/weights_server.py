@@ -8,8 +8,7 @@ from typing import Protocol
 
 import grpc
 
-from cluster.errors import UsageError
-from cluster.wire.channel import SERVER_OPTIONS, check_port_free, join_address
+from cluster.wire.channel import SERVER_OPTIONS, bind
 from cluster.wire.codec_weights import (
     MAX_READ_BYTES,
     MAX_TENSOR_BYTES,
@@ -63,13 +62,9 @@ class WeightsServer:
 
     def start(self) -> str:
         """The address "host:port" that it listens on. UsageError names a port that is in use."""
-        check_port_free(self._host, self._port)
-        try:
-            port = self._server.add_insecure_port(join_address(self._host, self._port))
-        except RuntimeError as error:
-            raise UsageError(f"port {self._port} on {self._host}: {error}; give another port") from error
+        address = bind(self._server, self._host, self._port)
         self._server.start()
-        return join_address(self._host, port)
+        return address
 
     def stop(self) -> None:
         """Ends all calls and threads."""
