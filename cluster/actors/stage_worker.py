@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from cluster.messages import Hello
-from cluster.stage.cores import prepare_process
+from cluster.stage.cores import bound_cores, prepare_process
 from cluster.stage.spec import LoadProgress, StageSpec
 
 
@@ -14,9 +14,10 @@ class StageWorker:
 
     def __init__(self, spec: StageSpec) -> None:
         prepare_process()
-        from cluster.stage.service import StageService  # loads libggml
+        with bound_cores(spec.first_core) as core:
+            from cluster.stage.service import StageService  # loads libggml
 
-        self._service = StageService(spec)
+            self._service = StageService(spec, core)
 
     def pid(self) -> int:
         return os.getpid()

@@ -18,8 +18,8 @@ HOP_MS = 1.0  # from a stage to the next one, and from the last one back to the 
 # A chunk takes so many times as long as a step of the sequences that are being decoded beside it: with both in
 # turns, and what varies, no stream waits for three times as long as without the prompt.
 _CHUNK_STEPS = 1.0
-_LEAST_ROWS = 8  # of a chunk, so that a short prompt goes in one, and shapes repeat
-_CHUNK_ROWS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192)
+_LEAST_ROWS = 4  # of a chunk: what CPU kernels compute at once; with fewer, a prompt would hardly move
+_CHUNK_ROWS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192)
 _LEAST_ROWS_ALONE = 32  # with nobody to wait for it
 _MAX_OPEN_CHUNKS = 256
 

@@ -93,6 +93,7 @@ def _stages(found: Survey, bounds: Sequence[int], coordinator: CoordinatorSpec) 
             ubatch_size=config.ubatch_size,
             num_threads=found.num_threads,
             num_threads_alone=found.threads_alone(device),
+            first_core=found.first_core(stage),
             type_k=config.cache_type_k,
             type_v=config.cache_type_v,
             flash_attn=config.flash_attn,

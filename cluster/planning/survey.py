@@ -45,7 +45,20 @@ class Survey:
         """A stage that computes alone may use the threads of all stages that share the CPU with it."""
         if not self.config.lend_cores or device.kind != "cpu":
             return self.num_threads
-        return self.num_threads * sum(other.kind == "cpu" for other in self.devices)
+        return self.num_threads * self._num_cpu_stages
+
+    def first_core(self, stage: int) -> int | None:
+        """The first of the cores that are a CPU stage's own, where the stages have each core of the machine once.
+
+        Elsewhere threads must be free to get out of each other's way: None.
+        """
+        if self.devices[stage].kind != "cpu" or self.num_threads * self._num_cpu_stages != self.num_cores:
+            return None
+        return self.num_threads * sum(device.kind == "cpu" for device in self.devices[:stage])
+
+    @property
+    def _num_cpu_stages(self) -> int:
+        return sum(device.kind == "cpu" for device in self.devices)
 
 
 def survey(config: ClusterConfig) -> Survey:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import threading
+from collections.abc import Iterator
 
 # GNU OpenMP's threads turn for milliseconds after a step before they sleep, on a core that the next stage
 # needs. So many turns are enough to bridge the gaps inside a step.
@@ -14,6 +15,8 @@ SPIN_COUNT = 3000
 SWITCH_INTERVAL_S = 0.0005
 # Against the I/O threads' 0: enough that a message that arrives is read at once.
 COMPUTE_NICENESS = 5
+# An operator who sets one of these has bound the threads that compute, or wants them free.
+_BINDING = ("OMP_PLACES", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY")
 
 
 def prepare_process() -> None:
@@ -22,8 +25,42 @@ def prepare_process() -> None:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
 
 
-def compute_at_lower_priority() -> None:
-    """The calling thread, and those that ggml starts for it, give way to the threads that read and write."""
-    if sys.platform == "linux":  # elsewhere niceness is the whole process's
+@contextlib.contextmanager
+def bound_cores(first_core: int | None) -> Iterator[int | None]:
+    """Around the loading of libggml: the threads that compute shall each stay on one core.
+
+    A step ends with the slowest of its threads: two that wake on one core take twice as long, until the system
+    notices. `first_core`, an index into the cores that this process may use, is that of the first thread, which is
+    given here for `prepare_compute_thread`; the others have those that follow. None: the system places them.
+    """
+    if first_core is None or sys.platform != "linux" or any(name in os.environ for name in _BINDING):
+        yield None
+        return
+    allowed = os.sched_getaffinity(0)
+    cores = cores_from(allowed, first_core)
+    os.environ["OMP_PLACES"] = ",".join(f"{{{core}}}" for core in cores)
+    os.environ["OMP_PROC_BIND"] = "true"
+    try:
+        yield cores[0]
+    finally:
+        # The library binds the thread that loads it, which computes nothing and whose threads would inherit it.
+        os.sched_setaffinity(0, allowed)
+
+
+def cores_from(allowed: set[int], first_core: int) -> list[int]:
+    """All of them in the order in which one stage takes them: its own first, then its neighbours'."""
+    cores = sorted(allowed)
+    first = first_core % len(cores)
+    return cores[first:] + cores[:first]
+
+
+def prepare_compute_thread(core: int | None) -> None:
+    """For the thread that computes: bound to `core`, and with those that ggml starts for it, less urgent than I/O."""
+    if sys.platform != "linux":  # elsewhere niceness is the whole process's
+        return
+    thread = threading.get_native_id()
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, thread, COMPUTE_NICENESS)
+    if core is not None:
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), COMPUTE_NICENESS)
+            os.sched_setaffinity(thread, {core})

@@ -13,7 +13,7 @@ from cluster.errors import ClusterError
 from cluster.messages import Float32Array, Hello, Microbatch, StageFacts, StageFailure, StepTiming
 from cluster.processes import rss_bytes
 from cluster.stage.compute import StageCompute, StageSizes, StepOutput
-from cluster.stage.cores import compute_at_lower_priority
+from cluster.stage.cores import prepare_compute_thread
 from cluster.stage.loading import load_stage
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 from cluster.wire.codec_event import Event
@@ -30,8 +30,10 @@ _Step = tuple[Microbatch, Float32Array | None, int]
 class StageService:
     """One stage of the pipeline. It implements `wire.stage_server.StageBackend`."""
 
-    def __init__(self, spec: StageSpec) -> None:
+    def __init__(self, spec: StageSpec, core: int | None = None) -> None:
+        """`core`: that of the computing thread; None leaves it to the system."""
         self._spec = spec
+        self._core = core
         self._progress = LoadProgress("waiting", 0.0)
         self._sizes = StageSizes()
         self._inbox: queue.Queue[_Step | Hello | None] = queue.Queue(MAX_QUEUED_STEPS)
@@ -118,7 +120,7 @@ class StageService:
 
     def _serve(self) -> None:
         """The computing thread, the only one that touches the native slice: ggml keeps threads for each caller."""
-        compute_at_lower_priority()
+        prepare_compute_thread(self._core)
         try:
             compute, build = load_stage(self._spec, self._report)
             self._report("measuring", 0.0)

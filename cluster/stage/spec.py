@@ -25,6 +25,7 @@ class StageSpec:
     ubatch_size: int  # most rows of one microbatch
     num_threads: int
     num_threads_alone: int  # while no other stage computes
+    first_core: int | None  # its threads are bound to this one of the host's cores and those that follow; None: not
     type_k: str
     type_v: str
     flash_attn: Literal["auto", "on", "off"]

@@ -157,6 +157,7 @@ def _spec(path: Path, header: Header) -> StageSpec:
         ubatch_size=64,
         num_threads=1,
         num_threads_alone=1,
+        first_core=None,
         type_k="f16",
         type_v="f16",
         flash_attn="auto",

@@ -40,6 +40,7 @@ SPEC = StageSpec(
     ubatch_size=16,
     num_threads=1,
     num_threads_alone=2,
+    first_core=None,
     type_k="f16",
     type_v="f16",
     flash_attn="auto",
