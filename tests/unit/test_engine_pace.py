@@ -58,8 +58,8 @@ def test_chunks_get_shorter_if_they_turn_out_to_take_longer() -> None:
     assert made.prompt_plan(2048, 100, num_decoding=48).num_rows == 12
 
 
-def test_a_short_chunk_is_no_shorter_than_a_short_prompt() -> None:
-    assert pace(_LINEAR).prompt_plan(2048, 0, num_decoding=1).num_rows == 8
+def test_the_shortest_chunk_is_what_kernels_compute_at_once() -> None:
+    assert pace(_LINEAR).prompt_plan(2048, 0, num_decoding=1).num_rows == 4
 
 
 def test_one_prompt_is_cut_so_that_the_pipeline_fills() -> None:
