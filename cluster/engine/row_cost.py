@@ -14,28 +14,30 @@ class RowCost:
     """
 
     def __init__(self) -> None:
-        self._weight = self._position = self._ms = self._position_squared = self._product = 0.0
+        # Of what was added: weights, positions, milliseconds, squares of positions, positions times milliseconds.
+        self._sums = (0.0, 0.0, 0.0, 0.0, 0.0)
 
     @property
     def is_known(self) -> bool:
-        return self._weight > 0
+        return self._sums[0] > 0
 
     def add(self, position: float, ms_per_row: float) -> None:
         """A step whose rows were at `position` on average."""
-        for name, value in (
-            ("_weight", 1.0),
-            ("_position", position),
-            ("_ms", ms_per_row),
-            ("_position_squared", position * position),
-            ("_product", position * ms_per_row),
-        ):
-            setattr(self, name, _MEMORY * getattr(self, name) + value)
+        weight, positions, times_ms, squares, products = (_MEMORY * past for past in self._sums)
+        self._sums = (
+            weight + 1.0,
+            positions + position,
+            times_ms + ms_per_row,
+            squares + position * position,
+            products + position * ms_per_row,
+        )
 
     def at(self, position: float) -> float:
         """Milliseconds of a row at `position`; never less at a later one. Something must have been added."""
-        mean_position, mean_ms = self._position / self._weight, self._ms / self._weight
-        spread = self._position_squared / self._weight - mean_position**2
+        weight, positions, times_ms, squares, products = self._sums
+        mean_position, mean_ms = positions / weight, times_ms / weight
+        spread = squares / weight - mean_position**2
         if spread < _MIN_SPREAD:
             return mean_ms
-        slope = max(0.0, (self._product / self._weight - mean_position * mean_ms) / spread)
+        slope = max(0.0, (products / weight - mean_position * mean_ms) / spread)
         return max(mean_ms + slope * (position - mean_position), mean_ms / 10)
