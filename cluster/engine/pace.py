@@ -19,8 +19,10 @@ HOP_MS = 1.0  # from a stage to the next one, and from the last one back to the 
 # turns, and what varies, no stream waits for three times as long as without the prompt.
 _CHUNK_STEPS = 1.0
 _LEAST_ROWS = 4  # of a chunk: what CPU kernels compute at once; with fewer, a prompt would hardly move
-_CHUNK_ROWS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192)
-_LEAST_ROWS_ALONE = 32  # with nobody to wait for it
+# Flash attention on a CPU computes 64 rows at once; a row of a chunk that has fewer, or some more, takes up to twice
+# as long.
+_TILE_ROWS = 64
+_CHUNK_ROWS = (4, 8, 12, 16, 24, 32, 48, 64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192)
 _MAX_OPEN_CHUNKS = 256
 
 Points = Sequence[tuple[int, float]]  # (rows, milliseconds), ascending
@@ -100,7 +102,7 @@ class Pace:
         if chunk is None or not self._costs or not 0 <= timing.stage < self._num_stages:
             return
         num_rows, position, alone = chunk
-        costs = self._row_costs if num_rows >= _LEAST_ROWS_ALONE else self._short_costs
+        costs = self._row_costs if num_rows >= _TILE_ROWS else self._short_costs
         speedup = self._costs[timing.stage].alone_speedup if alone else 1.0
         step_ms = (timing.end_ns - timing.start_ns) / 1e6 * speedup
         if num_rows >= _LEAST_ROWS:
@@ -121,7 +123,7 @@ class Pace:
 
     def _chunk_ms(self, num_rows: int, position: int) -> list[float]:
         """Of a chunk on each stage: as learned, or of few rows as measured."""
-        if num_rows < _LEAST_ROWS_ALONE and all(cost.is_known for cost in self._short_costs):
+        if num_rows < _TILE_ROWS and all(cost.is_known for cost in self._short_costs):
             return [num_rows * cost.at(position) for cost in self._short_costs]
         if num_rows <= min(cost.decode_ms[-1][0] for cost in self._costs):
             return self._decode_ms(num_rows)
@@ -162,7 +164,7 @@ class Pace:
         empty_ms = HOP_MS + max(_empty_ms(cost.decode_ms) for cost in self._costs)
         best = math.sqrt(empty_ms * num_rows / (row_ms * (self._num_stages - 1)))
         here_ms = max(self._row_ms(stage, position) for stage in range(self._num_stages))
-        return self._bounded(best * row_ms / here_ms, _LEAST_ROWS_ALONE)
+        return self._bounded(best * row_ms / here_ms, _TILE_ROWS)
 
     def _bounded(self, num_rows: float, least: int) -> int:
         """A multiple of `least`, so that shapes repeat, and no more than a microbatch holds."""

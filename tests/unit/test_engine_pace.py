@@ -135,3 +135,10 @@ def test_shared_length_is_that_of_the_common_prefix(ours: list[int], theirs: lis
         (i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs))
     )
     assert shared_length(ours, theirs) == (common if common >= MIN_SHARED_TOKENS else 0)
+
+
+@pytest.mark.parametrize("num_rows", [300, 1024, 2048, 7000])
+def test_chunks_are_whole_tiles_of_attention(num_rows: int) -> None:
+    made = pace(((1, 10.0), (16, 20.0), (32, 30.0)), stages=3)
+    for position in (0, num_rows // 2):
+        assert made.prompt_plan(num_rows, position, num_decoding=0).num_rows % 64 == 0
