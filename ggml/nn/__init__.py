@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ggml.files import load as load_gguf
 from ggml.nn import functional, init
 from ggml.nn.activations import (
     SELU,
@@ -115,4 +116,5 @@ __all__ = [
     "Unflatten",
     "functional",
     "init",
+    "load_gguf",
 ]
