@@ -7,6 +7,7 @@ from typing import Any
 
 import ggml.ops.activations
 import ggml.ops.arithmetic
+import ggml.ops.attention
 import ggml.ops.casting
 import ggml.ops.indexing
 import ggml.ops.matmul
