@@ -46,6 +46,8 @@ def _exact(b: Builder, parts: Sequence[Value], bias: Value | None, scale: float,
     query, key, value = parts
     scores = _mul_mat(b, key, query)
     if is_causal and bias is None:
+        if not scale > 0:  # -inf must stay what it is
+            scores, scale = b.scale(scores, scale), 1.0
         scores = _causal(b, scores)
     if bias is None:
         weights = b.emit("soft_max_scale", (scores.step,), F32, scores.shape, (bits(scale),))
