@@ -11,12 +11,14 @@ import ggml.ops.attention
 import ggml.ops.batch_norms
 import ggml.ops.casting
 import ggml.ops.dropouts
+import ggml.ops.gated
 import ggml.ops.indexing
 import ggml.ops.matmul
 import ggml.ops.normalization
 import ggml.ops.operators
 import ggml.ops.pointwise
 import ggml.ops.reductions
+import ggml.ops.rotary
 import ggml.ops.shape
 import ggml.ops.shrinking
 import ggml.ops.sorting  # noqa: F401

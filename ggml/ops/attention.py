@@ -16,8 +16,8 @@ from ggml.lowering.builder import Builder
 from ggml.lowering.program import bits, extents
 from ggml.lowering.value import Value, row_major
 from ggml.node import Node, Shape
-from ggml.ops.dropouts import dropout
 from ggml.ops.arguments import broadcast, convert, number, tensor
+from ggml.ops.dropouts import dropout
 from ggml.ops.matmul import matmul
 from ggml.ops.normalization import softmax
 from ggml.ops.pointwise import where
