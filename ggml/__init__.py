@@ -28,6 +28,7 @@ from ggml.errors import (  # noqa: E402
     DimensionError,
     DivisionByZeroError,
     DTypeError,
+    FileFormatError,
     GgmlError,
     IndexOutOfRangeError,
     ModuleError,
@@ -56,6 +57,7 @@ from ggml.factories import (  # noqa: E402
     zeros,
     zeros_like,
 )
+from ggml.files import load, save  # noqa: E402
 from ggml.namespace import dtype_names, functions  # noqa: E402
 from ggml.random import (  # noqa: E402
     Generator,
@@ -91,6 +93,7 @@ __all__ = [
     "DeviceMismatchError",
     "DimensionError",
     "DivisionByZeroError",
+    "FileFormatError",
     "Generator",
     "GgmlError",
     "IndexOutOfRangeError",
@@ -125,6 +128,7 @@ __all__ = [
     "is_lazy",
     "linalg",
     "linspace",
+    "load",
     "manual_seed",
     "nn",
     "normal",
@@ -137,6 +141,7 @@ __all__ = [
     "randn",
     "randn_like",
     "randperm",
+    "save",
     "scalar_tensor",
     "seed",
     "set_num_threads",
