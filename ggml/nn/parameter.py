@@ -7,7 +7,7 @@ from typing import Any
 from ggml import dtypes, host, tracing
 from ggml.devices import CPU
 from ggml.dtypes import DType
-from ggml.errors import DTypeError
+from ggml.errors import DTypeError, TracingError
 from ggml.node import Shape, empty_leaf
 from ggml.tensor import Tensor, wrap
 
@@ -23,6 +23,11 @@ class _Owned(Tensor):
     def data(self) -> Tensor:
         """The tensor itself; giving it another one replaces the value, whatever its shape and dtype."""
         return self
+
+    def _assign(self, result: Tensor, op: str) -> Tensor:
+        if tracing.is_active():  # what a recording makes never gets memory
+            raise TracingError(op)
+        return super()._assign(result, op)
 
     @data.setter
     def data(self, value: Tensor) -> None:

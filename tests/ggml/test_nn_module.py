@@ -360,6 +360,10 @@ def test_a_module_keeps_nothing_of_a_recording() -> None:
     with pytest.raises(ggml.TracingError):
         ggml.compile(net)(ggml.ones(2))
     assert net(ggml.ones(2)).tolist() == [1, 1]
+    linear = nn.Linear(2, 2)
+    with pytest.raises(ggml.TracingError):
+        ggml.compile(lambda x: linear.weight.add_(x))(ggml.ones(2, 2))
+    assert linear.weight.numpy().shape == (2, 2)
     layer = nn.BatchNorm1d(2)
     with pytest.raises(ggml.TracingError):
         ggml.compile(layer)(ggml.ones(3, 2))
