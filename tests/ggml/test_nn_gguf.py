@@ -36,7 +36,7 @@ def _same(found: ggml.Tensor, expected: ggml.Tensor) -> None:
     assert found.raw_bytes() == expected.raw_bytes()
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=ONE_AT_A_TIME)
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=ONE_AT_A_TIME)
 @given(data=st.data())
 def test_what_is_saved_is_loaded(tmp_path: Path, data: st.DataObject) -> None:
     names = data.draw(st.lists(st.one_of(st.text(max_size=5), st.text("ab.", min_size=60, max_size=70)), unique=True))

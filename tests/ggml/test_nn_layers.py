@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import ggml
 from ggml import nn
-from tests.ggml.arrays import to_ggml
+from tests.ggml.arrays import tensor, to_ggml
 from tests.ggml.both import randomise, twins
 from tests.ggml.compare import assert_same
 
@@ -105,6 +105,40 @@ def test_layer_equals_torch(text: str, shapes: list[tuple[int, ...]]) -> None:
             assert_same(mine, given)  # with inplace=True the result
         for name, value in theirs.state_dict().items():  # running statistics
             assert_same(ours.state_dict()[name], value)
+
+
+# The layer, and the shape around the extents that are drawn.
+DRAWN = {
+    "nn.Linear(3, 2)": lambda outer, inner: (*outer, 3),
+    "nn.LayerNorm((2, 3))": lambda outer, inner: (*outer, 2, 3),
+    "nn.RMSNorm(4, eps=1e-5)": lambda outer, inner: (*outer, 4),
+    "nn.GroupNorm(2, 4)": lambda outer, inner: (len(outer) + 1, 4, *inner),
+    "nn.BatchNorm1d(3)": lambda outer, inner: (len(outer) + 2, 3, *inner[:1]),
+    "nn.BatchNorm2d(1)": lambda outer, inner: (2, 1, *(*inner, 2, 1)[:2]),
+    "nn.PReLU(3)": lambda outer, inner: (len(outer), 3, *inner),
+    "nn.Sequential(nn.Flatten(), nn.LeakyReLU(), nn.Softmax(1))": lambda outer, inner: (2, *inner, 3),
+    "nn.Sequential(nn.Hardshrink(), nn.Softplus(), nn.ELU(), nn.Threshold(0.2, 1.0))": lambda outer, inner: outer,
+}
+
+
+@pytest.mark.parametrize("text", DRAWN)
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_drawn_inputs(text: str, data: st.DataObject) -> None:
+    """Without elements, with extents of 1, strided, repeated; outside of norms with NaN and infinities, too."""
+    outer = tuple(data.draw(st.lists(st.integers(0, 3), max_size=3)))
+    inner = tuple(data.draw(st.lists(st.integers(1, 3), max_size=3)))
+    theirs, ours = twins(text)
+    randomise(theirs)
+    ours.load_state_dict(theirs.state_dict())
+    theirs.train("Batch" not in text or data.draw(st.booleans()))
+    ours.train(theirs.training)
+    x = tensor(data.draw, DRAWN[text](outer, inner), specials="Norm" not in text and "Linear" not in text)
+    with torch.no_grad():
+        expected = theirs(x)
+    assert_same(ours(to_ggml(x)), expected, 5e-5)
+    for name, value in theirs.state_dict().items():
+        assert_same(ours.state_dict()[name], value, 5e-5)
 
 
 @pytest.mark.parametrize(
