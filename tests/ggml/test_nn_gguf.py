@@ -26,7 +26,7 @@ def _tensor(shape: tuple[int, ...], dtype: ggml.DType, seed: int = 0) -> ggml.Te
     rng = np.random.default_rng(seed)
     count = int(np.prod(shape, dtype=np.int64))
     if dtype is ggml.bool:
-        return ggml.from_numpy(rng.random(shape) < 0.5)
+        return ggml.from_numpy(np.array(rng.random(shape) < 0.5))
     raw = rng.integers(0, 256, dtype.num_bytes(count), dtype=np.uint8)
     return ggml.from_buffer(raw.tobytes(), dtype=dtype, count=count, shape=shape)
 
@@ -39,7 +39,9 @@ def _same(found: ggml.Tensor, expected: ggml.Tensor) -> None:
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=ONE_AT_A_TIME)
 @given(data=st.data())
 def test_what_is_saved_is_loaded(tmp_path: Path, data: st.DataObject) -> None:
-    names = data.draw(st.lists(st.one_of(st.text(max_size=5), st.text("ab.", min_size=60, max_size=70)), unique=True))
+    names = data.draw(
+        st.lists(st.one_of(st.text(max_size=5), st.text("ab.", min_size=60, max_size=70)), min_size=1, unique=True)
+    )
     saved = {}
     for place, name in enumerate(names):
         if any(0xD800 <= ord(letter) < 0xE000 for letter in name):
