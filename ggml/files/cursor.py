@@ -9,7 +9,7 @@ from ggml.errors import FileFormatError
 
 # No sound file comes near these; they bound the time and memory that a hostile one can take.
 MAX_HEADER_BYTES = 256 << 20
-MAX_STRING_BYTES = 128 << 20
+MAX_STRING_BYTES = 32 << 20
 MAX_NAME_BYTES = 65535  # of a key, by the specification
 MAX_ITEMS = 4 << 20
 

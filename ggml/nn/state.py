@@ -123,8 +123,14 @@ def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -
     found.walk(module, "")
     if found.errors or (strict and (found.missing or found.unexpected)):
         raise StateDictError(type(module).__name__, found.missing, found.unexpected, found.errors, strict)
+    before = [(handle, handle.detach()) for handle, _ in found.values]
     for handle, value in found.values:
         point_to(handle, value)
-    for owner, extra in found.extras:
-        owner.set_extra_state(extra)
+    try:
+        for owner, extra in found.extras:
+            owner.set_extra_state(extra)
+    except BaseException:
+        for handle, value in before:
+            point_to(handle, value)
+        raise
     return IncompatibleKeys(found.missing, found.unexpected)

@@ -175,10 +175,14 @@ def test_what_torch_refuses_is_refused(text: str, shape: tuple[int, ...]) -> Non
         "nn.Dropout(1.5)", "nn.Dropout(-0.1)", "nn.GroupNorm(3, 4)", "nn.Embedding(3, 2, padding_idx=3)",
         "nn.Hardtanh(1, 1)", "nn.Unflatten(1, 2)", "nn.LSTM(2, 3, proj_size=3)", "nn.RNN(2, 3, nonlinearity='sin')",
         "nn.GRU(2, 0)", "nn.GRU(2, 3, dropout=2)",
+        "nn.Linear(-1, 2)", "nn.Linear(2.5, 2)", "nn.Linear('a', 2)", "nn.LayerNorm('a')", "nn.LayerNorm(2.5)",
+        "nn.LayerNorm(-3)", "nn.GroupNorm('a', 4)", "nn.Dropout('a')", "nn.Embedding('a', 2)", "nn.LSTM(2.5, 3)",
+        "nn.LSTM(2, 3, num_layers='a')", "nn.BatchNorm1d('a')", "nn.PReLU('a')", "nn.Bilinear(2, 3, -1)",
+        "nn.LSTMCell(2, -3)", "nn.Embedding(3, -2)", "nn.RMSNorm((2, -1))",
     ],
 )  # fmt: skip
 def test_arguments_that_torch_refuses_are_refused(text: str) -> None:
-    with pytest.raises((ValueError, AssertionError, TypeError)):
+    with pytest.raises((RuntimeError, ValueError, AssertionError, TypeError)):
         eval(text, {"nn": torch.nn})
     with pytest.raises(ggml.GgmlError):
         eval(text, {"nn": nn})

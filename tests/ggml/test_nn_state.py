@@ -184,6 +184,11 @@ def test_state_beside_tensors() -> None:
     assert other[0].seen == 3
     with pytest.raises(ggml.StateDictError):
         other.load_state_dict({})
+    other.append(nn.Linear(1, 1))
+    before = _values(other[1])
+    with pytest.raises(TypeError):  # from set_extra_state itself
+        other.load_state_dict({"1.weight": ggml.zeros(1, 1), "0._extra_state": 3}, strict=False)
+    assert _values(other[1]) == before
 
 
 def test_state_dict_arguments() -> None:
