@@ -8,12 +8,18 @@ from typing import Any
 import ggml.ops.activations
 import ggml.ops.arithmetic
 import ggml.ops.casting
+import ggml.ops.convolution
+import ggml.ops.folding
 import ggml.ops.indexing
 import ggml.ops.matmul
 import ggml.ops.normalization
 import ggml.ops.operators
+import ggml.ops.padding
 import ggml.ops.pointwise
+import ggml.ops.pooling
 import ggml.ops.reductions
+import ggml.ops.resampling
+import ggml.ops.sampling
 import ggml.ops.shape
 import ggml.ops.sorting  # noqa: F401
 from ggml import dtypes

@@ -12,6 +12,7 @@ from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node, Shape
 from ggml.ops.arguments import integer, same_dtype, strictly_floating
+from ggml.ops.folding import windowed
 from ggml.ops.matmul import product
 from ggml.ops.padding import constant_pad
 from ggml.ops.spatial import Extents, arrange, batched, extents, planes, three, unbatched
@@ -21,7 +22,7 @@ from ggml.tensor import Tensor
 _FUNCTIONAL = "nn.functional."
 
 #: Fewer positions than this do not fill the tiles of our kernel: the windows are unfolded for a product of matrices.
-_FEW_POSITIONS = 48
+_FEW_POSITIONS = 16
 
 
 def _lower_convolution(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
@@ -73,23 +74,6 @@ def _unfolded(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node
         result = b.binary("add", result, values[2], result.shape)
     folded = result.reshape_to((batch, *out, weight.shape[0]))
     return b.dense(folded.permute((0, rank + 1, *range(1, rank + 1))))
-
-
-def windowed(value: Value, stride: Shape, dilation: Shape, out: Shape, kernel: Shape) -> Value:
-    """[..., I...] as [..., O..., K...]: the windows as a look at the same elements."""
-    rank = len(stride)
-    outer, inner = value.strides[: len(value.strides) - rank], value.strides[len(value.strides) - rank :]
-    return Value(
-        value.step,
-        value.type,
-        (*value.shape[: len(outer)], *out, *kernel),
-        (
-            *outer,
-            *[a * by for a, by in zip(inner, stride, strict=True)],
-            *[a * by for a, by in zip(inner, dilation, strict=True)],
-        ),
-        value.offset,
-    )
 
 
 def _is_native(weight: Value, stride: Shape, groups: int) -> bool:
@@ -257,7 +241,7 @@ def transposed_convolution(
         (extent - 1) * s - 2 * p + d * (k - 1) + more + 1
         for extent, s, p, d, k, more in zip(shape[2:], stride, padding, dilation, kernel, output_padding, strict=True)
     )
-    if any(extent < 1 for extent in out):
+    if any(extent < 0 for extent in out):
         raise ShapeMismatchError("transposed_convolution", "a padding that leaves something of the result", out)
     extras = () if bias is None else (bias,)
     result = (shape[0], outputs * groups, *out)

@@ -7,6 +7,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ggml import dtypes
 from ggml.dtypes import PLAIN, DType
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
@@ -25,8 +27,6 @@ _LIMIT = 1 << 30
 
 def _bits(value: float, dtype: DType) -> int:
     """The bits of an element, as a parameter."""
-    import numpy as np
-
     raw = to_storage(np.array(value), dtype).tobytes()
     return struct.unpack("<q", raw.ljust(8, b"\0"))[0]  # type: ignore[no-any-return]
 

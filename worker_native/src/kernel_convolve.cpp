@@ -43,10 +43,16 @@ struct Geometry {
     int64_t group_elements(const ggml_tensor* src) const { return ggml_nelements(src) / (batch * groups); }
 };
 
-// Elements that are added and multiplied together.
+// Neighbouring elements in a register.
 template <int lanes>
 struct Lanes {
     typedef float Vector __attribute__((vector_size(lanes * sizeof(float))));
+};
+
+// The same at any address.
+template <int lanes>
+struct [[gnu::packed, gnu::may_alias]] Loose {
+    typename Lanes<lanes>::Vector elements;
 };
 
 // Sums for `rows` outputs at `vectors` * `lanes` neighbouring positions, kept in registers.
@@ -61,8 +67,10 @@ template <int lanes, int vectors, int rows>
 #pragma GCC unroll 16
         for (int v = 0; v < vectors; ++v) sum[row][v] = Vector{} + (bias ? bias[row] : 0.0f);
     for (int64_t tap = 0; tap < num_taps; ++tap) {
+        const auto* x = reinterpret_cast<const Loose<lanes>*>(in + offsets[tap]);
         Vector at[vectors];
-        std::memcpy(at, in + offsets[tap], sizeof at);  // at any address
+#pragma GCC unroll 16
+        for (int v = 0; v < vectors; ++v) at[v] = x[v].elements;
 #pragma GCC unroll 16
         for (int row = 0; row < rows; ++row) {
             const float weight = weights[row * num_taps + tap];
@@ -71,7 +79,10 @@ template <int lanes, int vectors, int rows>
         }
     }
 #pragma GCC unroll 16
-    for (int row = 0; row < rows; ++row) std::memcpy(out + row * out_stride, sum[row], sizeof sum[row]);
+    for (int row = 0; row < rows; ++row)
+#pragma GCC unroll 16
+        for (int v = 0; v < vectors; ++v)
+            reinterpret_cast<Loose<lanes>*>(out + row * out_stride)[v].elements = sum[row][v];
 }
 
 constexpr int64_t max_width = 64;  // positions of one tile
@@ -97,19 +108,33 @@ struct Tiles {
     TILE(name, target, lanes, vectors, 1)   \
     constexpr Tiles name = {lanes * vectors, name##_8, name##_4, name##_2, name##_1};
 
-TILES(any_cpu, , 4, 2)
-TILES(one_position, , 1, 1)
+TILES(single, , 1, 1)
+TILES(plain_narrow, , 4, 1)
+TILES(plain_wide, , 4, 2)
 #if defined(__x86_64__)
-TILES(avx2, [[gnu::target("avx2,fma")]], 8, 1)
-TILES(avx512, [[gnu::target("avx512f,avx2,fma")]], 16, 3)
+TILES(avx2_narrow, [[gnu::target("avx2,fma")]], 8, 1)
+TILES(avx512_narrow, [[gnu::target("avx512f,avx2,fma")]], 16, 1)
+TILES(avx512_wide, [[gnu::target("avx512f,avx2,fma")]], 16, 3)
 #endif
 
-const Tiles& widest() {
+// The tiles of this CPU for many positions, and for few.
+struct Choice {
+    const Tiles &wide, &narrow;
+};
+
+Choice choice() {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f")) return avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2;
+    if (__builtin_cpu_supports("avx512f")) return {avx512_wide, avx512_narrow};
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return {avx2_narrow, avx2_narrow};
 #endif
-    return any_cpu;
+    return {plain_wide, plain_narrow};
+}
+
+// The tiles for `left` more positions of a plane.
+const Tiles& tiles_for(int64_t left, int64_t positions) {
+    const Choice tiles = choice();
+    if (positions >= tiles.wide.width && left > 2 * tiles.narrow.width) return tiles.wide;
+    return positions >= tiles.narrow.width ? tiles.narrow : single;
 }
 
 // A stretch of a tile that lies in one row of the output.
@@ -155,41 +180,71 @@ struct Task {
 };
 
 // Neighbouring tiles share the weights of a block of outputs while these are in the nearest cache.
-constexpr int64_t tiles_of_band = 4;
+constexpr int64_t band_width = 192;
+constexpr size_t max_tiles = 24;
 
-void convolve_band(const Geometry& g, const ggml_tensor* dst, int64_t image, int64_t group, int64_t begin,
-                   int64_t end, const Tiles& tiles) {
-    Run runs[tiles_of_band][max_width];
-    size_t num_runs[tiles_of_band];
-    int64_t starts[tiles_of_band], num_tiles = 0;
-    for (int64_t at = begin; at < end; at += tiles.width, ++num_tiles) {
-        // The last tile moves back to end with the plane: it computes some positions again, alike.
-        starts[num_tiles] = std::min(at, g.positions - tiles.width);
-        num_runs[num_tiles] = runs_of(g, starts[num_tiles], tiles.width, runs[num_tiles]);
+struct Placed {
+    const Tiles* tiles;
+    int64_t start;
+    size_t num_runs;
+    Run runs[max_width];
+};
+
+// The tiles of positions [begin, end). The last one of a plane moves back: it computes some positions again,
+// alike.
+size_t place_tiles(const Geometry& g, int64_t begin, int64_t end, Placed* placed) {
+    size_t count = 0;
+    for (int64_t at = begin; at < end; ++count) {
+        Placed& here = placed[count];
+        here.tiles = &tiles_for(end - at, g.positions);
+        here.start = std::min(at, g.positions - here.tiles->width);
+        here.num_runs = runs_of(g, here.start, here.tiles->width, here.runs);
+        at = here.start + here.tiles->width;
     }
+    return count;
+}
+
+// What one worker does at a time: some outputs of a group, at some positions of an image.
+struct Part {
+    int64_t image, group, first_output, end_output, begin, end;
+};
+
+void convolve_part(const Geometry& g, const ggml_tensor* dst, const Part& part) {
+    Placed placed[max_tiles];
+    const size_t num_tiles = place_tiles(g, part.begin, part.end, placed);
     const ggml_tensor* src = dst->src[0];
     const auto* bias = dst->src[2] ? static_cast<const float*>(dst->src[2]->data) : nullptr;
-    for (int64_t output = 0; output < g.num_outputs;) {
-        const int64_t left = g.num_outputs - output, rows = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-        const int64_t at = group * g.num_outputs + output;
-        const Task task = {
-            g, static_cast<const float*>(src->data) + (image * g.groups + group) * g.group_elements(src),
-            static_cast<const float*>(dst->src[1]->data) + at * g.num_taps(), bias ? bias + at : nullptr,
-            static_cast<float*>(dst->data) + (image * g.groups * g.num_outputs + at) * product(g.out)};
-        for (int64_t i = 0; i < num_tiles; ++i) task.run(tiles, starts[i], rows, runs[i], num_runs[i]);
+    const int64_t plane = part.image * g.groups + part.group;
+    const float* in = static_cast<const float*>(src->data) + plane * g.group_elements(src);
+    for (int64_t output = part.first_output; output < part.end_output;) {
+        const int64_t left = part.end_output - output, rows = left >= 8   ? 8
+                                                              : left >= 4 ? 4
+                                                              : left >= 2 ? 2
+                                                                          : 1;
+        const int64_t at = part.group * g.num_outputs + output;
+        const float* weights = static_cast<const float*>(dst->src[1]->data) + at * g.num_taps();
+        float* out = static_cast<float*>(dst->data) + (plane * g.num_outputs + output) * product(g.out);
+        const Task task = {g, in, weights, bias ? bias + at : nullptr, out};
+        for (size_t i = 0; i < num_tiles; ++i)
+            task.run(*placed[i].tiles, placed[i].start, rows, placed[i].runs, placed[i].num_runs);
         output += rows;
     }
 }
 
 void convolve(ggml_tensor* dst, int ith, int nth, void* data) {
     const Geometry g(dst, static_cast<const Kernel*>(data)->params);
-    const Tiles& tiles = g.positions >= widest().width ? widest() : one_position;
-    const int64_t band = tiles.width * tiles_of_band, num_bands = (g.positions + band - 1) / band;
-    const Range range(g.batch * g.groups * num_bands, ith, nth);
-    for (int64_t i = range.begin; i < range.end; ++i) {
-        const int64_t begin = i % num_bands * band, group = i / num_bands;
-        convolve_band(g, dst, group / g.groups, group % g.groups, begin, std::min(begin + band, g.positions),
-                      tiles);
+    const int64_t num_bands = (g.positions + band_width - 1) / band_width;
+    const int64_t planes = g.batch * g.groups, blocks = (g.num_outputs + max_rows - 1) / max_rows;
+    // Enough parts for the workers to end together, each with as many outputs as that allows.
+    const int64_t num_chunks = std::clamp<int64_t>(8 * nth / (planes * num_bands), 1, blocks);
+    const int64_t chunk = (blocks + num_chunks - 1) / num_chunks * max_rows;
+    const Range parts(planes * num_chunks * num_bands, ith, nth);
+    for (int64_t i = parts.begin; i < parts.end; ++i) {
+        const int64_t begin = i % num_bands * band_width, rest = i / num_bands;
+        const int64_t first = rest % num_chunks * chunk, plane = rest / num_chunks;
+        convolve_part(g, dst,
+                      {plane / g.groups, plane % g.groups, first, std::min(first + chunk, g.num_outputs),
+                       begin, std::min(begin + band_width, g.positions)});
     }
 }
 
