@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ggml.dtypes import F32
-from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
+from ggml.errors import ArgumentError, ShapeMismatchError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node, Shape

@@ -120,12 +120,13 @@ def _replicated(x: Tensor, at: int, low: int, high: int) -> Tensor:
 
 
 def _wrapped(x: Tensor, at: int, low: int, high: int) -> Tensor:
-    extent = x._node.shape[at]
+    kept = _cropped(x, at, low, high)
+    extent = kept._node.shape[at]
     if max(low, high) > extent:
         raise ShapeMismatchError("pad", f"no more than the {extent} elements of dim {at} once around", (low, high))
-    parts = [narrow(x, at, extent - low, low)] if low > 0 else []
-    parts.append(_cropped(x, at, low, high))
-    parts += [narrow(x, at, 0, high)] if high > 0 else []
+    parts = [narrow(kept, at, extent - low, low)] if low > 0 else []
+    parts.append(kept)
+    parts += [narrow(kept, at, 0, high)] if high > 0 else []
     return cat(parts, at)
 
 
@@ -143,8 +144,8 @@ def _pad_by_elements(x: Tensor, mode: str, low: list[int], high: list[int], give
     if rank not in (1, 2, 3) or x.ndim not in (rank + 1, rank + 2):
         rule = f"{mode} padding of the last 1, 2 or 3 axes, with one or two axes in front"
         raise ShapeMismatchError("pad", rule, (tuple(x.shape), given))
-    if mode != "circular" and not x.is_floating_point():
-        raise DTypeError("pad", f"a floating input for {mode!r}", x.dtype)
+    if mode != "circular" and x.dtype is dtypes.bool_:
+        raise DTypeError("pad", f"numbers for {mode!r}", x.dtype)
     if 0 in x._node.shape[x.ndim - rank - 1 :]:
         raise ShapeMismatchError("pad", "elements along every axis but the batch", tuple(x.shape))
     for at in range(x.ndim - rank, x.ndim):

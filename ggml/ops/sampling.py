@@ -197,7 +197,7 @@ def grid_sample(
     padding_mode: str = "zeros",
     align_corners: bool | None = None,
 ) -> Tensor:
-    """Elements of [N, C, ...] at the places of ``grid`` [N, ..., 2 or 3], whose x comes first: -1 and 1 are the ends."""
+    """Elements of [N, C, ...] at the places of ``grid`` [N, ..., 2 or 3]: x first, from -1 to 1."""
     x, where_to = strictly_floating("grid_sample", input), strictly_floating("grid_sample", grid, "grid")
     same_dtype("grid_sample", x, where_to)
     rank, is_aligned = _check(x, where_to, mode, padding_mode), bool(align_corners)

@@ -28,18 +28,21 @@ def _extents(draw: Draw, rank: int, low: int = 3) -> tuple[int, ...]:
     return tuple(draw(st.integers(low, longest)) for _ in range(rank))
 
 
-def _image(draw: Draw, row: Op, rank: int, channels: int | None = None, specials: bool = False) -> Any:
+def _image(draw: Draw, row: Op, rank: int, specials: bool = False) -> Any:
     """[N, C, ...], or [C, ...] without a batch."""
     batch = draw(st.sampled_from([(), (1,), (2,), (2,), (0,)]))
-    shape = (*batch, channels or draw(st.integers(1, 3)), *_extents(draw, rank))
-    return tensor(draw, shape, any_dtype(draw, row), specials=specials)
+    shape = (*batch, draw(st.integers(1, 3)), *_extents(draw, rank))
+    # PyTorch has no means of 16-bit volumes on the CPU.
+    dtype = "float32" if row.name in ("avg_pool3d", "lp_pool3d") else any_dtype(draw, row)
+    return tensor(draw, shape, dtype, specials=specials)
 
 
 def _parts(draw: Draw, row: Op, is_transposed: bool) -> tuple[Call, int]:
     rank, groups = _rank(row), draw(st.sampled_from([1, 1, 2, 3]))
     inner, outer = draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 5, 9]))
     dtype = any_dtype(draw, row)
-    batch = draw(st.sampled_from([(), (1,), (2,), (3,), (0,)]))
+    # PyTorch checks nothing but the shape where a transposed convolution has no images.
+    batch = draw(st.sampled_from([(), (1,), (2,), (3,), *([] if is_transposed else [(0,)])]))
     x = tensor(draw, (*batch, inner * groups, *_extents(draw, rank)), dtype)
     kernel = tuple(draw(st.integers(1, 3)) for _ in range(rank))
     ends = (inner * groups, outer) if is_transposed else (outer * groups, inner)
@@ -109,7 +112,10 @@ def adaptive_pool(draw: Draw, row: Op) -> Call:
 @sample
 def lp_pool(draw: Draw, row: Op) -> Call:
     rank = _rank(row)
-    return Call([_image(draw, row, rank), draw(st.sampled_from([1, 2, 2.0]))], _windows(draw, rank))
+    kwargs = _windows(draw, rank)
+    if rank == 1:  # where PyTorch takes no tuple
+        kwargs["kernel_size"] = draw(st.integers(1, 3))
+    return Call([_image(draw, row, rank), draw(st.sampled_from([1, 2, 2.0]))], kwargs)
 
 
 @sample
@@ -121,7 +127,7 @@ def pad(draw: Draw, row: Op) -> Call:
         return Call([x, pads], {"value": draw(st.sampled_from([None, 0, 1.5, -2, float("inf")]))})
     rank = draw(st.integers(1, 3))
     batch = draw(st.sampled_from([(), (1,), (2,)]))
-    x = any_tensor(draw, row, (*batch, draw(st.integers(1, 2)), *_extents(draw, rank, 1)))
+    x = any_tensor(draw, row, (*batch, draw(st.integers(1, 2)), *_extents(draw, rank, 4 if mode == "circular" else 1)))
     return Call([x, [draw(st.integers(-1, 3)) for _ in range(2 * rank)]], {"mode": mode})
 
 
