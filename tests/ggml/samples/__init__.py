@@ -10,6 +10,7 @@ from tests.ggml.samples import (
     products,
     reductions,
     shapes,
+    spatial,
 )
 from tests.ggml.samples.common import SAMPLES, Call
 
@@ -25,4 +26,5 @@ __all__ = [
     "products",
     "reductions",
     "shapes",
+    "spatial",
 ]
