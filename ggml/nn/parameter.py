@@ -24,15 +24,15 @@ class _Owned(Tensor):
         """The tensor itself; giving it another one replaces the value, whatever its shape and dtype."""
         return self
 
-    def _assign(self, result: Tensor, op: str) -> Tensor:
-        if tracing.is_active():  # what a recording makes never gets memory
-            raise TracingError(op)
-        return super()._assign(result, op)
-
     @data.setter
     def data(self, value: Tensor) -> None:
         _need_tensor(type(self).__name__, value)
         point_to(self, value)
+
+    def _assign(self, result: Tensor, op: str) -> Tensor:
+        if tracing.is_active():  # what a recording makes never gets memory
+            raise TracingError(op)
+        return super()._assign(result, op)
 
 
 class Parameter(_Owned):
