@@ -369,3 +369,13 @@ def test_a_module_keeps_nothing_of_a_recording() -> None:
         ggml.compile(layer)(ggml.ones(3, 2))
     assert layer.num_batches_tracked is not None and layer.num_batches_tracked.item() == 0
     assert ggml.compile(layer.eval())(ggml.ones(3, 2)).shape == (3, 2)
+
+
+@pytest.mark.skipif(len(ggml.devices()) > 1, reason="there is another device to move to")
+def test_moving_to_a_device_that_is_not_here() -> None:
+    layer = nn.Linear(2, 2)
+    with pytest.raises(ggml.ArgumentError):
+        layer.cuda()
+    with pytest.raises(ggml.ArgumentError):
+        layer.cuda(1)
+    assert layer.cpu() is layer and layer.weight.device == ggml.device("cpu")
