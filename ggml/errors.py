@@ -11,7 +11,9 @@
     ├── DeviceMismatchError (ValueError)    devices, op
     ├── OutOfMemoryError (MemoryError)      requested, available, device
     ├── UnsupportedOpError (TypeError)      op, backend, hint
-    └── TracingError (TypeError)            op
+    ├── TracingError (TypeError)            op
+    ├── ClosedTensorError (ValueError)      op
+    └── CancelledError (InterruptedError)
 
 PyTorch raises RuntimeError for most of these, so code that catches it keeps working. Messages have the form
 ``op: what: why``; sizes are in bytes.
@@ -111,3 +113,20 @@ class TracingError(GgmlError, TypeError):
     def __init__(self, op: str) -> None:
         super().__init__(f"{op}: there are no values while a function is compiled; keep this outside of it")
         self.op = op
+
+
+class ClosedTensorError(GgmlError, ValueError):
+    """A tensor is used whose memory was let go of: its arena ended, or its buffer was closed."""
+
+    def __init__(self, op: str) -> None:
+        super().__init__(
+            f"{op}: the tensor's memory was freed; keep it with Arena.keep, or make it outside of the arena"
+        )
+        self.op = op
+
+
+class CancelledError(GgmlError, InterruptedError):
+    """Another thread cancelled the run."""
+
+    def __init__(self) -> None:
+        super().__init__("the run was cancelled")

@@ -1,15 +1,13 @@
-"""What computes: threads and devices."""
+"""Threads, and the graphs that are kept."""
 
 from __future__ import annotations
 
 import os
 
-from ggml.devices import CPU, Device, devices
+from ggml.devices import CPU
 from ggml.errors import ArgumentError
 from ggml.evaluate import CACHE
 from worker_native import set_threads
-
-__all__ = ["Device", "clear_graphs", "devices", "get_num_threads", "num_graphs", "set_num_threads"]
 
 
 def _num_cores() -> int:
@@ -34,6 +32,7 @@ def set_num_threads(num_threads: int) -> None:
 
 
 def get_num_threads() -> int:
+    """How many threads the CPU computes with."""
     return _num_threads
 
 
