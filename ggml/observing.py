@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ggml import dtypes
 from ggml.dtypes import DType
+from ggml.errors import GgmlError
 from worker_native import Graph, kernels, primitive_names
 
 Shape = tuple[int, ...]
@@ -36,7 +37,7 @@ class GraphNode:
     dtype: DType
     device: str  # ggml's name; empty while nothing is placed
     is_view: bool  # it costs nothing
-    sources: tuple[str, ...]  # names of nodes, "input.0" and "constant.0"
+    sources: tuple[str, ...]  # names of nodes, "input.0", "held.0" and "constant.0"
     copied: tuple[str, ...]  # those of them that are copied from another device
     step: int  # of the program, for pins
 
@@ -59,10 +60,10 @@ class Runnable(Protocol):
     def words(self) -> NDArray[np.int64]: ...
 
 
-def list_nodes(program: Runnable) -> list[GraphNode]:
-    """Every node of the program's graph."""
+def list_nodes(program: Runnable, leaves: Sequence[str] = ()) -> list[GraphNode]:
+    """Every node of the program's graph. ``leaves`` are names for its inputs instead of "input.0", ..."""
     labels = step_labels(program.words)
-    names = _input_names(labels, program.num_leaves)
+    names = _input_names(labels, leaves or [f"input.{i}" for i in range(program.num_leaves)])
     facts = program.graph.nodes()
     for index, (step, *_) in enumerate(facts):
         names[step] = f"{program.step_ops[step] or 'input'}.{index}"
@@ -97,9 +98,9 @@ def _kernel_names(family: str) -> list[str]:
     return [name for name, _, _ in kernels(family)]
 
 
-def _input_names(labels: Sequence[str], num_leaves: int) -> dict[int, str]:
+def _input_names(labels: Sequence[str], leaves: Sequence[str]) -> dict[int, str]:
     steps = [step for step, label in enumerate(labels) if label == "input"]
-    names = [f"input.{i}" for i in range(num_leaves)] + [f"constant.{i}" for i in range(len(steps) - num_leaves)]
+    names = [*leaves, *[f"constant.{i}" for i in range(len(steps) - len(leaves))]]
     return dict(zip(steps, names, strict=True))
 
 
@@ -135,6 +136,7 @@ class Observation:
 
 
 _active: ContextVar[tuple[Observation, ...]] = ContextVar("observations", default=())
+_is_inside: ContextVar[bool] = ContextVar("is_inside", default=False)
 
 
 def active() -> tuple[Observation, ...]:
@@ -145,7 +147,9 @@ def active() -> tuple[Observation, ...]:
 def watch(
     program: Runnable, observations: Sequence[Observation]
 ) -> tuple[Callable[[int, bytes], object] | None, list[int]]:
-    """What the native graph calls, and for which nodes."""
+    """What the native graph calls, and for which nodes. GgmlError inside of an observer, which would wait for itself."""
+    if _is_inside.get():
+        raise GgmlError("observe: an observer cannot compute while the graph that it watches runs; use numpy")
     nodes = list_nodes(program)
     wanted = [node.index for node in nodes if any(one.wants(node) for one in observations)]
     if not wanted:
@@ -153,8 +157,12 @@ def watch(
 
     def see(index: int, raw: bytes) -> None:
         node = nodes[index]
-        for one in observations:
-            if one.wants(node):
-                one.see(node.name, node.op, node.shape, array_of(node, raw))
+        token = _is_inside.set(True)
+        try:
+            for one in observations:
+                if one.wants(node):
+                    one.see(node.name, node.op, node.shape, array_of(node, raw))
+        finally:
+            _is_inside.reset(token)
 
     return see, wanted

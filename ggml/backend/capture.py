@@ -29,6 +29,13 @@ class Capture:
     specs: list[tuple[Any, Any]]  # shape and dtype of each result
     build: Callable[[list[Tensor]], Any]  # the results in the form that the function returned
 
+    @property
+    def leaf_names(self) -> list[str]:
+        """ "input.0" is the first argument, "held.0" the first tensor that the function itself holds."""
+        names = {place: f"input.{number}" for number, place in enumerate(self.places) if place is not None}
+        held = iter(range(len(self.leaves)))
+        return [names.get(place) or f"held.{next(held)}" for place in range(len(self.leaves))]
+
     def lower(self, device: Device) -> Lowered:
         """Its steps, as they would be written for a device."""
         return evaluate.lower_plan(self.plan, device)

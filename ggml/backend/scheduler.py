@@ -59,14 +59,14 @@ class Scheduler:
         self._pins |= {one.step: target for one in self._matching(node, target)}
         try:
             self._plan = self._build(is_plan=True)
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:
             self._pins = before
             raise ArgumentError("pin", str(getattr(node, "name", node)), str(error)) from None
 
     def split(self) -> SplitPlan:
         """How the graph would be cut, or is. Nothing is allocated by this."""
         program = self._seen()
-        nodes = list_nodes(program)
+        nodes = list_nodes(program, self._capture.leaf_names)
         sizes = dict(program.graph.buffer_bytes())
         backends = tuple(one.native for one in self._devices())
         return SplitPlan(cut(nodes), backends, program.graph.num_splits, sizes or None)
@@ -82,7 +82,7 @@ class Scheduler:
     @property
     def nodes(self) -> list[GraphNode]:
         """Every node, in the order in which they run."""
-        return list_nodes(self._seen())
+        return list_nodes(self._seen(), self._capture.leaf_names)
 
     @property
     def n_nodes(self) -> int:

@@ -99,8 +99,7 @@ def _is_bad(one: Range, infinities: bool) -> bool:
 
 def _leaf_ranges(held: Capture) -> dict[str, Range]:
     ranges = {}
-    for place, (node, buffer) in enumerate(zip(held.plan.leaves, held.leaves, strict=True)):
-        name = f"input.{place}"
+    for name, node, buffer in zip(held.leaf_names, held.plan.leaves, held.leaves, strict=True):
         if not node.dtype.is_quantized and node.numel:
             ranges[name] = range_of(name, host.values(node, buffer))
     return ranges

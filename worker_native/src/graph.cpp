@@ -31,6 +31,13 @@ bool is_kernel(const ggml_tensor* t) {
            t->op == GGML_OP_MAP_CUSTOM3;
 }
 
+// Whether a view shows an element more than once. The scheduler cannot copy it to another device.
+bool overlaps(const ggml_tensor* t) {
+    const size_t dense_bytes =
+        ggml_row_size(t->type, t->ne[0]) * static_cast<size_t>(t->ne[1] * t->ne[2] * t->ne[3]);
+    return t->view_src && dense_bytes > ggml_nbytes(t);
+}
+
 bool is_view(const ggml_tensor* t) {
     return t->op == GGML_OP_NONE || t->op == GGML_OP_VIEW || t->op == GGML_OP_RESHAPE ||
            t->op == GGML_OP_PERMUTE || t->op == GGML_OP_TRANSPOSE;
@@ -117,12 +124,35 @@ void Graph::pin(const std::vector<ggml_tensor*>& built) {
             bad_value("graph: ", compute->device().name(), " is no device of this graph");
         pins_.emplace_back(t, compute);
     }
+    if (computes_.size() == 1) return;
+    for (ggml_tensor* t : built)
+        for (ggml_tensor* source : t->src)
+            if (source && !is_view(t) && !is_kernel(t) && overlaps(source))
+                keep_together(t, source->view_src);
+}
+
+Compute* Graph::pinned_to(const ggml_tensor* t) const {
+    for (const auto& [tensor, compute] : pins_)
+        if (tensor == t) return compute;
+    return nullptr;
+}
+
+// What reads an overlapping view runs where the view's elements are.
+void Graph::keep_together(ggml_tensor* t, ggml_tensor* base) {
+    Compute* place = pinned_to(base);
+    if (!place) {
+        const bool is_here = base->op == GGML_OP_NONE || ggml_backend_supports_op(compute_.backend(), base);
+        place = is_here ? &compute_ : &cpu_compute();
+        if (base->op != GGML_OP_NONE) pins_.emplace_back(base, place);
+    }
+    if (pinned_to(t) && pinned_to(t) != place)
+        bad_value("graph: a node reads elements many times over, and must run where they are");
+    if (!pinned_to(t)) pins_.emplace_back(t, place);
 }
 
 // Whether it may lie, and be computed, where the graph's outputs lie.
 bool Graph::runs_here(const ggml_tensor* t) const {
-    for (const auto& [tensor, compute] : pins_)
-        if (tensor == t && compute != &compute_) return false;
+    if (const Compute* pinned = pinned_to(t); pinned && pinned != &compute_) return false;
     return &compute_ == &cpu_compute() || ggml_backend_supports_op(compute_.backend(), t);
 }
 

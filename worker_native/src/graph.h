@@ -96,6 +96,8 @@ class Graph {
     void build(std::span<const Step> steps, std::span<const int64_t> outputs);
     ggml_tensor* build_step(const Step& step, int64_t index, const std::vector<ggml_tensor*>& built);
     void pin(const std::vector<ggml_tensor*>& built);
+    Compute* pinned_to(const ggml_tensor* t) const;
+    void keep_together(ggml_tensor* t, ggml_tensor* base);
     void add_slots(const std::vector<ggml_tensor*>& built, std::span<const int64_t> outputs);
     void schedule();
     void check_memory();

@@ -1,0 +1,177 @@
+"""Measures what this library adds to ggml's own time, and how it stands beside torch where that is installed.
+
+    python -m ggml.benchmark                 # all tables, about a minute
+    python -m ggml.benchmark --threads 1     # as many threads as that
+
+Times are the best of several rounds: a machine can only be slower than it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ggml
+from ggml import evaluate
+from ggml.backend.capture import capture
+from ggml.nn import functional
+
+_ROUNDS = 7
+
+
+def best_s(call: Callable[[], object], seconds: float = 0.05) -> float:
+    """Seconds of one call, the best of several rounds that each last about so long."""
+    call()
+    times = 1
+    while True:
+        start = time.perf_counter()
+        for _ in range(times):
+            call()
+        spent = time.perf_counter() - start
+        if spent > seconds / 2 or times > 1 << 20:
+            break
+        times *= 2
+    best = spent / times
+    for _ in range(_ROUNDS):
+        start = time.perf_counter()
+        for _ in range(times):
+            call()
+        best = min(best, (time.perf_counter() - start) / times)
+    return best
+
+
+def step_overhead() -> list[tuple[str, str]]:
+    """A compiled step beside the same ggml graph, run from C."""
+    rows = []
+    for width in (16, 128, 512):
+        x, w = ggml.randn(8, width), ggml.randn(width, width)
+        step = ggml.compile(lambda x, w=w: (x @ w).relu().softmax(-1))
+        call = best_s(lambda x=x, step=step: step(x))
+        recording = next(iter(step._recordings.values()))
+        leaves = [x.buffer() if isinstance(one, int) else one for one in recording.leaves]
+        inputs = leaves + recording.program.constants
+        alone = min(recording.program.graph.measure(inputs, 200) for _ in range(_ROUNDS))
+        text = f"{call * 1e6:8.1f} us, graph alone {alone * 1e6:8.1f} us, added {(call - alone) * 1e6:5.1f} us"
+        rows.append((f"compiled step, width {width}", text))
+    return rows
+
+
+def matmul_overhead(size: int = 1024) -> list[tuple[str, str]]:
+    """An eager product beside ggml's own time for it."""
+    a, b = ggml.randn(size, size), ggml.randn(size, size)
+    held = capture(lambda a, b: a @ b.T, (a, b))  # as ggml multiplies: rows by rows
+    program = evaluate.compile_plan(held.plan, held.device)
+    program.graph.run([*held.leaves, *program.constants])
+    native = min(program.graph.measure([*held.leaves, *program.constants], 3) for _ in range(_ROUNDS))
+    eager = best_s(lambda: (a @ b.T).buffer(), 0.2)
+    plain = best_s(lambda: (a @ b).buffer(), 0.2)
+    gflops = 2 * size**3 / eager / 1e9
+    return [
+        (f"a @ b.T, {size}", f"{eager * 1e3:8.2f} ms, ggml {native * 1e3:8.2f} ms, ratio {eager / native:5.3f}"),
+        (f"a @ b, {size}", f"{plain * 1e3:8.2f} ms (b is transposed first); a @ b.T is {gflops:.0f} GFLOP/s"),
+    ]
+
+
+def construction(num_nodes: int = 1000) -> list[tuple[str, str]]:
+    """Recording, lowering and building a chain of operations."""
+    x = ggml.ones(8)
+
+    def record() -> ggml.Tensor:
+        y = x
+        for i in range(num_nodes // 2):
+            y = (y + x).abs() if i % 2 else (y * x).neg()
+        return y
+
+    recorded = best_s(record, 0.2)
+    todo = evaluate.plan([record()._node])
+    lowered = best_s(lambda: evaluate.lower_plan(todo, x.device), 0.2)
+    built = best_s(lambda: evaluate.compile_plan(todo, x.device), 0.2)
+    name = f"{num_nodes} operations"
+    return [
+        (f"{name}: recorded", f"{recorded * 1e3:8.2f} ms"),
+        (f"{name}: lowered", f"{lowered * 1e3:8.2f} ms (once for each shape)"),
+        (f"{name}: ggml graph built", f"{(built - lowered) * 1e3:8.2f} ms (once for each shape)"),
+    ]
+
+
+def growth(times: int = 5000) -> list[tuple[str, str]]:
+    """Resident memory before and after a loop."""
+    step = ggml.compile(lambda x: (x * 2).tanh().sum(0))
+
+    def loop(count: int) -> None:
+        for _ in range(count):
+            x = ggml.rand(64, 64)
+            step(x).numpy()
+            (x @ x).relu().mean().item()
+
+    loop(500)
+    gc.collect()
+    before = resident_bytes()
+    loop(times)
+    gc.collect()
+    return [(f"memory after {times} iterations", f"{(resident_bytes() - before) / 1024:8.0f} KiB more")]
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def beside_torch(num_threads: int) -> list[tuple[str, str]]:
+    """The same calls in torch, on the CPU, with as many threads."""
+    try:
+        torch: Any = importlib.import_module("torch")
+    except ImportError:
+        return [("torch", "is not installed: pip install 'ggml-cluster[torch]'")]
+    torch.set_num_threads(num_threads)
+    rows = []
+    with torch.no_grad():
+        for name, ours, theirs in _pairs(torch):
+            mine, other = best_s(ours), best_s(theirs)
+            rows.append((name, f"{mine * 1e6:9.1f} us, torch {other * 1e6:9.1f} us, ratio {mine / other:5.2f}"))
+    return rows
+
+
+def _pairs(torch: Any) -> list[tuple[str, Callable[[], object], Callable[[], object]]]:
+    x = ggml.randn(512, 512)
+    weights = [ggml.randn(512, 2048).mul(0.05), ggml.randn(2048, 512).mul(0.05)]
+    ggml.eval(weights)
+    tx, tw = torch.from_dlpack(x), [torch.from_dlpack(one) for one in weights]
+    layer_norm, torch_norm = functional.layer_norm, torch.nn.functional.layer_norm
+
+    def mlp(x: Any) -> Any:
+        return (x @ weights[0]).relu() @ weights[1]
+
+    compiled = ggml.compile(mlp)
+    return [
+        ("matmul 512", lambda: (x @ x).buffer(), lambda: tx @ tx),
+        ("softmax 512 x 512", lambda: x.softmax(-1).buffer(), lambda: tx.softmax(-1)),
+        ("layer_norm 512 x 512", lambda: layer_norm(x, (512,)).buffer(), lambda: torch_norm(tx, (512,))),
+        ("add 512 x 512", lambda: (x + x).buffer(), lambda: tx + tx),
+        ("sum 512 x 512", lambda: x.sum(-1).buffer(), lambda: tx.sum(-1)),
+        ("MLP 512-2048-512, eager", lambda: mlp(x).buffer(), lambda: (tx @ tw[0]).relu() @ tw[1]),
+        ("MLP 512-2048-512, compiled", lambda: compiled(x), lambda: (tx @ tw[0]).relu() @ tw[1]),
+    ]
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m ggml.benchmark", description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=ggml.get_num_threads(), help="threads of the CPU")
+    num_threads = parser.parse_args().threads
+    ggml.set_num_threads(num_threads)
+    print(f"{ggml.backend.info().description}, {num_threads} threads")
+    tables = (step_overhead, matmul_overhead, construction, growth, lambda: beside_torch(num_threads))
+    for table in tables:
+        for name, text in table():
+            print(f"{name:32} {text}")
+
+
+if __name__ == "__main__":
+    main()
