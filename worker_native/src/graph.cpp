@@ -91,7 +91,7 @@ ggml_tensor* Graph::build_step(const Step& step, int64_t index, const std::vecto
     site.require(t->type == step.type, "the result has another type");
     for (int axis = 0; axis < 4; ++axis)
         site.require(t->ne[axis] == step.ne[static_cast<size_t>(axis)], "the result has other extents");
-    if (ggml_nbytes(t) > compute_.device().memory_total_bytes() && !t->view_src)
+    if (!placement_.is_plan && !t->view_src && ggml_nbytes(t) > compute_.device().memory_total_bytes())
         throw OutOfMemory(text("memory: ", ggml_nbytes(t), " bytes on ", compute_.device().name()),
                           ggml_nbytes(t));
     return t;
