@@ -132,6 +132,7 @@ class Lowered:
 
 def compile_plan(todo: Plan, device: Device) -> Program:
     """Lower each node, and build the native graph."""
+    observing.refuse_inside()
     lowered = lower_plan(todo, device)
     graph = Graph(device.native, lowered.words, lowered.outputs)
     return Program(graph, len(todo.leaves), lowered.constants, lowered.step_ops, lowered.words)

@@ -144,12 +144,17 @@ def active() -> tuple[Observation, ...]:
     return _active.get()
 
 
+def refuse_inside() -> None:
+    """GgmlError inside of an observer: what it computes would wait for the graph that waits for it."""
+    if _is_inside.get():
+        raise GgmlError("observe: an observer cannot compute while the graph that it watches runs; use numpy")
+
+
 def watch(
     program: Runnable, observations: Sequence[Observation]
 ) -> tuple[Callable[[int, bytes], object] | None, list[int]]:
-    """What the native graph calls, and for which nodes. GgmlError inside of an observer, which would wait for itself."""
-    if _is_inside.get():
-        raise GgmlError("observe: an observer cannot compute while the graph that it watches runs; use numpy")
+    """What the native graph calls, and for which nodes."""
+    refuse_inside()
     nodes = list_nodes(program)
     wanted = [node.index for node in nodes if any(one.wants(node) for one in observations)]
     if not wanted:

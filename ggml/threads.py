@@ -7,6 +7,7 @@ import os
 from ggml.devices import CPU
 from ggml.errors import ArgumentError
 from ggml.evaluate import CACHE
+from ggml.observing import refuse_inside
 from worker_native import set_threads
 
 
@@ -24,6 +25,7 @@ set_threads(CPU.native, _num_threads)
 def set_num_threads(num_threads: int) -> None:
     """How many threads the CPU computes with; at first, as many as there are cores for this process."""
     global _num_threads
+    refuse_inside()
     try:
         set_threads(CPU.native, num_threads)
     except (ValueError, TypeError) as error:

@@ -15,7 +15,7 @@ from ggml.devices import Device, device
 from ggml.errors import ArgumentError, ShapeMismatchError
 from ggml.evaluate import Program
 from ggml.node import leaf
-from ggml.observing import GraphNode, Observation, See, list_nodes
+from ggml.observing import GraphNode, Observation, See, list_nodes, refuse_inside
 from ggml.tensor import Tensor, wrap
 from worker_native import Buffer, Graph
 
@@ -181,6 +181,7 @@ class Scheduler:
         return self._plan
 
     def _build(self, is_plan: bool) -> Program:
+        refuse_inside()
         one = self._lowered
         others = [other.native for other in self._others]
         pins = [(step, where.native) for step, where in self._pins.items()]

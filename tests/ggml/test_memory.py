@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import threading
@@ -108,19 +109,15 @@ def test_a_buffer_may_be_closed_while_graphs_read_it() -> None:
     for _ in range(20):
         x = ggml.rand(256, 256)
         y = x @ x
-        thread = threading.Thread(
-            target=lambda y=y: pytest.raises(ggml.ClosedTensorError, y.numpy).close if 0 else _try(y)
-        )
+        thread = threading.Thread(target=_try, args=(y,))
         thread.start()
         x.buffer().close()
         thread.join()
 
 
 def _try(tensor: ggml.Tensor) -> None:
-    try:
+    with contextlib.suppress(ggml.ClosedTensorError):
         assert np.isfinite(tensor.numpy()).all()
-    except ggml.ClosedTensorError:
-        pass
 
 
 @settings(max_examples=40, deadline=None)
@@ -198,9 +195,9 @@ def test_a_loop_of_5000_keeps_its_size() -> None:
     step = ggml.compile(lambda x: (x * 2).tanh().sum(0))
     sizes = []
     for turn in range(5001):
-        x = ggml.rand(32, 32)
+        x = ggml.tensor([[turn, 1.0]])
         step(x).numpy()
-        (x @ x).relu().mean().item()
+        (x @ x.T).relu().mean().item()
         with ggml.arena():
             (x + 1).numpy()
         if turn % 1000 == 0:
