@@ -9,6 +9,7 @@ Times are the best of several rounds: a machine can only be slower than it is.
 from __future__ import annotations
 
 import argparse
+import functools
 import gc
 import importlib
 import os
@@ -51,8 +52,8 @@ def step_overhead() -> list[tuple[str, str]]:
     rows = []
     for width in (16, 128, 512):
         x, w = ggml.randn(8, width), ggml.randn(width, width)
-        step = ggml.compile(lambda x, w=w: (x @ w).relu().softmax(-1))
-        call = best_s(lambda x=x, step=step: step(x))
+        step = ggml.compile(functools.partial(_step, w=w))
+        call = best_s(functools.partial(step, x))
         recording = next(iter(step._recordings.values()))
         leaves = [x.buffer() if isinstance(one, int) else one for one in recording.leaves]
         inputs = leaves + recording.program.constants
@@ -60,6 +61,10 @@ def step_overhead() -> list[tuple[str, str]]:
         text = f"{call * 1e6:8.1f} us, graph alone {alone * 1e6:8.1f} us, added {(call - alone) * 1e6:5.1f} us"
         rows.append((f"compiled step, width {width}", text))
     return rows
+
+
+def _step(x: ggml.Tensor, w: ggml.Tensor) -> ggml.Tensor:
+    return (x @ w).relu().softmax(-1)
 
 
 def matmul_overhead(size: int = 1024) -> list[tuple[str, str]]:

@@ -112,7 +112,7 @@ def array_of(node: GraphNode, raw: bytes) -> NDArray[Any]:
     if node.dtype is dtypes.bfloat16:
         wide: NDArray[Any] = (bytes_.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
         return wide.reshape(node.shape)
-    array: NDArray[Any] = bytes_.view(node.dtype.numpy).reshape(node.shape).copy()
+    array: NDArray[Any] = bytes_.view(np.dtype(node.dtype.numpy)).reshape(node.shape).copy()
     return array
 
 

@@ -93,6 +93,13 @@ def test_gelu_of_infinity() -> None:
     assert ggml.nn.functional.gelu(ggml.tensor([math.inf])).item() == math.inf
 
 
+def test_pinning_needs_a_card() -> None:
+    x = ggml.ones(2)
+    if not any(one.capabilities["host_buffer"] for one in ggml.backend.infos()):
+        assert not x.pin_memory().is_pinned()
+    assert not hasattr(ggml, "Stream")
+
+
 def test_every_difference_is_shown() -> None:
     rows = {row.name for row in TABLE.values() if row.differs and row.sample != "internal"}
     assert rows == set(SHOWN)
