@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import ggml
 from ggml import backend
 from ggml.nn import functional
+from worker_native import Buffer, Graph, pinned_buffer, primitive_names
 
 
 def mlp(x: ggml.Tensor, w: ggml.Tensor, v: ggml.Tensor) -> ggml.Tensor:
@@ -222,7 +223,8 @@ def test_runs_that_are_awaited(arrays: tuple[ggml.Tensor, ...]) -> None:
 
 def say(level: int, text: str) -> None:
     """As ggml itself logs."""
-    for line in Path("/proc/self/maps").read_text().splitlines():
+    maps = Path("/proc/self/maps")
+    for line in maps.read_text().splitlines() if maps.exists() else ():
         if "libggml-base" in line:
             library = ctypes.CDLL(line.split(maxsplit=5)[-1])
             library.ggml_log_internal(ctypes.c_int(level), b"%s", ctypes.c_char_p(text.encode()))
@@ -266,3 +268,31 @@ def test_layers_can_be_scheduled() -> None:
     x = ggml.randn(2, 8)
     scheduler = backend.Scheduler(functional.layer_norm, x, (8,))
     np.testing.assert_array_equal(scheduler.run().numpy(), functional.layer_norm(x, (8,)).numpy())
+
+
+def test_the_native_graph_refuses_what_cannot_be_placed() -> None:
+    codes = {name: code for code, name in enumerate(primitive_names())}
+    words = np.array([codes["input"], 0, 3, 1, 1, 1, 0, 0, codes["sqr"], 0, 3, 1, 1, 1, 1, 0, 0], np.int64)
+    outputs = np.array([1], np.int64)
+    for pins in ([(5, "CPU")], [(-1, "CPU")], [(0, "CPU")], [(1, "CUDA9")]):
+        with pytest.raises(ValueError):
+            Graph("CPU", words, outputs, pinned=pins)
+    with pytest.raises(ValueError):
+        Graph("CPU", words, outputs, others=["CUDA9"])
+    plan = Graph("CPU", words, outputs, is_plan=True)
+    with pytest.raises(ValueError, match="plan"):
+        plan.run([Buffer("CPU", 12)])
+    with pytest.raises(ValueError, match="plan"):
+        plan.measure([Buffer("CPU", 12)], 1)
+    assert plan.nodes()[0][:5] == (1, "SQR", 0, (3,), "CPU")
+    graph = Graph("CPU", words, outputs, pinned=[(1, "CPU")])
+    for wanted in ([7], [-1]):
+        with pytest.raises(ValueError):
+            graph.run([Buffer("CPU", 12)], print, wanted)
+    with pytest.raises((TypeError, RuntimeError)):
+        graph.run([Buffer("CPU", 12)], 3, [0])  # type: ignore[arg-type]
+    assert not graph.cancel()
+    with pytest.raises(ValueError):
+        pinned_buffer("CUDA9", 3)
+    with pytest.raises(ValueError):
+        pinned_buffer("CPU", -3)

@@ -50,6 +50,7 @@ nb::dict capabilities(const native::Device& device) {
 }
 
 void set_log(nb::object callback) {
+    native::install_log();
     if (callback.is_none()) return native::set_log_sink(nullptr);
     if (!PyCallable_Check(callback.ptr())) throw nb::type_error("callback: must be callable or None");
     auto sink = std::make_shared<PythonSink>(std::move(callback));
