@@ -17,13 +17,15 @@ from ggml._import_guard import refuse_foreign_ggml
 
 refuse_foreign_ggml()
 
-from ggml import backend, linalg, nn  # noqa: E402
-from ggml.backend import get_num_threads, set_num_threads  # noqa: E402
+from ggml import backend, debug, linalg, nn  # noqa: E402
+from ggml.arena import Arena, arena  # noqa: E402
 from ggml.compiled import Compiled, compile  # noqa: E402
 from ggml.devices import Device, device, devices  # noqa: E402
 from ggml.dtypes import DType, promote_types  # noqa: E402
 from ggml.errors import (  # noqa: E402
     ArgumentError,
+    CancelledError,
+    ClosedTensorError,
     DeviceMismatchError,
     DimensionError,
     DivisionByZeroError,
@@ -39,7 +41,7 @@ from ggml.errors import (  # noqa: E402
     TracingError,
     UnsupportedOpError,
 )
-from ggml.evaluation import eval, is_lazy  # noqa: E402
+from ggml.evaluation import eval, eval_async, is_lazy  # noqa: E402
 from ggml.exchange import from_buffer, from_dlpack, from_numpy  # noqa: E402
 from ggml.factories import (  # noqa: E402
     arange,
@@ -74,6 +76,7 @@ from ggml.random import (  # noqa: E402
     seed,
 )
 from ggml.tensor import Size, Tensor  # noqa: E402
+from ggml.threads import get_num_threads, set_num_threads  # noqa: E402
 
 if TYPE_CHECKING:
     from ggml._dtype_names import *  # noqa: F403
@@ -85,7 +88,10 @@ globals().update(dtype_names())
 frombuffer = from_buffer
 
 __all__ = [
+    "Arena",
     "ArgumentError",
+    "CancelledError",
+    "ClosedTensorError",
     "Compiled",
     "DType",
     "DTypeError",
@@ -107,15 +113,18 @@ __all__ = [
     "TracingError",
     "UnsupportedOpError",
     "arange",
+    "arena",
     "as_tensor",
     "backend",
     "bernoulli",
     "compile",
+    "debug",
     "device",
     "devices",
     "empty",
     "empty_like",
     "eval",
+    "eval_async",
     "eye",
     "from_buffer",
     "from_dlpack",

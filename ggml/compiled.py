@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ggml import evaluate, tracing
+from ggml.arena import outside
 from ggml.devices import Device
 from ggml.errors import ArgumentError, DeviceMismatchError, TracingError
 from ggml.evaluate import Plan, Program
@@ -85,7 +86,8 @@ class Compiled:
         return (found or self._record(key, args, kwargs, tensors)).program
 
     def _record(self, key: Hashable, args: Any, kwargs: Any, tensors: list[Tensor]) -> Recording:
-        with self._lock:
+        # What the function computes now and keeps belongs to the recording.
+        with self._lock, outside():
             recorded = record(self.function, args, kwargs, tensors)
             self._recordings[key] = recorded
             while len(self._recordings) > _MAX_PROGRAMS:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 import worker_native
+from ggml.arena import own
 from ggml.errors import ArgumentError, OutOfMemoryError
 from worker_native import Buffer
 
@@ -26,6 +27,7 @@ _BACKENDS = {
 
 # DLPack's device types.
 _DLPACK = {"cpu": 1, "cuda": 2, "vulkan": 7, "mps": 8, "xpu": 14}
+_ROCM = 10  # "cuda" in PyTorch's names
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +50,28 @@ class Device:
 
     @property
     def dlpack(self) -> tuple[int, int]:
-        """DLPack's (device type, device id)."""
-        return _DLPACK.get(self.type, 1), self.index or 0
+        """DLPack's (device type, device id); BufferError for memory of which DLPack knows no kind."""
+        kind = _ROCM if self.native.startswith("ROCm") else _DLPACK.get(self.type)
+        if kind is None:
+            raise BufferError(f"__dlpack__: DLPack has no {self.type} devices; move the tensor with .cpu()")
+        return kind, self.index or 0
 
     @property
     def memory_bytes(self) -> tuple[int, int]:
         """(free, total) memory, as the backend reports it now."""
         found = _native_devices()[self.native]
         return found.memory_free_bytes, found.memory_total_bytes
+
+
+def native_device(found: Device) -> worker_native.Device:
+    """ggml's own view of a device."""
+    return _native_devices()[found.native]
+
+
+def look_again() -> None:
+    """See the devices that were registered meanwhile."""
+    _native_devices.cache_clear()
+    devices.cache_clear()
 
 
 @functools.cache
@@ -102,7 +118,7 @@ def allocate(on: Device, num_bytes: int) -> Buffer:
         if num_bytes > total_bytes:
             raise OutOfMemoryError(num_bytes, free_bytes, str(on))
     try:
-        return Buffer(on.native, num_bytes)
+        return own(Buffer(on.native, num_bytes))
     except (MemoryError, ValueError, OverflowError, TypeError):
         raise OutOfMemoryError(num_bytes, on.memory_bytes[0], str(on)) from None
 

@@ -14,7 +14,9 @@
     ├── TracingError (TypeError)            op
     ├── FileFormatError (ValueError)        path, field
     ├── ModuleError (AttributeError)
-    └── StateDictError (ValueError)         module, missing_keys, unexpected_keys, errors
+    ├── StateDictError (ValueError)         module, missing_keys, unexpected_keys, errors
+    ├── ClosedTensorError (ValueError)      op
+    └── CancelledError (InterruptedError)
 
 PyTorch raises RuntimeError for most of these, so code that catches it keeps working. Messages have the form
 ``op: what: why``; sizes are in bytes.
@@ -143,3 +145,20 @@ class FileFormatError(GgmlError, ValueError):
     def __init__(self, path: str, field: str, why: str) -> None:
         super().__init__(f"{path}: {field}: {why}")
         self.path, self.field = path, field
+
+
+class ClosedTensorError(GgmlError, ValueError):
+    """A tensor is used whose memory was let go of: its arena ended, or its buffer was closed."""
+
+    def __init__(self, op: str) -> None:
+        super().__init__(
+            f"{op}: the tensor's memory was freed; keep it with Arena.keep, or make it outside of the arena"
+        )
+        self.op = op
+
+
+class CancelledError(GgmlError, InterruptedError):
+    """Another thread cancelled the run."""
+
+    def __init__(self) -> None:
+        super().__init__("the run was cancelled")

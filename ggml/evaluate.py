@@ -8,10 +8,20 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ggml import observing
+from ggml.arena import own_all
 from ggml.devices import Device
 from ggml.dtypes import BF16, F16, F32
-from ggml.errors import DivisionByZeroError, IndexOutOfRangeError, OutOfMemoryError, TracingError
+from ggml.errors import (
+    CancelledError,
+    ClosedTensorError,
+    DivisionByZeroError,
+    IndexOutOfRangeError,
+    OutOfMemoryError,
+    TracingError,
+)
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
@@ -44,17 +54,34 @@ class Program:
     num_leaves: int
     constants: list[Buffer]  # its inputs after the leaves
     step_ops: list[str]  # the operation that each step belongs to, for messages
+    words: NDArray[np.int64]  # the steps
 
     def run(self, leaves: list[Buffer], device: Device) -> list[Buffer]:
-        """One buffer for each output. Python is not called while it computes."""
+        """One buffer for each output. Python is not called while it computes, save for observers."""
+        watching = observing.active()
         try:
-            return self.graph.run(leaves + self.constants)
+            if watching:
+                observe, wanted = observing.watch(self, watching)
+                return own_all(self.graph.run(leaves + self.constants, observe, wanted))
+            return own_all(self.graph.run(leaves + self.constants))
         except IndexError as error:
             raise IndexOutOfRangeError(self.step_ops[error.args[1]], error.args[0]) from None
         except ZeroDivisionError as error:
             raise DivisionByZeroError(self.step_ops[error.args[1]]) from None
+        except InterruptedError:
+            raise CancelledError from None
+        except ValueError:
+            if any(buffer.is_closed for buffer in leaves):
+                raise ClosedTensorError("eval") from None
+            raise
         except MemoryError as error:
-            raise OutOfMemoryError(0, device.memory_bytes[0], str(device), str(error)) from None
+            raise out_of_memory(error, device) from None
+
+
+def out_of_memory(error: MemoryError, device: Device) -> OutOfMemoryError:
+    """What the native library says, with the sizes."""
+    why, requested = (*error.args, 0, 0)[:2] if error.args else ("none is left", 0)
+    return OutOfMemoryError(requested, device.memory_bytes[0], str(device), str(why))
 
 
 def plan(outputs: Sequence[Node]) -> Plan:
@@ -93,8 +120,26 @@ def _ordered(outputs: Sequence[Node]) -> tuple[list[Node], list[Node]]:
     return leaves, pending
 
 
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A plan in the words of the native graph."""
+
+    words: NDArray[np.int64]
+    outputs: NDArray[np.int64]
+    constants: list[Buffer]
+    step_ops: list[str]
+
+
 def compile_plan(todo: Plan, device: Device) -> Program:
     """Lower each node, and build the native graph."""
+    observing.refuse_inside()
+    lowered = lower_plan(todo, device)
+    graph = Graph(device.native, lowered.words, lowered.outputs)
+    return Program(graph, len(todo.leaves), lowered.constants, lowered.step_ops, lowered.words)
+
+
+def lower_plan(todo: Plan, device: Device) -> Lowered:
+    """Lower each node, without building anything."""
     builder = Builder(device)
     values: dict[int, Value] = {}
     for node in todo.leaves:
@@ -102,9 +147,8 @@ def compile_plan(todo: Plan, device: Device) -> Program:
     for node in todo.pending:
         values[id(node)] = _lower(builder, node, [values[id(source)] for source in node.inputs])
     nodes = [*todo.leaves, *todo.pending]
-    outputs = [_output(builder, values[id(nodes[place])]) for place in todo.outputs]
-    graph = Graph(device.native, builder.program.array(), np.array(outputs, np.int64))
-    return Program(graph, len(todo.leaves), builder.program.constants, builder.step_ops())
+    outputs = np.array([_output(builder, values[id(nodes[place])]) for place in todo.outputs], np.int64)
+    return Lowered(builder.program.array(), outputs, builder.program.constants, builder.step_ops())
 
 
 def _lower(builder: Builder, node: Node, values: list[Value]) -> Value:
@@ -144,7 +188,7 @@ class GraphCache:
         try:
             built = compile_plan(todo, device)
         except MemoryError as error:
-            raise OutOfMemoryError(0, device.memory_bytes[0], str(device), str(error)) from None
+            raise out_of_memory(error, device) from None
         with self._lock:
             self._keep(todo.key, built)
         return built

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from ggml import evaluate
@@ -15,6 +16,13 @@ def eval(*values: Any) -> None:
     nodes: list[Node] = []
     _collect(values, nodes)
     evaluate.compute(nodes)
+
+
+async def eval_async(*values: Any) -> None:
+    """``eval`` that can be awaited: another thread waits for ggml, which computes without the GIL."""
+    nodes: list[Node] = []
+    _collect(values, nodes)
+    await asyncio.to_thread(evaluate.compute, nodes)
 
 
 def is_lazy(value: Tensor) -> bool:

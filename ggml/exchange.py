@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggml import dtypes
+from ggml.arena import own
 from ggml.devices import CPU, Device, device, devices
 from ggml.dtypes import DType, from_dlpack_type
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
@@ -17,6 +18,12 @@ from ggml.node import leaf
 from ggml.ops.shape import as_strided
 from ggml.tensor import Tensor, wrap
 from worker_native import Buffer, borrow_array, describe_array
+
+# DLPack's kinds of memory that the CPU reads in place: its own, and what a CUDA or ROCm driver pinned.
+_HOST_MEMORY = (1, 3, 11)
+
+# Devices whose memory other libraries can point at.
+_SHARED = ("cuda", "vulkan", "mps", "xpu")
 
 
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
@@ -39,7 +46,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         return wrap(upload(np.from_dlpack(ext_tensor).astype(np.float32), dtype, source)).to_device(target)
     if 0 in shape:
         return wrap(leaf(shape, dtype, source, Buffer(source.native, 0))).to_device(target)
-    buffer = borrow_array(source.native, ext_tensor)
+    buffer = own(borrow_array(source.native, ext_tensor))
     if not plain:
         span = wrap(leaf((buffer.num_bytes // dtype.itemsize,), dtype, source, buffer))
         result = as_strided(span, shape, tuple(strides), below)
@@ -63,8 +70,10 @@ def _device(spec: Any) -> Device:
 
 def _device_at(place: tuple[int, int]) -> Device:
     """The device with these DLPack numbers."""
+    if place[0] in _HOST_MEMORY:
+        return CPU
     for found in devices():
-        if found.dlpack == place:
+        if found.type in _SHARED and found.dlpack == place:
             return found
     raise ArgumentError("from_dlpack", "the device", f"of type {place[0]}, number {place[1]} is not here")
 

@@ -8,17 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggml import dtypes
-from ggml.devices import Device, allocate, find_device
+from ggml.arena import own
+from ggml.devices import Device, allocate, devices, find_device, native_device
 from ggml.dtypes import DType
-from ggml.errors import DimensionError, DTypeError
+from ggml.errors import DeviceMismatchError, DimensionError, DTypeError
 from ggml.lowering.value import row_major
 from ggml.node import Node, Shape, leaf
-from worker_native import Buffer
+from worker_native import Buffer, pinned_buffer
 
 __all__ = [
     "axis",
     "dlpack",
+    "is_pinned",
     "move",
+    "pin",
     "restore",
     "row_major",
     "storage_array",
@@ -121,6 +124,24 @@ def move(node: Node, buffer: Buffer, device: Device) -> Node:
     target = allocate(device, buffer.num_bytes)
     target.copy_from(buffer)
     return leaf(node.shape, node.dtype, device, target)
+
+
+def pin(node: Node, buffer: Buffer, device: Device | str | None) -> Node:
+    """A copy in memory of the CPU that the device reads fast, or the node itself where there is none."""
+    if not node.device.is_cpu:
+        raise DeviceMismatchError("pin_memory", (str(node.device), "cpu"))
+    wanted = devices() if device is None else (find_device(str(device)),)
+    able = [one for one in wanted if not one.is_cpu and native_device(one).capabilities["host_buffer"]]
+    if not able or is_pinned(buffer):
+        return node
+    target = own(pinned_buffer(able[0].native, buffer.num_bytes))
+    target.copy_from(buffer)
+    return leaf(node.shape, node.dtype, node.device, target)
+
+
+def is_pinned(buffer: Buffer) -> bool:
+    """Whether it lies in a host buffer of another device, told by the name of its type."""
+    return buffer.type_name not in ("CPU", "CPU_Mapped")
 
 
 def restore(raw: bytes, shape: Shape, dtype: DType, device: str) -> Any:

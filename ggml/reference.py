@@ -35,6 +35,8 @@ _GENERAL = (
     "Random numbers come from numpy's Philox on the host: equal on every device, and other than PyTorch's.",
     "`ggml.empty` is `ggml.zeros`.",
     "Operations on two Python numbers, without a tensor, are refused.",
+    "`pin_memory` gives the tensor itself where no device has memory of that kind. There are no streams and no events: "
+    "results are waited for.",
     "Activations take floats only, where PyTorch has some for integers (`relu6`, `hardtanh`, `softsign`).",
     "Errors are `GgmlError`, a RuntimeError as PyTorch's are, and also the ValueError, TypeError, IndexError or "
     "MemoryError that fits; see `ggml/errors.py`.",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ggml import evaluate, host, tracing
 from ggml.devices import CPU, Device, find_device
 from ggml.dtypes import Category, DType
-from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
+from ggml.errors import ArgumentError, ClosedTensorError, DTypeError, ShapeMismatchError
 from ggml.node import Node, Shape
 from worker_native import Buffer
 
@@ -127,8 +127,11 @@ class Tensor(TensorMethods):
         """The memory of the elements, computed if need be."""
         if self._node.buffer is None:
             evaluate.compute([self._node])
-        assert self._node.buffer is not None
-        return self._node.buffer
+        buffer = self._node.buffer
+        assert buffer is not None
+        if buffer.is_closed:
+            raise ClosedTensorError("buffer")
+        return buffer
 
     def data_ptr(self) -> int:
         """The address of the first element, on its device."""
@@ -208,7 +211,19 @@ class Tensor(TensorMethods):
         return self.to_device(CPU)
 
     def cuda(self, device: int | str | None = None) -> Tensor:
-        return self.to_device(find_device("cuda" if device is None else f"cuda:{device}"))
+        """On a CUDA device: the first, a number, or a name; ArgumentError if this process has no such device."""
+        return self.to_device(_cuda(device))
+
+    def pin_memory(self, device: Device | str | None = None) -> Tensor:
+        """A copy in memory of the CPU that ``device`` reads fast; itself where no device has memory of that kind.
+
+        ``device`` is the first such device if it is left out. PyTorch refuses where there is none.
+        """
+        return wrap(host.pin(self._node, self.buffer(), device))
+
+    def is_pinned(self) -> bool:
+        """Whether the elements lie in memory of the CPU that a device reads fast."""
+        return self._node.device.is_cpu and host.is_pinned(self.buffer())
 
     def detach(self) -> Tensor:
         return wrap(self._node)
@@ -232,6 +247,15 @@ class Tensor(TensorMethods):
             tracing.note_change()
         self._node = new if new.dtype is node.dtype else result.to(node.dtype)._node
         return self
+
+
+def _cuda(spec: Any) -> Device:
+    if isinstance(spec, Device):
+        spec = str(spec)
+    name = spec if isinstance(spec, str) else "cuda" if spec is None else f"cuda:{spec}"
+    if name.partition(":")[0] != "cuda":
+        raise ArgumentError("cuda", "device", f"{spec!r} is no CUDA device")
+    return find_device(name)
 
 
 def wrap(node: Node) -> Tensor:

@@ -132,7 +132,9 @@ class Builder:
         number, result = kernel_entries("map")[kernel, values[-1].type]
         wide = [value.expand(shape) for value in values]
         axes, patterns = coalesce(shape, [value.strides for value in wide])
-        if len(axes) > 4 or min((min(pattern, default=0) for pattern in patterns), default=0) < 0:
+        # A scheduler cannot copy elements that are shown more than once to the CPU, where the kernel runs.
+        lowest = min((min(pattern, default=1) for pattern in patterns), default=1)
+        if len(axes) > 4 or lowest < 0 or (lowest == 0 and not self.device.is_cpu):
             wide = [self.dense(value) for value in wide]
             axes, patterns = coalesce(shape, [value.strides for value in wide])
         sources = [self._strided(value, axes, pattern) for value, pattern in zip(wide, patterns, strict=True)]

@@ -54,6 +54,8 @@ class Value:
 
     def expand(self, shape: Shape) -> Value:
         """Broadcast to ``shape``, which NumPy's rules allow."""
+        if shape == self.shape:
+            return self
         missing = len(shape) - len(self.shape)
         old = zip((1,) * missing + self.shape, (0,) * missing + self.strides, shape, strict=True)
         return replace(self, shape=shape, strides=tuple(0 if have == 1 else stride for have, stride, _ in old))
@@ -67,7 +69,7 @@ class Value:
     def reshape_to(self, shape: Shape) -> Value:
         """The same elements in another shape, of a value that is dense."""
         assert self.is_dense and math.prod(shape) == self.numel
-        return replace(self, shape=shape, strides=row_major(shape))
+        return Value(self.step, self.type, shape, row_major(shape), self.offset)
 
     def reshape(self, shape: Shape) -> Value | None:
         """The same elements in another shape, or None if that takes a copy."""

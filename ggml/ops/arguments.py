@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ggml import dtypes
+from ggml.devices import CPU
 from ggml.dtypes import Category, DType, promote_types
-from ggml.errors import ArgumentError, DTypeError, RankError, ShapeMismatchError
+from ggml.errors import ArgumentError, DTypeError, OutOfMemoryError, RankError, ShapeMismatchError
 from ggml.host import axis
 from ggml.node import MAX_RANK, Shape
 from ggml.table import make
@@ -120,8 +121,9 @@ def sizes(op: str, values: Sequence[Any], argument: str = "size") -> Shape:
         raise RankError(op, len(shape), MAX_RANK)
     if any(extent < 0 for extent in shape):
         raise ArgumentError(op, argument, f"has a negative extent: {shape}")
-    if math.prod(extent for extent in shape if extent) >= 1 << 46:
-        raise ArgumentError(op, argument, f"is too large: {shape}")
+    numel = math.prod(extent for extent in shape if extent)
+    if numel >= 1 << 46:
+        raise OutOfMemoryError(numel, CPU.memory_bytes[0], str(CPU), f"{op}: {argument} {shape} is too large")
     return shape
 
 

@@ -111,6 +111,13 @@ def test_training_is_not_compiled() -> None:
     assert not ggml.is_lazy(mean)
 
 
+def test_pinning_needs_a_card() -> None:
+    x = ggml.ones(2)
+    if not any(one.capabilities["host_buffer"] for one in ggml.backend.infos()):
+        assert not x.pin_memory().is_pinned()
+    assert not hasattr(ggml, "Stream")
+
+
 def test_every_difference_is_shown() -> None:
     rows = {row.name for row in TABLE.values() if row.differs and row.sample != "internal"}
     assert rows == set(SHOWN)

@@ -39,7 +39,18 @@ class PythonSink {
     nb::object callback_;
 };
 
+nb::dict capabilities(const native::Device& device) {
+    const ggml_backend_dev_caps caps = device.capabilities();
+    nb::dict named;
+    named["async"] = caps.async;
+    named["host_buffer"] = caps.host_buffer;
+    named["buffer_from_host_ptr"] = caps.buffer_from_host_ptr;
+    named["events"] = caps.events;
+    return named;
+}
+
 void set_log(nb::object callback) {
+    native::install_log();
     if (callback.is_none()) return native::set_log_sink(nullptr);
     if (!PyCallable_Check(callback.ptr())) throw nb::type_error("callback: must be callable or None");
     auto sink = std::make_shared<PythonSink>(std::move(callback));
@@ -56,6 +67,10 @@ void bind_device(nb::module_& m) {
         .def_prop_ro("kind", &native::Device::kind)
         .def_prop_ro("memory_total_bytes", &native::Device::memory_total_bytes)
         .def_prop_ro("memory_free_bytes", &native::Device::memory_free_bytes)
+        .def_prop_ro("id", &native::Device::id)
+        .def_prop_ro("backend", &native::Device::backend)
+        .def_prop_ro("capabilities", &capabilities)
+        .def_prop_ro("buffer_types", &native::Device::buffer_types)
         .def("__repr__", [](const native::Device& device) {
             return "Device(" + device.name() + ", " + device.description() + ")";
         });

@@ -27,6 +27,13 @@ void allocate(Buffer* self, std::string device, int64_t num_bytes) {
     new (self) Buffer(compute, static_cast<size_t>(num_bytes));
 }
 
+std::unique_ptr<Buffer> pinned(std::string for_device, int64_t num_bytes) {
+    if (num_bytes < 0) native::bad_value("buffer: ", num_bytes, " bytes");
+    const native::Device device = native::find_device(for_device);
+    const native::WithoutGil released;
+    return std::make_unique<Buffer>(native::cpu_compute(), static_cast<size_t>(num_bytes), device);
+}
+
 void write_bytes(Buffer& self, const Bytes& source, int64_t offset) {
     if (offset < 0) native::bad_value("buffer: offset ", offset);
     const native::WithoutGil released;
@@ -94,10 +101,9 @@ nb::tuple describe(const AnyArray& array) {
                           nb::make_tuple(array.device_type(), array.device_id()));
 }
 
-// An array over the buffer's memory that speaks DLPack and keeps `self` alive.
-nb::object view(nb::handle self, std::vector<int64_t> shape, int code, int bits, int device_type,
+// An array over the buffer's memory that speaks DLPack and keeps that memory alive.
+nb::object view(const Buffer& buffer, std::vector<int64_t> shape, int code, int bits, int device_type,
                 int device_id) {
-    const Buffer& buffer = nb::cast<const Buffer&>(self);
     uint64_t num_bytes = static_cast<uint64_t>(bits) / 8;
     std::vector<size_t> extents;
     for (int64_t extent : shape) {
@@ -108,8 +114,13 @@ nb::object view(nb::handle self, std::vector<int64_t> shape, int code, int bits,
     }
     if (num_bytes > buffer.num_bytes()) native::bad_value("buffer: the shape is larger than the buffer");
     const nb::dlpack::dtype type{static_cast<uint8_t>(code), static_cast<uint8_t>(bits), 1};
-    return nb::cast(nb::ndarray<nb::array_api>(buffer.data(), extents.size(), extents.data(), self, nullptr,
-                                               type, device_type, device_id));
+    auto held = std::make_unique<native::MemoryPtr>(buffer.memory());
+    void* data = (*held)->data;
+    // Not the buffer itself: that may be closed while the array is in use.
+    const nb::capsule owner(held.get(), [](void* p) noexcept { delete static_cast<native::MemoryPtr*>(p); });
+    held.release();
+    return nb::cast(nb::ndarray<nb::array_api>(data, extents.size(), extents.data(), owner, nullptr, type,
+                                               device_type, device_id));
 }
 
 }  // namespace
@@ -121,10 +132,15 @@ void bind_tensor(nb::module_& m) {
         .def("write", &write_bytes, "source"_a.noconvert(), "offset"_a = 0)
         .def("read", &read_bytes, "target"_a.noconvert(), "offset"_a = 0)
         .def("copy_from", &copy_from, "source"_a)
+        .def("close", &Buffer::close)
+        .def_prop_ro("is_closed", &Buffer::is_closed)
+        .def_prop_ro("type_name", &Buffer::type_name)
         .def_prop_ro("num_bytes", &Buffer::num_bytes)
         .def_prop_ro("is_host", &Buffer::is_host)
         .def_prop_ro("device", &Buffer::device_name)
-        .def_prop_ro("data_ptr", [](const Buffer& self) { return reinterpret_cast<uintptr_t>(self.data()); });
+        .def_prop_ro("data_ptr",
+                     [](const Buffer& self) { return reinterpret_cast<uintptr_t>(self.memory()->data); });
+    m.def("pinned_buffer", &pinned, "for_device"_a, "num_bytes"_a);
     m.def("borrow_array", &borrow, "device"_a, "array"_a.noconvert());
     m.def("describe_array", &describe, "array"_a.noconvert());
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "compute.h"
@@ -11,20 +12,42 @@
 
 namespace native {
 
-// Owns its memory, or borrows it from an owner that it keeps alive. The last reference frees it.
+// What a buffer holds, and what views of it keep alive after it is closed.
+struct Memory {
+    std::shared_ptr<void> owner;  // of foreign memory
+    BufferPtr handle;
+    void* data;
+
+    // Puts a tensor of a graph here; it must not be larger than the memory.
+    void place(ggml_tensor* tensor) const {
+        tensor->buffer = handle.get();
+        tensor->data = data;
+    }
+};
+
+using MemoryPtr = std::shared_ptr<const Memory>;
+
+// Owns its memory, or borrows it from an owner that it keeps alive. The last reference frees it, or `close`.
 class Buffer {
   public:
     // Uninitialised memory; throws OutOfMemory. Thread-safe.
     Buffer(Compute& compute, size_t num_bytes);
+    // Memory of the CPU that `pinned_for` reads fast; throws OutOfMemory, or invalid_argument if it has none.
+    Buffer(Compute& compute, size_t num_bytes, const Device& pinned_for);
     // Memory of `owner`, at any alignment, on the CPU or on the device that it lies on.
     Buffer(Compute& compute, void* data, size_t num_bytes, std::shared_ptr<void> owner);
 
-    void* data() const { return data_; }
     size_t num_bytes() const { return num_bytes_; }
-    bool is_host() const { return ggml_backend_buffer_is_host(handle_.get()); }
-    ggml_backend_buffer_t handle() const { return handle_.get(); }
     Compute& compute() const { return *compute_; }
     const std::string device_name() const { return compute_->device().name(); }
+
+    // The memory, which lives at least as long as the result; throws if the buffer is closed.
+    MemoryPtr memory() const;
+    // Lets go of the memory. It is freed once no run, and no view outside, uses it any more.
+    void close();
+    bool is_closed() const;
+    bool is_host() const { return ggml_backend_buffer_is_host(memory()->handle.get()); }
+    std::string type_name() const { return ggml_backend_buffer_name(memory()->handle.get()); }
 
     // Ranges in bytes, checked. They wait for the device.
     void write(const void* source, size_t offset, size_t num_bytes);
@@ -32,20 +55,13 @@ class Buffer {
     // Copies all of `source`, which may lie on another device; the sizes must be equal.
     void copy_from(const Buffer& source);
 
-    // Puts a tensor of a graph here; it must not be larger than the buffer.
-    void place(ggml_tensor* tensor) const {
-        tensor->buffer = handle_.get();
-        tensor->data = data_;
-    }
-
   private:
     void check_range(size_t offset, size_t num_bytes) const;
 
     Compute* compute_;
-    std::shared_ptr<void> owner_;
-    BufferPtr handle_;
-    void* data_;
     size_t num_bytes_;
+    mutable std::mutex guard_;  // of memory_
+    MemoryPtr memory_;
 };
 
 }  // namespace native

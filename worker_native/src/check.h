@@ -11,7 +11,9 @@ namespace native {
 // Memory that cannot be had; Python sees MemoryError.
 class OutOfMemory : public std::runtime_error {
   public:
-    using std::runtime_error::runtime_error;
+    explicit OutOfMemory(const std::string& message, uint64_t num_bytes = 0)
+        : std::runtime_error(message), num_bytes(num_bytes) {}
+    const uint64_t num_bytes;  // that were asked for; 0 if nobody knows
 };
 
 template <class... Parts>

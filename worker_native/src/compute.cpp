@@ -7,16 +7,32 @@
 #include "log.h"
 
 namespace native {
+namespace {
+
+thread_local bool is_observing = false;
+
+}  // namespace
+
+Observing::Observing() { is_observing = true; }
+
+Observing::~Observing() { is_observing = false; }
+
+void refuse_while_observing() {
+    if (is_observing) failed("observer: it cannot compute while the graph that it watches runs; use numpy");
+}
 
 Compute::Compute(const Device& device) : device_(device) {
     const LoggedErrors errors;
     backend_.reset(ggml_backend_dev_init(device.handle(), nullptr));
     if (!backend_) failed("device ", device.name(), ": ", errors.first("it could not be opened"));
+    set_abort_ = reinterpret_cast<ggml_backend_set_abort_callback_t>(ggml_backend_reg_get_proc_address(
+        ggml_backend_dev_backend_reg(device.handle()), "ggml_backend_set_abort_callback"));
 }
 
 void Compute::set_threads(int num_threads) {
     const auto set = reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(
         ggml_backend_dev_backend_reg(device_.handle()), "ggml_backend_set_n_threads"));
+    refuse_while_observing();
     const std::lock_guard lock(busy_);
     if (set) set(backend(), num_threads);
 }

@@ -19,12 +19,30 @@ class Compute {
     std::mutex& busy() { return busy_; }
     // No effect on devices that have no threads of ours.
     void set_threads(int num_threads);
+    // What the device asks between two operations: true ends the computation. Null to never ask. Only while
+    // `busy` is held; no effect on devices that cannot be stopped.
+    void set_abort(ggml_abort_callback should_stop, void* data) const {
+        if (set_abort_) set_abort_(backend(), should_stop, data);
+    }
 
   private:
     Device device_;
     BackendPtr backend_;
+    ggml_backend_set_abort_callback_t set_abort_ = nullptr;
     std::mutex busy_;
 };
+
+// While it lives, this thread is inside an observer of a running graph, which holds the locks.
+class Observing {
+  public:
+    Observing();
+    ~Observing();
+    Observing(const Observing&) = delete;
+    Observing& operator=(const Observing&) = delete;
+};
+
+// Throws in a thread that would wait for itself.
+void refuse_while_observing();
 
 // Opened at first use and kept until the process ends; a bad name is answered with the names there are.
 Compute& compute_on(const std::string& device_name);

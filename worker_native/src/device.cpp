@@ -46,6 +46,32 @@ uint64_t Device::memory_free_bytes() const {
     return free_bytes;
 }
 
+std::string Device::id() const {
+    ggml_backend_dev_props props{};
+    ggml_backend_dev_get_props(handle_, &props);
+    return props.device_id ? props.device_id : "";
+}
+
+std::string Device::backend() const { return ggml_backend_reg_name(ggml_backend_dev_backend_reg(handle_)); }
+
+ggml_backend_dev_caps Device::capabilities() const {
+    ggml_backend_dev_props props{};
+    ggml_backend_dev_get_props(handle_, &props);
+    return props.caps;
+}
+
+std::vector<std::string> Device::buffer_types() const {
+    std::vector<std::string> names{ggml_backend_buft_name(ggml_backend_dev_buffer_type(handle_))};
+    if (ggml_backend_buffer_type_t host = ggml_backend_dev_host_buffer_type(handle_))
+        names.emplace_back(ggml_backend_buft_name(host));
+    const auto list = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(ggml_backend_reg_get_proc_address(
+        ggml_backend_dev_backend_reg(handle_), "ggml_backend_dev_get_extra_bufts"));
+    if (list)
+        for (ggml_backend_buffer_type_t* extra = list(handle_); extra && *extra; ++extra)
+            names.emplace_back(ggml_backend_buft_name(*extra));
+    return names;
+}
+
 std::vector<Device> devices() {
     std::vector<Device> all;
     for (size_t i = 0; i < ggml_backend_dev_count(); ++i) all.emplace_back(ggml_backend_dev_get(i));

@@ -19,6 +19,10 @@ class Device {
     bool is_cpu() const { return ggml_backend_dev_type(handle_) == GGML_BACKEND_DEVICE_TYPE_CPU; }
     uint64_t memory_total_bytes() const;
     uint64_t memory_free_bytes() const;
+    std::string id() const;       // the bus address of a card; empty if there is none
+    std::string backend() const;  // "CPU", "CUDA", "RPC", ...
+    ggml_backend_dev_caps capabilities() const;
+    std::vector<std::string> buffer_types() const;  // the default one first
 
   private:
     ggml_backend_dev_t handle_;

@@ -31,7 +31,7 @@ std::string without_function(const std::string& line) {
 }
 
 void finish_line() {
-    PendingLine line = std::exchange(pending, {});
+    PendingLine line = std::exchange(pending, {pending.level, {}});  // a piece may continue a finished line
     while (!line.text.empty() && line.text.back() == '\n') line.text.pop_back();
     if (line.text.empty()) return;
     if (current_errors && line.level == GGML_LOG_LEVEL_ERROR)

@@ -12,7 +12,9 @@ NB_MODULE(_native, m) {
         try {
             std::rethrow_exception(error);
         } catch (const native::OutOfMemory& memory) {
-            PyErr_SetString(PyExc_MemoryError, memory.what());
+            if (memory.num_bytes == 0) return PyErr_SetString(PyExc_MemoryError, memory.what());
+            const auto arguments = nanobind::make_tuple(memory.what(), memory.num_bytes);
+            PyErr_SetObject(PyExc_MemoryError, arguments.ptr());
         }
     });
     native::watch_interpreter_end();

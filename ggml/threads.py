@@ -1,15 +1,14 @@
-"""What computes: threads and devices."""
+"""Threads, and the graphs that are kept."""
 
 from __future__ import annotations
 
 import os
 
-from ggml.devices import CPU, Device, devices
+from ggml.devices import CPU
 from ggml.errors import ArgumentError
 from ggml.evaluate import CACHE
+from ggml.observing import refuse_inside
 from worker_native import set_threads
-
-__all__ = ["Device", "clear_graphs", "devices", "get_num_threads", "num_graphs", "set_num_threads"]
 
 
 def _num_cores() -> int:
@@ -26,6 +25,7 @@ set_threads(CPU.native, _num_threads)
 def set_num_threads(num_threads: int) -> None:
     """How many threads the CPU computes with; at first, as many as there are cores for this process."""
     global _num_threads
+    refuse_inside()
     try:
         set_threads(CPU.native, num_threads)
     except (ValueError, TypeError) as error:
@@ -34,6 +34,7 @@ def set_num_threads(num_threads: int) -> None:
 
 
 def get_num_threads() -> int:
+    """How many threads the CPU computes with."""
     return _num_threads
 
 

@@ -1,0 +1,34 @@
+"""What computes: devices, threads, kept graphs, how a graph is split over devices, and ggml's log."""
+
+from __future__ import annotations
+
+from ggml.backend.info import DeviceInfo, info, infos
+from ggml.backend.logs import set_logging
+from ggml.backend.plan import Split, SplitPlan
+from ggml.backend.rpc import add_rpc_server
+from ggml.backend.scheduler import Scheduler, split
+from ggml.devices import Device, devices
+from ggml.observing import GraphNode, Observation
+from ggml.observing import Observation as observe
+from ggml.threads import clear_graphs, get_num_threads, num_graphs, set_num_threads
+
+__all__ = [
+    "Device",
+    "DeviceInfo",
+    "GraphNode",
+    "Observation",
+    "Scheduler",
+    "Split",
+    "SplitPlan",
+    "add_rpc_server",
+    "clear_graphs",
+    "devices",
+    "get_num_threads",
+    "info",
+    "infos",
+    "num_graphs",
+    "observe",
+    "set_logging",
+    "set_num_threads",
+    "split",
+]

@@ -1,0 +1,46 @@
+"""What a device says about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ggml.devices import Device, device, devices, native_device
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """The answers of ggml's backend at one moment."""
+
+    device: Device
+    name: str  # ggml's: "CPU", "CUDA0"
+    description: str
+    backend: str  # the library: "CPU", "CUDA", "RPC"
+    kind: str  # "cpu", "gpu", "igpu" or "accel"
+    id: str  # the bus address of a card; empty if there is none
+    memory_free_bytes: int
+    memory_total_bytes: int
+    capabilities: dict[str, bool]  # async, host_buffer, buffer_from_host_ptr, events
+    buffer_types: tuple[str, ...]  # the default one first
+
+
+def info(of: Device | str = "cpu") -> DeviceInfo:
+    """What is known about a device, by either of its names; ArgumentError if it is not here."""
+    found = device(of)
+    native = native_device(found)
+    return DeviceInfo(
+        found,
+        native.name,
+        native.description,
+        native.backend,
+        native.kind,
+        native.id,
+        native.memory_free_bytes,
+        native.memory_total_bytes,
+        native.capabilities,
+        tuple(native.buffer_types),
+    )
+
+
+def infos() -> list[DeviceInfo]:
+    """``info`` of every device that can hold tensors."""
+    return [info(found) for found in devices()]
