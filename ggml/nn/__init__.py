@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ggml.files import load as load_gguf
-from ggml.nn import functional, init
+from ggml.nn import attention, functional, init
 from ggml.nn.activations import (
     SELU,
     Hardsigmoid,
@@ -27,13 +27,17 @@ from ggml.nn.cells import GRUCell, LSTMCell, RNNCell
 from ggml.nn.containers import ModuleDict, ModuleList, Sequential
 from ggml.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from ggml.nn.embedding import Embedding
+from ggml.nn.feed_forward import FeedForward
 from ggml.nn.flatten import Flatten, Unflatten
+from ggml.nn.kv_cache import KVCache
 from ggml.nn.linear import Bilinear, Identity, Linear
 from ggml.nn.module import Module
+from ggml.nn.multihead import MultiheadAttention
 from ggml.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from ggml.nn.parameter import Buffer, Parameter
 from ggml.nn.parameter_containers import ParameterDict, ParameterList
 from ggml.nn.recurrent import GRU, LSTM, RNN
+from ggml.nn.rotary import RotaryEmbedding
 from ggml.nn.shaped_activations import (
     CELU,
     ELU,
@@ -47,6 +51,13 @@ from ggml.nn.shaped_activations import (
     Softplus,
     Softshrink,
     Threshold,
+)
+from ggml.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
 )
 
 __all__ = [
@@ -70,6 +81,7 @@ __all__ = [
     "Dropout3d",
     "Embedding",
     "FeatureAlphaDropout",
+    "FeedForward",
     "Flatten",
     "GRUCell",
     "GroupNorm",
@@ -81,6 +93,7 @@ __all__ = [
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
+    "KVCache",
     "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
@@ -92,6 +105,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "PReLU",
     "Parameter",
     "ParameterDict",
@@ -101,6 +115,7 @@ __all__ = [
     "RReLU",
     "ReLU",
     "ReLU6",
+    "RotaryEmbedding",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -113,7 +128,13 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
+    "attention",
     "functional",
     "init",
     "load_gguf",
