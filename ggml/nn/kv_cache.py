@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
-
 from ggml import dtypes, evaluate, tracing
 from ggml.devices import Device
 from ggml.dtypes import FLOATING, DType
@@ -24,7 +22,8 @@ class KVCache:
     ``update`` writes new rows in place and returns the whole memory, so that every step has the same shapes:
     a compiled step is recorded once, and reads and writes the cache where it lies. Rows that are not written yet
     have to be masked, as ``MultiheadAttention(..., kv_cache=)`` does. Results that are still lazy when their rows
-    are written again see the new rows; compute them before ``reset``. Not for several threads at once.
+    are written again see the new rows; compute them before ``reset``. A compiled function writes what its results
+    are made of: use both keys and values. Not for several threads at once.
     """
 
     def __init__(
@@ -44,8 +43,10 @@ class KVCache:
             raise ArgumentError(_NAME, "sizes", f"must be positive: {self.shape}")
         self.capacity, self.dtype = capacity, dtype
         parts = [zeros(self.shape, dtype=dtype, device=device) for _ in range(2)]
+        for part in parts:
+            part.buffer()  # memory of its own
         self._memory = [part._node for part in parts]
-        self._traced: list[weakref.ref[Node]] = []
+        self._traced: tuple[object, list[Node]] = (None, [])
         self._places = arange(capacity, device=parts[0].device)
         self._length = 0
 
@@ -118,11 +119,8 @@ class KVCache:
 
     def _written_while_traced(self, rows: tuple[Tensor, Tensor], positions: Tensor) -> list[Tensor]:
         """The memory after the write, behind any earlier write of the same recording."""
-        earlier = [ref() for ref in self._traced]
-        targets = [
-            node if node is not None and node.op is not None else memory
-            for node, memory in zip(earlier or [None, None], self._memory, strict=True)
-        ]
+        recording, earlier = self._traced
+        targets = earlier if recording is tracing.current() else self._memory
         written = [write_rows(wrap(node), part, positions) for node, part in zip(targets, rows, strict=True)]
-        self._traced = [weakref.ref(one._node) for one in written]
+        self._traced = (tracing.current(), [one._node for one in written])
         return written

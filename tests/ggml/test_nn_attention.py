@@ -273,11 +273,12 @@ def test_a_cache_refuses() -> None:
 def test_two_writes_of_one_recording() -> None:
     cache = nn.KVCache(1, 1, 4, 2)
 
-    def twice(x: ggml.Tensor, at: ggml.Tensor) -> ggml.Tensor:
+    def twice(x: ggml.Tensor, at: ggml.Tensor) -> tuple[ggml.Tensor, ...]:
         cache.update(x, x, at)
-        return cache.update(x * 2, x * 3, at + 1)[0]
+        return cache.update(x * 2, x * 3, at + 1)[:2]
 
-    keys = ggml.compile(twice)(ggml.ones(1, 1, 1, 2), ggml.tensor([1]))
+    keys, values = ggml.compile(twice)(ggml.ones(1, 1, 1, 2), ggml.tensor([1]))
+    assert values[0, 0].tolist() == [[0, 0], [1, 1], [3, 3], [0, 0]]
     assert keys[0, 0].tolist() == [[0, 0], [1, 1], [2, 2], [0, 0]]
 
 
