@@ -115,6 +115,13 @@ def test_attention_takes_more() -> None:
     assert not found.isnan().any().item()
 
 
+@shows("kron")
+def test_blocks_of_many_axes() -> None:
+    assert ggml.ones(1, 2, 1, 2).kron(ggml.ones(2, 1, 2, 1)).shape == (2, 2, 2, 2)
+    with pytest.raises(ggml.RankError):
+        ggml.ones(1, 1, 1, 1, 1).kron(ggml.ones(2))
+
+
 @shows("matrix_power", "matrix_norm", "linalg_norm")
 def test_no_inverses_or_singular_values() -> None:
     x = ggml.eye(3)
