@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,14 @@ from tests.ggml.compare import assert_same
 
 nn, F = ggml.nn, ggml.nn.functional
 FEW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+
+
+@pytest.fixture(autouse=True)
+def plain_pytorch() -> Iterator[None]:
+    """PyTorch's fast path has rules of its own for masks."""
+    torch.backends.mha.set_fastpath_enabled(False)
+    yield
+    torch.backends.mha.set_fastpath_enabled(True)
 
 
 def twins(name: str, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
