@@ -10,6 +10,7 @@ import ggml.ops.arithmetic
 import ggml.ops.attention
 import ggml.ops.batch_norms
 import ggml.ops.bilinear
+import ggml.ops.cache
 import ggml.ops.casting
 import ggml.ops.convolution
 import ggml.ops.dropouts

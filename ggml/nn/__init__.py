@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ggml.files import load as load_gguf
-from ggml.nn import functional, init
+from ggml.nn import attention, functional, init
 from ggml.nn.activations import (
     SELU,
     Hardsigmoid,
@@ -28,9 +28,12 @@ from ggml.nn.containers import ModuleDict, ModuleList, Sequential
 from ggml.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ggml.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from ggml.nn.embedding import Embedding
+from ggml.nn.feed_forward import FeedForward
 from ggml.nn.flatten import Flatten, Unflatten
+from ggml.nn.kv_cache import KVCache
 from ggml.nn.linear import Bilinear, Identity, Linear
 from ggml.nn.module import Module
+from ggml.nn.multihead import MultiheadAttention
 from ggml.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from ggml.nn.padding import (
     CircularPad1d,
@@ -79,6 +82,7 @@ from ggml.nn.resampling import (
     UpsamplingBilinear2d,
     UpsamplingNearest2d,
 )
+from ggml.nn.rotary import RotaryEmbedding
 from ggml.nn.shaped_activations import (
     CELU,
     ELU,
@@ -92,6 +96,13 @@ from ggml.nn.shaped_activations import (
     Softplus,
     Softshrink,
     Threshold,
+)
+from ggml.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
 )
 
 __all__ = [
@@ -137,6 +148,7 @@ __all__ = [
     "Dropout3d",
     "Embedding",
     "FeatureAlphaDropout",
+    "FeedForward",
     "Flatten",
     "Fold",
     "GRUCell",
@@ -149,6 +161,7 @@ __all__ = [
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
+    "KVCache",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
@@ -166,6 +179,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "PReLU",
     "Parameter",
     "ParameterDict",
@@ -183,6 +197,7 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "RotaryEmbedding",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -195,6 +210,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "Unfold",
     "Upsample",
@@ -203,6 +223,7 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "attention",
     "functional",
     "init",
     "load_gguf",

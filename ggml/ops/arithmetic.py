@@ -315,7 +315,8 @@ bitwise_right_shift = _bitwise("bitwise_right_shift", "shift_right", None)
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """Whether ``|input - other| <= atol + rtol * |other|``; equal infinities are close."""
     a, b = tensor("isclose", input), tensor("isclose", other, "other")
-    is_near = le((a - b).abs(), b.abs() * rtol + atol) & b.abs().ne(math.inf)
+    share, distance = number("isclose", rtol, "rtol"), number("isclose", atol, "atol")
+    is_near = le((a - b).abs(), b.abs() * share + distance) & b.abs().ne(math.inf)
     close = logical_or(eq(a, b), is_near)
     return logical_or(close, logical_and(ne(a, a), ne(b, b))) if equal_nan else close
 

@@ -45,17 +45,19 @@ def _exact(b: Builder, parts: Sequence[Value], bias: Value | None, scale: float,
     """Scores, softmax and means as three products of ggml."""
     query, key, value = parts
     scores = _mul_mat(b, key, query)
+    # Beside 16-bit values ggml would round the weights to 16 bits, too.
+    columns = b.cast(b.dense(value.swap(2, 3)), F32)
     if is_causal and bias is None:
         if not scale > 0:  # -inf must stay what it is
             scores, scale = b.scale(scores, scale), 1.0
         scores = _causal(b, scores)
     if bias is None:
         weights = b.emit("soft_max_scale", (scores.step,), F32, scores.shape, (bits(scale),))
-        return _mul_mat(b, value.swap(2, 3), weights)
+        return _mul_mat(b, columns, weights)
     bias = _causal(b, bias) if is_causal else b.dense(bias)
     sources = (scores.step, b.operand(bias, bias.shape))
     weights = b.emit("soft_max_mask", sources, F32, scores.shape, (bits(scale),))
-    means = _mul_mat(b, value.swap(2, 3), weights)
+    means = _mul_mat(b, columns, weights)
     # PyTorch's rule: a query that sees no key gets 0, where softmax alone would answer NaN.
     sees = b.map("ne", b.row_kernel("reduce", "max", bias), b.scalar(-math.inf, F32))
     return b.map("where", sees, means, b.scalar(0, F32), shape=means.shape)
@@ -113,7 +115,7 @@ _TILE = 64
 
 _DIFFERS = (
     "Keys and values may be 16 bits where the query is float32. A mask and ``is_causal`` both apply where both are "
-    "given, masks broadcast in every axis, and a hidden key may be NaN. Dropping weights belongs to training."
+    "given, masks broadcast in every axis, and a key that a mask of bools hides may be NaN where float32 is computed."
 )
 
 
