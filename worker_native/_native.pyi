@@ -310,3 +310,66 @@ def kernels(family: str) -> list[tuple[str, int, int]]:
     """Name, ggml type of the last source and of the result, for "map", "reduce", "scan" or "sort"."""
 
 def set_threads(device: str, num_threads: int) -> None: ...
+
+def row_types() -> list[int]:
+    """The ggml types that `quantize_rows` writes: every quantised type that ggml reads back, f16 and bf16."""
+
+def needs_importance(type: int) -> bool:
+    """Whether rows of the type cannot be made without importance."""
+
+def quantize_rows(
+    type: int,
+    source: NDArray[np.float32],
+    importance: NDArray[np.float32] | None,
+    target: NDArray[np.uint8],
+    num_threads: int,
+    progress: Callable[[int], object] | None = None,
+) -> None:
+    """Write the rows (R, C) of `source` as blocks of `type`, by ggml's own functions, in `num_threads` threads.
+
+    `importance` (M, C): row i weighs the columns of rows i*R/M .. (i+1)*R/M. `progress` hears the number of rows
+    that are done, some fifty times a second; an exception in it, or in a signal handler, ends the work.
+    """
+
+def dequantize_rows(
+    type: int,
+    source: NDArray[np.uint8],
+    target: NDArray[np.float32],
+    num_threads: int,
+    progress: Callable[[int], object] | None = None,
+) -> None:
+    """The elements that blocks of `type` stand for. `progress` hears the number of blocks that are done."""
+
+def check_blocks(type: int, source: NDArray[np.uint8]) -> None:
+    """ValueError unless every block of `source` has finite scales."""
+
+def model_file_types() -> list[tuple[str, int]]:
+    """Name and number of each kind of file that `quantize_model` makes, large ones first."""
+
+def quantize_model(
+    source: str,
+    target: str,
+    *,
+    file_type: int,
+    num_threads: int,
+    allow_requantize: bool = False,
+    quantize_output: bool = True,
+    pure: bool = False,
+    dry_run: bool = False,
+    output_type: int | None = None,
+    embedding_type: int | None = None,
+    tensor_types: Sequence[tuple[str, int]] = ...,
+    importance: Sequence[tuple[str, NDArray[np.float32]]] = ...,
+    texts: Sequence[tuple[str, str]] = ...,
+    numbers: Sequence[tuple[str, int]] = ...,
+) -> None:
+    """Quantise a model file by libllama's rules; each tensor is one line to `set_log`.
+
+    What libllama asserts of a file ends the process: call it in a child. `tensor_types` are (regular
+    expression, type); `texts` and `numbers` are metadata to add.
+    """
+
+def read_gguf(path: str) -> dict[str, Any]:
+    """A GGUF's header: `version`, `alignment`, `metadata` {key: (type, value)} and `tensors`, a list of
+    (name, ggml type, shape, offset in the file, bytes). The tensors' data may lie beyond the end of the file.
+    """
