@@ -7,7 +7,9 @@ from typing import Any
 
 import ggml.ops.activations
 import ggml.ops.arithmetic
+import ggml.ops.batch_norms
 import ggml.ops.casting
+import ggml.ops.dropouts
 import ggml.ops.indexing
 import ggml.ops.matmul
 import ggml.ops.normalization
@@ -15,6 +17,7 @@ import ggml.ops.operators
 import ggml.ops.pointwise
 import ggml.ops.reductions
 import ggml.ops.shape
+import ggml.ops.shrinking
 import ggml.ops.sorting  # noqa: F401
 from ggml import dtypes
 from ggml.dtypes import DType
