@@ -21,6 +21,9 @@ bool has_wide_range(ggml_type type) {
     return type == GGML_TYPE_MXFP4 || type == GGML_TYPE_BF16 || type == GGML_TYPE_F16;
 }
 
+// What lies beyond would be clipped in silence: the largest scale of nvfp4 is 448, its largest element 6.
+float limit_of(ggml_type type) { return type == GGML_TYPE_NVFP4 ? 448 * 6 : largest_element; }
+
 // The largest magnitude; infinity if an element is not finite.
 float magnitude(const float* values, int64_t count) {
     uint32_t largest = 0;
@@ -99,7 +102,8 @@ class RowQuantizer {
     void check_elements(const float* source, int64_t row, int64_t count) const {
         const float largest = magnitude(source, count * job_.row_width);
         if (std::isinf(largest)) bad_value("holds NaN or an infinity in rows ", row, "..", row + count - 1);
-        if (!has_wide_range(job_.type) && largest > largest_element) out_of_range(row, count);
+        if (has_wide_range(job_.type)) return;
+        if (largest > limit_of(job_.type)) out_of_range(row, count);
         if (largest * largest_importance_ > largest_weighted)
             bad_value("is too large for its importance in rows ", row, "..", row + count - 1,
                       "; divide the importance by a constant");
