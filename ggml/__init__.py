@@ -17,7 +17,7 @@ from ggml._import_guard import refuse_foreign_ggml
 
 refuse_foreign_ggml()
 
-from ggml import backend, nn  # noqa: E402
+from ggml import backend, nn, quantization  # noqa: E402
 from ggml.backend import get_num_threads, set_num_threads  # noqa: E402
 from ggml.compiled import Compiled, compile  # noqa: E402
 from ggml.devices import Device, device, devices  # noqa: E402
@@ -29,6 +29,7 @@ from ggml.errors import (  # noqa: E402
     DivisionByZeroError,
     DTypeError,
     GgmlError,
+    GgufError,
     IndexOutOfRangeError,
     ModuleError,
     OutOfMemoryError,
@@ -93,6 +94,7 @@ __all__ = [
     "DivisionByZeroError",
     "Generator",
     "GgmlError",
+    "GgufError",
     "IndexOutOfRangeError",
     "ModuleError",
     "OutOfMemoryError",
@@ -130,6 +132,7 @@ __all__ = [
     "ones",
     "ones_like",
     "promote_types",
+    "quantization",
     "rand",
     "rand_like",
     "randint",

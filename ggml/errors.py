@@ -13,7 +13,8 @@
     ├── UnsupportedOpError (TypeError)      op, backend, hint
     ├── TracingError (TypeError)            op
     ├── ModuleError (AttributeError)
-    └── StateDictError (ValueError)         module, missing_keys, unexpected_keys, errors
+    ├── StateDictError (ValueError)         module, missing_keys, unexpected_keys, errors
+    └── GgufError (ValueError)              path, why
 
 PyTorch raises RuntimeError for most of these, so code that catches it keeps working. Messages have the form
 ``op: what: why``; sizes are in bytes.
@@ -134,3 +135,11 @@ class StateDictError(GgmlError, ValueError):
             lines.append(f"unexpected keys: {', '.join(unexpected)}")
         super().__init__(f"{module}: the state dict does not fit:\n    " + "\n    ".join(lines))
         self.module, self.missing_keys, self.unexpected_keys, self.errors = module, missing, unexpected, errors
+
+
+class GgufError(GgmlError, ValueError):
+    """A file that is no GGUF, is damaged, or holds what cannot be worked on. ``path`` is the file."""
+
+    def __init__(self, path: object, why: str) -> None:
+        super().__init__(f"{path}: {why}")
+        self.path, self.why = str(path), why
