@@ -8,6 +8,7 @@ from typing import Any
 import ggml.ops.activations
 import ggml.ops.arithmetic
 import ggml.ops.batch_norms
+import ggml.ops.bilinear
 import ggml.ops.casting
 import ggml.ops.dropouts
 import ggml.ops.indexing
@@ -21,6 +22,7 @@ import ggml.ops.shrinking
 import ggml.ops.sorting  # noqa: F401
 from ggml import dtypes
 from ggml.dtypes import DType
+from ggml.ops import written_over
 from ggml.table import TABLE, Op
 
 _FUNCTIONAL = "nn.functional."
@@ -73,7 +75,8 @@ def functions() -> dict[str, Callable[..., Any]]:
 def functional() -> dict[str, Callable[..., Any]]:
     """What ``ggml.nn.functional`` offers of it."""
     rows = {row.name: row.function for row in TABLE.values() if row.torch == _FUNCTIONAL + row.name}
-    return rows | {name: TABLE[name].function for name in _ALSO_FUNCTIONAL}
+    rows |= {name: TABLE[name].function for name in _ALSO_FUNCTIONAL}
+    return rows | {name: written_over.with_inplace(rows[name]) for name in written_over.NAMES}
 
 
 def dtype_names() -> dict[str, DType]:

@@ -63,3 +63,12 @@ def lambd(draw: Draw, row: Op) -> Call:
 def rrelu(draw: Draw, row: Op) -> Call:
     x = any_tensor(draw, row, specials=True)
     return Call([x, *draw(st.sampled_from([(), (0.1, 0.2), (0.3, 0.1), (0.25, 0.25)]))])
+
+
+@sample
+def bilinear(draw: Draw, row: Op) -> Call:
+    outer = tuple(draw(st.lists(st.integers(0, 3), max_size=2)))
+    in1, in2, out = (draw(st.integers(1, 4)) for _ in range(3))
+    inputs = [tensor(draw, (*outer, in1)), tensor(draw, (*outer, in2 + draw(st.sampled_from([0, 0, 0, 1]))))]
+    extras = [tensor(draw, (out,))] if draw(st.booleans()) else []
+    return Call([*inputs, tensor(draw, (out, in1, in2)), *extras])
