@@ -19,9 +19,6 @@ __all__ = ["GgufFile", "GgufTensor", "open_gguf"]
 
 _NAMES = {number: name.lower() for name, number, *_ in ggml_types()}
 
-# How ggml's reader begins what it says of a file; a user knows the path.
-_READER_PREFIX = "is not a readable GGUF: "
-
 
 @dataclass(frozen=True, slots=True)
 class GgufTensor:
@@ -88,7 +85,7 @@ def open_gguf(path: str | os.PathLike[str]) -> GgufFile:
         header = read_gguf(str(known))
         num_bytes = os.stat(known).st_size
     except (ValueError, RuntimeError, MemoryError, OSError) as error:
-        raise GgufError(known, _reason(error, str(known))) from None
+        raise GgufError(known, str(error).removeprefix(f"path: '{known}' ")) from None
     types = {key: type_name for key, (type_name, _) in header["metadata"].items()}
     values = {key: value for key, (_, value) in header["metadata"].items()}
     tensors = tuple(_entry(*row) for row in header["tensors"])
@@ -101,10 +98,3 @@ def open_gguf(path: str | os.PathLike[str]) -> GgufFile:
 
 def _entry(name: str, number: int, shape: tuple[int, ...], offset: int, num_bytes: int) -> GgufTensor:
     return GgufTensor(name, _NAMES[number], shape, offset, num_bytes, number)
-
-
-def _reason(error: Exception, path: str) -> str:
-    text = str(error)
-    for part in (f"path: '{path}' ", _READER_PREFIX):
-        text = text.removeprefix(part)
-    return text

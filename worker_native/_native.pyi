@@ -363,7 +363,8 @@ def quantize_model(
     texts: Sequence[tuple[str, str]] = ...,
     numbers: Sequence[tuple[str, int]] = ...,
 ) -> None:
-    """Quantise a model file by libllama's rules; each tensor is one line to `set_log`.
+    """Quantise a model file by libllama's rules; each tensor is one line to `set_log`. RuntimeError has libllama's
+    own line, which may begin with that of the tensor it was at.
 
     What libllama asserts of a file ends the process: call it in a child. `tensor_types` are (regular
     expression, type); `texts` and `numbers` are metadata to add.

@@ -27,6 +27,9 @@ from ggml.quantization.running import ChildError, run_child
 
 __all__ = ["FileReport", "TensorChange", "file_types", "quantize_file"]
 
+# The line of the tensor may come before it: "[ 3/20] NAME - [...], ... function: failed to quantize: reason".
+_FAILED = re.compile(r"(?:\[ *\d+/ *\d+\] (\S+) .*)?failed to quantize: (.*)", re.DOTALL)
+
 Place = str | os.PathLike[str]
 
 
@@ -114,7 +117,19 @@ def _reason(why: str, request: dict[str, Any], report: FileReport) -> Exception:
         is_full = free < max(1 << 20, sum(part.num_bytes for part in report.parts) // 8)
         code = errno.ENOSPC if is_full else errno.EIO
         return OSError(code, f"cannot be written to the end ({os.strerror(code)})", str(report.target))
-    return GgufError(request["source"], f"cannot be quantised: {why}")
+    return GgufError(request["source"], f"cannot be quantised: {_readable(why)}")
+
+
+def _readable(why: str) -> str:
+    """libllama's reason without where in its sources it comes from, with the tensor that it was at."""
+    failed = _FAILED.search(why)
+    if failed:
+        name, reason = failed.groups()
+        if "validation failed" in reason:
+            reason = "holds NaN, an infinity or elements beyond the range of the type"
+        return f"{name}: {reason}" if name else reason
+    asserted = why.find("GGML_ASSERT")
+    return "libllama ended: " + why[asserted:] if asserted >= 0 else why
 
 
 def _check_target(parts: tuple[GgufFile, ...], target: Path) -> None:

@@ -76,13 +76,6 @@ std::vector<llama_model_kv_override> overrides_of(const ModelQuantizeJob& job) {
     return items;
 }
 
-// libllama's line "failed to quantize: reason" without what every such line begins with.
-std::string reason_of(const LoggedErrors& errors) {
-    const std::string line = errors.first("libllama gave no reason");
-    const std::string prefix = "failed to quantize: ";
-    return line.rfind(prefix, 0) == 0 ? line.substr(prefix.size()) : line;
-}
-
 }  // namespace
 
 void quantize_model(const ModelQuantizeJob& job) {
@@ -110,7 +103,8 @@ void quantize_model(const ModelQuantizeJob& job) {
     if (overrides.size() > 1) params.kv_overrides = overrides.data();
 
     const LoggedErrors errors;
-    if (llama_model_quantize(job.source.c_str(), job.target.c_str(), &params) != 0) failed(reason_of(errors));
+    if (llama_model_quantize(job.source.c_str(), job.target.c_str(), &params) != 0)
+        failed(errors.first("libllama gave no reason"));
 }
 
 std::vector<std::tuple<std::string, int>> model_file_types() {
