@@ -320,3 +320,20 @@ def test_what_both_have_seen() -> None:
     with pytest.raises(ggml.ArgumentError, match="more than 55 bytes"):
         other.add("n" * 60, np.ones(3), 1)
         other.save("unused.gguf")
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [dtype for dtype in quantization.types() if dtype.name not in ("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s")],
+    ids=str,
+)
+def test_layers_compute_with_every_type(dtype: ggml.DType) -> None:
+    """An embedding's rows are exact; a product rounds its other operand to 8 bits, or to the half's precision."""
+    linear, embedding = nn.Linear(512, 8), nn.Embedding(16, 512)
+    quantize_(linear, dtype)
+    quantize_(embedding, dtype)
+    x, ids = ggml.randn(3, 512), ggml.tensor([1, 5, 5, 0])
+    wanted = x @ quantization.dequantize(linear.weight).T + linear.bias
+    assert ((linear(x) - wanted).abs().max() / wanted.abs().max()).item() < 0.03
+    rows = quantization.dequantize(embedding.weight)[ids]
+    np.testing.assert_array_equal(embedding(ids).float().numpy(), rows.numpy())
