@@ -34,7 +34,7 @@ class Calibrator:
     def __init__(self, module: nn.Module, types: tuple[type[nn.Module], ...] = (), dataset: str = "samples") -> None:
         if not isinstance(module, nn.Module):
             raise DTypeError("Calibrator", "a module", type(module).__name__)
-        kinds = (nn.Linear, *types)
+        kinds: tuple[type[nn.Module], ...] = (nn.Linear, *types)
         self._watched = [(path, found) for path, found in module.named_modules() if isinstance(found, kinds)]
         if not self._watched:
             raise ArgumentError("Calibrator", "module", f"holds no {' or '.join(kind.__name__ for kind in kinds)}")
