@@ -15,7 +15,7 @@ from ggml.exchange import from_buffer
 from ggml.tensor import Tensor
 from worker_native import ggml_types, read_gguf
 
-__all__ = ["GgufFile", "GgufTensor", "open_gguf"]
+__all__ = ["GgufFile", "GgufTensor", "open_gguf", "plain_path"]
 
 _NAMES = {number: name.lower() for name, number, *_ in ggml_types()}
 
@@ -75,14 +75,30 @@ class GgufFile:
         return from_buffer(mapped, dtype=entry.dtype, shape=entry.shape)
 
 
+def plain_path(op: str, path: Any) -> str:
+    """A path as text that the libraries can open, or DTypeError or GgufError."""
+    try:
+        known = os.fsdecode(path)
+    except TypeError:
+        raise DTypeError(op, "a path", type(path).__name__) from None
+    if "\0" in known or not _is_utf8(known):
+        raise GgufError(ascii(known), "is no name in UTF-8")
+    return known
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def open_gguf(path: str | os.PathLike[str]) -> GgufFile:
     """Read and check a header. GgufError for a file that is missing, no GGUF, damaged or cut short."""
+    known = plain_path("open_gguf", path)
     try:
-        known = os.fspath(path)
-    except TypeError:
-        raise DTypeError("open_gguf", "a path", type(path).__name__) from None
-    try:
-        header = read_gguf(str(known))
+        header = read_gguf(known)
         num_bytes = os.stat(known).st_size
     except (ValueError, RuntimeError, MemoryError, OSError) as error:
         raise GgufError(known, str(error).removeprefix(f"path: '{known}' ")) from None

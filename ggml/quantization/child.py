@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -18,6 +19,7 @@ from ggml.quantization.imatrix import ImportanceMatrix
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, args=(request["target"],), daemon=True).start()
     # The parent's pipe, which nothing else in this process may write to.

@@ -8,6 +8,7 @@ child takes that upon itself.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ from typing import Any
 from ggml import backend
 from ggml.dtypes import of_ggml_type
 from ggml.errors import ArgumentError, GgufError
-from ggml.gguf_file import GgufFile, open_gguf
+from ggml.gguf_file import GgufFile, open_gguf, plain_path
 from ggml.quantization.file_report import FileReport, TensorChange
 from ggml.quantization.file_types import file_type_number, file_types, tensor_type
 from ggml.quantization.imatrix import ImportanceMatrix
@@ -29,6 +30,8 @@ __all__ = ["FileReport", "TensorChange", "file_types", "quantize_file"]
 
 # The line of the tensor may come before it: "[ 3/20] NAME - [...], ... function: failed to quantize: reason".
 _FAILED = re.compile(r"(?:\[ *\d+/ *\d+\] (\S+) .*)?failed to quantize: (.*)", re.DOTALL)
+
+_numbers = itertools.count()
 
 Place = str | os.PathLike[str]
 
@@ -61,7 +64,7 @@ def quantize_file(
     """
     number = file_type_number(file_type)
     parts = open_parts(source)
-    wanted = Path(os.fspath(target))
+    wanted = Path(plain_path("quantize_file", target))
     if not dry_run:
         _check_target(parts, wanted)
         _check_requantize(parts, allow_requantize)
@@ -87,7 +90,7 @@ def quantize_file(
     if dry_run:
         _run(request | {"target": os.devnull}, report, progress)
         return report
-    part = wanted.with_name(f".{wanted.name}.{os.getpid()}.part")
+    part = wanted.with_name(f".{wanted.name}.{os.getpid()}.{next(_numbers)}.part")
     try:
         _run(request | {"target": str(part.absolute())}, report, progress)
         _check_result(part, parts)
@@ -185,12 +188,13 @@ def _importance(imatrix: Place | None) -> dict[str, Any]:
     """The file, and what the result says of it, under the keys that llama.cpp's tool uses."""
     if imatrix is None:
         return {"imatrix": None, "texts": [], "numbers": []}
-    matrix = ImportanceMatrix.load(imatrix)
-    texts = [("quantize.imatrix.file", Path(os.fspath(imatrix)).name)]
+    known = plain_path("quantize_file", imatrix)
+    matrix = ImportanceMatrix.load(known)
+    texts = [("quantize.imatrix.file", Path(known).name)]
     texts += [("quantize.imatrix.dataset", matrix.datasets[0])] if matrix.datasets else []
     numbers = [("quantize.imatrix.entries_count", len(matrix))]
     numbers += [("quantize.imatrix.chunks_count", matrix.num_chunks)] if matrix.num_chunks else []
-    return {"imatrix": str(Path(os.fspath(imatrix)).absolute()), "texts": texts, "numbers": numbers}
+    return {"imatrix": str(Path(known).absolute()), "texts": texts, "numbers": numbers}
 
 
 def _check_result(part: Path, sources: tuple[GgufFile, ...]) -> None:

@@ -97,7 +97,7 @@ class ImportanceMatrix(Mapping[str, NDArray[np.float32]]):
         if long:
             raise ArgumentError("save", repr(long[0]), f"has more than {_MAX_NAME_BYTES} bytes, as a GGUF can hold")
         target = Path(path)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        part = target.with_name(f".{target.name}.{os.getpid()}.{id(self)}.part")
         try:
             writer = GGUFWriter(part, arch="imatrix")
             writer.add_type("imatrix")

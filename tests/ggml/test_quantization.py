@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import ggml
+import worker_native
 from ggml import quantization
 from tests.ggml import native_ggml
 
@@ -225,6 +226,33 @@ def test_no_numbers_end_the_process(data: st.DataObject) -> None:
     except ggml.ArgumentError:
         return
     assert np.isfinite(quantization.dequantize(made).numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"type": 1000}, "type: 1000 is outside"),
+        ({"type": ggml.q8_1.ggml_type}, "rows cannot be written as it"),
+        ({"type": ggml.float32.ggml_type}, "rows cannot be written as it"),
+        ({"source": np.ones((2, 33), np.float32)}, "has blocks of 32"),
+        ({"target": np.zeros(35, np.uint8)}, "35 bytes for 36"),
+        ({"importance": np.ones((1, 31), np.float32)}, "rows of 31 for rows of 32"),
+        ({"importance": np.ones((3, 32), np.float32)}, "3 rows of it for 2 rows"),
+        ({"importance": np.ones((0, 32), np.float32)}, "0 rows of it for 2 rows"),
+        ({"num_threads": 0}, "num_threads: 0 is outside"),
+    ],
+)
+def test_the_native_function_checks_again(change: dict[str, Any], why: str) -> None:
+    arguments = {
+        "type": ggml.q4_0.ggml_type,
+        "source": np.ones((2, 32), np.float32),
+        "importance": None,
+        "target": np.zeros(36, np.uint8),
+        "num_threads": 1,
+    }
+    worker_native.quantize_rows(**arguments)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=why):
+        worker_native.quantize_rows(**arguments | change)  # type: ignore[arg-type]
 
 
 # Bytes from elsewhere

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -311,6 +314,56 @@ def test_progress_may_end_it(llama: Path, tmp_path: Path, error: type[BaseExcept
     with pytest.raises(error):
         quantize_file(llama, tmp_path / "o.gguf", "Q4_K_M", progress=stop)
     assert not list(tmp_path.iterdir())
+
+
+def _started(source: Path, target: Path) -> subprocess.Popen[str]:
+    """The command in a process group of its own, which has done its first tensor."""
+    command = [sys.executable, "-m", "ggml", "quantize", str(source), str(target), "IQ3_S", "--threads", "1"]
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+    assert started.stdout is not None and started.stdout.readline().startswith("[1/")
+    return started
+
+
+def _gone(folder: Path) -> bool:
+    """Whether within a while the folder is empty."""
+    for _ in range(200):
+        if not list(folder.iterdir()):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("everyone", [True, False])
+def test_ctrl_c(llama: Path, tmp_path: Path, everyone: bool) -> None:
+    with _started(llama, tmp_path / "o.gguf") as started:
+        (os.killpg if everyone else os.kill)(started.pid, signal.SIGINT)
+        _, error = started.communicate()
+    assert started.returncode == 130 and error == "interrupted\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_command_that_is_killed_leaves_nothing(llama: Path, tmp_path: Path) -> None:
+    with _started(llama, tmp_path / "o.gguf") as started:
+        started.kill()
+        started.communicate()
+    assert _gone(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["sp ace 'quote' \u00fc\u4e16.gguf", "-dash.gguf", "%d%s.gguf"])
+def test_names_of_all_kinds(llama: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / f"in {name}").symlink_to(llama)
+    quantize_file(tmp_path / f"in {name}", tmp_path / name, "Q4_0")
+    assert _types(open_gguf(os.fsencode(tmp_path / name)))["output.weight"] == "q6_k"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\udcff"], ids=ascii)
+def test_names_that_are_none(llama: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ggml.GgufError, match="is no name in UTF-8"):
+        quantize_file(llama, f"{tmp_path}/{name}", "Q4_0")
+    with pytest.raises(ggml.GgufError, match="is no name in UTF-8"):
+        open_gguf(f"{tmp_path}/{name}")
+    with pytest.raises(ggml.DTypeError, match="a path"):
+        open_gguf(3)  # type: ignore[arg-type]
 
 
 # The other commands
