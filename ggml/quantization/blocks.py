@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggml import backend, dtypes
-from ggml.devices import CPU, Device, allocate
+from ggml.devices import CPU, allocate
 from ggml.dtypes import DType, of_ggml_type
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.node import leaf
 from ggml.tensor import Tensor, wrap
-from worker_native import check_blocks, dequantize_rows, needs_importance, quantize_rows, row_types
+from worker_native import Buffer, check_blocks, dequantize_rows, needs_importance, quantize_rows, row_types
 
 __all__ = ["Progress", "check", "dequantize", "needs_imatrix", "quantize", "types"]
 
@@ -59,18 +59,16 @@ def quantize(
     importance = _importance(imatrix, tuple(input.shape))
     if importance is None and needs_importance(dtype.ggml_type):
         raise ArgumentError("quantize", "imatrix", f"is needed for {dtype}")
-    packed = np.empty(dtype.num_bytes(rows.size), np.uint8)
+    memory, packed = _new_memory(dtype.num_bytes(rows.size))
     if rows.size:
-        threads, watch = _threads("quantize", num_threads), _watch(progress, len(rows))
+        threads, watch = _threads("quantize", num_threads), _Watch(progress, len(rows))
         try:
-            quantize_rows(dtype.ggml_type, rows, importance, packed, threads, watch)
-        except ValueError as error:
-            raise _refused(error) from None
-        except RuntimeError as error:
-            if not str(error).startswith("ggml: "):
+            quantize_rows(dtype.ggml_type, rows, importance, packed, threads, watch.callback)
+        except (ValueError, RuntimeError) as error:
+            if watch.has_raised:
                 raise
-            raise ArgumentError("quantize", "input", f"cannot be written as {dtype} ({error})") from None
-    return _placed(packed, tuple(input.shape), dtype, input.device)
+            raise _refused(error, dtype) from None
+    return wrap(leaf(tuple(input.shape), dtype, CPU, memory)).to_device(input.device)
 
 
 def dequantize(input: Tensor, *, num_threads: int | None = None, progress: Progress | None = None) -> Tensor:
@@ -82,15 +80,18 @@ def dequantize(input: Tensor, *, num_threads: int | None = None, progress: Progr
     dtype = input.dtype
     if dtype not in types():
         raise DTypeError("dequantize", "a quantised tensor, float16 or bfloat16", dtype)
-    out = np.empty(input.numel(), np.float32)
+    memory, raw = _new_memory(4 * input.numel())
+    out = raw.view(np.float32)
     if out.size:
         packed = _bytes_of(input)
-        threads, watch = _threads("dequantize", num_threads), _watch(progress, out.size // dtype.block)
+        threads, watch = _threads("dequantize", num_threads), _Watch(progress, out.size // dtype.block)
         try:
-            dequantize_rows(dtype.ggml_type, packed, out, threads, watch)
+            dequantize_rows(dtype.ggml_type, packed, out, threads, watch.callback)
         except ValueError as error:
+            if watch.has_raised:
+                raise
             raise ArgumentError("dequantize", "input", str(error)) from None
-    return _placed(out.view(np.uint8), tuple(input.shape), dtypes.float32, input.device)
+    return wrap(leaf(tuple(input.shape), dtypes.float32, CPU, memory)).to_device(input.device)
 
 
 def check(input: Tensor) -> Tensor:
@@ -152,8 +153,17 @@ def _importance(imatrix: Any, shape: tuple[int, ...]) -> FloatArray | None:
 def _bytes_of(input: Tensor) -> NDArray[np.uint8]:
     """The blocks as they lie in memory, without a copy on the CPU."""
     local = input.to_device(CPU)
-    num_bytes = local.dtype.num_bytes(local.numel())
-    return np.asarray(np.from_dlpack(local.buffer().view([num_bytes], 1, 8, 1, 0)))
+    return _view(local.buffer(), local.dtype.num_bytes(local.numel()))
+
+
+def _new_memory(num_bytes: int) -> tuple[Buffer, NDArray[np.uint8]]:
+    """Memory of the CPU, and the same as an array."""
+    memory = allocate(CPU, num_bytes)
+    return memory, _view(memory, num_bytes)
+
+
+def _view(memory: Buffer, num_bytes: int) -> NDArray[np.uint8]:
+    return np.asarray(np.from_dlpack(memory.view([num_bytes], 1, 8, 1, 0)))
 
 
 def _threads(op: str, num_threads: int | None) -> int:
@@ -164,24 +174,32 @@ def _threads(op: str, num_threads: int | None) -> int:
     return num_threads
 
 
-def _watch(progress: Progress | None, total: int) -> Callable[[int], object] | None:
-    if progress is None:
-        return None
-    if not callable(progress):
-        raise DTypeError("progress", "a function or None", type(progress).__name__)
-    return lambda done: progress(done, total)
+class _Watch:
+    """The progress function of one call, which remembers whether an exception is its own."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        if progress is not None and not callable(progress):
+            raise DTypeError("progress", "a function or None", type(progress).__name__)
+        self._progress, self._total = progress, total
+        self.has_raised = False
+
+    @property
+    def callback(self) -> Callable[[int], object] | None:
+        return None if self._progress is None else self._tell
+
+    def _tell(self, done: int) -> None:
+        assert self._progress is not None
+        try:
+            self._progress(done, self._total)
+        except BaseException:
+            self.has_raised = True
+            raise
 
 
-def _refused(error: ValueError) -> ArgumentError:
+def _refused(error: Exception, dtype: DType) -> Exception:
     what, _, why = str(error).partition(": ")
-    return (
-        ArgumentError("quantize", "imatrix", why)
-        if what == "importance"
-        else ArgumentError("quantize", "input", str(error))
-    )
-
-
-def _placed(raw: NDArray[np.uint8], shape: tuple[int, ...], dtype: DType, device: Device) -> Tensor:
-    memory = allocate(device, raw.nbytes)
-    memory.write(raw)
-    return wrap(leaf(shape, dtype, device, memory))
+    if what == "importance":
+        return ArgumentError("quantize", "imatrix", why)
+    if what == "ggml":  # an assertion that the checks before it did not foresee
+        return ArgumentError("quantize", "input", f"cannot be written as {dtype} ({why})")
+    return ArgumentError("quantize", "input", str(error)) if isinstance(error, ValueError) else error
