@@ -308,7 +308,7 @@ def test_an_exception_of_progress_ends_the_work(error: type[Exception]) -> None:
         raise error("enough")
 
     calls: list[int] = []
-    with pytest.raises(error, match="^'?enough'?$"):
+    with pytest.raises(error, match=r"^'?enough'?$"):
         quantization.quantize(_large(), ggml.iq3_s, progress=stop)
     assert len(calls) == 1 and calls[0] < 4000
 
