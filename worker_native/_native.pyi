@@ -310,7 +310,6 @@ def kernels(family: str) -> list[tuple[str, int, int]]:
     """Name, ggml type of the last source and of the result, for "map", "reduce", "scan" or "sort"."""
 
 def set_threads(device: str, num_threads: int) -> None: ...
-
 def row_types() -> list[int]:
     """The ggml types that `quantize_rows` writes: every quantised type that ggml reads back, f16 and bf16."""
 

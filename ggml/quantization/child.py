@@ -44,7 +44,8 @@ def main() -> None:
 def _end_with_parent(target: str) -> None:
     while os.read(0, 4096):  # of sys.stdin the interpreter could not let go at its end
         pass
-    Path(target).unlink(missing_ok=True)
+    if target:  # of a dry run there is none
+        Path(target).unlink(missing_ok=True)
     os._exit(1)
 
 

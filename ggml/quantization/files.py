@@ -88,7 +88,7 @@ def quantize_file(
         request["numbers"] = [*request["numbers"], ("general.alignment", 32)]  # libllama writes with no other
     report = FileReport(parts[0].path, wanted, file_type, parts)
     if dry_run:
-        _run(request | {"target": os.devnull}, report, progress)
+        _run(request | {"target": ""}, report, progress)
         return report
     part = wanted.with_name(f".{wanted.name}.{os.getpid()}.{next(_numbers)}.part")
     try:
@@ -130,6 +130,8 @@ def _readable(why: str) -> str:
         name, reason = failed.groups()
         if "validation failed" in reason:
             reason = "holds NaN, an infinity or elements beyond the range of the type"
+        if "unknown model architecture" in reason:
+            reason += "; quantise its tensors with ggml.quantization.quantize_"
         return f"{name}: {reason}" if name else reason
     asserted = why.find("GGML_ASSERT")
     return "libllama ended: " + why[asserted:] if asserted >= 0 else why

@@ -281,7 +281,10 @@ def _with(content: bytes, key: bytes, value: int) -> bytes:
         (lambda raw, _: raw[:-100], "the file is cut short"),
         (lambda raw, _: raw[:3000], "is not a readable GGUF"),
         (lambda raw, _: _with(raw, b"llama.block_count", 1 << 30), "cannot be quantised: libllama ended: GGML_ASSERT"),
-        (lambda raw, _: raw.replace(b"\0llama", b"\0nomod", 1), "unknown model architecture: 'nomod'"),
+        (
+            lambda raw, _: raw.replace(b"\0llama", b"\0nomod", 1),
+            "unknown model architecture: 'nomod'; quantise its tensors",
+        ),
         (lambda raw, _: raw.replace(b"general.architecture", b"general.architectury"), "unknown model architecture"),
         (lambda raw, at: raw[:at] + b"\0\0\xc0\x7f" + raw[at + 4 :], "blk.1.ffn_up.weight: "),
         (lambda raw, at: raw[:at] + np.float32(1e30).tobytes() + raw[at + 4 :], "beyond the range of the type"),
