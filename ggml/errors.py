@@ -12,9 +12,9 @@
     ├── OutOfMemoryError (MemoryError)      requested, available, device
     ├── UnsupportedOpError (TypeError)      op, backend, hint
     ├── TracingError (TypeError)            op
+    ├── FileFormatError (ValueError)        path, field
     ├── ModuleError (AttributeError)
-    ├── StateDictError (ValueError)         module, missing_keys, unexpected_keys, errors
-    └── GgufError (ValueError)              path, why
+    └── StateDictError (ValueError)         module, missing_keys, unexpected_keys, errors
 
 PyTorch raises RuntimeError for most of these, so code that catches it keeps working. Messages have the form
 ``op: what: why``; sizes are in bytes.
@@ -137,9 +137,9 @@ class StateDictError(GgmlError, ValueError):
         self.module, self.missing_keys, self.unexpected_keys, self.errors = module, missing, unexpected, errors
 
 
-class GgufError(GgmlError, ValueError):
-    """A file that is no GGUF, is damaged, or holds what cannot be worked on. ``path`` is the file."""
+class FileFormatError(GgmlError, ValueError):
+    """A file that is not what it should be: cut short, of another format, or contradicting itself."""
 
-    def __init__(self, path: object, why: str) -> None:
-        super().__init__(f"{path}: {why}")
-        self.path, self.why = str(path), why
+    def __init__(self, path: str, field: str, why: str) -> None:
+        super().__init__(f"{path}: {field}: {why}")
+        self.path, self.field = path, field

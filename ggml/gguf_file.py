@@ -1,30 +1,37 @@
-"""GGUF files for reading: the header, checked, and tensors over the mapped file."""
+"""All that the header of a GGUF file says, for looking at it: every metadata value, and the tensors."""
 
 from __future__ import annotations
 
+import mmap
 import os
-from dataclasses import dataclass
+import struct
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ggml.dtypes import QUANTIZED, DType, of_ggml_type
-from ggml.errors import DTypeError, GgufError
+from ggml.dtypes import QUANTIZED, DType
+from ggml.errors import DTypeError, FileFormatError
 from ggml.exchange import from_buffer
+from ggml.files.cursor import ARRAY, MAX_ITEMS, MAX_STRING_BYTES, SCALARS, STRING, Cursor
+from ggml.files.header import parse
+from ggml.files.reading import mapped_file
 from ggml.tensor import Tensor
-from worker_native import ggml_types, read_gguf
+from worker_native import ggml_types
 
 __all__ = ["GgufFile", "GgufTensor", "open_gguf", "plain_path"]
 
 _NAMES = {number: name.lower() for name, number, *_ in ggml_types()}
+
+# GGUF's names of value types, by their number.
+_KINDS = ("u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "str", "arr", "u64", "i64", "f64")
+_BOOL = 7
 
 
 @dataclass(frozen=True, slots=True)
 class GgufTensor:
     """A tensor's entry: ``shape`` slowest axis first, ``offset`` in bytes from the beginning of the file.
 
-    ``type`` is ggml's name of the element type in lower case; not each of them is a dtype of ``ggml``.
+    ``type`` is ggml's name of the element type in lower case; i8 has no dtype.
     """
 
     name: str
@@ -32,7 +39,7 @@ class GgufTensor:
     shape: tuple[int, ...]
     offset: int
     num_bytes: int
-    ggml_type: int
+    stored: DType | None
 
     @property
     def is_quantized(self) -> bool:
@@ -40,11 +47,10 @@ class GgufTensor:
 
     @property
     def dtype(self) -> DType:
-        """The dtype, or DTypeError for types that only files have."""
-        try:
-            return of_ggml_type(self.ggml_type)
-        except KeyError:
-            raise DTypeError(self.name, "a type that ggml tensors have", self.type) from None
+        """The dtype, or DTypeError for a type that only files have."""
+        if self.stored is None:
+            raise DTypeError(self.name, "a type that ggml tensors have", self.type)
+        return self.stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +64,29 @@ class GgufFile:
     metadata: dict[str, Any]
     types: dict[str, str]
     tensors: tuple[GgufTensor, ...]
+    _mapped: mmap.mmap = field(repr=False)
 
     def find(self, name: str) -> GgufTensor:
-        """The entry of a tensor, or GgufError."""
+        """The entry of a tensor, or FileFormatError."""
         for tensor in self.tensors:
             if tensor.name == name:
                 return tensor
-        raise GgufError(self.path, f"there is no tensor {name!r}")
+        raise FileFormatError(str(self.path), name, "there is no such tensor")
 
     def load(self, name: str) -> Tensor:
-        """A tensor over the mapped file, read as it is used. The file must not change meanwhile."""
+        """A tensor over the mapped file, read as it is used. The file must not be cut short meanwhile."""
         entry = self.find(name)
-        if entry.num_bytes == 0:
-            return from_buffer(b"", dtype=entry.dtype, shape=entry.shape)
-        mapped = np.memmap(self.path, np.uint8, mode="r", offset=entry.offset, shape=(entry.num_bytes,))
-        return from_buffer(mapped, dtype=entry.dtype, shape=entry.shape)
+        return from_buffer(self._mapped, dtype=entry.dtype, shape=entry.shape, offset=entry.offset)
 
 
 def plain_path(op: str, path: Any) -> str:
-    """A path as text that the libraries can open, or DTypeError or GgufError."""
+    """A path as text that the libraries can open, or DTypeError or FileFormatError."""
     try:
         known = os.fsdecode(path)
     except TypeError:
         raise DTypeError(op, "a path", type(path).__name__) from None
     if "\0" in known or not _is_utf8(known):
-        raise GgufError(ascii(known), "is no name in UTF-8")
+        raise FileFormatError(ascii(known), "name", "is not UTF-8 without null characters")
     return known
 
 
@@ -94,23 +98,62 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def open_gguf(path: str | os.PathLike[str]) -> GgufFile:
-    """Read and check a header. GgufError for a file that is missing, no GGUF, damaged or cut short."""
+def open_gguf(path: str | os.PathLike[str] | bytes) -> GgufFile:
+    """Read and check a header. FileFormatError for a file that is not sound, OSError for one that cannot be opened."""
     known = plain_path("open_gguf", path)
-    try:
-        header = read_gguf(known)
-        num_bytes = os.stat(known).st_size
-    except (ValueError, RuntimeError, MemoryError, OSError) as error:
-        raise GgufError(known, str(error).removeprefix(f"path: '{known}' ")) from None
-    types = {key: type_name for key, (type_name, _) in header["metadata"].items()}
-    values = {key: value for key, (_, value) in header["metadata"].items()}
-    tensors = tuple(_entry(*row) for row in header["tensors"])
-    for tensor in tensors:
-        if tensor.offset + tensor.num_bytes > num_bytes:
-            end = tensor.offset + tensor.num_bytes
-            raise GgufError(known, f"tensor {tensor.name!r} ends at byte {end} of {num_bytes}: the file is cut short")
-    return GgufFile(Path(known), header["version"], header["alignment"], num_bytes, values, types, tensors)
+    mapped = mapped_file(known)
+    values = _ValueCursor(memoryview(mapped), known)
+    header = parse(values.data, known, values)
+    found = dict(zip(header.metadata, values.found, strict=True))
+    metadata = {key: value for key, (_, value) in found.items()}
+    tensors = tuple(
+        GgufTensor(one.name, _NAMES[one.ggml_type], one.shape, one.offset, one.num_bytes, one.dtype)
+        for one in header.tensors.values()
+    )
+    version: int = struct.unpack_from("<I", mapped, 4)[0]
+    types = {key: kind for key, (kind, _) in found.items()}
+    alignment = int(metadata.get("general.alignment", 32))
+    return GgufFile(Path(known), version, alignment, len(mapped), metadata, types, tensors, mapped)
 
 
-def _entry(name: str, number: int, shape: tuple[int, ...], offset: int, num_bytes: int) -> GgufTensor:
-    return GgufTensor(name, _NAMES[number], shape, offset, num_bytes, number)
+class _ValueCursor(Cursor):
+    """Keeps every metadata value with its type, in order; arrays too."""
+
+    def __init__(self, data: memoryview, path: str) -> None:
+        super().__init__(data, path)
+        self.found: list[tuple[str, Any]] = []
+
+    def value(self, field: str) -> object:
+        start = self.position
+        if self.uint32(field) != ARRAY:
+            self.position = start
+            result = super().value(field)
+            if isinstance(result, tuple):
+                kind, number = result
+                self.found.append((_KINDS[kind], bool(number) if kind == _BOOL else number))
+            else:
+                self.found.append(("str", result))
+            return result
+        item, count = self.uint32(field), self.uint64(field)
+        if count > MAX_ITEMS:
+            self.fail(field, f"has {count} items; at most {MAX_ITEMS} are possible")
+        self.found.append((f"arr:{_KINDS[item] if item < len(_KINDS) else '?'}", self._items(item, count, field)))
+        return None
+
+    def _items(self, item: int, count: int, field: str) -> list[Any]:
+        if item == STRING:
+            return [self._string(field) for _ in range(count)]
+        if item not in SCALARS:
+            self.fail(field, f"has the unknown type {item}")
+        form = SCALARS[item]
+        start = self.skip(count * struct.calcsize(form), field)
+        numbers = list(struct.unpack_from(f"<{count}{form[1:]}", self.data, start))
+        return [bool(number) for number in numbers] if item == _BOOL else numbers
+
+    def _string(self, field: str) -> str:
+        """A vocabulary may hold pieces that are no UTF-8 of their own."""
+        length = self.uint64(field)
+        if length > MAX_STRING_BYTES:
+            self.fail(field, f"has {length} bytes; at most {MAX_STRING_BYTES} are possible")
+        start = self.skip(length, field)
+        return str(self.data[start : start + length], "utf-8", "replace")

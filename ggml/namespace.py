@@ -7,16 +7,28 @@ from typing import Any
 
 import ggml.ops.activations
 import ggml.ops.arithmetic
+import ggml.ops.attention
 import ggml.ops.batch_norms
 import ggml.ops.bilinear
 import ggml.ops.casting
+import ggml.ops.convolution
 import ggml.ops.dropouts
+import ggml.ops.einsum
+import ggml.ops.folding
+import ggml.ops.gated
 import ggml.ops.indexing
+import ggml.ops.linalg
 import ggml.ops.matmul
 import ggml.ops.normalization
 import ggml.ops.operators
+import ggml.ops.padding
 import ggml.ops.pointwise
+import ggml.ops.pooling
+import ggml.ops.products
 import ggml.ops.reductions
+import ggml.ops.resampling
+import ggml.ops.rotary
+import ggml.ops.sampling
 import ggml.ops.shape
 import ggml.ops.shrinking
 import ggml.ops.sorting  # noqa: F401
@@ -28,7 +40,16 @@ from ggml.table import TABLE, Op
 _FUNCTIONAL = "nn.functional."
 
 # PyTorch keeps these in both places.
-_ALSO_FUNCTIONAL = ("relu", "sigmoid", "tanh", "softmax", "log_softmax")
+_ALSO_FUNCTIONAL = (
+    "relu",
+    "sigmoid",
+    "tanh",
+    "softmax",
+    "log_softmax",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "channel_shuffle",
+)
 
 # Second names that PyTorch has.
 ALIASES = {
@@ -77,6 +98,14 @@ def functional() -> dict[str, Callable[..., Any]]:
     rows = {row.name: row.function for row in TABLE.values() if row.torch == _FUNCTIONAL + row.name}
     rows |= {name: TABLE[name].function for name in _ALSO_FUNCTIONAL}
     return rows | {name: written_over.with_inplace(rows[name]) for name in written_over.NAMES}
+
+
+def linalg() -> dict[str, Callable[..., Any]]:
+    """What ``ggml.linalg`` offers of it."""
+    rows = {
+        row.torch.removeprefix("linalg."): row.function for row in TABLE.values() if row.torch.startswith("linalg.")
+    }
+    return rows | {name: TABLE[name].function for name in ("matmul", "matrix_power")}
 
 
 def dtype_names() -> dict[str, DType]:

@@ -368,8 +368,3 @@ def quantize_model(
     What libllama asserts of a file ends the process: call it in a child. `tensor_types` are (regular
     expression, type); `texts` and `numbers` are metadata to add.
     """
-
-def read_gguf(path: str) -> dict[str, Any]:
-    """A GGUF's header: `version`, `alignment`, `metadata` {key: (type, value)} and `tensors`, a list of
-    (name, ggml type, shape, offset in the file, bytes). The tensors' data may lie beyond the end of the file.
-    """

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from ggml.errors import ArgumentError
 from ggml.nn import functional
 from ggml.nn.module import Module
+from ggml.ops.arguments import number
 from ggml.tensor import Tensor
 
 __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"]
@@ -18,7 +19,7 @@ class _Dropout(Module):
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        if not 0 <= p <= 1:
+        if not 0 <= number(type(self).__name__, p, "p") <= 1:
             raise ArgumentError(type(self).__name__, "p", f"must lie in [0, 1]: {p}")
         self.p, self.inplace = p, inplace
 

@@ -10,6 +10,7 @@ from ggml.factories import Place, empty
 from ggml.nn import functional, init
 from ggml.nn.module import Module
 from ggml.nn.parameter import Parameter
+from ggml.ops.arguments import integer
 from ggml.tensor import Tensor
 
 __all__ = ["Embedding"]
@@ -41,8 +42,10 @@ class Embedding(Module):
         super().__init__()
         if max_norm is not None:
             raise UnsupportedOpError("Embedding", "any device", "leave max_norm out and scale the weight once")
-        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.num_embeddings = integer("Embedding", num_embeddings, "num_embeddings")
+        self.embedding_dim = integer("Embedding", embedding_dim, "embedding_dim")
         if padding_idx is not None:
+            padding_idx = integer("Embedding", padding_idx, "padding_idx")
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ArgumentError("Embedding", "padding_idx", f"{padding_idx} is outside of {num_embeddings} rows")
             padding_idx %= num_embeddings

@@ -10,13 +10,10 @@ from ggml.factories import Place, empty
 from ggml.nn import functional, init
 from ggml.nn.module import Module
 from ggml.nn.parameter import Parameter
+from ggml.ops.arguments import integer, sizes
 from ggml.tensor import Tensor
 
 __all__ = ["GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
-
-
-def _shape(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
 
 
 class LayerNorm(Module):
@@ -35,7 +32,7 @@ class LayerNorm(Module):
         dtype: DType | None = None,
     ) -> None:
         super().__init__()
-        self.normalized_shape = _shape(normalized_shape)
+        self.normalized_shape = sizes(type(self).__name__, (normalized_shape,), "normalized_shape")
         self.eps, self.elementwise_affine = eps, elementwise_affine
         for name, is_wanted in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
             value = empty(self.normalized_shape, device=device, dtype=dtype) if is_wanted else None
@@ -71,7 +68,7 @@ class RMSNorm(Module):
         dtype: DType | None = None,
     ) -> None:
         super().__init__()
-        self.normalized_shape = _shape(normalized_shape)
+        self.normalized_shape = sizes(type(self).__name__, (normalized_shape,), "normalized_shape")
         self.eps, self.elementwise_affine = eps, elementwise_affine
         value = empty(self.normalized_shape, device=device, dtype=dtype) if elementwise_affine else None
         self.register_parameter("weight", None if value is None else Parameter(value))
@@ -107,6 +104,8 @@ class GroupNorm(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        num_groups = integer("GroupNorm", num_groups, "num_groups")
+        num_channels = integer("GroupNorm", num_channels, "num_channels")
         if num_groups < 1 or num_channels % num_groups:
             raise ArgumentError(
                 "GroupNorm", "num_channels", f"{num_channels} cannot be divided into {num_groups} groups"

@@ -7,7 +7,7 @@ from typing import Any
 from ggml import dtypes, host, tracing
 from ggml.devices import CPU
 from ggml.dtypes import DType
-from ggml.errors import DTypeError
+from ggml.errors import DTypeError, TracingError
 from ggml.node import Shape, empty_leaf
 from ggml.tensor import Tensor, wrap
 
@@ -29,6 +29,11 @@ class _Owned(Tensor):
         _need_tensor(type(self).__name__, value)
         point_to(self, value)
 
+    def _assign(self, result: Tensor, op: str) -> Tensor:
+        if tracing.is_active():  # what a recording makes never gets memory
+            raise TracingError(op)
+        return super()._assign(result, op)
+
 
 class Parameter(_Owned):
     """A tensor that a module registers when it is assigned as an attribute.
@@ -44,11 +49,11 @@ class Parameter(_Owned):
         kind = self._node.dtype
         if requires_grad and not (kind.is_floating_point or kind.is_quantized):
             raise DTypeError("Parameter", "floating data, or requires_grad=False", kind)
-        self._is_trained = bool(requires_grad) and not kind.is_quantized
+        self._is_trained = bool(requires_grad)
 
     @property
     def requires_grad(self) -> bool:
-        return self._is_trained
+        return self._is_trained and self._node.dtype.is_floating_point
 
     @requires_grad.setter
     def requires_grad(self, requires_grad: bool) -> None:

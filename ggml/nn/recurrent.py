@@ -12,6 +12,7 @@ from ggml.nn import functional, init, unrolling
 from ggml.nn.module import Module
 from ggml.nn.parameter import Parameter
 from ggml.nn.steps import State, Step, Weights, gru_step, lstm_step, rnn_step
+from ggml.ops.arguments import integer
 from ggml.ops.shape import cat
 from ggml.ops.shape import stack as stacked
 from ggml.tensor import Tensor
@@ -43,9 +44,11 @@ class _Recurrent(Module):
         name = type(self).__name__
         if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
             raise ArgumentError(name, "dropout", f"must be a number in [0, 1]: {dropout}")
-        if not isinstance(hidden_size, int) or hidden_size <= 0 or num_layers <= 0:
+        for value, text in ((input_size, "input_size"), (hidden_size, "hidden_size"), (num_layers, "num_layers")):
+            integer(name, value, text)
+        if hidden_size <= 0 or num_layers <= 0:
             raise ArgumentError(name, "hidden_size and num_layers", f"must be positive: {hidden_size}, {num_layers}")
-        if not 0 <= proj_size < hidden_size:
+        if not 0 <= integer(name, proj_size, "proj_size") < hidden_size:
             raise ArgumentError(name, "proj_size", f"must be smaller than hidden_size: {proj_size}")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from ggml import evaluate, tracing
 from ggml.nn.steps import State, Step, Weights, project
-from ggml.ops.shape import stack
+from ggml.ops.shape import cat
 from ggml.tensor import Tensor
 
 # A longer sequence is computed in pieces of so many steps. Each piece is one graph, and equal pieces reuse it.
 PIECE = 64
+
+_FEW = 8
 
 
 def _settle(tensors: list[Tensor]) -> None:
@@ -22,7 +24,7 @@ def run(
     gates = project(input, weights, with_b_hh)
     if input.shape[0] <= PIECE or tracing.is_active():
         outputs, state = _piece(step, gates, state, weights, backwards)
-        return stack(outputs, 0), state
+        return _joined(outputs), state
     pieces = list(gates.split(PIECE, 0))
     _settle(pieces)
     done: list[Tensor] = []
@@ -30,7 +32,7 @@ def run(
         outputs, state = _piece(step, piece, state, weights, backwards)
         _settle([*outputs, *state])
         done = outputs + done if backwards else done + outputs
-    return stack(done, 0), state
+    return _joined(done), state
 
 
 def _piece(step: Step, gates: Tensor, state: State, weights: Weights, backwards: bool) -> tuple[list[Tensor], State]:
@@ -41,3 +43,11 @@ def _piece(step: Step, gates: Tensor, state: State, weights: Weights, backwards:
         state = step(row, state, weights)
         outputs.append(state[0])
     return outputs[::-1] if backwards else outputs, state
+
+
+def _joined(outputs: list[Tensor]) -> Tensor:
+    """[L, ...] of the outputs. Few at a time: a long row of joins would copy the first ones again and again."""
+    parts = [output.unsqueeze(0) for output in outputs]
+    while len(parts) > 1:
+        parts = [cat(parts[at : at + _FEW], 0) for at in range(0, len(parts), _FEW)]
+    return parts[0]

@@ -18,7 +18,7 @@ from typing import Any
 
 from ggml import backend
 from ggml.dtypes import of_ggml_type
-from ggml.errors import ArgumentError, GgufError
+from ggml.errors import ArgumentError, FileFormatError
 from ggml.gguf_file import GgufFile, open_gguf, plain_path
 from ggml.quantization.file_report import FileReport, TensorChange
 from ggml.quantization.file_types import file_type_number, file_types, tensor_type
@@ -59,8 +59,8 @@ def quantize_file(
     is done. All metadata is kept. ``target`` appears at the end, whole, in place of what was there; after an error
     or Ctrl-C it is as it was. With ``dry_run`` nothing is written.
 
-    ArgumentError for options that do not fit, GgufError for a source that cannot be quantised, OSError where
-    the target cannot be written.
+    ArgumentError for options that do not fit, FileFormatError for a source that cannot be quantised, OSError for
+    files that cannot be read or written.
     """
     number = file_type_number(file_type)
     parts = open_parts(source)
@@ -120,7 +120,7 @@ def _reason(why: str, request: dict[str, Any], report: FileReport) -> Exception:
         is_full = free < max(1 << 20, sum(part.num_bytes for part in report.parts) // 8)
         code = errno.ENOSPC if is_full else errno.EIO
         return OSError(code, f"cannot be written to the end ({os.strerror(code)})", str(report.target))
-    return GgufError(request["source"], f"cannot be quantised: {_readable(why)}")
+    return FileFormatError(request["source"], "model", f"cannot be quantised: {_readable(why)}")
 
 
 def _readable(why: str) -> str:
@@ -151,8 +151,9 @@ def _check_target(parts: tuple[GgufFile, ...], target: Path) -> None:
 def _check_requantize(parts: tuple[GgufFile, ...], is_allowed: bool) -> None:
     found = [tensor for part in parts for tensor in part.tensors if tensor.is_quantized]
     if found and not is_allowed:
-        raise GgufError(
-            parts[0].path,
+        raise FileFormatError(
+            str(parts[0].path),
+            "model",
             f"is quantised already ({found[0].name} is {found[0].type}); take the original, or allow requantising",
         )
 
@@ -204,7 +205,7 @@ def _check_result(part: Path, sources: tuple[GgufFile, ...]) -> None:
     made = open_gguf(part)
     wanted = {tensor.name: tensor.shape for source in sources for tensor in source.tensors}
     if {tensor.name: tensor.shape for tensor in made.tensors} != wanted:
-        raise GgufError(sources[0].path, "cannot be quantised: libllama left tensors out")
+        raise FileFormatError(str(sources[0].path), "model", "cannot be quantised: libllama left tensors out")
 
 
 def _publish(part: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ggml.errors import ArgumentError, GgufError, ShapeMismatchError
+from ggml.errors import ArgumentError, FileFormatError, ShapeMismatchError
 from ggml.gguf_file import GgufFile, open_gguf
 
 __all__ = ["ImportanceMatrix"]
@@ -117,12 +117,9 @@ class ImportanceMatrix(Mapping[str, NDArray[np.float32]]):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ImportanceMatrix:
-        """Read a file of llama.cpp's imatrix tool, the older format (``.dat``) too. GgufError for any other."""
-        try:
-            with open(path, "rb") as file:
-                is_gguf = file.read(4) == b"GGUF"
-        except OSError as error:
-            raise GgufError(path, f"cannot be read: {error.strerror}") from None
+        """Read a file of llama.cpp's imatrix tool, the older format (``.dat``) too. FileFormatError for any other."""
+        with open(path, "rb") as file:
+            is_gguf = file.read(4) == b"GGUF"
         return cls._of_gguf(open_gguf(path)) if is_gguf else cls._of_old_file(Path(path))
 
     @classmethod
@@ -130,7 +127,9 @@ class ImportanceMatrix(Mapping[str, NDArray[np.float32]]):
         names = [tensor.name for tensor in file.tensors]
         weights = [name.removesuffix(_SUMS) for name in names if name.endswith(_SUMS)]
         if not weights or any(name + _COUNTS not in names for name in weights):
-            raise GgufError(file.path, "is no importance matrix: it needs NAME.in_sum2 and NAME.counts")
+            raise FileFormatError(
+                str(file.path), "imatrix", "is no importance matrix: it needs NAME.in_sum2 and NAME.counts"
+            )
         datasets = file.metadata.get("imatrix.datasets", [])
         result = cls(
             tuple(str(name) for name in datasets) if isinstance(datasets, list) else (),
@@ -140,7 +139,7 @@ class ImportanceMatrix(Mapping[str, NDArray[np.float32]]):
         for name in weights:
             sums, counts = _floats(file, name + _SUMS), _floats(file, name + _COUNTS)
             if not counts.size or sums.size % counts.size:
-                raise GgufError(file.path, f"{name}: {sums.size} sums of {counts.size} matrices")
+                raise FileFormatError(str(file.path), name, f"has {sums.size} sums of {counts.size} matrices")
             result._add_from(file.path, name, sums.reshape(counts.size, -1), counts)
         return result
 
@@ -148,7 +147,7 @@ class ImportanceMatrix(Mapping[str, NDArray[np.float32]]):
         try:
             self.add(name, sums, counts)
         except ArgumentError as error:
-            raise GgufError(path, f"is damaged: {error}") from None
+            raise FileFormatError(str(path), "imatrix", f"is damaged: {error}") from None
 
     @classmethod
     def _of_old_file(cls, path: Path) -> ImportanceMatrix:
@@ -174,7 +173,7 @@ def _count(file: GgufFile, key: str) -> int:
 
 def _floats(file: GgufFile, name: str) -> NDArray[np.float32]:
     if file.find(name).type != "f32":
-        raise GgufError(file.path, f"{name}: is {file.find(name).type}, expected f32")
+        raise FileFormatError(str(file.path), name, f"is {file.find(name).type}, expected f32")
     return file.load(name).numpy().reshape(-1)
 
 
@@ -190,14 +189,16 @@ class _OldReader:
     def _take(self, num_bytes: int) -> bytes:
         part = self._raw[self._place : self._place + num_bytes]
         if len(part) != num_bytes:
-            raise GgufError(self._path, "is no importance matrix, or is cut short")
+            raise FileFormatError(str(self._path), "imatrix", "is no importance matrix, or is cut short")
         self._place += num_bytes
         return part
 
     def integer(self, low: int, high: int) -> int:
         value: int = struct.unpack("<i", self._take(4))[0]
         if not low <= value < high:
-            raise GgufError(self._path, f"is no importance matrix: {value} where {low}..{high - 1} is expected")
+            raise FileFormatError(
+                str(self._path), "imatrix", f"is no importance matrix: {value} where {low}..{high - 1} is expected"
+            )
         return value
 
     def text(self, num_bytes: int) -> str:

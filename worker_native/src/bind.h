@@ -4,7 +4,6 @@
 #include <nanobind/nanobind.h>
 
 void bind_device(nanobind::module_& m);
-void bind_gguf(nanobind::module_& m);
 void bind_quantize(nanobind::module_& m);
 void bind_measure(nanobind::module_& m);
 void bind_vocab(nanobind::module_& m);

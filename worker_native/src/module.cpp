@@ -27,6 +27,5 @@ NB_MODULE(_native, m) {
     bind_backend(m);
     bind_tensor(m);
     bind_graph(m);
-    bind_gguf(m);
     bind_quantize(m);
 }

@@ -1,6 +1,30 @@
 """Arguments for each row of the table, by the row's ``sample``. Mostly valid; what PyTorch refuses must be refused."""
 
-from tests.ggml.samples import elementwise, modules, norms, places, products, reductions, shapes
+from tests.ggml.samples import (
+    attention,
+    contractions,
+    elementwise,
+    modules,
+    norms,
+    places,
+    products,
+    reductions,
+    shapes,
+    spatial,
+)
 from tests.ggml.samples.common import SAMPLES, Call
 
-__all__ = ["SAMPLES", "Call", "elementwise", "modules", "norms", "places", "products", "reductions", "shapes"]
+__all__ = [
+    "SAMPLES",
+    "Call",
+    "attention",
+    "contractions",
+    "elementwise",
+    "modules",
+    "norms",
+    "places",
+    "products",
+    "reductions",
+    "shapes",
+    "spatial",
+]
