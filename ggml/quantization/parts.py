@@ -15,7 +15,7 @@ _MAX_PARTS = 10_000
 
 
 def open_parts(path: str | os.PathLike[str]) -> tuple[GgufFile, ...]:
-    """The headers of all parts, given the first; FileFormatError or OSError where one is missing or is no part of it."""
+    """The headers of all parts, given the first; FileFormatError where one is no part of it, OSError if missing."""
     first = open_gguf(path)
     count, number = first.metadata.get("split.count", 1), first.metadata.get("split.no", 0)
     if not first.tensors and count in (0, 1):
