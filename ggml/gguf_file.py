@@ -5,9 +5,11 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ggml.dtypes import QUANTIZED, DType
 from ggml.errors import DTypeError, FileFormatError
@@ -64,7 +66,6 @@ class GgufFile:
     metadata: dict[str, Any]
     types: dict[str, str]
     tensors: tuple[GgufTensor, ...]
-    _mapped: mmap.mmap = field(repr=False)
 
     def find(self, name: str) -> GgufTensor:
         """The entry of a tensor, or FileFormatError."""
@@ -76,7 +77,11 @@ class GgufFile:
     def load(self, name: str) -> Tensor:
         """A tensor over the mapped file, read as it is used. The file must not be cut short meanwhile."""
         entry = self.find(name)
-        return from_buffer(self._mapped, dtype=entry.dtype, shape=entry.shape, offset=entry.offset)
+        if not entry.num_bytes:
+            return from_buffer(b"", dtype=entry.dtype, shape=entry.shape)
+        # What is written into the tensor stays in this process.
+        mapped = np.memmap(self.path, np.uint8, mode="c", offset=entry.offset, shape=(entry.num_bytes,))
+        return from_buffer(mapped, dtype=entry.dtype, shape=entry.shape)
 
 
 def plain_path(op: str, path: Any) -> str:
@@ -101,7 +106,8 @@ def _is_utf8(text: str) -> bool:
 def open_gguf(path: str | os.PathLike[str] | bytes) -> GgufFile:
     """Read and check a header. FileFormatError for a file that is not sound, OSError for one that cannot be opened."""
     known = plain_path("open_gguf", path)
-    mapped = mapped_file(known)
+    # Only for reading: the system need not keep memory back, so the file may be larger than that.
+    mapped = mapped_file(known, mmap.ACCESS_READ)
     values = _ValueCursor(memoryview(mapped), known)
     header = parse(values.data, known, values)
     found = dict(zip(header.metadata, values.found, strict=True))
@@ -113,7 +119,7 @@ def open_gguf(path: str | os.PathLike[str] | bytes) -> GgufFile:
     version: int = struct.unpack_from("<I", mapped, 4)[0]
     types = {key: kind for key, (kind, _) in found.items()}
     alignment = int(metadata.get("general.alignment", 32))
-    return GgufFile(Path(known), version, alignment, len(mapped), metadata, types, tensors, mapped)
+    return GgufFile(Path(known), version, alignment, len(mapped), metadata, types, tensors)
 
 
 class _ValueCursor(Cursor):
