@@ -1,6 +1,7 @@
 #include "quantize.h"
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -17,12 +18,18 @@ constexpr int64_t chunk_elements = 32 * 512;
 constexpr float largest_element = 1 << 30;
 constexpr float largest_weighted = 1e13f;
 
-bool has_wide_range(ggml_type type) {
+// Types that are made element by element, without a search.
+bool is_direct(ggml_type type) {
     return type == GGML_TYPE_MXFP4 || type == GGML_TYPE_BF16 || type == GGML_TYPE_F16;
 }
 
-// What lies beyond would be clipped in silence: the largest scale of nvfp4 is 448, its largest element 6.
-float limit_of(ggml_type type) { return type == GGML_TYPE_NVFP4 ? 448 * 6 : largest_element; }
+// What lies beyond would be clipped in silence (the largest scale of nvfp4 is 448, its largest element 6), or
+// come back as an infinity (mxfp4). Of the halves what they make of it is looked at.
+float limit_of(ggml_type type) {
+    if (type == GGML_TYPE_NVFP4) return 448 * 6;
+    if (type == GGML_TYPE_MXFP4) return 0x1.8p127f;
+    return is_direct(type) ? FLT_MAX : largest_element;
+}
 
 // The largest magnitude; infinity if an element is not finite.
 float magnitude(const float* values, int64_t count) {
@@ -102,9 +109,8 @@ class RowQuantizer {
     void check_elements(const float* source, int64_t row, int64_t count) const {
         const float largest = magnitude(source, count * job_.row_width);
         if (std::isinf(largest)) bad_value("holds NaN or an infinity in rows ", row, "..", row + count - 1);
-        if (has_wide_range(job_.type)) return;
         if (largest > limit_of(job_.type)) out_of_range(row, count);
-        if (largest * largest_importance_ > largest_weighted)
+        if (!is_direct(job_.type) && largest * largest_importance_ > largest_weighted)
             bad_value("is too large for its importance in rows ", row, "..", row + count - 1,
                       "; divide the importance by a constant");
     }
