@@ -17,8 +17,15 @@ from ggml._import_guard import refuse_foreign_ggml
 
 refuse_foreign_ggml()
 
-from ggml import backend, debug, linalg, nn  # noqa: E402
+from ggml import (  # noqa: E402
+    backend,
+    debug,
+    linalg,
+    nn,
+    quantization,
+)
 from ggml.arena import Arena, arena  # noqa: E402
+from ggml.backend import get_num_threads, set_num_threads  # noqa: E402
 from ggml.compiled import Compiled, compile  # noqa: E402
 from ggml.devices import Device, device, devices  # noqa: E402
 from ggml.dtypes import DType, promote_types  # noqa: E402
@@ -144,6 +151,7 @@ __all__ = [
     "ones",
     "ones_like",
     "promote_types",
+    "quantization",
     "rand",
     "rand_like",
     "randint",

@@ -28,7 +28,7 @@ def _place(spec: Place) -> Device:
 def put(array: NDArray[Any], dtype: DType, on: Place) -> Tensor:
     """A tensor of the array's values, converted to ``dtype``."""
     if dtype.is_quantized:
-        raise DTypeError("factory", "a dtype that is not quantised; ggml.from_buffer takes its bytes", dtype)
+        raise DTypeError("factory", "a dtype that is not quantised; ggml.quantization.quantize makes those", dtype)
     return wrap(upload(to_storage(array, dtype), dtype, _place(on)))
 
 

@@ -53,7 +53,7 @@ def storage_array(dtype: DType) -> Any:
 def to_storage(array: NDArray[Any], dtype: DType) -> NDArray[Any]:
     """The array's values as they lie in memory for ``dtype``, rounded to nearest even."""
     if dtype.is_quantized:
-        raise DTypeError("factory", "a dtype that is not quantised; ggml.from_buffer takes its bytes", dtype)
+        raise DTypeError("factory", "a dtype that is not quantised; ggml.quantization.quantize makes those", dtype)
     if dtype is dtypes.bool_:
         is_set: NDArray[Any] = np.not_equal(array, 0).astype(np.float32)
         return is_set

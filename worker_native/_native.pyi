@@ -27,16 +27,6 @@ class Device:
     def memory_total_bytes(self) -> int: ...
     @property
     def memory_free_bytes(self) -> int: ...
-    @property
-    def id(self) -> str: ...  # the bus address of a card, or empty
-    @property
-    def backend(self) -> str: ...
-    @property
-    def capabilities(self) -> dict[str, bool]:
-        """async, host_buffer, buffer_from_host_ptr and events."""
-    @property
-    def buffer_types(self) -> list[str]:
-        """The default one first."""
 
 def devices() -> list[Device]:
     """All devices ggml offers in this process, CPU included."""
@@ -266,12 +256,6 @@ class Buffer:
     def __init__(self, device: str, num_bytes: int) -> None: ...
     @property
     def num_bytes(self) -> int: ...
-    def close(self) -> None:
-        """Let go of the memory now. It is freed once no run and no view of it uses it. ValueError from then on."""
-    @property
-    def is_closed(self) -> bool: ...
-    @property
-    def type_name(self) -> str: ...  # of ggml's buffer type
     @property
     def is_host(self) -> bool: ...
     @property
@@ -284,9 +268,6 @@ class Buffer:
         """All of `source`, which may lie on another device; the sizes must be equal."""
     def view(self, shape: list[int], code: int, bits: int, device_type: int, device_id: int) -> Any:
         """A row-major array over this memory that speaks DLPack: type code and bits, device as DLPack's."""
-
-def pinned_buffer(for_device: str, num_bytes: int) -> Buffer:
-    """Uninitialised memory of the CPU that the device reads fast; ValueError if it has none of the kind."""
 
 def borrow_array(device: str, array: Any) -> Buffer:
     """The memory that an array spans (DLPack or buffer protocol), from its lowest element to its highest."""
@@ -303,16 +284,7 @@ class Graph:
     numbers of steps that are neither inputs nor views. A program that ggml would refuse raises ValueError.
     """
 
-    def __init__(
-        self,
-        device: str,
-        program: NDArray[np.int64],
-        outputs: NDArray[np.int64],
-        others: Sequence[str] = ...,
-        pinned: Sequence[tuple[int, str]] = ...,
-        is_plan: bool = False,
-    ) -> None:
-        """Steps may be pinned to `device`, to one of `others` or to the CPU. A plan is split, and cannot run."""
+    def __init__(self, device: str, program: NDArray[np.int64], outputs: NDArray[np.int64]) -> None: ...
     @property
     def num_inputs(self) -> int: ...
     @property
@@ -321,22 +293,11 @@ class Graph:
     def num_splits(self) -> int: ...
     @property
     def num_bytes(self) -> int: ...  # of intermediate results, on all devices
-    @property
-    def num_copies(self) -> int: ...
-    def buffer_bytes(self) -> list[tuple[str, int]]:
-        """Bytes of intermediate results by device; of a plan those it would take (empty: pins hide them)."""
-    def nodes(self) -> list[tuple[int, str, int, tuple[int, ...], str, bool, list[int], list[int]]]:
-        """Step, op, ggml type, shape, device, whether a view, steps of the sources, those of them that are copied."""
-    def cancel(self) -> bool:
-        """End the run that another thread is in: it raises InterruptedError. False if there is none."""
-    def run(
-        self, inputs: list[Buffer], observer: Callable[[int, bytes], object] | None = None, wanted: Sequence[int] = ...
-    ) -> list[Buffer]:
+    def run(self, inputs: list[Buffer]) -> list[Buffer]:
         """Compute without the GIL. Inputs are read where they lie, outputs are new buffers. Thread-safe.
 
         An index outside its axis raises IndexError, an integer divided by zero ZeroDivisionError; both with
-        arguments (message, number of the step). `observer` is called with the number and the elements of each
-        wanted node, in this thread; what it raises ends the run. It must not compute.
+        arguments (message, number of the step).
         """
     def measure(self, inputs: list[Buffer], num_runs: int) -> float:
         """Mean seconds of one run of the ggml graph itself."""
@@ -349,8 +310,61 @@ def kernels(family: str) -> list[tuple[str, int, int]]:
     """Name, ggml type of the last source and of the result, for "map", "reduce", "scan" or "sort"."""
 
 def set_threads(device: str, num_threads: int) -> None: ...
-def add_rpc_server(endpoint: str) -> list[str]:
-    """Connect to a ggml RPC server, `host:port`; the names of its devices. RuntimeError if it does not answer."""
+def row_types() -> list[int]:
+    """The ggml types that `quantize_rows` writes: every quantised type that ggml reads back, f16 and bf16."""
 
-def serve_rpc(endpoint: str, device: str = "CPU", num_threads: int = 1) -> None:
-    """Serve a device at `host:port`. Returns only if it cannot listen."""
+def needs_importance(type: int) -> bool:
+    """Whether rows of the type cannot be made without importance."""
+
+def quantize_rows(
+    type: int,
+    source: NDArray[np.float32],
+    importance: NDArray[np.float32] | None,
+    target: NDArray[np.uint8],
+    num_threads: int,
+    progress: Callable[[int], object] | None = None,
+) -> None:
+    """Write the rows (R, C) of `source` as blocks of `type`, by ggml's own functions, in `num_threads` threads.
+
+    `importance` (M, C): row i weighs the columns of rows i*R/M .. (i+1)*R/M. `progress` hears the number of rows
+    that are done, some fifty times a second; an exception in it, or in a signal handler, ends the work.
+    """
+
+def dequantize_rows(
+    type: int,
+    source: NDArray[np.uint8],
+    target: NDArray[np.float32],
+    num_threads: int,
+    progress: Callable[[int], object] | None = None,
+) -> None:
+    """The elements that blocks of `type` stand for. `progress` hears the number of blocks that are done."""
+
+def check_blocks(type: int, source: NDArray[np.uint8]) -> None:
+    """ValueError unless every block of `source` has finite scales."""
+
+def model_file_types() -> list[tuple[str, int]]:
+    """Name and number of each kind of file that `quantize_model` makes, large ones first."""
+
+def quantize_model(
+    source: str,
+    target: str,
+    *,
+    file_type: int,
+    num_threads: int,
+    allow_requantize: bool = False,
+    quantize_output: bool = True,
+    pure: bool = False,
+    dry_run: bool = False,
+    output_type: int | None = None,
+    embedding_type: int | None = None,
+    tensor_types: Sequence[tuple[str, int]] = ...,
+    importance: Sequence[tuple[str, NDArray[np.float32]]] = ...,
+    texts: Sequence[tuple[str, str]] = ...,
+    numbers: Sequence[tuple[str, int]] = ...,
+) -> None:
+    """Quantise a model file by libllama's rules; each tensor is one line to `set_log`. RuntimeError has libllama's
+    own line, which may begin with that of the tensor it was at.
+
+    What libllama asserts of a file ends the process: call it in a child. `tensor_types` are (regular
+    expression, type); `texts` and `numbers` are metadata to add.
+    """

@@ -41,9 +41,9 @@ class Header:
         raise FileFormatError(self.path, field, why)
 
 
-def parse(data: memoryview, path: str) -> Header:
-    """The header at the beginning of a whole file, or FileFormatError."""
-    cursor = Cursor(data, path)
+def parse(data: memoryview, path: str, values: Cursor | None = None) -> Header:
+    """The header at the beginning of a whole file, or FileFormatError. ``values`` may keep more of the metadata."""
+    cursor = values or Cursor(data, path)
     _check_version(cursor)
     num_tensors = _count(cursor, "tensor count", MAX_TENSORS, 32)
     num_keys = _count(cursor, "key count", MAX_KEYS, 13)

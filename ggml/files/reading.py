@@ -36,7 +36,7 @@ def load(f: Any, map_location: Place = None, *, weights_only: bool = True) -> di
     that is not sound is a FileFormatError; one that cannot be opened is an OSError.
     """
     path = path_of("load", f)
-    mapped = _mapped(path)
+    mapped = mapped_file(path)
     header = headers.parse(memoryview(mapped), path)
     result: dict[str, Tensor] = {}
     raw = np.frombuffer(mapped, np.uint8)
@@ -46,7 +46,8 @@ def load(f: Any, map_location: Place = None, *, weights_only: bool = True) -> di
     return result
 
 
-def _mapped(path: str) -> mmap.mmap:
+def mapped_file(path: str, access: int = mmap.ACCESS_COPY) -> mmap.mmap:
+    """The whole of a regular file that is large enough for a header."""
     # Opening a pipe must not wait for its writer; on a file the flag has no effect.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
@@ -56,7 +57,7 @@ def _mapped(path: str) -> mmap.mmap:
         if status.st_size < 24:
             raise FileFormatError(path, "file", f"has {status.st_size} bytes, too few for a GGUF file")
         # A private copy of what is written to: a tensor's numpy() is writable.
-        return mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_COPY)
+        return mmap.mmap(descriptor, status.st_size, access=access)
     finally:
         os.close(descriptor)
 

@@ -41,7 +41,7 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     dtype, device, copy = _targets(input, args, kwargs)
     moved = input.to_device(device)
     if dtype.is_quantized and moved.dtype is not dtype:
-        raise DTypeError("to", "a dtype that is not quantised; ggml.from_buffer takes its bytes", dtype)
+        raise DTypeError("to", "a dtype that is not quantised; ggml.quantization.quantize makes those", dtype)
     result = convert(moved, dtype)
     return convert_copy(result) if copy and result is input else result
 

@@ -4,6 +4,7 @@
 #include <nanobind/nanobind.h>
 
 void bind_device(nanobind::module_& m);
+void bind_quantize(nanobind::module_& m);
 void bind_measure(nanobind::module_& m);
 void bind_vocab(nanobind::module_& m);
 void bind_sampler(nanobind::module_& m);

@@ -29,4 +29,5 @@ NB_MODULE(_native, m) {
     bind_backend(m);
     bind_tensor(m);
     bind_graph(m);
+    bind_quantize(m);
 }
