@@ -20,6 +20,9 @@ from ggml.tensor import Tensor
 
 _FUNCTIONAL = "nn.functional."
 
+#: Kernel, stride, padding and dilation.
+Windows = tuple[Shape, Shape, Shape, Shape]
+
 
 def _lower_pool(name: str) -> Lower:
     def lower(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
@@ -78,7 +81,7 @@ def _pooled(
     return tuple(out)
 
 
-def _windows(name: str, rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> list[Shape]:
+def _windows(name: str, rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> Windows:
     """Kernel, stride, padding and dilation; no stride is the kernel's size."""
     kernel = extents(name, kernel_size, "kernel_size", rank)
     is_none = stride is None or (isinstance(stride, (tuple, list)) and not stride)
@@ -86,7 +89,7 @@ def _windows(name: str, rank: int, kernel_size: Any, stride: Any, padding: Any, 
     low, spread = extents(name, padding, "padding", rank, low=0), extents(name, dilation, "dilation", rank)
     if any(2 * p > k for p, k in zip(low, kernel, strict=True)):
         raise ArgumentError(name, "padding", f"must be at most half of the kernel {kernel}: {low}")
-    return [kernel, steps, low, spread]
+    return kernel, steps, low, spread
 
 
 def _need_elements(name: str, x: Tensor, rank: int) -> None:
@@ -138,7 +141,7 @@ def _averaged(
     name: str,
     rank: int,
     input: Tensor,
-    windows: list[Shape],
+    windows: Windows,
     ceil_mode: bool,
     count_include_pad: bool,
     divisor_override: int | None,

@@ -111,6 +111,13 @@ def test_training_is_not_compiled() -> None:
     assert not ggml.is_lazy(mean)
 
 
+@shows("contiguous")
+def test_memory_formats_change_nothing() -> None:
+    x = ggml.zeros(2, 3, 4, 5).contiguous(memory_format=ggml.channels_last)
+    assert not x.is_contiguous(memory_format=ggml.channels_last)
+    assert x.is_contiguous()
+
+
 def test_every_difference_is_shown() -> None:
     rows = {row.name for row in TABLE.values() if row.differs and row.sample != "internal"}
     assert rows == set(SHOWN)
