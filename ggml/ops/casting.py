@@ -115,5 +115,7 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 )
 def contiguous(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """The tensor itself: its elements always come out in row-major order."""
+    if not isinstance(input, Tensor):
+        raise DTypeError("contiguous", "a tensor as input", type(input).__name__)
     checked("contiguous", memory_format, input._node.shape)
     return input

@@ -92,9 +92,10 @@ def _windows(name: str, rank: int, kernel_size: Any, stride: Any, padding: Any, 
     return kernel, steps, low, spread
 
 
-def _need_elements(name: str, x: Tensor, rank: int) -> None:
-    if 0 in x._node.shape[1:]:
-        raise ShapeMismatchError(name, "elements along every axis but the batch", tuple(x.shape))
+def _need_elements(name: str, x: Tensor, first: int = 1) -> None:
+    """An axis from ``first`` on without elements has no window; PyTorch refuses it, too."""
+    if 0 in x._node.shape[first:]:
+        raise ShapeMismatchError(name, f"elements along every axis from {first} on", tuple(x.shape))
 
 
 def _numeric(name: str, input: Any) -> Tensor:
@@ -118,7 +119,7 @@ def _max_pool(rank: int) -> Callable[..., Any]:
     ) -> Tensor | ValuesAndIndices:
         x = strictly_floating(name, input) if rank == 1 else _numeric(name, input)
         x, had_batch = batched(name, x, rank)
-        _need_elements(name, x, rank)
+        _need_elements(name, x)
         windows = _windows(name, rank, kernel_size, stride, padding, dilation)
         out = _pooled(name, x._node.shape[2:], *windows, ceil_mode=bool(ceil_mode))
         shape, geometry = (*x._node.shape[:2], *out), _geometry(*windows)
@@ -147,7 +148,7 @@ def _averaged(
     divisor_override: int | None,
 ) -> Tensor:
     x, had_batch = batched(name, strictly_floating(name, input), rank)
-    _need_elements(name, x, rank)
+    _need_elements(name, x)
     divisor = 0 if divisor_override is None else integer(name, divisor_override, "divisor_override")
     if divisor_override is not None and divisor == 0:
         raise ArgumentError(name, "divisor_override", "must not be 0")
@@ -213,7 +214,7 @@ def _adaptive_avg(rank: int) -> Callable[..., Tensor]:
 
     def function(input: Tensor, output_size: Any) -> Tensor:
         x, had_batch = batched(name, strictly_floating(name, input), rank)
-        _need_elements(name, x, rank)
+        _need_elements(name, x, 2)
         out = _wanted(name, output_size, x._node.shape[2:], rank > 1)
         shape = (*x._node.shape[:2], *out)
         return unbatched(window_mean(x, rank, _adaptive_geometry(), shape), had_batch)
@@ -231,7 +232,7 @@ def _adaptive_max(rank: int) -> Callable[..., Any]:
 
     def function(input: Tensor, output_size: Any, return_indices: bool = False) -> Tensor | ValuesAndIndices:
         x, had_batch = batched(name, strictly_floating(name, input), rank)
-        _need_elements(name, x, rank)
+        _need_elements(name, x)
         out = _wanted(name, output_size, x._node.shape[2:], rank > 1)
         shape = (*x._node.shape[:2], *out)
         largest = unbatched(window_max(x, rank, _adaptive_geometry(), shape), had_batch)
