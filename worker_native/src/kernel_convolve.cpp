@@ -186,7 +186,7 @@ struct Task {
 
 // Neighbouring tiles share the weights of a block of outputs while these are in the nearest cache.
 constexpr int64_t band_width = 192;
-constexpr size_t max_tiles = 24;
+constexpr size_t max_tiles = band_width / 4;  // no tile but the single one is narrower
 
 struct Placed {
     const Tiles* tiles;
