@@ -14,7 +14,7 @@ from ggml.lowering.value import Value
 from ggml.node import Node, Shape
 from ggml.ops.arguments import integer, number, strictly_floating, tensor
 from ggml.ops.results import ValuesAndIndices
-from ggml.ops.spatial import Extents, batched, extents, planes, three, unbatched
+from ggml.ops.spatial import Extents, batched, extents, need_sane, planes, three, unbatched
 from ggml.table import Lower, make, op
 from ggml.tensor import Tensor
 
@@ -206,7 +206,9 @@ def _wanted(name: str, output_size: Any, shape: Shape, may_keep: bool) -> Shape:
     if len(given) != rank:
         raise ArgumentError(name, "output_size", f"must be one number or {rank}, not {tuple(given)}")
     kept = [have if one is None and may_keep else one for one, have in zip(given, shape, strict=True)]
-    return extents(name, kept, "output_size", rank, low=0)
+    wanted = extents(name, kept, "output_size", rank, low=0)
+    need_sane(name, wanted)
+    return wanted
 
 
 def _adaptive_avg(rank: int) -> Callable[..., Tensor]:

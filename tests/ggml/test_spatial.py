@@ -132,6 +132,9 @@ def test_large_convolutions() -> None:
         ((1, 6, 40, 45), (30, 2, 3, 5), {"groups": 3, "stride": (2, 1), "dilation": (1, 2)}),
         ((1, 3, 64, 64), (7, 3, 16, 16), {"stride": 16}),
         ((3, 24, 5, 5), (33, 24, 3, 3), {}),
+        ((1, 4, 50, 40), (6, 2, 3, 2), {"stride": (2, 7), "groups": 2, "padding": 1}),
+        ((1, 2, 40, 40), (3, 2, 2, 2), {"stride": 100, "padding": 1}),
+        ((1, 2, 200, 200), (3, 2, 1, 3), {"stride": (5, 4), "dilation": (1, 3)}),
         ((1, 12, 30, 33), (12, 1, 3, 3), {"groups": 12, "padding": 1}),
     ]:
         x, w = torch.randn(shape, generator=generator), torch.randn(weight, generator=generator)
@@ -225,6 +228,25 @@ def test_native_steps_are_built(step: Any) -> None:
 def test_native_steps_are_refused(step: Any) -> None:
     with pytest.raises(ValueError):
         _build(*step)
+
+
+def test_what_nothing_could_hold_is_refused() -> None:
+    x, weight = ggml.ones(1, 2, 5, 5), ggml.ones(2, 2, 3, 3)
+    huge = (1 << 30) - 1
+    for call in (
+        lambda: F.conv2d(x, weight, padding=huge),
+        lambda: F.conv2d(x, weight, padding=huge, stride=huge),
+        lambda: F.conv_transpose2d(x, weight, stride=huge),
+        lambda: F.adaptive_avg_pool2d(x, huge),
+        lambda: F.interpolate(x, huge),
+        lambda: F.pad(x, [huge] * 4),
+        lambda: F.unfold(x, 3, padding=huge),
+        lambda: F.fold(ggml.ones(1, 1, 1), huge, 1, stride=huge),
+    ):
+        with pytest.raises(ggml.GgmlError):
+            ggml.eval(call())
+    assert F.conv2d(x, weight, stride=huge).shape == (1, 2, 1, 1)
+    assert F.conv2d(x, weight, stride=huge).sum().item() == 36.0
 
 
 def test_integers_are_pooled_exactly() -> None:
