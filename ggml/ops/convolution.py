@@ -15,7 +15,7 @@ from ggml.ops.arguments import integer, same_dtype, strictly_floating
 from ggml.ops.folding import windowed
 from ggml.ops.matmul import product
 from ggml.ops.padding import constant_pad
-from ggml.ops.spatial import Extents, arrange, batched, extents, planes, three, unbatched
+from ggml.ops.spatial import Extents, arrange, batched, extents, need_sane, planes, three, unbatched
 from ggml.table import make, op
 from ggml.tensor import Tensor
 
@@ -32,6 +32,11 @@ def _lower_convolution(b: Builder, values: Sequence[Value], params: tuple[Any, .
     kernel, out = weight.shape[2:], node.shape[2:]
     if not b.device.is_cpu and _is_native(weight, stride, groups):
         return _native(b, values, params, node)
+    if any(by > step * (extent - 1) + 1 for by, step, extent in zip(stride, dilation, kernel, strict=True)):
+        x, stride = _gathered(b, x, kernel, out, params)
+        padding = (0,) * rank
+        if groups == 1 and _is_small(out, out):
+            return _unfolded(b, (x, *values[1:]), (stride, padding, dilation, groups), node)
     reach = [(extent - 1) * step // by for extent, step, by in zip(kernel, dilation, stride, strict=True)]
     arranged = tuple(extent + more for extent, more in zip(out, reach, strict=True))
     if groups == 1 and _is_small(out, arranged):
@@ -47,6 +52,24 @@ def _lower_convolution(b: Builder, values: Sequence[Value], params: tuple[Any, .
     shape = (node.shape[0] * node.shape[1], *three(out, 1))
     name = "convolve_bias" if len(values) == 3 else "convolve"
     return b.emit(name, sources, F32, shape, geometry).reshape_to(node.shape)
+
+
+def _gathered(b: Builder, x: Value, kernel: Shape, out: Shape, params: tuple[Any, ...]) -> tuple[Value, Shape]:
+    """The padded input without what lies between windows that a stride keeps apart, and the stride that is left."""
+    stride, padding, dilation, _ = params
+    spans = tuple(step * (extent - 1) + 1 for step, extent in zip(dilation, kernel, strict=True))
+    needed = tuple((o - 1) * by + span for o, by, span in zip(out, stride, spans, strict=True))
+    is_apart = [by > span for by, span in zip(stride, spans, strict=True)]
+    counts = tuple(o if apart else n for o, n, apart in zip(out, needed, is_apart, strict=True))
+    steps = tuple(by if apart else 1 for by, apart in zip(stride, is_apart, strict=True))
+    widths = tuple(span if apart else 1 for span, apart in zip(spans, is_apart, strict=True))
+    rank, ones = len(out), (1,) * len(out)
+    padded = arrange(b, planes(b, x, rank), three(padding, 0), (1, 1, 1), three(needed, 1))
+    look = windowed(padded.reshape_to((*x.shape[:2], *needed)), steps, ones, counts, widths)
+    order = (0, 1, *(axis for at in range(rank) for axis in (2 + at, 2 + rank + at)))
+    shape = (*x.shape[:2], *[count * width for count, width in zip(counts, widths, strict=True)])
+    left = tuple(span if apart else by for span, apart, by in zip(spans, is_apart, stride, strict=True))
+    return b.reshape(look.permute(order), shape), left
 
 
 def _is_small(out: Shape, arranged: Shape) -> bool:
@@ -113,6 +136,11 @@ def convolution(
     if any(extent < 1 for extent in out):
         padded = tuple(extent + 2 * p for extent, p in zip(shape[2:], padding, strict=True))
         raise ShapeMismatchError("convolution", f"a window no larger than the padded input {padded}", kernel)
+    spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+    reached = [
+        extent + 2 * p + min(s, span) for extent, p, s, span in zip(shape[2:], padding, stride, spans, strict=True)
+    ]
+    need_sane("convolution", (*shape[:2], *reached), (shape[0], weight._node.shape[0], *out))
     extras = () if bias is None else (bias,)
     result = (shape[0], weight._node.shape[0], *out)
     return make("convolution", (input, weight, *extras), (stride, padding, dilation, groups), result, input._node.dtype)
@@ -243,6 +271,8 @@ def transposed_convolution(
     )
     if any(extent < 0 for extent in out):
         raise ShapeMismatchError("transposed_convolution", "a padding that leaves something of the result", out)
+    columns = (shape[0], outputs * groups, *kernel, *shape[2:])
+    need_sane("transposed_convolution", columns, (shape[0], outputs * groups, *out))
     extras = () if bias is None else (bias,)
     result = (shape[0], outputs * groups, *out)
     params = (stride, padding, dilation, groups)

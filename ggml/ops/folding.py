@@ -15,7 +15,7 @@ from ggml.node import Node, Shape
 from ggml.ops.arguments import integer, strictly_floating, tensor
 from ggml.ops.padding import constant_pad
 from ggml.ops.shape import movedim, permute, reshape
-from ggml.ops.spatial import Extents, extents, three
+from ggml.ops.spatial import Extents, extents, need_sane, three
 from ggml.table import make, op
 from ggml.tensor import Tensor
 
@@ -100,6 +100,7 @@ def unfold(
         raise ShapeMismatchError("unfold", "[N, C, H, W] or [C, H, W]", tuple(x.shape))
     *outer, channels, height, width = x._node.shape
     out = _positions("unfold", (height, width), kernel, spread, edge, by)
+    need_sane("unfold", (*outer, channels, *kernel, *out))
     low = (*[0] * (x.ndim - 2), *edge)
     padded = constant_pad(x, low, low, 0)
     columns = (*outer, channels * math.prod(kernel), math.prod(out))
@@ -141,6 +142,7 @@ def fold(
         rule = f"a multiple of {math.prod(kernel)} rows and {math.prod(out)} columns"
         raise ShapeMismatchError("fold", rule, tuple(x.shape))
     result = (*outer, rows // math.prod(kernel), *size)
+    need_sane("fold", result)
     return make("fold", (x,), (kernel, by, edge, spread, out), result, x._node.dtype)
 
 
@@ -170,6 +172,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     x, factor = tensor("pixel_unshuffle", input), _factor("pixel_unshuffle", downscale_factor, "downscale_factor")
     if x.ndim < 3 or x.shape[-1] % factor or x.shape[-2] % factor:
         raise ShapeMismatchError("pixel_unshuffle", f"heights and widths that {factor} divides", tuple(x.shape))
+    if not x.numel():  # PyTorch's rule: what is empty keeps its shape
+        return x
     *outer, channels, height, width = x._node.shape
     result = (*outer, channels * factor * factor, height // factor, width // factor)
     split = reshape(x, (math.prod(outer) * channels, height // factor, factor, width // factor, factor))

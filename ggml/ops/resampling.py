@@ -60,7 +60,8 @@ def _nearest(size: int, out: int, scale: float, is_exact: bool) -> Taps:
 def _sources(size: int, out: int, scale: float, align_corners: bool) -> NDArray[Any]:
     """Where each element of the result lies between those of the input."""
     ratio, at = _ratio(size, out, scale, align_corners), np.arange(out, dtype=np.float32)
-    return ratio * at if align_corners else ratio * (at + np.float32(0.5)) - np.float32(0.5)
+    source: NDArray[Any] = ratio * at if align_corners else ratio * (at + np.float32(0.5)) - np.float32(0.5)
+    return source
 
 
 def _linear(size: int, out: int, scale: float, align_corners: bool) -> Taps:

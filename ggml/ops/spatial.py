@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +31,13 @@ def extents(name: str, value: Any, argument: str, rank: int, low: int = 1) -> Sh
     if any(not low <= number < _LIMIT for number in numbers):
         raise ArgumentError(name, argument, f"must not lie below {low} or above {_LIMIT - 1}: {tuple(given)}")
     return numbers
+
+
+def need_sane(name: str, *shapes: Sequence[int]) -> None:
+    """Refuse what nothing could hold, before its extents leave 64 bits."""
+    for shape in shapes:
+        if math.prod(extent for extent in shape if extent) >= 1 << 46:
+            raise ArgumentError(name, "result", f"would be too large: {tuple(shape)}")
 
 
 def batched(name: str, x: Tensor, rank: int) -> tuple[Tensor, bool]:

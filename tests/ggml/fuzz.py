@@ -28,6 +28,7 @@ VALUE_FREE = {
     "linalg_norm", "solve_triangular", "multi_dot", "chain_matmul", "dropout1d", "dropout2d", "dropout3d",
     "alpha_dropout", "feature_alpha_dropout", "rrelu",
     "batch_norm", "instance_norm", "local_response_norm",
+    "lp_pool1d", "lp_pool2d", "lp_pool3d",
 }  # fmt: skip
 
 

@@ -161,6 +161,13 @@ def test_no_inverses_or_singular_values() -> None:
             ggml.linalg.norm(x, order)
 
 
+@shows("contiguous")
+def test_memory_formats_change_nothing() -> None:
+    x = ggml.zeros(2, 3, 4, 5).contiguous(memory_format=ggml.channels_last)
+    assert not x.is_contiguous(memory_format=ggml.channels_last)
+    assert x.is_contiguous()
+
+
 def test_every_difference_is_shown() -> None:
     rows = {row.name for row in TABLE.values() if row.differs and row.sample != "internal"}
     assert rows == set(SHOWN)

@@ -55,6 +55,13 @@ struct [[gnu::packed, gnu::may_alias]] Loose {
     typename Lanes<lanes>::Vector elements;
 };
 
+// Loops over what lies in registers must leave no loop.
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 // Sums for `rows` outputs at `vectors` * `lanes` neighbouring positions, kept in registers.
 template <int lanes, int vectors, int rows>
 [[gnu::always_inline]] inline void sums(float* out, int64_t out_stride, const float* in,
@@ -62,27 +69,25 @@ template <int lanes, int vectors, int rows>
                                         const float* bias) {
     using Vector = typename Lanes<lanes>::Vector;
     Vector sum[rows][vectors];
-#pragma GCC unroll 16
-    for (int row = 0; row < rows; ++row)
-#pragma GCC unroll 16
-        for (int v = 0; v < vectors; ++v) sum[row][v] = Vector{} + (bias ? bias[row] : 0.0f);
+    UNROLL
+    for (int row = 0; row < rows; ++row) UNROLL
+    for (int v = 0; v < vectors; ++v) sum[row][v] = Vector{} + (bias ? bias[row] : 0.0f);
     for (int64_t tap = 0; tap < num_taps; ++tap) {
         const auto* x = reinterpret_cast<const Loose<lanes>*>(in + offsets[tap]);
         Vector at[vectors];
-#pragma GCC unroll 16
+        UNROLL
         for (int v = 0; v < vectors; ++v) at[v] = x[v].elements;
-#pragma GCC unroll 16
+        UNROLL
         for (int row = 0; row < rows; ++row) {
             const float weight = weights[row * num_taps + tap];
-#pragma GCC unroll 16
+            UNROLL
             for (int v = 0; v < vectors; ++v) sum[row][v] += at[v] * weight;
         }
     }
-#pragma GCC unroll 16
-    for (int row = 0; row < rows; ++row)
-#pragma GCC unroll 16
-        for (int v = 0; v < vectors; ++v)
-            reinterpret_cast<Loose<lanes>*>(out + row * out_stride)[v].elements = sum[row][v];
+    UNROLL
+    for (int row = 0; row < rows; ++row) UNROLL
+    for (int v = 0; v < vectors; ++v)
+        reinterpret_cast<Loose<lanes>*>(out + row * out_stride)[v].elements = sum[row][v];
 }
 
 constexpr int64_t max_width = 64;  // positions of one tile
@@ -181,7 +186,7 @@ struct Task {
 
 // Neighbouring tiles share the weights of a block of outputs while these are in the nearest cache.
 constexpr int64_t band_width = 192;
-constexpr size_t max_tiles = 24;
+constexpr size_t max_tiles = band_width / 4;  // no tile but the single one is narrower
 
 struct Placed {
     const Tiles* tiles;
