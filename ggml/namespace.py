@@ -7,15 +7,28 @@ from typing import Any
 
 import ggml.ops.activations
 import ggml.ops.arithmetic
+import ggml.ops.bags
+import ggml.ops.blends
 import ggml.ops.casting
+import ggml.ops.classes
+import ggml.ops.comparing
+import ggml.ops.diagonals
+import ggml.ops.distances
 import ggml.ops.indexing
+import ggml.ops.joining
+import ggml.ops.likelihoods
+import ggml.ops.losses
+import ggml.ops.margins
 import ggml.ops.matmul
 import ggml.ops.normalization
 import ggml.ops.operators
 import ggml.ops.pointwise
 import ggml.ops.reductions
+import ggml.ops.running
 import ggml.ops.shape
-import ggml.ops.sorting  # noqa: F401
+import ggml.ops.sorting
+import ggml.ops.special
+import ggml.ops.statistics  # noqa: F401
 from ggml import dtypes
 from ggml.dtypes import DType
 from ggml.table import TABLE, Op
@@ -54,6 +67,8 @@ ALIASES = {
     "moveaxis": "movedim",
     "ger": "outer",
     "sgn": "sign",
+    "row_stack": "vstack",
+    "trapz": "trapezoid",
 }
 
 
