@@ -139,7 +139,9 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
     """``input * 2 ** other``."""
     x, power = tensor("ldexp", input), tensor("ldexp", other, "other")
-    return x * convert(power, power.dtype if power.is_floating_point() else dtypes.float32).exp2()
+    dtype = result_type(x, power)
+    result = convert(x, dtypes.float32) * convert(power, dtypes.float32).exp2()
+    return convert(result, dtype if dtype.is_floating_point else dtypes.float32)
 
 
 def _ignoring_nan(name: str, text: str) -> Callable[[Tensor, Tensor], Tensor]:

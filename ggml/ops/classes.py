@@ -162,7 +162,7 @@ def _rows(name: str, x: Tensor) -> tuple[Tensor, int, int]:
     return wide(x).reshape(count, x.shape[-1]), count, x.shape[-1]
 
 
-@loss_row("multi_margin_loss")
+@loss_row("multi_margin_loss", dtypes=(dtypes.float32,))
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -200,7 +200,7 @@ def class_range(num_classes: int, like: Tensor) -> Tensor:
     return wrap(upload(np.arange(num_classes), dtypes.int64, like.device))
 
 
-@loss_row("multilabel_margin_loss")
+@loss_row("multilabel_margin_loss", dtypes=(dtypes.float32,))
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,

@@ -19,7 +19,12 @@ _MAX_PAIRS = 1 << 20
 @op(runs="composed", sample="close", dtypes=PLAIN)
 def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether ``isclose`` holds everywhere. Reads the result."""
-    return bool(isclose(input, other, rtol, atol, equal_nan).all().item())
+    a, b = tensor("allclose", input), tensor("allclose", other, "other")
+    if a.dtype is not b.dtype:
+        raise DTypeError("allclose", "one dtype", f"{a.dtype} and {b.dtype}")
+    if a.dtype is dtypes.bool_:
+        a, b = convert(a, dtypes.int32), convert(b, dtypes.int32)
+    return bool(isclose(a, b, rtol, atol, equal_nan).all().item())
 
 
 @op(runs="composed", sample="equal", dtypes=PLAIN)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ggml import dtypes
-from ggml.dtypes import PLAIN, promote_types
+from ggml.dtypes import PLAIN
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.host import axis, upload
-from ggml.ops.arguments import broadcast, convert, integer, tensor
+from ggml.ops.arguments import broadcast, convert, integer, result_type, tensor
 from ggml.ops.shape import cat, flatten, flip, narrow, reshape, stack, transpose
 from ggml.table import op
 from ggml.tensor import Tensor, filled, wrap
@@ -145,7 +145,6 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         for place, one in enumerate(parts)
     ]
     if swaps:
-        grids = [transpose(grid, 0, 1) for grid in grids]
         grids[:2] = grids[1::-1]
     return tuple(grids)
 
@@ -185,9 +184,7 @@ def block_diag(*tensors: Any) -> Tensor:
         raise ArgumentError("block_diag", "tensors", "must be at least one")
     if any(one.ndim > 2 for one in parts):
         raise ShapeMismatchError("block_diag", "matrices, vectors or numbers", [tuple(one.shape) for one in parts])
-    dtype = parts[0].dtype
-    for one in parts:
-        dtype = promote_types(dtype, one.dtype)
+    dtype = result_type(*parts)
     blocks = [convert(atleast_2d(one), dtype) for one in parts]
     width, rows, left = sum(block.shape[1] for block in blocks), [], 0
     for block in blocks:

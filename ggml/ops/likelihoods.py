@@ -79,10 +79,7 @@ def kl_div(
     x, y = strictly_floating("kl_div", input), strictly_floating("kl_div", target, "target")
     dtype = floating_result("kl_div", x, y)
     log_chance, truth = wide(x), wide(y)
-    if log_target:
-        loss = truth.exp() * (truth - log_chance)
-    else:
-        loss = truth.xlogy(truth) - truth * log_chance
+    loss = truth.exp() * (truth - log_chance) if log_target else truth.xlogy(truth) - truth * log_chance
     if how != "batchmean":
         return reduced(loss, how, dtype)
     count = x.shape[0] if x.ndim else 1
@@ -109,10 +106,8 @@ def poisson_nll_loss(
     x, y = tensor(name, input), tensor(name, target, "target")
     dtype = floating_result(name, x if x.is_floating_point() else wide(x), y)
     rate, count = wide(x), wide(y)
-    if log_input:
-        loss = rate.exp() - count * rate
-    else:
-        loss = rate - count * (rate + float(number(name, eps, "eps"))).log()
+    tiny = float(number(name, eps, "eps"))
+    loss = rate.exp() - count * rate if log_input else rate - count * (rate + tiny).log()
     if full:
         more = count * count.log() - count + (count * (2 * math.pi)).log() * 0.5
         loss = loss + where(count.le(1), 0.0, more)

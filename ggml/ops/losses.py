@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ggml import dtypes
-from ggml.dtypes import DType, promote_types
+from ggml.dtypes import FLOATING, DType, promote_types
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.ops.arguments import Number, convert, number, result_type, strictly_floating, tensor
 from ggml.ops.pointwise import where
@@ -20,12 +20,12 @@ from ggml.tensor import Tensor
 REDUCTIONS = ("none", "mean", "sum")
 
 
-def loss_row(sample: str, differs: str = "") -> Callable[[Function], Function]:
+def loss_row(sample: str, differs: str = "", dtypes: tuple[DType, ...] = FLOATING) -> Callable[[Function], Function]:
     """The row of a loss: composed, kept in ``nn.functional``, no method of Tensor."""
 
     def enter(function: Function) -> Function:
         place = f"nn.functional.{function.__name__}"
-        return op(runs="composed", sample=sample, torch=place, methods=(), differs=differs)(function)
+        return op(runs="composed", sample=sample, torch=place, dtypes=dtypes, methods=(), differs=differs)(function)
 
     return enter
 

@@ -138,16 +138,3 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     fill = filled((), float(number("threshold", value, "value")), x.dtype, x.device)
     result = where(x.le(limit), fill, x)
     return x._assign(result, "threshold_") if inplace else result
-
-
-@op(runs="composed", sample="float_power", dtypes=(dtypes.float32,), differs="Computed in float32, not in float64.")
-def float_power(input: Operand, exponent: Operand) -> Tensor:
-    """``input ** exponent``, in float32 whatever the dtypes are."""
-    parts = [convert(tensor("float_power", one), dtypes.float32) if isinstance(one, Tensor)
-             else float(number("float_power", one, "operand")) for one in (input, exponent)]  # fmt: skip
-    base, power = parts
-    if isinstance(base, Tensor):
-        return base.pow(power)
-    if isinstance(power, Tensor):
-        return filled((), base, dtypes.float32, power.device).pow(power)
-    raise DTypeError("float_power", "at least one tensor", "two numbers")

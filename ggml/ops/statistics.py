@@ -17,7 +17,7 @@ from ggml.lowering.value import Value
 from ggml.node import Node
 from ggml.ops.arguments import as_dtype, axes, convert, integer, number, strictly_floating, tensor
 from ggml.ops.pointwise import where
-from ggml.ops.reductions import Dim, _by_kernel, amax, amin, argmax, std, var
+from ggml.ops.reductions import Dim, _by_kernel, amax, amin, std, var
 from ggml.ops.results import MinAndMax, ValuesAndIndices
 from ggml.ops.shape import narrow
 from ggml.table import make, op

@@ -78,7 +78,7 @@ def unary_any_number(draw: Draw, row: Op) -> Call:
 @sample
 def logit(draw: Draw, row: Op) -> Call:
     dtype = any_dtype(draw, row)
-    return Call([tensor(draw, LONG_SHAPE, dtype, 0, 1), draw(st.sampled_from([None, 0.125, 1e-3]))])
+    return Call([tensor(draw, LONG_SHAPE, dtype, 0, 1), draw(st.sampled_from([None, 0.125]))])
 
 
 @sample
@@ -102,12 +102,6 @@ def softshrink(draw: Draw, row: Op) -> Call:
 @sample
 def threshold(draw: Draw, row: Op) -> Call:
     return Call([any_tensor(draw, row, specials=True), draw(st.sampled_from([0.5, -1.0])), 7.0])
-
-
-@sample
-def float_power(draw: Draw, row: Op) -> Call:
-    a = tensor(draw, LONG_SHAPE, "float32", 0.1, 4)
-    return Call([a, draw(st.sampled_from([2, 0.5, -1]))])
 
 
 @sample

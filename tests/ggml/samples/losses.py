@@ -99,9 +99,9 @@ def kl_div(draw: Draw, row: Op) -> Call:
 
 @sample
 def poisson_nll_loss(draw: Draw, row: Op) -> Call:
-    x, y, _ = _pair(draw, row, 0.1, 4.0)
-    kwargs = _reductions(draw)
-    return Call([x, y], {**kwargs, "log_input": draw(st.booleans()), "full": draw(st.booleans())})
+    x, y, dtype = _pair(draw, row, 0.1, 1.0)
+    kwargs = {**_reductions(draw), "log_input": draw(st.booleans()), "full": draw(st.booleans()), "eps": 1e-2}
+    return Call([x * 4, y * 4] if dtype == "float32" else [x, y], kwargs)
 
 
 @sample
@@ -182,8 +182,9 @@ def margin_ranking_loss(draw: Draw, row: Op) -> Call:
 
 @sample
 def cosine_embedding_loss(draw: Draw, row: Op) -> Call:
-    shape = st.lists(st.integers(1, 5), min_size=1, max_size=2).map(tuple)
-    x, y, _ = _pair(draw, row, 0.5, 2.0, shape=shape)
+    # In three and more dimensions: nearly parallel vectors leave only rounding errors to compare.
+    shape = st.sampled_from([(4,), (3,), (2, 4), (5, 3), (0, 3)])
+    x, y, _ = _pair(draw, row, -2.0, 2.0, shape=shape)
     return Call([x, y, _signs(draw, tuple(x.shape[:-1]))], {**_reductions(draw), "margin": 0.25})
 
 
