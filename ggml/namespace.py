@@ -14,6 +14,7 @@ import ggml.ops.classes
 import ggml.ops.comparing
 import ggml.ops.diagonals
 import ggml.ops.distances
+import ggml.ops.fourier
 import ggml.ops.indexing
 import ggml.ops.joining
 import ggml.ops.likelihoods
@@ -28,7 +29,9 @@ import ggml.ops.running
 import ggml.ops.shape
 import ggml.ops.sorting
 import ggml.ops.special
-import ggml.ops.statistics  # noqa: F401
+import ggml.ops.spectrogram
+import ggml.ops.statistics
+import ggml.ops.windows  # noqa: F401
 from ggml import dtypes
 from ggml.dtypes import DType
 from ggml.table import TABLE, Op
@@ -86,6 +89,11 @@ def functional() -> dict[str, Callable[..., Any]]:
     """What ``ggml.nn.functional`` offers of it."""
     rows = {row.name: row.function for row in TABLE.values() if row.torch == _FUNCTIONAL + row.name}
     return rows | {name: TABLE[name].function for name in _ALSO_FUNCTIONAL}
+
+
+def fourier() -> dict[str, Callable[..., Any]]:
+    """What ``ggml.fft`` offers of it."""
+    return {row.torch[4:]: row.function for row in TABLE.values() if row.torch.startswith("fft.")}
 
 
 def dtype_names() -> dict[str, DType]:

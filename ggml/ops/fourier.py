@@ -24,7 +24,9 @@ from ggml.tensor import Tensor, filled
 Dims = Sequence[int] | int | None
 
 #: Of every row whose tensors are complex in PyTorch.
-PAIRS = "Complex tensors are real ones with a last axis of 2, as ``torch.view_as_real`` gives; ``dim`` does not count it."
+PAIRS = (
+    "Complex tensors are real ones with a last axis of 2, as ``torch.view_as_real`` gives; ``dim`` does not count it."
+)
 
 
 def _lower_dft(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
@@ -323,9 +325,7 @@ fft_fftfreq = _frequencies(
     "The frequencies of the elements of ``fft``, for samples ``d`` apart.",
     lambda n: np.concatenate([np.arange((n + 1) // 2), np.arange(-(n // 2), 0)]),
 )
-fft_rfftfreq = _frequencies(
-    "rfftfreq", "The frequencies of the elements of ``rfft``.", lambda n: np.arange(n // 2 + 1)
-)
+fft_rfftfreq = _frequencies("rfftfreq", "The frequencies of the elements of ``rfft``.", lambda n: np.arange(n // 2 + 1))
 
 
 @op(runs="composed", sample="complex_pair", dtypes=(dtypes.float32,), methods=(), differs=PAIRS)

@@ -4,6 +4,7 @@ from tests.ggml.samples import (
     blends,
     distances,
     elementwise,
+    fourier,
     joining,
     losses,
     norms,
@@ -16,4 +17,4 @@ from tests.ggml.samples import (
 from tests.ggml.samples.common import SAMPLES, Call
 
 __all__ = ["SAMPLES", "Call", "elementwise", "norms", "places", "products", "reductions", "shapes"]
-__all__ += ["blends", "distances", "joining", "losses", "statistics"]
+__all__ += ["blends", "distances", "fourier", "joining", "losses", "statistics"]
