@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +85,7 @@ def multiply(b: Builder, value: Value, factors: Array) -> Value:
     return b.binary("add", straight, across, shape)
 
 
-def pair(angles: NDArray[np.float64]) -> Array:
+def pair(angles: NDArray[np.floating[Any]]) -> Array:
     """The points of the unit circle at these angles, [..., 2]."""
     return np.stack([np.cos(angles), np.sin(angles)], -1).astype(np.float32)
 

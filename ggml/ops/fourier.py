@@ -17,11 +17,10 @@ from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
 from ggml.ops.arguments import convert, floating, integer, tensor
+from ggml.ops.reductions import Dim
 from ggml.ops.shape import cat, flip, narrow, roll
 from ggml.table import Function, make, op
 from ggml.tensor import Tensor, filled
-
-Dims = Sequence[int] | int | None
 
 #: Of every row whose tensors are complex in PyTorch.
 PAIRS = (
@@ -229,7 +228,7 @@ def _all_along(name: str, x: Tensor, s: Any, dim: Any, norm: str | None, is_forw
 def _several(name: str, forward: bool, default: tuple[int, ...] | None, text: str) -> Callable[..., Tensor]:
     public = f"fft.{name}"
 
-    def function(input: Tensor, s: Dims = None, dim: Dims = default, norm: str | None = None) -> Tensor:
+    def function(input: Tensor, s: Dim = None, dim: Dim = default, norm: str | None = None) -> Tensor:
         return _all_along(public, as_pairs(public, input), s, dim, norm, forward)
 
     function.__name__, function.__doc__ = f"fft_{name}", text
@@ -245,7 +244,7 @@ fft_ifftn = _several("ifftn", False, None, "The inverse of ``fftn``.")
 def _several_real(name: str, default: tuple[int, ...] | None, text: str) -> Callable[..., Tensor]:
     public = f"fft.{name}"
 
-    def function(input: Tensor, s: Dims = None, dim: Dims = default, norm: str | None = None) -> Tensor:
+    def function(input: Tensor, s: Dim = None, dim: Dim = default, norm: str | None = None) -> Tensor:
         x = _real(public, input)
         *others, (last, length) = _plan(public, x.ndim, s, dim) or _no_axes(public)
         result = real_along(public, x, length, last, norm)
@@ -260,7 +259,7 @@ def _several_real(name: str, default: tuple[int, ...] | None, text: str) -> Call
 def _several_half(name: str, default: tuple[int, ...] | None, text: str) -> Callable[..., Tensor]:
     public = f"fft.{name}"
 
-    def function(input: Tensor, s: Dims = None, dim: Dims = default, norm: str | None = None) -> Tensor:
+    def function(input: Tensor, s: Dim = None, dim: Dim = default, norm: str | None = None) -> Tensor:
         x = as_pairs(public, input)
         *others, (last, length) = _plan(public, x.ndim - 1, s, dim) or _no_axes(public)
         for at, extent in others:
@@ -284,8 +283,10 @@ fft_irfftn = _several_half("irfftn", None, "The inverse of ``rfftn``.")
 def _shifted(name: str, text: str, is_back: bool) -> Callable[..., Tensor]:
     public = f"fft.{name}"
 
-    def function(input: Tensor, dim: Dims = None) -> Tensor:
+    def function(input: Tensor, dim: Dim = None) -> Tensor:
         x = tensor(public, input)
+        if not x.ndim:
+            raise ShapeMismatchError(public, "at least one axis", ())
         named = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else list(dim)
         places = [axis(public, one, x.ndim) for one in named]
         halves = [(x.shape[at] + is_back) // 2 for at in places]
