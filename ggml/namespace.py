@@ -7,26 +7,36 @@ from typing import Any
 
 import ggml.ops.activations
 import ggml.ops.arithmetic
+import ggml.ops.attention
 import ggml.ops.bags
+import ggml.ops.batch_norms
+import ggml.ops.bilinear
 import ggml.ops.blends
 import ggml.ops.casting
 import ggml.ops.classes
 import ggml.ops.comparing
 import ggml.ops.diagonals
 import ggml.ops.distances
+import ggml.ops.dropouts
+import ggml.ops.einsum
 import ggml.ops.fourier
+import ggml.ops.gated
 import ggml.ops.indexing
 import ggml.ops.joining
 import ggml.ops.likelihoods
+import ggml.ops.linalg
 import ggml.ops.losses
 import ggml.ops.margins
 import ggml.ops.matmul
 import ggml.ops.normalization
 import ggml.ops.operators
 import ggml.ops.pointwise
+import ggml.ops.products
 import ggml.ops.reductions
+import ggml.ops.rotary
 import ggml.ops.running
 import ggml.ops.shape
+import ggml.ops.shrinking
 import ggml.ops.sorting
 import ggml.ops.special
 import ggml.ops.spectrogram
@@ -34,6 +44,7 @@ import ggml.ops.statistics
 import ggml.ops.windows  # noqa: F401
 from ggml import dtypes
 from ggml.dtypes import DType
+from ggml.ops import written_over
 from ggml.table import TABLE, Op
 
 _FUNCTIONAL = "nn.functional."
@@ -88,7 +99,16 @@ def functions() -> dict[str, Callable[..., Any]]:
 def functional() -> dict[str, Callable[..., Any]]:
     """What ``ggml.nn.functional`` offers of it."""
     rows = {row.name: row.function for row in TABLE.values() if row.torch == _FUNCTIONAL + row.name}
-    return rows | {name: TABLE[name].function for name in _ALSO_FUNCTIONAL}
+    rows |= {name: TABLE[name].function for name in _ALSO_FUNCTIONAL}
+    return rows | {name: written_over.with_inplace(rows[name]) for name in written_over.NAMES}
+
+
+def linalg() -> dict[str, Callable[..., Any]]:
+    """What ``ggml.linalg`` offers of it."""
+    rows = {
+        row.torch.removeprefix("linalg."): row.function for row in TABLE.values() if row.torch.startswith("linalg.")
+    }
+    return rows | {name: TABLE[name].function for name in ("matmul", "matrix_power")}
 
 
 def fourier() -> dict[str, Callable[..., Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 from ggml import dtypes
 from ggml.devices import CPU, Device
 from ggml.devices import device as device_named
-from ggml.dtypes import NUMERIC, PLAIN, DType
+from ggml.dtypes import PLAIN, DType
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.host import axis, to_storage, upload
 from ggml.ops.arguments import as_dtype, convert, integer, sizes, tensor
@@ -58,17 +58,6 @@ _diagonal = diagonal
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     """The matrix with all elements along its diagonal."""
     return diag_embed(tensor("diagflat", input).flatten(), offset)
-
-
-@op(runs="composed", sample="matrix_square", dtypes=NUMERIC)
-def trace(input: Tensor) -> Tensor:
-    """The sum of a matrix's diagonal."""
-    x = tensor("trace", input)
-    if x.ndim != 2:
-        raise ShapeMismatchError("trace", "a matrix", tuple(x.shape))
-    if x.dtype is dtypes.bool_:
-        raise DTypeError("trace", "numbers", x.dtype)
-    return diagonal(x).sum()
 
 
 @op(runs="composed", sample="vander", dtypes=PLAIN, methods=())

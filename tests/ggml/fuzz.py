@@ -24,7 +24,8 @@ VALUE_FREE = {
     "topk", "argsort", "sort", "digamma", "lgamma", "tan", "erfinv", "to", "int", "long", "type_as", "pow", "prod",
     "cumprod", "std", "var", "norm", "normalize", "isclose", "remainder", "fmod", "floor_divide", "div", "cumsum",
     "bitwise_left_shift", "bitwise_right_shift", "layer_norm", "rms_norm", "group_norm", "logsumexp", "log_softmax",
-    "dropout", "gelu",
+    "dropout", "gelu", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu",
+    "batch_norm", "instance_norm", "local_response_norm",
 }  # fmt: skip
 
 

@@ -93,6 +93,24 @@ def test_gelu_of_infinity() -> None:
     assert ggml.nn.functional.gelu(ggml.tensor([math.inf])).item() == math.inf
 
 
+@shows(
+    "batch_norm", "instance_norm", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout",
+    "feature_alpha_dropout", "rrelu",
+)  # fmt: skip
+def test_training_is_not_compiled() -> None:
+    functional = ggml.nn.functional
+    drops = [getattr(functional, name) for name in SHOWN if "dropout" in name or name == "rrelu"]
+    calls = [lambda x, drop=drop: drop(x, training=True) for drop in drops]
+    mean, variance = ggml.zeros(3), ggml.ones(3)
+    calls.append(lambda x: functional.batch_norm(x, mean, variance, training=True))
+    calls.append(lambda x: functional.instance_norm(x, mean, variance))
+    for call in calls:
+        assert call(ggml.ones(2, 3, 4)).shape == (2, 3, 4)
+        with pytest.raises(ggml.TracingError):
+            ggml.compile(call)(ggml.ones(2, 3, 4))
+    assert not ggml.is_lazy(mean)
+
+
 def test_every_difference_is_shown() -> None:
     rows = {row.name for row in TABLE.values() if row.differs and row.sample != "internal"}
     assert rows == set(SHOWN)

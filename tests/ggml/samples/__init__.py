@@ -1,12 +1,15 @@
 """Arguments for each row of the table, by the row's ``sample``. Mostly valid; what PyTorch refuses must be refused."""
 
 from tests.ggml.samples import (
+    attention,
     blends,
+    contractions,
     distances,
     elementwise,
     fourier,
     joining,
     losses,
+    modules,
     norms,
     places,
     products,
@@ -16,5 +19,22 @@ from tests.ggml.samples import (
 )
 from tests.ggml.samples.common import SAMPLES, Call
 
-__all__ = ["SAMPLES", "Call", "elementwise", "norms", "places", "products", "reductions", "shapes"]
-__all__ += ["blends", "distances", "fourier", "joining", "losses", "statistics"]
+__all__ = [
+    "SAMPLES",
+    "Call",
+    "attention",
+    "blends",
+    "contractions",
+    "distances",
+    "elementwise",
+    "fourier",
+    "joining",
+    "losses",
+    "modules",
+    "norms",
+    "places",
+    "products",
+    "reductions",
+    "shapes",
+    "statistics",
+]
