@@ -50,7 +50,7 @@ from ggml.table import TABLE, Op
 _FUNCTIONAL = "nn.functional."
 
 # PyTorch keeps these in both places.
-_ALSO_FUNCTIONAL = ("relu", "sigmoid", "tanh", "softmax", "log_softmax")
+_ALSO_FUNCTIONAL = ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "cosine_similarity", "pairwise_distance")
 
 # Second names that PyTorch has.
 ALIASES = {
