@@ -7,6 +7,7 @@ from typing import Any
 from ggml.devices import Device
 from ggml.dtypes import DType
 from ggml.ops.results import MinAndMax, ValuesAndIndices
+from ggml.random import Generator
 from ggml.tensor import Tensor
 
 Number = builtins.int | builtins.float | builtins.bool

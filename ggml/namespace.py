@@ -19,6 +19,7 @@ import ggml.ops.diagonals
 import ggml.ops.distances
 import ggml.ops.dropouts
 import ggml.ops.einsum
+import ggml.ops.filling
 import ggml.ops.fourier
 import ggml.ops.gated
 import ggml.ops.indexing

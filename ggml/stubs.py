@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ggml import namespace
+from ggml.ops.filling import METHODS
 from ggml.ops.operators import BINARY_OPERATORS, UNARY_OPERATORS
 from ggml.table import TABLE
 from ggml.tensor import Tensor
@@ -23,6 +24,7 @@ from typing import Any
 from ggml.devices import Device
 from ggml.dtypes import DType
 from ggml.ops.results import MinAndMax, ValuesAndIndices
+from ggml.random import Generator
 from ggml.tensor import Tensor
 
 Number = builtins.int | builtins.float | builtins.bool
@@ -78,6 +80,7 @@ def _methods() -> str:
     for alias, name in namespace.ALIASES.items():
         if hasattr(Tensor, alias) and alias not in known:
             lines.append(f"    def {alias}{_signature(TABLE[name].function, 'self')}")
+    lines += [f"    def {name}{_signature(method, 'self')}" for name, method in sorted(METHODS.items())]
     lines += _operators(BINARY_OPERATORS, ", other: Any")
     lines += _operators(UNARY_OPERATORS, "")
     lines += [f"    @property\n    def {name}(self) -> Tensor: ..." for name in ("T", "mT", "data")]

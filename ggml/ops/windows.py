@@ -14,7 +14,8 @@ from ggml.devices import CPU, Device, find_device
 from ggml.dtypes import DType
 from ggml.errors import DTypeError
 from ggml.host import to_storage, upload
-from ggml.ops.arguments import as_dtype, number, sizes
+from ggml.ops.arguments import as_dtype, integer, number, sizes
+from ggml.ops.limits import on_host
 from ggml.table import op
 from ggml.tensor import Tensor, wrap
 
@@ -26,7 +27,8 @@ def _window(
     name: str, length: int, periodic: bool, dtype: DType | None, device: Place, shape: Callable[[Array, int], Array]
 ) -> Tensor:
     """``shape`` of the places 0 to last; a periodic window is a longer one without its last element."""
-    (count,) = sizes(name, (length,), "window_length")
+    (count,) = sizes(name, (integer(name, length, "window_length"),), "window_length")
+    on_host(name, "window_length", count)
     kind = dtypes.float32 if dtype is None else as_dtype(name, dtype)
     if not kind.is_floating_point:
         raise DTypeError(name, "a floating dtype", kind)
