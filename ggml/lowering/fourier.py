@@ -87,7 +87,9 @@ def multiply(b: Builder, value: Value, factors: Array) -> Value:
 
 def pair(angles: NDArray[np.floating[Any]]) -> Array:
     """The points of the unit circle at these angles, [..., 2]."""
-    return np.stack([np.cos(angles), np.sin(angles)], -1).astype(np.float32)
+    points = np.stack([np.cos(angles), np.sin(angles)], -1)
+    # A right angle is no exact number, but its cosine is 0.
+    return np.where(np.abs(points) < 1e-14, 0.0, points).astype(np.float32)
 
 
 @functools.lru_cache(64)

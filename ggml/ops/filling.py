@@ -195,7 +195,8 @@ def _with_replacement(weights: NDArray[Any], count: int, source: Generator) -> N
     at = source.uniform((len(weights), count)).astype(np.float64) * bounds[:, -1:]
     places = [np.searchsorted(row, points, "right") for row, points in zip(bounds, at, strict=True)]
     last = weights.shape[1] - 1 - np.argmax(weights[:, ::-1] > 0, 1)  # rounding must not choose a weight of 0
-    return np.minimum(np.array(places).reshape(len(weights), count), last[:, None])
+    chosen: NDArray[Any] = np.minimum(np.array(places).reshape(len(weights), count), last[:, None])
+    return chosen
 
 
 def _without(weights: NDArray[Any], count: int, source: Generator) -> NDArray[Any]:
@@ -203,7 +204,8 @@ def _without(weights: NDArray[Any], count: int, source: Generator) -> NDArray[An
     with np.errstate(divide="ignore"):
         times = -np.log1p(-source.uniform(weights.shape).astype(np.float64)) / weights
     times = np.where(weights > 0, np.maximum(times, 1e-300), np.inf)
-    return np.argsort(times, 1, kind="stable")[:, :count]
+    order: NDArray[Any] = np.argsort(times, 1, kind="stable")
+    return order[:, :count]
 
 
 @op(

@@ -217,8 +217,9 @@ def _plan(name: str, rank: int, s: Any, dim: Any) -> list[tuple[int, int | None]
         raise ArgumentError(name, "dim", f"names an axis twice: {dims}")
     if lengths is not None and len(lengths) != len(places):
         raise ArgumentError(name, "s", f"has {len(lengths)} entries for {len(places)} axes")
-    known = [None if lengths is None or length == -1 else length for length in (lengths or [None] * len(places))]
-    return list(zip(places, known, strict=True))
+    if lengths is None:
+        return [(place, None) for place in places]
+    return [(place, None if length == -1 else length) for place, length in zip(places, lengths, strict=True)]
 
 
 def _all_along(name: str, x: Tensor, s: Any, dim: Any, norm: str | None, is_forward: bool) -> Tensor:
@@ -289,7 +290,7 @@ def _shifted(name: str, text: str, is_back: bool) -> Callable[..., Tensor]:
         x = tensor(public, input)
         if not x.ndim:
             raise ShapeMismatchError(public, "at least one axis", ())
-        named = range(x.ndim) if dim is None else list(dim) if isinstance(dim, (tuple, list)) else [dim]
+        named: list[Any] = list(range(x.ndim)) if dim is None else list(dim) if isinstance(dim, Sequence) else [dim]
         places = [axis(public, one, x.ndim) for one in named]
         halves = [(x.shape[at] + is_back) // 2 for at in places]
         return roll(x, halves, places) if places else x
