@@ -39,6 +39,7 @@ import ggml.ops.running
 import ggml.ops.shape
 import ggml.ops.shrinking
 import ggml.ops.sorting
+import ggml.ops.spans
 import ggml.ops.special
 import ggml.ops.spectrogram
 import ggml.ops.statistics

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ggml import namespace
+from ggml import namespace, queries
 from ggml.ops.filling import METHODS
 from ggml.ops.operators import BINARY_OPERATORS, UNARY_OPERATORS
 from ggml.table import TABLE
@@ -80,10 +80,13 @@ def _methods() -> str:
     for alias, name in namespace.ALIASES.items():
         if hasattr(Tensor, alias) and alias not in known:
             lines.append(f"    def {alias}{_signature(TABLE[name].function, 'self')}")
-    lines += [f"    def {name}{_signature(method, 'self')}" for name, method in sorted(METHODS.items())]
+    lines += [
+        f"    def {name}{_signature(method, 'self')}" for name, method in sorted((METHODS | queries.METHODS).items())
+    ]
     lines += _operators(BINARY_OPERATORS, ", other: Any")
     lines += _operators(UNARY_OPERATORS, "")
-    lines += [f"    @property\n    def {name}(self) -> Tensor: ..." for name in ("T", "mT", "data")]
+    lines += [f"    @property\n    def {name}(self) -> Tensor: ..." for name in ("H", "T", "mH", "mT", "data")]
+    lines += ["    @property\n    def is_cpu(self) -> builtins.bool: ...", "    def adjoint(self) -> Tensor: ..."]
     return _HEAD + "class TensorMethods:\n" + "\n".join(lines) + "\n"
 
 

@@ -67,6 +67,12 @@ def floating_result(name: str, *values: Tensor | Number) -> DType:
     return dtype
 
 
+def _promoted(name: str, x: Tensor, y: Tensor) -> DType:
+    """The result's dtype where both are broadcast first: a tensor without axes counts as much as another."""
+    dtype = promote_types(x.dtype, y.dtype)
+    return dtype if dtype.is_floating_point else floating_result(name, x, y)
+
+
 def need_shape(name: str, wanted: Tensor, got: Tensor, argument: str) -> None:
     """``got`` must have the shape of ``wanted``."""
     if got._node.shape != wanted._node.shape:
@@ -101,7 +107,7 @@ def mse_loss(
     """The squared difference, ``(input - target) ** 2``."""
     how = reduction_of("mse_loss", reduction, size_average, reduce)
     x, y = tensor("mse_loss", input), tensor("mse_loss", target, "target")
-    dtype = floating_result("mse_loss", x, y)
+    dtype = _promoted("mse_loss", x, y)
     return _weighted("mse_loss", (wide(x) - wide(y)).square(), weight, x, how, dtype)
 
 
@@ -121,7 +127,7 @@ def l1_loss(
         raise DTypeError("l1_loss", "numbers", dtypes.bool_)
     if not x.is_floating_point() and not y.is_floating_point() and how != "mean" and weight is None:
         return (x - y).abs() if how == "none" else (x - y).abs().sum()
-    dtype = floating_result("l1_loss", x, y)
+    dtype = _promoted("l1_loss", x, y)
     return _weighted("l1_loss", (wide(x) - wide(y)).abs(), weight, x, how, dtype)
 
 
@@ -142,7 +148,7 @@ def smooth_l1_loss(
         raise ArgumentError("smooth_l1_loss", "beta", f"must not be negative: {beta}")
     if knee == 0:
         return l1_loss(x, y, reduction=how)
-    dtype = floating_result("smooth_l1_loss", x, y)
+    dtype = _promoted("smooth_l1_loss", x, y)
     gap = (wide(x) - wide(y)).abs()
     return reduced(where(gap.lt(knee), gap.square() * (0.5 / knee), gap - 0.5 * knee), how, dtype)
 

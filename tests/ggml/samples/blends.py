@@ -109,3 +109,9 @@ def isin(draw: Draw, row: Op) -> Call:
     if draw(st.booleans()):
         return Call([a, draw(st.integers(-3, 3))], kwargs)
     return Call([a, tensor(draw, st.lists(st.integers(0, 4), max_size=2).map(tuple), dtype)], kwargs)
+
+
+@sample
+def logspace(draw: Draw, row: Op) -> Call:
+    bound = st.sampled_from([0, 1, -1.5, 2.0])
+    return Call([draw(bound), draw(bound), draw(st.integers(0, 9))], {"base": draw(st.sampled_from([10.0, 2.0]))})
