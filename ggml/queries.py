@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,7 +163,7 @@ def ndimension(self: Tensor) -> int:
 
 def get_device(self: Tensor) -> int:
     """The number of the device, -1 for the CPU."""
-    return -1 if self.device.is_cpu else self.device.index
+    return -1 if self.device.is_cpu else self.device.index or 0
 
 
 def is_signed(self: Tensor) -> bool:
@@ -207,7 +208,7 @@ _NAMES = {
     "float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "int32": "Int", "int64": "Long", "bool": "Bool",
 }  # fmt: skip
 
-METHODS = {
+METHODS: dict[str, Callable[..., Any]] = {
     one.__name__: one for one in (ndimension, get_device, is_signed, storage_offset, split_with_sizes, sum_to_size)
 } | {"type": as_type, "is_nonzero": is_nonzero}
 

@@ -24,10 +24,9 @@ VALUE_FREE = {
     "topk", "argsort", "sort", "digamma", "lgamma", "tan", "erfinv", "to", "int", "long", "type_as", "pow", "prod",
     "cumprod", "std", "var", "norm", "normalize", "isclose", "remainder", "fmod", "floor_divide", "div", "cumsum",
     "bitwise_left_shift", "bitwise_right_shift", "layer_norm", "rms_norm", "group_norm", "logsumexp", "log_softmax",
-    
     "mode", "multilabel_soft_margin_loss", "ldexp", "kthvalue", "median", "nanmedian", "var_mean", "std_mean",
     "trapezoid", "cumulative_trapezoid", "logit",
-    "cosine_similarity", "binary_cross_entropy_with_logits", "multinomial", "gumbel_softmax", "isin",
+    "cosine_similarity", "binary_cross_entropy_with_logits", "multinomial", "gumbel_softmax",
     *(row.name for row in ROWS if row.torch.startswith("fft.") or row.name in ("stft", "istft")),
     "dropout", "gelu", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu",
     "batch_norm", "instance_norm", "local_response_norm",
