@@ -20,11 +20,13 @@ refuse_foreign_ggml()
 from ggml import (  # noqa: E402
     backend,
     debug,
+    fft,
     linalg,
     nn,
     quantization,
 )
 from ggml.arena import Arena, arena  # noqa: E402
+from ggml.backend import get_num_threads, set_num_threads  # noqa: E402
 from ggml.compiled import Compiled, compile  # noqa: E402
 from ggml.devices import Device, device, devices  # noqa: E402
 from ggml.dtypes import DType, promote_types  # noqa: E402
@@ -68,6 +70,19 @@ from ggml.factories import (  # noqa: E402
 from ggml.files import load, save  # noqa: E402
 from ggml.memory_format import channels_last, channels_last_3d, contiguous_format, preserve_format  # noqa: E402
 from ggml.namespace import dtype_names, functions  # noqa: E402
+from ggml.queries import (  # noqa: E402
+    broadcast_shapes,
+    can_cast,
+    finfo,
+    get_default_dtype,
+    iinfo,
+    is_complex,
+    is_floating_point,
+    is_nonzero,
+    is_tensor,
+    numel,
+    result_type,
+)
 from ggml.random import (  # noqa: E402
     Generator,
     bernoulli,
@@ -124,6 +139,8 @@ __all__ = [
     "as_tensor",
     "backend",
     "bernoulli",
+    "broadcast_shapes",
+    "can_cast",
     "channels_last",
     "channels_last_3d",
     "compile",
@@ -136,21 +153,30 @@ __all__ = [
     "eval",
     "eval_async",
     "eye",
+    "fft",
+    "finfo",
     "from_buffer",
     "from_dlpack",
     "from_numpy",
     "frombuffer",
     "full",
     "full_like",
+    "get_default_dtype",
     "get_num_threads",
+    "iinfo",
     "initial_seed",
+    "is_complex",
+    "is_floating_point",
     "is_lazy",
+    "is_nonzero",
+    "is_tensor",
     "linalg",
     "linspace",
     "load",
     "manual_seed",
     "nn",
     "normal",
+    "numel",
     "ones",
     "ones_like",
     "preserve_format",
@@ -162,6 +188,7 @@ __all__ = [
     "randn",
     "randn_like",
     "randperm",
+    "result_type",
     "save",
     "scalar_tensor",
     "seed",

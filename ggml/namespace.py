@@ -8,17 +8,29 @@ from typing import Any
 import ggml.ops.activations
 import ggml.ops.arithmetic
 import ggml.ops.attention
+import ggml.ops.bags
 import ggml.ops.batch_norms
 import ggml.ops.bilinear
+import ggml.ops.blends
 import ggml.ops.cache
 import ggml.ops.casting
+import ggml.ops.classes
+import ggml.ops.comparing
 import ggml.ops.convolution
+import ggml.ops.diagonals
+import ggml.ops.distances
 import ggml.ops.dropouts
 import ggml.ops.einsum
+import ggml.ops.filling
 import ggml.ops.folding
+import ggml.ops.fourier
 import ggml.ops.gated
 import ggml.ops.indexing
+import ggml.ops.joining
+import ggml.ops.likelihoods
 import ggml.ops.linalg
+import ggml.ops.losses
+import ggml.ops.margins
 import ggml.ops.matmul
 import ggml.ops.normalization
 import ggml.ops.operators
@@ -29,10 +41,16 @@ import ggml.ops.products
 import ggml.ops.reductions
 import ggml.ops.resampling
 import ggml.ops.rotary
+import ggml.ops.running
 import ggml.ops.sampling
 import ggml.ops.shape
 import ggml.ops.shrinking
-import ggml.ops.sorting  # noqa: F401
+import ggml.ops.sorting
+import ggml.ops.spans
+import ggml.ops.special
+import ggml.ops.spectrogram
+import ggml.ops.statistics
+import ggml.ops.windows  # noqa: F401
 from ggml import dtypes
 from ggml.dtypes import DType
 from ggml.ops import written_over
@@ -51,6 +69,7 @@ _ALSO_FUNCTIONAL = (
     "pixel_unshuffle",
     "channel_shuffle",
 )
+_ALSO_FUNCTIONAL = ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "cosine_similarity", "pairwise_distance")
 
 # Second names that PyTorch has.
 ALIASES = {
@@ -81,6 +100,8 @@ ALIASES = {
     "moveaxis": "movedim",
     "ger": "outer",
     "sgn": "sign",
+    "row_stack": "vstack",
+    "trapz": "trapezoid",
 }
 
 
@@ -107,6 +128,11 @@ def linalg() -> dict[str, Callable[..., Any]]:
         row.torch.removeprefix("linalg."): row.function for row in TABLE.values() if row.torch.startswith("linalg.")
     }
     return rows | {name: TABLE[name].function for name in ("matmul", "matrix_power")}
+
+
+def fourier() -> dict[str, Callable[..., Any]]:
+    """What ``ggml.fft`` offers of it."""
+    return {row.torch[4:]: row.function for row in TABLE.values() if row.torch.startswith("fft.")}
 
 
 def dtype_names() -> dict[str, DType]:

@@ -2,8 +2,14 @@
 
 from tests.ggml.samples import (
     attention,
+    blends,
     contractions,
+    distances,
     elementwise,
+    filling,
+    fourier,
+    joining,
+    losses,
     modules,
     norms,
     places,
@@ -11,6 +17,7 @@ from tests.ggml.samples import (
     reductions,
     shapes,
     spatial,
+    statistics,
 )
 from tests.ggml.samples.common import SAMPLES, Call
 
@@ -18,8 +25,14 @@ __all__ = [
     "SAMPLES",
     "Call",
     "attention",
+    "blends",
     "contractions",
+    "distances",
     "elementwise",
+    "filling",
+    "fourier",
+    "joining",
+    "losses",
     "modules",
     "norms",
     "places",
@@ -27,4 +40,5 @@ __all__ = [
     "reductions",
     "shapes",
     "spatial",
+    "statistics",
 ]
