@@ -7,15 +7,24 @@ from typing import Any
 
 import ggml.ops.activations
 import ggml.ops.arithmetic
+import ggml.ops.assignment
 import ggml.ops.casting
+import ggml.ops.flat
+import ggml.ops.histograms
+import ggml.ops.host_results
 import ggml.ops.indexing
 import ggml.ops.matmul
 import ggml.ops.normalization
 import ggml.ops.operators
 import ggml.ops.pointwise
 import ggml.ops.reductions
+import ggml.ops.scatter
+import ggml.ops.scatter_slices
+import ggml.ops.scatter_views
+import ggml.ops.searching
 import ggml.ops.shape
-import ggml.ops.sorting  # noqa: F401
+import ggml.ops.sorting
+import ggml.ops.subscript  # noqa: F401
 from ggml import dtypes
 from ggml.dtypes import DType
 from ggml.table import TABLE, Op

@@ -195,6 +195,32 @@ class Builder:
         sources = (self.operand(value, value.shape), self.operand(indices, (indices.numel,)))
         return self.emit("take", sources, value.type, (outer, indices.numel, inner), (int(may_wrap),))
 
+    def scatter(self, kernel: str, base: Value, indices: Value, source: Value, may_wrap: bool) -> Value:
+        """Base [outer, n, inner] with the elements of source [outer, m, inner] put (added ...) along n where I64
+        indices, [m] or one for each element, say."""
+        number, _ = kernel_entries("scatter")[kernel, base.type]
+        shape = (indices.numel,) if indices.numel != source.numel else source.shape
+        sources = (self.operand(base, base.shape), self.operand(indices, shape), self.operand(source, source.shape))
+        return self.emit("scatter", sources, base.type, base.shape, (number, int(may_wrap)))
+
+    def paste(self, base: Value, source: Value, strides: Sequence[int], offset: int) -> Value:
+        """Base with the elements of ``source`` in the places of a pattern over its row-major order. No two of them
+        may be the same place, and strides are positive."""
+        order = sorted(range(len(strides)), key=lambda d: -strides[d])
+        source = self.dense(source.permute(order))
+        pattern = tuple(strides[d] for d in order)
+        axes, (_, merged) = coalesce(source.shape, (row_major(source.shape), pattern))
+        axes, merged = axes or (1,), merged or (1,)
+        sources = (self.operand(base, base.shape), self.operand(source, source.shape))
+        return self.emit("paste", sources, base.type, base.shape, (len(axes), *axes, *merged, offset))
+
+    def search(self, rows: Value, values: Value, is_right: bool) -> Value:
+        """Where each element of values [..., m] belongs in its ascending row of [..., n] (or in the only row)."""
+        number, result = kernel_entries("search")["search", rows.type]
+        sources = (self.operand(values, _folded(values.shape)), self.operand(rows, _folded(rows.shape)))
+        step = self.emit("search", sources, result, _folded(values.shape), (number, int(is_right)))
+        return step.reshape_to(values.shape)
+
     def take_rows(self, value: Value, indices: Value, may_wrap: bool) -> Value:
         """Rows of [n, width] of any type as float32 [m, width]; runs where the rows lie."""
         count, width = value.shape

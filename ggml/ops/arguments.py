@@ -17,6 +17,7 @@ from ggml.tensor import Tensor
 Number = int | float | bool
 
 _NUMBERS = (bool, int, float)
+_LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38}
 _SCALAR_DTYPES = {bool: dtypes.bool_, int: dtypes.int64, float: dtypes.float32}
 
 
@@ -40,6 +41,21 @@ def number(op: str, value: Any, argument: str) -> Number:
     if hasattr(value, "dtype") and getattr(value, "shape", None) == () and hasattr(value, "item"):
         return number(op, value.item(), argument)
     raise DTypeError(op, f"a number as {argument}", type(value).__name__)
+
+
+def fitting(op: str, value: Any, dtype: DType) -> Number:
+    """A number as an element of ``dtype``: fractions are cut off for integers; one that does not fit is an error."""
+    given = number(op, value, "value")
+    if dtype is dtypes.bool_:
+        return bool(given)
+    if dtype.is_integer:
+        limit = 1 << (31 if dtype is dtypes.int32 else 63)
+        if not (isinstance(given, int) or math.isfinite(given)) or not -limit <= int(given) < limit:
+            raise ArgumentError(op, "value", f"{given} does not fit into {dtype}")
+        return int(given)
+    if math.isfinite(given) and abs(given) > _LARGEST[dtype.name]:
+        raise ArgumentError(op, "value", f"{given} does not fit into {dtype}")
+    return float(given)
 
 
 def integer(op: str, value: Any, argument: str) -> int:

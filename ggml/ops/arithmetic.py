@@ -261,7 +261,7 @@ def _comparison(name: str, sign: str) -> Callable[[Operand, Operand], Tensor]:
         return _join(name, a, b, result_type(a, b), dtypes.bool_)
 
     function.__name__, function.__doc__ = name, f"Whether ``input {sign} other``. A NaN equals nothing."
-    return op(runs="kernel", sample="binary", lower=_kernel(name), dtypes=PLAIN)(function)
+    return op(runs="kernel", sample="binary", lower=_kernel(name), dtypes=PLAIN, inplace=True)(function)
 
 
 eq = _comparison("eq", "==")
@@ -286,7 +286,8 @@ def _logical(name: str, word: str) -> Callable[[Tensor, Tensor], Tensor]:
         return make(name, (a, b), (), broadcast(name, a._node.shape, b._node.shape), dtypes.bool_)
 
     function.__name__, function.__doc__ = name, f"Logical {word} of whether the elements differ from 0."
-    return op(runs="kernel", sample="binary_tensors", lower=_lower_logical(name), dtypes=PLAIN)(function)
+    row = op(runs="kernel", sample="binary_tensors", lower=_lower_logical(name), dtypes=PLAIN, inplace=True)
+    return row(function)
 
 
 logical_and = _logical("logical_and", "and")

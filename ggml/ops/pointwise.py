@@ -12,7 +12,7 @@ from ggml.errors import ArgumentError, DTypeError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
-from ggml.ops.arguments import Number, broadcast, convert, floating, integer, number, result_type, tensor
+from ggml.ops.arguments import Number, broadcast, convert, fitting, floating, integer, number, result_type, tensor
 from ggml.ops.arithmetic import Operand, maximum, minimum
 from ggml.table import Lower, make, op
 from ggml.tensor import Tensor, filled
@@ -171,7 +171,7 @@ def _lower_logical_not(b: Builder, values: Sequence[Value], params: tuple[Any, .
     return b.map("logical_not", b.to_dtype(values[0], dtypes.bool_))
 
 
-@op(runs="kernel", sample="unary_any", lower=_lower_logical_not, dtypes=PLAIN)
+@op(runs="kernel", sample="unary_any", lower=_lower_logical_not, dtypes=PLAIN, inplace=True)
 def logical_not(input: Tensor) -> Tensor:
     """Whether an element is 0."""
     x = tensor("logical_not", input)
@@ -182,7 +182,8 @@ def _lower_bitwise_not(b: Builder, values: Sequence[Value], params: tuple[Any, .
     return b.map("logical_not" if node.dtype is dtypes.bool_ else "bit_not", values[0])
 
 
-@op(runs="kernel", sample="unary_integer", lower=_lower_bitwise_not, dtypes=(*dtypes.INTEGER, dtypes.bool_))
+@op(runs="kernel", sample="unary_integer", lower=_lower_bitwise_not, dtypes=(*dtypes.INTEGER, dtypes.bool_),
+    inplace=True)  # fmt: skip
 def bitwise_not(input: Tensor) -> Tensor:
     """Each bit inverted; ``logical_not`` for bools."""
     x = tensor("bitwise_not", input)
@@ -227,7 +228,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
     fill = number("masked_fill", value, "value")
     if isinstance(fill, float) and not x.is_floating_point():
         raise DTypeError("masked_fill", f"a value that {x.dtype} can hold", fill)
-    return where(chosen, filled((), fill, x.dtype, x.device), x)
+    return where(chosen, filled((), fitting("masked_fill", fill, x.dtype), x.dtype, x.device), x)
 
 
 def _lower_clamp(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:

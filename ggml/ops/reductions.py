@@ -264,7 +264,7 @@ def _scan(name: str, text: str) -> Callable[..., Tensor]:
         return convert(make(name, (wide,), (at,), wide._node.shape, wide._node.dtype), x.dtype)
 
     function.__name__, function.__doc__ = name, text
-    return op(runs="kernel", sample="scan", lower=lower, dtypes=PLAIN)(function)
+    return op(runs="kernel", sample="scan", lower=lower, dtypes=PLAIN, inplace=True)(function)
 
 
 cumsum = _scan("cumsum", "The sum of the elements up to each one, along ``dim``.")

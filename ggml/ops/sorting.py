@@ -80,7 +80,7 @@ def _triangle(name: str, text: str) -> Any:
         return make(name, (x,), (max(-limit, min(limit, shift)),), x._node.shape, x._node.dtype)
 
     function.__name__, function.__doc__ = name, text
-    return op(runs="kernel", sample="triangle", lower=lower, dtypes=dtypes.PLAIN)(function)
+    return op(runs="kernel", sample="triangle", lower=lower, dtypes=dtypes.PLAIN, inplace=True)(function)
 
 
 tril = _triangle("tril", "The matrices in the last two axes, 0 above the diagonal.")

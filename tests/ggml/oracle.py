@@ -19,8 +19,11 @@ def torch_function(row: Op) -> Callable[..., Any]:
 
 
 def torch_result(row: Op, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """What PyTorch returns, or the exception it raises."""
+    """What PyTorch returns, or the exception it raises. What changes its first argument is given a copy of it."""
     try:
-        return torch_function(row)(*args, **kwargs)
+        if row.torch.endswith("_") and args and isinstance(args[0], torch.Tensor):
+            args = [args[0].clone(memory_format=torch.contiguous_format), *args[1:]]
+        result = torch_function(row)(*args, **kwargs)
+        return args[0] if row.torch == "Tensor.__setitem__" else result
     except Exception as error:  # of every kind: it is the outcome
         return error

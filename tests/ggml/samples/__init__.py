@@ -1,6 +1,6 @@
 """Arguments for each row of the table, by the row's ``sample``. Mostly valid; what PyTorch refuses must be refused."""
 
-from tests.ggml.samples import elementwise, norms, places, products, reductions, shapes
+from tests.ggml.samples import elementwise, norms, places, products, reductions, scatter, shapes
 from tests.ggml.samples.common import SAMPLES, Call
 
-__all__ = ["SAMPLES", "Call", "elementwise", "norms", "places", "products", "reductions", "shapes"]
+__all__ = ["SAMPLES", "Call", "elementwise", "norms", "places", "products", "reductions", "scatter", "shapes"]
