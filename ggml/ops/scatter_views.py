@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ggml.dtypes import PLAIN
-from ggml.errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeMismatchError
+from ggml.errors import ArgumentError, IndexOutOfRangeError, ShapeMismatchError
 from ggml.host import axis
 from ggml.lowering.value import row_major
 from ggml.node import Shape

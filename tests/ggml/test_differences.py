@@ -93,6 +93,49 @@ def test_gelu_of_infinity() -> None:
     assert ggml.nn.functional.gelu(ggml.tensor([math.inf])).item() == math.inf
 
 
+@shows("setitem")
+def test_setting_items_changes_one_handle() -> None:
+    x = ggml.zeros(2, 2)
+    row = x[0]
+    x[0] = 1
+    row[0] = 5
+    assert (x.tolist(), row.tolist()) == ([[1, 1], [0, 0]], [5, 0])
+
+    def relu(x: ggml.Tensor) -> ggml.Tensor:
+        x[x < 0] = 0
+        return x
+
+    def picked(x: ggml.Tensor) -> ggml.Tensor:
+        x[x < 0] = x[:1]
+        x[x < 0] = ggml.ones(2)
+        return x
+
+    assert ggml.compile(relu)(ggml.tensor([-1.0, 2.0])).tolist() == [0, 2]
+    with pytest.raises(ggml.TracingError):
+        ggml.compile(picked)(ggml.tensor([-1.0, 2.0]))
+
+
+@shows("bincount")
+def test_weights_of_a_count() -> None:
+    counts = ggml.bincount(ggml.tensor([0, 2, 2]), ggml.tensor([1, 2, 3]))
+    assert counts.dtype is ggml.float32
+    assert counts.tolist() == [1, 0, 5]
+
+
+@shows("unique")
+def test_unique_is_sorted() -> None:
+    assert ggml.tensor([3, 1, 2, 1]).unique(sorted=False).tolist() == [1, 2, 3]
+    rows = ggml.tensor([[math.nan, 1], [0.0, 2], [0.0, 2]])
+    assert rows.unique(dim=0, return_counts=True)[1].tolist() == [2, 1]
+
+
+@shows("histc")
+def test_counts_are_exact() -> None:
+    x = torch.zeros(900, dtype=torch.bfloat16)
+    assert ggml.from_dlpack(x).histc(1, -1, 1).item() == 900
+    assert torch.histc(x, 1, -1, 1).item() < 900
+
+
 def test_every_difference_is_shown() -> None:
     rows = {row.name for row in TABLE.values() if row.differs and row.sample != "internal"}
     assert rows == set(SHOWN)
