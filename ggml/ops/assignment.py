@@ -54,8 +54,8 @@ class _Write:
     dtypes=PLAIN,
     torch="Tensor.__setitem__",
     methods=("__setitem__",),
-    differs="The handle gets another value: views and clones that were taken before keep theirs. In a compiled function "
-    "a mask works where the value does not depend on how many elements it picks.",
+    differs="The handle gets another value: views and clones that were taken before keep theirs. In a compiled "
+    "function a mask works where the value does not depend on how many elements it picks.",
 )
 def setitem(input: Tensor, index: Index, value: Tensor | Number) -> Tensor:
     """``input[index] = value``: everything that ``input[index]`` takes. Of equal places the last one stays."""

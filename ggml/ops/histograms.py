@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +14,11 @@ from ggml.dtypes import FLOATING, INTEGER
 from ggml.errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeMismatchError
 from ggml.ops.arguments import Number, integer, number, strictly_floating, tensor
 from ggml.ops.host_results import read, written
+from ggml.ops.results import Histogram
 from ggml.table import op
 from ggml.tensor import Tensor
 
 _MAX_BINS = 1 << 31
-
-
-class Histogram(NamedTuple):
-    """How much lies between neighbouring edges."""
-
-    hist: Tensor
-    bin_edges: Tensor
 
 
 @op(

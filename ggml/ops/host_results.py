@@ -17,8 +17,6 @@ from ggml.ops.arguments import broadcast, tensor
 from ggml.table import op
 from ggml.tensor import Tensor, wrap
 
-Unique = Tensor | tuple[Tensor, ...]
-
 
 def read(name: str, x: Tensor) -> NDArray[Any]:
     """The elements, computed if need be; TracingError while a function is compiled. bfloat16 comes as float32."""
@@ -72,7 +70,7 @@ def unique(
     return_inverse: bool = False,
     return_counts: bool = False,
     dim: int | None = None,
-) -> Unique:
+) -> Tensor | tuple[Tensor, ...]:
     """Each element (or slice along ``dim``) once; where each went, and how many there were. A NaN equals no other."""
     x = tensor("unique", input)
     slices, at = _slices("unique", x, dim)
@@ -87,7 +85,7 @@ def unique(
 @op(runs="host", sample="unique_consecutive", dtypes=PLAIN)
 def unique_consecutive(
     input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
-) -> Unique:
+) -> Tensor | tuple[Tensor, ...]:
     """The elements (or slices along ``dim``) that differ from the one before them."""
     x = tensor("unique_consecutive", input)
     slices, at = _slices("unique_consecutive", x, dim)
@@ -124,7 +122,7 @@ def _results(
     inverse: NDArray[np.int64],
     wants_inverse: bool,
     wants_counts: bool,
-) -> Unique:
+) -> Tensor | tuple[Tensor, ...]:
     array = host.values(x._node, x.buffer())
     values = array.reshape(-1)[kept] if at is None else np.take(array, kept, at)
     results = [written(values, x.dtype, x.device)]

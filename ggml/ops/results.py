@@ -12,3 +12,10 @@ class ValuesAndIndices(NamedTuple):
 
     values: Tensor
     indices: Tensor
+
+
+class Histogram(NamedTuple):
+    """How much lies between neighbouring edges."""
+
+    hist: Tensor
+    bin_edges: Tensor

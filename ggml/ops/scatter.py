@@ -1,4 +1,4 @@
-"""Writing elements at places that an index tensor names. The result is a new value; ``name_`` gives it to the handle."""
+"""Writing elements at places that an index tensor names. The result is a new value; ``name_`` gives it to a handle."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 
 @op(runs="kernel", sample="index_fill", lower=lower_scatter, dtypes=PLAIN, widens=False, inplace=True)
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Number | Tensor) -> Tensor:
-    """``input`` with ``value`` (a number, or a tensor without axes) in the slices along ``dim`` that ``index`` names."""
+    """``input`` with ``value`` (a number, or a tensor without axes) in the slices that ``index`` names."""
     x = tensor("index_fill", input)
     at, places = axis("index_fill", dim, x.ndim), _one_axis("index_fill", long_index("index_fill", index))
     fill = element("index_fill", value, x)
