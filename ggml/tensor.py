@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggml import evaluate, host, tracing
-from ggml.devices import CPU, Device, find_device
+from ggml.devices import CPU, Device, find_device, require_memory
 from ggml.dtypes import Category, DType
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.node import Node, Shape
@@ -245,5 +245,6 @@ def wrap(node: Node) -> Tensor:
 
 def filled(shape: Shape, value: float, dtype: DType, device: Device) -> Tensor:
     """Every element ``value``."""
+    require_memory(CPU, math.prod(shape) * dtype.block_bytes)
     array = host.to_storage(np.array(value), dtype)
     return wrap(host.upload(np.full(shape, array), dtype, device))

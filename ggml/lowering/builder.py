@@ -121,7 +121,7 @@ class Builder:
     def to_dtype(self, value: Value, dtype: DType) -> Value:
         """The elements as ``dtype``; a bool is whether they differ from zero."""
         if dtype.name == "bool":
-            return self.map("to_bool", self.cast(value, F32) if value.type in _HALF else value)
+            return self.map("to_bool", value if value.type in (F32, I32, I64) else self.cast(value, F32))
         return self.cast(value, dtype.ggml_type)
 
     # Elementwise

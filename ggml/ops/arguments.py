@@ -12,7 +12,7 @@ from ggml.errors import ArgumentError, DTypeError, RankError, ShapeMismatchError
 from ggml.host import axis
 from ggml.node import MAX_RANK, Shape
 from ggml.table import make
-from ggml.tensor import Tensor
+from ggml.tensor import Tensor, filled
 
 Number = int | float | bool
 
@@ -56,6 +56,15 @@ def fitting(op: str, value: Any, dtype: DType) -> Number:
     if math.isfinite(given) and abs(given) > _LARGEST[dtype.name]:
         raise ArgumentError(op, "value", f"{given} does not fit into {dtype}")
     return float(given)
+
+
+def element(op: str, value: Any, like: Tensor) -> Tensor:
+    """A number or a tensor without axes, as one element of the dtype of ``like``."""
+    if not isinstance(value, Tensor):
+        return filled((), fitting(op, value, like.dtype), like.dtype, like.device)
+    if tensor(op, value, "value").ndim:
+        raise ShapeMismatchError(op, "a value without axes", tuple(value.shape))
+    return convert(value, like.dtype)
 
 
 def integer(op: str, value: Any, argument: str) -> int:

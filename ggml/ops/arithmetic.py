@@ -13,7 +13,7 @@ from ggml.errors import ArgumentError, DTypeError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
-from ggml.ops.arguments import Number, broadcast, number, result_type, tensor
+from ggml.ops.arguments import Number, broadcast, convert, number, result_type, tensor
 from ggml.table import Lower, make, op
 from ggml.tensor import Tensor
 
@@ -241,7 +241,8 @@ def minimum(input: Tensor, other: Tensor) -> Tensor:
 
 def _floating_pair(name: str, text: str) -> Callable[[Tensor, Tensor], Tensor]:
     def function(input: Tensor, other: Tensor) -> Tensor:
-        a, b = tensor(name, input), tensor(name, other, "other")
+        a = tensor(name, input)
+        b = _operand(name, other, "other") if name == "copysign" else tensor(name, other, "other")
         common = result_type(a, b)
         floating = common if common.is_floating_point else dtypes.float32
         return _join(name, a, b, floating, floating)
@@ -316,6 +317,8 @@ bitwise_right_shift = _bitwise("bitwise_right_shift", "shift_right", None)
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """Whether ``|input - other| <= atol + rtol * |other|``; equal infinities are close."""
     a, b = tensor("isclose", input), tensor("isclose", other, "other")
+    if a.dtype is b.dtype is dtypes.bool_:
+        a, b = convert(a, dtypes.float32), convert(b, dtypes.float32)
     is_near = le((a - b).abs(), b.abs() * rtol + atol) & b.abs().ne(math.inf)
     close = logical_or(eq(a, b), is_near)
     return logical_or(close, logical_and(ne(a, a), ne(b, b))) if equal_nan else close

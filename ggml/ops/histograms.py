@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggml import dtypes
+from ggml.devices import CPU, require_memory
 from ggml.dtypes import FLOATING, INTEGER
 from ggml.errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeMismatchError
 from ggml.ops.arguments import Number, integer, number, strictly_floating, tensor
@@ -41,6 +42,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     places = read("bincount", x)
     if places.size and not 0 <= places.min() <= places.max() < _MAX_BINS:
         raise IndexOutOfRangeError("bincount", f"elements must lie in [0, {_MAX_BINS})")
+    require_memory(CPU, 8 * (max(least, int(places.max(initial=0)) + 1)))
     if weights is None or not places.size:
         return written(np.bincount(places, minlength=least), dtypes.int64, x.device)
     counts = np.bincount(places, read("bincount", weights).astype(np.float64), least)
@@ -69,6 +71,7 @@ def _bins(name: str, bins: Any) -> int:
     num = integer(name, bins, "bins")
     if not 0 < num < _MAX_BINS:
         raise ArgumentError(name, "bins", f"must be positive and not too large: {num}")
+    require_memory(CPU, 16 * num)
     return num
 
 

@@ -16,7 +16,7 @@ from ggml.node import Node
 from ggml.ops.arguments import broadcast, convert, tensor
 from ggml.ops.shape import reshape
 from ggml.table import make, op
-from ggml.tensor import Tensor
+from ggml.tensor import Tensor, filled
 
 
 def index_tensor(name: str, value: Any, argument: str = "index") -> Tensor:
@@ -75,6 +75,8 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     x, places = tensor("gather", input), index_tensor("gather", index)
     at = axis("gather", dim, x.ndim)
     shape, wanted = x._node.shape, places._node.shape
+    if 0 in wanted:
+        return filled(wanted, 0, x.dtype, x.device)
     if len(shape) != len(wanted) or any(wanted[d] > shape[d] for d in range(len(shape)) if d != at):
         raise ShapeMismatchError("gather", f"an index no larger than {shape} but for dim {at}", wanted)
     if 0 in shape and places._node.numel:

@@ -12,7 +12,7 @@ from ggml.errors import ArgumentError, DTypeError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
-from ggml.ops.arguments import Number, broadcast, convert, fitting, floating, integer, number, result_type, tensor
+from ggml.ops.arguments import Number, broadcast, convert, element, floating, integer, number, result_type, tensor
 from ggml.ops.arithmetic import Operand, maximum, minimum
 from ggml.table import Lower, make, op
 from ggml.tensor import Tensor, filled
@@ -97,6 +97,8 @@ def _kept_row(name: str, on_float: Lower, on_integer: Lower | None, text: str, r
     def function(input: Tensor) -> Tensor:
         x = tensor(name, input)
         if x._node.dtype.category is Category.BOOL:
+            if name == "sign":
+                return x.detach()
             raise DTypeError(name, "numbers", x.dtype)
         return make(name, (x,), (), x._node.shape, x._node.dtype)
 
@@ -207,7 +209,7 @@ def _as_tensor(name: str, value: Operand, like: Tensor, dtype: dtypes.DType) -> 
     return filled((), value, dtype, like.device)
 
 
-@op(runs="kernel", sample="where", lower=_lower_where, dtypes=PLAIN)
+@op(runs="kernel", sample="where", lower=_lower_where, dtypes=PLAIN, methods=())
 def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
     """``input`` where ``condition`` holds, ``other`` elsewhere; all three broadcast."""
     chosen = tensor("where", condition, "condition")
@@ -221,14 +223,17 @@ def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
     return make("where", (chosen, left, right), (), shape, dtype)
 
 
+@op(runs="composed", sample="where_method", dtypes=PLAIN, torch="Tensor.where", methods=("where",))
+def where_method(input: Tensor, condition: Tensor, other: Operand) -> Tensor:
+    """The method: ``input`` where ``condition`` holds, ``other`` elsewhere."""
+    return where(condition, input, other)
+
+
 @op(runs="composed", sample="masked_fill", dtypes=PLAIN, torch="Tensor.masked_fill", inplace=True)
 def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
     """``value`` where ``mask`` holds."""
     x, chosen = tensor("masked_fill", input), tensor("masked_fill", mask, "mask")
-    fill = number("masked_fill", value, "value")
-    if isinstance(fill, float) and not x.is_floating_point():
-        raise DTypeError("masked_fill", f"a value that {x.dtype} can hold", fill)
-    return where(chosen, filled((), fitting("masked_fill", fill, x.dtype), x.dtype, x.device), x)
+    return where(chosen, element("masked_fill", value, x), x)
 
 
 def _lower_clamp(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
@@ -245,8 +250,6 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
     x = tensor("clamp", input)
     if min is None and max is None:
         raise ArgumentError("clamp", "min and max", "must not both be None")
-    if x.dtype is dtypes.bool_:
-        raise DTypeError("clamp", "numbers", x.dtype)
     bounds = (min, max)
     if x.is_floating_point() and not any(isinstance(bound, Tensor) for bound in bounds):
         low = -math.inf if min is None else float(number("clamp", min, "min"))
@@ -259,6 +262,8 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
         if bound is not None
     ]
     dtype = result_type(x, *known)
+    if dtype is dtypes.bool_:
+        raise DTypeError("clamp", "numbers", dtype)
     x = convert(x, dtype)
     low_tensor, high_tensor = (None if bound is None else _as_tensor("clamp", bound, x, dtype) for bound in bounds)
     raised = x if low_tensor is None else maximum(x, low_tensor)

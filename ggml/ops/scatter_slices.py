@@ -8,11 +8,11 @@ from ggml import dtypes
 from ggml.dtypes import NUMERIC, PLAIN
 from ggml.errors import DTypeError, IndexOutOfRangeError, ShapeMismatchError
 from ggml.host import axis
-from ggml.ops.arguments import Number, convert, fitting, number, tensor
+from ggml.ops.arguments import Number, element, fitting, number, tensor
 from ggml.ops.indexing import index_tensor
 from ggml.ops.scatter import lower_scatter, reduced, reduction, with_axis, written
 from ggml.table import op
-from ggml.tensor import Tensor, filled
+from ggml.tensor import Tensor
 
 
 def long_index(name: str, index: Any, argument: str = "index") -> Tensor:
@@ -83,15 +83,6 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Number | Tensor) -
     have = with_axis(x)._node.shape
     source = fill.expand(*have[:at], places.numel(), *have[at + 1 :])
     return _write("index_fill", x, at, places, source, "put", True)
-
-
-def element(name: str, value: Any, like: Tensor) -> Tensor:
-    """A number or a tensor without axes, as one element of the dtype of ``like``."""
-    if not isinstance(value, Tensor):
-        return filled((), fitting(name, value, like.dtype), like.dtype, like.device)
-    if tensor(name, value, "value").ndim:
-        raise ShapeMismatchError(name, "a value without axes", tuple(value.shape))
-    return convert(value, like.dtype)
 
 
 @op(runs="kernel", sample="index_reduce", lower=lower_scatter, dtypes=NUMERIC, widens=False, inplace=True)

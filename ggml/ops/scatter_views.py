@@ -9,9 +9,8 @@ from ggml.errors import ArgumentError, IndexOutOfRangeError, ShapeMismatchError
 from ggml.host import axis
 from ggml.lowering.value import row_major
 from ggml.node import Shape
-from ggml.ops.arguments import Number, convert, integer, tensor
+from ggml.ops.arguments import Number, convert, element, integer, tensor
 from ggml.ops.assignment import pasted
-from ggml.ops.scatter_slices import element
 from ggml.ops.shape import flatten, reshape
 from ggml.table import op
 from ggml.tensor import Tensor
@@ -83,9 +82,10 @@ def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0,
 
 
 @op(runs="composed", sample="copy_", dtypes=PLAIN, torch="Tensor.copy_", methods=("copy_",))
-def copy_(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+def copy_(input: Tensor, src: Tensor | Number, non_blocking: bool = False) -> Tensor:
     """Give the handle the values of ``src``, broadcast, in the handle's dtype and on its device."""
-    x, given = tensor("copy_", input), tensor("copy_", src, "src")
+    x = tensor("copy_", input)
+    given = tensor("copy_", src, "src") if isinstance(src, Tensor) else element("copy_", src, x)
     shape, wanted = given._node.shape, x._node.shape
     fits = len(shape) <= len(wanted) and all(
         have in (1, want) for have, want in zip(reversed(shape), reversed(wanted), strict=False)

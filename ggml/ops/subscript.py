@@ -253,6 +253,8 @@ def _together(name: str, layout: Shape, advanced: list[tuple[int, Tensor]]) -> A
 
 def _flat_places(indices: list[Tensor], extents: list[int], shape: Shape) -> Tensor:
     """One index into the merged axes. Each is checked, and counted from the front, on its own."""
+    if 0 in shape:
+        return wrap(upload(np.zeros(shape, np.int64), dtypes.int64, indices[0].device))
     if len(indices) == 1:
         return indices[0].expand(shape)
     flat: Tensor | None = None

@@ -29,7 +29,10 @@ VALUE_FREE = {
     "topk", "argsort", "sort", "digamma", "lgamma", "tan", "erfinv", "to", "int", "long", "type_as", "pow", "prod",
     "cumprod", "std", "var", "norm", "normalize", "isclose", "remainder", "fmod", "floor_divide", "div", "cumsum",
     "bitwise_left_shift", "bitwise_right_shift", "layer_norm", "rms_norm", "group_norm", "logsumexp", "log_softmax",
-    "dropout", "gelu", "put",
+    "dropout", "gelu", "put", "index_put",
+    "unique_consecutive",  # PyTorch takes a positional return_inverse for return_counts
+    "histogram",  # of edges that are not in order
+    "histc",  # of 16 bits
 }  # fmt: skip
 
 _FACTORIES = {

@@ -30,6 +30,9 @@ OPEN = {
     "erfinv",
     "gelu",
     "put",
+    "index_put",
+    "histogram",
+    "histc",
 }
 
 _LOOKS = ("getitem", "permute", "transpose", "reshape", "expand", "flip", "narrow", "select", "unsqueeze", "diagonal")

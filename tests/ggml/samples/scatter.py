@@ -11,7 +11,7 @@ from ggml.table import Op
 from tests.ggml.arrays import FULL_SHAPE, LONG_SHAPE, SHAPE, TORCH_DTYPES, Draw, broadcastable, tensor
 from tests.ggml.samples.common import Call, any_dim, any_dtype, any_tensor, sample
 from tests.ggml.samples.places import getitem as drawn_getitem
-from tests.ggml.samples.places import places
+from tests.ggml.samples.places import some_places
 
 SOME_AXES = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
 
@@ -29,7 +29,7 @@ def _scatter(draw: Draw, row: Op) -> Call:
         shape = list(x.shape)
     if shape:
         shape[dim] = draw(st.integers(0, 6))
-    index = places(draw, tuple(shape), x.shape[dim] if x.ndim else 1, draw(st.sampled_from(["int32", "int64"])))
+    index = some_places(draw, tuple(shape), x.shape[dim] if x.ndim else 1, draw(st.sampled_from(["int32", "int64"])))
     return Call([x, dim, index, _like(draw, x, tuple(extent + draw(st.integers(0, 2)) for extent in shape))])
 
 
@@ -63,7 +63,7 @@ def _slices(draw: Draw, row: Op, unique: bool = False, indices: str = "int64") -
     dim = any_dim(draw, x)
     num = draw(st.integers(0, x.shape[dim] if unique else 6))
     order = draw(st.permutations(list(range(x.shape[dim]))))[:num]
-    index = torch.tensor(order, dtype=torch.int64) if unique else places(draw, (num,), x.shape[dim], indices)
+    index = torch.tensor(order, dtype=torch.int64) if unique else some_places(draw, (num,), x.shape[dim], indices)
     shape = list(x.shape)
     shape[dim] = index.numel()
     return Call([x, dim, index, _like(draw, x, tuple(shape))])
@@ -107,7 +107,7 @@ def put(draw: Draw, row: Op) -> Call:
 @sample
 def take(draw: Draw, row: Op) -> Call:
     x = any_tensor(draw, row, FULL_SHAPE)
-    return Call([x, places(draw, SHAPE, x.numel(), low=-x.numel())])
+    return Call([x, some_places(draw, SHAPE, x.numel(), low=-x.numel())])
 
 
 @sample
@@ -127,7 +127,7 @@ def index_put(draw: Draw, row: Op) -> Call:
         return Call([x, (mask,), _like(draw, x, tuple(x[mask].shape[1:])), accumulate])
     num = draw(st.integers(1, x.ndim))
     if accumulate:
-        indices = tuple(places(draw, (3,), x.shape[d], low=-x.shape[d]) for d in range(num))
+        indices = tuple(some_places(draw, (3,), x.shape[d], low=-x.shape[d]) for d in range(num))
     else:
         order = draw(st.permutations(list(range(min(x.shape[:num])))))
         indices = tuple(torch.tensor(order) for _ in range(num))
