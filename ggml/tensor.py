@@ -221,10 +221,10 @@ class Tensor(TensorMethods):
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._node.device.dlpack
 
-    def _assign(self, result: Tensor, op: str) -> Tensor:
+    def _assign(self, result: Tensor, op: str, reshapes: bool = False) -> Tensor:
         """Make this handle mean ``result``, converted to this handle's dtype as PyTorch would."""
         node, new = self._node, result._node
-        if new.shape != node.shape:
+        if new.shape != node.shape and not reshapes:
             raise ShapeMismatchError(op, f"a result of shape {node.shape}", new.shape)
         if new.dtype.category > max(node.dtype.category, Category.BOOL):
             raise DTypeError(op, f"a result that {node.dtype} can hold", new.dtype)

@@ -82,6 +82,14 @@ def test_in_place_variants_change_the_handle_only() -> None:
     assert x.zero_().tolist() == before.tolist() == [0, 0, 0]
 
 
+def test_in_place_variants_may_reshape_the_handle() -> None:
+    x = ggml.arange(6).reshape(2, 3)
+    before = x.clone()
+    assert x.t_().unsqueeze_(0).transpose_(0, 2) is x
+    assert x.squeeze_(-1).tolist() == before.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert x.swapaxes_(0, 1).shape == (3, 2)
+
+
 def _cache(cache: Any, position: Any, rows: Any) -> Any:
     cache[:, position] = rows
     return cache
