@@ -174,6 +174,8 @@ def _lower_truth(name: str) -> Lower:
 def _truth(name: str, text: str, on_empty: float) -> Callable[..., Tensor]:
     def function(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
         x = tensor(name, input)
+        if isinstance(dim, (tuple, list)) and not dim:
+            return convert(x, dtypes.bool_)  # no axis, where other reductions take all
         dims = axes(name, dim, x.ndim)
         return make(name, (x,), (dims,), _reduced(x._node.shape, dims, keepdim), dtypes.bool_)
 

@@ -61,6 +61,7 @@ def test_fills_that_are_cut_off_or_not_known_yet() -> None:
 
 def test_small_agreements_with_torch() -> None:
     yes = ggml.tensor([True, False])
+    assert yes.any(()).tolist() == yes.all(dim=()).tolist() == [True, False]
     assert yes.sign().tolist() == [True, False]
     assert ggml.isclose(yes, ggml.tensor([True, True]), rtol=3.0).tolist() == [True, True]
     assert ggml.tensor([1.0]).copysign(-2).item() == -1
