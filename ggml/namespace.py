@@ -8,22 +8,35 @@ from typing import Any
 import ggml.ops.activations
 import ggml.ops.arithmetic
 import ggml.ops.assignment
+import ggml.ops.bags
+import ggml.ops.blends
 import ggml.ops.casting
+import ggml.ops.classes
+import ggml.ops.comparing
+import ggml.ops.diagonals
+import ggml.ops.distances
 import ggml.ops.flat
 import ggml.ops.histograms
 import ggml.ops.host_results
 import ggml.ops.indexing
+import ggml.ops.joining
+import ggml.ops.likelihoods
+import ggml.ops.losses
+import ggml.ops.margins
 import ggml.ops.matmul
 import ggml.ops.normalization
 import ggml.ops.operators
 import ggml.ops.pointwise
 import ggml.ops.reductions
+import ggml.ops.running
 import ggml.ops.scatter
 import ggml.ops.scatter_slices
 import ggml.ops.scatter_views
 import ggml.ops.searching
 import ggml.ops.shape
 import ggml.ops.sorting
+import ggml.ops.special
+import ggml.ops.statistics
 import ggml.ops.subscript  # noqa: F401
 from ggml import dtypes
 from ggml.dtypes import DType
@@ -63,6 +76,8 @@ ALIASES = {
     "moveaxis": "movedim",
     "ger": "outer",
     "sgn": "sign",
+    "row_stack": "vstack",
+    "trapz": "trapezoid",
 }
 
 

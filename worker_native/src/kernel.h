@@ -71,6 +71,9 @@ KernelFunction gather_kernel(ggml_type type);
 KernelFunction take_kernel();
 // I64 to I32, checked. params: limit, may_wrap.
 KernelFunction index_kernel();
+// F32 [inner, n] and I64 bounds [bags + 1] to [inner, bags]: the rows from one bound to the next, summed
+// (params: 0) or their largest elements (1); 0 where there are none.
+KernelFunction bag_kernel();
 
 template <class T>
 inline constexpr ggml_type type_for = GGML_TYPE_COUNT;

@@ -143,6 +143,17 @@ T int_power(T base, T exponent) {
 }
 
 template <class T>
+T common_divisor(T x, T y) {
+    using U = std::make_unsigned_t<T>;
+    U a = x < 0 ? U(0) - U(x) : U(x), b = y < 0 ? U(0) - U(y) : U(y);
+    while (b != 0) {
+        const U rest = a % b;
+        a = b, b = rest;
+    }
+    return static_cast<T>(a);
+}
+
+template <class T>
 T shift_left(T x, T y) {
     constexpr T width = std::numeric_limits<std::make_unsigned_t<T>>::digits;
     return y < 0 || y >= width ? T(0) : static_cast<T>(std::make_unsigned_t<T>(x) << y);
@@ -235,15 +246,15 @@ To convert(From x) {
         "where", 3, type_for<T>, type_for<T>,                                                    \
             map3<float, T, ([](float c, T x, T y) -> T { return c != 0 ? x : y; })>              \
     }
-#define INTEGERS(T)                                                                                   \
-    BINARY("add", T, T, wrap_add(x, y)), BINARY("sub", T, T, wrap_sub(x, y)),                         \
-        BINARY("mul", T, T, wrap_mul(x, y)), BINARY("pow", T, T, int_power(x, y)),                    \
-        BINARY("bit_and", T, T, T(x& y)), BINARY("bit_or", T, T, T(x | y)),                           \
-        BINARY("bit_xor", T, T, T(x ^ y)), BINARY("shift_left", T, T, shift_left(x, y)),              \
-        BINARY("shift_right", T, T, shift_right(x, y)), DIVIDE("floor_div", T, floor_div),            \
-        DIVIDE("trunc_div", T, trunc_div), DIVIDE("fmod", T, int_fmod),                               \
-        DIVIDE("remainder", T, int_remainder), UNARY("neg", T, T, wrap_sub<T>(0, x)),                 \
-        UNARY("abs", T, T, x < 0 ? wrap_sub<T>(0, x) : x), UNARY("sign", T, T, T((x > 0) - (x < 0))), \
+#define INTEGERS(T)                                                                                        \
+    BINARY("add", T, T, wrap_add(x, y)), BINARY("sub", T, T, wrap_sub(x, y)),                              \
+        BINARY("mul", T, T, wrap_mul(x, y)), BINARY("pow", T, T, int_power(x, y)),                         \
+        BINARY("gcd", T, T, common_divisor(x, y)), BINARY("bit_and", T, T, T(x& y)),                       \
+        BINARY("bit_or", T, T, T(x | y)), BINARY("bit_xor", T, T, T(x ^ y)),                               \
+        BINARY("shift_left", T, T, shift_left(x, y)), BINARY("shift_right", T, T, shift_right(x, y)),      \
+        DIVIDE("floor_div", T, floor_div), DIVIDE("trunc_div", T, trunc_div), DIVIDE("fmod", T, int_fmod), \
+        DIVIDE("remainder", T, int_remainder), UNARY("neg", T, T, wrap_sub<T>(0, x)),                      \
+        UNARY("abs", T, T, x < 0 ? wrap_sub<T>(0, x) : x), UNARY("sign", T, T, T((x > 0) - (x < 0))),      \
         UNARY("bit_not", T, T, T(~x)), COMPARISONS(T), SELECTIONS(T)
 
 const KernelEntry entries[] = {

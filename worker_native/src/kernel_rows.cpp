@@ -2,6 +2,7 @@
 #include <cmath>
 #include <numeric>
 #include <type_traits>
+#include <vector>
 
 #include "kernel.h"
 
@@ -83,6 +84,34 @@ void scan(ggml_tensor* dst, int ith, int nth, void*) {
     });
 }
 
+// The place of the best element so far: of equal ones the last, and a NaN stays the best.
+template <class T, bool wants_largest>
+void scan_best(ggml_tensor* dst, int ith, int nth, void*) {
+    each_row<T, int64_t>(dst, ith, nth, [](const T* row, int64_t n, int64_t* out) {
+        int64_t at = 0;
+        for (int64_t i = 0; i < n; ++i) {
+            const bool is_better = wants_largest ? row[i] >= row[at] : row[i] <= row[at];
+            if (is_nan(row[i]) || (!is_nan(row[at]) && is_better)) at = i;
+            out[i] = at;
+        }
+    });
+}
+
+// The logarithm of the sum of exponentials so far, relative to the largest of them.
+void scan_log_sum(ggml_tensor* dst, int ith, int nth, void*) {
+    each_row<float, float>(dst, ith, nth, [](const float* row, int64_t n, float* out) {
+        double total = -INFINITY;
+        for (int64_t i = 0; i < n; ++i) {
+            const double x = row[i], high = std::fmax(total, x), low = std::fmin(total, x);
+            if (std::isnan(x) || std::isnan(total))
+                total = NAN;
+            else
+                total = std::isinf(high) ? high : high + std::log1p(std::exp(low - high));
+            out[i] = static_cast<float>(total);
+        }
+    });
+}
+
 template <class T>
 bool comes_before(T x, T y) {
     return is_nan(y) ? !is_nan(x) : x < y;
@@ -102,12 +131,29 @@ void sort(ggml_tensor* dst, int ith, int nth, void* data) {
     });
 }
 
+// The last place of the most frequent element, of the smallest one where several are.
+template <class T>
+int64_t most_frequent(const T* row, int64_t n) {
+    std::vector<int64_t> order(static_cast<size_t>(n));
+    std::iota(order.begin(), order.end(), int64_t(0));
+    std::stable_sort(order.begin(), order.end(),
+                     [row](int64_t i, int64_t j) { return comes_before(row[i], row[j]); });
+    size_t best_end = 0, best_count = 0, begin = 0;
+    for (size_t i = 0; i < order.size(); ++i) {
+        const T x = row[order[i]], first = row[order[begin]];
+        if (!(x == first)) begin = i;
+        if (i - begin + 1 > best_count) best_count = i - begin + 1, best_end = i;
+    }
+    return order[best_end];
+}
+
 #define REDUCE(name, T, R, function) \
     KernelEntry { name, 1, type_for<T>, type_for<R>, reduce<T, R, function> }
 #define REDUCTIONS(T)                                                                                  \
     REDUCE("max", T, T, (best_value<T, true>)), REDUCE("min", T, T, (best_value<T, false>)),           \
         REDUCE("argmax", T, int64_t, (best<T, true>)), REDUCE("argmin", T, int64_t, (best<T, false>)), \
-        REDUCE("prod", T, Result<T>, product<T>), REDUCE("sum", T, Result<T>, sum<T>)
+        REDUCE("prod", T, Result<T>, product<T>), REDUCE("sum", T, Result<T>, sum<T>),                 \
+        REDUCE("mode", T, int64_t, most_frequent<T>)
 
 const KernelEntry reductions[] = {
     REDUCTIONS(float),
@@ -122,6 +168,13 @@ const KernelEntry scans[] = {
     {"cumsum", 1, GGML_TYPE_I64, GGML_TYPE_I64, scan<int64_t, false>},
     {"cumprod", 1, GGML_TYPE_F32, GGML_TYPE_F32, scan<float, true>},
     {"cumprod", 1, GGML_TYPE_I64, GGML_TYPE_I64, scan<int64_t, true>},
+    {"cummax", 1, GGML_TYPE_F32, GGML_TYPE_I64, scan_best<float, true>},
+    {"cummax", 1, GGML_TYPE_I32, GGML_TYPE_I64, scan_best<int32_t, true>},
+    {"cummax", 1, GGML_TYPE_I64, GGML_TYPE_I64, scan_best<int64_t, true>},
+    {"cummin", 1, GGML_TYPE_F32, GGML_TYPE_I64, scan_best<float, false>},
+    {"cummin", 1, GGML_TYPE_I32, GGML_TYPE_I64, scan_best<int32_t, false>},
+    {"cummin", 1, GGML_TYPE_I64, GGML_TYPE_I64, scan_best<int64_t, false>},
+    {"logcumsumexp", 1, GGML_TYPE_F32, GGML_TYPE_F32, scan_log_sum},
 };
 
 const KernelEntry sorts[] = {

@@ -323,6 +323,18 @@ ggml_tensor* index(Site& site) {
     return custom(site, index_kernel());
 }
 
+ggml_tensor* bag(Site& site) {
+    const ggml_tensor *src = site.src[0], *bounds = site.src[1];
+    require_indices(site, bounds);
+    site.require(is_f32(src) && is_plain(src) && src->ne[2] == 1 && src->ne[3] == 1,
+                 "wants contiguous F32 rows");
+    site.require(site.step.type == GGML_TYPE_F32 && ggml_nelements(bounds) >= 2, "wants bounds of F32 bags");
+    site.require(site.step.ne == std::array<int64_t, 4>{src->ne[0], ggml_nelements(bounds) - 1, 1, 1},
+                 "the result has other extents");
+    site.require(site.integer(0) == 0 || site.integer(0) == 1, "has no such mode");
+    return custom(site, bag_kernel());
+}
+
 ggml_tensor* input(Site& site) {
     ggml_tensor* t = ggml_new_tensor(site.context, site.step.type, 4, site.step.ne.data());
     ggml_set_input(t);
@@ -390,6 +402,7 @@ const Primitive list[] = {
     {"scatter", 3, 2, 2, scatter},
     {"paste", 2, 4, 18, paste},
     {"search", 2, 2, 2, search},
+    {"bag", 2, 1, 1, bag},
 };
 
 }  // namespace

@@ -1,6 +1,34 @@
 """Arguments for each row of the table, by the row's ``sample``. Mostly valid; what PyTorch refuses must be refused."""
 
-from tests.ggml.samples import elementwise, norms, places, products, reductions, scatter, shapes
+from tests.ggml.samples import (
+    blends,
+    distances,
+    elementwise,
+    joining,
+    losses,
+    norms,
+    places,
+    products,
+    reductions,
+    scatter,
+    shapes,
+    statistics,
+)
 from tests.ggml.samples.common import SAMPLES, Call
 
-__all__ = ["SAMPLES", "Call", "elementwise", "norms", "places", "products", "reductions", "scatter", "shapes"]
+__all__ = [
+    "SAMPLES",
+    "Call",
+    "blends",
+    "distances",
+    "elementwise",
+    "joining",
+    "losses",
+    "norms",
+    "places",
+    "products",
+    "reductions",
+    "scatter",
+    "shapes",
+    "statistics",
+]

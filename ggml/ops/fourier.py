@@ -1,0 +1,353 @@
+"""Fourier transforms. A complex tensor is a real one whose last axis holds real and imaginary part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ggml import dtypes
+from ggml.dtypes import DType
+from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
+from ggml.host import axis
+from ggml.lowering import fourier
+from ggml.lowering.builder import Builder
+from ggml.lowering.value import Value
+from ggml.node import Node
+from ggml.ops.arguments import convert, floating, integer, tensor
+from ggml.ops.shape import cat, flip, narrow, roll
+from ggml.table import Function, make, op
+from ggml.tensor import Tensor, filled
+
+Dims = Sequence[int] | int | None
+
+#: Of every row whose tensors are complex in PyTorch.
+PAIRS = (
+    "Complex tensors are real ones with a last axis of 2, as ``torch.view_as_real`` gives; ``dim`` does not count it."
+)
+
+
+def _lower_dft(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
+    sign, scale = params
+    shape = values[0].shape
+    rows = b.reshape(values[0], (math.prod(shape[:-2]), *shape[-2:]))
+    result = fourier.transform(b, b.dense(rows), sign)
+    return (b.scale(result, scale) if scale != 1 else result).reshape_to(shape)
+
+
+@op(runs="ggml", sample="internal", lower=_lower_dft, dtypes=(dtypes.float32,), methods=())
+def dft(input: Tensor, sign: int, scale: float) -> Tensor:
+    """The transform along the last axis but one of complex float32 [..., n, 2], times ``scale``."""
+    return make("dft", (input,), (sign, scale), input._node.shape, dtypes.float32)
+
+
+def _lower_real_dft(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
+    n, kept = values[0].shape[-1], node.shape[-2]
+    weights = np.ascontiguousarray(fourier.matrix(n, kept, -1)[:, ::2]) * np.float32(params[0])
+    rows = b.reshape(values[0], (math.prod(values[0].shape[:-1]), n))
+    return fourier.product(b, rows, weights, 2 * kept).reshape_to(node.shape)
+
+
+@op(runs="ggml", sample="internal", lower=_lower_real_dft, dtypes=(dtypes.float32,), methods=())
+def real_dft(input: Tensor, scale: float) -> Tensor:
+    """The first ``n // 2 + 1`` elements of the transform of real float32 rows [..., n], by one product."""
+    shape = (*input._node.shape[:-1], input.shape[-1] // 2 + 1, 2)
+    return make("real_dft", (input,), (scale,), shape, dtypes.float32)
+
+
+_NORMS = ("backward", "forward", "ortho")
+
+# Above so many elements a real transform is a complex one.
+_MAX_REAL = 256
+
+
+def _scale(name: str, norm: str | None, n: int, is_forward: bool) -> float:
+    kind = "backward" if norm is None else norm
+    if kind not in _NORMS:
+        raise ArgumentError(name, "norm", f"must be one of {', '.join(_NORMS)}, not {norm!r}")
+    if kind == "ortho":
+        return 1 / math.sqrt(n)
+    return 1 / n if (kind == "forward") == is_forward else 1.0
+
+
+def as_pairs(name: str, value: Any) -> Tensor:
+    """A complex tensor, in float32."""
+    x = tensor(name, value)
+    if not x.dtype.is_floating_point or x.ndim < 1 or x.shape[-1] != 2:
+        raise ShapeMismatchError(name, "a complex input: floats with a last axis of 2 (see complex)", tuple(x.shape))
+    return convert(x, dtypes.float32)
+
+
+def _length(name: str, n: int | None, extent: int) -> int:
+    length = extent if n is None else integer(name, n, "n")
+    if length < 1:
+        raise ArgumentError(name, "n", f"must be positive: {length}")
+    return length
+
+
+def _resized(x: Tensor, at: int, length: int) -> Tensor:
+    """Cut, or filled up with zeros, to ``length`` along an axis."""
+    extent = x.shape[at]
+    if length <= extent:
+        return narrow(x, at, 0, length) if length < extent else x
+    shape = (*x.shape[:at], length - extent, *x.shape[at + 1 :])
+    return cat([x, filled(shape, 0, x.dtype, x.device)], at)
+
+
+def _complex_axis(name: str, x: Tensor, dim: int) -> int:
+    if x.ndim < 2:
+        raise ShapeMismatchError(name, "at least one axis beside the last", tuple(x.shape))
+    return axis(name, dim, x.ndim - 1)
+
+
+def along(name: str, x: Tensor, n: int | None, dim: int, norm: str | None, is_forward: bool) -> Tensor:
+    """The complex transform along one axis."""
+    at = _complex_axis(name, x, dim)
+    length = _length(name, n, x.shape[at])
+    scale = _scale(name, norm, length, is_forward)
+    x = _resized(x, at, length)
+    if not x.numel():
+        return x
+    return dft(x.movedim(at, -2), -1 if is_forward else 1, scale).movedim(-2, at)
+
+
+def real_along(name: str, x: Tensor, n: int | None, dim: int, norm: str | None) -> Tensor:
+    """The first half of the transform of real float32 along one axis."""
+    if not x.ndim:
+        raise ShapeMismatchError(name, "at least one axis", ())
+    at = axis(name, dim, x.ndim)
+    length = _length(name, n, x.shape[at])
+    scale = _scale(name, norm, length, True)
+    x = _resized(x, at, length)
+    if not x.numel():
+        shape = (*x.shape[:at], length // 2 + 1, *x.shape[at + 1 :], 2)
+        return filled(shape, 0, dtypes.float32, x.device)
+    rows = x.movedim(at, -1)
+    if length <= _MAX_REAL:
+        return real_dft(rows, scale).movedim(-2, at)
+    pairs = cat([rows.unsqueeze(-1), (rows * 0).unsqueeze(-1)], -1)
+    return narrow(dft(pairs, -1, scale), -2, 0, length // 2 + 1).movedim(-2, at)
+
+
+def inverse_real_along(name: str, x: Tensor, n: int | None, dim: int, norm: str | None, is_forward: bool) -> Tensor:
+    """The real transform of the first half of a symmetric spectrum, along one axis."""
+    at = _complex_axis(name, x, dim)
+    length = _length(name, n, 2 * (x.shape[at] - 1))
+    scale = _scale(name, norm, length, is_forward)
+    half = _resized(x, at, length // 2 + 1).movedim(at, -2)
+    if not half.numel():
+        return narrow(half, -1, 0, 1).squeeze(-1).movedim(-1, at)
+    # The rest is the conjugate in reverse order. Imaginary parts at the ends only reach that of the result.
+    mirrored = flip(narrow(half, -2, 1, (length - 1) // 2), -2)
+    real, imaginary = narrow(mirrored, -1, 0, 1), narrow(mirrored, -1, 1, 1)
+    whole = cat([half, cat([real, imaginary.neg()], -1)], -2) if length > 2 else half
+    return narrow(dft(whole, 1, scale), -1, 0, 1).squeeze(-1).movedim(-1, at)
+
+
+def _fft_row(sample: str) -> Callable[[Function], Function]:
+    def enter(function: Function) -> Function:
+        place = "fft." + function.__name__.removeprefix("fft_")
+        kinds = (dtypes.float32,)
+        row = op(runs="composed", sample=sample, torch=place, methods=(), dtypes=kinds, differs=PAIRS)
+        return row(function)
+
+    return enter
+
+
+def _real(name: str, value: Any) -> Tensor:
+    return convert(floating(name, value), dtypes.float32)
+
+
+@_fft_row("fft_complex")
+def fft_fft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
+    """The discrete Fourier transform along ``dim``, cut or filled up with zeros to ``n``."""
+    return along("fft.fft", as_pairs("fft.fft", input), n, dim, norm, True)
+
+
+@_fft_row("fft_complex")
+def fft_ifft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
+    """The inverse of ``fft``."""
+    return along("fft.ifft", as_pairs("fft.ifft", input), n, dim, norm, False)
+
+
+@_fft_row("fft_real")
+def fft_rfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
+    """The first ``n // 2 + 1`` elements of the transform of a real input: the others are their conjugates."""
+    return real_along("fft.rfft", _real("fft.rfft", input), n, dim, norm)
+
+
+@_fft_row("fft_half")
+def fft_irfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
+    """The inverse of ``rfft``: real, of length ``n`` (by default ``2 * (extent - 1)``)."""
+    return inverse_real_along("fft.irfft", as_pairs("fft.irfft", input), n, dim, norm, False)
+
+
+@_fft_row("fft_half")
+def fft_hfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
+    """The transform of a symmetric signal, of which the first half is given: real."""
+    x = as_pairs("fft.hfft", input)
+    flipped = cat([narrow(x, -1, 0, 1), narrow(x, -1, 1, 1).neg()], -1)
+    return inverse_real_along("fft.hfft", flipped, n, dim, norm, True)
+
+
+@_fft_row("fft_real")
+def fft_ihfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
+    """The inverse of ``hfft``."""
+    x = _real("fft.ihfft", input)
+    swapped = {"backward": "forward", "forward": "backward", None: "forward"}.get(norm, norm)
+    result = real_along("fft.ihfft", x, n, dim, swapped)
+    return cat([narrow(result, -1, 0, 1), narrow(result, -1, 1, 1).neg()], -1)
+
+
+def _plan(name: str, rank: int, s: Any, dim: Any) -> list[tuple[int, int | None]]:
+    """The axes to be transformed and their lengths, from PyTorch's ``s`` and ``dim``."""
+    lengths = None if s is None else [s] if isinstance(s, int) else list(s)
+    if dim is None:
+        count = rank if lengths is None else len(lengths)
+        if count > rank:
+            raise ArgumentError(name, "s", f"has more entries than the {rank} axes")
+        dims = list(range(rank - count, rank))
+    else:
+        dims = [dim] if isinstance(dim, int) else list(dim)
+    places = [axis(name, one, rank) for one in dims]
+    if len(set(places)) != len(places):
+        raise ArgumentError(name, "dim", f"names an axis twice: {dims}")
+    if lengths is not None and len(lengths) != len(places):
+        raise ArgumentError(name, "s", f"has {len(lengths)} entries for {len(places)} axes")
+    known = [None if lengths is None or length == -1 else length for length in (lengths or [None] * len(places))]
+    return list(zip(places, known, strict=True))
+
+
+def _all_along(name: str, x: Tensor, s: Any, dim: Any, norm: str | None, is_forward: bool) -> Tensor:
+    for at, length in _plan(name, x.ndim - 1, s, dim):
+        x = along(name, x, length, at, norm, is_forward)
+    return x
+
+
+def _several(name: str, forward: bool, default: tuple[int, ...] | None, text: str) -> Callable[..., Tensor]:
+    public = f"fft.{name}"
+
+    def function(input: Tensor, s: Dims = None, dim: Dims = default, norm: str | None = None) -> Tensor:
+        return _all_along(public, as_pairs(public, input), s, dim, norm, forward)
+
+    function.__name__, function.__doc__ = f"fft_{name}", text
+    return _fft_row("fft_several")(function)
+
+
+fft_fft2 = _several("fft2", True, (-2, -1), "The transform along two axes.")
+fft_ifft2 = _several("ifft2", False, (-2, -1), "The inverse of ``fft2``.")
+fft_fftn = _several("fftn", True, None, "The transform along several axes, all by default.")
+fft_ifftn = _several("ifftn", False, None, "The inverse of ``fftn``.")
+
+
+def _several_real(name: str, default: tuple[int, ...] | None, text: str) -> Callable[..., Tensor]:
+    public = f"fft.{name}"
+
+    def function(input: Tensor, s: Dims = None, dim: Dims = default, norm: str | None = None) -> Tensor:
+        x = _real(public, input)
+        *others, (last, length) = _plan(public, x.ndim, s, dim) or _no_axes(public)
+        result = real_along(public, x, length, last, norm)
+        for at, extent in others:
+            result = along(public, result, extent, at, norm, True)
+        return result
+
+    function.__name__, function.__doc__ = f"fft_{name}", text
+    return _fft_row("fft_several_real")(function)
+
+
+def _several_half(name: str, default: tuple[int, ...] | None, text: str) -> Callable[..., Tensor]:
+    public = f"fft.{name}"
+
+    def function(input: Tensor, s: Dims = None, dim: Dims = default, norm: str | None = None) -> Tensor:
+        x = as_pairs(public, input)
+        *others, (last, length) = _plan(public, x.ndim - 1, s, dim) or _no_axes(public)
+        for at, extent in others:
+            x = along(public, x, extent, at, norm, False)
+        return inverse_real_along(public, x, length, last, norm, False)
+
+    function.__name__, function.__doc__ = f"fft_{name}", text
+    return _fft_row("fft_several_half")(function)
+
+
+def _no_axes(name: str) -> list[tuple[int, int | None]]:
+    raise ShapeMismatchError(name, "at least one axis", ())
+
+
+fft_rfft2 = _several_real("rfft2", (-2, -1), "``rfft`` along the last of two axes, ``fft`` along the other.")
+fft_rfftn = _several_real("rfftn", None, "``rfft`` along the last of several axes, ``fft`` along the others.")
+fft_irfft2 = _several_half("irfft2", (-2, -1), "The inverse of ``rfft2``.")
+fft_irfftn = _several_half("irfftn", None, "The inverse of ``rfftn``.")
+
+
+def _shifted(name: str, text: str, is_back: bool) -> Callable[..., Tensor]:
+    public = f"fft.{name}"
+
+    def function(input: Tensor, dim: Dims = None) -> Tensor:
+        x = tensor(public, input)
+        named = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else list(dim)
+        places = [axis(public, one, x.ndim) for one in named]
+        halves = [(x.shape[at] + is_back) // 2 for at in places]
+        return roll(x, halves, places) if places else x
+
+    function.__name__, function.__doc__ = f"fft_{name}", text
+    row = op(runs="composed", sample="fft_shift", torch=public, methods=(), dtypes=dtypes.PLAIN)
+    return row(function)
+
+
+fft_fftshift = _shifted("fftshift", "The element of frequency 0 moved to the middle.", False)
+fft_ifftshift = _shifted("ifftshift", "The inverse of ``fftshift``.", True)
+
+
+def _frequencies(name: str, text: str, places: Callable[[int], Any]) -> Callable[..., Tensor]:
+    public = f"fft.{name}"
+
+    def function(n: int, d: float = 1.0, *, dtype: DType | None = None, device: Any = None) -> Tensor:
+        from ggml.factories import put
+        from ggml.ops.arguments import as_dtype, number, sizes
+
+        (count,) = sizes(public, (n,), "n")
+        kind = dtypes.float32 if dtype is None else as_dtype(public, dtype)
+        if not kind.is_floating_point:
+            raise DTypeError(public, "a floating dtype", kind)
+        spacing = float(number(public, d, "d")) * count
+        if count and spacing == 0:
+            raise ArgumentError(public, "d", "must not be 0")
+        return put(np.asarray(places(count), np.float64) / (spacing or 1.0), kind, device)
+
+    function.__name__, function.__doc__ = f"fft_{name}", text
+    return op(runs="host", sample="fft_frequencies", torch=public, methods=())(function)
+
+
+fft_fftfreq = _frequencies(
+    "fftfreq",
+    "The frequencies of the elements of ``fft``, for samples ``d`` apart.",
+    lambda n: np.concatenate([np.arange((n + 1) // 2), np.arange(-(n // 2), 0)]),
+)
+fft_rfftfreq = _frequencies("rfftfreq", "The frequencies of the elements of ``rfft``.", lambda n: np.arange(n // 2 + 1))
+
+
+@op(runs="composed", sample="complex_pair", dtypes=(dtypes.float32,), methods=(), differs=PAIRS)
+def complex(real: Tensor, imag: Tensor) -> Tensor:
+    """A complex tensor of its parts, [..., 2]."""
+    return _joined("complex", real, imag)
+
+
+def _joined(name: str, real: Any, imag: Any) -> Tensor:
+    a, b = tensor(name, real, "real"), tensor(name, imag, "imag")
+    if a.dtype is not b.dtype or not a.is_floating_point():
+        raise DTypeError(name, "floats of one dtype", f"{a.dtype} and {b.dtype}")
+    from ggml.ops.joining import broadcast_tensors
+
+    one, other = broadcast_tensors(a, b)
+    return cat([one.unsqueeze(-1), other.unsqueeze(-1)], -1)
+
+
+@op(runs="composed", sample="complex_polar", dtypes=(dtypes.float32,), methods=(), differs=PAIRS)
+def polar(abs: Tensor, angle: Tensor) -> Tensor:
+    """A complex tensor of lengths and angles in radians, [..., 2]."""
+    length, turn = tensor("polar", abs, "abs"), tensor("polar", angle, "angle")
+    if length.dtype is not turn.dtype:
+        raise DTypeError("polar", "one dtype", f"{length.dtype} and {turn.dtype}")
+    return _joined("polar", length * turn.cos(), length * turn.sin())
