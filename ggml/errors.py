@@ -11,7 +11,9 @@
     ├── DeviceMismatchError (ValueError)    devices, op
     ├── OutOfMemoryError (MemoryError)      requested, available, device
     ├── UnsupportedOpError (TypeError)      op, backend, hint
-    └── TracingError (TypeError)            op
+    ├── TracingError (TypeError)            op
+    ├── ModuleError (AttributeError)
+    └── StateDictError (ValueError)         module, missing_keys, unexpected_keys, errors
 
 PyTorch raises RuntimeError for most of these, so code that catches it keeps working. Messages have the form
 ``op: what: why``; sizes are in bytes.
@@ -111,3 +113,24 @@ class TracingError(GgmlError, TypeError):
     def __init__(self, op: str) -> None:
         super().__init__(f"{op}: there are no values while a function is compiled; keep this outside of it")
         self.op = op
+
+
+class ModuleError(GgmlError, AttributeError):
+    """A module that lacks what is asked of it: an attribute, a forward, or the call of ``Module.__init__``."""
+
+    def __init__(self, message: str, name: str | None = None) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class StateDictError(GgmlError, ValueError):
+    """A state dict that does not fit a module, which is left as it was. ``errors`` has a line for each misfit."""
+
+    def __init__(self, module: str, missing: list[str], unexpected: list[str], errors: list[str], strict: bool) -> None:
+        lines = list(errors)
+        if strict and missing:
+            lines.append(f"missing keys: {', '.join(missing)}")
+        if strict and unexpected:
+            lines.append(f"unexpected keys: {', '.join(unexpected)}")
+        super().__init__(f"{module}: the state dict does not fit:\n    " + "\n    ".join(lines))
+        self.module, self.missing_keys, self.unexpected_keys, self.errors = module, missing, unexpected, errors

@@ -13,9 +13,11 @@ import ggml.ops.blends
 import ggml.ops.casting
 import ggml.ops.classes
 import ggml.ops.comparing
+import ggml.ops.convolution
 import ggml.ops.diagonals
 import ggml.ops.distances
 import ggml.ops.flat
+import ggml.ops.folding
 import ggml.ops.histograms
 import ggml.ops.host_results
 import ggml.ops.indexing
@@ -26,9 +28,13 @@ import ggml.ops.margins
 import ggml.ops.matmul
 import ggml.ops.normalization
 import ggml.ops.operators
+import ggml.ops.padding
 import ggml.ops.pointwise
+import ggml.ops.pooling
 import ggml.ops.reductions
+import ggml.ops.resampling
 import ggml.ops.running
+import ggml.ops.sampling
 import ggml.ops.scatter
 import ggml.ops.scatter_slices
 import ggml.ops.scatter_views

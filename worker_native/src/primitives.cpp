@@ -3,7 +3,18 @@
 #include <algorithm>
 #include <limits>
 
+#include "primitives_spatial.h"
+
 namespace native {
+
+ggml_tensor* custom(Site& site, KernelFunction function) {
+    site.kernels.push_back(std::make_unique<Kernel>(Kernel{site.step.params, site.index, &site.fault}));
+    const auto& ne = site.step.ne;
+    return ggml_custom_4d(site.context, site.step.type, ne[0], ne[1], ne[2], ne[3], site.src.data(),
+                          static_cast<int>(site.src.size()), function, GGML_N_TASKS_MAX,
+                          site.kernels.back().get());
+}
+
 namespace {
 
 bool is_plain(const ggml_tensor* t) { return ggml_is_contiguous(t); }
@@ -166,14 +177,6 @@ ggml_tensor* repeat(Site& site) {
 }
 
 // Our own kernels.
-
-ggml_tensor* custom(Site& site, KernelFunction function) {
-    site.kernels.push_back(std::make_unique<Kernel>(Kernel{site.step.params, site.index, &site.fault}));
-    const auto& ne = site.step.ne;
-    return ggml_custom_4d(site.context, site.step.type, ne[0], ne[1], ne[2], ne[3], site.src.data(),
-                          static_cast<int>(site.src.size()), function, GGML_N_TASKS_MAX,
-                          site.kernels.back().get());
-}
 
 const KernelEntry& entry_of(const Site& site, std::span<const KernelEntry> entries) {
     const int64_t at = site.integer(0);
@@ -403,6 +406,15 @@ const Primitive list[] = {
     {"paste", 2, 4, 18, paste},
     {"search", 2, 2, 2, search},
     {"bag", 2, 1, 1, bag},
+    {"arrange", 1, 7, 7, arrange},
+    {"convolve", 2, 10, 10, convolve},
+    {"convolve_bias", 3, 10, 10, convolve},
+    {"fold", 1, 15, 15, fold},
+    {"max_pool", 1, 15, 15, max_pool},
+    {"max_pool_index", 1, 15, 15, max_pool_index},
+    {"avg_pool", 1, 15, 15, avg_pool},
+    {"resample", 3, 0, 0, resample},
+    {"conv_2d", 2, 6, 6, conv_2d},
 };
 
 }  // namespace

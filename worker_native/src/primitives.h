@@ -39,6 +39,9 @@ struct Primitive {
     ggml_tensor* (*build)(Site& site);
 };
 
+// One of our own kernels as a step: it reads the sources on the CPU and fills the result.
+ggml_tensor* custom(Site& site, KernelFunction function);
+
 // A primitive's code is its place in this list. Code 0 is the input.
 std::span<const Primitive> primitives();
 

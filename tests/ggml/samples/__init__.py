@@ -12,6 +12,7 @@ from tests.ggml.samples import (
     reductions,
     scatter,
     shapes,
+    spatial,
     statistics,
 )
 from tests.ggml.samples.common import SAMPLES, Call
@@ -30,5 +31,6 @@ __all__ = [
     "reductions",
     "scatter",
     "shapes",
+    "spatial",
     "statistics",
 ]

@@ -1,0 +1,113 @@
+"""Tensors that a module owns: parameters, which training may change, and buffers, which it does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ggml import dtypes, host, tracing
+from ggml.devices import CPU
+from ggml.dtypes import DType
+from ggml.errors import DTypeError
+from ggml.node import Shape, empty_leaf
+from ggml.tensor import Tensor, wrap
+
+__all__ = ["Buffer", "Parameter", "point_to"]
+
+
+class _Owned(Tensor):
+    """A handle that keeps its identity while its value is replaced: tied weights stay tied."""
+
+    __slots__ = ()
+
+    @property
+    def data(self) -> Tensor:
+        """The tensor itself; giving it another one replaces the value, whatever its shape and dtype."""
+        return self
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        _need_tensor(type(self).__name__, value)
+        point_to(self, value)
+
+
+class Parameter(_Owned):
+    """A tensor that a module registers when it is assigned as an attribute.
+
+    ``requires_grad`` says whether training may change it; nothing is differentiated here. It is False for
+    quantised data. Integers cannot be trained: DTypeError unless ``requires_grad=False``.
+    """
+
+    __slots__ = ("_is_trained",)
+
+    def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
+        self._node = _value("Parameter", data)._node
+        kind = self._node.dtype
+        if requires_grad and not (kind.is_floating_point or kind.is_quantized):
+            raise DTypeError("Parameter", "floating data, or requires_grad=False", kind)
+        self._is_trained = bool(requires_grad) and not kind.is_quantized
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._is_trained
+
+    @requires_grad.setter
+    def requires_grad(self, requires_grad: bool) -> None:
+        self.requires_grad_(requires_grad)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Parameter:
+        """Say whether training may change it."""
+        if requires_grad and not self.dtype.is_floating_point:
+            raise DTypeError("requires_grad_", "a floating parameter", self.dtype)
+        self._is_trained = bool(requires_grad)
+        return self
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"
+
+    def __reduce__(self) -> Any:
+        return _restore, (self.raw_bytes(), self._node.shape, self._node.dtype, str(self.device), self.requires_grad)
+
+
+class Buffer(_Owned):
+    """A tensor that a module registers as a buffer when it is assigned; ``persistent`` ones are in the state dict."""
+
+    __slots__ = ("persistent",)
+
+    def __init__(self, data: Tensor | None = None, *, persistent: bool = True) -> None:
+        self._node = _value("Buffer", data)._node
+        self.persistent = bool(persistent)
+
+    def __reduce__(self) -> Any:
+        return _restore_buffer, (super().__reduce__()[1], self.persistent)
+
+
+def point_to(handle: Tensor, value: Tensor) -> None:
+    """Make the handle mean ``value``. Compiled functions that hold the old one record anew."""
+    if value._node is handle._node:
+        return
+    if handle._node.is_captured:
+        tracing.note_change()
+    handle._node = value._node
+
+
+def _need_tensor(op: str, value: Any) -> None:
+    if not isinstance(value, Tensor):
+        raise DTypeError(op, "a ggml tensor", type(value).__name__)
+
+
+def _value(op: str, data: Tensor | None) -> Tensor:
+    """``data``, or nothing: a tensor without elements."""
+    if data is None:
+        return wrap(empty_leaf((0,), dtypes.float32, CPU))
+    _need_tensor(op, data)
+    return data
+
+
+def _restore(raw: bytes, shape: Shape, dtype: DType, device: str, requires_grad: bool) -> Parameter:
+    """A parameter from its pickle."""
+    return Parameter(host.restore(raw, shape, dtype, device), requires_grad)
+
+
+def _restore_buffer(parts: tuple[Any, ...], persistent: bool) -> Buffer:
+    """A buffer from its pickle."""
+    return Buffer(host.restore(*parts), persistent=persistent)
