@@ -17,7 +17,7 @@ from ggml._import_guard import refuse_foreign_ggml
 
 refuse_foreign_ggml()
 
-from ggml import backend, nn  # noqa: E402
+from ggml import backend, linalg, nn  # noqa: E402
 from ggml.backend import get_num_threads, set_num_threads  # noqa: E402
 from ggml.compiled import Compiled, compile  # noqa: E402
 from ggml.devices import Device, device, devices  # noqa: E402
@@ -28,6 +28,7 @@ from ggml.errors import (  # noqa: E402
     DimensionError,
     DivisionByZeroError,
     DTypeError,
+    FileFormatError,
     GgmlError,
     IndexOutOfRangeError,
     ModuleError,
@@ -56,6 +57,7 @@ from ggml.factories import (  # noqa: E402
     zeros,
     zeros_like,
 )
+from ggml.files import load, save  # noqa: E402
 from ggml.namespace import dtype_names, functions  # noqa: E402
 from ggml.random import (  # noqa: E402
     Generator,
@@ -91,6 +93,7 @@ __all__ = [
     "DeviceMismatchError",
     "DimensionError",
     "DivisionByZeroError",
+    "FileFormatError",
     "Generator",
     "GgmlError",
     "IndexOutOfRangeError",
@@ -123,7 +126,9 @@ __all__ = [
     "get_num_threads",
     "initial_seed",
     "is_lazy",
+    "linalg",
     "linspace",
+    "load",
     "manual_seed",
     "nn",
     "normal",
@@ -136,6 +141,7 @@ __all__ = [
     "randn",
     "randn_like",
     "randperm",
+    "save",
     "scalar_tensor",
     "seed",
     "set_num_threads",

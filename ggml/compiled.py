@@ -157,6 +157,8 @@ def _without_constants(outputs: list[Node]) -> Plan:
     for node in todo.pending:
         if any(id(source) in varies for source in node.inputs):
             varies.add(id(node))
+    for node in (*todo.leaves, *todo.pending):
+        node.is_captured = id(node) not in varies or node.is_captured  # also where only a result of it is kept
     used = [source for node in todo.pending if id(node) in varies for source in node.inputs]
     fixed = [node for node in (*used, *outputs) if node.op is not None and id(node) not in varies]
     if not fixed:

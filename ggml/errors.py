@@ -12,6 +12,7 @@
     ├── OutOfMemoryError (MemoryError)      requested, available, device
     ├── UnsupportedOpError (TypeError)      op, backend, hint
     ├── TracingError (TypeError)            op
+    ├── FileFormatError (ValueError)        path, field
     ├── ModuleError (AttributeError)
     └── StateDictError (ValueError)         module, missing_keys, unexpected_keys, errors
 
@@ -134,3 +135,11 @@ class StateDictError(GgmlError, ValueError):
             lines.append(f"unexpected keys: {', '.join(unexpected)}")
         super().__init__(f"{module}: the state dict does not fit:\n    " + "\n    ".join(lines))
         self.module, self.missing_keys, self.unexpected_keys, self.errors = module, missing, unexpected, errors
+
+
+class FileFormatError(GgmlError, ValueError):
+    """A file that is not what it should be: cut short, of another format, or contradicting itself."""
+
+    def __init__(self, path: str, field: str, why: str) -> None:
+        super().__init__(f"{path}: {field}: {why}")
+        self.path, self.field = path, field

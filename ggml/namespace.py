@@ -8,21 +8,29 @@ from typing import Any
 import ggml.ops.activations
 import ggml.ops.arithmetic
 import ggml.ops.assignment
+import ggml.ops.attention
 import ggml.ops.bags
+import ggml.ops.batch_norms
+import ggml.ops.bilinear
 import ggml.ops.blends
+import ggml.ops.cache
 import ggml.ops.casting
 import ggml.ops.classes
 import ggml.ops.comparing
 import ggml.ops.convolution
 import ggml.ops.diagonals
 import ggml.ops.distances
+import ggml.ops.dropouts
+import ggml.ops.einsum
 import ggml.ops.flat
 import ggml.ops.folding
+import ggml.ops.gated
 import ggml.ops.histograms
 import ggml.ops.host_results
 import ggml.ops.indexing
 import ggml.ops.joining
 import ggml.ops.likelihoods
+import ggml.ops.linalg
 import ggml.ops.losses
 import ggml.ops.margins
 import ggml.ops.matmul
@@ -31,8 +39,10 @@ import ggml.ops.operators
 import ggml.ops.padding
 import ggml.ops.pointwise
 import ggml.ops.pooling
+import ggml.ops.products
 import ggml.ops.reductions
 import ggml.ops.resampling
+import ggml.ops.rotary
 import ggml.ops.running
 import ggml.ops.sampling
 import ggml.ops.scatter
@@ -40,12 +50,14 @@ import ggml.ops.scatter_slices
 import ggml.ops.scatter_views
 import ggml.ops.searching
 import ggml.ops.shape
+import ggml.ops.shrinking
 import ggml.ops.sorting
 import ggml.ops.special
 import ggml.ops.statistics
 import ggml.ops.subscript  # noqa: F401
 from ggml import dtypes
 from ggml.dtypes import DType
+from ggml.ops import written_over
 from ggml.table import TABLE, Op
 
 _FUNCTIONAL = "nn.functional."
@@ -100,7 +112,16 @@ def functions() -> dict[str, Callable[..., Any]]:
 def functional() -> dict[str, Callable[..., Any]]:
     """What ``ggml.nn.functional`` offers of it."""
     rows = {row.name: row.function for row in TABLE.values() if row.torch == _FUNCTIONAL + row.name}
-    return rows | {name: TABLE[name].function for name in _ALSO_FUNCTIONAL}
+    rows |= {name: TABLE[name].function for name in _ALSO_FUNCTIONAL}
+    return rows | {name: written_over.with_inplace(rows[name]) for name in written_over.NAMES}
+
+
+def linalg() -> dict[str, Callable[..., Any]]:
+    """What ``ggml.linalg`` offers of it."""
+    rows = {
+        row.torch.removeprefix("linalg."): row.function for row in TABLE.values() if row.torch.startswith("linalg.")
+    }
+    return rows | {name: TABLE[name].function for name in ("matmul", "matrix_power")}
 
 
 def dtype_names() -> dict[str, DType]:

@@ -102,6 +102,7 @@ def texts() -> dict[Path, str]:
         _HERE / "_tensor_methods.pyi": _methods(),
         _HERE / "_functions.pyi": _functions(namespace.functions()),
         _HERE / "nn" / "_functional.pyi": _functions(namespace.functional()),
+        _HERE / "_linalg.pyi": _functions(namespace.linalg()),
         _HERE / "_dtype_names.pyi": _dtypes(),
     }
 

@@ -7,24 +7,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_is_active: ContextVar[bool] = ContextVar("is_active", default=False)
+_recording: ContextVar[object | None] = ContextVar("recording", default=None)
 _changes = itertools.count(1)
 _epoch = 0
 
 
 def is_active() -> bool:
     """Whether the operations of this thread are recorded for a compiled function."""
-    return _is_active.get()
+    return _recording.get() is not None
+
+
+def current() -> object | None:
+    """What tells the recording of this thread from others; None outside of one."""
+    return _recording.get()
 
 
 @contextmanager
 def recording() -> Iterator[None]:
     """Record until the end of the block."""
-    token = _is_active.set(True)
+    token = _recording.set(object())
     try:
         yield
     finally:
-        _is_active.reset(token)
+        _recording.reset(token)
 
 
 def epoch() -> int:

@@ -97,6 +97,10 @@ class Program:
     def is_input(self, step: int) -> bool:
         return step in self._inputs
 
+    def share(self, step: int) -> None:
+        """The step lies in the memory of an input, so that an output of it has to be a copy."""
+        self._inputs.add(step)
+
     def array(self) -> NDArray[np.int64]:
         return np.array(self.words, np.int64)
 

@@ -10,6 +10,7 @@ from ggml import dtypes, tracing
 from ggml.devices import Device
 from ggml.dtypes import DType
 from ggml.errors import ArgumentError, DTypeError, ModuleError
+from ggml.files import load, save
 from ggml.nn import hooks, moving, printing, state, walking
 from ggml.nn.hooks import Hook, Hooks, RemovableHandle
 from ggml.nn.parameter import Buffer, Parameter, point_to
@@ -230,6 +231,22 @@ class Module:
         is missing or unexpected (where ``strict``) or does not fit, and leaves the module as it was.
         """
         return state.load(self, state_dict, strict, assign)
+
+    def save_gguf(self, path: Any) -> None:
+        """Write the state dict as a GGUF file; see ``ggml.save``."""
+        save(self.state_dict(), path)
+
+    def load_gguf(self, path: Any, strict: bool = True, assign: bool = True) -> IncompatibleKeys:
+        """Take the values of a GGUF file, as ``load_state_dict``.
+
+        By default the parameters lie in the mapped file, with its dtypes (quantised ones included), unless they were
+        on another device, where they stay. With ``assign=False`` they are copied and keep their dtypes.
+        """
+        found = load(path)
+        for name, handle in self.state_dict(keep_vars=True).items():
+            if assign and name in found and isinstance(handle, Tensor):
+                found[name] = found[name].to_device(handle.device)
+        return self.load_state_dict(found, strict, assign)
 
     # Where and how it computes
 

@@ -44,11 +44,11 @@ class Parameter(_Owned):
         kind = self._node.dtype
         if requires_grad and not (kind.is_floating_point or kind.is_quantized):
             raise DTypeError("Parameter", "floating data, or requires_grad=False", kind)
-        self._is_trained = bool(requires_grad) and not kind.is_quantized
+        self._is_trained = bool(requires_grad)
 
     @property
     def requires_grad(self) -> bool:
-        return self._is_trained
+        return self._is_trained and self._node.dtype.is_floating_point
 
     @requires_grad.setter
     def requires_grad(self, requires_grad: bool) -> None:

@@ -19,11 +19,11 @@ def _owned(value: Any) -> Any:
 
 def _shown(name: str, value: Any) -> str:
     if not isinstance(value, Tensor):
-        return f"({name}): Object of type: {type(value).__name__}"
+        return f"  ({name}): Object of type: {type(value).__name__}"
     size = "x".join(str(extent) for extent in value.shape)
     place = "" if value.device.is_cpu else f" ({value.device})"
     kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
-    return f"({name}): {kind} containing: [{value.dtype} of size {size}{place}]"
+    return f"  ({name}): {kind} containing: [{value.dtype} of size {size}{place}]"
 
 
 class ParameterList(Module):

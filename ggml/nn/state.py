@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ggml.errors import DTypeError, GgmlError, StateDictError
 from ggml.nn import walking
 from ggml.nn.foreign import as_stored, as_tensor
-from ggml.nn.parameter import point_to
+from ggml.nn.parameter import Parameter, point_to
 from ggml.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -54,6 +54,10 @@ def collect(module: Module, target: dict[str, Any], prefix: str, keep_vars: bool
         if child is not None:
             child.state_dict(destination=target, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
     return target
+
+
+def _is_weight(tensor: Tensor) -> bool:
+    return tensor.dtype.is_floating_point or tensor.dtype.is_quantized
 
 
 class _Load:
@@ -103,6 +107,8 @@ class _Load:
                 "size mismatch", f"{tuple(tensor.shape)}, as in the module", f"{tuple(given.shape)} in the state dict"
             )
         if self.assign:
+            if isinstance(tensor, Parameter) and tensor.requires_grad and not _is_weight(given):
+                raise DTypeError("assign", "floating or quantised values", given.dtype)
             given.buffer()
             return given
         return as_stored(given, tensor.dtype, tensor.device)

@@ -186,14 +186,3 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         raise ShapeMismatchError("glu", f"an even extent in dim {dim}", tuple(x.shape))
     half = x.shape[at] // 2
     return narrow(x, at, 0, half) * narrow(x, at, half, half).sigmoid()
-
-
-@_composed("dropout")
-def dropout(input: Tensor, p: float = 0.5, training: bool = False) -> Tensor:
-    """The tensor itself: dropping elements belongs to training."""
-    share = float(number("dropout", p, "p"))
-    if not 0 <= share <= 1:
-        raise ArgumentError("dropout", "p", f"must lie in [0, 1]: {p}")
-    if training and share > 0:
-        raise ArgumentError("dropout", "training", "is not available")
-    return tensor("dropout", input)

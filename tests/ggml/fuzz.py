@@ -33,6 +33,8 @@ VALUE_FREE = {
     "unique_consecutive",  # PyTorch takes a positional return_inverse for return_counts
     "histogram",  # of edges that are not in order
     "histc",  # of 16 bits
+    "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu",
+    "batch_norm", "instance_norm", "local_response_norm",
 }  # fmt: skip
 
 _FACTORIES = {

@@ -21,7 +21,7 @@ from tests.ggml.samples import SAMPLES
 ROWS = [row for row in TABLE.values() if row.sample != "internal"]
 
 # Rows that accept more than PyTorch does, on purpose.
-WIDER = {"getitem", "view", "isclose", "bitwise_left_shift", "bitwise_right_shift"}
+WIDER = {"scaled_dot_product_attention", "getitem", "view", "isclose", "bitwise_left_shift", "bitwise_right_shift"}
 
 # Rows whose formula loses more than the last bits, with what they keep.
 LOOSE = {

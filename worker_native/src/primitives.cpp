@@ -32,7 +32,8 @@ void require_plain_f32(const Site& site) {
 ggml_tensor* view(Site& site) {
     ggml_tensor* base = site.src[0];
     const Step& step = site.step;
-    site.require(!base->view_src && step.type == base->type, "wants a whole tensor and its own type");
+    site.require(!base->view_src || base->op == GGML_OP_SET_ROWS, "wants a whole tensor");
+    site.require(step.type == base->type, "wants its own type");
     const int64_t block = ggml_blck_size(step.type),
                   size_bytes = static_cast<int64_t>(ggml_type_size(step.type));
     const int64_t limit = static_cast<int64_t>(ggml_nbytes(base));
@@ -174,6 +175,100 @@ ggml_tensor* repeat(Site& site) {
         site.require(site.step.ne[axis] % site.src[0]->ne[axis] == 0, "wants multiples of the extents");
     const auto& ne = site.step.ne;
     return ggml_repeat_4d(site.context, site.src[0], ne[0], ne[1], ne[2], ne[3]);
+}
+
+// params: scale. A second source is added to the scaled rows before the exponent; its outer axes may repeat.
+ggml_tensor* soft_max_ext(Site& site) {
+    ggml_tensor *a = site.src[0], *mask = site.src.size() > 1 ? site.src[1] : nullptr;
+    require_plain_f32(site);
+    if (mask) {
+        site.require(mask->ne[0] == a->ne[0] && mask->ne[1] == a->ne[1], "the mask has other rows");
+        site.require(a->ne[2] % mask->ne[2] == 0 && a->ne[3] % mask->ne[3] == 0, "the mask does not repeat");
+    }
+    return ggml_soft_max_ext(site.context, a, mask, site.real(0), 0.0f);
+}
+
+// -inf right of the diagonal that begins in the first element.
+ggml_tensor* diag_mask_inf(Site& site) {
+    require_plain_f32(site);
+    return ggml_diag_mask_inf(site.context, site.src[0], 0);
+}
+
+bool has_rows(const ggml_tensor* t) {
+    return t->nb[0] == ggml_type_size(t->type) && t->nb[1] >= ggml_row_size(t->type, t->ne[0]);
+}
+
+// Sources: F32 query [E, L, H, B], key [E, S, Hk, B], value [Ev, S, Hv, B], perhaps an F16 mask [S, L, 1|H,
+// 1|B]; result [Ev, H, L, B]. params: scale.
+ggml_tensor* flash_attn(Site& site) {
+    ggml_tensor *q = site.src[0], *k = site.src[1], *v = site.src[2];
+    ggml_tensor* mask = site.src.size() > 3 ? site.src[3] : nullptr;
+    site.require(is_f32(q) && k->type == v->type, "wants an F32 query, and key and value of one type");
+    site.require(is_float(k->type) || k->type == GGML_TYPE_Q8_0, "has no such keys");
+    site.require(has_rows(q) && has_rows(k) && has_rows(v), "wants contiguous rows");
+    site.require(k->ne[0] == q->ne[0] && v->ne[1] == k->ne[1], "the inner extents differ");
+    for (const ggml_tensor* t : {k, v})
+        site.require(q->ne[2] % t->ne[2] == 0 && q->ne[3] == t->ne[3], "the heads do not fit");
+    if (mask) {
+        site.require(mask->type == GGML_TYPE_F16 && is_plain(mask), "wants a contiguous F16 mask");
+        site.require(mask->ne[0] == k->ne[1] && mask->ne[1] == q->ne[1], "the mask has other rows");
+        site.require(q->ne[2] % mask->ne[2] == 0 && q->ne[3] % mask->ne[3] == 0, "the mask does not repeat");
+    }
+    ggml_tensor* t = ggml_flash_attn_ext(site.context, q, k, v, mask, site.real(0), 0.0f, 0.0f);
+    ggml_prec_set_acc(t, GGML_PREC_F32);
+    return t;
+}
+
+// Sources: [D, H, T, B] with contiguous rows, I32 positions [T], perhaps F32 divisors of the frequencies [>=
+// D/2]. params: num_dims, mode, trained length, base, scale, extrapolation, magnitude, beta_fast, beta_slow.
+ggml_tensor* rope(Site& site) {
+    ggml_tensor *a = site.src[0], *positions = site.src[1];
+    ggml_tensor* divisors = site.src.size() > 2 ? site.src[2] : nullptr;
+    const int64_t num_dims = site.integer(0), mode = site.integer(1), length = site.integer(2);
+    site.require(is_f32(a) && has_rows(a), "wants F32 with contiguous rows");
+    site.require(a->ne[0] % 2 == 0 && num_dims >= 2 && num_dims % 2 == 0 && num_dims <= a->ne[0],
+                 "wants an even number of dims");
+    site.require(mode == GGML_ROPE_TYPE_NORMAL || mode == GGML_ROPE_TYPE_NEOX, "has no such mode");
+    site.require(length >= 0 && length <= std::numeric_limits<int32_t>::max(), "has a bad length");
+    site.require(positions->type == GGML_TYPE_I32 && is_plain(positions), "wants contiguous I32 positions");
+    site.require(has_ne(positions, {a->ne[2], 1, 1, 1}), "wants a position for each row of the third axis");
+    // ggml reads a divisor for every pair of the row, rotated or not.
+    if (divisors)
+        site.require(is_f32(divisors) && is_plain(divisors) && divisors->ne[0] >= a->ne[0] / 2,
+                     "wants a divisor for each pair");
+    return ggml_rope_ext(site.context, a, positions, divisors, static_cast<int>(num_dims),
+                         static_cast<int>(mode), static_cast<int>(length), site.real(3), site.real(4),
+                         site.real(5), site.real(6), site.real(7), site.real(8));
+}
+
+// Gated units of two F32 sources alike: the activation of the first times the second.
+template <auto apply>
+ggml_tensor* gated(Site& site) {
+    require_plain_f32(site);
+    site.require(ggml_are_same_shape(site.src[0], site.src[1]), "wants two sources alike");
+    return apply(site.context, site.src[0], site.src[1]);
+}
+
+// Sources: lower triangles [n, n, ...], right sides [k, n, ...]. params: none.
+ggml_tensor* solve_tri(Site& site) {
+    const ggml_tensor *a = site.src[0], *b = site.src[1];
+    require_plain_f32(site);
+    site.require(a->ne[0] == a->ne[1] && a->ne[1] == b->ne[1], "wants square triangles that fit");
+    site.require(a->ne[2] == b->ne[2] && a->ne[3] == b->ne[3], "the outer extents differ");
+    return ggml_solve_tri(site.context, site.src[0], site.src[1], true, true, false);
+}
+
+// Writes rows into the first source's own memory. Sources: target [n, R, ...], F32 rows [n, r, ...], checked
+// I32 [r]. The result is the target afterwards.
+ggml_tensor* set_rows(Site& site) {
+    ggml_tensor *target = site.src[0], *rows = site.src[1], *indices = site.src[2];
+    site.require(indices->op == GGML_OP_CUSTOM && indices->type == GGML_TYPE_I32, "wants checked indices");
+    site.require(is_f32(rows) && is_plain(rows) && is_plain(target), "wants contiguous F32 rows");
+    site.require(is_float(target->type) || target->type == GGML_TYPE_Q8_0, "cannot write such rows");
+    site.require(has_ne(rows, {target->ne[0], indices->ne[0], target->ne[2], target->ne[3]}) &&
+                     has_ne(indices, {rows->ne[1], 1, 1, 1}),
+                 "the rows do not fit");
+    return ggml_set_rows(site.context, target, rows, indices);
 }
 
 // Our own kernels.
@@ -381,6 +476,17 @@ const Primitive list[] = {
     {"sum_rows", 1, 0, 0, unary<ggml_sum_rows>},
     {"mean", 1, 0, 0, unary<ggml_mean>},
     {"soft_max", 1, 0, 0, unary<ggml_soft_max>},
+    {"soft_max_scale", 1, 1, 1, soft_max_ext},
+    {"soft_max_mask", 2, 1, 1, soft_max_ext},
+    {"diag_mask_inf", 1, 0, 0, diag_mask_inf},
+    {"flash_attn", 3, 1, 1, flash_attn},
+    {"flash_attn_mask", 4, 1, 1, flash_attn},
+    {"rope", 2, 9, 9, rope},
+    {"rope_divided", 3, 9, 9, rope},
+    {"swiglu", 2, 0, 0, gated<ggml_swiglu_split>},
+    {"geglu_erf", 2, 0, 0, gated<ggml_geglu_erf_split>},
+    {"solve_tri", 2, 0, 0, solve_tri},
+    {"set_rows", 3, 0, 0, set_rows},
     {"norm", 1, 1, 1, with_epsilon<ggml_norm>},
     {"rms_norm", 1, 1, 1, with_epsilon<ggml_rms_norm>},
     {"l2_norm", 1, 1, 1, with_epsilon<ggml_l2_norm>},

@@ -1,11 +1,14 @@
 """Arguments for each row of the table, by the row's ``sample``. Mostly valid; what PyTorch refuses must be refused."""
 
 from tests.ggml.samples import (
+    attention,
     blends,
+    contractions,
     distances,
     elementwise,
     joining,
     losses,
+    modules,
     norms,
     places,
     products,
@@ -20,11 +23,14 @@ from tests.ggml.samples.common import SAMPLES, Call
 __all__ = [
     "SAMPLES",
     "Call",
+    "attention",
     "blends",
+    "contractions",
     "distances",
     "elementwise",
     "joining",
     "losses",
+    "modules",
     "norms",
     "places",
     "products",

@@ -1,0 +1,66 @@
+"""One step of each recurrent layer, and what a step needs. ``gates`` is the input's part: [N, count * hidden]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ggml.errors import ArgumentError
+from ggml.nn import functional
+from ggml.tensor import Tensor
+
+#: A hidden state, and for an LSTM also the cell state.
+State = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Of one layer in one direction: [count * hidden, in], [count * hidden, out] and so on."""
+
+    ih: Tensor
+    hh: Tensor
+    b_ih: Tensor | None
+    b_hh: Tensor | None
+    hr: Tensor | None = None
+
+
+Step = Callable[[Tensor, State, Weights], State]
+
+
+def rnn_step(nonlinearity: str) -> Step:
+    """``tanh`` (or ``relu``) of the sum of both parts."""
+    if nonlinearity not in ("tanh", "relu"):
+        raise ArgumentError("RNN", "nonlinearity", f"must be 'tanh' or 'relu', not {nonlinearity!r}")
+
+    def step(gates: Tensor, state: State, weights: Weights) -> State:
+        both = gates + functional.linear(state[0], weights.hh)
+        return (both.tanh() if nonlinearity == "tanh" else both.relu(),)
+
+    return step
+
+
+def lstm_step(gates: Tensor, state: State, weights: Weights) -> State:
+    """Input, forget, cell and output gates; ``weights.hr`` projects the hidden state."""
+    hidden, cell = state
+    i, f, g, o = (gates + functional.linear(hidden, weights.hh)).chunk(4, -1)
+    cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+    hidden = o.sigmoid() * cell.tanh()
+    return hidden if weights.hr is None else functional.linear(hidden, weights.hr), cell
+
+
+def gru_step(gates: Tensor, state: State, weights: Weights) -> State:
+    """Reset, update and new gates; the reset gate acts behind the product with the hidden state."""
+    (hidden,) = state
+    reset, update, new = gates.chunk(3, -1)
+    own_reset, own_update, own_new = functional.linear(hidden, weights.hh, weights.b_hh).chunk(3, -1)
+    share = (update + own_update).sigmoid()
+    fresh = (new + (reset + own_reset).sigmoid() * own_new).tanh()
+    return (fresh + share * (hidden - fresh),)
+
+
+def project(input: Tensor, weights: Weights, with_b_hh: bool) -> Tensor:
+    """The input's part of the gates, for all steps in one product. Both biases where they only add."""
+    bias = weights.b_ih
+    if bias is not None and weights.b_hh is not None and with_b_hh:
+        bias = bias + weights.b_hh
+    return functional.linear(input, weights.ih, bias)
