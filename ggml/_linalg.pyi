@@ -6,7 +6,7 @@ from typing import Any
 
 from ggml.devices import Device
 from ggml.dtypes import DType
-from ggml.ops.results import ValuesAndIndices
+from ggml.ops.results import Histogram, ValuesAndIndices
 from ggml.tensor import Tensor
 
 Number = builtins.int | builtins.float | builtins.bool

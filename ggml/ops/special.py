@@ -8,11 +8,11 @@ from typing import Any
 
 from ggml import dtypes
 from ggml.dtypes import F32, NUMERIC, PLAIN
-from ggml.errors import ArgumentError, DTypeError
+from ggml.errors import DTypeError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
-from ggml.ops.arguments import convert, floating, number, strictly_floating, tensor
+from ggml.ops.arguments import convert, floating, number, tensor
 from ggml.ops.arithmetic import Operand
 from ggml.ops.pointwise import where
 from ggml.table import make, op
@@ -106,35 +106,3 @@ def _bounded(name: str, text: str, is_lower: bool) -> Callable[..., Tensor]:
 
 clamp_min = _bounded("clamp_min", "Elements below ``min`` become ``min``.", True)
 clamp_max = _bounded("clamp_max", "Elements above ``max`` become ``max``.", False)
-
-_FUNCTIONAL = "nn.functional."
-
-
-def _threshold(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    place = _FUNCTIONAL + function.__name__
-    return op(runs="composed", sample=function.__name__, torch=place, methods=())(function)
-
-
-@_threshold
-def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """0 where the absolute value is at most ``lambd``."""
-    x, limit = strictly_floating("hardshrink", input), float(number("hardshrink", lambd, "lambd"))
-    return where(x.ge(-limit).logical_and(x.le(limit)), convert(filled((), 0.0, x.dtype, x.device), x.dtype), x)
-
-
-@_threshold
-def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """The element, ``lambd`` nearer to 0; 0 where it would cross it."""
-    x, limit = strictly_floating("softshrink", input), float(number("softshrink", lambd, "lambd"))
-    if not limit >= 0:
-        raise ArgumentError("softshrink", "lambd", f"must not be negative: {lambd}")
-    return where(x.gt(limit), x - limit, where(x.lt(-limit), x + limit, x * 0))
-
-
-@_threshold
-def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """``value`` where the element is not above ``threshold``."""
-    x, limit = strictly_floating("threshold", input), float(number("threshold", threshold, "threshold"))
-    fill = filled((), float(number("threshold", value, "value")), x.dtype, x.device)
-    result = where(x.le(limit), fill, x)
-    return x._assign(result, "threshold_") if inplace else result
