@@ -62,9 +62,10 @@ class Builder:
 
     def dense(self, value: Value) -> Value:
         """The value in row-major order, copied unless it lies so already."""
-        if value.is_dense:
+        block = of_ggml_type(value.type).block
+        if value.is_dense and (block == 1 or (value.shape or (1,))[-1] % block == 0):
             return value
-        if of_ggml_type(value.type).block > 1:
+        if block > 1:
             raise UnsupportedOpError(self.op, "any backend", "dequantise with .float() before moving elements")
         axes, (strides,) = coalesce(value.shape, (value.strides,))
         if not self.device.is_cpu and len(axes) <= 4 and min(strides, default=0) >= 0:
@@ -83,6 +84,8 @@ class Builder:
 
     def duplicate(self, value: Value) -> Value:
         """A copy in memory of its own."""
+        if of_ggml_type(value.type).block > 1:
+            raise UnsupportedOpError(self.op, "any backend", "a quantised tensor cannot be a result; take .float()")
         if not self.device.is_cpu:
             return self.emit("cont", (self.operand(value, value.shape),), value.type, value.shape)
         params = (1, value.numel, 1, value.offset)

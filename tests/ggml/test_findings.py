@@ -41,6 +41,15 @@ def test_arrays_of_the_host_that_cannot_be(call: object) -> None:
         call()  # type: ignore[operator]
 
 
+def test_quantised_tensors_are_no_results() -> None:
+    weight = ggml.from_buffer(bytes(34), dtype=ggml.q8_0, shape=(1, 32))
+    for look in (lambda x: x.T, lambda x: x.permute(0, 1)):
+        with pytest.raises(ggml.UnsupportedOpError):
+            ggml.eval(look(weight))
+        with pytest.raises(ggml.UnsupportedOpError):
+            ggml.compile(look)(weight)
+
+
 def test_bools_have_an_order() -> None:
     x = ggml.tensor([True, False, True])
     assert x.sort().indices.tolist() == [1, 0, 2]
