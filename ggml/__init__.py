@@ -58,6 +58,7 @@ from ggml.factories import (  # noqa: E402
     zeros_like,
 )
 from ggml.files import load, save  # noqa: E402
+from ggml.memory_format import channels_last, channels_last_3d, contiguous_format, preserve_format  # noqa: E402
 from ggml.namespace import dtype_names, functions  # noqa: E402
 from ggml.random import (  # noqa: E402
     Generator,
@@ -110,7 +111,10 @@ __all__ = [
     "as_tensor",
     "backend",
     "bernoulli",
+    "channels_last",
+    "channels_last_3d",
     "compile",
+    "contiguous_format",
     "device",
     "devices",
     "empty",
@@ -134,6 +138,7 @@ __all__ = [
     "normal",
     "ones",
     "ones_like",
+    "preserve_format",
     "promote_types",
     "rand",
     "rand_like",

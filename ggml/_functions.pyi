@@ -12,6 +12,7 @@ from ggml.tensor import Tensor
 Number = builtins.int | builtins.float | builtins.bool
 Operand = Tensor | Number
 Dim = builtins.int | Sequence[builtins.int] | None
+Extents = builtins.int | Sequence[builtins.int]
 Index = Any
 
 def abs(input: Tensor) -> Tensor: ...

@@ -63,7 +63,16 @@ from ggml.table import TABLE, Op
 _FUNCTIONAL = "nn.functional."
 
 # PyTorch keeps these in both places.
-_ALSO_FUNCTIONAL = ("relu", "sigmoid", "tanh", "softmax", "log_softmax")
+_ALSO_FUNCTIONAL = (
+    "relu",
+    "sigmoid",
+    "tanh",
+    "softmax",
+    "log_softmax",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "channel_shuffle",
+)
 
 # Second names that PyTorch has.
 ALIASES = {

@@ -13,6 +13,7 @@ from ggml import evaluate, host, tracing
 from ggml.devices import CPU, Device, find_device, require_memory
 from ggml.dtypes import Category, DType
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
+from ggml.memory_format import MemoryFormat, contiguous_format, is_contiguous
 from ggml.node import Node, Shape
 from worker_native import Buffer
 
@@ -112,9 +113,9 @@ class Tensor(TensorMethods):
     def is_complex(self) -> bool:
         return False
 
-    def is_contiguous(self) -> bool:
-        """Always: the elements of every tensor come out in row-major order."""
-        return True
+    def is_contiguous(self, memory_format: MemoryFormat = contiguous_format) -> bool:
+        """Whether row-major order, in which the elements of every tensor lie, is the order of this format."""
+        return is_contiguous(self._node.shape, memory_format)
 
     def stride(self, dim: int | None = None) -> Any:
         """Strides of the row-major order, in elements."""

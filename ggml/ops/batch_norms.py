@@ -83,7 +83,10 @@ def _refuse_while_traced(name: str, *running: Tensor | None) -> None:
         raise TracingError(name)
 
 
-@op(runs="composed", sample="batch_norm", torch="nn.functional.batch_norm", methods=())
+_NOT_COMPILED = "Training with running statistics computes them at once, so it cannot be compiled."
+
+
+@op(runs="composed", sample="batch_norm", torch="nn.functional.batch_norm", methods=(), differs=_NOT_COMPILED)
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -125,7 +128,7 @@ def batch_norm(
     return result
 
 
-@op(runs="composed", sample="instance_norm", torch="nn.functional.instance_norm", methods=())
+@op(runs="composed", sample="instance_norm", torch="nn.functional.instance_norm", methods=(), differs=_NOT_COMPILED)
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,

@@ -11,6 +11,7 @@ from ggml.dtypes import PLAIN, DType
 from ggml.errors import DTypeError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
+from ggml.memory_format import checked
 from ggml.node import Node
 from ggml.ops.arguments import convert, tensor
 from ggml.table import op
@@ -54,6 +55,7 @@ def convert_copy(input: Tensor) -> Tensor:
 def _targets(input: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[DType, Device, bool]:
     dtype, device = input.dtype, input.device
     flags = {"copy": bool(kwargs.pop("copy", False)), "non_blocking": kwargs.pop("non_blocking", False)}
+    checked("to", kwargs.pop("memory_format", None), input._node.shape)
     for key in ("dtype", "device"):
         if kwargs.get(key) is not None:
             args = (*args, kwargs.pop(key))
@@ -98,10 +100,22 @@ def type_as(input: Tensor, other: Tensor) -> Tensor:
 @op(runs="composed", sample="unary_any", dtypes=PLAIN)
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """A tensor with the same values. In-place methods of one do not change the other."""
-    return convert_copy(tensor("clone", input))
+    x = tensor("clone", input)
+    checked("clone", memory_format, x._node.shape)
+    return convert_copy(x)
 
 
-@op(runs="composed", sample="unary_any", dtypes=PLAIN, torch="Tensor.contiguous")
+@op(
+    runs="composed",
+    sample="unary_any",
+    dtypes=PLAIN,
+    torch="Tensor.contiguous",
+    differs="A memory format is accepted and changes nothing: elements lie in row-major order, and "
+    "``is_contiguous(memory_format=ggml.channels_last)`` goes on telling so.",
+)
 def contiguous(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """The tensor itself: its elements always come out in row-major order."""
+    if not isinstance(input, Tensor):
+        raise DTypeError("contiguous", "a tensor as input", type(input).__name__)
+    checked("contiguous", memory_format, input._node.shape)
     return input

@@ -15,6 +15,8 @@ from ggml.random import default_generator
 from ggml.table import op
 from ggml.tensor import Tensor
 
+_DIFFERS = "What is dropped is drawn on the host while the operation is recorded, so training cannot be compiled."
+
 # selu for inputs far below 0: what a dropped element becomes, so that mean and variance stay.
 _LOW = -1.7580993408473766
 
@@ -41,7 +43,7 @@ def _drop(name: str, input: Tensor, shape: Shape, share: float) -> Tensor:
     return x * (_kept(name, x, shape, share) * (1 / (1 - share)))
 
 
-@op(runs="composed", sample="dropout", torch="nn.functional.dropout", methods=())
+@op(runs="composed", sample="dropout", torch="nn.functional.dropout", methods=(), differs=_DIFFERS)
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """While training: 0 in place of an element with probability ``p``, the others over ``1 - p``."""
     share = _share("dropout", p)
@@ -64,7 +66,7 @@ def _by_channel(name: str, input: Tensor, p: float, training: bool, inplace: boo
     return x._assign(result, name) if inplace else result
 
 
-@op(runs="composed", sample="dropout1d", torch="nn.functional.dropout1d", methods=())
+@op(runs="composed", sample="dropout1d", torch="nn.functional.dropout1d", methods=(), differs=_DIFFERS)
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """``dropout`` of whole channels: [N, C, L] or [C, L]."""
     if tensor("dropout1d", input).ndim not in (2, 3):
@@ -72,13 +74,13 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     return _by_channel("dropout1d", input, p, training, inplace, input.ndim == 3)
 
 
-@op(runs="composed", sample="dropout", torch="nn.functional.dropout2d", methods=())
+@op(runs="composed", sample="dropout", torch="nn.functional.dropout2d", methods=(), differs=_DIFFERS)
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """``dropout`` of whole channels: [N, C, H, W]. As in PyTorch, three axes are [N, C, L]."""
     return _by_channel("dropout2d", input, p, training, inplace, True)
 
 
-@op(runs="composed", sample="dropout", torch="nn.functional.dropout3d", methods=())
+@op(runs="composed", sample="dropout", torch="nn.functional.dropout3d", methods=(), differs=_DIFFERS)
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """``dropout`` of whole channels: [N, C, D, H, W] or [C, D, H, W]."""
     return _by_channel("dropout3d", input, p, training, inplace, tensor("dropout3d", input).ndim == 5)
@@ -94,7 +96,7 @@ def _alpha(name: str, input: Tensor, shape: Shape, share: float) -> Tensor:
     return x * (kept * scale) + ((1 - kept) * _LOW + share * -_LOW) * scale
 
 
-@op(runs="composed", sample="dropout", torch="nn.functional.alpha_dropout", methods=())
+@op(runs="composed", sample="dropout", torch="nn.functional.alpha_dropout", methods=(), differs=_DIFFERS)
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """``dropout`` that keeps mean and variance, for networks of ``selu``."""
     share, x = _share("alpha_dropout", p), tensor("alpha_dropout", input)
@@ -102,7 +104,7 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
     return x._assign(result, "alpha_dropout") if inplace else result
 
 
-@op(runs="composed", sample="dropout", torch="nn.functional.feature_alpha_dropout", methods=())
+@op(runs="composed", sample="dropout", torch="nn.functional.feature_alpha_dropout", methods=(), differs=_DIFFERS)
 def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """``alpha_dropout`` of whole channels (axis 1)."""
     name = "feature_alpha_dropout"

@@ -170,6 +170,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     x, factor = tensor("pixel_unshuffle", input), _factor("pixel_unshuffle", downscale_factor, "downscale_factor")
     if x.ndim < 3 or x.shape[-1] % factor or x.shape[-2] % factor:
         raise ShapeMismatchError("pixel_unshuffle", f"heights and widths that {factor} divides", tuple(x.shape))
+    if not x.numel():  # PyTorch's rule: what is empty keeps its shape
+        return x
     *outer, channels, height, width = x._node.shape
     result = (*outer, channels * factor * factor, height // factor, width // factor)
     split = reshape(x, (math.prod(outer) * channels, height // factor, factor, width // factor, factor))

@@ -20,6 +20,9 @@ from ggml.tensor import Tensor
 
 _FUNCTIONAL = "nn.functional."
 
+#: Kernel, stride, padding and dilation.
+Windows = tuple[Shape, Shape, Shape, Shape]
+
 
 def _lower_pool(name: str) -> Lower:
     def lower(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
@@ -78,7 +81,7 @@ def _pooled(
     return tuple(out)
 
 
-def _windows(name: str, rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> list[Shape]:
+def _windows(name: str, rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> Windows:
     """Kernel, stride, padding and dilation; no stride is the kernel's size."""
     kernel = extents(name, kernel_size, "kernel_size", rank)
     is_none = stride is None or (isinstance(stride, (tuple, list)) and not stride)
@@ -86,12 +89,13 @@ def _windows(name: str, rank: int, kernel_size: Any, stride: Any, padding: Any, 
     low, spread = extents(name, padding, "padding", rank, low=0), extents(name, dilation, "dilation", rank)
     if any(2 * p > k for p, k in zip(low, kernel, strict=True)):
         raise ArgumentError(name, "padding", f"must be at most half of the kernel {kernel}: {low}")
-    return [kernel, steps, low, spread]
+    return kernel, steps, low, spread
 
 
-def _need_elements(name: str, x: Tensor, rank: int) -> None:
-    if 0 in x._node.shape[1:]:
-        raise ShapeMismatchError(name, "elements along every axis but the batch", tuple(x.shape))
+def _need_elements(name: str, x: Tensor, first: int = 1) -> None:
+    """An axis from ``first`` on without elements has no window; PyTorch refuses it, too."""
+    if 0 in x._node.shape[first:]:
+        raise ShapeMismatchError(name, f"elements along every axis from {first} on", tuple(x.shape))
 
 
 def _numeric(name: str, input: Any) -> Tensor:
@@ -115,7 +119,7 @@ def _max_pool(rank: int) -> Callable[..., Any]:
     ) -> Tensor | ValuesAndIndices:
         x = strictly_floating(name, input) if rank == 1 else _numeric(name, input)
         x, had_batch = batched(name, x, rank)
-        _need_elements(name, x, rank)
+        _need_elements(name, x)
         windows = _windows(name, rank, kernel_size, stride, padding, dilation)
         out = _pooled(name, x._node.shape[2:], *windows, ceil_mode=bool(ceil_mode))
         shape, geometry = (*x._node.shape[:2], *out), _geometry(*windows)
@@ -138,13 +142,13 @@ def _averaged(
     name: str,
     rank: int,
     input: Tensor,
-    windows: list[Shape],
+    windows: Windows,
     ceil_mode: bool,
     count_include_pad: bool,
     divisor_override: int | None,
 ) -> Tensor:
     x, had_batch = batched(name, strictly_floating(name, input), rank)
-    _need_elements(name, x, rank)
+    _need_elements(name, x)
     divisor = 0 if divisor_override is None else integer(name, divisor_override, "divisor_override")
     if divisor_override is not None and divisor == 0:
         raise ArgumentError(name, "divisor_override", "must not be 0")
@@ -210,7 +214,7 @@ def _adaptive_avg(rank: int) -> Callable[..., Tensor]:
 
     def function(input: Tensor, output_size: Any) -> Tensor:
         x, had_batch = batched(name, strictly_floating(name, input), rank)
-        _need_elements(name, x, rank)
+        _need_elements(name, x, 2)
         out = _wanted(name, output_size, x._node.shape[2:], rank > 1)
         shape = (*x._node.shape[:2], *out)
         return unbatched(window_mean(x, rank, _adaptive_geometry(), shape), had_batch)
@@ -228,7 +232,7 @@ def _adaptive_max(rank: int) -> Callable[..., Any]:
 
     def function(input: Tensor, output_size: Any, return_indices: bool = False) -> Tensor | ValuesAndIndices:
         x, had_batch = batched(name, strictly_floating(name, input), rank)
-        _need_elements(name, x, rank)
+        _need_elements(name, x)
         out = _wanted(name, output_size, x._node.shape[2:], rank > 1)
         shape = (*x._node.shape[:2], *out)
         largest = unbatched(window_max(x, rank, _adaptive_geometry(), shape), had_batch)

@@ -60,7 +60,8 @@ def _nearest(size: int, out: int, scale: float, is_exact: bool) -> Taps:
 def _sources(size: int, out: int, scale: float, align_corners: bool) -> NDArray[Any]:
     """Where each element of the result lies between those of the input."""
     ratio, at = _ratio(size, out, scale, align_corners), np.arange(out, dtype=np.float32)
-    return ratio * at if align_corners else ratio * (at + np.float32(0.5)) - np.float32(0.5)
+    source: NDArray[Any] = ratio * at if align_corners else ratio * (at + np.float32(0.5)) - np.float32(0.5)
+    return source
 
 
 def _linear(size: int, out: int, scale: float, align_corners: bool) -> Taps:
@@ -149,7 +150,7 @@ def _per_axis(value: Any, argument: str, rank: int) -> list[Any]:
     return listed
 
 
-def _target(shape: Shape, size: Any, scale_factor: Any, keeps_scale: bool) -> tuple[Shape, list[float]]:
+def _target(shape: Shape, size: Any, scale_factor: Any, keeps_scale: bool, least: int) -> tuple[Shape, list[float]]:
     """The extents wanted, and the scales that the places are computed with."""
     if (size is None) == (scale_factor is None):
         raise ArgumentError("interpolate", "size and scale_factor", "must be given one without the other")
@@ -164,7 +165,7 @@ def _target(shape: Shape, size: Any, scale_factor: Any, keeps_scale: bool) -> tu
             raise ArgumentError("interpolate", "scale_factor", f"must be positive: {tuple(factors)}")
         wanted = tuple(int(extent * factor) for extent, factor in zip(shape, factors, strict=True))
         scales = factors if keeps_scale else [0.0] * rank
-    if any(extent < 1 for extent in wanted) or math.prod(wanted) >= 1 << 46:
+    if any(extent < least for extent in wanted) or math.prod(wanted) >= 1 << 46:
         raise ArgumentError("interpolate", "size", f"must be positive and not too large: {wanted}")
     return wanted, scales
 
@@ -204,7 +205,7 @@ def interpolate(
     if recompute_scale_factor and size is not None:
         raise ArgumentError("interpolate", "recompute_scale_factor", "is of no use with size")
     keeps_scale = not recompute_scale_factor and mode != "area"
-    wanted, scales = _target(x._node.shape[2:], size, scale_factor, keeps_scale)
+    wanted, scales = _target(x._node.shape[2:], size, scale_factor, keeps_scale, 0 if mode == "area" else 1)
     if mode == "area":
         return _AREA[len(wanted)](x, wanted)
     wide = convert(x, dtypes.float32)

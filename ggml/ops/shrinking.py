@@ -41,7 +41,13 @@ def softshrink(input: Tensor, lambd: Number = 0.5) -> Tensor:
     return where(x.gt(bound), x - bound, where(x.lt(-bound), x + bound, x * 0.0))
 
 
-@op(runs="composed", sample="rrelu", torch="nn.functional.rrelu", methods=())
+@op(
+    runs="composed",
+    sample="rrelu",
+    torch="nn.functional.rrelu",
+    methods=(),
+    differs="Slopes are drawn on the host while the operation is recorded, so training cannot be compiled.",
+)
 def rrelu(
     input: Tensor, lower: Number = 1 / 8, upper: Number = 1 / 3, training: bool = False, inplace: bool = False
 ) -> Tensor:

@@ -30,7 +30,7 @@ VALUE_FREE = {
     "cumprod", "std", "var", "norm", "normalize", "isclose", "remainder", "fmod", "floor_divide", "div", "cumsum",
     "bitwise_left_shift", "bitwise_right_shift", "layer_norm", "rms_norm", "group_norm", "logsumexp", "log_softmax",
     "dropout", "gelu", "put", "index_put",
-    "nanmedian", "median", "cdist", "cosine_similarity", "var_mean", "std_mean", "tensordot",
+    "nanmedian", "median", "cdist", "cosine_similarity", "logit", "var_mean", "std_mean", "tensordot",
     "mode", "kthvalue",  # places of equal elements
     "dist", "ldexp", "trapezoid", "cumulative_trapezoid",
     "unique_consecutive",  # PyTorch takes a positional return_inverse for return_counts

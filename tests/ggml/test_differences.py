@@ -136,6 +136,31 @@ def test_counts_are_exact() -> None:
     assert torch.histc(x, 1, -1, 1).item() < 900
 
 
+@shows(
+    "batch_norm", "instance_norm", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout",
+    "feature_alpha_dropout", "rrelu",
+)  # fmt: skip
+def test_training_is_not_compiled() -> None:
+    functional = ggml.nn.functional
+    drops = [getattr(functional, name) for name in SHOWN if "dropout" in name or name == "rrelu"]
+    calls = [lambda x, drop=drop: drop(x, training=True) for drop in drops]
+    mean, variance = ggml.zeros(3), ggml.ones(3)
+    calls.append(lambda x: functional.batch_norm(x, mean, variance, training=True))
+    calls.append(lambda x: functional.instance_norm(x, mean, variance))
+    for call in calls:
+        assert call(ggml.ones(2, 3, 4)).shape == (2, 3, 4)
+        with pytest.raises(ggml.TracingError):
+            ggml.compile(call)(ggml.ones(2, 3, 4))
+    assert not ggml.is_lazy(mean)
+
+
+@shows("contiguous")
+def test_memory_formats_change_nothing() -> None:
+    x = ggml.zeros(2, 3, 4, 5).contiguous(memory_format=ggml.channels_last)
+    assert not x.is_contiguous(memory_format=ggml.channels_last)
+    assert x.is_contiguous()
+
+
 def test_every_difference_is_shown() -> None:
     rows = {row.name for row in TABLE.values() if row.differs and row.sample != "internal"}
     assert rows == set(SHOWN)
