@@ -17,7 +17,7 @@ from ggml._import_guard import refuse_foreign_ggml
 
 refuse_foreign_ggml()
 
-from ggml import backend, linalg, nn  # noqa: E402
+from ggml import backend, fft, linalg, nn  # noqa: E402
 from ggml.backend import get_num_threads, set_num_threads  # noqa: E402
 from ggml.compiled import Compiled, compile  # noqa: E402
 from ggml.devices import Device, device, devices  # noqa: E402
@@ -121,6 +121,7 @@ __all__ = [
     "empty_like",
     "eval",
     "eye",
+    "fft",
     "from_buffer",
     "from_dlpack",
     "from_numpy",

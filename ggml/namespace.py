@@ -22,8 +22,10 @@ import ggml.ops.diagonals
 import ggml.ops.distances
 import ggml.ops.dropouts
 import ggml.ops.einsum
+import ggml.ops.filling
 import ggml.ops.flat
 import ggml.ops.folding
+import ggml.ops.fourier
 import ggml.ops.gated
 import ggml.ops.histograms
 import ggml.ops.host_results
@@ -53,8 +55,10 @@ import ggml.ops.shape
 import ggml.ops.shrinking
 import ggml.ops.sorting
 import ggml.ops.special
+import ggml.ops.spectrogram
 import ggml.ops.statistics
-import ggml.ops.subscript  # noqa: F401
+import ggml.ops.subscript
+import ggml.ops.windows  # noqa: F401
 from ggml import dtypes
 from ggml.dtypes import DType
 from ggml.ops import written_over
@@ -73,6 +77,7 @@ _ALSO_FUNCTIONAL = (
     "pixel_unshuffle",
     "channel_shuffle",
 )
+_ALSO_FUNCTIONAL = ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "cosine_similarity", "pairwise_distance")
 
 # Second names that PyTorch has.
 ALIASES = {
@@ -131,6 +136,11 @@ def linalg() -> dict[str, Callable[..., Any]]:
         row.torch.removeprefix("linalg."): row.function for row in TABLE.values() if row.torch.startswith("linalg.")
     }
     return rows | {name: TABLE[name].function for name in ("matmul", "matrix_power")}
+
+
+def fourier() -> dict[str, Callable[..., Any]]:
+    """What ``ggml.fft`` offers of it."""
+    return {row.torch[4:]: row.function for row in TABLE.values() if row.torch.startswith("fft.")}
 
 
 def dtype_names() -> dict[str, DType]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,9 +85,11 @@ def multiply(b: Builder, value: Value, factors: Array) -> Value:
     return b.binary("add", straight, across, shape)
 
 
-def pair(angles: NDArray[np.float64]) -> Array:
+def pair(angles: NDArray[np.floating[Any]]) -> Array:
     """The points of the unit circle at these angles, [..., 2]."""
-    return np.stack([np.cos(angles), np.sin(angles)], -1).astype(np.float32)
+    points = np.stack([np.cos(angles), np.sin(angles)], -1)
+    # A right angle is no exact number, but its cosine is 0.
+    return np.where(np.abs(points) < 1e-14, 0.0, points).astype(np.float32)
 
 
 @functools.lru_cache(64)

@@ -12,7 +12,8 @@ from ggml.dtypes import DType, promote_types
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.host import upload
 from ggml.ops.arguments import convert, integer, number, same_dtype, strictly_floating, tensor
-from ggml.ops.losses import loss_row, need_shape, reduced, reduction_of, wide
+from ggml.ops.limits import on_host
+from ggml.ops.losses import floating_result, loss_row, reduced, reduction_of, wide
 from ggml.ops.pointwise import where
 from ggml.table import op
 from ggml.tensor import Tensor, filled, wrap
@@ -151,6 +152,8 @@ def cross_entropy(
         return convert(_by_chances(x, scores, y, weight, how, smoothing), promote_types(x.dtype, y.dtype))
     loss = _by_class("cross_entropy", x, scores, y, weight, ignore_index, how, smoothing)
     return convert(loss, x.dtype)
+        return convert(_by_chances(x, scores, y, weight, how, smoothing), floating_result("cross_entropy", x, y))
+    return convert(_by_class("cross_entropy", x, scores, y, weight, ignore_index, how, smoothing), x.dtype)
 
 
 def _rows(name: str, x: Tensor) -> tuple[Tensor, int, int]:
@@ -240,18 +243,23 @@ def multilabel_soft_margin_loss(
     """``binary_cross_entropy_with_logits``, its mean over the last axis taken first."""
     name = "multilabel_soft_margin_loss"
     how = reduction_of(name, reduction, size_average, reduce)
-    x, y = strictly_floating(name, input), strictly_floating(name, target, "target")
-    need_shape(name, x, y, "a target")
+    x, y = strictly_floating(name, input), tensor(name, target, "target")
+    if y.dtype is dtypes.bool_:
+        raise DTypeError(name, "numbers as target", y.dtype)
+    extras = [] if weight is None else [tensor(name, weight, "weight")]
+    dtype = floating_result(name, x, y, *extras)
     logits, truth = wide(x), wide(y)
     miss = logits.abs().neg().exp().log1p()
     loss = truth * (miss - logits.clamp(max=0.0)) + (1 - truth) * (miss + logits.clamp(min=0.0))
-    if weight is not None:
-        loss = loss * wide(tensor(name, weight, "weight"))
+    for weights in extras:
+        loss = loss * wide(weights)
     if not x.ndim:
         raise ShapeMismatchError(name, "an input with an axis of classes", ())
     # Over the input's classes: a weight with axes of its own may have made more.
     share = loss.sum(x.ndim - 1) * (1 / x.shape[-1] if x.shape[-1] else math.nan)
     return reduced(share, how, x.dtype)
+    at, count = x.ndim - 1, float(x.shape[-1])
+    return reduced(loss.sum(at) / count if count else loss.sum(at) * math.nan, how, dtype)
 
 
 @op(
@@ -276,6 +284,7 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
         count = int(classes.amax().item()) + 1
     if count < 1:
         raise ArgumentError("one_hot", "num_classes", f"must be positive: {num_classes}")
+    on_host("one_hot", "num_classes", count)
     known = class_range(count, classes)
     # The pick is the classes themselves; one outside of the range is an error when it is computed.
     places = known.index_select(0, classes.flatten()).reshape(*classes.shape)

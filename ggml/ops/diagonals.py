@@ -9,10 +9,11 @@ import numpy as np
 from ggml import dtypes
 from ggml.devices import CPU, Device
 from ggml.devices import device as device_named
-from ggml.dtypes import NUMERIC, PLAIN, DType
+from ggml.dtypes import PLAIN, DType
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.host import axis, to_storage, upload
 from ggml.ops.arguments import as_dtype, convert, integer, sizes, tensor
+from ggml.ops.limits import on_host
 from ggml.ops.pointwise import where
 from ggml.ops.shape import cat, diagonal, movedim
 from ggml.table import op
@@ -30,7 +31,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
         raise ArgumentError("diag_embed", "dim1 and dim2", "must be two different axes")
     length, away = x.shape[-1], shift if shift > 0 else -shift
     size = length + away
-    sizes("diag_embed", ((size, size),), "offset")
+    on_host("diag_embed", "offset", size * size)
     if not x.numel():
         matrices = filled((*x.shape[:-1], size, size), 0, x.dtype, x.device)
         return movedim(matrices, (-2, -1), (first, second)) if matrices.ndim > 1 else matrices
@@ -60,17 +61,6 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     return diag_embed(tensor("diagflat", input).flatten(), offset)
 
 
-@op(runs="composed", sample="matrix_square", dtypes=NUMERIC)
-def trace(input: Tensor) -> Tensor:
-    """The sum of a matrix's diagonal."""
-    x = tensor("trace", input)
-    if x.ndim != 2:
-        raise ShapeMismatchError("trace", "a matrix", tuple(x.shape))
-    if x.dtype is dtypes.bool_:
-        raise DTypeError("trace", "numbers", x.dtype)
-    return diagonal(x).sum()
-
-
 @op(runs="composed", sample="vander", dtypes=PLAIN, methods=())
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     """The powers of a vector's elements, from ``N - 1`` down to 0, as columns."""
@@ -80,7 +70,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     count = base.shape[0] if N is None else integer("vander", N, "N")
     if count < 0:
         raise ArgumentError("vander", "N", f"must not be negative: {N}")
-    sizes("vander", ((base.shape[0], count),), "N")
+    on_host("vander", "N", base.shape[0] * count)
     base = base if base.is_floating_point() else convert(base, dtypes.int64)
     if count == 0 or base.shape[0] == 0:
         return filled((base.shape[0], count), 0, base.dtype, base.device)
@@ -92,6 +82,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
 
 def _indices(name: str, row: int, col: int, offset: int, dtype: Any, place: Any) -> Tensor:
     rows, columns = sizes(name, (row, col))
+    on_host(name, "row and col", rows * columns)
     shift, kind = integer(name, offset, "offset"), dtypes.int64 if dtype is None else as_dtype(name, dtype)
     if not kind.is_integer:
         raise DTypeError(name, "an integer dtype", kind)

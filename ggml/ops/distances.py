@@ -68,8 +68,8 @@ def _norm(name: str, gap: Tensor, p: float, keepdim: bool = False) -> Tensor:
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The ``p``-norm of ``input - other``, all elements together."""
     a, b, dtype = _floating_pair("dist", input, other)
-    if not a.is_floating_point() or not b.is_floating_point():
-        raise DTypeError("dist", "floats", f"{a.dtype} and {b.dtype}")
+    if not dtype.is_floating_point:
+        raise DTypeError("dist", "floats", dtype)
     gap = (convert(a, dtypes.float32) - convert(b, dtypes.float32)).flatten()
     return convert(_norm("dist", gap, float(number("dist", p, "p"))), dtype)
 

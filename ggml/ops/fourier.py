@@ -17,11 +17,11 @@ from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
 from ggml.ops.arguments import convert, floating, integer, tensor
+from ggml.ops.limits import on_host
+from ggml.ops.reductions import Dim
 from ggml.ops.shape import cat, flip, narrow, roll
 from ggml.table import Function, make, op
 from ggml.tensor import Tensor, filled
-
-Dims = Sequence[int] | int | None
 
 #: Of every row whose tensors are complex in PyTorch.
 PAIRS = (
@@ -203,21 +203,23 @@ def fft_ihfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | No
 
 def _plan(name: str, rank: int, s: Any, dim: Any) -> list[tuple[int, int | None]]:
     """The axes to be transformed and their lengths, from PyTorch's ``s`` and ``dim``."""
-    lengths = None if s is None else [s] if isinstance(s, int) else list(s)
+    listed = [s] if not isinstance(s, (tuple, list)) else list(s)
+    lengths = None if s is None else [integer(name, length, "s") for length in listed]
     if dim is None:
         count = rank if lengths is None else len(lengths)
         if count > rank:
             raise ArgumentError(name, "s", f"has more entries than the {rank} axes")
         dims = list(range(rank - count, rank))
     else:
-        dims = [dim] if isinstance(dim, int) else list(dim)
+        dims = list(dim) if isinstance(dim, (tuple, list)) else [dim]
     places = [axis(name, one, rank) for one in dims]
     if len(set(places)) != len(places):
         raise ArgumentError(name, "dim", f"names an axis twice: {dims}")
     if lengths is not None and len(lengths) != len(places):
         raise ArgumentError(name, "s", f"has {len(lengths)} entries for {len(places)} axes")
-    known = [None if lengths is None or length == -1 else length for length in (lengths or [None] * len(places))]
-    return list(zip(places, known, strict=True))
+    if lengths is None:
+        return [(place, None) for place in places]
+    return [(place, None if length == -1 else length) for place, length in zip(places, lengths, strict=True)]
 
 
 def _all_along(name: str, x: Tensor, s: Any, dim: Any, norm: str | None, is_forward: bool) -> Tensor:
@@ -229,7 +231,7 @@ def _all_along(name: str, x: Tensor, s: Any, dim: Any, norm: str | None, is_forw
 def _several(name: str, forward: bool, default: tuple[int, ...] | None, text: str) -> Callable[..., Tensor]:
     public = f"fft.{name}"
 
-    def function(input: Tensor, s: Dims = None, dim: Dims = default, norm: str | None = None) -> Tensor:
+    def function(input: Tensor, s: Dim = None, dim: Dim = default, norm: str | None = None) -> Tensor:
         return _all_along(public, as_pairs(public, input), s, dim, norm, forward)
 
     function.__name__, function.__doc__ = f"fft_{name}", text
@@ -245,7 +247,7 @@ fft_ifftn = _several("ifftn", False, None, "The inverse of ``fftn``.")
 def _several_real(name: str, default: tuple[int, ...] | None, text: str) -> Callable[..., Tensor]:
     public = f"fft.{name}"
 
-    def function(input: Tensor, s: Dims = None, dim: Dims = default, norm: str | None = None) -> Tensor:
+    def function(input: Tensor, s: Dim = None, dim: Dim = default, norm: str | None = None) -> Tensor:
         x = _real(public, input)
         *others, (last, length) = _plan(public, x.ndim, s, dim) or _no_axes(public)
         result = real_along(public, x, length, last, norm)
@@ -260,7 +262,7 @@ def _several_real(name: str, default: tuple[int, ...] | None, text: str) -> Call
 def _several_half(name: str, default: tuple[int, ...] | None, text: str) -> Callable[..., Tensor]:
     public = f"fft.{name}"
 
-    def function(input: Tensor, s: Dims = None, dim: Dims = default, norm: str | None = None) -> Tensor:
+    def function(input: Tensor, s: Dim = None, dim: Dim = default, norm: str | None = None) -> Tensor:
         x = as_pairs(public, input)
         *others, (last, length) = _plan(public, x.ndim - 1, s, dim) or _no_axes(public)
         for at, extent in others:
@@ -284,9 +286,11 @@ fft_irfftn = _several_half("irfftn", None, "The inverse of ``rfftn``.")
 def _shifted(name: str, text: str, is_back: bool) -> Callable[..., Tensor]:
     public = f"fft.{name}"
 
-    def function(input: Tensor, dim: Dims = None) -> Tensor:
+    def function(input: Tensor, dim: Dim = None) -> Tensor:
         x = tensor(public, input)
-        named = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else list(dim)
+        if not x.ndim:
+            raise ShapeMismatchError(public, "at least one axis", ())
+        named: list[Any] = list(range(x.ndim)) if dim is None else list(dim) if isinstance(dim, Sequence) else [dim]
         places = [axis(public, one, x.ndim) for one in named]
         halves = [(x.shape[at] + is_back) // 2 for at in places]
         return roll(x, halves, places) if places else x
@@ -307,14 +311,14 @@ def _frequencies(name: str, text: str, places: Callable[[int], Any]) -> Callable
         from ggml.factories import put
         from ggml.ops.arguments import as_dtype, number, sizes
 
-        (count,) = sizes(public, (n,), "n")
+        (count,) = sizes(public, (integer(public, n, "n"),), "n")
+        on_host(public, "n", count)
         kind = dtypes.float32 if dtype is None else as_dtype(public, dtype)
         if not kind.is_floating_point:
             raise DTypeError(public, "a floating dtype", kind)
-        spacing = float(number(public, d, "d")) * count
-        if count and spacing == 0:
-            raise ArgumentError(public, "d", "must not be 0")
-        return put(np.asarray(places(count), np.float64) / (spacing or 1.0), kind, device)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = np.asarray(places(count), np.float64) / (float(number(public, d, "d")) * count)
+        return put(values, kind, device)
 
     function.__name__, function.__doc__ = f"fft_{name}", text
     return op(runs="host", sample="fft_frequencies", torch=public, methods=())(function)

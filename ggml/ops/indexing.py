@@ -105,7 +105,7 @@ def _lower_embedding(b: Builder, values: Sequence[Value], params: tuple[Any, ...
     places, weight = values
     if not b.device.is_cpu or weight.type not in (dtypes.F32, dtypes.F16, dtypes.BF16):
         return b.take_rows(weight, places, False).reshape_to(node.shape)
-    return b.take(weight.reshape_to((1, *weight.shape)), places, False).reshape_to(node.shape)
+    return b.take(b.reshape(weight, (1, *weight.shape)), places, False).reshape_to(node.shape)
 
 
 @op(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from ggml.dtypes import PLAIN
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.host import axis, upload
 from ggml.ops.arguments import broadcast, convert, integer, result_type, tensor
+from ggml.ops.limits import on_host
 from ggml.ops.shape import cat, flatten, flip, narrow, reshape, stack, transpose
 from ggml.table import op
 from ggml.tensor import Tensor, filled, wrap
@@ -170,6 +172,8 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
         raise ArgumentError("combinations", "r", f"must not be negative: {r}")
     if count == 0:
         return x.narrow(0, 0, 0)
+    num_places = math.comb(x.shape[0] + (count - 1) * bool(with_replacement), count) * count if x.shape[0] else 0
+    on_host("combinations", "r", num_places)
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     places = np.array(list(choose(range(x.shape[0]), count)), np.int64).reshape(-1, count)
     picked = x.index_select(0, wrap(upload(places.reshape(-1), dtypes.int64, x.device)))

@@ -143,7 +143,7 @@ def gaussian_nll_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """``(log(var) + (input - target) ** 2 / var) / 2`` with ``var`` at least ``eps``; ``full`` adds the constant."""
-    x, y = strictly_floating("gaussian_nll_loss", input), tensor("gaussian_nll_loss", target, "target")
+    x, y = tensor("gaussian_nll_loss", input), tensor("gaussian_nll_loss", target, "target")
     how = reduction_of("gaussian_nll_loss", reduction)
     spread = wide(_variance(x, var)).clamp(min=float(number("gaussian_nll_loss", eps, "eps")))
     loss = (spread.log() + (wide(x) - wide(y)).square() / spread) * 0.5

@@ -127,7 +127,7 @@ def _areas(name: str, y: Any, x: Any, dx: Any, dim: int) -> tuple[Tensor, int]:
         raise ShapeMismatchError(name, "at least one axis", ())
     at = axis(name, dim, heights.ndim)
     if not heights.shape[at]:
-        return heights, at
+        return heights / 1.0, at
     widths = _widths(name, heights, x, dx, at)
     both = _shortened(heights, at, 1) + _shortened(heights, at, 0)
     return both * widths / 2.0, at - heights.ndim

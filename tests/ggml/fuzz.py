@@ -37,6 +37,10 @@ VALUE_FREE = {
     "histogram",  # of edges that are not in order
     "histc",  # of 16 bits
     "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu",
+    "mode", "kthvalue", "median", "nanmedian", "var_mean", "std_mean", "trapezoid", "cumulative_trapezoid", "logit",
+    "cosine_similarity", "binary_cross_entropy_with_logits", "multinomial", "gumbel_softmax", "isin",
+    *(row.name for row in ROWS if row.torch.startswith("fft.") or row.name in ("stft", "istft")),
+    "dropout", "gelu", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu",
     "batch_norm", "instance_norm", "local_response_norm",
 }  # fmt: skip
 
@@ -76,6 +80,15 @@ def announced(label: str) -> str:
 
 def is_tensor(value: Any) -> bool:
     return isinstance(value, ggml.Tensor)
+def outcome(row: Op, args: list[Any], kwargs: dict[str, Any]) -> tuple[str, Any]:
+    """What ggml makes of the call: ``error`` or ``result``. Anything but a GgmlError or TypeError escapes."""
+    try:
+        result = row.function(*to_ggml(args), **to_ggml(kwargs))
+        if not isinstance(result, bool):
+            ggml.eval(result)
+    except ggml.GgmlError as error:
+        return "error", error
+    return "result", result
 
 
 def outcome(function: Any) -> tuple[str, Any]:

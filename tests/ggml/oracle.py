@@ -18,6 +18,15 @@ def torch_function(row: Op) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
+# Rows whose first argument is complex in PyTorch, and pairs in ours.
+COMPLEX = {"fft_complex", "fft_half", "fft_several", "fft_several_half", "istft"}
+
+
+def _as_pairs(result: Any) -> Any:
+    is_complex = isinstance(result, torch.Tensor) and result.is_complex()
+    return torch.view_as_real(result.resolve_conj()) if is_complex else result
+
+
 def torch_result(row: Op, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """What PyTorch returns, or the exception it raises. What changes its first argument is given a copy of it."""
     try:
@@ -25,5 +34,8 @@ def torch_result(row: Op, args: list[Any], kwargs: dict[str, Any]) -> Any:
             args = [args[0].clone(memory_format=torch.contiguous_format), *args[1:]]
         result = torch_function(row)(*args, **kwargs)
         return args[0] if row.torch == "Tensor.__setitem__" else result
+        if row.sample in COMPLEX and args and isinstance(args[0], torch.Tensor):
+            args = [torch.view_as_complex(args[0].float().contiguous()), *args[1:]]
+        return _as_pairs(torch_function(row)(*args, **kwargs))
     except Exception as error:  # of every kind: it is the outcome
         return error

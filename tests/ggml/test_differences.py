@@ -159,6 +159,65 @@ def test_memory_formats_change_nothing() -> None:
     x = ggml.zeros(2, 3, 4, 5).contiguous(memory_format=ggml.channels_last)
     assert not x.is_contiguous(memory_format=ggml.channels_last)
     assert x.is_contiguous()
+@shows("binary_cross_entropy", "gaussian_nll_loss")
+def test_elements_of_losses_are_not_looked_at() -> None:
+    functional = ggml.nn.functional
+    assert math.isnan(functional.binary_cross_entropy(ggml.tensor([1.5]), ggml.tensor([1.0])).item())
+    with pytest.raises(RuntimeError):
+        torch.nn.functional.binary_cross_entropy(torch.tensor([1.5]), torch.tensor([1.0]))
+    zero, one = ggml.zeros(1), ggml.ones(1)
+    negative, tiny = (functional.gaussian_nll_loss(zero, one, var, eps=0.5).item() for var in (-one, zero))
+    assert negative == tiny
+
+
+@shows("embedding_bag")
+def test_bags() -> None:
+    with pytest.raises(ggml.ArgumentError):
+        ggml.nn.functional.embedding_bag(ggml.tensor([[0]]), ggml.ones(2, 3), max_norm=1.0)
+    raw = b"".join(np.array([0.5], np.float16).tobytes() + np.full(32, row, np.int8).tobytes() for row in range(4))
+    weight = ggml.from_buffer(raw, dtype=ggml.q8_0, shape=(4, 32))
+    bags = ggml.nn.functional.embedding_bag(ggml.tensor([[1, 3]]), weight, mode="sum")
+    assert bags.dtype is ggml.float32
+    assert bags[0, 0].item() == 2.0
+
+
+@shows("one_hot", "multinomial", "gumbel_softmax")
+def test_what_reads_or_draws_is_not_compiled() -> None:
+    functional = ggml.nn.functional
+    for function in (
+        functional.one_hot,
+        lambda x: (x * 1.0).multinomial(1),
+        lambda x: functional.gumbel_softmax(x * 1.0),
+    ):
+        with pytest.raises(ggml.TracingError):
+            ggml.compile(function)(ggml.tensor([1, 2]))
+    one_hot = ggml.compile(lambda x: functional.one_hot(x, 3))
+    assert one_hot(ggml.tensor([2])).tolist() == [[0, 0, 1]]
+
+
+@shows("mode")
+def test_place_of_the_most_frequent() -> None:
+    assert ggml.tensor([7, 1, 7, 2]).mode().indices.item() == 2
+
+
+FOURIER = [row.name for row in TABLE.values() if row.torch.startswith("fft.") and row.differs]
+
+
+@shows("complex", "polar", "stft", "istft", *FOURIER)
+def test_complex_tensors_are_pairs() -> None:
+    x = torch.randn(2, 8)
+    pairs = ggml.fft.rfft(ggml.from_dlpack(x), dim=0)
+    expected = torch.view_as_real(torch.fft.rfft(x, dim=0))
+    np.testing.assert_allclose(pairs.numpy(), expected.numpy(), atol=1e-5)
+    assert ggml.complex(ggml.ones(3), ggml.zeros(3)).shape == (3, 2)
+    spectrum = ggml.stft(ggml.ones(16), 8, window=ggml.hann_window(8))
+    assert spectrum.shape == (5, 9, 2)
+    with pytest.raises(ggml.UnsupportedOpError):
+        ggml.stft(ggml.ones(16), 8, return_complex=True)
+    with pytest.raises(ggml.ShapeMismatchError):
+        ggml.fft.fft(ggml.ones(3))
+    unseen = ggml.compile(lambda x: ggml.istft(x, 8, 8, window=ggml.zeros(8)))(spectrum[:, :3])
+    assert bool(unseen.isnan().any())
 
 
 def test_every_difference_is_shown() -> None:

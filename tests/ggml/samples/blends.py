@@ -90,21 +90,6 @@ def clamp_one(draw: Draw, row: Op) -> Call:
 
 
 @sample
-def hardshrink(draw: Draw, row: Op) -> Call:
-    return Call([any_tensor(draw, row, specials=True)], {"lambd": draw(st.sampled_from([0.5, 1.0, 0.0]))})
-
-
-@sample
-def softshrink(draw: Draw, row: Op) -> Call:
-    return Call([any_tensor(draw, row)], {"lambd": draw(st.sampled_from([0.5, 1.0, 0.0, -1.0]))})
-
-
-@sample
-def threshold(draw: Draw, row: Op) -> Call:
-    return Call([any_tensor(draw, row, specials=True), draw(st.sampled_from([0.5, -1.0])), 7.0])
-
-
-@sample
 def close(draw: Draw, row: Op) -> Call:
     a = any_tensor(draw, row)
     b = a.clone() if draw(st.booleans()) else tensor(draw, tuple(a.shape), str(a.dtype).removeprefix("torch."))

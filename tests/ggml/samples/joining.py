@@ -104,11 +104,6 @@ def diagflat(draw: Draw, row: Op) -> Call:
 
 
 @sample
-def matrix_square(draw: Draw, row: Op) -> Call:
-    return Call([any_tensor(draw, row, st.lists(st.integers(0, 5), min_size=2, max_size=2).map(tuple))])
-
-
-@sample
 def vander(draw: Draw, row: Op) -> Call:
     x = any_tensor(draw, row, st.integers(0, 4).map(lambda n: (n,)))
     return Call([x], {"N": draw(st.sampled_from([None, 0, 1, 4])), "increasing": draw(st.booleans())})
