@@ -112,7 +112,7 @@ class MultiheadAttention(Module):
         self._check(query, key, value)
         if is_causal and attn_mask is None:
             raise ArgumentError(_NAME, "attn_mask", "must be given where is_causal says that it is causal")
-        heads = self._heads(query, key, value)
+        heads: tuple[Tensor, ...] = self._heads(query, key, value)
         padding = key_padding_mask if key_padding_mask is None or query.ndim == 3 else key_padding_mask.unsqueeze(0)
         if kv_cache is None:
             sizes = (heads[0].shape[0], heads[0].shape[2], heads[1].shape[2])
@@ -128,7 +128,7 @@ class MultiheadAttention(Module):
         seen = None if mask is None else mask.logical_not() if mask.dtype is dtypes.bool_ else mask
         is_plain = is_causal and padding is None and kv_cache is None
         attended = functional.scaled_dot_product_attention(
-            *heads, attn_mask=None if is_plain else seen, dropout_p=share, is_causal=is_plain
+            heads[0], heads[1], heads[2], attn_mask=None if is_plain else seen, dropout_p=share, is_causal=is_plain
         )
         return self._joined(attended, query.ndim), None
 

@@ -292,4 +292,5 @@ class Transformer(Module):
     @staticmethod
     def generate_square_subsequent_mask(sz: int, device: Place = None, dtype: DType | None = None) -> Tensor:
         """[sz, sz]: -inf above the diagonal, 0 elsewhere."""
-        return triu(full((sz, sz), -math.inf, dtype=dtype or dtypes.float32, device=device), 1)
+        mask: Tensor = triu(full((sz, sz), -math.inf, dtype=dtype or dtypes.float32, device=device), 1)
+        return mask

@@ -113,7 +113,7 @@ _TILE = 64
 
 _DIFFERS = (
     "Keys and values may be 16 bits where the query is float32. A mask and ``is_causal`` both apply where both are "
-    "given, masks broadcast in every axis, and a hidden key may be NaN. Dropping weights belongs to training."
+    "given, masks broadcast in every axis, and a key that a mask of bools hides may be NaN where float32 is computed."
 )
 
 

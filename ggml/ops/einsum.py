@@ -36,6 +36,18 @@ def contract(left: Tensor, right: Tensor) -> Tensor:
     return convert(sum(products, 2), left.dtype)
 
 
+def even(left: Tensor, right: Tensor, pairs: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+    """Both sides with equal extents in each pair of axes: where one has 1, the other one is summed first."""
+    uneven = [(one, other) for one, other in pairs if left.shape[one] != right.shape[other]]
+    for side in (0, 1):
+        dims = [pair[side] for pair in uneven if (left, right)[side].shape[pair[side]] != 1]
+        if dims and side == 0:
+            left = convert(sum(left, dims, True), left.dtype)
+        elif dims:
+            right = convert(sum(right, dims, True), right.dtype)
+    return left, right
+
+
 def _tokens(text: str) -> Labels:
     """The labels of one operand, with ``_DOTS`` for an ellipsis."""
     found: Labels = []
@@ -61,7 +73,7 @@ def _numbered(places: Any) -> Labels:
 
 def _read(args: tuple[Any, ...]) -> tuple[list[Tensor], list[Labels], Labels | None]:
     """Operands, their labels, and those of the output if they are given."""
-    if not args or (isinstance(args[0], str) and len(args) < 2):
+    if len(args) < 2:
         raise ArgumentError("einsum", "operands", "must be at least one, behind an equation or before its subscripts")
     if isinstance(args[0], str):
         given = args[1] if len(args) == 2 and isinstance(args[1], (list, tuple)) else args[1:]
@@ -147,6 +159,7 @@ def _grouped(operand: Tensor, labels: Labels, groups: Sequence[Labels], sizes: d
 
 def _pair(left: Tensor, a: Labels, right: Tensor, b: Labels, kept: set[int]) -> tuple[Tensor, Labels]:
     """The product of two operands, summed over what they share and nobody else needs."""
+    left, right = even(left, right, [(a.index(one), b.index(one)) for one in a if one in b and one not in kept])
     sizes = _extents([left, right], [a, b])
     left, a = _summed(left, a, {*a} - {*b} - kept)
     right, b = _summed(right, b, {*b} - {*a} - kept)

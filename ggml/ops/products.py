@@ -9,12 +9,13 @@ from typing import Any
 
 from ggml import dtypes
 from ggml.dtypes import NUMERIC, PLAIN
-from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError, UnsupportedOpError
+from ggml.errors import ArgumentError, DTypeError, RankError, ShapeMismatchError, UnsupportedOpError
 from ggml.factories import eye
 from ggml.host import axis
+from ggml.node import MAX_RANK
 from ggml.ops.arguments import Number, broadcast, integer, same_dtype, strictly_floating, tensor
 from ggml.ops.arithmetic import mul
-from ggml.ops.einsum import contract
+from ggml.ops.einsum import contract, even
 from ggml.ops.matmul import _blend, _need_axes, matmul, mv, outer
 from ggml.ops.shape import expand, permute, reshape, roll
 from ggml.table import op
@@ -48,23 +49,25 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     pairs = [(left.shape[one], right.shape[other]) for one, other in zip(first, second, strict=True)]
     if any(one != other and 1 not in (one, other) for one, other in pairs):
         raise ShapeMismatchError(name, "axes of equal extents in pairs", (tuple(left.shape), tuple(right.shape)))
-    inner = [max(pair) if 0 not in pair else 0 for pair in pairs]
+    left, right = even(left, right, list(zip(first, second, strict=True)))
+    inner = [left.shape[one] for one in first]
     rows = [d for d in range(left.ndim) if d not in first]
     columns = [d for d in range(right.ndim) if d not in second]
     outside = [*(left.shape[d] for d in rows), *(right.shape[d] for d in columns)]
-    x = expand(permute(left, [*rows, *first]), [*(left.shape[d] for d in rows), *inner])
-    y = expand(permute(right, [*second, *columns]), [*inner, *(right.shape[d] for d in columns)])
+    x, y = permute(left, [*rows, *first]), permute(right, [*second, *columns])
     count, total = math.prod(left.shape[d] for d in rows), math.prod(inner)
     x = reshape(x, (1, count, total))
     y = reshape(y, (1, total, math.prod(right.shape[d] for d in columns)))
     return reshape(contract(x, y), outside)
 
 
-@op(runs="composed", sample="kron", dtypes=PLAIN, methods=("kron",))
+@op(runs="composed", sample="kron", dtypes=PLAIN, differs="Tensors of at most four axes.")
 def kron(input: Tensor, other: Tensor) -> Tensor:
     """Every element of ``input`` times the whole of ``other``, as one tensor of blocks."""
     a, b = tensor("kron", input), tensor("kron", other, "other")
     rank = max(a.ndim, b.ndim)
+    if 2 * rank > MAX_RANK:
+        raise RankError("kron", rank, MAX_RANK // 2)
     left, right = ((1,) * (rank - one.ndim) + one._node.shape for one in (a, b))
     x = reshape(a, [extent for one in left for extent in (one, 1)])
     y = reshape(b, [extent for one in right for extent in (1, one)])

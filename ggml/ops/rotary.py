@@ -31,7 +31,9 @@ def _in_rows(b: Builder, value: Value, turning: Sequence[int], others: Sequence[
     for split in range(len(others), -1, -1):
         order = [*others[:split], *turning, *others[split:], width]
         groups = [others[:split], turning, others[split:]]
-        merged = [coalesce([value.shape[d] for d in axes], ([value.strides[d] for d in axes],)) for axes in groups]
+        merged = [
+            coalesce(tuple(value.shape[d] for d in axes), [tuple(value.strides[d] for d in axes)]) for axes in groups
+        ]
         if all(len(shape) <= 1 for shape, _ in merged) and (split == 0 or len(others) - split > 0):
             extents = [math.prod(value.shape[d] for d in axes) for axes in groups]
             strides = [(pattern or (0,))[0] for _, (pattern,) in merged]

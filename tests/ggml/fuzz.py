@@ -41,6 +41,9 @@ VALUE_FREE = {
     "cosine_similarity", "binary_cross_entropy_with_logits", "multinomial", "gumbel_softmax", "isin",
     *(row.name for row in ROWS if row.torch.startswith("fft.") or row.name in ("stft", "istft")),
     "dropout", "gelu", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu",
+    "dropout", "gelu", "scaled_dot_product_attention", "einsum", "matrix_power", "vector_norm", "matrix_norm",
+    "linalg_norm", "solve_triangular", "multi_dot", "chain_matmul", "dropout1d", "dropout2d", "dropout3d",
+    "alpha_dropout", "feature_alpha_dropout", "rrelu",
     "batch_norm", "instance_norm", "local_response_norm",
 }  # fmt: skip
 
