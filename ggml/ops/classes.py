@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ggml import dtypes
-from ggml.dtypes import DType, promote_types
+from ggml.dtypes import DType
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.host import upload
 from ggml.ops.arguments import convert, integer, number, same_dtype, strictly_floating, tensor
@@ -149,9 +149,6 @@ def cross_entropy(
         raise ArgumentError("cross_entropy", "label_smoothing", f"must lie in [0, 1]: {label_smoothing}")
     scores = wide(x).log_softmax(_class_axis("cross_entropy", x))
     if y._node.shape == x._node.shape:
-        return convert(_by_chances(x, scores, y, weight, how, smoothing), promote_types(x.dtype, y.dtype))
-    loss = _by_class("cross_entropy", x, scores, y, weight, ignore_index, how, smoothing)
-    return convert(loss, x.dtype)
         return convert(_by_chances(x, scores, y, weight, how, smoothing), floating_result("cross_entropy", x, y))
     return convert(_by_class("cross_entropy", x, scores, y, weight, ignore_index, how, smoothing), x.dtype)
 
@@ -255,9 +252,6 @@ def multilabel_soft_margin_loss(
         loss = loss * wide(weights)
     if not x.ndim:
         raise ShapeMismatchError(name, "an input with an axis of classes", ())
-    # Over the input's classes: a weight with axes of its own may have made more.
-    share = loss.sum(x.ndim - 1) * (1 / x.shape[-1] if x.shape[-1] else math.nan)
-    return reduced(share, how, x.dtype)
     at, count = x.ndim - 1, float(x.shape[-1])
     return reduced(loss.sum(at) / count if count else loss.sum(at) * math.nan, how, dtype)
 

@@ -46,8 +46,10 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
         raise ShapeMismatchError("index_select", "an index with one axis", tuple(places.shape))
     at = axis("index_select", dim, x.ndim)
     if not x.ndim:
+        if places.numel() != 1:
+            raise ShapeMismatchError("index_select", "one index for a tensor without axes", tuple(places.shape))
         x = reshape(x, (1,))
-        return reshape(picked(x, 0, places, False), tuple(places.shape) if places.ndim == 0 else (places.numel(),))
+        return reshape(picked(x, 0, places, False), ())
     return picked(x, at, places, False)
 
 

@@ -159,6 +159,8 @@ def test_memory_formats_change_nothing() -> None:
     x = ggml.zeros(2, 3, 4, 5).contiguous(memory_format=ggml.channels_last)
     assert not x.is_contiguous(memory_format=ggml.channels_last)
     assert x.is_contiguous()
+
+
 @shows("binary_cross_entropy", "gaussian_nll_loss")
 def test_elements_of_losses_are_not_looked_at() -> None:
     functional = ggml.nn.functional
@@ -218,6 +220,8 @@ def test_complex_tensors_are_pairs() -> None:
         ggml.fft.fft(ggml.ones(3))
     unseen = ggml.compile(lambda x: ggml.istft(x, 8, 8, window=ggml.zeros(8)))(spectrum[:, :3])
     assert bool(unseen.isnan().any())
+
+
 @shows("scaled_dot_product_attention")
 def test_attention_takes_more() -> None:
     attend = ggml.nn.functional.scaled_dot_product_attention
