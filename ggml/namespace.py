@@ -76,8 +76,9 @@ _ALSO_FUNCTIONAL = (
     "pixel_shuffle",
     "pixel_unshuffle",
     "channel_shuffle",
+    "cosine_similarity",
+    "pairwise_distance",
 )
-_ALSO_FUNCTIONAL = ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "cosine_similarity", "pairwise_distance")
 
 # Second names that PyTorch has.
 ALIASES = {

@@ -56,6 +56,7 @@ OPEN = {
     "trapezoid",
     "cumulative_trapezoid",
     "cross",
+    "linalg_cross",
     "normalize",
     "dropout1d",
     "dropout2d",
