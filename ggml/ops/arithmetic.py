@@ -130,6 +130,8 @@ def add(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
     """``input + alpha * other``."""
     a, b = _operand("add", input, "input"), _operand("add", other, "other")
     is_bool = not isinstance(alpha, bool) and alpha != 1 and result_type(a, b) is dtypes.bool_
+    if is_bool and isinstance(b, bool):
+        return binary("add", a, b and bool(number("add", alpha, "alpha")))
     return binary("add", a, _scaled_by("add", b, bool(number("add", alpha, "alpha")) if is_bool else alpha))
 
 

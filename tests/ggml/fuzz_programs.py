@@ -56,6 +56,8 @@ OPEN = {
     "trapezoid",
     "cumulative_trapezoid",
     "cross",
+    "scaled_dot_product_attention",
+    "pairwise_distance",
     "linalg_cross",
     "normalize",
     "dropout1d",

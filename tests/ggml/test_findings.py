@@ -39,6 +39,8 @@ def test_quantised_as_bool() -> None:
 def test_arrays_of_the_host_that_cannot_be(call: object) -> None:
     with pytest.raises(MemoryError):
         call()  # type: ignore[operator]
+    with pytest.raises(ggml.ArgumentError):
+        ggml.triu_indices(0, 1 << 40)
 
 
 def test_quantised_tensors_are_no_results() -> None:
@@ -71,6 +73,7 @@ def test_fills_that_are_cut_off_or_not_known_yet() -> None:
 def test_small_agreements_with_torch() -> None:
     yes = ggml.tensor([True, False])
     assert yes.any(()).tolist() == yes.all(dim=()).tolist() == [True, False]
+    assert yes.add(True, alpha=0).tolist() == [True, False]
     assert yes.sign().tolist() == [True, False]
     assert ggml.isclose(yes, ggml.tensor([True, True]), rtol=3.0).tolist() == [True, True]
     assert ggml.tensor([1.0]).copysign(-2).item() == -1
