@@ -115,7 +115,7 @@ class Builder:
             if F32 not in (value.type, type):
                 return self.cast(self.cast(value, F32), type)
             return self.emit("cast", (self.operand(value, value.shape),), type, value.shape)
-        if value.type in _HALF:
+        if value.type not in (F32, *integers):
             value = self.cast(value, F32)
         if type in _HALF:
             return self.cast(self.cast(value, F32), type)

@@ -321,7 +321,8 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
     a, b = tensor("isclose", input), tensor("isclose", other, "other")
     if a.dtype is b.dtype is dtypes.bool_:
         a, b = convert(a, dtypes.float32), convert(b, dtypes.float32)
-    is_near = le((a - b).abs(), b.abs() * rtol + atol) & b.abs().ne(math.inf)
+    relative, absolute = number("isclose", rtol, "rtol"), number("isclose", atol, "atol")
+    is_near = le((a - b).abs(), b.abs() * relative + absolute) & b.abs().ne(math.inf)
     close = logical_or(eq(a, b), is_near)
     return logical_or(close, logical_and(ne(a, a), ne(b, b))) if equal_nan else close
 

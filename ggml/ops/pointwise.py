@@ -127,7 +127,7 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
         raise DTypeError("round", "numbers", x.dtype)
     places = integer("round", decimals, "decimals")
     if places and x.is_floating_point():
-        factor, wide = 10.0 ** min(builtin_abs(places), 30), convert(x, dtypes.float32)
+        factor, wide = (10.0**size if (size := builtin_abs(places)) < 39 else math.inf), convert(x, dtypes.float32)
         return convert(round(wide * factor) / factor if places > 0 else round(wide / factor) * factor, x.dtype)
     return make("round", (x,), (), x._node.shape, x._node.dtype)
 

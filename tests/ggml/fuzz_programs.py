@@ -56,6 +56,8 @@ OPEN = {
     "trapezoid",
     "cumulative_trapezoid",
     "cross",
+    "multilabel_margin_loss",
+    "multi_margin_loss",
     "scaled_dot_product_attention",
     "pairwise_distance",
     "linalg_cross",

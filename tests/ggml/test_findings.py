@@ -24,6 +24,8 @@ def test_the_method_where_begins_with_the_values() -> None:
 def test_quantised_as_bool() -> None:
     weight = ggml.from_buffer(bytes(34), dtype=ggml.q8_0, shape=(1, 32))
     assert not weight.bool().any()
+    assert not weight.long().any()
+    assert weight.int().dtype is ggml.int32
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,8 @@ def test_small_agreements_with_torch() -> None:
     yes = ggml.tensor([True, False])
     assert yes.any(()).tolist() == yes.all(dim=()).tolist() == [True, False]
     assert yes.add(True, alpha=0).tolist() == [True, False]
+    with pytest.raises(ggml.DTypeError):
+        ggml.isclose(yes, yes, atol=None)  # type: ignore[arg-type]
     assert yes.sign().tolist() == [True, False]
     assert ggml.isclose(yes, ggml.tensor([True, True]), rtol=3.0).tolist() == [True, True]
     assert ggml.tensor([1.0]).copysign(-2).item() == -1
