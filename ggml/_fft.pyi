@@ -6,6 +6,7 @@ from typing import Any
 
 from ggml.devices import Device
 from ggml.dtypes import DType
+from ggml.ops.results import Histogram, ValuesAndIndices
 from ggml.ops.results import MinAndMax, ValuesAndIndices
 from ggml.random import Generator
 from ggml.tensor import Tensor
@@ -13,6 +14,7 @@ from ggml.tensor import Tensor
 Number = builtins.int | builtins.float | builtins.bool
 Operand = Tensor | Number
 Dim = builtins.int | Sequence[builtins.int] | None
+Extents = builtins.int | Sequence[builtins.int]
 Index = Any
 Place = Device | str | None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ggml.devices import Device
 from ggml.dtypes import DType
+from ggml.ops.results import Histogram, ValuesAndIndices
 from ggml.ops.results import MinAndMax, ValuesAndIndices
 from ggml.random import Generator
 from ggml.tensor import Tensor

@@ -11,10 +11,11 @@ from typing import Any
 from ggml import evaluate, tracing
 from ggml.arena import outside
 from ggml.devices import Device
+from ggml.dtypes import float32
 from ggml.errors import ArgumentError, DeviceMismatchError, TracingError
 from ggml.evaluate import Plan, Program
-from ggml.node import Node, leaf, placeholder
-from ggml.tensor import Tensor, wrap
+from ggml.node import Node, empty_leaf, leaf, placeholder
+from ggml.tensor import Tensor, filled, wrap
 from worker_native import Buffer
 
 _MAX_PROGRAMS = 64
@@ -179,6 +180,11 @@ def _source_of(node: Node, places: dict[int, int]) -> int | Buffer:
 
 def _form(result: Any, outputs: list[Tensor]) -> Callable[[list[Tensor]], Any]:
     """Collects the tensors of a result; returns what puts others in their places."""
+    if isinstance(result, Tensor) and 0 in result._node.shape:
+        shape, dtype, device = result._node.shape, result.dtype, result.device
+        # Without elements there is nothing to compute. The program has this number as its output in their place.
+        outputs.append(filled((), 0.0, float32, device))
+        return lambda tensors: wrap(empty_leaf(shape, dtype, device))
     if isinstance(result, Tensor):
         place = len(outputs)
         outputs.append(result)

@@ -111,12 +111,17 @@ def device(type: str | Device, index: int | None = None) -> Device:
     return find_device(type if index is None else f"{type}:{index}")
 
 
-def allocate(on: Device, num_bytes: int) -> Buffer:
-    """Uninitialised memory, or OutOfMemoryError."""
+def require_memory(on: Device, num_bytes: int) -> None:
+    """OutOfMemoryError for what cannot be there. The host's own arrays are asked for before they are made."""
     if num_bytes >= _CHECKED_BYTES:
         free_bytes, total_bytes = on.memory_bytes
         if num_bytes > total_bytes:
             raise OutOfMemoryError(num_bytes, free_bytes, str(on))
+
+
+def allocate(on: Device, num_bytes: int) -> Buffer:
+    """Uninitialised memory, or OutOfMemoryError."""
+    require_memory(on, num_bytes)
     try:
         return own(Buffer(on.native, num_bytes))
     except (MemoryError, ValueError, OverflowError, TypeError):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggml import dtypes
-from ggml.devices import CPU, Device, device
+from ggml.devices import CPU, Device, device, require_memory
 from ggml.dtypes import DType
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.host import to_storage, upload
@@ -93,6 +93,12 @@ def full_like(input: Tensor, fill_value: Number, *, dtype: DType | None = None, 
     return _like("full_like", input, number("full_like", fill_value, "fill_value"), dtype, device)
 
 
+def _on_host(shape: Shape) -> Shape:
+    """A shape that the host has memory for, at eight bytes an element."""
+    require_memory(CPU, math.prod(shape) * 8)
+    return shape
+
+
 def arange(
     start: Number, end: Number | None = None, step: Number = 1, *, dtype: DType | None = None, device: Place = None
 ) -> Tensor:
@@ -107,7 +113,7 @@ def arange(
     is_integer = all(isinstance(value, int) for value in values)
     kind = (dtypes.int64 if is_integer else dtypes.float32) if dtype is None else as_dtype("arange", dtype)
     count = -(-(last - first) // by) if is_integer else math.ceil((last - first) / by)
-    sizes("arange", (int(count),))
+    _on_host(sizes("arange", (int(count),)))
     steps: NDArray[Any] = np.arange(int(count), dtype=np.int64 if is_integer else np.float64)
     return put(steps * by + first, kind, device)
 
@@ -116,14 +122,14 @@ def linspace(start: Number, end: Number, steps: int, *, dtype: DType | None = No
     """``steps`` numbers from ``start`` to ``end``, both included, equally far apart."""
     count = integer("linspace", steps, "steps")
     first, last = number("linspace", start, "start"), number("linspace", end, "end")
-    sizes("linspace", (count,))
+    _on_host(sizes("linspace", (count,)))
     kind = dtypes.float32 if dtype is None else as_dtype("linspace", dtype)
     return put(np.linspace(float(first), float(last), count), kind, device)
 
 
 def eye(n: int, m: int | None = None, *, dtype: DType | None = None, device: Place = None) -> Tensor:
     """1 on the diagonal, 0 elsewhere."""
-    rows, columns = sizes("eye", (n, n if m is None else m))
+    rows, columns = _on_host(sizes("eye", (n, n if m is None else m)))
     kind = dtypes.float32 if dtype is None else as_dtype("eye", dtype)
     return put(np.eye(rows, columns, dtype=np.float32), kind, device)
 

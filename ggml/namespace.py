@@ -7,6 +7,7 @@ from typing import Any
 
 import ggml.ops.activations
 import ggml.ops.arithmetic
+import ggml.ops.assignment
 import ggml.ops.attention
 import ggml.ops.bags
 import ggml.ops.batch_norms
@@ -22,9 +23,12 @@ import ggml.ops.distances
 import ggml.ops.dropouts
 import ggml.ops.einsum
 import ggml.ops.filling
+import ggml.ops.flat
 import ggml.ops.folding
 import ggml.ops.fourier
 import ggml.ops.gated
+import ggml.ops.histograms
+import ggml.ops.host_results
 import ggml.ops.indexing
 import ggml.ops.joining
 import ggml.ops.likelihoods
@@ -43,6 +47,10 @@ import ggml.ops.resampling
 import ggml.ops.rotary
 import ggml.ops.running
 import ggml.ops.sampling
+import ggml.ops.scatter
+import ggml.ops.scatter_slices
+import ggml.ops.scatter_views
+import ggml.ops.searching
 import ggml.ops.shape
 import ggml.ops.shrinking
 import ggml.ops.sorting
@@ -50,6 +58,7 @@ import ggml.ops.spans
 import ggml.ops.special
 import ggml.ops.spectrogram
 import ggml.ops.statistics
+import ggml.ops.subscript
 import ggml.ops.windows  # noqa: F401
 from ggml import dtypes
 from ggml.dtypes import DType
@@ -68,6 +77,8 @@ _ALSO_FUNCTIONAL = (
     "pixel_shuffle",
     "pixel_unshuffle",
     "channel_shuffle",
+    "cosine_similarity",
+    "pairwise_distance",
 )
 _ALSO_FUNCTIONAL = ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "cosine_similarity", "pairwise_distance")
 

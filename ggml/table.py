@@ -68,7 +68,7 @@ def op(
     dtypes: tuple[DType, ...] = FLOATING,
     torch: str | None = None,
     methods: Sequence[str] | None = None,
-    inplace: bool = False,
+    inplace: bool | Literal["reshapes"] = False,
     differs: str = "",
     widens: bool = True,
     on_empty: float | None = None,
@@ -85,18 +85,19 @@ def op(
         for method in names:
             setattr(Tensor, method, function)
             if inplace:
-                setattr(Tensor, f"{method}_", in_place(function, method))
+                setattr(Tensor, f"{method}_", in_place(function, method, reshapes=inplace == "reshapes"))
         return function
 
     return enter
 
 
-def in_place(function: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
-    """The variant that gives ``self`` the result: other tensors keep the values they had."""
+def in_place(function: Callable[..., Tensor], name: str, reshapes: bool = False) -> Callable[..., Tensor]:
+    """The variant that gives ``self`` the result: other tensors keep the values they had. Only where it ``reshapes``
+    may the result have another shape."""
 
     @functools.wraps(function)
     def assign(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return self._assign(function(self, *args, **kwargs), f"{name}_")
+        return self._assign(function(self, *args, **kwargs), f"{name}_", reshapes)
 
     assign.__name__ = f"{name}_"
     return assign

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggml import evaluate, host, tracing
-from ggml.devices import CPU, Device, find_device
+from ggml.devices import CPU, Device, find_device, require_memory
 from ggml.dtypes import Category, DType
 from ggml.errors import ArgumentError, ClosedTensorError, DTypeError, ShapeMismatchError
 from ggml.memory_format import MemoryFormat, contiguous_format, is_contiguous
@@ -237,10 +237,10 @@ class Tensor(TensorMethods):
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._node.device.dlpack
 
-    def _assign(self, result: Tensor, op: str) -> Tensor:
+    def _assign(self, result: Tensor, op: str, reshapes: bool = False) -> Tensor:
         """Make this handle mean ``result``, converted to this handle's dtype as PyTorch would."""
         node, new = self._node, result._node
-        if new.shape != node.shape:
+        if new.shape != node.shape and not reshapes:
             raise ShapeMismatchError(op, f"a result of shape {node.shape}", new.shape)
         if new.dtype.category > max(node.dtype.category, Category.BOOL):
             raise DTypeError(op, f"a result that {node.dtype} can hold", new.dtype)
@@ -270,5 +270,6 @@ def wrap(node: Node) -> Tensor:
 
 def filled(shape: Shape, value: float, dtype: DType, device: Device) -> Tensor:
     """Every element ``value``."""
+    require_memory(CPU, math.prod(shape) * dtype.block_bytes)
     array = host.to_storage(np.array(value), dtype)
     return wrap(host.upload(np.full(shape, array), dtype, device))

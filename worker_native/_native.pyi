@@ -307,7 +307,7 @@ def ggml_types() -> list[tuple[str, int, int, int, bool]]:
 
 def primitive_names() -> list[str]: ...
 def kernels(family: str) -> list[tuple[str, int, int]]:
-    """Name, ggml type of the last source and of the result, for "map", "reduce", "scan" or "sort"."""
+    """Name, ggml type of the last source and of the result, for a family ("map", "reduce", "scan", "sort" ...)."""
 
 def set_threads(device: str, num_threads: int) -> None: ...
 def row_types() -> list[int]:

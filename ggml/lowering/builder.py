@@ -62,9 +62,10 @@ class Builder:
 
     def dense(self, value: Value) -> Value:
         """The value in row-major order, copied unless it lies so already."""
-        if value.is_dense:
+        block = of_ggml_type(value.type).block
+        if value.is_dense and (block == 1 or (value.shape or (1,))[-1] % block == 0):
             return value
-        if of_ggml_type(value.type).block > 1:
+        if block > 1:
             raise UnsupportedOpError(self.op, "any backend", "dequantise with .float() before moving elements")
         axes, (strides,) = coalesce(value.shape, (value.strides,))
         if not self.device.is_cpu and len(axes) <= 4 and min(strides, default=0) >= 0:
@@ -83,6 +84,8 @@ class Builder:
 
     def duplicate(self, value: Value) -> Value:
         """A copy in memory of its own."""
+        if of_ggml_type(value.type).block > 1:
+            raise UnsupportedOpError(self.op, "any backend", "a quantised tensor cannot be a result; take .float()")
         if not self.device.is_cpu:
             return self.emit("cont", (self.operand(value, value.shape),), value.type, value.shape)
         params = (1, value.numel, 1, value.offset)
@@ -112,7 +115,7 @@ class Builder:
             if F32 not in (value.type, type):
                 return self.cast(self.cast(value, F32), type)
             return self.emit("cast", (self.operand(value, value.shape),), type, value.shape)
-        if value.type in _HALF:
+        if value.type not in (F32, *integers):
             value = self.cast(value, F32)
         if type in _HALF:
             return self.cast(self.cast(value, F32), type)
@@ -121,7 +124,7 @@ class Builder:
     def to_dtype(self, value: Value, dtype: DType) -> Value:
         """The elements as ``dtype``; a bool is whether they differ from zero."""
         if dtype.name == "bool":
-            return self.map("to_bool", self.cast(value, F32) if value.type in _HALF else value)
+            return self.map("to_bool", value if value.type in (F32, I32, I64) else self.cast(value, F32))
         return self.cast(value, dtype.ggml_type)
 
     # Elementwise
@@ -196,6 +199,32 @@ class Builder:
         outer, _, inner = value.shape
         sources = (self.operand(value, value.shape), self.operand(indices, (indices.numel,)))
         return self.emit("take", sources, value.type, (outer, indices.numel, inner), (int(may_wrap),))
+
+    def scatter(self, kernel: str, base: Value, indices: Value, source: Value, may_wrap: bool) -> Value:
+        """Base [outer, n, inner] with the elements of source [outer, m, inner] put (added ...) along n where I64
+        indices, [m] or one for each element, say."""
+        number, _ = kernel_entries("scatter")[kernel, base.type]
+        shape = (indices.numel,) if indices.numel != source.numel else source.shape
+        sources = (self.operand(base, base.shape), self.operand(indices, shape), self.operand(source, source.shape))
+        return self.emit("scatter", sources, base.type, base.shape, (number, int(may_wrap)))
+
+    def paste(self, base: Value, source: Value, strides: Sequence[int], offset: int) -> Value:
+        """Base with the elements of ``source`` in the places of a pattern over its row-major order. No two of them
+        may be the same place, and strides are positive."""
+        order = sorted(range(len(strides)), key=lambda d: -strides[d])
+        source = self.dense(source.permute(order))
+        pattern = tuple(strides[d] for d in order)
+        axes, (_, merged) = coalesce(source.shape, (row_major(source.shape), pattern))
+        axes, merged = axes or (1,), merged or (1,)
+        sources = (self.operand(base, base.shape), self.operand(source, source.shape))
+        return self.emit("paste", sources, base.type, base.shape, (len(axes), *axes, *merged, offset))
+
+    def search(self, rows: Value, values: Value, is_right: bool) -> Value:
+        """Where each element of values [..., m] belongs in its ascending row of [..., n] (or in the only row)."""
+        number, result = kernel_entries("search")["search", rows.type]
+        sources = (self.operand(values, _folded(values.shape)), self.operand(rows, _folded(rows.shape)))
+        step = self.emit("search", sources, result, _folded(values.shape), (number, int(is_right)))
+        return step.reshape_to(values.shape)
 
     def take_rows(self, value: Value, indices: Value, may_wrap: bool) -> Value:
         """Rows of [n, width] of any type as float32 [m, width]; runs where the rows lie."""

@@ -13,11 +13,12 @@ from ggml.errors import ArgumentError, DTypeError, OutOfMemoryError, RankError, 
 from ggml.host import axis
 from ggml.node import MAX_RANK, Shape
 from ggml.table import make
-from ggml.tensor import Tensor
+from ggml.tensor import Tensor, filled
 
 Number = int | float | bool
 
 _NUMBERS = (bool, int, float)
+_LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38}
 _SCALAR_DTYPES = {bool: dtypes.bool_, int: dtypes.int64, float: dtypes.float32}
 
 
@@ -41,6 +42,30 @@ def number(op: str, value: Any, argument: str) -> Number:
     if hasattr(value, "dtype") and getattr(value, "shape", None) == () and hasattr(value, "item"):
         return number(op, value.item(), argument)
     raise DTypeError(op, f"a number as {argument}", type(value).__name__)
+
+
+def fitting(op: str, value: Any, dtype: DType) -> Number:
+    """A number as an element of ``dtype``: fractions are cut off for integers; one that does not fit is an error."""
+    given = number(op, value, "value")
+    if dtype is dtypes.bool_:
+        return bool(given)
+    if dtype.is_integer:
+        limit = 1 << (31 if dtype is dtypes.int32 else 63)
+        if not (isinstance(given, int) or math.isfinite(given)) or not -limit <= int(given) < limit:
+            raise ArgumentError(op, "value", f"{given} does not fit into {dtype}")
+        return int(given)
+    if math.isfinite(given) and abs(given) > _LARGEST[dtype.name]:
+        raise ArgumentError(op, "value", f"{given} does not fit into {dtype}")
+    return float(given)
+
+
+def element(op: str, value: Any, like: Tensor) -> Tensor:
+    """A number or a tensor without axes, as one element of the dtype of ``like``."""
+    if not isinstance(value, Tensor):
+        return filled((), fitting(op, value, like.dtype), like.dtype, like.device)
+    if tensor(op, value, "value").ndim:
+        raise ShapeMismatchError(op, "a value without axes", tuple(value.shape))
+    return convert(value, like.dtype)
 
 
 def integer(op: str, value: Any, argument: str) -> int:

@@ -13,7 +13,7 @@ from ggml.errors import ArgumentError, DTypeError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
-from ggml.ops.arguments import Number, broadcast, number, result_type, tensor
+from ggml.ops.arguments import Number, broadcast, convert, number, result_type, tensor
 from ggml.table import Lower, make, op
 from ggml.tensor import Tensor
 
@@ -130,6 +130,8 @@ def add(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
     """``input + alpha * other``."""
     a, b = _operand("add", input, "input"), _operand("add", other, "other")
     is_bool = not isinstance(alpha, bool) and alpha != 1 and result_type(a, b) is dtypes.bool_
+    if is_bool and isinstance(b, bool):
+        return binary("add", a, b and bool(number("add", alpha, "alpha")))
     return binary("add", a, _scaled_by("add", b, bool(number("add", alpha, "alpha")) if is_bool else alpha))
 
 
@@ -241,7 +243,8 @@ def minimum(input: Tensor, other: Tensor) -> Tensor:
 
 def _floating_pair(name: str, text: str) -> Callable[[Tensor, Tensor], Tensor]:
     def function(input: Tensor, other: Tensor) -> Tensor:
-        a, b = tensor(name, input), tensor(name, other, "other")
+        a = tensor(name, input)
+        b = _operand(name, other, "other") if name == "copysign" else tensor(name, other, "other")
         common = result_type(a, b)
         floating = common if common.is_floating_point else dtypes.float32
         return _join(name, a, b, floating, floating)
@@ -261,7 +264,7 @@ def _comparison(name: str, sign: str) -> Callable[[Operand, Operand], Tensor]:
         return _join(name, a, b, result_type(a, b), dtypes.bool_)
 
     function.__name__, function.__doc__ = name, f"Whether ``input {sign} other``. A NaN equals nothing."
-    return op(runs="kernel", sample="binary", lower=_kernel(name), dtypes=PLAIN)(function)
+    return op(runs="kernel", sample="binary", lower=_kernel(name), dtypes=PLAIN, inplace=True)(function)
 
 
 eq = _comparison("eq", "==")
@@ -286,7 +289,8 @@ def _logical(name: str, word: str) -> Callable[[Tensor, Tensor], Tensor]:
         return make(name, (a, b), (), broadcast(name, a._node.shape, b._node.shape), dtypes.bool_)
 
     function.__name__, function.__doc__ = name, f"Logical {word} of whether the elements differ from 0."
-    return op(runs="kernel", sample="binary_tensors", lower=_lower_logical(name), dtypes=PLAIN)(function)
+    row = op(runs="kernel", sample="binary_tensors", lower=_lower_logical(name), dtypes=PLAIN, inplace=True)
+    return row(function)
 
 
 logical_and = _logical("logical_and", "and")
@@ -317,6 +321,10 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
     a, b = tensor("isclose", input), tensor("isclose", other, "other")
     share, distance = number("isclose", rtol, "rtol"), number("isclose", atol, "atol")
     is_near = le((a - b).abs(), b.abs() * share + distance) & b.abs().ne(math.inf)
+    if a.dtype is b.dtype is dtypes.bool_:
+        a, b = convert(a, dtypes.float32), convert(b, dtypes.float32)
+    relative, absolute = number("isclose", rtol, "rtol"), number("isclose", atol, "atol")
+    is_near = le((a - b).abs(), b.abs() * relative + absolute) & b.abs().ne(math.inf)
     close = logical_or(eq(a, b), is_near)
     return logical_or(close, logical_and(ne(a, a), ne(b, b))) if equal_nan else close
 

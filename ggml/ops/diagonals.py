@@ -82,7 +82,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
 
 def _indices(name: str, row: int, col: int, offset: int, dtype: Any, place: Any) -> Tensor:
     rows, columns = sizes(name, (row, col))
-    on_host(name, "row and col", rows * columns)
+    on_host(name, "row and col", max(rows, 1) * max(columns, 1))
     shift, kind = integer(name, offset, "offset"), dtypes.int64 if dtype is None else as_dtype(name, dtype)
     if not kind.is_integer:
         raise DTypeError(name, "an integer dtype", kind)

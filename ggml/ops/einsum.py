@@ -185,6 +185,8 @@ def einsum(*args: Any) -> Tensor:
     may come in a list, or each with a list of subscripts in [0, 52): ``einsum(a, [0, 1], b, [1, 2], [0, 2])``.
     """
     operands, labels, wanted = _read(args)
+    if not operands:
+        raise ArgumentError("einsum", "operands", "must be at least one tensor")
     counts = [_axes_of_dots(operand, own) for operand, own in zip(operands, labels, strict=True)]
     labels = [_spelled_out(own, count) for own, count in zip(labels, counts, strict=True)]
     output = _output(labels, wanted, max(counts))

@@ -19,7 +19,6 @@ from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError, TracingEr
 from ggml.factories import full, put
 from ggml.factories import tensor as new_of
 from ggml.ops.arguments import Number, broadcast, convert, integer, number, sizes, strictly_floating, tensor
-from ggml.ops.pointwise import where
 from ggml.random import Generator, default_generator
 from ggml.table import op
 from ggml.tensor import Tensor
@@ -61,43 +60,6 @@ def new_tensor(input: Tensor, data: Any, *, dtype: DType | None = None, device: 
     """These values, in the dtype and place of ``input``."""
     like = tensor("new_tensor", input)
     return new_of(data, dtype=dtype or like.dtype, device=like.device if device is None else device)
-
-
-@op(runs="composed", sample="fill", dtypes=PLAIN, inplace=True)
-def fill(input: Tensor, value: Number | Tensor) -> Tensor:
-    """``value`` everywhere."""
-    x = tensor("fill", input)
-    if isinstance(value, Tensor) and value.ndim:
-        raise ShapeMismatchError("fill", "a value without axes", tuple(value.shape))
-    filling = number("fill", value, "value")
-    return full(tuple(x.shape), filling, dtype=x.dtype, device=x.device)
-
-
-def zero_(self: Tensor) -> Tensor:
-    """0 everywhere."""
-    return self._assign(fill(self, 0), "zero_")
-
-
-def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
-    """The values of ``src``, which broadcasts, in this dtype and on this device."""
-    values = tensor("copy_", src, "src")
-    shape = tuple(self.shape)
-    if broadcast("copy_", shape, values._node.shape) != shape:
-        raise ShapeMismatchError("copy_", f"what broadcasts to {shape}", tuple(values.shape))
-    moved = convert(values.to_device(self.device), self.dtype)
-    return self._assign(moved.expand(shape), "copy_")
-
-
-def fill_diagonal_(self: Tensor, fill_value: Number, wrap: bool = False) -> Tensor:
-    """``fill_value`` on the diagonal; ``wrap`` begins it anew below the last column of a tall matrix."""
-    x, value = tensor("fill_diagonal_", self), number("fill_diagonal_", fill_value, "fill_value")
-    if x.ndim < 2 or (x.ndim > 2 and len(set(x.shape)) > 1):
-        raise ShapeMismatchError("fill_diagonal_", "a matrix, or axes of one extent", tuple(x.shape))
-    mask = np.zeros(tuple(x.shape), np.bool_)
-    if mask.size:
-        np.fill_diagonal(mask, True, wrap)
-    filling = full((), value, dtype=x.dtype, device=x.device)
-    return self._assign(where(put(mask, dtypes.bool_, x.device), filling, x), "fill_diagonal_")
 
 
 def _drawing(name: str, self: Tensor, generator: Generator | None, kinds: tuple[DType, ...] = FLOATING) -> Generator:
@@ -232,7 +194,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
 
 #: Methods of Tensor that have no row: they only write over.
 METHODS: dict[str, Callable[..., Tensor]] = {
-    one.__name__: one for one in (zero_, copy_, fill_diagonal_, uniform_, normal_, exponential_, bernoulli_, random_)
+    one.__name__: one for one in (uniform_, normal_, exponential_, bernoulli_, random_)
 }
 
 for _name, _method in METHODS.items():

@@ -168,7 +168,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if mode == "constant":
         fill = 0 if value is None else number("pad", value, "value")
         return constant_pad(x, tuple(low), tuple(high), _element(fill, x.dtype))
-    if mode not in _MODES:
+    if not isinstance(mode, str) or mode not in _MODES:
         raise ArgumentError("pad", "mode", f"must be 'constant', 'reflect', 'replicate' or 'circular', not {mode!r}")
     if value is not None and value != 0:
         raise ArgumentError("pad", "value", f"is of no use with mode {mode!r}")

@@ -12,7 +12,7 @@ from ggml.errors import ArgumentError, DTypeError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
-from ggml.ops.arguments import Number, broadcast, convert, floating, integer, number, result_type, tensor
+from ggml.ops.arguments import Number, broadcast, convert, element, floating, integer, number, result_type, tensor
 from ggml.ops.arithmetic import Operand, maximum, minimum
 from ggml.table import Lower, make, op
 from ggml.tensor import Tensor, filled
@@ -97,6 +97,8 @@ def _kept_row(name: str, on_float: Lower, on_integer: Lower | None, text: str, r
     def function(input: Tensor) -> Tensor:
         x = tensor(name, input)
         if x._node.dtype.category is Category.BOOL:
+            if name == "sign":
+                return x.detach()
             raise DTypeError(name, "numbers", x.dtype)
         return make(name, (x,), (), x._node.shape, x._node.dtype)
 
@@ -125,7 +127,7 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
         raise DTypeError("round", "numbers", x.dtype)
     places = integer("round", decimals, "decimals")
     if places and x.is_floating_point():
-        factor, wide = 10.0 ** min(builtin_abs(places), 30), convert(x, dtypes.float32)
+        factor, wide = (10.0**size if (size := builtin_abs(places)) < 39 else math.inf), convert(x, dtypes.float32)
         return convert(round(wide * factor) / factor if places > 0 else round(wide / factor) * factor, x.dtype)
     return make("round", (x,), (), x._node.shape, x._node.dtype)
 
@@ -171,7 +173,7 @@ def _lower_logical_not(b: Builder, values: Sequence[Value], params: tuple[Any, .
     return b.map("logical_not", b.to_dtype(values[0], dtypes.bool_))
 
 
-@op(runs="kernel", sample="unary_any", lower=_lower_logical_not, dtypes=PLAIN)
+@op(runs="kernel", sample="unary_any", lower=_lower_logical_not, dtypes=PLAIN, inplace=True)
 def logical_not(input: Tensor) -> Tensor:
     """Whether an element is 0."""
     x = tensor("logical_not", input)
@@ -182,7 +184,8 @@ def _lower_bitwise_not(b: Builder, values: Sequence[Value], params: tuple[Any, .
     return b.map("logical_not" if node.dtype is dtypes.bool_ else "bit_not", values[0])
 
 
-@op(runs="kernel", sample="unary_integer", lower=_lower_bitwise_not, dtypes=(*dtypes.INTEGER, dtypes.bool_))
+@op(runs="kernel", sample="unary_integer", lower=_lower_bitwise_not, dtypes=(*dtypes.INTEGER, dtypes.bool_),
+    inplace=True)  # fmt: skip
 def bitwise_not(input: Tensor) -> Tensor:
     """Each bit inverted; ``logical_not`` for bools."""
     x = tensor("bitwise_not", input)
@@ -206,7 +209,7 @@ def _as_tensor(name: str, value: Operand, like: Tensor, dtype: dtypes.DType) -> 
     return filled((), value, dtype, like.device)
 
 
-@op(runs="kernel", sample="where", lower=_lower_where, dtypes=PLAIN)
+@op(runs="kernel", sample="where", lower=_lower_where, dtypes=PLAIN, methods=())
 def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
     """``input`` where ``condition`` holds, ``other`` elsewhere; all three broadcast."""
     chosen = tensor("where", condition, "condition")
@@ -220,14 +223,17 @@ def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
     return make("where", (chosen, left, right), (), shape, dtype)
 
 
+@op(runs="composed", sample="where_method", dtypes=PLAIN, torch="Tensor.where", methods=("where",))
+def where_method(input: Tensor, condition: Tensor, other: Operand) -> Tensor:
+    """The method: ``input`` where ``condition`` holds, ``other`` elsewhere."""
+    return where(condition, input, other)
+
+
 @op(runs="composed", sample="masked_fill", dtypes=PLAIN, torch="Tensor.masked_fill", inplace=True)
 def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
     """``value`` where ``mask`` holds."""
     x, chosen = tensor("masked_fill", input), tensor("masked_fill", mask, "mask")
-    fill = number("masked_fill", value, "value")
-    if isinstance(fill, float) and not x.is_floating_point():
-        raise DTypeError("masked_fill", f"a value that {x.dtype} can hold", fill)
-    return where(chosen, filled((), fill, x.dtype, x.device), x)
+    return where(chosen, element("masked_fill", value, x), x)
 
 
 def _lower_clamp(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
@@ -244,8 +250,6 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
     x = tensor("clamp", input)
     if min is None and max is None:
         raise ArgumentError("clamp", "min and max", "must not both be None")
-    if x.dtype is dtypes.bool_:
-        raise DTypeError("clamp", "numbers", x.dtype)
     bounds = (min, max)
     if x.is_floating_point() and not any(isinstance(bound, Tensor) for bound in bounds):
         low = -math.inf if min is None else float(number("clamp", min, "min"))
@@ -258,6 +262,8 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
         if bound is not None
     ]
     dtype = result_type(x, *known)
+    if dtype is dtypes.bool_:
+        raise DTypeError("clamp", "numbers", dtype)
     x = convert(x, dtype)
     low_tensor, high_tensor = (None if bound is None else _as_tensor("clamp", bound, x, dtype) for bound in bounds)
     raised = x if low_tensor is None else maximum(x, low_tensor)

@@ -17,8 +17,7 @@ from ggml.ops.arguments import Number, broadcast, integer, same_dtype, strictly_
 from ggml.ops.arithmetic import mul
 from ggml.ops.einsum import contract, even
 from ggml.ops.matmul import _blend, _need_axes, matmul, mv, outer
-from ggml.ops.reductions import sum
-from ggml.ops.shape import diagonal, expand, permute, reshape, roll
+from ggml.ops.shape import expand, permute, reshape, roll
 from ggml.table import op
 from ggml.tensor import Tensor
 
@@ -202,17 +201,6 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, a
     count, rows, width = batch1.shape
     left = reshape(permute(batch1, 1, 0, 2), (rows, count * width))
     return _blend("addbmm", input, matmul(left, reshape(batch2, (count * width, batch2.shape[2]))), beta, alpha)
-
-
-@op(runs="composed", sample="matrix_numbers", dtypes=NUMERIC)
-def trace(input: Tensor) -> Tensor:
-    """The sum of a matrix's diagonal. Integers are summed as int64."""
-    x = tensor("trace", input)
-    if x.ndim != 2:
-        raise ShapeMismatchError("trace", "two axes", tuple(x.shape))
-    if x.dtype is dtypes.bool_:
-        raise DTypeError("trace", "numbers", x.dtype)
-    return sum(diagonal(x))
 
 
 @op(

@@ -13,7 +13,7 @@ from ggml.host import axis
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node, Shape
-from ggml.ops.arguments import as_dtype, axes, convert, integer, strictly_floating, tensor
+from ggml.ops.arguments import as_dtype, axes, convert, floating, integer, strictly_floating, tensor
 from ggml.ops.arithmetic import maximum, minimum
 from ggml.ops.results import ValuesAndIndices
 from ggml.table import Lower, make, op
@@ -174,6 +174,8 @@ def _lower_truth(name: str) -> Lower:
 def _truth(name: str, text: str, on_empty: float) -> Callable[..., Tensor]:
     def function(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
         x = tensor(name, input)
+        if isinstance(dim, (tuple, list)) and not dim:
+            return convert(x, dtypes.bool_)  # no axis, where other reductions take all
         dims = axes(name, dim, x.ndim)
         return make(name, (x,), (dims,), _reduced(x._node.shape, dims, keepdim), dtypes.bool_)
 
@@ -225,7 +227,7 @@ def std(
 @op(runs="composed", sample="reduce_dims")
 def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     """``log(sum(exp(input)))`` without overflow."""
-    x = strictly_floating("logsumexp", input)
+    x = floating("logsumexp", input)
     dims = axes("logsumexp", dim, x.ndim)
     if 0 in x.shape:
         return sum(x.exp(), dims, keepdim).log()
@@ -264,7 +266,7 @@ def _scan(name: str, text: str) -> Callable[..., Tensor]:
         return convert(make(name, (wide,), (at,), wide._node.shape, wide._node.dtype), x.dtype)
 
     function.__name__, function.__doc__ = name, text
-    return op(runs="kernel", sample="scan", lower=lower, dtypes=PLAIN)(function)
+    return op(runs="kernel", sample="scan", lower=lower, dtypes=PLAIN, inplace=True)(function)
 
 
 cumsum = _scan("cumsum", "The sum of the elements up to each one, along ``dim``.")

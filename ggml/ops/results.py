@@ -14,6 +14,13 @@ class ValuesAndIndices(NamedTuple):
     indices: Tensor
 
 
+class Histogram(NamedTuple):
+    """How much lies between neighbouring edges."""
+
+    hist: Tensor
+    bin_edges: Tensor
+
+
 class MinAndMax(NamedTuple):
     """The smallest and the largest elements."""
 

@@ -102,7 +102,7 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     return reshape(x, (*shape[:at], *_inferred("unflatten", sizes, shape[at]), *shape[at + 1 :]))
 
 
-@op(runs="composed", sample="squeeze", dtypes=PLAIN, inplace=False)
+@op(runs="composed", sample="squeeze", dtypes=PLAIN, inplace="reshapes")
 def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     """Without the axes of extent 1, or without those of ``dim`` that have it."""
     x = tensor("squeeze", input)
@@ -111,7 +111,7 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     return reshape(x, tuple(extent for d, extent in enumerate(x._node.shape) if extent != 1 or d not in gone))
 
 
-@op(runs="composed", sample="unsqueeze", dtypes=PLAIN)
+@op(runs="composed", sample="unsqueeze", dtypes=PLAIN, inplace="reshapes")
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With an axis of extent 1 at ``dim``."""
     x = tensor("unsqueeze", input)
@@ -136,7 +136,8 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     return make("permute", (input,), (order,), shape, input._node.dtype)
 
 
-@op(runs="composed", sample="transpose", dtypes=PLAIN, methods=("transpose", "swapaxes", "swapdims"))
+@op(runs="composed", sample="transpose", dtypes=PLAIN, methods=("transpose", "swapaxes", "swapdims"),
+    inplace="reshapes")  # fmt: skip
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two axes exchanged."""
     if not isinstance(input, Tensor):
@@ -148,7 +149,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return permute(input, order)
 
 
-@op(runs="composed", sample="matrix", dtypes=PLAIN)
+@op(runs="composed", sample="matrix", dtypes=PLAIN, inplace="reshapes")
 def t(input: Tensor) -> Tensor:
     """A matrix transposed; tensors of fewer axes stay."""
     if not isinstance(input, Tensor) or input.ndim > 2:

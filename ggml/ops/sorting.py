@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ggml import dtypes
-from ggml.dtypes import NUMERIC
-from ggml.errors import DTypeError, ShapeMismatchError
+from ggml.dtypes import NUMERIC, PLAIN
+from ggml.errors import ShapeMismatchError
 from ggml.host import axis
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
-from ggml.ops.arguments import integer, tensor
+from ggml.ops.arguments import convert, integer, tensor
 from ggml.ops.results import ValuesAndIndices
 from ggml.ops.shape import narrow
 from ggml.table import make, op
@@ -27,16 +27,15 @@ def _lower_argsort(b: Builder, values: Sequence[Value], params: tuple[Any, ...],
     return b.row_kernel("sort", "sort", b.dense(values[0].swap(at, last)), int(is_descending)).swap(at, last)
 
 
-@op(runs="kernel", sample="argsort", lower=_lower_argsort, dtypes=NUMERIC)
+@op(runs="kernel", sample="argsort", lower=_lower_argsort, dtypes=PLAIN)
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = True) -> Tensor:
     """The places of the elements along ``dim`` in ascending order; equal ones keep their order."""
     x = tensor("argsort", input)
-    if x.dtype is dtypes.bool_:
-        raise DTypeError("argsort", "numbers", x.dtype)
+    x = convert(x, dtypes.int32) if x.dtype is dtypes.bool_ else x
     return make("argsort", (x,), (axis("argsort", dim, x.ndim), bool(descending)), x._node.shape, dtypes.int64)
 
 
-@op(runs="composed", sample="sort", dtypes=NUMERIC)
+@op(runs="composed", sample="sort", dtypes=PLAIN)
 def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = True) -> ValuesAndIndices:
     """The elements along ``dim`` in ascending order, and their places before."""
     x = tensor("sort", input)
@@ -80,7 +79,7 @@ def _triangle(name: str, text: str) -> Any:
         return make(name, (x,), (max(-limit, min(limit, shift)),), x._node.shape, x._node.dtype)
 
     function.__name__, function.__doc__ = name, text
-    return op(runs="kernel", sample="triangle", lower=lower, dtypes=dtypes.PLAIN)(function)
+    return op(runs="kernel", sample="triangle", lower=lower, dtypes=dtypes.PLAIN, inplace=True)(function)
 
 
 tril = _triangle("tril", "The matrices in the last two axes, 0 above the diagonal.")

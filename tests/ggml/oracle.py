@@ -28,10 +28,13 @@ def _as_pairs(result: Any) -> Any:
 
 
 def torch_result(row: Op, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """What PyTorch returns, or the exception it raises."""
+    """What PyTorch returns, or the exception it raises. What changes its first argument is given a copy of it."""
     try:
+        if row.torch.endswith("_") and args and isinstance(args[0], torch.Tensor):
+            args = [args[0].clone(memory_format=torch.contiguous_format), *args[1:]]
         if row.sample in COMPLEX and args and isinstance(args[0], torch.Tensor):
             args = [torch.view_as_complex(args[0].float().contiguous()), *args[1:]]
-        return _as_pairs(torch_function(row)(*args, **kwargs))
+        result = torch_function(row)(*args, **kwargs)
+        return args[0] if row.torch == "Tensor.__setitem__" else _as_pairs(result)
     except Exception as error:  # of every kind: it is the outcome
         return error

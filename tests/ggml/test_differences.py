@@ -140,11 +140,47 @@ def test_attention_takes_more() -> None:
     assert not found.isnan().any().item()
 
 
-@shows("kron")
-def test_blocks_of_many_axes() -> None:
-    assert ggml.ones(1, 2, 1, 2).kron(ggml.ones(2, 1, 2, 1)).shape == (2, 2, 2, 2)
-    with pytest.raises(ggml.RankError):
-        ggml.ones(1, 1, 1, 1, 1).kron(ggml.ones(2))
+@shows("setitem")
+def test_setting_items_changes_one_handle() -> None:
+    x = ggml.zeros(2, 2)
+    row = x[0]
+    x[0] = 1
+    row[0] = 5
+    assert (x.tolist(), row.tolist()) == ([[1, 1], [0, 0]], [5, 0])
+
+    def relu(x: ggml.Tensor) -> ggml.Tensor:
+        x[x < 0] = 0
+        return x
+
+    def picked(x: ggml.Tensor) -> ggml.Tensor:
+        x[x < 0] = x[:1]
+        x[x < 0] = ggml.ones(2)
+        return x
+
+    assert ggml.compile(relu)(ggml.tensor([-1.0, 2.0])).tolist() == [0, 2]
+    with pytest.raises(ggml.TracingError):
+        ggml.compile(picked)(ggml.tensor([-1.0, 2.0]))
+
+
+@shows("bincount")
+def test_weights_of_a_count() -> None:
+    counts = ggml.bincount(ggml.tensor([0, 2, 2]), ggml.tensor([1, 2, 3]))
+    assert counts.dtype is ggml.float32
+    assert counts.tolist() == [1, 0, 5]
+
+
+@shows("unique")
+def test_unique_is_sorted() -> None:
+    assert ggml.tensor([3, 1, 2, 1]).unique(sorted=False).tolist() == [1, 2, 3]
+    rows = ggml.tensor([[math.nan, 1], [0.0, 2], [0.0, 2]])
+    assert rows.unique(dim=0, return_counts=True)[1].tolist() == [2, 1]
+
+
+@shows("histc")
+def test_counts_are_exact() -> None:
+    x = torch.zeros(900, dtype=torch.bfloat16)
+    assert ggml.from_dlpack(x).histc(1, -1, 1).item() == 900
+    assert torch.histc(x, 1, -1, 1).item() < 900
 
 
 @shows("matrix_power", "matrix_norm", "linalg_norm")
@@ -159,6 +195,24 @@ def test_no_inverses_or_singular_values() -> None:
             ggml.linalg.matrix_norm(x, order)
         with pytest.raises(ggml.UnsupportedOpError):
             ggml.linalg.norm(x, order)
+
+
+@shows(
+    "batch_norm", "instance_norm", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout",
+    "feature_alpha_dropout", "rrelu",
+)  # fmt: skip
+def test_training_is_not_compiled() -> None:
+    functional = ggml.nn.functional
+    drops = [getattr(functional, name) for name in SHOWN if "dropout" in name or name == "rrelu"]
+    calls = [lambda x, drop=drop: drop(x, training=True) for drop in drops]
+    mean, variance = ggml.zeros(3), ggml.ones(3)
+    calls.append(lambda x: functional.batch_norm(x, mean, variance, training=True))
+    calls.append(lambda x: functional.instance_norm(x, mean, variance))
+    for call in calls:
+        assert call(ggml.ones(2, 3, 4)).shape == (2, 3, 4)
+        with pytest.raises(ggml.TracingError):
+            ggml.compile(call)(ggml.ones(2, 3, 4))
+    assert not ggml.is_lazy(mean)
 
 
 @shows("contiguous")
@@ -227,6 +281,49 @@ def test_complex_tensors_are_pairs() -> None:
         ggml.fft.fft(ggml.ones(3))
     unseen = ggml.compile(lambda x: ggml.istft(x, 8, 8, window=ggml.zeros(8)))(spectrum[:, :3])
     assert bool(unseen.isnan().any())
+
+
+@shows("scaled_dot_product_attention")
+def test_attention_takes_more() -> None:
+    attend = ggml.nn.functional.scaled_dot_product_attention
+    query, key, value = (torch.randn(1, 2, 4, 8) for _ in range(3))
+    parts = [ggml.from_dlpack(part) for part in (query, key, value)]
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value).numpy()
+    half = [parts[0], parts[1].half(), parts[2].half()]
+    assert attend(*half).dtype is ggml.float32
+    np.testing.assert_allclose(attend(*half).numpy(), expected, atol=5e-3)
+    seen = ggml.tensor([True, True, False, True])
+    both = attend(*parts, attn_mask=seen, is_causal=True).numpy()
+    mask = (seen.expand(4, 4).logical_and(ggml.ones(4, 4).tril().bool())).numpy()
+    one = torch.nn.functional.scaled_dot_product_attention(query, key, value, torch.from_numpy(mask.copy()))
+    np.testing.assert_allclose(both, one.numpy(), atol=1e-5)
+    spoilt = value.clone()
+    spoilt[:, :, 2] = math.nan
+    spoilt_key = key.clone()
+    spoilt_key[:, :, 2] = math.nan
+    found = attend(parts[0], ggml.from_dlpack(spoilt_key), ggml.from_dlpack(spoilt), attn_mask=seen.expand(4, 4))
+    assert not found.isnan().any().item()
+
+
+@shows("kron")
+def test_blocks_of_many_axes() -> None:
+    assert ggml.ones(1, 2, 1, 2).kron(ggml.ones(2, 1, 2, 1)).shape == (2, 2, 2, 2)
+    with pytest.raises(ggml.RankError):
+        ggml.ones(1, 1, 1, 1, 1).kron(ggml.ones(2))
+
+
+@shows("matrix_power", "matrix_norm", "linalg_norm")
+def test_no_inverses_or_singular_values() -> None:
+    x = ggml.eye(3)
+    with pytest.raises(ggml.UnsupportedOpError):
+        x.matrix_power(-1)
+    with pytest.raises(ggml.DTypeError):
+        ggml.arange(4).reshape(2, 2).matrix_power(2)
+    for order in ("nuc", 2, -2):
+        with pytest.raises(ggml.UnsupportedOpError):
+            ggml.linalg.matrix_norm(x, order)
+        with pytest.raises(ggml.UnsupportedOpError):
+            ggml.linalg.norm(x, order)
 
 
 def test_every_difference_is_shown() -> None:

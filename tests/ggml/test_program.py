@@ -19,6 +19,9 @@ SIZES = {
     **dict.fromkeys(("norm", "rms_norm", "l2_norm", "leaky_relu", "map1", "reduce", "scan"), (1, 1)),
     **dict.fromkeys(("scale", "clamp", "group_norm", "sort", "index"), (1, 2)),
     "map3": (3, 1),
+    "scatter": (3, 2),
+    "search": (2, 2),
+    "paste": (2, 4),
     "copy": (1, 4),
     "view": (1, 5),
 }
@@ -115,7 +118,7 @@ def test_random_programs_are_built_or_refused() -> None:
 
 
 def test_kernels_have_names() -> None:
-    for family in ("map", "reduce", "scan", "sort"):
+    for family in ("map", "reduce", "scan", "sort", "scatter", "search"):
         assert kernels(family)
     with pytest.raises(ValueError):
         kernels("none")

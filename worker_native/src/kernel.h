@@ -53,6 +53,15 @@ std::span<const KernelEntry> scan_kernels();
 // Rows to the stable order of their elements, I64. NaN is greater than any number. params: is_descending.
 std::span<const KernelEntry> sort_kernels();
 
+// Base [inner, n, outer], I64 indices ([m], or as large as the source), source [inner, m, outer] to the base
+// with each element of the source put, added ... where its index says. params: number, may_wrap.
+std::span<const KernelEntry> scatter_kernels();
+// Values [m, rows] and ascending rows [n, rows] or [n] to I64 places [m, rows]. params: number, is_right.
+std::span<const KernelEntry> search_kernels();
+// A contiguous tensor with a contiguous source put where a pattern of falling strides says.
+// params: num_axes, shape..., strides... (elements), offset (elements).
+KernelFunction paste_kernel(ggml_type type);
+
 // Contiguous copy of any strided pattern over a contiguous source, up to 8 axes.
 // params: num_axes, shape..., strides... (elements, signed), offset (elements).
 KernelFunction copy_kernel(ggml_type type);

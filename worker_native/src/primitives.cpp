@@ -361,6 +361,57 @@ ggml_tensor* take(Site& site) {
     return custom(site, take_kernel());
 }
 
+ggml_tensor* scatter(Site& site) {
+    const KernelEntry& entry = entry_of(site, scatter_kernels());
+    const ggml_tensor *base = site.src[0], *indices = site.src[1], *src = site.src[2];
+    require_indices(site, indices);
+    site.require(base->type == entry.source && is_plain(base) && is_plain(src),
+                 "wants contiguous sources of one type");
+    site.require(has_ne(base, site.step.ne) && base->ne[3] == 1, "the result is as large as the base");
+    site.require(src->ne[0] == base->ne[0] && src->ne[2] == base->ne[2] && src->ne[3] == 1,
+                 "the source differs from the base in more than one axis");
+    const int64_t num = ggml_nelements(indices);
+    site.require(num == src->ne[1] || num == ggml_nelements(src), "wants an index for each element or slice");
+    return custom(site, entry.function);
+}
+
+// The strides fall so steeply that no two elements share an address.
+ggml_tensor* paste(Site& site) {
+    const ggml_tensor *base = site.src[0], *src = site.src[1];
+    const KernelFunction function = paste_kernel(base->type);
+    site.require(function && base->type == site.step.type && src->type == base->type, "wants one type");
+    site.require(is_plain(base) && is_plain(src) && has_ne(base, site.step.ne), "wants contiguous sources");
+    const int64_t num_axes = site.integer(0), limit = ggml_nelements(base);
+    site.require(
+        num_axes >= 1 && num_axes <= 8 && static_cast<int64_t>(site.step.params.size()) == 2 + 2 * num_axes,
+        "wants 1 to 8 axes");
+    const int64_t offset = site.integer(static_cast<size_t>(1 + 2 * num_axes));
+    site.require(offset >= 0 && offset < limit, "starts outside its base");
+    int64_t reach = 0, num_elements = 1;
+    for (int64_t axis = num_axes; axis-- > 0;) {
+        const int64_t extent = site.integer(static_cast<size_t>(1 + axis));
+        const int64_t stride = site.integer(static_cast<size_t>(1 + num_axes + axis));
+        site.require(extent >= 1 && extent <= limit && stride > reach && stride <= limit, "has a bad axis");
+        site.require(extent - 1 <= (limit - 1 - offset - reach) / stride, "leaves its base");
+        reach += (extent - 1) * stride;
+        num_elements *= extent;
+    }
+    site.require(num_elements == ggml_nelements(src), "the source has another size");
+    return custom(site, function);
+}
+
+ggml_tensor* search(Site& site) {
+    const KernelEntry& entry = entry_of(site, search_kernels());
+    const ggml_tensor *values = site.src[0], *sorted = site.src[1];
+    site.require(values->type == entry.source && is_plain(values) && is_plain(sorted),
+                 "wants contiguous sources of one type");
+    site.require(has_ne(values, site.step.ne), "the result is as large as the values");
+    const bool is_shared = ggml_nrows(sorted) == 1;
+    for (int axis = 1; axis < 4; ++axis)
+        site.require(is_shared || sorted->ne[axis] == values->ne[axis], "the rows differ");
+    return custom(site, entry.function);
+}
+
 ggml_tensor* index(Site& site) {
     require_indices(site, site.src[0]);
     site.require(has_ne(site.src[0], site.step.ne) && site.step.type == GGML_TYPE_I32,
@@ -457,6 +508,10 @@ const Primitive list[] = {
     {"gather", 2, 0, 0, gather},
     {"take", 2, 1, 1, take},
     {"index", 1, 2, 2, index},
+    {"scatter", 3, 2, 2, scatter},
+    {"paste", 2, 4, 18, paste},
+    {"search", 2, 2, 2, search},
+    {"bag", 2, 1, 1, bag},
     {"arrange", 1, 7, 7, arrange},
     {"convolve", 2, 10, 10, convolve},
     {"convolve_bias", 3, 10, 10, convolve},

@@ -106,6 +106,12 @@ def where(draw: Draw, row: Op) -> Call:
 
 
 @sample
+def where_method(draw: Draw, row: Op) -> Call:
+    condition, a, b = where(draw, row).args
+    return Call([a, condition, b])
+
+
+@sample
 def masked_fill(draw: Draw, row: Op) -> Call:
     x = any_tensor(draw, row, specials=True)
     return Call([x, tensor(draw, broadcastable(draw, tuple(x.shape)), "bool"), draw(st.integers(-3, 3))])

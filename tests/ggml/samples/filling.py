@@ -27,12 +27,6 @@ def new_tensor(draw: Draw, row: Op) -> Call:
 
 
 @sample
-def fill(draw: Draw, row: Op) -> Call:
-    x = any_tensor(draw, row, SHAPE)
-    return Call([x, draw(st.sampled_from([2, -1, True, torch.tensor(1)]))])
-
-
-@sample
 def multinomial(draw: Draw, row: Op) -> Call:
     count = draw(st.integers(1, 5))
     weights = torch.zeros(draw(st.integers(1, 3)), count)

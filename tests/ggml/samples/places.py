@@ -11,7 +11,7 @@ from tests.ggml.arrays import FULL_SHAPE, SHAPE, Draw, tensor
 from tests.ggml.samples.common import Call, any_dim, any_dtype, any_tensor, sample
 
 
-def _places(draw: Draw, shape: Any, size: int, dtype: str = "int64", low: int = 0) -> Any:
+def some_places(draw: Draw, shape: Any, size: int, dtype: str = "int64", low: int = 0) -> Any:
     return tensor(draw, shape, dtype, low, max(size - 1, 0))
 
 
@@ -20,7 +20,7 @@ def index_select(draw: Draw, row: Op) -> Call:
     x = any_tensor(draw, row, st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple))
     dim = any_dim(draw, x)
     return Call(
-        [x, dim, _places(draw, (draw(st.integers(0, 6)),), x.shape[dim], draw(st.sampled_from(["int32", "int64"])))]
+        [x, dim, some_places(draw, (draw(st.integers(0, 6)),), x.shape[dim], draw(st.sampled_from(["int32", "int64"])))]
     )
 
 
@@ -31,7 +31,7 @@ def gather(draw: Draw, row: Op) -> Call:
     shape = [draw(st.integers(1, extent)) for extent in x.shape]
     if shape:
         shape[dim] = draw(st.integers(0, 6))
-    return Call([x, dim, _places(draw, tuple(shape), x.shape[dim] if x.ndim else 1)])
+    return Call([x, dim, some_places(draw, tuple(shape), x.shape[dim] if x.ndim else 1)])
 
 
 @sample
@@ -42,7 +42,7 @@ def take_along_dim(draw: Draw, row: Op) -> Call:
         return Call([x, places.reshape(())])
     shape = [1 if draw(st.booleans()) else extent for extent in x.shape]
     shape[dim] = places.shape[dim]
-    return Call([x, _places(draw, tuple(shape), x.shape[dim]), dim])
+    return Call([x, some_places(draw, tuple(shape), x.shape[dim]), dim])
 
 
 @sample
@@ -56,7 +56,7 @@ def getitem(draw: Draw, row: Op) -> Call:
         if kind == "int":
             items.append(draw(st.integers(-extent, extent - 1)))
         elif kind == "tensor":
-            items.append(_places(draw, draw(st.sampled_from([(1,), (3,), (2, 1), ()])), extent, low=-extent))
+            items.append(some_places(draw, draw(st.sampled_from([(1,), (3,), (2, 1), ()])), extent, low=-extent))
         elif kind == "list":
             items.append([0, extent - 1, -1])
         else:
@@ -72,4 +72,4 @@ def getitem(draw: Draw, row: Op) -> Call:
 @sample
 def embedding(draw: Draw, row: Op) -> Call:
     weight = tensor(draw, (draw(st.integers(1, 6)), draw(st.integers(0, 6))))
-    return Call([_places(draw, SHAPE, weight.shape[0], any_dtype(draw, row)), weight])
+    return Call([some_places(draw, SHAPE, weight.shape[0], any_dtype(draw, row)), weight])
