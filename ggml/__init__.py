@@ -26,7 +26,6 @@ from ggml import (  # noqa: E402
     quantization,
 )
 from ggml.arena import Arena, arena  # noqa: E402
-from ggml.backend import get_num_threads, set_num_threads  # noqa: E402
 from ggml.compiled import Compiled, compile  # noqa: E402
 from ggml.devices import Device, device, devices  # noqa: E402
 from ggml.dtypes import DType, promote_types  # noqa: E402

@@ -80,7 +80,6 @@ _ALSO_FUNCTIONAL = (
     "cosine_similarity",
     "pairwise_distance",
 )
-_ALSO_FUNCTIONAL = ("relu", "sigmoid", "tanh", "softmax", "log_softmax", "cosine_similarity", "pairwise_distance")
 
 # Second names that PyTorch has.
 ALIASES = {

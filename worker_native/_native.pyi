@@ -27,6 +27,16 @@ class Device:
     def memory_total_bytes(self) -> int: ...
     @property
     def memory_free_bytes(self) -> int: ...
+    @property
+    def id(self) -> str: ...  # the bus address of a card, or empty
+    @property
+    def backend(self) -> str: ...
+    @property
+    def capabilities(self) -> dict[str, bool]:
+        """async, host_buffer, buffer_from_host_ptr and events."""
+    @property
+    def buffer_types(self) -> list[str]:
+        """The default one first."""
 
 def devices() -> list[Device]:
     """All devices ggml offers in this process, CPU included."""
@@ -256,6 +266,12 @@ class Buffer:
     def __init__(self, device: str, num_bytes: int) -> None: ...
     @property
     def num_bytes(self) -> int: ...
+    def close(self) -> None:
+        """Let go of the memory now. It is freed once no run and no view of it uses it. ValueError from then on."""
+    @property
+    def is_closed(self) -> bool: ...
+    @property
+    def type_name(self) -> str: ...  # of ggml's buffer type
     @property
     def is_host(self) -> bool: ...
     @property
@@ -268,6 +284,9 @@ class Buffer:
         """All of `source`, which may lie on another device; the sizes must be equal."""
     def view(self, shape: list[int], code: int, bits: int, device_type: int, device_id: int) -> Any:
         """A row-major array over this memory that speaks DLPack: type code and bits, device as DLPack's."""
+
+def pinned_buffer(for_device: str, num_bytes: int) -> Buffer:
+    """Uninitialised memory of the CPU that the device reads fast; ValueError if it has none of the kind."""
 
 def borrow_array(device: str, array: Any) -> Buffer:
     """The memory that an array spans (DLPack or buffer protocol), from its lowest element to its highest."""
@@ -284,7 +303,16 @@ class Graph:
     numbers of steps that are neither inputs nor views. A program that ggml would refuse raises ValueError.
     """
 
-    def __init__(self, device: str, program: NDArray[np.int64], outputs: NDArray[np.int64]) -> None: ...
+    def __init__(
+        self,
+        device: str,
+        program: NDArray[np.int64],
+        outputs: NDArray[np.int64],
+        others: Sequence[str] = ...,
+        pinned: Sequence[tuple[int, str]] = ...,
+        is_plan: bool = False,
+    ) -> None:
+        """Steps may be pinned to `device`, to one of `others` or to the CPU. A plan is split, and cannot run."""
     @property
     def num_inputs(self) -> int: ...
     @property
@@ -293,11 +321,22 @@ class Graph:
     def num_splits(self) -> int: ...
     @property
     def num_bytes(self) -> int: ...  # of intermediate results, on all devices
-    def run(self, inputs: list[Buffer]) -> list[Buffer]:
+    @property
+    def num_copies(self) -> int: ...
+    def buffer_bytes(self) -> list[tuple[str, int]]:
+        """Bytes of intermediate results by device; of a plan those it would take (empty: pins hide them)."""
+    def nodes(self) -> list[tuple[int, str, int, tuple[int, ...], str, bool, list[int], list[int]]]:
+        """Step, op, ggml type, shape, device, whether a view, steps of the sources, those of them that are copied."""
+    def cancel(self) -> bool:
+        """End the run that another thread is in: it raises InterruptedError. False if there is none."""
+    def run(
+        self, inputs: list[Buffer], observer: Callable[[int, bytes], object] | None = None, wanted: Sequence[int] = ...
+    ) -> list[Buffer]:
         """Compute without the GIL. Inputs are read where they lie, outputs are new buffers. Thread-safe.
 
         An index outside its axis raises IndexError, an integer divided by zero ZeroDivisionError; both with
-        arguments (message, number of the step).
+        arguments (message, number of the step). `observer` is called with the number and the elements of each
+        wanted node, in this thread; what it raises ends the run. It must not compute.
         """
     def measure(self, inputs: list[Buffer], num_runs: int) -> float:
         """Mean seconds of one run of the ggml graph itself."""
@@ -307,9 +346,14 @@ def ggml_types() -> list[tuple[str, int, int, int, bool]]:
 
 def primitive_names() -> list[str]: ...
 def kernels(family: str) -> list[tuple[str, int, int]]:
-    """Name, ggml type of the last source and of the result, for a family ("map", "reduce", "scan", "sort" ...)."""
+    """Name, ggml type of the last source and of the result, for "map", "reduce", "scan" or "sort"."""
 
 def set_threads(device: str, num_threads: int) -> None: ...
+def add_rpc_server(endpoint: str) -> list[str]:
+    """Connect to a ggml RPC server, `host:port`; the names of its devices. RuntimeError if it does not answer."""
+
+def serve_rpc(endpoint: str, device: str = "CPU", num_threads: int = 1) -> None:
+    """Serve a device at `host:port`. Returns only if it cannot listen."""
 def row_types() -> list[int]:
     """The ggml types that `quantize_rows` writes: every quantised type that ggml reads back, f16 and bf16."""
 

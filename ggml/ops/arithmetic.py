@@ -319,8 +319,6 @@ bitwise_right_shift = _bitwise("bitwise_right_shift", "shift_right", None)
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """Whether ``|input - other| <= atol + rtol * |other|``; equal infinities are close."""
     a, b = tensor("isclose", input), tensor("isclose", other, "other")
-    share, distance = number("isclose", rtol, "rtol"), number("isclose", atol, "atol")
-    is_near = le((a - b).abs(), b.abs() * share + distance) & b.abs().ne(math.inf)
     if a.dtype is b.dtype is dtypes.bool_:
         a, b = convert(a, dtypes.float32), convert(b, dtypes.float32)
     relative, absolute = number("isclose", rtol, "rtol"), number("isclose", atol, "atol")

@@ -41,14 +41,12 @@ VALUE_FREE = {
     "lp_pool1d", "lp_pool2d", "lp_pool3d",
     "put", "index_put",
     "cdist", "tensordot",
-    "kthvalue",  # places of equal elements
     "dist", "unique_consecutive",  # PyTorch takes a positional return_inverse for return_counts
     "histogram",  # of edges that are not in order
     "histc",  # of 16 bits
     "isin", "margin_ranking_loss",
     "multilabel_margin_loss", "multi_margin_loss", "kl_div",
     "triplet_margin_loss",
-    *(row.name for row in ROWS if row.torch.startswith("fft.") or row.name in ("stft", "istft")),
 }  # fmt: skip
 
 # Rows with another dtype or shape in some corner: weights that are no float32, products of two dtypes, PyTorch's own

@@ -197,24 +197,6 @@ def test_no_inverses_or_singular_values() -> None:
             ggml.linalg.norm(x, order)
 
 
-@shows(
-    "batch_norm", "instance_norm", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout",
-    "feature_alpha_dropout", "rrelu",
-)  # fmt: skip
-def test_training_is_not_compiled() -> None:
-    functional = ggml.nn.functional
-    drops = [getattr(functional, name) for name in SHOWN if "dropout" in name or name == "rrelu"]
-    calls = [lambda x, drop=drop: drop(x, training=True) for drop in drops]
-    mean, variance = ggml.zeros(3), ggml.ones(3)
-    calls.append(lambda x: functional.batch_norm(x, mean, variance, training=True))
-    calls.append(lambda x: functional.instance_norm(x, mean, variance))
-    for call in calls:
-        assert call(ggml.ones(2, 3, 4)).shape == (2, 3, 4)
-        with pytest.raises(ggml.TracingError):
-            ggml.compile(call)(ggml.ones(2, 3, 4))
-    assert not ggml.is_lazy(mean)
-
-
 @shows("contiguous")
 def test_memory_formats_change_nothing() -> None:
     x = ggml.zeros(2, 3, 4, 5).contiguous(memory_format=ggml.channels_last)
@@ -283,47 +265,11 @@ def test_complex_tensors_are_pairs() -> None:
     assert bool(unseen.isnan().any())
 
 
-@shows("scaled_dot_product_attention")
-def test_attention_takes_more() -> None:
-    attend = ggml.nn.functional.scaled_dot_product_attention
-    query, key, value = (torch.randn(1, 2, 4, 8) for _ in range(3))
-    parts = [ggml.from_dlpack(part) for part in (query, key, value)]
-    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value).numpy()
-    half = [parts[0], parts[1].half(), parts[2].half()]
-    assert attend(*half).dtype is ggml.float32
-    np.testing.assert_allclose(attend(*half).numpy(), expected, atol=5e-3)
-    seen = ggml.tensor([True, True, False, True])
-    both = attend(*parts, attn_mask=seen, is_causal=True).numpy()
-    mask = (seen.expand(4, 4).logical_and(ggml.ones(4, 4).tril().bool())).numpy()
-    one = torch.nn.functional.scaled_dot_product_attention(query, key, value, torch.from_numpy(mask.copy()))
-    np.testing.assert_allclose(both, one.numpy(), atol=1e-5)
-    spoilt = value.clone()
-    spoilt[:, :, 2] = math.nan
-    spoilt_key = key.clone()
-    spoilt_key[:, :, 2] = math.nan
-    found = attend(parts[0], ggml.from_dlpack(spoilt_key), ggml.from_dlpack(spoilt), attn_mask=seen.expand(4, 4))
-    assert not found.isnan().any().item()
-
-
 @shows("kron")
 def test_blocks_of_many_axes() -> None:
     assert ggml.ones(1, 2, 1, 2).kron(ggml.ones(2, 1, 2, 1)).shape == (2, 2, 2, 2)
     with pytest.raises(ggml.RankError):
         ggml.ones(1, 1, 1, 1, 1).kron(ggml.ones(2))
-
-
-@shows("matrix_power", "matrix_norm", "linalg_norm")
-def test_no_inverses_or_singular_values() -> None:
-    x = ggml.eye(3)
-    with pytest.raises(ggml.UnsupportedOpError):
-        x.matrix_power(-1)
-    with pytest.raises(ggml.DTypeError):
-        ggml.arange(4).reshape(2, 2).matrix_power(2)
-    for order in ("nuc", 2, -2):
-        with pytest.raises(ggml.UnsupportedOpError):
-            ggml.linalg.matrix_norm(x, order)
-        with pytest.raises(ggml.UnsupportedOpError):
-            ggml.linalg.norm(x, order)
 
 
 def test_every_difference_is_shown() -> None:

@@ -521,7 +521,6 @@ const Primitive list[] = {
     {"avg_pool", 1, 15, 15, avg_pool},
     {"resample", 3, 0, 0, resample},
     {"conv_2d", 2, 6, 6, conv_2d},
-    {"bag", 2, 1, 1, bag},
 };
 
 }  // namespace
