@@ -346,7 +346,7 @@ def ggml_types() -> list[tuple[str, int, int, int, bool]]:
 
 def primitive_names() -> list[str]: ...
 def kernels(family: str) -> list[tuple[str, int, int]]:
-    """Name, ggml type of the last source and of the result, for "map", "reduce", "scan" or "sort"."""
+    """Name, ggml type of the last source and of the result, for a family ("map", "reduce", "scan", "sort" ...)."""
 
 def set_threads(device: str, num_threads: int) -> None: ...
 def add_rpc_server(endpoint: str) -> list[str]:
@@ -354,6 +354,7 @@ def add_rpc_server(endpoint: str) -> list[str]:
 
 def serve_rpc(endpoint: str, device: str = "CPU", num_threads: int = 1) -> None:
     """Serve a device at `host:port`. Returns only if it cannot listen."""
+
 def row_types() -> list[int]:
     """The ggml types that `quantize_rows` writes: every quantised type that ggml reads back, f16 and bf16."""
 

@@ -29,10 +29,10 @@ class _Owned(Tensor):
         _need_tensor(type(self).__name__, value)
         point_to(self, value)
 
-    def _assign(self, result: Tensor, op: str) -> Tensor:
+    def _assign(self, result: Tensor, op: str, reshapes: bool = False) -> Tensor:
         if tracing.is_active():  # what a recording makes never gets memory
             raise TracingError(op)
-        return super()._assign(result, op)
+        return super()._assign(result, op, reshapes)
 
 
 class Parameter(_Owned):
