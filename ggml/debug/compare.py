@@ -21,7 +21,7 @@ from ggml.threads import get_num_threads, set_num_threads
 def compare(
     graph: Any,
     *inputs: Any,
-    a: Device | str = "CPU",
+    a: Device | str | None = None,
     b: Device | str | None = None,
     rtol: float = 1e-5,
     atol: float = 1e-6,
@@ -29,17 +29,20 @@ def compare(
 ) -> Report:
     """Run the graph of a function or lazy tensor twice, and compare the result of every node.
 
-    ``b`` is the first device that is not ``a`` if it is left out, or ``a`` itself where there is no other. Close
+    The devices may also be the last two of ``inputs``: ``compare(f, x, "CPU", "CUDA0")``. Without ``a`` it is the
+    CPU; without ``b`` the first device that is not ``a``, or ``a`` itself where there is no other. Close
     means ``|a - b| <= atol + rtol * max |a|`` of the node. ``threads`` sets the CPU's threads for each of the
     runs. Both runs compute the same ggml nodes; what a device cannot compute runs on the CPU. Each node is
     computed by itself, so what a backend fuses is not fused here. Every node's value is kept in memory until the
     end. ArgumentError names the devices there are if one is not here.
     """
-    first = device(a)
+    if a is None and b is None and len(inputs) > 1 and all(isinstance(one, (str, Device)) for one in inputs[-2:]):
+        *inputs, a, b = inputs  # type: ignore[assignment]
+    first = device("CPU" if a is None else a)
     second = device(b) if b is not None else next((one for one in devices() if one != first), first)
     if threads is not None and (len(threads) != 2 or any(not isinstance(one, int) or one < 1 for one in threads)):
         raise ArgumentError("compare", f"threads={threads}", "is not a pair of numbers of threads")
-    held = capture(graph, inputs)
+    held = capture(graph, tuple(inputs))
     # Written once, for the device that can do less, so that the nodes are the same.
     others = [one for one in (first, second) if not one.is_cpu]
     names, results = [], []

@@ -20,6 +20,11 @@ def inputs() -> tuple[ggml.Tensor, ...]:
     return tuple(ggml.randn(2, 5, 16, generator=generator) for _ in range(3))
 
 
+def test_devices_may_come_last() -> None:
+    report = debug.compare(attention, *inputs(), "CPU", "CPU")
+    assert (report.a, report.b) == ("CPU", "CPU") and report.differences and report.is_close
+
+
 def test_threads_make_no_difference() -> None:
     report = debug.compare(attention, *inputs(), a="CPU", b="CPU", threads=(1, 2), rtol=0, atol=0)
     assert report.is_close and report.first is None
@@ -55,6 +60,8 @@ def test_differences_are_found_where_they_begin(monkeypatch: pytest.MonkeyPatch)
 def test_devices_that_are_not_here() -> None:
     with pytest.raises(ggml.ArgumentError, match="this process has cpu"):
         debug.compare(attention, *inputs(), b="CUDA0")
+    with pytest.raises(ggml.ArgumentError, match="CUDA0"):
+        debug.compare(attention, *inputs(), "CPU", "CUDA0")
     with pytest.raises(ggml.ArgumentError):
         debug.compare(attention, *inputs(), threads=(0, 1))
     with pytest.raises(ggml.ArgumentError), debug.copied("vulkan", attention, *inputs()):
