@@ -231,3 +231,10 @@ def test_arenas_on_a_device() -> None:
 def test_servers_that_do_not_answer(endpoint: str) -> None:
     with pytest.raises(ggml.GgmlError):
         backend.add_rpc_server(endpoint)
+
+
+def test_inputs_larger_than_a_page() -> None:
+    """A server is asked how much memory a product takes, and looks at where its sources lie."""
+    x, y = ggml.arange(14 * 336.0).reshape(14, 336) / 1e3, ggml.arange(252 * 336.0).reshape(252, 336) / 1e5
+    there = x.to(REMOTE) @ y.to(REMOTE).T
+    assert ggml.allclose(there.cpu(), x @ y.T, rtol=1e-4)

@@ -10,6 +10,9 @@
 namespace native {
 namespace {
 
+// Slots point somewhere while the scheduler plans; only where matters.
+constexpr size_t least_stand_in_bytes = 256;
+
 // The locks of everything that a graph computes on, always taken in one order.
 class Turn {
   public:
@@ -47,7 +50,7 @@ std::string fault_text(const Fault& fault) {
 
 Graph::Graph(Compute& compute, std::span<const int64_t> words, std::span<const int64_t> outputs,
              Placement placement)
-    : compute_(compute), placement_(std::move(placement)), stand_in_(compute, 256) {
+    : compute_(compute), placement_(std::move(placement)) {
     // The device that holds the inputs comes first, unless it is the CPU, which a scheduler wants last.
     for (Compute* one : placement_.others)
         if (one != &compute_ && one != &cpu_compute() && std::ranges::count(computes_, one) == 0)
@@ -60,7 +63,10 @@ Graph::Graph(Compute& compute, std::span<const int64_t> words, std::span<const i
     const AbortGuard guard;
     build(steps, outputs);
     if (!placement_.is_plan) check_memory();
+    const size_t planning_bytes = stand_in_bytes();
+    place_slots(planning_bytes);
     schedule();
+    if (planning_bytes > least_stand_in_bytes) place_slots(least_stand_in_bytes);
 }
 
 ggml_tensor* Graph::build_step(const Step& step, int64_t index, const std::vector<ggml_tensor*>& built) {
@@ -101,13 +107,26 @@ void Graph::add_slots(const std::vector<ggml_tensor*>& built, std::span<const in
         ggml_set_output(t);
         outputs_.push_back({t, {}, runs_here(t)});
     }
-    const MemoryPtr stand_in = stand_in_.memory();
     for (std::vector<Slot>* slots : {&inputs_, &outputs_})
-        for (Slot& slot : *slots) {
+        for (Slot& slot : *slots)
             for (ggml_tensor* t : built)
                 if (t->view_src == slot.tensor) slot.views.push_back(t);
-            if (slot.is_bound) stand_in->place(slot.tensor);
-        }
+}
+
+void Graph::place_slots(size_t num_bytes) {
+    stand_in_ = std::make_unique<Buffer>(compute_, num_bytes);
+    for (std::vector<Slot>* slots : {&inputs_, &outputs_})
+        for (const Slot& slot : *slots)
+            if (slot.is_bound) bind(slot, *stand_in_->memory());
+}
+
+// A server of RPC ends with an assertion if a tensor that it is asked about reaches beyond its buffer.
+size_t Graph::stand_in_bytes() const {
+    size_t num_bytes = least_stand_in_bytes;
+    if (!compute_.device().name().starts_with("RPC")) return num_bytes;
+    for (const std::vector<Slot>* slots : {&inputs_, &outputs_})
+        for (const Slot& slot : *slots) num_bytes = std::max(num_bytes, ggml_nbytes(slot.tensor));
+    return num_bytes;
 }
 
 void Graph::schedule() {

@@ -99,6 +99,8 @@ class Graph {
     Compute* pinned_to(const ggml_tensor* t) const;
     void keep_together(ggml_tensor* t, ggml_tensor* base);
     void add_slots(const std::vector<ggml_tensor*>& built, std::span<const int64_t> outputs);
+    void place_slots(size_t num_bytes);
+    size_t stand_in_bytes() const;
     void schedule();
     void check_memory();
     void list_nodes(const std::vector<ggml_tensor*>& built);
@@ -117,7 +119,7 @@ class Graph {
     ggml_cgraph* graph_ = nullptr;
     Fault fault_;
     std::vector<std::unique_ptr<Kernel>> kernels_;
-    Buffer stand_in_;  // what the slots point at while the scheduler plans
+    std::unique_ptr<Buffer> stand_in_;  // what the slots point at while the scheduler plans
     std::vector<Slot> inputs_, outputs_;
     std::vector<std::pair<ggml_tensor*, Compute*>> pins_;
     std::vector<NodeFacts> nodes_;
