@@ -236,5 +236,5 @@ def test_servers_that_do_not_answer(endpoint: str) -> None:
 def test_inputs_larger_than_a_page() -> None:
     """A server is asked how much memory a product takes, and looks at where its sources lie."""
     x, y = ggml.arange(14 * 336.0).reshape(14, 336) / 1e3, ggml.arange(252 * 336.0).reshape(252, 336) / 1e5
-    there = x.to(REMOTE) @ y.to(REMOTE).T
-    assert ggml.allclose(there.cpu(), x @ y.T, rtol=1e-4)
+    there = (x.to(REMOTE) @ y.to(REMOTE).T) + 1
+    assert ggml.allclose(there.cpu(), (x @ y.T) + 1, rtol=1e-4)
