@@ -119,7 +119,9 @@ double measure(Graph& self, const nb::list& inputs, int64_t num_runs) {
 }
 
 void raise(const native::DataError& error) {
-    PyObject* kind = error.kind == native::FaultKind::division ? PyExc_ZeroDivisionError : PyExc_IndexError;
+    PyObject* kind = error.kind == native::FaultKind::division ? PyExc_ZeroDivisionError
+                     : error.kind == native::FaultKind::memory ? PyExc_MemoryError
+                                                               : PyExc_IndexError;
     const nb::object arguments = nb::make_tuple(error.what(), error.step);
     PyErr_SetObject(kind, arguments.ptr());
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "fourier.h"
 #include "primitives_spatial.h"
 
 namespace native {
@@ -433,6 +434,29 @@ ggml_tensor* bag(Site& site) {
     return custom(site, bag_kernel());
 }
 
+ggml_tensor* fourier(Site& site) {
+    require_plain_f32(site);
+    const int64_t mode = site.integer(0), n = site.integer(1), half = n / 2 + 1;
+    site.require(site.step.type == GGML_TYPE_F32, "the result is F32");
+    site.require(mode >= 0 && mode <= 2 && n >= 1 && n < (int64_t(1) << 40), "has a bad mode or length");
+    site.require((site.integer(2) == 0 || site.integer(2) == 1) && (mode != 1 || site.integer(2) == 0) &&
+                     (mode != 2 || site.integer(2) == 1),
+                 "has a bad direction");
+    const int64_t* from = site.src[0]->ne;
+    const auto& to = site.step.ne;
+    site.require(
+        mode == 1 ? from[0] == n && to[1] == half : from[0] == 2 && from[1] == (mode == 0 ? n : half),
+        "the source has rows of another length");
+    site.require(mode == 2 ? to[0] == n : to[0] == 2 && to[1] == (mode == 0 ? n : half),
+                 "the result has rows of another length");
+    const int64_t rows_in = ggml_nelements(site.src[0]) / (mode == 1 ? n : 2 * from[1]);
+    const int64_t rows_out = to[0] * to[1] * to[2] * to[3] / (mode == 2 ? n : 2 * to[1]);
+    site.require(rows_in == rows_out, "the result has another number of rows");
+    ggml_tensor* t = custom(site, fourier_kernel());
+    site.kernels.back()->plan = row_transform(n, mode != 0);
+    return t;
+}
+
 ggml_tensor* input(Site& site) {
     ggml_tensor* t = ggml_new_tensor(site.context, site.step.type, 4, site.step.ne.data());
     ggml_set_input(t);
@@ -512,6 +536,7 @@ const Primitive list[] = {
     {"paste", 2, 4, 18, paste},
     {"search", 2, 2, 2, search},
     {"bag", 2, 1, 1, bag},
+    {"fourier", 1, 4, 4, fourier},
     {"arrange", 1, 7, 7, arrange},
     {"convolve", 2, 10, 10, convolve},
     {"convolve_bias", 3, 10, 10, convolve},
