@@ -33,14 +33,23 @@ PAIRS = (
 _COMPLEX, _TO_HALF, _TO_REAL = range(3)
 
 
+def _laid_out(b: Builder, x: Value, last: int) -> tuple[Value, int]:
+    """A dense look at the rows along axis ``last``, and how many elements lie between two neighbours of a row."""
+    for at in range(last, -1, -1):
+        order = (*range(at), last, *range(at, last), *range(last + 1, len(x.shape)))
+        look = x.permute(order)
+        if look.is_dense:
+            return look, math.prod(x.shape[at:last])
+    return b.dense(x), 1
+
+
 def _lower(mode: int) -> Lower:
     def lower(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-        n, is_inverse, scale = params
-        (x,) = values
-        rows = (math.prod(x.shape[:-1]), n) if mode == _TO_HALF else (math.prod(x.shape[:-2]), *x.shape[-2:])
-        shape = (rows[0], n) if mode == _TO_REAL else (rows[0], *node.shape[-2:])
-        words = (mode, n, int(is_inverse), bits(scale))
-        return b.emit("fourier", (b.operand(x, rows),), F32, shape, words).reshape_to(node.shape)
+        n, is_inverse, scale, at = params
+        last = len(values[0].shape) - (1 if mode == _TO_HALF else 2)
+        source, inner = _laid_out(b, values[0], last)
+        words = (mode, n, int(is_inverse), bits(scale), inner, math.prod(values[0].shape[at:last]))
+        return b.emit("fourier", (b.operand(source, source.shape),), F32, (node.numel,), words).reshape_to(node.shape)
 
     return lower
 
@@ -50,26 +59,29 @@ def _row(mode: int) -> Callable[[Function], Function]:
 
 
 @_row(_COMPLEX)
-def dft(input: Tensor, is_inverse: bool, scale: float) -> Tensor:
-    """The transform along the last axis but one of complex float32 [..., n, 2], times ``scale``."""
-    shape = input._node.shape
-    return make("dft", (input,), (shape[-2], is_inverse, scale), shape, dtypes.float32)
+def dft(input: Tensor, is_inverse: bool, scale: float, at: int) -> Tensor:
+    """The transform along the last axis but one of complex float32 [..., n, 2], times ``scale``; the transformed
+    axis of the result is axis ``at``."""
+    *outer, n, _ = input._node.shape
+    return make("dft", (input,), (n, is_inverse, scale, at), (*outer[:at], n, *outer[at:], 2), dtypes.float32)
 
 
 @_row(_TO_HALF)
-def real_dft(input: Tensor, scale: float) -> Tensor:
-    """The first ``n // 2 + 1`` elements of the transform of real float32 rows [..., n], times ``scale``."""
+def real_dft(input: Tensor, scale: float, at: int) -> Tensor:
+    """The first ``n // 2 + 1`` elements, in axis ``at``, of the transform of real float32 [..., n], times ``scale``."""
     *outer, n = input._node.shape
-    return make("real_dft", (input,), (n, False, scale), (*outer, n // 2 + 1, 2), dtypes.float32)
+    shape = (*outer[:at], n // 2 + 1, *outer[at:], 2)
+    return make("real_dft", (input,), (n, False, scale, at), shape, dtypes.float32)
 
 
 @_row(_TO_REAL)
-def inverse_real_dft(input: Tensor, n: int, scale: float) -> Tensor:
-    """The real rows [..., n], times ``scale``, of which [..., n // 2 + 1, 2] is half the spectrum.
+def inverse_real_dft(input: Tensor, n: int, scale: float, at: int) -> Tensor:
+    """The real rows, in axis ``at``, times ``scale``, of which [..., n // 2 + 1, 2] is half the spectrum.
 
     Imaginary parts of its ends, which only reach that of the result, are not looked at.
     """
-    return make("inverse_real_dft", (input,), (n, True, scale), (*input._node.shape[:-2], n), dtypes.float32)
+    *outer, _, _ = input._node.shape
+    return make("inverse_real_dft", (input,), (n, True, scale, at), (*outer[:at], n, *outer[at:]), dtypes.float32)
 
 
 _NORMS = ("backward", "forward", "ortho")
@@ -119,7 +131,7 @@ def along(name: str, x: Tensor, n: int | None, dim: int, norm: str | None, is_fo
     at = _complex_axis(name, x, dim)
     length = _length(name, n, x.shape[at])
     scale = _scale(name, norm, length, is_forward)
-    return dft(_resized(x, at, length).movedim(at, -2), not is_forward, scale).movedim(-2, at)
+    return dft(_resized(x, at, length).movedim(at, -2), not is_forward, scale, at)
 
 
 def real_along(name: str, x: Tensor, n: int | None, dim: int, norm: str | None) -> Tensor:
@@ -129,7 +141,7 @@ def real_along(name: str, x: Tensor, n: int | None, dim: int, norm: str | None) 
     at = axis(name, dim, x.ndim)
     length = _length(name, n, x.shape[at])
     scale = _scale(name, norm, length, True)
-    return real_dft(_resized(x, at, length).movedim(at, -1), scale).movedim(-2, at)
+    return real_dft(_resized(x, at, length).movedim(at, -1), scale, at)
 
 
 def inverse_real_along(name: str, x: Tensor, n: int | None, dim: int, norm: str | None, is_forward: bool) -> Tensor:
@@ -138,7 +150,7 @@ def inverse_real_along(name: str, x: Tensor, n: int | None, dim: int, norm: str 
     length = _length(name, n, 2 * (x.shape[at] - 1))
     scale = _scale(name, norm, length, is_forward)
     half = _resized(x, at, length // 2 + 1).movedim(at, -2)
-    return inverse_real_dft(half, length, scale).movedim(-1, at)
+    return inverse_real_dft(half, length, scale, at)
 
 
 def _fft_row(sample: str) -> Callable[[Function], Function]:

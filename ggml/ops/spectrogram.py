@@ -12,7 +12,7 @@ from ggml.errors import ArgumentError, ShapeMismatchError, UnsupportedOpError
 from ggml.host import upload
 from ggml.ops.arguments import convert, integer, strictly_floating
 from ggml.ops.folding import fold, windows
-from ggml.ops.fourier import PAIRS, along, as_pairs, inverse_real_along, real_along
+from ggml.ops.fourier import PAIRS, along, as_pairs, inverse_real_along, real_dft
 from ggml.ops.shape import cat, narrow
 from ggml.table import op
 from ggml.tensor import Tensor, filled, wrap
@@ -124,13 +124,12 @@ def stft(
     )
     weights = _window("stft", window, width, size, x)
     frames = frames if weights is None else frames * weights
-    norm = "ortho" if normalized else None
     if onesided is None or onesided:
-        spectra = real_along("stft", frames, None, -1, norm)
+        scale = size**-0.5 if normalized else 1.0
+        result = real_dft(frames, scale, 1)
     else:
         pairs = cat([frames.unsqueeze(-1), (frames * 0).unsqueeze(-1)], -1)
-        spectra = along("stft", pairs, None, -1, norm, True)
-    result = spectra.transpose(1, 2)
+        result = along("stft", pairs, None, -1, "ortho" if normalized else None, True).transpose(1, 2)
     return result if x.ndim == 2 else result.squeeze(0)
 
 

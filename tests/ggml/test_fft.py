@@ -66,6 +66,24 @@ def test_rows_do_not_touch_each_other(n: int) -> None:
     np.testing.assert_allclose(found[sound], expected[sound], atol=1e-4)
 
 
+@pytest.mark.parametrize("order", ((0, 1, 2), (2, 0, 1), (1, 0, 2)))
+def test_any_axis_of_any_order(order: tuple[int, int, int]) -> None:
+    """Rows are read and written where they lie, however many elements lie between their neighbours."""
+    x = torch.randn(5, 18, 7, 2).permute(*order, 3)
+    pairs, exact = ggml.from_dlpack(x.contiguous().clone()), torch.view_as_complex(x.contiguous())
+    moved = ggml.from_dlpack(x.permute(*np.argsort(order).tolist(), 3).contiguous()).permute(*order, 3)
+    for given in (pairs, moved):
+        for dim in range(3):
+            n = exact.shape[dim] + 1
+            assert _distance(ggml.fft.fft(given, dim=dim), torch.fft.fft(exact, dim=dim)) < 4e-7
+            assert _distance(ggml.fft.ifft(given, n, dim=dim), torch.fft.ifft(exact, n, dim=dim)) < 4e-7
+            half = torch.fft.rfft(exact.real, dim=dim)
+            assert _distance(ggml.fft.rfft(given[..., 0], dim=dim), half) < 4e-7
+            ours = ggml.from_dlpack(torch.view_as_real(half).contiguous())
+            back = torch.fft.irfft(half, exact.shape[dim], dim=dim)
+            assert _distance(ggml.fft.irfft(ours, exact.shape[dim], dim=dim), back) < 4e-7
+
+
 def test_threads_make_no_difference() -> None:
     before = ggml.get_num_threads()
     x = ggml.randn(9, 360)
@@ -101,24 +119,29 @@ F32, I64 = 0, 27
 ONE = bits(1.0)
 
 STEPS: list[tuple[tuple[int, ...], tuple[int, ...], list[int], int]] = [
-    ((3, 8, 2), (3, 8, 2), [0, 8, 1, ONE], F32),
-    ((3, 8), (3, 5, 2), [1, 8, 0, ONE], F32),
-    ((3, 5, 2), (3, 8), [2, 8, 1, ONE], F32),
-    ((3, 5, 2), (3, 9), [2, 9, 1, ONE], F32),
+    ((3, 8, 2), (3, 8, 2), [0, 8, 1, ONE, 1, 1], F32),
+    ((3, 8), (3, 5, 2), [1, 8, 0, ONE, 1, 1], F32),
+    ((3, 5, 2), (3, 8), [2, 8, 1, ONE, 1, 1], F32),
+    ((4, 8, 2), (4, 8, 2), [0, 8, 0, ONE, 4, 2], F32),
+    ((3, 5, 2), (3, 9), [2, 9, 1, ONE, 1, 1], F32),
 ]
 
 REFUSED = [
     *[((3, 8, 2), (3, 8, 2), params, F32)
-      for params in ([0, 7, 0, ONE], [3, 8, 0, ONE], [0, 8, 2, ONE], [0, 0, 0, ONE], [0, 1 << 60, 0, ONE],
-                     [1, 8, 0, ONE], [2, 8, 1, ONE], [-1, 8, 0, ONE])],
-    ((3, 8, 2), (2, 8, 2), [0, 8, 0, ONE], F32),
-    ((3, 8, 2), (3, 8, 2), [0, 8, 0, ONE], I64),
-    ((3, 8), (3, 5, 2), [1, 8, 1, ONE], F32),
-    ((3, 8), (3, 4, 2), [1, 8, 0, ONE], F32),
-    ((3, 8), (4, 5, 2), [1, 8, 0, ONE], F32),
-    ((3, 5, 2), (3, 10), [2, 10, 1, ONE], F32),
-    ((3, 5, 2), (2, 8), [2, 8, 1, ONE], F32),
-    ((3, 5, 2), (3, 8), [2, 8, 0, ONE], F32),
+      for params in ([0, 7, 0, ONE, 1, 1], [3, 8, 0, ONE, 1, 1], [0, 8, 2, ONE, 1, 1], [0, 0, 0, ONE, 1, 1],
+                     [0, 1 << 60, 0, ONE, 1, 1],
+                     [1, 8, 0, ONE, 1, 1], [2, 8, 1, ONE, 1, 1], [-1, 8, 0, ONE, 1, 1])],
+    ((4, 8, 2), (4, 8, 2), [0, 8, 0, ONE, 3, 1], F32),
+    ((4, 8, 2), (4, 8, 2), [0, 8, 0, ONE, 1, 0], F32),
+    ((4, 8, 2), (4, 8, 2), [0, 8, 0, ONE, 1, 1 << 60], F32),
+    ((3, 8, 2), (2, 8, 2), [0, 8, 0, ONE, 1, 1], F32),
+    ((3, 8, 2), (3, 8, 2), [0, 8, 0, ONE, 1, 1], I64),
+    ((3, 8), (3, 5, 2), [1, 8, 1, ONE, 1, 1], F32),
+    ((3, 8), (3, 4, 2), [1, 8, 0, ONE, 1, 1], F32),
+    ((3, 8), (4, 5, 2), [1, 8, 0, ONE, 1, 1], F32),
+    ((3, 5, 2), (3, 10), [2, 10, 1, ONE, 1, 1], F32),
+    ((3, 5, 2), (2, 8), [2, 8, 1, ONE, 1, 1], F32),
+    ((3, 5, 2), (3, 8), [2, 8, 0, ONE, 1, 1], F32),
 ]  # fmt: skip
 
 

@@ -76,8 +76,9 @@ KernelFunction index_kernel();
 // F32 [inner, n] and I64 bounds [bags + 1] to [inner, bags]: the rows from one bound to the next, summed
 // (params: 0) or their largest elements (1); 0 where there are none.
 KernelFunction bag_kernel();
-// Fourier transforms of rows, as a RowTransform plans them. params: mode, n, is_inverse, factor (bits); mode
-// 0: pairs [2, n, ...] alike; 1: real [n, ...] to [2, n / 2 + 1, ...]; 2: back.
+// Fourier transforms of rows, as a RowTransform plans them. params: mode, n, is_inverse, factor (bits), inner
+// of the source, inner of the result. Both are [outer, count, inner] elements, of which a row is one for each
+// count. mode 0: n pairs to n pairs; 1: n numbers to n / 2 + 1 pairs; 2: back.
 KernelFunction fourier_kernel();
 
 template <class T>

@@ -442,16 +442,15 @@ ggml_tensor* fourier(Site& site) {
     site.require((site.integer(2) == 0 || site.integer(2) == 1) && (mode != 1 || site.integer(2) == 0) &&
                      (mode != 2 || site.integer(2) == 1),
                  "has a bad direction");
-    const int64_t* from = site.src[0]->ne;
-    const auto& to = site.step.ne;
-    site.require(
-        mode == 1 ? from[0] == n && to[1] == half : from[0] == 2 && from[1] == (mode == 0 ? n : half),
-        "the source has rows of another length");
-    site.require(mode == 2 ? to[0] == n : to[0] == 2 && to[1] == (mode == 0 ? n : half),
-                 "the result has rows of another length");
-    const int64_t rows_in = ggml_nelements(site.src[0]) / (mode == 1 ? n : 2 * from[1]);
-    const int64_t rows_out = to[0] * to[1] * to[2] * to[3] / (mode == 2 ? n : 2 * to[1]);
-    site.require(rows_in == rows_out, "the result has another number of rows");
+    const int64_t width_in = mode == 1 ? n : 2 * (mode == 2 ? half : n),
+                  width_out = mode == 2 ? n : 2 * (mode == 1 ? half : n);
+    const auto& ne = site.step.ne;
+    const int64_t num_in = ggml_nelements(site.src[0]), rows = num_in / width_in;
+    site.require(num_in % width_in == 0, "the source has rows of another length");
+    const int64_t num_out = ne[0] * ne[1] * ne[2] * ne[3];
+    site.require(num_out % width_out == 0 && num_out / width_out == rows, "the result has other rows");
+    for (size_t i : {4, 5})
+        site.require(site.integer(i) >= 1 && rows % site.integer(i) == 0, "has rows that do not fit");
     ggml_tensor* t = custom(site, fourier_kernel());
     site.kernels.back()->plan = row_transform(n, mode != 0);
     return t;
@@ -536,7 +535,7 @@ const Primitive list[] = {
     {"paste", 2, 4, 18, paste},
     {"search", 2, 2, 2, search},
     {"bag", 2, 1, 1, bag},
-    {"fourier", 1, 4, 4, fourier},
+    {"fourier", 1, 6, 6, fourier},
     {"arrange", 1, 7, 7, arrange},
     {"convolve", 2, 10, 10, convolve},
     {"convolve_bias", 3, 10, 10, convolve},
