@@ -56,7 +56,7 @@ using Source = Rows<const float, lanes>;
 template <int64_t lanes>
 using Target = Rows<float, lanes>;
 
-// Complex elements as [n][lanes]. `step` between them, `im` from the real part to the imaginary one.
+// Complex elements as [n][lanes]: `step` from one to the next, `im` from its real part to the imaginary one.
 template <int64_t lanes>
 void load_pairs(const Source<lanes>& rows, int64_t step, int64_t im, int64_t n, Split<float> to) {
     for (int64_t j = 0; j < n; ++j)
