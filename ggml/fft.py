@@ -3,7 +3,7 @@
     spectrum = ggml.fft.rfft(ggml.randn(4, 1000))     # [4, 501, 2]
     signal = ggml.fft.irfft(spectrum, n=1000)          # [4, 1000]
 
-Any length works: small factors are products with matrices, large primes are convolutions.
+Any length works: small factors are passes over the rows, large primes are convolutions.
 """
 
 from __future__ import annotations

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 
 from ggml import dtypes
-from ggml.dtypes import DType
+from ggml.dtypes import F32, DType
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.host import axis
-from ggml.lowering import fourier
 from ggml.lowering.builder import Builder
+from ggml.lowering.program import bits
 from ggml.lowering.value import Value
 from ggml.node import Node
 from ggml.ops.arguments import convert, floating, integer, tensor
 from ggml.ops.limits import on_host
 from ggml.ops.reductions import Dim
-from ggml.ops.shape import cat, flip, narrow, roll
-from ggml.table import Function, make, op
+from ggml.ops.shape import cat, narrow, roll
+from ggml.table import Function, Lower, make, op
 from ggml.tensor import Tensor, filled
 
 #: Of every row whose tensors are complex in PyTorch.
@@ -29,38 +29,62 @@ PAIRS = (
 )
 
 
-def _lower_dft(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-    sign, scale = params
-    shape = values[0].shape
-    rows = b.reshape(values[0], (math.prod(shape[:-2]), *shape[-2:]))
-    result = fourier.transform(b, b.dense(rows), sign)
-    return (b.scale(result, scale) if scale != 1 else result).reshape_to(shape)
+# The modes of the kernel.
+_COMPLEX, _TO_HALF, _TO_REAL = range(3)
 
 
-@op(runs="ggml", sample="internal", lower=_lower_dft, dtypes=(dtypes.float32,), methods=())
-def dft(input: Tensor, sign: int, scale: float) -> Tensor:
-    """The transform along the last axis but one of complex float32 [..., n, 2], times ``scale``."""
-    return make("dft", (input,), (sign, scale), input._node.shape, dtypes.float32)
+def _laid_out(b: Builder, x: Value, last: int) -> tuple[Value, int]:
+    """A dense look at the rows along axis ``last``, and how many elements lie between two neighbours of a row."""
+    for at in range(last, -1, -1):
+        order = (*range(at), last, *range(at, last), *range(last + 1, len(x.shape)))
+        look = x.permute(order)
+        if look.is_dense:
+            return look, math.prod(x.shape[at:last])
+    return b.dense(x), 1
 
 
-def _lower_real_dft(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-    n, kept = values[0].shape[-1], node.shape[-2]
-    weights = np.ascontiguousarray(fourier.matrix(n, kept, -1)[:, ::2]) * np.float32(params[0])
-    rows = b.reshape(values[0], (math.prod(values[0].shape[:-1]), n))
-    return fourier.product(b, rows, weights, 2 * kept).reshape_to(node.shape)
+def _lower(mode: int) -> Lower:
+    def lower(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
+        n, is_inverse, scale, at = params
+        last = len(values[0].shape) - (1 if mode == _TO_HALF else 2)
+        source, inner = _laid_out(b, values[0], last)
+        words = (mode, n, int(is_inverse), bits(scale), inner, math.prod(values[0].shape[at:last]))
+        return b.emit("fourier", (b.operand(source, source.shape),), F32, (node.numel,), words).reshape_to(node.shape)
+
+    return lower
 
 
-@op(runs="ggml", sample="internal", lower=_lower_real_dft, dtypes=(dtypes.float32,), methods=())
-def real_dft(input: Tensor, scale: float) -> Tensor:
-    """The first ``n // 2 + 1`` elements of the transform of real float32 rows [..., n], by one product."""
-    shape = (*input._node.shape[:-1], input.shape[-1] // 2 + 1, 2)
-    return make("real_dft", (input,), (scale,), shape, dtypes.float32)
+def _row(mode: int) -> Callable[[Function], Function]:
+    return op(runs="kernel", sample="internal", lower=_lower(mode), dtypes=(dtypes.float32,), methods=())
+
+
+@_row(_COMPLEX)
+def dft(input: Tensor, is_inverse: bool, scale: float, at: int) -> Tensor:
+    """The transform along the last axis but one of complex float32 [..., n, 2], times ``scale``; the transformed
+    axis of the result is axis ``at``."""
+    *outer, n, _ = input._node.shape
+    return make("dft", (input,), (n, is_inverse, scale, at), (*outer[:at], n, *outer[at:], 2), dtypes.float32)
+
+
+@_row(_TO_HALF)
+def real_dft(input: Tensor, scale: float, at: int) -> Tensor:
+    """The first ``n // 2 + 1`` elements, in axis ``at``, of the transform of real float32 [..., n], times ``scale``."""
+    *outer, n = input._node.shape
+    shape = (*outer[:at], n // 2 + 1, *outer[at:], 2)
+    return make("real_dft", (input,), (n, False, scale, at), shape, dtypes.float32)
+
+
+@_row(_TO_REAL)
+def inverse_real_dft(input: Tensor, n: int, scale: float, at: int) -> Tensor:
+    """The real rows, in axis ``at``, times ``scale``, of which [..., n // 2 + 1, 2] is half the spectrum.
+
+    Imaginary parts of its ends, which only reach that of the result, are not looked at.
+    """
+    *outer, _, _ = input._node.shape
+    return make("inverse_real_dft", (input,), (n, True, scale, at), (*outer[:at], n, *outer[at:]), dtypes.float32)
 
 
 _NORMS = ("backward", "forward", "ortho")
-
-# Above so many elements a real transform is a complex one.
-_MAX_REAL = 256
 
 
 def _scale(name: str, norm: str | None, n: int, is_forward: bool) -> float:
@@ -107,10 +131,7 @@ def along(name: str, x: Tensor, n: int | None, dim: int, norm: str | None, is_fo
     at = _complex_axis(name, x, dim)
     length = _length(name, n, x.shape[at])
     scale = _scale(name, norm, length, is_forward)
-    x = _resized(x, at, length)
-    if not x.numel():
-        return x
-    return dft(x.movedim(at, -2), -1 if is_forward else 1, scale).movedim(-2, at)
+    return dft(_resized(x, at, length).movedim(at, -2), not is_forward, scale, at)
 
 
 def real_along(name: str, x: Tensor, n: int | None, dim: int, norm: str | None) -> Tensor:
@@ -120,15 +141,7 @@ def real_along(name: str, x: Tensor, n: int | None, dim: int, norm: str | None) 
     at = axis(name, dim, x.ndim)
     length = _length(name, n, x.shape[at])
     scale = _scale(name, norm, length, True)
-    x = _resized(x, at, length)
-    if not x.numel():
-        shape = (*x.shape[:at], length // 2 + 1, *x.shape[at + 1 :], 2)
-        return filled(shape, 0, dtypes.float32, x.device)
-    rows = x.movedim(at, -1)
-    if length <= _MAX_REAL:
-        return real_dft(rows, scale).movedim(-2, at)
-    pairs = cat([rows.unsqueeze(-1), (rows * 0).unsqueeze(-1)], -1)
-    return narrow(dft(pairs, -1, scale), -2, 0, length // 2 + 1).movedim(-2, at)
+    return real_dft(_resized(x, at, length).movedim(at, -1), scale, at)
 
 
 def inverse_real_along(name: str, x: Tensor, n: int | None, dim: int, norm: str | None, is_forward: bool) -> Tensor:
@@ -137,13 +150,7 @@ def inverse_real_along(name: str, x: Tensor, n: int | None, dim: int, norm: str 
     length = _length(name, n, 2 * (x.shape[at] - 1))
     scale = _scale(name, norm, length, is_forward)
     half = _resized(x, at, length // 2 + 1).movedim(at, -2)
-    if not half.numel():
-        return narrow(half, -1, 0, 1).squeeze(-1).movedim(-1, at)
-    # The rest is the conjugate in reverse order. Imaginary parts at the ends only reach that of the result.
-    mirrored = flip(narrow(half, -2, 1, (length - 1) // 2), -2)
-    real, imaginary = narrow(mirrored, -1, 0, 1), narrow(mirrored, -1, 1, 1)
-    whole = cat([half, cat([real, imaginary.neg()], -1)], -2) if length > 2 else half
-    return narrow(dft(whole, 1, scale), -1, 0, 1).squeeze(-1).movedim(-1, at)
+    return inverse_real_dft(half, length, scale, at)
 
 
 def _fft_row(sample: str) -> Callable[[Function], Function]:

@@ -11,7 +11,8 @@ from ggml import dtypes, tracing
 from ggml.errors import ArgumentError, ShapeMismatchError, UnsupportedOpError
 from ggml.host import upload
 from ggml.ops.arguments import convert, integer, strictly_floating
-from ggml.ops.fourier import PAIRS, along, as_pairs, inverse_real_along, real_along
+from ggml.ops.folding import fold, windows
+from ggml.ops.fourier import PAIRS, along, as_pairs, inverse_real_along, real_dft
 from ggml.ops.shape import cat, narrow
 from ggml.table import op
 from ggml.tensor import Tensor, filled, wrap
@@ -116,36 +117,27 @@ def stft(
     length = signals.shape[1]
     if not size <= length:
         raise ShapeMismatchError("stft", f"at least {size} samples", tuple(x.shape))
-    count = 1 + (length - size) // hop
-    places = np.arange(count)[:, None] * hop + np.arange(size)
-    picked = signals.index_select(1, wrap(upload(places.reshape(-1), dtypes.int64, x.device)))
-    frames = picked.reshape(signals.shape[0], count, size)
+    frames = (
+        windows(signals, (size,), (hop,), (1,))
+        if signals.numel()
+        else signals.reshape(0, 1 + (length - size) // hop, size)
+    )
     weights = _window("stft", window, width, size, x)
     frames = frames if weights is None else frames * weights
-    norm = "ortho" if normalized else None
     if onesided is None or onesided:
-        spectra = real_along("stft", frames, None, -1, norm)
+        scale = size**-0.5 if normalized else 1.0
+        result = real_dft(frames, scale, 1)
     else:
         pairs = cat([frames.unsqueeze(-1), (frames * 0).unsqueeze(-1)], -1)
-        spectra = along("stft", pairs, None, -1, norm, True)
-    result = spectra.transpose(1, 2)
+        result = along("stft", pairs, None, -1, "ortho" if normalized else None, True).transpose(1, 2)
     return result if x.ndim == 2 else result.squeeze(0)
 
 
 def _overlapped(frames: Tensor, hop: int) -> Tensor:
     """The sums [B, (T - 1) * hop + n] of frames [B, T, n] that begin ``hop`` apart."""
     batch, count, size = frames.shape
-    length, most = (count - 1) * hop + size, -(-size // hop)
-    at = np.arange(length)
-    owners = at[:, None] // hop - np.arange(most)
-    inside = at[:, None] - owners * hop
-    is_there = (owners >= 0) & (owners < count) & (inside < size)
-    # The element behind the last frame is a zero.
-    places = np.where(is_there, owners * size + inside, count * size).reshape(-1)
-    zero = filled((batch, 1), 0, dtypes.float32, frames.device)
-    flat = cat([frames.reshape(batch, count * size), zero], 1)
-    picked = flat.index_select(1, wrap(upload(places, dtypes.int64, frames.device)))
-    return picked.reshape(batch, length, most).sum(-1)
+    length = (count - 1) * hop + size
+    return fold(frames.transpose(1, 2), (1, length), (1, size), stride=(1, hop)).reshape(batch, length)
 
 
 def _spectra(x: Tensor, size: int, onesided: bool) -> Tensor:

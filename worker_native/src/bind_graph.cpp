@@ -119,8 +119,12 @@ double measure(Graph& self, const nb::list& inputs, int64_t num_runs) {
 }
 
 void raise(const native::DataError& error) {
-    PyObject* kind = error.kind == native::FaultKind::division ? PyExc_ZeroDivisionError : PyExc_IndexError;
-    const nb::object arguments = nb::make_tuple(error.what(), error.step);
+    PyObject* kind = error.kind == native::FaultKind::division ? PyExc_ZeroDivisionError
+                     : error.kind == native::FaultKind::memory ? PyExc_MemoryError
+                                                               : PyExc_IndexError;
+    // What a MemoryError says next is how much was asked for.
+    const bool is_memory = error.kind == native::FaultKind::memory;
+    const nb::object arguments = nb::make_tuple(error.what(), is_memory ? 0 : error.step);
     PyErr_SetObject(kind, arguments.ptr());
 }
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,7 +13,7 @@
 
 namespace native {
 
-enum class FaultKind { none, index, division };
+enum class FaultKind { none, index, division, memory };
 
 // What a kernel found wrong with the data; the first report of a run stays. Kernels cannot throw.
 struct Fault {
@@ -31,6 +32,7 @@ struct Kernel {
     std::vector<int64_t> params;
     int64_t step;
     Fault* fault;
+    std::shared_ptr<const void> plan = nullptr;  // what the kernel computed while the graph was built
 };
 
 using KernelFunction = ggml_custom_op_t;
@@ -74,6 +76,10 @@ KernelFunction index_kernel();
 // F32 [inner, n] and I64 bounds [bags + 1] to [inner, bags]: the rows from one bound to the next, summed
 // (params: 0) or their largest elements (1); 0 where there are none.
 KernelFunction bag_kernel();
+// Fourier transforms of rows, as a RowTransform plans them. params: mode, n, is_inverse, factor (bits), inner
+// of the source, inner of the result. Both are [outer, count, inner] elements, of which a row is one for each
+// count. mode 0: n pairs to n pairs; 1: n numbers to n / 2 + 1 pairs; 2: back.
+KernelFunction fourier_kernel();
 
 template <class T>
 inline constexpr ggml_type type_for = GGML_TYPE_COUNT;
