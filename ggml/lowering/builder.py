@@ -186,6 +186,13 @@ class Builder:
         step = self.emit(family, (self.operand(value, shape),), result, (*shape[:-1], width), (number, *params))
         return step.reshape_to((*value.shape[:-1], width))
 
+    def exp_rows(self, kernel: str, value: Value) -> Value:
+        """Our vector kernel of that name (softmax, log_softmax, exp, sigmoid) on each row."""
+        number, result = kernel_entries("exp_rows")[kernel, value.type]
+        shape = _folded(value.shape)
+        step = self.emit("exp_rows", (self.operand(value, shape),), result, shape, (number,))
+        return step.reshape_to(value.shape)
+
     # Indices
 
     def gather(self, value: Value, indices: Value) -> Value:
