@@ -186,8 +186,12 @@ class Builder:
         step = self.emit(family, (self.operand(value, shape),), result, (*shape[:-1], width), (number, *params))
         return step.reshape_to((*value.shape[:-1], width))
 
+    def exponential(self, name: str, value: Value) -> Value:
+        """``exp``, ``sigmoid`` or ``tanh``: our vector kernel; on other devices ggml's operation."""
+        return self.exp_rows(name, value) if self.device.is_cpu else self.unary(name, value)
+
     def exp_rows(self, kernel: str, value: Value) -> Value:
-        """Our vector kernel of that name (softmax, log_softmax, exp, sigmoid) on each row."""
+        """Our vector kernel of that name (softmax, log_softmax, exp, erf, gelu ...) on each row."""
         number, result = kernel_entries("exp_rows")[kernel, value.type]
         shape = _folded(value.shape)
         step = self.emit("exp_rows", (self.operand(value, shape),), result, shape, (number,))

@@ -1,4 +1,4 @@
-// Kernels whose time goes into exponentials: softmax and its logarithm along rows, and exp and sigmoid of
+// Kernels whose time goes into exponentials: softmax and its logarithm along rows, and functions of single
 // elements, a vector at a time.
 #include <algorithm>
 #include <bit>
@@ -103,14 +103,91 @@ INLINE void softmax_row(const float* x, int64_t n, float* out) {
     }
 }
 
-template <int lanes, bool is_sigmoid>
-INLINE void exponentials(const float* x, int64_t n, float* out) {
+// The functions of single elements; each changes the vector that it is given.
+
+struct Exp {
+    template <int lanes>
+    INLINE static void apply(typename Lanes<lanes>::Vector& x) {
+        exponential<lanes>(x);
+    }
+};
+
+struct Sigmoid {
+    template <int lanes>
+    INLINE static void apply(typename Lanes<lanes>::Vector& x) {
+        x = -x;
+        exponential<lanes>(x);
+        x = 1.0f / (1.0f + x);
+    }
+};
+
+// Its series near 0, where the exponential form would cancel.
+struct Tanh {
+    template <int lanes>
+    INLINE static void apply(typename Lanes<lanes>::Vector& x) {
+        using Vector = typename Lanes<lanes>::Vector;
+        const Vector z = x < 0.0f ? -x : x, square = x * x;
+        Vector series = Vector{} - 0.00145583439f;
+        for (float c :
+             {0.00359212803f, -0.00886323553f, 0.0218694885f, -0.0539682540f, 0.133333333f, -0.333333333f})
+            series = series * square + c;
+        series = (series * square + 1.0f) * x;
+        Vector far = z * 2.0f;
+        exponential<lanes>(far);
+        far = 1.0f - 2.0f / (far + 1.0f);
+        x = z < 0.5f ? series : x < 0.0f ? -far : far;
+    }
+};
+
+// x >= 0 becomes erfc(x) within about two units of the last place: a Chebyshev fit in t = 1 / (1 + x / 2)
+// (Numerical Recipes, section 6.2).
+template <int lanes>
+INLINE void complement(typename Lanes<lanes>::Vector& x) {
+    using Vector = typename Lanes<lanes>::Vector;
+    const Vector t = 1.0f / (1.0f + 0.5f * x);
+    Vector fit = Vector{} + 0.17087277f;
+    for (float c : {-0.82215223f, 1.48851587f, -1.13520398f, 0.27886807f, -0.18628806f, 0.09678418f,
+                    0.37409196f, 1.00002368f, -1.26551223f})
+        fit = fit * t + c;
+    x = fit - x * x;
+    exponential<lanes>(x);
+    x *= t;
+}
+
+struct Gelu {
+    template <int lanes>
+    INLINE static void apply(typename Lanes<lanes>::Vector& x) {
+        using Vector = typename Lanes<lanes>::Vector;
+        Vector tail = (x < 0.0f ? -x : x) * 0.707106781f;
+        complement<lanes>(tail);
+        tail *= 0.5f;
+        x *= x < 0.0f ? tail : 1.0f - tail;
+    }
+};
+
+// Its series near 0, where the difference from 1 would cancel.
+struct Erf {
+    template <int lanes>
+    INLINE static void apply(typename Lanes<lanes>::Vector& x) {
+        using Vector = typename Lanes<lanes>::Vector;
+        const Vector z = x < 0.0f ? -x : x, square = x * x;
+        Vector series = Vector{} - 1.0f / 75600;
+        for (float c : {1.0f / 9360, -1.0f / 1320, 1.0f / 216, -1.0f / 42, 0.1f, -1.0f / 3, 1.0f})
+            series = series * square + c;
+        series *= x * 1.12837917f;
+        Vector far = z;
+        complement<lanes>(far);
+        far = 1.0f - far;
+        x = z < 0.75f ? series : x < 0.0f ? -far : far;
+    }
+};
+
+template <int lanes, class Function>
+INLINE void elementwise(const float* x, int64_t n, float* out) {
     for (int64_t i = 0; i < n; i += lanes) {
         typename Lanes<lanes>::Vector v;
         load<lanes>(v, x + i, n - i, 0);
-        if constexpr (is_sigmoid) v = -v;
-        exponential<lanes>(v);
-        if constexpr (is_sigmoid) v = 1.0f / (1.0f + v);
+        Function::template apply<lanes>(v);
         store<lanes>(out + i, n - i, v);
     }
 }
@@ -119,17 +196,21 @@ using Row = void (*)(const float* x, int64_t n, float* out);
 
 // The functions for one kind of CPU.
 struct Rows {
-    Row softmax, log_softmax, exp, sigmoid;
+    Row softmax, log_softmax, exp, sigmoid, tanh, gelu, erf;
 };
 
 #define ROW(name, target, body) \
     target void name(const float* x, int64_t n, float* out) { body(x, n, out); }
-#define ROWS(kind, target, lanes)                               \
-    ROW(kind##_softmax, target, (softmax_row<lanes, false>))    \
-    ROW(kind##_log_softmax, target, (softmax_row<lanes, true>)) \
-    ROW(kind##_exp, target, (exponentials<lanes, false>))       \
-    ROW(kind##_sigmoid, target, (exponentials<lanes, true>))    \
-    constexpr Rows kind = {kind##_softmax, kind##_log_softmax, kind##_exp, kind##_sigmoid};
+#define ROWS(kind, target, lanes)                                                          \
+    ROW(kind##_softmax, target, (softmax_row<lanes, false>))                               \
+    ROW(kind##_log_softmax, target, (softmax_row<lanes, true>))                            \
+    ROW(kind##_exp, target, (elementwise<lanes, Exp>))                                     \
+    ROW(kind##_sigmoid, target, (elementwise<lanes, Sigmoid>))                             \
+    ROW(kind##_tanh, target, (elementwise<lanes, Tanh>))                                   \
+    ROW(kind##_gelu, target, (elementwise<lanes, Gelu>))                                   \
+    ROW(kind##_erf, target, (elementwise<lanes, Erf>))                                     \
+    constexpr Rows kind = {kind##_softmax, kind##_log_softmax, kind##_exp, kind##_sigmoid, \
+                           kind##_tanh,    kind##_gelu,        kind##_erf};
 
 ROWS(plain, , 4)
 #if defined(__x86_64__)
@@ -163,6 +244,9 @@ const KernelEntry entries[] = {
     {"log_softmax", 1, GGML_TYPE_F32, GGML_TYPE_F32, each<&Rows::log_softmax>},
     {"exp", 1, GGML_TYPE_F32, GGML_TYPE_F32, elements<&Rows::exp>},
     {"sigmoid", 1, GGML_TYPE_F32, GGML_TYPE_F32, elements<&Rows::sigmoid>},
+    {"tanh", 1, GGML_TYPE_F32, GGML_TYPE_F32, elements<&Rows::tanh>},
+    {"gelu", 1, GGML_TYPE_F32, GGML_TYPE_F32, elements<&Rows::gelu>},
+    {"erf", 1, GGML_TYPE_F32, GGML_TYPE_F32, elements<&Rows::erf>},
 };
 
 }  // namespace
