@@ -166,7 +166,7 @@ class Builder:
             return self.binary(name, a, self.dense(wide), shape)
         if axes and patterns[1][-1] == 0 and self.device.is_cpu:  # ggml would add one element at a time
             return self.map(name, a, wide)
-        if len(axes) == 1:  # ggml's threads share rows
+        if len(axes) == 1 and self.device.is_cpu:  # ggml's threads share rows
             axes = _rows(axes)
             patterns = [(axes[-1], 1), (axes[-1], 1)] if patterns[1][0] else [(axes[-1], 1), (0, 0)]
         narrow = tuple(1 if stride == 0 else extent for extent, stride in zip(axes, patterns[1], strict=True))

@@ -25,6 +25,8 @@ def to_rows(b: Builder, value: Value, dims: Sequence[int]) -> Value:
 
 def reduce(b: Builder, kernel: str, value: Value, dims: Sequence[int]) -> Value:
     """Our reduction of that name along the axes ``dims``, dense: those left over are in their order."""
+    if not b.device.is_cpu:
+        return b.row_kernel("reduce", kernel, to_rows(b, value, dims))
     columns = _as_columns(kernel, value, dims)
     if columns is not None:
         outer, _, inner = columns.shape
