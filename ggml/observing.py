@@ -23,7 +23,16 @@ Shape = tuple[int, ...]
 #: (name, op, shape, value): what an observer is called with. ``value`` is an array of its own.
 See = Callable[[str, str, Shape, NDArray[Any]], object]
 
-_FAMILIES = {"map1": "map", "map2": "map", "map3": "map", "reduce": "reduce", "scan": "scan", "sort": "sort"}
+_FAMILIES = {
+    "map1": "map",
+    "map2": "map",
+    "map3": "map",
+    "reduce": "reduce",
+    "scan": "scan",
+    "sort": "sort",
+    "reduce_columns": "columns",
+    "exp_rows": "exp_rows",
+}
 
 
 @dataclass(frozen=True, slots=True)

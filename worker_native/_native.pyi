@@ -316,6 +316,9 @@ class Graph:
     @property
     def num_inputs(self) -> int: ...
     @property
+    def num_threads(self) -> int:
+        """Threads of the CPU that a run uses: 1 for a graph of small operations, else what `set_threads` said."""
+    @property
     def num_nodes(self) -> int: ...
     @property
     def num_splits(self) -> int: ...

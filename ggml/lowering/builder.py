@@ -164,6 +164,11 @@ class Builder:
         axes, patterns = coalesce(shape, (a.strides, wide.strides))
         if len(axes) > 4:
             return self.binary(name, a, self.dense(wide), shape)
+        if axes and patterns[1][-1] == 0 and self.device.is_cpu:  # ggml would add one element at a time
+            return self.map(name, a, wide)
+        if len(axes) == 1 and self.device.is_cpu:  # ggml's threads share rows
+            axes = _rows(axes)
+            patterns = [(axes[-1], 1), (axes[-1], 1)] if patterns[1][0] else [(axes[-1], 1), (0, 0)]
         narrow = tuple(1 if stride == 0 else extent for extent, stride in zip(axes, patterns[1], strict=True))
         sources = (self.operand(a, axes), self.operand(b, narrow))
         return self.emit(name, sources, F32, axes).reshape_to(shape)
@@ -185,6 +190,17 @@ class Builder:
         shape = _folded(value.shape)
         step = self.emit(family, (self.operand(value, shape),), result, (*shape[:-1], width), (number, *params))
         return step.reshape_to((*value.shape[:-1], width))
+
+    def exponential(self, name: str, value: Value) -> Value:
+        """``exp``, ``sigmoid`` or ``tanh``: our vector kernel; on other devices ggml's operation."""
+        return self.exp_rows(name, value) if self.device.is_cpu else self.unary(name, value)
+
+    def exp_rows(self, kernel: str, value: Value) -> Value:
+        """Our vector kernel of that name (softmax, log_softmax, exp, erf, gelu ...) on each row."""
+        number, result = kernel_entries("exp_rows")[kernel, value.type]
+        shape = _folded(value.shape)
+        step = self.emit("exp_rows", (self.operand(value, shape),), result, shape, (number,))
+        return step.reshape_to(value.shape)
 
     # Indices
 

@@ -51,11 +51,11 @@ hardsigmoid = _activation("hardsigmoid", kernel("hardsigmoid", "hardsigmoid"), "
 def _lower_gelu(b: Any, values: Any, params: Any, node: Any) -> Any:
     x = values[0]
     if params[0] == "none":
-        return b.unary("gelu_erf", x)
+        return b.exp_rows("gelu", x) if b.device.is_cpu else b.unary("gelu_erf", x)
     # ggml's own tanh form reads a table of 16-bit results; this one is exact.
     cubed = b.binary("mul", b.unary("sqr", x), x, x.shape)
     inner = b.binary("add", x, b.scale(cubed, 0.044715), x.shape)
-    share = b.scale(b.unary("tanh", b.scale(inner, math.sqrt(2 / math.pi))), 0.5, 0.5)
+    share = b.scale(b.exponential("tanh", b.scale(inner, math.sqrt(2 / math.pi))), 0.5, 0.5)
     return b.binary("mul", x, share, x.shape)
 
 

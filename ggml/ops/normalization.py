@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ggml import dtypes
 from ggml.dtypes import DType
 from ggml.errors import ArgumentError, ShapeMismatchError
 from ggml.host import axis
@@ -14,19 +13,24 @@ from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
 from ggml.ops.arguments import as_dtype, convert, integer, number, sizes, strictly_floating, tensor
-from ggml.ops.reductions import amax, sum
-from ggml.table import make, op
+from ggml.table import Lower, make, op
 from ggml.tensor import Tensor
 
 
-def _lower_softmax(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-    if not node.shape:
-        return b.rows("soft_max", values[0].reshape_to((1,))).reshape_to(())
-    at, last = params[0], len(node.shape) - 1
-    return b.rows("soft_max", b.dense(values[0].swap(at, last))).swap(at, last)
+def _lower_along(kernel: str, native: str | None = None) -> Lower:
+    """Our kernel along an axis; on other devices ggml's operation, where it has one."""
+
+    def lower(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
+        shape = node.shape or (1,)
+        at, last = params[0], len(shape) - 1
+        rows = b.dense(values[0].reshape_to((1,)) if not node.shape else values[0].swap(at, last))
+        result = b.rows(native, rows) if native and not b.device.is_cpu else b.exp_rows(kernel, rows)
+        return result.swap(at, last) if node.shape else result.reshape_to(())
+
+    return lower
 
 
-@op(runs="ggml", sample="softmax", lower=_lower_softmax)
+@op(runs="mixed", sample="softmax", lower=_lower_along("softmax", "soft_max"))
 def softmax(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
     """``exp(input)`` over its sum along ``dim``. A row of -inf only becomes NaN."""
     x = _maybe_cast("softmax", input, dtype)
@@ -38,16 +42,11 @@ def _maybe_cast(name: str, input: Tensor, dtype: DType | None) -> Tensor:
     return strictly_floating(name, x if dtype is None else convert(x, as_dtype(name, dtype)))
 
 
-@op(runs="composed", sample="softmax")
+@op(runs="kernel", sample="softmax", lower=_lower_along("log_softmax"))
 def log_softmax(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
     """The logarithm of ``softmax``, without its loss of precision."""
     x = _maybe_cast("log_softmax", input, dtype)
-    at = axis("log_softmax", dim, x.ndim)
-    if 0 in x.shape:
-        return x
-    wide = convert(x, dtypes.float32)
-    shifted = wide - amax(wide, at, True)
-    return convert(shifted - sum(shifted.exp(), at, True).log(), x.dtype)
+    return make("log_softmax", (x,), (axis("log_softmax", dim, x.ndim),), x._node.shape, x._node.dtype)
 
 
 @op(runs="composed", sample="softmax", torch="nn.functional.softmin", methods=())

@@ -36,6 +36,11 @@ def kernel(name: str, gpu: str | None = None) -> Lower:
     return lower
 
 
+def _exponential(name: str) -> Lower:
+    """Our vector kernel of that name; on other devices ggml's operation."""
+    return lambda b, values, params, node: b.exponential(name, values[0])
+
+
 def _float_row(name: str, lower: Lower, text: str, runs: Any, sample: str = "unary", differs: str = "") -> Unary:
     """A row for which integers become float32."""
 
@@ -56,14 +61,14 @@ def _ours(name: str, text: str, sample: str = "unary") -> Unary:
     return _float_row(name, kernel(name), text, "kernel", sample)
 
 
-exp = _ggml("exp", "e to the power of each element.")
+exp = _float_row("exp", _exponential("exp"), "e to the power of each element.", "mixed")
 expm1 = _ggml("expm1", "``exp(input) - 1``, exact near 0.")
 log = _ggml("log", "The natural logarithm.")
 sqrt = _ggml("sqrt", "The square root.")
 sin = _ggml("sin", "The sine of an angle in radians.")
 cos = _ggml("cos", "The cosine of an angle in radians.")
-tanh = _ggml("tanh", "The hyperbolic tangent.")
-sigmoid = _ggml("sigmoid", "``1 / (1 + exp(-input))``.")
+tanh = _float_row("tanh", _exponential("tanh"), "The hyperbolic tangent.", "mixed")
+sigmoid = _float_row("sigmoid", _exponential("sigmoid"), "``1 / (1 + exp(-input))``.", "mixed")
 log1p = _ours("log1p", "``log(1 + input)``, exact near 0.")
 log2 = _ours("log2", "The logarithm to base 2.")
 log10 = _ours("log10", "The logarithm to base 10.")
@@ -79,7 +84,7 @@ cosh = _ours("cosh", "The hyperbolic cosine.")
 asinh = _ours("asinh", "The inverse hyperbolic sine.")
 acosh = _ours("acosh", "The inverse hyperbolic cosine.")
 atanh = _ours("atanh", "The inverse hyperbolic tangent.")
-erf = _ours("erf", "The error function.")
+erf = _float_row("erf", lambda b, values, params, node: b.exp_rows("erf", values[0]), "The error function.", "kernel")
 erfc = _ours("erfc", "``1 - erf(input)``, exact for large elements.")
 erfinv = _ours("erfinv", "The inverse of the error function.")
 lgamma = _ours("lgamma", "The logarithm of the absolute value of the gamma function.")

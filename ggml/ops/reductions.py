@@ -11,6 +11,7 @@ from ggml.dtypes import NUMERIC, PLAIN, DType
 from ggml.errors import ArgumentError, DTypeError, IndexOutOfRangeError
 from ggml.host import axis
 from ggml.lowering.builder import Builder
+from ggml.lowering.reducing import reduce, to_rows
 from ggml.lowering.value import Value
 from ggml.node import Node, Shape
 from ggml.ops.arguments import as_dtype, axes, convert, floating, integer, strictly_floating, tensor
@@ -22,13 +23,6 @@ from ggml.tensor import Tensor
 Dim = int | Sequence[int] | None
 
 
-def to_rows(b: Builder, value: Value, dims: Sequence[int]) -> Value:
-    """The axes ``dims`` merged into one, at the end."""
-    kept = [d for d in range(len(value.shape)) if d not in dims]
-    count = math.prod(value.shape[d] for d in dims)
-    return b.reshape(value.permute([*kept, *dims]), (*(value.shape[d] for d in kept), count))
-
-
 def _reduced(shape: Shape, dims: Sequence[int], keepdim: bool) -> Shape:
     if keepdim:
         return tuple(1 if d in dims else extent for d, extent in enumerate(shape))
@@ -37,17 +31,15 @@ def _reduced(shape: Shape, dims: Sequence[int], keepdim: bool) -> Shape:
 
 def _by_kernel(name: str) -> Lower:
     def lower(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-        rows = to_rows(b, values[0], params[0])
-        return b.row_kernel("reduce", name, rows).reshape_to(node.shape)
+        return reduce(b, name, values[0], params[0]).reshape_to(node.shape)
 
     return lower
 
 
 def _lower_sum(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-    rows = to_rows(b, values[0], params[0])
-    if rows.type != dtypes.F32:
-        return b.row_kernel("reduce", "sum", rows).reshape_to(node.shape)
-    return b.rows("sum_rows", rows, width=1).reshape_to(node.shape)
+    if values[0].type == dtypes.F32 and not b.device.is_cpu:
+        return b.rows("sum_rows", to_rows(b, values[0], params[0]), width=1).reshape_to(node.shape)
+    return reduce(b, "sum", values[0], params[0]).reshape_to(node.shape)
 
 
 def _accumulated(name: str, input: Any, dtype: DType | None) -> Tensor:
@@ -69,10 +61,12 @@ def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType |
 
 
 def _lower_mean(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-    return b.rows("mean", to_rows(b, values[0], params[0]), width=1).reshape_to(node.shape)
+    if not b.device.is_cpu:
+        return b.rows("mean", to_rows(b, values[0], params[0]), width=1).reshape_to(node.shape)
+    return reduce(b, "mean", values[0], params[0]).reshape_to(node.shape)
 
 
-@op(runs="ggml", sample="reduce_floats", lower=_lower_mean, on_empty=math.nan)
+@op(runs="mixed", sample="reduce_floats", lower=_lower_mean, on_empty=math.nan)
 def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """The mean of all elements, or along ``dim``."""
     x = tensor("mean", input)
@@ -165,8 +159,8 @@ min = _best(
 
 def _lower_truth(name: str) -> Lower:
     def lower(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-        rows = to_rows(b, b.to_dtype(values[0], dtypes.bool_), params[0])
-        return b.row_kernel("reduce", name, rows).reshape_to(node.shape)
+        value = values[0] if values[0].type == dtypes.F32 else b.to_dtype(values[0], dtypes.bool_)
+        return reduce(b, name, value, params[0]).reshape_to(node.shape)
 
     return lower
 

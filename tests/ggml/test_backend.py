@@ -57,7 +57,7 @@ def test_a_scheduler_shows_its_graph(arrays: tuple[ggml.Tensor, ...]) -> None:
     assert [node.shape for node in products] == [(4, 16), (4, 3)]
     assert products[0].dtype is ggml.float32
     assert "input.0" in products[0].sources
-    assert nodes[-1].name.startswith("softmax.") and nodes[-1].op == "SOFT_MAX"
+    assert nodes[-1].name.startswith("softmax.") and nodes[-1].op == "exp_rows:softmax"
     assert all(scheduler.placement(node) == "CPU" for node in nodes)
     with pytest.raises(ggml.ArgumentError, match="no node"):
         scheduler.placement("conv.1")

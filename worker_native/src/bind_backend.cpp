@@ -38,13 +38,15 @@ std::vector<std::string> primitive_names() {
 }
 
 std::vector<KernelRow> kernel_rows(std::string family) {
-    const auto entries = family == "map"       ? native::map_kernels()
-                         : family == "reduce"  ? native::reduce_kernels()
-                         : family == "scan"    ? native::scan_kernels()
-                         : family == "sort"    ? native::sort_kernels()
-                         : family == "scatter" ? native::scatter_kernels()
-                         : family == "search"  ? native::search_kernels()
-                                               : std::span<const native::KernelEntry>();
+    const auto entries = family == "map"        ? native::map_kernels()
+                         : family == "reduce"   ? native::reduce_kernels()
+                         : family == "columns"  ? native::column_kernels()
+                         : family == "exp_rows" ? native::exp_kernels()
+                         : family == "scan"     ? native::scan_kernels()
+                         : family == "sort"     ? native::sort_kernels()
+                         : family == "scatter"  ? native::scatter_kernels()
+                         : family == "search"   ? native::search_kernels()
+                                                : std::span<const native::KernelEntry>();
     if (entries.empty()) native::bad_value("kernels: there is no family '", family, "'");
     std::vector<KernelRow> rows;
     for (const native::KernelEntry& entry : entries)

@@ -151,6 +151,7 @@ void bind_graph(nb::module_& m) {
         .def_prop_ro("num_copies", &Graph::num_copies)
         .def("measure", &measure, "inputs"_a, "num_runs"_a)
         .def_prop_ro("num_inputs", &Graph::num_inputs)
+        .def_prop_ro("num_threads", &Graph::num_threads)
         .def_prop_ro("num_nodes", &Graph::num_nodes)
         .def_prop_ro("num_splits", &Graph::num_splits)
         .def_prop_ro("num_bytes", &Graph::num_bytes);

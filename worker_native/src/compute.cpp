@@ -27,14 +27,20 @@ Compute::Compute(const Device& device) : device_(device) {
     if (!backend_) failed("device ", device.name(), ": ", errors.first("it could not be opened"));
     set_abort_ = reinterpret_cast<ggml_backend_set_abort_callback_t>(ggml_backend_reg_get_proc_address(
         ggml_backend_dev_backend_reg(device.handle()), "ggml_backend_set_abort_callback"));
+    set_threads_ = reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(
+        ggml_backend_dev_backend_reg(device.handle()), "ggml_backend_set_n_threads"));
 }
 
 void Compute::set_threads(int num_threads) {
-    const auto set = reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(
-        ggml_backend_dev_backend_reg(device_.handle()), "ggml_backend_set_n_threads"));
     refuse_while_observing();
     const std::lock_guard lock(busy_);
-    if (set) set(backend(), num_threads);
+    num_threads_ = num_threads;
+    use_threads(num_threads);
+}
+
+void Compute::use_threads(int num_threads) {
+    if (set_threads_ && num_threads != num_used_) set_threads_(backend(), num_threads);
+    num_used_ = num_threads;
 }
 
 Compute& compute_on(const std::string& device_name) {

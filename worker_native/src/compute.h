@@ -1,6 +1,7 @@
 // The opened backend of a device: one for each device of this process.
 #pragma once
 
+#include <atomic>
 #include <mutex>
 #include <string>
 
@@ -19,6 +20,10 @@ class Compute {
     std::mutex& busy() { return busy_; }
     // No effect on devices that have no threads of ours.
     void set_threads(int num_threads);
+    // What was set; 1 before that.
+    int num_threads() const { return num_threads_; }
+    // For the next computation only, whatever was set. Only while `busy` is held.
+    void use_threads(int num_threads);
     // What the device asks between two operations: true ends the computation. Null to never ask. Only while
     // `busy` is held; no effect on devices that cannot be stopped.
     void set_abort(ggml_abort_callback should_stop, void* data) const {
@@ -28,6 +33,9 @@ class Compute {
   private:
     Device device_;
     BackendPtr backend_;
+    ggml_backend_set_n_threads_t set_threads_ = nullptr;
+    std::atomic<int> num_threads_ = 1;
+    int num_used_ = 0;  // what ggml was told
     ggml_backend_set_abort_callback_t set_abort_ = nullptr;
     std::mutex busy_;
 };

@@ -5,6 +5,7 @@
 
 #include "abort_guard.h"
 #include "check.h"
+#include "graph_work.h"
 #include "log.h"
 
 namespace native {
@@ -89,6 +90,8 @@ void Graph::build(std::span<const Step> steps, std::span<const int64_t> outputs)
     built.reserve(steps.size());
     for (const Step& step : steps)
         built.push_back(build_step(step, static_cast<int64_t>(built.size()), built));
+    for (size_t i = 0; i < steps.size(); ++i)
+        work_ns_ += work_ns(primitive_of(steps[i], static_cast<int64_t>(i)).name, built[i]);
     for (int64_t output : outputs)
         in_range("graph: output", output, 0, static_cast<int64_t>(built.size()) - 1);
     pin(built);
@@ -96,6 +99,8 @@ void Graph::build(std::span<const Step> steps, std::span<const int64_t> outputs)
     graph_ = ggml_new_graph_custom(context_.get(), built.size() + 8, false);
     for (const Slot& slot : outputs_) ggml_build_forward_expand(graph_, slot.tensor);
     list_nodes(built);
+    num_working_ =
+        static_cast<int>(std::ranges::count_if(nodes_, [](const NodeFacts& node) { return !node.is_view; }));
 }
 
 void Graph::add_slots(const std::vector<ggml_tensor*>& built, std::span<const int64_t> outputs) {
@@ -215,6 +220,7 @@ void Graph::compute_now(const Observer* observer) {
     const bool is_watched = observer || computes_.size() > 1;
     ggml_backend_sched_set_eval_callback(scheduler_.get(), is_watched ? &on_node : nullptr, this);
     for (const Compute* compute : computes_) compute->set_abort(&should_stop, this);
+    cpu_compute().use_threads(num_threads());
     const LoggedErrors errors;
     const ggml_status status = ggml_backend_sched_graph_compute(scheduler_.get(), graph_);
     for (const Compute* compute : computes_) compute->set_abort(nullptr, nullptr);
@@ -225,6 +231,8 @@ void Graph::compute_now(const Observer* observer) {
     if (status != GGML_STATUS_SUCCESS) failed("graph: ", errors.first(ggml_status_to_string(status)));
     if (fault_.kind != FaultKind::none) throw DataError(fault_.kind, fault_.step, fault_text(fault_));
 }
+
+int Graph::num_threads() const { return useful_threads(work_ns_, num_working_, cpu_compute().num_threads()); }
 
 bool Graph::cancel() {
     if (!is_running_) return false;

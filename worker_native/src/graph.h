@@ -75,6 +75,9 @@ class Graph {
     // the next part on other devices. False if there is none.
     bool cancel();
 
+    // Those of the CPU that the next run uses: 1 for a small graph, else as many as were set.
+    int num_threads() const;
+
     size_t num_inputs() const { return inputs_.size(); }
     int num_nodes() const { return ggml_graph_n_nodes(graph_); }
     int num_splits() const { return ggml_backend_sched_get_n_splits(scheduler_.get()); }
@@ -124,6 +127,8 @@ class Graph {
     std::vector<std::pair<ggml_tensor*, Compute*>> pins_;
     std::vector<NodeFacts> nodes_;
     std::vector<size_t> planned_bytes_;
+    double work_ns_ = 0;   // of one thread, estimated
+    int num_working_ = 0;  // nodes that are no views
     SchedulerPtr scheduler_;
     std::mutex busy_;
     std::atomic<bool> is_running_ = false, is_cancelled_ = false;

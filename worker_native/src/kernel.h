@@ -50,8 +50,12 @@ struct KernelEntry {
 std::span<const KernelEntry> map_kernels();
 // Rows to one value each: contiguous [n, ...] to [1, ...].
 std::span<const KernelEntry> reduce_kernels();
+// Columns to one value each: contiguous [inner, n, outer] to [inner, 1, outer].
+std::span<const KernelEntry> column_kernels();
 // Rows to rows of the same length, contiguous.
 std::span<const KernelEntry> scan_kernels();
+// Rows to rows of the same length, contiguous F32: softmax and others that are made of exponentials.
+std::span<const KernelEntry> exp_kernels();
 // Rows to the stable order of their elements, I64. NaN is greater than any number. params: is_descending.
 std::span<const KernelEntry> sort_kernels();
 

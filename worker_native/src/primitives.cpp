@@ -303,7 +303,19 @@ ggml_tensor* row_kernel(Site& site, std::span<const KernelEntry> entries, int64_
 }
 
 ggml_tensor* reduce(Site& site) { return row_kernel(site, reduce_kernels(), 1); }
+// Source: [inner, n, outer]; n is what is reduced.
+ggml_tensor* reduce_columns(Site& site) {
+    const KernelEntry& entry = entry_of(site, column_kernels());
+    const ggml_tensor* src = site.src[0];
+    site.require(is_plain(src) && src->ne[1] > 0 && src->ne[3] == 1,
+                 "wants a contiguous source in three axes");
+    site.require(site.step.ne == std::array<int64_t, 4>{src->ne[0], 1, src->ne[2], 1},
+                 "the result has other columns");
+    return custom(site, entry.function);
+}
+
 ggml_tensor* scan(Site& site) { return row_kernel(site, scan_kernels(), site.src[0]->ne[0]); }
+ggml_tensor* exp_rows(Site& site) { return row_kernel(site, exp_kernels(), site.src[0]->ne[0]); }
 ggml_tensor* sort(Site& site) { return row_kernel(site, sort_kernels(), site.src[0]->ne[0]); }
 
 ggml_tensor* copy(Site& site) {
@@ -545,6 +557,8 @@ const Primitive list[] = {
     {"avg_pool", 1, 15, 15, avg_pool},
     {"resample", 3, 0, 0, resample},
     {"conv_2d", 2, 6, 6, conv_2d},
+    {"reduce_columns", 1, 1, 1, reduce_columns},
+    {"exp_rows", 1, 1, 1, exp_rows},
 };
 
 }  // namespace

@@ -1,0 +1,256 @@
+// Kernels whose time goes into exponentials: softmax and its logarithm along rows, and functions of single
+// elements, a vector at a time.
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "kernel_reduce.h"
+
+namespace native {
+namespace {
+
+template <int lanes>
+struct Lanes {
+    typedef float Vector __attribute__((vector_size(lanes * sizeof(float))));
+    typedef int32_t Whole __attribute__((vector_size(lanes * sizeof(int32_t))));
+};
+
+#define INLINE [[gnu::always_inline]] inline
+
+// Vectors go by reference: by value they would depend on the kind of CPU. The last one may be a part of one.
+template <int lanes>
+INLINE void load(typename Lanes<lanes>::Vector& v, const float* x, int64_t count, float filler) {
+    v = typename Lanes<lanes>::Vector{} + filler;
+    if (count >= lanes)
+        std::memcpy(&v, x, sizeof v);
+    else
+        for (int64_t i = 0; i < count; ++i) v[i] = x[i];
+}
+
+template <int lanes>
+INLINE void store(float* out, int64_t count, const typename Lanes<lanes>::Vector& v) {
+    if (count >= lanes)
+        std::memcpy(out, &v, sizeof v);
+    else
+        for (int64_t i = 0; i < count; ++i) out[i] = v[i];
+}
+
+// x becomes e^x, to about one unit of the last place: 2^n e^r with |r| <= ln(2) / 2, and e^r by its series.
+// Two factors make 2^n, so that results below the normal numbers come out right. NaN stays.
+template <int lanes>
+INLINE void exponential(typename Lanes<lanes>::Vector& x) {
+    using Vector = typename Lanes<lanes>::Vector;
+    using Whole = typename Lanes<lanes>::Whole;
+    constexpr float lowest = -104, highest = 89;  // beyond them the result is 0 or infinite
+    const Vector low = Vector{} + lowest, high = Vector{} + highest;
+    x = x < low ? low : x;
+    x = x > high ? high : x;
+    constexpr float rounder = 12582912;  // 1.5 * 2^23: adding it leaves a whole number in the last bits
+    const Vector shifted = x * 1.44269504f + rounder;
+    const Vector n = shifted - rounder;
+    const Whole exponent = (Whole)shifted - std::bit_cast<int32_t>(rounder);
+    const Vector r = (x - n * 0.693145752f) - n * 1.42860677e-6f;  // ln(2) in two parts
+    Vector p = r * (1.0f / 5040) + 1.0f / 720;
+    p = p * r + 1.0f / 120;
+    p = p * r + 1.0f / 24;
+    p = p * r + 1.0f / 6;
+    p = p * r + 0.5f;
+    p = p * r * r + r + 1.0f;
+    const Whole half = exponent >> 1;
+    x = p * (Vector)((half + 127) << 23) * (Vector)((exponent - half + 127) << 23);
+}
+
+// A row of softmax or of its logarithm. A NaN reaches all elements through the sum.
+template <int lanes, bool is_log>
+INLINE void softmax_row(const float* x, int64_t n, float* out) {
+    using Vector = typename Lanes<lanes>::Vector;
+    Vector highest[4];
+    for (Vector& v : highest) v = Vector{} - INFINITY;
+    for (int64_t i = 0; i < n; i += 4 * lanes)
+        for (int c = 0; c < 4; ++c) {
+            Vector v;
+            load<lanes>(v, x + i + c * lanes, n - i - c * lanes, -INFINITY);
+            highest[c] = v > highest[c] ? v : highest[c];
+        }
+    float top = -INFINITY;
+    for (const Vector& v : highest)
+        for (int lane = 0; lane < lanes; ++lane) top = v[lane] > top ? v[lane] : top;
+    double total = 0;
+    for (int64_t begin = 0; begin < n; begin += 32 * lanes) {
+        Vector sum = {};
+        for (int64_t i = begin; i < std::min(n, begin + 32 * lanes); i += lanes) {
+            Vector e;
+            load<lanes>(e, x + i, n - i, -INFINITY);
+            e -= top;
+            exponential<lanes>(e);
+            if constexpr (!is_log) store<lanes>(out + i, n - i, e);
+            if (n - i >= lanes)
+                sum += e;
+            else  // a filler may be NaN here, where the top is infinite
+                for (int64_t at = 0; at < n - i; ++at) total += e[at];
+        }
+        for (int lane = 0; lane < lanes; ++lane) total += sum[lane];
+    }
+    const float share = static_cast<float>(1 / total), shift = static_cast<float>(std::log(total));
+    for (int64_t i = 0; i < n; i += lanes) {
+        Vector v;
+        load<lanes>(v, (is_log ? x : out) + i, n - i, 0);
+        if constexpr (is_log)
+            v = v - top - shift;
+        else
+            v *= share;
+        store<lanes>(out + i, n - i, v);
+    }
+}
+
+// The functions of single elements; each changes the vector that it is given.
+
+struct Exp {
+    template <int lanes>
+    INLINE static void apply(typename Lanes<lanes>::Vector& x) {
+        exponential<lanes>(x);
+    }
+};
+
+struct Sigmoid {
+    template <int lanes>
+    INLINE static void apply(typename Lanes<lanes>::Vector& x) {
+        x = -x;
+        exponential<lanes>(x);
+        x = 1.0f / (1.0f + x);
+    }
+};
+
+// Its series near 0, where the exponential form would cancel.
+struct Tanh {
+    template <int lanes>
+    INLINE static void apply(typename Lanes<lanes>::Vector& x) {
+        using Vector = typename Lanes<lanes>::Vector;
+        const Vector z = x < 0.0f ? -x : x, square = x * x;
+        Vector series = Vector{} - 0.00145583439f;
+        for (float c :
+             {0.00359212803f, -0.00886323553f, 0.0218694885f, -0.0539682540f, 0.133333333f, -0.333333333f})
+            series = series * square + c;
+        series = (series * square + 1.0f) * x;
+        Vector far = z * 2.0f;
+        exponential<lanes>(far);
+        far = 1.0f - 2.0f / (far + 1.0f);
+        x = z < 0.5f ? series : x < 0.0f ? -far : far;
+    }
+};
+
+// x >= 0 becomes erfc(x) within about two units of the last place: a Chebyshev fit in t = 1 / (1 + x / 2)
+// (Numerical Recipes, section 6.2).
+template <int lanes>
+INLINE void complement(typename Lanes<lanes>::Vector& x) {
+    using Vector = typename Lanes<lanes>::Vector;
+    const Vector t = 1.0f / (1.0f + 0.5f * x);
+    Vector fit = Vector{} + 0.17087277f;
+    for (float c : {-0.82215223f, 1.48851587f, -1.13520398f, 0.27886807f, -0.18628806f, 0.09678418f,
+                    0.37409196f, 1.00002368f, -1.26551223f})
+        fit = fit * t + c;
+    x = fit - x * x;
+    exponential<lanes>(x);
+    x *= t;
+}
+
+struct Gelu {
+    template <int lanes>
+    INLINE static void apply(typename Lanes<lanes>::Vector& x) {
+        using Vector = typename Lanes<lanes>::Vector;
+        Vector tail = (x < 0.0f ? -x : x) * 0.707106781f;
+        complement<lanes>(tail);
+        tail *= 0.5f;
+        x *= x < 0.0f ? tail : 1.0f - tail;
+    }
+};
+
+// Its series near 0, where the difference from 1 would cancel.
+struct Erf {
+    template <int lanes>
+    INLINE static void apply(typename Lanes<lanes>::Vector& x) {
+        using Vector = typename Lanes<lanes>::Vector;
+        const Vector z = x < 0.0f ? -x : x, square = x * x;
+        Vector series = Vector{} - 1.0f / 75600;
+        for (float c : {1.0f / 9360, -1.0f / 1320, 1.0f / 216, -1.0f / 42, 0.1f, -1.0f / 3, 1.0f})
+            series = series * square + c;
+        series *= x * 1.12837917f;
+        Vector far = z;
+        complement<lanes>(far);
+        far = 1.0f - far;
+        x = z < 0.75f ? series : x < 0.0f ? -far : far;
+    }
+};
+
+template <int lanes, class Function>
+INLINE void elementwise(const float* x, int64_t n, float* out) {
+    for (int64_t i = 0; i < n; i += lanes) {
+        typename Lanes<lanes>::Vector v;
+        load<lanes>(v, x + i, n - i, 0);
+        Function::template apply<lanes>(v);
+        store<lanes>(out + i, n - i, v);
+    }
+}
+
+using Row = void (*)(const float* x, int64_t n, float* out);
+
+// The functions for one kind of CPU.
+struct Rows {
+    Row softmax, log_softmax, exp, sigmoid, tanh, gelu, erf;
+};
+
+#define ROW(name, target, body) \
+    target void name(const float* x, int64_t n, float* out) { body(x, n, out); }
+#define ROWS(kind, target, lanes)                                                          \
+    ROW(kind##_softmax, target, (softmax_row<lanes, false>))                               \
+    ROW(kind##_log_softmax, target, (softmax_row<lanes, true>))                            \
+    ROW(kind##_exp, target, (elementwise<lanes, Exp>))                                     \
+    ROW(kind##_sigmoid, target, (elementwise<lanes, Sigmoid>))                             \
+    ROW(kind##_tanh, target, (elementwise<lanes, Tanh>))                                   \
+    ROW(kind##_gelu, target, (elementwise<lanes, Gelu>))                                   \
+    ROW(kind##_erf, target, (elementwise<lanes, Erf>))                                     \
+    constexpr Rows kind = {kind##_softmax, kind##_log_softmax, kind##_exp, kind##_sigmoid, \
+                           kind##_tanh,    kind##_gelu,        kind##_erf};
+
+ROWS(plain, , 4)
+#if defined(__x86_64__)
+ROWS(avx2, [[gnu::target("avx2,fma")]], 8)
+ROWS(avx512, [[gnu::target("avx512f,avx2,fma")]], 16)
+#endif
+
+const Rows& rows() {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f")) return avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2;
+#endif
+    return plain;
+}
+
+template <Row Rows::* row>
+void each(ggml_tensor* dst, int ith, int nth, void*) {
+    each_row<float, float>(dst, ith, nth, rows().*row);
+}
+
+// Elements do not care where a row ends.
+template <Row Rows::* row>
+void elements(ggml_tensor* dst, int ith, int nth, void*) {
+    const Range range(ggml_nelements(dst), ith, nth);
+    (rows().*row)(static_cast<const float*>(dst->src[0]->data) + range.begin, range.end - range.begin,
+                  static_cast<float*>(dst->data) + range.begin);
+}
+
+const KernelEntry entries[] = {
+    {"softmax", 1, GGML_TYPE_F32, GGML_TYPE_F32, each<&Rows::softmax>},
+    {"log_softmax", 1, GGML_TYPE_F32, GGML_TYPE_F32, each<&Rows::log_softmax>},
+    {"exp", 1, GGML_TYPE_F32, GGML_TYPE_F32, elements<&Rows::exp>},
+    {"sigmoid", 1, GGML_TYPE_F32, GGML_TYPE_F32, elements<&Rows::sigmoid>},
+    {"tanh", 1, GGML_TYPE_F32, GGML_TYPE_F32, elements<&Rows::tanh>},
+    {"gelu", 1, GGML_TYPE_F32, GGML_TYPE_F32, elements<&Rows::gelu>},
+    {"erf", 1, GGML_TYPE_F32, GGML_TYPE_F32, elements<&Rows::erf>},
+};
+
+}  // namespace
+
+std::span<const KernelEntry> exp_kernels() { return entries; }
+
+}  // namespace native
