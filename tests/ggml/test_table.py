@@ -33,6 +33,8 @@ LOOSE = {
     "prod": 1e-4,
     "cumprod": 1e-4,
     "cosine_embedding_loss": 1e-4,
+    "triplet_margin_loss": 1e-4,  # a difference of distances
+    "triplet_margin_with_distance_loss": 1e-4,
 }
 
 
