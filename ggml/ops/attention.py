@@ -14,7 +14,7 @@ from ggml.dtypes import F16, F32, FLOATING
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.lowering.builder import Builder
 from ggml.lowering.program import bits, extents
-from ggml.lowering.value import Value, row_major
+from ggml.lowering.value import Value
 from ggml.node import Node, Shape
 from ggml.ops.arguments import broadcast, convert, number, tensor
 from ggml.ops.dropouts import dropout
@@ -34,8 +34,10 @@ KERNEL: ContextVar[str] = ContextVar("attention_kernel", default="auto")
 
 def row_view(b: Builder, value: Value) -> int:
     """A value of four axes as ggml sees it, copied only if its last axis has gaps."""
-    shape, dense = value.shape, row_major(value.shape)
-    strides = [own if extent > 1 else full for extent, own, full in zip(shape, value.strides, dense, strict=True)]
+    shape = value.shape
+    # An axis of one element may have any stride: one row, which is never outside of the source.
+    strides = [own if extent > 1 else shape[-1] for extent, own in zip(shape, value.strides, strict=True)]
+    strides[-1] = value.strides[-1] if shape[-1] > 1 else 1
     if strides[-1] != 1 or min(strides) < 0 or strides[-2] < shape[-1]:
         return b.operand(value, shape)
     return b.program.view(value, extents(shape), (strides[3], strides[2], strides[1], strides[0]))

@@ -184,6 +184,8 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     soft = ((x + put(np.asarray(noise, np.float32), x.dtype, x.device)) / heat).softmax(dim)
     if not hard:
         return soft
+    if not x.ndim:
+        return convert(soft.eq(soft), x.dtype)
     from ggml.ops.classes import class_range
 
     places = soft.argmax(dim, True)

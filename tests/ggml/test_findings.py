@@ -85,3 +85,14 @@ def test_small_agreements_with_torch() -> None:
     assert ggml.zeros(2, 3).gather(0, ggml.zeros(4, 0, dtype=ggml.int64)).shape == (4, 0)
     assert ggml.zeros(0)[False, ggml.tensor([5])].shape == (0,)
     assert ggml.arange(3).logsumexp(0).dtype is ggml.float32
+
+
+def test_a_value_with_more_heads_than_its_key() -> None:
+    query, key, value = (ggml.randn(*shape) for shape in ((1, 2, 33), (1, 2, 33), (33, 2, 1)))
+    found = ggml.nn.functional.scaled_dot_product_attention(query, key, value)
+    expected = (query @ key.transpose(-2, -1) / 33**0.5).softmax(-1) @ value
+    assert found.shape == (33, 2, 1) and ggml.allclose(found, expected, atol=1e-6)
+
+
+def test_one_class_without_axes() -> None:
+    assert ggml.nn.functional.gumbel_softmax(ggml.tensor(0.3), 0.5, hard=True).item() == 1.0

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "libllama.h"
@@ -99,5 +101,19 @@ struct Range {
     int64_t begin, end;
     Range(int64_t total, int ith, int nth) : begin(total * ith / nth), end(total * (ith + 1) / nth) {}
 };
+
+// A NaN wins, as in PyTorch.
+template <class T>
+T larger(T x, T y) {
+    if constexpr (std::is_floating_point_v<T>)
+        if (std::isnan(x) || std::isnan(y)) return x + y;
+    return x < y ? y : x;
+}
+template <class T>
+T smaller(T x, T y) {
+    if constexpr (std::is_floating_point_v<T>)
+        if (std::isnan(x) || std::isnan(y)) return x + y;
+    return y < x ? y : x;
+}
 
 }  // namespace native

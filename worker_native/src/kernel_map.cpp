@@ -164,20 +164,6 @@ T shift_right(T x, T y) {
     return y < 0 || y >= width ? T(x < 0 ? -1 : 0) : T(x >> y);
 }
 
-// NaN wins, as in torch.maximum and torch.minimum.
-template <class T>
-T larger(T x, T y) {
-    if constexpr (std::is_floating_point_v<T>)
-        if (std::isnan(x) || std::isnan(y)) return x + y;
-    return x < y ? y : x;
-}
-template <class T>
-T smaller(T x, T y) {
-    if constexpr (std::is_floating_point_v<T>)
-        if (std::isnan(x) || std::isnan(y)) return x + y;
-    return y < x ? y : x;
-}
-
 // Newton's method on erf from a rational start (M. Giles, "Approximating the erfinv function", 2010).
 float inverse_erf(float x) {
     if (!(std::fabs(x) < 1)) return std::fabs(x) == 1 ? x * INFINITY : NAN;

@@ -25,20 +25,6 @@ T multiply(T x, T y) {
         return static_cast<T>(std::make_unsigned_t<T>(x) * std::make_unsigned_t<T>(y));
     return x * y;
 }
-// A NaN wins, as in torch.scatter_reduce.
-template <class T>
-T larger(T x, T y) {
-    if constexpr (std::is_floating_point_v<T>)
-        if (std::isnan(x) || std::isnan(y)) return x + y;
-    return x < y ? y : x;
-}
-template <class T>
-T smaller(T x, T y) {
-    if constexpr (std::is_floating_point_v<T>)
-        if (std::isnan(x) || std::isnan(y)) return x + y;
-    return y < x ? y : x;
-}
-
 // The part of the result that one worker writes: columns [lane] of all planes, or places [place] along the
 // scattered axis. A worker sees every index of its part in order, so equal indices give the same result for
 // any number of threads.
