@@ -80,7 +80,8 @@ def initial_seed() -> int:
     return default_generator.initial_seed()
 
 
-def _source(name: str, generator: Generator | None) -> Generator:
+def generator_of(name: str, generator: Generator | None) -> Generator:
+    """The generator that ``name`` draws from: the given one, or everybody's. DTypeError if it is none."""
     if generator is None:
         return default_generator
     if not isinstance(generator, Generator):
@@ -97,12 +98,12 @@ def _kind(name: str, dtype: DType | None) -> DType:
 
 def rand(*size: Any, generator: Generator | None = None, dtype: DType | None = None, device: Place = None) -> Tensor:
     """Uniform in [0, 1)."""
-    return put(_source("rand", generator).uniform(sizes("rand", size)), _kind("rand", dtype), device)
+    return put(generator_of("rand", generator).uniform(sizes("rand", size)), _kind("rand", dtype), device)
 
 
 def randn(*size: Any, generator: Generator | None = None, dtype: DType | None = None, device: Place = None) -> Tensor:
     """Normal with mean 0 and variance 1."""
-    return put(_source("randn", generator).normal(sizes("randn", size)), _kind("randn", dtype), device)
+    return put(generator_of("randn", generator).normal(sizes("randn", size)), _kind("randn", dtype), device)
 
 
 def randint(
@@ -121,14 +122,14 @@ def randint(
     if first >= last:
         raise ArgumentError("randint", "low", f"must be less than high: {first}, {last}")
     kind = dtypes.int64 if dtype is None else as_dtype("randint", dtype)
-    return put(_source("randint", generator).integers(first, last, sizes("randint", (size,))), kind, device)
+    return put(generator_of("randint", generator).integers(first, last, sizes("randint", (size,))), kind, device)
 
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: DType | None = None, device: Place = None) -> Tensor:
     """The integers from 0 to n - 1 in random order."""
     (count,) = sizes("randperm", (n,))
     kind = dtypes.int64 if dtype is None else as_dtype("randperm", dtype)
-    return put(_source("randperm", generator).permutation(count), kind, device)
+    return put(generator_of("randperm", generator).permutation(count), kind, device)
 
 
 def rand_like(input: Tensor, *, dtype: DType | None = None, device: Place = None) -> Tensor:
@@ -148,7 +149,7 @@ def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     shares = input.to(dtypes.float32).numpy()
     if not bool(np.all((shares >= 0) & (shares <= 1))):
         raise ArgumentError("bernoulli", "input", "must hold probabilities in [0, 1]")
-    drawn = _source("bernoulli", generator).uniform(tuple(input.shape)) < shares
+    drawn = generator_of("bernoulli", generator).uniform(tuple(input.shape)) < shares
     return put(np.asarray(drawn, np.float32), input.dtype, input.device)
 
 

@@ -164,11 +164,8 @@ class Pace:
         empty_ms = HOP_MS + max(_empty_ms(cost.decode_ms) for cost in self._costs)
         best = math.sqrt(empty_ms * num_rows / (row_ms * (self._num_stages - 1)))
         here_ms = max(self._row_ms(stage, position) for stage in range(self._num_stages))
-        return self._bounded(best * row_ms / here_ms, _TILE_ROWS)
-
-    def _bounded(self, num_rows: float, least: int) -> int:
-        """A multiple of `least`, so that shapes repeat, and no more than a microbatch holds."""
-        return min(max(1, int(num_rows / least)) * least, self._max_batch_tokens)
+        num_tiles = max(1, int(best * row_ms / here_ms / _TILE_ROWS))
+        return min(num_tiles * _TILE_ROWS, self._max_batch_tokens)
 
 
 def _slope(steps_ms: Points) -> float:

@@ -8,8 +8,7 @@ from concurrent.futures import Future
 
 import grpc
 
-from cluster.errors import UsageError
-from cluster.wire.channel import SERVER_OPTIONS, check_port_free, join_address
+from cluster.wire.channel import SERVER_OPTIONS, bind
 from cluster.wire.inference_backend import InferenceBackend
 from cluster.wire.inference_streams import InferenceStreams
 from cluster.wire.service import register
@@ -30,7 +29,6 @@ class InferenceServer:
 
     def start(self) -> str:
         """The address "host:port" that it listens on. UsageError names a port that is in use."""
-        check_port_free(self._host, self._port)
         self._thread.start()
         return self._address.result()
 
@@ -53,14 +51,11 @@ class InferenceServer:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MAX_STREAMS)
+        address = bind(server, self._host, self._port)
         streams = InferenceStreams(self._backend)
         register(server, "Inference", streams.methods())
-        try:
-            port = server.add_insecure_port(join_address(self._host, self._port))
-        except RuntimeError as error:
-            raise UsageError(f"port {self._port} on {self._host}: {error}; give another port") from error
         await server.start()
-        self._address.set_result(join_address(self._host, port))
+        self._address.set_result(address)
         await self._stopping.wait()
         streams.end_all()
         await server.stop(_STOP_GRACE_S)

@@ -6,19 +6,17 @@ from ggml import dtypes, evaluate, tracing
 from ggml.dtypes import DType
 from ggml.errors import ShapeMismatchError, TracingError
 from ggml.factories import Place, empty, ones, scalar_tensor, zeros
-from ggml.nn import functional, init
-from ggml.nn.module import Module
-from ggml.nn.parameter import Parameter, point_to
+from ggml.nn import functional
+from ggml.nn.affine import Affine
+from ggml.nn.parameter import point_to
 from ggml.tensor import Tensor
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"]
 
 
-class _ChannelNorm(Module):
+class _ChannelNorm(Affine):
     """What the layers have in common: weight, bias and running statistics, each None where it is not wanted."""
 
-    weight: Parameter | None
-    bias: Parameter | None
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
@@ -38,9 +36,7 @@ class _ChannelNorm(Module):
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        for name, is_wanted in (("weight", affine), ("bias", affine and bias)):
-            value = Parameter(empty(num_features, device=device, dtype=dtype)) if is_wanted else None
-            self.register_parameter(name, value)
+        self._register_affine(num_features, affine, affine and bias, device, dtype)
         for name in ("running_mean", "running_var"):
             kept = empty(num_features, device=device, dtype=dtype) if track_running_stats else None
             self.register_buffer(name, kept)
@@ -60,10 +56,7 @@ class _ChannelNorm(Module):
     def reset_parameters(self) -> None:
         """As new: weight 1, bias 0, and no statistics."""
         self.reset_running_stats()
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        super().reset_parameters()
 
     def _need_rank(self, input: Tensor) -> None:
         if not isinstance(input, Tensor) or input.ndim not in self._ranks:

@@ -13,7 +13,7 @@ from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError, TracingEr
 from ggml.factories import put
 from ggml.nn import drawing
 from ggml.ops.arguments import integer, number
-from ggml.random import Generator, default_generator
+from ggml.random import Generator, generator_of
 from ggml.tensor import Tensor
 
 __all__ = [
@@ -75,14 +75,6 @@ def _random_shape(name: str, tensor: Tensor, min_rank: int = 0) -> tuple[int, ..
     return shape
 
 
-def _source(name: str, generator: Generator | None) -> Generator:
-    if generator is None:
-        return default_generator
-    if not isinstance(generator, Generator):
-        raise DTypeError(name, "a ggml.Generator", type(generator).__name__)
-    return generator
-
-
 def _numbers(name: str, **values: float) -> list[float]:
     return [float(number(name, value, argument)) for argument, value in values.items()]
 
@@ -93,7 +85,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
     low, high = _numbers("uniform_", a=a, b=b)
     if not low <= high or math.isinf(high - low):
         raise ArgumentError("uniform_", "a", f"must not be above b, and both finite: {a}, {b}")
-    return _fill("uniform_", tensor, _source("uniform_", generator).uniform(shape) * (high - low) + low)
+    return _fill("uniform_", tensor, generator_of("uniform_", generator).uniform(shape) * (high - low) + low)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
@@ -102,7 +94,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Gene
     middle, spread = _numbers("normal_", mean=mean, std=std)
     if not spread >= 0:
         raise ArgumentError("normal_", "std", f"must not be negative: {std}")
-    return _fill("normal_", tensor, _source("normal_", generator).normal(shape) * spread + middle)
+    return _fill("normal_", tensor, generator_of("normal_", generator).normal(shape) * spread + middle)
 
 
 def trunc_normal_(
@@ -118,7 +110,7 @@ def trunc_normal_(
     middle, spread, low, high = _numbers("trunc_normal_", mean=mean, std=std, a=a, b=b)
     if not spread > 0 or not low < high:
         raise ArgumentError("trunc_normal_", "std and b - a", f"must be positive: {std}, [{a}, {b}]")
-    source = _source("trunc_normal_", generator)
+    source = generator_of("trunc_normal_", generator)
     drawn = drawing.truncated(source, math.prod(shape), (low - middle) / spread, (high - middle) / spread)
     return _fill("trunc_normal_", tensor, np.clip(drawn * spread + middle, low, high).reshape(shape))
 
@@ -222,7 +214,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     (factor,) = _numbers("orthogonal_", gain=gain)
     if 0 in shape:
         return tensor
-    drawn = _source("orthogonal_", generator).normal((shape[0], math.prod(shape[1:])))
+    drawn = generator_of("orthogonal_", generator).normal((shape[0], math.prod(shape[1:])))
     return _fill("orthogonal_", tensor, factor * drawing.orthonormal(drawn).reshape(shape))
 
 
@@ -233,7 +225,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
     share, spread = _numbers("sparse_", sparsity=sparsity, std=std)
     if not 0 <= share <= 1 or not spread >= 0:
         raise ArgumentError("sparse_", "sparsity", f"must lie in [0, 1], and std not be negative: {sparsity}, {std}")
-    source = _source("sparse_", generator)
+    source = generator_of("sparse_", generator)
     values = source.normal((rows, columns)) * spread
     for column in range(columns):
         values[source.permutation(rows)[: math.ceil(share * rows)], column] = 0

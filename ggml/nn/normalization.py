@@ -8,6 +8,7 @@ from ggml.dtypes import DType
 from ggml.errors import ArgumentError
 from ggml.factories import Place, empty
 from ggml.nn import functional, init
+from ggml.nn.affine import Affine
 from ggml.nn.module import Module
 from ggml.nn.parameter import Parameter
 from ggml.ops.arguments import integer, sizes
@@ -16,11 +17,8 @@ from ggml.tensor import Tensor
 __all__ = ["GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
 
 
-class LayerNorm(Module):
+class LayerNorm(Affine):
     """Mean 0 and variance 1 over the trailing axes ``normalized_shape``, then scaled and shifted."""
-
-    weight: Parameter | None
-    bias: Parameter | None
 
     def __init__(
         self,
@@ -34,17 +32,8 @@ class LayerNorm(Module):
         super().__init__()
         self.normalized_shape = sizes(type(self).__name__, (normalized_shape,), "normalized_shape")
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        for name, is_wanted in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
-            value = empty(self.normalized_shape, device=device, dtype=dtype) if is_wanted else None
-            self.register_parameter(name, None if value is None else Parameter(value))
+        self._register_affine(self.normalized_shape, elementwise_affine, elementwise_affine and bias, device, dtype)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Weight 1 and bias 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -86,11 +75,8 @@ class RMSNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
-class GroupNorm(Module):
+class GroupNorm(Affine):
     """Mean 0 and variance 1 over each group of channels (axis 1), then scaled and shifted by channel."""
-
-    weight: Parameter | None
-    bias: Parameter | None
 
     def __init__(
         self,
@@ -111,17 +97,8 @@ class GroupNorm(Module):
                 "GroupNorm", "num_channels", f"{num_channels} cannot be divided into {num_groups} groups"
             )
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
-        for name, is_wanted in (("weight", affine), ("bias", affine and bias)):
-            value = empty(num_channels, device=device, dtype=dtype) if is_wanted else None
-            self.register_parameter(name, None if value is None else Parameter(value))
+        self._register_affine(num_channels, affine, affine and bias, device, dtype)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Weight 1 and bias 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)

@@ -12,7 +12,7 @@ import ggml
 TOLERANCE = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 1.6e-2}
 
 
-def assert_same(got: Any, expected: Any, tolerance: float | None = None, may_differ_in_dtype: bool = False) -> None:
+def assert_same(got: Any, expected: Any, tolerance: float | None = None) -> None:
     """Same structure, shapes, dtypes; the same integers, bools and NaNs; floats within the dtype's tolerance."""
     if isinstance(expected, (list, tuple)):
         assert len(got) == len(expected)
