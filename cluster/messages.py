@@ -16,6 +16,10 @@ from cluster.sampling import SamplingParams
 
 PROTOCOL_VERSION = 1
 
+# In place of a token id: what the slot draws in the step that this one follows (Microbatch.after).
+DRAWN = -1
+NO_STEP = -1
+
 Int32Array = NDArray[np.int32]
 Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
@@ -58,7 +62,7 @@ class Microbatch:
     """
 
     id: StepId
-    tokens: Int32Array  # [T] token ids; later stages need them for the repeat penalty
+    tokens: Int32Array  # [T] token ids; later stages need them for the repeat penalty. To the first stage: or DRAWN
     positions: Int32Array  # [T] position of each row in its sequence
     slots: Int32Array  # [T] KV sequence id of each row, the same number on every stage
     wants_logits: BoolArray  # [T] rows whose logits the last stage computes
@@ -67,6 +71,7 @@ class Microbatch:
     new_sampling: tuple[SlotSampling, ...] = ()
     slot_starts: tuple[SlotStart, ...] = ()  # in order
     alone: bool = False  # no other stage computes while one computes it: that one may use the cores of its host
+    after: int = NO_STEP  # the first stage begins it once the last one has answered this step
 
     @property
     def num_rows(self) -> int:
@@ -94,6 +99,20 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True)
+class DrawnStep:
+    """What the first stage is told of a step that was answered. Set by the last stage."""
+
+    id: StepId
+    slots: Int32Array  # those that drew
+    tokens: Int32Array  # one for each of them
+
+    @classmethod
+    def of(cls, result: StepResult) -> DrawnStep:
+        slots, tokens = ([getattr(one, name) for one in result.sampled] for name in ("slot", "token"))
+        return cls(result.id, np.array(slots, np.int32), np.array(tokens, np.int32))
+
+
+@dataclass(frozen=True, slots=True)
 class StepTiming:
     """When a stage worked on a step. Set by each stage, on its own node's monotonic clock."""
 
@@ -102,7 +121,7 @@ class StepTiming:
     num_rows: int
     start_ns: int  # CLOCK_MONOTONIC before libllama is called
     end_ns: int  # after the last call into libllama for this step
-    received_ns: int  # when the whole step had arrived
+    received_ns: int  # when the whole step had arrived, with the answer that it waits for
 
 
 @dataclass(frozen=True, slots=True)

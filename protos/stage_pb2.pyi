@@ -70,7 +70,7 @@ class SlotStart(_message.Message):
     def __init__(self, slot: _Optional[int] = ..., source: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
 
 class StepHeader(_message.Message):
-    __slots__ = ("id", "num_rows", "tokens", "positions", "slots", "wants_logits", "samples", "returns_logits", "new_sampling", "slot_starts", "hidden_width", "alone")
+    __slots__ = ("id", "num_rows", "tokens", "positions", "slots", "wants_logits", "samples", "returns_logits", "new_sampling", "slot_starts", "hidden_width", "alone", "follows")
     ID_FIELD_NUMBER: _ClassVar[int]
     NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +83,7 @@ class StepHeader(_message.Message):
     SLOT_STARTS_FIELD_NUMBER: _ClassVar[int]
     HIDDEN_WIDTH_FIELD_NUMBER: _ClassVar[int]
     ALONE_FIELD_NUMBER: _ClassVar[int]
+    FOLLOWS_FIELD_NUMBER: _ClassVar[int]
     id: StepId
     num_rows: int
     tokens: bytes
@@ -95,7 +96,8 @@ class StepHeader(_message.Message):
     slot_starts: _containers.RepeatedCompositeFieldContainer[SlotStart]
     hidden_width: int
     alone: bool
-    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., slot_starts: _Optional[_Iterable[_Union[SlotStart, _Mapping]]] = ..., hidden_width: _Optional[int] = ..., alone: _Optional[bool] = ...) -> None: ...
+    follows: int
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., slot_starts: _Optional[_Iterable[_Union[SlotStart, _Mapping]]] = ..., hidden_width: _Optional[int] = ..., alone: _Optional[bool] = ..., follows: _Optional[int] = ...) -> None: ...
 
 class StepPart(_message.Message):
     __slots__ = ("header", "hidden")
@@ -198,6 +200,18 @@ class StageEvent(_message.Message):
     result: ResultPart
     failure: StageFailure
     def __init__(self, hello: _Optional[_Union[HelloAck, _Mapping]] = ..., timings: _Optional[_Union[StepTimings, _Mapping]] = ..., result: _Optional[_Union[ResultPart, _Mapping]] = ..., failure: _Optional[_Union[StageFailure, _Mapping]] = ...) -> None: ...
+
+class DrawnStep(_message.Message):
+    __slots__ = ("hello", "id", "slots", "tokens")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    hello: HelloAck
+    id: StepId
+    slots: bytes
+    tokens: bytes
+    def __init__(self, hello: _Optional[_Union[HelloAck, _Mapping]] = ..., id: _Optional[_Union[StepId, _Mapping]] = ..., slots: _Optional[bytes] = ..., tokens: _Optional[bytes] = ...) -> None: ...
 
 class DescribeRequest(_message.Message):
     __slots__ = ()

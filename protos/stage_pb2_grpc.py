@@ -44,6 +44,11 @@ class StageStub:
                 request_serializer=protos_dot_stage__pb2.Hello.SerializeToString,
                 response_deserializer=protos_dot_stage__pb2.StageEvent.FromString,
                 _registered_method=True)
+        self.Drawn = channel.unary_stream(
+                '/ggml_cluster.v1.Stage/Drawn',
+                request_serializer=protos_dot_stage__pb2.Hello.SerializeToString,
+                response_deserializer=protos_dot_stage__pb2.DrawnStep.FromString,
+                _registered_method=True)
         self.Describe = channel.unary_unary(
                 '/ggml_cluster.v1.Stage/Describe',
                 request_serializer=protos_dot_stage__pb2.DescribeRequest.SerializeToString,
@@ -69,6 +74,13 @@ class StageServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Drawn(self, request, context):
+        """Opened by the first stage on the last one, if that is another. The first message is a HelloAck.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Describe(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -87,6 +99,11 @@ def add_StageServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=protos_dot_stage__pb2.Hello.FromString,
                     response_serializer=protos_dot_stage__pb2.StageEvent.SerializeToString,
+            ),
+            'Drawn': grpc.unary_stream_rpc_method_handler(
+                    servicer.Drawn,
+                    request_deserializer=protos_dot_stage__pb2.Hello.FromString,
+                    response_serializer=protos_dot_stage__pb2.DrawnStep.SerializeToString,
             ),
             'Describe': grpc.unary_unary_rpc_method_handler(
                     servicer.Describe,
@@ -148,6 +165,33 @@ class Stage:
             '/ggml_cluster.v1.Stage/Watch',
             protos_dot_stage__pb2.Hello.SerializeToString,
             protos_dot_stage__pb2.StageEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Drawn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ggml_cluster.v1.Stage/Drawn',
+            protos_dot_stage__pb2.Hello.SerializeToString,
+            protos_dot_stage__pb2.DrawnStep.FromString,
             options,
             channel_credentials,
             insecure,

@@ -183,9 +183,10 @@ class Launch:
         model_hash: str,
         epoch: int,
     ) -> tuple[StageEnd, ...]:
-        """From the last stage to the first, since each needs the address of the next."""
+        """From the last stage to the first: each needs the address of the next, the first that of the last too."""
         ends: list[StageEnd] = []
         downstream: tuple[str, Hello] | None = None
+        last: tuple[str, Hello] | None = None
         for stage, spec, ready in reversed(list(zip(stages, specs, loaded, strict=True))):
             hello = Hello(
                 protocol_version=PROTOCOL_VERSION,
@@ -201,8 +202,9 @@ class Launch:
                 num_slots=spec.num_slots,
                 context_length=spec.context_length,
             )
-            address = _get(stage.wire.remote(hello, downstream))
+            address = _get(stage.wire.remote(hello, downstream, last if spec.stage == 0 else None))
             downstream = (address, hello)
+            last = last or downstream
             ends.insert(0, StageEnd(address, hello, ready.facts, ready.costs))
         return tuple(ends)
 

@@ -33,9 +33,9 @@ class StageWorker:
         """The newest epoch this stage was wired for; 0 before the first."""
         return self._service.wired_epoch
 
-    def wire(self, hello: Hello, downstream: tuple[str, Hello] | None) -> str:
-        """Begin an epoch: forget all sequences, listen, and connect to the next stage. Returns our address."""
-        return self._service.wire(hello, downstream)
+    def wire(self, hello: Hello, downstream: tuple[str, Hello] | None, last: tuple[str, Hello] | None) -> str:
+        """Begin an epoch: forget all sequences, listen, connect to the next stage (and to the last). Our address."""
+        return self._service.wire(hello, downstream, last)
 
     def stop(self) -> None:
         self._service.stop()

@@ -15,8 +15,8 @@ from cluster.cli.table import format_bytes
 OURS = ("model", "size", "stages", "threads", "test", "t/s", "busy %", "bubble %", "hop ms", "turn ms", "overhead ms")
 LEGEND = (
     "busy: share of the run that each stage computed. hop: end of a step at one stage to its rows' arrival at the "
-    "next. turn: end at the last stage to the arrival of that lane's next step at the first. overhead: a step lay "
-    "there, the stage was free, and did not compute yet (the worst stage). Times are median (p99)."
+    "next. turn: end at the last stage to the moment when the first had all it needs for the step that followed. "
+    "overhead: a step lay there, the stage was free, and did not compute yet (the worst stage). Times are median (p99)."
 )
 RATIO_LEGEND = (
     "`vs`: our tokens per second to theirs, run beside run with the same prompts: median [lowest, highest]. One "

@@ -5,7 +5,7 @@ All times are on the clock of the stage's node. Two stages are compared only whe
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,7 +24,7 @@ class StepFigures:
     busy: tuple[float, ...]  # per stage, share of the run that it computed, 0..1
     bubble: float  # share of all stages' time in which they computed nothing, 0..1
     hop_ms: Spread | None  # end at one stage to received, whole, by the next; None where no two share a node
-    turn_ms: Spread | None  # end at the last stage to received by the first of what that lane did next
+    turn_ms: Spread | None  # end at the last stage to the moment when the first could begin what followed it
     overhead_ms: tuple[Spread | None, ...]  # per stage: a step lay there, the stage was free, and did not compute
     step_ms: tuple[Spread | None, ...]  # per stage: computing
     rows: Spread | None  # rows of a step
@@ -93,15 +93,17 @@ def _turns_ns(run: Run, nodes: Sequence[str]) -> list[int]:
     if nodes[0] != nodes[last]:
         return []
     ends = {timing.id: timing.end_ns for timing in run if timing.stage == last}
-    lanes = defaultdict(list)
+    turns: list[int] = []
+    in_lane: dict[int, StepTiming] = {}
+    newest: StepTiming | None = None
     for timing in sorted((t for t in run if t.stage == 0), key=lambda t: t.id.step):
-        lanes[timing.id.microbatch].append(timing)
-    return [
-        after.received_ns - ends[before.id]
-        for lane in lanes.values()
-        for before, after in pairwise(lane)
-        if before.id in ends
-    ]
+        # Sent when the step before it in its lane had been answered, or ahead, to begin after the one before it.
+        before = (in_lane.get(timing.id.microbatch), newest)
+        over = [ends[step.id] for step in before if step and ends.get(step.id, math.inf) <= timing.received_ns]
+        if over:
+            turns.append(timing.received_ns - max(over))
+        in_lane[timing.id.microbatch] = newest = timing
+    return turns
 
 
 def _gaps_ns(run: Run, stage: int) -> list[int]:

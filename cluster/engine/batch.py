@@ -9,16 +9,20 @@ import numpy as np
 
 from cluster.engine.sequence import Kind, Sequence
 from cluster.errors import ClusterError
-from cluster.messages import Int32Array, Microbatch, SlotSampling, SlotStart, StepId, StepResult
+from cluster.messages import DRAWN, NO_STEP, Int32Array, Microbatch, SlotSampling, SlotStart, StepId, StepResult
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Tokens [first, end) of a sequence: its consecutive rows of one microbatch."""
+    """Tokens [first, end) of a sequence: its consecutive rows of one microbatch.
+
+    The last of them may be one that is still to be drawn, by the step that the microbatch follows.
+    """
 
     sequence: Sequence
     first: int
     end: int
+    draws: bool  # a token is drawn from its last row
 
     @property
     def num_rows(self) -> int:
@@ -30,9 +34,10 @@ class Chunk:
         return self.num_rows if self.sequence.kind is Kind.LOGITS else 0
 
     @property
-    def draws(self) -> bool:
-        """A token is drawn from its last row."""
-        return self.sequence.kind is Kind.GENERATE and self.end == self.sequence.num_tokens
+    def tokens(self) -> list[int]:
+        """Of its rows, as far as they are known now."""
+        known = self.sequence.log[self.first : self.end]
+        return known + [DRAWN] * (self.num_rows - len(known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +46,7 @@ class Batch:
 
     microbatch: Microbatch
     chunks: tuple[Chunk, ...]
-
-    @property
-    def decodes(self) -> bool:
-        """Its rows are newly drawn tokens, not chunks of prompts."""
-        return self.chunks[0].sequence.num_generated > 0
+    decodes: bool  # its rows are newly drawn tokens, not chunks of prompts
 
 
 def choose_neighbours(ready: list[Sequence], num_chosen: int) -> list[Sequence]:
@@ -71,12 +72,23 @@ def choose_neighbours(ready: list[Sequence], num_chosen: int) -> list[Sequence]:
 
 def cut_chunk(sequence: Sequence, max_rows: int) -> Chunk:
     """The next rows of a sequence that has some to send, `max_rows` at most."""
-    num_rows = min(sequence.num_unsent, max_rows)
-    return Chunk(sequence, sequence.num_sent, sequence.num_sent + num_rows)
+    end = sequence.num_sent + min(sequence.num_unsent, max_rows)
+    draws = sequence.kind is Kind.GENERATE and end == sequence.num_tokens
+    return Chunk(sequence, sequence.num_sent, end, draws)
 
 
-def form_batch(step_id: StepId, chunks: Iterable[Chunk], starts: tuple[SlotStart, ...], *, alone: bool) -> Batch:
-    """Lays the chunks out as rows, sorted by slot. Changes no sequence."""
+def next_row(sequence: Sequence) -> Chunk:
+    """The row of the token that was drawn last, or is being drawn."""
+    return Chunk(sequence, sequence.num_sent, sequence.num_sent + 1, draws=True)
+
+
+def form_batch(
+    step_id: StepId, chunks: Iterable[Chunk], starts: tuple[SlotStart, ...], *, decodes: bool, alone: bool, after: int
+) -> Batch:
+    """Lays the chunks out as rows, sorted by slot. Changes no sequence.
+
+    `after`: the step that it follows, if it has to wait for that.
+    """
     ordered = tuple(sorted(chunks, key=lambda chunk: _slot(chunk.sequence)))
     tokens: list[int] = []
     positions: list[int] = []
@@ -85,7 +97,7 @@ def form_batch(step_id: StepId, chunks: Iterable[Chunk], starts: tuple[SlotStart
     returns: list[int] = []
     for chunk in ordered:
         row = len(tokens)
-        tokens += chunk.sequence.log[chunk.first : chunk.end]
+        tokens += chunk.tokens
         positions += range(chunk.first, chunk.end)
         slots += [_slot(chunk.sequence)] * chunk.num_rows
         returns += range(row, row + chunk.num_logits_rows)
@@ -104,8 +116,9 @@ def form_batch(step_id: StepId, chunks: Iterable[Chunk], starts: tuple[SlotStart
         new_sampling=_new_sampling(ordered),
         slot_starts=starts,
         alone=alone,
+        after=after if alone or DRAWN in tokens else NO_STEP,
     )
-    return Batch(microbatch, ordered)
+    return Batch(microbatch, ordered, decodes)
 
 
 def check_result(microbatch: Microbatch, result: StepResult) -> None:

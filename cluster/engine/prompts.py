@@ -102,5 +102,5 @@ def _will_share_more(sequence: Sequence, others: Collection[Sequence]) -> bool:
     return any(
         shared_length(sequence.log[: sequence.num_reusable], other.log) > other.num_sent
         for other in others
-        if other.num_unsent and not other.num_generated
+        if other.num_unsent > 0 and not other.num_generated
     )

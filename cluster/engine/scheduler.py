@@ -6,7 +6,8 @@ import heapq
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
 
-from cluster.engine.batch import Batch, Chunk, check_result, choose_neighbours, form_batch
+from cluster.engine.batch import Batch, Chunk, check_result, choose_neighbours, form_batch, next_row
+from cluster.engine.finish import finish_after
 from cluster.engine.limits import Limits
 from cluster.engine.pace import DecodePlan, Pace
 from cluster.engine.prompts import Prompts
@@ -14,6 +15,7 @@ from cluster.engine.sequence import Sequence, State
 from cluster.engine.slots import Slots
 from cluster.errors import CapacityError, UsageError
 from cluster.messages import (
+    NO_STEP,
     Float32Array,
     Microbatch,
     SampledToken,
@@ -42,8 +44,12 @@ class Scheduler:
     each stage at most, each sequence in one of them. Chunks of prompts go in microbatches of their own,
     between these, several in flight if there is room. Not thread safe; holds no clock.
 
-    The stages promise: microbatches are run in the order in which they were returned here; each gets exactly
-    one StepResult; and all slots are empty when a new epoch begins.
+    A microbatch that would be the only one on its way is followed by another at once, so that the stages need not
+    wait for us: its tokens may be such that the one before has yet to draw. What a sequence that ends there computes
+    in the second is lost, and dropped.
+
+    The stages promise: microbatches are run in the order in which they were returned here, and after the step that
+    they name; each gets exactly one StepResult; and all slots are empty when a new epoch begins.
     """
 
     def __init__(self, limits: Limits, epoch: int = 0) -> None:
@@ -100,9 +106,9 @@ class Scheduler:
     def next_batch(self, now_s: float) -> Microbatch | None:
         """The microbatch to send now; None when there is no lane for it, or nothing to send.
 
-        While a microbatch is in flight that was promised to be alone, there is none.
+        While a microbatch is in flight that was promised to be alone, one may follow it that is so too.
         """
-        if not self._free_lanes or any(batch.microbatch.alone for batch in self._in_flight.values()):
+        if not self._free_lanes or (self._is_alone and len(self._in_flight) > 1):
             return None
         num_decoding = sum(sequence.num_generated > 0 for sequence in self._running.values())
         plan = self._pace.decode_plan(num_decoding)
@@ -160,27 +166,46 @@ class Scheduler:
         self._pace.begin(costs)
         self._epoch, self._next_step = epoch, 0
 
+    @property
+    def _is_alone(self) -> bool:
+        return any(batch.microbatch.alone for batch in self._in_flight.values())
+
     def _next_decode(self, plan: DecodePlan, num_decoding: int) -> Microbatch | None:
-        if not self._drawn:
+        ready, num_lanes_left = self._drawn, plan.num_lanes - sum(batch.decodes for batch in self._in_flight.values())
+        if len(self._in_flight) == 1 and (self._is_alone or not self._prompts.are_pending):
+            everyone = [*ready, *self._being_drawn()]
+            following = self._pace.decode_plan(len(everyone))
+            if following.num_lanes == 1:
+                plan, ready, num_lanes_left, num_decoding = following, everyone, 1, len(everyone)
+        if not ready or num_lanes_left <= 0 or (self._is_alone and not plan.alone):
             return None
-        num_lanes_left = plan.num_lanes - sum(batch.decodes for batch in self._in_flight.values())
-        if num_lanes_left <= 0:
-            return None
-        share = min(_ceil_div(num_decoding, plan.num_lanes), _ceil_div(len(self._drawn), num_lanes_left))
-        chosen = choose_neighbours(self._drawn, min(share, self._limits.max_batch_tokens))
-        chunks = [Chunk(sequence, sequence.num_sent, sequence.num_tokens) for sequence in chosen]
-        return self._sent(chunks, (), alone=plan.alone and not self._in_flight)
+        share = min(_ceil_div(num_decoding, plan.num_lanes), _ceil_div(len(ready), num_lanes_left))
+        chosen = choose_neighbours(ready, min(share, self._limits.max_batch_tokens))
+        return self._sent([next_row(sequence) for sequence in chosen], (), decodes=True, alone=plan.alone)
+
+    def _being_drawn(self) -> list[Sequence]:
+        """Sequences of the microbatch in flight that will, as far as counts tell, go on with the token it draws."""
+        (batch,) = self._in_flight.values()
+        return [chunk.sequence for chunk in batch.chunks if chunk.draws and self._goes_on(chunk.sequence)]
+
+    def _goes_on(self, sequence: Sequence) -> bool:
+        if sequence.state is State.ENDED or sequence.params is None:
+            return False
+        num_generated, num_tokens = sequence.num_generated + 1, sequence.num_tokens + 1
+        return finish_after(sequence.params, num_generated, num_tokens, self._limits.context_length) is None
 
     def _next_prompt(self, decode: DecodePlan, num_decoding: int, now_s: float) -> Microbatch | None:
         num_in_flight = sum(not batch.decodes for batch in self._in_flight.values())
         if not self._prompts.are_pending or num_in_flight >= self._max_chunks(decode, num_decoding):
             return None
         plan = self._pace.prompt_plan(self._prompts.num_unsent, self._prompts.position, num_decoding)
+        if self._is_alone and not plan.alone:
+            return None
         chunks, starts = self._prompts.cut(plan.num_rows, self._running.values(), now_s)
         if not chunks:
             return None
         self._running.update((chunk.sequence.request_id, chunk.sequence) for chunk in chunks)
-        return self._sent(chunks, starts, alone=plan.alone and not self._in_flight)
+        return self._sent(chunks, starts, decodes=False, alone=plan.alone)
 
     def _max_chunks(self, decode: DecodePlan, num_decoding: int) -> int:
         """Chunks that may be in flight: what keeps the stages busy, but no more than one a round if others wait."""
@@ -190,9 +215,11 @@ class Scheduler:
             return self._limits.max_in_flight
         return max(1, self._limits.num_stages - decode.num_lanes)
 
-    def _sent(self, chunks: Items[Chunk], starts: tuple[SlotStart, ...], *, alone: bool) -> Microbatch:
+    def _sent(self, chunks: Items[Chunk], starts: tuple[SlotStart, ...], *, decodes: bool, alone: bool) -> Microbatch:
         step_id = StepId(self._epoch, heapq.heappop(self._free_lanes), self._next_step)
-        batch = form_batch(step_id, chunks, starts, alone=alone)
+        alone = alone and (not self._in_flight or self._is_alone)
+        after = max((other.step for other in self._in_flight), default=NO_STEP)
+        batch = form_batch(step_id, chunks, starts, decodes=decodes, alone=alone, after=after)
         self._next_step += 1
         self._decoded_last = batch.decodes
         self._in_flight[step_id] = batch
@@ -222,7 +249,8 @@ class Scheduler:
             if chunk.draws:
                 sampled = sampled_by_slot[sequence.slot]
                 sequence.log.append(sampled.token)
-                self._drawn.append(sequence)
+                if sequence.num_unsent:  # else its row is under way
+                    self._drawn.append(sequence)
                 progress.append(Progress(sequence, sampled))
             elif chunk.num_logits_rows and result.logits is not None:
                 rows = result.logits[logits_first:logits_row]

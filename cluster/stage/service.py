@@ -10,13 +10,15 @@ import time
 from functools import partial
 
 from cluster.errors import ClusterError
-from cluster.messages import Float32Array, Hello, Microbatch, StageFacts, StageFailure, StepTiming
+from cluster.messages import DrawnStep, Float32Array, Hello, Microbatch, StageFacts, StageFailure, StepTiming
 from cluster.processes import rss_bytes
 from cluster.stage.compute import StageCompute, StageSizes, StepOutput
 from cluster.stage.cores import prepare_compute_thread
+from cluster.stage.drawn_tokens import DrawnTokens
 from cluster.stage.loading import load_stage
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 from cluster.wire.codec_event import Event
+from cluster.wire.drawn_watch import DrawnWatch
 from cluster.wire.stage_link import StageLink
 from cluster.wire.stage_server import StageServer
 
@@ -25,6 +27,7 @@ NO_EPOCH = -1
 _STOP_CHECK_S = 0.1
 
 _Step = tuple[Microbatch, Float32Array | None, int]
+StageAddress = tuple[str, Hello]
 
 
 class StageService:
@@ -40,6 +43,8 @@ class StageService:
         self._server: StageServer | None = None
         self._address = ""
         self._link: StageLink | None = None
+        self._drawn = DrawnTokens()
+        self._drawn_watch: DrawnWatch | None = None
         self.wired_epoch = 0
         self._epoch = NO_EPOCH  # the epoch that is computed; steps of any other are dropped
         self._state = "ready"
@@ -57,25 +62,28 @@ class StageService:
     def progress(self) -> LoadProgress:
         return self._progress
 
-    def wire(self, hello: Hello, downstream: tuple[str, Hello] | None) -> str:
-        """Listen as `hello` says and connect to the next stage for its epoch. Returns our address.
+    def wire(self, hello: Hello, downstream: StageAddress | None, last: StageAddress | None = None) -> str:
+        """Listen as `hello` says, connect to the next stage for its epoch, and, the first one, to the last.
 
-        The epoch itself begins when upstream or the coordinator says Hello. HandshakeError or UnreachableError
-        if the next stage does not agree or answer.
+        Returns our address. The epoch itself begins when upstream or the coordinator says Hello. HandshakeError or
+        UnreachableError if another stage does not agree or answer.
         """
         self.wired_epoch = hello.epoch
         if self._server is None:
             self._server = StageServer(hello, self)
             self._address = self._server.start()
-        if self._link is not None:
-            self._link.close()
-            self._link = None
+        self._leave_others()
         if downstream is not None:
             address, their_hello = downstream
-            lost = partial(self._fail, their_hello.stage, hello.epoch)
-            link = StageLink(address, their_hello, lost)
+            link = StageLink(address, their_hello, partial(self._fail, their_hello.stage, hello.epoch))
             link.open()
             self._link = link
+        if last is not None:
+            address, their_hello = last
+            lost = partial(self._fail, their_hello.stage, hello.epoch)
+            watch = DrawnWatch(address, their_hello, self._drawn.take, lost)
+            watch.open()
+            self._drawn_watch = watch
         return self._address
 
     def stop(self) -> None:
@@ -83,14 +91,15 @@ class StageService:
         self._stopping.set()
         self._drain()
         self._inbox.put(None)
-        if self._link is not None:
-            self._link.close()
+        self._drawn.end()
+        self._leave_others()
         if self._server is not None:
             self._server.stop()
 
     def accept(self, hello: Hello) -> None:
         """A new epoch: what waits is dropped, and the computing thread forgets all sequences first."""
         self._drain()
+        self._drawn.begin(hello.epoch)
         self._put(hello)
 
     def submit(self, batch: Microbatch, hidden: Float32Array | None, received_ns: int) -> None:
@@ -117,6 +126,12 @@ class StageService:
     @property
     def _name(self) -> str:
         return f"stage {self._spec.stage}"
+
+    def _leave_others(self) -> None:
+        for stream in (self._link, self._drawn_watch):
+            if stream is not None:
+                stream.close()
+        self._link = self._drawn_watch = None
 
     def _serve(self) -> None:
         """The computing thread, the only one that touches the native slice: ggml keeps threads for each caller."""
@@ -168,8 +183,12 @@ class StageService:
             self._fail(self._spec.stage, epoch, f"epoch {epoch}: {error}")
 
     def _step(self, compute: StageCompute, batch: Microbatch, hidden: Float32Array | None, received_ns: int) -> None:
+        answered_ns = self._drawn.wait(batch)
+        if answered_ns is None:
+            return  # the epoch is over
         start_ns = time.monotonic_ns()
         try:
+            batch = self._drawn.fill(batch)
             output = compute.run(batch, hidden)
         except Exception as error:  # of any kind: if this thread ended, the coordinator would wait forever
             reason = str(error) or type(error).__name__
@@ -177,10 +196,13 @@ class StageService:
             return
         end_ns = time.monotonic_ns()
         self._pass_on(batch, output)
+        received_ns = max(received_ns, answered_ns)
         self._publish(StepTiming(batch.id, self._spec.stage, batch.num_rows, start_ns, end_ns, received_ns))
 
     def _pass_on(self, batch: Microbatch, output: StepOutput) -> None:
         if output.result is not None:
+            if self._spec.stage == 0:
+                self._drawn.take(DrawnStep.of(output.result))
             self._publish(output.result)
         elif self._link is not None:
             try:

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from cluster.errors import UsageError
-from cluster.messages import BoolArray, Float32Array, Hello, Int32Array, Microbatch, SlotSampling, SlotStart, StepId
+from cluster.messages import (
+    DRAWN,
+    BoolArray,
+    Float32Array,
+    Hello,
+    Int32Array,
+    Microbatch,
+    SlotSampling,
+    SlotStart,
+    StepId,
+)
 from cluster.wire import limits
 from cluster.wire.codec_rows import RowAssembly, split_rows
 from cluster.wire.codec_sampling import decode_sampling, encode_sampling
@@ -66,12 +76,12 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
     return stage_pb2.StepHeader(
         id=encode_step_id(batch.id),
         num_rows=batch.num_rows,
-        tokens=_int32_bytes(batch.tokens),
-        positions=_int32_bytes(batch.positions),
-        slots=_int32_bytes(batch.slots),
+        tokens=int32_bytes(batch.tokens),
+        positions=int32_bytes(batch.positions),
+        slots=int32_bytes(batch.slots),
         wants_logits=batch.wants_logits.astype(np.uint8).tobytes(),
-        samples=_int32_bytes(batch.samples),
-        returns_logits=_int32_bytes(batch.returns_logits),
+        samples=int32_bytes(batch.samples),
+        returns_logits=int32_bytes(batch.returns_logits),
         new_sampling=[
             stage_pb2.SlotSampling(slot=new.slot, params=encode_sampling(new.params)) for new in batch.new_sampling
         ],
@@ -81,6 +91,7 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
         ],
         hidden_width=hidden_width,
         alone=batch.alone,
+        follows=batch.after + 1,
     )
 
 
@@ -90,17 +101,21 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
     width = stage_limits.hidden_width
     check_range("hidden_width", message.hidden_width, width, width)
     wants_logits = _flags("wants_logits", message.wants_logits, num_rows)
+    step_id = decode_step_id(message.id)
+    follows = check_range("follows", message.follows, 0, 0 if width else step_id.step)
+    lowest_token = DRAWN if follows else 0
     return Microbatch(
-        id=decode_step_id(message.id),
-        tokens=_values("tokens", message.tokens, num_rows, limits.MAX_VOCAB - 1),
-        positions=_values("positions", message.positions, num_rows, stage_limits.context_length - 1),
-        slots=_values("slots", message.slots, num_rows, stage_limits.num_slots - 1),
+        id=step_id,
+        tokens=int32_values("tokens", message.tokens, num_rows, limits.MAX_VOCAB - 1, lowest_token),
+        positions=int32_values("positions", message.positions, num_rows, stage_limits.context_length - 1),
+        slots=int32_values("slots", message.slots, num_rows, stage_limits.num_slots - 1),
         wants_logits=wants_logits,
         samples=_row_numbers("samples", message.samples, wants_logits),
         returns_logits=_row_numbers("returns_logits", message.returns_logits, wants_logits),
         new_sampling=_new_sampling(message, stage_limits),
         slot_starts=_slot_starts(message, stage_limits),
         alone=message.alone,
+        after=follows - 1,
     )
 
 
@@ -140,18 +155,19 @@ class StepAssembly:
         self._batch = batch
 
 
-def _int32_bytes(values: Int32Array) -> bytes:
+def int32_bytes(values: Int32Array) -> bytes:
     return values.astype("<i4", copy=False).tobytes()
 
 
-def _values(field: str, data: bytes, count: int, high: int) -> Int32Array:
+def int32_values(field: str, data: bytes, count: int, high: int, low: int = 0) -> Int32Array:
+    """`count` numbers in [low, high]; UsageError names the first that is not."""
     if len(data) != 4 * count:
         raise UsageError(f"{field}: {len(data)} bytes; {count} int32 take {4 * count}")
     values = np.frombuffer(data, "<i4").astype(np.int32)
-    # As unsigned numbers the negative ones are the largest: one pass over each array, on every step's path.
-    if count and int(values.view(np.uint32).max()) > high:
-        wrong = values[(values < 0) | (values > high)]
-        check_range(field, int(wrong[0]), 0, high)
+    # As unsigned numbers those below are the largest: one pass over each array, on every step's path.
+    if count and int((values - np.int32(low)).view(np.uint32).max()) > high - low:
+        wrong = values[(values < low) | (values > high)]
+        check_range(field, int(wrong[0]), low, high)
     return values
 
 
@@ -166,7 +182,7 @@ def _row_numbers(field: str, data: bytes, wants_logits: BoolArray) -> Int32Array
     if not data:
         return np.empty(0, np.int32)
     check_length(field, data, 4 * num_rows)
-    rows = _values(field, data, len(data) // 4, num_rows - 1)
+    rows = int32_values(field, data, len(data) // 4, num_rows - 1)
     if not wants_logits[rows].all():
         raise UsageError(f"{field}: a row that is not in wants_logits; flag it there too")
     if len(set(rows.tolist())) != len(rows):

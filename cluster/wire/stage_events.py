@@ -1,4 +1,4 @@
-"""Events on their way from the computing thread to one watcher."""
+"""Events on their way from the computing thread to one that listens: the coordinator, or the first stage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 
 from cluster.errors import CapacityError
-from cluster.messages import StepTiming
+from cluster.messages import DrawnStep, StepResult, StepTiming
+from cluster.wire.codec_drawn import encode_drawn
 from cluster.wire.codec_event import Event, UrgentEvent, encode_event, encode_timings
 from protos import stage_pb2
 
@@ -18,6 +19,32 @@ MAX_QUEUED_EVENTS = 4096
 # for each would be in the way of the results, at both ends.
 QUIET_S = 0.05
 MOST_DELAY_S = 0.5
+
+
+class DrawnQueue:
+    """What the first stage wants to know of the results: bounded, and `put` never waits, as of EventQueue."""
+
+    def __init__(self) -> None:
+        self._answered: SimpleQueue[StepResult | None] = SimpleQueue()
+        self._is_over = False
+
+    def put(self, event: Event) -> None:
+        if not isinstance(event, StepResult):
+            return
+        if self._answered.qsize() < MAX_QUEUED_EVENTS:
+            self._answered.put(event)
+        else:
+            self._is_over = True
+
+    def end(self) -> None:
+        self._answered.put(None)
+
+    def messages(self) -> Iterator[stage_pb2.DrawnStep]:
+        """Answered steps until `end`; CapacityError once some had to be dropped."""
+        while (result := self._answered.get()) is not None:
+            if self._is_over:
+                raise CapacityError(f"drawn: more than {MAX_QUEUED_EVENTS} steps were waiting; read them faster")
+            yield encode_drawn(DrawnStep.of(result))
 
 
 class EventQueue:

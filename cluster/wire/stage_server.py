@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Protocol
 
 import grpc
@@ -20,7 +21,7 @@ from cluster.wire.codec_step import StepAssembly, StepLimits
 from cluster.wire.limits import parse
 from cluster.wire.service import register
 from cluster.wire.stage_epochs import StageEpochs, StepOrder, StreamEnd
-from cluster.wire.stage_events import EventQueue
+from cluster.wire.stage_events import DrawnQueue, EventQueue
 from cluster.wire.status import aborting
 from protos import stage_pb2
 
@@ -57,14 +58,14 @@ class StageServer:
         self._epochs = StageEpochs(hello, backend.accept)
         self._host = host
         self._port = port
-        self._watchers: list[EventQueue] = []
+        self._watchers: list[EventQueue | DrawnQueue] = []
         self._watchers_lock = threading.Lock()
         self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix=f"stage-{hello.stage}-wire")
         self._server = grpc.server(self._threads, options=SERVER_OPTIONS, maximum_concurrent_rpcs=_NUM_THREADS)
         register(
             self._server,
             "Stage",
-            {"Steps": self._steps, "Watch": self._watch, "Describe": self._describe},
+            {"Steps": self._steps, "Watch": self._watch, "Drawn": self._drawn, "Describe": self._describe},
         )
 
     def start(self) -> str:
@@ -118,17 +119,32 @@ class StageServer:
             raise
 
     def _watch(self, request: bytes, context: grpc.ServicerContext) -> Iterator[stage_pb2.StageEvent]:
+        events = EventQueue()
+        with self._watching(request, context, events) as ack:
+            yield stage_pb2.StageEvent(hello=ack)
+            yield from events.messages()
+
+    def _drawn(self, request: bytes, context: grpc.ServicerContext) -> Iterator[stage_pb2.DrawnStep]:
+        steps = DrawnQueue()
+        with self._watching(request, context, steps) as ack:
+            yield stage_pb2.DrawnStep(hello=ack)
+            yield from steps.messages()
+
+    @contextmanager
+    def _watching(
+        self, request: bytes, context: grpc.ServicerContext, events: EventQueue | DrawnQueue
+    ) -> Iterator[stage_pb2.HelloAck]:
+        """Events are put into the queue, which ends with the stream."""
         with aborting(context):
             hello = decode_hello(parse(stage_pb2.Hello, request))
             self._epochs.join_watch(hello, StreamEnd(context.cancel))
-            events = EventQueue()
             if not context.add_callback(events.end):
-                return  # gone already
+                events.end()  # gone already
             with self._watchers_lock:
-                self._watchers.append(events)
+                # The first stage waits for its message; the coordinator is told while that computes.
+                self._watchers.insert(0 if isinstance(events, DrawnQueue) else len(self._watchers), events)
             try:
-                yield stage_pb2.StageEvent(hello=stage_pb2.HelloAck(epoch=hello.epoch))
-                yield from events.messages()
+                yield stage_pb2.HelloAck(epoch=hello.epoch)
             finally:
                 with self._watchers_lock:
                     self._watchers.remove(events)

@@ -12,7 +12,7 @@ import itertools
 import zlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from cluster.engine.events import Event, LogitsRows, Output, Stop, is_last
 from cluster.engine.limits import Limits
 from cluster.errors import ClusterError, UnreachableError
 from cluster.messages import (
+    DRAWN,
     FinishReason,
     Microbatch,
     SampledToken,
@@ -237,6 +238,9 @@ class FakeStages:
         self.sent: list[Microbatch] = []
         self._free_at_s = [0.0] * self.num_stages
         self.in_flight: dict[int, Microbatch] = {}  # by lane
+        self._waiting: deque[Microbatch] = deque()  # for the first stage, or for the step that they follow
+        self._num_answered = 0
+        self._newest: dict[int, int] = {}  # token that was drawn last, by slot
 
     def submit(self, microbatch: Microbatch) -> None:
         if self.lost is not None:
@@ -246,15 +250,20 @@ class FakeStages:
         assert step == len(self.sent), f"step {step} after {len(self.sent)} steps"
         assert 0 <= lane < self._limits.max_in_flight, f"lane {lane}"
         assert lane not in self.in_flight, f"lane {lane} has two microbatches"
-        assert not (microbatch.alone and self.in_flight), "not alone"
+        assert microbatch.after < step, "after a step that is still to come"
+        undrawn = set(microbatch.slots[microbatch.tokens == DRAWN].tolist())
         for other in self.in_flight.values():
-            assert not other.alone, "another one was promised to be alone"
+            follows = other.id.step <= microbatch.after
+            assert follows or not (other.alone or microbatch.alone), "not alone"
             drawn = set(microbatch.slots.tolist()) & set(other.slots[other.samples].tolist())
             later = (mb for mb in [*self.sent, microbatch] if mb.id.step > other.id.step)
-            assert drawn <= {start.slot for mb in later for start in mb.slot_starts}, "a sequence goes on undrawn"
+            anew = {start.slot for mb in later for start in mb.slot_starts}
+            assert drawn <= anew | (undrawn if follows else set()), "a sequence goes on undrawn"
+        assert not undrawn or self.in_flight, "a token is known, and not told"
         self.sent.append(microbatch)
         self.in_flight[lane] = microbatch
-        self._arrive(0, microbatch)
+        self._waiting.append(microbatch)
+        self._begin_waiting()
 
     def flush(self) -> None:
         """Nothing is ever held back."""
@@ -263,6 +272,13 @@ class FakeStages:
         """A stage dies: what is in flight never comes back."""
         self.lost = reason
         return StageFailure(stage, self.epoch, reason)
+
+    def _begin_waiting(self) -> None:
+        while self._waiting and self._waiting[0].after < self._num_answered:
+            microbatch = self._waiting.popleft()
+            pairs = zip(microbatch.tokens.tolist(), microbatch.slots.tolist(), strict=True)
+            tokens = [self._newest[slot] if token == DRAWN else token for token, slot in pairs]
+            self._arrive(0, replace(microbatch, tokens=np.array(tokens, np.int32)))
 
     def _arrive(self, stage: int, microbatch: Microbatch) -> None:
         start_s = max(self._world.now_s, self._free_at_s[stage])
@@ -280,6 +296,9 @@ class FakeStages:
             self._arrive(stage + 1, microbatch)
             return
         del self.in_flight[microbatch.id.microbatch]
+        self._num_answered += 1
+        self._newest.update((sampled.slot, sampled.token) for sampled in result.sampled)
+        self._begin_waiting()
         for _ in range(2 if self._repeats_results else 1):
             self._emit(result)
 

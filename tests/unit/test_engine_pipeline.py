@@ -27,8 +27,18 @@ from cluster.errors import (
     UnreachableError,
     UsageError,
 )
-from cluster.messages import FinishReason, Microbatch, StageCosts, StageFailure, StepResult, StepTiming, TokenEvent
+from cluster.messages import (
+    DrawnStep,
+    FinishReason,
+    Microbatch,
+    StageCosts,
+    StageFailure,
+    StepResult,
+    StepTiming,
+    TokenEvent,
+)
 from cluster.sampling import SamplingParams
+from cluster.stage.drawn_tokens import DrawnTokens
 from tests.unit.fake_stages import (
     VOCABULARY,
     FakeStage,
@@ -122,7 +132,11 @@ class Run:
         assert (figures.num_slots_used, figures.num_waiting, figures.num_in_flight) == (0, 0, 0)
         held = {slot: list(tokens) for slot, tokens in self.engine._scheduler._slots._free.items()}
         for stage in self.stages.stages:
-            assert {slot: stage.kv.get(slot, []) for slot in held} == held, "a stage holds other tokens than we think"
+            there = {slot: stage.kv.get(slot, []) for slot in held}
+            # A row may have been sent ahead for a sequence that ended with the step before.
+            assert all(len(there[slot]) - len(tokens) in (0, 1) for slot, tokens in held.items()), "another length"
+            there = {slot: tokens[: len(held[slot])] for slot, tokens in there.items()}
+            assert there == held, "a stage holds other tokens than we think"
 
 
 @dataclass
@@ -514,6 +528,8 @@ class ThreadedStages:
 
     def __init__(self, limits: Limits) -> None:
         self._stage = FakeStage(limits)
+        self._drawn = DrawnTokens()
+        self._drawn.begin(0)
         self._sent: queue.SimpleQueue[Microbatch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, daemon=True)
 
@@ -534,7 +550,9 @@ class ThreadedStages:
 
     def _work(self) -> None:
         while (microbatch := self._sent.get()) is not None:
-            self._engine.deliver(self._stage.run(microbatch))
+            result = self._stage.run(self._drawn.fill(microbatch))
+            self._drawn.take(DrawnStep.of(result))
+            self._engine.deliver(result)
 
 
 def test_many_threads_may_ask_at_once_and_stopping_ends_everything() -> None:

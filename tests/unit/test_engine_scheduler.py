@@ -14,7 +14,7 @@ from cluster.engine.limits import Limits
 from cluster.engine.scheduler import Progress, Scheduler
 from cluster.engine.sequence import Sequence, State
 from cluster.errors import CapacityError, ClusterError, UsageError
-from cluster.messages import Microbatch, SampledToken, SlotStart, StageCosts, StepId, StepResult
+from cluster.messages import DRAWN, NO_STEP, Microbatch, SampledToken, SlotStart, StageCosts, StepId, StepResult
 from cluster.sampling import SamplingParams
 from tests.unit.fake_stages import VOCABULARY
 
@@ -83,9 +83,10 @@ def test_one_chunk_at_a_time_if_that_is_asked_for() -> None:
     engine = scheduler(max_batch_tokens=4, pipeline_prompts=False)
     engine.add(sequence(1, 10))
     for num_rows in (4, 4, 2):
-        (microbatch,) = fill(engine)
-        assert microbatch.num_rows == num_rows
-        engine.complete(answer(microbatch))
+        chunk, *following = fill(engine)
+        assert chunk.num_rows == num_rows
+        assert [microbatch.tokens.tolist() for microbatch in following] == ([[DRAWN]] if num_rows == 2 else [])
+        engine.complete(answer(chunk))
 
 
 def test_drawn_tokens_go_first_and_prompts_in_microbatches_of_their_own() -> None:
@@ -106,9 +107,63 @@ def test_drawn_tokens_go_first_and_prompts_in_microbatches_of_their_own() -> Non
 def test_sequences_are_split_evenly_over_the_stages(num_stages: int, sizes: list[int]) -> None:
     engine = scheduler(num_stages=num_stages)
     finish_first_step(engine, 8)
-    microbatches = fill(engine)
+    microbatches = [microbatch for microbatch in fill(engine) if microbatch.after == NO_STEP]
     assert [microbatch.num_rows for microbatch in microbatches] == sizes
     assert sorted(microbatch.id.microbatch for microbatch in microbatches) == list(range(num_stages))
+
+
+@pytest.mark.parametrize("num_stages", [1, 2])
+def test_a_step_of_all_sequences_is_followed_by_the_next_before_its_tokens_are_known(num_stages: int) -> None:
+    engine, only = scheduler(num_stages=num_stages), sequence(1, 3)
+    engine.add(only)
+    prompt, first = fill(engine)
+    assert (first.tokens.tolist(), first.positions.tolist(), first.samples.tolist()) == ([DRAWN], [3], [0])
+    assert (first.after, prompt.after) == (prompt.id.step, NO_STEP)
+    engine.complete(answer(prompt, token=5))
+    (second,) = fill(engine)
+    assert (second.tokens.tolist(), second.positions.tolist(), second.after) == ([DRAWN], [4], first.id.step)
+    engine.complete(answer(first, token=6))
+    engine.complete(answer(second, token=7))
+    assert only.log == [1, 2, 3, 5, 6, 7]
+    (third, _) = fill(engine)
+    assert (third.tokens.tolist(), third.after) == ([7], NO_STEP), "it is known by now"
+
+
+def test_no_row_is_sent_ahead_for_a_sequence_that_will_have_all_its_tokens() -> None:
+    engine = scheduler(num_stages=1, context_length=8)
+    engine.add(Sequence(1, (1,), dataclasses.replace(_PARAMS, max_tokens=2)))
+    engine.add(sequence(2, 7))
+    engine.add(sequence(3, 1))
+    prompts, following = fill(engine)
+    assert following.slots.tolist() == [0, 2], "the second has filled its context"
+    engine.complete(answer(prompts))
+    engine.end(2)
+    (last,) = fill(engine)
+    assert last.slots.tolist() == [2], "the first has its two tokens"
+
+
+def test_a_sequence_that_ends_leaves_the_row_that_was_sent_ahead_to_nobody() -> None:
+    engine = scheduler(num_slots=1)
+    ended, following = sequence(1, 20), sequence(2, 21)
+    engine.add(ended)
+    prompt, *rest = fill(engine)
+    *_, ahead = rest
+    engine.add(following)
+    for microbatch in (prompt, *rest[:-1]):
+        engine.complete(answer(microbatch))
+    engine.end(1)
+    assert engine.complete(answer(ahead, token=9)) == []
+    started = send(engine)
+    assert started.slot_starts == (SlotStart(0, 0, 20),), "what it shares with the ended one is there"
+
+
+def test_a_prompt_goes_before_rows_that_could_be_sent_ahead() -> None:
+    engine = scheduler()
+    engine.add(sequence(1))
+    engine.complete(answer(send(engine)))
+    engine.add(sequence(2, 5))
+    decode, prompt = fill(engine)
+    assert (decode.num_rows, prompt.num_rows, prompt.after) == (1, 5, NO_STEP)
 
 
 def test_five_sequences_fill_four_stages() -> None:
@@ -151,16 +206,18 @@ def test_few_sequences_go_together_and_alone_where_that_is_faster() -> None:
     engine = scheduler()
     engine.reset(1, (costs, costs))
     finish_first_step(engine, 4)
-    (together,) = fill(engine)
-    assert (together.num_rows, together.alone) == (4, True)
+    together, ahead = fill(engine)
+    assert (together.num_rows, together.alone, together.after) == (4, True, NO_STEP)
+    assert (ahead.tokens.tolist(), ahead.alone, ahead.after) == ([DRAWN] * 4, True, together.id.step)
     engine.add(sequence(9, 30))
-    assert fill(engine) == [], "nothing else while one is alone"
-    seen = []
+    assert fill(engine) == [], "nothing else while one is alone and has one behind it"
+    seen, last = [], ahead
     for _ in range(4):
         engine.complete(answer(together))
-        (together,) = fill(engine)
-        assert together.alone
-        seen.append(len(np.unique(together.slots)))
+        together, (following,) = last, fill(engine)
+        assert (following.alone, following.after) == (True, last.id.step)
+        seen.append(len(np.unique(following.slots)))
+        last = following
     assert seen == [1, 4, 1, 4], "chunks of the prompt and steps of the others take turns"
 
 

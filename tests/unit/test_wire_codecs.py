@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cluster.errors import HandshakeError, UsageError
-from cluster.messages import FinishReason as Reason
 from cluster.messages import (
+    DRAWN,
+    NO_STEP,
+    DrawnStep,
     Float32Array,
     Hello,
     Microbatch,
@@ -28,8 +30,10 @@ from cluster.messages import (
     Timings,
     TokenEvent,
 )
+from cluster.messages import FinishReason as Reason
 from cluster.sampling import SamplingParams
 from cluster.wire import limits
+from cluster.wire.codec_drawn import decode_drawn, encode_drawn
 from cluster.wire.codec_event import EventAssembly, UrgentEvent, encode_event, encode_timings
 from cluster.wire.codec_facts import decode_facts, decode_status, encode_facts, encode_status
 from cluster.wire.codec_hello import check_hello, decode_hello, encode_hello
@@ -86,8 +90,8 @@ HELLOS = st.builds(
 FLOAT_BITS = hnp.arrays(np.uint32, st.tuples(st.integers(1, 6), st.just(8))).map(lambda bits: bits.view(np.float32))
 
 
-def int32s(num_values: int, high: int) -> st.SearchStrategy[Any]:
-    return hnp.arrays(np.int32, num_values, elements=st.integers(0, high))
+def int32s(num_values: int, high: int, low: int = 0) -> st.SearchStrategy[Any]:
+    return hnp.arrays(np.int32, num_values, elements=st.integers(low, high))
 
 
 _SLOT_STARTS = st.builds(SlotStart, st.integers(0, 3), st.integers(0, 3), st.integers(0, 128))
@@ -100,9 +104,13 @@ def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
     wants = draw(hnp.arrays(np.bool_, num_rows))
     flagged = np.flatnonzero(wants).astype(np.int32).tolist()
     subsets = st.lists(st.sampled_from(flagged), unique=True) if flagged else st.just([])
+    step_id = draw(STEP_IDS)
+    # Only the first stage, which takes no hidden rows, is told to wait for another step.
+    after = draw(st.integers(NO_STEP, step_id.step - 1)) if hidden is None else NO_STEP
+    lowest_token = DRAWN if after != NO_STEP else 0
     batch = Microbatch(
-        id=draw(STEP_IDS),
-        tokens=draw(int32s(num_rows, limits.MAX_VOCAB - 1)),
+        id=step_id,
+        tokens=draw(int32s(num_rows, limits.MAX_VOCAB - 1, lowest_token)),
         positions=draw(int32s(num_rows, 127)),
         slots=draw(int32s(num_rows, 3)),
         wants_logits=wants,
@@ -111,6 +119,7 @@ def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
         new_sampling=tuple(draw(st.lists(st.builds(SlotSampling, st.integers(0, 3), PARAMS), max_size=2))),
         slot_starts=tuple(draw(st.lists(_SLOT_STARTS, max_size=4))),
         alone=draw(st.booleans()),
+        after=after,
     )
     return batch, hidden
 
@@ -159,6 +168,20 @@ def test_absent_sampling_fields_are_defaults() -> None:
 @given(HELLOS)
 def test_hello_round_trip(hello: Hello) -> None:
     assert decode_hello(stage_pb2.Hello.FromString(encode_hello(hello).SerializeToString())) == hello
+
+
+@st.composite
+def drawn_steps(draw: st.DrawFn) -> DrawnStep:
+    num_drawn = draw(st.integers(0, 5))
+    return DrawnStep(draw(STEP_IDS), draw(int32s(num_drawn, 3)), draw(int32s(num_drawn, limits.MAX_VOCAB - 1)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(drawn_steps())
+def test_drawn_round_trip(drawn: DrawnStep) -> None:
+    got = decode_drawn(stage_pb2.DrawnStep.FromString(encode_drawn(drawn).SerializeToString()), num_slots=4)
+    assert got.id == drawn.id
+    assert [got.slots.tolist(), got.tokens.tolist()] == [drawn.slots.tolist(), drawn.tokens.tolist()]
 
 
 RESULTS = st.builds(

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from cluster.errors import ClusterError, UsageError
 from cluster.messages import (
+    DRAWN,
+    DrawnStep,
     FinishReason,
     Microbatch,
     SampledToken,
@@ -26,6 +28,7 @@ from cluster.messages import (
 )
 from cluster.sampling import SamplingParams
 from cluster.wire import limits
+from cluster.wire.codec_drawn import decode_drawn, encode_drawn
 from cluster.wire.codec_event import EventAssembly, encode_event, encode_timings
 from cluster.wire.codec_facts import decode_facts, decode_status, encode_facts, encode_status
 from cluster.wire.codec_hello import decode_hello, encode_hello
@@ -47,6 +50,7 @@ BATCH = make_batch(
     new_sampling=(SlotSampling(1, SamplingParams(seed=3, stop=("a",))),), slot_starts=(SlotStart(2, 3, 5),)
 )
 RESULT = StepResult(StepId(3, 0, 1), (SampledToken(0, 1, 5, -0.5, ((5, -0.5),)),), make_hidden())
+DRAWN_STEP = DrawnStep.of(RESULT)
 EVENT = TokenEvent(5, "x", -0.5, ((5, -0.5),), FinishReason.STOP, Timings())
 
 # Each kind of message that is received: a sound one, and what reads it.
@@ -57,6 +61,7 @@ RECEIVED: list[tuple[Message, Callable[[Any], object]]] = [
         encode_timings([StepTiming(StepId(3, 0, 1), 1, 2, 3, 4, 5)]),
         lambda message: EventAssembly().add(message),
     ),
+    (encode_drawn(DRAWN_STEP), lambda message: decode_drawn(message, num_slots=4)),
     (encode_hello(make_hello()), decode_hello),
     (encode_facts(RecordingStage().describe()), decode_facts),
     (encode_status(EchoCluster().status()), decode_status),
@@ -140,6 +145,7 @@ BIG = np.array([1, 2**31 - 1], "<i4").tobytes()
         ("returns_logits", np.zeros(3, "<i4").tobytes(), "returns_logits: length 12 is over the limit"),
         ("hidden_width", 0, "hidden_width: 0 is out of range"),
         ("hidden_width", 1 << 31, "hidden_width: 2147483648 is out of range"),
+        ("follows", 1, "follows: 1 is out of range"),
     ],
 )
 def test_header_field_is_named(field: str, value: Any, text: str) -> None:
@@ -206,6 +212,41 @@ def test_parts_out_of_order() -> None:
     assert assembly.add(half) is None
     with pytest.raises(UsageError, match="a header while rows"):
         assembly.add(half)
+
+
+def test_only_a_step_that_follows_another_may_lack_tokens() -> None:
+    first = StepLimits.of(make_hello(stage=0))
+    undrawn = np.array([DRAWN, 3], np.int32)
+    good = make_batch(step=1, tokens=undrawn, after=0)
+    assert StepAssembly(first).add(next(encode_step(good, None))) is not None
+    for change, text in (
+        ({"tokens": undrawn}, "tokens: -1 is out of range; .* 0 to"),
+        ({"tokens": undrawn - 1, "after": 0}, "tokens: -2 is out of range; .* -1 to"),
+        ({"tokens": undrawn, "after": 1}, "follows: 2 is out of range; .* 0 to 1"),
+    ):
+        with pytest.raises(UsageError, match=text):
+            StepAssembly(first).add(next(encode_step(make_batch(step=1, **change), None)))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("slots", np.array([0, 4], "<i4").tobytes(), "drawn.slots: 4 is out of range; .* 0 to 3"),
+        ("slots", b"123", "drawn.slots: 3 bytes"),
+        ("tokens", INT32, "drawn.tokens: -1"),
+        ("tokens", b"", "drawn.tokens: 0 bytes; 2 int32 take 8"),
+    ],
+)
+def test_drawn_field_is_named(field: str, value: bytes, text: str) -> None:
+    message = encode_drawn(DrawnStep(StepId(3, 0, 1), np.array([0, 1], np.int32), np.array([5, 6], np.int32)))
+    setattr(message, field, value)
+    with pytest.raises(UsageError, match=text):
+        decode_drawn(message, num_slots=4)
+
+
+def test_drawn_without_a_step_is_refused() -> None:
+    with pytest.raises(UsageError, match="drawn: a message without a step"):
+        decode_drawn(stage_pb2.DrawnStep(), num_slots=4)
 
 
 def test_first_stage_takes_no_hidden_rows() -> None:

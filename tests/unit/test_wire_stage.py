@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from cluster.errors import CapacityError, HandshakeError, UnreachableError, UsageError
-from cluster.messages import Hello, SampledToken, StageFailure, StepId, StepResult, StepTiming
+from cluster.messages import DrawnStep, Hello, SampledToken, StageFailure, StepId, StepResult, StepTiming
 from cluster.wire import stage_events
 from cluster.wire.channel import open_channel
 from cluster.wire.codec_event import Event
 from cluster.wire.codec_hello import encode_hello
 from cluster.wire.codec_step import encode_step
-from cluster.wire.stage_events import EventQueue
+from cluster.wire.drawn_watch import DrawnWatch
+from cluster.wire.stage_events import DrawnQueue, EventQueue
 from cluster.wire.stage_link import StageLink
 from cluster.wire.stage_server import StageServer
 from cluster.wire.stage_watch import StageWatch
@@ -120,6 +121,32 @@ def test_events_reach_the_watch(stage: Stage, ends: Ends) -> None:
     assert ends.next_event() == timing, "what is urgent goes first"
     watch.close()
     assert not ends.lost
+
+
+def test_what_is_drawn_reaches_the_first_stage(stage: Stage, ends: Ends) -> None:
+    drawn: queue.SimpleQueue[DrawnStep] = queue.SimpleQueue()
+    watch = DrawnWatch(stage.address, make_hello(), drawn.put, ends.lost.append)
+    watch.open()
+    tokens = SampledToken(1, 3, 42, -0.25, ((42, -0.25), (7, -2.0))), SampledToken(0, 2, 9, -1.0)
+    stage.server.publish(StepTiming(StepId(3, 0, 1), 1, 2, 10, 20, 5))
+    stage.server.publish(StepResult(StepId(3, 0, 1), tokens, np.ones((1, 50), np.float32)))
+    stage.server.publish(StepResult(StepId(3, 0, 2), ()))
+    first, second = drawn.get(timeout=10), drawn.get(timeout=10)
+    assert (first.id.step, first.slots.tolist(), first.tokens.tolist()) == (1, [3, 2], [42, 9])
+    assert (second.id.step, second.slots.tolist(), second.tokens.tolist()) == (2, [], [])
+    watch.close()
+    assert not ends.lost
+
+
+def test_the_first_stage_hears_of_the_last_ones_end_once(ends: Ends) -> None:
+    server = StageServer(make_hello(), RecordingStage())
+    watch = DrawnWatch(server.start(), make_hello(), lambda drawn: None, ends.lost.append)
+    watch.open()
+    server.stop()
+    wait_until(lambda: ends.lost)
+    watch.close()
+    assert len(ends.lost) == 1
+    assert "stage 1 at" in ends.lost[0]
 
 
 def test_events_of_another_epoch_are_dropped(stage: Stage, ends: Ends) -> None:
@@ -337,13 +364,16 @@ def test_oversize_message_is_refused(stage: Stage) -> None:
     assert stage.backend.steps.empty()
 
 
-def test_a_watch_that_lags_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [EventQueue, DrawnQueue])
+def test_a_watch_that_lags_is_cut_off(
+    kind: type[EventQueue] | type[DrawnQueue], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(stage_events, "MAX_QUEUED_EVENTS", 3)
-    events = EventQueue()
+    events = kind()
     for step in range(4):
         events.put(StepResult(StepId(3, 0, step), ()))
-    with pytest.raises(CapacityError, match="more than 3 events"):
-        next(events.messages())
+    with pytest.raises(CapacityError, match="more than 3 "):
+        next(iter(events.messages()))
 
 
 def test_send_waits_for_a_stage_that_is_busy(ends: Ends) -> None:
