@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cluster.sampling import SamplingParams
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 Int32Array = NDArray[np.int32]
 Float32Array = NDArray[np.float32]
