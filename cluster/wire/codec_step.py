@@ -80,7 +80,7 @@ def _before_field(number: int, length: int) -> bytes:
 
 
 def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
-    return stage_pb2.StepHeader(
+    header = stage_pb2.StepHeader(
         id=step_id_fields(batch.id),
         num_rows=batch.num_rows,
         tokens=_int32_bytes(batch.tokens),
@@ -89,16 +89,14 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
         wants_logits=batch.wants_logits.tobytes(),
         samples=_int32_bytes(batch.samples),
         returns_logits=_int32_bytes(batch.returns_logits),
-        new_sampling=[
-            stage_pb2.SlotSampling(slot=new.slot, params=encode_sampling(new.params)) for new in batch.new_sampling
-        ],
-        slot_starts=[
-            stage_pb2.SlotStart(slot=start.slot, source=start.source, length=start.length)
-            for start in batch.slot_starts
-        ],
         hidden_width=hidden_width,
         alone=batch.alone,
     )
+    for new in batch.new_sampling:
+        header.new_sampling.add(slot=new.slot, params=encode_sampling(new.params))
+    for start in batch.slot_starts:
+        header.slot_starts.add(slot=start.slot, source=start.source, length=start.length)
+    return header
 
 
 def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Microbatch:
