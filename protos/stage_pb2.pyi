@@ -99,21 +99,15 @@ class StepHeader(_message.Message):
     follows: int
     def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., slot_starts: _Optional[_Iterable[_Union[SlotStart, _Mapping]]] = ..., hidden_width: _Optional[int] = ..., alone: _Optional[bool] = ..., follows: _Optional[int] = ...) -> None: ...
 
-class StepPart(_message.Message):
-    __slots__ = ("header", "hidden")
+class StepMessage(_message.Message):
+    __slots__ = ("hello", "header", "hidden")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
     HEADER_FIELD_NUMBER: _ClassVar[int]
     HIDDEN_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
     header: StepHeader
     hidden: bytes
-    def __init__(self, header: _Optional[_Union[StepHeader, _Mapping]] = ..., hidden: _Optional[bytes] = ...) -> None: ...
-
-class StepMessage(_message.Message):
-    __slots__ = ("hello", "part")
-    HELLO_FIELD_NUMBER: _ClassVar[int]
-    PART_FIELD_NUMBER: _ClassVar[int]
-    hello: Hello
-    part: StepPart
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., part: _Optional[_Union[StepPart, _Mapping]] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., header: _Optional[_Union[StepHeader, _Mapping]] = ..., hidden: _Optional[bytes] = ...) -> None: ...
 
 class StepAck(_message.Message):
     __slots__ = ("hello",)
@@ -121,19 +115,15 @@ class StepAck(_message.Message):
     hello: HelloAck
     def __init__(self, hello: _Optional[_Union[HelloAck, _Mapping]] = ...) -> None: ...
 
-class SampledToken(_message.Message):
-    __slots__ = ("row", "slot", "token", "logprob", "top")
-    ROW_FIELD_NUMBER: _ClassVar[int]
-    SLOT_FIELD_NUMBER: _ClassVar[int]
-    TOKEN_FIELD_NUMBER: _ClassVar[int]
-    LOGPROB_FIELD_NUMBER: _ClassVar[int]
-    TOP_FIELD_NUMBER: _ClassVar[int]
-    row: int
-    slot: int
-    token: int
-    logprob: float
-    top: _sampling_pb2.TopLogprobs
-    def __init__(self, row: _Optional[int] = ..., slot: _Optional[int] = ..., token: _Optional[int] = ..., logprob: _Optional[float] = ..., top: _Optional[_Union[_sampling_pb2.TopLogprobs, _Mapping]] = ...) -> None: ...
+class SampledTokens(_message.Message):
+    __slots__ = ("drawn", "logprobs", "tops")
+    DRAWN_FIELD_NUMBER: _ClassVar[int]
+    LOGPROBS_FIELD_NUMBER: _ClassVar[int]
+    TOPS_FIELD_NUMBER: _ClassVar[int]
+    drawn: bytes
+    logprobs: bytes
+    tops: _containers.RepeatedCompositeFieldContainer[_sampling_pb2.TopLogprobs]
+    def __init__(self, drawn: _Optional[bytes] = ..., logprobs: _Optional[bytes] = ..., tops: _Optional[_Iterable[_Union[_sampling_pb2.TopLogprobs, _Mapping]]] = ...) -> None: ...
 
 class ResultHeader(_message.Message):
     __slots__ = ("id", "sampled", "has_logits", "num_rows", "vocab_size")
@@ -143,11 +133,11 @@ class ResultHeader(_message.Message):
     NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
     VOCAB_SIZE_FIELD_NUMBER: _ClassVar[int]
     id: StepId
-    sampled: _containers.RepeatedCompositeFieldContainer[SampledToken]
+    sampled: SampledTokens
     has_logits: bool
     num_rows: int
     vocab_size: int
-    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., sampled: _Optional[_Iterable[_Union[SampledToken, _Mapping]]] = ..., has_logits: _Optional[bool] = ..., num_rows: _Optional[int] = ..., vocab_size: _Optional[int] = ...) -> None: ...
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., sampled: _Optional[_Union[SampledTokens, _Mapping]] = ..., has_logits: _Optional[bool] = ..., num_rows: _Optional[int] = ..., vocab_size: _Optional[int] = ...) -> None: ...
 
 class ResultPart(_message.Message):
     __slots__ = ("header", "logits")

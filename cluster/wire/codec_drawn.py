@@ -5,13 +5,13 @@ from __future__ import annotations
 from cluster.errors import UsageError
 from cluster.messages import DrawnStep
 from cluster.wire import limits
-from cluster.wire.codec_step import decode_step_id, encode_step_id, int32_bytes, int32_values
+from cluster.wire.codec_step import decode_step_id, int32_bytes, int32_values, step_id_fields
 from protos import stage_pb2
 
 
 def encode_drawn(drawn: DrawnStep) -> stage_pb2.DrawnStep:
     return stage_pb2.DrawnStep(
-        id=encode_step_id(drawn.id), slots=int32_bytes(drawn.slots), tokens=int32_bytes(drawn.tokens)
+        id=step_id_fields(drawn.id), slots=int32_bytes(drawn.slots), tokens=int32_bytes(drawn.tokens)
     )
 
 

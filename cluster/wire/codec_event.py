@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
+from typing import Any
+
+import numpy as np
 
 from cluster.errors import UsageError
 from cluster.messages import SampledToken, StageFailure, StepResult, StepTiming
 from cluster.wire import limits
 from cluster.wire.codec_rows import RowAssembly, split_rows
 from cluster.wire.codec_sampling import decode_top, encode_top
-from cluster.wire.codec_step import decode_step_id, encode_step_id
-from cluster.wire.limits import check_length, check_range
-from protos import stage_pb2
+from cluster.wire.codec_step import decode_step_id, step_id_fields
+from cluster.wire.limits import check_length, check_range, check_ranges
+from protos import sampling_pb2, stage_pb2
 
 UrgentEvent = StepResult | StageFailure
 Event = StepTiming | UrgentEvent
+
+_INT32 = np.dtype("<i4")
+_FLOAT64 = np.dtype("<f8")
 
 
 def encode_event(event: UrgentEvent) -> Iterator[stage_pb2.StageEvent]:
@@ -34,7 +42,7 @@ def encode_timings(timings: Iterable[StepTiming]) -> stage_pb2.StageEvent:
 
 def encode_timing(timing: StepTiming) -> stage_pb2.StepTiming:
     return stage_pb2.StepTiming(
-        id=encode_step_id(timing.id),
+        id=step_id_fields(timing.id),
         stage=timing.stage,
         num_rows=timing.num_rows,
         start_ns=timing.start_ns,
@@ -92,7 +100,7 @@ class EventAssembly:
             raise UsageError("logits: rows that the header did not announce; set num_rows")
         result = StepResult(
             decode_step_id(self._header.id),
-            _decode_sampled(self._header),
+            _decode_sampled(self._header.sampled),
             None if self._rows is None else self._rows.take(),
         )
         self._header = self._rows = None
@@ -100,16 +108,15 @@ class EventAssembly:
 
 
 def _encode_result(result: StepResult) -> Iterator[stage_pb2.StageEvent]:
-    header = stage_pb2.ResultHeader(
-        id=encode_step_id(result.id),
-        sampled=[_encode_sampled(token) for token in result.sampled],
-        has_logits=result.logits is not None,
-    )
+    # Dicts are read where messages would be serialized and parsed, one in the other.
+    header: dict[str, Any] = {"id": step_id_fields(result.id), "has_logits": result.logits is not None}
+    if result.sampled:
+        header["sampled"] = _sampled_fields(result.sampled)
     parts: Iterator[bytes] = iter(())
     if result.logits is not None:
-        header.num_rows, header.vocab_size = result.logits.shape
+        header["num_rows"], header["vocab_size"] = result.logits.shape
         parts = split_rows(result.logits)
-    yield stage_pb2.StageEvent(result=stage_pb2.ResultPart(header=header, logits=next(parts, b"")))
+    yield stage_pb2.StageEvent(result={"header": header, "logits": next(parts, b"")})
     for part in parts:
         yield stage_pb2.StageEvent(result=stage_pb2.ResultPart(logits=part))
 
@@ -124,28 +131,36 @@ def _rows_for(header: stage_pb2.ResultHeader) -> RowAssembly | None:
     return RowAssembly("logits", header.num_rows, header.vocab_size)
 
 
-def _encode_sampled(sampled: SampledToken) -> stage_pb2.SampledToken:
-    return stage_pb2.SampledToken(
-        row=sampled.row,
-        slot=sampled.slot,
-        token=sampled.token,
-        logprob=sampled.logprob,
-        top=encode_top(sampled.top),
-    )
+def _sampled_fields(sampled: tuple[SampledToken, ...]) -> dict[str, Any]:
+    num_sampled = len(sampled)
+    drawn = [token.row for token in sampled] + [token.slot for token in sampled] + [token.token for token in sampled]
+    fields: dict[str, Any] = {
+        "drawn": struct.pack(f"<{3 * num_sampled}i", *drawn),
+        "logprobs": struct.pack(f"<{num_sampled}d", *[token.logprob for token in sampled]),
+    }
+    tops = [token.top for token in sampled]
+    if any(tops):
+        fields["tops"] = [encode_top(top) or sampling_pb2.TopLogprobs() for top in tops]
+    return fields
 
 
-def _decode_sampled(header: stage_pb2.ResultHeader) -> tuple[SampledToken, ...]:
-    check_length("result.sampled", header.sampled, limits.MAX_ROWS)
-    return tuple(
-        SampledToken(
-            row=check_range("sampled.row", sampled.row, 0, limits.MAX_ROWS - 1),
-            slot=check_range("sampled.slot", sampled.slot, 0, limits.MAX_SLOTS - 1),
-            token=check_range("sampled.token", sampled.token, 0, limits.MAX_VOCAB - 1),
-            logprob=sampled.logprob,
-            top=decode_top(sampled.top),
+def _decode_sampled(message: stage_pb2.SampledTokens) -> tuple[SampledToken, ...]:
+    drawn, logprobs, tops = message.drawn, message.logprobs, message.tops
+    num_sampled, rest = divmod(len(logprobs), 8)
+    check_length("result.sampled", range(num_sampled), limits.MAX_ROWS)
+    if rest or len(drawn) != 12 * num_sampled or (tops and len(tops) != num_sampled):
+        raise UsageError(
+            f"result.sampled: {len(drawn)} bytes of tokens, {len(logprobs)} of logprobs and {len(tops)} tops; "
+            "each token takes 12, 8 and 1, or no tops at all"
         )
-        for sampled in header.sampled
-    )
+    if not num_sampled:
+        return ()
+    rows, slots, tokens = np.frombuffer(drawn, _INT32).reshape(3, num_sampled).tolist()
+    check_ranges("sampled.row", rows, 0, limits.MAX_ROWS - 1)
+    check_ranges("sampled.slot", slots, 0, limits.MAX_SLOTS - 1)
+    check_ranges("sampled.token", tokens, 0, limits.MAX_VOCAB - 1)
+    numbers = np.frombuffer(logprobs, _FLOAT64).tolist()
+    return tuple(map(SampledToken, rows, slots, tokens, numbers, map(decode_top, tops) if tops else repeat(())))
 
 
 def _decode_failure(message: stage_pb2.StageFailure) -> StageFailure:

@@ -6,7 +6,7 @@ from typing import Any
 
 from cluster.errors import UsageError
 from cluster.sampling import MAX_LOGPROBS, MAX_STOP_STRINGS, SamplingParams
-from cluster.wire.limits import MAX_INT32, check_length, check_range
+from cluster.wire.limits import MAX_INT32, check_length, check_ranges
 from protos import sampling_pb2
 
 _OPTIONAL_FIELDS = (
@@ -61,10 +61,8 @@ def encode_top(top: tuple[tuple[int, float], ...]) -> sampling_pb2.TopLogprobs |
 
 def decode_top(message: sampling_pb2.TopLogprobs) -> tuple[tuple[int, float], ...]:
     check_length("top.tokens", message.tokens, MAX_LOGPROBS)
-    if len(message.tokens) != len(message.logprobs):
-        raise UsageError(
-            f"top: {len(message.tokens)} tokens and {len(message.logprobs)} logprobs; both must have the same length"
-        )
-    for token in message.tokens:
-        check_range("top.tokens", token, 0, MAX_INT32)
-    return tuple(zip(message.tokens, message.logprobs, strict=True))
+    tokens, logprobs = list(message.tokens), message.logprobs
+    if len(tokens) != len(logprobs):
+        raise UsageError(f"top: {len(tokens)} tokens and {len(logprobs)} logprobs; both must have the same length")
+    check_ranges("top.tokens", tokens, 0, MAX_INT32)
+    return tuple(zip(tokens, logprobs, strict=True))

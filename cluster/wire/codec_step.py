@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,6 @@ import numpy as np
 from cluster.errors import UsageError
 from cluster.messages import (
     DRAWN,
-    BoolArray,
     Float32Array,
     Hello,
     Int32Array,
@@ -20,10 +19,14 @@ from cluster.messages import (
     StepId,
 )
 from cluster.wire import limits
-from cluster.wire.codec_rows import RowAssembly, split_rows
+from cluster.wire.codec_rows import RowAssembly, row_parts
 from cluster.wire.codec_sampling import decode_sampling, encode_sampling
-from cluster.wire.limits import check_length, check_range
+from cluster.wire.limits import check_length, check_range, check_ranges
 from protos import stage_pb2
+
+_INT32 = np.dtype("<i4")
+_INT_BYTES = 4
+_NO_ROWS = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,9 @@ class StepLimits:
         return cls(hello.num_slots, hello.context_length, width)
 
 
-def encode_step_id(step_id: StepId) -> stage_pb2.StepId:
-    return stage_pb2.StepId(epoch=step_id.epoch, microbatch=step_id.microbatch, step=step_id.step)
+def step_id_fields(step_id: StepId) -> dict[str, int]:
+    """A StepId to be written into another message: a dict is read where a message would be serialized and parsed."""
+    return {"epoch": step_id.epoch, "microbatch": step_id.microbatch, "step": step_id.step}
 
 
 def decode_step_id(message: stage_pb2.StepId) -> StepId:
@@ -63,57 +67,67 @@ def check_hidden(batch: Microbatch, hidden: Float32Array | None, stage_limits: S
         raise UsageError(f"hidden: {hidden.dtype} rows; this stage takes float32")
 
 
-def encode_step(batch: Microbatch, hidden: Float32Array | None) -> Iterator[stage_pb2.StepMessage]:
-    """The messages of one step; `hidden` [T, E] is read while they are drawn."""
-    parts = iter(()) if hidden is None else split_rows(hidden)
-    header = encode_header(batch, 0 if hidden is None else hidden.shape[1])
-    yield stage_pb2.StepMessage(part=stage_pb2.StepPart(header=header, hidden=next(parts, b"")))
-    for part in parts:
-        yield stage_pb2.StepMessage(part=stage_pb2.StepPart(hidden=part))
+def encode_step(batch: Microbatch, hidden: Float32Array | None) -> Iterator[bytes]:
+    """The messages of one step as they travel; `hidden` [T, E] is read while they are drawn.
+
+    The fields are joined here, as protobuf would: it would copy the rows into a message and out of it.
+    """
+    header = encode_header(batch, 0 if hidden is None else hidden.shape[1]).SerializeToString()
+    fields = [_before_field(stage_pb2.StepMessage.HEADER_FIELD_NUMBER, len(header)), header]
+    for part in () if hidden is None else row_parts(hidden):
+        yield b"".join((*fields, _before_field(stage_pb2.StepMessage.HIDDEN_FIELD_NUMBER, part.nbytes), part.data))
+        fields = []
+    if fields:
+        yield b"".join(fields)
+
+
+def _before_field(number: int, length: int) -> bytes:
+    """What protobuf has before a field of less than 2**28 bytes: a tag of wire type 2, the length as a varint of 4."""
+    return bytes(
+        (number << 3 | 2, length & 0x7F | 0x80, length >> 7 & 0x7F | 0x80, length >> 14 & 0x7F | 0x80, length >> 21)
+    )
 
 
 def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
-    return stage_pb2.StepHeader(
-        id=encode_step_id(batch.id),
+    header = stage_pb2.StepHeader(
+        id=step_id_fields(batch.id),
         num_rows=batch.num_rows,
         tokens=int32_bytes(batch.tokens),
         positions=int32_bytes(batch.positions),
         slots=int32_bytes(batch.slots),
-        wants_logits=batch.wants_logits.astype(np.uint8).tobytes(),
+        wants_logits=batch.wants_logits.tobytes(),
         samples=int32_bytes(batch.samples),
         returns_logits=int32_bytes(batch.returns_logits),
-        new_sampling=[
-            stage_pb2.SlotSampling(slot=new.slot, params=encode_sampling(new.params)) for new in batch.new_sampling
-        ],
-        slot_starts=[
-            stage_pb2.SlotStart(slot=start.slot, source=start.source, length=start.length)
-            for start in batch.slot_starts
-        ],
         hidden_width=hidden_width,
         alone=batch.alone,
         follows=batch.after + 1,
     )
+    for new in batch.new_sampling:
+        header.new_sampling.add(slot=new.slot, params=encode_sampling(new.params))
+    for start in batch.slot_starts:
+        header.slot_starts.add(slot=start.slot, source=start.source, length=start.length)
+    return header
 
 
 def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Microbatch:
-    """The microbatch of a header; UsageError names the field that is out of bounds."""
+    """The microbatch of a header; UsageError names the field that is out of bounds. Its arrays are read-only."""
     num_rows = check_range("num_rows", message.num_rows, 1, limits.MAX_ROWS)
     width = stage_limits.hidden_width
     check_range("hidden_width", message.hidden_width, width, width)
-    wants_logits = _flags("wants_logits", message.wants_logits, num_rows)
+    flags = message.wants_logits
+    _check_flags("wants_logits", flags, num_rows)
     step_id = decode_step_id(message.id)
     follows = check_range("follows", message.follows, 0, 0 if width else step_id.step)
-    lowest_token = DRAWN if follows else 0
     return Microbatch(
         id=step_id,
-        tokens=int32_values("tokens", message.tokens, num_rows, limits.MAX_VOCAB - 1, lowest_token),
+        tokens=int32_values("tokens", message.tokens, num_rows, limits.MAX_VOCAB - 1, low=DRAWN if follows else 0),
         positions=int32_values("positions", message.positions, num_rows, stage_limits.context_length - 1),
         slots=int32_values("slots", message.slots, num_rows, stage_limits.num_slots - 1),
-        wants_logits=wants_logits,
-        samples=_row_numbers("samples", message.samples, wants_logits),
-        returns_logits=_row_numbers("returns_logits", message.returns_logits, wants_logits),
-        new_sampling=_new_sampling(message, stage_limits),
-        slot_starts=_slot_starts(message, stage_limits),
+        wants_logits=np.frombuffer(flags, np.bool_),
+        samples=_row_numbers("samples", message.samples, flags),
+        returns_logits=_row_numbers("returns_logits", message.returns_logits, flags),
+        new_sampling=_new_sampling(message.new_sampling, stage_limits),
+        slot_starts=_slot_starts(message.slot_starts, stage_limits),
         alone=message.alone,
         after=follows - 1,
     )
@@ -129,85 +143,88 @@ class StepAssembly:
 
     def add(self, message: stage_pb2.StepMessage) -> tuple[Microbatch, Float32Array | None] | None:
         """The step that this message completes, if it does. UsageError leaves the stream unusable."""
-        if message.WhichOneof("kind") != "part":
+        kind = message.WhichOneof("kind")
+        if kind == "hello":
             raise UsageError("step: a message that is no part of a step; send Hello once, then steps")
-        self._add_header(message.part)
+        if kind == "header":
+            self._add_header(message.header)
         if self._batch is None:
             raise UsageError("step: hidden rows without a header; send the header first")
+        hidden = message.hidden
         if self._rows is not None:
-            self._rows.add(message.part.hidden)
+            self._rows.add(hidden)
             if not self._rows.is_complete:
                 return None
-        elif message.part.hidden:
+        elif hidden:
             raise UsageError("hidden: rows that the header did not announce; set hidden_width")
         step = self._batch, None if self._rows is None else self._rows.take()
         self._batch = self._rows = None
         return step
 
-    def _add_header(self, part: stage_pb2.StepPart) -> None:
-        if not part.HasField("header"):
-            return
+    def _add_header(self, header: stage_pb2.StepHeader) -> None:
         if self._batch is not None:
             raise UsageError("step: a header while rows of the step before are missing; send them first")
-        batch = decode_header(part.header, self._limits)
-        if part.header.hidden_width:
-            self._rows = RowAssembly("hidden", batch.num_rows, part.header.hidden_width)
+        batch = decode_header(header, self._limits)
+        if self._limits.hidden_width:
+            self._rows = RowAssembly("hidden", batch.num_rows, self._limits.hidden_width)
         self._batch = batch
 
 
 def int32_bytes(values: Int32Array) -> bytes:
-    return values.astype("<i4", copy=False).tobytes()
+    return values.astype(_INT32, copy=False).tobytes()
 
 
 def int32_values(field: str, data: bytes, count: int, high: int, low: int = 0) -> Int32Array:
-    """`count` numbers in [low, high]; UsageError names the first that is not."""
-    if len(data) != 4 * count:
-        raise UsageError(f"{field}: {len(data)} bytes; {count} int32 take {4 * count}")
-    values = np.frombuffer(data, "<i4").astype(np.int32)
-    # As unsigned numbers those below are the largest: one pass over each array, on every step's path.
-    if count and int((values - np.int32(low)).view(np.uint32).max()) > high - low:
-        wrong = values[(values < low) | (values > high)]
-        check_range(field, int(wrong[0]), low, high)
+    """`count` numbers in [low, high], read-only; UsageError names the first that is not."""
+    if len(data) != _INT_BYTES * count:
+        raise UsageError(f"{field}: {len(data)} bytes; {count} int32 take {_INT_BYTES * count}")
+    values = np.frombuffer(data, _INT32)
+    # As a list: while the caches are full of weights, an array's reduction costs more for a few rows than all else.
+    check_ranges(field, values.tolist(), low, high)
     return values
 
 
-def _flags(field: str, data: bytes, count: int) -> BoolArray:
-    if len(data) != count or (count and max(data) > 1):
+def _check_flags(field: str, data: bytes, count: int) -> None:
+    if len(data) != count or data.strip(b"\0\1"):
         raise UsageError(f"{field}: {len(data)} bytes; it must be {count} bytes of 0 or 1")
-    return np.frombuffer(data, np.uint8).astype(np.bool_)
 
 
-def _row_numbers(field: str, data: bytes, wants_logits: BoolArray) -> Int32Array:
+def _row_numbers(field: str, data: bytes, wants_logits: bytes) -> Int32Array:
     num_rows = len(wants_logits)
     if not data:
-        return np.empty(0, np.int32)
-    check_length(field, data, 4 * num_rows)
-    rows = int32_values(field, data, len(data) // 4, num_rows - 1)
-    if not wants_logits[rows].all():
+        return _NO_ROWS
+    check_length(field, data, _INT_BYTES * num_rows)
+    values = int32_values(field, data, len(data) // _INT_BYTES, num_rows - 1)
+    rows = values.tolist()
+    if not all(map(wants_logits.__getitem__, rows)):
         raise UsageError(f"{field}: a row that is not in wants_logits; flag it there too")
-    if len(set(rows.tolist())) != len(rows):
+    if len(set(rows)) != len(rows):
         raise UsageError(f"{field}: a row is named twice; name it once")
-    return rows
+    return values
 
 
-def _new_sampling(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> tuple[SlotSampling, ...]:
-    check_length("new_sampling", message.new_sampling, stage_limits.num_slots)
+def _new_sampling(messages: Sequence[stage_pb2.SlotSampling], stage_limits: StepLimits) -> tuple[SlotSampling, ...]:
+    if not messages:
+        return ()
+    check_length("new_sampling", messages, stage_limits.num_slots)
     return tuple(
         SlotSampling(
             check_range("new_sampling.slot", new.slot, 0, stage_limits.num_slots - 1),
             decode_sampling(new.params),
         )
-        for new in message.new_sampling
+        for new in messages
     )
 
 
-def _slot_starts(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> tuple[SlotStart, ...]:
-    check_length("slot_starts", message.slot_starts, stage_limits.num_slots)
+def _slot_starts(messages: Sequence[stage_pb2.SlotStart], stage_limits: StepLimits) -> tuple[SlotStart, ...]:
+    if not messages:
+        return ()
+    check_length("slot_starts", messages, stage_limits.num_slots)
     return tuple(
         SlotStart(
             check_range("slot_starts.slot", start.slot, 0, stage_limits.num_slots - 1),
             check_range("slot_starts.source", start.source, 0, stage_limits.num_slots - 1),
             check_range("slot_starts.length", start.length, 0, stage_limits.context_length),
         )
-        for start in message.slot_starts
+        for start in messages
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -47,6 +48,13 @@ def check_range(field: str, value: int, low: int, high: int) -> int:
     if not low <= value <= high:
         raise UsageError(f"{field}: {value} is out of range; it must be from {low} to {high}")
     return value
+
+
+def check_ranges(field: str, values: Sequence[int], low: int, high: int) -> None:
+    """`check_range` of each; UsageError names the first that is out of range."""
+    if values and not low <= min(values) <= max(values) <= high:
+        for value in values:
+            check_range(field, value, low, high)
 
 
 def check_length(field: str, sized: Any, high: int) -> None:

@@ -11,7 +11,7 @@ from cluster.messages import Float32Array, Hello, Microbatch
 from cluster.wire.channel import open_channel
 from cluster.wire.codec_hello import encode_hello
 from cluster.wire.codec_step import StepLimits, check_hidden, encode_step
-from cluster.wire.service import method_path, serialize
+from cluster.wire.service import method_path
 from cluster.wire.stage_stream import OPEN_TIMEOUT_S, StageStream
 from protos import stage_pb2
 
@@ -40,7 +40,7 @@ class StageLink:
 
     def open(self, timeout_s: float = OPEN_TIMEOUT_S) -> None:
         """Connects. HandshakeError names the field in which the two ends differ; UnreachableError."""
-        steps = self._channel.stream_stream(method_path("Stage", "Steps"), serialize, bytes)
+        steps = self._channel.stream_stream(method_path("Stage", "Steps"), bytes, bytes)
         try:
             self._stream.open(steps(self._messages()), timeout_s)
         except ClusterError:
@@ -73,9 +73,9 @@ class StageLink:
         if self._stream.error is not None:
             raise UnreachableError(str(self._stream.error))
 
-    def _messages(self) -> Iterator[stage_pb2.StepMessage]:
+    def _messages(self) -> Iterator[bytes]:
         """Drawn by gRPC on a thread of its own, so that packing overlaps the next computation."""
-        yield stage_pb2.StepMessage(hello=encode_hello(self._hello))
+        yield stage_pb2.StepMessage(hello=encode_hello(self._hello)).SerializeToString()
         while (step := self._steps.get()) is not None:
             yield from encode_step(*step)
             self._room.release()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from google.protobuf import unknown_fields
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -47,7 +48,7 @@ from cluster.wire.codec_inference import (
 )
 from cluster.wire.codec_rows import RowAssembly, split_rows
 from cluster.wire.codec_sampling import decode_sampling, encode_sampling
-from cluster.wire.codec_step import StepAssembly, StepLimits, encode_step
+from cluster.wire.codec_step import StepAssembly, StepLimits, encode_header, encode_step
 from protos import inference_pb2, sampling_pb2, stage_pb2
 from tests.unit.wire_backends import EchoCluster, RecordingStage, make_batch, make_hello
 
@@ -145,9 +146,7 @@ def same_batch(left: Microbatch, right: Microbatch) -> bool:
 @given(steps())
 def test_step_round_trip(step: tuple[Microbatch, Float32Array | None]) -> None:
     assembly = StepAssembly(StepLimits.of(make_hello(stage=0) if step[1] is None else make_hello()))
-    results = [
-        assembly.add(stage_pb2.StepMessage.FromString(message.SerializeToString())) for message in encode_step(*step)
-    ]
+    results = [assembly.add(stage_pb2.StepMessage.FromString(data)) for data in encode_step(*step)]
     assert results[-1] is not None
     assert same_batch(results[-1][0], step[0])
     assert same_bits(results[-1][1], step[1])
@@ -264,8 +263,28 @@ def test_status_and_facts_round_trip() -> None:
 def test_status_of_another_version_is_refused() -> None:
     message = encode_status(EchoCluster().status())
     message.protocol_version = 99
-    with pytest.raises(HandshakeError, match="cluster has 99, this client 1"):
+    with pytest.raises(HandshakeError, match="cluster has 99, this client 2"):
         decode_status(message)
+
+
+@pytest.mark.parametrize("hidden", [None, np.ones((3, 8), np.float32), np.ones((3, 300), np.float32)])
+def test_step_bytes_are_those_of_protobuf(hidden: Float32Array | None) -> None:
+    """The fields that we join ourselves, read and written by protobuf: nothing is unknown, nothing is lost."""
+    batch = make_batch(num_rows=3)
+    (data,) = encode_step(batch, hidden)
+    message = stage_pb2.StepMessage.FromString(data)
+    assert message.header == encode_header(batch, 0 if hidden is None else hidden.shape[1])
+    assert message.hidden == (b"" if hidden is None else hidden.tobytes())
+    fields = [field.name for field, _ in message.ListFields()]
+    assert fields == (["header"] if hidden is None else ["header", "hidden"])
+    assert len(unknown_fields.UnknownFieldSet(message)) == 0
+
+
+def test_rows_that_do_not_lie_in_one_piece() -> None:
+    hidden = np.arange(48, dtype=np.float32).reshape(8, 6).T
+    assert not hidden.flags.c_contiguous
+    (data,) = encode_step(make_batch(num_rows=6), hidden)
+    assert stage_pb2.StepMessage.FromString(data).hidden == hidden.tobytes()
 
 
 def test_long_arrays_are_split_at_rows() -> None:
@@ -289,9 +308,9 @@ def test_no_message_of_a_long_step_exceeds_the_limit() -> None:
     hidden = np.ones((4096, 4096), np.float32)
     messages = list(encode_step(batch, hidden))
     assert len(messages) == 16
-    assert all(message.ByteSize() < limits.MAX_MESSAGE_BYTES for message in messages)
+    assert all(len(data) < limits.MAX_MESSAGE_BYTES for data in messages)
     assembly = StepAssembly(StepLimits.of(hello))
-    results = [assembly.add(message) for message in messages]
+    results = [assembly.add(stage_pb2.StepMessage.FromString(data)) for data in messages]
     assert [result is None for result in results] == [True] * 15 + [False]
     assert results[-1] is not None
     assert same_bits(results[-1][1], hidden)

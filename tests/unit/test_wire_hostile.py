@@ -16,6 +16,7 @@ from cluster.messages import (
     DRAWN,
     DrawnStep,
     FinishReason,
+    Float32Array,
     Microbatch,
     SampledToken,
     SlotSampling,
@@ -53,9 +54,15 @@ RESULT = StepResult(StepId(3, 0, 1), (SampledToken(0, 1, 5, -0.5, ((5, -0.5),)),
 DRAWN_STEP = DrawnStep.of(RESULT)
 EVENT = TokenEvent(5, "x", -0.5, ((5, -0.5),), FinishReason.STOP, Timings())
 
+
+def step_message(batch: Microbatch, hidden: Float32Array | None) -> stage_pb2.StepMessage:
+    """The first message of a step."""
+    return parse(stage_pb2.StepMessage, next(encode_step(batch, hidden)))
+
+
 # Each kind of message that is received: a sound one, and what reads it.
 RECEIVED: list[tuple[Message, Callable[[Any], object]]] = [
-    (next(encode_step(BATCH, make_hidden())), lambda message: StepAssembly(LIMITS).add(message)),
+    (step_message(BATCH, make_hidden()), lambda message: StepAssembly(LIMITS).add(message)),
     (next(encode_event(RESULT)), lambda message: EventAssembly().add(message)),
     (
         encode_timings([StepTiming(StepId(3, 0, 1), 1, 2, 3, 4, 5)]),
@@ -101,7 +108,7 @@ def test_damaged_messages(
     for where, value in flips:
         data[int(where * len(data))] = value
     got = read(type(message), decode, bytes(data[: len(data) - num_cut]))
-    if isinstance(got, tuple) and isinstance(got[0], Microbatch):
+    if isinstance(got, tuple) and got and isinstance(got[0], Microbatch):
         assert_within_limits(got[0])
 
 
@@ -149,8 +156,8 @@ BIG = np.array([1, 2**31 - 1], "<i4").tobytes()
     ],
 )
 def test_header_field_is_named(field: str, value: Any, text: str) -> None:
-    message = next(encode_step(BATCH, make_hidden()))
-    setattr(message.part.header, field, value)
+    message = step_message(BATCH, make_hidden())
+    setattr(message.header, field, value)
     with pytest.raises(UsageError, match=text):
         StepAssembly(LIMITS).add(message)
 
@@ -171,7 +178,7 @@ def test_header_field_is_named(field: str, value: Any, text: str) -> None:
 )
 def test_batch_field_is_named(change: dict[str, object], text: str) -> None:
     with pytest.raises(UsageError, match=text):
-        StepAssembly(LIMITS).add(next(encode_step(make_batch(**change), make_hidden())))
+        StepAssembly(LIMITS).add(step_message(make_batch(**change), make_hidden()))
 
 
 @pytest.mark.parametrize(
@@ -197,9 +204,11 @@ def test_sampling_field_is_named(field: str, value: Any, text: str) -> None:
 def test_parts_out_of_order() -> None:
     assembly = StepAssembly(LIMITS)
     with pytest.raises(UsageError, match="hidden rows without a header"):
-        assembly.add(stage_pb2.StepMessage(part=stage_pb2.StepPart(hidden=b"1234")))
+        assembly.add(stage_pb2.StepMessage(hidden=b"1234"))
     with pytest.raises(UsageError, match="no part of a step"):
         assembly.add(stage_pb2.StepMessage(hello=encode_hello(make_hello())))
+    with pytest.raises(UsageError, match="hidden rows without a header"):
+        assembly.add(stage_pb2.StepMessage())
     header = encode_header(BATCH, 8)
     for data, text in (
         (b"123", "a part of 3 bytes"),
@@ -207,8 +216,8 @@ def test_parts_out_of_order() -> None:
         (bytes(96), "1 to 2 rows of 32"),
     ):
         with pytest.raises(UsageError, match=text):
-            StepAssembly(LIMITS).add(stage_pb2.StepMessage(part=stage_pb2.StepPart(header=header, hidden=data)))
-    half = stage_pb2.StepMessage(part=stage_pb2.StepPart(header=header, hidden=bytes(32)))
+            StepAssembly(LIMITS).add(stage_pb2.StepMessage(header=header, hidden=data))
+    half = stage_pb2.StepMessage(header=header, hidden=bytes(32))
     assert assembly.add(half) is None
     with pytest.raises(UsageError, match="a header while rows"):
         assembly.add(half)
@@ -218,14 +227,14 @@ def test_only_a_step_that_follows_another_may_lack_tokens() -> None:
     first = StepLimits.of(make_hello(stage=0))
     undrawn = np.array([DRAWN, 3], np.int32)
     good = make_batch(step=1, tokens=undrawn, after=0)
-    assert StepAssembly(first).add(next(encode_step(good, None))) is not None
+    assert StepAssembly(first).add(step_message(good, None)) is not None
     for change, text in (
         ({"tokens": undrawn}, "tokens: -1 is out of range; .* 0 to"),
         ({"tokens": undrawn - 1, "after": 0}, "tokens: -2 is out of range; .* -1 to"),
         ({"tokens": undrawn, "after": 1}, "follows: 2 is out of range; .* 0 to 1"),
     ):
         with pytest.raises(UsageError, match=text):
-            StepAssembly(first).add(next(encode_step(make_batch(step=1, **change), None)))
+            StepAssembly(first).add(step_message(make_batch(step=1, **change), None))
 
 
 @pytest.mark.parametrize(
@@ -249,12 +258,45 @@ def test_drawn_without_a_step_is_refused() -> None:
         decode_drawn(stage_pb2.DrawnStep(), num_slots=4)
 
 
+def sampled_bytes(*values: int) -> bytes:
+    return np.array(values, "<i4").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("drawn", sampled_bytes(limits.MAX_ROWS, 0, 0), "sampled.row: 16384 is out of range; .* 0 to 16383"),
+        ("drawn", sampled_bytes(-1, 0, 0), "sampled.row: -1 is out of range"),
+        ("drawn", sampled_bytes(0, limits.MAX_SLOTS, 0), "sampled.slot: 1024 is out of range"),
+        ("drawn", sampled_bytes(0, 0, -1), "sampled.token: -1 is out of range"),
+        ("drawn", sampled_bytes(0, 0, limits.MAX_VOCAB), "sampled.token: 1048576 is out of range"),
+        ("drawn", sampled_bytes(0, 0), "result.sampled: 8 bytes of tokens, 8 of logprobs and 1 tops"),
+        ("drawn", b"", "result.sampled: 0 bytes of tokens"),
+        ("logprobs", b"", "result.sampled: 12 bytes of tokens, 0 of logprobs"),
+        ("logprobs", bytes(15), "result.sampled: 12 bytes of tokens, 15 of logprobs"),
+        ("logprobs", bytes(8 * limits.MAX_ROWS + 8), "result.sampled: length 16385 is over the limit"),
+    ],
+)
+def test_sampled_field_is_named(field: str, value: bytes, text: str) -> None:
+    message = next(encode_event(RESULT))
+    setattr(message.result.header.sampled, field, value)
+    with pytest.raises(UsageError, match=text):
+        EventAssembly().add(message)
+
+
+def test_sampled_tops_are_for_all_tokens() -> None:
+    message = next(encode_event(RESULT))
+    message.result.header.sampled.tops.add()
+    with pytest.raises(UsageError, match="12 bytes of tokens, 8 of logprobs and 2 tops"):
+        EventAssembly().add(message)
+
+
 def test_first_stage_takes_no_hidden_rows() -> None:
     first = StepLimits.of(make_hello(stage=0))
     with pytest.raises(UsageError, match="hidden_width: 8"):
-        StepAssembly(first).add(next(encode_step(BATCH, make_hidden())))
-    message = next(encode_step(BATCH, None))
-    message.part.hidden = b"1234"
+        StepAssembly(first).add(step_message(BATCH, make_hidden()))
+    message = step_message(BATCH, None)
+    message.hidden = b"1234"
     with pytest.raises(UsageError, match="rows that the header did not announce"):
         StepAssembly(first).add(message)
 

@@ -329,7 +329,7 @@ def test_generated_stubs_speak_to_the_server(stage: Stage) -> None:
         stub = stage_pb2_grpc.StageStub(channel)
         assert stub.Describe(stage_pb2.DescribeRequest()).pid == 42
         messages = [stage_pb2.StepMessage(hello=encode_hello(make_hello()))]
-        messages += encode_step(make_batch(1), make_hidden())
+        messages += map(stage_pb2.StepMessage.FromString, encode_step(make_batch(1), make_hidden()))
         acks = list(stub.Steps(iter(messages)))
         assert [ack.hello.epoch for ack in acks] == [3]
         assert stage.backend.steps.get(timeout=10)[0].id.step == 1
