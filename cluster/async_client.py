@@ -129,7 +129,7 @@ class AsyncClient:
         """
         if not is_batch(prompt):
             calls.check_single(return_errors)
-            return await self._complete(calls.generate_call(prompt, params, overrides))
+            return await self._complete(calls.generate_call(prompt, params, overrides, in_one_piece=True))
         found, num_total = calls.batch_calls(prompt, params, overrides)
         with BatchProgress(progress) as report:
             batch = Batch(found, num_total, await self._num_to_open(num_total), report)
@@ -140,7 +140,7 @@ class AsyncClient:
         self, prompt: Prompt | Prompts, params: SamplingParams | None = None, **overrides: Any
     ) -> AsyncTokenStream:
         """The events of one prompt's completion, as they come; the last one has a finish_reason."""
-        return self._open(calls.generate_call(prompt, params, overrides))
+        return self._open(calls.generate_call(prompt, params, overrides, in_one_piece=False))
 
     async def logits(self, token_ids: Iterable[int]) -> Float32Array:
         """The logits [T, V] that follow each of T token ids."""

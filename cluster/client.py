@@ -141,7 +141,7 @@ class Client:
         """
         if not is_batch(prompt):
             calls.check_single(return_errors)
-            return self._complete(self.stream(prompt, params, **overrides))
+            return self._complete(self._open(calls.generate_call(prompt, params, overrides, in_one_piece=True)))
         found, num_total = calls.batch_calls(prompt, params, overrides)
         with BatchProgress(progress) as report:
             batch = Batch(found, num_total, self._num_to_open(num_total), report)
@@ -150,7 +150,7 @@ class Client:
 
     def stream(self, prompt: Prompt | Prompts, params: SamplingParams | None = None, **overrides: Any) -> TokenStream:
         """The events of one prompt's completion, as they come; the last one has a finish_reason."""
-        return self._open(calls.generate_call(prompt, params, overrides))
+        return self._open(calls.generate_call(prompt, params, overrides, in_one_piece=False))
 
     def logits(self, token_ids: Iterable[int]) -> Float32Array:
         """The logits [T, V] that follow each of T token ids."""

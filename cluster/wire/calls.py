@@ -69,26 +69,31 @@ def call_error(error: grpc.RpcError, address: str) -> ClusterError:
     )
 
 
-def generate_call(prompt: Any, params: SamplingParams | None, overrides: dict[str, Any]) -> Call[list[TokenEvent]]:
-    """One prompt; UsageError names what is wrong with it or with the parameters."""
+def generate_call(
+    prompt: Any, params: SamplingParams | None, overrides: dict[str, Any], *, in_one_piece: bool
+) -> Call[list[TokenEvent]]:
+    """One prompt; UsageError names what is wrong with it or with the parameters.
+
+    in_one_piece: the events come in one message with the last one, or in few messages if they are very many.
+    """
     if is_batch(prompt):
         raise UsageError("prompt: a list of prompts; a stream takes one, generate() takes several")
-    request = encode_generate(to_prompt(prompt), merge_params(params, overrides))
+    request = encode_generate(to_prompt(prompt), merge_params(params, overrides), in_one_piece)
     return _call("Generate", request, inference_pb2.GenerateEvents, decode_events)
 
 
 def batch_calls(
     prompts: Any, params: SamplingParams | None, overrides: dict[str, Any]
 ) -> tuple[Iterable[Call[list[TokenEvent]] | ClusterError], int | None]:
-    """A call for each prompt, and their number. UsageError for parameters, or for a prompt of a list.
+    """A call for each prompt, answered in one piece, and their number.
 
-    Of an iterator the number is not known, and a prompt is looked at when its call is taken: what is wrong with it
-    then stands in the place of the call.
+    UsageError for parameters, or for a prompt of a list. Of an iterator the number is not known, and a prompt is
+    looked at when its call is taken: what is wrong with it then stands in the place of the call.
     """
     merged = merge_params(params, overrides)
     if isinstance(prompts, Iterator):
         return (_call_or_error(prompt, merged) for prompt in prompts), None
-    calls = [generate_call(prompt, merged, {}) for prompt in prompts]
+    calls = [generate_call(prompt, merged, {}, in_one_piece=True) for prompt in prompts]
     return calls, len(calls)
 
 
@@ -100,7 +105,7 @@ def check_single(return_errors: bool) -> None:
 
 def _call_or_error(prompt: Any, params: SamplingParams) -> Call[list[TokenEvent]] | ClusterError:
     try:
-        return generate_call(prompt, params, {})
+        return generate_call(prompt, params, {}, in_one_piece=True)
     except UsageError as error:
         return error
 

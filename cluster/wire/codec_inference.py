@@ -18,6 +18,8 @@ from protos import inference_pb2
 
 Prompt = str | Sequence[int]
 
+# The most that an event's place in a message adds to it: the field's number, and a length below 2**28.
+_EVENT_HEADER_BYTES = 5
 _TIMINGS = tuple(field.name for field in fields(Timings))
 _REASONS = {reason: f"FINISH_REASON_{reason.name}" for reason in FinishReason}
 _REASON_OF_NUMBER = {inference_pb2.FinishReason.Value(name): reason for reason, name in _REASONS.items()}
@@ -44,8 +46,10 @@ def check_token_ids(field: str, token_ids: Sequence[int]) -> list[int]:
     return ids
 
 
-def encode_generate(prompt: Prompt, params: SamplingParams) -> inference_pb2.GenerateRequest:
-    request = inference_pb2.GenerateRequest(params=encode_sampling(params))
+def encode_generate(
+    prompt: Prompt, params: SamplingParams, in_one_piece: bool = False
+) -> inference_pb2.GenerateRequest:
+    request = inference_pb2.GenerateRequest(params=encode_sampling(params), in_one_piece=in_one_piece)
     if isinstance(prompt, str):
         request.text = check_text("prompt", prompt)
     else:
@@ -54,18 +58,27 @@ def encode_generate(prompt: Prompt, params: SamplingParams) -> inference_pb2.Gen
     return request
 
 
-def decode_generate(message: inference_pb2.GenerateRequest) -> tuple[str | list[int], SamplingParams]:
+def decode_generate(message: inference_pb2.GenerateRequest) -> tuple[str | list[int], SamplingParams, bool]:
+    """The prompt, its parameters, and whether the answer comes in one piece."""
     params = decode_sampling(message.params)
     kind = message.WhichOneof("prompt")
     if kind == "text":
-        return check_text("prompt", message.text), params
+        return check_text("prompt", message.text), params, message.in_one_piece
     if kind == "token_ids":
-        return check_token_ids("prompt", message.token_ids.ids), params
+        return check_token_ids("prompt", message.token_ids.ids), params, message.in_one_piece
     raise UsageError("prompt: there is none; give a text or token ids")
 
 
-def encode_events(events: Sequence[TokenEvent]) -> inference_pb2.GenerateEvents:
-    return inference_pb2.GenerateEvents(events=[_encode_event(event) for event in events])
+def encode_events(events: Sequence[TokenEvent]) -> Iterator[inference_pb2.GenerateEvents]:
+    """Messages with the events in order; one that has reached PART_BYTES gets no further event."""
+    message, size_bytes = inference_pb2.GenerateEvents(), 0
+    for event in events:
+        if size_bytes >= limits.PART_BYTES:
+            yield message
+            message, size_bytes = inference_pb2.GenerateEvents(), 0
+        size_bytes += _add_event(message, event).ByteSize() + _EVENT_HEADER_BYTES
+    if message.events:
+        yield message
 
 
 def decode_events(message: inference_pb2.GenerateEvents) -> list[TokenEvent]:
@@ -92,11 +105,12 @@ def decode_logits(message: inference_pb2.LogitsPart) -> Float32Array:
     return rows.astype(np.float32, copy=False)
 
 
-def _encode_event(event: TokenEvent) -> inference_pb2.TokenEvent:
+def _add_event(message: inference_pb2.GenerateEvents, event: TokenEvent) -> inference_pb2.TokenEvent:
+    """The event, made in its place: one that is made elsewhere would be copied there, for half of the time."""
     timings = None
     if event.timings is not None:
         timings = inference_pb2.Timings(**{name: getattr(event.timings, name) for name in _TIMINGS})
-    return inference_pb2.TokenEvent(
+    return message.events.add(
         token=event.token,
         text=event.text,
         logprob=event.logprob,

@@ -67,15 +67,15 @@ class InferenceStreams:
         self._threads.shutdown()
 
     async def _generate(self, data: bytes, context: Context) -> None:
-        prompt, params = decode_generate(parse(inference_pb2.GenerateRequest, data))
-        inbox: StreamInbox[TokenEvent | ClusterError] = StreamInbox(self._mailbox)
+        prompt, params, in_one_piece = decode_generate(parse(inference_pb2.GenerateRequest, data))
+        inbox: StreamInbox[TokenEvent | ClusterError] = StreamInbox(self._mailbox, _is_last if in_one_piece else None)
         async with self._request(inbox, self._backend.generate, prompt, params, inbox.put):
             is_last = False
             while not is_last:
                 events, error = _until_error(await inbox.take_all())
-                if events:
-                    await context.write(encode_events(events))
-                    is_last = events[-1].finish_reason is not None
+                for message in encode_events(events):
+                    await context.write(message)
+                is_last = bool(events) and _is_last(events[-1])
                 if error is not None and not is_last:
                     raise error
 
@@ -156,6 +156,10 @@ def _cancel_started(started: Future[Cancel]) -> None:
         started.result()()
 
 
+def _is_last(item: TokenEvent | ClusterError) -> bool:
+    return isinstance(item, ClusterError) or item.finish_reason is not None
+
+
 def _until_error(
     items: list[TokenEvent | ClusterError],
 ) -> tuple[list[TokenEvent], ClusterError | None]:
@@ -165,7 +169,7 @@ def _until_error(
         if isinstance(item, ClusterError):
             return events, item
         events.append(item)
-        if item.finish_reason is not None:
+        if _is_last(item):
             break
     return events, None
 

@@ -9,6 +9,9 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
+# With so many items, any of them wakes a stream: a long text does not pile up here while its client could read it.
+MAX_WAITING = 4096
+
 
 class LoopMailbox:
     """Runs calls from other threads on `loop`. Calls that pile up before it wakes share one wake-up.
@@ -39,24 +42,28 @@ class LoopMailbox:
 
 
 class StreamInbox(Generic[Item]):
-    """What the engine has sent to one stream. `put` is for any thread, `take_all` for the loop's."""
+    """What the engine has sent to one stream. `put` is for any thread, `take_all` for the loop's.
 
-    def __init__(self, mailbox: LoopMailbox) -> None:
+    wakes: which items wake the stream; up to MAX_WAITING others wait for one that does. None: all of them.
+    """
+
+    def __init__(self, mailbox: LoopMailbox, wakes: Callable[[Item], bool] | None = None) -> None:
         self._mailbox = mailbox
+        self._wakes = wakes
         self._items: deque[Item] = deque()
         self._ready = asyncio.Event()
 
     def put(self, item: Item) -> None:
         self._items.append(item)
-        self._mailbox.post(self._ready.set)
+        if self._wakes is None or self._wakes(item) or len(self._items) >= MAX_WAITING:
+            self._mailbox.post(self._ready.set)
 
     async def take_all(self) -> list[Item]:
         """All items that have come since the last call, in order; at least one."""
-        while not self._items:
-            self._ready.clear()
-            if not self._items:
-                await self._ready.wait()
-        taken = []
-        while self._items:
-            taken.append(self._items.popleft())
+        taken: list[Item] = []
+        while not taken:  # the call before may have taken the item that set the event
+            await self._ready.wait()
+            self._ready.clear()  # first, so that an item that comes now sets it again
+            while self._items:
+                taken.append(self._items.popleft())
         return taken

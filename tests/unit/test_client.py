@@ -15,7 +15,7 @@ import pytest
 
 import cluster
 from cluster import SamplingParams
-from cluster.client import Client
+from cluster.client import Client, TokenStream
 from cluster.errors import (
     CapacityError,
     StageLostError,
@@ -25,6 +25,7 @@ from cluster.errors import (
 )
 from cluster.messages import FinishReason
 from cluster.wire.channel import CONNECT_TIMEOUT_MS
+from cluster.wire.completion import complete
 from cluster.wire.inference_server import InferenceServer
 from tests.unit.wire_backends import VOCAB_SIZE, EchoCluster, no_thread_left
 
@@ -88,6 +89,24 @@ def test_stream_yields_events_as_they_come(served: Served) -> None:
     assert [event.text for event in events] == ["a", "b", "c", ""]
     assert events[-1].finish_reason is FinishReason.STOP
     assert next(stream, None) is None
+
+
+def test_generate_gets_one_message_and_a_stream_several(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.backend.pause_s = 0.02
+    messages: list[bytes] = []
+    next_message = TokenStream._next_message
+
+    def counting(stream: TokenStream) -> bytes:
+        messages.append(next_message(stream))
+        return messages[-1]
+
+    monkeypatch.setattr(TokenStream, "_next_message", counting)
+    completion = served.client.generate("abcdef", logprobs=2)
+    assert len(messages) == 1
+    assert [one.text for one in served.client.generate(["abc", "def"])] == ["abc", "def"]
+    assert len(messages) == 3
+    assert complete(served.client.stream("abcdef", logprobs=2)) == completion
+    assert len(messages) > 3 + 3
 
 
 def test_closing_a_stream_cancels(served: Served) -> None:

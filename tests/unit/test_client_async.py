@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from cluster import AsyncClient, Client
+from cluster.async_client import AsyncTokenStream
 from cluster.errors import CapacityError, StageLostError, UnreachableError, UsageError
+from cluster.wire.completion import complete
 from cluster.wire.inference_server import InferenceServer
 from tests.unit.wire_backends import VOCAB_SIZE, EchoCluster, no_thread_left, wait_until
 
@@ -48,6 +50,27 @@ def test_generate() -> None:
         assert (await client.generate([97])).text == "a"
         assert [one.text for one in await client.generate(["a", "bc"])] == ["a", "bc"]
 
+    play(scenario)
+
+
+def test_generate_gets_one_message_and_a_stream_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    messages: list[bytes] = []
+    next_message = AsyncTokenStream._next_message
+
+    async def counting(stream: AsyncTokenStream) -> bytes:
+        messages.append(await next_message(stream))
+        return messages[-1]
+
+    async def scenario(client: AsyncClient, backend: EchoCluster) -> None:
+        backend.pause_s = 0.02
+        completion = await client.generate("abcdef", logprobs=2)
+        assert len(messages) == 1
+        assert [one.text for one in await client.generate(["abc", "def"])] == ["abc", "def"]
+        assert len(messages) == 3
+        assert complete([event async for event in client.stream("abcdef", logprobs=2)]) == completion
+        assert len(messages) > 3 + 3
+
+    monkeypatch.setattr(AsyncTokenStream, "_next_message", counting)
     play(scenario)
 
 

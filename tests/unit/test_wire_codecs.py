@@ -235,15 +235,27 @@ TOKEN_EVENTS = st.builds(
 @settings(max_examples=40, deadline=None)
 @given(st.lists(TOKEN_EVENTS, max_size=4))
 def test_token_events_round_trip(events: list[TokenEvent]) -> None:
-    data = encode_events(events).SerializeToString()
-    assert decode_events(inference_pb2.GenerateEvents.FromString(data)) == events
+    data = [message.SerializeToString() for message in encode_events(events)]
+    assert len(data) == bool(events)
+    assert [event for one in data for event in decode_events(inference_pb2.GenerateEvents.FromString(one))] == events
+
+
+@pytest.mark.parametrize("text", ["", "\u20ac" * 3000])
+def test_events_are_split_before_a_message_is_too_long(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(limits, "PART_BYTES", 20_000)
+    events = [TokenEvent(None, text) for _ in range(9000 if text == "" else 20)]
+    messages = list(encode_events(events))
+    assert [event for message in messages for event in decode_events(message)] == events
+    one_bytes = next(encode_events(events[:1])).ByteSize()
+    assert max(message.ByteSize() for message in messages) < 20_000 + one_bytes + 5
+    assert len(messages) == (3 if text == "" else 7)
 
 
 @settings(max_examples=40, deadline=None)
-@given(TEXTS | st.lists(st.integers(0, 2**31 - 1), max_size=9), PARAMS)
-def test_generate_round_trip(prompt: str | list[int], params: SamplingParams) -> None:
-    data = encode_generate(prompt, params).SerializeToString()
-    assert decode_generate(inference_pb2.GenerateRequest.FromString(data)) == (prompt, params)
+@given(TEXTS | st.lists(st.integers(0, 2**31 - 1), max_size=9), PARAMS, st.booleans())
+def test_generate_round_trip(prompt: str | list[int], params: SamplingParams, in_one_piece: bool) -> None:
+    data = encode_generate(prompt, params, in_one_piece).SerializeToString()
+    assert decode_generate(inference_pb2.GenerateRequest.FromString(data)) == (prompt, params, in_one_piece)
 
 
 @settings(max_examples=20, deadline=None)

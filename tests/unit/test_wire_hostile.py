@@ -74,7 +74,7 @@ RECEIVED: list[tuple[Message, Callable[[Any], object]]] = [
     (encode_status(EchoCluster().status()), decode_status),
     (encode_generate([1, 2, 3], SamplingParams(stop=("a",))), decode_generate),
     (encode_generate("text", SamplingParams()), decode_generate),
-    (encode_events([EVENT, EVENT]), decode_events),
+    (next(encode_events([EVENT, EVENT])), decode_events),
     (next(encode_logits(make_hidden())), decode_logits),
 ]
 

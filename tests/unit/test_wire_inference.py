@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pytest
 from cluster.errors import ClusterError, UsageError
 from cluster.messages import Float32Array, TokenEvent
 from cluster.sampling import SamplingParams
-from cluster.wire import inference_streams
+from cluster.wire import inference_streams, limits, loop_mailbox
 from cluster.wire.channel import open_channel
 from cluster.wire.codec_inference import encode_generate
 from cluster.wire.inference_server import InferenceServer
@@ -132,6 +133,77 @@ def test_a_slow_client_does_not_hold_up_the_engine(served: Served) -> None:
     assert len(replies) < len(prompt) / 2
 
 
+def test_an_answer_in_one_piece_is_one_message(served: Served) -> None:
+    served.backend.pause_s = 0.02
+    params = SamplingParams(logprobs=2)
+    with open_channel(served.address) as channel:
+        stub = inference_pb2_grpc.InferenceStub(channel)
+        whole = list(stub.Generate(encode_generate("abcdef", params, in_one_piece=True)))
+        streamed = list(stub.Generate(encode_generate("abcdef", params)))
+    assert len(whole) == 1
+    assert len(streamed) > 3
+    assert list(whole[0].events) == [event for message in streamed for event in message.events]
+
+
+def test_events_of_an_answer_in_one_piece_do_not_wake_the_loop(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    posted: list[object] = []
+    post = loop_mailbox.LoopMailbox.post
+
+    def counting(mailbox: loop_mailbox.LoopMailbox, wake: Callable[[], None]) -> None:
+        posted.append(wake)
+        post(mailbox, wake)
+
+    monkeypatch.setattr(loop_mailbox.LoopMailbox, "post", counting)
+    with open_channel(served.address) as channel:
+        stub = inference_pb2_grpc.InferenceStub(channel)
+        list(stub.Generate(encode_generate("a" * 100, SamplingParams(), in_one_piece=True)))
+        assert len(posted) == 1
+        list(stub.Generate(encode_generate("a" * 100, SamplingParams())))
+        assert len(posted) == 1 + 101
+
+
+def test_an_answer_longer_than_a_message_is_split(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the split, gRPC would refuse to send it."""
+    monkeypatch.setattr(loop_mailbox, "MAX_WAITING", 1 << 30)
+    prompt = [index % 128 for index in range(100_000)]
+    params = SamplingParams(max_tokens=None, logprobs=20)
+    with open_channel(served.address) as channel:
+        stub = inference_pb2_grpc.InferenceStub(channel)
+        replies = list(stub.Generate(encode_generate(prompt, params, in_one_piece=True)))
+    sizes = [reply.ByteSize() for reply in replies]
+    assert sum(sizes) > limits.MAX_MESSAGE_BYTES
+    assert max(sizes) < limits.PART_BYTES + 1000
+    assert len(sizes) == math.ceil(sum(sizes) / limits.PART_BYTES)
+    assert [event.token for reply in replies for event in reply.events][:-1] == prompt
+
+
+def test_very_many_events_do_not_wait_for_the_last(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_mailbox, "MAX_WAITING", 1)
+    with open_channel(served.address) as channel:
+        stub = inference_pb2_grpc.InferenceStub(channel)
+        stream = stub.Generate(encode_generate("wait", SamplingParams(), in_one_piece=True), timeout=10)
+        assert [event.text for event in next(stream).events] == ["w"]
+        stream.cancel()
+
+
+def test_an_error_ends_an_answer_in_one_piece(served: Served) -> None:
+    with open_channel(served.address) as channel, pytest.raises(grpc.RpcError) as raised:
+        stub = inference_pb2_grpc.InferenceStub(channel)
+        list(stub.Generate(encode_generate("lost", SamplingParams(), in_one_piece=True), timeout=10))
+    assert raised.value.details() == "stage 1 on node: it died; ask again"
+    assert ("cluster-error", "StageLostError") in raised.value.trailing_metadata()
+
+
+def test_cancelling_an_answer_in_one_piece(served: Served) -> None:
+    with open_channel(served.address) as channel:
+        stub = inference_pb2_grpc.InferenceStub(channel)
+        stream = stub.Generate(encode_generate("wait", SamplingParams(), in_one_piece=True))
+        wait_until(lambda: served.backend.num_open == 1)
+        assert not served.backend.cancelled.is_set()
+        stream.cancel()
+        assert served.backend.cancelled.wait(5)
+
+
 def test_unread_logits_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference_streams, "MAX_UNREAD_LOGITS_BYTES", 3 * 4 * VOCAB_SIZE)
     got: list[object] = []
@@ -165,17 +237,18 @@ def test_no_such_host() -> None:
         InferenceServer(EchoCluster(), host="192.0.2.1").start()
 
 
-def test_stop_ends_open_streams_with_a_reason() -> None:
+@pytest.mark.parametrize("in_one_piece", [False, True])
+def test_stop_ends_open_streams_with_a_reason(in_one_piece: bool) -> None:
     backend = EchoCluster()
     with no_thread_left():
         server = InferenceServer(backend)
         with open_channel(server.start()) as channel:
             stub = inference_pb2_grpc.InferenceStub(channel)
-            stream = stub.Generate(encode_generate("wait", SamplingParams()))
-            next(stream)
+            stream = stub.Generate(encode_generate("wait", SamplingParams(), in_one_piece))
+            wait_until(lambda: backend.num_open == 1)
             server.stop()
             with pytest.raises(grpc.RpcError) as raised:
-                next(stream)
+                list(stream)
         backend.join()
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
     assert "the cluster is going down" in raised.value.details()
