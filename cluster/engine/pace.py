@@ -6,10 +6,11 @@ Decisions from what steps take on each stage: measured when it was loaded, and l
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from cluster.engine.row_cost import RowCost
 from cluster.messages import StageCosts, StepId, StepTiming
@@ -57,7 +58,8 @@ class Pace:
         """New stages; () if nothing is known of them."""
         self._costs = tuple(costs) if all(cost.decode_ms for cost in costs) else ()
         self._row_costs = [RowCost() for _ in range(self._num_stages)]  # of chunks with many rows
-        self._short_costs = [RowCost() for _ in range(self._num_stages)]  # of those with few
+        # Of those with few: what a row takes more than one of a step that decodes, because of all that lies before it.
+        self._reach_costs = [RowCost() for _ in range(self._num_stages)]
         self._open_chunks.clear()
 
     def decode_plan(self, num_sequences: int) -> DecodePlan:
@@ -75,13 +77,14 @@ class Pace:
             return DecodePlan(1, alone=True)
         return DecodePlan(num_lanes, alone=False)
 
-    def prompt_plan(self, num_rows: int, position: int, num_decoding: int) -> PromptPlan:
-        """A chunk for prompts of `num_rows` rows to come, the first of them at `position`."""
+    def prompt_plan(self, prompts: Sequence[int], position: int, num_decoding: int) -> PromptPlan:
+        """A chunk for prompts that have so many rows to come each, the first of them at `position`."""
         if not self._costs:
             return PromptPlan(self._max_batch_tokens, alone=False)
-        row_ms = [self._row_ms(stage, position) for stage in range(self._num_stages)]
         if num_decoding:
-            return self._plan_beside(self.decode_plan(num_decoding), num_decoding, position)
+            return self._plan_beside(self.decode_plan(num_decoding), prompts, num_decoding, position)
+        num_rows = sum(prompts)
+        row_ms = [self._row_ms(stage, position) for stage in range(self._num_stages)]
         even = self._even_rows(num_rows, position)
         num_chunks = -(-num_rows // even)
         piped_ms = (num_chunks - 1) * even * max(row_ms) + even * sum(row_ms) + num_chunks * HOP_MS
@@ -102,32 +105,41 @@ class Pace:
         if chunk is None or not self._costs or not 0 <= timing.stage < self._num_stages:
             return
         num_rows, position, alone = chunk
-        costs = self._row_costs if num_rows >= _TILE_ROWS else self._short_costs
-        speedup = self._costs[timing.stage].alone_speedup if alone else 1.0
-        step_ms = (timing.end_ns - timing.start_ns) / 1e6 * speedup
-        if num_rows >= _LEAST_ROWS:
-            costs[timing.stage].add(position, step_ms / num_rows)
+        costs = self._costs[timing.stage]
+        step_ms = (timing.end_ns - timing.start_ns) / 1e6 * (costs.alone_speedup if alone else 1.0)
+        if num_rows >= _TILE_ROWS:
+            self._row_costs[timing.stage].add(position, step_ms / num_rows)
+        elif num_rows >= _LEAST_ROWS:
+            more_ms = max(0.0, step_ms - _step_ms(costs.decode_ms, num_rows))
+            self._reach_costs[timing.stage].add(position, more_ms / num_rows)
 
-    def _plan_beside(self, decode: DecodePlan, num_decoding: int, position: int) -> PromptPlan:
-        """A chunk between the steps of sequences that are being decoded."""
-        steps_ms = self._decode_ms(-(-num_decoding // decode.num_lanes))
-        budget_ms = _CHUNK_STEPS * (self._alone_ms(steps_ms) if decode.alone else max(steps_ms))
+    def _plan_beside(self, decode: DecodePlan, prompts: Sequence[int], num_decoding: int, position: int) -> PromptPlan:
+        """A chunk between the steps of sequences that are being decoded.
+
+        It may take about as long as one of their steps will, those included whose prompts it completes: so many
+        short prompts begin together.
+        """
+        ends = list(accumulate(prompts))
         num_rows = min(_LEAST_ROWS, self._max_batch_tokens)
-        for more_rows in _CHUNK_ROWS:
+        for more_rows in sorted({min(rows, ends[-1]) for rows in _CHUNK_ROWS if rows <= self._max_batch_tokens}):
+            num_begun = num_decoding + bisect_right(ends, more_rows)
+            steps_ms = self._decode_ms(-(-num_begun // decode.num_lanes))
             spans_ms = self._chunk_ms(more_rows, position)
-            span_ms = self._alone_ms(spans_ms) if decode.alone else max(spans_ms)
-            if span_ms > budget_ms or more_rows > self._max_batch_tokens:
-                break
-            num_rows = more_rows
+            if decode.alone:
+                fits = self._alone_ms(spans_ms) <= _CHUNK_STEPS * self._alone_ms(steps_ms)
+            else:
+                fits = max(spans_ms) <= _CHUNK_STEPS * max(steps_ms)
+            if fits:
+                num_rows = more_rows
         return PromptPlan(num_rows, alone=decode.alone)
 
     def _chunk_ms(self, num_rows: int, position: int) -> list[float]:
-        """Of a chunk on each stage: as learned, or of few rows as measured."""
-        if num_rows < _TILE_ROWS and all(cost.is_known for cost in self._short_costs):
-            return [num_rows * cost.at(position) for cost in self._short_costs]
-        if num_rows <= min(cost.decode_ms[-1][0] for cost in self._costs):
-            return self._decode_ms(num_rows)
-        return [num_rows * self._row_ms(stage, position) for stage in range(self._num_stages)]
+        """Of a chunk on each stage: of few rows as of a step that decodes, and what was learned beyond that."""
+        stages = range(self._num_stages)
+        if num_rows >= _TILE_ROWS:
+            return [num_rows * self._row_ms(stage, position) for stage in stages]
+        more_ms = [num_rows * cost.at(position) if cost.is_known else 0.0 for cost in self._reach_costs]
+        return [step_ms + more for step_ms, more in zip(self._decode_ms(num_rows), more_ms, strict=True)]
 
     def _round_ms(self, num_lanes: int, num_sequences: int) -> float:
         """Until every sequence has its next token, the stages being shared by `num_lanes` microbatches."""

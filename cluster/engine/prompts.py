@@ -34,10 +34,10 @@ class Prompts:
         return bool(self._begun) or bool(self._waiting and self._slots.num_free)
 
     @property
-    def num_unsent(self) -> int:
-        """Rows of all prompts that could be sent now; what they will find cached is not known yet."""
+    def unsent(self) -> list[int]:
+        """Rows of each prompt that could be sent now, in order; what they will find cached is not known yet."""
         waiting = list(self._waiting.values())[: self._slots.num_free]
-        return sum(sequence.num_unsent for sequence in (*self._begun.values(), *waiting))
+        return [sequence.num_unsent for sequence in (*self._begun.values(), *waiting)]
 
     @property
     def position(self) -> int:

@@ -198,7 +198,7 @@ class Scheduler:
         num_in_flight = sum(not batch.decodes for batch in self._in_flight.values())
         if not self._prompts.are_pending or num_in_flight >= self._max_chunks(decode, num_decoding):
             return None
-        plan = self._pace.prompt_plan(self._prompts.num_unsent, self._prompts.position, num_decoding)
+        plan = self._pace.prompt_plan(self._prompts.unsent, self._prompts.position, num_decoding)
         if self._is_alone and not plan.alone:
             return None
         chunks, starts = self._prompts.cut(plan.num_rows, self._running.values(), now_s)

@@ -44,26 +44,46 @@ def test_one_sequence_has_all_cores() -> None:
 
 
 def test_a_chunk_beside_running_streams_takes_about_as_long_as_their_steps() -> None:
-    plan = pace(_LINEAR).prompt_plan(2048, 0, num_decoding=16)  # two lanes of 8 rows, 80 ms
+    plan = pace(_LINEAR).prompt_plan([2048], 0, num_decoding=16)  # two lanes of 8 rows, 80 ms
     assert plan == PromptPlan(8, alone=False)
 
 
 def test_chunks_get_shorter_if_they_turn_out_to_take_longer() -> None:
     made = pace(tuple((rows, 10.0 * rows) for rows in (1, 2, 4, 8, 16, 24)))
-    assert made.prompt_plan(2048, 0, num_decoding=48).num_rows == 24
+    assert made.prompt_plan([2048], 0, num_decoding=48).num_rows == 24
     for step in range(9):
         made.sent(StepId(0, 0, step), 24, 100.0, alone=False)
         for stage in (0, 1):
             made.learn(StepTiming(StepId(0, 0, step), stage, 24, 0, int(24 * 17.0 * 1e6), 0))
-    assert made.prompt_plan(2048, 100, num_decoding=48).num_rows == 12
+    assert made.prompt_plan([2048], 100, num_decoding=48).num_rows == 12
 
 
 def test_the_shortest_chunk_is_what_kernels_compute_at_once() -> None:
-    assert pace(_LINEAR).prompt_plan(2048, 0, num_decoding=1).num_rows == 4
+    assert pace(_LINEAR).prompt_plan([2048], 0, num_decoding=1).num_rows == 4
+
+
+def test_short_prompts_begin_together_beside_few_streams() -> None:
+    """They will be streams too, and then all steps take as long as the one that begins them."""
+    costs = ((1, 10.0), (2, 15.0), (4, 20.0), (8, 40.0), (16, 60.0), (32, 110.0))
+    for speedup in (1.0, 2.0):
+        made = pace(costs, speedup=speedup)
+        assert made.prompt_plan([1] * 31, 0, num_decoding=1).num_rows == 31
+        assert made.prompt_plan([2048] + [1] * 30, 0, num_decoding=1).num_rows == 4, "the long one goes first"
+        assert made.prompt_plan([3, 2, 500], 0, num_decoding=16).num_rows == 8 * speedup, "in two lanes, or in one"
+
+
+def test_a_chunk_that_is_repeated_costs_what_it_cost() -> None:
+    """A few rows cost much for each of them; that must not be taken for the price of more rows."""
+    made = pace(((1, 10.0), (4, 40.0), (8, 42.0), (16, 44.0), (32, 60.0)))
+    for step in range(9):
+        made.sent(StepId(0, 0, step), 4, 0.0, alone=False)
+        for stage in (0, 1):
+            made.learn(StepTiming(StepId(0, 0, step), stage, 4, 0, int(41.0 * 1e6), 0))
+    assert made.prompt_plan([2048], 0, num_decoding=32).num_rows == 8
 
 
 def test_one_prompt_is_cut_so_that_the_pipeline_fills() -> None:
-    plan = pace(_LINEAR, stages=4).prompt_plan(4096, 0, num_decoding=0)
+    plan = pace(_LINEAR, stages=4).prompt_plan([4096], 0, num_decoding=0)
     assert not plan.alone
     assert plan.num_rows <= 4096 / 4
     assert plan.num_rows % 32 == 0
@@ -76,8 +96,8 @@ def test_later_chunks_have_fewer_rows_because_attention_grows() -> None:
         for stage in (0, 1):
             end_ns = int(128 * (10.0 + position / 200) * 1e6)
             made.learn(StepTiming(StepId(0, 0, step), stage, 128, 0, end_ns, 0))
-    first = made.prompt_plan(4096, 0, num_decoding=0).num_rows
-    last = made.prompt_plan(4096, 20_000, num_decoding=0).num_rows
+    first = made.prompt_plan([4096], 0, num_decoding=0).num_rows
+    last = made.prompt_plan([4096], 20_000, num_decoding=0).num_rows
     assert last < first
 
 
@@ -93,7 +113,7 @@ def test_timings_of_unknown_steps_and_stages_are_left_aside() -> None:
     made.learn(StepTiming(StepId(0, 0, 7), 0, 64, 0, 10**9, 0))
     made.sent(StepId(0, 0, 8), 64, 0.0, alone=False)
     made.learn(StepTiming(StepId(0, 0, 8), 9, 64, 0, 10**9, 0))
-    assert not any(cost.is_known for cost in (*made._row_costs, *made._short_costs))
+    assert not any(cost.is_known for cost in (*made._row_costs, *made._reach_costs))
 
 
 _POINTS = st.dictionaries(st.integers(1, 64), st.floats(0.001, 1e4), min_size=1).map(
@@ -110,7 +130,7 @@ def test_whatever_was_measured_the_plans_are_possible(
     assert 1 <= decode.num_lanes <= min(stages, num_sequences)
     assert not (decode.alone and speedup == 1.0)
     for num_decoding in (0, num_sequences):
-        assert 1 <= made.prompt_plan(num_rows, 0, num_decoding).num_rows <= 512
+        assert 1 <= made.prompt_plan([num_rows], 0, num_decoding).num_rows <= 512
 
 
 def test_a_line_through_what_rows_took() -> None:
@@ -141,4 +161,4 @@ def test_shared_length_is_that_of_the_common_prefix(ours: list[int], theirs: lis
 def test_chunks_are_whole_tiles_of_attention(num_rows: int) -> None:
     made = pace(((1, 10.0), (16, 20.0), (32, 30.0)), stages=3)
     for position in (0, num_rows // 2):
-        assert made.prompt_plan(num_rows, position, num_decoding=0).num_rows % 64 == 0
+        assert made.prompt_plan([num_rows], position, num_decoding=0).num_rows % 64 == 0
