@@ -6,6 +6,7 @@ import os
 
 from cluster.coordinator.service import CoordinatorService
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
+from cluster.heap import freeze_heap
 from cluster.stage.cores import prepare_process
 
 
@@ -27,6 +28,7 @@ class Coordinator:
         if self._service is None:
             prepare_process()
             self._service = CoordinatorService(self._spec)
+            freeze_heap()
         return self._service.start()
 
     def epoch(self) -> int:

@@ -10,6 +10,7 @@ import time
 from functools import partial
 
 from cluster.errors import ClusterError
+from cluster.heap import freeze_heap
 from cluster.messages import DrawnStep, Float32Array, Hello, Microbatch, StageFacts, StageFailure, StepTiming
 from cluster.processes import rss_bytes
 from cluster.stage.compute import StageCompute, StageSizes, StepOutput
@@ -147,6 +148,7 @@ class StageService:
             self._progress = LoadProgress("failed", 0.0, error=failure)
         else:
             self._progress = LoadProgress("ready", 1.0, loaded)
+            freeze_heap()
             self._run(compute)
 
     def _report(self, phase: str, fraction: float) -> None:

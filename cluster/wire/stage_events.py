@@ -16,8 +16,8 @@ from protos import stage_pb2
 # A coordinator that lags by so many events has stopped; it is cut off rather than allowed to fill the memory.
 MAX_QUEUED_EVENTS = 4096
 # Timings are sent together, once a stage was quiet for so long, or the oldest has waited for so long: a message
-# for each would be in the way of the results, at both ends.
-QUIET_S = 0.05
+# for each would be in the way of the results, at both ends, and take time from the cores that compute.
+QUIET_S = 0.1
 MOST_DELAY_S = 0.5
 
 
@@ -73,15 +73,20 @@ class EventQueue:
             try:
                 event = self._urgent.get(timeout=QUIET_S)
             except Empty:
-                pass
+                is_quiet = self._is_quiet()
             else:
                 if event is None:
                     return
                 if self._is_over:
                     raise CapacityError(f"watch: more than {MAX_QUEUED_EVENTS} events were waiting; read them faster")
                 yield from encode_event(event)
-                if time.monotonic() < sent_s + MOST_DELAY_S:
-                    continue
+                is_quiet = False
+            if not is_quiet and time.monotonic() < sent_s + MOST_DELAY_S:
+                continue
             if self._timings:
                 yield encode_timings(self._timings.popleft() for _ in range(len(self._timings)))
             sent_s = time.monotonic()
+
+    def _is_quiet(self) -> bool:
+        """No step has ended for a while (those of all stages but the last bring no result)."""
+        return not self._timings or time.monotonic_ns() - self._timings[-1].end_ns >= QUIET_S * 1e9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -374,6 +375,21 @@ def test_a_watch_that_lags_is_cut_off(
         events.put(StepResult(StepId(3, 0, step), ()))
     with pytest.raises(CapacityError, match="more than 3 "):
         next(iter(events.messages()))
+
+
+def test_a_stage_that_computes_steadily_tells_its_timings_together() -> None:
+    """Also one whose steps bring no results."""
+    events, told = EventQueue(), []
+    listener = threading.Thread(target=lambda: told.extend(events.messages()))
+    listener.start()
+    for step in range(10):
+        now_ns = time.monotonic_ns()
+        events.put(StepTiming(StepId(3, 0, step), 0, 1, now_ns, now_ns, now_ns))
+        time.sleep(0.02)
+    wait_until(lambda: told)
+    events.end()
+    listener.join()
+    assert [len(message.timings.timings) for message in told] == [10]
 
 
 def test_send_waits_for_a_stage_that_is_busy(ends: Ends) -> None:
