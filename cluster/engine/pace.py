@@ -19,6 +19,7 @@ HOP_MS = 1.0  # from a stage to the next one, and from the last one back to the 
 # A chunk takes so many times as long as a step of the sequences that are being decoded beside it: with both in
 # turns, and what varies, no stream waits for three times as long as without the prompt.
 _CHUNK_STEPS = 1.0
+_PATIENCE_STEPS = 0.1  # of a step of one row
 _LEAST_ROWS = 4  # of a chunk: what CPU kernels compute at once; with fewer, a prompt would hardly move
 # Flash attention on a CPU computes 64 rows at once; a row of a chunk that has fewer, or some more, takes up to twice
 # as long.
@@ -61,6 +62,7 @@ class Pace:
         # Of those with few: what a row takes more than one of a step that decodes, because of all that lies before it.
         self._reach_costs = [RowCost() for _ in range(self._num_stages)]
         self._open_chunks.clear()
+        self._decode_plans: dict[int, DecodePlan] = {}
 
     def decode_plan(self, num_sequences: int) -> DecodePlan:
         """The plan that decodes most tokens per second, one per sequence and round.
@@ -68,14 +70,20 @@ class Pace:
         One microbatch alone leaves all stages but one idle. Where these share a host's cores, that one has
         them all, and more rows in one step.
         """
-        most_lanes = max(1, min(self._num_stages, num_sequences))
+        if num_sequences not in self._decode_plans:  # it is asked for with every step
+            self._decode_plans[num_sequences] = self._best_decode_plan(num_sequences)
+        return self._decode_plans[num_sequences]
+
+    @property
+    def patience_s(self) -> float:
+        """How long a request may wait, with all stages idle, for others that come close behind it.
+
+        They begin together then; those that come later wait for the step that has begun. 0 if costs are unknown.
+        """
         if not self._costs:
-            return DecodePlan(most_lanes, alone=False)
-        rounds_ms = {lanes: self._round_ms(lanes, num_sequences) for lanes in range(1, most_lanes + 1)}
-        num_lanes = min(rounds_ms, key=lambda lanes: (rounds_ms[lanes], -lanes))
-        if self._alone_ms(self._decode_ms(num_sequences)) < rounds_ms[num_lanes]:
-            return DecodePlan(1, alone=True)
-        return DecodePlan(num_lanes, alone=False)
+            return 0.0
+        one_ms = self._decode_ms(1)
+        return _PATIENCE_STEPS * min(sum(one_ms), self._alone_ms(one_ms)) / 1e3
 
     def prompt_plan(self, prompts: Sequence[int], position: int, num_decoding: int) -> PromptPlan:
         """A chunk for prompts that have so many rows to come each, the first of them at `position`."""
@@ -112,6 +120,16 @@ class Pace:
         elif num_rows >= _LEAST_ROWS:
             more_ms = max(0.0, step_ms - _step_ms(costs.decode_ms, num_rows))
             self._reach_costs[timing.stage].add(position, more_ms / num_rows)
+
+    def _best_decode_plan(self, num_sequences: int) -> DecodePlan:
+        most_lanes = max(1, min(self._num_stages, num_sequences))
+        if not self._costs:
+            return DecodePlan(most_lanes, alone=False)
+        rounds_ms = {lanes: self._round_ms(lanes, num_sequences) for lanes in range(1, most_lanes + 1)}
+        num_lanes = min(rounds_ms, key=lambda lanes: (rounds_ms[lanes], -lanes))
+        if self._alone_ms(self._decode_ms(num_sequences)) < rounds_ms[num_lanes]:
+            return DecodePlan(1, alone=True)
+        return DecodePlan(num_lanes, alone=False)
 
     def _plan_beside(self, decode: DecodePlan, prompts: Sequence[int], num_decoding: int, position: int) -> PromptPlan:
         """A chunk between the steps of sequences that are being decoded.

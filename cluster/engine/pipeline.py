@@ -39,7 +39,9 @@ class Inbox(Protocol):
 
     def put(self, event: Event) -> None: ...
 
-    def get(self) -> Event: ...
+    def get(self, block: bool = True, timeout: float | None = None) -> Event:
+        """Raises queue.Empty after `timeout` seconds without an event."""
+        ...
 
     def empty(self) -> bool: ...
 
@@ -98,7 +100,9 @@ class Engine:
             while not self._stopping:
                 self._fill()
                 self._requests.tell()  # after the stages have work again
-                self._settle(self._inbox.get())
+                event = self._next_event()
+                if event is not None:
+                    self._settle(event)
         finally:
             self._close()
 
@@ -151,6 +155,13 @@ class Engine:
         """The latest steps of a stage, on that stage's clock."""
         with self._busy_lock:
             return self._busy.timings(stage)
+
+    def _next_event(self) -> Event | None:
+        """None if it is time to send what was held back."""
+        try:
+            return self._inbox.get(timeout=self._scheduler.hold_s(self._now()) or None)
+        except queue.Empty:
+            return None
 
     def _fill(self) -> None:
         has_sent = False

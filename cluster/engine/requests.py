@@ -69,7 +69,7 @@ class Requests:
             self._check_tokens(new.tokens)
             params = self._with_seed(new.params)
             sequence = Sequence(new.request_id, new.tokens, params)
-            self._scheduler.add(sequence)
+            self._scheduler.add(sequence, now_s)
         except ClusterError as error:
             self._outbox.append((new.sink, None, error))
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
 
@@ -25,6 +26,9 @@ from cluster.messages import (
     StepResult,
     StepTiming,
 )
+
+_MOST_PATIENCE = 5  # times what is waited for one more, however many come
+_LEAST_WAIT_S = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class Scheduler:
         self._epoch = epoch
         self._next_step = 0
         self._decoded_last = False
+        self._arrivals_s: list[float] = []  # first and last of those that came since a microbatch was sent
         self._in_flight: dict[StepId, Batch] = {}
         self._free_lanes = list(range(limits.max_in_flight))
 
@@ -82,7 +87,7 @@ class Scheduler:
         """Microbatches that have been handed out and not answered."""
         return len(self._in_flight)
 
-    def add(self, sequence: Sequence) -> None:
+    def add(self, sequence: Sequence, now_s: float = -math.inf) -> None:
         """Queues a sequence. Raises UsageError (prompt empty or too long) or CapacityError (queue full)."""
         num_tokens, context_length = sequence.num_tokens, self._limits.context_length
         if num_tokens == 0:
@@ -98,6 +103,19 @@ class Scheduler:
                 "; try again later"
             )
         self._prompts.add(sequence)
+        self._arrivals_s = [*self._arrivals_s[:1], now_s]
+
+    def hold_s(self, now_s: float) -> float:
+        """How long `next_batch` will hold back what it could send, if no more comes; 0 if it does not.
+
+        Requests that come close together to idle stages begin together.
+        """
+        if self._running or not self._arrivals_s or not self._prompts.are_pending:
+            return 0.0
+        patience_s = self._pace.patience_s
+        first_s, last_s = self._arrivals_s[0], self._arrivals_s[-1]
+        wait_s = min(last_s + patience_s, first_s + _MOST_PATIENCE * patience_s) - now_s
+        return wait_s if wait_s > _LEAST_WAIT_S else 0.0
 
     def learn(self, timing: StepTiming) -> None:
         """What a step took on a stage, to choose later ones by."""
@@ -108,7 +126,7 @@ class Scheduler:
 
         While a microbatch is in flight that was promised to be alone, one may follow it that is so too.
         """
-        if not self._free_lanes or (self._is_alone and len(self._in_flight) > 1):
+        if not self._free_lanes or (self._is_alone and len(self._in_flight) > 1) or self.hold_s(now_s) > 0.0:
             return None
         num_decoding = sum(sequence.num_generated > 0 for sequence in self._running.values())
         plan = self._pace.decode_plan(num_decoding)
@@ -222,6 +240,7 @@ class Scheduler:
         batch = form_batch(step_id, chunks, starts, decodes=decodes, alone=alone, after=after)
         self._next_step += 1
         self._decoded_last = batch.decodes
+        self._arrivals_s = []
         self._in_flight[step_id] = batch
         for chunk in chunks:
             assert chunk.end <= self._limits.context_length, "a sequence outgrew its context"

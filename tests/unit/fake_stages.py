@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
+import queue
 import zlib
 from collections import deque
 from collections.abc import Callable
@@ -139,9 +141,13 @@ class World:
     def empty(self) -> bool:
         return not self._events
 
-    def get(self) -> Event:
+    def get(self, block: bool = True, timeout: float | None = None) -> Event:
         self.before_get()
+        until_s = math.inf if timeout is None else self.now_s + timeout
         while not self._events:
+            if until_s < (self._agenda[0][0] if self._agenda else math.inf):
+                self.now_s = until_s
+                raise queue.Empty
             if not self._agenda:
                 self.hung = [reader for reader in self.readers if not reader.ended]
                 return Stop()

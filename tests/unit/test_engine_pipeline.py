@@ -523,6 +523,15 @@ def test_a_token_outside_of_the_vocabulary_counts_as_a_lost_stage(token: int) ->
     assert f"token {token} is not in the vocabulary" in str(reader.error)
 
 
+def test_what_was_held_back_for_more_to_come_is_sent_in_time() -> None:
+    limits = Limits(num_slots=4, context_length=_CONTEXT, max_batch_tokens=8, num_stages=2)
+    run = Run(limits, costs=StageCosts(((1, 50.0), (8, 60.0))))  # 10 ms are waited for one more
+    readers = [run.ask([3], _LONG, at_s) for at_s in (1.0, 1.008)]
+    run.run()
+    assert [reader.times_s[0] for reader in readers] == pytest.approx([3.018, 3.018])
+    assert len(run.stages.sent[0].slots) == 2
+
+
 class ThreadedStages:
     """One fake stage, which answers from a thread of its own."""
 

@@ -221,6 +221,37 @@ def test_few_sequences_go_together_and_alone_where_that_is_faster() -> None:
     assert seen == [1, 4, 1, 4], "chunks of the prompt and steps of the others take turns"
 
 
+def test_requests_that_come_close_together_to_idle_stages_begin_together() -> None:
+    costs = StageCosts(((1, 50.0), (8, 60.0)))  # a step of one row takes 100 ms: 10 ms are waited for one more
+    engine = scheduler()
+    engine.reset(1, (costs, costs))
+    engine.add(sequence(1), 7.0)
+    assert engine.next_batch(7.0) is None
+    assert engine.hold_s(7.004) == pytest.approx(0.006)
+    engine.add(sequence(2), 7.008)
+    assert engine.next_batch(7.012) is None
+    together = engine.next_batch(7.0181)
+    assert together is not None
+    assert together.slots.tolist() == [0, 1]
+    engine.add(sequence(3), 7.02)
+    assert engine.hold_s(7.02) == 0.0, "the stages are not idle"
+    assert engine.next_batch(7.02) is not None
+
+
+def test_nobody_is_held_back_for_long_however_many_come() -> None:
+    costs = StageCosts(((1, 50.0), (8, 60.0)))
+    engine = scheduler(num_slots=16, max_waiting=99)
+    engine.reset(1, (costs, costs))
+    for number in range(9):
+        now_s = 7.0 + 0.009 * number
+        engine.add(sequence(number), now_s)
+        if (microbatch := engine.next_batch(now_s)) is not None:
+            break
+    assert microbatch is not None
+    assert 7.045 < now_s <= 7.06
+    assert microbatch.num_rows == number + 1
+
+
 def test_the_pipeline_is_shared_where_that_is_faster() -> None:
     costs = StageCosts(((1, 4.0), (4, 4.0), (5, 8.0), (8, 8.0)), alone_speedup=1.0)
     engine = scheduler()
