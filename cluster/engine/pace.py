@@ -19,6 +19,9 @@ HOP_MS = 1.0  # from a stage to the next one, and from the last one back to the 
 # A chunk takes so many times as long as a step of the sequences that are being decoded beside it: with both in
 # turns, and what varies, no stream waits for three times as long as without the prompt.
 _CHUNK_STEPS = 1.0
+# Of what steps alone take, where cores could be shared instead: sharing must promise at least so much less. With a
+# thread of computing on every core, each message takes its time from one of them, which no stage has measured.
+_SHARING_GAIN = 0.85
 _PATIENCE_STEPS = 0.1  # of a step of one row
 _LEAST_ROWS = 4  # of a chunk: what CPU kernels compute at once; with fewer, a prompt would hardly move
 # Flash attention on a CPU computes 64 rows at once; a row of a chunk that has fewer, or some more, takes up to twice
@@ -127,7 +130,7 @@ class Pace:
             return DecodePlan(most_lanes, alone=False)
         rounds_ms = {lanes: self._round_ms(lanes, num_sequences) for lanes in range(1, most_lanes + 1)}
         num_lanes = min(rounds_ms, key=lambda lanes: (rounds_ms[lanes], -lanes))
-        if self._alone_ms(self._decode_ms(num_sequences)) < rounds_ms[num_lanes]:
+        if _SHARING_GAIN * self._alone_ms(self._decode_ms(num_sequences)) < rounds_ms[num_lanes]:
             return DecodePlan(1, alone=True)
         return DecodePlan(num_lanes, alone=False)
 

@@ -39,6 +39,12 @@ def test_stages_that_share_cores_take_turns_where_more_rows_are_cheaper() -> Non
     assert pace(costs).decode_plan(8) == DecodePlan(2, alone=False)
 
 
+def test_stages_that_share_cores_do_so_only_for_a_clear_gain() -> None:
+    nearly_linear = ((1, 10.0), (4, 40.0), (8, 82.0))
+    assert pace(nearly_linear, speedup=2.0).decode_plan(8) == DecodePlan(1, alone=True)
+    assert pace(((1, 10.0), (4, 40.0), (8, 110.0)), speedup=2.0).decode_plan(8) == DecodePlan(2, alone=False)
+
+
 def test_one_sequence_has_all_cores() -> None:
     assert pace(_LINEAR, speedup=2.0).decode_plan(1) == DecodePlan(1, alone=True)
 
