@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
 
 from cluster.errors import CapacityError
 from cluster.messages import DrawnStep, StepResult, StepTiming
@@ -20,65 +21,78 @@ MAX_QUEUED_EVENTS = 4096
 QUIET_S = 0.1
 MOST_DELAY_S = 0.5
 
+Item = TypeVar("Item")
 
-class DrawnQueue:
-    """What the first stage wants to know of the results: bounded, and `put` never waits, as of EventQueue."""
 
-    def __init__(self) -> None:
-        self._answered: SimpleQueue[StepResult | None] = SimpleQueue()
+class BoundedQueue(Generic[Item]):
+    """`put` never waits: the computing thread must not depend on who listens."""
+
+    def __init__(self, stream: str, items_name: str) -> None:
+        self._stream = stream
+        self._items_name = items_name
+        self._items: SimpleQueue[Item | None] = SimpleQueue()
         self._is_over = False
 
-    def put(self, event: Event) -> None:
-        if not isinstance(event, StepResult):
-            return
-        if self._answered.qsize() < MAX_QUEUED_EVENTS:
-            self._answered.put(event)
+    def put(self, item: Item) -> None:
+        if self._items.qsize() < MAX_QUEUED_EVENTS:
+            self._items.put(item)
         else:
             self._is_over = True
 
     def end(self) -> None:
-        self._answered.put(None)
+        self._items.put(None)
+
+    def get(self, timeout_s: float | None = None) -> Item | None:
+        """None at the end. CapacityError once some had to be dropped; queue.Empty after `timeout_s`."""
+        item = self._items.get(timeout=timeout_s)
+        if item is not None and self._is_over:
+            too_many = f"more than {MAX_QUEUED_EVENTS} {self._items_name} were waiting"
+            raise CapacityError(f"{self._stream}: {too_many}; read them faster")
+        return item
+
+
+class DrawnQueue:
+    """What the first stage wants to know of the results."""
+
+    def __init__(self) -> None:
+        self._answered: BoundedQueue[StepResult] = BoundedQueue("drawn", "steps")
+        self.end = self._answered.end
+
+    def put(self, event: Event) -> None:
+        if isinstance(event, StepResult):
+            self._answered.put(event)
 
     def messages(self) -> Iterator[stage_pb2.DrawnStep]:
         """Answered steps until `end`; CapacityError once some had to be dropped."""
         while (result := self._answered.get()) is not None:
-            if self._is_over:
-                raise CapacityError(f"drawn: more than {MAX_QUEUED_EVENTS} steps were waiting; read them faster")
             yield encode_drawn(DrawnStep.of(result))
 
 
 class EventQueue:
-    """Bounded, but `put` never waits: the computing thread must not depend on who listens."""
+    """What the coordinator wants to know: all events, the timings late and together."""
 
     def __init__(self) -> None:
-        self._urgent: SimpleQueue[UrgentEvent | None] = SimpleQueue()
+        self._urgent: BoundedQueue[UrgentEvent] = BoundedQueue("watch", "events")
         self._timings: deque[StepTiming] = deque(maxlen=MAX_QUEUED_EVENTS)
-        self._is_over = False
+        self.end = self._urgent.end
 
     def put(self, event: Event) -> None:
         if isinstance(event, StepTiming):
             self._timings.append(event)  # the oldest ones are lost first
-        elif self._urgent.qsize() < MAX_QUEUED_EVENTS:
-            self._urgent.put(event)
         else:
-            self._is_over = True
-
-    def end(self) -> None:
-        self._urgent.put(None)
+            self._urgent.put(event)
 
     def messages(self) -> Iterator[stage_pb2.StageEvent]:
         """Events until `end`; CapacityError once some had to be dropped."""
         sent_s = time.monotonic()
         while True:
             try:
-                event = self._urgent.get(timeout=QUIET_S)
+                event = self._urgent.get(QUIET_S)
             except Empty:
                 is_quiet = self._is_quiet()
             else:
                 if event is None:
                     return
-                if self._is_over:
-                    raise CapacityError(f"watch: more than {MAX_QUEUED_EVENTS} events were waiting; read them faster")
                 yield from encode_event(event)
                 is_quiet = False
             if not is_quiet and time.monotonic() < sent_s + MOST_DELAY_S:

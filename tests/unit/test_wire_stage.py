@@ -365,15 +365,15 @@ def test_oversize_message_is_refused(stage: Stage) -> None:
     assert stage.backend.steps.empty()
 
 
-@pytest.mark.parametrize("kind", [EventQueue, DrawnQueue])
+@pytest.mark.parametrize(("kind", "items"), [(EventQueue, "events"), (DrawnQueue, "steps")])
 def test_a_watch_that_lags_is_cut_off(
-    kind: type[EventQueue] | type[DrawnQueue], monkeypatch: pytest.MonkeyPatch
+    kind: type[EventQueue] | type[DrawnQueue], items: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage_events, "MAX_QUEUED_EVENTS", 3)
     events = kind()
     for step in range(4):
         events.put(StepResult(StepId(3, 0, step), ()))
-    with pytest.raises(CapacityError, match="more than 3 "):
+    with pytest.raises(CapacityError, match=f"more than 3 {items}"):
         next(iter(events.messages()))
 
 

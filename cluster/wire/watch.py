@@ -1,0 +1,50 @@
+"""What the ears on a stage have in common: one call that begins with Hello, over a connection of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic
+
+from cluster.errors import ClusterError
+from cluster.messages import Hello
+from cluster.wire.channel import open_channel
+from cluster.wire.codec_hello import encode_hello
+from cluster.wire.service import method_path, serialize
+from cluster.wire.stage_stream import OPEN_TIMEOUT_S, Reply, StageStream
+
+
+class Watch(Generic[Reply]):
+    """Receives the replies of `method` of the stage at `address`, in the epoch of `hello`.
+
+    `on_message` and, once and not after `close`, `on_lost(reason)` are called on one other thread.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        hello: Hello,
+        method: str,
+        kind: type[Reply],
+        on_message: Callable[[Reply], None],
+        on_lost: Callable[[str], None],
+    ) -> None:
+        self._hello = hello
+        self._method = method
+        self._stream: StageStream[Reply] = StageStream(
+            address, hello, kind, on_message, lambda error: on_lost(str(error))
+        )
+        self._channel = open_channel(address, single_threaded=True)
+
+    def open(self, timeout_s: float = OPEN_TIMEOUT_S) -> None:
+        """Connects. HandshakeError names the field in which the two ends differ; UnreachableError."""
+        replies = self._channel.unary_stream(method_path("Stage", self._method), serialize, bytes)
+        try:
+            self._stream.open(replies(encode_hello(self._hello)), timeout_s)
+        except ClusterError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Ends the stream, its connection and its threads."""
+        self._stream.close()
+        self._channel.close()
