@@ -235,7 +235,6 @@ class Scheduler:
 
     def _sent(self, chunks: Items[Chunk], starts: tuple[SlotStart, ...], *, decodes: bool, alone: bool) -> Microbatch:
         step_id = StepId(self._epoch, heapq.heappop(self._free_lanes), self._next_step)
-        alone = alone and (not self._in_flight or self._is_alone)
         after = max((other.step for other in self._in_flight), default=NO_STEP)
         batch = form_batch(step_id, chunks, starts, decodes=decodes, alone=alone, after=after)
         self._next_step += 1

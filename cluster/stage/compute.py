@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +15,8 @@ from cluster.stage.spec import StageSpec
 
 MEASURED_ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
 MEASURE_ROUNDS = 3
-MOST_PADDING = 3
+PERIOD = 4
+MOST_PADDING = PERIOD - 1
 PADDING_GAIN = 0.9
 MEASURE_S = 3.0  # of a large model, fewer sizes are measured
 
@@ -110,22 +110,33 @@ class StageCompute:
             decode_ms[num_rows] = min(self._slice.measure_rows(num_rows), decode_ms.get(num_rows, math.inf))
             if time.monotonic() > deadline_s:
                 break
-        self._slice.set_row_sizes(row_sizes(decode_ms))
-        return StageCosts(tuple(decode_ms.items()), self._spec.num_threads_alone / self._spec.num_threads)
+        sizes = row_sizes(decode_ms, most_rows)
+        self._slice.set_row_sizes(sizes)
+        computed_ms = {rows: decode_ms[sizes[rows - 1]] for rows in decode_ms}
+        return StageCosts(tuple(computed_ms.items()), self._spec.num_threads_alone / self._spec.num_threads)
 
     def close(self) -> None:
         """Free the weights and the KV cache."""
         self._slice.close()
 
 
-def row_sizes(decode_ms: Mapping[int, float]) -> list[int]:
-    """How many rows to compute for 1, 2, ... rows: more where that takes clearly less time."""
-    sizes = []
-    for num_rows in itertools.takewhile(decode_ms.__contains__, itertools.count(1)):
-        near = (size for size in decode_ms if num_rows <= size <= num_rows + MOST_PADDING)
-        fastest = min(near, key=decode_ms.__getitem__)
-        is_worth_it = decode_ms[fastest] < PADDING_GAIN * decode_ms[num_rows]
-        sizes.append(fastest if is_worth_it else num_rows)
+def row_sizes(decode_ms: Mapping[int, float], most_rows: int) -> list[int]:
+    """How many rows to compute for 1, 2, ... `most_rows`: more where that takes clearly less time.
+
+    Kernels compute some rows at once, and what is left over row by row: beyond those that were measured one by one,
+    the last PERIOD of them repeat.
+    """
+    sizes: list[int] = []
+    for num_rows in range(1, most_rows + 1):
+        if num_rows in decode_ms:
+            near = (size for size in decode_ms if num_rows <= size <= num_rows + MOST_PADDING)
+            fastest = min(near, key=decode_ms.__getitem__)
+            is_worth_it = decode_ms[fastest] < PADDING_GAIN * decode_ms[num_rows]
+            sizes.append(fastest if is_worth_it else num_rows)
+        elif num_rows > 2 * PERIOD:
+            sizes.append(min(sizes[-PERIOD] + PERIOD, most_rows))
+        else:
+            sizes.append(num_rows)
     return sizes
 
 

@@ -221,6 +221,30 @@ def test_few_sequences_go_together_and_alone_where_that_is_faster() -> None:
     assert seen == [1, 4, 1, 4], "chunks of the prompt and steps of the others take turns"
 
 
+def test_steps_are_alone_again_once_that_is_faster_for_those_who_are_there() -> None:
+    """Three sequences share the stages; with a fourth, which lets kernels compute at their best, they take turns."""
+    costs = StageCosts(((1, 10.0), (2, 10.0), (3, 40.0), (4, 20.0), (8, 60.0)), alone_speedup=2.0)
+    engine = scheduler()
+    engine.reset(1, (costs, costs))
+    for request_id in range(1, 4):
+        engine.add(sequence(request_id))
+    under_way = fill(engine)
+
+    def serve(num_steps: int) -> list[tuple[int, bool]]:
+        """Rows, and whether alone, of the steps that are sent while so many are answered, in order."""
+        sent = []
+        for _ in range(num_steps):
+            engine.complete(answer(under_way.pop(0)))
+            new = fill(engine)
+            under_way.extend(new)
+            sent += [(microbatch.num_rows, microbatch.alone) for microbatch in new]
+        return sent
+
+    assert sorted(serve(8)[-4:]) == [(1, False), (1, False), (2, False), (2, False)]
+    engine.add(sequence(4))
+    assert serve(8)[-4:] == [(4, True)] * 4
+
+
 def test_requests_that_come_close_together_to_idle_stages_begin_together() -> None:
     costs = StageCosts(((1, 50.0), (8, 60.0)))  # a step of one row takes 100 ms: 10 ms are waited for one more
     engine = scheduler()
