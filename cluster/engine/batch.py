@@ -47,6 +47,12 @@ class Batch:
     microbatch: Microbatch
     chunks: tuple[Chunk, ...]
     decodes: bool  # its rows are newly drawn tokens, not chunks of prompts
+    sent_s: float
+
+    @property
+    def kind(self) -> tuple[bool, int, bool]:
+        """Equal for those that take about as long, where attention does not reach further back."""
+        return self.decodes, self.microbatch.num_rows, self.microbatch.alone
 
 
 def choose_neighbours(ready: list[Sequence], num_chosen: int) -> list[Sequence]:
@@ -83,7 +89,14 @@ def next_row(sequence: Sequence) -> Chunk:
 
 
 def form_batch(
-    step_id: StepId, chunks: Iterable[Chunk], starts: tuple[SlotStart, ...], *, decodes: bool, alone: bool, after: int
+    step_id: StepId,
+    chunks: Iterable[Chunk],
+    starts: tuple[SlotStart, ...],
+    *,
+    decodes: bool,
+    alone: bool,
+    after: int,
+    sent_s: float,
 ) -> Batch:
     """Lays the chunks out as rows, sorted by slot. Changes no sequence.
 
@@ -118,7 +131,7 @@ def form_batch(
         alone=alone,
         after=after if alone or DRAWN in tokens else NO_STEP,
     )
-    return Batch(microbatch, ordered, decodes)
+    return Batch(microbatch, ordered, decodes, sent_s)
 
 
 def check_result(microbatch: Microbatch, result: StepResult) -> None:

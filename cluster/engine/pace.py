@@ -85,8 +85,14 @@ class Pace:
         """
         if not self._costs:
             return 0.0
-        one_ms = self._decode_ms(1)
-        return _PATIENCE_STEPS * min(sum(one_ms), self._alone_ms(one_ms)) / 1e3
+        return _PATIENCE_STEPS * min(self.step_s(1, alone=False), self.step_s(1, alone=True))
+
+    def step_s(self, num_rows: int, *, alone: bool) -> float:
+        """Of a step of so many sequences through all stages, in seconds; 0 if costs are unknown."""
+        if not self._costs:
+            return 0.0
+        steps_ms = self._decode_ms(num_rows)
+        return (self._alone_ms(steps_ms) if alone else sum(steps_ms)) / 1e3
 
     def prompt_plan(self, prompts: Sequence[int], position: int, num_decoding: int) -> PromptPlan:
         """A chunk for prompts that have so many rows to come each, the first of them at `position`."""

@@ -199,11 +199,11 @@ class Engine:
     def _complete(self, result: StepResult) -> None:
         try:
             self._check_vocabulary(result)
-            progresses = self._scheduler.complete(result)
+            now_s = self._now()
+            progresses = self._scheduler.complete(result, now_s)
         except ClusterError as error:
             self._lose(StageFailure(self._num_stages - 1, result.id.epoch, str(error)))
             return
-        now_s = self._now()
         for progress in progresses:
             self._requests.advance(progress, now_s)
 

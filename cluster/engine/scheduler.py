@@ -12,6 +12,7 @@ from cluster.engine.finish import finish_after
 from cluster.engine.limits import Limits
 from cluster.engine.pace import DecodePlan, Pace
 from cluster.engine.prompts import Prompts
+from cluster.engine.rhythm import Rhythm
 from cluster.engine.sequence import Sequence, State
 from cluster.engine.slots import Slots
 from cluster.errors import CapacityError, UsageError
@@ -48,9 +49,9 @@ class Scheduler:
     each stage at most, each sequence in one of them. Chunks of prompts go in microbatches of their own,
     between these, several in flight if there is room. Not thread safe; holds no clock.
 
-    A microbatch that would be the only one on its way is followed by another at once, so that the stages need not
-    wait for us: its tokens may be such that the one before has yet to draw. What a sequence that ends there computes
-    in the second is lost, and dropped.
+    A microbatch that would be the only one on its way is followed by another before it is answered, so that the
+    stages need not wait for us: its tokens may be such that the one before has yet to draw. What a sequence that ends
+    there computes in the second is lost, and dropped.
 
     The stages promise: microbatches are run in the order in which they were returned here, and after the step that
     they name; each gets exactly one StepResult; and all slots are empty when a new epoch begins.
@@ -59,6 +60,7 @@ class Scheduler:
     def __init__(self, limits: Limits, epoch: int = 0) -> None:
         self._limits = limits
         self._pace = Pace(limits.num_stages, limits.max_batch_tokens)
+        self._rhythm = Rhythm()
         self._slots = Slots(limits.num_slots)
         self._prompts = Prompts(self._slots, limits.max_logits_rows, can_reuse=limits.can_truncate)
         self._running: dict[int, Sequence] = {}  # by request id; all that have a slot
@@ -106,16 +108,12 @@ class Scheduler:
         self._arrivals_s = [*self._arrivals_s[:1], now_s]
 
     def hold_s(self, now_s: float) -> float:
-        """How long `next_batch` will hold back what it could send, if no more comes; 0 if it does not.
+        """How long `next_batch` holds back what it could send, if nothing happens; 0 if it does not.
 
-        Requests that come close together to idle stages begin together.
+        Requests that come close together to idle stages begin together. A step goes behind another shortly before
+        that ends: those who come until then need not wait for both.
         """
-        if self._running or not self._arrivals_s or not self._prompts.are_pending:
-            return 0.0
-        patience_s = self._pace.patience_s
-        first_s, last_s = self._arrivals_s[0], self._arrivals_s[-1]
-        wait_s = min(last_s + patience_s, first_s + _MOST_PATIENCE * patience_s) - now_s
-        return wait_s if wait_s > _LEAST_WAIT_S else 0.0
+        return min(filter(None, (self._gathers_s(now_s), self._follows_s(now_s))), default=0.0)
 
     def learn(self, timing: StepTiming) -> None:
         """What a step took on a stage, to choose later ones by."""
@@ -126,15 +124,15 @@ class Scheduler:
 
         While a microbatch is in flight that was promised to be alone, one may follow it that is so too.
         """
-        if not self._free_lanes or (self._is_alone and len(self._in_flight) > 1) or self.hold_s(now_s) > 0.0:
+        if not self._free_lanes or (self._is_alone and len(self._in_flight) > 1) or self._gathers_s(now_s):
             return None
         num_decoding = sum(sequence.num_generated > 0 for sequence in self._running.values())
         plan = self._pace.decode_plan(num_decoding)
         if plan.alone and self._decoded_last:  # they take turns
-            return self._next_prompt(plan, num_decoding, now_s) or self._next_decode(plan, num_decoding)
-        return self._next_decode(plan, num_decoding) or self._next_prompt(plan, num_decoding, now_s)
+            return self._next_prompt(plan, num_decoding, now_s) or self._next_decode(plan, num_decoding, now_s)
+        return self._next_decode(plan, num_decoding, now_s) or self._next_prompt(plan, num_decoding, now_s)
 
-    def complete(self, result: StepResult) -> list[Progress]:
+    def complete(self, result: StepResult, now_s: float) -> list[Progress]:
         """Settles a step: tokens are appended to their logs, and exist from now on.
 
         The caller ends the sequences that are finished by it (`end`) before it asks for the next microbatch.
@@ -147,6 +145,7 @@ class Scheduler:
         check_result(batch.microbatch, result)
         del self._in_flight[result.id]
         heapq.heappush(self._free_lanes, result.id.microbatch)
+        self._rhythm.answered(batch.kind, batch.sent_s, now_s)
         return self._settled(batch, result)
 
     def end(self, request_id: int) -> Sequence | None:
@@ -174,6 +173,7 @@ class Scheduler:
         self._running.clear()
         self._drawn.clear()
         self._in_flight.clear()
+        self._rhythm.forget()
         self._free_lanes = list(range(self._limits.max_in_flight))
         self._slots.clear()
 
@@ -188,18 +188,33 @@ class Scheduler:
     def _is_alone(self) -> bool:
         return any(batch.microbatch.alone for batch in self._in_flight.values())
 
-    def _next_decode(self, plan: DecodePlan, num_decoding: int) -> Microbatch | None:
+    def _gathers_s(self, now_s: float) -> float:
+        if self._running or not self._arrivals_s or not self._prompts.are_pending:
+            return 0.0
+        patience_s = self._pace.patience_s
+        first_s, last_s = self._arrivals_s[0], self._arrivals_s[-1]
+        return _wait_s(min(last_s + patience_s, first_s + _MOST_PATIENCE * patience_s), now_s)
+
+    def _follows_s(self, now_s: float) -> float:
+        if len(self._in_flight) != 1:
+            return 0.0
+        (batch,) = self._in_flight.values()
+        guess_s = self._pace.step_s(batch.microbatch.num_rows, alone=batch.microbatch.alone)
+        return _wait_s(self._rhythm.follow_s(batch.kind, batch.sent_s, guess_s), now_s)
+
+    def _next_decode(self, plan: DecodePlan, num_decoding: int, now_s: float) -> Microbatch | None:
         ready, num_lanes_left = self._drawn, plan.num_lanes - sum(batch.decodes for batch in self._in_flight.values())
-        if len(self._in_flight) == 1 and (self._is_alone or not self._prompts.are_pending):
+        can_follow = len(self._in_flight) == 1 and (self._is_alone or not self._prompts.are_pending)
+        if can_follow and not self._follows_s(now_s):
             everyone = [*ready, *self._being_drawn()]
             following = self._pace.decode_plan(len(everyone))
             if following.num_lanes == 1:
                 plan, ready, num_lanes_left, num_decoding = following, everyone, 1, len(everyone)
         if not ready or num_lanes_left <= 0 or (self._is_alone and not plan.alone):
             return None
-        share = min(_ceil_div(num_decoding, plan.num_lanes), _ceil_div(len(ready), num_lanes_left))
+        share = min(math.ceil(num_decoding / plan.num_lanes), math.ceil(len(ready) / num_lanes_left))
         chosen = choose_neighbours(ready, min(share, self._limits.max_batch_tokens))
-        return self._sent([next_row(sequence) for sequence in chosen], (), decodes=True, alone=plan.alone)
+        return self._sent([next_row(sequence) for sequence in chosen], (), now_s, decodes=True, alone=plan.alone)
 
     def _being_drawn(self) -> list[Sequence]:
         """Sequences of the microbatch in flight that will, as far as counts tell, go on with the token it draws."""
@@ -223,7 +238,7 @@ class Scheduler:
         if not chunks:
             return None
         self._running.update((chunk.sequence.request_id, chunk.sequence) for chunk in chunks)
-        return self._sent(chunks, starts, decodes=False, alone=plan.alone)
+        return self._sent(chunks, starts, now_s, decodes=False, alone=plan.alone)
 
     def _max_chunks(self, decode: DecodePlan, num_decoding: int) -> int:
         """Chunks that may be in flight: what keeps the stages busy, but no more than one a round if others wait."""
@@ -233,10 +248,12 @@ class Scheduler:
             return self._limits.max_in_flight
         return max(1, self._limits.num_stages - decode.num_lanes)
 
-    def _sent(self, chunks: Items[Chunk], starts: tuple[SlotStart, ...], *, decodes: bool, alone: bool) -> Microbatch:
+    def _sent(
+        self, chunks: Items[Chunk], starts: tuple[SlotStart, ...], now_s: float, *, decodes: bool, alone: bool
+    ) -> Microbatch:
         step_id = StepId(self._epoch, heapq.heappop(self._free_lanes), self._next_step)
         after = max((other.step for other in self._in_flight), default=NO_STEP)
-        batch = form_batch(step_id, chunks, starts, decodes=decodes, alone=alone, after=after)
+        batch = form_batch(step_id, chunks, starts, decodes=decodes, alone=alone, after=after, sent_s=now_s)
         self._next_step += 1
         self._decoded_last = batch.decodes
         self._arrivals_s = []
@@ -276,5 +293,5 @@ class Scheduler:
         return progress
 
 
-def _ceil_div(total: int, parts: int) -> int:
-    return -(-total // parts)
+def _wait_s(until_s: float, now_s: float) -> float:
+    return until_s - now_s if until_s > now_s + _LEAST_WAIT_S else 0.0

@@ -532,6 +532,18 @@ def test_what_was_held_back_for_more_to_come_is_sent_in_time() -> None:
     assert len(run.stages.sent[0].slots) == 2
 
 
+def test_a_request_waits_for_the_step_under_way_and_for_no_other() -> None:
+    limits = Limits(num_slots=4, context_length=_CONTEXT, max_batch_tokens=8, num_stages=2)
+    run = Run(limits, costs=StageCosts(((1, 1000.0), (4, 1000.0)), alone_speedup=2.0), delay_s=lambda *_: 0.5)
+    running = run.ask([3], _LONG)
+    late = run.ask([5], _LONG, at_s=5.3)
+    run.run()
+    ends_s = next(time_s for time_s in running.times_s if time_s > 5.3)
+    assert late.times_s[0] == pytest.approx(ends_s + 1.0)
+    steps_s = np.diff(running.times_s)
+    assert sorted(set(steps_s.round(3))) == [1.0, 2.0], "no stage waits for us"
+
+
 class ThreadedStages:
     """One fake stage, which answers from a thread of its own."""
 

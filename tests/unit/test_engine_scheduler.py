@@ -52,13 +52,13 @@ def finish_first_step(scheduler: Scheduler, num_sequences: int) -> list[Microbat
     while (microbatch := scheduler.next_batch(0.0)) is not None:
         microbatches.append(microbatch)
     for microbatch in microbatches:
-        scheduler.complete(answer(microbatch))
+        scheduler.complete(answer(microbatch), 0.0)
     return microbatches
 
 
-def fill(scheduler: Scheduler) -> list[Microbatch]:
+def fill(scheduler: Scheduler, now_s: float = 0.0) -> list[Microbatch]:
     """All that can be sent now."""
-    return list(iter(lambda: scheduler.next_batch(0.0), None))
+    return list(iter(lambda: scheduler.next_batch(now_s), None))
 
 
 def test_a_prompt_is_cut_into_chunks_that_are_sent_behind_one_another() -> None:
@@ -72,7 +72,7 @@ def test_a_prompt_is_cut_into_chunks_that_are_sent_behind_one_another() -> None:
     assert seen == [([0, 1, 2, 3], [], []), ([4, 5, 6, 7], [], []), ([8, 9], [1], [0])]
     assert (request.num_computed, request.num_in_flight) == (0, 10)
     for microbatch in microbatches:
-        engine.complete(answer(microbatch))
+        engine.complete(answer(microbatch), 0.0)
     assert request.log == [*range(1, 11), 5]
     following = send(engine)
     assert (following.tokens.tolist(), following.positions.tolist()) == ([5], [10])
@@ -86,20 +86,20 @@ def test_one_chunk_at_a_time_if_that_is_asked_for() -> None:
         chunk, *following = fill(engine)
         assert chunk.num_rows == num_rows
         assert [microbatch.tokens.tolist() for microbatch in following] == ([[DRAWN]] if num_rows == 2 else [])
-        engine.complete(answer(chunk))
+        engine.complete(answer(chunk), 0.0)
 
 
 def test_drawn_tokens_go_first_and_prompts_in_microbatches_of_their_own() -> None:
     engine = scheduler(num_stages=1, max_batch_tokens=6)
     engine.add(sequence(1, 2))
-    engine.complete(answer(send(engine)))
+    engine.complete(answer(send(engine)), 0.0)
     engine.add(sequence(2, 9))
     engine.add(sequence(3, 9))
     decode, prompt = fill(engine)
     assert (decode.slots.tolist(), decode.positions.tolist()) == ([0], [2])
     assert prompt.slots.tolist() == [1] * 6
     assert not prompt.wants_logits.any()
-    engine.complete(answer(prompt))
+    engine.complete(answer(prompt), 0.0)
     assert send(engine).slots.tolist() == [1, 1, 1, 2, 2, 2], "sorted by slot; the first prompt first"
 
 
@@ -119,11 +119,11 @@ def test_a_step_of_all_sequences_is_followed_by_the_next_before_its_tokens_are_k
     prompt, first = fill(engine)
     assert (first.tokens.tolist(), first.positions.tolist(), first.samples.tolist()) == ([DRAWN], [3], [0])
     assert (first.after, prompt.after) == (prompt.id.step, NO_STEP)
-    engine.complete(answer(prompt, token=5))
+    engine.complete(answer(prompt, token=5), 0.0)
     (second,) = fill(engine)
     assert (second.tokens.tolist(), second.positions.tolist(), second.after) == ([DRAWN], [4], first.id.step)
-    engine.complete(answer(first, token=6))
-    engine.complete(answer(second, token=7))
+    engine.complete(answer(first, token=6), 0.0)
+    engine.complete(answer(second, token=7), 0.0)
     assert only.log == [1, 2, 3, 5, 6, 7]
     (third, _) = fill(engine)
     assert (third.tokens.tolist(), third.after) == ([7], NO_STEP), "it is known by now"
@@ -136,7 +136,7 @@ def test_no_row_is_sent_ahead_for_a_sequence_that_will_have_all_its_tokens() -> 
     engine.add(sequence(3, 1))
     prompts, following = fill(engine)
     assert following.slots.tolist() == [0, 2], "the second has filled its context"
-    engine.complete(answer(prompts))
+    engine.complete(answer(prompts), 0.0)
     engine.end(2)
     (last,) = fill(engine)
     assert last.slots.tolist() == [2], "the first has its two tokens"
@@ -150,9 +150,9 @@ def test_a_sequence_that_ends_leaves_the_row_that_was_sent_ahead_to_nobody() -> 
     *_, ahead = rest
     engine.add(following)
     for microbatch in (prompt, *rest[:-1]):
-        engine.complete(answer(microbatch))
+        engine.complete(answer(microbatch), 0.0)
     engine.end(1)
-    assert engine.complete(answer(ahead, token=9)) == []
+    assert engine.complete(answer(ahead, token=9), 0.0) == []
     started = send(engine)
     assert started.slot_starts == (SlotStart(0, 0, 20),), "what it shares with the ended one is there"
 
@@ -160,7 +160,7 @@ def test_a_sequence_that_ends_leaves_the_row_that_was_sent_ahead_to_nobody() -> 
 def test_a_prompt_goes_before_rows_that_could_be_sent_ahead() -> None:
     engine = scheduler()
     engine.add(sequence(1))
-    engine.complete(answer(send(engine)))
+    engine.complete(answer(send(engine)), 0.0)
     engine.add(sequence(2, 5))
     decode, prompt = fill(engine)
     assert (decode.num_rows, prompt.num_rows, prompt.after) == (1, 5, NO_STEP)
@@ -176,14 +176,14 @@ def test_uneven_lanes_become_even_again() -> None:
     engine = scheduler()
     finish_first_step(engine, 8)
     first, second = send(engine), send(engine)
-    engine.complete(answer(first))
+    engine.complete(answer(first), 0.0)
     for request_id in (1, 2, 3):
         engine.end(request_id)
     alone = send(engine)
     assert (alone.num_rows, second.num_rows) == (1, 4)
-    engine.complete(answer(second))
+    engine.complete(answer(second), 0.0)
     assert send(engine).num_rows == 3
-    engine.complete(answer(alone))
+    engine.complete(answer(alone), 0.0)
     assert send(engine).num_rows == 2
 
 
@@ -196,7 +196,7 @@ def test_a_prompt_is_computed_even_if_decoding_could_fill_every_microbatch() -> 
     in_flight: list[Microbatch] = []
     for _ in range(20):
         in_flight += fill(engine)
-        engine.complete(answer(in_flight.pop(0)))
+        engine.complete(answer(in_flight.pop(0)), 0.0)
     assert prompt.num_generated > 0
 
 
@@ -206,15 +206,17 @@ def test_few_sequences_go_together_and_alone_where_that_is_faster() -> None:
     engine = scheduler()
     engine.reset(1, (costs, costs))
     finish_first_step(engine, 4)
-    together, ahead = fill(engine)
+    (together,) = fill(engine)
     assert (together.num_rows, together.alone, together.after) == (4, True, NO_STEP)
+    assert engine.hold_s(0.0) == pytest.approx(0.001), "6 ms, and 5 ms before its end the next is sent"
+    (ahead,) = fill(engine, 0.0012)
     assert (ahead.tokens.tolist(), ahead.alone, ahead.after) == ([DRAWN] * 4, True, together.id.step)
     engine.add(sequence(9, 30))
-    assert fill(engine) == [], "nothing else while one is alone and has one behind it"
+    assert fill(engine, 0.1) == [], "nothing else while one is alone and has one behind it"
     seen, last = [], ahead
-    for _ in range(4):
-        engine.complete(answer(together))
-        together, (following,) = last, fill(engine)
+    for now_s in range(1, 5):
+        engine.complete(answer(together), now_s)
+        together, (following,) = last, fill(engine, now_s + 0.9)
         assert (following.alone, following.after) == (True, last.id.step)
         seen.append(len(np.unique(following.slots)))
         last = following
@@ -234,7 +236,7 @@ def test_steps_are_alone_again_once_that_is_faster_for_those_who_are_there() -> 
         """Rows, and whether alone, of the steps that are sent while so many are answered, in order."""
         sent = []
         for _ in range(num_steps):
-            engine.complete(answer(under_way.pop(0)))
+            engine.complete(answer(under_way.pop(0)), 0.0)
             new = fill(engine)
             under_way.extend(new)
             sent += [(microbatch.num_rows, microbatch.alone) for microbatch in new]
@@ -258,8 +260,7 @@ def test_requests_that_come_close_together_to_idle_stages_begin_together() -> No
     assert together is not None
     assert together.slots.tolist() == [0, 1]
     engine.add(sequence(3), 7.02)
-    assert engine.hold_s(7.02) == 0.0, "the stages are not idle"
-    assert engine.next_batch(7.02) is not None
+    assert engine.next_batch(7.02) is not None, "the stages are not idle"
 
 
 def test_nobody_is_held_back_for_long_however_many_come() -> None:
@@ -294,7 +295,7 @@ def test_logits_requests_return_every_row_within_the_limit() -> None:
         assert microbatch.returns_logits.tolist() == list(range(num_rows))
         assert microbatch.wants_logits.all()
         assert not len(microbatch.samples)
-        (progress,) = engine.complete(answer(microbatch))
+        (progress,) = engine.complete(answer(microbatch), 0.0)
         assert progress.logits is not None
         firsts.append((progress.first, len(progress.logits)))
     assert firsts == [(0, 3), (3, 3), (6, 1)]
@@ -305,12 +306,12 @@ def test_a_slot_that_is_used_again_starts_empty() -> None:
     engine = scheduler(num_slots=1)
     engine.add(sequence(1))
     engine.add(sequence(2, 3))
-    engine.complete(answer(send(engine)))
+    engine.complete(answer(send(engine)), 0.0)
     engine.end(1)
     microbatch = send(engine)
     assert microbatch.slot_starts == (SlotStart(0, 0, 0),)
     assert microbatch.slots.tolist() == [0, 0, 0]
-    engine.complete(answer(microbatch))
+    engine.complete(answer(microbatch), 0.0)
     assert send(engine).slot_starts == (), "once"
 
 
@@ -323,10 +324,10 @@ def test_a_cancelled_sequence_in_flight_frees_its_slot_and_its_token_is_dropped(
     engine.end(1)
     reused = send(engine)
     assert (reused.slot_starts, reused.slots.tolist()) == ((SlotStart(0, 0, 0),), [0])
-    assert engine.complete(answer(in_flight, token=7)) == []
+    assert engine.complete(answer(in_flight, token=7), 0.0) == []
     assert cancelled.log == [1]
     assert following.log == [1], "the dropped token belongs to nobody"
-    (progress,) = engine.complete(answer(reused, token=8))
+    (progress,) = engine.complete(answer(reused, token=8), 0.0)
     assert (progress.sequence, following.log) == (following, [1, 8])
 
 
@@ -353,13 +354,13 @@ def test_results_that_come_twice_or_are_old_or_unknown_are_dropped() -> None:
     engine, request = scheduler(), sequence(1)
     engine.add(request)
     result = answer(send(engine))
-    assert len(engine.complete(result)) == 1
-    assert engine.complete(result) == []
-    assert engine.complete(StepResult(StepId(0, 1, 77), ())) == []
+    assert len(engine.complete(result, 0.0)) == 1
+    assert engine.complete(result, 0.0) == []
+    assert engine.complete(StepResult(StepId(0, 1, 77), ()), 0.0) == []
     assert request.log == [1, 5]
     stale = answer(send(engine))
     engine.reset(1)
-    assert engine.complete(stale) == []
+    assert engine.complete(stale, 0.0) == []
     assert request.state is State.ENDED
     engine.add(sequence(2))
     assert send(engine).id == StepId(1, 0, 0)
@@ -379,9 +380,9 @@ def test_results_that_do_not_answer_their_microbatch_are_refused_and_settle_noth
     ]
     for result in wrong:
         with pytest.raises(ClusterError, match="step result"):
-            engine.complete(result)
+            engine.complete(result, 0.0)
     assert request.log == [1, 2]
-    assert len(engine.complete(good)) == 1
+    assert len(engine.complete(good, 0.0)) == 1
 
 
 def test_the_queue_is_bounded_and_first_come_first_served() -> None:
@@ -399,7 +400,7 @@ def test_the_queue_is_bounded_and_first_come_first_served() -> None:
 def run_all(engine: Scheduler) -> list[Progress]:
     """One step of every sequence that can run."""
     microbatches = list(iter(lambda: engine.next_batch(0.0), None))
-    return list(itertools.chain(*(engine.complete(answer(microbatch)) for microbatch in microbatches)))
+    return list(itertools.chain(*(engine.complete(answer(microbatch), 0.0) for microbatch in microbatches)))
 
 
 def test_prompts_that_cannot_run_are_refused() -> None:
@@ -441,7 +442,7 @@ def test_no_stage_is_left_idle_while_there_is_work_for_it(
             engine.add(sequence(request_id, num_tokens, logits=logits))
             running.add(request_id)
         elif in_flight:
-            for progress in engine.complete(answer(in_flight.pop(0))):
+            for progress in engine.complete(answer(in_flight.pop(0)), 0.0):
                 if progress.sequence.num_generated > 2 or not progress.sequence.num_remaining:
                     engine.end(progress.sequence.request_id)
                     running.remove(progress.sequence.request_id)
