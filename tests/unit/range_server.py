@@ -115,14 +115,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Transfer-Encoding", "chunked")
         else:
             self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
         if answer.drop_after is not None:
             body = body[: answer.drop_after]
             self.close_connection = True
         authorization = self.headers.get("Authorization", "")
-        with self.owner.lock:  # before the last byte goes out: the client may look at once
+        with self.owner.lock:  # before anything goes out: the client may look as soon as it has the headers
             num_bytes = 0 if self.command == "HEAD" else len(body)
             self.owner.sent.append(Sent(self.path, begin, asked_end, num_bytes, authorization))
+        self.end_headers()
         if self.command == "HEAD":
             return
         while answer.endless:
