@@ -98,9 +98,9 @@ class Engine:
         """Serves until `stop`; all requests have ended when it returns."""
         try:
             while not self._stopping:
-                self._fill()
+                held_until_s = self._fill()
                 self._requests.tell()  # after the stages have work again
-                event = self._next_event()
+                event = self._next_event(held_until_s)
                 if event is not None:
                     self._settle(event)
         finally:
@@ -156,23 +156,28 @@ class Engine:
         with self._busy_lock:
             return self._busy.timings(stage)
 
-    def _next_event(self) -> Event | None:
-        """None if it is time to send what was held back."""
+    def _next_event(self, until_s: float | None) -> Event | None:
+        """None if there is none until then."""
         try:
-            return self._inbox.get(timeout=self._scheduler.hold_s(self._now()) or None)
+            return self._inbox.get(timeout=None if until_s is None else max(0.0, until_s - self._now()))
         except queue.Empty:
             return None
 
-    def _fill(self) -> None:
+    def _fill(self) -> float | None:
+        """Sends what can be sent now. Until when something was held back; None if nothing was."""
         has_sent = False
-        while (microbatch := self._scheduler.next_batch(self._now())) is not None:
+        now_s = self._now()
+        while (microbatch := self._scheduler.next_batch(now_s)) is not None:
             try:
                 self._stages.submit(microbatch)
                 has_sent = True
             except ClusterError as error:
                 self._lose(StageFailure(0, self._scheduler.epoch, str(error)))
+            now_s = self._now()
+        hold_s = self._scheduler.hold_s(now_s)  # at the moment at which there was nothing to send
         if has_sent:
             self._stages.flush()
+        return now_s + hold_s if hold_s else None
 
     def _settle(self, event: Event) -> None:
         match event:

@@ -532,6 +532,20 @@ def test_what_was_held_back_for_more_to_come_is_sent_in_time() -> None:
     assert len(run.stages.sent[0].slots) == 2
 
 
+def test_what_was_held_back_is_sent_even_if_its_time_comes_while_the_engine_is_busy() -> None:
+    """A clock that goes on between any two looks at it: at the first it is too early to send, at the second not."""
+    limits = Limits(num_slots=4, context_length=_CONTEXT, max_batch_tokens=8, num_stages=2)
+    run = Run(limits, costs=StageCosts(((1, 50.0), (8, 60.0))))  # 10 ms are waited for one more
+
+    def later() -> float:
+        run.world.now_s += 0.007
+        return run.world.now_s
+
+    run.engine._now = later
+    run.ask([3], _LONG, 1.0)
+    run.run()
+
+
 def test_a_request_waits_for_the_step_under_way_and_for_no_other() -> None:
     limits = Limits(num_slots=4, context_length=_CONTEXT, max_batch_tokens=8, num_stages=2)
     run = Run(limits, costs=StageCosts(((1, 1000.0), (4, 1000.0)), alone_speedup=2.0), delay_s=lambda *_: 0.5)
