@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -17,46 +18,25 @@ from cluster.errors import ClusterError, UsageError
 from cluster.messages import ClusterStatus, Completion, Float32Array, StepTiming, TokenEvent
 from cluster.sampling import SamplingParams
 from cluster.wire import calls
-from cluster.wire.calls import Call
+from cluster.wire.calls import Call, GenerateRequest
 from cluster.wire.channel import CONNECT_TIMEOUT_MS, open_aio_channel
-from cluster.wire.completion import complete
+from cluster.wire.completion import Outcome
 from cluster.wire.prompts import Prompt, Prompts, is_batch
 from cluster.wire.service import serialize
 
 Result = TypeVar("Result")
 
 
-class AsyncTokenStream(AsyncIterator[TokenEvent]):
-    """The events of one request. Closing it, or cancelling the task that reads it, cancels the request."""
+class _Messages(AsyncIterator[bytes]):
+    """The messages of one call's answer. Closing it cancels the call; nothing more is yielded."""
 
-    def __init__(self, call: Any, decode: Callable[[bytes], list[TokenEvent]], address: str) -> None:
+    def __init__(self, call: Any, address: str) -> None:
         self._call = call
         self._messages = aiter(call)
-        self._decode = decode
         self._address = address
-        self._events: deque[TokenEvent] = deque()
         self._is_closed = False
 
-    async def __anext__(self) -> TokenEvent:
-        while not self._events:
-            self._events.extend(self._decode(await self._next_message()))
-        return self._events.popleft()
-
-    async def aclose(self) -> None:
-        """Cancels the request unless it has ended; nothing more is yielded."""
-        self._is_closed = True
-        self._events.clear()
-        self._call.cancel()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def _next_message(self) -> bytes:
+    async def __anext__(self) -> bytes:
         if self._is_closed:
             raise StopAsyncIteration
         try:
@@ -68,6 +48,37 @@ class AsyncTokenStream(AsyncIterator[TokenEvent]):
             raise
         except grpc.RpcError as error:
             raise calls.call_error(error, self._address) from None
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._call.cancel()
+
+
+class AsyncTokenStream(AsyncIterator[TokenEvent]):
+    """The events of one request. Closing it, or cancelling the task that reads it, cancels the request."""
+
+    def __init__(self, messages: _Messages, decode: Callable[[bytes], list[TokenEvent]]) -> None:
+        self._messages = messages
+        self._decode = decode
+        self._events: deque[TokenEvent] = deque()
+
+    async def __anext__(self) -> TokenEvent:
+        while not self._events:
+            self._events.extend(self._decode(await anext(self._messages)))
+        return self._events.popleft()
+
+    async def aclose(self) -> None:
+        """Cancels the request unless it has ended; nothing more is yielded."""
+        self._events.clear()
+        self._messages.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
 
 
 class AsyncClient:
@@ -129,8 +140,8 @@ class AsyncClient:
         """
         if not is_batch(prompt):
             calls.check_single(return_errors)
-            return await self._complete(calls.generate_call(prompt, params, overrides, in_one_piece=True))
-        found, num_total = calls.batch_calls(prompt, params, overrides)
+            return await self._complete_one(calls.generate_request(prompt, params, overrides))
+        found, num_total = calls.generate_requests(prompt, params, overrides)
         with BatchProgress(progress) as report:
             batch = Batch(found, num_total, await self._num_to_open(num_total), report)
             await self._run_batch(batch)
@@ -140,19 +151,18 @@ class AsyncClient:
         self, prompt: Prompt | Prompts, params: SamplingParams | None = None, **overrides: Any
     ) -> AsyncTokenStream:
         """The events of one prompt's completion, as they come; the last one has a finish_reason."""
-        return self._open(calls.generate_call(prompt, params, overrides, in_one_piece=False))
+        call = calls.generate_call(prompt, params, overrides)
+        return AsyncTokenStream(self._open(call), call.decode)
 
     async def logits(self, token_ids: Iterable[int]) -> Float32Array:
         """The logits [T, V] that follow each of T token ids."""
         call, rows = calls.logits_call(token_ids)
-        messages = self._start_stream(call)
+        messages = self._open(call)
         try:
             async for data in messages:
                 rows.add(call.decode(data))
-        except grpc.RpcError as error:
-            raise calls.call_error(error, self.address) from None
         finally:
-            messages.cancel()
+            messages.close()
         return rows.finish()
 
     async def tokenize(self, text: str, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
@@ -193,16 +203,33 @@ class AsyncClient:
             raise calls.call_error(error, self.address) from None
         return call.decode(data)
 
-    def _start_stream(self, call: Call[Any]) -> Any:
+    def _open(self, call: Call[Any]) -> _Messages:
         self._check_open()
-        return self._channel.unary_stream(call.path, serialize, bytes)(call.request)
+        return _Messages(self._channel.unary_stream(call.path, serialize, bytes)(call.request), self.address)
 
-    def _open(self, call: Call[list[TokenEvent]]) -> AsyncTokenStream:
-        return AsyncTokenStream(self._start_stream(call), call.decode, self.address)
+    async def _complete_one(self, request: GenerateRequest) -> Completion:
+        ((_, outcome),) = [found async for found in self._outcomes([request])]
+        if isinstance(outcome, ClusterError):
+            raise outcome
+        return outcome
 
-    async def _complete(self, call: Call[list[TokenEvent]]) -> Completion:
-        async with self._open(call) as stream:
-            return complete([event async for event in stream])
+    async def _outcomes(self, requests: list[GenerateRequest]) -> AsyncIterator[tuple[int, Outcome]]:
+        """What becomes of each request of one call, as they end; if the call ends before them, its error."""
+        call, completions = calls.complete_call(requests)
+        messages = self._open(call)
+        ended: list[tuple[int, Outcome]]
+        try:
+            async for data in messages:
+                for one in completions.add(call.decode(data)):
+                    yield one
+        except ClusterError as error:
+            ended = completions.end(error)
+        else:
+            ended = completions.end()
+        finally:
+            messages.close()
+        for one in ended:
+            yield one
 
     async def _num_to_open(self, num_total: int | None) -> int:
         if num_total is not None and num_total <= SMALL_BATCH:
@@ -210,15 +237,25 @@ class AsyncClient:
         num_open = num_open_for((await self.status()).num_slots)
         return num_open if num_total is None else min(num_open, num_total)
 
-    async def _run_batch(self, batch: Batch[Call[list[TokenEvent]]]) -> None:
-        """However it ends, no stream is left open."""
-        running: dict[asyncio.Task[Completion], int] = {}
+    async def _run_batch(self, batch: Batch[GenerateRequest]) -> None:
+        """However it ends, no call is left open."""
+        outcomes: asyncio.Queue[tuple[int, Outcome | Exception]] = asyncio.Queue()
+        running: set[asyncio.Task[None]] = set()
+
+        async def run(places: list[int], requests: list[GenerateRequest]) -> None:
+            try:
+                async for request, outcome in self._outcomes(requests):
+                    outcomes.put_nowait((places[request], outcome))
+            except Exception as error:
+                outcomes.put_nowait((places[0], error))
+
         try:
             while not batch.is_done:
-                for place, call in batch.to_send(time.monotonic()):
-                    running[asyncio.create_task(self._complete(call))] = place
-                for task in await _first_done(running, batch.wait_s(time.monotonic())):
-                    batch.settle(running.pop(task), _outcome(task), time.monotonic())
+                for places, requests in calls.in_calls(batch.to_send(time.monotonic())):
+                    task = asyncio.create_task(run(places, requests))
+                    running.add(task)
+                    task.add_done_callback(running.discard)
+                await _settle_some(batch, outcomes)
         finally:
             for task in running:
                 task.cancel()
@@ -229,18 +266,16 @@ class AsyncClient:
             raise UsageError("client: it is closed; connect again")
 
 
-async def _first_done(
-    running: dict[asyncio.Task[Completion], int], timeout_s: float | None
-) -> set[asyncio.Task[Completion]]:
-    """Those that have ended; waits for the first one, at most so long."""
-    if running:
-        return (await asyncio.wait(running, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED))[0]
-    await asyncio.sleep(timeout_s or 0.0)
-    return set()
-
-
-def _outcome(task: asyncio.Task[Completion]) -> Completion | ClusterError:
-    try:
-        return task.result()
-    except ClusterError as error:
-        return error
+async def _settle_some(batch: Batch[Any], outcomes: asyncio.Queue[tuple[int, Outcome | Exception]]) -> None:
+    """Wait for an answer, no longer than until the batch has more to send; take those that came with it too."""
+    if batch.is_done:  # the last prompts could not be sent at all
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(batch.wait_s(time.monotonic())):
+            found = [await outcomes.get()]
+        while not outcomes.empty():
+            found.append(outcomes.get_nowait())
+        for place, outcome in found:
+            if not isinstance(outcome, Completion | ClusterError):
+                raise outcome
+            batch.settle(place, outcome, time.monotonic())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from cluster.errors import CancelledError, CapacityError, ClusterError, UnreachableError
-from cluster.messages import Completion
+from cluster.wire.completion import Outcome
 
 SMALL_BATCH = 8  # as many are opened without asking how many slots there are
 SPARE_SHARE = 8  # one request for every so many slots waits in the cluster, so that a free slot finds it
@@ -15,7 +15,6 @@ RETRY_S = 0.1  # after a refusal, unless a slot of ours comes free before
 REFUSED_TIMEOUT_S = 600.0  # refused for so long, while nothing ends: the refusal becomes the prompt's error
 
 Item = TypeVar("Item")
-Outcome = Completion | ClusterError
 Report = Callable[[int, int], None]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -19,9 +20,9 @@ from cluster.errors import ClusterError, UsageError
 from cluster.messages import ClusterStatus, Completion, Float32Array, StepTiming, TokenEvent
 from cluster.sampling import SamplingParams
 from cluster.wire import calls
-from cluster.wire.calls import Call
+from cluster.wire.calls import Call, GenerateRequest
 from cluster.wire.channel import CONNECT_TIMEOUT_MS, open_channel
-from cluster.wire.completion import complete
+from cluster.wire.completion import Completions, Outcome
 from cluster.wire.prompts import Prompt, Prompts, is_batch
 from cluster.wire.service import serialize
 
@@ -43,36 +44,15 @@ def connect(address: str | None = None) -> Client:
     return client
 
 
-class TokenStream(Iterator[TokenEvent]):
-    """The events of one request. Closing it, or dropping it, cancels the request on all stages."""
+class _Messages(Iterator[bytes]):
+    """The messages of one call's answer. Closing it cancels the call; nothing more is yielded."""
 
-    def __init__(self, messages: Any, decode: Callable[[bytes], list[TokenEvent]], address: str) -> None:
+    def __init__(self, messages: Any, address: str) -> None:
         self._messages = messages
-        self._decode = decode
         self._address = address
-        self._events: deque[TokenEvent] = deque()
         self._is_closed = False
 
-    def __next__(self) -> TokenEvent:
-        while not self._events:
-            self._events.extend(self._decode(self._next_message()))
-        return self._events.popleft()
-
-    def close(self) -> None:
-        """Cancels the request unless it has ended; nothing more is yielded."""
-        self._is_closed = True
-        self._events.clear()
-        self._messages.cancel()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _next_message(self) -> bytes:
+    def __next__(self) -> bytes:
         try:
             if self._is_closed:
                 raise StopIteration
@@ -81,6 +61,37 @@ class TokenStream(Iterator[TokenEvent]):
             if self._is_closed:
                 raise StopIteration from None
             raise calls.call_error(error, self._address) from None
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._messages.cancel()
+
+
+class TokenStream(Iterator[TokenEvent]):
+    """The events of one request. Closing it, or dropping it, cancels the request on all stages."""
+
+    def __init__(self, messages: _Messages, decode: Callable[[bytes], list[TokenEvent]]) -> None:
+        self._messages = messages
+        self._decode = decode
+        self._events: deque[TokenEvent] = deque()
+
+    def __next__(self) -> TokenEvent:
+        while not self._events:
+            self._events.extend(self._decode(next(self._messages)))
+        return self._events.popleft()
+
+    def close(self) -> None:
+        """Cancels the request unless it has ended; nothing more is yielded."""
+        self._events.clear()
+        self._messages.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 class Client:
@@ -141,8 +152,8 @@ class Client:
         """
         if not is_batch(prompt):
             calls.check_single(return_errors)
-            return self._complete(self._open(calls.generate_call(prompt, params, overrides, in_one_piece=True)))
-        found, num_total = calls.batch_calls(prompt, params, overrides)
+            return self._complete_one(calls.generate_request(prompt, params, overrides))
+        found, num_total = calls.generate_requests(prompt, params, overrides)
         with BatchProgress(progress) as report:
             batch = Batch(found, num_total, self._num_to_open(num_total), report)
             self._run_batch(batch)
@@ -150,19 +161,18 @@ class Client:
 
     def stream(self, prompt: Prompt | Prompts, params: SamplingParams | None = None, **overrides: Any) -> TokenStream:
         """The events of one prompt's completion, as they come; the last one has a finish_reason."""
-        return self._open(calls.generate_call(prompt, params, overrides, in_one_piece=False))
+        call = calls.generate_call(prompt, params, overrides)
+        return TokenStream(self._open(call), call.decode)
 
     def logits(self, token_ids: Iterable[int]) -> Float32Array:
         """The logits [T, V] that follow each of T token ids."""
         call, rows = calls.logits_call(token_ids)
-        messages = self._start_stream(call)
+        messages = self._open(call)
         try:
             for data in messages:
                 rows.add(call.decode(data))
-        except grpc.RpcError as error:
-            raise calls.call_error(error, self.address) from None
         finally:
-            messages.cancel()
+            messages.close()
         return rows.finish()
 
     def tokenize(self, text: str, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
@@ -207,16 +217,20 @@ class Client:
             raise calls.call_error(error, self.address) from None
         return call.decode(data)
 
-    def _start_stream(self, call: Call[Any]) -> Any:
+    def _open(self, call: Call[Any]) -> _Messages:
         self._check_open()
-        return self._channel.unary_stream(call.path, serialize, bytes)(call.request)
+        return _Messages(self._channel.unary_stream(call.path, serialize, bytes)(call.request), self.address)
 
-    def _open(self, call: Call[list[TokenEvent]]) -> TokenStream:
-        return TokenStream(self._start_stream(call), call.decode, self.address)
-
-    def _complete(self, stream: TokenStream) -> Completion:
-        with stream:
-            return complete(stream)
+    def _complete_one(self, request: GenerateRequest) -> Completion:
+        call, completions = calls.complete_call([request])
+        messages = self._open(call)
+        try:
+            ((_, outcome),) = _outcomes(messages, call, completions)
+        finally:
+            messages.close()
+        if isinstance(outcome, ClusterError):
+            raise outcome
+        return outcome
 
     def _num_to_open(self, num_total: int | None) -> int:
         if num_total is not None and num_total <= SMALL_BATCH:
@@ -224,50 +238,66 @@ class Client:
         num_open = num_open_for(self.status().num_slots)
         return num_open if num_total is None else min(num_open, num_total)
 
-    def _run_batch(self, batch: Batch[Call[list[TokenEvent]]]) -> None:
-        """Threads read the streams; this one decides. However it ends, no stream is left open."""
-        outcomes: SimpleQueue[tuple[int, Completion | BaseException]] = SimpleQueue()
-        running: set[TokenStream] = set()
+    def _run_batch(self, batch: Batch[GenerateRequest]) -> None:
+        """Threads read the answers; this one decides. However it ends, no call is left open."""
+        outcomes: SimpleQueue[tuple[int, Outcome | BaseException]] = SimpleQueue()
+        running: set[_Messages] = set()
         stopping = threading.Event()
 
-        def run(place: int, call: Call[list[TokenEvent]]) -> None:
+        def run(places: list[int], requests: list[GenerateRequest]) -> None:
             try:
-                stream = self._open(call)
-                running.add(stream)
+                call, completions = calls.complete_call(requests)
+                messages = self._open(call)
+                running.add(messages)
                 if stopping.is_set():
-                    stream.close()
+                    messages.close()
                 try:
-                    outcomes.put((place, self._complete(stream)))
+                    for request, outcome in _outcomes(messages, call, completions):
+                        outcomes.put((places[request], outcome))
                 finally:
-                    running.discard(stream)
+                    running.discard(messages)
             except BaseException as error:
-                outcomes.put((place, error))
+                outcomes.put((places[0], error))
 
         with ThreadPoolExecutor(batch.max_open, "cluster-generate") as threads:
             try:
                 while not batch.is_done:
-                    for place, call in batch.to_send(time.monotonic()):
-                        threads.submit(run, place, call)
-                    _settle_next(batch, outcomes)
+                    for places, requests in calls.in_calls(batch.to_send(time.monotonic())):
+                        threads.submit(run, places, requests)
+                    _settle_some(batch, outcomes)
             finally:
                 stopping.set()
                 threads.shutdown(wait=False, cancel_futures=True)
-                for stream in tuple(running):
-                    stream.close()
+                for messages in tuple(running):
+                    messages.close()
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise UsageError("client: it is closed; connect again")
 
 
-def _settle_next(batch: Batch[Any], outcomes: SimpleQueue[tuple[int, Completion | BaseException]]) -> None:
-    """Wait for one answer, no longer than until the batch has more to send."""
+def _outcomes(
+    messages: Iterator[bytes], call: Call[calls.Outputs], completions: Completions
+) -> Iterator[tuple[int, Outcome]]:
+    """What becomes of each request of the call, as they end; if the call ends before them, its error."""
+    try:
+        for data in messages:
+            yield from completions.add(call.decode(data))
+    except ClusterError as error:
+        yield from completions.end(error)
+    else:
+        yield from completions.end()
+
+
+def _settle_some(batch: Batch[Any], outcomes: SimpleQueue[tuple[int, Outcome | BaseException]]) -> None:
+    """Wait for an answer, no longer than until the batch has more to send; take those that came with it too."""
     if batch.is_done:  # the last prompts could not be sent at all
         return
-    try:
-        place, outcome = outcomes.get(timeout=batch.wait_s(time.monotonic()))
-    except Empty:
-        return
-    if not isinstance(outcome, Completion | ClusterError):
-        raise outcome
-    batch.settle(place, outcome, time.monotonic())
+    timeout_s = batch.wait_s(time.monotonic())
+    with contextlib.suppress(Empty):
+        while True:
+            place, outcome = outcomes.get(timeout=timeout_s)
+            if not isinstance(outcome, Completion | ClusterError):
+                raise outcome
+            batch.settle(place, outcome, time.monotonic())
+            timeout_s = 0.0

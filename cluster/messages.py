@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cluster.sampling import SamplingParams
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 # In place of a token id: what the slot draws in the step that this one follows (Microbatch.after).
 DRAWN = -1

@@ -39,6 +39,11 @@ class InferenceStub:
                 request_serializer=protos_dot_inference__pb2.GenerateRequest.SerializeToString,
                 response_deserializer=protos_dot_inference__pb2.GenerateEvents.FromString,
                 _registered_method=True)
+        self.Complete = channel.unary_stream(
+                '/ggml_cluster.v1.Inference/Complete',
+                request_serializer=protos_dot_inference__pb2.CompleteRequest.SerializeToString,
+                response_deserializer=protos_dot_inference__pb2.CompleteAnswers.FromString,
+                _registered_method=True)
         self.Logits = channel.unary_stream(
                 '/ggml_cluster.v1.Inference/Logits',
                 request_serializer=protos_dot_inference__pb2.LogitsRequest.SerializeToString,
@@ -71,6 +76,13 @@ class InferenceServicer:
 
     def Generate(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Complete(self, request, context):
+        """Several prompts whose texts are wanted as they end, not token by token.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -112,6 +124,11 @@ def add_InferenceServicer_to_server(servicer, server):
                     servicer.Generate,
                     request_deserializer=protos_dot_inference__pb2.GenerateRequest.FromString,
                     response_serializer=protos_dot_inference__pb2.GenerateEvents.SerializeToString,
+            ),
+            'Complete': grpc.unary_stream_rpc_method_handler(
+                    servicer.Complete,
+                    request_deserializer=protos_dot_inference__pb2.CompleteRequest.FromString,
+                    response_serializer=protos_dot_inference__pb2.CompleteAnswers.SerializeToString,
             ),
             'Logits': grpc.unary_stream_rpc_method_handler(
                     servicer.Logits,
@@ -166,6 +183,33 @@ class Inference:
             '/ggml_cluster.v1.Inference/Generate',
             protos_dot_inference__pb2.GenerateRequest.SerializeToString,
             protos_dot_inference__pb2.GenerateEvents.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Complete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ggml_cluster.v1.Inference/Complete',
+            protos_dot_inference__pb2.CompleteRequest.SerializeToString,
+            protos_dot_inference__pb2.CompleteAnswers.FromString,
             options,
             channel_credentials,
             insecure,

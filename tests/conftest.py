@@ -16,6 +16,9 @@ import pytest
 
 COMMAND_TIMEOUT_S = 240
 
+# A shell ignores SIGINT for what it runs in the background. Tests that interrupt, and their children, need it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @dataclass(frozen=True)
 class CliHome:
@@ -52,8 +55,6 @@ class CliHome:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # Where the tests themselves run in the background, SIGINT is ignored, and children would inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     @property

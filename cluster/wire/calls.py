@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -17,16 +18,16 @@ from cluster.errors import ClusterError, UnreachableError, UsageError
 from cluster.messages import ClusterStatus, Float32Array, StepTiming, TokenEvent
 from cluster.sampling import SamplingParams
 from cluster.wire import limits
+from cluster.wire.codec_answer import Output, decode_answers, decode_events
 from cluster.wire.codec_event import decode_timing
 from cluster.wire.codec_facts import decode_status
 from cluster.wire.codec_inference import (
     check_text,
     check_token_ids,
-    decode_events,
     decode_logits,
     encode_generate,
 )
-from cluster.wire.completion import LogitsRows
+from cluster.wire.completion import Completions, LogitsRows
 from cluster.wire.limits import check_length, parse
 from cluster.wire.prompts import is_batch, merge_params, to_prompt, to_token_ids
 from cluster.wire.service import method_path
@@ -36,6 +37,8 @@ from protos import inference_pb2
 ADDRESS_VARIABLE = "CLUSTER_ADDRESS"
 
 Result = TypeVar("Result")
+GenerateRequest = inference_pb2.GenerateRequest
+Outputs = dict[int, list[Output]]  # by request
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,32 +72,54 @@ def call_error(error: grpc.RpcError, address: str) -> ClusterError:
     )
 
 
-def generate_call(
-    prompt: Any, params: SamplingParams | None, overrides: dict[str, Any], *, in_one_piece: bool
-) -> Call[list[TokenEvent]]:
-    """One prompt; UsageError names what is wrong with it or with the parameters.
+def generate_call(prompt: Any, params: SamplingParams | None, overrides: dict[str, Any]) -> Call[list[TokenEvent]]:
+    """One prompt, answered token by token; UsageError names what is wrong with it or with the parameters."""
+    return _call("Generate", generate_request(prompt, params, overrides), inference_pb2.GenerateEvents, decode_events)
 
-    in_one_piece: the events come in one message with the last one, or in few messages if they are very many.
-    """
+
+def generate_request(prompt: Any, params: SamplingParams | None, overrides: dict[str, Any]) -> GenerateRequest:
+    """One prompt; UsageError names what is wrong with it or with the parameters."""
     if is_batch(prompt):
         raise UsageError("prompt: a list of prompts; a stream takes one, generate() takes several")
-    request = encode_generate(to_prompt(prompt), merge_params(params, overrides), in_one_piece)
-    return _call("Generate", request, inference_pb2.GenerateEvents, decode_events)
+    return encode_generate(to_prompt(prompt), merge_params(params, overrides))
 
 
-def batch_calls(
+def generate_requests(
     prompts: Any, params: SamplingParams | None, overrides: dict[str, Any]
-) -> tuple[Iterable[Call[list[TokenEvent]] | ClusterError], int | None]:
-    """A call for each prompt, answered in one piece, and their number.
+) -> tuple[Iterable[GenerateRequest | ClusterError], int | None]:
+    """A request for each prompt, and their number.
 
     UsageError for parameters, or for a prompt of a list. Of an iterator the number is not known, and a prompt is
-    looked at when its call is taken: what is wrong with it then stands in the place of the call.
+    looked at when its request is taken: what is wrong with it then stands in the place of the request.
     """
     merged = merge_params(params, overrides)
     if isinstance(prompts, Iterator):
-        return (_call_or_error(prompt, merged) for prompt in prompts), None
-    calls = [generate_call(prompt, merged, {}, in_one_piece=True) for prompt in prompts]
-    return calls, len(calls)
+        return (_request_or_error(prompt, merged) for prompt in prompts), None
+    requests = [generate_request(prompt, merged, {}) for prompt in prompts]
+    return requests, len(requests)
+
+
+def complete_call(requests: Sequence[GenerateRequest]) -> tuple[Call[Outputs], Completions]:
+    """The call that answers these requests with whole texts, and what its messages fill."""
+    message = inference_pb2.CompleteRequest(requests=requests)
+    decode = partial(decode_answers, num_requests=len(requests))
+    return _call("Complete", message, inference_pb2.CompleteAnswers, decode), Completions(len(requests))
+
+
+def in_calls(placed: Sequence[tuple[int, GenerateRequest]]) -> Iterator[tuple[list[int], list[GenerateRequest]]]:
+    """The requests with their places, as many together as fit in one call."""
+    places: list[int] = []
+    requests: list[GenerateRequest] = []
+    size_bytes = 0
+    for place, request in placed:
+        if requests and (size_bytes >= limits.PART_BYTES or len(requests) == limits.MAX_REQUESTS):
+            yield places, requests
+            places, requests, size_bytes = [], [], 0
+        places.append(place)
+        requests.append(request)
+        size_bytes += request.ByteSize()
+    if requests:
+        yield places, requests
 
 
 def check_single(return_errors: bool) -> None:
@@ -103,9 +128,9 @@ def check_single(return_errors: bool) -> None:
         raise UsageError("return_errors: it is for several prompts, and this is one; give a list")
 
 
-def _call_or_error(prompt: Any, params: SamplingParams) -> Call[list[TokenEvent]] | ClusterError:
+def _request_or_error(prompt: Any, params: SamplingParams) -> GenerateRequest | ClusterError:
     try:
-        return generate_call(prompt, params, {}, in_one_piece=True)
+        return generate_request(prompt, params, {})
     except UsageError as error:
         return error
 

@@ -1,28 +1,21 @@
-"""Requests of clients, token events and logits <-> protobuf."""
+"""Requests of clients, and logits <-> protobuf."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 
 import numpy as np
 
 from cluster.errors import UsageError
-from cluster.messages import FinishReason, Float32Array, Timings, TokenEvent
+from cluster.messages import Float32Array
 from cluster.sampling import SamplingParams
 from cluster.wire import limits
 from cluster.wire.codec_rows import split_rows
-from cluster.wire.codec_sampling import decode_sampling, decode_top, encode_sampling, encode_top
+from cluster.wire.codec_sampling import decode_sampling, encode_sampling
 from cluster.wire.limits import check_length, check_range
 from protos import inference_pb2
 
 Prompt = str | Sequence[int]
-
-# The most that an event's place in a message adds to it: the field's number, and a length below 2**28.
-_EVENT_HEADER_BYTES = 5
-_TIMINGS = tuple(field.name for field in fields(Timings))
-_REASONS = {reason: f"FINISH_REASON_{reason.name}" for reason in FinishReason}
-_REASON_OF_NUMBER = {inference_pb2.FinishReason.Value(name): reason for reason, name in _REASONS.items()}
 
 
 def check_text(field: str, text: str) -> str:
@@ -46,10 +39,8 @@ def check_token_ids(field: str, token_ids: Sequence[int]) -> list[int]:
     return ids
 
 
-def encode_generate(
-    prompt: Prompt, params: SamplingParams, in_one_piece: bool = False
-) -> inference_pb2.GenerateRequest:
-    request = inference_pb2.GenerateRequest(params=encode_sampling(params), in_one_piece=in_one_piece)
+def encode_generate(prompt: Prompt, params: SamplingParams) -> inference_pb2.GenerateRequest:
+    request = inference_pb2.GenerateRequest(params=encode_sampling(params))
     if isinstance(prompt, str):
         request.text = check_text("prompt", prompt)
     else:
@@ -58,31 +49,23 @@ def encode_generate(
     return request
 
 
-def decode_generate(message: inference_pb2.GenerateRequest) -> tuple[str | list[int], SamplingParams, bool]:
-    """The prompt, its parameters, and whether the answer comes in one piece."""
+def decode_generate(message: inference_pb2.GenerateRequest) -> tuple[str | list[int], SamplingParams]:
+    """The prompt and its parameters."""
     params = decode_sampling(message.params)
     kind = message.WhichOneof("prompt")
     if kind == "text":
-        return check_text("prompt", message.text), params, message.in_one_piece
+        return check_text("prompt", message.text), params
     if kind == "token_ids":
-        return check_token_ids("prompt", message.token_ids.ids), params, message.in_one_piece
+        return check_token_ids("prompt", message.token_ids.ids), params
     raise UsageError("prompt: there is none; give a text or token ids")
 
 
-def encode_events(events: Sequence[TokenEvent]) -> Iterator[inference_pb2.GenerateEvents]:
-    """Messages with the events in order; one that has reached PART_BYTES gets no further event."""
-    message, size_bytes = inference_pb2.GenerateEvents(), 0
-    for event in events:
-        if size_bytes >= limits.PART_BYTES:
-            yield message
-            message, size_bytes = inference_pb2.GenerateEvents(), 0
-        size_bytes += _add_event(message, event).ByteSize() + _EVENT_HEADER_BYTES
-    if message.events:
-        yield message
-
-
-def decode_events(message: inference_pb2.GenerateEvents) -> list[TokenEvent]:
-    return [_decode_event(event) for event in message.events]
+def decode_complete(
+    message: inference_pb2.CompleteRequest,
+) -> list[tuple[str | list[int], SamplingParams] | UsageError]:
+    """As `decode_generate`, for each request; what is wrong with one stands in its place."""
+    check_length("requests", message.requests, limits.MAX_REQUESTS)
+    return [_request_or_error(request) for request in message.requests]
 
 
 def encode_logits(logits: Float32Array) -> Iterator[inference_pb2.LogitsPart]:
@@ -105,40 +88,8 @@ def decode_logits(message: inference_pb2.LogitsPart) -> Float32Array:
     return rows.astype(np.float32, copy=False)
 
 
-def _add_event(message: inference_pb2.GenerateEvents, event: TokenEvent) -> inference_pb2.TokenEvent:
-    """The event, made in its place: one that is made elsewhere would be copied there, for half of the time."""
-    timings = None
-    if event.timings is not None:
-        timings = inference_pb2.Timings(**{name: getattr(event.timings, name) for name in _TIMINGS})
-    return message.events.add(
-        token=event.token,
-        text=event.text,
-        logprob=event.logprob,
-        top=encode_top(event.top),
-        finish_reason=None if event.finish_reason is None else _REASONS[event.finish_reason],
-        timings=timings,
-    )
-
-
-def _decode_event(message: inference_pb2.TokenEvent) -> TokenEvent:
-    check_length("event.text", message.text, limits.MAX_TEXT_BYTES)
-    timings = None
-    if message.HasField("timings"):
-        timings = Timings(**{name: getattr(message.timings, name) for name in _TIMINGS})
-    has_token = message.HasField("token")
-    return TokenEvent(
-        token=check_range("event.token", message.token, 0, limits.MAX_INT32) if has_token else None,
-        text=message.text,
-        logprob=message.logprob if message.HasField("logprob") else None,
-        top=decode_top(message.top),
-        finish_reason=_decode_reason(message.finish_reason),
-        timings=timings,
-    )
-
-
-def _decode_reason(number: int) -> FinishReason | None:
-    if number == inference_pb2.FINISH_REASON_UNSPECIFIED:
-        return None
-    if number not in _REASON_OF_NUMBER:
-        raise UsageError(f"event.finish_reason: {number} is unknown; run the same version on both ends")
-    return _REASON_OF_NUMBER[number]
+def _request_or_error(message: inference_pb2.GenerateRequest) -> tuple[str | list[int], SamplingParams] | UsageError:
+    try:
+        return decode_generate(message)
+    except UsageError as error:
+        return error

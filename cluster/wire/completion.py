@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cluster.errors import UnreachableError, UsageError
+from cluster.errors import ClusterError, UnreachableError, UsageError
 from cluster.messages import Completion, Float32Array, TokenEvent
 
+Outcome = Completion | ClusterError
 
-def complete(events: Iterable[TokenEvent]) -> Completion:
-    """The Completion of a whole stream. UnreachableError if the stream has no last event."""
-    events = list(events)
-    last = events[-1] if events else None
-    if last is None or last.finish_reason is None or last.timings is None:
-        raise UnreachableError("generate: the stream ended before the text did; ask again")
+
+class Completions:
+    """Collects what one call answers for several requests, which are numbered from 0."""
+
+    def __init__(self, num_requests: int) -> None:
+        self._events: dict[int, list[TokenEvent]] = {request: [] for request in range(num_requests)}  # of the open ones
+
+    def add(self, outputs: Mapping[int, Sequence[TokenEvent | ClusterError]]) -> list[tuple[int, Outcome]]:
+        """The requests that end with these outputs. UsageError for outputs of a request that has ended."""
+        ended: list[tuple[int, Outcome]] = []
+        for request, of_request in outputs.items():
+            for output in of_request:
+                if request not in self._events:
+                    raise UsageError(f"generate: more for request {request}, which has ended; report a bug")
+                if isinstance(output, ClusterError):
+                    del self._events[request]
+                    ended.append((request, output))
+                    continue
+                self._events[request].append(output)
+                if output.finish_reason is not None:
+                    ended.append((request, _complete(self._events.pop(request))))
+        return ended
+
+    def end(self, error: ClusterError | None = None) -> list[tuple[int, Outcome]]:
+        """The requests that were not answered when the call ended, and why: `error`, if it failed."""
+        missing, self._events = self._events, {}
+        reason = error or UnreachableError("generate: the stream ended before the text did; ask again")
+        return [(request, reason) for request in missing]
+
+
+def _complete(events: Sequence[TokenEvent]) -> Outcome:
+    last = events[-1]
+    if last.finish_reason is None or last.timings is None:
+        return UsageError("generate: an answer without its timings; run the same version on both ends")
     drawn = [event for event in events if event.token is not None]
     return Completion(
         text="".join(event.text for event in events),

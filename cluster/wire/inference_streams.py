@@ -14,18 +14,20 @@ from google.protobuf.message import Message
 from cluster.errors import CapacityError, ClusterError, UnreachableError
 from cluster.messages import Float32Array, TokenEvent
 from cluster.wire import limits
+from cluster.wire.codec_answer import Output, encode_answers, encode_events
 from cluster.wire.codec_event import encode_timing
 from cluster.wire.codec_facts import encode_status
 from cluster.wire.codec_inference import (
     check_text,
     check_token_ids,
+    decode_complete,
     decode_generate,
-    encode_events,
     encode_logits,
 )
 from cluster.wire.inference_backend import Cancel, InferenceBackend
 from cluster.wire.limits import parse
 from cluster.wire.loop_mailbox import LoopMailbox, StreamInbox
+from cluster.wire.request_group import RequestGroup, is_last
 from cluster.wire.service import Methods
 from cluster.wire.status import detail_of, metadata_of, status_of
 from protos import inference_pb2
@@ -50,6 +52,7 @@ class InferenceStreams:
         """For `service.register`."""
         return {
             "Generate": _aborting(self._generate),
+            "Complete": _aborting(self._complete),
             "Logits": _aborting(self._logits),
             "Tokenize": _aborting(self._tokenize),
             "Detokenize": _aborting(self._detokenize),
@@ -67,17 +70,24 @@ class InferenceStreams:
         self._threads.shutdown()
 
     async def _generate(self, data: bytes, context: Context) -> None:
-        prompt, params, in_one_piece = decode_generate(parse(inference_pb2.GenerateRequest, data))
-        inbox: StreamInbox[TokenEvent | ClusterError] = StreamInbox(self._mailbox, _is_last if in_one_piece else None)
+        prompt, params = decode_generate(parse(inference_pb2.GenerateRequest, data))
+        inbox: StreamInbox[Output] = StreamInbox(self._mailbox)
         async with self._request(inbox, self._backend.generate, prompt, params, inbox.put):
-            is_last = False
-            while not is_last:
+            has_ended = False
+            while not has_ended:
                 events, error = _until_error(await inbox.take_all())
                 for message in encode_events(events):
                     await context.write(message)
-                is_last = bool(events) and _is_last(events[-1])
-                if error is not None and not is_last:
+                has_ended = bool(events) and is_last(events[-1])
+                if error is not None and not has_ended:
                     raise error
+
+    async def _complete(self, data: bytes, context: Context) -> None:
+        group = RequestGroup(decode_complete(parse(inference_pb2.CompleteRequest, data)), self._mailbox)
+        async with self._request(group.inbox, group.start, self._backend):
+            while group.is_open:
+                for message in encode_answers(await group.take()):
+                    await context.write(message)
 
     async def _logits(self, data: bytes, context: Context) -> None:
         token_ids = check_token_ids("token_ids", parse(inference_pb2.LogitsRequest, data).token_ids)
@@ -156,20 +166,14 @@ def _cancel_started(started: Future[Cancel]) -> None:
         started.result()()
 
 
-def _is_last(item: TokenEvent | ClusterError) -> bool:
-    return isinstance(item, ClusterError) or item.finish_reason is not None
-
-
-def _until_error(
-    items: list[TokenEvent | ClusterError],
-) -> tuple[list[TokenEvent], ClusterError | None]:
+def _until_error(items: list[Output]) -> tuple[list[TokenEvent], ClusterError | None]:
     """The events up to the last one of the stream, and the error if one comes before that."""
     events: list[TokenEvent] = []
     for item in items:
         if isinstance(item, ClusterError):
             return events, item
         events.append(item)
-        if _is_last(item):
+        if is_last(item):
             break
     return events, None
 

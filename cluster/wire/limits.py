@@ -27,6 +27,7 @@ MAX_REASON_CHARS = 4096
 MAX_PROMPT_BYTES = 4 << 20
 MAX_PROMPT_TOKENS = 1 << 20
 MAX_TEXT_BYTES = 8 << 20  # of a reply
+MAX_REQUESTS = 2048  # of one call
 MAX_INTERVALS = 1 << 16
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)

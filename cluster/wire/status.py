@@ -36,7 +36,16 @@ def detail_of(error: ClusterError) -> str:
 
 
 def metadata_of(error: ClusterError) -> tuple[tuple[str, str], ...]:
-    return ((ERROR_KEY, type(error).__name__),)
+    return ((ERROR_KEY, name_of(error)),)
+
+
+def name_of(error: ClusterError) -> str:
+    return type(error).__name__
+
+
+def error_named(name: str, message: str) -> ClusterError:
+    """The error of that class; one that this version does not know is a ClusterError."""
+    return _CLASSES.get(name, ClusterError)(message)
 
 
 @contextmanager

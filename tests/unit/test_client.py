@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import cluster
-from cluster import SamplingParams
-from cluster.client import Client, TokenStream
+from cluster import Completion, SamplingParams, client
+from cluster.client import Client
 from cluster.errors import (
     CapacityError,
     StageLostError,
@@ -23,9 +23,10 @@ from cluster.errors import (
     UnsupportedModelError,
     UsageError,
 )
-from cluster.messages import FinishReason
+from cluster.messages import FinishReason, Timings, TokenEvent
+from cluster.wire import calls, limits
 from cluster.wire.channel import CONNECT_TIMEOUT_MS
-from cluster.wire.completion import complete
+from cluster.wire.completion import Completions
 from cluster.wire.inference_server import InferenceServer
 from tests.unit.wire_backends import VOCAB_SIZE, EchoCluster, no_thread_left
 
@@ -94,19 +95,48 @@ def test_stream_yields_events_as_they_come(served: Served) -> None:
 def test_generate_gets_one_message_and_a_stream_several(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     served.backend.pause_s = 0.02
     messages: list[bytes] = []
-    next_message = TokenStream._next_message
+    next_message = client._Messages.__next__
 
-    def counting(stream: TokenStream) -> bytes:
+    def counting(stream: client._Messages) -> bytes:
         messages.append(next_message(stream))
         return messages[-1]
 
-    monkeypatch.setattr(TokenStream, "_next_message", counting)
+    monkeypatch.setattr(client._Messages, "__next__", counting)
     completion = served.client.generate("abcdef", logprobs=2)
     assert len(messages) == 1
-    assert [one.text for one in served.client.generate(["abc", "def"])] == ["abc", "def"]
-    assert len(messages) == 3
-    assert complete(served.client.stream("abcdef", logprobs=2)) == completion
-    assert len(messages) > 3 + 3
+    events = list(served.client.stream("abcdef", logprobs=2))
+    assert Completions(1).add({0: events}) == [(0, completion)]
+    assert len(messages) > 1 + 3
+
+
+def test_prompts_that_are_sent_together_are_one_call(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    complete_call = calls.complete_call
+
+    def counting(requests: list[calls.GenerateRequest]) -> Any:
+        sizes.append(len(requests))
+        return complete_call(requests)
+
+    monkeypatch.setattr(calls, "complete_call", counting)
+    assert [one.text for one in served.client.generate(["abc", "def", "g"])] == ["abc", "def", "g"]
+    assert sizes == [3]
+    monkeypatch.setattr(limits, "PART_BYTES", 10)
+    assert [one.text for one in served.client.generate(["abc" * 9, "def" * 9, "g"])] == ["abc" * 9, "def" * 9, "g"]
+    assert sizes == [3, 1, 1, 1]
+
+
+def test_requests_that_are_not_answered_end_with_the_call() -> None:
+    completions = Completions(3)
+    ended = Timings(num_tokens=1)
+    assert completions.add({1: [TokenEvent(5, "x")], 2: [CapacityError("queue: full")]})[0][0] == 2
+    with pytest.raises(UsageError, match="more for request 2"):
+        completions.add({2: [TokenEvent(5, "x")]})
+    ((_, outcome),) = completions.add({1: [TokenEvent(None, "y", finish_reason=FinishReason.STOP, timings=ended)]})
+    assert isinstance(outcome, Completion)
+    assert (outcome.text, outcome.token_ids) == ("xy", (5,))
+    ((request, error),) = completions.end()
+    assert (request, type(error)) == (0, UnreachableError)
+    assert Completions(1).end(CapacityError("queue: full"))[0][1].args == ("queue: full",)  # type: ignore[union-attr]
 
 
 def test_closing_a_stream_cancels(served: Served) -> None:

@@ -9,10 +9,9 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 import pytest
 
-from cluster import AsyncClient, Client
-from cluster.async_client import AsyncTokenStream
+from cluster import AsyncClient, Client, async_client
 from cluster.errors import CapacityError, StageLostError, UnreachableError, UsageError
-from cluster.wire.completion import complete
+from cluster.wire.completion import Completions
 from cluster.wire.inference_server import InferenceServer
 from tests.unit.wire_backends import VOCAB_SIZE, EchoCluster, no_thread_left, wait_until
 
@@ -55,9 +54,9 @@ def test_generate() -> None:
 
 def test_generate_gets_one_message_and_a_stream_several(monkeypatch: pytest.MonkeyPatch) -> None:
     messages: list[bytes] = []
-    next_message = AsyncTokenStream._next_message
+    next_message = async_client._Messages.__anext__
 
-    async def counting(stream: AsyncTokenStream) -> bytes:
+    async def counting(stream: async_client._Messages) -> bytes:
         messages.append(await next_message(stream))
         return messages[-1]
 
@@ -65,12 +64,11 @@ def test_generate_gets_one_message_and_a_stream_several(monkeypatch: pytest.Monk
         backend.pause_s = 0.02
         completion = await client.generate("abcdef", logprobs=2)
         assert len(messages) == 1
-        assert [one.text for one in await client.generate(["abc", "def"])] == ["abc", "def"]
-        assert len(messages) == 3
-        assert complete([event async for event in client.stream("abcdef", logprobs=2)]) == completion
-        assert len(messages) > 3 + 3
+        events = [event async for event in client.stream("abcdef", logprobs=2)]
+        assert Completions(1).add({0: events}) == [(0, completion)]
+        assert len(messages) > 1 + 3
 
-    monkeypatch.setattr(AsyncTokenStream, "_next_message", counting)
+    monkeypatch.setattr(async_client._Messages, "__anext__", counting)
     play(scenario)
 
 

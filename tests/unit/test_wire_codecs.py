@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cluster.errors import HandshakeError, UsageError
+from cluster.errors import CapacityError, ClusterError, HandshakeError, UsageError
 from cluster.messages import (
     DRAWN,
     NO_STEP,
@@ -34,15 +34,14 @@ from cluster.messages import (
 from cluster.messages import FinishReason as Reason
 from cluster.sampling import SamplingParams
 from cluster.wire import limits
+from cluster.wire.codec_answer import decode_answers, decode_events, encode_answers, encode_events
 from cluster.wire.codec_drawn import decode_drawn, encode_drawn
 from cluster.wire.codec_event import EventAssembly, UrgentEvent, encode_event, encode_timings
 from cluster.wire.codec_facts import decode_facts, decode_status, encode_facts, encode_status
 from cluster.wire.codec_hello import check_hello, decode_hello, encode_hello
 from cluster.wire.codec_inference import (
-    decode_events,
     decode_generate,
     decode_logits,
-    encode_events,
     encode_generate,
     encode_logits,
 )
@@ -252,10 +251,46 @@ def test_events_are_split_before_a_message_is_too_long(monkeypatch: pytest.Monke
 
 
 @settings(max_examples=40, deadline=None)
-@given(TEXTS | st.lists(st.integers(0, 2**31 - 1), max_size=9), PARAMS, st.booleans())
-def test_generate_round_trip(prompt: str | list[int], params: SamplingParams, in_one_piece: bool) -> None:
-    data = encode_generate(prompt, params, in_one_piece).SerializeToString()
-    assert decode_generate(inference_pb2.GenerateRequest.FromString(data)) == (prompt, params, in_one_piece)
+@given(TEXTS | st.lists(st.integers(0, 2**31 - 1), max_size=9), PARAMS)
+def test_generate_round_trip(prompt: str | list[int], params: SamplingParams) -> None:
+    data = encode_generate(prompt, params).SerializeToString()
+    assert decode_generate(inference_pb2.GenerateRequest.FromString(data)) == (prompt, params)
+
+
+ANSWERS = st.dictionaries(
+    st.integers(0, 9), st.tuples(st.lists(TOKEN_EVENTS, max_size=3), st.none() | TEXTS), max_size=4
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ANSWERS, st.sampled_from([1, 100, limits.PART_BYTES]))
+def test_answers_round_trip(answers: dict[int, tuple[list[TokenEvent], str | None]], part_bytes: int) -> None:
+    """However small the parts are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "PART_BYTES", part_bytes)
+        sent: dict[int, list[TokenEvent | ClusterError]] = {
+            request: [*events, *([] if failure is None else [CapacityError(failure)])]
+            for request, (events, failure) in answers.items()
+        }
+        data = [message.SerializeToString() for message in encode_answers(sent)]
+    found: dict[int, list[TokenEvent | ClusterError]] = {}
+    for one in data:
+        for request, outputs in decode_answers(inference_pb2.CompleteAnswers.FromString(one), 10).items():
+            found.setdefault(request, []).extend(outputs)
+    assert [(request, list(map(plain, of_one))) for request, of_one in found.items()] == [
+        (request, list(map(plain, of_one))) for request, of_one in sent.items()
+    ]
+
+
+def plain(output: TokenEvent | ClusterError) -> object:
+    return (type(output), str(output)) if isinstance(output, ClusterError) else output
+
+
+def test_a_failure_of_another_version_is_an_error_of_ours() -> None:
+    failure = inference_pb2.Failure(kind="BrandNewError", message="new: it is; wait")
+    message = inference_pb2.CompleteAnswers(answers=[inference_pb2.Answer(request=0, failure=failure)])
+    ((error,),) = decode_answers(message, 1).values()
+    assert plain(error) == (ClusterError, "new: it is; wait")
 
 
 @settings(max_examples=20, deadline=None)
@@ -275,7 +310,7 @@ def test_status_and_facts_round_trip() -> None:
 def test_status_of_another_version_is_refused() -> None:
     message = encode_status(EchoCluster().status())
     message.protocol_version = 99
-    with pytest.raises(HandshakeError, match="cluster has 99, this client 2"):
+    with pytest.raises(HandshakeError, match="cluster has 99, this client 3"):
         decode_status(message)
 
 

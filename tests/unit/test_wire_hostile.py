@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.errors import ClusterError, UsageError
+from cluster.errors import CapacityError, ClusterError, UsageError
 from cluster.messages import (
     DRAWN,
     DrawnStep,
@@ -29,15 +29,15 @@ from cluster.messages import (
 )
 from cluster.sampling import SamplingParams
 from cluster.wire import limits
+from cluster.wire.codec_answer import decode_answers, decode_events, encode_answers, encode_events
 from cluster.wire.codec_drawn import decode_drawn, encode_drawn
 from cluster.wire.codec_event import EventAssembly, encode_event, encode_timings
 from cluster.wire.codec_facts import decode_facts, decode_status, encode_facts, encode_status
 from cluster.wire.codec_hello import decode_hello, encode_hello
 from cluster.wire.codec_inference import (
-    decode_events,
+    decode_complete,
     decode_generate,
     decode_logits,
-    encode_events,
     encode_generate,
     encode_logits,
 )
@@ -53,6 +53,10 @@ BATCH = make_batch(
 RESULT = StepResult(StepId(3, 0, 1), (SampledToken(0, 1, 5, -0.5, ((5, -0.5),)),), make_hidden())
 DRAWN_STEP = DrawnStep.of(RESULT)
 EVENT = TokenEvent(5, "x", -0.5, ((5, -0.5),), FinishReason.STOP, Timings())
+COMPLETE_REQUEST = inference_pb2.CompleteRequest(
+    requests=[encode_generate([1, 2], SamplingParams()), encode_generate("text", SamplingParams())]
+)
+ANSWERS = next(encode_answers({0: [EVENT, EVENT], 2: [CapacityError("queue: full")]}))
 
 
 def step_message(batch: Microbatch, hidden: Float32Array | None) -> stage_pb2.StepMessage:
@@ -74,7 +78,9 @@ RECEIVED: list[tuple[Message, Callable[[Any], object]]] = [
     (encode_status(EchoCluster().status()), decode_status),
     (encode_generate([1, 2, 3], SamplingParams(stop=("a",))), decode_generate),
     (encode_generate("text", SamplingParams()), decode_generate),
+    (COMPLETE_REQUEST, decode_complete),
     (next(encode_events([EVENT, EVENT])), decode_events),
+    (ANSWERS, lambda message: decode_answers(message, num_requests=3)),
     (next(encode_logits(make_hidden())), decode_logits),
 ]
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import math
+import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 
-from cluster.errors import ClusterError, UsageError
+from cluster.errors import CapacityError, ClusterError, StageLostError, UnreachableError, UsageError
 from cluster.messages import Float32Array, TokenEvent
 from cluster.sampling import SamplingParams
 from cluster.wire import inference_streams, limits, loop_mailbox
 from cluster.wire.channel import open_channel
+from cluster.wire.codec_answer import Output, decode_answers, decode_events
 from cluster.wire.codec_inference import encode_generate
 from cluster.wire.inference_server import InferenceServer
+from cluster.wire.request_group import RequestGroup
 from protos import inference_pb2, inference_pb2_grpc
 from tests.unit.wire_backends import VOCAB_SIZE, EchoCluster, no_thread_left, wait_until
 
@@ -64,6 +67,8 @@ def test_generated_stubs_speak_to_the_server(served: Served) -> None:
         ("Generate", b"\xff\xff", "GenerateRequest: 2 bytes that are not such a message"),
         ("Generate", b"", "prompt: there is none"),
         ("Generate", b"\x0a\x02\xff\xfe", "GenerateRequest: 4 bytes"),  # text that is not UTF-8
+        ("Complete", b"\xff\xff", "CompleteRequest: 2 bytes that are not such a message"),
+        ("Complete", b"\x0a\x00" * 2049, "requests: length 2049 is over the limit"),
         (
             "Logits",
             inference_pb2.LogitsRequest(token_ids=[-5]).SerializeToString(),
@@ -133,19 +138,51 @@ def test_a_slow_client_does_not_hold_up_the_engine(served: Served) -> None:
     assert len(replies) < len(prompt) / 2
 
 
-def test_an_answer_in_one_piece_is_one_message(served: Served) -> None:
+def complete_request(*prompts: str | list[int], params: SamplingParams | None = None) -> inference_pb2.CompleteRequest:
+    requests = [encode_generate(prompt, params or SamplingParams()) for prompt in prompts]
+    return inference_pb2.CompleteRequest(requests=requests)
+
+
+def outputs(messages: Iterable[inference_pb2.CompleteAnswers], num_requests: int) -> dict[int, list[Output]]:
+    """What all messages hold for each request."""
+    found: dict[int, list[Output]] = {request: [] for request in range(num_requests)}
+    for message in messages:
+        for request, of_request in decode_answers(message, num_requests).items():
+            found[request] += of_request
+    return found
+
+
+def test_a_whole_answer_is_one_message(served: Served) -> None:
     served.backend.pause_s = 0.02
     params = SamplingParams(logprobs=2)
     with open_channel(served.address) as channel:
         stub = inference_pb2_grpc.InferenceStub(channel)
-        whole = list(stub.Generate(encode_generate("abcdef", params, in_one_piece=True)))
+        whole = list(stub.Complete(complete_request("abcdef", params=params)))
         streamed = list(stub.Generate(encode_generate("abcdef", params)))
     assert len(whole) == 1
     assert len(streamed) > 3
-    assert list(whole[0].events) == [event for message in streamed for event in message.events]
+    assert outputs(whole, 1)[0] == [event for message in streamed for event in decode_events(message)]
 
 
-def test_events_of_an_answer_in_one_piece_do_not_wake_the_loop(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_answer_comes_when_its_request_ends(served: Served) -> None:
+    """The shortest first; what cannot be, is answered in its place, and the others go on."""
+    served.backend.pause_s = 0.1
+    request = complete_request("abcd", "a", "full", "", "lost", "ab")
+    request.requests.add()  # neither text nor token ids
+    with open_channel(served.address) as channel:
+        messages = list(inference_pb2_grpc.InferenceStub(channel).Complete(request))
+    found = outputs(messages, 7)
+    texts = ["".join(one.text for one in of_one if isinstance(one, TokenEvent)) for of_one in found.values()]
+    assert texts == ["abcd", "a", "", "", "l", "ab", ""]
+    failures = [str(of_one[-1]) for of_one in found.values() if isinstance(of_one[-1], ClusterError)]
+    assert [failure.split(":")[0] for failure in failures] == ["queue", "prompt", "stage 1 on node", "prompt"]
+    assert isinstance(found[2][-1], CapacityError)
+    assert isinstance(found[4][-1], StageLostError)
+    order = [answer.request for message in messages for answer in message.answers]
+    assert [request for request in order if request in (0, 1, 5)] == [1, 5, 0]
+
+
+def test_events_of_a_whole_answer_do_not_wake_the_loop(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     posted: list[object] = []
     post = loop_mailbox.LoopMailbox.post
 
@@ -156,52 +193,60 @@ def test_events_of_an_answer_in_one_piece_do_not_wake_the_loop(served: Served, m
     monkeypatch.setattr(loop_mailbox.LoopMailbox, "post", counting)
     with open_channel(served.address) as channel:
         stub = inference_pb2_grpc.InferenceStub(channel)
-        list(stub.Generate(encode_generate("a" * 100, SamplingParams(), in_one_piece=True)))
-        assert len(posted) == 1
+        list(stub.Complete(complete_request("a" * 100, "b" * 100)))
+        assert len(posted) == 2
         list(stub.Generate(encode_generate("a" * 100, SamplingParams())))
-        assert len(posted) == 1 + 101
+        assert len(posted) == 2 + 101
 
 
-def test_an_answer_longer_than_a_message_is_split(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the split, gRPC would refuse to send it."""
+def test_answers_longer_than_a_message_are_split(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the split, gRPC would refuse to send them."""
     monkeypatch.setattr(loop_mailbox, "MAX_WAITING", 1 << 30)
-    prompt = [index % 128 for index in range(100_000)]
+    prompt = [index % 128 for index in range(50_000)]
     params = SamplingParams(max_tokens=None, logprobs=20)
     with open_channel(served.address) as channel:
         stub = inference_pb2_grpc.InferenceStub(channel)
-        replies = list(stub.Generate(encode_generate(prompt, params, in_one_piece=True)))
+        replies = list(stub.Complete(complete_request(prompt, prompt, params=params)))
     sizes = [reply.ByteSize() for reply in replies]
     assert sum(sizes) > limits.MAX_MESSAGE_BYTES
     assert max(sizes) < limits.PART_BYTES + 1000
-    assert len(sizes) == math.ceil(sum(sizes) / limits.PART_BYTES)
-    assert [event.token for reply in replies for event in reply.events][:-1] == prompt
+    for found in outputs(replies, 2).values():
+        assert [event.token for event in found if isinstance(event, TokenEvent)][:-1] == prompt
 
 
 def test_very_many_events_do_not_wait_for_the_last(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_mailbox, "MAX_WAITING", 1)
     with open_channel(served.address) as channel:
         stub = inference_pb2_grpc.InferenceStub(channel)
-        stream = stub.Generate(encode_generate("wait", SamplingParams(), in_one_piece=True), timeout=10)
-        assert [event.text for event in next(stream).events] == ["w"]
+        stream = stub.Complete(complete_request("wait"), timeout=10)
+        assert [event.text for event in next(stream).answers[0].events] == ["w"]
         stream.cancel()
 
 
-def test_an_error_ends_an_answer_in_one_piece(served: Served) -> None:
-    with open_channel(served.address) as channel, pytest.raises(grpc.RpcError) as raised:
-        stub = inference_pb2_grpc.InferenceStub(channel)
-        list(stub.Generate(encode_generate("lost", SamplingParams(), in_one_piece=True), timeout=10))
-    assert raised.value.details() == "stage 1 on node: it died; ask again"
-    assert ("cluster-error", "StageLostError") in raised.value.trailing_metadata()
-
-
-def test_cancelling_an_answer_in_one_piece(served: Served) -> None:
+def test_cancelling_a_call_cancels_all_of_its_requests(served: Served) -> None:
     with open_channel(served.address) as channel:
         stub = inference_pb2_grpc.InferenceStub(channel)
-        stream = stub.Generate(encode_generate("wait", SamplingParams(), in_one_piece=True))
-        wait_until(lambda: served.backend.num_open == 1)
+        stream = stub.Complete(complete_request("wait", "wait", "wait"))
+        wait_until(lambda: served.backend.num_open == 3)
         assert not served.backend.cancelled.is_set()
         stream.cancel()
-        assert served.backend.cancelled.wait(5)
+        wait_until(lambda: served.backend.num_open == 0)
+
+
+def test_a_fault_while_requests_start_leaves_none_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = EchoCluster()
+    generate = backend.generate
+
+    def faulty(prompt: str | list[int], *args: Any) -> Callable[[], None]:
+        return generate(prompt, *args) if prompt == "wait" else 1 / 0  # type: ignore[return-value]
+
+    monkeypatch.setattr(backend, "generate", faulty)
+    loop = asyncio.new_event_loop()
+    group = RequestGroup([("wait", SamplingParams()), ("a", SamplingParams())], loop_mailbox.LoopMailbox(loop))
+    with pytest.raises(ZeroDivisionError):
+        group.start(backend)
+    backend.join()
+    loop.close()
 
 
 def test_unread_logits_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,21 +282,23 @@ def test_no_such_host() -> None:
         InferenceServer(EchoCluster(), host="192.0.2.1").start()
 
 
-@pytest.mark.parametrize("in_one_piece", [False, True])
-def test_stop_ends_open_streams_with_a_reason(in_one_piece: bool) -> None:
+def test_stop_ends_open_streams_with_a_reason() -> None:
     backend = EchoCluster()
     with no_thread_left():
         server = InferenceServer(backend)
         with open_channel(server.start()) as channel:
             stub = inference_pb2_grpc.InferenceStub(channel)
-            stream = stub.Generate(encode_generate("wait", SamplingParams(), in_one_piece))
-            wait_until(lambda: backend.num_open == 1)
+            stream = stub.Generate(encode_generate("wait", SamplingParams()))
+            wholes = stub.Complete(complete_request("wait", "wait"))
+            wait_until(lambda: backend.num_open == 3)
             server.stop()
             with pytest.raises(grpc.RpcError) as raised:
                 list(stream)
+            found = outputs(wholes, 2)
         backend.join()
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
     assert "the cluster is going down" in raised.value.details()
+    assert [type(of_one[-1]) for of_one in found.values()] == [UnreachableError] * 2
     assert backend.cancelled.is_set()
 
 
