@@ -7,6 +7,7 @@
 #include "call.h"
 #include "call_rows.h"
 #include "check.h"
+#include "huge_pages.h"
 #include "log.h"
 #include "vector_state.h"
 
@@ -20,6 +21,10 @@ double ms_since(Clock::time_point start) {
 }
 
 constexpr int32_t kNoLogits = -1;
+
+// To move what was loaded to huge pages. Every step reads all weights, but of the cache only what is in use.
+constexpr std::chrono::seconds most_for_weights{5};
+constexpr std::chrono::seconds most_for_cache{1};
 
 SliceFile checked_file(const SliceOptions& options) {
     check_options(options);
@@ -51,11 +56,14 @@ Microbatch first_rows(int32_t num_rows, int32_t vocab_size, const float* hidden)
 
 Slice::Slice(const SliceOptions& options)
     : file_(checked_file(options)), slots_(static_cast<int32_t>(options.n_slots), file_.is_last()) {
+    const NewMemory new_memory;
     const Device device = find_device(options.device);
     model_ = load_model(file_, device, options);
+    new_memory.use_huge_pages(most_for_weights);
     hidden_width_ = file_.hidden_width ? file_.hidden_width : llama_model_n_embd(model_.get());
     boundary_ = std::make_unique<Boundary>(file_, hidden_width_);
     context_ = make_context(model_.get(), file_, device, options, boundary_.get());
+    new_memory.use_huge_pages(most_for_cache);
     samplers_.resize(file_.is_last() ? options.n_slots : 0);
     const int32_t num_tokens = llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
     vocab_size_ = file_.vocab_size ? file_.vocab_size : num_tokens;
