@@ -15,8 +15,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr uintptr_t min_bytes = uintptr_t(32)
-                                << 20;  // malloc maps what is larger by itself; stacks are smaller
+// malloc maps what is larger by itself; stacks are smaller
+constexpr uintptr_t min_bytes = 32 << 20;
 constexpr uintptr_t piece_bytes = min_bytes;
 const std::string settings = "/sys/kernel/mm/transparent_hugepage/";
 
