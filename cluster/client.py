@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -16,8 +15,9 @@ import grpc
 
 from cluster.batch import SMALL_BATCH, Batch, num_open_for
 from cluster.batch_progress import BatchProgress, Progress
+from cluster.client_stream import Messages, TokenStream
 from cluster.errors import ClusterError, UsageError
-from cluster.messages import ClusterStatus, Completion, Float32Array, StepTiming, TokenEvent
+from cluster.messages import ClusterStatus, Completion, Float32Array, StepTiming
 from cluster.sampling import SamplingParams
 from cluster.wire import calls
 from cluster.wire.calls import Call, GenerateRequest
@@ -42,56 +42,6 @@ def connect(address: str | None = None) -> Client:
         client.close()
         raise
     return client
-
-
-class _Messages(Iterator[bytes]):
-    """The messages of one call's answer. Closing it cancels the call; nothing more is yielded."""
-
-    def __init__(self, messages: Any, address: str) -> None:
-        self._messages = messages
-        self._address = address
-        self._is_closed = False
-
-    def __next__(self) -> bytes:
-        try:
-            if self._is_closed:
-                raise StopIteration
-            return bytes(next(self._messages))
-        except grpc.RpcError as error:
-            if self._is_closed:
-                raise StopIteration from None
-            raise calls.call_error(error, self._address) from None
-
-    def close(self) -> None:
-        self._is_closed = True
-        self._messages.cancel()
-
-
-class TokenStream(Iterator[TokenEvent]):
-    """The events of one request. Closing it, or dropping it, cancels the request on all stages."""
-
-    def __init__(self, messages: _Messages, decode: Callable[[bytes], list[TokenEvent]]) -> None:
-        self._messages = messages
-        self._decode = decode
-        self._events: deque[TokenEvent] = deque()
-
-    def __next__(self) -> TokenEvent:
-        while not self._events:
-            self._events.extend(self._decode(next(self._messages)))
-        return self._events.popleft()
-
-    def close(self) -> None:
-        """Cancels the request unless it has ended; nothing more is yielded."""
-        self._events.clear()
-        self._messages.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class Client:
@@ -217,9 +167,9 @@ class Client:
             raise calls.call_error(error, self.address) from None
         return call.decode(data)
 
-    def _open(self, call: Call[Any]) -> _Messages:
+    def _open(self, call: Call[Any]) -> Messages:
         self._check_open()
-        return _Messages(self._channel.unary_stream(call.path, serialize, bytes)(call.request), self.address)
+        return Messages(self._channel.unary_stream(call.path, serialize, bytes)(call.request), self.address)
 
     def _complete_one(self, request: GenerateRequest) -> Completion:
         call, completions = calls.complete_call([request])
@@ -241,7 +191,7 @@ class Client:
     def _run_batch(self, batch: Batch[GenerateRequest]) -> None:
         """Threads read the answers; this one decides. However it ends, no call is left open."""
         outcomes: SimpleQueue[tuple[int, Outcome | BaseException]] = SimpleQueue()
-        running: set[_Messages] = set()
+        running: set[Messages] = set()
         stopping = threading.Event()
 
         def run(places: list[int], requests: list[GenerateRequest]) -> None:

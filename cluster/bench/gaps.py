@@ -14,7 +14,8 @@ from cluster.bench.request import GREEDY, timed_request
 from cluster.bench.scenarios import GapsSettings
 from cluster.bench.spread import Spread, percentile, spread
 from cluster.bench.workload import random_prompt
-from cluster.client import Client, TokenStream
+from cluster.client import Client
+from cluster.client_stream import TokenStream
 from cluster.errors import ClusterError
 
 NUM_WARM_TOKENS = 8  # of each stream, before gaps count

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import cluster
-from cluster import Completion, SamplingParams, client
+from cluster import Completion, SamplingParams
 from cluster.client import Client
+from cluster.client_stream import Messages
 from cluster.errors import (
     CapacityError,
     StageLostError,
@@ -95,13 +96,13 @@ def test_stream_yields_events_as_they_come(served: Served) -> None:
 def test_generate_gets_one_message_and_a_stream_several(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     served.backend.pause_s = 0.02
     messages: list[bytes] = []
-    next_message = client._Messages.__next__
+    next_message = Messages.__next__
 
-    def counting(stream: client._Messages) -> bytes:
+    def counting(stream: Messages) -> bytes:
         messages.append(next_message(stream))
         return messages[-1]
 
-    monkeypatch.setattr(client._Messages, "__next__", counting)
+    monkeypatch.setattr(Messages, "__next__", counting)
     completion = served.client.generate("abcdef", logprobs=2)
     assert len(messages) == 1
     events = list(served.client.stream("abcdef", logprobs=2))
