@@ -9,6 +9,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := $(wildcard worker_native/src/*.cpp worker_native/src/*.h) worker_native/CMakeLists.txt pyproject.toml
 
+# Runs what takes minutes: its output goes to a log, how far it is to the terminal.
+SHOWN := $(BIN)/python worker_native/shown_run.py
+
 # MAKEFLAGS would make the compilers' own jobs wait for this make.
 unexport MAKEFLAGS
 
@@ -50,15 +53,15 @@ $(VENV)/bin/python:
 		{ echo "venv: could not be made; on Debian and Ubuntu run: apt-get install python3-venv"; exit 1; }
 
 # One wheel of llama.cpp serves the build of our extension and the runtime: it is compiled once.
-$(VENV)/.ready: $(SOURCES) worker_native/build_llama.py | $(VENV)/bin/python
+$(VENV)/.ready: $(SOURCES) worker_native/build_llama.py worker_native/llama_options.cmake | $(VENV)/bin/python
 	@wheels=$$($(BIN)/python worker_native/build_llama.py) && \
-	echo "installing ggml-cluster into $(VENV)" >&2 && \
-	$(BIN)/pip install --quiet --find-links "$$wheels" --editable .
+	echo "installing ggml-cluster into $(VENV) (about 2 minutes on 2 cores, most of it our own compilation)" >&2 && \
+	$(SHOWN) $(VENV)/install.log $(BIN)/pip install --verbose --find-links "$$wheels" --editable .
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
 	@echo "installing the test and lint tools into $(VENV)" >&2
-	@$(BIN)/pip install --quiet 'ggml-cluster[$(TEST_EXTRAS)]'
+	@$(SHOWN) $(VENV)/install-dev.log $(BIN)/pip install --verbose 'ggml-cluster[$(TEST_EXTRAS)]'
 	@touch $@
 
 ## make clean    remove what was built here (the compiled llama.cpp stays in the user's cache)

@@ -24,6 +24,8 @@ REQUIREMENT = "llama-cpp-python==0.3.36"
 BASE_FLAGS = "-DGGML_RPC=ON -DLLAVA_BUILD=OFF"
 # GCC before 13 miscompiles ggml's AMX tile setup: the first quantised product dies with SIGSEGV.
 NO_AMX = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
+SHOWN_RUN = Path(__file__).with_name("shown_run.py")
+OPTIONS = Path(__file__).with_name("llama_options.cmake")
 
 
 def main() -> int:
@@ -71,6 +73,7 @@ def cache_folder(flags: str) -> Path:
     parts = [
         REQUIREMENT,
         flags,
+        OPTIONS.read_text(encoding="utf-8"),  # not its path: every checkout has one of its own
         cpu_description(),
         compiler_version(),
         platform.machine(),
@@ -88,50 +91,18 @@ def build_environment() -> list[str]:
 def build(flags: str, folder: Path) -> None:
     """Compile into a temporary folder, then move the wheel into place."""
     folder.mkdir(parents=True, exist_ok=True)
-    print("compiling llama.cpp, once for this machine (about 4 minutes on 2 cores)", file=sys.stderr)
+    print("compiling llama.cpp, once for this machine (about 2 minutes on 2 cores)", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         log = folder / "build.log"
-        command = [sys.executable, "-m", "pip", "wheel", "--verbose", "--no-deps", "--no-cache-dir"]
-        command += ["--no-binary", "llama-cpp-python", "--wheel-dir", temporary, REQUIREMENT]
-        environment = {**os.environ, "CMAKE_ARGS": flags}
-        code = run_with_progress(command, environment, log)
+        command = [sys.executable, str(SHOWN_RUN), str(log), sys.executable, "-m", "pip", "wheel", "--verbose"]
+        command += ["--no-deps", "--no-cache-dir", "--no-binary", "llama-cpp-python", "--wheel-dir", temporary]
+        include = f'"-DCMAKE_PROJECT_llama.cpp_INCLUDE={OPTIONS}"'
+        environment = {**os.environ, "CMAKE_ARGS": f"{flags} {include}"}
+        code = subprocess.run([*command, REQUIREMENT], env=environment, check=False).returncode
         wheels = list(Path(temporary).glob("*.whl"))
         if code != 0 or not wheels:
-            tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
-            sys.exit(f"llama.cpp: the build failed; the whole log is {log}, its end is:\n{tail}")
+            sys.exit(f"llama.cpp: the build failed; the whole log is {log}")
         wheels[0].replace(folder / wheels[0].name)
-
-
-def run_with_progress(command: list[str], environment: dict[str, str], log: Path) -> int:
-    """Run, keep the output in `log`, and show ninja's counter as one moving line (or now and then, if no terminal)."""
-    shown = -1
-    with (
-        log.open("w", encoding="utf-8") as file,
-        subprocess.Popen(
-            command,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process,
-    ):
-        assert process.stdout is not None
-        for line in process.stdout:
-            file.write(line)
-            match = re.match(r"\s*\[(\d+)/(\d+)\]", line)
-            if match is None:
-                continue
-            percent = 100 * int(match.group(1)) // int(match.group(2))
-            if sys.stderr.isatty():
-                print(f"\r  {percent:3d} %  {match.group(0).strip()}   ", end="", file=sys.stderr, flush=True)
-            elif percent // 10 > shown // 10:
-                print(f"  {percent:3d} %", file=sys.stderr, flush=True)
-            shown = percent
-        code = process.wait()
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

@@ -67,3 +67,13 @@ def test_a_failing_build_shows_the_end_of_its_log(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(SystemExit, match=r"the build failed; the whole log is .*build\.log"):
         build_llama.build("", tmp_path / "wheels")
     assert os.listdir(tmp_path / "wheels") == ["build.log"]
+
+
+def test_whatever_is_left_out_of_the_build_changes_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = folder()
+    options = tmp_path / "options.cmake"
+    options.write_text(build_llama.OPTIONS.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(build_llama, "OPTIONS", options)
+    assert folder() == before, "the same options in another checkout need no other wheel"
+    options.write_text("# nothing\n", encoding="utf-8")
+    assert folder() != before
