@@ -14,13 +14,14 @@ import grpc
 
 from cluster.batch import SMALL_BATCH, Batch, num_open_for
 from cluster.batch_progress import BatchProgress, Progress
-from cluster.errors import ClusterError, UsageError
+from cluster.errors import ClusterError
 from cluster.messages import ClusterStatus, Completion, Float32Array, StepTiming, TokenEvent
 from cluster.sampling import SamplingParams
 from cluster.wire import calls
 from cluster.wire.calls import Call, GenerateRequest
-from cluster.wire.channel import CONNECT_TIMEOUT_MS, open_aio_channel
+from cluster.wire.channel import CONNECT_TIMEOUT_MS
 from cluster.wire.completion import Outcome
+from cluster.wire.connection import AioConnection
 from cluster.wire.prompts import Prompt, Prompts, is_batch
 from cluster.wire.service import serialize
 
@@ -82,15 +83,14 @@ class AsyncTokenStream(AsyncIterator[TokenEvent]):
 
 
 class AsyncClient:
-    """Talks to one cluster over one connection, on the event loop that runs when it is made.
+    """Talks to one cluster over one connection for each event loop that calls it; it may be made where none runs.
 
     `address` and errors as for `cluster.client.Client`; an async context manager that closes it.
     """
 
     def __init__(self, address: str | None = None) -> None:
         self.address = calls.resolve_address(address)
-        self._channel = open_aio_channel(self.address)
-        self._is_closed = False
+        self._connection = AioConnection(self.address)
 
     @classmethod
     async def connect(cls, address: str | None = None) -> Self:
@@ -183,8 +183,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Cancels what is running and closes the connection."""
-        self._is_closed = True
-        await self._channel.close(None)
+        await self._connection.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -194,9 +193,11 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        return type(self), (self.address,)
+
     async def _unary(self, call: Call[Result], timeout_s: float | None = None) -> Result:
-        self._check_open()
-        method = self._channel.unary_unary(call.path, serialize, bytes)
+        method = self._connection.channel().unary_unary(call.path, serialize, bytes)
         try:
             data = await method(call.request, timeout=timeout_s)
         except grpc.RpcError as error:
@@ -204,8 +205,8 @@ class AsyncClient:
         return call.decode(data)
 
     def _open(self, call: Call[Any]) -> _Messages:
-        self._check_open()
-        return _Messages(self._channel.unary_stream(call.path, serialize, bytes)(call.request), self.address)
+        method = self._connection.channel().unary_stream(call.path, serialize, bytes)
+        return _Messages(method(call.request), self.address)
 
     async def _complete_one(self, request: GenerateRequest) -> Completion:
         ((_, outcome),) = [found async for found in self._outcomes([request])]
@@ -260,10 +261,6 @@ class AsyncClient:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise UsageError("client: it is closed; connect again")
 
 
 async def _settle_some(batch: Batch[Any], outcomes: asyncio.Queue[tuple[int, Outcome | Exception]]) -> None:

@@ -16,13 +16,14 @@ import grpc
 from cluster.batch import SMALL_BATCH, Batch, num_open_for
 from cluster.batch_progress import BatchProgress, Progress
 from cluster.client_stream import Messages, TokenStream
-from cluster.errors import ClusterError, UsageError
+from cluster.errors import ClusterError
 from cluster.messages import ClusterStatus, Completion, Float32Array, StepTiming
 from cluster.sampling import SamplingParams
 from cluster.wire import calls
 from cluster.wire.calls import Call, GenerateRequest
-from cluster.wire.channel import CONNECT_TIMEOUT_MS, open_channel
+from cluster.wire.channel import CONNECT_TIMEOUT_MS
 from cluster.wire.completion import Completions, Outcome
+from cluster.wire.connection import Connection
 from cluster.wire.prompts import Prompt, Prompts, is_batch
 from cluster.wire.service import serialize
 
@@ -47,15 +48,15 @@ def connect(address: str | None = None) -> Client:
 class Client:
     """Talks to one cluster over one connection. Threads may share it; a context manager that closes it.
 
-    `address` as for `connect`, but nothing is called yet. All methods raise the errors of `cluster.errors`:
-    UsageError for a request that cannot be, CapacityError when the cluster is full, UnreachableError when it
-    is gone, StageLostError when one of its stages is.
+    `address` as for `connect`, but nothing is called yet: a client that was not used survives a fork, and one that is
+    pickled or copied connects anew. All methods raise the errors of `cluster.errors`: UsageError for a request that
+    cannot be, CapacityError when the cluster is full, UnreachableError when it is gone, StageLostError when one of
+    its stages is.
     """
 
     def __init__(self, address: str | None = None) -> None:
         self.address = calls.resolve_address(address)
-        self._channel = open_channel(self.address)
-        self._is_closed = False
+        self._connection = Connection(self.address)
 
     @overload
     def generate(self, prompt: Prompt, params: SamplingParams | None = None, **overrides: Any) -> Completion: ...
@@ -147,8 +148,7 @@ class Client:
 
     def close(self) -> None:
         """Cancels what is running and closes the connection."""
-        self._is_closed = True
-        self._channel.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -158,9 +158,11 @@ class Client:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        return type(self), (self.address,)
+
     def _unary(self, call: Call[Result], timeout_s: float | None = None) -> Result:
-        self._check_open()
-        method = self._channel.unary_unary(call.path, serialize, bytes)
+        method = self._connection.channel().unary_unary(call.path, serialize, bytes)
         try:
             data = method(call.request, timeout=timeout_s)
         except grpc.RpcError as error:
@@ -168,8 +170,8 @@ class Client:
         return call.decode(data)
 
     def _open(self, call: Call[Any]) -> Messages:
-        self._check_open()
-        return Messages(self._channel.unary_stream(call.path, serialize, bytes)(call.request), self.address)
+        method = self._connection.channel().unary_stream(call.path, serialize, bytes)
+        return Messages(method(call.request), self.address)
 
     def _complete_one(self, request: GenerateRequest) -> Completion:
         call, completions = calls.complete_call([request])
@@ -220,10 +222,6 @@ class Client:
                 threads.shutdown(wait=False, cancel_futures=True)
                 for messages in tuple(running):
                     messages.close()
-
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise UsageError("client: it is closed; connect again")
 
 
 def _outcomes(

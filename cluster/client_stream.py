@@ -11,6 +11,7 @@ import grpc
 
 from cluster.messages import TokenEvent
 from cluster.wire import calls
+from cluster.wire.connection import check_process
 
 
 class Messages(Iterator[bytes]):
@@ -22,6 +23,7 @@ class Messages(Iterator[bytes]):
         self._is_closed = False
 
     def __next__(self) -> bytes:
+        check_process()
         try:
             if self._is_closed:
                 raise StopIteration

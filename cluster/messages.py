@@ -7,7 +7,7 @@ T is the number of rows of a microbatch, E the hidden width, V the vocabulary si
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,8 +176,8 @@ class StageFacts:
     rss_bytes: int
 
 
-class FinishReason(Enum):
-    """Why a request ended. The values are what clients see."""
+class FinishReason(StrEnum):
+    """Why a request ended. The values are what clients see; each is a text, in JSON too."""
 
     STOP = "stop"  # an end token or a stop string
     LENGTH = "length"  # max_tokens reached
