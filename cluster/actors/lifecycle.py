@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cluster.activity import Activity
 from cluster.actors.head import running_head, start_head, temp_dir_path, use_head
 from cluster.config import ClusterConfig, config_of
 from cluster.errors import ClusterError, UnreachableError, UsageError
@@ -152,7 +153,8 @@ class Lifecycle:
     def _plan(self, config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
         from cluster.planning import plan_model
 
-        plan = plan_model(config, bounds)
+        with Activity("measuring devices and memory"):
+            plan = plan_model(config, bounds)
         for warning in plan.warnings:
             self._progress.note(f"warning: {warning}")
         return plan

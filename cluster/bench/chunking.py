@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from cluster.activity import Activity
 from cluster.bench.machine import available_bytes
 from cluster.bench.measure import Subject
 from cluster.bench.request import timed_request
@@ -45,9 +46,13 @@ def run_chunking(settings: BenchSettings, note: Callable[[str], None]) -> tuple[
         settings.chunking.prompt_length, trained_context(read_header(settings.model))
     )
     times_ms: dict[bool, list[float]] = {True: [], False: []}
-    with _pair_of_clusters(settings, context_length) as pair:
+    with (
+        _pair_of_clusters(settings, context_length) as pair,
+        Activity("chunking", 2 * settings.repetitions) as activity,
+    ):
         for repetition in range(settings.repetitions):
             for pipelined in order_of(repetition):
+                activity.begin(_NAMES[pipelined])
                 subject = pair.get(pipelined)
                 prompt = random_prompt(subject.vocab_size, length, f"chunking {repetition}")
                 times_ms[pipelined].append(timed_request(subject.client, prompt, 1).first_token_ms)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
 from statistics import median
 from typing import TypeVar
 
+from cluster.activity import Activity
 from cluster.bench.chunking import run_chunking
 from cluster.bench.findings import BenchReport, PeerResult, Result
 from cluster.bench.gaps import GapsFigures, gaps_figures, run_gaps
@@ -60,22 +61,32 @@ def run_suite(settings: BenchSettings, command: str, date: str, note: Note) -> B
 
 
 def measure_row(
-    workload: Workload, runs: Sequence[int], subject: Subject, nodes: list[str], peers: list[Peer]
+    workload: Workload,
+    runs: Sequence[int],
+    subject: Subject,
+    nodes: list[str],
+    peers: list[Peer],
+    begin: Callable[[str], None] = lambda who: None,
 ) -> tuple[Result, list[str]]:
     """One row; `runs` numbers its runs, the first of which warms up. All subjects compute the same prompts in a run.
 
-    A peer that fails is taken out of `peers` and named in what is returned beside the row.
+    A peer that fails is taken out of `peers` and named in what is returned beside the row. `begin` is told who is
+    about to run.
     """
     lost: list[str] = []
     times_s: dict[str, list[float]] = {peer.name: [] for peer in peers}
     warm_up, *counted = runs
+    begin("ours, warming up")
     subject.run(workload.shortened(), warm_up)
     for peer in tuple(peers):
+        begin(f"{peer.name}, warming up")
         _run_peer(peer, workload.shortened(), warm_up, [], peers, lost)
     samples: list[Sample] = []
     for run in counted:
+        begin("ours")
         samples.append(subject.run(workload, run))
         for peer in tuple(peers):
+            begin(peer.name)
             _run_peer(peer, workload, run, times_s[peer.name], peers, lost)
     num_tokens = workload.num_counted_tokens
     complete = [(name, times) for name, times in times_s.items() if len(times) == len(counted)]
@@ -92,7 +103,9 @@ def _measure(report: BenchReport, note: Note) -> None:
     """Rows, serving and the scenarios that share a cluster."""
     settings = report.settings
     note("starting a cluster of its own")
-    with measured_cluster(up_arguments(settings)) as subject:
+    with ExitStack() as stack:
+        with Activity("starting the cluster"):
+            subject = stack.enter_context(measured_cluster(up_arguments(settings)))
         status = subject.client.status()
         _describe(report, status)
         _rows(report, subject, status, note)
@@ -131,8 +144,12 @@ def _rows(report: BenchReport, subject: Subject, status: ClusterStatus, note: No
             runs = range(number * num_runs, (number + 1) * num_runs)
             beside = f", each beside {len(peers)} peers" if peers else ""
             note(f"{workload.name}: {settings.repetitions} runs{beside}")
-            row = partial(measure_row, workload, runs, subject, nodes, peers)
-            if (found := _attempt(workload.name, row, report, note)) is None:
+            # A warm-up is short and counts all the same: the time left is told a little too low at first.
+            name = f"{workload.name} (row {number + 1} of {len(rows)})"
+            with Activity(name, num_runs * (1 + len(peers))) as activity:
+                row = partial(measure_row, workload, runs, subject, nodes, peers, activity.begin)
+                found = _attempt(workload.name, row, report, note)
+            if found is None:
                 continue
             note(_row_line(found[0]))  # at once: an interrupted bench has told what it found
             report.results.append(found[0])
@@ -160,8 +177,9 @@ def _serve(settings: BenchSettings, subject: Subject, note: Note) -> ServeFigure
         return None
     note(f"serving {settings.serve.num_prompts} requests")
     warm_up = replace(settings.serve, num_prompts=1, concurrency=1, request_rate=None)
-    serve(subject.client, subject.vocab_size, warm_up, "warm-up")
-    return serve_figures(serve(subject.client, subject.vocab_size, settings.serve))
+    with Activity(f"serving {settings.serve.num_prompts} requests"):
+        serve(subject.client, subject.vocab_size, warm_up, "warm-up")
+        return serve_figures(serve(subject.client, subject.vocab_size, settings.serve))
 
 
 def _gaps(settings: BenchSettings, subject: Subject, status: ClusterStatus, note: Note) -> GapsFigures | None:
@@ -170,7 +188,7 @@ def _gaps(settings: BenchSettings, subject: Subject, status: ClusterStatus, note
         return None
     note(f"gaps: {gaps.num_streams} streams and a prompt of {gaps.prompt_length} tokens, {settings.repetitions} runs")
     one = partial(run_gaps, subject.client, subject.vocab_size, status.context_length, gaps)
-    return gaps_figures(gaps, [one(run) for run in range(settings.repetitions)])
+    return gaps_figures(gaps, _repeated("gaps", settings.repetitions, one))
 
 
 def _prefix(settings: BenchSettings, subject: Subject, status: ClusterStatus, note: Note) -> PrefixFigures | None:
@@ -179,14 +197,24 @@ def _prefix(settings: BenchSettings, subject: Subject, status: ClusterStatus, no
         return None
     note(f"prefix: {prefix.prefix_length} shared tokens, {settings.repetitions} runs")
     one = partial(run_prefix, subject.client, subject.vocab_size, status.num_slots, prefix)
-    return prefix_figures(prefix, [one(run) for run in range(settings.repetitions)])
+    return prefix_figures(prefix, _repeated("prefix", settings.repetitions, one))
 
 
 def _soak(settings: BenchSettings, subject: Subject, note: Note) -> SoakFigures | None:
     if settings.soak is None:
         return None
     note(f"soak: {settings.soak.num_requests} requests, {settings.soak.concurrency} at a time")
-    return run_soak(subject, settings.soak)
+    with Activity("soak"):
+        return run_soak(subject, settings.soak)
+
+
+def _repeated(name: str, num_runs: int, one: Callable[[int], Found]) -> list[Found]:
+    found = []
+    with Activity(name, num_runs) as activity:
+        for run in range(num_runs):
+            activity.begin("run")
+            found.append(one(run))
+    return found
 
 
 def _orders(report: BenchReport, status: ClusterStatus) -> WholeOrders:

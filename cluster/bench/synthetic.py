@@ -14,6 +14,7 @@ import numpy as np
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from numpy.typing import NDArray
 
+from cluster.activity import Activity
 from cluster.bench.blocks import random_matrix
 from cluster.errors import UsageError
 
@@ -56,7 +57,8 @@ def synthetic_model(name: str, note: Callable[[str], None] = lambda text: None) 
     path = bench_cache() / f"synthetic-{size}-{kind}-{FILE_VERSION}.gguf"
     if not path.exists():
         note(f"writing {path} (random weights)")
-        _replace(path, lambda temporary: write_model(temporary, SHAPES[size], kind))
+        with Activity("writing random weights"):
+            _replace(path, lambda temporary: write_model(temporary, SHAPES[size], kind))
     return path
 
 

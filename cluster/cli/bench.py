@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from cluster.activity import clear_line
 from cluster.errors import UsageError
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ def _settings(
 
 
 def _note(text: str) -> None:
+    clear_line(sys.stderr)
     print(text, file=sys.stderr, flush=True)
 
 

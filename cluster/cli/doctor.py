@@ -6,9 +6,13 @@ import argparse
 import dataclasses
 import json
 import sys
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from cluster.cli.settings import add_plan_flags, given_settings
+
+if TYPE_CHECKING:
+    from cluster.doctor.check import Check
 
 MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
 
@@ -26,6 +30,13 @@ def add_parser(verbs: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def _next_check(checks: Iterator[Check]) -> Check | None:
+    from cluster.activity import Activity
+
+    with Activity("checking"):
+        return next(checks, None)
+
+
 def run(options: argparse.Namespace) -> int:
     from cluster.config import load_config
     from cluster.doctor.check import has_failed
@@ -35,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
     is_given = bool(options.config) or any(value is not None for value in settings.values())
     config = load_config(options.config, settings) if is_given else None
     checks = []
-    for check in diagnose(config, options.port):
+    found = diagnose(config, options.port)
+    while (check := _next_check(found)) is not None:
         checks.append(check)
         if options.output == "table":
             advice = f"; {check.advice}" if check.advice else ""

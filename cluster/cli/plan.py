@@ -27,11 +27,13 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from cluster.activity import Activity
     from cluster.config import load_config
     from cluster.planning.plan_file import to_json
     from cluster.planning.report import report
 
-    found = report(load_config(options.config, given_settings(options)))
+    with Activity("measuring devices and memory"):
+        found = report(load_config(options.config, given_settings(options)))
     if options.output == "json":
         print(to_json(found))
     else:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TextIO
+
+from cluster.activity import QUIET_S, clear_line
 
 BAR_CELLS = 30
 
@@ -14,10 +17,11 @@ class ProgressLines:
 
     stream: TextIO
     _num_bars: int = 0
-    _phases: dict[int, str] = field(default_factory=dict)
+    _phases: dict[int, tuple[str, float]] = field(default_factory=dict)  # what was told of each stage, and when
 
     def note(self, text: str) -> None:
         """One line that stays."""
+        clear_line(self.stream)
         print(text, file=self.stream, flush=True)
         self._num_bars = 0
 
@@ -37,6 +41,7 @@ class ProgressLines:
 
     def _lines(self, states: list[tuple[str, float]]) -> None:
         for stage, (phase, fraction) in enumerate(states):
-            if self._phases.get(stage) != phase:
-                self._phases[stage] = phase
+            told, told_s = self._phases.get(stage, ("", 0.0))
+            if told != phase or time.monotonic() - told_s >= QUIET_S:
+                self._phases[stage] = (phase, time.monotonic())
                 print(f"  stage {stage}: {phase} ({fraction:.0%})", file=self.stream, flush=True)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cluster.activity import Activity
 from cluster.bench.machine import processor_name
 from cluster.child import Child
 from cluster.config import ClusterConfig
@@ -171,6 +172,6 @@ def _computed(module: str, spec: StageSpec, steps: Sequence[Step], path: Path, m
         "rows_out": str(path),
         **more,
     }
-    with closing(Child(module)) as child:
+    with closing(Child(module)) as child, Activity("computing"):
         child.ask(orders, SIDE_TIMEOUT_S)
     return read_rows(path)

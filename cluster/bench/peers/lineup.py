@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 
+from cluster.activity import Activity
 from cluster.bench.machine import available_bytes
 from cluster.bench.peers.orders import WholeOrders
 from cluster.bench.workload import Workload
@@ -58,7 +59,8 @@ def running_peers(
             try:
                 check_room(stages, available_bytes())
                 told = replace(orders, num_threads=num_threads)
-                peers.append(Peer(name, _start(stack, told, stages[:num_servers])))
+                with Activity(f"loading {name}"):
+                    peers.append(Peer(name, _start(stack, told, stages[:num_servers])))
             except ClusterError as error:
                 missing.append(f"{name}: {error}")
         yield Lineup(tuple(peers), tuple(missing))
