@@ -196,3 +196,12 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+
+def __getattr__(name: str) -> str:
+    """``ggml.__version__``, looked up when it is asked for."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("ggml-cluster")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

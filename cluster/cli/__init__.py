@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from cluster.cli import bench, cache, cuts, doctor, down, plan, run, status, up, verify
+from cluster.cli.verbs import ShowVersion, verb_hint
 from cluster.errors import ClusterError, UsageError
 
 VERBS = (up, run, status, plan, verify, doctor, down, cuts, cache, bench)
@@ -17,7 +18,7 @@ EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, 3 capacity, 4 unreachable, 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
-        raise UsageError(f"{message}; see: {self.prog} --help")
+        raise UsageError(f"{verb_hint(message)}; see: {self.prog} --help")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -27,10 +28,18 @@ def build_parser() -> argparse.ArgumentParser:
         description="Serve a GGUF model cut into layer slices, one per device.",
         epilog=EXIT_CODES,
     )
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
+    parser.add_argument("--version", action=ShowVersion)
+    parser.set_defaults(run=_show_help)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=_Parser)
     for verb in VERBS:
         verb.add_parser(verbs)
     return parser
+
+
+def _show_help(options: argparse.Namespace) -> int:
+    """What is run where no verb was given."""
+    build_parser().print_help()
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

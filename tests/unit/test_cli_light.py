@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from cluster.cli import main
+import cluster
+from cluster.cli import VERBS, main
+from cluster.cli.verbs import SYNONYMS
 
 
 @pytest.fixture
@@ -42,8 +44,12 @@ with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ([], "VERB"),
-        (["frobnicate"], "frobnicate"),
+        (["frobnicate"], "give one of up, run, status"),
+        (["uo"], "did you mean: cluster up"),
+        (["serve"], "did you mean: cluster up"),
+        (["stop"], "did you mean: cluster down"),
+        (["version"], "did you mean: cluster --version"),
+        (["it's"], "it's"),
         (["run"], "prompt"),
         (["run", "x", "--temp", "hot"], "--temp"),
         (["up", "--demo", "--stages", "two"], "--stages"),
@@ -92,3 +98,23 @@ def test_stdin_that_is_no_text_is_one_line() -> None:
     assert done.returncode == 2
     assert done.stderr.startswith(b"cluster: prompt: stdin is not utf-8 ")
     assert done.stderr.count(b"\n") == 1
+
+
+def test_no_verb_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    assert "usage: cluster" in shown
+    assert all(verb in shown for verb in ("up", "run", "status", "down"))
+
+
+@pytest.mark.parametrize("command", [["-m", "cluster"], ["-m", "cluster.cli"]])
+def test_the_version_names_what_decides_what_comes_out(command: list[str]) -> None:
+    done = subprocess.run([sys.executable, *command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"ggml-cluster {cluster.__version__}, llama-cpp-python ")
+    assert ", ray " in done.stdout
+
+
+def test_every_synonym_leads_to_a_verb_that_is_there() -> None:
+    verbs = {verb.__name__.rpartition(".")[2] for verb in VERBS}
+    assert set(SYNONYMS.values()) <= verbs | {"--help", "--version"}
+    assert not set(SYNONYMS) & verbs
