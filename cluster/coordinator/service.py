@@ -91,15 +91,15 @@ class CoordinatorService:
         self._server.stop()
         self._stages.close()
 
-    def generate(self, prompt: str | list[int], params: SamplingParams, sink: EventSink) -> Cancel:
+    def generate(self, prompt: str | list[int], params: SamplingParams, sink: EventSink, client: str = "") -> Cancel:
         """Queue a request for text."""
         tokens = self.tokenize(prompt, True, False) if isinstance(prompt, str) else prompt
-        request = self._engine.submit(tokens, params, partial(_pass_event, sink))
+        request = self._engine.submit(tokens, params, partial(_pass_event, sink), client)
         return partial(self._engine.cancel, request)
 
-    def logits(self, token_ids: list[int], sink: LogitsSink) -> Cancel:
+    def logits(self, token_ids: list[int], sink: LogitsSink, client: str = "") -> Cancel:
         """Queue a request for the logits of every position."""
-        request = self._engine.submit(token_ids, None, partial(_pass_logits, sink))
+        request = self._engine.submit(token_ids, None, partial(_pass_logits, sink), client)
         return partial(self._engine.cancel, request)
 
     def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:

@@ -59,6 +59,7 @@ class NewRequest:
     params: SamplingParams | None  # None asks for logits
     sink: Sink
     arrival_s: float
+    client: str = ""  # who asks; clients share slots and queue
 
 
 @dataclass(frozen=True, slots=True)

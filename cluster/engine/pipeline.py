@@ -106,9 +106,12 @@ class Engine:
         finally:
             self._close()
 
-    def submit(self, tokens: Sequence[int], params: SamplingParams | None, sink: Sink) -> int:
-        """Asks for a text, or for logits where `params` is None; returns the request id. Never raises."""
-        new = NewRequest(next(self._request_ids), tuple(tokens), params, sink, self._now())
+    def submit(self, tokens: Sequence[int], params: SamplingParams | None, sink: Sink, client: str = "") -> int:
+        """Asks for a text, or for logits where `params` is None; returns the request id. Never raises.
+
+        `client` names who asks: clients share slots and queue evenly.
+        """
+        new = NewRequest(next(self._request_ids), tuple(tokens), params, sink, self._now(), client)
         if not self._put(new):
             tell(sink, _stopped())
         return new.request_id

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 
 from cluster.engine.batch import Chunk, cut_chunk
+from cluster.engine.fair_queue import FairQueue, Turns
 from cluster.engine.prefix import shared_length
 from cluster.engine.sequence import Kind, Sequence, State
 from cluster.engine.slots import Slots
@@ -14,6 +16,9 @@ from cluster.messages import SlotStart
 class Prompts:
     """First come, first served: one prompt after the other, and a short one in what another's chunk leaves.
 
+    So it is for the prompts of one client. Several take turns: a free slot goes to whoever has fewest, and the next
+    chunk to whoever has had none for longest.
+
     A sequence gets its slot when its first chunk is cut, so that it can start from what was sent until then.
     """
 
@@ -21,8 +26,9 @@ class Prompts:
         self._slots = slots
         self._max_logits_rows = max_logits_rows
         self._can_reuse = can_reuse  # what a slot holds; else every prompt is computed whole
-        self._waiting: dict[int, Sequence] = {}  # by request id; have no slot yet
+        self._waiting: FairQueue[Sequence] = FairQueue()  # by request id; have no slot yet
         self._begun: dict[int, Sequence] = {}  # by request id; part of the prompt has been sent
+        self._turns = Turns()  # at chunks
 
     @property
     def num_waiting(self) -> int:
@@ -33,29 +39,32 @@ class Prompts:
         """Something could be sent now."""
         return bool(self._begun) or bool(self._waiting and self._slots.num_free)
 
-    @property
-    def unsent(self) -> list[int]:
+    def unsent(self, running: Collection[Sequence]) -> list[int]:
         """Rows of each prompt that could be sent now, in order; what they will find cached is not known yet."""
-        waiting = list(self._waiting.values())[: self._slots.num_free]
-        return [sequence.num_unsent for sequence in (*self._begun.values(), *waiting)]
+        num_prompts = len(self._begun) + self._slots.num_free
+        return [sequence.num_unsent for sequence in self._in_order(running)[:num_prompts]]
 
-    @property
-    def position(self) -> int:
+    def position(self, running: Collection[Sequence]) -> int:
         """Of the first row to be sent."""
-        return next((sequence.num_sent for sequence in self._begun.values()), 0)
+        return next((sequence.num_sent for sequence in self._in_order(running)), 0)
 
     def add(self, sequence: Sequence) -> None:
-        self._waiting[sequence.request_id] = sequence
+        self._turns.came(sequence.client)
+        self._waiting.add(sequence.request_id, sequence.client, sequence)
+
+    def gives_way_to(self, client: str, running: Collection[Sequence]) -> Sequence | None:
+        """Who leaves a full queue for a request of `client`; None if that one has no less than the others."""
+        return self._waiting.gives_way_to(client, _num_slots_by_client(running))
 
     def remove(self, request_id: int) -> Sequence | None:
         """Forgets a sequence; None if it is not here (any more)."""
-        return self._waiting.pop(request_id, None) or self._begun.pop(request_id, None)
+        return self._waiting.remove(request_id) or self._begun.pop(request_id, None)
 
     def clear(self) -> list[Sequence]:
         """Forgets all sequences; returns those that had no slot."""
-        waiting = list(self._waiting.values())
-        self._waiting.clear()
+        waiting = self._waiting.clear()
         self._begun.clear()
+        self._forget_clients()
         return waiting
 
     def cut(
@@ -68,7 +77,7 @@ class Prompts:
         chunks: list[Chunk] = []
         starts: list[SlotStart] = []
         max_logits_rows = self._max_logits_rows
-        for sequence in (*self._begun.values(), *self._waiting.values()):
+        for sequence in self._in_order(running):
             num_rows = min(max_rows, max_logits_rows) if sequence.kind is Kind.LOGITS else max_rows
             if num_rows <= 0:
                 continue
@@ -81,10 +90,27 @@ class Prompts:
             chunks.append(chunk)
             max_rows -= chunk.num_rows
             max_logits_rows -= chunk.num_logits_rows
+        self._turns.served({chunk.sequence.client for chunk in chunks})
         for chunk in chunks:
             if chunk.end == chunk.sequence.num_tokens:
                 del self._begun[chunk.sequence.request_id]
+        self._forget_clients()
         return chunks, tuple(starts)
+
+    def _in_order(self, running: Collection[Sequence]) -> list[Sequence]:
+        """The prompts that could be sent now, as their turns come; then those that get a slot if others cannot."""
+        waiting = list(self._waiting.in_order(_num_slots_by_client(running))) if self._slots.num_free else []
+        num_new = self._slots.num_free
+        prompts = [*self._begun.values(), *waiting[:num_new]]
+        if len(self._turns.waiting) > 1:
+            prompts.sort(key=lambda sequence: self._turns.since(sequence.client))
+        return prompts + waiting[num_new:]
+
+    def _forget_clients(self) -> None:
+        """Those that have no prompt here any more."""
+        pending = {sequence.client for sequence in self._begun.values()}.union(self._waiting.clients)
+        for client in [client for client in self._turns.waiting if client not in pending]:
+            self._turns.left(client)
 
     def _begin(self, sequence: Sequence, running: Collection[Sequence], now_s: float) -> SlotStart:
         """Moves it from the queue into a slot."""
@@ -93,8 +119,12 @@ class Prompts:
         start = self._slots.allocate(sequence.log, num_reusable, sent)
         sequence.slot, sequence.state, sequence.admitted_s = start.slot, State.RUNNING, now_s
         sequence.num_computed = sequence.num_cached = start.length
-        self._begun[sequence.request_id] = self._waiting.pop(sequence.request_id)
+        self._begun[sequence.request_id] = self._waiting.take(sequence.request_id)
         return start
+
+
+def _num_slots_by_client(running: Collection[Sequence]) -> Counter[str]:
+    return Counter(sequence.client for sequence in running)
 
 
 def _will_share_more(sequence: Sequence, others: Collection[Sequence]) -> bool:

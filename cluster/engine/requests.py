@@ -68,11 +68,13 @@ class Requests:
         try:
             self._check_tokens(new.tokens)
             params = self._with_seed(new.params)
-            sequence = Sequence(new.request_id, new.tokens, params)
-            self._scheduler.add(sequence, now_s)
+            sequence = Sequence(new.request_id, new.tokens, params, new.client)
+            displaced = self._scheduler.add(sequence, now_s)
         except ClusterError as error:
             self._outbox.append((new.sink, None, error))
             return
+        if displaced is not None:  # it is told what it would have been told had it come now
+            self._outbox.append((self._open.pop(displaced.request_id).sink, None, self._scheduler.is_full()))
         num_prompt = len(new.tokens)
         request = Request(sequence, new.sink, self._text_for(params, num_prompt), new.arrival_s)
         self._open[new.request_id] = request

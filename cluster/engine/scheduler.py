@@ -89,8 +89,11 @@ class Scheduler:
         """Microbatches that have been handed out and not answered."""
         return len(self._in_flight)
 
-    def add(self, sequence: Sequence, now_s: float = -math.inf) -> None:
-        """Queues a sequence. Raises UsageError (prompt empty or too long) or CapacityError (queue full)."""
+    def add(self, sequence: Sequence, now_s: float = -math.inf) -> Sequence | None:
+        """Queues a sequence. Raises UsageError (prompt empty or too long) or CapacityError (queue full).
+
+        Returns the one that had to leave a full queue for it: the newest of the client that has most.
+        """
         num_tokens, context_length = sequence.num_tokens, self._limits.context_length
         if num_tokens == 0:
             raise UsageError("prompt: it has no tokens; give at least one")
@@ -99,13 +102,21 @@ class Scheduler:
                 f"prompt: {num_tokens} tokens, but the context holds {context_length}; "
                 "shorten it, or start the cluster with a larger context"
             )
+        displaced = None
         if self.num_waiting >= self._limits.max_waiting + self._slots.num_free:
-            raise CapacityError(
-                f"queue: full, with {self._slots.num_used} requests running and {self.num_waiting} waiting"
-                "; try again later"
-            )
+            displaced = self._prompts.gives_way_to(sequence.client, self._running.values())
+            if displaced is None:
+                raise self.is_full()
+            self.end(displaced.request_id)
         self._prompts.add(sequence)
         self._arrivals_s = [*self._arrivals_s[:1], now_s]
+        return displaced
+
+    def is_full(self) -> CapacityError:
+        """What a request is told that there is no place for."""
+        return CapacityError(
+            f"queue: full, with {self._slots.num_used} requests running and {self.num_waiting} waiting; try again later"
+        )
 
     def hold_s(self, now_s: float) -> float:
         """How long `next_batch` holds back what it could send, if nothing happens; 0 if it does not.
@@ -231,10 +242,11 @@ class Scheduler:
         num_in_flight = sum(not batch.decodes for batch in self._in_flight.values())
         if not self._prompts.are_pending or num_in_flight >= self._max_chunks(decode, num_decoding):
             return None
-        plan = self._pace.prompt_plan(self._prompts.unsent, self._prompts.position, num_decoding)
+        running = self._running.values()
+        plan = self._pace.prompt_plan(self._prompts.unsent(running), self._prompts.position(running), num_decoding)
         if self._is_alone and not plan.alone:
             return None
-        chunks, starts = self._prompts.cut(plan.num_rows, self._running.values(), now_s)
+        chunks, starts = self._prompts.cut(plan.num_rows, running, now_s)
         if not chunks:
             return None
         self._running.update((chunk.sequence.request_id, chunk.sequence) for chunk in chunks)

@@ -34,6 +34,7 @@ class Sequence:
         request_id: names the request.
         prompt: token ids, at least one.
         params: with a seed; None asks for logits.
+        client: who asked; clients share slots and queue.
         log: prompt, then generated tokens. Append only: what is in it has been or will be delivered once.
         num_computed: leading tokens whose rows have come back from the last stage.
         num_in_flight: rows after those that are in microbatches now; 0 when it is in none.
@@ -46,6 +47,7 @@ class Sequence:
     request_id: int
     prompt: tuple[int, ...]
     params: SamplingParams | None
+    client: str = ""
     log: list[int] = field(init=False)
     state: State = State.WAITING
     num_computed: int = 0

@@ -19,13 +19,13 @@ class InferenceBackend(Protocol):
 
     They raise ClusterError, or hand one to the sink; either ends the stream. Sinks may be called from any
     thread, never wait, and may be called after the stream is gone. A returned `cancel` never waits, and does
-    nothing once the request has ended.
+    nothing once the request has ended. `client` names who asks (`client_name`): clients get even shares.
     """
 
-    def generate(self, prompt: str | list[int], params: SamplingParams, sink: EventSink) -> Cancel:
+    def generate(self, prompt: str | list[int], params: SamplingParams, sink: EventSink, client: str) -> Cancel:
         """Starts a request. The last event has a finish_reason."""
 
-    def logits(self, token_ids: list[int], sink: LogitsSink) -> Cancel:
+    def logits(self, token_ids: list[int], sink: LogitsSink, client: str) -> Cancel:
         """Starts a computation of logits; the sink gets rows [r, V] in order, then None."""
 
     def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from cluster.errors import CapacityError, ClusterError, UnreachableError
 from cluster.messages import Float32Array, TokenEvent
 from cluster.wire import limits
+from cluster.wire.client_name import client_name
 from cluster.wire.codec_answer import Output, encode_answers, encode_events
 from cluster.wire.codec_event import encode_timing
 from cluster.wire.codec_facts import encode_status
@@ -72,7 +73,7 @@ class InferenceStreams:
     async def _generate(self, data: bytes, context: Context) -> None:
         prompt, params = decode_generate(parse(inference_pb2.GenerateRequest, data))
         inbox: StreamInbox[Output] = StreamInbox(self._mailbox)
-        async with self._request(inbox, self._backend.generate, prompt, params, inbox.put):
+        async with self._request(inbox, self._backend.generate, prompt, params, inbox.put, client_name(context)):
             has_ended = False
             while not has_ended:
                 events, error = _until_error(await inbox.take_all())
@@ -83,7 +84,8 @@ class InferenceStreams:
                     raise error
 
     async def _complete(self, data: bytes, context: Context) -> None:
-        group = RequestGroup(decode_complete(parse(inference_pb2.CompleteRequest, data)), self._mailbox)
+        requests = decode_complete(parse(inference_pb2.CompleteRequest, data))
+        group = RequestGroup(requests, self._mailbox, client_name(context))
         async with self._request(group.inbox, group.start, self._backend):
             while group.is_open:
                 for message in encode_answers(await group.take()):
@@ -93,7 +95,7 @@ class InferenceStreams:
         token_ids = check_token_ids("token_ids", parse(inference_pb2.LogitsRequest, data).token_ids)
         inbox: StreamInbox[Float32Array | ClusterError | None] = StreamInbox(self._mailbox)
         unread = _UnreadLogits(inbox)
-        async with self._request(inbox, self._backend.logits, token_ids, unread.put):
+        async with self._request(inbox, self._backend.logits, token_ids, unread.put, client_name(context)):
             while True:
                 for item in await inbox.take_all():
                     if isinstance(item, ClusterError):

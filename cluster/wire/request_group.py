@@ -19,9 +19,10 @@ Request = tuple[str | list[int], SamplingParams] | ClusterError
 class RequestGroup:
     """`start` is for a thread of the backend's, `take` for the loop's."""
 
-    def __init__(self, requests: Sequence[Request], mailbox: LoopMailbox) -> None:
-        """`requests`: an error stands for one that cannot be, and is its answer."""
+    def __init__(self, requests: Sequence[Request], mailbox: LoopMailbox, client: str) -> None:
+        """`requests` of `client`: an error stands for one that cannot be, and is its answer."""
         self._requests = requests
+        self._client = client
         self._open = set(range(len(requests)))
         self._held: dict[int, list[Output]] = {}
         self.inbox: StreamInbox[Numbered | ClusterError] = StreamInbox(mailbox, _ends_something)
@@ -67,7 +68,7 @@ class RequestGroup:
             self.inbox.put((number, request))
             return []
         try:
-            return [backend.generate(*request, lambda output: self.inbox.put((number, output)))]
+            return [backend.generate(*request, lambda output: self.inbox.put((number, output)), self._client)]
         except ClusterError as error:
             self.inbox.put((number, error))
             return []

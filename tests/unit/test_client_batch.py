@@ -36,13 +36,17 @@ class CrowdedCluster(EchoCluster):
         self.taken: list[str] = []
 
     def generate(
-        self, prompt: str | list[int], params: SamplingParams, sink: Callable[[TokenEvent | ClusterError], None]
+        self,
+        prompt: str | list[int],
+        params: SamplingParams,
+        sink: Callable[[TokenEvent | ClusterError], None],
+        client: str,
     ) -> Callable[[], None]:
         if self.num_open >= self.most_open:
             self.num_refused += 1
             raise CapacityError("queue: full, with 4 requests running and 0 waiting; try again later")
         self.taken.append(str(prompt))
-        return super().generate(prompt, params, sink)
+        return super().generate(prompt, params, sink, client)
 
     def status(self) -> ClusterStatus:
         return replace(super().status(), num_slots=4)

@@ -86,11 +86,12 @@ class Run:
         params: SamplingParams | None,
         at_s: float = 0.0,
         cancel_after_s: float | None = None,
+        client: str = "",
     ) -> Reader:
         reader = self.world.reader()
 
         def submit() -> None:
-            request_id = self.engine.submit(prompt, params, reader)
+            request_id = self.engine.submit(prompt, params, reader, client)
             if cancel_after_s is not None:
                 self.world.at(self.world.now_s + cancel_after_s, lambda: self.engine.cancel(request_id))
 
@@ -147,6 +148,7 @@ class Asked:
     prompt: list[int]
     params: SamplingParams | None
     cancel_after_s: float | None
+    client: str
 
     def check(self, reader: Reader, may_be_lost: bool) -> None:
         """Every answer is whole, or an honest part of what the request gives alone."""
@@ -223,6 +225,7 @@ _ASKED = st.builds(
     prompt=_PROMPTS,
     params=st.one_of(_PARAMS, _PARAMS, _PARAMS, st.none()),
     cancel_after_s=st.one_of(st.none(), st.none(), st.floats(0, 20)),
+    client=st.sampled_from(["one", "another"]),
 )
 _LIMITS = st.builds(
     Limits,
@@ -257,7 +260,7 @@ def test_every_request_gets_what_it_would_get_alone(
     repeats_results: bool,
 ) -> None:
     run = Run(limits, random_delays(delay_seed), repeats_results, costs)
-    readers = [run.ask(ask.prompt, ask.params, ask.at_s, ask.cancel_after_s) for ask in asked]
+    readers = [run.ask(ask.prompt, ask.params, ask.at_s, ask.cancel_after_s, ask.client) for ask in asked]
     run.run()
     for ask, reader in zip(asked, readers, strict=True):
         ask.check(reader, may_be_lost=False)
@@ -285,7 +288,7 @@ def test_after_a_failure_every_request_ends_once_and_a_repair_serves_again(
     repair_after_s: float | None,
 ) -> None:
     run = Run(limits, random_delays(delay_seed))
-    readers = [run.ask(ask.prompt, ask.params, ask.at_s, ask.cancel_after_s) for ask in asked]
+    readers = [run.ask(ask.prompt, ask.params, ask.at_s, ask.cancel_after_s, ask.client) for ask in asked]
     run.lose(limits.num_stages - 1, lost_s)
     repaired_s = lost_s + (1000.0 if repair_after_s is None else repair_after_s)
     run.repair(repaired_s)

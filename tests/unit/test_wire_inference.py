@@ -107,9 +107,10 @@ def test_client_that_leaves_during_admission_cancels_too() -> None:
             prompt: str | list[int],
             params: SamplingParams,
             sink: Callable[[TokenEvent | ClusterError], None],
+            client: str,
         ) -> Callable[[], None]:
             time.sleep(0.3)
-            return super().generate(prompt, params, sink)
+            return super().generate(prompt, params, sink, client)
 
     backend = SlowToAdmit()
     with no_thread_left():
@@ -242,7 +243,7 @@ def test_a_fault_while_requests_start_leaves_none_running(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(backend, "generate", faulty)
     loop = asyncio.new_event_loop()
-    group = RequestGroup([("wait", SamplingParams()), ("a", SamplingParams())], loop_mailbox.LoopMailbox(loop))
+    group = RequestGroup([("wait", SamplingParams()), ("a", SamplingParams())], loop_mailbox.LoopMailbox(loop), "")
     with pytest.raises(ZeroDivisionError):
         group.start(backend)
     backend.join()

@@ -96,6 +96,7 @@ class EchoCluster:
 
     def __init__(self) -> None:
         self.params: list[SamplingParams] = []
+        self.clients: list[str] = []
         self.cancelled = threading.Event()
         self.num_open = 0
         self.max_open = 0
@@ -108,8 +109,10 @@ class EchoCluster:
         prompt: str | list[int],
         params: SamplingParams,
         sink: Callable[[TokenEvent | ClusterError], None],
+        client: str,
     ) -> Callable[[], None]:
         self.params.append(params)
+        self.clients.append(client)
         if prompt == "full":
             raise CapacityError("queue: 256 requests wait; ask again later")
         ids = list(prompt.encode()) if isinstance(prompt, str) else prompt
@@ -125,7 +128,7 @@ class EchoCluster:
         return cancel
 
     def logits(
-        self, token_ids: list[int], sink: Callable[[Float32Array | ClusterError | None], None]
+        self, token_ids: list[int], sink: Callable[[Float32Array | ClusterError | None], None], client: str
     ) -> Callable[[], None]:
         for start in range(0, len(token_ids), 2):
             chunk = np.asarray(token_ids[start : start + 2], np.float32)
