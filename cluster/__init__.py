@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cluster.errors import HandshakeError as HandshakeError
     from cluster.errors import ModelFileError as ModelFileError
     from cluster.errors import StageLostError as StageLostError
+    from cluster.errors import UnauthenticatedError as UnauthenticatedError
     from cluster.errors import UnreachableError as UnreachableError
     from cluster.errors import UnsupportedModelError as UnsupportedModelError
     from cluster.errors import UsageError as UsageError
@@ -42,6 +43,7 @@ _MODULES = {
     "SamplingParams": "cluster.sampling",
     "StageLostError": "cluster.errors",
     "TokenEvent": "cluster.messages",
+    "UnauthenticatedError": "cluster.errors",
     "UnreachableError": "cluster.errors",
     "UnsupportedModelError": "cluster.errors",
     "UsageError": "cluster.errors",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -22,7 +23,9 @@ from cluster.wire.calls import Call, GenerateRequest
 from cluster.wire.channel import CONNECT_TIMEOUT_MS
 from cluster.wire.completion import Outcome
 from cluster.wire.connection import AioConnection
+from cluster.wire.endpoint import sent_with
 from cluster.wire.prompts import Prompt, Prompts, is_batch
+from cluster.wire.proof import Proof
 from cluster.wire.service import serialize
 
 Result = TypeVar("Result")
@@ -31,8 +34,10 @@ Result = TypeVar("Result")
 class _Messages(AsyncIterator[bytes]):
     """The messages of one call's answer. Closing it cancels the call; nothing more is yielded."""
 
-    def __init__(self, call: Any, address: str) -> None:
+    def __init__(self, call: Any, address: str, proof: Proof | None) -> None:
+        """`proof`: what the call was made with; nothing is believed before the answer has proved the secret, too."""
         self._call = call
+        self._proof = proof
         self._messages = aiter(call)
         self._address = address
         self._is_closed = False
@@ -41,7 +46,11 @@ class _Messages(AsyncIterator[bytes]):
         if self._is_closed:
             raise StopAsyncIteration
         try:
-            return bytes(await anext(self._messages))
+            data = await anext(self._messages, None)
+            await self._check()
+            if data is None:
+                raise StopAsyncIteration
+            return bytes(data)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._is_closed and task is not None and not task.cancelling():
@@ -53,6 +62,11 @@ class _Messages(AsyncIterator[bytes]):
     def close(self) -> None:
         self._is_closed = True
         self._call.cancel()
+
+    async def _check(self) -> None:
+        proof, self._proof = self._proof, None
+        if proof is not None:
+            proof.check(await self._call.initial_metadata(), f"the cluster at {self._address}")
 
 
 class AsyncTokenStream(AsyncIterator[TokenEvent]):
@@ -85,17 +99,19 @@ class AsyncTokenStream(AsyncIterator[TokenEvent]):
 class AsyncClient:
     """Talks to one cluster over one connection for each event loop that calls it; it may be made where none runs.
 
-    `address` and errors as for `cluster.client.Client`; an async context manager that closes it.
+    `address`, `secret` and errors as for `cluster.client.Client`; an async context manager that closes it.
     """
 
-    def __init__(self, address: str | None = None) -> None:
-        self.address = calls.resolve_address(address)
+    def __init__(self, address: str | None = None, secret: str | os.PathLike[str] | None = None) -> None:
+        self._endpoint = calls.resolve_endpoint(address, secret)
+        self._given_secret = secret
+        self.address = self._endpoint.address
         self._connection = AioConnection(self.address)
 
     @classmethod
-    async def connect(cls, address: str | None = None) -> Self:
+    async def connect(cls, address: str | None = None, secret: str | os.PathLike[str] | None = None) -> Self:
         """A client of a cluster that has answered; UnreachableError within a few seconds if none does."""
-        client = cls(address)
+        client = cls(address, secret)
         try:
             await client.status(timeout_s=CONNECT_TIMEOUT_MS / 1000)
         except BaseException:
@@ -193,20 +209,25 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
-        return type(self), (self.address,)
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str | os.PathLike[str] | None]]:
+        return type(self), (self.address, self._given_secret)  # one that was looked up is looked up again there
 
     async def _unary(self, call: Call[Result], timeout_s: float | None = None) -> Result:
         method = self._connection.channel().unary_unary(call.path, serialize, bytes)
+        proof = self._endpoint.prove(call.path)
         try:
-            data = await method(call.request, timeout=timeout_s)
+            answer = method(call.request, timeout=timeout_s, metadata=sent_with(proof))
+            data = await answer
         except grpc.RpcError as error:
             raise calls.call_error(error, self.address) from None
+        if proof is not None:
+            proof.check(await answer.initial_metadata(), f"the cluster at {self.address}")
         return call.decode(data)
 
     def _open(self, call: Call[Any]) -> _Messages:
         method = self._connection.channel().unary_stream(call.path, serialize, bytes)
-        return _Messages(method(call.request), self.address)
+        proof = self._endpoint.prove(call.path)
+        return _Messages(method(call.request, metadata=sent_with(proof)), self.address, proof)
 
     async def _complete_one(self, request: GenerateRequest) -> Completion:
         ((_, outcome),) = [found async for found in self._outcomes([request])]

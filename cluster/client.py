@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -24,19 +25,23 @@ from cluster.wire.calls import Call, GenerateRequest
 from cluster.wire.channel import CONNECT_TIMEOUT_MS
 from cluster.wire.completion import Completions, Outcome
 from cluster.wire.connection import Connection
+from cluster.wire.endpoint import sent_with
 from cluster.wire.prompts import Prompt, Prompts, is_batch
 from cluster.wire.service import serialize
 
 Result = TypeVar("Result")
 
 
-def connect(address: str | None = None) -> Client:
+def connect(address: str | None = None, secret: str | os.PathLike[str] | None = None) -> Client:
     """A client of the cluster at `address` ("host:port"), which has answered.
 
     Without an address: that in CLUSTER_ADDRESS, else that of the cluster that ``cluster up`` started here.
-    Raises UnreachableError within a few seconds if nothing answers, HandshakeError if it is another version.
+    secret: the cluster's secret for clients, as digits, or the path of a file that holds them. Without: that in
+    CLUSTER_SECRET, in the file that CLUSTER_SECRET_FILE names, or what ``cluster up`` wrote for this user.
+    Raises UnreachableError within a few seconds if nothing answers, UnauthenticatedError if the secret is not that
+    of the cluster there, HandshakeError if it is another version.
     """
-    client = Client(address)
+    client = Client(address, secret)
     try:
         client.status(timeout_s=CONNECT_TIMEOUT_MS / 1000)
     except BaseException:
@@ -48,14 +53,16 @@ def connect(address: str | None = None) -> Client:
 class Client:
     """Talks to one cluster over one connection. Threads may share it; a context manager that closes it.
 
-    `address` as for `connect`, but nothing is called yet: a client that was not used survives a fork, and one that is
-    pickled or copied connects anew. All methods raise the errors of `cluster.errors`: UsageError for a request that
-    cannot be, CapacityError when the cluster is full, UnreachableError when it is gone, StageLostError when one of
-    its stages is.
+    `address` and `secret` as for `connect`, but nothing is called yet: a client that was not used survives a fork, and
+    one that is pickled or copied connects anew. All methods raise the errors of `cluster.errors`: UsageError for a
+    request that cannot be, CapacityError when the cluster is full, UnreachableError when it is gone, StageLostError
+    when one of its stages is.
     """
 
-    def __init__(self, address: str | None = None) -> None:
-        self.address = calls.resolve_address(address)
+    def __init__(self, address: str | None = None, secret: str | os.PathLike[str] | None = None) -> None:
+        self._endpoint = calls.resolve_endpoint(address, secret)
+        self._given_secret = secret
+        self.address = self._endpoint.address
         self._connection = Connection(self.address)
 
     @overload
@@ -158,20 +165,24 @@ class Client:
     ) -> None:
         self.close()
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
-        return type(self), (self.address,)
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str | os.PathLike[str] | None]]:
+        return type(self), (self.address, self._given_secret)  # one that was looked up is looked up again there
 
     def _unary(self, call: Call[Result], timeout_s: float | None = None) -> Result:
         method = self._connection.channel().unary_unary(call.path, serialize, bytes)
+        proof = self._endpoint.prove(call.path)
         try:
-            data = method(call.request, timeout=timeout_s)
+            data, answer = method.with_call(call.request, timeout=timeout_s, metadata=sent_with(proof))
         except grpc.RpcError as error:
             raise calls.call_error(error, self.address) from None
+        if proof is not None:
+            proof.check(answer.initial_metadata(), f"the cluster at {self.address}")
         return call.decode(data)
 
     def _open(self, call: Call[Any]) -> Messages:
         method = self._connection.channel().unary_stream(call.path, serialize, bytes)
-        return Messages(method(call.request), self.address)
+        proof = self._endpoint.prove(call.path)
+        return Messages(method(call.request, metadata=sent_with(proof)), self.address, proof)
 
     def _complete_one(self, request: GenerateRequest) -> Completion:
         call, completions = calls.complete_call([request])

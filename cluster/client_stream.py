@@ -12,13 +12,16 @@ import grpc
 from cluster.messages import TokenEvent
 from cluster.wire import calls
 from cluster.wire.connection import check_process
+from cluster.wire.proof import Proof
 
 
 class Messages(Iterator[bytes]):
     """The messages of one call's answer. Closing it cancels the call; nothing more is yielded."""
 
-    def __init__(self, messages: Any, address: str) -> None:
+    def __init__(self, messages: Any, address: str, proof: Proof | None) -> None:
+        """`proof`: what the call was made with; nothing is believed before the answer has proved the secret, too."""
         self._messages = messages
+        self._proof = proof
         self._address = address
         self._is_closed = False
 
@@ -27,7 +30,11 @@ class Messages(Iterator[bytes]):
         try:
             if self._is_closed:
                 raise StopIteration
-            return bytes(next(self._messages))
+            data = next(self._messages, None)
+            self._check()
+            if data is None:
+                raise StopIteration
+            return bytes(data)
         except grpc.RpcError as error:
             if self._is_closed:
                 raise StopIteration from None
@@ -36,6 +43,11 @@ class Messages(Iterator[bytes]):
     def close(self) -> None:
         self._is_closed = True
         self._messages.cancel()
+
+    def _check(self) -> None:
+        proof, self._proof = self._proof, None
+        if proof is not None:
+            proof.check(self._messages.initial_metadata(), f"the cluster at {self._address}")
 
 
 class TokenStream(Iterator[TokenEvent]):

@@ -6,7 +6,8 @@
     │   └── UnsupportedModelError    UNIMPLEMENTED        exit 2   the GGUF is sound, but cannot be cut exactly
     ├── CapacityError                RESOURCE_EXHAUSTED   exit 3   queue full, context too small, out of memory
     ├── UnreachableError             UNAVAILABLE          exit 4   no cluster at that address, or it went away
-    │   └── StageLostError           UNAVAILABLE          exit 4   a stage died while it held the request
+    │   ├── StageLostError           UNAVAILABLE          exit 4   a stage died while it held the request
+    │   └── UnauthenticatedError     UNAUTHENTICATED      exit 4   one end does not know the cluster's secret
     ├── HandshakeError               FAILED_PRECONDITION  exit 1   two processes disagree about model or version
     └── CancelledError               CANCELLED            exit 1   the client went away
 
@@ -69,6 +70,12 @@ class StageLostError(UnreachableError):
     """A stage died or stopped answering; the message names it. The request's tokens so far were delivered."""
 
 
+class UnauthenticatedError(UnreachableError):
+    """Something listens at the address, but it and the caller do not know the same secret."""
+
+    grpc_status = "UNAUTHENTICATED"
+
+
 class HandshakeError(ClusterError):
     """The two ends of a stream disagree; the message names the field and both values."""
 
@@ -90,6 +97,7 @@ def error_for_status(grpc_status: str, message: str) -> ClusterError:
             UnsupportedModelError,
             CapacityError,
             UnreachableError,
+            UnauthenticatedError,
             HandshakeError,
             CancelledError,
         )

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from cluster.coordinator.service import CoordinatorService
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
 from cluster.heap import freeze_heap
+from cluster.secret import read_secret
 from cluster.stage.cores import prepare_process
 
 
 class Coordinator:
     """Schedules microbatches and serves clients; holds the vocabulary, and no weights."""
 
-    def __init__(self, spec: CoordinatorSpec) -> None:
+    def __init__(self, spec: CoordinatorSpec, secret_file: str) -> None:
+        """`secret_file`: where this node keeps the cluster's secret."""
         self._spec = spec
+        self._secret_file = secret_file
         self._service: CoordinatorService | None = None
 
     def pid(self) -> int:
@@ -27,12 +31,13 @@ class Coordinator:
         """
         if self._service is None:
             prepare_process()
-            self._service = CoordinatorService(self._spec)
+            self._service = CoordinatorService(self._spec, read_secret(Path(self._secret_file)))
             freeze_heap()
         return self._service.start()
 
     def epoch(self) -> int:
-        return self._started.epoch
+        """The newest epoch that was begun; 0 before the first."""
+        return 0 if self._service is None else self._service.epoch
 
     def wire(self, epoch: int, stages: tuple[StageEnd, ...]) -> None:
         """Connect to the stages of a new epoch and accept requests again."""

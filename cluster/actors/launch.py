@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -16,14 +17,16 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from cluster.actors.coordinator_actor import Coordinator
 from cluster.actors.stage_worker import StageWorker
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
-from cluster.errors import CapacityError, ClusterError, UnreachableError
+from cluster.errors import CapacityError, ClusterError, HandshakeError, UnreachableError
 from cluster.messages import PROTOCOL_VERSION, Hello
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
+from cluster.wire.limits import MAX_COUNT
 
 PLACE_TIMEOUT_S = 30.0
 CALL_TIMEOUT_S = 60.0
 ANSWER_TIMEOUT_S = 15.0  # of a living actor; one still busy with an `up` that was interrupted is replaced
 POLL_S = 0.1
+MAX_REFUSALS = 2  # of a stage in one `up`: the first is answered with a newer epoch, the second with new stages
 FIRST_TOKEN_TIMEOUT_S = 120.0
 COORDINATOR = "coordinator"
 
@@ -33,9 +36,13 @@ Report = Callable[[list[tuple[str, float]]], None]
 class Launch:
     """The actors of one cluster, seen from a Ray driver. Close it; the actors live on."""
 
-    def __init__(self, ray_address: str, namespace: str) -> None:
-        """Connect to Ray. UnreachableError if it does not answer or refuses this version."""
+    def __init__(self, ray_address: str, namespace: str, secret_file: Path) -> None:
+        """Connect to Ray. UnreachableError if it does not answer or refuses this version.
+
+        `secret_file`: where the nodes keep the cluster's secret; the actors read it themselves.
+        """
         self._namespace = namespace
+        self._secret_file = secret_file
         # Ray keeps the first token that it reads: this process may have been connected to a head that is gone.
         AuthenticationTokenLoader.instance().reset_cache()
         try:
@@ -62,17 +69,27 @@ class Launch:
 
     def _bring_up(self, specs: Sequence[StageSpec], coordinator: CoordinatorSpec, report: Report) -> str:
         group = self._placement_group(len(specs))
-        living = self._living([COORDINATOR, *(_stage_name(spec.stage) for spec in specs)])
-        actor = living.get(COORDINATOR) or self._start_coordinator(coordinator, group)
-        stages = [living.get(_stage_name(spec.stage)) or self._start_stage(spec, group) for spec in specs]
-        loaded = self._load(stages, report)
-        address: str = _get(actor.start.remote())
-        # Whoever was replaced knows no epoch any more, so the newest of all counts.
-        epoch = 1 + max(_get([actor.epoch.remote(), *(stage.epoch.remote() for stage in stages)]))
-        ends = self._wire(stages, specs, loaded, coordinator.model_hash, epoch)
-        _get(actor.wire.remote(epoch, ends))
-        _get(actor.first_token.remote(FIRST_TOKEN_TIMEOUT_S), FIRST_TOKEN_TIMEOUT_S + CALL_TIMEOUT_S)
-        return address
+        stage_names = [_stage_name(spec.stage) for spec in specs]
+        num_refusals = 0
+        while True:
+            living, epoch = self._overtaken(self._living([COORDINATOR, *stage_names]))
+            actor = living.get(COORDINATOR) or self._start_coordinator(coordinator, group)
+            stages = [living.get(_stage_name(spec.stage)) or self._start_stage(spec, group) for spec in specs]
+            loaded = self._load(stages, report)
+            address: str = _get(actor.start.remote())
+            try:
+                ends = self._wire(stages, specs, loaded, coordinator.model_hash, epoch)
+                _get(actor.wire.remote(epoch, ends))
+            except HandshakeError:
+                num_refusals += 1
+                if num_refusals > MAX_REFUSALS:
+                    raise
+                if num_refusals == MAX_REFUSALS:  # a newer epoch did not help: they are not what they should be
+                    for name in stage_names:
+                        self._kill(name)
+                continue
+            _get(actor.first_token.remote(FIRST_TOKEN_TIMEOUT_S), FIRST_TOKEN_TIMEOUT_S + CALL_TIMEOUT_S)
+            return address
 
     def take_down(self) -> int:
         """End the actors and give their place back. Returns how many there were."""
@@ -98,6 +115,20 @@ class Launch:
         for name in asked.keys() - living.keys():
             self._kill(name)
         return living
+
+    def _overtaken(self, living: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        """Those of the living whose epoch can be overtaken, and the epoch that does; the others are ended.
+
+        Whoever was replaced knows no epoch any more, so the newest of all counts.
+        """
+        epochs: dict[str, int] = dict(
+            zip(living, _get([actor.epoch.remote() for actor in living.values()]), strict=True)
+        )
+        for name, epoch in epochs.items():
+            if epoch >= MAX_COUNT:
+                self._kill(name)
+        kept = {name: actor for name, actor in living.items() if epochs[name] < MAX_COUNT}
+        return kept, 1 + max((epochs[name] for name in kept), default=0)
 
     def _kill(self, name: str) -> bool:
         """End the actor of that name and wait until Ray has forgotten it. False if there was none."""
@@ -153,7 +184,7 @@ class Launch:
                 max_restarts=0,
                 scheduling_strategy=strategy,
             )
-            .remote(spec)
+            .remote(spec, str(self._secret_file))
         )
 
     def _load(self, stages: Sequence[Any], report: Report) -> list[LoadedStage]:

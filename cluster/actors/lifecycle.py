@@ -20,7 +20,15 @@ from cluster.config import ClusterConfig, config_of
 from cluster.errors import ClusterError, UnreachableError, UsageError
 from cluster.gguf import SliceStore
 from cluster.processes import end_marked
-from cluster.state import ClusterState, read_state, remove_state, write_state
+from cluster.state import (
+    ClusterState,
+    client_secret_path,
+    read_state,
+    remove_state,
+    secret_path,
+    write_secrets,
+    write_state,
+)
 from cluster.state_lock import state_lock
 from cluster.wire.channel import check_port_free
 
@@ -115,6 +123,7 @@ class Lifecycle:
         )
         write_state(state)
         try:
+            write_secrets()
             if attach_to is None:
                 self._progress.note("starting Ray on this machine")
                 num_cpus = max(len(os.sched_getaffinity(0)), len(plan.stages))
@@ -180,7 +189,7 @@ def _launch(state: ClusterState) -> Iterator[Launch]:
         use_head(Path(state.ray_temp_dir))
     from cluster.actors.launch import Launch
 
-    launch = Launch(state.ray_address, state.ray_namespace)
+    launch = Launch(state.ray_address, state.ray_namespace, secret_path())
     try:
         yield launch
     finally:
@@ -205,8 +214,8 @@ def trouble_at(address: str) -> str | None:
     from cluster.client import connect
 
     try:
-        with connect(address) as client:
+        with connect(address, client_secret_path()) as client:
             status = client.status()
-    except UnreachableError as error:
+    except (UnreachableError, UsageError) as error:  # also where the secret is gone
         return str(error)
     return None if status.state == "ready" else status.state

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from cluster.messages import Hello
+from cluster.secret import read_secret
 from cluster.stage.cores import bound_cores, prepare_process
 from cluster.stage.spec import LoadProgress, StageSpec
 
@@ -12,12 +14,14 @@ from cluster.stage.spec import LoadProgress, StageSpec
 class StageWorker:
     """One stage in its own process. Methods return at once; loading happens in a thread."""
 
-    def __init__(self, spec: StageSpec) -> None:
+    def __init__(self, spec: StageSpec, secret_file: str) -> None:
+        """`secret_file`: where this node keeps the cluster's secret."""
         prepare_process()
+        secret = read_secret(Path(secret_file)).for_stages
         with bound_cores(spec.first_core) as core:
             from cluster.stage.service import StageService  # loads libggml
 
-            self._service = StageService(spec, core)
+            self._service = StageService(spec, secret, core)
 
     def pid(self) -> int:
         return os.getpid()

@@ -34,7 +34,7 @@ def measured_cluster(arguments: list[str]) -> Iterator[Subject]:
     )
     try:
         address, instance = _up(arguments, state_home)
-        with connect(address) as client:
+        with connect(address, Path(state_home) / "ggml-cluster" / "client-secret") as client:
             status = client.status()
             yield Subject(client, status.vocab_size, len(status.stages), instance)
     finally:

@@ -23,6 +23,7 @@ from cluster.messages import (
     TokenEvent,
 )
 from cluster.sampling import SamplingParams
+from cluster.secret import Secret
 from cluster.sources.stored import stored_vocabulary
 from cluster.wire.inference_backend import Cancel, EventSink, LogitsSink
 from cluster.wire.inference_server import InferenceServer
@@ -35,14 +36,14 @@ FIRST_TOKEN_CHECK_S = 0.5
 class CoordinatorService:
     """Schedules and serves; holds the vocabulary, and no weights. Implements `wire.InferenceBackend`."""
 
-    def __init__(self, spec: CoordinatorSpec) -> None:
+    def __init__(self, spec: CoordinatorSpec, secret: Secret) -> None:
         """Load the vocabulary. UsageError if the file has none that libllama takes."""
         self._spec = spec
         self._vocab = _load_vocab(spec)
-        self._stages = WiredStages()
+        self._stages = WiredStages(secret.for_stages)
         self._engine = Engine(self._stages, self._vocab, _limits(spec, self._vocab))
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
-        self._server = InferenceServer(self, spec.host, spec.port)
+        self._server = InferenceServer(self, secret.for_clients, spec.host, spec.port)
         self._address = ""
         self._started_s = time.monotonic()
 

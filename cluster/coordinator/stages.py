@@ -11,7 +11,9 @@ from cluster.coordinator.spec import StageEnd
 from cluster.engine.pipeline import Engine
 from cluster.errors import ClusterError, UnreachableError
 from cluster.messages import Microbatch, StageFacts, StageFailure
+from cluster.secret import Secret
 from cluster.wire.codec_event import Event
+from cluster.wire.endpoint import Endpoint
 from cluster.wire.stage_link import StageLink
 from cluster.wire.stage_watch import StageWatch
 
@@ -24,7 +26,9 @@ _log = logging.getLogger(__name__)
 class WiredStages:
     """The stages of the current epoch. Implements `engine.pipeline.Stages`."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret: Secret) -> None:
+        """`secret`: what the stages ask for."""
+        self._secret = secret
         self._lock = threading.Lock()
         self._link: StageLink | None = None
         self._watches: list[StageWatch] = []
@@ -49,10 +53,11 @@ class WiredStages:
         try:
             for end in ends:
                 lost = partial(_report_lost, engine, end.hello.stage, epoch)
-                watch = StageWatch(end.address, end.hello, partial(_take, engine), lost)
+                watch = StageWatch(Endpoint(end.address, self._secret), end.hello, partial(_take, engine), lost)
                 watch.open()
                 watches.append(watch)
-            link = StageLink(ends[0].address, ends[0].hello, partial(_report_lost, engine, 0, epoch))
+            first = Endpoint(ends[0].address, self._secret)
+            link = StageLink(first, ends[0].hello, partial(_report_lost, engine, 0, epoch))
             link.open()
         except ClusterError:
             for watch in watches:

@@ -16,7 +16,7 @@ from cluster.doctor.ports import check_ports
 from cluster.doctor.versions import check_stage_versions, check_versions
 from cluster.errors import ClusterError
 from cluster.messages import ClusterStatus
-from cluster.state import ClusterState, read_state
+from cluster.state import ClusterState, client_secret_path, read_state
 
 
 def diagnose(config: ClusterConfig | None, port: int) -> Iterator[Check]:
@@ -58,7 +58,7 @@ def _cluster(state: ClusterState | None) -> tuple[ClusterStatus | None, list[Che
     from cluster.client import connect
 
     try:
-        with connect(state.address) as client:
+        with connect(state.address, client_secret_path()) as client:
             client.status()
             start_s = time.perf_counter()
             status = client.status()

@@ -16,6 +16,8 @@ from cluster.errors import ClusterError, UnreachableError
 from cluster.messages import Float32Array, Microbatch, StepId
 from cluster.planning.kept import keep, read_kept
 from cluster.planning.link_child import CONTEXT_LENGTH, EPOCH, HIDDEN_WIDTH, hello
+from cluster.secret import Secret
+from cluster.wire.endpoint import Endpoint
 from cluster.wire.stage_link import StageLink
 from cluster.wire.stage_watch import StageWatch
 
@@ -55,14 +57,15 @@ def loopback_link(*, measure: bool = True) -> LinkFigures | None:
 def measure_loopback() -> LinkFigures:
     """Measure now. UnreachableError if this machine's loopback does not carry a stage's stream."""
     with closing(Child("cluster.planning.link_child")) as child:
-        return measure_link(str(child.read(TIMEOUT_S)["address"]))
+        told = child.read(TIMEOUT_S)
+        return measure_link(Endpoint(str(told["address"]), Secret.of_text(str(told["secret"]))))
 
 
-def measure_link(address: str) -> LinkFigures:
-    """The link to the echo at `address`."""
+def measure_link(endpoint: Endpoint) -> LinkFigures:
+    """The link to the echo at `endpoint`."""
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    watch = StageWatch(address, hello(), events.put, lambda reason: events.put(UnreachableError(reason)))
-    link = StageLink(address, hello(), lambda reason: events.put(UnreachableError(reason)))
+    watch = StageWatch(endpoint, hello(), events.put, lambda reason: events.put(UnreachableError(reason)))
+    link = StageLink(endpoint, hello(), lambda reason: events.put(UnreachableError(reason)))
     watch.open()
     try:
         link.open()

@@ -8,6 +8,7 @@ import sys
 
 from cluster.child import answer, die_with_parent
 from cluster.messages import PROTOCOL_VERSION, Float32Array, Hello, Microbatch, StageFacts, StepResult
+from cluster.secret import Secret
 from cluster.wire.stage_server import StageServer
 
 EPOCH = 1
@@ -37,7 +38,8 @@ class Echo:
     """Implements `wire.stage_server.StageBackend`."""
 
     def __init__(self) -> None:
-        self.server = StageServer(hello(), self)
+        self.secret = Secret.new()
+        self.server = StageServer(hello(), self, self.secret)
 
     def accept(self, hello: Hello) -> None:
         """Nothing to forget."""
@@ -52,7 +54,7 @@ class Echo:
 def main() -> int:
     die_with_parent()
     echo = Echo()
-    answer({"address": echo.server.start()})
+    answer({"address": echo.server.start(), "secret": echo.secret.text})
     sys.stdin.read()
     echo.server.stop()
     return 0

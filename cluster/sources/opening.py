@@ -22,6 +22,7 @@ from cluster.sources.cache import SourceCache
 from cluster.sources.peer import open_from_peers, open_peers
 from cluster.sources.remote_header import fetch_header
 from cluster.sources.source import FilePart, HubPart, ModelSource, Part, UrlPart
+from cluster.wire.endpoint import Endpoint
 
 _NUM_READS = 16  # small ones
 
@@ -83,7 +84,7 @@ def _open_files(source: ModelSource, paths: Sequence[str], model_hash: str) -> O
     return OpenModel(source.shown_name, header, found, source.version, origins, whole)
 
 
-def _open_remote(source: ModelSource, model_hash: str, peers: Sequence[str]) -> OpenModel:
+def _open_remote(source: ModelSource, model_hash: str, peers: Sequence[Endpoint]) -> OpenModel:
     origins = tuple(map(_remote_origin, source.parts, part_starts([part.size_bytes for part in source.parts])))
     cache = SourceCache()
     remembered = cache.headers(source)

@@ -14,6 +14,7 @@ from cluster.gguf.origin import read_across
 from cluster.gguf.reader import parse_header
 from cluster.sources.retry import DroppedError, Patience, read_on
 from cluster.wire.codec_weights import TensorRanges
+from cluster.wire.endpoint import Endpoint
 from cluster.wire.weights_client import WeightsClient
 
 _PATIENCE = Patience(max_failures=4)
@@ -61,27 +62,27 @@ class PeerOrigin:
             raise DroppedError(str(error)) from error
 
 
-def open_peers(addresses: Sequence[str], model_hash: str, header: Header) -> tuple[PeerOrigin, ...]:
+def open_peers(peers: Sequence[Endpoint], model_hash: str, header: Header) -> tuple[PeerOrigin, ...]:
     """Those nodes that answer, with what each has of the model of `header`.
 
     HandshakeError if one serves another model, UsageError if its answer is not sound.
     """
-    return tuple(_origin(client, held, header) for client, _, held in _ask(addresses, model_hash)[0])
+    return tuple(_origin(client, held, header) for client, _, held in _ask(peers, model_hash)[0])
 
 
-def open_from_peers(addresses: Sequence[str], model_hash: str, name: str) -> tuple[Header, tuple[PeerOrigin, ...]]:
+def open_from_peers(peers: Sequence[Endpoint], model_hash: str, name: str) -> tuple[Header, tuple[PeerOrigin, ...]]:
     """The same with the header from the first that answers; UnreachableError if none does."""
-    answers, errors = _ask(addresses, model_hash)
+    answers, errors = _ask(peers, model_hash)
     if not answers:
         raise errors[0]
     header = _parse(answers[0][1], name)
     return header, tuple(_origin(client, held, header) for client, _, held in answers)
 
 
-def _ask(addresses: Sequence[str], model_hash: str) -> tuple[list[_Answer], list[UnreachableError]]:
+def _ask(peers: Sequence[Endpoint], model_hash: str) -> tuple[list[_Answer], list[UnreachableError]]:
     answers, errors = [], []
-    for address in addresses:
-        client = WeightsClient(address, model_hash)
+    for peer in peers:
+        client = WeightsClient(peer, model_hash)
         try:
             answers.append((client, *client.describe()))
         except UnreachableError as error:

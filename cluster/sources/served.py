@@ -12,7 +12,9 @@ from cluster.gguf.fingerprint import portable_metadata, tensors_by_name
 from cluster.gguf.opened import OpenModel
 from cluster.gguf.origin import Origin
 from cluster.gguf.transfer import covers
+from cluster.secret import Secret
 from cluster.sources.source import ModelSource
+from cluster.wire.endpoint import Endpoint
 from cluster.wire.weights_server import WeightsServer
 
 TensorRanges = tuple[tuple[int, int], ...]
@@ -60,26 +62,31 @@ class ServedModel:
 
 
 def serve_weights(
-    model: OpenModel, slices: Sequence[Origin] = (), host: str = "127.0.0.1", port: int = 0
+    model: OpenModel, secret: Secret, slices: Sequence[Origin] = (), host: str = "127.0.0.1", port: int = 0
 ) -> WeightsServer:
-    """A server, not started, for what this node has of `model`. UsageError where it has nothing."""
+    """A server, not started, for what this node has of `model`, to those who know `secret`.
+
+    UsageError where it has nothing.
+    """
     served = ServedModel(model, slices)
     if not served.held:
         raise UsageError(f"{model.name}: nothing of it is on this node; serve it from one that has the file")
-    return WeightsServer(served, host, port)
+    return WeightsServer(served, secret, host, port)
 
 
 @contextmanager
 def lent(source: ModelSource, model: OpenModel, host: str = "127.0.0.1") -> Iterator[ModelSource]:
     """`source` as other nodes are told of it: in the block, this process lends them what is in its own files.
 
-    `model` is `source`, opened here. Without files here, it is `source` as it was.
+    `model` is `source`, opened here. Without files here, it is `source` as it was. The secret that is asked is made
+    for this lending, and told with the source.
     """
     if not any(origin.is_local for origin in model.origins):
         yield source
         return
-    server = serve_weights(model, host=host)
+    secret = Secret.new()
+    server = serve_weights(model, secret, host=host)
     try:
-        yield replace(source, peers=(*source.peers, server.start()))
+        yield replace(source, peers=(*source.peers, Endpoint(server.start(), secret)))
     finally:
         server.stop()

@@ -1,4 +1,4 @@
-"""What every node is told about a model's whereabouts. Plain data, without secrets of its own."""
+"""What every node is told about a model's whereabouts. Plain data; the only secrets in it are those of peers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from cluster.sources.name import shown_url
+from cluster.wire.endpoint import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,11 @@ Part = FilePart | UrlPart | HubPart
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A model in one part or more, all of one kind, in order. `peers` serve its weights at "host:port"."""
+    """A model in one part or more, all of one kind, in order. `peers` serve its weights."""
 
     name: str  # as the user gave it; absolute where it is a path
     parts: tuple[Part, ...]
-    peers: tuple[str, ...] = ()
+    peers: tuple[Endpoint, ...] = ()
 
     @property
     def version(self) -> str:

@@ -13,6 +13,7 @@ from cluster.errors import ClusterError
 from cluster.heap import freeze_heap
 from cluster.messages import DrawnStep, Float32Array, Hello, Microbatch, StageFacts, StageFailure, StepTiming
 from cluster.processes import rss_bytes
+from cluster.secret import Secret
 from cluster.stage.compute import StageCompute, StageSizes, StepOutput
 from cluster.stage.cores import prepare_compute_thread
 from cluster.stage.drawn_tokens import DrawnTokens
@@ -20,6 +21,7 @@ from cluster.stage.loading import load_stage
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 from cluster.wire.codec_event import Event
 from cluster.wire.drawn_watch import DrawnWatch
+from cluster.wire.endpoint import Endpoint
 from cluster.wire.stage_link import StageLink
 from cluster.wire.stage_server import StageServer
 
@@ -34,9 +36,10 @@ StageAddress = tuple[str, Hello]
 class StageService:
     """One stage of the pipeline. It implements `wire.stage_server.StageBackend`."""
 
-    def __init__(self, spec: StageSpec, core: int | None = None) -> None:
-        """`core`: that of the computing thread; None leaves it to the system."""
+    def __init__(self, spec: StageSpec, secret: Secret, core: int | None = None) -> None:
+        """`secret`: what stages ask each other for. `core`: that of the computing thread; None: the system's choice."""
         self._spec = spec
+        self._secret = secret
         self._core = core
         self._progress = LoadProgress("waiting", 0.0)
         self._sizes = StageSizes()
@@ -69,20 +72,24 @@ class StageService:
         Returns our address. The epoch itself begins when upstream or the coordinator says Hello. HandshakeError or
         UnreachableError if another stage does not agree or answer.
         """
-        self.wired_epoch = hello.epoch
         if self._server is None:
-            self._server = StageServer(hello, self)
+            self._server = StageServer(hello, self, self._secret)
             self._address = self._server.start()
+        else:
+            self._server.expect(hello.epoch)
+        self.wired_epoch = hello.epoch
         self._leave_others()
         if downstream is not None:
             address, their_hello = downstream
-            link = StageLink(address, their_hello, partial(self._fail, their_hello.stage, hello.epoch))
+            link = StageLink(
+                Endpoint(address, self._secret), their_hello, partial(self._fail, their_hello.stage, hello.epoch)
+            )
             link.open()
             self._link = link
         if last is not None:
             address, their_hello = last
             lost = partial(self._fail, their_hello.stage, hello.epoch)
-            watch = DrawnWatch(address, their_hello, self._drawn.take, lost)
+            watch = DrawnWatch(Endpoint(address, self._secret), their_hello, self._drawn.take, lost)
             watch.open()
             self._drawn_watch = watch
         return self._address

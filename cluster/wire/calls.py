@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -17,6 +18,7 @@ from google.protobuf.message import Message
 from cluster.errors import ClusterError, UnreachableError, UsageError
 from cluster.messages import ClusterStatus, Float32Array, StepTiming, TokenEvent
 from cluster.sampling import SamplingParams
+from cluster.secret import given_secret
 from cluster.wire import limits
 from cluster.wire.codec_answer import Output, decode_answers, decode_events
 from cluster.wire.codec_event import decode_timing
@@ -28,6 +30,7 @@ from cluster.wire.codec_inference import (
     encode_generate,
 )
 from cluster.wire.completion import Completions, LogitsRows
+from cluster.wire.endpoint import Endpoint
 from cluster.wire.limits import check_length, parse
 from cluster.wire.prompts import is_batch, merge_params, to_prompt, to_token_ids
 from cluster.wire.service import method_path
@@ -35,6 +38,8 @@ from cluster.wire.status import error_from_call
 from protos import inference_pb2
 
 ADDRESS_VARIABLE = "CLUSTER_ADDRESS"
+SECRET_VARIABLE = "CLUSTER_SECRET"
+SECRET_FILE_VARIABLE = "CLUSTER_SECRET_FILE"
 
 Result = TypeVar("Result")
 GenerateRequest = inference_pb2.GenerateRequest
@@ -61,6 +66,23 @@ def resolve_address(address: str | None) -> str:
             'start one with "cluster up" or give an address'
         )
     return found
+
+
+def resolve_endpoint(address: str | None, secret: str | os.PathLike[str] | None) -> Endpoint:
+    """Where the cluster is, and its secret: what was given, else what the environment or `cluster up` says.
+
+    UnreachableError if no address is known. Where no secret is known, the cluster will refuse.
+    """
+    from cluster.state import read_client_secret
+
+    found = resolve_address(address)
+    if secret is not None:
+        return Endpoint(found, given_secret(secret))
+    if os.environ.get(SECRET_VARIABLE):
+        return Endpoint(found, given_secret(os.environ[SECRET_VARIABLE]))
+    if os.environ.get(SECRET_FILE_VARIABLE):
+        return Endpoint(found, given_secret(Path(os.environ[SECRET_FILE_VARIABLE])))
+    return Endpoint(found, read_client_secret())
 
 
 def call_error(error: grpc.RpcError, address: str) -> ClusterError:

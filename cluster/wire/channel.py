@@ -48,6 +48,8 @@ SERVER_OPTIONS: tuple[tuple[str, Any], ...] = (
 def open_channel(address: str, *, single_threaded: bool = False) -> grpc.Channel:
     """A channel to "host:port"; it connects with the first call. UsageError if that is no address.
 
+    Each call proves that it may be made: see `endpoint.Endpoint.prove`.
+
     `single_threaded`: the replies of a call with one request and many replies are read by the thread that
     iterates over them, without another thread between: a result arrives that much sooner.
     """

@@ -6,18 +6,19 @@ from collections.abc import Callable
 
 from cluster.messages import DrawnStep, Hello
 from cluster.wire.codec_drawn import decode_drawn
+from cluster.wire.endpoint import Endpoint
 from cluster.wire.watch import Watch
 from protos import stage_pb2
 
 
 class DrawnWatch(Watch[stage_pb2.DrawnStep]):
-    """Receives what the stage at `address`, the last one, draws in the epoch of `hello`. See Watch."""
+    """Receives what the stage at `endpoint`, the last one, draws in the epoch of `hello`. See Watch."""
 
     def __init__(
-        self, address: str, hello: Hello, on_drawn: Callable[[DrawnStep], None], on_lost: Callable[[str], None]
+        self, endpoint: Endpoint, hello: Hello, on_drawn: Callable[[DrawnStep], None], on_lost: Callable[[str], None]
     ) -> None:
         self._on_drawn = on_drawn
-        super().__init__(address, hello, "Drawn", stage_pb2.DrawnStep, self._take, on_lost)
+        super().__init__(endpoint, hello, "Drawn", stage_pb2.DrawnStep, self._take, on_lost)
 
     def _take(self, message: stage_pb2.DrawnStep) -> None:
         self._on_drawn(decode_drawn(message, self._hello.num_slots))

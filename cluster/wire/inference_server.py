@@ -8,7 +8,9 @@ from concurrent.futures import Future
 
 import grpc
 
+from cluster.secret import Secret
 from cluster.wire.channel import SERVER_OPTIONS, bind
+from cluster.wire.gate import AioGate
 from cluster.wire.inference_backend import InferenceBackend
 from cluster.wire.inference_streams import InferenceStreams
 from cluster.wire.service import register
@@ -18,10 +20,11 @@ _STOP_GRACE_S = 1.0
 
 
 class InferenceServer:
-    """Serves a backend to clients. `start` and `stop` are for one thread, once each."""
+    """Serves a backend to clients who know the secret. `start` and `stop` are for one thread, once each."""
 
-    def __init__(self, backend: InferenceBackend, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, backend: InferenceBackend, secret: Secret, host: str = "127.0.0.1", port: int = 0) -> None:
         self._backend = backend
+        self._gate = AioGate(secret)
         self._host = host
         self._port = port
         self._thread = threading.Thread(target=self._run, name="inference-server", daemon=True)
@@ -50,7 +53,9 @@ class InferenceServer:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=MAX_STREAMS)
+        server = grpc.aio.server(
+            interceptors=(self._gate,), options=SERVER_OPTIONS, maximum_concurrent_rpcs=MAX_STREAMS
+        )
         address = bind(server, self._host, self._port)
         streams = InferenceStreams(self._backend)
         register(server, "Inference", streams.methods())

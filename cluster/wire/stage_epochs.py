@@ -1,4 +1,4 @@
-"""Which streams may join a stage: one upstream for each epoch, and never an epoch that has passed."""
+"""Which streams may join a stage: one for each purpose, in the epoch that the stage was wired for, and no other."""
 
 from __future__ import annotations
 
@@ -23,15 +23,30 @@ class StreamEnd:
 
 
 class StageEpochs:
-    """Guards the epoch of a stage. `begin(hello)` is called when a newer one (or the first) begins."""
+    """Guards the epoch of a stage. `begin(hello)` is called when the first stream of one joins.
+
+    A stream cannot bring an epoch with it: which one may begin is told by whoever wires the stages.
+    """
 
     def __init__(self, hello: Hello, begin: Callable[[Hello], None]) -> None:
+        """`hello`: what the stage is, and the first epoch."""
         self._own = hello
+        self._expected = hello.epoch
         self._begin = begin
         self._has_begun = False
         self._lock = threading.Lock()
         self._upstream: StreamEnd | None = None
-        self._watches: list[StreamEnd] = []
+        self._watches: dict[str, StreamEnd] = {}  # by purpose
+
+    def expect(self, epoch: int) -> None:
+        """Streams may begin `epoch` from now on. HandshakeError unless it is newer than all before."""
+        with self._lock:
+            if epoch <= self._expected:
+                raise HandshakeError(
+                    f"epoch: stage {self._own.stage} was wired for epoch {self._expected}, and is told {epoch}; "
+                    "wire it for a newer one"
+                )
+            self._expected = epoch
 
     def join_upstream(self, hello: Hello, stream: StreamEnd) -> None:
         """HandshakeError if the ends differ, the epoch has passed, or it has had its upstream.
@@ -48,23 +63,33 @@ class StageEpochs:
                 )
             self._upstream = stream
 
-    def join_watch(self, hello: Hello, stream: StreamEnd) -> None:
-        """HandshakeError if the ends differ or the epoch has passed."""
+    def join_watch(self, hello: Hello, purpose: str, stream: StreamEnd) -> None:
+        """HandshakeError if the ends differ, the epoch has passed, or it has had a watch for that purpose."""
         with self._lock:
             self._enter(hello)
-            self._watches.append(stream)
+            if purpose in self._watches:
+                raise HandshakeError(
+                    f"hello.epoch: stage {self._own.stage} already had one who listens ({purpose}) in epoch "
+                    f"{hello.epoch}; connect with a newer epoch"
+                )
+            self._watches[purpose] = stream
 
     def _enter(self, hello: Hello) -> None:
         check_hello(self._own, hello)
         if self._has_begun and hello.epoch == self._own.epoch:
             return
+        if hello.epoch != self._expected:
+            raise HandshakeError(
+                f"hello.epoch: stage {self._own.stage} was wired for epoch {self._expected}, its peer says "
+                f"{hello.epoch}; only cluster up begins another"
+            )
         self._end_streams()
         self._begin(hello)
         self._own = replace(self._own, epoch=hello.epoch)
         self._has_begun = True
 
     def _end_streams(self) -> None:
-        for watch in self._watches:
+        for watch in self._watches.values():
             watch.cancel()
         self._watches.clear()
         if self._upstream is not None:

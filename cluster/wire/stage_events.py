@@ -54,6 +54,8 @@ class BoundedQueue(Generic[Item]):
 class DrawnQueue:
     """What the first stage wants to know of the results."""
 
+    purpose = "drawn"
+
     def __init__(self) -> None:
         self._answered: BoundedQueue[StepResult] = BoundedQueue("drawn", "steps")
         self.end = self._answered.end
@@ -70,6 +72,8 @@ class DrawnQueue:
 
 class EventQueue:
     """What the coordinator wants to know: all events, the timings late and together."""
+
+    purpose = "watch"
 
     def __init__(self) -> None:
         self._urgent: BoundedQueue[UrgentEvent] = BoundedQueue("watch", "events")

@@ -11,38 +11,42 @@ from cluster.messages import Float32Array, Hello, Microbatch
 from cluster.wire.channel import open_channel
 from cluster.wire.codec_hello import encode_hello
 from cluster.wire.codec_step import StepLimits, check_hidden, encode_step
+from cluster.wire.endpoint import Endpoint, sent_with
 from cluster.wire.service import method_path
 from cluster.wire.stage_stream import OPEN_TIMEOUT_S, StageStream
 from protos import stage_pb2
 
 # More steps than a pipeline has in flight: only a stage that does not read makes `send` wait.
 MAX_QUEUED_STEPS = 64
+_STEPS = method_path("Stage", "Steps")
 _LOST_CHECK_S = 0.1
 
 _Step = tuple[Microbatch, Float32Array | None]
 
 
 class StageLink:
-    """Sends steps to the stage at `address`, which must agree to `hello`.
+    """Sends steps to the stage at `endpoint`, which must agree to `hello`.
 
     `on_lost(reason)` is called once, on another thread, when the stream breaks; not after `close`.
     """
 
-    def __init__(self, address: str, hello: Hello, on_lost: Callable[[str], None]) -> None:
+    def __init__(self, endpoint: Endpoint, hello: Hello, on_lost: Callable[[str], None]) -> None:
         self._hello = hello
         self._limits = StepLimits.of(hello)
         self._steps: SimpleQueue[_Step | None] = SimpleQueue()
         self._room = threading.Semaphore(MAX_QUEUED_STEPS)
         self._sent = threading.Event()  # nothing is queued
         self._on_lost = on_lost
-        self._stream = StageStream(address, hello, stage_pb2.StepAck, _ignore, self._lose)
-        self._channel = open_channel(address)
+        self._stream = StageStream(endpoint, hello, stage_pb2.StepAck, _ignore, self._lose)
+        self._endpoint = endpoint
+        self._channel = open_channel(endpoint.address)
 
     def open(self, timeout_s: float = OPEN_TIMEOUT_S) -> None:
         """Connects. HandshakeError names the field in which the two ends differ; UnreachableError."""
-        steps = self._channel.stream_stream(method_path("Stage", "Steps"), bytes, bytes)
+        steps = self._channel.stream_stream(_STEPS, bytes, bytes)
+        proof = self._endpoint.prove(_STEPS)
         try:
-            self._stream.open(steps(self._messages()), timeout_s)
+            self._stream.open(steps(self._messages(), metadata=sent_with(proof)), proof, timeout_s)
         except ClusterError:
             self.close()
             raise

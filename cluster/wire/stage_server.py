@@ -13,11 +13,13 @@ import grpc
 
 from cluster.errors import UsageError
 from cluster.messages import Float32Array, Hello, Microbatch, StageFacts, StageFailure
+from cluster.secret import Secret
 from cluster.wire.channel import SERVER_OPTIONS, bind
 from cluster.wire.codec_event import Event
 from cluster.wire.codec_facts import encode_facts
 from cluster.wire.codec_hello import decode_hello
 from cluster.wire.codec_step import StepAssembly, StepLimits
+from cluster.wire.gate import Gate
 from cluster.wire.limits import parse
 from cluster.wire.service import register
 from cluster.wire.stage_epochs import StageEpochs, StepOrder, StreamEnd
@@ -50,9 +52,11 @@ class StageBackend(Protocol):
 
 
 class StageServer:
-    """Serves one stage. `hello` holds what it is; its epoch is the lowest that it will join."""
+    """Serves one stage to those who know the secret. `hello` holds what it is, and the epoch that it joins."""
 
-    def __init__(self, hello: Hello, backend: StageBackend, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, hello: Hello, backend: StageBackend, secret: Secret, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self._stage = hello.stage
         self._backend = backend
         self._epochs = StageEpochs(hello, backend.accept)
@@ -61,7 +65,12 @@ class StageServer:
         self._watchers: list[EventQueue | DrawnQueue] = []
         self._watchers_lock = threading.Lock()
         self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix=f"stage-{hello.stage}-wire")
-        self._server = grpc.server(self._threads, options=SERVER_OPTIONS, maximum_concurrent_rpcs=_NUM_THREADS)
+        self._server = grpc.server(
+            self._threads,
+            interceptors=[Gate(secret)],
+            options=SERVER_OPTIONS,
+            maximum_concurrent_rpcs=_NUM_THREADS,
+        )
         register(
             self._server,
             "Stage",
@@ -73,6 +82,10 @@ class StageServer:
         address = bind(self._server, self._host, self._port)
         self._server.start()
         return address
+
+    def expect(self, epoch: int) -> None:
+        """The streams of a newer epoch may come now; those of the old one end when they do. HandshakeError."""
+        self._epochs.expect(epoch)
 
     def publish(self, event: Event) -> None:
         """Tells the coordinator; never waits. Events that nobody watches for are dropped."""
@@ -137,7 +150,7 @@ class StageServer:
         """Events are put into the queue, which ends with the stream."""
         with aborting(context):
             hello = decode_hello(parse(stage_pb2.Hello, request))
-            self._epochs.join_watch(hello, StreamEnd(context.cancel))
+            self._epochs.join_watch(hello, events.purpose, StreamEnd(context.cancel))
             if not context.add_callback(events.end):
                 events.end()  # gone already
             with self._watchers_lock:

@@ -11,7 +11,9 @@ import grpc
 
 from cluster.errors import ClusterError, UnreachableError
 from cluster.messages import Hello
+from cluster.wire.endpoint import Endpoint
 from cluster.wire.limits import parse
+from cluster.wire.proof import Proof
 from cluster.wire.status import error_from_call
 from protos import stage_pb2
 
@@ -30,13 +32,13 @@ class StageStream(Generic[Reply]):
 
     def __init__(
         self,
-        address: str,
+        endpoint: Endpoint,
         hello: Hello,
         kind: type[Reply],
         on_message: Callable[[Reply], None],
         on_lost: Callable[[ClusterError], None],
     ) -> None:
-        self._peer = f"stage {hello.stage} at {address}"
+        self._peer = f"stage {hello.stage} at {endpoint.address}"
         self._epoch = hello.epoch
         self._kind: type[Reply] = kind
         self._on_message: Callable[[Reply], None] = on_message
@@ -53,12 +55,13 @@ class StageStream(Generic[Reply]):
         """Why the stream is gone, if it is."""
         return self._error
 
-    def open(self, call: Any, timeout_s: float) -> None:
-        """Reads `call`, a started stream, and waits for the answer to Hello.
+    def open(self, call: Any, proof: Proof | None, timeout_s: float) -> None:
+        """Reads `call`, a stream that was started with `proof`, and waits for the answer to Hello.
 
         HandshakeError if it was refused, UnreachableError if none came.
         """
         self._call = call
+        self._proof = proof
         self._thread.start()
         try:
             self._opened.result(timeout_s)
@@ -93,6 +96,8 @@ class StageStream(Generic[Reply]):
         elif not message.HasField("hello") or message.hello.epoch != self._epoch:
             raise UnreachableError(f"{self._peer}: it did not answer Hello; is this the port of a stage?")
         else:
+            if self._proof is not None:
+                self._proof.check(self._call.initial_metadata(), self._peer)
             self._opened.set_result(None)
 
     def _lose(self, error: ClusterError) -> None:

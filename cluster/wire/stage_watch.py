@@ -10,27 +10,30 @@ from cluster.errors import UnreachableError
 from cluster.messages import Hello, StageFacts, StageFailure
 from cluster.wire.codec_event import Event, EventAssembly
 from cluster.wire.codec_facts import decode_facts
+from cluster.wire.endpoint import Endpoint, sent_with
 from cluster.wire.limits import parse
 from cluster.wire.service import method_path, serialize
 from cluster.wire.status import error_from_call
 from cluster.wire.watch import Watch
 from protos import stage_pb2
 
+_DESCRIBE = method_path("Stage", "Describe")
+
 
 class StageWatch(Watch[stage_pb2.StageEvent]):
-    """Receives the events of the stage at `address` in the epoch of `hello`. See Watch."""
+    """Receives the events of the stage at `endpoint` in the epoch of `hello`. See Watch."""
 
     def __init__(
         self,
-        address: str,
+        endpoint: Endpoint,
         hello: Hello,
         on_event: Callable[[Event], None],
         on_lost: Callable[[str], None],
     ) -> None:
-        self._peer = f"stage {hello.stage} at {address}"
+        self._peer = f"stage {hello.stage} at {endpoint.address}"
         self._on_event = on_event
         self._assembly = EventAssembly()
-        super().__init__(address, hello, "Watch", stage_pb2.StageEvent, self._take, on_lost)
+        super().__init__(endpoint, hello, "Watch", stage_pb2.StageEvent, self._take, on_lost)
 
     def describe(self, timeout_s: float = 2.0) -> StageFacts:
         """What the stage says about itself now; UnreachableError."""
@@ -38,15 +41,19 @@ class StageWatch(Watch[stage_pb2.StageEvent]):
 
     def ask(self, timeout_s: float = 2.0) -> Callable[[], StageFacts]:
         """Ask without waiting, so that several stages can be asked at once; the answer is got by a call."""
-        describe = self._channel.unary_unary(method_path("Stage", "Describe"), serialize, bytes)
+        describe = self._channel.unary_unary(_DESCRIBE, serialize, bytes)
+        proof = self._endpoint.prove(_DESCRIBE)
         try:
-            answer = describe.future(stage_pb2.DescribeRequest(), timeout=timeout_s)
+            answer = describe.future(stage_pb2.DescribeRequest(), timeout=timeout_s, metadata=sent_with(proof))
         except ValueError as error:  # the channel is closed
             raise self._left() from error
 
         def facts() -> StageFacts:
             try:
-                return decode_facts(parse(stage_pb2.StageFacts, answer.result()))
+                said = answer.result()
+                if proof is not None:
+                    proof.check(answer.initial_metadata(), self._peer)
+                return decode_facts(parse(stage_pb2.StageFacts, said))
             except grpc.RpcError as error:
                 if error.code() is grpc.StatusCode.CANCELLED:  # the channel was closed in the meantime
                     raise self._left() from error

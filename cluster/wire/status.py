@@ -9,9 +9,10 @@ from typing import Any
 import grpc
 
 from cluster import errors
-from cluster.errors import ClusterError, UnreachableError
+from cluster.errors import ClusterError, UnauthenticatedError, UnreachableError
 
 ERROR_KEY = "cluster-error"
+SECRET_ADVICE = "give that of the cluster that runs there now: secret=, or a file named by CLUSTER_SECRET_FILE"
 # gRPC sends messages percent-encoded in headers, which peers may limit to 8 KiB.
 _MAX_DETAIL_BYTES = 2000
 
@@ -70,6 +71,8 @@ def error_from_call(error: grpc.RpcError, what: str, advice: str) -> ClusterErro
     kind = _named_class(error.trailing_metadata() or ())
     if kind is not None and kind.grpc_status == code.name:
         return kind(error.details())
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return UnauthenticatedError(f"{what}: {details}; {SECRET_ADVICE}")
     message = f"{what}: {details}; {advice}"
     if code in _GONE:
         return UnreachableError(message)

@@ -9,19 +9,20 @@ from cluster.errors import ClusterError
 from cluster.messages import Hello
 from cluster.wire.channel import open_channel
 from cluster.wire.codec_hello import encode_hello
+from cluster.wire.endpoint import Endpoint, sent_with
 from cluster.wire.service import method_path, serialize
 from cluster.wire.stage_stream import OPEN_TIMEOUT_S, Reply, StageStream
 
 
 class Watch(Generic[Reply]):
-    """Receives the replies of `method` of the stage at `address`, in the epoch of `hello`.
+    """Receives the replies of `method` of the stage at `endpoint`, in the epoch of `hello`.
 
     `on_message` and, once and not after `close`, `on_lost(reason)` are called on one other thread.
     """
 
     def __init__(
         self,
-        address: str,
+        endpoint: Endpoint,
         hello: Hello,
         method: str,
         kind: type[Reply],
@@ -29,17 +30,19 @@ class Watch(Generic[Reply]):
         on_lost: Callable[[str], None],
     ) -> None:
         self._hello = hello
-        self._method = method
+        self._path = method_path("Stage", method)
+        self._endpoint = endpoint
         self._stream: StageStream[Reply] = StageStream(
-            address, hello, kind, on_message, lambda error: on_lost(str(error))
+            endpoint, hello, kind, on_message, lambda error: on_lost(str(error))
         )
-        self._channel = open_channel(address, single_threaded=True)
+        self._channel = open_channel(endpoint.address, single_threaded=True)
 
     def open(self, timeout_s: float = OPEN_TIMEOUT_S) -> None:
         """Connects. HandshakeError names the field in which the two ends differ; UnreachableError."""
-        replies = self._channel.unary_stream(method_path("Stage", self._method), serialize, bytes)
+        replies = self._channel.unary_stream(self._path, serialize, bytes)
+        proof = self._endpoint.prove(self._path)
         try:
-            self._stream.open(replies(encode_hello(self._hello)), timeout_s)
+            self._stream.open(replies(encode_hello(self._hello), metadata=sent_with(proof)), proof, timeout_s)
         except ClusterError:
             self.close()
             raise

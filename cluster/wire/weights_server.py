@@ -8,6 +8,7 @@ from typing import Protocol
 
 import grpc
 
+from cluster.secret import Secret
 from cluster.wire.channel import SERVER_OPTIONS, bind
 from cluster.wire.codec_weights import (
     MAX_READ_BYTES,
@@ -18,6 +19,7 @@ from cluster.wire.codec_weights import (
     encode_header_parts,
     encode_weights,
 )
+from cluster.wire.gate import Gate
 from cluster.wire.limits import check_range, parse
 from cluster.wire.service import register
 from cluster.wire.status import aborting
@@ -50,14 +52,16 @@ class WeightsBackend(Protocol):
 
 
 class WeightsServer:
-    """Serves one model at host:port; port 0 takes a free one."""
+    """Serves one model at host:port to those who know the secret; port 0 takes a free one."""
 
-    def __init__(self, backend: WeightsBackend, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, backend: WeightsBackend, secret: Secret, host: str = "127.0.0.1", port: int = 0) -> None:
         self._backend = backend
         self._host = host
         self._port = port
         self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix="weights")
-        self._server = grpc.server(self._threads, options=SERVER_OPTIONS, maximum_concurrent_rpcs=_MAX_CALLS)
+        self._server = grpc.server(
+            self._threads, interceptors=[Gate(secret)], options=SERVER_OPTIONS, maximum_concurrent_rpcs=_MAX_CALLS
+        )
         register(self._server, "Weights", {"DescribeModel": self._describe, "ReadTensor": self._read})
 
     def start(self) -> str:

@@ -29,7 +29,7 @@ from cluster.wire import calls, limits
 from cluster.wire.channel import CONNECT_TIMEOUT_MS
 from cluster.wire.completion import Completions
 from cluster.wire.inference_server import InferenceServer
-from tests.unit.wire_backends import VOCAB_SIZE, EchoCluster, no_thread_left
+from tests.unit.wire_backends import SECRET, VOCAB_SIZE, EchoCluster, no_thread_left
 
 
 @dataclass
@@ -43,8 +43,8 @@ class Served:
 def served() -> Iterator[Served]:
     with no_thread_left():
         backend = EchoCluster()
-        server = InferenceServer(backend)
-        with cluster.connect(server.start()) as client:
+        server = InferenceServer(backend, SECRET)
+        with cluster.connect(server.start(), SECRET.text) as client:
             yield Served(backend, server, client)
         server.stop()
         backend.join()
@@ -258,7 +258,7 @@ def test_a_stream_takes_one_prompt(served: Served) -> None:
 
 def test_nobody_at_the_address() -> None:
     with no_thread_left(), pytest.raises(UnreachableError) as raised:
-        cluster.connect("127.0.0.1:1")
+        cluster.connect("127.0.0.1:1", SECRET.text)
     text = str(raised.value)
     assert text.startswith("cannot reach a cluster at 127.0.0.1:1: ")
     assert 'onnection refused; start one with "cluster up"' in text
@@ -271,7 +271,7 @@ def test_a_port_that_does_not_answer_gives_up_soon(monkeypatch: pytest.MonkeyPat
     with no_thread_left(), socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(UnreachableError, match=f"cannot reach a cluster at {address}"):
-            cluster.connect(address)
+            cluster.connect(address, SECRET.text)
     assert time.monotonic() - start_s < 3
 
 
@@ -285,15 +285,15 @@ def test_a_server_of_something_else() -> None:
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         with pytest.raises(UnreachableError, match="Method not found"):
-            cluster.connect(f"127.0.0.1:{port}")
+            cluster.connect(f"127.0.0.1:{port}", SECRET.text)
         server.stop(0).wait()
 
 
 def test_a_cluster_that_goes_down_ends_its_streams() -> None:
     backend = EchoCluster()
     with no_thread_left():
-        server = InferenceServer(backend)
-        with cluster.connect(server.start()) as client:
+        server = InferenceServer(backend, SECRET)
+        with cluster.connect(server.start(), SECRET.text) as client:
             stream = client.stream("wait")
             next(stream)
             server.stop()

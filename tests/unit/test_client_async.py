@@ -13,19 +13,19 @@ from cluster import AsyncClient, Client, async_client
 from cluster.errors import CapacityError, StageLostError, UnreachableError, UsageError
 from cluster.wire.completion import Completions
 from cluster.wire.inference_server import InferenceServer
-from tests.unit.wire_backends import VOCAB_SIZE, EchoCluster, no_thread_left, wait_until
+from tests.unit.wire_backends import SECRET, VOCAB_SIZE, EchoCluster, no_thread_left, wait_until
 
 Scenario = Callable[[AsyncClient, EchoCluster], Awaitable[None]]
 
 
 def play(scenario: Scenario) -> None:
     async def run() -> None:
-        async with await AsyncClient.connect(address) as client:
+        async with await AsyncClient.connect(address, SECRET.text) as client:
             await scenario(client, backend)
 
     with no_thread_left():
         backend = EchoCluster()
-        server = InferenceServer(backend)
+        server = InferenceServer(backend, SECRET)
         address = server.start()
         asyncio.run(run())
         server.stop()
@@ -139,7 +139,7 @@ def test_errors() -> None:
 def test_nobody_at_the_address() -> None:
     async def run() -> None:
         with pytest.raises(UnreachableError, match=r"cannot reach a cluster at 127.0.0.1:1: .*refused"):
-            await AsyncClient.connect("127.0.0.1:1")
+            await AsyncClient.connect("127.0.0.1:1", SECRET.text)
 
     with no_thread_left():
         asyncio.run(run())

@@ -21,7 +21,7 @@ from cluster.errors import CapacityError, ClusterError, StageLostError, UsageErr
 from cluster.messages import ClusterStatus, TokenEvent
 from cluster.sampling import SamplingParams
 from cluster.wire.inference_server import InferenceServer
-from tests.unit.wire_backends import EchoCluster, no_thread_left, wait_until
+from tests.unit.wire_backends import SECRET, EchoCluster, no_thread_left, wait_until
 
 Generate = Callable[..., Any]
 
@@ -56,7 +56,7 @@ class CrowdedCluster(EchoCluster):
 def crowded() -> Iterator[tuple[CrowdedCluster, str]]:
     with no_thread_left():
         backend = CrowdedCluster()
-        server = InferenceServer(backend)
+        server = InferenceServer(backend, SECRET)
         address = server.start()
         yield backend, address
         server.stop()
@@ -65,7 +65,7 @@ def crowded() -> Iterator[tuple[CrowdedCluster, str]]:
 
 def generate_sync(address: str) -> Generate:
     def generate(*args: Any, **options: Any) -> Any:
-        with Client(address) as client:
+        with Client(address, SECRET.text) as client:
             return client.generate(*args, **options)
 
     return generate
@@ -73,7 +73,7 @@ def generate_sync(address: str) -> Generate:
 
 def generate_async(address: str) -> Generate:
     async def run(*args: Any, **options: Any) -> Any:
-        async with AsyncClient(address) as client:
+        async with AsyncClient(address, SECRET.text) as client:
             return await client.generate(*args, **options)
 
     return lambda *args, **options: asyncio.run(run(*args, **options))

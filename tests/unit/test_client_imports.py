@@ -20,6 +20,7 @@ PUBLIC = {
     "SamplingParams",
     "StageLostError",
     "TokenEvent",
+    "UnauthenticatedError",
     "UnreachableError",
     "UnsupportedModelError",
     "UsageError",
@@ -65,6 +66,8 @@ def test_the_client_loads_no_server_code() -> None:
         "cluster.sampling",
         "cluster.client",
         "cluster.batch",
+        "cluster.secret",
+        "cluster.private",
     )
     packages = {name for name in ours if name.startswith("cluster.") and not name.startswith(allowed)}
     assert packages <= {"cluster.async_client"}

@@ -25,14 +25,16 @@ from cluster.sources.resolve import resolve
 from cluster.sources.served import ServedModel, lent, serve_weights
 from cluster.sources.source import FilePart, ModelSource
 from cluster.sources.stored import stored_slice, stored_vocabulary
-from cluster.wire.channel import open_channel
 from cluster.wire.codec_weights import MAX_READ_BYTES, TensorRanges
+from cluster.wire.endpoint import Endpoint
+from cluster.wire.gate import Gate
 from cluster.wire.service import method_path, register, serialize
 from cluster.wire.weights_client import WeightsClient
 from cluster.wire.weights_server import WeightsServer
 from protos import weights_pb2
 from tests.unit.range_server import RangeServer
 from tests.unit.tiny_models import TinyModel, write_tiny
+from tests.unit.wire_backends import SECRET, endpoint, open_proving_channel
 
 
 @pytest.fixture(autouse=True)
@@ -74,20 +76,20 @@ class Counted(ServedModel):
 
 
 @contextmanager
-def serving(backend: ServedModel) -> Iterator[str]:
-    server = WeightsServer(backend)
+def serving(backend: ServedModel) -> Iterator[Endpoint]:
+    server = WeightsServer(backend, SECRET)
     address = server.start()
     try:
-        yield address
+        yield endpoint(address)
     finally:
         server.stop()
 
 
-def elsewhere(path: Path, *addresses: str) -> ModelSource:
+def elsewhere(path: Path, *peers: Endpoint) -> ModelSource:
     """The source of `path` as a node sees it where that path does not lead anywhere."""
     (part,) = resolve(str(path)).parts
     assert isinstance(part, FilePart)
-    return ModelSource(str(path), (replace(part, path=f"/nowhere{path}"),), addresses)
+    return ModelSource(str(path), (replace(part, path=f"/nowhere{path}"),), peers)
 
 
 def fetch(source: ModelSource, model_hash: str, first: int, end: int) -> bytes:
@@ -100,8 +102,8 @@ def expected(path: Path, first: int, end: int) -> bytes:
 
 def test_a_slice_from_a_peer_is_the_slice_from_the_file(path: Path, header: Header, model: OpenModel) -> None:
     served = Counted(model)
-    with serving(served) as address:
-        source = elsewhere(path, address)
+    with serving(served) as node:
+        source = elsewhere(path, node)
         reports: list[str] = []
         stored = stored_slice(source, model.hash, 1, 3, lambda phase, _: reports.append(phase))
         assert stored.path.read_bytes() == expected(path, 1, 3)
@@ -115,8 +117,8 @@ def test_a_slice_from_a_peer_is_the_slice_from_the_file(path: Path, header: Head
 
 
 def test_the_whole_model_from_a_peer(path: Path, model: OpenModel) -> None:
-    with serving(ServedModel(model)) as address:
-        stored = stored_slice(elsewhere(path, address), model.hash, 0, 4, lambda *_: None)
+    with serving(ServedModel(model)) as node:
+        stored = stored_slice(elsewhere(path, node), model.hash, 0, 4, lambda *_: None)
     found, one = read_header(stored.path), read_header(path)
     data, original = stored.path.read_bytes(), path.read_bytes()
     by_name = {info.name: info for info in found.tensors}
@@ -128,15 +130,15 @@ def test_the_whole_model_from_a_peer(path: Path, model: OpenModel) -> None:
 def test_peers_that_have_slices_only(path: Path, header: Header, model: OpenModel, tmp_path: Path) -> None:
     """One node has layers 0 and 1, the other 2 and 3; a third takes 1 and 2 from them."""
     with ExitStack() as stack:
-        addresses = []
+        peers = []
         for first, end in ((0, 2), (2, 4)):
             store = SliceStore(tmp_path / f"node{first}")
             store.get(path, header, first, end)
             remote = replace(model, origins=(), path=None)
-            addresses.append(stack.enter_context(serving(ServedModel(remote, store.origins_of(remote)))))
-        assert fetch(elsewhere(path, *addresses), model.hash, 1, 3) == expected(path, 1, 3)
+            peers.append(stack.enter_context(serving(ServedModel(remote, store.origins_of(remote)))))
+        assert fetch(elsewhere(path, *peers), model.hash, 1, 3) == expected(path, 1, 3)
         with pytest.raises(ModelFileError, match="no node and no address has them"):
-            fetch(elsewhere(path, addresses[0]), model.hash, 1, 4)
+            fetch(elsewhere(path, peers[0]), model.hash, 1, 4)
 
 
 def test_where_one_peer_is_gone_the_next_is_asked(
@@ -146,7 +148,7 @@ def test_where_one_peer_is_gone_the_next_is_asked(
     bad.fail_after = 70
     with serving(bad) as first, serving(good) as second:
         monkeypatch.setattr(transfer, "CHUNK_BYTES", 32 << 10)
-        source = elsewhere(path, "127.0.0.1:1", first, second)
+        source = elsewhere(path, endpoint("127.0.0.1:1"), first, second)
         assert fetch(source, model.hash, 0, 3) == expected(path, 0, 3)
     assert good.sent_bytes > 0
     assert bad.num_refused <= 8 * 4, "who is lost is not asked again and again: 8 reads at once, 4 tries each"
@@ -155,18 +157,18 @@ def test_where_one_peer_is_gone_the_next_is_asked(
 def test_a_lost_peer_is_an_error_and_the_next_try_goes_on(path: Path, header: Header, model: OpenModel) -> None:
     served = Counted(model)
     served.fail_after = len(header.tensors) + 10
-    with serving(served) as address, pytest.raises(UnreachableError, match="disk: gone"):
-        fetch(elsewhere(path, address), model.hash, 0, 3)
+    with serving(served) as node, pytest.raises(UnreachableError, match="disk: gone"):
+        fetch(elsewhere(path, node), model.hash, 0, 3)
     again = Counted(model)
-    with serving(again) as address:
-        assert fetch(elsewhere(path, address), model.hash, 0, 3) == expected(path, 0, 3)
+    with serving(again) as node:
+        assert fetch(elsewhere(path, node), model.hash, 0, 3) == expected(path, 0, 3)
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:1"):
-        fetch(elsewhere(path, "127.0.0.1:1"), model.hash, 2, 4)
+        fetch(elsewhere(path, endpoint("127.0.0.1:1")), model.hash, 2, 4)
 
 
 def test_a_peer_is_nearer_than_the_web(path: Path, model: OpenModel) -> None:
-    with RangeServer({"/model.gguf": path.read_bytes()}).running() as web, serving(Counted(model)) as address:
-        source = replace(resolve(f"{web.url}/model.gguf"), peers=("127.0.0.1:1", address))
+    with RangeServer({"/model.gguf": path.read_bytes()}).running() as web, serving(Counted(model)) as node:
+        source = replace(resolve(f"{web.url}/model.gguf"), peers=(endpoint("127.0.0.1:1"), node))
         model_hash = open_model(source).hash
         before = len(web.sent)
         assert fetch(source, model_hash, 1, 3) == expected(path, 1, 3)
@@ -178,8 +180,8 @@ def test_a_file_here_that_is_another_model_is_not_taken(path: Path, model: OpenM
     source = resolve(str(other))
     with pytest.raises(ModelFileError, match=r"is another model .* put the same file on all nodes, or on one only"):
         fetch(source, model.hash, 1, 3)
-    with serving(ServedModel(model)) as address:
-        assert fetch(replace(source, peers=(address,)), model.hash, 1, 3) == expected(path, 1, 3)
+    with serving(ServedModel(model)) as node:
+        assert fetch(replace(source, peers=(node,)), model.hash, 1, 3) == expected(path, 1, 3)
 
 
 def test_a_path_that_is_not_here_is_told(path: Path, model: OpenModel) -> None:
@@ -189,15 +191,15 @@ def test_a_path_that_is_not_here_is_told(path: Path, model: OpenModel) -> None:
 
 def test_another_model_is_refused_with_both_hashes(path: Path, model: OpenModel) -> None:
     with (
-        serving(ServedModel(model)) as address,
+        serving(ServedModel(model)) as node,
         pytest.raises(HandshakeError, match=f"model_hash: '{'0' * 12}' is asked for, '{model.hash[:12]}' is served"),
     ):
-        fetch(elsewhere(path, address), "0" * 64, 1, 3)
+        fetch(elsewhere(path, node), "0" * 64, 1, 3)
 
 
 def test_a_node_that_has_nothing_serves_nothing(model: OpenModel) -> None:
     with pytest.raises(UsageError, match="nothing of it is on this node"):
-        serve_weights(replace(model, origins=()))
+        serve_weights(replace(model, origins=()), SECRET)
     source = resolve(model.name)
     with lent(source, replace(model, origins=())) as told:
         assert told == source
@@ -206,8 +208,8 @@ def test_a_node_that_has_nothing_serves_nothing(model: OpenModel) -> None:
 # --- Hostile askers
 
 
-def ask(address: str, method: str, request: bytes) -> list[bytes]:
-    with open_channel(address) as channel:
+def ask(node: Endpoint, method: str, request: bytes) -> list[bytes]:
+    with open_proving_channel(node.address) as channel:
         call = channel.unary_stream(method_path("Weights", method), None, bytes)
         return list(call(request, timeout=10))
 
@@ -229,20 +231,20 @@ def ask(address: str, method: str, request: bytes) -> list[bytes]:
 )
 def test_a_wrong_request_is_refused(model: OpenModel, wrong: dict[str, object], status: str, said: str) -> None:
     sound = {"protocol_version": PROTOCOL_VERSION, "model_hash": model.hash, "tensor": 0, "begin": 0, "end": 8}
-    with serving(ServedModel(model)) as address:
-        good = ask(address, "ReadTensor", weights_pb2.ReadTensorRequest(**sound).SerializeToString())  # type: ignore[arg-type]
+    with serving(ServedModel(model)) as node:
+        good = ask(node, "ReadTensor", weights_pb2.ReadTensorRequest(**sound).SerializeToString())  # type: ignore[arg-type]
         assert len(good) == 1
         request = weights_pb2.ReadTensorRequest(**{**sound, **wrong})  # type: ignore[arg-type]
         with pytest.raises(grpc.RpcError) as caught:
-            ask(address, "ReadTensor", request.SerializeToString())
+            ask(node, "ReadTensor", request.SerializeToString())
     assert caught.value.code().name == status
     assert said in caught.value.details()
 
 
 @pytest.mark.parametrize("method", ["DescribeModel", "ReadTensor"])
 def test_bytes_that_are_no_request_are_refused(model: OpenModel, method: str) -> None:
-    with serving(ServedModel(model)) as address, pytest.raises(grpc.RpcError) as caught:
-        ask(address, method, b"\xff\xff\xff")
+    with serving(ServedModel(model)) as node, pytest.raises(grpc.RpcError) as caught:
+        ask(node, method, b"\xff\xff\xff")
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -251,8 +253,8 @@ def test_a_request_reads_no_more_than_its_limit(model: OpenModel) -> None:
         def tensor_bytes(self, tensor: int) -> int:
             return 1 << 50
 
-    with serving(Large(model)) as address:
-        client = WeightsClient(address, model.hash)
+    with serving(Large(model)) as node:
+        client = WeightsClient(node, model.hash)
         with pytest.raises(UsageError, match=f"it must be from 1 to {MAX_READ_BYTES}"):
             list(client.read(0, 0, MAX_READ_BYTES + 1))
         client.close()
@@ -267,10 +269,10 @@ class Liar:
     def __init__(
         self, header: list[weights_pb2.HeaderPart], weights: Callable[[], list[weights_pb2.WeightsPart]]
     ) -> None:
-        self._server = grpc.server(ThreadPoolExecutor(4))
+        self._server = grpc.server(ThreadPoolExecutor(4), interceptors=[Gate(SECRET)])
         methods = {"DescribeModel": lambda *_: iter(header), "ReadTensor": lambda *_: iter(weights())}
         register(self._server, "Weights", methods)
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.peer = endpoint(f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}")
         self._server.start()
 
     def __enter__(self) -> Liar:
@@ -309,7 +311,7 @@ def test_a_header_that_lies_is_refused(
     path: Path, model: OpenModel, parts: list[weights_pb2.HeaderPart], said: str
 ) -> None:
     with Liar(parts, list) as liar, pytest.raises(ClusterError, match=said.replace(".", r"\.")):
-        fetch(elsewhere(path, liar.address), model.hash, 1, 3)
+        fetch(elsewhere(path, liar.peer), model.hash, 1, 3)
 
 
 def sound_header(model: OpenModel, *held: tuple[int, int]) -> list[weights_pb2.HeaderPart]:
@@ -338,12 +340,12 @@ def test_weights_that_lie_are_refused(
 ) -> None:
     num_tensors = len(model.header.tensors)
     with Liar(sound_header(model, (0, num_tensors)), weights) as liar, pytest.raises(kind, match=said):
-        fetch(elsewhere(path, liar.address), model.hash, 1, 3)
+        fetch(elsewhere(path, liar.peer), model.hash, 1, 3)
 
 
 def test_a_peer_that_claims_tensors_beyond_the_last(path: Path, model: OpenModel) -> None:
     with Liar(sound_header(model, (0, 5000)), list) as liar, pytest.raises(ModelFileError, match="tensor 4999 of"):
-        fetch(elsewhere(path, liar.address), model.hash, 1, 3)
+        fetch(elsewhere(path, liar.peer), model.hash, 1, 3)
 
 
 def test_indices_are_those_of_the_sorted_names(model: OpenModel) -> None:
@@ -352,6 +354,6 @@ def test_indices_are_those_of_the_sorted_names(model: OpenModel) -> None:
     held: TensorRanges = served.held
     names = [info.name for info in tensors_by_name(model.header)]
     assert (held, names) == (((0, len(names)),), sorted(names))
-    assert peer.open_peers(["127.0.0.1:1"], model.hash, model.header) == ()
+    assert peer.open_peers([endpoint("127.0.0.1:1")], model.hash, model.header) == ()
     assert served.tensor_bytes(0) == next(i.size_bytes for i in model.header.tensors if i.name == names[0])
     assert serialize(weights_pb2.DescribeModelRequest()) == b""

@@ -16,6 +16,7 @@ from cluster.actors.stage_worker import StageWorker
 from cluster.demo import model_path
 from cluster.messages import DRAWN, NO_STEP, Microbatch, SlotSampling, SlotStart, StageFailure, StepId, StepResult
 from cluster.sampling import SamplingParams
+from cluster.secret import write_secret
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
 from cluster.sources.served import lent
@@ -25,7 +26,7 @@ from cluster.stage.spec import StageSpec
 from cluster.wire.codec_event import Event
 from cluster.wire.stage_link import StageLink
 from cluster.wire.stage_watch import StageWatch
-from tests.unit.wire_backends import make_batch, make_hello, wait_until
+from tests.unit.wire_backends import SECRET, endpoint, make_batch, make_hello, wait_until
 
 SOURCE = resolve(str(model_path()))
 SPEC = StageSpec(
@@ -53,13 +54,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
+@pytest.fixture
+def secret_file(tmp_path: Path) -> str:
+    write_secret(tmp_path / "secret", SECRET)
+    return str(tmp_path / "secret")
+
+
 def num_computing() -> int:
     return sum(thread.name == "compute" for thread in threading.enumerate())
 
 
-def test_it_loads_once_however_often_it_is_asked() -> None:
+def test_it_loads_once_however_often_it_is_asked(secret_file: str) -> None:
     """An `up` that was interrupted while it repaired, and the next one, ask the same stage."""
-    worker = StageWorker(SPEC)
+    worker = StageWorker(SPEC, secret_file)
     for _ in range(3):
         worker.load()
     wait_until(lambda: worker.progress().phase in ("ready", "failed"), 60)
@@ -70,11 +77,11 @@ def test_it_loads_once_however_often_it_is_asked() -> None:
     wait_until(lambda: num_computing() == 0)
 
 
-def test_a_stage_that_failed_to_load_forgets_that_when_it_is_asked_again(tmp_path: Path) -> None:
+def test_a_stage_that_failed_to_load_forgets_that_when_it_is_asked_again(tmp_path: Path, secret_file: str) -> None:
     source, (part,) = tmp_path / "model.gguf", SOURCE.parts
     assert isinstance(part, FilePart)
     moved = ModelSource(str(source), (dataclasses.replace(part, path=str(source)),))
-    worker = StageWorker(dataclasses.replace(SPEC, source=moved))
+    worker = StageWorker(dataclasses.replace(SPEC, source=moved), secret_file)
     worker.load()
     wait_until(lambda: worker.progress().phase == "failed", 60)
     assert str(source) in str(worker.progress().error)
@@ -86,12 +93,12 @@ def test_a_stage_that_failed_to_load_forgets_that_when_it_is_asked_again(tmp_pat
     worker.stop()
 
 
-def test_a_stage_loads_layers_of_a_file_that_only_another_node_has() -> None:
+def test_a_stage_loads_layers_of_a_file_that_only_another_node_has(secret_file: str) -> None:
     (part,) = SOURCE.parts
     assert isinstance(part, FilePart)
     missing = ModelSource("/elsewhere.gguf", (dataclasses.replace(part, path="/elsewhere.gguf"),))
     with lent(missing, open_model(SOURCE)) as source:
-        worker = StageWorker(dataclasses.replace(SPEC, source=source, num_stages=2, stage=1, first=3))
+        worker = StageWorker(dataclasses.replace(SPEC, source=source, num_stages=2, stage=1, first=3), secret_file)
         worker.load()
         wait_until(lambda: worker.progress().phase in ("ready", "failed"), 60)
     assert worker.progress().error is None
@@ -102,7 +109,7 @@ def test_a_stage_loads_layers_of_a_file_that_only_another_node_has() -> None:
 
 
 def test_an_error_of_any_kind_in_a_step_is_told_and_the_next_epoch_works() -> None:
-    service = StageService(SPEC)
+    service = StageService(SPEC, SECRET)
     service.start_loading()
     wait_until(lambda: service.progress().loaded is not None, 60)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -111,7 +118,10 @@ def test_an_error_of_any_kind_in_a_step_is_told_and_the_next_epoch_works() -> No
             epoch=epoch, stage=0, num_stages=1, first=0, end=8, num_slots=2, context_length=32, hidden_width=1
         )
         address = service.wire(hello, None)
-        watch, link = StageWatch(address, hello, events.put, _fail), StageLink(address, hello, _fail)
+        watch, link = (
+            StageWatch(endpoint(address), hello, events.put, _fail),
+            StageLink(endpoint(address), hello, _fail),
+        )
         watch.open()
         link.open()
         batch = make_batch(step=1, epoch=epoch)
@@ -130,7 +140,7 @@ def test_an_error_of_any_kind_in_a_step_is_told_and_the_next_epoch_works() -> No
 
 
 def test_it_describes_itself_in_the_middle_of_a_step() -> None:
-    service = StageService(SPEC)
+    service = StageService(SPEC, SECRET)
     service.start_loading()
     wait_until(lambda: service.progress().loaded is not None, 60)
     hello = make_hello(epoch=1, stage=0, num_stages=1, first=0, end=8, num_slots=2, context_length=32, hidden_width=1)
@@ -145,7 +155,7 @@ def test_it_describes_itself_in_the_middle_of_a_step() -> None:
 
 def test_a_step_that_was_sent_ahead_computes_the_token_that_the_one_before_drew() -> None:
     """Once with tokens that are known, once with all steps sent at once; then an epoch ends one that waits."""
-    service = StageService(SPEC)
+    service = StageService(SPEC, SECRET)
     service.start_loading()
     wait_until(lambda: service.progress().loaded is not None, 60)
     texts = []
@@ -154,7 +164,7 @@ def test_a_step_that_was_sent_ahead_computes_the_token_that_the_one_before_drew(
         hello = make_hello(
             epoch=epoch, stage=0, num_stages=1, first=0, end=8, num_slots=2, context_length=32, hidden_width=1
         )
-        watch = StageWatch(service.wire(hello, None), hello, events.put, _fail)
+        watch = StageWatch(endpoint(service.wire(hello, None)), hello, events.put, _fail)
         watch.open()
         tokens = [7]
         for step in range(5):

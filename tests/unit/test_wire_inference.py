@@ -16,13 +16,12 @@ from cluster.errors import CapacityError, ClusterError, StageLostError, Unreacha
 from cluster.messages import Float32Array, TokenEvent
 from cluster.sampling import SamplingParams
 from cluster.wire import inference_streams, limits, loop_mailbox
-from cluster.wire.channel import open_channel
 from cluster.wire.codec_answer import Output, decode_answers, decode_events
 from cluster.wire.codec_inference import encode_generate
 from cluster.wire.inference_server import InferenceServer
 from cluster.wire.request_group import RequestGroup
 from protos import inference_pb2, inference_pb2_grpc
-from tests.unit.wire_backends import VOCAB_SIZE, EchoCluster, no_thread_left, wait_until
+from tests.unit.wire_backends import SECRET, VOCAB_SIZE, EchoCluster, no_thread_left, open_proving_channel, wait_until
 
 
 @dataclass
@@ -36,7 +35,7 @@ class Served:
 def served() -> Iterator[Served]:
     with no_thread_left():
         backend = EchoCluster()
-        server = InferenceServer(backend)
+        server = InferenceServer(backend, SECRET)
         yield Served(backend, server, server.start())
         server.stop()
         backend.join()
@@ -44,14 +43,14 @@ def served() -> Iterator[Served]:
 
 def call(address: str, method: str, data: bytes) -> grpc.RpcError:
     """The error of a call with arbitrary bytes."""
-    with open_channel(address) as channel:
+    with open_proving_channel(address) as channel:
         with pytest.raises(grpc.RpcError) as raised:
             list(channel.unary_stream(f"/ggml_cluster.v1.Inference/{method}", None, None)(data))
         return raised.value
 
 
 def test_generated_stubs_speak_to_the_server(served: Served) -> None:
-    with open_channel(served.address) as channel:
+    with open_proving_channel(served.address) as channel:
         stub = inference_pb2_grpc.InferenceStub(channel)
         replies = list(stub.Generate(inference_pb2.GenerateRequest(text="abc")))
         events = [event for reply in replies for event in reply.events]
@@ -86,14 +85,14 @@ def test_bad_requests_never_reach_the_backend(served: Served, method: str, data:
 
 
 def test_oversize_request_is_refused(served: Served) -> None:
-    options = [("grpc.max_send_message_length", -1)]
-    with grpc.insecure_channel(served.address, options) as channel, pytest.raises(grpc.RpcError) as raised:
+    unbounded = open_proving_channel(served.address, max_send_message_length=-1)
+    with unbounded as channel, pytest.raises(grpc.RpcError) as raised:
         list(channel.unary_stream("/ggml_cluster.v1.Inference/Generate", None, None)(bytes(17 << 20)))
     assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_client_that_goes_away_cancels_its_request(served: Served) -> None:
-    with open_channel(served.address) as channel:
+    with open_proving_channel(served.address) as channel:
         stream = inference_pb2_grpc.InferenceStub(channel).Generate(encode_generate("wait", SamplingParams()))
         next(stream)
         assert not served.backend.cancelled.is_set()
@@ -114,8 +113,8 @@ def test_client_that_leaves_during_admission_cancels_too() -> None:
 
     backend = SlowToAdmit()
     with no_thread_left():
-        server = InferenceServer(backend)
-        with open_channel(server.start()) as channel:
+        server = InferenceServer(backend, SECRET)
+        with open_proving_channel(server.start()) as channel:
             stub = inference_pb2_grpc.InferenceStub(channel)
             stream = stub.Generate(encode_generate("wait", SamplingParams()))
             time.sleep(0.1)
@@ -128,7 +127,7 @@ def test_client_that_leaves_during_admission_cancels_too() -> None:
 def test_a_slow_client_does_not_hold_up_the_engine(served: Served) -> None:
     """The engine is rid of all events before the client reads on; few messages carry them."""
     prompt = [index % 128 for index in range(20_000)]
-    with open_channel(served.address) as channel:
+    with open_proving_channel(served.address) as channel:
         stub = inference_pb2_grpc.InferenceStub(channel)
         stream = stub.Generate(encode_generate(prompt, SamplingParams(max_tokens=None)))
         first = next(stream)
@@ -156,7 +155,7 @@ def outputs(messages: Iterable[inference_pb2.CompleteAnswers], num_requests: int
 def test_a_whole_answer_is_one_message(served: Served) -> None:
     served.backend.pause_s = 0.02
     params = SamplingParams(logprobs=2)
-    with open_channel(served.address) as channel:
+    with open_proving_channel(served.address) as channel:
         stub = inference_pb2_grpc.InferenceStub(channel)
         whole = list(stub.Complete(complete_request("abcdef", params=params)))
         streamed = list(stub.Generate(encode_generate("abcdef", params)))
@@ -170,7 +169,7 @@ def test_each_answer_comes_when_its_request_ends(served: Served) -> None:
     served.backend.pause_s = 0.1
     request = complete_request("abcd", "a", "full", "", "lost", "ab")
     request.requests.add()  # neither text nor token ids
-    with open_channel(served.address) as channel:
+    with open_proving_channel(served.address) as channel:
         messages = list(inference_pb2_grpc.InferenceStub(channel).Complete(request))
     found = outputs(messages, 7)
     texts = ["".join(one.text for one in of_one if isinstance(one, TokenEvent)) for of_one in found.values()]
@@ -192,7 +191,7 @@ def test_events_of_a_whole_answer_do_not_wake_the_loop(served: Served, monkeypat
         post(mailbox, wake)
 
     monkeypatch.setattr(loop_mailbox.LoopMailbox, "post", counting)
-    with open_channel(served.address) as channel:
+    with open_proving_channel(served.address) as channel:
         stub = inference_pb2_grpc.InferenceStub(channel)
         list(stub.Complete(complete_request("a" * 100, "b" * 100)))
         assert len(posted) == 2
@@ -205,7 +204,7 @@ def test_answers_longer_than_a_message_are_split(served: Served, monkeypatch: py
     monkeypatch.setattr(loop_mailbox, "MAX_WAITING", 1 << 30)
     prompt = [index % 128 for index in range(50_000)]
     params = SamplingParams(max_tokens=None, logprobs=20)
-    with open_channel(served.address) as channel:
+    with open_proving_channel(served.address) as channel:
         stub = inference_pb2_grpc.InferenceStub(channel)
         replies = list(stub.Complete(complete_request(prompt, prompt, params=params)))
     sizes = [reply.ByteSize() for reply in replies]
@@ -217,7 +216,7 @@ def test_answers_longer_than_a_message_are_split(served: Served, monkeypatch: py
 
 def test_very_many_events_do_not_wait_for_the_last(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_mailbox, "MAX_WAITING", 1)
-    with open_channel(served.address) as channel:
+    with open_proving_channel(served.address) as channel:
         stub = inference_pb2_grpc.InferenceStub(channel)
         stream = stub.Complete(complete_request("wait"), timeout=10)
         assert [event.text for event in next(stream).answers[0].events] == ["w"]
@@ -225,7 +224,7 @@ def test_very_many_events_do_not_wait_for_the_last(served: Served, monkeypatch: 
 
 
 def test_cancelling_a_call_cancels_all_of_its_requests(served: Served) -> None:
-    with open_channel(served.address) as channel:
+    with open_proving_channel(served.address) as channel:
         stub = inference_pb2_grpc.InferenceStub(channel)
         stream = stub.Complete(complete_request("wait", "wait", "wait"))
         wait_until(lambda: served.backend.num_open == 3)
@@ -275,19 +274,19 @@ def test_port_in_use(served: Served) -> None:
         no_thread_left(),
         pytest.raises(UsageError, match=f"port {port} on 127.0.0.1: cannot listen: Address"),
     ):
-        InferenceServer(EchoCluster(), port=port).start()
+        InferenceServer(EchoCluster(), SECRET, port=port).start()
 
 
 def test_no_such_host() -> None:
     with no_thread_left(), pytest.raises(UsageError, match=r"port 0 on 192\.0\.2\.1: cannot listen"):
-        InferenceServer(EchoCluster(), host="192.0.2.1").start()
+        InferenceServer(EchoCluster(), SECRET, host="192.0.2.1").start()
 
 
 def test_stop_ends_open_streams_with_a_reason() -> None:
     backend = EchoCluster()
     with no_thread_left():
-        server = InferenceServer(backend)
-        with open_channel(server.start()) as channel:
+        server = InferenceServer(backend, SECRET)
+        with open_proving_channel(server.start()) as channel:
             stub = inference_pb2_grpc.InferenceStub(channel)
             stream = stub.Generate(encode_generate("wait", SamplingParams()))
             wholes = stub.Complete(complete_request("wait", "wait"))
@@ -306,10 +305,10 @@ def test_stop_ends_open_streams_with_a_reason() -> None:
 def test_a_fault_of_the_backend_ends_only_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = EchoCluster()
     monkeypatch.setattr(backend, "status", lambda: 1 / 0)
-    server = InferenceServer(backend)
+    server = InferenceServer(backend, SECRET)
     address = server.start()
     assert call(address, "Status", b"").code() is grpc.StatusCode.UNKNOWN
-    with open_channel(address) as channel:
+    with open_proving_channel(address) as channel:
         stub = inference_pb2_grpc.InferenceStub(channel)
         assert stub.Detokenize(inference_pb2.DetokenizeRequest(token_ids=[97])).text == "a"
     server.stop()

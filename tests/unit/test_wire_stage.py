@@ -16,7 +16,6 @@ import pytest
 from cluster.errors import CapacityError, HandshakeError, UnreachableError, UsageError
 from cluster.messages import DrawnStep, Hello, SampledToken, StageFailure, StepId, StepResult, StepTiming
 from cluster.wire import stage_events
-from cluster.wire.channel import open_channel
 from cluster.wire.codec_event import Event
 from cluster.wire.codec_hello import encode_hello
 from cluster.wire.codec_step import encode_step
@@ -27,11 +26,14 @@ from cluster.wire.stage_server import StageServer
 from cluster.wire.stage_watch import StageWatch
 from protos import stage_pb2, stage_pb2_grpc
 from tests.unit.wire_backends import (
+    SECRET,
     RecordingStage,
+    endpoint,
     make_batch,
     make_hello,
     make_hidden,
     no_thread_left,
+    open_proving_channel,
     wait_until,
 )
 
@@ -44,10 +46,10 @@ class Ends:
     lost: list[str] = field(default_factory=list)
 
     def watch(self, address: str, hello: Hello) -> StageWatch:
-        return StageWatch(address, hello, self.events.put, self.lost.append)
+        return StageWatch(endpoint(address), hello, self.events.put, self.lost.append)
 
     def link(self, address: str, hello: Hello) -> StageLink:
-        return StageLink(address, hello, self.lost.append)
+        return StageLink(endpoint(address), hello, self.lost.append)
 
     def next_event(self) -> Event:
         return self.events.get(timeout=10)
@@ -64,7 +66,7 @@ class Stage:
 def stage() -> Iterator[Stage]:
     with no_thread_left():
         backend = RecordingStage()
-        server = StageServer(make_hello(), backend)
+        server = StageServer(make_hello(), backend, SECRET)
         yield Stage(backend, server, server.start())
         server.stop()
 
@@ -93,7 +95,7 @@ def test_a_step_longer_than_a_message_arrives(ends: Ends) -> None:
     hello = make_hello(hidden_width=8192, context_length=1024)
     backend = RecordingStage()
     with no_thread_left():
-        server = StageServer(hello, backend)
+        server = StageServer(hello, backend, SECRET)
         link = ends.link(server.start(), hello)
         link.open()
         hidden = np.random.default_rng(1).random((768, 8192), np.float32)  # 24 MiB
@@ -126,7 +128,7 @@ def test_events_reach_the_watch(stage: Stage, ends: Ends) -> None:
 
 def test_what_is_drawn_reaches_the_first_stage(stage: Stage, ends: Ends) -> None:
     drawn: queue.SimpleQueue[DrawnStep] = queue.SimpleQueue()
-    watch = DrawnWatch(stage.address, make_hello(), drawn.put, ends.lost.append)
+    watch = DrawnWatch(endpoint(stage.address), make_hello(), drawn.put, ends.lost.append)
     watch.open()
     tokens = SampledToken(1, 3, 42, -0.25, ((42, -0.25), (7, -2.0))), SampledToken(0, 2, 9, -1.0)
     stage.server.publish(StepTiming(StepId(3, 0, 1), 1, 2, 10, 20, 5))
@@ -140,8 +142,8 @@ def test_what_is_drawn_reaches_the_first_stage(stage: Stage, ends: Ends) -> None
 
 
 def test_the_first_stage_hears_of_the_last_ones_end_once(ends: Ends) -> None:
-    server = StageServer(make_hello(), RecordingStage())
-    watch = DrawnWatch(server.start(), make_hello(), lambda drawn: None, ends.lost.append)
+    server = StageServer(make_hello(), RecordingStage(), SECRET)
+    watch = DrawnWatch(endpoint(server.start()), make_hello(), lambda drawn: None, ends.lost.append)
     watch.open()
     server.stop()
     wait_until(lambda: ends.lost)
@@ -199,7 +201,7 @@ def test_backend_may_refuse_an_epoch(ends: Ends) -> None:
             raise CapacityError("stage 1: still loading; try again")
 
     with no_thread_left():
-        server = StageServer(make_hello(), Refusing())
+        server = StageServer(make_hello(), Refusing(), SECRET)
         with pytest.raises(CapacityError, match="still loading"):
             ends.link(server.start(), make_hello()).open()
         server.stop()
@@ -221,6 +223,7 @@ def test_a_newer_epoch_ends_the_streams_of_the_older(stage: Stage, ends: Ends) -
     old = [old_ends.link(stage.address, make_hello()), old_ends.watch(stage.address, make_hello())]
     for stream in old:
         stream.open()
+    stage.server.expect(4)
     link = ends.link(stage.address, make_hello(epoch=4))
     link.open()
     wait_until(lambda: len(old_ends.lost) == 2)
@@ -283,7 +286,7 @@ def test_a_step_that_the_stage_refuses_is_told_to_both(stage: Stage, ends: Ends)
 
 def test_the_servers_end_is_heard_once(ends: Ends) -> None:
     with no_thread_left():
-        server = StageServer(make_hello(), RecordingStage())
+        server = StageServer(make_hello(), RecordingStage(), SECRET)
         address = server.start()
         link = ends.link(address, make_hello())
         watch = ends.watch(address, make_hello())
@@ -321,12 +324,12 @@ def test_port_in_use(stage: Stage) -> None:
         no_thread_left(),
         pytest.raises(UsageError, match=f"port {port} on 127.0.0.1: cannot listen: Address"),
     ):
-        StageServer(make_hello(), RecordingStage(), port=port).start()
+        StageServer(make_hello(), RecordingStage(), SECRET, port=port).start()
 
 
 def test_generated_stubs_speak_to_the_server(stage: Stage) -> None:
     """Another client, written from the .proto file alone."""
-    with open_channel(stage.address) as channel:
+    with open_proving_channel(stage.address) as channel:
         stub = stage_pb2_grpc.StageStub(channel)
         assert stub.Describe(stage_pb2.DescribeRequest()).pid == 42
         messages = [stage_pb2.StepMessage(hello=encode_hello(make_hello()))]
@@ -345,7 +348,7 @@ def test_generated_stubs_speak_to_the_server(stage: Stage) -> None:
     ],
 )
 def test_strange_bytes_are_refused_by_name(stage: Stage, data: bytes, text: str) -> None:
-    with open_channel(stage.address) as channel:
+    with open_proving_channel(stage.address) as channel:
         steps = channel.stream_stream("/ggml_cluster.v1.Stage/Steps", None, None)
         with pytest.raises(grpc.RpcError) as raised:
             next(steps(iter([data])))
@@ -355,7 +358,7 @@ def test_strange_bytes_are_refused_by_name(stage: Stage, data: bytes, text: str)
 
 def test_oversize_message_is_refused(stage: Stage) -> None:
     hello = stage_pb2.StepMessage(hello=encode_hello(make_hello())).SerializeToString()
-    with grpc.insecure_channel(stage.address, [("grpc.max_send_message_length", -1)]) as channel:
+    with open_proving_channel(stage.address, max_send_message_length=-1) as channel:
         steps = channel.stream_stream("/ggml_cluster.v1.Stage/Steps", None, None)
         call = steps(iter([hello, bytes(17 << 20)]))
         next(call)
@@ -403,7 +406,7 @@ def test_send_waits_for_a_stage_that_is_busy(ends: Ends) -> None:
 
     hello = make_hello(hidden_width=8192, context_length=1024)
     with no_thread_left():
-        server = StageServer(hello, Slow())
+        server = StageServer(hello, Slow(), SECRET)
         link = ends.link(server.start(), hello)
         link.open()
         hidden = make_hidden(512, 8192)  # 16 MiB each

@@ -17,13 +17,13 @@ from cluster.wire import channel
 from cluster.wire.channel import KEEPALIVE_TIME_MS, PING_TIMEOUT_MS
 from cluster.wire.stage_link import StageLink
 from cluster.wire.stage_watch import StageWatch
-from tests.unit.wire_backends import make_batch, make_hello, make_hidden, no_thread_left, wait_until
+from tests.unit.wire_backends import endpoint, make_batch, make_hello, make_hidden, no_thread_left, wait_until
 
 CHILD = """
 import sys
-from tests.unit.wire_backends import RecordingStage, make_hello
+from tests.unit.wire_backends import SECRET, RecordingStage, make_hello
 from cluster.wire.stage_server import StageServer
-server = StageServer(make_hello(), RecordingStage())
+server = StageServer(make_hello(), RecordingStage(), SECRET)
 print(server.start(), flush=True)
 sys.stdin.read()
 server.stop()
@@ -55,8 +55,8 @@ def open_streams(address: str, lost: list[tuple[str, float]]) -> tuple[StageLink
     def on_lost(reason: str) -> None:
         lost.append((reason, time.monotonic()))
 
-    link = StageLink(address, make_hello(), on_lost)
-    watch = StageWatch(address, make_hello(), lambda event: None, on_lost)
+    link = StageLink(endpoint(address), make_hello(), on_lost)
+    watch = StageWatch(endpoint(address), make_hello(), lambda event: None, on_lost)
     link.open()
     watch.open()
     link.send(make_batch(1), make_hidden())

@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import grpc
 import numpy as np
 
 from cluster.errors import CapacityError, ClusterError, StageLostError, UnsupportedModelError, UsageError
@@ -26,7 +28,12 @@ from cluster.messages import (
     TokenEvent,
 )
 from cluster.sampling import SamplingParams
+from cluster.secret import Secret
+from cluster.wire.channel import open_channel
+from cluster.wire.endpoint import Endpoint
+from cluster.wire.proof import Proof
 
+SECRET = Secret(bytes(range(32)))
 WIDTH = 8
 VOCAB_SIZE = 50
 
@@ -65,6 +72,27 @@ def make_batch(step: int = 1, num_rows: int = 2, epoch: int = 3, **changes: obje
 
 def make_hidden(num_rows: int = 2, width: int = WIDTH) -> Float32Array:
     return np.arange(num_rows * width, dtype=np.float32).reshape(num_rows, width)
+
+
+def endpoint(address: str) -> Endpoint:
+    """With the secret that the servers of these tests are given."""
+    return Endpoint(address, SECRET)
+
+
+class _Proving(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor, grpc.StreamStreamClientInterceptor):
+    """Proves the secret with each call, and leaves the answer unchecked."""
+
+    def _intercept(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        proof = Proof(SECRET, details.method)
+        return continuation(details._replace(metadata=(*(details.metadata or ()), *proof.metadata)), request)
+
+    intercept_unary_unary = intercept_unary_stream = intercept_stream_stream = _intercept
+
+
+def open_proving_channel(address: str, **options: int) -> grpc.Channel:
+    """For calls by the stubs, or of what no client of ours would send; `options` of gRPC take the place of ours."""
+    named = [(f"grpc.{name}", value) for name, value in options.items()]
+    return grpc.intercept_channel(grpc.insecure_channel(address, named) if named else open_channel(address), _Proving())
 
 
 class RecordingStage:

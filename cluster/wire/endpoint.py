@@ -1,0 +1,25 @@
+"""Where a server of ours listens, and how we prove to it that we may speak to it. The place for certificates, too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cluster.secret import Secret
+from cluster.wire.proof import Metadata, Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """ "host:port", and the secret that is asked there; None where none is known, which such a server refuses."""
+
+    address: str
+    secret: Secret | None
+
+    def prove(self, path: str) -> Proof | None:
+        """For one call of the method at `path`."""
+        return None if self.secret is None else Proof(self.secret, path)
+
+
+def sent_with(proof: Proof | None) -> Metadata | None:
+    """The metadata of a call that has this proof."""
+    return None if proof is None else proof.metadata
