@@ -69,6 +69,11 @@ class CliHome:
     def address(self) -> str:
         return str(self.state()["address"])
 
+    @property
+    def client_secret(self) -> Path:
+        """The file that a client elsewhere would be given a copy of."""
+        return self.state_file.with_name("client-secret")
+
 
 @pytest.fixture
 def cli_home(tmp_path: Path) -> Iterator[CliHome]:

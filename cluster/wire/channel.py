@@ -17,6 +17,12 @@ from cluster.wire.limits import MAX_MESSAGE_BYTES
 KEEPALIVE_TIME_MS = 2000
 PING_TIMEOUT_MS = 4000
 CONNECT_TIMEOUT_MS = 5000
+# What one server gives to connections. A client whose connection was closed because it was idle connects again with
+# its next call, in some 2 ms.
+IDLE_MS = 300_000
+HANDSHAKE_TIMEOUT_MS = 5000  # for a stranger to begin with HTTP/2
+MAX_CONNECTIONS = 1024
+MAX_CALLS_PER_CONNECTION = 1024  # a client's further calls wait at its end
 
 _COMMON_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -41,7 +47,13 @@ SERVER_OPTIONS: tuple[tuple[str, Any], ...] = (
     *_COMMON_OPTIONS,
     ("grpc.so_reuseport", 0),  # a port in use is an error, not a second server on it
     ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_TIME_MS // 2),
-    ("grpc.http2.max_ping_strikes", 0),  # neighbours may ping as often as they like
+    # Whoever pings much more often than our own ends, without a call, is cut off. Pings that a stopped process left
+    # unanswered come together when it goes on, and are few.
+    ("grpc.http2.max_ping_strikes", 16),
+    ("grpc.max_connection_idle_ms", IDLE_MS),
+    ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
+    ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
+    ("grpc.max_concurrent_streams", MAX_CALLS_PER_CONNECTION),
 )
 
 

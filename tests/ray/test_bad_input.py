@@ -107,7 +107,7 @@ def test_run_refuses_and_the_cluster_goes_on(case: str, home: CliHome) -> None:
 
 
 def test_token_ids_out_of_range(home: CliHome) -> None:
-    with cluster.connect(home.address) as client:
+    with cluster.connect(home.address, home.client_secret) as client:
         vocab_size = client.status().vocab_size
         for tokens in ([vocab_size], [-1], [0, 2**31]):
             with pytest.raises(UsageError):
@@ -138,7 +138,7 @@ def test_other_settings_are_refused_while_it_is_up(home: CliHome) -> None:
 
 def test_a_full_queue_is_a_capacity_error(up_cluster: UpCluster) -> None:
     arguments = ("--demo", "--stages", "1", "-c", "64", "-np", "1", "--max-waiting", "0")
-    with up_cluster(*arguments) as home, cluster.connect(home.address) as client:
+    with up_cluster(*arguments) as home, cluster.connect(home.address, home.client_secret) as client:
         endless = cluster.SamplingParams(max_tokens=None, ignore_eos=True)
         with client.stream("Once", endless) as stream:
             next(iter(stream))

@@ -9,7 +9,7 @@ import pytest
 
 from cluster import Completion, connect
 from cluster.errors import ClusterError
-from tests.conftest import UpCluster
+from tests.conftest import CliHome, UpCluster
 from tests.unit.wire_backends import wait_until
 
 PROMPTS = [f"Once upon a time there were {number} little" for number in range(60)]
@@ -18,7 +18,7 @@ PROMPTS = [f"Once upon a time there were {number} little" for number in range(60
 def test_a_batch_on_few_slots(up_cluster: UpCluster) -> None:
     with (
         up_cluster("--demo", "--stages", "2", "--parallel", "4", "--max-waiting", "0") as home,
-        connect(home.address) as client,
+        connect(home.address, home.client_secret) as client,
     ):
         ask = {"max_tokens": 8, "temperature": 0.0}
         found = client.generate(iter(PROMPTS), **ask)
@@ -29,12 +29,13 @@ def test_a_batch_on_few_slots(up_cluster: UpCluster) -> None:
         with pytest.raises(ClusterError, match="outside of the vocabulary") as raised:
             client.generate(["Once", [10**6]], **ask)
         assert isinstance(raised.value.completions[0], Completion)
-        _interrupt_a_batch(home.address)
+        _interrupt_a_batch(home)
 
 
-def _interrupt_a_batch(address: str) -> None:
+def _interrupt_a_batch(home: CliHome) -> None:
     """All four slots run long texts when the interrupt comes; soon none is used."""
-    with connect(address) as client, connect(address) as watcher:
+    endpoint = home.address, home.client_secret
+    with connect(*endpoint) as client, connect(*endpoint) as watcher:
 
         def interrupt() -> None:
             wait_until(lambda: watcher.status().num_slots_used == 4)

@@ -29,7 +29,7 @@ def whole(demo_model: Path) -> Iterator[WholeModel]:
 @pytest.fixture(scope="module", params=[1, 2, 3], ids="{}-stage".format)
 def client(request: pytest.FixtureRequest, up_cluster: UpCluster) -> Iterator[cluster.Client]:
     arguments = ("--demo", "--stages", str(request.param), "-c", str(CONTEXT), "-t", "1")
-    with up_cluster(*arguments) as home, cluster.connect(home.address) as connected:
+    with up_cluster(*arguments) as home, cluster.connect(home.address, home.client_secret) as connected:
         yield connected
 
 

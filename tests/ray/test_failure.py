@@ -35,7 +35,7 @@ def stage_pid(home: CliHome, stage: int) -> int:
 @pytest.mark.parametrize("stage", [0, 1, 2])
 def test_a_killed_stage_is_named_and_repaired(stage: int, cli_home: CliHome) -> None:
     assert cli_home.run("up", *ARGUMENTS).returncode == 0
-    with cluster.connect(cli_home.address) as client:
+    with cluster.connect(cli_home.address, cli_home.client_secret) as client:
         stream = iter(client.stream("Once upon a time", ENDLESS))
         text = "".join(next(stream).text for _ in range(3))
         killed_at = time.monotonic()
@@ -54,7 +54,7 @@ def test_a_killed_stage_is_named_and_repaired(stage: int, cli_home: CliHome) -> 
     repaired = cli_home.run("up")
     assert repaired.returncode == 0, repaired.stderr
     assert "repaired" in repaired.stderr
-    with cluster.connect(cli_home.address) as client:
+    with cluster.connect(cli_home.address, cli_home.client_secret) as client:
         assert client.status().state == "ready"
         assert client.generate("Once", max_tokens=4).token_ids
 

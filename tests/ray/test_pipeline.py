@@ -28,7 +28,7 @@ def home(up_cluster: UpCluster) -> Iterator[CliHome]:
 
 @pytest.fixture(scope="module")
 def client(home: CliHome) -> Iterator[cluster.Client]:
-    with cluster.connect(home.address) as connected:
+    with cluster.connect(home.address, home.client_secret) as connected:
         yield connected
 
 
@@ -56,7 +56,11 @@ def heavy_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_both_stages_are_busy_at_once(heavy_model: Path, up_cluster: UpCluster) -> None:
     params = cluster.SamplingParams(temperature=0.0, max_tokens=32, ignore_eos=True)
     arguments = (str(heavy_model), "--stages", "2", "-c", "128", "-np", "8", "-t", "1", "--no-lend-cores")
-    with up_cluster(*arguments) as home, cluster.connect(home.address) as client, ThreadPoolExecutor(8) as threads:
+    with (
+        up_cluster(*arguments) as home,
+        cluster.connect(home.address, home.client_secret) as client,
+        ThreadPoolExecutor(8) as threads,
+    ):
         list(threads.map(lambda prompt: client.generate(prompt, params), ["abc"] * 8))
         steps = recorded_steps(client)
     by_stage = [[(step.start_ns, step.end_ns) for step in steps if step.stage == stage] for stage in (0, 1)]
@@ -109,9 +113,9 @@ def test_logprobs(client: cluster.Client) -> None:
         assert top[0][1] >= top[1][1] >= top[2][1]
 
 
-def test_async_client(client: cluster.Client) -> None:
+def test_async_client(home: CliHome, client: cluster.Client) -> None:
     async def both() -> tuple[str, str]:
-        async with cluster.AsyncClient(client.address) as other:
+        async with cluster.AsyncClient(home.address, home.client_secret) as other:
             text = "".join([event.text async for event in other.stream("Once", temperature=0.0, max_tokens=20)])
             completion = await other.generate("Once", temperature=0.0, max_tokens=20)
             return text, completion.text

@@ -20,7 +20,7 @@ SETTINGS = ("--stages", "2", "-c", str(CONTEXT), "-t", "1")
 def check_logits(home: CliHome, path: Path) -> None:
     whole = WholeModel(path, CONTEXT)
     tokens = np.random.default_rng(1).integers(0, whole.vocab_size, 50).tolist()
-    with cluster.connect(home.address) as client:
+    with cluster.connect(home.address, home.client_secret) as client:
         got = client.logits(tokens)
     assert got.tobytes() == whole.forward(tokens).tobytes()
     whole.close()

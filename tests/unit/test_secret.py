@@ -73,7 +73,7 @@ def test_a_path_that_was_given_must_lead_to_one(folder: Path) -> None:
     assert given_secret(secret.text.upper()) == secret
     with pytest.raises(UsageError, match="there is no such file"):
         given_secret(folder / "another")
-    with pytest.raises(ClusterError, match="give a file"):
+    with pytest.raises(ClusterError, match="is no plain file"):
         given_secret(folder)
 
 
