@@ -104,15 +104,17 @@ class FairQueue(Generic[Item]):
         self._clients.clear()
         return [place.item for place in places]
 
-    def in_order(self, held: Mapping[Client, int]) -> Iterator[Item]:
-        """The items as their turns come, if each is given what it waits for and keeps it.
+    def in_order(self, held: Mapping[Client, int], most: int | None = None) -> Iterator[Item]:
+        """The items as their turns come, if each is given what it waits for and keeps it; no client more than `most`.
 
         A client's turn comes when no other has less; of those with as little, when it has been given nothing for
         longest. Nothing may be added or removed while this is read.
         """
         waiting = {client: iter(places.values()) for client, places in self._by_client.items()}
         turns = [
-            (held.get(client, 0), self._turns.since(client), next(places), client) for client, places in waiting.items()
+            (held.get(client, 0), self._turns.since(client), next(places), client)
+            for client, places in waiting.items()
+            if most is None or held.get(client, 0) < most
         ]
         later = itertools.count(max((since for _, since, _, _ in turns), default=0) + 1)
         heapq.heapify(turns)
@@ -120,7 +122,7 @@ class FairQueue(Generic[Item]):
             num_held, _, place, client = turns[0]
             yield place.item
             following = next(waiting[client], None)
-            if following is None:
+            if following is None or num_held + 1 == most:
                 heapq.heappop(turns)
             else:
                 heapq.heapreplace(turns, (num_held + 1, next(later), following, client))

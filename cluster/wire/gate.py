@@ -21,32 +21,39 @@ _Handler = Any  # grpc.RpcMethodHandler, whose fields its stubs leave out
 _BEHAVIOURS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
 
+def _nobody_asks(peer: str) -> None:
+    """Where nobody wants to know who was admitted."""
+
+
 class Gate(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
     """For a server with threads. gRPC asks it on the thread that takes events, before a handler's is taken."""
 
-    def __init__(self, secret: Secret) -> None:
+    def __init__(self, secret: Secret, admit: Callable[[str], None] = _nobody_asks) -> None:
+        """`admit` is told the other end of each connection over which the secret was proved."""
         self._secret = secret
+        self._admit = admit
 
     def intercept_service(self, continuation: Callable[[Any], _Handler], details: Any) -> _Handler:
         answer = answer_to(self._secret, details.method, details.invocation_metadata)
         if answer is None:
             return _REFUSAL
         handler = continuation(details)
-        return None if handler is None else _with_answer(handler, answer, _answering)
+        return None if handler is None else _with_answer(handler, answer, self._admit, _answering)
 
 
 class AioGate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """For a server on an event loop."""
 
-    def __init__(self, secret: Secret) -> None:
+    def __init__(self, secret: Secret, admit: Callable[[str], None] = _nobody_asks) -> None:
         self._secret = secret
+        self._admit = admit
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[_Handler]], details: Any) -> _Handler:
         answer = answer_to(self._secret, details.method, details.invocation_metadata)
         if answer is None:
             return _AIO_REFUSAL
         handler = await continuation(details)
-        return None if handler is None else _with_answer(handler, answer, _aio_answering)
+        return None if handler is None else _with_answer(handler, answer, self._admit, _aio_answering)
 
 
 class _AtOnce(ThreadPoolExecutor):
@@ -72,22 +79,28 @@ _REFUSAL = grpc.stream_stream_rpc_method_handler(_refuse)
 _AIO_REFUSAL = grpc.stream_stream_rpc_method_handler(_aio_refuse)
 
 
-def _with_answer(handler: _Handler, answer: Metadata, answering: Callable[..., Any]) -> _Handler:
+def _with_answer(
+    handler: _Handler, answer: Metadata, admit: Callable[[str], None], answering: Callable[..., Any]
+) -> _Handler:
     """The handler, whose answers begin with our proof."""
     (name,) = (name for name in _BEHAVIOURS if getattr(handler, name) is not None)
-    return handler._replace(**{name: answering(getattr(handler, name), answer)})
+    return handler._replace(**{name: answering(getattr(handler, name), answer, admit)})
 
 
-def _answering(behaviour: Callable[..., Any], answer: Metadata) -> Callable[..., Any]:
+def _answering(behaviour: Callable[..., Any], answer: Metadata, admit: Callable[[str], None]) -> Callable[..., Any]:
     def answered(request: Any, context: grpc.ServicerContext) -> Any:
+        admit(context.peer())
         context.send_initial_metadata(answer)
         return behaviour(request, context)
 
     return answered
 
 
-def _aio_answering(behaviour: Callable[..., Awaitable[Any]], answer: Metadata) -> Callable[..., Awaitable[Any]]:
+def _aio_answering(
+    behaviour: Callable[..., Awaitable[Any]], answer: Metadata, admit: Callable[[str], None]
+) -> Callable[..., Awaitable[Any]]:
     async def answered(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        admit(context.peer())
         await context.send_initial_metadata(answer)
         return await behaviour(request, context)
 

@@ -14,6 +14,7 @@ from cluster.wire.gate import AioGate
 from cluster.wire.inference_backend import InferenceBackend
 from cluster.wire.inference_streams import InferenceStreams
 from cluster.wire.service import register
+from cluster.wire.strangers import Strangers
 
 MAX_STREAMS = 4096
 _STOP_GRACE_S = 1.0
@@ -24,7 +25,8 @@ class InferenceServer:
 
     def __init__(self, backend: InferenceBackend, secret: Secret, host: str = "127.0.0.1", port: int = 0) -> None:
         self._backend = backend
-        self._gate = AioGate(secret)
+        self._strangers = Strangers()
+        self._gate = AioGate(secret, self._strangers.admit)
         self._host = host
         self._port = port
         self._thread = threading.Thread(target=self._run, name="inference-server", daemon=True)
@@ -60,8 +62,10 @@ class InferenceServer:
         streams = InferenceStreams(self._backend)
         register(server, "Inference", streams.methods())
         await server.start()
+        self._strangers.watch(address)
         self._address.set_result(address)
         await self._stopping.wait()
+        self._strangers.stop()
         streams.end_all()
         await server.stop(_STOP_GRACE_S)
         streams.close()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import grpc
@@ -25,6 +26,7 @@ from cluster.wire.codec_inference import (
     decode_generate,
     encode_logits,
 )
+from cluster.wire.fair_threads import FairThreads
 from cluster.wire.inference_backend import Cancel, InferenceBackend
 from cluster.wire.limits import parse
 from cluster.wire.loop_mailbox import LoopMailbox, StreamInbox
@@ -45,7 +47,7 @@ class InferenceStreams:
 
     def __init__(self, backend: InferenceBackend) -> None:
         self._backend = backend
-        self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix="inference-backend")
+        self._threads = FairThreads(_NUM_THREADS, "inference-backend")
         self._mailbox = LoopMailbox(asyncio.get_running_loop())
         self._inboxes: set[StreamInbox[Any]] = set()
 
@@ -73,7 +75,8 @@ class InferenceStreams:
     async def _generate(self, data: bytes, context: Context) -> None:
         prompt, params = decode_generate(parse(inference_pb2.GenerateRequest, data))
         inbox: StreamInbox[Output] = StreamInbox(self._mailbox)
-        async with self._request(inbox, self._backend.generate, prompt, params, inbox.put, client_name(context)):
+        client = client_name(context)
+        async with self._request(client, inbox, self._backend.generate, prompt, params, inbox.put, client):
             has_ended = False
             while not has_ended:
                 events, error = _until_error(await inbox.take_all())
@@ -86,7 +89,7 @@ class InferenceStreams:
     async def _complete(self, data: bytes, context: Context) -> None:
         requests = decode_complete(parse(inference_pb2.CompleteRequest, data))
         group = RequestGroup(requests, self._mailbox, client_name(context))
-        async with self._request(group.inbox, group.start, self._backend):
+        async with self._request(client_name(context), group.inbox, group.start, self._backend):
             while group.is_open:
                 for message in encode_answers(await group.take()):
                     await context.write(message)
@@ -95,7 +98,8 @@ class InferenceStreams:
         token_ids = check_token_ids("token_ids", parse(inference_pb2.LogitsRequest, data).token_ids)
         inbox: StreamInbox[Float32Array | ClusterError | None] = StreamInbox(self._mailbox)
         unread = _UnreadLogits(inbox)
-        async with self._request(inbox, self._backend.logits, token_ids, unread.put, client_name(context)):
+        client = client_name(context)
+        async with self._request(client, inbox, self._backend.logits, token_ids, unread.put, client):
             while True:
                 for item in await inbox.take_all():
                     if isinstance(item, ClusterError):
@@ -109,30 +113,33 @@ class InferenceStreams:
     async def _tokenize(self, data: bytes, context: Context) -> Message:
         request = parse(inference_pb2.TokenizeRequest, data)
         text = check_text("text", request.text)
-        token_ids = await self._call(self._backend.tokenize, text, request.add_special, request.parse_special)
+        ask = partial(self._backend.tokenize, text, request.add_special, request.parse_special)
+        token_ids = await self._call(context, ask)
         return inference_pb2.TokenizeReply(token_ids=token_ids)
 
     async def _detokenize(self, data: bytes, context: Context) -> Message:
         token_ids = check_token_ids("token_ids", parse(inference_pb2.DetokenizeRequest, data).token_ids)
-        return inference_pb2.DetokenizeReply(text=await self._call(self._backend.detokenize, token_ids))
+        return inference_pb2.DetokenizeReply(text=await self._call(context, self._backend.detokenize, token_ids))
 
     async def _status(self, data: bytes, context: Context) -> Message:
         parse(inference_pb2.StatusRequest, data)
-        return encode_status(await self._call(self._backend.status))
+        return encode_status(await self._call(context, self._backend.status))
 
     async def _intervals(self, data: bytes, context: Context) -> Message:
         parse(inference_pb2.IntervalsRequest, data)
-        intervals = (await self._call(self._backend.intervals))[-limits.MAX_INTERVALS :]
+        intervals = (await self._call(context, self._backend.intervals))[-limits.MAX_INTERVALS :]
         return inference_pb2.IntervalsReply(intervals=[encode_timing(timing) for timing in intervals])
 
-    async def _call(self, method: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.wrap_future(self._threads.submit(method, *args))
+    async def _call(self, context: Context, method: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.wrap_future(self._threads.submit(client_name(context), method, *args))
 
     @asynccontextmanager
-    async def _request(self, inbox: StreamInbox[Any], start: Callable[..., Cancel], *args: Any) -> AsyncIterator[None]:
+    async def _request(
+        self, client: str, inbox: StreamInbox[Any], start: Callable[..., Cancel], *args: Any
+    ) -> AsyncIterator[None]:
         """Starts a request of the backend, and cancels it when the stream ends, however it ends."""
         self._inboxes.add(inbox)
-        started = self._threads.submit(start, *args)
+        started = self._threads.submit(client, start, *args)
         try:
             await asyncio.wrap_future(started)
             yield

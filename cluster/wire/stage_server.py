@@ -25,6 +25,7 @@ from cluster.wire.service import register
 from cluster.wire.stage_epochs import StageEpochs, StepOrder, StreamEnd
 from cluster.wire.stage_events import DrawnQueue, EventQueue
 from cluster.wire.status import aborting
+from cluster.wire.strangers import Strangers
 from protos import stage_pb2
 
 # Each stream holds a thread: upstream, coordinator, those of an epoch that ends, and a few Describe calls.
@@ -65,9 +66,10 @@ class StageServer:
         self._watchers: list[EventQueue | DrawnQueue] = []
         self._watchers_lock = threading.Lock()
         self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix=f"stage-{hello.stage}-wire")
+        self._strangers = Strangers()
         self._server = grpc.server(
             self._threads,
-            interceptors=[Gate(secret)],
+            interceptors=[Gate(secret, self._strangers.admit)],
             options=SERVER_OPTIONS,
             maximum_concurrent_rpcs=_NUM_THREADS,
         )
@@ -81,6 +83,7 @@ class StageServer:
         """The address "host:port" that it listens on. UsageError names a port that is in use."""
         address = bind(self._server, self._host, self._port)
         self._server.start()
+        self._strangers.watch(address)
         return address
 
     def expect(self, epoch: int) -> None:
@@ -98,6 +101,7 @@ class StageServer:
         with self._watchers_lock:
             for watcher in self._watchers:
                 watcher.end()
+        self._strangers.stop()
         self._server.stop(_STOP_GRACE_S).wait()
         self._threads.shutdown()
 

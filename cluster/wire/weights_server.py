@@ -23,6 +23,7 @@ from cluster.wire.gate import Gate
 from cluster.wire.limits import check_range, parse
 from cluster.wire.service import register
 from cluster.wire.status import aborting
+from cluster.wire.strangers import Strangers
 from protos import weights_pb2
 
 _NUM_THREADS = 16
@@ -59,8 +60,12 @@ class WeightsServer:
         self._host = host
         self._port = port
         self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix="weights")
+        self._strangers = Strangers()
         self._server = grpc.server(
-            self._threads, interceptors=[Gate(secret)], options=SERVER_OPTIONS, maximum_concurrent_rpcs=_MAX_CALLS
+            self._threads,
+            interceptors=[Gate(secret, self._strangers.admit)],
+            options=SERVER_OPTIONS,
+            maximum_concurrent_rpcs=_MAX_CALLS,
         )
         register(self._server, "Weights", {"DescribeModel": self._describe, "ReadTensor": self._read})
 
@@ -68,10 +73,12 @@ class WeightsServer:
         """The address "host:port" that it listens on. UsageError names a port that is in use."""
         address = bind(self._server, self._host, self._port)
         self._server.start()
+        self._strangers.watch(address)
         return address
 
     def stop(self) -> None:
         """Ends all calls and threads."""
+        self._strangers.stop()
         self._server.stop(_STOP_GRACE_S).wait()
         self._threads.shutdown()
 

@@ -18,7 +18,7 @@ import pytest
 import cluster
 from cluster.errors import HandshakeError, UnauthenticatedError, UnreachableError
 from cluster.secret import Secret, write_secret
-from cluster.wire import proof
+from cluster.wire import proof, strangers
 from cluster.wire.channel import SERVER_OPTIONS, bind, open_channel
 from cluster.wire.drawn_watch import DrawnWatch
 from cluster.wire.endpoint import Endpoint
@@ -42,6 +42,7 @@ from tests.unit.wire_backends import (
     open_proving_channel,
 )
 
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"  # of HTTP/2, with empty settings
 NUM_STRANGERS = 40  # more than any server has threads
 DESCRIBE = method_path("Stage", "Describe")
 
@@ -367,12 +368,11 @@ def changed_options(**changes: int) -> tuple[tuple[str, Any], ...]:
 
 
 def test_pings_beyond_all_measure_end_a_strangers_connection(ports: Ports) -> None:
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"
     ping = b"\0\0\x08\x06\0\0\0\0\0" + b"x" * 8
     for address in ports.addresses.values():
         host, _, port = address.rpartition(":")
         with socket.create_connection((host, int(port)), timeout=10) as stranger:
-            stranger.sendall(preface + ping * 200)
+            stranger.sendall(PREFACE + ping * 200)
             heard = b""
             while part := stranger.recv(65536):
                 heard += part
@@ -389,17 +389,44 @@ def test_a_stranger_who_does_not_speak_http_is_hung_up_on(ports: Ports, monkeypa
     server.stop()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_many_idle_strangers_are_hung_up_on_and_nobody_else(host: str) -> None:
+    backend = EchoCluster()
+    with no_thread_left(), ExitStack() as stack:
+        server = InferenceServer(backend, SECRET, host)
+        address = server.start()
+        port = int(address.rpartition(":")[2])
+        client = stack.enter_context(cluster.connect(address, SECRET.text))
+        stream = client.stream("wait")
+        assert next(stream).text == "w"
+        for number in range(strangers.MANY_FILES):
+            idle = stack.enter_context(socket.create_connection((host, port), timeout=20))
+            if number % 2:
+                idle.sendall(PREFACE)
+            if number % 50 == 0:
+                assert client.tokenize("while they come") == [1, *b"while they come"]
+            last = idle
+        while last.recv(65536):
+            pass
+        assert not backend.cancelled.is_set(), "the stream of a client who said nothing meanwhile goes on"
+        stream.close()
+        assert client.generate("good").text == "good"
+        with cluster.connect(address, SECRET.text) as another:
+            assert another.generate("good").text == "good"
+        server.stop()
+    backend.join()
+
+
 def test_connections_are_capped_and_closed_when_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     few = changed_options(max_allowed_incoming_connections=8, max_connection_idle_ms=300)
     monkeypatch.setattr("cluster.wire.inference_server.SERVER_OPTIONS", few)
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"
     with no_thread_left(), ExitStack() as stack:
         server = InferenceServer(EchoCluster(), SECRET)
         host, _, port = server.start().rpartition(":")
         idle = [stack.enter_context(socket.create_connection((host, int(port)), timeout=10)) for _ in range(20)]
         for stranger in idle:
             with suppress(ConnectionError):  # those beyond the cap
-                stranger.sendall(preface)
+                stranger.sendall(PREFACE)
                 while stranger.recv(65536):
                     pass
         with cluster.connect(f"{host}:{port}", SECRET.text) as client:
