@@ -16,14 +16,16 @@ import pytest
 from cluster import AsyncClient, Client, SamplingParams
 from cluster.errors import UsageError
 from cluster.wire.inference_server import InferenceServer
-from tests.unit.wire_backends import EchoCluster, no_thread_left
+from tests.unit.wire_backends import SECRET, EchoCluster, no_thread_left
 
 
 @pytest.fixture
-def address() -> Iterator[str]:
+def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Of a cluster whose secret this process and its children find in their environment."""
+    monkeypatch.setenv("CLUSTER_SECRET", SECRET.text)
     with no_thread_left():
         backend = EchoCluster()
-        server = InferenceServer(backend)
+        server = InferenceServer(backend, SECRET)
         yield server.start()
         server.stop()
         backend.join()
