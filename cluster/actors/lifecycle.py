@@ -19,16 +19,9 @@ from cluster.actors.head import running_head, start_head, temp_dir_path, use_hea
 from cluster.config import ClusterConfig, config_of
 from cluster.errors import ClusterError, UnreachableError, UsageError
 from cluster.gguf import SliceStore
+from cluster.kept_secrets import client_secret_path, have_secrets, remove_secrets, secret_path, write_secrets
 from cluster.processes import end_marked
-from cluster.state import (
-    ClusterState,
-    client_secret_path,
-    read_state,
-    remove_state,
-    secret_path,
-    write_secrets,
-    write_state,
-)
+from cluster.state import ClusterState, read_state, remove_state, write_state
 from cluster.state_lock import state_lock
 from cluster.wire.channel import check_port_free
 
@@ -94,7 +87,7 @@ class Lifecycle:
             )
         if trouble is None:
             return Outcome("already up and ready", state.address, config)
-        if state.ready and not _is_gone(state):
+        if state.ready and have_secrets() and not _is_gone(state):
             try:
                 return self._repair(state, config, trouble)
             except UnreachableError as error:
@@ -180,6 +173,7 @@ class Lifecycle:
         with suppress(OSError):  # a store that cannot be written has nothing of ours that is half written
             SliceStore().sweep()
         remove_state()
+        remove_secrets()
         return num_ended
 
 

@@ -120,7 +120,7 @@ def _stay(lifecycle: Lifecycle) -> int:
 def _report(note: str, address: str) -> None:
     from cluster.cli.table import print_status
     from cluster.client import connect
-    from cluster.state import client_secret_path
+    from cluster.kept_secrets import client_secret_path
 
     with connect(address, client_secret_path()) as client:
         print(note, file=sys.stderr)

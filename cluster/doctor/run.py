@@ -15,8 +15,9 @@ from cluster.doctor.model import check_model
 from cluster.doctor.ports import check_ports
 from cluster.doctor.versions import check_stage_versions, check_versions
 from cluster.errors import ClusterError
+from cluster.kept_secrets import client_secret_path
 from cluster.messages import ClusterStatus
-from cluster.state import ClusterState, client_secret_path, read_state
+from cluster.state import ClusterState, read_state
 
 
 def diagnose(config: ClusterConfig | None, port: int) -> Iterator[Check]:

@@ -73,7 +73,7 @@ def resolve_endpoint(address: str | None, secret: str | os.PathLike[str] | None)
 
     UnreachableError if no address is known. Where no secret is known, the cluster will refuse.
     """
-    from cluster.state import read_client_secret
+    from cluster.kept_secrets import read_client_secret
 
     found = resolve_address(address)
     if secret is not None:

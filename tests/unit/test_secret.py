@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import ClusterError, UsageError
+from cluster.kept_secrets import (
+    client_secret_path,
+    have_secrets,
+    read_client_secret,
+    remove_secrets,
+    secret_path,
+    write_secrets,
+)
 from cluster.secret import Secret, given_secret, read_secret, write_secret
-from cluster.state import client_secret_path, read_client_secret, remove_state, secret_path, write_secrets
 
 
 @pytest.fixture
@@ -85,6 +92,8 @@ def test_each_cluster_has_secrets_of_its_own(folder: Path, monkeypatch: pytest.M
     assert read_client_secret() == first.for_clients
     write_secrets()
     assert read_secret(secret_path()) != first
-    remove_state()
+    assert have_secrets()
+    remove_secrets()
+    assert not have_secrets()
     assert not secret_path().exists()
     assert not client_secret_path().exists()
