@@ -1,0 +1,121 @@
+"""Who may speak to a cluster that is up, and how those who may find its secret."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cluster
+from cluster.errors import UnauthenticatedError
+from cluster.processes import marked_pids
+from cluster.wire.limits import MAX_COUNT
+from tests.conftest import CliHome, UpCluster
+from tests.other_user import needs_other_user, run_as_other
+
+ARGUMENTS = ("--demo", "--stages", "2", "-c", "128")
+
+# In the process of a driver, as `cluster up` is one: stage 0 is wired for an epoch of the caller's choice.
+WIRE = """
+import dataclasses, sys
+from cluster.actors.lifecycle import _launch
+from cluster.state import read_state
+from tests.unit.wire_backends import make_hello
+import ray
+with _launch(read_state()) as launch:
+    stage = launch._living(["stage-0"])["stage-0"]
+    ray.get(stage.wire.remote(make_hello(stage=0, epoch=int(sys.argv[1])), None, None))
+"""
+
+
+def run_python(home: CliHome, code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=home.environment | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_user_who_started_it_needs_no_secret_and_others_do(up_cluster: UpCluster, tmp_path: Path) -> None:
+    with up_cluster(*ARGUMENTS) as home:
+        printed = f'import cluster; print(cluster.connect("{home.address}").generate("Once", max_tokens=4).text)'
+        assert run_python(home, printed).returncode == 0
+        assert home.run("run", "Once", "-n", "2").returncode == 0
+        assert home.run("run", "Once", "-n", "2", "--address", home.address).returncode == 0
+
+        elsewhere = {"XDG_STATE_HOME": str(tmp_path)}
+        refused = run_python(home, printed, **elsewhere)
+        assert "UnauthenticatedError" in refused.stderr
+        with pytest.raises(UnauthenticatedError):
+            cluster.connect(home.address, "00" * 32)
+        assert run_python(home, printed, **elsewhere, CLUSTER_SECRET_FILE=str(home.client_secret)).returncode == 0
+        assert run_python(home, printed, **elsewhere, CLUSTER_SECRET=home.client_secret.read_text()).returncode == 0
+        _check_that_nobody_sees_it(home)
+
+
+def _check_that_nobody_sees_it(home: CliHome) -> None:
+    """Not in what all users may read, and not in what children and core dumps get with the environment."""
+    files = [home.client_secret, home.state_file.with_name("secret")]
+    secrets = [file.read_bytes().strip() for file in files]
+    pids = marked_pids(str(home.state()["instance"]))
+    assert len(pids) > 3
+    for pid in pids:
+        for shown in ("cmdline", "environ"):
+            content = Path(f"/proc/{pid}/{shown}").read_bytes()
+            assert not any(secret in content for secret in secrets), f"{shown} of {pid}"
+    assert not any(secret in home.state_file.read_bytes() for secret in secrets)
+    assert all(file.stat().st_mode & 0o777 == 0o600 for file in files)
+
+
+@needs_other_user
+def test_another_user_reads_no_secret(up_cluster: UpCluster) -> None:
+    look = """
+for path in sys.argv[1:]:
+    try:
+        open(path, "rb").read()
+        print("read", path)
+    except PermissionError:
+        print("refused")
+"""
+    with up_cluster(*ARGUMENTS) as home:
+        pids = marked_pids(str(home.state()["instance"]))
+        paths = [str(home.client_secret), str(home.state_file.with_name("secret"))]
+        done = run_as_other(look, *paths, *(f"/proc/{pid}/environ" for pid in pids))
+        assert done.stdout.split() == ["refused"] * (len(pids) + 2), done.stderr
+
+
+def test_up_overtakes_the_epoch_of_a_stage_or_replaces_it(up_cluster: UpCluster) -> None:
+    with up_cluster(*ARGUMENTS) as home:
+        for stolen in (45, MAX_COUNT):
+            done = run_python(home, WIRE, str(stolen), PYTHONPATH=os.getcwd())
+            assert done.returncode == 0, done.stderr
+            stages = json.loads(home.run("status", "-o", "json").stdout)["stages"]
+            os.kill(stages[1]["pid"], signal.SIGKILL)
+            repaired = home.run("up")
+            assert repaired.returncode == 0, repaired.stderr
+            assert "repaired" in repaired.stderr
+            status = json.loads(home.run("status", "-o", "json").stdout)
+            assert status["state"] == "ready"
+            assert status["epoch"] == (46 if stolen == 45 else 47)
+            assert (status["stages"][0]["pid"] == stages[0]["pid"]) is (stolen == 45), "only who cannot be overtaken"
+            assert home.run("run", "Once", "-n", "3").returncode == 0
+
+
+def test_a_cluster_whose_secret_is_gone_is_started_anew(up_cluster: UpCluster) -> None:
+    with up_cluster(*ARGUMENTS) as home:
+        before = marked_pids(str(home.state()["instance"]))
+        home.client_secret.unlink()
+        assert home.run("run", "Once").returncode == 4
+        done = home.run("up")
+        assert done.returncode == 0, done.stderr
+        assert "cleaning up what is left of the former cluster" in done.stderr
+        assert not set(before) & set(marked_pids(str(home.state()["instance"])))
+        assert home.run("run", "Once", "-n", "3").returncode == 0
