@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cluster.client import connect
+from cluster.kept_secrets import client_secret_path
 from cluster.verify.compare import Comparison, compare_logits
 from cluster.verify.run import Verification
 
@@ -11,6 +12,6 @@ def compare_live(done: Verification, address: str) -> Comparison:
     """The logits that the cluster at `address` gives, against those of the split. UnreachableError, CapacityError."""
     assert done.split.logits is not None
     tokens = done.steps[0].tokens
-    with connect(address) as client:
+    with connect(address, client_secret_path()) as client:
         logits = client.logits(tokens)
     return compare_logits(f"the cluster at {address}", done.split.logits[: len(tokens)], logits)

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 import cluster
-from cluster.errors import UnauthenticatedError
+from cluster.errors import CapacityError, UnauthenticatedError
 from cluster.processes import marked_pids
 from cluster.wire.limits import MAX_COUNT
 from tests.conftest import CliHome, UpCluster
 from tests.other_user import needs_other_user, run_as_other
+from tests.unit.wire_backends import wait_until
 
 ARGUMENTS = ("--demo", "--stages", "2", "-c", "128")
 
@@ -59,6 +60,27 @@ def test_the_user_who_started_it_needs_no_secret_and_others_do(up_cluster: UpClu
         assert run_python(home, printed, **elsewhere, CLUSTER_SECRET_FILE=str(home.client_secret)).returncode == 0
         assert run_python(home, printed, **elsewhere, CLUSTER_SECRET=home.client_secret.read_text()).returncode == 0
         _check_that_nobody_sees_it(home)
+
+
+def test_one_client_does_not_take_it_all(up_cluster: UpCluster) -> None:
+    """All slots and all places in the queue are one client's when another comes: it gets the next slot."""
+    with (
+        up_cluster("--demo", "--stages", "2", "-c", "1024", "--parallel", "2", "--max-waiting", "4") as home,
+        cluster.connect(home.address, home.client_secret) as greedy,
+    ):
+        endless = cluster.SamplingParams(max_tokens=None, ignore_eos=True, seed=1)
+        streams = [greedy.stream("Once", endless) for _ in range(6)]
+        wait_until(lambda: (greedy.status().num_slots_used, greedy.status().num_waiting) == (2, 4))
+        assert home.run("run", "One day", "-n", "3").returncode == 0, "a process of its own is another client"
+        status = greedy.status()
+        assert status.num_slots_used + status.num_waiting > 0, "the greedy one is not done yet"
+        ends = []
+        for stream in streams:
+            try:
+                ends.append(list(stream)[-1].finish_reason)
+            except CapacityError as error:
+                ends.append(str(error))
+        assert [str(end).startswith("queue: full") for end in ends] == [False] * 5 + [True], "the newest gave way"
 
 
 def _check_that_nobody_sees_it(home: CliHome) -> None:

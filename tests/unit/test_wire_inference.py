@@ -20,6 +20,7 @@ from cluster.wire.codec_answer import Output, decode_answers, decode_events
 from cluster.wire.codec_inference import encode_generate
 from cluster.wire.inference_server import InferenceServer
 from cluster.wire.request_group import RequestGroup
+from cluster.wire.service import method_path, serialize
 from protos import inference_pb2, inference_pb2_grpc
 from tests.unit.wire_backends import SECRET, VOCAB_SIZE, EchoCluster, no_thread_left, open_proving_channel, wait_until
 
@@ -89,6 +90,17 @@ def test_oversize_request_is_refused(served: Served) -> None:
     with unbounded as channel, pytest.raises(grpc.RpcError) as raised:
         list(channel.unary_stream("/ggml_cluster.v1.Inference/Generate", None, None)(bytes(17 << 20)))
     assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("method", ["Generate", "Complete"])
+def test_a_deadline_that_passes_cancels_the_request(served: Served, method: str) -> None:
+    """It is not computed on for nobody."""
+    request = inference_pb2.GenerateRequest(text="wait")
+    message = request if method == "Generate" else inference_pb2.CompleteRequest(requests=[request])
+    with open_proving_channel(served.address) as channel:
+        call = channel.unary_stream(method_path("Inference", method), serialize, bytes)(message, timeout=0.5)
+        assert served.backend.cancelled.wait(10)
+        assert call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def test_client_that_goes_away_cancels_its_request(served: Served) -> None:
