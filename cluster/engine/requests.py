@@ -74,7 +74,7 @@ class Requests:
             self._outbox.append((new.sink, None, error))
             return
         if displaced is not None:  # it is told what it would have been told had it come now
-            self._outbox.append((self._open.pop(displaced.request_id).sink, None, self._scheduler.is_full()))
+            self._outbox.append((self._open.pop(displaced.request_id).sink, None, self._scheduler.queue_full()))
         num_prompt = len(new.tokens)
         request = Request(sequence, new.sink, self._text_for(params, num_prompt), new.arrival_s)
         self._open[new.request_id] = request

@@ -106,13 +106,13 @@ class Scheduler:
         if self.num_waiting >= self._limits.max_waiting + self._slots.num_free:
             displaced = self._prompts.gives_way_to(sequence.client, self._running.values())
             if displaced is None:
-                raise self.is_full()
+                raise self.queue_full()
             self.end(displaced.request_id)
         self._prompts.add(sequence)
         self._arrivals_s = [*self._arrivals_s[:1], now_s]
         return displaced
 
-    def is_full(self) -> CapacityError:
+    def queue_full(self) -> CapacityError:
         """What a request is told that there is no place for."""
         return CapacityError(
             f"queue: full, with {self._slots.num_used} requests running and {self.num_waiting} waiting; try again later"

@@ -82,6 +82,11 @@ def check_address(address: str) -> None:
         raise UsageError(f"address: {address!r} is not host:port; give one such as 127.0.0.1:8470")
 
 
+def port_of(address: str) -> int:
+    """Of "host:port"."""
+    return int(address.rpartition(":")[2])
+
+
 def check_port_free(host: str, port: int) -> None:
     """UsageError with the system's reason if nothing can listen there (gRPC's own error hides it)."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.secret import Secret
+from cluster.wire.channel import port_of
 from cluster.wire.proof import Metadata, Proof
 
 
@@ -17,7 +18,7 @@ class Endpoint:
 
     def prove(self, path: str) -> Proof | None:
         """For one call of the method at `path`."""
-        return None if self.secret is None else Proof(self.secret, path)
+        return None if self.secret is None else Proof(self.secret, port_of(self.address), path)
 
 
 def sent_with(proof: Proof | None) -> Metadata | None:

@@ -14,6 +14,7 @@ import grpc
 
 from cluster.secret import Secret
 from cluster.wire.proof import Metadata, answer_to
+from cluster.wire.strangers import Strangers
 
 REFUSED = "the secret of this cluster was not given"
 
@@ -21,39 +22,35 @@ _Handler = Any  # grpc.RpcMethodHandler, whose fields its stubs leave out
 _BEHAVIOURS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
 
-def _nobody_asks(peer: str) -> None:
-    """Where nobody wants to know who was admitted."""
-
-
 class Gate(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
     """For a server with threads. gRPC asks it on the thread that takes events, before a handler's is taken."""
 
-    def __init__(self, secret: Secret, admit: Callable[[str], None] = _nobody_asks) -> None:
-        """`admit` is told the other end of each connection over which the secret was proved."""
+    def __init__(self, secret: Secret, strangers: Strangers) -> None:
+        """`strangers` knows our port, and is told of each connection over which the secret was proved."""
         self._secret = secret
-        self._admit = admit
+        self._strangers = strangers
 
     def intercept_service(self, continuation: Callable[[Any], _Handler], details: Any) -> _Handler:
-        answer = answer_to(self._secret, details.method, details.invocation_metadata)
+        answer = answer_to(self._secret, self._strangers.port, details.method, details.invocation_metadata)
         if answer is None:
             return _REFUSAL
         handler = continuation(details)
-        return None if handler is None else _with_answer(handler, answer, self._admit, _answering)
+        return None if handler is None else _with_answer(handler, answer, self._strangers.admit, _answering)
 
 
 class AioGate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """For a server on an event loop."""
 
-    def __init__(self, secret: Secret, admit: Callable[[str], None] = _nobody_asks) -> None:
+    def __init__(self, secret: Secret, strangers: Strangers) -> None:
         self._secret = secret
-        self._admit = admit
+        self._strangers = strangers
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[_Handler]], details: Any) -> _Handler:
-        answer = answer_to(self._secret, details.method, details.invocation_metadata)
+        answer = answer_to(self._secret, self._strangers.port, details.method, details.invocation_metadata)
         if answer is None:
             return _AIO_REFUSAL
         handler = await continuation(details)
-        return None if handler is None else _with_answer(handler, answer, self._admit, _aio_answering)
+        return None if handler is None else _with_answer(handler, answer, self._strangers.admit, _aio_answering)
 
 
 class _AtOnce(ThreadPoolExecutor):

@@ -26,7 +26,7 @@ class InferenceServer:
     def __init__(self, backend: InferenceBackend, secret: Secret, host: str = "127.0.0.1", port: int = 0) -> None:
         self._backend = backend
         self._strangers = Strangers()
-        self._gate = AioGate(secret, self._strangers.admit)
+        self._gate = AioGate(secret, self._strangers)
         self._host = host
         self._port = port
         self._thread = threading.Thread(target=self._run, name="inference-server", daemon=True)
@@ -61,8 +61,8 @@ class InferenceServer:
         address = bind(server, self._host, self._port)
         streams = InferenceStreams(self._backend)
         register(server, "Inference", streams.methods())
-        await server.start()
         self._strangers.watch(address)
+        await server.start()
         self._address.set_result(address)
         await self._stopping.wait()
         self._strangers.stop()

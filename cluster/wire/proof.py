@@ -1,8 +1,8 @@
 """Proofs that both ends of a call know the same secret. The secret itself is never sent.
 
-The caller sends, as metadata, the time, a random number, and a code over these and the method, made with the
-secret. The server answers with another code over the same, before its first message: whoever listens at an address
-where our server was learns nothing to use elsewhere, and can give no answer that is believed.
+The caller sends, as metadata, the time, a random number, and a code over these, the method and the port that it
+calls, made with the secret. The server answers with another code over the same, before its first message: whoever
+listens at a port where our server was learns nothing to use at another, and can give no answer that is believed.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 class Proof:
-    """What one call sends, and expects back."""
+    """What one call of the method at `path` sends to a port, and expects back."""
 
-    def __init__(self, secret: Secret, path: str) -> None:
+    def __init__(self, secret: Secret, port: int, path: str) -> None:
         sent = f"{int(time.time())}.{secrets.token_hex(NONCE_BYTES)}"
-        self._expected = _code(secret, "answer", path, sent)
-        self.metadata: Metadata = ((PROOF_KEY, f"{sent}.{_code(secret, 'call', path, sent)}"),)
+        self._expected = _code(secret, "answer", port, path, sent)
+        self.metadata: Metadata = ((PROOF_KEY, f"{sent}.{_code(secret, 'call', port, path, sent)}"),)
 
     def check(self, answered: Iterable[Any] | None, peer: str) -> None:
         """UnauthenticatedError unless `answered`, the initial metadata of the answer, proves the secret too."""
         if not hmac.compare_digest(_proof_in(answered), self._expected.encode()):
             raise UnauthenticatedError(
-                f"{peer}: what listens there does not know this cluster's secret; it may be another's: look what it is"
+                f"{peer}: what listens there does not know this cluster's secret; see what it is, and that its port is "
+                "not another one's, forwarded"
             )
 
 
@@ -54,20 +55,20 @@ def proved_messages(call: Any, proof: Proof | None, peer: str) -> Iterator[bytes
     yield from call
 
 
-def answer_to(secret: Secret, path: str, metadata: Iterable[Any] | None) -> Metadata | None:
-    """What to answer a call with; None where `metadata` does not prove that the caller knows the secret."""
+def answer_to(secret: Secret, port: int, path: str, metadata: Iterable[Any] | None) -> Metadata | None:
+    """What to answer a call to our port with; None where `metadata` does not prove that the caller knows the secret."""
     proof = _proof_in(metadata).decode("ascii", "replace")
     sent, _, code = proof.rpartition(".")
-    if not hmac.compare_digest(code.encode(), _code(secret, "call", path, sent).encode()):
+    if not hmac.compare_digest(code.encode(), _code(secret, "call", port, path, sent).encode()):
         return None
     made_s = int(sent.partition(".")[0])  # it is what a holder of the secret wrote
     if abs(time.time() - made_s) > LIFETIME_S:
         return None
-    return ((PROOF_KEY, _code(secret, "answer", path, sent)),)
+    return ((PROOF_KEY, _code(secret, "answer", port, path, sent)),)
 
 
-def _code(secret: Secret, kind: str, path: str, sent: str) -> str:
-    return hmac.digest(secret.key, f"{kind} {path} {sent}".encode(), hashlib.sha256).hex()
+def _code(secret: Secret, kind: str, port: int, path: str, sent: str) -> str:
+    return hmac.digest(secret.key, f"{kind} {port} {path} {sent}".encode(), hashlib.sha256).hex()
 
 
 def _proof_in(metadata: Iterable[Any] | None) -> bytes:

@@ -69,7 +69,7 @@ class StageServer:
         self._strangers = Strangers()
         self._server = grpc.server(
             self._threads,
-            interceptors=[Gate(secret, self._strangers.admit)],
+            interceptors=[Gate(secret, self._strangers)],
             options=SERVER_OPTIONS,
             maximum_concurrent_rpcs=_NUM_THREADS,
         )
@@ -82,8 +82,8 @@ class StageServer:
     def start(self) -> str:
         """The address "host:port" that it listens on. UsageError names a port that is in use."""
         address = bind(self._server, self._host, self._port)
-        self._server.start()
         self._strangers.watch(address)
+        self._server.start()
         return address
 
     def expect(self, epoch: int) -> None:

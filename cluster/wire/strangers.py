@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from cluster.wire.channel import port_of
+
 # Our own ends prove the secret with their first call, some milliseconds after they connect.
 GRACE_S = 1.0
 CHECK_INTERVAL_S = 0.25
@@ -30,15 +32,16 @@ class Strangers:
         self._since_s: dict[str, float] = {}  # when each of the others was first seen
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self.port = 0  # of our server
 
     def admit(self, peer: str) -> None:
         """A call over this connection has proved the secret. From any thread."""
         self._admitted.add(peer)
 
     def watch(self, address: str) -> None:
-        """Begin, for the server that listens at `address`."""
-        port = int(address.rpartition(":")[2])
-        self._thread = threading.Thread(target=self._run, args=(port,), name="wire-strangers", daemon=True)
+        """Begin, for the server that listens at `address` from now on."""
+        self.port = port_of(address)
+        self._thread = threading.Thread(target=self._run, name="wire-strangers", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -46,14 +49,14 @@ class Strangers:
         if self._thread is not None:
             self._thread.join()
 
-    def _run(self, port: int) -> None:
+    def _run(self) -> None:
         while not self._stopping.wait(CHECK_INTERVAL_S):
             if len(os.listdir("/proc/self/fd")) > MANY_FILES or len(self._admitted) > MAX_ADMITTED:
-                self._hang_up(port, time.monotonic())
+                self._hang_up(time.monotonic())
 
-    def _hang_up(self, port: int, now_s: float) -> None:
+    def _hang_up(self, now_s: float) -> None:
         seen, admitted_before = set(), self._admitted.copy()
-        for connection, peer in _connections(port):
+        for connection, peer in _connections(self.port):
             seen.add(peer)
             if peer not in self._admitted and now_s - self._since_s.setdefault(peer, now_s) > GRACE_S:
                 with contextlib.suppress(OSError):  # it has left by itself

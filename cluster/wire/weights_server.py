@@ -63,7 +63,7 @@ class WeightsServer:
         self._strangers = Strangers()
         self._server = grpc.server(
             self._threads,
-            interceptors=[Gate(secret, self._strangers.admit)],
+            interceptors=[Gate(secret, self._strangers)],
             options=SERVER_OPTIONS,
             maximum_concurrent_rpcs=_MAX_CALLS,
         )
@@ -72,8 +72,8 @@ class WeightsServer:
     def start(self) -> str:
         """The address "host:port" that it listens on. UsageError names a port that is in use."""
         address = bind(self._server, self._host, self._port)
-        self._server.start()
         self._strangers.watch(address)
+        self._server.start()
         return address
 
     def stop(self) -> None:

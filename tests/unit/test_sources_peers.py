@@ -29,6 +29,7 @@ from cluster.wire.codec_weights import MAX_READ_BYTES, TensorRanges
 from cluster.wire.endpoint import Endpoint
 from cluster.wire.gate import Gate
 from cluster.wire.service import method_path, register, serialize
+from cluster.wire.strangers import Strangers
 from cluster.wire.weights_client import WeightsClient
 from cluster.wire.weights_server import WeightsServer
 from protos import weights_pb2
@@ -269,10 +270,12 @@ class Liar:
     def __init__(
         self, header: list[weights_pb2.HeaderPart], weights: Callable[[], list[weights_pb2.WeightsPart]]
     ) -> None:
-        self._server = grpc.server(ThreadPoolExecutor(4), interceptors=[Gate(SECRET)])
+        strangers = Strangers()
+        self._server = grpc.server(ThreadPoolExecutor(4), interceptors=[Gate(SECRET, strangers)])
         methods = {"DescribeModel": lambda *_: iter(header), "ReadTensor": lambda *_: iter(weights())}
         register(self._server, "Weights", methods)
-        self.peer = endpoint(f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}")
+        strangers.port = self._server.add_insecure_port("127.0.0.1:0")
+        self.peer = endpoint(f"127.0.0.1:{strangers.port}")
         self._server.start()
 
     def __enter__(self) -> Liar:

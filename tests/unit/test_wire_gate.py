@@ -19,7 +19,7 @@ import cluster
 from cluster.errors import HandshakeError, UnauthenticatedError, UnreachableError
 from cluster.secret import Secret, write_secret
 from cluster.wire import proof, strangers
-from cluster.wire.channel import SERVER_OPTIONS, bind, open_channel
+from cluster.wire.channel import SERVER_OPTIONS, bind, open_channel, port_of
 from cluster.wire.drawn_watch import DrawnWatch
 from cluster.wire.endpoint import Endpoint
 from cluster.wire.gate import Gate
@@ -94,14 +94,15 @@ METHODS = [
 OTHER = Secret.new()
 
 
-def wrong_proofs(path: str) -> dict[str, tuple[tuple[str, str | bytes], ...]]:
-    """What strangers may send as a proof for the method at `path`."""
-    good = Proof(SECRET, path).metadata[0][1]
+def wrong_proofs(port: int, path: str) -> dict[str, tuple[tuple[str, str | bytes], ...]]:
+    """What strangers may send to a port as a proof for the method at `path`."""
+    good = Proof(SECRET, port, path).metadata[0][1]
     sent, _, code = good.rpartition(".")
     return {
         "nothing": (),
-        "another secret": Proof(OTHER, path).metadata,
-        "the proof of another method": Proof(SECRET, "/ggml_cluster.v1.Stage/Other").metadata,
+        "another secret": Proof(OTHER, port, path).metadata,
+        "the proof of another method": Proof(SECRET, port, "/ggml_cluster.v1.Stage/Other").metadata,
+        "the proof for another port": Proof(SECRET, port + 1, path).metadata,
         "the secret itself": ((PROOF_KEY, SECRET.text),),
         "another time": ((PROOF_KEY, f"1{sent}.{code}"),),
         "no code": ((PROOF_KEY, sent),),
@@ -118,7 +119,7 @@ def wrong_proofs(path: str) -> dict[str, tuple[tuple[str, str | bytes], ...]]:
 def test_no_method_of_any_port_answers_a_stranger(ports: Ports, service: str, method: str, is_stream: bool) -> None:
     path = method_path(service, method)
     with open_channel(ports.addresses[service]) as channel:
-        for name, metadata in wrong_proofs(path).items():
+        for name, metadata in wrong_proofs(port_of(ports.addresses[service]), path).items():
             call = channel.stream_stream(path)(iter([b""]), metadata=metadata, timeout=10)
             with pytest.raises(grpc.RpcError) as raised:
                 list(call)
@@ -202,10 +203,12 @@ def test_a_refusal_takes_no_thread_of_the_handlers() -> None:
         return b""
 
     with ThreadPoolExecutor(2) as threads:
-        server = grpc.server(threads, interceptors=[Gate(SECRET)], options=SERVER_OPTIONS)
+        known = strangers.Strangers()
+        server = grpc.server(threads, interceptors=[Gate(SECRET, known)], options=SERVER_OPTIONS)
         handler = grpc.unary_unary_rpc_method_handler(hold)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("s", {"m": handler}),))
         address = bind(server, "127.0.0.1", 0)
+        known.port = port_of(address)
         server.start()
         with open_proving_channel(address) as good, open_channel(address) as bad:
             held = [good.unary_unary("/s/m").future(b"", timeout=20) for _ in range(2)]
@@ -261,18 +264,18 @@ class Impostor:
     """Answers whatever it is asked, keeps what it heard, and does not know the secret."""
 
     def __init__(self) -> None:
-        self.heard: list[dict[str, str]] = []
+        self.heard: list[tuple[str, str]] = []  # methods, and the proofs that came with them
         self._threads = ThreadPoolExecutor(4)
         self._server = grpc.server(self._threads)
         self._server.add_generic_rpc_handlers((self,))
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-        self.heard.append(dict(details.invocation_metadata))
+        self.heard.append((details.method, dict(details.invocation_metadata)[PROOF_KEY]))
         return grpc.stream_stream_rpc_method_handler(self._answer)
 
     def _answer(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-        context.send_initial_metadata(((PROOF_KEY, self.heard[-1][PROOF_KEY]),))  # what it was sent is all it has
+        context.send_initial_metadata(((PROOF_KEY, self.heard[-1][1]),))  # what it was sent is all that it has
         yield stage_pb2.StageEvent(hello=stage_pb2.HelloAck(epoch=3)).SerializeToString()
 
     def __enter__(self) -> Impostor:
@@ -298,23 +301,24 @@ def test_an_impostor_is_not_believed_and_learns_nothing_to_use_elsewhere(ports: 
         with pytest.raises(UnauthenticatedError, match=r"weights at .* does not know this cluster's secret"):
             WeightsClient(endpoint(impostor.address), "0" * 64).describe()
         assert len(impostor.heard) >= 5
-        heard = [metadata[PROOF_KEY] for metadata in impostor.heard]
-    assert not any(SECRET.text in text for text in heard)
-    with open_channel(ports.addresses["Stage"]) as channel:
-        for text in heard:
-            with pytest.raises(grpc.RpcError) as raised:
-                channel.unary_unary(DESCRIBE)(b"", metadata=((PROOF_KEY, text),), timeout=10)
-            assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        heard = impostor.heard
+    assert not any(SECRET.text in text for _, text in heard)
+    for path, text in heard:  # to the very method that it was for, where the real server is now
+        service = path.split(".")[-1].split("/")[0]
+        with open_channel(ports.addresses[service]) as channel, pytest.raises(grpc.RpcError) as raised:
+            list(channel.stream_stream(path)(iter([b""]), metadata=((PROOF_KEY, text),), timeout=10))
+        assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_a_proof_is_good_for_one_method_and_a_short_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Proof(SECRET, DESCRIBE)
-    answer = answer_to(SECRET, DESCRIBE, made.metadata)
+def test_a_proof_is_good_for_one_method_of_one_port_and_a_short_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Proof(SECRET, 7, DESCRIBE)
+    answer = answer_to(SECRET, 7, DESCRIBE, made.metadata)
     assert answer is not None
     made.check(answer, "stage")
-    assert answer_to(SECRET, method_path("Stage", "Watch"), made.metadata) is None
-    assert answer_to(OTHER, DESCRIBE, made.metadata) is None
-    for wrong in (None, (), made.metadata, answer_to(OTHER, DESCRIBE, Proof(OTHER, DESCRIBE).metadata)):
+    assert answer_to(SECRET, 7, method_path("Stage", "Watch"), made.metadata) is None
+    assert answer_to(SECRET, 8, DESCRIBE, made.metadata) is None
+    assert answer_to(OTHER, 7, DESCRIBE, made.metadata) is None
+    for wrong in (None, (), made.metadata, answer_to(OTHER, 7, DESCRIBE, Proof(OTHER, 7, DESCRIBE).metadata)):
         with pytest.raises(UnauthenticatedError):
             made.check(wrong, "stage")
     now_s = time.time()
@@ -324,7 +328,7 @@ def test_a_proof_is_good_for_one_method_and_a_short_while(monkeypatch: pytest.Mo
         (-proof.LIFETIME_S - 2, False),
     ):
         monkeypatch.setattr(time, "time", lambda passed_s=passed_s: now_s + passed_s)
-        assert (answer_to(SECRET, DESCRIBE, made.metadata) is not None) is is_good
+        assert (answer_to(SECRET, 7, DESCRIBE, made.metadata) is not None) is is_good
 
 
 # --- Where a client's secret comes from

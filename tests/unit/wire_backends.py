@@ -29,7 +29,7 @@ from cluster.messages import (
 )
 from cluster.sampling import SamplingParams
 from cluster.secret import Secret
-from cluster.wire.channel import open_channel
+from cluster.wire.channel import open_channel, port_of
 from cluster.wire.endpoint import Endpoint
 from cluster.wire.proof import Proof
 
@@ -80,10 +80,13 @@ def endpoint(address: str) -> Endpoint:
 
 
 class _Proving(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor, grpc.StreamStreamClientInterceptor):
-    """Proves the secret with each call, and leaves the answer unchecked."""
+    """Proves the secret with each call to a port, and leaves the answer unchecked."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
 
     def _intercept(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        proof = Proof(SECRET, details.method)
+        proof = Proof(SECRET, self._port, details.method)
         return continuation(details._replace(metadata=(*(details.metadata or ()), *proof.metadata)), request)
 
     intercept_unary_unary = intercept_unary_stream = intercept_stream_stream = _intercept
@@ -92,7 +95,8 @@ class _Proving(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercept
 def open_proving_channel(address: str, **options: int) -> grpc.Channel:
     """For calls by the stubs, or of what no client of ours would send; `options` of gRPC take the place of ours."""
     named = [(f"grpc.{name}", value) for name, value in options.items()]
-    return grpc.intercept_channel(grpc.insecure_channel(address, named) if named else open_channel(address), _Proving())
+    channel = grpc.insecure_channel(address, named) if named else open_channel(address)
+    return grpc.intercept_channel(channel, _Proving(port_of(address)))
 
 
 class RecordingStage:
