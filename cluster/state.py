@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import ClusterError
-from cluster.secret import Secret, read_secret, write_secret
 
 STATE_VERSION = 1
 
@@ -87,38 +86,8 @@ def write_state(state: ClusterState) -> None:
 
 
 def remove_state() -> None:
-    """Forget the cluster and its secrets."""
-    for path in (state_path(), secret_path(), client_secret_path()):
-        path.unlink(missing_ok=True)
-
-
-def secret_path() -> Path:
-    """The cluster's own secret, for its processes and for `cluster up`."""
-    return state_path().with_name("secret")
-
-
-def client_secret_path() -> Path:
-    """What its clients are asked for; another user who may use the cluster gets a copy of this file."""
-    return state_path().with_name("client-secret")
-
-
-def write_secrets() -> None:
-    """New secrets for a new cluster; those of a former one are worth nothing any more. ClusterError."""
-    secret = Secret.new()
-    folder = state_folder()
-    try:
-        write_secret(secret_path(), secret)
-        write_secret(client_secret_path(), secret.for_clients)
-    except OSError as error:
-        raise _unusable(folder, error) from error
-
-
-def read_client_secret() -> Secret | None:
-    """What the remembered cluster asks its clients for, or None."""
-    try:
-        return read_secret(client_secret_path())
-    except FileNotFoundError:
-        return None
+    """Forget the cluster."""
+    state_path().unlink(missing_ok=True)
 
 
 def read_address() -> str | None:
