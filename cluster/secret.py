@@ -90,6 +90,8 @@ def given_secret(given: str | os.PathLike[str]) -> Secret:
     """What a caller gave as a secret: its digits, or the path of a file (a `Path`) that holds them."""
     if isinstance(given, str):
         return Secret.of_text(given)
+    if not isinstance(given, os.PathLike):
+        raise UsageError(f"secret: a {type(given).__name__}; give its digits, or the Path of a file that holds them")
     try:
         return read_secret(Path(given))
     except FileNotFoundError as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from cluster.engine.batch import Chunk, cut_chunk
 from cluster.engine.fair_queue import FairQueue, Turns
@@ -41,12 +42,11 @@ class Prompts:
 
     def unsent(self, running: Collection[Sequence]) -> list[int]:
         """Rows of each prompt that could be sent now, in order; what they will find cached is not known yet."""
-        num_prompts = len(self._begun) + self._slots.num_free
-        return [sequence.num_unsent for sequence in self._in_order(running)[:num_prompts]]
+        return [sequence.num_unsent for sequence in self._due(running)[0]]
 
     def position(self, running: Collection[Sequence]) -> int:
         """Of the first row to be sent."""
-        return next((sequence.num_sent for sequence in self._in_order(running)), 0)
+        return next((sequence.num_sent for sequence in self._due(running)[0]), 0)
 
     def add(self, sequence: Sequence) -> None:
         self._turns.came(sequence.client)
@@ -77,13 +77,14 @@ class Prompts:
         chunks: list[Chunk] = []
         starts: list[SlotStart] = []
         max_logits_rows = self._max_logits_rows
-        for sequence in self._in_order(running):
+        due, others = self._due(running)
+        for sequence in (*due, *others):
             num_rows = min(max_rows, max_logits_rows) if sequence.kind is Kind.LOGITS else max_rows
             if num_rows <= 0:
                 continue
             if sequence.slot is None:
-                others = (*running, *(chunk.sequence for chunk in chunks))
-                if not self._slots.num_free or (self._can_reuse and _will_share_more(sequence, others)):
+                sent = (*running, *(chunk.sequence for chunk in chunks))
+                if not self._slots.num_free or (self._can_reuse and _will_share_more(sequence, sent)):
                     continue
                 starts.append(self._begin(sequence, running, now_s))
             chunk = cut_chunk(sequence, num_rows)
@@ -97,14 +98,13 @@ class Prompts:
         self._forget_clients()
         return chunks, tuple(starts)
 
-    def _in_order(self, running: Collection[Sequence]) -> list[Sequence]:
-        """The prompts that could be sent now, as their turns come; then those that get a slot if others cannot."""
-        waiting = list(self._waiting.in_order(_num_slots_by_client(running))) if self._slots.num_free else []
-        num_new = self._slots.num_free
-        prompts = [*self._begun.values(), *waiting[:num_new]]
+    def _due(self, running: Collection[Sequence]) -> tuple[list[Sequence], Iterator[Sequence]]:
+        """The prompts that could be sent now, as their turns come; and who gets a slot if one of these cannot."""
+        waiting = self._waiting.in_order(_num_slots_by_client(running)) if self._slots.num_free else iter(())
+        due = [*self._begun.values(), *itertools.islice(waiting, self._slots.num_free)]
         if len(self._turns.waiting) > 1:
-            prompts.sort(key=lambda sequence: self._turns.since(sequence.client))
-        return prompts + waiting[num_new:]
+            due.sort(key=lambda sequence: self._turns.since(sequence.client))
+        return due, waiting
 
     def _forget_clients(self) -> None:
         """Those that have no prompt here any more."""

@@ -78,6 +78,8 @@ def test_a_path_that_was_given_must_lead_to_one(folder: Path) -> None:
     write_secret(folder / "secret", secret := Secret.new())
     assert given_secret(folder / "secret") == secret
     assert given_secret(secret.text.upper()) == secret
+    with pytest.raises(UsageError, match="secret: a bytes; give its digits"):
+        given_secret(secret.key)  # type: ignore[arg-type]  # the point
     with pytest.raises(UsageError, match="there is no such file"):
         given_secret(folder / "another")
     with pytest.raises(ClusterError, match="is no plain file"):
