@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cluster.activity import Activity
 from cluster.bench.blocks import random_matrix
 from cluster.errors import UsageError
+from cluster.own_files import cache_folder, make_own_folder, open_own
 
 FILE_VERSION = 1  # part of the name: a changed recipe is another file
 VOCAB_SIZE = 32000
@@ -55,17 +56,24 @@ def synthetic_model(name: str, note: Callable[[str], None] = lambda text: None) 
             f"synthetic: {name!r} is not known; give one of {', '.join(SHAPES)}, a colon and {', '.join(KINDS)}"
         )
     path = bench_cache() / f"synthetic-{size}-{kind}-{FILE_VERSION}.gguf"
-    if not path.exists():
+    make_own_folder(path.parent)
+    if not _is_own_file(path):
         note(f"writing {path} (random weights)")
         with Activity("writing random weights"):
             _replace(path, lambda temporary: write_model(temporary, SHAPES[size], kind))
     return path
 
 
+def _is_own_file(path: Path) -> bool:
+    descriptor = open_own(path)
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is not None
+
+
 def bench_cache() -> Path:
-    """$XDG_CACHE_HOME/ggml-cluster/bench, with ~/.cache where it is unset or relative."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (cache if cache.is_absolute() else Path.home() / ".cache") / "ggml-cluster" / "bench"
+    """The cache folder for synthetic models."""
+    return cache_folder("bench")
 
 
 Matrix = Callable[[str, int, int, np.random.Generator], NDArray[np.uint8]]
@@ -90,7 +98,6 @@ def write_model(path: Path, shape: Shape, kind: str, matrix: Matrix = random_mat
 
 
 def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".synthetic-")
     os.close(descriptor)
     temporary = Path(name)

@@ -8,10 +8,19 @@ import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from cluster.gguf.seal import Seal
+from cluster.own_files import read_own
+
+
+MAX_MANIFEST_BYTES = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What is written beside a slice file once it is complete. `source` and `version`: see `OpenModel`."""
+    """What is written beside a slice file once it is complete. `source` and `version`: see `OpenModel`.
+
+    `ctime_ns` changes with every write to the file and cannot be set. `verified_s`: when its bytes last had `sha256`.
+    """
 
     source: str
     model_hash: str
@@ -22,27 +31,40 @@ class Manifest:
     is_vocab: bool
     size_bytes: int
     mtime_ns: int
+    ctime_ns: int
     sha256: str
+    verified_s: int
 
-    def write(self, part: Path, target: Path) -> None:
+    def write(self, part: Path, target: Path, seal: Seal) -> None:
         """Replace `target`; never half of it, because it is written to `part` first."""
+        content = {**asdict(self), "seal": seal.of(self._sealed(target))}
         part.unlink(missing_ok=True)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(asdict(self), file)
+            json.dump(content, file)
             file.flush()
             os.fsync(file.fileno())
         part.replace(target)
 
+    def is_sealed(self, target: Path, seal: str, by: Seal) -> bool:
+        """Whether `by` wrote it as `target`, and nobody changed it."""
+        return by.is_on(self._sealed(target), seal)
 
-def read_manifest(path: Path) -> Manifest | None:
-    """The manifest at `path`, None where there is none or it is damaged."""
+    def _sealed(self, target: Path) -> bytes:
+        return json.dumps([target.name, asdict(self)], sort_keys=True).encode()
+
+
+def read_manifest(path: Path, seal: Seal) -> Manifest | None:
+    """The manifest at `path`, None where there is none, it is damaged, or this store has not written it."""
+    data = read_own(path, MAX_MANIFEST_BYTES)
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = json.loads(data or b"")
         types = {"str": str, "int": int, "bool": bool}
         if all(type(found[field.name]) is types[str(field.type)] for field in fields(Manifest)):
-            return Manifest(**found)
-    except (OSError, ValueError, KeyError, TypeError):
+            given = found.pop("seal")
+            manifest = Manifest(**found)
+            return manifest if isinstance(given, str) and manifest.is_sealed(path, given, seal) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     return None
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cluster.own_files import cache_folder
+
 
 def default_root() -> Path:
-    """$XDG_CACHE_HOME/ggml-cluster/slices, with ~/.cache where it is unset or relative (as XDG asks)."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (cache if cache.is_absolute() else Path.home() / ".cache") / "ggml-cluster" / "slices"
+    """The cache folder for slices."""
+    return cache_folder("slices")
 
 
 def disk_bytes(path: Path) -> int:

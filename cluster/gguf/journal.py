@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cluster.gguf.cut import SlicePlan
 from cluster.gguf.transfer import Piece
+from cluster.own_files import read_own
 
 _LINE = re.compile(r"([0-9a-f]{64}) ([0-9]{1,19}) ([0-9]{1,8}) ([0-9a-f]{64})")
 MAX_JOURNAL_BYTES = 64 << 20
@@ -49,11 +50,7 @@ def arrived(path: Path, slice_file: int, layout: str, pieces: Sequence[Piece]) -
 
 
 def _lines(path: Path, layout: str) -> dict[tuple[int, int], str]:
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_JOURNAL_BYTES).decode("ascii", "replace")
-    except FileNotFoundError:
-        return {}
+    text = (read_own(path, MAX_JOURNAL_BYTES) or b"").decode("ascii", "replace")
     matches = filter(None, map(_LINE.fullmatch, text.split("\n")))
     return {(int(match[2]), int(match[3])): match[4] for match in matches if match[1] == layout}
 

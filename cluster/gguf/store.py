@@ -1,5 +1,8 @@
 """The slice store of a node: slices are cut once, kept under the cache folder, and checked before each use.
 
+Nobody else may write in its folder. What another user owns or may write, what changed since it was written, and what
+has no manifest with this store's seal counts as not there, and is cut again.
+
 A slice is `<key>.gguf` with a manifest `<key>.json` beside it; both appear by rename, complete and synced.
 While one is written, its process holds `<key>.lock` and writes to `<key>.*.part`; whoever gets that lock may
 delete the parts, because their writer is dead. Only where they come from afar, `<key>.journal` says what has
@@ -13,6 +16,7 @@ import hashlib
 import os
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +29,10 @@ from cluster.gguf.lock import locked
 from cluster.gguf.opened import OpenModel, open_file
 from cluster.gguf.origin import SliceOrigin, slice_origin
 from cluster.gguf.rules import RULES_VERSION
-from cluster.gguf.writer import Progress, SliceFiles, hash_file, needs_network, write_slice
+from cluster.gguf.seal import Seal
+from cluster.gguf.soundness import is_recent, verified
+from cluster.gguf.writer import Progress, SliceFiles, needs_network, write_slice
+from cluster.own_files import is_own_folder, make_own_folder, open_own
 
 # A journal makes a part worth keeping when its writer is dead: what has arrived from afar need not come again.
 _OWN_FILE = re.compile(r"([0-9a-f]{64})\.(gguf|json|lock|gguf\.part|json\.part|journal)")
@@ -59,7 +66,9 @@ class _Job:
             is_vocab=self.plan.end == 0,
             size_bytes=status.st_size,
             mtime_ns=status.st_mtime_ns,
+            ctime_ns=status.st_ctime_ns,
             sha256=sha256,
+            verified_s=int(time.time()),
         )
 
 
@@ -68,6 +77,7 @@ class SliceStore:
 
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
         self.root = Path(root) if root is not None else default_root()
+        self._seal = Seal(self.root)
 
     def get(
         self,
@@ -101,13 +111,40 @@ class SliceStore:
         """A file with the model's metadata and tokenizer and no weights; errors as for `get_slice`."""
         return self._get(_Job(model, vocab_header(model.header)), progress)
 
-    def find(self, model_hash: str, version: str, first: int, end: int) -> StoredSlice | None:
-        """The slice, checked, if it is here; nothing else is read. UsageError if the folder cannot be used."""
+    def find(
+        self, model_hash: str, version: str, first: int, end: int, progress: Progress | None = None
+    ) -> StoredSlice | None:
+        """The slice, checked, if it is here; nothing else is read. UsageError if the folder cannot be used.
+
+        `progress` gets 0..1 where its bytes have to be verified.
+        """
         key = _key(model_hash, version, first, end)
+        if not is_own_folder(self.root):
+            return None
         try:
-            return self._checked(key)
+            if self._is_recent(key) is not None:
+                return self._checked(key)
+            with locked(self._path(key, "lock")):
+                return self._checked(key, progress)
         except OSError as error:
             raise self._store_error(error) from error
+
+    def verify(self, model_hash: str, progress: Progress | None = None) -> Iterator[tuple[StoredSlice, bool]]:
+        """Read each stored slice of this model, and say whether it has the bytes that were written.
+
+        One that has not will be cut again by the next `get`. OSError as the disk gives it.
+        """
+        for item in self.list():
+            with locked(self._path(item.key, "lock")):
+                manifest = self._manifest(item.key)
+                if manifest is None or manifest.model_hash != model_hash:
+                    continue
+                fresh = verified(item.path, manifest, progress)
+                if fresh is None:
+                    self._path(item.key, "json").unlink(missing_ok=True)
+                else:
+                    fresh.write(self._path(item.key, "json.part"), self._path(item.key, "json"), self._seal)
+            yield item, fresh is not None
 
     def origins_of(self, model: OpenModel) -> tuple[SliceOrigin, ...]:
         """The slices of this model in this version that are here, as places to read from."""
@@ -141,6 +178,8 @@ class SliceStore:
             freed_bytes = sum(disk_bytes(self._path(key, kind)) for kind in ("gguf", "gguf.part"))
             for kind in _KINDS:
                 self._path(key, kind).unlink(missing_ok=True)
+        if not self._keys():
+            self._seal.forget()
         return freed_bytes
 
     def _path(self, key: str, kind: str) -> Path:
@@ -156,10 +195,10 @@ class SliceStore:
     def _get(self, job: _Job, progress: Progress | None) -> StoredSlice:
         key = job.key()
         try:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_own_folder(self.root)
             self.sweep()
             with locked(self._path(key, "lock")):
-                found = self._checked(key)
+                found = self._checked(key, progress)
                 if found is None:
                     self._write(key, job, progress)
                     found = self._stored(key, fresh=True)
@@ -170,29 +209,39 @@ class SliceStore:
             progress(1.0)
         return found
 
-    def _checked(self, key: str, is_use: bool = True) -> StoredSlice | None:
-        """The slice if it is whole: by size and mtime, or by its hash where those changed."""
-        manifest, path = read_manifest(self._path(key, "json")), self._path(key, "gguf")
-        if manifest is None or not path.is_file() or path.is_symlink():
+    def _manifest(self, key: str) -> Manifest | None:
+        return read_manifest(self._path(key, "json"), self._seal)
+
+    def _is_recent(self, key: str) -> bool | None:
+        """Whether the slice is as its manifest says; None where only its bytes can tell, which takes the lock."""
+        manifest = self._manifest(key)
+        return manifest is not None and is_recent(self._path(key, "gguf"), manifest)
+
+    def _checked(self, key: str, progress: Progress | None = None, is_use: bool = True) -> StoredSlice | None:
+        """The slice if it is sound: by owner, size and times, or by its bytes where these do not tell."""
+        manifest, target = self._manifest(key), self._path(key, "json")
+        if manifest is None:
             return None
-        status = path.stat()
-        if status.st_size != manifest.size_bytes:
+        is_sound = is_recent(self._path(key, "gguf"), manifest)
+        if is_sound is None:
+            manifest = verified(self._path(key, "gguf"), manifest, progress)
+            if manifest is not None:
+                manifest.write(self._path(key, "json.part"), target, self._seal)
+        if not manifest or is_sound is False:
             return None
-        if status.st_mtime_ns != manifest.mtime_ns:
-            if hash_file(path) != manifest.sha256:
-                return None
-            os.utime(path, ns=(status.st_atime_ns, manifest.mtime_ns))
         if is_use:
-            os.utime(self._path(key, "json"))
+            os.utime(target)
         return self._stored(key, fresh=False)
 
     def _write(self, key: str, job: _Job, progress: Progress | None) -> None:
         part, journal, path = (self._path(key, kind) for kind in ("gguf.part", "journal", "gguf"))
-        self._path(key, "json").unlink(missing_ok=True)
-        if journal.exists() and path.exists():
-            path.replace(
-                part
-            )  # its writer died before the manifest, or it was damaged: the journal knows what is sound
+        _drop_foreign(part, journal)
+        if self._path(key, "json").exists():
+            self._path(key, "json").unlink()
+            journal.unlink(missing_ok=True)  # a stage may have mapped the file: it is replaced, and never written to
+        elif journal.exists() and path.exists():
+            path.replace(part)  # its writer died before the manifest: the journal knows what is sound
+            _drop_foreign(part)
         origins = sorted((*job.model.origins, *self.origins_of(job.model)), key=lambda origin: not origin.is_local)
         is_resumable = needs_network(job.plan, origins)
         try:
@@ -201,24 +250,26 @@ class SliceStore:
         finally:
             if not is_resumable:
                 part.unlink(missing_ok=True)
-        job.manifest(path, sha256).write(self._path(key, "json.part"), self._path(key, "json"))
+        job.manifest(path, sha256).write(self._path(key, "json.part"), self._path(key, "json"), self._seal)
         journal.unlink(missing_ok=True)
         sync_folder(self.root)
 
     def _origin(self, key: str, model: OpenModel) -> SliceOrigin | None:
-        manifest, path = read_manifest(self._path(key, "json")), self._path(key, "gguf")
+        manifest, path = self._manifest(key), self._path(key, "gguf")
         if manifest is None or manifest.is_vocab:
             return None
         if (manifest.model_hash, manifest.version) != (model.hash, model.version):
             return None
         try:
             plan = cut(model.header, manifest.first, manifest.end, model.hash)
-            return slice_origin(path, plan) if self._checked(key, is_use=False) else None
+            # Without waiting: who writes that slice may be waiting for ours.
+            with locked(self._path(key, "lock"), wait=False) as is_ours:
+                return slice_origin(path, plan) if is_ours and self._checked(key, is_use=False) else None
         except (UsageError, OSError):  # another version's cut, or gone in the meantime
             return None
 
     def _stored(self, key: str, fresh: bool) -> StoredSlice | None:
-        manifest, path = read_manifest(self._path(key, "json")), self._path(key, "gguf")
+        manifest, path = self._manifest(key), self._path(key, "gguf")
         try:
             last_used_s = self._path(key, "json").stat().st_mtime
         except FileNotFoundError:
@@ -259,10 +310,23 @@ class SliceStore:
         return kind in ("gguf.part", "journal") and age_s < RESUMABLE_S and not is_finished
 
     def _store_error(self, error: OSError) -> CapacityError | UsageError:
+        where = error.filename or self.root
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return CapacityError(f"slice store {self.root}: the disk is full; run `cluster cache rm`")
+            return CapacityError(f"slice store {where}: the disk is full; run `cluster cache rm`")
         reason = error.strerror or str(error)
-        return UsageError(f"slice store {self.root}: {reason}; make it writable or set XDG_CACHE_HOME")
+        return UsageError(
+            f"slice store {where}: {reason}; remove it or make it writable, or set XDG_CACHE_HOME to another folder"
+        )
+
+
+def _drop_foreign(*paths: Path) -> None:
+    """Delete those files that are not ours alone: whoever holds them open could still write to them."""
+    for path in paths:
+        descriptor = open_own(path)
+        if descriptor is None:
+            path.unlink(missing_ok=True)
+        else:
+            os.close(descriptor)
 
 
 def _whole(path: Path, header: Header) -> StoredSlice:

@@ -15,6 +15,7 @@ from cluster.gguf.cut import SlicePlan
 from cluster.gguf.filling import Digest, Filling, write_at
 from cluster.gguf.journal import Journal, arrived, layout_of
 from cluster.gguf.origin import Origin
+from cluster.gguf.soundness import hash_open
 from cluster.gguf.transfer import CHUNK_BYTES, Piece, plan_transfers, wanted_pieces
 
 Progress = Callable[[float], object]
@@ -33,7 +34,7 @@ def check_room(folder: Path, needed_bytes: int) -> None:
 def hash_file(path: Path) -> str:
     """SHA-256 (hex) of a file."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_open(file.fileno())
 
 
 @dataclass(frozen=True, slots=True)

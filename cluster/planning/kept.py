@@ -11,33 +11,35 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cluster.errors import UsageError
+from cluster.own_files import cache_folder, make_own_folder, read_own
+
 T = TypeVar("T")
 
 MAX_FILE_BYTES = 1 << 20
 
 
 def kept_folder() -> Path:
-    """$XDG_CACHE_HOME/ggml-cluster/measured, with ~/.cache where it is unset or relative."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (cache if cache.is_absolute() else Path.home() / ".cache") / "ggml-cluster" / "measured"
+    """The cache folder for figures."""
+    return cache_folder("measured")
 
 
 def read_kept(kind: str, key: dict[str, Any], parse: Callable[[Any], T]) -> T | None:
-    """What was kept for `key`; None where there is nothing, or nothing that `parse` takes (ValueError and the like)."""
-    path = _path(kind, key)
-    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-        if path.stat().st_size <= MAX_FILE_BYTES:
-            found = json.loads(path.read_text("utf-8"))
-            if found["key"] == key:
-                return parse(found["value"])
+    """What was kept for `key`; None where there is nothing, nothing of ours alone, or nothing that `parse` takes
+    (ValueError and the like)."""
+    data = read_own(_path(kind, key), MAX_FILE_BYTES)
+    with suppress(ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        found = json.loads(data or b"")
+        if found["key"] == key:
+            return parse(found["value"])
     return None
 
 
 def keep(kind: str, key: dict[str, Any], value: Any) -> None:
     """Replace what is kept for `key`. A folder that cannot be written only means measuring again."""
     path = _path(kind, key)
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with suppress(OSError, UsageError):
+        make_own_folder(path.parent)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".kept-")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:

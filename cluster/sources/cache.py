@@ -15,9 +15,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster.errors import UsageError
 from cluster.gguf.cursor import MAX_HEADER_BYTES
-from cluster.gguf.folder import default_root
 from cluster.gguf.parts import MAX_PARTS
+from cluster.own_files import cache_folder, make_own_folder, read_own
 from cluster.sources.source import FilePart, HubPart, ModelSource, Part, UrlPart
 
 _KINDS: dict[str, type[Part]] = {"file": FilePart, "url": UrlPart, "hub": HubPart}
@@ -29,7 +30,7 @@ class SourceCache:
     """A folder of small files. Whatever cannot be read or written is as if it were not there."""
 
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
-        self.root = Path(root) if root is not None else default_root().parent / "sources"
+        self.root = Path(root) if root is not None else cache_folder("sources")
 
     def headers(self, source: ModelSource) -> tuple[str, tuple[bytes, ...]] | None:
         """The model's hash and the bytes of each part's header, as `remember_headers` got them."""
@@ -54,7 +55,7 @@ class SourceCache:
         data = self._read(_hash(name), "source", 1 << 20)
         try:
             return None if data is None else _decode(json.loads(data))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
     def remember_resolved(self, source: ModelSource) -> None:
@@ -67,21 +68,17 @@ class SourceCache:
                 path.unlink(missing_ok=True)
 
     def _read(self, key: str, kind: str, max_bytes: int) -> bytes | None:
-        try:
-            with (self.root / f"{key}.{kind}").open("rb") as file:
-                return file.read(max_bytes)
-        except OSError:
-            return None
+        return read_own(self.root / f"{key}.{kind}", max_bytes)
 
     def _write(self, key: str, kind: str, data: bytes) -> None:
         part = self.root / f"{key}.{kind}.{secrets.token_hex(8)}.part"
         try:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_own_folder(self.root)
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             with open(descriptor, "wb") as file:
                 file.write(data)
             part.replace(self.root / f"{key}.{kind}")
-        except OSError:  # it is only remembered: the work goes on without
+        except (OSError, UsageError):  # it is only remembered: the work goes on without
             part.unlink(missing_ok=True)
 
 

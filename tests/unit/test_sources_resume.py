@@ -76,7 +76,8 @@ def fetch(source: ModelSource) -> bytes:
 
 
 def kinds() -> set[str]:
-    return {path.name.partition(".")[2] for path in SliceStore().root.glob("*")}
+    """Of files in the store, but for its secret."""
+    return {path.name.partition(".")[2] for path in SliceStore().root.glob("*")} - {""}
 
 
 def stall_after(web: RangeServer, num_answers: int) -> threading.Event:
