@@ -31,6 +31,7 @@ class ClusterState:
     config: dict[str, Any]  # the settings `up` was given, by key
     model_hash: str = ""  # of the file that was cut; a repair must cut the same
     bounds: tuple[int, ...] = ()  # layers at which the slices begin, and the end of the last
+    model_version: str = ""  # of the source when it was loaded: sizes and times of files, or ETags
     version: int = STATE_VERSION
 
 

@@ -156,6 +156,9 @@ class Slice:
     full-size cache, so that `prepare_slot` is exact; recurrent and hybrid models keep a running
     state for each slot, which can only be kept or forgotten (`can_truncate` is False).
 
+    With `use_mmap` weights are read from the file while it is computed: whoever writes to it changes what comes out,
+    and whoever shortens it ends the process. Without, they are copied while it is loaded.
+
     weight_bytes is the size of the file's tensors; kv_bytes and compute_bytes are libllama's figures for the
     cache and for the graph's buffers on all devices (rows of logits not included).
     """
@@ -174,6 +177,7 @@ class Slice:
         type_v: str = "f16",
         flash_attn: Literal["auto", "on", "off"] = "auto",
         use_extra_bufts: bool = True,
+        use_mmap: bool = True,
         progress: Callable[[float], bool | None] | None = None,
     ) -> None: ...
     @property

@@ -21,6 +21,7 @@ from cluster.errors import ClusterError, UnreachableError, UsageError
 from cluster.gguf import SliceStore
 from cluster.kept_secrets import client_secret_path, have_secrets, remove_secrets, secret_path, write_secrets
 from cluster.processes import end_marked
+from cluster.sources.freshness import check_unchanged
 from cluster.state import ClusterState, read_state, remove_state, write_state
 from cluster.state_lock import state_lock
 from cluster.wire.channel import check_port_free
@@ -86,6 +87,8 @@ class Lifecycle:
                 f"up: a cluster with other settings is up ({', '.join(different)} differ); run cluster down first"
             )
         if trouble is None:
+            if note := check_unchanged(config.model, state.model_version, state.model_hash):
+                self._progress.note(f"warning: {note}")
             return Outcome("already up and ready", state.address, config)
         if state.ready and have_secrets() and not _is_gone(state):
             try:
@@ -113,6 +116,7 @@ class Lifecycle:
             config=_settings(config),
             model_hash=plan.coordinator.model_hash,
             bounds=plan.bounds,
+            model_version=plan.coordinator.source.version,
         )
         write_state(state)
         try:

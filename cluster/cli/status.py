@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
     from cluster.client import connect
 
     with connect(options.address) as client:
+        _warn_of_change(client.address)
         while True:
             status = client.status()
             if options.output == "json":
@@ -36,3 +37,15 @@ def run(options: argparse.Namespace) -> int:
             if not options.watch:
                 return 0
             time.sleep(1)
+
+
+def _warn_of_change(address: str) -> None:
+    """On stderr, where the cluster of this machine serves a file that was replaced since."""
+    from cluster.sources.freshness import changed_file
+    from cluster.state import read_state
+
+    state = read_state()
+    if state is not None and state.address == address:
+        note = changed_file(str(state.config.get("model", "")), state.model_version)
+        if note:
+            print(f"warning: {note}", file=sys.stderr)

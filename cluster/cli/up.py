@@ -14,6 +14,8 @@ from cluster.errors import UsageError
 
 if TYPE_CHECKING:
     from cluster.actors.lifecycle import Lifecycle
+    from cluster.cli.progress import ProgressLines
+    from cluster.config import ClusterConfig
 
 WATCH_INTERVAL_S = 1.0
 
@@ -29,6 +31,7 @@ def add_parser(verbs: Any) -> None:
     add_plan_flags(parser, "the model to serve")
     add = parser.add_argument
     add("--plan", metavar="FILE", help="serve the plan that cluster plan -o json wrote")
+    add("--verify", action="store_true", help="read the stored slices first; what is not as written is cut again")
     add("--list-devices", action="store_true", help="print the devices of this machine and exit")
     add(
         "--pipeline-prompts",
@@ -69,7 +72,10 @@ def run(options: argparse.Namespace) -> int:
     from cluster.actors.lifecycle import Lifecycle
     from cluster.cli.progress import ProgressLines
 
-    lifecycle = Lifecycle(ProgressLines(sys.stderr))
+    progress = ProgressLines(sys.stderr)
+    if options.verify:
+        _verify(config, progress)
+    lifecycle = Lifecycle(progress)
     outcome = lifecycle.up(config)
     _report(outcome.note, outcome.address)
     return _stay(lifecycle) if options.foreground else 0
@@ -85,6 +91,24 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     if options.config:
         raise UsageError("plan: it holds all settings of a plan already; leave --config out")
     return checked_settings(options.plan, settings)
+
+
+def _verify(config: ClusterConfig | None, progress: ProgressLines) -> None:
+    """Read the stored slices of the model, so that what is damaged is cut again."""
+    from cluster.gguf import SliceStore
+    from cluster.sources.opening import open_model
+    from cluster.sources.resolve import resolve
+    from cluster.state import read_state
+
+    state = read_state()
+    if config is not None:
+        model_hash = open_model(resolve(config.model)).hash
+    elif state is not None:
+        model_hash = state.model_hash
+    else:
+        return
+    for item, is_sound in SliceStore().verify(model_hash):
+        progress.note(f"stored slice {item.layers}: {'as written' if is_sound else 'damaged, it will be cut again'}")
 
 
 def _list_devices() -> int:

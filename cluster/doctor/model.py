@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cluster.doctor.check import Check, fail, ok, warn
 from cluster.errors import ClusterError
-from cluster.gguf import Header, legal_cuts
+from cluster.gguf import Header, SliceStore, legal_cuts
 from cluster.messages import ClusterStatus
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
@@ -18,6 +18,7 @@ def check_model(name: str, status: ClusterStatus | None) -> list[Check]:
     except ClusterError as error:
         return [fail("model", str(error), "fetch or convert it again")]
     checks = [ok("model", f"{source.display_name}: sound, hash {model.hash[:12]}"), _cuts(model.header)]
+    checks.append(_slices(model.hash, is_up=status is not None))
     if status is not None:
         checks.append(_same(model.hash, status.model_hash))
     return checks
@@ -31,6 +32,19 @@ def _cuts(header: Header) -> Check:
     if not cuts:
         return warn("cuts", "there is no place to cut it exactly", "serve it whole, with --stages 1")
     return ok("cuts", f"{len(cuts)} places")
+
+
+def _slices(model_hash: str, is_up: bool) -> Check:
+    """The stored slices of the model, every byte of them."""
+    try:
+        found = list(SliceStore().verify(model_hash))
+    except OSError as error:
+        return fail("stored slices", f"{error.filename or ''}: {error.strerror or error}", "make it readable")
+    damaged = [item.layers for item, is_sound in found if not is_sound]
+    if damaged:
+        advice = "run cluster down, then cluster up" if is_up else "run cluster up"
+        return fail("stored slices", f"{', '.join(damaged)} not as written", f"{advice}, which cuts them again")
+    return ok("stored slices", f"{len(found)}, all as they were written")
 
 
 def _same(on_disk: str, served: str) -> Check:

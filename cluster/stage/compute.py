@@ -41,8 +41,18 @@ class StepOutput:
 class StageCompute:
     """Owns a native slice. One thread at a time may call it."""
 
-    def __init__(self, spec: StageSpec, path: str, use_extra_bufts: bool, progress: Callable[[float], None]) -> None:
-        """Load the slice file at `path`. UsageError if it cannot be loaded, CapacityError if memory is short."""
+    def __init__(
+        self,
+        spec: StageSpec,
+        path: str,
+        use_extra_bufts: bool,
+        progress: Callable[[float], None],
+        use_mmap: bool = True,
+    ) -> None:
+        """Load the slice file at `path`. UsageError if it cannot be loaded, CapacityError if memory is short.
+
+        `use_mmap`: weights stay in the file, to which nobody may write.
+        """
         self._spec = spec
         try:
             self._slice = worker_native.Slice(
@@ -57,6 +67,7 @@ class StageCompute:
                 type_v=spec.type_v,
                 flash_attn=spec.flash_attn,
                 use_extra_bufts=use_extra_bufts,
+                use_mmap=use_mmap,
                 progress=progress,
             )
         except MemoryError as error:

@@ -45,7 +45,7 @@ class LoadedStage:
 class LoadProgress:
     """How far a stage is. `loaded` is set when it is ready, `error` when it never will be."""
 
-    phase: str  # "waiting", "cutting" or "fetching", "loading", "measuring", "ready", "failed"
+    phase: str  # "waiting", "checking", "cutting" or "fetching", "loading", "measuring", "ready", "failed"
     fraction: float  # 0..1 of this phase
     loaded: LoadedStage | None = None
     error: Exception | None = None

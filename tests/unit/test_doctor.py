@@ -21,6 +21,7 @@ from cluster.doctor.memory import _cgroup_limit_bytes, _swap
 from cluster.doctor.model import _same, check_model
 from cluster.doctor.ports import _ephemeral, check_ports
 from cluster.doctor.versions import check_stage_versions, check_versions, installed_library, library_trouble
+from cluster.gguf import SliceStore, read_header
 from cluster.messages import StageStatus
 from cluster.planning.link import LinkFigures
 from cluster.state import ClusterState, write_state
@@ -167,11 +168,27 @@ def test_a_slow_link_is_a_warning() -> None:
     assert verdicts(judge_link("x", LinkFigures(2e-2, 5e6))) == ["warn", "warn"]
 
 
-def test_models(tmp_path: Path) -> None:
+def test_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     sound = str(write_tiny(tmp_path / "tiny.gguf", TinyModel()))
-    assert verdicts(check_model(sound, None)) == ["ok", "ok"]
+    assert verdicts(check_model(sound, None)) == ["ok", "ok", "ok"]
     single = str(write_tiny(tmp_path / "single.gguf", TinyModel(num_layers=1)))
-    assert verdicts(check_model(single, None)) == ["ok", "warn"]
+    assert verdicts(check_model(single, None)) == ["ok", "warn", "ok"]
     assert _same("a" * 64, "a" * 64).verdict == "ok"
     assert _same("a" * 64, "b" * 64).found == "the file has aaaaaaaaaaaa, the cluster serves bbbbbbbbbbbb"
     assert not has_failed([ok("x", "y")])
+
+
+def test_stored_slices_are_read_to_the_last_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    model = write_tiny(tmp_path / "tiny.gguf", TinyModel())
+    stored = [SliceStore().get(model, read_header(model), *layers) for layers in ((0, 2), (2, 4))]
+    assert check_model(str(model), None)[-1] == ok("stored slices", "2, all as they were written")
+    status = stored[1].path.stat()
+    with stored[1].path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"x")
+    os.utime(stored[1].path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    found = check_model(str(model), None)[-1]
+    assert (found.verdict, found.found) == ("fail", "[2, 4) of 4 not as written")
+    assert [SliceStore().get(model, read_header(model), *layers).fresh for layers in ((0, 2), (2, 4))] == [False, True]

@@ -43,7 +43,7 @@ struct Progress {
 
 void load(Slice* self, std::string path, std::string device, int64_t n_ctx, int64_t n_slots, int64_t n_batch,
           int64_t n_ubatch, int64_t n_threads, std::string type_k, std::string type_v, std::string flash_attn,
-          bool use_extra_bufts, nb::object callback) {
+          bool use_extra_bufts, bool use_mmap, nb::object callback) {
     if (!callback.is_none() && !PyCallable_Check(callback.ptr()))
         throw nb::type_error("progress: must be callable or None");
     Progress progress{std::move(callback), nullptr};
@@ -58,6 +58,7 @@ void load(Slice* self, std::string path, std::string device, int64_t n_ctx, int6
                                  std::move(type_v),
                                  std::move(flash_attn),
                                  use_extra_bufts,
+                                 use_mmap,
                                  nullptr};
     bool is_cancelled = false;
     options.progress = [&](float share) {
@@ -180,7 +181,8 @@ void bind_slice(nb::module_& m) {
     nb::class_<Slice>(m, "Slice")
         .def("__init__", &load, "path"_a, nb::kw_only(), "device"_a = "CPU", "n_ctx"_a, "n_slots"_a,
              "n_batch"_a = 512, "n_ubatch"_a = 512, "n_threads"_a = 1, "type_k"_a = "f16", "type_v"_a = "f16",
-             "flash_attn"_a = "auto", "use_extra_bufts"_a = true, "progress"_a.none() = nb::none())
+             "flash_attn"_a = "auto", "use_extra_bufts"_a = true, "use_mmap"_a = true,
+             "progress"_a.none() = nb::none())
         .def_prop_ro("first", [](const Slice& slice) { return slice.file().first; })
         .def_prop_ro("end", [](const Slice& slice) { return slice.file().end; })
         .def_prop_ro("num_layers", [](const Slice& slice) { return slice.file().num_layers; })

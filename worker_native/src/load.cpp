@@ -135,9 +135,9 @@ ModelPtr load_model(const SliceFile& file, const Device& device, const SliceOpti
     params.devices = devices.data();
     params.n_gpu_layers = device.is_cpu() ? 0 : -1;
     params.split_mode = LLAMA_SPLIT_MODE_NONE;
-    params.load_mode = options.is_dry_run ? LLAMA_LOAD_MODE_NONE
-                       : device.is_cpu()  ? LLAMA_LOAD_MODE_MMAP
-                                          : LLAMA_LOAD_MODE_AUTO;
+    params.load_mode = options.is_dry_run || !options.use_mmap ? LLAMA_LOAD_MODE_NONE
+                       : device.is_cpu()                       ? LLAMA_LOAD_MODE_MMAP
+                                                               : LLAMA_LOAD_MODE_AUTO;
     params.no_alloc = options.is_dry_run;
     params.use_extra_bufts = options.use_extra_bufts;
     params.progress_callback = on_progress;

@@ -24,6 +24,7 @@ struct SliceOptions {
     std::string type_v = "f16";
     std::string flash_attn = "auto";
     bool use_extra_bufts = true;
+    bool use_mmap = true;                 // false: a copy of its own, which a change of the file cannot reach
     std::function<bool(float)> progress;  // gets 0..1; false cancels
     bool is_dry_run = false;              // plan all buffers and allocate none; reads no weights
 };
