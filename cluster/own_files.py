@@ -1,4 +1,7 @@
-"""Files that this user wrote earlier and reads back: caches. What anybody else may have had a hand in counts as not there."""
+"""Files that this user wrote earlier and reads back: caches.
+
+What anybody else may have had a hand in counts as not there.
+"""
 
 from __future__ import annotations
 

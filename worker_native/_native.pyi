@@ -51,6 +51,11 @@ def self_test(use_extra_bufts: bool = True) -> None:
     (or AMX) weight layouts that model loading would select.
     """
 
+def keep_last_words(path: str) -> None:
+    """Keep in a new file at `path` what libllama says last, and the signal that ends this process if it can be caught:
+    int32 signal (0: none), int32 weight, then text up to a NUL. RuntimeError if it cannot be made.
+    """
+
 def set_log(callback: Callable[[int, str], None] | None) -> None:
     """Send libllama's and ggml's log lines (level 1 debug .. 4 error, text) to `callback`; None drops them.
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from cluster.gguf.seal import Seal
 from cluster.own_files import read_own
 
-
 MAX_MANIFEST_BYTES = 1 << 20
 
 

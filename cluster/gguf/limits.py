@@ -9,6 +9,7 @@ from __future__ import annotations
 from cluster.gguf import per_layer
 from cluster.gguf.architectures import Architecture
 from cluster.gguf.header import Header
+from cluster.gguf.key_ranges import check_ranges
 from cluster.gguf.tensor_types import F32
 from cluster.gguf.value import ValueType
 
@@ -23,6 +24,7 @@ _ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
 
 def check_limits(header: Header, row: Architecture) -> None:
     """ModelFileError naming the key or tensor that libllama or ggml would stop the process at."""
+    check_ranges(header, row)
     _check_heads(header, row)
     _check_experts(header)
     architecture = header.architecture

@@ -11,7 +11,9 @@ from cluster.gguf.architectures import Architecture
 from cluster.gguf.header import Header
 from cluster.gguf.value import MetadataArray, MetadataValue, ValueType
 
-# {arch}.X: one value per layer where it is an array. The others below hold for the model.
+# {arch}.X: one value per layer where it is an array. Any other array holds for the model, or is a key that libllama,
+# which looks keys up by name, has no name for and never reads: a slice has it as it is. A test compares this list with
+# the names in the library.
 PER_LAYER_KEYS = (
     "attention.head_count",
     "attention.head_count_kv",
@@ -28,20 +30,15 @@ PER_LAYER_KEYS = (
 )
 # The same, without the architecture in front.
 PER_LAYER_GLOBAL_KEYS = ("xielu.alpha_n", "xielu.alpha_p", "xielu.beta", "xielu.eps")
-MODEL_ARRAY_KEYS = (
-    "rope.dimension_sections",
-    "deepstack_mapping",
-    "ple.layers",
-    "ple.layer_multipliers",
-    "ple.head_offsets",
-    "ple.head_vocab_sizes",
-)
 _GEMMA3N_KEPT = 20  # the number of its layers that keep keys and values is in libllama's code
 _FLAGS = (ValueType.BOOL, ValueType.UINT32, ValueType.INT32)
 
 
 def arrays(header: Header) -> Mapping[str, MetadataValue]:
-    """The keys of this model that hold an array with a value for each layer. ModelFileError if one is too short."""
+    """The keys of this model that hold an array with a value for each layer. ModelFileError if one is too short.
+
+    An empty one counts as absent; where a value is needed, `numbers` misses it.
+    """
     prefix = f"{header.architecture}."
     found = {}
     for key in (*(prefix + name for name in PER_LAYER_KEYS), *PER_LAYER_GLOBAL_KEYS):
@@ -49,6 +46,8 @@ def arrays(header: Header) -> Mapping[str, MetadataValue]:
         if value is None or not isinstance(value.value, MetadataArray):
             continue
         array = value.value
+        if array.count == 0:
+            continue
         if array.element_type is ValueType.STRING or array.count < header.num_layers:
             raise header.error(key, f"{array.count} values of {array.element_type.name} for {header.num_layers} layers")
         found[key] = value

@@ -15,8 +15,8 @@ Report = Callable[[str, float], object]
 def stored_slice(source: ModelSource, model_hash: str, first: int, end: int, report: Report) -> StoredSlice:
     """A file with layers [first, end) of the model. If it is here, nothing else is read or asked.
 
-    `report` gets the phase, "checking" (what is here), "cutting" (from this node's disk) or "fetching", and 0..1. Errors as for `open_model`
-    and `SliceStore.get_slice`.
+    `report` gets the phase, "checking" (what is here), "cutting" (from this node's disk) or "fetching", and 0..1.
+    Errors as for `open_model` and `SliceStore.get_slice`.
     """
     store = SliceStore()
     found = store.find(model_hash, source.version, first, end, lambda fraction: report("checking", fraction))

@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,6 +36,8 @@ from tests.native.arch_models import write_model
 
 # Windows of the models are so short that a wrong one shows within the few tokens run here.
 CHANGES = {"attention.sliding_window": 4}
+
+SAVED = "+saved"  # behind a name: the model as llama.cpp's own saver writes it
 
 StepRows = tuple[list[int], list[int], list[int], list[bool]]
 
@@ -167,7 +170,7 @@ def _spec(path: Path, header: Header) -> StageSpec:
 def try_model(folder: Path, name: str, report: Callable[[Outcome], None]) -> None:
     """Reports the outcome so far before each step that may end the process."""
     outcome = Outcome(name)
-    path = write_model(folder / f"{name}.gguf", name, CHANGES)
+    path = _write(folder / f"{name}.gguf", name)
     header = read_header(path)
     slices = Slices(folder / f"{name}.slices", path, header)
     try:
@@ -188,6 +191,18 @@ def try_model(folder: Path, name: str, report: Callable[[Outcome], None]) -> Non
     except Exception as error:
         outcome.state, outcome.reason = "wrong", f"{type(error).__name__}: {error}"
     report(outcome)
+
+
+def _write(path: Path, name: str) -> Path:
+    if not name.endswith(SAVED):
+        return write_model(path, name, CHANGES)
+    original = write_model(path.with_suffix(".original"), name.removesuffix(SAVED), CHANGES)
+    params = llama_cpp.llama_model_default_params()
+    model = llama_cpp.llama_model_load_from_file(str(original).encode(), params)
+    llama_cpp.llama_model_save_to_file(model, str(path).encode())
+    llama_cpp.llama_model_free(model)
+    original.unlink()
+    return path
 
 
 def _try_chains(

@@ -113,7 +113,7 @@ def metadata_from(description: Mapping[str, Any], changes: Mapping[str, Any] | N
     for key, value in (changes or {}).items():
         if f"{architecture}.{key}" in found:
             found[f"{architecture}.{key}"][1] = value
-    return {key: _value(*value) for key, value in found.items() if value != ["ARRAY:STRING", []]}
+    return {key: _value(*value) for key, value in found.items()}
 
 
 def tensors_of(name: str) -> tuple[Tensor, ...]:

@@ -10,13 +10,19 @@ from typing import Any
 import pytest
 
 from cluster.gguf.architectures import ARCHITECTURES
-from tests.native.arch_matrix import chains
+from tests.native.arch_matrix import SAVED, chains
 from tests.native.arch_models import architecture_of, descriptions
 from tests.native.architectures_page import PAGE, outcome_of, page
 
 pytestmark = pytest.mark.native
 
 NAMES = sorted(descriptions())
+# As llama.cpp's saver writes them, with every key that it knows, whether the architecture reads it or not.
+SAVED_NAMES = [
+    f"{name}{SAVED}"
+    for name in ("bloom-dense", "deepseek2-moe", "falcon-h1-dense", "gemma2-dense", "gpt-oss-moe", "granite-deepstack")
+    + ("jamba-moe", "llama-dense", "mamba2-dense", "qwen35moe-moe")
+]
 REFUSED = {
     "dream-dense": "not causal",
     "gemma3n-dense": "share the keys",
@@ -35,10 +41,17 @@ REFUSED = {
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """name -> what `arch_matrix` says of it, all run at once."""
     folder = tmp_path_factory.mktemp("architectures")
-    command = [sys.executable, "-m", "tests.native.arch_matrix", str(folder), *NAMES]
+    command = [sys.executable, "-m", "tests.native.arch_matrix", str(folder), *NAMES, *SAVED_NAMES]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=True)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     return {outcome["name"]: outcome for outcome in found}
+
+
+@pytest.mark.parametrize("name", SAVED_NAMES)
+def test_a_model_that_llama_cpp_saved_is_cut_like_any_other(name: str, outcomes: dict[str, dict[str, Any]]) -> None:
+    outcome = outcomes[name]
+    assert (outcome["state"], outcome["reason"]) == ("exact", ""), outcome
+    assert outcome["cuts"] == outcomes[name.removesuffix(SAVED)]["cuts"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -27,7 +27,16 @@ from cluster.gguf import (
     vocab_header,
 )
 from cluster.gguf.rules import layer_of
-from cluster.gguf.value import MetadataArray, MetadataValue, ValueType, string, string_array, uint32, uint32_array
+from cluster.gguf.value import (
+    MetadataArray,
+    MetadataValue,
+    ValueType,
+    string,
+    string_array,
+    string_array,
+    uint32,
+    uint32_array,
+)
 from tests.native.arch_models import descriptions, lengthened, metadata_from
 from tests.native.architectures_page import header_of as tiny_header
 from tests.unit.tiny_models import TinyModel, write_tiny
@@ -268,9 +277,26 @@ def test_a_layer_that_adds_the_embedding_once_more_is_no_place_behind_a_cut() ->
     assert legal_cuts(with_keys(header, {"granite.deepstack_mapping": mapping})) == ()
 
 
-def test_an_array_that_no_rule_knows_is_refused() -> None:
-    header = with_keys(header_of(TinyModel()), {"llama.odd": uint32_array((1, 2, 3, 4))})
-    with pytest.raises(UnsupportedModelError, match=r"no rule says whether llama.odd has a value for each layer"):
+@pytest.mark.parametrize("name", ["odd", "classifier.output_labels", "rope.odd"])
+@pytest.mark.parametrize(
+    "found", [uint32_array((1, 2, 3, 4)), uint32_array(()), string_array(()), string_array(("a",))]
+)
+def test_an_array_that_matters_for_nothing_stays_as_it_is(name: str, found: MetadataValue) -> None:
+    header = with_keys(header_of(TinyModel()), {f"llama.{name}": found})
+    assert legal_cuts(header) == (1, 2, 3)
+    assert cut(header, 1, 3).metadata[f"llama.{name}"] == found
+
+
+@pytest.mark.parametrize("name", ["swiglu_clamp_exp", "attention.rope_pattern", "attention.indexer.types"])
+def test_an_empty_array_counts_as_absent_where_it_is_not_read(name: str) -> None:
+    header = with_keys(header_of(TinyModel()), {f"llama.{name}": uint32_array(())})
+    assert legal_cuts(header) == (1, 2, 3)
+
+
+@pytest.mark.parametrize("name", ["attention.head_count", "attention.head_count_kv"])
+def test_an_empty_array_that_is_read_is_too_short(name: str) -> None:
+    header = with_keys(header_of(TinyModel()), {f"llama.{name}": uint32_array(())})
+    with pytest.raises(ModelFileError, match=rf"llama.{name}: 0 values for 4 layers"):
         legal_cuts(header)
 
 

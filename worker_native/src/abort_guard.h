@@ -1,5 +1,5 @@
-// Turns an assertion of ggml into a C++ exception while a graph is built. Last line of defence: every step is
-// checked before ggml sees it.
+// Turns an assertion of ggml or libllama into a C++ exception while a model is loaded or a graph is built.
+// Last line of defence: every file and every step is checked before they see it.
 #pragma once
 
 namespace native {

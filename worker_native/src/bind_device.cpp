@@ -6,6 +6,7 @@
 #include "bind.h"
 #include "device.h"
 #include "gil.h"
+#include "last_words.h"
 #include "log.h"
 #include "self_test.h"
 
@@ -78,4 +79,5 @@ void bind_device(nb::module_& m) {
     m.def("build", &native::build_text);
     m.def("self_test", &native::self_test, "use_extra_bufts"_a = true, nb::call_guard<native::WithoutGil>());
     m.def("set_log", &set_log, "callback"_a.none());
+    m.def("keep_last_words", &native::keep_last_words, "path"_a);
 }

@@ -1,4 +1,5 @@
-// Error text and range checks. Messages have the form `what: why; what to do`.
+// Error text and range checks. Messages have the form `what: why; what to do`, in one line that a terminal
+// may show.
 #pragma once
 
 #include <cstdint>
@@ -6,13 +7,15 @@
 #include <stdexcept>
 #include <string>
 
+#include "printable.h"
+
 namespace native {
 
 // Memory that cannot be had; Python sees MemoryError.
 class OutOfMemory : public std::runtime_error {
   public:
     explicit OutOfMemory(const std::string& message, uint64_t num_bytes = 0)
-        : std::runtime_error(message), num_bytes(num_bytes) {}
+        : std::runtime_error(printable(message)), num_bytes(num_bytes) {}
     const uint64_t num_bytes;  // that were asked for; 0 if nobody knows
 };
 
@@ -26,13 +29,13 @@ std::string text(const Parts&... parts) {
 // An argument that breaks the contract; Python sees ValueError.
 template <class... Parts>
 [[noreturn]] void bad_value(const Parts&... parts) {
-    throw std::invalid_argument(text(parts...));
+    throw std::invalid_argument(printable(text(parts...)));
 }
 
 // A failure of libllama, ggml or the device; Python sees RuntimeError.
 template <class... Parts>
 [[noreturn]] void failed(const Parts&... parts) {
-    throw std::runtime_error(text(parts...));
+    throw std::runtime_error(printable(text(parts...)));
 }
 
 // `value` as int32 if it lies in [low, high].

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "abort_guard.h"
 #include "check.h"
 #include "log.h"
 
@@ -144,6 +145,7 @@ ModelPtr load_model(const SliceFile& file, const Device& device, const SliceOpti
     params.progress_callback_user_data = const_cast<SliceOptions*>(&options);
 
     const LoggedErrors errors;
+    const AbortGuard guard;  // what an architecture asserts of its metadata is more than our checks know
     ModelPtr model(llama_model_load_from_file(file.path.c_str(), params));
     if (!model) refuse("load", errors);
     check_model(model.get(), file);
@@ -158,6 +160,7 @@ ContextPtr make_context(llama_model* model, const SliceFile& file, const Device&
     if (!options.is_dry_run && !has_states)
         check_cache_fits(file, device, params.n_ctx, params.type_k, params.type_v);
     const LoggedErrors errors;
+    const AbortGuard guard;
     ContextPtr context(llama_init_from_model(model, params));
     if (!context) refuse("context", errors);
     if (!llama_get_memory(context.get())) bad_value("model: remembers no tokens; not supported");

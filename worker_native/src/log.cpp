@@ -5,6 +5,9 @@
 #include <mutex>
 #include <utility>
 
+#include "last_words.h"
+#include "printable.h"
+
 namespace native {
 namespace {
 
@@ -34,6 +37,8 @@ void finish_line() {
     PendingLine line = std::exchange(pending, {pending.level, {}});  // a piece may continue a finished line
     while (!line.text.empty() && line.text.back() == '\n') line.text.pop_back();
     if (line.text.empty()) return;
+    line.text = printable(line.text);  // names and texts of a file are among it
+    note_last_words(line.level == GGML_LOG_LEVEL_ERROR ? Weight::error : Weight::line, line.text);
     if (current_errors && line.level == GGML_LOG_LEVEL_ERROR)
         current_errors->add(without_function(line.text));
     if (const auto sink = sink_now()) (*sink)(line.level, line.text);
