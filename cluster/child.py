@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import selectors
@@ -13,6 +14,7 @@ import time
 from typing import IO, Any
 
 from cluster.errors import ClusterError
+from cluster.printable import printable
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 END_TIMEOUT_S = 5.0
@@ -82,7 +84,12 @@ class Child:
             time.sleep(0.02)
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return f"{self._name}: it ended with {self._process.returncode} ({lines[-1] if lines else 'and said nothing'})"
+        said = printable(lines[-1]) if lines else "and said nothing"
+        code = self._process.returncode
+        with contextlib.suppress(ValueError):
+            if code is not None and code < 0:
+                return f"{self._name}: it died of {signal.Signals(-code).name} ({said})"
+        return f"{self._name}: it ended with {code} ({said})"
 
 
 def answer(content: dict[str, Any]) -> None:

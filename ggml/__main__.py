@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from ggml.commands import devices, inspect, quantize
+from ggml.commands.printable import printable
 from ggml.errors import GgmlError
 
 _COMMANDS = (quantize, inspect, devices)
@@ -46,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+        return printable(f"{error.filename}: {error.strerror}")
+    return printable(" ".join(str(error).split()))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from cluster.actors.coordinator_actor import Coordinator
+from cluster.actors.last_words import LastWords
 from cluster.actors.stage_worker import StageWorker
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
 from cluster.errors import CapacityError, ClusterError, HandshakeError, UnreachableError
@@ -189,12 +190,16 @@ class Launch:
 
     def _load(self, stages: Sequence[Any], report: Report) -> list[LoadedStage]:
         """Let all stages load side by side, and report until each is ready. Raises the first failure."""
-        for stage in stages:
-            stage.load.remote()
+        with LastWords() as words:
+            for number, stage in enumerate(stages):
+                stage.load.remote(words.path(number))
+            return self._wait_loaded(stages, words, report)
+
+    def _wait_loaded(self, stages: Sequence[Any], words: LastWords, report: Report) -> list[LoadedStage]:
         while True:
             references = [stage.progress.remote() for stage in stages]
             states: list[LoadProgress] = [
-                _get(reference, lost=f"stage {number}: its process died while loading")
+                _get(reference, why=lambda number=number: _death(number, words))  # type: ignore[misc]
                 for number, reference in enumerate(references)
             ]
             report([(state.phase, state.fraction) for state in states])
@@ -267,14 +272,22 @@ def _one_line(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _get(reference: Any, timeout_s: float = CALL_TIMEOUT_S, lost: str = "an actor died") -> Any:
-    """ray.get with our errors: an actor's exception comes back as itself, its death as UnreachableError."""
+def _death(stage: int, words: LastWords) -> str:
+    return f"stage {stage}: its process died while loading: {words.why(stage)}"
+
+
+def _unknown_death() -> str:
+    return "an actor died; run cluster up again, and look for a lack of memory"
+
+
+def _get(reference: Any, timeout_s: float = CALL_TIMEOUT_S, why: Callable[[], str] = _unknown_death) -> Any:
+    """ray.get with our errors: an actor's exception comes back as itself, its death as UnreachableError with `why`."""
     try:
         return ray.get(reference, timeout=timeout_s)
     except RayTaskError as error:
         cause = error.cause
         raise (cause if isinstance(cause, ClusterError) else ClusterError(f"an actor failed: {cause!r}")) from error
     except RayActorError as error:
-        raise UnreachableError(f"{lost}; run cluster up again, and look for a lack of memory") from error
+        raise UnreachableError(why()) from error
     except GetTimeoutError as error:
         raise UnreachableError(f"an actor did not answer within {timeout_s:.0f} s; run cluster down") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -26,8 +27,16 @@ class StageWorker:
     def pid(self) -> int:
         return os.getpid()
 
-    def load(self) -> None:
-        """Start cutting and loading, unless that has begun; watch `progress`."""
+    def load(self, last_words: str = "") -> None:
+        """Start cutting and loading, unless that has begun; watch `progress`.
+
+        `last_words`: a file for what is said last if this process dies, where its folder is on this machine.
+        """
+        if last_words:
+            from worker_native import keep_last_words
+
+            with contextlib.suppress(RuntimeError):
+                keep_last_words(last_words)
         self._service.start_loading()
 
     def progress(self) -> LoadProgress:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from cluster.cli import bench, cache, cuts, doctor, down, plan, run, status, up, verify
 from cluster.cli.verbs import ShowVersion, verb_hint
 from cluster.errors import ClusterError, UsageError
+from cluster.printable import printable
 
 VERBS = (up, run, status, plan, verify, doctor, down, cuts, cache, bench)
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, 3 capacity, 4 unreachable, 130 interrupted"
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except ClusterError as error:
-        print(f"cluster: {error}", file=sys.stderr)
+        print(printable(f"cluster: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("cluster: interrupted", file=sys.stderr)
@@ -63,5 +64,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141
     except OSError as error:  # a full disk, a folder without access: whatever nobody could say more about
         named = f"{error.filename}: " if error.filename else ""
-        print(f"cluster: {named}{error.strerror or error}; make room or access there", file=sys.stderr)
+        print(printable(f"cluster: {named}{error.strerror or error}; make room or access there"), file=sys.stderr)
         return 1

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cluster.cli.settings import add_plan_flags, given_settings
+from cluster.printable import printable
 
 if TYPE_CHECKING:
     from cluster.doctor.check import Check
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         checks.append(check)
         if options.output == "table":
             advice = f"; {check.advice}" if check.advice else ""
-            print(f"{MARKS[check.verdict]}  {check.name:16}  {check.found}{advice}", flush=True)
+            print(printable(f"{MARKS[check.verdict]}  {check.name:16}  {check.found}{advice}"), flush=True)
     if options.output == "json":
         print(json.dumps([dataclasses.asdict(check) for check in checks], indent=1))
     elif has_failed(checks):

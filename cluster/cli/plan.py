@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from cluster.cli.settings import add_plan_flags, given_settings
+from cluster.printable import printable
 
 if TYPE_CHECKING:
     from cluster.planning.report import PlanReport, StageReport
@@ -45,8 +46,8 @@ def _print(found: PlanReport, explain: bool) -> None:
     from cluster.cli.table import format_table
 
     print(
-        f"{found.model_name} ({found.architecture}, {found.num_layers} layers), {found.ctx_size} tokens in each of "
-        f"{found.parallel} slots, KV {found.cache_type_k}/{found.cache_type_v}"
+        f"{printable(found.model_name)} ({found.architecture}, {found.num_layers} layers), "
+        f"{found.ctx_size} tokens in each of {found.parallel} slots, KV {found.cache_type_k}/{found.cache_type_v}"
     )
     header = ["STAGE", "NODE", "DEVICE", "LAYERS", "WEIGHTS", "KV", "COMPUTE", "LOGITS", "TOTAL", "USABLE", "STEP"]
     for line in format_table([header, *map(_row, found.stages)]):
@@ -61,9 +62,9 @@ def _print(found: PlanReport, explain: bool) -> None:
         f"memory    {fits}, with {found.headroom:.0%} of what is free left alone"
     )
     for line in found.advice:
-        print(f"advice    {line}")
+        print(printable(f"advice    {line}"))
     for line in found.reasons if explain else ():
-        print(f"reason    {line}")
+        print(printable(f"reason    {line}"))
 
 
 def _row(stage: StageReport) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from cluster.activity import QUIET_S, clear_line
+from cluster.printable import printable
 
 BAR_CELLS = 30
 
@@ -22,7 +23,7 @@ class ProgressLines:
     def note(self, text: str) -> None:
         """One line that stays."""
         clear_line(self.stream)
-        print(text, file=self.stream, flush=True)
+        print(printable(text), file=self.stream, flush=True)
         self._num_bars = 0
 
     def bars(self, states: list[tuple[str, float]]) -> None:

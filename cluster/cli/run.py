@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from cluster.printable import printable
+
 if TYPE_CHECKING:
     from cluster.messages import TokenEvent
     from cluster.sampling import SamplingParams
@@ -59,16 +61,22 @@ def run(options: argparse.Namespace) -> int:
     prompt = _read_stdin() if options.prompt == "-" else options.prompt
     from cluster.client import connect
 
+    shown = _as_shown if sys.stdout.isatty() else str
     with connect(options.address) as client:
         if not options.no_display_prompt:
             print(prompt, end="", flush=True)
         with client.stream(prompt, params) as events:
             for event in events:
-                print(event.text, end="", flush=True)
+                print(shown(event.text), end="", flush=True)
                 if event.finish_reason is not None:
                     print(flush=True)
                     _report(event, options.verbose)
     return 0
+
+
+def _as_shown(text: str) -> str:
+    """Generated text on a terminal: its lines and tabs, but no character that the terminal would obey."""
+    return "".join(char if char in "\n\t" else printable(char) for char in text)
 
 
 def _read_stdin() -> str:

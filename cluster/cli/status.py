@@ -9,6 +9,8 @@ import sys
 import time
 from typing import Any
 
+from cluster.printable import printable
+
 
 def add_parser(verbs: Any) -> None:
     parser: argparse.ArgumentParser = verbs.add_parser(
@@ -48,4 +50,4 @@ def _warn_of_change(address: str) -> None:
     if state is not None and state.address == address:
         note = changed_file(str(state.config.get("model", "")), state.model_version)
         if note:
-            print(f"warning: {note}", file=sys.stderr)
+            print(printable(f"warning: {note}"), file=sys.stderr)

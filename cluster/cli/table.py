@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cluster.messages import ClusterStatus, StageStatus
+from cluster.printable import printable
 
 
 def print_status(status: ClusterStatus, wide: bool) -> None:
     """Print a line about the cluster and a row per stage to stdout."""
+    served = printable(f"{status.model} ({status.architecture}): {status.state}, at {status.address}")
     print(
-        f"{status.model} ({status.architecture}): {status.state}, at {status.address}; "
-        f"{status.num_slots_used} of {status.num_slots} slots used, {status.num_waiting} waiting, "
+        f"{served}; {status.num_slots_used} of {status.num_slots} slots used, {status.num_waiting} waiting, "
         f"{status.context_length} tokens per slot"
     )
     header = ["STAGE", "NODE", "DEVICE", "LAYERS", "WEIGHTS", "KV", "BUSY", "STEP", "STATE"]
@@ -45,7 +46,8 @@ def _row(stage: StageStatus, wide: bool) -> list[str]:
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of equal length as lines with aligned columns."""
+    """Rows of equal length as lines with aligned columns, fit for a terminal."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

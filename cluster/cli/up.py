@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.cli.settings import PLAN_SETTINGS, add_plan_flags, given_settings
 from cluster.errors import UsageError
+from cluster.printable import printable
 
 if TYPE_CHECKING:
     from cluster.actors.lifecycle import Lifecycle
@@ -147,7 +148,7 @@ def _report(note: str, address: str) -> None:
     from cluster.kept_secrets import client_secret_path
 
     with connect(address, client_secret_path()) as client:
-        print(note, file=sys.stderr)
+        print(printable(note), file=sys.stderr)
         print_status(client.status(), wide=False)
     print(
         f'\nask      cluster run "Once upon a time"\n'

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.cli.settings import add_plan_flags, given_settings
 from cluster.errors import UsageError
+from cluster.printable import printable
 
 if TYPE_CHECKING:
     from cluster.config import ClusterConfig
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from cluster.verify.run import Asked, verify
 
     asked = Asked(state.bounds if state else (), not options.no_whole, options.save, options.against)
-    done = verify(config, asked, lambda text: print(text, file=sys.stderr))
+    done = verify(config, asked, lambda text: print(printable(text), file=sys.stderr))
     for warning in done.plan.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     comparisons = [done.comparison] if done.comparison else []
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     if len(done.plan.stages) == 1:
         print("nothing is split: one stage has all layers")
     if done.why_not_whole:
-        print(f"not compared with the whole model: {done.why_not_whole}")
+        print(printable(f"not compared with the whole model: {done.why_not_whole}"))
     for comparison in comparisons:
         _print(comparison, options.tolerance)
     if not all(comparison.passes(options.tolerance) for comparison in comparisons):

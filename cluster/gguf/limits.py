@@ -11,9 +11,10 @@ from cluster.gguf.architectures import Architecture
 from cluster.gguf.header import Header
 from cluster.gguf.key_ranges import check_ranges
 from cluster.gguf.tensor_types import F32
-from cluster.gguf.value import ValueType
+from cluster.gguf.value import MetadataArray, ValueType
 
 MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
+MAX_MERGES_OF_TOKEN = 16
 MAX_SLIDING_WINDOW = 1 << 24  # far over any context; keeps libllama's 32-bit cache size from wrapping
 
 # Types that weights can be multiplied in; the others exist for activations and indices.
@@ -34,7 +35,18 @@ def check_limits(header: Header, row: Architecture) -> None:
     window_key = f"{architecture}.attention.sliding_window"
     if header.uint32(window_key, 0) > MAX_SLIDING_WINDOW:
         raise header.error(window_key, f"over the limit of {MAX_SLIDING_WINDOW}")
+    _check_merges(header)
     _check_types(header)
+
+
+def _check_merges(header: Header) -> None:
+    """libllama takes 16 s for a million of them, and each ends in a token: in real vocabularies there are up to 2.3."""
+    tokens = header.metadata.get("tokenizer.ggml.tokens")
+    merges = header.metadata.get("tokenizer.ggml.merges")
+    if not (tokens and isinstance(tokens.value, MetadataArray) and merges and isinstance(merges.value, MetadataArray)):
+        return
+    if merges.value.count > MAX_MERGES_OF_TOKEN * max(tokens.value.count, 1):
+        raise header.error("tokenizer.ggml.merges", f"{merges.value.count} merges for {tokens.value.count} tokens")
 
 
 def _check_heads(header: Header, row: Architecture) -> None:

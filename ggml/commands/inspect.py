@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> None:
     file = open_gguf(options.file)
     print(f"{file.path}: GGUF version {file.version}, {len(file.tensors)} tensors, {file.num_bytes} bytes\n")
     rows = [("key", "type", "value")]
-    rows += [(key, file.types[key], _shown(value)) for key, value in file.metadata.items()]
+    rows += [(_name(key), file.types[key], _shown(value)) for key, value in file.metadata.items()]
     print(table(rows))
     if not options.no_tensors and file.tensors:
         print("\n" + table([("tensor", "shape", "type", "bytes"), *_tensor_rows(file)]))

@@ -18,11 +18,11 @@ pytestmark = pytest.mark.native
 
 NAMES = sorted(descriptions())
 # As llama.cpp's saver writes them, with every key that it knows, whether the architecture reads it or not.
-SAVED_NAMES = [
-    f"{name}{SAVED}"
-    for name in ("bloom-dense", "deepseek2-moe", "falcon-h1-dense", "gemma2-dense", "gpt-oss-moe", "granite-deepstack")
-    + ("jamba-moe", "llama-dense", "mamba2-dense", "qwen35moe-moe")
-]
+_TO_SAVE = """
+bloom-dense deepseek2-moe falcon-h1-dense gemma2-dense gpt-oss-moe granite-deepstack jamba-moe llama-dense mamba2-dense
+qwen35moe-moe
+"""
+SAVED_NAMES = [f"{name}{SAVED}" for name in _TO_SAVE.split()]
 REFUSED = {
     "dream-dense": "not causal",
     "gemma3n-dense": "share the keys",

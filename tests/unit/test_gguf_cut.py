@@ -33,7 +33,6 @@ from cluster.gguf.value import (
     ValueType,
     string,
     string_array,
-    string_array,
     uint32,
     uint32_array,
 )
