@@ -74,9 +74,18 @@ def check_ranges(header: Header, row: Architecture) -> None:
     for key in (*(prefix + name for name in _NO_NAN), *_GLOBAL):
         _check_no_nan(header, key)
     window = f"{prefix}attention.sliding_window"
+    _check_temperature(header)
     needs_window = row.window is not None and not row.window.optional and "attention.sliding_window" not in row.whole_if
     if needs_window and header.uint32(window, 1) == 0:
         raise header.error(window, "is 0, but layers slide")
+
+
+def _check_temperature(header: Header) -> None:
+    """Where attention cools with the position, libllama asserts that it does so in steps of some length."""
+    length = f"{header.architecture}.attention.temperature_length"
+    scale = header.get(f"{header.architecture}.attention.temperature_scale", ValueType.FLOAT32)
+    if header.architecture in ("deepseek2", "mistral4") and scale and not header.uint32(length, 0):
+        raise header.error(length, "is 0 or missing, but attention.temperature_scale is set")
 
 
 def _check_no_nan(header: Header, key: str) -> None:

@@ -32,8 +32,8 @@ thread_local int depth = 0;
 ggml_abort_callback_t previous = nullptr;
 
 void on_abort(const char* message) {
-    if (depth > 0) failed("ggml: ", readable(message));
     note_last_words(Weight::assertion, printable(readable(message)));
+    if (depth > 0) failed("ggml: ", readable(message));
     if (previous) return previous(message);
     std::fprintf(stderr, "%s\n", printable(message).c_str());
 }

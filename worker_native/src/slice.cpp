@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "abort_guard.h"
 #include "call.h"
 #include "call_rows.h"
 #include "check.h"
@@ -255,6 +256,7 @@ double Slice::measure_rows(int64_t num_rows) {
     std::vector<float> out(file_.is_last() ? 0 : size_t(checked) * hidden_width_);
     const Microbatch batch = first_rows(checked, vocab_size_, hidden.empty() ? nullptr : hidden.data());
     last_ = {};
+    const AbortGuard guard;  // the first steps of all: what ggml asserts of a model's numbers shows here
     const auto start = Clock::now();
     try {
         decode(batch, {n_ubatch_, n_ctx_, {}, can_truncate_}, out.data());
