@@ -9,20 +9,28 @@ from cluster.errors import UsageError
 from cluster.gguf.parts import part_names
 
 DEFAULT_CHOICES = ("Q4_K_M", "Q8_0")  # what llama.cpp takes where none is named
+LATEST = "latest"  # the same, where a name without a choice cannot be said
 MAX_SHOWN = 12
 _LATER_PART = re.compile(r".*-(?!00001)[0-9]{5}-of-[0-9]{5}\.gguf", re.IGNORECASE | re.DOTALL)
-_NO_MODEL = re.compile(r"(^|[-_.])(mmproj|imatrix|mtp|vocab)([-_.]|$)", re.IGNORECASE)
+# A projector, the statistics of a quantisation, the draft layers or the vocabulary of a model, as people name them.
+_SIDE_FILE = re.compile(
+    r"(mtp|vocab|ggml-vocab|imatrix)[-_.].*|.*[-_.](imatrix|vocab)\.gguf|(.*[-_.])?mmproj[-_.].*",
+    re.IGNORECASE | re.DOTALL,
+)
+# The same words where they may also belong to the name of a model: of two files that fit, the one without is meant.
+_SIDE_WORD = re.compile(r"(^|[-_.])(imatrix|mtp|vocab)([-_.]|$)", re.IGNORECASE)
 
 
 def choose_files(names: Collection[str], choice: str | None, repo: str) -> tuple[str, ...]:
-    """The file, or all its parts, that `choice` means: a file name, or a quantisation in a file's name.
+    """The file, or all its parts, that `choice` means: a file name, or a quantisation in a file's or its folder's name.
 
     UsageError, with the possible names, where none or several fit, or a part is missing.
     """
-    models = sorted(name for name in names if _is_model(name))
+    files = sorted(name for name in names if _is_gguf(name))
+    models = [name for name in files if not _SIDE_FILE.fullmatch(_file_name(name))]
     if choice is not None and choice.lower().endswith(".gguf"):
-        first = _only(models, [name for name in models if name == choice], choice, repo)
-    elif choice is not None:
+        first = _only(models, [name for name in files if name == choice], choice, repo)
+    elif choice is not None and choice.lower() != LATEST:
         first = _only(models, _fitting(models, choice), choice, repo)
     else:
         fitting = next(filter(None, (_fitting(models, default) for default in DEFAULT_CHOICES)), models)
@@ -34,21 +42,29 @@ def choose_files(names: Collection[str], choice: str | None, repo: str) -> tuple
     return parts
 
 
-def _is_model(name: str) -> bool:
+def _is_gguf(name: str) -> bool:
+    """Whether it is a GGUF, or the first part of one, inside the repository."""
     if not name.lower().endswith(".gguf") or _LATER_PART.fullmatch(name) or not name.isprintable():
         return False
-    inside = not name.startswith("/") and ".." not in name.split("/")
-    return inside and not _NO_MODEL.search(name.rpartition("/")[2])
+    return not name.startswith("/") and ".." not in name.split("/")
+
+
+def _file_name(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _fitting(models: Iterable[str], choice: str) -> list[str]:
+    """By the name of the file; where no file says so, by that of its folder."""
     pattern = re.compile(rf"(^|[-_./]){re.escape(choice)}([-./]|$)", re.IGNORECASE)
-    return [name for name in models if pattern.search(name.rpartition("/")[2])]
+    models = list(models)
+    named = [name for name in models if pattern.search(_file_name(name))]
+    return named or [name for name in models if pattern.search(name)]
 
 
 def _only(models: Collection[str], fitting: Collection[str], choice: str, repo: str) -> str:
-    if len(fitting) == 1:
-        return next(iter(fitting))
+    plain = [name for name in fitting if not _SIDE_WORD.search(_file_name(name))]
+    if len(fitting) == 1 or len(plain) == 1:
+        return next(iter(plain if len(plain) == 1 else fitting))
     shown = sorted(fitting or models)
     listed = ", ".join(map(ascii, shown[:MAX_SHOWN])) + (" ..." if len(shown) > MAX_SHOWN else "")
     why = f"{len(fitting)} files fit" if fitting else "no file fits"

@@ -288,3 +288,26 @@ def test_without_a_choice_it_is_the_usual_one() -> None:
     assert choose_files(["model.gguf", "mmproj-Q8_0.gguf"], None, "o/r") == ("model.gguf",)
     with pytest.raises(UsageError, match="there is no GGUF"):
         choose_files(["README.md", "../m.gguf", "a/../m.gguf", "/m.gguf", "m\n.gguf"], None, "o/r")
+
+
+@pytest.mark.parametrize(
+    ("names", "choice", "found"),
+    [
+        (["Q4_K_M/model.gguf", "Q8_0/model.gguf"], "Q8_0", "Q8_0/model.gguf"),
+        (["Q4_K_M/model.gguf", "Q8_0/model.gguf"], None, "Q4_K_M/model.gguf"),
+        (["m-Q8_0/m-00001-of-00002.gguf", "m-Q8_0/m-00002-of-00002.gguf"], "q8_0", "m-Q8_0/m-00001-of-00002.gguf"),
+        (["Q8_0/m-Q4_K_M.gguf", "Q4_K_M/m.gguf"], "Q4_K_M", "Q8_0/m-Q4_K_M.gguf"),
+        (["Big-27B-MTP-Q6_K.gguf", "Big-27B-MTP-Q4_K_M.gguf"], "Q6_K", "Big-27B-MTP-Q6_K.gguf"),
+        (["Big-27B-MTP-Q6_K.gguf", "Big-27B-MTP-Q4_K_M.gguf"], None, "Big-27B-MTP-Q4_K_M.gguf"),
+        (["Big-MTP-Q6_K.gguf", "Big-Q6_K.gguf"], "Q6_K", "Big-Q6_K.gguf"),
+        (["Big-MTP-Q6_K.gguf", "Big-Q6_K.gguf"], "Big-MTP-Q6_K.gguf", "Big-MTP-Q6_K.gguf"),
+        (["Small-large-vocab-Q8_0.gguf"], None, "Small-large-vocab-Q8_0.gguf"),
+        (["m-imatrix-Q4_K_M.gguf", "m.imatrix.gguf", "imatrix.gguf"], None, "m-imatrix-Q4_K_M.gguf"),
+        (["m-Q8_0.gguf", "m-mmproj-Q8_0.gguf", "mmproj-m-Q8_0.gguf"], "Q8_0", "m-Q8_0.gguf"),
+        (["m-Q8_0.gguf", "mtp-m-Q8_0.gguf", "ggml-vocab-m-Q8_0.gguf"], "Q8_0", "m-Q8_0.gguf"),
+        (["m-Q8_0.gguf", "mmproj-Q8_0.gguf"], "mmproj-Q8_0.gguf", "mmproj-Q8_0.gguf"),
+        (["m-Q8_0.gguf", "m-Q4_K_M.gguf"], "latest", "m-Q4_K_M.gguf"),
+    ],
+)
+def test_layouts_that_people_publish(names: list[str], choice: str | None, found: str) -> None:
+    assert choose_files(names, choice, "o/r")[0] == found
