@@ -13,6 +13,7 @@ import tempfile
 import time
 from typing import IO, Any
 
+from cluster.disk import named_errors, temporary_root
 from cluster.errors import ClusterError
 from cluster.printable import printable
 
@@ -25,7 +26,8 @@ class Child:
 
     def __init__(self, module: str, *arguments: str) -> None:
         self._name = module.rpartition(".")[2]
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        with named_errors(temporary_root(), "set TMPDIR to a folder on another disk"):
+            self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,

@@ -88,7 +88,10 @@ def write_state(state: ClusterState) -> None:
 
 def remove_state() -> None:
     """Forget the cluster."""
-    state_path().unlink(missing_ok=True)
+    try:
+        state_path().unlink(missing_ok=True)
+    except OSError as error:
+        raise _unusable(state_path(), error) from error
 
 
 def read_address() -> str | None:

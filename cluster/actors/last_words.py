@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from cluster.disk import named_errors, temporary_root
+
 _HEAD = struct.Struct("=ii")  # the signal, and how much the words tell: worker_native/src/last_words.h
 MAX_WORDS_BYTES = 4096
 
@@ -21,7 +23,8 @@ class LastWords:
     """A folder for as long as stages load."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="ggml-cluster-words-")
+        with named_errors(temporary_root(), "set TMPDIR to a folder on another disk"):
+            self._folder = tempfile.TemporaryDirectory(prefix="ggml-cluster-words-")
 
     def __enter__(self) -> LastWords:
         return self

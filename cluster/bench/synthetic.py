@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cluster.activity import Activity
 from cluster.bench.blocks import random_matrix
+from cluster.disk import named_errors
 from cluster.errors import UsageError
 from cluster.own_files import cache_folder, make_own_folder, open_own
 
@@ -56,10 +57,12 @@ def synthetic_model(name: str, note: Callable[[str], None] = lambda text: None) 
             f"synthetic: {name!r} is not known; give one of {', '.join(SHAPES)}, a colon and {', '.join(KINDS)}"
         )
     path = bench_cache() / f"synthetic-{size}-{kind}-{FILE_VERSION}.gguf"
-    make_own_folder(path.parent)
+    with named_errors(path.parent, "set XDG_CACHE_HOME to another folder"):
+        make_own_folder(path.parent)
     if not _is_own_file(path):
         note(f"writing {path} (random weights)")
-        with Activity("writing random weights"):
+        advice = "set XDG_CACHE_HOME to a folder on another disk"
+        with named_errors(path.parent, advice), Activity("writing random weights"):
             _replace(path, lambda temporary: write_model(temporary, SHAPES[size], kind))
     return path
 

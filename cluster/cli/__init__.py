@@ -6,6 +6,7 @@ import argparse
 import io
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from cluster.cli import bench, cache, cuts, doctor, down, plan, run, status, up, verify
@@ -63,6 +64,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:  # a full disk, a folder without access: whatever nobody could say more about
-        named = f"{error.filename}: " if error.filename else ""
-        print(printable(f"cluster: {named}{error.strerror or error}; make room or access there"), file=sys.stderr)
+        where = error.filename or _where_to_look(error)
+        print(printable(f"cluster: {where}: {error.strerror or error}; make room or access there"), file=sys.stderr)
         return 1
+
+
+def _where_to_look(error: OSError) -> str:
+    """What an error may be about that names no path: standard output if it was raised here by printing, else our
+    folders."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    if os.path.dirname(frame.f_code.co_filename) == os.path.dirname(__file__):
+        # What Python would still flush at exit has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return "standard output"
+    from cluster.disk import temporary_root
+    from cluster.own_files import cache_folder
+    from cluster.state import state_path
+
+    return f"one of {temporary_root()}, {cache_folder('slices').parent}, {state_path().parent}"

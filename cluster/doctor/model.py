@@ -39,7 +39,7 @@ def _slices(model_hash: str, is_up: bool) -> Check:
     try:
         found = list(SliceStore().verify(model_hash))
     except OSError as error:
-        return fail("stored slices", f"{error.filename or ''}: {error.strerror or error}", "make it readable")
+        return fail("stored slices", f"{error.filename or SliceStore().root}: {error.strerror}", "make it writable")
     damaged = [item.layers for item, is_sound in found if not is_sound]
     if damaged:
         advice = "run cluster down, then cluster up" if is_up else "run cluster up"

@@ -64,6 +64,10 @@ _NO_NAN = ("swiglu_clamp_exp", "swiglu_clamp_shexp")
 _GLOBAL = ("xielu.alpha_n", "xielu.alpha_p", "xielu.beta", "xielu.eps")
 
 
+# Keys of single architectures that are 0 in files of all others.
+_DIVISORS = {"deepseek4": ("attention.output_group_count",)}
+
+
 def check_ranges(header: Header, row: Architecture) -> None:
     """ModelFileError naming the key whose number no sound model has."""
     prefix = f"{header.architecture}."
@@ -75,6 +79,9 @@ def check_ranges(header: Header, row: Architecture) -> None:
         _check_no_nan(header, key)
     window = f"{prefix}attention.sliding_window"
     _check_temperature(header)
+    for name in _DIVISORS.get(header.architecture, ()):
+        if header.uint32(prefix + name, 1) == 0:
+            raise header.error(prefix + name, "is 0, and libllama divides by it")
     needs_window = row.window is not None and not row.window.optional and "attention.sliding_window" not in row.whole_if
     if needs_window and header.uint32(window, 1) == 0:
         raise header.error(window, "is 0, but layers slide")

@@ -81,6 +81,8 @@ def sliding(header: Header, row: Architecture) -> tuple[bool, ...] | None:
         flags = _periodic(header, header.uint32(f"{prefix}_pattern", row.window.period), row.window.dense_first)
     if not any(flags):  # libllama asserts
         raise header.error(f"{prefix}_pattern", "no layer uses the sliding window")
+    if row.full and all(flags):
+        raise header.error(f"{prefix}_pattern", "every layer uses the sliding window")
     return flags
 
 

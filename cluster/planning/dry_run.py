@@ -14,11 +14,14 @@ from types import TracebackType
 from typing import Literal
 
 from cluster.child import Child
+from cluster.disk import named_errors, temporary_root
 from cluster.engine.limits import LOGIT_BYTES, max_logits_rows
 from cluster.errors import CapacityError, ClusterError, UnsupportedModelError, UsageError
 from cluster.gguf import Header, cut
 
 ANSWER_TIMEOUT_S = 60.0
+ELSEWHERE = "set TMPDIR to a folder on another disk"
+CONVERT = "fetch it or convert it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ class DryRun:
     def __init__(self, header: Header) -> None:
         self._header = header
         self._known: dict[tuple[int, int, str, Context], StageMemory] = {}
-        self._folder = tempfile.TemporaryDirectory(prefix="ggml-cluster-plan-")
+        with named_errors(temporary_root(), ELSEWHERE):
+            self._folder = tempfile.TemporaryDirectory(prefix="ggml-cluster-plan-")
         self._child = Child("cluster.planning.dry_run_child")
 
     def measure(self, first: int, end: int, device: str, context: Context) -> StageMemory:
@@ -82,7 +86,8 @@ class DryRun:
             needs = self._child.ask({**question, "n_batch": context.n_ubatch}, ANSWER_TIMEOUT_S)
         except ClusterError as error:
             raise UnsupportedModelError(
-                f"{self._header.path}: libllama cannot plan layers [{first}, {end}): {error}; cut elsewhere"
+                f"{self._header.path}: libllama cannot plan layers [{first}, {end}): {error}; "
+                f"{CONVERT if 'error loading model' in str(error) else 'cut elsewhere'}"
             ) from error
         if "memory" in needs:
             raise CapacityError(f"{self._header.path}: layers [{first}, {end}): {needs['memory']}")
@@ -96,7 +101,7 @@ class DryRun:
         path = Path(self._folder.name) / f"{first}-{end}.gguf"
         if not path.exists():
             plan = cut(self._header, first, end)
-            with path.open("wb") as file:
+            with named_errors(path, ELSEWHERE), path.open("wb") as file:
                 file.write(plan.header_bytes)
                 file.truncate(plan.file_bytes)
         return path

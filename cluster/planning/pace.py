@@ -8,7 +8,6 @@ together, since they share its memory too.
 from __future__ import annotations
 
 import os
-import tempfile
 from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cluster.child import Child
+from cluster.disk import temporary_folder
 from cluster.gguf import Header, read_header
 from cluster.planning.kept import keep, read_kept
 from worker_native.probe import DeviceFacts, Probe
@@ -108,8 +108,8 @@ def _parse(value: Any) -> DevicePace:
 
 
 def _measure(device: str, kind: str, num_threads: int, num_sharers: int, use_extra_bufts: bool) -> DevicePace:
-    with tempfile.TemporaryDirectory(prefix="ggml-cluster-pace-") as folder, ExitStack() as stack:
-        path = Path(folder) / "pace.gguf"
+    with temporary_folder("ggml-cluster-pace-") as folder, ExitStack() as stack:
+        path = folder / "pace.gguf"
         _write_model(path, kind)
         orders = {
             "path": str(path),

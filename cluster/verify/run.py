@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +12,7 @@ from cluster.activity import Activity
 from cluster.bench.machine import processor_name
 from cluster.child import Child
 from cluster.config import ClusterConfig
+from cluster.disk import temporary_folder
 from cluster.errors import ClusterError, UsageError
 from cluster.gguf import boundaries, cut_places
 from cluster.messages import Float32Array
@@ -62,11 +62,11 @@ def verify(config: ClusterConfig, asked: Asked, note: Callable[[str], None]) -> 
     steps = make_steps(vocab_size(found.header), found.context.n_ctx, found.context.n_slots, found.context.n_ubatch)
     key = _key(found, plan)
     stored = load_checksums(asked.against, key) if asked.against else None
-    with tempfile.TemporaryDirectory(prefix="ggml-cluster-verify-") as folder:
-        split = _split(plan.stages, steps, Path(folder), note)
+    with temporary_folder("ggml-cluster-verify-") as folder:
+        split = _split(plan.stages, steps, folder, note)
         whole, why_not = (None, "it was not asked for")
         if asked.use_whole and stored is None:
-            whole, why_not = _whole(found, plan, steps, Path(folder), note)
+            whole, why_not = _whole(found, plan, steps, folder, note)
     comparison = _compare(whole, stored or (kept_checksums(key) if whole is None else None), split)
     sums = summed(key, _origin(plan) if whole is None else "whole", whole or split)
     keep_checksums(sums)

@@ -15,7 +15,7 @@ from cluster.gguf.architectures import ARCHITECTURES
 from cluster.gguf.header import TensorInfo
 from cluster.gguf.key_ranges import RANGES
 from cluster.gguf.tensor_types import tensor_type
-from cluster.gguf.value import MetadataArray, MetadataValue, ValueType, float32, uint32
+from cluster.gguf.value import MetadataArray, MetadataValue, ValueType, float32, uint32, uint32_array
 from tests.native.arch_models import descriptions
 from tests.native.architectures_page import header_of
 
@@ -86,6 +86,21 @@ def test_a_window_of_nothing_is_refused_where_layers_slide() -> None:
     with pytest.raises(ModelFileError, match=r"gemma2.attention.sliding_window: is 0, but layers slide"):
         legal_cuts(changed(tiny("gemma2-dense"), attention__sliding_window=uint32(0)))
     assert legal_cuts(changed(tiny("llama-dense"), attention__sliding_window=uint32(0)))
+
+
+def test_what_one_architecture_divides_by_is_not_0() -> None:
+    header = changed(tiny("deepseek4-moe"), attention__output_group_count=uint32(0))
+    with pytest.raises(
+        ModelFileError, match=r"deepseek4.attention.output_group_count: is 0, and libllama divides by it"
+    ):
+        legal_cuts(header)
+    assert legal_cuts(changed(tiny("llama-dense"), attention__output_group_count=uint32(0)))
+
+
+def test_a_model_of_two_kinds_of_layers_has_both() -> None:
+    for flags, why in (((1,) * 8, "every layer uses the sliding window"), ((0,) * 8, "no layer uses")):
+        with pytest.raises(ModelFileError, match=rf"dots3note.attention.sliding_window_pattern: {why}"):
+            legal_cuts(changed(tiny("dots3note-moe"), attention__sliding_window_pattern=uint32_array(flags)))
 
 
 def test_attention_that_cools_needs_a_length() -> None:
