@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cluster.gguf import per_layer
 from cluster.gguf.architectures import Architecture
 from cluster.gguf.header import Header
 from cluster.gguf.value import MetadataArray, ValueType
@@ -64,6 +65,15 @@ _NO_NAN = ("swiglu_clamp_exp", "swiglu_clamp_shexp")
 _GLOBAL = ("xielu.alpha_n", "xielu.alpha_p", "xielu.beta", "xielu.eps")
 
 
+MAX_ROTATED = 1 << 16
+# Those that turn no keys by their position, or whose layers with a running state do not: 0 is what they are given.
+_UNROTATED = frozenset(
+    {"baichuan", "bloom", "codeshell", "falcon-h1", "glm5-next", "gpt2", "granitehybrid", "jais", "jamba", "kimi-k3"}
+    | {"kimi-linear", "mamba", "mamba2", "minimax-01", "mpt", "nemotron_h", "nemotron_h_moe", "plamo2", "refact"}
+    | {"starcoder"}
+)
+# Those that always turn by several positions at once (llama_model_rope_type: MROPE and IMROPE).
+_SECTIONED = frozenset(("paddleocr", "qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe", "qwen4exp"))
 # Keys of single architectures that are 0 in files of all others.
 _DIVISORS = {"deepseek4": ("attention.output_group_count",)}
 
@@ -79,12 +89,34 @@ def check_ranges(header: Header, row: Architecture) -> None:
         _check_no_nan(header, key)
     window = f"{prefix}attention.sliding_window"
     _check_temperature(header)
+    _check_rotation(header)
+    _check_indexer(header, row)
     for name in _DIVISORS.get(header.architecture, ()):
         if header.uint32(prefix + name, 1) == 0:
             raise header.error(prefix + name, "is 0, and libllama divides by it")
     needs_window = row.window is not None and not row.window.optional and "attention.sliding_window" not in row.whole_if
     if needs_window and header.uint32(window, 1) == 0:
         raise header.error(window, "is 0, but layers slide")
+
+
+def _check_rotation(header: Header) -> None:
+    """ggml turns pairs of values, and asserts that there are some; with sections, that the first three have some."""
+    prefix = f"{header.architecture}."
+    for name in ("rope.dimension_count", "rope.dimension_count_swa"):
+        width = header.uint32(prefix + name, 2)
+        is_none = width == 0 and header.architecture not in _UNROTATED
+        if width % 2 or width > MAX_ROTATED or is_none:
+            raise header.error(prefix + name, f"is {width}, must be an even number up to {MAX_ROTATED}")
+    sections = header.metadata.get(f"{prefix}rope.dimension_sections")
+    if header.architecture in _SECTIONED and sections is not None and isinstance(sections.value, MetadataArray):
+        numbers = sections.value.numbers().tolist() if sections.value.element_type is not ValueType.STRING else []
+        if not any(numbers[:3]) or any(number < 0 for number in numbers):
+            raise header.error(f"{prefix}rope.dimension_sections", f"{numbers[:4]}: no section turns anything")
+
+
+def _check_indexer(header: Header, row: Architecture) -> None:
+    if row.indexer is not None and not any(per_layer.numbers(header, "attention.indexer.types", row.indexer or 1)):
+        raise header.error(f"{header.architecture}.attention.indexer.types", "no layer has an indexer")
 
 
 def _check_temperature(header: Header) -> None:

@@ -1,4 +1,4 @@
-"""Files under a running cluster: what is served does not change with them, and the next `up` says what became of them."""
+"""Files under a running cluster: what is served does not change with them, and the next `up` says what has."""
 
 from __future__ import annotations
 

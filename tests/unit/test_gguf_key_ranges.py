@@ -103,6 +103,30 @@ def test_a_model_of_two_kinds_of_layers_has_both() -> None:
             legal_cuts(changed(tiny("dots3note-moe"), attention__sliding_window_pattern=uint32_array(flags)))
 
 
+@pytest.mark.parametrize("name", ["qwen35moe-moe", "gemma2-dense", "deepseek2-moe", "falcon-h1-dense"])
+@pytest.mark.parametrize("width", [3, 2**32 - 1, 2**31, 0])
+def test_pairs_of_values_are_turned(name: str, width: int) -> None:
+    for key in ("rope__dimension_count", "rope__dimension_count_swa"):
+        header = changed(tiny(name), **{key: uint32(width)})
+        if width == 0 and name == "falcon-h1-dense":
+            assert legal_cuts(header)
+            continue
+        with pytest.raises(ModelFileError, match=rf"{key.replace('__', '.')}: (is )?{width}, must be"):
+            legal_cuts(header)
+
+
+def test_sections_turn_something() -> None:
+    nothing = MetadataValue(ValueType.ARRAY, MetadataArray(ValueType.INT32, 4, bytes(16)))
+    with pytest.raises(ModelFileError, match=r"qwen2vl.rope.dimension_sections: \[0, 0, 0, 0\]: no section"):
+        legal_cuts(changed(tiny("qwen2vl-dense"), rope__dimension_sections=nothing))
+    assert legal_cuts(changed(tiny("llama-dense"), rope__dimension_sections=nothing))
+
+
+def test_a_model_with_indexers_has_one() -> None:
+    with pytest.raises(ModelFileError, match=r"glm-dsa.attention.indexer.types: no layer has an indexer"):
+        legal_cuts(changed(tiny("glm-dsa-moe"), attention__indexer__types=uint32(0)))
+
+
 def test_attention_that_cools_needs_a_length() -> None:
     header = changed(tiny("deepseek2-moe"), attention__temperature_scale=float32(0.1))
     assert legal_cuts(changed(header, attention__temperature_length=uint32(8192)))
