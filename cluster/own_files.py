@@ -1,17 +1,15 @@
 """Files that this user wrote earlier and reads back: caches.
 
-What anybody else may have had a hand in counts as not there.
+What anybody else may have had a hand in, as `cluster.private` judges it, counts as not there: it is only made again.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
-from cluster.errors import UsageError
-
-OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+from cluster.errors import ClusterError, UsageError
+from cluster.private import check_file, check_folder, read_private
 
 
 def cache_folder(name: str) -> Path:
@@ -29,58 +27,41 @@ def open_own(path: Path) -> int | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
-    if stat.S_ISREG(os.fstat(descriptor).st_mode) and is_own(os.fstat(descriptor)):
-        return descriptor
-    os.close(descriptor)
-    return None
+    try:
+        check_file(path, os.fstat(descriptor))
+    except ClusterError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def read_own(path: Path, max_bytes: int) -> bytes | None:
-    """The whole content of a file of ours; None as for `open_own`, in a folder that others may write, or beyond
-    `max_bytes`."""
-    if not is_own_folder(path.parent):
+    """The whole content of a file of ours in a folder of ours; None as for `open_own`, and beyond `max_bytes`."""
+    try:
+        return read_private(path, others_may_look=True, max_bytes=max_bytes)
+    except (ClusterError, OSError):
         return None
-    descriptor = open_own(path)
-    if descriptor is None:
-        return None
-    with open(descriptor, "rb") as file:
-        data = file.read(max_bytes + 1)
-    return data if len(data) <= max_bytes else None
-
-
-def is_own(status: os.stat_result) -> bool:
-    """Whether it is ours, and nobody else may write it."""
-    return status.st_uid == os.geteuid() and not status.st_mode & OTHERS_WRITE
 
 
 def is_own_folder(folder: Path) -> bool:
-    """The same of a folder, to which a link may lead; False where there is none."""
+    """Whether only we may put anything into `folder` or in its place; False where there is none."""
     try:
-        return is_own(folder.stat())
-    except OSError:
+        check_folder(folder, others_may_look=True)
+    except (ClusterError, OSError):
         return False
+    return True
 
 
 def make_own_folder(folder: Path) -> None:
     """Make `folder` if need be, and see to it that only we may write in it.
 
-    UsageError if it is another user's or its file system keeps no modes; OSError as the disk gives it.
+    UsageError if it is another user's, or lies where another may put one of his in its place; OSError as the disk
+    gives it.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    if folder.stat().st_uid == os.geteuid() and not is_own_folder(folder):
+        folder.chmod(0o700)
     try:
-        status = os.fstat(descriptor)
-        if status.st_uid != os.geteuid():
-            raise UsageError(
-                f"{folder}: belongs to user {status.st_uid}, not to {os.geteuid()}, who runs this; "
-                "remove it, or set XDG_CACHE_HOME to a folder of your own"
-            )
-        if status.st_mode & OTHERS_WRITE:
-            os.fchmod(descriptor, 0o700)
-        if os.fstat(descriptor).st_mode & OTHERS_WRITE:
-            raise UsageError(
-                f"{folder}: other users may write there, and its modes cannot be changed; "
-                "set XDG_CACHE_HOME to a folder on another file system"
-            )
-    finally:
-        os.close(descriptor)
+        check_folder(folder, others_may_look=True)
+    except ClusterError as error:
+        raise UsageError(f"{error}, or set XDG_CACHE_HOME to a folder of your own") from error
