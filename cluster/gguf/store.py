@@ -14,7 +14,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,22 +21,17 @@ from pathlib import Path
 
 from cluster.errors import CapacityError, UsageError
 from cluster.gguf.cut import SlicePlan, cut, vocab_header
-from cluster.gguf.entry import Manifest, StoredSlice, read_manifest
+from cluster.gguf.entry import Manifest, StoredSlice
 from cluster.gguf.folder import default_root, disk_bytes, sync_folder
 from cluster.gguf.header import Header
 from cluster.gguf.lock import locked
 from cluster.gguf.opened import OpenModel, open_file
 from cluster.gguf.origin import SliceOrigin, slice_origin
 from cluster.gguf.rules import RULES_VERSION
-from cluster.gguf.seal import Seal
-from cluster.gguf.soundness import is_recent, verified
+from cluster.gguf.shelf import Shelf
+from cluster.gguf.soundness import verified
 from cluster.gguf.writer import Progress, SliceFiles, needs_network, write_slice
 from cluster.own_files import is_own_folder, make_own_folder, open_own
-
-# A journal makes a part worth keeping when its writer is dead: what has arrived from afar need not come again.
-_OWN_FILE = re.compile(r"([0-9a-f]{64})\.(gguf|json|lock|gguf\.part|json\.part|journal)")
-_KINDS = ("json", "gguf", "gguf.part", "json.part", "journal")
-RESUMABLE_S = 7 * 24 * 3600.0  # an interrupted download is forgotten after a week
 
 
 def _key(model_hash: str, version: str, first: int, end: int) -> str:
@@ -77,7 +71,7 @@ class SliceStore:
 
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
         self.root = Path(root) if root is not None else default_root()
-        self._seal = Seal(self.root)
+        self._shelf = Shelf(self.root)
 
     def get(
         self,
@@ -122,10 +116,10 @@ class SliceStore:
         if not is_own_folder(self.root):
             return None
         try:
-            if self._is_recent(key) is not None:
-                return self._checked(key)
-            with locked(self._path(key, "lock")):
-                return self._checked(key, progress)
+            if self._shelf.is_recent(key) is not None:
+                return self._shelf.checked(key)
+            with locked(self._shelf.path(key, "lock")):
+                return self._shelf.checked(key, progress)
         except OSError as error:
             raise self._store_error(error) from error
 
@@ -135,73 +129,54 @@ class SliceStore:
         One that has not will be cut again by the next `get`. OSError as the disk gives it.
         """
         for item in self.list():
-            with locked(self._path(item.key, "lock")):
-                manifest = self._manifest(item.key)
+            with locked(self._shelf.path(item.key, "lock")):
+                manifest = self._shelf.manifest(item.key)
                 if manifest is None or manifest.model_hash != model_hash:
                     continue
                 fresh = verified(item.path, manifest, progress)
                 if fresh is None:
-                    self._path(item.key, "json").unlink(missing_ok=True)
+                    self._shelf.path(item.key, "json").unlink(missing_ok=True)
                 else:
-                    fresh.write(self._path(item.key, "json.part"), self._path(item.key, "json"), self._seal)
+                    self._shelf.write_manifest(item.key, fresh)
             yield item, fresh is not None
 
     def origins_of(self, model: OpenModel) -> tuple[SliceOrigin, ...]:
         """The slices of this model in this version that are here, as places to read from."""
-        return tuple(origin for key in self._keys() if (origin := self._origin(key, model)) is not None)
+        return tuple(origin for key in self._shelf.all_keys() if (origin := self._origin(key, model)) is not None)
 
     def list(self) -> tuple[StoredSlice, ...]:
         """All complete slices, the latest used first."""
-        found = [self._stored(key, fresh=False) for key in self._keys()]
+        found = [self._shelf.stored(key, fresh=False) for key in self._shelf.all_keys()]
         return tuple(sorted((entry for entry in found if entry), key=lambda entry: -entry.last_used_s))
 
     def unfinished(self) -> tuple[tuple[str, int], ...]:
         """Downloads that can go on: (key, bytes on disk)."""
-        keys = [key for key in self._keys() if self._can_resume(key, "gguf.part")]
-        return tuple((key, disk_bytes(self._path(key, "gguf.part"))) for key in keys)
+        keys = [key for key in self._shelf.all_keys() if self._shelf.can_resume(key, "gguf.part")]
+        return tuple((key, disk_bytes(self._shelf.path(key, "gguf.part"))) for key in keys)
 
     def remove(self, key: str) -> int:
         """Delete one slice; the bytes of disk it took. UsageError if there is none of this key.
 
         A process that has the slice mapped keeps it until it ends.
         """
-        if key not in self._keys():
+        if key not in self._shelf.all_keys():
             raise UsageError(f"slice {key!a}: not in the store {self.root}; run `cluster cache ls`")
-        return self._remove(key)
+        return self._shelf.remove(key)
 
     def remove_all(self) -> int:
         """Delete every slice; the bytes of disk they took."""
-        return sum(self._remove(key) for key in self._keys())
-
-    def _remove(self, key: str) -> int:
-        with locked(self._path(key, "lock")):
-            freed_bytes = sum(disk_bytes(self._path(key, kind)) for kind in ("gguf", "gguf.part"))
-            for kind in _KINDS:
-                self._path(key, kind).unlink(missing_ok=True)
-        if not self._keys():
-            self._seal.forget()
-        return freed_bytes
-
-    def _path(self, key: str, kind: str) -> Path:
-        return self.root / f"{key}.{kind}"
-
-    def _keys(self) -> tuple[str, ...]:
-        try:
-            names = os.listdir(self.root)
-        except FileNotFoundError:
-            return ()
-        return tuple(sorted({match[1] for name in names if (match := _OWN_FILE.fullmatch(name))}))
+        return sum(self._shelf.remove(key) for key in self._shelf.all_keys())
 
     def _get(self, job: _Job, progress: Progress | None) -> StoredSlice:
         key = job.key()
         try:
             make_own_folder(self.root)
-            self.sweep()
-            with locked(self._path(key, "lock")):
-                found = self._checked(key, progress)
+            self._shelf.sweep()
+            with locked(self._shelf.path(key, "lock")):
+                found = self._shelf.checked(key, progress)
                 if found is None:
                     self._write(key, job, progress)
-                    found = self._stored(key, fresh=True)
+                    found = self._shelf.stored(key, fresh=True)
                 assert found is not None
         except OSError as error:
             raise self._store_error(error) from error
@@ -209,35 +184,11 @@ class SliceStore:
             progress(1.0)
         return found
 
-    def _manifest(self, key: str) -> Manifest | None:
-        return read_manifest(self._path(key, "json"), self._seal)
-
-    def _is_recent(self, key: str) -> bool | None:
-        """Whether the slice is as its manifest says; None where only its bytes can tell, which takes the lock."""
-        manifest = self._manifest(key)
-        return manifest is not None and is_recent(self._path(key, "gguf"), manifest)
-
-    def _checked(self, key: str, progress: Progress | None = None, is_use: bool = True) -> StoredSlice | None:
-        """The slice if it is sound: by owner, size and times, or by its bytes where these do not tell."""
-        manifest, target = self._manifest(key), self._path(key, "json")
-        if manifest is None:
-            return None
-        is_sound = is_recent(self._path(key, "gguf"), manifest)
-        if is_sound is None:
-            manifest = verified(self._path(key, "gguf"), manifest, progress)
-            if manifest is not None:
-                manifest.write(self._path(key, "json.part"), target, self._seal)
-        if not manifest or is_sound is False:
-            return None
-        if is_use:
-            os.utime(target)
-        return self._stored(key, fresh=False)
-
     def _write(self, key: str, job: _Job, progress: Progress | None) -> None:
-        part, journal, path = (self._path(key, kind) for kind in ("gguf.part", "journal", "gguf"))
+        part, journal, path = (self._shelf.path(key, kind) for kind in ("gguf.part", "journal", "gguf"))
         _drop_foreign(part, journal)
-        if self._path(key, "json").exists():
-            self._path(key, "json").unlink()
+        if self._shelf.path(key, "json").exists():
+            self._shelf.path(key, "json").unlink()
             journal.unlink(missing_ok=True)  # a stage may have mapped the file: it is replaced, and never written to
         elif journal.exists() and path.exists():
             path.replace(part)  # its writer died before the manifest: the journal knows what is sound
@@ -250,12 +201,12 @@ class SliceStore:
         finally:
             if not is_resumable:
                 part.unlink(missing_ok=True)
-        job.manifest(path, sha256).write(self._path(key, "json.part"), self._path(key, "json"), self._seal)
+        self._shelf.write_manifest(key, job.manifest(path, sha256))
         journal.unlink(missing_ok=True)
         sync_folder(self.root)
 
     def _origin(self, key: str, model: OpenModel) -> SliceOrigin | None:
-        manifest, path = self._manifest(key), self._path(key, "gguf")
+        manifest, path = self._shelf.manifest(key), self._shelf.path(key, "gguf")
         if manifest is None or manifest.is_vocab:
             return None
         if (manifest.model_hash, manifest.version) != (model.hash, model.version):
@@ -263,51 +214,14 @@ class SliceStore:
         try:
             plan = cut(model.header, manifest.first, manifest.end, model.hash)
             # Without waiting: who writes that slice may be waiting for ours.
-            with locked(self._path(key, "lock"), wait=False) as is_ours:
-                return slice_origin(path, plan) if is_ours and self._checked(key, is_use=False) else None
+            with locked(self._shelf.path(key, "lock"), wait=False) as is_ours:
+                return slice_origin(path, plan) if is_ours and self._shelf.checked(key, is_use=False) else None
         except (UsageError, OSError):  # another version's cut, or gone in the meantime
             return None
 
-    def _stored(self, key: str, fresh: bool) -> StoredSlice | None:
-        manifest, path = self._manifest(key), self._path(key, "gguf")
-        try:
-            last_used_s = self._path(key, "json").stat().st_mtime
-        except FileNotFoundError:
-            return None
-        if manifest is None:
-            return None
-        return StoredSlice(
-            key=key,
-            path=path,
-            size_bytes=manifest.size_bytes,
-            disk_bytes=disk_bytes(path),
-            sha256=manifest.sha256,
-            fresh=fresh,
-            source=manifest.source,
-            first=manifest.first,
-            end=manifest.end,
-            num_layers=manifest.num_layers,
-            is_vocab=manifest.is_vocab,
-            last_used_s=last_used_s,
-        )
-
     def sweep(self) -> None:
         """Delete what dead writers left: parts and locks that nobody holds. A download that can go on stays."""
-        for name in os.listdir(self.root) if self.root.is_dir() else ():
-            match = _OWN_FILE.fullmatch(name)
-            if match is None or match[2] in ("gguf", "json"):
-                continue
-            with locked(self._path(match[1], "lock"), wait=False) as is_ours:
-                if is_ours and match[2] != "lock" and not self._can_resume(match[1], match[2]):
-                    (self.root / name).unlink(missing_ok=True)
-
-    def _can_resume(self, key: str, kind: str) -> bool:
-        try:
-            age_s = time.time() - self._path(key, "journal").stat().st_mtime
-        except FileNotFoundError:
-            return False
-        is_finished = self._path(key, "json").exists()
-        return kind in ("gguf.part", "journal") and age_s < RESUMABLE_S and not is_finished
+        self._shelf.sweep()
 
     def _store_error(self, error: OSError) -> CapacityError | UsageError:
         where = error.filename or self.root

@@ -89,7 +89,7 @@ def test_a_full_disk_is_one_line() -> None:
     with open("/dev/full", "wb") as full:
         done = cluster_cli("cache", "ls", stdout=full)
     assert done.returncode == 1
-    assert done.stderr.startswith(b"cluster: No space left on device; ")
+    assert done.stderr.startswith(b"cluster: standard output: No space left on device; ")
     assert done.stderr.count(b"\n") == 1
 
 
