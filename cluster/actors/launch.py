@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -199,8 +200,7 @@ class Launch:
         while True:
             references = [stage.progress.remote() for stage in stages]
             states: list[LoadProgress] = [
-                _get(reference, why=lambda number=number: _death(number, words))  # type: ignore[misc]
-                for number, reference in enumerate(references)
+                _get(reference, why=partial(_death, number, words)) for number, reference in enumerate(references)
             ]
             report([(state.phase, state.fraction) for state in states])
             for state in states:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
 import sys
@@ -75,7 +76,8 @@ def _where_to_look(error: OSError) -> str:
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     if os.path.dirname(frame.f_code.co_filename) == os.path.dirname(__file__):
         # What Python would still flush at exit has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return "standard output"
     from cluster.disk import temporary_root
     from cluster.own_files import cache_folder

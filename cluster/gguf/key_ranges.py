@@ -63,8 +63,6 @@ RANGES: Mapping[str, Range] = {
 # The same for arrays and for keys without the architecture in front, where any number but NaN has a meaning.
 _NO_NAN = ("swiglu_clamp_exp", "swiglu_clamp_shexp")
 _GLOBAL = ("xielu.alpha_n", "xielu.alpha_p", "xielu.beta", "xielu.eps")
-
-
 MAX_ROTATED = 1 << 16
 # Those that turn no keys by their position, or whose layers with a running state do not: 0 is what they are given.
 _UNROTATED = frozenset(
@@ -82,18 +80,21 @@ def check_ranges(header: Header, row: Architecture) -> None:
     """ModelFileError naming the key whose number no sound model has."""
     prefix = f"{header.architecture}."
     for name, allowed in RANGES.items():
-        found = header.get(prefix + name, allowed.type)
-        if isinstance(found, int | float) and not allowed.has(found):
-            raise header.error(prefix + name, f"is {found}, must be {allowed.text}")
+        found = header.metadata.get(prefix + name)
+        # One of another type libllama refuses by itself, if the architecture reads it at all.
+        if found is None or found.type is not allowed.type or not isinstance(found.value, int | float):
+            continue
+        if not allowed.has(found.value):
+            raise header.error(prefix + name, f"is {found.value}, must be {allowed.text}")
     for key in (*(prefix + name for name in _NO_NAN), *_GLOBAL):
         _check_no_nan(header, key)
-    window = f"{prefix}attention.sliding_window"
     _check_temperature(header)
     _check_rotation(header)
     _check_indexer(header, row)
     for name in _DIVISORS.get(header.architecture, ()):
         if header.uint32(prefix + name, 1) == 0:
             raise header.error(prefix + name, "is 0, and libllama divides by it")
+    window = f"{prefix}attention.sliding_window"
     needs_window = row.window is not None and not row.window.optional and "attention.sliding_window" not in row.whole_if
     if needs_window and header.uint32(window, 1) == 0:
         raise header.error(window, "is 0, but layers slide")

@@ -62,9 +62,9 @@ def test_so_it_is_for_every_architecture(architecture: str) -> None:
             legal_cuts(changed(tiny(architecture), **{f"attention__{name}": float32(-1.0)}))
 
 
-def test_a_key_of_another_type_is_refused_by_name() -> None:
-    with pytest.raises(ModelFileError, match=r"llama.rope.freq_base: has type UINT32, must be FLOAT32"):
-        legal_cuts(changed(tiny("llama-dense"), rope__freq_base=uint32(10000)))
+def test_a_key_of_another_type_is_left_to_libllama() -> None:
+    """Which refuses it by name where the architecture reads it, and looks at no other."""
+    assert legal_cuts(changed(tiny("llama-dense"), rope__freq_base=uint32(10000)))
 
 
 @pytest.mark.parametrize("name", sorted(descriptions()))
