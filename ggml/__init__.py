@@ -24,6 +24,7 @@ from ggml import (  # noqa: E402
     linalg,
     nn,
     quantization,
+    special,
 )
 from ggml.arena import Arena, arena  # noqa: E402
 from ggml.compiled import Compiled, compile  # noqa: E402
@@ -40,6 +41,7 @@ from ggml.errors import (  # noqa: E402
     FileFormatError,
     GgmlError,
     IndexOutOfRangeError,
+    LinAlgError,
     ModuleError,
     OutOfMemoryError,
     RankError,
@@ -67,6 +69,14 @@ from ggml.factories import (  # noqa: E402
     zeros_like,
 )
 from ggml.files import load, save  # noqa: E402
+from ggml.grad_mode import (  # noqa: E402
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from ggml.memory_format import channels_last, channels_last_3d, contiguous_format, preserve_format  # noqa: E402
 from ggml.namespace import dtype_names, functions  # noqa: E402
 from ggml.queries import (  # noqa: E402
@@ -124,6 +134,7 @@ __all__ = [
     "Generator",
     "GgmlError",
     "IndexOutOfRangeError",
+    "LinAlgError",
     "ModuleError",
     "OutOfMemoryError",
     "RankError",
@@ -149,6 +160,7 @@ __all__ = [
     "devices",
     "empty",
     "empty_like",
+    "enable_grad",
     "eval",
     "eval_async",
     "eye",
@@ -163,9 +175,12 @@ __all__ = [
     "get_default_dtype",
     "get_num_threads",
     "iinfo",
+    "inference_mode",
     "initial_seed",
     "is_complex",
     "is_floating_point",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
     "is_lazy",
     "is_nonzero",
     "is_tensor",
@@ -174,6 +189,7 @@ __all__ = [
     "load",
     "manual_seed",
     "nn",
+    "no_grad",
     "normal",
     "numel",
     "ones",
@@ -191,7 +207,9 @@ __all__ = [
     "save",
     "scalar_tensor",
     "seed",
+    "set_grad_enabled",
     "set_num_threads",
+    "special",
     "tensor",
     "zeros",
     "zeros_like",

@@ -15,6 +15,7 @@ from ggml.dtypes import float32
 from ggml.errors import ArgumentError, DeviceMismatchError, TracingError
 from ggml.evaluate import Plan, Program
 from ggml.node import Node, empty_leaf, leaf, placeholder
+from ggml.pairs import Pairs, marked, over, plain
 from ggml.tensor import Tensor, filled, wrap
 from worker_native import Buffer
 
@@ -108,7 +109,7 @@ def _key(value: Any, tensors: list[Tensor]) -> Hashable:
     if isinstance(value, Tensor):
         tensors.append(value)
         node = value._node
-        return node.shape, node.dtype.name, node.device
+        return node.shape, node.dtype.name, node.device, type(value) is Pairs
     if isinstance(value, _SEQUENCES):
         return type(value), tuple([_key(item, tensors) for item in value])
     if isinstance(value, dict):
@@ -135,7 +136,7 @@ def _swap(value: Any, stand_ins: Iterator[Tensor]) -> Any:
 def record(function: Callable[..., Any], args: Any, kwargs: Any, tensors: list[Tensor]) -> Recording:
     """Run the function on placeholders, and build the program of what it returns."""
     nodes = [placeholder(one._node.shape, one._node.dtype, one._node.device) for one in tensors]
-    stand_ins = iter([wrap(node) for node in nodes])
+    stand_ins = iter([_like(node, one) for node, one in zip(nodes, tensors, strict=True)])
     with tracing.recording():
         result = function(*_swap(args, stand_ins), **_swap(kwargs, stand_ins))
     outputs: list[Tensor] = []
@@ -150,6 +151,11 @@ def record(function: Callable[..., Any], args: Any, kwargs: Any, tensors: list[T
     leaves = [_source_of(node, places) for node in todo.leaves]
     specs = [(one._node.shape, one._node.dtype) for one in outputs]
     return Recording(evaluate.compile_plan(todo, device), leaves, specs, build, device)
+
+
+def _like(node: Node, tensor: Tensor) -> Tensor:
+    """A handle on a node that is marked as complex where another one is."""
+    return over(node) if type(tensor) is Pairs else wrap(node)
 
 
 def _without_constants(outputs: list[Node]) -> Plan:
@@ -184,11 +190,11 @@ def _form(result: Any, outputs: list[Tensor]) -> Callable[[list[Tensor]], Any]:
         shape, dtype, device = result._node.shape, result.dtype, result.device
         # Without elements there is nothing to compute. The program has this number as its output in their place.
         outputs.append(filled((), 0.0, float32, device))
-        return lambda tensors: wrap(empty_leaf(shape, dtype, device))
+        return lambda tensors: _like(empty_leaf(shape, dtype, device), result)
     if isinstance(result, Tensor):
         place = len(outputs)
-        outputs.append(result)
-        return lambda tensors: tensors[place]
+        outputs.append(plain(result))
+        return (lambda tensors: marked(tensors[place])) if type(result) is Pairs else (lambda tensors: tensors[place])
     if isinstance(result, _SEQUENCES):
         parts = [_form(item, outputs) for item in result]
         kind: Any = type(result)

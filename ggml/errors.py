@@ -11,6 +11,7 @@
     ├── DeviceMismatchError (ValueError)    devices, op
     ├── OutOfMemoryError (MemoryError)      requested, available, device
     ├── UnsupportedOpError (TypeError)      op, backend, hint
+    ├── LinAlgError (ValueError)            op
     ├── TracingError (TypeError)            op
     ├── FileFormatError (ValueError)        path, field
     ├── ModuleError (AttributeError)
@@ -108,6 +109,14 @@ class UnsupportedOpError(GgmlError, TypeError):
     def __init__(self, op: str, backend: str, hint: str) -> None:
         super().__init__(f"{op}: not available on {backend}; {hint}")
         self.op, self.backend, self.hint = op, backend, hint
+
+
+class LinAlgError(GgmlError, ValueError):
+    """Matrices that have no such result: singular, not positive-definite, or not finite."""
+
+    def __init__(self, op: str, why: str) -> None:
+        super().__init__(f"{op}: {why}")
+        self.op = op
 
 
 class TracingError(GgmlError, TypeError):

@@ -15,7 +15,7 @@ from ggml.dtypes import DType, from_dlpack_type
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.host import row_major, upload
 from ggml.node import leaf
-from ggml.ops.shape import as_strided
+from ggml.ops.shape import strided
 from ggml.tensor import Tensor, wrap
 from worker_native import Buffer, borrow_array, describe_array
 
@@ -49,7 +49,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     buffer = own(borrow_array(source.native, ext_tensor))
     if not plain:
         span = wrap(leaf((buffer.num_bytes // dtype.itemsize,), dtype, source, buffer))
-        result = as_strided(span, shape, tuple(strides), below)
+        result = strided(span, shape, tuple(strides), below)
         result.buffer()
         return result.to_device(target)
     if copy:

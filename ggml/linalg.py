@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ggml.errors import LinAlgError  # noqa: F401
 from ggml.namespace import linalg
 
 if TYPE_CHECKING:
@@ -11,4 +12,4 @@ if TYPE_CHECKING:
 
 globals().update(linalg())
 
-__all__ = sorted(linalg())
+__all__ = sorted([*linalg(), "LinAlgError"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -17,15 +18,20 @@ import ggml.ops.cache
 import ggml.ops.casting
 import ggml.ops.classes
 import ggml.ops.comparing
+import ggml.ops.complexes
 import ggml.ops.convolution
+import ggml.ops.covariance
+import ggml.ops.ctc
 import ggml.ops.diagonals
 import ggml.ops.distances
 import ggml.ops.dropouts
 import ggml.ops.einsum
+import ggml.ops.factors
 import ggml.ops.filling
 import ggml.ops.flat
 import ggml.ops.folding
 import ggml.ops.fourier
+import ggml.ops.fourier_hermitian
 import ggml.ops.gated
 import ggml.ops.histograms
 import ggml.ops.host_results
@@ -34,6 +40,7 @@ import ggml.ops.joining
 import ggml.ops.likelihoods
 import ggml.ops.linalg
 import ggml.ops.losses
+import ggml.ops.lu
 import ggml.ops.margins
 import ggml.ops.matmul
 import ggml.ops.normalization
@@ -53,17 +60,23 @@ import ggml.ops.scatter_views
 import ggml.ops.searching
 import ggml.ops.shape
 import ggml.ops.shrinking
+import ggml.ops.solving
 import ggml.ops.sorting
 import ggml.ops.spans
 import ggml.ops.special
+import ggml.ops.special_functions
+import ggml.ops.spectra
 import ggml.ops.spectrogram
 import ggml.ops.statistics
+import ggml.ops.strides
 import ggml.ops.subscript
+import ggml.ops.top_level
 import ggml.ops.windows  # noqa: F401
 from ggml import dtypes
 from ggml.dtypes import DType
-from ggml.ops import written_over
-from ggml.table import TABLE, Op
+from ggml.ops import complexes, written_over
+from ggml.ops.complexes import either
+from ggml.table import TABLE, Op, in_place
 
 _FUNCTIONAL = "nn.functional."
 
@@ -112,23 +125,80 @@ ALIASES = {
     "sgn": "sign",
     "row_stack": "vstack",
     "trapz": "trapezoid",
+    "inverse": "inv",
+    "pinverse": "pinv",
+    "orgqr": "householder_product",
 }
 
 
+# PyTorch keeps these in ``torch``, too: the functions of ``torch.linalg`` and ``torch.nn.functional``.
+_ALSO_TOP = (
+    "det", "slogdet", "matrix_exp",
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "layer_norm", "group_norm", "rms_norm", "bilinear", "pdist", "prelu", "selu", "celu", "threshold", "hardshrink",
+    "rrelu", "max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "adaptive_avg_pool1d", "masked_fill",
+)  # fmt: skip
+
+# Functions that copy in PyTorch what others only look at. Here no tensor ever changes.
+_COPIES = (
+    "as_strided", "diagonal", "expand", "permute", "select", "split", "split_with_sizes", "squeeze", "t", "transpose",
+    "unbind", "unsqueeze", "narrow", "view",
+)  # fmt: skip
+
+# Of one tensor, and in place only as methods.
+_ONLY_METHODS = ("logical_not", "sgn", "digamma", "bitwise_not", "absolute", "erfinv", "lgamma", "t", "sign")
+
+_DROPOUTS = ("dropout", "alpha_dropout", "feature_alpha_dropout")
+
+# The other functions that PyTorch has in place beside methods: most take one tensor.
+_IN_PLACE = (
+    "clamp", "clamp_max", "clamp_min", "clip", "gcd", "lcm", "ldexp", "xlogy", "addmv", "logit", "nan_to_num", "round",
+    "index_put", "as_strided",
+)  # fmt: skip
+
+
+# Those of ``torch.nn.functional``.
+_FUNCTIONAL_IN_PLACE = ("relu", "celu", "elu", "hardtanh", "leaky_relu", "rrelu", "selu", "threshold")
+
+
 def _is_top(row: Op) -> bool:
-    return row.torch == row.name and row.sample != "internal"
+    return "." not in row.torch and row.sample != "internal"
 
 
 def functions() -> dict[str, Callable[..., Any]]:
     """What ``ggml`` offers of the table."""
-    rows = {row.name: row.function for row in TABLE.values() if _is_top(row)}
-    return rows | {alias: TABLE[name].function for alias, name in ALIASES.items()}
+    rows = {row.torch: row.function for row in TABLE.values() if _is_top(row)}
+    rows |= {name: TABLE[name].function for name in _ALSO_TOP}
+    rows |= {f"{name}_copy": TABLE[name].function for name in _COPIES}
+    rows |= {"unfold_copy": TABLE["window"].function, "alias_copy": TABLE["clone"].function}
+    rows |= {f"unsafe_{name}": TABLE[name].function for name in ("chunk", "split", "split_with_sizes")}
+    rows |= {alias: TABLE[name].function for alias, name in ALIASES.items()}
+    rows |= {name: either(rows[name], way) for name, way in complexes.WAYS.items()}
+    return rows | _in_place(rows)
+
+
+def _takes_one(function: Callable[..., Any]) -> bool:
+    parameters = list(inspect.signature(function).parameters.values())
+    return len(parameters) == 1 and parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL
+
+
+def _in_place(rows: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """The functions that write over their first argument: the in-place methods under their own names."""
+    from ggml.tensor import Tensor
+
+    one = {name for name, function in rows.items() if _takes_one(function)}
+    names = [*_IN_PLACE, *sorted(one - set(_ONLY_METHODS))]
+    twins = {f"{name}_": getattr(Tensor, f"{name}_", None) for name in names}
+    twins |= {f"{name}_": TABLE[f"{name}_"].function for name in ("fill", "zero")}
+    twins |= {f"{name}_": in_place(rows[name], name) for name in ("threshold", "celu", "rrelu", "selu", *_DROPOUTS)}
+    return {name: twin for name, twin in twins.items() if twin is not None}
 
 
 def functional() -> dict[str, Callable[..., Any]]:
     """What ``ggml.nn.functional`` offers of it."""
     rows = {row.name: row.function for row in TABLE.values() if row.torch == _FUNCTIONAL + row.name}
     rows |= {name: TABLE[name].function for name in _ALSO_FUNCTIONAL}
+    rows |= {f"{name}_": in_place(rows[name], name) for name in _FUNCTIONAL_IN_PLACE}
     return rows | {name: written_over.with_inplace(rows[name]) for name in written_over.NAMES}
 
 
@@ -145,6 +215,41 @@ def fourier() -> dict[str, Callable[..., Any]]:
     return {row.torch[4:]: row.function for row in TABLE.values() if row.torch.startswith("fft.")}
 
 
+# Names of ``torch.special`` for rows of other places.
+_ALSO_SPECIAL = {
+    "digamma": "digamma",
+    "erf": "erf",
+    "erfc": "erfc",
+    "erfinv": "erfinv",
+    "exp2": "exp2",
+    "expit": "sigmoid",
+    "expm1": "expm1",
+    "gammainc": "igamma",
+    "gammaincc": "igammac",
+    "gammaln": "lgamma",
+    "i0": "i0",
+    "log1p": "log1p",
+    "log_softmax": "log_softmax",
+    "logit": "logit",
+    "logsumexp": "logsumexp",
+    "modified_bessel_i0": "i0",
+    "modified_bessel_i1": "i1",
+    "multigammaln": "mvlgamma",
+    "polygamma": "polygamma",
+    "psi": "digamma",
+    "round": "round",
+    "sinc": "sinc",
+    "softmax": "softmax",
+    "xlogy": "xlogy",
+}
+
+
+def special() -> dict[str, Callable[..., Any]]:
+    """What ``ggml.special`` offers of it."""
+    rows = {row.torch[8:]: row.function for row in TABLE.values() if row.torch.startswith("special.")}
+    return rows | {name: TABLE[row].function for name, row in _ALSO_SPECIAL.items()}
+
+
 def dtype_names() -> dict[str, DType]:
     """Every dtype under its names."""
     short = {"float": dtypes.float32, "half": dtypes.float16, "int": dtypes.int32, "long": dtypes.int64}
@@ -154,10 +259,17 @@ def dtype_names() -> dict[str, DType]:
 def _add_alias_methods() -> None:
     from ggml.tensor import Tensor
 
+    setattr(Tensor, "narrow_copy", TABLE["narrow"].function)  # noqa: B010
+    for name in ("chunk", "split", "split_with_sizes"):
+        setattr(Tensor, f"unsafe_{name}", TABLE[name].function)
+
     for alias, name in ALIASES.items():
         row = TABLE[name]
         if row.methods and not hasattr(Tensor, alias):
             setattr(Tensor, alias, getattr(Tensor, row.methods[0]))
+        twin = getattr(Tensor, f"{row.methods[0]}_", None) if row.methods else None
+        if twin is not None and not hasattr(Tensor, f"{alias}_"):
+            setattr(Tensor, f"{alias}_", twin)
 
 
 _add_alias_methods()

@@ -12,7 +12,6 @@ from ggml.dtypes import DType
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.ops import arguments
 from ggml.ops.arguments import Number, as_dtype, sizes
-from ggml.ops.shape import split
 from ggml.tensor import Size, Tensor
 
 __all__ = [
@@ -52,7 +51,7 @@ def is_floating_point(input: Tensor) -> bool:
 
 
 def is_complex(input: Tensor) -> bool:
-    """Never: complex tensors are real ones with a last axis of 2."""
+    """Whether it is marked as complex (see ``view_as_complex``)."""
     return _tensor("is_complex", input).is_complex()
 
 
@@ -176,13 +175,6 @@ def storage_offset(self: Tensor) -> int:
     return 0
 
 
-def split_with_sizes(self: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Pieces of these lengths."""
-    if not isinstance(split_sizes, (tuple, list)):
-        raise DTypeError("split_with_sizes", "a sequence of lengths", type(split_sizes).__name__)
-    return split(self, split_sizes, dim)
-
-
 def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     """Summed over the axes in which ``size`` broadcasts to this shape."""
     shape, wanted = tuple(self.shape), sizes("sum_to_size", size)
@@ -204,12 +196,23 @@ def as_type(self: Tensor, dtype: DType | None = None) -> Any:
     return self.to(dtype)
 
 
+def detach_(self: Tensor) -> Tensor:
+    """The tensor itself: nothing is differentiated here."""
+    return self
+
+
+def share_memory_(self: Tensor) -> Tensor:
+    """The tensor itself: memory is not shared between processes."""
+    return self
+
+
 _NAMES = {
     "float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "int32": "Int", "int64": "Long", "bool": "Bool",
 }  # fmt: skip
 
 METHODS: dict[str, Callable[..., Any]] = {
-    one.__name__: one for one in (ndimension, get_device, is_signed, storage_offset, split_with_sizes, sum_to_size)
+    one.__name__: one
+    for one in (ndimension, get_device, is_signed, storage_offset, sum_to_size, detach_, share_memory_)
 } | {"type": as_type, "is_nonzero": is_nonzero}
 
 for _name, _method in METHODS.items():

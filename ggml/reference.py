@@ -31,6 +31,11 @@ _GENERAL = (
     "before keep theirs.",
     "There is no float64, no complex, no int8, int16 or uint8. Python floats and numpy's defaults become float32 only "
     "where PyTorch would do the same; a float64 array is refused with a hint.",
+    "Complex tensors are pairs of floats, a last axis of 2, that carry a mark (`view_as_complex`). What knows the mark "
+    "calculates with complex numbers; everything else refuses it. `shape` counts the axis, `dim` does not.",
+    "What `torch.linalg` solves or decomposes is computed at once, by numpy in float64, and rounded to float32; it "
+    "cannot be compiled. The signs of vectors are LAPACK's choice.",
+    "`no_grad`, `inference_mode` and their kin are accepted and change nothing: nothing is differentiated.",
     "A bool takes 4 bytes, and leaving or entering through DLPack or numpy copies it.",
     "Random numbers come from numpy's Philox on the host: equal on every device, and other than PyTorch's.",
     "`ggml.empty` is `ggml.zeros`.",

@@ -23,8 +23,7 @@ from typing import Any
 
 from ggml.devices import Device
 from ggml.dtypes import DType
-from ggml.ops.results import Histogram, ValuesAndIndices
-from ggml.ops.results import MinAndMax, ValuesAndIndices
+from ggml.ops.results import *
 from ggml.random import Generator
 from ggml.tensor import Tensor
 
@@ -112,6 +111,7 @@ def texts() -> dict[Path, str]:
         _HERE / "_functions.pyi": _functions(namespace.functions()),
         _HERE / "nn" / "_functional.pyi": _functions(namespace.functional()),
         _HERE / "_fft.pyi": _functions(namespace.fourier()),
+        _HERE / "_special.pyi": _functions(namespace.special()),
         _HERE / "_linalg.pyi": _functions(namespace.linalg()),
         _HERE / "_dtype_names.pyi": _dtypes(),
     }

@@ -18,6 +18,7 @@ from ggml.errors import DeviceMismatchError, RankError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import MAX_RANK, Node, Shape, empty_leaf
+from ggml.pairs import Pairs, refuse
 from ggml.tensor import Tensor, filled, wrap
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -107,6 +108,8 @@ def make(name: str, inputs: tuple[Tensor, ...], params: tuple[Hashable, ...], sh
     """The tensor that row ``name`` makes of checked inputs. Nothing is computed."""
     row = TABLE[name]
     nodes = tuple([tensor._node for tensor in inputs])
+    if Pairs in map(type, inputs):
+        refuse(name)
     device = nodes[0].device
     if len(nodes) > 1:
         for node in nodes:

@@ -12,6 +12,7 @@ from ggml.dtypes import Category, DType, promote_types
 from ggml.errors import ArgumentError, DTypeError, OutOfMemoryError, RankError, ShapeMismatchError
 from ggml.host import axis
 from ggml.node import MAX_RANK, Shape
+from ggml.pairs import Pairs, refuse
 from ggml.table import make
 from ggml.tensor import Tensor, filled
 
@@ -26,6 +27,8 @@ def tensor(op: str, value: Any, argument: str = "input") -> Tensor:
     """``value`` if it is a tensor of elements that can be computed with."""
     if not isinstance(value, Tensor):
         raise DTypeError(op, f"a tensor as {argument}", type(value).__name__)
+    if isinstance(value, Pairs):
+        refuse(op)
     if value._node.dtype.category is Category.QUANTIZED:
         raise DTypeError(op, f"an {argument} that is not quantised (dequantise it with .float())", value.dtype)
     return value

@@ -125,6 +125,15 @@ def _scaled_by(name: str, other: Any, alpha: Number) -> Any:
     return mul(value, factor) if isinstance(value, Tensor) else value * factor
 
 
+def _plus_scaled(name: str, a: Operand, b: Operand, alpha: Number, refuse: tuple[Category, ...] = ()) -> Tensor:
+    """``a + alpha * b`` or ``a - alpha * b``; floats are rounded once, at the end."""
+    common = result_type(a, b)
+    if alpha == 1 or not common.is_floating_point or not isinstance(b, Tensor) or not b.is_floating_point():
+        return binary(name, a, _scaled_by(name, b, alpha), refuse=refuse)
+    wide = convert(a, dtypes.float32) if isinstance(a, Tensor) else a
+    return convert(binary(name, wide, _scaled_by(name, convert(b, dtypes.float32), alpha)), common)
+
+
 @op(runs="mixed", sample="binary", lower=_native("add", "logical_or", _add_number), dtypes=PLAIN, inplace=True)
 def add(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
     """``input + alpha * other``."""
@@ -132,7 +141,7 @@ def add(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
     is_bool = not isinstance(alpha, bool) and alpha != 1 and result_type(a, b) is dtypes.bool_
     if is_bool and isinstance(b, bool):
         return binary("add", a, b and bool(number("add", alpha, "alpha")))
-    return binary("add", a, _scaled_by("add", b, bool(number("add", alpha, "alpha")) if is_bool else alpha))
+    return _plus_scaled("add", a, b, bool(number("add", alpha, "alpha")) if is_bool else alpha)
 
 
 @op(runs="mixed", sample="binary", lower=_native("sub", None, _sub_number), dtypes=NUMERIC, inplace=True)
@@ -141,7 +150,8 @@ def sub(input: Operand, other: Operand, *, alpha: Number = 1) -> Tensor:
     for operand in (input, other):
         if isinstance(operand, bool) or (isinstance(operand, Tensor) and operand.dtype is dtypes.bool_):
             raise DTypeError("sub", "numbers (for bools use logical_xor)", dtypes.bool_)
-    return binary("sub", input, _scaled_by("sub", other, alpha), refuse=(Category.BOOL,))
+    a, b = _operand("sub", input, "input"), _operand("sub", other, "other")
+    return _plus_scaled("sub", a, b, alpha, (Category.BOOL,))
 
 
 @op(runs="composed", sample="binary", dtypes=NUMERIC)
@@ -241,21 +251,34 @@ def minimum(input: Tensor, other: Tensor) -> Tensor:
     return binary("minimum", tensor("minimum", input), tensor("minimum", other, "other"))
 
 
-def _floating_pair(name: str, text: str) -> Callable[[Tensor, Tensor], Tensor]:
+def floating_pair(name: str, text: str, place: str | None = None) -> Callable[[Tensor, Tensor], Tensor]:
+    """The row of a kernel of two floats. Not all of them take numbers."""
+    first, second = (_operand if name in taking else tensor for taking in (("zeta",), ("copysign", "zeta")))
+    is_method = place is None or place == name
+
     def function(input: Tensor, other: Tensor) -> Tensor:
-        a = tensor(name, input)
-        b = _operand(name, other, "other") if name == "copysign" else tensor(name, other, "other")
+        a, b = first(name, input, "input"), second(name, other, "other")
         common = result_type(a, b)
         floating = common if common.is_floating_point else dtypes.float32
+        if name == "nextafter" and floating is not dtypes.float32:
+            raise DTypeError(name, "float32, whose neighbours it knows", floating)
         return _join(name, a, b, floating, floating)
 
     function.__name__, function.__doc__ = name, text
-    return op(runs="kernel", sample="binary_floats", lower=_kernel(name), inplace=True)(function)
+    row = op(
+        runs="kernel",
+        sample="binary_floats" if place is None else f"pair_{name}",
+        lower=_kernel(name),
+        torch=place,
+        methods=None if is_method else (),
+        inplace=is_method,
+    )
+    return row(function)
 
 
-atan2 = _floating_pair("atan2", "The angle of the point (other, input), in radians.")
-hypot = _floating_pair("hypot", "The length of the vector (input, other).")
-copysign = _floating_pair("copysign", "The size of ``input`` with the sign of ``other``.")
+atan2 = floating_pair("atan2", "The angle of the point (other, input), in radians.")
+hypot = floating_pair("hypot", "The length of the vector (input, other).")
+copysign = floating_pair("copysign", "The size of ``input`` with the sign of ``other``.")
 
 
 def _comparison(name: str, sign: str) -> Callable[[Operand, Operand], Tensor]:

@@ -12,7 +12,7 @@ from ggml.errors import DTypeError
 from ggml.ops.arguments import Number, convert, number, result_type, tensor
 from ggml.ops.arithmetic import Operand, binary
 from ggml.ops.arithmetic import _kernel as lower_pair
-from ggml.ops.pointwise import where
+from ggml.ops.pointwise import log, log1p, where
 from ggml.table import op
 from ggml.tensor import Tensor, filled
 
@@ -114,19 +114,29 @@ def _as_floats(value: Operand, like: Tensor) -> Tensor:
     )
 
 
-@op(runs="composed", sample="xlogy", dtypes=PLAIN, inplace=True)
-def xlogy(input: Operand, other: Operand) -> Tensor:
-    """``input * log(other)``: 0 where the input is 0, NaN where the other is."""
-    a, b = _pair("xlogy", input, other)
+def _times_logarithm(name: str, logarithm: Callable[[Tensor], Tensor], input: Operand, other: Operand) -> Tensor:
+    a, b = _pair(name, input, other)
     dtype = result_type(a, b)
     like = a if isinstance(a, Tensor) else b
     assert isinstance(like, Tensor)
     x, y = _as_floats(a, like), _as_floats(b, like)
-    result = where(x.eq(0).logical_and(y.isnan().logical_not()), 0.0, x * y.log())
+    result = where(x.eq(0).logical_and(y.isnan().logical_not()), 0.0, x * logarithm(y))
     return convert(result, dtype if dtype.is_floating_point else dtypes.float32)
 
 
-@op(runs="composed", sample="heaviside", dtypes=PLAIN)
+@op(runs="composed", sample="xlogy", dtypes=PLAIN, inplace=True)
+def xlogy(input: Operand, other: Operand) -> Tensor:
+    """``input * log(other)``: 0 where the input is 0, NaN where the other is."""
+    return _times_logarithm("xlogy", log, input, other)
+
+
+@op(runs="composed", sample="xlogy", dtypes=PLAIN, torch="special.xlog1py", methods=())
+def xlog1py(input: Operand, other: Operand) -> Tensor:
+    """``input * log1p(other)``: 0 where the input is 0, NaN where the other is."""
+    return _times_logarithm("xlog1py", log1p, input, other)
+
+
+@op(runs="composed", sample="heaviside", dtypes=PLAIN, inplace=True)
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
     """0 below 0, 1 above it, and ``values`` at 0."""
     x, at_zero = tensor("heaviside", input), tensor("heaviside", values, "values")
@@ -135,7 +145,7 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
     return where(x.eq(0), at_zero, convert(x.gt(0), x.dtype))
 
 
-@op(runs="composed", sample="ldexp", dtypes=PLAIN)
+@op(runs="composed", sample="ldexp", dtypes=PLAIN, inplace=True)
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
     """``input * 2 ** other``."""
     x, power = tensor("ldexp", input), tensor("ldexp", other, "other")

@@ -80,6 +80,31 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     return powers if increasing else powers.flip(1)
 
 
+@op(
+    runs="composed",
+    sample="linalg_vander",
+    dtypes=(dtypes.float32, dtypes.int32, dtypes.int64),
+    torch="linalg.vander",
+    methods=(),
+)
+def linalg_vander(x: Tensor, *, N: int | None = None) -> Tensor:
+    """The powers from 0 on of the elements of vectors [..., n], as rows [..., n, N]."""
+    base = tensor("linalg.vander", x, "x")
+    if base.dtype not in (dtypes.float32, dtypes.int32, dtypes.int64):
+        raise DTypeError("linalg.vander", "float32, int32 or int64", base.dtype)
+    base = base if base.ndim else base.unsqueeze(0)
+    count = base.shape[-1] if N is None else integer("linalg.vander", N, "N")
+    if count < 2:
+        raise ArgumentError("linalg.vander", "N", f"must be at least 2: {count}")
+    on_host("linalg.vander", "N", base.numel() * count)
+    base = base if base.is_floating_point() else convert(base, dtypes.int64)
+    shape = tuple(base.shape)
+    if 0 in (*shape, count):
+        return filled((*shape, count), 0, base.dtype, base.device)
+    first = filled((*shape, 1), 1, base.dtype, base.device)
+    return cat([first, base.unsqueeze(-1).expand((*shape, count - 1)).cumprod(-1)], -1)
+
+
 def _indices(name: str, row: int, col: int, offset: int, dtype: Any, place: Any) -> Tensor:
     rows, columns = sizes(name, (row, col))
     on_host(name, "row and col", max(rows, 1) * max(columns, 1))

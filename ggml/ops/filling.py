@@ -128,6 +128,34 @@ def random_(self: Tensor, from_: int = 0, to: int | None = None, *, generator: G
     return _written(self, source.integers(low, high, self._node.shape), "random_")
 
 
+def log_normal_(self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None) -> Tensor:
+    """The exponential of normal numbers with this mean and standard deviation."""
+    middle, spread = float(number("log_normal_", mean, "mean")), float(number("log_normal_", std, "std"))
+    if not 0 < spread < math.inf:
+        raise ArgumentError("log_normal_", "std", f"must be finite and positive: {std}")
+    drawn = _drawing("log_normal_", self, generator).normal(self._node.shape)
+    return _written(self, np.exp(drawn * np.float32(spread) + np.float32(middle)), "log_normal_")
+
+
+def cauchy_(self: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    """Cauchy with this median and half width."""
+    middle, width = float(number("cauchy_", median, "median")), float(number("cauchy_", sigma, "sigma"))
+    if not 0 < width < math.inf:
+        raise ArgumentError("cauchy_", "sigma", f"must be finite and positive: {sigma}")
+    drawn = _drawing("cauchy_", self, generator).uniform(self._node.shape)
+    return _written(self, np.tan(np.pi * (drawn.astype(np.float64) - 0.5)) * width + middle, "cauchy_")
+
+
+def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
+    """How many trials with probability ``p`` it takes to succeed once."""
+    share = float(number("geometric_", p, "p"))
+    if not 0 < share < 1:
+        raise ArgumentError("geometric_", "p", f"must lie between 0 and 1: {p}")
+    source = _drawing("geometric_", self, generator, (*FLOATING, *INTEGER))
+    drawn = source.uniform(self._node.shape).astype(np.float64)
+    return _written(self, np.ceil(np.log1p(-drawn) / np.log1p(-share)).clip(1), "geometric_")
+
+
 @op(
     runs="host",
     sample="multinomial",
@@ -196,7 +224,8 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
 
 #: Methods of Tensor that have no row: they only write over.
 METHODS: dict[str, Callable[..., Tensor]] = {
-    one.__name__: one for one in (uniform_, normal_, exponential_, bernoulli_, random_)
+    one.__name__: one
+    for one in (uniform_, normal_, exponential_, bernoulli_, random_, log_normal_, cauchy_, geometric_)
 }
 
 for _name, _method in METHODS.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,13 +21,12 @@ from ggml.ops.arguments import convert, floating, integer, tensor
 from ggml.ops.limits import on_host
 from ggml.ops.reductions import Dim
 from ggml.ops.shape import cat, narrow, roll
+from ggml.pairs import Pairs, marked, plain
 from ggml.table import Function, Lower, make, op
 from ggml.tensor import Tensor, filled
 
 #: Of every row whose tensors are complex in PyTorch.
-PAIRS = (
-    "Complex tensors are real ones with a last axis of 2, as ``torch.view_as_real`` gives; ``dim`` does not count it."
-)
+PAIRS = "Complex tensors are marked pairs [..., 2]: ``shape`` counts that axis, ``dim`` does not. Plain pairs go, too."
 
 
 # The modes of the kernel.
@@ -97,11 +97,16 @@ def _scale(name: str, norm: str | None, n: int, is_forward: bool) -> float:
 
 
 def as_pairs(name: str, value: Any) -> Tensor:
-    """A complex tensor, in float32."""
-    x = tensor(name, value)
+    """The pairs of a complex tensor, marked or not, in float32."""
+    x = tensor(name, plain(value))
     if not x.dtype.is_floating_point or x.ndim < 1 or x.shape[-1] != 2:
         raise ShapeMismatchError(name, "a complex input: floats with a last axis of 2 (see complex)", tuple(x.shape))
     return convert(x, dtypes.float32)
+
+
+def conjugated(x: Tensor) -> Tensor:
+    """The conjugates of plain pairs."""
+    return cat([narrow(x, -1, 0, 1), narrow(x, -1, 1, 1).neg()], -1)
 
 
 def _length(name: str, n: int | None, extent: int) -> int:
@@ -153,62 +158,62 @@ def inverse_real_along(name: str, x: Tensor, n: int | None, dim: int, norm: str 
     return inverse_real_dft(half, length, scale, at)
 
 
-def _fft_row(sample: str) -> Callable[[Function], Function]:
+# Samples of the rows whose results are real.
+_REAL_RESULTS = ("fft_half", "fft_several_half")
+
+
+def marking(function: Function) -> Function:
+    """The function with its result marked as complex."""
+
+    @functools.wraps(function)
+    def complex_function(*args: Any, **kwargs: Any) -> Tensor:
+        return marked(function(*args, **kwargs))
+
+    return complex_function  # type: ignore[return-value]
+
+
+def fft_row(sample: str) -> Callable[[Function], Function]:
+    """The row of ``fft.NAME``, whose result is marked as complex where PyTorch's is."""
+
     def enter(function: Function) -> Function:
         place = "fft." + function.__name__.removeprefix("fft_")
         kinds = (dtypes.float32,)
         row = op(runs="composed", sample=sample, torch=place, methods=(), dtypes=kinds, differs=PAIRS)
-        return row(function)
+        return row(function if sample in _REAL_RESULTS else marking(function))
 
     return enter
 
 
-def _real(name: str, value: Any) -> Tensor:
+def real_input(name: str, value: Any) -> Tensor:
+    """A real tensor, in float32."""
     return convert(floating(name, value), dtypes.float32)
 
 
-@_fft_row("fft_complex")
+@fft_row("fft_complex")
 def fft_fft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The discrete Fourier transform along ``dim``, cut or filled up with zeros to ``n``."""
     return along("fft.fft", as_pairs("fft.fft", input), n, dim, norm, True)
 
 
-@_fft_row("fft_complex")
+@fft_row("fft_complex")
 def fft_ifft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The inverse of ``fft``."""
     return along("fft.ifft", as_pairs("fft.ifft", input), n, dim, norm, False)
 
 
-@_fft_row("fft_real")
+@fft_row("fft_real")
 def fft_rfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The first ``n // 2 + 1`` elements of the transform of a real input: the others are their conjugates."""
-    return real_along("fft.rfft", _real("fft.rfft", input), n, dim, norm)
+    return real_along("fft.rfft", real_input("fft.rfft", input), n, dim, norm)
 
 
-@_fft_row("fft_half")
+@fft_row("fft_half")
 def fft_irfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The inverse of ``rfft``: real, of length ``n`` (by default ``2 * (extent - 1)``)."""
     return inverse_real_along("fft.irfft", as_pairs("fft.irfft", input), n, dim, norm, False)
 
 
-@_fft_row("fft_half")
-def fft_hfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
-    """The transform of a symmetric signal, of which the first half is given: real."""
-    x = as_pairs("fft.hfft", input)
-    flipped = cat([narrow(x, -1, 0, 1), narrow(x, -1, 1, 1).neg()], -1)
-    return inverse_real_along("fft.hfft", flipped, n, dim, norm, True)
-
-
-@_fft_row("fft_real")
-def fft_ihfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
-    """The inverse of ``hfft``."""
-    x = _real("fft.ihfft", input)
-    swapped = {"backward": "forward", "forward": "backward", None: "forward"}.get(norm, norm)
-    result = real_along("fft.ihfft", x, n, dim, swapped)
-    return cat([narrow(result, -1, 0, 1), narrow(result, -1, 1, 1).neg()], -1)
-
-
-def _plan(name: str, rank: int, s: Any, dim: Any) -> list[tuple[int, int | None]]:
+def plan(name: str, rank: int, s: Any, dim: Any) -> list[tuple[int, int | None]]:
     """The axes to be transformed and their lengths, from PyTorch's ``s`` and ``dim``."""
     listed = [s] if not isinstance(s, (tuple, list)) else list(s)
     lengths = None if s is None else [integer(name, length, "s") for length in listed]
@@ -230,7 +235,7 @@ def _plan(name: str, rank: int, s: Any, dim: Any) -> list[tuple[int, int | None]
 
 
 def _all_along(name: str, x: Tensor, s: Any, dim: Any, norm: str | None, is_forward: bool) -> Tensor:
-    for at, length in _plan(name, x.ndim - 1, s, dim):
+    for at, length in plan(name, x.ndim - 1, s, dim):
         x = along(name, x, length, at, norm, is_forward)
     return x
 
@@ -242,7 +247,7 @@ def _several(name: str, forward: bool, default: tuple[int, ...] | None, text: st
         return _all_along(public, as_pairs(public, input), s, dim, norm, forward)
 
     function.__name__, function.__doc__ = f"fft_{name}", text
-    return _fft_row("fft_several")(function)
+    return fft_row("fft_several")(function)
 
 
 fft_fft2 = _several("fft2", True, (-2, -1), "The transform along two axes.")
@@ -255,15 +260,15 @@ def _several_real(name: str, default: tuple[int, ...] | None, text: str) -> Call
     public = f"fft.{name}"
 
     def function(input: Tensor, s: Dim = None, dim: Dim = default, norm: str | None = None) -> Tensor:
-        x = _real(public, input)
-        *others, (last, length) = _plan(public, x.ndim, s, dim) or _no_axes(public)
+        x = real_input(public, input)
+        *others, (last, length) = plan(public, x.ndim, s, dim) or no_axes(public)
         result = real_along(public, x, length, last, norm)
         for at, extent in others:
             result = along(public, result, extent, at, norm, True)
         return result
 
     function.__name__, function.__doc__ = f"fft_{name}", text
-    return _fft_row("fft_several_real")(function)
+    return fft_row("fft_several_real")(function)
 
 
 def _several_half(name: str, default: tuple[int, ...] | None, text: str) -> Callable[..., Tensor]:
@@ -271,16 +276,17 @@ def _several_half(name: str, default: tuple[int, ...] | None, text: str) -> Call
 
     def function(input: Tensor, s: Dim = None, dim: Dim = default, norm: str | None = None) -> Tensor:
         x = as_pairs(public, input)
-        *others, (last, length) = _plan(public, x.ndim - 1, s, dim) or _no_axes(public)
+        *others, (last, length) = plan(public, x.ndim - 1, s, dim) or no_axes(public)
         for at, extent in others:
             x = along(public, x, extent, at, norm, False)
         return inverse_real_along(public, x, length, last, norm, False)
 
     function.__name__, function.__doc__ = f"fft_{name}", text
-    return _fft_row("fft_several_half")(function)
+    return fft_row("fft_several_half")(function)
 
 
-def _no_axes(name: str) -> list[tuple[int, int | None]]:
+def no_axes(name: str) -> list[tuple[int, int | None]]:
+    """What is said of a tensor without axes."""
     raise ShapeMismatchError(name, "at least one axis", ())
 
 
@@ -290,17 +296,27 @@ fft_irfft2 = _several_half("irfft2", (-2, -1), "The inverse of ``rfft2``.")
 fft_irfftn = _several_half("irfftn", None, "The inverse of ``rfftn``.")
 
 
+def _from_behind(dim: Any, named: list[Any]) -> bool:
+    """Whether axes are counted from the last one on."""
+    return dim is None or any(isinstance(one, int) and one < 0 for one in named)
+
+
 def _shifted(name: str, text: str, is_back: bool) -> Callable[..., Tensor]:
     public = f"fft.{name}"
 
     def function(input: Tensor, dim: Dim = None) -> Tensor:
-        x = tensor(public, input)
-        if not x.ndim:
+        is_complex = type(input) is Pairs
+        x = tensor(public, plain(input))
+        rank = x.ndim - is_complex
+        if not rank:
             raise ShapeMismatchError(public, "at least one axis", ())
-        named: list[Any] = list(range(x.ndim)) if dim is None else list(dim) if isinstance(dim, Sequence) else [dim]
-        places = [axis(public, one, x.ndim) for one in named]
+        named: list[Any] = list(range(rank)) if dim is None else list(dim) if isinstance(dim, Sequence) else [dim]
+        if not is_complex and x.is_floating_point() and x.ndim > 1 and x.shape[-1] == 2 and _from_behind(dim, named):
+            raise ArgumentError(public, "dim", "could count pairs or not: count it from the front, or view_as_complex")
+        places = [axis(public, one, rank) for one in named]
         halves = [(x.shape[at] + is_back) // 2 for at in places]
-        return roll(x, halves, places) if places else x
+        result = roll(x, halves, places) if places else x
+        return marked(result) if is_complex else result
 
     function.__name__, function.__doc__ = f"fft_{name}", text
     row = op(runs="composed", sample="fft_shift", torch=public, methods=(), dtypes=dtypes.PLAIN)
@@ -342,10 +358,11 @@ fft_rfftfreq = _frequencies("rfftfreq", "The frequencies of the elements of ``rf
 @op(runs="composed", sample="complex_pair", dtypes=(dtypes.float32,), methods=(), differs=PAIRS)
 def complex(real: Tensor, imag: Tensor) -> Tensor:
     """A complex tensor of its parts, [..., 2]."""
-    return _joined("complex", real, imag)
+    return marked(joined("complex", real, imag))
 
 
-def _joined(name: str, real: Any, imag: Any) -> Tensor:
+def joined(name: str, real: Any, imag: Any) -> Tensor:
+    """Pairs of two parts that broadcast."""
     a, b = tensor(name, real, "real"), tensor(name, imag, "imag")
     if a.dtype is not b.dtype or not a.is_floating_point():
         raise DTypeError(name, "floats of one dtype", f"{a.dtype} and {b.dtype}")
@@ -361,4 +378,4 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
     length, turn = tensor("polar", abs, "abs"), tensor("polar", angle, "angle")
     if length.dtype is not turn.dtype:
         raise DTypeError("polar", "one dtype", f"{length.dtype} and {turn.dtype}")
-    return _joined("polar", length * turn.cos(), length * turn.sin())
+    return marked(joined("polar", length * turn.cos(), length * turn.sin()))

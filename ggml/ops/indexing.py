@@ -8,12 +8,12 @@ from typing import Any
 
 from ggml import dtypes
 from ggml.dtypes import F32, PLAIN
-from ggml.errors import DTypeError, IndexOutOfRangeError, ShapeMismatchError
+from ggml.errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeMismatchError
 from ggml.host import axis
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
-from ggml.ops.arguments import broadcast, convert, tensor
+from ggml.ops.arguments import broadcast, convert, integer, tensor
 from ggml.ops.shape import reshape
 from ggml.table import make, op
 from ggml.tensor import Tensor, filled
@@ -131,3 +131,23 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
         raise IndexOutOfRangeError("embedding", "the weight has no rows")
     dtype = dtypes.float32 if weight.dtype.is_quantized else weight.dtype
     return make("embedding", (places, weight), (), (*places._node.shape, weight.shape[1]), dtype)
+
+
+@op(runs="composed", sample="unravel_index", dtypes=(dtypes.int64, dtypes.int32), methods=())
+def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """The places in each axis of elements that are counted in row-major order."""
+
+    x = tensor("unravel_index", indices, "indices")
+    if not x.dtype.is_integer:
+        raise DTypeError("unravel_index", "integers", x.dtype)
+    x = convert(x, dtypes.int64)
+    named = shape if isinstance(shape, (tuple, list)) else [shape]
+    extents = [integer("unravel_index", one, "shape") for one in named]
+    if any(extent < 0 for extent in extents):
+        raise ArgumentError("unravel_index", "shape", f"has a negative extent: {extents}")
+    places: list[Tensor] = []
+    step = 1
+    for extent in reversed(extents):
+        places.insert(0, (x // step) % max(extent, 1))
+        step *= max(extent, 1)
+    return tuple(places)

@@ -15,7 +15,7 @@ from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.host import axis, upload
 from ggml.ops.arguments import broadcast, convert, integer, result_type, tensor
 from ggml.ops.limits import on_host
-from ggml.ops.shape import cat, flatten, flip, narrow, reshape, stack, transpose
+from ggml.ops.shape import cat, flatten, flip, narrow, reshape, split, stack, transpose
 from ggml.table import op
 from ggml.tensor import Tensor, filled, wrap
 
@@ -231,3 +231,11 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     if turns == 1:
         return transpose(flip(x, second), first, second)
     return flip(transpose(x, first, second), second) if turns == 3 else x
+
+
+@op(runs="composed", sample="split_with_sizes", dtypes=PLAIN)
+def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Pieces of these lengths, which add up to the extent of ``dim``."""
+    if not isinstance(split_sizes, (tuple, list)):
+        raise DTypeError("split_with_sizes", "a sequence of lengths", type(split_sizes).__name__)
+    return split(tensor("split_with_sizes", input), list(split_sizes), dim)

@@ -8,15 +8,16 @@ from typing import Any
 
 from ggml import dtypes
 from ggml.dtypes import F32, PLAIN, DType, float32
-from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError, UnsupportedOpError
+from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.factories import eye
 from ggml.host import axis
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
 from ggml.ops import reductions, shape
-from ggml.ops.arguments import as_dtype, broadcast, convert, number, same_dtype, strictly_floating, tensor
+from ggml.ops.arguments import as_dtype, axes, broadcast, convert, number, same_dtype, strictly_floating, tensor
 from ggml.ops.arithmetic import mul
+from ggml.ops.matrices import rounded, singular_values
 from ggml.ops.shape import expand, flip, reshape, transpose
 from ggml.ops.sorting import tril
 from ggml.table import make, op
@@ -39,6 +40,13 @@ def vector_norm(
 ) -> Tensor:
     """The ``ord``-norm of all elements, or along ``dim``. 0 counts what is not 0."""
     given, power = _floats("vector_norm", x, dtype), number("vector_norm", ord, "ord")
+    along = axes("vector_norm", dim, given.ndim)
+    if (
+        power < 0
+        and any(not given.shape[at] for at in along)
+        and not any(not extent for at, extent in enumerate(given.shape) if at not in along)
+    ):
+        raise ArgumentError("vector_norm", "ord", f"{power} has no value where there is no element")
     return reductions.norm(given, float(power), dim, keepdim)
 
 
@@ -51,12 +59,23 @@ def _matrix_axes(name: str, dim: Any, rank: int) -> tuple[int, int]:
     return first, second
 
 
+def _spectral(name: str, x: Tensor, ord: Any, dims: tuple[int, int], keepdim: bool) -> Tensor:
+    """The largest, the smallest, or the sum of the singular values."""
+    values = singular_values(name, convert(shape.movedim(x, dims, (-2, -1)), float32))
+    if ord != "nuc" and not values.shape[-1]:
+        raise ShapeMismatchError(name, "matrices with elements", tuple(x.shape))
+    found = rounded(values.sum(-1) if ord == "nuc" else values[..., 0 if ord == 2 else -1], x)
+    for at in sorted(dims) if keepdim else ():
+        found = shape.unsqueeze(found, at)
+    return convert(found, x.dtype)
+
+
 @op(
     runs="composed",
     sample="matrix_norm",
     torch="linalg.matrix_norm",
     methods=(),
-    differs="Norms of singular values (2, -2, 'nuc') are not available.",
+    differs="Norms of singular values (2, -2, 'nuc') are computed at once, so they cannot be compiled.",
 )
 def matrix_norm(
     A: Tensor,
@@ -66,18 +85,22 @@ def matrix_norm(
     *,
     dtype: DType | None = None,
 ) -> Tensor:
-    """The norm of matrices in two axes: ``"fro"``, the largest (or smallest) sum of rows (inf) or of columns (1)."""
+    """The norm of matrices in two axes: ``"fro"``, the largest (or smallest) sum of rows (inf) or of columns (1),
+    or of the singular values the largest (2), the smallest (-2) or their sum ("nuc")."""
     name = "matrix_norm"
     given = _floats(name, A, dtype)
     rows, columns = _matrix_axes(name, dim, given.ndim)
     if ord == "fro":
         return reductions.norm(given, 2, (rows, columns), keepdim)
-    if ord in ("nuc", 2, -2):
-        raise UnsupportedOpError(name, "any backend", f"ord {ord!r} takes singular values")
-    if ord not in (1, -1, math.inf, -math.inf) or isinstance(ord, bool):
-        raise ArgumentError(name, "ord", f"must be 'fro', inf, -inf, 1 or -1, not {ord!r}")
-    summed, kept = (rows, columns) if abs(ord) == 1 else (columns, rows)
-    best = reductions.amax if ord > 0 else reductions.amin
+    if ord in ("nuc", 2, -2) and (ord == -2 or given.numel()):
+        return _spectral(name, given, ord, (rows, columns), keepdim)
+    if ord not in ("nuc", 2, 1, -1, math.inf, -math.inf) or isinstance(ord, bool):
+        raise ArgumentError(name, "ord", f"must be 'fro', 'nuc', inf, -inf, 1, -1, 2 or -2, not {ord!r}")
+    power = 0.0 if isinstance(ord, str) else float(ord)
+    if not given.numel() and power >= 0:
+        return reductions.norm(given, 2, (rows, columns), keepdim)  # of no elements: 0
+    summed, kept = (rows, columns) if abs(power) == 1 else (columns, rows)
+    best = reductions.amax if power > 0 else reductions.amin
     result = best(reductions.sum(given.abs(), summed, True), kept, True)
     return result if keepdim else shape.squeeze(result, (rows, columns))
 
@@ -87,7 +110,7 @@ def matrix_norm(
     sample="linalg_norm",
     torch="linalg.norm",
     methods=(),
-    differs="Norms of singular values (2, -2, 'nuc' of matrices) are not available.",
+    differs="Norms of singular values (2, -2, 'nuc' of matrices) are computed at once, so they cannot be compiled.",
 )
 def linalg_norm(
     A: Tensor,
@@ -180,3 +203,12 @@ def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, un
     result = reshape(solve_lower(*flat), tuple(b.shape))
     result = result if is_lower else flip(result, (-2,))
     return result if left else transpose(result, -2, -1)
+
+
+@op(runs="composed", sample="adjoint", dtypes=PLAIN, methods=())
+def adjoint(input: Tensor) -> Tensor:
+    """The transposes of matrices: real numbers have no conjugates."""
+    x = tensor("adjoint", input)
+    if x.ndim < 2:
+        raise ShapeMismatchError("adjoint", "at least two axes", tuple(x.shape))
+    return transpose(x, -2, -1)

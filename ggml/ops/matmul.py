@@ -155,13 +155,13 @@ def _blend(name: str, input: Tensor, product: Tensor, beta: Number, alpha: Numbe
     return (added if share == 1 else added * share) + scaled
 
 
-@op(runs="composed", sample="addmm")
+@op(runs="composed", sample="addmm", inplace=True)
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """``beta * input + alpha * (mat1 @ mat2)``."""
     return _blend("addmm", input, mm(mat1, mat2), beta, alpha)
 
 
-@op(runs="composed", sample="baddbmm")
+@op(runs="composed", sample="baddbmm", inplace=True)
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """``beta * input + alpha * (batch1 @ batch2)``."""
     return _blend("baddbmm", input, bmm(batch1, batch2), beta, alpha)

@@ -6,13 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ggml import dtypes
 from ggml.dtypes import DType
 from ggml.errors import ArgumentError, ShapeMismatchError
 from ggml.host import axis
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
+from ggml.ops import reductions
 from ggml.ops.arguments import as_dtype, convert, integer, number, sizes, strictly_floating, tensor
+from ggml.ops.pointwise import where
 from ggml.table import Lower, make, op
 from ggml.tensor import Tensor
 
@@ -152,3 +155,19 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     """Over the ``p``-norm along ``dim``, or over ``eps`` where that is larger."""
     x = strictly_floating("normalize", input)
     return x / x.norm(p, dim, True).clamp(min=eps)
+
+
+@op(runs="composed", sample="renorm", inplace=True)
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """The slices along ``dim`` scaled down to a ``p``-norm of ``maxnorm`` where theirs is larger."""
+
+    x, power = strictly_floating("renorm", input), float(number("renorm", p, "p"))
+    most = float(number("renorm", maxnorm, "maxnorm"))
+    if x.ndim < 2:
+        raise ShapeMismatchError("renorm", "at least two axes", tuple(x.shape))
+    at = axis("renorm", dim, x.ndim)
+    if not power > 0 or most < 0:
+        raise ArgumentError("renorm", "p and maxnorm", f"must be positive, and not negative: {p}, {maxnorm}")
+    wide = convert(x, dtypes.float32)
+    norms = reductions.norm(wide, power, [d for d in range(x.ndim) if d != at], True)
+    return convert(wide * where(norms.gt(most), most / (norms + 1e-7), 1.0), x.dtype)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ggml import dtypes
 from ggml.dtypes import NUMERIC, PLAIN
-from ggml.errors import ArgumentError, DTypeError, RankError, ShapeMismatchError, UnsupportedOpError
+from ggml.errors import ArgumentError, DTypeError, RankError, ShapeMismatchError
 from ggml.factories import eye
 from ggml.host import axis
 from ggml.node import MAX_RANK
@@ -18,6 +18,7 @@ from ggml.ops.arithmetic import mul
 from ggml.ops.einsum import contract, even
 from ggml.ops.matmul import _blend, _need_axes, matmul, mv, outer
 from ggml.ops.shape import expand, permute, reshape, roll
+from ggml.ops.solving import inv
 from ggml.table import op
 from ggml.tensor import Tensor
 
@@ -206,7 +207,7 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, a
 @op(
     runs="composed",
     sample="matrix_power",
-    differs="Negative powers, which take an inverse, are not available; nor are powers of integers.",
+    differs="A negative power is computed at once, so it cannot be compiled. Integers have no powers.",
 )
 def matrix_power(input: Tensor, n: int) -> Tensor:
     """Square matrices, multiplied with themselves ``n`` times; 0 gives the identity."""
@@ -214,7 +215,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
         raise ShapeMismatchError("matrix_power", "square matrices", tuple(x.shape))
     if count < 0:
-        raise UnsupportedOpError("matrix_power", "any backend", "n must not be negative")
+        return matrix_power(inv(x), -count)
     if not count:
         return expand(eye(x.shape[-1], dtype=x.dtype, device=x.device), tuple(x.shape))
     result: Tensor | None = None

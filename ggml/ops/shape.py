@@ -442,14 +442,15 @@ def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Te
     return reshape(wide, (*shape[:at], shape[at] * count, *shape[at + 1 :]))
 
 
-def _lower_as_strided(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-    return replace(values[0], shape=node.shape, strides=params[0], offset=params[1])
+def _lower_strided(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
+    flat = b.dense(values[0])
+    return replace(flat, shape=node.shape, strides=params[0], offset=flat.offset + params[1])
 
 
-@op(runs="view", sample="internal", lower=_lower_as_strided, dtypes=PLAIN, methods=(), widens=False)
-def as_strided(input: Tensor, size: Shape, stride: tuple[int, ...], storage_offset: int) -> Tensor:
+@op(runs="view", sample="internal", lower=_lower_strided, dtypes=PLAIN, methods=(), widens=False)
+def strided(input: Tensor, size: Shape, stride: tuple[int, ...], storage_offset: int) -> Tensor:
     """Any pattern over the elements of a tensor; the caller has checked that it stays inside."""
-    return make("as_strided", (input,), (stride, storage_offset), size, input._node.dtype)
+    return make("strided", (input,), (stride, storage_offset), size, input._node.dtype)
 
 
 @op(runs="composed", sample="diagonal", dtypes=PLAIN)

@@ -14,6 +14,7 @@ from ggml.ops.arguments import convert, integer, strictly_floating
 from ggml.ops.folding import fold, windows
 from ggml.ops.fourier import PAIRS, along, as_pairs, inverse_real_along, real_dft
 from ggml.ops.shape import cat, narrow
+from ggml.pairs import marked
 from ggml.table import op
 from ggml.tensor import Tensor, filled, wrap
 
@@ -77,16 +78,12 @@ def _padded(x: Tensor, pad: int, mode: str) -> Tensor:
     return x.index_select(1, wrap(upload(_padded_places(length, pad, mode), dtypes.int64, x.device)))
 
 
-def _no_complex(name: str, return_complex: Any) -> None:
-    if return_complex:
-        raise UnsupportedOpError(name, "ggml", "there is no complex dtype; without return_complex pairs are returned")
-
-
 @op(
     runs="composed",
     sample="stft",
     dtypes=(dtypes.float32,),
-    differs=PAIRS + " ``return_complex`` must not be True; a complex signal is refused.",
+    differs="``return_complex=True`` gives a complex tensor, marked pairs [..., 2]; without it the pairs are plain. "
+    "A complex signal is refused.",
 )
 def stft(
     input: Tensor,
@@ -106,7 +103,6 @@ def stft(
     N is ``n_fft // 2 + 1``, or ``n_fft`` if not ``onesided``. ``center`` puts frame t around sample t * hop_length.
     """
     size, hop, width = _frame("stft", n_fft, hop_length, win_length)
-    _no_complex("stft", return_complex)
     if align_to_window is not None and (center or align_to_window):
         raise ArgumentError("stft", "align_to_window", "is not available")
     x = convert(strictly_floating("stft", input), dtypes.float32)
@@ -130,7 +126,8 @@ def stft(
     else:
         pairs = cat([frames.unsqueeze(-1), (frames * 0).unsqueeze(-1)], -1)
         result = along("stft", pairs, None, -1, "ortho" if normalized else None, True).transpose(1, 2)
-    return result if x.ndim == 2 else result.squeeze(0)
+    pairs = result if x.ndim == 2 else result.squeeze(0)
+    return marked(pairs) if return_complex else pairs
 
 
 def _overlapped(frames: Tensor, hop: int) -> Tensor:
@@ -166,7 +163,8 @@ def istft(
 ) -> Tensor:
     """The signals [B, L] of spectra [B, N, T, 2]: the frames added up, over the sum of the squared windows."""
     size, hop, width = _frame("istft", n_fft, hop_length, win_length)
-    _no_complex("istft", return_complex)
+    if return_complex:
+        raise UnsupportedOpError("istft", "ggml", "signals are real; leave return_complex out")
     if hop > width:
         raise ArgumentError("istft", "hop_length", f"must not be above win_length: {hop} > {width}")
     x, is_half = as_pairs("istft", input), onesided is None or bool(onesided)

@@ -71,7 +71,25 @@ OPEN = {
     "index_put",
     "histogram",
     "histc",
+    "poisson_nll_loss",  # of a target of 16 bits
+    "ctc_loss",
+    "corrcoef",
+    "renorm",
+    "angle",
+    "polygamma",
+    "polygamma_method",
+    "mvlgamma",
+    "torch_dropout",
+    "torch_alpha_dropout",
+    "torch_feature_alpha_dropout",
+    "torch_batch_norm",
+    "torch_instance_norm",
+    "as_strided",  # of what does not lie in order
+    "as_strided_scatter",
 }
+
+#: Modules of rows whose values are open: matrices, complex numbers, functions with poles.
+OPEN_MODULES = {"solving", "spectra", "factors", "lu", "complexes", "special_functions"}
 
 _LOOKS = ("getitem", "permute", "transpose", "reshape", "expand", "flip", "narrow", "select", "unsqueeze", "diagonal")
 
@@ -151,7 +169,9 @@ class Program:
             result = _in_torch(row, method, args, kwargs)
             if isinstance(result, (list, tuple)) and result:
                 result = result[0]
-            if isinstance(result, torch.Tensor) and result.dtype in _KNOWN and result.numel() < 1 << 16:
+            is_known = isinstance(result, torch.Tensor) and result.dtype in _KNOWN
+            # PyTorch has been seen to make a tensor with a negative extent.
+            if is_known and min(result.shape, default=0) >= 0 and result.numel() < 1 << 16:
                 return Step(row, method, _abstract(args, tensors), _abstract(kwargs, tensors)), result
         return None
 

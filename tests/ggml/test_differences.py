@@ -184,17 +184,17 @@ def test_counts_are_exact() -> None:
 
 
 @shows("matrix_power", "matrix_norm", "linalg_norm")
-def test_no_inverses_or_singular_values() -> None:
+def test_inverses_and_singular_values_are_not_compiled() -> None:
     x = ggml.eye(3)
-    with pytest.raises(ggml.UnsupportedOpError):
-        x.matrix_power(-1)
+    with pytest.raises(ggml.TracingError):
+        ggml.compile(lambda x: x.matrix_power(-1))(x)
     with pytest.raises(ggml.DTypeError):
         ggml.arange(4).reshape(2, 2).matrix_power(2)
     for order in ("nuc", 2, -2):
-        with pytest.raises(ggml.UnsupportedOpError):
-            ggml.linalg.matrix_norm(x, order)
-        with pytest.raises(ggml.UnsupportedOpError):
-            ggml.linalg.norm(x, order)
+        for norm in (ggml.linalg.matrix_norm, ggml.linalg.norm):
+            assert norm(x, order).item() == pytest.approx(3 if order == "nuc" else 1)
+            with pytest.raises(ggml.TracingError):
+                ggml.compile(lambda x, norm=norm, order=order: norm(x, order))(x)
 
 
 @shows("contiguous")
@@ -248,7 +248,7 @@ def test_place_of_the_most_frequent() -> None:
 FOURIER = [row.name for row in TABLE.values() if row.torch.startswith("fft.") and row.differs]
 
 
-@shows("complex", "polar", "stft", "istft", *FOURIER)
+@shows("complex", "polar", "view_as_complex", "stft", "istft", *FOURIER)
 def test_complex_tensors_are_pairs() -> None:
     x = torch.randn(2, 8)
     pairs = ggml.fft.rfft(ggml.from_dlpack(x), dim=0)
@@ -257,12 +257,54 @@ def test_complex_tensors_are_pairs() -> None:
     assert ggml.complex(ggml.ones(3), ggml.zeros(3)).shape == (3, 2)
     spectrum = ggml.stft(ggml.ones(16), 8, window=ggml.hann_window(8))
     assert spectrum.shape == (5, 9, 2)
+    assert not spectrum.is_complex()
+    assert ggml.stft(ggml.ones(16), 8, return_complex=True).is_complex()
     with pytest.raises(ggml.UnsupportedOpError):
-        ggml.stft(ggml.ones(16), 8, return_complex=True)
+        pairs.sum()
     with pytest.raises(ggml.ShapeMismatchError):
         ggml.fft.fft(ggml.ones(3))
     unseen = ggml.compile(lambda x: ggml.istft(x, 8, 8, window=ggml.zeros(8)))(spectrum[:, :3])
     assert bool(unseen.isnan().any())
+
+
+@shows("i0", "i1", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1")
+def test_limits_of_bessel_functions() -> None:
+    endless = torch.tensor(math.inf)
+    for name, limit in (("i0", math.inf), ("i1", math.inf), ("bessel_j0", 0), ("bessel_j1", 0), ("bessel_y0", 0)):
+        assert getattr(torch.special, name)(endless).isnan()
+        assert getattr(ggml.special, name)(ggml.tensor(math.inf)).item() == limit
+    for name in ("bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1"):
+        function = getattr(torch.special, name)
+        exact = function(torch.tensor(1e4, dtype=torch.float64)).item()
+        assert getattr(ggml.special, name)(ggml.tensor(1e4)).item() == pytest.approx(exact, rel=1e-6)
+        assert abs(function(torch.tensor(1e4)).item() / exact - 1) > 1e-5
+
+
+@shows("as_strided", "as_strided_scatter")
+def test_strides_are_those_of_the_tensor_itself() -> None:
+    theirs = torch.arange(6).reshape(2, 3).T
+    ours = ggml.from_dlpack(theirs)
+    assert torch.as_strided(theirs, (6,), (1,)).tolist() == [0, 1, 2, 3, 4, 5]
+    assert ours.as_strided((6,), (1,)).tolist() == [0, 3, 1, 4, 2, 5]
+    assert ours.as_strided_scatter(ggml.tensor([9, 9]), (2,), (1,)).tolist() == [[9, 9], [1, 4], [2, 5]]
+
+
+@shows("cov")
+def test_weights_of_a_compiled_covariance() -> None:
+    x, weights = ggml.arange(6.0).reshape(2, 3), ggml.tensor([1.0, -1.0, 2.0])
+    with pytest.raises(ggml.ArgumentError, match="negative"):
+        x.cov(aweights=weights)
+    assert ggml.compile(lambda x, w: x.cov(aweights=w))(x, weights).shape == (2, 2)
+
+
+@shows("ctc_loss")
+def test_sequences_without_an_alignment_are_not_compiled() -> None:
+    chances = ggml.zeros(2, 1, 3).log_softmax(-1)
+    assert ggml.nn.functional.ctc_loss(chances, ggml.tensor([[1]]), (2,), (1,)).item() == pytest.approx(math.log(3))
+    with pytest.raises(IndexError):
+        ggml.nn.functional.ctc_loss(chances, ggml.tensor([[3]]), (2,), (1,))
+    with pytest.raises(ggml.TracingError):
+        ggml.compile(ggml.nn.CTCLoss())(chances, ggml.tensor([[1]]), (2,), (1,))
 
 
 @shows("kron")

@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "kernel.h"
+#include "special.h"
 
 // In this file a bool is a float that is 0 or 1, as everywhere inside a graph.
 namespace native {
@@ -164,45 +165,6 @@ T shift_right(T x, T y) {
     return y < 0 || y >= width ? T(x < 0 ? -1 : 0) : T(x >> y);
 }
 
-// Newton's method on erf from a rational start (M. Giles, "Approximating the erfinv function", 2010).
-float inverse_erf(float x) {
-    if (!(std::fabs(x) < 1)) return std::fabs(x) == 1 ? x * INFINITY : NAN;
-    double w = -std::log((1.0 - x) * (1.0 + x)), y;
-    if (w < 5) {
-        w -= 2.5;
-        y = 2.81022636e-08;
-        for (double c : {3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503,
-                         -0.00417768164, 0.246640727, 1.50140941})
-            y = c + y * w;
-    } else {
-        w = std::sqrt(w) - 3;
-        y = -0.000200214257;
-        for (double c : {0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613,
-                         0.00943887047, 1.00167406, 2.83297682})
-            y = c + y * w;
-    }
-    y *= x;
-    const double slope = 1.1283791670955126;  // 2 / sqrt(pi)
-    for (int i = 0; i < 2; ++i) y -= (std::erf(y) - x) / (slope * std::exp(-y * y));
-    return static_cast<float>(y);
-}
-
-double digamma(double x) {
-    if (x == 0) return std::copysign(INFINITY, -x);
-    if (x < 0 && x == std::floor(x)) return NAN;
-    double result = 0;
-    if (x < 0) {
-        result = -M_PI / std::tan(M_PI * (x - std::floor(x)));
-        x = 1 - x;
-    }
-    for (; x < 10; ++x) result -= 1 / x;
-    const double y = 1 / (x * x);
-    const double tail =
-        y * (1.0 / 12 -
-             y * (1.0 / 120 - y * (1.0 / 252 - y * (1.0 / 240 - y * (5.0 / 660 - y * 691.0 / 32760)))));
-    return result + std::log(x) - 0.5 / x - tail;
-}
-
 template <class To, class From>
 To convert(From x) {
     if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
@@ -246,7 +208,7 @@ To convert(From x) {
 const KernelEntry entries[] = {
     FLOATS("erf", std::erf(x)),
     FLOATS("erfc", std::erfc(x)),
-    FLOATS("erfinv", inverse_erf(x)),
+    FLOATS("erfinv", float(special::inverse_erf(x))),
     FLOATS("tan", std::tan(x)),
     FLOATS("asin", std::asin(x)),
     FLOATS("acos", std::acos(x)),
@@ -261,7 +223,26 @@ const KernelEntry entries[] = {
     FLOATS("log10", std::log10(x)),
     FLOATS("log1p", std::log1p(x)),
     FLOATS("lgamma", std::lgamma(x)),
-    FLOATS("digamma", float(digamma(x))),
+    FLOATS("digamma", float(special::digamma(x))),
+    FLOATS("erfcx", float(special::scaled_erfc(x))),
+    FLOATS("log_ndtr", float(special::log_normal_share(x))),
+    FLOATS("ndtri", float(special::normal_quantile(x))),
+    FLOATS("i0", float(special::bessel_i(0, x))),
+    FLOATS("i0e", float(special::scaled_bessel_i(0, x))),
+    FLOATS("i1", float(special::bessel_i(1, x))),
+    FLOATS("i1e", float(special::scaled_bessel_i(1, x))),
+    FLOATS("k0", float(special::scaled_bessel_k(0, x) * std::exp(-double(x)))),
+    FLOATS("k0e", float(special::scaled_bessel_k(0, x))),
+    FLOATS("k1", float(special::scaled_bessel_k(1, x) * std::exp(-double(x)))),
+    FLOATS("k1e", float(special::scaled_bessel_k(1, x))),
+    FLOATS("j0", float(::j0(x))),
+    FLOATS("j1", float(::j1(x))),
+    FLOATS("y0", float(x == 0  ? -INFINITY
+                       : x < 0 ? NAN
+                               : ::y0(x))),
+    FLOATS("y1", float(x == 0  ? -INFINITY
+                       : x < 0 ? NAN
+                               : ::y1(x))),
     FLOATS("rsqrt", 1 / std::sqrt(x)),
     FLOATS("reciprocal", 1 / x),
     FLOATS("round", std::nearbyint(x)),
@@ -296,6 +277,9 @@ const KernelEntry entries[] = {
     BINARY("hypot", float, float, std::hypot(x, y)),
     BINARY("copysign", float, float, std::copysign(x, y)),
     BINARY("nextafter", float, float, std::nextafter(x, y)),
+    BINARY("zeta", float, float, float(special::zeta(x, y))),
+    BINARY("igamma", float, float, float(special::gamma_below(x, y))),
+    BINARY("igammac", float, float, float(special::gamma_above(x, y))),
     BINARY("logical_and", float, float, x != 0 && y != 0),
     BINARY("logical_or", float, float, x != 0 || y != 0),
     BINARY("logical_xor", float, float, (x != 0) != (y != 0)),

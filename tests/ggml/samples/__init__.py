@@ -3,6 +3,7 @@
 from tests.ggml.samples import (
     attention,
     blends,
+    complexes,
     contractions,
     distances,
     elementwise,
@@ -10,6 +11,7 @@ from tests.ggml.samples import (
     fourier,
     joining,
     losses,
+    matrices,
     modules,
     norms,
     places,
@@ -18,6 +20,7 @@ from tests.ggml.samples import (
     scatter,
     shapes,
     spatial,
+    special,
     statistics,
 )
 from tests.ggml.samples.common import SAMPLES, Call
@@ -27,6 +30,7 @@ __all__ = [
     "Call",
     "attention",
     "blends",
+    "complexes",
     "contractions",
     "distances",
     "elementwise",
@@ -34,6 +38,7 @@ __all__ = [
     "fourier",
     "joining",
     "losses",
+    "matrices",
     "modules",
     "norms",
     "places",
@@ -42,5 +47,6 @@ __all__ = [
     "scatter",
     "shapes",
     "spatial",
+    "special",
     "statistics",
 ]
