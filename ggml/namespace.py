@@ -71,6 +71,7 @@ import ggml.ops.statistics
 import ggml.ops.strides
 import ggml.ops.subscript
 import ggml.ops.top_level
+import ggml.ops.unpooling
 import ggml.ops.windows  # noqa: F401
 from ggml import dtypes
 from ggml.dtypes import DType

@@ -222,8 +222,8 @@ def either(function: Callable[..., Tensor], way: Callable[..., Tensor]) -> Calla
 
     @functools.wraps(function)
     def chosen(*args: Any, **kwargs: Any) -> Tensor:
-        operands = (*args[:2], *[kwargs[name] for name in ("input", "other") if name in kwargs])
-        return way(*args, **kwargs) if Pairs in map(type, operands) else function(*args, **kwargs)
+        is_complex = Pairs in map(type, args) or (kwargs and Pairs in map(type, kwargs.values()))
+        return way(*args, **kwargs) if is_complex else function(*args, **kwargs)
 
     return chosen
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from hypothesis import strategies as st
 
 from ggml.table import Op
@@ -232,3 +233,21 @@ def grid_sample(draw: Draw, row: Op) -> Call:
     grid = tensor(draw, (batch, *[draw(st.integers(1, 4)) for _ in range(rank)], rank), low=-1.7, high=1.7)
     kwargs = {"mode": draw(st.sampled_from(modes)), "align_corners": draw(st.booleans())}
     return Call([x, grid], {**kwargs, "padding_mode": draw(st.sampled_from(["zeros", "border", "reflection"]))})
+
+
+@sample
+def max_unpool(draw: Draw, row: Op) -> Call:
+    rank = _rank(row)
+    lead = draw(st.lists(st.integers(1, 2), min_size=1, max_size=2).map(tuple))
+    inner = tuple(draw(st.integers(2, 5)) for _ in range(rank))
+    x = tensor(draw, (*lead, *inner), any_dtype(draw, row))
+    width, step = draw(st.sampled_from([(2, 2), (2, 1), (1, 2), (2, None)]))
+    largest, places = getattr(torch.nn.functional, f"max_pool{rank}d")(x, width, step, return_indices=True)
+    size = draw(st.sampled_from([None, (*lead, *inner), inner, (9,) * rank]))
+    return Call([largest, places, width, step], {"output_size": size})
+
+
+@sample
+def upsample_old(draw: Draw, row: Op) -> Call:
+    x = tensor(draw, (2, 2, draw(st.integers(1, 4)), draw(st.integers(1, 4))))
+    return Call([x], draw(st.sampled_from([{"scale_factor": 2}, {"size": (5, 3)}, {}])))
