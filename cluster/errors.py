@@ -88,6 +88,14 @@ class CancelledError(ClusterError):
     grpc_status = "CANCELLED"
 
 
+def error_named(name: str, message: str) -> ClusterError:
+    """The error of that class; one that this version does not know is a ClusterError."""
+    kind = globals().get(name)
+    if isinstance(kind, type) and issubclass(kind, ClusterError):
+        return kind(message)
+    return ClusterError(message)
+
+
 def error_for_status(grpc_status: str, message: str) -> ClusterError:
     """The error that a gRPC status name stands for: the inverse of ``grpc_status``, nearest the root."""
     by_status: dict[str, type[ClusterError]] = {

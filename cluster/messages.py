@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cluster.sampling import SamplingParams
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 
 # In place of a token id: what the slot draws in the step that this one follows (Microbatch.after).
 DRAWN = -1
@@ -55,6 +55,15 @@ class SlotStart:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotFailure:
+    """A stage can do nothing for one slot of a step; the others are computed as without it. Set by that stage."""
+
+    slot: int
+    kind: str  # name of the class in `cluster.errors` that the request ends with
+    reason: str  # its message
+
+
+@dataclass(frozen=True, slots=True)
 class Microbatch:
     """Rows that go through all stages together; T >= 1. Set by the scheduler.
 
@@ -70,6 +79,7 @@ class Microbatch:
     returns_logits: Int32Array  # rows whose full logits travel back; a subset of wants_logits
     new_sampling: tuple[SlotSampling, ...] = ()
     slot_starts: tuple[SlotStart, ...] = ()  # in order
+    failures: tuple[SlotFailure, ...] = ()  # slots without rows from here on; set by the stages before
     alone: bool = False  # no other stage computes while one computes it: that one may use the cores of its host
     after: int = NO_STEP  # the first stage begins it once the last one has answered this step
 
@@ -96,6 +106,7 @@ class StepResult:
     id: StepId
     sampled: tuple[SampledToken, ...]
     logits: Float32Array | None = None  # [R, V] in the order of Microbatch.returns_logits
+    failures: tuple[SlotFailure, ...] = ()  # slots that nothing was drawn for, and whose logits mean nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +114,15 @@ class DrawnStep:
     """What the first stage is told of a step that was answered. Set by the last stage."""
 
     id: StepId
-    slots: Int32Array  # those that drew
-    tokens: Int32Array  # one for each of them
+    slots: Int32Array  # those that drew, or failed
+    tokens: Int32Array  # one for each of them; that of a failed one means nothing
 
     @classmethod
     def of(cls, result: StepResult) -> DrawnStep:
-        slots, tokens = ([getattr(one, name) for one in result.sampled] for name in ("slot", "token"))
-        return cls(result.id, np.array(slots, np.int32), np.array(tokens, np.int32))
+        # A step that was sent ahead for a slot that failed is computed with any token, and dropped.
+        drawn = [(sampled.slot, sampled.token) for sampled in result.sampled]
+        drawn += [(failure.slot, 0) for failure in result.failures]
+        return cls(result.id, *np.array(drawn, np.int32).reshape(-1, 2).T)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +139,9 @@ class StepTiming:
 
 @dataclass(frozen=True, slots=True)
 class StageFailure:
-    """A stage cannot go on. Set by the stage that noticed, or by the coordinator when a stream broke."""
+    """An epoch cannot go on. Set by the stage that noticed, or by the coordinator when a stream broke."""
 
-    stage: int
+    stage: int | None  # None: it was the coordinator's own fault; no stage says so
     epoch: int
     reason: str
 

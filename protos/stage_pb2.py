@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos import sampling_pb2 as protos_dot_sampling__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12protos/stage.proto\x12\x0fggml_cluster.v1\x1a\x15protos/sampling.proto\"\xe7\x01\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x12\n\nmodel_hash\x18\x02 \x01(\t\x12\r\n\x05\x62uild\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\x04\x12\r\n\x05stage\x18\x05 \x01(\r\x12\x12\n\nnum_stages\x18\x06 \x01(\r\x12\r\n\x05\x66irst\x18\x07 \x01(\r\x12\x0b\n\x03\x65nd\x18\x08 \x01(\r\x12\x14\n\x0chidden_width\x18\t \x01(\r\x12\x12\n\nwire_dtype\x18\n \x01(\t\x12\x11\n\tnum_slots\x18\x0b \x01(\r\x12\x16\n\x0e\x63ontext_length\x18\x0c \x01(\r\"\x19\n\x08HelloAck\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\"9\n\x06StepId\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x12\n\nmicrobatch\x18\x02 \x01(\r\x12\x0c\n\x04step\x18\x03 \x01(\x04\"G\n\x0cSlotSampling\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12)\n\x06params\x18\x02 \x01(\x0b\x32\x19.ggml_cluster.v1.Sampling\"9\n\tSlotStart\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x0e\n\x06source\x18\x02 \x01(\r\x12\x0e\n\x06length\x18\x03 \x01(\r\"\xd0\x02\n\nStepHeader\x12#\n\x02id\x18\x01 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12\x10\n\x08num_rows\x18\x02 \x01(\r\x12\x0e\n\x06tokens\x18\x03 \x01(\x0c\x12\x11\n\tpositions\x18\x04 \x01(\x0c\x12\r\n\x05slots\x18\x05 \x01(\x0c\x12\x14\n\x0cwants_logits\x18\x06 \x01(\x0c\x12\x0f\n\x07samples\x18\x07 \x01(\x0c\x12\x16\n\x0ereturns_logits\x18\x08 \x01(\x0c\x12\x33\n\x0cnew_sampling\x18\t \x03(\x0b\x32\x1d.ggml_cluster.v1.SlotSampling\x12/\n\x0bslot_starts\x18\n \x03(\x0b\x32\x1a.ggml_cluster.v1.SlotStart\x12\x14\n\x0chidden_width\x18\x0b \x01(\r\x12\r\n\x05\x61lone\x18\x0c \x01(\x08\x12\x0f\n\x07\x66ollows\x18\r \x01(\x04\"}\n\x0bStepMessage\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x16.ggml_cluster.v1.HelloH\x00\x12-\n\x06header\x18\x02 \x01(\x0b\x32\x1b.ggml_cluster.v1.StepHeaderH\x00\x12\x0e\n\x06hidden\x18\x03 \x01(\x0c\x42\x06\n\x04kind\"3\n\x07StepAck\x12(\n\x05hello\x18\x01 \x01(\x0b\x32\x19.ggml_cluster.v1.HelloAck\"\\\n\rSampledTokens\x12\r\n\x05\x64rawn\x18\x01 \x01(\x0c\x12\x10\n\x08logprobs\x18\x02 \x01(\x0c\x12*\n\x04tops\x18\x03 \x03(\x0b\x32\x1c.ggml_cluster.v1.TopLogprobs\"\x9e\x01\n\x0cResultHeader\x12#\n\x02id\x18\x01 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12/\n\x07sampled\x18\x02 \x01(\x0b\x32\x1e.ggml_cluster.v1.SampledTokens\x12\x12\n\nhas_logits\x18\x03 \x01(\x08\x12\x10\n\x08num_rows\x18\x04 \x01(\r\x12\x12\n\nvocab_size\x18\x05 \x01(\r\"K\n\nResultPart\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.ggml_cluster.v1.ResultHeader\x12\x0e\n\x06logits\x18\x02 \x01(\x0c\"\x89\x01\n\nStepTiming\x12#\n\x02id\x18\x01 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12\r\n\x05stage\x18\x02 \x01(\r\x12\x10\n\x08num_rows\x18\x03 \x01(\r\x12\x10\n\x08start_ns\x18\x04 \x01(\x03\x12\x0e\n\x06\x65nd_ns\x18\x05 \x01(\x03\x12\x13\n\x0breceived_ns\x18\x06 \x01(\x03\"<\n\x0cStageFailure\x12\r\n\x05stage\x18\x01 \x01(\r\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0e\n\x06reason\x18\x03 \x01(\t\";\n\x0bStepTimings\x12,\n\x07timings\x18\x01 \x03(\x0b\x32\x1b.ggml_cluster.v1.StepTiming\"\xd2\x01\n\nStageEvent\x12*\n\x05hello\x18\x01 \x01(\x0b\x32\x19.ggml_cluster.v1.HelloAckH\x00\x12/\n\x07timings\x18\x02 \x01(\x0b\x32\x1c.ggml_cluster.v1.StepTimingsH\x00\x12-\n\x06result\x18\x03 \x01(\x0b\x32\x1b.ggml_cluster.v1.ResultPartH\x00\x12\x30\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x1d.ggml_cluster.v1.StageFailureH\x00\x42\x06\n\x04kind\"y\n\tDrawnStep\x12(\n\x05hello\x18\x01 \x01(\x0b\x32\x19.ggml_cluster.v1.HelloAck\x12#\n\x02id\x18\x02 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12\r\n\x05slots\x18\x03 \x01(\x0c\x12\x0e\n\x06tokens\x18\x04 \x01(\x0c\"\x11\n\x0f\x44\x65scribeRequest\"\xc3\x01\n\nStageFacts\x12\r\n\x05stage\x18\x01 \x01(\r\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\r\n\x05\x66irst\x18\x04 \x01(\r\x12\x0b\n\x03\x65nd\x18\x05 \x01(\r\x12\r\n\x05state\x18\x06 \x01(\t\x12\x0b\n\x03pid\x18\x07 \x01(\r\x12\x14\n\x0cweight_bytes\x18\x08 \x01(\x04\x12\x10\n\x08kv_bytes\x18\t \x01(\x04\x12\x15\n\rcompute_bytes\x18\n \x01(\x04\x12\x11\n\trss_bytes\x18\x0b \x01(\x04\x32\x96\x02\n\x05Stage\x12\x43\n\x05Steps\x12\x1c.ggml_cluster.v1.StepMessage\x1a\x18.ggml_cluster.v1.StepAck(\x01\x30\x01\x12>\n\x05Watch\x12\x16.ggml_cluster.v1.Hello\x1a\x1b.ggml_cluster.v1.StageEvent0\x01\x12=\n\x05\x44rawn\x12\x16.ggml_cluster.v1.Hello\x1a\x1a.ggml_cluster.v1.DrawnStep0\x01\x12I\n\x08\x44\x65scribe\x12 .ggml_cluster.v1.DescribeRequest\x1a\x1b.ggml_cluster.v1.StageFactsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12protos/stage.proto\x12\x0fggml_cluster.v1\x1a\x15protos/sampling.proto\"\xe7\x01\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x12\n\nmodel_hash\x18\x02 \x01(\t\x12\r\n\x05\x62uild\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\x04\x12\r\n\x05stage\x18\x05 \x01(\r\x12\x12\n\nnum_stages\x18\x06 \x01(\r\x12\r\n\x05\x66irst\x18\x07 \x01(\r\x12\x0b\n\x03\x65nd\x18\x08 \x01(\r\x12\x14\n\x0chidden_width\x18\t \x01(\r\x12\x12\n\nwire_dtype\x18\n \x01(\t\x12\x11\n\tnum_slots\x18\x0b \x01(\r\x12\x16\n\x0e\x63ontext_length\x18\x0c \x01(\r\"\x19\n\x08HelloAck\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\"F\n\x0cStageAddress\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12%\n\x05hello\x18\x02 \x01(\x0b\x32\x16.ggml_cluster.v1.Hello\"\x94\x01\n\x0bWireRequest\x12%\n\x05hello\x18\x01 \x01(\x0b\x32\x16.ggml_cluster.v1.Hello\x12\x31\n\ndownstream\x18\x02 \x01(\x0b\x32\x1d.ggml_cluster.v1.StageAddress\x12+\n\x04last\x18\x03 \x01(\x0b\x32\x1d.ggml_cluster.v1.StageAddress\"9\n\x06StepId\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x12\n\nmicrobatch\x18\x02 \x01(\r\x12\x0c\n\x04step\x18\x03 \x01(\x04\"G\n\x0cSlotSampling\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12)\n\x06params\x18\x02 \x01(\x0b\x32\x19.ggml_cluster.v1.Sampling\"9\n\tSlotStart\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x0e\n\x06source\x18\x02 \x01(\r\x12\x0e\n\x06length\x18\x03 \x01(\r\"9\n\x0bSlotFailure\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x80\x03\n\nStepHeader\x12#\n\x02id\x18\x01 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12\x10\n\x08num_rows\x18\x02 \x01(\r\x12\x0e\n\x06tokens\x18\x03 \x01(\x0c\x12\x11\n\tpositions\x18\x04 \x01(\x0c\x12\r\n\x05slots\x18\x05 \x01(\x0c\x12\x14\n\x0cwants_logits\x18\x06 \x01(\x0c\x12\x0f\n\x07samples\x18\x07 \x01(\x0c\x12\x16\n\x0ereturns_logits\x18\x08 \x01(\x0c\x12\x33\n\x0cnew_sampling\x18\t \x03(\x0b\x32\x1d.ggml_cluster.v1.SlotSampling\x12/\n\x0bslot_starts\x18\n \x03(\x0b\x32\x1a.ggml_cluster.v1.SlotStart\x12\x14\n\x0chidden_width\x18\x0b \x01(\r\x12\r\n\x05\x61lone\x18\x0c \x01(\x08\x12\x0f\n\x07\x66ollows\x18\r \x01(\x04\x12.\n\x08\x66\x61ilures\x18\x0e \x03(\x0b\x32\x1c.ggml_cluster.v1.SlotFailure\"}\n\x0bStepMessage\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x16.ggml_cluster.v1.HelloH\x00\x12-\n\x06header\x18\x02 \x01(\x0b\x32\x1b.ggml_cluster.v1.StepHeaderH\x00\x12\x0e\n\x06hidden\x18\x03 \x01(\x0c\x42\x06\n\x04kind\"3\n\x07StepAck\x12(\n\x05hello\x18\x01 \x01(\x0b\x32\x19.ggml_cluster.v1.HelloAck\"\\\n\rSampledTokens\x12\r\n\x05\x64rawn\x18\x01 \x01(\x0c\x12\x10\n\x08logprobs\x18\x02 \x01(\x0c\x12*\n\x04tops\x18\x03 \x03(\x0b\x32\x1c.ggml_cluster.v1.TopLogprobs\"\xce\x01\n\x0cResultHeader\x12#\n\x02id\x18\x01 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12/\n\x07sampled\x18\x02 \x01(\x0b\x32\x1e.ggml_cluster.v1.SampledTokens\x12\x12\n\nhas_logits\x18\x03 \x01(\x08\x12\x10\n\x08num_rows\x18\x04 \x01(\r\x12\x12\n\nvocab_size\x18\x05 \x01(\r\x12.\n\x08\x66\x61ilures\x18\x06 \x03(\x0b\x32\x1c.ggml_cluster.v1.SlotFailure\"K\n\nResultPart\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.ggml_cluster.v1.ResultHeader\x12\x0e\n\x06logits\x18\x02 \x01(\x0c\"\x89\x01\n\nStepTiming\x12#\n\x02id\x18\x01 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12\r\n\x05stage\x18\x02 \x01(\r\x12\x10\n\x08num_rows\x18\x03 \x01(\r\x12\x10\n\x08start_ns\x18\x04 \x01(\x03\x12\x0e\n\x06\x65nd_ns\x18\x05 \x01(\x03\x12\x13\n\x0breceived_ns\x18\x06 \x01(\x03\"<\n\x0cStageFailure\x12\r\n\x05stage\x18\x01 \x01(\r\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0e\n\x06reason\x18\x03 \x01(\t\";\n\x0bStepTimings\x12,\n\x07timings\x18\x01 \x03(\x0b\x32\x1b.ggml_cluster.v1.StepTiming\"\xd2\x01\n\nStageEvent\x12*\n\x05hello\x18\x01 \x01(\x0b\x32\x19.ggml_cluster.v1.HelloAckH\x00\x12/\n\x07timings\x18\x02 \x01(\x0b\x32\x1c.ggml_cluster.v1.StepTimingsH\x00\x12-\n\x06result\x18\x03 \x01(\x0b\x32\x1b.ggml_cluster.v1.ResultPartH\x00\x12\x30\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x1d.ggml_cluster.v1.StageFailureH\x00\x42\x06\n\x04kind\"y\n\tDrawnStep\x12(\n\x05hello\x18\x01 \x01(\x0b\x32\x19.ggml_cluster.v1.HelloAck\x12#\n\x02id\x18\x02 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12\r\n\x05slots\x18\x03 \x01(\x0c\x12\x0e\n\x06tokens\x18\x04 \x01(\x0c\"\x11\n\x0f\x44\x65scribeRequest\"\xc3\x01\n\nStageFacts\x12\r\n\x05stage\x18\x01 \x01(\r\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\r\n\x05\x66irst\x18\x04 \x01(\r\x12\x0b\n\x03\x65nd\x18\x05 \x01(\r\x12\r\n\x05state\x18\x06 \x01(\t\x12\x0b\n\x03pid\x18\x07 \x01(\r\x12\x14\n\x0cweight_bytes\x18\x08 \x01(\x04\x12\x10\n\x08kv_bytes\x18\t \x01(\x04\x12\x15\n\rcompute_bytes\x18\n \x01(\x04\x12\x11\n\trss_bytes\x18\x0b \x01(\x04\x32\xd7\x02\n\x05Stage\x12\x43\n\x05Steps\x12\x1c.ggml_cluster.v1.StepMessage\x1a\x18.ggml_cluster.v1.StepAck(\x01\x30\x01\x12>\n\x05Watch\x12\x16.ggml_cluster.v1.Hello\x1a\x1b.ggml_cluster.v1.StageEvent0\x01\x12=\n\x05\x44rawn\x12\x16.ggml_cluster.v1.Hello\x1a\x1a.ggml_cluster.v1.DrawnStep0\x01\x12I\n\x08\x44\x65scribe\x12 .ggml_cluster.v1.DescribeRequest\x1a\x1b.ggml_cluster.v1.StageFacts\x12?\n\x04Wire\x12\x1c.ggml_cluster.v1.WireRequest\x1a\x19.ggml_cluster.v1.HelloAckb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,38 +36,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HELLO']._serialized_end=294
   _globals['_HELLOACK']._serialized_start=296
   _globals['_HELLOACK']._serialized_end=321
-  _globals['_STEPID']._serialized_start=323
-  _globals['_STEPID']._serialized_end=380
-  _globals['_SLOTSAMPLING']._serialized_start=382
-  _globals['_SLOTSAMPLING']._serialized_end=453
-  _globals['_SLOTSTART']._serialized_start=455
-  _globals['_SLOTSTART']._serialized_end=512
-  _globals['_STEPHEADER']._serialized_start=515
-  _globals['_STEPHEADER']._serialized_end=851
-  _globals['_STEPMESSAGE']._serialized_start=853
-  _globals['_STEPMESSAGE']._serialized_end=978
-  _globals['_STEPACK']._serialized_start=980
-  _globals['_STEPACK']._serialized_end=1031
-  _globals['_SAMPLEDTOKENS']._serialized_start=1033
-  _globals['_SAMPLEDTOKENS']._serialized_end=1125
-  _globals['_RESULTHEADER']._serialized_start=1128
-  _globals['_RESULTHEADER']._serialized_end=1286
-  _globals['_RESULTPART']._serialized_start=1288
-  _globals['_RESULTPART']._serialized_end=1363
-  _globals['_STEPTIMING']._serialized_start=1366
-  _globals['_STEPTIMING']._serialized_end=1503
-  _globals['_STAGEFAILURE']._serialized_start=1505
-  _globals['_STAGEFAILURE']._serialized_end=1565
-  _globals['_STEPTIMINGS']._serialized_start=1567
-  _globals['_STEPTIMINGS']._serialized_end=1626
-  _globals['_STAGEEVENT']._serialized_start=1629
-  _globals['_STAGEEVENT']._serialized_end=1839
-  _globals['_DRAWNSTEP']._serialized_start=1841
-  _globals['_DRAWNSTEP']._serialized_end=1962
-  _globals['_DESCRIBEREQUEST']._serialized_start=1964
-  _globals['_DESCRIBEREQUEST']._serialized_end=1981
-  _globals['_STAGEFACTS']._serialized_start=1984
-  _globals['_STAGEFACTS']._serialized_end=2179
-  _globals['_STAGE']._serialized_start=2182
-  _globals['_STAGE']._serialized_end=2460
+  _globals['_STAGEADDRESS']._serialized_start=323
+  _globals['_STAGEADDRESS']._serialized_end=393
+  _globals['_WIREREQUEST']._serialized_start=396
+  _globals['_WIREREQUEST']._serialized_end=544
+  _globals['_STEPID']._serialized_start=546
+  _globals['_STEPID']._serialized_end=603
+  _globals['_SLOTSAMPLING']._serialized_start=605
+  _globals['_SLOTSAMPLING']._serialized_end=676
+  _globals['_SLOTSTART']._serialized_start=678
+  _globals['_SLOTSTART']._serialized_end=735
+  _globals['_SLOTFAILURE']._serialized_start=737
+  _globals['_SLOTFAILURE']._serialized_end=794
+  _globals['_STEPHEADER']._serialized_start=797
+  _globals['_STEPHEADER']._serialized_end=1181
+  _globals['_STEPMESSAGE']._serialized_start=1183
+  _globals['_STEPMESSAGE']._serialized_end=1308
+  _globals['_STEPACK']._serialized_start=1310
+  _globals['_STEPACK']._serialized_end=1361
+  _globals['_SAMPLEDTOKENS']._serialized_start=1363
+  _globals['_SAMPLEDTOKENS']._serialized_end=1455
+  _globals['_RESULTHEADER']._serialized_start=1458
+  _globals['_RESULTHEADER']._serialized_end=1664
+  _globals['_RESULTPART']._serialized_start=1666
+  _globals['_RESULTPART']._serialized_end=1741
+  _globals['_STEPTIMING']._serialized_start=1744
+  _globals['_STEPTIMING']._serialized_end=1881
+  _globals['_STAGEFAILURE']._serialized_start=1883
+  _globals['_STAGEFAILURE']._serialized_end=1943
+  _globals['_STEPTIMINGS']._serialized_start=1945
+  _globals['_STEPTIMINGS']._serialized_end=2004
+  _globals['_STAGEEVENT']._serialized_start=2007
+  _globals['_STAGEEVENT']._serialized_end=2217
+  _globals['_DRAWNSTEP']._serialized_start=2219
+  _globals['_DRAWNSTEP']._serialized_end=2340
+  _globals['_DESCRIBEREQUEST']._serialized_start=2342
+  _globals['_DESCRIBEREQUEST']._serialized_end=2359
+  _globals['_STAGEFACTS']._serialized_start=2362
+  _globals['_STAGEFACTS']._serialized_end=2557
+  _globals['_STAGE']._serialized_start=2560
+  _globals['_STAGE']._serialized_end=2903
 # @@protoc_insertion_point(module_scope)

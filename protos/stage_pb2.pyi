@@ -41,6 +41,24 @@ class HelloAck(_message.Message):
     epoch: int
     def __init__(self, epoch: _Optional[int] = ...) -> None: ...
 
+class StageAddress(_message.Message):
+    __slots__ = ("address", "hello")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    hello: Hello
+    def __init__(self, address: _Optional[str] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ...) -> None: ...
+
+class WireRequest(_message.Message):
+    __slots__ = ("hello", "downstream", "last")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    DOWNSTREAM_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    downstream: StageAddress
+    last: StageAddress
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., downstream: _Optional[_Union[StageAddress, _Mapping]] = ..., last: _Optional[_Union[StageAddress, _Mapping]] = ...) -> None: ...
+
 class StepId(_message.Message):
     __slots__ = ("epoch", "microbatch", "step")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -69,8 +87,18 @@ class SlotStart(_message.Message):
     length: int
     def __init__(self, slot: _Optional[int] = ..., source: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
 
+class SlotFailure(_message.Message):
+    __slots__ = ("slot", "kind", "reason")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    slot: int
+    kind: str
+    reason: str
+    def __init__(self, slot: _Optional[int] = ..., kind: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class StepHeader(_message.Message):
-    __slots__ = ("id", "num_rows", "tokens", "positions", "slots", "wants_logits", "samples", "returns_logits", "new_sampling", "slot_starts", "hidden_width", "alone", "follows")
+    __slots__ = ("id", "num_rows", "tokens", "positions", "slots", "wants_logits", "samples", "returns_logits", "new_sampling", "slot_starts", "hidden_width", "alone", "follows", "failures")
     ID_FIELD_NUMBER: _ClassVar[int]
     NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +112,7 @@ class StepHeader(_message.Message):
     HIDDEN_WIDTH_FIELD_NUMBER: _ClassVar[int]
     ALONE_FIELD_NUMBER: _ClassVar[int]
     FOLLOWS_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
     id: StepId
     num_rows: int
     tokens: bytes
@@ -97,7 +126,8 @@ class StepHeader(_message.Message):
     hidden_width: int
     alone: bool
     follows: int
-    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., slot_starts: _Optional[_Iterable[_Union[SlotStart, _Mapping]]] = ..., hidden_width: _Optional[int] = ..., alone: _Optional[bool] = ..., follows: _Optional[int] = ...) -> None: ...
+    failures: _containers.RepeatedCompositeFieldContainer[SlotFailure]
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., slot_starts: _Optional[_Iterable[_Union[SlotStart, _Mapping]]] = ..., hidden_width: _Optional[int] = ..., alone: _Optional[bool] = ..., follows: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[SlotFailure, _Mapping]]] = ...) -> None: ...
 
 class StepMessage(_message.Message):
     __slots__ = ("hello", "header", "hidden")
@@ -126,18 +156,20 @@ class SampledTokens(_message.Message):
     def __init__(self, drawn: _Optional[bytes] = ..., logprobs: _Optional[bytes] = ..., tops: _Optional[_Iterable[_Union[_sampling_pb2.TopLogprobs, _Mapping]]] = ...) -> None: ...
 
 class ResultHeader(_message.Message):
-    __slots__ = ("id", "sampled", "has_logits", "num_rows", "vocab_size")
+    __slots__ = ("id", "sampled", "has_logits", "num_rows", "vocab_size", "failures")
     ID_FIELD_NUMBER: _ClassVar[int]
     SAMPLED_FIELD_NUMBER: _ClassVar[int]
     HAS_LOGITS_FIELD_NUMBER: _ClassVar[int]
     NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
     VOCAB_SIZE_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
     id: StepId
     sampled: SampledTokens
     has_logits: bool
     num_rows: int
     vocab_size: int
-    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., sampled: _Optional[_Union[SampledTokens, _Mapping]] = ..., has_logits: _Optional[bool] = ..., num_rows: _Optional[int] = ..., vocab_size: _Optional[int] = ...) -> None: ...
+    failures: _containers.RepeatedCompositeFieldContainer[SlotFailure]
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., sampled: _Optional[_Union[SampledTokens, _Mapping]] = ..., has_logits: _Optional[bool] = ..., num_rows: _Optional[int] = ..., vocab_size: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[SlotFailure, _Mapping]]] = ...) -> None: ...
 
 class ResultPart(_message.Message):
     __slots__ = ("header", "logits")

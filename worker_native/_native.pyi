@@ -135,7 +135,10 @@ class SamplerParams:
     ) -> None: ...
 
 class Sampled:
-    """One drawn token. Logprobs are natural, of the raw logits; `top` begins with the most probable."""
+    """One drawn token. Logprobs are natural, of the raw logits; `top` begins with the most probable.
+
+    `error` says why nothing could be drawn from that row, and is empty otherwise.
+    """
 
     @property
     def row(self) -> int: ...
@@ -147,6 +150,8 @@ class Sampled:
     def logprob(self) -> float: ...
     @property
     def top(self) -> list[tuple[int, float]]: ...
+    @property
+    def error(self) -> str: ...
 
 class Slice:
     """Layers [first, end) of a model on one device, with a KV cache of `n_slots` sequences of `n_ctx` tokens.
@@ -239,13 +244,22 @@ class Slice:
 
         T is 1..n_batch. Rows of a slot must be consecutive and continue its sequence: position =
         slot_length(slot), growing by one. Arrays must be C-contiguous and of these very types. `hidden` is
-        not searched for NaN; `sample` refuses logits that are not finite. After an error every slot of the
+        taken with NaN too: the rows of other slots stay what they are. After an error every slot of the
         microbatch is as it was before, or empty if it cannot be truncated. One thread at a time may be inside:
         others get RuntimeError.
         """
+    def check_microbatch(
+        self,
+        tokens: NDArray[np.int32],  # [T]
+        positions: NDArray[np.int32],  # [T]
+        slots: NDArray[np.int32],  # [T]
+        wants_logits: NDArray[np.bool_],  # [T]
+    ) -> None:
+        """ValueError if `forward` would refuse these rows as they are."""
     def sample(self, rows: Sequence[int]) -> list[Sampled]:
         """Draw one token for each of these rows of the last forward, with each slot's SamplerParams.
 
+        A row whose logits are not finite, or allow no draw, has an `error` in place of a token; the others are drawn.
         The draw depends only on (seed, position, logits, the slot's recent tokens): repeated, it is equal.
         """
     def logits(self, rows: Sequence[int]) -> NDArray[np.float32]:

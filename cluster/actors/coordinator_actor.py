@@ -39,6 +39,10 @@ class Coordinator:
         """The newest epoch that was begun; 0 before the first."""
         return 0 if self._service is None else self._service.epoch
 
+    def hold_recovery(self) -> int:
+        """Leave the stages to the caller, who wires them next. The epoch until now."""
+        return self._started.hold_recovery()
+
     def wire(self, epoch: int, stages: tuple[StageEnd, ...]) -> None:
         """Connect to the stages of a new epoch and accept requests again."""
         self._started.wire(epoch, stages)

@@ -79,6 +79,8 @@ class Launch:
             stages = [living.get(_stage_name(spec.stage)) or self._start_stage(spec, group) for spec in specs]
             loaded = self._load(stages, report)
             address: str = _get(actor.start.remote())
+            # The coordinator may have begun newer ones by itself meanwhile; from now on it leaves the stages to us.
+            epoch = max(epoch, 1 + _get(actor.hold_recovery.remote()))
             try:
                 ends = self._wire(stages, specs, loaded, coordinator.model_hash, epoch)
                 _get(actor.wire.remote(epoch, ends))

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from functools import partial
 from queue import Empty, Queue
 
+from cluster.coordinator.pulse import Pulse
+from cluster.coordinator.recovery import Recovery
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
 from cluster.coordinator.stages import WiredStages
 from cluster.engine.events import LogitsRows, Output
@@ -40,9 +42,12 @@ class CoordinatorService:
         """Load the vocabulary. UsageError if the file has none that libllama takes."""
         self._spec = spec
         self._vocab = _load_vocab(spec)
+        self._pulse = Pulse()
         self._stages = WiredStages(secret.for_stages)
-        self._engine = Engine(self._stages, self._vocab, _limits(spec, self._vocab))
+        self._next_epoch = 1
+        self._engine = Engine(self._stages, self._vocab, _limits(spec, self._vocab), find_cause=self._cause_of)
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
+        self._recovery = Recovery(lambda: self._engine.failure is not None, self._rewire)
         self._server = InferenceServer(self, secret.for_clients, spec.host, spec.port)
         self._address = ""
         self._started_s = time.monotonic()
@@ -57,11 +62,20 @@ class CoordinatorService:
         if not self._address:
             self._address = self._server.start()
             self._engine_thread.start()
+            self._pulse.start()
+            self._recovery.start()
         return self._address
 
     def wire(self, epoch: int, stages: tuple[StageEnd, ...]) -> None:
         """Begin an epoch with these stages. HandshakeError, or UnreachableError."""
         self._stages.wire(epoch, stages, self._engine)
+        self._next_epoch = epoch + 1
+        self._recovery.release()
+
+    def hold_recovery(self) -> int:
+        """Leave the stages to whoever wires them next; for a minute, if nobody does. The epoch until now."""
+        self._recovery.hold()
+        return self._next_epoch - 1
 
     def first_token(self, timeout_s: float) -> None:
         """Wait until a token has gone through all stages: ours, or that of a client who asked before us."""
@@ -86,6 +100,8 @@ class CoordinatorService:
 
     def stop(self) -> None:
         """End all requests, streams and threads."""
+        self._recovery.stop()
+        self._pulse.stop()
         self._engine.stop()
         if self._engine_thread.is_alive():
             self._engine_thread.join(ENGINE_STOP_TIMEOUT_S)
@@ -145,10 +161,26 @@ class CoordinatorService:
         """The recorded steps of all stages, by stage."""
         return [timing for stage in range(self._spec.num_stages) for timing in self._engine.timings(stage)]
 
+    def _cause_of(self, failure: StageFailure) -> StageFailure:
+        """Streams that break after a standstill of ours say nothing about the stages."""
+        stood_still_s = self._pulse.stood_still_s()
+        if not stood_still_s:
+            return failure
+        said = f"its process stood still for {stood_still_s:.0f} s, and its connections to the stages broke"
+        return StageFailure(None, failure.epoch, said)
+
+    def _rewire(self) -> None:
+        # A stage may have been in this epoch already, for an attempt that failed at another stage.
+        epoch, self._next_epoch = self._next_epoch, self._next_epoch + 1
+        self._stages.rewire(epoch, self._engine)
+
     def _state(self, failure: StageFailure | None) -> str:
         if not self._engine_thread.is_alive():
-            return "degraded: the engine has ended; run cluster up"
-        return "ready" if failure is None else f"degraded: stage {failure.stage} is lost: {failure.reason}"
+            return "degraded: the engine has ended; run cluster down, then up again"
+        if failure is None:
+            return "ready"
+        who = "the coordinator" if failure.stage is None else f"stage {failure.stage}"
+        return f"degraded: {who} is lost: {failure.reason}"
 
     def _stage_status(self, facts: StageFacts, snapshot: Snapshot) -> StageStatus:
         activity = snapshot.stages[facts.stage]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from cluster.coordinator.spec import StageEnd
@@ -16,6 +17,7 @@ from cluster.wire.codec_event import Event
 from cluster.wire.endpoint import Endpoint
 from cluster.wire.stage_link import StageLink
 from cluster.wire.stage_watch import StageWatch
+from cluster.wire.stage_wiring import wire_stages
 
 # A step leaves within a fraction of this; longer waits are the network's, and not worth ours.
 FLUSH_S = 0.002
@@ -66,6 +68,14 @@ class WiredStages:
         with self._lock:
             self._link, self._watches, self.ends = link, watches, ends
         engine.reset(epoch, tuple(end.costs for end in ends))
+
+    def rewire(self, epoch: int, engine: Engine) -> None:
+        """Begin an epoch with the same stages, all of which still run. UnreachableError, HandshakeError."""
+        if not self.ends:
+            raise UnreachableError("stages: none was ever connected; run cluster up")
+        ends = tuple(replace(end, hello=replace(end.hello, epoch=epoch)) for end in self.ends)
+        wire_stages([(Endpoint(end.address, self._secret), end.hello) for end in ends])
+        self.wire(epoch, ends, engine)
 
     def describe(self) -> list[StageFacts]:
         """Each stage as it is now; one that does not answer as it was when it was wired, with the reason."""

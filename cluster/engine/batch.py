@@ -135,8 +135,15 @@ def form_batch(
 
 
 def check_result(microbatch: Microbatch, result: StepResult) -> None:
-    """Raises ClusterError unless the result answers this microbatch: row for row, and with all logits."""
-    asked = [(int(row), int(microbatch.slots[row])) for row in microbatch.samples]
+    """Raises ClusterError unless the result answers this microbatch: row for row, and with all logits.
+
+    Nothing is drawn for slots that failed.
+    """
+    failed = {failure.slot for failure in result.failures}
+    if not failed <= set(microbatch.slots.tolist()):
+        raise ClusterError(f"step result: slots {sorted(failed)} failed that were not all in it; report a bug")
+    drawn = [(int(row), int(microbatch.slots[row])) for row in microbatch.samples]
+    asked = [(row, slot) for row, slot in drawn if slot not in failed]
     given = [(sampled.row, sampled.slot) for sampled in result.sampled]
     if sorted(given) != asked:
         raise ClusterError(f"step result: rows and slots {asked} were to be drawn, not {given}; report a bug")

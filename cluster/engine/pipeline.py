@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import queue
 import secrets
 import threading
@@ -20,6 +21,8 @@ from cluster.engine.vocabulary import Vocabulary
 from cluster.errors import ClusterError, StageLostError, UnreachableError
 from cluster.messages import Microbatch, StageCosts, StageFailure, StepResult, StepTiming
 from cluster.sampling import SamplingParams
+
+_log = logging.getLogger(__name__)
 
 
 class Stages(Protocol):
@@ -64,8 +67,9 @@ class Engine:
     """Serves requests over the stages. `run` is for one thread; all other methods are for any.
 
     Everything that happens is an event in the inbox. Each request is answered through its sink, which gets
-    exactly one last output (see `events.is_last`), whatever goes wrong. After a StageFailure all requests end
-    with StageLostError, and new ones are refused with it until `reset` starts a newer epoch.
+    exactly one last output (see `events.is_last`), whatever goes wrong. What goes wrong with one request ends that
+    one. After a StageFailure all requests end with StageLostError (UnreachableError, if it was the coordinator's own
+    fault), and new ones are refused with it until `reset` starts a newer epoch.
     """
 
     def __init__(
@@ -78,7 +82,10 @@ class Engine:
         now: Callable[[], float] = time.monotonic,
         choose_seed: Callable[[], int] = lambda: secrets.randbits(63),
         inbox: Inbox | None = None,
+        find_cause: Callable[[StageFailure], StageFailure] = lambda failure: failure,
     ) -> None:
+        """`find_cause`: what a failure is told as, where whoever noticed it could not know better."""
+        self._find_cause = find_cause
         self._stages = stages
         self._num_stages = limits.num_stages
         self._vocab_size = vocabulary.num_tokens
@@ -98,11 +105,15 @@ class Engine:
         """Serves until `stop`; all requests have ended when it returns."""
         try:
             while not self._stopping:
-                held_until_s = self._fill()
-                self._requests.tell()  # after the stages have work again
-                event = self._next_event(held_until_s)
-                if event is not None:
-                    self._settle(event)
+                try:
+                    held_until_s = self._fill()
+                    self._requests.tell()  # after the stages have work again
+                    event = self._next_event(held_until_s)
+                    if event is not None:
+                        self._settle(event)
+                except Exception as error:  # a bug of ours ends an epoch, not the cluster
+                    _log.exception("the engine failed")
+                    self._lose(StageFailure(None, self._scheduler.epoch, f"its engine failed: {error!r}"))
         finally:
             self._close()
 
@@ -153,6 +164,11 @@ class Engine:
             num_tokens=self._requests.num_tokens,
             stages=activities,
         )
+
+    @property
+    def failure(self) -> StageFailure | None:
+        """Why requests are refused; None when ready."""
+        return self._failure
 
     def timings(self, stage: int) -> tuple[StepTiming, ...]:
         """The latest steps of a stage, on that stage's clock."""
@@ -226,8 +242,8 @@ class Engine:
         if failure.epoch > self._scheduler.epoch:
             self._early_failure = failure
         elif self._failure is None and failure.epoch == self._scheduler.epoch:
-            self._failure = failure
-            self._requests.end_all(lambda: _lost(failure))
+            self._failure = cause = self._find_cause(failure)
+            self._requests.end_all(lambda: _lost(cause))
             self._scheduler.abandon()
 
     def _restart(self, reset: Reset) -> None:
@@ -255,9 +271,12 @@ class Engine:
             return not self._closed
 
 
-def _lost(failure: StageFailure) -> StageLostError:
+def _lost(failure: StageFailure) -> UnreachableError:
     reason = " ".join(failure.reason.split())  # a message is one line
-    return StageLostError(f"stage {failure.stage}: lost: {reason}; `cluster up` repairs it")
+    advice = "ask again in a few seconds; what does not come back by itself, `cluster up` repairs"
+    if failure.stage is None:
+        return UnreachableError(f"coordinator: {reason}; {advice}")
+    return StageLostError(f"stage {failure.stage}: lost: {reason}; {advice}")
 
 
 def _stopped() -> UnreachableError:

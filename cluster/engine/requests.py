@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster.engine.events import LogitsRows, NewRequest, Output, Sink, is_last, tell
 from cluster.engine.finish import finish_before_start
-from cluster.engine.scheduler import Progress, Scheduler
+from cluster.engine.progress import Progress
+from cluster.engine.scheduler import Scheduler
 from cluster.engine.sequence import Sequence
 from cluster.engine.text import TextStream
 from cluster.engine.vocabulary import Vocabulary
-from cluster.errors import CancelledError, ClusterError, UsageError
+from cluster.errors import CancelledError, ClusterError, UsageError, error_named
 from cluster.messages import FinishReason, Float32Array, SampledToken, Timings, TokenEvent
 from cluster.sampling import SamplingParams
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -69,14 +73,14 @@ class Requests:
             self._check_tokens(new.tokens)
             params = self._with_seed(new.params)
             sequence = Sequence(new.request_id, new.tokens, params, new.client)
+            num_prompt = len(new.tokens)
+            request = Request(sequence, new.sink, self._text_for(params, num_prompt), new.arrival_s)
             displaced = self._scheduler.add(sequence, now_s)
-        except ClusterError as error:
-            self._outbox.append((new.sink, None, error))
+        except Exception as error:
+            self._outbox.append((new.sink, None, _own_error(error)))
             return
         if displaced is not None:  # it is told what it would have been told had it come now
             self._outbox.append((self._open.pop(displaced.request_id).sink, None, self._scheduler.queue_full()))
-        num_prompt = len(new.tokens)
-        request = Request(sequence, new.sink, self._text_for(params, num_prompt), new.arrival_s)
         self._open[new.request_id] = request
         if params is not None:
             reason = finish_before_start(params, num_prompt, self._context_length)
@@ -84,12 +88,18 @@ class Requests:
                 self._finish(request, reason, now_s)
 
     def advance(self, progress: Progress, now_s: float) -> None:
-        """Passes on what a step brought; ends the request if it is complete."""
+        """Passes on what a step brought; ends the request if it is complete, or cannot go on. Never raises."""
         request = self._open[progress.sequence.request_id]
-        if progress.sampled is not None:
-            self._pass_token(request, progress.sampled, now_s)
-        elif progress.logits is not None:
-            self._pass_logits(request, progress.logits, progress.first)
+        try:
+            if progress.failure is not None:
+                raise error_named(progress.failure.kind, progress.failure.reason)
+            if progress.sampled is not None:
+                self._pass_token(request, progress.sampled, now_s)
+            elif progress.logits is not None:
+                self._pass_logits(request, progress.logits, progress.first)
+        except Exception as error:
+            self._outbox.append((request.sink, request, _own_error(error)))
+            self._close(request, is_held=False)
 
     def cancel(self, request_id: int, now_s: float) -> None:
         """Ends a request with what it has; one that is not open (any more) is ignored."""
@@ -157,7 +167,15 @@ class Requests:
         if is_last(output):
             self._close(request)
 
-    def _close(self, request: Request) -> None:
+    def _close(self, request: Request, *, is_held: bool = True) -> None:
         del self._open[request.sequence.request_id]
-        self._scheduler.end(request.sequence.request_id)
+        self._scheduler.end(request.sequence.request_id, is_held=is_held)
         self.num_ended += 1
+
+
+def _own_error(error: Exception) -> ClusterError:
+    """For the one request that met it: of a kind that nobody expected, it must not end the others."""
+    if isinstance(error, ClusterError):
+        return error
+    _log.error("a request failed", exc_info=error)
+    return ClusterError(f"request: {type(error).__name__}: {' '.join(str(error).split())}; report a bug")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Sequence as Items
-from dataclasses import dataclass
 
 from cluster.engine.batch import Batch, Chunk, check_result, choose_neighbours, form_batch, next_row
 from cluster.engine.finish import finish_after
 from cluster.engine.limits import Limits
 from cluster.engine.pace import DecodePlan, Pace
+from cluster.engine.progress import Progress
 from cluster.engine.prompts import Prompts
 from cluster.engine.rhythm import Rhythm
 from cluster.engine.sequence import Sequence, State
@@ -18,9 +18,7 @@ from cluster.engine.slots import Slots
 from cluster.errors import CapacityError, UsageError
 from cluster.messages import (
     NO_STEP,
-    Float32Array,
     Microbatch,
-    SampledToken,
     SlotStart,
     StageCosts,
     StepId,
@@ -30,16 +28,6 @@ from cluster.messages import (
 
 _MOST_PATIENCE = 5  # times what is waited for one more, however many come
 _LEAST_WAIT_S = 1e-5
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a step brought one sequence: a token (now in its log), or logits of its rows from `first` on."""
-
-    sequence: Sequence
-    sampled: SampledToken | None = None
-    logits: Float32Array | None = None  # [rows, V]
-    first: int = 0
 
 
 class Scheduler:
@@ -159,8 +147,10 @@ class Scheduler:
         self._rhythm.answered(batch.kind, batch.sent_s, now_s)
         return self._settled(batch, result)
 
-    def end(self, request_id: int) -> Sequence | None:
+    def end(self, request_id: int, *, is_held: bool = True) -> Sequence | None:
         """Removes a sequence, finished or cancelled, waiting or running or in flight; None if there is none.
+
+        `is_held`: the stages hold its rows, for others to start from.
 
         Its slot is free at once. If its rows are still under way, they come before those of the slot's next
         sequence at every stage, and their result is dropped.
@@ -170,7 +160,7 @@ class Scheduler:
         if running is not None:
             sequence = running
             assert running.slot is not None
-            self._slots.release(running.slot, running.log[: running.num_sent])
+            self._slots.release(running.slot, running.log[: running.num_sent] if is_held else ())
             if running in self._drawn:
                 self._drawn.remove(running)
         if sequence is not None:
@@ -283,6 +273,7 @@ class Scheduler:
 
     def _settled(self, batch: Batch, result: StepResult) -> list[Progress]:
         sampled_by_slot = {sampled.slot: sampled for sampled in result.sampled}
+        failed_by_slot = {failure.slot: failure for failure in result.failures}
         progress: list[Progress] = []
         logits_row = 0
         for chunk in batch.chunks:
@@ -293,7 +284,9 @@ class Scheduler:
             assert sequence.slot is not None
             sequence.num_computed = chunk.end
             sequence.num_in_flight -= chunk.num_rows
-            if chunk.draws:
+            if (failure := failed_by_slot.get(sequence.slot)) is not None:
+                progress.append(Progress(sequence, failure=failure))
+            elif chunk.draws:
                 sampled = sampled_by_slot[sequence.slot]
                 sequence.log.append(sampled.token)
                 if sequence.num_unsent:  # else its row is under way

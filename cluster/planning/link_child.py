@@ -9,6 +9,7 @@ import sys
 from cluster.child import answer, die_with_parent
 from cluster.messages import PROTOCOL_VERSION, Float32Array, Hello, Microbatch, StageFacts, StepResult
 from cluster.secret import Secret
+from cluster.wire.codec_wiring import Wiring
 from cluster.wire.stage_server import StageServer
 
 EPOCH = 1
@@ -49,6 +50,9 @@ class Echo:
 
     def describe(self) -> StageFacts:
         return StageFacts(1, platform.node(), "none", 1, 2, "ready", os.getpid(), 0, 0, 0, 0)
+
+    def rewire(self, wiring: Wiring) -> None:
+        """There is no other stage."""
 
 
 def main() -> int:

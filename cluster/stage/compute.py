@@ -9,8 +9,17 @@ from dataclasses import dataclass
 
 import worker_native
 from cluster.errors import CapacityError, ClusterError, UsageError
-from cluster.messages import Float32Array, Microbatch, SampledToken, SlotSampling, StageCosts, StepResult
+from cluster.messages import (
+    Float32Array,
+    Microbatch,
+    SampledToken,
+    SlotFailure,
+    SlotSampling,
+    StageCosts,
+    StepResult,
+)
 from cluster.sampling import SamplingParams
+from cluster.stage.slot_failures import SlotFailures, StepRows, forward
 from cluster.stage.spec import StageSpec
 
 MEASURED_ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
@@ -36,6 +45,7 @@ class StepOutput:
 
     hidden: Float32Array | None
     result: StepResult | None
+    failures: tuple[SlotFailure, ...] = ()  # slots whose rows are zeros, for the next stage
 
 
 class StageCompute:
@@ -93,22 +103,22 @@ class StageCompute:
             self._slice.prepare_slot(slot, slot, 0)
 
     def run(self, batch: Microbatch, hidden: Float32Array | None) -> StepOutput:
-        """Compute one microbatch. ValueError or RuntimeError from the native side means the stage is unusable."""
-        for start in batch.slot_starts:
-            self._slice.prepare_slot(start.slot, start.source, start.length)
+        """Compute one microbatch. What one slot alone cannot do is told for that slot, and the others go on.
+
+        ValueError or RuntimeError from the native side means the stage is unusable.
+        """
+        failures = SlotFailures(self._slice, self._spec.stage, batch.failures)
+        failures.start(batch.slot_starts)
         self._slice.set_threads(self._spec.num_threads_alone if batch.alone else self._spec.num_threads)
         if self._slice.is_last:
             for item in batch.new_sampling:
-                self._slice.set_sampler(item.slot, _native_params(item))
-        rows = self._slice.forward(batch.tokens, batch.positions, batch.slots, batch.wants_logits, hidden)
+                failures.guard(item.slot, self._set_sampler, item)
+        rows, hidden_rows = forward(self._slice, batch, hidden, failures)
         if not self._slice.is_last:
-            return StepOutput(rows, None)
-        sampled = tuple(
-            SampledToken(drawn.row, drawn.slot, drawn.token, drawn.logprob, tuple(drawn.top))
-            for drawn in self._slice.sample(batch.samples.tolist())
-        )
-        wanted = batch.returns_logits.tolist()
-        return StepOutput(None, StepResult(batch.id, sampled, self._slice.logits(wanted) if wanted else None))
+            return StepOutput(hidden_rows, None, failures.all)
+        sampled = self._sample(batch.samples.tolist(), rows, failures)
+        logits = rows.logits(self._slice, batch.returns_logits.tolist())
+        return StepOutput(None, StepResult(batch.id, sampled, logits, failures.all))
 
     def measure(self) -> StageCosts:
         """Time steps of few rows, and let those be padded that are slower than larger ones. All slots are empty."""
@@ -125,6 +135,19 @@ class StageCompute:
         self._slice.set_row_sizes(sizes)
         computed_ms = {rows: decode_ms[sizes[rows - 1]] for rows in decode_ms}
         return StageCosts(tuple(computed_ms.items()), self._spec.num_threads_alone / self._spec.num_threads)
+
+    def _set_sampler(self, item: SlotSampling) -> None:
+        self._slice.set_sampler(item.slot, native_params(item))
+
+    def _sample(self, wanted: list[int], rows: StepRows, failures: SlotFailures) -> tuple[SampledToken, ...]:
+        sampled = []
+        for drawn in self._slice.sample(rows.indices(wanted)):
+            if drawn.error:
+                failures.add(drawn.slot, drawn.error)
+            else:
+                token = SampledToken(rows.row(drawn.row), drawn.slot, drawn.token, drawn.logprob, tuple(drawn.top))
+                sampled.append(token)
+        return tuple(sampled)
 
     def close(self) -> None:
         """Free the weights and the KV cache."""
@@ -151,7 +174,8 @@ def row_sizes(decode_ms: Mapping[int, float], most_rows: int) -> list[int]:
     return sizes
 
 
-def _native_params(item: SlotSampling) -> worker_native.SamplerParams:
+def native_params(item: SlotSampling) -> worker_native.SamplerParams:
+    """What the native sampler takes; it has the same ranges."""
     params: SamplingParams = item.params
     assert params.seed is not None, "the coordinator chooses a seed before a slot is announced"
     return worker_native.SamplerParams(

@@ -7,6 +7,7 @@ import platform
 import queue
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 
 from cluster.errors import ClusterError
@@ -20,6 +21,7 @@ from cluster.stage.drawn_tokens import DrawnTokens
 from cluster.stage.loading import load_stage
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 from cluster.wire.codec_event import Event
+from cluster.wire.codec_wiring import StageAddress, Wiring
 from cluster.wire.drawn_watch import DrawnWatch
 from cluster.wire.endpoint import Endpoint
 from cluster.wire.stage_link import StageLink
@@ -30,7 +32,6 @@ NO_EPOCH = -1
 _STOP_CHECK_S = 0.1
 
 _Step = tuple[Microbatch, Float32Array | None, int]
-StageAddress = tuple[str, Hello]
 
 
 class StageService:
@@ -50,6 +51,7 @@ class StageService:
         self._drawn = DrawnTokens()
         self._drawn_watch: DrawnWatch | None = None
         self.wired_epoch = 0
+        self._wiring_lock = threading.Lock()  # whoever brings the cluster up, and the coordinator, may both wire
         self._epoch = NO_EPOCH  # the epoch that is computed; steps of any other are dropped
         self._state = "ready"
         self._stopping = threading.Event()
@@ -72,6 +74,16 @@ class StageService:
         Returns our address. The epoch itself begins when upstream or the coordinator says Hello. HandshakeError or
         UnreachableError if another stage does not agree or answer.
         """
+        with self._wiring_lock:
+            return self._wire(Wiring(hello, downstream, last))
+
+    def rewire(self, wiring: Wiring) -> None:
+        """As `wire`, asked by the coordinator. HandshakeError for an epoch that is not newer."""
+        with self._wiring_lock:
+            self._wire(wiring)
+
+    def _wire(self, wiring: Wiring) -> str:
+        hello = wiring.hello
         if self._server is None:
             self._server = StageServer(hello, self, self._secret)
             self._address = self._server.start()
@@ -79,15 +91,15 @@ class StageService:
             self._server.expect(hello.epoch)
         self.wired_epoch = hello.epoch
         self._leave_others()
-        if downstream is not None:
-            address, their_hello = downstream
+        if wiring.downstream is not None:
+            address, their_hello = wiring.downstream
             link = StageLink(
                 Endpoint(address, self._secret), their_hello, partial(self._fail, their_hello.stage, hello.epoch)
             )
             link.open()
             self._link = link
-        if last is not None:
-            address, their_hello = last
+        if wiring.last is not None:
+            address, their_hello = wiring.last
             lost = partial(self._fail, their_hello.stage, hello.epoch)
             watch = DrawnWatch(Endpoint(address, self._secret), their_hello, self._drawn.take, lost)
             watch.open()
@@ -215,7 +227,8 @@ class StageService:
             self._publish(output.result)
         elif self._link is not None:
             try:
-                self._link.send(batch, output.hidden)
+                passed = replace(batch, failures=output.failures) if output.failures else batch
+                self._link.send(passed, output.hidden)
             except ClusterError as error:
                 self._fail(self._spec.stage + 1, batch.id.epoch, str(error))
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cluster.child import answer, die_with_parent
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, error_named
 from cluster.sources.resolve import resolve
 from cluster.stage.loading import load_stage
 from cluster.stage.spec import StageSpec
@@ -45,6 +45,8 @@ def run(orders: dict[str, Any]) -> str:
             end = at + len(step.tokens)
             hidden = None if given is None else np.ascontiguousarray(given[at:end])
             output = compute.run(step.microbatch(number), hidden)
+            for failure in output.failures if output.result is None else output.result.failures:
+                raise error_named(failure.kind, failure.reason)
             rows = output.hidden if output.result is None else output.result.logits
             assert rows is not None, "all logits were asked for"
             made.append(rows)

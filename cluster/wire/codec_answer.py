@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
-from cluster.errors import ClusterError, UsageError
+from cluster.errors import ClusterError, UsageError, error_named
 from cluster.messages import FinishReason, Timings, TokenEvent
 from cluster.wire import limits
 from cluster.wire.codec_sampling import decode_top, encode_top
 from cluster.wire.limits import check_length, check_range
-from cluster.wire.status import detail_of, error_named, name_of
+from cluster.wire.status import detail_of, name_of
 from protos import inference_pb2
 
 Output = TokenEvent | ClusterError

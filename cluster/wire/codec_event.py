@@ -12,6 +12,7 @@ import numpy as np
 from cluster.errors import UsageError
 from cluster.messages import SampledToken, StageFailure, StepResult, StepTiming
 from cluster.wire import limits
+from cluster.wire.codec_failures import decode_failures, encode_failures
 from cluster.wire.codec_rows import RowAssembly, split_rows
 from cluster.wire.codec_sampling import decode_top, encode_top
 from cluster.wire.codec_step import decode_step_id, step_id_fields
@@ -28,7 +29,7 @@ _FLOAT64 = np.dtype("<f8")
 def encode_event(event: UrgentEvent) -> Iterator[stage_pb2.StageEvent]:
     """The messages of one event: one, but for a result with many logits."""
     if isinstance(event, StageFailure):
-        reason = event.reason[: limits.MAX_REASON_CHARS]
+        reason = event.reason[: limits.MAX_REASON_CHARS].encode("utf-8", "replace").decode()
         failure = stage_pb2.StageFailure(stage=event.stage, epoch=event.epoch, reason=reason)
         yield stage_pb2.StageEvent(failure=failure)
     else:
@@ -102,6 +103,7 @@ class EventAssembly:
             decode_step_id(self._header.id),
             _decode_sampled(self._header.sampled),
             None if self._rows is None else self._rows.take(),
+            decode_failures(self._header.failures, limits.MAX_SLOTS),
         )
         self._header = self._rows = None
         return result
@@ -110,6 +112,8 @@ class EventAssembly:
 def _encode_result(result: StepResult) -> Iterator[stage_pb2.StageEvent]:
     # Dicts are read where messages would be serialized and parsed, one in the other.
     header: dict[str, Any] = {"id": step_id_fields(result.id), "has_logits": result.logits is not None}
+    if result.failures:
+        header["failures"] = encode_failures(result.failures)
     if result.sampled:
         header["sampled"] = _sampled_fields(result.sampled)
     parts: Iterator[bytes] = iter(())

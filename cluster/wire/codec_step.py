@@ -19,6 +19,7 @@ from cluster.messages import (
     StepId,
 )
 from cluster.wire import limits
+from cluster.wire.codec_failures import decode_failures, encode_failures
 from cluster.wire.codec_rows import RowAssembly, row_parts
 from cluster.wire.codec_sampling import decode_sampling, encode_sampling
 from cluster.wire.limits import check_length, check_range, check_ranges
@@ -101,6 +102,7 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
         hidden_width=hidden_width,
         alone=batch.alone,
         follows=batch.after + 1,
+        failures=encode_failures(batch.failures),
     )
     for new in batch.new_sampling:
         header.new_sampling.add(slot=new.slot, params=encode_sampling(new.params))
@@ -128,6 +130,7 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
         returns_logits=_row_numbers("returns_logits", message.returns_logits, flags),
         new_sampling=_new_sampling(message.new_sampling, stage_limits),
         slot_starts=_slot_starts(message.slot_starts, stage_limits),
+        failures=decode_failures(message.failures, stage_limits.num_slots),
         alone=message.alone,
         after=follows - 1,
     )

@@ -27,9 +27,15 @@ def to_token_ids(field: str, values: Iterable[Any]) -> list[int]:
     if isinstance(values, str | bytes):
         raise UsageError(f"{field}: {type(values).__name__} is no list of token ids; give whole numbers")
     try:
-        return [operator.index(value) for value in values]
+        return [_token_id(value) for value in values]
     except TypeError as error:
         raise UsageError(f"{field}: {error}; give a list of whole numbers") from error
+
+
+def _token_id(value: Any) -> int:
+    if isinstance(value, bool):  # numpy's has no index
+        raise TypeError("'bool' object is no token id")
+    return operator.index(value)
 
 
 def to_prompt(prompt: Any) -> str | list[int]:
@@ -42,7 +48,7 @@ def is_batch(prompt: Any) -> bool:
     if isinstance(prompt, Iterator):
         return True
     if isinstance(prompt, np.ndarray):
-        return prompt.ndim != 1
+        return prompt.ndim > 1 or (prompt.ndim == 1 and prompt.dtype.kind == "U")
     if not isinstance(prompt, list | tuple):
         return False
     return not prompt or isinstance(prompt[0], str | list | tuple | np.ndarray)

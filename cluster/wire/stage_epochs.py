@@ -48,6 +48,11 @@ class StageEpochs:
                 )
             self._expected = epoch
 
+    def check(self, hello: Hello) -> None:
+        """HandshakeError if the ends differ or the epoch has passed."""
+        with self._lock:
+            check_hello(self._own, hello)
+
     def join_upstream(self, hello: Hello, stream: StreamEnd) -> None:
         """HandshakeError if the ends differ, the epoch has passed, or it has had its upstream.
 

@@ -19,6 +19,7 @@ from cluster.wire.codec_event import Event
 from cluster.wire.codec_facts import encode_facts
 from cluster.wire.codec_hello import decode_hello
 from cluster.wire.codec_step import StepAssembly, StepLimits
+from cluster.wire.codec_wiring import Wiring, decode_wiring
 from cluster.wire.gate import Gate
 from cluster.wire.limits import parse
 from cluster.wire.service import register
@@ -51,6 +52,9 @@ class StageBackend(Protocol):
     def describe(self) -> StageFacts:
         """The stage now."""
 
+    def rewire(self, wiring: Wiring) -> None:
+        """Connects to the other stages for a newer epoch. HandshakeError or UnreachableError."""
+
 
 class StageServer:
     """Serves one stage to those who know the secret. `hello` holds what it is, and the epoch that it joins."""
@@ -76,7 +80,13 @@ class StageServer:
         register(
             self._server,
             "Stage",
-            {"Steps": self._steps, "Watch": self._watch, "Drawn": self._drawn, "Describe": self._describe},
+            {
+                "Steps": self._steps,
+                "Watch": self._watch,
+                "Drawn": self._drawn,
+                "Describe": self._describe,
+                "Wire": self._wire,
+            },
         )
 
     def start(self) -> str:
@@ -170,6 +180,13 @@ class StageServer:
         with aborting(context):
             parse(stage_pb2.DescribeRequest, request)
             return encode_facts(self._backend.describe())
+
+    def _wire(self, request: bytes, context: grpc.ServicerContext) -> stage_pb2.HelloAck:
+        with aborting(context):
+            wiring = decode_wiring(parse(stage_pb2.WireRequest, request))
+            self._epochs.check(wiring.hello)
+            self._backend.rewire(wiring)
+            return stage_pb2.HelloAck(epoch=wiring.hello.epoch)
 
 
 def _until_gone(requests: Iterator[bytes]) -> Iterator[bytes]:

@@ -44,11 +44,6 @@ def name_of(error: ClusterError) -> str:
     return type(error).__name__
 
 
-def error_named(name: str, message: str) -> ClusterError:
-    """The error of that class; one that this version does not know is a ClusterError."""
-    return _CLASSES.get(name, ClusterError)(message)
-
-
 @contextmanager
 def aborting(context: grpc.ServicerContext) -> Iterator[None]:
     """One of our errors in the block ends the call with its status, message and class."""

@@ -13,7 +13,9 @@ from tests.ggml.compare import assert_same
 torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
 
 
-@pytest.mark.parametrize("text", ["nn.MaxUnpool1d(2)", "nn.MaxUnpool2d(2, 2)", "nn.MaxUnpool3d((2, 1, 2), stride=(2, 1, 2))"])
+@pytest.mark.parametrize(
+    "text", ["nn.MaxUnpool1d(2)", "nn.MaxUnpool2d(2, 2)", "nn.MaxUnpool3d((2, 1, 2), stride=(2, 1, 2))"]
+)
 def test_layer_equals_torch(text: str) -> None:
     theirs, ours = twins(text)
     assert repr(ours) == repr(theirs)

@@ -308,8 +308,8 @@ def test_hidden_rows_that_are_not_finite_do_not_kill(model_file: ModelFiles) -> 
     last = Slice(str(model_file("q4_0", (2, 4))), **SIZES)
     last.set_sampler(0, sampler())
     last.forward(*arrays(prompt([1, 2])), np.full((2, 64), np.nan, np.float32))
-    with pytest.raises(RuntimeError, match="not finite"):
-        last.sample([1])
+    (drawn,) = last.sample([1])
+    assert "not finite" in drawn.error
 
 
 @pytest.mark.parametrize("call", ["sample", "logits"])

@@ -26,6 +26,7 @@ from cluster.messages import (
     FinishReason,
     Microbatch,
     SampledToken,
+    SlotFailure,
     SlotStart,
     StageFailure,
     StepResult,
@@ -36,6 +37,11 @@ from cluster.messages import (
 from cluster.sampling import SamplingParams
 
 END_TOKEN = 0
+# Of a request that draws with this penalty, the draws after so many tokens fail; the stages hold its rows.
+UNDRAWABLE = 50.0
+UNDRAWABLE_LENGTH = 17
+# A row with this token cannot be computed by a stage that is told so.
+FAULTY_TOKEN = 5
 
 
 class FakeVocabulary:
@@ -227,7 +233,9 @@ class FakeStages:
         emit: Callable[[StepResult | StepTiming], None],
         delay_s: Callable[[int, int], float] = lambda stage, num_rows: 1.0,
         repeats_results: bool = False,
+        faulty_stage: int | None = None,
     ) -> None:
+        self._faulty_stage = faulty_stage
         self._world = world
         self._limits = limits
         self._emit = emit
@@ -240,7 +248,10 @@ class FakeStages:
         """All stages are empty and run the new epoch."""
         self.epoch = epoch
         self.lost: str | None = None
-        self.stages = [FakeStage(self._limits) for _ in range(self.num_stages)]
+        self.stages = [
+            FakeStage(self._limits, stage == self.num_stages - 1, stage == self._faulty_stage)
+            for stage in range(self.num_stages)
+        ]
         self.sent: list[Microbatch] = []
         self._free_at_s = [0.0] * self.num_stages
         self.in_flight: dict[int, Microbatch] = {}  # by lane
@@ -299,11 +310,12 @@ class FakeStages:
         start_ns, end_ns = round(start_s * 1e9), round(end_s * 1e9)
         self._emit(StepTiming(microbatch.id, stage, microbatch.num_rows, start_ns, end_ns, start_ns))
         if stage + 1 < self.num_stages:
-            self._arrive(stage + 1, microbatch)
+            self._arrive(stage + 1, replace(microbatch, failures=result.failures))
             return
         del self.in_flight[microbatch.id.microbatch]
         self._num_answered += 1
         self._newest.update((sampled.slot, sampled.token) for sampled in result.sampled)
+        self._newest.update((failure.slot, 0) for failure in result.failures)
         self._begin_waiting()
         for _ in range(2 if self._repeats_results else 1):
             self._emit(result)
@@ -312,8 +324,11 @@ class FakeStages:
 class FakeStage:
     """One stage's KV (the tokens of each slot) and sampling parameters, and the rules that it insists on."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, is_last: bool = True, is_faulty: bool = False) -> None:
         self._limits = limits
+        self._is_last = is_last
+        self._is_faulty = is_faulty
+        self._failed: set[int] = set()  # slots that hold fewer rows than were sent; until they start anew
         self._num_steps = 0
         self.kv: dict[int, list[int]] = {}
         self._sampling: dict[int, SamplingParams] = {}
@@ -325,10 +340,29 @@ class FakeStage:
         for start in microbatch.slot_starts:
             self._start(start)
         self._take_sampling(microbatch)
-        histories = [self._append(*row) for row in self._rows(microbatch)]
-        sampled = tuple(self._draw(int(row), microbatch, histories) for row in microbatch.samples)
+        failures = self._failures(microbatch)
+        histories = [[] if row[2] in failures else self._append(*row) for row in self._rows(microbatch)]
+        drawn = [int(row) for row in microbatch.samples if int(microbatch.slots[row]) not in failures]
+        for row in tuple(drawn):
+            slot = int(microbatch.slots[row])
+            is_marked = slot in self._sampling and self._sampling[slot].presence_penalty == UNDRAWABLE
+            if self._is_last and is_marked and len(histories[row]) >= UNDRAWABLE_LENGTH:
+                failures[slot] = SlotFailure(slot, "UsageError", "stage 9: it cannot be drawn from")
+                drawn.remove(row)
+        sampled = tuple(self._draw(row, microbatch, histories) for row in drawn)
         returned = [logits_row(histories[row]) for row in microbatch.returns_logits]
-        return StepResult(microbatch.id, sampled, np.stack(returned) if returned else None)
+        logits = np.stack(returned) if returned else None
+        return StepResult(microbatch.id, sampled, logits, tuple(failures.values()))
+
+    def _failures(self, microbatch: Microbatch) -> dict[int, SlotFailure]:
+        """Slots that an earlier stage could not compute, that this one cannot, or whose rows fail to follow."""
+        failures = {failure.slot: failure for failure in microbatch.failures}
+        for token, position, slot in self._rows(microbatch):
+            follows = slot not in self._failed or position <= len(self.kv.get(slot, []))
+            if not follows or (self._is_faulty and token == FAULTY_TOKEN):
+                failures.setdefault(slot, SlotFailure(slot, "UsageError", "stage 9: a row cannot be computed"))
+        self._failed |= set(failures)
+        return failures
 
     def _check_shapes(self, microbatch: Microbatch) -> None:
         num_rows = microbatch.num_rows
@@ -354,6 +388,7 @@ class FakeStage:
         source = self.kv.get(start.source, [])
         assert start.length <= len(source), f"slot {start.source} does not hold {start.length} tokens"
         self.kv[start.slot] = source[: start.length]
+        self._failed.discard(start.slot)
         self._sampling.pop(start.slot, None)
 
     def _take_sampling(self, microbatch: Microbatch) -> None:

@@ -40,9 +40,13 @@ from cluster.messages import (
 from cluster.sampling import SamplingParams
 from cluster.stage.drawn_tokens import DrawnTokens
 from tests.unit.fake_stages import (
+    FAULTY_TOKEN,
+    UNDRAWABLE,
+    UNDRAWABLE_LENGTH,
     VOCABULARY,
     FakeStage,
     FakeStages,
+    FakeVocabulary,
     Reader,
     World,
     alone,
@@ -63,10 +67,17 @@ class Run:
         delay_s: Callable[[int, int], float] = lambda stage, num_rows: 1.0,
         repeats_results: bool = False,
         costs: StageCosts | None = None,
+        faulty_stage: int | None = None,
     ) -> None:
         self.world = World()
         self.stages = FakeStages(
-            self.world, limits.num_stages, limits, lambda event: self.engine.deliver(event), delay_s, repeats_results
+            self.world,
+            limits.num_stages,
+            limits,
+            lambda event: self.engine.deliver(event),
+            delay_s,
+            repeats_results,
+            faulty_stage,
         )
         self.engine = Engine(
             self.stages,
@@ -123,15 +134,19 @@ class Run:
 
         self.world.at(at_s, restart)
 
-    def run(self) -> None:
+    def run(self, *, may_break: bool = False) -> None:
+        """`may_break`: the engine may meet a bug, and survives it. Else that is a broken rule of the stages here."""
         self.engine.run()
+        assert may_break or self.engine.failure is None or self.engine.failure.stage is not None, self.engine.failure
         assert not self.world.hung, "requests without an answer, and nothing left to happen"
         assert all(reader.ended for reader in self.world.readers)
 
-    def check_nothing_leaks(self) -> None:
+    def check_nothing_leaks(self, *, may_hold_more: bool = False) -> None:
+        """`may_hold_more`: of a request that failed the stages hold what nobody relies on."""
         figures = self.engine.snapshot()
         assert (figures.num_slots_used, figures.num_waiting, figures.num_in_flight) == (0, 0, 0)
         held = {slot: list(tokens) for slot, tokens in self.engine._scheduler._slots._free.items()}
+        held = {slot: tokens for slot, tokens in held.items() if tokens or not may_hold_more}
         for stage in self.stages.stages:
             there = {slot: stage.kv.get(slot, []) for slot in held}
             # A row may have been sent ahead for a sequence that ended with the step before.
@@ -306,6 +321,101 @@ def test_after_a_failure_every_request_ends_once_and_a_repair_serves_again(
 _EIGHT = Limits(num_slots=8, context_length=200, max_batch_tokens=64, num_stages=2)
 _LONG = SamplingParams(seed=5, max_tokens=60, ignore_eos=True)
 
+_MARKED = st.builds(
+    SamplingParams,
+    seed=st.integers(0, 10_000),
+    max_tokens=st.one_of(st.none(), st.integers(0, 20)),
+    ignore_eos=st.booleans(),
+    presence_penalty=st.sampled_from([0.0, UNDRAWABLE]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    _LIMITS,
+    _COSTS,
+    # Too short for one to start from another's rows: where those fail, the second has nothing to start from.
+    st.lists(
+        st.tuples(
+            st.floats(0, 10),
+            st.lists(st.integers(0, VOCABULARY.num_tokens - 1), min_size=1, max_size=15),
+            st.one_of(_MARKED, _MARKED, st.none()),
+        ),
+        max_size=12,
+    ),
+    st.integers(0, 99),
+    st.integers(0, 4),
+)
+def test_what_a_stage_cannot_do_for_one_request_ends_that_one_alone(
+    limits: Limits,
+    costs: StageCosts | None,
+    asked: list[tuple[float, list[int], SamplingParams | None]],
+    delay_seed: int,
+    faulty_stage: int,
+) -> None:
+    limits = dataclasses.replace(limits, max_waiting=len(asked))
+    run = Run(limits, random_delays(delay_seed), costs=costs, faulty_stage=faulty_stage)
+    readers = [run.ask(prompt, params, at_s) for at_s, prompt, params in asked]
+    run.run()
+    assert run.engine.failure is None
+    is_faulty = faulty_stage < limits.num_stages
+    for (_, prompt, params), reader in zip(asked, readers, strict=True):
+        fails = isinstance(reader.error, UsageError)
+        assert not fails or str(reader.error).startswith("stage 9: ")
+        if params is None:
+            assert fails == (is_faulty and FAULTY_TOKEN in prompt)
+            continue
+        expected = alone(prompt, params, _CONTEXT)
+        most = [len(expected.tokens)]
+        if is_faulty and FAULTY_TOKEN in [*prompt, *expected.tokens]:
+            most.append(max(0, [*prompt, *expected.tokens].index(FAULTY_TOKEN) + 1 - len(prompt)))
+        if params.presence_penalty == UNDRAWABLE:
+            most.append(max(0, UNDRAWABLE_LENGTH - len(prompt)))
+        assert reader.tokens == expected.tokens[: min(most)]
+        assert fails == (min(most) < len(expected.tokens))
+        if not fails:
+            assert (reader.text, reader.reason) == (expected.text, expected.reason)
+    run.check_nothing_leaks(may_hold_more=True)
+
+
+def test_whoever_starts_from_the_rows_of_one_that_fails_is_served() -> None:
+    run = Run(_EIGHT)
+    prefix = [3 + n % 7 for n in range(40)]
+    marked = dataclasses.replace(_LONG, presence_penalty=UNDRAWABLE)
+    failing = run.ask([*prefix, 1], marked)
+    sharing = run.ask([*prefix, 2], _LONG, at_s=0.5)
+    later = run.ask([*prefix, 4], _LONG, at_s=300.0)
+    run.run()
+    assert isinstance(failing.error, UsageError)
+    assert sharing.tokens == alone([*prefix, 2], _LONG, 200).tokens
+    assert later.tokens == alone([*prefix, 4], _LONG, 200).tokens
+
+
+class BrokenVocabulary(FakeVocabulary):
+    """One token has no text: as where a file's tokens are not what its tokenizer expects."""
+
+    def token_bytes(self, token: int) -> bytes:
+        if token == FAULTY_TOKEN:
+            raise IndexError("unordered_map::at")
+        return super().token_bytes(token)
+
+
+def test_a_token_without_text_ends_its_request_alone() -> None:
+    run = Run(_EIGHT)
+    run.engine._requests._vocabulary = BrokenVocabulary()
+    asked = [([seed], dataclasses.replace(_LONG, seed=seed, max_tokens=15)) for seed in range(6, 16)]
+    readers = [run.ask(prompt, params) for prompt, params in asked]
+    run.run()
+    assert any(reader.error for reader in readers)
+    assert not all(reader.error for reader in readers)
+    for (prompt, params), reader in zip(asked, readers, strict=True):
+        expected = alone(prompt, params, 200).tokens
+        if FAULTY_TOKEN in expected:
+            assert "request: IndexError: unordered_map::at" in str(reader.error)
+            expected = expected[: expected.index(FAULTY_TOKEN)]
+        assert reader.tokens == expected
+    assert run.engine.failure is None
+
 
 def test_the_error_names_the_stage_and_reason_in_one_line() -> None:
     run = Run(_EIGHT)
@@ -315,7 +425,10 @@ def test_the_error_names_the_stage_and_reason_in_one_line() -> None:
     run.run()
     for reader in (*readers, refused):
         assert isinstance(reader.error, StageLostError)
-        assert str(reader.error) == "stage 1: lost: killed by signal 9; `cluster up` repairs it"
+        assert str(reader.error) == (
+            "stage 1: lost: killed by signal 9; "
+            "ask again in a few seconds; what does not come back by itself, `cluster up` repairs"
+        )
     assert len({id(reader.error) for reader in readers}) == 10, "nobody shares an exception"
     assert readers[0].ended_s == 5.5
     failure = run.engine.snapshot().failure
@@ -355,7 +468,7 @@ def test_a_stage_that_dies_while_the_next_epoch_is_wired_counts_in_that() -> Non
     run.world.at(3.0, lambda: run.engine.reset(2))
     reader = run.ask([1], _LONG, at_s=4.0)
     run.run()
-    assert str(reader.error) == "stage 1: lost: killed between watch and reset; `cluster up` repairs it"
+    assert str(reader.error).startswith("stage 1: lost: killed between watch and reset; ")
 
 
 def test_an_early_failure_of_an_epoch_that_was_skipped_is_forgotten() -> None:
@@ -632,20 +745,24 @@ def test_many_threads_may_ask_at_once_and_stopping_ends_everything() -> None:
     stages.stop()
 
 
-def test_if_the_loop_breaks_every_request_still_ends() -> None:
-    """A bug in what the engine is given must not leave readers waiting."""
+def test_a_bug_ends_an_epoch_and_not_the_engine() -> None:
+    """What no rule foresees must neither leave readers waiting nor end the thread that a repair needs."""
+    run = Run(_EIGHT)
+    submit = run.stages.submit
 
-    class BrokenStages:
-        def submit(self, microbatch: Microbatch) -> None:
+    def breaks(microbatch: Microbatch) -> None:
+        if microbatch.id.epoch == 0 and microbatch.id.step == 3:
             raise RuntimeError("a bug")
+        submit(microbatch)
 
-        def flush(self) -> None:
-            raise AssertionError("nothing was sent")
-
-    engine = Engine(BrokenStages(), VOCABULARY, _EIGHT)
-    outputs: list[Output] = []
-    engine.submit([1], _LONG, outputs.append)
-    with pytest.raises(RuntimeError, match="a bug"):
-        engine.run()
-    engine.submit([1], _LONG, outputs.append)
-    assert [type(output) for output in outputs] == [UnreachableError, UnreachableError]
+    run.stages.submit = breaks  # type: ignore[method-assign]
+    first = [run.ask([3], _LONG), run.ask([4], _LONG)]
+    refused = run.ask([5], _LONG, at_s=50.0)
+    run.repair(100.0)
+    after = run.ask([6], _LONG, at_s=101.0)
+    run.run(may_break=True)
+    for reader in (*first, refused):
+        assert isinstance(reader.error, UnreachableError)
+        assert "coordinator: its engine failed: RuntimeError('a bug')" in str(reader.error)
+    assert after.tokens == alone([6], _LONG, 200).tokens
+    run.check_nothing_leaks()

@@ -17,11 +17,13 @@ from cluster.errors import CapacityError, ClusterError, HandshakeError, UsageErr
 from cluster.messages import (
     DRAWN,
     NO_STEP,
+    PROTOCOL_VERSION,
     DrawnStep,
     Float32Array,
     Hello,
     Microbatch,
     SampledToken,
+    SlotFailure,
     SlotSampling,
     SlotStart,
     StageFailure,
@@ -48,6 +50,7 @@ from cluster.wire.codec_inference import (
 from cluster.wire.codec_rows import RowAssembly, split_rows
 from cluster.wire.codec_sampling import decode_sampling, encode_sampling
 from cluster.wire.codec_step import StepAssembly, StepLimits, encode_header, encode_step
+from cluster.wire.codec_wiring import Wiring, decode_wiring, encode_wiring
 from protos import inference_pb2, sampling_pb2, stage_pb2
 from tests.unit.wire_backends import EchoCluster, RecordingStage, make_batch, make_hello
 
@@ -66,7 +69,7 @@ PARAMS = st.builds(
     min_p=st.floats(0, 1),
     seed=st.none() | st.integers(0, 2**63 - 1),
     repeat_penalty=st.floats(1e-3, 100),
-    repeat_last_n=st.integers(0, 2**20),
+    repeat_last_n=st.integers(-1, 2**20),
     presence_penalty=st.floats(-100, 100),
     frequency_penalty=st.floats(-100, 100),
     stop=st.lists(TEXTS.filter(bool), max_size=16).map(tuple),
@@ -97,6 +100,13 @@ def int32s(num_values: int, high: int, low: int = 0) -> st.SearchStrategy[Any]:
 _SLOT_STARTS = st.builds(SlotStart, st.integers(0, 3), st.integers(0, 3), st.integers(0, 128))
 
 
+FAILURES = st.lists(
+    st.builds(SlotFailure, st.integers(0, 3), st.sampled_from(["UsageError", "ClusterError", "of later"]), TEXTS),
+    max_size=4,
+    unique_by=lambda failure: failure.slot,
+).map(tuple)
+
+
 @st.composite
 def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
     hidden = draw(st.none() | FLOAT_BITS.filter(len))
@@ -118,6 +128,7 @@ def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
         returns_logits=np.array(draw(subsets), np.int32),
         new_sampling=tuple(draw(st.lists(st.builds(SlotSampling, st.integers(0, 3), PARAMS), max_size=2))),
         slot_starts=tuple(draw(st.lists(_SLOT_STARTS, max_size=4))),
+        failures=draw(FAILURES),
         alone=draw(st.booleans()),
         after=after,
     )
@@ -168,6 +179,15 @@ def test_hello_round_trip(hello: Hello) -> None:
     assert decode_hello(stage_pb2.Hello.FromString(encode_hello(hello).SerializeToString())) == hello
 
 
+_ADDRESSES = st.tuples(st.integers(1, 65535).map("127.0.0.1:{}".format), HELLOS)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.builds(Wiring, HELLOS, st.none() | _ADDRESSES, st.none() | _ADDRESSES))
+def test_wiring_round_trip(wiring: Wiring) -> None:
+    assert decode_wiring(stage_pb2.WireRequest.FromString(encode_wiring(wiring).SerializeToString())) == wiring
+
+
 @st.composite
 def drawn_steps(draw: st.DrawFn) -> DrawnStep:
     num_drawn = draw(st.integers(0, 5))
@@ -189,15 +209,16 @@ RESULTS = st.builds(
         st.builds(SampledToken, st.integers(0, 16383), st.integers(0, 1023), TOKENS, LOGPROBS, TOPS),
         max_size=4,
     ).map(tuple),
+    failures=FAILURES,
 )
 TIMINGS = st.builds(
     StepTiming, STEP_IDS, st.integers(0, 255), st.integers(0, 16384), st.just(3), st.integers(3, 9), COUNTS
 )
-FAILURES = st.builds(StageFailure, st.integers(0, 255), COUNTS, TEXTS)
+STAGE_FAILURES = st.builds(StageFailure, st.integers(0, 255), COUNTS, TEXTS)
 
 
 @settings(max_examples=40, deadline=None)
-@given(RESULTS | FAILURES, st.none() | FLOAT_BITS)
+@given(RESULTS | STAGE_FAILURES, st.none() | FLOAT_BITS)
 def test_event_round_trip(event: UrgentEvent, logits: Float32Array | None) -> None:
     if isinstance(event, StepResult):
         event = replace(event, logits=logits)
@@ -310,7 +331,7 @@ def test_status_and_facts_round_trip() -> None:
 def test_status_of_another_version_is_refused() -> None:
     message = encode_status(EchoCluster().status())
     message.protocol_version = 99
-    with pytest.raises(HandshakeError, match="cluster has 99, this client 3"):
+    with pytest.raises(HandshakeError, match=f"cluster has 99, this client {PROTOCOL_VERSION}"):
         decode_status(message)
 
 

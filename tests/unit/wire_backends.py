@@ -30,6 +30,7 @@ from cluster.messages import (
 from cluster.sampling import SamplingParams
 from cluster.secret import Secret
 from cluster.wire.channel import open_channel, port_of
+from cluster.wire.codec_wiring import Wiring
 from cluster.wire.endpoint import Endpoint
 from cluster.wire.proof import Proof
 
@@ -104,6 +105,7 @@ class RecordingStage:
 
     def __init__(self) -> None:
         self.accepted: list[Hello] = []
+        self.wirings: list[Wiring] = []
         self.steps: queue.SimpleQueue[tuple[Microbatch, Float32Array | None]] = queue.SimpleQueue()
         self.refusal: ClusterError | None = None
 
@@ -118,6 +120,9 @@ class RecordingStage:
 
     def describe(self) -> StageFacts:
         return StageFacts(1, "node", "CPU", 4, 8, "ready", 42, 1, 2, 3, 4)
+
+    def rewire(self, wiring: Wiring) -> None:
+        self.wirings.append(wiring)
 
 
 class EchoCluster:

@@ -1,4 +1,5 @@
 #include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include "bind.h"
@@ -33,5 +34,6 @@ void bind_sampler(nb::module_& m) {
         .def_ro("slot", &Sampled::slot)
         .def_ro("token", &Sampled::token)
         .def_ro("logprob", &Sampled::logprob)
-        .def_ro("top", &Sampled::top);
+        .def_ro("top", &Sampled::top)
+        .def_ro("error", &Sampled::error);
 }

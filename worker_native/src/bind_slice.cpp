@@ -121,6 +121,12 @@ nb::object forward(Slice& slice, const Ints& tokens, const Ints& positions, cons
     return out ? nb::cast(*out) : nb::none();
 }
 
+void check_microbatch(const Slice& slice, const Ints& tokens, const Ints& positions, const Ints& slots,
+                      const Flags& wants_logits) {
+    slice.check_open();
+    slice.check_microbatch(copy_rows(tokens, positions, slots, wants_logits));
+}
+
 std::vector<Sampled> sample(Slice& slice, const RowList& rows) {
     const Slice::Use use(slice);
     slice.check_open();
@@ -203,6 +209,8 @@ void bind_slice(nb::module_& m) {
         .def("measure_rows", &measure_rows, "num_rows"_a)
         .def("forward", &forward, "tokens"_a.noconvert(), "positions"_a.noconvert(), "slots"_a.noconvert(),
              "wants_logits"_a.noconvert(), "hidden"_a.noconvert().none() = nb::none())
+        .def("check_microbatch", &check_microbatch, "tokens"_a.noconvert(), "positions"_a.noconvert(),
+             "slots"_a.noconvert(), "wants_logits"_a.noconvert())
         .def("sample", &sample, "rows"_a)
         .def("logits", &logits, "rows"_a)
         .def("set_sampler", &Guarded<&Slice::set_sampler>::call, "slot"_a, "params"_a)

@@ -39,7 +39,9 @@ struct Softmax {
 Softmax softmax(std::span<const float> logits, BlockMaxima& maxima) {
     maxima.scan(logits);
     if (maxima.has_nan || !std::isfinite(maxima.largest))
-        failed("logits: not finite; the model or its weights are broken");
+        failed(
+            "the model gives logits that are not finite for this text; its weights are damaged, or their "
+            "numbers overflow: get the file again, or another quantisation");
     return {maxima.largest, log_sum_exp(logits, maxima.largest)};
 }
 
@@ -64,7 +66,7 @@ void SamplerParams::check() const {
     in_range("top_k", top_k, 0, INT32_MAX);
     check_real("top_p", top_p, 0, 1);
     check_real("min_p", min_p, 0, 1);
-    check_real("repeat_penalty", repeat_penalty, 0.01, 100);
+    check_real("repeat_penalty", repeat_penalty, 1e-3, 100);
     in_range("repeat_last_n", repeat_last_n, -1, INT32_MAX);
     check_real("presence_penalty", presence_penalty, -100, 100);
     check_real("frequency_penalty", frequency_penalty, -100, 100);
@@ -136,7 +138,9 @@ int32_t SlotSampler::pick(std::span<const float> logits, const BlockMaxima& maxi
     llama_sampler_apply(dist.get(), &array);
     const bool is_drawn = array.selected >= 0 && size_t(array.selected) < array.size;
     if (!is_drawn || !std::isfinite(array.data[array.selected].p))
-        failed("sample: no token could be drawn; the logits are too large for these parameters");
+        failed(
+            "no token could be drawn with these parameters: the logits are too large; raise the "
+            "temperature, or weaken the penalties");
     return array.data[array.selected].id;
 }
 

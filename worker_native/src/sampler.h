@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -32,6 +33,7 @@ struct Sampled {
     int32_t token = 0;
     double logprob = 0;                           // natural log, of the raw logits
     std::vector<std::pair<int32_t, double>> top;  // most probable first
+    std::string error;                            // why nothing could be drawn; empty if a token was
 };
 
 // Reused from draw to draw.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <stdexcept>
 #include <utility>
 
 #include "abort_guard.h"
@@ -66,6 +67,7 @@ Slice::Slice(const SliceOptions& options)
     context_ = make_context(model_.get(), file_, device, options, boundary_.get());
     new_memory.use_huge_pages(most_for_cache);
     samplers_.resize(file_.is_last() ? options.n_slots : 0);
+    damaged_.assign(options.n_slots, 0);
     const int32_t num_tokens = llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
     vocab_size_ = file_.vocab_size ? file_.vocab_size : num_tokens;
     has_tokens_ = vocab_size_ == num_tokens;
@@ -161,6 +163,7 @@ void Slice::decode_group(const Microbatch& batch, const Group& group, float* hid
         const int32_t source = group.source[row];
         if (source != kFiller && file_.is_last() && batch.wants_logits[source]) keep_logits(row, source);
     }
+    note_damage(batch, group, hidden_out);
 }
 
 // The next call of llama_decode would overwrite them.
@@ -169,18 +172,6 @@ void Slice::keep_logits(int32_t row_of_call, int32_t row) {
     if (!values) failed("logits: libllama has none for row ", row);
     logits_row_[row] = static_cast<int32_t>(logits_.size() / vocab_size_);
     logits_.insert(logits_.end(), values, values + vocab_size_);
-}
-
-void Slice::forget(int32_t slot, int32_t position) {
-    llama_memory_seq_rm(llama_get_memory(context_.get()), slot, position, -1);
-}
-
-void Slice::restore(const Microbatch& batch) {
-    for (const Group& group : group_rows(batch, slots_, limits()))
-        for (const int32_t slot : group.slots) {
-            if (!can_truncate_) slots_.truncate(slot, 0);
-            forget(slot, slots_.length(slot));
-        }
 }
 
 int32_t Slice::flagged_row(int64_t row) const {
@@ -212,8 +203,13 @@ std::vector<Sampled> Slice::sample(const std::vector<int64_t>& rows) {
         Sampled& sampled = drawn.emplace_back();
         sampled.row = static_cast<int32_t>(row);
         sampled.slot = slot;
-        sampler.draw(row_logits(sampled.row), position,
-                     slots_.recent(slot, position + 1, sampler.num_recent()), buffers_, sampled);
+        try {
+            sampler.draw(row_logits(sampled.row), position,
+                         slots_.recent(slot, position + 1, sampler.num_recent()), buffers_, sampled);
+        } catch (const std::runtime_error& error) {  // that row's own fault: the others are drawn
+            sampled.error = error.what();
+            damaged_[slot] = 1;  // for all that is known here
+        }
     }
     timings_.sample_ms += ms_since(start);
     return drawn;
@@ -223,6 +219,7 @@ void Slice::logits(const std::vector<int64_t>& rows, float* out) {
     check_rows(rows);
     for (const int64_t row : rows) {
         const auto values = row_logits(static_cast<int32_t>(row));
+        if (!all_finite(values)) damaged_[last_.slots[row]] = 1;
         out = std::copy(values.begin(), values.end(), out);
     }
 }
@@ -267,29 +264,6 @@ double Slice::measure_rows(int64_t num_rows) {
     const double took_ms = ms_since(start);
     restore(batch);
     return took_ms;
-}
-
-void Slice::prepare_slot(int64_t slot, int64_t source, int64_t length) {
-    const int32_t to = slots_.check("slot", slot), from = slots_.check("source", source);
-    const int32_t end = in_range("length", length, 0, slots_.length(from));
-    const bool is_copy = from != to;
-    if (!can_truncate_ && end != 0 && end != slots_.length(from))
-        bad_value("length: slot ", from, " keeps a running state of its ", slots_.length(from),
-                  " tokens, which cannot go back to ", end, "; only to 0");
-    truncate(to, is_copy ? 0 : end);
-    if (file_.is_last() && (is_copy || end == 0)) samplers_[to].reset();
-    if (!is_copy || end == 0) return;
-    // Between two slots libllama copies all or nothing; it does so at the beginning of the next forward.
-    llama_memory_seq_cp(llama_get_memory(context_.get()), from, to, -1, -1);
-    if (end != slots_.length(from)) forget(to, end);
-    slots_.copy(from, to, end);
-}
-
-void Slice::truncate(int32_t slot, int32_t length) {
-    if (length == slots_.length(slot)) return;
-    if (!llama_memory_seq_rm(llama_get_memory(context_.get()), slot, length, -1))
-        failed("prepare_slot: libllama cannot remove part of slot ", slot);
-    slots_.truncate(slot, length);
 }
 
 }  // namespace native

@@ -46,6 +46,7 @@ class Slice {
     // Takes a checked microbatch. All but the last slice write [T, E] to `hidden_out`. If it throws, the
     // slots are as before, or empty where they cannot be truncated.
     void forward(Microbatch batch, float* hidden_out);
+    // What cannot be drawn from is told in its place (`Sampled::error`).
     std::vector<Sampled> sample(const std::vector<int64_t>& rows);
     // Writes [R, V].
     void logits(const std::vector<int64_t>& rows, float* out);
@@ -81,6 +82,10 @@ class Slice {
     void decode_group(const Microbatch& batch, const Group& group, float* hidden_out);
     void keep_logits(int32_t row_of_call, int32_t row);
     void forget(int32_t slot, int32_t position);
+    // Notes the slots of a call in which a row is not finite, before or after its layers.
+    void note_damage(const Microbatch& batch, const Group& group, const float* hidden_out);
+    // Writes over all that an empty slot ever held, if it is damaged and there is something to write.
+    void mend(int32_t slot);
     void truncate(int32_t slot, int32_t length);
     void restore(const Microbatch& batch);
     int32_t flagged_row(int64_t row) const;
@@ -93,6 +98,8 @@ class Slice {
     Slots slots_;
     std::vector<std::optional<SlotSampler>> samplers_;
     DrawBuffers buffers_;
+    std::vector<uint8_t>
+        damaged_;  // slots with numbers in the cache that are not finite, even if they were truncated
     std::vector<int32_t> row_sizes_;
     Microbatch last_;                  // of the last forward that succeeded; empty if there is none
     std::vector<float> logits_;        // [rows of `last_` that want logits, V]

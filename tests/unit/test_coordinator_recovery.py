@@ -1,0 +1,249 @@
+"""A coordinator with real stages in this process: what breaks without a stage being dead is put right by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+
+import cluster
+from cluster.coordinator.pulse import REMEMBERED_S, STANDSTILL_S, Pulse
+from cluster.coordinator.recovery import Recovery
+from cluster.coordinator.service import CoordinatorService
+from cluster.coordinator.spec import CoordinatorSpec, StageEnd
+from cluster.demo import model_path
+from cluster.errors import HandshakeError, StageLostError, UnreachableError
+from cluster.messages import PROTOCOL_VERSION, Hello, StageFailure
+from cluster.sources.opening import open_model
+from cluster.sources.resolve import resolve
+from cluster.stage.service import StageService
+from cluster.stage.spec import StageSpec
+from cluster.wire.codec_wiring import Wiring
+from cluster.wire.stage_wiring import wirings
+from tests.unit.wire_backends import SECRET, make_batch, no_thread_left, wait_until
+
+SOURCE = resolve(str(model_path()))
+NUM_LAYERS, CONTEXT, NUM_SLOTS = 8, 64, 4
+ENDLESS = cluster.SamplingParams(max_tokens=None, ignore_eos=True, seed=3)
+
+
+@dataclass
+class Cluster:
+    """Two stages and their coordinator, wired as `cluster up` does it."""
+
+    coordinator: CoordinatorService
+    stages: list[StageService]
+    address: str
+    epoch: int  # the first one
+
+    def hello(self, stage: int, epoch: int) -> Hello:
+        ready = self.stages[stage].progress().loaded
+        assert ready is not None, self.stages[stage].progress().error
+        facts = ready.facts
+        return Hello(
+            PROTOCOL_VERSION,
+            open_model(SOURCE).hash,
+            ready.build,
+            epoch,
+            stage,
+            2,
+            facts.first,
+            facts.end,
+            ready.hidden_width,
+            "f32",
+            NUM_SLOTS,
+            CONTEXT,
+        )
+
+    def wire(self, epoch: int) -> None:
+        hellos = [self.hello(stage, epoch) for stage in range(2)]
+        last_address = self.stages[1].wire(hellos[1], None)
+        last = (last_address, hellos[1])
+        addresses = [self.stages[0].wire(hellos[0], last, last), last_address]
+        loaded = [stage.progress().loaded for stage in self.stages]
+        self.coordinator.wire(
+            epoch,
+            tuple(
+                StageEnd(address, hello, ready.facts, ready.costs)
+                for address, hello, ready in zip(addresses, hellos, loaded, strict=True)
+                if ready is not None
+            ),
+        )
+
+    def break_epoch(self, stage: int) -> None:
+        """A step that no rule lets through, past the checks of the wire: the stage gives the epoch up."""
+        batch = make_batch(epoch=self.stages[stage].wired_epoch)
+        self.stages[stage].submit(dataclasses.replace(batch, tokens=None), None, 0)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[StageService]]:
+    """Loaded once; each test wires them for epochs of its own."""
+    with pytest.MonkeyPatch.context() as monkeypatch, no_thread_left(), ExitStack() as stack:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        spec = StageSpec(
+            stage=0,
+            num_stages=2,
+            source=SOURCE,
+            model_hash=open_model(SOURCE).hash,
+            first=0,
+            end=4,
+            device="CPU",
+            context_length=CONTEXT,
+            num_slots=NUM_SLOTS,
+            ubatch_size=16,
+            num_threads=1,
+            num_threads_alone=1,
+            first_core=None,
+            type_k="f16",
+            type_v="f16",
+            flash_attn="auto",
+        )
+        loading = [
+            StageService(dataclasses.replace(spec, stage=stage, first=first, end=end), SECRET.for_stages)
+            for stage, first, end in ((0, 0, 4), (1, 4, NUM_LAYERS))
+        ]
+        for stage in loading:
+            stack.callback(stage.stop)
+            stage.start_loading()
+        wait_until(lambda: all(stage.progress().phase in ("ready", "failed") for stage in loading), 60)
+        yield loading
+
+
+@pytest.fixture
+def served(stages: list[StageService]) -> Iterator[Cluster]:
+    coordinator = CoordinatorService(
+        CoordinatorSpec(
+            "demo", SOURCE, open_model(SOURCE).hash, "llama", CONTEXT, NUM_SLOTS, 2, 16, 8, True, "127.0.0.1", 0
+        ),
+        SECRET,
+    )
+    found = Cluster(coordinator, stages, coordinator.start(), 1 + max(stage.wired_epoch for stage in stages))
+    try:
+        found.wire(found.epoch)
+        yield found
+    finally:
+        coordinator.stop()
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_an_epoch_that_broke_begins_anew_by_itself(served: Cluster, stage: int) -> None:
+    with cluster.connect(served.address, SECRET.for_clients.text) as client:
+        before = client.generate("Once", max_tokens=8, temperature=0.0).token_ids
+        for epoch in (served.epoch, served.epoch + 1):
+            assert served.coordinator.epoch == epoch
+            stream = client.stream("Once", ENDLESS)
+            next(stream)
+            served.break_epoch(stage)
+            with pytest.raises(
+                StageLostError, match=f"stage {stage}: lost: .*; ask again in a few seconds; .*cluster up"
+            ):
+                list(stream)
+            wait_until(lambda: client.status().state == "ready", 20)
+        assert client.generate("Once", max_tokens=8, temperature=0.0).token_ids == before
+
+
+def test_whoever_wires_the_stages_is_not_disturbed(served: Cluster) -> None:
+    """`cluster up` replaces a stage: meanwhile the coordinator does not take the others away."""
+    assert served.coordinator.hold_recovery() == served.epoch
+    served.break_epoch(1)
+    wait_until(lambda: served.coordinator.status().state != "ready")
+    served.coordinator._recovery._try()
+    assert [stage.wired_epoch for stage in served.stages] == [served.epoch] * 2
+    served.wire(served.epoch + 1)
+    served.coordinator.first_token(20)
+    assert served.coordinator.status().state == "ready"
+    assert served.coordinator.hold_recovery() == served.epoch + 1
+
+
+def test_a_stage_that_is_gone_is_not_recovered_from_and_the_others_are_left_alone(served: Cluster) -> None:
+    server, served.stages[1]._server = served.stages[1]._server, None
+    assert server is not None
+    server.stop()
+    wait_until(lambda: served.coordinator.status().state.startswith("degraded: stage 1 is lost"))
+    with pytest.raises(UnreachableError, match="stage 1 at"):
+        served.coordinator._rewire()
+    assert served.stages[0].wired_epoch == served.epoch
+    assert served.coordinator.status().state.startswith("degraded: stage 1 is lost")
+    with (
+        cluster.connect(served.address, SECRET.for_clients.text) as client,
+        pytest.raises(StageLostError, match="cluster up"),
+    ):
+        client.generate("Once")
+
+
+def test_a_stage_is_wired_for_newer_epochs_only(served: Cluster) -> None:
+    for epoch in (0, served.epoch):
+        with pytest.raises(HandshakeError, match=f"stage 1 was wired for epoch {served.epoch}, and is told {epoch}; "):
+            served.stages[1].rewire(Wiring(served.hello(1, epoch), None, None))
+
+
+def test_a_coordinator_that_stood_still_does_not_blame_its_stages(
+    served: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its streams break when it runs again, and it connects to the stages, which are well, by itself."""
+    monkeypatch.setattr(served.coordinator._pulse, "stood_still_s", lambda: 20.4)
+    with cluster.connect(served.address, SECRET.for_clients.text) as client:
+        stream = client.stream("Once", ENDLESS)
+        next(stream)
+        served.coordinator._stages._watches[1]._stream._call.cancel()
+        with pytest.raises(UnreachableError) as raised:
+            list(stream)
+        assert not isinstance(raised.value, StageLostError)
+        assert str(raised.value).startswith("coordinator: its process stood still for 20 s, and its connections")
+        wait_until(lambda: client.status().state == "ready", 20)
+        assert client.generate("Once", max_tokens=2).token_ids
+
+
+def test_what_each_stage_is_told_of_the_others(served: Cluster) -> None:
+    ends = [(f"127.0.0.1:{stage + 1}", served.hello(stage, 7)) for stage in range(2)]
+    assert wirings(ends) == [Wiring(ends[0][1], ends[1], ends[1]), Wiring(ends[1][1], None, None)]
+    assert wirings(ends[:1]) == [Wiring(ends[0][1], None, None)]
+
+
+def test_a_standstill_is_told_for_a_while() -> None:
+    now_s = 100.0
+    pulse = Pulse(lambda: now_s)
+    now_s += STANDSTILL_S - 0.1
+    assert pulse.stood_still_s() == 0
+    now_s += 20.5
+    assert pulse.stood_still_s() == pytest.approx(20.5)
+    now_s += 0.5
+    pulse.beat()
+    assert pulse.stood_still_s() == pytest.approx(20.5)
+    for _ in range(20):
+        now_s += REMEMBERED_S / 20
+        pulse.beat()
+    assert pulse.stood_still_s() == 0
+
+
+def test_attempts_go_on_whatever_they_raise() -> None:
+    attempts: list[int] = []
+    done = threading.Event()
+
+    def rewire() -> None:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise UnreachableError("stage 0: gone")
+        if len(attempts) == 2:
+            raise RuntimeError("a bug")
+        done.set()
+
+    recovery = Recovery(lambda: not done.is_set(), rewire)
+    recovery.start()
+    assert done.wait(20)
+    recovery.stop()
+    assert len(attempts) == 3
+
+
+def test_a_failure_of_the_coordinator_is_no_stages(served: Cluster) -> None:
+    served.coordinator._recovery.hold()
+    served.coordinator._engine.fail(StageFailure(None, served.epoch, "its engine failed: KeyError(3)"))
+    wait_until(
+        lambda: served.coordinator.status().state == "degraded: the coordinator is lost: its engine failed: KeyError(3)"
+    )
+    assert [stage.state for stage in served.coordinator.status().stages] == ["ready", "ready"]
