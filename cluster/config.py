@@ -15,7 +15,15 @@ from cluster.split import parse_layers, parse_tensor_split
 
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
 FLASH_ATTN = ("auto", "on", "off")
+# What llama-server takes for these, and what TOML has for them.
+_FLASH_ATTN_ALIASES = {
+    **dict.fromkeys(("true", "enabled", "1"), "on"),
+    **dict.fromkeys(("false", "disabled", "0"), "off"),
+    "-1": "auto",
+}
 MAX_STAGES = 256
+DEFAULT_PARALLEL = 8
+DEFAULT_UBATCH_SIZE = 512
 MAX_SLOTS = 256
 
 
@@ -29,10 +37,12 @@ class ClusterConfig:
     layers: str | None = None  # layers of each stage, as 0-11,12-23; None lets the planner choose
     tensor_split: str | None = None  # or each stage's share of the layers, as 3,1
     headroom: float = 0.1  # share of each device's free memory that is left alone
-    ctx_size: int | None = None  # tokens per slot, prompt and answer together; None: the model's, at most 4096
-    parallel: int = 8  # slots: sequences computed at the same time
-    threads: int | None = None  # per CPU stage; None: the node's cores divided among its stages
-    ubatch_size: int = 512  # most rows of one microbatch
+    ctx_size: int | None = (
+        None  # tokens per slot, prompt and answer together; None: the model's, at most 4096; 0: all of the model's
+    )
+    parallel: int = DEFAULT_PARALLEL  # slots: sequences computed at the same time; -1: as many as by default
+    threads: int | None = None  # per CPU stage; None (or 0, or -1): the node's cores divided among its stages
+    ubatch_size: int = DEFAULT_UBATCH_SIZE  # most rows of one microbatch
     cache_type_k: str = "f16"
     cache_type_v: str = "f16"
     flash_attn: Literal["auto", "on", "off"] = "auto"
@@ -44,8 +54,10 @@ class ClusterConfig:
     address: str | None = None  # Ray cluster to attach to; None starts a local one
 
     def __post_init__(self) -> None:
+        self._take_aliases()
         _check_whole("stages", self.stages, 1, MAX_STAGES)
-        _check_whole("ctx-size", self.ctx_size, 2, 2**24)  # one token of a prompt, and one of an answer
+        if self.ctx_size != 0 or isinstance(self.ctx_size, bool):
+            _check_whole("ctx-size", self.ctx_size, 2, 2**24)  # one token of a prompt, and one of an answer
         _check_whole("parallel", self.parallel, 1, MAX_SLOTS)
         _check_whole("threads", self.threads, 1, 1024)
         _check_whole("ubatch-size", self.ubatch_size, 1, 8192)
@@ -65,6 +77,17 @@ class ClusterConfig:
                 f"headroom: {self.headroom!r} is not possible; give a share from 0 to below 1, such as 0.1"
             )
         self._check_stages()
+
+    def _take_aliases(self) -> None:
+        """What llama-server's users write for a default, or with another word."""
+        if self.parallel == -1:
+            object.__setattr__(self, "parallel", DEFAULT_PARALLEL)
+        if self.threads in (0, -1) and not isinstance(self.threads, bool):
+            object.__setattr__(self, "threads", None)
+        flash_attn = str(self.flash_attn).lower()
+        object.__setattr__(self, "flash_attn", _FLASH_ATTN_ALIASES.get(flash_attn, flash_attn))
+        for name in ("cache_type_k", "cache_type_v"):
+            object.__setattr__(self, name, str(getattr(self, name)).lower())
 
     @property
     def layer_ranges(self) -> tuple[tuple[int, int], ...]:
@@ -162,7 +185,9 @@ def _check_type(path: Path, key: str, value: Any) -> None:
         sound = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
     elif key in ("pipeline_prompts", "lend_cores"):
         sound = isinstance(value, bool)
-    elif key in ("model", "layers", "tensor_split", "cache_type_k", "cache_type_v", "flash_attn", "host", "address"):
+    elif key == "flash_attn":
+        sound = isinstance(value, str | int)
+    elif key in ("model", "layers", "tensor_split", "cache_type_k", "cache_type_v", "host", "address"):
         sound = isinstance(value, str)
     elif key == "headroom":
         sound = isinstance(value, int | float) and not isinstance(value, bool)

@@ -46,7 +46,7 @@ def parse_tensor_split(text: str) -> tuple[float, ...]:
 
 
 def _parts(name: str, text: str) -> list[str]:
-    parts = [part.strip() for part in text.split(",")]
+    parts = [part.strip() for part in text.replace("/", ",").split(",")]
     if len(parts) > MAX_PARTS:
         raise UsageError(f"{name}: {len(parts)} stages are more than {MAX_PARTS}; give fewer")
     return parts

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from cluster.cli import bench, cache, cuts, doctor, down, plan, run, status, up, verify
+from cluster.cli.pasted import prepared
 from cluster.cli.verbs import ShowVersion, verb_hint
 from cluster.errors import ClusterError, UsageError
 from cluster.printable import printable
@@ -45,12 +46,20 @@ def _show_help(options: argparse.Namespace) -> int:
     return 0
 
 
+def verb_parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parser of each verb."""
+    (verbs,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(verbs.choices)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. Data goes to stdout, notes to stderr; every error is one line and an exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character still shows the others
     try:
-        options = build_parser().parse_args(arguments)
+        parser = build_parser()
+        given = sys.argv[1:] if arguments is None else arguments
+        options = parser.parse_args(prepared(given, verb_parsers(parser)))
         code: int = options.run(options)
         sys.stdout.flush()
         return code

@@ -117,6 +117,8 @@ def choose_devices(config: ClusterConfig, devices: tuple[DeviceFacts, ...], num_
 
 
 def _context_length(config: ClusterConfig, trained: int) -> int:
+    if config.ctx_size == 0:
+        return trained
     asked = config.ctx_size or min(trained, DEFAULT_CONTEXT_LENGTH)
     if asked > trained:
         raise UsageError(f"ctx-size: {asked} is more than the {trained} tokens the model was trained for")

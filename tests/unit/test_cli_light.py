@@ -55,7 +55,7 @@ with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
         (["up", "--demo", "--stages", "two"], "--stages"),
         (["up", "model.gguf", "--demo"], "--demo"),
         (["up", "model.gguf", "-hf", "o/r:Q4_0"], "-hf"),
-        (["up", "--demo", "-hf", "o/r:Q4_0"], "hf:o/r:Q4_0"),
+        (["up", "--demo", "-hf", "o/r:Q4_0"], "-hf o/r:Q4_0"),
         (["up", "hf:o"], "hf:org/repo:Q4_K_M"),
         (["up", "-hf", "o"], "hf:org/repo:Q4_K_M"),
         (["up", "http://"], "no URL"),

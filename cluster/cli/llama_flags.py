@@ -1,0 +1,82 @@
+"""Flags of llama-server and llama-cli that are pasted here: what takes their place, or why there is nothing to set.
+
+Those that have a meaning here are flags of our own, under llama.cpp's names (its common/arg.cpp); these have none.
+"""
+
+from __future__ import annotations
+
+_GROUPS = (
+    ("-tb --threads-batch", "prompts and decoding use the same threads; give -t"),
+    (
+        "-C --cpu-mask -Cr --cpu-range --cpu-strict --prio --poll -Cb --cpu-mask-batch -Crb --cpu-range-batch "
+        "--cpu-strict-batch --prio-batch --poll-batch --numa",
+        "each stage binds its threads to cores by itself; -t says how many, OMP_PLACES where",
+    ),
+    (
+        "--mlock --no-mmap -dio --direct-io -ndio --no-direct-io -lm --load-mode --check-tensors --repack -nr "
+        "--no-repack --no-host",
+        "slices are mapped from the slice store, and libllama repacks them where that is faster; leave it out",
+    ),
+    ("-mg --main-gpu", "--devices names the device of each stage"),
+    (
+        "-ot --override-tensor -cmoe --cpu-moe -ncmoe --n-cpu-moe -ncffn --n-cpu-ffn --op-offload --no-op-offload",
+        "a stage holds and computes all of its layers on its device; --devices and --layers choose",
+    ),
+    (
+        "-kvo --kv-offload -nkvo --no-kv-offload -kvu --kv-unified -no-kvu --no-kv-unified --swa-full "
+        "--context-shift --no-context-shift --keep -dt --defrag-thold -cram --cache-ram -ctxcp --ctx-checkpoints "
+        "--cache-reuse --cache-prompt --no-cache-prompt -sps --slot-prompt-similarity --slot-save-path",
+        "each slot has a cache of its own, on the stage's device, and known prefixes are always reused",
+    ),
+    (
+        "--rope-scaling --rope-scale --rope-freq-base --rope-freq-scale --yarn-orig-ctx --yarn-ext-factor "
+        "--yarn-attn-factor --yarn-beta-slow --yarn-beta-fast --override-kv",
+        "the file's own metadata counts; change it there",
+    ),
+    (
+        "--lora --lora-scaled --control-vector --control-vector-scaled",
+        "adapters are not served; merge them into the file",
+    ),
+    (
+        "-md --model-draft -hfd --hf-repo-draft --draft --draft-max --draft-min --spec-type",
+        "nothing is drafted; leave it out",
+    ),
+    ("-mm --mmproj -mmu --mmproj-url --image --audio --video", "only text goes in; leave it out"),
+    ("--rpc", "the stages of `cluster up` take its place; --stages and --devices say where"),
+    ("-fit --fit -fitt --fit-target", "`cluster plan` says what fits; --headroom is what is left alone"),
+    ("-nocb --no-cont-batching", "requests always join and leave at any step"),
+    (
+        "-hff --hf-file -hft --hf-token -dr --docker-repo",
+        "name the file as -hf REPO:FILE.gguf; the variable HF_TOKEN holds a token",
+    ),
+    (
+        "--api-key --api-key-file --ssl-key-file --ssl-cert-file --path --api-prefix -to --timeout --threads-http "
+        "--metrics --props --slots --no-slots --ui --no-ui --webui --no-webui -a --alias --jinja --no-jinja "
+        "--chat-template --chat-template-file --chat-template-kwargs --reasoning-format --reasoning-budget "
+        "--embedding --embeddings --rerank --reranking --pooling",
+        "there is no HTTP server; ask with `cluster run`, or from Python with cluster.connect()",
+    ),
+    ("--grammar --grammar-file -j --json-schema -jf --json-schema-file", "grammars are not served; leave it out"),
+    (
+        "--samplers --sampler-seq --sampling-seq --top-nsigma --top-n-sigma --xtc-probability --xtc-threshold "
+        "--typical --typical-p --dry-multiplier --dry-base --dry-allowed-length --dry-penalty-last-n "
+        "--dry-sequence-breaker --dynatemp-range --dynatemp-exp --mirostat --mirostat-lr --mirostat-ent "
+        "-l --logit-bias --adaptive-target --adaptive-decay",
+        "tokens are drawn by temperature, top-k, top-p, min-p and the penalties only; leave it out",
+    ),
+    (
+        "-cnv --conversation -st --single-turn -i --interactive -if --interactive-first -mli --multiline-input -sys "
+        "--system-prompt -sysf --system-prompt-file --in-prefix --in-suffix -sp --special",
+        "a text is continued as it is; write the whole prompt",
+    ),
+    ("--prompt-cache --prompt-cache-all --prompt-cache-ro", "known prefixes are reused without it"),
+    (
+        "-co --color --simple-io --verbose-prompt --perf --no-perf",
+        "the text is printed as it is; -v adds figures on stderr",
+    ),
+    (
+        "--log-disable --log-file --log-colors -lv --verbosity --log-verbosity --log-prefix --log-timestamps",
+        "leave it out",
+    ),
+)
+REASONS = {flag: reason for flags, reason in _GROUPS for flag in flags.split()}
