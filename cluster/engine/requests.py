@@ -70,7 +70,7 @@ class Requests:
     def open(self, new: NewRequest, now_s: float) -> None:
         """Accepts a request, or answers it with the error that says why not."""
         try:
-            self._check_tokens(new.tokens)
+            self._check_tokens(new.tokens[: self._context_length])  # more are refused for their number
             params = self._with_seed(new.params)
             sequence = Sequence(new.request_id, new.tokens, params, new.client)
             num_prompt = len(new.tokens)

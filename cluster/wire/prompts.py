@@ -51,7 +51,8 @@ def is_batch(prompt: Any) -> bool:
         return prompt.ndim > 1 or (prompt.ndim == 1 and prompt.dtype.kind == "U")
     if not isinstance(prompt, list | tuple):
         return False
-    return not prompt or isinstance(prompt[0], str | list | tuple | np.ndarray)
+    is_array = bool(prompt) and isinstance(prompt[0], np.ndarray)  # one without axes is a number
+    return not prompt or (prompt[0].ndim > 0 if is_array else isinstance(prompt[0], str | list | tuple))
 
 
 def merge_params(params: SamplingParams | None, overrides: dict[str, Any]) -> SamplingParams:

@@ -25,6 +25,8 @@ _GONE = {
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.UNIMPLEMENTED,
 }
+# How the transport says in other statuses that the connection broke in the middle of a call.
+_BROKEN = ("Received RST_STREAM", "Received http2 header", "Stream removed", "Socket closed", "Connection reset")
 
 
 def status_of(error: ClusterError) -> grpc.StatusCode:
@@ -69,7 +71,7 @@ def error_from_call(error: grpc.RpcError, what: str, advice: str) -> ClusterErro
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return UnauthenticatedError(f"{what}: {details}; {SECRET_ADVICE}")
     message = f"{what}: {details}; {advice}"
-    if code in _GONE:
+    if code in _GONE or details.startswith(_BROKEN):
         return UnreachableError(message)
     return errors.error_for_status(code.name, message)
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 import cluster
 from cluster.errors import StageLostError
 from cluster.processes import marked_pids
+from cluster.wire.channel import KEEPALIVE_TIME_MS, PING_TIMEOUT_MS
 from tests.conftest import CliHome
 
 ENDLESS = cluster.SamplingParams(max_tokens=None, ignore_eos=True)
@@ -70,6 +72,23 @@ def test_a_killed_coordinator_is_replaced(cli_home: CliHome) -> None:
     assert done.returncode == 0, done.stderr
     assert cli_home.address != before
     assert cli_home.run("run", "Once", "-n", "3").returncode == 0
+
+
+def test_a_coordinator_that_stood_still_comes_back_by_itself(cli_home: CliHome) -> None:
+    """Longer than its peers wait for it. Nobody types `cluster up`."""
+    assert cli_home.run("up", "--demo", "-c", "1024").returncode == 0
+    instance, address = str(cli_home.state()["instance"]), cli_home.address
+    (coordinator,) = [pid for pid in marked_pids(instance) if b"Coordinator" in cmdline(pid)]
+    with cluster.connect(address) as client:
+        epoch = client.status().epoch
+    os.kill(coordinator, signal.SIGSTOP)
+    stood_still = threading.Event()
+    assert not stood_still.wait((KEEPALIVE_TIME_MS + PING_TIMEOUT_MS) / 1000 + 2)  # the time itself is the fault
+    os.kill(coordinator, signal.SIGCONT)
+    with cluster.connect(address) as client:
+        wait_until(lambda: client.status().epoch > epoch and client.status().state == "ready", 30)
+        assert client.generate("Once", max_tokens=4).token_ids
+    assert "already up and ready" in cli_home.run("up").stderr
 
 
 def cmdline(pid: int) -> bytes:

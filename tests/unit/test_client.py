@@ -84,6 +84,28 @@ def test_generate_a_list_of_prompts(served: Served, prompts: Any, texts: list[st
     assert [completion.text for completion in served.client.generate(prompts)] == texts
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        np.array([104, 105], np.uint16),
+        [np.int64(104), np.uint8(105)],
+        [np.array(104), 105],
+        (np.int32(104), 105),
+        np.array([104, 105], np.int64)[::-1][::-1],
+    ],
+)
+def test_token_ids_and_parameters_may_be_numpys(served: Served, prompt: Any) -> None:
+    found = served.client.generate(prompt, max_tokens=np.int64(2), temperature=np.float32(0.5), seed=np.array(7))
+    assert found.text == "hi"
+    assert served.backend.params[-1] == cluster.SamplingParams(max_tokens=2, temperature=0.5, seed=7)
+    assert served.client.detokenize(prompt) == "hi"
+    assert served.client.logits(prompt).shape == (2, VOCAB_SIZE)
+
+
+def test_an_array_of_texts_is_several_prompts(served: Served) -> None:
+    assert [found.text for found in served.client.generate(np.array(["a", "bc"]))] == ["a", "bc"]
+
+
 def test_stream_yields_events_as_they_come(served: Served) -> None:
     served.backend.pause_s = 0.05
     with served.client.stream("abc") as stream:
@@ -238,6 +260,13 @@ def test_tokens_before_a_loss_are_delivered(served: Served) -> None:
         ((7,), {}, "prompt: 'int' object is not iterable"),
         (([-1],), {}, "prompt: -1 is no token id"),
         ((np.array([1.0]),), {}, "prompt: 'numpy.float64' object"),
+        ((np.array(5),), {}, "prompt: iteration over a 0-d array"),
+        ((np.int64(5),), {}, "prompt: 'numpy.int64' object is not iterable"),
+        (([True, False],), {}, "prompt: 'bool' object is no token id"),
+        (([np.True_],), {}, "prompt: 'numpy.bool' object cannot be interpreted as an integer"),
+        ((np.array([True]),), {}, "prompt: 'numpy.bool' object cannot be interpreted as an integer"),
+        (([np.array([1])],), {"top_k": np.float32(1)}, "top_k: "),
+        (([np.uint64(2**63)],), {}, "prompt: 9223372036854775808 is no token id"),
     ],
 )
 def test_bad_arguments_are_refused_here(
