@@ -11,7 +11,7 @@ The guard below makes such a clash loud instead of strange.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ggml._import_guard import refuse_foreign_ggml
 
@@ -29,7 +29,7 @@ from ggml import (  # noqa: E402
 from ggml.arena import Arena, arena  # noqa: E402
 from ggml.compiled import Compiled, compile  # noqa: E402
 from ggml.devices import Device, device, devices  # noqa: E402
-from ggml.dtypes import DType, promote_types  # noqa: E402
+from ggml.dtypes import DType, instead_of, promote_types  # noqa: E402
 from ggml.errors import (  # noqa: E402
     ArgumentError,
     CancelledError,
@@ -77,7 +77,14 @@ from ggml.grad_mode import (  # noqa: E402
     no_grad,
     set_grad_enabled,
 )
-from ggml.memory_format import channels_last, channels_last_3d, contiguous_format, preserve_format  # noqa: E402
+from ggml.memory_format import (  # noqa: E402
+    Layout,
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    preserve_format,
+    strided,
+)
 from ggml.namespace import dtype_names, functions  # noqa: E402
 from ggml.queries import (  # noqa: E402
     broadcast_shapes,
@@ -118,6 +125,14 @@ globals().update(dtype_names())
 
 frombuffer = from_buffer
 
+if not TYPE_CHECKING:  # a checker would take every name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        """What is not here: a dtype of PyTorch's says what takes its place."""
+        hint = instead_of(name)
+        raise ModuleError(f"module 'ggml' has no attribute {name!r}" + (f"; {hint}" if hint else ""), name)
+
+
 __all__ = [
     "Arena",
     "ArgumentError",
@@ -134,6 +149,7 @@ __all__ = [
     "Generator",
     "GgmlError",
     "IndexOutOfRangeError",
+    "Layout",
     "LinAlgError",
     "ModuleError",
     "OutOfMemoryError",
@@ -210,6 +226,7 @@ __all__ = [
     "set_grad_enabled",
     "set_num_threads",
     "special",
+    "strided",
     "tensor",
     "zeros",
     "zeros_like",

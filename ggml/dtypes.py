@@ -105,8 +105,26 @@ ALL = {dtype.name: dtype for dtype in (*PLAIN, *QUANTIZED.values())}
 F32, F16, BF16 = float32.ggml_type, float16.ggml_type, bfloat16.ggml_type
 I32, I64 = int32.ggml_type, int64.ggml_type
 
+# PyTorch's dtypes that are not here, and what takes their place.
+_INSTEAD = {
+    **dict.fromkeys(("float64", "double"), "ggml.float32"),
+    **dict.fromkeys(("uint8", "int8", "int16", "short", "uint16"), "ggml.int32"),
+    **dict.fromkeys(("uint32", "uint64"), "ggml.int64"),
+    **dict.fromkeys(
+        ("complex32", "chalf", "complex64", "cfloat", "complex128", "cdouble"),
+        "pairs of ggml.float32 along a last axis",
+    ),
+}
+
 _RANK = {bool_: 0, int32: 1, int64: 2, float16: 3, bfloat16: 3, float32: 4}
 _HINTS = {"float64": "; convert with .astype(numpy.float32)"}
+
+
+def instead_of(name: str) -> str:
+    """What to use for a dtype of PyTorch or numpy that is not here, as a sentence; empty if it is unknown."""
+    if name in ALL:
+        return f"use ggml.{name}"
+    return f"there is no {name}: use {_INSTEAD[name]}" if name in _INSTEAD else ""
 
 
 def dtype_named(name: str) -> DType:
@@ -126,8 +144,11 @@ def of_ggml_type(number: int) -> DType:
 
 def promote_types(type1: DType, type2: DType) -> DType:
     """The type that both convert to, by PyTorch's rules. Quantised types promote to nothing but themselves."""
-    if type1 is type2:
+    if type1 is type2 and isinstance(type1, DType):
         return type1
+    for given in (type1, type2):
+        if not isinstance(given, DType):
+            raise DTypeError("promote_types", "two ggml dtypes", given)
     if type1.is_quantized or type2.is_quantized:
         raise DTypeError("promote_types", "types that are not quantised", f"{type1} and {type2}")
     if _RANK[type1] == _RANK[type2]:

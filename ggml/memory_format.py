@@ -11,7 +11,15 @@ from typing import Any
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.node import Shape
 
-__all__ = ["MemoryFormat", "channels_last", "channels_last_3d", "contiguous_format", "preserve_format"]
+__all__ = [
+    "Layout",
+    "MemoryFormat",
+    "channels_last",
+    "channels_last_3d",
+    "contiguous_format",
+    "preserve_format",
+    "strided",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +32,18 @@ class MemoryFormat:
     def __repr__(self) -> str:
         return f"ggml.{self.name}"
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """How elements lie. There is one: ``ggml.strided``."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return f"ggml.{self.name}"
+
+
+strided = Layout("strided")
 
 contiguous_format = MemoryFormat("contiguous_format")
 preserve_format = MemoryFormat("preserve_format")

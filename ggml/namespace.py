@@ -74,6 +74,7 @@ import ggml.ops.top_level
 import ggml.ops.unpooling
 import ggml.ops.windows  # noqa: F401
 from ggml import dtypes
+from ggml.calls import as_function
 from ggml.dtypes import DType
 from ggml.ops import complexes, written_over
 from ggml.ops.complexes import either
@@ -166,6 +167,10 @@ def _is_top(row: Op) -> bool:
     return "." not in row.torch and row.sample != "internal"
 
 
+def _called(functions: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    return {name: as_function(function) for name, function in functions.items()}
+
+
 def functions() -> dict[str, Callable[..., Any]]:
     """What ``ggml`` offers of the table."""
     rows = {row.torch: row.function for row in TABLE.values() if _is_top(row)}
@@ -175,7 +180,7 @@ def functions() -> dict[str, Callable[..., Any]]:
     rows |= {f"unsafe_{name}": TABLE[name].function for name in ("chunk", "split", "split_with_sizes")}
     rows |= {alias: TABLE[name].function for alias, name in ALIASES.items()}
     rows |= {name: either(rows[name], way) for name, way in complexes.WAYS.items()}
-    return rows | _in_place(rows)
+    return _called(rows) | _in_place(rows)
 
 
 def _takes_one(function: Callable[..., Any]) -> bool:
@@ -208,12 +213,12 @@ def linalg() -> dict[str, Callable[..., Any]]:
     rows = {
         row.torch.removeprefix("linalg."): row.function for row in TABLE.values() if row.torch.startswith("linalg.")
     }
-    return rows | {name: TABLE[name].function for name in ("matmul", "matrix_power")}
+    return _called(rows | {name: TABLE[name].function for name in ("matmul", "matrix_power")})
 
 
 def fourier() -> dict[str, Callable[..., Any]]:
     """What ``ggml.fft`` offers of it."""
-    return {row.torch[4:]: row.function for row in TABLE.values() if row.torch.startswith("fft.")}
+    return _called({row.torch[4:]: row.function for row in TABLE.values() if row.torch.startswith("fft.")})
 
 
 # Names of ``torch.special`` for rows of other places.
@@ -248,7 +253,7 @@ _ALSO_SPECIAL = {
 def special() -> dict[str, Callable[..., Any]]:
     """What ``ggml.special`` offers of it."""
     rows = {row.torch[8:]: row.function for row in TABLE.values() if row.torch.startswith("special.")}
-    return rows | {name: TABLE[row].function for name, row in _ALSO_SPECIAL.items()}
+    return _called(rows | {name: TABLE[row].function for name, row in _ALSO_SPECIAL.items()})
 
 
 def dtype_names() -> dict[str, DType]:

@@ -11,7 +11,7 @@ from ggml.devices import Device
 from ggml.dtypes import DType
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.ops import arguments
-from ggml.ops.arguments import Number, as_dtype, sizes
+from ggml.ops.arguments import Number, as_dtype, several, sizes
 from ggml.tensor import Size, Tensor
 
 __all__ = [
@@ -175,25 +175,29 @@ def storage_offset(self: Tensor) -> int:
     return 0
 
 
-def sum_to_size(self: Tensor, *size: Any) -> Tensor:
+def sum_to_size(self: Tensor, *extents: Any, size: Any = None) -> Tensor:
     """Summed over the axes in which ``size`` broadcasts to this shape."""
-    shape, wanted = tuple(self.shape), sizes("sum_to_size", size)
+    shape, wanted = tuple(self.shape), sizes("sum_to_size", several("sum_to_size", "size", extents, size))
     new = len(shape) - len(wanted)
     if new < 0 or arguments.broadcast("sum_to_size", shape, wanted) != shape:
         raise ShapeMismatchError("sum_to_size", f"a size that broadcasts to {shape}", wanted)
+    if not wanted:
+        return self.sum()
     dims = [at for at, extent in enumerate(shape) if at < new or (wanted[at - new] == 1 and extent != 1)]
     summed = self.sum(dims, True) if dims else self
     return summed.reshape(wanted)
 
 
-def as_type(self: Tensor, dtype: DType | None = None) -> Any:
-    """The tensor as ``dtype``; without one, the name of its type."""
+def as_type(self: Tensor, dtype: DType | str | None = None, non_blocking: bool = False) -> Any:
+    """The tensor as ``dtype``, or as the type of that name (``"torch.LongTensor"``); without one, its type's name."""
     if dtype is None:
         place = "cuda." if self.is_cuda else ""
-        return f"ggml.{place}{_NAMES.get(self.dtype.name, self.dtype.name)}Tensor"
-    if not isinstance(dtype, DType):
-        raise ArgumentError("type", "dtype", "must be a ggml dtype")
-    return self.to(dtype)
+        return f"ggml.{place}{_TYPE_NAMES.get(self.dtype.name, self.dtype.name)}Tensor"
+    if isinstance(dtype, str):
+        name = dtype.rpartition(".")[2].removesuffix("Tensor")
+        known = [dtypes.ALL[key] for key, value in _TYPE_NAMES.items() if value == name]
+        return self.to(known[0] if known else as_dtype("type", name.lower()))
+    return self.to(as_dtype("type", dtype))
 
 
 def detach_(self: Tensor) -> Tensor:
@@ -206,9 +210,10 @@ def share_memory_(self: Tensor) -> Tensor:
     return self
 
 
-_NAMES = {
+_TYPE_NAMES = {
     "float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "int32": "Int", "int64": "Long", "bool": "Bool",
 }  # fmt: skip
+
 
 METHODS: dict[str, Callable[..., Any]] = {
     one.__name__: one

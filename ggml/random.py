@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,10 @@ from ggml import dtypes
 from ggml.devices import CPU, Device
 from ggml.dtypes import DType
 from ggml.errors import ArgumentError, DTypeError
-from ggml.factories import Place, put
+from ggml.factories import extents, put
 from ggml.node import Shape
-from ggml.ops.arguments import as_dtype, integer, number, sizes
+from ggml.ops.arguments import broadcast, integer, number, sizes
+from ggml.options import Like, Place, Sized, Spare, Wish, given_to, wish
 from ggml.tensor import Tensor
 
 
@@ -89,75 +91,155 @@ def generator_of(name: str, generator: Generator | None) -> Generator:
     return generator
 
 
-def _kind(name: str, dtype: DType | None) -> DType:
-    kind = dtypes.float32 if dtype is None else as_dtype(name, dtype)
-    if not kind.is_floating_point:
-        raise DTypeError(name, "a floating dtype", kind)
-    return kind
+def _wish(name: str, dtype: DType | None, on: Place, options: Mapping[str, Any], kind: type, like: Any = None) -> Wish:
+    """The options of a function that draws floats."""
+    wanted = wish(name, options, kind, dtype, on, like=like)
+    if not wanted.dtype.is_floating_point:
+        raise DTypeError(name, "a floating dtype", wanted.dtype)
+    return wanted
 
 
-def rand(*size: Any, generator: Generator | None = None, dtype: DType | None = None, device: Place = None) -> Tensor:
+def rand(
+    *shape: Any,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Place = None,
+    **options: Unpack[Sized],
+) -> Tensor:
     """Uniform in [0, 1)."""
-    return put(generator_of("rand", generator).uniform(sizes("rand", size)), _kind("rand", dtype), device)
+    wanted, source = _wish("rand", dtype, device, options, Sized), generator_of("rand", generator)
+    return wanted.settle(put(source.uniform(extents("rand", shape, options)), wanted.dtype, wanted.device))
 
 
-def randn(*size: Any, generator: Generator | None = None, dtype: DType | None = None, device: Place = None) -> Tensor:
+def randn(
+    *shape: Any,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Place = None,
+    **options: Unpack[Sized],
+) -> Tensor:
     """Normal with mean 0 and variance 1."""
-    return put(generator_of("randn", generator).normal(sizes("randn", size)), _kind("randn", dtype), device)
+    wanted, source = _wish("randn", dtype, device, options, Sized), generator_of("randn", generator)
+    return wanted.settle(put(source.normal(extents("randn", shape, options)), wanted.dtype, wanted.device))
 
 
 def randint(
-    low: int,
+    low: int = 0,
     high: Any = None,
     size: Any = None,
     *,
     generator: Generator | None = None,
     dtype: DType | None = None,
     device: Place = None,
+    **options: Unpack[Spare],
 ) -> Tensor:
     """Integers in [low, high), or in [0, low): ``randint(10, (3,))`` and ``randint(2, 10, (3,))``."""
-    if size is None:
-        low, high, size = 0, low, high
-    first, last = integer("randint", low, "low"), integer("randint", high, "high")
+    if isinstance(high, (tuple, list)) and size is None:
+        high, size = None, high
+    first, last = (0, low) if high is None else (low, high)
+    first, last = integer("randint", first, "low"), integer("randint", last, "high")
     if first >= last:
         raise ArgumentError("randint", "low", f"must be less than high: {first}, {last}")
-    kind = dtypes.int64 if dtype is None else as_dtype("randint", dtype)
-    return put(generator_of("randint", generator).integers(first, last, sizes("randint", (size,))), kind, device)
+    wanted = wish("randint", options, Spare, dtype, device, default=dtypes.int64)
+    drawn = generator_of("randint", generator).integers(first, last, sizes("randint", (size,)))
+    return wanted.settle(put(drawn, wanted.dtype, wanted.device))
 
 
-def randperm(n: int, *, generator: Generator | None = None, dtype: DType | None = None, device: Place = None) -> Tensor:
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Place = None,
+    **options: Unpack[Spare],
+) -> Tensor:
     """The integers from 0 to n - 1 in random order."""
     (count,) = sizes("randperm", (n,))
-    kind = dtypes.int64 if dtype is None else as_dtype("randperm", dtype)
-    return put(generator_of("randperm", generator).permutation(count), kind, device)
+    wanted = wish("randperm", options, Spare, dtype, device, default=dtypes.int64)
+    return wanted.settle(put(generator_of("randperm", generator).permutation(count), wanted.dtype, wanted.device))
 
 
-def rand_like(input: Tensor, *, dtype: DType | None = None, device: Place = None) -> Tensor:
+def _drawn_like(
+    name: str, input: Any, generator: Generator | None, dtype: DType | None, on: Place, options: Like
+) -> Tensor:
+    if not isinstance(input, Tensor):
+        raise DTypeError(name, "a tensor as input", type(input).__name__)
+    wanted, source = _wish(name, dtype, on, options, Like, input), generator_of(name, generator)
+    draw = source.uniform if name == "rand_like" else source.normal
+    return wanted.settle(put(draw(input._node.shape), wanted.dtype, wanted.device))
+
+
+def rand_like(
+    input: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Place = None,
+    **options: Unpack[Like],
+) -> Tensor:
     """``rand`` in the shape, dtype and place of ``input``."""
-    return rand(tuple(input.shape), dtype=dtype or input.dtype, device=input.device if device is None else device)
+    return _drawn_like("rand_like", input, generator, dtype, device, options)
 
 
-def randn_like(input: Tensor, *, dtype: DType | None = None, device: Place = None) -> Tensor:
+def randn_like(
+    input: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Place = None,
+    **options: Unpack[Like],
+) -> Tensor:
     """``randn`` in the shape, dtype and place of ``input``."""
-    return randn(tuple(input.shape), dtype=dtype or input.dtype, device=input.device if device is None else device)
+    return _drawn_like("randn_like", input, generator, dtype, device, options)
 
 
-def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
-    """1 with the probability that each element is, else 0. Reads the input."""
-    if not isinstance(input, Tensor) or not input.is_floating_point():
+def bernoulli(
+    input: Tensor, p: float | None = None, *, generator: Generator | None = None, out: Tensor | None = None
+) -> Tensor:
+    """1 with the probability that each element is, or with ``p`` everywhere, else 0. Reads the input."""
+    if not isinstance(input, Tensor) or not (input.is_floating_point() or p is not None):
         raise DTypeError("bernoulli", "a floating tensor", getattr(input, "dtype", type(input).__name__))
-    shares = input.to(dtypes.float32).numpy()
+    shares = input.to(dtypes.float32).numpy() if p is None else np.asarray(float(number("bernoulli", p, "p")))
     if not bool(np.all((shares >= 0) & (shares <= 1))):
-        raise ArgumentError("bernoulli", "input", "must hold probabilities in [0, 1]")
-    drawn = generator_of("bernoulli", generator).uniform(tuple(input.shape)) < shares
-    return put(np.asarray(drawn, np.float32), input.dtype, input.device)
+        raise ArgumentError("bernoulli", "input" if p is None else "p", "must hold probabilities in [0, 1]")
+    drawn = generator_of("bernoulli", generator).uniform(input._node.shape) < shares
+    made = put(np.asarray(drawn, np.float32), input.dtype, input.device)
+    return made if out is None else cast(Tensor, given_to("bernoulli", made, out))
 
 
 def normal(
-    mean: float = 0.0, std: float = 1.0, size: Any = (), *, generator: Generator | None = None, device: Place = None
+    mean: float | Tensor = 0.0,
+    std: float | Tensor = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Place = None,
+    **options: Unpack[Spare],
 ) -> Tensor:
-    """Normal with this mean and standard deviation."""
-    middle, spread = float(number("normal", mean, "mean")), float(number("normal", std, "std"))
-    if not spread >= 0 or math.isinf(spread):
-        raise ArgumentError("normal", "std", f"must be finite and not negative: {std}")
-    return randn(size, generator=generator, device=device) * spread + middle
+    """Normal with this mean and standard deviation: numbers and a ``size``, or tensors of one for each element."""
+    middle, spread = _parameter("mean", mean), _parameter("std", std)
+    is_valid = bool((spread >= 0).all()) if isinstance(spread, Tensor) else 0 <= spread < math.inf
+    if not is_valid:
+        raise ArgumentError("normal", "std", "must be finite and not negative")
+    given = [one for one in (middle, spread) if isinstance(one, Tensor)]
+    if given and size is not None:
+        raise ArgumentError("normal", "size", "stands beside numbers only: the tensors say how many there are")
+    default = given[0].dtype if given else dtypes.float32
+    like = given[0] if given else None
+    wanted = wish("normal", options, Spare, default if dtype is None and options.get("out") is None else dtype, device,
+                  like=like)  # fmt: skip
+    if not wanted.dtype.is_floating_point:
+        raise DTypeError("normal", "a floating dtype", wanted.dtype)
+    shape = broadcast("normal", *[one._node.shape for one in given]) if given else sizes("normal", (size or (),))
+    drawn = put(generator_of("normal", generator).normal(shape), dtypes.float32, wanted.device)
+    return wanted.settle((drawn * spread + middle).to(wanted.dtype))
+
+
+def _parameter(argument: str, value: Any) -> Tensor | float:
+    """A number, or a floating tensor that has one for each element."""
+    if not isinstance(value, Tensor):
+        return float(number("normal", value, argument))
+    if not value.is_floating_point():
+        raise DTypeError("normal", f"a floating {argument}", value.dtype)
+    return value.to(dtypes.float32)

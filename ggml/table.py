@@ -18,6 +18,7 @@ from ggml.errors import DeviceMismatchError, RankError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import MAX_RANK, Node, Shape, empty_leaf
+from ggml.numpy_names import as_method
 from ggml.pairs import Pairs, refuse
 from ggml.tensor import Tensor, filled, wrap
 
@@ -83,10 +84,11 @@ def op(
         names = tuple((row_name,) if methods is None else methods)
         TABLE[row_name] = Op(row_name, len(TABLE), function, lower, runs, dtypes, sample, torch or row_name, names,
                              differs, widens, on_empty)  # fmt: skip
+        spelled = as_method(function)
         for method in names:
-            setattr(Tensor, method, function)
+            setattr(Tensor, method, spelled)
             if inplace:
-                setattr(Tensor, f"{method}_", in_place(function, method, reshapes=inplace == "reshapes"))
+                setattr(Tensor, f"{method}_", in_place(spelled, method, reshapes=inplace == "reshapes"))
         return function
 
     return enter

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ggml import evaluate, host, tracing
 from ggml.devices import CPU, Device, find_device, require_memory
 from ggml.dtypes import Category, DType
-from ggml.errors import ArgumentError, ClosedTensorError, DTypeError, ShapeMismatchError
-from ggml.memory_format import MemoryFormat, contiguous_format, is_contiguous
+from ggml.errors import ArgumentError, ClosedTensorError, DTypeError, ShapeMismatchError, UnsupportedOpError
+from ggml.memory_format import Layout, MemoryFormat, contiguous_format, is_contiguous, strided
 from ggml.node import Node, Shape
 from worker_native import Buffer
 
@@ -83,7 +83,22 @@ class Tensor(TensorMethods):
 
     @property
     def requires_grad(self) -> bool:
+        """False: nothing is differentiated here. ``nn.Parameter`` keeps what it is told."""
         return False
+
+    @requires_grad.setter
+    def requires_grad(self, requires_grad: bool) -> None:
+        self.requires_grad_(requires_grad)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """The tensor itself, if it need not be differentiated; UnsupportedOpError otherwise."""
+        if requires_grad:
+            raise UnsupportedOpError("requires_grad_", "ggml", "nothing is differentiated here; leave it out")
+        return self
+
+    @property
+    def layout(self) -> Layout:
+        return strided
 
     @property
     def is_quantized(self) -> bool:
@@ -206,6 +221,8 @@ class Tensor(TensorMethods):
         """The same values on another device; itself if they are there."""
         if device == self._node.device:
             return self
+        if not isinstance(device, Device):
+            raise DTypeError("to_device", "a ggml device", device)
         return wrap(host.move(self._node, self.buffer(), device))
 
     def cpu(self) -> Tensor:
@@ -239,6 +256,8 @@ class Tensor(TensorMethods):
 
     def _assign(self, result: Tensor, op: str, reshapes: bool = False) -> Tensor:
         """Make this handle mean ``result``, converted to this handle's dtype as PyTorch would."""
+        if not isinstance(result, Tensor):
+            raise DTypeError(op, "a tensor as result", type(result).__name__)
         node, new = self._node, result._node
         if new.shape != node.shape and not reshapes:
             raise ShapeMismatchError(op, f"a result of shape {node.shape}", new.shape)

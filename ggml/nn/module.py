@@ -9,7 +9,7 @@ from typing import Any, Self
 from ggml import dtypes, tracing
 from ggml.devices import Device
 from ggml.dtypes import DType
-from ggml.errors import ArgumentError, DTypeError, ModuleError
+from ggml.errors import ArgumentError, DTypeError, ModuleError, UnsupportedOpError
 from ggml.files import load, save
 from ggml.nn import hooks, moving, printing, state, walking
 from ggml.nn.hooks import Hook, Hooks, RemovableHandle
@@ -290,6 +290,10 @@ class Module:
     def bfloat16(self) -> Self:
         """Floating parameters and buffers as bfloat16."""
         return self.to(dtypes.bfloat16)
+
+    def double(self) -> Self:
+        """UnsupportedOpError: there is no float64."""
+        raise UnsupportedOpError("Module.double", "ggml", dtypes.instead_of("float64"))
 
     def type(self, dst_type: DType) -> Self:
         """Every parameter and buffer as ``dst_type``."""

@@ -20,7 +20,7 @@ Number = int | float | bool
 
 _NUMBERS = (bool, int, float)
 _LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38}
-_SCALAR_DTYPES = {bool: dtypes.bool_, int: dtypes.int64, float: dtypes.float32}
+SCALAR_DTYPES = {bool: dtypes.bool_, int: dtypes.int64, float: dtypes.float32}
 
 
 def tensor(op: str, value: Any, argument: str = "input") -> Tensor:
@@ -104,10 +104,22 @@ def same_dtype(op: str, *values: Tensor) -> None:
         raise DTypeError(op, "one dtype", " and ".join(str(value.dtype) for value in values))
 
 
+# Python's types stand for dtypes, as in PyTorch; its floats are float64 there.
+_PYTHON_TYPES = {int: dtypes.int64, bool: dtypes.bool_}
+_PYTHON_NAMES = {float: "float64", complex: "complex128"}
+
+
 def as_dtype(op: str, dtype: Any) -> DType:
-    if not isinstance(dtype, DType):
-        raise DTypeError(op, "a ggml dtype", dtype)
-    return dtype
+    """A dtype, or the one that Python's ``int`` or ``bool`` stands for."""
+    if isinstance(dtype, DType):
+        return dtype
+    if not isinstance(dtype, type):
+        hint = dtypes.instead_of(str(dtype).rpartition(".")[2])
+    elif dtype in _PYTHON_TYPES:
+        return _PYTHON_TYPES[dtype]
+    else:
+        hint = dtypes.instead_of(_PYTHON_NAMES.get(dtype, dtype.__name__))
+    raise DTypeError(op, f"a ggml dtype ({hint})" if hint else "a ggml dtype", dtype)
 
 
 def broadcast(op: str, *shapes: Shape) -> Shape:
@@ -140,6 +152,15 @@ def axes(op: str, dim: Any, rank: int) -> tuple[int, ...]:
     return (one,) if rank else ()
 
 
+def several(op: str, argument: str, given: Sequence[Any], named: Any) -> Sequence[Any]:
+    """The items of ``f(2, 3)``, ``f((2, 3))`` and ``f(argument=(2, 3))``, which may be a single one."""
+    if named is None:
+        return given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
+    if given:
+        raise ArgumentError(op, argument, "is given twice")
+    return named if isinstance(named, (tuple, list)) else (named,)
+
+
 def sizes(op: str, values: Sequence[Any], argument: str = "size") -> Shape:
     """A shape from ``(2, 3)`` or ``((2, 3),)``; extents are not negative and their product is sane."""
     if len(values) == 1 and isinstance(values[0], (tuple, list)):
@@ -162,7 +183,7 @@ def result_type(*operands: Tensor | Number) -> DType:
     plain: DType | None = None
     for operand in operands:
         if not isinstance(operand, Tensor):
-            plain = _promoted(plain, _SCALAR_DTYPES[type(operand)])
+            plain = _promoted(plain, SCALAR_DTYPES[type(operand)])
         elif operand._node.shape:
             with_axes = _promoted(with_axes, operand._node.dtype)
         else:

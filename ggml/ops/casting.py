@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ggml import dtypes
 from ggml.devices import Device, find_device
 from ggml.dtypes import PLAIN, DType
-from ggml.errors import DTypeError
+from ggml.errors import DTypeError, UnsupportedOpError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
-from ggml.memory_format import checked
+from ggml.memory_format import MemoryFormat, checked
 from ggml.node import Node
-from ggml.ops.arguments import convert, tensor
+from ggml.ops.arguments import as_dtype, convert, tensor
 from ggml.table import op
 from ggml.tensor import Tensor
 
@@ -35,7 +35,7 @@ def _lower_to(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node
 def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """The tensor with another dtype, on another device, or both: ``to(dtype)``, ``to(device)``, ``to(other)``.
 
-    ``dtype=``, ``device=``, ``copy=`` and ``non_blocking=`` (no effect) work as in PyTorch.
+    ``dtype=``, ``device=``, ``copy=``, ``non_blocking=`` and ``memory_format=`` (no effect) work as in PyTorch.
     """
     if not isinstance(input, Tensor):
         raise DTypeError("to", "a tensor as input", type(input).__name__)
@@ -53,30 +53,29 @@ def convert_copy(input: Tensor) -> Tensor:
 
 
 def _targets(input: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[DType, Device, bool]:
+    """The dtype and the device that are asked for, and whether another handle is."""
     dtype, device = input.dtype, input.device
-    flags = {"copy": bool(kwargs.pop("copy", False)), "non_blocking": kwargs.pop("non_blocking", False)}
-    checked("to", kwargs.pop("memory_format", None), input._node.shape)
-    for key in ("dtype", "device"):
-        if kwargs.get(key) is not None:
-            args = (*args, kwargs.pop(key))
-        kwargs.pop(key, None)
-    if kwargs:
-        raise DTypeError("to", "dtype=, device=, copy= or non_blocking=", ", ".join(kwargs))
-    for wanted in args:
-        if isinstance(wanted, DType):
-            dtype = wanted
-        elif isinstance(wanted, (str, Device)):
+    unknown = kwargs.keys() - {"dtype", "device", "tensor", "copy", "non_blocking", "memory_format"}
+    if unknown:
+        raise DTypeError("to", "dtype=, device=, copy=, non_blocking= or memory_format=", ", ".join(unknown))
+    checked("to", kwargs.get("memory_format"), input._node.shape)
+    flags = [wanted for wanted in args if isinstance(wanted, bool)]
+    copy = kwargs.get("copy", flags[1] if len(flags) > 1 else False)
+    for wanted in (*args, *[kwargs.get(key) for key in ("dtype", "device", "tensor")]):
+        if isinstance(wanted, (str, Device)):
             device = wanted if isinstance(wanted, Device) else find_device(wanted)
         elif isinstance(wanted, Tensor):
             dtype, device = wanted.dtype, wanted.device
-        elif not isinstance(wanted, bool):
-            raise DTypeError("to", "a dtype, a device or a tensor", type(wanted).__name__)
-    return dtype, device, flags["copy"]
+        elif isinstance(wanted, MemoryFormat):
+            checked("to", wanted, input._node.shape)
+        elif wanted is not None and not isinstance(wanted, bool):
+            dtype = as_dtype("to", wanted)
+    return dtype, device, bool(copy)
 
 
 def _row(name: str, dtype: DType) -> Any:
-    def cast(input: Tensor) -> Tensor:
-        return to(input, dtype)
+    def cast(input: Tensor, *, memory_format: Any = None) -> Tensor:
+        return to(input, dtype, memory_format=memory_format)
 
     cast.__name__ = cast.__qualname__ = name
     cast.__doc__ = f"The tensor as {dtype.name}."
@@ -89,6 +88,22 @@ bfloat16 = _row("bfloat16", dtypes.bfloat16)
 int_ = _row("int", dtypes.int32)
 long = _row("long", dtypes.int64)
 bool_ = _row("bool", dtypes.bool_)
+
+
+def _absent(name: str, dtype: str) -> Callable[..., Tensor]:
+    def cast(input: Tensor, memory_format: Any = None) -> Tensor:
+        raise UnsupportedOpError(name, "ggml", dtypes.instead_of(dtype))
+
+    cast.__name__ = cast.__qualname__ = name
+    return cast
+
+
+# What PyTorch's tensors are cast with and these cannot: no rows, and in no stub, so that a type checker says so, too.
+for _name, _dtype in {
+    "double": "float64", "byte": "uint8", "char": "int8", "short": "int16", "cfloat": "complex64",
+    "cdouble": "complex128", "chalf": "complex32",
+}.items():  # fmt: skip
+    setattr(Tensor, _name, _absent(_name, _dtype))
 
 
 @op(runs="composed", sample="pair_any", dtypes=PLAIN, torch="Tensor.type_as")

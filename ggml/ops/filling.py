@@ -7,30 +7,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ggml import dtypes, tracing
-from ggml.devices import Device
 from ggml.dtypes import FLOATING, INTEGER, PLAIN, DType
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError, TracingError
-from ggml.factories import full, put
+from ggml.factories import extents, full, put
 from ggml.factories import tensor as new_of
-from ggml.ops.arguments import Number, broadcast, convert, integer, number, sizes, strictly_floating, tensor
+from ggml.ops.arguments import Number, broadcast, convert, integer, number, strictly_floating, tensor
+from ggml.options import Options, Place, Sized, wish
 from ggml.random import Generator, default_generator
 from ggml.table import op
 from ggml.tensor import Tensor
 
-Place = Device | str | None
-
 
 def _new(name: str, value: int, text: str) -> Callable[..., Tensor]:
-    def function(input: Tensor, *size: Any, dtype: DType | None = None, device: Place = None) -> Tensor:
+    def function(
+        input: Tensor, *shape: Any, dtype: DType | None = None, device: Place = None, **options: Unpack[Sized]
+    ) -> Tensor:
         like = tensor(name, input)
-        on = like.device if device is None else device
-        return full(sizes(name, size), value, dtype=dtype or like.dtype, device=on)
+        size, wanted = extents(name, shape, options), wish(name, options, Sized, dtype, device, like=like)
+        return wanted.settle(full(size, value, dtype=wanted.dtype, device=wanted.device))
 
     function.__name__, function.__doc__ = name, text
     return op(runs="host", sample="new_size", dtypes=PLAIN, torch=f"Tensor.{name}")(function)
@@ -42,24 +42,36 @@ new_ones = _new("new_ones", 1, "Ones of this shape, in the dtype and place of ``
 
 @op(runs="host", sample="new_full", dtypes=PLAIN, torch="Tensor.new_full")
 def new_full(
-    input: Tensor, size: Any, fill_value: Number, *, dtype: DType | None = None, device: Place = None
+    input: Tensor,
+    size: Any,
+    fill_value: Number,
+    *,
+    dtype: DType | None = None,
+    device: Place = None,
+    **options: Unpack[Options],
 ) -> Tensor:
     """``fill_value`` everywhere, in the dtype and place of ``input``."""
     like, value = tensor("new_full", input), number("new_full", fill_value, "fill_value")
-    return full(size, value, dtype=dtype or like.dtype, device=like.device if device is None else device)
+    wanted = wish("new_full", options, Options, dtype, device, like=like)
+    return wanted.settle(full(size, value, dtype=wanted.dtype, device=wanted.device))
 
 
 @op(runs="host", sample="internal", dtypes=PLAIN, torch="Tensor.new_empty", methods=("new_empty",))
-def new_empty(input: Tensor, *size: Any, dtype: DType | None = None, device: Place = None) -> Tensor:
+def new_empty(
+    input: Tensor, *shape: Any, dtype: DType | None = None, device: Place = None, **options: Unpack[Sized]
+) -> Tensor:
     """The same as ``new_zeros``."""
-    return new_zeros(input, *size, dtype=dtype, device=device)
+    return new_zeros(input, *shape, dtype=dtype, device=device, **options)
 
 
 @op(runs="host", sample="new_tensor", dtypes=PLAIN, torch="Tensor.new_tensor")
-def new_tensor(input: Tensor, data: Any, *, dtype: DType | None = None, device: Place = None) -> Tensor:
+def new_tensor(
+    input: Tensor, data: Any, *, dtype: DType | None = None, device: Place = None, **options: Unpack[Options]
+) -> Tensor:
     """These values, in the dtype and place of ``input``."""
     like = tensor("new_tensor", input)
-    return new_of(data, dtype=dtype or like.dtype, device=like.device if device is None else device)
+    wanted = wish("new_tensor", options, Options, dtype, device, like=like)
+    return wanted.settle(new_of(data, dtype=wanted.dtype, device=wanted.device))
 
 
 def _drawing(name: str, self: Tensor, generator: Generator | None, kinds: tuple[DType, ...] = FLOATING) -> Generator:

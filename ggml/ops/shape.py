@@ -13,9 +13,11 @@ from ggml.host import axis
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import MAX_RANK, Node, Shape
-from ggml.ops.arguments import convert, integer, sizes, tensor
+from ggml.ops.arguments import convert, integer, several, sizes, tensor
 from ggml.table import make, op
 from ggml.tensor import Tensor, wrap
+
+Extents = int | Sequence[int]
 
 _VIEWS_COPY = "The result is a value of its own: an in-place method of one never changes the other."
 
@@ -47,12 +49,11 @@ def _inferred(name: str, shape: Sequence[int], numel: int) -> Shape:
 
 
 @op(runs="view", sample="reshape", lower=_lower_reshape, dtypes=PLAIN, widens=False, differs=_VIEWS_COPY)
-def reshape(input: Tensor, *shape: Any) -> Tensor:
+def reshape(input: Tensor, *extents: Any, shape: Extents | None = None) -> Tensor:
     """The same elements in another shape; one extent may be -1."""
     x = tensor("reshape", input)
-    wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-    extents = _inferred("reshape", wanted, x._node.numel)
-    return make("reshape", (x,), (extents,), extents, x._node.dtype)
+    wanted = _inferred("reshape", several("reshape", "shape", extents, shape), x._node.numel)
+    return make("reshape", (x,), (wanted,), wanted, x._node.dtype)
 
 
 @op(
@@ -62,9 +63,9 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     torch="Tensor.view",
     differs="Works for every tensor, as ``reshape`` does; there are no strides that could forbid it.",
 )
-def view(input: Tensor, *shape: Any) -> Tensor:
+def view(input: Tensor, *shape: Any, size: Extents | None = None) -> Tensor:
     """The same as ``reshape``."""
-    return reshape(input, *shape)
+    return reshape(input, several("view", "size", shape, size))
 
 
 @op(runs="composed", sample="same_numel", dtypes=PLAIN, torch="Tensor.view_as", methods=("view_as", "reshape_as"))
@@ -124,16 +125,16 @@ def _lower_permute(b: Builder, values: Sequence[Value], params: tuple[Any, ...],
 
 
 @op(runs="view", sample="permute", lower=_lower_permute, dtypes=PLAIN, widens=False, differs=_VIEWS_COPY)
-def permute(input: Tensor, *dims: Any) -> Tensor:
+def permute(input: Tensor, *order: Any, dims: Extents | None = None) -> Tensor:
     """The axes in another order."""
     if not isinstance(input, Tensor):
         raise DTypeError("permute", "a tensor as input", type(input).__name__)
-    wanted = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
-    order = tuple(axis("permute", d, input.ndim) for d in wanted)
-    if sorted(order) != list(range(input.ndim)):
+    wanted = several("permute", "dims", order, dims)
+    axes = tuple(axis("permute", d, input.ndim) for d in wanted)
+    if sorted(axes) != list(range(input.ndim)):
         raise ArgumentError("permute", "dims", f"must name each of the {input.ndim} axes once: {tuple(wanted)}")
-    shape = tuple(input._node.shape[d] for d in order)
-    return make("permute", (input,), (order,), shape, input._node.dtype)
+    shape = tuple(input._node.shape[d] for d in axes)
+    return make("permute", (input,), (axes,), shape, input._node.dtype)
 
 
 @op(runs="composed", sample="transpose", dtypes=PLAIN, methods=("transpose", "swapaxes", "swapdims"),
@@ -176,10 +177,9 @@ def _lower_expand(b: Builder, values: Sequence[Value], params: tuple[Any, ...], 
 
 @op(runs="view", sample="expand", lower=_lower_expand, dtypes=PLAIN, torch="Tensor.expand", widens=False,
     differs=_VIEWS_COPY)  # fmt: skip
-def expand(input: Tensor, *sizes: Any) -> Tensor:
-    """Axes of extent 1 repeated, and new ones put in front; -1 keeps an extent."""
-    x = tensor("expand", input)
-    wanted = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+def expand(input: Tensor, *sizes: Any, size: Extents | None = None, implicit: bool = False) -> Tensor:
+    """Axes of extent 1 repeated, and new ones put in front; -1 keeps an extent. ``implicit`` has no effect."""
+    x, wanted = tensor("expand", input), several("expand", "size", sizes, size)
     return _expanded("expand", x, [integer("expand", extent, "size") for extent in wanted])
 
 
@@ -306,10 +306,10 @@ def _lower_flip(b: Builder, values: Sequence[Value], params: tuple[Any, ...], no
 
 
 @op(runs="view", sample="flip", lower=_lower_flip, dtypes=PLAIN, widens=False)
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *axes: Any, dims: Extents | None = None) -> Tensor:
     """The elements in reverse order along these axes."""
     x = tensor("flip", input)
-    wanted = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
+    wanted = several("flip", "dims", axes, dims)
     turned = tuple(axis("flip", d, x.ndim) for d in wanted)
     if len(set(turned)) != len(turned):
         raise ArgumentError("flip", "dims", f"names an axis twice: {tuple(wanted)}")
@@ -407,10 +407,10 @@ def _lower_repeat(b: Builder, values: Sequence[Value], params: tuple[Any, ...], 
 
 
 @op(runs="kernel", sample="repeat", lower=_lower_repeat, dtypes=PLAIN, torch="Tensor.repeat", widens=False)
-def repeat(input: Tensor, *repeats: Any) -> Tensor:
+def repeat(input: Tensor, *times: Any, repeats: Extents | None = None) -> Tensor:
     """The whole tensor that many times along each axis; more numbers than axes make new ones in front."""
     x = tensor("repeat", input)
-    counts = sizes("repeat", repeats, "repeats")
+    counts = sizes("repeat", several("repeat", "repeats", times, repeats), "repeats")
     if len(counts) < x.ndim:
         raise ShapeMismatchError("repeat", f"at least {x.ndim} numbers", counts)
     padded = (1,) * (len(counts) - x.ndim) + x._node.shape
@@ -419,10 +419,10 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
 
 
 @op(runs="composed", sample="repeat_short", dtypes=PLAIN)
-def tile(input: Tensor, *dims: Any) -> Tensor:
+def tile(input: Tensor, *times: Any, dims: Extents | None = None) -> Tensor:
     """As ``repeat``; fewer numbers than axes leave the first axes alone."""
     x = tensor("tile", input)
-    counts = sizes("tile", dims, "dims")
+    counts = sizes("tile", several("tile", "dims", times, dims), "dims")
     return repeat(x, (1,) * (x.ndim - len(counts)) + counts)
 
 

@@ -165,6 +165,8 @@ def test_dtype_and_default_generator() -> None:
 
 def test_layers_start_as_in_torch() -> None:
     """The spread of each layer's first weights is PyTorch's."""
+    torch.manual_seed(0)
+    ggml.manual_seed(0)
     for text in ("Linear(300, 200)", "Bilinear(30, 40, 20)", "LSTM(50, 60)", "GRUCell(50, 60)", "Embedding(300, 40)"):
         theirs, ours = (eval(f"nn.{text}", {"nn": library.nn}) for library in (torch, ggml))
         for name, value in theirs.state_dict().items():

@@ -1,0 +1,125 @@
+"""Calls as PyTorch's users spell them: one text, executed with PyTorch and with ggml, has the same result."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+
+import ggml
+from tests.ggml.both import names_of, torch
+from tests.ggml.compare import assert_same
+
+SHAPES = [
+    "x.flip(dims=(0, 1))", "torch.flip(x, dims=(1,))", "x.permute(dims=(1, 0))", "torch.permute(x, dims=(1, 0))",
+    "x.reshape(shape=(3, 2))", "torch.reshape(x, shape=(-1,))", "x.view(size=(6,))", "x.tile(dims=(2, 1))",
+    "torch.tile(x, dims=(2,))", "x.repeat(repeats=(2, 1))", "x.expand(size=(4, 2, 3))", "x.sum_to_size(size=(1, 3))",
+    "torch.tensor(3).sum_to_size(())", "torch.ones(3, dtype=torch.bool).sum_to_size(())",
+]  # fmt: skip
+
+NUMPY = [
+    "x.sum(axis=0, keepdims=True)", "torch.sum(a=x, axis=1)", "torch.mean(x=x, axis=0)", "x.squeeze(axis=0)",
+    "torch.add(x1=x, x2=x)", "torch.cat([x, x], axis=1)", "torch.stack(tensors=[x, x], axis=0)", "x.argmax(axis=1)",
+    "torch.fft.fftshift(x, axis=0)", "torch.linalg.vector_norm(x, axis=1)", "torch.softmax(x, axis=0)",
+    "x.max(axis=1).values", "x.cumsum_(axis=0)", "x.unsqueeze(axis=0)", "torch.sort(x, axis=0).indices",
+]  # fmt: skip
+
+FACTORIES = [
+    "torch.zeros(size=(2, 3))", "torch.ones(2, layout=torch.strided, pin_memory=False, requires_grad=False)",
+    "torch.zeros([2, 2])", "torch.full(size=(2,), fill_value=1)",
+    "torch.full((2,), 1.5, out=x)", "torch.zeros(4, out=x)", "torch.zeros(3, dtype=int)",
+    "torch.zeros(3, dtype=bool)", "torch.eye(2, layout=torch.strided)", "torch.arange(end=3)",
+    "torch.arange(start=1, end=7, step=2, pin_memory=False)", "torch.arange(3, out=torch.zeros(9))",
+    "torch.linspace(0, 1, 3, requires_grad=False)", "torch.logspace(start=0, end=2, steps=3, layout=None)",
+    "torch.tensor([1.0], pin_memory=False, requires_grad=False)", "torch.as_tensor([2], dtype=torch.int32)",
+    "torch.scalar_tensor(2, layout=torch.strided)", "torch.zeros_like(x, memory_format=torch.preserve_format)",
+    "torch.ones_like(x, layout=torch.strided, pin_memory=False)", "torch.full_like(x, 3, dtype=torch.int64)",
+    "x.new_zeros(size=(2,), requires_grad=False)", "x.new_ones((2,), layout=torch.strided)",
+    "x.new_full((2,), 7, pin_memory=False)", "x.new_tensor([1, 2], requires_grad=False)",
+    "torch.hann_window(6, requires_grad=False, layout=torch.strided)", "torch.fft.fftfreq(5, requires_grad=False)",
+    "torch.tril_indices(3, 3, layout=torch.strided)", "torch.empty(0, 3, layout=torch.strided)",
+]  # fmt: skip
+
+BOUNDS = [
+    f"torch.{text}, dtype=torch.{dtype})"
+    for dtype in ("int64", "int32", "float32", "float16")
+    for text in (
+        "arange(0.0, -8.000001, -4.0", "arange(0.1, -7.9, -4.0", "arange(0.5, 5, 1.5", "arange(1.9, 7.2, 1",
+        "arange(2.7, -3.4, -1.6", "arange(-0.5, 3, 1", "arange(0, 0.9, 1", "arange(0.9, 0, -1.2", "linspace(4.3, 1, 50",
+        "linspace(0.1, 5.9, 4", "linspace(-2.7, 3.9, 5", "linspace(1.9, 1.2, 3", "linspace(1.9, 7, 1",
+        "linspace(1.9, 7, 0", "logspace(2, 1.2, 2", "logspace(0, 2.9, 5", "logspace(0.7, 3, 4, 2.5",
+        "linspace(torch.tensor(4.3), torch.tensor(1), 7",
+    )
+]  # fmt: skip
+
+CASTS = [
+    "x.float(memory_format=torch.preserve_format)", "x.half(memory_format=torch.contiguous_format)",
+    "x.bool(memory_format=torch.preserve_format)", "x.long(memory_format=torch.preserve_format)",
+    "x.to(int)", "x.to(bool)", "x.to('cpu', torch.float16, True, True)", "x.to(memory_format=torch.preserve_format)",
+    "x.to(tensor=torch.tensor(1))", "x.to(torch.tensor(1), True)", "x.clone(memory_format=torch.preserve_format)",
+    "x.sum(dtype=int)", "x.requires_grad_(False)", "x.type(dtype=torch.int64)", "x.type('torch.LongTensor')",
+]  # fmt: skip
+
+OUT = [
+    "torch.add(x, 1, out=y)", "torch.matmul(x, x.T, out=y)", "torch.max(x, 0, out=(y, n)).values",
+    "torch.sort(x, dim=1, out=(y, n)).indices", "torch.cat([x, x], out=y)", "torch.sum(x, 0, out=y)",
+    "torch.linalg.vector_norm(x, out=y)", "torch.eq(x, 1, out=torch.zeros(2, 3, dtype=torch.bool))",
+    "torch.add(torch.ones(2, dtype=torch.int64), 1, out=y)", "torch.normal(0.0, 0.0, (3,), out=y)",
+]  # fmt: skip
+
+
+def outcome(text: str, library: Any) -> dict[str, Any]:
+    """The result, and the tensors that the text names, as it leaves them."""
+    x = library.tensor([[3.0, 1.0, 2.0], [0.5, -1.0, 7.0]])
+    names = names_of(library) | {"x": x, "y": library.zeros(2, 2), "n": library.zeros(1, dtype=library.int64)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch warns of an out that is resized
+        result = eval(text, names)
+    return {"result": result, "x": names["x"], "y": names["y"], "n": names["n"]}
+
+
+@pytest.mark.parametrize("text", SHAPES + NUMPY + FACTORIES + BOUNDS + CASTS + OUT)
+def test_as_in_torch(text: str) -> None:
+    expected, found = outcome(text, torch), outcome(text, ggml)
+    for name, value in expected.items():
+        assert_same(found[name], value)
+
+
+REFUSED = {
+    "torch.zeros(2, requires_grad=True)": "requires_grad=True: nothing is differentiated",
+    "torch.tensor([1.0], requires_grad=True)": "requires_grad=True",
+    "x.requires_grad_()": "nothing is differentiated",
+    "torch.hann_window(4, requires_grad=True)": "requires_grad=True",
+    "torch.rand(2, dtype=float)": "there is no float64: use ggml.float32",
+    "x.to(float)": "there is no float64: use ggml.float32",
+    "x.double()": "there is no float64: use ggml.float32",
+    "x.byte()": "there is no uint8: use ggml.int32",
+    "x.cfloat()": "there is no complex64: use pairs",
+    "torch.zeros(2, dtype=torch.float64)": "there is no float64: use ggml.float32",
+    "torch.nn.Linear(2, 2).double()": "there is no float64: use ggml.float32",
+}
+
+
+@pytest.mark.parametrize(("text", "words"), REFUSED.items())
+def test_what_cannot_be_honoured_says_so(text: str, words: str) -> None:
+    outcome(text, torch)
+    with pytest.raises(ggml.GgmlError, match=words):
+        outcome(text, ggml)
+
+
+@pytest.mark.parametrize("text", [
+    "torch.zeros(2, nonsense=1)", "torch.zeros(2, layout='torch.sparse_coo')", "torch.zeros(2, dtype='float32')",
+    "torch.zeros(2, out=3)", "torch.zeros(2, out=x, dtype=torch.int64)", "torch.zeros(2, size=(2,))",
+    "torch.add(x, 1, out=3)", "torch.add(x, 1, out=torch.zeros(2, 3, dtype=torch.int64))",
+    "torch.max(x, 0, out=y)", "torch.max(x, 0, out=(y,))", "torch.allclose(x, x, out=y)",
+    "torch.sum(x, dim=0, axis=0)", "x.sum(dim=0, axis=0)", "x.reshape(6, shape=(6,))", "x.to(nonsense=1)",
+    "torch.zeros(2, memory_format=torch.channels_last)", "torch.randn_like(3)", "torch.rand_like((2, 3))",
+    "torch.promote_types(2, 'x')", "torch.promote_types(1, 1)", "torch.arange(0.0, 1e30, dtype=torch.int32)",
+    "torch.arange(0, 5, 0.5, dtype=torch.int64)", "torch.arange(float('nan'))",
+])  # fmt: skip
+def test_what_torch_refuses_too(text: str) -> None:
+    with pytest.raises((RuntimeError, TypeError, ValueError, AttributeError)):
+        outcome(text, torch)
+    with pytest.raises(ggml.GgmlError):
+        outcome(text, ggml)
