@@ -29,7 +29,8 @@ from ggml import (  # noqa: E402
 from ggml.arena import Arena, arena  # noqa: E402
 from ggml.compiled import Compiled, compile  # noqa: E402
 from ggml.devices import Device, device, devices  # noqa: E402
-from ggml.dtypes import DType, instead_of, promote_types  # noqa: E402
+from ggml.dtypes import DType, promote_types  # noqa: E402
+from ggml.dtypes import instead_of as _instead_of  # noqa: E402
 from ggml.errors import (  # noqa: E402
     ArgumentError,
     CancelledError,
@@ -129,7 +130,7 @@ if not TYPE_CHECKING:  # a checker would take every name for one of ours
 
     def __getattr__(name: str) -> Any:
         """What is not here: a dtype of PyTorch's says what takes its place."""
-        hint = instead_of(name)
+        hint = _instead_of(name)
         raise ModuleError(f"module 'ggml' has no attribute {name!r}" + (f"; {hint}" if hint else ""), name)
 
 

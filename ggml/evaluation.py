@@ -27,6 +27,8 @@ async def eval_async(*values: Any) -> None:
 
 def is_lazy(value: Tensor) -> bool:
     """Whether the tensor's elements are still to be computed."""
+    if not isinstance(value, Tensor):
+        raise DTypeError("is_lazy", "a tensor", type(value).__name__)
     return value._node.buffer is None
 
 

@@ -32,6 +32,8 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     Elements that lie in row-major order are shared, others copied when they are needed. A bool is copied. With
     ``copy=False`` a copy is a BufferError. What others write into shared memory shows from the next use on.
     """
+    if not isinstance(copy, (bool, type(None))):
+        raise DTypeError("from_dlpack", "a bool or None as copy", type(copy).__name__)
     try:
         code, bits, shape, strides, below, place = describe_array(ext_tensor)
     except TypeError:

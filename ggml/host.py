@@ -37,7 +37,10 @@ def axis(op: str, dim: int, rank: int) -> int:
     """``dim`` counted from the front, or DimensionError. A tensor without axes takes 0 and -1."""
     if isinstance(dim, bool) or not hasattr(dim, "__index__"):
         raise DTypeError(op, "an integer as dim", type(dim).__name__)
-    place = dim.__index__()
+    try:
+        place = dim.__index__()
+    except TypeError:  # an array of several elements, or of no integers
+        raise DTypeError(op, "an integer as dim", type(dim).__name__) from None
     if not -max(rank, 1) <= place < max(rank, 1):
         raise DimensionError(op, place, rank)
     return place + max(rank, 1) if place < 0 else place

@@ -39,6 +39,7 @@ import ggml.ops.indexing
 import ggml.ops.joining
 import ggml.ops.likelihoods
 import ggml.ops.linalg
+import ggml.ops.lookup
 import ggml.ops.losses
 import ggml.ops.lu
 import ggml.ops.margins
@@ -50,6 +51,7 @@ import ggml.ops.pointwise
 import ggml.ops.pooling
 import ggml.ops.products
 import ggml.ops.reductions
+import ggml.ops.repeating
 import ggml.ops.resampling
 import ggml.ops.rotary
 import ggml.ops.running
@@ -74,7 +76,7 @@ import ggml.ops.top_level
 import ggml.ops.unpooling
 import ggml.ops.windows  # noqa: F401
 from ggml import dtypes
-from ggml.calls import as_function
+from ggml.calls import as_function, as_functional
 from ggml.dtypes import DType
 from ggml.ops import complexes, written_over
 from ggml.ops.complexes import either
@@ -205,7 +207,8 @@ def functional() -> dict[str, Callable[..., Any]]:
     rows = {row.name: row.function for row in TABLE.values() if row.torch == _FUNCTIONAL + row.name}
     rows |= {name: TABLE[name].function for name in _ALSO_FUNCTIONAL}
     rows |= {f"{name}_": in_place(rows[name], name) for name in _FUNCTIONAL_IN_PLACE}
-    return rows | {name: written_over.with_inplace(rows[name]) for name in written_over.NAMES}
+    rows |= {name: written_over.with_inplace(rows[name]) for name in written_over.NAMES}
+    return {name: as_functional(function) for name, function in rows.items()}
 
 
 def linalg() -> dict[str, Callable[..., Any]]:

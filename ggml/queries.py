@@ -9,9 +9,9 @@ from typing import Any
 from ggml import dtypes
 from ggml.devices import Device
 from ggml.dtypes import DType
-from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
+from ggml.errors import DTypeError, ShapeMismatchError
 from ggml.ops import arguments
-from ggml.ops.arguments import Number, as_dtype, several, sizes
+from ggml.ops.arguments import Number, as_dtype, number, several, sizes
 from ggml.tensor import Size, Tensor
 
 __all__ = [
@@ -62,17 +62,17 @@ def is_nonzero(input: Tensor) -> bool:
 
 def broadcast_shapes(*shapes: Any) -> Size:
     """The shape that all of these broadcast to; a number is a shape of one axis."""
-    known = [sizes("broadcast_shapes", (one,)) if isinstance(one, int) else sizes("broadcast_shapes", (tuple(one),))
-             for one in shapes]  # fmt: skip
+    for one in shapes:
+        if not isinstance(one, (int, tuple, list)):
+            raise DTypeError("broadcast_shapes", "shapes", type(one).__name__)
+    known = [sizes("broadcast_shapes", (one,)) for one in shapes]
     return Size(arguments.broadcast("broadcast_shapes", *known)) if known else Size()
 
 
 def result_type(tensor1: Tensor | Number, tensor2: Tensor | Number) -> DType:
     """The dtype of ``tensor1 + tensor2``."""
-    for value in (tensor1, tensor2):
-        if not isinstance(value, (Tensor, bool, int, float)):
-            raise DTypeError("result_type", "tensors or numbers", type(value).__name__)
-    return arguments.result_type(tensor1, tensor2)
+    known = [one if isinstance(one, Tensor) else number("result_type", one, "operand") for one in (tensor1, tensor2)]
+    return arguments.result_type(*known)
 
 
 def can_cast(from_: DType, to: DType) -> bool:

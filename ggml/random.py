@@ -56,6 +56,8 @@ class Generator:
             return self._source.standard_normal(shape, np.float32)
 
     def integers(self, low: int, high: int, shape: Shape) -> NDArray[Any]:
+        if low < -(1 << 63) or high > 1 << 63:
+            raise ArgumentError("Generator", "bounds", f"must fit into 64 bits: {low}, {high}")
         with self._lock:
             return self._source.integers(low, high, shape)
 
@@ -154,7 +156,7 @@ def randperm(
     **options: Unpack[Spare],
 ) -> Tensor:
     """The integers from 0 to n - 1 in random order."""
-    (count,) = sizes("randperm", (n,))
+    (count,) = sizes("randperm", (integer("randperm", n, "n"),))
     wanted = wish("randperm", options, Spare, dtype, device, default=dtypes.int64)
     return wanted.settle(put(generator_of("randperm", generator).permutation(count), wanted.dtype, wanted.device))
 
@@ -222,7 +224,7 @@ def normal(
     is_valid = bool((spread >= 0).all()) if isinstance(spread, Tensor) else 0 <= spread < math.inf
     if not is_valid:
         raise ArgumentError("normal", "std", "must be finite and not negative")
-    given = [one for one in (middle, spread) if isinstance(one, Tensor)]
+    given = [one for one in (mean, std) if isinstance(one, Tensor)]
     if given and size is not None:
         raise ArgumentError("normal", "size", "stands beside numbers only: the tensors say how many there are")
     default = given[0].dtype if given else dtypes.float32

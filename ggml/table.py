@@ -18,8 +18,8 @@ from ggml.errors import DeviceMismatchError, RankError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import MAX_RANK, Node, Shape, empty_leaf
-from ggml.numpy_names import as_method
 from ggml.pairs import Pairs, refuse
+from ggml.spelling import as_method
 from ggml.tensor import Tensor, filled, wrap
 
 Function = TypeVar("Function", bound=Callable[..., Any])

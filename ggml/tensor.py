@@ -92,7 +92,7 @@ class Tensor(TensorMethods):
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """The tensor itself, if it need not be differentiated; UnsupportedOpError otherwise."""
-        if requires_grad:
+        if requires_grad is not False:
             raise UnsupportedOpError("requires_grad_", "ggml", "nothing is differentiated here; leave it out")
         return self
 
@@ -219,10 +219,10 @@ class Tensor(TensorMethods):
 
     def to_device(self, device: Device) -> Tensor:
         """The same values on another device; itself if they are there."""
-        if device == self._node.device:
-            return self
         if not isinstance(device, Device):
             raise DTypeError("to_device", "a ggml device", device)
+        if device == self._node.device:
+            return self
         return wrap(host.move(self._node, self.buffer(), device))
 
     def cpu(self) -> Tensor:

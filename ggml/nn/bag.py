@@ -17,10 +17,7 @@ __all__ = ["EmbeddingBag"]
 
 
 class EmbeddingBag(Module):
-    """``functional.embedding_bag`` with a weight [num_embeddings, embedding_dim], which may be quantised.
-
-    ``max_norm`` would change the weight while it is read: UnsupportedOpError.
-    """
+    """``functional.embedding_bag`` with a weight [num_embeddings, embedding_dim], which may be quantised."""
 
     weight: Parameter
 
@@ -53,6 +50,8 @@ class EmbeddingBag(Module):
             input,
             self.weight,
             offsets,
+            self.max_norm,
+            self.norm_type,
             mode=self.mode,
             scale_grad_by_freq=self.scale_grad_by_freq,
             sparse=self.sparse,
@@ -85,6 +84,7 @@ class EmbeddingBag(Module):
 
     def extra_repr(self) -> str:
         text = f"{self.num_embeddings}, {self.embedding_dim}"
+        text += "" if self.max_norm is None else f", max_norm={self.max_norm}"
         text += "" if self.norm_type == 2 else f", norm_type={self.norm_type}"
         text += "" if not self.scale_grad_by_freq else ", scale_grad_by_freq=True"
         text += f", mode={self.mode!r}"

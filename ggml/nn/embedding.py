@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from ggml.dtypes import DType
-from ggml.errors import ArgumentError, ShapeMismatchError, UnsupportedOpError
+from ggml.errors import ArgumentError, ShapeMismatchError
 from ggml.factories import Place, empty
 from ggml.nn import functional, init
 from ggml.nn.module import Module
@@ -20,7 +20,7 @@ class Embedding(Module):
     """Integers of any shape [...] become rows [..., embedding_dim] of the weight, which may be quantised.
 
     ``padding_idx`` names the row that starts as zeros. ``scale_grad_by_freq`` and ``sparse`` are about gradients
-    and kept without effect. ``max_norm`` would change the weight while it is read: UnsupportedOpError.
+    and kept without effect. With ``max_norm`` the rows that are read are scaled in the weight first.
     """
 
     weight: Parameter
@@ -40,8 +40,6 @@ class Embedding(Module):
         dtype: DType | None = None,
     ) -> None:
         super().__init__()
-        if max_norm is not None:
-            raise UnsupportedOpError("Embedding", "any device", "leave max_norm out and scale the weight once")
         self.num_embeddings = integer("Embedding", num_embeddings, "num_embeddings")
         self.embedding_dim = integer("Embedding", embedding_dim, "embedding_dim")
         if padding_idx is not None:
@@ -70,7 +68,7 @@ class Embedding(Module):
             init._fill("Embedding", self.weight, kept)
 
     def forward(self, input: Tensor) -> Tensor:
-        return functional.embedding(input, self.weight, self.padding_idx)
+        return functional.embedding(input, self.weight, self.padding_idx, self.max_norm, self.norm_type)
 
     @classmethod
     def from_pretrained(
@@ -92,6 +90,7 @@ class Embedding(Module):
     def extra_repr(self) -> str:
         text = f"{self.num_embeddings}, {self.embedding_dim}"
         text += "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        text += "" if self.max_norm is None else f", max_norm={self.max_norm}"
         text += "" if self.norm_type == 2 else f", norm_type={self.norm_type}"
         text += "" if not self.scale_grad_by_freq else ", scale_grad_by_freq=True"
         return text + (", sparse=True" if self.sparse else "")

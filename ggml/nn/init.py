@@ -12,7 +12,7 @@ from ggml import tracing
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError, TracingError
 from ggml.factories import put
 from ggml.nn import drawing
-from ggml.ops.arguments import integer, number
+from ggml.ops.arguments import choice, integer, number
 from ggml.random import Generator, generator_of
 from ggml.tensor import Tensor
 
@@ -41,11 +41,9 @@ _GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4, "linear": 1.0, "si
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """By what a layer's weights grow so that the variance stays behind this activation."""
-    if nonlinearity == "leaky_relu":
+    if choice("calculate_gain", "nonlinearity", nonlinearity, ("leaky_relu", *_GAINS)) == "leaky_relu":
         slope = 0.01 if param is None else float(number("calculate_gain", param, "param"))
         return math.sqrt(2 / (1 + slope * slope))
-    if nonlinearity not in _GAINS:
-        raise ArgumentError("calculate_gain", "nonlinearity", f"{nonlinearity!r} is not known")
     return _GAINS[nonlinearity]
 
 
@@ -108,8 +106,10 @@ def trunc_normal_(
     """Normal, but only what lies in [a, b]."""
     shape = _random_shape("trunc_normal_", tensor)
     middle, spread, low, high = _numbers("trunc_normal_", mean=mean, std=std, a=a, b=b)
-    if not spread > 0 or not low < high:
-        raise ArgumentError("trunc_normal_", "std and b - a", f"must be positive: {std}, [{a}, {b}]")
+    if not spread > 0 or not low < high or not math.isfinite(middle):
+        raise ArgumentError(
+            "trunc_normal_", "std and b - a", f"must be positive, and mean finite: {std}, [{a}, {b}], {mean}"
+        )
     source = generator_of("trunc_normal_", generator)
     drawn = drawing.truncated(source, math.prod(shape), (low - middle) / spread, (high - middle) / spread)
     return _fill("trunc_normal_", tensor, np.clip(drawn * spread + middle, low, high).reshape(shape))
@@ -178,9 +178,7 @@ def _xavier(name: str, tensor: Tensor, gain: float) -> float:
 
 def _kaiming(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     fan_in, fan_out = _fans(name, tensor)
-    if mode not in ("fan_in", "fan_out"):
-        raise ArgumentError(name, "mode", f"must be 'fan_in' or 'fan_out', not {mode!r}")
-    fan = fan_in if mode == "fan_in" else fan_out
+    fan = fan_in if choice(name, "mode", mode, ("fan_in", "fan_out")) == "fan_in" else fan_out
     gain = calculate_gain(nonlinearity, a)
     return gain / math.sqrt(fan) if fan else 0.0
 

@@ -46,8 +46,12 @@ class _Recurrent(Module):
             raise ArgumentError(name, "dropout", f"must be a number in [0, 1]: {dropout}")
         for value, text in ((input_size, "input_size"), (hidden_size, "hidden_size"), (num_layers, "num_layers")):
             integer(name, value, text)
-        if hidden_size <= 0 or num_layers <= 0:
-            raise ArgumentError(name, "hidden_size and num_layers", f"must be positive: {hidden_size}, {num_layers}")
+        if min(input_size, hidden_size, num_layers) <= 0:
+            sizes = f"{input_size}, {hidden_size}, {num_layers}"
+            raise ArgumentError(name, "input_size, hidden_size and num_layers", f"must be positive: {sizes}")
+        for flag, text in ((bias, "bias"), (batch_first, "batch_first"), (bidirectional, "bidirectional")):
+            if not isinstance(flag, bool):
+                raise DTypeError(name, f"a bool as {text}", type(flag).__name__)
         if not 0 <= integer(name, proj_size, "proj_size") < hidden_size:
             raise ArgumentError(name, "proj_size", f"must be smaller than hidden_size: {proj_size}")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers

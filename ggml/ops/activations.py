@@ -9,7 +9,7 @@ from typing import Any
 from ggml.dtypes import F32, NUMERIC, float32
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.host import axis
-from ggml.ops.arguments import convert, number, strictly_floating, tensor
+from ggml.ops.arguments import choice, convert, number, strictly_floating, tensor
 from ggml.ops.pointwise import kernel, native, where
 from ggml.ops.shape import narrow
 from ggml.table import Function, Lower, make, op
@@ -70,9 +70,8 @@ def _lower_gelu(b: Any, values: Any, params: Any, node: Any) -> Any:
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """``input`` times the share of a normal distribution below it; ``approximate="tanh"`` is the usual stand-in."""
     x = strictly_floating("gelu", input)
-    if approximate not in ("none", "tanh"):
-        raise ArgumentError("gelu", "approximate", f"must be 'none' or 'tanh', not {approximate!r}")
-    return make("gelu", (x,), (approximate,), x._node.shape, x._node.dtype)
+    how = choice("gelu", "approximate", approximate, ("none", "tanh"))
+    return make("gelu", (x,), (how,), x._node.shape, x._node.dtype)
 
 
 def _composed(sample: str = "unary", methods: tuple[str, ...] = ()) -> Callable[[Function], Function]:
@@ -92,7 +91,10 @@ def relu6(input: Tensor) -> Tensor:
 @_composed("hardtanh")
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """``clamp(input, min_val, max_val)``."""
-    return strictly_floating("hardtanh", input).clamp(min_val, max_val)
+    low, high = number("hardtanh", min_val, "min_val"), number("hardtanh", max_val, "max_val")
+    if low > high:
+        raise ArgumentError("hardtanh", "min_val", f"must not be above max_val: {low}, {high}")
+    return strictly_floating("hardtanh", input).clamp(low, high)
 
 
 @_composed("slope")

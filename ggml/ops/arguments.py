@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ggml import dtypes
@@ -39,7 +39,9 @@ def number(op: str, value: Any, argument: str) -> Number:
     if isinstance(value, _NUMBERS):
         if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
             raise ArgumentError(op, argument, "does not fit into 64 bits")
-        return value
+        if type(value) in _NUMBERS:
+            return value
+        return int(value) if isinstance(value, int) else float(value)  # an enumeration, or numpy's float64
     if isinstance(value, Tensor) and value._node.numel == 1:
         return number(op, value.item(), argument)
     if hasattr(value, "dtype") and getattr(value, "shape", None) == () and hasattr(value, "item"):
@@ -75,7 +77,18 @@ def integer(op: str, value: Any, argument: str) -> int:
     """An integer that is no bool."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise DTypeError(op, f"an integer as {argument}", type(value).__name__)
-    return int(value.__index__())
+    try:
+        return int(value.__index__())
+    except TypeError:  # an array of several elements, or of no integers
+        raise DTypeError(op, f"an integer as {argument}", type(value).__name__) from None
+
+
+def choice(op: str, argument: str, value: Any, known: Iterable[str]) -> str:
+    """One of the words that an argument may be."""
+    words = tuple(known)
+    if not isinstance(value, str) or value not in words:
+        raise ArgumentError(op, argument, f"must be one of {', '.join(map(repr, words))}, not {value!r}")
+    return value
 
 
 def convert(value: Tensor, dtype: DType) -> Tensor:

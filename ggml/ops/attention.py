@@ -21,7 +21,8 @@ from ggml.ops.dropouts import dropout
 from ggml.ops.matmul import matmul
 from ggml.ops.normalization import softmax
 from ggml.ops.pointwise import where
-from ggml.ops.shape import expand, repeat_interleave, reshape
+from ggml.ops.repeating import repeat_interleave
+from ggml.ops.shape import expand, reshape
 from ggml.ops.sorting import tril
 from ggml.table import make, op
 from ggml.tensor import Tensor, filled
@@ -235,6 +236,8 @@ def scaled_dot_product_attention(
     factor = 1 / math.sqrt(width or 1) if scale is None else float(number(_NAME, scale, "scale"))
     bias = _bias(query, attn_mask, lead, num_keys)
     result = (*lead, query._node.shape[-2], value._node.shape[-1])
+    if 0 in lead and 0 not in (*query._node.shape[:-2], *key._node.shape[:-2]):
+        raise ShapeMismatchError(_NAME, f"a value for each query: {tuple(query.shape)}", tuple(value.shape))
     if 0 in result or num_keys == 0:
         return filled(result, 0.0, query.dtype, query.device)
     if width == 0:  # every score is 0

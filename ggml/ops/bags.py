@@ -14,7 +14,7 @@ from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
 from ggml.ops.arguments import convert, integer, strictly_floating, tensor
-from ggml.ops.indexing import embedding
+from ggml.ops.lookup import embedding
 from ggml.ops.pointwise import where
 from ggml.ops.shape import cat
 from ggml.table import make, op
@@ -53,14 +53,12 @@ def _bounds(places: Tensor, offsets: Any, include_last_offset: bool) -> Tensor:
     return cat([begins, filled((1,), places.shape[0], dtypes.int64, places.device)], 0)
 
 
-def _check(mode: str, max_norm: Any, scale_grad_by_freq: bool, sparse: bool, weights: Any, input: Tensor) -> None:
+def _check(mode: str, scale_grad_by_freq: bool, sparse: bool, weights: Any, input: Tensor) -> None:
     name = "embedding_bag"
     if mode not in _MODES:
         raise ArgumentError(name, "mode", f"must be one of {', '.join(_MODES)}, not {mode!r}")
     if mode == "max" and (scale_grad_by_freq or sparse):
         raise ArgumentError(name, "mode", "'max' knows neither scale_grad_by_freq nor sparse")
-    if max_norm is not None:
-        raise ArgumentError(name, "max_norm", "is not available: a lookup changes no weight; renormalise it before")
     if weights is None:
         return
     if mode != "sum":
@@ -75,7 +73,7 @@ def _check(mode: str, max_norm: Any, scale_grad_by_freq: bool, sparse: bool, wei
     dtypes=dtypes.INTEGER,
     torch="nn.functional.embedding_bag",
     methods=(),
-    differs="``max_norm`` is refused: PyTorch changes the weight in place. The weight may be quantised.",
+    differs="The weight may be quantised. With ``max_norm`` it cannot be compiled.",
 )
 def embedding_bag(
     input: Tensor,
@@ -99,7 +97,7 @@ def embedding_bag(
     places = tensor(name, input)
     if not places.dtype.is_integer:
         raise DTypeError(name, "an integer input", places.dtype)
-    _check(mode, max_norm, scale_grad_by_freq, sparse, per_sample_weights, places)
+    _check(mode, scale_grad_by_freq, sparse, per_sample_weights, places)
     shape = tuple(places.shape)
     if places.ndim == 2 and offsets is None:
         bounds = wrap(upload(np.arange(shape[0] + 1) * shape[1], dtypes.int64, places.device))
@@ -108,7 +106,7 @@ def embedding_bag(
         bounds = _bounds(places, offsets, include_last_offset)
     else:
         raise ShapeMismatchError(name, "an input [B, N] without offsets, or [N] with offsets [B]", shape)
-    rows = embedding(places, weight)
+    rows = embedding(places, weight, None, max_norm, norm_type)
     scales = None if per_sample_weights is None else strictly_floating(name, per_sample_weights, "per_sample_weights")
     if scales is not None and scales.dtype is not rows.dtype:
         raise DTypeError(name, f"per_sample_weights of {rows.dtype}", scales.dtype)

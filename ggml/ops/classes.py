@@ -9,7 +9,7 @@ import numpy as np
 
 from ggml import dtypes
 from ggml.dtypes import DType
-from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
+from ggml.errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeMismatchError
 from ggml.host import upload
 from ggml.ops.arguments import convert, integer, number, same_dtype, strictly_floating, tensor
 from ggml.ops.limits import on_host
@@ -98,6 +98,8 @@ def _by_class(
     num_classes, rest = x.shape[at], (*x.shape[:at], *x.shape[at + 1 :])
     classes = class_numbers(name, target, tuple(rest))
     weights = class_weights(name, weight, x, num_classes)
+    if not num_classes and classes.numel():
+        raise IndexOutOfRangeError(name, f"targets name classes, and there are none: {tuple(x.shape)}")
     if 0 in x.shape:
         return _nothing(how, tuple(rest), dtypes.float32, x)
     is_kept, places = _kept(x, at, classes, integer(name, ignore_index, "ignore_index"))
@@ -148,7 +150,9 @@ def cross_entropy(
     if not 0 <= smoothing <= 1:
         raise ArgumentError("cross_entropy", "label_smoothing", f"must lie in [0, 1]: {label_smoothing}")
     scores = wide(x).log_softmax(_class_axis("cross_entropy", x))
-    if y._node.shape == x._node.shape:
+    if y._node.shape == x._node.shape and (y.is_floating_point() or x.ndim):
+        if integer("cross_entropy", ignore_index, "ignore_index") >= 0:
+            raise ArgumentError("cross_entropy", "ignore_index", "is for class numbers; these are probabilities")
         return convert(_by_chances(x, scores, y, weight, how, smoothing), floating_result("cross_entropy", x, y))
     return convert(_by_class("cross_entropy", x, scores, y, weight, ignore_index, how, smoothing), x.dtype)
 

@@ -7,7 +7,7 @@ from typing import Any
 from ggml import dtypes
 from ggml.dtypes import PLAIN
 from ggml.errors import DTypeError
-from ggml.ops.arguments import convert, result_type, tensor
+from ggml.ops.arguments import convert, number, result_type, tensor
 from ggml.ops.arithmetic import Operand, isclose
 from ggml.table import op
 from ggml.tensor import Tensor, filled
@@ -47,6 +47,7 @@ def _operand(value: Any, like: Tensor) -> Tensor:
         return tensor("isin", value, "test_elements")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise DTypeError("isin", "a tensor or a number", type(value).__name__)
+    number("isin", value, "test_elements")
     return filled((), value, dtypes.int64 if isinstance(value, int) else dtypes.float32, like.device)
 
 

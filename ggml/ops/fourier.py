@@ -17,7 +17,7 @@ from ggml.lowering.builder import Builder
 from ggml.lowering.program import bits
 from ggml.lowering.value import Value
 from ggml.node import Node
-from ggml.ops.arguments import convert, floating, integer, tensor
+from ggml.ops.arguments import choice, convert, floating, integer, tensor
 from ggml.ops.limits import on_host
 from ggml.ops.reductions import Dim
 from ggml.ops.shape import cat, narrow, roll
@@ -88,9 +88,7 @@ _NORMS = ("backward", "forward", "ortho")
 
 
 def _scale(name: str, norm: str | None, n: int, is_forward: bool) -> float:
-    kind = "backward" if norm is None else norm
-    if kind not in _NORMS:
-        raise ArgumentError(name, "norm", f"must be one of {', '.join(_NORMS)}, not {norm!r}")
+    kind = choice(name, "norm", "backward" if norm is None else norm, _NORMS)
     if kind == "ortho":
         return 1 / math.sqrt(n)
     return 1 / n if (kind == "forward") == is_forward else 1.0

@@ -15,7 +15,7 @@ from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
 from ggml.ops.activations import gelu, relu
-from ggml.ops.arguments import convert, integer, number, same_dtype, strictly_floating, tensor
+from ggml.ops.arguments import choice, convert, integer, number, same_dtype, strictly_floating, tensor
 from ggml.ops.shape import cat, reshape
 from ggml.table import Lower, make, op
 from ggml.tensor import Tensor, filled
@@ -51,7 +51,7 @@ def swiglu(gate: Tensor, up: Tensor) -> Tensor:
 def geglu(gate: Tensor, up: Tensor, approximate: str = "none") -> Tensor:
     """``gelu(gate, approximate) * up``, in one operation unless ``approximate="tanh"``; both of one shape."""
     a, b = _pair("geglu", gate, up)
-    if approximate == "none":
+    if choice("geglu", "approximate", approximate, ("none", "tanh")) == "none":
         return make("geglu", (a, b), (), a._node.shape, a._node.dtype)
     return gelu(a, approximate) * b
 

@@ -14,6 +14,7 @@ from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
 from ggml.ops.arguments import broadcast, convert, integer, tensor
+from ggml.ops.pointwise import where
 from ggml.ops.shape import reshape
 from ggml.table import make, op
 from ggml.tensor import Tensor, filled
@@ -86,7 +87,13 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return make("gather", (x, places), (at,), wanted, x._node.dtype)
 
 
-@op(runs="composed", sample="take_along_dim", dtypes=PLAIN)
+@op(
+    runs="composed",
+    sample="take_along_dim",
+    dtypes=PLAIN,
+    differs="With ``dim`` indices count from the end where they are negative, and those outside the axis are an error; "
+    "PyTorch takes their remainder.",
+)
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """As ``gather``, with the other axes broadcast."""
     x, places = tensor("take_along_dim", input), index_tensor("take_along_dim", indices, "indices")
@@ -97,46 +104,16 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     at = axis("take_along_dim", dim, x.ndim)
     if not x.ndim:
         return gather(x, 0, places)
+    places = where(places.lt(0), places + x.shape[at], places)  # counted from the end, unlike in gather
     drop = [tuple(1 if d == at else extent for d, extent in enumerate(one._node.shape)) for one in (x, places)]
     shape = list(broadcast("take_along_dim", *drop))
     wide = [x.expand([*shape[:at], x.shape[at], *shape[at + 1 :]])]
     return gather(wide[0], at, places.expand([*shape[:at], places.shape[at], *shape[at + 1 :]]))
 
 
-def _lower_embedding(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-    places, weight = values
-    if not b.device.is_cpu or weight.type not in (dtypes.F32, dtypes.F16, dtypes.BF16):
-        return b.take_rows(weight, places, False).reshape_to(node.shape)
-    return b.take(b.reshape(weight, (1, *weight.shape)), places, False).reshape_to(node.shape)
-
-
-@op(
-    runs="mixed",
-    sample="embedding",
-    lower=_lower_embedding,
-    dtypes=dtypes.INTEGER,
-    torch="nn.functional.embedding",
-    methods=(),
-    widens=False,
-    differs="The weight may be quantised; its rows come out as float32.",
-)
-def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
-    """Rows of ``weight`` [n, width] that ``input`` names. ``padding_idx`` only matters to training."""
-    places = index_tensor("embedding", input, "input")
-    if not isinstance(weight, Tensor) or weight.dtype.is_integer:
-        raise DTypeError("embedding", "a floating or quantised weight", getattr(weight, "dtype", weight))
-    if weight.ndim != 2:
-        raise ShapeMismatchError("embedding", "a weight with two axes", tuple(weight.shape))
-    if weight.shape[0] == 0 and places.numel():
-        raise IndexOutOfRangeError("embedding", "the weight has no rows")
-    dtype = dtypes.float32 if weight.dtype.is_quantized else weight.dtype
-    return make("embedding", (places, weight), (), (*places._node.shape, weight.shape[1]), dtype)
-
-
 @op(runs="composed", sample="unravel_index", dtypes=(dtypes.int64, dtypes.int32), methods=())
 def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, ...]:
     """The places in each axis of elements that are counted in row-major order."""
-
     x = tensor("unravel_index", indices, "indices")
     if not x.dtype.is_integer:
         raise DTypeError("unravel_index", "integers", x.dtype)

@@ -94,6 +94,7 @@ def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int] | Tenso
         count = integer("tensor_split", places, "sections")
         if count < 1:
             raise ArgumentError("tensor_split", "sections", f"must be positive: {count}")
+        on_host("tensor_split", "sections", count)
         small, longer = divmod(extent, count)
         bounds = list(itertools.accumulate(small + (piece < longer) for piece in range(count - 1)))
     pairs = zip([0, *bounds], [*bounds, extent], strict=True)

@@ -12,7 +12,7 @@ from typing import Any
 from ggml import dtypes
 from ggml.dtypes import FLOATING, DType, promote_types
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
-from ggml.ops.arguments import Number, convert, number, result_type, strictly_floating, tensor
+from ggml.ops.arguments import Number, choice, convert, number, result_type, strictly_floating, tensor
 from ggml.ops.pointwise import where
 from ggml.table import Function, op
 from ggml.tensor import Tensor
@@ -42,9 +42,7 @@ def reduction_of(
         if reduce is not None and not reduce:
             return "none"
         return "mean" if size_average is None or size_average else "sum"
-    if reduction not in known:
-        raise ArgumentError(name, "reduction", f"must be one of {', '.join(known)}, not {reduction!r}")
-    return reduction
+    return choice(name, "reduction", reduction, known)
 
 
 def reduced(loss: Tensor, how: str, dtype: DType) -> Tensor:

@@ -14,7 +14,7 @@ from ggml.lowering.builder import Builder
 from ggml.lowering.reducing import reduce, to_rows
 from ggml.lowering.value import Value
 from ggml.node import Node, Shape
-from ggml.ops.arguments import as_dtype, axes, convert, floating, integer, strictly_floating, tensor
+from ggml.ops.arguments import as_dtype, axes, convert, floating, integer, number, strictly_floating, tensor
 from ggml.ops.arithmetic import maximum, minimum
 from ggml.ops.results import ValuesAndIndices
 from ggml.table import Lower, make, op
@@ -189,15 +189,37 @@ def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
     return sum(convert(convert(x, dtypes.bool_), dtypes.int64), dim)
 
 
+def corrected(name: str, dim: Any, unbiased: Any, correction: Any) -> tuple[Dim, float]:
+    """The axes of a variance, and by how much less than their elements its sum is divided.
+
+    PyTorch takes ``unbiased`` alone in the place of ``dim``.
+    """
+    if isinstance(dim, bool) and unbiased is None:
+        dim, unbiased = None, dim
+    if unbiased is None:
+        return dim, 1.0 if correction is None else float(number(name, correction, "correction"))
+    if correction is not None:
+        raise ArgumentError(name, "correction", "and unbiased say the same; give one of them")
+    if not isinstance(unbiased, bool):
+        raise DTypeError(name, "a bool as unbiased", type(unbiased).__name__)
+    return dim, float(unbiased)
+
+
 @op(runs="composed", sample="variance")
 def var(
-    input: Tensor, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
+    input: Tensor,
+    dim: Dim | bool = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> Tensor:
     """The variance: the squared distances from the mean, summed and divided by ``n - correction``."""
     x = strictly_floating("var", input)
+    dim, less = corrected("var", dim, unbiased, correction)
     dims = axes("var", dim, x.ndim)
     count = math.prod(x._node.shape[d] for d in dims)
-    divisor = float(count) - (correction if unbiased is None else float(unbiased))
+    divisor = float(count) - less
     wide = convert(x, dtypes.float32)
     total = sum((wide - mean(wide, dims or None, True)).pow(2), dims or None, keepdim)
     share = total * math.nan if count == 0 else total / builtin_max(divisor, 0.0)
@@ -210,11 +232,17 @@ def builtin_max(a: float, b: float) -> float:
 
 @op(runs="composed", sample="variance")
 def std(
-    input: Tensor, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
+    input: Tensor,
+    dim: Dim | bool = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> Tensor:
     """The standard deviation: the root of ``var``."""
     x = strictly_floating("std", input)
-    spread = var(convert(x, dtypes.float32), dim, unbiased, keepdim, correction=correction)
+    dim, less = corrected("std", dim, unbiased, correction)
+    spread = var(convert(x, dtypes.float32), dim, None, keepdim, correction=less)
     return convert(spread.sqrt(), x.dtype)
 
 
@@ -232,17 +260,22 @@ def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
 
 
 @op(runs="composed", sample="norm")
-def norm(input: Tensor, p: float | str = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def norm(
+    input: Tensor, p: float | str | None = "fro", dim: Dim = None, keepdim: bool = False, *, dtype: DType | None = None
+) -> Tensor:
     """The ``p``-norm of vectors: all elements, or along ``dim``."""
-    x = strictly_floating("norm", input)
+    x = strictly_floating("norm", input if dtype is None else convert(tensor("norm", input), as_dtype("norm", dtype)))
+    if isinstance(p, str) and p != "fro":
+        raise ArgumentError("norm", "p", f"must be a number or 'fro', not {p!r}")
+    p = 2.0 if p is None or isinstance(p, str) else float(number("norm", p, "p"))
+    if p < 0 and 0 in [x._node.shape[d] for d in axes("norm", dim, x.ndim)]:
+        raise ArgumentError("norm", "p", f"{p:g} has no value where there are no elements")
     if p in (math.inf, -math.inf):
         return (amax if p == math.inf else amin)(x.abs(), dim, keepdim)
-    if p in (2, "fro"):
+    if p == 2:
         return convert(sum(convert(x, dtypes.float32).pow(2), dim, keepdim).sqrt(), x.dtype)
     if p == 0:
         return convert(sum(x.ne(0), dim, keepdim), x.dtype)
-    if isinstance(p, str):
-        raise ArgumentError("norm", "p", f"must be a number or 'fro', not {p!r}")
     return convert(sum(convert(x, dtypes.float32).abs().pow(p), dim, keepdim).pow(1.0 / p), x.dtype)
 
 

@@ -15,7 +15,7 @@ from ggml.errors import ArgumentError, ShapeMismatchError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node, Shape
-from ggml.ops.arguments import convert, integer, number, strictly_floating
+from ggml.ops.arguments import choice, convert, integer, number, strictly_floating
 from ggml.ops.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from ggml.ops.spatial import Extents
 from ggml.table import make, op
@@ -171,8 +171,7 @@ def _target(shape: Shape, size: Any, scale_factor: Any, keeps_scale: bool, least
 
 
 def _check_mode(x: Tensor, mode: Any, align_corners: bool | None, antialias: bool) -> None:
-    if mode not in _MODES:
-        raise ArgumentError("interpolate", "mode", f"must be one of {', '.join(_MODES)}; not {mode!r}")
+    choice("interpolate", "mode", mode, _MODES)
     if x.ndim not in _MODES[mode]:
         rule = f"{' or '.join(map(str, _MODES[mode]))} axes for mode {mode!r}"
         raise ShapeMismatchError("interpolate", rule, tuple(x.shape))

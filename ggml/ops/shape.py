@@ -13,7 +13,7 @@ from ggml.host import axis
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import MAX_RANK, Node, Shape
-from ggml.ops.arguments import convert, integer, several, sizes, tensor
+from ggml.ops.arguments import convert, integer, several, tensor
 from ggml.table import make, op
 from ggml.tensor import Tensor, wrap
 
@@ -233,7 +233,9 @@ def _cut_axis(x: Tensor, at: int, start: int, length: int, step: int = 1) -> Ten
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """``length`` elements along ``dim``, from ``start`` on."""
     x = tensor("narrow", input)
-    at = _real_axis("narrow", x, dim)
+    at = real_axis("narrow", x, dim)
+    if isinstance(start, Tensor) and (start.ndim or not start.dtype.is_integer):
+        raise DTypeError("narrow", "an integer as start", f"{start.dtype} {tuple(start.shape)}")
     extent, first = x._node.shape[at], integer("narrow", start, "start")
     count = integer("narrow", length, "length")
     first = first + extent if first < 0 else first
@@ -242,7 +244,7 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     return _cut_axis(x, at, first, count)
 
 
-def _real_axis(name: str, x: Tensor, dim: int) -> int:
+def real_axis(name: str, x: Tensor, dim: int) -> int:
     if not x.ndim:
         raise ShapeMismatchError(name, "at least one axis", ())
     return axis(name, dim, x.ndim)
@@ -252,7 +254,7 @@ def _real_axis(name: str, x: Tensor, dim: int) -> int:
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """The elements at one place along ``dim``, without that axis."""
     x = tensor("select", input)
-    at, place = _real_axis("select", x, dim), integer("select", index, "index")
+    at, place = real_axis("select", x, dim), integer("select", index, "index")
     extent = x._node.shape[at]
     if not -extent <= place < extent:
         raise IndexOutOfRangeError("select", f"index {place} is out of bounds for size {extent}")
@@ -264,7 +266,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 def split(input: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces of that length (the last may be shorter), or of these lengths."""
     x = tensor("split", input)
-    at = _real_axis("split", x, dim)
+    at = real_axis("split", x, dim)
     extent = x._node.shape[at]
     if isinstance(split_size_or_sections, (tuple, list)):
         lengths = [integer("split", length, "split_size") for length in split_size_or_sections]
@@ -283,7 +285,7 @@ def split(input: Tensor, split_size_or_sections: int | Sequence[int], dim: int =
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most that many pieces of equal length."""
     x = tensor("chunk", input)
-    at, count = _real_axis("chunk", x, dim), integer("chunk", chunks, "chunks")
+    at, count = real_axis("chunk", x, dim), integer("chunk", chunks, "chunks")
     if count < 1:
         raise ArgumentError("chunk", "chunks", f"must be positive, not {count}")
     extent = x._node.shape[at]
@@ -296,7 +298,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Every slice along ``dim``, without that axis."""
     x = tensor("unbind", input)
-    at = _real_axis("unbind", x, dim)
+    at = real_axis("unbind", x, dim)
     return tuple(select(x, at, place) for place in range(x._node.shape[at]))
 
 
@@ -329,7 +331,7 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
     if len(moves) != len(named):
         raise ArgumentError("roll", "shifts and dims", f"are {len(moves)} and {len(named)}")
     for shift, dim in zip(moves, named, strict=True):
-        at, distance = _real_axis("roll", x, dim), integer("roll", shift, "shifts")
+        at, distance = real_axis("roll", x, dim), integer("roll", shift, "shifts")
         extent = x._node.shape[at]
         place = -distance % extent if extent else 0
         if place:
@@ -366,7 +368,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     if not parts:
         return convert(checked[0], dtype)
     first = parts[0]._node.shape
-    at = _real_axis("cat", parts[0], dim)
+    at = real_axis("cat", parts[0], dim)
     for part in parts:
         shape = part._node.shape
         if len(shape) != len(first) or any(shape[d] != first[d] for d in range(len(first)) if d != at):
@@ -391,55 +393,6 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
             raise ShapeMismatchError("stack", f"shapes equal to {shape}", one._node.shape)
     at = axis("stack", dim, len(shape) + 1)
     return cat([unsqueeze(one, at) for one in checked], at)
-
-
-def _lower_repeat(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-    value, counts = values[0], params[0]
-    value = value.expand((1,) * (len(counts) - len(value.shape)) + value.shape)
-    for at, count in enumerate(counts):
-        if count > 1:
-            # One axis at a time: together they could be more axes than a copy can walk.
-            outer, extent = value.shape[:at], value.shape[at]
-            flat = b.reshape(value, (math.prod(outer), 1, math.prod(value.shape[at:])))
-            wide = flat.expand((flat.shape[0], count, flat.shape[2]))
-            value = b.reshape(wide, (*outer, count * extent, *value.shape[at + 1 :]))
-    return value
-
-
-@op(runs="kernel", sample="repeat", lower=_lower_repeat, dtypes=PLAIN, torch="Tensor.repeat", widens=False)
-def repeat(input: Tensor, *times: Any, repeats: Extents | None = None) -> Tensor:
-    """The whole tensor that many times along each axis; more numbers than axes make new ones in front."""
-    x = tensor("repeat", input)
-    counts = sizes("repeat", several("repeat", "repeats", times, repeats), "repeats")
-    if len(counts) < x.ndim:
-        raise ShapeMismatchError("repeat", f"at least {x.ndim} numbers", counts)
-    padded = (1,) * (len(counts) - x.ndim) + x._node.shape
-    shape = sizes("repeat", [count * extent for count, extent in zip(counts, padded, strict=True)], "repeats")
-    return make("repeat", (x,), (counts,), shape, x._node.dtype)
-
-
-@op(runs="composed", sample="repeat_short", dtypes=PLAIN)
-def tile(input: Tensor, *times: Any, dims: Extents | None = None) -> Tensor:
-    """As ``repeat``; fewer numbers than axes leave the first axes alone."""
-    x = tensor("tile", input)
-    counts = sizes("tile", several("tile", "dims", times, dims), "dims")
-    return repeat(x, (1,) * (x.ndim - len(counts)) + counts)
-
-
-@op(runs="composed", sample="repeat_interleave", dtypes=PLAIN)
-def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Tensor:
-    """Each element that many times in a row, along ``dim`` or over all elements."""
-    x = tensor("repeat_interleave", input)
-    count = integer("repeat_interleave", repeats, "repeats")
-    if count < 0:
-        raise ArgumentError("repeat_interleave", "repeats", f"must not be negative: {count}")
-    if dim is None:
-        return repeat_interleave(flatten(x), count, 0)
-    at = _real_axis("repeat_interleave", x, dim)
-    shape = x._node.shape
-    flat = reshape(x, (math.prod(shape[: at + 1]), 1, math.prod(shape[at + 1 :])))
-    wide = expand(flat, (flat.shape[0], count, flat.shape[2]))
-    return reshape(wide, (*shape[:at], shape[at] * count, *shape[at + 1 :]))
 
 
 def _lower_strided(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:

@@ -170,10 +170,9 @@ def istft(
     x, is_half = as_pairs("istft", input), onesided is None or bool(onesided)
     spectra = _spectra(x, size, is_half)
     norm = "ortho" if normalized else None
-    if is_half:
-        frames = inverse_real_along("istft", spectra, size, -1, norm, False)
-    else:
-        frames = narrow(along("istft", spectra, None, -1, norm, False), -1, 0, 1).squeeze(-1)
+    # A real signal has its whole spectrum in the first half; PyTorch reads no more of a two-sided one.
+    half = spectra if is_half else narrow(spectra, 2, 0, size // 2 + 1)
+    frames = inverse_real_along("istft", half, size, -1, norm, False)
     weights = _window("istft", window, width, size, x)
     ones = filled((size,), 1, dtypes.float32, x.device)
     shares = (ones if weights is None else weights.square()).expand((1, frames.shape[1], size))

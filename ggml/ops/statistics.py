@@ -17,7 +17,7 @@ from ggml.lowering.value import Value
 from ggml.node import Node
 from ggml.ops.arguments import as_dtype, axes, convert, integer, number, strictly_floating, tensor
 from ggml.ops.pointwise import where
-from ggml.ops.reductions import Dim, _by_kernel, amax, amin, std, var
+from ggml.ops.reductions import Dim, _by_kernel, amax, amin, corrected, std, var
 from ggml.ops.results import MinAndMax, ValuesAndIndices
 from ggml.ops.shape import narrow
 from ggml.table import make, op
@@ -213,10 +213,16 @@ nanquantile = _quantiles("nanquantile", "As ``quantile``, of the elements that a
 
 def _with_mean(name: str, spread: Callable[..., Tensor], text: str) -> Callable[..., tuple[Tensor, Tensor]]:
     def function(
-        input: Tensor, dim: Dim = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
+        input: Tensor,
+        dim: Dim | bool = None,
+        unbiased: bool | None = None,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
     ) -> tuple[Tensor, Tensor]:
         x = strictly_floating(name, input)
-        return spread(x, dim, unbiased, keepdim, correction=correction), x.mean(dim, keepdim)
+        along, less = corrected(name, dim, unbiased, correction)
+        return spread(x, along, None, keepdim, correction=less), x.mean(along, keepdim)
 
     function.__name__, function.__doc__ = name, text
     return op(runs="composed", sample="variance", methods=())(function)

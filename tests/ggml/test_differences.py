@@ -84,6 +84,8 @@ def test_rows_of_quantised_weights() -> None:
     rows = ggml.nn.functional.embedding(ggml.tensor([3, 1]), weight)
     assert rows.dtype is ggml.float32
     assert rows[:, 0].tolist() == [1.5, 0.5]
+    with pytest.raises(ggml.TracingError):
+        ggml.compile(lambda x, w: ggml.nn.functional.embedding(x, w, max_norm=1.0))(ggml.tensor([0]), ggml.ones(2, 3))
     product = ggml.nn.functional.linear(ggml.ones(1, 32), weight)
     assert product[0].tolist() == pytest.approx([0, 16, 32, 48], rel=1e-3)
 
@@ -217,8 +219,10 @@ def test_elements_of_losses_are_not_looked_at() -> None:
 
 @shows("embedding_bag")
 def test_bags() -> None:
-    with pytest.raises(ggml.ArgumentError):
-        ggml.nn.functional.embedding_bag(ggml.tensor([[0]]), ggml.ones(2, 3), max_norm=1.0)
+    with pytest.raises(ggml.TracingError):
+        ggml.compile(lambda x, w: ggml.nn.functional.embedding_bag(x, w, max_norm=1.0))(
+            ggml.tensor([[0]]), ggml.ones(2, 3)
+        )
     raw = b"".join(np.array([0.5], np.float16).tobytes() + np.full(32, row, np.int8).tobytes() for row in range(4))
     weight = ggml.from_buffer(raw, dtype=ggml.q8_0, shape=(4, 32))
     bags = ggml.nn.functional.embedding_bag(ggml.tensor([[1, 3]]), weight, mode="sum")
@@ -238,6 +242,15 @@ def test_what_reads_or_draws_is_not_compiled() -> None:
             ggml.compile(function)(ggml.tensor([1, 2]))
     one_hot = ggml.compile(lambda x: functional.one_hot(x, 3))
     assert one_hot(ggml.tensor([2])).tolist() == [[0, 0, 1]]
+
+
+@shows("take_along_dim")
+def test_indices_outside_the_axis() -> None:
+    x = torch.arange(6.0).reshape(2, 3)
+    assert torch.take_along_dim(x, torch.tensor([[4]]), 1).tolist() == [[1.0], [4.0]]
+    assert ggml.from_dlpack(x).take_along_dim(ggml.tensor([[-1]]), 1).tolist() == [[2.0], [5.0]]
+    with pytest.raises(ggml.IndexOutOfRangeError):
+        ggml.from_dlpack(x).take_along_dim(ggml.tensor([[4]]), 1).numpy()
 
 
 @shows("mode")

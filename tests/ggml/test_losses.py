@@ -86,8 +86,9 @@ def test_bag_of_a_pretrained_weight() -> None:
     weight = ggml.tensor([[1.0, 2.0], [3.0, 5.0]])
     bag = nn.EmbeddingBag.from_pretrained(weight, mode="sum")
     assert bag(ggml.tensor([[0, 1]])).tolist() == [[4.0, 7.0]]
-    with pytest.raises(ggml.UnsupportedOpError):
-        nn.EmbeddingBag(3, 2, max_norm=1.0)
+    bag = nn.EmbeddingBag(2, 2, max_norm=1.0, mode="sum", _weight=ggml.tensor([[3.0, 4.0], [0.0, 0.5]]))
+    assert bag(ggml.tensor([[0, 1]])).tolist() == [pytest.approx([0.6, 1.3], rel=1e-5)]
+    assert bag.weight[0].tolist() == pytest.approx([0.6, 0.8], rel=1e-5)
 
 
 def test_a_class_out_of_range() -> None:

@@ -215,8 +215,10 @@ def test_embedding_from_pretrained() -> None:
         nn.Embedding.from_pretrained(ggml.zeros(3))
     with pytest.raises(ggml.ShapeMismatchError):
         nn.Embedding(3, 2, _weight=ggml.zeros(2, 3))
-    with pytest.raises(ggml.UnsupportedOpError):
-        nn.Embedding(3, 2, max_norm=1.0)
+    layer = nn.Embedding(3, 2, max_norm=1.0, _weight=ggml.tensor([[3.0, 4.0], [6.0, 8.0], [0.0, 0.5]]))
+    found = layer(ggml.tensor([0, 2])).tolist()
+    assert found == [pytest.approx([0.6, 0.8], rel=1e-5), [0.0, 0.5]]
+    assert layer.weight.tolist() == [found[0], [6.0, 8.0], found[1]]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
