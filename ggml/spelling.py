@@ -1,4 +1,4 @@
-"""How a call may be spelled beside the names in a signature: NumPy's names for PyTorch's. And what a flag is."""
+"""How a call may be spelled beside the names in a signature: NumPy's names, and PyTorch's own. And what a flag is."""
 
 from __future__ import annotations
 
@@ -11,8 +11,18 @@ import numpy as np
 
 from ggml.errors import ArgumentError, DTypeError
 
-# PyTorch's functions and methods take these names, too.
-_NAMES = {"dim": ("axis",), "keepdim": ("keepdims",), "input": ("x", "a", "x1"), "other": ("x2",)}
+# NumPy's names, which PyTorch's functions and methods take, too.
+_NUMPY = {"dim": ("axis",), "keepdim": ("keepdims",), "input": ("x", "a", "x1"), "other": ("x2",)}
+
+# What PyTorch calls one argument in the several forms that it has of one function.
+_FORMS = {
+    "dim0": ("axis0",),
+    "dim1": ("axis1",),
+    "indices_or_sections": ("indices", "sections", "tensor_indices_or_sections"),
+    "split_size_or_sections": ("split_size",),
+    "test_elements": ("test_element",),
+}
+_NAMES = _NUMPY | _FORMS
 
 
 class Spelling:
@@ -49,9 +59,9 @@ class Spelling:
 
 
 def as_method(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as a method; itself if it has neither an ``axis`` nor a flag."""
+    """The function as a method; itself if no argument but its tensors has another name, and none is a flag."""
     spelling = Spelling(function)
-    if not spelling.flags and "axis" not in spelling.aliases:
+    if not spelling.flags and not set(spelling.aliases.values()) - {"input", "other"}:
         return function
 
     @functools.wraps(function)

@@ -73,8 +73,8 @@ def _lower_gather(b: Builder, values: Sequence[Value], params: tuple[Any, ...], 
 
 
 @op(runs="kernel", sample="gather", lower=_lower_gather, dtypes=PLAIN, widens=False)
-def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """For each place of ``index`` the element along ``dim`` that it names."""
+def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
+    """For each place of ``index`` the element along ``dim`` that it names. ``sparse_grad`` only matters to training."""
     x, places = tensor("gather", input), index_tensor("gather", index)
     at = axis("gather", dim, x.ndim)
     shape, wanted = x._node.shape, places._node.shape

@@ -34,7 +34,7 @@ def _lower_along(kernel: str, native: str | None = None) -> Lower:
 
 
 @op(runs="mixed", sample="softmax", lower=_lower_along("softmax", "soft_max"))
-def softmax(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
+def softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
     """``exp(input)`` over its sum along ``dim``. A row of -inf only becomes NaN."""
     x = _maybe_cast("softmax", input, dtype)
     return make("softmax", (x,), (axis("softmax", dim, x.ndim),), x._node.shape, x._node.dtype)
@@ -46,7 +46,7 @@ def _maybe_cast(name: str, input: Tensor, dtype: DType | None) -> Tensor:
 
 
 @op(runs="kernel", sample="softmax", lower=_lower_along("log_softmax"))
-def log_softmax(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
+def log_softmax(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
     """The logarithm of ``softmax``, without its loss of precision."""
     x = _maybe_cast("log_softmax", input, dtype)
     return make("log_softmax", (x,), (axis("log_softmax", dim, x.ndim),), x._node.shape, x._node.dtype)

@@ -18,6 +18,16 @@ SHAPES = [
     "torch.tensor(3).sum_to_size(())", "torch.ones(3, dtype=torch.bool).sum_to_size(())",
 ]  # fmt: skip
 
+FORMS = [
+    "x.split(split_size=2, dim=1)", "torch.split(x, split_size_or_sections=1)", "torch.tensor_split(x, sections=2)",
+    "x.tensor_split(indices=(1,), dim=1)", "torch.hsplit(x, sections=3)", "x.vsplit(indices=(1,))",
+    "torch.tensor_split(x, tensor_indices_or_sections=torch.tensor([1]), dim=1)", "x.swapaxes(axis0=0, axis1=1)",
+    "torch.swapaxes(x, axis0=0, axis1=1)", "torch.transpose(x, dim0=0, dim1=1)", "torch.softmax(x, 0, torch.float32)",
+    "torch.log_softmax(x, 1, torch.float32)", "x.softmax(0, torch.float32)",
+    "x.gather(1, torch.tensor([[1]]), sparse_grad=True)",
+    "torch.isin(x, test_element=3.0)", "torch.max(x, x + 1)", "x.scatter(0, torch.tensor([[0]]), 5.0)",
+]  # fmt: skip
+
 NUMPY = [
     "x.sum(axis=0, keepdims=True)", "torch.sum(a=x, axis=1)", "torch.mean(x=x, axis=0)", "x.squeeze(axis=0)",
     "torch.add(x1=x, x2=x)", "torch.cat([x, x], axis=1)", "torch.stack(tensors=[x, x], axis=0)", "x.argmax(axis=1)",
@@ -118,7 +128,7 @@ def outcome(text: str, library: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "text", SHAPES + NUMPY + FACTORIES + BOUNDS + CASTS + OUT + STATISTICS + PICKED + LOOKED_UP + DRAWN
+    "text", SHAPES + FORMS + NUMPY + FACTORIES + BOUNDS + CASTS + OUT + STATISTICS + PICKED + LOOKED_UP + DRAWN
 )
 def test_as_in_torch(text: str) -> None:
     expected, found = outcome(text, torch), outcome(text, ggml)
