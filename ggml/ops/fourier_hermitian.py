@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ggml.ops.arguments import choice
 from ggml.ops.fourier import (
     along,
     as_pairs,
@@ -19,7 +20,11 @@ from ggml.ops.reductions import Dim
 from ggml.tensor import Tensor
 
 # A transform of the other direction is scaled the other way.
-_SWAPPED = {"backward": "forward", "forward": "backward", None: "forward"}
+_SWAPPED = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
+
+
+def _swapped(name: str, norm: str | None) -> str:
+    return _SWAPPED[choice(name, "norm", "backward" if norm is None else norm, _SWAPPED)]
 
 
 @fft_row("fft_half")
@@ -33,7 +38,7 @@ def fft_hfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | Non
 def fft_ihfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The inverse of ``hfft``."""
     x = real_input("fft.ihfft", input)
-    swapped = _SWAPPED.get(norm, norm)
+    swapped = _swapped("fft.ihfft", norm)
     return conjugated(real_along("fft.ihfft", x, n, dim, swapped))
 
 
@@ -57,7 +62,7 @@ def _several_inverse_hermitian(name: str, default: tuple[int, ...] | None, text:
     def function(input: Tensor, s: Dim = None, dim: Dim = default, norm: str | None = None) -> Tensor:
         x = real_input(public, input)
         *others, (last, length) = plan(public, x.ndim, s, dim) or no_axes(public)
-        swapped = _SWAPPED.get(norm, norm)
+        swapped = _swapped(public, norm)
         result = conjugated(real_along(public, x, length, last, swapped))
         for at, extent in others:
             result = along(public, result, extent, at, norm, False)

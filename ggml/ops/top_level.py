@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ggml import dtypes
 from ggml.dtypes import FLOATING, PLAIN
 from ggml.ops import batch_norms, dropouts, padding, pooling
-from ggml.ops.indexing import embedding as rows_of
+from ggml.ops.lookup import embedding as rows_of
 from ggml.table import Function, op
 from ggml.tensor import Tensor
 
