@@ -126,10 +126,16 @@ globals().update(dtype_names())
 
 frombuffer = from_buffer
 
-if not TYPE_CHECKING:  # a checker would take every name for one of ours
+if TYPE_CHECKING:
+    __version__: str
+else:  # a checker would take every name for one of ours
 
     def __getattr__(name: str) -> Any:
-        """What is not here: a dtype of PyTorch's says what takes its place."""
+        """``ggml.__version__``, looked up when it is asked for. A dtype of PyTorch's says what takes its place."""
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("ggml-cluster")
         hint = _instead_of(name)
         raise ModuleError(f"module 'ggml' has no attribute {name!r}" + (f"; {hint}" if hint else ""), name)
 
@@ -232,12 +238,3 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
-
-
-def __getattr__(name: str) -> str:
-    """``ggml.__version__``, looked up when it is asked for."""
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("ggml-cluster")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,6 +16,8 @@ _NUMPY = {"dim": ("axis",), "keepdim": ("keepdims",), "input": ("x", "a", "x1"),
 
 # What PyTorch calls one argument in the several forms that it has of one function.
 _FORMS = {
+    "B": ("b", "other"),
+    "L": ("input2",),
     "dim0": ("axis0",),
     "dim1": ("axis1",),
     "indices_or_sections": ("indices", "sections", "tensor_indices_or_sections"),

@@ -21,9 +21,10 @@ ABSENT = {
 }  # fmt: skip
 ABSENT_IN = {
     ("max", "other"), ("min", "other"),  # in the place of dim, too
-    ("view", "dtype"), ("is_pinned", "device"), ("copy_", "other"), ("add_", "b"), ("result_type", "other"),
+    ("view", "dtype"), ("view_copy", "dtype"), ("is_pinned", "device"), ("copy_", "other"), ("add_", "b"), ("result_type", "other"),
     ("result_type", "tensor"), ("normalize", "out"), ("einsum", "a"), ("sort", "reverse"), ("eq", "a"), ("eq", "b"),
-    ("ne", "a"), ("ne", "b"),
+    ("ne", "a"), ("ne", "b"), ("orgqr", "input2"), ("rrelu", "generator"), ("rrelu_", "generator"), ("elu_", "scale"),
+    ("elu_", "input_scale"), ("group_norm", "cudnn_enabled"), ("layer_norm", "cudnn_enable"),
 }  # fmt: skip
 
 # Forms whose arguments stand where another form has others; what stands there is told by its type.
