@@ -12,7 +12,7 @@ from typing import Any
 
 from cluster.messages import ClusterStatus, Float32Array, StepTiming, TokenEvent
 from cluster.wire.inference_server import InferenceServer
-from tests.unit.wire_backends import EchoCluster
+from tests.unit.wire_backends import SECRET, EchoCluster
 
 
 def say(line: str) -> None:
@@ -25,12 +25,14 @@ class SilentCluster(EchoCluster):
     _forever = threading.Event()
     _has_answered = False
 
-    def generate(self, prompt: Any, params: Any, sink: Callable[[Any], None]) -> Callable[[], None]:
+    def generate(self, prompt: Any, params: Any, sink: Callable[[Any], None], client: str = "") -> Callable[[], None]:
         sink(TokenEvent(1, "a", -0.5))
         say("generate")
         return lambda: None
 
-    def logits(self, token_ids: list[int], sink: Callable[[Float32Array | Any], None]) -> Callable[[], None]:
+    def logits(
+        self, token_ids: list[int], sink: Callable[[Float32Array | Any], None], client: str = ""
+    ) -> Callable[[], None]:
         say("logits")
         return lambda: None
 
@@ -55,7 +57,7 @@ class SilentCluster(EchoCluster):
 
 
 def main() -> None:
-    say(InferenceServer(SilentCluster()).start())
+    say(InferenceServer(SilentCluster(), SECRET).start())
     sys.stdin.read()
 
 

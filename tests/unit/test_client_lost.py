@@ -18,6 +18,7 @@ import cluster
 from cluster.async_client import AsyncClient
 from cluster.errors import ClusterError, UnreachableError
 from cluster.wire.calls import call_error
+from tests.unit.wire_backends import SECRET
 
 WAITING = ("tokenize", "detokenize", "status", "intervals")
 
@@ -78,7 +79,7 @@ def check(error: BaseException, address: str) -> None:
 @pytest.mark.parametrize("call", CALLS)
 def test_a_call_that_is_under_way(call: str, victim: Victim) -> None:
     ask, num_arrived = CALLS[call]
-    with cluster.connect(victim.address) as client, ThreadPoolExecutor(1) as threads:
+    with cluster.connect(victim.address, SECRET.text) as client, ThreadPoolExecutor(1) as threads:
         asked = threads.submit(ask, client)
         victim.await_calls(num_arrived or 1)
         victim.kill()
@@ -108,7 +109,7 @@ async def _drain(client: AsyncClient) -> None:
 @pytest.mark.parametrize("call", ASYNC_CALLS)
 def test_an_awaited_call_that_is_under_way(call: str, victim: Victim) -> None:
     async def run() -> None:
-        client = await AsyncClient.connect(victim.address)
+        client = await AsyncClient.connect(victim.address, SECRET.text)
         try:
             task = asyncio.ensure_future(ASYNC_CALLS[call](client))
             await asyncio.to_thread(victim.await_calls, CALLS[call][1])
@@ -124,7 +125,7 @@ def test_an_awaited_call_that_is_under_way(call: str, victim: Victim) -> None:
 
 
 def test_what_many_prompts_had_become_is_told_with_the_loss(victim: Victim) -> None:
-    with cluster.connect(victim.address) as client:
+    with cluster.connect(victim.address, SECRET.text) as client:
         killer = threading.Thread(target=lambda: (victim.await_calls(2), victim.kill()))
         killer.start()
         outcomes = client.generate(["once", "twice"], return_errors=True)
