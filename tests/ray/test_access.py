@@ -23,12 +23,13 @@ ARGUMENTS = ("--demo", "--stages", "2", "-c", "128")
 
 # In the process of a driver, as `cluster up` is one: stage 0 is wired for an epoch of the caller's choice.
 WIRE = """
-import dataclasses, sys
+import sys
 from cluster.actors.lifecycle import _launch
 from cluster.state import read_state
 from tests.unit.wire_backends import make_hello
-import ray
 with _launch(read_state()) as launch:
+    import ray  # finds the head by what _launch has set
+
     stage = launch._living(["stage-0"])["stage-0"]
     ray.get(stage.wire.remote(make_hello(stage=0, epoch=int(sys.argv[1])), None, None))
 """
