@@ -107,7 +107,19 @@ class Vocab:
     def end_tokens(self) -> frozenset[int]: ...
     @property
     def special_tokens(self) -> frozenset[int]: ...  # control and unknown tokens
-    def tokenize(self, text: str, add_special: bool = True, parse_special: bool = False) -> NDArray[np.int32]: ...
+    def tokenize(
+        self,
+        text: str,
+        add_special: bool = True,
+        parse_special: bool = False,
+        max_stack_bytes: int = ...,
+    ) -> NDArray[np.int32]:
+        """Token ids of a text. ValueError if the vocabulary cannot spell it, or would take minutes for it.
+
+        libllama may recurse for each character. A long text gets a stack that has room for that, but not more than
+        `max_stack_bytes` (default: as much as it takes): the process ends with SIGSEGV where that is too little.
+        MemoryError if there is no room for the stack.
+        """
     def token_bytes(self, token: int, render_special: bool = False) -> bytes:
         """Its bytes: none for a special token unless `render_special`. A character may span tokens."""
 

@@ -29,14 +29,16 @@ Tokens array_of(std::vector<int32_t> tokens) {
     return Tokens(data, {size}, owner);
 }
 
-Tokens tokenize(const Vocab& vocab, nb::str text, bool add_special, bool parse_special) {
+Tokens tokenize(const Vocab& vocab, nb::str text, bool add_special, bool parse_special,
+                int64_t max_stack_bytes) {
     Py_ssize_t size = 0;
     const char* bytes = PyUnicode_AsUTF8AndSize(text.ptr(), &size);  // lives as long as `text`
     if (!bytes) throw nb::python_error();  // a lone surrogate: UnicodeEncodeError, a ValueError
     std::vector<int32_t> tokens;
     {
         const native::WithoutGil released;
-        tokens = vocab.tokenize({bytes, static_cast<size_t>(size)}, add_special, parse_special);
+        tokens =
+            vocab.tokenize({bytes, static_cast<size_t>(size)}, add_special, parse_special, max_stack_bytes);
     }
     return array_of(std::move(tokens));
 }
@@ -56,6 +58,7 @@ void bind_vocab(nb::module_& m) {
         .def_prop_ro("eos", &Vocab::eos)
         .def_prop_ro("end_tokens", [](const Vocab& vocab) { return frozen(vocab.end_tokens()); })
         .def_prop_ro("special_tokens", [](const Vocab& vocab) { return frozen(vocab.special_tokens()); })
-        .def("tokenize", &tokenize, "text"_a, "add_special"_a = true, "parse_special"_a = false)
+        .def("tokenize", &tokenize, "text"_a, "add_special"_a = true, "parse_special"_a = false,
+             "max_stack_bytes"_a = INT64_MAX)
         .def("token_bytes", &token_bytes, "token"_a, "render_special"_a = false);
 }
