@@ -120,13 +120,16 @@ class AsyncClient:
         return client
 
     @overload
-    async def generate(self, prompt: Prompt, params: SamplingParams | None = None, **overrides: Any) -> Completion: ...
+    async def generate(
+        self, prompt: Prompt, params: SamplingParams | None = None, *, parse_special: bool = False, **overrides: Any
+    ) -> Completion: ...
     @overload
     async def generate(
         self,
         prompt: Prompts,
         params: SamplingParams | None = None,
         *,
+        parse_special: bool = False,
         progress: Progress = None,
         return_errors: Literal[False] = False,
         **overrides: Any,
@@ -137,6 +140,7 @@ class AsyncClient:
         prompt: Prompts,
         params: SamplingParams | None = None,
         *,
+        parse_special: bool = False,
         progress: Progress = None,
         return_errors: Literal[True],
         **overrides: Any,
@@ -146,6 +150,7 @@ class AsyncClient:
         prompt: Prompt | Prompts,
         params: SamplingParams | None = None,
         *,
+        parse_special: bool = False,
         progress: Progress = None,
         return_errors: bool = False,
         **overrides: Any,
@@ -156,18 +161,26 @@ class AsyncClient:
         """
         if not is_batch(prompt):
             calls.check_single(return_errors)
-            return await self._complete_one(calls.generate_request(prompt, params, overrides))
-        found, num_total = calls.generate_requests(prompt, params, overrides)
+            return await self._complete_one(calls.generate_request(prompt, params, overrides, parse_special))
+        found, num_total = calls.generate_requests(prompt, params, overrides, parse_special)
         with BatchProgress(progress) as report:
             batch = Batch(found, num_total, await self._num_to_open(num_total), report)
             await self._run_batch(batch)
         return batch.results(return_errors)
 
     def stream(
-        self, prompt: Prompt | Prompts, params: SamplingParams | None = None, **overrides: Any
+        self,
+        prompt: Prompt | Prompts,
+        params: SamplingParams | None = None,
+        *,
+        parse_special: bool = False,
+        **overrides: Any,
     ) -> AsyncTokenStream:
-        """The events of one prompt's completion, as they come; the last one has a finish_reason."""
-        call = calls.generate_call(prompt, params, overrides)
+        """The events of one prompt's completion, as they come; the last one has a finish_reason.
+
+        `parse_special` as for `Client.generate`.
+        """
+        call = calls.generate_call(prompt, params, overrides, parse_special)
         return AsyncTokenStream(self._open(call), call.decode)
 
     async def logits(self, token_ids: Iterable[int]) -> Float32Array:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import os
 import selectors
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from cluster.disk import named_errors, temporary_root
@@ -24,7 +26,14 @@ END_TIMEOUT_S = 5.0
 class Child:
     """A running ``python -m MODULE ARGUMENTS``. Close it."""
 
-    def __init__(self, module: str, *arguments: str) -> None:
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        pass_files: Sequence[int] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`pass_files`: open files that it inherits under their numbers. `environment` is added to this one's."""
         self._name = module.rpartition(".")[2]
         with named_errors(temporary_root(), "set TMPDIR to a folder on another disk"):
             self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
@@ -33,6 +42,8 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
+            pass_fds=pass_files,
+            env={**os.environ, **(environment or {})},
         )
 
     @property

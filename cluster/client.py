@@ -66,13 +66,16 @@ class Client:
         self._connection = Connection(self.address)
 
     @overload
-    def generate(self, prompt: Prompt, params: SamplingParams | None = None, **overrides: Any) -> Completion: ...
+    def generate(
+        self, prompt: Prompt, params: SamplingParams | None = None, *, parse_special: bool = False, **overrides: Any
+    ) -> Completion: ...
     @overload
     def generate(
         self,
         prompt: Prompts,
         params: SamplingParams | None = None,
         *,
+        parse_special: bool = False,
         progress: Progress = None,
         return_errors: Literal[False] = False,
         **overrides: Any,
@@ -83,6 +86,7 @@ class Client:
         prompt: Prompts,
         params: SamplingParams | None = None,
         *,
+        parse_special: bool = False,
         progress: Progress = None,
         return_errors: Literal[True],
         **overrides: Any,
@@ -92,6 +96,7 @@ class Client:
         prompt: Prompt | Prompts,
         params: SamplingParams | None = None,
         *,
+        parse_special: bool = False,
         progress: Progress = None,
         return_errors: bool = False,
         **overrides: Any,
@@ -105,21 +110,33 @@ class Client:
         `return_errors` that list is returned instead. A lost cluster ends the batch, and an exception in this
         thread, such as KeyboardInterrupt, too.
 
+        parse_special: names of control tokens in a text, such as "<|im_start|>", become these tokens. Else they are
+        plain text, so that nobody else's words can end a turn of a chat.
         progress: True shows how far the batch is on stderr, None where that is a terminal; a function is called
         with the numbers of prompts done and in all (taken so far, of an iterator).
         """
         if not is_batch(prompt):
             calls.check_single(return_errors)
-            return self._complete_one(calls.generate_request(prompt, params, overrides))
-        found, num_total = calls.generate_requests(prompt, params, overrides)
+            return self._complete_one(calls.generate_request(prompt, params, overrides, parse_special))
+        found, num_total = calls.generate_requests(prompt, params, overrides, parse_special)
         with BatchProgress(progress) as report:
             batch = Batch(found, num_total, self._num_to_open(num_total), report)
             self._run_batch(batch)
         return batch.results(return_errors)
 
-    def stream(self, prompt: Prompt | Prompts, params: SamplingParams | None = None, **overrides: Any) -> TokenStream:
-        """The events of one prompt's completion, as they come; the last one has a finish_reason."""
-        call = calls.generate_call(prompt, params, overrides)
+    def stream(
+        self,
+        prompt: Prompt | Prompts,
+        params: SamplingParams | None = None,
+        *,
+        parse_special: bool = False,
+        **overrides: Any,
+    ) -> TokenStream:
+        """The events of one prompt's completion, as they come; the last one has a finish_reason.
+
+        `parse_special` as for `generate`.
+        """
+        call = calls.generate_call(prompt, params, overrides, parse_special)
         return TokenStream(self._open(call), call.decode)
 
     def logits(self, token_ids: Iterable[int]) -> Float32Array:

@@ -26,55 +26,55 @@ from protos import sampling_pb2 as protos_dot_sampling__pb2
 from protos import stage_pb2 as protos_dot_stage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16protos/inference.proto\x12\x0fggml_cluster.v1\x1a\x15protos/sampling.proto\x1a\x12protos/stage.proto\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\x05\"\x86\x01\n\x0fGenerateRequest\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12.\n\ttoken_ids\x18\x02 \x01(\x0b\x32\x19.ggml_cluster.v1.TokenIdsH\x00\x12)\n\x06params\x18\x03 \x01(\x0b\x32\x19.ggml_cluster.v1.SamplingB\x08\n\x06prompt\"\x8c\x01\n\x07Timings\x12\x19\n\x11num_prompt_tokens\x18\x01 \x01(\r\x12\x12\n\nnum_tokens\x18\x02 \x01(\r\x12\x19\n\x11num_cached_tokens\x18\x03 \x01(\r\x12\x10\n\x08queue_ms\x18\x04 \x01(\x01\x12\x12\n\nprefill_ms\x18\x05 \x01(\x01\x12\x11\n\tdecode_ms\x18\x06 \x01(\x01\"\xe6\x01\n\nTokenEvent\x12\x12\n\x05token\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x14\n\x07logprob\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12)\n\x03top\x18\x04 \x01(\x0b\x32\x1c.ggml_cluster.v1.TopLogprobs\x12\x34\n\rfinish_reason\x18\x05 \x01(\x0e\x32\x1d.ggml_cluster.v1.FinishReason\x12)\n\x07timings\x18\x06 \x01(\x0b\x32\x18.ggml_cluster.v1.TimingsB\x08\n\x06_tokenB\n\n\x08_logprob\"=\n\x0eGenerateEvents\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.ggml_cluster.v1.TokenEvent\"E\n\x0f\x43ompleteRequest\x12\x32\n\x08requests\x18\x01 \x03(\x0b\x32 .ggml_cluster.v1.GenerateRequest\"(\n\x07\x46\x61ilure\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"q\n\x06\x41nswer\x12\x0f\n\x07request\x18\x01 \x01(\r\x12+\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x1b.ggml_cluster.v1.TokenEvent\x12)\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x18.ggml_cluster.v1.Failure\";\n\x0f\x43ompleteAnswers\x12(\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x17.ggml_cluster.v1.Answer\"\"\n\rLogitsRequest\x12\x11\n\ttoken_ids\x18\x01 \x03(\x05\"B\n\nLogitsPart\x12\x10\n\x08num_rows\x18\x01 \x01(\r\x12\x12\n\nvocab_size\x18\x02 \x01(\r\x12\x0e\n\x06logits\x18\x03 \x01(\x0c\"K\n\x0fTokenizeRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x64\x64_special\x18\x02 \x01(\x08\x12\x15\n\rparse_special\x18\x03 \x01(\x08\"\"\n\rTokenizeReply\x12\x11\n\ttoken_ids\x18\x01 \x03(\x05\"&\n\x11\x44\x65tokenizeRequest\x12\x11\n\ttoken_ids\x18\x01 \x03(\x05\"\x1f\n\x0f\x44\x65tokenizeReply\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x0f\n\rStatusRequest\"\x90\x02\n\x0bStageStatus\x12\r\n\x05stage\x18\x01 \x01(\r\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\r\n\x05\x66irst\x18\x04 \x01(\r\x12\x0b\n\x03\x65nd\x18\x05 \x01(\r\x12\r\n\x05state\x18\x06 \x01(\t\x12\x0b\n\x03pid\x18\x07 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x08 \x01(\t\x12\x14\n\x0cweight_bytes\x18\t \x01(\x04\x12\x10\n\x08kv_bytes\x18\n \x01(\x04\x12\x15\n\rcompute_bytes\x18\x0b \x01(\x04\x12\x11\n\trss_bytes\x18\x0c \x01(\x04\x12\x15\n\rbusy_fraction\x18\r \x01(\x01\x12\x0f\n\x07step_ms\x18\x0e \x01(\x01\x12\x11\n\tnum_steps\x18\x0f \x01(\x04\"\xe5\x02\n\x0bStatusReply\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\r\n\x05model\x18\x02 \x01(\t\x12\x12\n\nmodel_hash\x18\x03 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x06 \x01(\t\x12\r\n\x05\x65poch\x18\x07 \x01(\x04\x12\x16\n\x0e\x63ontext_length\x18\x08 \x01(\r\x12\x11\n\tnum_slots\x18\t \x01(\r\x12\x16\n\x0enum_slots_used\x18\n \x01(\r\x12\x13\n\x0bnum_waiting\x18\x0b \x01(\r\x12\x14\n\x0cnum_requests\x18\x0c \x01(\x04\x12\x12\n\nnum_tokens\x18\r \x01(\x04\x12\x10\n\x08uptime_s\x18\x0e \x01(\x01\x12\x12\n\nvocab_size\x18\x0f \x01(\r\x12,\n\x06stages\x18\x10 \x03(\x0b\x32\x1c.ggml_cluster.v1.StageStatus\"\x12\n\x10IntervalsRequest\"@\n\x0eIntervalsReply\x12.\n\tintervals\x18\x01 \x03(\x0b\x32\x1b.ggml_cluster.v1.StepTiming*\x97\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x19\n\x15\x46INISH_REASON_CONTEXT\x10\x03\x12\x1b\n\x17\x46INISH_REASON_CANCELLED\x10\x04\x32\xb2\x04\n\tInference\x12O\n\x08Generate\x12 .ggml_cluster.v1.GenerateRequest\x1a\x1f.ggml_cluster.v1.GenerateEvents0\x01\x12P\n\x08\x43omplete\x12 .ggml_cluster.v1.CompleteRequest\x1a .ggml_cluster.v1.CompleteAnswers0\x01\x12G\n\x06Logits\x12\x1e.ggml_cluster.v1.LogitsRequest\x1a\x1b.ggml_cluster.v1.LogitsPart0\x01\x12L\n\x08Tokenize\x12 .ggml_cluster.v1.TokenizeRequest\x1a\x1e.ggml_cluster.v1.TokenizeReply\x12R\n\nDetokenize\x12\".ggml_cluster.v1.DetokenizeRequest\x1a .ggml_cluster.v1.DetokenizeReply\x12\x46\n\x06Status\x12\x1e.ggml_cluster.v1.StatusRequest\x1a\x1c.ggml_cluster.v1.StatusReply\x12O\n\tIntervals\x12!.ggml_cluster.v1.IntervalsRequest\x1a\x1f.ggml_cluster.v1.IntervalsReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16protos/inference.proto\x12\x0fggml_cluster.v1\x1a\x15protos/sampling.proto\x1a\x12protos/stage.proto\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\x05\"\x9d\x01\n\x0fGenerateRequest\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12.\n\ttoken_ids\x18\x02 \x01(\x0b\x32\x19.ggml_cluster.v1.TokenIdsH\x00\x12)\n\x06params\x18\x03 \x01(\x0b\x32\x19.ggml_cluster.v1.Sampling\x12\x15\n\rparse_special\x18\x04 \x01(\x08\x42\x08\n\x06prompt\"\x8c\x01\n\x07Timings\x12\x19\n\x11num_prompt_tokens\x18\x01 \x01(\r\x12\x12\n\nnum_tokens\x18\x02 \x01(\r\x12\x19\n\x11num_cached_tokens\x18\x03 \x01(\r\x12\x10\n\x08queue_ms\x18\x04 \x01(\x01\x12\x12\n\nprefill_ms\x18\x05 \x01(\x01\x12\x11\n\tdecode_ms\x18\x06 \x01(\x01\"\xe6\x01\n\nTokenEvent\x12\x12\n\x05token\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x14\n\x07logprob\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12)\n\x03top\x18\x04 \x01(\x0b\x32\x1c.ggml_cluster.v1.TopLogprobs\x12\x34\n\rfinish_reason\x18\x05 \x01(\x0e\x32\x1d.ggml_cluster.v1.FinishReason\x12)\n\x07timings\x18\x06 \x01(\x0b\x32\x18.ggml_cluster.v1.TimingsB\x08\n\x06_tokenB\n\n\x08_logprob\"=\n\x0eGenerateEvents\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.ggml_cluster.v1.TokenEvent\"E\n\x0f\x43ompleteRequest\x12\x32\n\x08requests\x18\x01 \x03(\x0b\x32 .ggml_cluster.v1.GenerateRequest\"(\n\x07\x46\x61ilure\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"q\n\x06\x41nswer\x12\x0f\n\x07request\x18\x01 \x01(\r\x12+\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x1b.ggml_cluster.v1.TokenEvent\x12)\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x18.ggml_cluster.v1.Failure\";\n\x0f\x43ompleteAnswers\x12(\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x17.ggml_cluster.v1.Answer\"\"\n\rLogitsRequest\x12\x11\n\ttoken_ids\x18\x01 \x03(\x05\"B\n\nLogitsPart\x12\x10\n\x08num_rows\x18\x01 \x01(\r\x12\x12\n\nvocab_size\x18\x02 \x01(\r\x12\x0e\n\x06logits\x18\x03 \x01(\x0c\"K\n\x0fTokenizeRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x64\x64_special\x18\x02 \x01(\x08\x12\x15\n\rparse_special\x18\x03 \x01(\x08\"\"\n\rTokenizeReply\x12\x11\n\ttoken_ids\x18\x01 \x03(\x05\"&\n\x11\x44\x65tokenizeRequest\x12\x11\n\ttoken_ids\x18\x01 \x03(\x05\"\x1f\n\x0f\x44\x65tokenizeReply\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x0f\n\rStatusRequest\"\x90\x02\n\x0bStageStatus\x12\r\n\x05stage\x18\x01 \x01(\r\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\r\n\x05\x66irst\x18\x04 \x01(\r\x12\x0b\n\x03\x65nd\x18\x05 \x01(\r\x12\r\n\x05state\x18\x06 \x01(\t\x12\x0b\n\x03pid\x18\x07 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x08 \x01(\t\x12\x14\n\x0cweight_bytes\x18\t \x01(\x04\x12\x10\n\x08kv_bytes\x18\n \x01(\x04\x12\x15\n\rcompute_bytes\x18\x0b \x01(\x04\x12\x11\n\trss_bytes\x18\x0c \x01(\x04\x12\x15\n\rbusy_fraction\x18\r \x01(\x01\x12\x0f\n\x07step_ms\x18\x0e \x01(\x01\x12\x11\n\tnum_steps\x18\x0f \x01(\x04\"\xe5\x02\n\x0bStatusReply\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\r\n\x05model\x18\x02 \x01(\t\x12\x12\n\nmodel_hash\x18\x03 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x06 \x01(\t\x12\r\n\x05\x65poch\x18\x07 \x01(\x04\x12\x16\n\x0e\x63ontext_length\x18\x08 \x01(\r\x12\x11\n\tnum_slots\x18\t \x01(\r\x12\x16\n\x0enum_slots_used\x18\n \x01(\r\x12\x13\n\x0bnum_waiting\x18\x0b \x01(\r\x12\x14\n\x0cnum_requests\x18\x0c \x01(\x04\x12\x12\n\nnum_tokens\x18\r \x01(\x04\x12\x10\n\x08uptime_s\x18\x0e \x01(\x01\x12\x12\n\nvocab_size\x18\x0f \x01(\r\x12,\n\x06stages\x18\x10 \x03(\x0b\x32\x1c.ggml_cluster.v1.StageStatus\"\x12\n\x10IntervalsRequest\"@\n\x0eIntervalsReply\x12.\n\tintervals\x18\x01 \x03(\x0b\x32\x1b.ggml_cluster.v1.StepTiming*\x97\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x19\n\x15\x46INISH_REASON_CONTEXT\x10\x03\x12\x1b\n\x17\x46INISH_REASON_CANCELLED\x10\x04\x32\xb2\x04\n\tInference\x12O\n\x08Generate\x12 .ggml_cluster.v1.GenerateRequest\x1a\x1f.ggml_cluster.v1.GenerateEvents0\x01\x12P\n\x08\x43omplete\x12 .ggml_cluster.v1.CompleteRequest\x1a .ggml_cluster.v1.CompleteAnswers0\x01\x12G\n\x06Logits\x12\x1e.ggml_cluster.v1.LogitsRequest\x1a\x1b.ggml_cluster.v1.LogitsPart0\x01\x12L\n\x08Tokenize\x12 .ggml_cluster.v1.TokenizeRequest\x1a\x1e.ggml_cluster.v1.TokenizeReply\x12R\n\nDetokenize\x12\".ggml_cluster.v1.DetokenizeRequest\x1a .ggml_cluster.v1.DetokenizeReply\x12\x46\n\x06Status\x12\x1e.ggml_cluster.v1.StatusRequest\x1a\x1c.ggml_cluster.v1.StatusReply\x12O\n\tIntervals\x12!.ggml_cluster.v1.IntervalsRequest\x1a\x1f.ggml_cluster.v1.IntervalsReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.inference_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FINISHREASON']._serialized_start=2005
-  _globals['_FINISHREASON']._serialized_end=2156
+  _globals['_FINISHREASON']._serialized_start=2028
+  _globals['_FINISHREASON']._serialized_end=2179
   _globals['_TOKENIDS']._serialized_start=86
   _globals['_TOKENIDS']._serialized_end=109
   _globals['_GENERATEREQUEST']._serialized_start=112
-  _globals['_GENERATEREQUEST']._serialized_end=246
-  _globals['_TIMINGS']._serialized_start=249
-  _globals['_TIMINGS']._serialized_end=389
-  _globals['_TOKENEVENT']._serialized_start=392
-  _globals['_TOKENEVENT']._serialized_end=622
-  _globals['_GENERATEEVENTS']._serialized_start=624
-  _globals['_GENERATEEVENTS']._serialized_end=685
-  _globals['_COMPLETEREQUEST']._serialized_start=687
-  _globals['_COMPLETEREQUEST']._serialized_end=756
-  _globals['_FAILURE']._serialized_start=758
-  _globals['_FAILURE']._serialized_end=798
-  _globals['_ANSWER']._serialized_start=800
-  _globals['_ANSWER']._serialized_end=913
-  _globals['_COMPLETEANSWERS']._serialized_start=915
-  _globals['_COMPLETEANSWERS']._serialized_end=974
-  _globals['_LOGITSREQUEST']._serialized_start=976
-  _globals['_LOGITSREQUEST']._serialized_end=1010
-  _globals['_LOGITSPART']._serialized_start=1012
-  _globals['_LOGITSPART']._serialized_end=1078
-  _globals['_TOKENIZEREQUEST']._serialized_start=1080
-  _globals['_TOKENIZEREQUEST']._serialized_end=1155
-  _globals['_TOKENIZEREPLY']._serialized_start=1157
-  _globals['_TOKENIZEREPLY']._serialized_end=1191
-  _globals['_DETOKENIZEREQUEST']._serialized_start=1193
-  _globals['_DETOKENIZEREQUEST']._serialized_end=1231
-  _globals['_DETOKENIZEREPLY']._serialized_start=1233
-  _globals['_DETOKENIZEREPLY']._serialized_end=1264
-  _globals['_STATUSREQUEST']._serialized_start=1266
-  _globals['_STATUSREQUEST']._serialized_end=1281
-  _globals['_STAGESTATUS']._serialized_start=1284
-  _globals['_STAGESTATUS']._serialized_end=1556
-  _globals['_STATUSREPLY']._serialized_start=1559
-  _globals['_STATUSREPLY']._serialized_end=1916
-  _globals['_INTERVALSREQUEST']._serialized_start=1918
-  _globals['_INTERVALSREQUEST']._serialized_end=1936
-  _globals['_INTERVALSREPLY']._serialized_start=1938
-  _globals['_INTERVALSREPLY']._serialized_end=2002
-  _globals['_INFERENCE']._serialized_start=2159
-  _globals['_INFERENCE']._serialized_end=2721
+  _globals['_GENERATEREQUEST']._serialized_end=269
+  _globals['_TIMINGS']._serialized_start=272
+  _globals['_TIMINGS']._serialized_end=412
+  _globals['_TOKENEVENT']._serialized_start=415
+  _globals['_TOKENEVENT']._serialized_end=645
+  _globals['_GENERATEEVENTS']._serialized_start=647
+  _globals['_GENERATEEVENTS']._serialized_end=708
+  _globals['_COMPLETEREQUEST']._serialized_start=710
+  _globals['_COMPLETEREQUEST']._serialized_end=779
+  _globals['_FAILURE']._serialized_start=781
+  _globals['_FAILURE']._serialized_end=821
+  _globals['_ANSWER']._serialized_start=823
+  _globals['_ANSWER']._serialized_end=936
+  _globals['_COMPLETEANSWERS']._serialized_start=938
+  _globals['_COMPLETEANSWERS']._serialized_end=997
+  _globals['_LOGITSREQUEST']._serialized_start=999
+  _globals['_LOGITSREQUEST']._serialized_end=1033
+  _globals['_LOGITSPART']._serialized_start=1035
+  _globals['_LOGITSPART']._serialized_end=1101
+  _globals['_TOKENIZEREQUEST']._serialized_start=1103
+  _globals['_TOKENIZEREQUEST']._serialized_end=1178
+  _globals['_TOKENIZEREPLY']._serialized_start=1180
+  _globals['_TOKENIZEREPLY']._serialized_end=1214
+  _globals['_DETOKENIZEREQUEST']._serialized_start=1216
+  _globals['_DETOKENIZEREQUEST']._serialized_end=1254
+  _globals['_DETOKENIZEREPLY']._serialized_start=1256
+  _globals['_DETOKENIZEREPLY']._serialized_end=1287
+  _globals['_STATUSREQUEST']._serialized_start=1289
+  _globals['_STATUSREQUEST']._serialized_end=1304
+  _globals['_STAGESTATUS']._serialized_start=1307
+  _globals['_STAGESTATUS']._serialized_end=1579
+  _globals['_STATUSREPLY']._serialized_start=1582
+  _globals['_STATUSREPLY']._serialized_end=1939
+  _globals['_INTERVALSREQUEST']._serialized_start=1941
+  _globals['_INTERVALSREQUEST']._serialized_end=1959
+  _globals['_INTERVALSREPLY']._serialized_start=1961
+  _globals['_INTERVALSREPLY']._serialized_end=2025
+  _globals['_INFERENCE']._serialized_start=2182
+  _globals['_INFERENCE']._serialized_end=2744
 # @@protoc_insertion_point(module_scope)

@@ -29,14 +29,16 @@ class TokenIds(_message.Message):
     def __init__(self, ids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("text", "token_ids", "params")
+    __slots__ = ("text", "token_ids", "params", "parse_special")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     TOKEN_IDS_FIELD_NUMBER: _ClassVar[int]
     PARAMS_FIELD_NUMBER: _ClassVar[int]
+    PARSE_SPECIAL_FIELD_NUMBER: _ClassVar[int]
     text: str
     token_ids: TokenIds
     params: _sampling_pb2.Sampling
-    def __init__(self, text: _Optional[str] = ..., token_ids: _Optional[_Union[TokenIds, _Mapping]] = ..., params: _Optional[_Union[_sampling_pb2.Sampling, _Mapping]] = ...) -> None: ...
+    parse_special: bool
+    def __init__(self, text: _Optional[str] = ..., token_ids: _Optional[_Union[TokenIds, _Mapping]] = ..., params: _Optional[_Union[_sampling_pb2.Sampling, _Mapping]] = ..., parse_special: _Optional[bool] = ...) -> None: ...
 
 class Timings(_message.Message):
     __slots__ = ("num_prompt_tokens", "num_tokens", "num_cached_tokens", "queue_ms", "prefill_ms", "decode_ms")

@@ -52,6 +52,11 @@ def add_parser(verbs: Any) -> None:
     add("--repeat-last-n", type=int, metavar="N", help="recent tokens; 0: off, -1: all (default: 64)")
     add("--presence-penalty", type=float, help="0: off (default: 0)")
     add("--frequency-penalty", type=float, help="0: off (default: 0)")
+    add(
+        "--parse-special",
+        action="store_true",
+        help='names of control tokens in the prompt, such as "<|im_start|>", become these tokens (default: plain text)',
+    )
     add("--ignore-eos", action="store_true", default=None, help="go on after an end token")
     add("--stop", "-r", "--reverse-prompt", action="append", metavar="TEXT", help="end before this text; repeatable")
     add("-v", "--verbose", action="store_true", help="tokens and timings on stderr")
@@ -70,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     with connect(options.address) as client:
         if options.display_prompt:
             print(prompt, end="", flush=True)
-        with client.stream(prompt, params) as events:
+        with client.stream(prompt, params, parse_special=options.parse_special) as events:
             for event in events:
                 print(shown(event.text), end="", flush=True)
                 if event.finish_reason is not None:

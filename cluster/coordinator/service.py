@@ -12,10 +12,12 @@ from cluster.coordinator.pulse import Pulse
 from cluster.coordinator.recovery import Recovery
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
 from cluster.coordinator.stages import WiredStages
+from cluster.coordinator.tokenizing.tokenizer import Tokenizer
 from cluster.engine.events import LogitsRows, Output
 from cluster.engine.limits import Limits, max_logits_rows
 from cluster.engine.pipeline import Engine, Snapshot
-from cluster.errors import CapacityError, ClusterError, UnreachableError, UsageError
+from cluster.engine.vocabulary import Vocabulary
+from cluster.errors import CapacityError, ClusterError, UnreachableError
 from cluster.messages import (
     ClusterStatus,
     StageFacts,
@@ -29,23 +31,24 @@ from cluster.secret import Secret
 from cluster.sources.stored import stored_vocabulary
 from cluster.wire.inference_backend import Cancel, EventSink, LogitsSink
 from cluster.wire.inference_server import InferenceServer
-from worker_native import Vocab
+from cluster.wire.limits import MAX_TEXT_BYTES
 
 ENGINE_STOP_TIMEOUT_S = 5.0
 FIRST_TOKEN_CHECK_S = 0.5
 
 
 class CoordinatorService:
-    """Schedules and serves; holds the vocabulary, and no weights. Implements `wire.InferenceBackend`."""
+    """Schedules and serves; holds the bytes of all tokens, and no weights. Implements `wire.InferenceBackend`."""
 
     def __init__(self, spec: CoordinatorSpec, secret: Secret) -> None:
         """Load the vocabulary. UsageError if the file has none that libllama takes."""
         self._spec = spec
-        self._vocab = _load_vocab(spec)
+        self._tokenizer = _tokenizer(spec)
+        self._table = self._tokenizer.table
         self._pulse = Pulse()
         self._stages = WiredStages(secret.for_stages)
         self._next_epoch = 1
-        self._engine = Engine(self._stages, self._vocab, _limits(spec, self._vocab), find_cause=self._cause_of)
+        self._engine = Engine(self._stages, self._table, _limits(spec, self._table), find_cause=self._cause_of)
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
         self._recovery = Recovery(lambda: self._engine.failure is not None, self._rewire)
         self._server = InferenceServer(self, secret.for_clients, spec.host, spec.port)
@@ -80,7 +83,7 @@ class CoordinatorService:
     def first_token(self, timeout_s: float) -> None:
         """Wait until a token has gone through all stages: ours, or that of a client who asked before us."""
         answers: Queue[Output] = Queue()
-        token = self._vocab.bos if self._vocab.bos is not None else 0
+        token = self._table.bos if self._table.bos is not None else 0
         params = SamplingParams(max_tokens=1, temperature=0.0, ignore_eos=True)
         num_tokens = self._engine.snapshot().num_tokens
         request = self._engine.submit([token], params, answers.put)
@@ -107,11 +110,11 @@ class CoordinatorService:
             self._engine_thread.join(ENGINE_STOP_TIMEOUT_S)
         self._server.stop()
         self._stages.close()
+        self._tokenizer.close()
 
-    def generate(self, prompt: str | list[int], params: SamplingParams, sink: EventSink, client: str = "") -> Cancel:
+    def generate(self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str = "") -> Cancel:
         """Queue a request for text."""
-        tokens = self.tokenize(prompt, True, False) if isinstance(prompt, str) else prompt
-        request = self._engine.submit(tokens, params, partial(_pass_event, sink), client)
+        request = self._engine.submit(token_ids, params, partial(_pass_event, sink), client)
         return partial(self._engine.cancel, request)
 
     def logits(self, token_ids: list[int], sink: LogitsSink, client: str = "") -> Cancel:
@@ -119,21 +122,13 @@ class CoordinatorService:
         request = self._engine.submit(token_ids, None, partial(_pass_logits, sink), client)
         return partial(self._engine.cancel, request)
 
-    def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
+    async def tokenize(self, client: str, field: str, text: str, add_special: bool, parse_special: bool) -> list[int]:
         """Token ids of a text, by the model's own vocabulary."""
-        try:
-            tokens: list[int] = self._vocab.tokenize(text, add_special, parse_special).tolist()
-        except ValueError as error:
-            raise UsageError(f"text: {error}") from error
-        return tokens
+        return await self._tokenizer.tokenize(client, field, text, add_special, parse_special)
 
     def detokenize(self, token_ids: list[int]) -> str:
         """Text of token ids; bytes that are no UTF-8 become U+FFFD."""
-        size = self._vocab.num_tokens
-        for token in token_ids:
-            if not 0 <= token < size:
-                raise UsageError(f"token_ids: {token} is outside of the vocabulary; give ids from 0 to {size - 1}")
-        return b"".join(map(self._vocab.token_bytes, token_ids)).decode("utf-8", "replace")
+        return self._table.text(token_ids, MAX_TEXT_BYTES)
 
     def status(self) -> ClusterStatus:
         """The cluster now; asks every stage."""
@@ -153,7 +148,7 @@ class CoordinatorService:
             num_requests=snapshot.num_requests,
             num_tokens=snapshot.num_tokens,
             uptime_s=time.monotonic() - self._started_s,
-            vocab_size=self._vocab.num_tokens,
+            vocab_size=self._table.num_tokens,
             stages=tuple(self._stage_status(fact, snapshot) for fact in facts),
         )
 
@@ -205,16 +200,13 @@ class CoordinatorService:
         )
 
 
-def _load_vocab(spec: CoordinatorSpec) -> Vocab:
-    """From a file of metadata only, so that no weight is ever mapped here."""
+def _tokenizer(spec: CoordinatorSpec) -> Tokenizer:
+    """From a file of metadata only: no weight is needed for it."""
     stored = stored_vocabulary(spec.source, spec.model_hash)
-    try:
-        return Vocab(str(stored.path))
-    except (ValueError, RuntimeError) as error:
-        raise UsageError(f"{spec.source.shown_name}: its vocabulary cannot be used: {error}") from error
+    return Tokenizer(stored.path, spec.source.shown_name, spec.context_length)
 
 
-def _limits(spec: CoordinatorSpec, vocab: Vocab) -> Limits:
+def _limits(spec: CoordinatorSpec, vocabulary: Vocabulary) -> Limits:
     return Limits(
         num_slots=spec.num_slots,
         context_length=spec.context_length,
@@ -223,7 +215,7 @@ def _limits(spec: CoordinatorSpec, vocab: Vocab) -> Limits:
         pipeline_prompts=spec.pipeline_prompts,
         can_truncate=spec.can_truncate,
         max_waiting=spec.max_waiting,
-        max_logits_rows=max_logits_rows(spec.ubatch_size, vocab.num_tokens),
+        max_logits_rows=max_logits_rows(spec.ubatch_size, vocabulary.num_tokens),
     )
 
 

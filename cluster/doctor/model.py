@@ -1,4 +1,4 @@
-"""The model file: is it sound, can it be cut, and is it still the one that the cluster serves."""
+"""The model file: is it sound, tokenizer and all, can it be cut, and is it still the one that the cluster serves."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from cluster.doctor.check import Check, fail, ok, warn
 from cluster.errors import ClusterError
 from cluster.gguf import Header, SliceStore, legal_cuts
 from cluster.messages import ClusterStatus
+from cluster.planning.vocabulary import check_vocabulary
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
 
@@ -17,11 +18,20 @@ def check_model(name: str, status: ClusterStatus | None) -> list[Check]:
         model = open_model(source)
     except ClusterError as error:
         return [fail("model", str(error), "fetch or convert it again")]
-    checks = [ok("model", f"{source.display_name}: sound, hash {model.hash[:12]}"), _cuts(model.header)]
+    sound = ok("model", f"{source.display_name}: sound, hash {model.hash[:12]}")
+    checks = [sound, _tokenizer(model.header, source.shown_name), _cuts(model.header)]
     checks.append(_slices(model.hash, is_up=status is not None))
     if status is not None:
         checks.append(_same(model.hash, status.model_hash))
     return checks
+
+
+def _tokenizer(header: Header, name: str) -> Check:
+    try:
+        check_vocabulary(header, name)
+    except ClusterError as error:
+        return fail("tokenizer", str(error), "convert the model again")
+    return ok("tokenizer", "libllama can use it")
 
 
 def _cuts(header: Header) -> Check:

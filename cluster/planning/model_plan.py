@@ -14,6 +14,7 @@ from cluster.planning.dry_run import DryRun
 from cluster.planning.layout import Layouts, offers_of
 from cluster.planning.paces import find_paces
 from cluster.planning.survey import Survey, survey
+from cluster.planning.vocabulary import check_vocabulary
 from cluster.stage.spec import StageSpec
 
 
@@ -36,7 +37,9 @@ def plan_model(config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
     Raises UsageError (ModelFileError, UnsupportedModelError among them) for what cannot be, CapacityError for
     what does not fit. Nothing has been started by then.
     """
-    return plan_survey(survey(config), bounds)
+    found = survey(config)
+    check_vocabulary(found.header, found.source.shown_name)
+    return plan_survey(found, bounds)
 
 
 def plan_survey(found: Survey, bounds: Sequence[int] = ()) -> ModelPlan:

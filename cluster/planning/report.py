@@ -14,6 +14,7 @@ from cluster.planning.layout import Layout, Layouts, offers_of
 from cluster.planning.paces import find_paces
 from cluster.planning.reasons import reasons
 from cluster.planning.survey import Survey, survey
+from cluster.planning.vocabulary import check_vocabulary
 from cluster.planning.whole import WholeReport, whole_report
 
 
@@ -70,6 +71,7 @@ def report(config: ClusterConfig) -> PlanReport:
     UsageError and ClusterError as for `plan_model`; what does not fit is no error here.
     """
     found = survey(config)
+    check_vocabulary(found.header, found.source.shown_name)
     paces = find_paces(found, measure=True)
     assert paces is not None, "they were measured"
     num_rows = rows_per_microbatch(found.context.n_slots, len(found.devices))

@@ -94,20 +94,25 @@ def call_error(error: grpc.RpcError, address: str) -> ClusterError:
     )
 
 
-def generate_call(prompt: Any, params: SamplingParams | None, overrides: dict[str, Any]) -> Call[list[TokenEvent]]:
+def generate_call(
+    prompt: Any, params: SamplingParams | None, overrides: dict[str, Any], parse_special: bool
+) -> Call[list[TokenEvent]]:
     """One prompt, answered token by token; UsageError names what is wrong with it or with the parameters."""
-    return _call("Generate", generate_request(prompt, params, overrides), inference_pb2.GenerateEvents, decode_events)
+    request = generate_request(prompt, params, overrides, parse_special)
+    return _call("Generate", request, inference_pb2.GenerateEvents, decode_events)
 
 
-def generate_request(prompt: Any, params: SamplingParams | None, overrides: dict[str, Any]) -> GenerateRequest:
+def generate_request(
+    prompt: Any, params: SamplingParams | None, overrides: dict[str, Any], parse_special: bool
+) -> GenerateRequest:
     """One prompt; UsageError names what is wrong with it or with the parameters."""
     if is_batch(prompt):
         raise UsageError("prompt: a list of prompts; a stream takes one, generate() takes several")
-    return encode_generate(to_prompt(prompt), merge_params(params, overrides))
+    return encode_generate(to_prompt(prompt), merge_params(params, overrides), parse_special)
 
 
 def generate_requests(
-    prompts: Any, params: SamplingParams | None, overrides: dict[str, Any]
+    prompts: Any, params: SamplingParams | None, overrides: dict[str, Any], parse_special: bool
 ) -> tuple[Iterable[GenerateRequest | ClusterError], int | None]:
     """A request for each prompt, and their number.
 
@@ -116,8 +121,8 @@ def generate_requests(
     """
     merged = merge_params(params, overrides)
     if isinstance(prompts, Iterator):
-        return (_request_or_error(prompt, merged) for prompt in prompts), None
-    requests = [generate_request(prompt, merged, {}) for prompt in prompts]
+        return (_request_or_error(prompt, merged, parse_special) for prompt in prompts), None
+    requests = [generate_request(prompt, merged, {}, parse_special) for prompt in prompts]
     return requests, len(requests)
 
 
@@ -150,9 +155,9 @@ def check_single(return_errors: bool) -> None:
         raise UsageError("return_errors: it is for several prompts, and this is one; give a list")
 
 
-def _request_or_error(prompt: Any, params: SamplingParams) -> GenerateRequest | ClusterError:
+def _request_or_error(prompt: Any, params: SamplingParams, parse_special: bool) -> GenerateRequest | ClusterError:
     try:
-        return generate_request(prompt, params, {})
+        return generate_request(prompt, params, {}, parse_special)
     except UsageError as error:
         return error
 

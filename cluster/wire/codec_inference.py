@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from cluster.errors import UsageError
+from cluster.errors import ClusterError, UsageError
 from cluster.messages import Float32Array
 from cluster.sampling import SamplingParams
 from cluster.wire import limits
@@ -16,6 +17,15 @@ from cluster.wire.limits import check_length, check_range
 from protos import inference_pb2
 
 Prompt = str | Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRequest:
+    """What a client asks for. `parse_special`: names of control tokens in a text become these tokens."""
+
+    prompt: str | list[int]
+    params: SamplingParams
+    parse_special: bool = False
 
 
 def check_text(field: str, text: str) -> str:
@@ -39,8 +49,12 @@ def check_token_ids(field: str, token_ids: Sequence[int]) -> list[int]:
     return ids
 
 
-def encode_generate(prompt: Prompt, params: SamplingParams) -> inference_pb2.GenerateRequest:
-    request = inference_pb2.GenerateRequest(params=encode_sampling(params))
+def encode_generate(
+    prompt: Prompt, params: SamplingParams, parse_special: bool = False
+) -> inference_pb2.GenerateRequest:
+    if not isinstance(parse_special, bool):
+        raise UsageError(f"parse_special: {parse_special!r} is not a boolean; give True or False")
+    request = inference_pb2.GenerateRequest(params=encode_sampling(params), parse_special=parse_special)
     if isinstance(prompt, str):
         request.text = check_text("prompt", prompt)
     else:
@@ -49,20 +63,17 @@ def encode_generate(prompt: Prompt, params: SamplingParams) -> inference_pb2.Gen
     return request
 
 
-def decode_generate(message: inference_pb2.GenerateRequest) -> tuple[str | list[int], SamplingParams]:
-    """The prompt and its parameters."""
+def decode_generate(message: inference_pb2.GenerateRequest) -> PromptRequest:
     params = decode_sampling(message.params)
     kind = message.WhichOneof("prompt")
     if kind == "text":
-        return check_text("prompt", message.text), params
+        return PromptRequest(check_text("prompt", message.text), params, message.parse_special)
     if kind == "token_ids":
-        return check_token_ids("prompt", message.token_ids.ids), params
+        return PromptRequest(check_token_ids("prompt", message.token_ids.ids), params)
     raise UsageError("prompt: there is none; give a text or token ids")
 
 
-def decode_complete(
-    message: inference_pb2.CompleteRequest,
-) -> list[tuple[str | list[int], SamplingParams] | UsageError]:
+def decode_complete(message: inference_pb2.CompleteRequest) -> list[PromptRequest | ClusterError]:
     """As `decode_generate`, for each request; what is wrong with one stands in its place."""
     check_length("requests", message.requests, limits.MAX_REQUESTS)
     return [_request_or_error(request) for request in message.requests]
@@ -88,8 +99,8 @@ def decode_logits(message: inference_pb2.LogitsPart) -> Float32Array:
     return rows.astype(np.float32, copy=False)
 
 
-def _request_or_error(message: inference_pb2.GenerateRequest) -> tuple[str | list[int], SamplingParams] | UsageError:
+def _request_or_error(message: inference_pb2.GenerateRequest) -> PromptRequest | ClusterError:
     try:
         return decode_generate(message)
-    except UsageError as error:
+    except ClusterError as error:
         return error

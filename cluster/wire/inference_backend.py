@@ -15,21 +15,22 @@ Cancel = Callable[[], None]
 
 
 class InferenceBackend(Protocol):
-    """All methods are called on a few threads of the server; they may take as long as tokenising a prompt.
+    """`generate`, `logits` and `tokenize` are called on the server's event loop, and must not hold it up; all others
+    on threads of the server, where they may take their time.
 
     They raise ClusterError, or hand one to the sink; either ends the stream. Sinks may be called from any
     thread, never wait, and may be called after the stream is gone. A returned `cancel` never waits, and does
     nothing once the request has ended. `client` names who asks (`client_name`): clients get even shares.
     """
 
-    def generate(self, prompt: str | list[int], params: SamplingParams, sink: EventSink, client: str) -> Cancel:
+    def generate(self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str) -> Cancel:
         """Starts a request. The last event has a finish_reason."""
 
     def logits(self, token_ids: list[int], sink: LogitsSink, client: str) -> Cancel:
         """Starts a computation of logits; the sink gets rows [r, V] in order, then None."""
 
-    def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
-        """The token ids of a text."""
+    async def tokenize(self, client: str, field: str, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        """The token ids of a text, which `client` gave as `field`."""
 
     def detokenize(self, token_ids: list[int]) -> str:
         """The text of token ids."""

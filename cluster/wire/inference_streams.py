@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import Future
-from contextlib import asynccontextmanager
-from functools import partial
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -20,6 +19,7 @@ from cluster.wire.codec_answer import Output, encode_answers, encode_events
 from cluster.wire.codec_event import encode_timing
 from cluster.wire.codec_facts import encode_status
 from cluster.wire.codec_inference import (
+    PromptRequest,
     check_text,
     check_token_ids,
     decode_complete,
@@ -27,7 +27,7 @@ from cluster.wire.codec_inference import (
     encode_logits,
 )
 from cluster.wire.fair_threads import FairThreads
-from cluster.wire.inference_backend import Cancel, InferenceBackend
+from cluster.wire.inference_backend import InferenceBackend
 from cluster.wire.limits import parse
 from cluster.wire.loop_mailbox import LoopMailbox, StreamInbox
 from cluster.wire.request_group import RequestGroup, is_last
@@ -36,8 +36,13 @@ from cluster.wire.status import detail_of, metadata_of, status_of
 from protos import inference_pb2
 
 Context = grpc.aio.ServicerContext[Any, Any]
-# The backend's methods run here: tokenising a long prompt must not hold up the other streams.
+_log = logging.getLogger(__name__)
+
+# For what may take its time: asking the stages, and turning very many token ids into text.
 _NUM_THREADS = 4
+# Of requests that have not begun; only long ones count, and are refused above it.
+MAX_WAITING_BYTES = 24 << 20
+LONG_REQUEST_BYTES = 64 << 10
 # Logits that a client has not read yet; more than that, and it is cut off.
 MAX_UNREAD_LOGITS_BYTES = 1 << 30
 
@@ -50,6 +55,9 @@ class InferenceStreams:
         self._threads = FairThreads(_NUM_THREADS, "inference-backend")
         self._mailbox = LoopMailbox(asyncio.get_running_loop())
         self._inboxes: set[StreamInbox[Any]] = set()
+        self._tokenizing: set[asyncio.Task[list[int]]] = set()
+        self._is_ending = False
+        self._num_waiting_bytes = 0
 
     def methods(self) -> Methods:
         """For `service.register`."""
@@ -65,18 +73,24 @@ class InferenceStreams:
 
     def end_all(self) -> None:
         """Ends every open stream with UnreachableError."""
+        self._is_ending = True
         for inbox in self._inboxes:
-            inbox.put(UnreachableError('the cluster is going down; start it again with "cluster up"'))
+            inbox.put(_going_down())
+        for task in self._tokenizing:
+            task.cancel()
 
     def close(self) -> None:
         """Ends the threads; all streams must have ended."""
         self._threads.shutdown()
 
     async def _generate(self, data: bytes, context: Context) -> None:
-        prompt, params = decode_generate(parse(inference_pb2.GenerateRequest, data))
-        inbox: StreamInbox[Output] = StreamInbox(self._mailbox)
         client = client_name(context)
-        async with self._request(client, inbox, self._backend.generate, prompt, params, inbox.put, client):
+        inbox: StreamInbox[Output] = StreamInbox(self._mailbox)
+        with self._waiting(data):
+            request = decode_generate(parse(inference_pb2.GenerateRequest, data))
+            token_ids = await self._token_ids(client, request)
+        cancel = self._backend.generate(token_ids, request.params, inbox.put, client)
+        with self._open(inbox, cancel):
             has_ended = False
             while not has_ended:
                 events, error = _until_error(await inbox.take_all())
@@ -87,19 +101,27 @@ class InferenceStreams:
                     raise error
 
     async def _complete(self, data: bytes, context: Context) -> None:
-        requests = decode_complete(parse(inference_pb2.CompleteRequest, data))
-        group = RequestGroup(requests, self._mailbox, client_name(context))
-        async with self._request(client_name(context), group.inbox, group.start, self._backend):
-            while group.is_open:
-                for message in encode_answers(await group.take()):
-                    await context.write(message)
+        client = client_name(context)
+        group = RequestGroup(decode_complete(parse(inference_pb2.CompleteRequest, data)), self._mailbox, client)
+        with self._open(group.inbox, group.cancel):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._start_group(group, data, client))
+                while group.is_open:
+                    for message in encode_answers(await group.take()):
+                        await context.write(message)
+
+    async def _start_group(self, group: RequestGroup, data: bytes, client: str) -> None:
+        try:
+            with self._waiting(data):
+                await group.start(self._backend, lambda request: self._token_ids(client, request))
+        except ClusterError as error:
+            group.inbox.put(error)
 
     async def _logits(self, data: bytes, context: Context) -> None:
         token_ids = check_token_ids("token_ids", parse(inference_pb2.LogitsRequest, data).token_ids)
         inbox: StreamInbox[Float32Array | ClusterError | None] = StreamInbox(self._mailbox)
         unread = _UnreadLogits(inbox)
-        client = client_name(context)
-        async with self._request(client, inbox, self._backend.logits, token_ids, unread.put, client):
+        with self._open(inbox, self._backend.logits(token_ids, unread.put, client_name(context))):
             while True:
                 for item in await inbox.take_all():
                     if isinstance(item, ClusterError):
@@ -111,10 +133,11 @@ class InferenceStreams:
                     unread.num_read_bytes += item.nbytes
 
     async def _tokenize(self, data: bytes, context: Context) -> Message:
-        request = parse(inference_pb2.TokenizeRequest, data)
-        text = check_text("text", request.text)
-        ask = partial(self._backend.tokenize, text, request.add_special, request.parse_special)
-        token_ids = await self._call(context, ask)
+        with self._waiting(data):
+            request = parse(inference_pb2.TokenizeRequest, data)
+            text = check_text("text", request.text)
+            specials = request.add_special, request.parse_special
+            token_ids = await self._tokenized(client_name(context), "text", text, *specials)
         return inference_pb2.TokenizeReply(token_ids=token_ids)
 
     async def _detokenize(self, data: bytes, context: Context) -> Message:
@@ -133,19 +156,52 @@ class InferenceStreams:
     async def _call(self, context: Context, method: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.wrap_future(self._threads.submit(client_name(context), method, *args))
 
-    @asynccontextmanager
-    async def _request(
-        self, client: str, inbox: StreamInbox[Any], start: Callable[..., Cancel], *args: Any
-    ) -> AsyncIterator[None]:
-        """Starts a request of the backend, and cancels it when the stream ends, however it ends."""
-        self._inboxes.add(inbox)
-        started = self._threads.submit(client, start, *args)
+    async def _token_ids(self, client: str, request: PromptRequest) -> list[int]:
+        if isinstance(request.prompt, str):
+            return await self._tokenized(client, "prompt", request.prompt, True, request.parse_special)
+        return request.prompt
+
+    async def _tokenized(self, client: str, field: str, text: str, *specials: bool) -> list[int]:
+        """The backend's token ids; UnreachableError once all streams end."""
+        if self._is_ending:
+            raise _going_down()
+        task = asyncio.ensure_future(self._backend.tokenize(client, field, text, *specials))
+        self._tokenizing.add(task)
         try:
-            await asyncio.wrap_future(started)
+            return await task
+        except asyncio.CancelledError:
+            this = asyncio.current_task()
+            if self._is_ending and this is not None and not this.cancelling():
+                raise _going_down() from None
+            raise
+        finally:
+            self._tokenizing.discard(task)
+
+    @contextmanager
+    def _waiting(self, data: bytes) -> Iterator[None]:
+        """Around what happens to a request before it begins. CapacityError for one too much of long ones."""
+        num_bytes = len(data) if len(data) > LONG_REQUEST_BYTES else 0
+        if num_bytes and self._num_waiting_bytes + num_bytes > MAX_WAITING_BYTES:
+            raise CapacityError(
+                f"queue: {self._num_waiting_bytes} bytes of requests wait for the tokenizer; ask again later"
+            )
+        self._num_waiting_bytes += num_bytes
+        try:
+            yield
+        finally:
+            self._num_waiting_bytes -= num_bytes
+
+    @contextmanager
+    def _open(self, inbox: StreamInbox[Any], cancel: Callable[[], None]) -> Iterator[None]:
+        """Around a stream that is open. However it ends, what it asked of the backend is cancelled."""
+        self._inboxes.add(inbox)
+        if self._is_ending:
+            inbox.put(_going_down())
+        try:
             yield
         finally:
             self._inboxes.discard(inbox)
-            started.add_done_callback(_cancel_started)  # at once, unless the client left before the start
+            cancel()
 
 
 class _UnreadLogits:
@@ -170,9 +226,8 @@ class _UnreadLogits:
             self._inbox.put(item)
 
 
-def _cancel_started(started: Future[Cancel]) -> None:
-    if not started.cancelled() and started.exception() is None:
-        started.result()()
+def _going_down() -> UnreachableError:
+    return UnreachableError('the cluster is going down; start it again with "cluster up"')
 
 
 def _until_error(items: list[Output]) -> tuple[list[TokenEvent], ClusterError | None]:
@@ -190,12 +245,24 @@ def _until_error(items: list[Output]) -> tuple[list[TokenEvent], ClusterError | 
 def _aborting(
     method: Callable[[bytes, Context], Awaitable[Any]],
 ) -> Callable[[bytes, Context], Awaitable[Any]]:
-    """A method whose ClusterError becomes the status, message and trailing metadata of the call."""
+    """A method whose ClusterError becomes the status, message and trailing metadata of the call.
+
+    Any other error is a fault of ours: a ClusterError, too, so that no client takes it for an unreachable cluster.
+    """
 
     async def aborting_method(data: bytes, context: Context) -> Any:
         try:
             return await method(data, context)
         except ClusterError as error:
             await context.abort(status_of(error), detail_of(error), metadata_of(error))
+        except Exception as error:
+            _log.exception("a call failed")
+            fault = ClusterError(f"internal error: {_root(error)!r}; report a bug")
+            await context.abort(status_of(fault), detail_of(fault), metadata_of(fault))
 
     return aborting_method
+
+
+def _root(error: BaseException) -> BaseException:
+    """The error itself, of one that a group of tasks has wrapped."""
+    return _root(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

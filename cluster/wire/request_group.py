@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from cluster.errors import ClusterError
-from cluster.sampling import SamplingParams
 from cluster.wire import loop_mailbox
 from cluster.wire.codec_answer import Output
+from cluster.wire.codec_inference import PromptRequest
 from cluster.wire.inference_backend import Cancel, InferenceBackend
 from cluster.wire.loop_mailbox import LoopMailbox, StreamInbox
 
 Numbered = tuple[int, Output]  # of which request
-Request = tuple[str | list[int], SamplingParams] | ClusterError
+TokenIds = Callable[[PromptRequest], Awaitable[list[int]]]
+
+# Prompts that are tokenised within this time start together, so that their streams begin with the same step. Those
+# after them are not waited for any longer.
+TOGETHER_S = 0.02
 
 
 class RequestGroup:
-    """`start` is for a thread of the backend's, `take` for the loop's."""
+    """Lives on one event loop, but for what the backend puts into its inbox."""
 
-    def __init__(self, requests: Sequence[Request], mailbox: LoopMailbox, client: str) -> None:
+    def __init__(self, requests: Sequence[PromptRequest | ClusterError], mailbox: LoopMailbox, client: str) -> None:
         """`requests` of `client`: an error stands for one that cannot be, and is its answer."""
         self._requests = requests
         self._client = client
         self._open = set(range(len(requests)))
         self._held: dict[int, list[Output]] = {}
+        self._cancels: list[Cancel] = []
         self.inbox: StreamInbox[Numbered | ClusterError] = StreamInbox(mailbox, _ends_something)
 
     @property
@@ -32,17 +39,29 @@ class RequestGroup:
         """Some request has not ended."""
         return bool(self._open)
 
-    def start(self, backend: InferenceBackend) -> Cancel:
-        """Start all, one right after the other, so that the engine finds them together."""
-        cancels: list[Cancel] = []
-        cancel_all = partial(_call_all, cancels)
-        try:
-            for number, request in enumerate(self._requests):
-                cancels.extend(self._started(backend, number, request))
-        except BaseException:
-            cancel_all()
-            raise
-        return cancel_all
+    async def start(self, backend: InferenceBackend, token_ids: TokenIds) -> None:
+        """Start all, so that the engine finds those together whose prompts take no time. Each has its own errors."""
+        ready: list[tuple[int, PromptRequest, list[int]]] = []
+        begin_s = time.monotonic()
+        requests, self._requests = self._requests, ()
+        for number, request in enumerate(requests):
+            try:
+                if isinstance(request, ClusterError):
+                    raise request
+                ready.append((number, request, await token_ids(request)))
+            except ClusterError as error:
+                self.inbox.put((number, error))
+            if time.monotonic() - begin_s > TOGETHER_S:
+                self._start_ready(backend, ready)
+                ready = []
+                await asyncio.sleep(0)  # token ids take no turn of their own
+                begin_s = time.monotonic()
+        self._start_ready(backend, ready)
+
+    def cancel(self) -> None:
+        """Cancels all that was started."""
+        for cancel in self._cancels:
+            cancel()
 
     async def take(self) -> dict[int, list[Output]]:
         """All outputs of the requests that have ended since the last call; an error of the whole call ends all.
@@ -63,15 +82,16 @@ class RequestGroup:
         takes_all = sum(map(len, self._held.values())) >= loop_mailbox.MAX_WAITING
         return {number: self._held.pop(number) for number in list(self._held) if takes_all or number not in self._open}
 
-    def _started(self, backend: InferenceBackend, number: int, request: Request) -> list[Cancel]:
-        if isinstance(request, ClusterError):
-            self.inbox.put((number, request))
-            return []
-        try:
-            return [backend.generate(*request, lambda output: self.inbox.put((number, output)), self._client)]
-        except ClusterError as error:
-            self.inbox.put((number, error))
-            return []
+    def _start_ready(self, backend: InferenceBackend, ready: Sequence[tuple[int, PromptRequest, list[int]]]) -> None:
+        for number, request, token_ids in ready:
+            try:
+                sink = partial(self._put, number)
+                self._cancels.append(backend.generate(token_ids, request.params, sink, self._client))
+            except ClusterError as error:
+                self.inbox.put((number, error))
+
+    def _put(self, number: int, output: Output) -> None:
+        self.inbox.put((number, output))
 
 
 def is_last(output: Output) -> bool:
@@ -81,8 +101,3 @@ def is_last(output: Output) -> bool:
 
 def _ends_something(item: Numbered | ClusterError) -> bool:
     return isinstance(item, ClusterError) or is_last(item[1])
-
-
-def _call_all(cancels: Sequence[Cancel]) -> None:
-    for cancel in cancels:
-        cancel()

@@ -21,7 +21,7 @@ from cluster.errors import CapacityError, ClusterError, StageLostError, UsageErr
 from cluster.messages import ClusterStatus, TokenEvent
 from cluster.sampling import SamplingParams
 from cluster.wire.inference_server import InferenceServer
-from tests.unit.wire_backends import SECRET, EchoCluster, no_thread_left, wait_until
+from tests.unit.wire_backends import SECRET, EchoCluster, Spelled, no_thread_left, wait_until
 
 Generate = Callable[..., Any]
 
@@ -37,7 +37,7 @@ class CrowdedCluster(EchoCluster):
 
     def generate(
         self,
-        prompt: str | list[int],
+        token_ids: list[int],
         params: SamplingParams,
         sink: Callable[[TokenEvent | ClusterError], None],
         client: str,
@@ -45,8 +45,8 @@ class CrowdedCluster(EchoCluster):
         if self.num_open >= self.most_open:
             self.num_refused += 1
             raise CapacityError("queue: full, with 4 requests running and 0 waiting; try again later")
-        self.taken.append(str(prompt))
-        return super().generate(prompt, params, sink, client)
+        self.taken.append(token_ids.text if isinstance(token_ids, Spelled) else str(token_ids))
+        return super().generate(token_ids, params, sink, client)
 
     def status(self) -> ClusterStatus:
         return replace(super().status(), num_slots=4)

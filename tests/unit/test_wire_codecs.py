@@ -42,6 +42,7 @@ from cluster.wire.codec_event import EventAssembly, UrgentEvent, encode_event, e
 from cluster.wire.codec_facts import decode_facts, decode_status, encode_facts, encode_status
 from cluster.wire.codec_hello import check_hello, decode_hello, encode_hello
 from cluster.wire.codec_inference import (
+    PromptRequest,
     decode_generate,
     decode_logits,
     encode_generate,
@@ -275,7 +276,7 @@ def test_events_are_split_before_a_message_is_too_long(monkeypatch: pytest.Monke
 @given(TEXTS | st.lists(st.integers(0, 2**31 - 1), max_size=9), PARAMS)
 def test_generate_round_trip(prompt: str | list[int], params: SamplingParams) -> None:
     data = encode_generate(prompt, params).SerializeToString()
-    assert decode_generate(inference_pb2.GenerateRequest.FromString(data)) == (prompt, params)
+    assert decode_generate(inference_pb2.GenerateRequest.FromString(data)) == PromptRequest(prompt, params)
 
 
 ANSWERS = st.dictionaries(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +19,17 @@ from cluster.wire import inference_streams, limits, loop_mailbox
 from cluster.wire.codec_answer import Output, decode_answers, decode_events
 from cluster.wire.codec_inference import encode_generate
 from cluster.wire.inference_server import InferenceServer
-from cluster.wire.request_group import RequestGroup
 from cluster.wire.service import method_path, serialize
 from protos import inference_pb2, inference_pb2_grpc
-from tests.unit.wire_backends import SECRET, VOCAB_SIZE, EchoCluster, no_thread_left, open_proving_channel, wait_until
+from tests.unit.wire_backends import (
+    SECRET,
+    VOCAB_SIZE,
+    EchoCluster,
+    Spelled,
+    no_thread_left,
+    open_proving_channel,
+    wait_until,
+)
 
 
 @dataclass
@@ -111,29 +118,28 @@ def test_client_that_goes_away_cancels_its_request(served: Served) -> None:
     assert served.backend.cancelled.wait(5)
 
 
-def test_client_that_leaves_during_admission_cancels_too() -> None:
-    class SlowToAdmit(EchoCluster):
-        def generate(
-            self,
-            prompt: str | list[int],
-            params: SamplingParams,
-            sink: Callable[[TokenEvent | ClusterError], None],
-            client: str,
-        ) -> Callable[[], None]:
-            time.sleep(0.3)
-            return super().generate(prompt, params, sink, client)
+def test_client_that_leaves_while_its_prompt_is_tokenised_starts_nothing() -> None:
+    begun, left = threading.Event(), threading.Event()
 
-    backend = SlowToAdmit()
+    class NeverTokenises(EchoCluster):
+        async def tokenize(self, *arguments: Any) -> list[int]:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                left.set()
+            raise AssertionError("unreachable")
+
+    backend = NeverTokenises()
     with no_thread_left():
         server = InferenceServer(backend, SECRET)
         with open_proving_channel(server.start()) as channel:
-            stub = inference_pb2_grpc.InferenceStub(channel)
-            stream = stub.Generate(encode_generate("wait", SamplingParams()))
-            time.sleep(0.1)
+            stream = inference_pb2_grpc.InferenceStub(channel).Generate(encode_generate("wait", SamplingParams()))
+            assert begun.wait(10)
             stream.cancel()
-            assert backend.cancelled.wait(5)
+        assert left.wait(10)
         server.stop()
-        backend.join()
+    assert not backend.params
 
 
 def test_a_slow_client_does_not_hold_up_the_engine(served: Served) -> None:
@@ -249,16 +255,17 @@ def test_a_fault_while_requests_start_leaves_none_running(monkeypatch: pytest.Mo
     backend = EchoCluster()
     generate = backend.generate
 
-    def faulty(prompt: str | list[int], *args: Any) -> Callable[[], None]:
-        return generate(prompt, *args) if prompt == "wait" else 1 / 0  # type: ignore[return-value]
+    def faulty(token_ids: list[int], *args: Any) -> Callable[[], None]:
+        return generate(token_ids, *args) if isinstance(token_ids, Spelled) else 1 / 0  # type: ignore[return-value]
 
     monkeypatch.setattr(backend, "generate", faulty)
-    loop = asyncio.new_event_loop()
-    group = RequestGroup([("wait", SamplingParams()), ("a", SamplingParams())], loop_mailbox.LoopMailbox(loop), "")
-    with pytest.raises(ZeroDivisionError):
-        group.start(backend)
+    server = InferenceServer(backend, SECRET)
+    error = call(server.start(), "Complete", complete_request("wait", [97]).SerializeToString())
+    server.stop()
     backend.join()
-    loop.close()
+    assert error.code() is grpc.StatusCode.INTERNAL
+    assert "ZeroDivisionError" in error.details()
+    assert backend.cancelled.is_set()
 
 
 def test_unread_logits_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,7 +326,7 @@ def test_a_fault_of_the_backend_ends_only_its_call(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(backend, "status", lambda: 1 / 0)
     server = InferenceServer(backend, SECRET)
     address = server.start()
-    assert call(address, "Status", b"").code() is grpc.StatusCode.UNKNOWN
+    assert call(address, "Status", b"").code() is grpc.StatusCode.INTERNAL
     with open_proving_channel(address) as channel:
         stub = inference_pb2_grpc.InferenceStub(channel)
         assert stub.Detokenize(inference_pb2.DetokenizeRequest(token_ids=[97])).text == "a"

@@ -34,6 +34,15 @@ from cluster.wire.codec_wiring import Wiring
 from cluster.wire.endpoint import Endpoint
 from cluster.wire.proof import Proof
 
+
+class Spelled(list[int]):
+    """Token ids of EchoCluster's, with the text that they came from."""
+
+    def __init__(self, ids: Sequence[int], text: str) -> None:
+        super().__init__(ids)
+        self.text = text
+
+
 SECRET = Secret(bytes(range(32)))
 WIDTH = 8
 VOCAB_SIZE = 50
@@ -134,6 +143,9 @@ class EchoCluster:
     def __init__(self) -> None:
         self.params: list[SamplingParams] = []
         self.clients: list[str] = []
+        self.asked: list[
+            tuple[str, str, bool]
+        ] = []  # whose text was tokenised, as what, and whether with parse_special
         self.cancelled = threading.Event()
         self.num_open = 0
         self.max_open = 0
@@ -143,11 +155,12 @@ class EchoCluster:
 
     def generate(
         self,
-        prompt: str | list[int],
+        token_ids: list[int],
         params: SamplingParams,
         sink: Callable[[TokenEvent | ClusterError], None],
         client: str,
     ) -> Callable[[], None]:
+        prompt = token_ids.text if isinstance(token_ids, Spelled) else token_ids
         self.params.append(params)
         self.clients.append(client)
         if prompt == "full":
@@ -173,8 +186,9 @@ class EchoCluster:
         sink(None)
         return self.cancelled.set
 
-    def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
-        return [1] * add_special + [2] * parse_special + list(text.encode())
+    async def tokenize(self, client: str, field: str, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        self.asked.append((client, field, parse_special))
+        return Spelled([1] * add_special + [2] * parse_special + list(text.encode()), text)
 
     def detokenize(self, token_ids: list[int]) -> str:
         return bytes(token_ids).decode()

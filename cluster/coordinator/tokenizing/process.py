@@ -1,0 +1,73 @@
+"""The tokenizer's process, as seen by the one that starts it."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cluster.child import Child
+from cluster.coordinator.tokenizing.lane import Lane
+from cluster.coordinator.tokenizing.token_table import TokenTable
+from cluster.errors import ClusterError, UsageError
+
+LOAD_TIMEOUT_S = 120.0
+# Of the two lanes. Long texts take what the stages and short texts leave.
+FAST_NICENESS, SLOW_NICENESS = 0, 10
+# Threads that numpy would start in the child are of no use there, and it could not fork beside them.
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+class TokenizerProcess:
+    """A process that has loaded the vocabulary of a GGUF. Close it; it also ends when this process does."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        """Start it, and wait until it has loaded the file at `path`. UsageError says of `name` why that cannot be."""
+        self.fast, self.slow = Lane(), Lane()
+        table = os.memfd_create("ggml-cluster-vocabulary")
+        ends = [lane.child_end for lane in (self.fast, self.slow)]
+        lanes = [
+            f"{end.socket},{end.memory},{niceness}"
+            for end, niceness in zip(ends, (FAST_NICENESS, SLOW_NICENESS), strict=True)
+        ]
+        files = [table, *(file for end in ends for file in (end.socket, end.memory))]
+        try:
+            self._child = Child(
+                "cluster.coordinator.tokenizing.vocabulary_child",
+                str(path),
+                str(table),
+                *lanes,
+                pass_files=files,
+                environment=ENVIRONMENT,
+            )
+            self.fast.started()
+            self.slow.started()
+            self.table = _read_table(self._child.read(LOAD_TIMEOUT_S), table)
+        except ClusterError as error:
+            self.close()
+            reason = str(error).removeprefix("tokenizer: ")
+            raise UsageError(f"{name}: its tokenizer cannot be used: {reason}") from error
+        finally:
+            os.close(table)
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def close(self) -> None:
+        """End it, its workers with it, and wait until it is gone."""
+        self.fast.close()
+        self.slow.close()
+        self._child.close()
+
+
+def _read_table(facts: dict[str, Any], file: int) -> TokenTable:
+    size_bytes = 4 * (facts["num_tokens"] + 1)
+    longest, *lengths = np.frombuffer(os.pread(file, size_bytes, 0), np.int32).tolist()
+    blob = os.pread(file, sum(lengths), size_bytes)
+    ends = np.cumsum([0, *lengths]).tolist()
+    pieces = tuple(blob[begin:end] for begin, end in pairwise(ends))
+    return TokenTable(pieces, facts["bos"], frozenset(facts["end_tokens"]), longest)

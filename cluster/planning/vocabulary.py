@@ -1,0 +1,29 @@
+"""Whether libllama can use a model's tokenizer: asked of its metadata alone, before anything is cut or downloaded."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from cluster.coordinator.tokenizing.process import TokenizerProcess
+from cluster.errors import UsageError
+from cluster.gguf import Header, vocab_header
+
+NONE = "none"  # what a file without a tokenizer says, if it says anything
+
+
+def check_vocabulary(header: Header, name: str) -> None:
+    """UsageError says of the model `name` why no coordinator could use its tokenizer.
+
+    It is loaded in a child process, as the coordinator's is: libllama may abort.
+    """
+    model = header.metadata.get("tokenizer.ggml.model")
+    if model is None or model.value == NONE:
+        raise UsageError(
+            f"{name}: it has no tokenizer (tokenizer.ggml.model), and no text can be asked of it; "
+            "convert it again, together with its tokenizer"
+        )
+    with tempfile.TemporaryDirectory(prefix="ggml-cluster-plan-") as folder:
+        path = Path(folder) / "vocabulary.gguf"
+        path.write_bytes(vocab_header(header).header_bytes)
+        TokenizerProcess(path, name).close()
