@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cluster.coordinator.service import CoordinatorService
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
-from cluster.heap import freeze_heap
+from cluster.heap import freeze_heap, return_large_blocks
 from cluster.secret import read_secret
 from cluster.stage.cores import prepare_process
 
@@ -33,6 +33,7 @@ class Coordinator:
             prepare_process()
             self._service = CoordinatorService(self._spec, read_secret(Path(self._secret_file)))
             freeze_heap()
+            return_large_blocks()
         return self._service.start()
 
     def epoch(self) -> int:

@@ -35,6 +35,7 @@ from cluster.wire.limits import MAX_TEXT_BYTES
 
 ENGINE_STOP_TIMEOUT_S = 5.0
 FIRST_TOKEN_CHECK_S = 0.5
+TOKEN_ID_BYTES = 5  # most that an id takes in a message
 
 
 class CoordinatorService:
@@ -111,6 +112,10 @@ class CoordinatorService:
         self._server.stop()
         self._stages.close()
         self._tokenizer.close()
+
+    @property
+    def max_prompt_bytes(self) -> int:
+        return max(self._tokenizer.max_text_bytes, TOKEN_ID_BYTES * self._spec.context_length)
 
     def generate(self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str = "") -> Cancel:
         """Queue a request for text."""

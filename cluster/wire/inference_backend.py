@@ -23,6 +23,10 @@ class InferenceBackend(Protocol):
     nothing once the request has ended. `client` names who asks (`client_name`): clients get even shares.
     """
 
+    @property
+    def max_prompt_bytes(self) -> int:
+        """Of a message, text or token ids: no longer prompt fits into the context."""
+
     def generate(self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str) -> Cancel:
         """Starts a request. The last event has a finish_reason."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from cluster.errors import CapacityError, ClusterError, UnreachableError
+from cluster.errors import CapacityError, ClusterError, UnreachableError, UsageError
 from cluster.messages import Float32Array, TokenEvent
 from cluster.wire import limits
 from cluster.wire.client_name import client_name
@@ -86,6 +86,7 @@ class InferenceStreams:
     async def _generate(self, data: bytes, context: Context) -> None:
         client = client_name(context)
         inbox: StreamInbox[Output] = StreamInbox(self._mailbox)
+        self._check_size(data)
         with self._waiting(data):
             request = decode_generate(parse(inference_pb2.GenerateRequest, data))
             token_ids = await self._token_ids(client, request)
@@ -133,6 +134,7 @@ class InferenceStreams:
                     unread.num_read_bytes += item.nbytes
 
     async def _tokenize(self, data: bytes, context: Context) -> Message:
+        self._check_size(data)
         with self._waiting(data):
             request = parse(inference_pb2.TokenizeRequest, data)
             text = check_text("text", request.text)
@@ -176,6 +178,12 @@ class InferenceStreams:
             raise
         finally:
             self._tokenizing.discard(task)
+
+    def _check_size(self, data: bytes) -> None:
+        """UsageError for a request of one prompt that need not be read to see that its prompt is too long."""
+        most = self._backend.max_prompt_bytes + LONG_REQUEST_BYTES
+        if len(data) > most:
+            raise UsageError(f"prompt: {len(data)} bytes cannot fit into the context; give at most {most}")
 
     @contextmanager
     def _waiting(self, data: bytes) -> Iterator[None]:
@@ -254,11 +262,14 @@ def _aborting(
         try:
             return await method(data, context)
         except ClusterError as error:
-            await context.abort(status_of(error), detail_of(error), metadata_of(error))
+            failure = error
         except Exception as error:
             _log.exception("a call failed")
-            fault = ClusterError(f"internal error: {_root(error)!r}; report a bug")
-            await context.abort(status_of(fault), detail_of(fault), metadata_of(fault))
+            failure = ClusterError(f"internal error: {_root(error)!r}; report a bug")
+        # Its traceback holds the request, and this call holds it: together they would wait for the garbage collector.
+        failure = failure.with_traceback(None)
+        del data
+        return await context.abort(status_of(failure), detail_of(failure), metadata_of(failure))
 
     return aborting_method
 

@@ -142,6 +142,7 @@ class EchoCluster:
 
     def __init__(self) -> None:
         self.params: list[SamplingParams] = []
+        self.max_prompt_bytes = 16 << 20
         self.clients: list[str] = []
         self.asked: list[
             tuple[str, str, bool]
