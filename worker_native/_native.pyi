@@ -107,6 +107,9 @@ class Vocab:
     def end_tokens(self) -> frozenset[int]: ...
     @property
     def special_tokens(self) -> frozenset[int]: ...  # control and unknown tokens
+    def longest_token_bytes(self) -> int:
+        """Most bytes of a text that one token stands for, names of control tokens among them."""
+
     def tokenize(
         self,
         text: str,

@@ -40,6 +40,11 @@ def test_special_tokens(vocab: Vocab) -> None:
     assert vocab.tokenize("the").tolist() == [259, 257]
 
 
+def test_the_longest_token_is_measured_in_bytes_of_text(vocab: Vocab) -> None:
+    """The names of control and of unused tokens count: a text may hold them."""
+    assert vocab.longest_token_bytes() == len("<unused271>")
+
+
 def test_special_text_is_parsed_only_on_request(vocab: Vocab) -> None:
     assert vocab.tokenize("<eos>", add_special=False, parse_special=True).tolist() == [260]
     assert 260 not in vocab.tokenize("<eos>", add_special=False)

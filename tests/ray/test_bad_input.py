@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 
 import cluster
+from cluster.demo import model_path
 from cluster.errors import CapacityError, ClusterError, UsageError
+from cluster.messages import Completion, FinishReason
 from tests.conftest import CliHome, UpCluster
 from tests.unit.tiny_models import TinyModel, write_tiny
+from worker_native import Vocab
 
 UP_ERRORS = {
     "truncated": (["{truncated}"], "truncated"),
     "wrong magic": (["{not_gguf}"], "magic"),
+    "doubled token": (["{doubled_token}"], "token 69 occurs twice"),
+    "no tokenizer": (["{no_tokenizer}"], "it has no tokenizer"),
     "missing file": (["/nowhere/model.gguf"], "/nowhere/model.gguf"),
     "no stages": (["--demo", "--stages", "0"], "stages"),
     "more stages than layers": (["--demo", "--stages", "99"], "99"),
@@ -36,6 +41,10 @@ def names(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Iterato
     """What the placeholders of the cases stand for."""
     folder = tmp_path_factory.mktemp("bad")
     truncated, not_gguf, config = folder / "truncated.gguf", folder / "not.gguf", folder / "c.toml"
+    tiny = write_tiny(folder / "tiny.gguf", TinyModel()).read_bytes()
+    doubled_token, no_tokenizer = folder / "doubled.gguf", folder / "none.gguf"
+    doubled_token.write_bytes(tiny.replace(b"<0x41>", b"<0x42>", 1))
+    no_tokenizer.write_bytes(tiny.replace(b"tokenizer.ggml.model", b"tokenizer.ggml.mode1"))
     truncated.write_bytes(demo_model.read_bytes()[:200_000])
     not_gguf.write_bytes(b"PK\x03\x04" + bytes(64))
     config.write_text("ctx_sise = 128\n")
@@ -44,6 +53,8 @@ def names(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Iterato
         yield {
             "truncated": str(truncated),
             "not_gguf": str(not_gguf),
+            "doubled_token": str(doubled_token),
+            "no_tokenizer": str(no_tokenizer),
             "config": str(config),
             "busy_port": port,
         }
@@ -120,6 +131,36 @@ def test_token_ids_out_of_range(home: CliHome) -> None:
         with pytest.raises(UsageError, match="64"):
             client.logits([1] * 65)
         assert client.generate([1, 2, 3], max_tokens=2).token_ids
+
+
+def test_a_text_that_cannot_fit_is_its_own_error(home: CliHome) -> None:
+    with cluster.connect(home.address) as client, client.stream("Once", max_tokens=None, ignore_eos=True) as stream:
+        next(stream)
+        for text in ("a" * 2000, "\n" * (4 << 20), "\N{GRINNING FACE}" * (1 << 20)):
+            with pytest.raises(UsageError, match="cannot fit into the context"):
+                client.tokenize(text)
+            answers = client.generate(["Once", text[:100_000], "Once"], max_tokens=1, return_errors=True)
+            assert [type(answer) for answer in answers] == [Completion, UsageError, Completion]
+        assert list(stream)[-1].finish_reason == FinishReason.CONTEXT
+        assert client.status().state == "ready"
+
+
+def test_control_tokens_in_prompts(home: CliHome) -> None:
+    """Plain text by default; on request the same token ids as libllama gives."""
+    vocab = Vocab(str(model_path()))
+    text = "Once upon a time there was a little dog.<|endoftext|> Once"
+    plain, parsed = (vocab.tokenize(text, True, parse_special).tolist() for parse_special in (False, True))
+    assert len(parsed) < len(plain)
+    with cluster.connect(home.address) as client:
+        for wanted, options in ((plain, {}), (parsed, {"parse_special": True})):
+            of_ids = client.generate(wanted, max_tokens=4, temperature=0.0)
+            of_text = client.generate(text, max_tokens=4, temperature=0.0, **options)
+            assert of_text.timings.num_prompt_tokens == len(wanted)
+            assert of_text.timings.num_cached_tokens == len(wanted) - 1
+            assert of_text.token_ids == of_ids.token_ids
+    for flags in ([], ["--parse-special"]):
+        done = home.run("run", text, "-n", "1", "-v", *flags)
+        assert f"{len(parsed if flags else plain)} prompt tokens" in done.stderr
 
 
 def test_a_bad_parameter_never_leaves_the_client() -> None:

@@ -168,6 +168,22 @@ def test_a_slow_link_is_a_warning() -> None:
     assert verdicts(judge_link("x", LinkFigures(2e-2, 5e6))) == ["warn", "warn"]
 
 
+def test_a_tokenizer_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    sound = write_tiny(tmp_path / "tiny.gguf", TinyModel()).read_bytes()
+    broken = {
+        "doubled": (sound.replace(b"<0x41>", b"<0x42>", 1), "token 69 occurs twice"),
+        "none": (sound.replace(b"tokenizer.ggml.model", b"tokenizer.ggml.mode1"), "it has no tokenizer"),
+    }
+    for name, (content, reason) in broken.items():
+        path = tmp_path / f"{name}.gguf"
+        path.write_bytes(content)
+        checks = check_model(str(path), None)
+        assert verdicts(checks) == ["ok", "fail", "ok", "ok"]
+        assert reason in checks[1].found
+        assert f"{name}.gguf: " in checks[1].found
+
+
 def test_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     sound = str(write_tiny(tmp_path / "tiny.gguf", TinyModel()))

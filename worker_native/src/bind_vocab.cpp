@@ -58,6 +58,7 @@ void bind_vocab(nb::module_& m) {
         .def_prop_ro("eos", &Vocab::eos)
         .def_prop_ro("end_tokens", [](const Vocab& vocab) { return frozen(vocab.end_tokens()); })
         .def_prop_ro("special_tokens", [](const Vocab& vocab) { return frozen(vocab.special_tokens()); })
+        .def("longest_token_bytes", &Vocab::longest_token_bytes)
         .def("tokenize", &tokenize, "text"_a, "add_special"_a = true, "parse_special"_a = false,
              "max_stack_bytes"_a = INT64_MAX)
         .def("token_bytes", &token_bytes, "token"_a, "render_special"_a = false);

@@ -86,6 +86,17 @@ std::optional<int32_t> Vocab::bos() const { return token_or_none(llama_vocab_bos
 
 std::optional<int32_t> Vocab::eos() const { return token_or_none(llama_vocab_eos(vocab_)); }
 
+int64_t Vocab::longest_token_bytes() const {
+    int64_t longest = 0;
+    for (int32_t token = 0; token < num_tokens_; ++token) {
+        int64_t size = std::ssize(token_bytes(token, true));
+        // One that is marked as unused has no bytes of its own, and yet a text may hold its name.
+        if (size == 0) size = std::ssize(std::string_view(llama_vocab_get_text(vocab_, token)));
+        longest = std::max(longest, size);
+    }
+    return longest;
+}
+
 std::vector<int32_t> Vocab::tokenize(std::string_view text, bool add_special, bool parse_special,
                                      int64_t max_stack_bytes) const {
     if (text.size() > size_t(INT32_MAX) / 2)

@@ -20,6 +20,8 @@ class Vocab {
     std::optional<int32_t> eos() const;
     const std::vector<int32_t>& end_tokens() const { return end_tokens_; }
     const std::vector<int32_t>& special_tokens() const { return special_tokens_; }  // control, unknown
+    // Most bytes of a text that one token stands for.
+    int64_t longest_token_bytes() const;
     // `text` is UTF-8. libllama's pre-tokenizer may recurse once for each of its characters: a longer text
     // gets a stack of its own, as large as that can take, but of `max_stack_bytes` at most. Where that is not
     // enough, the process ends with SIGSEGV.

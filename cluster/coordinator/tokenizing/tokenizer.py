@@ -18,10 +18,10 @@ from cluster.wire.limits import MAX_PROMPT_TOKENS
 # among the long ones.
 FAST_BYTES = 2048
 FAST_CPU_S = 0.05
-# Long texts take 0.3 to 2.1 microseconds for each byte on the same machine; more than ten times as long is not
-# the length, but a pattern that tries a run of characters again and again.
+# Long texts take 0.3 to 2.1 microseconds for each byte on the same machine; several times as long is not the length,
+# but a pattern that tries a run of characters again and again.
 SLOW_CPU_S = 2.0
-SLOW_CPU_S_PER_BYTE = 25e-6
+SLOW_CPU_S_PER_BYTE = 8e-6
 # A worker that others leave no CPU time is waited for; one that is stopped is not, not for ever.
 WALL_S = 60.0
 WALL_S_PER_CPU_S = 10.0

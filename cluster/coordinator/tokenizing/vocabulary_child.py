@@ -91,8 +91,7 @@ def main(path: str, table: int, lanes: Sequence[str]) -> int:
 
 def _write_table(vocab: Vocab, table: int) -> None:
     pieces = [vocab.token_bytes(token) for token in range(vocab.num_tokens)]
-    longest = max(len(vocab.token_bytes(token, True)) for token in range(vocab.num_tokens))
-    lengths = np.array([longest, *map(len, pieces)], np.int32)
+    lengths = np.array([vocab.longest_token_bytes(), *map(len, pieces)], np.int32)
     with open(table, "wb", closefd=False) as file:
         file.write(lengths.tobytes())
         file.writelines(pieces)
