@@ -12,11 +12,14 @@ from typing import Any, TypeVar
 
 import pytest
 
+from cluster.client import Client
 from cluster.coordinator.tokenizing import tokenizer as tokenizer_module
 from cluster.coordinator.tokenizing.tokenizer import Tokenizer
 from cluster.demo import model_path
 from cluster.errors import UsageError
+from cluster.wire.inference_server import InferenceServer
 from tests.native.vocabularies import write_byte_pairs, write_sentence_pieces
+from tests.unit.wire_backends import SECRET, EchoCluster, no_thread_left
 from worker_native import Vocab
 
 pytestmark = pytest.mark.native
@@ -141,6 +144,32 @@ def test_a_worker_that_dies_of_a_text_ends_nothing_else(folder: Path) -> None:
         assert tokenizer._process.pid == pid
 
     run(path, steps)
+
+
+class WithTokenizer(EchoCluster):
+    """Answers with the prompt, as EchoCluster does, after a real tokenizer has taken it."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self._tokenizer = tokenizer
+
+    async def tokenize(self, client: str, field: str, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        await self._tokenizer.tokenize(client, field, text, add_special, parse_special)
+        return await super().tokenize(client, field, text, add_special, parse_special)
+
+
+def test_streams_and_the_other_prompts_outlive_a_text_that_kills(folder: Path) -> None:
+    path = write_byte_pairs(folder / "kills.gguf", "gpt-4o")
+    with closing(Tokenizer(path, "model.gguf", 1 << 20)) as tokenizer, no_thread_left():
+        server = InferenceServer(WithTokenizer(tokenizer), SECRET)
+        with Client(server.start(), SECRET.text) as client, client.stream("wait") as victim:
+            assert next(victim).text == "w"
+            found = client.generate(["ab", "a" * 1_000_000, "cd"], return_errors=True)
+            assert [getattr(one, "text", type(one)) for one in found] == ["ab", UsageError, "cd"]
+            with pytest.raises(UsageError, match="text: this model's tokenizer died of it"):
+                client.tokenize("a" * 1_000_000)
+            assert client.status().state == "ready"
+        server.stop()
 
 
 def test_a_text_that_takes_too_long_is_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

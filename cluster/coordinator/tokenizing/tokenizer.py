@@ -14,7 +14,7 @@ from cluster.errors import CapacityError, ClusterError, UsageError
 from cluster.wire.limits import MAX_PROMPT_TOKENS
 
 # Texts of up to so many bytes have a lane of their own. They take up to 5 ms there, most of them 0.5 ms (all
-# pre-tokenizers of llama.cpp, 2 cores of a Xeon at 2.1 GHz); one that takes more than FAST_CPU_S begins anew
+# pre-tokenizers of llama.cpp, 2 cores of an AMD EPYC); one that takes more than FAST_CPU_S begins anew
 # among the long ones.
 FAST_BYTES = 2048
 FAST_CPU_S = 0.05
@@ -120,11 +120,14 @@ class Tokenizer:
         raise AssertionError("unreachable")
 
     async def _restart(self, lost: TokenizerProcess) -> None:
-        """A process in the place of `lost`, unless another task has started one."""
+        """A process in the place of `lost`, unless another task has started one. ClusterError if that cannot be."""
         async with self._starting:
             if self._process is lost:
                 await asyncio.to_thread(lost.close)
-                self._process = await asyncio.to_thread(TokenizerProcess, self._path, self._name)
+                try:
+                    self._process = await asyncio.to_thread(TokenizerProcess, self._path, self._name)
+                except UsageError as error:  # not of the text's doing
+                    raise ClusterError(f"tokenizer: it was lost, and cannot be started again: {error}") from error
 
 
 def _took_too_long(reply: Reply) -> bool:
