@@ -24,6 +24,7 @@ from ggml import (  # noqa: E402
     linalg,
     nn,
     quantization,
+    signal,
     special,
 )
 from ggml.arena import Arena, arena  # noqa: E402
@@ -232,6 +233,7 @@ __all__ = [
     "seed",
     "set_grad_enabled",
     "set_num_threads",
+    "signal",
     "special",
     "strided",
     "tensor",

@@ -62,6 +62,7 @@ import ggml.ops.scatter_views
 import ggml.ops.searching
 import ggml.ops.shape
 import ggml.ops.shrinking
+import ggml.ops.signal_windows
 import ggml.ops.solving
 import ggml.ops.sorting
 import ggml.ops.spans
@@ -222,6 +223,12 @@ def linalg() -> dict[str, Callable[..., Any]]:
 def fourier() -> dict[str, Callable[..., Any]]:
     """What ``ggml.fft`` offers of it."""
     return _called({row.torch[4:]: row.function for row in TABLE.values() if row.torch.startswith("fft.")})
+
+
+def signal_windows() -> dict[str, Callable[..., Any]]:
+    """What ``ggml.signal.windows`` offers of it."""
+    place = "signal.windows."
+    return {row.torch.removeprefix(place): row.function for row in TABLE.values() if row.torch.startswith(place)}
 
 
 # Names of ``torch.special`` for rows of other places.

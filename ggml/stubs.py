@@ -112,6 +112,7 @@ def texts() -> dict[Path, str]:
         _HERE / "_functions.pyi": _functions(namespace.functions()),
         _HERE / "nn" / "_functional.pyi": _functions(namespace.functional()),
         _HERE / "_fft.pyi": _functions(namespace.fourier()),
+        _HERE / "_signal_windows.pyi": _functions(namespace.signal_windows()),
         _HERE / "_special.pyi": _functions(namespace.special()),
         _HERE / "_linalg.pyi": _functions(namespace.linalg()),
         _HERE / "_dtype_names.pyi": _dtypes(),

@@ -23,18 +23,28 @@ Array = NDArray[np.float64]
 Place = Device | str | None
 
 
-def _window(
-    name: str, length: int, periodic: bool, dtype: DType | None, device: Place, shape: Callable[[Array, int], Array]
+def window_of(
+    name: str,
+    length: int,
+    periodic: bool,
+    dtype: DType | None,
+    device: Place,
+    shape: Callable[[Array, int], Array],
+    argument: str = "window_length",
+    is_one: bool = True,
 ) -> Tensor:
-    """``shape`` of the places 0 to last; a periodic window is a longer one without its last element."""
-    (count,) = sizes(name, (integer(name, length, "window_length"),), "window_length")
-    on_host(name, "window_length", count)
+    """``shape`` of the places 0 to last; a periodic window is a longer one without its last element.
+
+    A window of one element is 1, unless ``is_one`` is False: then it is of that shape, too.
+    """
+    (count,) = sizes(name, (integer(name, length, argument),), argument)
+    on_host(name, argument, count)
     kind = dtypes.float32 if dtype is None else as_dtype(name, dtype)
     if not kind.is_floating_point:
         raise DTypeError(name, "a floating dtype", kind)
     places = np.arange(count, dtype=np.float64)
-    last = count if periodic else count - 1
-    values = np.ones(count) if count <= 1 else shape(places, last)
+    last = count if periodic and count > 1 else count - 1
+    values = np.ones(count) if count == 0 or (count == 1 and is_one) else shape(places, last)
     on = CPU if device is None else find_device(str(device))
     return wrap(upload(to_storage(values, kind), kind, on))
 
@@ -45,7 +55,7 @@ def _cosines(name: str, text: str, *weights: float) -> Callable[..., Tensor]:
     def function(
         window_length: int, periodic: bool = True, *, dtype: DType | None = None, device: Place = None
     ) -> Tensor:
-        return _window(name, window_length, periodic, dtype, device, lambda at, last: _sum(at, last, weights))
+        return window_of(name, window_length, periodic, dtype, device, lambda at, last: _sum(at, last, weights))
 
     function.__name__, function.__doc__ = name, text
     return op(runs="host", sample="window", methods=())(function)
@@ -73,7 +83,7 @@ def hamming_window(
 ) -> Tensor:
     """``alpha - beta * cos``: a Hann window that does not end at 0."""
     weights = (float(number("hamming_window", alpha, "alpha")), -float(number("hamming_window", beta, "beta")))
-    return _window("hamming_window", window_length, periodic, dtype, device, lambda at, last: _sum(at, last, weights))
+    return window_of("hamming_window", window_length, periodic, dtype, device, lambda at, last: _sum(at, last, weights))
 
 
 @op(runs="host", sample="window", methods=())
@@ -81,7 +91,7 @@ def bartlett_window(
     window_length: int, periodic: bool = True, *, dtype: DType | None = None, device: Place = None
 ) -> Tensor:
     """A triangle."""
-    return _window("bartlett_window", window_length, periodic, dtype, device,
+    return window_of("bartlett_window", window_length, periodic, dtype, device,
                    lambda at, last: 1 - np.abs(2 * at / last - 1))  # fmt: skip
 
 
@@ -96,4 +106,4 @@ def kaiser_window(
         ratio: Any = np.i0(shape * np.sqrt(np.maximum(1 - (2 * at / last - 1) ** 2, 0))) / np.i0(shape)
         return np.asarray(ratio, np.float64)
 
-    return _window("kaiser_window", window_length, periodic, dtype, device, values)
+    return window_of("kaiser_window", window_length, periodic, dtype, device, values)

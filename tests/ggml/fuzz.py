@@ -53,7 +53,8 @@ VALUE_FREE = {
     *(row.name for row in ROWS if module_of(row) in OPEN_MODULES),
     "zeta", "igamma", "igammac", "cov", "corrcoef", "ctc_loss", "torch_dropout", "torch_alpha_dropout",
     "torch_feature_alpha_dropout", "linalg_vander",
-    "as_strided", "as_strided_scatter", "renorm", "instance_norm", "local_response_norm",
+    "as_strided", "as_strided_scatter", "renorm",
+    *(row.name for row in ROWS if row.sample == "signal_window"), "instance_norm", "local_response_norm",
 }  # fmt: skip
 
 # Rows with another dtype or shape in some corner: weights that are no float32, products of two dtypes, PyTorch's own

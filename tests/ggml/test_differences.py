@@ -293,6 +293,14 @@ def test_limits_of_bessel_functions() -> None:
         assert abs(function(torch.tensor(1e4)).item() / exact - 1) > 1e-5
 
 
+@shows("signal_kaiser")
+def test_windows_of_a_large_beta() -> None:
+    theirs, ours = torch.signal.windows.kaiser(65, beta=100.0), ggml.signal.windows.kaiser(65, beta=100.0)
+    exact = torch.signal.windows.kaiser(65, beta=100.0, dtype=torch.float64).numpy()
+    np.testing.assert_allclose(ours.numpy(), exact, rtol=1e-6)
+    assert not abs(theirs.numpy() - exact).max() < 0.5
+
+
 @shows("as_strided", "as_strided_scatter")
 def test_strides_are_those_of_the_tensor_itself() -> None:
     theirs = torch.arange(6).reshape(2, 3).T

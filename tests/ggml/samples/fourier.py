@@ -118,6 +118,19 @@ def window(draw: Draw, row: Op) -> Call:
     return Call([draw(st.integers(0, 40)), draw(st.booleans())], kwargs)
 
 
+@sample
+def signal_window(draw: Draw, row: Op) -> Call:
+    options: dict[str, Any] = {
+        "signal_general_cosine": {"a": draw(st.sampled_from([[0.5, 0.4, 0.1], [1.0], []]))},
+        "signal_general_hamming": {"alpha": 0.6},
+        "signal_gaussian": {"std": draw(st.sampled_from([0.5, 3.0, -1.0]))},
+        "signal_exponential": draw(st.sampled_from([{"tau": 2.0}, {"center": 3}, {"tau": 0}])),
+        "signal_kaiser": {"beta": draw(st.sampled_from([12.0, 0.0, -1.0]))},
+    }
+    sym = draw(st.booleans())
+    return Call([draw(st.integers(-1, 40))], {"sym": sym, **options.get(row.name, {})})
+
+
 def _frames(draw: Draw) -> tuple[int, dict[str, Any]]:
     size = draw(st.sampled_from([8, 16, 30, 15]))
     width = draw(st.sampled_from([size, size, size // 2 + 1]))
