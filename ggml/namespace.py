@@ -33,6 +33,7 @@ import ggml.ops.folding
 import ggml.ops.fourier
 import ggml.ops.fourier_hermitian
 import ggml.ops.gated
+import ggml.ops.gradient
 import ggml.ops.histograms
 import ggml.ops.host_results
 import ggml.ops.indexing

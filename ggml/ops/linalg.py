@@ -18,6 +18,7 @@ from ggml.ops import reductions, shape
 from ggml.ops.arguments import as_dtype, axes, broadcast, convert, number, same_dtype, strictly_floating, tensor
 from ggml.ops.arithmetic import mul
 from ggml.ops.matrices import rounded, singular_values
+from ggml.ops.results import TriangularSolution
 from ggml.ops.shape import expand, flip, reshape, transpose
 from ggml.ops.sorting import tril
 from ggml.table import make, op
@@ -212,3 +213,14 @@ def adjoint(input: Tensor) -> Tensor:
     if x.ndim < 2:
         raise ShapeMismatchError("adjoint", "at least two axes", tuple(x.shape))
     return transpose(x, -2, -1)
+
+
+@op(runs="composed", sample="triangular_solve", dtypes=(float32,), methods=("triangular_solve",))
+def triangular_solve(
+    b: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+) -> TriangularSolution:
+    """The older ``solve_triangular``: X of ``A @ X = b`` (or of ``A.mT @ X = b``), and A."""
+    given = tensor("triangular_solve", A, "A")
+    turned = given.mT if transpose and given.ndim > 1 else given
+    is_upper = bool(upper) != bool(transpose)
+    return TriangularSolution(solve_triangular(turned, b, upper=is_upper, unitriangular=unitriangular), given)

@@ -116,3 +116,10 @@ class MinAndMax(NamedTuple):
 
     min: Tensor
     max: Tensor
+
+
+class TriangularSolution(NamedTuple):
+    """What ``torch.triangular_solve`` returns."""
+
+    solution: Tensor
+    cloned_coefficient: Tensor

@@ -255,3 +255,10 @@ def householder(draw: Draw, row: Op) -> Call:
 def linalg_vander(draw: Draw, row: Op) -> Call:
     x = tensor(draw, (*draw(_OUTER), draw(_EXTENT)), any_dtype(draw, row), -2, 2)
     return Call([x], {"N": draw(st.sampled_from([None, 2, 3, 5, 1]))})
+
+
+@sample
+def triangular_solve(draw: Draw, row: Op) -> Call:
+    outer, n = draw(_FULL_OUTER), draw(st.integers(1, 5))
+    b = tensor(draw, (*outer, n, draw(st.integers(1, 3))))
+    return Call([b, _regular(draw, outer, n), draw(st.booleans()), draw(st.booleans()), draw(st.booleans())])

@@ -192,3 +192,17 @@ def ctc_loss(draw: Draw, row: Op) -> Call:
     if draw(st.booleans()):
         return Call([chances, labels, tuple(times.tolist()), tuple(lengths.tolist()), blank], kwargs)
     return Call([chances, labels, times, lengths, blank], kwargs)
+
+
+@sample
+def gradient(draw: Draw, row: Op) -> Call:
+    shape = tuple(draw(st.integers(2, 5)) for _ in range(draw(st.integers(1, 3))))
+    x = tensor(draw, shape, any_dtype(draw, row))
+    dims = draw(st.permutations(range(len(shape))))[: draw(st.integers(1, len(shape)))]
+    order = draw(st.integers(1, 2))
+    kind = draw(st.sampled_from(["none", "number", "numbers", "places"]))
+    spacing = {"none": None, "number": 0.5, "numbers": [0.5, 2.0, 3.0][: len(dims)]}.get(kind)
+    if kind == "places":
+        x = x.float()  # PyTorch rounds differences of 16 bits first
+        spacing = [torch.arange(float(shape[at])) ** 2 + 1 for at in dims]
+    return Call([x], {"dim": list(dims), "edge_order": order} | ({} if spacing is None else {"spacing": spacing}))
