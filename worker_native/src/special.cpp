@@ -56,9 +56,10 @@ double gamma_fraction(double a, double x) {
 
 // The share below x where no series is needed; a number below 0 where one is.
 double gamma_corner(double a, double x) {
-    if (std::isnan(a) || std::isnan(x) || a < 0 || x < 0) return not_a_number;
+    if (a < 0 || x < 0) return not_a_number;
     if (a == 0) return x > 0 ? 1 : not_a_number;
     if (x == 0) return 0;
+    if (std::isnan(a) || std::isnan(x)) return not_a_number;
     if (std::isinf(a)) return std::isinf(x) ? not_a_number : 0;
     return std::isinf(x) ? 1 : -1;
 }
