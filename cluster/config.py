@@ -21,6 +21,16 @@ _FLASH_ATTN_ALIASES = {
     **dict.fromkeys(("false", "disabled", "0"), "off"),
     "-1": "auto",
 }
+_TEXTS = (
+    "model",
+    "layers",
+    "tensor_split",
+    "cache_type_k",
+    "cache_type_v",
+    "host",
+    "address",
+    "client_secret_file",
+)
 MAX_STAGES = 256
 DEFAULT_PARALLEL = 8
 DEFAULT_UBATCH_SIZE = 512
@@ -52,6 +62,7 @@ class ClusterConfig:
     host: str = "127.0.0.1"  # where the inference server listens
     port: int = 0  # 0 takes a free one
     address: str | None = None  # Ray cluster to attach to; None starts a local one
+    client_secret_file: str | None = None  # what clients are asked for; None: a new secret with each start
 
     def __post_init__(self) -> None:
         self._take_aliases()
@@ -144,15 +155,17 @@ def load_config(path: str | None, flags: dict[str, Any]) -> ClusterConfig:
             "or use --demo for the model that ships along"
         )
     if not is_remote_name(settings["model"]):
-        settings["model"] = _absolute(settings["model"])
+        settings["model"] = _absolute("model", settings["model"])
+    if settings.get("client_secret_file"):
+        settings["client_secret_file"] = _absolute("client-secret-file", settings["client_secret_file"])
     return ClusterConfig(**settings)
 
 
-def _absolute(path: str) -> str:
+def _absolute(key: str, path: str) -> str:
     try:
         return str(Path(path).expanduser().absolute())
     except RuntimeError as error:  # of expanduser
-        raise UsageError(f"model: {path}: no such home folder; give the path of a GGUF file") from error
+        raise UsageError(f"{key}: {path}: no such home folder; give the path of a file") from error
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -187,7 +200,7 @@ def _check_type(path: Path, key: str, value: Any) -> None:
         sound = isinstance(value, bool)
     elif key == "flash_attn":
         sound = isinstance(value, str | int)
-    elif key in ("model", "layers", "tensor_split", "cache_type_k", "cache_type_v", "host", "address"):
+    elif key in _TEXTS:
         sound = isinstance(value, str)
     elif key == "headroom":
         sound = isinstance(value, int | float) and not isinstance(value, bool)

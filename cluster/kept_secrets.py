@@ -14,18 +14,24 @@ def secret_path() -> Path:
     return state_path().with_name("secret")
 
 
-def client_secret_path() -> Path:
-    """What its clients are asked for; another user who may use the cluster gets a copy of this file."""
-    return state_path().with_name("client-secret")
+def client_secret_path(secret_file: Path | None = None) -> Path:
+    """What its clients are asked for; another user who may use the cluster gets a copy of this file.
+
+    It lies beside the cluster's own secret: `secret_file`, or that of `secret_path`.
+    """
+    return (secret_file or secret_path()).with_name("client-secret")
 
 
-def write_secrets() -> None:
-    """New secrets for a new cluster; those of a former one are worth nothing any more. ClusterError."""
+def write_secrets(client_secret: Secret | None = None) -> None:
+    """New secrets for a new cluster; those of a former one are worth nothing any more. ClusterError.
+
+    `client_secret`: what clients are to be asked for; None makes that anew, too.
+    """
     secret = Secret.new()
     folder = state_folder()
     try:
         write_secret(secret_path(), secret)
-        write_secret(client_secret_path(), secret.for_clients)
+        write_secret(client_secret_path(), client_secret or secret.for_clients)
     except OSError as error:
         raise ClusterError(f"{folder}: {error.strerror or error}; make room and write access there") from error
 

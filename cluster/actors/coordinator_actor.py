@@ -8,6 +8,7 @@ from pathlib import Path
 from cluster.coordinator.service import CoordinatorService
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
 from cluster.heap import freeze_heap, return_large_blocks
+from cluster.kept_secrets import client_secret_path
 from cluster.secret import read_secret
 from cluster.stage.cores import prepare_process
 
@@ -16,9 +17,9 @@ class Coordinator:
     """Schedules microbatches and serves clients; holds the vocabulary, and no weights."""
 
     def __init__(self, spec: CoordinatorSpec, secret_file: str) -> None:
-        """`secret_file`: where this node keeps the cluster's secret."""
+        """`secret_file`: where this node keeps the cluster's secret; beside it lies that for clients."""
         self._spec = spec
-        self._secret_file = secret_file
+        self._secret_file = Path(secret_file)
         self._service: CoordinatorService | None = None
 
     def pid(self) -> int:
@@ -31,7 +32,9 @@ class Coordinator:
         """
         if self._service is None:
             prepare_process()
-            self._service = CoordinatorService(self._spec, read_secret(Path(self._secret_file)))
+            secret = read_secret(self._secret_file)
+            client_secret = read_secret(client_secret_path(self._secret_file))
+            self._service = CoordinatorService(self._spec, secret.for_stages, client_secret)
             freeze_heap()
             return_large_blocks()
         return self._service.start()

@@ -21,6 +21,7 @@ from cluster.errors import ClusterError, UnreachableError, UsageError
 from cluster.gguf import SliceStore
 from cluster.kept_secrets import client_secret_path, have_secrets, remove_secrets, secret_path, write_secrets
 from cluster.processes import end_marked
+from cluster.secret import given_secret
 from cluster.sources.freshness import check_unchanged
 from cluster.state import ClusterState, read_state, remove_state, write_state
 from cluster.state_lock import state_lock
@@ -103,6 +104,7 @@ class Lifecycle:
         plan = self._plan(config)
         if config.port:
             check_port_free(config.host, config.port)
+        client_secret = given_secret(Path(config.client_secret_file)) if config.client_secret_file else None
         instance = secrets.token_hex(8)
         attach_to = running_head(config.address)
         state = ClusterState(
@@ -120,7 +122,7 @@ class Lifecycle:
         )
         write_state(state)
         try:
-            write_secrets()
+            write_secrets(client_secret)
             if attach_to is None:
                 self._progress.note("starting Ray on this machine")
                 num_cpus = max(len(os.sched_getaffinity(0)), len(plan.stages))

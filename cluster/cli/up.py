@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
 WATCH_INTERVAL_S = 1.0
 
-FLAG_SETTINGS = (*PLAN_SETTINGS, "pipeline_prompts", "lend_cores", "max_waiting", "host", "port", "address")
+FLAG_SETTINGS = (
+    *PLAN_SETTINGS,
+    "pipeline_prompts",
+    "lend_cores",
+    "max_waiting",
+    "host",
+    "port",
+    "address",
+    "client_secret_file",
+)
 
 
 def add_parser(verbs: Any) -> None:
@@ -51,6 +60,11 @@ def add_parser(verbs: Any) -> None:
         "--address",
         metavar="RAY",
         help="attach to this Ray cluster (host:port, or auto) instead of a local one",
+    )
+    add(
+        "--client-secret-file",
+        metavar="FILE",
+        help="ask clients for the secret in this file, in place of a new one with each start",
     )
     add(
         "--foreground",

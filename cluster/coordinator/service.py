@@ -41,18 +41,21 @@ TOKEN_ID_BYTES = 5  # most that an id takes in a message
 class CoordinatorService:
     """Schedules and serves; holds the bytes of all tokens, and no weights. Implements `wire.InferenceBackend`."""
 
-    def __init__(self, spec: CoordinatorSpec, secret: Secret) -> None:
-        """Load the vocabulary. UsageError if the file has none that libllama takes."""
+    def __init__(self, spec: CoordinatorSpec, stage_secret: Secret, client_secret: Secret) -> None:
+        """Load the vocabulary. UsageError if the file has none that libllama takes.
+
+        `stage_secret` is what the stages ask for, `client_secret` what clients are asked for.
+        """
         self._spec = spec
         self._tokenizer = _tokenizer(spec)
         self._table = self._tokenizer.table
         self._pulse = Pulse()
-        self._stages = WiredStages(secret.for_stages)
+        self._stages = WiredStages(stage_secret)
         self._next_epoch = 1
         self._engine = Engine(self._stages, self._table, _limits(spec, self._table), find_cause=self._cause_of)
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
         self._recovery = Recovery(lambda: self._engine.failure is not None, self._rewire)
-        self._server = InferenceServer(self, secret.for_clients, spec.host, spec.port)
+        self._server = InferenceServer(self, client_secret, spec.host, spec.port)
         self._address = ""
         self._started_s = time.monotonic()
 

@@ -14,6 +14,7 @@ import pytest
 import cluster
 from cluster.errors import CapacityError, UnauthenticatedError
 from cluster.processes import marked_pids
+from cluster.secret import Secret, write_secret
 from cluster.wire.limits import MAX_COUNT
 from tests.conftest import CliHome, UpCluster
 from tests.other_user import needs_other_user, run_as_other
@@ -132,11 +133,15 @@ def test_up_overtakes_the_epoch_of_a_stage_or_replaces_it(up_cluster: UpCluster)
             assert home.run("run", "Once", "-n", "3").returncode == 0
 
 
-def test_a_cluster_whose_secret_is_gone_is_started_anew(up_cluster: UpCluster) -> None:
-    with up_cluster(*ARGUMENTS) as home:
+def test_a_cluster_whose_secret_is_gone_is_started_anew(up_cluster: UpCluster, tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    write_secret(given, Secret.new())
+    with up_cluster(*ARGUMENTS, "--client-secret-file", str(given)) as home:
         before = marked_pids(str(home.state()["instance"]))
+        assert home.client_secret.read_text() == given.read_text(), "clients are asked for what was given"
         home.client_secret.unlink()
         assert home.run("run", "Once").returncode == 4
+        cluster.connect(home.address, given).close()
         done = home.run("up")
         assert done.returncode == 0, done.stderr
         assert "cleaning up what is left of the former cluster" in done.stderr

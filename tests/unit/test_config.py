@@ -31,6 +31,7 @@ def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> N
         ("model = 7", "model"),
         ("devices = 'CPU'", "devices"),
         ("pipeline-prompts = 1", "pipeline_prompts"),
+        ("client-secret-file = 1", "client_secret_file"),
         ("stages = ", "TOML"),
         ("[stages]\na = 1", "stages"),
     ],

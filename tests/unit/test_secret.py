@@ -94,6 +94,8 @@ def test_each_cluster_has_secrets_of_its_own(folder: Path, monkeypatch: pytest.M
     assert read_client_secret() == first.for_clients
     write_secrets()
     assert read_secret(secret_path()) != first
+    write_secrets(other := Secret.new())
+    assert read_client_secret() == other
     assert have_secrets()
     remove_secrets()
     assert not have_secrets()
