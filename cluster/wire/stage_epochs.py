@@ -86,7 +86,7 @@ class StageEpochs:
         if hello.epoch != self._expected:
             raise HandshakeError(
                 f"hello.epoch: stage {self._own.stage} was wired for epoch {self._expected}, its peer says "
-                f"{hello.epoch}; only cluster up begins another"
+                f"{hello.epoch}; only the coordinator or cluster up begin another"
             )
         self._end_streams()
         self._begin(hello)

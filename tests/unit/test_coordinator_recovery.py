@@ -120,7 +120,8 @@ def served(stages: list[StageService]) -> Iterator[Cluster]:
         CoordinatorSpec(
             "demo", SOURCE, open_model(SOURCE).hash, "llama", CONTEXT, NUM_SLOTS, 2, 16, 8, True, "127.0.0.1", 0
         ),
-        SECRET,
+        SECRET.for_stages,
+        SECRET.for_clients,
     )
     found = Cluster(coordinator, stages, coordinator.start(), 1 + max(stage.wired_epoch for stage in stages))
     try:
