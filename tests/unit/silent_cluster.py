@@ -5,6 +5,7 @@ It prints its address, and then a line for each call that has arrived.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -36,8 +37,11 @@ class SilentCluster(EchoCluster):
         say("logits")
         return lambda: None
 
-    def tokenize(self, *args: Any) -> list[int]:
-        return self._wait("tokenize")
+    async def tokenize(self, client: str, field: str, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        if field == "text":  # a call of its own, not for a prompt
+            say("tokenize")
+            await asyncio.Event().wait()
+        return await super().tokenize(client, field, text, add_special, parse_special)
 
     def detokenize(self, token_ids: list[int]) -> str:
         return self._wait("detokenize")
