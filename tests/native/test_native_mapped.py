@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from cluster.errors import ModelFileError
+from cluster.gguf import model_hash, read_header
+from cluster.sources.resolve import resolve
+from cluster.stage.loading import load_stage
+from cluster.stage.spec import StageSpec
 from tests.native.conftest import ModelFiles
+from tests.unit.tiny_models import TinyModel, write_tiny
 
 # In a process of its own, since a page of a mapped file that is gone ends it.
 CHANGE = """
@@ -45,3 +53,41 @@ def test_what_was_loaded_stays(kind: str, model_file: ModelFiles, tmp_path: Path
         [sys.executable, "-c", CHANGE, str(path)], capture_output=True, text=True, timeout=120, check=True
     )
     assert told.stdout.split() == ["False", "True", "True", "True"]
+
+
+def whole_stage(model: Path) -> StageSpec:
+    """One stage with all layers of the file."""
+    return StageSpec(
+        stage=0,
+        num_stages=1,
+        source=resolve(str(model)),
+        model_hash=model_hash(model, read_header(model)),
+        first=0,
+        end=4,
+        device="CPU",
+        context_length=32,
+        num_slots=1,
+        ubatch_size=16,
+        num_threads=1,
+        num_threads_alone=1,
+        first_core=None,
+        type_k="f16",
+        type_v="f16",
+        flash_attn="auto",
+    )
+
+
+def test_the_user_s_own_file_is_not_mapped_and_must_not_change_while_it_is_loaded(tmp_path: Path) -> None:
+    model = write_tiny(tmp_path / "model.gguf", TinyModel())
+    compute, _ = load_stage(whole_stage(model), lambda phase, fraction: None)
+    with closing(compute):
+        assert str(model) not in Path("/proc/self/maps").read_text()
+
+    def touch(phase: str, fraction: float) -> None:
+        """Write to it behind its time."""
+        if phase == "loading":
+            status = model.stat()
+            os.utime(model, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    with pytest.raises(ModelFileError, match=rf"^{model}: file: changed while it was loaded; run cluster up again$"):
+        load_stage(whole_stage(model), touch)

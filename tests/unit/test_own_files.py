@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import stat
@@ -14,6 +15,9 @@ from typing import Any
 import pytest
 
 from cluster.bench import synthetic
+from cluster.cli.progress import ProgressLines
+from cluster.cli.up import _verify
+from cluster.config import load_config
 from cluster.errors import UsageError
 from cluster.gguf import Header, SliceStore, StoredSlice, read_header, soundness
 from cluster.gguf.seal import NAME, Seal
@@ -172,6 +176,17 @@ def test_verify_reads_all_slices_of_a_model(store: SliceStore, source: Path, hea
         (slices[1].key, False),
     }
     assert [store.get(source, header, *cut).fresh for cut in ((0, 2), (2, 4))] == [False, True]
+
+
+def test_up_verify_reads_the_slices_of_the_model(source: Path, header: Header, own_home: Path) -> None:
+    slices = [SliceStore().get(source, header, *cut) for cut in ((0, 2), (2, 4))]
+    flip(slices[1].path)
+    said = io.StringIO()
+    _verify(load_config(None, {"model": str(source)}), ProgressLines(said))
+    assert sorted(said.getvalue().splitlines()) == [
+        "stored slice [0, 2) of 4: as written",
+        "stored slice [2, 4) of 4: damaged, it will be cut again",
+    ]
 
 
 def test_a_mapped_slice_is_replaced_and_never_written_to(store: SliceStore, source: Path, header: Header) -> None:
