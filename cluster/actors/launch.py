@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+import ray._private.worker as ray_worker
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # compiled, without stubs
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
@@ -47,6 +48,7 @@ class Launch:
         self._secret_file = secret_file
         # Ray keeps the first token that it reads: this process may have been connected to a head that is gone.
         AuthenticationTokenLoader.instance().reset_cache()
+        _silence_ray()
         try:
             ray.init(ray_address, namespace=namespace, log_to_driver=False, logging_level="ERROR")
         except KeyboardInterrupt:
@@ -245,6 +247,13 @@ class Launch:
             last = last or downstream
             ends.insert(0, StageEnd(address, hello, ready.facts, ready.costs))
         return tuple(ends)
+
+
+def _silence_ray() -> None:
+    """Whatever it is told of logs, Ray prints on standard output, in colours, that a worker died. What died and why is
+    for our own message to say."""
+    if hasattr(ray_worker, "print_to_stdstream"):
+        ray_worker.print_to_stdstream = lambda *arguments, **options: None
 
 
 def _stage_name(stage: int) -> str:

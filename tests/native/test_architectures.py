@@ -19,8 +19,8 @@ pytestmark = pytest.mark.native
 NAMES = sorted(descriptions())
 # As llama.cpp's saver writes them, with every key that it knows, whether the architecture reads it or not.
 _TO_SAVE = """
-bloom-dense deepseek2-moe falcon-h1-dense gemma2-dense gpt-oss-moe granite-deepstack jamba-dense llama-dense mamba2-dense
-qwen35moe-moe
+bloom-dense deepseek2-moe falcon-h1-dense gemma2-dense gpt-oss-moe granite-deepstack jamba-dense llama-dense
+mamba2-dense qwen35moe-moe
 """
 SAVED_NAMES = [f"{name}{SAVED}" for name in _TO_SAVE.split()]
 REFUSED = {
