@@ -43,10 +43,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _warn_of_change(address: str) -> None:
     """On stderr, where the cluster of this machine serves a file that was replaced since."""
+    from cluster.errors import ClusterError
     from cluster.sources.freshness import changed_file
     from cluster.state import read_state
 
-    state = read_state()
+    try:
+        state = read_state()
+    except ClusterError:  # whoever asks a cluster by its address need not have one here
+        return
     if state is not None and state.address == address:
         note = changed_file(str(state.config.get("model", "")), state.model_version)
         if note:
