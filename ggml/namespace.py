@@ -229,7 +229,8 @@ def fourier() -> dict[str, Callable[..., Any]]:
 def signal_windows() -> dict[str, Callable[..., Any]]:
     """What ``ggml.signal.windows`` offers of it."""
     place = "signal.windows."
-    return {row.torch.removeprefix(place): row.function for row in TABLE.values() if row.torch.startswith(place)}
+    rows = {row.torch.removeprefix(place): row.function for row in TABLE.values() if row.torch.startswith(place)}
+    return _called(rows)
 
 
 # Names of ``torch.special`` for rows of other places.

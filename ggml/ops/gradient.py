@@ -43,8 +43,8 @@ def _end(x: Tensor, at: int, step: Step, order: int, is_last: bool) -> Tensor:
         return slope
     a, b = steps
     total = a + b
-    slope = (rows[1] * (total / (a * b)) - rows[0] * ((a + total) / (a * total)) - rows[2] * (a / (b * total))) * sign
-    return slope
+    weighted: Tensor = rows[1] * (total / (a * b)) - rows[0] * ((a + total) / (a * total)) - rows[2] * (a / (b * total))
+    return weighted * sign
 
 
 def _steps(spacing: Any, axes: list[int], x: Tensor) -> list[Step]:

@@ -21,7 +21,8 @@ ABSENT = {
 }  # fmt: skip
 ABSENT_IN = {
     ("max", "other"), ("min", "other"),  # in the place of dim, too
-    ("view", "dtype"), ("view_copy", "dtype"), ("is_pinned", "device"), ("copy_", "other"), ("add_", "b"), ("result_type", "other"),
+    ("view", "dtype"), ("view_copy", "dtype"), ("is_pinned", "device"), ("copy_", "other"), ("add_", "b"),
+    ("result_type", "other"),
     ("result_type", "tensor"), ("normalize", "out"), ("einsum", "a"), ("sort", "reverse"), ("eq", "a"), ("eq", "b"),
     ("ne", "a"), ("ne", "b"), ("orgqr", "input2"), ("rrelu", "generator"), ("rrelu_", "generator"), ("elu_", "scale"),
     ("elu_", "input_scale"), ("group_norm", "cudnn_enabled"), ("layer_norm", "cudnn_enable"),
@@ -80,8 +81,10 @@ def pairs(ours: Any, theirs: Any) -> dict[str, tuple[Any, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("place", "prefix"), [("", ""), ("Tensor", ""), ("nn.functional", ""), ("fft", "fft_"), ("linalg", "linalg_")]
-)
+    ("place", "prefix"),
+    [("", ""), ("Tensor", ""), ("nn.functional", ""), ("fft", "fft_"), ("linalg", "linalg_"),
+     ("special", "special_"), ("signal.windows", "")],
+)  # fmt: skip
 def test_names_and_places(place: str, prefix: str) -> None:
     ours, theirs = ggml, torch
     for part in place.split(".") if place else ():
