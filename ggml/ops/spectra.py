@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ggml.errors import ArgumentError, ShapeMismatchError
-from ggml.ops.arguments import number, tensor
+from ggml.ops.arguments import broadcast, number, tensor
 from ggml.ops.linalg import matrix_norm
 from ggml.ops.matrices import (
     Array,
@@ -127,7 +127,9 @@ def _tolerances(name: str, x: Tensor, largest: Array, atol: Any, rtol: Any) -> A
     bounds: list[Array | None] = []
     for given, argument in ((atol, "atol"), (rtol, "rtol")):
         if isinstance(given, Tensor):
-            bounds.append(np.asarray(exact(name, tensor(name, given, argument)))[..., None])
+            known = tensor(name, given, argument)
+            broadcast(name, known._node.shape, x._node.shape[:-2])
+            bounds.append(np.asarray(exact(name, known))[..., None])
         else:
             bounds.append(None if given is None else np.asarray(float(number(name, given, argument))))
     absolute, relative = bounds

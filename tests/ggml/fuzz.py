@@ -45,7 +45,7 @@ VALUE_FREE = {
     "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu",
     "binary_cross_entropy_with_logits", "multinomial", "gumbel_softmax", "isin", "margin_ranking_loss",
     "multilabel_margin_loss", "multi_margin_loss", "kl_div", "pdist", "vecdot",
-    "triplet_margin_loss",
+    "triplet_margin_loss", "pairwise_distance",  # of a tiny power
     *(row.name for row in ROWS if row.torch.startswith("fft.") or row.name in ("stft", "istft")),
     "scaled_dot_product_attention", "einsum", "matrix_power", "vector_norm", "matrix_norm", "linalg_norm",
     "solve_triangular", "multi_dot", "chain_matmul", "batch_norm",

@@ -359,3 +359,26 @@ def test_general_differences() -> None:
     assert ggml.manual_seed(3) is ggml.random.default_generator
     assert ggml.randn(4).tolist() == first
     assert ggml.rand(1000).mean().item() == pytest.approx(0.5, abs=0.1)
+
+
+def test_signs_of_vectors_are_open() -> None:
+    """Of wide matrices this LAPACK and PyTorch's may choose different ones: the products are the same."""
+    x = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
+    theirs, ours = torch.linalg.svd(x, full_matrices=False), ggml.linalg.svd(ggml.from_dlpack(x), full_matrices=False)
+    np.testing.assert_allclose(ours.S.numpy(), theirs.S.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(abs(ours.U.numpy()), abs(theirs.U.numpy()), atol=1e-5)
+    np.testing.assert_allclose(((ours.U * ours.S) @ ours.Vh).numpy(), x.numpy(), atol=1e-5)
+
+
+def test_switches_for_gradients_change_nothing() -> None:
+    @ggml.no_grad()
+    def twice(x: ggml.Tensor) -> ggml.Tensor:
+        return x * 2
+
+    @ggml.inference_mode
+    def thrice(x: ggml.Tensor) -> ggml.Tensor:
+        return x * 3
+
+    with ggml.no_grad(), ggml.set_grad_enabled(False), ggml.inference_mode(), ggml.enable_grad():
+        assert (twice(ggml.ones(1)).item(), thrice(ggml.ones(1)).item()) == (2, 3)
+        assert not ggml.is_grad_enabled() and ggml.is_inference_mode_enabled()

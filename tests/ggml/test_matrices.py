@@ -133,6 +133,14 @@ def test_other_dtypes_are_refused(kind: Any) -> None:
             getattr(ggml.linalg, name)(x)
 
 
+def test_tolerances_fit_the_matrices() -> None:
+    for call in (ggml.linalg.pinv, ggml.linalg.matrix_rank):
+        with pytest.raises(ggml.ShapeMismatchError):
+            call(ggml.ones(4, 2, 2), rtol=ggml.ones(3))
+    found = ggml.linalg.matrix_rank(ggml.eye(2).expand(2, 2, 2), atol=ggml.tensor([0.5, 2.0]))
+    assert found.tolist() == [2, 0]
+
+
 def test_pivots_from_outside_are_checked() -> None:
     factors = ggml.linalg.lu_factor(ggml.eye(3) * 2)
     for pivots in (ggml.tensor([0, 1, 2]), ggml.tensor([1, 2, 9]), ggml.tensor([1, 2])):
