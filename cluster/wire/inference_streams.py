@@ -183,7 +183,7 @@ class InferenceStreams:
         """UsageError for a request of one prompt that need not be read to see that its prompt is too long."""
         most = self._backend.max_prompt_bytes + LONG_REQUEST_BYTES
         if len(data) > most:
-            raise UsageError(f"prompt: {len(data)} bytes cannot fit into the context; give at most {most}")
+            raise UsageError(f"request: {len(data)} bytes cannot fit into the context; give at most {most}")
 
     @contextmanager
     def _waiting(self, data: bytes) -> Iterator[None]:

@@ -148,6 +148,16 @@ def test_clients_are_told_apart(served: Served) -> None:
     assert len(set(clients)) == 2
 
 
+def test_a_request_that_cannot_fit_is_not_read(served: Served) -> None:
+    served.backend.max_prompt_bytes = 1000
+    with served.client() as client:
+        for call in (client.tokenize, lambda text: list(client.stream(text))):
+            with pytest.raises(UsageError, match=r"request: 1000\d\d bytes cannot fit into the context"):
+                call("x" * 100_000)
+        assert not served.backend.asked
+        assert client.tokenize("x" * 1000)
+
+
 def test_long_requests_that_wait_are_bounded_in_all(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference_streams, "MAX_WAITING_BYTES", 250_000)
     with served.client() as client:
