@@ -79,6 +79,6 @@ def _limit_process() -> None:
     with open("/proc/self/statm", encoding="ascii") as file:
         now_bytes = int(file.read().split()[0]) * mmap.PAGESIZE
     most_bytes = now_bytes + MAX_GROWTH_BYTES
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    if hard == resource.RLIM_INFINITY or hard >= most_bytes:
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if soft == resource.RLIM_INFINITY or soft > most_bytes:  # else the operator allows less
         resource.setrlimit(resource.RLIMIT_AS, (most_bytes, hard))
