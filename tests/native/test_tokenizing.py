@@ -174,15 +174,15 @@ def test_streams_and_the_other_prompts_outlive_a_text_that_kills(folder: Path) -
 
 def test_a_text_that_takes_too_long_is_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A short one is tried again in the lane of the long ones first."""
-    monkeypatch.setattr(tokenizer_module, "FAST_CPU_S", 0.001)
+    monkeypatch.setattr(tokenizer_module, "LANES", ((2000, 0.001), (64000, 0.001)))
     path = write_byte_pairs(folder / "slow.gguf", "superbpe")
 
     async def slow(tokenizer: Tokenizer) -> list[int]:
         return await ask(tokenizer, "7" * 1000)
 
     assert run(path, slow) == Vocab(str(path)).tokenize("7" * 1000).tolist()
-    monkeypatch.setattr(tokenizer_module, "SLOW_CPU_S", 0.001)
-    monkeypatch.setattr(tokenizer_module, "SLOW_CPU_S_PER_BYTE", 0.0)
+    monkeypatch.setattr(tokenizer_module, "LAST_CPU_S", 0.001)
+    monkeypatch.setattr(tokenizer_module, "LAST_CPU_S_PER_BYTE", 0.0)
     assert "tokenising its 4000 bytes took too long" in refusal_of_slow(path)
 
 
@@ -231,14 +231,18 @@ def test_short_texts_do_not_wait_for_long_ones(folder: Path) -> None:
     path = write_byte_pairs(folder / "lanes.gguf", "gpt-4o")
 
     async def steps(tokenizer: Tokenizer) -> None:
-        _, slow = sorted(workers_of(tokenizer))
-        os.kill(slow, signal.SIGSTOP)
-        long = asyncio.create_task(ask(tokenizer, "the end " * 2000))  # type: ignore[arg-type]
+        _, middle, last = workers_of(tokenizer)  # in the order in which they were forked
+        longer = []
+        for worker, text in ((last, "the end " * 20_000), (middle, "the end " * 2000)):
+            os.kill(worker, signal.SIGSTOP)
+            longer.append(asyncio.create_task(ask(tokenizer, text)))  # type: ignore[arg-type]
         for _ in range(20):
             assert await ask(tokenizer, "the end", "b")
-        assert not long.done()
-        os.kill(slow, signal.SIGCONT)
-        assert await long
+        os.kill(middle, signal.SIGCONT)
+        assert await longer[1]
+        assert not longer[0].done()
+        os.kill(last, signal.SIGCONT)
+        assert await longer[0]
 
     run(path, steps)
 
@@ -246,7 +250,7 @@ def test_short_texts_do_not_wait_for_long_ones(folder: Path) -> None:
 def test_no_process_is_left(folder: Path) -> None:
     tokenizer = Tokenizer(write_byte_pairs(folder / "left.gguf", "gpt-2"), "model.gguf", 8)
     pids = [tokenizer._process.pid, *workers_of(tokenizer)]
-    assert len(pids) == 3
+    assert len(pids) == 4
     tokenizer.close()
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 

@@ -15,8 +15,8 @@ from cluster.coordinator.tokenizing.token_table import TokenTable
 from cluster.errors import ClusterError, UsageError
 
 LOAD_TIMEOUT_S = 120.0
-# Of the two lanes. Long texts take what the stages and short texts leave.
-FAST_NICENESS, SLOW_NICENESS = 0, 10
+# Of the lanes, for ever longer texts: the long ones take what the stages and the short texts leave.
+NICENESS = (0, 5, 10)
 # Threads that numpy would start in the child are of no use there, and it could not fork beside them.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
@@ -26,13 +26,10 @@ class TokenizerProcess:
 
     def __init__(self, path: Path, name: str) -> None:
         """Start it, and wait until it has loaded the file at `path`. UsageError says of `name` why that cannot be."""
-        self.fast, self.slow = Lane(), Lane()
+        self.lanes = tuple(Lane() for _ in NICENESS)
         table = os.memfd_create("ggml-cluster-vocabulary")
-        ends = [lane.child_end for lane in (self.fast, self.slow)]
-        lanes = [
-            f"{end.socket},{end.memory},{niceness}"
-            for end, niceness in zip(ends, (FAST_NICENESS, SLOW_NICENESS), strict=True)
-        ]
+        ends = [lane.child_end for lane in self.lanes]
+        lanes = [f"{end.socket},{end.memory},{niceness}" for end, niceness in zip(ends, NICENESS, strict=True)]
         files = [table, *(file for end in ends for file in (end.socket, end.memory))]
         try:
             self._child = Child(
@@ -43,8 +40,8 @@ class TokenizerProcess:
                 pass_files=files,
                 environment=ENVIRONMENT,
             )
-            self.fast.started()
-            self.slow.started()
+            for lane in self.lanes:
+                lane.started()
             self.table = _read_table(self._child.read(LOAD_TIMEOUT_S), table)
         except ClusterError as error:
             self.close()
@@ -59,8 +56,8 @@ class TokenizerProcess:
 
     def close(self) -> None:
         """End it, its workers with it, and wait until it is gone."""
-        self.fast.close()
-        self.slow.close()
+        for lane in self.lanes:
+            lane.close()
         self._child.close()
 
 

@@ -13,15 +13,14 @@ from cluster.coordinator.tokenizing.turns import Turns
 from cluster.errors import CapacityError, ClusterError, UsageError
 from cluster.wire.limits import MAX_PROMPT_TOKENS
 
-# Texts of up to so many bytes have a lane of their own. They take up to 5 ms there, most of them 0.5 ms (all
-# pre-tokenizers of llama.cpp, 2 cores of an AMD EPYC); one that takes more than FAST_CPU_S begins anew
-# among the long ones.
-FAST_BYTES = 2048
-FAST_CPU_S = 0.05
-# Long texts take 0.3 to 2.1 microseconds for each byte on the same machine; several times as long is not the length,
-# but a pattern that tries a run of characters again and again.
-SLOW_CPU_S = 2.0
-SLOW_CPU_S_PER_BYTE = 8e-6
+# The lanes but the last, each for texts of up to so many bytes, with so much CPU time. They take up to 5 and 140 ms
+# there, most of them a quarter of it (all pre-tokenizers of llama.cpp, 2 cores of an AMD EPYC); one that takes longer
+# than it may begins anew in the next lane.
+LANES = ((2 << 10, 0.05), (64 << 10, 0.5))
+# In the last one, texts take 0.3 to 2.1 microseconds for each byte on the same machine; several times as long is not
+# the length, but a pattern that tries a run of characters again and again.
+LAST_CPU_S = 2.0
+LAST_CPU_S_PER_BYTE = 8e-6
 # A worker that others leave no CPU time is waited for; one that is stopped is not, not for ever.
 WALL_S = 60.0
 WALL_S_PER_CPU_S = 10.0
@@ -39,7 +38,7 @@ class Tokenizer:
         self._name = name
         self._context_length = context_length
         self._process = TokenizerProcess(path, name)
-        self._fast_turns, self._slow_turns = Turns(), Turns()
+        self._turns = tuple(Turns() for _ in self._process.lanes)
         self._starting = asyncio.Lock()
 
     @property
@@ -61,12 +60,14 @@ class Tokenizer:
         self._check_size(field, len(text))  # of characters that have a byte at least: most are not worth encoding
         data = text.encode()
         self._check_size(field, len(data))
-        reply = None
-        if len(data) <= FAST_BYTES:
-            reply = await self._ask(client, False, data, add_special, parse_special, FAST_CPU_S)
-        if reply is None or _took_too_long(reply):
-            cpu_s = SLOW_CPU_S + SLOW_CPU_S_PER_BYTE * len(data)
-            reply = await self._ask(client, True, data, add_special, parse_special, cpu_s)
+        for lane, (most_bytes, cpu_s) in enumerate(LANES):
+            if len(data) <= most_bytes:
+                reply = await self._ask(client, lane, data, add_special, parse_special, cpu_s)
+                if not _took_too_long(reply):
+                    break
+        else:
+            cpu_s = LAST_CPU_S + LAST_CPU_S_PER_BYTE * len(data)
+            reply = await self._ask(client, len(LANES), data, add_special, parse_special, cpu_s)
         if reply.token_ids is None:
             raise _error(field, len(data), reply)
         if len(reply.token_ids) > MAX_PROMPT_TOKENS:
@@ -86,12 +87,12 @@ class Tokenizer:
             )
 
     async def _ask(
-        self, client: str, is_slow: bool, data: bytes, add_special: bool, parse_special: bool, cpu_s: float
+        self, client: str, lane: int, data: bytes, add_special: bool, parse_special: bool, cpu_s: float
     ) -> Reply:
         """The reply of a lane, once it is the client's turn. If the client goes, its turn ends with its text."""
-        turns = self._slow_turns if is_slow else self._fast_turns
+        turns = self._turns[lane]
         await turns.take(client)
-        asked = asyncio.ensure_future(self._exchange(is_slow, data, add_special, parse_special, cpu_s))
+        asked = asyncio.ensure_future(self._exchange(lane, data, add_special, parse_special, cpu_s))
 
         def end_turn(done: asyncio.Future[Reply]) -> None:
             turns.give_on()
@@ -101,16 +102,13 @@ class Tokenizer:
         asked.add_done_callback(end_turn)
         return await asyncio.shield(asked)
 
-    async def _exchange(
-        self, is_slow: bool, data: bytes, add_special: bool, parse_special: bool, cpu_s: float
-    ) -> Reply:
+    async def _exchange(self, lane: int, data: bytes, add_special: bool, parse_special: bool, cpu_s: float) -> Reply:
         """As `Lane.ask`; where that ends with a process that was killed, another one is asked."""
         wall_s = WALL_S + WALL_S_PER_CPU_S * cpu_s
         for is_last in (False, True):
             process = self._process
-            lane = process.slow if is_slow else process.fast
             try:
-                reply = await lane.ask(data, add_special, parse_special, cpu_s, wall_s)
+                reply = await process.lanes[lane].ask(data, add_special, parse_special, cpu_s, wall_s)
                 if is_last or reply.exit_code != -signal.SIGKILL:  # which is not of the text's doing
                     return reply
             except LaneLostError as error:
