@@ -19,6 +19,7 @@ from cluster.errors import ClusterError
 
 MAX_FILE_BYTES = 1 << 20  # state, secrets, addresses: all are far smaller
 MAX_LINKS = 40  # as in Linux's own path lookup
+READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # no link, and no wait for a pipe's writer
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -33,8 +34,8 @@ def check_folder(folder: Path, *, others_may_look: bool = False) -> None:
     status = last.lstat()
     if not stat.S_ISDIR(status.st_mode):
         raise _unsafe(last, "is no folder", "move it away")
-    _check_owner(last, status)
-    if _others_may_write(status):
+    check_owner(last, status)
+    if others_may_write(status):
         raise _unsafe(last, f"others may write into it (mode {status.st_mode & 0o7777:04o})", f"chmod 700 {last}")
     if not others_may_look and status.st_mode & _OTHERS:
         raise _unsafe(last, f"others may look into it (mode {status.st_mode & 0o7777:04o})", f"chmod 700 {last}")
@@ -53,7 +54,11 @@ def read_private(path: Path, *, others_may_look: bool = False, max_bytes: int = 
     where it is larger than `max_bytes`; OSError as reading raises it.
     """
     check_folder(path.parent, others_may_look=others_may_look)
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    return read_open(path, os.open(path, READ_FLAGS), max_bytes)
+
+
+def read_open(path: Path, descriptor: int, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """The content of `path`, just opened with `READ_FLAGS`; closes it. Errors as for `read_private`."""
     try:
         check_file(path, os.fstat(descriptor))
     except BaseException:
@@ -70,8 +75,8 @@ def check_file(path: Path, status: os.stat_result) -> None:
     """ClusterError unless `status`, that of the open file `path`, is that of a plain file which only we may write."""
     if not stat.S_ISREG(status.st_mode):
         raise _unsafe(path, "is no plain file", "delete it")
-    _check_owner(path, status)
-    if _others_may_write(status):
+    check_owner(path, status)
+    if others_may_write(status):
         raise _unsafe(path, f"others may write it (mode {status.st_mode & 0o7777:04o})", "delete it")
 
 
@@ -117,7 +122,7 @@ def _check_on_the_way(path: Path) -> None:
     status = path.lstat()
     if status.st_uid not in (0, os.geteuid()) and not _is_unmapped(status.st_uid):
         raise _unsafe(path, f"belongs to another user (uid {status.st_uid})", "use a folder of your own")
-    is_open = stat.S_ISDIR(status.st_mode) and _others_may_write(status)
+    is_open = stat.S_ISDIR(status.st_mode) and others_may_write(status)
     if is_open and not status.st_mode & stat.S_ISVTX:
         mode = f"{status.st_mode & 0o7777:04o}"
         raise _unsafe(
@@ -125,12 +130,14 @@ def _check_on_the_way(path: Path) -> None:
         )
 
 
-def _check_owner(path: Path, status: os.stat_result) -> None:
+def check_owner(path: Path, status: os.stat_result) -> None:
+    """ClusterError unless `path`, of this `status`, belongs to this user."""
     if status.st_uid != os.geteuid():
         raise _unsafe(path, f"belongs to another user (uid {status.st_uid})", "it was not made by us: move it away")
 
 
-def _others_may_write(status: os.stat_result) -> bool:
+def others_may_write(status: os.stat_result) -> bool:
+    """Whether a group of several users, or all of them, have the right to write."""
     if status.st_mode & stat.S_IWOTH:
         return True
     return bool(status.st_mode & stat.S_IWGRP) and not _is_own_group(status.st_gid)

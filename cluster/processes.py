@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 MARK = "_GGML_CLUSTER_INSTANCE"
@@ -23,13 +23,15 @@ def marked_pids(instance: str) -> list[int]:
     return sorted(_members(instance, set()))
 
 
-def end_marked(instance: str) -> int:
+def end_marked(instance: str, known: Iterable[tuple[int, int]] = ()) -> int:
     """End all processes of `instance`: SIGTERM, then SIGKILL. Returns how many there were.
 
-    Runs until none is left, since a process may start another while it is being ended.
+    Runs until none is left, since a process may start another while it is being ended. `known`: some that were its
+    own, (pid, start ticks), for where none is left whose mark can be read.
     """
     seen: set[int] = set()
-    sessions: set[int] = set()  # remembered while members live, as the marked ones may go first
+    # Remembered while members live, as the marked ones may go first.
+    sessions = {session for pid, ticks in known if (session := _session(pid, ticks)) is not None} - {os.getsid(0)}
     for sign, grace_s in ((signal.SIGTERM, TERM_GRACE_S), (signal.SIGKILL, KILL_GRACE_S)):
         deadline = time.monotonic() + grace_s
         signalled: set[int] = set()
@@ -43,6 +45,12 @@ def end_marked(instance: str) -> int:
             seen |= pids
             time.sleep(0.05)
     return len(seen)
+
+
+def _session(pid: int, ticks: int) -> int | None:
+    """The session of the process that started at `ticks` as `pid`; None if it is gone."""
+    fields = _stat(pid)
+    return int(fields[3]) if fields is not None and int(fields[19]) == ticks else None
 
 
 def _members(instance: str, sessions: set[int]) -> set[int]:
@@ -95,6 +103,12 @@ def start_ticks(pid: int) -> int | None:
     """When `pid` started, in clock ticks since boot; None if it is gone. With the pid it names a process for good."""
     fields = _stat(pid)
     return None if fields is None else int(fields[19])
+
+
+def run_state(pid: int) -> str:
+    """What the kernel says `pid` does: R, S, D, T (stopped by a signal) or t (by a debugger); "" if it is gone."""
+    fields = _stat(pid)
+    return "" if fields is None else fields[0]
 
 
 def end_process(pid: int, ticks: int, grace_s: float = 5.0) -> bool:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import ClusterError
+from cluster.private import check_folder, read_private, write_private
+from cluster.ray_health import RayProcess
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +26,29 @@ class ClusterState:
     ray_address: str  # host:port of Ray's head; empty until it is known
     ray_namespace: str
     owns_ray: bool  # `up` started Ray, so `down` ends it
-    ray_temp_dir: str  # removed by `down` when owns_ray; empty otherwise
+    run_folder: str  # of secrets, and of Ray's files when owns_ray; removed by `down`
     address: str  # host:port of the inference server; empty until it answers
     ready: bool
     config: dict[str, Any]  # the settings `up` was given, by key
     model_hash: str = ""  # of the file that was cut; a repair must cut the same
     bounds: tuple[int, ...] = ()  # layers at which the slices begin, and the end of the last
     model_version: str = ""  # of the source when it was loaded: sizes and times of files, or ETags
+    ray_processes: tuple[RayProcess, ...] = ()  # of the Ray we own, once it has started
     version: int = STATE_VERSION
 
 
 def state_path() -> Path:
-    """``$XDG_STATE_HOME/ggml-cluster/cluster.json`` (default ``~/.local/state``)."""
-    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(home) / "ggml-cluster" / "cluster.json"
+    """$XDG_STATE_HOME/ggml-cluster/cluster.json, with ~/.local/state where it is unset or relative (as XDG asks)."""
+    home = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return (home if home.is_absolute() else Path.home() / ".local" / "state") / "ggml-cluster" / "cluster.json"
 
 
 def state_folder() -> Path:
-    """The folder of the state file, made if need be. ClusterError if it cannot be."""
+    """The folder of the state file, made if need be. ClusterError if it cannot be, or if others may write there."""
     folder = state_path().parent
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        check_folder(folder, others_may_look=True)
     except OSError as error:
         raise _unusable(folder, error) from error
     return folder
@@ -56,33 +59,30 @@ def _unusable(folder: Path, error: OSError) -> ClusterError:
 
 
 def read_state() -> ClusterState | None:
-    """The remembered cluster, or None. A file that cannot be understood is an error that names it."""
+    """The remembered cluster, or None.
+
+    A file that cannot be understood, or that another user may have written, is an error that names it.
+    """
     path = state_path()
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads(read_private(path, others_may_look=True))
         known = {field.name for field in fields(ClusterState)}
         if raw.get("version") != STATE_VERSION or not set(raw) <= known:
             raise ValueError("written by another version")
-        return ClusterState(**{**raw, "bounds": tuple(raw.get("bounds", ()))})
+        processes = tuple(RayProcess(*process) for process in raw.get("ray_processes", ()))
+        return ClusterState(**{**raw, "bounds": tuple(raw.get("bounds", ())), "ray_processes": processes})
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ClusterError(f"{path}: not a cluster state file ({error}); delete it if no cluster runs") from error
 
 
 def write_state(state: ClusterState) -> None:
     """Replace the file in one step; only the owner may read it."""
     folder = state_folder()
-    temporary: Path | None = None
     try:
-        descriptor, name = tempfile.mkstemp(dir=folder, prefix=".cluster-")
-        temporary = Path(name)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(asdict(state), file, indent=1)
-        temporary.replace(state_path())
+        write_private(state_path(), json.dumps(asdict(state), indent=1).encode())
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise _unusable(folder, error) from error
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TextIO
 
 from cluster.errors import ClusterError
+from cluster.private import check_file
 from cluster.processes import end_process, start_ticks
 from cluster.state import state_folder, state_path
 
 TAKE_OVER_TIMEOUT_S = 10.0
+LOCK_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @contextmanager
@@ -34,9 +36,16 @@ def state_lock(end_holder: bool = False) -> Iterator[None]:
 
 def _open(path: Path) -> TextIO:
     try:
-        return path.open("a+", encoding="ascii")
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | LOCK_FLAGS, 0o600)
+        try:
+            check_file(path, os.fstat(descriptor))
+            os.fchmod(descriptor, 0o600)  # who may read it may hold the lock
+        except BaseException:
+            os.close(descriptor)
+            raise
     except OSError as error:
         raise ClusterError(f"{path}: {error.strerror}; make it writable, or set XDG_STATE_HOME") from error
+    return os.fdopen(descriptor, "a+", encoding="ascii")
 
 
 def _try_lock(file: TextIO) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 import ray._private.worker as ray_worker
-from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # compiled, without stubs
+from ray._raylet import AuthenticationTokenLoader, InnerGcsClient  # type: ignore[attr-defined]  # compiled, without stubs
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
@@ -30,6 +30,7 @@ CALL_TIMEOUT_S = 60.0
 ANSWER_TIMEOUT_S = 15.0  # of a living actor; one still busy with an `up` that was interrupted is replaced
 POLL_S = 0.1
 MAX_REFUSALS = 2  # of a stage in one `up`: the first is answered with a newer epoch, the second with new stages
+GCS_TIMEOUT_MS = 5000
 FIRST_TOKEN_TIMEOUT_S = 120.0
 COORDINATOR = "coordinator"
 
@@ -50,6 +51,8 @@ class Launch:
         AuthenticationTokenLoader.instance().reset_cache()
         _silence_ray()
         try:
+            # Ray's own connection waits for a GCS that does not answer, or refuses our token, much longer than this.
+            InnerGcsClient.standalone(ray_address, None, GCS_TIMEOUT_MS)
             ray.init(ray_address, namespace=namespace, log_to_driver=False, logging_level="ERROR")
         except KeyboardInterrupt:
             ray.shutdown()  # half connected to a Ray that is ended next, its threads would crash the process

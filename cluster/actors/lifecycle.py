@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -15,12 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cluster.activity import Activity
-from cluster.actors.head import running_head, start_head, temp_dir_path, use_head
+from cluster.actors.foreign import asked_for, running_ray, use_foreign
+from cluster.actors.head import start_head, use_head
 from cluster.config import ClusterConfig, config_of
 from cluster.errors import ClusterError, UnreachableError, UsageError
 from cluster.gguf import SliceStore
 from cluster.kept_secrets import client_secret_path, have_secrets, remove_secrets, secret_path, write_secrets
 from cluster.processes import end_marked
+from cluster.ray_health import answers, find_ray_processes, ray_trouble
+from cluster.run_folder import make_run_folder, remove_run_folder, run_folder_path
 from cluster.secret import given_secret
 from cluster.sources.freshness import check_unchanged
 from cluster.state import ClusterState, read_state, remove_state, write_state
@@ -80,23 +82,31 @@ class Lifecycle:
         return f"the cluster is down ({num_ended} processes ended)"
 
     def _again(self, state: ClusterState, config: ClusterConfig) -> Outcome:
-        """There is a remembered cluster: it is fine, or lost stages, or is a wreck."""
-        trouble = trouble_at(state.address) if state.ready else "an earlier start did not finish"
+        """There is a remembered cluster: it is fine, or lost stages or its Ray, or is a wreck."""
+        ray = _ray_trouble(state)
+        trouble, is_up = ray or "an earlier start did not finish", False
+        if state.ready:
+            try:
+                found = state_at(state.address)
+                is_up, trouble = True, "" if found == "ready" else found
+            except (UnreachableError, UsageError) as error:  # also where the secret is gone
+                is_up, trouble = ray is None, ray or str(error)
         different = [key for key, value in _settings(config).items() if state.config.get(key) != value]
-        if state.ready and different and not _is_gone(state):
+        if is_up and different:
             raise UsageError(
                 f"up: a cluster with other settings is up ({', '.join(different)} differ); run cluster down first"
             )
-        if trouble is None:
+        if is_up and ray is None and not trouble:
             if note := check_unchanged(config.model, state.model_version, state.model_hash):
                 self._progress.note(f"warning: {note}")
             return Outcome("already up and ready", state.address, config)
-        if state.ready and have_secrets() and not _is_gone(state):
+        if is_up and ray is None and have_secrets():
             try:
                 return self._repair(state, config, trouble)
             except UnreachableError as error:
                 trouble = f"{trouble}; {error}"
-        self._progress.note(f"cleaning up what is left of the former cluster ({trouble})")
+        # Without Ray nothing can be repaired, and one that is dead would be waited for.
+        self._progress.note(f"cleaning up what is left of the former cluster ({ray or trouble})")
         self._take_down(state)
         return self._start(config)
 
@@ -106,13 +116,14 @@ class Lifecycle:
             check_port_free(config.host, config.port)
         client_secret = given_secret(Path(config.client_secret_file)) if config.client_secret_file else None
         instance = secrets.token_hex(8)
-        attach_to = running_head(config.address)
+        asked = asked_for(config.address)
+        attach_to = None if asked is None else running_ray(asked)
         state = ClusterState(
             instance=instance,
             ray_address=attach_to or "",
             ray_namespace=f"ggml-cluster-{instance}",
             owns_ray=attach_to is None,
-            ray_temp_dir="" if attach_to else str(temp_dir_path(instance)),
+            run_folder=str(run_folder_path(instance)),
             address="",
             ready=False,
             config=_settings(config),
@@ -122,11 +133,13 @@ class Lifecycle:
         )
         write_state(state)
         try:
+            make_run_folder(Path(state.run_folder))
             write_secrets(client_secret)
             if attach_to is None:
                 self._progress.note("starting Ray on this machine")
                 num_cpus = max(len(os.sched_getaffinity(0)), len(plan.stages))
-                state = replace(state, ray_address=start_head(instance, Path(state.ray_temp_dir), num_cpus))
+                address = start_head(instance, Path(state.run_folder), num_cpus)
+                state = replace(state, ray_address=address, ray_processes=find_ray_processes(instance))
                 write_state(state)
             else:
                 self._progress.note(f"attaching to Ray at {attach_to}")
@@ -154,7 +167,8 @@ class Lifecycle:
 
     def _finish(self, state: ClusterState, config: ClusterConfig, plan: ModelPlan, note: str) -> Outcome:
         with _launch(state) as launch:
-            address = launch.bring_up(plan.stages, plan.coordinator, self._progress.bars)
+            coordinator = replace(plan.coordinator, ray_processes=state.ray_processes)
+            address = launch.bring_up(plan.stages, coordinator, self._progress.bars)
         write_state(replace(state, address=address, ready=True))
         return Outcome(note, address, config)
 
@@ -171,11 +185,11 @@ class Lifecycle:
         """End actors and Ray as far as they are ours; remove our files. Never fails halfway for good."""
         num_ended = 0
         if state.owns_ray:
-            num_ended = end_marked(state.instance)
-            shutil.rmtree(state.ray_temp_dir, ignore_errors=True)
-        elif not _is_gone(state):
+            num_ended = end_marked(state.instance, [(pid, ticks) for _, pid, ticks in state.ray_processes])
+        elif _ray_trouble(state) is None:
             with _launch(state) as launch:
                 num_ended = launch.take_down()
+        remove_run_folder(Path(state.run_folder))
         with suppress(OSError):  # a store that cannot be written has nothing of ours that is half written
             SliceStore().sweep()
         remove_state()
@@ -186,7 +200,9 @@ class Lifecycle:
 @contextmanager
 def _launch(state: ClusterState) -> Iterator[Launch]:
     if state.owns_ray:
-        use_head(Path(state.ray_temp_dir))
+        use_head(Path(state.run_folder))
+    else:
+        use_foreign()
     from cluster.actors.launch import Launch
 
     launch = Launch(state.ray_address, state.ray_namespace, secret_path())
@@ -201,21 +217,26 @@ def _settings(config: ClusterConfig) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
 
 
-def _is_gone(state: ClusterState) -> bool:
-    """Whether the Ray that the cluster lived in does not answer any more."""
-    try:
-        return running_head(state.ray_address) is None
-    except UnreachableError:
-        return True
+def _ray_trouble(state: ClusterState) -> str | None:
+    """Why the Ray that the cluster lives in cannot be asked for anything; None if it can."""
+    trouble = ray_trouble(state.ray_processes)
+    if trouble is None and not answers(state.ray_address):
+        trouble = f"Ray at {state.ray_address or 'an unknown address'} does not answer"
+    return trouble
+
+
+def state_at(address: str) -> str:
+    """What the cluster at `address` says of itself: "ready", or "degraded: reason". UnreachableError."""
+    from cluster.client import connect
+
+    with connect(address, client_secret_path()) as client:
+        return client.status().state
 
 
 def trouble_at(address: str) -> str | None:
-    """Why the cluster at `address` does not serve, or None if it does."""
-    from cluster.client import connect
-
+    """Why the cluster at `address` does not serve as it should, or None if it does."""
     try:
-        with connect(address, client_secret_path()) as client:
-            status = client.status()
+        state = state_at(address)
     except (UnreachableError, UsageError) as error:  # also where the secret is gone
         return str(error)
-    return None if status.state == "ready" else status.state
+    return None if state == "ready" else state

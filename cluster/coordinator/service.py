@@ -26,6 +26,7 @@ from cluster.messages import (
     StepTiming,
     TokenEvent,
 )
+from cluster.ray_health import ray_trouble
 from cluster.sampling import SamplingParams
 from cluster.secret import Secret
 from cluster.sources.stored import stored_vocabulary
@@ -180,10 +181,11 @@ class CoordinatorService:
     def _state(self, failure: StageFailure | None) -> str:
         if not self._engine_thread.is_alive():
             return "degraded: the engine has ended; run cluster down, then up again"
-        if failure is None:
-            return "ready"
-        who = "the coordinator" if failure.stage is None else f"stage {failure.stage}"
-        return f"degraded: {who} is lost: {failure.reason}"
+        if failure is not None:
+            who = "the coordinator" if failure.stage is None else f"stage {failure.stage}"
+            return f"degraded: {who} is lost: {failure.reason}"
+        trouble = ray_trouble(self._spec.ray_processes)
+        return "ready" if trouble is None else f"degraded: {trouble}; it serves, but cannot be repaired: run cluster up"
 
     def _stage_status(self, facts: StageFacts, snapshot: Snapshot) -> StageStatus:
         activity = snapshot.stages[facts.stage]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.messages import Hello, StageCosts, StageFacts
+from cluster.ray_health import RayProcess
 from cluster.sources.source import ModelSource
 
 
@@ -24,6 +25,7 @@ class CoordinatorSpec:
     pipeline_prompts: bool  # several chunks of prompts may be in flight at once
     host: str
     port: int
+    ray_processes: tuple[RayProcess, ...] = ()  # on the coordinator's machine; a repair needs them
     can_truncate: bool = True  # the model keeps keys and values only, no running states
 
 

@@ -107,7 +107,7 @@ def test_down_after_up_was_killed_leaves_nothing(after_s: float, cli_home: CliHo
     assert not cli_home.state_file.exists()
     if state is not None:
         assert marked_pids(str(state["instance"])) == []
-        assert not Path(str(state["ray_temp_dir"])).exists()
+        assert not Path(str(state["run_folder"])).exists()
 
 
 def test_down_leaves_no_process_and_no_file(cli_home: CliHome) -> None:
@@ -117,7 +117,7 @@ def test_down_leaves_no_process_and_no_file(cli_home: CliHome) -> None:
     assert len(marked_pids(instance)) >= 4
     assert cli_home.run("down").returncode == 0
     assert marked_pids(instance) == []
-    assert not Path(str(state["ray_temp_dir"])).exists()
+    assert not Path(str(state["run_folder"])).exists()
     assert not cli_home.state_file.exists()
     partial = [path for path in (cli_home.root / "cache").rglob("*") if path.suffix == ".part"]
     assert partial == []
@@ -228,4 +228,4 @@ def test_an_interrupted_up_leaves_nothing(line: str, cli_home: CliHome) -> None:
     assert notes.splitlines()[-1] == "cluster: interrupted"
     assert not cli_home.state_file.exists()
     assert marked_pids(str(state["instance"])) == []
-    assert not Path(str(state["ray_temp_dir"])).exists()
+    assert not Path(str(state["run_folder"])).exists()

@@ -30,7 +30,7 @@ def make_state(**changes: object) -> ClusterState:
         "ray_address": "127.0.0.1:1",
         "ray_namespace": "n",
         "owns_ray": True,
-        "ray_temp_dir": "/tmp/x",
+        "run_folder": "/tmp/x",
         "address": "",
         "ready": False,
         "config": {"model": "m"},
