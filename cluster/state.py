@@ -34,6 +34,7 @@ class ClusterState:
     bounds: tuple[int, ...] = ()  # layers at which the slices begin, and the end of the last
     model_version: str = ""  # of the source when it was loaded: sizes and times of files, or ETags
     ray_processes: tuple[RayProcess, ...] = ()  # of the Ray we own, once it has started
+    has_actors: bool = False  # Ray was reached, so that some of ours may live in it
     version: int = STATE_VERSION
 
 

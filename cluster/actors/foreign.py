@@ -32,6 +32,11 @@ class Asked:
         """How to start a Ray of our own instead."""
         return f"unset {VARIABLE}" if self.by == VARIABLE else "leave --address out"
 
+    def unreachable(self, error: UnreachableError) -> UnreachableError:
+        """What happened to a Ray at this address, and how to do without it."""
+        variable = f"{VARIABLE}: " if self.by == VARIABLE else ""
+        return UnreachableError(f"{variable}{error}; or {self.advice()} to use one of our own")
+
     def __str__(self) -> str:
         shown = self.address if self.address.isprintable() else ascii(self.address)
         return f"{self.by}={shown}" if self.by == VARIABLE else f"Ray at {shown}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -51,8 +52,7 @@ class Launch:
         AuthenticationTokenLoader.instance().reset_cache()
         _silence_ray()
         try:
-            # Ray's own connection waits for a GCS that does not answer, or refuses our token, much longer than this.
-            InnerGcsClient.standalone(ray_address, None, GCS_TIMEOUT_MS)
+            _check_gcs(ray_address)
             ray.init(ray_address, namespace=namespace, log_to_driver=False, logging_level="ERROR")
         except KeyboardInterrupt:
             ray.shutdown()  # half connected to a Ray that is ended next, its threads would crash the process
@@ -272,6 +272,21 @@ def _errors_of_ray() -> Iterator[None]:
         raise UnreachableError(f"Ray: {_one_line(error)}; run cluster down, then up again") from error
 
 
+def _check_gcs(address: str) -> None:
+    """Raise what Ray raises unless its GCS answers and takes our token.
+
+    A connection of Ray waits much longer for one that does neither, and on the way its C++ writes to stderr.
+    """
+    stderr = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        InnerGcsClient.standalone(address, None, GCS_TIMEOUT_MS)
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
 def _has_answered(reference: Any) -> bool:
     try:
         ray.get(reference, timeout=0)
@@ -283,7 +298,7 @@ def _has_answered(reference: Any) -> bool:
 def _one_line(error: Exception) -> str:
     """What Ray says, without the traceback and the colours that it adds."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def _death(stage: int, words: LastWords) -> str:

@@ -144,14 +144,16 @@ class Lifecycle:
             else:
                 self._progress.note(f"attaching to Ray at {attach_to}")
             return self._finish(state, config, plan, "the cluster is up")
-        except BaseException:
+        except BaseException as error:
             self._take_back(state)
+            if asked is not None and isinstance(error, UnreachableError):
+                raise asked.unreachable(error) from error
             raise
 
     def _take_back(self, state: ClusterState) -> None:
         """After a start that failed, which stays the news. What cannot be ended now stays remembered for `down`."""
         try:
-            self._take_down(state)
+            self._take_down(read_state() or state)
         except ClusterError as error:
             self._progress.note(f"warning: {error}")
 
@@ -167,6 +169,8 @@ class Lifecycle:
 
     def _finish(self, state: ClusterState, config: ClusterConfig, plan: ModelPlan, note: str) -> Outcome:
         with _launch(state) as launch:
+            state = replace(state, has_actors=True)
+            write_state(state)
             coordinator = replace(plan.coordinator, ray_processes=state.ray_processes)
             address = launch.bring_up(plan.stages, coordinator, self._progress.bars)
         write_state(replace(state, address=address, ready=True))
@@ -186,7 +190,7 @@ class Lifecycle:
         num_ended = 0
         if state.owns_ray:
             num_ended = end_marked(state.instance, [(pid, ticks) for _, pid, ticks in state.ray_processes])
-        elif _ray_trouble(state) is None:
+        elif state.has_actors and _ray_trouble(state) is None:
             with _launch(state) as launch:
                 num_ended = launch.take_down()
         remove_run_folder(Path(state.run_folder))

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
 
 from cluster.processes import MARK, end_marked, marked_pids
@@ -52,4 +54,23 @@ def test_down_leaves_the_foreign_ray_and_forgets_one_that_is_gone(foreign_ray: s
     end_marked(INSTANCE)
     done = cli_home.run("down")
     assert done.returncode == 0, done.stderr
+    assert not cli_home.state_file.exists()
+
+
+def test_what_is_no_ray_is_named_with_the_variable_and_leaves_nothing(cli_home: CliHome) -> None:
+    """A left-over RAY_ADDRESS leads to a server that speaks gRPC, but knows nothing of Ray."""
+    server = grpc.server(ThreadPoolExecutor(1))
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        command = [sys.executable, "-m", "cluster.cli", "up", "--demo", "--stages", "1"]
+        environment = {**cli_home.environment, "RAY_ADDRESS": address}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    finally:
+        server.stop(None)
+    assert done.returncode == 4, done.stderr
+    first, last = done.stderr.splitlines()
+    assert first == f"attaching to Ray at {address}"
+    assert last.startswith(f"cluster: RAY_ADDRESS: Ray at {address}: ")
+    assert last.endswith("; or unset RAY_ADDRESS to use one of our own")
     assert not cli_home.state_file.exists()
