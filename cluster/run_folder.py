@@ -11,14 +11,15 @@ import stat
 import tempfile
 from pathlib import Path
 
-from cluster.errors import ClusterError
-from cluster.private import check_folder, check_place
+from cluster.errors import CapacityError, ClusterError
+from cluster.private import check_folder, check_place, unusable
 
 PREFIX = "ggml-cluster-"
 RAY = "ray"
 # Ray puts Unix sockets below its folder: /session_2026-01-31_23-59-59_123456_4194304/sockets/plasma_store, 64 bytes
 # at most, and the path of a socket ends at 107 bytes.
 MAX_RAY_FOLDER_BYTES = 40
+MIN_FREE_BYTES = 16 * 2**20  # a session of Ray takes 1 MB when it starts, and its logs grow
 
 
 def run_folder_path(instance: str) -> Path:
@@ -43,7 +44,7 @@ def run_folder_path(instance: str) -> Path:
 
 
 def make_run_folder(folder: Path) -> None:
-    """Make it, for this user alone. ClusterError if it is there already or cannot be made."""
+    """Make it, for this user alone. ClusterError if it is there or cannot be made, CapacityError without room."""
     try:
         folder.mkdir(mode=0o700)
         folder.chmod(0o700)  # whatever the umask took away
@@ -51,9 +52,13 @@ def make_run_folder(folder: Path) -> None:
     except FileExistsError as error:
         raise ClusterError(f"{folder}: somebody made it before us; move it away, and try again") from error
     except OSError as error:
-        raise ClusterError(
-            f"{folder}: {error.strerror or error}; make room and write access there, or set TMPDIR"
-        ) from error
+        raise unusable(folder, error, "set TMPDIR") from error
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < MIN_FREE_BYTES:
+        raise CapacityError(
+            f"{folder}: {MIN_FREE_BYTES:,} bytes are needed for Ray's logs, {free_bytes:,} are free; "
+            "make room there, or set TMPDIR"
+        )
 
 
 def check_run_folder(folder: Path) -> None:

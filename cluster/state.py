@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import ClusterError
-from cluster.private import check_folder, read_private, write_private
+from cluster.private import check_folder, read_private, unusable, write_private
 from cluster.ray_health import RayProcess
 
 STATE_VERSION = 2
+ADVICE = "set XDG_STATE_HOME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,8 @@ def state_folder() -> Path:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         check_folder(folder, others_may_look=True)
     except OSError as error:
-        raise _unusable(folder, error) from error
+        raise unusable(folder, error, ADVICE) from error
     return folder
-
-
-def _unusable(folder: Path, error: OSError) -> ClusterError:
-    return ClusterError(f"{folder}: {error.strerror or error}; make room and write access there, or set XDG_STATE_HOME")
 
 
 def read_state() -> ClusterState | None:
@@ -84,7 +81,7 @@ def write_state(state: ClusterState) -> None:
     try:
         write_private(state_path(), json.dumps(asdict(state), indent=1).encode())
     except OSError as error:
-        raise _unusable(folder, error) from error
+        raise unusable(folder, error, ADVICE) from error
 
 
 def remove_state() -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TextIO
 
 from cluster.errors import ClusterError
-from cluster.private import check_file
+from cluster.private import check_file, unusable
 from cluster.processes import end_process, start_ticks
-from cluster.state import state_folder, state_path
+from cluster.state import ADVICE, state_folder, state_path
 
 TAKE_OVER_TIMEOUT_S = 10.0
 LOCK_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -28,9 +28,12 @@ def state_lock(end_holder: bool = False) -> Iterator[None]:
             if not end_holder:
                 raise ClusterError("another cluster up or down is at work; wait for it, or run: cluster down")
             _end_holder(file)
-        file.truncate(0)
-        file.write(f"{os.getpid()} {start_ticks(os.getpid())}")
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(f"{os.getpid()} {start_ticks(os.getpid())}")
+            file.flush()
+        except OSError as error:
+            raise unusable(path, error, ADVICE) from error
         yield
 
 
@@ -44,7 +47,7 @@ def _open(path: Path) -> TextIO:
             os.close(descriptor)
             raise
     except OSError as error:
-        raise ClusterError(f"{path}: {error.strerror}; make it writable, or set XDG_STATE_HOME") from error
+        raise unusable(path, error, ADVICE) from error
     return os.fdopen(descriptor, "a+", encoding="ascii")
 
 

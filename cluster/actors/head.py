@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cluster.errors import ClusterError
-from cluster.private import read_private, write_private
+from cluster.private import read_private, unusable, write_private
 from cluster.processes import MARK
 from cluster.run_folder import check_run_folder, ray_folder
 
@@ -41,7 +41,10 @@ def start_head(instance: str, run_folder: Path, num_cpus: int) -> str:
     nice 15), and all GPUs visible to actors that ask for none of Ray's (the stages name ggml devices themselves).
     """
     check_run_folder(run_folder)
-    write_private(run_folder / TOKEN, secrets.token_hex(32).encode("ascii"))
+    try:
+        write_private(run_folder / TOKEN, secrets.token_hex(32).encode("ascii"))
+    except OSError as error:
+        raise unusable(run_folder, error, "set TMPDIR") from error
     try:
         done = subprocess.run(
             _start_command(run_folder, num_cpus),

@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -139,6 +140,26 @@ class SliceStore:
                 else:
                     self._shelf.write_manifest(item.key, fresh)
             yield item, fresh is not None
+
+    def missing_bytes(self, plan: SlicePlan, model_hash: str, version: str) -> int:
+        """Bytes of disk that the slice `plan` of this model takes beyond what of it is here already. Reads nothing."""
+        key = _key(model_hash, version, plan.first, plan.end)
+        try:
+            path = self._shelf.path(key, "gguf")
+            if path.exists() and path.stat().st_size == plan.file_bytes:
+                return 0
+            return max(0, len(plan.header_bytes) + plan.weight_bytes - disk_bytes(self._shelf.path(key, "gguf.part")))
+        except OSError as error:
+            raise self._store_error(error) from error
+
+    def check_writable(self) -> None:
+        """Make the folder, and a file in it for a moment. UsageError if that cannot be, CapacityError without room."""
+        try:
+            make_own_folder(self.root)
+            with tempfile.TemporaryFile(dir=self.root, buffering=0) as file:
+                file.write(bytes(1))
+        except OSError as error:
+            raise self._store_error(error) from error
 
     def origins_of(self, model: OpenModel) -> tuple[SliceOrigin, ...]:
         """The slices of this model in this version that are here, as places to read from."""

@@ -26,7 +26,7 @@ def check_room(folder: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if needed_bytes > free_bytes:
         raise CapacityError(
-            f"slice store {folder}: a slice needs {needed_bytes} bytes, {free_bytes} are free; "
+            f"slice store {folder}: {needed_bytes:,} bytes are needed, {free_bytes:,} are free; "
             "run `cluster cache rm`, or set XDG_CACHE_HOME to a larger disk"
         )
 

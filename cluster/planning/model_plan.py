@@ -13,6 +13,7 @@ from cluster.gguf import can_truncate
 from cluster.planning.dry_run import DryRun
 from cluster.planning.layout import Layouts, offers_of
 from cluster.planning.paces import find_paces
+from cluster.planning.room import check_room
 from cluster.planning.survey import Survey, survey
 from cluster.planning.vocabulary import check_vocabulary
 from cluster.stage.spec import StageSpec
@@ -39,7 +40,9 @@ def plan_model(config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
     """
     found = survey(config)
     check_vocabulary(found.header, found.source.shown_name)
-    return plan_survey(found, bounds)
+    plan = plan_survey(found, bounds)
+    check_room(found, plan.bounds)
+    return plan
 
 
 def plan_survey(found: Survey, bounds: Sequence[int] = ()) -> ModelPlan:

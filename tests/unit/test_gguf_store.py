@@ -204,7 +204,7 @@ def test_a_full_disk_is_told_before_writing(
 ) -> None:
     usage = namedtuple("usage", ("total", "used", "free"))
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**6, 10**6 - 5000, 5000))
-    with pytest.raises(CapacityError, match=r"a slice needs \d+ bytes, 5000 are free; run `cluster cache rm`"):
+    with pytest.raises(CapacityError, match=r"[\d,]+ bytes are needed, 5,000 are free; run `cluster cache rm`"):
         store.get(source, header, 0, 2)
     assert list(store.root.iterdir()) == []
 

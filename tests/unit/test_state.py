@@ -93,7 +93,7 @@ with state_lock():
 
 
 def test_end_marked_ends_children_and_the_stubborn() -> None:
-    instance = "test-end-marked"
+    instance = f"test-end-marked-{os.getpid()}"
     environment = {**os.environ, MARK: instance}
     # A child in the same session that dropped the mark, as a process that changes its title does.
     spawn = f"import subprocess, os; subprocess.Popen({SLEEPER!r}, env={{}}); os.execv({SLEEPER[0]!r}, {SLEEPER!r})"
