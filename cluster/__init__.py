@@ -10,10 +10,13 @@ What is listed here is the public API. It is loaded on first use: ``import clust
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # that of `typing`, which takes longer to import than all else here
 if TYPE_CHECKING:
+    from typing import Any
+
     __version__: str
+
     from cluster.async_client import AsyncClient as AsyncClient
     from cluster.client import Client as Client
     from cluster.client import connect as connect

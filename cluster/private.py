@@ -7,7 +7,6 @@ is not theirs.
 
 from __future__ import annotations
 
-import errno
 import grp
 import os
 import pwd
@@ -16,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from cluster.errors import CapacityError, ClusterError
+from cluster.errors import ClusterError
 
 MAX_FILE_BYTES = 1 << 20  # state, secrets, addresses: all are far smaller
 MAX_LINKS = 40  # as in Linux's own path lookup
@@ -95,12 +94,6 @@ def write_private(path: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-def unusable(path: Path, error: OSError, advice: str) -> ClusterError:
-    """`error` about a file or folder that was to be written: CapacityError where there is no room."""
-    kind = CapacityError if error.errno in (errno.ENOSPC, errno.EDQUOT) else ClusterError
-    return kind(f"{path}: {error.strerror or error}; make room and write access there, or {advice}")
 
 
 def _passed(folder: Path) -> Iterator[Path]:

@@ -11,8 +11,9 @@ import stat
 import tempfile
 from pathlib import Path
 
+from cluster.disk import disk_error
 from cluster.errors import CapacityError, ClusterError
-from cluster.private import check_folder, check_place, unusable
+from cluster.private import check_folder, check_place
 
 PREFIX = "ggml-cluster-"
 RAY = "ray"
@@ -52,7 +53,7 @@ def make_run_folder(folder: Path) -> None:
     except FileExistsError as error:
         raise ClusterError(f"{folder}: somebody made it before us; move it away, and try again") from error
     except OSError as error:
-        raise unusable(folder, error, "set TMPDIR") from error
+        raise disk_error(folder, error, "set TMPDIR") from error
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < MIN_FREE_BYTES:
         raise CapacityError(

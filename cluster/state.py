@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from cluster.disk import disk_error
 from cluster.errors import ClusterError
-from cluster.private import check_folder, read_private, unusable, write_private
+from cluster.private import check_folder, read_private, write_private
 from cluster.ray_health import RayProcess
 
 STATE_VERSION = 2
@@ -52,7 +53,7 @@ def state_folder() -> Path:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         check_folder(folder, others_may_look=True)
     except OSError as error:
-        raise unusable(folder, error, ADVICE) from error
+        raise disk_error(folder, error, ADVICE) from error
     return folder
 
 
@@ -81,7 +82,7 @@ def write_state(state: ClusterState) -> None:
     try:
         write_private(state_path(), json.dumps(asdict(state), indent=1).encode())
     except OSError as error:
-        raise unusable(folder, error, ADVICE) from error
+        raise disk_error(folder, error, ADVICE) from error
 
 
 def remove_state() -> None:
@@ -89,7 +90,7 @@ def remove_state() -> None:
     try:
         state_path().unlink(missing_ok=True)
     except OSError as error:
-        raise _unusable(state_path(), error) from error
+        raise disk_error(state_path(), error, ADVICE) from error
 
 
 def read_address() -> str | None:

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from cluster.disk import disk_error
 from cluster.errors import ClusterError
-from cluster.private import check_file, unusable
+from cluster.private import check_file
 from cluster.processes import end_process, start_ticks
 from cluster.state import ADVICE, state_folder, state_path
 
@@ -33,7 +34,7 @@ def state_lock(end_holder: bool = False) -> Iterator[None]:
             file.write(f"{os.getpid()} {start_ticks(os.getpid())}")
             file.flush()
         except OSError as error:
-            raise unusable(path, error, ADVICE) from error
+            raise disk_error(path, error, ADVICE) from error
         yield
 
 
@@ -47,7 +48,7 @@ def _open(path: Path) -> TextIO:
             os.close(descriptor)
             raise
     except OSError as error:
-        raise unusable(path, error, ADVICE) from error
+        raise disk_error(path, error, ADVICE) from error
     return os.fdopen(descriptor, "a+", encoding="ascii")
 
 

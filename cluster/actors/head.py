@@ -11,8 +11,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from cluster.disk import disk_error
 from cluster.errors import ClusterError
-from cluster.private import read_private, unusable, write_private
+from cluster.private import read_private, write_private
 from cluster.processes import MARK
 from cluster.run_folder import check_run_folder, ray_folder
 
@@ -44,7 +45,7 @@ def start_head(instance: str, run_folder: Path, num_cpus: int) -> str:
     try:
         write_private(run_folder / TOKEN, secrets.token_hex(32).encode("ascii"))
     except OSError as error:
-        raise unusable(run_folder, error, "set TMPDIR") from error
+        raise disk_error(run_folder, error, "set TMPDIR") from error
     try:
         done = subprocess.run(
             _start_command(run_folder, num_cpus),

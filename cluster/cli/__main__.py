@@ -2,6 +2,6 @@
 
 import sys
 
-from cluster.cli import main
+from cluster.entry import main
 
 sys.exit(main())
