@@ -66,7 +66,7 @@ def use_foreign() -> None:
     As Ray itself decides where nothing is said: a token that this user has is shown.
     """
     given = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    has_token = given or (Path.home() / ".ray" / "auth_token").is_file()
+    has_token = given or os.path.isfile(os.path.expanduser("~/.ray/auth_token"))
     os.environ.setdefault("RAY_AUTH_MODE", "token" if has_token else "disabled")
 
 

@@ -23,6 +23,30 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from cluster.errors import UnreachableError
+
+    try:
+        return _show(options)
+    except UnreachableError as error:
+        trouble = _trouble_below(options.address)
+        if trouble is None:
+            raise
+        raise UnreachableError(f"{error}; {trouble}") from error
+
+
+def _trouble_below(address: str | None) -> str | None:
+    """What is wrong with the Ray of the cluster that was started here, if that is the one at `address`."""
+    from cluster.ray_health import ray_trouble
+    from cluster.state import read_state
+    from cluster.wire.calls import resolve_address
+
+    state = read_state()
+    if state is None or not state.address or state.address != resolve_address(address):
+        return None
+    return ray_trouble(state.ray_processes)
+
+
+def _show(options: argparse.Namespace) -> int:
     from cluster.cli.table import print_status
     from cluster.client import connect
 

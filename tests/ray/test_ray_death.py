@@ -64,6 +64,11 @@ def test_streams_finish_without_ray_and_up_replaces_it(cli_home: CliHome) -> Non
     instance = str(cli_home.state()["instance"])
     refused = cli_home.run("up", "--demo", "--stages", "3")  # it serves still
     assert refused.returncode == 2, refused.stderr
+    coordinator = [pid for pid in marked_pids(instance) if b"Coordinator" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(coordinator[0], signal.SIGKILL)
+    shown = cli_home.run("status").stderr
+    assert shown.startswith("cluster: cannot reach a cluster")
+    assert "is dead" in shown  # and which of the two
     done = cli_home.run("up")
     assert done.returncode == 0, done.stderr
     assert "starting Ray" in done.stderr

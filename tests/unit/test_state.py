@@ -15,6 +15,7 @@ from cluster.errors import ClusterError
 from cluster.processes import MARK, end_marked, end_process, marked_pids, rss_bytes, start_ticks
 from cluster.state import ClusterState, read_address, read_state, remove_state, state_path, write_state
 from cluster.state_lock import state_lock
+from tests.other_user import OTHER_UID, needs_other_user
 
 SLEEPER = [sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"]
 
@@ -70,6 +71,42 @@ def test_a_damaged_file_is_named(text: str) -> None:
     state_path().parent.mkdir(parents=True)
     state_path().write_text(text)
     with pytest.raises(ClusterError, match=r"cluster\.json"):
+        read_state()
+
+
+@needs_other_user
+@pytest.mark.parametrize("owned", ["cluster.json", "cluster.lock", "."])
+def test_what_another_user_planted_is_refused(owned: str) -> None:
+    """A planted state would lead prompts to a stranger's port, and `down` to a folder of their choice."""
+    write_state(make_state())
+    with state_lock():
+        pass
+    os.chown(state_path().parent / owned, OTHER_UID, OTHER_UID)
+    try:
+        with pytest.raises(ClusterError, match=f"belongs to another user \\(uid {OTHER_UID}\\)"), state_lock():
+            read_state()
+    finally:
+        os.chown(state_path().parent / owned, 0, 0)
+
+
+def test_a_lock_is_no_link_and_only_we_may_hold_it(tmp_path: Path) -> None:
+    with state_lock():
+        pass
+    lock = state_path().with_suffix(".lock")
+    lock.chmod(0o644)
+    with state_lock():
+        assert lock.stat().st_mode & 0o777 == 0o600
+    lock.unlink()
+    lock.symlink_to(tmp_path / "precious")
+    with pytest.raises(ClusterError, match=r"cluster\.lock"), state_lock():
+        pass
+    assert not (tmp_path / "precious").exists()
+
+
+def test_a_state_that_never_ends_is_a_damaged_one() -> None:
+    write_state(make_state())
+    state_path().write_text("[" * 100_000)
+    with pytest.raises(ClusterError, match=r"cluster\.json: not a cluster state file"):
         read_state()
 
 
