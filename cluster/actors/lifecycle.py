@@ -31,6 +31,7 @@ from cluster.wire.channel import check_port_free
 
 if TYPE_CHECKING:
     from cluster.actors.launch import Launch
+    from cluster.messages import ClusterStatus
     from cluster.planning import ModelPlan
 
 
@@ -87,7 +88,7 @@ class Lifecycle:
         trouble, is_up = ray or "an earlier start did not finish", False
         if state.ready:
             try:
-                found = state_at(state.address)
+                found = status_at(state.address).state
                 is_up, trouble = True, "" if found == "ready" else found
             except (UnreachableError, UsageError) as error:  # also where the secret is gone
                 is_up, trouble = ray is None, ray or str(error)
@@ -229,18 +230,22 @@ def _ray_trouble(state: ClusterState) -> str | None:
     return trouble
 
 
-def state_at(address: str) -> str:
-    """What the cluster at `address` says of itself: "ready", or "degraded: reason". UnreachableError."""
+def status_at(address: str) -> ClusterStatus:
+    """What the cluster at `address` says of itself. UnreachableError, UsageError where its secret is gone."""
     from cluster.client import connect
 
     with connect(address, client_secret_path()) as client:
-        return client.status().state
+        return client.status()
 
 
-def trouble_at(address: str) -> str | None:
-    """Why the cluster at `address` does not serve as it should, or None if it does."""
+def repair_is_due(state: ClusterState) -> bool:
+    """Whether `up` is to be run for a cluster that is watched.
+
+    Where Ray alone is dead, whoever is being answered is answered to the end first.
+    """
     try:
-        state = state_at(address)
-    except (UnreachableError, UsageError) as error:  # also where the secret is gone
-        return str(error)
-    return None if state == "ready" else state
+        status = status_at(state.address)
+    except (UnreachableError, UsageError):
+        return True
+    is_served = all(stage.state == "ready" for stage in status.stages) and status.num_slots_used > 0
+    return status.state != "ready" and not (is_served and ray_trouble(state.ray_processes) is not None)

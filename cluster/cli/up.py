@@ -138,7 +138,7 @@ def _list_devices() -> int:
 def _stay(lifecycle: Lifecycle) -> int:
     """Serve until SIGTERM or SIGINT; repair what is lost. A repair is a process of its own, because Ray puts its
     signal handlers in the place of ours."""
-    from cluster.actors.lifecycle import trouble_at
+    from cluster.actors.lifecycle import repair_is_due
     from cluster.state import read_state
 
     stopping = threading.Event()
@@ -149,7 +149,7 @@ def _stay(lifecycle: Lifecycle) -> int:
             state = read_state()
             if state is None:  # somebody else took it down
                 return 0
-            if trouble_at(state.address) is not None:
+            if repair_is_due(state):
                 subprocess.call([sys.executable, "-m", "cluster.cli", "up"])
     finally:
         print(lifecycle.down(), file=sys.stderr)

@@ -142,6 +142,12 @@ def test_foreground_repairs_and_ends_on_sigterm(cli_home: CliHome) -> None:
             state = cli_home.state()
             os.kill(stage_pid(cli_home, 1), signal.SIGKILL)
             wait_until(lambda: cli_home.run("run", "Once", "-n", "1").returncode == 0, 60)
+            raylet = next(pid for kind, pid, _ in cli_home.state()["ray_processes"] if kind == "raylet")  # type: ignore[attr-defined]
+            os.kill(raylet, signal.SIGKILL)
+            wait_until(lambda: cli_home.state_file.exists() and cli_home.state()["instance"] != state["instance"], 60)
+            wait_until(lambda: cli_home.state_file.exists() and cli_home.state()["ready"], 60)
+            first, state = state, cli_home.state()
+            assert marked_pids(str(first["instance"])) == []
             process.send_signal(signal.SIGTERM)
             _, notes = process.communicate(timeout=60)
         finally:
