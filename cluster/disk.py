@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.errors import CapacityError, ClusterError, UsageError
+from cluster.private import check_place
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -34,7 +35,10 @@ def named_errors(path: str | Path, advice: str) -> Iterator[None]:
 def temporary_folder(prefix: str) -> Iterator[Path]:
     """A folder that is gone after the block. Errors of the disk in the block are those of `disk_error`."""
     advice = "set TMPDIR to a folder on another disk"
-    with named_errors(temporary_root(), advice), tempfile.TemporaryDirectory(prefix=prefix) as folder:
+    with (
+        named_errors(temporary_root(), advice),
+        tempfile.TemporaryDirectory(prefix=prefix, dir=safe_tempdir()) as folder,
+    ):
         yield Path(folder)
 
 
@@ -44,3 +48,21 @@ def temporary_root() -> str:
         return tempfile.gettempdir()
     except OSError:  # none of the usual folders can be written
         return "/tmp"
+
+
+def safe_tempdir() -> Path:
+    """The first of the temporary folders in which nobody else can put a thing in the place of ours. ClusterError."""
+    reasons = []
+    for parent in tempdirs():
+        try:
+            check_place(parent / "any")
+        except (ClusterError, OSError) as error:
+            reasons.append(str(error).partition(";")[0])
+        else:
+            return parent
+    raise ClusterError(f"temporary folder: {', '.join(reasons)}; set TMPDIR to a folder of your own")
+
+
+def tempdirs() -> list[Path]:
+    """Where temporary files may go: as Python chooses, else /tmp, else /var/tmp."""
+    return list(dict.fromkeys(Path(name).resolve() for name in (temporary_root(), "/tmp", "/var/tmp")))

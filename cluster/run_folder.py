@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import tempfile
 from pathlib import Path
 
-from cluster.disk import disk_error
+from cluster.disk import disk_error, tempdirs
 from cluster.errors import CapacityError, ClusterError
 from cluster.private import check_folder, check_place
 
@@ -29,7 +28,7 @@ def run_folder_path(instance: str) -> Path:
     Nothing is made. ClusterError with the reason against each where there is none.
     """
     reasons = []
-    for parent in dict.fromkeys(Path(name).resolve() for name in (tempfile.gettempdir(), "/tmp", "/var/tmp")):
+    for parent in tempdirs():
         folder = parent / f"{PREFIX}{instance[:8]}"
         num_bytes = len(os.fsencode(ray_folder(folder)))
         if num_bytes > MAX_RAY_FOLDER_BYTES:

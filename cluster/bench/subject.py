@@ -15,6 +15,7 @@ from pathlib import Path
 from cluster.bench.measure import Subject
 from cluster.bench.settings import BenchSettings
 from cluster.client import connect
+from cluster.disk import safe_tempdir
 from cluster.errors import CapacityError, ClusterError, UnreachableError, UsageError
 
 DOWN_TIMEOUT_S = 60
@@ -24,7 +25,7 @@ BY_EXIT_CODE = {kind.exit_code: kind for kind in (UsageError, CapacityError, Unr
 @contextmanager
 def measured_cluster(arguments: list[str]) -> Iterator[Subject]:
     """A cluster that `cluster up` starts with `arguments`; down at the end, also when this process is killed."""
-    state_home = tempfile.mkdtemp(prefix="cluster-bench-")
+    state_home = tempfile.mkdtemp(prefix="cluster-bench-", dir=safe_tempdir())
     # Its own session: an interrupt from the terminal must not end it before its work.
     guard = subprocess.Popen(
         [sys.executable, "-m", "cluster.bench.guard", state_home],

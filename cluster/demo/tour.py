@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 
+from cluster.disk import safe_tempdir
+
 PROMPT = "Once upon a time"
 COMMANDS = (
     ["up", "--demo", "--stages", "2"],
@@ -23,7 +25,7 @@ COMMANDS = (
 
 def main() -> int:
     """Run the tour; the cluster is taken down whatever happens. Returns the first failing exit code, or 0."""
-    with tempfile.TemporaryDirectory(prefix="ggml-cluster-demo-") as state_home:
+    with tempfile.TemporaryDirectory(prefix="ggml-cluster-demo-", dir=safe_tempdir()) as state_home:
         environment = {**os.environ, "XDG_STATE_HOME": state_home}
         environment.pop("CLUSTER_ADDRESS", None)
         try:

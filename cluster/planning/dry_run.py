@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Literal
 
 from cluster.child import Child
-from cluster.disk import named_errors, temporary_root
+from cluster.disk import named_errors, safe_tempdir, temporary_root
 from cluster.engine.limits import LOGIT_BYTES, max_logits_rows
 from cluster.errors import CapacityError, ClusterError, UnsupportedModelError, UsageError
 from cluster.gguf import Header, cut
@@ -58,7 +58,7 @@ class DryRun:
         self._header = header
         self._known: dict[tuple[int, int, str, Context], StageMemory] = {}
         with named_errors(temporary_root(), ELSEWHERE):
-            self._folder = tempfile.TemporaryDirectory(prefix="ggml-cluster-plan-")
+            self._folder = tempfile.TemporaryDirectory(prefix="ggml-cluster-plan-", dir=safe_tempdir())
         self._child = Child("cluster.planning.dry_run_child")
 
     def measure(self, first: int, end: int, device: str, context: Context) -> StageMemory:

@@ -87,9 +87,10 @@ def resolve_endpoint(address: str | None, secret: str | os.PathLike[str] | None)
 
 def call_error(error: grpc.RpcError, address: str) -> ClusterError:
     """The project's error for a failed call to the cluster at `address`."""
+    by = f" ({ADDRESS_VARIABLE})" if os.environ.get(ADDRESS_VARIABLE) == address else ""
     return error_from_call(
         error,
-        f"cannot reach a cluster at {address}",
+        f"cannot reach a cluster at {address}{by}",
         'start one with "cluster up" or give the address of another',
     )
 

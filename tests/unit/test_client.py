@@ -348,3 +348,11 @@ def test_where_the_address_comes_from(monkeypatch: pytest.MonkeyPatch, tmp_path:
         assert client.address == "127.0.0.1:1"
     with pytest.raises(UsageError, match="'nonsense' is not host:port"):
         Client("nonsense")
+
+
+def test_an_address_left_over_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLUSTER_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(UnreachableError, match=r"a cluster at 127\.0\.0\.1:1 \(CLUSTER_ADDRESS\): "):
+        cluster.connect(secret=SECRET.text)
+    with pytest.raises(UnreachableError, match=r"a cluster at 127\.0\.0\.1:2: "):
+        cluster.connect("127.0.0.1:2", SECRET.text)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.disk import safe_tempdir
 from cluster.errors import ClusterError
 from cluster.private import check_folder, check_place, read_private, write_private
 from cluster.run_folder import (
@@ -161,8 +162,10 @@ def test_a_run_folder_lies_where_sockets_can_and_nobody_interferes(
     short.mkdir(mode=0o700)
     try:
         assert place(monkeypatch, short) == short
+        assert safe_tempdir() == short
         short.chmod(0o777)
         assert place(monkeypatch, short) == Path("/tmp")
+        assert safe_tempdir() == Path("/tmp")
         short.chmod(0o1777)
         assert place(monkeypatch, short) == short
     finally:
