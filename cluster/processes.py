@@ -23,6 +23,11 @@ def marked_pids(instance: str) -> list[int]:
     return sorted(_members(instance, set()))
 
 
+def members(instance: str) -> tuple[tuple[int, int], ...]:
+    """(pid, start ticks) of every live process of `instance`: they lead to it also where no mark is left."""
+    return tuple((pid, ticks) for pid in marked_pids(instance) if (ticks := start_ticks(pid)) is not None)
+
+
 def end_marked(instance: str, known: Iterable[tuple[int, int]] = ()) -> int:
     """End all processes of `instance`: SIGTERM, then SIGKILL. Returns how many there were.
 

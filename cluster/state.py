@@ -36,6 +36,7 @@ class ClusterState:
     bounds: tuple[int, ...] = ()  # layers at which the slices begin, and the end of the last
     model_version: str = ""  # of the source when it was loaded: sizes and times of files, or ETags
     ray_processes: tuple[RayProcess, ...] = ()  # of the Ray we own, once it has started
+    members: tuple[tuple[int, int], ...] = ()  # (pid, start ticks) of all processes there were when it came up
     has_actors: bool = False  # Ray was reached, so that some of ours may live in it
     version: int = STATE_VERSION
 
@@ -68,8 +69,12 @@ def read_state() -> ClusterState | None:
         known = {field.name for field in fields(ClusterState)}
         if raw.get("version") != STATE_VERSION or not set(raw) <= known:
             raise ValueError("written by another version")
-        processes = tuple(RayProcess(*process) for process in raw.get("ray_processes", ()))
-        return ClusterState(**{**raw, "bounds": tuple(raw.get("bounds", ())), "ray_processes": processes})
+        lists = {
+            "bounds": tuple(raw.get("bounds", ())),
+            "ray_processes": tuple(RayProcess(*process) for process in raw.get("ray_processes", ())),
+            "members": tuple((pid, ticks) for pid, ticks in raw.get("members", ())),
+        }
+        return ClusterState(**(raw | lists))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:

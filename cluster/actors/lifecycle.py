@@ -20,7 +20,7 @@ from cluster.config import ClusterConfig, config_of
 from cluster.errors import ClusterError, UnreachableError, UsageError
 from cluster.gguf import SliceStore
 from cluster.kept_secrets import client_secret_path, have_secrets, remove_secrets, secret_path, write_secrets
-from cluster.processes import end_marked
+from cluster.processes import end_marked, members
 from cluster.ray_health import answers, find_ray_processes, ray_trouble
 from cluster.run_folder import make_run_folder, remove_run_folder, run_folder_path
 from cluster.secret import given_secret
@@ -85,11 +85,11 @@ class Lifecycle:
     def _again(self, state: ClusterState, config: ClusterConfig) -> Outcome:
         """There is a remembered cluster: it is fine, or lost stages or its Ray, or is a wreck."""
         ray = _ray_trouble(state)
-        trouble, is_up = ray or "an earlier start did not finish", False
+        trouble, is_up = "an earlier start did not finish", False
         if state.ready:
             try:
                 found = status_at(state.address).state
-                is_up, trouble = True, "" if found == "ready" else found
+                is_up, trouble = True, ray or ("" if found == "ready" else found)
             except (UnreachableError, UsageError) as error:  # also where the secret is gone
                 is_up, trouble = ray is None, ray or str(error)
         different = [key for key, value in _settings(config).items() if state.config.get(key) != value]
@@ -107,7 +107,7 @@ class Lifecycle:
             except UnreachableError as error:
                 trouble = f"{trouble}; {error}"
         # Without Ray nothing can be repaired, and one that is dead would be waited for.
-        self._progress.note(f"cleaning up what is left of the former cluster ({ray or trouble})")
+        self._progress.note(f"cleaning up what is left of the former cluster ({trouble})")
         self._take_down(state)
         return self._start(config)
 
@@ -174,7 +174,7 @@ class Lifecycle:
             write_state(state)
             coordinator = replace(plan.coordinator, ray_processes=state.ray_processes)
             address = launch.bring_up(plan.stages, coordinator, self._progress.bars)
-        write_state(replace(state, address=address, ready=True))
+        write_state(replace(state, address=address, ready=True, members=members(state.instance)))
         return Outcome(note, address, config)
 
     def _plan(self, config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
@@ -190,7 +190,8 @@ class Lifecycle:
         """End actors and Ray as far as they are ours; remove our files. Never fails halfway for good."""
         num_ended = 0
         if state.owns_ray:
-            num_ended = end_marked(state.instance, [(pid, ticks) for _, pid, ticks in state.ray_processes])
+            known = [(pid, ticks) for _, pid, ticks in state.ray_processes]
+            num_ended = end_marked(state.instance, [*known, *state.members])
         elif state.has_actors and _ray_trouble(state) is None:
             with _launch(state) as launch:
                 num_ended = launch.take_down()

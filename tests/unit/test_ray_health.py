@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.processes import MARK, end_marked, marked_pids, run_state, start_ticks
+from cluster.processes import MARK, end_marked, marked_pids, members, run_state, start_ticks
 from cluster.ray_health import RayProcess, answers, find_ray_processes, ray_trouble
 
 INSTANCE = f"ray-health-{os.getpid()}"
@@ -72,6 +72,7 @@ def test_what_is_left_without_a_mark_is_ended(processes: tuple[subprocess.Popen[
     process, child = processes
     ticks = start_ticks(child)
     assert ticks is not None
+    assert members(INSTANCE) == tuple(sorted([(process.pid, start_ticks(process.pid)), (child, ticks)]))
     process.kill()
     process.wait()
     assert marked_pids(INSTANCE) == []

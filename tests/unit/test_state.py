@@ -13,6 +13,7 @@ import pytest
 
 from cluster.errors import ClusterError
 from cluster.processes import MARK, end_marked, end_process, marked_pids, rss_bytes, start_ticks
+from cluster.ray_health import RayProcess
 from cluster.state import ClusterState, read_address, read_state, remove_state, state_path, write_state
 from cluster.state_lock import state_lock
 from tests.other_user import OTHER_UID, needs_other_user
@@ -52,9 +53,10 @@ def test_round_trip() -> None:
     assert os.listdir(state_path().parent) == []
 
 
-def test_the_placement_survives_the_round_trip() -> None:
-    write_state(make_state(model_hash="ab", bounds=(0, 3, 8)))
-    assert read_state() == make_state(model_hash="ab", bounds=(0, 3, 8))
+def test_placement_and_processes_survive_the_round_trip() -> None:
+    kept = make_state(bounds=(0, 3, 8), ray_processes=(RayProcess("GCS", 7, 9),), members=((7, 9), (8, 9)))
+    write_state(kept)
+    assert read_state() == kept
 
 
 def test_a_folder_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
