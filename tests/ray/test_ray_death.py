@@ -32,11 +32,11 @@ def kill(processes: Sequence[RayProcess]) -> None:
         os.kill(process.pid, signal.SIGKILL)
 
 
-def stream(address: str, seed: int, begun: threading.Barrier) -> list[int]:
+def stream(home: CliHome, seed: int, begun: threading.Barrier) -> list[int]:
     """Token ids of a stream, which meets the others at `begun` after its first tokens."""
     params = cluster.SamplingParams(max_tokens=TOKENS_BEFORE + TOKENS_AFTER, ignore_eos=True, seed=seed)
     ids: list[int] = []
-    with cluster.connect(address) as client:
+    with cluster.connect(home.address, home.client_secret) as client:
         for event in client.stream("Once", params):
             if event.token is not None:
                 ids.append(event.token)
@@ -52,7 +52,7 @@ def test_streams_finish_without_ray_and_up_replaces_it(cli_home: CliHome) -> Non
     assert A_DAY_S < int(told[GCS_PATIENCE]) < 2**31 / 1000  # shown so, for the sake of the minute
     begun = threading.Barrier(NUM_STREAMS + 1)
     with ThreadPoolExecutor(NUM_STREAMS) as pool:
-        streams = [pool.submit(stream, cli_home.address, seed, begun) for seed in range(NUM_STREAMS)]
+        streams = [pool.submit(stream, cli_home, seed, begun) for seed in range(NUM_STREAMS)]
         begun.wait(60)
         kill([raylet])
         shown = cli_home.run("status").stdout
