@@ -40,8 +40,9 @@ def test_a_killed_stage_is_named_and_repaired(stage: int, cli_home: CliHome) -> 
     with cluster.connect(cli_home.address, cli_home.client_secret) as client:
         stream = iter(client.stream("Once upon a time", ENDLESS))
         text = "".join(next(stream).text for _ in range(3))
+        pid = stage_pid(cli_home, stage)
         killed_at = time.monotonic()
-        os.kill(stage_pid(cli_home, stage), signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
         with pytest.raises(StageLostError, match=f"stage {stage}"):
             for event in stream:
                 text += event.text
