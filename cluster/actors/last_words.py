@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from cluster.disk import named_errors, temporary_root
+from cluster.disk import named_errors, safe_tempdir, temporary_root
 
 _HEAD = struct.Struct("=ii")  # the signal, and how much the words tell: worker_native/src/last_words.h
 MAX_WORDS_BYTES = 4096
@@ -24,7 +24,7 @@ class LastWords:
 
     def __init__(self) -> None:
         with named_errors(temporary_root(), "set TMPDIR to a folder on another disk"):
-            self._folder = tempfile.TemporaryDirectory(prefix="ggml-cluster-words-")
+            self._folder = tempfile.TemporaryDirectory(prefix="ggml-cluster-words-", dir=safe_tempdir())
 
     def __enter__(self) -> LastWords:
         return self
