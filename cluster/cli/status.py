@@ -36,11 +36,15 @@ def run(options: argparse.Namespace) -> int:
 
 def _trouble_below(address: str | None) -> str | None:
     """What is wrong with the Ray of the cluster that was started here, if that is the one at `address`."""
+    from cluster.errors import ClusterError
     from cluster.ray_health import ray_trouble
     from cluster.state import read_state
     from cluster.wire.calls import resolve_address
 
-    state = read_state()
+    try:
+        state = read_state()
+    except ClusterError:  # whoever asks a cluster by its address need not have one here
+        return None
     if state is None or not state.address or state.address != resolve_address(address):
         return None
     return ray_trouble(state.ray_processes)
