@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ggml.errors import DTypeError
+
 __all__ = [
     "enable_grad",
     "inference_mode",
@@ -21,6 +23,8 @@ class _Switch:
         return mode if callable(mode) else super().__new__(cls)
 
     def __init__(self, mode: bool = True) -> None:
+        if not isinstance(mode, (bool, int)):
+            raise DTypeError(type(self).__name__, "a bool as mode", type(mode).__name__)
         self.mode = bool(mode)
 
     def __enter__(self) -> None:

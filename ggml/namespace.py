@@ -82,6 +82,7 @@ from ggml.calls import as_function, as_functional
 from ggml.dtypes import DType
 from ggml.ops import complexes, written_over
 from ggml.ops.complexes import either
+from ggml.spelling import as_method
 from ggml.table import TABLE, Op, in_place
 
 _FUNCTIONAL = "nn.functional."
@@ -200,7 +201,8 @@ def _in_place(rows: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., An
     names = [*_IN_PLACE, *sorted(one - set(_ONLY_METHODS))]
     twins = {f"{name}_": getattr(Tensor, f"{name}_", None) for name in names}
     twins |= {f"{name}_": TABLE[f"{name}_"].function for name in ("fill", "zero")}
-    twins |= {f"{name}_": in_place(rows[name], name) for name in ("threshold", "celu", "rrelu", "selu", *_DROPOUTS)}
+    others = ("threshold", "celu", "rrelu", "selu", *_DROPOUTS)
+    twins |= {f"{name}_": in_place(as_method(rows[name]), name) for name in others}
     return {name: twin for name, twin in twins.items() if twin is not None}
 
 
@@ -208,7 +210,7 @@ def functional() -> dict[str, Callable[..., Any]]:
     """What ``ggml.nn.functional`` offers of it."""
     rows = {row.name: row.function for row in TABLE.values() if row.torch == _FUNCTIONAL + row.name}
     rows |= {name: TABLE[name].function for name in _ALSO_FUNCTIONAL}
-    rows |= {f"{name}_": in_place(rows[name], name) for name in _FUNCTIONAL_IN_PLACE}
+    rows |= {f"{name}_": in_place(as_method(rows[name]), name) for name in _FUNCTIONAL_IN_PLACE}
     rows |= {name: written_over.with_inplace(rows[name]) for name in written_over.NAMES}
     return {name: as_functional(function) for name, function in rows.items()}
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from ggml.dtypes import FLOATING, DType
-from ggml.errors import DeviceMismatchError, RankError
+from ggml.errors import DeviceMismatchError, DTypeError, RankError
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import MAX_RANK, Node, Shape, empty_leaf
@@ -100,6 +100,8 @@ def in_place(function: Callable[..., Tensor], name: str, reshapes: bool = False)
 
     @functools.wraps(function)
     def assign(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if not isinstance(self, Tensor):
+            raise DTypeError(f"{name}_", "a tensor as input", type(self).__name__)
         return self._assign(function(self, *args, **kwargs), f"{name}_", reshapes)
 
     assign.__name__ = f"{name}_"

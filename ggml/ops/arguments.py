@@ -91,6 +91,11 @@ def choice(op: str, argument: str, value: Any, known: Iterable[str]) -> str:
     return value
 
 
+def norm_order(op: str, argument: str, value: Any) -> Number | str:
+    """The order of a norm: a number, or a word that the caller checks."""
+    return value if isinstance(value, str) else number(op, value, argument)
+
+
 def convert(value: Tensor, dtype: DType) -> Tensor:
     """The tensor in another dtype; itself if it has it."""
     if value._node.dtype is dtype:

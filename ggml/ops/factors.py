@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ggml import dtypes
-from ggml.errors import ArgumentError, LinAlgError, ShapeMismatchError
-from ggml.ops.arguments import broadcast
+from ggml.errors import LinAlgError, ShapeMismatchError
+from ggml.ops.arguments import broadcast, choice
 from ggml.ops.matrices import (
     Array,
     answering,
@@ -134,8 +134,7 @@ def linalg_qr(A: Tensor, mode: str = "reduced") -> QRFactors:
     """``Q @ R`` of matrices: Q has orthonormal columns, R is an upper triangle. With "r", Q is empty."""
     name = "linalg.qr"
     x = matrices(name, A)
-    if mode not in _MODES:
-        raise ArgumentError(name, "mode", f"must be one of {', '.join(_MODES)}, not {mode!r}")
+    choice(name, "mode", mode, _MODES)
     q, r = _qr(name, x, mode)
     return QRFactors(rounded(np.zeros(0) if mode == "r" else q, x), rounded(r, x))
 

@@ -13,7 +13,7 @@ from ggml import dtypes
 from ggml.dtypes import PLAIN
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.host import axis, upload
-from ggml.ops.arguments import broadcast, convert, integer, result_type, tensor
+from ggml.ops.arguments import broadcast, choice, convert, integer, result_type, tensor
 from ggml.ops.limits import on_host
 from ggml.ops.shape import cat, flatten, flip, narrow, reshape, split, stack, transpose
 from ggml.table import op
@@ -135,8 +135,8 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
 def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     """For each vector a tensor of the shape of all: what it is along its own axis. ``indexing`` "xy" swaps two."""
     parts = _several("meshgrid", tensors)
-    if indexing not in (None, "ij", "xy"):
-        raise ArgumentError("meshgrid", "indexing", f"must be 'ij' or 'xy', not {indexing!r}")
+    if indexing is not None:
+        choice("meshgrid", "indexing", indexing, ("ij", "xy"))
     if not parts or any(one.ndim > 1 for one in parts) or len({one.dtype for one in parts}) > 1:
         raise ShapeMismatchError("meshgrid", "vectors of one dtype", [tuple(one.shape) for one in parts])
     swaps = indexing == "xy" and len(parts) > 1

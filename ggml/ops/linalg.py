@@ -15,7 +15,17 @@ from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
 from ggml.node import Node
 from ggml.ops import reductions, shape
-from ggml.ops.arguments import as_dtype, axes, broadcast, convert, number, same_dtype, strictly_floating, tensor
+from ggml.ops.arguments import (
+    as_dtype,
+    axes,
+    broadcast,
+    convert,
+    norm_order,
+    number,
+    same_dtype,
+    strictly_floating,
+    tensor,
+)
 from ggml.ops.arithmetic import mul
 from ggml.ops.matrices import rounded, singular_values
 from ggml.ops.results import TriangularSolution
@@ -91,6 +101,7 @@ def matrix_norm(
     name = "matrix_norm"
     given = _floats(name, A, dtype)
     rows, columns = _matrix_axes(name, dim, given.ndim)
+    ord = norm_order(name, "ord", ord)
     if ord == "fro":
         return reductions.norm(given, 2, (rows, columns), keepdim)
     if ord in ("nuc", 2, -2) and (ord == -2 or given.numel()):

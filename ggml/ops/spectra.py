@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ggml.errors import ArgumentError, ShapeMismatchError
-from ggml.ops.arguments import broadcast, number, tensor
+from ggml.ops.arguments import broadcast, norm_order, number, tensor
 from ggml.ops.linalg import matrix_norm
 from ggml.ops.matrices import (
     Array,
@@ -202,6 +202,7 @@ def cond(A: Tensor, p: int | float | str | None = None) -> Tensor:
     """``norm(A, p) * norm(inv(A), p)``; by default the largest singular value over the smallest."""
     name = "linalg.cond"
     x = matrices(name, A)
+    p = None if p is None else norm_order(name, "p", p)
     if p is None or (p in (2, -2) and not isinstance(p, str)):
         values = singular_values(name, x)
         if not values.shape[-1]:

@@ -83,7 +83,7 @@ def torch_embedding(
 @_top("constant_pad", PLAIN)
 def torch_constant_pad_nd(input: Tensor, pad: Sequence[int], value: float = 0) -> Tensor:
     """As ``nn.functional.pad`` in its mode "constant"."""
-    return padding.pad(input, tuple(pad), "constant", value)
+    return padding.pad(input, pad, "constant", value)
 
 
 @_top("top_pool", (dtypes.float32,))
