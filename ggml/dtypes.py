@@ -112,7 +112,7 @@ _INSTEAD = {
     **dict.fromkeys(("uint32", "uint64"), "ggml.int64"),
     **dict.fromkeys(
         ("complex32", "chalf", "complex64", "cfloat", "complex128", "cdouble"),
-        "pairs of ggml.float32 along a last axis",
+        "pairs of ggml.float32, marked by ggml.view_as_complex",
     ),
 }
 

@@ -72,6 +72,9 @@ def given_to(name: str, result: Any, out: Any) -> Any:
     if isinstance(result, Tensor):
         if not isinstance(out, Tensor):
             raise DTypeError(name, "a tensor as out", type(out).__name__)
+        if out.is_complex() is not result.is_complex():
+            kinds = ("a plain tensor", "a complex tensor")
+            raise DTypeError(name, f"{kinds[result.is_complex()]} as out", kinds[out.is_complex()])
         if out.device != result.device:
             raise DeviceMismatchError(name, (str(result.device), str(out.device)))
         return out._assign(result, name, reshapes=True)

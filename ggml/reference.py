@@ -40,6 +40,12 @@ _GENERAL = (
     "Random numbers come from numpy's Philox on the host: equal on every device, and other than PyTorch's.",
     "`ggml.empty` is `ggml.zeros`.",
     "Operations on two Python numbers, without a tensor, are refused.",
+    "`requires_grad=True` is refused, save for parameters: nothing is differentiated. `layout=` must be "
+    "`ggml.strided`; a memory format and `non_blocking=` have no effect.",
+    "`out=` makes the handle mean the result, whatever shape it had. Every function of `ggml`, `ggml.fft`, "
+    "`ggml.linalg` and `ggml.special` takes it where the result is tensors, also those that are views in PyTorch.",
+    "A dtype that is not here names what takes its place: `ggml.float64`, `x.double()`, `dtype=float` say "
+    "`use ggml.float32`. Python's `int` and `bool` stand for int64 and bool.",
     "`pin_memory` gives the tensor itself where no device has memory of that kind. There are no streams and no events: "
     "results are waited for.",
     "Activations take floats only, where PyTorch has some for integers (`relu6`, `hardtanh`, `softsign`).",

@@ -161,7 +161,7 @@ def test_what_cannot_be_honoured_says_so(text: str, words: str) -> None:
 @pytest.mark.parametrize("text", [
     "torch.zeros(2, nonsense=1)", "torch.zeros(2, layout='torch.sparse_coo')", "torch.zeros(2, dtype='float32')",
     "torch.zeros(2, out=3)", "torch.zeros(2, out=x, dtype=torch.int64)", "torch.zeros(2, size=(2,))",
-    "torch.add(x, 1, out=3)", "torch.add(x, 1, out=torch.zeros(2, 3, dtype=torch.int64))",
+    "torch.fft.rfft(x, out=y)", "torch.add(x, 1, out=3)", "torch.add(x, 1, out=torch.zeros(2, 3, dtype=torch.int64))",
     "torch.max(x, 0, out=y)", "torch.max(x, 0, out=(y,))", "torch.allclose(x, x, out=y)",
     "torch.sum(x, dim=0, axis=0)", "x.sum(dim=0, axis=0)", "x.reshape(6, shape=(6,))", "x.to(nonsense=1)",
     "torch.zeros(2, memory_format=torch.channels_last)", "torch.randn_like(3)", "torch.rand_like((2, 3))",

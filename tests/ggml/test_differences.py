@@ -345,6 +345,32 @@ def test_pages_are_current() -> None:
         assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python -m ggml.reference"
 
 
+def test_out_is_another_value() -> None:
+    out = ggml.zeros(7)
+    before = out[:2]
+    result = ggml.reshape(ggml.ones(2, 2), (4,), out=out)
+    assert result is out and out.tolist() == [1.0] * 4 and before.tolist() == [0.0, 0.0]
+    with pytest.raises(TypeError):
+        torch.reshape(torch.ones(2, 2), (4,), out=torch.zeros(7))
+    with pytest.raises(ggml.DTypeError):
+        ggml.allclose(out, out, out=out)
+
+
+def test_dtypes_and_options_that_are_not_here() -> None:
+    for call in (lambda: ggml.float64, lambda: ggml.ones(2).double(), lambda: ggml.zeros(2, dtype=float)):
+        with pytest.raises(ggml.GgmlError, match=r"use ggml.float32"):
+            call()
+    assert not hasattr(ggml, "float64")
+    assert (ggml.zeros(2, dtype=int).dtype, ggml.zeros(2, dtype=bool).dtype) == (ggml.int64, ggml.bool)
+    with pytest.raises(ggml.UnsupportedOpError):
+        ggml.zeros(2, requires_grad=True)
+    with pytest.raises(ggml.UnsupportedOpError):
+        ggml.zeros(2, layout=torch.sparse_coo)
+    assert ggml.nn.Parameter(ggml.zeros(2), requires_grad=True).requires_grad
+    channels = ggml.empty(2, 3, 4, 5, memory_format=ggml.channels_last)
+    assert not channels.is_contiguous(memory_format=ggml.channels_last)
+
+
 def test_general_differences() -> None:
     lazy = ggml.ones(2).index_select(0, ggml.tensor([5]))
     with pytest.raises(IndexError):
