@@ -15,7 +15,7 @@ SHOWN := $(BIN)/python worker_native/shown_run.py
 # MAKEFLAGS would make the compilers' own jobs wait for this make.
 unexport MAKEFLAGS
 
-.PHONY: demo test check format lint types stubs clean help
+.PHONY: demo test test-all check format lint types stubs clean help
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -27,6 +27,11 @@ demo: $(VENV)/.ready
 ## make test     set up, then check and run all tests
 test: check
 	@$(BIN)/python -m pytest
+
+## make test-all the slow tests, too: PyTorch's own samples of its operators
+test-all: test
+	@$(BIN)/pip install --quiet 'ggml-cluster[slow]'
+	@$(BIN)/python -m pytest -m slow
 
 ## make check    format, lint, import floors, types
 check: $(VENV)/.ready-dev
