@@ -23,6 +23,9 @@ ROWS = [row for row in TABLE.values() if row.sample != "internal"]
 # Rows that accept more than PyTorch does, on purpose.
 WIDER = {"scaled_dot_product_attention", "getitem", "view", "isclose", "bitwise_left_shift", "bitwise_right_shift"}
 
+# A difference of distances; PyTorch rounds each of them to 16 bits.
+DISTANCES = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 8e-2}
+
 # Rows whose formula loses more than the last bits, with what they keep.
 LOOSE = {
     "digamma": 1e-4,
@@ -33,8 +36,8 @@ LOOSE = {
     "prod": 1e-4,
     "cumprod": 1e-4,
     "cosine_embedding_loss": 1e-4,
-    "triplet_margin_loss": 1e-4,  # a difference of distances
-    "triplet_margin_with_distance_loss": 1e-4,
+    "triplet_margin_loss": DISTANCES,
+    "triplet_margin_with_distance_loss": DISTANCES,
 }
 
 
