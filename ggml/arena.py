@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from worker_native import Buffer
 
@@ -26,6 +26,9 @@ class Arena:
     def __init__(self) -> None:
         self._buffers: weakref.WeakSet[Buffer] = weakref.WeakSet()
         self.is_closed = False
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an arena cannot be pickled or copied: it frees the memory of this process")
 
     @property
     def num_bytes(self) -> int:

@@ -14,6 +14,7 @@ from ggml.devices import Device
 from ggml.dtypes import float32
 from ggml.errors import ArgumentError, DeviceMismatchError, TracingError
 from ggml.evaluate import Plan, Program
+from ggml.forking import renew_after_fork
 from ggml.node import Node, empty_leaf, leaf, placeholder
 from ggml.pairs import Pairs, marked, over, plain
 from ggml.tensor import Tensor, filled, wrap
@@ -53,10 +54,17 @@ class Compiled:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self._recordings: OrderedDict[Hashable, Recording] = OrderedDict()
-        self._lock = threading.RLock()
+        renew_after_fork(self)
         self._epoch = tracing.epoch()
         self.__wrapped__ = function
         self.__doc__ = getattr(function, "__doc__", None)
+
+    def renew_lock(self) -> None:
+        self._lock = threading.RLock()
+
+    def __reduce__(self) -> Any:
+        """The function, to be recorded again: what was recorded belongs to this process and this object."""
+        return compile, (self.function,)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if tracing.is_active():
@@ -161,7 +169,8 @@ def _like(node: Node, tensor: Tensor) -> Tensor:
 def _without_constants(outputs: list[Node]) -> Plan:
     """The plan of the outputs, with everything computed that depends on no argument."""
     todo = evaluate.plan(outputs)
-    varies = {id(node) for node in todo.leaves if node.is_placeholder}
+    # Memory that others may write to is read anew in each call.
+    varies = {id(node) for node in todo.leaves if node.is_placeholder or node.is_shared}
     for node in todo.pending:
         if any(id(source) in varies for source in node.inputs):
             varies.add(id(node))
@@ -172,6 +181,8 @@ def _without_constants(outputs: list[Node]) -> Plan:
     if not fixed:
         return todo
     evaluate.compute(fixed)
+    for node in todo.leaves:
+        node.is_folded = node.is_folded or not node.is_placeholder
     return evaluate.plan(outputs)
 
 

@@ -17,17 +17,42 @@
     ├── ModuleError (AttributeError)
     ├── StateDictError (ValueError)         module, missing_keys, unexpected_keys, errors
     ├── ClosedTensorError (ValueError)      op
+    ├── ForkedProcessError (ValueError)     op, device
     └── CancelledError (InterruptedError)
 
 PyTorch raises RuntimeError for most of these, so code that catches it keeps working. Messages have the form
-``op: what: why``; sizes are in bytes.
+``op: what: why``; sizes are in bytes. Errors can be pickled and copied, and keep their fields, so that they travel
+between processes.
 """
 
 from __future__ import annotations
 
+import pickle
+from typing import Any
+
 
 class GgmlError(RuntimeError):
     """Root of the tree."""
+
+    def __reduce__(self) -> Any:
+        return _restored, (type(self), self.args), {name: _portable(value) for name, value in vars(self).items()}
+
+
+def _restored(kind: type[GgmlError], args: tuple[Any, ...]) -> GgmlError:
+    """An error from its pickle. Its class takes fields, and ``args`` holds the message that it made of them."""
+    maker: Any = OSError if issubclass(kind, OSError) else kind
+    error: GgmlError = maker.__new__(kind, *args)
+    error.args = args
+    return error
+
+
+def _portable(value: Any) -> Any:
+    """The value, or how it is shown where it cannot travel: the error must arrive in any case."""
+    try:
+        pickle.dumps(value)
+    except Exception:  # whatever a foreign object raises
+        return str(value)
+    return value
 
 
 class ShapeMismatchError(GgmlError, ValueError):
@@ -164,6 +189,14 @@ class ClosedTensorError(GgmlError, ValueError):
             f"{op}: the tensor's memory was freed; keep it with Arena.keep, or make it outside of the arena"
         )
         self.op = op
+
+
+class ForkedProcessError(GgmlError, ValueError):
+    """What belongs to the process that this one was forked from: a device other than the CPU, or a run under way."""
+
+    def __init__(self, op: str, device: str, why: str) -> None:
+        super().__init__(f"{op}: {device}: {why}")
+        self.op, self.device = op, device
 
 
 class CancelledError(GgmlError, InterruptedError):

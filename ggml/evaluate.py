@@ -18,14 +18,17 @@ from ggml.errors import (
     CancelledError,
     ClosedTensorError,
     DivisionByZeroError,
+    ForkedProcessError,
+    GgmlError,
     IndexOutOfRangeError,
     OutOfMemoryError,
     TracingError,
 )
+from ggml.forking import renew_after_fork
 from ggml.lowering.builder import Builder
 from ggml.lowering.value import Value
-from ggml.node import Node
-from worker_native import Buffer, Graph
+from ggml.node import OWN, Node, Recipe
+from worker_native import Buffer, ForkedError, Graph, OccupiedError
 
 _MAX_GRAPHS = 256
 _MAX_BYTES = 256 << 20
@@ -42,6 +45,7 @@ class Plan:
 
     leaves: list[Node]
     pending: list[Node]
+    recipes: list[Recipe]  # of the pending nodes; another thread may settle a node at any time
     outputs: list[int]  # places in leaves + pending
     key: Hashable
 
@@ -70,12 +74,22 @@ class Program:
             raise DivisionByZeroError(self.step_ops[error.args[1]]) from None
         except InterruptedError:
             raise CancelledError from None
+        except (ForkedError, OccupiedError) as error:
+            raise misplaced(error) from None
         except ValueError:
             if any(buffer.is_closed for buffer in leaves):
                 raise ClosedTensorError("eval") from None
             raise
         except MemoryError as error:
             raise out_of_memory(error, device) from None
+
+
+def misplaced(error: ForkedError | OccupiedError, op: str = "eval") -> GgmlError:
+    """What the native library says of work in the wrong process, or inside of a run."""
+    if isinstance(error, OccupiedError):
+        return GgmlError(f"{op}: {error}")
+    device, _, why = str(error).partition(": ")
+    return ForkedProcessError(op, device, why)
 
 
 def out_of_memory(error: MemoryError, device: Device) -> OutOfMemoryError:
@@ -87,37 +101,41 @@ def out_of_memory(error: MemoryError, device: Device) -> OutOfMemoryError:
 def plan(outputs: Sequence[Node]) -> Plan:
     """What has to be computed for these nodes. Linear in their number; never recurses."""
     places: dict[int, int] = {}
-    leaves, pending = _ordered(outputs)
+    leaves, pending, recipes = _ordered(outputs)
     for node in (*leaves, *pending):
         places[id(node)] = len(places)
     steps = tuple(
-        (node.op.index, node.params, node.dtype.name, node.shape, *[places[id(source)] for source in node.inputs])
-        for node in pending
-        if node.op is not None
+        [
+            (row.index, params, node.dtype.name, node.shape, *[places[id(source)] for source in inputs])
+            for node, (row, inputs, params) in zip(pending, recipes, strict=True)
+        ]
     )
     specs = tuple((node.shape, node.dtype.name) for node in leaves)
     wanted = [places[id(node)] for node in outputs]
-    return Plan(leaves, pending, wanted, (outputs[0].device.native, specs, steps, tuple(wanted)))
+    return Plan(leaves, pending, recipes, wanted, (outputs[0].device.native, specs, steps, tuple(wanted)))
 
 
-def _ordered(outputs: Sequence[Node]) -> tuple[list[Node], list[Node]]:
-    """Leaves and pending nodes, sources before what uses them."""
+def _ordered(outputs: Sequence[Node]) -> tuple[list[Node], list[Node], list[Recipe]]:
+    """Leaves, and pending nodes with what makes them, sources before what uses them."""
     leaves: list[Node] = []
     pending: list[Node] = []
+    recipes: list[Recipe] = []
     seen: set[int] = set()
-    stack = [(node, False) for node in reversed(outputs)]
+    stack: list[tuple[Node, Recipe | None]] = [(node, None) for node in reversed(outputs)]
     while stack:
-        node, is_ready = stack.pop()
-        if is_ready:
+        node, recipe = stack.pop()
+        if recipe is not None:
             pending.append(node)
+            recipes.append(recipe)
         elif id(node) not in seen:
             seen.add(id(node))
-            if node.op is None:
+            recipe = node.recipe
+            if recipe is None:
                 leaves.append(node)
             else:
-                stack.append((node, True))
-                stack += [(source, False) for source in node.inputs if id(source) not in seen]
-    return leaves, pending
+                stack.append((node, recipe))
+                stack += [(source, None) for source in recipe[1] if id(source) not in seen]
+    return leaves, pending, recipes
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,20 +162,20 @@ def lower_plan(todo: Plan, device: Device) -> Lowered:
     values: dict[int, Value] = {}
     for node in todo.leaves:
         values[id(node)] = builder.program.input(node.shape, node.dtype.ggml_type)
-    for node in todo.pending:
-        values[id(node)] = _lower(builder, node, [values[id(source)] for source in node.inputs])
+    for node, recipe in zip(todo.pending, todo.recipes, strict=True):
+        values[id(node)] = _lower(builder, node, recipe, [values[id(source)] for source in recipe[1]])
     nodes = [*todo.leaves, *todo.pending]
     outputs = np.array([_output(builder, values[id(nodes[place])]) for place in todo.outputs], np.int64)
     return Lowered(builder.program.array(), outputs, builder.program.constants, builder.step_ops())
 
 
-def _lower(builder: Builder, node: Node, values: list[Value]) -> Value:
-    row = node.op
-    assert row is not None and row.lower is not None
+def _lower(builder: Builder, node: Node, recipe: Recipe, values: list[Value]) -> Value:
+    row, _, params = recipe
+    assert row.lower is not None
     builder.begin(row.name)
     if row.widens:
         values = [builder.cast(value, F32) if value.type in _HALF else value for value in values]
-    result = row.lower(builder, values, node.params, node)
+    result = row.lower(builder, values, params, node)
     assert result.shape == node.shape, f"{row.name}: lowered to {result.shape} instead of {node.shape}"
     return builder.cast(result, node.dtype.ggml_type)
 
@@ -176,8 +194,11 @@ class GraphCache:
 
     def __init__(self) -> None:
         self._programs: OrderedDict[Hashable, Program] = OrderedDict()
-        self._lock = threading.Lock()
         self._num_bytes = 0
+        renew_after_fork(self)
+
+    def renew_lock(self) -> None:
+        self._lock = threading.RLock()  # a signal handler may come in at any time
 
     def program(self, todo: Plan, device: Device) -> Program:
         with self._lock:
@@ -189,6 +210,8 @@ class GraphCache:
             built = compile_plan(todo, device)
         except MemoryError as error:
             raise out_of_memory(error, device) from None
+        except (ForkedError, OccupiedError) as error:
+            raise misplaced(error) from None
         with self._lock:
             self._keep(todo.key, built)
         return built
@@ -214,19 +237,66 @@ class GraphCache:
 CACHE = GraphCache()
 
 
-def compute(nodes: Sequence[Node], op: str = "eval") -> None:
-    """Give each node its memory. Nodes of different devices are computed apart."""
-    todo = list({id(node): node for node in nodes if node.buffer is None}.values())
+class Stop:
+    """Lets another thread end a ``compute``, which raises CancelledError."""
+
+    def __init__(self) -> None:
+        self._is_asked = False
+        self._graph: Graph | None = None
+
+    def ask(self) -> None:
+        """End what runs now, between two operations, and begin nothing more."""
+        self._is_asked = True
+        if self._graph is not None:
+            self._graph.cancel()
+
+    def watch(self, graph: Graph) -> None:
+        """The graph is about to run."""
+        self._graph = graph
+        if self._is_asked:
+            raise CancelledError
+
+
+def compute(nodes: Sequence[Node], op: str = "eval", stop: Stop | None = None) -> None:
+    """Give each node its memory. Nodes of different devices are computed apart.
+
+    A view of memory that others may write to stays a view: only what is made of it can be kept.
+    """
+    todo = list({id(node): node for node in nodes if node.buffer is None and not _looks_on(node)}.values())
     for device in dict.fromkeys(node.device for node in todo):
-        _compute_on(device, [node for node in todo if node.device == device], op)
+        here = [node for node in todo if node.device == device]
+        for node, buffer in zip(here, _compute_on(device, here, op, stop), strict=True):
+            node.settle(buffer)
 
 
-def _compute_on(device: Device, nodes: list[Node], op: str) -> None:
+def memory(node: Node, op: str = "eval") -> Buffer:
+    """The node's elements, computed if need be; of a view of memory that others may write to, as they are now."""
+    if node.buffer is None:
+        if _looks_on(node):
+            return _compute_on(node.device, [node], op)[0]
+        compute([node], op)
+    buffer = node.buffer
+    assert buffer is not None
+    return buffer
+
+
+def _looks_on(node: Node) -> bool:
+    """Whether the node is a view of shared memory. Everything else that reads such memory is computed at once."""
+    return node.sharing != OWN and node.is_shared and node.op is not None and node.op.runs == "view"
+
+
+def needs_arguments(node: Node) -> bool:
+    """Whether the node is part of a function that is being traced, and cannot be computed."""
+    return any(leaf.is_placeholder for leaf in _ordered([node])[0])
+
+
+def _compute_on(device: Device, nodes: list[Node], op: str, stop: Stop | None = None) -> list[Buffer]:
     todo = plan(nodes)
     buffers = [node.buffer for node in todo.leaves]
     known = [buffer for buffer in buffers if buffer is not None]
     if len(known) != len(buffers):
         raise TracingError(op)
     program = CACHE.program(todo, device)
-    for node, buffer in zip(nodes, program.run(known, device), strict=True):
-        node.settle(buffer)
+    if stop is not None:
+        stop.watch(program.graph)
+    return program.run(known, device)

@@ -19,10 +19,18 @@ def eval(*values: Any) -> None:
 
 
 async def eval_async(*values: Any) -> None:
-    """``eval`` that can be awaited: another thread waits for ggml, which computes without the GIL."""
+    """``eval`` that can be awaited: another thread waits for ggml, which computes without the GIL.
+
+    When the awaiting task is cancelled, the computation ends between two operations.
+    """
     nodes: list[Node] = []
     _collect(values, nodes)
-    await asyncio.to_thread(evaluate.compute, nodes)
+    stop = evaluate.Stop()
+    try:
+        await asyncio.to_thread(evaluate.compute, nodes, "eval", stop)
+    except asyncio.CancelledError:
+        stop.ask()
+        raise
 
 
 def is_lazy(value: Tensor) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import mmap
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,8 @@ from ggml.arena import own
 from ggml.devices import CPU, Device, device, devices
 from ggml.dtypes import DType, from_dlpack_type
 from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
-from ggml.host import row_major, upload
-from ggml.node import leaf
+from ggml.host import move, row_major, upload
+from ggml.node import leaf, lent_leaf
 from ggml.ops.shape import strided
 from ggml.tensor import Tensor, wrap
 from worker_native import Buffer, borrow_array, describe_array
@@ -29,8 +31,9 @@ _SHARED = ("cuda", "vulkan", "mps", "xpu")
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
     """A tensor over the memory of any object that speaks DLPack, which it keeps alive.
 
-    Elements that lie in row-major order are shared, others copied when they are needed. A bool is copied. With
-    ``copy=False`` a copy is a BufferError. What others write into shared memory shows from the next use on.
+    Elements that lie in row-major order are shared, others are copied. A bool is copied. With ``copy=False`` a copy
+    is a BufferError. What others write into shared memory shows in the tensor and its views; operations on them are
+    computed when they are called, so their results keep what the memory held then.
     """
     if not isinstance(copy, (bool, type(None))):
         raise DTypeError("from_dlpack", "a bool or None as copy", type(copy).__name__)
@@ -48,17 +51,48 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         return wrap(upload(np.from_dlpack(ext_tensor).astype(np.float32), dtype, source)).to_device(target)
     if 0 in shape:
         return wrap(leaf(shape, dtype, source, Buffer(source.native, 0))).to_device(target)
-    buffer = own(borrow_array(source.native, ext_tensor))
+    buffer = own(borrow_array(source.native, ext_tensor, _is_read_only(ext_tensor)))
     if not plain:
         span = wrap(leaf((buffer.num_bytes // dtype.itemsize,), dtype, source, buffer))
         result = strided(span, shape, tuple(strides), below)
         result.buffer()
         return result.to_device(target)
     if copy:
-        owned = Buffer(source.native, buffer.num_bytes)
-        owned.copy_from(buffer)
-        buffer = owned
-    return wrap(leaf(shape, dtype, source, buffer)).to_device(target)
+        return wrap(move(leaf(shape, dtype, source, buffer), buffer, source)).to_device(target)
+    make = leaf if _is_constant(ext_tensor) else lent_leaf
+    return wrap(make(shape, dtype, source, buffer)).to_device(target)
+
+
+def _is_read_only(owner: Any) -> bool:
+    """Whether writing into the owner's memory is forbidden."""
+    if isinstance(owner, np.ndarray):
+        return not owner.flags.writeable
+    if isinstance(owner, bytes):
+        return True
+    with contextlib.suppress(TypeError, BufferError, ValueError):
+        return memoryview(owner).readonly
+    with contextlib.suppress(TypeError, BufferError, ValueError, RuntimeError, AttributeError):
+        # numpy reads the flag of DLPack; what it does not know, such as bfloat16, no library makes read-only.
+        return not np.from_dlpack(owner).flags.writeable
+    return False
+
+
+def _is_constant(owner: Any) -> bool:
+    """Whether nobody can change the memory: a read-only array may be a look at one that is written to."""
+    while isinstance(owner, np.ndarray):
+        if owner.flags.writeable:
+            return False
+        if owner.base is None:  # whoever made it read-only may make it writable again
+            return False
+        owner = owner.base
+    if isinstance(owner, bytes):
+        return True
+    if isinstance(owner, memoryview):
+        return owner.readonly and _is_constant(owner.obj)
+    if isinstance(owner, mmap.mmap):
+        with memoryview(owner) as look:
+            return look.readonly
+    return False
 
 
 def _is_row_major(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
@@ -95,8 +129,19 @@ def from_buffer(
     """A tensor over bytes, such as a mapped file; as ``torch.frombuffer``, and with quantised types.
 
     ``offset`` is in bytes; ``count`` -1 is all that is left. A quantised dtype needs ``shape``, whose last
-    extent is a multiple of the dtype's block.
+    extent is a multiple of the dtype's block. What others write into the bytes shows as ``from_dlpack`` says.
     """
+    return _over_bytes(buffer, dtype, count, offset, shape, is_private=False)
+
+
+def over_private(raw: NDArray[np.uint8], *, dtype: DType, shape: tuple[int, ...]) -> Tensor:
+    """A tensor over bytes that nobody but the tensor will ever write to."""
+    return _over_bytes(raw, dtype, math.prod(shape), 0, shape, is_private=True)
+
+
+def _over_bytes(
+    buffer: Any, dtype: DType, count: int, offset: int, shape: tuple[int, ...] | None, is_private: bool
+) -> Tensor:
     try:
         raw = np.frombuffer(buffer, np.uint8)
     except (ValueError, TypeError, BufferError) as error:
@@ -111,8 +156,9 @@ def from_buffer(
     part = raw[offset : offset + num_bytes]
     if dtype is dtypes.bool_:
         return wrap(upload((part.reshape(wanted) != 0).astype(np.float32), dtype, CPU))
-    memory = borrow_array(CPU.native, part) if num_bytes else Buffer(CPU.native, 0)
-    return wrap(leaf(wanted, dtype, CPU, memory))
+    memory = borrow_array(CPU.native, part, not raw.flags.writeable) if num_bytes else Buffer(CPU.native, 0)
+    make = leaf if is_private or _is_constant(raw) else lent_leaf
+    return wrap(make(wanted, dtype, CPU, memory))
 
 
 def _shape_of(dtype: DType, count: int, num_bytes: int, shape: tuple[int, ...] | None) -> tuple[int, ...]:

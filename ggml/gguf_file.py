@@ -13,7 +13,7 @@ import numpy as np
 
 from ggml.dtypes import QUANTIZED, DType
 from ggml.errors import DTypeError, FileFormatError
-from ggml.exchange import from_buffer
+from ggml.exchange import from_buffer, over_private
 from ggml.files.cursor import ARRAY, MAX_ITEMS, MAX_STRING_BYTES, SCALARS, STRING, Cursor
 from ggml.files.header import parse
 from ggml.files.reading import mapped_file
@@ -81,7 +81,7 @@ class GgufFile:
             return from_buffer(b"", dtype=entry.dtype, shape=entry.shape)
         # What is written into the tensor stays in this process.
         mapped = np.memmap(self.path, np.uint8, mode="c", offset=entry.offset, shape=(entry.num_bytes,))
-        return from_buffer(mapped, dtype=entry.dtype, shape=entry.shape)
+        return over_private(mapped, dtype=entry.dtype, shape=entry.shape)
 
 
 def plain_path(op: str, path: Any) -> str:

@@ -88,6 +88,8 @@ def _stored(node: Node, buffer: Buffer) -> NDArray[Any]:
         return stored
     code = 0 if node.dtype.is_integer else 2
     array: NDArray[Any] = np.from_dlpack(buffer.view(list(node.shape), code, kind.itemsize * 8, 1, 0))
+    if buffer.is_read_only:
+        array.flags.writeable = False
     return array
 
 
@@ -182,7 +184,9 @@ def dlpack(
         if copy is False:
             raise BufferError("__dlpack__: a bool is stored as float32; it cannot be shared without a copy")
         return to_numpy(node, buffer).__dlpack__(max_version=max_version)
-    if copy:
+    if buffer.is_read_only and copy is False:
+        raise BufferError("__dlpack__: the memory is read-only, which not every library heeds; leave out copy=False")
+    if copy or buffer.is_read_only:
         duplicate = allocate(node.device, buffer.num_bytes)
         duplicate.copy_from(buffer)
         buffer = duplicate

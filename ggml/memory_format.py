@@ -32,6 +32,9 @@ class MemoryFormat:
     def __repr__(self) -> str:
         return f"ggml.{self.name}"
 
+    def __reduce__(self) -> str:
+        return self.name  # there is one of each: a copy is the format itself
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:

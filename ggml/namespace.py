@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -168,6 +169,21 @@ _IN_PLACE = (
 _FUNCTIONAL_IN_PLACE = ("relu", "celu", "elu", "hardtanh", "leaky_relu", "rrelu", "selu", "threshold")
 
 
+def _at_home(found: dict[str, Callable[..., Any]], module: str) -> dict[str, Callable[..., Any]]:
+    """The functions. Those that a factory made, or that were wrapped, say where pickle finds them again."""
+    for name, function in found.items():
+        if _found(function.__module__, function.__qualname__) is not function:
+            function.__module__, function.__qualname__ = module, name
+    return found
+
+
+def _found(module: str, qualified_name: str) -> Any:
+    place: Any = sys.modules.get(module)
+    for name in qualified_name.split("."):
+        place = getattr(place, name, None)
+    return place
+
+
 def _is_top(row: Op) -> bool:
     return "." not in row.torch and row.sample != "internal"
 
@@ -185,7 +201,7 @@ def functions() -> dict[str, Callable[..., Any]]:
     rows |= {f"unsafe_{name}": TABLE[name].function for name in ("chunk", "split", "split_with_sizes")}
     rows |= {alias: TABLE[name].function for alias, name in ALIASES.items()}
     rows |= {name: either(rows[name], way) for name, way in complexes.WAYS.items()}
-    return _called(rows) | _in_place(rows)
+    return _at_home(_called(rows) | _in_place(rows), "ggml")
 
 
 def _takes_one(function: Callable[..., Any]) -> bool:
@@ -212,7 +228,7 @@ def functional() -> dict[str, Callable[..., Any]]:
     rows |= {name: TABLE[name].function for name in _ALSO_FUNCTIONAL}
     rows |= {f"{name}_": in_place(as_method(rows[name]), name) for name in _FUNCTIONAL_IN_PLACE}
     rows |= {name: written_over.with_inplace(rows[name]) for name in written_over.NAMES}
-    return {name: as_functional(function) for name, function in rows.items()}
+    return _at_home({name: as_functional(function) for name, function in rows.items()}, "ggml.nn.functional")
 
 
 def linalg() -> dict[str, Callable[..., Any]]:
@@ -220,19 +236,20 @@ def linalg() -> dict[str, Callable[..., Any]]:
     rows = {
         row.torch.removeprefix("linalg."): row.function for row in TABLE.values() if row.torch.startswith("linalg.")
     }
-    return _called(rows | {name: TABLE[name].function for name in ("matmul", "matrix_power")})
+    return _at_home(_called(rows | {name: TABLE[name].function for name in ("matmul", "matrix_power")}), "ggml.linalg")
 
 
 def fourier() -> dict[str, Callable[..., Any]]:
     """What ``ggml.fft`` offers of it."""
-    return _called({row.torch[4:]: row.function for row in TABLE.values() if row.torch.startswith("fft.")})
+    rows = {row.torch[4:]: row.function for row in TABLE.values() if row.torch.startswith("fft.")}
+    return _at_home(_called(rows), "ggml.fft")
 
 
 def signal_windows() -> dict[str, Callable[..., Any]]:
     """What ``ggml.signal.windows`` offers of it."""
     place = "signal.windows."
     rows = {row.torch.removeprefix(place): row.function for row in TABLE.values() if row.torch.startswith(place)}
-    return _called(rows)
+    return _at_home(_called(rows), "ggml.signal.windows")
 
 
 # Names of ``torch.special`` for rows of other places.
@@ -267,7 +284,9 @@ _ALSO_SPECIAL = {
 def special() -> dict[str, Callable[..., Any]]:
     """What ``ggml.special`` offers of it."""
     rows = {row.torch[8:]: row.function for row in TABLE.values() if row.torch.startswith("special.")}
-    return _called(rows | {name: TABLE[row].function for name, row in _ALSO_SPECIAL.items()})
+    return _at_home(
+        _called(rows | {name: TABLE[row].function for name, row in _ALSO_SPECIAL.items()}), "ggml.special"
+    )
 
 
 def dtype_names() -> dict[str, DType]:

@@ -15,6 +15,7 @@ from ggml.devices import CPU, Device
 from ggml.dtypes import DType
 from ggml.errors import ArgumentError, DTypeError
 from ggml.factories import extents, put
+from ggml.forking import renew_after_fork
 from ggml.node import Shape
 from ggml.ops.arguments import broadcast, integer, number, sizes
 from ggml.options import Like, Place, Sized, Spare, Wish, given_to, wish
@@ -26,9 +27,19 @@ class Generator:
 
     def __init__(self, device: Place = None) -> None:
         self.device: Device = CPU
-        self._lock = threading.Lock()
         self._seed = 0
         self._source = np.random.Generator(np.random.Philox(0))
+        renew_after_fork(self)
+
+    def renew_lock(self) -> None:
+        self._lock = threading.RLock()  # a signal handler may come in at any time
+        bits: Any = np.random.Philox(0)  # numpy's source has a lock of its own, which a thread may have held
+        bits.state = self._source.bit_generator.state
+        self._source = np.random.Generator(bits)
+
+    def __reduce__(self) -> Any:
+        with self._lock:
+            return _restored, (self._seed, self._source)
 
     def manual_seed(self, seed: int) -> Generator:
         """Begin the sequence of this seed."""
@@ -64,6 +75,13 @@ class Generator:
     def permutation(self, n: int) -> NDArray[Any]:
         with self._lock:
             return self._source.permutation(n)
+
+
+def _restored(seed: int, source: np.random.Generator) -> Generator:
+    """A generator from its pickle, at the place of its sequence where it was."""
+    generator = Generator()
+    generator._seed, generator._source = seed, source
+    return generator
 
 
 default_generator = Generator()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from ggml import sharing
 from ggml.dtypes import FLOATING, DType
 from ggml.errors import DeviceMismatchError, DTypeError, RankError
 from ggml.lowering.builder import Builder
@@ -125,4 +126,7 @@ def make(name: str, inputs: tuple[Tensor, ...], params: tuple[Hashable, ...], sh
         return wrap(empty_leaf(shape, dtype, device))
     if row.on_empty is not None and any(0 in node.shape for node in nodes):
         return filled(shape, row.on_empty, dtype, device)
-    return wrap(Node(row, nodes, params, shape, dtype, device))
+    node = Node(row, nodes, params, shape, dtype, device)
+    if node.sharing:
+        sharing.settle(node)
+    return wrap(node)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ggml import evaluate, host, tracing
+from ggml import evaluate, host, sharing, tracing
 from ggml.devices import CPU, Device, find_device, require_memory
 from ggml.dtypes import Category, DType
 from ggml.errors import ArgumentError, ClosedTensorError, DTypeError, ShapeMismatchError, UnsupportedOpError
@@ -141,17 +141,18 @@ class Tensor(TensorMethods):
 
     def buffer(self) -> Buffer:
         """The memory of the elements, computed if need be."""
-        if self._node.buffer is None:
-            evaluate.compute([self._node])
         buffer = self._node.buffer
-        assert buffer is not None
+        if buffer is None:
+            buffer = evaluate.memory(self._node)
         if buffer.is_closed:
             raise ClosedTensorError("buffer")
         return buffer
 
     def data_ptr(self) -> int:
-        """The address of the first element, on its device."""
-        return self.buffer().data_ptr
+        """The address of the first element, on its device. Whoever has it may write there at any time."""
+        address = self.buffer().data_ptr
+        sharing.lend(self._node)
+        return address
 
     def raw_bytes(self) -> bytes:
         """The elements as they are stored, blocks of a quantised type included. A bool takes 4 bytes."""
@@ -160,8 +161,14 @@ class Tensor(TensorMethods):
         return raw[: self._node.dtype.num_bytes(self._node.numel)].tobytes()
 
     def numpy(self) -> NDArray[Any]:
-        """The elements; on the CPU the array shares their memory, save for bool."""
-        return host.to_numpy(self._node, self.buffer())
+        """The elements; on the CPU the array shares their memory, save for bool.
+
+        What is written into the array is seen by this tensor and by what is made of it from then on. The array is
+        read-only where the memory is.
+        """
+        array = host.to_numpy(self._node, self.buffer())
+        sharing.show(self._node)
+        return array
 
     def tolist(self) -> Any:
         return host.values(self._node, self.buffer()).tolist()
@@ -249,7 +256,9 @@ class Tensor(TensorMethods):
     # Exchange
 
     def __dlpack__(self, **wishes: Any) -> Any:
-        return host.dlpack(self._node, self.buffer(), **wishes)
+        capsule = host.dlpack(self._node, self.buffer(), **wishes)
+        sharing.show(self._node)
+        return capsule
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._node.device.dlpack

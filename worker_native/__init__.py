@@ -29,8 +29,10 @@ _libllama = _load_libllama()
 from worker_native._native import (  # noqa: E402
     Buffer,
     Device,
+    ForkedError,
     Graph,
     Needs,
+    OccupiedError,
     Sampled,
     SamplerParams,
     Slice,
@@ -62,8 +64,10 @@ from worker_native._native import (  # noqa: E402
 __all__ = [
     "Buffer",
     "Device",
+    "ForkedError",
     "Graph",
     "Needs",
+    "OccupiedError",
     "Sampled",
     "SamplerParams",
     "Slice",

@@ -309,6 +309,12 @@ class Buffer:
     @property
     def is_closed(self) -> bool: ...
     @property
+    def is_viewed(self) -> bool:
+        """Whether an array outside looks at the memory, or a run is under way that reads it."""
+    @property
+    def is_read_only(self) -> bool:
+        """Whether it is borrowed memory that must not be written to: `write` and `copy_from` are ValueErrors."""
+    @property
     def type_name(self) -> str: ...  # of ggml's buffer type
     @property
     def is_host(self) -> bool: ...
@@ -326,11 +332,20 @@ class Buffer:
 def pinned_buffer(for_device: str, num_bytes: int) -> Buffer:
     """Uninitialised memory of the CPU that the device reads fast; ValueError if it has none of the kind."""
 
-def borrow_array(device: str, array: Any) -> Buffer:
-    """The memory that an array spans (DLPack or buffer protocol), from its lowest element to its highest."""
+def borrow_array(device: str, array: Any, is_read_only: bool = False) -> Buffer:
+    """The memory that an array spans (DLPack or buffer protocol), from its lowest element to its highest.
+
+    With `is_read_only` nothing is ever written to it, and its views are read-only.
+    """
 
 def describe_array(array: Any) -> tuple[int, int, tuple[int, ...], tuple[int, ...], int, tuple[int, int]]:
     """DLPack type code and bits, shape, strides (elements), elements below the first, (device type, id)."""
+
+class ForkedError(RuntimeError):
+    """What belongs to the process that this one was forked from was used: a device, or a run that was under way."""
+
+class OccupiedError(RuntimeError):
+    """An observer or a signal handler computes inside of the run that waits for it."""
 
 class Graph:
     """A program as one ggml graph with a scheduler of its own.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import mmap
 import os
 import stat
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ggml.errors import DTypeError, FileFormatError, GgmlError
-from ggml.exchange import from_buffer
+from ggml.exchange import from_buffer, over_private
 from ggml.factories import Place, zeros
 from ggml.files import header as headers
 from ggml.files import naming
@@ -69,7 +68,7 @@ def _tensor(header: headers.Header, item: naming.Named, raw: Any) -> Tensor:
         assert item.stored_name is not None
         stored = header.tensors[item.stored_name]
         part = raw[stored.offset : stored.offset + stored.num_bytes]
-        return from_buffer(part, dtype=item.dtype, count=math.prod(item.shape), shape=item.shape)
+        return over_private(part, dtype=item.dtype, shape=item.shape)
     except GgmlError as error:
         header.fail(headers.shown(item.name), str(error))
 

@@ -55,7 +55,7 @@ def as_stored(given: Tensor, dtype: DType, device: Device) -> Tensor:
     result = given.to(dtype).to_device(device)
     memory = result.buffer()
     # What was made on the way is nobody else's. A tensor's own memory may be seen through its numpy().
-    if memory is not given.buffer():
+    if result._node is not given._node:
         return result
     own = Buffer(device.native, memory.num_bytes)
     own.copy_from(memory)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ggml import dtypes, evaluate, tracing
+from typing import Any
+
+from ggml import dtypes, evaluate, sharing, tracing
 from ggml.devices import Device
 from ggml.dtypes import FLOATING, DType
 from ggml.errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeMismatchError
@@ -21,9 +23,9 @@ class KVCache:
 
     ``update`` writes new rows in place and returns the whole memory, so that every step has the same shapes:
     a compiled step is recorded once, and reads and writes the cache where it lies. Rows that are not written yet
-    have to be masked, as ``MultiheadAttention(..., kv_cache=)`` does. Results that are still lazy when their rows
-    are written again see the new rows; compute them before ``reset``. A compiled function writes what its results
-    are made of: use both keys and values. Not for several threads at once.
+    have to be masked, as ``MultiheadAttention(..., kv_cache=)`` does. What was made of the rows before a write is
+    computed then; the returned memory itself, and views of it, show the new rows. A compiled function writes what
+    its results are made of: use both keys and values. Not for several threads at once.
     """
 
     def __init__(
@@ -49,6 +51,16 @@ class KVCache:
         self._traced: tuple[object, list[Node]] = (None, [])
         self._places = arange(capacity, device=parts[0].device)
         self._length = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The memory as tensors, which can be pickled and copied; a recording that is under way is not taken along."""
+        kept = {name: value for name, value in vars(self).items() if name != "_traced"}
+        return kept | {"_memory": [wrap(node) for node in self._memory]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._memory = [part._node for part in state["_memory"]]
+        self._traced = (None, [])
 
     @property
     def length(self) -> int:
@@ -113,6 +125,8 @@ class KVCache:
         places = positions.tolist()
         if min(places) < 0 or max(places) >= self.capacity:
             raise IndexOutOfRangeError(_NAME, f"position {max(places)} or {min(places)} of {self.capacity}")
+        for node in self._memory:
+            sharing.settle_readers(node)
         written = [write_rows(wrap(node), part, positions) for node, part in zip(self._memory, rows, strict=True)]
         evaluate.compute([one[:1, :1, :1, :1]._node for one in written])
         self._length = max(self._length, max(places) + 1)

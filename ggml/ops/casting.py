@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ggml import dtypes
+from ggml import dtypes, host, sharing
 from ggml.devices import Device, find_device
 from ggml.dtypes import PLAIN, DType
 from ggml.errors import DTypeError, UnsupportedOpError
@@ -14,8 +14,8 @@ from ggml.lowering.value import Value
 from ggml.memory_format import MemoryFormat, checked
 from ggml.node import Node
 from ggml.ops.arguments import as_dtype, convert, tensor
-from ggml.table import op
-from ggml.tensor import Tensor
+from ggml.table import make, op
+from ggml.tensor import Tensor, wrap
 
 
 def _lower_to(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
@@ -48,8 +48,22 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 
 def convert_copy(input: Tensor) -> Tensor:
-    """The same values under another handle. Values never change, so the memory may be shared."""
-    return input.detach()
+    """The same values, which stay as they are when somebody writes into the memory of ``input``."""
+    node = input._node
+    if not node.dtype.is_quantized:
+        return make("copied", (input,), (), node.shape, node.dtype)
+    # Blocks are never computed, only made; nobody writes into those that lie in memory of our own.
+    return wrap(host.move(node, input.buffer(), node.device)) if node.is_shared else input.detach()
+
+
+def _lower_copied(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
+    return values[0]
+
+
+@op(runs="ggml", sample="internal", lower=_lower_copied, dtypes=PLAIN, methods=(), widens=False)
+def copied(input: Tensor) -> Tensor:
+    """The same values in memory of their own, once that is needed."""
+    return convert_copy(input)
 
 
 def _targets(input: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[DType, Device, bool]:
@@ -133,4 +147,4 @@ def contiguous(input: Tensor, *, memory_format: Any = None) -> Tensor:
     if not isinstance(input, Tensor):
         raise DTypeError("contiguous", "a tensor as input", type(input).__name__)
     checked("contiguous", memory_format, input._node.shape)
-    return input
+    return input if not input._node.sharing or sharing.is_dense_view(input._node) else convert_copy(input)

@@ -21,7 +21,7 @@ from ggml.tensor import Tensor, wrap
 def read(name: str, x: Tensor) -> NDArray[Any]:
     """The elements, computed if need be; TracingError while a function is compiled. bfloat16 comes as float32."""
     if x._node.buffer is None:
-        evaluate.compute([x._node], name)
+        return host.values(x._node, evaluate.memory(x._node, name))
     return host.values(x._node, x.buffer())
 
 

@@ -102,9 +102,14 @@ nb::list run(Graph& self, const nb::list& inputs, const nb::object& observer,
         return objects;
     }();
     std::vector<std::unique_ptr<Buffer>> results;
-    {
+    native::SignalWatch signals;
+    const Graph::Look look = std::ref(signals);
+    try {
         const native::WithoutGil released;
-        results = self.run(buffers, watching.get());
+        results = self.run(buffers, watching.get(), &look);
+    } catch (const native::Cancelled&) {
+        signals.rethrow();
+        throw;
     }
     nb::list list;
     for (std::unique_ptr<Buffer>& result : results) list.append(nb::cast(std::move(result)));
@@ -140,6 +145,8 @@ void bind_graph(nb::module_& m) {
             PyErr_SetString(PyExc_InterruptedError, cancelled.what());
         }
     });
+    nb::exception<native::Forked>(m, "ForkedError", PyExc_RuntimeError);
+    nb::exception<native::Occupied>(m, "OccupiedError", PyExc_RuntimeError);
     nb::class_<Graph>(m, "Graph")
         .def("__init__", &build, "device"_a, "program"_a.noconvert(), "outputs"_a.noconvert(),
              "others"_a = std::vector<std::string>(),

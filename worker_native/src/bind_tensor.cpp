@@ -75,8 +75,9 @@ std::shared_ptr<void> keep(AnyArray array) {
     });
 }
 
-// The memory of any object that speaks DLPack or the buffer protocol.
-nb::object borrow(std::string device, AnyArray array) {
+// The memory of any object that speaks DLPack or the buffer protocol. It is never written to if
+// `is_read_only`.
+nb::object borrow(std::string device, AnyArray array, bool is_read_only) {
     native::Compute& compute = native::compute_on(device);
     if (compute.device().is_cpu() != (array.device_type() == nb::device::cpu::value))
         native::bad_value("buffer: the array does not lie on ", device);
@@ -85,7 +86,7 @@ nb::object borrow(std::string device, AnyArray array) {
     char* first = static_cast<char*>(const_cast<void*>(static_cast<const void*>(array.data())));
     return nb::cast(std::make_unique<Buffer>(compute, first - span.num_below * item_bytes,
                                              static_cast<size_t>(span.num_elements * item_bytes),
-                                             keep(std::move(array))));
+                                             keep(std::move(array)), is_read_only));
 }
 
 // Type code, bits, shape, strides and elements below the first (all in elements), (device type, device id).
@@ -118,7 +119,10 @@ nb::object view(const Buffer& buffer, std::vector<int64_t> shape, int code, int 
     void* data = (*held)->data;
     // Not the buffer itself: that may be closed while the array is in use.
     const nb::capsule owner(held.get(), [](void* p) noexcept { delete static_cast<native::MemoryPtr*>(p); });
-    held.release();
+    const native::MemoryPtr* memory = held.release();
+    if ((*memory)->is_read_only)
+        return nb::cast(nb::ndarray<nb::array_api, nb::ro>(data, extents.size(), extents.data(), owner,
+                                                           nullptr, type, device_type, device_id));
     return nb::cast(nb::ndarray<nb::array_api>(data, extents.size(), extents.data(), owner, nullptr, type,
                                                device_type, device_id));
 }
@@ -134,6 +138,8 @@ void bind_tensor(nb::module_& m) {
         .def("copy_from", &copy_from, "source"_a)
         .def("close", &Buffer::close)
         .def_prop_ro("is_closed", &Buffer::is_closed)
+        .def_prop_ro("is_viewed", &Buffer::is_viewed)
+        .def_prop_ro("is_read_only", &Buffer::is_read_only)
         .def_prop_ro("type_name", &Buffer::type_name)
         .def_prop_ro("num_bytes", &Buffer::num_bytes)
         .def_prop_ro("is_host", &Buffer::is_host)
@@ -141,6 +147,6 @@ void bind_tensor(nb::module_& m) {
         .def_prop_ro("data_ptr",
                      [](const Buffer& self) { return reinterpret_cast<uintptr_t>(self.memory()->data); });
     m.def("pinned_buffer", &pinned, "for_device"_a, "num_bytes"_a);
-    m.def("borrow_array", &borrow, "device"_a, "array"_a.noconvert());
+    m.def("borrow_array", &borrow, "device"_a, "array"_a.noconvert(), "is_read_only"_a = false);
     m.def("describe_array", &describe, "array"_a.noconvert());
 }

@@ -19,15 +19,16 @@ constexpr size_t stand_in_bytes = 256;
 constexpr size_t padding_bytes = 512;
 
 BufferPtr allocate(Compute& compute, ggml_backend_buffer_type_t type, size_t num_bytes) {
+    compute.refuse_elsewhere();
     const size_t padded_bytes = std::max<size_t>(num_bytes, 1) + padding_bytes;
     BufferPtr handle(padded_bytes < num_bytes ? nullptr : ggml_backend_buft_alloc_buffer(type, padded_bytes));
     if (!handle) throw OutOfMemory(text("memory: ", num_bytes, " bytes on ", compute.device().name()));
     return handle;
 }
 
-MemoryPtr own(BufferPtr handle) {
+MemoryPtr own(const Compute& compute, BufferPtr handle) {
     void* data = ggml_backend_buffer_get_base(handle.get());
-    return std::make_shared<Memory>(Memory{nullptr, std::move(handle), data});
+    return std::make_shared<Memory>(nullptr, std::move(handle), data, false, compute);
 }
 
 BufferPtr wrap(Compute& compute, void* data, size_t num_bytes) {
@@ -64,21 +65,23 @@ GgmlPtr small_context() {
 Buffer::Buffer(Compute& compute, size_t num_bytes)
     : compute_(&compute),
       num_bytes_(num_bytes),
-      memory_(own(allocate(compute, compute.buffer_type(), num_bytes))) {}
+      memory_(own(compute, allocate(compute, compute.buffer_type(), num_bytes))) {}
 
 Buffer::Buffer(Compute& compute, size_t num_bytes, const Device& pinned_for)
     : compute_(&compute),
       num_bytes_(num_bytes),
-      memory_(own(allocate(compute, pinned_type(pinned_for), num_bytes))) {}
+      memory_(own(compute, allocate(compute, pinned_type(pinned_for), num_bytes))) {}
 
-Buffer::Buffer(Compute& compute, void* data, size_t num_bytes, std::shared_ptr<void> owner)
+Buffer::Buffer(Compute& compute, void* data, size_t num_bytes, std::shared_ptr<void> owner, bool is_read_only)
     : compute_(&compute),
       num_bytes_(num_bytes),
-      memory_(std::make_shared<Memory>(Memory{std::move(owner), wrap(compute, data, num_bytes), data})) {}
+      memory_(std::make_shared<Memory>(std::move(owner), wrap(compute, data, num_bytes), data, is_read_only,
+                                       compute)) {}
 
 MemoryPtr Buffer::memory() const {
     const std::lock_guard lock(guard_);
     if (!memory_) bad_value("buffer: it is closed");
+    compute_->refuse_elsewhere();
     return memory_;
 }
 
@@ -93,6 +96,17 @@ bool Buffer::is_closed() const {
     return !memory_;
 }
 
+bool Buffer::is_viewed() const {
+    const std::lock_guard lock(guard_);
+    return memory_.use_count() > 1;
+}
+
+MemoryPtr Buffer::writable_memory() const {
+    MemoryPtr here = memory();
+    if (here->is_read_only) bad_value("buffer: its memory is read-only; copy it first");
+    return here;
+}
+
 void Buffer::check_range(size_t offset, size_t num_bytes) const {
     if (offset > num_bytes_ || num_bytes > num_bytes_ - offset)
         bad_value("buffer: bytes ", offset, "..", offset + num_bytes, " of ", num_bytes_);
@@ -100,7 +114,7 @@ void Buffer::check_range(size_t offset, size_t num_bytes) const {
 
 void Buffer::write(const void* source, size_t offset, size_t num_bytes) {
     check_range(offset, num_bytes);
-    const MemoryPtr here = memory();
+    const MemoryPtr here = writable_memory();
     if (num_bytes == 0) return;
     const GgmlPtr context = small_context();
     ggml_backend_tensor_set(bytes_of(context.get(), *here, num_bytes_), source, offset, num_bytes);
@@ -117,7 +131,7 @@ void Buffer::read(void* target, size_t offset, size_t num_bytes) const {
 void Buffer::copy_from(const Buffer& source) {
     if (source.num_bytes_ != num_bytes_)
         bad_value("buffer: cannot copy ", source.num_bytes_, " bytes into ", num_bytes_);
-    const MemoryPtr here = memory(), there = source.memory();
+    const MemoryPtr here = writable_memory(), there = source.memory();
     if (num_bytes_ == 0) return;
     const GgmlPtr context = small_context();
     ggml_backend_tensor_copy(bytes_of(context.get(), *there, num_bytes_),

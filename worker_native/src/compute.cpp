@@ -13,12 +13,20 @@ thread_local bool is_observing = false;
 
 }  // namespace
 
-Observing::Observing() { is_observing = true; }
+Observing::Observing() : was_observing_(is_observing) { is_observing = true; }
 
-Observing::~Observing() { is_observing = false; }
+Observing::~Observing() { is_observing = was_observing_; }
 
 void refuse_while_observing() {
-    if (is_observing) failed("observer: it cannot compute while the graph that it watches runs; use numpy");
+    if (is_observing)
+        throw Occupied(
+            "observers and signal handlers cannot compute while this thread runs a graph; use numpy");
+}
+
+void Compute::refuse_elsewhere() const {
+    if (is_elsewhere())
+        throw Forked(text(device_.name(), ": it belongs to the process that this one was forked from; ",
+                          "start processes with spawn, or use the CPU"));
 }
 
 Compute::Compute(const Device& device) : device_(device) {
@@ -46,7 +54,7 @@ void Compute::use_threads(int num_threads) {
 Compute& compute_on(const std::string& device_name) {
     // Never destroyed: buffers may outlive every static object when the interpreter ends.
     static auto& opened = *new std::map<std::string, std::unique_ptr<Compute>>;
-    static auto& guard = *new std::mutex;
+    static auto& guard = *new Lock;
     const std::lock_guard lock(guard);
     std::unique_ptr<Compute>& compute = opened[device_name];
     if (!compute) compute = std::make_unique<Compute>(find_device(device_name));

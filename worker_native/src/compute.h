@@ -7,6 +7,7 @@
 
 #include "device.h"
 #include "libllama.h"
+#include "process.h"
 
 namespace native {
 
@@ -15,9 +16,12 @@ class Compute {
     explicit Compute(const Device& device);
     const Device& device() const { return device_; }
     ggml_backend_t backend() const { return backend_.get(); }
+    // Whether it was opened by a process that this one was forked from, and cannot be used here.
+    bool is_elsewhere() const { return num_forks_ != num_forks() && !device_.is_cpu(); }
+    void refuse_elsewhere() const;
     ggml_backend_buffer_type_t buffer_type() const { return ggml_backend_get_default_buffer_type(backend()); }
     // Held while anything computes: a backend has one work buffer and one stream.
-    std::mutex& busy() { return busy_; }
+    Lock& busy() { return busy_; }
     // No effect on devices that have no threads of ours.
     void set_threads(int num_threads);
     // What was set; 1 before that.
@@ -36,17 +40,28 @@ class Compute {
     ggml_backend_set_n_threads_t set_threads_ = nullptr;
     std::atomic<int> num_threads_ = 1;
     int num_used_ = 0;  // what ggml was told
+    const uint32_t num_forks_ = num_forks();
     ggml_backend_set_abort_callback_t set_abort_ = nullptr;
-    std::mutex busy_;
+    Lock busy_;
 };
 
-// While it lives, this thread is inside an observer of a running graph, which holds the locks.
+// While it lives, this thread is inside an observer of a running graph, or inside a signal handler that is
+// called while one runs: the graph holds the locks.
 class Observing {
   public:
     Observing();
     ~Observing();
     Observing(const Observing&) = delete;
     Observing& operator=(const Observing&) = delete;
+
+  private:
+    const bool was_observing_;
+};
+
+// A thread computes that would wait for itself. Python sees OccupiedError.
+class Occupied : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
 };
 
 // Throws in a thread that would wait for itself.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "fourier_pass.h"
+#include "process.h"
 
 namespace native {
 
@@ -239,7 +240,7 @@ std::shared_ptr<const RowTransform> row_transform(int64_t n, bool is_real) {
         std::shared_ptr<const RowTransform> plan;
     };
     constexpr int64_t limit = int64_t(64) << 20;
-    static std::mutex mutex;
+    static auto& mutex = *new Lock;
     static std::list<Entry> recent;  // the last used first
     const std::lock_guard lock(mutex);
     for (auto at = recent.begin(); at != recent.end(); ++at)

@@ -14,17 +14,28 @@ namespace {
 // Slots point somewhere while the scheduler plans; only where matters.
 constexpr size_t least_stand_in_bytes = 256;
 
+// How long a run waits for its turn before it looks whether it should go on.
+constexpr auto look_every = std::chrono::milliseconds(100);
+
+std::unique_lock<Lock> taken(Lock& lock, const Graph::Look* look) {
+    if (!look) return std::unique_lock(lock);
+    while (!lock.try_lock_for(look_every))
+        if ((*look)()) throw Cancelled("graph: the run was cancelled");
+    return {lock, std::adopt_lock};
+}
+
 // The locks of everything that a graph computes on, always taken in one order.
 class Turn {
   public:
-    explicit Turn(std::vector<Compute*> computes) {
+    explicit Turn(std::vector<Compute*> computes, const Graph::Look* look = nullptr) {
         refuse_while_observing();
+        for (const Compute* compute : computes) compute->refuse_elsewhere();
         std::sort(computes.begin(), computes.end());
-        for (Compute* compute : computes) locks_.emplace_back(compute->busy());
+        for (Compute* compute : computes) locks_.push_back(taken(compute->busy(), look));
     }
 
   private:
-    std::vector<std::unique_lock<std::mutex>> locks_;
+    std::vector<std::unique_lock<Lock>> locks_;
 };
 
 size_t context_bytes(size_t num_steps) {
@@ -69,6 +80,12 @@ Graph::Graph(Compute& compute, std::span<const int64_t> words, std::span<const i
     place_slots(planning_bytes);
     schedule();
     if (planning_bytes > least_stand_in_bytes) place_slots(least_stand_in_bytes);
+}
+
+Graph::~Graph() {
+    const auto is_elsewhere = [](const Compute* compute) { return compute->is_elsewhere(); };
+    // Its memory on a device can only be freed by the process that has the device.
+    if (std::ranges::any_of(computes_, is_elsewhere)) (void)scheduler_.release();
 }
 
 ggml_tensor* Graph::build_step(const Step& step, int64_t index, const std::vector<ggml_tensor*>& built) {
@@ -185,8 +202,11 @@ std::vector<MemoryPtr> Graph::bind_inputs(std::span<const Buffer* const> inputs)
 }
 
 bool Graph::should_stop(void* graph) noexcept {
-    const Graph& self = *static_cast<const Graph*>(graph);
-    return self.is_cancelled_.load(std::memory_order_relaxed) || self.problem_ != nullptr;
+    Graph& self = *static_cast<Graph*>(graph);
+    if (self.is_cancelled_.load(std::memory_order_relaxed) || self.problem_ != nullptr) return true;
+    if (!self.look_ || std::this_thread::get_id() != self.caller_ || !(*self.look_)()) return false;
+    self.is_cancelled_ = true;
+    return true;
 }
 
 // The scheduler's question and answer for each node, in the order of the graph.
@@ -204,31 +224,48 @@ bool Graph::on_node(ggml_tensor* t, bool is_question, void* graph) noexcept {
     try {
         const Observing here;
         self.observer_->see(place, t);
+        if (num_forks() != self.num_forks_)
+            throw Forked("observe: this process was forked while the graph ran, which cannot go on here");
     } catch (...) {
         self.problem_ = std::current_exception();
     }
     return self.problem_ == nullptr;
 }
 
-void Graph::compute_now(const Observer* observer) {
+void Graph::compute_now(const Observer* observer, const Look* look) {
     fault_.clear();
     problem_ = nullptr;
     observer_ = observer;
+    look_ = look;
+    caller_ = std::this_thread::get_id();
+    num_forks_ = num_forks();
     next_node_ = 0;
     // Devices other than the CPU take a part of the graph that they know for unchanged, and would use the
     // addresses of an earlier run. With a callback they are given views of the parts, which they do not know.
     const bool is_watched = observer || computes_.size() > 1;
     ggml_backend_sched_set_eval_callback(scheduler_.get(), is_watched ? &on_node : nullptr, this);
     for (const Compute* compute : computes_) compute->set_abort(&should_stop, this);
-    cpu_compute().use_threads(num_threads());
-    const LoggedErrors errors;
-    const ggml_status status = ggml_backend_sched_graph_compute(scheduler_.get(), graph_);
+    const int threads = num_threads();
+    cpu_compute().use_threads(threads);
+    ggml_status status = GGML_STATUS_FAILED;
+    std::string why;
+    const std::function<void()> work = [&] {
+        const LoggedErrors errors;
+        status = ggml_backend_sched_graph_compute(scheduler_.get(), graph_);
+        why = errors.first("");
+    };
+    if (threads == 1)
+        work();
+    else
+        run_with_threads(work, [this] { should_stop(this); });
     for (const Compute* compute : computes_) compute->set_abort(nullptr, nullptr);
     observer_ = nullptr;
+    look_ = nullptr;
     if (problem_) std::rethrow_exception(std::exchange(problem_, nullptr));
     if (is_cancelled_.exchange(false)) throw Cancelled("graph: the run was cancelled");
-    if (status == GGML_STATUS_ALLOC_FAILED) throw OutOfMemory(text("memory: ", errors.first("none is left")));
-    if (status != GGML_STATUS_SUCCESS) failed("graph: ", errors.first(ggml_status_to_string(status)));
+    if (status == GGML_STATUS_ALLOC_FAILED)
+        throw OutOfMemory(text("memory: ", why.empty() ? "none is left" : why));
+    if (status != GGML_STATUS_SUCCESS) failed("graph: ", why.empty() ? ggml_status_to_string(status) : why);
     if (fault_.kind != FaultKind::none) throw DataError(fault_.kind, fault_.step, fault_text(fault_));
 }
 
@@ -241,21 +278,21 @@ bool Graph::cancel() {
 }
 
 std::vector<std::unique_ptr<Buffer>> Graph::run(std::span<const Buffer* const> inputs,
-                                                const Observer* observer) {
+                                                const Observer* observer, const Look* look) {
     if (placement_.is_plan) bad_value("graph: it is a plan only, and cannot run");
     std::vector<std::unique_ptr<Buffer>> results;
     for (const Slot& slot : outputs_)
         results.push_back(std::make_unique<Buffer>(compute_, ggml_nbytes(slot.tensor)));
     refuse_while_observing();
-    const std::lock_guard lock(busy_);
+    const std::unique_lock<Lock> lock = taken(busy_, look);
     is_cancelled_ = false;
     is_running_ = true;
     const Finally ran([&] { is_running_ = false; });
-    const Turn turn(computes_);
+    const Turn turn(computes_, look);
     const std::vector<MemoryPtr> held = bind_inputs(inputs);
     for (size_t i = 0; i < outputs_.size(); ++i)
         if (outputs_[i].is_bound) bind(outputs_[i], *results[i]->memory());
-    compute_now(observer);
+    compute_now(observer, look);
     for (size_t i = 0; i < outputs_.size(); ++i)
         if (!outputs_[i].is_bound) {
             ggml_tensor target = *outputs_[i].tensor;
@@ -271,7 +308,7 @@ double Graph::measure(std::span<const Buffer* const> inputs, int64_t num_runs) {
     const Turn turn(computes_);
     const std::vector<MemoryPtr> held = bind_inputs(inputs);
     const auto start = std::chrono::steady_clock::now();
-    for (int64_t i = 0; i < num_runs; ++i) compute_now(nullptr);
+    for (int64_t i = 0; i < num_runs; ++i) compute_now(nullptr, nullptr);
     const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
     return spent.count() / static_cast<double>(num_runs);
 }

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -66,9 +67,16 @@ class Graph {
     Graph(Compute& compute, std::span<const int64_t> words, std::span<const int64_t> outputs,
           Placement placement = {});
 
+    ~Graph();
+
+    // Asked every now and then while a run waits for its turn and computes, in the thread that called it:
+    // true ends the run, between two operations on the CPU and at the next part on other devices.
+    using Look = std::function<bool()>;
+
     // One new buffer for each output, on the graph's device. Thread-safe; takes turns with other graphs.
+    // Throws Cancelled if `look` or `cancel` ended it.
     std::vector<std::unique_ptr<Buffer>> run(std::span<const Buffer* const> inputs,
-                                             const Observer* observer = nullptr);
+                                             const Observer* observer = nullptr, const Look* look = nullptr);
     // Seconds for one run of the graph alone, the mean of `num_runs`, after a `run`.
     double measure(std::span<const Buffer* const> inputs, int64_t num_runs);
     // Ends the run that another thread is in, which throws Cancelled: between two operations on the CPU, at
@@ -111,7 +119,7 @@ class Graph {
     bool runs_here(const ggml_tensor* t) const;
     void bind(const Slot& slot, const Memory& memory) const;
     std::vector<MemoryPtr> bind_inputs(std::span<const Buffer* const> inputs) const;
-    void compute_now(const Observer* observer);
+    void compute_now(const Observer* observer, const Look* look);
     static bool on_node(ggml_tensor* t, bool is_question, void* graph) noexcept;
     static bool should_stop(void* graph) noexcept;
 
@@ -130,9 +138,12 @@ class Graph {
     double work_ns_ = 0;   // of one thread, estimated
     int num_working_ = 0;  // nodes that are no views
     SchedulerPtr scheduler_;
-    std::mutex busy_;
+    Lock busy_;
     std::atomic<bool> is_running_ = false, is_cancelled_ = false;
     const Observer* observer_ = nullptr;
+    const Look* look_ = nullptr;
+    std::thread::id caller_;  // the thread that looks
+    uint32_t num_forks_ = 0;  // before the run
     size_t next_node_ = 0;
     std::exception_ptr problem_;  // of the observer
 };

@@ -7,11 +7,12 @@
 
 #include "last_words.h"
 #include "printable.h"
+#include "process.h"
 
 namespace native {
 namespace {
 
-std::mutex sink_mutex;
+Lock sink_mutex;
 std::shared_ptr<LogSink> current_sink;
 thread_local LoggedErrors* current_errors = nullptr;
 
