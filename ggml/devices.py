@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import worker_native
 from ggml.arena import own
-from ggml.errors import ArgumentError, OutOfMemoryError
+from ggml.errors import ArgumentError, ForkedProcessError, OutOfMemoryError
+from ggml.forking import num_forks
 from worker_native import Buffer
 
 # Asking the device for its memory takes longer than a small tensor: only sizes that could matter are checked.
@@ -24,6 +25,9 @@ _BACKENDS = {
     "Vulkan": "vulkan",
     "SYCL": "xpu",
 }
+
+# After how many forks a device was used first, by ggml's name.
+_opened: dict[str, int] = {}
 
 # DLPack's device types.
 _DLPACK = {"cpu": 1, "cuda": 2, "vulkan": 7, "mps": 8, "xpu": 14}
@@ -119,8 +123,16 @@ def require_memory(on: Device, num_bytes: int) -> None:
             raise OutOfMemoryError(num_bytes, free_bytes, str(on))
 
 
+def refuse_elsewhere(on: Device, op: str) -> None:
+    """ForkedProcessError for a device other than the CPU that was used before this process was forked."""
+    if not on.is_cpu and _opened.setdefault(on.native, num_forks()) != num_forks():
+        why = "it belongs to the process that this one was forked from; start processes with spawn, or use the CPU"
+        raise ForkedProcessError(op, str(on), why)
+
+
 def allocate(on: Device, num_bytes: int) -> Buffer:
     """Uninitialised memory, or OutOfMemoryError."""
+    refuse_elsewhere(on, "allocate")
     require_memory(on, num_bytes)
     try:
         return own(Buffer(on.native, num_bytes))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ggml import observing
 from ggml.arena import own_all
-from ggml.devices import Device
+from ggml.devices import Device, refuse_elsewhere
 from ggml.dtypes import BF16, F16, F32
 from ggml.errors import (
     CancelledError,
@@ -291,6 +291,7 @@ def needs_arguments(node: Node) -> bool:
 
 
 def _compute_on(device: Device, nodes: list[Node], op: str, stop: Stop | None = None) -> list[Buffer]:
+    refuse_elsewhere(device, op)
     todo = plan(nodes)
     buffers = [node.buffer for node in todo.leaves]
     known = [buffer for buffer in buffers if buffer is not None]

@@ -21,7 +21,17 @@ def renew_after_fork(holder: _Holder) -> None:
     _holders.add(holder)
 
 
+_num_forks = 0
+
+
+def num_forks() -> int:
+    """How many forks lie between this process and the one that imported ``ggml``."""
+    return _num_forks
+
+
 def _renew_all() -> None:
+    global _num_forks
+    _num_forks += 1
     for holder in list(_holders):
         holder.renew_lock()
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggml import evaluate, host, sharing, tracing
-from ggml.devices import CPU, Device, find_device, require_memory
+from ggml.devices import CPU, Device, find_device, refuse_elsewhere, require_memory
 from ggml.dtypes import Category, DType
 from ggml.errors import ArgumentError, ClosedTensorError, DTypeError, ShapeMismatchError, UnsupportedOpError
 from ggml.memory_format import Layout, MemoryFormat, contiguous_format, is_contiguous, strided
@@ -144,6 +144,7 @@ class Tensor(TensorMethods):
         buffer = self._node.buffer
         if buffer is None:
             buffer = evaluate.memory(self._node)
+        refuse_elsewhere(self._node.device, "buffer")
         if buffer.is_closed:
             raise ClosedTensorError("buffer")
         return buffer

@@ -238,3 +238,22 @@ def test_inputs_larger_than_a_page() -> None:
     x, y = ggml.arange(14 * 336.0).reshape(14, 336) / 1e3, ggml.arange(252 * 336.0).reshape(252, 336) / 1e5
     there = (x.to(REMOTE) @ y.to(REMOTE).T) + 1
     assert ggml.allclose(there.cpu(), (x @ y.T) + 1, rtol=1e-4)
+
+
+def test_a_forked_process_leaves_the_device_to_its_parent() -> None:
+    x = ggml.full((4, 4), 2.0, device=REMOTE)
+    wanted = (x @ x).cpu()
+    pid = os.fork()
+    if pid == 0:
+        refused = 0
+        for use in (x.cpu, lambda: (x @ x).numpy(), lambda: ggml.ones(2).contiguous().to(REMOTE), x.tolist):
+            try:
+                use()
+            except ggml.ForkedProcessError:
+                refused += 1
+        works = (wanted + 1).tolist() == [[17] * 4] * 4
+        backend.clear_graphs()
+        del x
+        os._exit(refused if works else 99)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 4
+    assert (x @ x).cpu().tolist() == wanted.tolist()  # the child let go of nothing here

@@ -70,6 +70,7 @@ Graph::Graph(Compute& compute, std::span<const int64_t> words, std::span<const i
             computes_.push_back(one);
     if (&compute_ != &cpu_compute()) computes_.insert(computes_.begin(), &compute_);
     computes_.push_back(&cpu_compute());
+    for (const Compute* one : computes_) one->refuse_elsewhere();
     const std::vector<Step> steps = decode_program(words);
     context_.reset(ggml_init({context_bytes(steps.size()), nullptr, true}));
     if (!context_) throw OutOfMemory("memory: the graph's context could not be had");
