@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ggml import dtypes
 from ggml.dtypes import DType
-from ggml.errors import GgmlError
+from ggml.errors import ArgumentError, GgmlError
 from worker_native import Graph, kernels, primitive_names
 
 Shape = tuple[int, ...]
@@ -126,15 +126,25 @@ def array_of(node: GraphNode, raw: bytes) -> NDArray[Any]:
 
 
 class Observation:
-    """A function that sees the nodes whose names match a pattern, of every graph that runs in its block."""
+    """A function that sees the nodes whose names match a pattern, of every graph that runs in its block.
+
+    ArgumentError at the end of the block if graphs ran, and none of their nodes matched.
+    """
 
     def __init__(self, see: See, where: str = "*") -> None:
         self.see = see
         self.where = where
         self._tokens: list[Any] = []
+        self._not_matched: str | None = None  # a node that ran, as long as none has matched
+        self._has_matched = False
 
     def wants(self, node: GraphNode) -> bool:
-        return not node.is_view and fnmatch.fnmatchcase(node.name, self.where)
+        if node.is_view:
+            return False
+        is_wanted = fnmatch.fnmatchcase(node.name, self.where)
+        self._has_matched |= is_wanted
+        self._not_matched = node.name
+        return is_wanted
 
     def __enter__(self) -> Observation:
         self._tokens.append(_active.set((*_active.get(), self)))
@@ -142,6 +152,8 @@ class Observation:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         _active.reset(self._tokens.pop())
+        if kind is None and self._not_matched is not None and not self._has_matched:
+            raise ArgumentError("observe", repr(self.where), f"matches no node that ran, such as {self._not_matched}")
 
 
 _active: ContextVar[tuple[Observation, ...]] = ContextVar("observations", default=())

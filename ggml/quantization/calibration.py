@@ -38,6 +38,9 @@ class Calibrator:
         self._watched = [(path, found) for path, found in module.named_modules() if isinstance(found, kinds)]
         if not self._watched:
             raise ArgumentError("Calibrator", "module", f"holds no {' or '.join(kind.__name__ for kind in kinds)}")
+        for kind in types:
+            if not any(isinstance(found, kind) for _, found in self._watched):
+                raise ArgumentError("Calibrator", "types", f"name {kind.__name__}, of which the module holds none")
         self._names = _weight_names(module)
         self._handles: list[RemovableHandle] = []
         self.imatrix = ImportanceMatrix((dataset,), chunk_size=1)

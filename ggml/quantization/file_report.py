@@ -1,4 +1,4 @@
-"""What quantising a file does, heard from libllama's log line by line."""
+"""What quantising a file does: heard from libllama's log meanwhile, read from the file at the end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ggml.errors import GgmlError
 from ggml.gguf_file import GgufFile, GgufTensor
 from ggml.quantization.report import table
 from worker_native import ggml_types
@@ -13,8 +14,9 @@ from worker_native import ggml_types
 __all__ = ["FileReport", "TensorChange"]
 
 # [   3/  20] NAME - [  256,   128,     1,     1], type =    f32, converting to q4_K .. size = 0.13 MiB -> 0.02 MiB
-# and with a dry run: ..., size = 0.13 MiB -> 0.02 MiB (q4_K)
-_TENSOR = re.compile(r"\[ *(\d+)/ *(\d+)\] (.+?) +- \[[\d, ]+\], type = +\S+, (.*)")
+# and with a dry run: ..., size = 0.13 MiB -> 0.02 MiB (q4_K). Anything may be logged between the pieces.
+_TENSOR = re.compile(r"\[ *(\d+)/ *(\d+)\] (.+?) +- \[[\d, ]+\], type = +\S+, ?(.*)", re.DOTALL)
+_SIZE = re.compile(r"size += +\d")
 _NEW_TYPE = re.compile(r"converting to (\S+) \.\.|MiB \((\S+)\)")
 # warning: NAME - ncols 100 not divisible by 256 (required for type q4_K) -> falling back to q5_0
 _MISFIT = re.compile(r"warning: (\S+) +- ncols +(\d+) not divisible by +\d+ \(required for type +(\S+)\)")
@@ -47,6 +49,8 @@ class FileReport:
     file_type: str
     parts: tuple[GgufFile, ...] = field(repr=False, default=())
     tensors: list[TensorChange] = field(default_factory=list)
+    _begun: re.Match[str] | None = field(default=None, repr=False)  # the tensor that the log is at
+    _heard: str = field(default="", repr=False)  # what was logged since
     _notes: dict[str, str] = field(default_factory=dict, repr=False)
     _known: dict[str, GgufTensor] = field(default_factory=dict, repr=False)
 
@@ -66,27 +70,43 @@ class FileReport:
         misfit = _MISFIT.search(line)
         if misfit:
             self._notes[misfit[1]] = f"rows of {misfit[2]} do not fit {misfit[3].lower()}"
-        match = _TENSOR.match(line)
-        entry = self._known.get(match[3]) if match else None
-        if match is None or entry is None:
+        match = _TENSOR.search(line)
+        if match:
+            self._begun, self._heard = match, match[4]
+        else:
+            self._heard += line
+        entry = self._known.get(self._begun[3]) if self._begun else None
+        if self._begun is None or entry is None or not _SIZE.search(self._heard):
             return None
-        found = _NEW_TYPE.search(match[4])
+        found = _NEW_TYPE.search(self._heard)
         after = (found[1] or found[2]).lower() if found else entry.type
+        if after not in _SIZES:
+            return None
         block, block_bytes = _SIZES[after]
-        num_elements = entry.num_bytes // _SIZES[entry.type][1] * _SIZES[entry.type][0]
-        change = TensorChange(
-            int(match[1]),
-            int(match[2]),
-            entry.name,
-            entry.shape,
-            entry.type,
-            after,
-            entry.num_bytes,
-            num_elements // block * block_bytes,
-            self._notes.get(entry.name, ""),
-        )
+        num_bytes = _num_elements(entry) // block * block_bytes
+        change = self._change(int(self._begun[1]), int(self._begun[2]), entry, after, num_bytes)
+        self._begun = None
         self.tensors.append(change)
         return change
+
+    def _change(self, index: int, count: int, entry: GgufTensor, after: str, bytes_after: int) -> TensorChange:
+        note = self._notes.get(entry.name, "")
+        shape, before, num_bytes = entry.shape, entry.type, entry.num_bytes
+        return TensorChange(index, count, entry.name, shape, before, after, num_bytes, bytes_after, note)
+
+    def read_back(self, made: GgufFile) -> None:
+        """What the file says that was made, whatever the log said."""
+        self.tensors = [
+            self._change(index, len(made.tensors), self._known[one.name], one.type, one.num_bytes)
+            for index, one in enumerate(made.tensors, 1)
+        ]
+
+    def checked(self) -> FileReport:
+        """The report of a dry run, if the log spoke of every tensor; GgmlError otherwise."""
+        missing = self._known.keys() - {tensor.name for tensor in self.tensors}
+        if missing:
+            raise GgmlError(f"quantize_file: libllama did not say what becomes of {min(missing)}; leave out dry_run")
+        return self
 
     def __str__(self) -> str:
         rows = [("tensor", "shape", "type", "bytes", "note")]
@@ -95,3 +115,8 @@ class FileReport:
             shape = " x ".join(str(extent) for extent in tensor.shape)
             rows.append((tensor.name, shape, kind, f"{tensor.bytes_before} -> {tensor.bytes_after}", tensor.note))
         return table([*rows, ("total", "", self.file_type, f"{self.bytes_before} -> {self.bytes_after}", "")])
+
+
+def _num_elements(entry: GgufTensor) -> int:
+    block, block_bytes = _SIZES[entry.type]
+    return entry.num_bytes // block_bytes * block

@@ -24,6 +24,7 @@ from ggml.quantization.file_report import FileReport, TensorChange
 from ggml.quantization.file_types import file_type_number, file_types, tensor_type
 from ggml.quantization.imatrix import ImportanceMatrix
 from ggml.quantization.parts import open_parts
+from ggml.quantization.patterns import check_effect, check_importance, check_patterns
 from ggml.quantization.running import ChildError, run_child
 
 __all__ = ["FileReport", "TensorChange", "file_types", "quantize_file"]
@@ -55,12 +56,13 @@ def quantize_file(
     """Write ``source`` (a GGUF model, or the first part of a split one) as ``target`` of kind ``file_type``.
 
     ``file_type`` is one of ``file_types()``, such as ``Q4_K_M``. ``pure`` gives every tensor the same type;
-    ``tensor_types`` maps regular expressions of tensor names to types. ``progress`` hears of each tensor once it
-    is done. All metadata is kept. ``target`` appears at the end, whole, in place of what was there; after an error
+    ``tensor_types`` maps regular expressions of tensor names to types; the first that is found in a name decides.
+    ``progress`` hears of each tensor once libllama says that it is done. The report is read from the file that was
+    written. All metadata is kept. ``target`` appears at the end, whole, in place of what was there; after an error
     or Ctrl-C it is as it was. With ``dry_run`` nothing is written.
 
-    ArgumentError for options that do not fit, FileFormatError for a source that cannot be quantised, OSError for
-    files that cannot be read or written.
+    ArgumentError for options that do not fit, or that name no tensor and change nothing; FileFormatError for a source
+    that cannot be quantised, OSError for files that cannot be read or written.
     """
     number = file_type_number(file_type)
     parts = open_parts(source)
@@ -71,6 +73,7 @@ def quantize_file(
     types = {"output.weight": output_tensor_type, "token_embd.weight": token_embedding_type}
     numbers = {name: None if kind is None else tensor_type(kind) for name, kind in types.items()}
     _check_rows(parts, numbers)
+    pairs = check_patterns(parts, tensor_types)
     request: dict[str, Any] = {
         "source": str(parts[0].path.absolute()),
         "file_type": number,
@@ -81,19 +84,22 @@ def quantize_file(
         "dry_run": bool(dry_run),
         "output_type": numbers["output.weight"],
         "embedding_type": numbers["token_embd.weight"],
-        "tensor_types": [(pattern, tensor_type(kind)) for pattern, kind in _patterns(tensor_types)],
-        **_importance(imatrix),
+        "tensor_types": [(pattern, tensor_type(kind)) for pattern, kind in pairs],
+        **_importance(imatrix, parts),
     }
     if parts[0].alignment != 32:
         request["numbers"] = [*request["numbers"], ("general.alignment", 32)]  # libllama writes with no other
     report = FileReport(parts[0].path, wanted, file_type, parts)
-    if dry_run:
-        _run(request | {"target": ""}, report, progress)
-        return report
+    if dry_run or pairs:
+        dry = FileReport(parts[0].path, wanted, file_type, parts)
+        _run(request | {"target": "", "dry_run": True}, dry, progress if dry_run else None)
+        check_effect(pairs, {kind: of_ggml_type(tensor_type(kind)).name for _, kind in pairs}, dry.checked())
+        if dry_run:
+            return dry
     part = wanted.with_name(f".{wanted.name}.{os.getpid()}.{next(_numbers)}.part")
     try:
         _run(request | {"target": str(part.absolute())}, report, progress)
-        _check_result(part, parts)
+        report.read_back(_checked_result(part, parts))
         _publish(part, wanted)
     finally:
         part.unlink(missing_ok=True)
@@ -160,23 +166,18 @@ def _check_requantize(parts: tuple[GgufFile, ...], is_allowed: bool) -> None:
 
 def _check_rows(parts: tuple[GgufFile, ...], numbers: Mapping[str, int | None]) -> None:
     """libllama takes the types of these tensors as they are told, and would assert that they fit."""
-    for tensor in (tensor for part in parts for tensor in part.tensors):
+    tensors = [tensor for part in parts for tensor in part.tensors]
+    for name, number in numbers.items():
+        if number is not None and all(tensor.name != name for tensor in tensors):
+            hint = "; its head is token_embd.weight" if name == "output.weight" else ""
+            raise ArgumentError("quantize_file", f"a type for {name}", f"is given, which the model has not{hint}")
+    for tensor in tensors:
         number = numbers.get(tensor.name)
         if number is not None and tensor.shape[-1] % of_ggml_type(number).block:
             kind = of_ggml_type(number)
             raise ArgumentError(
                 "quantize_file", tensor.name, f"has rows of {tensor.shape[-1]}; {kind} needs multiples of {kind.block}"
             )
-
-
-def _patterns(tensor_types: Mapping[str, str] | None) -> list[tuple[str, str]]:
-    pairs = list((tensor_types or {}).items())
-    for pattern, _ in pairs:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ArgumentError("quantize_file", repr(pattern), f"is no regular expression: {error}") from None
-    return pairs
 
 
 def _threads(num_threads: int | None) -> int:
@@ -187,12 +188,13 @@ def _threads(num_threads: int | None) -> int:
     return num_threads
 
 
-def _importance(imatrix: Place | None) -> dict[str, Any]:
+def _importance(imatrix: Place | None, parts: tuple[GgufFile, ...]) -> dict[str, Any]:
     """The file, and what the result says of it, under the keys that llama.cpp's tool uses."""
     if imatrix is None:
         return {"imatrix": None, "texts": [], "numbers": []}
     known = plain_path("quantize_file", imatrix)
     matrix = ImportanceMatrix.load(known)
+    check_importance(parts, matrix)
     texts = [("quantize.imatrix.file", Path(known).name)]
     texts += [("quantize.imatrix.dataset", matrix.datasets[0])] if matrix.datasets else []
     numbers = [("quantize.imatrix.entries_count", len(matrix))]
@@ -200,12 +202,13 @@ def _importance(imatrix: Place | None) -> dict[str, Any]:
     return {"imatrix": str(Path(known).absolute()), "texts": texts, "numbers": numbers}
 
 
-def _check_result(part: Path, sources: tuple[GgufFile, ...]) -> None:
-    """A file that cannot be read back must not take the target's place."""
+def _checked_result(part: Path, sources: tuple[GgufFile, ...]) -> GgufFile:
+    """The file that was made. One that cannot be read back must not take the target's place."""
     made = open_gguf(part)
     wanted = {tensor.name: tensor.shape for source in sources for tensor in source.tensors}
     if {tensor.name: tensor.shape for tensor in made.tensors} != wanted:
         raise FileFormatError(str(sources[0].path), "model", "cannot be quantised: libllama left tensors out")
+    return made
 
 
 def _publish(part: Path, target: Path) -> None:

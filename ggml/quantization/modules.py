@@ -49,11 +49,13 @@ def quantize_(
     module that owns it and its full name, (of a dictionary: with tensor and key): True, False, or another dtype.
     Rows that do not fit the blocks take a type with smaller ones, or float16, and the report says so.
     ``imatrix`` weighs columns by the parameter's full name. ``progress`` hears (tensors done, tensors in all).
+    ArgumentError where nothing is chosen, or where the ``imatrix`` has nothing for what is chosen.
     """
     if dtype not in types():
         raise DTypeError("quantize_", f"one of {', '.join(known.name for known in types())} as dtype", dtype)
     refuse_while_traced("quantize_")
     wanted = list(_chosen(module, dtype, filter_fn))
+    _check_choice(module, wanted, filter_fn, imatrix)
     rows, made = [], []
     for number, (name, tensor, kind) in enumerate(wanted):
         row, result = _quantized(name, tensor, kind, _importance(imatrix, name), num_threads)
@@ -79,6 +81,17 @@ def _chosen(module: Any, dtype: DType, filter_fn: Filter | None) -> Iterator[tup
         if answer:
             seen.add(id(tensor))
             yield name, tensor, answer if isinstance(answer, DType) else dtype
+
+
+def _check_choice(module: Any, wanted: list[Any], filter_fn: Filter | None, imatrix: Any) -> None:
+    """A choice of nothing is a mistake, unless what could be chosen is quantised already."""
+    names = [name for name, _, _ in wanted]
+    if not names and not any(tensor.is_quantized for _, _, tensor in _candidates(module)):
+        what = "chose none of the weights" if filter_fn else "is needed: there are no weights of Linear or Embedding"
+        raise ArgumentError("quantize_", "filter_fn", what)
+    if imatrix and names and not any(name in imatrix for name in names):
+        given = next(iter(imatrix))
+        raise ArgumentError("quantize_", "imatrix", f"has nothing for {names[0]!r} or others; it has {given!r}")
 
 
 def _candidates(module: Any) -> Iterator[tuple[Any, str, Tensor]]:

@@ -296,3 +296,12 @@ def test_the_native_graph_refuses_what_cannot_be_placed() -> None:
         pinned_buffer("CUDA9", 3)
     with pytest.raises(ValueError):
         pinned_buffer("CPU", -3)
+
+
+def test_a_pattern_of_an_observer_that_matches_no_node() -> None:
+    x = ggml.rand(4, 4)
+    why = r"'sofmax\.\*' matches no node that ran, such as softmax"
+    with pytest.raises(ggml.ArgumentError, match=why), backend.observe(lambda *_: None, "sofmax.*"):
+        x.softmax(-1).numpy()
+    with backend.observe(lambda *_: None, "sofmax.*"):
+        pass  # nothing ran

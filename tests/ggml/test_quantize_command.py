@@ -20,7 +20,7 @@ import worker_native
 from ggml import quantization
 from ggml.__main__ import main
 from ggml.gguf_file import GgufFile, open_gguf
-from ggml.quantization import ImportanceMatrix, quantize_file
+from ggml.quantization import FileReport, ImportanceMatrix, quantize_file
 from tests.ggml import native_ggml
 from tests.unit.tiny_models import TinyModel, write_tiny
 
@@ -214,6 +214,45 @@ def test_a_dry_run_writes_nothing(llama: Path, tmp_path: Path, capsys: pytest.Ca
     assert str(real).splitlines()[-1].startswith("total")
 
 
+@pytest.mark.parametrize("file_type", ["Q4_K_M", "Q2_K", "F16"])
+@pytest.mark.parametrize("name", ["llama", *MODELS])
+def test_the_report_is_what_the_file_says(
+    folder: Path, tmp_path: Path, name: str, file_type: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_tiny(folder / f"report-{name}.gguf", {"llama": LLAMA, **MODELS}[name])
+    heard = []
+    report = quantize_file(source, tmp_path / "made.gguf", file_type, progress=heard.append)
+    made = open_gguf(tmp_path / "made.gguf")
+    said = [(one.name, one.after, one.shape, one.bytes_after) for one in report.tensors]
+    assert said == [(one.name, one.type, one.shape, one.num_bytes) for one in made.tensors]
+    assert heard == report.tensors == quantize_file(source, tmp_path / "x", file_type, dry_run=True).tensors
+    _run("quantize", source, tmp_path / "again.gguf", file_type, "--quiet")
+    bits = 8 * sum(one.num_bytes for one in made.tensors) / sum(int(np.prod(one.shape)) for one in made.tensors)
+    assert f"{bits:.2f} bits a weight" in capsys.readouterr().out
+
+
+def test_whatever_is_logged_in_between(llama: Path) -> None:
+    parts = (open_gguf(llama),)
+    report = FileReport(llama, llama, "Q4_K_M", parts)
+    lines = [
+        "[   1/  38] blk.0.attn_k.weight - [   256,    128,     1,     1], type =    f32, ",
+        "a line of somebody else's: 3 of 4 done",
+        "converting to q4_K .. ",
+        "another one with size unknown",
+        "size =     0.13 MiB ->     0.02 MiB",
+        "noise in front [   2/  38] blk.0.attn_norm.weight - [   256, 1, 1, 1], type =    f32, size = 0.001 MiB",
+    ]
+    found = [change for change in map(report.hear, lines) if change]
+    assert [(one.index, one.name, one.after) for one in found] == [
+        (1, "blk.0.attn_k.weight", "q4_k"),
+        (2, "blk.0.attn_norm.weight", "f32"),
+    ]
+    with pytest.raises(ggml.GgmlError, match="did not say what becomes of"):
+        report.checked()
+    report.read_back(parts[0])
+    assert [one.after for one in report.tensors] == [one.type for one in parts[0].tensors]
+
+
 def test_what_is_said(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_tiny(folder / "said.gguf", MODELS["odd"])
     assert _run("quantize", source, tmp_path / "made.gguf", "Q4_K_M") == 0
@@ -251,6 +290,26 @@ def _error(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
         (("in.gguf", "o.gguf", "Q4_0", "--tensor-type", "ffn"), "'ffn' is not PATTERN=T"),
         (("in.gguf", "o.gguf", "Q4_0", "--tensor-type", "ffn=q9_0"), "'q9_0' is not known; did you mean"),
         (("in.gguf", "o.gguf", "Q4_0", "--tensor-type", "a(=q8_0"), "'a(' is no regular expression"),
+        (
+            ("in.gguf", "o.gguf", "Q4_0", "--tensor-type", "atn_v=q8_0"),
+            "'atn_v' matches no tensor; there is blk.0.attn_v",
+        ),
+        (("in.gguf", "o.gguf", "Q4_0", "--tensor-type", "ATTN_V=q8_0", "--dry-run"), "'ATTN_V' matches no tensor"),
+        (("in.gguf", "o.gguf", "Q4_0", "--tensor-type", "ffn_up$=q8_0"), "matches no tensor; there is blk.0.ffn_up"),
+        (
+            ("in.gguf", "o.gguf", "Q4_0", "--tensor-type", "attn_norm=q8_0"),
+            "'attn_norm' changes nothing: libllama keeps",
+        ),
+        (("in.gguf", "o.gguf", "F16", "--tensor-type", "attn_v=q8_0"), "keeps blk.0.attn_v.weight as f16"),
+        (
+            ("in.gguf", "o.gguf", "Q4_0", "--tensor-type", "attn=q8_0", "--tensor-type", "attn_v=q5_0"),
+            "'attn_v' every tensor that it matches is taken by a pattern before it",
+        ),
+        (("tied.gguf", "o.gguf", "Q4_0", "--output-tensor-type", "q8_0"), "its head is token_embd.weight"),
+        (
+            ("in.gguf", "o.gguf", "Q4_0", "--imatrix", "other.gguf"),
+            "imatrix has nothing for any tensor; it has 'blk.77.",
+        ),
         (("in.gguf", "o.gguf", "Q4_0", "--threads", "0"), "num_threads 0 is no number from 1 to 512"),
         (("quantized.gguf", "o.gguf", "Q4_0"), "is quantised already (token_embd.weight is q8_0)"),
         (("odd.gguf", "o.gguf", "Q4_0", "--output-tensor-type", "q4_k", "--token-embedding-type", "q4_k"), "rows of"),
@@ -273,6 +332,12 @@ def test_one_clear_error(
         write_tiny(Path("quantized.gguf"), TinyModel(num_layers=1, kind="Q8_0"))
     if "odd.gguf" in arguments:
         write_tiny(Path("odd.gguf"), TinyModel(num_layers=1, width=288, feed_forward=320))
+    if "tied.gguf" in arguments:
+        write_tiny(Path("tied.gguf"), TinyModel(num_layers=1, tied=True))
+    if "other.gguf" in arguments:
+        matrix = ImportanceMatrix()
+        matrix.add("blk.77.ffn_up.weight", np.ones(256), 1)
+        matrix.save("other.gguf")
     before = sorted(path.name for path in tmp_path.iterdir())
     assert why in _error(capsys, "quantize", *arguments)
     assert sorted(path.name for path in tmp_path.iterdir()) == before

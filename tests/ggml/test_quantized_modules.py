@@ -337,3 +337,19 @@ def test_layers_compute_with_every_type(dtype: ggml.DType) -> None:
     assert ((linear(x) - wanted).abs().max() / wanted.abs().max()).item() < 0.03
     rows = quantization.dequantize(embedding.weight)[ids]
     np.testing.assert_array_equal(embedding(ids).float().numpy(), rows.numpy())
+
+
+def test_choices_of_nothing_are_refused() -> None:
+    model = nn.Sequential(nn.Linear(32, 32), nn.ReLU())
+    for choose in (lambda: quantize_(model, ggml.q8_0, lambda owner, name: "atn" in name),
+                   lambda: quantize_(nn.Sequential(nn.ReLU()), ggml.q8_0),
+                   lambda: quantize_({"w": ggml.ones(32, 32)}, ggml.q8_0)):  # fmt: skip
+        with pytest.raises(ggml.ArgumentError, match="filter_fn"):
+            choose()
+    with pytest.raises(ggml.ArgumentError, match=r"imatrix has nothing for '0.weight'.*it has 'x'"):
+        quantize_(model, ggml.q8_0, imatrix={"x": np.ones(32)})
+    assert model[0].weight.dtype is ggml.float32
+    assert len(quantize_(model, ggml.q8_0).changed) == 1
+    assert not quantize_(model, ggml.q8_0).tensors  # there is nothing left to do
+    with pytest.raises(ggml.ArgumentError, match="name Embedding, of which the module holds none"):
+        ggml.quantization.Calibrator(nn.Linear(4, 4), types=(nn.Embedding,))
