@@ -2,6 +2,7 @@
 
     python -m ggml.benchmark                 # all tables, about a minute
     python -m ggml.benchmark --threads 1     # as many threads as that
+    python -m ggml.benchmark --beside-torch  # the last table only
 
 Times are the best of several rounds: a machine can only be slower than it is.
 """
@@ -11,20 +12,14 @@ from __future__ import annotations
 import argparse
 import functools
 import gc
-import importlib.util
-import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import ggml
-from ggml import evaluate
+from ggml import beside_torch, evaluate
 from ggml.backend.capture import capture
-from ggml.nn import functional
 
 _ROUNDS = 7
 
@@ -131,71 +126,17 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def beside_torch(num_threads: int) -> list[tuple[str, str]]:
-    """The same calls in torch, on the CPU, with as many threads; in a child, whose threads disturb nobody here."""
-    if importlib.util.find_spec("torch") is None:
-        return [("torch", "is not installed: pip install 'ggml-cluster[torch]'")]
-    ours = {name: best_s(call) for name, call in _ours().items()}
-    command = [sys.executable, "-m", "ggml.benchmark", "--threads", str(num_threads), "--torch"]
-    theirs = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    rows = []
-    for name, mine in ours.items():
-        other = theirs[name.partition(",")[0]]
-        rows.append((name, f"{mine * 1e6:9.1f} us, torch {other * 1e6:9.1f} us, ratio {mine / other:5.2f}"))
-    return rows
-
-
-def _ours() -> dict[str, Callable[[], object]]:
-    x = ggml.randn(512, 512)
-    w = [ggml.randn(2048, 512) * 0.05, ggml.randn(512, 2048) * 0.05]  # as nn.Linear keeps them
-    ggml.eval(w)
-    layer_norm = functional.layer_norm
-
-    def mlp(x: ggml.Tensor) -> ggml.Tensor:
-        return (x @ w[0].T).relu() @ w[1].T
-
-    return {
-        "matmul 512": lambda: (x @ x).buffer(),
-        "softmax 512 x 512": lambda: x.softmax(-1).buffer(),
-        "layer_norm 512 x 512": lambda: layer_norm(x, (512,)).buffer(),
-        "add 512 x 512": lambda: (x + x).buffer(),
-        "sum 512 x 512": lambda: x.sum(-1).buffer(),
-        "MLP 512-2048-512, eager": lambda: mlp(x).buffer(),
-        "MLP 512-2048-512, compiled": functools.partial(ggml.compile(mlp), x),
-    }
-
-
-def _torch_times(num_threads: int) -> dict[str, float]:
-    torch: Any = importlib.import_module("torch")
-    torch.set_num_threads(num_threads)
-    x = torch.randn(512, 512)
-    w = [torch.randn(2048, 512) * 0.05, torch.randn(512, 2048) * 0.05]
-    calls: dict[str, Callable[[], object]] = {
-        "matmul 512": lambda: x @ x,
-        "softmax 512 x 512": lambda: x.softmax(-1),
-        "layer_norm 512 x 512": lambda: torch.nn.functional.layer_norm(x, (512,)),
-        "add 512 x 512": lambda: x + x,
-        "sum 512 x 512": lambda: x.sum(-1),
-        "MLP 512-2048-512": lambda: (x @ w[0].T).relu() @ w[1].T,
-    }
-    with torch.no_grad():
-        return {name: best_s(call) for name, call in calls.items()}
-
-
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(prog="python -m ggml.benchmark", description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=ggml.get_num_threads(), help="threads of the CPU")
-    parser.add_argument("--torch", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--beside-torch", action="store_true", help="only the calls that are compared with torch")
     arguments = parser.parse_args()
     num_threads = arguments.threads
-    if arguments.torch:
-        print(json.dumps(_torch_times(num_threads)))
-        return
     ggml.set_num_threads(num_threads)
     print(f"{ggml.backend.info().description}, {num_threads} threads")
-    parts = (step_overhead, matmul_overhead, construction, growth)
-    tables: list[Callable[[], list[tuple[str, str]]]] = [*parts, functools.partial(beside_torch, num_threads)]
+    own = () if arguments.beside_torch else (step_overhead, matmul_overhead, construction, growth)
+    tables: list[Callable[[], list[tuple[str, str]]]] = [*own, functools.partial(beside_torch.table, num_threads)]
     for table in tables:
         for name, text in table():
             print(f"{name:32} {text}")

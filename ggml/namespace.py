@@ -43,6 +43,7 @@ import ggml.ops.likelihoods
 import ggml.ops.linalg
 import ggml.ops.lookup
 import ggml.ops.losses
+import ggml.ops.lstm
 import ggml.ops.lu
 import ggml.ops.margins
 import ggml.ops.matmul

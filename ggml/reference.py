@@ -29,6 +29,9 @@ _GENERAL = (
     "range, an integer divided by zero) when the result is computed.",
     "A tensor never changes. In-place methods give the handle another value; views, slices and clones that were taken "
     "before keep theirs.",
+    "Memory that is shared (`from_numpy`, an array of `numpy()` that is still alive) is read when an operation on it "
+    "is called, as in PyTorch; in-place methods never write into it. See [beside.md](beside.md).",
+    "`numpy()` of read-only memory is read-only, and DLPack copies it.",
     "There is no float64, no complex, no int8, int16 or uint8. Python floats and numpy's defaults become float32 only "
     "where PyTorch would do the same; a float64 array is refused with a hint.",
     "Complex tensors are pairs of floats, a last axis of 2, that carry a mark (`view_as_complex`). What knows the mark "

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ggml.dtypes import float32
 from ggml.errors import ArgumentError
 from ggml.nn import functional
+from ggml.ops.lstm import lstm_cell
 from ggml.tensor import Tensor
 
 #: A hidden state, and for an LSTM also the cell state.
@@ -42,9 +44,13 @@ def rnn_step(nonlinearity: str) -> Step:
 def lstm_step(gates: Tensor, state: State, weights: Weights) -> State:
     """Input, forget, cell and output gates; ``weights.hr`` projects the hidden state."""
     hidden, cell = state
-    i, f, g, o = (gates + functional.linear(hidden, weights.hh)).chunk(4, -1)
-    cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
-    hidden = o.sigmoid() * cell.tanh()
+    own = functional.linear(hidden, weights.hh)
+    if cell.dtype is float32 and cell.device.is_cpu and cell.ndim == 2:
+        hidden, cell = lstm_cell(gates, own, cell).unbind(0)
+    else:
+        i, f, g, o = (gates + own).chunk(4, -1)
+        cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+        hidden = o.sigmoid() * cell.tanh()
     return hidden if weights.hr is None else functional.linear(hidden, weights.hr), cell
 
 

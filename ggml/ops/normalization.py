@@ -6,11 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ggml import dtypes
-from ggml.dtypes import DType
+from ggml.dtypes import F32, DType
 from ggml.errors import ArgumentError, ShapeMismatchError
 from ggml.host import axis
 from ggml.lowering.builder import Builder
+from ggml.lowering.program import bits
 from ggml.lowering.value import Value
 from ggml.node import Node
 from ggml.ops import reductions
@@ -69,6 +72,20 @@ def _normalised(name: str, x: Tensor, shape: Sequence[int], *extras: Tensor | No
     return wanted
 
 
+def _lower_layer_norm(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
+    """One kernel for all of it: ggml's norm, product and sum go through memory three times."""
+    if not b.device.is_cpu:
+        return _lower_norm("norm")(b, values, params, node)
+    eps, width, has_weight = params
+    extras = list(values[1:])
+    weight = extras.pop(0) if has_weight else b.constant(np.ones(width, np.float32), F32)
+    bias = extras.pop(0) if extras else b.constant(np.zeros(width, np.float32), F32)
+    rows = (values[0].numel // width, width)
+    sources = [b.operand(b.reshape(values[0], rows), rows)]
+    sources += [b.operand(b.reshape(extra, (width,)), (width,)) for extra in (weight, bias)]
+    return b.emit("norm_affine", sources, F32, rows, (bits(eps),)).reshape_to(node.shape)
+
+
 def _lower_norm(native: str) -> Callable[..., Value]:
     def lower(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
         eps, width, has_weight = params
@@ -93,7 +110,7 @@ def _normalise(
     return make(name, (x, *extras), params, x._node.shape, x._node.dtype)
 
 
-@op(runs="ggml", sample="layer_norm", lower=_lower_norm("norm"), torch="nn.functional.layer_norm", methods=())
+@op(runs="mixed", sample="layer_norm", lower=_lower_layer_norm, torch="nn.functional.layer_norm", methods=())
 def layer_norm(
     input: Tensor,
     normalized_shape: Sequence[int],

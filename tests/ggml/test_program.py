@@ -19,6 +19,8 @@ SIZES = {
     **dict.fromkeys(("norm", "rms_norm", "l2_norm", "leaky_relu", "map1", "reduce", "scan"), (1, 1)),
     **dict.fromkeys(("scale", "clamp", "group_norm", "sort", "index"), (1, 2)),
     "map3": (3, 1),
+    "norm_affine": (3, 1),
+    "lstm_cell": (3, 0),
     "scatter": (3, 2),
     "search": (2, 2),
     "paste": (2, 4),

@@ -79,6 +79,12 @@ KernelFunction gather_kernel(ggml_type type);
 KernelFunction take_kernel();
 // I64 to I32, checked. params: limit, may_wrap.
 KernelFunction index_kernel();
+// F32 gates [4 n, count] of the input and of the state, and cell [n, count], to hidden and cell [n, count,
+// 2].
+KernelFunction lstm_cell_kernel();
+// F32 rows [n, ...], weight [n] and bias [n] to rows of mean 0 and variance 1, scaled and shifted. params:
+// eps.
+KernelFunction norm_affine_kernel();
 // F32 [inner, n] and I64 bounds [bags + 1] to [inner, bags]: the rows from one bound to the next, summed
 // (params: 0) or their largest elements (1); 0 where there are none.
 KernelFunction bag_kernel();

@@ -5,35 +5,10 @@
 #include <cstring>
 
 #include "kernel_reduce.h"
+#include "lanes.h"
 
 namespace native {
 namespace {
-
-template <int lanes>
-struct Lanes {
-    typedef float Vector __attribute__((vector_size(lanes * sizeof(float))));
-    typedef int32_t Whole __attribute__((vector_size(lanes * sizeof(int32_t))));
-};
-
-#define INLINE [[gnu::always_inline]] inline
-
-// Vectors go by reference: by value they would depend on the kind of CPU. The last one may be a part of one.
-template <int lanes>
-INLINE void load(typename Lanes<lanes>::Vector& v, const float* x, int64_t count, float filler) {
-    v = typename Lanes<lanes>::Vector{} + filler;
-    if (count >= lanes)
-        std::memcpy(&v, x, sizeof v);
-    else
-        for (int64_t i = 0; i < count; ++i) v[i] = x[i];
-}
-
-template <int lanes>
-INLINE void store(float* out, int64_t count, const typename Lanes<lanes>::Vector& v) {
-    if (count >= lanes)
-        std::memcpy(out, &v, sizeof v);
-    else
-        for (int64_t i = 0; i < count; ++i) out[i] = v[i];
-}
 
 // x becomes e^x, to about one unit of the last place: 2^n e^r with |r| <= ln(2) / 2, and e^r by its series.
 // Two factors make 2^n, so that results below the normal numbers come out right. NaN stays.
@@ -239,6 +214,61 @@ void elements(ggml_tensor* dst, int ith, int nth, void*) {
                   static_cast<float*>(dst->data) + range.begin);
 }
 
+// A step of an LSTM for one row: gates is the input's part and own the state's, each [input, forget, cell,
+// output].
+template <int lanes>
+INLINE void lstm_row(const float* gates, const float* own, const float* cell, int64_t n, float* hidden_out,
+                     float* cell_out) {
+    for (int64_t i = 0; i < n; i += lanes) {
+        typename Lanes<lanes>::Vector part[4], other, c;
+        for (int gate = 0; gate < 4; ++gate) {
+            load<lanes>(part[gate], gates + gate * n + i, n - i, 0);
+            load<lanes>(other, own + gate * n + i, n - i, 0);
+            part[gate] += other;
+        }
+        for (int gate : {0, 1, 3}) Sigmoid::apply<lanes>(part[gate]);
+        Tanh::apply<lanes>(part[2]);
+        load<lanes>(c, cell + i, n - i, 0);
+        c = part[1] * c + part[0] * part[2];
+        store<lanes>(cell_out + i, n - i, c);
+        Tanh::apply<lanes>(c);
+        store<lanes>(hidden_out + i, n - i, part[3] * c);
+    }
+}
+
+using LstmRow = void (*)(const float*, const float*, const float*, int64_t, float*, float*);
+#define LSTM_ROW(name, target, lanes)                                                                       \
+    target void name(const float* gates, const float* own, const float* cell, int64_t n, float* hidden_out, \
+                     float* cell_out) {                                                                     \
+        lstm_row<lanes>(gates, own, cell, n, hidden_out, cell_out);                                         \
+    }
+LSTM_ROW(plain_lstm, , 4)
+#if defined(__x86_64__)
+LSTM_ROW(avx2_lstm, [[gnu::target("avx2,fma")]], 8)
+LSTM_ROW(avx512_lstm, [[gnu::target("avx512f,avx2,fma")]], 16)
+#endif
+
+LstmRow lstm_function() {
+#if defined(__x86_64__)
+    if (&rows() == &avx512) return avx512_lstm;
+    if (&rows() == &avx2) return avx2_lstm;
+#endif
+    return plain_lstm;
+}
+
+void lstm_cell(ggml_tensor* dst, int ith, int nth, void*) {
+    const int64_t n = dst->ne[0], count = dst->ne[1];
+    const auto row_of = [&](int source, int64_t row) {
+        const ggml_tensor* t = dst->src[source];
+        return static_cast<const float*>(t->data) + row * t->ne[0];
+    };
+    const LstmRow function = lstm_function();
+    const Range range(count, ith, nth);
+    auto* out = static_cast<float*>(dst->data);
+    for (int64_t row = range.begin; row < range.end; ++row)
+        function(row_of(0, row), row_of(1, row), row_of(2, row), n, out + row * n, out + (count + row) * n);
+}
+
 const KernelEntry entries[] = {
     {"softmax", 1, GGML_TYPE_F32, GGML_TYPE_F32, each<&Rows::softmax>},
     {"log_softmax", 1, GGML_TYPE_F32, GGML_TYPE_F32, each<&Rows::log_softmax>},
@@ -252,5 +282,6 @@ const KernelEntry entries[] = {
 }  // namespace
 
 std::span<const KernelEntry> exp_kernels() { return entries; }
+KernelFunction lstm_cell_kernel() { return lstm_cell; }
 
 }  // namespace native

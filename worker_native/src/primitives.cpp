@@ -434,6 +434,30 @@ ggml_tensor* index(Site& site) {
     return custom(site, index_kernel());
 }
 
+ggml_tensor* norm_affine(Site& site) {
+    require_plain_f32(site);
+    const ggml_tensor* src = site.src[0];
+    for (const ggml_tensor* extra : {site.src[1], site.src[2]})
+        site.require(ggml_nelements(extra) == src->ne[0],
+                     "wants a weight and a bias for each element of a row");
+    site.require(site.step.type == GGML_TYPE_F32 && has_ne(src, site.step.ne),
+                 "the result has other extents");
+    site.require(site.number(0) >= 0, "eps must not be negative");
+    return custom(site, norm_affine_kernel());
+}
+
+ggml_tensor* lstm_cell(Site& site) {
+    require_plain_f32(site);
+    const ggml_tensor* cell = site.src[2];
+    const int64_t n = cell->ne[0], count = cell->ne[1];
+    site.require(cell->ne[2] == 1 && cell->ne[3] == 1, "wants cells in two axes");
+    for (const ggml_tensor* gates : {site.src[0], site.src[1]})
+        site.require(has_ne(gates, {4 * n, count, 1, 1}), "wants four gates for each cell");
+    site.require(site.step.type == GGML_TYPE_F32 && site.step.ne == std::array<int64_t, 4>{n, count, 2, 1},
+                 "the result has other extents");
+    return custom(site, lstm_cell_kernel());
+}
+
 ggml_tensor* bag(Site& site) {
     const ggml_tensor *src = site.src[0], *bounds = site.src[1];
     require_indices(site, bounds);
@@ -559,6 +583,8 @@ const Primitive list[] = {
     {"conv_2d", 2, 6, 6, conv_2d},
     {"reduce_columns", 1, 1, 1, reduce_columns},
     {"exp_rows", 1, 1, 1, exp_rows},
+    {"norm_affine", 3, 1, 1, norm_affine},
+    {"lstm_cell", 3, 0, 0, lstm_cell},
 };
 
 }  // namespace
