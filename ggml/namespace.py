@@ -285,9 +285,7 @@ _ALSO_SPECIAL = {
 def special() -> dict[str, Callable[..., Any]]:
     """What ``ggml.special`` offers of it."""
     rows = {row.torch[8:]: row.function for row in TABLE.values() if row.torch.startswith("special.")}
-    return _at_home(
-        _called(rows | {name: TABLE[row].function for name, row in _ALSO_SPECIAL.items()}), "ggml.special"
-    )
+    return _at_home(_called(rows | {name: TABLE[row].function for name, row in _ALSO_SPECIAL.items()}), "ggml.special")
 
 
 def dtype_names() -> dict[str, DType]:
