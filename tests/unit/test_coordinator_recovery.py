@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -16,14 +19,17 @@ from cluster.coordinator.recovery import Recovery
 from cluster.coordinator.service import CoordinatorService
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
 from cluster.demo import model_path
-from cluster.errors import HandshakeError, StageLostError, UnreachableError
+from cluster.errors import HandshakeError, StageLostError, UnreachableError, UsageError
 from cluster.messages import PROTOCOL_VERSION, Hello, StageFailure
+from cluster.sampling import RANGES
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
 from cluster.stage.service import StageService
 from cluster.stage.spec import StageSpec
+from cluster.wire.calls import generate_call
 from cluster.wire.codec_wiring import Wiring
 from cluster.wire.stage_wiring import wirings
+from protos import sampling_pb2
 from tests.unit.wire_backends import SECRET, make_batch, no_thread_left, wait_until
 
 SOURCE = resolve(str(model_path()))
@@ -198,6 +204,57 @@ def test_a_coordinator_that_stood_still_does_not_blame_its_stages(
         assert str(raised.value).startswith("coordinator: its process stood still for 20 s, and its connections")
         wait_until(lambda: client.status().state == "ready", 20)
         assert client.generate("Once", max_tokens=2).token_ids
+
+
+def _odd_requests() -> list[sampling_pb2.Sampling]:
+    """Every bound of every parameter and the numbers beside it, and those that are none, past the client's checks."""
+    found = []
+    for name, allowed in RANGES.items():
+        low, high = allowed.low, allowed.high
+        if allowed.is_whole:
+            values: list[float] = [int(low), int(low) + 1, int(high) - 1, int(high), int(high) + 1, -1]
+        else:
+            near = [math.nextafter(bound, toward) for bound in (low, high) for toward in (-math.inf, math.inf)]
+            values = [low, high, *near, math.nan, math.inf, -math.inf, -0.0, 5e-324, 1e308]
+        for value in values:
+            with contextlib.suppress(ValueError):  # it has no place in the message
+                found.append(sampling_pb2.Sampling(**{"max_tokens": 2, name: value}))
+    found += [sampling_pb2.Sampling(max_tokens=2, stop=stop) for stop in (["a"] * 17, ["a"] * 1000, [""], ["x" * 257])]
+    return [*found, sampling_pb2.Sampling(until_end=True, max_tokens=3)]
+
+
+def test_streams_say_the_same_beside_requests_at_every_bound(served: Cluster) -> None:
+    """Bit for bit; each odd request is answered, or refused by the name of the parameter, and nothing else happens."""
+
+    def run(client: cluster.Client, seed: int) -> list[tuple[int | None, str, float | None]]:
+        params = cluster.SamplingParams(max_tokens=50, ignore_eos=True, seed=seed, temperature=1.0, repeat_penalty=1.1)
+        return [(event.token, event.text, event.logprob) for event in client.stream(f"Once {seed}", params)]
+
+    def ask(client: cluster.Client, sampling: sampling_pb2.Sampling) -> None:
+        call = generate_call("Once", None, {}, False)
+        call.request.params.CopyFrom(sampling)  # type: ignore[attr-defined]  # a GenerateRequest
+        for data in client._open(call):
+            call.decode(data)
+
+    seeds = range(NUM_SLOTS - 1)
+    with cluster.connect(served.address, SECRET.for_clients.text) as client, ThreadPoolExecutor(NUM_SLOTS) as threads:
+        alone = list(threads.map(lambda seed: run(client, seed), seeds))
+        odd = _odd_requests()
+        num_refused = 0
+        beside = [threads.submit(run, client, seed) for seed in seeds]
+        for sampling in odd:
+            try:
+                ask(client, sampling)
+            except UsageError:
+                num_refused += 1
+            done = [(seed, stream) for seed, stream in enumerate(beside) if stream.done()]
+            for seed, stream in done:  # so that none is ever alone
+                assert stream.result() == alone[seed]
+                beside[seed] = threads.submit(run, client, seed)
+        assert [stream.result() for stream in beside] == alone
+        assert 20 < num_refused < len(odd) - 20
+        assert client.status().state == "ready"
+        assert client.status().epoch == served.epoch
 
 
 def test_what_each_stage_is_told_of_the_others(served: Cluster) -> None:
