@@ -18,21 +18,18 @@ from cluster.coordinator.pulse import REMEMBERED_S, STANDSTILL_S, Pulse
 from cluster.coordinator.recovery import Recovery
 from cluster.coordinator.service import CoordinatorService
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
-from cluster.demo import model_path
 from cluster.errors import HandshakeError, StageLostError, UnreachableError, UsageError
 from cluster.messages import PROTOCOL_VERSION, Hello, StageFailure
 from cluster.sampling import RANGES
 from cluster.sources.opening import open_model
-from cluster.sources.resolve import resolve
 from cluster.stage.service import StageService
-from cluster.stage.spec import StageSpec
 from cluster.wire.calls import generate_call
 from cluster.wire.codec_wiring import Wiring
 from cluster.wire.stage_wiring import wirings
 from protos import sampling_pb2
+from tests.unit.test_stage_service import SOURCE, SPEC
 from tests.unit.wire_backends import SECRET, make_batch, no_thread_left, wait_until
 
-SOURCE = resolve(str(model_path()))
 NUM_LAYERS, CONTEXT, NUM_SLOTS = 8, 64, 4
 ENDLESS = cluster.SamplingParams(max_tokens=None, ignore_eos=True, seed=3)
 
@@ -91,23 +88,8 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[StageServi
     """Loaded once; each test wires them for epochs of its own."""
     with pytest.MonkeyPatch.context() as monkeypatch, no_thread_left(), ExitStack() as stack:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        spec = StageSpec(
-            stage=0,
-            num_stages=2,
-            source=SOURCE,
-            model_hash=open_model(SOURCE).hash,
-            first=0,
-            end=4,
-            device="CPU",
-            context_length=CONTEXT,
-            num_slots=NUM_SLOTS,
-            ubatch_size=16,
-            num_threads=1,
-            num_threads_alone=1,
-            first_core=None,
-            type_k="f16",
-            type_v="f16",
-            flash_attn="auto",
+        spec = dataclasses.replace(
+            SPEC, num_stages=2, end=4, context_length=CONTEXT, num_slots=NUM_SLOTS, num_threads_alone=1
         )
         loading = [
             StageService(dataclasses.replace(spec, stage=stage, first=first, end=end), SECRET.for_stages)
