@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from cluster.coordinator.tokenizing.process import TokenizerProcess
+from cluster.disk import temporary_folder
 from cluster.errors import UsageError
 from cluster.gguf import Header, vocab_header
 
@@ -23,7 +21,7 @@ def check_vocabulary(header: Header, name: str) -> None:
             f"{name}: it has no tokenizer (tokenizer.ggml.model), and no text can be asked of it; "
             "convert it again, together with its tokenizer"
         )
-    with tempfile.TemporaryDirectory(prefix="ggml-cluster-plan-") as folder:
-        path = Path(folder) / "vocabulary.gguf"
+    with temporary_folder("ggml-cluster-plan-") as folder:
+        path = folder / "vocabulary.gguf"
         path.write_bytes(vocab_header(header).header_bytes)
         TokenizerProcess(path, name).close()
