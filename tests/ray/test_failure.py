@@ -80,13 +80,13 @@ def test_a_coordinator_that_stood_still_comes_back_by_itself(cli_home: CliHome) 
     assert cli_home.run("up", "--demo", "-c", "1024").returncode == 0
     instance, address = str(cli_home.state()["instance"]), cli_home.address
     (coordinator,) = [pid for pid in marked_pids(instance) if b"Coordinator" in cmdline(pid)]
-    with cluster.connect(address) as client:
+    with cluster.connect(address, cli_home.client_secret) as client:
         epoch = client.status().epoch
     os.kill(coordinator, signal.SIGSTOP)
     stood_still = threading.Event()
     assert not stood_still.wait((KEEPALIVE_TIME_MS + PING_TIMEOUT_MS) / 1000 + 2)  # the time itself is the fault
     os.kill(coordinator, signal.SIGCONT)
-    with cluster.connect(address) as client:
+    with cluster.connect(address, cli_home.client_secret) as client:
         wait_until(lambda: client.status().epoch > epoch and client.status().state == "ready", 30)
         assert client.generate("Once", max_tokens=4).token_ids
     assert "already up and ready" in cli_home.run("up").stderr
