@@ -35,6 +35,8 @@ _STAGE_FIELDS: dict[str, type] = {
     "end": int,
     "num_threads": int,
 }
+# Settings take smaller numbers for "choose": a plan has chosen.
+_LEAST = {"parallel": 1, "ctx_size": 1, "num_threads": 1}
 
 
 def to_json(report: PlanReport) -> str:
@@ -89,6 +91,8 @@ def _check_fields(path: str, where: str, found: dict[str, Any], wanted: dict[str
         value = found[name]
         if not isinstance(value, kind) or isinstance(value, bool):
             raise _unsound(path, f"{where}{name}: {ascii(value)[:60]} is of the wrong type")
+        if name in _LEAST and value < _LEAST[name]:
+            raise _unsound(path, f"{where}{name}: {value} is below {_LEAST[name]}")
 
 
 def _layers(path: str, stages: list[dict[str, Any]]) -> str:

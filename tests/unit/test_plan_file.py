@@ -175,6 +175,9 @@ def changed(plan: dict[str, Any], where: tuple[str | int, ...], value: Any) -> d
         (("stages", 1, "first"), 7),
         (("stages", 1, "end"), 9),
         (("stages", 0, "num_threads"), 0),
+        (("stages", 0, "num_threads"), -1),
+        (("parallel",), -1),
+        (("ctx_size",), 0),
         (("stages", 0, "device"), "\x1b[2J"),
     ],
 )
