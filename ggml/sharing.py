@@ -25,6 +25,11 @@ class _CopyNeeded(Exception):
 class _Looks:
     """Stands in for a builder where views are worked out and nothing is to be copied."""
 
+    def dense(self, value: Value) -> Value:
+        if not value.is_dense:
+            raise _CopyNeeded
+        return value
+
     def reshape(self, value: Value, shape: Shape) -> Value:
         found = value.reshape(shape)
         if found is None:

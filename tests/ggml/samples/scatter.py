@@ -237,6 +237,8 @@ def unique(draw: Draw, row: Op) -> Call:
     x = any_tensor(draw, row, specials=not with_dim)
     x = x.round() if x.is_floating_point() else x
     kwargs = _flags(draw)
+    if kwargs["return_inverse"] and x.is_floating_point():
+        x = x.nan_to_num(nan=0.0, posinf=float("inf"), neginf=float("-inf"))  # which NaN is which is left open
     if with_dim:
         # PyTorch's own result where slices repeat and have no elements is an error.
         kwargs["dim"] = any_dim(draw, x)
