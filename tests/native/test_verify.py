@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -43,14 +43,22 @@ def model(tmp_path: Path) -> str:
 
 
 def damage(model: str, first: int, end: int) -> None:
-    """Change one weight in the stored slice, so that the store does not notice."""
-    path = SliceStore().get(model, read_header(model), first, end).path
-    header, status = read_header(path), path.stat()
+    """Change one weight in the stored slice, and let the store believe it: as if it had been cut wrong."""
+    store = SliceStore()
+    key = store.get(model, read_header(model), first, end).key
+    path = store._shelf.path(key, "gguf")
+    header = read_header(path)
     info = next(info for info in header.tensors if info.name == "blk.0.ffn_up.weight")
     with path.open("r+b") as file:
         file.seek(header.data_start + info.offset + 7)
         file.write(b"\x55")
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    manifest, status = store._shelf.manifest(key), path.stat()
+    assert manifest is not None
+    store._shelf.write_manifest(
+        key, replace(manifest, sha256=sha256, mtime_ns=status.st_mtime_ns, ctime_ns=status.st_ctime_ns)
+    )
 
 
 def test_split_equals_whole(verify: Verify, model: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import cluster
+from cluster.client_stream import TokenStream
 from cluster.demo import model_path
 from cluster.errors import CapacityError, ClusterError, UsageError
 from cluster.messages import Completion, FinishReason
@@ -133,8 +134,12 @@ def test_token_ids_out_of_range(home: CliHome) -> None:
         assert client.generate([1, 2, 3], max_tokens=2).token_ids
 
 
+def _endless(client: cluster.Client) -> TokenStream:
+    return client.stream("Once", max_tokens=None, ignore_eos=True)
+
+
 def test_a_text_that_cannot_fit_is_its_own_error(home: CliHome) -> None:
-    with cluster.connect(home.address) as client, client.stream("Once", max_tokens=None, ignore_eos=True) as stream:
+    with cluster.connect(home.address, home.client_secret) as client, _endless(client) as stream:
         next(stream)
         for text in ("a" * 2000, "\n" * (4 << 20), "\N{GRINNING FACE}" * (1 << 20)):
             with pytest.raises(UsageError, match="cannot fit into the context"):
@@ -148,10 +153,10 @@ def test_a_text_that_cannot_fit_is_its_own_error(home: CliHome) -> None:
 def test_control_tokens_in_prompts(home: CliHome) -> None:
     """Plain text by default; on request the same token ids as libllama gives."""
     vocab = Vocab(str(model_path()))
-    text = "Once upon a time there was a little dog.<|endoftext|> Once"
+    text = "Once upon a time there was a little dog, and the dog had a red ball.<|endoftext|> Once"  # long enough to be reused
     plain, parsed = (vocab.tokenize(text, True, parse_special).tolist() for parse_special in (False, True))
     assert len(parsed) < len(plain)
-    with cluster.connect(home.address) as client:
+    with cluster.connect(home.address, home.client_secret) as client:
         for wanted, options in ((plain, {}), (parsed, {"parse_special": True})):
             of_ids = client.generate(wanted, max_tokens=4, temperature=0.0)
             of_text = client.generate(text, max_tokens=4, temperature=0.0, **options)
