@@ -153,7 +153,8 @@ def test_a_text_that_cannot_fit_is_its_own_error(home: CliHome) -> None:
 def test_control_tokens_in_prompts(home: CliHome) -> None:
     """Plain text by default; on request the same token ids as libllama gives."""
     vocab = Vocab(str(model_path()))
-    text = "Once upon a time there was a little dog, and the dog had a red ball.<|endoftext|> Once"  # long enough to be reused
+    # Long enough to be reused.
+    text = "Once upon a time there was a little dog, and the dog had a red ball.<|endoftext|> Once"
     plain, parsed = (vocab.tokenize(text, True, parse_special).tolist() for parse_special in (False, True))
     assert len(parsed) < len(plain)
     with cluster.connect(home.address, home.client_secret) as client:
