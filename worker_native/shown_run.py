@@ -82,8 +82,9 @@ class _Shown:
         with self._lock:
             if counter := _COUNTER.match(line):
                 self._count(100 * int(counter.group(1)) // max(1, int(counter.group(2))))
-            elif phase := _PHASE.match(line):
-                self._phase, self._phase_s, self._percent = " ".join(phase.groups()).strip(), time.monotonic(), 0
+            elif (phase := _PHASE.match(line)) and ": finished" not in line:
+                self._phase = " ".join(phase.groups()).strip(" ,")
+                self._phase_s, self._percent = time.monotonic(), 0
                 if self._is_terminal:
                     self._tell(self._phase)
 
