@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 import ggml
@@ -24,7 +24,7 @@ ROWS = [row for row in TABLE.values() if row.sample != "internal"]
 WIDER = {"scaled_dot_product_attention", "getitem", "view", "isclose", "bitwise_left_shift", "bitwise_right_shift"}
 
 # A difference of distances; PyTorch rounds each of them to 16 bits.
-DISTANCES = {"float32": 1e-4, "float16": 5e-2, "bfloat16": 1e-1}
+DISTANCES = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 8e-2}
 
 # Rows whose formula loses more than the last bits, with what they keep.
 LOOSE = {
@@ -35,20 +35,12 @@ LOOSE = {
     "var": 1e-4,
     "prod": 1e-4,
     "cumprod": 1e-4,
+    "addmv": 1e-4,
+    "gradient": 1e-4,
     "cosine_embedding_loss": 1e-4,
     "triplet_margin_loss": DISTANCES,
     "triplet_margin_with_distance_loss": DISTANCES,
 }
-
-# A difference of distances, which PyTorch rounds to 16 bits before it is taken.
-COARSE = {"float16": 1e-2, "bfloat16": 8e-2}
-
-
-def tolerance(name: str, expected: object) -> float | None:
-    """What a row keeps of the digits, beyond what its dtype does."""
-    kind = str(getattr(expected, "dtype", "")).removeprefix("torch.")
-    return COARSE[kind] if name.startswith("triplet_margin") and kind in COARSE else LOOSE.get(name)
-
 
 # Rows of vectors whose sign LAPACK chooses: by name, the results that are compared. See test_matrices.py.
 SIGNED = {"eigh": (0,), "eig": (), "linalg_svd": (1,), "svd": (1,)}
@@ -59,7 +51,9 @@ def test_every_row_has_a_sample() -> None:
 
 
 @pytest.mark.parametrize("name", [row.name for row in ROWS])
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+# The same examples however the test is written: hypothesis's own choice of them depends on its source text.
+@seed(0)
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(data=st.data())
 def test_row_equals_torch(name: str, data: st.DataObject) -> None:
     row = TABLE[name]
@@ -80,4 +74,4 @@ def test_row_equals_torch(name: str, data: st.DataObject) -> None:
     if name in SIGNED:
         assert [tuple(one.shape) for one in found] == [tuple(one.shape) for one in expected]
         found, expected = ([results[place] for place in SIGNED[name]] for results in (found, expected))
-    assert_same(found, expected, tolerance(name, expected))
+    assert_same(found, expected, LOOSE.get(name))

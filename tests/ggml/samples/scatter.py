@@ -260,6 +260,8 @@ def bincount(draw: Draw, row: Op) -> Call:
 @sample
 def histc(draw: Draw, row: Op) -> Call:
     x = any_tensor(draw, row, st.lists(st.integers(0, 5), max_size=3).map(tuple))
+    if x.element_size() == 2:
+        x = (2 * x).round() / 2  # PyTorch finds the bin in 16 bits, and misses it by one near its bounds
     kwargs = {"min": draw(st.sampled_from([-2, 0, 1.5])), "max": draw(st.sampled_from([0, 3]))}
     return Call([x, draw(st.integers(1, 7))], kwargs if draw(st.booleans()) else {})
 
