@@ -101,7 +101,9 @@ struct Tanh {
     template <int lanes>
     INLINE static void apply(typename Lanes<lanes>::Vector& x) {
         using Vector = typename Lanes<lanes>::Vector;
-        const Vector z = x < 0.0f ? -x : x, square = x * x;
+        Vector z = x;
+        clear_sign<lanes>(z);
+        const Vector square = x * x;
         Vector series = Vector{} - 0.00145583439f;
         for (float c :
              {0.00359212803f, -0.00886323553f, 0.0218694885f, -0.0539682540f, 0.133333333f, -0.333333333f})
@@ -110,7 +112,9 @@ struct Tanh {
         Vector far = z * 2.0f;
         exponential<lanes>(far);
         far = 1.0f - 2.0f / (far + 1.0f);
-        x = z < 0.5f ? series : x < 0.0f ? -far : far;
+        take_sign<lanes>(far, x);
+        keep_below<lanes>(series, z, 0.5f, far);
+        x = series;
     }
 };
 
@@ -133,10 +137,13 @@ struct Gelu {
     template <int lanes>
     INLINE static void apply(typename Lanes<lanes>::Vector& x) {
         using Vector = typename Lanes<lanes>::Vector;
-        Vector tail = (x < 0.0f ? -x : x) * 0.707106781f;
+        Vector tail = x;
+        clear_sign<lanes>(tail);
+        tail *= 0.707106781f;
         complement<lanes>(tail);
         tail *= 0.5f;
-        x *= x < 0.0f ? tail : 1.0f - tail;
+        keep_where<lanes>(tail, (typename Lanes<lanes>::Whole)x >> 31, 1.0f - tail);
+        x *= tail;
     }
 };
 
@@ -145,7 +152,9 @@ struct Erf {
     template <int lanes>
     INLINE static void apply(typename Lanes<lanes>::Vector& x) {
         using Vector = typename Lanes<lanes>::Vector;
-        const Vector z = x < 0.0f ? -x : x, square = x * x;
+        Vector z = x;
+        clear_sign<lanes>(z);
+        const Vector square = x * x;
         Vector series = Vector{} - 1.0f / 75600;
         for (float c : {1.0f / 9360, -1.0f / 1320, 1.0f / 216, -1.0f / 42, 0.1f, -1.0f / 3, 1.0f})
             series = series * square + c;
@@ -153,7 +162,9 @@ struct Erf {
         Vector far = z;
         complement<lanes>(far);
         far = 1.0f - far;
-        x = z < 0.75f ? series : x < 0.0f ? -far : far;
+        take_sign<lanes>(far, x);
+        keep_below<lanes>(series, z, 0.75f, far);
+        x = series;
     }
 };
 

@@ -9,25 +9,31 @@
 namespace native {
 namespace {
 
-// The sum of the row, or of its squared distances from `mean`: blocks in float32, the blocks in float64.
+// The sum of elements, or of their squared distances from `mean`, in float32.
+template <int lanes, bool is_squared>
+INLINE float block_sum(const float* x, int64_t n, float mean) {
+    using Vector = typename Lanes<lanes>::Vector;
+    Vector sums[4] = {};
+    const auto add = [&](Vector& sum, const float* at, int64_t count) {
+        Vector v;
+        load<lanes>(v, at, count, mean);
+        v -= mean;
+        sum += is_squared ? v * v : v;
+    };
+    int64_t i = 0;
+    for (; i + 4 * lanes <= n; i += 4 * lanes)
+        for (int c = 0; c < 4; ++c) add(sums[c], x + i + c * lanes, lanes);
+    for (; i < n; i += lanes) add(sums[0], x + i, n - i);
+    return lane_sum<lanes>((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+// Blocks in float32, the blocks in float64.
 template <int lanes, bool is_squared>
 INLINE double row_sum(const float* x, int64_t n, float mean) {
-    using Vector = typename Lanes<lanes>::Vector;
+    constexpr int64_t block = 32 * lanes;
     double total = 0;
-    for (int64_t begin = 0; begin < n; begin += 32 * lanes) {
-        const int64_t end = std::min(n, begin + 32 * lanes);
-        Vector sums[2] = {};
-        for (int64_t i = begin; i < end; i += 2 * lanes)
-            for (int c = 0; c < 2; ++c) {
-                if (i + c * lanes >= end) break;
-                Vector v;
-                load<lanes>(v, x + i + c * lanes, n - i - c * lanes, mean);
-                v -= mean;
-                sums[c] += is_squared ? v * v : v;
-            }
-        const Vector sum = sums[0] + sums[1];
-        for (int lane = 0; lane < lanes; ++lane) total += sum[lane];
-    }
+    for (int64_t begin = 0; begin < n; begin += block)
+        total += block_sum<lanes, is_squared>(x + begin, std::min(n - begin, block), mean);
     return total;
 }
 
@@ -40,13 +46,16 @@ INLINE void norm_row(const float* x, const float* weight, const float* bias, int
     const float mean = static_cast<float>(x[0] + row_sum<lanes, false>(x, n, x[0]) / width);
     const double variance = row_sum<lanes, true>(x, n, mean) / width;
     const float share = static_cast<float>(1 / std::sqrt(variance + eps));
-    for (int64_t i = 0; i < n; i += lanes) {
+    const auto write = [&](int64_t i, int64_t count) {
         Vector v, scale, shift;
-        load<lanes>(v, x + i, n - i, 0);
-        load<lanes>(scale, weight + i, n - i, 0);
-        load<lanes>(shift, bias + i, n - i, 0);
-        store<lanes>(out + i, n - i, (v - mean) * share * scale + shift);
-    }
+        load<lanes>(v, x + i, count, 0);
+        load<lanes>(scale, weight + i, count, 0);
+        load<lanes>(shift, bias + i, count, 0);
+        store<lanes>(out + i, count, (v - mean) * share * scale + shift);
+    };
+    int64_t i = 0;
+    for (; i + lanes <= n; i += lanes) write(i, lanes);
+    if (i < n) write(i, n - i);
 }
 
 using Row = void (*)(const float* x, const float* weight, const float* bias, int64_t n, float eps,

@@ -1,6 +1,7 @@
 // Vectors of floats for kernels that are compiled for several kinds of CPU.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -30,6 +31,49 @@ INLINE void store(float* out, int64_t count, const typename Lanes<lanes>::Vector
         std::memcpy(out, &v, sizeof v);
     else
         for (int64_t i = 0; i < count; ++i) out[i] = v[i];
+}
+
+// What follows looks at the bits: of a comparison, GCC often takes AVX-512 vectors apart, element by element.
+template <int lanes>
+INLINE void clear_sign(typename Lanes<lanes>::Vector& x) {
+    using Whole = typename Lanes<lanes>::Whole;
+    x = (typename Lanes<lanes>::Vector)((Whole)x & 0x7fffffff);
+}
+
+// The size of `x` stays; it must not be negative.
+template <int lanes>
+INLINE void take_sign(typename Lanes<lanes>::Vector& x, const typename Lanes<lanes>::Vector& from) {
+    using Whole = typename Lanes<lanes>::Whole;
+    x = (typename Lanes<lanes>::Vector)((Whole)x | ((Whole)from & INT32_MIN));
+}
+
+// `x` becomes `other` where `mask` is 0; elsewhere all of its bits are 1.
+template <int lanes>
+INLINE void keep_where(typename Lanes<lanes>::Vector& x, const typename Lanes<lanes>::Whole& mask,
+                       const typename Lanes<lanes>::Vector& other) {
+    using Whole = typename Lanes<lanes>::Whole;
+    x = (typename Lanes<lanes>::Vector)(((Whole)x & mask) | ((Whole)other & ~mask));
+}
+
+// `x` becomes `other` where `size`, which is not negative, reaches the limit or is NaN.
+template <int lanes>
+INLINE void keep_below(typename Lanes<lanes>::Vector& x, const typename Lanes<lanes>::Vector& size,
+                       float limit, const typename Lanes<lanes>::Vector& other) {
+    using Whole = typename Lanes<lanes>::Whole;
+    keep_where<lanes>(x, ((Whole)size - std::bit_cast<int32_t>(limit)) >> 31, other);
+}
+
+// The sum of all lanes, by halves.
+template <int lanes>
+INLINE float lane_sum(const typename Lanes<lanes>::Vector& x) {
+    if constexpr (lanes == 1) {
+        return x[0];
+    } else {
+        typename Lanes<lanes / 2>::Vector low, high;
+        std::memcpy(&low, &x, sizeof low);
+        std::memcpy(&high, reinterpret_cast<const char*>(&x) + sizeof low, sizeof high);
+        return lane_sum<lanes / 2>(low + high);
+    }
 }
 
 }  // namespace native
