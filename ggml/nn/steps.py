@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ggml.dtypes import float32
 from ggml.errors import ArgumentError
 from ggml.nn import functional
-from ggml.ops.lstm import lstm_cell
+from ggml.ops.lstm import lstm_cell, lstm_sequence
 from ggml.tensor import Tensor
 
 #: A hidden state, and for an LSTM also the cell state.
@@ -52,6 +52,21 @@ def lstm_step(gates: Tensor, state: State, weights: Weights) -> State:
         cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
         hidden = o.sigmoid() * cell.tanh()
     return hidden if weights.hr is None else functional.linear(hidden, weights.hr), cell
+
+
+def has_sequence(gates: Tensor, state: State, weights: Weights) -> bool:
+    """Whether ``lstm_steps`` can take these steps: float32 on the CPU, without a projection."""
+    parts = (gates, *state, weights.hh)
+    is_plain = all(one.dtype is float32 and one.device.is_cpu for one in parts)
+    return is_plain and weights.hr is None and gates.ndim == 3 and 0 not in gates.shape
+
+
+def lstm_steps(gates: Tensor, state: State, weights: Weights, backwards: bool) -> tuple[Tensor, State]:
+    """``lstm_step`` for gates [L, N, 4 * hidden] in one operation: the outputs [L, N, hidden] and the last state."""
+    hidden, cell = state
+    found = lstm_sequence(gates, weights.hh, hidden, cell, backwards)
+    output = found[:-1]
+    return output, (output[0 if backwards else -1], found[-1])
 
 
 def gru_step(gates: Tensor, state: State, weights: Weights) -> State:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ggml import evaluate, tracing
-from ggml.nn.steps import State, Step, Weights, project
+from ggml.nn.steps import State, Step, Weights, has_sequence, lstm_step, lstm_steps, project
 from ggml.ops.shape import cat
 from ggml.tensor import Tensor
 
@@ -23,31 +23,32 @@ def run(
     """[L, N, in] becomes [L, N, out] and the last state. Up to ``PIECE`` steps nothing is computed here."""
     gates = project(input, weights, with_b_hh)
     if input.shape[0] <= PIECE or tracing.is_active():
-        outputs, state = _piece(step, gates, state, weights, backwards)
-        return _joined(outputs), state
+        return _piece(step, gates, state, weights, backwards)
     pieces = list(gates.split(PIECE, 0))
     _settle(pieces)
     done: list[Tensor] = []
     for piece in reversed(pieces) if backwards else pieces:
-        outputs, state = _piece(step, piece, state, weights, backwards)
-        _settle([*outputs, *state])
-        done = outputs + done if backwards else done + outputs
+        output, state = _piece(step, piece, state, weights, backwards)
+        _settle([output, *state])
+        done = [output, *done] if backwards else [*done, output]
     return _joined(done), state
 
 
-def _piece(step: Step, gates: Tensor, state: State, weights: Weights, backwards: bool) -> tuple[list[Tensor], State]:
+def _piece(step: Step, gates: Tensor, state: State, weights: Weights, backwards: bool) -> tuple[Tensor, State]:
     """The outputs in the order of the input, and the state after the last step that was taken."""
+    if step is lstm_step and has_sequence(gates, state, weights):
+        return lstm_steps(gates, state, weights, backwards)
     rows = list(gates.unbind(0))
     outputs: list[Tensor] = []
     for row in reversed(rows) if backwards else rows:
         state = step(row, state, weights)
         outputs.append(state[0])
-    return outputs[::-1] if backwards else outputs, state
-
-
-def _joined(outputs: list[Tensor]) -> Tensor:
-    """[L, ...] of the outputs. Few at a time: a long row of joins would copy the first ones again and again."""
     parts = [output.unsqueeze(0) for output in outputs]
+    return _joined(parts[::-1] if backwards else parts), state
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Along the first axis. Few at a time: a long row of joins would copy the first ones again and again."""
     while len(parts) > 1:
         parts = [cat(parts[at : at + _FEW], 0) for at in range(0, len(parts), _FEW)]
     return parts[0]

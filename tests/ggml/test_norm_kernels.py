@@ -43,10 +43,10 @@ def test_layer_norm_of_what_is_not_finite_stays_in_its_row() -> None:
 def test_lstm(hidden: int, num_threads: int) -> None:
     before = ggml.get_num_threads()
     ggml.set_num_threads(num_threads)
-    theirs = torch.nn.LSTM(7, hidden)
-    ours = nn.LSTM(7, hidden)
+    theirs = torch.nn.LSTM(7, hidden, bidirectional=True)
+    ours = nn.LSTM(7, hidden, bidirectional=True)
     ours.load_state_dict(theirs.state_dict())
-    x = torch.randn(9, 4, 7) * 3
+    x = torch.randn(9, 11, 7) * 3  # rows go in fours, the others one by one
     with torch.no_grad():
         wanted, (state, cell) = theirs(x)
     found, (own_state, own_cell) = ours(ggml.from_numpy(x.numpy()))

@@ -21,6 +21,7 @@ SIZES = {
     "map3": (3, 1),
     "norm_affine": (3, 1),
     "lstm_cell": (3, 0),
+    "lstm_sequence": (4, 1),
     "scatter": (3, 2),
     "search": (2, 2),
     "paste": (2, 4),

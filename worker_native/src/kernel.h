@@ -82,6 +82,9 @@ KernelFunction index_kernel();
 // F32 gates [4 n, count] of the input and of the state, and cell [n, count], to hidden and cell [n, count,
 // 2].
 KernelFunction lstm_cell_kernel();
+// F32 gates of the input [4 n, count, steps], the state's weight transposed [4 n, n], hidden and cell [n,
+// count] to [n, count, steps + 1]: the hidden states, and the last cell behind them. params: is_backwards.
+KernelFunction lstm_sequence_kernel();
 // F32 rows [n, ...], weight [n] and bias [n] to rows of mean 0 and variance 1, scaled and shifted. params:
 // eps.
 KernelFunction norm_affine_kernel();

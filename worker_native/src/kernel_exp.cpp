@@ -1,39 +1,12 @@
 // Kernels whose time goes into exponentials: softmax and its logarithm along rows, and functions of single
 // elements, a vector at a time.
 #include <algorithm>
-#include <bit>
-#include <cstring>
 
+#include "exponential.h"
 #include "kernel_reduce.h"
-#include "lanes.h"
 
 namespace native {
 namespace {
-
-// x becomes e^x, to about one unit of the last place: 2^n e^r with |r| <= ln(2) / 2, and e^r by its series.
-// Two factors make 2^n, so that results below the normal numbers come out right. NaN stays.
-template <int lanes>
-INLINE void exponential(typename Lanes<lanes>::Vector& x) {
-    using Vector = typename Lanes<lanes>::Vector;
-    using Whole = typename Lanes<lanes>::Whole;
-    constexpr float lowest = -104, highest = 89;  // beyond them the result is 0 or infinite
-    const Vector low = Vector{} + lowest, high = Vector{} + highest;
-    x = x < low ? low : x;
-    x = x > high ? high : x;
-    constexpr float rounder = 12582912;  // 1.5 * 2^23: adding it leaves a whole number in the last bits
-    const Vector shifted = x * 1.44269504f + rounder;
-    const Vector n = shifted - rounder;
-    const Whole exponent = (Whole)shifted - std::bit_cast<int32_t>(rounder);
-    const Vector r = (x - n * 0.693145752f) - n * 1.42860677e-6f;  // ln(2) in two parts
-    Vector p = r * (1.0f / 5040) + 1.0f / 720;
-    p = p * r + 1.0f / 120;
-    p = p * r + 1.0f / 24;
-    p = p * r + 1.0f / 6;
-    p = p * r + 0.5f;
-    p = p * r * r + r + 1.0f;
-    const Whole half = exponent >> 1;
-    x = p * (Vector)((half + 127) << 23) * (Vector)((exponent - half + 127) << 23);
-}
 
 // A row of softmax or of its logarithm. A NaN reaches all elements through the sum.
 template <int lanes, bool is_log>
@@ -84,37 +57,6 @@ struct Exp {
     template <int lanes>
     INLINE static void apply(typename Lanes<lanes>::Vector& x) {
         exponential<lanes>(x);
-    }
-};
-
-struct Sigmoid {
-    template <int lanes>
-    INLINE static void apply(typename Lanes<lanes>::Vector& x) {
-        x = -x;
-        exponential<lanes>(x);
-        x = 1.0f / (1.0f + x);
-    }
-};
-
-// Its series near 0, where the exponential form would cancel.
-struct Tanh {
-    template <int lanes>
-    INLINE static void apply(typename Lanes<lanes>::Vector& x) {
-        using Vector = typename Lanes<lanes>::Vector;
-        Vector z = x;
-        clear_sign<lanes>(z);
-        const Vector square = x * x;
-        Vector series = Vector{} - 0.00145583439f;
-        for (float c :
-             {0.00359212803f, -0.00886323553f, 0.0218694885f, -0.0539682540f, 0.133333333f, -0.333333333f})
-            series = series * square + c;
-        series = (series * square + 1.0f) * x;
-        Vector far = z * 2.0f;
-        exponential<lanes>(far);
-        far = 1.0f - 2.0f / (far + 1.0f);
-        take_sign<lanes>(far, x);
-        keep_below<lanes>(series, z, 0.5f, far);
-        x = series;
     }
 };
 
@@ -225,61 +167,6 @@ void elements(ggml_tensor* dst, int ith, int nth, void*) {
                   static_cast<float*>(dst->data) + range.begin);
 }
 
-// A step of an LSTM for one row: gates is the input's part and own the state's, each [input, forget, cell,
-// output].
-template <int lanes>
-INLINE void lstm_row(const float* gates, const float* own, const float* cell, int64_t n, float* hidden_out,
-                     float* cell_out) {
-    for (int64_t i = 0; i < n; i += lanes) {
-        typename Lanes<lanes>::Vector part[4], other, c;
-        for (int gate = 0; gate < 4; ++gate) {
-            load<lanes>(part[gate], gates + gate * n + i, n - i, 0);
-            load<lanes>(other, own + gate * n + i, n - i, 0);
-            part[gate] += other;
-        }
-        for (int gate : {0, 1, 3}) Sigmoid::apply<lanes>(part[gate]);
-        Tanh::apply<lanes>(part[2]);
-        load<lanes>(c, cell + i, n - i, 0);
-        c = part[1] * c + part[0] * part[2];
-        store<lanes>(cell_out + i, n - i, c);
-        Tanh::apply<lanes>(c);
-        store<lanes>(hidden_out + i, n - i, part[3] * c);
-    }
-}
-
-using LstmRow = void (*)(const float*, const float*, const float*, int64_t, float*, float*);
-#define LSTM_ROW(name, target, lanes)                                                                       \
-    target void name(const float* gates, const float* own, const float* cell, int64_t n, float* hidden_out, \
-                     float* cell_out) {                                                                     \
-        lstm_row<lanes>(gates, own, cell, n, hidden_out, cell_out);                                         \
-    }
-LSTM_ROW(plain_lstm, , 4)
-#if defined(__x86_64__)
-LSTM_ROW(avx2_lstm, [[gnu::target("avx2,fma")]], 8)
-LSTM_ROW(avx512_lstm, [[gnu::target("avx512f,avx2,fma")]], 16)
-#endif
-
-LstmRow lstm_function() {
-#if defined(__x86_64__)
-    if (&rows() == &avx512) return avx512_lstm;
-    if (&rows() == &avx2) return avx2_lstm;
-#endif
-    return plain_lstm;
-}
-
-void lstm_cell(ggml_tensor* dst, int ith, int nth, void*) {
-    const int64_t n = dst->ne[0], count = dst->ne[1];
-    const auto row_of = [&](int source, int64_t row) {
-        const ggml_tensor* t = dst->src[source];
-        return static_cast<const float*>(t->data) + row * t->ne[0];
-    };
-    const LstmRow function = lstm_function();
-    const Range range(count, ith, nth);
-    auto* out = static_cast<float*>(dst->data);
-    for (int64_t row = range.begin; row < range.end; ++row)
-        function(row_of(0, row), row_of(1, row), row_of(2, row), n, out + row * n, out + (count + row) * n);
-}
-
 const KernelEntry entries[] = {
     {"softmax", 1, GGML_TYPE_F32, GGML_TYPE_F32, each<&Rows::softmax>},
     {"log_softmax", 1, GGML_TYPE_F32, GGML_TYPE_F32, each<&Rows::log_softmax>},
@@ -293,6 +180,5 @@ const KernelEntry entries[] = {
 }  // namespace
 
 std::span<const KernelEntry> exp_kernels() { return entries; }
-KernelFunction lstm_cell_kernel() { return lstm_cell; }
 
 }  // namespace native

@@ -458,6 +458,20 @@ ggml_tensor* lstm_cell(Site& site) {
     return custom(site, lstm_cell_kernel());
 }
 
+ggml_tensor* lstm_sequence(Site& site) {
+    require_plain_f32(site);
+    const ggml_tensor *gates = site.src[0], *cell = site.src[3];
+    const int64_t n = cell->ne[0], count = cell->ne[1], num_steps = gates->ne[2];
+    site.require(cell->ne[2] == 1 && cell->ne[3] == 1 && has_ne(site.src[2], {n, count, 1, 1}),
+                 "wants hidden states and cells in two axes");
+    site.require(has_ne(gates, {4 * n, count, num_steps, 1}), "wants four gates for each cell");
+    site.require(has_ne(site.src[1], {4 * n, n, 1, 1}), "wants a weight for four gates");
+    site.require(
+        site.step.type == GGML_TYPE_F32 && site.step.ne == std::array<int64_t, 4>{n, count, num_steps + 1, 1},
+        "the result has other extents");
+    return custom(site, lstm_sequence_kernel());
+}
+
 ggml_tensor* bag(Site& site) {
     const ggml_tensor *src = site.src[0], *bounds = site.src[1];
     require_indices(site, bounds);
@@ -585,6 +599,7 @@ const Primitive list[] = {
     {"exp_rows", 1, 1, 1, exp_rows},
     {"norm_affine", 3, 1, 1, norm_affine},
     {"lstm_cell", 3, 0, 0, lstm_cell},
+    {"lstm_sequence", 4, 1, 1, lstm_sequence},
 };
 
 }  // namespace
