@@ -92,10 +92,25 @@ def _flash(b: Builder, parts: Sequence[Value], bias: Value | None, scale: float,
     return b.emit(name, sources, F32, (batch, length, heads, value.shape[-1]), (bits(scale),)).swap(1, 2)
 
 
+# Of the packed keys of a head and a block's scores, both of which a worker keeps beside each other in the cache.
+_BLOCK_KEYS, _BLOCK_WIDTH = 1024, 128
+
+
+def _fits_block(b: Builder, parts: Sequence[Value], bias: Value | None, is_causal: bool) -> bool:
+    """Whether our own kernel takes it: no mask, float32, and as many queries as make packing worth it."""
+    query, key, _ = parts
+    if not b.device.is_cpu or bias is not None or is_causal or any(part.type != F32 for part in parts):
+        return False
+    return query.shape[2] >= 8 and key.shape[2] <= _BLOCK_KEYS and key.shape[3] <= _BLOCK_WIDTH
+
+
 def _lower_attend(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
     scale, is_causal, uses_flash = params
     query, key, value = b.cast(values[0], F32), values[1], values[2]
     bias = b.cast(values[3], F32) if len(values) == 4 else None
+    if uses_flash and _fits_block(b, (query, key, value), bias, is_causal):
+        sources = [row_view(b, part) for part in (query, key, value)]
+        return b.emit("attend", sources, F32, (*query.shape[:-1], value.shape[-1]), (bits(scale),))
     way = _flash if uses_flash else _exact
     return way(b, (query, key, value), bias, scale, is_causal)
 

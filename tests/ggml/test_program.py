@@ -20,6 +20,7 @@ SIZES = {
     **dict.fromkeys(("scale", "clamp", "group_norm", "sort", "index"), (1, 2)),
     "map3": (3, 1),
     "norm_affine": (3, 1),
+    "attend": (3, 1),
     "lstm_cell": (3, 0),
     "lstm_sequence": (4, 1),
     "scatter": (3, 2),

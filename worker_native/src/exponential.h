@@ -1,7 +1,9 @@
-// Exponentials of vectors, and the functions that gates are made of.
+// Exponentials of vectors, the functions that gates are made of, and softmax.
 #pragma once
 
+#include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "lanes.h"
 
@@ -62,5 +64,48 @@ struct Tanh {
         x = series;
     }
 };
+
+// A row of softmax or of its logarithm. A NaN reaches all elements through the sum.
+template <int lanes, bool is_log>
+INLINE void softmax_row(const float* x, int64_t n, float* out) {
+    using Vector = typename Lanes<lanes>::Vector;
+    Vector highest[4];
+    for (Vector& v : highest) v = Vector{} - INFINITY;
+    for (int64_t i = 0; i < n; i += 4 * lanes)
+        for (int c = 0; c < 4; ++c) {
+            Vector v;
+            load<lanes>(v, x + i + c * lanes, n - i - c * lanes, -INFINITY);
+            highest[c] = v > highest[c] ? v : highest[c];
+        }
+    float top = -INFINITY;
+    for (const Vector& v : highest)
+        for (int lane = 0; lane < lanes; ++lane) top = v[lane] > top ? v[lane] : top;
+    double total = 0;
+    for (int64_t begin = 0; begin < n; begin += 32 * lanes) {
+        Vector sum = {};
+        for (int64_t i = begin; i < std::min(n, begin + 32 * lanes); i += lanes) {
+            Vector e;
+            load<lanes>(e, x + i, n - i, -INFINITY);
+            e -= top;
+            exponential<lanes>(e);
+            if constexpr (!is_log) store<lanes>(out + i, n - i, e);
+            if (n - i >= lanes)
+                sum += e;
+            else  // a filler may be NaN here, where the top is infinite
+                for (int64_t at = 0; at < n - i; ++at) total += e[at];
+        }
+        for (int lane = 0; lane < lanes; ++lane) total += sum[lane];
+    }
+    const float share = static_cast<float>(1 / total), shift = static_cast<float>(std::log(total));
+    for (int64_t i = 0; i < n; i += lanes) {
+        Vector v;
+        load<lanes>(v, (is_log ? x : out) + i, n - i, 0);
+        if constexpr (is_log)
+            v = v - top - shift;
+        else
+            v *= share;
+        store<lanes>(out + i, n - i, v);
+    }
+}
 
 }  // namespace native

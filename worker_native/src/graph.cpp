@@ -54,7 +54,7 @@ class Finally {
 };
 
 std::string fault_text(const Fault& fault) {
-    if (fault.kind == FaultKind::memory) return "no memory for the rows of a transform";
+    if (fault.kind == FaultKind::memory) return "no memory for the rows of a kernel";
     if (fault.kind == FaultKind::division) return "integer division or modulo by zero";
     return text("index ", fault.value.load(), " is out of bounds for size ", fault.limit.load());
 }

@@ -22,7 +22,7 @@ double flops(std::string_view primitive, const ggml_tensor* t) {
     if (primitive == "conv_2d") return 2 * num_elements(t) * ne(0, 0) * ne(0, 1) * ne(0, 2);
     if (primitive == "lstm_sequence") return 8 * num_elements(t) * ne(1, 1);
     if (primitive == "solve_tri") return num_elements(t) * ne(0, 0);
-    if (primitive.starts_with("flash_attn")) return 4 * num_elements(t) * ne(1, 1);
+    if (primitive == "attend" || primitive.starts_with("flash_attn")) return 4 * num_elements(t) * ne(1, 1);
     return 0;
 }
 

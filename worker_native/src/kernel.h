@@ -85,6 +85,9 @@ KernelFunction lstm_cell_kernel();
 // F32 gates of the input [4 n, count, steps], the state's weight transposed [4 n, n], hidden and cell [n,
 // count] to [n, count, steps + 1]: the hidden states, and the last cell behind them. params: is_backwards.
 KernelFunction lstm_sequence_kernel();
+// F32 queries [E, L, H, B], keys [E, S, H or fewer, B] and values [Ev, S, H or fewer, B] in rows without gaps
+// to the values' means [Ev, L, H, B], weighted by the softmax of the scaled scores. params: scale.
+KernelFunction attend_kernel();
 // F32 rows [n, ...], weight [n] and bias [n] to rows of mean 0 and variance 1, scaled and shifted. params:
 // eps.
 KernelFunction norm_affine_kernel();

@@ -458,6 +458,21 @@ ggml_tensor* lstm_cell(Site& site) {
     return custom(site, lstm_cell_kernel());
 }
 
+ggml_tensor* attend(Site& site) {
+    const ggml_tensor *q = site.src[0], *k = site.src[1], *v = site.src[2];
+    for (const ggml_tensor* t : {q, k, v})
+        site.require(is_f32(t) && has_rows(t) && t->nb[1] % sizeof(float) == 0, "wants rows of F32");
+    site.require(k->ne[0] == q->ne[0] && v->ne[1] == k->ne[1] && v->ne[2] == k->ne[2],
+                 "the inner extents differ");
+    for (const ggml_tensor* t : {k, v})
+        site.require(q->ne[2] % t->ne[2] == 0 && q->ne[3] == t->ne[3], "the heads do not fit");
+    site.require(k->ne[1] <= 1 << 20 && k->ne[0] <= 1 << 20, "has too many keys");
+    site.require(site.step.type == GGML_TYPE_F32 &&
+                     site.step.ne == std::array<int64_t, 4>{v->ne[0], q->ne[1], q->ne[2], q->ne[3]},
+                 "the result has other extents");
+    return custom(site, attend_kernel());
+}
+
 ggml_tensor* lstm_sequence(Site& site) {
     require_plain_f32(site);
     const ggml_tensor *gates = site.src[0], *cell = site.src[3];
@@ -598,6 +613,7 @@ const Primitive list[] = {
     {"reduce_columns", 1, 1, 1, reduce_columns},
     {"exp_rows", 1, 1, 1, exp_rows},
     {"norm_affine", 3, 1, 1, norm_affine},
+    {"attend", 3, 1, 1, attend},
     {"lstm_cell", 3, 0, 0, lstm_cell},
     {"lstm_sequence", 4, 1, 1, lstm_sequence},
 };
