@@ -22,8 +22,8 @@ from cluster.actors.last_words import LastWords
 from cluster.actors.stage_worker import StageWorker
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
 from cluster.errors import CapacityError, ClusterError, HandshakeError, UnreachableError
-from cluster.messages import PROTOCOL_VERSION, Hello
-from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
+from cluster.messages import Hello
+from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec, hello_of
 from cluster.wire.limits import MAX_COUNT
 
 PLACE_TIMEOUT_S = 30.0
@@ -87,7 +87,7 @@ class Launch:
             # The coordinator may have begun newer ones by itself meanwhile; from now on it leaves the stages to us.
             epoch = max(epoch, 1 + _get(actor.hold_recovery.remote()))
             try:
-                ends = self._wire(stages, specs, loaded, coordinator.model_hash, epoch)
+                ends = self._wire(stages, specs, loaded, epoch)
                 _get(actor.wire.remote(epoch, ends))
             except HandshakeError:
                 num_refusals += 1
@@ -223,7 +223,6 @@ class Launch:
         stages: Sequence[Any],
         specs: Sequence[StageSpec],
         loaded: Sequence[LoadedStage],
-        model_hash: str,
         epoch: int,
     ) -> tuple[StageEnd, ...]:
         """From the last stage to the first: each needs the address of the next, the first that of the last too."""
@@ -231,20 +230,7 @@ class Launch:
         downstream: tuple[str, Hello] | None = None
         last: tuple[str, Hello] | None = None
         for stage, spec, ready in reversed(list(zip(stages, specs, loaded, strict=True))):
-            hello = Hello(
-                protocol_version=PROTOCOL_VERSION,
-                model_hash=model_hash,
-                build=ready.build,
-                epoch=epoch,
-                stage=spec.stage,
-                num_stages=spec.num_stages,
-                first=spec.first,
-                end=spec.end,
-                hidden_width=ready.hidden_width,
-                wire_dtype="f32",
-                num_slots=spec.num_slots,
-                context_length=spec.context_length,
-            )
+            hello = hello_of(spec, ready, epoch)
             address = _get(stage.wire.remote(hello, downstream, last if spec.stage == 0 else None))
             downstream = (address, hello)
             last = last or downstream

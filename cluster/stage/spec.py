@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from cluster.messages import StageCosts, StageFacts
+from cluster.messages import PROTOCOL_VERSION, Hello, StageCosts, StageFacts
 from cluster.sources.source import ModelSource
 
 
@@ -49,3 +49,21 @@ class LoadProgress:
     fraction: float  # 0..1 of this phase
     loaded: LoadedStage | None = None
     error: Exception | None = None
+
+
+def hello_of(spec: StageSpec, loaded: LoadedStage, epoch: int) -> Hello:
+    """What a stage that is loaded expects to be greeted with in this epoch."""
+    return Hello(
+        protocol_version=PROTOCOL_VERSION,
+        model_hash=spec.model_hash,
+        build=loaded.build,
+        epoch=epoch,
+        stage=spec.stage,
+        num_stages=spec.num_stages,
+        first=spec.first,
+        end=spec.end,
+        hidden_width=loaded.hidden_width,
+        wire_dtype="f32",
+        num_slots=spec.num_slots,
+        context_length=spec.context_length,
+    )

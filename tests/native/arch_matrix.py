@@ -121,7 +121,7 @@ class Slices:
 def differences(path: Path, header: Header, slices: Slices, cuts: Sequence[int]) -> list[str]:
     """What `cluster verify` finds of the model cut at all of `cuts`, against llama_cpp alone."""
     chosen = make_steps(128, 64, 2, 64)
-    whole = WholeModel(str(path), _spec(path, header), True)
+    whole = WholeModel(str(path), spec_of(path, header), True)
     rows, logits = whole.compute(chosen, boundaries(header, cuts))
     found = compare_rows(Rows(rows, logits), split_rows(slices.chain(cuts), cuts, chosen)).findings
     assert len(found) == len(cuts) + 1
@@ -146,7 +146,8 @@ def split_rows(paths: Sequence[Path], cuts: Sequence[int], chosen: Sequence[Step
     return Rows({layer: np.concatenate(rows) for layer, rows in made.items()}, np.concatenate(logits))
 
 
-def _spec(path: Path, header: Header) -> StageSpec:
+def spec_of(path: Path, header: Header) -> StageSpec:
+    """The whole model at `path`, on one thread of the CPU."""
     return StageSpec(
         stage=0,
         num_stages=1,

@@ -17,6 +17,7 @@ from cluster.child import Child
 from cluster.cli.table import format_bytes
 from cluster.errors import ClusterError
 from cluster.messages import StageStatus
+from cluster.stage.spec import StageSpec
 
 LOAD_TIMEOUT_S = 900.0
 RUN_TIMEOUT_S = 1800.0
@@ -60,7 +61,7 @@ def running_peers(
                 check_room(stages, available_bytes())
                 told = replace(orders, num_threads=num_threads)
                 with Activity(f"loading {name}"):
-                    peers.append(Peer(name, _start(stack, told, stages[:num_servers])))
+                    peers.append(Peer(name, start_whole(stack, told, stages[:num_servers])))
             except ClusterError as error:
                 missing.append(f"{name}: {error}")
         yield Lineup(tuple(peers), tuple(missing))
@@ -73,7 +74,7 @@ def check_room(stages: Sequence[StageStatus], free_bytes: int) -> None:
         raise ClusterError(f"{format_bytes(needed)} of memory are needed and {format_bytes(free_bytes)} are free")
 
 
-def _start(stack: ExitStack, orders: WholeOrders, stages: Sequence[StageStatus]) -> Child:
+def start_whole(stack: ExitStack, orders: WholeOrders, stages: Sequence[StageStatus | StageSpec]) -> Child:
     """The process that holds the model, and its RPC servers, one for each of `stages`. Stopped by `stack`."""
     endpoints = tuple(_start_server(stack, orders.num_threads, stage.device) for stage in stages)
     layers = tuple(stage.end - stage.first for stage in stages)

@@ -1,0 +1,60 @@
+"""The device kit from end to end, with the CPU in place of a GPU and shapes that say nothing of speed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.gpu.kit.report import JSON, MARKDOWN
+from tests.gpu.kit.runner import LOG, PARTS, Run
+from tests.gpu.kit.settings import Settings
+
+TIMEOUT_S = 300
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_part_on_the_cpu(part: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "tests.gpu.kit", "run", "--device", "CPU", "--size", "tiny"]
+    command += ["--parts", part, "--out", str(out), "--scratch", str(tmp_path), "--budget", str(TIMEOUT_S - 20)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr + (out / MARKDOWN).read_text() + (out / LOG).read_text()
+    cases = json.loads((out / JSON).read_text())["cases"]
+    assert cases and all(case["ended"] == "ok" for case in cases)
+    assert all(any(found["verdict"] != "not run" for found in case["findings"]) for case in cases)
+    assert f"## {part}" in (out / MARKDOWN).read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"], "models and slices are gone"
+
+
+def test_what_a_case_has_told_outlives_it(tmp_path: Path) -> None:
+    settings = Settings("CPU", "tiny", str(tmp_path), str(tmp_path / "out"))
+    notes: list[str] = []
+    reports = Run(settings, ["tests.native.kit_trials", "no.such.part"], 200.0, notes.append).all()
+    assert [(report.case, report.ended.split(" after ")[0]) for report in reports[:-1]] == [
+        ("well", "ok"),
+        ("raises", "ended with 1"),
+        ("dies", "died of SIGABRT"),
+        ("hangs", "had not ended"),
+        ("well again", "ok"),
+    ]
+    assert all(report.findings[0].values == {"number": 1.5} for report in reports[:-1])
+    ends = {report.case: report.findings[-1] for report in reports[1:4]}
+    assert ends["raises"].why == "ValueError: a reason in two lines"
+    assert ends["dies"].why.startswith("its process died of SIGABRT")
+    assert ends["hangs"].why.startswith("its process had not ended after")
+    assert reports[-1].findings[0].verdict == "not run"
+    page = (tmp_path / "out" / MARKDOWN).read_text()
+    assert "5 pass, 3 fail, 1 not run" in page
+    assert "ValueError: a reason" in (tmp_path / "out" / LOG).read_text()
+    assert len(notes) == 6
+
+
+def test_nothing_is_begun_without_time(tmp_path: Path) -> None:
+    settings = Settings("CPU", "tiny", str(tmp_path), str(tmp_path / "out"))
+    reports = Run(settings, ["tests.native.kit_trials"], 1.0, lambda text: None).all()
+    assert [report.ended for report in reports] == ["not run"] * 5
+    assert reports[0].findings[0].why == "no time is left of 1 s"
