@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +11,7 @@ from hypothesis import strategies as st
 
 import ggml
 from ggml import backend, debug
-from ggml.backend.capture import _tensors
-from ggml.table import TABLE
-from tests.ggml.arrays import to_ggml
+from tests.ggml.device_rows import ROWS, compare_row
 
 (REMOTE,) = backend.add_rpc_server(os.environ["GGML_RPC_ENDPOINT"])
 
@@ -88,51 +83,14 @@ def test_operations(name: str) -> None:
     np.testing.assert_allclose(there.cpu().numpy(), CASES[name](x).numpy(), rtol=1e-5, atol=1e-5)
 
 
-# The samples are drawn with torch at hand.
-SAMPLES: dict[str, Any] = {}
-if importlib.util.find_spec("torch") is not None:
-    SAMPLES = importlib.import_module("tests.ggml.samples").SAMPLES
-
 EXAMPLES = int(os.environ.get("GGML_RPC_EXAMPLES", "2"))
-
-# On other devices these are ggml's own, which make a number of NaN.
-LOSES_NAN = {"relu", "relu6", "hardtanh", "hardsigmoid", "elu", "clamp"}
-
-ROWS = [row.name for row in TABLE.values() if row.sample in SAMPLES and row.sample != "internal"]
 
 
 @pytest.mark.parametrize("name", ROWS)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(data=st.data())
 def test_rows_give_what_they_give_on_the_cpu(name: str, data: st.DataObject) -> None:
-    row = TABLE[name]
-    call = SAMPLES[row.sample](data.draw, row)
-    args, kwargs = to_ggml(call.args), to_ggml(call.kwargs)
-    there, there_kwargs = _moved(args), _moved(kwargs)
-    try:
-        expected = row.function(*args, **kwargs)
-        ggml.eval(expected)
-    except (ggml.GgmlError, TypeError):
-        with pytest.raises((ggml.GgmlError, TypeError)):
-            ggml.eval(row.function(*there, **there_kwargs))
-        return
-    result = row.function(*there, **there_kwargs)
-    ggml.eval(result)
-    pairs = zip(_tensors(result), _tensors(expected), strict=True)
-    for one, other in pairs:
-        assert (one.shape, one.dtype) == (other.shape, other.dtype)
-        if not one.dtype.is_quantized:
-            a, b = one.cpu().float().numpy(), other.cpu().float().numpy()
-            a = np.where(np.isnan(b) & (name in LOSES_NAN), b, a)
-            np.testing.assert_allclose(a, b, rtol=1e-2 if one.dtype.itemsize == 2 else 1e-4, atol=1e-5)
-
-
-def _moved(value: Any) -> Any:
-    if isinstance(value, ggml.Tensor):
-        return value.to(REMOTE)
-    if isinstance(value, (list, tuple)):
-        return type(value)(_moved(item) for item in value)
-    return {key: _moved(item) for key, item in value.items()} if isinstance(value, dict) else value
+    compare_row(name, data.draw, REMOTE)
 
 
 def test_devices_do_not_mix() -> None:

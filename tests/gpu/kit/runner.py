@@ -18,7 +18,7 @@ from tests.gpu.kit.report import CaseReport, write_reports
 from tests.gpu.kit.settings import Settings
 
 # In the order in which they are worth having: what comes last is what a short loan goes without.
-PARTS = ("devices", "exactness", "slots", "memory")
+PARTS = ("devices", "exactness", "slots", "memory", "throughput", "graphs", "exchange", "blocks", "rows")
 LEAST_S = 3.0  # with less time left nothing is begun
 LOG = "log.txt"
 
