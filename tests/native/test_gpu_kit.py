@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import subprocess
 import sys
+import tarfile
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.gpu.kit.pack import pack
 from tests.gpu.kit.report import JSON, MARKDOWN
 from tests.gpu.kit.runner import LOG, PARTS, Run
 from tests.gpu.kit.settings import Settings
@@ -58,3 +64,38 @@ def test_nothing_is_begun_without_time(tmp_path: Path) -> None:
     reports = Run(settings, ["tests.native.kit_trials"], 1.0, lambda text: None).all()
     assert [report.ended for report in reports] == ["not run"] * 5
     assert reports[0].findings[0].why == "no time is left of 1 s"
+
+
+def test_what_travels(tmp_path: Path) -> None:
+    """Wheels and sources in one folder, a library once under all of its names, in parts that can be carried."""
+    library = Path(sys.executable).resolve().read_bytes()[:4096]
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    _write_wheel(wheels / "other-1-py3-none-any.whl", {"other/__init__.py": b"", "other/lib.so": os.urandom(50_000)})
+    names = ("lib/libllama.so", "llama_cpp/lib/libllama.so", "llama_cpp/lib/libllama.so.0")
+    content = dict.fromkeys(names, library) | {"bin/llama-cli": b"no", "lib/libllama-common.so": b"no"}
+    wheel = _write_wheel(tmp_path / "llama-1-py3-none-any.whl", content)
+    out, notes = tmp_path / "out", list[str]()
+    part_bytes = 200_000
+    total = pack(wheel, out, "3.12", wheels, part_bytes, notes.append)
+    parts = sorted(out.glob("kit.tar.xz.*"), key=lambda path: int(path.suffix[1:]))
+    assert len(parts) > 1 and all(part.stat().st_size <= part_bytes for part in parts)
+    assert total == sum(part.stat().st_size for part in parts)
+    assert notes[-1].startswith("kit.tar.xz.0 0.2 MiB, ")
+    whole = io.BytesIO(b"".join(part.read_bytes() for part in parts))
+    with tarfile.open(fileobj=whole, mode="r|xz") as archive:
+        archive.extractall(tmp_path / "there", filter="data")
+    site = tmp_path / "there" / "site"
+    assert {(site / name).stat().st_ino for name in names} == {(site / names[0]).stat().st_ino}
+    assert (site / names[0]).read_bytes() == library and not (site / "bin").exists()
+    assert [path.name for path in (site / "lib").iterdir()] == ["libllama.so"]
+    for name in ("cluster/cli/up.py", "worker_native/CMakeLists.txt", "tests/gpu/kit/run.sh", "other/lib.so"):
+        assert (site / name).is_file()
+    assert (out / "run.sh").read_text() == (site / "tests/gpu/kit/run.sh").read_text()
+
+
+def _write_wheel(path: Path, content: Mapping[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    return path
