@@ -59,6 +59,23 @@ def test_what_a_case_has_told_outlives_it(tmp_path: Path) -> None:
     assert len(notes) == 6
 
 
+def test_whoever_asks_for_names_opens_no_device() -> None:
+    """What a driver does to a process must not happen to the one that writes the report."""
+    code = """
+import sys
+from tests.gpu.kit.case import cases_of
+from tests.gpu.kit.runner import PARTS
+from tests.gpu.kit.settings import Settings
+for size in ("tiny", "full"):
+    for part in PARTS:
+        cases = cases_of(part, Settings("CUDA0", size, "nowhere", "nowhere"))
+        assert cases and len({case.name for case in cases}) == len(cases), part
+print(*{"worker_native", "llama_cpp", "torch", "ggml"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == ""
+
+
 def test_nothing_is_begun_without_time(tmp_path: Path) -> None:
     settings = Settings("CPU", "tiny", str(tmp_path), str(tmp_path / "out"))
     reports = Run(settings, ["tests.native.kit_trials"], 1.0, lambda text: None).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -43,7 +44,13 @@ def not_run(what: str, why: str) -> Finding:
 def append_finding(path: Path, found: Finding) -> None:
     """Behind those that are there."""
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(found)) + "\n")
+        values = {name: _told(value) for name, value in found.values.items()}
+        file.write(json.dumps(asdict(found) | {"values": values}, allow_nan=False) + "\n")
+
+
+def _told(value: Value) -> Value:
+    """JSON has no infinity, and nothing that is not a number."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_findings(path: Path) -> list[Finding]:

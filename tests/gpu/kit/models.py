@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from cluster.bench.blocks import random_matrix
 from cluster.bench.synthetic import SHAPES, VOCAB_SIZE, Shape
 from cluster.bench.synthetic import write_model as write_shape
-from tests.native.arch_matrix import CHANGES
-from tests.native.arch_models import write_model as write_architecture
 
 # What is special about a model -> an architecture that has it.
 ARCHITECTURES = {
@@ -22,7 +20,8 @@ ARCHITECTURES = {
     "latent attention": "deepseek2-moe",
     "sliding window": "gpt-oss-moe",
     "recurrent": "mamba2-dense",
-    "shared keys and values": "gemma3n-dense",
+    "shared keys and values": "gemma4-dense",
+    "shared keys and values, no cuts": "gemma3n-dense",
 }
 
 # Too small to say anything of speed.
@@ -32,8 +31,12 @@ RANDOM_ROWS = 256  # of a matrix; those below are the same again, since only the
 
 def architecture_model(folder: Path, kind: str) -> Path:
     """The file of a tiny model of this kind, written once."""
+    # Here, since it loads libllama: whoever only asks for names opens no device.
+    from tests.native.arch_matrix import CHANGES
+    from tests.native.arch_models import write_model
+
     path = folder / f"{ARCHITECTURES[kind]}.gguf"
-    return path if path.exists() else write_architecture(path, ARCHITECTURES[kind], CHANGES)
+    return path if path.exists() else write_model(path, ARCHITECTURES[kind], CHANGES)
 
 
 def random_model(folder: Path, name: str) -> Path:

@@ -10,7 +10,7 @@ from tests.gpu.kit.settings import Settings
 
 
 def cases(settings: Settings) -> list[Case]:
-    return [Case("seen", _seen, 60.0), Case("planned", _planned, 90.0)]
+    return [Case("seen", _seen, 60.0), Case("planned", _planned, 60.0)]
 
 
 def _seen(settings: Settings, tell: Tell) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.gpu.kit.case import Case
-from tests.gpu.kit.finding import Tell, judged
+from tests.gpu.kit.finding import Tell, judged, not_run
 from tests.gpu.kit.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def cases(settings: Settings) -> list[Case]:
 
 
 def _compare(kind: str, settings: Settings, tell: Tell) -> None:
+    from cluster.gguf import cut_places, read_header
     from cluster.verify.steps import make_steps
     from tests.gpu.kit.chain import BATCH_ROWS, CONTEXT_LENGTH, NUM_SLOTS, Chain, compared, whole_logits
     from tests.gpu.kit.models import architecture_model
@@ -46,6 +47,8 @@ def _compare(kind: str, settings: Settings, tell: Tell) -> None:
     right = sum(one == other for one, other in zip(texts, told, strict=True))
     tell(judged("one slice, greedy text", right == NUM_PROMPTS, "texts differ", equal=f"{right}/{NUM_PROMPTS}"))
     cuts = _cuts(model)
+    if not cuts:
+        tell(not_run("two slices", cut_places(read_header(model))[0].refusal))
     for name, chosen in cuts.items():
         layouts = [(device,) * (len(chosen) + 1)]
         if not settings.is_cpu:
