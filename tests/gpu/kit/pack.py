@@ -116,7 +116,7 @@ def _archive(site: Path, out: Path, part_bytes: int) -> list[Path]:
     for old in out.glob(f"{ARCHIVE}*"):
         old.unlink()
     whole = out / ARCHIVE
-    with tarfile.open(whole, "w:xz", preset=9) as archive:
+    with tarfile.open(whole, "w:xz", preset=6) as archive:
         archive.add(site, "site")
     if whole.stat().st_size <= part_bytes:
         return [whole]

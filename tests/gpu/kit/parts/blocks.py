@@ -32,7 +32,14 @@ TINY, FULL = Sizes(16, 64, 4, 128), Sizes(2048, 4096, 32, 14336)
 
 
 def cases(settings: Settings) -> list[Case]:
+    if settings.is_tiny:  # to load PyTorch takes longer than all of it
+        return [Case("all", _compare_all, 40.0)]
     return [Case(name, partial(_compare, name), 40.0) for name in NAMES]
+
+
+def _compare_all(settings: Settings, tell: Tell) -> None:
+    for name in NAMES:
+        _compare(name, settings, tell)
 
 
 def _compare(name: str, settings: Settings, tell: Tell) -> None:

@@ -41,7 +41,7 @@ def cases(settings: Settings) -> list[Case]:
     from cluster.bench.workload import Workload
 
     if settings.is_tiny:
-        few = [Workload("tg", 4, 1), Workload("tg", 4, 4), Workload("pp", 32, 1)]
+        few = [Workload("tg", 4, 4), Workload("pp", 32, 1)]
         layouts = [(settings.device,) * number for number in (1, 2)]
         return [Case("tiny:Q4_K", partial(_measure, "tiny:Q4_K", few, layouts, 60.0), 60.0)]
     decode = [Workload("tg", 64, streams) for streams in (1, 8, 32)]
