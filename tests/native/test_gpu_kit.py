@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.gpu.kit.finding import Finding
 from tests.gpu.kit.pack import pack
+from tests.gpu.kit.parts.rows import MAX_DEATHS, compare_rows
 from tests.gpu.kit.report import JSON, MARKDOWN
 from tests.gpu.kit.runner import LOG, PARTS, Run
 from tests.gpu.kit.settings import Settings
@@ -81,6 +83,28 @@ def test_nothing_is_begun_without_time(tmp_path: Path) -> None:
     reports = Run(settings, ["tests.native.kit_trials"], 1.0, lambda text: None).all()
     assert [report.ended for report in reports] == ["not run"] * 5
     assert reports[0].findings[0].why == "no time is left of 1 s"
+
+
+def test_rows_that_end_their_process_are_named() -> None:
+    child = """
+import json, os, sys
+for name in sys.argv[1:]:
+    if name == "dies":
+        os.abort()
+    print("a library talks")
+    print(json.dumps({"name": name, "why": "wrong" if name == "errs" else ""}), flush=True)
+"""
+    found: list[Finding] = []
+    compare_rows([sys.executable, "-c", child], ["one", "dies", "errs", "dies", "two"], found.append)
+    assert [(one.what, one.why) for one in found[:-1]] == [
+        ("dies", "its process ended with -6"),
+        ("errs", "wrong"),
+        ("dies", "its process ended with -6"),
+    ]
+    assert found[-1].values == {"right": "2/5"} and found[-1].verdict == "fail"
+    found.clear()
+    compare_rows([sys.executable, "-c", child], ["dies"] * (MAX_DEATHS + 9), found.append)
+    assert found[-2].why == f"8 rows, after {MAX_DEATHS + 1} processes that died"
 
 
 def test_what_travels(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tests.gpu.kit.case import Case
 from tests.gpu.kit.finding import Tell, figure, judged, not_run
 from tests.gpu.kit.settings import Settings
 
+CHILD = "tests.gpu.kit.rows_child"
 TINY_STRIDE = 23  # of the table; enough to see that it works
 MAX_DEATHS = 25  # each costs the start of another process
 # ggml multiplies 32-bit floats on CUDA in TF32, of which 10 bits of the fraction are kept.
@@ -33,10 +34,14 @@ def _table(settings: Settings, tell: Tell) -> None:
     if not names:
         tell(not_run("table", "torch is not installed: the samples are drawn with it"))
         return
+    compare_rows([sys.executable, "-m", CHILD, settings.device, str(DEVICE_TOLERANCE)], names, tell)
+
+
+def compare_rows(command: Sequence[str], names: Sequence[str], tell: Tell) -> None:
+    """`command`, with names behind it, tells each as `rows_child` does; after its death it gets those that follow."""
     num_right, deaths, at = 0, 0, 0
     while at < len(names) and deaths <= MAX_DEATHS:
-        worker = _Worker(settings.device, names[at:])
-        with closing(worker):
+        with closing(_Worker([*command, *names[at:]])) as worker:
             for told in worker:
                 at += 1
                 if told["why"]:
@@ -54,8 +59,7 @@ def _table(settings: Settings, tell: Tell) -> None:
 class _Worker:
     """A process that compares rows and tells each as a line of JSON."""
 
-    def __init__(self, device: str, names: Sequence[str]) -> None:
-        command = [sys.executable, "-m", "tests.gpu.kit.rows_child", device, str(DEVICE_TOLERANCE), *names]
+    def __init__(self, command: Sequence[str]) -> None:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.code: int | None = None
 
