@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.gpu.kit.case import Case, cases_of
@@ -66,7 +66,8 @@ class Run:
         with (Path(self.settings.out) / LOG).open("ab") as log:
             log.write(f"== {part}: {case.name}\n".encode())
             log.flush()
-            ended = _end_of(_start(part, case, self.settings, findings, log.fileno()), limit_s)
+            settings = replace(self.settings, limit_s=limit_s)
+            ended = _end_of(_start(part, case, settings, findings, log.fileno()), limit_s)
         seconds = time.monotonic() - start_s
         found = tuple(read_findings(findings))
         findings.unlink(missing_ok=True)

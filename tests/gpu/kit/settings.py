@@ -12,12 +12,16 @@ Size = Literal["tiny", "full"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`device` is ggml's name, "CUDA0" or "CPU"; `folder` takes models, slices and other large files."""
+    """`device` is ggml's name, "CUDA0" or "CPU"; `folder` takes models, slices and other large files.
+
+    `limit_s`: what a case has got, for those that measure as often as there is time. Set by the runner.
+    """
 
     device: str
     size: Size
     folder: str
     out: str
+    limit_s: float = 60.0
 
     @property
     def is_tiny(self) -> bool:

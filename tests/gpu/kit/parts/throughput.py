@@ -43,7 +43,7 @@ def cases(settings: Settings) -> list[Case]:
     if settings.is_tiny:
         few = [Workload("tg", 4, 4), Workload("pp", 32, 1)]
         layouts = [(settings.device,) * number for number in (1, 2)]
-        return [Case("tiny:Q4_K", partial(_measure, "tiny:Q4_K", few, layouts, 60.0), 60.0)]
+        return [Case("tiny:Q4_K", partial(_measure, "tiny:Q4_K", few, layouts), 60.0)]
     decode = [Workload("tg", 64, streams) for streams in (1, 8, 32)]
     prefill = [Workload("pp", 2048, 1)]
     layouts = [(settings.device,) * number for number in (2, 1, 3)]
@@ -57,11 +57,11 @@ def cases(settings: Settings) -> list[Case]:
         ("8b:F16", " prefill", prefill, 90.0),
     ]
     found = [
-        Case(f"{model}{what}", partial(_measure, model, wanted, layouts, limit_s), limit_s)
+        Case(f"{model}{what}", partial(_measure, model, wanted, layouts), limit_s)
         for model, what, wanted, limit_s in plan
     ]
     mixed = [Workload("tg", 32, 1), Workload("tg", 32, 8), Workload("pp", 256, 1)]
-    run = partial(_measure, MIXED, mixed, [("CPU", settings.device)], 60.0)
+    run = partial(_measure, MIXED, mixed, [("CPU", settings.device)])
     return [*found[:3], Case(f"{MIXED}, CPU + device", run, 60.0), *found[3:]]
 
 
@@ -69,7 +69,6 @@ def _measure(
     model: str,
     wanted: Sequence[Workload],
     layouts: Sequence[Sequence[str]],
-    limit_s: float,
     settings: Settings,
     tell: Tell,
 ) -> None:
@@ -83,7 +82,7 @@ def _measure(
         contestants = _contestants(stack, path, wanted, layouts, settings, tell)
         tell(figure("ready", seconds=time.monotonic() - start_s, contestants=len(contestants)))
         for number, workload in enumerate(wanted):
-            left_s = start_s + USED_SHARE * limit_s - time.monotonic()
+            left_s = start_s + USED_SHARE * settings.limit_s - time.monotonic()
             samples = _rounds(contestants, workload, left_s / (len(wanted) - number), 2 if settings.is_tiny else ROUNDS)
             _tell_samples(contestants, workload, samples, tell)
 
