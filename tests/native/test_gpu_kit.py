@@ -61,6 +61,16 @@ def test_what_a_case_has_told_outlives_it(tmp_path: Path) -> None:
     assert len(notes) == 6
 
 
+def test_a_device_that_is_not_there(tmp_path: Path) -> None:
+    """Every case says so by itself."""
+    settings = Settings("NOWHERE0", "tiny", str(tmp_path), str(tmp_path / "out"))
+    parts = ("devices", "exactness", "slots", "rows", "throughput")
+    for report in Run(settings, parts, 200.0, lambda text: None).all():
+        last = report.findings[-1]
+        assert (last.what, last.verdict) == ("to its end", "fail"), report
+        assert "NOWHERE0" in " ".join(found.why for found in report.findings), report
+
+
 def test_whoever_asks_for_names_opens_no_device() -> None:
     """What a driver does to a process must not happen to the one that writes the report."""
     code = """

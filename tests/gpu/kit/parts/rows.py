@@ -29,6 +29,9 @@ def _table(settings: Settings, tell: Tell) -> None:
     except ImportError as error:
         tell(not_run("table", f"{error}; the samples are drawn with torch and hypothesis"))
         return
+    import ggml
+
+    ggml.device(settings.device)  # where there is none, no row needs a process to find that out
     names = ROWS[::TINY_STRIDE] if settings.is_tiny else ROWS
     tell(figure("rows", number=len(names)))
     if not names:

@@ -80,6 +80,8 @@ def _measure(
     path = random_model(settings.scratch, model)
     with ExitStack() as stack:
         contestants = _contestants(stack, path, wanted, layouts, settings, tell)
+        if not contestants:
+            raise RuntimeError("nobody could be started; see those that were not")
         tell(figure("ready", seconds=time.monotonic() - start_s, contestants=len(contestants)))
         for number, workload in enumerate(wanted):
             left_s = start_s + USED_SHARE * settings.limit_s - time.monotonic()
@@ -181,9 +183,11 @@ def _contestants(
 def _check_room(settings: Settings, path: Path) -> None:
     """Whether the device has room for the weights once more, and for what comes with them."""
     import worker_native
-    from cluster.errors import CapacityError
+    from cluster.errors import CapacityError, UsageError
 
-    free = next(one.memory_free_bytes for one in worker_native.devices() if one.name == settings.device)
+    free = next((one.memory_free_bytes for one in worker_native.devices() if one.name == settings.device), None)
+    if free is None:
+        raise UsageError(f"there is no device {settings.device}")
     needed = path.stat().st_size
     if needed > USED_SHARE * free:
         raise CapacityError(f"{needed / 2**30:.1f} GiB of weights, and {free / 2**30:.1f} GiB are free")
