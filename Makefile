@@ -60,7 +60,7 @@ $(VENV)/bin/python:
 # One wheel of llama.cpp serves the build of our extension and the runtime: it is compiled once.
 $(VENV)/.ready: $(SOURCES) worker_native/build_llama.py worker_native/llama_options.cmake | $(VENV)/bin/python
 	@wheels=$$($(BIN)/python worker_native/build_llama.py) && \
-	echo "installing ggml-cluster into $(VENV) (about 2 minutes on 2 cores, most of it our own compilation)" >&2 && \
+	echo "installing ggml-cluster into $(VENV) (about 90 seconds on 2 cores, most of them our own compilation)" >&2 && \
 	$(SHOWN) $(VENV)/install.log $(BIN)/pip install --verbose --find-links "$$wheels" --editable .
 	@touch $@
 
