@@ -68,14 +68,14 @@ class Activity:
             print(f"\r  {line}\x1b[K" if self._is_terminal else f"  {line}", end="", file=self._stream)
             print(end="" if self._is_terminal else "\n", file=self._stream, flush=True)
             has_line = True
-        if has_line and self._is_terminal:
-            print("\r\x1b[K", end="", file=self._stream, flush=True)
+        if has_line:
+            clear_line(self._stream)
 
 
 def clear_line(stream: TextIO) -> None:
     """Before something else is printed there: the moving line of an activity may stand on the terminal."""
     if stream.isatty():
-        print("\r\x1b[K", end="", file=stream)
+        print("\r\x1b[K", end="", file=stream, flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from cluster.errors import ClusterError, UsageError
-from cluster.private import check_file, check_folder, read_private
+from cluster.private import READ_FLAGS, check_file, check_folder, read_private
 
 
 def cache_folder(name: str) -> Path:
@@ -23,8 +23,7 @@ def open_own(path: Path) -> int | None:
     or may write it. Judged by what was opened, so that nobody can put another file in its place in between.
     """
     try:
-        # O_NONBLOCK: opening a FIFO must not hang; it has no effect on a regular file.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(path, READ_FLAGS)
     except OSError:
         return None
     try:
