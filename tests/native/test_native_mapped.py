@@ -6,15 +6,16 @@ import os
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cluster.errors import ModelFileError
 from cluster.gguf import model_hash, read_header
-from cluster.sources.resolve import resolve
 from cluster.stage.loading import load_stage
 from cluster.stage.spec import StageSpec
+from tests.native.arch_matrix import spec_of
 from tests.native.conftest import ModelFiles
 from tests.unit.tiny_models import TinyModel, write_tiny
 
@@ -57,24 +58,9 @@ def test_what_was_loaded_stays(kind: str, model_file: ModelFiles, tmp_path: Path
 
 def whole_stage(model: Path) -> StageSpec:
     """One stage with all layers of the file."""
-    return StageSpec(
-        stage=0,
-        num_stages=1,
-        source=resolve(str(model)),
-        model_hash=model_hash(model, read_header(model)),
-        first=0,
-        end=4,
-        device="CPU",
-        context_length=32,
-        num_slots=1,
-        ubatch_size=16,
-        num_threads=1,
-        num_threads_alone=1,
-        first_core=None,
-        type_k="f16",
-        type_v="f16",
-        flash_attn="auto",
-    )
+    header = read_header(model)
+    small = {"context_length": 32, "num_slots": 1, "ubatch_size": 16}
+    return replace(spec_of(model, header), model_hash=model_hash(model, header), **small)
 
 
 def test_the_user_s_own_file_is_not_mapped_and_must_not_change_while_it_is_loaded(tmp_path: Path) -> None:
