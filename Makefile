@@ -7,7 +7,8 @@ PYTHON ?= python3
 TEST_EXTRAS ?= test,dev
 VENV   := .venv
 BIN    := $(VENV)/bin
-SOURCES := $(wildcard worker_native/src/*.cpp worker_native/src/*.h) worker_native/CMakeLists.txt pyproject.toml
+NATIVE  := $(shell find worker_native/src -name "*.cpp" -o -name "*.h")
+SOURCES := $(NATIVE) worker_native/CMakeLists.txt pyproject.toml
 
 # Runs what takes minutes: its output goes to a log, how far it is to the terminal.
 SHOWN := $(BIN)/python worker_native/shown_run.py
@@ -37,7 +38,7 @@ test-all: test
 check: $(VENV)/.ready-dev
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/clang-format --dry-run --Werror worker_native/src/*.cpp worker_native/src/*.h
+	@$(BIN)/clang-format --dry-run --Werror $(NATIVE)
 	@$(BIN)/lint-imports
 	@$(BIN)/mypy
 
@@ -45,7 +46,7 @@ check: $(VENV)/.ready-dev
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/clang-format -i worker_native/src/*.cpp worker_native/src/*.h
+	$(BIN)/clang-format -i $(NATIVE)
 
 ## make stubs    regenerate the protobuf code after a change of protos/*.proto
 stubs: $(VENV)/.ready-dev

@@ -1,7 +1,7 @@
 """A whole model under libllama, with an eye on the tensors that are the hidden rows between its layers.
 
 Through llama_cpp's C API and not our native slice, so that what a split is compared with is libllama alone. The
-parameters are those of worker_native/src/load.cpp.
+parameters are those of worker_native/src/slice/load.cpp.
 """
 
 from __future__ import annotations

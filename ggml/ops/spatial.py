@@ -67,7 +67,7 @@ def planes(b: Builder, value: Value, rank: int) -> Value:
 
 
 def arrange(b: Builder, value: Value, low: Shape, stride: Shape, result: Shape, fill: int = 0) -> Value:
-    """[planes, I0, I1, I2] to [planes * phases, Q0, Q1, Q2]; see kernel_spatial.h. ``fill`` is the bits."""
+    """[planes, I0, I1, I2] to [planes * phases, Q0, Q1, Q2]; see kernels/spatial/spatial.h. ``fill`` is the bits."""
     phases = stride[0] * stride[1] * stride[2]
     if phases == 1 and low == (0, 0, 0) and result == value.shape[1:]:
         return b.dense(value)

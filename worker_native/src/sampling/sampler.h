@@ -1,0 +1,72 @@
+// Drawing one token from a row of logits with libllama's samplers.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/libllama.h"
+#include "sampling/logits.h"
+
+namespace native {
+
+struct SamplerParams {
+    double temperature = 0;  // 0: the largest logit, the first one of equals
+    int64_t top_k = 0;       // 0: off
+    double top_p = 1;        // 1: off
+    double min_p = 0;        // 0: off
+    uint64_t seed = 0;
+    double repeat_penalty = 1;   // 1: off
+    int64_t repeat_last_n = 64;  // 0: no penalties; -1: the whole slot
+    double presence_penalty = 0;
+    double frequency_penalty = 0;
+    int64_t logprobs = 0;  // how many of the most probable tokens to report
+
+    void check() const;
+};
+
+struct Sampled {
+    int32_t row = 0;
+    int32_t slot = 0;
+    int32_t token = 0;
+    double logprob = 0;                           // natural log, of the raw logits
+    std::vector<std::pair<int32_t, double>> top;  // most probable first
+    std::string error;                            // why nothing could be drawn; empty if a token was
+};
+
+// Reused from draw to draw.
+struct DrawBuffers {
+    BlockMaxima maxima;            // of the raw logits
+    BlockMaxima penalised_maxima;  // if there are penalties
+    std::vector<float> penalised;  // [V] if there are penalties
+    std::vector<int32_t> tokens;
+    std::vector<llama_token_data> candidates;  // those that may be drawn
+};
+
+// The samplers of one slot.
+class SlotSampler {
+  public:
+    SlotSampler(const SamplerParams& params, int32_t vocab_size, int32_t n_ctx);
+
+    // How many recent tokens `draw` wants to see.
+    int32_t num_recent() const { return num_recent_; }
+
+    // Depends on nothing but its arguments and the SamplerParams. Throws on logits that are no distribution.
+    void draw(std::span<const float> logits, int32_t position, std::span<const int32_t> recent,
+              DrawBuffers& buffers, Sampled& sampled) const;
+
+  private:
+    bool is_greedy() const;
+    void penalise(std::span<const int32_t> recent, std::span<float> logits) const;
+    int32_t pick(std::span<const float> logits, const BlockMaxima& maxima, int32_t position,
+                 DrawBuffers& buffers) const;
+
+    SamplerParams params_;
+    int32_t num_recent_;
+    SamplerPtr penalties_;  // null if off
+    SamplerPtr chain_;      // what follows top_k
+};
+
+}  // namespace native

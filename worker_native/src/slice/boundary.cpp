@@ -1,0 +1,129 @@
+#include "slice/boundary.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace native {
+
+Boundary::Boundary(const SliceFile& file, int32_t hidden_width)
+    : hidden_width_(hidden_width), num_parts_(std::ssize(file.inputs)) {
+    part_width_ = hidden_width_ / num_parts_;
+    for (int64_t part = 0; part < num_parts_; ++part) {
+        const std::string& input = file.inputs[part];
+        const size_t at = input.find('@');
+        const std::string name = input.substr(0, at);
+        if (!file.is_first())
+            inputs_.push_back({name, at == std::string::npos ? name : input.substr(at + 1), part});
+        else if (part > 0)
+            outputs_.push_back({name, name, part});
+    }
+    if (file.is_last()) return;
+    stop_at_ = file.output;
+    outputs_.push_back({stop_at_, stop_at_, 0});
+}
+
+void Boundary::begin(const float* in, float* out, int32_t num_rows) {
+    in_ = in;
+    out_ = out;
+    num_rows_ = num_rows;
+    problem_.clear();
+    for (auto* ports : {&inputs_, &outputs_})
+        for (Port& port : *ports) port.num_done = 0;
+}
+
+void Boundary::finish() {
+    const float* in = in_;
+    float* out = out_;
+    in_ = nullptr;
+    out_ = nullptr;
+    if (!problem_.empty()) failed("hidden rows: ", problem_);
+    for (const auto* ports : {&inputs_, &outputs_})
+        for (const Port& port : *ports)
+            if (port.num_done != num_rows_)
+                failed("hidden rows: the graph computed no tensor ", port.after, " for ",
+                       num_rows_ - port.num_done, " rows; this architecture cannot be cut");
+    if (!in || !out) return;
+    for (int64_t row = 0; row < num_rows_ && num_parts_ > 1; ++row)
+        std::copy_n(in + row * hidden_width_ + part_width_, hidden_width_ - part_width_,
+                    out + row * hidden_width_ + part_width_);
+}
+
+bool Boundary::on_tensor(ggml_tensor* tensor, bool is_question, void* boundary) {
+    Boundary& self = *static_cast<Boundary*>(boundary);
+    return is_question ? self.is_wanted(tensor) : self.computed(tensor);
+}
+
+bool Boundary::is_wanted(ggml_tensor* tensor) {
+    const std::string_view name = tensor->name;
+    bool is_wanted = false;
+    for (Port& port : inputs_) {
+        if (port.name == name) port.tensor = tensor;
+        is_wanted |= port.after == name;
+    }
+    for (const Port& port : outputs_) is_wanted |= port.name == name;
+    return is_wanted;
+}
+
+// False ends the graph.
+bool Boundary::computed(ggml_tensor* tensor) {
+    const std::string_view name = tensor->name;
+    for (Port& port : inputs_)
+        if (port.after == name) write(port);
+    for (Port& port : outputs_)
+        if (port.name == name) read(port, tensor);
+    return problem_.empty() && stop_at_ != name;
+}
+
+// How many rows `tensor` has; 0 and a problem if it is not what was expected.
+int64_t Boundary::rows_of(const Port& port, const ggml_tensor* tensor) {
+    const int64_t num_rows = tensor ? ggml_nelements(tensor) / part_width_ : 0;
+    if (!tensor || tensor->type != GGML_TYPE_F32 || !(ggml_is_contiguous(tensor) || has_gaps(tensor)) ||
+        num_rows * part_width_ != ggml_nelements(tensor) || port.num_done + num_rows > num_rows_) {
+        problem_ = text(port.name, " is not f32 of ", num_rows_ - port.num_done, " rows of ", part_width_,
+                        " values");
+        if (tensor)
+            problem_ += text(", but ", ggml_type_name(tensor->type), " (", tensor->ne[3], ", ", tensor->ne[2],
+                             ", ", tensor->ne[1], ", ", tensor->ne[0], ")");
+        return 0;
+    }
+    return num_rows;
+}
+
+// Whether `tensor` is rows with something between them.
+bool Boundary::has_gaps(const ggml_tensor* tensor) const {
+    return !ggml_is_contiguous(tensor) && tensor->ne[0] == part_width_ && tensor->nb[0] == sizeof(float) &&
+           ggml_nrows(tensor) == tensor->ne[1];
+}
+
+void Boundary::write(Port& port) {
+    const int64_t num_rows = rows_of(port, port.tensor);
+    if (num_rows == 0) return;
+    const float* source = in_ + port.num_done * hidden_width_ + port.part * part_width_;
+    const size_t row_bytes = part_width_ * sizeof(float);
+    if (num_parts_ == 1 && !has_gaps(port.tensor)) {
+        ggml_backend_tensor_set(port.tensor, source, 0, num_rows * row_bytes);
+    } else {
+        const size_t step_bytes = has_gaps(port.tensor) ? port.tensor->nb[1] : row_bytes;
+        for (int64_t row = 0; row < num_rows; ++row)
+            ggml_backend_tensor_set(port.tensor, source + row * hidden_width_, row * step_bytes, row_bytes);
+    }
+    port.num_done += num_rows;
+}
+
+void Boundary::read(Port& port, const ggml_tensor* tensor) {
+    const int64_t num_rows = rows_of(port, tensor);
+    if (num_rows == 0) return;
+    float* target = out_ + port.num_done * hidden_width_ + port.part * part_width_;
+    const size_t row_bytes = part_width_ * sizeof(float);
+    if (num_parts_ == 1 && !has_gaps(tensor)) {
+        ggml_backend_tensor_get(tensor, target, 0, num_rows * row_bytes);
+    } else {
+        const size_t step_bytes = has_gaps(tensor) ? tensor->nb[1] : row_bytes;
+        for (int64_t row = 0; row < num_rows; ++row)
+            ggml_backend_tensor_get(tensor, target + row * hidden_width_, row * step_bytes, row_bytes);
+    }
+    port.num_done += num_rows;
+}
+
+}  // namespace native

@@ -1,0 +1,61 @@
+// Where hidden rows enter libllama's graph and where they leave it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/libllama.h"
+#include "gguf/file.h"
+
+namespace native {
+
+// The context's evaluation callback on every slice. Hidden rows are written over the tensor that the slice's
+// first layer reads, so nothing that the graph does to its input (scale, norm, learned positions) touches
+// them; and they are read from the tensor that its last layer leaves. Answering false there skips the norm
+// and the head.
+//
+// A row has one part for each name in `SliceFile::inputs`. The first part is what the layers change; further
+// parts are the same for all layers: the first slice reads them, the others hand on what they were given.
+class Boundary {
+  public:
+    Boundary(const SliceFile& file, int32_t hidden_width);
+    Boundary(const Boundary&) = delete;
+    Boundary& operator=(const Boundary&) = delete;
+
+    // The next graphs take `num_rows` rows from `in` and write as many to `out`, in batch order. `in` is
+    // null on the first slice, `out` on the last.
+    void begin(const float* in, float* out, int32_t num_rows);
+    // Throws if they did not.
+    void finish();
+
+    static bool on_tensor(ggml_tensor* tensor, bool is_question, void* boundary);
+
+  private:
+    struct Port {
+        std::string name;   // of the tensor to write or to read
+        std::string after;  // written once this one is computed; the same for reading
+        int64_t part = 0;
+        int64_t num_done = 0;  // rows
+        ggml_tensor* tensor = nullptr;
+    };
+
+    bool is_wanted(ggml_tensor* tensor);
+    bool computed(ggml_tensor* tensor);
+    int64_t rows_of(const Port& port, const ggml_tensor* tensor);
+    bool has_gaps(const ggml_tensor* tensor) const;
+    void write(Port& port);
+    void read(Port& port, const ggml_tensor* tensor);
+
+    std::vector<Port> inputs_, outputs_;
+    std::string stop_at_;  // empty on the last slice
+    int64_t hidden_width_, part_width_;
+    int64_t num_parts_;
+    const float* in_ = nullptr;
+    float* out_ = nullptr;
+    int64_t num_rows_ = 0;
+    std::string problem_;
+};
+
+}  // namespace native

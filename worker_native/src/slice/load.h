@@ -1,0 +1,42 @@
+// From a file and options to a libllama model and context, everything checked on the way.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "base/libllama.h"
+#include "device/device.h"
+#include "gguf/file.h"
+#include "slice/boundary.h"
+
+namespace native {
+
+struct SliceOptions {
+    std::string path;
+    std::string device = "CPU";
+    int64_t n_ctx = 0;
+    int64_t n_slots = 0;
+    int64_t n_batch = 512;
+    int64_t n_ubatch = 512;
+    int64_t n_threads = 1;
+    std::string type_k = "f16";
+    std::string type_v = "f16";
+    std::string flash_attn = "auto";
+    bool use_extra_bufts = true;
+    bool use_mmap = true;                 // false: a copy of its own, which a change of the file cannot reach
+    std::function<bool(float)> progress;  // gets 0..1; false cancels
+    bool is_dry_run = false;              // plan all buffers and allocate none; reads no weights
+};
+
+// Limits that need no file. n_threads is also checked when it is changed later.
+void check_options(const SliceOptions& options);
+int32_t check_threads(int64_t n_threads);
+
+ModelPtr load_model(const SliceFile& file, const Device& device, const SliceOptions& options);
+
+// `boundary` must outlive the context.
+ContextPtr make_context(llama_model* model, const SliceFile& file, const Device& device,
+                        const SliceOptions& options, Boundary* boundary);
+
+}  // namespace native

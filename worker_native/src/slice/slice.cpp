@@ -1,0 +1,269 @@
+#include "slice/slice.h"
+
+#include <algorithm>
+#include <chrono>
+#include <stdexcept>
+#include <utility>
+
+#include "base/abort_guard.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "slice/call.h"
+#include "slice/call_rows.h"
+#include "slice/huge_pages.h"
+#include "slice/vector_state.h"
+
+namespace native {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double ms_since(Clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+constexpr int32_t kNoLogits = -1;
+
+// To move what was loaded to huge pages. Every step reads all weights, but of the cache only what is in use.
+constexpr std::chrono::seconds most_for_weights{5};
+constexpr std::chrono::seconds most_for_cache{1};
+
+SliceFile checked_file(const SliceOptions& options) {
+    check_options(options);
+    return read_slice_file(options.path);
+}
+
+// Rows for a measurement. They differ, so that a mixture of experts sends them to different ones.
+std::vector<float> varied_rows(int32_t num_rows, int32_t width) {
+    std::vector<float> rows(size_t(num_rows) * width);
+    for (size_t i = 0; i < rows.size(); ++i)
+        rows[i] = float((uint32_t(i) * 2654435761U) >> 24) / 128.0F - 1.0F;
+    return rows;
+}
+
+// One row in each of the first slots, at position 0.
+Microbatch first_rows(int32_t num_rows, int32_t vocab_size, const float* hidden) {
+    Microbatch batch;
+    for (int32_t row = 0; row < num_rows; ++row) {
+        batch.tokens.push_back(row % vocab_size);
+        batch.slots.push_back(row);
+    }
+    batch.positions.assign(num_rows, 0);
+    batch.wants_logits.assign(num_rows, 1);
+    batch.hidden = hidden;
+    return batch;
+}
+
+}  // namespace
+
+Slice::Slice(const SliceOptions& options)
+    : file_(checked_file(options)), slots_(static_cast<int32_t>(options.n_slots), file_.is_last()) {
+    const NewMemory new_memory;
+    const Device device = find_device(options.device);
+    model_ = load_model(file_, device, options);
+    new_memory.use_huge_pages(most_for_weights);
+    hidden_width_ = file_.hidden_width ? file_.hidden_width : llama_model_n_embd(model_.get());
+    boundary_ = std::make_unique<Boundary>(file_, hidden_width_);
+    context_ = make_context(model_.get(), file_, device, options, boundary_.get());
+    new_memory.use_huge_pages(most_for_cache);
+    samplers_.resize(file_.is_last() ? options.n_slots : 0);
+    damaged_.assign(options.n_slots, 0);
+    const int32_t num_tokens = llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
+    vocab_size_ = file_.vocab_size ? file_.vocab_size : num_tokens;
+    has_tokens_ = vocab_size_ == num_tokens;
+    can_truncate_ = !llama_model_is_recurrent(model_.get()) && !llama_model_is_hybrid(model_.get());
+    n_ctx_ = static_cast<int32_t>(options.n_ctx);
+    n_batch_ = static_cast<int32_t>(options.n_batch);
+    n_ubatch_ = static_cast<int32_t>(llama_n_ubatch(context_.get()));
+    weight_bytes_ = llama_model_size(model_.get());
+    for (const auto& [_, bytes] : llama_get_memory_breakdown(context_.get())) kv_bytes_ += bytes.context;
+}
+
+Slice::Use::Use(Slice& slice) : slice_(slice) {
+    if (slice.in_use_.exchange(true)) failed("slice: in use by another thread; it serves one at a time");
+}
+
+void Slice::check_open() const {
+    if (!context_) bad_value("slice: closed");
+}
+
+void Slice::close() {
+    last_ = {};
+    samplers_.clear();
+    context_.reset();
+    model_.reset();
+}
+
+uint64_t Slice::compute_bytes() const {
+    uint64_t total = 0;
+    for (const auto& [_, bytes] : llama_get_memory_breakdown(context_.get())) total += bytes.compute;
+    return total;
+}
+
+int32_t Slice::slot_length(int64_t slot) const { return slots_.length(slots_.check("slot", slot)); }
+
+void Slice::check_microbatch(const Microbatch& batch) const {
+    native::check_microbatch(batch, {n_batch_, vocab_size_, n_ctx_}, slots_);
+}
+
+void Slice::forward(Microbatch batch, float* hidden_out) {
+    const auto start = Clock::now();
+    last_ = {};
+    int64_t num_filler_rows = 0;
+    try {
+        num_filler_rows = decode(batch, limits(), hidden_out);
+    } catch (...) {
+        restore(batch);
+        throw;
+    }
+    for (int32_t row = 0; row < batch.num_rows(); ++row) slots_.append(batch.slots[row], batch.tokens[row]);
+    ++timings_.num_steps;
+    timings_.num_rows += batch.num_rows();
+    timings_.num_filler_rows += num_filler_rows;
+    timings_.forward_ms += ms_since(start);
+    last_ = std::move(batch);
+}
+
+int64_t Slice::decode(const Microbatch& batch, const GroupLimits& limits, float* hidden_out) {
+    int64_t num_filler_rows = 0;
+    logits_row_.assign(batch.num_rows(), kNoLogits);
+    logits_.clear();
+    for (const Group& group : group_rows(batch, slots_, limits)) {
+        decode_group(batch, group, hidden_out);
+        for (size_t row = 0; row < group.source.size(); ++row) {
+            if (group.source[row] != kFiller) continue;
+            forget(group.slots[row], slots_.length(group.slots[row]));
+            ++num_filler_rows;
+        }
+    }
+    return num_filler_rows;
+}
+
+// One call of llama_decode, and so one ubatch (or, of a single slot, several in order).
+void Slice::decode_group(const Microbatch& batch, const Group& group, float* hidden_out) {
+    const auto num_rows = static_cast<int32_t>(group.source.size());
+    Call call(num_rows);
+    for (int32_t row = 0; row < num_rows; ++row) {
+        const int32_t source = group.source[row];
+        const bool is_output = !file_.is_last() || (source != kFiller && batch.wants_logits[source]);
+        const int32_t position =
+            source == kFiller ? slots_.length(group.slots[row]) : batch.positions[source];
+        call.set(row, batch, source, group.slots[row], position, is_output, has_tokens_);
+    }
+    const LoggedErrors errors;
+    CallRows rows(group, batch.hidden, hidden_out, hidden_width_);
+    boundary_->begin(rows.in(), rows.out(), num_rows);
+    const int32_t status = llama_decode(context_.get(), call.batch());
+    llama_synchronize(context_.get());
+    clear_vector_state();
+    if (status != 0) failed("forward: libllama returned ", status, ": ", errors.first("it gave no reason"));
+    boundary_->finish();
+    rows.finish();
+    for (int32_t row = 0; row < num_rows; ++row) {
+        const int32_t source = group.source[row];
+        if (source != kFiller && file_.is_last() && batch.wants_logits[source]) keep_logits(row, source);
+    }
+    note_damage(batch, group, hidden_out);
+}
+
+// The next call of llama_decode would overwrite them.
+void Slice::keep_logits(int32_t row_of_call, int32_t row) {
+    const float* values = llama_get_logits_ith(context_.get(), row_of_call);
+    if (!values) failed("logits: libllama has none for row ", row);
+    logits_row_[row] = static_cast<int32_t>(logits_.size() / vocab_size_);
+    logits_.insert(logits_.end(), values, values + vocab_size_);
+}
+
+int32_t Slice::flagged_row(int64_t row) const {
+    if (!file_.is_last()) bad_value("rows: only the last slice has logits");
+    if (last_.num_rows() == 0) bad_value("rows: there was no forward whose logits could be read");
+    const int32_t checked = in_range("rows", row, 0, last_.num_rows() - 1);
+    if (!last_.wants_logits[checked]) bad_value("rows: row ", row, " was not flagged in wants_logits");
+    return checked;
+}
+
+void Slice::check_rows(const std::vector<int64_t>& rows) const {
+    for (const int64_t row : rows) flagged_row(row);
+}
+
+std::span<const float> Slice::row_logits(int32_t row) {
+    return {logits_.data() + int64_t(logits_row_[row]) * vocab_size_, static_cast<size_t>(vocab_size_)};
+}
+
+std::vector<Sampled> Slice::sample(const std::vector<int64_t>& rows) {
+    const auto start = Clock::now();
+    check_rows(rows);
+    std::vector<Sampled> drawn;
+    for (const int64_t row : rows) {
+        const int32_t slot = last_.slots[row], position = last_.positions[row];
+        if (!samplers_[slot]) bad_value("sample: slot ", slot, " has no sampler; call set_sampler first");
+        if (position >= slots_.length(slot))
+            bad_value("rows: row ", row, " was since truncated from slot ", slot);
+        const SlotSampler& sampler = *samplers_[slot];
+        Sampled& sampled = drawn.emplace_back();
+        sampled.row = static_cast<int32_t>(row);
+        sampled.slot = slot;
+        try {
+            sampler.draw(row_logits(sampled.row), position,
+                         slots_.recent(slot, position + 1, sampler.num_recent()), buffers_, sampled);
+        } catch (const std::runtime_error& error) {  // that row's own fault: the others are drawn
+            sampled.error = error.what();
+            damaged_[slot] = 1;  // for all that is known here
+        }
+    }
+    timings_.sample_ms += ms_since(start);
+    return drawn;
+}
+
+void Slice::logits(const std::vector<int64_t>& rows, float* out) {
+    check_rows(rows);
+    for (const int64_t row : rows) {
+        const auto values = row_logits(static_cast<int32_t>(row));
+        if (!all_finite(values)) damaged_[last_.slots[row]] = 1;
+        out = std::copy(values.begin(), values.end(), out);
+    }
+}
+
+void Slice::set_sampler(int64_t slot, const SamplerParams& params) {
+    const int32_t checked = slots_.check("slot", slot);
+    if (!file_.is_last()) bad_value("set_sampler: only the last slice samples");
+    samplers_[checked].emplace(params, vocab_size_, n_ctx_);
+}
+
+void Slice::set_threads(int64_t n_threads) {
+    const int32_t checked = check_threads(n_threads);
+    if (llama_n_threads(context_.get()) != checked) llama_set_n_threads(context_.get(), checked, checked);
+}
+
+void Slice::set_row_sizes(const std::vector<int64_t>& sizes) {
+    if (std::ssize(sizes) > n_batch_)
+        bad_value("sizes: ", sizes.size(), " of them; a microbatch has at most ", n_batch_, " rows");
+    std::vector<int32_t> checked;
+    for (const int64_t size : sizes)
+        checked.push_back(in_range("sizes", size, std::ssize(checked) + 1, n_batch_));
+    row_sizes_ = std::move(checked);
+}
+
+double Slice::measure_rows(int64_t num_rows) {
+    const int32_t checked = in_range("num_rows", num_rows, 1, std::min(n_batch_, n_slots()));
+    for (int32_t slot = 0; slot < checked; ++slot)
+        if (slots_.length(slot) != 0)
+            bad_value("num_rows: slot ", slot, " holds ", slots_.length(slot), " tokens; free it first");
+    const std::vector<float> hidden = varied_rows(file_.is_first() ? 0 : checked, hidden_width_);
+    std::vector<float> out(file_.is_last() ? 0 : size_t(checked) * hidden_width_);
+    const Microbatch batch = first_rows(checked, vocab_size_, hidden.empty() ? nullptr : hidden.data());
+    last_ = {};
+    const AbortGuard guard;  // the first steps of all: what ggml asserts of a model's numbers shows here
+    const auto start = Clock::now();
+    try {
+        decode(batch, {n_ubatch_, n_ctx_, {}, can_truncate_}, out.data());
+    } catch (...) {
+        restore(batch);
+        throw;
+    }
+    const double took_ms = ms_since(start);
+    restore(batch);
+    return took_ms;
+}
+
+}  // namespace native
