@@ -1,17 +1,23 @@
 #include "gguf/file.h"
 
 #include <filesystem>
-#include <optional>
-#include <string_view>
-#include <unordered_set>
 
 #include "base/check.h"
 #include "base/log.h"
 
 namespace native {
-namespace {
 
-constexpr int32_t max_layers = 512;  // libllama's LLAMA_MAX_LAYERS, which it asserts
+GgufPtr open_gguf(const std::string& path) {
+    if (path.find('\0') != std::string::npos) bad_value("path: contains a null character");
+    std::error_code error;
+    const auto status = std::filesystem::status(path, error);
+    if (!std::filesystem::exists(status)) bad_value("path: '", path, "' does not exist");
+    if (!std::filesystem::is_regular_file(status)) bad_value("path: '", path, "' is not a regular file");
+    const LoggedErrors errors;
+    GgufPtr file(gguf_init_from_file(path.c_str(), {/*no_alloc=*/true, /*ctx=*/nullptr}));
+    if (!file) bad_value("path: '", path, "' is not a readable GGUF: ", errors.first("ggml gave no reason"));
+    return file;
+}
 
 std::optional<uint32_t> find_u32(const gguf_context* file, const std::string& key) {
     const int64_t id = gguf_find_key(file, key.c_str());
@@ -29,141 +35,12 @@ std::optional<std::string> find_string(const gguf_context* file, const std::stri
     return gguf_get_val_str(file, id);
 }
 
-// Length of an array whose elements have the given type; nothing if the key is absent.
 std::optional<size_t> find_array(const gguf_context* file, const char* key, gguf_type element) {
     const int64_t id = gguf_find_key(file, key);
     if (id < 0) return std::nullopt;
     if (gguf_get_kv_type(file, id) != GGUF_TYPE_ARRAY || gguf_get_arr_type(file, id) != element)
         bad_value(key, ": is not an array of ", gguf_type_name(element));
     return gguf_get_arr_n(file, id);
-}
-
-void check_tokens_distinct(const gguf_context* file, size_t num_tokens) {
-    const int64_t id = gguf_find_key(file, "tokenizer.ggml.tokens");
-    std::unordered_set<std::string_view> seen;
-    seen.reserve(num_tokens);
-    for (size_t i = 0; i < num_tokens; ++i) {
-        const std::string_view token = gguf_get_arr_str(file, id, i);
-        // libllama renames empty tokens, each to a name of its own
-        if (!token.empty() && !seen.insert(token).second)
-            bad_value("tokenizer.ggml.tokens: token ", i, " occurs twice");
-    }
-}
-
-std::string architecture_of(const gguf_context* file) {
-    const auto architecture = find_string(file, "general.architecture");
-    if (!architecture) bad_value("general.architecture: missing; this is not a model file");
-    return *architecture;
-}
-
-void read_role(const gguf_context* file, SliceFile& slice) {
-    const auto first = find_u32(file, "ggml_cluster.slice.first");
-    const auto end = find_u32(file, "ggml_cluster.slice.end");
-    const auto num_layers = find_u32(file, "ggml_cluster.slice.num_layers");
-    const auto vocab_size = find_u32(file, "ggml_cluster.slice.vocab_size");
-    if (!first && !end && !num_layers && !vocab_size) {
-        slice.end = slice.num_layers = slice.num_blocks;
-        return;
-    }
-    if (!first || !end || !num_layers || !vocab_size)
-        bad_value(
-            "ggml_cluster.slice: needs first, end, num_layers and vocab_size, some are missing; cut again");
-    if (*num_layers > max_layers || *first >= *end || *end > *num_layers ||
-        *end - *first > uint32_t(slice.num_blocks))
-        bad_value("ggml_cluster.slice: layers [", *first, ", ", *end, ") of ", *num_layers, " in a file of ",
-                  slice.num_blocks, " layers; cut again");
-    slice.first = static_cast<int32_t>(*first);
-    slice.end = static_cast<int32_t>(*end);
-    slice.num_layers = static_cast<int32_t>(*num_layers);
-    slice.vocab_size = in_range("ggml_cluster.slice.vocab_size", *vocab_size, 1, INT32_MAX);
-}
-
-void check_port(const std::string& name) {
-    if (name.empty() || name.size() >= 2 * GGML_MAX_NAME)
-        bad_value("ggml_cluster.slice: '", name, "' names no tensor; cut again");
-}
-
-// Where hidden rows enter and leave; the defaults suit most architectures.
-void read_ports(const gguf_context* file, SliceFile& slice) {
-    const char* inputs = "ggml_cluster.slice.inputs";
-    if (const auto count = find_array(file, inputs, GGUF_TYPE_STRING)) {
-        in_range(inputs, *count, 1, 4);
-        slice.inputs.clear();
-        for (size_t i = 0; i < *count; ++i)
-            slice.inputs.emplace_back(gguf_get_arr_str(file, gguf_find_key(file, inputs), i));
-    }
-    slice.output =
-        find_string(file, "ggml_cluster.slice.output").value_or(text("l_out-", slice.num_blocks - 1));
-    for (const std::string& name : slice.inputs) check_port(name);
-    check_port(slice.output);
-    const auto width = find_u32(file, "ggml_cluster.slice.hidden_width");
-    if (width) slice.hidden_width = in_range("ggml_cluster.slice.hidden_width", *width, 1, 1 << 24);
-    if (slice.hidden_width % std::ssize(slice.inputs) != 0)
-        bad_value("ggml_cluster.slice.hidden_width: ", slice.hidden_width, " is no multiple of its ",
-                  slice.inputs.size(), " inputs; cut again");
-}
-
-// A key that may hold one number or one per layer; 0 unless it is one plain number.
-int32_t number_or_zero(const gguf_context* file, const std::string& key) {
-    const int64_t id = gguf_find_key(file, key.c_str());
-    if (id < 0 || gguf_get_kv_type(file, id) != GGUF_TYPE_UINT32) return 0;
-    const uint32_t value = gguf_get_val_u32(file, id);
-    return value <= INT32_MAX ? static_cast<int32_t>(value) : 0;
-}
-
-void read_heads(const gguf_context* file, const std::string& architecture, SliceFile& slice) {
-    const int32_t num_heads = number_or_zero(file, architecture + ".attention.head_count");
-    const int32_t width = number_or_zero(file, architecture + ".embedding_length");
-    const int32_t head_width = num_heads > 0 ? width / num_heads : 0;
-    const int32_t key_width = number_or_zero(file, architecture + ".attention.key_length");
-    const int32_t value_width = number_or_zero(file, architecture + ".attention.value_length");
-    const int32_t num_kv_heads = number_or_zero(file, architecture + ".attention.head_count_kv");
-    slice.key_width = key_width ? key_width : head_width;
-    slice.value_width = value_width ? value_width : head_width;
-    slice.num_kv_heads = num_kv_heads ? num_kv_heads : num_heads;
-}
-
-}  // namespace
-
-GgufPtr open_gguf(const std::string& path) {
-    if (path.find('\0') != std::string::npos) bad_value("path: contains a null character");
-    std::error_code error;
-    const auto status = std::filesystem::status(path, error);
-    if (!std::filesystem::exists(status)) bad_value("path: '", path, "' does not exist");
-    if (!std::filesystem::is_regular_file(status)) bad_value("path: '", path, "' is not a regular file");
-    const LoggedErrors errors;
-    GgufPtr file(gguf_init_from_file(path.c_str(), {/*no_alloc=*/true, /*ctx=*/nullptr}));
-    if (!file) bad_value("path: '", path, "' is not a readable GGUF: ", errors.first("ggml gave no reason"));
-    return file;
-}
-
-std::string check_tokenizer(const gguf_context* file) {
-    const std::string model = find_string(file, "tokenizer.ggml.model").value_or("none");
-    find_array(file, "tokenizer.ggml.merges", GGUF_TYPE_STRING);
-    const auto num_tokens = find_array(file, "tokenizer.ggml.tokens", GGUF_TYPE_STRING);
-    if (num_tokens) check_tokens_distinct(file, *num_tokens);
-    const auto num_types = find_array(file, "tokenizer.ggml.token_type", GGUF_TYPE_INT32);
-    if (num_types && *num_types != num_tokens.value_or(0))
-        bad_value("tokenizer.ggml.token_type: has ", *num_types, " entries for ", num_tokens.value_or(0),
-                  " tokens");
-    return model;
-}
-
-SliceFile read_slice_file(const std::string& path) {
-    const GgufPtr file = open_gguf(path);
-    SliceFile slice;
-    slice.path = path;
-    const std::string architecture = architecture_of(file.get());
-    const auto num_blocks = find_u32(file.get(), architecture + ".block_count");
-    if (!num_blocks) bad_value(architecture, ".block_count: missing; this is not a model file");
-    slice.num_blocks = in_range((architecture + ".block_count").c_str(), *num_blocks, 1, max_layers);
-    const auto num_further = find_u32(file.get(), architecture + ".nextn_predict_layers").value_or(0);
-    slice.num_blocks -= in_range("nextn_predict_layers", num_further, 0, slice.num_blocks - 1);
-    check_tokenizer(file.get());
-    read_role(file.get(), slice);
-    read_ports(file.get(), slice);
-    read_heads(file.get(), architecture, slice);
-    return slice;
 }
 
 }  // namespace native

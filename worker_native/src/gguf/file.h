@@ -1,9 +1,9 @@
-// What must be known of a GGUF before libllama may see it: its role, and what libllama would abort on.
+// A GGUF's header: opening it, and reading keys whose types are checked.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "base/libllama.h"
 
@@ -12,32 +12,10 @@ namespace native {
 // Opens the header only. ValueError if the path is no regular file or no GGUF.
 GgufPtr open_gguf(const std::string& path);
 
-// Throws if the tokenizer's arrays would make libllama abort. Returns the model name, "none" if absent.
-std::string check_tokenizer(const gguf_context* file);
-
-// A model file, or a slice of one: layers [first, end) of num_layers.
-struct SliceFile {
-    std::string path;
-    int32_t num_blocks = 0;  // layers in this file, those that predict further tokens not counted
-    int32_t first = 0;
-    int32_t end = 0;
-    int32_t num_layers = 0;
-    int32_t vocab_size = 0;  // of the whole model; 0 if the file does not say (a whole model)
-    int32_t key_width = 0;   // of one head; 0 if unknown
-    int32_t value_width = 0;
-    int32_t num_kv_heads = 0;  // of a layer; 0 if unknown or not the same in all
-
-    // Where hidden rows enter: names of tensors, `name@other` if the row is to be written once `other` is
-    // computed. Where they leave: `output`.
-    std::vector<std::string> inputs{"embd"};
-    std::string output;
-    int32_t hidden_width = 0;  // of a row; 0 if it is the model's own width
-
-    bool is_whole() const { return first == 0 && end == num_layers; }
-    bool is_first() const { return first == 0; }
-    bool is_last() const { return end == num_layers; }
-};
-
-SliceFile read_slice_file(const std::string& path);
+// The value of a key, nothing if it is absent. Throws if it is there with another type.
+std::optional<uint32_t> find_u32(const gguf_context* file, const std::string& key);
+std::optional<std::string> find_string(const gguf_context* file, const std::string& key);
+// The length of an array whose elements have the given type.
+std::optional<size_t> find_array(const gguf_context* file, const char* key, gguf_type element);
 
 }  // namespace native

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/libllama.h"
-#include "gguf/file.h"
+#include "slice/slice_file.h"
 
 namespace native {
 

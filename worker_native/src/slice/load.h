@@ -7,8 +7,8 @@
 
 #include "base/libllama.h"
 #include "device/device.h"
-#include "gguf/file.h"
 #include "slice/boundary.h"
+#include "slice/slice_file.h"
 
 namespace native {
 

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "gguf/file.h"
+#include "gguf/tokenizer.h"
 #include "vocab/deep_stack.h"
 
 namespace native {

@@ -1,0 +1,106 @@
+#include "slice/slice_file.h"
+
+#include <optional>
+
+#include "base/check.h"
+#include "gguf/file.h"
+#include "gguf/tokenizer.h"
+
+namespace native {
+namespace {
+
+constexpr int32_t max_layers = 512;  // libllama's LLAMA_MAX_LAYERS, which it asserts
+
+std::string architecture_of(const gguf_context* file) {
+    const auto architecture = find_string(file, "general.architecture");
+    if (!architecture) bad_value("general.architecture: missing; this is not a model file");
+    return *architecture;
+}
+
+void read_role(const gguf_context* file, SliceFile& slice) {
+    const auto first = find_u32(file, "ggml_cluster.slice.first");
+    const auto end = find_u32(file, "ggml_cluster.slice.end");
+    const auto num_layers = find_u32(file, "ggml_cluster.slice.num_layers");
+    const auto vocab_size = find_u32(file, "ggml_cluster.slice.vocab_size");
+    if (!first && !end && !num_layers && !vocab_size) {
+        slice.end = slice.num_layers = slice.num_blocks;
+        return;
+    }
+    if (!first || !end || !num_layers || !vocab_size)
+        bad_value(
+            "ggml_cluster.slice: needs first, end, num_layers and vocab_size, some are missing; cut again");
+    if (*num_layers > max_layers || *first >= *end || *end > *num_layers ||
+        *end - *first > uint32_t(slice.num_blocks))
+        bad_value("ggml_cluster.slice: layers [", *first, ", ", *end, ") of ", *num_layers, " in a file of ",
+                  slice.num_blocks, " layers; cut again");
+    slice.first = static_cast<int32_t>(*first);
+    slice.end = static_cast<int32_t>(*end);
+    slice.num_layers = static_cast<int32_t>(*num_layers);
+    slice.vocab_size = in_range("ggml_cluster.slice.vocab_size", *vocab_size, 1, INT32_MAX);
+}
+
+void check_port(const std::string& name) {
+    if (name.empty() || name.size() >= 2 * GGML_MAX_NAME)
+        bad_value("ggml_cluster.slice: '", name, "' names no tensor; cut again");
+}
+
+// Where hidden rows enter and leave; the defaults suit most architectures.
+void read_ports(const gguf_context* file, SliceFile& slice) {
+    const char* inputs = "ggml_cluster.slice.inputs";
+    if (const auto count = find_array(file, inputs, GGUF_TYPE_STRING)) {
+        in_range(inputs, *count, 1, 4);
+        slice.inputs.clear();
+        for (size_t i = 0; i < *count; ++i)
+            slice.inputs.emplace_back(gguf_get_arr_str(file, gguf_find_key(file, inputs), i));
+    }
+    slice.output =
+        find_string(file, "ggml_cluster.slice.output").value_or(text("l_out-", slice.num_blocks - 1));
+    for (const std::string& name : slice.inputs) check_port(name);
+    check_port(slice.output);
+    const auto width = find_u32(file, "ggml_cluster.slice.hidden_width");
+    if (width) slice.hidden_width = in_range("ggml_cluster.slice.hidden_width", *width, 1, 1 << 24);
+    if (slice.hidden_width % std::ssize(slice.inputs) != 0)
+        bad_value("ggml_cluster.slice.hidden_width: ", slice.hidden_width, " is no multiple of its ",
+                  slice.inputs.size(), " inputs; cut again");
+}
+
+// A key that may hold one number or one per layer; 0 unless it is one plain number.
+int32_t number_or_zero(const gguf_context* file, const std::string& key) {
+    const int64_t id = gguf_find_key(file, key.c_str());
+    if (id < 0 || gguf_get_kv_type(file, id) != GGUF_TYPE_UINT32) return 0;
+    const uint32_t value = gguf_get_val_u32(file, id);
+    return value <= INT32_MAX ? static_cast<int32_t>(value) : 0;
+}
+
+void read_heads(const gguf_context* file, const std::string& architecture, SliceFile& slice) {
+    const int32_t num_heads = number_or_zero(file, architecture + ".attention.head_count");
+    const int32_t width = number_or_zero(file, architecture + ".embedding_length");
+    const int32_t head_width = num_heads > 0 ? width / num_heads : 0;
+    const int32_t key_width = number_or_zero(file, architecture + ".attention.key_length");
+    const int32_t value_width = number_or_zero(file, architecture + ".attention.value_length");
+    const int32_t num_kv_heads = number_or_zero(file, architecture + ".attention.head_count_kv");
+    slice.key_width = key_width ? key_width : head_width;
+    slice.value_width = value_width ? value_width : head_width;
+    slice.num_kv_heads = num_kv_heads ? num_kv_heads : num_heads;
+}
+
+}  // namespace
+
+SliceFile read_slice_file(const std::string& path) {
+    const GgufPtr file = open_gguf(path);
+    SliceFile slice;
+    slice.path = path;
+    const std::string architecture = architecture_of(file.get());
+    const auto num_blocks = find_u32(file.get(), architecture + ".block_count");
+    if (!num_blocks) bad_value(architecture, ".block_count: missing; this is not a model file");
+    slice.num_blocks = in_range((architecture + ".block_count").c_str(), *num_blocks, 1, max_layers);
+    const auto num_further = find_u32(file.get(), architecture + ".nextn_predict_layers").value_or(0);
+    slice.num_blocks -= in_range("nextn_predict_layers", num_further, 0, slice.num_blocks - 1);
+    check_tokenizer(file.get());
+    read_role(file.get(), slice);
+    read_ports(file.get(), slice);
+    read_heads(file.get(), architecture, slice);
+    return slice;
+}
+
+}  // namespace native

@@ -1,0 +1,35 @@
+// What a slice's file says of its role: the keys that the cutter wrote, checked.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace native {
+
+// A model file, or a slice of one: layers [first, end) of num_layers.
+struct SliceFile {
+    std::string path;
+    int32_t num_blocks = 0;  // layers in this file, those that predict further tokens not counted
+    int32_t first = 0;
+    int32_t end = 0;
+    int32_t num_layers = 0;
+    int32_t vocab_size = 0;  // of the whole model; 0 if the file does not say (a whole model)
+    int32_t key_width = 0;   // of one head; 0 if unknown
+    int32_t value_width = 0;
+    int32_t num_kv_heads = 0;  // of a layer; 0 if unknown or not the same in all
+
+    // Where hidden rows enter: names of tensors, `name@other` if the row is to be written once `other` is
+    // computed. Where they leave: `output`.
+    std::vector<std::string> inputs{"embd"};
+    std::string output;
+    int32_t hidden_width = 0;  // of a row; 0 if it is the model's own width
+
+    bool is_whole() const { return first == 0 && end == num_layers; }
+    bool is_first() const { return first == 0; }
+    bool is_last() const { return end == num_layers; }
+};
+
+SliceFile read_slice_file(const std::string& path);
+
+}  // namespace native
