@@ -26,6 +26,7 @@ from ggml.errors import (
 )
 from ggml.forking import renew_after_fork
 from ggml.lowering.builder import Builder
+from ggml.lowering.program import Steps
 from ggml.lowering.value import Value
 from ggml.node import OWN, Node, Recipe
 from worker_native import Buffer, ForkedError, Graph, OccupiedError
@@ -58,7 +59,7 @@ class Program:
     num_leaves: int
     constants: list[Buffer]  # its inputs after the leaves
     step_ops: list[str]  # the operation that each step belongs to, for messages
-    words: NDArray[np.int64]  # the steps
+    steps: Steps
 
     def run(self, leaves: list[Buffer], device: Device) -> list[Buffer]:
         """One buffer for each output. Python is not called while it computes, save for observers."""
@@ -142,7 +143,7 @@ def _ordered(outputs: Sequence[Node]) -> tuple[list[Node], list[Node], list[Reci
 class Lowered:
     """A plan in the words of the native graph."""
 
-    words: NDArray[np.int64]
+    steps: Steps
     outputs: NDArray[np.int64]
     constants: list[Buffer]
     step_ops: list[str]
@@ -152,8 +153,8 @@ def compile_plan(todo: Plan, device: Device) -> Program:
     """Lower each node, and build the native graph."""
     observing.refuse_inside()
     lowered = lower_plan(todo, device)
-    graph = Graph(device.native, lowered.words, lowered.outputs)
-    return Program(graph, len(todo.leaves), lowered.constants, lowered.step_ops, lowered.words)
+    graph = Graph(device.native, *lowered.steps, lowered.outputs)
+    return Program(graph, len(todo.leaves), lowered.constants, lowered.step_ops, lowered.steps)
 
 
 def lower_plan(todo: Plan, device: Device) -> Lowered:
@@ -166,7 +167,7 @@ def lower_plan(todo: Plan, device: Device) -> Lowered:
         values[id(node)] = _lower(builder, node, recipe, [values[id(source)] for source in recipe[1]])
     nodes = [*todo.leaves, *todo.pending]
     outputs = np.array([_output(builder, values[id(nodes[place])]) for place in todo.outputs], np.int64)
-    return Lowered(builder.program.array(), outputs, builder.program.constants, builder.step_ops())
+    return Lowered(builder.program.steps(), outputs, builder.program.constants, builder.step_ops())
 
 
 def _lower(builder: Builder, node: Node, recipe: Recipe, values: list[Value]) -> Value:

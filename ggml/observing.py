@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import functools
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,23 +15,13 @@ from numpy.typing import NDArray
 from ggml import dtypes
 from ggml.dtypes import DType
 from ggml.errors import ArgumentError, GgmlError
-from worker_native import Graph, kernels, primitive_names
+from ggml.lowering.program import Steps
+from worker_native import Graph
 
 Shape = tuple[int, ...]
 
 #: (name, op, shape, value): what an observer is called with. ``value`` is an array of its own.
 See = Callable[[str, str, Shape, NDArray[Any]], object]
-
-_FAMILIES = {
-    "map1": "map",
-    "map2": "map",
-    "map3": "map",
-    "reduce": "reduce",
-    "scan": "scan",
-    "sort": "sort",
-    "reduce_columns": "columns",
-    "exp_rows": "exp_rows",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +55,12 @@ class Runnable(Protocol):
     @property
     def step_ops(self) -> list[str]: ...
     @property
-    def words(self) -> NDArray[np.int64]: ...
+    def steps(self) -> Steps: ...
 
 
 def list_nodes(program: Runnable, leaves: Sequence[str] = ()) -> list[GraphNode]:
     """Every node of the program's graph. ``leaves`` are names for its inputs instead of "input.0", ..."""
-    labels = step_labels(program.words)
+    labels = program.steps.step_names()
     names = _input_names(labels, leaves or [f"input.{i}" for i in range(program.num_leaves)])
     facts = program.graph.nodes()
     for index, (step, *_) in enumerate(facts):
@@ -84,27 +73,6 @@ def list_nodes(program: Runnable, leaves: Sequence[str] = ()) -> list[GraphNode]
         dtype = dtypes.of_ggml_type(kind)
         nodes.append(GraphNode(index, name, label, shape, dtype, device, is_view, inside, outside, step))
     return nodes
-
-
-def step_labels(words: NDArray[np.int64]) -> list[str]:
-    """For each step its primitive, and which kernel if it is one."""
-    labels: list[str] = []
-    flat = words.tolist()
-    place = 0
-    while place < len(flat):
-        primitive = primitive_names()[flat[place]]
-        num_sources = flat[place + 6]
-        num_params = flat[place + 7 + num_sources]
-        params = flat[place + 8 + num_sources : place + 8 + num_sources + num_params]
-        family = _FAMILIES.get(primitive)
-        labels.append(primitive if family is None else f"{family}:{_kernel_names(family)[params[0]]}")
-        place += 8 + num_sources + num_params
-    return labels
-
-
-@functools.cache
-def _kernel_names(family: str) -> list[str]:
-    return [name for name, _, _ in kernels(family)]
 
 
 def _input_names(labels: Sequence[str], leaves: Sequence[str]) -> dict[int, str]:

@@ -350,15 +350,17 @@ class OccupiedError(RuntimeError):
 class Graph:
     """A program as one ggml graph with a scheduler of its own.
 
-    `program` holds, one after the other, for each step: code, ggml type, ne[4] (innermost first), number of
-    sources, sources, number of parameters, parameters. A source is the number of an earlier step; a float
-    parameter is the bits of a double. Codes are places in `primitive_names()`; code 0 is an input. Outputs are
-    numbers of steps that are neither inputs nor views. A program that ggml would refuse raises ValueError.
+    `program` holds, one after the other, for each step: name, ggml type, ne[4] (innermost first), number of
+    sources, sources, number of parameters, parameters. A name is a place in `names`, which has the primitive and,
+    where it has `kernels` to choose from, one of them behind a colon: "mul_mat", "map:add". A source is the number
+    of an earlier step; a float parameter is the bits of a double. The program's inputs are its steps named "input".
+    Outputs are numbers of steps that are neither inputs nor views. A program that ggml would refuse raises ValueError.
     """
 
     def __init__(
         self,
         device: str,
+        names: Sequence[str],
         program: NDArray[np.int64],
         outputs: NDArray[np.int64],
         others: Sequence[str] = ...,
@@ -401,8 +403,9 @@ def ggml_types() -> list[tuple[str, int, int, int, bool]]:
     """Name, number, elements of a block, bytes of a block, whether quantised."""
 
 def primitive_names() -> list[str]: ...
-def kernels(family: str) -> list[tuple[str, int, int]]:
-    """Name, ggml type of the last source and of the result, for a family ("map", "reduce", "scan", "sort" ...)."""
+def kernels(primitive: str) -> list[tuple[str, int, int]]:
+    """Name, ggml type of the last source and of the result, for a primitive that has kernels to choose from ("map",
+    "reduce", "sort" ...)."""
 
 def set_threads(device: str, num_threads: int) -> None: ...
 def add_rpc_server(endpoint: str) -> list[str]:

@@ -186,10 +186,10 @@ class Scheduler:
         others = [other.native for other in self._others]
         pins = [(step, where.native) for step, where in self._pins.items()]
         try:
-            graph = Graph(self.device.native, one.words, one.outputs, others, pins, is_plan)
+            graph = Graph(self.device.native, *one.steps, one.outputs, others, pins, is_plan)
         except MemoryError as error:
             raise evaluate.out_of_memory(error, self.device) from None
-        return Program(graph, len(self._leaves), self._constants, one.step_ops, one.words)
+        return Program(graph, len(self._leaves), self._constants, one.step_ops, one.steps)
 
     def _matching(self, node: GraphNode | str, target: Device) -> list[GraphNode]:
         if isinstance(node, GraphNode):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ggml.devices import Device
 from ggml.dtypes import BF16, F16, F32, I32, I64, DType, of_ggml_type
 from ggml.errors import UnsupportedOpError
-from ggml.lowering.program import Program, bits, extents, kernel_entries
+from ggml.lowering.program import Program, bits, extents, kernel_results
 from ggml.lowering.value import Value, coalesce, row_major
 from ggml.node import Shape
 
@@ -132,7 +132,7 @@ class Builder:
     def map(self, kernel: str, *values: Value, shape: Shape | None = None) -> Value:
         """Our elementwise kernel of that name, over values that broadcast to ``shape``."""
         shape = values[0].shape if shape is None else shape
-        number, result = kernel_entries("map")[kernel, values[-1].type]
+        result = kernel_results("map")[kernel, values[-1].type]
         wide = [value.expand(shape) for value in values]
         axes, patterns = coalesce(shape, [value.strides for value in wide])
         # A scheduler cannot copy elements that are shown more than once to the CPU, where the kernel runs.
@@ -141,7 +141,7 @@ class Builder:
             wide = [self.dense(value) for value in wide]
             axes, patterns = coalesce(shape, [value.strides for value in wide])
         sources = [self._strided(value, axes, pattern) for value, pattern in zip(wide, patterns, strict=True)]
-        return self.emit(f"map{len(values)}", sources, result, axes, (number,)).reshape_to(shape)
+        return self.emit(f"map:{kernel}", sources, result, axes).reshape_to(shape)
 
     def unary(self, name: str, value: Value, *params: float) -> Value:
         """ggml's elementwise operation of that name."""
@@ -185,10 +185,10 @@ class Builder:
 
     def row_kernel(self, family: str, kernel: str, value: Value, *params: int) -> Value:
         """Our kernel of a family (reduce, scan, sort) on each row; a reduction leaves rows of one."""
-        number, result = kernel_entries(family)[kernel, value.type]
+        result = kernel_results(family)[kernel, value.type]
         width = 1 if family == "reduce" else value.shape[-1]
         shape = _folded(value.shape)
-        step = self.emit(family, (self.operand(value, shape),), result, (*shape[:-1], width), (number, *params))
+        step = self.emit(f"{family}:{kernel}", (self.operand(value, shape),), result, (*shape[:-1], width), params)
         return step.reshape_to((*value.shape[:-1], width))
 
     def exponential(self, name: str, value: Value) -> Value:
@@ -197,9 +197,9 @@ class Builder:
 
     def exp_rows(self, kernel: str, value: Value) -> Value:
         """Our vector kernel of that name (softmax, log_softmax, exp, erf, gelu ...) on each row."""
-        number, result = kernel_entries("exp_rows")[kernel, value.type]
+        result = kernel_results("exp_rows")[kernel, value.type]
         shape = _folded(value.shape)
-        step = self.emit("exp_rows", (self.operand(value, shape),), result, shape, (number,))
+        step = self.emit(f"exp_rows:{kernel}", (self.operand(value, shape),), result, shape)
         return step.reshape_to(value.shape)
 
     # Indices
@@ -219,10 +219,9 @@ class Builder:
     def scatter(self, kernel: str, base: Value, indices: Value, source: Value, may_wrap: bool) -> Value:
         """Base [outer, n, inner] with the elements of source [outer, m, inner] put (added ...) along n where I64
         indices, [m] or one for each element, say."""
-        number, _ = kernel_entries("scatter")[kernel, base.type]
         shape = (indices.numel,) if indices.numel != source.numel else source.shape
         sources = (self.operand(base, base.shape), self.operand(indices, shape), self.operand(source, source.shape))
-        return self.emit("scatter", sources, base.type, base.shape, (number, int(may_wrap)))
+        return self.emit(f"scatter:{kernel}", sources, base.type, base.shape, (int(may_wrap),))
 
     def paste(self, base: Value, source: Value, strides: Sequence[int], offset: int) -> Value:
         """Base with the elements of ``source`` in the places of a pattern over its row-major order. No two of them
@@ -237,9 +236,9 @@ class Builder:
 
     def search(self, rows: Value, values: Value, is_right: bool) -> Value:
         """Where each element of values [..., m] belongs in its ascending row of [..., n] (or in the only row)."""
-        number, result = kernel_entries("search")["search", rows.type]
+        result = kernel_results("search")["ascending", rows.type]
         sources = (self.operand(values, _folded(values.shape)), self.operand(rows, _folded(rows.shape)))
-        step = self.emit("search", sources, result, _folded(values.shape), (number, int(is_right)))
+        step = self.emit("search:ascending", sources, result, _folded(values.shape), (int(is_right),))
         return step.reshape_to(values.shape)
 
     def take_rows(self, value: Value, indices: Value, may_wrap: bool) -> Value:

@@ -6,7 +6,7 @@ import functools
 import math
 import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from ggml import dtypes
 from ggml.devices import Device
 from ggml.lowering.value import Value, row_major
 from ggml.node import Shape
-from worker_native import Buffer, kernels, primitive_names
+from worker_native import Buffer, kernels
 
 Extents = tuple[int, int, int, int]
 
@@ -25,15 +25,9 @@ _ARRAYS: dict[int, Any] = {dtypes.F32: np.float32, dtypes.I32: np.int32, dtypes.
 
 
 @functools.cache
-def codes() -> dict[str, int]:
-    """The native code of each primitive."""
-    return {name: code for code, name in enumerate(primitive_names())}
-
-
-@functools.cache
-def kernel_entries(family: str) -> dict[tuple[str, int], tuple[int, int]]:
-    """(name, ggml type of the source) -> (number of the kernel, ggml type of the result)."""
-    return {(name, source): (number, result) for number, (name, source, result) in enumerate(kernels(family))}
+def kernel_results(family: str) -> dict[tuple[str, int], int]:
+    """(name of the kernel, ggml type of its last source) -> ggml type of the result."""
+    return {(name, source): result for name, source, result in kernels(family)}
 
 
 def bits(number: float) -> int:
@@ -48,12 +42,31 @@ def extents(shape: Sequence[int]) -> Extents:
     return inner[0], inner[1], inner[2], math.prod(shape[:-3])
 
 
+class Steps(NamedTuple):
+    """A program as the native graph reads it. It means the same in every process: steps name their primitives."""
+
+    names: list[str]
+    words: NDArray[np.int64]  # for each step: place in `names`, type, ne[4], number of sources, sources, and so on
+
+    def step_names(self) -> list[str]:
+        """For each step its primitive and, behind a colon, which kernel of it: "mul_mat", "map:add"."""
+        found: list[str] = []
+        flat = self.words.tolist()
+        place = 0
+        while place < len(flat):
+            found.append(self.names[flat[place]])
+            num_sources = flat[place + 6]
+            place += 8 + num_sources + flat[place + 7 + num_sources]
+        return found
+
+
 class Program:
     """Steps in ggml's terms. Each method returns the number of the new step."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self.words: list[int] = []
+        self._names: dict[str, int] = {}
+        self._words: list[int] = []
         self.constants: list[Buffer] = []  # the fixed memory of the inputs that `constant` made, in their order
         self._inputs: set[int] = set()
         self._types: list[int] = []
@@ -67,7 +80,8 @@ class Program:
 
     def emit(self, name: str, sources: Sequence[int], type: int, ne: Extents, params: Sequence[int] = ()) -> int:
         assert len(sources) <= _MAX_SOURCES
-        self.words += (codes()[name], type, *ne, len(sources), *sources, len(params), *params)
+        place = self._names.setdefault(name, len(self._names))
+        self._words += (place, type, *ne, len(sources), *sources, len(params), *params)
         self._types.append(type)
         self._extents.append(ne)
         return len(self._types) - 1
@@ -101,8 +115,8 @@ class Program:
         """The step lies in the memory of an input, so that an output of it has to be a copy."""
         self._inputs.add(step)
 
-    def array(self) -> NDArray[np.int64]:
-        return np.array(self.words, np.int64)
+    def steps(self) -> Steps:
+        return Steps(list(self._names), np.array(self._words, np.int64))
 
     def extents_of(self, step: int) -> Extents:
         return self._extents[step]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ggml.lowering.builder import Builder
-from ggml.lowering.program import kernel_entries
+from ggml.lowering.program import kernel_results
 from ggml.lowering.value import Value
 
 # A reduction whose partial results, of parts of equal length, are reduced by the kernel named here.
@@ -30,9 +30,9 @@ def reduce(b: Builder, kernel: str, value: Value, dims: Sequence[int]) -> Value:
     columns = _as_columns(kernel, value, dims)
     if columns is not None:
         outer, _, inner = columns.shape
-        number, result = kernel_entries("columns")[kernel, value.type]
+        result = kernel_results("reduce_columns")[kernel, value.type]
         source = b.operand(columns, columns.shape)
-        return b.emit("reduce_columns", (source,), result, (outer, 1, inner), (number,))
+        return b.emit(f"reduce_columns:{kernel}", (source,), result, (outer, 1, inner))
     rows = to_rows(b, value, dims)
     parts = _num_parts(kernel, rows)
     if parts > 1:
@@ -46,7 +46,7 @@ def _as_columns(kernel: str, value: Value, dims: Sequence[int]) -> Value | None:
     first, last = (min(dims), max(dims)) if dims else (0, -1)
     inner = math.prod(value.shape[last + 1 :])
     is_block = value.is_dense and 0 < last - first + 1 == len(dims)
-    if not is_block or inner < _NARROW or (kernel, value.type) not in kernel_entries("columns"):
+    if not is_block or inner < _NARROW or (kernel, value.type) not in kernel_results("reduce_columns"):
         return None
     return value.reshape_to((math.prod(value.shape[:first]), math.prod(value.shape[first : last + 1]), inner))
 

@@ -149,7 +149,7 @@ def _build(source: tuple[int, ...], shape: tuple[int, ...], params: list[int], k
     builder = Builder(ggml.devices()[0])
     step = builder.program.input(source, kind).step
     result = builder.emit("fourier", (step,), kind, shape, params)
-    Graph(builder.device.native, builder.program.array(), np.array([result.step], np.int64))
+    Graph(builder.device.native, *builder.program.steps(), np.array([result.step], np.int64))
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -10,35 +10,45 @@ import pytest
 
 from worker_native import Buffer, Graph, borrow_array, ggml_types, kernels, primitive_names
 
-CODES = {name: code for code, name in enumerate(primitive_names())}
-
+FAMILIES = ("map", "reduce", "reduce_columns", "scan", "sort", "exp_rows", "scatter", "search")
+# Every primitive but the input, and of a family each of its kernels.
+NAMES = sorted({*primitive_names()} - {"input", *FAMILIES}) + sorted(
+    {f"{family}:{name}" for family in FAMILIES for name, *_ in kernels(family)}
+)
 
 SIZES = {
     **dict.fromkeys(("add", "sub", "mul", "div", "get_rows", "gather"), (2, 0)),
-    **dict.fromkeys(("mul_mat", "concat", "map2", "take"), (2, 1)),
-    **dict.fromkeys(("norm", "rms_norm", "l2_norm", "leaky_relu", "map1", "reduce", "scan"), (1, 1)),
-    **dict.fromkeys(("scale", "clamp", "group_norm", "sort", "index"), (1, 2)),
-    "map3": (3, 1),
+    **dict.fromkeys(("mul_mat", "concat", "take"), (2, 1)),
+    **dict.fromkeys(("norm", "rms_norm", "l2_norm", "leaky_relu"), (1, 1)),
+    **dict.fromkeys(("scale", "clamp", "group_norm", "index"), (1, 2)),
+    **dict.fromkeys(("map", "reduce", "reduce_columns", "scan", "exp_rows"), (1, 0)),
+    "sort": (1, 1),
     "norm_affine": (3, 1),
     "attend": (3, 1),
     "lstm_cell": (3, 0),
     "lstm_sequence": (4, 1),
-    "scatter": (3, 2),
-    "search": (2, 2),
+    "scatter": (3, 1),
+    "search": (2, 1),
     "paste": (2, 4),
     "copy": (1, 4),
     "view": (1, 5),
 }
 
 
+Step = tuple[str, list[int]]
+
+
 def step(
     name: str, type: int, ne: tuple[int, ...], sources: tuple[int, ...] = (), params: tuple[int, ...] = ()
-) -> list[int]:
-    return [CODES[name], type, *ne, len(sources), *sources, len(params), *params]
+) -> Step:
+    return name, [type, *ne, len(sources), *sources, len(params), *params]
 
 
-def build(*steps: list[int], outputs: tuple[int, ...]) -> Graph:
-    return Graph("CPU", np.array([word for one in steps for word in one], np.int64), np.array(outputs, np.int64))
+def build(*steps: Step, outputs: tuple[int, ...]) -> Graph:
+    """The names in an order of their own: nothing may depend on it."""
+    names = sorted({name for name, _ in steps}, reverse=True)
+    words = [word for name, rest in steps for word in (names.index(name), *rest)]
+    return Graph("CPU", names, np.array(words, np.int64), np.array(outputs, np.int64))
 
 
 def run(graph: Graph, *arrays: np.ndarray) -> np.ndarray:
@@ -72,10 +82,19 @@ def test_a_program_runs() -> None:
         ([MATRIX, step("input", 26, (2, 1, 1, 1)), step("get_rows", 0, (4, 2, 1, 1), (0, 1))], (2,)),
         ([step("input", 0, (4, 1, 1, 1)), step("copy", 0, (4, 1, 1, 1), (0,), (1, 4, 2, 0))], (1,)),
         ([step("input", 0, (1 << 50, 1, 1, 1))], (0,)),
-        ([[5]], (0,)),
+        ([("input", [])], (0,)),
+        ([MATRIX, step("", 0, (4, 2, 1, 1), (0,))], (1,)),
+        ([MATRIX, step("sqr:", 0, (4, 2, 1, 1), (0,))], (1,)),
+        ([MATRIX, step("sqr:sqr", 0, (4, 2, 1, 1), (0,))], (1,)),
+        ([MATRIX, step("map", 0, (4, 2, 1, 1), (0,))], (1,)),
+        ([MATRIX, step("map:", 0, (4, 2, 1, 1), (0,))], (1,)),
+        ([MATRIX, step("map:none", 0, (4, 2, 1, 1), (0,))], (1,)),
+        ([MATRIX, step("map:mul", 0, (4, 2, 1, 1), (0,))], (1,)),
+        ([MATRIX, step("map:mul", 27, (4, 2, 1, 1), (0, 0))], (1,)),
+        ([MATRIX, step("reduce:mul", 0, (4, 2, 1, 1), (0, 0))], (1,)),
     ],
 )  # fmt: skip
-def test_programs_that_are_refused(steps: list[list[int]], outputs: tuple[int, ...]) -> None:
+def test_programs_that_are_refused(steps: list[Step], outputs: tuple[int, ...]) -> None:
     with pytest.raises(ValueError):
         build(*steps, outputs=outputs)
 
@@ -102,9 +121,11 @@ def test_random_programs_are_built_or_refused() -> None:
     for _ in range(3000):
         steps, shapes = [step("input", rng.choice([0, 0, 0, 1, 26, 27, 8]), (32, 2, 1, 1))], [(32, 2, 1, 1)]
         for _ in range(rng.randint(1, 4)):
-            name = rng.choice(list(CODES)[1:])
+            name = rng.choice(NAMES)
             ne = rng.choice([*shapes, *shapes, (32, 1, 1, 1), (1, 2, 1, 1), (2, 2, 1, 1), (64, 1, 1, 1)])
-            num_sources, num_params = SIZES.get(name, (1, 0))
+            num_sources, num_params = SIZES.get(name.partition(":")[0], (1, 0))
+            if name.startswith("map:"):
+                num_sources = rng.randint(1, 3)
             sources = tuple(rng.randrange(len(steps)) for _ in range(num_sources))
             params = tuple(rng.choice([0, 1, 2, 4, 32, 128, -1, 256]) for _ in range(num_params))
             steps.append(step(name, rng.choice([0, 0, 0, 27, rng.choice(types)]), ne, sources, params))
@@ -122,7 +143,18 @@ def test_random_programs_are_built_or_refused() -> None:
 
 
 def test_kernels_have_names() -> None:
-    for family in ("map", "reduce", "scan", "sort", "scatter", "search"):
+    for family in FAMILIES:
         assert kernels(family)
-    with pytest.raises(ValueError):
-        kernels("none")
+    for name in ("none", "mul_mat"):
+        with pytest.raises(ValueError):
+            kernels(name)
+
+
+def test_a_step_names_its_primitive_and_its_kernel() -> None:
+    pair = (step("input", 0, (3, 1, 1, 1)), step("input", 0, (3, 1, 1, 1)))
+    graph = build(*pair, step("map:mul", 0, (3, 1, 1, 1), (0, 1)), outputs=(2,))
+    assert run(graph, np.array([1, 2, 3], np.float32), np.array([4, 5, 6], np.float32)).tolist() == [4, 10, 18]
+    sizes = np.array([3, 1, 1, 1], np.int64)
+    for place in (-1, 1, 1 << 40):
+        with pytest.raises(ValueError, match="name"):
+            Graph("CPU", ["input"], np.array([place, 0, *sizes, 0, 0], np.int64), np.array([0], np.int64))

@@ -165,7 +165,7 @@ def _build(name: str, sources: list[tuple[int, ...]], shape: tuple[int, ...], pa
     builder = Builder(ggml.devices()[0])
     values = [builder.program.input(source, types[i]) for i, source in enumerate(sources)]
     result: Value = builder.emit(name, [value.step for value in values], types[-1], shape, params)
-    Graph(builder.device.native, builder.program.array(), np.array([result.step], np.int64))
+    Graph(builder.device.native, *builder.program.steps(), np.array([result.step], np.int64))
 
 
 F32, I64 = 0, 27

@@ -9,8 +9,7 @@
 #include "bind/bind.h"
 #include "bind/gil.h"
 #include "device/compute.h"
-#include "graph/primitives/primitives.h"
-#include "kernels/kernel.h"
+#include "graph/primitives/registry.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -31,25 +30,9 @@ std::vector<TypeRow> ggml_types() {
     return rows;
 }
 
-std::vector<std::string> primitive_names() {
-    std::vector<std::string> names;
-    for (const native::Primitive& primitive : native::primitives()) names.emplace_back(primitive.name);
-    return names;
-}
-
-std::vector<KernelRow> kernel_rows(std::string family) {
-    const auto entries = family == "map"        ? native::map_kernels()
-                         : family == "reduce"   ? native::reduce_kernels()
-                         : family == "columns"  ? native::column_kernels()
-                         : family == "exp_rows" ? native::exp_kernels()
-                         : family == "scan"     ? native::scan_kernels()
-                         : family == "sort"     ? native::sort_kernels()
-                         : family == "scatter"  ? native::scatter_kernels()
-                         : family == "search"   ? native::search_kernels()
-                                                : std::span<const native::KernelEntry>();
-    if (entries.empty()) native::bad_value("kernels: there is no family '", family, "'");
+std::vector<KernelRow> kernel_rows(std::string primitive) {
     std::vector<KernelRow> rows;
-    for (const native::KernelEntry& entry : entries)
+    for (const native::KernelEntry& entry : native::kernel_family(primitive))
         rows.emplace_back(entry.name, entry.source, entry.result);
     return rows;
 }
@@ -95,8 +78,8 @@ void serve_rpc(std::string endpoint, std::string device, int64_t num_threads) {
 
 void bind_backend(nb::module_& m) {
     m.def("ggml_types", &ggml_types);
-    m.def("primitive_names", &primitive_names);
-    m.def("kernels", &kernel_rows, "family"_a);
+    m.def("primitive_names", &native::primitive_names);
+    m.def("kernels", &kernel_rows, "primitive"_a);
     m.def("set_threads", &set_threads, "device"_a, "num_threads"_a);
     m.def("add_rpc_server", &add_rpc_server, "endpoint"_a);
     m.def("serve_rpc", &serve_rpc, "endpoint"_a, "device"_a = "CPU", "num_threads"_a = 1);

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "bind/bind.h"
 #include "bind/gil.h"
+#include "graph/program.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -21,16 +22,17 @@ using Words = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::
 
 std::span<const int64_t> span_of(const Words& words) { return {words.data(), words.size()}; }
 
-void build(Graph* self, std::string device, const Words& program, const Words& outputs,
-           std::vector<std::string> others, std::vector<std::pair<int64_t, std::string>> pinned,
-           bool is_plan) {
+void build(Graph* self, std::string device, const std::vector<std::string>& names, const Words& program,
+           const Words& outputs, std::vector<std::string> others,
+           std::vector<std::pair<int64_t, std::string>> pinned, bool is_plan) {
     native::Compute& compute = native::compute_on(device);
     native::Placement placement;
     for (const std::string& name : others) placement.others.push_back(&native::compute_on(name));
     for (const auto& [step, name] : pinned) placement.pinned.emplace_back(step, &native::compute_on(name));
     placement.is_plan = is_plan;
     const native::WithoutGil released;
-    new (self) Graph(compute, span_of(program), span_of(outputs), std::move(placement));
+    const std::vector<native::Step> steps = native::decode_program(names, span_of(program));
+    new (self) Graph(compute, steps, span_of(outputs), std::move(placement));
 }
 
 const char* op_name(const ggml_tensor* t) {
@@ -104,7 +106,7 @@ nb::list run(Graph& self, const nb::list& inputs, const nb::object& observer,
     }();
     std::vector<std::unique_ptr<Buffer>> results;
     native::SignalWatch signals;
-    const Graph::Look look = std::ref(signals);
+    const native::Look look = std::ref(signals);
     try {
         const native::WithoutGil released;
         results = self.run(buffers, watching.get(), &look);
@@ -149,7 +151,7 @@ void bind_graph(nb::module_& m) {
     nb::exception<native::Forked>(m, "ForkedError", PyExc_RuntimeError);
     nb::exception<native::Occupied>(m, "OccupiedError", PyExc_RuntimeError);
     nb::class_<Graph>(m, "Graph")
-        .def("__init__", &build, "device"_a, "program"_a.noconvert(), "outputs"_a.noconvert(),
+        .def("__init__", &build, "device"_a, "names"_a, "program"_a.noconvert(), "outputs"_a.noconvert(),
              "others"_a = std::vector<std::string>(),
              "pinned"_a = std::vector<std::pair<int64_t, std::string>>(), "is_plan"_a = false)
         .def("run", &run, "inputs"_a, "observer"_a.none() = nb::none(), "wanted"_a = std::vector<int64_t>())

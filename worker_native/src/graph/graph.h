@@ -14,7 +14,8 @@
 #include <vector>
 
 #include "device/buffer.h"
-#include "graph/primitives/primitives.h"
+#include "graph/primitives/step.h"
+#include "graph/turn.h"
 #include "kernels/kernel.h"
 
 namespace native {
@@ -28,12 +29,6 @@ class DataError : public std::runtime_error {
         : std::runtime_error(message), kind(kind), step(step) {}
     const FaultKind kind;
     const int64_t step;
-};
-
-// Someone called `Graph::cancel`. Python sees InterruptedError.
-class Cancelled : public std::runtime_error {
-  public:
-    using std::runtime_error::runtime_error;
 };
 
 // Where the steps of a graph run, beside the device that its inputs and outputs lie on.
@@ -63,15 +58,11 @@ struct Observer {
 // copied: each run points the graph's tensors, and the views over them, at the buffers of that run.
 class Graph {
   public:
-    // Inputs are the steps of code 0, in their order. An output is a step that is neither input nor view.
-    Graph(Compute& compute, std::span<const int64_t> words, std::span<const int64_t> outputs,
+    // Inputs are the steps named "input", in their order. An output is a step that is neither input nor view.
+    Graph(Compute& compute, std::span<const Step> steps, std::span<const int64_t> outputs,
           Placement placement = {});
 
     ~Graph();
-
-    // Asked every now and then while a run waits for its turn and computes, in the thread that called it:
-    // true ends the run, between two operations on the CPU and at the next part on other devices.
-    using Look = std::function<bool()>;
 
     // One new buffer for each output, on the graph's device. Thread-safe; takes turns with other graphs.
     // Throws Cancelled if `look` or `cancel` ended it.

@@ -51,12 +51,13 @@ void check_extents(const Step& step) {
 
 }  // namespace
 
-std::vector<Step> decode_program(std::span<const int64_t> words) {
+std::vector<Step> decode_program(std::span<const std::string> names, std::span<const int64_t> words) {
     std::vector<Step> steps;
     Reader reader(words);
     while (!reader.at_end()) {
         Step step;
-        step.code = reader.word();
+        step.name = names[static_cast<size_t>(
+            in_range("program: name", reader.word(), 0, static_cast<int64_t>(names.size()) - 1))];
         step.type = type_of(reader.word());
         for (int64_t& extent : step.ne) extent = reader.word();
         check_extents(step);

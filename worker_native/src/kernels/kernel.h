@@ -62,9 +62,9 @@ std::span<const KernelEntry> exp_kernels();
 std::span<const KernelEntry> sort_kernels();
 
 // Base [inner, n, outer], I64 indices ([m], or as large as the source), source [inner, m, outer] to the base
-// with each element of the source put, added ... where its index says. params: number, may_wrap.
+// with each element of the source put, added ... where its index says. params: may_wrap.
 std::span<const KernelEntry> scatter_kernels();
-// Values [m, rows] and ascending rows [n, rows] or [n] to I64 places [m, rows]. params: number, is_right.
+// Values [m, rows] and ascending rows [n, rows] or [n] to I64 places [m, rows]. params: is_right.
 std::span<const KernelEntry> search_kernels();
 // A contiguous tensor with a contiguous source put where a pattern of falling strides says.
 // params: num_axes, shape..., strides... (elements), offset (elements).

@@ -48,7 +48,7 @@ void scan_log_sum(ggml_tensor* dst, int ith, int nth, void*) {
 
 template <class T>
 void sort(ggml_tensor* dst, int ith, int nth, void* data) {
-    const bool is_descending = static_cast<const Kernel*>(data)->params[1] != 0;
+    const bool is_descending = static_cast<const Kernel*>(data)->params[0] != 0;
     each_row<T, int64_t>(dst, ith, nth, [&](const T* row, int64_t n, int64_t* out) {
         std::iota(out, out + n, int64_t(0));
         if (is_descending)

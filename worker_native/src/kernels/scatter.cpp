@@ -41,7 +41,7 @@ void scatter(ggml_tensor* dst, int ith, int nth, void* data) {
     const ggml_tensor *base = dst->src[0], *indices = dst->src[1], *src = dst->src[2];
     const int64_t inner = dst->ne[0], count = dst->ne[1], num = src->ne[1];
     const bool is_shared = ggml_nelements(indices) != ggml_nelements(src);
-    const bool may_wrap = kernel.params[1] != 0;
+    const bool may_wrap = kernel.params[0] != 0;
     const auto* places = static_cast<const int64_t*>(indices->data);
     const T* in = static_cast<const T*>(src->data);
     const Part part(inner * dst->ne[2], count, ith, nth);
@@ -136,7 +136,7 @@ int64_t place_of(const T* row, int64_t n, T value, bool is_right) {
 
 template <class T>
 void search(ggml_tensor* dst, int ith, int nth, void* data) {
-    const bool is_right = static_cast<const Kernel*>(data)->params[1] != 0;
+    const bool is_right = static_cast<const Kernel*>(data)->params[0] != 0;
     const ggml_tensor *values = dst->src[0], *sorted = dst->src[1];
     const int64_t n = sorted->ne[0];
     const bool is_shared = ggml_nrows(sorted) == 1;
@@ -163,9 +163,9 @@ const KernelEntry scatters[] = {
 };
 
 const KernelEntry searches[] = {
-    {"search", 2, GGML_TYPE_F32, GGML_TYPE_I64, search<float>},
-    {"search", 2, GGML_TYPE_I32, GGML_TYPE_I64, search<int32_t>},
-    {"search", 2, GGML_TYPE_I64, GGML_TYPE_I64, search<int64_t>},
+    {"ascending", 2, GGML_TYPE_F32, GGML_TYPE_I64, search<float>},
+    {"ascending", 2, GGML_TYPE_I32, GGML_TYPE_I64, search<int32_t>},
+    {"ascending", 2, GGML_TYPE_I64, GGML_TYPE_I64, search<int64_t>},
 };
 
 }  // namespace

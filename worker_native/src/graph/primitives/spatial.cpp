@@ -1,16 +1,14 @@
-#include "graph/primitives/spatial.h"
+// Primitives over spatial axes; see kernels/spatial/spatial.h for what each computes.
+#include "kernels/spatial/spatial.h"
 
 #include <limits>
 
-#include "kernels/spatial/spatial.h"
+#include "graph/primitives/primitive.h"
 
 namespace native {
 namespace {
 
 constexpr int64_t max_geometry = int64_t(1) << 31;
-
-bool is_plain(const ggml_tensor* t) { return ggml_is_contiguous(t); }
-bool is_plain_f32(const ggml_tensor* t) { return t->type == GGML_TYPE_F32 && is_plain(t); }
 
 Triple extents(const Step& step) { return {step.ne[2], step.ne[1], step.ne[0]}; }
 
@@ -46,8 +44,6 @@ void require_pool(const Site& site) {
         site.require((out[axis] - 1) * stride[axis] - low[axis] < in[axis], "has a window behind the input");
     }
 }
-
-}  // namespace
 
 ggml_tensor* arrange(Site& site) {
     const ggml_tensor* src = site.src[0];
@@ -153,5 +149,15 @@ ggml_tensor* conv_2d(Site& site) {
     return ggml_conv_2d_direct(site.context, weight, src, number(0), number(1), number(2), number(3),
                                number(4), number(5));
 }
+
+const Primitive list[] = {
+    {"arrange", 1, 7, arrange},    {"convolve", 2, 10, convolve}, {"convolve_bias", 3, 10, convolve},
+    {"fold", 1, 15, fold},         {"max_pool", 1, 15, max_pool}, {"max_pool_index", 1, 15, max_pool_index},
+    {"avg_pool", 1, 15, avg_pool}, {"resample", 3, 0, resample},  {"conv_2d", 2, 6, conv_2d},
+};
+
+}  // namespace
+
+std::span<const Primitive> spatial_primitives() { return list; }
 
 }  // namespace native

@@ -1,0 +1,22 @@
+// One step of a program: a primitive, with its sources and parameters.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/libllama.h"
+
+namespace native {
+
+// The result of step i is named i. ne is ggml's order: the innermost axis first.
+struct Step {
+    std::string name;  // of the primitive; behind a colon, of the kernel that it is to use: "map:add"
+    ggml_type type;
+    std::array<int64_t, 4> ne;
+    std::vector<int64_t> sources;  // steps before this one
+    std::vector<int64_t> params;   // floats as the bits of a double
+};
+
+}  // namespace native
