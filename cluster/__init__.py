@@ -17,40 +17,40 @@ if TYPE_CHECKING:
 
     __version__: str
 
-    from cluster.async_client import AsyncClient as AsyncClient
-    from cluster.client import Client as Client
-    from cluster.client import connect as connect
-    from cluster.errors import CancelledError as CancelledError
-    from cluster.errors import CapacityError as CapacityError
-    from cluster.errors import ClusterError as ClusterError
-    from cluster.errors import HandshakeError as HandshakeError
-    from cluster.errors import ModelFileError as ModelFileError
-    from cluster.errors import StageLostError as StageLostError
-    from cluster.errors import UnauthenticatedError as UnauthenticatedError
-    from cluster.errors import UnreachableError as UnreachableError
-    from cluster.errors import UnsupportedModelError as UnsupportedModelError
-    from cluster.errors import UsageError as UsageError
-    from cluster.messages import Completion as Completion
-    from cluster.messages import TokenEvent as TokenEvent
-    from cluster.sampling import SamplingParams as SamplingParams
+    from cluster.api.errors import CancelledError as CancelledError
+    from cluster.api.errors import CapacityError as CapacityError
+    from cluster.api.errors import ClusterError as ClusterError
+    from cluster.api.errors import HandshakeError as HandshakeError
+    from cluster.api.errors import ModelFileError as ModelFileError
+    from cluster.api.errors import StageLostError as StageLostError
+    from cluster.api.errors import UnauthenticatedError as UnauthenticatedError
+    from cluster.api.errors import UnreachableError as UnreachableError
+    from cluster.api.errors import UnsupportedModelError as UnsupportedModelError
+    from cluster.api.errors import UsageError as UsageError
+    from cluster.api.results import Completion as Completion
+    from cluster.api.results import TokenEvent as TokenEvent
+    from cluster.api.sampling import SamplingParams as SamplingParams
+    from cluster.client.aio import AsyncClient as AsyncClient
+    from cluster.client.sync import Client as Client
+    from cluster.client.sync import connect as connect
 
 _MODULES = {
-    "AsyncClient": "cluster.async_client",
-    "CancelledError": "cluster.errors",
-    "CapacityError": "cluster.errors",
-    "Client": "cluster.client",
-    "ClusterError": "cluster.errors",
-    "Completion": "cluster.messages",
-    "HandshakeError": "cluster.errors",
-    "ModelFileError": "cluster.errors",
-    "SamplingParams": "cluster.sampling",
-    "StageLostError": "cluster.errors",
-    "TokenEvent": "cluster.messages",
-    "UnauthenticatedError": "cluster.errors",
-    "UnreachableError": "cluster.errors",
-    "UnsupportedModelError": "cluster.errors",
-    "UsageError": "cluster.errors",
-    "connect": "cluster.client",
+    "AsyncClient": "cluster.client.aio",
+    "CancelledError": "cluster.api.errors",
+    "CapacityError": "cluster.api.errors",
+    "Client": "cluster.client.sync",
+    "ClusterError": "cluster.api.errors",
+    "Completion": "cluster.api.results",
+    "HandshakeError": "cluster.api.errors",
+    "ModelFileError": "cluster.api.errors",
+    "SamplingParams": "cluster.api.sampling",
+    "StageLostError": "cluster.api.errors",
+    "TokenEvent": "cluster.api.results",
+    "UnauthenticatedError": "cluster.api.errors",
+    "UnreachableError": "cluster.api.errors",
+    "UnsupportedModelError": "cluster.api.errors",
+    "UsageError": "cluster.api.errors",
+    "connect": "cluster.client.sync",
 }
 
 __all__ = list(_MODULES)

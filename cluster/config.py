@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from cluster.errors import ClusterError, UsageError
+from cluster.api.errors import ClusterError, UsageError
 from cluster.sources.name import is_remote_name
 from cluster.split import parse_layers, parse_tensor_split
 

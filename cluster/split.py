@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from cluster.errors import UsageError
+from cluster.api.errors import UsageError
 
 MAX_PARTS = 256
 _RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from cluster.coordinator.service import CoordinatorService
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
-from cluster.heap import freeze_heap, return_large_blocks
-from cluster.kept_secrets import client_secret_path
-from cluster.secret import read_secret
+from cluster.node.heap import freeze_heap, return_large_blocks
+from cluster.node.kept_secrets import client_secret_path
+from cluster.node.secret import read_secret
 from cluster.stage.cores import prepare_process
 
 

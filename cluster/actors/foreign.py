@@ -9,10 +9,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.errors import ClusterError, UnreachableError, UsageError
-from cluster.listening import listening
-from cluster.private import READ_FLAGS, check_owner, check_place, others_may_write, read_open
-from cluster.ray_health import answers
+from cluster.api.errors import ClusterError, UnreachableError, UsageError
+from cluster.node.listening import listening
+from cluster.node.private import READ_FLAGS, check_owner, check_place, others_may_write, read_open
+from cluster.node.ray_health import answers
 
 VARIABLE = "RAY_ADDRESS"
 AUTO = "auto"

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from cluster.disk import disk_error
-from cluster.errors import ClusterError
-from cluster.private import read_private, write_private
-from cluster.processes import MARK
-from cluster.run_folder import check_run_folder, ray_folder
+from cluster.api.errors import ClusterError
+from cluster.node.disk import disk_error
+from cluster.node.private import read_private, write_private
+from cluster.node.processes import MARK
+from cluster.node.run_folder import check_run_folder, ray_folder
 
 OBJECT_STORE_BYTES = 100 * 2**20  # nothing of ours goes through Ray's object store
 START_TIMEOUT_S = 60

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from cluster.disk import named_errors, safe_tempdir, temporary_root
+from cluster.node.disk import named_errors, safe_tempdir, temporary_root
 
 _HEAD = struct.Struct("=ii")  # the signal, and how much the words tell: worker_native/src/base/last_words.h
 MAX_WORDS_BYTES = 4096

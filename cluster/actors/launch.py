@@ -20,9 +20,9 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from cluster.actors.coordinator_actor import Coordinator
 from cluster.actors.last_words import LastWords
 from cluster.actors.stage_worker import StageWorker
+from cluster.api.errors import CapacityError, ClusterError, HandshakeError, UnreachableError
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
-from cluster.errors import CapacityError, ClusterError, HandshakeError, UnreachableError
-from cluster.messages import Hello
+from cluster.messages.stage import Hello
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec, hello_of
 from cluster.wire.limits import MAX_COUNT
 

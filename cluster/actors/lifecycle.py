@@ -13,25 +13,25 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cluster.activity import Activity
 from cluster.actors.foreign import asked_for, running_ray, use_foreign
 from cluster.actors.head import start_head, use_head
+from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.config import ClusterConfig, config_of
-from cluster.errors import ClusterError, UnreachableError, UsageError
-from cluster.gguf import SliceStore
-from cluster.kept_secrets import client_secret_path, have_secrets, remove_secrets, secret_path, write_secrets
-from cluster.processes import end_marked, members
-from cluster.ray_health import answers, find_ray_processes, ray_trouble
-from cluster.run_folder import make_run_folder, remove_run_folder, run_folder_path
-from cluster.secret import given_secret
+from cluster.node.kept_secrets import client_secret_path, have_secrets, remove_secrets, secret_path, write_secrets
+from cluster.node.processes import end_marked, members
+from cluster.node.ray_health import answers, find_ray_processes, ray_trouble
+from cluster.node.run_folder import make_run_folder, remove_run_folder, run_folder_path
+from cluster.node.secret import given_secret
+from cluster.node.state import ClusterState, read_state, remove_state, write_state
+from cluster.node.state_lock import state_lock
 from cluster.sources.freshness import check_unchanged
-from cluster.state import ClusterState, read_state, remove_state, write_state
-from cluster.state_lock import state_lock
-from cluster.wire.channel import check_port_free
+from cluster.store.slices import SliceStore
+from cluster.terminal.activity import Activity
+from cluster.wire.transport.channel import check_port_free
 
 if TYPE_CHECKING:
     from cluster.actors.launch import Launch
-    from cluster.messages import ClusterStatus
+    from cluster.api.status import ClusterStatus
     from cluster.planning import ModelPlan
 
 
@@ -233,7 +233,7 @@ def _ray_trouble(state: ClusterState) -> str | None:
 
 def status_at(address: str) -> ClusterStatus:
     """What the cluster at `address` says of itself. UnreachableError, UsageError where its secret is gone."""
-    from cluster.client import connect
+    from cluster.client.sync import connect
 
     with connect(address, client_secret_path()) as client:
         return client.status()

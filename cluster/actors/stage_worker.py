@@ -6,8 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
-from cluster.messages import Hello
-from cluster.secret import read_secret
+from cluster.messages.stage import Hello
+from cluster.node.secret import read_secret
 from cluster.stage.cores import bound_cores, prepare_process
 from cluster.stage.spec import LoadProgress, StageSpec
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.errors import UsageError
+from cluster.api.errors import UsageError
 
 
 def parse_counts(name: str, text: str) -> tuple[int, ...]:

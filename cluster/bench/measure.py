@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from cluster.api.errors import ClusterError
 from cluster.bench.request import GREEDY
 from cluster.bench.steps import newest_step, steps_after
 from cluster.bench.workload import Workload, workload_prompts
-from cluster.client import Client
-from cluster.errors import ClusterError
-from cluster.messages import StepTiming
+from cluster.client.sync import Client
+from cluster.messages.step import StepTiming
 
 # Stages tell what steps took once they were quiet for a moment.
 RECORDS_DELAY_S = 0.3
@@ -37,7 +37,7 @@ class Subject:
     client: Client
     vocab_size: int
     num_stages: int
-    instance: str  # names its processes, see cluster.processes
+    instance: str  # names its processes, see cluster.node.processes
 
     def run(self, workload: Workload, run: int) -> Sample:
         """All streams at once, from the first request sent to the last token here.

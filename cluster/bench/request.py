@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cluster.client import Client
-from cluster.errors import ClusterError
-from cluster.sampling import SamplingParams
+from cluster.api.errors import ClusterError
+from cluster.api.sampling import SamplingParams
+from cluster.client.sync import Client
 
 GREEDY = SamplingParams(temperature=0.0, ignore_eos=True)
 

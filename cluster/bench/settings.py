@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cluster.api.errors import UsageError
 from cluster.bench.counts import check_count
-from cluster.bench.scenarios import (
+from cluster.bench.scenarios.options import (
     MAX_STREAMS,
     MAX_TOKENS,
     ChunkingSettings,
@@ -13,7 +14,6 @@ from cluster.bench.scenarios import (
     PrefixSettings,
     SoakSettings,
 )
-from cluster.errors import UsageError
 
 DEFAULT_INPUT_LENGTH = 128
 DEFAULT_OUTPUT_LENGTH = 128

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from cluster.bench.spread import Spread, spread
-from cluster.messages import StepTiming
+from cluster.messages.step import StepTiming
 
 Run = Sequence[StepTiming]  # of one repetition, all stages
 

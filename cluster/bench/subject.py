@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cluster.api.errors import CapacityError, ClusterError, UnreachableError, UsageError
 from cluster.bench.measure import Subject
 from cluster.bench.settings import BenchSettings
-from cluster.client import connect
-from cluster.disk import safe_tempdir
-from cluster.errors import CapacityError, ClusterError, UnreachableError, UsageError
+from cluster.client.sync import connect
+from cluster.node.disk import safe_tempdir
 
 DOWN_TIMEOUT_S = 60
 BY_EXIT_CODE = {kind.exit_code: kind for kind in (UsageError, CapacityError, UnreachableError)}

@@ -10,23 +10,23 @@ from functools import partial
 from statistics import median
 from typing import TypeVar
 
-from cluster.activity import Activity
-from cluster.bench.chunking import run_chunking
-from cluster.bench.findings import BenchReport, PeerResult, Result
-from cluster.bench.gaps import GapsFigures, gaps_figures, run_gaps
-from cluster.bench.machine import this_machine
+from cluster.api.errors import ClusterError
+from cluster.api.status import ClusterStatus
 from cluster.bench.measure import Sample, Subject
-from cluster.bench.peers.lineup import Peer, running_peers
-from cluster.bench.peers.orders import WholeOrders
-from cluster.bench.prefix import PrefixFigures, prefix_figures, run_prefix
-from cluster.bench.serve import ServeFigures, serve, serve_figures
+from cluster.bench.peers.baselines import Peer, running_peers
+from cluster.bench.peers.commands import WholeOrders
+from cluster.bench.scenarios.chunking import run_chunking
+from cluster.bench.scenarios.gaps import GapsFigures, gaps_figures, run_gaps
+from cluster.bench.scenarios.prefix import PrefixFigures, prefix_figures, run_prefix
+from cluster.bench.scenarios.serve import ServeFigures, serve, serve_figures
+from cluster.bench.scenarios.soak import SoakFigures, run_soak
 from cluster.bench.settings import DEFAULT_UBATCH_SIZE, BenchSettings
-from cluster.bench.soak import SoakFigures, run_soak
 from cluster.bench.steps import step_figures
 from cluster.bench.subject import measured_cluster, up_arguments
+from cluster.bench.summary import BenchReport, PeerResult, Result
 from cluster.bench.workload import Workload, workloads
-from cluster.errors import ClusterError
-from cluster.messages import ClusterStatus
+from cluster.node.machine import this_machine
+from cluster.terminal.activity import Activity
 
 Found = TypeVar("Found")
 Note = Callable[[str], None]

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cluster.activity import clear_line
-from cluster.errors import UsageError
+from cluster.api.errors import UsageError
+from cluster.terminal.activity import clear_line
 
 if TYPE_CHECKING:
     from cluster.bench.settings import BenchSettings, ServeSettings
@@ -83,8 +83,8 @@ def run(options: argparse.Namespace) -> int:
     from dataclasses import replace
     from datetime import datetime
 
-    from cluster.bench.document import write_document
-    from cluster.bench.report import to_json, to_markdown
+    from cluster.bench.report.document import write_document
+    from cluster.bench.report.tables import to_json, to_markdown
     from cluster.bench.suite import run_suite
 
     # An ended `bench` must unwind: it has children.
@@ -115,7 +115,7 @@ def _model(options: argparse.Namespace) -> str:
 
         return str(model_path())
     if options.synthetic:
-        from cluster.bench.synthetic import synthetic_model
+        from cluster.synthetic.model import synthetic_model
 
         return str(synthetic_model(options.synthetic, _note))
     path = Path(options.model).expanduser().absolute()
@@ -137,7 +137,7 @@ def _serve_settings(options: argparse.Namespace) -> ServeSettings | None:
 def _scenarios(options: argparse.Namespace) -> dict[str, Any]:
     """Settings of those that were asked for, by their names."""
     from cluster.bench.counts import parse_pair
-    from cluster.bench.scenarios import (
+    from cluster.bench.scenarios.options import (
         DEFAULT_ARRIVING_TOKENS,
         DEFAULT_CONCURRENCY,
         ChunkingSettings,

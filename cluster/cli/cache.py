@@ -22,8 +22,8 @@ def add_parser(verbs: Any) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from cluster.cli.table import format_bytes, format_table
-    from cluster.gguf import SliceStore
+    from cluster.store.slices import SliceStore
+    from cluster.terminal.table import format_bytes, format_table
 
     store = SliceStore()
     rows = [["KEY", "MODEL", "LAYERS", "SIZE", "LAST USED"]]
@@ -38,9 +38,9 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _remove(options: argparse.Namespace) -> int:
-    from cluster.errors import UsageError
-    from cluster.gguf import SliceStore
+    from cluster.api.errors import UsageError
     from cluster.sources.cache import SourceCache
+    from cluster.store.slices import SliceStore
 
     if bool(options.key) == options.all:
         raise UsageError("cache rm: name keys or --all; see: cluster cache ls")
@@ -56,7 +56,7 @@ def _remove(options: argparse.Namespace) -> int:
 
 def _named(listed: Sequence[str], beginning: str) -> str:
     """The one key that begins so; UsageError if there is none, or more than one."""
-    from cluster.errors import UsageError
+    from cluster.api.errors import UsageError
 
     found = [key for key in listed if key.startswith(beginning)]
     if not beginning or len(found) != 1:

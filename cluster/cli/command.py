@@ -10,11 +10,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from cluster.api.errors import ClusterError, UsageError
 from cluster.cli import bench, cache, cuts, doctor, down, plan, run, status, up, verify
 from cluster.cli.pasted import prepared
 from cluster.cli.verbs import ShowVersion, verb_hint
-from cluster.errors import ClusterError, UsageError
-from cluster.printable import printable
+from cluster.terminal.printable import printable
 
 VERBS = (up, run, status, plan, verify, doctor, down, cuts, cache, bench)
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, 3 capacity, 4 unreachable, 130 interrupted"
@@ -88,8 +88,8 @@ def _where_to_look(error: OSError) -> str:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return "standard output"
-    from cluster.disk import temporary_root
-    from cluster.own_files import cache_folder
-    from cluster.state import state_path
+    from cluster.node.disk import temporary_root
+    from cluster.node.own_files import cache_folder
+    from cluster.node.state import state_path
 
     return f"one of {temporary_root()}, {cache_folder('slices').parent}, {state_path().parent}"

@@ -18,7 +18,8 @@ def add_parser(verbs: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from cluster.gguf import cut_places, read_header
+    from cluster.cutting.cuts import cut_places
+    from cluster.gguf.reader import read_header
 
     header = read_header(options.model)
     places = cut_places(header)

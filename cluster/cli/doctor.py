@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cluster.cli.settings import add_plan_flags, given_settings
-from cluster.printable import printable
+from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
     from cluster.doctor.check import Check
@@ -32,7 +32,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def _next_check(checks: Iterator[Check]) -> Check | None:
-    from cluster.activity import Activity
+    from cluster.terminal.activity import Activity
 
     with Activity("checking"):
         return next(checks, None)

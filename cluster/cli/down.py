@@ -18,7 +18,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from cluster.actors.lifecycle import Lifecycle
-    from cluster.cli.progress import ProgressLines
+    from cluster.terminal.progress import ProgressLines
 
     print(Lifecycle(ProgressLines(sys.stderr)).down(), file=sys.stderr)
     return 0

@@ -7,8 +7,8 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from cluster.api.errors import UsageError
 from cluster.cli.llama_flags import REASONS
-from cluster.errors import UsageError
 
 _GLUED_NUMBER = re.compile(r"-[a-z]-?[0-9.]+")  # -n5
 _NEGATIVE_NUMBER = re.compile(r"-[0-9.]+")

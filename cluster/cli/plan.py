@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from cluster.cli.settings import add_plan_flags, given_settings
-from cluster.printable import printable
+from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
     from cluster.planning.report import PlanReport, StageReport
@@ -28,10 +28,10 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cluster.activity import Activity
     from cluster.config import load_config
     from cluster.planning.plan_file import to_json
     from cluster.planning.report import report
+    from cluster.terminal.activity import Activity
 
     with Activity("measuring devices and memory"):
         found = report(load_config(options.config, given_settings(options)))
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print(found: PlanReport, explain: bool) -> None:
-    from cluster.cli.table import format_table
+    from cluster.terminal.table import format_table
 
     print(
         f"{printable(found.model_name)} ({found.architecture}, {found.num_layers} layers), "
@@ -68,7 +68,7 @@ def _print(found: PlanReport, explain: bool) -> None:
 
 
 def _row(stage: StageReport) -> list[str]:
-    from cluster.cli.table import format_bytes
+    from cluster.terminal.table import format_bytes
 
     sizes = (stage.weight_bytes, stage.kv_bytes, stage.compute_bytes, stage.output_bytes)
     return [

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.errors import UsageError
-from cluster.printable import printable
+from cluster.api.errors import UsageError
+from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
-    from cluster.messages import TokenEvent
-    from cluster.sampling import SamplingParams
+    from cluster.api.results import TokenEvent
+    from cluster.api.sampling import SamplingParams
 
 FLAG_PARAMS = (
     "top_k",
@@ -69,7 +69,7 @@ def add_parser(verbs: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     params = _params(options)
     prompt = _prompt(options)
-    from cluster.client import connect
+    from cluster.client.sync import connect
 
     shown = _as_shown if sys.stdout.isatty() else str
     with connect(options.address) as client:
@@ -116,7 +116,7 @@ def _read_stdin() -> str:
 
 def _params(options: argparse.Namespace) -> SamplingParams:
     """Only what was asked for: the defaults are those of SamplingParams."""
-    from cluster.sampling import SamplingParams
+    from cluster.api.sampling import SamplingParams
 
     given = {name: getattr(options, name) for name in FLAG_PARAMS}
     given["temperature"] = options.temp

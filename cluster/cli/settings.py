@@ -7,8 +7,8 @@ import re
 import sys
 from typing import Any
 
+from cluster.api.errors import UsageError
 from cluster.config import DEFAULT_UBATCH_SIZE
-from cluster.errors import UsageError
 from cluster.sources.name import HUB_PREFIX
 
 PLAN_SETTINGS = (

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any
 
-from cluster.printable import printable
+from cluster.terminal.printable import printable
 
 
 def add_parser(verbs: Any) -> None:
@@ -23,7 +23,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cluster.errors import UnreachableError
+    from cluster.api.errors import UnreachableError
 
     try:
         return _show(options)
@@ -36,10 +36,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _trouble_below(address: str | None) -> str | None:
     """What is wrong with the Ray of the cluster that was started here, if that is the one at `address`."""
-    from cluster.errors import ClusterError
-    from cluster.ray_health import ray_trouble
-    from cluster.state import read_state
-    from cluster.wire.calls import resolve_address
+    from cluster.api.errors import ClusterError
+    from cluster.client.calls import resolve_address
+    from cluster.node.ray_health import ray_trouble
+    from cluster.node.state import read_state
 
     try:
         state = read_state()
@@ -51,8 +51,8 @@ def _trouble_below(address: str | None) -> str | None:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from cluster.cli.table import print_status
-    from cluster.client import connect
+    from cluster.client.sync import connect
+    from cluster.terminal.table import print_status
 
     with connect(options.address) as client:
         _warn_of_change(client.address)
@@ -71,9 +71,9 @@ def _show(options: argparse.Namespace) -> int:
 
 def _warn_of_change(address: str) -> None:
     """On stderr, where the cluster of this machine serves a file that was replaced since."""
-    from cluster.errors import ClusterError
+    from cluster.api.errors import ClusterError
+    from cluster.node.state import read_state
     from cluster.sources.freshness import changed_file
-    from cluster.state import read_state
 
     try:
         state = read_state()

@@ -9,14 +9,14 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from cluster.api.errors import UsageError
 from cluster.cli.settings import PLAN_SETTINGS, add_plan_flags, given_settings
-from cluster.errors import UsageError
-from cluster.printable import printable
+from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
     from cluster.actors.lifecycle import Lifecycle
-    from cluster.cli.progress import ProgressLines
     from cluster.config import ClusterConfig
+    from cluster.terminal.progress import ProgressLines
 
 WATCH_INTERVAL_S = 1.0
 
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     config = None if about_remembered else load_config(options.config, settings)
 
     from cluster.actors.lifecycle import Lifecycle
-    from cluster.cli.progress import ProgressLines
+    from cluster.terminal.progress import ProgressLines
 
     progress = ProgressLines(sys.stderr)
     if options.verify:
@@ -110,10 +110,10 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def _verify(config: ClusterConfig | None, progress: ProgressLines) -> None:
     """Read the stored slices of the model, so that what is damaged is cut again."""
-    from cluster.gguf import SliceStore
+    from cluster.node.state import read_state
     from cluster.sources.opening import open_model
     from cluster.sources.resolve import resolve
-    from cluster.state import read_state
+    from cluster.store.slices import SliceStore
 
     state = read_state()
     if config is not None:
@@ -139,7 +139,7 @@ def _stay(lifecycle: Lifecycle) -> int:
     """Serve until SIGTERM or SIGINT; repair what is lost. A repair is a process of its own, because Ray puts its
     signal handlers in the place of ours."""
     from cluster.actors.lifecycle import repair_is_due
-    from cluster.state import read_state
+    from cluster.node.state import read_state
 
     stopping = threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
@@ -157,9 +157,9 @@ def _stay(lifecycle: Lifecycle) -> int:
 
 
 def _report(note: str, address: str) -> None:
-    from cluster.cli.table import print_status
-    from cluster.client import connect
-    from cluster.kept_secrets import client_secret_path
+    from cluster.client.sync import connect
+    from cluster.node.kept_secrets import client_secret_path
+    from cluster.terminal.table import print_status
 
     with connect(address, client_secret_path()) as client:
         print(printable(note), file=sys.stderr)

@@ -6,13 +6,13 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from cluster.api.errors import UsageError
 from cluster.cli.settings import add_plan_flags, given_settings
-from cluster.errors import UsageError
-from cluster.printable import printable
+from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
     from cluster.config import ClusterConfig
-    from cluster.state import ClusterState
+    from cluster.node.state import ClusterState
     from cluster.verify.compare import Comparison, Finding
 
 DIFFERS = 1
@@ -81,7 +81,7 @@ def _subject(options: argparse.Namespace) -> tuple[ClusterConfig, ClusterState |
     if options.config or any(value is not None for value in settings.values()):
         return load_config(options.config, settings), None
     from cluster.config import config_of
-    from cluster.state import read_state
+    from cluster.node.state import read_state
 
     state = read_state()
     if state is None or not state.ready:
@@ -90,7 +90,7 @@ def _subject(options: argparse.Namespace) -> tuple[ClusterConfig, ClusterState |
 
 
 def _print(comparison: Comparison, tolerance: float) -> None:
-    from cluster.cli.table import format_table
+    from cluster.terminal.table import format_table
 
     print(f"against {comparison.against}:")
     rows = [["WHAT", "MAX |DELTA|", "VERDICT"], *(_row(finding, tolerance) for finding in comparison.findings)]

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from cluster.errors import ClusterError
+from cluster.api.errors import ClusterError
 
 CHECK_S = 0.2
 MOST_PAUSE_S = 5.0

@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from functools import partial
 from queue import Empty, Queue
 
+from cluster.api.errors import CapacityError, ClusterError, UnreachableError
+from cluster.api.results import TokenEvent
+from cluster.api.sampling import SamplingParams
+from cluster.api.status import ClusterStatus, StageFacts, StageStatus
 from cluster.coordinator.pulse import Pulse
 from cluster.coordinator.recovery import Recovery
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
@@ -15,23 +19,15 @@ from cluster.coordinator.stages import WiredStages
 from cluster.coordinator.tokenizing.tokenizer import Tokenizer
 from cluster.engine.events import LogitsRows, Output
 from cluster.engine.limits import Limits, max_logits_rows
-from cluster.engine.pipeline import Engine, Snapshot
-from cluster.engine.vocabulary import Vocabulary
-from cluster.errors import CapacityError, ClusterError, UnreachableError
-from cluster.messages import (
-    ClusterStatus,
-    StageFacts,
-    StageFailure,
-    StageStatus,
-    StepTiming,
-    TokenEvent,
-)
-from cluster.ray_health import ray_trouble
-from cluster.sampling import SamplingParams
-from cluster.secret import Secret
+from cluster.engine.loop import Engine, Snapshot
+from cluster.engine.text.vocabulary import Vocabulary
+from cluster.messages.stage import StageFailure
+from cluster.messages.step import StepTiming
+from cluster.node.ray_health import ray_trouble
+from cluster.node.secret import Secret
 from cluster.sources.stored import stored_vocabulary
-from cluster.wire.inference_backend import Cancel, EventSink, LogitsSink
-from cluster.wire.inference_server import InferenceServer
+from cluster.wire.inference.backend import Cancel, EventSink, LogitsSink
+from cluster.wire.inference.server import InferenceServer
 from cluster.wire.limits import MAX_TEXT_BYTES
 
 ENGINE_STOP_TIMEOUT_S = 5.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cluster.messages import Hello, StageCosts, StageFacts
-from cluster.ray_health import RayProcess
+from cluster.api.status import StageFacts
+from cluster.messages.stage import Hello, StageCosts
+from cluster.node.ray_health import RayProcess
 from cluster.sources.source import ModelSource
 
 

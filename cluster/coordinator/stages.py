@@ -8,16 +8,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from cluster.api.errors import ClusterError, UnreachableError
+from cluster.api.status import StageFacts
 from cluster.coordinator.spec import StageEnd
-from cluster.engine.pipeline import Engine
-from cluster.errors import ClusterError, UnreachableError
-from cluster.messages import Microbatch, StageFacts, StageFailure
-from cluster.secret import Secret
-from cluster.wire.codec_event import Event
-from cluster.wire.endpoint import Endpoint
-from cluster.wire.stage_link import StageLink
-from cluster.wire.stage_watch import StageWatch
-from cluster.wire.stage_wiring import wire_stages
+from cluster.engine.loop import Engine
+from cluster.messages.stage import StageFailure
+from cluster.messages.step import Microbatch
+from cluster.node.secret import Secret
+from cluster.wire.codec.event import Event
+from cluster.wire.stage.event_watch import StageWatch
+from cluster.wire.stage.link import StageLink
+from cluster.wire.stage.wiring import wire_stages
+from cluster.wire.transport.endpoint import Endpoint
 
 # A step leaves within a fraction of this; longer waits are the network's, and not worth ours.
 FLUSH_S = 0.002

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-from cluster.disk import safe_tempdir
+from cluster.node.disk import safe_tempdir
 
 PROMPT = "Once upon a time"
 COMMANDS = (

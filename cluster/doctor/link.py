@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from cluster.api.errors import ClusterError
 from cluster.doctor.check import Check, fail, ok, warn
-from cluster.errors import ClusterError
-from cluster.planning.link import LinkFigures, measure_loopback
+from cluster.planning.measure.link import LinkFigures, measure_loopback
 
 SLOW_ROUND_TRIP_S = 5e-3
 SLOW_BYTES_PER_S = 100e6

@@ -7,13 +7,13 @@ import resource
 import shutil
 from pathlib import Path
 
+from cluster.api.errors import CapacityError
 from cluster.config import ClusterConfig
 from cluster.doctor.check import Check, fail, ok, read_text, warn
-from cluster.errors import CapacityError
-from cluster.gguf import SliceStore
-from cluster.planning.dry_run import DryRun
+from cluster.planning.inventory import Survey, survey
 from cluster.planning.layout import Layout, Layouts, offers_of
-from cluster.planning.survey import Survey, survey
+from cluster.planning.measure.dry_run import DryRun
+from cluster.store.slices import SliceStore
 
 GIB = 2**30
 PLAN = "see what would have to change: cluster plan"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from cluster.api.errors import ClusterError
+from cluster.api.status import ClusterStatus
+from cluster.cutting.cuts import legal_cuts
 from cluster.doctor.check import Check, fail, ok, warn
-from cluster.errors import ClusterError
-from cluster.gguf import Header, SliceStore, legal_cuts
-from cluster.messages import ClusterStatus
+from cluster.gguf.header import Header
 from cluster.planning.vocabulary import check_vocabulary
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
+from cluster.store.slices import SliceStore
 
 
 def check_model(name: str, status: ClusterStatus | None) -> list[Check]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 
+from cluster.api.errors import UsageError
 from cluster.doctor.check import Check, fail, ok, read_text, warn
-from cluster.errors import UsageError
-from cluster.wire.channel import check_port_free
+from cluster.wire.transport.channel import check_port_free
 
 LOOPBACK = "127.0.0.1"
 RAY_WORKER_PORTS = range(10002, 20000)

@@ -6,6 +6,8 @@ import platform
 import time
 from collections.abc import Iterator
 
+from cluster.api.errors import ClusterError
+from cluster.api.status import ClusterStatus
 from cluster.config import ClusterConfig, config_of
 from cluster.doctor.check import Check, fail, ok, warn
 from cluster.doctor.library import check_library
@@ -14,10 +16,8 @@ from cluster.doctor.memory import check_machine_memory, check_model_fits
 from cluster.doctor.model import check_model
 from cluster.doctor.ports import check_ports
 from cluster.doctor.versions import check_stage_versions, check_versions
-from cluster.errors import ClusterError
-from cluster.kept_secrets import client_secret_path
-from cluster.messages import ClusterStatus
-from cluster.state import ClusterState, read_state
+from cluster.node.kept_secrets import client_secret_path
+from cluster.node.state import ClusterState, read_state
 
 
 def diagnose(config: ClusterConfig | None, port: int) -> Iterator[Check]:
@@ -56,7 +56,7 @@ def _cluster(state: ClusterState | None) -> tuple[ClusterStatus | None, list[Che
         return None, [ok("cluster", "none is up")]
     if not state.ready:
         return None, [warn("cluster", "an earlier start did not finish", "run cluster up again, or cluster down")]
-    from cluster.client import connect
+    from cluster.client.sync import connect
 
     try:
         with connect(state.address, client_secret_path()) as client:

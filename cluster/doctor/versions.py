@@ -10,8 +10,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from cluster.api.status import StageStatus
 from cluster.doctor.check import Check, fail, ok, read_text, warn
-from cluster.messages import StageStatus
 
 PACKAGE = "ggml-cluster"
 RESTART = "run cluster down, then cluster up, so that all processes load what is installed now"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cluster.api.errors import ClusterError
 from cluster.engine.sequence import Kind, Sequence
-from cluster.errors import ClusterError
-from cluster.messages import DRAWN, NO_STEP, Int32Array, Microbatch, SlotSampling, SlotStart, StepId, StepResult
+from cluster.messages.step import DRAWN, NO_STEP, Int32Array, Microbatch, SlotSampling, SlotStart, StepId, StepResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import statistics
 from collections import deque
 from dataclasses import dataclass
 
-from cluster.messages import StepTiming
+from cluster.messages.step import StepTiming
 
 
 @dataclass(frozen=True, slots=True)

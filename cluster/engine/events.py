@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cluster.errors import ClusterError
-from cluster.messages import Float32Array, StageCosts, StageFailure, StepResult, StepTiming, TokenEvent
-from cluster.sampling import SamplingParams
+from cluster.api.errors import ClusterError
+from cluster.api.results import TokenEvent
+from cluster.api.sampling import SamplingParams
+from cluster.messages.stage import StageCosts, StageFailure
+from cluster.messages.step import Float32Array, StepResult, StepTiming
 
 _log = logging.getLogger(__name__)
 

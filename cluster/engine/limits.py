@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from cluster.errors import UsageError
+from cluster.api.errors import UsageError
 
 MAX_LOGITS_BYTES = 8 * 2**20  # of one microbatch's result
 LOGIT_BYTES = 4

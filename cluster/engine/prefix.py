@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
-from cluster.messages import SlotStart
+from cluster.messages.step import SlotStart
 
 # A shorter one saves less than a copy and the odd choice of a slot cost. It is also how far two prompts are
 # compared token by token before the rest is compared as a whole.

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from cluster.engine.batch import Chunk, cut_chunk
-from cluster.engine.fair_queue import FairQueue, Turns
 from cluster.engine.prefix import shared_length
 from cluster.engine.sequence import Kind, Sequence, State
 from cluster.engine.slots import Slots
-from cluster.messages import SlotStart
+from cluster.fairness.queue import FairQueue, Turns
+from cluster.messages.step import SlotStart
 
 
 class Prompts:

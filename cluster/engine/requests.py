@@ -7,16 +7,17 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cluster.api.errors import CancelledError, ClusterError, UsageError, error_named
+from cluster.api.results import FinishReason, Timings, TokenEvent
+from cluster.api.sampling import SamplingParams
 from cluster.engine.events import LogitsRows, NewRequest, Output, Sink, is_last, tell
-from cluster.engine.finish import finish_before_start
-from cluster.engine.progress import Progress
+from cluster.engine.outcome import Progress
 from cluster.engine.scheduler import Scheduler
 from cluster.engine.sequence import Sequence
-from cluster.engine.text import TextStream
-from cluster.engine.vocabulary import Vocabulary
-from cluster.errors import CancelledError, ClusterError, UsageError, error_named
-from cluster.messages import FinishReason, Float32Array, SampledToken, Timings, TokenEvent
-from cluster.sampling import SamplingParams
+from cluster.engine.text.finish import finish_before_start
+from cluster.engine.text.stream import TextStream
+from cluster.engine.text.vocabulary import Vocabulary
+from cluster.messages.step import Float32Array, SampledToken
 
 _log = logging.getLogger(__name__)
 

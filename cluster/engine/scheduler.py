@@ -6,25 +6,18 @@ import heapq
 import math
 from collections.abc import Sequence as Items
 
+from cluster.api.errors import CapacityError, UsageError
 from cluster.engine.batch import Batch, Chunk, check_result, choose_neighbours, form_batch, next_row
-from cluster.engine.finish import finish_after
+from cluster.engine.cost.model import DecodePlan, Pace
+from cluster.engine.cost.predictor import Rhythm
 from cluster.engine.limits import Limits
-from cluster.engine.pace import DecodePlan, Pace
-from cluster.engine.progress import Progress
+from cluster.engine.outcome import Progress
 from cluster.engine.prompts import Prompts
-from cluster.engine.rhythm import Rhythm
 from cluster.engine.sequence import Sequence, State
 from cluster.engine.slots import Slots
-from cluster.errors import CapacityError, UsageError
-from cluster.messages import (
-    NO_STEP,
-    Microbatch,
-    SlotStart,
-    StageCosts,
-    StepId,
-    StepResult,
-    StepTiming,
-)
+from cluster.engine.text.finish import finish_after
+from cluster.messages.stage import StageCosts
+from cluster.messages.step import NO_STEP, Microbatch, SlotStart, StepId, StepResult, StepTiming
 
 _MOST_PATIENCE = 5  # times what is waited for one more, however many come
 _LEAST_WAIT_S = 1e-5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from cluster.sampling import SamplingParams
+from cluster.api.sampling import SamplingParams
 
 
 class Kind(Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cluster.engine.prefix import choose_start
-from cluster.messages import SlotStart
+from cluster.messages.step import SlotStart
 
 
 class Slots:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NoReturn
 
-from cluster.errors import ModelFileError
+from cluster.api.errors import ModelFileError
 from cluster.gguf.value import SCALAR_BYTES, SCALAR_FORMAT, MetadataArray, MetadataValue, ValueType
 
 # No real file comes near these; they bound the time and memory that a hostile one can take.

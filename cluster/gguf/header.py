@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cluster.errors import ModelFileError
+from cluster.api.errors import ModelFileError
 from cluster.gguf.tensor_types import TensorType
 from cluster.gguf.value import MetadataArray, MetadataValue, ValueType
 

@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Mapping
 
-from cluster.errors import ModelFileError
+from cluster.api.errors import ModelFileError
 from cluster.gguf.cursor import MAX_KEY_BYTES, Cursor
 from cluster.gguf.header import Header, TensorInfo
 from cluster.gguf.tensor_types import TENSOR_TYPES

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cluster.errors import UsageError
+from cluster.api.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from cluster.engine.forecast import Forecast
-from cluster.engine.placement import DeviceOffer
-from cluster.errors import UsageError
-from cluster.planning.dry_run import Context
+from cluster.api.errors import UsageError
+from cluster.engine.cost.forecast import Forecast
+from cluster.planning.inventory import Survey
 from cluster.planning.layout import Layout, Layouts
-from cluster.planning.survey import Survey
+from cluster.planning.measure.dry_run import Context
+from cluster.planning.search.placement import DeviceOffer
 from cluster.planning.whole import WholeReport
 
 CONTEXT_GRAIN = 64

@@ -8,13 +8,13 @@ from itertools import pairwise
 
 from cluster.config import ClusterConfig
 from cluster.coordinator.spec import CoordinatorSpec
-from cluster.engine.forecast import rows_per_microbatch
-from cluster.gguf import can_truncate
-from cluster.planning.dry_run import DryRun
+from cluster.cutting.rules import can_truncate
+from cluster.engine.cost.forecast import rows_per_microbatch
+from cluster.planning.inventory import Survey, survey
 from cluster.planning.layout import Layouts, offers_of
-from cluster.planning.paces import find_paces
+from cluster.planning.measure.dry_run import DryRun
+from cluster.planning.profiles import find_paces
 from cluster.planning.room import check_room
-from cluster.planning.survey import Survey, survey
 from cluster.planning.vocabulary import check_vocabulary
 from cluster.stage.spec import StageSpec
 

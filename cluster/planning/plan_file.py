@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cluster.api.errors import UsageError
 from cluster.config import MAX_STAGES
-from cluster.errors import UsageError
+from cluster.planning.inventory import THIS_NODE, checked_probe
 from cluster.planning.report import PlanReport
-from cluster.planning.survey import THIS_NODE, checked_probe
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
 from cluster.split import format_layers

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from cluster.config import ClusterConfig
-from cluster.engine.forecast import Forecast, StepTime, forecast, rows_per_microbatch
+from cluster.engine.cost.forecast import Forecast, StepTime, forecast, rows_per_microbatch
 from cluster.planning.advice import advise
-from cluster.planning.dry_run import DryRun
+from cluster.planning.explain import reasons
+from cluster.planning.inventory import Survey, survey
 from cluster.planning.layout import Layout, Layouts, offers_of
-from cluster.planning.paces import find_paces
-from cluster.planning.reasons import reasons
-from cluster.planning.survey import Survey, survey
+from cluster.planning.measure.dry_run import DryRun
+from cluster.planning.profiles import find_paces
 from cluster.planning.vocabulary import check_vocabulary
 from cluster.planning.whole import WholeReport, whole_report
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from cluster.gguf import SlicePlan, SliceStore, cut, vocab_header
-from cluster.gguf.writer import check_room as check_free
-from cluster.planning.survey import Survey
+from cluster.cutting.cut import SlicePlan, cut, vocab_header
+from cluster.planning.inventory import Survey
+from cluster.store.slices import SliceStore
+from cluster.store.writer import check_room as check_free
 
 
 def check_room(found: Survey, bounds: Sequence[int]) -> None:

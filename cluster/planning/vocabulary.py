@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from cluster.api.errors import UsageError
 from cluster.coordinator.tokenizing.process import TokenizerProcess
-from cluster.disk import temporary_folder
-from cluster.errors import UsageError
-from cluster.gguf import Header, vocab_header
+from cluster.cutting.cut import vocab_header
+from cluster.gguf.header import Header
+from cluster.node.disk import temporary_folder
 
 NONE = "none"  # what a file without a tokenizer says, if it says anything
 

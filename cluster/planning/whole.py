@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cluster.engine.forecast import StepTime, forecast
-from cluster.engine.placement import Sums
+from cluster.engine.cost.forecast import StepTime, forecast
+from cluster.planning.inventory import THIS_NODE, Survey
 from cluster.planning.layout import Layouts
-from cluster.planning.pace import bench_kind, measured_pace
-from cluster.planning.paces import vocab_size
-from cluster.planning.survey import THIS_NODE, Survey
+from cluster.planning.measure.profile import bench_kind, measured_pace
+from cluster.planning.profiles import vocab_size
+from cluster.planning.search.placement import Sums
 from worker_native.probe import DeviceFacts
 
 

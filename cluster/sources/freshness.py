@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cluster.errors import ClusterError, UnreachableError, UsageError
+from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.sources.name import is_remote_name
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve

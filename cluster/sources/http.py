@@ -12,10 +12,10 @@ from typing import NoReturn
 
 import httpx2
 
-from cluster.errors import ClusterError, ModelFileError, UsageError
-from cluster.gguf.fingerprint import Range
+from cluster.api.errors import ClusterError, ModelFileError, UsageError
 from cluster.sources.name import shown_url
 from cluster.sources.retry import DroppedError, Patience, read_on
+from cluster.store.fingerprint import Range
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0  # without a single byte

@@ -14,13 +14,13 @@ from huggingface_hub import HfApi, constants, errors
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # not in its __all__
 
-from cluster.errors import ClusterError, UnreachableError, UsageError
-from cluster.gguf.fingerprint import Range
-from cluster.gguf.origin import Origin
+from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.sources.http import MAX_SIZE_BYTES, HttpOrigin
 from cluster.sources.hub_choice import choose_files
 from cluster.sources.name import HubName
 from cluster.sources.source import HubPart
+from cluster.store.fingerprint import Range
+from cluster.store.origin import Origin
 
 API_TIMEOUT_S = 30.0
 _LIBRARY = "ggml-cluster"

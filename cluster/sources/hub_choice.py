@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-from cluster.errors import UsageError
-from cluster.gguf.parts import part_names
+from cluster.api.errors import UsageError
+from cluster.store.parts import part_names
 
 DEFAULT_CHOICES = ("Q4_K_M", "Q8_0")  # what llama.cpp takes where none is named
 LATEST = "latest"  # the same, where a name without a choice cannot be said

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from cluster.errors import UsageError
+from cluster.api.errors import UsageError
 
 HUB_PREFIX = "hf:"
 MAX_NAME_CHARS = 4096

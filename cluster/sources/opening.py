@@ -8,21 +8,21 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from cluster.errors import ModelFileError, UnreachableError, UsageError
+from cluster.api.errors import ModelFileError, UnreachableError, UsageError
+from cluster.cutting.cuts import legal_cuts
 from cluster.gguf.cursor import HeaderIncomplete
-from cluster.gguf.cuts import legal_cuts
-from cluster.gguf.fingerprint import Range, fingerprint, sample_ranges
 from cluster.gguf.header import Header
-from cluster.gguf.opened import OpenModel
-from cluster.gguf.origin import FileOrigin, Origin
-from cluster.gguf.parts import merge_parts, part_starts
 from cluster.gguf.reader import parse_header, read_part
-from cluster.gguf.transfer import covers
 from cluster.sources.cache import SourceCache
 from cluster.sources.peer import open_from_peers, open_peers
 from cluster.sources.remote_header import fetch_header
 from cluster.sources.source import FilePart, HubPart, ModelSource, Part, UrlPart
-from cluster.wire.endpoint import Endpoint
+from cluster.store.fingerprint import Range, fingerprint, sample_ranges
+from cluster.store.opened import OpenModel
+from cluster.store.origin import FileOrigin, Origin
+from cluster.store.parts import merge_parts, part_starts
+from cluster.store.transfer import covers
+from cluster.wire.transport.endpoint import Endpoint
 
 _NUM_READS = 16  # small ones
 

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from cluster.errors import CapacityError, ModelFileError, UnreachableError
+from cluster.api.errors import CapacityError, ModelFileError, UnreachableError
 from cluster.gguf.cursor import HeaderIncomplete
-from cluster.gguf.fingerprint import Range, tensors_by_name
 from cluster.gguf.header import Header
-from cluster.gguf.origin import read_across
 from cluster.gguf.reader import parse_header
 from cluster.sources.retry import DroppedError, Patience, read_on
-from cluster.wire.codec_weights import TensorRanges
-from cluster.wire.endpoint import Endpoint
-from cluster.wire.weights_client import WeightsClient
+from cluster.store.fingerprint import Range, tensors_by_name
+from cluster.store.origin import read_across
+from cluster.wire.codec.weights import TensorRanges
+from cluster.wire.transport.endpoint import Endpoint
+from cluster.wire.weights.client import WeightsClient
 
 _PATIENCE = Patience(max_failures=4)
 _UNKNOWN_SIZE_BYTES = 1 << 62

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from cluster.errors import ModelFileError
+from cluster.api.errors import ModelFileError
 from cluster.gguf.cursor import MAX_HEADER_BYTES, HeaderIncomplete
 from cluster.gguf.header import Header
-from cluster.gguf.origin import Origin
 from cluster.gguf.reader import parse_header
+from cluster.store.origin import Origin
 
 FIRST_BYTES = 64 << 10
 GROWTH = 2  # a header of n bytes takes few requests, and less than n * GROWTH bytes

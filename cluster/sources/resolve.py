@@ -7,11 +7,11 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cluster.errors import ModelFileError, UsageError
-from cluster.gguf.parts import part_names
+from cluster.api.errors import ModelFileError, UsageError
 from cluster.sources.cache import SourceCache
 from cluster.sources.name import HUB_PREFIX, check_url, is_remote_name, parse_hub_name
 from cluster.sources.source import FilePart, ModelSource, UrlPart
+from cluster.store.parts import part_names
 
 _NUM_PROBES = 8
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from cluster.errors import UnreachableError
+from cluster.api.errors import UnreachableError
 
 MAX_FAILURES = 6  # one after the other, without a byte between them: about half a minute
 FIRST_PAUSE_S = 0.5

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from cluster.errors import UsageError
+from cluster.api.errors import UsageError
 from cluster.gguf.encode import encode_header
-from cluster.gguf.fingerprint import portable_metadata, tensors_by_name
-from cluster.gguf.opened import OpenModel
-from cluster.gguf.origin import Origin
-from cluster.gguf.transfer import covers
-from cluster.secret import Secret
+from cluster.node.secret import Secret
 from cluster.sources.source import ModelSource
-from cluster.wire.endpoint import Endpoint
-from cluster.wire.weights_server import WeightsServer
+from cluster.store.fingerprint import portable_metadata, tensors_by_name
+from cluster.store.opened import OpenModel
+from cluster.store.origin import Origin
+from cluster.store.transfer import covers
+from cluster.wire.transport.endpoint import Endpoint
+from cluster.wire.weights.server import WeightsServer
 
 TensorRanges = tuple[tuple[int, int], ...]
 

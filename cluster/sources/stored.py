@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cluster.gguf.entry import StoredSlice
-from cluster.gguf.store import SliceStore
 from cluster.sources.opening import open_model
 from cluster.sources.source import ModelSource
+from cluster.store.entry import StoredSlice
+from cluster.store.slices import SliceStore
 
 Report = Callable[[str, float], object]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cluster.errors import ClusterError, ModelFileError
+from cluster.api.errors import ClusterError, ModelFileError
 from cluster.sources.freshness import file_states
 from cluster.sources.stored import stored_slice
-from cluster.stage.compute import StageCompute
+from cluster.stage.runner import StageCompute
 from cluster.stage.spec import StageSpec
 from worker_native.probe import probe
 

@@ -10,22 +10,24 @@ import time
 from dataclasses import replace
 from functools import partial
 
-from cluster.errors import ClusterError
-from cluster.heap import freeze_heap
-from cluster.messages import DrawnStep, Float32Array, Hello, Microbatch, StageFacts, StageFailure, StepTiming
-from cluster.processes import rss_bytes
-from cluster.secret import Secret
-from cluster.stage.compute import StageCompute, StageSizes, StepOutput
+from cluster.api.errors import ClusterError
+from cluster.api.status import StageFacts
+from cluster.messages.stage import Hello, StageFailure
+from cluster.messages.step import DrawnStep, Float32Array, Microbatch, StepTiming
+from cluster.node.heap import freeze_heap
+from cluster.node.processes import rss_bytes
+from cluster.node.secret import Secret
 from cluster.stage.cores import prepare_compute_thread
-from cluster.stage.drawn_tokens import DrawnTokens
 from cluster.stage.loading import load_stage
+from cluster.stage.runner import StageCompute, StageSizes, StepOutput
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
-from cluster.wire.codec_event import Event
-from cluster.wire.codec_wiring import StageAddress, Wiring
-from cluster.wire.drawn_watch import DrawnWatch
-from cluster.wire.endpoint import Endpoint
-from cluster.wire.stage_link import StageLink
-from cluster.wire.stage_server import StageServer
+from cluster.stage.token_feed import DrawnTokens
+from cluster.wire.codec.event import Event
+from cluster.wire.codec.wiring import StageAddress, Wiring
+from cluster.wire.stage.link import StageLink
+from cluster.wire.stage.server import StageServer
+from cluster.wire.stage.token_watch import DrawnWatch
+from cluster.wire.transport.endpoint import Endpoint
 
 MAX_QUEUED_STEPS = 64  # more than a pipeline has in flight; beyond it the sender waits
 NO_EPOCH = -1

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cluster.errors import ClusterError, UsageError
-from cluster.messages import Float32Array, Int32Array, Microbatch, SlotFailure, SlotStart
+from cluster.api.errors import ClusterError, UsageError
+from cluster.messages.step import Float32Array, Int32Array, Microbatch, SlotFailure, SlotStart
 from worker_native import Slice
 
 # What the native side raises of one slot. MemoryError is not among them: that is the whole stage's.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from cluster.messages import PROTOCOL_VERSION, Hello, StageCosts, StageFacts
+from cluster.api.status import StageFacts
+from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageCosts
 from cluster.sources.source import ModelSource
 
 

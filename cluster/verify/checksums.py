@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import UsageError
-from cluster.planning.kept import keep, read_kept
+from cluster.api.errors import UsageError
+from cluster.node.disk_cache import keep, read_kept
 from cluster.verify.rows import Rows, checksum, greedy
 
 FORMAT = "ggml-cluster checksums 1"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cluster.messages import Float32Array
+from cluster.messages.step import Float32Array
 from cluster.verify.checksums import Checksums
 from cluster.verify.rows import Rows, checksum, greedy, max_delta
 

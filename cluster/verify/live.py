@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cluster.client import connect
-from cluster.kept_secrets import client_secret_path
+from cluster.client.sync import connect
+from cluster.node.kept_secrets import client_secret_path
 from cluster.verify.compare import Comparison, compare_logits
 from cluster.verify.run import Verification
 

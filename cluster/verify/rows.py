@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cluster.messages import Float32Array
+from cluster.messages.step import Float32Array
 
 
 @dataclass(frozen=True, slots=True)

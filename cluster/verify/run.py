@@ -8,20 +8,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cluster.activity import Activity
-from cluster.bench.machine import processor_name
-from cluster.child import Child
+from cluster.api.errors import ClusterError, UsageError
 from cluster.config import ClusterConfig
-from cluster.disk import temporary_folder
-from cluster.errors import ClusterError, UsageError
-from cluster.gguf import boundaries, cut_places
-from cluster.messages import Float32Array
-from cluster.planning.dry_run import DryRun
+from cluster.cutting.boundary import boundaries
+from cluster.cutting.cuts import cut_places
+from cluster.messages.step import Float32Array
+from cluster.node.child import Child
+from cluster.node.disk import temporary_folder
+from cluster.node.machine import processor_name
+from cluster.planning.inventory import Survey, survey
 from cluster.planning.layout import Layouts
+from cluster.planning.measure.dry_run import DryRun
 from cluster.planning.model_plan import ModelPlan, plan_survey
-from cluster.planning.paces import vocab_size
-from cluster.planning.survey import Survey, survey
+from cluster.planning.profiles import vocab_size
 from cluster.stage.spec import StageSpec
+from cluster.terminal.activity import Activity
 from cluster.verify.checksums import Checksums, keep_checksums, kept_checksums, load_checksums, save_checksums, summed
 from cluster.verify.compare import Comparison, compare_checksums, compare_rows
 from cluster.verify.rows import Rows, read_rows

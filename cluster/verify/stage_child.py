@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from cluster.child import answer, die_with_parent
-from cluster.errors import ClusterError, error_named
+from cluster.api.errors import ClusterError, error_named
+from cluster.node.child import answer, die_with_parent
 from cluster.sources.resolve import resolve
 from cluster.stage.loading import load_stage
 from cluster.stage.spec import StageSpec

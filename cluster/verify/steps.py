@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cluster.engine.limits import max_logits_rows
-from cluster.messages import Microbatch, StepId
+from cluster.messages.step import Microbatch, StepId
 
 STEPS_VERSION = 1
 SEED = 4

@@ -9,9 +9,9 @@ import json
 import sys
 from pathlib import Path
 
-from cluster.child import answer, die_with_parent
-from cluster.errors import ClusterError
-from cluster.gguf import Boundary
+from cluster.api.errors import ClusterError
+from cluster.cutting.boundary import Boundary
+from cluster.node.child import answer, die_with_parent
 from cluster.sources.resolve import resolve
 from cluster.stage.spec import StageSpec
 from cluster.verify.rows import write_rows

@@ -14,10 +14,10 @@ import gguf
 import llama_cpp
 import numpy as np
 
-from cluster.errors import ClusterError
-from cluster.gguf import Boundary
-from cluster.libllama import FLASH_ATTN, device, function, silent
-from cluster.messages import Float32Array
+from cluster.api.errors import ClusterError
+from cluster.cutting.boundary import Boundary
+from cluster.messages.step import Float32Array
+from cluster.node.libllama import FLASH_ATTN, device, function, silent
 from cluster.stage.spec import StageSpec
 from cluster.verify.steps import Step
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from cluster.errors import UsageError
+from cluster.api.errors import UsageError
 
 MAX_MESSAGE_BYTES = 16 << 20  # gRPC's limit on every channel and server of ours
 PART_BYTES = 4 << 20  # longer arrays are split: the receiver copies one part while the next one travels

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import ggml
-from cluster import errors as cluster_errors
+from cluster.api import errors as cluster_errors
 from ggml import errors, nn
 
 WAYS: dict[str, Callable[[Any], Any]] = {

@@ -21,8 +21,8 @@ from ggml import quantization
 from ggml.__main__ import main
 from ggml.gguf_file import GgufFile, open_gguf
 from ggml.quantization import FileReport, ImportanceMatrix, quantize_file
+from tests.fakes.tiny_models import TinyModel, write_tiny
 from tests.ggml import native_ggml
-from tests.unit.tiny_models import TinyModel, write_tiny
 
 LLAMA = TinyModel(width=256, feed_forward=512, num_layers=4)
 MODELS = {

@@ -21,13 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 import worker_native
-from cluster.errors import UnsupportedModelError
-from cluster.gguf import Header, boundaries, cut_places, model_sizes, read_header, tensor_type
-from cluster.gguf.cut import cut
-from cluster.gguf.opened import open_file
-from cluster.gguf.writer import SliceFiles, write_slice
+from cluster.api.errors import UnsupportedModelError
+from cluster.cutting.boundary import boundaries
+from cluster.cutting.cut import cut
+from cluster.cutting.cuts import cut_places
+from cluster.cutting.sizes import model_sizes
+from cluster.gguf.header import Header
+from cluster.gguf.reader import read_header
+from cluster.gguf.tensor_types import tensor_type
 from cluster.sources.resolve import resolve
 from cluster.stage.spec import StageSpec
+from cluster.store.opened import open_file
+from cluster.store.writer import SliceFiles, write_slice
 from cluster.verify.compare import compare_rows
 from cluster.verify.rows import Rows
 from cluster.verify.steps import Step, make_steps

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from cluster.errors import UnsupportedModelError
-from cluster.gguf import Header, TensorInfo, cut_places
-from cluster.gguf.architectures import ARCHITECTURES, Architecture
+from cluster.api.errors import UnsupportedModelError
+from cluster.cutting.architectures import ARCHITECTURES, Architecture
+from cluster.cutting.cuts import cut_places
+from cluster.gguf.header import Header, TensorInfo
 from tests.native.arch_models import architecture_of, descriptions, metadata_of, tensors_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "architectures.md"
@@ -20,8 +21,8 @@ HEAD = """# Architectures
 <!-- Written by `python -m tests.native.architectures_page`; do not edit. -->
 
 What may be cut, by llama.cpp's name of the architecture (`general.architecture`), as packaged in llama-cpp-python
-0.3.36. The rules are one table, `cluster/gguf/architectures.py`; `cluster cuts MODEL` applies them to a file, and says
-why a place is not among them. An architecture that is not here is refused before a byte of weights is read.
+0.3.36. The rules are one table, `cluster/cutting/architectures.py`; `cluster cuts MODEL` applies them to a file, and
+says why a place is not among them. An architecture that is not here is refused before a byte of weights is read.
 
 Each one that can be cut is proven by a tiny random model of it (`tests/native/test_architectures.py`): whole through
 llama_cpp, whole through one slice, and cut at every legal place and at all of them at once; a prompt of 9 tokens, two

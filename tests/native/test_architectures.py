@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cluster.gguf.architectures import ARCHITECTURES
+from cluster.cutting.architectures import ARCHITECTURES
 from tests.native.arch_matrix import SAVED, chains
 from tests.native.arch_models import architecture_of, descriptions
 from tests.native.architectures_page import PAGE, outcome_of, page

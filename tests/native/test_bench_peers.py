@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cluster.bench.peers.commands import WholeOrders
 from cluster.bench.peers.native import Model
-from cluster.bench.peers.orders import WholeOrders
 from cluster.bench.workload import Workload, random_prompt, workload_prompts
 from cluster.demo import model_path
 from tests.reference import WholeModel

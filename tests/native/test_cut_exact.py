@@ -11,8 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 import worker_native
-from cluster.gguf import Header, SliceStore, legal_cuts, read_header
-from tests.unit.tiny_models import TinyModel, write_tiny
+from cluster.cutting.cuts import legal_cuts
+from cluster.gguf.header import Header
+from cluster.gguf.reader import read_header
+from cluster.store.slices import SliceStore
+from tests.fakes.tiny_models import TinyModel, write_tiny
 
 pytestmark = pytest.mark.native
 

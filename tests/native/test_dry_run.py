@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 import worker_native
-from cluster.bench.synthetic import Shape, write_model
-from cluster.errors import UsageError
-from cluster.gguf import SliceStore, read_header
-from cluster.planning.dry_run import Context, DryRun
-from tests.unit.tiny_models import TinyModel, write_tiny
+from cluster.api.errors import UsageError
+from cluster.gguf.reader import read_header
+from cluster.planning.measure.dry_run import Context, DryRun
+from cluster.store.slices import SliceStore
+from cluster.synthetic.model import Shape, write_model
+from tests.fakes.tiny_models import TinyModel, write_tiny
 
 pytestmark = pytest.mark.native
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from cluster.cutting.key_ranges import RANGES
+from cluster.cutting.per_layer import PER_LAYER_KEYS
 from cluster.doctor.versions import installed_library
-from cluster.gguf.key_ranges import RANGES
-from cluster.gguf.per_layer import PER_LAYER_KEYS
 
 KEYS = Path(__file__).parents[1] / "archs" / "keys.txt"
 # A name as it stands in the library: "%s.attention.head_count", with a NUL at both ends.

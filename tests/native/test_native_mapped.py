@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from cluster.errors import ModelFileError
-from cluster.gguf import model_hash, read_header
+from cluster.api.errors import ModelFileError
+from cluster.gguf.reader import read_header
 from cluster.stage.loading import load_stage
 from cluster.stage.spec import StageSpec
+from cluster.store.fingerprint import model_hash
+from tests.fakes.tiny_models import TinyModel, write_tiny
 from tests.native.arch_matrix import spec_of
 from tests.native.conftest import ModelFiles
-from tests.unit.tiny_models import TinyModel, write_tiny
 
 # In a process of its own, since a page of a mapped file that is gone ends it.
 CHANGE = """

@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 import pytest
 
-from cluster.client import Client
+from cluster.api.errors import UsageError
+from cluster.client.sync import Client
 from cluster.coordinator.tokenizing import tokenizer as tokenizer_module
 from cluster.coordinator.tokenizing.tokenizer import Tokenizer
 from cluster.demo import model_path
-from cluster.errors import UsageError
-from cluster.wire.inference_server import InferenceServer
+from cluster.wire.inference.server import InferenceServer
+from tests.fakes.wire_backends import SECRET, EchoCluster, no_thread_left
 from tests.native.vocabularies import write_byte_pairs, write_sentence_pieces
-from tests.unit.wire_backends import SECRET, EchoCluster, no_thread_left
 from worker_native import Vocab
 
 pytestmark = pytest.mark.native

@@ -11,11 +11,12 @@ import pytest
 
 from cluster.cli import main
 from cluster.config import ClusterConfig
-from cluster.gguf import SliceStore, read_header
-from cluster.planning.survey import survey
+from cluster.gguf.reader import read_header
+from cluster.planning.inventory import survey
+from cluster.store.slices import SliceStore
 from cluster.verify.run import _device_for_whole
+from tests.fakes.tiny_models import TinyModel, write_tiny
 from tests.native.arch_models import write_model
-from tests.unit.tiny_models import TinyModel, write_tiny
 
 pytestmark = pytest.mark.native
 

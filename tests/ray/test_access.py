@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 import cluster
-from cluster.errors import CapacityError, UnauthenticatedError
-from cluster.processes import marked_pids
-from cluster.secret import Secret, write_secret
+from cluster.api.errors import CapacityError, UnauthenticatedError
+from cluster.node.processes import marked_pids
+from cluster.node.secret import Secret, write_secret
 from cluster.wire.limits import MAX_COUNT
 from tests.conftest import CliHome, UpCluster
+from tests.fakes.wire_backends import wait_until
 from tests.other_user import needs_other_user, run_as_other
-from tests.unit.wire_backends import wait_until
 
 ARGUMENTS = ("--demo", "--stages", "2", "-c", "128")
 
@@ -26,8 +26,8 @@ ARGUMENTS = ("--demo", "--stages", "2", "-c", "128")
 WIRE = """
 import sys
 from cluster.actors.lifecycle import _launch
-from cluster.state import read_state
-from tests.unit.wire_backends import make_hello
+from cluster.node.state import read_state
+from tests.fakes.wire_backends import make_hello
 with _launch(read_state()) as launch:
     import ray  # finds the head by what _launch has set
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from cluster.processes import MARK, end_marked, marked_pids
+from cluster.node.processes import MARK, end_marked, marked_pids
 from tests.conftest import CliHome
 
 INSTANCE = f"foreign-ray-{os.getpid()}"

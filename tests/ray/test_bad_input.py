@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 import cluster
-from cluster.client_stream import TokenStream
+from cluster.api.errors import CapacityError, ClusterError, UsageError
+from cluster.api.results import Completion, FinishReason
+from cluster.client.stream import TokenStream
 from cluster.demo import model_path
-from cluster.errors import CapacityError, ClusterError, UsageError
-from cluster.messages import Completion, FinishReason
 from tests.conftest import CliHome, UpCluster
-from tests.unit.tiny_models import TinyModel, write_tiny
+from tests.fakes.tiny_models import TinyModel, write_tiny
 from worker_native import Vocab
 
 UP_ERRORS = {

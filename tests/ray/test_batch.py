@@ -8,9 +8,9 @@ import threading
 import pytest
 
 from cluster import Completion, connect
-from cluster.errors import ClusterError
+from cluster.api.errors import ClusterError
 from tests.conftest import CliHome, UpCluster
-from tests.unit.wire_backends import wait_until
+from tests.fakes.wire_backends import wait_until
 
 PROMPTS = [f"Once upon a time there were {number} little" for number in range(60)]
 

@@ -15,9 +15,9 @@ import pytest
 
 import cluster
 from cluster import Completion
-from cluster.errors import StageLostError
-from cluster.processes import marked_pids
-from cluster.wire.channel import KEEPALIVE_TIME_MS, PING_TIMEOUT_MS
+from cluster.api.errors import StageLostError
+from cluster.node.processes import marked_pids
+from cluster.wire.transport.channel import KEEPALIVE_TIME_MS, PING_TIMEOUT_MS
 from tests.conftest import CliHome
 
 ENDLESS = cluster.SamplingParams(max_tokens=None, ignore_eos=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.processes import marked_pids
+from cluster.node.processes import marked_pids
 from tests.conftest import CliHome
 
 pytestmark = pytest.mark.ray

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.run_folder import MAX_RAY_FOLDER_BYTES
+from cluster.node.run_folder import MAX_RAY_FOLDER_BYTES
 from tests.conftest import CliHome
 from tests.other_user import OTHER_UID, needs_other_user, run_as_other
 

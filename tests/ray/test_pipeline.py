@@ -12,9 +12,9 @@ import pytest
 
 import cluster
 from cluster.bench.measure import recorded_steps
-from cluster.processes import marked_pids
+from cluster.node.processes import marked_pids
 from tests.conftest import CliHome, UpCluster
-from tests.unit.tiny_models import TinyModel, write_tiny
+from tests.fakes.tiny_models import TinyModel, write_tiny
 
 MIB = 2**20
 RSS_ALLOWANCE_BYTES = 300 * MIB

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cluster
-from cluster.processes import marked_pids, start_ticks
-from cluster.ray_health import RayProcess
+from cluster.node.processes import marked_pids, start_ticks
+from cluster.node.ray_health import RayProcess
 from tests.conftest import CliHome
 
 NUM_STREAMS = 8

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 import cluster
-from cluster.gguf import read_header
+from cluster.gguf.reader import read_header
 from tests.conftest import CliHome, UpCluster
+from tests.fakes.range_server import RangeServer
+from tests.fakes.tiny_models import TinyModel, write_tiny
 from tests.reference import WholeModel
-from tests.unit.range_server import RangeServer
-from tests.unit.tiny_models import TinyModel, write_tiny
 
 CONTEXT = 128
 SETTINGS = ("--stages", "2", "-c", str(CONTEXT), "-t", "1")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from cluster.api.errors import UsageError
 from cluster.cli import build_parser
 from cluster.config import ClusterConfig, load_config
-from cluster.errors import UsageError
 
 
 def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.api.errors import UsageError
 from cluster.config import ClusterConfig
-from cluster.engine.shares import cuts_by_share
-from cluster.errors import UsageError
+from cluster.planning.search.tensor_split import cuts_by_share
 from cluster.split import format_layers, parse_layers, parse_tensor_split
 
 

@@ -11,9 +11,9 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.bench.peers.orders import WholeOrders
-from cluster.errors import ClusterError
-from cluster.libllama import FLASH_ATTN, function, mapped_library, silent
+from cluster.api.errors import ClusterError
+from cluster.bench.peers.commands import WholeOrders
+from cluster.node.libllama import FLASH_ATTN, function, mapped_library, silent
 
 N_BATCH = 2048  # llama.cpp's own default
 ALL_LAYERS = 999

@@ -11,14 +11,14 @@ import ctypes
 import os
 import sys
 
-from cluster.child import answer, die_with_parent
-from cluster.errors import ClusterError
+from cluster.api.errors import ClusterError
+from cluster.node.child import answer, die_with_parent
 
 
 def main() -> int:
     die_with_parent()
     from cluster.bench.peers.native import rpc_library
-    from cluster.libllama import device
+    from cluster.node.libllama import device
 
     endpoint, num_threads, device_name = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     try:

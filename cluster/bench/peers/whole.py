@@ -12,10 +12,10 @@ import json
 import sys
 import time
 
-from cluster.bench.peers.orders import WholeOrders
+from cluster.api.errors import ClusterError
+from cluster.bench.peers.commands import WholeOrders
 from cluster.bench.workload import Workload, workload_prompts
-from cluster.child import answer, die_with_parent
-from cluster.errors import ClusterError
+from cluster.node.child import answer, die_with_parent
 
 
 def main() -> int:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from cluster.child import Child
+from cluster.api.errors import ClusterError, UsageError
 from cluster.coordinator.tokenizing.lane import Lane
 from cluster.coordinator.tokenizing.token_table import TokenTable
-from cluster.errors import ClusterError, UsageError
+from cluster.node.child import Child
 
 LOAD_TIMEOUT_S = 120.0
 # Of the lanes, for ever longer texts: the long ones take what the stages and the short texts leave.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from cluster.errors import UsageError
+from cluster.api.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ import asyncio
 import signal
 from pathlib import Path
 
+from cluster.api.errors import CapacityError, ClusterError, UsageError
 from cluster.coordinator.tokenizing.lane import LaneLostError, Outcome, Reply
 from cluster.coordinator.tokenizing.process import TokenizerProcess
 from cluster.coordinator.tokenizing.token_table import TokenTable
-from cluster.coordinator.tokenizing.turns import Turns
-from cluster.errors import CapacityError, ClusterError, UsageError
+from cluster.fairness.turns import Turns
 from cluster.wire.limits import MAX_PROMPT_TOKENS
 
 # The lanes but the last, each for texts of up to so many bytes, with so much CPU time. They take up to 5 and 140 ms

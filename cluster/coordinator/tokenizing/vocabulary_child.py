@@ -17,9 +17,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cluster.child import answer
 from cluster.coordinator.tokenizing.lane import REPLY, LaneEnd, Outcome
 from cluster.coordinator.tokenizing.worker import work
+from cluster.node.child import answer
 from worker_native import Vocab
 
 

@@ -10,8 +10,8 @@ import signal
 import socket
 import sys
 
-from cluster.child import die_with_parent
 from cluster.coordinator.tokenizing.lane import REPLY, REQUEST, LaneEnd, Outcome
+from cluster.node.child import die_with_parent
 from worker_native import Vocab
 
 # For a run of letters of about 700 KB, with the pre-tokenizers that recurse for each; see `Vocab.tokenize`.

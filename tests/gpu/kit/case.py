@@ -34,7 +34,7 @@ def cases_of(part: str, settings: Settings) -> list[Case]:
 
 
 def main() -> int:
-    from cluster.child import die_with_parent
+    from cluster.node.child import die_with_parent
 
     die_with_parent()
     part, name, settings = sys.argv[1], sys.argv[2], Settings.from_json(sys.argv[3])

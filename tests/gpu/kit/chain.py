@@ -13,8 +13,8 @@ from typing import Self
 import numpy as np
 
 import worker_native
-from cluster.gguf import read_header
-from cluster.messages import Float32Array
+from cluster.gguf.reader import read_header
+from cluster.messages.step import Float32Array
 from cluster.verify.rows import greedy, max_delta
 from cluster.verify.steps import Step
 from cluster.verify.whole_model import WholeModel

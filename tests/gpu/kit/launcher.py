@@ -11,15 +11,15 @@ from typing import Any
 
 from cluster.actors.coordinator_actor import Coordinator
 from cluster.actors.stage_worker import StageWorker
-from cluster.client import Client, connect
+from cluster.api.errors import ClusterError
+from cluster.client.sync import Client, connect
 from cluster.config import ClusterConfig
 from cluster.coordinator.spec import StageEnd
-from cluster.disk import temporary_folder
-from cluster.errors import ClusterError
-from cluster.kept_secrets import client_secret_path
-from cluster.messages import Hello
+from cluster.messages.stage import Hello
+from cluster.node.disk import temporary_folder
+from cluster.node.kept_secrets import client_secret_path
+from cluster.node.secret import Secret, write_secret
 from cluster.planning import ModelPlan, plan_model
-from cluster.secret import Secret, write_secret
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec, hello_of
 from tests.gpu.kit.process import Remote
 

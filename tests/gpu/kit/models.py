@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.bench.blocks import random_matrix
-from cluster.bench.synthetic import SHAPES, VOCAB_SIZE, Shape
-from cluster.bench.synthetic import write_model as write_shape
+from cluster.synthetic.blocks import random_matrix
+from cluster.synthetic.model import SHAPES, VOCAB_SIZE, Shape
+from cluster.synthetic.model import write_model as write_shape
 
 # What is special about a model -> an architecture that has it.
 ARCHITECTURES = {

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
-from cluster.errors import ClusterError
+from cluster.api.errors import ClusterError
 
 CALL_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 5.0
@@ -57,7 +57,7 @@ def _serve(
     """Until the other end is closed."""
     import importlib
 
-    from cluster.child import die_with_parent
+    from cluster.node.child import die_with_parent
 
     die_with_parent()
     os.environ.update(environment)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ggml
-from cluster.child import answer, die_with_parent
+from cluster.node.child import answer, die_with_parent
 from tests.ggml.device_rows import compare_row
 
 NUM_EXAMPLES = 2

@@ -16,7 +16,7 @@ def cases(settings: Settings) -> list[Case]:
 def _seen(settings: Settings, tell: Tell) -> None:
     import ggml
     import worker_native
-    from cluster.bench.machine import this_machine
+    from cluster.node.machine import this_machine
 
     machine = this_machine()
     tell(figure("machine", processor=machine.processor, cores=machine.num_cores, system=machine.system))

@@ -12,7 +12,7 @@ from tests.gpu.kit.finding import Tell, judged, not_run
 from tests.gpu.kit.settings import Settings
 
 if TYPE_CHECKING:
-    from cluster.messages import Float32Array
+    from cluster.messages.step import Float32Array
     from cluster.verify.steps import Step
     from tests.gpu.kit.chain import Chain
 
@@ -29,7 +29,8 @@ def cases(settings: Settings) -> list[Case]:
 
 
 def _compare(kind: str, settings: Settings, tell: Tell) -> None:
-    from cluster.gguf import cut_places, read_header
+    from cluster.cutting.cuts import cut_places
+    from cluster.gguf.reader import read_header
     from cluster.verify.steps import make_steps
     from tests.gpu.kit.chain import BATCH_ROWS, CONTEXT_LENGTH, NUM_SLOTS, Chain, compared, whole_logits
     from tests.gpu.kit.models import architecture_model
@@ -60,7 +61,8 @@ def _compare(kind: str, settings: Settings, tell: Tell) -> None:
 
 def _cuts(model: Path) -> dict[str, tuple[int, ...]]:
     """In the middle, and at three places; {} for a model that is served whole."""
-    from cluster.gguf import legal_cuts, read_header
+    from cluster.cutting.cuts import legal_cuts
+    from cluster.gguf.reader import read_header
 
     legal = legal_cuts(read_header(model))
     if not legal:

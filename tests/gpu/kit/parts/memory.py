@@ -26,8 +26,9 @@ def _take(name: str, part: str, settings: Settings, tell: Tell) -> None:
     """The whole model, or its second half: what the plan says, what libllama says, and what is gone from the device."""
     from contextlib import closing
 
-    from cluster.gguf import legal_cuts, read_header
-    from cluster.planning.dry_run import Context, DryRun
+    from cluster.cutting.cuts import legal_cuts
+    from cluster.gguf.reader import read_header
+    from cluster.planning.measure.dry_run import Context, DryRun
     from tests.gpu.kit.models import random_model
     from tests.native.arch_matrix import Slices
     from worker_native import Slice

@@ -183,7 +183,7 @@ def _contestants(
 def _check_room(settings: Settings, path: Path) -> None:
     """Whether the device has room for the weights once more, and for what comes with them."""
     import worker_native
-    from cluster.errors import CapacityError, UsageError
+    from cluster.api.errors import CapacityError, UsageError
 
     free = next((one.memory_free_bytes for one in worker_native.devices() if one.name == settings.device), None)
     if free is None:
@@ -204,7 +204,8 @@ def _cluster(
 ) -> Contestant:
     from cluster.bench.measure import Subject
     from cluster.config import ClusterConfig
-    from cluster.gguf import legal_cuts, read_header
+    from cluster.cutting.cuts import legal_cuts
+    from cluster.gguf.reader import read_header
     from tests.gpu.kit.launcher import launched
 
     length, num_slots = _context(wanted)
@@ -213,8 +214,8 @@ def _cluster(
     inner = [cuts[len(cuts) * part // len(devices)] for part in range(1, len(devices))]
     config = ClusterConfig(str(path), devices=devices, ctx_size=length, parallel=num_slots)
     cluster = stack.enter_context(launched(config, (0, *inner, header.num_layers)))
-    status = cluster.client.status()
-    subject = Subject(cluster.client, status.vocab_size, len(devices), "")
+    status = cluster.client.sync.status()
+    subject = Subject(cluster.client.sync, status.vocab_size, len(devices), "")
     return Contestant(name, subject.run, tuple(stage.node for stage in status.stages))
 
 
@@ -222,8 +223,8 @@ def _llama_cpp(
     stack: ExitStack, path: Path, wanted: Sequence[Workload], settings: Settings, servers: tuple[str, ...]
 ) -> Contestant:
     from cluster.bench.measure import Sample
-    from cluster.bench.peers.lineup import Peer, start_whole
-    from cluster.bench.peers.orders import WholeOrders
+    from cluster.bench.peers.baselines import Peer, start_whole
+    from cluster.bench.peers.commands import WholeOrders
     from cluster.config import ClusterConfig
     from cluster.planning import plan_model
 

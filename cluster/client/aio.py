@@ -1,0 +1,314 @@
+"""The client for asyncio: the same methods as `cluster.client.sync.Client`, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, overload
+
+import grpc
+
+from cluster.api.errors import ClusterError
+from cluster.api.results import Completion, TokenEvent
+from cluster.api.sampling import SamplingParams
+from cluster.api.status import ClusterStatus
+from cluster.client import calls
+from cluster.client.batch import SMALL_BATCH, Batch, num_open_for
+from cluster.client.calls import Call, GenerateRequest
+from cluster.client.completion import Outcome
+from cluster.client.connection import AioConnection
+from cluster.client.progress import BatchProgress, Progress
+from cluster.client.prompts import Prompt, Prompts, is_batch
+from cluster.messages.step import Float32Array, StepTiming
+from cluster.wire.access.proof import Proof
+from cluster.wire.transport.channel import CONNECT_TIMEOUT_MS
+from cluster.wire.transport.endpoint import sent_with
+from cluster.wire.transport.methods import serialize
+
+Result = TypeVar("Result")
+
+
+class _Messages(AsyncIterator[bytes]):
+    """The messages of one call's answer. Closing it cancels the call; nothing more is yielded."""
+
+    def __init__(self, call: Any, address: str, proof: Proof | None) -> None:
+        """`proof`: what the call was made with; nothing is believed before the answer has proved the secret, too."""
+        self._call = call
+        self._proof = proof
+        self._messages = aiter(call)
+        self._address = address
+        self._is_closed = False
+
+    async def __anext__(self) -> bytes:
+        if self._is_closed:
+            raise StopAsyncIteration
+        try:
+            data = await anext(self._messages, None)
+            await self._check()
+            if data is None:
+                raise StopAsyncIteration
+            return bytes(data)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._is_closed and task is not None and not task.cancelling():
+                raise StopAsyncIteration from None  # another task closed the stream, not the reader's own
+            raise
+        except grpc.RpcError as error:
+            raise calls.call_error(error, self._address) from None
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._call.cancel()
+
+    async def _check(self) -> None:
+        proof, self._proof = self._proof, None
+        if proof is not None:
+            proof.check(await self._call.initial_metadata(), f"the cluster at {self._address}")
+
+
+class AsyncTokenStream(AsyncIterator[TokenEvent]):
+    """The events of one request. Closing it, or cancelling the task that reads it, cancels the request."""
+
+    def __init__(self, messages: _Messages, decode: Callable[[bytes], list[TokenEvent]]) -> None:
+        self._messages = messages
+        self._decode = decode
+        self._events: deque[TokenEvent] = deque()
+
+    async def __anext__(self) -> TokenEvent:
+        while not self._events:
+            self._events.extend(self._decode(await anext(self._messages)))
+        return self._events.popleft()
+
+    async def aclose(self) -> None:
+        """Cancels the request unless it has ended; nothing more is yielded."""
+        self._events.clear()
+        self._messages.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class AsyncClient:
+    """Talks to one cluster over one connection for each event loop that calls it; it may be made where none runs.
+
+    `address`, `secret` and errors as for `cluster.client.sync.Client`; an async context manager that closes it.
+    """
+
+    def __init__(self, address: str | None = None, secret: str | os.PathLike[str] | None = None) -> None:
+        self._endpoint = calls.resolve_endpoint(address, secret)
+        self._given_secret = secret
+        self.address = self._endpoint.address
+        self._connection = AioConnection(self.address)
+
+    @classmethod
+    async def connect(cls, address: str | None = None, secret: str | os.PathLike[str] | None = None) -> Self:
+        """A client of a cluster that has answered; UnreachableError within a few seconds if none does."""
+        client = cls(address, secret)
+        try:
+            await client.status(timeout_s=CONNECT_TIMEOUT_MS / 1000)
+        except BaseException:
+            await client.close()
+            raise
+        return client
+
+    @overload
+    async def generate(
+        self, prompt: Prompt, params: SamplingParams | None = None, *, parse_special: bool = False, **overrides: Any
+    ) -> Completion: ...
+    @overload
+    async def generate(
+        self,
+        prompt: Prompts,
+        params: SamplingParams | None = None,
+        *,
+        parse_special: bool = False,
+        progress: Progress = None,
+        return_errors: Literal[False] = False,
+        **overrides: Any,
+    ) -> list[Completion]: ...
+    @overload
+    async def generate(
+        self,
+        prompt: Prompts,
+        params: SamplingParams | None = None,
+        *,
+        parse_special: bool = False,
+        progress: Progress = None,
+        return_errors: Literal[True],
+        **overrides: Any,
+    ) -> list[Completion | ClusterError]: ...
+    async def generate(
+        self,
+        prompt: Prompt | Prompts,
+        params: SamplingParams | None = None,
+        *,
+        parse_special: bool = False,
+        progress: Progress = None,
+        return_errors: bool = False,
+        **overrides: Any,
+    ) -> Completion | list[Completion] | list[Completion | ClusterError]:
+        """The completion of a text or of token ids; for several of those, a list in the same order.
+
+        As `Client.generate`; cancelling the task cancels all prompts. An iterator of prompts must not wait.
+        """
+        if not is_batch(prompt):
+            calls.check_single(return_errors)
+            return await self._complete_one(calls.generate_request(prompt, params, overrides, parse_special))
+        found, num_total = calls.generate_requests(prompt, params, overrides, parse_special)
+        with BatchProgress(progress) as report:
+            batch = Batch(found, num_total, await self._num_to_open(num_total), report)
+            await self._run_batch(batch)
+        return batch.results(return_errors)
+
+    def stream(
+        self,
+        prompt: Prompt | Prompts,
+        params: SamplingParams | None = None,
+        *,
+        parse_special: bool = False,
+        **overrides: Any,
+    ) -> AsyncTokenStream:
+        """The events of one prompt's completion, as they come; the last one has a finish_reason.
+
+        `parse_special` as for `Client.generate`.
+        """
+        call = calls.generate_call(prompt, params, overrides, parse_special)
+        return AsyncTokenStream(self._open(call), call.decode)
+
+    async def logits(self, token_ids: Iterable[int]) -> Float32Array:
+        """The logits [T, V] that follow each of T token ids."""
+        call, rows = calls.logits_call(token_ids)
+        messages = self._open(call)
+        try:
+            async for data in messages:
+                rows.add(call.decode(data))
+        finally:
+            messages.close()
+        return rows.finish()
+
+    async def tokenize(self, text: str, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
+        """The token ids of `text`; the flags as for `Client.tokenize`."""
+        return await self._unary(calls.tokenize_call(text, add_special, parse_special))
+
+    async def detokenize(self, token_ids: Iterable[int]) -> str:
+        """The text of token ids."""
+        return await self._unary(calls.detokenize_call(token_ids))
+
+    async def status(self, timeout_s: float | None = None) -> ClusterStatus:
+        """The cluster now, with a row for each stage."""
+        return await self._unary(calls.status_call(), timeout_s)
+
+    async def intervals(self) -> list[StepTiming]:
+        """When each stage computed which step, of late; a step may be told up to half a second after it."""
+        return await self._unary(calls.intervals_call())
+
+    async def close(self) -> None:
+        """Cancels what is running and closes the connection."""
+        await self._connection.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str | os.PathLike[str] | None]]:
+        return type(self), (self.address, self._given_secret)  # one that was looked up is looked up again there
+
+    async def _unary(self, call: Call[Result], timeout_s: float | None = None) -> Result:
+        method = self._connection.channel().unary_unary(call.path, serialize, bytes)
+        proof = self._endpoint.prove(call.path)
+        try:
+            answer = method(call.request, timeout=timeout_s, metadata=sent_with(proof))
+            data = await answer
+        except grpc.RpcError as error:
+            raise calls.call_error(error, self.address) from None
+        if proof is not None:
+            proof.check(await answer.initial_metadata(), f"the cluster at {self.address}")
+        return call.decode(data)
+
+    def _open(self, call: Call[Any]) -> _Messages:
+        method = self._connection.channel().unary_stream(call.path, serialize, bytes)
+        proof = self._endpoint.prove(call.path)
+        return _Messages(method(call.request, metadata=sent_with(proof)), self.address, proof)
+
+    async def _complete_one(self, request: GenerateRequest) -> Completion:
+        ((_, outcome),) = [found async for found in self._outcomes([request])]
+        if isinstance(outcome, ClusterError):
+            raise outcome
+        return outcome
+
+    async def _outcomes(self, requests: list[GenerateRequest]) -> AsyncIterator[tuple[int, Outcome]]:
+        """What becomes of each request of one call, as they end; if the call ends before them, its error."""
+        call, completions = calls.complete_call(requests)
+        messages = self._open(call)
+        ended: list[tuple[int, Outcome]]
+        try:
+            async for data in messages:
+                for one in completions.add(call.decode(data)):
+                    yield one
+        except ClusterError as error:
+            ended = completions.end(error)
+        else:
+            ended = completions.end()
+        finally:
+            messages.close()
+        for one in ended:
+            yield one
+
+    async def _num_to_open(self, num_total: int | None) -> int:
+        if num_total is not None and num_total <= SMALL_BATCH:
+            return max(1, num_total)
+        num_open = num_open_for((await self.status()).num_slots)
+        return num_open if num_total is None else min(num_open, num_total)
+
+    async def _run_batch(self, batch: Batch[GenerateRequest]) -> None:
+        """However it ends, no call is left open."""
+        outcomes: asyncio.Queue[tuple[int, Outcome | Exception]] = asyncio.Queue()
+        running: set[asyncio.Task[None]] = set()
+
+        async def run(places: list[int], requests: list[GenerateRequest]) -> None:
+            try:
+                async for request, outcome in self._outcomes(requests):
+                    outcomes.put_nowait((places[request], outcome))
+            except Exception as error:
+                outcomes.put_nowait((places[0], error))
+
+        try:
+            while not batch.is_done:
+                for places, requests in calls.in_calls(batch.to_send(time.monotonic())):
+                    task = asyncio.create_task(run(places, requests))
+                    running.add(task)
+                    task.add_done_callback(running.discard)
+                await _settle_some(batch, outcomes)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _settle_some(batch: Batch[Any], outcomes: asyncio.Queue[tuple[int, Outcome | Exception]]) -> None:
+    """Wait for an answer, no longer than until the batch has more to send; take those that came with it too."""
+    if batch.is_done:  # the last prompts could not be sent at all
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(batch.wait_s(time.monotonic())):
+            found = [await outcomes.get()]
+        while not outcomes.empty():
+            found.append(outcomes.get_nowait())
+        for place, outcome in found:
+            if not isinstance(outcome, Completion | ClusterError):
+                raise outcome
+            batch.settle(place, outcome, time.monotonic())

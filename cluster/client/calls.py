@@ -1,0 +1,204 @@
+"""The calls a client makes, as data: which method, which request, how the reply is read.
+
+`Client` and `AsyncClient` differ only in how they carry out such a call.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from cluster.api.errors import ClusterError, UnreachableError, UsageError
+from cluster.api.results import TokenEvent
+from cluster.api.sampling import SamplingParams
+from cluster.api.status import ClusterStatus
+from cluster.client.completion import Completions, LogitsRows
+from cluster.client.prompts import is_batch, merge_params, to_prompt, to_token_ids
+from cluster.messages.step import Float32Array, StepTiming
+from cluster.node.secret import given_secret
+from cluster.wire import limits
+from cluster.wire.codec.answer import Output, decode_answers, decode_events
+from cluster.wire.codec.event import decode_timing
+from cluster.wire.codec.facts import decode_status
+from cluster.wire.codec.inference import check_text, check_token_ids, decode_logits, encode_generate
+from cluster.wire.limits import check_length, parse
+from cluster.wire.transport.endpoint import Endpoint
+from cluster.wire.transport.methods import method_path
+from cluster.wire.transport.status import error_from_call
+from protos import inference_pb2
+
+ADDRESS_VARIABLE = "CLUSTER_ADDRESS"
+SECRET_VARIABLE = "CLUSTER_SECRET"
+SECRET_FILE_VARIABLE = "CLUSTER_SECRET_FILE"
+
+Result = TypeVar("Result")
+GenerateRequest = inference_pb2.GenerateRequest
+Outputs = dict[int, list[Output]]  # by request
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Result]):
+    """One call. `decode` turns each message of the reply into a result."""
+
+    path: str
+    request: Message
+    decode: Callable[[bytes], Result]
+
+
+def resolve_address(address: str | None) -> str:
+    """`address`, else CLUSTER_ADDRESS, else what `cluster up` wrote. UnreachableError if there is none."""
+    from cluster.node.state import read_address
+
+    found = address or os.environ.get(ADDRESS_VARIABLE) or read_address()
+    if not found:
+        raise UnreachableError(
+            f"no cluster: no address was given, {ADDRESS_VARIABLE} is not set, and none was started here; "
+            'start one with "cluster up" or give an address'
+        )
+    return found
+
+
+def resolve_endpoint(address: str | None, secret: str | os.PathLike[str] | None) -> Endpoint:
+    """Where the cluster is, and its secret: what was given, else what the environment or `cluster up` says.
+
+    UnreachableError if no address is known. Where no secret is known, the cluster will refuse.
+    """
+    from cluster.node.kept_secrets import read_client_secret
+
+    found = resolve_address(address)
+    if secret is not None:
+        return Endpoint(found, given_secret(secret))
+    if os.environ.get(SECRET_VARIABLE):
+        return Endpoint(found, given_secret(os.environ[SECRET_VARIABLE]))
+    if os.environ.get(SECRET_FILE_VARIABLE):
+        return Endpoint(found, given_secret(Path(os.environ[SECRET_FILE_VARIABLE])))
+    return Endpoint(found, read_client_secret())
+
+
+def call_error(error: grpc.RpcError, address: str) -> ClusterError:
+    """The project's error for a failed call to the cluster at `address`."""
+    by = f" ({ADDRESS_VARIABLE})" if os.environ.get(ADDRESS_VARIABLE) == address else ""
+    return error_from_call(
+        error,
+        f"cannot reach a cluster at {address}{by}",
+        'start one with "cluster up" or give the address of another',
+    )
+
+
+def generate_call(
+    prompt: Any, params: SamplingParams | None, overrides: dict[str, Any], parse_special: bool
+) -> Call[list[TokenEvent]]:
+    """One prompt, answered token by token; UsageError names what is wrong with it or with the parameters."""
+    request = generate_request(prompt, params, overrides, parse_special)
+    return _call("Generate", request, inference_pb2.GenerateEvents, decode_events)
+
+
+def generate_request(
+    prompt: Any, params: SamplingParams | None, overrides: dict[str, Any], parse_special: bool
+) -> GenerateRequest:
+    """One prompt; UsageError names what is wrong with it or with the parameters."""
+    if is_batch(prompt):
+        raise UsageError("prompt: a list of prompts; a stream takes one, generate() takes several")
+    return encode_generate(to_prompt(prompt), merge_params(params, overrides), parse_special)
+
+
+def generate_requests(
+    prompts: Any, params: SamplingParams | None, overrides: dict[str, Any], parse_special: bool
+) -> tuple[Iterable[GenerateRequest | ClusterError], int | None]:
+    """A request for each prompt, and their number.
+
+    UsageError for parameters, or for a prompt of a list. Of an iterator the number is not known, and a prompt is
+    looked at when its request is taken: what is wrong with it then stands in the place of the request.
+    """
+    merged = merge_params(params, overrides)
+    if isinstance(prompts, Iterator):
+        return (_request_or_error(prompt, merged, parse_special) for prompt in prompts), None
+    requests = [generate_request(prompt, merged, {}, parse_special) for prompt in prompts]
+    return requests, len(requests)
+
+
+def complete_call(requests: Sequence[GenerateRequest]) -> tuple[Call[Outputs], Completions]:
+    """The call that answers these requests with whole texts, and what its messages fill."""
+    message = inference_pb2.CompleteRequest(requests=requests)
+    decode = partial(decode_answers, num_requests=len(requests))
+    return _call("Complete", message, inference_pb2.CompleteAnswers, decode), Completions(len(requests))
+
+
+def in_calls(placed: Sequence[tuple[int, GenerateRequest]]) -> Iterator[tuple[list[int], list[GenerateRequest]]]:
+    """The requests with their places, as many together as fit in one call."""
+    places: list[int] = []
+    requests: list[GenerateRequest] = []
+    size_bytes = 0
+    for place, request in placed:
+        if requests and (size_bytes >= limits.PART_BYTES or len(requests) == limits.MAX_REQUESTS):
+            yield places, requests
+            places, requests, size_bytes = [], [], 0
+        places.append(place)
+        requests.append(request)
+        size_bytes += request.ByteSize()
+    if requests:
+        yield places, requests
+
+
+def check_single(return_errors: bool) -> None:
+    """Refuses what only several prompts can be asked with."""
+    if return_errors:
+        raise UsageError("return_errors: it is for several prompts, and this is one; give a list")
+
+
+def _request_or_error(prompt: Any, params: SamplingParams, parse_special: bool) -> GenerateRequest | ClusterError:
+    try:
+        return generate_request(prompt, params, {}, parse_special)
+    except UsageError as error:
+        return error
+
+
+def logits_call(token_ids: Iterable[int]) -> tuple[Call[Float32Array], LogitsRows]:
+    """The call, and the array that the rows of its messages fill."""
+    ids = check_token_ids("token_ids", to_token_ids("token_ids", token_ids))
+    if not ids:
+        raise UsageError("token_ids: there are none; give at least one")
+    request = inference_pb2.LogitsRequest(token_ids=ids)
+    return _call("Logits", request, inference_pb2.LogitsPart, decode_logits), LogitsRows(len(ids))
+
+
+def tokenize_call(text: str, add_special: bool, parse_special: bool) -> Call[list[int]]:
+    request = inference_pb2.TokenizeRequest(
+        text=check_text("text", text), add_special=add_special, parse_special=parse_special
+    )
+    return _call(
+        "Tokenize",
+        request,
+        inference_pb2.TokenizeReply,
+        lambda reply: check_token_ids("token_ids", reply.token_ids),
+    )
+
+
+def detokenize_call(token_ids: Iterable[int]) -> Call[str]:
+    ids = check_token_ids("token_ids", to_token_ids("token_ids", token_ids))
+    request = inference_pb2.DetokenizeRequest(token_ids=ids)
+    return _call("Detokenize", request, inference_pb2.DetokenizeReply, lambda reply: str(reply.text))
+
+
+def status_call() -> Call[ClusterStatus]:
+    return _call("Status", inference_pb2.StatusRequest(), inference_pb2.StatusReply, decode_status)
+
+
+def intervals_call() -> Call[list[StepTiming]]:
+    return _call("Intervals", inference_pb2.IntervalsRequest(), inference_pb2.IntervalsReply, _decode_intervals)
+
+
+def _call(method: str, request: Message, reply: type[Message], decode: Callable[[Any], Result]) -> Call[Result]:
+    return Call(method_path("Inference", method), request, lambda data: decode(parse(reply, data)))
+
+
+def _decode_intervals(reply: inference_pb2.IntervalsReply) -> list[StepTiming]:
+    check_length("intervals", reply.intervals, limits.MAX_INTERVALS)
+    return [decode_timing(timing) for timing in reply.intervals]

@@ -1,0 +1,77 @@
+"""What a client reads of a call: its messages, and the events of one request in them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+
+from cluster.api.results import TokenEvent
+from cluster.client import calls
+from cluster.client.connection import check_process
+from cluster.wire.access.proof import Proof
+
+
+class Messages(Iterator[bytes]):
+    """The messages of one call's answer. Closing it cancels the call; nothing more is yielded."""
+
+    def __init__(self, messages: Any, address: str, proof: Proof | None) -> None:
+        """`proof`: what the call was made with; nothing is believed before the answer has proved the secret, too."""
+        self._messages = messages
+        self._proof = proof
+        self._address = address
+        self._is_closed = False
+
+    def __next__(self) -> bytes:
+        check_process()
+        try:
+            if self._is_closed:
+                raise StopIteration
+            data = next(self._messages, None)
+            self._check()
+            if data is None:
+                raise StopIteration
+            return bytes(data)
+        except grpc.RpcError as error:
+            if self._is_closed:
+                raise StopIteration from None
+            raise calls.call_error(error, self._address) from None
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._messages.cancel()
+
+    def _check(self) -> None:
+        proof, self._proof = self._proof, None
+        if proof is not None:
+            proof.check(self._messages.initial_metadata(), f"the cluster at {self._address}")
+
+
+class TokenStream(Iterator[TokenEvent]):
+    """The events of one request. Closing it, or dropping it, cancels the request on all stages."""
+
+    def __init__(self, messages: Messages, decode: Callable[[bytes], list[TokenEvent]]) -> None:
+        self._messages = messages
+        self._decode = decode
+        self._events: deque[TokenEvent] = deque()
+
+    def __next__(self) -> TokenEvent:
+        while not self._events:
+            self._events.extend(self._decode(next(self._messages)))
+        return self._events.popleft()
+
+    def close(self) -> None:
+        """Cancels the request unless it has ended; nothing more is yielded."""
+        self._events.clear()
+        self._messages.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,281 @@
+"""The client: ``cluster.connect()`` and what can be asked of a cluster. Needs gRPC and numpy, no Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, overload
+
+import grpc
+
+from cluster.api.errors import ClusterError
+from cluster.api.results import Completion
+from cluster.api.sampling import SamplingParams
+from cluster.api.status import ClusterStatus
+from cluster.client import calls
+from cluster.client.batch import SMALL_BATCH, Batch, num_open_for
+from cluster.client.calls import Call, GenerateRequest
+from cluster.client.completion import Completions, Outcome
+from cluster.client.connection import Connection
+from cluster.client.progress import BatchProgress, Progress
+from cluster.client.prompts import Prompt, Prompts, is_batch
+from cluster.client.stream import Messages, TokenStream
+from cluster.messages.step import Float32Array, StepTiming
+from cluster.wire.transport.channel import CONNECT_TIMEOUT_MS
+from cluster.wire.transport.endpoint import sent_with
+from cluster.wire.transport.methods import serialize
+
+Result = TypeVar("Result")
+
+
+def connect(address: str | None = None, secret: str | os.PathLike[str] | None = None) -> Client:
+    """A client of the cluster at `address` ("host:port"), which has answered.
+
+    Without an address: that in CLUSTER_ADDRESS, else that of the cluster that ``cluster up`` started here.
+    secret: the cluster's secret for clients, as digits, or the path of a file that holds them. Without: that in
+    CLUSTER_SECRET, in the file that CLUSTER_SECRET_FILE names, or what ``cluster up`` wrote for this user.
+    Raises UnreachableError within a few seconds if nothing answers, UnauthenticatedError if the secret is not that
+    of the cluster there, HandshakeError if it is another version.
+    """
+    client = Client(address, secret)
+    try:
+        client.status(timeout_s=CONNECT_TIMEOUT_MS / 1000)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+class Client:
+    """Talks to one cluster over one connection. Threads may share it; a context manager that closes it.
+
+    `address` and `secret` as for `connect`, but nothing is called yet: a client that was not used survives a fork, and
+    one that is pickled or copied connects anew. All methods raise the errors of `cluster.api.errors`: UsageError for a
+    request that cannot be, CapacityError when the cluster is full, UnreachableError when it is gone, StageLostError
+    when one of its stages is.
+    """
+
+    def __init__(self, address: str | None = None, secret: str | os.PathLike[str] | None = None) -> None:
+        self._endpoint = calls.resolve_endpoint(address, secret)
+        self._given_secret = secret
+        self.address = self._endpoint.address
+        self._connection = Connection(self.address)
+
+    @overload
+    def generate(
+        self, prompt: Prompt, params: SamplingParams | None = None, *, parse_special: bool = False, **overrides: Any
+    ) -> Completion: ...
+    @overload
+    def generate(
+        self,
+        prompt: Prompts,
+        params: SamplingParams | None = None,
+        *,
+        parse_special: bool = False,
+        progress: Progress = None,
+        return_errors: Literal[False] = False,
+        **overrides: Any,
+    ) -> list[Completion]: ...
+    @overload
+    def generate(
+        self,
+        prompt: Prompts,
+        params: SamplingParams | None = None,
+        *,
+        parse_special: bool = False,
+        progress: Progress = None,
+        return_errors: Literal[True],
+        **overrides: Any,
+    ) -> list[Completion | ClusterError]: ...
+    def generate(
+        self,
+        prompt: Prompt | Prompts,
+        params: SamplingParams | None = None,
+        *,
+        parse_special: bool = False,
+        progress: Progress = None,
+        return_errors: bool = False,
+        **overrides: Any,
+    ) -> Completion | list[Completion] | list[Completion | ClusterError]:
+        """The completion of a text or of token ids; for several of those, a list in the same order.
+
+        `overrides` replace single fields of `params`. Several prompts are a list, or an iterator, from which they
+        are taken as slots come free. They run at the same time, as many as the cluster has slots; a full queue is
+        asked again, for up to ten minutes in which nothing ends. When one fails the others go on, and at the end
+        its error is raised: its `completions` hold what became of each prompt, a Completion or a ClusterError. With
+        `return_errors` that list is returned instead. A lost cluster ends the batch, and an exception in this
+        thread, such as KeyboardInterrupt, too.
+
+        parse_special: names of control tokens in a text, such as "<|im_start|>", become these tokens. Else they are
+        plain text, so that nobody else's words can end a turn of a chat.
+        progress: True shows how far the batch is on stderr, None where that is a terminal; a function is called
+        with the numbers of prompts done and in all (taken so far, of an iterator).
+        """
+        if not is_batch(prompt):
+            calls.check_single(return_errors)
+            return self._complete_one(calls.generate_request(prompt, params, overrides, parse_special))
+        found, num_total = calls.generate_requests(prompt, params, overrides, parse_special)
+        with BatchProgress(progress) as report:
+            batch = Batch(found, num_total, self._num_to_open(num_total), report)
+            self._run_batch(batch)
+        return batch.results(return_errors)
+
+    def stream(
+        self,
+        prompt: Prompt | Prompts,
+        params: SamplingParams | None = None,
+        *,
+        parse_special: bool = False,
+        **overrides: Any,
+    ) -> TokenStream:
+        """The events of one prompt's completion, as they come; the last one has a finish_reason.
+
+        `parse_special` as for `generate`.
+        """
+        call = calls.generate_call(prompt, params, overrides, parse_special)
+        return TokenStream(self._open(call), call.decode)
+
+    def logits(self, token_ids: Iterable[int]) -> Float32Array:
+        """The logits [T, V] that follow each of T token ids."""
+        call, rows = calls.logits_call(token_ids)
+        messages = self._open(call)
+        try:
+            for data in messages:
+                rows.add(call.decode(data))
+        finally:
+            messages.close()
+        return rows.finish()
+
+    def tokenize(self, text: str, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
+        """The token ids of `text`.
+
+        add_special: with the tokens that the model expects around a text (such as BOS).
+        parse_special: the names of control tokens in the text become these tokens.
+        """
+        return self._unary(calls.tokenize_call(text, add_special, parse_special))
+
+    def detokenize(self, token_ids: Iterable[int]) -> str:
+        """The text of token ids."""
+        return self._unary(calls.detokenize_call(token_ids))
+
+    def status(self, timeout_s: float | None = None) -> ClusterStatus:
+        """The cluster now, with a row for each stage."""
+        return self._unary(calls.status_call(), timeout_s)
+
+    def intervals(self) -> list[StepTiming]:
+        """When each stage computed which step, of late; a step may be told up to half a second after it."""
+        return self._unary(calls.intervals_call())
+
+    def close(self) -> None:
+        """Cancels what is running and closes the connection."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str | os.PathLike[str] | None]]:
+        return type(self), (self.address, self._given_secret)  # one that was looked up is looked up again there
+
+    def _unary(self, call: Call[Result], timeout_s: float | None = None) -> Result:
+        method = self._connection.channel().unary_unary(call.path, serialize, bytes)
+        proof = self._endpoint.prove(call.path)
+        try:
+            data, answer = method.with_call(call.request, timeout=timeout_s, metadata=sent_with(proof))
+        except grpc.RpcError as error:
+            raise calls.call_error(error, self.address) from None
+        if proof is not None:
+            proof.check(answer.initial_metadata(), f"the cluster at {self.address}")
+        return call.decode(data)
+
+    def _open(self, call: Call[Any]) -> Messages:
+        method = self._connection.channel().unary_stream(call.path, serialize, bytes)
+        proof = self._endpoint.prove(call.path)
+        return Messages(method(call.request, metadata=sent_with(proof)), self.address, proof)
+
+    def _complete_one(self, request: GenerateRequest) -> Completion:
+        call, completions = calls.complete_call([request])
+        messages = self._open(call)
+        try:
+            ((_, outcome),) = _outcomes(messages, call, completions)
+        finally:
+            messages.close()
+        if isinstance(outcome, ClusterError):
+            raise outcome
+        return outcome
+
+    def _num_to_open(self, num_total: int | None) -> int:
+        if num_total is not None and num_total <= SMALL_BATCH:
+            return max(1, num_total)
+        num_open = num_open_for(self.status().num_slots)
+        return num_open if num_total is None else min(num_open, num_total)
+
+    def _run_batch(self, batch: Batch[GenerateRequest]) -> None:
+        """Threads read the answers; this one decides. However it ends, no call is left open."""
+        outcomes: SimpleQueue[tuple[int, Outcome | BaseException]] = SimpleQueue()
+        running: set[Messages] = set()
+        stopping = threading.Event()
+
+        def run(places: list[int], requests: list[GenerateRequest]) -> None:
+            try:
+                call, completions = calls.complete_call(requests)
+                messages = self._open(call)
+                running.add(messages)
+                if stopping.is_set():
+                    messages.close()
+                try:
+                    for request, outcome in _outcomes(messages, call, completions):
+                        outcomes.put((places[request], outcome))
+                finally:
+                    running.discard(messages)
+            except BaseException as error:
+                outcomes.put((places[0], error))
+
+        with ThreadPoolExecutor(batch.max_open, "cluster-generate") as threads:
+            try:
+                while not batch.is_done:
+                    for places, requests in calls.in_calls(batch.to_send(time.monotonic())):
+                        threads.submit(run, places, requests)
+                    _settle_some(batch, outcomes)
+            finally:
+                stopping.set()
+                threads.shutdown(wait=False, cancel_futures=True)
+                for messages in tuple(running):
+                    messages.close()
+
+
+def _outcomes(
+    messages: Iterator[bytes], call: Call[calls.Outputs], completions: Completions
+) -> Iterator[tuple[int, Outcome]]:
+    """What becomes of each request of the call, as they end; if the call ends before them, its error."""
+    try:
+        for data in messages:
+            yield from completions.add(call.decode(data))
+    except ClusterError as error:
+        yield from completions.end(error)
+    else:
+        yield from completions.end()
+
+
+def _settle_some(batch: Batch[Any], outcomes: SimpleQueue[tuple[int, Outcome | BaseException]]) -> None:
+    """Wait for an answer, no longer than until the batch has more to send; take those that came with it too."""
+    if batch.is_done:  # the last prompts could not be sent at all
+        return
+    timeout_s = batch.wait_s(time.monotonic())
+    with contextlib.suppress(Empty):
+        while True:
+            place, outcome = outcomes.get(timeout=timeout_s)
+            if not isinstance(outcome, Completion | ClusterError):
+                raise outcome
+            batch.settle(place, outcome, time.monotonic())
+            timeout_s = 0.0

@@ -1,0 +1,172 @@
+"""Cutting a model into slices [first, end) of its layers, as a pure function of its header.
+
+A slice is a GGUF that unpatched libllama loads: its layers are renumbered from 0, and zeros that are never
+computed, or whose result is written over (a hole in the file), stand in for what it does not own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cluster.api.errors import UnsupportedModelError, UsageError
+from cluster.cutting.cuts import places_of
+from cluster.cutting.rules import (
+    EVERYWHERE,
+    FIRST,
+    LAST,
+    NGRAM,
+    OUTPUT,
+    OUTPUT_BIAS,
+    TOKEN_EMBEDDING,
+    Model,
+    check,
+    layer_of,
+    place_of,
+)
+from cluster.cutting.slice_keys import ngram_layers, slice_keys, slice_vocab_size
+from cluster.cutting.slice_layers import SliceLayer, slice_layers
+from cluster.gguf.encode import aligned, encode_header
+from cluster.gguf.header import Header, TensorInfo
+from cluster.gguf.tensor_types import F16, Q1_0, TensorType
+from cluster.gguf.value import MetadataValue
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTensor:
+    """A tensor of a slice file: `source_offset` is its first byte in the source file, None for zeros."""
+
+    name: str
+    shape: tuple[int, ...]
+    type: TensorType
+    size_bytes: int
+    source_offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePlan:
+    """A slice file, described: `header_bytes`, then each tensor at the next multiple of 32 bytes."""
+
+    first: int
+    end: int
+    num_layers: int
+    metadata: dict[str, MetadataValue]
+    tensors: tuple[PlannedTensor, ...]
+    header_bytes: bytes
+    file_bytes: int
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of real weights: what the file takes on disk, less its header."""
+        return sum(info.size_bytes for info in self.tensors if info.source_offset is not None)
+
+
+def cut(header: Header, first: int, end: int, model_hash: str = "") -> SlicePlan:
+    """The slice [first, end). UsageError for an impossible range, UnsupportedModelError if inexact."""
+    model = check(header)
+    num_layers = model.num_layers
+    if not 0 <= first < end <= num_layers:
+        raise UsageError(f"layers [{first}, {end}): the model has layers [0, {num_layers}); choose 0 <= first < end")
+    _check_places(model, first, end)
+    layers = slice_layers(model, first, end)
+    metadata = slice_keys(model, first, end, layers, model_hash)
+    return _plan(first, end, num_layers, metadata, tuple(_tensors(model, first, end, layers)))
+
+
+def vocab_header(header: Header) -> SlicePlan:
+    """All metadata and no tensors: what libllama needs for the tokenizer alone. Range [0, 0)."""
+    metadata = {key: value for key, value in header.metadata.items() if not key.startswith("split.")}
+    return _plan(0, 0, header.num_layers, metadata, ())
+
+
+def _plan(
+    first: int,
+    end: int,
+    num_layers: int,
+    metadata: dict[str, MetadataValue],
+    tensors: tuple[PlannedTensor, ...],
+) -> SlicePlan:
+    head = encode_header(metadata, tensors)
+    file_bytes = len(head) + sum(aligned(info.size_bytes) for info in tensors)
+    return SlicePlan(first, end, num_layers, metadata, tensors, head, file_bytes)
+
+
+def _check_places(model: Model, first: int, end: int) -> None:
+    for place in places_of(model):
+        if place.layer in (first, end) and place.refusal:
+            raise UnsupportedModelError(
+                f"{model.header.path}: architecture {model.architecture!a} cannot be cut in front of layer "
+                f"{place.layer}: {place.refusal}; see: cluster cuts MODEL"
+            )
+
+
+def _tensors(model: Model, first: int, end: int, layers: tuple[SliceLayer, ...]) -> Iterator[PlannedTensor]:
+    """The tensors outside the layers, stand-ins for those that belong to other slices, then the layers."""
+    outside = {info.name: info for info in model.header.tensors if layer_of(info.name) is None}
+    for info in outside.values():
+        yield from _outside(model, info, first, end, layers)
+    yield from _head_stand_ins(model, outside, first, end)
+    inside: dict[int, list[tuple[str, TensorInfo]]] = {}
+    for info in model.header.tensors:
+        if found := layer_of(info.name):
+            inside.setdefault(found[0], []).append((found[1], info))
+    for number, layer in enumerate(layers):
+        for suffix, info in inside[layer.source]:
+            name = f"blk.{number}.{suffix}"
+            yield _zeros(info, name) if layer.is_stand_in else _copy(model.header, info, name)
+
+
+def _outside(
+    model: Model, info: TensorInfo, first: int, end: int, layers: tuple[SliceLayer, ...]
+) -> Iterator[PlannedTensor]:
+    place = place_of(info.name, model.row)
+    is_first, is_last = first == 0, end == model.num_layers
+    is_own = (
+        (is_first and is_last) or place == EVERYWHERE or (place == FIRST and is_first) or (place == LAST and is_last)
+    )
+    if place == NGRAM and not is_own:
+        yield from _ngram_table(model, info, layers)
+    elif is_own or (info.name == TOKEN_EMBEDDING and is_last and model.row.tied):
+        yield _copy(model.header, info)
+    elif info.name in (TOKEN_EMBEDDING, OUTPUT):
+        yield _stand_in(info.name, slice_vocab_size(model, first, end), model.hidden_width)
+    elif info.name == OUTPUT_BIAS:
+        num_tokens = slice_vocab_size(model, first, end)
+        yield PlannedTensor(info.name, (num_tokens,), info.type, info.type.row_bytes(num_tokens), None)
+    else:
+        yield _zeros(info)
+
+
+def _ngram_table(model: Model, info: TensorInfo, layers: tuple[SliceLayer, ...]) -> Iterator[PlannedTensor]:
+    """Only where a layer reads it: elsewhere libllama would not expect it."""
+    readers = [layer for layer in layers if layer.source in ngram_layers(model)]
+    if readers:
+        yield _zeros(info) if all(layer.is_stand_in for layer in readers) else _copy(model.header, info)
+
+
+def _head_stand_ins(model: Model, outside: dict[str, TensorInfo], first: int, end: int) -> Iterator[PlannedTensor]:
+    """A head of its own where the model's is its embedding, so that neither end needs both."""
+    is_first, is_last = first == 0, end == model.num_layers
+    if OUTPUT in outside or model.row.tied or (is_first and is_last):
+        return
+    if is_last:
+        yield _copy(model.header, outside[TOKEN_EMBEDDING], OUTPUT)
+    else:
+        # Without this, libllama would take the embedding as the head, and copy it to where the head goes
+        # (a GPU, or repacked weights).
+        yield _stand_in(OUTPUT, slice_vocab_size(model, first, end), model.hidden_width)
+
+
+def _copy(header: Header, info: TensorInfo, name: str | None = None) -> PlannedTensor:
+    offset = header.data_start + info.offset
+    return PlannedTensor(name or info.name, info.shape, info.type, info.size_bytes, offset)
+
+
+def _zeros(info: TensorInfo, name: str | None = None) -> PlannedTensor:
+    return PlannedTensor(name or info.name, info.shape, info.type, info.size_bytes, None)
+
+
+def _stand_in(name: str, num_rows: int, width: int) -> PlannedTensor:
+    """Zeros of the right shape in the smallest type: 1.125 bits a weight. libllama repacks neither type."""
+    kind = Q1_0 if width % Q1_0.block_size == 0 else F16
+    return PlannedTensor(name, (num_rows, width), kind, kind.row_bytes(num_rows * width), None)

@@ -1,0 +1,53 @@
+"""What the parts of a model take: weights of each layer, embedding, head, and the memory of each layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cluster.cutting import cache_sizes
+from cluster.cutting.rules import OUTPUT, TOKEN_EMBEDDING, check, layer_of
+from cluster.gguf.header import Header
+from cluster.gguf.tensor_types import TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSizes:
+    """Sizes in bytes. `kv_bytes[i]` is the memory of layer i for all slots."""
+
+    layer_bytes: tuple[int, ...]
+    kv_bytes: tuple[int, ...]
+    embed_bytes: int
+    head_bytes: int  # final norm included; the embedding's size where it is tied to the head
+    tied_head: bool
+
+
+def model_sizes(
+    header: Header, num_cells: int, type_k: TensorType, type_v: TensorType, num_slots: int = 0
+) -> ModelSizes:
+    """Sum up a model. Raises what `rules.check` raises.
+
+    `num_cells` is context length times slots. With `num_slots`, each slot's cells are rounded up as libllama does,
+    and what a slot keeps beside its cells (running states) is counted; with 0 neither is.
+    """
+    layers = [0] * header.num_layers
+    rest = {}
+    for info in header.tensors:
+        found = layer_of(info.name)
+        if found is None:
+            rest[info.name] = info.size_bytes
+        elif found[0] < len(layers):
+            layers[found[0]] += info.size_bytes
+    tied = OUTPUT not in rest
+    embed = rest.pop(TOKEN_EMBEDDING)
+    return ModelSizes(
+        layer_bytes=tuple(layers),
+        kv_bytes=cache_sizes.layer_cache_bytes(check(header), num_cells, type_k, type_v, num_slots),
+        embed_bytes=embed,
+        head_bytes=sum(rest.values()) + (embed if tied else 0),
+        tied_head=tied,
+    )
+
+
+def trained_context(header: Header) -> int:
+    """Tokens of context the model was trained for."""
+    return header.uint32(f"{header.architecture}.context_length")

@@ -1,0 +1,1 @@
+"""What steps cost on each stage, and the decisions that follow from it alone."""

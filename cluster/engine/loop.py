@@ -1,0 +1,284 @@
+"""The loop: fill while the pipeline has room, drain one event, settle it."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cluster.api.errors import ClusterError, StageLostError, UnreachableError
+from cluster.api.sampling import SamplingParams
+from cluster.engine.busy import BusyWindow, StageActivity
+from cluster.engine.events import Cancel, Event, NewRequest, Reset, Sink, Stop, tell
+from cluster.engine.limits import Limits
+from cluster.engine.requests import Requests
+from cluster.engine.scheduler import Scheduler
+from cluster.engine.text.vocabulary import Vocabulary
+from cluster.messages.stage import StageCosts, StageFailure
+from cluster.messages.step import Microbatch, StepResult, StepTiming
+
+_log = logging.getLogger(__name__)
+
+
+class Stages(Protocol):
+    """The stages, wired in a row. They keep the promises that `Scheduler` lists."""
+
+    def submit(self, microbatch: Microbatch) -> None:
+        """Sends a microbatch to the first stage, without waiting. Raises ClusterError if that is lost."""
+        ...
+
+    def flush(self) -> None:
+        """Lets what was submitted go out, before others make use of the interpreter."""
+        ...
+
+
+class Inbox(Protocol):
+    """A queue of events: any thread puts, the engine's gets. `queue.SimpleQueue` is one."""
+
+    def put(self, event: Event) -> None: ...
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Event:
+        """Raises queue.Empty after `timeout` seconds without an event."""
+        ...
+
+    def empty(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Figures for `cluster status`."""
+
+    epoch: int
+    failure: StageFailure | None  # why requests are refused; None when ready
+    num_slots_used: int
+    num_waiting: int
+    num_in_flight: int
+    num_requests: int  # ended since the start
+    num_tokens: int  # generated since the start
+    stages: tuple[StageActivity, ...]
+
+
+class Engine:
+    """Serves requests over the stages. `run` is for one thread; all other methods are for any.
+
+    Everything that happens is an event in the inbox. Each request is answered through its sink, which gets
+    exactly one last output (see `events.is_last`), whatever goes wrong. What goes wrong with one request ends that
+    one. After a StageFailure all requests end with StageLostError (UnreachableError, if it was the coordinator's own
+    fault), and new ones are refused with it until `reset` starts a newer epoch.
+    """
+
+    def __init__(
+        self,
+        stages: Stages,
+        vocabulary: Vocabulary,
+        limits: Limits,
+        epoch: int = 0,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        choose_seed: Callable[[], int] = lambda: secrets.randbits(63),
+        inbox: Inbox | None = None,
+        find_cause: Callable[[StageFailure], StageFailure] = lambda failure: failure,
+    ) -> None:
+        """`find_cause`: what a failure is told as, where whoever noticed it could not know better."""
+        self._find_cause = find_cause
+        self._stages = stages
+        self._num_stages = limits.num_stages
+        self._vocab_size = vocabulary.num_tokens
+        self._now = now
+        self._inbox: Inbox = queue.SimpleQueue() if inbox is None else inbox
+        self._scheduler = Scheduler(limits, epoch)
+        self._requests = Requests(self._scheduler, vocabulary, limits.context_length, choose_seed)
+        self._busy = BusyWindow(limits.num_stages, now())
+        self._busy_lock = threading.Lock()
+        self._request_ids = itertools.count(1)
+        self._failure: StageFailure | None = None
+        self._early_failure: StageFailure | None = None  # of an epoch that is still to begin
+        self._stopping = self._closed = False
+        self._closing_lock = threading.Lock()  # no event is put after the last one was taken
+
+    def run(self) -> None:
+        """Serves until `stop`; all requests have ended when it returns."""
+        try:
+            while not self._stopping:
+                try:
+                    held_until_s = self._fill()
+                    self._requests.tell()  # after the stages have work again
+                    event = self._next_event(held_until_s)
+                    if event is not None:
+                        self._settle(event)
+                except Exception as error:  # a bug of ours ends an epoch, not the cluster
+                    _log.exception("the engine failed")
+                    self._lose(StageFailure(None, self._scheduler.epoch, f"its engine failed: {error!r}"))
+        finally:
+            self._close()
+
+    def submit(self, tokens: Sequence[int], params: SamplingParams | None, sink: Sink, client: str = "") -> int:
+        """Asks for a text, or for logits where `params` is None; returns the request id. Never raises.
+
+        `client` names who asks: clients share slots and queue evenly.
+        """
+        new = NewRequest(next(self._request_ids), tuple(tokens), params, sink, self._now(), client)
+        if not self._put(new):
+            tell(sink, _stopped())
+        return new.request_id
+
+    def cancel(self, request_id: int) -> None:
+        """Ends a request soon; its slot is dropped with the next microbatch. Unknown ids are ignored."""
+        self._put(Cancel(request_id))
+
+    def deliver(self, event: StepResult | StepTiming) -> None:
+        """What the stages send back. Old epochs, unknown steps and duplicates are dropped."""
+        self._put(event)
+
+    def fail(self, failure: StageFailure) -> None:
+        """A stage is lost. A failure of an older epoch is dropped, one of a newer epoch counts once that begins."""
+        self._put(failure)
+
+    def reset(self, epoch: int, costs: tuple[StageCosts, ...] = ()) -> None:
+        """The stages are wired anew and empty; what still runs ends. An epoch not newer is ignored.
+
+        `costs`: what steps take on each stage; () if that is not known.
+        """
+        self._put(Reset(epoch, costs))
+
+    def stop(self) -> None:
+        """Ends all requests and `run`."""
+        self._put(Stop())
+
+    def snapshot(self) -> Snapshot:
+        """Figures of this moment; each is right, though they may be a step apart."""
+        with self._busy_lock:
+            activities = self._busy.activities(self._now())
+        return Snapshot(
+            epoch=self._scheduler.epoch,
+            failure=self._failure,
+            num_slots_used=self._scheduler.num_slots_used,
+            num_waiting=self._scheduler.num_waiting,
+            num_in_flight=self._scheduler.num_in_flight,
+            num_requests=self._requests.num_ended,
+            num_tokens=self._requests.num_tokens,
+            stages=activities,
+        )
+
+    @property
+    def failure(self) -> StageFailure | None:
+        """Why requests are refused; None when ready."""
+        return self._failure
+
+    def timings(self, stage: int) -> tuple[StepTiming, ...]:
+        """The latest steps of a stage, on that stage's clock."""
+        with self._busy_lock:
+            return self._busy.timings(stage)
+
+    def _next_event(self, until_s: float | None) -> Event | None:
+        """None if there is none until then."""
+        try:
+            return self._inbox.get(timeout=None if until_s is None else max(0.0, until_s - self._now()))
+        except queue.Empty:
+            return None
+
+    def _fill(self) -> float | None:
+        """Sends what can be sent now. Until when something was held back; None if nothing was."""
+        has_sent = False
+        now_s = self._now()
+        while (microbatch := self._scheduler.next_batch(now_s)) is not None:
+            try:
+                self._stages.submit(microbatch)
+                has_sent = True
+            except ClusterError as error:
+                self._lose(StageFailure(0, self._scheduler.epoch, str(error)))
+            now_s = self._now()
+        hold_s = self._scheduler.hold_s(now_s)  # at the moment at which there was nothing to send
+        if has_sent:
+            self._stages.flush()
+        return now_s + hold_s if hold_s else None
+
+    def _settle(self, event: Event) -> None:
+        match event:
+            case StepResult():
+                self._complete(event)
+            case StepTiming():
+                self._scheduler.learn(event)
+                with self._busy_lock:
+                    self._busy.record(event, self._now())
+            case NewRequest():
+                if self._failure is not None:
+                    tell(event.sink, _lost(self._failure))
+                else:
+                    self._requests.open(event, self._now())
+            case Cancel():
+                self._requests.cancel(event.request_id, self._now())
+            case StageFailure():
+                self._lose(event)
+            case Reset():
+                self._restart(event)
+            case Stop():
+                self._stopping = True
+
+    def _complete(self, result: StepResult) -> None:
+        try:
+            self._check_vocabulary(result)
+            now_s = self._now()
+            progresses = self._scheduler.complete(result, now_s)
+        except ClusterError as error:
+            self._lose(StageFailure(self._num_stages - 1, result.id.epoch, str(error)))
+            return
+        for progress in progresses:
+            self._requests.advance(progress, now_s)
+
+    def _check_vocabulary(self, result: StepResult) -> None:
+        if result.logits is not None and result.logits.shape[1:] != (self._vocab_size,):
+            raise ClusterError(f"step result: logits of shape {result.logits.shape}; report a bug")
+        for sampled in result.sampled:
+            if not 0 <= sampled.token < self._vocab_size:
+                raise ClusterError(f"step result: token {sampled.token} is not in the vocabulary; report a bug")
+
+    def _lose(self, failure: StageFailure) -> None:
+        if failure.epoch > self._scheduler.epoch:
+            self._early_failure = failure
+        elif self._failure is None and failure.epoch == self._scheduler.epoch:
+            self._failure = cause = self._find_cause(failure)
+            self._requests.end_all(lambda: _lost(cause))
+            self._scheduler.abandon()
+
+    def _restart(self, reset: Reset) -> None:
+        if reset.epoch > self._scheduler.epoch:
+            self._requests.end_all(lambda: StageLostError("stages: they were started anew; ask again"))
+            self._scheduler.reset(reset.epoch, reset.costs)
+            self._failure = None
+            if self._early_failure is not None:
+                self._lose(self._early_failure)
+
+    def _close(self) -> None:
+        with self._closing_lock:
+            self._closed = True
+        self._requests.end_all(_stopped)
+        self._requests.tell()
+        while not self._inbox.empty():
+            event = self._inbox.get()
+            if isinstance(event, NewRequest):
+                tell(event.sink, _stopped())
+
+    def _put(self, event: Event) -> bool:
+        with self._closing_lock:
+            if not self._closed:
+                self._inbox.put(event)
+            return not self._closed
+
+
+def _lost(failure: StageFailure) -> UnreachableError:
+    reason = " ".join(failure.reason.split())  # a message is one line
+    advice = "ask again in a few seconds; what does not come back by itself, `cluster up` repairs"
+    if failure.stage is None:
+        return UnreachableError(f"coordinator: {reason}; {advice}")
+    return StageLostError(f"stage {failure.stage}: lost: {reason}; {advice}")
+
+
+def _stopped() -> UnreachableError:
+    return UnreachableError("cluster: it is shutting down; `cluster up` starts it again")

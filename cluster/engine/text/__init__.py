@@ -1,0 +1,1 @@
+"""From sampled tokens to text: vocabulary, whole characters, stop strings, and why a text ends."""

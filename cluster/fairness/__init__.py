@@ -1,0 +1,1 @@
+"""What clients share, each in its turn: queues, threads and time."""

@@ -1,0 +1,42 @@
+"""What a stage and its neighbours say of themselves when they meet, and when one is lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PROTOCOL_VERSION = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """First message on every stage stream. Both ends must agree on all fields but those marked."""
+
+    protocol_version: int
+    model_hash: str  # hex sha256 of the source model's fingerprint
+    build: str  # libllama build the slices run on
+    epoch: int
+    stage: int  # number of the stage that serves the stream
+    num_stages: int
+    first: int  # layers [first, end) of the stage that serves the stream
+    end: int
+    hidden_width: int
+    wire_dtype: str  # "f32"
+    num_slots: int
+    context_length: int  # per slot, in tokens
+
+
+@dataclass(frozen=True, slots=True)
+class StageCosts:
+    """What steps take on a stage, as it measured them when it was loaded. Set by the stage."""
+
+    decode_ms: tuple[tuple[int, float], ...] = ()  # (rows, ms): a row of each of so many slots; () is unknown
+    alone_speedup: float = 1.0  # cores that it may use while no other stage computes, in times of its share
+
+
+@dataclass(frozen=True, slots=True)
+class StageFailure:
+    """An epoch cannot go on. Set by the stage that noticed, or by the coordinator when a stream broke."""
+
+    stage: int | None  # None: it was the coordinator's own fault; no stage says so
+    epoch: int
+    reason: str

@@ -1,0 +1,134 @@
+"""The messages of one step: what the scheduler sends through the stages, and what comes back.
+
+These are plain data. `cluster.wire` turns them into protobuf and back; nothing else crosses a process.
+T is the number of rows of a microbatch, V the vocabulary size, R the rows asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cluster.api.sampling import SamplingParams
+
+# In place of a token id: what the slot draws in the step that this one follows (Microbatch.after).
+DRAWN = -1
+NO_STEP = -1
+
+Int32Array = NDArray[np.int32]
+Float32Array = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StepId:
+    """Names one step of one microbatch. Set by the coordinator; every reply repeats it."""
+
+    epoch: int  # grows by one whenever the stages are wired anew; older epochs are dropped
+    microbatch: int  # lane of the pipeline, in [0, max microbatches in flight)
+    step: int  # grows by one with every microbatch sent in this epoch
+
+
+@dataclass(frozen=True, slots=True)
+class SlotSampling:
+    """Sampling parameters of a slot, sent once, with the first microbatch that draws from it."""
+
+    slot: int
+    params: SamplingParams  # params.seed is set: the coordinator has chosen one
+
+
+@dataclass(frozen=True, slots=True)
+class SlotStart:
+    """Before the rows of its microbatch run, `slot` holds the first `length` tokens that `source` holds.
+
+    With slot == source it keeps that much of what an earlier sequence left there. Set by the scheduler.
+    """
+
+    slot: int
+    source: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlotFailure:
+    """A stage can do nothing for one slot of a step; the others are computed as without it. Set by that stage."""
+
+    slot: int
+    kind: str  # name of the class in `cluster.api.errors` that the request ends with
+    reason: str  # its message
+
+
+@dataclass(frozen=True, slots=True)
+class Microbatch:
+    """Rows that go through all stages together; T >= 1. Set by the scheduler.
+
+    Rows of one slot are consecutive and their positions grow by one.
+    """
+
+    id: StepId
+    tokens: Int32Array  # [T] token ids; later stages need them for the repeat penalty. To the first stage: or DRAWN
+    positions: Int32Array  # [T] position of each row in its sequence
+    slots: Int32Array  # [T] KV sequence id of each row, the same number on every stage
+    wants_logits: BoolArray  # [T] rows whose logits the last stage computes
+    samples: Int32Array  # rows to draw a token from; a subset of wants_logits
+    returns_logits: Int32Array  # rows whose full logits travel back; a subset of wants_logits
+    new_sampling: tuple[SlotSampling, ...] = ()
+    slot_starts: tuple[SlotStart, ...] = ()  # in order
+    failures: tuple[SlotFailure, ...] = ()  # slots without rows from here on; set by the stages before
+    alone: bool = False  # no other stage computes while one computes it: that one may use the cores of its host
+    after: int = NO_STEP  # the first stage begins it once the last one has answered this step
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class SampledToken:
+    """One drawn token. Set by the last stage."""
+
+    row: int  # index of the row in its microbatch
+    slot: int
+    token: int
+    logprob: float  # natural log of the model's own probability (before truncation and temperature)
+    top: tuple[tuple[int, float], ...] = ()  # (token id, logprob), most probable first
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What the last stage returns for one microbatch."""
+
+    id: StepId
+    sampled: tuple[SampledToken, ...]
+    logits: Float32Array | None = None  # [R, V] in the order of Microbatch.returns_logits
+    failures: tuple[SlotFailure, ...] = ()  # slots that nothing was drawn for, and whose logits mean nothing
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnStep:
+    """What the first stage is told of a step that was answered. Set by the last stage."""
+
+    id: StepId
+    slots: Int32Array  # those that drew, or failed
+    tokens: Int32Array  # one for each of them; that of a failed one means nothing
+
+    @classmethod
+    def of(cls, result: StepResult) -> DrawnStep:
+        # A step that was sent ahead for a slot that failed is computed with any token, and dropped.
+        drawn = [(sampled.slot, sampled.token) for sampled in result.sampled]
+        drawn += [(failure.slot, 0) for failure in result.failures]
+        return cls(result.id, *np.array(drawn, np.int32).reshape(-1, 2).T)
+
+
+@dataclass(frozen=True, slots=True)
+class StepTiming:
+    """When a stage worked on a step. Set by each stage, on its own node's monotonic clock."""
+
+    id: StepId
+    stage: int
+    num_rows: int
+    start_ns: int  # CLOCK_MONOTONIC before libllama is called
+    end_ns: int  # after the last call into libllama for this step
+    received_ns: int  # when the whole step had arrived, with the answer that it waits for

@@ -1,0 +1,1 @@
+"""What devices, links and slices cost: measured in child processes, and kept on disk."""

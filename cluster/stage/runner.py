@@ -1,0 +1,185 @@
+"""Runs microbatches through one native slice: slots to free, rows to compute, tokens to draw."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import worker_native
+from cluster.api.errors import CapacityError, ClusterError, UsageError
+from cluster.api.sampling import SamplingParams
+from cluster.messages.stage import StageCosts
+from cluster.messages.step import Float32Array, Microbatch, SampledToken, SlotFailure, SlotSampling, StepResult
+from cluster.stage.slot_failures import SlotFailures, StepRows, forward
+from cluster.stage.spec import StageSpec
+
+MEASURED_ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
+MEASURE_ROUNDS = 3
+PERIOD = 4
+MOST_PADDING = PERIOD - 1
+PADDING_GAIN = 0.9
+MEASURE_S = 3.0  # of a large model, fewer sizes are measured
+
+
+@dataclass(frozen=True, slots=True)
+class StageSizes:
+    """Memory of a loaded slice, in bytes."""
+
+    weight_bytes: int = 0
+    kv_bytes: int = 0
+    compute_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """What one microbatch leaves behind: hidden rows [T, E] for the next stage, or the last stage's result."""
+
+    hidden: Float32Array | None
+    result: StepResult | None
+    failures: tuple[SlotFailure, ...] = ()  # slots whose rows are zeros, for the next stage
+
+
+class StageCompute:
+    """Owns a native slice. One thread at a time may call it."""
+
+    def __init__(
+        self,
+        spec: StageSpec,
+        path: str,
+        use_extra_bufts: bool,
+        progress: Callable[[float], None],
+        use_mmap: bool = True,
+    ) -> None:
+        """Load the slice file at `path`. UsageError if it cannot be loaded, CapacityError if memory is short.
+
+        `use_mmap`: weights stay in the file, to which nobody may write.
+        """
+        self._spec = spec
+        try:
+            self._slice = worker_native.Slice(
+                path,
+                device=spec.device,
+                n_ctx=spec.context_length,
+                n_slots=spec.num_slots,
+                n_batch=spec.ubatch_size,
+                n_ubatch=spec.ubatch_size,
+                n_threads=spec.num_threads,
+                type_k=spec.type_k,
+                type_v=spec.type_v,
+                flash_attn=spec.flash_attn,
+                use_extra_bufts=use_extra_bufts,
+                use_mmap=use_mmap,
+                progress=progress,
+            )
+        except MemoryError as error:
+            raise CapacityError(
+                f"stage {spec.stage}: {error}; use more stages, a smaller --ctx-size or fewer slots (-np)"
+            ) from error
+        except ValueError as error:
+            raise UsageError(f"stage {spec.stage}: {error}") from error
+        except RuntimeError as error:
+            raise ClusterError(f"stage {spec.stage}: {error}") from error
+
+    @property
+    def hidden_width(self) -> int:
+        return self._slice.hidden_width
+
+    def sizes(self) -> StageSizes:
+        """What the slice takes. Not while a step runs."""
+        return StageSizes(self._slice.weight_bytes, self._slice.kv_bytes, self._slice.compute_bytes)
+
+    def reset(self) -> None:
+        """Forget every sequence: a new epoch begins."""
+        for slot in range(self._spec.num_slots):
+            self._slice.prepare_slot(slot, slot, 0)
+
+    def run(self, batch: Microbatch, hidden: Float32Array | None) -> StepOutput:
+        """Compute one microbatch. What one slot alone cannot do is told for that slot, and the others go on.
+
+        ValueError or RuntimeError from the native side means the stage is unusable.
+        """
+        failures = SlotFailures(self._slice, self._spec.stage, batch.failures)
+        failures.start(batch.slot_starts)
+        self._slice.set_threads(self._spec.num_threads_alone if batch.alone else self._spec.num_threads)
+        if self._slice.is_last:
+            for item in batch.new_sampling:
+                failures.guard(item.slot, self._set_sampler, item)
+        rows, hidden_rows = forward(self._slice, batch, hidden, failures)
+        if not self._slice.is_last:
+            return StepOutput(hidden_rows, None, failures.all)
+        sampled = self._sample(batch.samples.tolist(), rows, failures)
+        logits = rows.logits(self._slice, batch.returns_logits.tolist())
+        return StepOutput(None, StepResult(batch.id, sampled, logits, failures.all))
+
+    def measure(self) -> StageCosts:
+        """Time steps of few rows, and let those be padded that are slower than larger ones. All slots are empty."""
+        decode_ms: dict[int, float] = {}
+        deadline_s = time.monotonic() + MEASURE_S
+        most_rows = min(self._spec.num_slots, self._spec.ubatch_size)
+        # Round after round, so that what disturbs one is not taken for the cost of one size.
+        for num_rows in [size for size in MEASURED_ROWS if size <= most_rows] * MEASURE_ROUNDS:
+            self._slice.measure_rows(num_rows)  # builds the graph
+            decode_ms[num_rows] = min(self._slice.measure_rows(num_rows), decode_ms.get(num_rows, math.inf))
+            if time.monotonic() > deadline_s:
+                break
+        sizes = row_sizes(decode_ms, most_rows)
+        self._slice.set_row_sizes(sizes)
+        computed_ms = {rows: decode_ms[sizes[rows - 1]] for rows in decode_ms}
+        return StageCosts(tuple(computed_ms.items()), self._spec.num_threads_alone / self._spec.num_threads)
+
+    def _set_sampler(self, item: SlotSampling) -> None:
+        self._slice.set_sampler(item.slot, native_params(item))
+
+    def _sample(self, wanted: list[int], rows: StepRows, failures: SlotFailures) -> tuple[SampledToken, ...]:
+        sampled = []
+        for drawn in self._slice.sample(rows.indices(wanted)):
+            if drawn.error:
+                failures.add(drawn.slot, drawn.error)
+            else:
+                token = SampledToken(rows.row(drawn.row), drawn.slot, drawn.token, drawn.logprob, tuple(drawn.top))
+                sampled.append(token)
+        return tuple(sampled)
+
+    def close(self) -> None:
+        """Free the weights and the KV cache."""
+        self._slice.close()
+
+
+def row_sizes(decode_ms: Mapping[int, float], most_rows: int) -> list[int]:
+    """How many rows to compute for 1, 2, ... `most_rows`: more where that takes clearly less time.
+
+    Kernels compute some rows at once, and what is left over row by row: beyond those that were measured one by one,
+    the last PERIOD of them repeat.
+    """
+    sizes: list[int] = []
+    for num_rows in range(1, most_rows + 1):
+        if num_rows in decode_ms:
+            near = (size for size in decode_ms if num_rows <= size <= num_rows + MOST_PADDING)
+            fastest = min(near, key=decode_ms.__getitem__)
+            is_worth_it = decode_ms[fastest] < PADDING_GAIN * decode_ms[num_rows]
+            sizes.append(fastest if is_worth_it else num_rows)
+        elif num_rows > 2 * PERIOD:
+            sizes.append(min(sizes[-PERIOD] + PERIOD, most_rows))
+        else:
+            sizes.append(num_rows)
+    return sizes
+
+
+def native_params(item: SlotSampling) -> worker_native.SamplerParams:
+    """What the native sampler takes; it has the same ranges."""
+    params: SamplingParams = item.params
+    assert params.seed is not None, "the coordinator chooses a seed before a slot is announced"
+    return worker_native.SamplerParams(
+        temperature=params.temperature,
+        top_k=params.top_k,
+        top_p=params.top_p,
+        min_p=params.min_p,
+        seed=params.seed,
+        repeat_penalty=params.repeat_penalty,
+        repeat_last_n=params.repeat_last_n,
+        presence_penalty=params.presence_penalty,
+        frequency_penalty=params.frequency_penalty,
+        logprobs=params.logprobs,
+    )

@@ -1,0 +1,1 @@
+"""Models of random weights in shapes of a known size, for benchmarks, measurements and tests."""

@@ -1,0 +1,48 @@
+"""What the inference server needs of a coordinator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from cluster.api.errors import ClusterError
+from cluster.api.results import TokenEvent
+from cluster.api.sampling import SamplingParams
+from cluster.api.status import ClusterStatus
+from cluster.messages.step import Float32Array, StepTiming
+
+EventSink = Callable[[TokenEvent | ClusterError], None]
+LogitsSink = Callable[[Float32Array | ClusterError | None], None]
+Cancel = Callable[[], None]
+
+
+class InferenceBackend(Protocol):
+    """`generate`, `logits` and `tokenize` are called on the server's event loop, and must not hold it up; all others
+    on threads of the server, where they may take their time.
+
+    They raise ClusterError, or hand one to the sink; either ends the stream. Sinks may be called from any
+    thread, never wait, and may be called after the stream is gone. A returned `cancel` never waits, and does
+    nothing once the request has ended. `client` names who asks (`client_name`): clients get even shares.
+    """
+
+    @property
+    def max_prompt_bytes(self) -> int:
+        """Of a message, text or token ids: no longer prompt fits into the context."""
+
+    def generate(self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str) -> Cancel:
+        """Starts a request. The last event has a finish_reason."""
+
+    def logits(self, token_ids: list[int], sink: LogitsSink, client: str) -> Cancel:
+        """Starts a computation of logits; the sink gets rows [r, V] in order, then None."""
+
+    async def tokenize(self, client: str, field: str, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        """The token ids of a text, which `client` gave as `field`."""
+
+    def detokenize(self, token_ids: list[int]) -> str:
+        """The text of token ids."""
+
+    def status(self) -> ClusterStatus:
+        """The cluster now."""
+
+    def intervals(self) -> Sequence[StepTiming]:
+        """The recorded steps of the last window."""

@@ -1,0 +1,103 @@
+"""The requests of one call that asks for several texts: started together, and open until each has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from cluster.api.errors import ClusterError
+from cluster.wire.codec.answer import Output
+from cluster.wire.codec.inference import PromptRequest
+from cluster.wire.inference import mailbox
+from cluster.wire.inference.backend import Cancel, InferenceBackend
+from cluster.wire.inference.mailbox import LoopMailbox, StreamInbox
+
+Numbered = tuple[int, Output]  # of which request
+TokenIds = Callable[[PromptRequest], Awaitable[list[int]]]
+
+# Prompts that are tokenised within this time start together, so that their streams begin with the same step. Those
+# after them are not waited for any longer.
+TOGETHER_S = 0.02
+
+
+class RequestGroup:
+    """Lives on one event loop, but for what the backend puts into its inbox."""
+
+    def __init__(self, requests: Sequence[PromptRequest | ClusterError], mailbox: LoopMailbox, client: str) -> None:
+        """`requests` of `client`: an error stands for one that cannot be, and is its answer."""
+        self._requests = requests
+        self._client = client
+        self._open = set(range(len(requests)))
+        self._held: dict[int, list[Output]] = {}
+        self._cancels: list[Cancel] = []
+        self.inbox: StreamInbox[Numbered | ClusterError] = StreamInbox(mailbox, _ends_something)
+
+    @property
+    def is_open(self) -> bool:
+        """Some request has not ended."""
+        return bool(self._open)
+
+    async def start(self, backend: InferenceBackend, token_ids: TokenIds) -> None:
+        """Start all, so that the engine finds those together whose prompts take no time. Each has its own errors."""
+        ready: list[tuple[int, PromptRequest, list[int]]] = []
+        begin_s = time.monotonic()
+        requests, self._requests = self._requests, ()
+        for number, request in enumerate(requests):
+            try:
+                if isinstance(request, ClusterError):
+                    raise request
+                ready.append((number, request, await token_ids(request)))
+            except ClusterError as error:
+                self.inbox.put((number, error))
+            if time.monotonic() - begin_s > TOGETHER_S:
+                self._start_ready(backend, ready)
+                ready = []
+                await asyncio.sleep(0)  # token ids take no turn of their own
+                begin_s = time.monotonic()
+        self._start_ready(backend, ready)
+
+    def cancel(self) -> None:
+        """Cancels all that was started."""
+        for cancel in self._cancels:
+            cancel()
+
+    async def take(self) -> dict[int, list[Output]]:
+        """All outputs of the requests that have ended since the last call; an error of the whole call ends all.
+
+        Of those that go on too, once very many wait here.
+        """
+        for item in await self.inbox.take_all():
+            if isinstance(item, ClusterError):
+                for number in self._open:
+                    self._held.setdefault(number, []).append(item)
+                self._open.clear()
+                break
+            number, output = item
+            if number in self._open:  # nothing follows the last output of a request
+                self._held.setdefault(number, []).append(output)
+                if is_last(output):
+                    self._open.discard(number)
+        takes_all = sum(map(len, self._held.values())) >= mailbox.MAX_WAITING
+        return {number: self._held.pop(number) for number in list(self._held) if takes_all or number not in self._open}
+
+    def _start_ready(self, backend: InferenceBackend, ready: Sequence[tuple[int, PromptRequest, list[int]]]) -> None:
+        for number, request, token_ids in ready:
+            try:
+                sink = partial(self._put, number)
+                self._cancels.append(backend.generate(token_ids, request.params, sink, self._client))
+            except ClusterError as error:
+                self.inbox.put((number, error))
+
+    def _put(self, number: int, output: Output) -> None:
+        self.inbox.put((number, output))
+
+
+def is_last(output: Output) -> bool:
+    """Whether it ends its request."""
+    return isinstance(output, ClusterError) or output.finish_reason is not None
+
+
+def _ends_something(item: Numbered | ClusterError) -> bool:
+    return isinstance(item, ClusterError) or is_last(item[1])

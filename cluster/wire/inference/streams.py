@@ -1,0 +1,280 @@
+"""The methods of the Inference service: each checks a request, asks the backend, sends what it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from cluster.api.errors import CapacityError, ClusterError, UnreachableError, UsageError
+from cluster.api.results import TokenEvent
+from cluster.fairness.threads import FairThreads
+from cluster.messages.step import Float32Array
+from cluster.wire import limits
+from cluster.wire.access.client_name import client_name
+from cluster.wire.codec.answer import Output, encode_answers, encode_events
+from cluster.wire.codec.event import encode_timing
+from cluster.wire.codec.facts import encode_status
+from cluster.wire.codec.inference import (
+    PromptRequest,
+    check_text,
+    check_token_ids,
+    decode_complete,
+    decode_generate,
+    encode_logits,
+)
+from cluster.wire.inference.backend import InferenceBackend
+from cluster.wire.inference.mailbox import LoopMailbox, StreamInbox
+from cluster.wire.inference.request_group import RequestGroup, is_last
+from cluster.wire.limits import parse
+from cluster.wire.transport.methods import Methods
+from cluster.wire.transport.status import detail_of, metadata_of, status_of
+from protos import inference_pb2
+
+Context = grpc.aio.ServicerContext[Any, Any]
+_log = logging.getLogger(__name__)
+
+# For what may take its time: asking the stages, and turning very many token ids into text.
+_NUM_THREADS = 4
+# Of requests that have not begun; only long ones count, and are refused above it.
+MAX_WAITING_BYTES = 24 << 20
+LONG_REQUEST_BYTES = 64 << 10
+# Logits that a client has not read yet; more than that, and it is cut off.
+MAX_UNREAD_LOGITS_BYTES = 1 << 30
+
+
+class InferenceStreams:
+    """Lives on one event loop. Every open stream has an inbox that the engine fills from its thread."""
+
+    def __init__(self, backend: InferenceBackend) -> None:
+        self._backend = backend
+        self._threads = FairThreads(_NUM_THREADS, "inference-backend")
+        self._mailbox = LoopMailbox(asyncio.get_running_loop())
+        self._inboxes: set[StreamInbox[Any]] = set()
+        self._tokenizing: set[asyncio.Task[list[int]]] = set()
+        self._is_ending = False
+        self._num_waiting_bytes = 0
+
+    def methods(self) -> Methods:
+        """For `service.register`."""
+        return {
+            "Generate": _aborting(self._generate),
+            "Complete": _aborting(self._complete),
+            "Logits": _aborting(self._logits),
+            "Tokenize": _aborting(self._tokenize),
+            "Detokenize": _aborting(self._detokenize),
+            "Status": _aborting(self._status),
+            "Intervals": _aborting(self._intervals),
+        }
+
+    def end_all(self) -> None:
+        """Ends every open stream with UnreachableError."""
+        self._is_ending = True
+        for inbox in self._inboxes:
+            inbox.put(_going_down())
+        for task in self._tokenizing:
+            task.cancel()
+
+    def close(self) -> None:
+        """Ends the threads; all streams must have ended."""
+        self._threads.shutdown()
+
+    async def _generate(self, data: bytes, context: Context) -> None:
+        client = client_name(context)
+        inbox: StreamInbox[Output] = StreamInbox(self._mailbox)
+        self._check_size(data)
+        with self._waiting(data):
+            request = decode_generate(parse(inference_pb2.GenerateRequest, data))
+            token_ids = await self._token_ids(client, request)
+        cancel = self._backend.generate(token_ids, request.params, inbox.put, client)
+        with self._open(inbox, cancel):
+            has_ended = False
+            while not has_ended:
+                events, error = _until_error(await inbox.take_all())
+                for message in encode_events(events):
+                    await context.write(message)
+                has_ended = bool(events) and is_last(events[-1])
+                if error is not None and not has_ended:
+                    raise error
+
+    async def _complete(self, data: bytes, context: Context) -> None:
+        client = client_name(context)
+        group = RequestGroup(decode_complete(parse(inference_pb2.CompleteRequest, data)), self._mailbox, client)
+        with self._open(group.inbox, group.cancel):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._start_group(group, data, client))
+                while group.is_open:
+                    for message in encode_answers(await group.take()):
+                        await context.write(message)
+
+    async def _start_group(self, group: RequestGroup, data: bytes, client: str) -> None:
+        try:
+            with self._waiting(data):
+                await group.start(self._backend, lambda request: self._token_ids(client, request))
+        except ClusterError as error:
+            group.inbox.put(error)
+
+    async def _logits(self, data: bytes, context: Context) -> None:
+        token_ids = check_token_ids("token_ids", parse(inference_pb2.LogitsRequest, data).token_ids)
+        inbox: StreamInbox[Float32Array | ClusterError | None] = StreamInbox(self._mailbox)
+        unread = _UnreadLogits(inbox)
+        with self._open(inbox, self._backend.logits(token_ids, unread.put, client_name(context))):
+            while True:
+                for item in await inbox.take_all():
+                    if isinstance(item, ClusterError):
+                        raise item
+                    if item is None:
+                        return
+                    for part in encode_logits(item):
+                        await context.write(part)
+                    unread.num_read_bytes += item.nbytes
+
+    async def _tokenize(self, data: bytes, context: Context) -> Message:
+        self._check_size(data)
+        with self._waiting(data):
+            request = parse(inference_pb2.TokenizeRequest, data)
+            text = check_text("text", request.text)
+            specials = request.add_special, request.parse_special
+            token_ids = await self._tokenized(client_name(context), "text", text, *specials)
+        return inference_pb2.TokenizeReply(token_ids=token_ids)
+
+    async def _detokenize(self, data: bytes, context: Context) -> Message:
+        token_ids = check_token_ids("token_ids", parse(inference_pb2.DetokenizeRequest, data).token_ids)
+        return inference_pb2.DetokenizeReply(text=await self._call(context, self._backend.detokenize, token_ids))
+
+    async def _status(self, data: bytes, context: Context) -> Message:
+        parse(inference_pb2.StatusRequest, data)
+        return encode_status(await self._call(context, self._backend.status))
+
+    async def _intervals(self, data: bytes, context: Context) -> Message:
+        parse(inference_pb2.IntervalsRequest, data)
+        intervals = (await self._call(context, self._backend.intervals))[-limits.MAX_INTERVALS :]
+        return inference_pb2.IntervalsReply(intervals=[encode_timing(timing) for timing in intervals])
+
+    async def _call(self, context: Context, method: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.wrap_future(self._threads.submit(client_name(context), method, *args))
+
+    async def _token_ids(self, client: str, request: PromptRequest) -> list[int]:
+        if isinstance(request.prompt, str):
+            return await self._tokenized(client, "prompt", request.prompt, True, request.parse_special)
+        return request.prompt
+
+    async def _tokenized(self, client: str, field: str, text: str, *specials: bool) -> list[int]:
+        """The backend's token ids; UnreachableError once all streams end."""
+        if self._is_ending:
+            raise _going_down()
+        task = asyncio.ensure_future(self._backend.tokenize(client, field, text, *specials))
+        self._tokenizing.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            this = asyncio.current_task()
+            if self._is_ending and this is not None and not this.cancelling():
+                raise _going_down() from None
+            raise
+        finally:
+            self._tokenizing.discard(task)
+
+    def _check_size(self, data: bytes) -> None:
+        """UsageError for a request of one prompt that need not be read to see that its prompt is too long."""
+        most = self._backend.max_prompt_bytes + LONG_REQUEST_BYTES
+        if len(data) > most:
+            raise UsageError(f"request: {len(data)} bytes cannot fit into the context; give at most {most}")
+
+    @contextmanager
+    def _waiting(self, data: bytes) -> Iterator[None]:
+        """Around what happens to a request before it begins. CapacityError for one too much of long ones."""
+        num_bytes = len(data) if len(data) > LONG_REQUEST_BYTES else 0
+        if num_bytes and self._num_waiting_bytes + num_bytes > MAX_WAITING_BYTES:
+            raise CapacityError(
+                f"queue: {self._num_waiting_bytes} bytes of requests wait for the tokenizer; ask again later"
+            )
+        self._num_waiting_bytes += num_bytes
+        try:
+            yield
+        finally:
+            self._num_waiting_bytes -= num_bytes
+
+    @contextmanager
+    def _open(self, inbox: StreamInbox[Any], cancel: Callable[[], None]) -> Iterator[None]:
+        """Around a stream that is open. However it ends, what it asked of the backend is cancelled."""
+        self._inboxes.add(inbox)
+        if self._is_ending:
+            inbox.put(_going_down())
+        try:
+            yield
+        finally:
+            self._inboxes.discard(inbox)
+            cancel()
+
+
+class _UnreadLogits:
+    """Counts the bytes on their way to a client that may read slower than the stages compute."""
+
+    def __init__(self, inbox: StreamInbox[Float32Array | ClusterError | None]) -> None:
+        self._inbox = inbox
+        self._num_put_bytes = 0  # written by the engine's thread only
+        self.num_read_bytes = 0  # written by the loop's thread only
+
+    def put(self, item: Float32Array | ClusterError | None) -> None:
+        if item is None or isinstance(item, ClusterError):
+            self._inbox.put(item)
+            return
+        self._num_put_bytes += item.nbytes
+        num_unread_bytes = self._num_put_bytes - self.num_read_bytes
+        if num_unread_bytes > MAX_UNREAD_LOGITS_BYTES:
+            self._inbox.put(
+                CapacityError(f"logits: {num_unread_bytes} bytes wait for the client; read faster or ask for less")
+            )
+        else:
+            self._inbox.put(item)
+
+
+def _going_down() -> UnreachableError:
+    return UnreachableError('the cluster is going down; start it again with "cluster up"')
+
+
+def _until_error(items: list[Output]) -> tuple[list[TokenEvent], ClusterError | None]:
+    """The events up to the last one of the stream, and the error if one comes before that."""
+    events: list[TokenEvent] = []
+    for item in items:
+        if isinstance(item, ClusterError):
+            return events, item
+        events.append(item)
+        if is_last(item):
+            break
+    return events, None
+
+
+def _aborting(
+    method: Callable[[bytes, Context], Awaitable[Any]],
+) -> Callable[[bytes, Context], Awaitable[Any]]:
+    """A method whose ClusterError becomes the status, message and trailing metadata of the call.
+
+    Any other error is a fault of ours: a ClusterError, too, so that no client takes it for an unreachable cluster.
+    """
+
+    async def aborting_method(data: bytes, context: Context) -> Any:
+        try:
+            return await method(data, context)
+        except ClusterError as error:
+            failure = error
+        except Exception as error:
+            _log.exception("a call failed")
+            failure = ClusterError(f"internal error: {_root(error)!r}; report a bug")
+        # Its traceback holds the request, and this call holds it: together they would wait for the garbage collector.
+        failure = failure.with_traceback(None)
+        del data
+        return await context.abort(status_of(failure), detail_of(failure), metadata_of(failure))
+
+    return aborting_method
+
+
+def _root(error: BaseException) -> BaseException:
+    """The error itself, of one that a group of tasks has wrapped."""
+    return _root(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,1 @@
+"""The streams between the coordinator and the stages."""

@@ -1,0 +1,110 @@
+"""Events on their way from the computing thread to one that listens: the coordinator, or the first stage."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+from cluster.api.errors import CapacityError
+from cluster.messages.step import DrawnStep, StepResult, StepTiming
+from cluster.wire.codec.event import Event, UrgentEvent, encode_event, encode_timings
+from cluster.wire.codec.sampled import encode_drawn
+from protos import stage_pb2
+
+# A coordinator that lags by so many events has stopped; it is cut off rather than allowed to fill the memory.
+MAX_QUEUED_EVENTS = 4096
+# Timings are sent together, once a stage was quiet for so long, or the oldest has waited for so long: a message
+# for each would be in the way of the results, at both ends, and take time from the cores that compute.
+QUIET_S = 0.1
+MOST_DELAY_S = 0.5
+
+Item = TypeVar("Item")
+
+
+class BoundedQueue(Generic[Item]):
+    """`put` never waits: the computing thread must not depend on who listens."""
+
+    def __init__(self, stream: str, items_name: str) -> None:
+        self._stream = stream
+        self._items_name = items_name
+        self._items: SimpleQueue[Item | None] = SimpleQueue()
+        self._is_over = False
+
+    def put(self, item: Item) -> None:
+        if self._items.qsize() < MAX_QUEUED_EVENTS:
+            self._items.put(item)
+        else:
+            self._is_over = True
+
+    def end(self) -> None:
+        self._items.put(None)
+
+    def get(self, timeout_s: float | None = None) -> Item | None:
+        """None at the end. CapacityError once some had to be dropped; queue.Empty after `timeout_s`."""
+        item = self._items.get(timeout=timeout_s)
+        if item is not None and self._is_over:
+            too_many = f"more than {MAX_QUEUED_EVENTS} {self._items_name} were waiting"
+            raise CapacityError(f"{self._stream}: {too_many}; read them faster")
+        return item
+
+
+class DrawnQueue:
+    """What the first stage wants to know of the results."""
+
+    purpose = "drawn"
+
+    def __init__(self) -> None:
+        self._answered: BoundedQueue[StepResult] = BoundedQueue("drawn", "steps")
+        self.end = self._answered.end
+
+    def put(self, event: Event) -> None:
+        if isinstance(event, StepResult):
+            self._answered.put(event)
+
+    def messages(self) -> Iterator[stage_pb2.DrawnStep]:
+        """Answered steps until `end`; CapacityError once some had to be dropped."""
+        while (result := self._answered.get()) is not None:
+            yield encode_drawn(DrawnStep.of(result))
+
+
+class EventQueue:
+    """What the coordinator wants to know: all events, the timings late and together."""
+
+    purpose = "watch"
+
+    def __init__(self) -> None:
+        self._urgent: BoundedQueue[UrgentEvent] = BoundedQueue("watch", "events")
+        self._timings: deque[StepTiming] = deque(maxlen=MAX_QUEUED_EVENTS)
+        self.end = self._urgent.end
+
+    def put(self, event: Event) -> None:
+        if isinstance(event, StepTiming):
+            self._timings.append(event)  # the oldest ones are lost first
+        else:
+            self._urgent.put(event)
+
+    def messages(self) -> Iterator[stage_pb2.StageEvent]:
+        """Events until `end`; CapacityError once some had to be dropped."""
+        sent_s = time.monotonic()
+        while True:
+            try:
+                event = self._urgent.get(QUIET_S)
+            except Empty:
+                is_quiet = self._is_quiet()
+            else:
+                if event is None:
+                    return
+                yield from encode_event(event)
+                is_quiet = False
+            if not is_quiet and time.monotonic() < sent_s + MOST_DELAY_S:
+                continue
+            if self._timings:
+                yield encode_timings(self._timings.popleft() for _ in range(len(self._timings)))
+            sent_s = time.monotonic()
+
+    def _is_quiet(self) -> bool:
+        """No step has ended for a while (those of all stages but the last bring no result)."""
+        return not self._timings or time.monotonic_ns() - self._timings[-1].end_ns >= QUIET_S * 1e9

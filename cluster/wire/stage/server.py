@@ -1,0 +1,199 @@
+"""The gRPC server of a stage: takes steps from upstream, tells the coordinator what became of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Protocol
+
+import grpc
+
+from cluster.api.errors import UsageError
+from cluster.api.status import StageFacts
+from cluster.messages.stage import Hello, StageFailure
+from cluster.messages.step import Float32Array, Microbatch
+from cluster.node.secret import Secret
+from cluster.wire.access.gate import Gate
+from cluster.wire.access.strangers import Strangers
+from cluster.wire.codec.event import Event
+from cluster.wire.codec.facts import encode_facts
+from cluster.wire.codec.hello import decode_hello
+from cluster.wire.codec.step import StepAssembly, StepLimits
+from cluster.wire.codec.wiring import Wiring, decode_wiring
+from cluster.wire.limits import parse
+from cluster.wire.stage.epochs import StageEpochs, StepOrder, StreamEnd
+from cluster.wire.stage.events import DrawnQueue, EventQueue
+from cluster.wire.transport.channel import SERVER_OPTIONS, bind
+from cluster.wire.transport.methods import register
+from cluster.wire.transport.status import aborting
+from protos import stage_pb2
+
+# Each stream holds a thread: upstream, coordinator, those of an epoch that ends, and a few Describe calls.
+_NUM_THREADS = 12
+_STOP_GRACE_S = 0.5
+
+
+class StageBackend(Protocol):
+    """The stage behind the server. All methods are called on the server's threads."""
+
+    def accept(self, hello: Hello) -> None:
+        """A new epoch begins: forget all sequences and queued steps. HandshakeError refuses it.
+
+        Called once for each epoch, before its first `submit` and after the last one of the epoch before.
+        """
+
+    def submit(self, batch: Microbatch, hidden: Float32Array | None, received_ns: int) -> None:
+        """Takes one step, in order; waits while the stage's own queue is full, but not once it is stopping.
+
+        `hidden` [T, E] belongs to the stage. A ClusterError ends the stream and is told to the coordinator.
+        """
+
+    def describe(self) -> StageFacts:
+        """The stage now."""
+
+    def rewire(self, wiring: Wiring) -> None:
+        """Connects to the other stages for a newer epoch. HandshakeError or UnreachableError."""
+
+
+class StageServer:
+    """Serves one stage to those who know the secret. `hello` holds what it is, and the epoch that it joins."""
+
+    def __init__(
+        self, hello: Hello, backend: StageBackend, secret: Secret, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        self._stage = hello.stage
+        self._backend = backend
+        self._epochs = StageEpochs(hello, backend.accept)
+        self._host = host
+        self._port = port
+        self._watchers: list[EventQueue | DrawnQueue] = []
+        self._watchers_lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix=f"stage-{hello.stage}-wire")
+        self._strangers = Strangers()
+        self._server = grpc.server(
+            self._threads,
+            interceptors=[Gate(secret, self._strangers)],
+            options=SERVER_OPTIONS,
+            maximum_concurrent_rpcs=_NUM_THREADS,
+        )
+        register(
+            self._server,
+            "Stage",
+            {
+                "Steps": self._steps,
+                "Watch": self._watch,
+                "Drawn": self._drawn,
+                "Describe": self._describe,
+                "Wire": self._wire,
+            },
+        )
+
+    def start(self) -> str:
+        """The address "host:port" that it listens on. UsageError names a port that is in use."""
+        address = bind(self._server, self._host, self._port)
+        self._strangers.watch(address)
+        self._server.start()
+        return address
+
+    def expect(self, epoch: int) -> None:
+        """The streams of a newer epoch may come now; those of the old one end when they do. HandshakeError."""
+        self._epochs.expect(epoch)
+
+    def publish(self, event: Event) -> None:
+        """Tells the coordinator; never waits. Events that nobody watches for are dropped."""
+        with self._watchers_lock:
+            for watcher in self._watchers:
+                watcher.put(event)
+
+    def stop(self) -> None:
+        """Ends all streams and threads. The backend must have stopped waiting in `submit`."""
+        with self._watchers_lock:
+            for watcher in self._watchers:
+                watcher.end()
+        self._strangers.stop()
+        self._server.stop(_STOP_GRACE_S).wait()
+        self._threads.shutdown()
+
+    def _steps(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[stage_pb2.StepAck]:
+        end = StreamEnd(context.cancel)
+        requests = _until_gone(requests)
+        with aborting(context):
+            first = next(requests, None)
+            if first is None:
+                return
+            message = parse(stage_pb2.StepMessage, first)
+            if message.WhichOneof("kind") != "hello":
+                raise UsageError("hello: the first message is another one; send Hello first")
+            hello = decode_hello(message.hello)
+            try:
+                self._epochs.join_upstream(hello, end)
+                yield stage_pb2.StepAck(hello=stage_pb2.HelloAck(epoch=hello.epoch))
+                self._receive(requests, hello)
+            finally:
+                end.reached.set()
+
+    def _receive(self, requests: Iterator[bytes], hello: Hello) -> None:
+        assembly = StepAssembly(StepLimits.of(hello))
+        order = StepOrder(hello.epoch)
+        try:
+            for data in requests:
+                step = assembly.add(parse(stage_pb2.StepMessage, data))
+                if step is not None and order.is_next(step[0].id):
+                    self._backend.submit(*step, time.monotonic_ns())
+        except Exception as error:
+            self.publish(StageFailure(self._stage, hello.epoch, f"step refused: {error}"))
+            raise
+
+    def _watch(self, request: bytes, context: grpc.ServicerContext) -> Iterator[stage_pb2.StageEvent]:
+        events = EventQueue()
+        with self._watching(request, context, events) as ack:
+            yield stage_pb2.StageEvent(hello=ack)
+            yield from events.messages()
+
+    def _drawn(self, request: bytes, context: grpc.ServicerContext) -> Iterator[stage_pb2.DrawnStep]:
+        steps = DrawnQueue()
+        with self._watching(request, context, steps) as ack:
+            yield stage_pb2.DrawnStep(hello=ack)
+            yield from steps.messages()
+
+    @contextmanager
+    def _watching(
+        self, request: bytes, context: grpc.ServicerContext, events: EventQueue | DrawnQueue
+    ) -> Iterator[stage_pb2.HelloAck]:
+        """Events are put into the queue, which ends with the stream."""
+        with aborting(context):
+            hello = decode_hello(parse(stage_pb2.Hello, request))
+            self._epochs.join_watch(hello, events.purpose, StreamEnd(context.cancel))
+            if not context.add_callback(events.end):
+                events.end()  # gone already
+            with self._watchers_lock:
+                # The first stage waits for its message; the coordinator is told while that computes.
+                self._watchers.insert(0 if isinstance(events, DrawnQueue) else len(self._watchers), events)
+            try:
+                yield stage_pb2.HelloAck(epoch=hello.epoch)
+            finally:
+                with self._watchers_lock:
+                    self._watchers.remove(events)
+
+    def _describe(self, request: bytes, context: grpc.ServicerContext) -> stage_pb2.StageFacts:
+        with aborting(context):
+            parse(stage_pb2.DescribeRequest, request)
+            return encode_facts(self._backend.describe())
+
+    def _wire(self, request: bytes, context: grpc.ServicerContext) -> stage_pb2.HelloAck:
+        with aborting(context):
+            wiring = decode_wiring(parse(stage_pb2.WireRequest, request))
+            self._epochs.check(wiring.hello)
+            self._backend.rewire(wiring)
+            return stage_pb2.HelloAck(epoch=wiring.hello.epoch)
+
+
+def _until_gone(requests: Iterator[bytes]) -> Iterator[bytes]:
+    """The requests of a stream; a peer that goes away ends it."""
+    try:
+        yield from requests
+    except grpc.RpcError:
+        return

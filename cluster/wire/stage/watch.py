@@ -1,0 +1,53 @@
+"""What the ears on a stage have in common: one call that begins with Hello, over a connection of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic
+
+from cluster.api.errors import ClusterError
+from cluster.messages.stage import Hello
+from cluster.wire.codec.hello import encode_hello
+from cluster.wire.stage.stream import OPEN_TIMEOUT_S, Reply, StageStream
+from cluster.wire.transport.channel import open_channel
+from cluster.wire.transport.endpoint import Endpoint, sent_with
+from cluster.wire.transport.methods import method_path, serialize
+
+
+class Watch(Generic[Reply]):
+    """Receives the replies of `method` of the stage at `endpoint`, in the epoch of `hello`.
+
+    `on_message` and, once and not after `close`, `on_lost(reason)` are called on one other thread.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        hello: Hello,
+        method: str,
+        kind: type[Reply],
+        on_message: Callable[[Reply], None],
+        on_lost: Callable[[str], None],
+    ) -> None:
+        self._hello = hello
+        self._path = method_path("Stage", method)
+        self._endpoint = endpoint
+        self._stream: StageStream[Reply] = StageStream(
+            endpoint, hello, kind, on_message, lambda error: on_lost(str(error))
+        )
+        self._channel = open_channel(endpoint.address, single_threaded=True)
+
+    def open(self, timeout_s: float = OPEN_TIMEOUT_S) -> None:
+        """Connects. HandshakeError names the field in which the two ends differ; UnreachableError."""
+        replies = self._channel.unary_stream(self._path, serialize, bytes)
+        proof = self._endpoint.prove(self._path)
+        try:
+            self._stream.open(replies(encode_hello(self._hello), metadata=sent_with(proof)), proof, timeout_s)
+        except ClusterError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Ends the stream, its connection and its threads."""
+        self._stream.close()
+        self._channel.close()

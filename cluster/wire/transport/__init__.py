@@ -1,0 +1,1 @@
+"""gRPC itself: channels, servers, addresses, methods, and errors as its statuses."""

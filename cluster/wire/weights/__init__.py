@@ -1,0 +1,1 @@
+"""The service by which nodes give each other a model's weights."""

@@ -1,0 +1,98 @@
+"""The gRPC server that gives a model's weights to other nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import grpc
+
+from cluster.node.secret import Secret
+from cluster.wire.access.gate import Gate
+from cluster.wire.access.strangers import Strangers
+from cluster.wire.codec.weights import (
+    MAX_READ_BYTES,
+    MAX_TENSOR_BYTES,
+    MAX_TENSORS,
+    TensorRanges,
+    check_same_model,
+    encode_header_parts,
+    encode_weights,
+)
+from cluster.wire.limits import check_range, parse
+from cluster.wire.transport.channel import SERVER_OPTIONS, bind
+from cluster.wire.transport.methods import register
+from cluster.wire.transport.status import aborting
+from protos import weights_pb2
+
+_NUM_THREADS = 16
+_MAX_CALLS = 128  # those beyond the threads wait for one
+_STOP_GRACE_S = 0.5
+
+
+class WeightsBackend(Protocol):
+    """The model behind the server. Methods are called on several threads at once."""
+
+    @property
+    def model_hash(self) -> str: ...
+
+    @property
+    def header(self) -> bytes:
+        """As a GGUF header."""
+
+    @property
+    def held(self) -> TensorRanges:
+        """Which tensors are here, by their indices in the order of their names."""
+
+    def tensor_bytes(self, tensor: int) -> int:
+        """The size of a tensor that is here; UsageError for any other index."""
+
+    def read(self, tensor: int, begin: int, end: int) -> Iterator[bytes]:
+        """Bytes [begin, end) of a tensor that is here, checked to be inside it."""
+
+
+class WeightsServer:
+    """Serves one model at host:port to those who know the secret; port 0 takes a free one."""
+
+    def __init__(self, backend: WeightsBackend, secret: Secret, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._backend = backend
+        self._host = host
+        self._port = port
+        self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix="weights")
+        self._strangers = Strangers()
+        self._server = grpc.server(
+            self._threads,
+            interceptors=[Gate(secret, self._strangers)],
+            options=SERVER_OPTIONS,
+            maximum_concurrent_rpcs=_MAX_CALLS,
+        )
+        register(self._server, "Weights", {"DescribeModel": self._describe, "ReadTensor": self._read})
+
+    def start(self) -> str:
+        """The address "host:port" that it listens on. UsageError names a port that is in use."""
+        address = bind(self._server, self._host, self._port)
+        self._strangers.watch(address)
+        self._server.start()
+        return address
+
+    def stop(self) -> None:
+        """Ends all calls and threads."""
+        self._strangers.stop()
+        self._server.stop(_STOP_GRACE_S).wait()
+        self._threads.shutdown()
+
+    def _describe(self, request: bytes, context: grpc.ServicerContext) -> Iterator[weights_pb2.HeaderPart]:
+        with aborting(context):
+            check_same_model(parse(weights_pb2.DescribeModelRequest, request), self._backend.model_hash)
+            yield from encode_header_parts(self._backend.header, self._backend.held)
+
+    def _read(self, request: bytes, context: grpc.ServicerContext) -> Iterator[weights_pb2.WeightsPart]:
+        with aborting(context):
+            asked = parse(weights_pb2.ReadTensorRequest, request)
+            check_same_model(asked, self._backend.model_hash)
+            tensor = check_range("tensor", asked.tensor, 0, MAX_TENSORS)
+            size_bytes = self._backend.tensor_bytes(tensor)
+            begin = check_range("begin", asked.begin, 0, MAX_TENSOR_BYTES)
+            end = check_range("end", asked.end, begin + 1, min(size_bytes, begin + MAX_READ_BYTES))
+            yield from encode_weights(self._backend.read(tensor, begin, end))

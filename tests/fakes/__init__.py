@@ -1,0 +1,1 @@
+"""Stand-ins with real behaviour: simulated stages, clusters on loopback, web servers, tiny models."""

@@ -1,0 +1,410 @@
+"""A pipeline without processes: stages that check every rule of the protocol, on a simulated clock.
+
+`World` is a discrete-event simulation that serves as the engine's inbox: whenever the engine waits, the world
+moves on to the next thing that happens (a stage finishes, a request arrives). A whole run is one thread,
+takes no real time, and repeats exactly. The "model" is a hash, so a token depends on every token before it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import queue
+import zlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from cluster.api.errors import ClusterError, UnreachableError
+from cluster.api.results import FinishReason, Timings, TokenEvent
+from cluster.api.sampling import SamplingParams
+from cluster.engine.events import Event, LogitsRows, Output, Stop, is_last
+from cluster.engine.limits import Limits
+from cluster.messages.stage import StageFailure
+from cluster.messages.step import DRAWN, Microbatch, SampledToken, SlotFailure, SlotStart, StepResult, StepTiming
+
+END_TOKEN = 0
+# Of a request that draws with this penalty, the draws after so many tokens fail; the stages hold its rows.
+UNDRAWABLE = 50.0
+UNDRAWABLE_LENGTH = 17
+# A row with this token cannot be computed by a stage that is told so.
+FAULTY_TOKEN = 5
+
+
+class FakeVocabulary:
+    """Few tokens: parts of characters, broken bytes, empty ones, and some that make up stop strings."""
+
+    _pieces = (
+        b"",
+        *(bytes([c]) for c in b"abcdefgh .\n"),
+        b"ab",
+        b"stop",
+        b"",
+        b"\xc3",
+        b"\xa9",
+        b"\xe6\xbc",
+    )
+    _pieces += (b"\xa2", b"\xf0\x9f", b"\x98\x80", b"\xff", "\u00e9t\u00e9".encode(), b"top", b"\xed\xa0\x80")
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self._pieces)
+
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        return frozenset({END_TOKEN})
+
+    def token_bytes(self, token: int) -> bytes:
+        return self._pieces[token]
+
+
+VOCABULARY = FakeVocabulary()
+
+
+def next_token(seed: int, tokens: list[int]) -> int:
+    """The model: a pure function of the seed and of all tokens so far."""
+    return zlib.crc32(np.array([seed, *tokens], dtype=np.int64).tobytes()) % VOCABULARY.num_tokens
+
+
+def logits_row(tokens: list[int]) -> np.ndarray:
+    """[V] float32: the model's logits after these tokens."""
+    first = zlib.crc32(np.array(tokens, dtype=np.int64).tobytes())
+    return ((first + 7919 * np.arange(VOCABULARY.num_tokens)) % 1009).astype(np.float32)
+
+
+@dataclass
+class Alone:
+    """What one request gives when nothing else runs, worked out without any of the engine's code."""
+
+    tokens: list[int]
+    text: str
+    reason: FinishReason
+
+
+def alone(prompt: list[int], params: SamplingParams, context_length: int) -> Alone:
+    tokens: list[int] = []
+    while True:
+        text = text_of(tokens)
+        whole = text.rstrip("\ufffd")  # what a later byte cannot change
+        if tokens and tokens[-1] == END_TOKEN and not params.ignore_eos:
+            return Alone(tokens, cut(text, params.stop), FinishReason.STOP)
+        if any(stop in whole for stop in params.stop):
+            return Alone(tokens, cut(text, params.stop), FinishReason.STOP)
+        if params.max_tokens is not None and len(tokens) >= params.max_tokens:
+            return Alone(tokens, text, FinishReason.LENGTH)
+        if len(prompt) + len(tokens) >= context_length:
+            return Alone(tokens, text, FinishReason.CONTEXT)
+        tokens.append(next_token(params.seed or 0, [*prompt, *tokens]))
+
+
+def text_of(tokens: list[int]) -> str:
+    return b"".join(map(VOCABULARY.token_bytes, tokens)).decode(errors="replace")
+
+
+def cut(text: str, stops: tuple[str, ...]) -> str:
+    """The text before the stop string that is complete first."""
+    for end in range(len(text) + 1):
+        matching = [stop for stop in stops if text[:end].endswith(stop)]
+        if matching:
+            return text[: end - max(map(len, matching))]
+    return text
+
+
+class World:
+    """The simulated clock, what is to happen, and the engine's inbox."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.readers: list[Reader] = []
+        self.hung: list[Reader] = []  # not answered when nothing was left to happen
+        self.before_get: Callable[[], None] = lambda: None
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._events: deque[Event] = deque()
+
+    def at(self, time_s: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._agenda, (time_s, next(self._order), action))
+
+    def now(self) -> float:
+        return self.now_s
+
+    def put(self, event: Event) -> None:
+        self._events.append(event)
+
+    def empty(self) -> bool:
+        return not self._events
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Event:
+        self.before_get()
+        until_s = math.inf if timeout is None else self.now_s + timeout
+        while not self._events:
+            if until_s < (self._agenda[0][0] if self._agenda else math.inf):
+                self.now_s = until_s
+                raise queue.Empty
+            if not self._agenda:
+                self.hung = [reader for reader in self.readers if not reader.ended]
+                return Stop()
+            self.now_s, _, action = heapq.heappop(self._agenda)
+            action()
+        return self._events.popleft()
+
+    def reader(self) -> Reader:
+        self.readers.append(Reader(self))
+        return self.readers[-1]
+
+
+@dataclass
+class Reader:
+    """A sink that keeps what it is told, and insists on exactly one last output."""
+
+    world: World
+    outputs: list[Output] = field(default_factory=list)
+    ended: bool = False
+    ended_s: float | None = None
+    times_s: list[float] = field(default_factory=list)  # of the outputs
+
+    def __call__(self, output: Output) -> None:
+        assert not self.ended, f"an output after the last one: {output}"
+        self.outputs.append(output)
+        self.times_s.append(self.world.now_s)
+        if is_last(output):
+            self.ended, self.ended_s = True, self.world.now_s
+
+    @property
+    def events(self) -> list[TokenEvent]:
+        return [output for output in self.outputs if isinstance(output, TokenEvent)]
+
+    @property
+    def tokens(self) -> list[int]:
+        return [event.token for event in self.events if event.token is not None]
+
+    @property
+    def text(self) -> str:
+        return "".join(event.text for event in self.events)
+
+    @property
+    def reason(self) -> FinishReason | None:
+        return self.events[-1].finish_reason if self.events else None
+
+    @property
+    def timings(self) -> Timings | None:
+        return self.events[-1].timings if self.events else None
+
+    @property
+    def error(self) -> ClusterError | None:
+        last = self.outputs[-1]
+        return last if isinstance(last, ClusterError) else None
+
+    @property
+    def logits(self) -> np.ndarray:
+        """[T, V]; the pieces must come in order."""
+        pieces = [output for output in self.outputs if isinstance(output, LogitsRows)]
+        num_rows = 0
+        for piece in pieces:
+            assert piece.first == num_rows, "logits out of order"
+            num_rows += len(piece.rows)
+        return np.concatenate([piece.rows for piece in pieces])
+
+
+class FakeStages:
+    """S stages in a row, each with its own KV; every microbatch is checked at each of them.
+
+    `delay_s(stage, num_rows)` is how long a step takes there. `emit` takes what the stages send back.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        num_stages: int,
+        limits: Limits,
+        emit: Callable[[StepResult | StepTiming], None],
+        delay_s: Callable[[int, int], float] = lambda stage, num_rows: 1.0,
+        repeats_results: bool = False,
+        faulty_stage: int | None = None,
+    ) -> None:
+        self._faulty_stage = faulty_stage
+        self._world = world
+        self._limits = limits
+        self._emit = emit
+        self._delay_s = delay_s
+        self._repeats_results = repeats_results
+        self.num_stages = num_stages
+        self.restart(0)
+
+    def restart(self, epoch: int) -> None:
+        """All stages are empty and run the new epoch."""
+        self.epoch = epoch
+        self.lost: str | None = None
+        self.stages = [
+            FakeStage(self._limits, stage == self.num_stages - 1, stage == self._faulty_stage)
+            for stage in range(self.num_stages)
+        ]
+        self.sent: list[Microbatch] = []
+        self._free_at_s = [0.0] * self.num_stages
+        self.in_flight: dict[int, Microbatch] = {}  # by lane
+        self._waiting: deque[Microbatch] = deque()  # for the first stage, or for the step that they follow
+        self._num_answered = 0
+        self._newest: dict[int, int] = {}  # token that was drawn last, by slot
+
+    def submit(self, microbatch: Microbatch) -> None:
+        if self.lost is not None:
+            raise UnreachableError(f"stage 0: {self.lost}; start it again")
+        lane, step = microbatch.id.microbatch, microbatch.id.step
+        assert microbatch.id.epoch == self.epoch, "a microbatch of another epoch"
+        assert step == len(self.sent), f"step {step} after {len(self.sent)} steps"
+        assert 0 <= lane < self._limits.max_in_flight, f"lane {lane}"
+        assert lane not in self.in_flight, f"lane {lane} has two microbatches"
+        assert microbatch.after < step, "after a step that is still to come"
+        undrawn = set(microbatch.slots[microbatch.tokens == DRAWN].tolist())
+        for other in self.in_flight.values():
+            follows = other.id.step <= microbatch.after
+            assert follows or not (other.alone or microbatch.alone), "not alone"
+            drawn = set(microbatch.slots.tolist()) & set(other.slots[other.samples].tolist())
+            later = (mb for mb in [*self.sent, microbatch] if mb.id.step > other.id.step)
+            anew = {start.slot for mb in later for start in mb.slot_starts}
+            assert drawn <= anew | (undrawn if follows else set()), "a sequence goes on undrawn"
+        assert not undrawn or self.in_flight, "a token is known, and not told"
+        self.sent.append(microbatch)
+        self.in_flight[lane] = microbatch
+        self._waiting.append(microbatch)
+        self._begin_waiting()
+
+    def flush(self) -> None:
+        """Nothing is ever held back."""
+
+    def lose(self, stage: int, reason: str) -> StageFailure:
+        """A stage dies: what is in flight never comes back."""
+        self.lost = reason
+        return StageFailure(stage, self.epoch, reason)
+
+    def _begin_waiting(self) -> None:
+        while self._waiting and self._waiting[0].after < self._num_answered:
+            microbatch = self._waiting.popleft()
+            pairs = zip(microbatch.tokens.tolist(), microbatch.slots.tolist(), strict=True)
+            tokens = [self._newest[slot] if token == DRAWN else token for token, slot in pairs]
+            self._arrive(0, replace(microbatch, tokens=np.array(tokens, np.int32)))
+
+    def _arrive(self, stage: int, microbatch: Microbatch) -> None:
+        start_s = max(self._world.now_s, self._free_at_s[stage])
+        end_s = start_s + self._delay_s(stage, microbatch.num_rows)
+        self._free_at_s[stage] = end_s
+        self._world.at(end_s, lambda: self._leave(stage, microbatch, start_s, end_s))
+
+    def _leave(self, stage: int, microbatch: Microbatch, start_s: float, end_s: float) -> None:
+        if self.lost is not None or microbatch.id.epoch != self.epoch:
+            return
+        result = self.stages[stage].run(microbatch)
+        start_ns, end_ns = round(start_s * 1e9), round(end_s * 1e9)
+        self._emit(StepTiming(microbatch.id, stage, microbatch.num_rows, start_ns, end_ns, start_ns))
+        if stage + 1 < self.num_stages:
+            self._arrive(stage + 1, replace(microbatch, failures=result.failures))
+            return
+        del self.in_flight[microbatch.id.microbatch]
+        self._num_answered += 1
+        self._newest.update((sampled.slot, sampled.token) for sampled in result.sampled)
+        self._newest.update((failure.slot, 0) for failure in result.failures)
+        self._begin_waiting()
+        for _ in range(2 if self._repeats_results else 1):
+            self._emit(result)
+
+
+class FakeStage:
+    """One stage's KV (the tokens of each slot) and sampling parameters, and the rules that it insists on."""
+
+    def __init__(self, limits: Limits, is_last: bool = True, is_faulty: bool = False) -> None:
+        self._limits = limits
+        self._is_last = is_last
+        self._is_faulty = is_faulty
+        self._failed: set[int] = set()  # slots that hold fewer rows than were sent; until they start anew
+        self._num_steps = 0
+        self.kv: dict[int, list[int]] = {}
+        self._sampling: dict[int, SamplingParams] = {}
+
+    def run(self, microbatch: Microbatch) -> StepResult:
+        assert microbatch.id.step == self._num_steps, "steps out of order"
+        self._num_steps += 1
+        self._check_shapes(microbatch)
+        for start in microbatch.slot_starts:
+            self._start(start)
+        self._take_sampling(microbatch)
+        failures = self._failures(microbatch)
+        histories = [[] if row[2] in failures else self._append(*row) for row in self._rows(microbatch)]
+        drawn = [int(row) for row in microbatch.samples if int(microbatch.slots[row]) not in failures]
+        for row in tuple(drawn):
+            slot = int(microbatch.slots[row])
+            is_marked = slot in self._sampling and self._sampling[slot].presence_penalty == UNDRAWABLE
+            if self._is_last and is_marked and len(histories[row]) >= UNDRAWABLE_LENGTH:
+                failures[slot] = SlotFailure(slot, "UsageError", "stage 9: it cannot be drawn from")
+                drawn.remove(row)
+        sampled = tuple(self._draw(row, microbatch, histories) for row in drawn)
+        returned = [logits_row(histories[row]) for row in microbatch.returns_logits]
+        logits = np.stack(returned) if returned else None
+        return StepResult(microbatch.id, sampled, logits, tuple(failures.values()))
+
+    def _failures(self, microbatch: Microbatch) -> dict[int, SlotFailure]:
+        """Slots that an earlier stage could not compute, that this one cannot, or whose rows fail to follow."""
+        failures = {failure.slot: failure for failure in microbatch.failures}
+        for token, position, slot in self._rows(microbatch):
+            follows = slot not in self._failed or position <= len(self.kv.get(slot, []))
+            if not follows or (self._is_faulty and token == FAULTY_TOKEN):
+                failures.setdefault(slot, SlotFailure(slot, "UsageError", "stage 9: a row cannot be computed"))
+        self._failed |= set(failures)
+        return failures
+
+    def _check_shapes(self, microbatch: Microbatch) -> None:
+        num_rows = microbatch.num_rows
+        assert num_rows <= self._limits.max_batch_tokens, "too many rows"
+        assert len(microbatch.returns_logits) <= self._limits.max_logits_rows, "too many rows of logits"
+        for rows in (microbatch.tokens, microbatch.positions, microbatch.slots):
+            assert rows.dtype == np.int32, "not int32"
+            assert rows.shape == (num_rows,), "not one per row"
+        assert microbatch.wants_logits.dtype == np.bool_
+        assert microbatch.wants_logits.shape == (num_rows,)
+        assert (np.diff(microbatch.slots) >= 0).all(), "slots not sorted"
+        for asked in (microbatch.samples, microbatch.returns_logits):
+            assert asked.dtype == np.int32
+            assert (np.diff(asked) > 0).all(), "rows not ascending"
+            assert microbatch.wants_logits[asked].all(), "a row is asked for that wants no logits"
+        assert num_rows, "nothing to do"
+        started = [start.slot for start in microbatch.slot_starts]
+        assert len(set(started)) == len(started), "a slot starts twice"
+        assert set(started) <= set(microbatch.slots.tolist()), "a slot starts without rows"
+
+    def _start(self, start: SlotStart) -> None:
+        assert 0 <= start.slot < self._limits.num_slots, f"slot {start.slot}"
+        source = self.kv.get(start.source, [])
+        assert start.length <= len(source), f"slot {start.source} does not hold {start.length} tokens"
+        self.kv[start.slot] = source[: start.length]
+        self._failed.discard(start.slot)
+        self._sampling.pop(start.slot, None)
+
+    def _take_sampling(self, microbatch: Microbatch) -> None:
+        drawn = set(microbatch.slots[microbatch.samples].tolist())
+        for new in microbatch.new_sampling:
+            assert new.slot in drawn, "sampling parameters without a draw"
+            assert new.slot not in self._sampling, "sampling parameters came twice"
+            assert new.params.seed is not None, "no seed"
+            self._sampling[new.slot] = new.params
+
+    def _rows(self, microbatch: Microbatch) -> list[tuple[int, int, int]]:
+        columns = (microbatch.tokens, microbatch.positions, microbatch.slots)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
+    def _append(self, token: int, position: int, slot: int) -> list[int]:
+        assert 0 <= slot < self._limits.num_slots, f"slot {slot}"
+        assert 0 <= token < VOCABULARY.num_tokens, f"token {token}"
+        history = self.kv.setdefault(slot, [])
+        assert position == len(history), f"slot {slot}: position {position} after {len(history)} rows"
+        assert position < self._limits.context_length, "past the end of the context"
+        history.append(token)
+        return list(history)
+
+    def _draw(self, row: int, microbatch: Microbatch, histories: list[list[int]]) -> SampledToken:
+        slot = int(microbatch.slots[row])
+        assert histories[row] == self.kv[slot], "a draw from a row that is not the slot's last"
+        assert slot in self._sampling, f"slot {slot} has no sampling parameters"
+        token = next_token(self._sampling[slot].seed or 0, histories[row])
+        return SampledToken(row, slot, token, logprob=-float(len(histories[row])))

@@ -1,0 +1,261 @@
+"""Backends for the wire's servers, and messages to send: what the tests of the wire and the client share."""
+
+from __future__ import annotations
+
+import gc
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import numpy as np
+
+from cluster.api.errors import CapacityError, ClusterError, StageLostError, UnsupportedModelError, UsageError
+from cluster.api.results import FinishReason, Timings, TokenEvent
+from cluster.api.sampling import SamplingParams
+from cluster.api.status import ClusterStatus, StageFacts, StageStatus
+from cluster.messages.stage import Hello
+from cluster.messages.step import Float32Array, Microbatch, StepId, StepTiming
+from cluster.node.secret import Secret
+from cluster.wire.access.proof import Proof
+from cluster.wire.codec.wiring import Wiring
+from cluster.wire.transport.channel import open_channel, port_of
+from cluster.wire.transport.endpoint import Endpoint
+
+
+class Spelled(list[int]):
+    """Token ids of EchoCluster's, with the text that they came from."""
+
+    def __init__(self, ids: Sequence[int], text: str) -> None:
+        super().__init__(ids)
+        self.text = text
+
+
+SECRET = Secret(bytes(range(32)))
+WIDTH = 8
+VOCAB_SIZE = 50
+
+
+def make_hello(**changes: object) -> Hello:
+    fields: dict[str, object] = {
+        "protocol_version": 1,
+        "model_hash": "ab" * 32,
+        "build": "0.3.36",
+        "epoch": 3,
+        "stage": 1,
+        "num_stages": 2,
+        "first": 4,
+        "end": 8,
+        "hidden_width": WIDTH,
+        "wire_dtype": "f32",
+        "num_slots": 4,
+        "context_length": 128,
+    }
+    return Hello(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def make_batch(step: int = 1, num_rows: int = 2, epoch: int = 3, **changes: object) -> Microbatch:
+    rows = np.arange(num_rows, dtype=np.int32)
+    fields: dict[str, object] = {
+        "id": StepId(epoch, 0, step),
+        "tokens": rows + 7,
+        "positions": rows % 128,
+        "slots": rows % 4,
+        "wants_logits": np.ones(num_rows, np.bool_),
+        "samples": rows,
+        "returns_logits": rows[:0],
+    }
+    return Microbatch(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def make_hidden(num_rows: int = 2, width: int = WIDTH) -> Float32Array:
+    return np.arange(num_rows * width, dtype=np.float32).reshape(num_rows, width)
+
+
+def endpoint(address: str) -> Endpoint:
+    """With the secret that the servers of these tests are given."""
+    return Endpoint(address, SECRET)
+
+
+class _Proving(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor, grpc.StreamStreamClientInterceptor):
+    """Proves the secret with each call to a port, and leaves the answer unchecked."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def _intercept(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        proof = Proof(SECRET, self._port, details.method)
+        return continuation(details._replace(metadata=(*(details.metadata or ()), *proof.metadata)), request)
+
+    intercept_unary_unary = intercept_unary_stream = intercept_stream_stream = _intercept
+
+
+def open_proving_channel(address: str, **options: int) -> grpc.Channel:
+    """For calls by the stubs, or of what no client of ours would send; `options` of gRPC take the place of ours."""
+    named = [(f"grpc.{name}", value) for name, value in options.items()]
+    channel = grpc.insecure_channel(address, named) if named else open_channel(address)
+    return grpc.intercept_channel(channel, _Proving(port_of(address)))
+
+
+class RecordingStage:
+    """A StageBackend that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.accepted: list[Hello] = []
+        self.wirings: list[Wiring] = []
+        self.steps: queue.SimpleQueue[tuple[Microbatch, Float32Array | None]] = queue.SimpleQueue()
+        self.refusal: ClusterError | None = None
+
+    def accept(self, hello: Hello) -> None:
+        self.accepted.append(hello)
+
+    def submit(self, batch: Microbatch, hidden: Float32Array | None, received_ns: int) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        assert received_ns <= time.monotonic_ns()
+        self.steps.put((batch, hidden))
+
+    def describe(self) -> StageFacts:
+        return StageFacts(1, "node", "CPU", 4, 8, "ready", 42, 1, 2, 3, 4)
+
+    def rewire(self, wiring: Wiring) -> None:
+        self.wirings.append(wiring)
+
+
+class EchoCluster:
+    """An InferenceBackend without a model: it repeats the prompt's bytes, one event for each, then stops.
+
+    The prompts "full", "lost" and "unsupported" fail; "wait" gives one event and then waits to be cancelled.
+    """
+
+    def __init__(self) -> None:
+        self.params: list[SamplingParams] = []
+        self.max_prompt_bytes = 16 << 20
+        self.clients: list[str] = []
+        self.asked: list[
+            tuple[str, str, bool]
+        ] = []  # whose text was tokenised, as what, and whether with parse_special
+        self.cancelled = threading.Event()
+        self.num_open = 0
+        self.max_open = 0
+        self.pause_s = 0.0
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+
+    def generate(
+        self,
+        token_ids: list[int],
+        params: SamplingParams,
+        sink: Callable[[TokenEvent | ClusterError], None],
+        client: str,
+    ) -> Callable[[], None]:
+        prompt = token_ids.text if isinstance(token_ids, Spelled) else token_ids
+        self.params.append(params)
+        self.clients.append(client)
+        if prompt == "full":
+            raise CapacityError("queue: 256 requests wait; ask again later")
+        ids = list(prompt.encode()) if isinstance(prompt, str) else prompt
+        cancelled = threading.Event()
+        thread = threading.Thread(target=self._run, args=(prompt, ids, params, sink, cancelled))
+        self._threads.append(thread)
+        thread.start()
+
+        def cancel() -> None:
+            cancelled.set()
+            self.cancelled.set()
+
+        return cancel
+
+    def logits(
+        self, token_ids: list[int], sink: Callable[[Float32Array | ClusterError | None], None], client: str
+    ) -> Callable[[], None]:
+        for start in range(0, len(token_ids), 2):
+            chunk = np.asarray(token_ids[start : start + 2], np.float32)
+            sink(chunk[:, None] + np.arange(VOCAB_SIZE, dtype=np.float32) / 128)
+        sink(None)
+        return self.cancelled.set
+
+    async def tokenize(self, client: str, field: str, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        self.asked.append((client, field, parse_special))
+        return Spelled([1] * add_special + [2] * parse_special + list(text.encode()), text)
+
+    def detokenize(self, token_ids: list[int]) -> str:
+        return bytes(token_ids).decode()
+
+    def status(self) -> ClusterStatus:
+        stage = StageStatus(0, "n", "CPU", 0, 4, "ready", 7, "127.0.0.1:1", 10, 20, 30, 40, 0.5, 1.25, 9)
+        return ClusterStatus(
+            "demo", "ab", "llama", "ready", "127.0.0.1:2", 1, 128, 4, 0, 0, 5, 99, 12.5, VOCAB_SIZE, (stage,)
+        )
+
+    def intervals(self) -> Sequence[StepTiming]:
+        return [StepTiming(StepId(1, 0, 5), 1, 2, 10, 20, 5)]
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(10)
+            assert not thread.is_alive()
+
+    def _run(
+        self,
+        prompt: str | list[int],
+        ids: list[int],
+        params: SamplingParams,
+        sink: Callable[[TokenEvent | ClusterError], None],
+        cancelled: threading.Event,
+    ) -> None:
+        with self._lock:
+            self.num_open += 1
+            self.max_open = max(self.max_open, self.num_open)
+        try:
+            for event in self._events(prompt, ids, params):
+                if cancelled.wait(self.pause_s):
+                    return
+                sink(event)
+            if prompt == "wait":
+                assert cancelled.wait(20)
+        finally:
+            with self._lock:
+                self.num_open -= 1
+
+    def _events(
+        self, prompt: str | list[int], ids: list[int], params: SamplingParams
+    ) -> Iterator[TokenEvent | ClusterError]:
+        if prompt == "unsupported":
+            yield UnsupportedModelError("architecture: x is unknown; take another")
+            return
+        if prompt == "":
+            yield UsageError("prompt: it is empty; give some text")
+            return
+        ids = ids[: params.max_tokens]
+        for index, token in enumerate(ids):
+            if index and prompt == "wait":
+                return
+            if index and prompt == "lost":
+                yield StageLostError("stage 1 on node: it died; ask again")
+                return
+            top = ((token, -0.5),) * params.logprobs
+            yield TokenEvent(token, chr(token), -0.5, top)
+        yield TokenEvent(None, "", finish_reason=FinishReason.STOP, timings=Timings(num_tokens=len(ids), decode_ms=1.5))
+
+
+@contextmanager
+def no_thread_left() -> Iterator[None]:
+    """Fails if a thread that the block started is alive a moment after it."""
+    before = set(threading.enumerate())
+    yield
+    deadline_s = time.monotonic() + 5
+    gc.collect()  # grpc.aio ends its poller with its last object
+    while left := [thread.name for thread in threading.enumerate() if thread not in before]:
+        assert time.monotonic() < deadline_s, f"threads left: {left}"
+        time.sleep(0.01)
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not happen in time"
+        time.sleep(0.002)

@@ -1,0 +1,155 @@
+"""What people paste from llama-server and llama-cli: taken with its meaning, or one line that says what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.api.errors import UsageError
+from cluster.api.sampling import SamplingParams
+from cluster.cli import build_parser, main, verb_parsers
+from cluster.cli.llama_flags import REASONS
+from cluster.cli.pasted import prepared
+from cluster.cli.run import _params, _prompt
+from cluster.cli.settings import given_settings
+from cluster.config import ClusterConfig, load_config
+
+
+def parsed(*arguments: str) -> Any:
+    parser = build_parser()
+    return parser.parse_args(prepared(arguments, verb_parsers(parser)))
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("-n -1", {"max_tokens": None}),
+        ("-n -2", {"max_tokens": None}),
+        ("--n-predict 7", {"max_tokens": 7}),
+        ("--predict=7", {"max_tokens": 7}),
+        ("-n7", {"max_tokens": 7}),
+        ("--seed -1", {"seed": None}),
+        ("-s 42", {"seed": 42}),
+        ("--top-k 0", {"top_k": 0}),
+        ("--top-k -1", {"top_k": 0}),
+        ("--top-p 1.0", {"top_p": 1.0}),
+        ("--min-p 0", {"min_p": 0.0}),
+        ("--repeat-last-n -1", {"repeat_last_n": -1}),
+        ("--repeat-last-n 0", {"repeat_last_n": 0}),
+        ("--temperature 0.2", {"temperature": 0.2}),
+        ("--temp 0", {"temperature": 0.0}),
+        ("--repeat-penalty 1.0 --presence-penalty 0 --frequency-penalty -0.5", {"frequency_penalty": -0.5}),
+        ("--ignore-eos -no-cnv", {"ignore_eos": True}),
+        ("-r User: --stop end", {"stop": ("User:", "end")}),
+    ],
+)
+def test_sampling_flags_mean_what_they_mean_there(flags: str, expected: dict[str, Any]) -> None:
+    params = _params(parsed("run", "hello", *flags.split()))
+    assert params == SamplingParams(**expected)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("-c 0", {"ctx_size": 0}),
+        ("-c 512 -np -1 -t -1", {"ctx_size": 512}),
+        ("-t 0", {}),
+        ("-fa on", {"flash_attn": "on"}),
+        ("-fa 1 -np 2", {"flash_attn": "on", "parallel": 2}),
+        ("-np 2 -fa", {"flash_attn": "on", "parallel": 2}),
+        ("-fa 0", {"flash_attn": "off"}),
+        ("-fa disabled", {"flash_attn": "off"}),
+        ("--flash-attn -1", {"flash_attn": "auto"}),
+        ("-ctk Q8_0 -ctv q8_0", {"cache_type_k": "q8_0", "cache_type_v": "q8_0"}),
+        ("-ngl 99 -sm layer -cb --mmap --no-warmup", {}),
+        ("-ngl all", {}),
+        ("-b 2048", {"ubatch_size": 512}),
+        ("-b 256", {"ubatch_size": 256}),
+        ("-b 2048 -ub 1024", {"ubatch_size": 1024}),
+        ("-ts 3/1", {"tensor_split": "3/1"}),
+        ("-dev none", {"devices": ("CPU",)}),
+        ("--device CPU,CPU", {"devices": ("CPU", "CPU")}),
+    ],
+)
+def test_settings_mean_what_they_mean_there(flags: str, expected: dict[str, Any]) -> None:
+    options = parsed("plan", "/m.gguf", *flags.split())
+    settings = given_settings(options)
+    assert load_config(None, settings) == ClusterConfig(model="/m.gguf", **expected)
+
+
+@pytest.mark.parametrize("flags", ["-m /m.gguf", "--model /m.gguf", "/m.gguf", "-mu /m.gguf"])
+def test_the_model_is_named_as_there(flags: str) -> None:
+    assert given_settings(parsed("plan", *flags.split()))["model"] == "/m.gguf"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", "on"), ("1", "on"), ("false", "off"), ("'auto'", "auto"), ("-1", "auto")]
+)
+def test_the_file_takes_the_same_values(text: str, value: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(f"model = '/m.gguf'\nflash-attn = {text}\nctx-size = 0\nparallel = -1\nthreads = -1\n")
+    expected = ClusterConfig(model="/m.gguf", ctx_size=0, flash_attn=value)  # type: ignore[arg-type]
+    assert load_config(str(path), {}) == expected
+    assert expected.flash_attn == value
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-hello"],
+        ["--hello there"],
+        ["-n", "3", "-hello"],
+        ["-hello", "-n", "3"],
+        ["- a list", "--temp", "0"],
+        ["--", "-hello"],
+        ["--prompt=-hello"],
+    ],
+)
+def test_a_prompt_may_begin_with_a_dash(arguments: list[str]) -> None:
+    options = parsed("run", *arguments)
+    assert _prompt(options).startswith("-")
+    assert "el" in _prompt(options) or "list" in _prompt(options)
+
+
+def test_a_prompt_comes_from_one_place(tmp_path: Path) -> None:
+    path = tmp_path / "prompt.txt"
+    path.write_text("Once upon\na time\n")
+    assert _prompt(parsed("run", "-f", str(path))) == "Once upon\na time"
+    assert _prompt(parsed("run", "-p", "Once")) == "Once"
+    for wrong in ([], ["a", "-p", "b"], ["-p", "b", "-f", str(path)], ["-f", str(tmp_path)]):
+        with pytest.raises(UsageError, match=r"^prompt: "):
+            _prompt(parsed("run", *wrong))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "x", "-c", "512"], "-c: not of cluster run; give it to cluster up"),
+        (["run", "x", "-ngl", "99"], "-ngl: not of cluster run; give it to cluster up"),
+        (["up", "m.gguf", "--temp", "0"], "--temp: not of cluster up; give it to cluster run"),
+        (["up", "m.gguf", "--mlock"], "--mlock: not of cluster up: slices are mapped"),
+        (["up", "m.gguf", "--api-key=x"], "--api-key: not of cluster up: there is no HTTP server"),
+        (["run", "x", "--mirostat", "2"], "--mirostat: not of cluster run: tokens are drawn by"),
+        (["run", "--tmep", "1", "x"], "--tmep: unrecognized by cluster run; did you mean --temp?"),
+        (["run", "--top-kk"], "--top-kk: unrecognized by cluster run; did you mean --top-k?"),
+        (["up", "m.gguf", "--frobnicate"], "--frobnicate: unrecognized by cluster up; see: cluster up --help"),
+        (["up", "m.gguf", "-ngl", "0"], "-ngl: 0 would leave the GPUs out; say so with --devices CPU"),
+        (["up", "m.gguf", "-ngl", "many"], "-ngl: 'many' is no number of layers"),
+        (["up", "m.gguf", "-sm", "row"], "row"),
+    ],
+)
+def test_what_is_not_here_gets_one_line_that_helps(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert said in err
+
+
+def test_no_flag_is_both_ours_and_explained_away() -> None:
+    ours = {flag for parser in verb_parsers(build_parser()).values() for flag in parser._option_string_actions}
+    assert not ours & set(REASONS)

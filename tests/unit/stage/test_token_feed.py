@@ -1,0 +1,74 @@
+"""The first stage begins a step when the one that it follows was answered, with the tokens drawn there."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from cluster.api.errors import ClusterError
+from cluster.messages.step import DRAWN, NO_STEP, DrawnStep, Microbatch, SampledToken, StepId, StepResult
+from cluster.stage.token_feed import DrawnTokens
+from tests.fakes.wire_backends import make_batch
+
+
+def following(step: int, after: int, tokens: list[int], slots: list[int]) -> Microbatch:
+    return make_batch(
+        step, len(tokens), tokens=np.array(tokens, np.int32), slots=np.array(slots, np.int32), after=after
+    )
+
+
+def drawn(step: int, *pairs: tuple[int, int], epoch: int = 3) -> DrawnStep:
+    sampled = tuple(SampledToken(row, slot, token, -1.0) for row, (slot, token) in enumerate(pairs))
+    return DrawnStep.of(StepResult(StepId(epoch, 0, step), sampled))
+
+
+@pytest.fixture
+def tokens() -> DrawnTokens:
+    found = DrawnTokens()
+    found.begin(3)
+    return found
+
+
+def test_the_newest_token_of_each_slot_is_filled_in(tokens: DrawnTokens) -> None:
+    tokens.take(drawn(4, (0, 11), (2, 13)))
+    tokens.take(drawn(5, (0, 21)))
+    filled = tokens.fill(following(6, 5, [DRAWN, 7, DRAWN], [0, 1, 2]))
+    assert filled.tokens.tolist() == [21, 7, 13]
+    assert filled.tokens.dtype == np.int32
+    assert filled.after == NO_STEP, "the stages behind need not wait"
+    ordinary = make_batch(7)
+    assert tokens.fill(ordinary) is ordinary
+
+
+def test_a_step_waits_for_the_one_that_it_follows_and_no_other(tokens: DrawnTokens) -> None:
+    assert tokens.wait(make_batch(1)) == 0
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(tokens.wait, following(6, 5, [DRAWN], [0]))
+        tokens.take(drawn(4, (0, 11)))
+        tokens.take(drawn(5, (0, 11), epoch=2))
+        time.sleep(0.05)
+        assert not waiting.done()
+        before_ns = time.monotonic_ns()
+        tokens.take(drawn(5, (0, 12)))
+        answered_ns = waiting.result(10)
+    assert answered_ns is not None
+    assert before_ns <= answered_ns <= time.monotonic_ns()
+    assert tokens.wait(following(6, 5, [DRAWN], [0])) == answered_ns, "it was answered long ago"
+
+
+@pytest.mark.parametrize("how", ["begin", "end"])
+def test_the_end_of_an_epoch_ends_the_waiting_and_forgets_the_tokens(tokens: DrawnTokens, how: str) -> None:
+    tokens.take(drawn(5, (0, 12)))
+    outcomes: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+    thread = threading.Thread(target=lambda: outcomes.put(tokens.wait(following(7, 6, [DRAWN], [0]))))
+    thread.start()
+    tokens.end() if how == "end" else tokens.begin(4)
+    assert outcomes.get(timeout=10) is None
+    thread.join()
+    with pytest.raises(ClusterError, match="slot 0 has drawn no token"):
+        tokens.fill(following(1, 0, [DRAWN], [0]))
