@@ -17,7 +17,7 @@ from ggml._import_guard import refuse_foreign_ggml
 
 refuse_foreign_ggml()
 
-from ggml import (  # noqa: E402
+from ggml import (
     backend,
     debug,
     fft,
@@ -27,12 +27,10 @@ from ggml import (  # noqa: E402
     signal,
     special,
 )
-from ggml.arena import Arena, arena  # noqa: E402
-from ggml.compiled import Compiled, compile  # noqa: E402
-from ggml.devices import Device, device, devices  # noqa: E402
-from ggml.dtypes import DType, promote_types  # noqa: E402
-from ggml.dtypes import instead_of as _instead_of  # noqa: E402
-from ggml.errors import (  # noqa: E402
+from ggml.core.devices import Device, device, devices
+from ggml.core.dtypes import DType, promote_types
+from ggml.core.dtypes import instead_of as _instead_of
+from ggml.core.errors import (
     ArgumentError,
     CancelledError,
     ClosedTensorError,
@@ -53,9 +51,27 @@ from ggml.errors import (  # noqa: E402
     TracingError,
     UnsupportedOpError,
 )
-from ggml.evaluation import eval, eval_async, is_lazy  # noqa: E402
-from ggml.exchange import from_buffer, from_dlpack, from_numpy  # noqa: E402
-from ggml.factories import (  # noqa: E402
+from ggml.core.grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from ggml.core.memory import Arena, arena
+from ggml.core.memory_format import (
+    Layout,
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    preserve_format,
+    strided,
+)
+from ggml.graph.threads import get_num_threads, set_num_threads
+from ggml.io.reading import load
+from ggml.io.writing import save
+from ggml.ops.create.factories import (
     arange,
     as_tensor,
     empty,
@@ -71,38 +87,8 @@ from ggml.factories import (  # noqa: E402
     zeros,
     zeros_like,
 )
-from ggml.files import load, save  # noqa: E402
-from ggml.grad_mode import (  # noqa: E402
-    enable_grad,
-    inference_mode,
-    is_grad_enabled,
-    is_inference_mode_enabled,
-    no_grad,
-    set_grad_enabled,
-)
-from ggml.memory_format import (  # noqa: E402
-    Layout,
-    channels_last,
-    channels_last_3d,
-    contiguous_format,
-    preserve_format,
-    strided,
-)
-from ggml.namespace import dtype_names, functions  # noqa: E402
-from ggml.queries import (  # noqa: E402
-    broadcast_shapes,
-    can_cast,
-    finfo,
-    get_default_dtype,
-    iinfo,
-    is_complex,
-    is_floating_point,
-    is_nonzero,
-    is_tensor,
-    numel,
-    result_type,
-)
-from ggml.random import (  # noqa: E402
+from ggml.ops.create.interop import from_buffer, from_dlpack, from_numpy
+from ggml.ops.create.random import (
     Generator,
     bernoulli,
     initial_seed,
@@ -116,8 +102,23 @@ from ggml.random import (  # noqa: E402
     randperm,
     seed,
 )
-from ggml.tensor import Size, Tensor  # noqa: E402
-from ggml.threads import get_num_threads, set_num_threads  # noqa: E402
+from ggml.ops.namespace import dtype_names, functions
+from ggml.ops.predicates import (
+    broadcast_shapes,
+    can_cast,
+    finfo,
+    get_default_dtype,
+    iinfo,
+    is_complex,
+    is_floating_point,
+    is_nonzero,
+    is_tensor,
+    numel,
+    result_type,
+)
+from ggml.tensors.compiled import Compiled, compile
+from ggml.tensors.eval import eval, eval_async, is_lazy
+from ggml.tensors.tensor import Size, Tensor
 
 if TYPE_CHECKING:
     from ggml._dtype_names import *  # noqa: F403

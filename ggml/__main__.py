@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ggml.commands import devices, inspect, quantize
-from ggml.commands.printable import printable
-from ggml.errors import GgmlError
+from ggml.core.errors import GgmlError
+from ggml.tools.commands import devices, inspect, quantize
+from ggml.tools.commands.printable import printable
 
 _COMMANDS = (quantize, inspect, devices)
 

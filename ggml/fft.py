@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ggml.namespace import fourier
+from ggml.ops.namespace import fourier
 
 if TYPE_CHECKING:
     from ggml._fft import *  # noqa: F403

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ggml.errors import LinAlgError  # noqa: F401
-from ggml.namespace import linalg
+from ggml.core.errors import LinAlgError  # noqa: F401
+from ggml.ops.namespace import linalg
 
 if TYPE_CHECKING:
     from ggml._linalg import *  # noqa: F403

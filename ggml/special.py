@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ggml.namespace import special
+from ggml.ops.namespace import special
 
 if TYPE_CHECKING:
     from ggml._special import *  # noqa: F403

@@ -7,10 +7,10 @@ from ggml.backend.logs import set_logging
 from ggml.backend.plan import Split, SplitPlan
 from ggml.backend.rpc import add_rpc_server
 from ggml.backend.scheduler import Scheduler, split
-from ggml.devices import Device, devices
-from ggml.observing import GraphNode, Observation
-from ggml.observing import Observation as observe
-from ggml.threads import clear_graphs, get_num_threads, num_graphs, set_num_threads
+from ggml.core.devices import Device, devices
+from ggml.graph.observers import GraphNode, Observation
+from ggml.graph.observers import Observation as observe
+from ggml.graph.threads import clear_graphs, get_num_threads, num_graphs, set_num_threads
 
 __all__ = [
     "Device",

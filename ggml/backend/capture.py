@@ -6,14 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ggml import evaluate, tracing
-from ggml.arena import outside
-from ggml.compiled import Compiled, _form
-from ggml.devices import Device, allocate
-from ggml.errors import ArgumentError, DeviceMismatchError, TracingError
-from ggml.evaluate import Lowered, Plan
-from ggml.node import Node
-from ggml.tensor import Tensor
+from ggml.core import tracing
+from ggml.core.devices import Device, allocate
+from ggml.core.errors import ArgumentError, DeviceMismatchError, TracingError
+from ggml.core.memory import outside
+from ggml.core.node import Node
+from ggml.graph import executor
+from ggml.graph.executor import Lowered, Plan
+from ggml.tensors.compiled import Compiled, _form
+from ggml.tensors.tensor import Tensor
 from worker_native import Buffer
 
 
@@ -38,7 +39,7 @@ class Capture:
 
     def lower(self, device: Device) -> Lowered:
         """Its steps, as they would be written for a device."""
-        return evaluate.lower_plan(self.plan, device)
+        return executor.lower_plan(self.plan, device)
 
 
 def capture(graph: Any, inputs: tuple[Any, ...]) -> Capture:
@@ -53,7 +54,7 @@ def capture(graph: Any, inputs: tuple[Any, ...]) -> Capture:
     elif callable(graph):
         function = graph.function if isinstance(graph, Compiled) else graph
         arguments = _tensors(inputs)
-        evaluate.compute([one._node for one in arguments])
+        executor.compute([one._node for one in arguments])
         with outside(), tracing.recording():
             result = function(*inputs)
     else:
@@ -66,7 +67,7 @@ def capture(graph: Any, inputs: tuple[Any, ...]) -> Capture:
 
 
 def _captured(outputs: list[Tensor], build: Callable[[list[Tensor]], Any], arguments: list[Node]) -> Capture:
-    todo = evaluate.plan([one._node for one in outputs])
+    todo = executor.plan([one._node for one in outputs])
     device = outputs[0]._node.device
     if any(node.device != device for node in (*todo.leaves, *[one._node for one in outputs])):
         raise DeviceMismatchError("capture", tuple(dict.fromkeys(str(node.device) for node in todo.leaves)))

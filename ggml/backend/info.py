@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ggml.devices import Device, device, devices, native_device
+from ggml.core.devices import Device, device, devices, native_device
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ggml.observing import GraphNode
+from ggml.graph.observers import GraphNode
 
 
 @dataclass(frozen=True, slots=True)

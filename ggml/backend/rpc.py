@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 
 import worker_native
-from ggml.devices import Device, device, look_again
-from ggml.errors import ArgumentError, GgmlError
-from ggml.threads import get_num_threads
+from ggml.core.devices import Device, device, look_again
+from ggml.core.errors import ArgumentError, GgmlError
+from ggml.graph.threads import get_num_threads
 
 
 def add_rpc_server(endpoint: str) -> list[Device]:

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ggml import evaluate
 from ggml.backend.capture import Capture, capture, moved
 from ggml.backend.plan import SplitPlan, cut
-from ggml.devices import Device, device
-from ggml.errors import ArgumentError, ShapeMismatchError
-from ggml.evaluate import Program
-from ggml.node import leaf
-from ggml.observing import GraphNode, Observation, See, list_nodes, refuse_inside
-from ggml.tensor import Tensor, wrap
+from ggml.core.devices import Device, device
+from ggml.core.errors import ArgumentError, ShapeMismatchError
+from ggml.core.node import leaf
+from ggml.graph import executor
+from ggml.graph.executor import Program
+from ggml.graph.observers import GraphNode, Observation, See, list_nodes, refuse_inside
+from ggml.tensors.tensor import Tensor, wrap
 from worker_native import Buffer, Graph
 
 Place = Device | str
@@ -188,7 +188,7 @@ class Scheduler:
         try:
             graph = Graph(self.device.native, *one.steps, one.outputs, others, pins, is_plan)
         except MemoryError as error:
-            raise evaluate.out_of_memory(error, self.device) from None
+            raise executor.out_of_memory(error, self.device) from None
         return Program(graph, len(self._leaves), self._constants, one.step_ops, one.steps)
 
     def _matching(self, node: GraphNode | str, target: Device) -> list[GraphNode]:

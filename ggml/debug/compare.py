@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ggml.backend.capture import capture
 from ggml.backend.scheduler import Scheduler
+from ggml.core.devices import Device, device, devices
+from ggml.core.errors import ArgumentError
 from ggml.debug.report import Difference, Report
-from ggml.devices import Device, device, devices
-from ggml.errors import ArgumentError
-from ggml.observing import GraphNode, Observation
-from ggml.threads import get_num_threads, set_num_threads
+from ggml.graph.observers import GraphNode, Observation
+from ggml.graph.threads import get_num_threads, set_num_threads
 
 
 def compare(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ggml.backend.scheduler import Scheduler
-from ggml.devices import Device
+from ggml.core.devices import Device
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from typing import Any
 
 from ggml.backend.capture import capture
 from ggml.backend.scheduler import Scheduler
-from ggml.devices import Device
-from ggml.observing import GraphNode
+from ggml.core.devices import Device
+from ggml.graph.observers import GraphNode
 
 Place = Device | str | None
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ggml import host
 from ggml.backend.capture import Capture, capture
 from ggml.backend.scheduler import Scheduler
-from ggml.observing import GraphNode, Observation
+from ggml.graph.observers import GraphNode, Observation
+from ggml.tensors import transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _leaf_ranges(held: Capture) -> dict[str, Range]:
     ranges = {}
     for name, node, buffer in zip(held.leaf_names, held.plan.leaves, held.leaves, strict=True):
         if not node.dtype.is_quantized and node.numel:
-            ranges[name] = range_of(name, host.values(node, buffer))
+            ranges[name] = range_of(name, transfer.values(node, buffer))
     return ranges
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ggml.observing import GraphNode
+from ggml.graph.observers import GraphNode
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ggml.files import load as load_gguf
+from ggml.io.reading import load as load_gguf
 from ggml.nn import attention, functional, init
-from ggml.nn.activations import (
+from ggml.nn.layers.activations import (
     SELU,
     Hardsigmoid,
     Hardswish,
@@ -22,19 +22,26 @@ from ggml.nn.activations import (
     Tanh,
     Tanhshrink,
 )
-from ggml.nn.bag import EmbeddingBag
-from ggml.nn.batch_norms import BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
-from ggml.nn.cells import GRUCell, LSTMCell, RNNCell
-from ggml.nn.containers import ModuleDict, ModuleList, Sequential
-from ggml.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from ggml.nn.distance import CosineSimilarity, PairwiseDistance
-from ggml.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
-from ggml.nn.embedding import Embedding
-from ggml.nn.feed_forward import FeedForward
-from ggml.nn.flatten import Flatten, Unflatten
-from ggml.nn.kv_cache import KVCache
-from ggml.nn.linear import Bilinear, Identity, Linear
-from ggml.nn.loss import (
+from ggml.nn.layers.batch_norms import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+)
+from ggml.nn.layers.cells import GRUCell, LSTMCell, RNNCell
+from ggml.nn.layers.containers import ModuleDict, ModuleList, Sequential
+from ggml.nn.layers.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from ggml.nn.layers.distance import CosineSimilarity, PairwiseDistance
+from ggml.nn.layers.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
+from ggml.nn.layers.embedding import Embedding
+from ggml.nn.layers.embedding_bag import EmbeddingBag
+from ggml.nn.layers.feed_forward import FeedForward
+from ggml.nn.layers.flatten import Flatten, Unflatten
+from ggml.nn.layers.kv_cache import KVCache
+from ggml.nn.layers.linear import Bilinear, Identity, Linear
+from ggml.nn.layers.loss import (
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
@@ -52,17 +59,16 @@ from ggml.nn.loss import (
     SmoothL1Loss,
     SoftMarginLoss,
 )
-from ggml.nn.margin_loss import (
+from ggml.nn.layers.margin_loss import (
     CosineEmbeddingLoss,
     HingeEmbeddingLoss,
     MarginRankingLoss,
     TripletMarginLoss,
     TripletMarginWithDistanceLoss,
 )
-from ggml.nn.module import Module
-from ggml.nn.multihead import MultiheadAttention
-from ggml.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
-from ggml.nn.padding import (
+from ggml.nn.layers.multihead import MultiheadAttention
+from ggml.nn.layers.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
+from ggml.nn.layers.padding import (
     CircularPad1d,
     CircularPad2d,
     CircularPad3d,
@@ -79,9 +85,8 @@ from ggml.nn.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
-from ggml.nn.parameter import Buffer, Parameter
-from ggml.nn.parameter_containers import ParameterDict, ParameterList
-from ggml.nn.pooling import (
+from ggml.nn.layers.parameter_containers import ParameterDict, ParameterList
+from ggml.nn.layers.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
     AdaptiveAvgPool3d,
@@ -98,8 +103,8 @@ from ggml.nn.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
-from ggml.nn.recurrent import GRU, LSTM, RNN
-from ggml.nn.resampling import (
+from ggml.nn.layers.recurrent import GRU, LSTM, RNN
+from ggml.nn.layers.resampling import (
     ChannelShuffle,
     Fold,
     PixelShuffle,
@@ -109,8 +114,8 @@ from ggml.nn.resampling import (
     UpsamplingBilinear2d,
     UpsamplingNearest2d,
 )
-from ggml.nn.rotary import RotaryEmbedding
-from ggml.nn.shaped_activations import (
+from ggml.nn.layers.rotary import RotaryEmbedding
+from ggml.nn.layers.shaped_activations import (
     CELU,
     ELU,
     GELU,
@@ -124,14 +129,16 @@ from ggml.nn.shaped_activations import (
     Softshrink,
     Threshold,
 )
-from ggml.nn.transformer import (
+from ggml.nn.layers.transformer import (
     Transformer,
     TransformerDecoder,
     TransformerDecoderLayer,
     TransformerEncoder,
     TransformerEncoderLayer,
 )
-from ggml.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
+from ggml.nn.layers.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
+from ggml.nn.module.module import Module
+from ggml.nn.parameter import Buffer, Parameter
 
 __all__ = [
     "CELU",

@@ -6,8 +6,8 @@ import enum
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ggml.errors import ArgumentError
-from ggml.ops.attention import KERNEL
+from ggml.core.errors import ArgumentError
+from ggml.ops.nn.attention import KERNEL
 
 __all__ = ["SDPBackend", "sdpa_kernel"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ggml.namespace import functional
+from ggml.ops.namespace import functional
 
 if TYPE_CHECKING:
     from ggml.nn._functional import *  # noqa: F403

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ggml import tracing
-from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError, TracingError
-from ggml.factories import put
-from ggml.nn import drawing
-from ggml.ops.arguments import choice, integer, number
-from ggml.random import Generator, generator_of
-from ggml.tensor import Tensor
+from ggml.core import tracing
+from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError, TracingError
+from ggml.nn import sampling
+from ggml.ops.create.factories import put
+from ggml.ops.create.random import Generator, generator_of
+from ggml.registry.arguments import choice, integer, number
+from ggml.tensors.tensor import Tensor
 
 __all__ = [
     "calculate_gain",
@@ -111,7 +111,7 @@ def trunc_normal_(
             "trunc_normal_", "std and b - a", f"must be positive, and mean finite: {std}, [{a}, {b}], {mean}"
         )
     source = generator_of("trunc_normal_", generator)
-    drawn = drawing.truncated(source, math.prod(shape), (low - middle) / spread, (high - middle) / spread)
+    drawn = sampling.truncated(source, math.prod(shape), (low - middle) / spread, (high - middle) / spread)
     return _fill("trunc_normal_", tensor, np.clip(drawn * spread + middle, low, high).reshape(shape))
 
 
@@ -213,7 +213,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     if 0 in shape:
         return tensor
     drawn = generator_of("orthogonal_", generator).normal((shape[0], math.prod(shape[1:])))
-    return _fill("orthogonal_", tensor, factor * drawing.orthonormal(drawn).reshape(shape))
+    return _fill("orthogonal_", tensor, factor * sampling.orthonormal(drawn).reshape(shape))
 
 
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:

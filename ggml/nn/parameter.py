@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ggml import dtypes, host, tracing
-from ggml.devices import CPU
-from ggml.dtypes import DType
-from ggml.errors import DTypeError, TracingError
-from ggml.node import Shape, empty_leaf
-from ggml.tensor import Tensor, wrap
+from ggml.core import dtypes, tracing
+from ggml.core.devices import CPU
+from ggml.core.dtypes import DType
+from ggml.core.errors import DTypeError, TracingError
+from ggml.core.node import Shape, empty_leaf
+from ggml.tensors import transfer
+from ggml.tensors.tensor import Tensor, wrap
 
 __all__ = ["Buffer", "Parameter", "point_to"]
 
@@ -110,9 +111,9 @@ def _value(op: str, data: Tensor | None) -> Tensor:
 
 def _restore(raw: bytes, shape: Shape, dtype: DType, device: str, requires_grad: bool) -> Parameter:
     """A parameter from its pickle."""
-    return Parameter(host.restore(raw, shape, dtype, device), requires_grad)
+    return Parameter(transfer.restore(raw, shape, dtype, device), requires_grad)
 
 
 def _restore_buffer(parts: tuple[Any, ...], persistent: bool) -> Buffer:
     """A buffer from its pickle."""
-    return Buffer(host.restore(*parts), persistent=persistent)
+    return Buffer(transfer.restore(*parts), persistent=persistent)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ggml import dtypes
-from ggml.dtypes import FLOATING, PLAIN
-from ggml.ops import batch_norms, dropouts, padding, pooling
-from ggml.ops.lookup import embedding as rows_of
-from ggml.table import Function, op
-from ggml.tensor import Tensor
+from ggml.core import dtypes
+from ggml.core.dtypes import FLOATING, PLAIN
+from ggml.ops.nn import batch_norms, dropouts
+from ggml.ops.nn.embedding import embedding as rows_of
+from ggml.ops.spatial import padding, pooling
+from ggml.registry.table import Function, op
+from ggml.tensors.tensor import Tensor
 
 
 def _top(sample: str, kinds: tuple[dtypes.DType, ...] = FLOATING) -> Callable[[Function], Function]:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ggml import backend, dtypes
-from ggml.devices import CPU, allocate
-from ggml.dtypes import DType, of_ggml_type
-from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
-from ggml.node import leaf
-from ggml.tensor import Tensor, wrap
+from ggml import backend
+from ggml.core import dtypes
+from ggml.core.devices import CPU, allocate
+from ggml.core.dtypes import DType, of_ggml_type
+from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
+from ggml.core.node import leaf
+from ggml.tensors.tensor import Tensor, wrap
 from worker_native import Buffer, check_blocks, dequantize_rows, needs_importance, quantize_rows, row_types
 
 __all__ = ["Progress", "check", "dequantize", "needs_imatrix", "quantize", "types"]

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ggml import nn, tracing
-from ggml.dtypes import float32
-from ggml.errors import ArgumentError, DTypeError, TracingError
-from ggml.nn.hooks import RemovableHandle
+from ggml import nn
+from ggml.core import tracing
+from ggml.core.dtypes import float32
+from ggml.core.errors import ArgumentError, DTypeError, TracingError
+from ggml.nn.module.hooks import RemovableHandle
 from ggml.quantization.imatrix import ImportanceMatrix
-from ggml.tensor import Tensor
+from ggml.tensors.tensor import Tensor
 
 __all__ = ["Calibrator"]
 

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ggml.errors import GgmlError
-from ggml.gguf_file import GgufFile, GgufTensor
+from ggml.core.errors import GgmlError
+from ggml.io.gguf_file import GgufFile, GgufTensor
 from ggml.quantization.report import table
 from worker_native import ggml_types
 

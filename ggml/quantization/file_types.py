@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import functools
 
-from ggml import dtypes
-from ggml.errors import ArgumentError
+from ggml.core import dtypes
+from ggml.core.errors import ArgumentError
 from ggml.quantization.blocks import types
 from worker_native import model_file_types
 

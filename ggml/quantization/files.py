@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from ggml import backend
-from ggml.dtypes import of_ggml_type
-from ggml.errors import ArgumentError, FileFormatError
-from ggml.gguf_file import GgufFile, open_gguf, plain_path
+from ggml.core.dtypes import of_ggml_type
+from ggml.core.errors import ArgumentError, FileFormatError
+from ggml.io.gguf_file import GgufFile, open_gguf, plain_path
 from ggml.quantization.file_report import FileReport, TensorChange
 from ggml.quantization.file_types import file_type_number, file_types, tensor_type
 from ggml.quantization.imatrix import ImportanceMatrix
 from ggml.quantization.parts import open_parts
 from ggml.quantization.patterns import check_effect, check_importance, check_patterns
-from ggml.quantization.running import ChildError, run_child
+from ggml.quantization.runner import ChildError, run_child
 
 __all__ = ["FileReport", "TensorChange", "file_types", "quantize_file"]
 

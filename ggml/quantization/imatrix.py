@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ggml.errors import ArgumentError, FileFormatError, ShapeMismatchError
-from ggml.gguf_file import GgufFile, open_gguf
+from ggml.core.errors import ArgumentError, FileFormatError, ShapeMismatchError
+from ggml.io.gguf_file import GgufFile, open_gguf
 
 __all__ = ["ImportanceMatrix"]
 

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ggml import dtypes, nn
-from ggml.dtypes import DType
-from ggml.errors import ArgumentError, DTypeError, ShapeMismatchError
+from ggml import nn
+from ggml.core import dtypes
+from ggml.core.dtypes import DType
+from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
+from ggml.nn.module.traversal import refuse_while_traced
 from ggml.nn.parameter import Parameter, point_to
-from ggml.nn.walking import refuse_while_traced
 from ggml.quantization.blocks import Progress, dequantize, needs_imatrix, quantize, types
 from ggml.quantization.imatrix import ImportanceMatrix
 from ggml.quantization.report import Report, TensorReport
-from ggml.tensor import Tensor
+from ggml.tensors.tensor import Tensor
 
 __all__ = ["quantize_"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 
-from ggml.errors import FileFormatError
-from ggml.gguf_file import GgufFile, open_gguf
+from ggml.core.errors import FileFormatError
+from ggml.io.gguf_file import GgufFile, open_gguf
 
 __all__ = ["open_parts"]
 

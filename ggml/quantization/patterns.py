@@ -6,8 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
-from ggml.errors import ArgumentError
-from ggml.gguf_file import GgufFile
+from ggml.core.errors import ArgumentError
+from ggml.io.gguf_file import GgufFile
 from ggml.quantization.file_report import FileReport
 from ggml.quantization.imatrix import ImportanceMatrix
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ggml.dtypes import DType
+from ggml.core.dtypes import DType
 
 __all__ = ["Report", "TensorReport", "table"]
 

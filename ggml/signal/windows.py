@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ggml.namespace import signal_windows
+from ggml.ops.namespace import signal_windows
 
 if TYPE_CHECKING:
     from ggml._signal_windows import *  # noqa: F403

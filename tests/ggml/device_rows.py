@@ -11,7 +11,7 @@ import numpy as np
 
 import ggml
 from ggml.backend.capture import _tensors
-from ggml.table import TABLE
+from ggml.registry.table import TABLE
 from tests.ggml.arrays import to_ggml
 
 # The samples are drawn with torch at hand.

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import ggml
-from ggml.table import TABLE, Op
+from ggml.registry.table import TABLE, Op
 from tests.ggml.arrays import TORCH_DTYPES
 from tests.ggml.compare import assert_same
 from tests.ggml.fuzz_arguments import Fuzzer, copied, described, mirrored

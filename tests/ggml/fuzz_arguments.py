@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 import ggml
-from ggml.dtypes import QUANTIZED
-from ggml.table import Op
+from ggml.core.dtypes import QUANTIZED
+from ggml.registry.table import Op
 from tests.ggml.arrays import SPECIAL, TORCH_DTYPES
 
 _EXTENTS = [0, 1, 1, 2, 3, 4, 33]

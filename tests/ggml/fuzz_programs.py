@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 import ggml
-from ggml.table import TABLE, Op
+from ggml.registry.table import TABLE, Op
 from tests.ggml.fuzz_arguments import Fuzzer, copied, described, mirrored
 from tests.ggml.oracle import torch_result
 

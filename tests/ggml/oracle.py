@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ggml.table import Op
+from ggml.registry.table import Op
 
 
 def torch_function(row: Op) -> Callable[..., Any]:

@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import ggml
-from ggml import stubs
-from ggml.table import TABLE
-from ggml.tensor import Tensor
+from ggml.registry.table import TABLE
+from ggml.tensors.tensor import Tensor
+from ggml.tools import stubs
 
 
 def test_torch_is_not_imported() -> None:
@@ -19,7 +19,7 @@ def test_torch_is_not_imported() -> None:
 
 def test_stubs_are_current() -> None:
     for path, text in stubs.texts().items():
-        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python -m ggml.stubs"
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python -m ggml.tools.stubs"
 
 
 def test_rows_are_documented_and_reachable() -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import ggml
-from ggml import reference
-from ggml.table import TABLE
+from ggml.registry.table import TABLE
+from ggml.tools import reference
 
 torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
 
@@ -342,7 +342,7 @@ def test_every_difference_is_shown() -> None:
 
 def test_pages_are_current() -> None:
     for path, text in reference.texts().items():
-        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python -m ggml.reference"
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python -m ggml.tools.reference"
 
 
 def test_out_is_another_value() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from ggml.table import Op
+from ggml.registry.table import Op
 from tests.ggml.arrays import FULL_SHAPE, Draw, broadcastable, tensor
 from tests.ggml.samples.common import Call, any_dtype, any_tensor, sample
 
@@ -30,7 +30,7 @@ def complex_only(draw: Draw, row: Op) -> Call:
 
 @sample
 def complex_or_real(draw: Draw, row: Op) -> Call:
-    """Real ones; tests/ggml/test_complex.py has the others."""
+    """Real ones; tests/ggml/ops/test_complex.py has the others."""
     return Call([any_tensor(draw, row, specials=True)])
 
 

@@ -1,0 +1,1 @@
+"""From nodes to results: strided values, programs, the executor of native graphs, and who watches them."""

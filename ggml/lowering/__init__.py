@@ -1,1 +1,0 @@
-"""From nodes to programs: strided values, and the steps that the native graph is built from."""

@@ -1,0 +1,1 @@
+"""The base of every layer: what it owns, by name, how it is called, saved and moved."""

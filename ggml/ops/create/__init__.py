@@ -1,0 +1,1 @@
+"""New tensors: from numbers, from other libraries, at random."""

@@ -1,0 +1,1 @@
+"""The operations of layers: activations, attention, normalisation, embeddings."""

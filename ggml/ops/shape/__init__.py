@@ -1,0 +1,1 @@
+"""Other looks at the same elements, and tensors side by side."""

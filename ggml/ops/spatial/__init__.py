@@ -1,0 +1,1 @@
+"""Operations over spatial axes: convolution, pooling, padding, resampling."""

@@ -1,0 +1,1 @@
+"""The one table of operations, and what its rows share: checks of arguments, spellings, results."""

@@ -1,0 +1,132 @@
+"""The one table of operations: what each is called, takes, becomes, and where it differs from PyTorch.
+
+A row is a function with ``@op(...)`` above it. The function checks its arguments and names the result's shape
+and dtype by calling ``make``; ``lower`` turns that node into steps. A function without ``lower`` is composed of
+other rows. Validation, the ``Tensor`` methods, the stubs, the documentation and the tests all read this table.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from ggml.core.dtypes import FLOATING, DType
+from ggml.core.errors import DeviceMismatchError, DTypeError, RankError
+from ggml.core.node import MAX_RANK, Node, Shape, empty_leaf
+from ggml.graph.builder import Builder
+from ggml.graph.value import Value
+from ggml.registry.spelling import as_method
+from ggml.tensors import sharing
+from ggml.tensors.pairs import Pairs, refuse
+from ggml.tensors.tensor import Tensor, filled, wrap
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+#: (builder, values of the inputs, parameters, the node) -> value of the node's shape
+Lower = Callable[[Builder, Sequence[Value], tuple[Any, ...], Node], Value]
+
+#: Where the work is done. ``ggml``: ggml's own operations, on every backend that has them. ``kernel``: our CPU
+#: kernel, from any device. ``mixed``: ggml's where they are exact, else the kernel. ``view``: nowhere, until
+#: something needs the elements in order. ``host``: Python, outside of graphs. ``composed``: other rows.
+Runs = Literal["ggml", "kernel", "mixed", "view", "host", "composed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One row. ``index`` is its place in the table, which cache keys use."""
+
+    name: str
+    index: int
+    function: Callable[..., Any]
+    lower: Lower | None
+    runs: Runs
+    dtypes: tuple[DType, ...]  # that the first tensor may have
+    sample: str  # the kind of arguments the tests draw
+    torch: str  # where PyTorch keeps it, below ``torch.``
+    methods: tuple[str, ...]  # of Tensor
+    differs: str  # from PyTorch, in a sentence; empty if it does not
+    widens: bool  # half precision computes in float32 and rounds once, at the end
+    on_empty: float | None  # every element of a result that is reduced from nothing
+
+    @property
+    def signature(self) -> inspect.Signature:
+        return inspect.signature(self.function)
+
+    @property
+    def doc(self) -> str:
+        return inspect.getdoc(self.function) or ""
+
+
+TABLE: dict[str, Op] = {}
+
+
+def op(
+    *,
+    runs: Runs,
+    sample: str,
+    lower: Lower | None = None,
+    dtypes: tuple[DType, ...] = FLOATING,
+    torch: str | None = None,
+    methods: Sequence[str] | None = None,
+    inplace: bool | Literal["reshapes"] = False,
+    differs: str = "",
+    widens: bool = True,
+    on_empty: float | None = None,
+    name: str | None = None,
+) -> Callable[[Function], Function]:
+    """Enter a function into the table, and make it a method of Tensor (by default under its own name)."""
+
+    def enter(function: Function) -> Function:
+        row_name = name or function.__name__
+        assert row_name not in TABLE, row_name
+        names = tuple((row_name,) if methods is None else methods)
+        TABLE[row_name] = Op(row_name, len(TABLE), function, lower, runs, dtypes, sample, torch or row_name, names,
+                             differs, widens, on_empty)  # fmt: skip
+        spelled = as_method(function)
+        for method in names:
+            setattr(Tensor, method, spelled)
+            if inplace:
+                setattr(Tensor, f"{method}_", in_place(spelled, method, reshapes=inplace == "reshapes"))
+        return function
+
+    return enter
+
+
+def in_place(function: Callable[..., Tensor], name: str, reshapes: bool = False) -> Callable[..., Tensor]:
+    """The variant that gives ``self`` the result: other tensors keep the values they had. Only where it ``reshapes``
+    may the result have another shape."""
+
+    @functools.wraps(function)
+    def assign(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if not isinstance(self, Tensor):
+            raise DTypeError(f"{name}_", "a tensor as input", type(self).__name__)
+        return self._assign(function(self, *args, **kwargs), f"{name}_", reshapes)
+
+    assign.__name__ = f"{name}_"
+    return assign
+
+
+def make(name: str, inputs: tuple[Tensor, ...], params: tuple[Hashable, ...], shape: Shape, dtype: DType) -> Tensor:
+    """The tensor that row ``name`` makes of checked inputs. Nothing is computed."""
+    row = TABLE[name]
+    nodes = tuple([tensor._node for tensor in inputs])
+    if Pairs in map(type, inputs):
+        refuse(name)
+    device = nodes[0].device
+    if len(nodes) > 1:
+        for node in nodes:
+            if node.device is not device and node.device != device:
+                raise DeviceMismatchError(name, tuple(str(other.device) for other in nodes))
+    if len(shape) > MAX_RANK:
+        raise RankError(name, len(shape), MAX_RANK)
+    if 0 in shape:
+        return wrap(empty_leaf(shape, dtype, device))
+    if row.on_empty is not None and any(0 in node.shape for node in nodes):
+        return filled(shape, row.on_empty, dtype, device)
+    node = Node(row, nodes, params, shape, dtype, device)
+    if node.sharing:
+        sharing.settle(node)
+    return wrap(node)

@@ -1,0 +1,1 @@
+"""The tensor, and what is done with it beside operations: moving, sharing, computing, compiling."""

@@ -1,0 +1,1 @@
+"""Commands, benchmarks, and what writes the stubs and the pages that the table answers for."""
