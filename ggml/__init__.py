@@ -24,6 +24,7 @@ from ggml import (
     linalg,
     nn,
     quantization,
+    random,
     signal,
     special,
 )
@@ -229,6 +230,7 @@ __all__ = [
     "randint",
     "randn",
     "randn_like",
+    "random",
     "randperm",
     "result_type",
     "save",

@@ -3,7 +3,7 @@
 ggml_cluster.slice.first, .end, .num_layers, .vocab_size   uint32; the last two are the whole model's
 ggml_cluster.slice.hidden_width                            uint32; floats per token between slices
 ggml_cluster.slice.inputs, .output                         where those enter the graph and leave it (slice/boundary.h)
-ggml_cluster.slice.model_hash                              string; cluster.gguf.model_hash of the source
+ggml_cluster.slice.model_hash                              string; cluster.store.fingerprint.model_hash of the source
 """
 
 from __future__ import annotations

@@ -84,5 +84,5 @@ def _replay(settings: Settings, tell: Tell) -> None:
 def _texts(cluster: Launched) -> list[str]:
     from cluster.bench.request import GREEDY
 
-    completions = cluster.client.sync.generate(list(PROMPTS), GREEDY, max_tokens=NUM_TOKENS, progress=False)
+    completions = cluster.client.generate(list(PROMPTS), GREEDY, max_tokens=NUM_TOKENS, progress=False)
     return [completion.text for completion in completions]

@@ -214,8 +214,8 @@ def _cluster(
     inner = [cuts[len(cuts) * part // len(devices)] for part in range(1, len(devices))]
     config = ClusterConfig(str(path), devices=devices, ctx_size=length, parallel=num_slots)
     cluster = stack.enter_context(launched(config, (0, *inner, header.num_layers)))
-    status = cluster.client.sync.status()
-    subject = Subject(cluster.client.sync, status.vocab_size, len(devices), "")
+    status = cluster.client.status()
+    subject = Subject(cluster.client, status.vocab_size, len(devices), "")
     return Contestant(name, subject.run, tuple(stage.node for stage in status.stages))
 
 
