@@ -11,6 +11,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from typing import NoReturn
 
@@ -30,9 +31,7 @@ def main() -> int:
         sys.stdin.buffer.read()
     for sign in SIGNALS:
         signal.signal(sign, signal.SIG_IGN)
-    from cluster.cli import main as run_verb
-
-    code = run_verb(["down"])
+    code = subprocess.call([sys.executable, "-m", "cluster", "down"])
     shutil.rmtree(state_home, ignore_errors=True)
     return code
 

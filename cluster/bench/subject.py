@@ -92,7 +92,7 @@ def _given(flags: dict[str, object]) -> list[str]:
 
 def _down(state_home: str) -> None:
     environment = {**os.environ, "XDG_STATE_HOME": state_home}
-    command = [sys.executable, "-m", "cluster.cli", "down"]
+    command = [sys.executable, "-m", "cluster", "down"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ClusterError(f"bench: its cluster could not be taken down ({done.stderr.strip()}); see {state_home}")
@@ -102,7 +102,7 @@ def _down(state_home: str) -> None:
 def _up(arguments: list[str], state_home: str) -> tuple[str, str]:
     """Address and instance of the cluster, once it is up."""
     environment = {**os.environ, "XDG_STATE_HOME": state_home}
-    command = [sys.executable, "-m", "cluster.cli", "up", *arguments]
+    command = [sys.executable, "-m", "cluster", "up", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"cluster up ended with {done.returncode}"]

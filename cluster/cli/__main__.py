@@ -2,6 +2,6 @@
 
 import sys
 
-from cluster.entry import main
+from cluster.cli.entry import main
 
 sys.exit(main())

@@ -150,7 +150,7 @@ def _stay(lifecycle: Lifecycle) -> int:
             if state is None:  # somebody else took it down
                 return 0
             if repair_is_due(state):
-                subprocess.call([sys.executable, "-m", "cluster.cli", "up"])
+                subprocess.call([sys.executable, "-m", "cluster", "up"])
     finally:
         print(lifecycle.down(), file=sys.stderr)
     return 0

@@ -36,7 +36,7 @@ def main() -> int:
 
 def _run(command: list[str], environment: dict[str, str]) -> int:
     print(f"\n$ cluster {shlex.join(command)}", flush=True)
-    return subprocess.call([sys.executable, "-m", "cluster.cli", *command], env=environment)
+    return subprocess.call([sys.executable, "-m", "cluster", *command], env=environment)
 
 
 if __name__ == "__main__":

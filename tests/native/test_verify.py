@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.cli import main
+from cluster.cli.command import main
 from cluster.config import ClusterConfig
 from cluster.gguf.reader import read_header
 from cluster.planning.inventory import survey

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cluster.api.errors import UsageError
-from cluster.cli import build_parser
+from cluster.cli.command import build_parser
 from cluster.config import ClusterConfig, load_config
 
 

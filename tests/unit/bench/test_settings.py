@@ -13,7 +13,7 @@ from cluster.bench.scenarios.options import ChunkingSettings, GapsSettings, Pref
 from cluster.bench.settings import BenchSettings, ServeSettings
 from cluster.bench.subject import chunking_arguments, up_arguments
 from cluster.bench.workload import Workload, random_prompt, workload_prompts, workloads
-from cluster.cli import main
+from cluster.cli.command import main
 
 
 def test_rows_in_llama_benchs_order_and_names() -> None:

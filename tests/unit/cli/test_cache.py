@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.cli import main
+from cluster.cli.command import main
 from cluster.demo import model_path
 from cluster.gguf.reader import read_header
 from cluster.store.slices import SliceStore

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.cli import main
+from cluster.cli.command import main
 from tests.fakes.tiny_models import TinyModel, write_tiny
 from tests.native.arch_models import write_model
 

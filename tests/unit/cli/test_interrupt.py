@@ -21,7 +21,7 @@ def hook(event, arguments):
     if event == "import" and arguments[0] == wanted:
         for _ in range(times):
             os.kill(os.getpid(), signal.SIGINT)
-from cluster.entry import main
+from cluster.cli.entry import main
 sys.addaudithook(hook)
 sys.exit(main())
 """
@@ -45,7 +45,7 @@ def interrupted_at(module: str, times: int, verb: list[str], environment: dict[s
 @pytest.mark.parametrize(
     ("module", "verb"),
     [
-        ("cluster.cli", ["status"]),
+        ("cluster.cli.command", ["status"]),
         ("argparse", ["status"]),
         ("cluster.client.sync", ["status"]),
         ("datetime", ["status"]),  # numpy's C code imports it, and takes an interrupt for an installation without it
@@ -79,7 +79,7 @@ def run():
     while True:
         os.getpid()
 cluster.cli.command.main = run
-from cluster.entry import main
+from cluster.cli.entry import main
 sys.exit(main())
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
@@ -91,7 +91,7 @@ def test_after_the_work_is_done_it_ends_at_once_without_a_word(environment: dict
 import atexit, os, signal, sys
 import cluster.cli.command
 cluster.cli.command.main = lambda: 0
-from cluster.entry import main
+from cluster.cli.entry import main
 atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
 sys.exit(main())
 """

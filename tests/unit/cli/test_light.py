@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import cluster
-from cluster.cli import VERBS, main
+from cluster.cli.command import VERBS, main
 from cluster.cli.verbs import SYNONYMS
 
 
@@ -31,7 +31,7 @@ SHOW_HEAVY = (
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     script = f"""
 import contextlib, io
-from cluster.cli import main
+from cluster.cli.command import main
 with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
     main({arguments!r})
 {SHOW_HEAVY}

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.api.errors import UsageError
 from cluster.api.sampling import SamplingParams
-from cluster.cli import build_parser, main, verb_parsers
+from cluster.cli.command import build_parser, main, verb_parsers
 from cluster.cli.llama_flags import REASONS
 from cluster.cli.pasted import prepared
 from cluster.cli.run import _params, _prompt

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cluster.api.status import StageStatus
-from cluster.cli import main
+from cluster.cli.command import main
 from cluster.demo import model_path
 from cluster.doctor.check import Check, has_failed, ok
 from cluster.doctor.library import amx_check, check_library

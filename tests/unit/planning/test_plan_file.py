@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cluster.api.errors import ClusterError, UsageError
-from cluster.cli import build_parser, main
+from cluster.cli.command import build_parser, main
 from cluster.config import load_config
 from cluster.demo import model_path
 from cluster.planning import plan_model

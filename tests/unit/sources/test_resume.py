@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from cluster.api.errors import CapacityError, ModelFileError
-from cluster.cli import main
+from cluster.cli.command import main
 from cluster.cutting.cut import cut
 from cluster.gguf.header import Header
 from cluster.gguf.reader import read_header

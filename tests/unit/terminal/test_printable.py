@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.cli import main
+from cluster.cli.command import main
 from cluster.cli.run import _as_shown
 from cluster.gguf.encode import encode_header
 from cluster.gguf.reader import read_header
