@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cluster.api.errors import UsageError
 from cluster.bench.counts import check_count
-from cluster.bench.scenarios.options import (
+from cluster.bench.options import (
     MAX_STREAMS,
     MAX_TOKENS,
     ChunkingSettings,

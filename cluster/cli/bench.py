@@ -137,7 +137,7 @@ def _serve_settings(options: argparse.Namespace) -> ServeSettings | None:
 def _scenarios(options: argparse.Namespace) -> dict[str, Any]:
     """Settings of those that were asked for, by their names."""
     from cluster.bench.counts import parse_pair
-    from cluster.bench.scenarios.options import (
+    from cluster.bench.options import (
         DEFAULT_ARRIVING_TOKENS,
         DEFAULT_CONCURRENCY,
         ChunkingSettings,

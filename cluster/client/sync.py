@@ -27,8 +27,8 @@ from cluster.client.progress import BatchProgress, Progress
 from cluster.client.prompts import Prompt, Prompts, is_batch
 from cluster.client.stream import Messages, TokenStream
 from cluster.messages.step import Float32Array, StepTiming
+from cluster.wire.access.endpoint import sent_with
 from cluster.wire.transport.channel import CONNECT_TIMEOUT_MS
-from cluster.wire.transport.endpoint import sent_with
 from cluster.wire.transport.methods import serialize
 
 Result = TypeVar("Result")

@@ -15,11 +15,11 @@ from cluster.engine.loop import Engine
 from cluster.messages.stage import StageFailure
 from cluster.messages.step import Microbatch
 from cluster.node.secret import Secret
+from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.codec.event import Event
 from cluster.wire.stage.event_watch import StageWatch
 from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.wiring import wire_stages
-from cluster.wire.transport.endpoint import Endpoint
 
 # A step leaves within a fraction of this; longer waits are the network's, and not worth ours.
 FLUSH_S = 0.002

@@ -22,7 +22,7 @@ from cluster.store.opened import OpenModel
 from cluster.store.origin import FileOrigin, Origin
 from cluster.store.parts import merge_parts, part_starts
 from cluster.store.transfer import covers
-from cluster.wire.transport.endpoint import Endpoint
+from cluster.wire.access.endpoint import Endpoint
 
 _NUM_READS = 16  # small ones
 

@@ -13,8 +13,8 @@ from cluster.gguf.reader import parse_header
 from cluster.sources.retry import DroppedError, Patience, read_on
 from cluster.store.fingerprint import Range, tensors_by_name
 from cluster.store.origin import read_across
+from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.codec.weights import TensorRanges
-from cluster.wire.transport.endpoint import Endpoint
 from cluster.wire.weights.client import WeightsClient
 
 _PATIENCE = Patience(max_failures=4)

@@ -14,7 +14,7 @@ from cluster.store.fingerprint import portable_metadata, tensors_by_name
 from cluster.store.opened import OpenModel
 from cluster.store.origin import Origin
 from cluster.store.transfer import covers
-from cluster.wire.transport.endpoint import Endpoint
+from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.weights.server import WeightsServer
 
 TensorRanges = tuple[tuple[int, int], ...]

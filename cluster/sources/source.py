@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from cluster.sources.name import shown_url
-from cluster.wire.transport.endpoint import Endpoint
+from cluster.wire.access.endpoint import Endpoint
 
 
 @dataclass(frozen=True, slots=True)

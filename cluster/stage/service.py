@@ -22,12 +22,12 @@ from cluster.stage.loading import load_stage
 from cluster.stage.runner import StageCompute, StageSizes, StepOutput
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 from cluster.stage.token_feed import DrawnTokens
+from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.codec.event import Event
 from cluster.wire.codec.wiring import StageAddress, Wiring
 from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.server import StageServer
 from cluster.wire.stage.token_watch import DrawnWatch
-from cluster.wire.transport.endpoint import Endpoint
 
 MAX_QUEUED_STEPS = 64  # more than a pipeline has in flight; beyond it the sender waits
 NO_EPOCH = -1

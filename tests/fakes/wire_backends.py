@@ -20,10 +20,10 @@ from cluster.api.status import ClusterStatus, StageFacts, StageStatus
 from cluster.messages.stage import Hello
 from cluster.messages.step import Float32Array, Microbatch, StepId, StepTiming
 from cluster.node.secret import Secret
+from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.proof import Proof
 from cluster.wire.codec.wiring import Wiring
 from cluster.wire.transport.channel import open_channel, port_of
-from cluster.wire.transport.endpoint import Endpoint
 
 
 class Spelled(list[int]):

@@ -11,8 +11,8 @@ from itertools import pairwise
 from typing import NoReturn
 
 from cluster.api.errors import ClusterError
+from cluster.bench.options import GapsSettings
 from cluster.bench.request import GREEDY, timed_request
-from cluster.bench.scenarios.options import GapsSettings
 from cluster.bench.spread import Spread, percentile, spread
 from cluster.bench.workload import random_prompt
 from cluster.client.stream import TokenStream

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.bench.client_pool import crowd
+from cluster.bench.options import PrefixSettings
 from cluster.bench.request import RequestTimes, timed_request
-from cluster.bench.scenarios.options import PrefixSettings
 from cluster.bench.spread import Spread, ratios, spread
 from cluster.bench.workload import random_prompt
 from cluster.client.sync import Client

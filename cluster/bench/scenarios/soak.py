@@ -10,8 +10,8 @@ from itertools import pairwise
 from cluster.api.errors import ClusterError
 from cluster.bench.client_pool import crowd
 from cluster.bench.measure import Subject, recorded_steps
+from cluster.bench.options import SoakSettings
 from cluster.bench.request import timed_request
-from cluster.bench.scenarios.options import SoakSettings
 from cluster.bench.spread import Spread, slope, spread
 from cluster.bench.steps import newest_step, steps_after
 from cluster.bench.workload import random_prompt

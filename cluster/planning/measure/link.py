@@ -17,9 +17,9 @@ from cluster.node.child import Child
 from cluster.node.disk_cache import keep, read_kept
 from cluster.node.secret import Secret
 from cluster.planning.measure.link_child import CONTEXT_LENGTH, EPOCH, HIDDEN_WIDTH, hello
+from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.stage.event_watch import StageWatch
 from cluster.wire.stage.link import StageLink
-from cluster.wire.transport.endpoint import Endpoint
 
 LINK_VERSION = 1
 NUM_ROUND_TRIPS = 50

@@ -9,11 +9,11 @@ import grpc
 from cluster.api.errors import UnreachableError
 from cluster.api.status import StageFacts
 from cluster.messages.stage import Hello, StageFailure
+from cluster.wire.access.endpoint import Endpoint, sent_with
 from cluster.wire.codec.event import Event, EventAssembly
 from cluster.wire.codec.facts import decode_facts
 from cluster.wire.limits import parse
 from cluster.wire.stage.watch import Watch
-from cluster.wire.transport.endpoint import Endpoint, sent_with
 from cluster.wire.transport.methods import method_path, serialize
 from cluster.wire.transport.status import error_from_call
 from protos import stage_pb2

@@ -11,9 +11,9 @@ import grpc
 
 from cluster.api.errors import ClusterError, UnreachableError
 from cluster.messages.stage import Hello
+from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.proof import Proof
 from cluster.wire.limits import parse
-from cluster.wire.transport.endpoint import Endpoint
 from cluster.wire.transport.status import error_from_call
 from protos import stage_pb2
 

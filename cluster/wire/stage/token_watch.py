@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from cluster.messages.stage import Hello
 from cluster.messages.step import DrawnStep
+from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.codec.sampled import decode_drawn
 from cluster.wire.stage.watch import Watch
-from cluster.wire.transport.endpoint import Endpoint
 from protos import stage_pb2
 
 

@@ -7,10 +7,10 @@ from typing import Generic
 
 from cluster.api.errors import ClusterError
 from cluster.messages.stage import Hello
+from cluster.wire.access.endpoint import Endpoint, sent_with
 from cluster.wire.codec.hello import encode_hello
 from cluster.wire.stage.stream import OPEN_TIMEOUT_S, Reply, StageStream
 from cluster.wire.transport.channel import open_channel
-from cluster.wire.transport.endpoint import Endpoint, sent_with
 from cluster.wire.transport.methods import method_path, serialize
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import grpc
 
 from cluster.messages.stage import Hello
+from cluster.wire.access.endpoint import Endpoint, sent_with
 from cluster.wire.codec.wiring import StageAddress, Wiring, encode_wiring
 from cluster.wire.stage.stream import OPEN_TIMEOUT_S
 from cluster.wire.transport.channel import open_channel
-from cluster.wire.transport.endpoint import Endpoint, sent_with
 from cluster.wire.transport.methods import method_path, serialize
 from cluster.wire.transport.status import error_from_call
 from protos import stage_pb2

@@ -10,6 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from cluster.api.errors import UnreachableError, UsageError
+from cluster.wire.access.endpoint import Endpoint, sent_with
 from cluster.wire.access.proof import proved_messages
 from cluster.wire.codec.weights import (
     TensorRanges,
@@ -20,7 +21,6 @@ from cluster.wire.codec.weights import (
 )
 from cluster.wire.limits import parse
 from cluster.wire.transport.channel import open_channel
-from cluster.wire.transport.endpoint import Endpoint, sent_with
 from cluster.wire.transport.methods import method_path, serialize
 from cluster.wire.transport.status import error_from_call
 from protos import weights_pb2

@@ -10,13 +10,13 @@ import pytest
 
 from cluster.api.errors import UsageError
 from cluster.api.status import ClusterStatus, StageStatus
+from cluster.bench.options import GapsSettings, PrefixSettings, SoakSettings
 from cluster.bench.report.document import section_title, with_section, write_document
 from cluster.bench.report.plot import plot_svg
 from cluster.bench.report.tables import compare_rows, markdown_table, to_json, to_markdown
 from cluster.bench.request import RequestTimes
 from cluster.bench.scenarios.chunking import chunking_figures
 from cluster.bench.scenarios.gaps import GapsRun, gaps_figures
-from cluster.bench.scenarios.options import GapsSettings, PrefixSettings, SoakSettings
 from cluster.bench.scenarios.prefix import PrefixRun, prefix_figures
 from cluster.bench.scenarios.serve import serve_figures
 from cluster.bench.scenarios.soak import MemorySample, soak_figures

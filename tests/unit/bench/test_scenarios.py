@@ -18,11 +18,11 @@ from cluster.api.errors import ClusterError, UsageError
 from cluster.api.status import ClusterStatus, StageStatus
 from cluster.bench import suite
 from cluster.bench.client_pool import crowd
+from cluster.bench.options import ChunkingSettings, GapsSettings, PrefixSettings, SoakSettings
 from cluster.bench.peers.baselines import check_room
 from cluster.bench.request import RequestTimes
 from cluster.bench.scenarios.chunking import chunking_lengths, fits_twice, order_of
 from cluster.bench.scenarios.gaps import GapsRun, gaps_figures
-from cluster.bench.scenarios.options import ChunkingSettings, GapsSettings, PrefixSettings, SoakSettings
 from cluster.bench.scenarios.prefix import PrefixRun, prefix_figures
 from cluster.bench.scenarios.soak import MemorySample, memory_sample, soak_figures
 from cluster.bench.settings import BenchSettings

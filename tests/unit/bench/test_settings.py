@@ -8,8 +8,8 @@ import pytest
 
 from cluster.api.errors import UsageError
 from cluster.bench.counts import parse_counts, parse_pair
+from cluster.bench.options import ChunkingSettings, GapsSettings, PrefixSettings, SoakSettings
 from cluster.bench.peers.commands import WholeOrders
-from cluster.bench.scenarios.options import ChunkingSettings, GapsSettings, PrefixSettings, SoakSettings
 from cluster.bench.settings import BenchSettings, ServeSettings
 from cluster.bench.subject import chunking_arguments, up_arguments
 from cluster.bench.workload import Workload, random_prompt, workload_prompts, workloads

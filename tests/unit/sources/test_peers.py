@@ -28,10 +28,10 @@ from cluster.store import transfer
 from cluster.store.fingerprint import tensors_by_name
 from cluster.store.opened import OpenModel
 from cluster.store.slices import SliceStore
+from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.gate import Gate
 from cluster.wire.access.strangers import Strangers
 from cluster.wire.codec.weights import MAX_READ_BYTES, TensorRanges
-from cluster.wire.transport.endpoint import Endpoint
 from cluster.wire.transport.methods import method_path, register, serialize
 from cluster.wire.weights.client import WeightsClient
 from cluster.wire.weights.server import WeightsServer

@@ -19,6 +19,7 @@ import cluster
 from cluster.api.errors import HandshakeError, UnauthenticatedError, UnreachableError
 from cluster.node.secret import Secret, write_secret
 from cluster.wire.access import proof, strangers
+from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.gate import Gate
 from cluster.wire.access.proof import PROOF_KEY, Proof, answer_to
 from cluster.wire.inference.server import InferenceServer
@@ -27,7 +28,6 @@ from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.server import StageServer
 from cluster.wire.stage.token_watch import DrawnWatch
 from cluster.wire.transport.channel import SERVER_OPTIONS, bind, open_channel, port_of
-from cluster.wire.transport.endpoint import Endpoint
 from cluster.wire.transport.methods import _SERVICES, method_path
 from cluster.wire.weights.client import WeightsClient
 from cluster.wire.weights.server import WeightsServer
