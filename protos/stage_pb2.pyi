@@ -98,7 +98,7 @@ class SlotFailure(_message.Message):
     def __init__(self, slot: _Optional[int] = ..., kind: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class StepHeader(_message.Message):
-    __slots__ = ("id", "num_rows", "tokens", "positions", "slots", "wants_logits", "samples", "returns_logits", "new_sampling", "slot_starts", "hidden_width", "alone", "follows", "failures")
+    __slots__ = ("id", "num_rows", "tokens", "positions", "slots", "wants_logits", "samples", "returns_logits", "new_sampling", "slot_starts", "hidden_width", "exclusive", "follows", "failures")
     ID_FIELD_NUMBER: _ClassVar[int]
     NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -110,7 +110,7 @@ class StepHeader(_message.Message):
     NEW_SAMPLING_FIELD_NUMBER: _ClassVar[int]
     SLOT_STARTS_FIELD_NUMBER: _ClassVar[int]
     HIDDEN_WIDTH_FIELD_NUMBER: _ClassVar[int]
-    ALONE_FIELD_NUMBER: _ClassVar[int]
+    EXCLUSIVE_FIELD_NUMBER: _ClassVar[int]
     FOLLOWS_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
     id: StepId
@@ -124,10 +124,10 @@ class StepHeader(_message.Message):
     new_sampling: _containers.RepeatedCompositeFieldContainer[SlotSampling]
     slot_starts: _containers.RepeatedCompositeFieldContainer[SlotStart]
     hidden_width: int
-    alone: bool
+    exclusive: bool
     follows: int
     failures: _containers.RepeatedCompositeFieldContainer[SlotFailure]
-    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., slot_starts: _Optional[_Iterable[_Union[SlotStart, _Mapping]]] = ..., hidden_width: _Optional[int] = ..., alone: _Optional[bool] = ..., follows: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[SlotFailure, _Mapping]]] = ...) -> None: ...
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., slot_starts: _Optional[_Iterable[_Union[SlotStart, _Mapping]]] = ..., hidden_width: _Optional[int] = ..., exclusive: _Optional[bool] = ..., follows: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[SlotFailure, _Mapping]]] = ...) -> None: ...
 
 class StepMessage(_message.Message):
     __slots__ = ("hello", "header", "hidden")
@@ -146,14 +146,14 @@ class StepAck(_message.Message):
     def __init__(self, hello: _Optional[_Union[HelloAck, _Mapping]] = ...) -> None: ...
 
 class SampledTokens(_message.Message):
-    __slots__ = ("drawn", "logprobs", "tops")
-    DRAWN_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("sampled", "logprobs", "tops")
+    SAMPLED_FIELD_NUMBER: _ClassVar[int]
     LOGPROBS_FIELD_NUMBER: _ClassVar[int]
     TOPS_FIELD_NUMBER: _ClassVar[int]
-    drawn: bytes
+    sampled: bytes
     logprobs: bytes
     tops: _containers.RepeatedCompositeFieldContainer[_sampling_pb2.TopLogprobs]
-    def __init__(self, drawn: _Optional[bytes] = ..., logprobs: _Optional[bytes] = ..., tops: _Optional[_Iterable[_Union[_sampling_pb2.TopLogprobs, _Mapping]]] = ...) -> None: ...
+    def __init__(self, sampled: _Optional[bytes] = ..., logprobs: _Optional[bytes] = ..., tops: _Optional[_Iterable[_Union[_sampling_pb2.TopLogprobs, _Mapping]]] = ...) -> None: ...
 
 class ResultHeader(_message.Message):
     __slots__ = ("id", "sampled", "has_logits", "num_rows", "vocab_size", "failures")
@@ -223,7 +223,7 @@ class StageEvent(_message.Message):
     failure: StageFailure
     def __init__(self, hello: _Optional[_Union[HelloAck, _Mapping]] = ..., timings: _Optional[_Union[StepTimings, _Mapping]] = ..., result: _Optional[_Union[ResultPart, _Mapping]] = ..., failure: _Optional[_Union[StageFailure, _Mapping]] = ...) -> None: ...
 
-class DrawnStep(_message.Message):
+class SampledStep(_message.Message):
     __slots__ = ("hello", "id", "slots", "tokens")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]

@@ -44,10 +44,10 @@ class StageStub:
                 request_serializer=protos_dot_stage__pb2.Hello.SerializeToString,
                 response_deserializer=protos_dot_stage__pb2.StageEvent.FromString,
                 _registered_method=True)
-        self.Drawn = channel.unary_stream(
-                '/ggml_cluster.v1.Stage/Drawn',
+        self.Tokens = channel.unary_stream(
+                '/ggml_cluster.v1.Stage/Tokens',
                 request_serializer=protos_dot_stage__pb2.Hello.SerializeToString,
-                response_deserializer=protos_dot_stage__pb2.DrawnStep.FromString,
+                response_deserializer=protos_dot_stage__pb2.SampledStep.FromString,
                 _registered_method=True)
         self.Describe = channel.unary_unary(
                 '/ggml_cluster.v1.Stage/Describe',
@@ -79,7 +79,7 @@ class StageServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Drawn(self, request, context):
+    def Tokens(self, request, context):
         """Opened by the first stage on the last one, if that is another. The first message is a HelloAck.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -113,10 +113,10 @@ def add_StageServicer_to_server(servicer, server):
                     request_deserializer=protos_dot_stage__pb2.Hello.FromString,
                     response_serializer=protos_dot_stage__pb2.StageEvent.SerializeToString,
             ),
-            'Drawn': grpc.unary_stream_rpc_method_handler(
-                    servicer.Drawn,
+            'Tokens': grpc.unary_stream_rpc_method_handler(
+                    servicer.Tokens,
                     request_deserializer=protos_dot_stage__pb2.Hello.FromString,
-                    response_serializer=protos_dot_stage__pb2.DrawnStep.SerializeToString,
+                    response_serializer=protos_dot_stage__pb2.SampledStep.SerializeToString,
             ),
             'Describe': grpc.unary_unary_rpc_method_handler(
                     servicer.Describe,
@@ -194,7 +194,7 @@ class Stage:
             _registered_method=True)
 
     @staticmethod
-    def Drawn(request,
+    def Tokens(request,
             target,
             options=(),
             channel_credentials=None,
@@ -207,9 +207,9 @@ class Stage:
         return grpc.experimental.unary_stream(
             request,
             target,
-            '/ggml_cluster.v1.Stage/Drawn',
+            '/ggml_cluster.v1.Stage/Tokens',
             protos_dot_stage__pb2.Hello.SerializeToString,
-            protos_dot_stage__pb2.DrawnStep.FromString,
+            protos_dot_stage__pb2.SampledStep.FromString,
             options,
             channel_credentials,
             insecure,

@@ -9,20 +9,20 @@ import numpy as np
 
 from cluster.api.errors import ClusterError
 from cluster.engine.sequence import Kind, Sequence
-from cluster.messages.step import DRAWN, NO_STEP, Int32Array, Microbatch, SlotSampling, SlotStart, StepId, StepResult
+from cluster.messages.step import NO_STEP, PENDING, Int32Array, Microbatch, SlotSampling, SlotStart, StepId, StepResult
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Tokens [first, end) of a sequence: its consecutive rows of one microbatch.
 
-    The last of them may be one that is still to be drawn, by the step that the microbatch follows.
+    The last of them may be one that is still to be sampled, by the step that the microbatch follows.
     """
 
     sequence: Sequence
     first: int
     end: int
-    draws: bool  # a token is drawn from its last row
+    samples: bool  # a token is sampled from its last row
 
     @property
     def num_rows(self) -> int:
@@ -37,7 +37,7 @@ class Chunk:
     def tokens(self) -> list[int]:
         """Of its rows, as far as they are known now."""
         known = self.sequence.log[self.first : self.end]
-        return known + [DRAWN] * (self.num_rows - len(known))
+        return known + [PENDING] * (self.num_rows - len(known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,13 @@ class Batch:
 
     microbatch: Microbatch
     chunks: tuple[Chunk, ...]
-    decodes: bool  # its rows are newly drawn tokens, not chunks of prompts
+    decodes: bool  # its rows are newly sampled tokens, not chunks of prompts
     sent_s: float
 
     @property
     def kind(self) -> tuple[bool, int, bool]:
         """Equal for those that take about as long, where attention does not reach further back."""
-        return self.decodes, self.microbatch.num_rows, self.microbatch.alone
+        return self.decodes, self.microbatch.num_rows, self.microbatch.exclusive
 
 
 def choose_neighbours(ready: list[Sequence], num_chosen: int) -> list[Sequence]:
@@ -79,13 +79,13 @@ def choose_neighbours(ready: list[Sequence], num_chosen: int) -> list[Sequence]:
 def cut_chunk(sequence: Sequence, max_rows: int) -> Chunk:
     """The next rows of a sequence that has some to send, `max_rows` at most."""
     end = sequence.num_sent + min(sequence.num_unsent, max_rows)
-    draws = sequence.kind is Kind.GENERATE and end == sequence.num_tokens
-    return Chunk(sequence, sequence.num_sent, end, draws)
+    samples = sequence.kind is Kind.GENERATE and end == sequence.num_tokens
+    return Chunk(sequence, sequence.num_sent, end, samples)
 
 
 def next_row(sequence: Sequence) -> Chunk:
-    """The row of the token that was drawn last, or is being drawn."""
-    return Chunk(sequence, sequence.num_sent, sequence.num_sent + 1, draws=True)
+    """The row of the token that was sampled last, or is being sampled."""
+    return Chunk(sequence, sequence.num_sent, sequence.num_sent + 1, samples=True)
 
 
 def form_batch(
@@ -94,7 +94,7 @@ def form_batch(
     starts: tuple[SlotStart, ...],
     *,
     decodes: bool,
-    alone: bool,
+    exclusive: bool,
     after: int,
     sent_s: float,
 ) -> Batch:
@@ -114,7 +114,7 @@ def form_batch(
         positions += range(chunk.first, chunk.end)
         slots += [_slot(chunk.sequence)] * chunk.num_rows
         returns += range(row, row + chunk.num_logits_rows)
-        if chunk.draws:
+        if chunk.samples:
             samples.append(row + chunk.num_rows - 1)
     wants_logits = np.zeros(len(tokens), dtype=np.bool_)
     wants_logits[samples + returns] = True
@@ -128,8 +128,8 @@ def form_batch(
         returns_logits=_int32(returns),
         new_sampling=_new_sampling(ordered),
         slot_starts=starts,
-        alone=alone,
-        after=after if alone or DRAWN in tokens else NO_STEP,
+        exclusive=exclusive,
+        after=after if exclusive or PENDING in tokens else NO_STEP,
     )
     return Batch(microbatch, ordered, decodes, sent_s)
 
@@ -137,16 +137,16 @@ def form_batch(
 def check_result(microbatch: Microbatch, result: StepResult) -> None:
     """Raises ClusterError unless the result answers this microbatch: row for row, and with all logits.
 
-    Nothing is drawn for slots that failed.
+    Nothing is sampled for slots that failed.
     """
     failed = {failure.slot for failure in result.failures}
     if not failed <= set(microbatch.slots.tolist()):
         raise ClusterError(f"step result: slots {sorted(failed)} failed that were not all in it; report a bug")
-    drawn = [(int(row), int(microbatch.slots[row])) for row in microbatch.samples]
-    asked = [(row, slot) for row, slot in drawn if slot not in failed]
+    wanted = [(int(row), int(microbatch.slots[row])) for row in microbatch.samples]
+    asked = [(row, slot) for row, slot in wanted if slot not in failed]
     given = [(sampled.row, sampled.slot) for sampled in result.sampled]
     if sorted(given) != asked:
-        raise ClusterError(f"step result: rows and slots {asked} were to be drawn, not {given}; report a bug")
+        raise ClusterError(f"step result: rows and slots {asked} were to be sampled, not {given}; report a bug")
     num_asked = len(microbatch.returns_logits)
     num_given = 0 if result.logits is None else len(result.logits)
     if num_given != num_asked:
@@ -157,7 +157,7 @@ def _new_sampling(chunks: tuple[Chunk, ...]) -> tuple[SlotSampling, ...]:
     return tuple(
         SlotSampling(_slot(chunk.sequence), chunk.sequence.params)
         for chunk in chunks
-        if chunk.draws and chunk.sequence.params is not None and not chunk.sequence.sampling_sent
+        if chunk.samples and chunk.sequence.params is not None and not chunk.sequence.sampling_sent
     )
 
 

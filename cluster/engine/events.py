@@ -42,7 +42,7 @@ def is_last(output: Output) -> bool:
             return True
 
 
-def tell(sink: Sink, output: Output) -> bool:
+def send(sink: Sink, output: Output) -> bool:
     """False if the reader is gone. One broken reader must not stop the others, whatever it raises."""
     try:
         sink(output)

@@ -15,7 +15,7 @@ from typing import Protocol
 from cluster.api.errors import ClusterError, StageLostError, UnreachableError
 from cluster.api.sampling import SamplingParams
 from cluster.engine.busy import BusyWindow, StageActivity
-from cluster.engine.events import Cancel, Event, NewRequest, Reset, Sink, Stop, tell
+from cluster.engine.events import Cancel, Event, NewRequest, Reset, Sink, Stop, send
 from cluster.engine.limits import Limits
 from cluster.engine.requests import Requests
 from cluster.engine.scheduler import Scheduler
@@ -108,7 +108,7 @@ class Engine:
             while not self._stopping:
                 try:
                     held_until_s = self._fill()
-                    self._requests.tell()  # after the stages have work again
+                    self._requests.send()  # after the stages have work again
                     event = self._next_event(held_until_s)
                     if event is not None:
                         self._settle(event)
@@ -125,7 +125,7 @@ class Engine:
         """
         new = NewRequest(next(self._request_ids), tuple(tokens), params, sink, self._now(), client)
         if not self._put(new):
-            tell(sink, _stopped())
+            send(sink, _stopped())
         return new.request_id
 
     def cancel(self, request_id: int) -> None:
@@ -209,7 +209,7 @@ class Engine:
                     self._busy.record(event, self._now())
             case NewRequest():
                 if self._failure is not None:
-                    tell(event.sink, _lost(self._failure))
+                    send(event.sink, _lost(self._failure))
                 else:
                     self._requests.open(event, self._now())
             case Cancel():
@@ -225,12 +225,12 @@ class Engine:
         try:
             self._check_vocabulary(result)
             now_s = self._now()
-            progresses = self._scheduler.complete(result, now_s)
+            outcomes = self._scheduler.complete(result, now_s)
         except ClusterError as error:
             self._lose(StageFailure(self._num_stages - 1, result.id.epoch, str(error)))
             return
-        for progress in progresses:
-            self._requests.advance(progress, now_s)
+        for outcome in outcomes:
+            self._requests.advance(outcome, now_s)
 
     def _check_vocabulary(self, result: StepResult) -> None:
         if result.logits is not None and result.logits.shape[1:] != (self._vocab_size,):
@@ -259,11 +259,11 @@ class Engine:
         with self._closing_lock:
             self._closed = True
         self._requests.end_all(_stopped)
-        self._requests.tell()
+        self._requests.send()
         while not self._inbox.empty():
             event = self._inbox.get()
             if isinstance(event, NewRequest):
-                tell(event.sink, _stopped())
+                send(event.sink, _stopped())
 
     def _put(self, event: Event) -> bool:
         with self._closing_lock:

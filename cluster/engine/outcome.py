@@ -9,7 +9,7 @@ from cluster.messages.step import Float32Array, SampledToken, SlotFailure
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class StepOutcome:
     """What a step brought one sequence: a token (now in its log), logits of its rows from `first` on, or its end."""
 
     sequence: Sequence

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from cluster.api.errors import CancelledError, ClusterError, UsageError, error_named
 from cluster.api.results import FinishReason, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
-from cluster.engine.events import LogitsRows, NewRequest, Output, Sink, is_last, tell
-from cluster.engine.outcome import Progress
+from cluster.engine.events import LogitsRows, NewRequest, Output, Sink, is_last, send
+from cluster.engine.outcome import StepOutcome
 from cluster.engine.scheduler import Scheduler
 from cluster.engine.sequence import Sequence
 from cluster.engine.text.finish import finish_before_start
@@ -49,7 +49,7 @@ class Request:
 class Requests:
     """Turns what the scheduler settles into what the readers see, and ends what is finished.
 
-    Outputs are kept until `tell`, so that the stages need not wait for the readers.
+    Outputs are kept until `send`, so that the stages need not wait for the readers.
     """
 
     def __init__(
@@ -88,16 +88,16 @@ class Requests:
             if reason is not None:
                 self._finish(request, reason, now_s)
 
-    def advance(self, progress: Progress, now_s: float) -> None:
+    def advance(self, outcome: StepOutcome, now_s: float) -> None:
         """Passes on what a step brought; ends the request if it is complete, or cannot go on. Never raises."""
-        request = self._open[progress.sequence.request_id]
+        request = self._open[outcome.sequence.request_id]
         try:
-            if progress.failure is not None:
-                raise error_named(progress.failure.kind, progress.failure.reason)
-            if progress.sampled is not None:
-                self._pass_token(request, progress.sampled, now_s)
-            elif progress.logits is not None:
-                self._pass_logits(request, progress.logits, progress.first)
+            if outcome.failure is not None:
+                raise error_named(outcome.failure.kind, outcome.failure.reason)
+            if outcome.sampled is not None:
+                self._pass_token(request, outcome.sampled, now_s)
+            elif outcome.logits is not None:
+                self._pass_logits(request, outcome.logits, outcome.first)
         except Exception as error:
             self._outbox.append((request.sink, request, _own_error(error)))
             self._close(request, is_held=False)
@@ -113,11 +113,11 @@ class Requests:
         for request in list(self._open.values()):
             self._answer(request, error_for())
 
-    def tell(self) -> None:
+    def send(self) -> None:
         """Passes the outputs on, in order; a request whose reader is gone is ended."""
         outbox, self._outbox = self._outbox, []
         for sink, request, output in outbox:
-            heard = tell(sink, output)
+            heard = send(sink, output)
             if not heard and request is not None and request.sequence.request_id in self._open:
                 self._close(request)
 

@@ -11,8 +11,8 @@ from cluster.api.sampling import SamplingParams
 class Kind(Enum):
     """What a request wants back."""
 
-    GENERATE = "generate"  # a token is drawn after the last row, and appended
-    LOGITS = "logits"  # the full logits of every row of the prompt; nothing is drawn
+    GENERATE = "generate"  # a token is sampled after the last row, and appended
+    LOGITS = "logits"  # the full logits of every row of the prompt; nothing is sampled
 
 
 class State(Enum):
@@ -84,7 +84,7 @@ class Sequence:
 
     @property
     def num_reusable(self) -> int:
-        """Leading tokens that need not be computed where the stages hold them. The last one has to be drawn
+        """Leading tokens that need not be computed where the stages hold them. The last one has to be sampled
         from; all of them are wanted for logits."""
         return len(self.prompt) - 1 if self.kind is Kind.GENERATE else 0
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from cluster.api.sampling import SamplingParams
 
-# In place of a token id: what the slot draws in the step that this one follows (Microbatch.after).
-DRAWN = -1
+# In place of a token id: what the slot samples in the step that this one follows (Microbatch.after).
+PENDING = -1
 NO_STEP = -1
 
 Int32Array = NDArray[np.int32]
@@ -33,7 +33,7 @@ class StepId:
 
 @dataclass(frozen=True, slots=True)
 class SlotSampling:
-    """Sampling parameters of a slot, sent once, with the first microbatch that draws from it."""
+    """Sampling parameters of a slot, sent once, with the first microbatch that samples from it."""
 
     slot: int
     params: SamplingParams  # params.seed is set: the coordinator has chosen one
@@ -68,16 +68,16 @@ class Microbatch:
     """
 
     id: StepId
-    tokens: Int32Array  # [T] token ids; later stages need them for the repeat penalty. To the first stage: or DRAWN
+    tokens: Int32Array  # [T] token ids; later stages need them for the repeat penalty. To the first stage: or PENDING
     positions: Int32Array  # [T] position of each row in its sequence
     slots: Int32Array  # [T] KV sequence id of each row, the same number on every stage
     wants_logits: BoolArray  # [T] rows whose logits the last stage computes
-    samples: Int32Array  # rows to draw a token from; a subset of wants_logits
+    samples: Int32Array  # rows to sample a token from; a subset of wants_logits
     returns_logits: Int32Array  # rows whose full logits travel back; a subset of wants_logits
     new_sampling: tuple[SlotSampling, ...] = ()
     slot_starts: tuple[SlotStart, ...] = ()  # in order
     failures: tuple[SlotFailure, ...] = ()  # slots without rows from here on; set by the stages before
-    alone: bool = False  # no other stage computes while one computes it: that one may use the cores of its host
+    exclusive: bool = False  # no other stage computes while one computes it: that one may use the cores of its host
     after: int = NO_STEP  # the first stage begins it once the last one has answered this step
 
     @property
@@ -87,7 +87,7 @@ class Microbatch:
 
 @dataclass(frozen=True, slots=True)
 class SampledToken:
-    """One drawn token. Set by the last stage."""
+    """One sampled token. Set by the last stage."""
 
     row: int  # index of the row in its microbatch
     slot: int
@@ -103,11 +103,11 @@ class StepResult:
     id: StepId
     sampled: tuple[SampledToken, ...]
     logits: Float32Array | None = None  # [R, V] in the order of Microbatch.returns_logits
-    failures: tuple[SlotFailure, ...] = ()  # slots that nothing was drawn for, and whose logits mean nothing
+    failures: tuple[SlotFailure, ...] = ()  # slots that nothing was sampled for, and whose logits mean nothing
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnStep:
+class SampledStep:
     """What the first stage is told of a step that was answered. Set by the last stage."""
 
     id: StepId
@@ -115,11 +115,11 @@ class DrawnStep:
     tokens: Int32Array  # one for each of them; that of a failed one means nothing
 
     @classmethod
-    def of(cls, result: StepResult) -> DrawnStep:
+    def of(cls, result: StepResult) -> SampledStep:
         # A step that was sent ahead for a slot that failed is computed with any token, and dropped.
-        drawn = [(sampled.slot, sampled.token) for sampled in result.sampled]
-        drawn += [(failure.slot, 0) for failure in result.failures]
-        return cls(result.id, *np.array(drawn, np.int32).reshape(-1, 2).T)
+        pairs = [(sampled.slot, sampled.token) for sampled in result.sampled]
+        pairs += [(failure.slot, 0) for failure in result.failures]
+        return cls(result.id, *np.array(pairs, np.int32).reshape(-1, 2).T)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Runs microbatches through one native slice: slots to free, rows to compute, tokens to draw."""
+"""Runs microbatches through one native slice: slots to free, rows to compute, tokens to sample."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class StageCompute:
         """
         failures = SlotFailures(self._slice, self._spec.stage, batch.failures)
         failures.start(batch.slot_starts)
-        self._slice.set_threads(self._spec.num_threads_alone if batch.alone else self._spec.num_threads)
+        self._slice.set_threads(self._spec.num_threads_alone if batch.exclusive else self._spec.num_threads)
         if self._slice.is_last:
             for item in batch.new_sampling:
                 failures.guard(item.slot, self._set_sampler, item)
@@ -134,11 +134,11 @@ class StageCompute:
 
     def _sample(self, wanted: list[int], rows: StepRows, failures: SlotFailures) -> tuple[SampledToken, ...]:
         sampled = []
-        for drawn in self._slice.sample(rows.indices(wanted)):
-            if drawn.error:
-                failures.add(drawn.slot, drawn.error)
+        for found in self._slice.sample(rows.indices(wanted)):
+            if found.error:
+                failures.add(found.slot, found.error)
             else:
-                token = SampledToken(rows.row(drawn.row), drawn.slot, drawn.token, drawn.logprob, tuple(drawn.top))
+                token = SampledToken(rows.row(found.row), found.slot, found.token, found.logprob, tuple(found.top))
                 sampled.append(token)
         return tuple(sampled)
 

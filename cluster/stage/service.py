@@ -13,7 +13,7 @@ from functools import partial
 from cluster.api.errors import ClusterError
 from cluster.api.status import StageFacts
 from cluster.messages.stage import Hello, StageFailure
-from cluster.messages.step import DrawnStep, Float32Array, Microbatch, StepTiming
+from cluster.messages.step import Float32Array, Microbatch, SampledStep, StepTiming
 from cluster.node.heap import freeze_heap
 from cluster.node.processes import rss_bytes
 from cluster.node.secret import Secret
@@ -21,13 +21,13 @@ from cluster.stage.cores import prepare_compute_thread
 from cluster.stage.loading import load_stage
 from cluster.stage.runner import StageCompute, StageSizes, StepOutput
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
-from cluster.stage.token_feed import DrawnTokens
+from cluster.stage.token_feed import TokenFeed
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.codec.event import Event
 from cluster.wire.codec.wiring import StageAddress, Wiring
 from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.server import StageServer
-from cluster.wire.stage.token_watch import DrawnWatch
+from cluster.wire.stage.token_watch import TokenWatch
 
 MAX_QUEUED_STEPS = 64  # more than a pipeline has in flight; beyond it the sender waits
 NO_EPOCH = -1
@@ -50,8 +50,8 @@ class StageService:
         self._server: StageServer | None = None
         self._address = ""
         self._link: StageLink | None = None
-        self._drawn = DrawnTokens()
-        self._drawn_watch: DrawnWatch | None = None
+        self._tokens = TokenFeed()
+        self._token_watch: TokenWatch | None = None
         self.wired_epoch = 0
         self._wiring_lock = threading.Lock()  # whoever brings the cluster up, and the coordinator, may both wire
         self._epoch = NO_EPOCH  # the epoch that is computed; steps of any other are dropped
@@ -103,9 +103,9 @@ class StageService:
         if wiring.last is not None:
             address, their_hello = wiring.last
             lost = partial(self._fail, their_hello.stage, hello.epoch)
-            watch = DrawnWatch(Endpoint(address, self._secret), their_hello, self._drawn.take, lost)
+            watch = TokenWatch(Endpoint(address, self._secret), their_hello, self._tokens.take, lost)
             watch.open()
-            self._drawn_watch = watch
+            self._token_watch = watch
         return self._address
 
     def stop(self) -> None:
@@ -113,7 +113,7 @@ class StageService:
         self._stopping.set()
         self._drain()
         self._inbox.put(None)
-        self._drawn.end()
+        self._tokens.end()
         self._leave_others()
         if self._server is not None:
             self._server.stop()
@@ -121,7 +121,7 @@ class StageService:
     def accept(self, hello: Hello) -> None:
         """A new epoch: what waits is dropped, and the computing thread forgets all sequences first."""
         self._drain()
-        self._drawn.begin(hello.epoch)
+        self._tokens.begin(hello.epoch)
         self._put(hello)
 
     def submit(self, batch: Microbatch, hidden: Float32Array | None, received_ns: int) -> None:
@@ -150,10 +150,10 @@ class StageService:
         return f"stage {self._spec.stage}"
 
     def _leave_others(self) -> None:
-        for stream in (self._link, self._drawn_watch):
+        for stream in (self._link, self._token_watch):
             if stream is not None:
                 stream.close()
-        self._link = self._drawn_watch = None
+        self._link = self._token_watch = None
 
     def _serve(self) -> None:
         """The computing thread, the only one that touches the native slice: ggml keeps threads for each caller."""
@@ -206,12 +206,12 @@ class StageService:
             self._fail(self._spec.stage, epoch, f"epoch {epoch}: {error}")
 
     def _step(self, compute: StageCompute, batch: Microbatch, hidden: Float32Array | None, received_ns: int) -> None:
-        answered_ns = self._drawn.wait(batch)
+        answered_ns = self._tokens.wait(batch)
         if answered_ns is None:
             return  # the epoch is over
         start_ns = time.monotonic_ns()
         try:
-            batch = self._drawn.fill(batch)
+            batch = self._tokens.fill(batch)
             output = compute.run(batch, hidden)
         except Exception as error:  # of any kind: if this thread ended, the coordinator would wait forever
             reason = str(error) or type(error).__name__
@@ -225,7 +225,7 @@ class StageService:
     def _pass_on(self, batch: Microbatch, output: StepOutput) -> None:
         if output.result is not None:
             if self._spec.stage == 0:
-                self._drawn.take(DrawnStep.of(output.result))
+                self._tokens.take(SampledStep.of(output.result))
             self._publish(output.result)
         elif self._link is not None:
             try:

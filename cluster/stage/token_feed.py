@@ -1,4 +1,4 @@
-"""What the last stage draws, for the first one, to which steps are sent before their tokens are known."""
+"""What the last stage samples, for the first one, to which steps are sent before their tokens are known."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 
 from cluster.api.errors import ClusterError
-from cluster.messages.step import DRAWN, NO_STEP, DrawnStep, Microbatch
+from cluster.messages.step import NO_STEP, PENDING, Microbatch, SampledStep
 
 _NO_EPOCH = -1
 
 
-class DrawnTokens:
+class TokenFeed:
     """The newest token of each slot, and how far the last stage is. `wait` and `fill` are for one thread."""
 
     def __init__(self) -> None:
@@ -35,13 +35,13 @@ class DrawnTokens:
         """No step will ever be answered any more."""
         self.begin(_NO_EPOCH)
 
-    def take(self, drawn: DrawnStep) -> None:
+    def take(self, sampled: SampledStep) -> None:
         """A step was answered; those of another epoch are dropped."""
         with self._changed:
-            if drawn.id.epoch != self._epoch:
+            if sampled.id.epoch != self._epoch:
                 return
-            self._step, self._answered_ns = drawn.id.step, time.monotonic_ns()
-            self._tokens.update(zip(drawn.slots.tolist(), drawn.tokens.tolist(), strict=True))
+            self._step, self._answered_ns = sampled.id.step, time.monotonic_ns()
+            self._tokens.update(zip(sampled.slots.tolist(), sampled.tokens.tolist(), strict=True))
             self._changed.notify_all()
 
     def wait(self, batch: Microbatch) -> int | None:
@@ -56,14 +56,14 @@ class DrawnTokens:
             return self._answered_ns if self._epoch == batch.id.epoch else None
 
     def fill(self, batch: Microbatch) -> Microbatch:
-        """`batch` with the tokens that were still to be drawn, for all stages. ClusterError if a slot has none."""
+        """`batch` with the tokens that were still to be sampled, for all stages. ClusterError if a slot has none."""
         if batch.after == NO_STEP:
             return batch
         tokens = batch.tokens.tolist()
         for row, slot in enumerate(batch.slots.tolist()):
-            if tokens[row] != DRAWN:
+            if tokens[row] != PENDING:
                 continue
             if slot not in self._tokens:
-                raise ClusterError(f"step {batch.id.step}: slot {slot} has drawn no token; report a bug")
+                raise ClusterError(f"step {batch.id.step}: slot {slot} has sampled no token; report a bug")
             tokens[row] = self._tokens[slot]
         return replace(batch, tokens=np.array(tokens, np.int32), after=NO_STEP)

@@ -24,12 +24,12 @@ from cluster.api.sampling import SamplingParams
 from cluster.engine.events import Event, LogitsRows, Output, Stop, is_last
 from cluster.engine.limits import Limits
 from cluster.messages.stage import StageFailure
-from cluster.messages.step import DRAWN, Microbatch, SampledToken, SlotFailure, SlotStart, StepResult, StepTiming
+from cluster.messages.step import PENDING, Microbatch, SampledToken, SlotFailure, SlotStart, StepResult, StepTiming
 
 END_TOKEN = 0
-# Of a request that draws with this penalty, the draws after so many tokens fail; the stages hold its rows.
-UNDRAWABLE = 50.0
-UNDRAWABLE_LENGTH = 17
+# A request with this penalty cannot be sampled after so many tokens; the stages hold its rows.
+UNSAMPLEABLE = 50.0
+UNSAMPLEABLE_LENGTH = 17
 # A row with this token cannot be computed by a stage that is told so.
 FAULTY_TOKEN = 5
 
@@ -247,7 +247,7 @@ class FakeStages:
         self.in_flight: dict[int, Microbatch] = {}  # by lane
         self._waiting: deque[Microbatch] = deque()  # for the first stage, or for the step that they follow
         self._num_answered = 0
-        self._newest: dict[int, int] = {}  # token that was drawn last, by slot
+        self._newest: dict[int, int] = {}  # token that was sampled last, by slot
 
     def submit(self, microbatch: Microbatch) -> None:
         if self.lost is not None:
@@ -258,15 +258,15 @@ class FakeStages:
         assert 0 <= lane < self._limits.max_in_flight, f"lane {lane}"
         assert lane not in self.in_flight, f"lane {lane} has two microbatches"
         assert microbatch.after < step, "after a step that is still to come"
-        undrawn = set(microbatch.slots[microbatch.tokens == DRAWN].tolist())
+        pending = set(microbatch.slots[microbatch.tokens == PENDING].tolist())
         for other in self.in_flight.values():
             follows = other.id.step <= microbatch.after
-            assert follows or not (other.alone or microbatch.alone), "not alone"
-            drawn = set(microbatch.slots.tolist()) & set(other.slots[other.samples].tolist())
+            assert follows or not (other.exclusive or microbatch.exclusive), "not exclusive"
+            going_on = set(microbatch.slots.tolist()) & set(other.slots[other.samples].tolist())
             later = (mb for mb in [*self.sent, microbatch] if mb.id.step > other.id.step)
             anew = {start.slot for mb in later for start in mb.slot_starts}
-            assert drawn <= anew | (undrawn if follows else set()), "a sequence goes on undrawn"
-        assert not undrawn or self.in_flight, "a token is known, and not told"
+            assert going_on <= anew | (pending if follows else set()), "a sequence goes on without its token"
+        assert not pending or self.in_flight, "a token is known, and not told"
         self.sent.append(microbatch)
         self.in_flight[lane] = microbatch
         self._waiting.append(microbatch)
@@ -284,7 +284,7 @@ class FakeStages:
         while self._waiting and self._waiting[0].after < self._num_answered:
             microbatch = self._waiting.popleft()
             pairs = zip(microbatch.tokens.tolist(), microbatch.slots.tolist(), strict=True)
-            tokens = [self._newest[slot] if token == DRAWN else token for token, slot in pairs]
+            tokens = [self._newest[slot] if token == PENDING else token for token, slot in pairs]
             self._arrive(0, replace(microbatch, tokens=np.array(tokens, np.int32)))
 
     def _arrive(self, stage: int, microbatch: Microbatch) -> None:
@@ -332,14 +332,14 @@ class FakeStage:
         self._take_sampling(microbatch)
         failures = self._failures(microbatch)
         histories = [[] if row[2] in failures else self._append(*row) for row in self._rows(microbatch)]
-        drawn = [int(row) for row in microbatch.samples if int(microbatch.slots[row]) not in failures]
-        for row in tuple(drawn):
+        wanted = [int(row) for row in microbatch.samples if int(microbatch.slots[row]) not in failures]
+        for row in tuple(wanted):
             slot = int(microbatch.slots[row])
-            is_marked = slot in self._sampling and self._sampling[slot].presence_penalty == UNDRAWABLE
-            if self._is_last and is_marked and len(histories[row]) >= UNDRAWABLE_LENGTH:
-                failures[slot] = SlotFailure(slot, "UsageError", "stage 9: it cannot be drawn from")
-                drawn.remove(row)
-        sampled = tuple(self._draw(row, microbatch, histories) for row in drawn)
+            is_marked = slot in self._sampling and self._sampling[slot].presence_penalty == UNSAMPLEABLE
+            if self._is_last and is_marked and len(histories[row]) >= UNSAMPLEABLE_LENGTH:
+                failures[slot] = SlotFailure(slot, "UsageError", "stage 9: it cannot be sampled from")
+                wanted.remove(row)
+        sampled = tuple(self._sample(row, microbatch, histories) for row in wanted)
         returned = [logits_row(histories[row]) for row in microbatch.returns_logits]
         logits = np.stack(returned) if returned else None
         return StepResult(microbatch.id, sampled, logits, tuple(failures.values()))
@@ -382,9 +382,9 @@ class FakeStage:
         self._sampling.pop(start.slot, None)
 
     def _take_sampling(self, microbatch: Microbatch) -> None:
-        drawn = set(microbatch.slots[microbatch.samples].tolist())
+        sampled = set(microbatch.slots[microbatch.samples].tolist())
         for new in microbatch.new_sampling:
-            assert new.slot in drawn, "sampling parameters without a draw"
+            assert new.slot in sampled, "sampling parameters without a sample"
             assert new.slot not in self._sampling, "sampling parameters came twice"
             assert new.params.seed is not None, "no seed"
             self._sampling[new.slot] = new.params
@@ -402,9 +402,9 @@ class FakeStage:
         history.append(token)
         return list(history)
 
-    def _draw(self, row: int, microbatch: Microbatch, histories: list[list[int]]) -> SampledToken:
+    def _sample(self, row: int, microbatch: Microbatch, histories: list[list[int]]) -> SampledToken:
         slot = int(microbatch.slots[row])
-        assert histories[row] == self.kv[slot], "a draw from a row that is not the slot's last"
+        assert histories[row] == self.kv[slot], "a sample of a row that is not the slot's last"
         assert slot in self._sampling, f"slot {slot} has no sampling parameters"
         token = next_token(self._sampling[slot].seed or 0, histories[row])
         return SampledToken(row, slot, token, logprob=-float(len(histories[row])))

@@ -1,4 +1,4 @@
-"""Pace: how many microbatches share the pipeline, and how many rows a chunk of a prompt has.
+"""StepCostModel: how many microbatches share the pipeline, and how many rows a chunk of a prompt has.
 
 Decisions from what steps take on each stage: measured when it was loaded, and learned from the chunks that ran.
 """
@@ -50,7 +50,7 @@ class PromptPlan:
     alone: bool
 
 
-class Pace:
+class StepCostModel:
     """What the stages are capable of, and what follows from it. Holds no clock."""
 
     def __init__(self, num_stages: int, max_batch_tokens: int) -> None:

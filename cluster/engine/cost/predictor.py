@@ -1,4 +1,4 @@
-"""Rhythm: when the step under way is likely to end, to go by those before it."""
+"""StepTimePredictor: when the step under way is likely to end, to go by those before it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _LEAD = 0.25  # of a step, since the next one may take so much less
 _LEAST_LEAD_S = 0.005  # what a message takes on a machine that also computes
 
 
-class Rhythm:
+class StepTimePredictor:
     """Of steps that follow one another, each beginning when the one before has been answered. Holds no clock."""
 
     def __init__(self) -> None:

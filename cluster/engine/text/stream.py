@@ -1,4 +1,4 @@
-"""TextStream: from the drawn tokens of one request to its text, and to the reason why it ends."""
+"""TextStream: from the sampled tokens of one request to its text, and to the reason why it ends."""
 
 from __future__ import annotations
 

@@ -138,9 +138,9 @@ def _rows_for(header: stage_pb2.ResultHeader) -> RowAssembly | None:
 
 def _sampled_fields(sampled: tuple[SampledToken, ...]) -> dict[str, Any]:
     num_sampled = len(sampled)
-    drawn = [token.row for token in sampled] + [token.slot for token in sampled] + [token.token for token in sampled]
+    numbers = [token.row for token in sampled] + [token.slot for token in sampled] + [token.token for token in sampled]
     fields: dict[str, Any] = {
-        "drawn": struct.pack(f"<{3 * num_sampled}i", *drawn),
+        "sampled": struct.pack(f"<{3 * num_sampled}i", *numbers),
         "logprobs": struct.pack(f"<{num_sampled}d", *[token.logprob for token in sampled]),
     }
     tops = [token.top for token in sampled]
@@ -150,17 +150,17 @@ def _sampled_fields(sampled: tuple[SampledToken, ...]) -> dict[str, Any]:
 
 
 def _decode_sampled(message: stage_pb2.SampledTokens) -> tuple[SampledToken, ...]:
-    drawn, logprobs, tops = message.drawn, message.logprobs, message.tops
+    tokens_bytes, logprobs, tops = message.sampled, message.logprobs, message.tops
     num_sampled, rest = divmod(len(logprobs), 8)
     check_length("result.sampled", range(num_sampled), limits.MAX_ROWS)
-    if rest or len(drawn) != 12 * num_sampled or (tops and len(tops) != num_sampled):
+    if rest or len(tokens_bytes) != 12 * num_sampled or (tops and len(tops) != num_sampled):
         raise UsageError(
-            f"result.sampled: {len(drawn)} bytes of tokens, {len(logprobs)} of logprobs and {len(tops)} tops; "
+            f"result.sampled: {len(tokens_bytes)} bytes of tokens, {len(logprobs)} of logprobs and {len(tops)} tops; "
             "each token takes 12, 8 and 1, or no tops at all"
         )
     if not num_sampled:
         return ()
-    rows, slots, tokens = np.frombuffer(drawn, _INT32).reshape(3, num_sampled).tolist()
+    rows, slots, tokens = np.frombuffer(tokens_bytes, _INT32).reshape(3, num_sampled).tolist()
     check_ranges("sampled.row", rows, 0, limits.MAX_ROWS - 1)
     check_ranges("sampled.slot", slots, 0, limits.MAX_SLOTS - 1)
     check_ranges("sampled.token", tokens, 0, limits.MAX_VOCAB - 1)

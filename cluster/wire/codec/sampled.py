@@ -1,27 +1,27 @@
-"""DrawnStep <-> its message."""
+"""SampledStep <-> its message."""
 
 from __future__ import annotations
 
 from cluster.api.errors import UsageError
-from cluster.messages.step import DrawnStep
+from cluster.messages.step import SampledStep
 from cluster.wire import limits
 from cluster.wire.codec.step import decode_step_id, int32_bytes, int32_values, step_id_fields
 from protos import stage_pb2
 
 
-def encode_drawn(drawn: DrawnStep) -> stage_pb2.DrawnStep:
-    return stage_pb2.DrawnStep(
-        id=step_id_fields(drawn.id), slots=int32_bytes(drawn.slots), tokens=int32_bytes(drawn.tokens)
+def encode_sampled_step(sampled: SampledStep) -> stage_pb2.SampledStep:
+    return stage_pb2.SampledStep(
+        id=step_id_fields(sampled.id), slots=int32_bytes(sampled.slots), tokens=int32_bytes(sampled.tokens)
     )
 
 
-def decode_drawn(message: stage_pb2.DrawnStep, num_slots: int) -> DrawnStep:
+def decode_sampled_step(message: stage_pb2.SampledStep, num_slots: int) -> SampledStep:
     """UsageError names the field that is out of bounds."""
     if not message.HasField("id"):
-        raise UsageError("drawn: a message without a step; send Hello once, then steps")
+        raise UsageError("sampled: a message without a step; send Hello once, then steps")
     count = len(message.slots) // 4
-    return DrawnStep(
+    return SampledStep(
         id=decode_step_id(message.id),
-        slots=int32_values("drawn.slots", message.slots, count, num_slots - 1),
-        tokens=int32_values("drawn.tokens", message.tokens, count, limits.MAX_VOCAB - 1),
+        slots=int32_values("sampled.slots", message.slots, count, num_slots - 1),
+        tokens=int32_values("sampled.tokens", message.tokens, count, limits.MAX_VOCAB - 1),
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from cluster.api.errors import UsageError
 from cluster.messages.stage import Hello
-from cluster.messages.step import DRAWN, Float32Array, Int32Array, Microbatch, SlotSampling, SlotStart, StepId
+from cluster.messages.step import PENDING, Float32Array, Int32Array, Microbatch, SlotSampling, SlotStart, StepId
 from cluster.wire import limits
 from cluster.wire.codec.failures import decode_failures, encode_failures
 from cluster.wire.codec.rows import RowAssembly, row_parts
@@ -61,7 +61,7 @@ def check_hidden(batch: Microbatch, hidden: Float32Array | None, stage_limits: S
 
 
 def encode_step(batch: Microbatch, hidden: Float32Array | None) -> Iterator[bytes]:
-    """The messages of one step as they travel; `hidden` [T, E] is read while they are drawn.
+    """The messages of one step as they travel; `hidden` [T, E] is read while they are taken.
 
     The fields are joined here, as protobuf would: it would copy the rows into a message and out of it.
     """
@@ -92,7 +92,7 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
         samples=int32_bytes(batch.samples),
         returns_logits=int32_bytes(batch.returns_logits),
         hidden_width=hidden_width,
-        alone=batch.alone,
+        exclusive=batch.exclusive,
         follows=batch.after + 1,
         failures=encode_failures(batch.failures),
     )
@@ -114,7 +114,7 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
     follows = check_range("follows", message.follows, 0, 0 if width else step_id.step)
     return Microbatch(
         id=step_id,
-        tokens=int32_values("tokens", message.tokens, num_rows, limits.MAX_VOCAB - 1, low=DRAWN if follows else 0),
+        tokens=int32_values("tokens", message.tokens, num_rows, limits.MAX_VOCAB - 1, low=PENDING if follows else 0),
         positions=int32_values("positions", message.positions, num_rows, stage_limits.context_length - 1),
         slots=int32_values("slots", message.slots, num_rows, stage_limits.num_slots - 1),
         wants_logits=np.frombuffer(flags, np.bool_),
@@ -123,7 +123,7 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
         new_sampling=_new_sampling(message.new_sampling, stage_limits),
         slot_starts=_slot_starts(message.slot_starts, stage_limits),
         failures=decode_failures(message.failures, stage_limits.num_slots),
-        alone=message.alone,
+        exclusive=message.exclusive,
         after=follows - 1,
     )
 

@@ -9,9 +9,9 @@ from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from cluster.api.errors import CapacityError
-from cluster.messages.step import DrawnStep, StepResult, StepTiming
+from cluster.messages.step import SampledStep, StepResult, StepTiming
 from cluster.wire.codec.event import Event, UrgentEvent, encode_event, encode_timings
-from cluster.wire.codec.sampled import encode_drawn
+from cluster.wire.codec.sampled import encode_sampled_step
 from protos import stage_pb2
 
 # A coordinator that lags by so many events has stopped; it is cut off rather than allowed to fill the memory.
@@ -51,23 +51,23 @@ class BoundedQueue(Generic[Item]):
         return item
 
 
-class DrawnQueue:
+class TokenQueue:
     """What the first stage wants to know of the results."""
 
-    purpose = "drawn"
+    purpose = "tokens"
 
     def __init__(self) -> None:
-        self._answered: BoundedQueue[StepResult] = BoundedQueue("drawn", "steps")
+        self._answered: BoundedQueue[StepResult] = BoundedQueue("tokens", "steps")
         self.end = self._answered.end
 
     def put(self, event: Event) -> None:
         if isinstance(event, StepResult):
             self._answered.put(event)
 
-    def messages(self) -> Iterator[stage_pb2.DrawnStep]:
+    def messages(self) -> Iterator[stage_pb2.SampledStep]:
         """Answered steps until `end`; CapacityError once some had to be dropped."""
         while (result := self._answered.get()) is not None:
-            yield encode_drawn(DrawnStep.of(result))
+            yield encode_sampled_step(SampledStep.of(result))
 
 
 class EventQueue:

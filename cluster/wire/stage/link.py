@@ -79,7 +79,7 @@ class StageLink:
             raise UnreachableError(str(self._stream.error))
 
     def _messages(self) -> Iterator[bytes]:
-        """Drawn by gRPC on a thread of its own, so that packing overlaps the next computation."""
+        """Taken by gRPC on a thread of its own, so that packing overlaps the next computation."""
         yield stage_pb2.StepMessage(hello=encode_hello(self._hello)).SerializeToString()
         while (step := self._steps.get()) is not None:
             yield from encode_step(*step)

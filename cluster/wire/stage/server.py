@@ -25,7 +25,7 @@ from cluster.wire.codec.step import StepAssembly, StepLimits
 from cluster.wire.codec.wiring import Wiring, decode_wiring
 from cluster.wire.limits import parse
 from cluster.wire.stage.epochs import StageEpochs, StepOrder, StreamEnd
-from cluster.wire.stage.events import DrawnQueue, EventQueue
+from cluster.wire.stage.events import EventQueue, TokenQueue
 from cluster.wire.transport.channel import SERVER_OPTIONS, bind
 from cluster.wire.transport.methods import register
 from cluster.wire.transport.status import aborting
@@ -69,7 +69,7 @@ class StageServer:
         self._epochs = StageEpochs(hello, backend.accept)
         self._host = host
         self._port = port
-        self._watchers: list[EventQueue | DrawnQueue] = []
+        self._watchers: list[EventQueue | TokenQueue] = []
         self._watchers_lock = threading.Lock()
         self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix=f"stage-{hello.stage}-wire")
         self._strangers = Strangers()
@@ -85,7 +85,7 @@ class StageServer:
             {
                 "Steps": self._steps,
                 "Watch": self._watch,
-                "Drawn": self._drawn,
+                "Tokens": self._tokens,
                 "Describe": self._describe,
                 "Wire": self._wire,
             },
@@ -153,15 +153,15 @@ class StageServer:
             yield stage_pb2.StageEvent(hello=ack)
             yield from events.messages()
 
-    def _drawn(self, request: bytes, context: grpc.ServicerContext) -> Iterator[stage_pb2.DrawnStep]:
-        steps = DrawnQueue()
+    def _tokens(self, request: bytes, context: grpc.ServicerContext) -> Iterator[stage_pb2.SampledStep]:
+        steps = TokenQueue()
         with self._watching(request, context, steps) as ack:
-            yield stage_pb2.DrawnStep(hello=ack)
+            yield stage_pb2.SampledStep(hello=ack)
             yield from steps.messages()
 
     @contextmanager
     def _watching(
-        self, request: bytes, context: grpc.ServicerContext, events: EventQueue | DrawnQueue
+        self, request: bytes, context: grpc.ServicerContext, events: EventQueue | TokenQueue
     ) -> Iterator[stage_pb2.HelloAck]:
         """Events are put into the queue, which ends with the stream."""
         with aborting(context):
@@ -171,7 +171,7 @@ class StageServer:
                 events.end()  # gone already
             with self._watchers_lock:
                 # The first stage waits for its message; the coordinator is told while that computes.
-                self._watchers.insert(0 if isinstance(events, DrawnQueue) else len(self._watchers), events)
+                self._watchers.insert(0 if isinstance(events, TokenQueue) else len(self._watchers), events)
             try:
                 yield stage_pb2.HelloAck(epoch=hello.epoch)
             finally:

@@ -20,7 +20,7 @@ from protos import stage_pb2
 # Long enough for a connection across a busy machine, short enough to tell a person soon.
 OPEN_TIMEOUT_S = 10.0
 
-Reply = TypeVar("Reply", stage_pb2.StepAck, stage_pb2.StageEvent, stage_pb2.DrawnStep)
+Reply = TypeVar("Reply", stage_pb2.StepAck, stage_pb2.StageEvent, stage_pb2.SampledStep)
 
 
 class StageStream(Generic[Reply]):

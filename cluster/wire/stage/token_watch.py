@@ -1,25 +1,29 @@
-"""The first stage's ear on the last one: which tokens it drew, so that the next step can begin at once."""
+"""The first stage hears from the last one which tokens it sampled, so that the next step can begin at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from cluster.messages.stage import Hello
-from cluster.messages.step import DrawnStep
+from cluster.messages.step import SampledStep
 from cluster.wire.access.endpoint import Endpoint
-from cluster.wire.codec.sampled import decode_drawn
+from cluster.wire.codec.sampled import decode_sampled_step
 from cluster.wire.stage.watch import Watch
 from protos import stage_pb2
 
 
-class DrawnWatch(Watch[stage_pb2.DrawnStep]):
-    """Receives what the stage at `endpoint`, the last one, draws in the epoch of `hello`. See Watch."""
+class TokenWatch(Watch[stage_pb2.SampledStep]):
+    """Receives what the stage at `endpoint`, the last one, samples in the epoch of `hello`. See Watch."""
 
     def __init__(
-        self, endpoint: Endpoint, hello: Hello, on_drawn: Callable[[DrawnStep], None], on_lost: Callable[[str], None]
+        self,
+        endpoint: Endpoint,
+        hello: Hello,
+        on_sampled: Callable[[SampledStep], None],
+        on_lost: Callable[[str], None],
     ) -> None:
-        self._on_drawn = on_drawn
-        super().__init__(endpoint, hello, "Drawn", stage_pb2.DrawnStep, self._take, on_lost)
+        self._on_sampled = on_sampled
+        super().__init__(endpoint, hello, "Tokens", stage_pb2.SampledStep, self._take, on_lost)
 
-    def _take(self, message: stage_pb2.DrawnStep) -> None:
-        self._on_drawn(decode_drawn(message, self._hello.num_slots))
+    def _take(self, message: stage_pb2.SampledStep) -> None:
+        self._on_sampled(decode_sampled_step(message, self._hello.num_slots))

@@ -24,12 +24,12 @@ from cluster.engine.events import Output, is_last
 from cluster.engine.limits import Limits
 from cluster.engine.loop import Engine
 from cluster.messages.stage import StageCosts, StageFailure
-from cluster.messages.step import DrawnStep, Microbatch, StepResult, StepTiming
-from cluster.stage.token_feed import DrawnTokens
+from cluster.messages.step import Microbatch, SampledStep, StepResult, StepTiming
+from cluster.stage.token_feed import TokenFeed
 from tests.fakes.fake_stages import (
     FAULTY_TOKEN,
-    UNDRAWABLE,
-    UNDRAWABLE_LENGTH,
+    UNSAMPLEABLE,
+    UNSAMPLEABLE_LENGTH,
     VOCABULARY,
     FakeStage,
     FakeStages,
@@ -313,7 +313,7 @@ _MARKED = st.builds(
     seed=st.integers(0, 10_000),
     max_tokens=st.one_of(st.none(), st.integers(0, 20)),
     ignore_eos=st.booleans(),
-    presence_penalty=st.sampled_from([0.0, UNDRAWABLE]),
+    presence_penalty=st.sampled_from([0.0, UNSAMPLEABLE]),
 )
 
 
@@ -356,8 +356,8 @@ def test_what_a_stage_cannot_do_for_one_request_ends_that_one_alone(
         most = [len(expected.tokens)]
         if is_faulty and FAULTY_TOKEN in [*prompt, *expected.tokens]:
             most.append(max(0, [*prompt, *expected.tokens].index(FAULTY_TOKEN) + 1 - len(prompt)))
-        if params.presence_penalty == UNDRAWABLE:
-            most.append(max(0, UNDRAWABLE_LENGTH - len(prompt)))
+        if params.presence_penalty == UNSAMPLEABLE:
+            most.append(max(0, UNSAMPLEABLE_LENGTH - len(prompt)))
         assert reader.tokens == expected.tokens[: min(most)]
         assert fails == (min(most) < len(expected.tokens))
         if not fails:
@@ -368,7 +368,7 @@ def test_what_a_stage_cannot_do_for_one_request_ends_that_one_alone(
 def test_whoever_starts_from_the_rows_of_one_that_fails_is_served() -> None:
     run = Run(_EIGHT)
     prefix = [3 + n % 7 for n in range(40)]
-    marked = dataclasses.replace(_LONG, presence_penalty=UNDRAWABLE)
+    marked = dataclasses.replace(_LONG, presence_penalty=UNSAMPLEABLE)
     failing = run.ask([*prefix, 1], marked)
     sharing = run.ask([*prefix, 2], _LONG, at_s=0.5)
     later = run.ask([*prefix, 4], _LONG, at_s=300.0)
@@ -616,7 +616,7 @@ def test_a_token_outside_of_the_vocabulary_counts_as_a_lost_stage(token: int) ->
 
     def corrupt(event: StepResult | StepTiming) -> None:
         if isinstance(event, StepResult) and event.id.step == 3:
-            sampled = tuple(dataclasses.replace(drawn, token=token) for drawn in event.sampled)
+            sampled = tuple(dataclasses.replace(found, token=token) for found in event.sampled)
             event = dataclasses.replace(event, sampled=sampled)
         deliver(event)
 
@@ -666,8 +666,8 @@ class ThreadedStages:
 
     def __init__(self, limits: Limits) -> None:
         self._stage = FakeStage(limits)
-        self._drawn = DrawnTokens()
-        self._drawn.begin(0)
+        self._tokens = TokenFeed()
+        self._tokens.begin(0)
         self._sent: queue.SimpleQueue[Microbatch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, daemon=True)
 
@@ -688,8 +688,8 @@ class ThreadedStages:
 
     def _work(self) -> None:
         while (microbatch := self._sent.get()) is not None:
-            result = self._stage.run(self._drawn.fill(microbatch))
-            self._drawn.take(DrawnStep.of(result))
+            result = self._stage.run(self._tokens.fill(microbatch))
+            self._tokens.take(SampledStep.of(result))
             self._engine.deliver(result)
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from cluster.api.errors import CapacityError, ClusterError, UsageError
 from cluster.api.sampling import SamplingParams
 from cluster.engine.limits import Limits
-from cluster.engine.scheduler import Progress, Scheduler
+from cluster.engine.scheduler import Scheduler, StepOutcome
 from cluster.engine.sequence import Sequence, State
 from cluster.messages.stage import StageCosts
-from cluster.messages.step import DRAWN, NO_STEP, Microbatch, SampledToken, SlotStart, StepId, StepResult
+from cluster.messages.step import NO_STEP, PENDING, Microbatch, SampledToken, SlotStart, StepId, StepResult
 from tests.fakes.fake_stages import VOCABULARY
 
 _LIMITS = Limits(num_slots=8, context_length=64, max_batch_tokens=16, num_stages=2, max_waiting=4)
@@ -86,11 +86,11 @@ def test_one_chunk_at_a_time_if_that_is_asked_for() -> None:
     for num_rows in (4, 4, 2):
         chunk, *following = fill(engine)
         assert chunk.num_rows == num_rows
-        assert [microbatch.tokens.tolist() for microbatch in following] == ([[DRAWN]] if num_rows == 2 else [])
+        assert [microbatch.tokens.tolist() for microbatch in following] == ([[PENDING]] if num_rows == 2 else [])
         engine.complete(answer(chunk), 0.0)
 
 
-def test_drawn_tokens_go_first_and_prompts_in_microbatches_of_their_own() -> None:
+def test_sampled_tokens_go_first_and_prompts_in_microbatches_of_their_own() -> None:
     engine = scheduler(num_stages=1, max_batch_tokens=6)
     engine.add(sequence(1, 2))
     engine.complete(answer(send(engine)), 0.0)
@@ -118,11 +118,11 @@ def test_a_step_of_all_sequences_is_followed_by_the_next_before_its_tokens_are_k
     engine, only = scheduler(num_stages=num_stages), sequence(1, 3)
     engine.add(only)
     prompt, first = fill(engine)
-    assert (first.tokens.tolist(), first.positions.tolist(), first.samples.tolist()) == ([DRAWN], [3], [0])
+    assert (first.tokens.tolist(), first.positions.tolist(), first.samples.tolist()) == ([PENDING], [3], [0])
     assert (first.after, prompt.after) == (prompt.id.step, NO_STEP)
     engine.complete(answer(prompt, token=5), 0.0)
     (second,) = fill(engine)
-    assert (second.tokens.tolist(), second.positions.tolist(), second.after) == ([DRAWN], [4], first.id.step)
+    assert (second.tokens.tolist(), second.positions.tolist(), second.after) == ([PENDING], [4], first.id.step)
     engine.complete(answer(first, token=6), 0.0)
     engine.complete(answer(second, token=7), 0.0)
     assert only.log == [1, 2, 3, 5, 6, 7]
@@ -208,17 +208,17 @@ def test_few_sequences_go_together_and_alone_where_that_is_faster() -> None:
     engine.reset(1, (costs, costs))
     finish_first_step(engine, 4)
     (together,) = fill(engine)
-    assert (together.num_rows, together.alone, together.after) == (4, True, NO_STEP)
+    assert (together.num_rows, together.exclusive, together.after) == (4, True, NO_STEP)
     assert engine.hold_s(0.0) == pytest.approx(0.001), "6 ms, and 5 ms before its end the next is sent"
     (ahead,) = fill(engine, 0.0012)
-    assert (ahead.tokens.tolist(), ahead.alone, ahead.after) == ([DRAWN] * 4, True, together.id.step)
+    assert (ahead.tokens.tolist(), ahead.exclusive, ahead.after) == ([PENDING] * 4, True, together.id.step)
     engine.add(sequence(9, 30))
     assert fill(engine, 0.1) == [], "nothing else while one is alone and has one behind it"
     seen, last = [], ahead
     for now_s in range(1, 5):
         engine.complete(answer(together), now_s)
         together, (following,) = last, fill(engine, now_s + 0.9)
-        assert (following.alone, following.after) == (True, last.id.step)
+        assert (following.exclusive, following.after) == (True, last.id.step)
         seen.append(len(np.unique(following.slots)))
         last = following
     assert seen == [1, 4, 1, 4], "chunks of the prompt and steps of the others take turns"
@@ -240,7 +240,7 @@ def test_steps_are_alone_again_once_that_is_faster_for_those_who_are_there() -> 
             engine.complete(answer(under_way.pop(0)), 0.0)
             new = fill(engine)
             under_way.extend(new)
-            sent += [(microbatch.num_rows, microbatch.alone) for microbatch in new]
+            sent += [(microbatch.num_rows, microbatch.exclusive) for microbatch in new]
         return sent
 
     assert sorted(serve(8)[-4:]) == [(1, False), (1, False), (2, False), (2, False)]
@@ -283,7 +283,7 @@ def test_the_pipeline_is_shared_where_that_is_faster() -> None:
     engine = scheduler()
     engine.reset(1, (costs, costs))
     finish_first_step(engine, 8)
-    assert [(microbatch.num_rows, microbatch.alone) for microbatch in fill(engine)] == [(4, False), (4, False)]
+    assert [(microbatch.num_rows, microbatch.exclusive) for microbatch in fill(engine)] == [(4, False), (4, False)]
 
 
 def test_logits_requests_return_every_row_within_the_limit() -> None:
@@ -296,9 +296,9 @@ def test_logits_requests_return_every_row_within_the_limit() -> None:
         assert microbatch.returns_logits.tolist() == list(range(num_rows))
         assert microbatch.wants_logits.all()
         assert not len(microbatch.samples)
-        (progress,) = engine.complete(answer(microbatch), 0.0)
-        assert progress.logits is not None
-        firsts.append((progress.first, len(progress.logits)))
+        (outcome,) = engine.complete(answer(microbatch), 0.0)
+        assert outcome.logits is not None
+        firsts.append((outcome.first, len(outcome.logits)))
     assert firsts == [(0, 3), (3, 3), (6, 1)]
     assert engine.next_batch(0.0) is None
 
@@ -328,8 +328,8 @@ def test_a_cancelled_sequence_in_flight_frees_its_slot_and_its_token_is_dropped(
     assert engine.complete(answer(in_flight, token=7), 0.0) == []
     assert cancelled.log == [1]
     assert following.log == [1], "the dropped token belongs to nobody"
-    (progress,) = engine.complete(answer(reused, token=8), 0.0)
-    assert (progress.sequence, following.log) == (following, [1, 8])
+    (outcome,) = engine.complete(answer(reused, token=8), 0.0)
+    assert (outcome.sequence, following.log) == (following, [1, 8])
 
 
 def test_a_prompt_waits_for_one_that_computes_its_beginning() -> None:
@@ -392,13 +392,13 @@ def test_the_queue_is_bounded_and_first_come_first_served() -> None:
         engine.add(sequence(request_id))
     with pytest.raises(CapacityError, match=r"queue: full.*try again later"):
         engine.add(sequence(5))
-    assert {progress.sequence.request_id for progress in run_all(engine)} == {0, 1}
+    assert {outcome.sequence.request_id for outcome in run_all(engine)} == {0, 1}
     engine.end(0)
     engine.end(3)
-    assert {progress.sequence.request_id for progress in run_all(engine)} == {1, 2}
+    assert {outcome.sequence.request_id for outcome in run_all(engine)} == {1, 2}
 
 
-def run_all(engine: Scheduler) -> list[Progress]:
+def run_all(engine: Scheduler) -> list[StepOutcome]:
     """One step of every sequence that can run."""
     microbatches = list(iter(lambda: engine.next_batch(0.0), None))
     return list(itertools.chain(*(engine.complete(answer(microbatch), 0.0) for microbatch in microbatches)))
@@ -443,10 +443,10 @@ def test_no_stage_is_left_idle_while_there_is_work_for_it(
             engine.add(sequence(request_id, num_tokens, logits=logits))
             running.add(request_id)
         elif in_flight:
-            for progress in engine.complete(answer(in_flight.pop(0)), 0.0):
-                if progress.sequence.num_generated > 2 or not progress.sequence.num_remaining:
-                    engine.end(progress.sequence.request_id)
-                    running.remove(progress.sequence.request_id)
+            for outcome in engine.complete(answer(in_flight.pop(0)), 0.0):
+                if outcome.sequence.num_generated > 2 or not outcome.sequence.num_remaining:
+                    engine.end(outcome.sequence.request_id)
+                    running.remove(outcome.sequence.request_id)
         for microbatch in fill(engine):
             in_flight.append(microbatch)
             assert microbatch.num_rows <= max_batch_tokens

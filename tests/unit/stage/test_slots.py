@@ -13,8 +13,8 @@ import pytest
 
 from cluster.api.sampling import RANGES, SamplingParams
 from cluster.messages.step import (
-    DrawnStep,
     Microbatch,
+    SampledStep,
     SampledToken,
     SlotFailure,
     SlotSampling,
@@ -51,7 +51,7 @@ class Pipeline:
         raise AssertionError("the last stage gives a result")
 
     def step(self, rows: list[tuple[int, int, int]], **changes: object) -> StepResult:
-        """Rows of (slot, position, token); a token is drawn from the last one of each slot."""
+        """Rows of (slot, position, token); a token is sampled from the last one of each slot."""
         slots, positions, tokens = (np.array(column, np.int32) for column in zip(*rows, strict=True))
         samples = np.flatnonzero(np.append(slots[1:] != slots[:-1], True)).astype(np.int32)
         wants = np.zeros(len(slots), np.bool_)
@@ -71,8 +71,8 @@ class Pipeline:
 
     def go_on(self, result: StepResult, position: int, **changes: object) -> StepResult:
         """A row for each slot of the result, as if it had been sent ahead: those that failed get one too."""
-        drawn = DrawnStep.of(result)
-        pairs = sorted(zip(drawn.slots.tolist(), drawn.tokens.tolist(), strict=True))
+        sampled = SampledStep.of(result)
+        pairs = sorted(zip(sampled.slots.tolist(), sampled.tokens.tolist(), strict=True))
         return self.step([(slot, position, token) for slot, token in pairs], **changes)
 
 

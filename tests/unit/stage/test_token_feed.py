@@ -1,4 +1,4 @@
-"""The first stage begins a step when the one that it follows was answered, with the tokens drawn there."""
+"""The first stage begins a step when the one that it follows was answered, with the tokens sampled there."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from cluster.api.errors import ClusterError
-from cluster.messages.step import DRAWN, NO_STEP, DrawnStep, Microbatch, SampledToken, StepId, StepResult
-from cluster.stage.token_feed import DrawnTokens
+from cluster.messages.step import NO_STEP, PENDING, Microbatch, SampledStep, SampledToken, StepId, StepResult
+from cluster.stage.token_feed import TokenFeed
 from tests.fakes.wire_backends import make_batch
 
 
@@ -22,22 +22,22 @@ def following(step: int, after: int, tokens: list[int], slots: list[int]) -> Mic
     )
 
 
-def drawn(step: int, *pairs: tuple[int, int], epoch: int = 3) -> DrawnStep:
+def sampled_step(step: int, *pairs: tuple[int, int], epoch: int = 3) -> SampledStep:
     sampled = tuple(SampledToken(row, slot, token, -1.0) for row, (slot, token) in enumerate(pairs))
-    return DrawnStep.of(StepResult(StepId(epoch, 0, step), sampled))
+    return SampledStep.of(StepResult(StepId(epoch, 0, step), sampled))
 
 
 @pytest.fixture
-def tokens() -> DrawnTokens:
-    found = DrawnTokens()
+def tokens() -> TokenFeed:
+    found = TokenFeed()
     found.begin(3)
     return found
 
 
-def test_the_newest_token_of_each_slot_is_filled_in(tokens: DrawnTokens) -> None:
-    tokens.take(drawn(4, (0, 11), (2, 13)))
-    tokens.take(drawn(5, (0, 21)))
-    filled = tokens.fill(following(6, 5, [DRAWN, 7, DRAWN], [0, 1, 2]))
+def test_the_newest_token_of_each_slot_is_filled_in(tokens: TokenFeed) -> None:
+    tokens.take(sampled_step(4, (0, 11), (2, 13)))
+    tokens.take(sampled_step(5, (0, 21)))
+    filled = tokens.fill(following(6, 5, [PENDING, 7, PENDING], [0, 1, 2]))
     assert filled.tokens.tolist() == [21, 7, 13]
     assert filled.tokens.dtype == np.int32
     assert filled.after == NO_STEP, "the stages behind need not wait"
@@ -45,30 +45,30 @@ def test_the_newest_token_of_each_slot_is_filled_in(tokens: DrawnTokens) -> None
     assert tokens.fill(ordinary) is ordinary
 
 
-def test_a_step_waits_for_the_one_that_it_follows_and_no_other(tokens: DrawnTokens) -> None:
+def test_a_step_waits_for_the_one_that_it_follows_and_no_other(tokens: TokenFeed) -> None:
     assert tokens.wait(make_batch(1)) == 0
     with ThreadPoolExecutor(1) as thread:
-        waiting = thread.submit(tokens.wait, following(6, 5, [DRAWN], [0]))
-        tokens.take(drawn(4, (0, 11)))
-        tokens.take(drawn(5, (0, 11), epoch=2))
+        waiting = thread.submit(tokens.wait, following(6, 5, [PENDING], [0]))
+        tokens.take(sampled_step(4, (0, 11)))
+        tokens.take(sampled_step(5, (0, 11), epoch=2))
         time.sleep(0.05)
         assert not waiting.done()
         before_ns = time.monotonic_ns()
-        tokens.take(drawn(5, (0, 12)))
+        tokens.take(sampled_step(5, (0, 12)))
         answered_ns = waiting.result(10)
     assert answered_ns is not None
     assert before_ns <= answered_ns <= time.monotonic_ns()
-    assert tokens.wait(following(6, 5, [DRAWN], [0])) == answered_ns, "it was answered long ago"
+    assert tokens.wait(following(6, 5, [PENDING], [0])) == answered_ns, "it was answered long ago"
 
 
 @pytest.mark.parametrize("how", ["begin", "end"])
-def test_the_end_of_an_epoch_ends_the_waiting_and_forgets_the_tokens(tokens: DrawnTokens, how: str) -> None:
-    tokens.take(drawn(5, (0, 12)))
+def test_the_end_of_an_epoch_ends_the_waiting_and_forgets_the_tokens(tokens: TokenFeed, how: str) -> None:
+    tokens.take(sampled_step(5, (0, 12)))
     outcomes: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-    thread = threading.Thread(target=lambda: outcomes.put(tokens.wait(following(7, 6, [DRAWN], [0]))))
+    thread = threading.Thread(target=lambda: outcomes.put(tokens.wait(following(7, 6, [PENDING], [0]))))
     thread.start()
     tokens.end() if how == "end" else tokens.begin(4)
     assert outcomes.get(timeout=10) is None
     thread.join()
-    with pytest.raises(ClusterError, match="slot 0 has drawn no token"):
-        tokens.fill(following(1, 0, [DRAWN], [0]))
+    with pytest.raises(ClusterError, match="slot 0 has sampled no token"):
+        tokens.fill(following(1, 0, [PENDING], [0]))

@@ -19,11 +19,11 @@ from cluster.api.results import Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageFailure
 from cluster.messages.step import (
-    DRAWN,
     NO_STEP,
-    DrawnStep,
+    PENDING,
     Float32Array,
     Microbatch,
+    SampledStep,
     SampledToken,
     SlotFailure,
     SlotSampling,
@@ -39,7 +39,7 @@ from cluster.wire.codec.facts import decode_facts, decode_status, encode_facts, 
 from cluster.wire.codec.hello import check_hello, decode_hello, encode_hello
 from cluster.wire.codec.inference import PromptRequest, decode_generate, decode_logits, encode_generate, encode_logits
 from cluster.wire.codec.rows import RowAssembly, split_rows
-from cluster.wire.codec.sampled import decode_drawn, encode_drawn
+from cluster.wire.codec.sampled import decode_sampled_step, encode_sampled_step
 from cluster.wire.codec.sampling import decode_sampling, encode_sampling
 from cluster.wire.codec.step import StepAssembly, StepLimits, encode_header, encode_step
 from cluster.wire.codec.wiring import Wiring, decode_wiring, encode_wiring
@@ -109,7 +109,7 @@ def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
     step_id = draw(STEP_IDS)
     # Only the first stage, which takes no hidden rows, is told to wait for another step.
     after = draw(st.integers(NO_STEP, step_id.step - 1)) if hidden is None else NO_STEP
-    lowest_token = DRAWN if after != NO_STEP else 0
+    lowest_token = PENDING if after != NO_STEP else 0
     batch = Microbatch(
         id=step_id,
         tokens=draw(int32s(num_rows, limits.MAX_VOCAB - 1, lowest_token)),
@@ -121,7 +121,7 @@ def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
         new_sampling=tuple(draw(st.lists(st.builds(SlotSampling, st.integers(0, 3), PARAMS), max_size=2))),
         slot_starts=tuple(draw(st.lists(_SLOT_STARTS, max_size=4))),
         failures=draw(FAILURES),
-        alone=draw(st.booleans()),
+        exclusive=draw(st.booleans()),
         after=after,
     )
     return batch, hidden
@@ -181,17 +181,19 @@ def test_wiring_round_trip(wiring: Wiring) -> None:
 
 
 @st.composite
-def drawn_steps(draw: st.DrawFn) -> DrawnStep:
-    num_drawn = draw(st.integers(0, 5))
-    return DrawnStep(draw(STEP_IDS), draw(int32s(num_drawn, 3)), draw(int32s(num_drawn, limits.MAX_VOCAB - 1)))
+def sampled_steps(draw: st.DrawFn) -> SampledStep:
+    num_sampled = draw(st.integers(0, 5))
+    return SampledStep(draw(STEP_IDS), draw(int32s(num_sampled, 3)), draw(int32s(num_sampled, limits.MAX_VOCAB - 1)))
 
 
 @settings(max_examples=40, deadline=None)
-@given(drawn_steps())
-def test_drawn_round_trip(drawn: DrawnStep) -> None:
-    got = decode_drawn(stage_pb2.DrawnStep.FromString(encode_drawn(drawn).SerializeToString()), num_slots=4)
-    assert got.id == drawn.id
-    assert [got.slots.tolist(), got.tokens.tolist()] == [drawn.slots.tolist(), drawn.tokens.tolist()]
+@given(sampled_steps())
+def test_sampled_round_trip(sampled: SampledStep) -> None:
+    got = decode_sampled_step(
+        stage_pb2.SampledStep.FromString(encode_sampled_step(sampled).SerializeToString()), num_slots=4
+    )
+    assert got.id == sampled.id
+    assert [got.slots.tolist(), got.tokens.tolist()] == [sampled.slots.tolist(), sampled.tokens.tolist()]
 
 
 RESULTS = st.builds(

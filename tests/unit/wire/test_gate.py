@@ -26,7 +26,7 @@ from cluster.wire.inference.server import InferenceServer
 from cluster.wire.stage.event_watch import StageWatch
 from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.server import StageServer
-from cluster.wire.stage.token_watch import DrawnWatch
+from cluster.wire.stage.token_watch import TokenWatch
 from cluster.wire.transport.channel import SERVER_OPTIONS, bind, open_channel, port_of
 from cluster.wire.transport.methods import _SERVICES, method_path
 from cluster.wire.weights.client import WeightsClient
@@ -146,7 +146,7 @@ def test_hello_is_not_learnt_from_refusals(ports: Ports) -> None:
         for stream in (
             StageLink(address, hello, _unheard),
             StageWatch(address, hello, _unheard, _unheard),
-            DrawnWatch(address, hello, _unheard, _unheard),
+            TokenWatch(address, hello, _unheard, _unheard),
         ):
             with pytest.raises(UnauthenticatedError, match=r"stage 1 at .*: the secret of this cluster was not given"):
                 stream.open()
@@ -244,11 +244,11 @@ def test_the_epoch_of_a_stage_is_raised_by_no_stream(ports: Ports) -> None:
 
 def test_one_listener_for_each_purpose_of_an_epoch(ports: Ports) -> None:
     address = endpoint(ports.addresses["Stage"])
-    kinds = (StageWatch, DrawnWatch)
+    kinds = (StageWatch, TokenWatch)
     first = [kind(address, make_hello(), _unheard, _unheard) for kind in kinds]
     for watch in first:
         watch.open()
-    for purpose, kind in zip(("watch", "drawn"), kinds, strict=True):
+    for purpose, kind in zip(("watch", "tokens"), kinds, strict=True):
         with pytest.raises(HandshakeError, match=rf"already had one who listens \({purpose}\) in epoch 3"):
             kind(address, make_hello(), _unheard, _unheard).open()
     for watch in first:

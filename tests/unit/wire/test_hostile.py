@@ -15,10 +15,10 @@ from cluster.api.errors import CapacityError, ClusterError, UsageError
 from cluster.api.results import FinishReason, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.messages.step import (
-    DRAWN,
-    DrawnStep,
+    PENDING,
     Float32Array,
     Microbatch,
+    SampledStep,
     SampledToken,
     SlotSampling,
     SlotStart,
@@ -38,7 +38,7 @@ from cluster.wire.codec.inference import (
     encode_generate,
     encode_logits,
 )
-from cluster.wire.codec.sampled import decode_drawn, encode_drawn
+from cluster.wire.codec.sampled import decode_sampled_step, encode_sampled_step
 from cluster.wire.codec.step import StepAssembly, StepLimits, check_hidden, encode_header, encode_step
 from cluster.wire.limits import parse
 from protos import inference_pb2, stage_pb2
@@ -49,7 +49,7 @@ BATCH = make_batch(
     new_sampling=(SlotSampling(1, SamplingParams(seed=3, stop=("a",))),), slot_starts=(SlotStart(2, 3, 5),)
 )
 RESULT = StepResult(StepId(3, 0, 1), (SampledToken(0, 1, 5, -0.5, ((5, -0.5),)),), make_hidden())
-DRAWN_STEP = DrawnStep.of(RESULT)
+SAMPLED_STEP = SampledStep.of(RESULT)
 EVENT = TokenEvent(5, "x", -0.5, ((5, -0.5),), FinishReason.STOP, Timings())
 COMPLETE_REQUEST = inference_pb2.CompleteRequest(
     requests=[encode_generate([1, 2], SamplingParams()), encode_generate("text", SamplingParams())]
@@ -70,7 +70,7 @@ RECEIVED: list[tuple[Message, Callable[[Any], object]]] = [
         encode_timings([StepTiming(StepId(3, 0, 1), 1, 2, 3, 4, 5)]),
         lambda message: EventAssembly().add(message),
     ),
-    (encode_drawn(DRAWN_STEP), lambda message: decode_drawn(message, num_slots=4)),
+    (encode_sampled_step(SAMPLED_STEP), lambda message: decode_sampled_step(message, num_slots=4)),
     (encode_hello(make_hello()), decode_hello),
     (encode_facts(RecordingStage().describe()), decode_facts),
     (encode_status(EchoCluster().status()), decode_status),
@@ -229,13 +229,13 @@ def test_parts_out_of_order() -> None:
 
 def test_only_a_step_that_follows_another_may_lack_tokens() -> None:
     first = StepLimits.of(make_hello(stage=0))
-    undrawn = np.array([DRAWN, 3], np.int32)
-    good = make_batch(step=1, tokens=undrawn, after=0)
+    pending = np.array([PENDING, 3], np.int32)
+    good = make_batch(step=1, tokens=pending, after=0)
     assert StepAssembly(first).add(step_message(good, None)) is not None
     for change, text in (
-        ({"tokens": undrawn}, "tokens: -1 is out of range; .* 0 to"),
-        ({"tokens": undrawn - 1, "after": 0}, "tokens: -2 is out of range; .* -1 to"),
-        ({"tokens": undrawn, "after": 1}, "follows: 2 is out of range; .* 0 to 1"),
+        ({"tokens": pending}, "tokens: -1 is out of range; .* 0 to"),
+        ({"tokens": pending - 1, "after": 0}, "tokens: -2 is out of range; .* -1 to"),
+        ({"tokens": pending, "after": 1}, "follows: 2 is out of range; .* 0 to 1"),
     ):
         with pytest.raises(UsageError, match=text):
             StepAssembly(first).add(step_message(make_batch(step=1, **change), None))
@@ -244,22 +244,22 @@ def test_only_a_step_that_follows_another_may_lack_tokens() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "text"),
     [
-        ("slots", np.array([0, 4], "<i4").tobytes(), "drawn.slots: 4 is out of range; .* 0 to 3"),
-        ("slots", b"123", "drawn.slots: 3 bytes"),
-        ("tokens", INT32, "drawn.tokens: -1"),
-        ("tokens", b"", "drawn.tokens: 0 bytes; 2 int32 take 8"),
+        ("slots", np.array([0, 4], "<i4").tobytes(), "sampled.slots: 4 is out of range; .* 0 to 3"),
+        ("slots", b"123", "sampled.slots: 3 bytes"),
+        ("tokens", INT32, "sampled.tokens: -1"),
+        ("tokens", b"", "sampled.tokens: 0 bytes; 2 int32 take 8"),
     ],
 )
-def test_drawn_field_is_named(field: str, value: bytes, text: str) -> None:
-    message = encode_drawn(DrawnStep(StepId(3, 0, 1), np.array([0, 1], np.int32), np.array([5, 6], np.int32)))
+def test_sampled_step_field_is_named(field: str, value: bytes, text: str) -> None:
+    message = encode_sampled_step(SampledStep(StepId(3, 0, 1), np.array([0, 1], np.int32), np.array([5, 6], np.int32)))
     setattr(message, field, value)
     with pytest.raises(UsageError, match=text):
-        decode_drawn(message, num_slots=4)
+        decode_sampled_step(message, num_slots=4)
 
 
-def test_drawn_without_a_step_is_refused() -> None:
-    with pytest.raises(UsageError, match="drawn: a message without a step"):
-        decode_drawn(stage_pb2.DrawnStep(), num_slots=4)
+def test_sampled_step_without_an_id_is_refused() -> None:
+    with pytest.raises(UsageError, match="sampled: a message without a step"):
+        decode_sampled_step(stage_pb2.SampledStep(), num_slots=4)
 
 
 def sampled_bytes(*values: int) -> bytes:
@@ -269,13 +269,13 @@ def sampled_bytes(*values: int) -> bytes:
 @pytest.mark.parametrize(
     ("field", "value", "text"),
     [
-        ("drawn", sampled_bytes(limits.MAX_ROWS, 0, 0), "sampled.row: 16384 is out of range; .* 0 to 16383"),
-        ("drawn", sampled_bytes(-1, 0, 0), "sampled.row: -1 is out of range"),
-        ("drawn", sampled_bytes(0, limits.MAX_SLOTS, 0), "sampled.slot: 1024 is out of range"),
-        ("drawn", sampled_bytes(0, 0, -1), "sampled.token: -1 is out of range"),
-        ("drawn", sampled_bytes(0, 0, limits.MAX_VOCAB), "sampled.token: 1048576 is out of range"),
-        ("drawn", sampled_bytes(0, 0), "result.sampled: 8 bytes of tokens, 8 of logprobs and 1 tops"),
-        ("drawn", b"", "result.sampled: 0 bytes of tokens"),
+        ("sampled", sampled_bytes(limits.MAX_ROWS, 0, 0), "sampled.row: 16384 is out of range; .* 0 to 16383"),
+        ("sampled", sampled_bytes(-1, 0, 0), "sampled.row: -1 is out of range"),
+        ("sampled", sampled_bytes(0, limits.MAX_SLOTS, 0), "sampled.slot: 1024 is out of range"),
+        ("sampled", sampled_bytes(0, 0, -1), "sampled.token: -1 is out of range"),
+        ("sampled", sampled_bytes(0, 0, limits.MAX_VOCAB), "sampled.token: 1048576 is out of range"),
+        ("sampled", sampled_bytes(0, 0), "result.sampled: 8 bytes of tokens, 8 of logprobs and 1 tops"),
+        ("sampled", b"", "result.sampled: 0 bytes of tokens"),
         ("logprobs", b"", "result.sampled: 12 bytes of tokens, 0 of logprobs"),
         ("logprobs", bytes(15), "result.sampled: 12 bytes of tokens, 15 of logprobs"),
         ("logprobs", bytes(8 * limits.MAX_ROWS + 8), "result.sampled: length 16385 is over the limit"),

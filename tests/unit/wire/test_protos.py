@@ -23,7 +23,7 @@ def test_services_are_those_of_the_package() -> None:
     stage = stage_pb2.DESCRIPTOR.services_by_name["Stage"]
     inference = inference_pb2.DESCRIPTOR.services_by_name["Inference"]
     assert stage.full_name == "ggml_cluster.v1.Stage"
-    assert [method.name for method in stage.methods] == ["Steps", "Watch", "Drawn", "Describe", "Wire"]
+    assert [method.name for method in stage.methods] == ["Steps", "Watch", "Tokens", "Describe", "Wire"]
     weights = weights_pb2.DESCRIPTOR.services_by_name["Weights"]
     assert [method.name for method in weights.methods] == ["DescribeModel", "ReadTensor"]
     assert inference.full_name == "ggml_cluster.v1.Inference"

@@ -15,16 +15,16 @@ import pytest
 
 from cluster.api.errors import CapacityError, HandshakeError, UnreachableError, UsageError
 from cluster.messages.stage import Hello, StageFailure
-from cluster.messages.step import DrawnStep, SampledToken, StepId, StepResult, StepTiming
+from cluster.messages.step import SampledStep, SampledToken, StepId, StepResult, StepTiming
 from cluster.wire.codec.event import Event
 from cluster.wire.codec.hello import encode_hello
 from cluster.wire.codec.step import encode_step
 from cluster.wire.stage import events
 from cluster.wire.stage.event_watch import StageWatch
-from cluster.wire.stage.events import DrawnQueue, EventQueue
+from cluster.wire.stage.events import EventQueue, TokenQueue
 from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.server import StageServer
-from cluster.wire.stage.token_watch import DrawnWatch
+from cluster.wire.stage.token_watch import TokenWatch
 from protos import stage_pb2, stage_pb2_grpc
 from tests.fakes.wire_backends import (
     SECRET,
@@ -127,15 +127,15 @@ def test_events_reach_the_watch(stage: Stage, ends: Ends) -> None:
     assert not ends.lost
 
 
-def test_what_is_drawn_reaches_the_first_stage(stage: Stage, ends: Ends) -> None:
-    drawn: queue.SimpleQueue[DrawnStep] = queue.SimpleQueue()
-    watch = DrawnWatch(endpoint(stage.address), make_hello(), drawn.put, ends.lost.append)
+def test_what_is_sampled_reaches_the_first_stage(stage: Stage, ends: Ends) -> None:
+    sampled: queue.SimpleQueue[SampledStep] = queue.SimpleQueue()
+    watch = TokenWatch(endpoint(stage.address), make_hello(), sampled.put, ends.lost.append)
     watch.open()
     tokens = SampledToken(1, 3, 42, -0.25, ((42, -0.25), (7, -2.0))), SampledToken(0, 2, 9, -1.0)
     stage.server.publish(StepTiming(StepId(3, 0, 1), 1, 2, 10, 20, 5))
     stage.server.publish(StepResult(StepId(3, 0, 1), tokens, np.ones((1, 50), np.float32)))
     stage.server.publish(StepResult(StepId(3, 0, 2), ()))
-    first, second = drawn.get(timeout=10), drawn.get(timeout=10)
+    first, second = sampled.get(timeout=10), sampled.get(timeout=10)
     assert (first.id.step, first.slots.tolist(), first.tokens.tolist()) == (1, [3, 2], [42, 9])
     assert (second.id.step, second.slots.tolist(), second.tokens.tolist()) == (2, [], [])
     watch.close()
@@ -144,7 +144,7 @@ def test_what_is_drawn_reaches_the_first_stage(stage: Stage, ends: Ends) -> None
 
 def test_the_first_stage_hears_of_the_last_ones_end_once(ends: Ends) -> None:
     server = StageServer(make_hello(), RecordingStage(), SECRET)
-    watch = DrawnWatch(endpoint(server.start()), make_hello(), lambda drawn: None, ends.lost.append)
+    watch = TokenWatch(endpoint(server.start()), make_hello(), lambda sampled: None, ends.lost.append)
     watch.open()
     server.stop()
     wait_until(lambda: ends.lost)
@@ -369,9 +369,9 @@ def test_oversize_message_is_refused(stage: Stage) -> None:
     assert stage.backend.steps.empty()
 
 
-@pytest.mark.parametrize(("kind", "items"), [(EventQueue, "events"), (DrawnQueue, "steps")])
+@pytest.mark.parametrize(("kind", "items"), [(EventQueue, "events"), (TokenQueue, "steps")])
 def test_a_watch_that_lags_is_cut_off(
-    kind: type[EventQueue] | type[DrawnQueue], items: str, monkeypatch: pytest.MonkeyPatch
+    kind: type[EventQueue] | type[TokenQueue], items: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "MAX_QUEUED_EVENTS", 3)
     queue = kind()

@@ -1,4 +1,4 @@
-"""Pace: what follows from what steps take."""
+"""StepCostModel: what follows from what steps take."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.engine.cost.model import DecodePlan, Pace, PromptPlan
+from cluster.engine.cost.model import DecodePlan, PromptPlan, StepCostModel
 from cluster.engine.cost.row_cost import RowCost
 from cluster.engine.prefix import MIN_SHARED_TOKENS, shared_length
 from cluster.messages.stage import StageCosts
@@ -17,15 +17,15 @@ _LINEAR = tuple((rows, 10.0 * rows) for rows in _ROWS)
 _FLAT = tuple((rows, 10.0) for rows in _ROWS)  # as on a GPU: the weights are read once, whatever the rows
 
 
-def pace(points: tuple[tuple[int, float], ...], *, stages: int = 2, speedup: float = 1.0) -> Pace:
-    made = Pace(stages, 512)
+def pace(points: tuple[tuple[int, float], ...], *, stages: int = 2, speedup: float = 1.0) -> StepCostModel:
+    made = StepCostModel(stages, 512)
     made.begin([StageCosts(points, speedup)] * stages)
     return made
 
 
 @pytest.mark.parametrize(("num_sequences", "num_lanes"), [(1, 1), (2, 2), (3, 2), (8, 2)])
 def test_nothing_is_known_so_every_stage_gets_a_microbatch(num_sequences: int, num_lanes: int) -> None:
-    assert Pace(2, 512).decode_plan(num_sequences) == DecodePlan(num_lanes, alone=False)
+    assert StepCostModel(2, 512).decode_plan(num_sequences) == DecodePlan(num_lanes, alone=False)
 
 
 def test_stages_of_their_own_are_all_kept_busy() -> None:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.engine.cost.predictor import Rhythm
+from cluster.engine.cost.predictor import StepTimePredictor
 
 
 def test_a_step_that_is_like_the_last_ones_takes_as_long_as_the_shorter_of_them() -> None:
-    rhythm = Rhythm()
+    rhythm = StepTimePredictor()
     rhythm.answered("few rows", sent_s=1.0, now_s=1.4)
     rhythm.answered("few rows", sent_s=1.3, now_s=2.2)  # 0.8 s, since it began with the first one's answer
     assert rhythm.follow_s("few rows", sent_s=2.1, guess_s=7.0) == pytest.approx(2.2 + 0.75 * 0.4)
@@ -21,7 +21,7 @@ def test_a_step_that_is_like_the_last_ones_takes_as_long_as_the_shorter_of_them(
 
 
 def test_a_step_of_another_kind_takes_what_is_guessed() -> None:
-    rhythm = Rhythm()
+    rhythm = StepTimePredictor()
     assert rhythm.follow_s("few rows", sent_s=1.0, guess_s=0.4) == pytest.approx(1.3)
     rhythm.answered("few rows", sent_s=1.0, now_s=2.0)
     assert rhythm.follow_s("many rows", sent_s=1.5, guess_s=0.4) == pytest.approx(2.3)
@@ -30,14 +30,14 @@ def test_a_step_of_another_kind_takes_what_is_guessed() -> None:
 
 
 def test_the_shortest_steps_are_followed_at_once() -> None:
-    assert Rhythm().follow_s("few rows", sent_s=1.0, guess_s=0.004) < 1.0
+    assert StepTimePredictor().follow_s("few rows", sent_s=1.0, guess_s=0.004) < 1.0
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.floats(0, 9)), max_size=20), st.integers(0, 2), st.floats(0, 9))
 def test_nobody_waits_for_longer_than_a_step_is_said_to_take(
     steps: list[tuple[int, float]], kind: int, guess_s: float
 ) -> None:
-    rhythm, now_s, longest_s = Rhythm(), 0.0, guess_s
+    rhythm, now_s, longest_s = StepTimePredictor(), 0.0, guess_s
     for step_kind, took_s in steps:
         rhythm.answered(step_kind, now_s, now_s + took_s)
         now_s += took_s
