@@ -119,7 +119,8 @@ from ggml.ops.predicates import (
 )
 from ggml.tensors.compiled import Compiled, compile
 from ggml.tensors.eval import eval, eval_async, is_lazy
-from ggml.tensors.tensor import Size, Tensor
+from ggml.tensors.size import Size
+from ggml.tensors.tensor import Tensor
 
 if TYPE_CHECKING:
     from ggml._dtype_names import *  # noqa: F403

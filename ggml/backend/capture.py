@@ -12,7 +12,8 @@ from ggml.core.errors import ArgumentError, DeviceMismatchError, TracingError
 from ggml.core.memory import outside
 from ggml.core.node import Node
 from ggml.graph import executor
-from ggml.graph.executor import Lowered, Plan
+from ggml.graph.lowering import Lowered, lower_plan
+from ggml.graph.plan import Plan, plan
 from ggml.tensors.compiled import Compiled, _form
 from ggml.tensors.tensor import Tensor
 from worker_native import Buffer
@@ -39,7 +40,7 @@ class Capture:
 
     def lower(self, device: Device) -> Lowered:
         """Its steps, as they would be written for a device."""
-        return executor.lower_plan(self.plan, device)
+        return lower_plan(self.plan, device)
 
 
 def capture(graph: Any, inputs: tuple[Any, ...]) -> Capture:
@@ -67,7 +68,7 @@ def capture(graph: Any, inputs: tuple[Any, ...]) -> Capture:
 
 
 def _captured(outputs: list[Tensor], build: Callable[[list[Tensor]], Any], arguments: list[Node]) -> Capture:
-    todo = executor.plan([one._node for one in outputs])
+    todo = plan([one._node for one in outputs])
     device = outputs[0]._node.device
     if any(node.device != device for node in (*todo.leaves, *[one._node for one in outputs])):
         raise DeviceMismatchError("capture", tuple(dict.fromkeys(str(node.device) for node in todo.leaves)))

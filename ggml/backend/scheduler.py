@@ -13,8 +13,7 @@ from ggml.backend.plan import SplitPlan, cut
 from ggml.core.devices import Device, device
 from ggml.core.errors import ArgumentError, ShapeMismatchError
 from ggml.core.node import leaf
-from ggml.graph import executor
-from ggml.graph.executor import Program
+from ggml.graph.executable import Executable, out_of_memory
 from ggml.graph.observers import GraphNode, Observation, See, list_nodes, refuse_inside
 from ggml.tensors.tensor import Tensor, wrap
 from worker_native import Buffer, Graph
@@ -39,8 +38,8 @@ class Scheduler:
         self._leaves = [moved(one, self.device) for one in self._capture.leaves]
         self._constants = [moved(one, self.device) for one in self._lowered.constants]
         self._pins: dict[int, Device] = {}
-        self._plan: Program | None = None
-        self._program: Program | None = None
+        self._plan: Executable | None = None
+        self._program: Executable | None = None
 
     # Before it is allocated
 
@@ -173,14 +172,14 @@ class Scheduler:
         first = [] if self.device.is_cpu else [self.device]
         return [*first, *rest, device("cpu")]
 
-    def _seen(self) -> Program:
+    def _seen(self) -> Executable:
         if self._program is not None:
             return self._program
         if self._plan is None:
             self._plan = self._build(is_plan=True)
         return self._plan
 
-    def _build(self, is_plan: bool) -> Program:
+    def _build(self, is_plan: bool) -> Executable:
         refuse_inside()
         one = self._lowered
         others = [other.native for other in self._others]
@@ -188,8 +187,8 @@ class Scheduler:
         try:
             graph = Graph(self.device.native, *one.steps, one.outputs, others, pins, is_plan)
         except MemoryError as error:
-            raise executor.out_of_memory(error, self.device) from None
-        return Program(graph, len(self._leaves), self._constants, one.step_ops, one.steps)
+            raise out_of_memory(error, self.device) from None
+        return Executable(graph, len(self._leaves), self._constants, one.step_ops, one.steps)
 
     def _matching(self, node: GraphNode | str, target: Device) -> list[GraphNode]:
         if isinstance(node, GraphNode):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import worker_native
 from ggml.core.errors import ArgumentError, ForkedProcessError, OutOfMemoryError
@@ -113,6 +114,16 @@ def device(type: str | Device, index: int | None = None) -> Device:
     if not isinstance(type, str):
         raise ArgumentError("device", repr(type), "is neither a name nor a device")
     return find_device(type if index is None else f"{type}:{index}")
+
+
+def cuda_device(spec: Any) -> Device:
+    """The CUDA device that a number, a name or a device names, the first if None; ArgumentError for other kinds."""
+    if isinstance(spec, Device):
+        spec = str(spec)
+    name = spec if isinstance(spec, str) else "cuda" if spec is None else f"cuda:{spec}"
+    if name.partition(":")[0] != "cuda":
+        raise ArgumentError("cuda", "device", f"{spec!r} is no CUDA device")
+    return find_device(name)
 
 
 def require_memory(on: Device, num_bytes: int) -> None:

@@ -6,14 +6,20 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
 from worker_native import Buffer
 
-if TYPE_CHECKING:
-    from ggml.tensors.tensor import Tensor
-
 _active: ContextVar[Arena | None] = ContextVar("arena", default=None)
+
+
+class Computed(Protocol):
+    """What has memory, or gets it when it is asked: a tensor."""
+
+    def buffer(self) -> Buffer: ...
+
+
+Kept = TypeVar("Kept", bound=Computed)
 
 
 class Arena:
@@ -35,7 +41,7 @@ class Arena:
         """The memory that belongs to it now."""
         return sum(buffer.num_bytes for buffer in self._buffers)
 
-    def keep(self, tensor: Tensor) -> Tensor:
+    def keep(self, tensor: Kept) -> Kept:
         """Compute the tensor, and let it live on after the block."""
         self._buffers.discard(tensor.buffer())
         return tensor

@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ggml.core.devices import Device, allocate
 from ggml.core.dtypes import DType
+from ggml.core.op import Op
 from worker_native import Buffer
-
-if TYPE_CHECKING:
-    from ggml.registry.table import Op
 
 MAX_RANK = 8
 
 Shape = tuple[int, ...]
 
 #: What makes a node: the operation, its inputs and parameters.
-Recipe = tuple["Op", tuple["Node", ...], tuple[Hashable, ...]]
+Recipe = tuple[Op, tuple["Node", ...], tuple[Hashable, ...]]
 
 # Who else may write into the memory of a node: nobody; somebody, as long as an array outside looks at it; somebody
 # for good, because the memory was another library's from the beginning or its address was given away.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ggml.core.devices import Device
 from ggml.core.dtypes import BF16, F16, F32, I32, I64, DType, of_ggml_type
 from ggml.core.errors import UnsupportedOpError
-from ggml.core.node import Shape
+from ggml.core.node import Node, Shape
 from ggml.graph.program import Program, bits, extents, kernel_results
 from ggml.graph.value import Value, coalesce, row_major
 
@@ -247,6 +248,10 @@ class Builder:
         flat = self.operand(indices, (indices.numel,))
         checked = self.emit("index", (flat,), I32, (indices.numel,), (count, int(may_wrap)))
         return self.emit("get_rows", (self.operand(value, value.shape), checked.step), F32, (indices.numel, width))
+
+
+#: (builder, values of the inputs, parameters, the node) -> value of the node's shape
+Lower = Callable[[Builder, Sequence[Value], tuple[Any, ...], Node], Value]
 
 
 def _rows(shape: Shape) -> Shape:

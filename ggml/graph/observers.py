@@ -46,7 +46,7 @@ class GraphNode:
 
 
 class Runnable(Protocol):
-    """What `evaluate.Program` has."""
+    """What `executable.Executable` has."""
 
     @property
     def graph(self) -> Graph: ...

@@ -6,7 +6,7 @@ import os
 
 from ggml.core.devices import CPU
 from ggml.core.errors import ArgumentError
-from ggml.graph.executor import CACHE
+from ggml.graph.cache import CACHE
 from ggml.graph.observers import refuse_inside
 from worker_native import set_threads
 

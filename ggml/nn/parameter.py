@@ -9,8 +9,7 @@ from ggml.core.devices import CPU
 from ggml.core.dtypes import DType
 from ggml.core.errors import DTypeError, TracingError
 from ggml.core.node import Shape, empty_leaf
-from ggml.tensors import transfer
-from ggml.tensors.tensor import Tensor, wrap
+from ggml.tensors.tensor import Tensor, restore, wrap
 
 __all__ = ["Buffer", "Parameter", "point_to"]
 
@@ -111,9 +110,9 @@ def _value(op: str, data: Tensor | None) -> Tensor:
 
 def _restore(raw: bytes, shape: Shape, dtype: DType, device: str, requires_grad: bool) -> Parameter:
     """A parameter from its pickle."""
-    return Parameter(transfer.restore(raw, shape, dtype, device), requires_grad)
+    return Parameter(restore(raw, shape, dtype, device), requires_grad)
 
 
 def _restore_buffer(parts: tuple[Any, ...], persistent: bool) -> Buffer:
     """A buffer from its pickle."""
-    return Buffer(transfer.restore(*parts), persistent=persistent)
+    return Buffer(restore(*parts), persistent=persistent)

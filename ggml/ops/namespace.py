@@ -12,12 +12,13 @@ from typing import Any
 from ggml import ops
 from ggml.core import dtypes
 from ggml.core.dtypes import DType
+from ggml.core.op import Op
 from ggml.ops import written_over
 from ggml.ops.calls import as_function, as_functional
 from ggml.ops.signal import complexes
 from ggml.ops.signal.complexes import either
 from ggml.registry.spelling import as_method
-from ggml.registry.table import TABLE, Op, in_place
+from ggml.registry.table import TABLE, in_place
 
 # Importing a file of rows fills the table with them.
 for _file in pkgutil.walk_packages(ops.__path__, f"{ops.__name__}."):

@@ -12,7 +12,8 @@ from ggml.core.dtypes import DType
 from ggml.core.errors import DTypeError, ShapeMismatchError
 from ggml.registry import arguments
 from ggml.registry.arguments import Number, as_dtype, number, several, sizes
-from ggml.tensors.tensor import Size, Tensor
+from ggml.tensors.size import Size
+from ggml.tensors.tensor import Tensor
 
 __all__ = [
     "broadcast_shapes",

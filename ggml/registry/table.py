@@ -8,57 +8,20 @@ other rows. Validation, the ``Tensor`` methods, the stubs, the documentation and
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from ggml.core.dtypes import FLOATING, DType
 from ggml.core.errors import DeviceMismatchError, DTypeError, RankError
 from ggml.core.node import MAX_RANK, Node, Shape, empty_leaf
-from ggml.graph.builder import Builder
-from ggml.graph.value import Value
+from ggml.core.op import Op, Runs
+from ggml.graph.builder import Lower
 from ggml.registry.spelling import as_method
 from ggml.tensors import sharing
 from ggml.tensors.pairs import Pairs, refuse
 from ggml.tensors.tensor import Tensor, filled, wrap
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-#: (builder, values of the inputs, parameters, the node) -> value of the node's shape
-Lower = Callable[[Builder, Sequence[Value], tuple[Any, ...], Node], Value]
-
-#: Where the work is done. ``ggml``: ggml's own operations, on every backend that has them. ``kernel``: our CPU
-#: kernel, from any device. ``mixed``: ggml's where they are exact, else the kernel. ``view``: nowhere, until
-#: something needs the elements in order. ``host``: Python, outside of graphs. ``composed``: other rows.
-Runs = Literal["ggml", "kernel", "mixed", "view", "host", "composed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """One row. ``index`` is its place in the table, which cache keys use."""
-
-    name: str
-    index: int
-    function: Callable[..., Any]
-    lower: Lower | None
-    runs: Runs
-    dtypes: tuple[DType, ...]  # that the first tensor may have
-    sample: str  # the kind of arguments the tests draw
-    torch: str  # where PyTorch keeps it, below ``torch.``
-    methods: tuple[str, ...]  # of Tensor
-    differs: str  # from PyTorch, in a sentence; empty if it does not
-    widens: bool  # half precision computes in float32 and rounds once, at the end
-    on_empty: float | None  # every element of a result that is reduced from nothing
-
-    @property
-    def signature(self) -> inspect.Signature:
-        return inspect.signature(self.function)
-
-    @property
-    def doc(self) -> str:
-        return inspect.getdoc(self.function) or ""
-
 
 TABLE: dict[str, Op] = {}
 

@@ -16,7 +16,8 @@ from ggml.core.forking import renew_after_fork
 from ggml.core.memory import outside
 from ggml.core.node import Node, empty_leaf, leaf, placeholder
 from ggml.graph import executor
-from ggml.graph.executor import Plan, Program
+from ggml.graph.executable import Executable, compile_plan
+from ggml.graph.plan import Plan, plan
 from ggml.tensors.pairs import Pairs, marked, over, plain
 from ggml.tensors.tensor import Tensor, filled, wrap
 from worker_native import Buffer
@@ -30,7 +31,7 @@ _SEQUENCES = (list, tuple)
 class Recording:
     """One shape of a call. ``leaves`` are argument places, or buffers that the function holds."""
 
-    program: Program
+    program: Executable
     leaves: list[int | Buffer]
     specs: list[tuple[Any, Any]]  # shape and dtype of each result
     build: Callable[[list[Tensor]], Any]  # the results in the form that the function returned
@@ -89,7 +90,7 @@ class Compiled:
             self._recordings.clear()
             self._epoch = tracing.epoch()
 
-    def program(self, *args: Any, **kwargs: Any) -> Program:
+    def program(self, *args: Any, **kwargs: Any) -> Executable:
         """The native program of a call, recorded if need be."""
         tensors: list[Tensor] = []
         key = (_key(args, tensors), _key(kwargs, tensors) if kwargs else None)
@@ -159,7 +160,7 @@ def record(function: Callable[..., Any], args: Any, kwargs: Any, tensors: list[T
     places = {id(node): place for place, node in enumerate(nodes)}
     leaves = [_source_of(node, places) for node in todo.leaves]
     specs = [(one._node.shape, one._node.dtype) for one in outputs]
-    return Recording(executor.compile_plan(todo, device), leaves, specs, build, device)
+    return Recording(compile_plan(todo, device), leaves, specs, build, device)
 
 
 def _like(node: Node, tensor: Tensor) -> Tensor:
@@ -169,7 +170,7 @@ def _like(node: Node, tensor: Tensor) -> Tensor:
 
 def _without_constants(outputs: list[Node]) -> Plan:
     """The plan of the outputs, with everything computed that depends on no argument."""
-    todo = executor.plan(outputs)
+    todo = plan(outputs)
     # Memory that others may write to is read anew in each call.
     varies = {id(node) for node in todo.leaves if node.is_placeholder or node.is_shared}
     for node in todo.pending:
@@ -184,7 +185,7 @@ def _without_constants(outputs: list[Node]) -> Plan:
     executor.compute(fixed)
     for node in todo.leaves:
         node.is_folded = node.is_folded or not node.is_placeholder
-    return executor.plan(outputs)
+    return plan(outputs)
 
 
 def _source_of(node: Node, places: dict[int, int]) -> int | Buffer:

@@ -11,6 +11,7 @@ from ggml.core import tracing
 from ggml.core.errors import GgmlError
 from ggml.core.node import LENT, OWN, SEEN, Node, Shape
 from ggml.graph import executor
+from ggml.graph.plan import needs_arguments
 from ggml.graph.value import Value, row_major
 
 __all__ = ["is_dense_view", "is_view", "lend", "settle", "settle_readers", "show"]
@@ -64,7 +65,7 @@ def _look(node: Node) -> Value | None:
     try:
         for view in reversed(chain):
             assert view.op is not None and view.op.lower is not None
-            value = view.op.lower(looks, (value,), view.params, view)  # type: ignore[arg-type]
+            value = view.op.lower(looks, (value,), view.params, view)
     except _CopyNeeded:
         return None
     return value
@@ -111,7 +112,7 @@ def settle_readers(node: Node, sharing: int = OWN) -> None:
                 stack.append(reader)
             else:
                 todo.append(reader)
-    todo = [one for one in todo if not executor.needs_arguments(one)]
+    todo = [one for one in todo if not needs_arguments(one)]
     if not todo:
         return
     try:

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggml.core import tracing
-from ggml.core.devices import CPU, Device, find_device, refuse_elsewhere, require_memory
+from ggml.core.devices import CPU, Device, allocate, cuda_device, find_device, refuse_elsewhere, require_memory
 from ggml.core.dtypes import Category, DType
 from ggml.core.errors import ArgumentError, ClosedTensorError, DTypeError, ShapeMismatchError, UnsupportedOpError
 from ggml.core.memory_format import Layout, MemoryFormat, contiguous_format, is_contiguous, strided
-from ggml.core.node import Node, Shape
+from ggml.core.node import Node, Shape, leaf
 from ggml.graph import executor
 from ggml.tensors import sharing, transfer
+from ggml.tensors.size import Size
 from worker_native import Buffer
 
 if TYPE_CHECKING:
@@ -26,18 +27,6 @@ else:
 
 # A longer chain of pending operations is computed before it grows further.
 _MAX_DEPTH = 4096
-
-
-class Size(tuple[int, ...]):
-    """A shape, as ``torch.Size``."""
-
-    __slots__ = ()
-
-    def numel(self) -> int:
-        return math.prod(self)
-
-    def __repr__(self) -> str:
-        return f"ggml.Size({list(self)})"
 
 
 class Tensor(TensorMethods):
@@ -223,7 +212,7 @@ class Tensor(TensorMethods):
 
     def __reduce__(self) -> Any:
         node = self._node
-        return transfer.restore, (self.raw_bytes(), node.shape, node.dtype, str(node.device))
+        return restore, (self.raw_bytes(), node.shape, node.dtype, str(node.device))
 
     # Where it is
 
@@ -240,7 +229,7 @@ class Tensor(TensorMethods):
 
     def cuda(self, device: int | str | None = None) -> Tensor:
         """On a CUDA device: the first, a number, or a name; ArgumentError if this process has no such device."""
-        return self.to_device(_cuda(device))
+        return self.to_device(cuda_device(device))
 
     def pin_memory(self, device: Device | str | None = None) -> Tensor:
         """A copy in memory of the CPU that ``device`` reads fast; itself where no device has memory of that kind.
@@ -281,15 +270,6 @@ class Tensor(TensorMethods):
         return self
 
 
-def _cuda(spec: Any) -> Device:
-    if isinstance(spec, Device):
-        spec = str(spec)
-    name = spec if isinstance(spec, str) else "cuda" if spec is None else f"cuda:{spec}"
-    if name.partition(":")[0] != "cuda":
-        raise ArgumentError("cuda", "device", f"{spec!r} is no CUDA device")
-    return find_device(name)
-
-
 def wrap(node: Node) -> Tensor:
     """A tensor over a node."""
     tensor = object.__new__(Tensor)
@@ -304,3 +284,11 @@ def filled(shape: Shape, value: float, dtype: DType, device: Device) -> Tensor:
     require_memory(CPU, math.prod(shape) * dtype.block_bytes)
     array = transfer.to_storage(np.array(value), dtype)
     return wrap(transfer.upload(np.full(shape, array), dtype, device))
+
+
+def restore(raw: bytes, shape: Shape, dtype: DType, device: str) -> Tensor:
+    """A tensor from its pickle."""
+    on = find_device(device)
+    buffer = allocate(on, len(raw))
+    buffer.write(np.frombuffer(raw, np.uint8))
+    return wrap(leaf(shape, dtype, on, buffer))

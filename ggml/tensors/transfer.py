@@ -12,7 +12,7 @@ from ggml.core.devices import Device, allocate, devices, find_device, native_dev
 from ggml.core.dtypes import DType
 from ggml.core.errors import DeviceMismatchError, DimensionError, DTypeError
 from ggml.core.memory import own
-from ggml.core.node import Node, Shape, leaf
+from ggml.core.node import Node, leaf
 from ggml.graph.value import row_major
 from worker_native import Buffer, pinned_buffer
 
@@ -22,7 +22,6 @@ __all__ = [
     "is_pinned",
     "move",
     "pin",
-    "restore",
     "row_major",
     "storage_array",
     "text",
@@ -147,16 +146,6 @@ def pin(node: Node, buffer: Buffer, device: Device | str | None) -> Node:
 def is_pinned(buffer: Buffer) -> bool:
     """Whether it lies in a host buffer of another device, told by the name of its type."""
     return buffer.type_name not in ("CPU", "CPU_Mapped")
-
-
-def restore(raw: bytes, shape: Shape, dtype: DType, device: str) -> Any:
-    """A tensor from its pickle."""
-    from ggml.tensors.tensor import wrap
-
-    on = find_device(device)
-    buffer = allocate(on, len(raw))
-    buffer.write(np.frombuffer(raw, np.uint8))
-    return wrap(leaf(shape, dtype, on, buffer))
 
 
 def dlpack(

@@ -19,7 +19,9 @@ from pathlib import Path
 
 import ggml
 from ggml.backend.capture import capture
-from ggml.graph import executor
+from ggml.graph.executable import compile_plan
+from ggml.graph.lowering import lower_plan
+from ggml.graph.plan import plan
 from ggml.tools import beside_torch
 
 _ROUNDS = 7
@@ -70,7 +72,7 @@ def matmul_overhead(size: int = 1024) -> list[tuple[str, str]]:
     """An eager product beside ggml's own time for it."""
     a, b = ggml.randn(size, size), ggml.randn(size, size)
     held = capture(lambda a, b: a @ b.T, (a, b))  # as ggml multiplies: rows by rows
-    program = executor.compile_plan(held.plan, held.device)
+    program = compile_plan(held.plan, held.device)
     program.graph.run([*held.leaves, *program.constants])
     native = min(program.graph.measure([*held.leaves, *program.constants], 3) for _ in range(_ROUNDS))
     eager = best_s(lambda: (a @ b.T).buffer(), 0.2)
@@ -93,10 +95,10 @@ def construction(num_nodes: int = 1000) -> list[tuple[str, str]]:
         return y
 
     recorded = best_s(record, 0.2)
-    todo = executor.plan([record()._node])
-    lowered = best_s(lambda: executor.lower_plan(todo, x.device), 0.2)
-    built = best_s(lambda: executor.compile_plan(todo, x.device), 0.2)
-    name = f"{executor.compile_plan(todo, x.device).graph.num_nodes} nodes"
+    todo = plan([record()._node])
+    lowered = best_s(lambda: lower_plan(todo, x.device), 0.2)
+    built = best_s(lambda: compile_plan(todo, x.device), 0.2)
+    name = f"{compile_plan(todo, x.device).graph.num_nodes} nodes"
     return [
         (f"{name}: recorded", f"{recorded * 1e3:8.2f} ms"),
         (f"{name}: lowered", f"{lowered * 1e3:8.2f} ms (once for each shape)"),

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from ggml.core.dtypes import ALL, FLOATING, INTEGER, NUMERIC, PLAIN
+from ggml.core.op import Op
 from ggml.ops import namespace
-from ggml.registry.table import TABLE, Op
+from ggml.registry.table import TABLE
 from ggml.tensors.tensor import Tensor
 
 _DOCS = Path(__file__).parents[2] / "docs" / "ggml"

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 import ggml
-from ggml.registry.table import TABLE, Op
+from ggml.core.op import Op
+from ggml.registry.table import TABLE
 from tests.ggml.arrays import TORCH_DTYPES
 from tests.ggml.compare import assert_same
 from tests.ggml.fuzz_arguments import Fuzzer, copied, described, mirrored

@@ -11,7 +11,7 @@ import torch
 
 import ggml
 from ggml.core.dtypes import QUANTIZED
-from ggml.registry.table import Op
+from ggml.core.op import Op
 from tests.ggml.arrays import SPECIAL, TORCH_DTYPES
 
 _EXTENTS = [0, 1, 1, 2, 3, 4, 33]

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 import ggml
-from ggml.registry.table import TABLE, Op
+from ggml.core.op import Op
+from ggml.registry.table import TABLE
 from tests.ggml.fuzz_arguments import Fuzzer, copied, described, mirrored
 from tests.ggml.oracle import torch_result
 

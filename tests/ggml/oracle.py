@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ggml.registry.table import Op
+from ggml.core.op import Op
 
 
 def torch_function(row: Op) -> Callable[..., Any]:

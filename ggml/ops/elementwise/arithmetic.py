@@ -11,10 +11,10 @@ from ggml.core import dtypes
 from ggml.core.dtypes import ALL, F32, INTEGER, NUMERIC, PLAIN, Category, DType
 from ggml.core.errors import ArgumentError, DTypeError
 from ggml.core.node import Node
-from ggml.graph.builder import Builder
+from ggml.graph.builder import Builder, Lower
 from ggml.graph.value import Value
 from ggml.registry.arguments import Number, broadcast, convert, number, result_type, tensor
-from ggml.registry.table import Lower, make, op
+from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor
 
 Operand = Tensor | Number

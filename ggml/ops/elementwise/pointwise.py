@@ -10,7 +10,7 @@ from ggml.core import dtypes
 from ggml.core.dtypes import F32, NUMERIC, PLAIN, Category
 from ggml.core.errors import ArgumentError, DTypeError
 from ggml.core.node import Node
-from ggml.graph.builder import Builder
+from ggml.graph.builder import Builder, Lower
 from ggml.graph.value import Value
 from ggml.ops.elementwise.arithmetic import Operand, maximum, minimum
 from ggml.registry.arguments import (
@@ -24,7 +24,7 @@ from ggml.registry.arguments import (
     result_type,
     tensor,
 )
-from ggml.registry.table import Lower, make, op
+from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor, filled
 
 Unary = Callable[[Tensor], Tensor]

@@ -8,10 +8,11 @@ from typing import Any
 
 from ggml.core.dtypes import F32, NUMERIC, float32
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
+from ggml.graph.builder import Lower
 from ggml.ops.elementwise.pointwise import kernel, native, where
 from ggml.ops.shape.views import narrow
 from ggml.registry.arguments import choice, convert, number, strictly_floating, tensor
-from ggml.registry.table import Function, Lower, make, op
+from ggml.registry.table import Function, make, op
 from ggml.tensors.tensor import Tensor
 from ggml.tensors.transfer import axis
 

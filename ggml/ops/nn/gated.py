@@ -11,13 +11,13 @@ import numpy as np
 from ggml.core import dtypes
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.core.node import Node
-from ggml.graph.builder import Builder
+from ggml.graph.builder import Builder, Lower
 from ggml.graph.value import Value
 from ggml.ops.create.factories import put
 from ggml.ops.nn.activations import gelu, relu
 from ggml.ops.shape.views import cat, reshape
 from ggml.registry.arguments import choice, convert, integer, number, same_dtype, strictly_floating, tensor
-from ggml.registry.table import Lower, make, op
+from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor, filled
 
 _FUNCTIONAL = "nn.functional."

@@ -12,13 +12,13 @@ from ggml.core import dtypes
 from ggml.core.dtypes import F32, DType
 from ggml.core.errors import ArgumentError, ShapeMismatchError
 from ggml.core.node import Node
-from ggml.graph.builder import Builder
+from ggml.graph.builder import Builder, Lower
 from ggml.graph.program import bits
 from ggml.graph.value import Value
 from ggml.ops.elementwise.pointwise import where
 from ggml.ops.reduce import reductions
 from ggml.registry.arguments import as_dtype, convert, integer, number, sizes, strictly_floating, tensor
-from ggml.registry.table import Lower, make, op
+from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor
 from ggml.tensors.transfer import axis
 

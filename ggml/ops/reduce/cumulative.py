@@ -9,12 +9,12 @@ from ggml.core import dtypes
 from ggml.core.dtypes import PLAIN
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.core.node import Node
-from ggml.graph.builder import Builder
+from ggml.graph.builder import Builder, Lower
 from ggml.graph.value import Value
 from ggml.ops.shape.views import cat, narrow
 from ggml.registry.arguments import Number, convert, integer, number, strictly_floating, tensor
 from ggml.registry.results import ValuesAndIndices
-from ggml.registry.table import Lower, make, op
+from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor
 from ggml.tensors.transfer import axis
 

@@ -10,13 +10,13 @@ from ggml.core import dtypes
 from ggml.core.dtypes import NUMERIC, PLAIN, DType
 from ggml.core.errors import ArgumentError, DTypeError, IndexOutOfRangeError
 from ggml.core.node import Node, Shape
-from ggml.graph.builder import Builder
+from ggml.graph.builder import Builder, Lower
 from ggml.graph.reducing import reduce, to_rows
 from ggml.graph.value import Value
 from ggml.ops.elementwise.arithmetic import maximum, minimum
 from ggml.registry.arguments import as_dtype, axes, convert, floating, integer, number, strictly_floating, tensor
 from ggml.registry.results import ValuesAndIndices
-from ggml.registry.table import Lower, make, op
+from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor
 from ggml.tensors.transfer import axis
 

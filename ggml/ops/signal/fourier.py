@@ -13,14 +13,14 @@ from ggml.core import dtypes
 from ggml.core.dtypes import F32, DType
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.core.node import Node
-from ggml.graph.builder import Builder
+from ggml.graph.builder import Builder, Lower
 from ggml.graph.program import bits
 from ggml.graph.value import Value
 from ggml.ops.reduce.reductions import Dim
 from ggml.ops.shape.views import cat, narrow, roll
 from ggml.registry.arguments import choice, convert, floating, integer, tensor
 from ggml.registry.limits import on_host
-from ggml.registry.table import Function, Lower, make, op
+from ggml.registry.table import Function, make, op
 from ggml.tensors.pairs import Pairs, marked, plain
 from ggml.tensors.tensor import Tensor, filled
 from ggml.tensors.transfer import axis

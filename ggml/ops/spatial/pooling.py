@@ -10,12 +10,12 @@ from ggml.core import dtypes
 from ggml.core.dtypes import F32, I64
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.core.node import Node, Shape
-from ggml.graph.builder import Builder
+from ggml.graph.builder import Builder, Lower
 from ggml.graph.value import Value
 from ggml.ops.spatial.axes import Extents, batched, extents, need_sane, planes, three, unbatched
 from ggml.registry.arguments import integer, number, strictly_floating, tensor
 from ggml.registry.results import ValuesAndIndices
-from ggml.registry.table import Lower, make, op
+from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor
 
 _FUNCTIONAL = "nn.functional."

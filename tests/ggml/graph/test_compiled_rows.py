@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ggml
-from ggml.registry.table import TABLE, Op
+from ggml.core.op import Op
+from ggml.registry.table import TABLE
 from tests.ggml.arrays import to_ggml
 from tests.ggml.compare import assert_same
 from tests.ggml.ops.test_table import LOOSE

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ggml
-from ggml.graph import executor
+from ggml.graph.executable import compile_plan
+from ggml.graph.plan import plan
 
 # About a vector, a group of vectors, a block, and a row that is cut into parts.
 LENGTHS = [1, 2, 4, 5, 15, 16, 17, 31, 32, 33, 63, 511, 512, 513, 545, 1023, 1024, 1500, 4099]
@@ -152,7 +153,7 @@ def test_softmax_of_every_length(n: int, seed: int, shift: float, strange: float
 
 
 def threads_of(result: ggml.Tensor) -> int:
-    return executor.compile_plan(executor.plan([result._node]), result.device).graph.num_threads
+    return compile_plan(plan([result._node]), result.device).graph.num_threads
 
 
 def test_small_graphs_run_on_one_thread() -> None:
@@ -175,7 +176,7 @@ def test_small_graphs_run_on_one_thread() -> None:
             assert threads_of(work) == 3
         image = ggml.ones(1, 32, 32, 32)
         assert threads_of(ggml.nn.functional.conv2d(image, ggml.ones(32, 32, 3, 3))) == 3
-        graph = executor.compile_plan(executor.plan([large.exp()._node]), large.device).graph
+        graph = compile_plan(plan([large.exp()._node]), large.device).graph
         ggml.set_num_threads(2)  # also for graphs that are there already
         assert graph.num_threads == 2
     finally:

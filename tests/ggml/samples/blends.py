@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from ggml.registry.table import Op
+from ggml.core.op import Op
 from tests.ggml.arrays import LONG_SHAPE, Draw, broadcastable, tensor
 from tests.ggml.samples.common import Call, any_dtype, any_number, any_tensor, sample
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ggml.registry.table import Op
+from ggml.core.op import Op
 from tests.ggml.arrays import LONG_SHAPE, Draw, tensor
 
 MATRIX = st.tuples(st.integers(0, 6), st.integers(0, 6))

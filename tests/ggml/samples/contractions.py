@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ggml.registry.table import Op
+from ggml.core.op import Op
 from tests.ggml.arrays import Draw, broadcastable, tensor, torch
 from tests.ggml.samples.common import MATRIX, Call, any_dim, any_dims, any_dtype, sample
 from tests.ggml.samples.products import _added, _matrices, _scales

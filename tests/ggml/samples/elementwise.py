@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ggml.registry.table import Op
+from ggml.core.op import Op
 from tests.ggml.arrays import LONG_SHAPE, TORCH_DTYPES, Draw, broadcastable, tensor
 from tests.ggml.samples.common import DOMAINS, Call, any_dtype, any_number, any_tensor, sample
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import strategies as st
 
-from ggml.registry.table import Op
+from ggml.core.op import Op
 from tests.ggml.arrays import SHAPE, TORCH_DTYPES, Draw
 from tests.ggml.samples.common import Call, any_dtype, any_tensor, sample
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from ggml.registry.table import Op
+from ggml.core.op import Op
 from tests.ggml.arrays import Draw, broadcastable, laid_out, tensor
 from tests.ggml.samples.common import Call, any_dtype, sample
 

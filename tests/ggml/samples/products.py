@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ggml.registry.table import Op
+from ggml.core.op import Op
 from tests.ggml.arrays import Draw, broadcastable, tensor
 from tests.ggml.samples.common import Call, any_dtype, sample
 

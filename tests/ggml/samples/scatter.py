@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from ggml.registry.table import Op
+from ggml.core.op import Op
 from tests.ggml.arrays import FULL_SHAPE, LONG_SHAPE, SHAPE, TORCH_DTYPES, Draw, broadcastable, tensor
 from tests.ggml.samples.common import Call, any_dim, any_dtype, any_tensor, sample
 from tests.ggml.samples.places import getitem as drawn_getitem

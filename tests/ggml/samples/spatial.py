@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from ggml.registry.table import Op
+from ggml.core.op import Op
 from tests.ggml.arrays import Draw, tensor
 from tests.ggml.samples.common import Call, any_dim, any_dtype, any_tensor, sample
 

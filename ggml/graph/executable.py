@@ -1,0 +1,78 @@
+"""A native graph with its fixed memory, and how its failures are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ggml.core.devices import Device
+from ggml.core.errors import (
+    CancelledError,
+    ClosedTensorError,
+    DivisionByZeroError,
+    ForkedProcessError,
+    GgmlError,
+    IndexOutOfRangeError,
+    OutOfMemoryError,
+)
+from ggml.core.memory import own_all
+from ggml.graph import observers
+from ggml.graph.lowering import lower_plan
+from ggml.graph.plan import Plan
+from ggml.graph.program import Steps
+from worker_native import Buffer, ForkedError, Graph, OccupiedError
+
+
+@dataclass(frozen=True, slots=True)
+class Executable:
+    """A native graph, and the memory that goes into it beside the leaves."""
+
+    graph: Graph
+    num_leaves: int
+    constants: list[Buffer]  # its inputs after the leaves
+    step_ops: list[str]  # the operation that each step belongs to, for messages
+    steps: Steps
+
+    def run(self, leaves: list[Buffer], device: Device) -> list[Buffer]:
+        """One buffer for each output. Python is not called while it computes, save for observers."""
+        watching = observers.active()
+        try:
+            if watching:
+                observe, wanted = observers.watch(self, watching)
+                return own_all(self.graph.run(leaves + self.constants, observe, wanted))
+            return own_all(self.graph.run(leaves + self.constants))
+        except IndexError as error:
+            raise IndexOutOfRangeError(self.step_ops[error.args[1]], error.args[0]) from None
+        except ZeroDivisionError as error:
+            raise DivisionByZeroError(self.step_ops[error.args[1]]) from None
+        except InterruptedError:
+            raise CancelledError from None
+        except (ForkedError, OccupiedError) as error:
+            raise misplaced(error) from None
+        except ValueError:
+            if any(buffer.is_closed for buffer in leaves):
+                raise ClosedTensorError("eval") from None
+            raise
+        except MemoryError as error:
+            raise out_of_memory(error, device) from None
+
+
+def misplaced(error: ForkedError | OccupiedError, op: str = "eval") -> GgmlError:
+    """What the native library says of work in the wrong process, or inside of a run."""
+    if isinstance(error, OccupiedError):
+        return GgmlError(f"{op}: {error}")
+    device, _, why = str(error).partition(": ")
+    return ForkedProcessError(op, device, why)
+
+
+def out_of_memory(error: MemoryError, device: Device) -> OutOfMemoryError:
+    """What the native library says, with the sizes."""
+    why, requested = (*error.args, 0, 0)[:2] if error.args else ("none is left", 0)
+    return OutOfMemoryError(requested, device.memory_bytes[0], str(device), str(why))
+
+
+def compile_plan(todo: Plan, device: Device) -> Executable:
+    """Lower each node, and build the native graph."""
+    observers.refuse_inside()
+    lowered = lower_plan(todo, device)
+    graph = Graph(device.native, *lowered.steps, lowered.outputs)
+    return Executable(graph, len(todo.leaves), lowered.constants, lowered.step_ops, lowered.steps)
