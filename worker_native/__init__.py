@@ -27,6 +27,12 @@ def _load_libllama() -> ctypes.CDLL:
 _libllama = _load_libllama()
 
 from worker_native._native import (  # noqa: E402
+    ATTENTION_STEP,
+    LAST_WORDS_BYTES,
+    MAX_GAP,
+    MAX_LAYERS,
+    MAX_SLOTS,
+    MAX_SOURCES,
     Buffer,
     Device,
     ForkedError,
@@ -34,6 +40,7 @@ from worker_native._native import (  # noqa: E402
     Needs,
     OccupiedError,
     Sampled,
+    Sampler,
     SamplerParams,
     Slice,
     Vocab,
@@ -62,6 +69,12 @@ from worker_native._native import (  # noqa: E402
 )
 
 __all__ = [
+    "ATTENTION_STEP",
+    "LAST_WORDS_BYTES",
+    "MAX_GAP",
+    "MAX_LAYERS",
+    "MAX_SLOTS",
+    "MAX_SOURCES",
     "Buffer",
     "Device",
     "ForkedError",
@@ -69,6 +82,7 @@ __all__ = [
     "Needs",
     "OccupiedError",
     "Sampled",
+    "Sampler",
     "SamplerParams",
     "Slice",
     "Vocab",

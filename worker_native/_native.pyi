@@ -14,6 +14,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+MAX_GAP: int  # a call of libllama skips at most so many slots between two single rows
+ATTENTION_STEP: int  # libllama attends to the cache, and makes room in it, in steps of so many tokens
+MAX_LAYERS: int  # of a model
+MAX_SLOTS: int  # of a slice
+MAX_SOURCES: int  # of a step of a program
+LAST_WORDS_BYTES: int  # of the file of `keep_last_words`
+
 class Device:
     """A ggml device of this process."""
 
@@ -127,7 +134,7 @@ class Vocab:
         """Its bytes: none for a special token unless `render_special`. A character may span tokens."""
 
 class SamplerParams:
-    """What `Slice.sample` draws by. Finite and in range, or ValueError.
+    """How a `Sampler` draws the tokens of a slot. Finite and in range, or ValueError.
 
     Applied in this order: penalties, top_k (0 is off), top_p (1 is off), min_p (0 is off), temperature (0
     draws the largest logit, the first of equals). repeat_last_n counts recent tokens, the prompt included: 0
@@ -156,10 +163,6 @@ class Sampled:
     """
 
     @property
-    def row(self) -> int: ...
-    @property
-    def slot(self) -> int: ...
-    @property
     def token(self) -> int: ...
     @property
     def logprob(self) -> float: ...
@@ -167,6 +170,38 @@ class Sampled:
     def top(self) -> list[tuple[int, float]]: ...
     @property
     def error(self) -> str: ...
+
+class Sampler:
+    """Parameters and tokens of `n_slots` slots, each of at most `n_ctx` tokens, and what draws from rows of logits.
+
+    Any last stage can use it: it knows nothing of how logits are made, and has to be told which tokens its slots
+    hold. One thread at a time may be inside: others get RuntimeError.
+    """
+
+    def __init__(self, *, vocab_size: int, n_slots: int, n_ctx: int) -> None: ...
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def n_slots(self) -> int: ...
+    def set(self, slot: int, params: SamplerParams) -> None:
+        """Lasts until `prepare_slot` empties the slot or copies into it."""
+    def keep(self, tokens: NDArray[np.int32], positions: NDArray[np.int32], slots: NDArray[np.int32]) -> None:
+        """Note the tokens [T] of computed rows at their positions, in order: the penalties look at them.
+
+        A slot forgets what it held from a position on. ValueError, and nothing is kept, if a position lies behind the
+        end of its slot.
+        """
+    def prepare_slot(self, slot: int, source: int, length: int) -> None:
+        """Make `slot` hold the first `length` tokens that `source` holds, as `Slice.prepare_slot` does."""
+    def sample(
+        self, logits: NDArray[np.float32], rows: Sequence[int], slots: Sequence[int], positions: Sequence[int]
+    ) -> list[Sampled]:
+        """Draw a token from each of `rows` of `logits` [R, V], which are read where they lie (C-contiguous float32).
+
+        It is what follows the token at that position of that slot; a slot may occur several times. A row whose logits
+        are not finite, or allow no draw, has an `error` in place of a token; the others are drawn. A draw depends only
+        on (the slot's parameters, position, logits, the slot's tokens up to there): repeated, it is equal.
+        """
 
 class Slice:
     """Layers [first, end) of a model on one device, with a KV cache of `n_slots` sequences of `n_ctx` tokens.
@@ -245,11 +280,11 @@ class Slice:
         """Milliseconds of one forward of made-up rows at position 0 of the slots [0, num_rows), logits wanted.
 
         These slots must be empty, and are so afterwards; row sizes are not applied and `timings` do not count it.
-        What earlier forwards computed can no longer be sampled.
+        The logits of earlier forwards can no longer be had.
         """
     def forward(
         self,
-        tokens: NDArray[np.int32],  # [T], always given: later stages keep them for the penalties
+        tokens: NDArray[np.int32],  # [T], always given
         positions: NDArray[np.int32],  # [T]
         slots: NDArray[np.int32],  # [T]
         wants_logits: NDArray[np.bool_],  # [T]
@@ -271,27 +306,24 @@ class Slice:
         wants_logits: NDArray[np.bool_],  # [T]
     ) -> None:
         """ValueError if `forward` would refuse these rows as they are."""
-    def sample(self, rows: Sequence[int]) -> list[Sampled]:
-        """Draw one token for each of these rows of the last forward, with each slot's SamplerParams.
+    def wanted_logits(self) -> NDArray[np.float32]:
+        """[R, V] logits of all rows of the last forward that were flagged in wants_logits, in their order.
 
-        A row whose logits are not finite, or allow no draw, has an `error` in place of a token; the others are drawn.
-        The draw depends only on (seed, position, logits, the slot's recent tokens): repeated, it is equal.
+        No copy, and read-only. It stays what it is for as long as it is held: the next forward writes elsewhere then.
         """
     def logits(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """[R, V] logits of these rows of the last forward (each flagged in wants_logits), a copy."""
-    def set_sampler(self, slot: int, params: SamplerParams) -> None:
-        """Only on the last slice. Lasts until `prepare_slot` empties the slot or copies into it."""
     def slot_length(self, slot: int) -> int: ...
     def prepare_slot(self, slot: int, source: int, length: int) -> None:
         """Make `slot` hold exactly the first `length` tokens that `source` holds (0..its length).
 
-        With source == slot it is cut; at length 0 it is freed, its sampler too. Otherwise it is freed first and
+        With source == slot it is cut; at length 0 it is freed. Otherwise it is freed first and
         `source` is copied: libllama copies whole slots, at the beginning of the next forward. Without
         `can_truncate`, ValueError for a length that is neither 0 nor that of `source`.
         """
     @property
     def timings(self) -> dict[str, float]:
-        """Counts and milliseconds since the start: steps, rows, filler_rows, forward_ms, sample_ms.
+        """Counts and milliseconds since the start: steps, rows, filler_rows, forward_ms.
 
         Filler rows are computed beside the rows of a microbatch, because that is faster, and never read.
         """

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import worker_native
 from cluster.api.errors import CapacityError, ClusterError, UsageError
-from cluster.api.sampling import SamplingParams
 from cluster.messages.stage import StageCosts
-from cluster.messages.step import Float32Array, Microbatch, SampledToken, SlotFailure, SlotSampling, StepResult
-from cluster.stage.slot_failures import SlotFailures, StepRows, forward
+from cluster.messages.step import Float32Array, Microbatch, SlotFailure, StepResult
+from cluster.stage.sampling import StageSampler
+from cluster.stage.slot_failures import SlotFailures, forward
 from cluster.stage.spec import StageSpec
 
 MEASURED_ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
@@ -81,6 +81,7 @@ class StageCompute:
             raise UsageError(f"stage {spec.stage}: {error}") from error
         except RuntimeError as error:
             raise ClusterError(f"stage {spec.stage}: {error}") from error
+        self._sampler = StageSampler(spec, self._slice.vocab_size) if self._slice.is_last else None
 
     @property
     def hidden_width(self) -> int:
@@ -93,23 +94,25 @@ class StageCompute:
     def reset(self) -> None:
         """Forget every sequence: a new epoch begins."""
         for slot in range(self._spec.num_slots):
-            self._slice.prepare_slot(slot, slot, 0)
+            self._prepare_slot(slot, slot, 0)
 
     def run(self, batch: Microbatch, hidden: Float32Array | None) -> StepOutput:
         """Compute one microbatch. What one slot alone cannot do is told for that slot, and the others go on.
 
         ValueError or RuntimeError from the native side means the stage is unusable.
         """
-        failures = SlotFailures(self._slice, self._spec.stage, batch.failures)
+        failures = SlotFailures(self._prepare_slot, self._spec.stage, batch.failures)
         failures.start(batch.slot_starts)
         self._slice.set_threads(self._spec.num_threads_alone if batch.exclusive else self._spec.num_threads)
-        if self._slice.is_last:
+        if self._sampler is not None:
             for item in batch.new_sampling:
-                failures.guard(item.slot, self._set_sampler, item)
+                failures.guard(item.slot, self._sampler.set, item)
         rows, hidden_rows = forward(self._slice, batch, hidden, failures)
-        if not self._slice.is_last:
+        if self._sampler is None:
             return StepOutput(hidden_rows, None, failures.all)
-        sampled = self._sample(batch.samples.tolist(), rows, failures)
+        self._sampler.keep(batch, rows)
+        has_logits = len(rows.computed(batch.samples.tolist())) > 0
+        sampled = self._sampler.sample(batch, rows, self._slice.wanted_logits(), failures) if has_logits else ()
         logits = rows.logits(self._slice, batch.returns_logits.tolist())
         return StepOutput(None, StepResult(batch.id, sampled, logits, failures.all))
 
@@ -129,18 +132,10 @@ class StageCompute:
         computed_ms = {rows: decode_ms[sizes[rows - 1]] for rows in decode_ms}
         return StageCosts(tuple(computed_ms.items()), self._spec.num_threads_alone / self._spec.num_threads)
 
-    def _set_sampler(self, item: SlotSampling) -> None:
-        self._slice.set_sampler(item.slot, native_params(item))
-
-    def _sample(self, wanted: list[int], rows: StepRows, failures: SlotFailures) -> tuple[SampledToken, ...]:
-        sampled = []
-        for found in self._slice.sample(rows.indices(wanted)):
-            if found.error:
-                failures.add(found.slot, found.error)
-            else:
-                token = SampledToken(rows.row(found.row), found.slot, found.token, found.logprob, tuple(found.top))
-                sampled.append(token)
-        return tuple(sampled)
+    def _prepare_slot(self, slot: int, source: int, length: int) -> None:
+        self._slice.prepare_slot(slot, source, length)
+        if self._sampler is not None:
+            self._sampler.prepare_slot(slot, source, length)
 
     def close(self) -> None:
         """Free the weights and the KV cache."""
@@ -165,21 +160,3 @@ def row_sizes(decode_ms: Mapping[int, float], most_rows: int) -> list[int]:
         else:
             sizes.append(num_rows)
     return sizes
-
-
-def native_params(item: SlotSampling) -> worker_native.SamplerParams:
-    """What the native sampler takes; it has the same ranges."""
-    params: SamplingParams = item.params
-    assert params.seed is not None, "the coordinator chooses a seed before a slot is announced"
-    return worker_native.SamplerParams(
-        temperature=params.temperature,
-        top_k=params.top_k,
-        top_p=params.top_p,
-        min_p=params.min_p,
-        seed=params.seed,
-        repeat_penalty=params.repeat_penalty,
-        repeat_last_n=params.repeat_last_n,
-        presence_penalty=params.presence_penalty,
-        frequency_penalty=params.frequency_penalty,
-        logprobs=params.logprobs,
-    )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cluster.api.errors import ClusterError, UsageError
 from cluster.messages.step import Float32Array, Int32Array, Microbatch, SlotFailure, SlotStart
@@ -14,12 +16,18 @@ from worker_native import Slice
 _NATIVE_ERRORS = (ValueError, TypeError, OverflowError, RuntimeError)
 
 
+_Number = TypeVar("_Number", bound=np.generic)
+
+#: (slot, source, length): lets the slot hold the first `length` tokens that `source` holds.
+PrepareSlot = Callable[[int, int, int], None]
+
+
 class SlotFailures:
     """The failed slots of one step: their rows are left out. Later rows of theirs do not fit there, and fail too."""
 
-    def __init__(self, part: Slice, stage: int, known: Sequence[SlotFailure]) -> None:
+    def __init__(self, prepare_slot: PrepareSlot, stage: int, known: Sequence[SlotFailure]) -> None:
         """`known`: of the stages before, which have not computed those slots."""
-        self._slice = part
+        self._prepare_slot = prepare_slot
         self._stage = stage
         self._by_slot = {failure.slot: failure for failure in known}
 
@@ -36,9 +44,9 @@ class SlotFailures:
     def start(self, starts: Sequence[SlotStart]) -> None:
         """Let each slot hold what it starts with; one that cannot holds nothing, so that nobody else starts from it."""
         for start in starts:
-            self.guard(start.slot, self._slice.prepare_slot, start.slot, start.source, start.length)
+            self.guard(start.slot, self._prepare_slot, start.slot, start.source, start.length)
             if start.slot in self:
-                self._slice.prepare_slot(start.slot, start.slot, 0)
+                self._prepare_slot(start.slot, start.slot, 0)
 
     def guard(self, slot: int, call: Callable[..., object], *args: object) -> None:
         """Call for a slot that has not failed yet; what is raised fails it."""
@@ -59,16 +67,20 @@ class StepRows:
     """Which rows of a microbatch were computed: all of them (None), or those of the slots that had not failed."""
 
     def __init__(self, computed: Int32Array | None) -> None:
-        self._rows: list[int] = [] if computed is None else computed.tolist()
-        self._index = None if computed is None else {row: index for index, row in enumerate(self._rows)}
+        self._computed = computed
+        self._index = None if computed is None else {row: index for index, row in enumerate(computed.tolist())}
+
+    def of(self, values: NDArray[_Number]) -> NDArray[_Number]:
+        """The values of the computed rows, of one for each row of the microbatch."""
+        return values if self._computed is None else values[self._computed]
+
+    def computed(self, rows: list[int]) -> list[int]:
+        """Those of `rows` that were computed."""
+        return rows if self._index is None else [row for row in rows if row in self._index]
 
     def indices(self, rows: list[int]) -> list[int]:
         """Where the computed ones of `rows` are among all that were computed."""
         return rows if self._index is None else [self._index[row] for row in rows if row in self._index]
-
-    def row(self, index: int) -> int:
-        """The row of the microbatch that was computed there."""
-        return index if self._index is None else self._rows[index]
 
     def logits(self, part: Slice, rows: list[int]) -> Float32Array | None:
         """[R, V] logits of `rows`, zeros for those that were not computed; None of no rows."""

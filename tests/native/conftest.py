@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 import worker_native
 from tests.native.tiny_model import TinyModel, Type, write_model
-from worker_native import SamplerParams, Slice
+from worker_native import Sampled, Sampler, SamplerParams, Slice
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,8 +47,8 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
 
 
 @pytest.fixture
-def whole(model_file: ModelFiles) -> Iterator[Slice]:
-    opened = Slice(str(model_file()), n_ctx=64, n_slots=3, n_batch=32, n_ubatch=32)
+def whole(model_file: ModelFiles) -> Iterator[SamplingSlice]:
+    opened = SamplingSlice(str(model_file()), n_ctx=64, n_slots=3, n_batch=32, n_ubatch=32)
     yield opened
     opened.close()
 
@@ -78,7 +79,7 @@ def prompt(tokens: list[int], slot: int = 0, start: int = 0) -> list[Row]:
     return [(token, start + i, slot, True) for i, token in enumerate(tokens)]
 
 
-def run(slices: list[Slice], rows: list[Row]) -> NDArray[np.float32]:
+def run(slices: Sequence[Slice], rows: list[Row]) -> NDArray[np.float32]:
     """Send rows through all slices; the logits of the rows that want them."""
     batch = arrays(rows)
     hidden = None
@@ -86,6 +87,39 @@ def run(slices: list[Slice], rows: list[Row]) -> NDArray[np.float32]:
         hidden = part.forward(*batch, hidden)
     assert hidden is None
     return slices[-1].logits([i for i, row in enumerate(rows) if row[3]])
+
+
+class SamplingSlice(Slice):
+    """A last slice with a sampler, which hears of its slots and rows as on a stage."""
+
+    def __init__(self, path: str, **options: Any) -> None:
+        super().__init__(path, **options)
+        self.sampler = Sampler(vocab_size=self.vocab_size, n_slots=self.n_slots, n_ctx=self.n_ctx)
+        self._rows: list[tuple[int, int]] = []  # (slot, position) of each row of the last forward
+        self._places: dict[int, int] = {}  # where its logits are
+
+    def forward(
+        self,
+        tokens: NDArray[np.int32],
+        positions: NDArray[np.int32],
+        slots: NDArray[np.int32],
+        wants_logits: NDArray[np.bool_],
+        hidden: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32] | None:
+        found = super().forward(tokens, positions, slots, wants_logits, hidden)
+        self.sampler.keep(tokens, positions, slots)
+        self._rows = list(zip(slots.tolist(), positions.tolist(), strict=True))
+        self._places = {row: place for place, row in enumerate(np.flatnonzero(wants_logits).tolist())}
+        return found
+
+    def prepare_slot(self, slot: int, source: int, length: int) -> None:
+        super().prepare_slot(slot, source, length)
+        self.sampler.prepare_slot(slot, source, length)
+
+    def sample(self, rows: list[int]) -> list[Sampled]:
+        """A token for each of these rows of the last forward."""
+        slots, positions = [[self._rows[row][i] for row in rows] for i in (0, 1)]
+        return self.sampler.sample(self.wanted_logits(), [self._places[row] for row in rows], slots, positions)
 
 
 def sampler(**changes: float) -> SamplerParams:

@@ -15,6 +15,9 @@ from worker_native import _native
 STUB = ast.parse((Path(worker_native.__file__).parent / "_native.pyi").read_text())
 CLASSES = {node.name: node for node in STUB.body if isinstance(node, ast.ClassDef)}
 FUNCTIONS = {node.name: node for node in STUB.body if isinstance(node, ast.FunctionDef)}
+NUMBERS = {
+    node.target.id for node in STUB.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+}
 METHODS = [
     (name, method)
     for name, node in CLASSES.items()
@@ -64,7 +67,8 @@ def test_properties_exist(owner: str, name: str) -> None:
 
 def test_nothing_is_missing_from_the_stub() -> None:
     public = {name for name in dir(_native) if not name.startswith("_")}
-    assert public == CLASSES.keys() | FUNCTIONS.keys() == set(worker_native.__all__)
+    assert all(type(getattr(_native, name)) is int for name in NUMBERS)
+    assert public == CLASSES.keys() | FUNCTIONS.keys() | NUMBERS == set(worker_native.__all__)
     for name, node in CLASSES.items():
         listed = {m.name for m in node.body if isinstance(m, ast.FunctionDef)} | {"__repr__"}
         assert {n for n in vars(getattr(_native, name)) if not n.startswith("_")} <= listed

@@ -16,7 +16,7 @@ FLOORS: dict[str, set[str]] = {
     "device": {"base"},
     "sampling": {"base"},
     "vocab": {"base", "gguf"},
-    "slice": {"base", "gguf", "device", "sampling"},
+    "slice": {"base", "gguf", "device"},
     "quantize": {"base"},
     "kernels": {"base"},
     "kernels/fourier": {"base", "kernels"},

@@ -70,7 +70,9 @@ def _step_s(loaded: Slice, num_rows: int) -> float:
 
 def _draw_s_per_logit(loaded: Slice) -> float:
     """As a request with the default parameters draws."""
-    from worker_native import SamplerParams
+    import numpy as np
+
+    from worker_native import Sampler, SamplerParams
 
     params = SamplerParams(
         temperature=0.8,
@@ -86,11 +88,15 @@ def _draw_s_per_logit(loaded: Slice) -> float:
     )
     num_rows = 8
     _step(loaded, num_rows)
-    loaded.set_sampler(0, params)
+    sampler = Sampler(vocab_size=loaded.vocab_size, n_slots=1, n_ctx=loaded.n_ctx)
+    sampler.set(0, params)
+    positions = np.arange(num_rows, dtype=np.int32)
+    sampler.keep(positions + 300, positions, np.zeros(num_rows, np.int32))
+    rows, slots = list(range(num_rows)), [0] * num_rows
     times = []
     for _ in range(NUM_TIMED):
         start_s = time.perf_counter()
-        loaded.sample(list(range(num_rows)))
+        sampler.sample(loaded.wanted_logits(), rows, slots, rows)
         times.append(time.perf_counter() - start_s)
     return min(times) / num_rows / loaded.vocab_size
 

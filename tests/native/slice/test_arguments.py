@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ import numpy as np
 import pytest
 
 import worker_native
-from tests.native.conftest import MODELS, ModelFiles, arrays, prompt, run, sampler
+from tests.native.conftest import MODELS, ModelFiles, SamplingSlice, arrays, prompt, run, sampler
 from tests.native.tiny_model import write_model
-from worker_native import SamplerParams, Slice, Vocab
+from worker_native import Slice, Vocab
 
 GOOD = prompt([5, 6, 7], slot=1)
 SIZES: dict[str, Any] = {"n_ctx": 64, "n_slots": 3, "n_batch": 32, "n_ubatch": 32}
@@ -60,7 +59,6 @@ def expected(shared: Slice) -> np.ndarray[Any, Any]:
 def slice_under_test(shared: Slice, expected: np.ndarray[Any, Any]) -> Iterator[Slice]:
     """Slot 1 holds GOOD, whose logits were just computed; checks afterwards that nothing was disturbed."""
     run([shared], GOOD)
-    shared.set_sampler(1, sampler())
     yield shared
     for slot in range(3):
         shared.prepare_slot(slot, slot, 0)
@@ -305,57 +303,40 @@ def test_a_later_slice_refuses_bad_hidden_rows(model_file: ModelFiles, hidden: A
 
 
 def test_hidden_rows_that_are_not_finite_do_not_kill(model_file: ModelFiles) -> None:
-    last = Slice(str(model_file("q4_0", (2, 4))), **SIZES)
-    last.set_sampler(0, sampler())
+    last = SamplingSlice(str(model_file("q4_0", (2, 4))), **SIZES)
+    last.sampler.set(0, sampler())
     last.forward(*arrays(prompt([1, 2])), np.full((2, 64), np.nan, np.float32))
     (drawn,) = last.sample([1])
     assert "not finite" in drawn.error
 
 
-@pytest.mark.parametrize("call", ["sample", "logits"])
 @pytest.mark.parametrize("rows", [[3], [-1], [2**40], [0, 99]])
-def test_rows_out_of_range_are_a_value_error(slice_under_test: Slice, call: str, rows: list[int]) -> None:
+def test_rows_out_of_range_are_a_value_error(slice_under_test: Slice, rows: list[int]) -> None:
     with pytest.raises(ValueError, match="rows"):
-        getattr(slice_under_test, call)(rows)
+        slice_under_test.logits(rows)
 
 
-@pytest.mark.parametrize("call", ["sample", "logits"])
 @pytest.mark.parametrize("rows", [None, 1, ["a"], [None], [1.5], [2**70]])
-def test_rows_of_another_type_are_a_type_error(slice_under_test: Slice, call: str, rows: Any) -> None:
+def test_rows_of_another_type_are_a_type_error(slice_under_test: Slice, rows: Any) -> None:
     with pytest.raises(TypeError):
-        getattr(slice_under_test, call)(rows)
+        slice_under_test.logits(rows)
 
 
-@pytest.mark.parametrize("call", ["sample", "logits"])
-def test_only_flagged_rows_of_the_last_forward_have_logits(slice_under_test: Slice, call: str) -> None:
+def test_only_flagged_rows_of_the_last_forward_have_logits(slice_under_test: Slice) -> None:
     slice_under_test.forward(*arrays([(1, 3, 1, False), (2, 4, 1, True)]))
     with pytest.raises(ValueError, match="not flagged"):
-        getattr(slice_under_test, call)([0])
-    getattr(slice_under_test, call)([1])
+        slice_under_test.logits([0])
+    slice_under_test.logits([1])
     with pytest.raises(ValueError, match="rows"):
-        getattr(slice_under_test, call)([2])
+        slice_under_test.logits([2])
 
 
-def test_a_row_that_was_truncated_cannot_be_sampled(slice_under_test: Slice) -> None:
-    slice_under_test.prepare_slot(1, 1, 2)
-    with pytest.raises(ValueError, match="truncated"):
-        slice_under_test.sample([2])
-    slice_under_test.sample([1])
-
-
-def test_a_slot_without_a_sampler_cannot_be_sampled(slice_under_test: Slice) -> None:
-    slice_under_test.forward(*arrays(prompt([1], slot=2)))
-    with pytest.raises(ValueError, match="set_sampler"):
-        slice_under_test.sample([0])
-
-
-def test_only_the_last_slice_samples(model_file: ModelFiles) -> None:
+def test_only_the_last_slice_has_logits(model_file: ModelFiles) -> None:
     first = Slice(str(model_file("q4_0", (0, 2))), **SIZES)
     first.forward(*arrays(prompt([1, 2])))
     for call in (
-        lambda: first.sample([0]),
+        lambda: first.wanted_logits(),
         lambda: first.logits([0]),
-        lambda: first.set_sampler(0, sampler()),
     ):
         with pytest.raises(ValueError, match="last slice"):
             call()
@@ -369,7 +350,6 @@ def test_a_slot_out_of_range_is_a_value_error(slice_under_test: Slice, slot: int
         lambda: one.prepare_slot(slot, slot, 0),
         lambda: one.prepare_slot(0, slot, 0),
         lambda: one.prepare_slot(slot, 1, 0),
-        lambda: one.set_sampler(slot, sampler()),
     ]
     for call in calls:
         with pytest.raises(ValueError, match=r"slot|source"):
@@ -385,8 +365,6 @@ def test_a_slot_of_another_type_is_a_type_error(slice_under_test: Slice, slot: A
         lambda: one.prepare_slot(0, slot, 0),
         lambda: one.prepare_slot(slot, 1, 0),
         lambda: one.prepare_slot(0, 1, slot),
-        lambda: one.set_sampler(slot, sampler()),
-        lambda: one.set_sampler(0, slot),
         lambda: one.set_threads(slot),
         lambda: one.measure_rows(slot),
         lambda: one.set_row_sizes([slot]),
@@ -430,66 +408,6 @@ def test_set_threads_refuses_bad_counts(slice_under_test: Slice, n_threads: int)
     with pytest.raises(ValueError, match="n_threads"):
         slice_under_test.set_threads(n_threads)
     slice_under_test.set_threads(1)
-
-
-REALS = [math.nan, math.inf, -math.inf, -1000.0, 1e30]
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *[(n, v) for n in ("temperature", "top_p", "min_p", "repeat_penalty") for v in [*REALS, -0.1]],
-        *[(n, v) for n in ("presence_penalty", "frequency_penalty") for v in REALS],
-        ("repeat_penalty", 0.0),
-        ("top_p", 1.1),
-        ("min_p", 1.1),
-        ("top_k", -1),
-        ("top_k", 2**31),
-        ("repeat_last_n", -2),
-        ("repeat_last_n", 2**31),
-        ("logprobs", -1),
-        ("logprobs", 2**31),
-    ],
-)
-def test_sampler_params_out_of_range_are_a_value_error(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=name):
-        sampler(**{name: value})
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "temperature",
-        "top_k",
-        "top_p",
-        "min_p",
-        "seed",
-        "repeat_penalty",
-        "repeat_last_n",
-        "presence_penalty",
-        "frequency_penalty",
-        "logprobs",
-    ],
-)
-@pytest.mark.parametrize("value", [None, "1", [], 2**70])
-def test_sampler_params_of_another_type_are_a_type_error(name: str, value: Any) -> None:
-    is_too_large = value == 2**70 and name not in ("top_k", "seed", "repeat_last_n", "logprobs")
-    with pytest.raises(ValueError if is_too_large else TypeError):
-        sampler(**{name: value})
-
-
-def test_sampler_params_have_no_defaults() -> None:
-    with pytest.raises(TypeError):
-        SamplerParams()  # type: ignore[call-arg]
-    with pytest.raises(TypeError):
-        sampler(seed=-1)
-
-
-def test_more_logprobs_than_tokens_are_a_value_error(slice_under_test: Slice) -> None:
-    with pytest.raises(ValueError, match="logprobs"):
-        slice_under_test.set_sampler(0, sampler(logprobs=273))
-    slice_under_test.set_sampler(1, sampler(logprobs=272))
-    assert len(slice_under_test.sample([0])[0].top) == 272
 
 
 @pytest.mark.parametrize("callback", [3, "print", [print]])

@@ -10,14 +10,13 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from tests.native.conftest import prompt, run, sampler
+from tests.native.conftest import SamplingSlice, prompt, run, sampler
 from tests.native.tiny_model import TinyModel, write_model
-from worker_native import Slice
 
 BAD = 13  # the token whose embedding is not a number
 SOUND = [1, 2, 3, 4]
 FlashAttn = Literal["on", "off"]
-OpenDamaged = Callable[..., list[Slice]]
+OpenDamaged = Callable[..., list[SamplingSlice]]
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def opened(tmp_path: Path) -> OpenDamaged:
     embedding = model.tensors()["token_embd.weight"].copy()
     embedding[BAD] = np.nan
 
-    def open_slices(flash_attn: FlashAttn, n_slots: int, *bounds: int) -> list[Slice]:
+    def open_slices(flash_attn: FlashAttn, n_slots: int, *bounds: int) -> list[SamplingSlice]:
         ends = [0, *bounds, model.num_layers]
         slices = []
         for first, end in pairwise(ends):
@@ -35,7 +34,9 @@ def opened(tmp_path: Path) -> OpenDamaged:
             path = write_model(
                 tmp_path / f"{first}-{end}.gguf", model, (first, end) if bounds else None, changes=changes
             )
-            slices.append(Slice(str(path), n_ctx=64, n_slots=n_slots, n_batch=32, n_ubatch=32, flash_attn=flash_attn))
+            slices.append(
+                SamplingSlice(str(path), n_ctx=64, n_slots=n_slots, n_batch=32, n_ubatch=32, flash_attn=flash_attn)
+            )
         return slices
 
     return open_slices
@@ -50,11 +51,11 @@ def test_a_row_without_numbers_is_told_and_its_neighbours_are_drawn_as_alone(
     run(slices, prompt(SOUND, slot=1))
     last = slices[-1]
     for slot in range(3):
-        last.set_sampler(slot, sampler(seed=9, logprobs=4))
+        last.sampler.set(slot, sampler(seed=9, logprobs=4))
     (alone,) = last.sample([3])
     for one in slices:
         one.prepare_slot(1, 1, 0)
-    last.set_sampler(1, sampler(seed=9, logprobs=4))
+    last.sampler.set(1, sampler(seed=9, logprobs=4))
     run(slices, prompt([5, BAD, 6]) + prompt(SOUND, slot=1) + prompt([BAD], slot=2))
     bad, sound, also_bad = last.sample([2, 6, 7])
     assert "not finite" in bad.error
@@ -78,7 +79,7 @@ def test_the_next_sequence_of_a_slot_does_not_see_what_was_left_there(
     others = [row for slot in range(1, n_slots) for row in prompt([7, 8, 9], slot=slot)]
     run(slices, others + prompt([5] * 9 + [BAD]))
     if asks == "sample":
-        slices[-1].set_sampler(0, sampler())
+        slices[-1].sampler.set(0, sampler())
         assert slices[-1].sample([len(others) + 9])[0].error
     else:
         assert np.isnan(slices[-1].logits([len(others) + 9])).all()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import worker_native
-from tests.native.conftest import ModelFiles, arrays, prompt, run, sampler
+from tests.native.conftest import ModelFiles, SamplingSlice, arrays, prompt, run, sampler
 from tests.native.tiny_model import TinyModel, write_model
 from worker_native import Slice
 
@@ -55,9 +55,8 @@ def test_a_closed_slice_refuses_everything(model_file: ModelFiles) -> None:
     one.close()
     calls = [
         lambda: one.forward(*arrays(prompt([1]))),
-        lambda: one.sample([0]),
+        lambda: one.wanted_logits(),
         lambda: one.logits([0]),
-        lambda: one.set_sampler(0, sampler()),
         lambda: one.slot_length(0),
         lambda: one.prepare_slot(0, 0, 0),
         lambda: one.set_row_sizes([1]),
@@ -108,14 +107,14 @@ def rss_bytes() -> int:
 
 
 def test_forwards_and_slots_used_again_do_not_grow_memory(model_file: ModelFiles) -> None:
-    parts = [Slice(str(model_file("q4_0", layers)), **SIZES) for layers in ((0, 2), (2, 4))]
+    parts = [SamplingSlice(str(model_file("q4_0", layers)), **SIZES) for layers in ((0, 2), (2, 4))]
 
     def serve(times: int) -> None:
         for number in range(times):
             slot = number % 3
             for part in parts:
                 part.prepare_slot(slot, slot, 0)
-            parts[1].set_sampler(slot, sampler(temperature=1.0, repeat_penalty=1.1, logprobs=3))
+            parts[1].sampler.set(slot, sampler(temperature=1.0, repeat_penalty=1.1, logprobs=3))
             run(parts, prompt(list(range(20)), slot=slot))
             parts[1].sample([19])
 
@@ -150,12 +149,9 @@ def test_a_failed_forward_leaves_the_slots_as_they_were(model_file: ModelFiles) 
 def test_timings_count_steps_and_rows(whole: Slice) -> None:
     run([whole], prompt([1, 2, 3]))
     run([whole], prompt([4], start=3))
-    whole.set_sampler(0, sampler())
-    whole.sample([0])
     timings = whole.timings
     assert (timings["steps"], timings["rows"]) == (2.0, 4.0)
     assert timings["forward_ms"] > 0
-    assert timings["sample_ms"] > 0
 
 
 def test_log_lines_arrive_whole_and_a_failing_callback_does_no_harm(

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.native.conftest import ModelFiles, prompt, run, sampler
+from tests.native.conftest import ModelFiles, SamplingSlice, prompt, run, sampler
 from worker_native import Slice
 
 NUM_SLOTS = 4
@@ -79,14 +79,14 @@ def test_a_slot_in_use_is_freed_first(slices: list[Slice]) -> None:
 
 
 def test_the_sampler_stays_with_a_cut_and_goes_with_a_copy(model_file: ModelFiles) -> None:
-    one = Slice(str(model_file()), **SIZES)
+    one = SamplingSlice(str(model_file()), **SIZES)
     run([one], prompt([1, 2, 3], slot=0))
     for slot in (0, 1):
-        one.set_sampler(slot, sampler())
+        one.sampler.set(slot, sampler())
     one.prepare_slot(0, 0, 2)
     run([one], prompt([3], slot=0, start=2))
-    assert one.sample([0])[0].slot == 0
+    assert not one.sample([0])[0].error
     one.prepare_slot(1, 0, 2)
     run([one], prompt([3], slot=1, start=2))
-    with pytest.raises(ValueError, match="set_sampler"):
+    with pytest.raises(ValueError, match="call set first"):
         one.sample([0])

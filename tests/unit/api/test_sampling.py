@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cluster.api.errors import UsageError
 from cluster.api.sampling import RANGES, SamplingParams
 from cluster.messages.step import SlotSampling
-from cluster.stage.runner import native_params
+from cluster.stage.sampling import native_params
 from cluster.wire.codec.sampling import decode_sampling, encode_sampling
 from protos import sampling_pb2
 from tests.native.conftest import sampler

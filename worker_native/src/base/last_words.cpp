@@ -24,6 +24,7 @@ struct Page {
     int32_t weight;
     char words[2040];
 };
+static_assert(sizeof(Page) == kLastWordsBytes);
 
 // A mapping of a file: what is in it when the process ends stays, however it ends.
 std::atomic<Page*> current_page = nullptr;

@@ -3,6 +3,7 @@
 
 #include <nanobind/nanobind.h>
 
+void bind_constants(nanobind::module_& m);
 void bind_device(nanobind::module_& m);
 void bind_quantize(nanobind::module_& m);
 void bind_measure(nanobind::module_& m);

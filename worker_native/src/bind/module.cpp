@@ -21,6 +21,7 @@ NB_MODULE(_native, m) {
     native::install_log();
     llama_backend_init();
     native::install_abort_guard();
+    bind_constants(m);
     bind_device(m);
     bind_vocab(m);
     bind_sampler(m);

@@ -1,17 +1,25 @@
 #include "sampling/sampler.h"
 
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "base/check.h"
 #include "bind/bind.h"
+#include "bind/gil.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
 using native::Sampled;
+using native::Sampler;
 using native::SamplerParams;
 
 namespace {
+
+using Ints = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Logits = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using List = std::vector<int64_t>;
 
 void make_params(SamplerParams* self, double temperature, int64_t top_k, double top_p, double min_p,
                  uint64_t seed, double repeat_penalty, int64_t repeat_last_n, double presence_penalty,
@@ -23,6 +31,32 @@ void make_params(SamplerParams* self, double temperature, int64_t top_k, double 
     new (self) SamplerParams(params);
 }
 
+void set(Sampler& sampler, int64_t slot, const SamplerParams& params) {
+    const native::OneAtATime::Use use(sampler.door());
+    sampler.set(slot, params);
+}
+
+void keep(Sampler& sampler, const Ints& tokens, const Ints& positions, const Ints& slots) {
+    const native::OneAtATime::Use use(sampler.door());
+    const auto span_of = [](const Ints& array) { return std::span(array.data(), array.size()); };
+    sampler.keep(span_of(tokens), span_of(positions), span_of(slots));
+}
+
+void prepare_slot(Sampler& sampler, int64_t slot, int64_t source, int64_t length) {
+    const native::OneAtATime::Use use(sampler.door());
+    sampler.prepare_slot(slot, source, length);
+}
+
+std::vector<Sampled> sample(Sampler& sampler, const Logits& logits, const List& rows, const List& slots,
+                            const List& positions) {
+    const native::OneAtATime::Use use(sampler.door());
+    if (logits.shape(1) != static_cast<size_t>(sampler.vocab_size()))
+        native::bad_value("logits: rows of ", logits.shape(1), " for a vocabulary of ", sampler.vocab_size(),
+                          " tokens");
+    const native::WithoutGil released;
+    return sampler.sample({logits.data(), static_cast<int64_t>(logits.shape(0))}, rows, slots, positions);
+}
+
 }  // namespace
 
 void bind_sampler(nb::module_& m) {
@@ -31,10 +65,16 @@ void bind_sampler(nb::module_& m) {
              "seed"_a, "repeat_penalty"_a, "repeat_last_n"_a, "presence_penalty"_a, "frequency_penalty"_a,
              "logprobs"_a);
     nb::class_<Sampled>(m, "Sampled")
-        .def_ro("row", &Sampled::row)
-        .def_ro("slot", &Sampled::slot)
         .def_ro("token", &Sampled::token)
         .def_ro("logprob", &Sampled::logprob)
         .def_ro("top", &Sampled::top)
         .def_ro("error", &Sampled::error);
+    nb::class_<Sampler>(m, "Sampler")
+        .def(nb::init<int64_t, int64_t, int64_t>(), nb::kw_only(), "vocab_size"_a, "n_slots"_a, "n_ctx"_a)
+        .def_prop_ro("vocab_size", &Sampler::vocab_size)
+        .def_prop_ro("n_slots", &Sampler::num_slots)
+        .def("set", &set, "slot"_a, "params"_a)
+        .def("keep", &keep, "tokens"_a.noconvert(), "positions"_a.noconvert(), "slots"_a.noconvert())
+        .def("prepare_slot", &prepare_slot, "slot"_a, "source"_a, "length"_a)
+        .def("sample", &sample, "logits"_a.noconvert(), "rows"_a, "slots"_a, "positions"_a);
 }

@@ -15,7 +15,7 @@
 namespace nb = nanobind;
 using namespace nb::literals;
 using native::Microbatch;
-using native::Sampled;
+using native::OneAtATime;
 using native::Slice;
 
 namespace {
@@ -24,6 +24,7 @@ using Ints = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::c
 using Flags = nb::ndarray<const bool, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Hidden = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Rows = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
+using WantedRows = nb::ndarray<nb::numpy, const float, nb::ndim<2>>;
 using RowList = std::vector<int64_t>;
 
 // Calls a Python callable from inside a load; an exception in it cancels the load and is raised afterwards.
@@ -107,7 +108,7 @@ void check_hidden(const Slice& slice, const Microbatch& batch, const std::option
 
 nb::object forward(Slice& slice, const Ints& tokens, const Ints& positions, const Ints& slots,
                    const Flags& wants_logits, const std::optional<Hidden>& hidden) {
-    const Slice::Use use(slice);
+    const OneAtATime::Use use(slice.door());
     slice.check_open();
     Microbatch batch = copy_rows(tokens, positions, slots, wants_logits);
     check_hidden(slice, batch, hidden);
@@ -128,15 +129,20 @@ void check_microbatch(const Slice& slice, const Ints& tokens, const Ints& positi
     slice.check_microbatch(copy_rows(tokens, positions, slots, wants_logits));
 }
 
-std::vector<Sampled> sample(Slice& slice, const RowList& rows) {
-    const Slice::Use use(slice);
+// Shares the slice's own memory, for as long as the array lives.
+WantedRows wanted_logits(Slice& slice) {
+    const OneAtATime::Use use(slice.door());
     slice.check_open();
-    const native::WithoutGil released;
-    return slice.sample(rows);
+    const auto block = slice.wanted_logits();
+    auto* shared = new std::shared_ptr<const native::LogitsBlock>(block);
+    const nb::capsule owner(
+        shared, [](void* p) noexcept { delete static_cast<std::shared_ptr<const native::LogitsBlock>*>(p); });
+    return WantedRows(block->values(),
+                      {static_cast<size_t>(block->num_rows()), static_cast<size_t>(block->width())}, owner);
 }
 
 Rows logits(Slice& slice, const RowList& rows) {
-    const Slice::Use use(slice);
+    const OneAtATime::Use use(slice.door());
     slice.check_open();
     slice.check_rows(rows);
     Rows out = make_rows(rows.size(), slice.vocab_size());
@@ -146,7 +152,7 @@ Rows logits(Slice& slice, const RowList& rows) {
 }
 
 double measure_rows(Slice& slice, int64_t num_rows) {
-    const Slice::Use use(slice);
+    const OneAtATime::Use use(slice.door());
     slice.check_open();
     const native::WithoutGil released;
     return slice.measure_rows(num_rows);
@@ -158,7 +164,6 @@ nb::dict timings(Slice& slice) {
     result["rows"] = double(slice.timings().num_rows);
     result["filler_rows"] = double(slice.timings().num_filler_rows);
     result["forward_ms"] = slice.timings().forward_ms;
-    result["sample_ms"] = slice.timings().sample_ms;
     return result;
 }
 
@@ -168,7 +173,7 @@ struct Guarded;
 template <class Result, class... Args, Result (Slice::*method)(Args...)>
 struct Guarded<method> {
     static Result call(Slice& slice, Args... args) {
-        const Slice::Use use(slice);
+        const OneAtATime::Use use(slice.door());
         slice.check_open();
         return (slice.*method)(args...);
     }
@@ -176,7 +181,7 @@ struct Guarded<method> {
 template <class Result, class... Args, Result (Slice::*method)(Args...) const>
 struct Guarded<method> {
     static Result call(Slice& slice, Args... args) {
-        const Slice::Use use(slice);
+        const OneAtATime::Use use(slice.door());
         slice.check_open();
         return (slice.*method)(args...);
     }
@@ -212,13 +217,12 @@ void bind_slice(nb::module_& m) {
              "wants_logits"_a.noconvert(), "hidden"_a.noconvert().none() = nb::none())
         .def("check_microbatch", &check_microbatch, "tokens"_a.noconvert(), "positions"_a.noconvert(),
              "slots"_a.noconvert(), "wants_logits"_a.noconvert())
-        .def("sample", &sample, "rows"_a)
+        .def("wanted_logits", &wanted_logits)
         .def("logits", &logits, "rows"_a)
-        .def("set_sampler", &Guarded<&Slice::set_sampler>::call, "slot"_a, "params"_a)
         .def("slot_length", &Guarded<&Slice::slot_length>::call, "slot"_a)
         .def("prepare_slot", &Guarded<&Slice::prepare_slot>::call, "slot"_a, "source"_a, "length"_a)
         .def("close", [](Slice& slice) {
-            const Slice::Use use(slice);
+            const OneAtATime::Use use(slice.door());
             const native::WithoutGil released;
             slice.close();
         });

@@ -5,7 +5,6 @@
 namespace native {
 namespace {
 
-constexpr int64_t max_sources = GGML_MAX_SRC - 1;
 constexpr int64_t max_params = 64;
 // Products of four extents stay inside 63 bits with room for the element size.
 constexpr int64_t max_elements = int64_t(1) << 48;
@@ -61,7 +60,7 @@ std::vector<Step> decode_program(std::span<const std::string> names, std::span<c
         step.type = type_of(reader.word());
         for (int64_t& extent : step.ne) extent = reader.word();
         check_extents(step);
-        step.sources = reader.list("program: num_sources", max_sources);
+        step.sources = reader.list("program: num_sources", kMaxSources);
         for (int64_t source : step.sources)
             in_range("program: source", source, 0, static_cast<int64_t>(steps.size()) - 1);
         step.params = reader.list("program: num_params", max_params);

@@ -113,15 +113,6 @@ void largest_of(std::span<const float> row, const BlockMaxima& maxima, int64_t c
     tokens.resize(count);
 }
 
-bool all_finite(std::span<const float> row) {
-    float sums[kLanes] = {};  // value - value is 0, or NaN if it is not finite; NaN stays
-    size_t i = 0;
-    for (; i + kLanes <= row.size(); i += kLanes)
-        for (int32_t lane = 0; lane < kLanes; ++lane) sums[lane] += row[i + lane] - row[i + lane];
-    for (; i < row.size(); ++i) sums[0] += row[i] - row[i];
-    return std::all_of(std::begin(sums), std::end(sums), [](float sum) { return sum == 0; });
-}
-
 double log_sum_exp(std::span<const float> row, float largest) {
     // As many sums as a block has values: a shorter inner loop would be unrolled before it can be vectorised.
     double sums[BlockMaxima::width] = {};

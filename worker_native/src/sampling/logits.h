@@ -27,9 +27,6 @@ int32_t first_largest(std::span<const float> row, const BlockMaxima& maxima);
 void largest_of(std::span<const float> row, const BlockMaxima& maxima, int64_t count,
                 std::vector<int32_t>& tokens);
 
-// No value is NaN or infinite.
-bool all_finite(std::span<const float> row);
-
 // log(sum(exp(row - largest))), within 1e-6 of the exact value. No value of `row` is NaN or above `largest`.
 double log_sum_exp(std::span<const float> row, float largest);
 

@@ -1,147 +1,64 @@
 #include "sampling/sampler.h"
 
-#include <algorithm>
-#include <cmath>
+#include <stdexcept>
 
 #include "base/check.h"
 
 namespace native {
-namespace {
 
-// Below this, dividing the logits by the temperature could overflow; the draw would be the largest logit
-// anyway.
-constexpr double least_temperature = 1e-5;
+Sampler::Sampler(int64_t vocab_size, int64_t num_slots, int64_t n_ctx)
+    : vocab_size_(in_range("vocab_size", vocab_size, 1, INT32_MAX)),
+      n_ctx_(in_range("n_ctx", n_ctx, 1, INT32_MAX)),
+      samplers_(in_range("num_slots", num_slots, 1, INT32_MAX)),
+      tokens_(static_cast<int32_t>(num_slots), n_ctx_) {}
 
-void check_real(const char* what, double value, double low, double high) {
-    if (!(value >= low && value <= high)) bad_value(what, ": ", value, " is outside ", low, "..", high);
+void Sampler::set(int64_t slot, const SamplerParams& params) {
+    samplers_[tokens_.check_slot("slot", slot)].emplace(params, vocab_size_, n_ctx_);
 }
 
-// The splitmix64 finaliser (Steele, Lea and Flood 2014): every input bit reaches every output bit.
-uint64_t mix(uint64_t x) {
-    x += 0x9e3779b97f4a7c15U;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-    return x ^ (x >> 31);
+void Sampler::keep(std::span<const int32_t> tokens, std::span<const int32_t> positions,
+                   std::span<const int32_t> slots) {
+    for (const int32_t token : tokens) in_range("tokens", token, 0, vocab_size_ - 1);
+    tokens_.keep(tokens, positions, slots);
 }
 
-uint32_t draw_seed(uint64_t seed, int32_t position) {
-    const auto mixed = static_cast<uint32_t>(mix(seed ^ mix(static_cast<uint64_t>(position))) >> 32);
-    return mixed == LLAMA_DEFAULT_SEED ? 0 : mixed;  // libllama takes that one value for "seed me at random"
+void Sampler::prepare_slot(int64_t slot, int64_t source, int64_t length) {
+    const int32_t to = tokens_.check_slot("slot", slot), from = tokens_.check_slot("source", source);
+    const int32_t end = in_range("length", length, 0, tokens_.length(from));
+    tokens_.prepare(to, from, end);
+    if (from != to || end == 0) samplers_[to].reset();
 }
 
-struct Softmax {
-    float largest;
-    double log_sum;  // of exp(logit - largest)
-
-    double logprob(float logit) const { return double(logit) - double(largest) - log_sum; }
-};
-
-Softmax softmax(std::span<const float> logits, BlockMaxima& maxima) {
-    maxima.scan(logits);
-    if (maxima.has_nan || !std::isfinite(maxima.largest))
-        failed(
-            "the model gives logits that are not finite for this text; its weights are damaged, or their "
-            "numbers overflow: get the file again, or another quantisation");
-    return {maxima.largest, log_sum_exp(logits, maxima.largest)};
+void Sampler::check_request(LogitsRows logits, int64_t row, int64_t slot, int64_t position) const {
+    in_range("rows", row, 0, logits.num_rows - 1);
+    const int32_t checked = tokens_.check_slot("slots", slot);
+    if (!samplers_[checked]) bad_value("sample: slot ", slot, " has no parameters; call set first");
+    if (position < 0 || position >= tokens_.length(checked))
+        bad_value("positions: slot ", slot, " holds ", tokens_.length(checked), " tokens, none at position ",
+                  position);
 }
 
-bool has_penalties(const SamplerParams& params) {
-    return params.repeat_last_n != 0 &&
-           (params.repeat_penalty != 1 || params.presence_penalty != 0 || params.frequency_penalty != 0);
-}
-
-SamplerPtr make_chain(const SamplerParams& params) {
-    SamplerPtr chain(llama_sampler_chain_init({/*no_perf=*/true}));
-    const auto add = [&chain](llama_sampler* sampler) { llama_sampler_chain_add(chain.get(), sampler); };
-    if (params.top_p < 1) add(llama_sampler_init_top_p(static_cast<float>(params.top_p), 1));
-    if (params.min_p > 0) add(llama_sampler_init_min_p(static_cast<float>(params.min_p), 1));
-    if (params.temperature != 1) add(llama_sampler_init_temp(static_cast<float>(params.temperature)));
-    return chain;
-}
-
-}  // namespace
-
-void SamplerParams::check() const {
-    check_real("temperature", temperature, 0, 100);
-    in_range("top_k", top_k, 0, INT32_MAX);
-    check_real("top_p", top_p, 0, 1);
-    check_real("min_p", min_p, 0, 1);
-    check_real("repeat_penalty", repeat_penalty, 1e-3, 100);
-    in_range("repeat_last_n", repeat_last_n, -1, INT32_MAX);
-    check_real("presence_penalty", presence_penalty, -100, 100);
-    check_real("frequency_penalty", frequency_penalty, -100, 100);
-    in_range("logprobs", logprobs, 0, INT32_MAX);
-}
-
-SlotSampler::SlotSampler(const SamplerParams& params, int32_t vocab_size, int32_t n_ctx)
-    : params_(params), num_recent_(0), chain_(make_chain(params)) {
-    if (params.logprobs > vocab_size)
-        bad_value("logprobs: ", params.logprobs, " of a vocabulary of ", vocab_size, " tokens");
-    if (!has_penalties(params)) return;
-    num_recent_ = params.repeat_last_n < 0
-                      ? n_ctx
-                      : static_cast<int32_t>(std::min<int64_t>(params.repeat_last_n, n_ctx));
-    penalties_.reset(llama_sampler_init_penalties(
-        vocab_size, num_recent_, static_cast<float>(params.repeat_penalty),
-        static_cast<float>(params.frequency_penalty), static_cast<float>(params.presence_penalty)));
-}
-
-bool SlotSampler::is_greedy() const { return params_.temperature < least_temperature; }
-
-void SlotSampler::draw(std::span<const float> logits, int32_t position, std::span<const int32_t> recent,
-                       DrawBuffers& buffers, Sampled& sampled) const {
-    const Softmax scale = softmax(logits, buffers.maxima);
-    std::span<const float> weighed = logits;
-    const BlockMaxima* maxima = &buffers.maxima;
-    if (penalties_) {
-        buffers.penalised.assign(logits.begin(), logits.end());
-        penalise(recent, buffers.penalised);
-        buffers.penalised_maxima.scan(buffers.penalised);
-        weighed = buffers.penalised;
-        maxima = &buffers.penalised_maxima;
+std::vector<Sampled> Sampler::sample(LogitsRows logits, const std::vector<int64_t>& rows,
+                                     const std::vector<int64_t>& slots,
+                                     const std::vector<int64_t>& positions) {
+    if (slots.size() != rows.size() || positions.size() != rows.size())
+        bad_value("sample: rows (", rows.size(), "), slots (", slots.size(), ") and positions (",
+                  positions.size(), ") must be equally long");
+    for (size_t i = 0; i < rows.size(); ++i) check_request(logits, rows[i], slots[i], positions[i]);
+    std::vector<Sampled> drawn(rows.size());
+    for (size_t i = 0; i < rows.size(); ++i) {
+        const auto slot = static_cast<int32_t>(slots[i]), position = static_cast<int32_t>(positions[i]);
+        const SlotSampler& sampler = *samplers_[slot];
+        const std::span<const float> row(logits.values + rows[i] * vocab_size_,
+                                         static_cast<size_t>(vocab_size_));
+        try {
+            sampler.draw(row, position, tokens_.recent(slot, position + 1, sampler.num_recent()), buffers_,
+                         drawn[i]);
+        } catch (const std::runtime_error& error) {  // that row's own fault: the others are drawn
+            drawn[i].error = error.what();
+        }
     }
-    sampled.token = is_greedy() ? first_largest(weighed, *maxima) : pick(weighed, *maxima, position, buffers);
-    sampled.logprob = scale.logprob(logits[sampled.token]);
-    largest_of(logits, buffers.maxima, params_.logprobs, buffers.tokens);
-    for (const int32_t token : buffers.tokens) sampled.top.emplace_back(token, scale.logprob(logits[token]));
-}
-
-// libllama's penalties look up every candidate; showing them only the recent tokens gives the same logits.
-void SlotSampler::penalise(std::span<const int32_t> recent, std::span<float> logits) const {
-    llama_sampler_reset(penalties_.get());
-    for (const int32_t token : recent) llama_sampler_accept(penalties_.get(), token);
-    std::vector<int32_t> distinct(recent.begin(), recent.end());
-    std::sort(distinct.begin(), distinct.end());
-    distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
-    std::vector<llama_token_data> few;
-    for (const int32_t token : distinct) few.push_back({token, logits[token], 0});
-    llama_token_data_array array{few.data(), few.size(), -1, false};
-    llama_sampler_apply(penalties_.get(), &array);
-    for (const llama_token_data& data : few) logits[data.id] = data.logit;
-}
-
-int32_t SlotSampler::pick(std::span<const float> logits, const BlockMaxima& maxima, int32_t position,
-                          DrawBuffers& buffers) const {
-    auto& candidates = buffers.candidates;
-    candidates.clear();
-    const bool is_cut = params_.top_k > 0 && params_.top_k < std::ssize(logits);
-    if (is_cut) {
-        largest_of(logits, maxima, params_.top_k, buffers.tokens);
-        for (const int32_t token : buffers.tokens) candidates.push_back({token, logits[token], 0});
-    } else {
-        for (size_t token = 0; token < logits.size(); ++token)
-            candidates.push_back({static_cast<int32_t>(token), logits[token], 0});
-    }
-    llama_token_data_array array{candidates.data(), candidates.size(), -1, is_cut};
-    llama_sampler_apply(chain_.get(), &array);
-    const SamplerPtr dist(llama_sampler_init_dist(draw_seed(params_.seed, position)));
-    llama_sampler_apply(dist.get(), &array);
-    const bool is_drawn = array.selected >= 0 && size_t(array.selected) < array.size;
-    if (!is_drawn || !std::isfinite(array.data[array.selected].p))
-        failed(
-            "no token could be drawn with these parameters: the logits are too large; raise the "
-            "temperature, or weaken the penalties");
-    return array.data[array.selected].id;
+    return drawn;
 }
 
 }  // namespace native

@@ -1,72 +1,56 @@
-// Drawing one token from a row of logits with libllama's samplers.
+// What a last stage draws tokens with: parameters and tokens for each slot. It knows nothing of how the
+// logits are made.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
-#include <string>
-#include <utility>
 #include <vector>
 
-#include "base/libllama.h"
-#include "sampling/logits.h"
+#include "base/one_at_a_time.h"
+#include "sampling/slot_sampler.h"
+#include "sampling/slot_tokens.h"
 
 namespace native {
 
-struct SamplerParams {
-    double temperature = 0;  // 0: the largest logit, the first one of equals
-    int64_t top_k = 0;       // 0: off
-    double top_p = 1;        // 1: off
-    double min_p = 0;        // 0: off
-    uint64_t seed = 0;
-    double repeat_penalty = 1;   // 1: off
-    int64_t repeat_last_n = 64;  // 0: no penalties; -1: the whole slot
-    double presence_penalty = 0;
-    double frequency_penalty = 0;
-    int64_t logprobs = 0;  // how many of the most probable tokens to report
-
-    void check() const;
+// Rows of logits that somebody else owns: [num_rows, vocab_size].
+struct LogitsRows {
+    const float* values;
+    int64_t num_rows;
 };
 
-struct Sampled {
-    int32_t row = 0;
-    int32_t slot = 0;
-    int32_t token = 0;
-    double logprob = 0;                           // natural log, of the raw logits
-    std::vector<std::pair<int32_t, double>> top;  // most probable first
-    std::string error;                            // why nothing could be drawn; empty if a token was
-};
-
-// Reused from draw to draw.
-struct DrawBuffers {
-    BlockMaxima maxima;            // of the raw logits
-    BlockMaxima penalised_maxima;  // if there are penalties
-    std::vector<float> penalised;  // [V] if there are penalties
-    std::vector<int32_t> tokens;
-    std::vector<llama_token_data> candidates;  // those that may be drawn
-};
-
-// The samplers of one slot.
-class SlotSampler {
+class Sampler {
   public:
-    SlotSampler(const SamplerParams& params, int32_t vocab_size, int32_t n_ctx);
+    // A slot holds at most `n_ctx` tokens.
+    Sampler(int64_t vocab_size, int64_t num_slots, int64_t n_ctx);
 
-    // How many recent tokens `draw` wants to see.
-    int32_t num_recent() const { return num_recent_; }
+    int32_t vocab_size() const { return vocab_size_; }
+    int32_t num_slots() const { return static_cast<int32_t>(samplers_.size()); }
 
-    // Depends on nothing but its arguments and the SamplerParams. Throws on logits that are no distribution.
-    void draw(std::span<const float> logits, int32_t position, std::span<const int32_t> recent,
-              DrawBuffers& buffers, Sampled& sampled) const;
+    // Lasts until `prepare_slot` empties the slot or copies into it.
+    void set(int64_t slot, const SamplerParams& params);
+    // The tokens of computed rows, at their positions in their slots: the penalties look at them.
+    void keep(std::span<const int32_t> tokens, std::span<const int32_t> positions,
+              std::span<const int32_t> slots);
+    // Makes `slot` hold the first `length` tokens that `source` holds.
+    void prepare_slot(int64_t slot, int64_t source, int64_t length);
+
+    // One token for each place in the lists: from that row of the logits, as what follows the token at that
+    // position of that slot. Rows of one slot, and one row several times, are as good as any. What cannot be
+    // drawn from is told in its place (`Sampled::error`).
+    std::vector<Sampled> sample(LogitsRows logits, const std::vector<int64_t>& rows,
+                                const std::vector<int64_t>& slots, const std::vector<int64_t>& positions);
+
+    OneAtATime& door() { return door_; }
 
   private:
-    bool is_greedy() const;
-    void penalise(std::span<const int32_t> recent, std::span<float> logits) const;
-    int32_t pick(std::span<const float> logits, const BlockMaxima& maxima, int32_t position,
-                 DrawBuffers& buffers) const;
+    void check_request(LogitsRows logits, int64_t row, int64_t slot, int64_t position) const;
 
-    SamplerParams params_;
-    int32_t num_recent_;
-    SamplerPtr penalties_;  // null if off
-    SamplerPtr chain_;      // what follows top_k
+    int32_t vocab_size_, n_ctx_;
+    std::vector<std::optional<SlotSampler>> samplers_;
+    SlotTokens tokens_;
+    DrawBuffers buffers_;
+    OneAtATime door_{"sampler"};
 };
 
 }  // namespace native

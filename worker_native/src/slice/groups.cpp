@@ -5,11 +5,6 @@
 namespace native {
 namespace {
 
-// A call with more filler than this between two rows would compute more than it saves.
-constexpr int32_t kMaxGap = 3;
-// libllama attends to the cache in steps of this many tokens.
-constexpr int32_t kAttentionStep = 256;
-
 // The rows of one slot.
 struct Run {
     int32_t slot;

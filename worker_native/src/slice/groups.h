@@ -24,6 +24,11 @@ struct Group {
 
 inline constexpr int32_t kFiller = -1;
 
+// A call with more filler than this between two rows would compute more than it saves.
+inline constexpr int32_t kMaxGap = 3;
+// libllama attends to the cache in steps of this many tokens.
+inline constexpr int32_t kAttentionStep = 256;
+
 struct GroupLimits {
     int32_t n_ubatch;
     int32_t n_ctx;

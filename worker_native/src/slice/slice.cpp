@@ -57,7 +57,7 @@ Microbatch first_rows(int32_t num_rows, int32_t vocab_size, const float* hidden)
 }  // namespace
 
 Slice::Slice(const SliceOptions& options)
-    : file_(checked_file(options)), slots_(static_cast<int32_t>(options.n_slots), file_.is_last()) {
+    : file_(checked_file(options)), slots_(static_cast<int32_t>(options.n_slots)) {
     const NewMemory new_memory;
     const Device device = find_device(options.device);
     model_ = load_model(file_, device, options);
@@ -66,7 +66,6 @@ Slice::Slice(const SliceOptions& options)
     boundary_ = std::make_unique<Boundary>(file_, hidden_width_);
     context_ = make_context(model_.get(), file_, device, options, boundary_.get());
     new_memory.use_huge_pages(most_for_cache);
-    samplers_.resize(file_.is_last() ? options.n_slots : 0);
     damaged_.assign(options.n_slots, 0);
     const int32_t num_tokens = llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
     vocab_size_ = file_.vocab_size ? file_.vocab_size : num_tokens;
@@ -79,17 +78,13 @@ Slice::Slice(const SliceOptions& options)
     for (const auto& [_, bytes] : llama_get_memory_breakdown(context_.get())) kv_bytes_ += bytes.context;
 }
 
-Slice::Use::Use(Slice& slice) : slice_(slice) {
-    if (slice.in_use_.exchange(true)) failed("slice: in use by another thread; it serves one at a time");
-}
-
 void Slice::check_open() const {
     if (!context_) bad_value("slice: closed");
 }
 
 void Slice::close() {
     last_ = {};
-    samplers_.clear();
+    logits_.reset();
     context_.reset();
     model_.reset();
 }
@@ -116,7 +111,7 @@ void Slice::forward(Microbatch batch, float* hidden_out) {
         restore(batch);
         throw;
     }
-    for (int32_t row = 0; row < batch.num_rows(); ++row) slots_.append(batch.slots[row], batch.tokens[row]);
+    for (const int32_t slot : batch.slots) slots_.append(slot);
     ++timings_.num_steps;
     timings_.num_rows += batch.num_rows();
     timings_.num_filler_rows += num_filler_rows;
@@ -126,8 +121,7 @@ void Slice::forward(Microbatch batch, float* hidden_out) {
 
 int64_t Slice::decode(const Microbatch& batch, const GroupLimits& limits, float* hidden_out) {
     int64_t num_filler_rows = 0;
-    logits_row_.assign(batch.num_rows(), kNoLogits);
-    logits_.clear();
+    begin_logits(batch);
     for (const Group& group : group_rows(batch, slots_, limits)) {
         decode_group(batch, group, hidden_out);
         for (size_t row = 0; row < group.source.size(); ++row) {
@@ -161,22 +155,40 @@ void Slice::decode_group(const Microbatch& batch, const Group& group, float* hid
     rows.finish();
     for (int32_t row = 0; row < num_rows; ++row) {
         const int32_t source = group.source[row];
-        if (source != kFiller && file_.is_last() && batch.wants_logits[source]) keep_logits(row, source);
+        if (source != kFiller && file_.is_last() && batch.wants_logits[source])
+            keep_logits(row, source, group.slots[row]);
     }
     note_damage(batch, group, hidden_out);
 }
 
+void Slice::begin_logits(const Microbatch& batch) {
+    logits_row_.assign(batch.num_rows(), kNoLogits);
+    const auto most_rows = file_.is_last() ? std::ranges::count(batch.wants_logits, uint8_t{1}) : 0;
+    if (!logits_ || logits_.use_count() > 1 || logits_->most_rows() < most_rows)
+        logits_ = std::make_shared<LogitsBlock>(most_rows, vocab_size_);
+    logits_->clear();
+}
+
 // The next call of llama_decode would overwrite them.
-void Slice::keep_logits(int32_t row_of_call, int32_t row) {
+void Slice::keep_logits(int32_t row_of_call, int32_t row, int32_t slot) {
     const float* values = llama_get_logits_ith(context_.get(), row_of_call);
     if (!values) failed("logits: libllama has none for row ", row);
-    logits_row_[row] = static_cast<int32_t>(logits_.size() / vocab_size_);
-    logits_.insert(logits_.end(), values, values + vocab_size_);
+    logits_row_[row] = static_cast<int32_t>(logits_->num_rows());
+    if (!logits_->add(values)) damaged_[slot] = 1;
+}
+
+void Slice::check_has_logits() const {
+    if (!file_.is_last()) bad_value("rows: only the last slice has logits");
+    if (last_.num_rows() == 0) bad_value("rows: there was no forward whose logits could be read");
+}
+
+std::shared_ptr<const LogitsBlock> Slice::wanted_logits() const {
+    check_has_logits();
+    return logits_;
 }
 
 int32_t Slice::flagged_row(int64_t row) const {
-    if (!file_.is_last()) bad_value("rows: only the last slice has logits");
-    if (last_.num_rows() == 0) bad_value("rows: there was no forward whose logits could be read");
+    check_has_logits();
     const int32_t checked = in_range("rows", row, 0, last_.num_rows() - 1);
     if (!last_.wants_logits[checked]) bad_value("rows: row ", row, " was not flagged in wants_logits");
     return checked;
@@ -186,48 +198,12 @@ void Slice::check_rows(const std::vector<int64_t>& rows) const {
     for (const int64_t row : rows) flagged_row(row);
 }
 
-std::span<const float> Slice::row_logits(int32_t row) {
-    return {logits_.data() + int64_t(logits_row_[row]) * vocab_size_, static_cast<size_t>(vocab_size_)};
-}
-
-std::vector<Sampled> Slice::sample(const std::vector<int64_t>& rows) {
-    const auto start = Clock::now();
-    check_rows(rows);
-    std::vector<Sampled> drawn;
-    for (const int64_t row : rows) {
-        const int32_t slot = last_.slots[row], position = last_.positions[row];
-        if (!samplers_[slot]) bad_value("sample: slot ", slot, " has no sampler; call set_sampler first");
-        if (position >= slots_.length(slot))
-            bad_value("rows: row ", row, " was since truncated from slot ", slot);
-        const SlotSampler& sampler = *samplers_[slot];
-        Sampled& sampled = drawn.emplace_back();
-        sampled.row = static_cast<int32_t>(row);
-        sampled.slot = slot;
-        try {
-            sampler.draw(row_logits(sampled.row), position,
-                         slots_.recent(slot, position + 1, sampler.num_recent()), buffers_, sampled);
-        } catch (const std::runtime_error& error) {  // that row's own fault: the others are drawn
-            sampled.error = error.what();
-            damaged_[slot] = 1;  // for all that is known here
-        }
-    }
-    timings_.sample_ms += ms_since(start);
-    return drawn;
-}
-
 void Slice::logits(const std::vector<int64_t>& rows, float* out) {
     check_rows(rows);
     for (const int64_t row : rows) {
-        const auto values = row_logits(static_cast<int32_t>(row));
-        if (!all_finite(values)) damaged_[last_.slots[row]] = 1;
+        const auto values = logits_->row(logits_row_[row]);
         out = std::copy(values.begin(), values.end(), out);
     }
-}
-
-void Slice::set_sampler(int64_t slot, const SamplerParams& params) {
-    const int32_t checked = slots_.check("slot", slot);
-    if (!file_.is_last()) bad_value("set_sampler: only the last slice samples");
-    samplers_[checked].emplace(params, vocab_size_, n_ctx_);
 }
 
 void Slice::set_threads(int64_t n_threads) {

@@ -1,17 +1,16 @@
 // Layers [first, end) of a model on one device, with a KV cache of n_slots sequences.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "base/libllama.h"
-#include "sampling/sampler.h"
+#include "base/one_at_a_time.h"
 #include "slice/boundary.h"
 #include "slice/groups.h"
 #include "slice/load.h"
+#include "slice/logits_block.h"
 #include "slice/microbatch.h"
 #include "slice/slots.h"
 
@@ -22,7 +21,6 @@ struct Timings {
     int64_t num_rows = 0;
     int64_t num_filler_rows = 0;
     double forward_ms = 0;
-    double sample_ms = 0;
 };
 
 class Slice {
@@ -46,13 +44,12 @@ class Slice {
     // Takes a checked microbatch. All but the last slice write [T, E] to `hidden_out`. If it throws, the
     // slots are as before, or empty where they cannot be truncated.
     void forward(Microbatch batch, float* hidden_out);
-    // What cannot be drawn from is told in its place (`Sampled::error`).
-    std::vector<Sampled> sample(const std::vector<int64_t>& rows);
+    // The logits of all rows of the last forward that wanted them, in their order.
+    std::shared_ptr<const LogitsBlock> wanted_logits() const;
     // Writes [R, V].
     void logits(const std::vector<int64_t>& rows, float* out);
     void check_rows(const std::vector<int64_t>& rows) const;
 
-    void set_sampler(int64_t slot, const SamplerParams& params);
     void set_threads(int64_t n_threads);
     // How many rows a call of n single rows computes: `sizes[n - 1]`; beyond the list, n.
     void set_row_sizes(const std::vector<int64_t>& sizes);
@@ -63,24 +60,14 @@ class Slice {
     void close();
     void check_open() const;
 
-    // Held during every call: two threads in one Slice would corrupt libllama's state.
-    class Use {
-      public:
-        explicit Use(Slice& slice);
-        ~Use() { slice_.in_use_ = false; }
-        Use(const Use&) = delete;
-        Use& operator=(const Use&) = delete;
-
-      private:
-        Slice& slice_;
-    };
+    OneAtATime& door() { return door_; }
 
   private:
     GroupLimits limits() const { return {n_ubatch_, n_ctx_, row_sizes_, can_truncate_}; }
     // Returns how many filler rows were computed.
     int64_t decode(const Microbatch& batch, const GroupLimits& limits, float* hidden_out);
     void decode_group(const Microbatch& batch, const Group& group, float* hidden_out);
-    void keep_logits(int32_t row_of_call, int32_t row);
+    void keep_logits(int32_t row_of_call, int32_t row, int32_t slot);
     void forget(int32_t slot, int32_t position);
     // Notes the slots of a call in which a row is not finite, before or after its layers.
     void note_damage(const Microbatch& batch, const Group& group, const float* hidden_out);
@@ -89,21 +76,20 @@ class Slice {
     void truncate(int32_t slot, int32_t length);
     void restore(const Microbatch& batch);
     int32_t flagged_row(int64_t row) const;
-    std::span<const float> row_logits(int32_t row);
+    void begin_logits(const Microbatch& batch);
+    void check_has_logits() const;
 
     SliceFile file_;
     std::unique_ptr<Boundary> boundary_;  // outlives the context
     ModelPtr model_;
     ContextPtr context_;
     Slots slots_;
-    std::vector<std::optional<SlotSampler>> samplers_;
-    DrawBuffers buffers_;
     std::vector<uint8_t>
         damaged_;  // slots with numbers in the cache that are not finite, even if they were truncated
     std::vector<int32_t> row_sizes_;
-    Microbatch last_;                  // of the last forward that succeeded; empty if there is none
-    std::vector<float> logits_;        // [rows of `last_` that want logits, V]
-    std::vector<int32_t> logits_row_;  // for each row of `last_`, its row in `logits_`
+    Microbatch last_;                      // of the last forward that succeeded; empty if there is none
+    std::shared_ptr<LogitsBlock> logits_;  // of the rows of `last_` that want them
+    std::vector<int32_t> logits_row_;      // for each row of `last_`, its row in `logits_`
     Timings timings_;
     int32_t hidden_width_;
     int32_t vocab_size_;
@@ -114,7 +100,7 @@ class Slice {
     int32_t n_ubatch_;
     uint64_t weight_bytes_;
     uint64_t kv_bytes_ = 0;
-    std::atomic<bool> in_use_ = false;
+    OneAtATime door_{"slice"};
 };
 
 }  // namespace native

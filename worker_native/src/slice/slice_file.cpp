@@ -9,8 +9,6 @@
 namespace native {
 namespace {
 
-constexpr int32_t max_layers = 512;  // libllama's LLAMA_MAX_LAYERS, which it asserts
-
 std::string architecture_of(const gguf_context* file) {
     const auto architecture = find_string(file, "general.architecture");
     if (!architecture) bad_value("general.architecture: missing; this is not a model file");
@@ -29,7 +27,7 @@ void read_role(const gguf_context* file, SliceFile& slice) {
     if (!first || !end || !num_layers || !vocab_size)
         bad_value(
             "ggml_cluster.slice: needs first, end, num_layers and vocab_size, some are missing; cut again");
-    if (*num_layers > max_layers || *first >= *end || *end > *num_layers ||
+    if (*num_layers > kMaxLayers || *first >= *end || *end > *num_layers ||
         *end - *first > uint32_t(slice.num_blocks))
         bad_value("ggml_cluster.slice: layers [", *first, ", ", *end, ") of ", *num_layers, " in a file of ",
                   slice.num_blocks, " layers; cut again");
@@ -93,7 +91,7 @@ SliceFile read_slice_file(const std::string& path) {
     const std::string architecture = architecture_of(file.get());
     const auto num_blocks = find_u32(file.get(), architecture + ".block_count");
     if (!num_blocks) bad_value(architecture, ".block_count: missing; this is not a model file");
-    slice.num_blocks = in_range((architecture + ".block_count").c_str(), *num_blocks, 1, max_layers);
+    slice.num_blocks = in_range((architecture + ".block_count").c_str(), *num_blocks, 1, kMaxLayers);
     const auto num_further = find_u32(file.get(), architecture + ".nextn_predict_layers").value_or(0);
     slice.num_blocks -= in_range("nextn_predict_layers", num_further, 0, slice.num_blocks - 1);
     check_tokenizer(file.get());

@@ -7,6 +7,8 @@
 
 namespace native {
 
+inline constexpr int32_t kMaxLayers = 512;  // libllama's LLAMA_MAX_LAYERS, which it asserts
+
 // A model file, or a slice of one: layers [first, end) of num_layers.
 struct SliceFile {
     std::string path;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/finite.h"
 #include "slice/slice.h"
 
 namespace native {
@@ -13,7 +14,7 @@ void Slice::forget(int32_t slot, int32_t position) {
 void Slice::restore(const Microbatch& batch) {
     for (const Group& group : group_rows(batch, slots_, limits()))
         for (const int32_t slot : group.slots) {
-            if (!can_truncate_) slots_.truncate(slot, 0);
+            if (!can_truncate_) slots_.set_length(slot, 0);
             forget(slot, slots_.length(slot));
         }
 }
@@ -26,13 +27,12 @@ void Slice::prepare_slot(int64_t slot, int64_t source, int64_t length) {
         bad_value("length: slot ", from, " keeps a running state of its ", slots_.length(from),
                   " tokens, which cannot go back to ", end, "; only to 0");
     truncate(to, is_copy ? 0 : end);
-    if (file_.is_last() && (is_copy || end == 0)) samplers_[to].reset();
     if (end == 0) mend(to);
     if (!is_copy || end == 0) return;
     // Between two slots libllama copies all or nothing; it does so at the beginning of the next forward.
     llama_memory_seq_cp(llama_get_memory(context_.get()), from, to, -1, -1);
     if (end != slots_.length(from)) forget(to, end);
-    slots_.copy(from, to, end);
+    slots_.set_length(to, end);
     damaged_[to] = damaged_[from];  // the whole of it was copied, also what is behind `end`
 }
 
@@ -40,7 +40,7 @@ void Slice::truncate(int32_t slot, int32_t length) {
     if (length == slots_.length(slot)) return;
     if (!llama_memory_seq_rm(llama_get_memory(context_.get()), slot, length, -1))
         failed("prepare_slot: libllama cannot remove part of slot ", slot);
-    slots_.truncate(slot, length);
+    slots_.set_length(slot, length);
 }
 
 void Slice::note_damage(const Microbatch& batch, const Group& group, const float* hidden_out) {

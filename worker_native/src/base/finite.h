@@ -1,0 +1,14 @@
+// Whether numbers are finite. Written in lanes, so that a compiler turns the loops into vectors.
+#pragma once
+
+#include <span>
+
+namespace native {
+
+// No value is NaN or infinite.
+bool all_finite(std::span<const float> row);
+
+// Copies the row to `out`, and tells the same of it on the way.
+bool copy_finite(std::span<const float> row, float* out);
+
+}  // namespace native

@@ -1,0 +1,30 @@
+// The tokens that each slot holds, for the penalties.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace native {
+
+class SlotTokens {
+  public:
+    SlotTokens(int32_t num_slots, int32_t n_ctx) : n_ctx_(n_ctx), tokens_(num_slots) {}
+
+    int32_t check_slot(const char* what, int64_t slot) const;
+    int32_t length(int32_t slot) const { return static_cast<int32_t>(tokens_[slot].size()); }
+    // Row i puts a token at a position of its slot, and forgets what that held from there on. If a position
+    // lies behind the end of its slot, or is n_ctx or more, it throws and changes nothing.
+    void keep(std::span<const int32_t> tokens, std::span<const int32_t> positions,
+              std::span<const int32_t> slots);
+    // Makes `slot` hold the first `length` tokens that `source` holds.
+    void prepare(int32_t slot, int32_t source, int32_t length);
+    // The last `most` tokens at positions before `end`.
+    std::span<const int32_t> recent(int32_t slot, int32_t end, int32_t most) const;
+
+  private:
+    int32_t n_ctx_;
+    std::vector<std::vector<int32_t>> tokens_;
+};
+
+}  // namespace native
