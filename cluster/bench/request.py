@@ -21,7 +21,7 @@ class RequestTimes:
     sent_s: float
     token_s: tuple[float, ...]  # when each token came
     token_ids: tuple[int, ...] = ()
-    num_cached_tokens: int = 0  # of the prompt, as the cluster says
+    num_cached_tokens: int = 0  # tokens of the prompt, as the cluster says
 
     @property
     def first_token_ms(self) -> float:

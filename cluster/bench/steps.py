@@ -13,7 +13,7 @@ from itertools import pairwise
 from cluster.bench.spread import Spread, spread
 from cluster.messages.step import StepTiming
 
-Run = Sequence[StepTiming]  # of one repetition, all stages
+Run = Sequence[StepTiming]  # one repetition, all stages
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class BenchReport:
     date: str
     machine: Machine
     model_bytes: int
-    status: ClusterStatus | None = None  # of the measured cluster, before the first row; None: only chunking was asked
+    status: ClusterStatus | None = None  # before the first row; None: only chunking was asked
     num_threads: int = 0  # per stage
     results: list[Result] = field(default_factory=list)
     serve: ServeFigures | None = None

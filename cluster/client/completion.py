@@ -17,7 +17,7 @@ class Completions:
     """Collects what one call answers for several requests, which are numbered from 0."""
 
     def __init__(self, num_requests: int) -> None:
-        self._events: dict[int, list[TokenEvent]] = {request: [] for request in range(num_requests)}  # of the open ones
+        self._events: dict[int, list[TokenEvent]] = {request: [] for request in range(num_requests)}  # of open requests
 
     def add(self, outputs: Mapping[int, Sequence[TokenEvent | ClusterError]]) -> list[tuple[int, Outcome]]:
         """The requests that end with these outputs. UsageError for outputs of a request that has ended."""

@@ -81,7 +81,7 @@ def _explain(text: str, furthest: _Furthest) -> Iterator[str]:
     elif furthest.is_complete:
         yield f"goes on after its end: {_quote(rest)}"
     elif disagreements := list(_disagreements(rest, furthest)):
-        # Of several readings, the one with the fewest disagreements is the likeliest intention.
+        # The reading with the fewest disagreements is the likeliest intention.
         yield from min(disagreements, key=len)
     elif not _SENTENCE_END.search(rest) and not _FIRST_SENTENCE.match(rest):
         yield f"cut off: the last sentence is not finished: {_quote(rest)}"

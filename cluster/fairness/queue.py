@@ -16,7 +16,7 @@ class Turns:
     """How long each client has been given nothing. One that comes anew is behind those that wait already."""
 
     def __init__(self) -> None:
-        self._since: dict[Client, int] = {}  # of those that wait
+        self._since: dict[Client, int] = {}  # clients that wait, and since when
         self._now = 0
         self._last: frozenset[Client] = frozenset()  # who was served last
 
@@ -66,7 +66,7 @@ class FairQueue(Generic[Item]):
 
     @property
     def clients(self) -> Collection[Client]:
-        """Those that have something here."""
+        """The clients that have something here."""
         return self._by_client.keys()
 
     def add(self, key: int, client: Client, item: Item) -> None:

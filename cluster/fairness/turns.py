@@ -14,8 +14,8 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # of each client, in order
-        self._used_s: dict[str, float] = {}  # of clients that have had more than `_now_s`
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by client, in order of arrival
+        self._used_s: dict[str, float] = {}  # by client, where it is more than `_now_s`
         self._now_s = 0.0  # what the client whose turn it is had had when its turn began
         self._client: str | None = None  # whose turn it is
         self._began_s = 0.0  # on the loop's clock
@@ -40,7 +40,7 @@ class Turns:
         self._used_s[self._client] = self._now_s + asyncio.get_running_loop().time() - self._began_s
         self._client = None
         while self._waiting:
-            client = min(self._waiting, key=self._tag)  # of equals, the one that has waited longest
+            client = min(self._waiting, key=self._tag)  # between equals, whoever has waited longest
             queue = self._waiting.pop(client)
             future = queue.popleft()
             if queue:

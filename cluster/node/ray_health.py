@@ -25,7 +25,7 @@ class RayProcess(NamedTuple):
 
 
 def find_ray_processes(instance: str) -> tuple[RayProcess, ...]:
-    """Those of the Ray head that was started for `instance` on this machine."""
+    """The processes of the Ray head that was started for `instance` on this machine."""
     found = []
     for pid in marked_pids(instance):
         kind, ticks = KINDS.get(_program(pid)), start_ticks(pid)

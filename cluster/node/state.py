@@ -28,14 +28,14 @@ class ClusterState:
     ray_address: str  # host:port of Ray's head; empty until it is known
     ray_namespace: str
     owns_ray: bool  # `up` started Ray, so `down` ends it
-    run_folder: str  # of secrets, and of Ray's files when owns_ray; removed by `down`
+    run_folder: str  # holds secrets, and Ray's files when owns_ray; removed by `down`
     address: str  # host:port of the inference server; empty until it answers
     ready: bool
     config: dict[str, Any]  # the settings `up` was given, by key
-    model_hash: str = ""  # of the file that was cut; a repair must cut the same
+    model_hash: str = ""  # hash of the file that was cut; a repair must cut the same
     bounds: tuple[int, ...] = ()  # layers at which the slices begin, and the end of the last
-    model_version: str = ""  # of the source when it was loaded: sizes and times of files, or ETags
-    ray_processes: tuple[RayProcess, ...] = ()  # of the Ray we own, once it has started
+    model_version: str = ""  # the source as it was loaded: sizes and times of files, or ETags
+    ray_processes: tuple[RayProcess, ...] = ()  # the Ray that we own, once it has started
     members: tuple[tuple[int, int], ...] = ()  # (pid, start ticks) of all processes there were when it came up
     has_actors: bool = False  # Ray was reached, so that some of ours may live in it
     version: int = STATE_VERSION

@@ -63,7 +63,7 @@ class PeerOrigin:
 
 
 def open_peers(peers: Sequence[Endpoint], model_hash: str, header: Header) -> tuple[PeerOrigin, ...]:
-    """Those nodes that answer, with what each has of the model of `header`.
+    """The nodes that answer, with what each has of the model of `header`.
 
     HandshakeError if one serves another model, UsageError if its answer is not sound.
     """

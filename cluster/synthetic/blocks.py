@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from cluster.api.errors import ClusterError
 
 ROWS_PER_CHUNK = 512
-UNIFORM_NIBBLE_SD = 4.61  # of whole numbers in [-8, 8)
-UNIFORM_BYTE_SD = 73.3  # of whole numbers in [-127, 127]
+UNIFORM_NIBBLE_SD = 4.61  # standard deviation of uniform whole numbers in [-8, 8)
+UNIFORM_BYTE_SD = 73.3  # the same in [-127, 127]
 
 
 def random_matrix(kind: str, num_rows: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:

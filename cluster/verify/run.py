@@ -35,7 +35,7 @@ SIDE_TIMEOUT_S = 3600.0  # a stage may have to be cut out of a large file first
 class Asked:
     """What `verify` is to do beside comparing."""
 
-    bounds: tuple[int, ...] = ()  # of a cluster that lives; () places the layers as `up` would
+    bounds: tuple[int, ...] = ()  # where a living cluster is cut; () places the layers as `up` would
     use_whole: bool = True
     save: str | None = None
     against: str | None = None

@@ -19,15 +19,15 @@ MAX_HIDDEN_WIDTH = 1 << 18
 MAX_VOCAB = 1 << 20  # so that a row of logits fits in a part
 MAX_CONTEXT = 1 << 26
 MAX_MICROBATCHES = 4096
-MAX_LOGITS_BYTES = 2 << 30  # of one step's result
+MAX_LOGITS_BYTES = 2 << 30  # one step's result
 MAX_COUNT = (1 << 63) - 1  # epochs, steps, bytes, nanoseconds
 MAX_INT32 = (1 << 31) - 1
 MAX_NAME_CHARS = 256
 MAX_REASON_CHARS = 4096
 MAX_PROMPT_BYTES = 4 << 20
 MAX_PROMPT_TOKENS = 1 << 20
-MAX_TEXT_BYTES = 8 << 20  # of a reply
-MAX_REQUESTS = 2048  # of one call
+MAX_TEXT_BYTES = 8 << 20  # one reply
+MAX_REQUESTS = 2048  # in one call
 MAX_INTERVALS = 1 << 16
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)

@@ -18,8 +18,8 @@ from cluster.bench.workload import random_prompt
 from cluster.client.stream import TokenStream
 from cluster.client.sync import Client
 
-NUM_WARM_TOKENS = 8  # of each stream, before gaps count
-NUM_TOKENS_BEFORE = 32  # of each stream, whose gaps are those "before"
+NUM_WARM_TOKENS = 8  # each stream makes these before gaps count
+NUM_TOKENS_BEFORE = 32  # each stream makes these, and their gaps are those "before"
 STREAM_PROMPT_LENGTH = 8
 STREAM_TIMEOUT_S = 600.0
 POLL_S = 0.005
@@ -59,8 +59,8 @@ class GapsFigures:
     before_ms: Spread | None
     during_ms: Spread | None
     ratio: Spread | None  # p99 during the prompt to the median before
-    first_token_ms: Spread | None  # of the prompt, beside the streams
-    alone_ms: Spread | None  # of the prompt, alone
+    first_token_ms: Spread | None  # the prompt arrives beside the streams
+    alone_ms: Spread | None  # the prompt has the cluster to itself
 
 
 def gaps_figures(settings: GapsSettings, runs: Sequence[GapsRun]) -> GapsFigures:

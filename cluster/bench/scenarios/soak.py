@@ -19,7 +19,7 @@ from cluster.messages.step import StepTiming
 from cluster.node.listener import listening_pid
 from cluster.node.processes import rss_bytes
 
-SAMPLE_SHARE = 0.02  # of the requests, between two looks at the memory
+SAMPLE_SHARE = 0.02  # share of the requests between two looks at the memory
 NUM_ASKED = 20  # before a stage that does not tell its memory ends the soak
 PER_REQUESTS = 500
 MB = 1e6

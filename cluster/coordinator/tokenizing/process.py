@@ -15,7 +15,7 @@ from cluster.coordinator.tokenizing.token_table import TokenTable
 from cluster.node.child import Child
 
 LOAD_TIMEOUT_S = 120.0
-# Of the lanes, for ever longer texts: the long ones take what the stages and the short texts leave.
+# Each lane takes longer texts than the one before it; the long ones get what the stages and the short texts leave.
 NICENESS = (0, 5, 10)
 # Threads that numpy would start in the child are of no use there, and it could not fork beside them.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

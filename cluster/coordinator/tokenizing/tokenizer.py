@@ -57,7 +57,7 @@ class Tokenizer:
 
     async def tokenize(self, client: str, field: str, text: str, add_special: bool, parse_special: bool) -> list[int]:
         """Token ids of a text that `client` gave as `field`. UsageError, CapacityError or ClusterError name that."""
-        self._check_size(field, len(text))  # of characters that have a byte at least: most are not worth encoding
+        self._check_size(field, len(text))  # each character has a byte at least, so most need no encoding
         data = text.encode()
         self._check_size(field, len(data))
         for lane, (most_bytes, cpu_s) in enumerate(LANES):

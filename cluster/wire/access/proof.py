@@ -22,7 +22,7 @@ PROOF_KEY = "ggml-cluster-proof"
 # is of no use after it; both clocks may differ by as much.
 LIFETIME_S = 60
 NONCE_BYTES = 16
-MAX_PROOF_CHARS = 256  # of what a stranger sends; ours have some 120
+MAX_PROOF_CHARS = 256  # a stranger may send that many; ours have some 120
 
 Metadata = tuple[tuple[str, str], ...]
 

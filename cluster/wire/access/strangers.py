@@ -32,7 +32,7 @@ class Strangers:
         self._since_s: dict[str, float] = {}  # when each of the others was first seen
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self.port = 0  # of our server
+        self.port = 0  # where our server listens
 
     def admit(self, peer: str) -> None:
         """A call over this connection has proved the secret. From any thread."""
@@ -66,7 +66,7 @@ class Strangers:
 
 
 def _connections(port: int) -> Iterator[tuple[socket.socket, str]]:
-    """Those that this process has accepted at `port`, each as a second handle, with the name of its other end."""
+    """Connections that this process accepted at `port`, each as a second handle, with the name of its other end."""
     for path in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):  # closed meanwhile, or no connection
             if not os.readlink(path).startswith("socket:"):

@@ -27,7 +27,7 @@ class InferenceBackend(Protocol):
 
     @property
     def max_prompt_bytes(self) -> int:
-        """Of a message, text or token ids: no longer prompt fits into the context."""
+        """The most bytes of a message, text or token ids: no longer prompt fits into the context."""
 
     def generate(self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str) -> Cancel:
         """Starts a request. The last event has a finish_reason."""

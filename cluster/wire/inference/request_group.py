@@ -14,7 +14,7 @@ from cluster.wire.inference import mailbox
 from cluster.wire.inference.backend import Cancel, InferenceBackend
 from cluster.wire.inference.mailbox import LoopMailbox, StreamInbox
 
-Numbered = tuple[int, Output]  # of which request
+Numbered = tuple[int, Output]  # (number of the request, what it is answered)
 TokenIds = Callable[[PromptRequest], Awaitable[list[int]]]
 
 # Prompts that are tokenised within this time start together, so that their streams begin with the same step. Those

@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 # For what may take its time: asking the stages, and turning very many token ids into text.
 _NUM_THREADS = 4
-# Of requests that have not begun; only long ones count, and are refused above it.
+# Bytes of requests that have not begun; only long ones count, and are refused above it.
 MAX_WAITING_BYTES = 24 << 20
 LONG_REQUEST_BYTES = 64 << 10
 # Logits that a client has not read yet; more than that, and it is cut off.

@@ -83,7 +83,7 @@ def check_address(address: str) -> None:
 
 
 def port_of(address: str) -> int:
-    """Of "host:port"."""
+    """The two parts of "host:port"."""
     return int(address.rpartition(":")[2])
 
 

@@ -63,7 +63,7 @@ def error_from_call(error: grpc.RpcError, what: str, advice: str) -> ClusterErro
     ``what: reason; advice``.
     """
     code: grpc.StatusCode = error.code()
-    # Of "failed to connect to all addresses; last error: UNKNOWN: ipv4:...: Connection refused", the cause.
+    # The cause follows "failed to connect to all addresses; last error: UNKNOWN: ".
     details: str = (error.details() or code.name).rpartition("last error: ")[2].removeprefix("UNKNOWN: ")
     kind = _named_class(error.trailing_metadata() or ())
     if kind is not None and kind.grpc_status == code.name:
