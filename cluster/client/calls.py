@@ -26,9 +26,9 @@ from cluster.node.secret import given_secret
 from cluster.wire import limits
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.codec.answer import Output, decode_answers, decode_events
-from cluster.wire.codec.event import decode_timing
 from cluster.wire.codec.facts import decode_status
 from cluster.wire.codec.inference import check_text, check_token_ids, decode_logits, encode_generate
+from cluster.wire.codec.timing import decode_timing
 from cluster.wire.limits import check_length, parse
 from cluster.wire.transport.methods import method_path
 from cluster.wire.transport.status import error_from_call

@@ -5,7 +5,8 @@ from __future__ import annotations
 from cluster.api.errors import UsageError
 from cluster.messages.step import SampledStep
 from cluster.wire import limits
-from cluster.wire.codec.step import decode_step_id, int32_bytes, int32_values, step_id_fields
+from cluster.wire.codec.packing import int32_bytes, int32_values
+from cluster.wire.codec.step_id import decode_step_id, step_id_fields
 from protos import stage_pb2
 
 

@@ -18,7 +18,6 @@ from cluster.messages.step import Float32Array
 from cluster.wire import limits
 from cluster.wire.access.client_name import client_name
 from cluster.wire.codec.answer import Output, encode_answers, encode_events
-from cluster.wire.codec.event import encode_timing
 from cluster.wire.codec.facts import encode_status
 from cluster.wire.codec.inference import (
     PromptRequest,
@@ -28,6 +27,7 @@ from cluster.wire.codec.inference import (
     decode_generate,
     encode_logits,
 )
+from cluster.wire.codec.timing import encode_timing
 from cluster.wire.inference.backend import InferenceBackend
 from cluster.wire.inference.mailbox import LoopMailbox, StreamInbox
 from cluster.wire.inference.request_group import RequestGroup, is_last

@@ -10,8 +10,9 @@ from typing import Generic, TypeVar
 
 from cluster.api.errors import CapacityError
 from cluster.messages.step import SampledStep, StepResult, StepTiming
-from cluster.wire.codec.event import Event, UrgentEvent, encode_event, encode_timings
+from cluster.wire.codec.event import Event, UrgentEvent, encode_event
 from cluster.wire.codec.sampled import encode_sampled_step
+from cluster.wire.codec.timing import encode_timings
 from protos import stage_pb2
 
 # A coordinator that lags by so many events has stopped; it is cut off rather than allowed to fill the memory.

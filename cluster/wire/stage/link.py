@@ -11,7 +11,8 @@ from cluster.messages.stage import Hello
 from cluster.messages.step import Float32Array, Microbatch
 from cluster.wire.access.endpoint import Endpoint, sent_with
 from cluster.wire.codec.hello import encode_hello
-from cluster.wire.codec.step import StepLimits, check_hidden, encode_step
+from cluster.wire.codec.step.frames import encode_step
+from cluster.wire.codec.step.header import StepLimits, check_hidden
 from cluster.wire.stage.stream import OPEN_TIMEOUT_S, StageStream
 from cluster.wire.transport.channel import open_channel
 from cluster.wire.transport.methods import method_path

@@ -21,7 +21,8 @@ from cluster.wire.access.strangers import Strangers
 from cluster.wire.codec.event import Event
 from cluster.wire.codec.facts import encode_facts
 from cluster.wire.codec.hello import decode_hello
-from cluster.wire.codec.step import StepAssembly, StepLimits
+from cluster.wire.codec.step.assembly import StepAssembly
+from cluster.wire.codec.step.header import StepLimits
 from cluster.wire.codec.wiring import Wiring, decode_wiring
 from cluster.wire.limits import parse
 from cluster.wire.stage.epochs import StageEpochs, StepOrder, StreamEnd

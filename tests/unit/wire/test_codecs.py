@@ -34,14 +34,17 @@ from cluster.messages.step import (
 )
 from cluster.wire import limits
 from cluster.wire.codec.answer import decode_answers, decode_events, encode_answers, encode_events
-from cluster.wire.codec.event import EventAssembly, UrgentEvent, encode_event, encode_timings
+from cluster.wire.codec.event import EventAssembly, UrgentEvent, encode_event
 from cluster.wire.codec.facts import decode_facts, decode_status, encode_facts, encode_status
 from cluster.wire.codec.hello import check_hello, decode_hello, encode_hello
 from cluster.wire.codec.inference import PromptRequest, decode_generate, decode_logits, encode_generate, encode_logits
 from cluster.wire.codec.rows import RowAssembly, split_rows
 from cluster.wire.codec.sampled import decode_sampled_step, encode_sampled_step
 from cluster.wire.codec.sampling import decode_sampling, encode_sampling
-from cluster.wire.codec.step import StepAssembly, StepLimits, encode_header, encode_step
+from cluster.wire.codec.step.assembly import StepAssembly
+from cluster.wire.codec.step.frames import encode_step
+from cluster.wire.codec.step.header import StepLimits, encode_header
+from cluster.wire.codec.timing import encode_timings
 from cluster.wire.codec.wiring import Wiring, decode_wiring, encode_wiring
 from protos import inference_pb2, sampling_pb2, stage_pb2
 from tests.fakes.wire_backends import EchoCluster, RecordingStage, make_batch, make_hello

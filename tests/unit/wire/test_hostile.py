@@ -28,7 +28,7 @@ from cluster.messages.step import (
 )
 from cluster.wire import limits
 from cluster.wire.codec.answer import decode_answers, decode_events, encode_answers, encode_events
-from cluster.wire.codec.event import EventAssembly, encode_event, encode_timings
+from cluster.wire.codec.event import EventAssembly, encode_event
 from cluster.wire.codec.facts import decode_facts, decode_status, encode_facts, encode_status
 from cluster.wire.codec.hello import decode_hello, encode_hello
 from cluster.wire.codec.inference import (
@@ -39,7 +39,10 @@ from cluster.wire.codec.inference import (
     encode_logits,
 )
 from cluster.wire.codec.sampled import decode_sampled_step, encode_sampled_step
-from cluster.wire.codec.step import StepAssembly, StepLimits, check_hidden, encode_header, encode_step
+from cluster.wire.codec.step.assembly import StepAssembly
+from cluster.wire.codec.step.frames import encode_step
+from cluster.wire.codec.step.header import StepLimits, check_hidden, encode_header
+from cluster.wire.codec.timing import encode_timings
 from cluster.wire.limits import parse
 from protos import inference_pb2, stage_pb2
 from tests.fakes.wire_backends import EchoCluster, RecordingStage, make_batch, make_hello, make_hidden

@@ -18,7 +18,7 @@ from cluster.messages.stage import Hello, StageFailure
 from cluster.messages.step import SampledStep, SampledToken, StepId, StepResult, StepTiming
 from cluster.wire.codec.event import Event
 from cluster.wire.codec.hello import encode_hello
-from cluster.wire.codec.step import encode_step
+from cluster.wire.codec.step.frames import encode_step
 from cluster.wire.stage import events
 from cluster.wire.stage.event_watch import StageWatch
 from cluster.wire.stage.events import EventQueue, TokenQueue

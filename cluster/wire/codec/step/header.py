@@ -1,24 +1,23 @@
-"""Microbatch <-> StepHeader, and the hidden rows that follow it."""
+"""Microbatch <-> StepHeader, within what the stream's Hello agreed on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cluster.api.errors import UsageError
 from cluster.messages.stage import Hello
-from cluster.messages.step import PENDING, Float32Array, Int32Array, Microbatch, SlotSampling, SlotStart, StepId
+from cluster.messages.step import PENDING, Float32Array, Int32Array, Microbatch, SlotSampling, SlotStart
 from cluster.wire import limits
 from cluster.wire.codec.failures import decode_failures, encode_failures
-from cluster.wire.codec.rows import RowAssembly, row_parts
+from cluster.wire.codec.packing import INT_BYTES, int32_bytes, int32_values
 from cluster.wire.codec.sampling import decode_sampling, encode_sampling
-from cluster.wire.limits import check_length, check_range, check_ranges
+from cluster.wire.codec.step_id import decode_step_id, step_id_fields
+from cluster.wire.limits import check_length, check_range
 from protos import stage_pb2
 
-_INT32 = np.dtype("<i4")
-_INT_BYTES = 4
 _NO_ROWS = np.empty(0, np.int32)
 
 
@@ -36,19 +35,6 @@ class StepLimits:
         return cls(hello.num_slots, hello.context_length, width)
 
 
-def step_id_fields(step_id: StepId) -> dict[str, int]:
-    """A StepId to be written into another message: a dict is read where a message would be serialized and parsed."""
-    return {"epoch": step_id.epoch, "microbatch": step_id.microbatch, "step": step_id.step}
-
-
-def decode_step_id(message: stage_pb2.StepId) -> StepId:
-    return StepId(
-        check_range("id.epoch", message.epoch, 0, limits.MAX_COUNT),
-        check_range("id.microbatch", message.microbatch, 0, limits.MAX_MICROBATCHES - 1),
-        check_range("id.step", message.step, 0, limits.MAX_COUNT),
-    )
-
-
 def check_hidden(batch: Microbatch, hidden: Float32Array | None, stage_limits: StepLimits) -> None:
     """UsageError unless `hidden` is float32 [T, E], or None where no rows travel."""
     width = stage_limits.hidden_width
@@ -58,27 +44,6 @@ def check_hidden(batch: Microbatch, hidden: Float32Array | None, stage_limits: S
         raise UsageError(f"hidden: shape {shape}; this stage takes {wanted}")
     if hidden is not None and hidden.dtype != np.float32:
         raise UsageError(f"hidden: {hidden.dtype} rows; this stage takes float32")
-
-
-def encode_step(batch: Microbatch, hidden: Float32Array | None) -> Iterator[bytes]:
-    """The messages of one step as they travel; `hidden` [T, E] is read while they are taken.
-
-    The fields are joined here, as protobuf would: it would copy the rows into a message and out of it.
-    """
-    header = encode_header(batch, 0 if hidden is None else hidden.shape[1]).SerializeToString()
-    fields = [_before_field(stage_pb2.StepMessage.HEADER_FIELD_NUMBER, len(header)), header]
-    for part in () if hidden is None else row_parts(hidden):
-        yield b"".join((*fields, _before_field(stage_pb2.StepMessage.HIDDEN_FIELD_NUMBER, part.nbytes), part.data))
-        fields = []
-    if fields:
-        yield b"".join(fields)
-
-
-def _before_field(number: int, length: int) -> bytes:
-    """What protobuf has before a field of less than 2**28 bytes: a tag of wire type 2, the length as a varint of 4."""
-    return bytes(
-        (number << 3 | 2, length & 0x7F | 0x80, length >> 7 & 0x7F | 0x80, length >> 14 & 0x7F | 0x80, length >> 21)
-    )
 
 
 def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
@@ -128,57 +93,6 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
     )
 
 
-class StepAssembly:
-    """Puts the parts of a stream's steps together, one step after the other."""
-
-    def __init__(self, stage_limits: StepLimits) -> None:
-        self._limits = stage_limits
-        self._batch: Microbatch | None = None
-        self._rows: RowAssembly | None = None
-
-    def add(self, message: stage_pb2.StepMessage) -> tuple[Microbatch, Float32Array | None] | None:
-        """The step that this message completes, if it does. UsageError leaves the stream unusable."""
-        kind = message.WhichOneof("kind")
-        if kind == "hello":
-            raise UsageError("step: a message that is no part of a step; send Hello once, then steps")
-        if kind == "header":
-            self._add_header(message.header)
-        if self._batch is None:
-            raise UsageError("step: hidden rows without a header; send the header first")
-        hidden = message.hidden
-        if self._rows is not None:
-            self._rows.add(hidden)
-            if not self._rows.is_complete:
-                return None
-        elif hidden:
-            raise UsageError("hidden: rows that the header did not announce; set hidden_width")
-        step = self._batch, None if self._rows is None else self._rows.take()
-        self._batch = self._rows = None
-        return step
-
-    def _add_header(self, header: stage_pb2.StepHeader) -> None:
-        if self._batch is not None:
-            raise UsageError("step: a header while rows of the step before are missing; send them first")
-        batch = decode_header(header, self._limits)
-        if self._limits.hidden_width:
-            self._rows = RowAssembly("hidden", batch.num_rows, self._limits.hidden_width)
-        self._batch = batch
-
-
-def int32_bytes(values: Int32Array) -> bytes:
-    return values.astype(_INT32, copy=False).tobytes()
-
-
-def int32_values(field: str, data: bytes, count: int, high: int, low: int = 0) -> Int32Array:
-    """`count` numbers in [low, high], read-only; UsageError names the first that is not."""
-    if len(data) != _INT_BYTES * count:
-        raise UsageError(f"{field}: {len(data)} bytes; {count} int32 take {_INT_BYTES * count}")
-    values = np.frombuffer(data, _INT32)
-    # As a list: while the caches are full of weights, an array's reduction costs more for a few rows than all else.
-    check_ranges(field, values.tolist(), low, high)
-    return values
-
-
 def _check_flags(field: str, data: bytes, count: int) -> None:
     if len(data) != count or data.strip(b"\0\1"):
         raise UsageError(f"{field}: {len(data)} bytes; it must be {count} bytes of 0 or 1")
@@ -188,8 +102,8 @@ def _row_numbers(field: str, data: bytes, wants_logits: bytes) -> Int32Array:
     num_rows = len(wants_logits)
     if not data:
         return _NO_ROWS
-    check_length(field, data, _INT_BYTES * num_rows)
-    values = int32_values(field, data, len(data) // _INT_BYTES, num_rows - 1)
+    check_length(field, data, INT_BYTES * num_rows)
+    values = int32_values(field, data, len(data) // INT_BYTES, num_rows - 1)
     rows = values.tolist()
     if not all(map(wants_logits.__getitem__, rows)):
         raise UsageError(f"{field}: a row that is not in wants_logits; flag it there too")
