@@ -9,7 +9,7 @@ import numpy as np
 
 from cluster.api.errors import ClusterError
 from cluster.engine.sequence import Kind, Sequence
-from cluster.messages.step import NO_STEP, PENDING, Int32Array, Microbatch, SlotSampling, SlotStart, StepId, StepResult
+from cluster.messages.step import NO_ROWS, Int32Array, Microbatch, SlotSampling, SlotStart, StepId, StepResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,8 @@ class Chunk:
 
     @property
     def tokens(self) -> list[int]:
-        """Of its rows, as far as they are known now."""
-        known = self.sequence.log[self.first : self.end]
-        return known + [PENDING] * (self.num_rows - len(known))
+        """The tokens of its rows that are known by now: all, or all but the last."""
+        return self.sequence.log[self.first : self.end]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def form_batch(
     *,
     decodes: bool,
     exclusive: bool,
-    after: int,
+    after: int | None,
     sent_s: float,
 ) -> Batch:
     """Lays the chunks out as rows, sorted by slot. Changes no sequence.
@@ -108,9 +107,13 @@ def form_batch(
     slots: list[int] = []
     samples: list[int] = []
     returns: list[int] = []
+    pending: list[int] = []
     for chunk in ordered:
-        row = len(tokens)
-        tokens += chunk.tokens
+        row, known = len(tokens), chunk.tokens
+        tokens += known
+        if len(known) < chunk.num_rows:
+            pending.append(len(tokens))
+            tokens.append(0)
         positions += range(chunk.first, chunk.end)
         slots += [_slot(chunk.sequence)] * chunk.num_rows
         returns += range(row, row + chunk.num_logits_rows)
@@ -129,7 +132,8 @@ def form_batch(
         new_sampling=_new_sampling(ordered),
         slot_starts=starts,
         exclusive=exclusive,
-        after=after if exclusive or PENDING in tokens else NO_STEP,
+        after=after if exclusive or pending else None,
+        pending=_int32(pending) if pending else NO_ROWS,
     )
     return Batch(microbatch, ordered, decodes, sent_s)
 

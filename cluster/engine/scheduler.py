@@ -17,7 +17,7 @@ from cluster.engine.sequence import Sequence, State
 from cluster.engine.slots import Slots
 from cluster.engine.text.finish import finish_after
 from cluster.messages.stage import StageCosts
-from cluster.messages.step import NO_STEP, Microbatch, SlotStart, StepId, StepResult, StepTiming
+from cluster.messages.step import Microbatch, SlotStart, StepId, StepResult, StepTiming
 
 _MOST_PATIENCE = 5  # times what is waited for one more, however many come
 _LEAST_WAIT_S = 1e-5
@@ -247,7 +247,7 @@ class Scheduler:
         self, chunks: Items[Chunk], starts: tuple[SlotStart, ...], now_s: float, *, decodes: bool, exclusive: bool
     ) -> Microbatch:
         step_id = StepId(self._epoch, heapq.heappop(self._free_lanes), self._next_step)
-        after = max((other.step for other in self._in_flight), default=NO_STEP)
+        after = max((other.step for other in self._in_flight), default=None)
         batch = form_batch(step_id, chunks, starts, decodes=decodes, exclusive=exclusive, after=after, sent_s=now_s)
         self._next_step += 1
         self._decoded_last = batch.decodes

@@ -6,20 +6,18 @@ T is the number of rows of a microbatch, V the vocabulary size, R the rows asked
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cluster.api.sampling import SamplingParams
 
-# In place of a token id: what the slot samples in the step that this one follows (Microbatch.after).
-PENDING = -1
-NO_STEP = -1
-
 Int32Array = NDArray[np.int32]
 Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
+
+NO_ROWS: Int32Array = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -68,17 +66,20 @@ class Microbatch:
     """
 
     id: StepId
-    tokens: Int32Array  # [T] token ids; later stages need them for the repeat penalty. To the first stage: or PENDING
+    tokens: Int32Array  # [T] token ids, 0 for those pending; later stages need them for the repeat penalty
     positions: Int32Array  # [T] position of each row in its sequence
     slots: Int32Array  # [T] KV sequence id of each row, the same number on every stage
     wants_logits: BoolArray  # [T] rows whose logits the last stage computes
-    samples: Int32Array  # rows to sample a token from; a subset of wants_logits
+    samples: Int32Array  # rows to sample a token from, ascending; a subset of wants_logits
     returns_logits: Int32Array  # rows whose full logits travel back; a subset of wants_logits
     new_sampling: tuple[SlotSampling, ...] = ()
     slot_starts: tuple[SlotStart, ...] = ()  # in order
     failures: tuple[SlotFailure, ...] = ()  # slots without rows from here on; set by the stages before
     exclusive: bool = False  # no other stage computes while one computes it: that one may use the cores of its host
-    after: int = NO_STEP  # the first stage begins it once the last one has answered this step
+    after: int | None = None  # the first stage begins it once the last one has answered this step
+    # Rows whose token is what their slot samples in step `after`, or sampled last before it. None are left after the
+    # first stage, which puts these tokens in.
+    pending: Int32Array = field(default_factory=lambda: NO_ROWS)
 
     @property
     def num_rows(self) -> int:

@@ -30,7 +30,6 @@ from cluster.wire.stage.server import StageServer
 from cluster.wire.stage.token_watch import TokenWatch
 
 MAX_QUEUED_STEPS = 64  # more than a pipeline has in flight; beyond it the sender waits
-NO_EPOCH = -1
 _STOP_CHECK_S = 0.1
 
 _Step = tuple[Microbatch, Float32Array | None, int]
@@ -54,7 +53,7 @@ class StageService:
         self._token_watch: TokenWatch | None = None
         self.wired_epoch = 0
         self._wiring_lock = threading.Lock()  # whoever brings the cluster up, and the coordinator, may both wire
-        self._epoch = NO_EPOCH  # the epoch that is computed; steps of any other are dropped
+        self._epoch: int | None = None  # the epoch that is computed; steps of any other are dropped
         self._state = "ready"
         self._stopping = threading.Event()
 
@@ -237,7 +236,7 @@ class StageService:
     def _fail(self, stage: int, epoch: int, reason: str) -> None:
         """Tell the coordinator, and compute nothing more in this epoch."""
         if epoch == self._epoch:
-            self._epoch = NO_EPOCH
+            self._epoch = None
         if stage == self._spec.stage:
             self._state = f"lost: {reason}"
         self._publish(StageFailure(stage, epoch, reason))

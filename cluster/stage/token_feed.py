@@ -6,12 +6,8 @@ import threading
 import time
 from dataclasses import replace
 
-import numpy as np
-
 from cluster.api.errors import ClusterError
-from cluster.messages.step import NO_STEP, PENDING, Microbatch, SampledStep
-
-_NO_EPOCH = -1
+from cluster.messages.step import NO_ROWS, Microbatch, SampledStep
 
 
 class TokenFeed:
@@ -19,21 +15,20 @@ class TokenFeed:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._epoch = _NO_EPOCH
-        self._step = NO_STEP
+        self._epoch: int | None = None
+        self._step: int | None = None  # that was answered last
         self._answered_ns = 0
         self._tokens: dict[int, int] = {}  # by slot
 
     def begin(self, epoch: int) -> None:
         """Forget all tokens: a new epoch begins. Whoever waits for a step of another one waits no more."""
         with self._changed:
-            self._epoch, self._step = epoch, NO_STEP
-            self._tokens.clear()
-            self._changed.notify_all()
+            self._begin(epoch)
 
     def end(self) -> None:
         """No step will ever be answered any more."""
-        self.begin(_NO_EPOCH)
+        with self._changed:
+            self._begin(None)
 
     def take(self, sampled: SampledStep) -> None:
         """A step was answered; those of another epoch are dropped."""
@@ -49,21 +44,34 @@ class TokenFeed:
 
         None if that will never be, because the epoch is over.
         """
-        if batch.after == NO_STEP:
+        after = batch.after
+        if after is None:
             return 0
         with self._changed:
-            self._changed.wait_for(lambda: self._epoch != batch.id.epoch or self._step >= batch.after)
+            self._changed.wait_for(lambda: self._epoch != batch.id.epoch or self._is_answered(after))
             return self._answered_ns if self._epoch == batch.id.epoch else None
 
     def fill(self, batch: Microbatch) -> Microbatch:
-        """`batch` with the tokens that were still to be sampled, for all stages. ClusterError if a slot has none."""
-        if batch.after == NO_STEP:
+        """`batch` with the tokens that were pending, for all stages. ClusterError if a slot has none."""
+        if batch.after is None:
             return batch
-        tokens = batch.tokens.tolist()
-        for row, slot in enumerate(batch.slots.tolist()):
-            if tokens[row] != PENDING:
-                continue
-            if slot not in self._tokens:
-                raise ClusterError(f"step {batch.id.step}: slot {slot} has sampled no token; report a bug")
-            tokens[row] = self._tokens[slot]
-        return replace(batch, tokens=np.array(tokens, np.int32), after=NO_STEP)
+        tokens = batch.tokens
+        if len(batch.pending):
+            sampled = [self._newest(batch, slot) for slot in batch.slots[batch.pending].tolist()]
+            tokens = tokens.copy()
+            tokens[batch.pending] = sampled
+        return replace(batch, tokens=tokens, after=None, pending=NO_ROWS)
+
+    def _begin(self, epoch: int | None) -> None:
+        self._epoch, self._step = epoch, None
+        self._tokens.clear()
+        self._changed.notify_all()
+
+    def _is_answered(self, step: int) -> bool:
+        return self._step is not None and self._step >= step
+
+    def _newest(self, batch: Microbatch, slot: int) -> int:
+        token = self._tokens.get(slot)
+        if token is None:
+            raise ClusterError(f"step {batch.id.step}: slot {slot} has sampled no token; report a bug")
+        return token

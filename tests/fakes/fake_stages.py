@@ -24,7 +24,7 @@ from cluster.api.sampling import SamplingParams
 from cluster.engine.events import Event, LogitsRows, Output, Stop, is_last
 from cluster.engine.limits import Limits
 from cluster.messages.stage import StageFailure
-from cluster.messages.step import PENDING, Microbatch, SampledToken, SlotFailure, SlotStart, StepResult, StepTiming
+from cluster.messages.step import Microbatch, SampledToken, SlotFailure, SlotStart, StepResult, StepTiming
 
 END_TOKEN = 0
 # A request with this penalty cannot be sampled after so many tokens; the stages hold its rows.
@@ -257,10 +257,11 @@ class FakeStages:
         assert step == len(self.sent), f"step {step} after {len(self.sent)} steps"
         assert 0 <= lane < self._limits.max_in_flight, f"lane {lane}"
         assert lane not in self.in_flight, f"lane {lane} has two microbatches"
-        assert microbatch.after < step, "after a step that is still to come"
-        pending = set(microbatch.slots[microbatch.tokens == PENDING].tolist())
+        after = -1 if microbatch.after is None else microbatch.after
+        assert after < step, "after a step that is still to come"
+        pending = set(microbatch.slots[microbatch.pending].tolist())
         for other in self.in_flight.values():
-            follows = other.id.step <= microbatch.after
+            follows = other.id.step <= after
             assert follows or not (other.exclusive or microbatch.exclusive), "not exclusive"
             going_on = set(microbatch.slots.tolist()) & set(other.slots[other.samples].tolist())
             later = (mb for mb in [*self.sent, microbatch] if mb.id.step > other.id.step)
@@ -281,11 +282,11 @@ class FakeStages:
         return StageFailure(stage, self.epoch, reason)
 
     def _begin_waiting(self) -> None:
-        while self._waiting and self._waiting[0].after < self._num_answered:
+        while self._waiting and (self._waiting[0].after is None or self._waiting[0].after < self._num_answered):
             microbatch = self._waiting.popleft()
-            pairs = zip(microbatch.tokens.tolist(), microbatch.slots.tolist(), strict=True)
-            tokens = [self._newest[slot] if token == PENDING else token for token, slot in pairs]
-            self._arrive(0, replace(microbatch, tokens=np.array(tokens, np.int32)))
+            tokens = microbatch.tokens.copy()
+            tokens[microbatch.pending] = [self._newest[slot] for slot in microbatch.slots[microbatch.pending].tolist()]
+            self._arrive(0, replace(microbatch, tokens=tokens))
 
     def _arrive(self, stage: int, microbatch: Microbatch) -> None:
         start_s = max(self._world.now_s, self._free_at_s[stage])

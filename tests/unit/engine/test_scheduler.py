@@ -16,7 +16,7 @@ from cluster.engine.limits import Limits
 from cluster.engine.scheduler import Scheduler, StepOutcome
 from cluster.engine.sequence import Sequence, State
 from cluster.messages.stage import StageCosts
-from cluster.messages.step import NO_STEP, PENDING, Microbatch, SampledToken, SlotStart, StepId, StepResult
+from cluster.messages.step import Microbatch, SampledToken, SlotStart, StepId, StepResult
 from tests.fakes.fake_stages import VOCABULARY
 
 _LIMITS = Limits(num_slots=8, context_length=64, max_batch_tokens=16, num_stages=2, max_waiting=4)
@@ -86,7 +86,7 @@ def test_one_chunk_at_a_time_if_that_is_asked_for() -> None:
     for num_rows in (4, 4, 2):
         chunk, *following = fill(engine)
         assert chunk.num_rows == num_rows
-        assert [microbatch.tokens.tolist() for microbatch in following] == ([[PENDING]] if num_rows == 2 else [])
+        assert [microbatch.pending.tolist() for microbatch in following] == ([[0]] if num_rows == 2 else [])
         engine.complete(answer(chunk), 0.0)
 
 
@@ -108,7 +108,7 @@ def test_sampled_tokens_go_first_and_prompts_in_microbatches_of_their_own() -> N
 def test_sequences_are_split_evenly_over_the_stages(num_stages: int, sizes: list[int]) -> None:
     engine = scheduler(num_stages=num_stages)
     finish_first_step(engine, 8)
-    microbatches = [microbatch for microbatch in fill(engine) if microbatch.after == NO_STEP]
+    microbatches = [microbatch for microbatch in fill(engine) if microbatch.after is None]
     assert [microbatch.num_rows for microbatch in microbatches] == sizes
     assert sorted(microbatch.id.microbatch for microbatch in microbatches) == list(range(num_stages))
 
@@ -118,16 +118,16 @@ def test_a_step_of_all_sequences_is_followed_by_the_next_before_its_tokens_are_k
     engine, only = scheduler(num_stages=num_stages), sequence(1, 3)
     engine.add(only)
     prompt, first = fill(engine)
-    assert (first.tokens.tolist(), first.positions.tolist(), first.samples.tolist()) == ([PENDING], [3], [0])
-    assert (first.after, prompt.after) == (prompt.id.step, NO_STEP)
+    assert (first.pending.tolist(), first.positions.tolist(), first.samples.tolist()) == ([0], [3], [0])
+    assert (first.after, prompt.after) == (prompt.id.step, None)
     engine.complete(answer(prompt, token=5), 0.0)
     (second,) = fill(engine)
-    assert (second.tokens.tolist(), second.positions.tolist(), second.after) == ([PENDING], [4], first.id.step)
+    assert (second.pending.tolist(), second.positions.tolist(), second.after) == ([0], [4], first.id.step)
     engine.complete(answer(first, token=6), 0.0)
     engine.complete(answer(second, token=7), 0.0)
     assert only.log == [1, 2, 3, 5, 6, 7]
     (third, _) = fill(engine)
-    assert (third.tokens.tolist(), third.after) == ([7], NO_STEP), "it is known by now"
+    assert (third.tokens.tolist(), third.pending.tolist(), third.after) == ([7], [], None), "it is known by now"
 
 
 def test_no_row_is_sent_ahead_for_a_sequence_that_will_have_all_its_tokens() -> None:
@@ -164,7 +164,7 @@ def test_a_prompt_goes_before_rows_that_could_be_sent_ahead() -> None:
     engine.complete(answer(send(engine)), 0.0)
     engine.add(sequence(2, 5))
     decode, prompt = fill(engine)
-    assert (decode.num_rows, prompt.num_rows, prompt.after) == (1, 5, NO_STEP)
+    assert (decode.num_rows, prompt.num_rows, prompt.after) == (1, 5, None)
 
 
 def test_five_sequences_fill_four_stages() -> None:
@@ -208,10 +208,10 @@ def test_few_sequences_go_together_and_alone_where_that_is_faster() -> None:
     engine.reset(1, (costs, costs))
     finish_first_step(engine, 4)
     (together,) = fill(engine)
-    assert (together.num_rows, together.exclusive, together.after) == (4, True, NO_STEP)
+    assert (together.num_rows, together.exclusive, together.after) == (4, True, None)
     assert engine.hold_s(0.0) == pytest.approx(0.001), "6 ms, and 5 ms before its end the next is sent"
     (ahead,) = fill(engine, 0.0012)
-    assert (ahead.tokens.tolist(), ahead.exclusive, ahead.after) == ([PENDING] * 4, True, together.id.step)
+    assert (ahead.pending.tolist(), ahead.exclusive, ahead.after) == ([0, 1, 2, 3], True, together.id.step)
     engine.add(sequence(9, 30))
     assert fill(engine, 0.1) == [], "nothing else while one is alone and has one behind it"
     seen, last = [], ahead

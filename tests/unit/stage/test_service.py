@@ -16,7 +16,7 @@ from cluster.actors.stage_worker import StageWorker
 from cluster.api.sampling import SamplingParams
 from cluster.demo import model_path
 from cluster.messages.stage import StageFailure
-from cluster.messages.step import NO_STEP, PENDING, Microbatch, SlotSampling, SlotStart, StepId, StepResult
+from cluster.messages.step import Microbatch, SlotSampling, SlotStart, StepId, StepResult
 from cluster.node.secret import write_secret
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
@@ -169,13 +169,14 @@ def test_a_step_that_was_sent_ahead_computes_the_token_that_the_one_before_drew(
         watch.open()
         tokens = [7]
         for step in range(5):
-            token = PENDING if is_ahead and step else tokens[-1]
-            service.submit(_greedy_row(epoch, step, token, NO_STEP if token != PENDING else step - 1), None, 0)
+            is_pending = is_ahead and step > 0
+            row = _pending_row(epoch, step, step - 1) if is_pending else _greedy_row(epoch, step, tokens[-1])
+            service.submit(row, None, 0)
             if not is_ahead:
                 tokens.append(next_of(events, StepResult).sampled[0].token)
         if is_ahead:
             tokens += [next_of(events, StepResult).sampled[0].token for _ in range(5)]
-            service.submit(_greedy_row(epoch, 9, PENDING, 8), None, 0)  # no step 8 will ever be answered
+            service.submit(_pending_row(epoch, 9, 8), None, 0)  # no step 8 will ever be answered
         texts.append(tokens)
         watch.close()
     assert texts[0] == texts[1]
@@ -185,11 +186,14 @@ def test_a_step_that_was_sent_ahead_computes_the_token_that_the_one_before_drew(
     wait_until(lambda: num_computing() == 0)
 
 
-def _greedy_row(epoch: int, step: int, token: int, after: int) -> Microbatch:
+def _pending_row(epoch: int, step: int, after: int) -> Microbatch:
+    return dataclasses.replace(_greedy_row(epoch, step, 0), after=after, pending=np.zeros(1, np.int32))
+
+
+def _greedy_row(epoch: int, step: int, token: int) -> Microbatch:
     changes: dict[str, object] = {
         "tokens": np.array([token], np.int32),
         "positions": np.array([step], np.int32),
-        "after": after,
         "new_sampling": () if step else (SlotSampling(0, SamplingParams(temperature=0.0, seed=1)),),
     }
     return make_batch(step, 1, epoch, **changes)

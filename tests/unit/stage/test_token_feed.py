@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 
 from cluster.api.errors import ClusterError
-from cluster.messages.step import NO_STEP, PENDING, Microbatch, SampledStep, SampledToken, StepId, StepResult
+from cluster.messages.step import Microbatch, SampledStep, SampledToken, StepId, StepResult
 from cluster.stage.token_feed import TokenFeed
 from tests.fakes.wire_backends import make_batch
 
 
-def following(step: int, after: int, tokens: list[int], slots: list[int]) -> Microbatch:
-    return make_batch(
-        step, len(tokens), tokens=np.array(tokens, np.int32), slots=np.array(slots, np.int32), after=after
-    )
+def following(step: int, after: int, tokens: list[int | None], slots: list[int]) -> Microbatch:
+    """None for a token that is pending."""
+    pending = [row for row, token in enumerate(tokens) if token is None]
+    known = np.array([token or 0 for token in tokens], np.int32)
+    rows = {"tokens": known, "slots": np.array(slots, np.int32), "pending": np.array(pending, np.int32)}
+    return make_batch(step, len(tokens), after=after, **rows)
 
 
 def sampled_step(step: int, *pairs: tuple[int, int], epoch: int = 3) -> SampledStep:
@@ -37,10 +39,10 @@ def tokens() -> TokenFeed:
 def test_the_newest_token_of_each_slot_is_filled_in(tokens: TokenFeed) -> None:
     tokens.take(sampled_step(4, (0, 11), (2, 13)))
     tokens.take(sampled_step(5, (0, 21)))
-    filled = tokens.fill(following(6, 5, [PENDING, 7, PENDING], [0, 1, 2]))
+    filled = tokens.fill(following(6, 5, [None, 7, None], [0, 1, 2]))
     assert filled.tokens.tolist() == [21, 7, 13]
     assert filled.tokens.dtype == np.int32
-    assert filled.after == NO_STEP, "the stages behind need not wait"
+    assert (filled.after, filled.pending.tolist()) == (None, []), "the stages behind need not wait"
     ordinary = make_batch(7)
     assert tokens.fill(ordinary) is ordinary
 
@@ -48,7 +50,7 @@ def test_the_newest_token_of_each_slot_is_filled_in(tokens: TokenFeed) -> None:
 def test_a_step_waits_for_the_one_that_it_follows_and_no_other(tokens: TokenFeed) -> None:
     assert tokens.wait(make_batch(1)) == 0
     with ThreadPoolExecutor(1) as thread:
-        waiting = thread.submit(tokens.wait, following(6, 5, [PENDING], [0]))
+        waiting = thread.submit(tokens.wait, following(6, 5, [None], [0]))
         tokens.take(sampled_step(4, (0, 11)))
         tokens.take(sampled_step(5, (0, 11), epoch=2))
         time.sleep(0.05)
@@ -58,17 +60,17 @@ def test_a_step_waits_for_the_one_that_it_follows_and_no_other(tokens: TokenFeed
         answered_ns = waiting.result(10)
     assert answered_ns is not None
     assert before_ns <= answered_ns <= time.monotonic_ns()
-    assert tokens.wait(following(6, 5, [PENDING], [0])) == answered_ns, "it was answered long ago"
+    assert tokens.wait(following(6, 5, [None], [0])) == answered_ns, "it was answered long ago"
 
 
 @pytest.mark.parametrize("how", ["begin", "end"])
 def test_the_end_of_an_epoch_ends_the_waiting_and_forgets_the_tokens(tokens: TokenFeed, how: str) -> None:
     tokens.take(sampled_step(5, (0, 12)))
     outcomes: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-    thread = threading.Thread(target=lambda: outcomes.put(tokens.wait(following(7, 6, [PENDING], [0]))))
+    thread = threading.Thread(target=lambda: outcomes.put(tokens.wait(following(7, 6, [None], [0]))))
     thread.start()
     tokens.end() if how == "end" else tokens.begin(4)
     assert outcomes.get(timeout=10) is None
     thread.join()
     with pytest.raises(ClusterError, match="slot 0 has sampled no token"):
-        tokens.fill(following(1, 0, [PENDING], [0]))
+        tokens.fill(following(1, 0, [None], [0]))

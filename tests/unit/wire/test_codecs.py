@@ -19,8 +19,6 @@ from cluster.api.results import Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageFailure
 from cluster.messages.step import (
-    NO_STEP,
-    PENDING,
     Float32Array,
     Microbatch,
     SampledStep,
@@ -108,14 +106,15 @@ def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
     num_rows = draw(st.integers(1, 5)) if hidden is None else len(hidden)
     wants = draw(hnp.arrays(np.bool_, num_rows))
     flagged = np.flatnonzero(wants).astype(np.int32).tolist()
-    subsets = st.lists(st.sampled_from(flagged), unique=True) if flagged else st.just([])
+    subsets = st.lists(st.sampled_from(flagged), unique=True).map(sorted) if flagged else st.just([])
     step_id = draw(STEP_IDS)
     # Only the first stage, which takes no hidden rows, is told to wait for another step.
-    after = draw(st.integers(NO_STEP, step_id.step - 1)) if hidden is None else NO_STEP
-    lowest_token = PENDING if after != NO_STEP else 0
+    steps_before = st.integers(0, step_id.step - 1) if step_id.step and hidden is None else st.none()
+    after = draw(st.none() | steps_before)
+    pending = [] if after is None else draw(st.lists(st.integers(0, num_rows - 1), unique=True).map(sorted))
     batch = Microbatch(
         id=step_id,
-        tokens=draw(int32s(num_rows, limits.MAX_VOCAB - 1, lowest_token)),
+        tokens=draw(int32s(num_rows, limits.MAX_VOCAB - 1)),
         positions=draw(int32s(num_rows, 127)),
         slots=draw(int32s(num_rows, 3)),
         wants_logits=wants,
@@ -126,6 +125,7 @@ def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
         failures=draw(FAILURES),
         exclusive=draw(st.booleans()),
         after=after,
+        pending=np.array(pending, np.int32),
     )
     return batch, hidden
 

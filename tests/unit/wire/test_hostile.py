@@ -15,7 +15,6 @@ from cluster.api.errors import CapacityError, ClusterError, UsageError
 from cluster.api.results import FinishReason, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.messages.step import (
-    PENDING,
     Float32Array,
     Microbatch,
     SampledStep,
@@ -154,12 +153,13 @@ BIG = np.array([1, 2**31 - 1], "<i4").tobytes()
         ("wants_logits", b"\1\2", "wants_logits: 2 bytes; it must be 2 bytes of 0 or 1"),
         ("wants_logits", b"\1\0", "samples: a row that is not in wants_logits"),
         ("samples", np.array([2], "<i4").tobytes(), "samples: 2 is out of range"),
-        ("samples", np.array([1, 1], "<i4").tobytes(), "samples: a row is named twice"),
+        ("samples", np.array([1, 1], "<i4").tobytes(), "samples: rows out of order, or one named twice"),
         ("samples", b"123", "samples: 3 bytes"),
         ("returns_logits", np.zeros(3, "<i4").tobytes(), "returns_logits: length 12 is over the limit"),
         ("hidden_width", 0, "hidden_width: 0 is out of range"),
         ("hidden_width", 1 << 31, "hidden_width: 2147483648 is out of range"),
-        ("follows", 1, "follows: 1 is out of range"),
+        ("after", 0, "after, pending: only the first stage waits for tokens"),
+        ("pending", INT32, "after, pending: only the first stage waits for tokens"),
     ],
 )
 def test_header_field_is_named(field: str, value: Any, text: str) -> None:
@@ -232,16 +232,26 @@ def test_parts_out_of_order() -> None:
 
 def test_only_a_step_that_follows_another_may_lack_tokens() -> None:
     first = StepLimits.of(make_hello(stage=0))
-    pending = np.array([PENDING, 3], np.int32)
-    good = make_batch(step=1, tokens=pending, after=0)
+    pending = np.array([0], np.int32)
+    good = make_batch(step=1, pending=pending, after=0)
     assert StepAssembly(first).add(step_message(good, None)) is not None
     for change, text in (
-        ({"tokens": pending}, "tokens: -1 is out of range; .* 0 to"),
-        ({"tokens": pending - 1, "after": 0}, "tokens: -2 is out of range; .* -1 to"),
-        ({"tokens": pending, "after": 1}, "follows: 2 is out of range; .* 0 to 1"),
+        ({"pending": pending}, "pending: rows without a step that they wait for"),
+        ({"pending": pending - 1, "after": 0}, "pending: -1 is out of range; .* 0 to 1"),
+        ({"pending": pending + 2, "after": 0}, "pending: 2 is out of range; .* 0 to 1"),
+        ({"pending": np.array([1, 0], np.int32), "after": 0}, "pending: rows out of order"),
+        ({"pending": np.array([0, 0], np.int32), "after": 0}, "pending: rows out of order, or one named twice"),
+        ({"pending": pending, "after": 1}, "after: 1 is out of range; .* 0 to 0"),
+        (
+            {"tokens": np.array([-1, 3], np.int32), "pending": pending, "after": 0},
+            "tokens: -1 is out of range; .* 0 to",
+        ),
     ):
         with pytest.raises(UsageError, match=text):
             StepAssembly(first).add(step_message(make_batch(step=1, **change), None))
+    for change in ({"after": 0}, {"after": 0, "pending": pending}):
+        with pytest.raises(UsageError, match="after, pending: only the first stage waits for tokens"):
+            StepAssembly(LIMITS).add(step_message(make_batch(step=1, **change), make_hidden()))
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import ge
 
 import numpy as np
 
 from cluster.api.errors import UsageError
 from cluster.messages.stage import Hello
-from cluster.messages.step import PENDING, Float32Array, Int32Array, Microbatch, SlotSampling, SlotStart
+from cluster.messages.step import NO_ROWS, Float32Array, Int32Array, Microbatch, SlotSampling, SlotStart
 from cluster.wire import limits
 from cluster.wire.codec.failures import decode_failures, encode_failures
 from cluster.wire.codec.packing import INT_BYTES, int32_bytes, int32_values
@@ -17,8 +18,6 @@ from cluster.wire.codec.sampling import decode_sampling, encode_sampling
 from cluster.wire.codec.step_id import decode_step_id, step_id_fields
 from cluster.wire.limits import check_length, check_range
 from protos import stage_pb2
-
-_NO_ROWS = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,8 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
         returns_logits=int32_bytes(batch.returns_logits),
         hidden_width=hidden_width,
         exclusive=batch.exclusive,
-        follows=batch.after + 1,
+        after=batch.after,
+        pending=int32_bytes(batch.pending),
         failures=encode_failures(batch.failures),
     )
     for new in batch.new_sampling:
@@ -76,20 +76,25 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
     flags = message.wants_logits
     _check_flags("wants_logits", flags, num_rows)
     step_id = decode_step_id(message.id)
-    follows = check_range("follows", message.follows, 0, 0 if width else step_id.step)
+    after = check_range("after", message.after, 0, step_id.step - 1) if message.HasField("after") else None
+    if width and (after is not None or message.pending):
+        raise UsageError("after, pending: only the first stage waits for tokens; leave them out")
+    if after is None and message.pending:
+        raise UsageError("pending: rows without a step that they wait for; set after")
     return Microbatch(
         id=step_id,
-        tokens=int32_values("tokens", message.tokens, num_rows, limits.MAX_VOCAB - 1, low=PENDING if follows else 0),
+        tokens=int32_values("tokens", message.tokens, num_rows, limits.MAX_VOCAB - 1),
         positions=int32_values("positions", message.positions, num_rows, stage_limits.context_length - 1),
         slots=int32_values("slots", message.slots, num_rows, stage_limits.num_slots - 1),
         wants_logits=np.frombuffer(flags, np.bool_),
-        samples=_row_numbers("samples", message.samples, flags),
-        returns_logits=_row_numbers("returns_logits", message.returns_logits, flags),
+        samples=_logits_rows("samples", message.samples, flags),
+        returns_logits=_logits_rows("returns_logits", message.returns_logits, flags),
         new_sampling=_new_sampling(message.new_sampling, stage_limits),
         slot_starts=_slot_starts(message.slot_starts, stage_limits),
         failures=decode_failures(message.failures, stage_limits.num_slots),
         exclusive=message.exclusive,
-        after=follows - 1,
+        after=after,
+        pending=_row_numbers("pending", message.pending, num_rows),
     )
 
 
@@ -98,17 +103,22 @@ def _check_flags(field: str, data: bytes, count: int) -> None:
         raise UsageError(f"{field}: {len(data)} bytes; it must be {count} bytes of 0 or 1")
 
 
-def _row_numbers(field: str, data: bytes, wants_logits: bytes) -> Int32Array:
-    num_rows = len(wants_logits)
+def _logits_rows(field: str, data: bytes, wants_logits: bytes) -> Int32Array:
+    values = _row_numbers(field, data, len(wants_logits))
+    if not all(map(wants_logits.__getitem__, values.tolist())):
+        raise UsageError(f"{field}: a row that is not in wants_logits; flag it there too")
+    return values
+
+
+def _row_numbers(field: str, data: bytes, num_rows: int) -> Int32Array:
+    """Rows of a microbatch of `num_rows`, ascending."""
     if not data:
-        return _NO_ROWS
+        return NO_ROWS
     check_length(field, data, INT_BYTES * num_rows)
     values = int32_values(field, data, len(data) // INT_BYTES, num_rows - 1)
     rows = values.tolist()
-    if not all(map(wants_logits.__getitem__, rows)):
-        raise UsageError(f"{field}: a row that is not in wants_logits; flag it there too")
-    if len(set(rows)) != len(rows):
-        raise UsageError(f"{field}: a row is named twice; name it once")
+    if any(map(ge, rows, rows[1:])):
+        raise UsageError(f"{field}: rows out of order, or one named twice; name them in ascending order")
     return values
 
 
