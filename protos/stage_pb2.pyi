@@ -1,11 +1,23 @@
 from protos import sampling_pb2 as _sampling_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class Condition(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CONDITION_UNSPECIFIED: _ClassVar[Condition]
+    CONDITION_READY: _ClassVar[Condition]
+    CONDITION_DEGRADED: _ClassVar[Condition]
+    CONDITION_LOST: _ClassVar[Condition]
+CONDITION_UNSPECIFIED: Condition
+CONDITION_READY: Condition
+CONDITION_DEGRADED: Condition
+CONDITION_LOST: Condition
 
 class Hello(_message.Message):
     __slots__ = ("protocol_version", "model_hash", "build", "epoch", "stage", "num_stages", "first", "end", "hidden_width", "wire_dtype", "num_slots", "context_length")
@@ -241,14 +253,22 @@ class DescribeRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class Health(_message.Message):
+    __slots__ = ("condition", "reason")
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    condition: Condition
+    reason: str
+    def __init__(self, condition: _Optional[_Union[Condition, str]] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class StageFacts(_message.Message):
-    __slots__ = ("stage", "node", "device", "first", "end", "state", "pid", "weight_bytes", "kv_bytes", "compute_bytes", "rss_bytes")
+    __slots__ = ("stage", "node", "device", "first", "end", "health", "pid", "weight_bytes", "kv_bytes", "compute_bytes", "rss_bytes")
     STAGE_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     FIRST_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
-    STATE_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_BYTES_FIELD_NUMBER: _ClassVar[int]
     KV_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -259,10 +279,10 @@ class StageFacts(_message.Message):
     device: str
     first: int
     end: int
-    state: str
+    health: Health
     pid: int
     weight_bytes: int
     kv_bytes: int
     compute_bytes: int
     rss_bytes: int
-    def __init__(self, stage: _Optional[int] = ..., node: _Optional[str] = ..., device: _Optional[str] = ..., first: _Optional[int] = ..., end: _Optional[int] = ..., state: _Optional[str] = ..., pid: _Optional[int] = ..., weight_bytes: _Optional[int] = ..., kv_bytes: _Optional[int] = ..., compute_bytes: _Optional[int] = ..., rss_bytes: _Optional[int] = ...) -> None: ...
+    def __init__(self, stage: _Optional[int] = ..., node: _Optional[str] = ..., device: _Optional[str] = ..., first: _Optional[int] = ..., end: _Optional[int] = ..., health: _Optional[_Union[Health, _Mapping]] = ..., pid: _Optional[int] = ..., weight_bytes: _Optional[int] = ..., kv_bytes: _Optional[int] = ..., compute_bytes: _Optional[int] = ..., rss_bytes: _Optional[int] = ...) -> None: ...

@@ -20,10 +20,11 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from cluster.actors.coordinator_actor import Coordinator
 from cluster.actors.last_words import LastWords
 from cluster.actors.stage_worker import StageWorker
+from cluster.actors.wiring import wire_all
 from cluster.api.errors import CapacityError, ClusterError, HandshakeError, UnreachableError
-from cluster.coordinator.spec import CoordinatorSpec, StageEnd
-from cluster.messages.stage import Hello
-from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec, hello_of
+from cluster.coordinator.spec import CoordinatorSpec
+from cluster.messages.stage import Wiring
+from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 from cluster.wire.limits import MAX_COUNT
 
 PLACE_TIMEOUT_S = 30.0
@@ -87,7 +88,7 @@ class Launch:
             # The coordinator may have begun newer ones by itself meanwhile; from now on it leaves the stages to us.
             epoch = max(epoch, 1 + _get(actor.hold_recovery.remote()))
             try:
-                ends = self._wire(stages, specs, loaded, epoch)
+                ends = wire_all(specs, loaded, epoch, partial(_wire, stages))
                 _get(actor.wire.remote(epoch, ends))
             except HandshakeError:
                 num_refusals += 1
@@ -218,25 +219,6 @@ class Launch:
                 return loaded
             time.sleep(POLL_S)
 
-    def _wire(
-        self,
-        stages: Sequence[Any],
-        specs: Sequence[StageSpec],
-        loaded: Sequence[LoadedStage],
-        epoch: int,
-    ) -> tuple[StageEnd, ...]:
-        """From the last stage to the first: each needs the address of the next, the first that of the last too."""
-        ends: list[StageEnd] = []
-        downstream: tuple[str, Hello] | None = None
-        last: tuple[str, Hello] | None = None
-        for stage, spec, ready in reversed(list(zip(stages, specs, loaded, strict=True))):
-            hello = hello_of(spec, ready, epoch)
-            address = _get(stage.wire.remote(hello, downstream, last if spec.stage == 0 else None))
-            downstream = (address, hello)
-            last = last or downstream
-            ends.insert(0, StageEnd(address, hello, ready.facts, ready.costs))
-        return tuple(ends)
-
 
 def _silence_ray() -> None:
     """Whatever it is told of logs, Ray prints on standard output, in colours, that a worker died. What died and why is
@@ -285,6 +267,11 @@ def _one_line(error: Exception) -> str:
     """What Ray says, without the traceback and the colours that it adds."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def _wire(stages: Sequence[Any], stage: int, wiring: Wiring) -> str:
+    address: str = _get(stages[stage].wire.remote(wiring))
+    return address
 
 
 def _death(stage: int, words: LastWords) -> str:

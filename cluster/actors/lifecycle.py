@@ -88,8 +88,8 @@ class Lifecycle:
         trouble, is_up = "an earlier start did not finish", False
         if state.ready:
             try:
-                found = status_at(state.address).state
-                is_up, trouble = True, ray or ("" if found == "ready" else found)
+                health = status_at(state.address).health
+                is_up, trouble = True, ray or ("" if health.is_ready else str(health))
             except (UnreachableError, UsageError) as error:  # also where the secret is gone
                 is_up, trouble = ray is None, ray or str(error)
         different = [key for key, value in _settings(config).items() if state.config.get(key) != value]
@@ -248,5 +248,5 @@ def repair_is_due(state: ClusterState) -> bool:
         status = status_at(state.address)
     except (UnreachableError, UsageError):
         return True
-    is_served = all(stage.state == "ready" for stage in status.stages) and status.num_slots_used > 0
-    return status.state != "ready" and not (is_served and ray_trouble(state.ray_processes) is not None)
+    is_served = all(stage.facts.health.is_ready for stage in status.stages) and status.num_slots_used > 0
+    return not status.health.is_ready and not (is_served and ray_trouble(state.ray_processes) is not None)

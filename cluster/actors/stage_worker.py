@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from cluster.messages.stage import Hello
+from cluster.messages.stage import Wiring
 from cluster.node.secret import read_secret
 from cluster.stage.cores import bound_cores, prepare_process
 from cluster.stage.spec import LoadProgress, StageSpec
@@ -46,9 +46,9 @@ class StageWorker:
         """The newest epoch this stage was wired for; 0 before the first."""
         return self._service.wired_epoch
 
-    def wire(self, hello: Hello, downstream: tuple[str, Hello] | None, last: tuple[str, Hello] | None) -> str:
+    def wire(self, wiring: Wiring) -> str:
         """Begin an epoch: forget all sequences, listen, connect to the next stage (and to the last). Our address."""
-        return self._service.wire(hello, downstream, last)
+        return self._service.wire(wiring)
 
     def stop(self) -> None:
         self._service.stop()

@@ -2,7 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Condition(StrEnum):
+    """How well something is."""
+
+    READY = "ready"
+    DEGRADED = "degraded"  # a cluster that does not serve, or cannot be repaired
+    LOST = "lost"  # a stage that does not compute
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A condition, and why it is that one. Reads "ready", or "lost: reason"."""
+
+    condition: Condition = Condition.READY
+    reason: str = ""  # empty when ready
+
+    @property
+    def is_ready(self) -> bool:
+        return self.condition is Condition.READY
+
+    def __str__(self) -> str:
+        return f"{self.condition}: {self.reason}" if self.reason else str(self.condition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +38,7 @@ class StageFacts:
     device: str
     first: int  # layers [first, end)
     end: int
-    state: str  # "ready" or "lost: reason"
+    health: Health
     pid: int
     weight_bytes: int
     kv_bytes: int
@@ -23,24 +47,80 @@ class StageFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class StageStatus:
-    """A row of `cluster status`. Set by the coordinator from what each stage reported."""
+class StageActivity:
+    """What one stage did of late. Set by the engine from the timings of the stage."""
 
-    stage: int
-    node: str
-    device: str
-    first: int
-    end: int
-    state: str  # "ready" or "lost: reason"
-    pid: int
+    busy_fraction: float = 0.0  # share of the last window that the stage computed, 0..1
+    step_ms: float = 0.0  # median compute time of a step in that window; 0 when idle
+    num_steps: int = 0  # since the start
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatus:
+    """A row of `cluster status`. Set by the coordinator. Whatever it is made of can be read from the row itself."""
+
+    facts: StageFacts
+    activity: StageActivity
     address: str
-    weight_bytes: int
-    kv_bytes: int
-    compute_bytes: int
-    rss_bytes: int
-    busy_fraction: float  # share of the last window that the stage computed, 0..1
-    step_ms: float  # median compute time of a step in that window; 0 when idle
-    num_steps: int
+
+    @property
+    def stage(self) -> int:
+        return self.facts.stage
+
+    @property
+    def node(self) -> str:
+        return self.facts.node
+
+    @property
+    def device(self) -> str:
+        return self.facts.device
+
+    @property
+    def first(self) -> int:
+        """The stage has layers [first, end)."""
+        return self.facts.first
+
+    @property
+    def end(self) -> int:
+        return self.facts.end
+
+    @property
+    def state(self) -> str:
+        """Text: "ready" or "lost: reason"."""
+        return str(self.facts.health)
+
+    @property
+    def pid(self) -> int:
+        return self.facts.pid
+
+    @property
+    def weight_bytes(self) -> int:
+        return self.facts.weight_bytes
+
+    @property
+    def kv_bytes(self) -> int:
+        return self.facts.kv_bytes
+
+    @property
+    def compute_bytes(self) -> int:
+        return self.facts.compute_bytes
+
+    @property
+    def rss_bytes(self) -> int:
+        """Memory of the process; 0 if the stage did not answer."""
+        return self.facts.rss_bytes
+
+    @property
+    def busy_fraction(self) -> float:
+        return self.activity.busy_fraction
+
+    @property
+    def step_ms(self) -> float:
+        return self.activity.step_ms
+
+    @property
+    def num_steps(self) -> int:
+        return self.activity.num_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +130,7 @@ class ClusterStatus:
     model: str
     model_hash: str
     architecture: str
-    state: str  # "ready", "degraded: reason"
+    health: Health
     address: str
     epoch: int
     context_length: int
@@ -61,4 +141,9 @@ class ClusterStatus:
     num_tokens: int  # generated since the start
     uptime_s: float
     vocab_size: int
-    stages: tuple[StageStatus, ...] = field(default_factory=tuple)
+    stages: tuple[StageStatus, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """Text: "ready" or "degraded: reason"."""
+        return str(self.health)

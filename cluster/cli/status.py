@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 import time
@@ -52,6 +51,7 @@ def _trouble_below(address: str | None) -> str | None:
 
 def _show(options: argparse.Namespace) -> int:
     from cluster.client.sync import connect
+    from cluster.terminal.status_record import status_record
     from cluster.terminal.table import print_status
 
     with connect(options.address) as client:
@@ -59,7 +59,7 @@ def _show(options: argparse.Namespace) -> int:
         while True:
             status = client.status()
             if options.output == "json":
-                print(json.dumps(dataclasses.asdict(status)), flush=True)
+                print(json.dumps(status_record(status)), flush=True)
             else:
                 if options.watch and sys.stdout.isatty():
                     print("\x1b[H\x1b[J", end="")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from queue import Empty, Queue
 
 from cluster.api.errors import CapacityError, ClusterError, UnreachableError
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
-from cluster.api.status import ClusterStatus, StageFacts, StageStatus
+from cluster.api.status import ClusterStatus, Condition, Health, StageFacts, StageStatus
 from cluster.coordinator.pulse import Pulse
 from cluster.coordinator.recovery import Recovery
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
@@ -143,7 +144,7 @@ class CoordinatorService:
             model=self._spec.model,
             model_hash=self._spec.model_hash,
             architecture=self._spec.architecture,
-            state=self._state(snapshot.failure),
+            health=self._health(snapshot.failure),
             address=self._address,
             epoch=snapshot.epoch,
             context_length=self._spec.context_length,
@@ -174,36 +175,22 @@ class CoordinatorService:
         epoch, self._next_epoch = self._next_epoch, self._next_epoch + 1
         self._stages.rewire(epoch, self._engine)
 
-    def _state(self, failure: StageFailure | None) -> str:
+    def _health(self, failure: StageFailure | None) -> Health:
         if not self._engine_thread.is_alive():
-            return "degraded: the engine has ended; run cluster down, then up again"
+            return Health(Condition.DEGRADED, "the engine has ended; run cluster down, then up again")
         if failure is not None:
             who = "the coordinator" if failure.stage is None else f"stage {failure.stage}"
-            return f"degraded: {who} is lost: {failure.reason}"
+            return Health(Condition.DEGRADED, f"{who} is lost: {failure.reason}")
         trouble = ray_trouble(self._spec.ray_processes)
-        return "ready" if trouble is None else f"degraded: {trouble}; it serves, but cannot be repaired: run cluster up"
+        if trouble is None:
+            return Health()
+        return Health(Condition.DEGRADED, f"{trouble}; it serves, but cannot be repaired: run cluster up")
 
     def _stage_status(self, facts: StageFacts, snapshot: Snapshot) -> StageStatus:
-        activity = snapshot.stages[facts.stage]
         failure = snapshot.failure
-        lost = failure is not None and failure.stage == facts.stage
-        return StageStatus(
-            stage=facts.stage,
-            node=facts.node,
-            device=facts.device,
-            first=facts.first,
-            end=facts.end,
-            state=f"lost: {failure.reason}" if lost and failure else facts.state,
-            pid=facts.pid,
-            address=self._stages.ends[facts.stage].address,
-            weight_bytes=facts.weight_bytes,
-            kv_bytes=facts.kv_bytes,
-            compute_bytes=facts.compute_bytes,
-            rss_bytes=facts.rss_bytes,
-            busy_fraction=activity.busy_fraction,
-            step_ms=activity.step_ms,
-            num_steps=activity.num_steps,
-        )
+        if failure is not None and failure.stage == facts.stage:
+            facts = replace(facts, health=Health(Condition.LOST, failure.reason))
+        return StageStatus(facts, snapshot.stages[facts.stage], self._stages.ends[facts.stage].address)
 
 
 def _tokenizer(spec: CoordinatorSpec) -> Tokenizer:

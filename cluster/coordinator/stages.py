@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from cluster.api.errors import ClusterError, UnreachableError
-from cluster.api.status import StageFacts
+from cluster.api.status import Condition, Health, StageFacts
 from cluster.coordinator.spec import StageEnd
 from cluster.engine.loop import Engine
 from cluster.messages.stage import StageFailure
@@ -125,17 +125,4 @@ def _describe(answer: Callable[[], StageFacts], end: StageEnd) -> StageFacts:
     try:
         return answer()
     except ClusterError as error:
-        facts = end.facts
-        return StageFacts(
-            stage=facts.stage,
-            node=facts.node,
-            device=facts.device,
-            first=facts.first,
-            end=facts.end,
-            state=f"lost: {error}",
-            pid=facts.pid,
-            weight_bytes=facts.weight_bytes,
-            kv_bytes=facts.kv_bytes,
-            compute_bytes=facts.compute_bytes,
-            rss_bytes=0,
-        )
+        return replace(end.facts, health=Health(Condition.LOST, str(error)), rss_bytes=0)

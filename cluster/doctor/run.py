@@ -66,11 +66,11 @@ def _cluster(state: ClusterState | None) -> tuple[ClusterStatus | None, list[Che
             answer_ms = 1e3 * (time.perf_counter() - start_s)
     except ClusterError as error:
         return None, [fail("cluster", str(error), "run cluster up to repair")]
-    if status.state != "ready":
+    if not status.health.is_ready:
         return status, [fail("cluster", status.state, "run cluster up to repair")]
     stages = [
         ok(f"stage {stage.stage}", f"ready on {stage.node}/{stage.device}")
-        if stage.state == "ready"
+        if stage.facts.health.is_ready
         else fail(f"stage {stage.stage}", stage.state, "run cluster up to repair")
         for stage in status.stages
     ]

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
-from dataclasses import dataclass
 
+from cluster.api.status import StageActivity
 from cluster.messages.step import StepTiming
-
-
-@dataclass(frozen=True, slots=True)
-class StageActivity:
-    """What one stage did in the window."""
-
-    stage: int
-    busy_fraction: float  # 0..1
-    step_ms: float  # median compute time of a step; 0 when idle
-    num_steps: int  # since the start
 
 
 class BusyWindow:
@@ -45,7 +35,6 @@ class BusyWindow:
         busy_s = sum(min(length_s, end_s - first_s) for end_s, length_s in recent)
         span_s = now_s - first_s
         return StageActivity(
-            stage=stage,
             busy_fraction=min(1.0, busy_s / span_s) if span_s > 0 else 0.0,
             step_ms=statistics.median(length_s for _, length_s in recent) * 1e3 if recent else 0.0,
             num_steps=self._num_steps[stage],

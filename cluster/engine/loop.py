@@ -14,7 +14,8 @@ from typing import Protocol
 
 from cluster.api.errors import ClusterError, StageLostError, UnreachableError
 from cluster.api.sampling import SamplingParams
-from cluster.engine.busy import BusyWindow, StageActivity
+from cluster.api.status import StageActivity
+from cluster.engine.busy import BusyWindow
 from cluster.engine.events import Cancel, Event, NewRequest, Reset, Sink, Stop, send
 from cluster.engine.limits import Limits
 from cluster.engine.requests import Requests

@@ -26,6 +26,23 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True)
+class StageAddress:
+    """Where a stage listens, and what to say there. Set by whoever wires the stages."""
+
+    address: str  # host:port
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """An epoch for one stage: which streams it opens. Set by whoever wires the stages."""
+
+    hello: Hello  # of the stage itself
+    downstream: StageAddress | None = None  # the next stage; None for the last one
+    last: StageAddress | None = None  # the last stage, for the first one if that is another
+
+
+@dataclass(frozen=True, slots=True)
 class StageCosts:
     """What steps take on a stage, as it measured them when it was loaded. Set by the stage."""
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import partial
 
 from cluster.api.errors import ClusterError
-from cluster.api.status import StageFacts
-from cluster.messages.stage import Hello, StageFailure
+from cluster.api.status import Condition, Health, StageFacts
+from cluster.messages.stage import Hello, StageFailure, Wiring
 from cluster.messages.step import Float32Array, Microbatch, SampledStep, StepTiming
 from cluster.node.heap import freeze_heap
 from cluster.node.processes import rss_bytes
@@ -24,7 +24,6 @@ from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 from cluster.stage.token_feed import TokenFeed
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.codec.event import Event
-from cluster.wire.codec.wiring import StageAddress, Wiring
 from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.server import StageServer
 from cluster.wire.stage.token_watch import TokenWatch
@@ -54,7 +53,7 @@ class StageService:
         self.wired_epoch = 0
         self._wiring_lock = threading.Lock()  # whoever brings the cluster up, and the coordinator, may both wire
         self._epoch: int | None = None  # the epoch that is computed; steps of any other are dropped
-        self._state = "ready"
+        self._health = Health()
         self._stopping = threading.Event()
 
     def start_loading(self) -> None:
@@ -69,14 +68,14 @@ class StageService:
     def progress(self) -> LoadProgress:
         return self._progress
 
-    def wire(self, hello: Hello, downstream: StageAddress | None, last: StageAddress | None = None) -> str:
-        """Listen as `hello` says, connect to the next stage for its epoch, and, the first one, to the last.
+    def wire(self, wiring: Wiring) -> str:
+        """Listen as our Hello says, connect to the next stage for its epoch, and, the first one, to the last.
 
         Returns our address. The epoch itself begins when upstream or the coordinator says Hello. HandshakeError or
         UnreachableError if another stage does not agree or answer.
         """
         with self._wiring_lock:
-            return self._wire(Wiring(hello, downstream, last))
+            return self._wire(wiring)
 
     def rewire(self, wiring: Wiring) -> None:
         """As `wire`, asked by the coordinator. HandshakeError for an epoch that is not newer."""
@@ -93,16 +92,15 @@ class StageService:
         self.wired_epoch = hello.epoch
         self._leave_others()
         if wiring.downstream is not None:
-            address, their_hello = wiring.downstream
-            link = StageLink(
-                Endpoint(address, self._secret), their_hello, partial(self._fail, their_hello.stage, hello.epoch)
-            )
+            there = wiring.downstream
+            lost = partial(self._fail, there.hello.stage, hello.epoch)
+            link = StageLink(Endpoint(there.address, self._secret), there.hello, lost)
             link.open()
             self._link = link
         if wiring.last is not None:
-            address, their_hello = wiring.last
-            lost = partial(self._fail, their_hello.stage, hello.epoch)
-            watch = TokenWatch(Endpoint(address, self._secret), their_hello, self._tokens.take, lost)
+            there = wiring.last
+            lost = partial(self._fail, there.hello.stage, hello.epoch)
+            watch = TokenWatch(Endpoint(there.address, self._secret), there.hello, self._tokens.take, lost)
             watch.open()
             self._token_watch = watch
         return self._address
@@ -136,7 +134,7 @@ class StageService:
             device=self._spec.device,
             first=self._spec.first,
             end=self._spec.end,
-            state=self._state,
+            health=self._health,
             pid=os.getpid(),
             weight_bytes=sizes.weight_bytes,
             kv_bytes=sizes.kv_bytes,
@@ -198,7 +196,7 @@ class StageService:
         compute.close()
 
     def _begin(self, compute: StageCompute, epoch: int) -> None:
-        self._epoch, self._state = epoch, "ready"
+        self._epoch, self._health = epoch, Health()
         try:
             compute.reset()
         except Exception as error:
@@ -238,7 +236,7 @@ class StageService:
         if epoch == self._epoch:
             self._epoch = None
         if stage == self._spec.stage:
-            self._state = f"lost: {reason}"
+            self._health = Health(Condition.LOST, reason)
         self._publish(StageFailure(stage, epoch, reason))
 
     def _publish(self, event: Event) -> None:

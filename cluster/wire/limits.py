@@ -64,6 +64,11 @@ def check_length(field: str, sized: Any, high: int) -> None:
         raise UsageError(f"{field}: length {len(sized)} is over the limit; it must be at most {high}")
 
 
+def fit_text(text: str) -> str:
+    """A text for people, cut to what the other end accepts, and valid Unicode."""
+    return text[:MAX_REASON_CHARS].encode("utf-8", "replace").decode()
+
+
 def check_name(field: str, text: str) -> str:
     check_length(field, text, MAX_NAME_CHARS)
     return text

@@ -16,13 +16,12 @@ import numpy as np
 from cluster.api.errors import CapacityError, ClusterError, StageLostError, UnsupportedModelError, UsageError
 from cluster.api.results import FinishReason, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
-from cluster.api.status import ClusterStatus, StageFacts, StageStatus
-from cluster.messages.stage import Hello
+from cluster.api.status import ClusterStatus, Condition, Health, StageActivity, StageFacts, StageStatus
+from cluster.messages.stage import Hello, Wiring
 from cluster.messages.step import Float32Array, Microbatch, StepId, StepTiming
 from cluster.node.secret import Secret
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.proof import Proof
-from cluster.wire.codec.wiring import Wiring
 from cluster.wire.transport.channel import open_channel, port_of
 
 
@@ -119,7 +118,7 @@ class RecordingStage:
         self.steps.put((batch, hidden))
 
     def describe(self) -> StageFacts:
-        return StageFacts(1, "node", "CPU", 4, 8, "ready", 42, 1, 2, 3, 4)
+        return StageFacts(1, "node", "CPU", 4, 8, Health(), 42, 1, 2, 3, 4)
 
     def rewire(self, wiring: Wiring) -> None:
         self.wirings.append(wiring)
@@ -186,9 +185,10 @@ class EchoCluster:
         return bytes(token_ids).decode()
 
     def status(self) -> ClusterStatus:
-        stage = StageStatus(0, "n", "CPU", 0, 4, "ready", 7, "127.0.0.1:1", 10, 20, 30, 40, 0.5, 1.25, 9)
+        facts = StageFacts(0, "n", "CPU", 0, 4, Health(Condition.LOST, "gone"), 7, 10, 20, 30, 40)
+        stage = StageStatus(facts, StageActivity(0.5, 1.25, 9), "127.0.0.1:1")
         return ClusterStatus(
-            "demo", "ab", "llama", "ready", "127.0.0.1:2", 1, 128, 4, 0, 0, 5, 99, 12.5, VOCAB_SIZE, (stage,)
+            "demo", "ab", "llama", Health(), "127.0.0.1:2", 1, 128, 4, 0, 0, 5, 99, 12.5, VOCAB_SIZE, (stage,)
         )
 
     def intervals(self) -> Sequence[StepTiming]:

@@ -10,6 +10,7 @@ from typing import Any
 from cluster.bench.report.scenarios import scenario_tables
 from cluster.bench.spread import Spread, ratios, spread
 from cluster.bench.summary import BenchReport, PeerResult, Result
+from cluster.terminal.status_record import status_record
 from cluster.terminal.table import format_bytes
 
 OURS = ("model", "size", "stages", "threads", "test", "t/s", "busy %", "bubble %", "hop ms", "turn ms", "overhead ms")
@@ -28,6 +29,7 @@ RATIO_LEGEND = (
 def to_json(report: BenchReport) -> str:
     """The whole report as one JSON object, runs and spreads included; ratios are added to each peer."""
     content: dict[str, Any] = asdict(report)
+    content["status"] = status_record(report.status) if report.status else None
     for row, result in zip(content["results"], report.results, strict=True):
         row["test"] = result.workload.name
         for found, peer in zip(row["peers"], result.peers, strict=True):

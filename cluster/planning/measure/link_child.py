@@ -6,12 +6,11 @@ import os
 import platform
 import sys
 
-from cluster.api.status import StageFacts
-from cluster.messages.stage import PROTOCOL_VERSION, Hello
+from cluster.api.status import Health, StageFacts
+from cluster.messages.stage import PROTOCOL_VERSION, Hello, Wiring
 from cluster.messages.step import Float32Array, Microbatch, StepResult
 from cluster.node.child import answer, die_with_parent
 from cluster.node.secret import Secret
-from cluster.wire.codec.wiring import Wiring
 from cluster.wire.stage.server import StageServer
 
 EPOCH = 1
@@ -51,7 +50,7 @@ class Echo:
         self.server.publish(StepResult(batch.id, ()))
 
     def describe(self) -> StageFacts:
-        return StageFacts(1, platform.node(), "none", 1, 2, "ready", os.getpid(), 0, 0, 0, 0)
+        return StageFacts(1, platform.node(), "none", 1, 2, Health(), os.getpid(), 0, 0, 0, 0)
 
     def rewire(self, wiring: Wiring) -> None:
         """There is no other stage."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 
 from cluster.api.errors import ClusterError, UsageError, error_named
 from cluster.api.results import FinishReason, Timings, TokenEvent
 from cluster.wire import limits
+from cluster.wire.codec.record import fields_of, record_of
 from cluster.wire.codec.sampling import decode_top, encode_top
 from cluster.wire.limits import check_length, check_range
 from cluster.wire.transport.status import detail_of, name_of
@@ -17,7 +17,6 @@ Output = TokenEvent | ClusterError
 
 # The most that an event's place in a message adds to it: the field's number, and a length below 2**28.
 _HEADER_BYTES = 5
-_TIMINGS = tuple(field.name for field in fields(Timings))
 _REASONS = {reason: f"FINISH_REASON_{reason.name}" for reason in FinishReason}
 _REASON_OF_NUMBER = {inference_pb2.FinishReason.Value(name): reason for reason, name in _REASONS.items()}
 
@@ -74,25 +73,20 @@ def decode_answers(message: inference_pb2.CompleteAnswers, num_requests: int) ->
 
 def _add_event(message: inference_pb2.GenerateEvents | inference_pb2.Answer, event: TokenEvent) -> int:
     """The event, made in its place: one made elsewhere would be copied there, for half of the time. Bytes added."""
-    timings = None
-    if event.timings is not None:
-        timings = inference_pb2.Timings(**{name: getattr(event.timings, name) for name in _TIMINGS})
     added = message.events.add(
         token=event.token,
         text=event.text,
         logprob=event.logprob,
         top=encode_top(event.top),
         finish_reason=None if event.finish_reason is None else _REASONS[event.finish_reason],
-        timings=timings,
+        timings=None if event.timings is None else fields_of(event.timings),
     )
     return added.ByteSize() + _HEADER_BYTES
 
 
 def _decode_event(message: inference_pb2.TokenEvent) -> TokenEvent:
     check_length("event.text", message.text, limits.MAX_TEXT_BYTES)
-    timings = None
-    if message.HasField("timings"):
-        timings = Timings(**{name: getattr(message.timings, name) for name in _TIMINGS})
+    timings = record_of(Timings, message.timings, "timings") if message.HasField("timings") else None
     has_token = message.HasField("token")
     return TokenEvent(
         token=check_range("event.token", message.token, 0, limits.MAX_INT32) if has_token else None,

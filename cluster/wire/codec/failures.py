@@ -7,15 +7,13 @@ from collections.abc import Iterable, Sequence
 from cluster.api.errors import UsageError
 from cluster.messages.step import SlotFailure
 from cluster.wire import limits
-from cluster.wire.limits import check_length, check_name, check_range
+from cluster.wire.codec.record import fields_of, record_of
+from cluster.wire.limits import check_length
 from protos import stage_pb2
 
 
 def encode_failures(failures: Iterable[SlotFailure]) -> list[stage_pb2.SlotFailure]:
-    return [
-        stage_pb2.SlotFailure(slot=failure.slot, kind=failure.kind, reason=_fit_for_wire(failure.reason))
-        for failure in failures
-    ]
+    return [stage_pb2.SlotFailure(**fields_of(failure)) for failure in failures]
 
 
 def decode_failures(messages: Sequence[stage_pb2.SlotFailure], num_slots: int) -> tuple[SlotFailure, ...]:
@@ -23,14 +21,8 @@ def decode_failures(messages: Sequence[stage_pb2.SlotFailure], num_slots: int) -
     if not messages:
         return ()
     check_length("failures", messages, num_slots)
-    slots = [check_range("failures.slot", failure.slot, 0, num_slots - 1) for failure in messages]
-    if len(set(slots)) != len(slots):
+    bounds = {"failures.slot": (0, num_slots - 1), "failures.kind": (0, limits.MAX_NAME_CHARS)}
+    failures = tuple(record_of(SlotFailure, message, "failures", bounds) for message in messages)
+    if len({failure.slot for failure in failures}) != len(failures):
         raise UsageError("failures: a slot is named twice; name it once")
-    for failure in messages:
-        check_name("failures.kind", failure.kind)
-        check_length("failures.reason", failure.reason, limits.MAX_REASON_CHARS)
-    return tuple(SlotFailure(failure.slot, failure.kind, failure.reason) for failure in messages)
-
-
-def _fit_for_wire(reason: str) -> str:
-    return reason[: limits.MAX_REASON_CHARS].encode("utf-8", "replace").decode()
+    return failures

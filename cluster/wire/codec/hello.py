@@ -7,31 +7,39 @@ from dataclasses import fields
 from cluster.api.errors import HandshakeError, UsageError
 from cluster.messages.stage import Hello
 from cluster.wire import limits
-from cluster.wire.limits import check_name, check_range
+from cluster.wire.codec.record import fields_of, record_of
+from cluster.wire.limits import check_range
 from protos import stage_pb2
 
+HELLO_BOUNDS = {
+    "hello.model_hash": (0, limits.MAX_NAME_CHARS),
+    "hello.build": (0, limits.MAX_NAME_CHARS),
+    "hello.wire_dtype": (0, limits.MAX_NAME_CHARS),
+    "hello.num_stages": (1, limits.MAX_STAGES),
+    "hello.end": (1, limits.MAX_LAYERS),
+    "hello.hidden_width": (1, limits.MAX_HIDDEN_WIDTH),
+    "hello.num_slots": (1, limits.MAX_SLOTS),
+    "hello.context_length": (1, limits.MAX_CONTEXT),
+}
 _NAMES = tuple(field.name for field in fields(Hello))
 
 
 def encode_hello(hello: Hello) -> stage_pb2.Hello:
-    return stage_pb2.Hello(**{name: getattr(hello, name) for name in _NAMES})
+    return stage_pb2.Hello(**fields_of(hello))
 
 
 def decode_hello(message: stage_pb2.Hello) -> Hello:
     """UsageError names a field that is out of bounds."""
-    for name in ("model_hash", "build", "wire_dtype"):
-        check_name(f"hello.{name}", getattr(message, name))
-    check_range("hello.epoch", message.epoch, 0, limits.MAX_COUNT)
-    check_range("hello.num_stages", message.num_stages, 1, limits.MAX_STAGES)
-    check_range("hello.stage", message.stage, 0, message.num_stages - 1)
-    check_range("hello.end", message.end, 1, limits.MAX_LAYERS)
-    check_range("hello.first", message.first, 0, message.end - 1)
-    check_range("hello.hidden_width", message.hidden_width, 1, limits.MAX_HIDDEN_WIDTH)
-    check_range("hello.num_slots", message.num_slots, 1, limits.MAX_SLOTS)
-    check_range("hello.context_length", message.context_length, 1, limits.MAX_CONTEXT)
-    if message.wire_dtype != "f32":
-        raise UsageError(f"hello.wire_dtype: {message.wire_dtype!r} is unknown; it must be 'f32'")
-    return Hello(**{name: getattr(message, name) for name in _NAMES})
+    return check_bounds(record_of(Hello, message, "hello", HELLO_BOUNDS))
+
+
+def check_bounds(hello: Hello) -> Hello:
+    """What the bounds of single fields do not say. UsageError."""
+    check_range("hello.stage", hello.stage, 0, hello.num_stages - 1)
+    check_range("hello.first", hello.first, 0, hello.end - 1)
+    if hello.wire_dtype != "f32":
+        raise UsageError(f"hello.wire_dtype: {hello.wire_dtype!r} is unknown; it must be 'f32'")
+    return hello
 
 
 def check_hello(own: Hello, received: Hello) -> None:

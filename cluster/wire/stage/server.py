@@ -13,7 +13,7 @@ import grpc
 
 from cluster.api.errors import UsageError
 from cluster.api.status import StageFacts
-from cluster.messages.stage import Hello, StageFailure
+from cluster.messages.stage import Hello, StageFailure, Wiring
 from cluster.messages.step import Float32Array, Microbatch
 from cluster.node.secret import Secret
 from cluster.wire.access.gate import Gate
@@ -23,7 +23,7 @@ from cluster.wire.codec.facts import encode_facts
 from cluster.wire.codec.hello import decode_hello
 from cluster.wire.codec.step.assembly import StepAssembly
 from cluster.wire.codec.step.header import StepLimits
-from cluster.wire.codec.wiring import Wiring, decode_wiring
+from cluster.wire.codec.wiring import decode_wiring
 from cluster.wire.limits import parse
 from cluster.wire.stage.epochs import StageEpochs, StepOrder, StreamEnd
 from cluster.wire.stage.events import EventQueue, TokenQueue

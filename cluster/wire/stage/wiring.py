@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import grpc
 
-from cluster.messages.stage import Hello
+from cluster.messages.stage import Hello, StageAddress, Wiring
 from cluster.wire.access.endpoint import Endpoint, sent_with
-from cluster.wire.codec.wiring import StageAddress, Wiring, encode_wiring
+from cluster.wire.codec.wiring import encode_wiring
 from cluster.wire.stage.stream import OPEN_TIMEOUT_S
 from cluster.wire.transport.channel import open_channel
 from cluster.wire.transport.methods import method_path, serialize
@@ -27,7 +27,7 @@ def wire_stages(ends: Sequence[_StageEnd]) -> None:
 
     UnreachableError if one does not answer: then none has been asked to leave. HandshakeError if one refuses.
     """
-    told = wirings([(endpoint.address, hello) for endpoint, hello in ends])
+    told = wirings([StageAddress(endpoint.address, hello) for endpoint, hello in ends])
     channels = [open_channel(endpoint.address) for endpoint, _ in ends]
     try:
         for channel, end in zip(channels, ends, strict=True):
@@ -43,8 +43,8 @@ def wirings(ends: Sequence[StageAddress]) -> list[Wiring]:
     """What each stage has to know of the others."""
     last = ends[-1] if len(ends) > 1 else None
     return [
-        Wiring(hello, downstream, last if number == 0 else None)
-        for number, ((_, hello), downstream) in enumerate(zip(ends, [*ends[1:], None], strict=True))
+        Wiring(end.hello, downstream, last if number == 0 else None)
+        for number, (end, downstream) in enumerate(zip(ends, [*ends[1:], None], strict=True))
     ]
 
 

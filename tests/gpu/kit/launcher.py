@@ -7,20 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cluster.actors.coordinator_actor import Coordinator
 from cluster.actors.stage_worker import StageWorker
+from cluster.actors.wiring import wire_all
 from cluster.api.errors import ClusterError
 from cluster.client.sync import Client, connect
 from cluster.config import ClusterConfig
-from cluster.coordinator.spec import StageEnd
-from cluster.messages.stage import Hello
 from cluster.node.disk import temporary_folder
 from cluster.node.kept_secrets import client_secret_path
 from cluster.node.secret import Secret, write_secret
 from cluster.planning import ModelPlan, plan_model
-from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec, hello_of
+from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 from tests.gpu.kit.process import Remote
 
 LOAD_TIMEOUT_S = 300.0
@@ -100,14 +98,6 @@ def _wire(
 ) -> None:
     """From the last stage to the first, then the coordinator; until a token came back."""
     epoch = 1 + int(coordinator.call("hold_recovery"))
-    ends: list[StageEnd] = []
-    downstream: tuple[str, Hello] | None = None
-    last: Any = None
-    for stage, spec, ready in reversed(list(zip(stages, specs, loaded, strict=True))):
-        hello = hello_of(spec, ready, epoch)
-        address = stage.call("wire", hello, downstream, last if spec.stage == 0 else None)
-        downstream = (address, hello)
-        last = last or downstream
-        ends.insert(0, StageEnd(address, hello, ready.facts, ready.costs))
-    coordinator.call("wire", epoch, tuple(ends))
+    ends = wire_all(specs, loaded, epoch, lambda stage, wiring: str(stages[stage].call("wire", wiring)))
+    coordinator.call("wire", epoch, ends)
     coordinator.call("first_token", FIRST_TOKEN_TIMEOUT_S, timeout_s=2 * FIRST_TOKEN_TIMEOUT_S)

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from cluster.api.errors import UsageError
-from cluster.api.status import ClusterStatus, StageStatus
+from cluster.api.status import ClusterStatus, Health, StageActivity, StageFacts, StageStatus
 from cluster.bench.options import GapsSettings, PrefixSettings, SoakSettings
 from cluster.bench.report.document import section_title, with_section, write_document
 from cluster.bench.report.plot import plot_svg
@@ -27,8 +27,9 @@ from cluster.bench.workload import Workload
 from cluster.messages.step import StepId, StepTiming
 from cluster.node.machine import Machine, busy_cores
 
-STAGE = StageStatus(0, "node", "CPU", 0, 4, "ready", 1, "127.0.0.1:1", 1, 1, 1, 1, 0.0, 0.0, 0)
-STATUS = ClusterStatus("m.gguf", "ab" * 32, "llama", "ready", "127.0.0.1:1", 1, 256, 8, 0, 0, 0, 0, 1.0, 100, (STAGE,))
+FACTS = StageFacts(0, "node", "CPU", 0, 4, Health(), 1, 1, 1, 1, 1)
+STAGE = StageStatus(FACTS, StageActivity(), "127.0.0.1:1")
+STATUS = ClusterStatus("m.gguf", "ab" * 32, "llama", Health(), "127.0.0.1:1", 1, 256, 8, 0, 0, 0, 0, 1.0, 100, (STAGE,))
 MACHINE = Machine("Some CPU", 2, 2**34, (), "Linux 6.1", 0.5, ("a 1", "b 2"))
 STEPS_SEEN = [StepTiming(StepId(1, 0, 0), 0, 4, 0, 75_000_000, 0)]
 STEPS = step_figures([STEPS_SEEN], ["node"])

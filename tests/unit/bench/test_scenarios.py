@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cluster.api.errors import ClusterError, UsageError
-from cluster.api.status import ClusterStatus, StageStatus
+from cluster.api.status import ClusterStatus, Condition, Health, StageActivity, StageFacts, StageStatus
 from cluster.bench import suite
 from cluster.bench.client_pool import crowd
 from cluster.bench.options import ChunkingSettings, GapsSettings, PrefixSettings, SoakSettings
@@ -32,8 +32,9 @@ from cluster.node.listener import listening_pid
 from cluster.node.machine import Machine, available_bytes
 from cluster.node.processes import MARK
 
-STAGE = StageStatus(0, "node", "CPU", 0, 4, "ready", 1, "127.0.0.1:1", 700, 200, 100, 1, 0.0, 0.0, 0)
-STATUS = ClusterStatus("m.gguf", "ab", "llama", "ready", "127.0.0.1:1", 1, 256, 8, 0, 0, 0, 0, 1.0, 100, (STAGE,))
+FACTS = StageFacts(0, "node", "CPU", 0, 4, Health(), 1, 700, 200, 100, 1)
+STAGE = StageStatus(FACTS, StageActivity(), "127.0.0.1:1")
+STATUS = ClusterStatus("m.gguf", "ab", "llama", Health(), "127.0.0.1:1", 1, 256, 8, 0, 0, 0, 0, 1.0, 100, (STAGE,))
 MACHINE = Machine("Some CPU", 2, 2**34, (), "Linux 6.1", 0.0, ())
 
 
@@ -86,7 +87,7 @@ def test_chunking_swaps_the_order_so_that_one_cluster_is_kept_each_time() -> Non
 def test_two_clusters_only_where_memory_is_known_to_hold_both() -> None:
     assert fits_twice(STATUS, 1251)
     assert not fits_twice(STATUS, 1250)
-    assert not fits_twice(replace(STATUS, stages=(replace(STAGE, device="CUDA0"),)), 10**12)
+    assert not fits_twice(replace(STATUS, stages=(replace(STAGE, facts=replace(FACTS, device="CUDA0")),)), 10**12)
     assert available_bytes() > 2**20
 
 
@@ -110,7 +111,8 @@ def test_growth_leaves_the_first_tenth_out() -> None:
 
 def test_a_stage_that_does_not_answer_is_asked_again() -> None:
     """A status in which a stage says nothing of its memory is no sample of 0 bytes."""
-    silent = replace(STATUS, stages=(replace(STAGE, rss_bytes=0, state="lost: slow"),))
+    lost = replace(FACTS, rss_bytes=0, health=Health(Condition.LOST, "slow"))
+    silent = replace(STATUS, stages=(replace(STAGE, facts=lost),))
     answers = [silent, silent, replace(STATUS, num_requests=30)]
     subject: Any = SimpleNamespace(client=SimpleNamespace(status=lambda: answers.pop(0) if answers else silent))
     found = memory_sample(subject, 10, os.getpid())

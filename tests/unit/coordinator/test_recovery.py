@@ -21,10 +21,9 @@ from cluster.coordinator.pulse import REMEMBERED_S, STANDSTILL_S, Pulse
 from cluster.coordinator.recovery import Recovery
 from cluster.coordinator.service import CoordinatorService
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
-from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageFailure
+from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageAddress, StageFailure, Wiring
 from cluster.sources.opening import open_model
 from cluster.stage.service import StageService
-from cluster.wire.codec.wiring import Wiring
 from cluster.wire.stage.wiring import wirings
 from protos import sampling_pb2
 from tests.fakes.wire_backends import SECRET, make_batch, no_thread_left, wait_until
@@ -64,9 +63,8 @@ class Cluster:
 
     def wire(self, epoch: int) -> None:
         hellos = [self.hello(stage, epoch) for stage in range(2)]
-        last_address = self.stages[1].wire(hellos[1], None)
-        last = (last_address, hellos[1])
-        addresses = [self.stages[0].wire(hellos[0], last, last), last_address]
+        last = StageAddress(self.stages[1].wire(Wiring(hellos[1])), hellos[1])
+        addresses = [self.stages[0].wire(Wiring(hellos[0], last, last)), last.address]
         loaded = [stage.progress().loaded for stage in self.stages]
         self.coordinator.wire(
             epoch,
@@ -168,7 +166,7 @@ def test_a_stage_that_is_gone_is_not_recovered_from_and_the_others_are_left_alon
 def test_a_stage_is_wired_for_newer_epochs_only(served: Cluster) -> None:
     for epoch in (0, served.epoch):
         with pytest.raises(HandshakeError, match=f"stage 1 was wired for epoch {served.epoch}, and is told {epoch}; "):
-            served.stages[1].rewire(Wiring(served.hello(1, epoch), None, None))
+            served.stages[1].rewire(Wiring(served.hello(1, epoch)))
 
 
 def test_a_coordinator_that_stood_still_does_not_blame_its_stages(
@@ -240,9 +238,9 @@ def test_streams_say_the_same_beside_requests_at_every_bound(served: Cluster) ->
 
 
 def test_what_each_stage_is_told_of_the_others(served: Cluster) -> None:
-    ends = [(f"127.0.0.1:{stage + 1}", served.hello(stage, 7)) for stage in range(2)]
-    assert wirings(ends) == [Wiring(ends[0][1], ends[1], ends[1]), Wiring(ends[1][1], None, None)]
-    assert wirings(ends[:1]) == [Wiring(ends[0][1], None, None)]
+    ends = [StageAddress(f"127.0.0.1:{stage + 1}", served.hello(stage, 7)) for stage in range(2)]
+    assert wirings(ends) == [Wiring(ends[0].hello, ends[1], ends[1]), Wiring(ends[1].hello)]
+    assert wirings(ends[:1]) == [Wiring(ends[0].hello)]
 
 
 def test_a_standstill_is_told_for_a_while() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.api.status import StageStatus
+from cluster.api.status import Health, StageActivity, StageFacts, StageStatus
 from cluster.cli.command import main
 from cluster.demo import model_path
 from cluster.doctor.check import Check, has_failed, ok
@@ -57,7 +57,7 @@ def verdicts(checks: list[Check]) -> list[str]:
 
 
 def stage(pid: int, node: str = platform.node()) -> StageStatus:
-    return StageStatus(0, node, "CPU", 0, 8, "ready", pid, "", 0, 0, 0, 0, 0.0, 0.0, 0)
+    return StageStatus(StageFacts(0, node, "CPU", 0, 8, Health(), pid, 0, 0, 0, 0), StageActivity(), "")
 
 
 def test_a_machine_that_works_has_no_failures(doctor: Doctor) -> None:

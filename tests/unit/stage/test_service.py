@@ -15,7 +15,7 @@ import pytest
 from cluster.actors.stage_worker import StageWorker
 from cluster.api.sampling import SamplingParams
 from cluster.demo import model_path
-from cluster.messages.stage import StageFailure
+from cluster.messages.stage import StageFailure, Wiring
 from cluster.messages.step import Microbatch, SlotSampling, SlotStart, StepId, StepResult
 from cluster.node.secret import write_secret
 from cluster.sources.opening import open_model
@@ -118,7 +118,7 @@ def test_an_error_of_any_kind_in_a_step_is_told_and_the_next_epoch_works() -> No
         hello = make_hello(
             epoch=epoch, stage=0, num_stages=1, first=0, end=8, num_slots=2, context_length=32, hidden_width=1
         )
-        address = service.wire(hello, None)
+        address = service.wire(Wiring(hello))
         watch, link = (
             StageWatch(endpoint(address), hello, events.put, _fail),
             StageLink(endpoint(address), hello, _fail),
@@ -145,7 +145,7 @@ def test_it_describes_itself_in_the_middle_of_a_step() -> None:
     service.start_loading()
     wait_until(lambda: service.progress().loaded is not None, 60)
     hello = make_hello(epoch=1, stage=0, num_stages=1, first=0, end=8, num_slots=2, context_length=32, hidden_width=1)
-    service.wire(hello, None)
+    service.wire(Wiring(hello))
     service.accept(hello)
     for step in range(200):  # as fast as it can, so that it is computing nearly always
         start = SlotStart(0, 0, 0)
@@ -165,7 +165,7 @@ def test_a_step_that_was_sent_ahead_computes_the_token_that_the_one_before_drew(
         hello = make_hello(
             epoch=epoch, stage=0, num_stages=1, first=0, end=8, num_slots=2, context_length=32, hidden_width=1
         )
-        watch = StageWatch(endpoint(service.wire(hello, None)), hello, events.put, _fail)
+        watch = StageWatch(endpoint(service.wire(Wiring(hello))), hello, events.put, _fail)
         watch.open()
         tokens = [7]
         for step in range(5):

@@ -17,7 +17,7 @@ from cluster.api.errors import CapacityError, ClusterError, HandshakeError, Usag
 from cluster.api.results import FinishReason as Reason
 from cluster.api.results import Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
-from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageFailure
+from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageAddress, StageFailure, Wiring
 from cluster.messages.step import (
     Float32Array,
     Microbatch,
@@ -43,7 +43,7 @@ from cluster.wire.codec.step.assembly import StepAssembly
 from cluster.wire.codec.step.frames import encode_step
 from cluster.wire.codec.step.header import StepLimits, encode_header
 from cluster.wire.codec.timing import encode_timings
-from cluster.wire.codec.wiring import Wiring, decode_wiring, encode_wiring
+from cluster.wire.codec.wiring import decode_wiring, encode_wiring
 from protos import inference_pb2, sampling_pb2, stage_pb2
 from tests.fakes.wire_backends import EchoCluster, RecordingStage, make_batch, make_hello
 
@@ -174,7 +174,7 @@ def test_hello_round_trip(hello: Hello) -> None:
     assert decode_hello(stage_pb2.Hello.FromString(encode_hello(hello).SerializeToString())) == hello
 
 
-_ADDRESSES = st.tuples(st.integers(1, 65535).map("127.0.0.1:{}".format), HELLOS)
+_ADDRESSES = st.builds(StageAddress, st.integers(1, 65535).map("127.0.0.1:{}".format), HELLOS)
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,0 +1,60 @@
+"""What scripts read of a cluster's status: by `cluster status -o json`, and by the client."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from cluster.api.status import Condition, Health
+from cluster.terminal.status_record import status_record
+from tests.fakes.wire_backends import EchoCluster
+
+STATUS = EchoCluster().status()
+STAGE = {
+    "stage": 0,
+    "node": "n",
+    "device": "CPU",
+    "first": 0,
+    "end": 4,
+    "state": "lost: gone",
+    "pid": 7,
+    "address": "127.0.0.1:1",
+    "weight_bytes": 10,
+    "kv_bytes": 20,
+    "compute_bytes": 30,
+    "rss_bytes": 40,
+    "busy_fraction": 0.5,
+    "step_ms": 1.25,
+    "num_steps": 9,
+}
+CLUSTER = {
+    "model": "demo",
+    "model_hash": "ab",
+    "architecture": "llama",
+    "state": "ready",
+    "address": "127.0.0.1:2",
+    "epoch": 1,
+    "context_length": 128,
+    "num_slots": 4,
+    "num_slots_used": 0,
+    "num_waiting": 0,
+    "num_requests": 5,
+    "num_tokens": 99,
+    "uptime_s": 12.5,
+    "vocab_size": 50,
+}
+
+
+def test_the_keys_of_the_json_stay() -> None:
+    assert json.loads(json.dumps(status_record(STATUS))) == {**CLUSTER, "stages": [STAGE]}
+
+
+def test_a_row_is_read_by_the_same_names() -> None:
+    assert {name: getattr(STATUS, name) for name in CLUSTER} == CLUSTER
+    assert {name: getattr(STATUS.stages[0], name) for name in STAGE} == STAGE
+
+
+def test_the_reason_stands_behind_the_condition() -> None:
+    degraded = replace(STATUS, health=Health(Condition.DEGRADED, "stage 1 is lost: it died"))
+    assert degraded.state == "degraded: stage 1 is lost: it died"
+    assert not degraded.health.is_ready
