@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from cluster.api.errors import UnsupportedModelError, UsageError
 from cluster.cutting.cuts import places_of
+from cluster.cutting.keys import ngram_layers, slice_keys, slice_vocab_size
+from cluster.cutting.layers import SliceLayer, slice_layers
 from cluster.cutting.rules import (
     EVERYWHERE,
     FIRST,
@@ -24,8 +26,6 @@ from cluster.cutting.rules import (
     layer_of,
     place_of,
 )
-from cluster.cutting.slice_keys import ngram_layers, slice_keys, slice_vocab_size
-from cluster.cutting.slice_layers import SliceLayer, slice_layers
 from cluster.gguf.encode import aligned, encode_header
 from cluster.gguf.header import Header, TensorInfo
 from cluster.gguf.tensor_types import F16, Q1_0, TensorType

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import lcm
 
 from cluster.cutting import per_layer
+from cluster.cutting.layers import LEADING_KEYS, is_special, needed_kinds, owns_indexer
 from cluster.cutting.rules import Model, check
-from cluster.cutting.slice_layers import LEADING_KEYS, is_special, needed_kinds, owns_indexer
 from cluster.gguf.header import Header
 from cluster.gguf.value import MetadataArray, ValueType
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from cluster.cutting import per_layer
 from cluster.cutting.boundary import entries
+from cluster.cutting.layers import LEADING_KEYS, SliceLayer, num_in_front, num_leading
 from cluster.cutting.rules import Model
-from cluster.cutting.slice_layers import LEADING_KEYS, SliceLayer, num_in_front, num_leading
 from cluster.gguf.value import (
     SCALAR_BYTES,
     MetadataArray,
