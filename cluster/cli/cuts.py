@@ -18,13 +18,12 @@ def add_parser(verbs: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from cluster.cutting.cuts import cut_places
+    from cluster.cutting.rules import check
     from cluster.gguf.reader import read_header
 
-    header = read_header(options.model)
-    places = cut_places(header)
+    model = check(read_header(options.model))
     show = _print_json if options.output == "json" else _print_table
-    show(header.architecture, header.num_layers, [(place.layer, place.refusal) for place in places])
+    show(model.architecture, model.num_layers, [(place.layer, place.refusal) for place in model.places])
     return 0
 
 

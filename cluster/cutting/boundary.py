@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cluster.cutting.architectures import Architecture
-from cluster.cutting.rules import check
-from cluster.gguf.header import Header
+from cluster.cutting.model import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +21,8 @@ class Boundary:
     part_width: int
 
 
-def boundaries(header: Header, layers: Iterable[int]) -> tuple[Boundary, ...]:
-    """What goes from slice to slice in front of each of `layers`, 0 not among them. Raises as `rules.check`."""
-    model = check(header)
+def boundaries(model: Model, layers: Iterable[int]) -> tuple[Boundary, ...]:
+    """What goes from slice to slice in front of each of `layers`, 0 not among them."""
     part_width = model.row_width // len(model.row.inputs)
     names = {layer: tuple(name.partition("@")[0] for name in entries(model.row, layer)) for layer in layers}
     return tuple(Boundary(layer, tensors, part_width) for layer, tensors in names.items())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from cluster.cutting import per_layer
 from cluster.cutting.keys import ngram_layers
 from cluster.cutting.layers import owns_indexer
-from cluster.cutting.rules import Model
+from cluster.cutting.model import Model
 from cluster.gguf.tensor_types import F32, TensorType
 
 CELL_STEP = 256  # libllama rounds the cells of a slot up to a multiple of this

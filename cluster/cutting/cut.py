@@ -1,4 +1,4 @@
-"""Cutting a model into slices [first, end) of its layers, as a pure function of its header.
+"""Cutting a model into slices [first, end) of its layers, as a pure function of the checked model.
 
 A slice is a GGUF that unpatched libllama loads: its layers are renumbered from 0, and zeros that are never
 computed, or whose result is written over (a hole in the file), stand in for what it does not own.
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cluster.api.errors import UnsupportedModelError, UsageError
-from cluster.cutting.cuts import places_of
 from cluster.cutting.keys import ngram_layers, slice_keys, slice_vocab_size
 from cluster.cutting.layers import SliceLayer, slice_layers
+from cluster.cutting.model import Model
 from cluster.cutting.rules import (
     EVERYWHERE,
     FIRST,
@@ -21,8 +21,6 @@ from cluster.cutting.rules import (
     OUTPUT,
     OUTPUT_BIAS,
     TOKEN_EMBEDDING,
-    Model,
-    check,
     layer_of,
     place_of,
 )
@@ -61,9 +59,8 @@ class SlicePlan:
         return sum(info.size_bytes for info in self.tensors if info.source_offset is not None)
 
 
-def cut(header: Header, first: int, end: int, model_hash: str = "") -> SlicePlan:
+def cut(model: Model, first: int, end: int, model_hash: str = "") -> SlicePlan:
     """The slice [first, end). UsageError for an impossible range, UnsupportedModelError if inexact."""
-    model = check(header)
     num_layers = model.num_layers
     if not 0 <= first < end <= num_layers:
         raise UsageError(f"layers [{first}, {end}): the model has layers [0, {num_layers}); choose 0 <= first < end")
@@ -92,7 +89,7 @@ def _plan(
 
 
 def _check_places(model: Model, first: int, end: int) -> None:
-    for place in places_of(model):
+    for place in model.places:
         if place.layer in (first, end) and place.refusal:
             raise UnsupportedModelError(
                 f"{model.header.path}: architecture {model.architecture!a} cannot be cut in front of layer "

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import lcm
 
 from cluster.cutting import per_layer
 from cluster.cutting.layers import LEADING_KEYS, is_special, needed_kinds, owns_indexer
-from cluster.cutting.rules import Model, check
-from cluster.gguf.header import Header
+from cluster.cutting.model import CutPlace, Model
 from cluster.gguf.value import MetadataArray, ValueType
 
 
-@dataclass(frozen=True, slots=True)
-class CutPlace:
-    """The place in front of `layer`; `refusal` is empty where the model may be cut."""
-
-    layer: int
-    refusal: str
-
-
-def cut_places(header: Header) -> tuple[CutPlace, ...]:
-    """All places between two layers. UnsupportedModelError, ModelFileError: as `rules.check`."""
-    return places_of(check(header))
-
-
-def legal_cuts(header: Header) -> tuple[int, ...]:
+def legal_cuts(model: Model) -> tuple[int, ...]:
     """The layers in front of which the model may be cut, any of them together: a cut at c gives [.., c) and [c, ..).
 
-    UnsupportedModelError where the architecture cannot be cut; empty where this model can only be served whole.
+    Empty where this model can only be served whole.
     """
-    return tuple(place.layer for place in cut_places(header) if not place.refusal)
+    return tuple(place.layer for place in model.places if not place.refusal)
 
 
-def places_of(model: Model) -> tuple[CutPlace, ...]:
+def find_places(model: Model) -> tuple[CutPlace, ...]:
+    """What `rules.check` puts into `Model.places`. ModelFileError where a key that decides has no sound value."""
     return tuple(CutPlace(layer, _refusal_at(model, layer)) for layer in range(1, model.num_layers))
 
 

@@ -3,7 +3,7 @@
 ggml_cluster.slice.first, .end, .num_layers, .vocab_size   uint32; the last two are the whole model's
 ggml_cluster.slice.hidden_width                            uint32; floats per token between slices
 ggml_cluster.slice.inputs, .output                         where those enter the graph and leave it (slice/boundary.h)
-ggml_cluster.slice.model_hash                              string; cluster.store.fingerprint.model_hash of the source
+ggml_cluster.slice.model_hash                              string; what cluster.store.fingerprint says of the source
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from cluster.cutting import per_layer
 from cluster.cutting.boundary import entries
 from cluster.cutting.layers import LEADING_KEYS, SliceLayer, num_in_front, num_leading
-from cluster.cutting.rules import Model
+from cluster.cutting.model import Model
 from cluster.gguf.value import (
     SCALAR_BYTES,
     MetadataArray,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cluster.cutting import per_layer
-from cluster.cutting.rules import Model
+from cluster.cutting.model import Model
 
 # Keys that count layers of a kind from the beginning of the model.
 LEADING_KEYS = ("leading_dense_block_count", "hash_layer_count")

@@ -6,12 +6,14 @@ RULES_VERSION changes whenever a rule changes what a slice file holds, so that n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 from cluster.api.errors import UnsupportedModelError
 from cluster.cutting import per_layer
 from cluster.cutting.architectures import ARCHITECTURES, Architecture
+from cluster.cutting.cuts import find_places
 from cluster.cutting.limits import check_limits
+from cluster.cutting.model import Model
 from cluster.gguf.encode import ALIGNMENT
 from cluster.gguf.header import Header
 from cluster.gguf.value import MetadataArray, MetadataValue, ValueType
@@ -55,31 +57,12 @@ _UNIFORM_KEYS = (
 _UNSPECIFIED = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """What cutting needs to know of a model that passed all checks; sequences have an entry for each layer.
-
-    `row_width`: floats that go from slice to slice for each token. `sliding`: None without windows.
-    """
-
-    header: Header
-    architecture: str
-    row: Architecture
-    num_layers: int
-    hidden_width: int
-    row_width: int
-    vocab_size: int
-    arrays: Mapping[str, MetadataValue]
-    sliding: tuple[bool, ...] | None
-    recurrent: tuple[bool, ...]
-    attends: tuple[bool, ...]
-
-    def key(self, name: str) -> str:
-        return f"{self.architecture}.{name}"
-
-
 def check(header: Header) -> Model:
-    """Refuse what cannot be cut exactly (UnsupportedModelError) or contradicts itself (ModelFileError)."""
+    """The model of a header, once for each opening of it.
+
+    UnsupportedModelError where its architecture cannot be served, ModelFileError where it contradicts itself. A model
+    that can only be served whole passes: its places say why it may not be cut.
+    """
     architecture = header.architecture
     row = _row(header)
     if not 1 <= header.num_layers <= MAX_LAYERS:
@@ -88,7 +71,7 @@ def check(header: Header) -> Model:
     check_limits(header, row)
     arrays = per_layer.arrays(header)
     _check_arrays(header, row, arrays)
-    return Model(
+    model = Model(
         header=header,
         architecture=architecture,
         row=row,
@@ -100,12 +83,9 @@ def check(header: Header) -> Model:
         sliding=per_layer.sliding(header, row),
         recurrent=per_layer.recurrent(header, row),
         attends=per_layer.attends(header, row),
+        places=(),
     )
-
-
-def can_truncate(header: Header) -> bool:
-    """Whether a slot can go back to an earlier token: not where layers keep a running state. Raises as `check`."""
-    return not check(header).row.recurrent
+    return replace(model, places=find_places(model))  # they follow from all the rest
 
 
 def layer_of(name: str) -> tuple[int, str] | None:

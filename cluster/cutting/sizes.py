@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.cutting import cache_sizes
-from cluster.cutting.rules import OUTPUT, TOKEN_EMBEDDING, check, layer_of
-from cluster.gguf.header import Header
+from cluster.cutting.model import Model
+from cluster.cutting.rules import OUTPUT, TOKEN_EMBEDDING, layer_of
 from cluster.gguf.tensor_types import TensorType
 
 
@@ -21,17 +21,15 @@ class ModelSizes:
     tied_head: bool
 
 
-def model_sizes(
-    header: Header, num_cells: int, type_k: TensorType, type_v: TensorType, num_slots: int = 0
-) -> ModelSizes:
-    """Sum up a model. Raises what `rules.check` raises.
+def model_sizes(model: Model, num_cells: int, type_k: TensorType, type_v: TensorType, num_slots: int = 0) -> ModelSizes:
+    """Sum up a model.
 
     `num_cells` is context length times slots. With `num_slots`, each slot's cells are rounded up as libllama does,
     and what a slot keeps beside its cells (running states) is counted; with 0 neither is.
     """
-    layers = [0] * header.num_layers
+    layers = [0] * model.num_layers
     rest = {}
-    for info in header.tensors:
+    for info in model.header.tensors:
         found = layer_of(info.name)
         if found is None:
             rest[info.name] = info.size_bytes
@@ -41,13 +39,13 @@ def model_sizes(
     embed = rest.pop(TOKEN_EMBEDDING)
     return ModelSizes(
         layer_bytes=tuple(layers),
-        kv_bytes=cache_sizes.layer_cache_bytes(check(header), num_cells, type_k, type_v, num_slots),
+        kv_bytes=cache_sizes.layer_cache_bytes(model, num_cells, type_k, type_v, num_slots),
         embed_bytes=embed,
         head_bytes=sum(rest.values()) + (embed if tied else 0),
         tied_head=tied,
     )
 
 
-def trained_context(header: Header) -> int:
-    """Tokens of context the model was trained for."""
-    return header.uint32(f"{header.architecture}.context_length")
+def trained_context(model: Model) -> int:
+    """Tokens of context the model was trained for. ModelFileError where it does not say."""
+    return model.header.uint32(model.key("context_length"))

@@ -40,7 +40,7 @@ def check_machine_memory() -> list[Check]:
 def check_model_fits(config: ClusterConfig, is_up: bool) -> list[Check]:
     """The stages in memory, and their slices on disk. A cluster that is up has its memory already."""
     found = survey(config)
-    with DryRun(found.header) as dry_run:
+    with DryRun(found.model) as dry_run:
         layouts, offers = Layouts(found, dry_run), offers_of(found)
         try:
             layout = layouts.lay_out(offers, found.context, within_memory=not is_up)

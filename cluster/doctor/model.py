@@ -5,6 +5,7 @@ from __future__ import annotations
 from cluster.api.errors import ClusterError
 from cluster.api.status import ClusterStatus
 from cluster.cutting.cuts import legal_cuts
+from cluster.cutting.model import Model
 from cluster.doctor.check import Check, fail, ok, warn
 from cluster.gguf.header import Header
 from cluster.planning.vocabulary import check_vocabulary
@@ -17,14 +18,14 @@ def check_model(name: str, status: ClusterStatus | None) -> list[Check]:
     """`name`: as MODEL is given. `status`: of the cluster that is up and serves it."""
     try:
         source = resolve(name)
-        model = open_model(source)
+        opened = open_model(source)
     except ClusterError as error:
         return [fail("model", str(error), "fetch or convert it again")]
-    sound = ok("model", f"{source.display_name}: sound, hash {model.hash[:12]}")
-    checks = [sound, _tokenizer(model.header, source.shown_name), _cuts(model.header)]
-    checks.append(_slices(model.hash, is_up=status is not None))
+    sound = ok("model", f"{source.display_name}: sound, hash {opened.hash[:12]}")
+    checks = [sound, _tokenizer(opened.model.header, source.shown_name), _cuts(opened.model)]
+    checks.append(_slices(opened.hash, is_up=status is not None))
     if status is not None:
-        checks.append(_same(model.hash, status.model_hash))
+        checks.append(_same(opened.hash, status.model_hash))
     return checks
 
 
@@ -36,11 +37,8 @@ def _tokenizer(header: Header, name: str) -> Check:
     return ok("tokenizer", "libllama can use it")
 
 
-def _cuts(header: Header) -> Check:
-    try:
-        cuts = legal_cuts(header)
-    except ClusterError as error:
-        return fail("cuts", str(error), "see the list of architectures in the documentation")
+def _cuts(model: Model) -> Check:
+    cuts = legal_cuts(model)
     if not cuts:
         return warn("cuts", "there is no place to cut it exactly", "serve it whole, with --stages 1")
     return ok("cuts", f"{len(cuts)} places")

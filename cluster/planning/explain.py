@@ -22,7 +22,7 @@ def reasons(survey: Survey, paces: Paces, layout: Layout, sizes: LayerSizes, num
 
 
 def _cuts(survey: Survey) -> str:
-    config, num_layers = survey.config, survey.header.num_layers
+    config, num_layers = survey.config, survey.model.num_layers
     chosen = "as --layers says" if config.layers else "nearest to --tensor-split" if config.tensor_split else "searched"
     places = f"{len(survey.cuts)} of {num_layers - 1} places between {num_layers} layers"
     return f"cuts: {places} are legal; the cuts are {chosen}"

@@ -10,8 +10,8 @@ from pathlib import Path
 from cluster.api.errors import ClusterError, UsageError
 from cluster.config import ClusterConfig
 from cluster.cutting.cuts import legal_cuts
+from cluster.cutting.model import Model
 from cluster.cutting.sizes import trained_context
-from cluster.gguf.header import Header
 from cluster.planning.measure.dry_run import Context
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
@@ -30,7 +30,7 @@ class Survey:
     config: ClusterConfig
     source: ModelSource
     whole_path: Path | None  # the one local file that is the whole model, if there is one
-    header: Header
+    model: Model
     model_hash: str
     cuts: tuple[int, ...]
     context: Context
@@ -66,10 +66,9 @@ class Survey:
 def survey(config: ClusterConfig) -> Survey:
     """Check the model and the machine. UsageError (ModelFileError, UnsupportedModelError among them), ClusterError."""
     source = resolve(config.model)
-    model = open_model(source)
-    header = model.header
-    cuts = legal_cuts(header)
-    context_length = _context_length(config, trained_context(header))
+    opened = open_model(source)
+    model = opened.model
+    context_length = _context_length(config, trained_context(model))
     found = checked_probe()
     context = Context(
         n_ctx=context_length,
@@ -83,13 +82,13 @@ def survey(config: ClusterConfig) -> Survey:
     return Survey(
         config=config,
         source=source,
-        whole_path=model.path,
-        header=header,
-        model_hash=model.hash,
-        cuts=cuts,
+        whole_path=opened.path,
+        model=model,
+        model_hash=opened.hash,
+        cuts=legal_cuts(model),
         context=context,
         probe=found,
-        devices=choose_devices(config, found.devices, header.num_layers),
+        devices=choose_devices(config, found.devices, model.num_layers),
         num_cores=len(os.sched_getaffinity(0)),
     )
 

@@ -71,9 +71,9 @@ class Layouts:
 
         What stages take beside layers and KV is measured on the longest slice of each role that occurs.
         """
-        header, num_layers = self._survey.header, self._survey.header.num_layers
+        model, num_layers = self._survey.model, self._survey.model.num_layers
         num_cells = context.n_ctx * context.n_slots
-        sizes = model_sizes(header, num_cells, tensor_type(context.type_k), tensor_type(context.type_v))
+        sizes = model_sizes(model, num_cells, tensor_type(context.type_k), tensor_type(context.type_v))
         bare = LayerSizes(sizes.layer_bytes, sizes.kv_bytes, sizes.embed_bytes, sizes.head_bytes, sizes.tied_head)
         sums = Sums(bare)
 
@@ -105,7 +105,7 @@ class Layouts:
 
     def _asked_ranges(self, num_stages: int) -> tuple[Range, ...]:
         """What the settings say; () where the search decides, or a number of stages is tried that they do not mean."""
-        config, num_layers = self._survey.config, self._survey.header.num_layers
+        config, num_layers = self._survey.config, self._survey.model.num_layers
         if config.num_stages != num_stages:
             return ()
         if config.layer_shares:

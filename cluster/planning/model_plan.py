@@ -8,7 +8,6 @@ from itertools import pairwise
 
 from cluster.config import ClusterConfig
 from cluster.coordinator.spec import CoordinatorSpec
-from cluster.cutting.rules import can_truncate
 from cluster.engine.cost.forecast import rows_per_microbatch
 from cluster.planning.inventory import Survey, survey
 from cluster.planning.layout import Layouts, offers_of
@@ -39,7 +38,7 @@ def plan_model(config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
     what does not fit. Nothing has been started by then.
     """
     found = survey(config)
-    check_vocabulary(found.header, found.source.shown_name)
+    check_vocabulary(found.model.header, found.source.shown_name)
     plan = plan_survey(found, bounds)
     check_room(found, plan.bounds)
     return plan
@@ -60,7 +59,7 @@ def _place(found: Survey) -> tuple[int, ...]:
     offers = offers_of(found)
     if paces is not None:
         offers = paces.offers(offers, rows_per_microbatch(found.context.n_slots, len(offers)))
-    with DryRun(found.header) as dry_run:
+    with DryRun(found.model) as dry_run:
         return Layouts(found, dry_run).lay_out(offers, found.context).plan.bounds
 
 
@@ -70,7 +69,7 @@ def _coordinator(found: Survey) -> CoordinatorSpec:
         model=found.source.display_name,
         source=found.source,
         model_hash=found.model_hash,
-        architecture=found.header.architecture,
+        architecture=found.model.architecture,
         context_length=found.context.n_ctx,
         num_slots=config.parallel,
         num_stages=len(found.devices),
@@ -79,7 +78,7 @@ def _coordinator(found: Survey) -> CoordinatorSpec:
         pipeline_prompts=config.pipeline_prompts,
         host=config.host,
         port=config.port,
-        can_truncate=can_truncate(found.header),
+        can_truncate=found.model.can_truncate,
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cluster.engine.cost.forecast import StepTime
-from cluster.gguf.header import Header
 from cluster.planning.inventory import Survey
 from cluster.planning.measure.link import LinkFigures, loopback_link
 from cluster.planning.measure.profile import DevicePace, bench_kind, measured_pace
@@ -60,7 +59,7 @@ class Paces:
 
 def find_paces(survey: Survey, *, measure: bool) -> Paces | None:
     """Kept figures; those that are missing are measured now, or the answer is None."""
-    kind = bench_kind(survey.header)
+    kind = bench_kind(survey.model.header)
     sharers = Counter(survey.devices)
 
     def pace(device: DeviceFacts, num_threads: int, num_sharers: int) -> DevicePace | None:
@@ -74,9 +73,4 @@ def find_paces(survey: Survey, *, measure: bool) -> Paces | None:
     if link is None or len(known) < len(both):
         return None
     devices, by_itself = zip(*known, strict=True)
-    return Paces(devices, by_itself, link, survey.header.hidden_width, vocab_size(survey.header))
-
-
-def vocab_size(header: Header) -> int:
-    """Rows of the embedding."""
-    return next((info.shape[0] for info in header.tensors if info.name == "token_embd.weight"), 0)
+    return Paces(devices, by_itself, link, survey.model.hidden_width, survey.model.vocab_size)

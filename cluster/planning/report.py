@@ -71,12 +71,12 @@ def report(config: ClusterConfig) -> PlanReport:
     UsageError and ClusterError as for `plan_model`; what does not fit is no error here.
     """
     found = survey(config)
-    check_vocabulary(found.header, found.source.shown_name)
+    check_vocabulary(found.model.header, found.source.shown_name)
     paces = find_paces(found, measure=True)
     assert paces is not None, "they were measured"
     num_rows = rows_per_microbatch(found.context.n_slots, len(found.devices))
     offers = paces.offers(offers_of(found), num_rows)
-    with DryRun(found.header) as dry_run:
+    with DryRun(found.model) as dry_run:
         layouts = Layouts(found, dry_run)
         is_possible = layouts.fits(offers, found.context)
         layout = layouts.lay_out(offers, found.context, within_memory=is_possible)
@@ -100,8 +100,8 @@ def _report(
         model=config.model,
         model_name=found.source.display_name,
         model_hash=found.model_hash,
-        architecture=found.header.architecture,
-        num_layers=found.header.num_layers,
+        architecture=found.model.architecture,
+        num_layers=found.model.num_layers,
         num_legal_cuts=len(found.cuts),
         ctx_size=context.n_ctx,
         parallel=context.n_slots,

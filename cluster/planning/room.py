@@ -17,7 +17,7 @@ def check_room(found: Survey, bounds: Sequence[int]) -> None:
     UsageError if the store cannot be written, though something has to be.
     """
     store = SliceStore()
-    plans = [*_slices(found, bounds), vocab_header(found.header)]
+    plans = [*_slices(found, bounds), vocab_header(found.model.header)]
     missing_bytes = sum(store.missing_bytes(plan, found.model_hash, found.source.version) for plan in plans)
     if missing_bytes:
         store.check_writable()
@@ -27,4 +27,4 @@ def check_room(found: Survey, bounds: Sequence[int]) -> None:
 def _slices(found: Survey, bounds: Sequence[int]) -> list[SlicePlan]:
     """What has to be cut: a slice of all layers is the model's own file where that is one file on this node."""
     is_whole = found.whole_path is not None and len(bounds) == 2
-    return [] if is_whole else [cut(found.header, first, end, found.model_hash) for first, end in pairwise(bounds)]
+    return [] if is_whole else [cut(found.model, first, end, found.model_hash) for first, end in pairwise(bounds)]

@@ -8,7 +8,6 @@ from cluster.engine.cost.forecast import StepTime, forecast
 from cluster.planning.inventory import THIS_NODE, Survey
 from cluster.planning.layout import Layouts
 from cluster.planning.measure.profile import bench_kind, measured_pace
-from cluster.planning.profiles import vocab_size
 from cluster.planning.search.placement import Sums
 from worker_native.probe import DeviceFacts
 
@@ -39,7 +38,7 @@ def whole_report(survey: Survey, layouts: Layouts) -> tuple[WholeReport, ...]:
 
 
 def _on(survey: Survey, layouts: Layouts, device: DeviceFacts) -> WholeReport:
-    (memory,) = layouts.measure([(0, survey.header.num_layers)], [device.name], survey.context)
+    (memory,) = layouts.measure([(0, survey.model.num_layers)], [device.name], survey.context)
     usable = int(device.memory_free_bytes * (1 - survey.config.headroom))
 
     def times(num_rows: int) -> list[StepTime]:
@@ -58,8 +57,8 @@ def _on(survey: Survey, layouts: Layouts, device: DeviceFacts) -> WholeReport:
 
 def _step_time(survey: Survey, layouts: Layouts, device: DeviceFacts, num_rows: int) -> StepTime:
     num_threads = survey.config.threads or survey.num_cores
-    pace = measured_pace(survey.probe, device, bench_kind(survey.header), num_threads, 1)
+    pace = measured_pace(survey.probe, device, bench_kind(survey.model.header), num_threads, 1)
     assert pace is not None, "it was measured"
     sizes = layouts.layer_sizes(survey.context, [device.name])
     read_bytes = Sums(sizes).read_bytes(0, sizes.num_layers)
-    return StepTime(read_bytes / pace.speed(num_rows), pace.draw_s(num_rows, vocab_size(survey.header)))
+    return StepTime(read_bytes / pace.speed(num_rows), pace.draw_s(num_rows, survey.model.vocab_size))

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from cluster.api.errors import ModelFileError, UnreachableError, UsageError
-from cluster.cutting.cuts import legal_cuts
+from cluster.cutting.model import Model
+from cluster.cutting.rules import check
 from cluster.gguf.cursor import HeaderIncomplete
 from cluster.gguf.header import Header
 from cluster.gguf.reader import parse_header, read_part
@@ -73,15 +74,15 @@ def _not_here(parts: Sequence[Part]) -> ModelFileError:
 
 def _open_files(source: ModelSource, paths: Sequence[str], model_hash: str) -> OpenModel:
     parts = [read_part(path) for path in paths]
-    header = merge_parts(parts)
+    model = check(merge_parts(parts))
     starts = part_starts([part.file_size_bytes for part in parts])
     origins = tuple(
         FileOrigin(path, part.file_size_bytes, part.mtime_ns, start)
         for path, part, start in zip(paths, parts, starts, strict=True)
     )
-    found = _hash(header, origins, model_hash)
+    found = _hash(model, origins, model_hash)
     whole = Path(paths[0]) if len(paths) == 1 else None
-    return OpenModel(source.shown_name, header, found, source.version, origins, whole)
+    return OpenModel(source.shown_name, model, found, source.version, origins, whole)
 
 
 def _open_remote(source: ModelSource, model_hash: str, peers: Sequence[Endpoint]) -> OpenModel:
@@ -90,15 +91,16 @@ def _open_remote(source: ModelSource, model_hash: str, peers: Sequence[Endpoint]
     remembered = cache.headers(source)
     header = _parse_all(source, remembered[1]) if remembered else None
     if remembered and header:
-        found = _same_hash(header, remembered[0], model_hash)
+        model = check(header)
+        found = _same_hash(model, remembered[0], model_hash)
     else:
         with ThreadPoolExecutor(_NUM_READS) as pool:
             fetched = list(pool.map(fetch_header, origins, [part.size_bytes for part in source.parts]))
-        header = merge_parts([part_header for part_header, _ in fetched])
-        found = _hash(header, origins, model_hash)
+        model = check(merge_parts([part_header for part_header, _ in fetched]))
+        found = _hash(model, origins, model_hash)
         cache.remember_headers(source, found, [data for _, data in fetched])
-    near = open_peers(peers, found, header) if peers else ()
-    return OpenModel(source.shown_name, header, found, source.version, (*near, *origins))
+    near = open_peers(peers, found, model.header) if peers else ()
+    return OpenModel(source.shown_name, model, found, source.version, (*near, *origins))
 
 
 def _parse_all(source: ModelSource, parts: Sequence[bytes]) -> Header | None:
@@ -129,16 +131,17 @@ def _open_peers(source: ModelSource, model_hash: str) -> OpenModel:
     Each of them says that it has the model of this hash. It is checked where they have all samples together.
     """
     header, origins = open_from_peers(source.peers, model_hash, source.display_name)
+    model = check(header)
     if all(_holders(origins, place) for place in sample_ranges(header)):
-        _hash(header, origins, model_hash)
-    return OpenModel(source.shown_name, header, model_hash, source.version, origins)
+        _hash(model, origins, model_hash)
+    return OpenModel(source.shown_name, model, model_hash, source.version, origins)
 
 
-def _hash(header: Header, origins: Sequence[Origin], model_hash: str) -> str:
-    legal_cuts(header)  # what cannot be served is refused before any weight is read
+def _hash(model: Model, origins: Sequence[Origin], model_hash: str) -> str:
+    """It takes a checked model, so that what cannot be served is refused before any weight is read."""
     with ThreadPoolExecutor(_NUM_READS) as pool:
-        samples = list(pool.map(partial(_sample, origins), sample_ranges(header)))
-    return _same_hash(header, fingerprint(header, samples), model_hash)
+        samples = list(pool.map(partial(_sample, origins), sample_ranges(model.header)))
+    return _same_hash(model, fingerprint(model.header, samples), model_hash)
 
 
 def _sample(origins: Sequence[Origin], place: Range) -> bytes:
@@ -154,10 +157,10 @@ def _holders(origins: Sequence[Origin], place: Range) -> list[Origin]:
     return [origin for origin in origins if covers(origin.covers, *place)]
 
 
-def _same_hash(header: Header, found: str, model_hash: str) -> str:
+def _same_hash(model: Model, found: str, model_hash: str) -> str:
     if model_hash not in ("", found):
         raise ModelFileError(
-            f"{header.path}: is another model (hash {found[:12]}) than the one to be served ({model_hash[:12]}); "
+            f"{model.header.path}: is another model (hash {found[:12]}) than the one to be served ({model_hash[:12]}); "
             "put the same file on all nodes, or on one only"
         )
     return found

@@ -23,13 +23,13 @@ TensorRanges = tuple[tuple[int, int], ...]
 class ServedModel:
     """Implements `wire.weights_server.WeightsBackend`. Only files are read: a request causes no others."""
 
-    def __init__(self, model: OpenModel, slices: Sequence[Origin] = ()) -> None:
-        """`slices` hold tensors beside the model's own files, such as `SliceStore.origins_of(model)`."""
-        self.model_hash = model.hash
-        self.header = encode_header(portable_metadata(model.header), model.header.tensors)
-        self._begin = model.header.data_start
-        self._tensors = tensors_by_name(model.header)
-        local = [origin for origin in (*model.origins, *slices) if origin.is_local]
+    def __init__(self, opened: OpenModel, slices: Sequence[Origin] = ()) -> None:
+        """`slices` hold tensors beside the model's own files, such as `SliceStore.origins_of(opened)`."""
+        self.model_hash = opened.hash
+        self.header = encode_header(portable_metadata(opened.model.header), opened.model.header.tensors)
+        self._begin = opened.model.header.data_start
+        self._tensors = tensors_by_name(opened.model.header)
+        local = [origin for origin in (*opened.origins, *slices) if origin.is_local]
         self._origins = [self._holder(local, index) for index in range(len(self._tensors))]
 
     @property
@@ -62,30 +62,30 @@ class ServedModel:
 
 
 def serve_weights(
-    model: OpenModel, secret: Secret, slices: Sequence[Origin] = (), host: str = "127.0.0.1", port: int = 0
+    opened: OpenModel, secret: Secret, slices: Sequence[Origin] = (), host: str = "127.0.0.1", port: int = 0
 ) -> WeightsServer:
-    """A server, not started, for what this node has of `model`, to those who know `secret`.
+    """A server, not started, for what this node has of `opened`, to those who know `secret`.
 
     UsageError where it has nothing.
     """
-    served = ServedModel(model, slices)
+    served = ServedModel(opened, slices)
     if not served.held:
-        raise UsageError(f"{model.name}: nothing of it is on this node; serve it from one that has the file")
+        raise UsageError(f"{opened.name}: nothing of it is on this node; serve it from one that has the file")
     return WeightsServer(served, secret, host, port)
 
 
 @contextmanager
-def lent(source: ModelSource, model: OpenModel, host: str = "127.0.0.1") -> Iterator[ModelSource]:
+def lent(source: ModelSource, opened: OpenModel, host: str = "127.0.0.1") -> Iterator[ModelSource]:
     """`source` as other nodes are told of it: in the block, this process lends them what is in its own files.
 
-    `model` is `source`, opened here. Without files here, it is `source` as it was. The secret that is asked is made
+    `opened` is `source`, opened here. Without files here, it is `source` as it was. The secret that is asked is made
     for this lending, and told with the source.
     """
-    if not any(origin.is_local for origin in model.origins):
+    if not any(origin.is_local for origin in opened.origins):
         yield source
         return
     secret = Secret.new()
-    server = serve_weights(model, secret, host=host)
+    server = serve_weights(opened, secret, host=host)
     try:
         yield replace(source, peers=(*source.peers, Endpoint(server.start(), secret)))
     finally:

@@ -22,10 +22,10 @@ def stored_slice(source: ModelSource, model_hash: str, first: int, end: int, rep
     found = store.find(model_hash, source.version, first, end, lambda fraction: report("checking", fraction))
     if found is not None:
         return found
-    model = open_model(source, model_hash)
-    phase = "cutting" if model.origins[0].is_local else "fetching"
+    opened = open_model(source, model_hash)
+    phase = "cutting" if opened.origins[0].is_local else "fetching"
     report(phase, 0.0)
-    return store.get_slice(model, first, end, lambda fraction: report(phase, fraction))
+    return store.get_slice(opened, first, end, lambda fraction: report(phase, fraction))
 
 
 def stored_vocabulary(source: ModelSource, model_hash: str) -> StoredSlice:

@@ -56,19 +56,6 @@ def fingerprint(header: Header, samples: Sequence[bytes]) -> str:
     return digest.hexdigest()
 
 
-def model_hash(path: str | os.PathLike[str], header: Header) -> str:
-    """The fingerprint of a model in one file. ModelFileError if `header` is not this file's."""
-    name = os.fspath(path)
-    descriptor = open_source(name)
-    try:
-        if os.fstat(descriptor).st_size != header.file_size_bytes:
-            raise ModelFileError(f"{name}: file: its size changed after its header was read")
-        samples = [_read(descriptor, begin, end, name) for begin, end in sample_ranges(header)]
-    finally:
-        os.close(descriptor)
-    return fingerprint(header, samples)
-
-
 def open_source(path: str) -> int:
     """A read-only descriptor of a model file; ModelFileError where it cannot be opened."""
     try:
@@ -84,10 +71,3 @@ def _canonical(header: Header) -> bytes:
 def _end_of(header: Header, info: TensorInfo) -> Range:
     end = header.data_start + info.offset + info.size_bytes
     return end - min(SAMPLE_BYTES, info.size_bytes), end
-
-
-def _read(descriptor: int, begin: int, end: int, name: str) -> bytes:
-    data = os.pread(descriptor, end - begin, begin)
-    if len(data) != end - begin:
-        raise ModelFileError(f"{name}: file: truncated while it was read")
-    return data

@@ -28,7 +28,7 @@ from cluster.node.own_files import is_own_folder, make_own_folder, open_own
 from cluster.store.entry import Manifest, StoredSlice
 from cluster.store.folder import default_root, disk_bytes, sync_folder
 from cluster.store.lock import locked
-from cluster.store.opened import OpenModel, open_file
+from cluster.store.opened import OpenModel
 from cluster.store.origin import SliceOrigin, slice_origin
 from cluster.store.shelf import Shelf
 from cluster.store.soundness import verified
@@ -43,18 +43,18 @@ def _key(model_hash: str, version: str, first: int, end: int) -> str:
 class _Job:
     """A slice to have."""
 
-    model: OpenModel
+    opened: OpenModel
     plan: SlicePlan
 
     def key(self) -> str:
-        return _key(self.model.hash, self.model.version, self.plan.first, self.plan.end)
+        return _key(self.opened.hash, self.opened.version, self.plan.first, self.plan.end)
 
     def manifest(self, path: Path, sha256: str) -> Manifest:
         status = path.stat()
         return Manifest(
-            source=self.model.name,
-            model_hash=self.model.hash,
-            version=self.model.version,
+            source=self.opened.name,
+            model_hash=self.opened.hash,
+            version=self.opened.version,
             first=self.plan.first,
             end=self.plan.end,
             num_layers=self.plan.num_layers,
@@ -74,37 +74,19 @@ class SliceStore:
         self.root = Path(root) if root is not None else default_root()
         self._shelf = Shelf(self.root)
 
-    def get(
-        self,
-        source_path: str | os.PathLike[str],
-        header: Header,
-        first: int,
-        end: int,
-        progress: Progress | None = None,
-    ) -> StoredSlice:
-        """`get_slice` of the model in one local file."""
-        cut(header, first, end)  # what cannot be cut is not read
-        return self.get_slice(open_file(source_path, header), first, end, progress)
-
-    def get_slice(self, model: OpenModel, first: int, end: int, progress: Progress | None = None) -> StoredSlice:
+    def get_slice(self, opened: OpenModel, first: int, end: int, progress: Progress | None = None) -> StoredSlice:
         """A file with layers [first, end): found, or written now. All layers of a local file: itself, no copy.
 
         Bytes that another slice in the store has are taken from there. Raises what `cut` and `write_slice` raise,
         UsageError if the store's folder cannot be used.
         """
-        if model.path is not None and (first, end) == (0, cut(model.header, first, end).num_layers):
-            return _whole(model.path, model.header)
-        return self._get(_Job(model, cut(model.header, first, end, model.hash)), progress)
+        if opened.path is not None and (first, end) == (0, opened.model.num_layers):
+            return _whole(opened.path, opened.model.header)
+        return self._get(_Job(opened, cut(opened.model, first, end, opened.hash)), progress)
 
-    def get_vocab(
-        self, source_path: str | os.PathLike[str], header: Header, progress: Progress | None = None
-    ) -> StoredSlice:
-        """`get_vocabulary` of the model in one local file."""
-        return self.get_vocabulary(open_file(source_path, header), progress)
-
-    def get_vocabulary(self, model: OpenModel, progress: Progress | None = None) -> StoredSlice:
+    def get_vocabulary(self, opened: OpenModel, progress: Progress | None = None) -> StoredSlice:
         """A file with the model's metadata and tokenizer and no weights; errors as for `get_slice`."""
-        return self._get(_Job(model, vocab_header(model.header)), progress)
+        return self._get(_Job(opened, vocab_header(opened.model.header)), progress)
 
     def find(
         self, model_hash: str, version: str, first: int, end: int, progress: Progress | None = None
@@ -161,9 +143,9 @@ class SliceStore:
         except OSError as error:
             raise self._store_error(error) from error
 
-    def origins_of(self, model: OpenModel) -> tuple[SliceOrigin, ...]:
+    def origins_of(self, opened: OpenModel) -> tuple[SliceOrigin, ...]:
         """The slices of this model in this version that are here, as places to read from."""
-        return tuple(origin for key in self._shelf.all_keys() if (origin := self._origin(key, model)) is not None)
+        return tuple(origin for key in self._shelf.all_keys() if (origin := self._origin(key, opened)) is not None)
 
     def list(self) -> tuple[StoredSlice, ...]:
         """All complete slices, the latest used first."""
@@ -214,7 +196,7 @@ class SliceStore:
         elif journal.exists() and path.exists():
             path.replace(part)  # its writer died before the manifest: the journal knows what is sound
             _drop_foreign(part)
-        origins = sorted((*job.model.origins, *self.origins_of(job.model)), key=lambda origin: not origin.is_local)
+        origins = sorted((*job.opened.origins, *self.origins_of(job.opened)), key=lambda origin: not origin.is_local)
         is_resumable = needs_network(job.plan, origins)
         try:
             sha256 = write_slice(job.plan, origins, SliceFiles(part, journal if is_resumable else None), progress)
@@ -226,17 +208,18 @@ class SliceStore:
         journal.unlink(missing_ok=True)
         sync_folder(self.root)
 
-    def _origin(self, key: str, model: OpenModel) -> SliceOrigin | None:
+    def _origin(self, key: str, opened: OpenModel) -> SliceOrigin | None:
         manifest, path = self._shelf.manifest(key), self._shelf.path(key, "gguf")
         if manifest is None or manifest.is_vocab:
             return None
-        if (manifest.model_hash, manifest.version) != (model.hash, model.version):
+        if (manifest.model_hash, manifest.version) != (opened.hash, opened.version):
             return None
         try:
-            plan = cut(model.header, manifest.first, manifest.end, model.hash)
             # Without waiting: who writes that slice may be waiting for ours.
             with locked(self._shelf.path(key, "lock"), wait=False) as is_ours:
-                return slice_origin(path, plan) if is_ours and self._shelf.checked(key, is_use=False) else None
+                if not is_ours or self._shelf.checked(key, is_use=False) is None:
+                    return None
+                return slice_origin(path, cut(opened.model, manifest.first, manifest.end, opened.hash))
         except (UsageError, OSError):  # another version's cut, or gone in the meantime
             return None
 

@@ -11,7 +11,6 @@ from typing import Any
 from cluster.api.errors import ClusterError, UsageError
 from cluster.config import ClusterConfig
 from cluster.cutting.boundary import boundaries
-from cluster.cutting.cuts import cut_places
 from cluster.messages.step import Float32Array
 from cluster.node.child import Child
 from cluster.node.disk import temporary_folder
@@ -20,7 +19,6 @@ from cluster.planning.inventory import Survey, survey
 from cluster.planning.layout import Layouts
 from cluster.planning.measure.dry_run import DryRun
 from cluster.planning.model_plan import ModelPlan, plan_survey
-from cluster.planning.profiles import vocab_size
 from cluster.stage.spec import StageSpec
 from cluster.terminal.activity import Activity
 from cluster.verify.checksums import Checksums, keep_checksums, kept_checksums, load_checksums, save_checksums, summed
@@ -60,7 +58,7 @@ def verify(config: ClusterConfig, asked: Asked, note: Callable[[str], None]) -> 
     found = survey(config)
     _check_cuts(found)
     plan = plan_survey(found, asked.bounds)
-    steps = make_steps(vocab_size(found.header), found.context.n_ctx, found.context.n_slots, found.context.n_ubatch)
+    steps = make_steps(found.model.vocab_size, found.context.n_ctx, found.context.n_slots, found.context.n_ubatch)
     key = _key(found, plan)
     stored = load_checksums(asked.against, key) if asked.against else None
     with temporary_folder("ggml-cluster-verify-") as folder:
@@ -79,7 +77,7 @@ def verify(config: ClusterConfig, asked: Asked, note: Callable[[str], None]) -> 
 def _check_cuts(found: Survey) -> None:
     if found.cuts or len(found.devices) == 1:
         return
-    why = next((place.refusal for place in cut_places(found.header)), "it has one layer")
+    why = next((place.refusal for place in found.model.places), "it has one layer")
     raise UsageError(
         f"verify: {found.source.shown_name} can only be served whole, there is nothing to split: {why}; "
         "give --stages 1 to compare its one slice with libllama alone"
@@ -130,12 +128,12 @@ def _whole(
     if device is None:
         return None, why_not
     note(f"computing the whole model on {device}")
-    spec = replace(plan.stages[0], stage=0, num_stages=1, first=0, end=found.header.num_layers, device=device)
+    spec = replace(plan.stages[0], stage=0, num_stages=1, first=0, end=found.model.num_layers, device=device)
     # On a CPU looking at its rows changes nothing; elsewhere only those are taken that the split takes as well.
     layers = found.cuts if _is_cpu(found, device) else [stage.first for stage in plan.stages[1:]]
     more = {
         "path": str(found.whole_path),
-        "boundaries": [asdict(boundary) for boundary in boundaries(found.header, layers)],
+        "boundaries": [asdict(boundary) for boundary in boundaries(found.model, layers)],
         "use_extra_bufts": found.probe.use_extra_bufts,
     }
     try:
@@ -153,10 +151,10 @@ def _device_for_whole(found: Survey) -> tuple[str | None, str]:
     if found.whole_path is None:
         return None, f"no node has {found.source.shown_name} as a file of its own"
     reasons = []
-    with DryRun(found.header) as dry_run:
+    with DryRun(found.model) as dry_run:
         layouts = Layouts(found, dry_run)
         for device in dict.fromkeys(found.devices):
-            (memory,) = layouts.measure([(0, found.header.num_layers)], [device.name], found.context)
+            (memory,) = layouts.measure([(0, found.model.num_layers)], [device.name], found.context)
             usable = int(device.memory_free_bytes * (1 - found.config.headroom))
             if memory.total_bytes <= usable:
                 return device.name, ""

@@ -24,19 +24,19 @@ import worker_native
 from cluster.api.errors import UnsupportedModelError
 from cluster.cutting.boundary import boundaries
 from cluster.cutting.cut import cut
-from cluster.cutting.cuts import cut_places
+from cluster.cutting.model import Model
 from cluster.cutting.sizes import model_sizes
 from cluster.gguf.header import Header
-from cluster.gguf.reader import read_header
 from cluster.gguf.tensor_types import tensor_type
 from cluster.sources.resolve import resolve
 from cluster.stage.spec import StageSpec
-from cluster.store.opened import open_file
+from cluster.store.opened import OpenModel
 from cluster.store.writer import SliceFiles, write_slice
 from cluster.verify.compare import compare_rows
 from cluster.verify.rows import Rows
 from cluster.verify.steps import Step, make_steps
 from cluster.verify.whole_model import WholeModel
+from tests.fakes.opened import opened
 from tests.native.arch_models import write_model
 
 # Windows of the models are so short that a wrong one shows within the few tokens run here.
@@ -92,9 +92,9 @@ def run(paths: Sequence[Path]) -> list[NDArray[np.float32]]:
     return found
 
 
-def cache_bytes(path: Path, header: Header) -> tuple[int, int]:
+def cache_bytes(path: Path, model: Model) -> tuple[int, int]:
     f16 = tensor_type("f16")
-    predicted = sum(model_sizes(header, 600, f16, f16, num_slots=2).kv_bytes)
+    predicted = sum(model_sizes(model, 600, f16, f16, num_slots=2).kv_bytes)
     with closing(worker_native.Slice(str(path), n_ctx=300, n_slots=2, n_threads=1)) as whole:
         return predicted, whole.kv_bytes
 
@@ -107,27 +107,28 @@ def chains(cuts: Sequence[int]) -> list[tuple[int, ...]]:
 class Slices:
     """The slices of one model, each written once."""
 
-    def __init__(self, folder: Path, path: Path, header: Header) -> None:
-        self._folder, self._header, self._model = folder, header, open_file(path, header)
+    def __init__(self, folder: Path, opened: OpenModel) -> None:
+        self._folder, self._opened = folder, opened
         self._written: dict[tuple[int, int], Path] = {}
 
     def chain(self, cuts: Sequence[int]) -> list[Path]:
-        return [self._slice(first, end) for first, end in pairwise([0, *cuts, self._header.num_layers])]
+        return [self._slice(first, end) for first, end in pairwise([0, *cuts, self._opened.model.num_layers])]
 
     def _slice(self, first: int, end: int) -> Path:
         self._folder.mkdir(exist_ok=True)
         if (first, end) not in self._written:
             target = self._folder / f"{first}-{end}.gguf"
-            write_slice(cut(self._header, first, end, self._model.hash), self._model.origins, SliceFiles(target, None))
+            plan = cut(self._opened.model, first, end, self._opened.hash)
+            write_slice(plan, self._opened.origins, SliceFiles(target, None))
             self._written[first, end] = target
         return self._written[first, end]
 
 
-def differences(path: Path, header: Header, slices: Slices, cuts: Sequence[int]) -> list[str]:
+def differences(path: Path, model: Model, slices: Slices, cuts: Sequence[int]) -> list[str]:
     """What `cluster verify` finds of the model cut at all of `cuts`, against llama_cpp alone."""
     chosen = make_steps(128, 64, 2, 64)
-    whole = WholeModel(str(path), spec_of(path, header), True)
-    rows, logits = whole.compute(chosen, boundaries(header, cuts))
+    whole = WholeModel(str(path), spec_of(path, model.header), True)
+    rows, logits = whole.compute(chosen, boundaries(model, cuts))
     found = compare_rows(Rows(rows, logits), split_rows(slices.chain(cuts), cuts, chosen)).findings
     assert len(found) == len(cuts) + 1
     return [finding.what for finding in found if not finding.is_equal]
@@ -177,20 +178,19 @@ def try_model(folder: Path, name: str, report: Callable[[Outcome], None]) -> Non
     """Reports the outcome so far before each step that may end the process."""
     outcome = Outcome(name)
     path = _write(folder / f"{name}.gguf", name)
-    header = read_header(path)
-    slices = Slices(folder / f"{name}.slices", path, header)
     try:
-        places = cut_places(header)
+        model = opened(path)
+        slices, places = Slices(folder / f"{name}.slices", model), model.model.places
         outcome.cuts = [place.layer for place in places if not place.refusal]
         report(outcome)
-        outcome.cache_bytes = cache_bytes(path, header)
+        outcome.cache_bytes = cache_bytes(path, model.model)
         whole = run([path])
         assert all(np.isfinite(logits).all() and np.std(logits) > 1e-6 for logits in whole)
         if outcome.cuts:
             outcome.state, outcome.reason = _try_chains(slices, whole, outcome, report)
         else:
             outcome.state, outcome.reason = "refused", places[0].refusal
-        different = differences(path, header, slices, outcome.cuts)
+        different = differences(path, model.model, slices, outcome.cuts)
         assert not different, f"llama_cpp alone computes others: {', '.join(different)}"
     except UnsupportedModelError as error:
         outcome.state, outcome.reason = "refused", str(error).replace(f"{path}: ", "")

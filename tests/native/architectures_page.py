@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cluster.api.errors import UnsupportedModelError
 from cluster.cutting.architectures import ARCHITECTURES, Architecture
-from cluster.cutting.cuts import cut_places
+from cluster.cutting.rules import check
 from cluster.gguf.header import Header, TensorInfo
 from tests.native.arch_models import architecture_of, descriptions, metadata_of, tensors_of
 
@@ -44,7 +44,7 @@ def header_of(name: str) -> Header:
 def outcome_of(name: str) -> tuple[list[int], str]:
     """The legal cuts of a tiny model, or why there are none."""
     try:
-        places = cut_places(header_of(name))
+        places = check(header_of(name)).places
     except UnsupportedModelError as error:
         return [], str(error).partition("cannot be cut: ")[2]
     cuts = [place.layer for place in places if not place.refusal]

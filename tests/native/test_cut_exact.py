@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 import worker_native
 from cluster.cutting.cuts import legal_cuts
-from cluster.gguf.header import Header
-from cluster.gguf.reader import read_header
+from cluster.store.opened import OpenModel
 from cluster.store.slices import SliceStore
+from tests.fakes.opened import opened
 from tests.fakes.tiny_models import TinyModel, write_tiny
 
 pytestmark = pytest.mark.native
@@ -68,23 +68,23 @@ def run(paths: Sequence[Path], num_tokens: int) -> list[NDArray[np.float32]]:
     return found
 
 
-def slices(store: SliceStore, path: Path, header: Header, cuts: Sequence[int]) -> list[Path]:
-    bounds = [0, *cuts, header.num_layers]
-    return [store.get(path, header, *bounds[index : index + 2]).path for index in range(len(bounds) - 1)]
+def slices(store: SliceStore, model: OpenModel, cuts: Sequence[int]) -> list[Path]:
+    bounds = [0, *cuts, model.model.num_layers]
+    return [store.get_slice(model, *bounds[index : index + 2]).path for index in range(len(bounds) - 1)]
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_slices_give_the_logits_of_the_whole_model(name: str, tmp_path: Path) -> None:
     model = MODELS[name]
     path = write_tiny(tmp_path / "tiny.gguf", model)
-    header, store = read_header(path), SliceStore(tmp_path / "store")
-    cuts = legal_cuts(header)
+    source, store = opened(path), SliceStore(tmp_path / "store")
+    cuts = legal_cuts(source.model)
     assert cuts == tuple(range(1, model.num_layers))
     three_slices = [(1, cut) for cut in cuts[1:]] if len(cuts) > 1 else []
     whole = run([path], model.vocab_size)
     assert np.std(whole[0]) > 0.01
     for chosen in [(cut,) for cut in cuts] + three_slices:
-        split = run(slices(store, path, header, chosen), model.vocab_size)
+        split = run(slices(store, source, chosen), model.vocab_size)
         for step, (expected, found) in enumerate(zip(whole, split, strict=True)):
             np.testing.assert_array_equal(found, expected, err_msg=f"cuts {chosen}, step {step}")
 
@@ -104,7 +104,7 @@ def test_the_window_matters(tmp_path: Path) -> None:
 
 def test_a_vocabulary_file_tokenizes_like_the_model(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "tiny.gguf", TinyModel())
-    stored = SliceStore(tmp_path / "store").get_vocab(path, read_header(path))
+    stored = SliceStore(tmp_path / "store").get_vocabulary(opened(path))
     whole, vocab = worker_native.Vocab(str(path)), worker_native.Vocab(str(stored.path))
     assert stored.size_bytes < path.stat().st_size / 100
     assert vocab.num_tokens == whole.num_tokens == TinyModel().vocab_size

@@ -12,10 +12,12 @@ import pytest
 
 import worker_native
 from cluster.api.errors import UsageError
+from cluster.cutting.rules import check
 from cluster.gguf.reader import read_header
 from cluster.planning.measure.dry_run import Context, DryRun
 from cluster.store.slices import SliceStore
 from cluster.synthetic.model import Shape, write_model
+from tests.fakes.opened import opened
 from tests.fakes.tiny_models import TinyModel, write_tiny
 
 pytestmark = pytest.mark.native
@@ -48,7 +50,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def dry_run(model: Path) -> Iterator[DryRun]:
-    with DryRun(read_header(model)) as opened:
+    with DryRun(check(read_header(model))) as opened:
         yield opened
 
 
@@ -69,7 +71,7 @@ def test_the_figures_are_those_of_the_loaded_slice(model: Path, dry_run: DryRun,
     last = header.num_layers
     for (first, end), context in itertools.product(((0, last), (0, 2), (1, 2), (1, last)), CONTEXTS):
         planned = dry_run.measure(first, end, "CPU", context)
-        found = loaded_figures(store.get(model, header, first, end).path, context)
+        found = loaded_figures(store.get_slice(opened(model), first, end).path, context)
         expected = planned.weight_bytes, planned.kv_bytes, planned.compute_bytes
         assert found == pytest.approx(expected, rel=TOLERANCE), (first, end, context)
 

@@ -15,6 +15,7 @@ from cluster.gguf.reader import read_header
 from cluster.planning.inventory import survey
 from cluster.store.slices import SliceStore
 from cluster.verify.run import _device_for_whole
+from tests.fakes.opened import opened
 from tests.fakes.tiny_models import TinyModel, write_tiny
 from tests.native.arch_models import write_model
 
@@ -46,7 +47,7 @@ def model(tmp_path: Path) -> str:
 def damage(model: str, first: int, end: int) -> None:
     """Change one weight in the stored slice, and let the store believe it: as if it had been cut wrong."""
     store = SliceStore()
-    key = store.get(model, read_header(model), first, end).key
+    key = store.get_slice(opened(model), first, end).key
     path = store._shelf.path(key, "gguf")
     header = read_header(path)
     info = next(info for info in header.tensors if info.name == "blk.0.ffn_up.weight")

@@ -14,8 +14,9 @@ from cluster.bench.spread import Spread, ratios, spread
 from cluster.bench.subject import chunking_arguments, measured_cluster
 from cluster.bench.workload import random_prompt
 from cluster.cutting.sizes import trained_context
-from cluster.gguf.reader import read_header
 from cluster.node.machine import available_bytes
+from cluster.sources.opening import open_model
+from cluster.sources.resolve import resolve
 from cluster.terminal.activity import Activity
 
 SPARE_MEMORY = 1.25  # what a second cluster may take more than the first says it has
@@ -42,9 +43,8 @@ def run_chunking(settings: BenchSettings, note: Callable[[str], None]) -> tuple[
     Raises what `cluster up` does.
     """
     assert settings.chunking is not None
-    context_length, length = chunking_lengths(
-        settings.chunking.prompt_length, trained_context(read_header(settings.model))
-    )
+    trained = trained_context(open_model(resolve(settings.model)).model)
+    context_length, length = chunking_lengths(settings.chunking.prompt_length, trained)
     times_ms: dict[bool, list[float]] = {True: [], False: []}
     with (
         _pair_of_clusters(settings, context_length) as pair,

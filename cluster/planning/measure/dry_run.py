@@ -15,8 +15,8 @@ from typing import Literal
 
 from cluster.api.errors import CapacityError, ClusterError, UnsupportedModelError, UsageError
 from cluster.cutting.cut import cut
+from cluster.cutting.model import Model
 from cluster.engine.limits import LOGIT_BYTES, max_logits_rows
-from cluster.gguf.header import Header
 from cluster.node.child import Child
 from cluster.node.disk import named_errors, safe_tempdir, temporary_root
 
@@ -55,8 +55,8 @@ class StageMemory:
 class DryRun:
     """Measures slices of one model. Close it."""
 
-    def __init__(self, header: Header) -> None:
-        self._header = header
+    def __init__(self, model: Model) -> None:
+        self._model = model
         self._known: dict[tuple[int, int, str, Context], StageMemory] = {}
         with named_errors(temporary_root(), ELSEWHERE):
             self._folder = tempfile.TemporaryDirectory(prefix="ggml-cluster-plan-", dir=safe_tempdir())
@@ -87,21 +87,21 @@ class DryRun:
             needs = self._child.ask({**question, "n_batch": context.n_ubatch}, ANSWER_TIMEOUT_S)
         except ClusterError as error:
             raise UnsupportedModelError(
-                f"{self._header.path}: libllama cannot plan layers [{first}, {end}): {error}; "
+                f"{self._model.header.path}: libllama cannot plan layers [{first}, {end}): {error}; "
                 f"{CONVERT if 'error loading model' in str(error) else 'cut elsewhere'}"
             ) from error
         if "memory" in needs:
-            raise CapacityError(f"{self._header.path}: layers [{first}, {end}): {needs['memory']}")
+            raise CapacityError(f"{self._model.header.path}: layers [{first}, {end}): {needs['memory']}")
         if "refused" in needs:
-            raise UsageError(f"{self._header.path}: layers [{first}, {end}): {needs['refused']}")
-        rows = _output_rows(end == self._header.num_layers, needs["vocab_size"], context)
+            raise UsageError(f"{self._model.header.path}: layers [{first}, {end}): {needs['refused']}")
+        rows = _output_rows(end == self._model.num_layers, needs["vocab_size"], context)
         output_bytes = rows * needs["vocab_size"] * LOGIT_BYTES
         return StageMemory(needs["weight_bytes"], needs["kv_bytes"], needs["compute_bytes"], output_bytes)
 
     def _hollow_file(self, first: int, end: int) -> Path:
         path = Path(self._folder.name) / f"{first}-{end}.gguf"
         if not path.exists():
-            plan = cut(self._header, first, end)
+            plan = cut(self._model, first, end)
             with named_errors(path, ELSEWHERE), path.open("wb") as file:
                 file.write(plan.header_bytes)
                 file.truncate(plan.file_bytes)

@@ -18,6 +18,7 @@ from cluster.messages.step import Float32Array
 from cluster.verify.rows import greedy, max_delta
 from cluster.verify.steps import Step
 from cluster.verify.whole_model import WholeModel
+from tests.fakes.opened import opened
 from tests.gpu.kit.finding import Finding, judged
 from tests.native.arch_matrix import Slices, spec_of
 
@@ -33,9 +34,8 @@ class Chain:
     """Slices [cut, next cut) of a model, each on its device. In a with block."""
 
     def __init__(self, model: Path, cuts: Sequence[int], devices: Sequence[str]) -> None:
-        header = read_header(model)
-        bounds = [0, *cuts, header.num_layers]
-        paths = [model] if not cuts else Slices(model.with_suffix(".slices"), model, header).chain(cuts)
+        bounds = [0, *cuts, read_header(model).num_layers]
+        paths = [model] if not cuts else Slices(model.with_suffix(".slices"), opened(model)).chain(cuts)
         assert len(list(pairwise(bounds))) == len(devices), "one device for each slice"
         self._stack = ExitStack()
         self.slices = [self._opened(path, device) for path, device in zip(paths, devices, strict=True)]

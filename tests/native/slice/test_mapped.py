@@ -15,7 +15,7 @@ from cluster.api.errors import ModelFileError
 from cluster.gguf.reader import read_header
 from cluster.stage.loading import load_stage
 from cluster.stage.spec import StageSpec
-from cluster.store.fingerprint import model_hash
+from tests.fakes.opened import opened
 from tests.fakes.tiny_models import TinyModel, write_tiny
 from tests.native.arch_matrix import spec_of
 from tests.native.conftest import ModelFiles
@@ -61,7 +61,7 @@ def whole_stage(model: Path) -> StageSpec:
     """One stage with all layers of the file."""
     header = read_header(model)
     small = {"context_length": 32, "num_slots": 1, "ubatch_size": 16}
-    return replace(spec_of(model, header), model_hash=model_hash(model, header), **small)
+    return replace(spec_of(model, header), model_hash=opened(model).hash, **small)
 
 
 def test_the_user_s_own_file_is_not_mapped_and_must_not_change_while_it_is_loaded(tmp_path: Path) -> None:

@@ -8,17 +8,17 @@ import pytest
 
 from cluster.cli.command import main
 from cluster.demo import model_path
-from cluster.gguf.reader import read_header
 from cluster.store.slices import SliceStore
+from tests.fakes.opened import opened
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SliceStore:
     """With three slices of the shipped model."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    store, header = SliceStore(), read_header(model_path())
+    store, model = SliceStore(), opened(model_path())
     for first, end in ((0, 2), (2, 4), (4, 8)):
-        store.get(model_path(), header, first, end)
+        store.get_slice(model, first, end)
     return store
 
 

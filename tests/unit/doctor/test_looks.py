@@ -22,10 +22,10 @@ from cluster.doctor.memory import _cgroup_limit_bytes, _swap
 from cluster.doctor.model import _same, check_model
 from cluster.doctor.ports import _ephemeral, check_ports
 from cluster.doctor.versions import check_stage_versions, check_versions, installed_library, library_trouble
-from cluster.gguf.reader import read_header
 from cluster.node.state import ClusterState, write_state
 from cluster.planning.measure.link import LinkFigures
 from cluster.store.slices import SliceStore
+from tests.fakes.opened import opened
 from tests.fakes.tiny_models import TinyModel, write_tiny
 
 Doctor = Callable[..., tuple[int, str]]
@@ -199,7 +199,7 @@ def test_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_stored_slices_are_read_to_the_last_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     model = write_tiny(tmp_path / "tiny.gguf", TinyModel())
-    stored = [SliceStore().get(model, read_header(model), *layers) for layers in ((0, 2), (2, 4))]
+    stored = [SliceStore().get_slice(opened(model), *layers) for layers in ((0, 2), (2, 4))]
     assert check_model(str(model), None)[-1] == ok("stored slices", "2, all as they were written")
     status = stored[1].path.stat()
     with stored[1].path.open("r+b") as file:
@@ -208,4 +208,4 @@ def test_stored_slices_are_read_to_the_last_byte(tmp_path: Path, monkeypatch: py
     os.utime(stored[1].path, ns=(status.st_atime_ns, status.st_mtime_ns))
     found = check_model(str(model), None)[-1]
     assert (found.verdict, found.found) == ("fail", "[2, 4) of 4 not as written")
-    assert [SliceStore().get(model, read_header(model), *layers).fresh for layers in ((0, 2), (2, 4))] == [False, True]
+    assert [SliceStore().get_slice(opened(model), *layers).fresh for layers in ((0, 2), (2, 4))] == [False, True]

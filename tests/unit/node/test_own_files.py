@@ -29,6 +29,7 @@ from cluster.store.seal import NAME, Seal
 from cluster.store.slices import SliceStore
 from cluster.synthetic import model
 from cluster.terminal.progress import ProgressLines
+from tests.fakes.opened import opened
 from tests.fakes.tiny_models import TinyModel, write_tiny
 
 DEEP = "[" * 100_000
@@ -105,58 +106,56 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_what_is_not_surely_ours_is_cut_again(damage: str, store: SliceStore, source: Path, header: Header) -> None:
-    stored = store.get(source, header, 1, 3)
+def test_what_is_not_surely_ours_is_cut_again(damage: str, store: SliceStore, source: Path) -> None:
+    stored = store.get_slice(opened(source), 1, 3)
     DAMAGE[damage](stored.path)
-    again = SliceStore(store.root).get(source, header, 1, 3)
+    again = SliceStore(store.root).get_slice(opened(source), 1, 3)
     assert (again.fresh, sha256(again.path)) == (True, stored.sha256)
     assert [stat.S_IMODE(path.stat().st_mode) for path in store.root.iterdir()] == [0o600] * 3
-    assert not store.get(source, header, 1, 3).fresh
+    assert not store.get_slice(opened(source), 1, 3).fresh
 
 
 @needs_root
 @pytest.mark.parametrize("name", ["{key}.gguf", "{key}.json", NAME])
-def test_what_another_user_owns_is_cut_again(name: str, store: SliceStore, source: Path, header: Header) -> None:
-    stored = store.get(source, header, 1, 3)
+def test_what_another_user_owns_is_cut_again(name: str, store: SliceStore, source: Path) -> None:
+    stored = store.get_slice(opened(source), 1, 3)
     give_away(store.root / name.format(key=stored.key))
-    again = store.get(source, header, 1, 3)
+    again = store.get_slice(opened(source), 1, 3)
     assert (again.fresh, sha256(again.path)) == (True, stored.sha256)
     assert {path.stat().st_uid for path in store.root.iterdir()} == {os.geteuid()}
 
 
-def test_a_manifest_is_that_of_its_own_slice(store: SliceStore, source: Path, header: Header) -> None:
+def test_a_manifest_is_that_of_its_own_slice(store: SliceStore, source: Path) -> None:
     """Both files of one slice under the names of another: each is sound by itself."""
-    one, other = store.get(source, header, 1, 3), store.get(source, header, 0, 2)
+    one, other = store.get_slice(opened(source), 1, 3), store.get_slice(opened(source), 0, 2)
     for suffix in (".gguf", ".json"):
         one.path.with_suffix(suffix).replace(other.path.with_suffix(suffix))
-    again = store.get(source, header, 0, 2)
+    again = store.get_slice(opened(source), 0, 2)
     assert (again.fresh, sha256(again.path)) == (True, other.sha256)
 
 
-def test_a_folder_that_others_may_write_is_closed(store: SliceStore, source: Path, header: Header) -> None:
-    stored = store.get(source, header, 1, 3)
+def test_a_folder_that_others_may_write_is_closed(store: SliceStore, source: Path) -> None:
+    stored = store.get_slice(opened(source), 1, 3)
     store.root.chmod(0o777)
     model_hash, version = _named(store, stored)
     assert store.find(model_hash, version, 1, 3) is None
-    assert sha256(store.get(source, header, 1, 3).path) == stored.sha256
+    assert sha256(store.get_slice(opened(source), 1, 3).path) == stored.sha256
     assert stat.S_IMODE(store.root.stat().st_mode) == 0o700
     assert store.find(model_hash, version, 1, 3) is not None
 
 
 @needs_root
-def test_a_folder_of_another_user_is_refused(store: SliceStore, source: Path, header: Header) -> None:
-    store.get(source, header, 1, 3)
+def test_a_folder_of_another_user_is_refused(store: SliceStore, source: Path) -> None:
+    store.get_slice(opened(source), 1, 3)
     give_away(store.root)
     why = rf"store: belongs to another user \(uid {SOMEBODY}\); .* or set XDG_CACHE_HOME to a folder of your own"
     with pytest.raises(UsageError, match=why):
-        store.get(source, header, 1, 3)
+        store.get_slice(opened(source), 1, 3)
 
 
-def test_bytes_are_read_once_a_day(
-    store: SliceStore, source: Path, header: Header, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bytes_are_read_once_a_day(store: SliceStore, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that lost what it was given changes no time."""
-    stored = store.get(source, header, 1, 3)
+    stored = store.get_slice(opened(source), 1, 3)
     named = *_named(store, stored), 1, 3
     reads: list[float] = []
     assert store.find(*named, reads.append) is not None
@@ -166,10 +165,10 @@ def test_bytes_are_read_once_a_day(
     assert reads == [1.0]
 
 
-def test_verify_reads_all_slices_of_a_model(store: SliceStore, source: Path, header: Header, tmp_path: Path) -> None:
-    slices = [store.get(source, header, 0, 2), store.get(source, header, 2, 4)]
+def test_verify_reads_all_slices_of_a_model(store: SliceStore, source: Path, tmp_path: Path) -> None:
+    slices = [store.get_slice(opened(source), 0, 2), store.get_slice(opened(source), 2, 4)]
     other = write_tiny(tmp_path / "other.gguf", TinyModel(seed=1))
-    store.get(other, read_header(other), 0, 2)
+    store.get_slice(opened(other), 0, 2)
     model_hash, _ = _named(store, slices[0])
     assert {(item.key, is_sound) for item, is_sound in store.verify(model_hash)} == {
         (item.key, True) for item in slices
@@ -179,11 +178,11 @@ def test_verify_reads_all_slices_of_a_model(store: SliceStore, source: Path, hea
         (slices[0].key, True),
         (slices[1].key, False),
     }
-    assert [store.get(source, header, *cut).fresh for cut in ((0, 2), (2, 4))] == [False, True]
+    assert [store.get_slice(opened(source), *cut).fresh for cut in ((0, 2), (2, 4))] == [False, True]
 
 
-def test_up_verify_reads_the_slices_of_the_model(source: Path, header: Header, own_home: Path) -> None:
-    slices = [SliceStore().get(source, header, *cut) for cut in ((0, 2), (2, 4))]
+def test_up_verify_reads_the_slices_of_the_model(source: Path, own_home: Path) -> None:
+    slices = [SliceStore().get_slice(opened(source), *cut) for cut in ((0, 2), (2, 4))]
     flip(slices[1].path)
     said = io.StringIO()
     _verify(load_config(None, {"model": str(source)}), ProgressLines(said))
@@ -193,13 +192,13 @@ def test_up_verify_reads_the_slices_of_the_model(source: Path, header: Header, o
     ]
 
 
-def test_a_mapped_slice_is_replaced_and_never_written_to(store: SliceStore, source: Path, header: Header) -> None:
+def test_a_mapped_slice_is_replaced_and_never_written_to(store: SliceStore, source: Path) -> None:
     """Whoever has it open keeps what it holds, even where a journal of its download was left beside it."""
-    stored = store.get(source, header, 1, 3)
+    stored = store.get_slice(opened(source), 1, 3)
     stored.path.with_suffix(".journal").write_text("")
     with stored.path.open("rb") as file:
         stored.path.chmod(0o666)
-        assert store.get(source, header, 1, 3).fresh
+        assert store.get_slice(opened(source), 1, 3).fresh
         assert hashlib.sha256(file.read()).hexdigest() == stored.sha256
 
 

@@ -40,7 +40,7 @@ def found(model: Path) -> Survey:
 
 @pytest.fixture(scope="module")
 def layouts(found: Survey) -> Iterator[Layouts]:
-    with DryRun(found.header) as dry_run:
+    with DryRun(found.model) as dry_run:
         yield Layouts(found, dry_run)
 
 

@@ -13,11 +13,10 @@ from cluster.api.errors import CapacityError, UsageError
 from cluster.config import ClusterConfig
 from cluster.cutting.cut import cut
 from cluster.demo import model_path
-from cluster.gguf.reader import read_header
 from cluster.node.run_folder import make_run_folder
 from cluster.planning import plan_model
-from cluster.store.opened import open_file
 from cluster.store.slices import SliceStore
+from tests.fakes.opened import opened
 
 CONFIG = ClusterConfig(model=str(model_path()), stages=2, ctx_size=64)
 UNSHARE = ["unshare", "--mount", "--", "sh", "-c"]
@@ -51,9 +50,8 @@ def test_slices_are_counted_together_and_those_that_are_there_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    store, header = SliceStore(), read_header(model_path())
-    model = open_file(model_path(), header)
-    plans = [cut(header, 0, 4, model.hash), cut(header, 4, 8, model.hash)]
+    store, model = SliceStore(), opened(model_path())
+    plans = [cut(model.model, 0, 4, model.hash), cut(model.model, 4, 8, model.hash)]
     sizes = [len(plan.header_bytes) + plan.weight_bytes for plan in plans]
 
     def free(num_bytes: int) -> None:
@@ -65,8 +63,8 @@ def test_slices_are_counted_together_and_those_that_are_there_are_not(
     free(10**9)
     assert plan_model(CONFIG).bounds == (0, 4, 8)
     assert list(store.root.iterdir()) == []
-    store.get(model_path(), header, 0, 4)
-    store.get_vocab(model_path(), header)
+    store.get_slice(model, 0, 4)
+    store.get_vocabulary(model)
     assert [store.missing_bytes(plan, model.hash, model.version) for plan in plans] == [0, sizes[1]]
     free(sizes[1])
     plan_model(CONFIG)
@@ -74,7 +72,7 @@ def test_slices_are_counted_together_and_those_that_are_there_are_not(
     with pytest.raises(CapacityError):
         plan_model(CONFIG)
     free(10**9)
-    store.get(model_path(), header, 4, 8)
+    store.get_slice(model, 4, 8)
     free(0)
     plan_model(CONFIG)
 

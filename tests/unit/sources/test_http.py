@@ -12,6 +12,7 @@ import pytest
 
 from cluster.api.errors import ClusterError, ModelFileError, UnreachableError, UnsupportedModelError, UsageError
 from cluster.cutting.cut import cut
+from cluster.cutting.rules import check
 from cluster.gguf.cursor import MAX_HEADER_BYTES
 from cluster.gguf.header import Header
 from cluster.gguf.reader import read_header
@@ -23,6 +24,7 @@ from cluster.sources.resolve import resolve
 from cluster.sources.retry import Patience
 from cluster.sources.stored import stored_slice, stored_vocabulary
 from cluster.store.slices import SliceStore
+from tests.fakes.opened import opened
 from tests.fakes.range_server import Answer, RangeServer
 from tests.fakes.tiny_models import TinyModel, write_tiny
 
@@ -230,10 +232,10 @@ def test_a_slice_from_a_url_is_the_slice_from_the_file(
     web: RangeServer, model: Path, header: Header, tmp_path: Path
 ) -> None:
     """Bytes fetched = slice + header, within 1%; a warm restart moves none."""
-    expected = SliceStore(tmp_path / "local").get(model, header, 1, 3)
+    expected = SliceStore(tmp_path / "local").get_slice(opened(model), 1, 3)
     path, reports = fetch(f"{web.url}/model.gguf", 1, 3)
     assert path.read_bytes() == expected.path.read_bytes()
-    wanted_bytes = cut(header, 1, 3).weight_bytes + header.data_start
+    wanted_bytes = cut(check(header), 1, 3).weight_bytes + header.data_start
     assert abs(web.sent_bytes() - wanted_bytes) < 0.01 * wanted_bytes, (web.sent_bytes(), wanted_bytes)
     assert {phase for phase, _ in reports} == {"fetching"}
     assert [fraction for _, fraction in reports] == sorted(fraction for _, fraction in reports)
@@ -250,7 +252,7 @@ def test_every_node_fetches_only_its_own(
     for first, end in ((0, 1), (1, 3), (3, 4)):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"node{first}"))
         fetch(f"{web.url}/model.gguf", first, end)
-        total += cut(header, first, end).weight_bytes + header.data_start
+        total += cut(check(header), first, end).weight_bytes + header.data_start
     assert abs(web.sent_bytes() - total) < 0.01 * total
     assert total < 1.01 * header.file_size_bytes
 
@@ -261,9 +263,9 @@ def test_layers_that_are_here_already_are_not_fetched_again(
     fetch(f"{web.url}/model.gguf", 0, 2)
     num_before = len(web.sent)
     path, _ = fetch(f"{web.url}/model.gguf", 0, 3)
-    one_layer = cut(header, 0, 3).weight_bytes - cut(header, 0, 2).weight_bytes
+    one_layer = cut(check(header), 0, 3).weight_bytes - cut(check(header), 0, 2).weight_bytes
     assert one_layer <= web.sent_bytes(num_before) < one_layer + 5000
-    expected = SliceStore(tmp_path / "local").get(model, header, 0, 3)
+    expected = SliceStore(tmp_path / "local").get_slice(opened(model), 0, 3)
     assert path.read_bytes() == expected.path.read_bytes()
 
 
@@ -273,7 +275,7 @@ def test_layers_of_another_version_are_fetched_again(web: RangeServer, header: H
     web.etag = '"v2"'
     num_before = len(web.sent)
     fetch(f"{web.url}/model.gguf", 0, 3)
-    assert web.sent_bytes(num_before) > cut(header, 0, 3).weight_bytes
+    assert web.sent_bytes(num_before) > cut(check(header), 0, 3).weight_bytes
 
 
 def test_a_download_over_a_bad_line_is_whole(web: RangeServer, model: Path, header: Header, tmp_path: Path) -> None:
@@ -282,9 +284,9 @@ def test_a_download_over_a_bad_line_is_whole(web: RangeServer, model: Path, head
         Answer(drop_after=rng.randrange(end - begin)) if end - begin > 1 and rng.random() < 0.4 else None
     )
     path, _ = fetch(f"{web.url}/model.gguf", 1, 4)
-    expected = SliceStore(tmp_path / "local").get(model, header, 1, 4)
+    expected = SliceStore(tmp_path / "local").get_slice(opened(model), 1, 4)
     assert path.read_bytes() == expected.path.read_bytes()
-    wanted_bytes = cut(header, 1, 4).weight_bytes + header.data_start
+    wanted_bytes = cut(check(header), 1, 4).weight_bytes + header.data_start
     assert abs(web.sent_bytes() - wanted_bytes) < 0.01 * wanted_bytes
 
 
@@ -315,7 +317,7 @@ def test_a_server_without_etags_is_never_believed_to_be_the_same(web: RangeServe
     other = write_tiny(tmp_path / "other.gguf", replace(MODEL, seed=1))
     web.files["/model.gguf"] = other.read_bytes()
     path, _ = fetch(f"{web.url}/model.gguf", 0, 2)
-    expected = SliceStore(tmp_path / "local").get(other, read_header(other), 0, 2)
+    expected = SliceStore(tmp_path / "local").get_slice(opened(other), 0, 2)
     assert path.read_bytes() == expected.path.read_bytes()
 
 

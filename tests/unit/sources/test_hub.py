@@ -16,10 +16,12 @@ import pytest
 
 from cluster.api.errors import UsageError
 from cluster.cutting.cut import cut
+from cluster.cutting.rules import check
 from cluster.gguf.reader import read_header
 from cluster.sources.hub_choice import choose_files
 from cluster.sources.name import HubName, is_remote_name, parse_hub_name, shown_url
 from cluster.store.slices import SliceStore
+from tests.fakes.opened import opened
 from tests.fakes.range_server import Answer, RangeServer
 from tests.fakes.tiny_models import TinyModel, write_tiny
 
@@ -119,7 +121,7 @@ def fetch(hub: Hub, home: Path, name: str, first: int = 1, end: int = 3, **setti
 
 
 def expected(path: Path, first: int = 1, end: int = 3) -> bytes:
-    return SliceStore(path.parent / "expected").get(path, read_header(path), first, end).path.read_bytes()
+    return SliceStore(path.parent / "expected").get_slice(opened(path), first, end).path.read_bytes()
 
 
 def test_a_slice_from_the_hub(hub: Hub, path: Path, tmp_path: Path) -> None:
@@ -127,7 +129,7 @@ def test_a_slice_from_the_hub(hub: Hub, path: Path, tmp_path: Path) -> None:
     assert found["name"] == "tiny-Q8_0.gguf"
     assert Path(found["path"]).read_bytes() == expected(path)
     header = read_header(path)
-    wanted_bytes = cut(header, 1, 3).weight_bytes + header.data_start
+    wanted_bytes = cut(check(header), 1, 3).weight_bytes + header.data_start
     assert wanted_bytes < hub.cdn.sent_bytes() < 1.01 * wanted_bytes + (1 << 16)
     assert {item.authorization for item in hub.server.sent} == {f"Bearer {TOKEN}"}
     assert {item.authorization for item in hub.cdn.sent} == {""}, "the token stays with the hub"

@@ -15,6 +15,7 @@ import pytest
 
 from cluster.api.errors import ClusterError, HandshakeError, ModelFileError, UnreachableError, UsageError
 from cluster.cutting.cut import cut
+from cluster.cutting.rules import check
 from cluster.gguf.header import Header
 from cluster.gguf.reader import read_header
 from cluster.messages.stage import PROTOCOL_VERSION
@@ -36,6 +37,7 @@ from cluster.wire.transport.methods import method_path, register, serialize
 from cluster.wire.weights.client import WeightsClient
 from cluster.wire.weights.server import WeightsServer
 from protos import weights_pb2
+from tests.fakes.opened import opened
 from tests.fakes.range_server import RangeServer
 from tests.fakes.tiny_models import TinyModel, write_tiny
 from tests.fakes.wire_backends import SECRET, endpoint, open_proving_channel
@@ -101,7 +103,7 @@ def fetch(source: ModelSource, model_hash: str, first: int, end: int) -> bytes:
 
 
 def expected(path: Path, first: int, end: int) -> bytes:
-    return SliceStore(path.parent / "expected").get(path, read_header(path), first, end).path.read_bytes()
+    return SliceStore(path.parent / "expected").get_slice(opened(path), first, end).path.read_bytes()
 
 
 def test_a_slice_from_a_peer_is_the_slice_from_the_file(path: Path, header: Header, model: OpenModel) -> None:
@@ -112,7 +114,7 @@ def test_a_slice_from_a_peer_is_the_slice_from_the_file(path: Path, header: Head
         stored = stored_slice(source, model.hash, 1, 3, lambda phase, _: reports.append(phase))
         assert stored.path.read_bytes() == expected(path, 1, 3)
         assert set(reports) == {"fetching"}
-        weight_bytes = cut(header, 1, 3).weight_bytes
+        weight_bytes = cut(check(header), 1, 3).weight_bytes
         assert weight_bytes <= served.sent_bytes < 1.01 * weight_bytes + 64 * 256
         before = served.sent_bytes
         assert fetch(source, model.hash, 1, 3) == expected(path, 1, 3)
@@ -131,13 +133,13 @@ def test_the_whole_model_from_a_peer(path: Path, model: OpenModel) -> None:
         assert data[begin : begin + info.size_bytes] == original[start : start + info.size_bytes]
 
 
-def test_peers_that_have_slices_only(path: Path, header: Header, model: OpenModel, tmp_path: Path) -> None:
+def test_peers_that_have_slices_only(path: Path, model: OpenModel, tmp_path: Path) -> None:
     """One node has layers 0 and 1, the other 2 and 3; a third takes 1 and 2 from them."""
     with ExitStack() as stack:
         peers = []
         for first, end in ((0, 2), (2, 4)):
             store = SliceStore(tmp_path / f"node{first}")
-            store.get(path, header, first, end)
+            store.get_slice(opened(path), first, end)
             remote = replace(model, origins=(), path=None)
             peers.append(stack.enter_context(serving(ServedModel(remote, store.origins_of(remote)))))
         assert fetch(elsewhere(path, *peers), model.hash, 1, 3) == expected(path, 1, 3)
@@ -344,7 +346,7 @@ def test_weights_that_lie_are_refused(
     kind: type[ClusterError],
     said: str,
 ) -> None:
-    num_tensors = len(model.header.tensors)
+    num_tensors = len(model.model.header.tensors)
     with Liar(sound_header(model, (0, num_tensors)), weights) as liar, pytest.raises(kind, match=said):
         fetch(elsewhere(path, liar.peer), model.hash, 1, 3)
 
@@ -358,8 +360,8 @@ def test_indices_are_those_of_the_sorted_names(model: OpenModel) -> None:
     """What both ends must agree on, whatever the order in their files."""
     served = ServedModel(model)
     held: TensorRanges = served.held
-    names = [info.name for info in tensors_by_name(model.header)]
+    names = [info.name for info in tensors_by_name(model.model.header)]
     assert (held, names) == (((0, len(names)),), sorted(names))
-    assert peer.open_peers([endpoint("127.0.0.1:1")], model.hash, model.header) == ()
-    assert served.tensor_bytes(0) == next(i.size_bytes for i in model.header.tensors if i.name == names[0])
+    assert peer.open_peers([endpoint("127.0.0.1:1")], model.hash, model.model.header) == ()
+    assert served.tensor_bytes(0) == next(i.size_bytes for i in model.model.header.tensors if i.name == names[0])
     assert serialize(weights_pb2.DescribeModelRequest()) == b""

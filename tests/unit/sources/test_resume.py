@@ -19,6 +19,7 @@ import pytest
 from cluster.api.errors import CapacityError, ModelFileError
 from cluster.cli.command import main
 from cluster.cutting.cut import cut
+from cluster.cutting.rules import check
 from cluster.gguf.header import Header
 from cluster.gguf.reader import read_header
 from cluster.sources.opening import open_model
@@ -28,6 +29,7 @@ from cluster.sources.stored import stored_slice
 from cluster.store import downloader as filling_module
 from cluster.store import transfer
 from cluster.store.slices import SliceStore
+from tests.fakes.opened import opened
 from tests.fakes.range_server import Answer, RangeServer
 from tests.fakes.tiny_models import TinyModel, write_tiny
 
@@ -65,7 +67,7 @@ def header(model: Path) -> Header:
 
 @pytest.fixture
 def expected(model: Path, header: Header, tmp_path: Path) -> bytes:
-    return SliceStore(tmp_path / "local").get(model, header, 1, 4).path.read_bytes()
+    return SliceStore(tmp_path / "local").get_slice(opened(model), 1, 4).path.read_bytes()
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def killed_fetch(web: RangeServer, stalled: threading.Event) -> None:
 
 
 def test_a_killed_download_goes_on(web: RangeServer, header: Header, expected: bytes) -> None:
-    weight_bytes = cut(header, 1, 4).weight_bytes
+    weight_bytes = cut(check(header), 1, 4).weight_bytes
     num_chunks = weight_bytes // CHUNK_BYTES
     for num_answers in (NUM_SMALL + 3, 1 + num_chunks // 2):  # header and samples are remembered
         killed_fetch(web, stall_after(web, num_answers))
@@ -143,7 +145,7 @@ def test_killed_at_any_moment_it_is_never_half_a_slice(web: RangeServer, expecte
     "damage", ["torn", "shorter", "journal lies", "journal garbage", "journal cut", "other plan", "other layout"]
 )
 def test_what_a_crash_left_is_not_believed(
-    web: RangeServer, header: Header, expected: bytes, damage: str, monkeypatch: pytest.MonkeyPatch
+    web: RangeServer, expected: bytes, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed_fetch(web, stall_after(web, NUM_SMALL + 20))
     (part,), (journal,) = SliceStore().root.glob("*.gguf.part"), SliceStore().root.glob("*.journal")
@@ -254,7 +256,8 @@ def test_a_disk_that_fills_up_is_told_and_the_download_goes_on_later(
 def test_a_local_file_that_changes_while_it_is_cut(
     model: Path, header: Header, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, numbers, write_at = SliceStore(tmp_path / "store"), itertools.count(), filling_module.write_at
+    store, opened_model = SliceStore(tmp_path / "store"), opened(model)
+    numbers, write_at = itertools.count(), filling_module.write_at
 
     def touch(out: int, chunk: memoryview, offset: int) -> None:
         write_at(out, chunk, offset)
@@ -263,5 +266,5 @@ def test_a_local_file_that_changes_while_it_is_cut(
 
     monkeypatch.setattr(filling_module, "write_at", touch)
     with pytest.raises(ModelFileError, match="changed after its header was read"):
-        store.get(model, header, 0, 3)
+        store.get_slice(opened_model, 0, 3)
     assert list(store.root.iterdir()) == []

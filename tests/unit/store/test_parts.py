@@ -11,12 +11,14 @@ import pytest
 
 from cluster.api.errors import ModelFileError, UsageError
 from cluster.cutting.cut import cut
+from cluster.cutting.rules import check
 from cluster.gguf.reader import read_header, read_part
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
 from cluster.sources.stored import stored_slice, stored_vocabulary
 from cluster.store.parts import merge_parts, part_names
 from cluster.store.slices import SliceStore
+from tests.fakes.opened import opened
 from tests.fakes.tiny_models import TinyModel, write_tiny
 
 MODEL = TinyModel("qwen3", tied=True, kind="Q8_0")
@@ -56,9 +58,9 @@ def test_a_split_model_is_the_model(whole: Path, first: Path, tmp_path: Path) ->
     assert len(parts_of(first)) >= 4
     one, split = open_model(resolve(str(whole))), open_model(resolve(str(first)))
     assert split.hash == one.hash
-    assert [info.name for info in split.header.tensors] == [info.name for info in one.header.tensors]
+    assert [info.name for info in split.model.header.tensors] == [info.name for info in one.model.header.tensors]
     for begin, end in ((0, 2), (1, 3), (2, 4)):
-        expected = SliceStore(tmp_path / "local").get(whole, read_header(whole), begin, end)
+        expected = SliceStore(tmp_path / "local").get_slice(opened(whole), begin, end)
         found = stored_slice(resolve(str(first)), one.hash, begin, end, lambda *_: None)
         assert found.path.read_bytes() == expected.path.read_bytes()
     assert "split.count" not in read_header(stored_vocabulary(resolve(str(first)), one.hash).path).metadata
@@ -67,7 +69,7 @@ def test_a_split_model_is_the_model(whole: Path, first: Path, tmp_path: Path) ->
 def test_all_layers_of_a_split_model_become_one_file(whole: Path, first: Path) -> None:
     source = resolve(str(first))
     stored = stored_slice(source, open_model(source).hash, 0, 4, lambda *_: None)
-    assert stored.path.stat().st_size == cut(read_header(whole), 0, 4, open_model(source).hash).file_bytes
+    assert stored.path.stat().st_size == cut(check(read_header(whole)), 0, 4, open_model(source).hash).file_bytes
     one, found = read_header(whole), read_header(stored.path)
     data, original = stored.path.read_bytes(), whole.read_bytes()
     by_name = {info.name: info for info in found.tensors}

@@ -17,12 +17,14 @@ import pytest
 
 from cluster.api.errors import CapacityError, ModelFileError, UnsupportedModelError, UsageError
 from cluster.cutting.cut import cut
+from cluster.cutting.rules import check
 from cluster.gguf.header import Header
 from cluster.gguf.reader import read_header
 from cluster.store import transfer
-from cluster.store.fingerprint import model_hash, sample_ranges
+from cluster.store.fingerprint import sample_ranges
 from cluster.store.slices import SliceStore
 from cluster.store.transfer import plan_transfers, wanted_pieces
+from tests.fakes.opened import opened
 from tests.fakes.tiny_models import TinyModel, write_tiny
 
 SMALL_CHUNK_BYTES = 8192  # a tiny slice takes many transfers
@@ -46,7 +48,7 @@ def store(tmp_path: Path) -> SliceStore:
 
 def contents(path: Path, source: Path, header: Header, first: int, end: int) -> None:
     """Assert that `path` is the planned slice: each tensor's bytes are the source's, stand-ins are zeros."""
-    plan, found = cut(header, first, end), read_header(path)
+    plan, found = cut(check(header), first, end), read_header(path)
     data, original = path.read_bytes(), source.read_bytes()
     assert [info.name for info in found.tensors] == [info.name for info in plan.tensors]
     for info, planned in zip(found.tensors, plan.tensors, strict=True):
@@ -64,13 +66,13 @@ def own_files(store: SliceStore) -> set[str]:
 
 def test_a_slice_holds_the_bytes_of_the_source(store: SliceStore, source: Path, header: Header) -> None:
     for first, end in ((0, 2), (1, 3), (2, 4)):
-        stored = store.get(source, header, first, end)
+        stored = store.get_slice(opened(source), first, end)
         assert (stored.first, stored.end, stored.num_layers, stored.fresh) == (first, end, 4, True)
         assert stored.sha256 == hashlib.sha256(stored.path.read_bytes()).hexdigest()
         assert stored.size_bytes == stored.path.stat().st_size
         contents(stored.path, source, header, first, end)
         role = read_header(stored.path).metadata["ggml_cluster.slice.model_hash"].value
-        assert role == model_hash(source, header)
+        assert role == opened(source).hash
     assert own_files(store) == {".gguf", ".json"}
 
 
@@ -84,56 +86,54 @@ def test_stand_ins_are_holes(store: SliceStore, tmp_path: Path) -> None:
     os.truncate(tmp_path / "probe", 1 << 20)
     if (tmp_path / "probe").stat().st_blocks:
         pytest.skip("this file system has no holes")
-    stored = store.get(source, header, 1, 2)
-    zeros = sum(info.size_bytes for info in cut(header, 1, 2).tensors if info.source_offset is None)
+    stored = store.get_slice(opened(source), 1, 2)
+    zeros = sum(info.size_bytes for info in cut(check(header), 1, 2).tensors if info.source_offset is None)
     assert zeros > 80_000
     assert stored.disk_bytes < stored.size_bytes - zeros // 2
 
 
-def test_a_second_get_reuses_the_slice(
-    store: SliceStore, source: Path, header: Header, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_get_reuses_the_slice(store: SliceStore, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "CHUNK_BYTES", SMALL_CHUNK_BYTES)
     fractions: list[float] = []
-    first = store.get(source, header, 0, 2, fractions.append)
+    first = store.get_slice(opened(source), 0, 2, fractions.append)
     assert fractions == sorted(fractions)
     assert (len(fractions) > 10, fractions[-1]) == (True, 1.0)
-    again = SliceStore(store.root).get(source, read_header(source), 0, 2)
+    again = SliceStore(store.root).get_slice(opened(source), 0, 2)
     assert replace(again, fresh=True, last_used_s=first.last_used_s) == first
     assert not again.fresh
 
 
-def test_a_copied_model_is_another_source_of_the_same_model(source: Path, header: Header, tmp_path: Path) -> None:
+def test_a_copied_model_is_another_source_of_the_same_model(source: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.gguf"
     shutil.copyfile(source, copy)
-    assert model_hash(copy, read_header(copy)) == model_hash(source, header)
+    assert opened(copy).hash == opened(source).hash
 
 
 def test_the_model_hash_notices_other_weights(source: Path, header: Header, tmp_path: Path) -> None:
     other = write_tiny(tmp_path / "other.gguf", TinyModel("gemma3", tied=True, kind="Q8_0", window=4, seed=1))
-    assert model_hash(other, read_header(other)) != model_hash(source, header)
+    assert opened(other).hash != opened(source).hash
     assert len(sample_ranges(header)) == len(header.tensors)
     for begin, end in sample_ranges(header):
         data = bytearray(source.read_bytes())
         data[random.randrange(begin, end)] ^= 1
         other.write_bytes(data)
-        assert model_hash(other, read_header(other)) != model_hash(source, header)
+        assert opened(other).hash != opened(source).hash
 
 
-def test_a_touched_slice_is_checked_and_kept(store: SliceStore, source: Path, header: Header) -> None:
-    stored = store.get(source, header, 1, 3)
+def test_a_touched_slice_is_checked_and_kept(store: SliceStore, source: Path) -> None:
+    stored = store.get_slice(opened(source), 1, 3)
     os.utime(stored.path, (1, 1))
     reads: list[float] = []
-    assert not store.get(source, header, 1, 3, reads.append).fresh
+    assert not store.get_slice(opened(source), 1, 3, reads.append).fresh
     assert reads[:2] == [1.0, 1.0], "its bytes were read, then it was found"
     reads.clear()
-    assert not store.get(source, header, 1, 3, reads.append).fresh
+    assert not store.get_slice(opened(source), 1, 3, reads.append).fresh
     assert reads == [1.0], "once"
 
 
 @pytest.mark.parametrize("damage", ["flipped", "shorter", "gone", "manifest gone", "manifest damaged", "symlink"])
 def test_a_damaged_slice_is_written_anew(damage: str, store: SliceStore, source: Path, header: Header) -> None:
-    stored = store.get(source, header, 1, 3)
+    stored = store.get_slice(opened(source), 1, 3)
     manifest, data = stored.path.with_suffix(".json"), bytearray(stored.path.read_bytes())
     data[len(data) // 2] ^= 1
     match damage:
@@ -151,31 +151,31 @@ def test_a_damaged_slice_is_written_anew(damage: str, store: SliceStore, source:
         case "symlink":
             stored.path.unlink()
             stored.path.symlink_to(source)
-    again = store.get(source, header, 1, 3)
+    again = store.get_slice(opened(source), 1, 3)
     assert (again.fresh, again.sha256) == (True, stored.sha256)
     contents(again.path, source, header, 1, 3)
     assert source.stat().st_size == header.file_size_bytes
 
 
-def test_the_whole_model_is_not_copied(store: SliceStore, source: Path, header: Header) -> None:
-    stored = store.get(source, header, 0, 4)
+def test_the_whole_model_is_not_copied(store: SliceStore, source: Path) -> None:
+    stored = store.get_slice(opened(source), 0, 4)
     assert (stored.path, stored.key, stored.fresh) == (source, "", False)
     assert not store.root.exists()
 
 
 def test_a_vocabulary_file_has_the_tokenizer(store: SliceStore, source: Path, header: Header) -> None:
-    stored = store.get_vocab(source, header)
+    stored = store.get_vocabulary(opened(source))
     found = read_header(stored.path)
     assert (found.metadata, found.tensors, stored.is_vocab) == (header.metadata, (), True)
-    assert not store.get_vocab(source, header).fresh
+    assert not store.get_vocabulary(opened(source)).fresh
 
 
 def test_list_and_remove(store: SliceStore, source: Path, header: Header) -> None:
     assert store.list() == ()
     slices = [
-        store.get(source, header, 0, 2),
-        store.get(source, header, 2, 4),
-        store.get_vocab(source, header),
+        store.get_slice(opened(source), 0, 2),
+        store.get_slice(opened(source), 2, 4),
+        store.get_vocabulary(opened(source)),
     ]
     os.utime(slices[0].path.with_suffix(".json"), (9e9, 9e9))
     listed = store.list()
@@ -192,60 +192,59 @@ def test_list_and_remove(store: SliceStore, source: Path, header: Header) -> Non
     assert source.stat().st_size == header.file_size_bytes
 
 
-def test_files_that_are_not_the_stores_stay(store: SliceStore, source: Path, header: Header) -> None:
+def test_files_that_are_not_the_stores_stay(store: SliceStore, source: Path) -> None:
     store.root.mkdir()
     mine = [store.root / name for name in ("notes.txt", "model.gguf", "x.part", f"{'a' * 63}.gguf")]
     for path in mine:
         path.write_text("mine")
-    store.get(source, header, 0, 2)
+    store.get_slice(opened(source), 0, 2)
     store.remove_all()
     assert sorted(store.root.iterdir()) == sorted(mine)
     assert {path.read_text() for path in mine} == {"mine"}
 
 
-def test_a_full_disk_is_told_before_writing(
-    store: SliceStore, source: Path, header: Header, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_told_before_writing(store: SliceStore, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", ("total", "used", "free"))
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**6, 10**6 - 5000, 5000))
     with pytest.raises(CapacityError, match=r"[\d,]+ bytes are needed, 5,000 are free; run `cluster cache rm`"):
-        store.get(source, header, 0, 2)
+        store.get_slice(opened(source), 0, 2)
     assert list(store.root.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_used_is_told(source: Path, header: Header, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_used_is_told(source: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"slice store .*; remove it or make it writable, or set XDG_CACHE_HOME"):
-        SliceStore(tmp_path / "file" / "store").get(source, header, 0, 2)
+        SliceStore(tmp_path / "file" / "store").get_slice(opened(source), 0, 2)
 
 
 def test_a_source_that_changed_is_refused(store: SliceStore, source: Path, header: Header) -> None:
+    model = opened(source)
     os.utime(source, (1, 1))
     with pytest.raises(ModelFileError, match="changed after its header was read"):
-        store.get(source, header, 0, 2)
+        store.get_slice(model, 0, 2)
     os.truncate(source, 4096)
-    with pytest.raises(ModelFileError, match="size changed"):
-        store.get(source, header, 0, 2)
+    with pytest.raises(ModelFileError, match="changed after its header was read"):
+        store.get_slice(model, 0, 2)
     source.unlink()
     with pytest.raises(ModelFileError, match="cannot be opened"):
-        store.get(source, header, 0, 2)
+        store.get_slice(model, 0, 2)
     assert store.list() == ()
 
 
 def test_an_unsupported_model_touches_nothing(store: SliceStore, tmp_path: Path) -> None:
     source = write_tiny(tmp_path / "t5.gguf", TinyModel("t5"))
     with pytest.raises(UnsupportedModelError, match="t5"):
-        store.get(source, read_header(source), 0, 4)
+        store.get_slice(opened(source), 0, 4)
     assert not store.root.exists()
 
 
-def test_a_failing_progress_leaves_nothing(store: SliceStore, source: Path, header: Header) -> None:
+def test_a_failing_progress_leaves_nothing(store: SliceStore, source: Path) -> None:
     def stop(fraction: float) -> None:
         if fraction > 0.5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.get(source, header, 0, 2, stop)
+        store.get_slice(opened(source), 0, 2, stop)
     assert list(store.root.iterdir()) == []
 
 
@@ -261,9 +260,9 @@ def test_the_default_root_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 WRITER = f"""
 import sys, time
-from cluster.gguf.reader import read_header
 from cluster.store import entry, transfer
 from cluster.store.slices import SliceStore
+from tests.fakes.opened import opened
 path, root, stop_at, pause_s = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 transfer.CHUNK_BYTES = {SMALL_CHUNK_BYTES}
 
@@ -279,7 +278,7 @@ def progress(fraction, calls=[0]):
 
 if stop_at == 0:
     entry.Manifest.write = stop
-stored = SliceStore(root).get(path, read_header(path), 0, 2, progress)
+stored = SliceStore(root).get_slice(opened(path), 0, 2, progress)
 print(stored.fresh, stored.sha256, flush=True)
 """
 
@@ -294,9 +293,9 @@ def test_a_killed_writer_leaves_no_half_slice(
     store: SliceStore, source: Path, header: Header, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfer, "CHUNK_BYTES", SMALL_CHUNK_BYTES)
-    num_transfers = len(plan_transfers(wanted_pieces(cut(header, 0, 2)), [[(0, header.file_size_bytes)]]))
+    num_transfers = len(plan_transfers(wanted_pieces(cut(check(header), 0, 2)), [[(0, header.file_size_bytes)]]))
     assert num_transfers > 20
-    expected = SliceStore(store.root.with_name("expected")).get(source, header, 0, 2).sha256
+    expected = SliceStore(store.root.with_name("expected")).get_slice(opened(source), 0, 2).sha256
     for stop_at in (1, random.randrange(2, num_transfers), num_transfers, 0):
         with writer(source, store, stop_at) as child:
             assert child.stdout is not None
@@ -306,18 +305,18 @@ def test_a_killed_writer_leaves_no_half_slice(
         assert complete == ([expected] if stop_at == 0 else [])
         assert own_files(store) == ({".gguf", ".lock"} if stop_at == 0 else {".part", ".lock"})
         assert store.list() == ()
-    assert store.get(source, header, 0, 2).sha256 == expected
+    assert store.get_slice(opened(source), 0, 2).sha256 == expected
     assert own_files(store) == {".gguf", ".json"}
 
 
-def test_another_slice_cleans_up_after_a_killed_writer(store: SliceStore, source: Path, header: Header) -> None:
+def test_another_slice_cleans_up_after_a_killed_writer(store: SliceStore, source: Path) -> None:
     with writer(source, store, stop_at=3) as child:
         assert child.stdout is not None
         child.stdout.readline()
-        store.get_vocab(source, header)
+        store.get_vocabulary(opened(source))
         assert ".part" in own_files(store), "the part of a living writer stays"
         child.send_signal(signal.SIGKILL)
-    store.get_vocab(source, header)
+    store.get_vocabulary(opened(source))
     assert own_files(store) == {".gguf", ".json"}
 
 

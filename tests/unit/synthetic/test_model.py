@@ -10,6 +10,7 @@ from gguf import GGMLQuantizationType, GGUFReader
 from gguf.quants import dequantize
 
 from cluster.api.errors import UsageError
+from cluster.cutting.rules import check
 from cluster.cutting.sizes import model_sizes
 from cluster.gguf.reader import read_header
 from cluster.gguf.tensor_types import tensor_type
@@ -41,7 +42,7 @@ def test_file_is_read_back_and_the_same_each_time(kind: str, tmp_path: Path) -> 
     matrices = [tensor for tensor in GGUFReader(first).tensors if len(tensor.shape) > 1]
     assert len(matrices) == 2 + 7 * TINY.num_layers
     assert {tensor.tensor_type.name for tensor in matrices} == {kind}
-    sizes = model_sizes(header, 1, tensor_type("f16"), tensor_type("f16"))
+    sizes = model_sizes(check(header), 1, tensor_type("f16"), tensor_type("f16"))
     assert sizes.embed_bytes == sizes.head_bytes - 4 * TINY.width == VOCAB_SIZE * TINY.width * 9 // 16
 
 

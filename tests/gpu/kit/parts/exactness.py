@@ -29,7 +29,7 @@ def cases(settings: Settings) -> list[Case]:
 
 
 def _compare(kind: str, settings: Settings, tell: Tell) -> None:
-    from cluster.cutting.cuts import cut_places
+    from cluster.cutting.rules import check
     from cluster.gguf.reader import read_header
     from cluster.verify.steps import make_steps
     from tests.gpu.kit.chain import BATCH_ROWS, CONTEXT_LENGTH, NUM_SLOTS, Chain, compared, whole_logits
@@ -49,7 +49,7 @@ def _compare(kind: str, settings: Settings, tell: Tell) -> None:
     tell(judged("one slice, greedy text", right == NUM_PROMPTS, "texts differ", equal=f"{right}/{NUM_PROMPTS}"))
     cuts = _cuts(model)
     if not cuts:
-        tell(not_run("two slices", cut_places(read_header(model))[0].refusal))
+        tell(not_run("two slices", check(read_header(model)).places[0].refusal))
     for name, chosen in cuts.items():
         layouts = [(device,) * (len(chosen) + 1)]
         if not settings.is_cpu:
@@ -62,9 +62,10 @@ def _compare(kind: str, settings: Settings, tell: Tell) -> None:
 def _cuts(model: Path) -> dict[str, tuple[int, ...]]:
     """In the middle, and at three places; {} for a model that is served whole."""
     from cluster.cutting.cuts import legal_cuts
+    from cluster.cutting.rules import check
     from cluster.gguf.reader import read_header
 
-    legal = legal_cuts(read_header(model))
+    legal = legal_cuts(check(read_header(model)))
     if not legal:
         return {}
     found = {"two slices": (legal[len(legal) // 2],)}

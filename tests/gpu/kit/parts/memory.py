@@ -27,22 +27,22 @@ def _take(name: str, part: str, settings: Settings, tell: Tell) -> None:
     from contextlib import closing
 
     from cluster.cutting.cuts import legal_cuts
-    from cluster.gguf.reader import read_header
     from cluster.planning.measure.dry_run import Context, DryRun
+    from tests.fakes.opened import opened
     from tests.gpu.kit.models import random_model
     from tests.native.arch_matrix import Slices
     from worker_native import Slice
 
     model = random_model(settings.scratch, name)
-    header = read_header(model)
-    cuts = legal_cuts(header)
+    found = opened(model)
+    cuts = legal_cuts(found.model)
     middle = cuts[len(cuts) // 2]
     first = 0 if part == "whole" else middle
-    path = model if part == "whole" else Slices(model.with_suffix(".slices"), model, header).chain((middle,))[1]
+    path = model if part == "whole" else Slices(model.with_suffix(".slices"), found).chain((middle,))[1]
     length = 64 if settings.is_tiny else 2048
     context = Context(length, NUM_SLOTS, 512, "f16", "f16", "auto")
-    with DryRun(header) as dry_run:
-        planned = dry_run.measure(first, header.num_layers, settings.device, context)
+    with DryRun(found.model) as dry_run:
+        planned = dry_run.measure(first, found.model.num_layers, settings.device, context)
     free_before = _free_bytes(settings.device)
     options = {"n_ctx": length, "n_slots": NUM_SLOTS, "n_batch": 512, "n_ubatch": 512}
     with closing(Slice(str(path), device=settings.device, **options)) as loaded:  # type: ignore[arg-type]

@@ -205,12 +205,13 @@ def _cluster(
     from cluster.bench.measure import Subject
     from cluster.config import ClusterConfig
     from cluster.cutting.cuts import legal_cuts
+    from cluster.cutting.rules import check
     from cluster.gguf.reader import read_header
     from tests.gpu.kit.launcher import launched
 
     length, num_slots = _context(wanted)
     header = read_header(path)
-    cuts = legal_cuts(header)
+    cuts = legal_cuts(check(header))
     inner = [cuts[len(cuts) * part // len(devices)] for part in range(1, len(devices))]
     config = ClusterConfig(str(path), devices=devices, ctx_size=length, parallel=num_slots)
     cluster = stack.enter_context(launched(config, (0, *inner, header.num_layers)))

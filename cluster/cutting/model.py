@@ -1,0 +1,51 @@
+"""A model that passed all checks: what cutting, planning and loading take in place of a header.
+
+`rules.check` makes it once, when a model is opened; whoever holds one need not check again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cluster.cutting.architectures import Architecture
+from cluster.gguf.header import Header
+from cluster.gguf.value import MetadataValue
+
+
+@dataclass(frozen=True, slots=True)
+class CutPlace:
+    """The place in front of `layer`; `refusal` is empty where the model may be cut."""
+
+    layer: int
+    refusal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What the keys and tensors of a checked header mean; sequences have an entry for each layer.
+
+    `row_width`: floats that go from slice to slice for each token. `sliding`: None without windows. `places`: all
+    places between two layers.
+    """
+
+    header: Header
+    architecture: str
+    row: Architecture
+    num_layers: int
+    hidden_width: int
+    row_width: int
+    vocab_size: int
+    arrays: Mapping[str, MetadataValue]
+    sliding: tuple[bool, ...] | None
+    recurrent: tuple[bool, ...]
+    attends: tuple[bool, ...]
+    places: tuple[CutPlace, ...]
+
+    @property
+    def can_truncate(self) -> bool:
+        """Whether a slot can go back to an earlier token: not where layers keep a running state."""
+        return not self.row.recurrent
+
+    def key(self, name: str) -> str:
+        return f"{self.architecture}.{name}"
