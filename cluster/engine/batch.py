@@ -1,4 +1,4 @@
-"""Batch: from sequences to the arrays of a microbatch, and from a step's result back to the sequences."""
+"""Batch: from chunks of sequences to the arrays of a microbatch, and whether a result answers these."""
 
 from __future__ import annotations
 
@@ -8,35 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cluster.api.errors import ClusterError
-from cluster.engine.sequence import Kind, Sequence
+from cluster.engine.chunk import Chunk
 from cluster.messages.step import NO_ROWS, Int32Array, Microbatch, SlotSampling, SlotStart, StepId, StepResult
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Tokens [first, end) of a sequence: its consecutive rows of one microbatch.
-
-    The last of them may be one that is still to be sampled, by the step that the microbatch follows.
-    """
-
-    sequence: Sequence
-    first: int
-    end: int
-    samples: bool  # a token is sampled from its last row
-
-    @property
-    def num_rows(self) -> int:
-        return self.end - self.first
-
-    @property
-    def num_logits_rows(self) -> int:
-        """Rows whose full logits travel back."""
-        return self.num_rows if self.sequence.kind is Kind.LOGITS else 0
-
-    @property
-    def tokens(self) -> list[int]:
-        """The tokens of its rows that are known by now: all, or all but the last."""
-        return self.sequence.log[self.first : self.end]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,39 +27,6 @@ class Batch:
         return self.decodes, self.microbatch.num_rows, self.microbatch.exclusive
 
 
-def choose_neighbours(ready: list[Sequence], num_chosen: int) -> list[Sequence]:
-    """The longest idle sequence (the first) and those of `num_chosen` in all whose slots lie closest together.
-
-    A stage computes neighbouring slots in one pass over its weights, and others in one pass each.
-    """
-    if num_chosen >= len(ready):
-        return ready
-    rank = {sequence.request_id: index for index, sequence in enumerate(ready)}
-    by_slot = sorted(ready, key=_slot)
-    first = by_slot.index(ready[0])
-    starts = range(max(0, first - num_chosen + 1), min(first, len(ready) - num_chosen) + 1)
-    groups = [by_slot[start : start + num_chosen] for start in starts]
-
-    def spread(group: list[Sequence]) -> tuple[int, int]:
-        """Slots that it spans; among equals, the longer idle ones go first."""
-        return _slot(group[-1]) - _slot(group[0]), sum(rank[sequence.request_id] for sequence in group)
-
-    closest: list[Sequence] = min(groups, key=spread)
-    return sorted(closest, key=lambda sequence: rank[sequence.request_id])
-
-
-def cut_chunk(sequence: Sequence, max_rows: int) -> Chunk:
-    """The next rows of a sequence that has some to send, `max_rows` at most."""
-    end = sequence.num_sent + min(sequence.num_unsent, max_rows)
-    samples = sequence.kind is Kind.GENERATE and end == sequence.num_tokens
-    return Chunk(sequence, sequence.num_sent, end, samples)
-
-
-def next_row(sequence: Sequence) -> Chunk:
-    """The row of the token that was sampled last, or is being sampled."""
-    return Chunk(sequence, sequence.num_sent, sequence.num_sent + 1, samples=True)
-
-
 def form_batch(
     step_id: StepId,
     chunks: Iterable[Chunk],
@@ -101,7 +41,7 @@ def form_batch(
 
     `after`: the step that it follows, if it has to wait for that.
     """
-    ordered = tuple(sorted(chunks, key=lambda chunk: _slot(chunk.sequence)))
+    ordered = tuple(sorted(chunks, key=lambda chunk: chunk.sequence.held_slot))
     tokens: list[int] = []
     positions: list[int] = []
     slots: list[int] = []
@@ -115,7 +55,7 @@ def form_batch(
             pending.append(len(tokens))
             tokens.append(0)
         positions += range(chunk.first, chunk.end)
-        slots += [_slot(chunk.sequence)] * chunk.num_rows
+        slots += [chunk.sequence.held_slot] * chunk.num_rows
         returns += range(row, row + chunk.num_logits_rows)
         if chunk.samples:
             samples.append(row + chunk.num_rows - 1)
@@ -159,15 +99,10 @@ def check_result(microbatch: Microbatch, result: StepResult) -> None:
 
 def _new_sampling(chunks: tuple[Chunk, ...]) -> tuple[SlotSampling, ...]:
     return tuple(
-        SlotSampling(_slot(chunk.sequence), chunk.sequence.params)
+        SlotSampling(chunk.sequence.held_slot, chunk.sequence.params)
         for chunk in chunks
         if chunk.samples and chunk.sequence.params is not None and not chunk.sequence.sampling_sent
     )
-
-
-def _slot(sequence: Sequence) -> int:
-    assert sequence.slot is not None, f"request {sequence.request_id} has no slot"
-    return sequence.slot
 
 
 def _int32(values: list[int]) -> Int32Array:

@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Collection, Iterator
 
-from cluster.engine.batch import Chunk, cut_chunk
+from cluster.engine.chunk import Chunk, cut_chunk
 from cluster.engine.prefix import shared_length
 from cluster.engine.sequence import Kind, Sequence, State
 from cluster.engine.slots import Slots
@@ -40,13 +40,9 @@ class Prompts:
         """Something could be sent now."""
         return bool(self._begun) or bool(self._waiting and self._slots.num_free)
 
-    def unsent(self, running: Collection[Sequence]) -> list[int]:
-        """Rows of each prompt that could be sent now, in order; what they will find cached is not known yet."""
-        return [sequence.num_unsent for sequence in self._due(running)[0]]
-
-    def position(self, running: Collection[Sequence]) -> int:
-        """Of the first row to be sent."""
-        return next((sequence.num_sent for sequence in self._due(running)[0]), 0)
+    def due(self, running: Collection[Sequence]) -> list[Sequence]:
+        """Those that could be sent now, in order; what they will find cached is not known yet."""
+        return self._due(running)[0]
 
     def add(self, sequence: Sequence) -> None:
         self._turns.came(sequence.client)

@@ -61,6 +61,12 @@ class Sequence:
         self.log = list(self.prompt)
 
     @property
+    def held_slot(self) -> int:
+        """The slot of a running sequence."""
+        assert self.slot is not None, f"request {self.request_id} has no slot"
+        return self.slot
+
+    @property
     def kind(self) -> Kind:
         return Kind.LOGITS if self.params is None else Kind.GENERATE
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.engine.batch import choose_neighbours
+from cluster.engine.neighbours import choose_neighbours
 from cluster.engine.sequence import Sequence
 
 

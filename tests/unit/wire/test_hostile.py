@@ -158,8 +158,8 @@ BIG = np.array([1, 2**31 - 1], "<i4").tobytes()
         ("returns_logits", np.zeros(3, "<i4").tobytes(), "returns_logits: length 12 is over the limit"),
         ("hidden_width", 0, "hidden_width: 0 is out of range"),
         ("hidden_width", 1 << 31, "hidden_width: 2147483648 is out of range"),
-        ("after", 0, "after, pending: only the first stage waits for tokens"),
-        ("pending", INT32, "after, pending: only the first stage waits for tokens"),
+        ("after", 0, "after: only the first stage waits for tokens"),
+        ("pending", INT32, "pending: rows without a step that they wait for"),
     ],
 )
 def test_header_field_is_named(field: str, value: Any, text: str) -> None:
@@ -250,7 +250,7 @@ def test_only_a_step_that_follows_another_may_lack_tokens() -> None:
         with pytest.raises(UsageError, match=text):
             StepAssembly(first).add(step_message(make_batch(step=1, **change), None))
     for change in ({"after": 0}, {"after": 0, "pending": pending}):
-        with pytest.raises(UsageError, match="after, pending: only the first stage waits for tokens"):
+        with pytest.raises(UsageError, match="after: only the first stage waits for tokens"):
             StepAssembly(LIMITS).add(step_message(make_batch(step=1, **change), make_hidden()))
 
 

@@ -57,10 +57,12 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
         returns_logits=int32_bytes(batch.returns_logits),
         hidden_width=hidden_width,
         exclusive=batch.exclusive,
-        after=batch.after,
-        pending=int32_bytes(batch.pending),
         failures=encode_failures(batch.failures),
     )
+    if batch.after is not None:
+        header.after = batch.after
+    if len(batch.pending):
+        header.pending = int32_bytes(batch.pending)
     for new in batch.new_sampling:
         header.new_sampling.add(slot=new.slot, params=encode_sampling(new.params))
     for start in batch.slot_starts:
@@ -76,11 +78,7 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
     flags = message.wants_logits
     _check_flags("wants_logits", flags, num_rows)
     step_id = decode_step_id(message.id)
-    after = check_range("after", message.after, 0, step_id.step - 1) if message.HasField("after") else None
-    if width and (after is not None or message.pending):
-        raise UsageError("after, pending: only the first stage waits for tokens; leave them out")
-    if after is None and message.pending:
-        raise UsageError("pending: rows without a step that they wait for; set after")
+    after, pending = _awaited(message, step_id.step, num_rows, is_first=not width)
     return Microbatch(
         id=step_id,
         tokens=int32_values("tokens", message.tokens, num_rows, limits.MAX_VOCAB - 1),
@@ -94,8 +92,22 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
         failures=decode_failures(message.failures, stage_limits.num_slots),
         exclusive=message.exclusive,
         after=after,
-        pending=_row_numbers("pending", message.pending, num_rows),
+        pending=pending,
     )
+
+
+def _awaited(
+    message: stage_pb2.StepHeader, step: int, num_rows: int, *, is_first: bool
+) -> tuple[int | None, Int32Array]:
+    """The step that this one begins after, if there is one, and the rows that wait for its tokens."""
+    pending = message.pending
+    if not message.HasField("after"):
+        if pending:
+            raise UsageError("pending: rows without a step that they wait for; set after")
+        return None, NO_ROWS
+    if not is_first:
+        raise UsageError("after: only the first stage waits for tokens; leave it out")
+    return check_range("after", message.after, 0, step - 1), _row_numbers("pending", pending, num_rows)
 
 
 def _check_flags(field: str, data: bytes, count: int) -> None:
