@@ -9,7 +9,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from ggml import ops
+import ggml.ops as ops
 from ggml.core import dtypes
 from ggml.core.dtypes import DType
 from ggml.core.op import Op
@@ -118,7 +118,7 @@ def _at_home(found: dict[str, Callable[..., Any]], module: str) -> dict[str, Cal
 def _found(module: str, qualified_name: str) -> Any:
     place: Any = sys.modules.get(module)
     for name in qualified_name.split("."):
-        place = getattr(place, name, None)
+        place = None if place is None else vars(place).get(name)  # getattr would have ggml load its names
     return place
 
 

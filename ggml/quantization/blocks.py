@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ggml import backend
 from ggml.core import dtypes
 from ggml.core.devices import CPU, allocate
 from ggml.core.dtypes import DType, of_ggml_type
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.core.node import leaf
+from ggml.graph.threads import get_num_threads
 from ggml.tensors.tensor import Tensor, wrap
 from worker_native import Buffer, check_blocks, dequantize_rows, needs_importance, quantize_rows, row_types
 
@@ -169,7 +169,7 @@ def _view(memory: Buffer, num_bytes: int) -> NDArray[np.uint8]:
 
 def _threads(op: str, num_threads: int | None) -> int:
     if num_threads is None:
-        return backend.get_num_threads()
+        return get_num_threads()
     if isinstance(num_threads, bool) or not isinstance(num_threads, int) or not 1 <= num_threads <= 512:
         raise ArgumentError(op, "num_threads", f"{num_threads!r} is no number from 1 to 512")
     return num_threads

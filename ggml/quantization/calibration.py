@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ggml import nn
+import ggml.nn as nn
 from ggml.core import tracing
 from ggml.core.dtypes import float32
 from ggml.core.errors import ArgumentError, DTypeError, TracingError

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ggml import backend
 from ggml.core.dtypes import of_ggml_type
 from ggml.core.errors import ArgumentError, FileFormatError
+from ggml.graph.threads import get_num_threads
 from ggml.io.gguf_file import GgufFile, open_gguf, plain_path
 from ggml.quantization.file_report import FileReport, TensorChange
 from ggml.quantization.file_types import file_type_number, file_types, tensor_type
@@ -182,7 +182,7 @@ def _check_rows(parts: tuple[GgufFile, ...], numbers: Mapping[str, int | None]) 
 
 def _threads(num_threads: int | None) -> int:
     if num_threads is None:
-        return backend.get_num_threads()
+        return get_num_threads()
     if isinstance(num_threads, bool) or not isinstance(num_threads, int) or not 1 <= num_threads <= 512:
         raise ArgumentError("quantize_file", "num_threads", f"{num_threads!r} is no number from 1 to 512")
     return num_threads

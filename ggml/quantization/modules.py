@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ggml import nn
+import ggml.nn as nn
 from ggml.core import dtypes
 from ggml.core.dtypes import DType
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
