@@ -18,8 +18,8 @@ def add_parser(verbs: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from cluster.cutting.header import read_header
     from cluster.cutting.rules import check
-    from cluster.gguf.reader import read_header
 
     model = check(read_header(options.model))
     show = _print_json if options.output == "json" else _print_table

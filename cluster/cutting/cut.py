@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cluster.api.errors import UnsupportedModelError, UsageError
+from cluster.cutting.header import Header
 from cluster.cutting.keys import ngram_layers, slice_keys, slice_vocab_size
 from cluster.cutting.layers import SliceLayer, slice_layers
 from cluster.cutting.model import Model
@@ -25,7 +26,7 @@ from cluster.cutting.rules import (
     place_of,
 )
 from cluster.gguf.encode import aligned, encode_header
-from cluster.gguf.header import Header, TensorInfo
+from cluster.gguf.header import TensorInfo
 from cluster.gguf.tensor_types import F16, Q1_0, TensorType
 from cluster.gguf.value import MetadataValue
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from cluster.cutting import per_layer
 from cluster.cutting.architectures import Architecture
-from cluster.gguf.header import Header
+from cluster.cutting.header import Header
 from cluster.gguf.value import MetadataArray, ValueType
 
 

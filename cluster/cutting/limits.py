@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from cluster.cutting import per_layer
 from cluster.cutting.architectures import Architecture
+from cluster.cutting.header import Header
 from cluster.cutting.key_ranges import check_ranges
-from cluster.gguf.header import Header
 from cluster.gguf.tensor_types import F32
 from cluster.gguf.value import MetadataArray, ValueType
 

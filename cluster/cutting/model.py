@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cluster.cutting.architectures import Architecture
-from cluster.gguf.header import Header
+from cluster.cutting.header import Header
 from cluster.gguf.value import MetadataValue
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cluster.cutting.architectures import Architecture
-from cluster.gguf.header import Header
+from cluster.cutting.header import Header
 from cluster.gguf.value import MetadataArray, MetadataValue, ValueType
 
 # {arch}.X: one value per layer where it is an array. Any other array holds for the model, or is a key that libllama,

@@ -12,10 +12,10 @@ from cluster.api.errors import UnsupportedModelError
 from cluster.cutting import per_layer
 from cluster.cutting.architectures import ARCHITECTURES, Architecture
 from cluster.cutting.cuts import find_places
+from cluster.cutting.header import Header
 from cluster.cutting.limits import check_limits
 from cluster.cutting.model import Model
 from cluster.gguf.encode import ALIGNMENT
-from cluster.gguf.header import Header
 from cluster.gguf.value import MetadataArray, MetadataValue, ValueType
 
 RULES_VERSION = 2

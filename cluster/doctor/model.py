@@ -5,9 +5,9 @@ from __future__ import annotations
 from cluster.api.errors import ClusterError
 from cluster.api.status import ClusterStatus
 from cluster.cutting.cuts import legal_cuts
+from cluster.cutting.header import Header
 from cluster.cutting.model import Model
 from cluster.doctor.check import Check, fail, ok, warn
-from cluster.gguf.header import Header
 from cluster.planning.vocabulary import check_vocabulary
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve

@@ -5,14 +5,9 @@ from __future__ import annotations
 import struct
 from typing import NoReturn
 
-from cluster.api.errors import ModelFileError
+from cluster.gguf.errors import GgufError
+from cluster.gguf.limits import MAX_ARRAY_ITEMS, MAX_HEADER_BYTES, MAX_STRING_BYTES
 from cluster.gguf.value import SCALAR_BYTES, SCALAR_FORMAT, MetadataArray, MetadataValue, ValueType
-
-# No real file comes near these; they bound the time and memory that a hostile one can take.
-MAX_HEADER_BYTES = 128 << 20
-MAX_STRING_BYTES = 16 << 20
-MAX_KEY_BYTES = 65535  # GGUF specification
-MAX_ARRAY_ITEMS = 4 << 20
 
 _UINT32 = struct.Struct("<I")
 _UINT64 = struct.Struct("<Q")
@@ -27,7 +22,7 @@ class HeaderIncomplete(Exception):
 
 
 class Cursor:
-    """Reads little-endian values from `data`, each inside its bounds or a ModelFileError naming `field`.
+    """Reads little-endian values from `data`, each inside its bounds or a GgufError naming `field`.
 
     `data` is any buffer (an mmap); what is returned is a copy, so the file may change or go away afterwards.
     It may be only the beginning of a file of `file_size_bytes`: then HeaderIncomplete where it ends too soon.
@@ -44,7 +39,7 @@ class Cursor:
         self.position = 0
 
     def fail(self, field: str, why: str) -> NoReturn:
-        raise ModelFileError(f"{self.path}: {field}: {why}")
+        raise GgufError(self.path, field, why)
 
     def skip(self, size_bytes: int, field: str) -> int:
         """Move past `size_bytes` bytes; the position where they start."""
@@ -135,3 +130,9 @@ class Cursor:
         if needed_bytes > self.limit:
             self.fail(field, "a string of the array runs past the end of the file")
         raise HeaderIncomplete(needed_bytes)
+
+
+def shown(name: str) -> str:
+    """A name from a file as it may stand in a one-line message."""
+    text = ascii(name)[1:-1]
+    return text if len(text) <= 80 else text[:77] + "..."

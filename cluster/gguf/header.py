@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cluster.api.errors import ModelFileError
+from cluster.gguf.errors import GgufError
 from cluster.gguf.tensor_types import TensorType
 from cluster.gguf.value import MetadataArray, MetadataValue, ValueType
 
@@ -34,12 +34,12 @@ class Header:
     file_size_bytes: int
     mtime_ns: int
 
-    def error(self, field: str, why: str) -> ModelFileError:
+    def error(self, field: str, why: str) -> ValueError:
         """The error to raise about `field`."""
-        return ModelFileError(f"{self.path}: {field}: {why}")
+        return GgufError(self.path, field, why)
 
     def get(self, key: str, kind: ValueType) -> int | float | bool | str | MetadataArray | None:
-        """The value of `key`, None where it is missing, ModelFileError where its type is not `kind`.
+        """The value of `key`, None where it is missing, an error where its type is not `kind`.
 
         libllama takes no type but the one it expects, so a near miss (an int32 for a uint32) is an error.
         """
@@ -51,31 +51,10 @@ class Header:
         return found.value
 
     def uint32(self, key: str, default: int | None = None) -> int:
-        """A UINT32 key; ModelFileError where it is missing and has no default."""
+        """A UINT32 key; an error where it is missing and has no default."""
         found = self.get(key, ValueType.UINT32)
         if found is None and default is None:
             raise self.error(key, "missing")
         value = default if found is None else found
         assert isinstance(value, int)
         return value
-
-    @property
-    def architecture(self) -> str:
-        found = self.get("general.architecture", ValueType.STRING)
-        if not found:
-            raise self.error("general.architecture", "missing")
-        return str(found)
-
-    @property
-    def num_nextn_layers(self) -> int:
-        """Layers behind the last one that predict further tokens; nothing here runs them."""
-        return self.uint32(f"{self.architecture}.nextn_predict_layers", 0)
-
-    @property
-    def num_layers(self) -> int:
-        """Layers of the model proper, those that predict further tokens not counted."""
-        return self.uint32(f"{self.architecture}.block_count") - self.num_nextn_layers
-
-    @property
-    def hidden_width(self) -> int:
-        return self.uint32(f"{self.architecture}.embedding_length")

@@ -1,87 +1,58 @@
-"""Reads the header of a GGUF file through mmap and validates it to the last field.
+"""Reads the header of a GGUF file and validates it to the last field.
 
 Format: ggml/docs/gguf.md. Whatever libllama would answer with abort(), or accept and then read out of bounds,
-is a ModelFileError here: ``path: field: why``.
+is a GgufError here: ``path: field: why``.
 """
 
 from __future__ import annotations
 
-import mmap
-import os
-import stat
 from collections.abc import Mapping
 
-from cluster.api.errors import ModelFileError
-from cluster.gguf.cursor import MAX_KEY_BYTES, Cursor
+from cluster.gguf.cursor import Cursor, shown
 from cluster.gguf.header import Header, TensorInfo
+from cluster.gguf.limits import (
+    DEFAULT_ALIGNMENT,
+    INT64_MAX,
+    LIBLLAMA,
+    MAX_ALIGNMENT,
+    MAX_DIMS,
+    MAX_KEY_BYTES,
+    MAX_KEYS,
+    MAX_TENSORS,
+    MIN_ALIGNMENT,
+    Rules,
+)
+from cluster.gguf.mapped import map_file
 from cluster.gguf.tensor_types import TENSOR_TYPES
 from cluster.gguf.value import MetadataValue, ValueType
 
 MAGIC = b"GGUF"
-DEFAULT_ALIGNMENT = 32
-MIN_ALIGNMENT, MAX_ALIGNMENT = 8, 4096
-MAX_KEYS = 65536
-MAX_TENSORS = 1 << 20
-MAX_TENSOR_NAME_BYTES = 63  # GGML_MAX_NAME is 64, with the NUL
-MAX_DIMS = 4  # GGML_MAX_DIMS
-INT64_MAX = 2**63 - 1
 
 
-def read_header(path: str | os.PathLike[str]) -> Header:
-    """Read and validate the header of `path`; ModelFileError for anything that is not a sound, whole GGUF."""
-    header = read_part(path)
-    num_parts = num_parts_of(header)
-    if num_parts > 1:
-        raise header.error("split.count", f"one of {num_parts} parts of a model; name the first of them")
-    return header
+def read_header(path: str, rules: Rules = LIBLLAMA) -> Header:
+    """The header of a file, be it one of several parts of a model.
+
+    GgufError for anything that is not a sound, whole GGUF; OSError where it cannot be opened.
+    """
+    mapped = map_file(path)
+    with mapped.data, memoryview(mapped.data) as data:
+        return parse_header(data, path, len(data), mapped.mtime_ns, rules)
 
 
-def num_parts_of(header: Header) -> int:
-    """How many files the model is split into; 1 where it is whole."""
-    found = header.metadata.get("split.count")
-    if found is None:
-        return 1
-    if not isinstance(found.value, int):
-        raise header.error("split.count", f"has type {found.type.name}, must be a number")
-    return max(1, found.value)
-
-
-def read_part(path: str | os.PathLike[str]) -> Header:
-    """The same for a file that may be one of several parts."""
-    name = os.fspath(path)
-    try:
-        # O_NONBLOCK: opening a FIFO must not hang; it has no effect on a regular file.
-        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ModelFileError(f"{name}: cannot be opened: {reason}") from error
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ModelFileError(f"{name}: file: not a regular file")
-        if status.st_size < 24:
-            raise ModelFileError(f"{name}: file: {status.st_size} bytes are too few for a GGUF header")
-        with (
-            mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_READ) as mapped,
-            memoryview(mapped) as data,
-        ):
-            return parse_header(data, name, status.st_size, status.st_mtime_ns)
-    finally:
-        os.close(descriptor)
-
-
-def parse_header(data: memoryview, name: str, file_size_bytes: int, mtime_ns: int = 0) -> Header:
+def parse_header(
+    data: memoryview, name: str, file_size_bytes: int, mtime_ns: int = 0, rules: Rules = LIBLLAMA
+) -> Header:
     """The header at the beginning of `data`, which begins a file of `file_size_bytes` that errors call `name`.
 
-    HeaderIncomplete where `data` ends before the header does; ModelFileError as for a file.
+    HeaderIncomplete where `data` ends before the header does; GgufError as for a file.
     """
     cursor = Cursor(data, name, file_size_bytes)
     version = _read_version(cursor)
     num_tensors = _read_count(cursor, "tensor count", MAX_TENSORS, 8 + 4 + 8 + 4 + 8)
     num_keys = _read_count(cursor, "key count", MAX_KEYS, 8 + 4 + 1)
-    metadata = _read_metadata(cursor, num_keys)
+    metadata = _read_metadata(cursor, num_keys, rules)
     alignment = _alignment(cursor, metadata)
-    tensors = _read_tensors(cursor, num_tensors, alignment)
+    tensors = _read_tensors(cursor, num_tensors, alignment, rules)
     data_start = -(-cursor.position // alignment) * alignment if tensors else cursor.position
     if tensors:
         _check_inside(cursor, tensors, data_start, file_size_bytes)
@@ -119,14 +90,18 @@ def _read_count(cursor: Cursor, field: str, limit: int, min_item_bytes: int) -> 
     return count
 
 
-def _read_metadata(cursor: Cursor, num_keys: int) -> dict[str, MetadataValue]:
+def _read_metadata(cursor: Cursor, num_keys: int, rules: Rules) -> dict[str, MetadataValue]:
     metadata: dict[str, MetadataValue] = {}
     for index in range(num_keys):
-        key = cursor.name(f"key {index}", MAX_KEY_BYTES)
+        key = _name(cursor, f"key {index}", MAX_KEY_BYTES, rules)
         if key in metadata:
-            cursor.fail(_shown(key), "duplicate key")
-        metadata[key] = cursor.value(_shown(key))
+            cursor.fail(shown(key), "duplicate key")
+        metadata[key] = cursor.value(shown(key))
     return metadata
+
+
+def _name(cursor: Cursor, field: str, max_bytes: int, rules: Rules) -> str:
+    return cursor.name(field, max_bytes) if rules.c_names else cursor.text(field, max_bytes)
 
 
 def _alignment(cursor: Cursor, metadata: Mapping[str, MetadataValue]) -> int:
@@ -141,12 +116,12 @@ def _alignment(cursor: Cursor, metadata: Mapping[str, MetadataValue]) -> int:
     return value
 
 
-def _read_tensors(cursor: Cursor, num_tensors: int, alignment: int) -> tuple[TensorInfo, ...]:
+def _read_tensors(cursor: Cursor, num_tensors: int, alignment: int, rules: Rules) -> tuple[TensorInfo, ...]:
     tensors: dict[str, TensorInfo] = {}
     expected_offset = 0
     for index in range(num_tensors):
-        info = _read_tensor(cursor, index)
-        field = f"tensor {_shown(info.name)}"
+        info = _read_tensor(cursor, index, rules)
+        field = f"tensor {shown(info.name)}"
         if info.name in tensors:
             cursor.fail(field, "duplicate tensor name")
         _check_offset(cursor, field, info.offset, expected_offset, alignment)
@@ -155,26 +130,27 @@ def _read_tensors(cursor: Cursor, num_tensors: int, alignment: int) -> tuple[Ten
     return tuple(tensors.values())
 
 
-def _read_tensor(cursor: Cursor, index: int) -> TensorInfo:
-    name = cursor.name(f"tensor {index}: name", MAX_TENSOR_NAME_BYTES)
-    field = f"tensor {_shown(name)}"
+def _read_tensor(cursor: Cursor, index: int, rules: Rules) -> TensorInfo:
+    name = _name(cursor, f"tensor {index}: name", rules.max_tensor_name_bytes, rules)
+    field = f"tensor {shown(name)}"
     num_dims = cursor.uint32(f"{field}: number of dimensions")
-    if not 1 <= num_dims <= MAX_DIMS:
-        cursor.fail(field, f"{num_dims} dimensions; 1 to {MAX_DIMS} are possible")
+    if not rules.min_dims <= num_dims <= MAX_DIMS:
+        cursor.fail(field, f"{num_dims} dimensions; {rules.min_dims} to {MAX_DIMS} are possible")
     extents = tuple(cursor.uint64(f"{field}: dimension {axis}") for axis in range(num_dims))
     num_elements = 1
     for axis, extent in enumerate(extents):
         num_elements *= extent
-        if not 1 <= extent <= INT64_MAX:
-            cursor.fail(f"{field}: dimension {axis}", f"{extent} is not in 1..2^63-1")
+        if not rules.min_extent <= extent <= INT64_MAX:
+            cursor.fail(f"{field}: dimension {axis}", f"{extent} is not in {rules.min_extent}..2^63-1")
     type_number = cursor.uint32(f"{field}: type")
     kind = TENSOR_TYPES.get(type_number)
     if kind is None:
         cursor.fail(f"{field}: type", f"unknown tensor type {type_number}")
-    if extents[0] % kind.block_size:
+    row_elements = extents[0] if extents else 1
+    if row_elements % kind.block_size:
         cursor.fail(
             field,
-            f"{extents[0]} elements in a row are no multiple of {kind.name}'s block of {kind.block_size}",
+            f"{row_elements} elements in a row are no multiple of {kind.name}'s block of {kind.block_size}",
         )
     size_bytes = kind.row_bytes(num_elements)
     if num_elements > INT64_MAX or size_bytes > INT64_MAX:
@@ -197,12 +173,6 @@ def _check_inside(cursor: Cursor, tensors: tuple[TensorInfo, ...], data_start: i
         end = data_start + info.offset + info.size_bytes
         if end > file_size_bytes:
             cursor.fail(
-                f"tensor {_shown(info.name)}",
+                f"tensor {shown(info.name)}",
                 f"ends at byte {end}, the file at {file_size_bytes}: truncated?",
             )
-
-
-def _shown(name: str) -> str:
-    """A name from the file as it may stand in a one-line message."""
-    shown = ascii(name)[1:-1]
-    return shown if len(shown) <= 80 else shown[:77] + "..."

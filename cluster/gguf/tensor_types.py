@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cluster.api.errors import UsageError
-
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
@@ -71,8 +69,8 @@ _BY_NAME = {kind.name.lower(): kind for kind in TENSOR_TYPES.values()}
 
 
 def tensor_type(name: str) -> TensorType:
-    """The type of this name in either case ("f16", "Q8_0"); UsageError for an unknown one."""
+    """The type of this name in either case ("f16", "Q8_0"); ValueError for an unknown one."""
     found = _BY_NAME.get(name.lower())
     if found is None:
-        raise UsageError(f"tensor type {name!a}: unknown; choose one of {', '.join(_BY_NAME)}")
+        raise ValueError(f"tensor type {name!a}: unknown; choose one of {', '.join(_BY_NAME)}")
     return found

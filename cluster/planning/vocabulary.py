@@ -5,7 +5,7 @@ from __future__ import annotations
 from cluster.api.errors import UsageError
 from cluster.coordinator.tokenizing.process import TokenizerProcess
 from cluster.cutting.cut import vocab_header
-from cluster.gguf.header import Header
+from cluster.cutting.header import Header
 from cluster.node.disk import temporary_folder
 
 NONE = "none"  # what a file without a tokenizer says, if it says anything

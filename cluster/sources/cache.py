@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.api.errors import UsageError
-from cluster.gguf.cursor import MAX_HEADER_BYTES
+from cluster.gguf.limits import MAX_HEADER_BYTES
 from cluster.node.own_files import cache_folder, make_own_folder, read_own
 from cluster.sources.source import FilePart, HubPart, ModelSource, Part, UrlPart
 from cluster.store.parts import MAX_PARTS

@@ -9,11 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from cluster.api.errors import ModelFileError, UnreachableError, UsageError
+from cluster.cutting.header import Header, parse_header, read_part
 from cluster.cutting.model import Model
 from cluster.cutting.rules import check
 from cluster.gguf.cursor import HeaderIncomplete
-from cluster.gguf.header import Header
-from cluster.gguf.reader import parse_header, read_part
 from cluster.sources.cache import SourceCache
 from cluster.sources.peer import open_from_peers, open_peers
 from cluster.sources.remote_header import fetch_header

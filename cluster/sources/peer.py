@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from cluster.api.errors import CapacityError, ModelFileError, UnreachableError
+from cluster.cutting.header import Header, parse_header
 from cluster.gguf.cursor import HeaderIncomplete
-from cluster.gguf.header import Header
-from cluster.gguf.reader import parse_header
 from cluster.sources.retry import DroppedError, Patience, read_on
 from cluster.store.fingerprint import Range, tensors_by_name
 from cluster.store.origin import read_across

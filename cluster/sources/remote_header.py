@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cluster.api.errors import ModelFileError
-from cluster.gguf.cursor import MAX_HEADER_BYTES, HeaderIncomplete
-from cluster.gguf.header import Header
-from cluster.gguf.reader import parse_header
+from cluster.cutting.header import Header, parse_header
+from cluster.gguf.cursor import HeaderIncomplete
+from cluster.gguf.limits import MAX_HEADER_BYTES
 from cluster.store.origin import Origin
 
 FIRST_BYTES = 64 << 10

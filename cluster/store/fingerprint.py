@@ -11,8 +11,9 @@ import os
 from collections.abc import Sequence
 
 from cluster.api.errors import ModelFileError
+from cluster.cutting.header import Header
 from cluster.gguf.encode import encode_header
-from cluster.gguf.header import Header, TensorInfo
+from cluster.gguf.header import TensorInfo
 from cluster.gguf.value import MetadataValue
 
 MAX_SAMPLES = 4096

@@ -11,8 +11,8 @@ from dataclasses import replace
 from itertools import accumulate
 
 from cluster.api.errors import ModelFileError, UsageError
-from cluster.gguf.header import Header, TensorInfo
-from cluster.gguf.reader import num_parts_of
+from cluster.cutting.header import Header, num_parts_of
+from cluster.gguf.header import TensorInfo
 from cluster.store.fingerprint import portable_metadata
 
 MAX_PARTS = 1000

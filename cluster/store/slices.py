@@ -22,8 +22,8 @@ from pathlib import Path
 
 from cluster.api.errors import CapacityError, UsageError
 from cluster.cutting.cut import SlicePlan, cut, vocab_header
+from cluster.cutting.header import Header
 from cluster.cutting.rules import RULES_VERSION
-from cluster.gguf.header import Header
 from cluster.node.own_files import is_own_folder, make_own_folder, open_own
 from cluster.store.entry import Manifest, StoredSlice
 from cluster.store.folder import default_root, disk_bytes, sync_folder

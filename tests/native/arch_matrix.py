@@ -24,9 +24,9 @@ import worker_native
 from cluster.api.errors import UnsupportedModelError
 from cluster.cutting.boundary import boundaries
 from cluster.cutting.cut import cut
+from cluster.cutting.header import Header
 from cluster.cutting.model import Model
 from cluster.cutting.sizes import model_sizes
-from cluster.gguf.header import Header
 from cluster.gguf.tensor_types import tensor_type
 from cluster.sources.resolve import resolve
 from cluster.stage.spec import StageSpec

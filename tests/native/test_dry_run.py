@@ -12,8 +12,8 @@ import pytest
 
 import worker_native
 from cluster.api.errors import UsageError
+from cluster.cutting.header import read_header
 from cluster.cutting.rules import check
-from cluster.gguf.reader import read_header
 from cluster.planning.measure.dry_run import Context, DryRun
 from cluster.store.slices import SliceStore
 from cluster.synthetic.model import Shape, write_model

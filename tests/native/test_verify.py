@@ -11,7 +11,7 @@ import pytest
 
 from cluster.cli.command import main
 from cluster.config import ClusterConfig
-from cluster.gguf.reader import read_header
+from cluster.cutting.header import read_header
 from cluster.planning.inventory import survey
 from cluster.store.slices import SliceStore
 from cluster.verify.run import _device_for_whole

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import cluster
-from cluster.gguf.reader import read_header
+from cluster.cutting.header import read_header
 from tests.conftest import CliHome, UpCluster
 from tests.fakes.range_server import RangeServer
 from tests.fakes.tiny_models import TinyModel, write_tiny

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.gguf.header import Header
-from cluster.gguf.reader import read_header
+from cluster.cutting.header import Header, read_header
 from cluster.node.child import Child
 from cluster.node.disk import temporary_folder
 from cluster.node.disk_cache import keep, read_kept

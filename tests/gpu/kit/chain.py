@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 
 import worker_native
-from cluster.gguf.reader import read_header
+from cluster.cutting.header import read_header
 from cluster.messages.step import Float32Array
 from cluster.verify.rows import greedy, max_delta
 from cluster.verify.steps import Step

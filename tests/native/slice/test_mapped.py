@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cluster.api.errors import ModelFileError
-from cluster.gguf.reader import read_header
+from cluster.cutting.header import read_header
 from cluster.stage.loading import load_stage
 from cluster.stage.spec import StageSpec
 from tests.fakes.opened import opened

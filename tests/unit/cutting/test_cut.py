@@ -17,9 +17,9 @@ from cluster.api.errors import ModelFileError, UnsupportedModelError, UsageError
 from cluster.cutting.boundary import Boundary, boundaries
 from cluster.cutting.cut import SlicePlan, cut, vocab_header
 from cluster.cutting.cuts import legal_cuts
+from cluster.cutting.header import Header, read_header
 from cluster.cutting.rules import check, layer_of
-from cluster.gguf.header import Header, TensorInfo
-from cluster.gguf.reader import read_header
+from cluster.gguf.header import TensorInfo
 from cluster.gguf.tensor_types import tensor_type
 from cluster.gguf.value import (
     MetadataArray,

@@ -12,9 +12,10 @@ import pytest
 from cluster.api.errors import ModelFileError
 from cluster.cutting.architectures import ARCHITECTURES
 from cluster.cutting.cuts import legal_cuts
+from cluster.cutting.header import Header
 from cluster.cutting.key_ranges import RANGES
 from cluster.cutting.rules import check
-from cluster.gguf.header import Header, TensorInfo
+from cluster.gguf.header import TensorInfo
 from cluster.gguf.tensor_types import tensor_type
 from cluster.gguf.value import MetadataArray, MetadataValue, ValueType, float32, uint32, uint32_array
 from tests.native.arch_models import descriptions

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from cluster.api.errors import ModelFileError, UsageError
 from cluster.cutting.cut import cut
+from cluster.cutting.header import parse_header, read_header
 from cluster.cutting.rules import check
 from cluster.gguf.cursor import HeaderIncomplete
 from cluster.gguf.encode import encode_header
-from cluster.gguf.reader import parse_header, read_header
 from cluster.gguf.tensor_types import TENSOR_TYPES, tensor_type
 from cluster.gguf.value import MetadataArray, MetadataValue, ValueType
 from tests.fakes.tiny_models import TinyModel, write_tiny

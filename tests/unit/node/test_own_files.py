@@ -17,8 +17,7 @@ import pytest
 from cluster.api.errors import UsageError
 from cluster.cli.up import _verify
 from cluster.config import load_config
-from cluster.gguf.header import Header
-from cluster.gguf.reader import read_header
+from cluster.cutting.header import Header, read_header
 from cluster.node.disk_cache import keep, kept_folder, read_kept
 from cluster.node.own_files import open_own, read_own
 from cluster.sources.cache import SourceCache

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.gguf.reader import read_header
+from cluster.cutting.header import read_header
 from cluster.gguf.tensor_types import tensor_type
 from cluster.node.disk_cache import keep, kept_folder, read_kept
 from cluster.planning.measure import profile

@@ -12,10 +12,9 @@ import pytest
 
 from cluster.api.errors import ClusterError, ModelFileError, UnreachableError, UnsupportedModelError, UsageError
 from cluster.cutting.cut import cut
+from cluster.cutting.header import Header, read_header
 from cluster.cutting.rules import check
-from cluster.gguf.cursor import MAX_HEADER_BYTES
-from cluster.gguf.header import Header
-from cluster.gguf.reader import read_header
+from cluster.gguf.limits import MAX_HEADER_BYTES
 from cluster.sources import retry
 from cluster.sources.http import HttpOrigin, RemoteFile, probe
 from cluster.sources.opening import open_model

@@ -16,8 +16,8 @@ import pytest
 
 from cluster.api.errors import UsageError
 from cluster.cutting.cut import cut
+from cluster.cutting.header import read_header
 from cluster.cutting.rules import check
-from cluster.gguf.reader import read_header
 from cluster.sources.hub_choice import choose_files
 from cluster.sources.name import HubName, is_remote_name, parse_hub_name, shown_url
 from cluster.store.slices import SliceStore

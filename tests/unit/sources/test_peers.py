@@ -15,9 +15,8 @@ import pytest
 
 from cluster.api.errors import ClusterError, HandshakeError, ModelFileError, UnreachableError, UsageError
 from cluster.cutting.cut import cut
+from cluster.cutting.header import Header, read_header
 from cluster.cutting.rules import check
-from cluster.gguf.header import Header
-from cluster.gguf.reader import read_header
 from cluster.messages.stage import PROTOCOL_VERSION
 from cluster.sources import peer, retry
 from cluster.sources.opening import open_model

@@ -19,9 +19,8 @@ import pytest
 from cluster.api.errors import CapacityError, ModelFileError
 from cluster.cli.command import main
 from cluster.cutting.cut import cut
+from cluster.cutting.header import Header, read_header
 from cluster.cutting.rules import check
-from cluster.gguf.header import Header
-from cluster.gguf.reader import read_header
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
 from cluster.sources.source import ModelSource

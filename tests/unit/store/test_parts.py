@@ -11,8 +11,8 @@ import pytest
 
 from cluster.api.errors import ModelFileError, UsageError
 from cluster.cutting.cut import cut
+from cluster.cutting.header import read_header, read_part
 from cluster.cutting.rules import check
-from cluster.gguf.reader import read_header, read_part
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
 from cluster.sources.stored import stored_slice, stored_vocabulary

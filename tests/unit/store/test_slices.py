@@ -17,9 +17,8 @@ import pytest
 
 from cluster.api.errors import CapacityError, ModelFileError, UnsupportedModelError, UsageError
 from cluster.cutting.cut import cut
+from cluster.cutting.header import Header, read_header
 from cluster.cutting.rules import check
-from cluster.gguf.header import Header
-from cluster.gguf.reader import read_header
 from cluster.store import transfer
 from cluster.store.fingerprint import sample_ranges
 from cluster.store.slices import SliceStore

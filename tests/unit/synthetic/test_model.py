@@ -10,9 +10,9 @@ from gguf import GGMLQuantizationType, GGUFReader
 from gguf.quants import dequantize
 
 from cluster.api.errors import UsageError
+from cluster.cutting.header import read_header
 from cluster.cutting.rules import check
 from cluster.cutting.sizes import model_sizes
-from cluster.gguf.reader import read_header
 from cluster.gguf.tensor_types import tensor_type
 from cluster.synthetic.blocks import random_matrix
 from cluster.synthetic.model import KINDS, SHAPES, VOCAB_SIZE, Shape, synthetic_model, write_model

@@ -9,8 +9,8 @@ import pytest
 
 from cluster.cli.command import main
 from cluster.cli.run import _as_shown
+from cluster.cutting.header import read_header
 from cluster.gguf.encode import encode_header
-from cluster.gguf.reader import read_header
 from cluster.gguf.value import string
 from cluster.terminal.printable import printable
 from cluster.terminal.progress import ProgressLines

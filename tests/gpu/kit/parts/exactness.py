@@ -29,8 +29,8 @@ def cases(settings: Settings) -> list[Case]:
 
 
 def _compare(kind: str, settings: Settings, tell: Tell) -> None:
+    from cluster.cutting.header import read_header
     from cluster.cutting.rules import check
-    from cluster.gguf.reader import read_header
     from cluster.verify.steps import make_steps
     from tests.gpu.kit.chain import BATCH_ROWS, CONTEXT_LENGTH, NUM_SLOTS, Chain, compared, whole_logits
     from tests.gpu.kit.models import architecture_model
@@ -62,8 +62,8 @@ def _compare(kind: str, settings: Settings, tell: Tell) -> None:
 def _cuts(model: Path) -> dict[str, tuple[int, ...]]:
     """In the middle, and at three places; {} for a model that is served whole."""
     from cluster.cutting.cuts import legal_cuts
+    from cluster.cutting.header import read_header
     from cluster.cutting.rules import check
-    from cluster.gguf.reader import read_header
 
     legal = legal_cuts(check(read_header(model)))
     if not legal:

@@ -205,8 +205,8 @@ def _cluster(
     from cluster.bench.measure import Subject
     from cluster.config import ClusterConfig
     from cluster.cutting.cuts import legal_cuts
+    from cluster.cutting.header import read_header
     from cluster.cutting.rules import check
-    from cluster.gguf.reader import read_header
     from tests.gpu.kit.launcher import launched
 
     length, num_slots = _context(wanted)
