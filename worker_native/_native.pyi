@@ -210,7 +210,7 @@ class Slice:
     a file without them is a whole model. `progress` is called with 0..1 while loading; returning False
     cancels (RuntimeError). What it raises is raised here.
 
-    The header must be one that was validated (as `cluster.gguf` does): the contradictions that libllama
+    The header must be one that was validated (as `ggml.gguf` does): the contradictions that libllama
     asserts are refused here only in part. Encoder and diffusion models are refused. Quantised KV types need
     heads that are multiples of their block; a quantised V needs flash attention. Sliding-window layers keep a
     full-size cache, so that `prepare_slot` is exact; recurrent and hybrid models keep a running

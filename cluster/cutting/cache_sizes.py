@@ -10,7 +10,7 @@ from cluster.cutting import per_layer
 from cluster.cutting.keys import ngram_layers
 from cluster.cutting.layers import owns_indexer
 from cluster.cutting.model import Model
-from cluster.gguf.tensor_types import F32, TensorType
+from ggml.gguf.tensor_types import F32, TensorType
 
 CELL_STEP = 256  # libllama rounds the cells of a slot up to a multiple of this
 

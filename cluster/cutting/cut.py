@@ -25,10 +25,10 @@ from cluster.cutting.rules import (
     layer_of,
     place_of,
 )
-from cluster.gguf.encode import aligned, encode_header
-from cluster.gguf.header import TensorInfo
-from cluster.gguf.tensor_types import F16, Q1_0, TensorType
-from cluster.gguf.value import MetadataValue
+from ggml.gguf.encode import aligned, encode_header
+from ggml.gguf.header import TensorInfo
+from ggml.gguf.tensor_types import F16, Q1_0, TensorType
+from ggml.gguf.value import MetadataValue
 
 
 @dataclass(frozen=True, slots=True)

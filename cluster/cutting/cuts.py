@@ -8,7 +8,7 @@ from math import lcm
 from cluster.cutting import per_layer
 from cluster.cutting.layers import LEADING_KEYS, is_special, needed_kinds, owns_indexer
 from cluster.cutting.model import CutPlace, Model
-from cluster.gguf.value import MetadataArray, ValueType
+from ggml.gguf.value import MetadataArray, ValueType
 
 
 def legal_cuts(model: Model) -> tuple[int, ...]:

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 from cluster.api.errors import ModelFileError
-from cluster.gguf import header, reader
-from cluster.gguf.errors import GgufError
-from cluster.gguf.value import ValueType
+from ggml.gguf import header, reader
+from ggml.gguf.errors import GgufError
+from ggml.gguf.value import ValueType
 
 
 @dataclass(frozen=True, slots=True)

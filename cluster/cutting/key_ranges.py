@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from cluster.cutting import per_layer
 from cluster.cutting.architectures import Architecture
 from cluster.cutting.header import Header
-from cluster.gguf.value import MetadataArray, ValueType
+from ggml.gguf.value import MetadataArray, ValueType
 
 
 @dataclass(frozen=True, slots=True)

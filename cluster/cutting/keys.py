@@ -16,7 +16,7 @@ from cluster.cutting import per_layer
 from cluster.cutting.boundary import entries
 from cluster.cutting.layers import LEADING_KEYS, SliceLayer, num_in_front, num_leading
 from cluster.cutting.model import Model
-from cluster.gguf.value import (
+from ggml.gguf.value import (
     SCALAR_BYTES,
     MetadataArray,
     MetadataValue,

@@ -10,8 +10,8 @@ from cluster.cutting import per_layer
 from cluster.cutting.architectures import Architecture
 from cluster.cutting.header import Header
 from cluster.cutting.key_ranges import check_ranges
-from cluster.gguf.tensor_types import F32
-from cluster.gguf.value import MetadataArray, ValueType
+from ggml.gguf.tensor_types import F32
+from ggml.gguf.value import MetadataArray, ValueType
 
 MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
 MAX_MERGES_OF_TOKEN = 16

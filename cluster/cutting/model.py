@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from cluster.cutting.architectures import Architecture
 from cluster.cutting.header import Header
-from cluster.gguf.value import MetadataValue
+from ggml.gguf.value import MetadataValue
 
 
 @dataclass(frozen=True, slots=True)

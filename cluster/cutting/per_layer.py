@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from cluster.cutting.architectures import Architecture
 from cluster.cutting.header import Header
-from cluster.gguf.value import MetadataArray, MetadataValue, ValueType
+from ggml.gguf.value import MetadataArray, MetadataValue, ValueType
 
 # {arch}.X: one value per layer where it is an array. Any other array holds for the model, or is a key that libllama,
 # which looks keys up by name, has no name for and never reads: a slice has it as it is. A test compares this list with

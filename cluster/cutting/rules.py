@@ -15,8 +15,8 @@ from cluster.cutting.cuts import find_places
 from cluster.cutting.header import Header
 from cluster.cutting.limits import check_limits
 from cluster.cutting.model import Model
-from cluster.gguf.encode import ALIGNMENT
-from cluster.gguf.value import MetadataArray, MetadataValue, ValueType
+from ggml.gguf.encode import ALIGNMENT
+from ggml.gguf.value import MetadataArray, MetadataValue, ValueType
 
 RULES_VERSION = 2
 MAX_LAYERS = 512  # LLAMA_MAX_LAYERS; libllama asserts on more

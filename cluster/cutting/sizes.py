@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cluster.cutting import cache_sizes
 from cluster.cutting.model import Model
 from cluster.cutting.rules import OUTPUT, TOKEN_EMBEDDING, layer_of
-from cluster.gguf.tensor_types import TensorType
+from ggml.gguf.tensor_types import TensorType
 
 
 @dataclass(frozen=True, slots=True)

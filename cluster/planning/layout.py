@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from cluster.api.errors import CapacityError, UsageError
 from cluster.cutting.sizes import model_sizes
-from cluster.gguf.tensor_types import tensor_type
 from cluster.planning.inventory import THIS_NODE, Survey
 from cluster.planning.measure.dry_run import Context, DryRun, StageMemory
 from cluster.planning.search.cut_search import Range
 from cluster.planning.search.placement import DeviceOffer, LayerSizes, Plan, Scratch, Sums, place, place_at
 from cluster.planning.search.tensor_split import cuts_by_share
+from ggml.gguf.tensor_types import tensor_type
 
 MAX_CORRECTIONS = 3
 

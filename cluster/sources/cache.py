@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from cluster.api.errors import UsageError
-from cluster.gguf.limits import MAX_HEADER_BYTES
 from cluster.node.own_files import cache_folder, make_own_folder, read_own
 from cluster.sources.source import FilePart, HubPart, ModelSource, Part, UrlPart
 from cluster.store.parts import MAX_PARTS
+from ggml.gguf.limits import MAX_HEADER_BYTES
 
 _KINDS: dict[str, type[Part]] = {"file": FilePart, "url": UrlPart, "hub": HubPart}
 _FIRST_LINE = re.compile(rb"([0-9a-f]{64})((?: [0-9]{1,9})+)")

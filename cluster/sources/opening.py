@@ -12,7 +12,6 @@ from cluster.api.errors import ModelFileError, UnreachableError, UsageError
 from cluster.cutting.header import Header, parse_header, read_part
 from cluster.cutting.model import Model
 from cluster.cutting.rules import check
-from cluster.gguf.cursor import HeaderIncomplete
 from cluster.sources.cache import SourceCache
 from cluster.sources.peer import open_from_peers, open_peers
 from cluster.sources.remote_header import fetch_header
@@ -23,6 +22,7 @@ from cluster.store.origin import FileOrigin, Origin
 from cluster.store.parts import merge_parts, part_starts
 from cluster.store.transfer import covers
 from cluster.wire.access.endpoint import Endpoint
+from ggml.gguf.cursor import HeaderIncomplete
 
 _NUM_READS = 16  # small ones
 

@@ -8,13 +8,13 @@ from functools import partial
 
 from cluster.api.errors import CapacityError, ModelFileError, UnreachableError
 from cluster.cutting.header import Header, parse_header
-from cluster.gguf.cursor import HeaderIncomplete
 from cluster.sources.retry import DroppedError, Patience, read_on
 from cluster.store.fingerprint import Range, tensors_by_name
 from cluster.store.origin import read_across
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.codec.weights import TensorRanges
 from cluster.wire.weights.client import WeightsClient
+from ggml.gguf.cursor import HeaderIncomplete
 
 _PATIENCE = Patience(max_failures=4)
 _UNKNOWN_SIZE_BYTES = 1 << 62

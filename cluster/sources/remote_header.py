@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from cluster.api.errors import ModelFileError
 from cluster.cutting.header import Header, parse_header
-from cluster.gguf.cursor import HeaderIncomplete
-from cluster.gguf.limits import MAX_HEADER_BYTES
 from cluster.store.origin import Origin
+from ggml.gguf.cursor import HeaderIncomplete
+from ggml.gguf.limits import MAX_HEADER_BYTES
 
 FIRST_BYTES = 64 << 10
 GROWTH = 2  # a header of n bytes takes few requests, and less than n * GROWTH bytes

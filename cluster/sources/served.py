@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from cluster.api.errors import UsageError
-from cluster.gguf.encode import encode_header
 from cluster.node.secret import Secret
 from cluster.sources.source import ModelSource
 from cluster.store.fingerprint import portable_metadata, tensors_by_name
@@ -16,6 +15,7 @@ from cluster.store.origin import Origin
 from cluster.store.transfer import covers
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.weights.server import WeightsServer
+from ggml.gguf.encode import encode_header
 
 TensorRanges = tuple[tuple[int, int], ...]
 

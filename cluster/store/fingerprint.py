@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from cluster.api.errors import ModelFileError
 from cluster.cutting.header import Header
-from cluster.gguf.encode import encode_header
-from cluster.gguf.header import TensorInfo
-from cluster.gguf.value import MetadataValue
+from ggml.gguf.encode import encode_header
+from ggml.gguf.header import TensorInfo
+from ggml.gguf.value import MetadataValue
 
 MAX_SAMPLES = 4096
 SAMPLE_BYTES = 256

@@ -11,8 +11,8 @@ from typing import Protocol, TypeVar
 
 from cluster.api.errors import ModelFileError
 from cluster.cutting.cut import SlicePlan
-from cluster.gguf.encode import aligned
 from cluster.store.fingerprint import Range, open_source
+from ggml.gguf.encode import aligned
 
 READ_BYTES = 1 << 20
 

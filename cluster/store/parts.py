@@ -12,8 +12,8 @@ from itertools import accumulate
 
 from cluster.api.errors import ModelFileError, UsageError
 from cluster.cutting.header import Header, num_parts_of
-from cluster.gguf.header import TensorInfo
 from cluster.store.fingerprint import portable_metadata
+from ggml.gguf.header import TensorInfo
 
 MAX_PARTS = 1000
 _PART_NAME = re.compile(r"(.*)-([0-9]{5})-of-([0-9]{5})\.gguf", re.DOTALL | re.IGNORECASE)

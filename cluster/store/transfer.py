@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from cluster.api.errors import ModelFileError
 from cluster.cutting.cut import SlicePlan
-from cluster.gguf.encode import aligned
 from cluster.store.fingerprint import Range
+from ggml.gguf.encode import aligned
 
 CHUNK_BYTES = 8 << 20  # most bytes of one transfer: what is asked for at once, and lost when interrupted
 MAX_GAP_BYTES = 4096  # unwanted bytes between two wanted ones that are cheaper read than asked around

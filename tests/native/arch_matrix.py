@@ -27,7 +27,6 @@ from cluster.cutting.cut import cut
 from cluster.cutting.header import Header
 from cluster.cutting.model import Model
 from cluster.cutting.sizes import model_sizes
-from cluster.gguf.tensor_types import tensor_type
 from cluster.sources.resolve import resolve
 from cluster.stage.spec import StageSpec
 from cluster.store.opened import OpenModel
@@ -36,6 +35,7 @@ from cluster.verify.compare import compare_rows
 from cluster.verify.rows import Rows
 from cluster.verify.steps import Step, make_steps
 from cluster.verify.whole_model import WholeModel
+from ggml.gguf.tensor_types import tensor_type
 from tests.fakes.opened import opened
 from tests.native.arch_models import write_model
 

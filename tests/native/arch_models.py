@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.gguf.encode import ALIGNMENT, encode_header
-from cluster.gguf.tensor_types import TensorType, tensor_type
-from cluster.gguf.value import SCALAR_FORMAT, MetadataArray, MetadataValue, ValueType, string_array
+from ggml.gguf.encode import ALIGNMENT, encode_header
+from ggml.gguf.tensor_types import TensorType, tensor_type
+from ggml.gguf.value import SCALAR_FORMAT, MetadataArray, MetadataValue, ValueType, string_array
 
 DESCRIPTIONS = Path(__file__).parents[1] / "archs" / "models.json.xz"
 

@@ -12,7 +12,7 @@ from cluster.api.errors import UnsupportedModelError
 from cluster.cutting.architectures import ARCHITECTURES, Architecture
 from cluster.cutting.header import Header
 from cluster.cutting.rules import check
-from cluster.gguf.header import TensorInfo
+from ggml.gguf.header import TensorInfo
 from tests.native.arch_models import architecture_of, descriptions, metadata_of, tensors_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "architectures.md"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from cluster.actors.last_words import LastWords
-from cluster.gguf.encode import ALIGNMENT, encode_header
-from cluster.gguf.value import float32
+from ggml.gguf.encode import ALIGNMENT, encode_header
+from ggml.gguf.value import float32
 from tests.native.arch_models import _random, metadata_of, tensors_of
 from tests.native.conftest import ModelFiles
 

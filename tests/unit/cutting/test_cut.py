@@ -19,17 +19,9 @@ from cluster.cutting.cut import SlicePlan, cut, vocab_header
 from cluster.cutting.cuts import legal_cuts
 from cluster.cutting.header import Header, read_header
 from cluster.cutting.rules import check, layer_of
-from cluster.gguf.header import TensorInfo
-from cluster.gguf.tensor_types import tensor_type
-from cluster.gguf.value import (
-    MetadataArray,
-    MetadataValue,
-    ValueType,
-    string,
-    string_array,
-    uint32,
-    uint32_array,
-)
+from ggml.gguf.header import TensorInfo
+from ggml.gguf.tensor_types import tensor_type
+from ggml.gguf.value import MetadataArray, MetadataValue, ValueType, string, string_array, uint32, uint32_array
 from tests.fakes.tiny_models import TinyModel, write_tiny
 from tests.native.arch_models import descriptions, lengthened, metadata_from
 from tests.native.architectures_page import header_of as tiny_header

@@ -15,9 +15,9 @@ from cluster.cutting.cuts import legal_cuts
 from cluster.cutting.header import Header
 from cluster.cutting.key_ranges import RANGES
 from cluster.cutting.rules import check
-from cluster.gguf.header import TensorInfo
-from cluster.gguf.tensor_types import tensor_type
-from cluster.gguf.value import MetadataArray, MetadataValue, ValueType, float32, uint32, uint32_array
+from ggml.gguf.header import TensorInfo
+from ggml.gguf.tensor_types import tensor_type
+from ggml.gguf.value import MetadataArray, MetadataValue, ValueType, float32, uint32, uint32_array
 from tests.native.arch_models import descriptions
 from tests.native.architectures_page import header_of
 

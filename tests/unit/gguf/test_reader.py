@@ -18,10 +18,10 @@ from cluster.api.errors import ModelFileError, UsageError
 from cluster.cutting.cut import cut
 from cluster.cutting.header import parse_header, read_header
 from cluster.cutting.rules import check
-from cluster.gguf.cursor import HeaderIncomplete
-from cluster.gguf.encode import encode_header
-from cluster.gguf.tensor_types import TENSOR_TYPES, tensor_type
-from cluster.gguf.value import MetadataArray, MetadataValue, ValueType
+from ggml.gguf.cursor import HeaderIncomplete
+from ggml.gguf.encode import encode_header
+from ggml.gguf.tensor_types import TENSOR_TYPES, tensor_type
+from ggml.gguf.value import MetadataArray, MetadataValue, ValueType
 from tests.fakes.tiny_models import TinyModel, write_tiny
 
 BASE = TinyModel("gemma3", num_layers=2, width=32, num_heads=2, feed_forward=32, kind="Q8_0", window=4)

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from cluster.cutting.header import read_header
-from cluster.gguf.tensor_types import tensor_type
 from cluster.node.disk_cache import keep, kept_folder, read_kept
 from cluster.planning.measure import profile
 from cluster.planning.measure.link import LinkFigures, measure_loopback
 from cluster.planning.measure.profile import DevicePace, bench_kind, measured_pace
+from ggml.gguf.tensor_types import tensor_type
 from tests.fakes.tiny_models import TinyModel, write_tiny
 from worker_native.probe import probe
 

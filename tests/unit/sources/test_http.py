@@ -14,7 +14,6 @@ from cluster.api.errors import ClusterError, ModelFileError, UnreachableError, U
 from cluster.cutting.cut import cut
 from cluster.cutting.header import Header, read_header
 from cluster.cutting.rules import check
-from cluster.gguf.limits import MAX_HEADER_BYTES
 from cluster.sources import retry
 from cluster.sources.http import HttpOrigin, RemoteFile, probe
 from cluster.sources.opening import open_model
@@ -23,6 +22,7 @@ from cluster.sources.resolve import resolve
 from cluster.sources.retry import Patience
 from cluster.sources.stored import stored_slice, stored_vocabulary
 from cluster.store.slices import SliceStore
+from ggml.gguf.limits import MAX_HEADER_BYTES
 from tests.fakes.opened import opened
 from tests.fakes.range_server import Answer, RangeServer
 from tests.fakes.tiny_models import TinyModel, write_tiny

@@ -13,9 +13,9 @@ from cluster.api.errors import UsageError
 from cluster.cutting.header import read_header
 from cluster.cutting.rules import check
 from cluster.cutting.sizes import model_sizes
-from cluster.gguf.tensor_types import tensor_type
 from cluster.synthetic.blocks import random_matrix
 from cluster.synthetic.model import KINDS, SHAPES, VOCAB_SIZE, Shape, synthetic_model, write_model
+from ggml.gguf.tensor_types import tensor_type
 
 TINY = Shape(num_layers=2, width=256, num_heads=4, num_kv_heads=2, feed_forward=512)
 

@@ -10,12 +10,12 @@ import pytest
 from cluster.cli.command import main
 from cluster.cli.run import _as_shown
 from cluster.cutting.header import read_header
-from cluster.gguf.encode import encode_header
-from cluster.gguf.value import string
 from cluster.terminal.printable import printable
 from cluster.terminal.progress import ProgressLines
 from cluster.terminal.table import format_table
 from ggml.__main__ import main as ggml_main
+from ggml.gguf.encode import encode_header
+from ggml.gguf.value import string
 from tests.fakes.tiny_models import TinyModel, write_tiny
 
 CLEAR = "\x1b[2J\x07\x9b1m\u202e"

@@ -6,8 +6,8 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from cluster.gguf.tensor_types import TensorType
-from cluster.gguf.value import SCALAR_FORMAT, MetadataArray, MetadataValue, ValueType
+from ggml.gguf.tensor_types import TensorType
+from ggml.gguf.value import SCALAR_FORMAT, MetadataArray, MetadataValue, ValueType
 
 # What ggml's CPU buffers ask of a mapped tensor, and the format's default, so it needs no key.
 ALIGNMENT = 32

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cluster.gguf.cursor import Cursor, shown
-from cluster.gguf.header import Header, TensorInfo
-from cluster.gguf.limits import (
+from ggml.gguf.cursor import Cursor, shown
+from ggml.gguf.header import Header, TensorInfo
+from ggml.gguf.limits import (
     DEFAULT_ALIGNMENT,
     INT64_MAX,
     LIBLLAMA,
@@ -22,9 +22,9 @@ from cluster.gguf.limits import (
     MIN_ALIGNMENT,
     Rules,
 )
-from cluster.gguf.mapped import map_file
-from cluster.gguf.tensor_types import TENSOR_TYPES
-from cluster.gguf.value import MetadataValue, ValueType
+from ggml.gguf.mapped import map_file
+from ggml.gguf.tensor_types import TENSOR_TYPES
+from ggml.gguf.value import MetadataValue, ValueType
 
 MAGIC = b"GGUF"
 

@@ -7,7 +7,7 @@ import os
 import stat
 from typing import NamedTuple
 
-from cluster.gguf.errors import GgufError
+from ggml.gguf.errors import GgufError
 
 _MIN_BYTES = 24  # magic, version and the two counts
 

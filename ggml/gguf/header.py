@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cluster.gguf.errors import GgufError
-from cluster.gguf.tensor_types import TensorType
-from cluster.gguf.value import MetadataArray, MetadataValue, ValueType
+from ggml.gguf.errors import GgufError
+from ggml.gguf.tensor_types import TensorType
+from ggml.gguf.value import MetadataArray, MetadataValue, ValueType
 
 
 @dataclass(frozen=True, slots=True)

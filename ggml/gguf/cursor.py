@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from typing import NoReturn
 
-from cluster.gguf.errors import GgufError
-from cluster.gguf.limits import MAX_ARRAY_ITEMS, MAX_HEADER_BYTES, MAX_STRING_BYTES
-from cluster.gguf.value import SCALAR_BYTES, SCALAR_FORMAT, MetadataArray, MetadataValue, ValueType
+from ggml.gguf.errors import GgufError
+from ggml.gguf.limits import MAX_ARRAY_ITEMS, MAX_HEADER_BYTES, MAX_STRING_BYTES
+from ggml.gguf.value import SCALAR_BYTES, SCALAR_FORMAT, MetadataArray, MetadataValue, ValueType
 
 _UINT32 = struct.Struct("<I")
 _UINT64 = struct.Struct("<Q")
