@@ -88,6 +88,12 @@ class SamplingParams:
             object.__setattr__(self, field.name, _checked(field.name, getattr(self, field.name)))
 
 
+PARAM_NAMES = tuple(field.name for field in fields(SamplingParams))
+# When a text ends is the coordinator's to say; all that is left is what the native sampler takes, by the same names.
+ENDING_NAMES = ("max_tokens", "stop", "ignore_eos")
+SAMPLER_NAMES = tuple(name for name in PARAM_NAMES if name not in ENDING_NAMES)
+
+
 def _checked(name: str, given: Any) -> Any:
     if name in RANGES:
         may_be_none = any(stands_for is None for _, stands_for in RANGES[name].instead)

@@ -8,23 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.api.errors import UsageError
+from cluster.cli.params import add_param_flags, given_params
 from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
     from cluster.api.results import TokenEvent
-    from cluster.api.sampling import SamplingParams
-
-FLAG_PARAMS = (
-    "top_k",
-    "top_p",
-    "min_p",
-    "seed",
-    "repeat_penalty",
-    "repeat_last_n",
-    "presence_penalty",
-    "frequency_penalty",
-    "ignore_eos",
-)
 
 
 def add_parser(verbs: Any) -> None:
@@ -35,30 +23,12 @@ def add_parser(verbs: Any) -> None:
     add("prompt", nargs="?", help="the text to continue; - reads it from stdin")
     add("-p", "--prompt", dest="prompt_flag", metavar="TEXT", help="the same as PROMPT")
     add("-f", "--file", metavar="FILE", help="read the prompt from this file")
-    add(
-        "-n",
-        "--predict",
-        "--n-predict",
-        type=int,
-        metavar="N",
-        help="most tokens to generate; -1 or -2: until the end (default: 128)",
-    )
-    add("--temp", "--temperature", dest="temp", type=float, metavar="T", help="temperature; 0 is greedy (default: 0.8)")
-    add("--top-k", type=int, metavar="K", help="of the K most probable tokens; 0 or -1: of all (default: 40)")
-    add("--top-p", type=float, metavar="P", help="of the most probable ones that make up P; 1: off (default: 0.95)")
-    add("--min-p", type=float, metavar="P", help="of those at least P times as probable as the first (default: 0.05)")
-    add("-s", "--seed", type=int, help="repeat a text; -1: another each time (default: -1)")
-    add("--repeat-penalty", type=float, help="of recent tokens; 1: off (default: 1)")
-    add("--repeat-last-n", type=int, metavar="N", help="recent tokens; 0: off, -1: all (default: 64)")
-    add("--presence-penalty", type=float, help="0: off (default: 0)")
-    add("--frequency-penalty", type=float, help="0: off (default: 0)")
+    add_param_flags(parser)
     add(
         "--parse-special",
         action="store_true",
         help='names of control tokens in the prompt, such as "<|im_start|>", become these tokens (default: plain text)',
     )
-    add("--ignore-eos", action="store_true", default=None, help="go on after an end token")
-    add("--stop", "-r", "--reverse-prompt", action="append", metavar="TEXT", help="end before this text; repeatable")
     add("-v", "--verbose", action="store_true", help="tokens and timings on stderr")
     add("--display-prompt", action=argparse.BooleanOptionalAction, default=True, help="print the prompt too (default)")
     add("-no-cnv", "--no-conversation", action="store_true", help=argparse.SUPPRESS)  # there is no other way
@@ -67,7 +37,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    params = _params(options)
+    params = given_params(options)
     prompt = _prompt(options)
     from cluster.client.sync import connect
 
@@ -112,17 +82,6 @@ def _read_stdin() -> str:
         return sys.stdin.read()
     except UnicodeDecodeError as error:
         raise UsageError(f"prompt: stdin is not {error.encoding} ({error.reason}); convert it") from error
-
-
-def _params(options: argparse.Namespace) -> SamplingParams:
-    """Only what was asked for: the defaults are those of SamplingParams."""
-    from cluster.api.sampling import SamplingParams
-
-    given = {name: getattr(options, name) for name in FLAG_PARAMS}
-    given["temperature"] = options.temp
-    given["stop"] = tuple(options.stop) if options.stop else None
-    given["max_tokens"] = options.predict
-    return SamplingParams(**{name: value for name, value in given.items() if value is not None})
 
 
 def _report(event: TokenEvent, verbose: bool) -> None:

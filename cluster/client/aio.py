@@ -172,7 +172,7 @@ class AsyncClient:
 
     def stream(
         self,
-        prompt: Prompt | Prompts,
+        prompt: Prompt,
         params: SamplingParams | None = None,
         *,
         parse_special: bool = False,

@@ -5,19 +5,17 @@ from __future__ import annotations
 import difflib
 import operator
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cluster.api.errors import UsageError
-from cluster.api.sampling import SamplingParams
+from cluster.api.sampling import PARAM_NAMES, SamplingParams
 
 Prompt = str | list[int] | NDArray[np.integer[Any]]
 Prompts = list[str] | list[list[int]] | list[NDArray[np.integer[Any]]] | Iterator[Prompt]
-
-_NAMES = tuple(field.name for field in fields(SamplingParams))
 
 
 def to_token_ids(field: str, values: Iterable[Any]) -> list[int]:
@@ -58,8 +56,8 @@ def is_batch(prompt: Any) -> bool:
 def merge_params(params: SamplingParams | None, overrides: dict[str, Any]) -> SamplingParams:
     """`params` (or the defaults) with some fields replaced; UsageError names the nearest known field."""
     for name in overrides:
-        if name not in _NAMES:
-            near = difflib.get_close_matches(name, _NAMES, 1)
-            hint = f"did you mean {near[0]}?" if near else f"give one of {', '.join(_NAMES)}"
+        if name not in PARAM_NAMES:
+            near = difflib.get_close_matches(name, PARAM_NAMES, 1)
+            hint = f"did you mean {near[0]}?" if near else f"give one of {', '.join(PARAM_NAMES)}"
             raise UsageError(f"{name}: no such sampling parameter; {hint}")
     return replace(params or SamplingParams(), **overrides)

@@ -128,7 +128,7 @@ class Client:
 
     def stream(
         self,
-        prompt: Prompt | Prompts,
+        prompt: Prompt,
         params: SamplingParams | None = None,
         *,
         parse_special: bool = False,

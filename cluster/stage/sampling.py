@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import worker_native
-from cluster.api.sampling import SamplingParams
+from cluster.api.sampling import SAMPLER_NAMES, SamplingParams
 from cluster.messages.step import Float32Array, Microbatch, SampledToken, SlotSampling
 from cluster.stage.slot_failures import SlotFailures, StepRows
 from cluster.stage.spec import StageSpec
@@ -19,7 +19,7 @@ class StageSampler:
 
     def set(self, item: SlotSampling) -> None:
         """Lasts until `prepare_slot` empties the slot or copies into it."""
-        self._native.set(item.slot, native_params(item))
+        self._native.set(item.slot, native_params(item.params))
 
     def prepare_slot(self, slot: int, source: int, length: int) -> None:
         """Let `slot` hold the first `length` tokens that `source` holds."""
@@ -51,19 +51,7 @@ class StageSampler:
         return tuple(sampled)
 
 
-def native_params(item: SlotSampling) -> worker_native.SamplerParams:
-    """What the native sampler takes; it has the same ranges."""
-    params: SamplingParams = item.params
+def native_params(params: SamplingParams) -> worker_native.SamplerParams:
+    """What the native sampler takes; it has the same names and ranges."""
     assert params.seed is not None, "the coordinator chooses a seed before a slot is announced"
-    return worker_native.SamplerParams(
-        temperature=params.temperature,
-        top_k=params.top_k,
-        top_p=params.top_p,
-        min_p=params.min_p,
-        seed=params.seed,
-        repeat_penalty=params.repeat_penalty,
-        repeat_last_n=params.repeat_last_n,
-        presence_penalty=params.presence_penalty,
-        frequency_penalty=params.frequency_penalty,
-        logprobs=params.logprobs,
-    )
+    return worker_native.SamplerParams(**{name: getattr(params, name) for name in SAMPLER_NAMES})

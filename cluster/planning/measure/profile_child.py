@@ -72,20 +72,11 @@ def _draw_s_per_logit(loaded: Slice) -> float:
     """As a request with the default parameters draws."""
     import numpy as np
 
-    from worker_native import Sampler, SamplerParams
+    from cluster.api.sampling import SamplingParams
+    from cluster.stage.sampling import native_params
+    from worker_native import Sampler
 
-    params = SamplerParams(
-        temperature=0.8,
-        top_k=40,
-        top_p=0.95,
-        min_p=0.05,
-        seed=0,
-        repeat_penalty=1.0,
-        repeat_last_n=64,
-        presence_penalty=0.0,
-        frequency_penalty=0.0,
-        logprobs=0,
-    )
+    params = native_params(SamplingParams(seed=0))
     num_rows = 8
     _step(loaded, num_rows)
     sampler = Sampler(vocab_size=loaded.vocab_size, n_slots=1, n_ctx=loaded.n_ctx)

@@ -5,34 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from cluster.api.errors import UsageError
-from cluster.api.sampling import MAX_LOGPROBS, MAX_STOP_STRINGS, SamplingParams
+from cluster.api.sampling import MAX_LOGPROBS, MAX_STOP_STRINGS, PARAM_NAMES, SamplingParams
 from cluster.wire.limits import MAX_INT32, check_length, check_ranges
 from protos import sampling_pb2
 
-_OPTIONAL_FIELDS = (
-    "max_tokens",
-    "temperature",
-    "top_k",
-    "top_p",
-    "min_p",
-    "seed",
-    "repeat_penalty",
-    "repeat_last_n",
-    "presence_penalty",
-    "frequency_penalty",
-)
+_FIELDS = sampling_pb2.Sampling.DESCRIPTOR.fields_by_name
+_OPTIONAL = frozenset(name for name in PARAM_NAMES if _FIELDS[name].has_presence)
 
 
 def encode_sampling(params: SamplingParams) -> sampling_pb2.Sampling:
-    fields: dict[str, Any] = {name: getattr(params, name) for name in _OPTIONAL_FIELDS}
+    values: dict[str, Any] = {name: getattr(params, name) for name in PARAM_NAMES}
     try:
-        return sampling_pb2.Sampling(
-            **fields,
-            until_end=params.max_tokens is None,
-            stop=params.stop,
-            logprobs=params.logprobs,
-            ignore_eos=params.ignore_eos,
-        )
+        return sampling_pb2.Sampling(**values, until_end=params.max_tokens is None)
     except UnicodeEncodeError as error:
         raise UsageError("stop: a string is not valid Unicode; remove its lone surrogates") from error
 
@@ -40,17 +24,13 @@ def encode_sampling(params: SamplingParams) -> sampling_pb2.Sampling:
 def decode_sampling(message: sampling_pb2.Sampling) -> SamplingParams:
     """Absent fields have their defaults; UsageError names a field that is out of range."""
     check_length("stop", message.stop, MAX_STOP_STRINGS)
-    fields: dict[str, Any] = {name: getattr(message, name) for name in _OPTIONAL_FIELDS if message.HasField(name)}
+    given = (name for name in PARAM_NAMES if name not in _OPTIONAL or message.HasField(name))
+    values: dict[str, Any] = {name: getattr(message, name) for name in given}
     if message.until_end:
-        if "max_tokens" in fields:
+        if "max_tokens" in values:
             raise UsageError("max_tokens: given together with until_end; give only one of them")
-        fields["max_tokens"] = None
-    return SamplingParams(
-        **fields,
-        stop=tuple(message.stop),
-        logprobs=message.logprobs,
-        ignore_eos=message.ignore_eos,
-    )
+        values["max_tokens"] = None
+    return SamplingParams(**{**values, "stop": tuple(message.stop)})
 
 
 def encode_top(top: tuple[tuple[int, float], ...]) -> sampling_pb2.TopLogprobs | None:

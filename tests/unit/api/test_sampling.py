@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import math
+import re
+from dataclasses import fields
 from fractions import Fraction
 from typing import Any
 
@@ -11,9 +14,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import worker_native
 from cluster.api.errors import UsageError
-from cluster.api.sampling import RANGES, SamplingParams
-from cluster.messages.step import SlotSampling
+from cluster.api.sampling import PARAM_NAMES, RANGES, SAMPLER_NAMES, SamplingParams
+from cluster.cli import params
+from cluster.cli.params import WITHOUT_FLAG, add_param_flags, given_params
 from cluster.stage.sampling import native_params
 from cluster.wire.codec.sampling import decode_sampling, encode_sampling
 from protos import sampling_pb2
@@ -21,7 +26,34 @@ from tests.native.conftest import sampler
 
 REALS = [name for name, allowed in RANGES.items() if not allowed.is_whole]
 WHOLES = [name for name, allowed in RANGES.items() if allowed.is_whole]
-NATIVE = set(RANGES) - {"max_tokens"}
+NATIVE = set(SAMPLER_NAMES)
+
+
+def test_all_languages_list_the_same_parameters() -> None:
+    """Python's list is the one that the codec, the stage and the flags derive theirs from."""
+    assert set(sampling_pb2.Sampling.DESCRIPTOR.fields_by_name) - {"until_end"} == set(PARAM_NAMES)
+    signature = worker_native.SamplerParams.__init__.__doc__.partition("\n")[0]
+    assert re.findall(r"(\w+): ", signature.partition("*, ")[2]) == list(SAMPLER_NAMES)
+    numbers = {field.name for field in fields(SamplingParams) if not isinstance(field.default, bool | tuple)}
+    assert set(RANGES) == numbers
+
+
+def test_every_parameter_has_a_flag_that_explains_it() -> None:
+    parser = argparse.ArgumentParser()
+    add_param_flags(parser)
+    flags = {action.dest: action for action in parser._actions if action.dest != "help"}
+    assert set(flags) == set(PARAM_NAMES) - set(WITHOUT_FLAG)
+    assert all(action.help for action in flags.values())
+    assert given_params(parser.parse_args([])) == SamplingParams()
+
+
+def test_a_parameter_that_only_has_a_range_gets_its_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(params, "_SPELLINGS", {})
+    parser = argparse.ArgumentParser()
+    add_param_flags(parser)
+    given = parser.parse_args(["--top-p", "0.5", "--repeat-last-n", "-1", "--stop", "end", "--ignore-eos"])
+    assert given_params(given) == SamplingParams(top_p=0.5, repeat_last_n=-1, stop=("end",), ignore_eos=True)
+    assert "a number from 0 to 1 (default: 0.95)" in parser.format_help()
 
 
 def takes(make: Any, name: str, value: Any) -> bool:
@@ -149,4 +181,4 @@ def test_whatever_passes_here_passes_the_wire_and_the_native_side(params: Sampli
     message = sampling_pb2.Sampling.FromString(encode_sampling(params).SerializeToString())
     received = decode_sampling(message)
     assert received == params
-    native_params(SlotSampling(0, received))
+    native_params(received)

@@ -11,8 +11,9 @@ from cluster.api.errors import UsageError
 from cluster.api.sampling import SamplingParams
 from cluster.cli.command import build_parser, main, verb_parsers
 from cluster.cli.llama_flags import REASONS
+from cluster.cli.params import given_params
 from cluster.cli.pasted import prepared
-from cluster.cli.run import _params, _prompt
+from cluster.cli.run import _prompt
 from cluster.cli.settings import given_settings
 from cluster.config import ClusterConfig, load_config
 
@@ -46,7 +47,7 @@ def parsed(*arguments: str) -> Any:
     ],
 )
 def test_sampling_flags_mean_what_they_mean_there(flags: str, expected: dict[str, Any]) -> None:
-    params = _params(parsed("run", "hello", *flags.split()))
+    params = given_params(parsed("run", "hello", *flags.split()))
     assert params == SamplingParams(**expected)
 
 
