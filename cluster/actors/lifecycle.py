@@ -32,7 +32,7 @@ from cluster.wire.transport.channel import check_port_free
 if TYPE_CHECKING:
     from cluster.actors.launch import Launch
     from cluster.api.status import ClusterStatus
-    from cluster.planning import ModelPlan
+    from cluster.planning.model_plan import ModelPlan
 
 
 class Progress(Protocol):
@@ -178,7 +178,7 @@ class Lifecycle:
         return Outcome(note, address, config)
 
     def _plan(self, config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
-        from cluster.planning import plan_model
+        from cluster.planning.model_plan import plan_model
 
         with Activity("measuring devices and memory"):
             plan = plan_model(config, bounds)

@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.api.errors import CapacityError, ClusterError, UnreachableError, UsageError
+from cluster.api.status import ClusterStatus
 from cluster.bench.measure import Subject
 from cluster.bench.settings import BenchSettings
 from cluster.client.sync import connect
+from cluster.config import ClusterConfig
 from cluster.node.disk import safe_tempdir
 
 DOWN_TIMEOUT_S = 60
@@ -57,6 +59,27 @@ def up_arguments(settings: BenchSettings) -> list[str]:
         *_given(_machine_flags(settings) | flags),
         *([] if settings.lends_cores else ["--no-lend-cores"]),
     ]
+
+
+def cluster_config(settings: BenchSettings, status: ClusterStatus) -> ClusterConfig:
+    """What `cluster up` made of those arguments: the settings of the cluster with this status."""
+    devices = tuple(stage.device for stage in status.stages)
+    given = {
+        "threads": settings.threads,
+        "ubatch_size": settings.ubatch_size,
+        "cache_type_k": settings.cache_type_k,
+        "cache_type_v": settings.cache_type_v,
+        "flash_attn": settings.flash_attn,
+    }
+    return ClusterConfig(
+        model=settings.model,
+        stages=len(devices),
+        devices=devices,
+        ctx_size=status.context_length,
+        parallel=status.num_slots,
+        lend_cores=settings.lends_cores,
+        **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
+    )
 
 
 def chunking_arguments(settings: BenchSettings, context_length: int, pipelined: bool) -> list[str]:

@@ -22,10 +22,11 @@ from cluster.bench.scenarios.serve import ServeFigures, serve, serve_figures
 from cluster.bench.scenarios.soak import SoakFigures, run_soak
 from cluster.bench.settings import DEFAULT_UBATCH_SIZE, BenchSettings
 from cluster.bench.steps import step_figures
-from cluster.bench.subject import measured_cluster, up_arguments
+from cluster.bench.subject import cluster_config, measured_cluster, up_arguments
 from cluster.bench.summary import BenchReport, PeerResult, Result
 from cluster.bench.workload import Workload, workloads
 from cluster.node.machine import this_machine
+from cluster.planning.rates import forecast_rates
 from cluster.terminal.activity import Activity
 
 Found = TypeVar("Found")
@@ -46,6 +47,7 @@ def run_suite(settings: BenchSettings, command: str, date: str, note: Note) -> B
     try:
         if settings.measures_cluster:
             _measure(report, note)
+            _forecast(report, note)
         if settings.chunking is not None:
             note(f"chunking: a prompt of {settings.chunking.prompt_length} tokens on clusters of its own")
             if (found := _attempt("chunking", lambda: run_chunking(settings, note), report, note)) is not None:
@@ -113,6 +115,32 @@ def _measure(report: BenchReport, note: Note) -> None:
         report.gaps = _attempt("gaps", lambda: _gaps(settings, subject, status, note), report, note)
         report.prefix = _attempt("prefix", lambda: _prefix(settings, subject, status, note), report, note)
         report.soak = _attempt("soak", lambda: _soak(settings, subject, note), report, note)
+
+
+def _forecast(report: BenchReport, note: Note) -> None:
+    """What `cluster plan` says of the rows, now that the cluster is down and the machine is quiet again."""
+    settings, status = report.settings, report.status
+    rows = sorted({_row_of(result) for result in report.results if result.workload.kind == "tg"})
+    if not rows or status is None:
+        return
+    ranges = [(stage.first, stage.end) for stage in status.stages]
+    with Activity("forecasting"):
+        rates = _attempt(
+            "forecast", lambda: forecast_rates(cluster_config(settings, status), ranges, rows), report, note
+        )
+    if rates is not None:
+        report.results[:] = [_with_forecast(result, rates) for result in report.results]
+        for result in report.results:
+            if result.forecast_tokens_per_s is not None:
+                note(f"{result.workload.name}: {result.forecast_tokens_per_s:.1f} t/s were forecast")
+
+
+def _with_forecast(result: Result, rates: dict[tuple[int, int], float]) -> Result:
+    return replace(result, forecast_tokens_per_s=rates[_row_of(result)]) if result.workload.kind == "tg" else result
+
+
+def _row_of(result: Result) -> tuple[int, int]:
+    return result.workload.num_tokens, result.workload.num_streams
 
 
 def _describe(report: BenchReport, status: ClusterStatus) -> None:

@@ -32,6 +32,7 @@ class Result:
     tokens_per_s: tuple[float, ...]
     figures: StepFigures
     peers: tuple[PeerResult, ...]
+    forecast_tokens_per_s: float | None = None  # as `cluster plan` says it; None of prompts, or where it cannot
 
 
 @dataclass(slots=True)

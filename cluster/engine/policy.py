@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cluster.engine.cost.model import DecodePlan, StepCostModel
+from cluster.engine.cost.decode import DecodePlan
+from cluster.engine.cost.model import StepCostModel
 from cluster.engine.limits import Limits
 
 

@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
+from cluster.engine.cost.tuning import MAX_GAP, MIN_SHARED_TOKENS, ROWS_STEP
 from cluster.messages.step import SlotStart
-
-# A shorter one saves less than a copy and the odd choice of a slot cost. It is also how far two prompts are
-# compared token by token before the rest is compared as a whole.
-MIN_SHARED_TOKENS = 16
-# A stage computes slots in one call if no more idle ones than these lie between two of them.
-MAX_GAP = 3
-ROWS_STEP = 4  # a CPU computes as many rows as fast as fewer
 
 
 def shared_length(ours: Sequence[int], theirs: Sequence[int]) -> int:

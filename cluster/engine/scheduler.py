@@ -10,6 +10,7 @@ from cluster.engine.admission import Admission
 from cluster.engine.batch import Batch
 from cluster.engine.chunk import Chunk, next_row
 from cluster.engine.cost.model import StepCostModel
+from cluster.engine.cost.tuning import LEAST_WAIT_S
 from cluster.engine.flight import Flight
 from cluster.engine.limits import Limits
 from cluster.engine.neighbours import choose_neighbours
@@ -21,8 +22,6 @@ from cluster.engine.slots import Slots
 from cluster.engine.text.finish import finish_after
 from cluster.messages.stage import StageCosts
 from cluster.messages.step import Microbatch, SlotStart, StepResult, StepTiming
-
-_LEAST_WAIT_S = 1e-5
 
 
 class Scheduler:
@@ -217,4 +216,4 @@ def _mean_position(batch: Batch) -> float:
 
 
 def _wait_s(until_s: float, now_s: float) -> float:
-    return until_s - now_s if until_s > now_s + _LEAST_WAIT_S else 0.0
+    return until_s - now_s if until_s > now_s + LEAST_WAIT_S else 0.0

@@ -47,7 +47,8 @@ class StageCosts:
     """What steps take on a stage, as it measured them when it was loaded. Set by the stage."""
 
     decode_ms: tuple[tuple[int, float], ...] = ()  # (rows, ms): a row of each of so many slots; () is unknown
-    alone_speedup: float = 1.0  # cores that it may use while no other stage computes, in times of its share
+    # The same with the cores that it may use while no other stage computes; () if those are no more.
+    alone_ms: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

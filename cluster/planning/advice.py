@@ -43,17 +43,33 @@ def advise(
 
 
 def _better_whole(layout: Layout, speed: Forecast, whole: Sequence[WholeReport]) -> list[str]:
+    """Where the model fits on one device and is faster there, by the figures that are shown."""
     fitting = [item for item in whole if item.fits]
     if len(layout.offers) == 1 or not fitting:
         return []
     best = max(fitting, key=lambda item: item.all_slots_tokens_per_s)
+    pairs = {
+        "for one request": (best.one_request_tokens_per_s, speed.one_request_tokens_per_s),
+        "with all slots": (best.all_slots_tokens_per_s, speed.all_slots_tokens_per_s),
+    }
+    better = [_instead(name, *pair) for name, pair in pairs.items() if _shown(pair[0]) > _shown(pair[1])]
+    if not better:
+        return []
+    others = [_instead(name, *pair) for name, pair in pairs.items() if _shown(pair[0]) <= _shown(pair[1])]
     copies = f", or as {len(fitting)} replicas, one on each device" if len(fitting) > 1 else ""
     return [
         f"serve it whole: it takes {_gib(best.total_bytes)} and fits on {best.name} ({_gib(best.usable_bytes)} usable) "
-        f"with --stages 1{copies}: {best.one_request_tokens_per_s:.1f} tokens/s for one request and "
-        f"{best.all_slots_tokens_per_s:.1f} with all slots, instead of {speed.one_request_tokens_per_s:.1f} and "
-        f"{speed.all_slots_tokens_per_s:.1f}; split what fits on no device"
+        f"with --stages 1{copies}. That is faster {' and '.join(better)}{''.join(f'; not {other}' for other in others)}"
     ]
+
+
+def _instead(name: str, whole: float, split: float) -> str:
+    return f"{name} ({whole:.1f} tokens/s instead of {split:.1f})"
+
+
+def _shown(tokens_per_s: float) -> float:
+    """As it is printed: what looks equal is."""
+    return round(tokens_per_s, 1)
 
 
 def _fewer_tokens(context: Context, fits: Callable[[Context], bool]) -> str | None:

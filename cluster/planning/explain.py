@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cluster.engine.cost.decode import PipelineCosts
 from cluster.planning.inventory import Survey
 from cluster.planning.layout import Layout
 from cluster.planning.profiles import Paces
@@ -11,11 +12,13 @@ from cluster.planning.search.cut_search import Range
 from cluster.planning.search.placement import LayerSizes, Sums
 
 
-def reasons(survey: Survey, paces: Paces, layout: Layout, sizes: LayerSizes, num_rows: int) -> tuple[str, ...]:
+def reasons(
+    survey: Survey, paces: Paces, layout: Layout, sizes: LayerSizes, num_rows: int, costs: PipelineCosts
+) -> tuple[str, ...]:
     """Sentences, from what was asked to what the neighbouring cuts would give."""
     return (
         _cuts(survey),
-        _link(paces, num_rows),
+        _messages(costs),
         *_stages(paces, layout, sizes, num_rows),
         *_neighbours(survey, paces, layout, sizes, num_rows),
     )
@@ -28,24 +31,21 @@ def _cuts(survey: Survey) -> str:
     return f"cuts: {places} are legal; the cuts are {chosen}"
 
 
-def _link(paces: Paces, num_rows: int) -> str:
-    link = paces.link
-    return (
-        f"link: {1e3 * link.round_trip_s:.2f} ms round trip, {link.bytes_per_s / 1e6:.0f} MB/s; "
-        f"a microbatch of {num_rows} rows is {num_rows * paces.hidden_width * 4 / 1e3:.1f} kB"
-    )
+def _messages(costs: PipelineCosts) -> str:
+    hops = f"{costs.hop_ms:.2f} ms from each stage to the next, and from the last one back"
+    return f"messages: {hops if len(costs.stages) > 1 else f'{costs.hop_ms:.2f} ms between two steps'}"
 
 
 def _stages(paces: Paces, layout: Layout, sizes: LayerSizes, num_rows: int) -> list[str]:
     sums, lines = Sums(sizes), []
-    times = paces.full_times(layout.ranges, sizes, num_rows)
-    for stage, (cut, time, pace) in enumerate(zip(layout.ranges, times, paces.devices, strict=True)):
-        last = f"draws {num_rows} tokens in {1e3 * time.draw_s:.2f} ms"
-        what = last if time.draw_s else f"passes its rows on in {1e3 * time.hop_s:.2f} ms"
+    steps_ms = paces.costs(layout.ranges, sizes).steps_ms(num_rows)
+    for stage, (cut, step_ms, pace) in enumerate(zip(layout.ranges, steps_ms, paces.devices, strict=True)):
+        sample_ms = num_rows * paces.sample_row_ms if stage == len(steps_ms) - 1 else 0.0
+        what = f" and samples {num_rows} tokens in {sample_ms:.2f} ms" if sample_ms else ""
         speeds = f"{pace.speed(num_rows) / 1e9:.1f} GB/s ({pace.speed(1) / 1e9:.1f} with one row)"
         lines.append(
             f"stage {stage}: reads {sums.read_bytes(*cut) / 1e6:,.1f} MB per step at {speeds} "
-            f"in {1e3 * time.read_s:.2f} ms and {what}"
+            f"in {step_ms - sample_ms:.2f} ms{what}"
         )
     return lines
 
@@ -71,4 +71,4 @@ def _moved(ranges: Sequence[Range], stage: int, cut: int) -> list[Range]:
 
 
 def _slowest_ms(ranges: Sequence[Range], paces: Paces, sizes: LayerSizes, num_rows: int) -> float:
-    return 1e3 * max(time.total_s for time in paces.full_times(ranges, sizes, num_rows))
+    return max(paces.costs(ranges, sizes).steps_ms(num_rows))

@@ -12,6 +12,7 @@ from cluster.config import ClusterConfig
 from cluster.cutting.cuts import legal_cuts
 from cluster.cutting.model import Model
 from cluster.cutting.sizes import trained_context
+from cluster.engine.cost.decode import most_lanes_of, rows_per_lane
 from cluster.planning.measure.dry_run import Context
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
@@ -57,6 +58,12 @@ class Survey:
         if self.devices[stage].kind != "cpu" or self.num_threads * self._num_cpu_stages != self.num_cores:
             return None
         return self.num_threads * sum(device.kind == "cpu" for device in self.devices[:stage])
+
+    @property
+    def fullest_rows(self) -> int:
+        """Rows of a microbatch when all slots are in use and every stage has one."""
+        num_slots = self.context.n_slots
+        return rows_per_lane(num_slots, most_lanes_of(len(self.devices), num_slots))
 
     @property
     def _num_cpu_stages(self) -> int:

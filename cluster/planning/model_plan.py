@@ -8,7 +8,6 @@ from itertools import pairwise
 
 from cluster.config import ClusterConfig
 from cluster.coordinator.spec import CoordinatorSpec
-from cluster.engine.cost.forecast import rows_per_microbatch
 from cluster.planning.inventory import Survey, survey
 from cluster.planning.layout import Layouts, offers_of
 from cluster.planning.measure.dry_run import DryRun
@@ -58,7 +57,7 @@ def _place(found: Survey) -> tuple[int, ...]:
     paces = find_paces(found, measure=len(set(found.devices)) > 1)
     offers = offers_of(found)
     if paces is not None:
-        offers = paces.offers(offers, rows_per_microbatch(found.context.n_slots, len(offers)))
+        offers = paces.offers(offers, found.fullest_rows)
     with DryRun(found.model) as dry_run:
         return Layouts(found, dry_run).lay_out(offers, found.context).plan.bounds
 

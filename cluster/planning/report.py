@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
+from cluster.api.errors import ClusterError
 from cluster.config import ClusterConfig
-from cluster.engine.cost.forecast import Forecast, StepTime, forecast, rows_per_microbatch
+from cluster.engine.cost.decode import PipelineCosts
+from cluster.engine.cost.forecast import Forecast, forecast
 from cluster.planning.advice import advise
 from cluster.planning.explain import reasons
 from cluster.planning.inventory import Survey, survey
 from cluster.planning.layout import Layout, Layouts, offers_of
 from cluster.planning.measure.dry_run import DryRun
 from cluster.planning.profiles import find_paces
+from cluster.planning.rehearsals import rehearsed
+from cluster.planning.search.placement import LayerSizes
+from cluster.planning.stage_costs import Rehearsed
 from cluster.planning.vocabulary import check_vocabulary
 from cluster.planning.whole import WholeReport, whole_report
 
@@ -38,6 +42,15 @@ class StageReport:
     read_ms: float
     draw_ms: float
     hop_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """One microbatch on one stage, in milliseconds."""
+
+    read_ms: float  # its weights, and all arithmetic with them
+    draw_ms: float  # the choice of tokens, on the last stage
+    hop_ms: float  # its rows on their way to the next stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +87,43 @@ def report(config: ClusterConfig) -> PlanReport:
     check_vocabulary(found.model.header, found.source.shown_name)
     paces = find_paces(found, measure=True)
     assert paces is not None, "they were measured"
-    num_rows = rows_per_microbatch(found.context.n_slots, len(found.devices))
+    num_rows = found.fullest_rows
     offers = paces.offers(offers_of(found), num_rows)
     with DryRun(found.model) as dry_run:
         layouts = Layouts(found, dry_run)
         is_possible = layouts.fits(offers, found.context)
         layout = layouts.lay_out(offers, found.context, within_memory=is_possible)
         sizes = layouts.layer_sizes(found.context, [offer.device for offer in offers])
-        alone, full = partial(paces.alone_times, layout.ranges, sizes), partial(paces.full_times, layout.ranges, sizes)
-        speed = forecast(alone, full, found.context.n_slots)
-        times = (alone if speed.alone else full)(speed.rows_per_microbatch)
-        whole = whole_report(found, layouts)
+        seen = _rehearsed(found, layout, sizes)
+        costs = seen.costs(layout.ranges) if seen else paces.costs(layout.ranges, sizes)
+        speed = forecast(costs, found.context.n_slots, paces.sample_row_ms)
+        times = _times(costs, speed, paces.sample_row_ms)
+        whole = whole_report(found, layouts, seen)
         return replace(
             _report(found, layout, times, speed, whole),
             advice=advise(found, layouts, offers, layout, speed, whole),
-            reasons=reasons(found, paces, layout, sizes, num_rows),
+            reasons=reasons(found, paces, layout, sizes, num_rows, costs),
         )
 
 
+def _rehearsed(found: Survey, layout: Layout, sizes: LayerSizes) -> Rehearsed | None:
+    """None where the model cannot be rehearsed here: then devices alone say what steps cost."""
+    try:
+        return rehearsed(found, layout.ranges, sizes)
+    except ClusterError:
+        return None
+
+
+def _times(costs: PipelineCosts, speed: Forecast, sample_row_ms: float) -> list[StageTimes]:
+    num_rows = speed.rows_per_microbatch
+    steps_ms = costs.alone_steps_ms(num_rows) if speed.alone else costs.steps_ms(num_rows)
+    *inner_ms, last_ms = steps_ms
+    sample_ms = min(last_ms, num_rows * sample_row_ms)
+    return [*(StageTimes(ms, 0.0, costs.hop_ms) for ms in inner_ms), StageTimes(last_ms - sample_ms, sample_ms, 0.0)]
+
+
 def _report(
-    found: Survey, layout: Layout, times: Sequence[StepTime], speed: Forecast, whole: tuple[WholeReport, ...]
+    found: Survey, layout: Layout, times: Sequence[StageTimes], speed: Forecast, whole: tuple[WholeReport, ...]
 ) -> PlanReport:
     context, config = found.context, found.config
     return PlanReport(
@@ -119,7 +149,7 @@ def _report(
     )
 
 
-def _stage(found: Survey, layout: Layout, stage: int, time: StepTime) -> StageReport:
+def _stage(found: Survey, layout: Layout, stage: int, time: StageTimes) -> StageReport:
     placed, memory = layout.plan.stages[stage], layout.memory[stage]
     return StageReport(
         stage=stage,
@@ -135,7 +165,7 @@ def _stage(found: Survey, layout: Layout, stage: int, time: StepTime) -> StageRe
         output_bytes=memory.output_bytes,
         total_bytes=memory.total_bytes,
         usable_bytes=layout.usable_bytes[stage],
-        read_ms=1e3 * time.read_s,
-        draw_ms=1e3 * time.draw_s,
-        hop_ms=1e3 * time.hop_s,
+        read_ms=time.read_ms,
+        draw_ms=time.draw_ms,
+        hop_ms=time.hop_ms,
     )

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cluster.engine.cost.forecast import StepTime, forecast
+from cluster.api.errors import ClusterError
+from cluster.engine.cost.decode import PipelineCosts
+from cluster.engine.cost.forecast import forecast
+from cluster.messages.stage import StageCosts
 from cluster.planning.inventory import THIS_NODE, Survey
 from cluster.planning.layout import Layouts
 from cluster.planning.measure.profile import bench_kind, measured_pace
-from cluster.planning.search.placement import Sums
+from cluster.planning.rehearsals import whole_costs
+from cluster.planning.search.placement import LayerSizes, Sums
+from cluster.planning.stage_costs import Rehearsed
 from worker_native.probe import DeviceFacts
 
 
@@ -32,19 +37,21 @@ class WholeReport:
         return f"{self.node}/{self.device}"
 
 
-def whole_report(survey: Survey, layouts: Layouts) -> tuple[WholeReport, ...]:
-    """For each device of the plan."""
-    return tuple(_on(survey, layouts, device) for device in dict.fromkeys(survey.devices))
+def whole_report(survey: Survey, layouts: Layouts, split: Rehearsed | None) -> tuple[WholeReport, ...]:
+    """For each device of the plan; `split`: what a rehearsal of the plan has shown."""
+    return tuple(_on(survey, layouts, device, split) for device in dict.fromkeys(survey.devices))
 
 
-def _on(survey: Survey, layouts: Layouts, device: DeviceFacts) -> WholeReport:
+def _on(survey: Survey, layouts: Layouts, device: DeviceFacts, split: Rehearsed | None) -> WholeReport:
     (memory,) = layouts.measure([(0, survey.model.num_layers)], [device.name], survey.context)
     usable = int(device.memory_free_bytes * (1 - survey.config.headroom))
 
-    def times(num_rows: int) -> list[StepTime]:
-        return [_step_time(survey, layouts, device, num_rows)]
-
-    speed = forecast(times, times, survey.context.n_slots)
+    sizes = layouts.layer_sizes(survey.context, [device.name])
+    try:
+        costs = whole_costs(survey, device, sizes, split)
+    except ClusterError:
+        costs = _device_costs(survey, device, sizes)
+    speed = forecast(costs, survey.context.n_slots)
     return WholeReport(
         node=THIS_NODE,
         device=device.name,
@@ -55,10 +62,14 @@ def _on(survey: Survey, layouts: Layouts, device: DeviceFacts) -> WholeReport:
     )
 
 
-def _step_time(survey: Survey, layouts: Layouts, device: DeviceFacts, num_rows: int) -> StepTime:
+def _device_costs(survey: Survey, device: DeviceFacts, sizes: LayerSizes) -> PipelineCosts:
+    """By what the device does with any model, where this one cannot be rehearsed."""
     num_threads = survey.config.threads or survey.num_cores
     pace = measured_pace(survey.probe, device, bench_kind(survey.model.header), num_threads, 1)
     assert pace is not None, "it was measured"
-    sizes = layouts.layer_sizes(survey.context, [device.name])
     read_bytes = Sums(sizes).read_bytes(0, sizes.num_layers)
-    return StepTime(read_bytes / pace.speed(num_rows), pace.draw_s(num_rows, survey.model.vocab_size))
+    points = tuple(
+        (rows, 1e3 * (read_bytes / pace.speed(rows) + pace.draw_s(rows, survey.model.vocab_size)))
+        for rows in pace.row_counts
+    )
+    return PipelineCosts((StageCosts(points),), 0.0)

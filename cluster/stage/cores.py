@@ -8,13 +8,8 @@ import sys
 import threading
 from collections.abc import Iterator
 
-# GNU OpenMP's threads turn for milliseconds after a step before they sleep, on a core that the next stage
-# needs. So many turns are enough to bridge the gaps inside a step.
-SPIN_COUNT = 3000
-# The interpreter's default is 5 ms: longer than a message may wait for a thread that computes in Python.
-SWITCH_INTERVAL_S = 0.0005
-# Against the I/O threads' 0: enough that a message that arrives is read at once.
-COMPUTE_NICENESS = 5
+from cluster.stage.tuning import COMPUTE_NICENESS, SPIN_COUNT, SWITCH_INTERVAL_S
+
 # An operator who sets one of these has bound the threads that compute, or wants them free.
 _BINDING = ("OMP_PLACES", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY")
 

@@ -14,13 +14,14 @@ from cluster.messages.step import Float32Array, Microbatch, SlotFailure, StepRes
 from cluster.stage.sampling import StageSampler
 from cluster.stage.slot_failures import SlotFailures, forward
 from cluster.stage.spec import StageSpec
-
-MEASURED_ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
-MEASURE_ROUNDS = 3
-PERIOD = 4
-MOST_PADDING = PERIOD - 1
-PADDING_GAIN = 0.9
-MEASURE_S = 3.0  # of a large model, fewer sizes are measured
+from cluster.stage.tuning import (
+    MEASURE_ROUNDS,
+    MEASURE_S,
+    MEASURED_ROWS,
+    MOST_PADDING,
+    PADDING_GAIN,
+    PERIOD,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,15 @@ class StageCompute:
         use_extra_bufts: bool,
         progress: Callable[[float], None],
         use_mmap: bool = True,
+        measure_s: float = MEASURE_S,
     ) -> None:
         """Load the slice file at `path`. UsageError if it cannot be loaded, CapacityError if memory is short.
 
-        `use_mmap`: weights stay in the file, to which nobody may write.
+        `use_mmap`: weights stay in the file, to which nobody may write. `measure_s`: most that `measure` takes, or a
+        little more.
         """
         self._spec = spec
+        self._measure_s = measure_s
         try:
             self._slice = worker_native.Slice(
                 path,
@@ -119,7 +123,7 @@ class StageCompute:
     def measure(self) -> StageCosts:
         """Time steps of few rows, and let those be padded that are slower than larger ones. All slots are empty."""
         decode_ms: dict[int, float] = {}
-        deadline_s = time.monotonic() + MEASURE_S
+        deadline_s = time.monotonic() + self._measure_s
         most_rows = min(self._spec.num_slots, self._spec.ubatch_size)
         # Round after round, so that what disturbs one is not taken for the cost of one size.
         for num_rows in [size for size in MEASURED_ROWS if size <= most_rows] * MEASURE_ROUNDS:
@@ -130,7 +134,10 @@ class StageCompute:
         sizes = row_sizes(decode_ms, most_rows)
         self._slice.set_row_sizes(sizes)
         computed_ms = {rows: decode_ms[sizes[rows - 1]] for rows in decode_ms}
-        return StageCosts(tuple(computed_ms.items()), self._spec.num_threads_alone / self._spec.num_threads)
+        # Cores that are lent are not free now, while the other stages load: all of them are taken to be of use.
+        speedup = self._spec.num_threads_alone / self._spec.num_threads
+        alone_ms = {rows: took_ms / speedup for rows, took_ms in computed_ms.items()} if speedup > 1 else {}
+        return StageCosts(tuple(computed_ms.items()), tuple(alone_ms.items()))
 
     def _prepare_slot(self, slot: int, source: int, length: int) -> None:
         self._slice.prepare_slot(slot, source, length)

@@ -7,6 +7,7 @@ import platform
 import queue
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -18,7 +19,7 @@ from cluster.node.heap import freeze_heap
 from cluster.node.processes import rss_bytes
 from cluster.node.secret import Secret
 from cluster.stage.cores import prepare_compute_thread
-from cluster.stage.loading import load_stage
+from cluster.stage.loading import Report, load_stage
 from cluster.stage.runner import StageCompute, StageSizes, StepOutput
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 from cluster.stage.token_feed import TokenFeed
@@ -31,17 +32,22 @@ from cluster.wire.stage.token_watch import TokenWatch
 MAX_QUEUED_STEPS = 64  # more than a pipeline has in flight; beyond it the sender waits
 _STOP_CHECK_S = 0.1
 
+LoadStage = Callable[[StageSpec, Report], tuple[StageCompute, str]]
 _Step = tuple[Microbatch, Float32Array | None, int]
 
 
 class StageService:
     """One stage of the pipeline. It implements `wire.stage_server.StageBackend`."""
 
-    def __init__(self, spec: StageSpec, secret: Secret, core: int | None = None) -> None:
-        """`secret`: what stages ask each other for. `core`: that of the computing thread; None: the system's choice."""
+    def __init__(self, spec: StageSpec, secret: Secret, core: int | None = None, load: LoadStage | None = None) -> None:
+        """`secret`: what stages ask each other for. `core`: that of the computing thread; None: the system's choice.
+
+        `load`: how the slice that `spec` names is loaded, where not from the spec's source.
+        """
         self._spec = spec
         self._secret = secret
         self._core = core
+        self._load = load or load_stage
         self._progress = LoadProgress("waiting", 0.0)
         self._sizes = StageSizes()
         self._inbox: queue.Queue[_Step | Hello | None] = queue.Queue(MAX_QUEUED_STEPS)
@@ -156,7 +162,7 @@ class StageService:
         """The computing thread, the only one that touches the native slice: ggml keeps threads for each caller."""
         prepare_compute_thread(self._core)
         try:
-            compute, build = load_stage(self._spec, self._report)
+            compute, build = self._load(self._spec, self._report)
             self._report("measuring", 0.0)
             costs = compute.measure()
             self._sizes = compute.sizes()  # now: during a step nobody may ask the slice

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from statistics import median
 from typing import Any
 
 from cluster.bench.report.scenarios import scenario_tables
@@ -13,8 +14,23 @@ from cluster.bench.summary import BenchReport, PeerResult, Result
 from cluster.terminal.status_record import status_record
 from cluster.terminal.table import format_bytes
 
-OURS = ("model", "size", "stages", "threads", "test", "t/s", "busy %", "bubble %", "hop ms", "turn ms", "overhead ms")
+OURS = (
+    "model",
+    "size",
+    "stages",
+    "threads",
+    "test",
+    "t/s",
+    "forecast",
+    "ratio",
+    "busy %",
+    "bubble %",
+    "hop ms",
+    "turn ms",
+    "overhead ms",
+)
 LEGEND = (
+    "forecast: tokens per second by `cluster plan`, for these cuts and slots; ratio: measured to forecast. "
     "busy: share of the run that each stage computed. hop: end of a step at one stage to its rows' arrival at the "
     "next. turn: end at the last stage to the moment when the first had all it needs for the step that followed. "
     "overhead: a step lay there, the stage was free, and did not compute yet (the worst stage). Times are median (p99)."
@@ -32,6 +48,7 @@ def to_json(report: BenchReport) -> str:
     content["status"] = status_record(report.status) if report.status else None
     for row, result in zip(content["results"], report.results, strict=True):
         row["test"] = result.workload.name
+        row["measured_to_forecast"] = _to_forecast(result)
         for found, peer in zip(row["peers"], result.peers, strict=True):
             compared = ratios(result.tokens_per_s, peer.tokens_per_s)
             found["ratio"] = asdict(compared) if compared else None
@@ -91,12 +108,20 @@ def _row(report: BenchReport, result: Result) -> list[str]:
         str(report.num_threads),
         result.workload.name,
         _rate(spread(result.tokens_per_s)),
+        f"{result.forecast_tokens_per_s:.2f}" if result.forecast_tokens_per_s else "-",
+        f"{ratio:.2f}" if (ratio := _to_forecast(result)) else "-",
         " / ".join(f"{100 * busy:.0f}" for busy in figures.busy),
         f"{100 * figures.bubble:.0f}",
         _time(figures.hop_ms),
         _time(figures.turn_ms),
         _time(max(overheads, key=lambda found: found.p99, default=None)),
     ]
+
+
+def _to_forecast(result: Result) -> float | None:
+    """Median of the runs, in times of the forecast."""
+    forecast = result.forecast_tokens_per_s
+    return median(result.tokens_per_s) / forecast if forecast else None
 
 
 def _rate(found: Spread | None) -> str:

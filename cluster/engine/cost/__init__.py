@@ -1,1 +1,1 @@
-"""What steps cost on each stage, and the decisions that follow from it alone."""
+"""One model of what steps cost: the scheduler decides by it, and the planner tells tokens per second from it."""

@@ -1,33 +1,15 @@
-"""How many tokens a second a pipeline will make, from the times of its stages. Pure arithmetic."""
+"""How many tokens a second a pipeline will make, by the costs and the plan that its scheduler goes by. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class StepTime:
-    """What one microbatch costs on one stage, in seconds. Set by the planner from measured paces."""
-
-    read_s: float  # weights, and the arithmetic with them
-    draw_s: float = 0.0  # tokens, on the last stage
-    hop_s: float = 0.0  # passing rows on, on all but the last stage
-
-    @property
-    def total_s(self) -> float:
-        return self.read_s + self.draw_s + self.hop_s
-
-    @property
-    def cause(self) -> str:
-        """What most of it is."""
-        parts = {"reading weights": self.read_s, "drawing tokens": self.draw_s, "the link": self.hop_s}
-        return max(parts, key=lambda name: parts[name])
+from cluster.engine.cost.decode import PipelineCosts, decode_plan, rows_per_lane
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Decode rates at short contexts, with the plan of `engine.pace` that gives most tokens."""
+    """Decode rates at short contexts."""
 
     one_request_tokens_per_s: float
     all_slots_tokens_per_s: float
@@ -38,44 +20,25 @@ class Forecast:
     cause: str  # what it spends its time on
 
 
-Times = Callable[[int], Sequence[StepTime]]  # rows of a microbatch -> what it costs on each stage
-
-
-def rows_per_microbatch(num_slots: int, num_stages: int) -> int:
-    """Of a full pipeline: slots are divided among as many microbatches as there are stages."""
-    return -(-num_slots // min(num_slots, num_stages))
-
-
-def forecast(alone: Times, full: Times, num_slots: int) -> Forecast:
-    """`alone`: times of stages that work in turn; `full`: while all of them work.
-
-    A lone request waits for all stages in turn. With several microbatches on their way, each stage works on all
-    of them once per token: a round takes as long as the slowest stage needs for all, but no less than one
-    microbatch's way through all stages.
-    """
-    lanes = range(1, min(num_slots, len(full(1))) + 1)
-    rounds = {lane: _round_s(full(-(-num_slots // lane)), lane) for lane in lanes}
-    best = min(rounds, key=lambda lane: (rounds[lane], -lane))
-    alone_s = _total_s(alone(num_slots))
-    is_alone = alone_s < rounds[best]
-    num_microbatches = 1 if is_alone else best
-    num_rows = -(-num_slots // num_microbatches)
-    times = (alone if is_alone else full)(num_rows)
-    slowest = max(range(len(times)), key=lambda stage: times[stage].total_s)
+def forecast(costs: PipelineCosts, num_slots: int, sample_row_ms: float = 0.0) -> Forecast:
+    """`sample_row_ms`: the part of the last stage's step that is the choice of a token, for each row."""
+    plan = decode_plan(costs, num_slots)
+    num_rows = rows_per_lane(num_slots, plan.num_lanes)
+    steps_ms = costs.alone_steps_ms(num_rows) if plan.alone else costs.steps_ms(num_rows)
+    slowest = max(range(len(steps_ms)), key=steps_ms.__getitem__)
+    sampling_ms = sample_row_ms * num_rows if slowest == len(steps_ms) - 1 else 0.0
+    parts = {"computing": steps_ms[slowest] - sampling_ms, "sampling": sampling_ms, "messages": costs.hop_ms}
     return Forecast(
-        one_request_tokens_per_s=1 / _total_s(alone(1)),
-        all_slots_tokens_per_s=num_slots / min(alone_s, rounds[best]),
-        num_microbatches=num_microbatches,
+        one_request_tokens_per_s=tokens_per_s(costs, 1),
+        all_slots_tokens_per_s=tokens_per_s(costs, num_slots),
+        num_microbatches=plan.num_lanes,
         rows_per_microbatch=num_rows,
-        alone=is_alone,
+        alone=plan.alone,
         bottleneck=slowest,
-        cause=times[slowest].cause,
+        cause=max(parts, key=parts.__getitem__),
     )
 
 
-def _round_s(times: Sequence[StepTime], num_microbatches: int) -> float:
-    return max(num_microbatches * max(time.total_s for time in times), _total_s(times))
-
-
-def _total_s(times: Sequence[StepTime]) -> float:
-    return sum(time.total_s for time in times)
+def tokens_per_s(costs: PipelineCosts, num_sequences: int) -> float:
+    """What so many sequences get together while they are decoded."""
+    return 1e3 * num_sequences / costs.round_ms(decode_plan(costs, num_sequences), num_sequences)

@@ -10,36 +10,28 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
+from cluster.engine.cost.decode import (
+    DecodePlan,
+    PipelineCosts,
+    decode_plan,
+    most_lanes_of,
+    pipeline_costs,
+    rows_per_lane,
+)
+from cluster.engine.cost.points import empty_ms, slope
 from cluster.engine.cost.row_cost import RowCost
+from cluster.engine.cost.tuning import (
+    CHUNK_ROWS,
+    CHUNK_STEPS,
+    LEAST_ROWS,
+    MAX_OPEN_CHUNKS,
+    PATIENCE_STEPS,
+    TILE_ROWS,
+)
 from cluster.messages.stage import StageCosts
 from cluster.messages.step import StepId, StepTiming
-
-HOP_MS = 1.0  # from a stage to the next one, and from the last one back to the first
-# A chunk takes so many times as long as a step of the sequences that are being decoded beside it: with both in
-# turns, and what varies, no stream waits for three times as long as without the prompt.
-_CHUNK_STEPS = 1.0
-# Of what steps alone take, where cores could be shared instead: sharing must promise at least so much less. With a
-# thread of computing on every core, each message takes its time from one of them, which no stage has measured.
-_SHARING_GAIN = 0.85
-_PATIENCE_STEPS = 0.1  # of a step of one row
-_LEAST_ROWS = 4  # of a chunk: what CPU kernels compute at once; with fewer, a prompt would hardly move
-# Flash attention on a CPU computes 64 rows at once; a row of a chunk that has fewer, or some more, takes up to twice
-# as long.
-_TILE_ROWS = 64
-_CHUNK_ROWS = (4, 8, 12, 16, 24, 32, 48, 64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192)
-_MAX_OPEN_CHUNKS = 256
-
-Points = Sequence[tuple[int, float]]  # (rows, milliseconds), ascending
-
-
-@dataclass(frozen=True, slots=True)
-class DecodePlan:
-    """How the sequences that are being decoded are spread: over so many microbatches, or one alone."""
-
-    num_lanes: int
-    alone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +53,7 @@ class StepCostModel:
 
     def begin(self, costs: Sequence[StageCosts]) -> None:
         """New stages; () if nothing is known of them."""
-        self._costs = tuple(costs) if all(cost.decode_ms for cost in costs) else ()
+        self._costs = pipeline_costs(costs)
         self._row_costs = [RowCost() for _ in range(self._num_stages)]  # of chunks with many rows
         # Of those with few: what a row takes more than one of a step that decodes, because of all that lies before it.
         self._reach_costs = [RowCost() for _ in range(self._num_stages)]
@@ -69,13 +61,11 @@ class StepCostModel:
         self._decode_plans: dict[int, DecodePlan] = {}
 
     def decode_plan(self, num_sequences: int) -> DecodePlan:
-        """The plan that decodes most tokens per second, one per sequence and round.
-
-        One microbatch alone leaves all stages but one idle. Where these share a host's cores, that one has
-        them all, and more rows in one step.
-        """
+        """The plan of `cost.decode`; where costs are unknown, every stage gets a microbatch."""
+        if self._costs is None:
+            return DecodePlan(most_lanes_of(self._num_stages, num_sequences), alone=False)
         if num_sequences not in self._decode_plans:  # it is asked for with every step
-            self._decode_plans[num_sequences] = self._best_decode_plan(num_sequences)
+            self._decode_plans[num_sequences] = decode_plan(self._costs, num_sequences)
         return self._decode_plans[num_sequences]
 
     @property
@@ -84,29 +74,29 @@ class StepCostModel:
 
         They begin together then; those that come later wait for the step that has begun. 0 if costs are unknown.
         """
-        if not self._costs:
+        if self._costs is None:
             return 0.0
-        return _PATIENCE_STEPS * min(self.step_s(1, alone=False), self.step_s(1, alone=True))
+        return PATIENCE_STEPS * min(self.step_s(1, alone=False), self.step_s(1, alone=True))
 
     def step_s(self, num_rows: int, *, alone: bool) -> float:
         """Of a step of so many sequences through all stages, in seconds; 0 if costs are unknown."""
-        if not self._costs:
+        if self._costs is None:
             return 0.0
-        steps_ms = self._decode_ms(num_rows)
-        return (self._alone_ms(steps_ms) if alone else sum(steps_ms)) / 1e3
+        return (self._costs.alone_round_ms(num_rows) if alone else sum(self._costs.steps_ms(num_rows))) / 1e3
 
     def prompt_plan(self, prompts: Sequence[int], position: int, num_decoding: int) -> PromptPlan:
         """A chunk for prompts that have so many rows to come each, the first of them at `position`."""
-        if not self._costs:
+        costs = self._costs
+        if costs is None:
             return PromptPlan(self._max_batch_tokens, alone=False)
         if num_decoding:
-            return self._plan_beside(self.decode_plan(num_decoding), prompts, num_decoding, position)
+            return self._plan_beside(costs, self.decode_plan(num_decoding), prompts, num_decoding, position)
         num_rows = sum(prompts)
-        row_ms = [self._row_ms(stage, position) for stage in range(self._num_stages)]
-        even = self._even_rows(num_rows, position)
+        row_ms = self._rows_ms(costs, position)
+        even = self._even_rows(costs, num_rows, position)
         num_chunks = -(-num_rows // even)
-        piped_ms = (num_chunks - 1) * even * max(row_ms) + even * sum(row_ms) + num_chunks * HOP_MS
-        alone_ms = self._alone_ms([num_rows * ms for ms in row_ms])
+        piped_ms = (num_chunks - 1) * even * max(row_ms) + even * sum(row_ms) + num_chunks * costs.hop_ms
+        alone_ms = costs.alone_spans_ms([num_rows * ms for ms in row_ms], num_rows)
         if alone_ms < piped_ms:
             return PromptPlan(self._max_batch_tokens, alone=True)
         return PromptPlan(even, alone=False)
@@ -114,84 +104,59 @@ class StepCostModel:
     def sent(self, step_id: StepId, num_rows: int, position: float, *, alone: bool) -> None:
         """A chunk went out, with its rows at `position` on average."""
         self._open_chunks[step_id] = num_rows, position, alone
-        if len(self._open_chunks) > _MAX_OPEN_CHUNKS:
+        if len(self._open_chunks) > MAX_OPEN_CHUNKS:
             self._open_chunks.popitem(last=False)
 
     def learn(self, timing: StepTiming) -> None:
         """What a step took; those that are no chunks of prompts are left aside."""
-        chunk = self._open_chunks.get(timing.id)
-        if chunk is None or not self._costs or not 0 <= timing.stage < self._num_stages:
+        chunk, costs = self._open_chunks.get(timing.id), self._costs
+        if chunk is None or costs is None or not 0 <= timing.stage < self._num_stages:
             return
         num_rows, position, alone = chunk
-        costs = self._costs[timing.stage]
-        step_ms = (timing.end_ns - timing.start_ns) / 1e6 * (costs.alone_speedup if alone else 1.0)
-        if num_rows >= _TILE_ROWS:
-            self._row_costs[timing.stage].add(position, step_ms / num_rows)
-        elif num_rows >= _LEAST_ROWS:
-            more_ms = max(0.0, step_ms - _step_ms(costs.decode_ms, num_rows))
+        speedup = costs.speedup(timing.stage, num_rows) if alone else 1.0
+        took_ms = (timing.end_ns - timing.start_ns) / 1e6 * speedup
+        if num_rows >= TILE_ROWS:
+            self._row_costs[timing.stage].add(position, took_ms / num_rows)
+        elif num_rows >= LEAST_ROWS:
+            more_ms = max(0.0, took_ms - costs.steps_ms(num_rows)[timing.stage])
             self._reach_costs[timing.stage].add(position, more_ms / num_rows)
 
-    def _best_decode_plan(self, num_sequences: int) -> DecodePlan:
-        most_lanes = max(1, min(self._num_stages, num_sequences))
-        if not self._costs:
-            return DecodePlan(most_lanes, alone=False)
-        rounds_ms = {lanes: self._round_ms(lanes, num_sequences) for lanes in range(1, most_lanes + 1)}
-        num_lanes = min(rounds_ms, key=lambda lanes: (rounds_ms[lanes], -lanes))
-        if _SHARING_GAIN * self._alone_ms(self._decode_ms(num_sequences)) < rounds_ms[num_lanes]:
-            return DecodePlan(1, alone=True)
-        return DecodePlan(num_lanes, alone=False)
-
-    def _plan_beside(self, decode: DecodePlan, prompts: Sequence[int], num_decoding: int, position: int) -> PromptPlan:
+    def _plan_beside(
+        self, costs: PipelineCosts, decode: DecodePlan, prompts: Sequence[int], num_decoding: int, position: int
+    ) -> PromptPlan:
         """A chunk between the steps of sequences that are being decoded.
 
         It may take about as long as one of their steps will, those included whose prompts it completes: so many
         short prompts begin together.
         """
         ends = list(accumulate(prompts))
-        num_rows = min(_LEAST_ROWS, self._max_batch_tokens)
-        for more_rows in sorted({min(rows, ends[-1]) for rows in _CHUNK_ROWS if rows <= self._max_batch_tokens}):
-            num_begun = num_decoding + bisect_right(ends, more_rows)
-            steps_ms = self._decode_ms(-(-num_begun // decode.num_lanes))
-            spans_ms = self._chunk_ms(more_rows, position)
+        num_rows = min(LEAST_ROWS, self._max_batch_tokens)
+        for more_rows in sorted({min(rows, ends[-1]) for rows in CHUNK_ROWS if rows <= self._max_batch_tokens}):
+            num_begun = rows_per_lane(num_decoding + bisect_right(ends, more_rows), decode.num_lanes)
+            spans_ms = self._chunk_ms(costs, more_rows, position)
             if decode.alone:
-                fits = self._alone_ms(spans_ms) <= _CHUNK_STEPS * self._alone_ms(steps_ms)
+                fits = costs.alone_spans_ms(spans_ms, more_rows) <= CHUNK_STEPS * costs.alone_round_ms(num_begun)
             else:
-                fits = max(spans_ms) <= _CHUNK_STEPS * max(steps_ms)
+                fits = max(spans_ms) <= CHUNK_STEPS * max(costs.steps_ms(num_begun))
             if fits:
                 num_rows = more_rows
         return PromptPlan(num_rows, alone=decode.alone)
 
-    def _chunk_ms(self, num_rows: int, position: int) -> list[float]:
-        """Of a chunk on each stage: of few rows as of a step that decodes, and what was learned beyond that."""
-        stages = range(self._num_stages)
-        if num_rows >= _TILE_ROWS:
-            return [num_rows * self._row_ms(stage, position) for stage in stages]
+    def _chunk_ms(self, costs: PipelineCosts, num_rows: int, position: int) -> list[float]:
+        """What a chunk takes on each stage: with few rows as a step that decodes, and what was learned beyond that."""
+        if num_rows >= TILE_ROWS:
+            return [num_rows * row_ms for row_ms in self._rows_ms(costs, position)]
         more_ms = [num_rows * cost.at(position) if cost.is_known else 0.0 for cost in self._reach_costs]
-        return [step_ms + more for step_ms, more in zip(self._decode_ms(num_rows), more_ms, strict=True)]
+        return [step + more for step, more in zip(costs.steps_ms(num_rows), more_ms, strict=True)]
 
-    def _round_ms(self, num_lanes: int, num_sequences: int) -> float:
-        """Until every sequence has its next token, the stages being shared by `num_lanes` microbatches."""
-        steps_ms = self._decode_ms(-(-num_sequences // num_lanes))
-        return max(num_lanes * max(steps_ms), sum(steps_ms) + self._num_stages * HOP_MS)
+    def _rows_ms(self, costs: PipelineCosts, position: float) -> list[float]:
+        """What a row at `position` takes on each stage, in a chunk of many."""
+        return [
+            learned.at(position) if learned.is_known else slope(stage.decode_ms)
+            for learned, stage in zip(self._row_costs, costs.stages, strict=True)
+        ]
 
-    def _alone_ms(self, steps_ms: Sequence[float]) -> float:
-        if not any(cost.alone_speedup > 1.0 for cost in self._costs):
-            return math.inf
-        return sum(self._spans_ms(steps_ms)) + self._num_stages * HOP_MS
-
-    def _spans_ms(self, steps_ms: Sequence[float]) -> list[float]:
-        """What steps take that have the stages for themselves."""
-        return [step_ms / cost.alone_speedup for step_ms, cost in zip(steps_ms, self._costs, strict=True)]
-
-    def _decode_ms(self, num_rows: int) -> list[float]:
-        """Of a step of `num_rows` sequences on each stage; beyond what was measured, along the last slope."""
-        return [_step_ms(cost.decode_ms, num_rows) for cost in self._costs]
-
-    def _row_ms(self, stage: int, position: float) -> float:
-        learned = self._row_costs[stage]
-        return learned.at(position) if learned.is_known else _slope(self._costs[stage].decode_ms)
-
-    def _even_rows(self, num_rows: int, position: int) -> int:
+    def _even_rows(self, costs: PipelineCosts, num_rows: int, position: int) -> int:
         """Rows at `position` so that all chunks of the prompt take equal time, and the pipeline is best filled.
 
         With k chunks of r rows over S stages the last row leaves after k + S - 1 steps of (a + b r) ms, a
@@ -199,33 +164,9 @@ class StepCostModel:
         """
         if self._num_stages == 1:
             return self._max_batch_tokens
-        middle = position + num_rows / 2
-        row_ms = max(self._row_ms(stage, middle) for stage in range(self._num_stages))
-        empty_ms = HOP_MS + max(_empty_ms(cost.decode_ms) for cost in self._costs)
-        best = math.sqrt(empty_ms * num_rows / (row_ms * (self._num_stages - 1)))
-        here_ms = max(self._row_ms(stage, position) for stage in range(self._num_stages))
-        num_tiles = max(1, int(best * row_ms / here_ms / _TILE_ROWS))
-        return min(num_tiles * _TILE_ROWS, self._max_batch_tokens)
-
-
-def _slope(steps_ms: Points) -> float:
-    """Milliseconds for one row more where there are many: over the upper half of what was measured; above zero."""
-    last_rows, last_ms = steps_ms[-1]
-    rows, step_ms = min(steps_ms, key=lambda point: abs(point[0] - last_rows / 2))
-    rise_ms = (last_ms - step_ms) / (last_rows - rows) if rows < last_rows else 0.0
-    return max(rise_ms, last_ms / last_rows / 10, 1e-6)
-
-
-def _empty_ms(steps_ms: Points) -> float:
-    """What a step takes that has no rows, to go by those that have."""
-    last_rows, last_ms = steps_ms[-1]
-    return max(0.0, last_ms - last_rows * _slope(steps_ms))
-
-
-def _step_ms(steps_ms: Points, num_rows: int) -> float:
-    """Between what was measured, and beyond it along the last slope."""
-    for (rows, low_ms), (more_rows, high_ms) in pairwise(steps_ms):
-        if num_rows < more_rows:
-            return low_ms + (high_ms - low_ms) * max(0, num_rows - rows) / (more_rows - rows)
-    last_rows, last_ms = steps_ms[-1]
-    return last_ms + max(0, num_rows - last_rows) * _slope(steps_ms)
+        row_ms = max(self._rows_ms(costs, position + num_rows / 2))
+        begin_ms = costs.hop_ms + max(empty_ms(stage.decode_ms) for stage in costs.stages)
+        best = math.sqrt(begin_ms * num_rows / (row_ms * (self._num_stages - 1)))
+        here_ms = max(self._rows_ms(costs, position))
+        num_tiles = max(1, int(best * row_ms / here_ms / TILE_ROWS))
+        return min(num_tiles * TILE_ROWS, self._max_batch_tokens)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-_LEAD = 0.25  # of a step, since the next one may take so much less
-_LEAST_LEAD_S = 0.005  # what a message takes on a machine that also computes
+from cluster.engine.cost.tuning import LEAD, LEAST_LEAD_S
 
 
 class StepTimePredictor:
@@ -33,7 +32,7 @@ class StepTimePredictor:
         What comes until then can go before it. `guess_s`: how long that step takes, if the last was of another kind.
         """
         takes_s = min(self._took_s, self._took_before_s) if kind == self._kind else guess_s
-        return self._begun_s(sent_s) + takes_s - max(_LEAD * takes_s, _LEAST_LEAD_S)
+        return self._begun_s(sent_s) + takes_s - max(LEAD * takes_s, LEAST_LEAD_S)
 
     def _begun_s(self, sent_s: float) -> float:
         return max(sent_s, self._answered_s)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-_MEMORY = 0.95  # weight of the past when a step is added
-_MIN_SPREAD = 1e3  # of positions squared; below it their effect cannot be told from noise
+from cluster.engine.cost.tuning import MIN_POSITION_SPREAD, ROW_COST_MEMORY
 
 
 class RowCost:
@@ -23,7 +22,7 @@ class RowCost:
 
     def add(self, position: float, ms_per_row: float) -> None:
         """A step whose rows were at `position` on average."""
-        weight, positions, times_ms, squares, products = (_MEMORY * past for past in self._sums)
+        weight, positions, times_ms, squares, products = (ROW_COST_MEMORY * past for past in self._sums)
         self._sums = (
             weight + 1.0,
             positions + position,
@@ -37,7 +36,7 @@ class RowCost:
         weight, positions, times_ms, squares, products = self._sums
         mean_position, mean_ms = positions / weight, times_ms / weight
         spread = squares / weight - mean_position**2
-        if spread < _MIN_SPREAD:
+        if spread < MIN_POSITION_SPREAD:
             return mean_ms
         slope = max(0.0, (products / weight - mean_position * mean_ms) / spread)
         return max(mean_ms + slope * (position - mean_position), mean_ms / 10)

@@ -6,7 +6,7 @@ import queue
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,12 @@ import numpy as np
 from cluster.api.errors import ClusterError, UnreachableError
 from cluster.messages.step import Float32Array, Microbatch, StepId
 from cluster.node.child import Child
-from cluster.node.disk_cache import keep, read_kept
 from cluster.node.secret import Secret
 from cluster.planning.measure.link_child import CONTEXT_LENGTH, EPOCH, HIDDEN_WIDTH, hello
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.stage.event_watch import StageWatch
 from cluster.wire.stage.link import StageLink
 
-LINK_VERSION = 1
 NUM_ROUND_TRIPS = 50
 NUM_BULK_STEPS = 8
 BULK_ROWS = 512  # of HIDDEN_WIDTH floats: 8 MiB
@@ -38,20 +36,6 @@ class LinkFigures:
     def __post_init__(self) -> None:
         if not 0 < self.round_trip_s < TIMEOUT_S or not self.bytes_per_s > 0:
             raise ValueError("round_trip_s and bytes_per_s: must be positive")
-
-    def hop_s(self, num_rows: int, hidden_width: int) -> float:
-        """Seconds until `num_rows` hidden rows are at the next stage."""
-        return self.round_trip_s / 2 + num_rows * hidden_width * 4 / self.bytes_per_s
-
-
-def loopback_link(*, measure: bool = True) -> LinkFigures | None:
-    """The link between two processes of this node: kept, or measured now (a second), or None."""
-    key = {"version": LINK_VERSION, "link": "loopback"}
-    found = read_kept("link", key, lambda value: LinkFigures(float(value["round_trip_s"]), float(value["bytes_per_s"])))
-    if found is None and measure:
-        found = measure_loopback()
-        keep("link", key, asdict(found))
-    return found
 
 
 def measure_loopback() -> LinkFigures:

@@ -23,7 +23,6 @@ class DeviceOffer:
     # What one stage on it was measured to do for a microbatch; used only if every device has a speed.
     speed: float | None = None  # weight bytes per second, with all of its stages at work
     draw_s: float = 0.0  # to draw the tokens, on the last stage
-    hop_s: float = 0.0  # to pass the rows on, on all but the last stage
 
     @property
     def name(self) -> str:
@@ -97,9 +96,10 @@ def place(
 ) -> Plan:
     """The plan whose slowest stage takes the least time; then the least time in all; then the most even one.
 
-    A stage takes as long as it needs to read its weights: layers, and the head on the last, which also draws;
-    the others pass rows on. The embedding counts as memory only, since a step reads a few of its rows. Exact
-    over all legal cuts, if each stage has a device of its own; stages that share one must fit into it together.
+    A stage takes as long as it needs to read its weights: layers, and the head on the last, which also samples. Rows
+    are passed on between the steps of a stage, wherever the cuts lie. The embedding counts as memory only, since a
+    step reads a few of its rows. Exact over all legal cuts, if each stage has a device of its own; stages that share
+    one must fit into it together.
 
     Args:
         offers: devices in the order in which stages are laid over them.
@@ -199,15 +199,14 @@ class _Pace:
 
     speed: float
     draw_s: float = 0.0
-    hop_s: float = 0.0
 
     def units(self, read_bytes: int, is_last: bool) -> int:
-        return round(UNITS_PER_S * (read_bytes / self.speed + (self.draw_s if is_last else self.hop_s)))
+        return round(UNITS_PER_S * (read_bytes / self.speed + (self.draw_s if is_last else 0.0)))
 
 
 def _paces(chosen: Sequence[DeviceOffer]) -> list[_Pace]:
     """Measured ones; unless there is one for each, memory stands for speed, shared by the stages of a device."""
-    measured = [_Pace(offer.speed, offer.draw_s, offer.hop_s) for offer in chosen if offer.speed]
+    measured = [_Pace(offer.speed, offer.draw_s) for offer in chosen if offer.speed]
     if len(measured) == len(chosen):
         return measured
     sharers = Counter(offer.name for offer in chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -73,9 +74,20 @@ def test_a_peer_that_is_only_in_one_row_leaves_a_gap_in_the_other() -> None:
 
 def test_markdown_names_rows_figures_and_what_is_missing() -> None:
     text = to_markdown(report((result(),), ("RPC 2 x 1 thread: not built in",)))
-    assert "| m.gguf | 1.0 MiB | 1      | 1       | tg32 x8 | 11.00 ± 1.00 | 100    | 0        |" in text
+    assert (
+        "| m.gguf | 1.0 MiB | 1      | 1       | tg32 x8 | 11.00 ± 1.00 | -        | -     | 100    | 0        |"
+        in text
+    )
     assert "Not compared: RPC 2 x 1 thread: not built in" in text
     assert "| TTFT (ms)                       | 500.00 | 500.00 | 500.00 |" in text
+
+
+def test_the_forecast_stands_beside_what_was_measured() -> None:
+    found = report((replace(result(), forecast_tokens_per_s=8.8), result()))
+    assert "| 11.00 ± 1.00 | 8.80     | 1.25  |" in to_markdown(found)
+    rows = json.loads(to_json(found))["results"]
+    assert [row["forecast_tokens_per_s"] for row in rows] == [8.8, None]
+    assert [row["measured_to_forecast"] for row in rows] == [pytest.approx(1.25), None]
 
 
 def test_markdown_has_a_block_for_each_scenario() -> None:

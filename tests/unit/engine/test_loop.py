@@ -211,16 +211,10 @@ _PROMPTS = st.one_of(
         st.lists(st.integers(0, VOCABULARY.num_tokens - 1), max_size=_CONTEXT - 40),
     ),
 )
-_COSTS = st.one_of(
-    st.none(),
-    st.builds(
-        StageCosts,
-        st.dictionaries(st.integers(1, 40), st.floats(0.1, 100.0), min_size=1).map(
-            lambda points: tuple(sorted(points.items()))
-        ),
-        st.sampled_from([1.0, 2.0, 8.0]),
-    ),
+_POINTS = st.dictionaries(st.integers(1, 40), st.floats(0.1, 100.0), min_size=1).map(
+    lambda points: tuple(sorted(points.items()))
 )
+_COSTS = st.one_of(st.none(), st.builds(StageCosts, _POINTS, st.just(()) | _POINTS))
 _ASKED = st.builds(
     Asked,
     at_s=st.floats(0, 30),
@@ -651,7 +645,7 @@ def test_what_was_held_back_is_sent_even_if_its_time_comes_while_the_engine_is_b
 
 def test_a_request_waits_for_the_step_under_way_and_for_no_other() -> None:
     limits = Limits(num_slots=4, context_length=_CONTEXT, max_batch_tokens=8, num_stages=2)
-    run = Run(limits, costs=StageCosts(((1, 1000.0), (4, 1000.0)), alone_speedup=2.0), delay_s=lambda *_: 0.5)
+    run = Run(limits, costs=StageCosts(((1, 1000.0), (4, 1000.0)), ((1, 500.0), (4, 500.0))), delay_s=lambda *_: 0.5)
     running = run.ask([3], _LONG)
     late = run.ask([5], _LONG, at_s=5.3)
     run.run()

@@ -34,7 +34,7 @@ def costs(*stages: StageCosts, limits: Limits = _LIMITS) -> StepCostModel:
 
 
 # Four rows take what one does, and a stage that computes alone is twice as fast.
-_LENDS = costs(*[StageCosts(((1, 4.0), (4, 4.0), (5, 8.0), (8, 8.0)), alone_speedup=2.0)] * 2)
+_LENDS = costs(*[StageCosts(((1, 4.0), (4, 4.0), (5, 8.0), (8, 8.0)), ((1, 2.0), (4, 2.0), (5, 4.0), (8, 4.0)))] * 2)
 _UNKNOWN = costs()
 
 

@@ -203,7 +203,7 @@ def test_a_prompt_is_computed_even_if_decoding_could_fill_every_microbatch() -> 
 
 def test_few_sequences_go_together_and_alone_where_that_is_faster() -> None:
     """Four rows cost what one does, and a stage that computes alone is twice as fast."""
-    costs = StageCosts(((1, 4.0), (4, 4.0), (5, 8.0), (8, 8.0)), alone_speedup=2.0)
+    costs = StageCosts(((1, 4.0), (4, 4.0), (5, 8.0), (8, 8.0)), ((1, 2.0), (4, 2.0), (5, 4.0), (8, 4.0)))
     engine = scheduler()
     engine.reset(1, (costs, costs))
     finish_first_step(engine, 4)
@@ -226,7 +226,9 @@ def test_few_sequences_go_together_and_alone_where_that_is_faster() -> None:
 
 def test_steps_are_alone_again_once_that_is_faster_for_those_who_are_there() -> None:
     """Three sequences share the stages; with a fourth, which lets kernels compute at their best, they take turns."""
-    costs = StageCosts(((1, 10.0), (2, 10.0), (3, 40.0), (4, 20.0), (8, 60.0)), alone_speedup=2.0)
+    costs = StageCosts(
+        ((1, 10.0), (2, 10.0), (3, 40.0), (4, 20.0), (8, 60.0)), ((1, 5.0), (2, 5.0), (3, 20.0), (4, 10.0), (8, 30.0))
+    )
     engine = scheduler()
     engine.reset(1, (costs, costs))
     for request_id in range(1, 4):
@@ -279,7 +281,7 @@ def test_nobody_is_held_back_for_long_however_many_come() -> None:
 
 
 def test_the_pipeline_is_shared_where_that_is_faster() -> None:
-    costs = StageCosts(((1, 4.0), (4, 4.0), (5, 8.0), (8, 8.0)), alone_speedup=1.0)
+    costs = StageCosts(((1, 4.0), (4, 4.0), (5, 8.0), (8, 8.0)))
     engine = scheduler()
     engine.reset(1, (costs, costs))
     finish_first_step(engine, 8)

@@ -21,7 +21,7 @@ from cluster.planning.whole import WholeReport
 from cluster.synthetic.model import Shape, write_model
 
 MIB = 2**20
-SPEED = Forecast(1.0, 2.0, 2, 2, False, 0, "reading weights")
+SPEED = Forecast(1.0, 2.0, 2, 2, False, 0, "computing")
 
 
 @pytest.fixture(scope="module")
@@ -126,15 +126,33 @@ def test_where_nothing_helps_it_says_what_is_missing(found: Survey, layouts: Lay
     assert re.match(r"memory: 0\.[1-9]\d GiB are missing in all; .* \(12 stages are the most\)", line)
 
 
-def test_what_fits_on_one_device_is_better_served_whole(found: Survey, layouts: Layouts) -> None:
+def wholes(offers: list[DeviceOffer], one: float, all_slots: float) -> tuple[WholeReport, ...]:
+    return tuple(WholeReport(offer.node, "CPU", 300 * MIB, 810 * MIB, one, all_slots) for offer in offers)
+
+
+def test_what_fits_on_one_device_is_served_whole_where_that_is_faster(found: Survey, layouts: Layouts) -> None:
     offers = nodes(900, 900)
     layout = layouts.lay_out(offers, found.context)
-    whole = tuple(WholeReport(offer.node, "CPU", 300 * MIB, 810 * MIB, 11.0, 22.0) for offer in offers)
+    whole = wholes(offers, 11.0, 22.0)
     (line,) = advise(found, layouts, offers, layout, SPEED, whole)
     assert line.startswith("serve it whole: it takes 0.29 GiB and fits on n0/CPU")
-    assert "or as 2 replicas, one on each device: 11.0 tokens/s for one request and 22.0 with all slots" in line
+    assert "with --stages 1, or as 2 replicas, one on each device. That is faster" in line
+    assert "for one request (11.0 tokens/s instead of 1.0) and with all slots (22.0 tokens/s instead of 2.0)" in line
     too_big = tuple(replace(item, total_bytes=900 * MIB) for item in whole)
     assert advise(found, layouts, offers, layout, SPEED, too_big) == ()
+
+
+def test_the_advice_follows_from_the_figures_that_it_shows(found: Survey, layouts: Layouts) -> None:
+    offers = nodes(900, 900)
+    layout = layouts.lay_out(offers, found.context)
+    (line,) = advise(found, layouts, offers, layout, SPEED, wholes(offers, 0.5, 3.0))
+    assert line.endswith(
+        "That is faster with all slots (3.0 tokens/s instead of 2.0); not for one request (0.5 tokens/s instead of 1.0)"
+    )
+    (line,) = advise(found, layouts, offers, layout, SPEED, wholes(offers, 1.5, 2.0))
+    assert "That is faster for one request (1.5 tokens/s instead of 1.0); not with all slots (2.0" in line
+    for one, all_slots in ((0.5, 1.5), (1.0, 2.0), (1.04, 2.04)):
+        assert advise(found, layouts, offers, layout, SPEED, wholes(offers, one, all_slots)) == ()
 
 
 def test_largest_is_a_search_over_what_fits() -> None:

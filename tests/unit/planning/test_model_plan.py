@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cluster.config import ClusterConfig
 from cluster.demo import model_path
-from cluster.planning import plan_model
+from cluster.planning.model_plan import plan_model
 
 CONFIG = ClusterConfig(model=str(model_path()), stages=3, devices=("CPU",) * 3, ctx_size=64, threads=1)
 

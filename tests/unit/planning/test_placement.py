@@ -103,14 +103,12 @@ def test_requests_that_make_no_sense_name_the_numbers() -> None:
         place([], model(4), 1)
 
 
-def test_a_hop_and_the_drawing_of_tokens_take_layers_away() -> None:
+def test_the_sampling_of_tokens_takes_layers_away() -> None:
     """The head costs layers on the last stage: its reading, and the time to draw."""
     pair = [offer(f"CUDA{i}", speed=float(_GB)) for i in range(2)]
     assert ranges(place(pair, model(9), 2)) == [(0, 5), (5, 9)]
     slow_draw = [pair[0], dataclasses.replace(pair[1], draw_s=2.0)]
     assert ranges(place(slow_draw, model(9), 2)) == [(0, 6), (6, 9)]
-    slow_hop = [dataclasses.replace(pair[0], hop_s=2.0), pair[1]]
-    assert ranges(place(slow_hop, model(9), 2)) == [(0, 4), (4, 9)]
 
 
 def test_scratch_of_its_role_must_fit_too() -> None:
@@ -139,16 +137,16 @@ def test_the_search_is_as_good_as_trying_everything(data: st.DataObject) -> None
     each = {"min_size": num_stages, "max_size": num_stages}
     memories = data.draw(st.lists(st.integers(10, 80), **each))
     speeds = data.draw(st.lists(st.sampled_from((1, 2, 4, 5)), **each))  # exact in whole units of time
-    draws, hops = (data.draw(st.lists(st.integers(0, 3), **each)) for _ in range(2))
+    draws = data.draw(st.lists(st.integers(0, 3), **each))
     offers = [
-        offer(f"D{i}", memory_bytes=memories[i], speed=float(speeds[i]), draw_s=float(draws[i]), hop_s=float(hops[i]))
+        offer(f"D{i}", memory_bytes=memories[i], speed=float(speeds[i]), draw_s=float(draws[i]))
         for i in range(num_stages)
     ]
 
     def time(stage: int, first: int, end: int) -> Fraction:
         is_last = end == num_layers
         read = sum(sizes.layer_bytes[first:end]) + (sizes.head_bytes if is_last else 0)
-        return Fraction(read, speeds[stage]) + (draws[stage] if is_last else hops[stage])
+        return Fraction(read, speeds[stage]) + (draws[stage] if is_last else 0)
 
     def fits(stage: int, first: int, end: int) -> bool:
         is_last = end == num_layers

@@ -13,7 +13,7 @@ from cluster.api.errors import ClusterError, UsageError
 from cluster.cli.command import build_parser, main
 from cluster.config import load_config
 from cluster.demo import model_path
-from cluster.planning import plan_model
+from cluster.planning.model_plan import plan_model
 from cluster.planning.plan_file import checked_settings
 from tests.fakes.tiny_models import TinyModel, write_tiny
 
@@ -75,7 +75,7 @@ def test_the_table_names_stages_speed_and_advice(plan: Plan) -> None:
         ["0", "localhost", "CPU"],
         ["1", "localhost", "CPU"],
     ]
-    for part in ("forecast  ", "slowest   stage ", "memory    it fits", "serve it whole", "reason    cut 1: "):
+    for part in ("forecast  ", "slowest   stage ", "memory    it fits", "reason    messages: ", "reason    cut 1: "):
         assert part in text
 
 

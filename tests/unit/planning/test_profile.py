@@ -100,6 +100,5 @@ def test_the_benchmark_measures_once_and_then_reads(cache: Path, monkeypatch: py
 def test_the_link_is_measured_over_the_wire() -> None:
     found = measure_loopback()
     assert 1e-6 < found.round_trip_s < 1
-    assert found.hop_s(1, 4096) > found.round_trip_s / 2
     with pytest.raises(ValueError, match="positive"):
         LinkFigures(0.0, 1.0)

@@ -14,7 +14,7 @@ from cluster.config import ClusterConfig
 from cluster.cutting.cut import cut
 from cluster.demo import model_path
 from cluster.node.run_folder import make_run_folder
-from cluster.planning import plan_model
+from cluster.planning.model_plan import plan_model
 from cluster.store.slices import SliceStore
 from tests.fakes.opened import opened
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.engine.cost.model import DecodePlan, PromptPlan, StepCostModel
+from cluster.engine.cost.decode import DecodePlan
+from cluster.engine.cost.model import PromptPlan, StepCostModel
 from cluster.engine.cost.row_cost import RowCost
 from cluster.engine.prefix import MIN_SHARED_TOKENS, shared_length
 from cluster.messages.stage import StageCosts
@@ -19,7 +20,8 @@ _FLAT = tuple((rows, 10.0) for rows in _ROWS)  # as on a GPU: the weights are re
 
 def pace(points: tuple[tuple[int, float], ...], *, stages: int = 2, speedup: float = 1.0) -> StepCostModel:
     made = StepCostModel(stages, 512)
-    made.begin([StageCosts(points, speedup)] * stages)
+    alone = tuple((rows, took_ms / speedup) for rows, took_ms in points) if speedup > 1 else ()
+    made.begin([StageCosts(points, alone)] * stages)
     return made
 
 

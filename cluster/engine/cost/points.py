@@ -1,0 +1,31 @@
+"""Points: milliseconds of a step against its rows, as measured, and what lies between and beyond them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+Points = Sequence[tuple[int, float]]  # (rows, milliseconds), ascending
+
+
+def step_ms(points: Points, num_rows: int) -> float:
+    """Between what was measured on a straight line, and beyond it along the last slope."""
+    for (rows, low_ms), (more_rows, high_ms) in pairwise(points):
+        if num_rows < more_rows:
+            return low_ms + (high_ms - low_ms) * max(0, num_rows - rows) / (more_rows - rows)
+    last_rows, last_ms = points[-1]
+    return last_ms + max(0, num_rows - last_rows) * slope(points)
+
+
+def slope(points: Points) -> float:
+    """Milliseconds for one row more where there are many: over the upper half of what was measured; above zero."""
+    last_rows, last_ms = points[-1]
+    rows, middle_ms = min(points, key=lambda point: abs(point[0] - last_rows / 2))
+    rise_ms = (last_ms - middle_ms) / (last_rows - rows) if rows < last_rows else 0.0
+    return max(rise_ms, last_ms / last_rows / 10, 1e-6)
+
+
+def empty_ms(points: Points) -> float:
+    """A step without rows, as the line through those that have some says."""
+    last_rows, last_ms = points[-1]
+    return max(0.0, last_ms - last_rows * slope(points))

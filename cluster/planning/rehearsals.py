@@ -1,0 +1,118 @@
+"""Rehearsals of a plan: kept from an earlier one, or played now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from cluster.engine.cost.decode import PipelineCosts
+from cluster.node.disk_cache import keep, read_kept
+from cluster.planning.inventory import Survey
+from cluster.planning.measure.rehearsal.cast import CONTEXT_LENGTH, Cast, Figures, Scene, Watched
+from cluster.planning.measure.rehearsal.pipeline import rehearse
+from cluster.planning.search.cut_search import Range
+from cluster.planning.search.placement import LayerSizes
+from cluster.planning.stage_costs import Rehearsed, is_small, part_of, scenes_for
+from cluster.stage.spec import StageSpec
+from worker_native.probe import DeviceFacts
+
+REHEARSAL_VERSION = 1
+UBATCH_SIZE = 64  # rows: prompts are short
+
+
+def rehearsed(survey: Survey, ranges: Sequence[Range], sizes: LayerSizes) -> Rehearsed:
+    """The stages of a plan. ClusterError if they cannot be rehearsed here."""
+    if len(ranges) == 1:
+        return _rehearsed_whole(survey, survey.devices[0], sizes)
+    parts = [part_of(whole, survey.cuts, sizes) for whole in ranges]
+    specs = [_spec(survey, stage, len(parts), part) for stage, part in enumerate(parts)]
+    lends = any(spec.num_threads_alone > spec.num_threads for spec in specs)
+    return _played(survey, specs, sizes, scenes_for(len(specs), survey.context.n_slots, lends=lends))
+
+
+def whole_costs(survey: Survey, device: DeviceFacts, sizes: LayerSizes, split: Rehearsed | None) -> PipelineCosts:
+    """The model on one device, with all cores of the node; what a `split` of it has shown is made use of.
+
+    ClusterError if it cannot be rehearsed here.
+    """
+    whole = (0, sizes.num_layers)
+    if split is None or not split.has_all_cores or is_small(whole, sizes):
+        split = _rehearsed_whole(survey, device, sizes)
+    return split.costs([whole])
+
+
+def _rehearsed_whole(survey: Survey, device: DeviceFacts, sizes: LayerSizes) -> Rehearsed:
+    """All layers on one device; where they are many, as two parts that compute in turn with all of its cores."""
+    whole, num_slots = (0, sizes.num_layers), survey.context.n_slots
+    if is_small(whole, sizes) or not survey.cuts:
+        lone = _with_all_cores(_spec(survey, 0, 1, whole), survey, device)
+        return _played(survey, [lone], sizes, scenes_for(1, num_slots, lends=False))
+    cut = survey.cuts[len(survey.cuts) // 2]
+    parts = [part_of(half, survey.cuts, sizes) for half in ((0, cut), (cut, sizes.num_layers))]
+    specs = [_with_all_cores(_spec(survey, stage, 2, part), survey, device) for stage, part in enumerate(parts)]
+    in_turn = tuple(scene for scene in scenes_for(2, num_slots, lends=True) if scene.exclusive)
+    return _played(survey, specs, sizes, in_turn)
+
+
+def _spec(survey: Survey, stage: int, num_stages: int, part: Range) -> StageSpec:
+    config, device = survey.config, survey.devices[min(stage, len(survey.devices) - 1)]
+    return StageSpec(
+        stage=stage,
+        num_stages=num_stages,
+        source=survey.source,
+        model_hash=survey.model_hash,
+        first=part[0],
+        end=part[1],
+        device=device.name,
+        context_length=CONTEXT_LENGTH,
+        num_slots=config.parallel,
+        ubatch_size=max(UBATCH_SIZE, config.parallel),
+        num_threads=survey.num_threads,
+        num_threads_alone=survey.threads_alone(device),
+        first_core=survey.first_core(stage) if stage < len(survey.devices) else None,
+        type_k=config.cache_type_k,
+        type_v=config.cache_type_v,
+        flash_attn=config.flash_attn,
+    )
+
+
+def _with_all_cores(spec: StageSpec, survey: Survey, device: DeviceFacts) -> StageSpec:
+    num_threads = survey.config.threads or survey.num_cores
+    first_core = 0 if device.kind == "cpu" and num_threads == survey.num_cores else None
+    return replace(
+        spec, device=device.name, num_threads=num_threads, num_threads_alone=num_threads, first_core=first_core
+    )
+
+
+def _played(survey: Survey, specs: Sequence[StageSpec], sizes: LayerSizes, scenes: tuple[Scene, ...]) -> Rehearsed:
+    parts = tuple((spec.first, spec.end) for spec in specs)
+    told = [{name: value for name, value in asdict(spec).items() if name != "source"} for spec in specs]
+    key = {
+        "version": REHEARSAL_VERSION,
+        "build": survey.probe.build,
+        "extra_bufts": survey.probe.use_extra_bufts,
+        "num_cores": survey.num_cores,
+        "specs": told,
+        "scenes": [asdict(scene) for scene in scenes],
+    }
+    figures = read_kept("rehearsal", key, _parse)
+    if figures is None:
+        cast = Cast(survey.model, tuple(specs), survey.context.use_extra_bufts, survey.probe.build)
+        figures = rehearse(cast, scenes)
+        keep("rehearsal", key, asdict(figures))
+    return Rehearsed(parts, scenes, figures, sizes)
+
+
+def _parse(value: Any) -> Figures:
+    raw_ms = tuple(tuple((int(rows), float(ms)) for rows, ms in points) for points in value["raw_ms"])
+    return Figures(raw_ms, tuple(map(_parse_watched, value["watched"])))
+
+
+def _parse_watched(value: dict[str, Any]) -> Watched:
+    return Watched(
+        steps_ms=tuple(float(step_ms) for step_ms in value["steps_ms"]),
+        num_rows=int(value["num_rows"]),
+        round_ms=float(value["round_ms"]),
+        start_ms=float(value["start_ms"]),
+    )

@@ -1,0 +1,147 @@
+"""From a rehearsal of parts of a model to what steps cost on its stages. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from statistics import mean
+
+from cluster.engine.cost.decode import PipelineCosts
+from cluster.engine.cost.points import step_ms
+from cluster.messages.stage import StageCosts
+from cluster.planning.measure.rehearsal.cast import Figures, Scene, Watched
+from cluster.planning.search.cut_search import Range
+from cluster.planning.search.placement import LayerSizes
+
+PART_BYTES = 192 << 20  # weights that a stage of a rehearsal reads, if a part of its layers can be so few
+
+
+def part_of(whole: Range, cuts: Sequence[int], sizes: LayerSizes) -> Range:
+    """The layers of `whole` that a stage rehearses: as many as PART_BYTES hold, with the head where it has that."""
+    first, end = whole
+    sums = list(accumulate(sizes.layer_bytes, initial=0))
+    inner = [cut for cut in cuts if first < cut < end]
+    if end == sizes.num_layers and first > 0:
+        parts = [(cut, end) for cut in (first, *inner)]  # the longest first
+    else:
+        parts = [(first, cut) for cut in (end, *reversed(inner))]
+    return next((part for part in parts if sums[part[1]] - sums[part[0]] <= PART_BYTES), parts[-1])
+
+
+def is_small(whole: Range, sizes: LayerSizes) -> bool:
+    """Whether all of it can be rehearsed."""
+    return sum(sizes.layer_bytes[whole[0] : whole[1]]) <= PART_BYTES
+
+
+def scenes_for(num_stages: int, num_slots: int, *, lends: bool) -> tuple[Scene, ...]:
+    """One sequence and all of them; with the stages' own cores, and with lent ones."""
+    numbers = (1, num_slots) if num_slots > 1 else (1,)
+    ways = (False, True) if lends and num_stages > 1 else (False,)
+    return tuple(Scene(number, exclusive) for exclusive in ways for number in numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """What a rehearsal of `parts`, one for each stage, has shown; `figures.watched[i]` is of `scenes[i]`."""
+
+    parts: tuple[Range, ...]
+    scenes: tuple[Scene, ...]
+    figures: Figures
+    sizes: LayerSizes
+
+    @property
+    def has_all_cores(self) -> bool:
+        """Whether the stages were seen with the cores of all of them."""
+        return any(scene.exclusive for scene in self.scenes)
+
+    def costs(self, ranges: Sequence[Range]) -> PipelineCosts:
+        """Of a pipeline whose stages have these layers, or of one stage that has all of them."""
+        if len(ranges) < len(self.parts):
+            return self._whole_costs()
+        own, lent = self._watched(exclusive=False), self._watched(exclusive=True)
+        stages = []
+        for stage, whole in enumerate(ranges):
+            shared = tuple((rows, self._scaled_ms(stage, whole, rows, ms)) for rows, ms in self._shared(stage, own))
+            alone = tuple((rows, self._scaled_ms(stage, whole, rows, ms)) for rows, ms in _points(lent, stage))
+            stages.append(StageCosts(shared, alone))
+        return PipelineCosts(tuple(stages), self._hop_ms)
+
+    def start_ms(self, num_sequences: int) -> float:
+        """Until each of so many requests of one token has its first one, the stages being idle before."""
+        ways = [self._watched(exclusive=exclusive) for exclusive in (False, True)]
+        numbers = sorted({scene.num_sequences for scene in self.scenes})
+        points = [(number, min(way[at].start_ms for way in ways if way)) for at, number in enumerate(numbers)]
+        return _between(points, num_sequences)
+
+    def _whole_costs(self) -> PipelineCosts:
+        """Of one stage with all layers and the cores that all stages had: the last stage's head, and all the layers.
+
+        Its next step lies there already when one ends: no message is waited for.
+        """
+        lent = self._watched(exclusive=True) or self._watched(exclusive=False)
+        last, whole = len(self.parts) - 1, (0, self.sizes.num_layers)
+        points = tuple((rows, self._scaled_ms(last, whole, rows, ms)) for rows, ms in _points(lent, last))
+        return PipelineCosts((StageCosts(points),), 0.0)
+
+    def _watched(self, *, exclusive: bool) -> list[Watched]:
+        pairs = zip(self.scenes, self.figures.watched, strict=True)
+        return [watched for scene, watched in pairs if scene.exclusive == exclusive]
+
+    def _shared(self, stage: int, own: Sequence[Watched]) -> list[tuple[int, float]]:
+        """What the stage measured by itself, and what it takes longer in the pipeline, by the nearest rows seen."""
+        seen = _points(own, stage)
+        raw_ms = self.figures.raw_ms[stage]
+        more_ms = tuple((rows, max(0.0, ms - step_ms(raw_ms, rows))) for rows, ms in seen)
+        return [(rows, ms + _between(more_ms, rows)) for rows, ms in raw_ms]
+
+    def _overhead_ms(self, stage: int) -> float:
+        """What a step of one row takes beyond computing: no more, however many layers there are."""
+        (first, *_) = self.figures.watched
+        return max(0.0, first.steps_ms[stage] - step_ms(self.figures.raw_ms[stage], first.num_rows))
+
+    def _scaled_ms(self, stage: int, whole: Range, num_rows: int, took_ms: float) -> float:
+        """What the part took, for the stage's own layers: time grows with the bytes of the layers, not the rest of it.
+
+        The layers of a part with the head take as long, byte by byte, as those of the first part, which has none.
+        """
+        part = self.parts[stage]
+        if whole == part:
+            return took_ms
+        overhead_ms = min(took_ms, self._overhead_ms(stage))
+        more_bytes = self._bytes(whole) - self._bytes(part)
+        return took_ms + more_bytes * self._layer_ms(stage, num_rows, took_ms - overhead_ms)
+
+    def _layer_ms(self, stage: int, num_rows: int, computed_ms: float) -> float:
+        """Milliseconds for a byte of the layers, where the part took `computed_ms`."""
+        part = self.parts[stage]
+        head_bytes = self.sizes.head_bytes if part[1] == self.sizes.num_layers else 0
+        if not head_bytes or stage == 0:
+            return computed_ms / (self._bytes(part) + head_bytes)
+        raw_ms = self.figures.raw_ms
+        share = step_ms(raw_ms[0], num_rows) / self._bytes(self.parts[0]) * self._bytes(part)
+        return computed_ms * min(1.0, share / step_ms(raw_ms[stage], num_rows)) / self._bytes(part)
+
+    def _bytes(self, part: Range) -> int:
+        return sum(self.sizes.layer_bytes[part[0] : part[1]])
+
+    @property
+    def _hop_ms(self) -> float:
+        """A message: what of a round no stage computes, where one microbatch is under way, divided among them."""
+        pairs = list(zip(self.scenes, self.figures.watched, strict=True))
+        lone = [watched for scene, watched in pairs if scene.exclusive] or [
+            watched for scene, watched in pairs if scene.num_sequences == 1 or len(self.parts) == 1
+        ]
+        return mean(max(0.0, one.round_ms - sum(one.steps_ms)) for one in lone) / len(self.parts)
+
+
+def _points(watched: Sequence[Watched], stage: int) -> tuple[tuple[int, float], ...]:
+    return tuple((one.num_rows, one.steps_ms[stage]) for one in watched)
+
+
+def _between(points: Sequence[tuple[int, float]], num_rows: int) -> float:
+    """On straight lines between the points, level beyond them."""
+    for (rows, low), (more_rows, high) in pairwise(points):
+        if num_rows < more_rows:
+            return low + (high - low) * max(0, num_rows - rows) / (more_rows - rows)
+    return points[-1][1]
