@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from ggml.core.errors import TracingError
+
 _recording: ContextVar[object | None] = ContextVar("recording", default=None)
 _changes = itertools.count(1)
 _epoch = 0
@@ -15,6 +17,12 @@ _epoch = 0
 def is_active() -> bool:
     """Whether the operations of this thread are recorded for a compiled function."""
     return _recording.get() is not None
+
+
+def refuse(what: str) -> None:
+    """TracingError while a function is recorded: what keeps a value of a recording holds what never gets memory."""
+    if is_active():
+        raise TracingError(what)
 
 
 def current() -> object | None:

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 import ggml.nn as nn
-from ggml.core import dtypes
+from ggml.core import dtypes, tracing
 from ggml.core.dtypes import DType
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
-from ggml.nn.module.traversal import refuse_while_traced
 from ggml.nn.parameter import Parameter, point_to
 from ggml.quantization.blocks import Progress, dequantize, needs_imatrix, quantize, types
 from ggml.quantization.imatrix import ImportanceMatrix
@@ -54,7 +53,7 @@ def quantize_(
     """
     if dtype not in types():
         raise DTypeError("quantize_", f"one of {', '.join(known.name for known in types())} as dtype", dtype)
-    refuse_while_traced("quantize_")
+    tracing.refuse("quantize_")
     wanted = list(_chosen(module, dtype, filter_fn))
     _check_choice(module, wanted, filter_fn, imatrix)
     rows, made = [], []
@@ -98,9 +97,8 @@ def _check_choice(module: Any, wanted: list[Any], filter_fn: Filter | None, imat
 def _candidates(module: Any) -> Iterator[tuple[Any, str, Tensor]]:
     if isinstance(module, nn.Module):
         for path, owner in module.named_modules():
-            for name, parameter in owner._parameters.items():
-                if parameter is not None:
-                    yield owner, f"{path}.{name}" if path else name, parameter
+            for name, parameter in owner.named_parameters(recurse=False, remove_duplicate=False):
+                yield owner, f"{path}.{name}" if path else name, parameter
     elif isinstance(module, MutableMapping):
         for key, value in module.items():
             if isinstance(value, Tensor):

@@ -1,4 +1,4 @@
-"""What is called before and after a module's forward."""
+"""Functions that are called before and after a module's forward."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ggml.core import tracing
 from ggml.core.errors import DTypeError
-
-if TYPE_CHECKING:
-    from ggml.nn.module.module import Module
 
 _numbers = itertools.count()
 
@@ -60,27 +57,34 @@ def register(hooks: Hooks, hook: Hook, prepend: bool) -> RemovableHandle:
     return handle
 
 
-def call(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call(
+    module: object,
+    before: Hooks,
+    forward: Callable[..., Any],
+    after: Hooks,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
     """Forward between its hooks. What a hook returns, unless None, replaces the arguments or the result."""
     called: set[int] = set()
     result = None
     try:
-        for hook in tuple(module._forward_pre_hooks.values()):
+        for hook in tuple(before.values()):
             args, kwargs = _before(module, hook, args, kwargs)
-        result = module.forward(*args, **kwargs)
-        for number, hook in tuple(module._forward_hooks.items()):
+        result = forward(*args, **kwargs)
+        for number, hook in tuple(after.items()):
             called.add(number)
             changed = _after(module, hook, args, kwargs, result)
             result = result if changed is None else changed
     except Exception:
-        for number, hook in tuple(module._forward_hooks.items()):
+        for number, hook in tuple(after.items()):
             if hook.always_call and number not in called:
                 _after(module, hook, args, kwargs, result)
         raise
     return result
 
 
-def _before(module: Module, hook: Hook, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _before(module: object, hook: Hook, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     if hook.with_kwargs:
         changed = hook.function(module, args, kwargs)
         if changed is None:
@@ -94,7 +98,7 @@ def _before(module: Module, hook: Hook, args: Any, kwargs: dict[str, Any]) -> tu
     return changed if isinstance(changed, tuple) else (changed,), kwargs
 
 
-def _after(module: Module, hook: Hook, args: Any, kwargs: dict[str, Any], result: Any) -> Any:
+def _after(module: object, hook: Hook, args: Any, kwargs: dict[str, Any], result: Any) -> Any:
     if hook.with_kwargs:
         return hook.function(module, args, kwargs, result)
     return hook.function(module, args, result)

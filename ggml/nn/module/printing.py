@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ggml.nn.module.module import Module
+from collections.abc import Mapping
 
 
 def indented(text: str) -> str:
@@ -13,11 +10,9 @@ def indented(text: str) -> str:
     return text.replace("\n", "\n  ")
 
 
-def text(module: Module) -> str:
-    """``Name(extra)``, or the modules below it each on lines of their own."""
-    extra = module.extra_repr()
-    children = [f"({name}): {indented(repr(child))}" for name, child in module._modules.items()]
-    name = module._get_name()
+def text(name: str, extra: str, below: Mapping[str, object]) -> str:
+    """``Name(extra)``, or what is below it each on lines of its own."""
+    children = [f"({key}): {indented(repr(child))}" for key, child in below.items()]
     if not children and "\n" not in extra:
         return f"{name}({extra})"
     lines = [*extra.split("\n"), *children] if extra else children

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from ggml.core import tracing
 from ggml.core.errors import DTypeError, GgmlError, StateDictError
-from ggml.nn.module import traversal
+from ggml.nn.module.owner import BUFFER, MODULE, PARAMETER, Owner, is_persistent, names, owned
 from ggml.nn.module.torch_interop import as_stored, as_tensor
 from ggml.nn.parameter import Parameter, point_to
 from ggml.tensors.tensor import Tensor
-
-if TYPE_CHECKING:
-    from ggml.nn.module.module import Module
 
 _EXTRA = "_extra_state"
 
@@ -29,31 +27,22 @@ class IncompatibleKeys(NamedTuple):
         return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
-def _own(module: Module) -> dict[str, Tensor]:
+def _own(module: Owner[Any]) -> dict[str, Tensor]:
     """The module's own parameters and persistent buffers."""
-    named = {name: param for name, param in module._parameters.items() if param is not None}
-    kept = {
-        name: buffer
-        for name, buffer in module._buffers.items()
-        if buffer is not None and name not in module._non_persistent_buffers_set
-    }
-    return named | kept
+    named: dict[str, Tensor] = dict(owned(module, PARAMETER))
+    return named | {name: buffer for name, buffer in owned(module, BUFFER) if is_persistent(module, name)}
 
 
-def _has_extra(module: Module) -> bool:
+def _has_extra(module: Owner[Any]) -> bool:
     return hasattr(type(module), "get_extra_state")
 
 
-def collect(module: Module, target: dict[str, Any], prefix: str, keep_vars: bool) -> dict[str, Any]:
-    """Fill ``target``: the module's own tensors, then those of the modules below."""
+def collect(module: Owner[Any], target: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+    """Put the module's own tensors into ``target``, and its extra state if it has one."""
     for name, tensor in _own(module).items():
         target[prefix + name] = tensor if keep_vars else tensor.detach()
     if _has_extra(module):
         target[prefix + _EXTRA] = module.get_extra_state()
-    for name, child in module._modules.items():
-        if child is not None:
-            child.state_dict(destination=target, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
-    return target
 
 
 def _is_weight(tensor: Tensor) -> bool:
@@ -71,8 +60,8 @@ class _Load:
         self.values: list[tuple[Tensor, Tensor]] = []
         self.extras: list[tuple[Any, Any]] = []
 
-    def walk(self, module: Module, prefix: str) -> None:
-        own = _own(module)
+    def walk(self, module: Owner[Any], prefix: str) -> None:
+        own, below = _own(module), dict(owned(module, MODULE))
         for name, tensor in own.items():
             self._take(prefix + name, tensor)
         has_extra = _has_extra(module)
@@ -83,11 +72,14 @@ class _Load:
         for key in self.state:
             if key.startswith(prefix):
                 first, _, rest = key[len(prefix) :].partition(".")
-                if first not in module._modules if rest else first not in own and not (has_extra and first == _EXTRA):
+                if (
+                    first not in names(module, MODULE)
+                    if rest
+                    else first not in own and not (has_extra and first == _EXTRA)
+                ):
                     self.unexpected.append(key)
-        for name, child in module._modules.items():
-            if child is not None:
-                self.walk(child, f"{prefix}{name}.")
+        for name, child in below.items():
+            self.walk(child, f"{prefix}{name}.")
 
     def _take(self, key: str, tensor: Tensor) -> None:
         if key not in self.state:
@@ -114,11 +106,11 @@ class _Load:
         return as_stored(given, tensor.dtype, tensor.device)
 
 
-def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -> IncompatibleKeys:
+def load(module: Owner[Any], state: Mapping[str, Any], strict: bool, assign: bool) -> IncompatibleKeys:
     """See ``Module.load_state_dict``."""
     if not isinstance(state, Mapping) or any(not isinstance(key, str) for key in state):
         raise DTypeError("load_state_dict", "a mapping from names to tensors", type(state).__name__)
-    traversal.refuse_while_traced("load_state_dict")
+    tracing.refuse("load_state_dict")
     found = _Load(state, assign)
     found.walk(module, "")
     if found.errors or (strict and (found.missing or found.unexpected)):
