@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggml.core import tracing
-from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError, TracingError
+from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.nn import sampling
 from ggml.ops.create.factories import put
 from ggml.ops.create.random import Generator, generator_of
@@ -49,8 +49,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def _fill(name: str, tensor: Tensor, values: NDArray[Any]) -> Tensor:
     """Give the handle these values in its own dtype and place."""
-    if tracing.is_active():
-        raise TracingError(name)
+    tracing.refuse(name)
     return tensor._assign(put(np.broadcast_to(values, tuple(tensor.shape)), tensor.dtype, tensor.device), name)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from ggml.core import dtypes, tracing
 from ggml.core.devices import CPU
 from ggml.core.dtypes import DType
-from ggml.core.errors import DTypeError, TracingError
+from ggml.core.errors import DTypeError
 from ggml.core.node import Shape, empty_leaf
 from ggml.tensors.tensor import Tensor, restore, wrap
 
@@ -30,8 +30,7 @@ class _Owned(Tensor):
         point_to(self, value)
 
     def _assign(self, result: Tensor, op: str, reshapes: bool = False) -> Tensor:
-        if tracing.is_active():  # what a recording makes never gets memory
-            raise TracingError(op)
+        tracing.refuse(op)  # what a recording makes never gets memory
         return super()._assign(result, op, reshapes)
 
 

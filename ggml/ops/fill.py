@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ggml.core import dtypes, tracing
 from ggml.core.dtypes import FLOATING, INTEGER, PLAIN, DType
-from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError, TracingError
+from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.ops.create.factories import extents, full, put
 from ggml.ops.create.factories import tensor as new_of
 from ggml.ops.create.options import Options, Place, Sized, wish
@@ -76,8 +76,7 @@ def new_tensor(
 
 def _drawing(name: str, self: Tensor, generator: Generator | None, kinds: tuple[DType, ...] = FLOATING) -> Generator:
     """The source of numbers for a tensor of one of these dtypes."""
-    if tracing.is_active():  # one draw would be kept for every call
-        raise TracingError(name)
+    tracing.refuse(name)  # one draw would be kept for every call
     if self.dtype not in kinds:
         raise DTypeError(name, " or ".join(kind.name for kind in kinds), self.dtype)
     if generator is not None and not isinstance(generator, Generator):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ggml.core import dtypes, tracing
 from ggml.core.dtypes import DType
-from ggml.core.errors import ShapeMismatchError, TracingError
+from ggml.core.errors import ShapeMismatchError
 from ggml.graph import executor
 from ggml.nn import functional
 from ggml.nn.layers.affine import Affine
@@ -91,8 +91,7 @@ class _BatchNorm(_ChannelNorm):
         """By how much the running statistics move: ``momentum``, or with None the mean over all batches."""
         if not (self.training and self.track_running_stats) or self.num_batches_tracked is None:
             return 0.0 if self.momentum is None else self.momentum
-        if tracing.is_active():
-            raise TracingError(type(self).__name__)
+        tracing.refuse(type(self).__name__)
         self.num_batches_tracked.add_(1)
         executor.compute([self.num_batches_tracked._node])
         return 1.0 / self.num_batches_tracked.item() if self.momentum is None else self.momentum

@@ -72,11 +72,8 @@ class _Load:
         for key in self.state:
             if key.startswith(prefix):
                 first, _, rest = key[len(prefix) :].partition(".")
-                if (
-                    first not in names(module, MODULE)
-                    if rest
-                    else first not in own and not (has_extra and first == _EXTRA)
-                ):
+                is_own = first in own or (has_extra and first == _EXTRA)
+                if not (first in names(module, MODULE) if rest else is_own):
                     self.unexpected.append(key)
         for name, child in below.items():
             self.walk(child, f"{prefix}{name}.")

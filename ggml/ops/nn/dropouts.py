@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ggml.core import tracing
-from ggml.core.errors import ArgumentError, ShapeMismatchError, TracingError
+from ggml.core.errors import ArgumentError, ShapeMismatchError
 from ggml.core.node import Shape
 from ggml.ops.create.factories import put
 from ggml.ops.create.random import default_generator
@@ -30,8 +30,7 @@ def _share(name: str, p: float) -> float:
 
 def _kept(name: str, input: Tensor, shape: Shape, share: float) -> Tensor:
     """1 where an element stays and 0 where it is dropped, in the dtype and place of ``input``."""
-    if tracing.is_active():  # one draw would be kept for every call
-        raise TracingError(name)
+    tracing.refuse(name)  # one draw would be kept for every call
     drawn = default_generator.uniform(shape) >= share
     return put(np.asarray(drawn, np.float32), input.dtype, input.device)
 

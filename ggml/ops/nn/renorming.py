@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ggml.core import dtypes, tracing
-from ggml.core.errors import DTypeError, TracingError
+from ggml.core.errors import DTypeError
 from ggml.ops.elementwise.pointwise import where
 from ggml.ops.reduce.reductions import norm
 from ggml.registry.arguments import convert, number
@@ -19,8 +19,7 @@ def renormalise(name: str, weight: Tensor, places: Tensor, max_norm: Any, norm_t
     """
     if not weight.dtype.is_floating_point:
         raise DTypeError(name, "a floating weight where max_norm is given", weight.dtype)
-    if tracing.is_active():
-        raise TracingError(name)
+    tracing.refuse(name)
     most, power = float(number(name, max_norm, "max_norm")), float(number(name, norm_type, "norm_type"))
     if not places.numel():
         return

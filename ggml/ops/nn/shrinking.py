@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ggml.core import tracing
-from ggml.core.errors import ArgumentError, TracingError
+from ggml.core.errors import ArgumentError
 from ggml.ops.create.factories import put
 from ggml.ops.create.random import default_generator
 from ggml.ops.elementwise.pointwise import where
@@ -62,7 +62,6 @@ def rrelu(
 
 
 def _drawn(x: Tensor, low: float, high: float) -> Tensor:
-    if tracing.is_active():  # one draw would be kept for every call
-        raise TracingError("rrelu")
+    tracing.refuse("rrelu")  # one draw would be kept for every call
     drawn = default_generator.uniform(x._node.shape) * np.float32(high - low) + np.float32(low)
     return put(np.asarray(drawn, np.float32), x.dtype, x.device)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ggml.core import tracing
 from ggml.core.dtypes import PLAIN, int64
-from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError, TracingError
+from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.core.node import Node
 from ggml.graph.builder import Builder
 from ggml.graph.value import Value
@@ -94,8 +94,7 @@ def _by_counts(x: Tensor, at: int, counts: Tensor, output_size: Any) -> Tensor:
         raise DTypeError(name, "integers as repeats", counts.dtype)
     if tuple(counts.shape) != (extent,):
         raise ShapeMismatchError(name, f"one count for each of {extent} elements", tuple(counts.shape))
-    if tracing.is_active():
-        raise TracingError(name)
+    tracing.refuse(name)
     times = counts.numpy()
     if bool((times < 0).any()):
         raise ArgumentError(name, "repeats", "must not be negative")
