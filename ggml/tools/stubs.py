@@ -9,7 +9,7 @@ from typing import Any
 
 from ggml.ops import namespace, predicates
 from ggml.ops.fill import METHODS
-from ggml.ops.linalg.operators import BINARY_OPERATORS, UNARY_OPERATORS
+from ggml.ops.operators import BINARY_OPERATORS, UNARY_OPERATORS
 from ggml.registry.table import TABLE
 from ggml.tensors.tensor import Tensor
 

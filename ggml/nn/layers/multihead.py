@@ -13,10 +13,11 @@ from ggml.nn.layers.linear import Linear
 from ggml.nn.module.module import Module
 from ggml.nn.parameter import Parameter
 from ggml.ops.create.factories import Place, empty, zeros
-from ggml.ops.elementwise.pointwise import where
+from ggml.ops.elementwise.selection import where
 from ggml.ops.linalg.matmul import matmul
 from ggml.ops.nn.normalization import softmax
-from ggml.ops.shape.views import cat, narrow
+from ggml.ops.shape.concatenation import cat
+from ggml.ops.shape.cutting import narrow
 from ggml.tensors.tensor import Tensor
 
 __all__ = ["MultiheadAttention"]

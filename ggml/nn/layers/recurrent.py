@@ -13,8 +13,8 @@ from ggml.nn.layers.steps import State, Step, Weights, gru_step, lstm_step, rnn_
 from ggml.nn.module.module import Module
 from ggml.nn.parameter import Parameter
 from ggml.ops.create.factories import Place, empty, zeros
-from ggml.ops.shape.views import cat
-from ggml.ops.shape.views import stack as stacked
+from ggml.ops.shape.concatenation import cat
+from ggml.ops.shape.concatenation import stack as stacked
 from ggml.registry.arguments import integer
 from ggml.tensors.tensor import Tensor
 

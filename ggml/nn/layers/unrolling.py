@@ -5,7 +5,7 @@ from __future__ import annotations
 from ggml.core import tracing
 from ggml.graph import executor
 from ggml.nn.layers.steps import State, Step, Weights, has_sequence, lstm_step, lstm_steps, project
-from ggml.ops.shape.views import cat
+from ggml.ops.shape.concatenation import cat
 from ggml.tensors.tensor import Tensor
 
 # A longer sequence is computed in pieces of so many steps. Each piece is one graph, and equal pieces reuse it.

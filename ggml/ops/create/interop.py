@@ -16,7 +16,7 @@ from ggml.core.dtypes import DType, from_dlpack_type
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.core.memory import own
 from ggml.core.node import leaf, lent_leaf
-from ggml.ops.shape.views import strided
+from ggml.ops.shape.strided import strided
 from ggml.tensors.tensor import Tensor, wrap
 from ggml.tensors.transfer import move, row_major, upload
 from worker_native import Buffer, borrow_array, describe_array

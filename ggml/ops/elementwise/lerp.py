@@ -9,9 +9,10 @@ from typing import Any
 from ggml.core import dtypes
 from ggml.core.dtypes import FLOATING, NUMERIC, PLAIN, Category
 from ggml.core.errors import DTypeError
-from ggml.ops.elementwise.arithmetic import Operand, binary
-from ggml.ops.elementwise.arithmetic import _kernel as lower_pair
-from ggml.ops.elementwise.pointwise import log, log1p, where
+from ggml.ops.elementwise.binary import Operand, binary
+from ggml.ops.elementwise.binary import by_kernel as lower_pair
+from ggml.ops.elementwise.pointwise import log, log1p
+from ggml.ops.elementwise.selection import where
 from ggml.registry.arguments import Number, convert, number, result_type, tensor
 from ggml.registry.table import op
 from ggml.tensors.tensor import Tensor, filled

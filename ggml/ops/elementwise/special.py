@@ -12,8 +12,8 @@ from ggml.core.errors import DTypeError
 from ggml.core.node import Node
 from ggml.graph.builder import Builder
 from ggml.graph.value import Value
-from ggml.ops.elementwise.arithmetic import Operand
-from ggml.ops.elementwise.pointwise import where
+from ggml.ops.elementwise.binary import Operand
+from ggml.ops.elementwise.selection import where
 from ggml.registry.arguments import convert, floating, number, tensor
 from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor, filled

@@ -10,7 +10,8 @@ from ggml.core import dtypes
 from ggml.core.dtypes import NUMERIC, PLAIN
 from ggml.core.errors import ArgumentError, DTypeError
 from ggml.ops.elementwise.arithmetic import floating_pair
-from ggml.ops.elementwise.pointwise import Unary, kernel, where
+from ggml.ops.elementwise.pointwise import Unary, kernel
+from ggml.ops.elementwise.selection import where
 from ggml.registry.arguments import convert, floating, integer, tensor
 from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor

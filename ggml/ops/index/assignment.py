@@ -13,7 +13,7 @@ from ggml.core.errors import DTypeError, ShapeMismatchError
 from ggml.core.node import Node, Shape
 from ggml.graph.builder import Builder
 from ggml.graph.value import Value, row_major
-from ggml.ops.elementwise.pointwise import where
+from ggml.ops.elementwise.selection import where
 from ggml.ops.index.indexing import picked
 from ggml.ops.index.scatter import lower_scatter, written
 from ggml.ops.index.subscript import Index, Subscript, places_of, spelled_out, understood, unread, without_unread

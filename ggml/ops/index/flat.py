@@ -5,11 +5,12 @@ from __future__ import annotations
 from ggml.core import dtypes
 from ggml.core.dtypes import PLAIN
 from ggml.core.errors import DTypeError, IndexOutOfRangeError
-from ggml.ops.elementwise.pointwise import where
+from ggml.ops.elementwise.selection import where
 from ggml.ops.index.indexing import _lower_index_select
 from ggml.ops.index.scatter_slices import long_index
-from ggml.ops.reduce.reductions import cumsum
-from ggml.ops.shape.views import cat, expand, flatten, reshape
+from ggml.ops.reduce.scans import cumsum
+from ggml.ops.shape.concatenation import cat
+from ggml.ops.shape.views import expand, flatten, reshape
 from ggml.registry.arguments import broadcast, convert, tensor
 from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor, filled

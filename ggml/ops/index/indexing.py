@@ -12,7 +12,7 @@ from ggml.core.errors import ArgumentError, DTypeError, IndexOutOfRangeError, Sh
 from ggml.core.node import Node
 from ggml.graph.builder import Builder
 from ggml.graph.value import Value
-from ggml.ops.elementwise.pointwise import where
+from ggml.ops.elementwise.selection import where
 from ggml.ops.shape.views import reshape
 from ggml.registry.arguments import broadcast, convert, integer, tensor
 from ggml.registry.table import make, op

@@ -12,7 +12,7 @@ from ggml.core.errors import ArgumentError, DTypeError, IndexOutOfRangeError, Sh
 from ggml.core.node import Node, Shape
 from ggml.graph.builder import Builder
 from ggml.graph.value import Value, row_major
-from ggml.ops.elementwise.pointwise import where
+from ggml.ops.elementwise.selection import where
 from ggml.ops.index.indexing import index_tensor
 from ggml.registry.arguments import Number, convert, fitting, tensor
 from ggml.registry.table import make, op

@@ -9,7 +9,8 @@ from ggml.core.dtypes import PLAIN
 from ggml.core.errors import ArgumentError, ShapeMismatchError
 from ggml.core.node import Shape, empty_leaf
 from ggml.ops.index.assignment import pasted
-from ggml.ops.shape.views import reshape, strided
+from ggml.ops.shape.strided import strided
+from ggml.ops.shape.views import reshape
 from ggml.registry.arguments import integer, sizes, tensor
 from ggml.registry.table import op
 from ggml.tensors.tensor import Tensor, wrap

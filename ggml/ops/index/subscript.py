@@ -14,7 +14,8 @@ from ggml.core.dtypes import PLAIN
 from ggml.core.errors import ArgumentError, DTypeError, IndexOutOfRangeError
 from ggml.core.node import Node, Shape
 from ggml.ops.index.indexing import index_tensor, picked
-from ggml.ops.shape.views import reshape, strided_slice
+from ggml.ops.shape.cutting import strided_slice
+from ggml.ops.shape.views import reshape
 from ggml.registry.arguments import broadcast, tensor
 from ggml.registry.table import op
 from ggml.tensors.tensor import Tensor, wrap

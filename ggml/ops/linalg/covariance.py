@@ -9,7 +9,8 @@ from ggml.core.dtypes import PLAIN
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.ops.linalg.matmul import matmul
 from ggml.ops.reduce import reductions
-from ggml.ops.shape.views import diagonal, reshape
+from ggml.ops.shape.strided import diagonal
+from ggml.ops.shape.views import reshape
 from ggml.registry.arguments import convert, floating, integer, tensor
 from ggml.registry.table import op
 from ggml.tensors.tensor import Tensor

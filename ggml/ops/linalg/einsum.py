@@ -13,7 +13,9 @@ from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.ops.elementwise.arithmetic import mul
 from ggml.ops.linalg.matmul import matmul
 from ggml.ops.reduce.reductions import sum
-from ggml.ops.shape.views import diagonal, expand, permute, reshape
+from ggml.ops.shape.permuting import permute
+from ggml.ops.shape.strided import diagonal
+from ggml.ops.shape.views import expand, reshape
 from ggml.registry.arguments import convert, integer, same_dtype, tensor
 from ggml.registry.table import op
 from ggml.tensors.tensor import Tensor

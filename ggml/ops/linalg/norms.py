@@ -17,8 +17,10 @@ from ggml.ops.elementwise.arithmetic import mul
 from ggml.ops.linalg.matrices import rounded, singular_values
 from ggml.ops.reduce import reductions
 from ggml.ops.reduce.sorting import tril
-from ggml.ops.shape import views
-from ggml.ops.shape.views import expand, flip, reshape, transpose
+from ggml.ops.shape import permuting, strided, views
+from ggml.ops.shape.cutting import flip
+from ggml.ops.shape.permuting import transpose
+from ggml.ops.shape.views import expand, reshape
 from ggml.registry.arguments import (
     as_dtype,
     axes,
@@ -73,7 +75,7 @@ def _matrix_axes(name: str, dim: Any, rank: int) -> tuple[int, int]:
 
 def _spectral(name: str, x: Tensor, ord: Any, dims: tuple[int, int], keepdim: bool) -> Tensor:
     """The largest, the smallest, or the sum of the singular values."""
-    values = singular_values(name, convert(views.movedim(x, dims, (-2, -1)), float32))
+    values = singular_values(name, convert(permuting.movedim(x, dims, (-2, -1)), float32))
     if ord != "nuc" and not values.shape[-1]:
         raise ShapeMismatchError(name, "matrices with elements", tuple(x.shape))
     found = rounded(values.sum(-1) if ord == "nuc" else values[..., 0 if ord == 2 else -1], x)
@@ -164,7 +166,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
 @op(runs="composed", sample="linalg_diagonal", dtypes=PLAIN, torch="linalg.diagonal", methods=())
 def linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """The diagonal of the matrices in two axes, as the last axis."""
-    return views.diagonal(A, offset, dim1, dim2)
+    return strided.diagonal(A, offset, dim1, dim2)
 
 
 def _lower_solve(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:

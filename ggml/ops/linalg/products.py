@@ -16,7 +16,9 @@ from ggml.ops.elementwise.arithmetic import mul
 from ggml.ops.linalg.einsum import contract, even
 from ggml.ops.linalg.matmul import _blend, _need_axes, matmul, mv, outer
 from ggml.ops.linalg.solving import inv
-from ggml.ops.shape.views import expand, permute, reshape, roll
+from ggml.ops.shape.concatenation import roll
+from ggml.ops.shape.permuting import permute
+from ggml.ops.shape.views import expand, reshape
 from ggml.registry.arguments import Number, broadcast, integer, same_dtype, strictly_floating, tensor
 from ggml.registry.table import op
 from ggml.tensors.tensor import Tensor

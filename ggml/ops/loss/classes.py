@@ -10,7 +10,7 @@ import numpy as np
 from ggml.core import dtypes
 from ggml.core.dtypes import DType
 from ggml.core.errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeMismatchError
-from ggml.ops.elementwise.pointwise import where
+from ggml.ops.elementwise.selection import where
 from ggml.ops.loss.pointwise import floating_result, loss_row, reduced, reduction_of, wide
 from ggml.registry.arguments import convert, integer, number, same_dtype, strictly_floating, tensor
 from ggml.registry.limits import on_host

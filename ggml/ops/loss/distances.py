@@ -9,7 +9,8 @@ import numpy as np
 
 from ggml.core import dtypes
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
-from ggml.ops.shape.views import cat, narrow
+from ggml.ops.shape.concatenation import cat
+from ggml.ops.shape.cutting import narrow
 from ggml.registry.arguments import broadcast, convert, number, result_type, same_dtype, strictly_floating, tensor
 from ggml.registry.table import op
 from ggml.tensors.tensor import Tensor, wrap

@@ -6,7 +6,7 @@ import math
 
 from ggml.core import dtypes
 from ggml.core.errors import ArgumentError, ShapeMismatchError
-from ggml.ops.elementwise.pointwise import where
+from ggml.ops.elementwise.selection import where
 from ggml.ops.loss.pointwise import (
     NOT_READ,
     REDUCTIONS,

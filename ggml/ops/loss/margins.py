@@ -7,7 +7,7 @@ from typing import Any
 
 from ggml.core import dtypes
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
-from ggml.ops.elementwise.pointwise import where
+from ggml.ops.elementwise.selection import where
 from ggml.ops.loss.distances import pairwise_distance
 from ggml.ops.loss.pointwise import floating_result, loss_row, reduced, reduction_of, wide
 from ggml.registry.arguments import convert, number, result_type, strictly_floating, tensor

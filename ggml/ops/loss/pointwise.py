@@ -12,7 +12,7 @@ from typing import Any
 from ggml.core import dtypes
 from ggml.core.dtypes import FLOATING, DType, promote_types
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
-from ggml.ops.elementwise.pointwise import where
+from ggml.ops.elementwise.selection import where
 from ggml.registry.arguments import Number, choice, convert, number, result_type, strictly_floating, tensor
 from ggml.registry.table import Function, op
 from ggml.tensors.tensor import Tensor

@@ -9,8 +9,9 @@ from typing import Any
 from ggml.core.dtypes import F32, NUMERIC, float32
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.graph.builder import Lower
-from ggml.ops.elementwise.pointwise import kernel, native, where
-from ggml.ops.shape.views import narrow
+from ggml.ops.elementwise.pointwise import kernel, native
+from ggml.ops.elementwise.selection import where
+from ggml.ops.shape.cutting import narrow
 from ggml.registry.arguments import choice, convert, number, strictly_floating, tensor
 from ggml.registry.table import Function, make, op
 from ggml.tensors.tensor import Tensor

@@ -16,7 +16,7 @@ from ggml.core.node import Node, Shape
 from ggml.graph.builder import Builder
 from ggml.graph.program import bits, extents
 from ggml.graph.value import Value
-from ggml.ops.elementwise.pointwise import where
+from ggml.ops.elementwise.selection import where
 from ggml.ops.linalg.matmul import matmul
 from ggml.ops.nn.dropouts import dropout
 from ggml.ops.nn.normalization import softmax

@@ -9,7 +9,8 @@ from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError, Trac
 from ggml.graph import executor
 from ggml.ops.create.factories import zeros
 from ggml.ops.nn.normalization import group_norm
-from ggml.ops.shape.views import cat, narrow
+from ggml.ops.shape.concatenation import cat
+from ggml.ops.shape.cutting import narrow
 from ggml.registry.arguments import convert, integer, number, strictly_floating
 from ggml.registry.table import op
 from ggml.tensors.tensor import Tensor

@@ -12,9 +12,9 @@ from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.core.node import Node
 from ggml.graph.builder import Builder
 from ggml.graph.value import Value
-from ggml.ops.elementwise.pointwise import where
+from ggml.ops.elementwise.selection import where
 from ggml.ops.nn.embedding import embedding
-from ggml.ops.shape.views import cat
+from ggml.ops.shape.concatenation import cat
 from ggml.registry.arguments import convert, integer, strictly_floating, tensor
 from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor, filled, wrap

@@ -15,7 +15,8 @@ from ggml.graph.builder import Builder, Lower
 from ggml.graph.value import Value
 from ggml.ops.create.factories import put
 from ggml.ops.nn.activations import gelu, relu
-from ggml.ops.shape.views import cat, reshape
+from ggml.ops.shape.concatenation import cat
+from ggml.ops.shape.views import reshape
 from ggml.registry.arguments import choice, convert, integer, number, same_dtype, strictly_floating, tensor
 from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor, filled

@@ -15,7 +15,7 @@ from ggml.core.node import Node
 from ggml.graph.builder import Builder, Lower
 from ggml.graph.program import bits
 from ggml.graph.value import Value
-from ggml.ops.elementwise.pointwise import where
+from ggml.ops.elementwise.selection import where
 from ggml.ops.reduce import reductions
 from ggml.registry.arguments import as_dtype, convert, integer, number, sizes, strictly_floating, tensor
 from ggml.registry.table import make, op

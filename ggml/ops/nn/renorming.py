@@ -6,7 +6,7 @@ from typing import Any
 
 from ggml.core import dtypes, tracing
 from ggml.core.errors import DTypeError
-from ggml.ops.elementwise.pointwise import where
+from ggml.ops.elementwise.selection import where
 from ggml.ops.reduce.reductions import norm
 from ggml.registry.arguments import convert, number
 from ggml.tensors.tensor import Tensor, filled

@@ -14,7 +14,9 @@ from ggml.graph.builder import Builder
 from ggml.graph.program import bits
 from ggml.graph.value import Value, coalesce
 from ggml.ops.nn.attention import row_view
-from ggml.ops.shape.views import cat, narrow, reshape
+from ggml.ops.shape.concatenation import cat
+from ggml.ops.shape.cutting import narrow
+from ggml.ops.shape.views import reshape
 from ggml.registry.arguments import broadcast, convert, integer, number, strictly_floating, tensor
 from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor, filled

@@ -8,7 +8,7 @@ from ggml.core import tracing
 from ggml.core.errors import ArgumentError
 from ggml.ops.create.factories import put
 from ggml.ops.create.random import default_generator
-from ggml.ops.elementwise.pointwise import where
+from ggml.ops.elementwise.selection import where
 from ggml.registry.arguments import Number, number, strictly_floating
 from ggml.registry.table import op
 from ggml.tensors.tensor import Tensor

@@ -7,7 +7,8 @@ from typing import Any
 from ggml.core import dtypes
 from ggml.core.dtypes import PLAIN
 from ggml.core.errors import DTypeError
-from ggml.ops.elementwise.arithmetic import Operand, isclose
+from ggml.ops.elementwise.binary import Operand
+from ggml.ops.elementwise.comparison import isclose
 from ggml.registry.arguments import convert, number, result_type, tensor
 from ggml.registry.table import op
 from ggml.tensors.tensor import Tensor, filled
@@ -73,7 +74,7 @@ def isin(elements: Operand, test_elements: Operand, *, assume_unique: bool = Fal
 
 def _among(x: Tensor, known: Tensor) -> Tensor:
     """The same by order: stable sorting puts the elements of ``known`` before equal ones of ``x``."""
-    from ggml.ops.shape.views import cat
+    from ggml.ops.shape.concatenation import cat
 
     both = cat([known, x], 0)
     order = both.argsort(0)

@@ -11,7 +11,8 @@ from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.core.node import Node
 from ggml.graph.builder import Builder, Lower
 from ggml.graph.value import Value
-from ggml.ops.shape.views import cat, narrow
+from ggml.ops.shape.concatenation import cat
+from ggml.ops.shape.cutting import narrow
 from ggml.registry.arguments import Number, convert, integer, number, strictly_floating, tensor
 from ggml.registry.results import ValuesAndIndices
 from ggml.registry.table import make, op

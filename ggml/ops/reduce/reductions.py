@@ -42,7 +42,7 @@ def _lower_sum(b: Builder, values: Sequence[Value], params: tuple[Any, ...], nod
     return reduce(b, "sum", values[0], params[0]).reshape_to(node.shape)
 
 
-def _accumulated(name: str, input: Any, dtype: DType | None) -> Tensor:
+def accumulated(name: str, input: Any, dtype: DType | None) -> Tensor:
     """The input in the dtype that its sum or product has: int64 for integers and bools."""
     x = tensor(name, input)
     if dtype is not None:
@@ -53,7 +53,7 @@ def _accumulated(name: str, input: Any, dtype: DType | None) -> Tensor:
 @op(runs="mixed", sample="reduce", lower=_lower_sum, dtypes=PLAIN, on_empty=0.0)
 def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """The sum of all elements, or along ``dim``. Integers and bools are summed as int64."""
-    x = _accumulated("sum", input, dtype)
+    x = accumulated("sum", input, dtype)
     if x.dtype is dtypes.bool_:
         return convert(sum(convert(x, dtypes.int64), dim, keepdim), dtypes.bool_)
     dims = axes("sum", dim, x.ndim)
@@ -78,7 +78,7 @@ def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DType 
 @op(runs="kernel", sample="reduce_one", lower=_by_kernel("prod"), dtypes=PLAIN, on_empty=1.0)
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
     """The product of all elements, or along one ``dim``."""
-    x = _accumulated("prod", input, dtype)
+    x = accumulated("prod", input, dtype)
     dims = axes("prod", None if dim is None else integer("prod", dim, "dim"), x.ndim)
     return make("prod", (x,), (dims,), _reduced(x._node.shape, dims, keepdim), x._node.dtype)
 
@@ -100,6 +100,8 @@ def _extreme(name: str, kernel: str, text: str) -> Callable[..., Tensor]:
 
 
 amax = _extreme("amax", "max", "The largest element, over all axes or ``dim``; a NaN wins.")
+
+
 amin = _extreme("amin", "min", "The smallest element, over all axes or ``dim``; a NaN wins.")
 
 
@@ -117,6 +119,8 @@ def _place(name: str, text: str) -> Callable[..., Tensor]:
 
 
 argmax = _place("argmax", "The place of the largest element: the first of equals, a NaN before all.")
+
+
 argmin = _place("argmin", "The place of the smallest element: the first of equals, a NaN before all.")
 
 
@@ -152,6 +156,8 @@ def _best(
 max = _best(
     "max", amax, argmax, maximum, "The largest element; along ``dim`` also its place; ``maximum`` with a tensor."
 )
+
+
 min = _best(
     "min", amin, argmin, minimum, "The smallest element; along ``dim`` also its place; ``minimum`` with a tensor."
 )
@@ -179,6 +185,8 @@ def _truth(name: str, text: str, on_empty: float) -> Callable[..., Tensor]:
 
 
 any = _truth("any", "Whether some element differs from 0.", 0.0)
+
+
 all = _truth("all", "Whether every element differs from 0.", 1.0)
 
 
@@ -187,63 +195,6 @@ def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
     """How many elements differ from 0."""
     x = tensor("count_nonzero", input)
     return sum(convert(convert(x, dtypes.bool_), dtypes.int64), dim)
-
-
-def corrected(name: str, dim: Any, unbiased: Any, correction: Any) -> tuple[Dim, float]:
-    """The axes of a variance, and by how much less than their elements its sum is divided.
-
-    PyTorch takes ``unbiased`` alone in the place of ``dim``.
-    """
-    if isinstance(dim, bool) and unbiased is None:
-        dim, unbiased = None, dim
-    if unbiased is None:
-        return dim, 1.0 if correction is None else float(number(name, correction, "correction"))
-    if correction is not None:
-        raise ArgumentError(name, "correction", "and unbiased say the same; give one of them")
-    if not isinstance(unbiased, bool):
-        raise DTypeError(name, "a bool as unbiased", type(unbiased).__name__)
-    return dim, float(unbiased)
-
-
-@op(runs="composed", sample="variance")
-def var(
-    input: Tensor,
-    dim: Dim | bool = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-) -> Tensor:
-    """The variance: the squared distances from the mean, summed and divided by ``n - correction``."""
-    x = strictly_floating("var", input)
-    dim, less = corrected("var", dim, unbiased, correction)
-    dims = axes("var", dim, x.ndim)
-    count = math.prod(x._node.shape[d] for d in dims)
-    divisor = float(count) - less
-    wide = convert(x, dtypes.float32)
-    total = sum((wide - mean(wide, dims or None, True)).pow(2), dims or None, keepdim)
-    share = total * math.nan if count == 0 else total / builtin_max(divisor, 0.0)
-    return convert(share, x.dtype)
-
-
-def builtin_max(a: float, b: float) -> float:
-    return a if a > b else b
-
-
-@op(runs="composed", sample="variance")
-def std(
-    input: Tensor,
-    dim: Dim | bool = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-) -> Tensor:
-    """The standard deviation: the root of ``var``."""
-    x = strictly_floating("std", input)
-    dim, less = corrected("std", dim, unbiased, correction)
-    spread = var(convert(x, dtypes.float32), dim, None, keepdim, correction=less)
-    return convert(spread.sqrt(), x.dtype)
 
 
 @op(runs="composed", sample="reduce_dims")
@@ -277,24 +228,3 @@ def norm(
     if p == 0:
         return convert(sum(x.ne(0), dim, keepdim), x.dtype)
     return convert(sum(convert(x, dtypes.float32).abs().pow(p), dim, keepdim).pow(1.0 / p), x.dtype)
-
-
-def _scan(name: str, text: str) -> Callable[..., Tensor]:
-    def lower(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-        if not node.shape:
-            return values[0]
-        at, last = params[0], len(node.shape) - 1
-        return b.row_kernel("scan", name, b.dense(values[0].swap(at, last))).swap(at, last)
-
-    def function(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
-        x = _accumulated(name, input, dtype)
-        at = axis(name, dim, x.ndim)
-        wide = convert(x, dtypes.int64) if x.dtype is dtypes.int32 else x
-        return convert(make(name, (wide,), (at,), wide._node.shape, wide._node.dtype), x.dtype)
-
-    function.__name__, function.__doc__ = name, text
-    return op(runs="kernel", sample="scan", lower=lower, dtypes=PLAIN, inplace=True)(function)
-
-
-cumsum = _scan("cumsum", "The sum of the elements up to each one, along ``dim``.")
-cumprod = _scan("cumprod", "The product of the elements up to each one, along ``dim``.")

@@ -11,7 +11,7 @@ from ggml.core.errors import ShapeMismatchError
 from ggml.core.node import Node
 from ggml.graph.builder import Builder
 from ggml.graph.value import Value
-from ggml.ops.shape.views import narrow
+from ggml.ops.shape.cutting import narrow
 from ggml.registry.arguments import convert, integer, tensor
 from ggml.registry.results import ValuesAndIndices
 from ggml.registry.table import make, op

@@ -14,9 +14,10 @@ from ggml.core.errors import ArgumentError, DTypeError, IndexOutOfRangeError, Sh
 from ggml.core.node import Node
 from ggml.graph.builder import Builder
 from ggml.graph.value import Value
-from ggml.ops.elementwise.pointwise import where
-from ggml.ops.reduce.reductions import Dim, _by_kernel, amax, amin, corrected, std, var
-from ggml.ops.shape.views import narrow
+from ggml.ops.elementwise.selection import where
+from ggml.ops.reduce.reductions import Dim, _by_kernel, amax, amin
+from ggml.ops.reduce.variance import corrected, std, var
+from ggml.ops.shape.cutting import narrow
 from ggml.registry.arguments import as_dtype, axes, convert, integer, number, strictly_floating, tensor
 from ggml.registry.results import MinAndMax, ValuesAndIndices
 from ggml.registry.table import make, op

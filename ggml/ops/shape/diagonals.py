@@ -11,8 +11,10 @@ from ggml.core.devices import CPU, Device
 from ggml.core.devices import device as device_named
 from ggml.core.dtypes import PLAIN, DType
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
-from ggml.ops.elementwise.pointwise import where
-from ggml.ops.shape.views import cat, diagonal, movedim
+from ggml.ops.elementwise.selection import where
+from ggml.ops.shape.concatenation import cat
+from ggml.ops.shape.permuting import movedim
+from ggml.ops.shape.strided import diagonal
 from ggml.registry.arguments import as_dtype, convert, integer, sizes, tensor
 from ggml.registry.limits import on_host
 from ggml.registry.table import op

@@ -12,7 +12,10 @@ import numpy as np
 from ggml.core import dtypes
 from ggml.core.dtypes import PLAIN
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
-from ggml.ops.shape.views import cat, flatten, flip, narrow, reshape, split, stack, transpose
+from ggml.ops.shape.concatenation import cat, stack
+from ggml.ops.shape.cutting import flip, narrow, split
+from ggml.ops.shape.permuting import transpose
+from ggml.ops.shape.views import flatten, reshape
 from ggml.registry.arguments import broadcast, choice, convert, integer, result_type, tensor
 from ggml.registry.limits import on_host
 from ggml.registry.table import op

@@ -14,7 +14,8 @@ from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.core.node import Node
 from ggml.graph.builder import Builder
 from ggml.graph.value import Value
-from ggml.ops.shape.views import Extents, expand, flatten, real_axis, reshape
+from ggml.ops.shape.cutting import real_axis
+from ggml.ops.shape.views import Extents, expand, flatten, reshape
 from ggml.registry.arguments import integer, several, sizes, tensor
 from ggml.registry.limits import on_host
 from ggml.registry.table import make, op

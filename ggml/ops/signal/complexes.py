@@ -14,9 +14,11 @@ from typing import Any
 from ggml.core import dtypes
 from ggml.core.dtypes import PLAIN
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
-from ggml.ops.elementwise import arithmetic, pointwise
-from ggml.ops.shape.views import narrow, squeeze
-from ggml.ops.signal.fourier import PAIRS, conjugated, joined
+from ggml.ops.elementwise import arithmetic, selection
+from ggml.ops.shape.cutting import narrow
+from ggml.ops.shape.views import squeeze
+from ggml.ops.signal.complex_parts import joined
+from ggml.ops.signal.transforms import PAIRS, conjugated
 from ggml.registry.arguments import broadcast, number, strictly_floating, tensor
 from ggml.registry.table import in_place, op
 from ggml.tensors.pairs import Pairs, marked, plain
@@ -74,8 +76,8 @@ def angle(input: Tensor) -> Tensor:
         return b.atan2(a)
     x = tensor("angle", input)
     wide = x if x.is_floating_point() else x.to(dtypes.float32)
-    turned = pointwise.where(wide.lt(0), 3.141592653589793, 0.0).to(wide.dtype)
-    return pointwise.where(wide.isnan(), wide, turned)
+    turned = selection.where(wide.lt(0), 3.141592653589793, 0.0).to(wide.dtype)
+    return selection.where(wide.isnan(), wide, turned)
 
 
 @op(runs="composed", sample="complex_or_real", dtypes=PLAIN)
@@ -159,8 +161,8 @@ def mul(input: Operand, other: Operand) -> Tensor:
 def reciprocal(input: Operand) -> Tensor:
     """``conj / |input|^2``, scaled by the larger part so that squares neither overflow nor vanish."""
     a, b = _as_parts("reciprocal", input, None)
-    size = pointwise.where(a.abs().gt(b.abs()), a.abs(), b.abs())
-    size = pointwise.where(size.gt(0), size, 1.0)
+    size = selection.where(a.abs().gt(b.abs()), a.abs(), b.abs())
+    size = selection.where(size.gt(0), size, 1.0)
     u, v = a / size, b / size
     length = (u * u + v * v) * size
     return _paired(u / length, -v / length)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ggml.ops.reduce.reductions import Dim
-from ggml.ops.signal.fourier import (
+from ggml.ops.signal.transforms import (
     along,
     as_pairs,
     conjugated,

@@ -8,7 +8,9 @@ from typing import Any
 from ggml.core import dtypes
 from ggml.core.dtypes import PLAIN, promote_types
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
-from ggml.ops.shape.views import cat, narrow, reshape
+from ggml.ops.shape.concatenation import cat
+from ggml.ops.shape.cutting import narrow
+from ggml.ops.shape.views import reshape
 from ggml.registry.arguments import convert, floating, integer, number, tensor
 from ggml.registry.table import op
 from ggml.tensors.tensor import Tensor

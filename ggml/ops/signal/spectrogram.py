@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from ggml.core import dtypes, tracing
 from ggml.core.errors import ArgumentError, ShapeMismatchError, UnsupportedOpError
-from ggml.ops.shape.views import cat, narrow
-from ggml.ops.signal.fourier import PAIRS, along, as_pairs, inverse_real_along, real_dft
+from ggml.ops.shape.concatenation import cat
+from ggml.ops.shape.cutting import narrow
+from ggml.ops.signal.transforms import PAIRS, along, as_pairs, inverse_real_along, real_dft
 from ggml.ops.spatial.fold import fold, windows
 from ggml.registry.arguments import convert, integer, strictly_floating
 from ggml.registry.table import op

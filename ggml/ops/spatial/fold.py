@@ -11,7 +11,8 @@ from ggml.core.errors import ArgumentError, ShapeMismatchError
 from ggml.core.node import Node, Shape
 from ggml.graph.builder import Builder
 from ggml.graph.value import Value
-from ggml.ops.shape.views import movedim, permute, reshape
+from ggml.ops.shape.permuting import movedim, permute
+from ggml.ops.shape.views import reshape
 from ggml.ops.spatial.axes import Extents, extents, need_sane, three
 from ggml.ops.spatial.padding import constant_pad
 from ggml.registry.arguments import integer, strictly_floating, tensor

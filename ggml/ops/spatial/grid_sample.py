@@ -12,10 +12,11 @@ import numpy as np
 from ggml.core import dtypes
 from ggml.core.errors import ArgumentError, ShapeMismatchError
 from ggml.core.node import Shape
-from ggml.ops.elementwise.pointwise import where
+from ggml.ops.elementwise.selection import where
 from ggml.ops.index.indexing import gather
 from ggml.ops.linalg.matmul import matmul
-from ggml.ops.shape.views import expand, reshape, select
+from ggml.ops.shape.cutting import select
+from ggml.ops.shape.views import expand, reshape
 from ggml.registry.arguments import convert, same_dtype, sizes, strictly_floating
 from ggml.registry.table import op
 from ggml.tensors.tensor import Tensor, wrap

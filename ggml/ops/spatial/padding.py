@@ -15,7 +15,9 @@ from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.core.node import Node, Shape
 from ggml.graph.builder import Builder
 from ggml.graph.value import Value
-from ggml.ops.shape.views import cat, expand, flip, narrow
+from ggml.ops.shape.concatenation import cat
+from ggml.ops.shape.cutting import flip, narrow
+from ggml.ops.shape.views import expand
 from ggml.ops.spatial.axes import arrange
 from ggml.registry.arguments import integer, number, tensor
 from ggml.registry.table import make, op

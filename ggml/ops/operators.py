@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ggml.ops.elementwise import arithmetic, pointwise
-from ggml.ops.elementwise.arithmetic import reflected
+from ggml.ops.elementwise import arithmetic, bitwise, comparison, pointwise
+from ggml.ops.elementwise.binary import reflected
 from ggml.ops.linalg import matmul
 from ggml.registry.table import in_place
 from ggml.tensors.tensor import Tensor
@@ -20,13 +20,13 @@ _BINARY: dict[str, Callable[..., Tensor]] = {
     "mod": arithmetic.remainder,
     "pow": arithmetic.pow,
     "matmul": matmul.matmul,
-    "and": arithmetic.bitwise_and,
-    "or": arithmetic.bitwise_or,
-    "xor": arithmetic.bitwise_xor,
-    "lshift": arithmetic.bitwise_left_shift,
-    "rshift": arithmetic.bitwise_right_shift,
+    "and": bitwise.bitwise_and,
+    "or": bitwise.bitwise_or,
+    "xor": bitwise.bitwise_xor,
+    "lshift": bitwise.bitwise_left_shift,
+    "rshift": bitwise.bitwise_right_shift,
 }
-_COMPARISONS = {name: getattr(arithmetic, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")}
+_COMPARISONS = {name: getattr(comparison, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")}
 _UNARY = {"neg": pointwise.neg, "abs": pointwise.abs, "invert": pointwise.bitwise_not, "pos": lambda self: self}
 
 #: Every operator method, for the stubs.
