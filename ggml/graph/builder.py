@@ -250,8 +250,9 @@ class Builder:
         return self.emit("get_rows", (self.operand(value, value.shape), checked.step), F32, (indices.numel, width))
 
 
-#: (builder, values of the inputs, parameters, the node) -> value of the node's shape
-Lower = Callable[[Builder, Sequence[Value], tuple[Any, ...], Node], Value]
+#: (builder, values of the inputs, parameters, the node) -> value of the node's shape. Parameters are the tuple that
+#: the row gave to ``make``, a NamedTuple if they are more than three.
+Lower = Callable[[Builder, Sequence[Value], Any, Node], Value]
 
 
 def _rows(shape: Shape) -> Shape:

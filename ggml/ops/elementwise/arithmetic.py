@@ -31,7 +31,7 @@ def _native(name: str, on_bool: str | None, by_number: Callable[[float, bool], t
     on_others = by_kernel(name, on_bool)
 
     def lower(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-        position, scalar, _, common = params
+        position, (scalar, _), common = params
         if not ALL[common].is_floating_point:
             return on_others(b, values, params, node)
         scaled = by_number(scalar, position == NUMBER_FIRST) if position else None
@@ -165,7 +165,7 @@ def fmod(input: Operand, other: Operand) -> Tensor:
 
 
 def _lower_pow(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-    position, exponent, _, common = params
+    position, (exponent, _), common = params
     if position == NUMBER_SECOND and ALL[common].is_floating_point:
         base = b.cast(values[0], F32)
         if exponent == 2:

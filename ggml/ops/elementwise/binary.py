@@ -20,6 +20,7 @@ Operand = Tensor | Number
 
 # Where the number stands: nowhere, second, first.
 NO_NUMBER, NUMBER_SECOND, NUMBER_FIRST = 0, 1, 2
+_NO_SCALAR = (0, 0)
 
 
 def checked_operand(name: str, value: Any, argument: str) -> Operand:
@@ -27,10 +28,11 @@ def checked_operand(name: str, value: Any, argument: str) -> Operand:
 
 
 def join(name: str, a: Operand, b: Operand, common: DType, result: DType) -> Tensor:
-    """The node of two operands that are computed in ``common``."""
+    """The node of two operands that are computed in ``common``. Its parameters: where a number stands, the number with
+    its sign, and the name of ``common``."""
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         shape = broadcast(name, a._node.shape, b._node.shape)
-        return make(name, (a, b), (NO_NUMBER, 0, 0, common.name), shape, result)
+        return make(name, (a, b), (NO_NUMBER, _NO_SCALAR, common.name), shape, result)
     if isinstance(a, Tensor):
         position, one, value = NUMBER_SECOND, a, b
     elif isinstance(b, Tensor):
@@ -40,7 +42,7 @@ def join(name: str, a: Operand, b: Operand, common: DType, result: DType) -> Ten
     assert not isinstance(value, Tensor)
     # 0.0 and -0.0 are equal, and so are 1 and True: the sign keeps their graphs apart.
     sign = math.copysign(1.0, value)
-    return make(name, (one,), (position, value, sign, common.name), one._node.shape, result)
+    return make(name, (one,), (position, (value, sign), common.name), one._node.shape, result)
 
 
 def binary(name: str, input: Any, other: Any, *, refuse: tuple[Category, ...] = ()) -> Tensor:
@@ -57,7 +59,7 @@ def _compute_type(common: DType) -> int:
 
 
 def pair(b: Builder, values: Sequence[Value], params: tuple[Any, ...]) -> tuple[Value, Value]:
-    position, scalar, _, common = params
+    position, (scalar, _), common = params
     type = _compute_type(ALL[common])
     operands = [b.cast(value, type) for value in values]
     if position == NO_NUMBER:
@@ -71,7 +73,7 @@ def by_kernel(name: str, on_bool: str | None = None) -> Lower:
 
     def lower(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
         left, right = pair(b, values, params)
-        is_bool = params[3] == "bool"
+        is_bool = params[2] == "bool"
         return b.map(on_bool if is_bool and on_bool else name, left, right, shape=node.shape)
 
     return lower

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ggml.core import dtypes
 from ggml.core.dtypes import F32, PLAIN, DType
@@ -23,8 +23,17 @@ from ggml.tensors.transfer import axis
 KERNELS = {"sum": "add", "prod": "multiply", "mean": "add", "amax": "max", "amin": "min"}
 
 
-def lower_scatter(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-    """Params: the axis, the kernel, whether negative indices count from the end, whether slices share an index."""
+class Scatter(NamedTuple):
+    """How elements are written: with which kernel, along which axis of the input."""
+
+    at: int
+    kernel: str
+    may_wrap: bool  # negative indices count from the end
+    is_shared: bool  # one index for a whole slice, instead of one for each element
+
+
+def lower_scatter(b: Builder, values: Sequence[Value], params: Scatter, node: Node) -> Value:
+    """The part of the input that the index can reach, written to as [outer, axis, inner]."""
     at, kernel, may_wrap, is_shared = params
     base, places, source = values
     if kernel != "put" and base.type in (dtypes.F16, dtypes.BF16):
@@ -50,7 +59,7 @@ def written(
         return x.detach()
     if x._node.shape[at] == 0:
         raise IndexOutOfRangeError(name, f"there is no place along dim {at} of {x._node.shape}")
-    return make(name, (x, places, source), (at, kernel, may_wrap, is_shared), x._node.shape, x._node.dtype)
+    return make(name, (x, places, source), Scatter(at, kernel, may_wrap, is_shared), x._node.shape, x._node.dtype)
 
 
 def with_axis(x: Tensor) -> Tensor:

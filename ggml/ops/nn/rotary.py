@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ggml.core import dtypes
 from ggml.core.dtypes import F32, FLOATING, I32
@@ -46,8 +46,18 @@ def _in_rows(b: Builder, value: Value, turning: Sequence[int], others: Sequence[
     return b.dense(value.permute(order)).reshape_to((1, *counts, value.shape[width])), order
 
 
-def _lower_rotary(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-    turning, num_dims, mode, length, *scales = params
+class Rotation(NamedTuple):
+    """How rows turn. ``turning`` is the axes along which positions differ; ``scales`` are ggml's six numbers."""
+
+    turning: tuple[int, ...]
+    num_dims: int
+    mode: int
+    length: int  # positions that the model was trained on, for YaRN
+    scales: tuple[float, ...]
+
+
+def _lower_rotary(b: Builder, values: Sequence[Value], params: Rotation, node: Node) -> Value:
+    turning, num_dims, mode, length, scales = params
     others = [d for d in range(len(node.shape) - 1) if d not in turning]
     rows, order = _in_rows(b, b.cast(values[0], F32), turning, others)
     positions = b.cast(b.dense(values[1]), I32)
@@ -136,4 +146,5 @@ def rotary_embedding(
                                   freq_factors, ext_factor, attn_factor, beta_fast, beta_slow, length)  # fmt: skip
         return cat([turned, narrow(x, -1, width - 1, 1)], -1)
     inputs = (x, places, *_divisors(x, freq_factors, num_dims))
-    return make(_NAME, inputs, (turning, num_dims, _MODES[mode], length, *scales), x._node.shape, x._node.dtype)
+    how = Rotation(turning, num_dims, _MODES[mode], length, scales)
+    return make(_NAME, inputs, how, x._node.shape, x._node.dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ggml.core import dtypes
 from ggml.core.dtypes import F32
@@ -40,8 +40,17 @@ def _laid_out(b: Builder, x: Value, last: int) -> tuple[Value, int]:
     return b.dense(x), 1
 
 
+class Transform(NamedTuple):
+    """One transform of length ``n`` for each row, times ``scale``; ``at`` is the transformed axis of the result."""
+
+    n: int
+    is_inverse: bool
+    scale: float
+    at: int
+
+
 def _lower(mode: int) -> Lower:
-    def lower(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
+    def lower(b: Builder, values: Sequence[Value], params: Transform, node: Node) -> Value:
         n, is_inverse, scale, at = params
         last = len(values[0].shape) - (1 if mode == _TO_HALF else 2)
         source, inner = _laid_out(b, values[0], last)
@@ -60,7 +69,7 @@ def dft(input: Tensor, is_inverse: bool, scale: float, at: int) -> Tensor:
     """The transform along the last axis but one of complex float32 [..., n, 2], times ``scale``; the transformed
     axis of the result is axis ``at``."""
     *outer, n, _ = input._node.shape
-    return make("dft", (input,), (n, is_inverse, scale, at), (*outer[:at], n, *outer[at:], 2), dtypes.float32)
+    return make("dft", (input,), Transform(n, is_inverse, scale, at), (*outer[:at], n, *outer[at:], 2), dtypes.float32)
 
 
 @_row(_TO_HALF)
@@ -68,7 +77,7 @@ def real_dft(input: Tensor, scale: float, at: int) -> Tensor:
     """The first ``n // 2 + 1`` elements, in axis ``at``, of the transform of real float32 [..., n], times ``scale``."""
     *outer, n = input._node.shape
     shape = (*outer[:at], n // 2 + 1, *outer[at:], 2)
-    return make("real_dft", (input,), (n, False, scale, at), shape, dtypes.float32)
+    return make("real_dft", (input,), Transform(n, False, scale, at), shape, dtypes.float32)
 
 
 @_row(_TO_REAL)
@@ -78,7 +87,9 @@ def inverse_real_dft(input: Tensor, n: int, scale: float, at: int) -> Tensor:
     Imaginary parts of its ends, which only reach that of the result, are not looked at.
     """
     *outer, _, _ = input._node.shape
-    return make("inverse_real_dft", (input,), (n, True, scale, at), (*outer[:at], n, *outer[at:]), dtypes.float32)
+    return make(
+        "inverse_real_dft", (input,), Transform(n, True, scale, at), (*outer[:at], n, *outer[at:]), dtypes.float32
+    )
 
 
 _NORMS = ("backward", "forward", "ortho")

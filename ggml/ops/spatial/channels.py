@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ggml.core.errors import ArgumentError, ShapeMismatchError
+from ggml.core.node import Shape
 from ggml.registry.arguments import integer, same_dtype, strictly_floating
 from ggml.tensors.tensor import Tensor
+
+
+class Geometry(NamedTuple):
+    """How a window moves over the input: a number for each axis, and into how many parts the channels fall."""
+
+    stride: Shape
+    padding: Shape
+    dilation: Shape
+    groups: int
 
 
 def checked_operands(name: str, rank: int, input: Any, weight: Any, bias: Any) -> tuple[Tensor, Tensor, Tensor | None]:

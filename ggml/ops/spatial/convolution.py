@@ -13,7 +13,7 @@ from ggml.graph.builder import Builder
 from ggml.graph.value import Value
 from ggml.ops.linalg.matmul import product
 from ggml.ops.spatial.axes import Extents, arrange, batched, extents, need_sane, planes, three, unbatched
-from ggml.ops.spatial.channels import check_bias, check_channels, checked_groups, checked_operands
+from ggml.ops.spatial.channels import Geometry, check_bias, check_channels, checked_groups, checked_operands
 from ggml.ops.spatial.fold import windowed
 from ggml.ops.spatial.padding import constant_pad
 from ggml.registry.table import make, op
@@ -23,7 +23,7 @@ from ggml.tensors.tensor import Tensor
 _FEW_POSITIONS = 16
 
 
-def _lower_convolution(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
+def _lower_convolution(b: Builder, values: Sequence[Value], params: Geometry, node: Node) -> Value:
     stride, padding, dilation, groups = params
     x, weight = values[:2]
     rank = len(stride)
@@ -34,7 +34,7 @@ def _lower_convolution(b: Builder, values: Sequence[Value], params: tuple[Any, .
         x, stride = _gathered(b, x, kernel, out, params)
         padding = (0,) * rank
         if groups == 1 and _is_small(out, out):
-            return _unfolded(b, (x, *values[1:]), (stride, padding, dilation, groups), node)
+            return _unfolded(b, (x, *values[1:]), Geometry(stride, padding, dilation, groups), node)
     reach = [(extent - 1) * step // by for extent, step, by in zip(kernel, dilation, stride, strict=True)]
     arranged = tuple(extent + more for extent, more in zip(out, reach, strict=True))
     if groups == 1 and _is_small(out, arranged):
@@ -52,7 +52,7 @@ def _lower_convolution(b: Builder, values: Sequence[Value], params: tuple[Any, .
     return b.emit(name, sources, F32, shape, geometry).reshape_to(node.shape)
 
 
-def _gathered(b: Builder, x: Value, kernel: Shape, out: Shape, params: tuple[Any, ...]) -> tuple[Value, Shape]:
+def _gathered(b: Builder, x: Value, kernel: Shape, out: Shape, params: Geometry) -> tuple[Value, Shape]:
     """The padded input without what lies between windows that a stride keeps apart, and the stride that is left."""
     stride, padding, dilation, _ = params
     spans = tuple(step * (extent - 1) + 1 for step, extent in zip(dilation, kernel, strict=True))
@@ -78,7 +78,7 @@ def _is_small(out: Shape, arranged: Shape) -> bool:
     return positions + 1 < _FEW_POSITIONS or positions + 1 > 2 * math.prod(out)
 
 
-def _unfolded(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
+def _unfolded(b: Builder, values: Sequence[Value], params: Geometry, node: Node) -> Value:
     """Every window as a row of a matrix."""
     stride, padding, dilation, _ = params
     x, weight = values[:2]
@@ -103,7 +103,7 @@ def _is_native(weight: Value, stride: Shape, groups: int) -> bool:
     return groups == 1 and len(stride) <= 2 and position_bytes <= 16 << 20
 
 
-def _native(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
+def _native(b: Builder, values: Sequence[Value], params: Geometry, node: Node) -> Value:
     stride, padding, dilation, _ = params
     x, weight = values[:2]
 
@@ -141,7 +141,9 @@ def convolution(
     need_sane("convolution", (*shape[:2], *reached), (shape[0], weight._node.shape[0], *out))
     extras = () if bias is None else (bias,)
     result = (shape[0], weight._node.shape[0], *out)
-    return make("convolution", (input, weight, *extras), (stride, padding, dilation, groups), result, input._node.dtype)
+    return make(
+        "convolution", (input, weight, *extras), Geometry(stride, padding, dilation, groups), result, input._node.dtype
+    )
 
 
 def _same_padding(x: Tensor, kernel: Shape, dilation: Shape) -> tuple[Tensor, Shape]:

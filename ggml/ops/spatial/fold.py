@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ggml.core.dtypes import F32, PLAIN
 from ggml.core.errors import ArgumentError, ShapeMismatchError
@@ -113,7 +113,17 @@ def unfold(
     return reshape(permute(found, order), columns)
 
 
-def _lower_fold(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
+class Fold(NamedTuple):
+    """The windows that columns are added in, two numbers each; ``positions`` is how many windows there are."""
+
+    kernel: Shape
+    stride: Shape
+    padding: Shape
+    dilation: Shape
+    positions: Shape
+
+
+def _lower_fold(b: Builder, values: Sequence[Value], params: Fold, node: Node) -> Value:
     kernel, stride, padding, dilation, positions = params
     planes = math.prod(node.shape[:-2])
     columns = b.reshape(values[0], (planes, math.prod(kernel), math.prod(positions)))
@@ -144,7 +154,7 @@ def fold(
         raise ShapeMismatchError("fold", rule, tuple(x.shape))
     result = (*outer, rows // math.prod(kernel), *size)
     need_sane("fold", result)
-    return make("fold", (x,), (kernel, by, edge, spread, out), result, x._node.dtype)
+    return make("fold", (x,), Fold(kernel, by, edge, spread, out), result, x._node.dtype)
 
 
 def _factor(name: str, value: Any, argument: str) -> int:

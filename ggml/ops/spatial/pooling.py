@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ggml.core import dtypes
 from ggml.core.dtypes import F32, I64
@@ -20,8 +20,14 @@ from ggml.tensors.tensor import Tensor
 
 _FUNCTIONAL = "nn.functional."
 
-#: Kernel, stride, padding and dilation.
-Windows = tuple[Shape, Shape, Shape, Shape]
+
+class Windows(NamedTuple):
+    """A number for each axis that is pooled."""
+
+    kernel: Shape
+    stride: Shape
+    padding: Shape
+    dilation: Shape
 
 
 def _lower_pool(name: str) -> Lower:
@@ -82,14 +88,14 @@ def _pooled(
 
 
 def _windows(name: str, rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> Windows:
-    """Kernel, stride, padding and dilation; no stride is the kernel's size."""
+    """What a caller asks for, checked; no stride is the kernel's size."""
     kernel = extents(name, kernel_size, "kernel_size", rank)
     is_none = stride is None or (isinstance(stride, (tuple, list)) and not stride)
     steps = kernel if is_none else extents(name, stride, "stride", rank)
     low, spread = extents(name, padding, "padding", rank, low=0), extents(name, dilation, "dilation", rank)
     if any(2 * p > k for p, k in zip(low, kernel, strict=True)):
         raise ArgumentError(name, "padding", f"must be at most half of the kernel {kernel}: {low}")
-    return kernel, steps, low, spread
+    return Windows(kernel, steps, low, spread)
 
 
 def _need_elements(name: str, x: Tensor, first: int = 1) -> None:
@@ -265,7 +271,7 @@ def _lp_pool(rank: int) -> Callable[..., Tensor]:
             raise ArgumentError(name, "norm_type", "must not be 0")
         windows = _windows(name, rank, kernel_size, stride, 0, 1)
         mean = _averaged(name, rank, x.pow(power), windows, ceil_mode, True, None)
-        total = mean.sign() * mean.abs().relu() * math.prod(windows[0])
+        total = mean.sign() * mean.abs().relu() * math.prod(windows.kernel)
         return total.pow(1.0 / power)
 
     function.__name__ = name

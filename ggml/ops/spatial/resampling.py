@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,8 +113,18 @@ def _filtered(size: int, out: int, scale: float, align_corners: bool, mode: str)
     return np.clip(begin + taps, 0, size - 1), weights.astype(np.float32)
 
 
-def _taps(size: int, out: int, params: tuple[Any, ...]) -> Taps:
-    mode, scale, align_corners, antialias = params
+class Resampling(NamedTuple):
+    """How one axis is brought to another extent; see ``resample``."""
+
+    at: int
+    mode: str
+    scale: float
+    align_corners: bool
+    antialias: bool
+
+
+def _taps(size: int, out: int, how: Resampling) -> Taps:
+    _, mode, scale, align_corners, antialias = how
     if antialias:
         return _filtered(size, out, scale, align_corners, mode)
     if mode in ("nearest", "nearest-exact"):
@@ -122,10 +132,9 @@ def _taps(size: int, out: int, params: tuple[Any, ...]) -> Taps:
     return (_linear if mode in _LINEAR else _cubic)(size, out, scale, align_corners)
 
 
-def _lower_resample(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-    at, *rule = params
-    shape = values[0].shape
-    places, weights = _taps(shape[at], node.shape[at], tuple(rule))
+def _lower_resample(b: Builder, values: Sequence[Value], params: Resampling, node: Node) -> Value:
+    at, shape = params.at, values[0].shape
+    places, weights = _taps(shape[at], node.shape[at], params)
     flat = b.reshape(values[0], (math.prod(shape[:at]), shape[at], math.prod(shape[at + 1 :])))
     count, picked = b.constant(places.astype(np.int64), I64), b.constant(weights, F32)
     sources = [b.operand(one, one.shape) for one in (flat, count, picked)]
@@ -140,7 +149,7 @@ def resample(
     """One axis brought to ``size``. ``scale`` is PyTorch's scale factor, or 0 where the sizes decide."""
     shape = input._node.shape
     result = (*shape[:dim], size, *shape[dim + 1 :])
-    return make("resample", (input,), (dim, mode, scale, align_corners, antialias), result, input._node.dtype)
+    return make("resample", (input,), Resampling(dim, mode, scale, align_corners, antialias), result, input._node.dtype)
 
 
 def _per_axis(value: Any, argument: str, rank: int) -> list[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from ggml.core.dtypes import F32
 from ggml.core.errors import ArgumentError, ShapeMismatchError
@@ -12,12 +11,12 @@ from ggml.core.node import Node, Shape
 from ggml.graph.builder import Builder
 from ggml.graph.value import Value
 from ggml.ops.spatial.axes import Extents, batched, extents, need_sane, planes, three, unbatched
-from ggml.ops.spatial.channels import check_bias, checked_groups, checked_operands
+from ggml.ops.spatial.channels import Geometry, check_bias, checked_groups, checked_operands
 from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor
 
 
-def _lower_transposed(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
+def _lower_transposed(b: Builder, values: Sequence[Value], params: Geometry, node: Node) -> Value:
     """The columns of every position, added where their windows lie."""
     stride, padding, dilation, groups = params
     x, weight = values[:2]
@@ -62,7 +61,7 @@ def transposed_convolution(
     need_sane("transposed_convolution", columns, (shape[0], outputs * groups, *out))
     extras = () if bias is None else (bias,)
     result = (shape[0], outputs * groups, *out)
-    params = (stride, padding, dilation, groups)
+    params = Geometry(stride, padding, dilation, groups)
     return make("transposed_convolution", (input, weight, *extras), params, result, input._node.dtype)
 
 
