@@ -26,7 +26,7 @@ class Capture:
     plan: Plan
     device: Device
     leaves: list[Buffer]
-    places: list[int | None]  # of each argument among the leaves; None if it is not read
+    places: list[int | None]  # where each argument lies among the leaves; None if it is not read
     arguments: list[Node]
     specs: list[tuple[Any, Any]]  # shape and dtype of each result
     build: Callable[[list[Tensor]], Any]  # the results in the form that the function returned

@@ -24,7 +24,7 @@ class SplitPlan:
     splits: tuple[Split, ...]
     backends: tuple[str, ...]  # devices that take part, the most wanted first
     n_splits: int  # as ggml counts them
-    reserve_bytes: dict[str, int] | None  # of intermediate results; None where pinned nodes keep ggml from measuring
+    reserve_bytes: dict[str, int] | None  # for intermediate results; None where pinned nodes keep ggml from measuring
 
     @property
     def nodes(self) -> tuple[GraphNode, ...]:

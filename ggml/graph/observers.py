@@ -36,8 +36,8 @@ class GraphNode:
     device: str  # ggml's name; empty while nothing is placed
     is_view: bool  # it costs nothing
     sources: tuple[str, ...]  # names of nodes, "input.0", "held.0" and "constant.0"
-    copied: tuple[str, ...]  # those of them that are copied from another device
-    step: int  # of the program, for pins
+    copied: tuple[str, ...]  # the sources that are copied from another device
+    step: int  # its place in the program, for pins
 
     @property
     def num_bytes(self) -> int:

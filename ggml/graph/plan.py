@@ -17,7 +17,7 @@ class Plan:
 
     leaves: list[Node]
     pending: list[Node]
-    recipes: list[Recipe]  # of the pending nodes; another thread may settle a node at any time
+    recipes: list[Recipe]  # what makes the pending nodes; another thread may settle a node at any time
     outputs: list[int]  # places in leaves + pending
     key: Hashable
 

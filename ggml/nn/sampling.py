@@ -40,7 +40,7 @@ def _plain(source: Generator, count: int, low: float, high: float) -> NDArray[An
 
 
 def _tail(source: Generator, count: int, low: float, high: float) -> NDArray[Any]:
-    """Those of ``count`` proposals in [low, high] that are taken."""
+    """The proposals in [low, high] that are taken, at most ``count``."""
     slope = max(low, 0.0)
     share = source.uniform((count,)).astype(np.float64)
     width = high - low

@@ -91,7 +91,7 @@ _COPIES = (
     "unbind", "unsqueeze", "narrow", "view",
 )  # fmt: skip
 
-# Of one tensor, and in place only as methods.
+# These take one tensor, and are in place only as methods.
 _ONLY_METHODS = ("logical_not", "sgn", "digamma", "bitwise_not", "absolute", "erfinv", "lgamma", "t", "sign")
 
 _DROPOUTS = ("dropout", "alpha_dropout", "feature_alpha_dropout")
@@ -102,13 +102,12 @@ _IN_PLACE = (
     "index_put", "as_strided",
 )  # fmt: skip
 
-
-# Those of ``torch.nn.functional``.
+# Functions of ``torch.nn.functional`` that it has in place, too.
 _FUNCTIONAL_IN_PLACE = ("relu", "celu", "elu", "hardtanh", "leaky_relu", "rrelu", "selu", "threshold")
 
 
 def _at_home(found: dict[str, Callable[..., Any]], module: str) -> dict[str, Callable[..., Any]]:
-    """The functions. Those that a factory made, or that were wrapped, say where pickle finds them again."""
+    """The functions. What a factory made, or what was wrapped, says where pickle finds it again."""
     for name, function in found.items():
         if _found(function.__module__, function.__qualname__) is not function:
             function.__module__, function.__qualname__ = module, name

@@ -42,9 +42,9 @@ def main() -> None:
 
 
 def _end_with_parent(target: str) -> None:
-    while os.read(0, 4096):  # of sys.stdin the interpreter could not let go at its end
+    while os.read(0, 4096):  # not through sys.stdin, which the interpreter could not let go at its end
         pass
-    if target:  # of a dry run there is none
+    if target:  # a dry run has none
         Path(target).unlink(missing_ok=True)
     os._exit(1)
 

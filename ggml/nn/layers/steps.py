@@ -17,7 +17,7 @@ State = tuple[Tensor, ...]
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Of one layer in one direction: [count * hidden, in], [count * hidden, out] and so on."""
+    """The weights of one layer in one direction: [count * hidden, in], [count * hidden, out] and so on."""
 
     ih: Tensor
     hh: Tensor

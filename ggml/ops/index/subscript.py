@@ -44,7 +44,7 @@ class Advanced:
 
     @property
     def shape(self) -> Shape:
-        """Of the elements that are picked."""
+        """The shape of what is picked."""
         return (*self.before, *self.places._node.shape, *self.after)
 
 

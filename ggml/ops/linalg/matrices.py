@@ -94,7 +94,7 @@ def answering(name: str, why: str = "the algorithm did not converge") -> Iterato
 
 
 def singular_values(name: str, x: Tensor) -> Array:
-    """Of matrices, in float64, the largest first."""
+    """The singular values of matrices in float64, the largest first."""
     array = exact(name, x)
     finite(name, array)
     if not array.size:

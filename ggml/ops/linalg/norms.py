@@ -113,7 +113,7 @@ def matrix_norm(
         raise ArgumentError(name, "ord", f"must be 'fro', 'nuc', inf, -inf, 1, -1, 2 or -2, not {ord!r}")
     power = 0.0 if isinstance(ord, str) else float(ord)
     if not given.numel() and power >= 0:
-        return reductions.norm(given, 2, (rows, columns), keepdim)  # of no elements: 0
+        return reductions.norm(given, 2, (rows, columns), keepdim)  # without elements it is 0
     summed, kept = (rows, columns) if abs(power) == 1 else (columns, rows)
     best = reductions.amax if power > 0 else reductions.amin
     result = best(reductions.sum(given.abs(), summed, True), kept, True)

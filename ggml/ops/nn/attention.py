@@ -92,7 +92,8 @@ def _flash(b: Builder, parts: Sequence[Value], bias: Value | None, scale: float,
     return b.emit(name, sources, F32, (batch, length, heads, value.shape[-1]), (bits(scale),)).swap(1, 2)
 
 
-# Of the packed keys of a head and a block's scores, both of which a worker keeps beside each other in the cache.
+# The most keys of a head that are packed, and their largest width: a worker keeps them beside a block's scores in
+# the cache.
 _BLOCK_KEYS, _BLOCK_WIDTH = 1024, 128
 
 

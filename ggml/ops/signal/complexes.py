@@ -197,7 +197,7 @@ def square(input: Tensor) -> Tensor:
     return mul(input, input)
 
 
-#: Of what name a marked tensor is computed otherwise than a real one.
+#: The functions that compute a marked tensor otherwise than a real one, by name.
 WAYS: dict[str, Callable[..., Tensor]] = {
     "add": add, "sub": sub, "mul": mul, "div": div, "neg": neg, "abs": abs, "square": square, "positive": positive,
     "reciprocal": reciprocal, "subtract": sub, "multiply": mul, "divide": div, "true_divide": div, "negative": neg,
