@@ -33,10 +33,12 @@ from ggml.nn.layers.batch_norms import (
 from ggml.nn.layers.cells import GRUCell, LSTMCell, RNNCell
 from ggml.nn.layers.containers import ModuleDict, ModuleList, Sequential
 from ggml.nn.layers.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from ggml.nn.layers.decoder import TransformerDecoder, TransformerDecoderLayer
 from ggml.nn.layers.distance import CosineSimilarity, PairwiseDistance
 from ggml.nn.layers.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from ggml.nn.layers.embedding import Embedding
 from ggml.nn.layers.embedding_bag import EmbeddingBag
+from ggml.nn.layers.encoder import TransformerEncoder, TransformerEncoderLayer
 from ggml.nn.layers.feed_forward import FeedForward
 from ggml.nn.layers.flatten import Flatten, Unflatten
 from ggml.nn.layers.kv_cache import KVCache
@@ -129,13 +131,7 @@ from ggml.nn.layers.shaped_activations import (
     Softshrink,
     Threshold,
 )
-from ggml.nn.layers.transformer import (
-    Transformer,
-    TransformerDecoder,
-    TransformerDecoderLayer,
-    TransformerEncoder,
-    TransformerEncoderLayer,
-)
+from ggml.nn.layers.transformer import Transformer
 from ggml.nn.layers.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 from ggml.nn.module.module import Module
 from ggml.nn.parameter import Buffer, Parameter
