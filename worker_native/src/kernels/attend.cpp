@@ -4,6 +4,7 @@
 #include <memory>
 #include <new>
 
+#include "kernels/cpu_kinds.h"
 #include "kernels/exponential.h"
 #include "kernels/kernel.h"
 
@@ -100,24 +101,12 @@ INLINE void attend_block(const Head& head, const Room& room) {
             head.value_width, head.out);
 }
 
-using Attend = void (*)(const Head&, const Room&);
-
-#define ATTEND(name, target, lanes, rows) \
-    target void name(const Head& head, const Room& room) { attend_block<lanes, rows>(head, room); }
-
-ATTEND(plain, , 4, 4)
-#if defined(__x86_64__)
-ATTEND(avx2, [[gnu::target("avx2,fma")]], 8, 4)
-ATTEND(avx512, [[gnu::target("avx512f,avx2,fma")]], 16, 8)
-#endif
-
-Attend function() {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f")) return avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2;
-#endif
-    return plain;
-}
+struct Attend {
+    template <int lanes>
+    INLINE static void apply(const Head& head, const Room& room) {
+        attend_block<lanes, lanes == 16 ? 8 : 4>(head, room);
+    }
+};
 
 int64_t padded(int64_t num_keys) { return (num_keys + panel_width - 1) / panel_width * panel_width; }
 
@@ -149,6 +138,7 @@ void attend(ggml_tensor* dst, int ith, int nth, void* data) {
     const std::unique_ptr<float[]> scratch(
         new (std::nothrow) float[static_cast<size_t>(stride * (width + block_queries))]);
     if (!scratch) return kernel.fault->report(FaultKind::memory, kernel.step, 0, 0);
+    const auto function = for_this_cpu<Attend, const Head&, const Room&>();
     const Room room = {scratch.get(), {scratch.get() + stride * width, stride}};
     for (int64_t part = parts.begin; part < parts.end; ++part) {
         const int64_t plane = part / blocks, head = plane % num_heads, batch = plane / num_heads;
@@ -157,14 +147,14 @@ void attend(ggml_tensor* dst, int ith, int nth, void* data) {
             pack(rows_of(k, head, batch, num_heads), num_keys, width, scale, room.keys);
         const Matrix<const float> query = rows_of(q, head, batch, num_heads);
         float* out = static_cast<float*>(dst->data) + (plane * q->ne[1] + first) * v->ne[0];
-        function()({{query.data + first * query.stride, query.stride},
-                    rows_of(v, head, batch, num_heads),
-                    {out, v->ne[0]},
-                    std::min(block_queries, q->ne[1] - first),
-                    num_keys,
-                    width,
-                    v->ne[0]},
-                   room);
+        function({{query.data + first * query.stride, query.stride},
+                  rows_of(v, head, batch, num_heads),
+                  {out, v->ne[0]},
+                  std::min(block_queries, q->ne[1] - first),
+                  num_keys,
+                  width,
+                  v->ne[0]},
+                 room);
     }
 }
 

@@ -43,7 +43,7 @@ struct Sigmoid {
     }
 };
 
-// Its series near 0, where the exponential form would cancel.
+// Its Taylor series up to x^15 near 0, where the exponential form would cancel.
 struct Tanh {
     template <int lanes>
     INLINE static void apply(typename Lanes<lanes>::Vector& x) {
@@ -51,9 +51,9 @@ struct Tanh {
         Vector z = x;
         clear_sign<lanes>(z);
         const Vector square = x * x;
-        Vector series = Vector{} - 0.00145583439f;
+        Vector series = Vector{} - 929569.0f / 638512875;
         for (float c :
-             {0.00359212803f, -0.00886323553f, 0.0218694885f, -0.0539682540f, 0.133333333f, -0.333333333f})
+             {21844.0f / 6081075, -1382.0f / 155925, 62.0f / 2835, -17.0f / 315, 2.0f / 15, -1.0f / 3})
             series = series * square + c;
         series = (series * square + 1.0f) * x;
         Vector far = z * 2.0f;

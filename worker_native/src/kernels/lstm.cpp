@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "kernels/cpu_kinds.h"
 #include "kernels/exponential.h"
 #include "kernels/kernel.h"
 
@@ -94,37 +95,21 @@ INLINE void step_rows(const Rows& at) {
     if (j < at.n) step_part<lanes, rows>(at, j, at.n - j);
 }
 
-using LstmRow = void (*)(const float*, const float*, const float*, int64_t, float*, float*);
-
-// The functions for one kind of CPU.
-struct Functions {
-    LstmRow row;
-    void (*of_4)(const Rows&);
-    void (*of_1)(const Rows&);
+struct CellRow {
+    template <int lanes>
+    INLINE static void apply(const float* gates, const float* own, const float* cell, int64_t n,
+                             float* hidden_out, float* cell_out) {
+        lstm_row<lanes>(gates, own, cell, n, hidden_out, cell_out);
+    }
 };
 
-#define FUNCTIONS(name, target, lanes)                                                         \
-    target void name##_row(const float* gates, const float* own, const float* cell, int64_t n, \
-                           float* hidden_out, float* cell_out) {                               \
-        lstm_row<lanes>(gates, own, cell, n, hidden_out, cell_out);                            \
-    }                                                                                          \
-    target void name##_4(const Rows& at) { step_rows<lanes, 4>(at); }                          \
-    target void name##_1(const Rows& at) { step_rows<lanes, 1>(at); }                          \
-    constexpr Functions name = {name##_row, name##_4, name##_1};
-
-FUNCTIONS(plain, , 4)
-#if defined(__x86_64__)
-FUNCTIONS(avx2, [[gnu::target("avx2,fma")]], 8)
-FUNCTIONS(avx512, [[gnu::target("avx512f,avx2,fma")]], 16)
-#endif
-
-const Functions& functions() {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f")) return avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2;
-#endif
-    return plain;
-}
+template <int num_rows>
+struct StepRows {
+    template <int lanes>
+    INLINE static void apply(const Rows& at) {
+        step_rows<lanes, num_rows>(at);
+    }
+};
 
 void lstm_cell(ggml_tensor* dst, int ith, int nth, void*) {
     const int64_t n = dst->ne[0], count = dst->ne[1];
@@ -132,7 +117,8 @@ void lstm_cell(ggml_tensor* dst, int ith, int nth, void*) {
         const ggml_tensor* t = dst->src[source];
         return static_cast<const float*>(t->data) + row * t->ne[0];
     };
-    const LstmRow function = functions().row;
+    const auto function =
+        for_this_cpu<CellRow, const float*, const float*, const float*, int64_t, float*, float*>();
     const Range range(count, ith, nth);
     auto* out = static_cast<float*>(dst->data);
     for (int64_t row = range.begin; row < range.end; ++row)
@@ -149,6 +135,8 @@ void lstm_sequence(ggml_tensor* dst, int ith, int nth, void* data) {
     const Range range(count, ith, nth);
     const int64_t begin = range.begin * n, num_bytes = (range.end - range.begin) * n * 4;
     std::memcpy(cells + begin, source(3) + begin, static_cast<size_t>(num_bytes));
+    const auto four_rows = for_this_cpu<StepRows<4>, const Rows&>(),
+               one_row = for_this_cpu<StepRows<1>, const Rows&>();
     const float* hidden = source(2);
     for (int64_t i = 0; i < num_steps; ++i) {
         const int64_t step = is_backwards ? num_steps - 1 - i : i;
@@ -161,7 +149,7 @@ void lstm_sequence(ggml_tensor* dst, int ith, int nth, void* data) {
                              cells + row * n,
                              here + row * n,
                              n};
-            (has_4 ? functions().of_4 : functions().of_1)(at);
+            (has_4 ? four_rows : one_row)(at);
             row += has_4 ? 4 : 1;
         }
         hidden = here;

@@ -149,7 +149,8 @@ T common_divisor(T x, T y) {
     U a = x < 0 ? U(0) - U(x) : U(x), b = y < 0 ? U(0) - U(y) : U(y);
     while (b != 0) {
         const U rest = a % b;
-        a = b, b = rest;
+        a = b;
+        b = rest;
     }
     return static_cast<T>(a);
 }

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 
+#include "kernels/cpu_kinds.h"
 #include "kernels/lanes.h"
 #include "kernels/reduce.h"
 
@@ -58,35 +59,21 @@ INLINE void norm_row(const float* x, const float* weight, const float* bias, int
     if (i < n) write(i, n - i);
 }
 
-using Row = void (*)(const float* x, const float* weight, const float* bias, int64_t n, float eps,
-                     float* out);
-
-#define ROW(name, target, lanes)                                                                   \
-    target void name(const float* x, const float* weight, const float* bias, int64_t n, float eps, \
-                     float* out) {                                                                 \
-        norm_row<lanes>(x, weight, bias, n, eps, out);                                             \
+struct Row {
+    template <int lanes>
+    INLINE static void apply(const float* x, const float* weight, const float* bias, int64_t n, float eps,
+                             float* out) {
+        norm_row<lanes>(x, weight, bias, n, eps, out);
     }
-
-ROW(plain, , 4)
-#if defined(__x86_64__)
-ROW(avx2, [[gnu::target("avx2,fma")]], 8)
-ROW(avx512, [[gnu::target("avx512f,avx2,fma")]], 16)
-#endif
-
-Row row() {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f")) return avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2;
-#endif
-    return plain;
-}
+};
 
 void norm_affine(ggml_tensor* dst, int ith, int nth, void* data) {
     const Kernel& kernel = *static_cast<const Kernel*>(data);
     const float eps = static_cast<float>(std::bit_cast<double>(kernel.params[0]));
     const auto* weight = static_cast<const float*>(dst->src[1]->data);
     const auto* bias = static_cast<const float*>(dst->src[2]->data);
-    const Row function = row();
+    const auto function =
+        for_this_cpu<Row, const float*, const float*, const float*, int64_t, float, float*>();
     each_row<float, float>(dst, ith, nth, [&](const float* x, int64_t n, float* out) {
         function(x, weight, bias, n, eps, out);
     });

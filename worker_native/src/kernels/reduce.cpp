@@ -167,7 +167,10 @@ int64_t most_frequent(const T* row, int64_t n) {
     for (size_t i = 0; i < order.size(); ++i) {
         const T x = row[order[i]], first = row[order[begin]];
         if (!(x == first)) begin = i;
-        if (i - begin + 1 > best_count) best_count = i - begin + 1, best_end = i;
+        if (i - begin + 1 > best_count) {
+            best_count = i - begin + 1;
+            best_end = i;
+        }
     }
     return order[best_end];
 }

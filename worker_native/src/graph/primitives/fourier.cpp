@@ -1,6 +1,6 @@
 // Fourier transforms of rows.
 #include "graph/primitives/primitive.h"
-#include "kernels/fourier/transform.h"
+#include "kernels/fourier/recent_transforms.h"
 
 namespace native {
 namespace {
@@ -23,7 +23,7 @@ ggml_tensor* fourier(Site& site) {
     for (size_t i : {4, 5})
         site.require(site.integer(i) >= 1 && rows % site.integer(i) == 0, "has rows that do not fit");
     ggml_tensor* t = custom(site, fourier_kernel());
-    site.kernels.back()->plan = row_transform(n, mode != 0);
+    site.kernels.back()->plan = recent_transforms().get(n, mode != 0);
     return t;
 }
 

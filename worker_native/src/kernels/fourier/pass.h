@@ -22,25 +22,34 @@ template <int radix, class T>
 [[gnu::always_inline]] inline void butterfly(T* re, T* im) {
     if constexpr (radix == 2) {
         const T r = re[0] - re[1], i = im[0] - im[1];
-        re[0] += re[1], im[0] += im[1];
-        re[1] = r, im[1] = i;
+        re[0] += re[1];
+        im[0] += im[1];
+        re[1] = r;
+        im[1] = i;
     } else if constexpr (radix == 3) {
         const T c = T(-0.5), s = T(0.86602540378443864676);
         const T sum_r = re[1] + re[2], sum_i = im[1] + im[2];
         const T r = re[0] + c * sum_r, i = im[0] + c * sum_i;
         const T turned_r = s * (im[1] - im[2]), turned_i = s * (re[2] - re[1]);
-        re[0] += sum_r, im[0] += sum_i;
-        re[1] = r + turned_r, im[1] = i + turned_i;
-        re[2] = r - turned_r, im[2] = i - turned_i;
+        re[0] += sum_r;
+        im[0] += sum_i;
+        re[1] = r + turned_r;
+        im[1] = i + turned_i;
+        re[2] = r - turned_r;
+        im[2] = i - turned_i;
     } else if constexpr (radix == 4) {
         const T even_r = re[0] + re[2], even_i = im[0] + im[2];
         const T gap_r = re[0] - re[2], gap_i = im[0] - im[2];
         const T odd_r = re[1] + re[3], odd_i = im[1] + im[3];
         const T turned_r = im[1] - im[3], turned_i = re[3] - re[1];
-        re[0] = even_r + odd_r, im[0] = even_i + odd_i;
-        re[1] = gap_r + turned_r, im[1] = gap_i + turned_i;
-        re[2] = even_r - odd_r, im[2] = even_i - odd_i;
-        re[3] = gap_r - turned_r, im[3] = gap_i - turned_i;
+        re[0] = even_r + odd_r;
+        im[0] = even_i + odd_i;
+        re[1] = gap_r + turned_r;
+        im[1] = gap_i + turned_i;
+        re[2] = even_r - odd_r;
+        im[2] = even_i - odd_i;
+        re[3] = gap_r - turned_r;
+        im[3] = gap_i - turned_i;
     } else if constexpr (radix == 5) {
         const T c1 = T(0.30901699437494742410), c2 = T(-0.80901699437494742410);
         const T s1 = T(0.95105651629515357212), s2 = T(0.58778525229247312917);
@@ -52,11 +61,16 @@ template <int radix, class T>
         const T r2 = re[0] + c2 * outer_r + c1 * inner_r, i2 = im[0] + c2 * outer_i + c1 * inner_i;
         const T turn1_r = s1 * far_i + s2 * near_i, turn1_i = -(s1 * far_r + s2 * near_r);
         const T turn2_r = s2 * far_i - s1 * near_i, turn2_i = s1 * near_r - s2 * far_r;
-        re[0] += outer_r + inner_r, im[0] += outer_i + inner_i;
-        re[1] = r1 + turn1_r, im[1] = i1 + turn1_i;
-        re[2] = r2 + turn2_r, im[2] = i2 + turn2_i;
-        re[3] = r2 - turn2_r, im[3] = i2 - turn2_i;
-        re[4] = r1 - turn1_r, im[4] = i1 - turn1_i;
+        re[0] += outer_r + inner_r;
+        im[0] += outer_i + inner_i;
+        re[1] = r1 + turn1_r;
+        im[1] = i1 + turn1_i;
+        re[2] = r2 + turn2_r;
+        im[2] = i2 + turn2_i;
+        re[3] = r2 - turn2_r;
+        im[3] = i2 - turn2_i;
+        re[4] = r1 - turn1_r;
+        im[4] = i1 - turn1_i;
     } else {
         static_assert(radix == 8);
         const T half = T(0.70710678118654752440);
@@ -69,8 +83,10 @@ template <int radix, class T>
         const T turned_r[4] = {odd_r[0], r1, odd_i[2], r3}, turned_i[4] = {odd_i[0], i1, -odd_r[2], i3};
         UNROLLED
         for (int k = 0; k < 4; ++k) {
-            re[k] = even_r[k] + turned_r[k], im[k] = even_i[k] + turned_i[k];
-            re[k + 4] = even_r[k] - turned_r[k], im[k + 4] = even_i[k] - turned_i[k];
+            re[k] = even_r[k] + turned_r[k];
+            im[k] = even_i[k] + turned_i[k];
+            re[k + 4] = even_r[k] - turned_r[k];
+            im[k + 4] = even_i[k] - turned_i[k];
         }
     }
 }
@@ -85,14 +101,18 @@ template <int radix, int64_t fixed, bool turns, class T>
     for (int64_t p = 0; p < rest; ++p) {
         T turn_r[radix], turn_i[radix];
         UNROLLED
-        for (int k = 1; turns && k < radix; ++k)
-            turn_r[k] = cos[(k - 1) * rest + p], turn_i[k] = sin[(k - 1) * rest + p];
+        for (int k = 1; turns && k < radix; ++k) {
+            turn_r[k] = cos[(k - 1) * rest + p];
+            turn_i[k] = sin[(k - 1) * rest + p];
+        }
         INDEPENDENT
         for (int64_t q = 0; q < width; ++q) {
             T re[radix], im[radix];
             UNROLLED
-            for (int k = 0; k < radix; ++k)
-                re[k] = in.re[q + width * (p + rest * k)], im[k] = in.im[q + width * (p + rest * k)];
+            for (int k = 0; k < radix; ++k) {
+                re[k] = in.re[q + width * (p + rest * k)];
+                im[k] = in.im[q + width * (p + rest * k)];
+            }
             butterfly<radix>(re, im);
             UNROLLED
             for (int k = 0; k < radix; ++k) {
@@ -123,15 +143,18 @@ template <class T>
             const T r = u_r[lane] + side * v_i[lane], i = u_i[lane] - side * v_r[lane];
             const T turn_r = k > 0 && rest > 1 ? cos[(k - 1) * rest + p] : T(1);
             const T turn_i = k > 0 && rest > 1 ? sin[(k - 1) * rest + p] : T(0);
-            out.re[to] = r * turn_r - i * turn_i, out.im[to] = r * turn_i + i * turn_r;
+            out.re[to] = r * turn_r - i * turn_i;
+            out.im[to] = r * turn_i + i * turn_r;
         }
     };
     for (int64_t at = 0; at < count; at += lanes) {
         const int64_t n = std::min(lanes, count - at);
         for (int64_t lane = 0; lane < lanes; ++lane) {
-            first_r[lane] = lane < n ? in.re[at + lane] : T(0),
+            first_r[lane] = lane < n ? in.re[at + lane] : T(0);
             first_i[lane] = lane < n ? in.im[at + lane] : T(0);
-            u_r[lane] = first_r[lane], u_i[lane] = first_i[lane], v_r[lane] = v_i[lane] = 0;
+            u_r[lane] = first_r[lane];
+            u_i[lane] = first_i[lane];
+            v_r[lane] = v_i[lane] = 0;
         }
         for (int64_t j = 1; j <= half; ++j) {
             const int64_t low = at + count * j, high = at + count * (radix - j);
@@ -140,21 +163,27 @@ template <class T>
                 sum_i[j - 1][lane] = in.im[low + lane] + in.im[high + lane];
                 gap_r[j - 1][lane] = in.re[low + lane] - in.re[high + lane];
                 gap_i[j - 1][lane] = in.im[low + lane] - in.im[high + lane];
-                u_r[lane] += sum_r[j - 1][lane], u_i[lane] += sum_i[j - 1][lane];
+                u_r[lane] += sum_r[j - 1][lane];
+                u_i[lane] += sum_i[j - 1][lane];
             }
             for (int64_t lane = n; lane < lanes; ++lane)
                 sum_r[j - 1][lane] = sum_i[j - 1][lane] = gap_r[j - 1][lane] = gap_i[j - 1][lane] = 0;
         }
         put(at, n, 0, 0);
         for (int64_t k = 1; k <= half; ++k) {
-            for (int64_t lane = 0; lane < lanes; ++lane)
-                u_r[lane] = first_r[lane], u_i[lane] = first_i[lane], v_r[lane] = v_i[lane] = 0;
+            for (int64_t lane = 0; lane < lanes; ++lane) {
+                u_r[lane] = first_r[lane];
+                u_i[lane] = first_i[lane];
+                v_r[lane] = v_i[lane] = 0;
+            }
             for (int64_t j = 1, place = k; j <= half; ++j, place = (place + k) % radix) {
                 const T c = root_cos[place], s = -root_sin[place];
                 INDEPENDENT
                 for (int64_t lane = 0; lane < lanes; ++lane) {
-                    u_r[lane] += c * sum_r[j - 1][lane], u_i[lane] += c * sum_i[j - 1][lane];
-                    v_r[lane] += s * gap_r[j - 1][lane], v_i[lane] += s * gap_i[j - 1][lane];
+                    u_r[lane] += c * sum_r[j - 1][lane];
+                    u_i[lane] += c * sum_i[j - 1][lane];
+                    v_r[lane] += s * gap_r[j - 1][lane];
+                    v_i[lane] += s * gap_i[j - 1][lane];
                 }
             }
             put(at, n, k, T(1));

@@ -4,7 +4,7 @@
 #include <memory>
 #include <new>
 
-#include "kernels/fourier/transform.h"
+#include "kernels/fourier/row_transform.h"
 #include "kernels/kernel.h"
 
 namespace native {

@@ -2,12 +2,9 @@
 
 #include <array>
 #include <cmath>
-#include <list>
-#include <mutex>
 #include <numbers>
 #include <utility>
 
-#include "base/process.h"
 #include "kernels/fourier/pass.h"
 
 namespace native {
@@ -19,16 +16,20 @@ Root::Root(int64_t at, int64_t n) {
     const double c = std::cos(angle), s = std::sin(angle);
     switch (quarter) {
         case 0:
-            cos = c, sin = -s;
+            cos = c;
+            sin = -s;
             break;
         case 1:
-            cos = -s, sin = -c;
+            cos = -s;
+            sin = -c;
             break;
         case 2:
-            cos = -c, sin = s;
+            cos = -c;
+            sin = s;
             break;
         default:
-            cos = s, sin = c;
+            cos = s;
+            sin = c;
     }
 }
 
@@ -106,7 +107,10 @@ std::pair<std::vector<int64_t>, int64_t> factors_of(int64_t n) {
     for (; n % 2 == 0; n /= 2) ++twos;
     // Of 4 and 8 alone where that is possible; those of 4 come first.
     const int fours = twos == 1 || twos == 3 ? 0 : std::array{3, 2, 1}[static_cast<size_t>(twos % 3)];
-    if (twos == 1) factors.push_back(2), twos = 0;
+    if (twos == 1) {
+        factors.push_back(2);
+        twos = 0;
+    }
     for (int i = 0; i < fours && twos > 0; ++i, twos -= 2) factors.push_back(4);
     for (; twos > 0; twos -= 3) factors.push_back(8);
     for (int64_t radix = 3; radix <= max_radix; radix += 2)
@@ -143,11 +147,13 @@ void Transform<T>::add_pass(int64_t radix, int64_t rest) {
     for (int64_t k = 1; k < radix && rest > 1; ++k)
         for (int64_t p = 0; p < rest; ++p) {
             const Root turn(p * k, radix * rest);
-            pass.cos.push_back(static_cast<T>(turn.cos)), pass.sin.push_back(static_cast<T>(turn.sin));
+            pass.cos.push_back(static_cast<T>(turn.cos));
+            pass.sin.push_back(static_cast<T>(turn.sin));
         }
     for (int64_t k = 0; k < radix && radix > 5; ++k) {
         const Root root(k, radix);
-        pass.root_cos.push_back(static_cast<T>(root.cos)), pass.root_sin.push_back(static_cast<T>(root.sin));
+        pass.root_cos.push_back(static_cast<T>(root.cos));
+        pass.root_sin.push_back(static_cast<T>(root.sin));
     }
     passes_.push_back(std::move(pass));
 }
@@ -162,9 +168,11 @@ void Transform<T>::plan_convolution() {
     int64_t square = 0;  // of j, of 2 n parts of a turn
     for (int64_t j = 0; j < n_; square = (square + 2 * j + 1) % (2 * n_), ++j) {
         const Root turn(square, 2 * n_);
-        chirp_cos_.push_back(static_cast<T>(turn.cos)), chirp_sin_.push_back(static_cast<T>(turn.sin));
+        chirp_cos_.push_back(static_cast<T>(turn.cos));
+        chirp_sin_.push_back(static_cast<T>(turn.sin));
         const auto at = static_cast<size_t>(j), mirrored = j > 0 ? size - at : 0;
-        re[at] = re[mirrored] = turn.cos, im[at] = im[mirrored] = -turn.sin;
+        re[at] = re[mirrored] = turn.cos;
+        im[at] = im[mirrored] = -turn.sin;
     }
     const Split<double> spectrum =
         Transform<double>(length).run({re.data(), im.data()}, {other_re.data(), other_im.data()}, 1);
@@ -220,42 +228,5 @@ int64_t Transform<T>::num_bytes() const {
 
 template class Transform<float>;
 template class Transform<double>;
-
-RowTransform::RowTransform(int64_t n, bool is_real)
-    : is_packed(is_real && n % 2 == 0), transform(is_packed ? n / 2 : n) {
-    for (int64_t k = 0; is_packed && k <= n / 2; ++k) {
-        const Root turn(k, n);
-        cos.push_back(static_cast<float>(turn.cos)), sin.push_back(static_cast<float>(turn.sin));
-    }
-}
-
-int64_t RowTransform::num_bytes() const {
-    return transform.num_bytes() + static_cast<int64_t>(2 * cos.size() * sizeof(float));
-}
-
-std::shared_ptr<const RowTransform> row_transform(int64_t n, bool is_real) {
-    struct Entry {
-        int64_t n;
-        bool is_real;
-        std::shared_ptr<const RowTransform> plan;
-    };
-    constexpr int64_t limit = int64_t(64) << 20;
-    static auto& mutex = *new Lock;
-    static std::list<Entry> recent;  // the last used first
-    const std::lock_guard lock(mutex);
-    for (auto at = recent.begin(); at != recent.end(); ++at)
-        if (at->n == n && at->is_real == is_real) {
-            recent.splice(recent.begin(), recent, at);
-            return at->plan;
-        }
-    recent.push_front({n, is_real, std::make_shared<const RowTransform>(n, is_real)});
-    const auto plan = recent.front().plan;
-    int64_t total = 0;
-    for (auto at = recent.begin(); at != recent.end();) {
-        total += at->plan->num_bytes();
-        at = total > limit || std::distance(recent.begin(), at) >= 64 ? recent.erase(at) : std::next(at);
-    }
-    return plan;
-}
 
 }  // namespace native
