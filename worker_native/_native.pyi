@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 MAX_GAP: int  # a call of libllama skips at most so many slots between two single rows
 ATTENTION_STEP: int  # libllama attends to the cache, and makes room in it, in steps of so many tokens
-MAX_LAYERS: int  # of a model
-MAX_SLOTS: int  # of a slice
-MAX_SOURCES: int  # of a step of a program
-LAST_WORDS_BYTES: int  # of the file of `keep_last_words`
+MAX_LAYERS: int  # a model has at most so many
+MAX_SLOTS: int  # a slice has at most so many
+MAX_SOURCES: int  # a step of a program has at most so many
+LAST_WORDS_BYTES: int  # the size of the file of `keep_last_words`
 
 class Device:
     """A ggml device of this process."""
@@ -49,7 +49,7 @@ def devices() -> list[Device]:
     """All devices ggml offers in this process, CPU included."""
 
 def build() -> str:
-    """What the library is, for the handshake: llama.cpp and ggml versions and the backends built in."""
+    """The identity of the library, for the handshake: llama.cpp and ggml versions and the backends built in."""
 
 def self_test(use_extra_bufts: bool = True) -> None:
     """Multiply a small quantised matrix on the CPU as a model would; raises RuntimeError on a wrong result.
@@ -70,7 +70,7 @@ def set_log(callback: Callable[[int, str], None] | None) -> None:
     """
 
 class Needs:
-    """What a slice would take: the figures that a loaded `Slice` reports."""
+    """The memory that a slice would take: the figures that a loaded `Slice` reports."""
 
     @property
     def weight_bytes(self) -> int: ...
@@ -79,7 +79,7 @@ class Needs:
     @property
     def compute_bytes(self) -> int: ...
     @property
-    def vocab_size(self) -> int: ...  # of the file: as wide are the rows of its output buffer
+    def vocab_size(self) -> int: ...  # the file's: as wide are the rows of its output buffer
 
 def measure(
     path: str,
@@ -245,7 +245,7 @@ class Slice:
     @property
     def end(self) -> int: ...
     @property
-    def num_layers(self) -> int: ...  # of the whole model
+    def num_layers(self) -> int: ...  # the whole model's
     @property
     def is_first(self) -> bool: ...
     @property
@@ -347,7 +347,7 @@ class Buffer:
     def is_read_only(self) -> bool:
         """Whether it is borrowed memory that must not be written to: `write` and `copy_from` are ValueErrors."""
     @property
-    def type_name(self) -> str: ...  # of ggml's buffer type
+    def type_name(self) -> str: ...  # the name of ggml's buffer type
     @property
     def is_host(self) -> bool: ...
     @property
@@ -374,7 +374,7 @@ def describe_array(array: Any) -> tuple[int, int, tuple[int, ...], tuple[int, ..
     """DLPack type code and bits, shape, strides (elements), elements below the first, (device type, id)."""
 
 class ForkedError(RuntimeError):
-    """What belongs to the process that this one was forked from was used: a device, or a run that was under way."""
+    """A device, or a run that was under way, was used that belongs to the process that this one was forked from."""
 
 class OccupiedError(RuntimeError):
     """An observer or a signal handler computes inside of the run that waits for it."""
@@ -410,7 +410,7 @@ class Graph:
     @property
     def num_splits(self) -> int: ...
     @property
-    def num_bytes(self) -> int: ...  # of intermediate results, on all devices
+    def num_bytes(self) -> int: ...  # the size of intermediate results, on all devices
     @property
     def num_copies(self) -> int: ...
     def buffer_bytes(self) -> list[tuple[str, int]]:

@@ -46,7 +46,7 @@ def cmake_args() -> str:
 
 
 def cpu_description() -> str:
-    """What `-march=native` depends on."""
+    """The features of this CPU, on which `-march=native` depends."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:

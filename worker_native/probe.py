@@ -29,7 +29,7 @@ class DeviceFacts:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What the child found. `use_extra_bufts` is False where the repacked weight layouts crash or err."""
+    """The child's findings. `use_extra_bufts` is False where the repacked weight layouts crash or err."""
 
     build: str
     devices: tuple[DeviceFacts, ...]

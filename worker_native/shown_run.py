@@ -20,7 +20,7 @@ QUIET_S = 8.0  # longer than this nothing is ever silent
 PERCENT_STEP = 10
 TAIL_LINES = 15
 _COUNTER = re.compile(r"^\s*\[(\d+)/(\d+)\]")  # ninja's
-# What pip is at; its other lines are for the log.
+# The lines that say what pip is at; its other lines are for the log.
 _PHASE = re.compile(r"^\s*(Collecting|Downloading|Building|Installing|Preparing|Getting|Running) (.{1,60})")
 
 

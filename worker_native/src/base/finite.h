@@ -8,7 +8,7 @@ namespace native {
 // No value is NaN or infinite.
 bool all_finite(std::span<const float> row);
 
-// Copies the row to `out`, and tells the same of it on the way.
+// Copies the row to `out`; true if no value is NaN or infinite.
 bool copy_finite(std::span<const float> row, float* out);
 
 }  // namespace native

@@ -1,5 +1,5 @@
-// What a process that was forked must not take over from the process it was forked from: locks whose holder
-// is not here, threads of OpenMP, devices other than the CPU.
+// Guards for a forked process, which must not take over from the process that it was forked from: locks whose
+// holder is not here, threads of OpenMP, devices other than the CPU.
 #pragma once
 
 #include <atomic>
@@ -17,7 +17,7 @@ uint32_t num_forks();
 // Arrange for the above, and for `in_child` to run in each forked process; called once, at import.
 void watch_forks(void (*in_child)());
 
-// What belongs to the process that this one was forked from is used. Python sees ForkedError.
+// Something that belongs to the process that this one was forked from is used. Python sees ForkedError.
 class Forked : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;

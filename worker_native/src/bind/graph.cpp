@@ -130,7 +130,7 @@ void raise(const native::DataError& error) {
     PyObject* kind = error.kind == native::FaultKind::division ? PyExc_ZeroDivisionError
                      : error.kind == native::FaultKind::memory ? PyExc_MemoryError
                                                                : PyExc_IndexError;
-    // What a MemoryError says next is how much was asked for.
+    // The second argument of a MemoryError is how much was asked for, which nobody knows here.
     const bool is_memory = error.kind == native::FaultKind::memory;
     const nb::object arguments = nb::make_tuple(error.what(), is_memory ? 0 : error.step);
     PyErr_SetObject(kind, arguments.ptr());

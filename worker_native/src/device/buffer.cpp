@@ -9,7 +9,7 @@
 namespace native {
 namespace {
 
-// What ggml wants of a CPU buffer's base. Tensors in it may lie anywhere.
+// The alignment that ggml wants of a CPU buffer's base. Tensors in it may lie anywhere.
 constexpr uintptr_t cpu_alignment_bytes = 32;
 
 // A device that has no way to wrap foreign memory only needs a buffer of its own kind to tell where it is.

@@ -13,9 +13,9 @@
 
 namespace native {
 
-// What a buffer holds, and what views of it keep alive after it is closed.
+// The memory that a buffer holds, and that views of it keep alive after it is closed.
 struct Memory {
-    std::shared_ptr<void> owner;  // of foreign memory
+    std::shared_ptr<void> owner;  // whoever owns foreign memory
     BufferPtr handle;
     void* data;
     bool is_read_only;  // foreign memory that must not be written to
@@ -81,7 +81,7 @@ class Buffer {
 
     Compute* compute_;
     size_t num_bytes_;
-    mutable Lock guard_;  // of memory_
+    mutable Lock guard_;  // guards memory_
     MemoryPtr memory_;
 };
 

@@ -24,12 +24,13 @@ class Compute {
     Lock& busy() { return busy_; }
     // No effect on devices that have no threads of ours.
     void set_threads(int num_threads);
-    // What was set; 1 before that.
+    // As many as were set; 1 before that.
     int num_threads() const { return num_threads_; }
-    // For the next computation only, whatever was set. Only while `busy` is held.
+    // Holds for the next computation only, whatever was set. To be called only while `busy` is held.
     void use_threads(int num_threads);
-    // What the device asks between two operations: true ends the computation. Null to never ask. Only while
-    // `busy` is held; no effect on devices that cannot be stopped.
+    // The device asks `should_stop` between two operations, and true ends the computation; it asks nobody if
+    // that
+    // is null. To be called only while `busy` is held; no effect on devices that cannot be stopped.
     void set_abort(ggml_abort_callback should_stop, void* data) const {
         if (set_abort_) set_abort_(backend(), should_stop, data);
     }
@@ -39,7 +40,7 @@ class Compute {
     BackendPtr backend_;
     ggml_backend_set_n_threads_t set_threads_ = nullptr;
     std::atomic<int> num_threads_ = 1;
-    int num_used_ = 0;  // what ggml was told
+    int num_used_ = 0;  // as many as ggml was told
     const uint32_t num_forks_ = num_forks();
     ggml_backend_set_abort_callback_t set_abort_ = nullptr;
     Lock busy_;

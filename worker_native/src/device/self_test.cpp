@@ -26,7 +26,7 @@ std::vector<float> random_values(int64_t count, unsigned seed) {
 
 struct Weight {
     std::vector<uint8_t> quantised;
-    std::vector<float> values;  // what the quantised bytes mean
+    std::vector<float> values;  // the values that the quantised bytes stand for
 };
 
 Weight make_weight(ggml_type type) {

@@ -45,7 +45,7 @@ struct NodeFacts {
     std::string backend;           // the device that computes it
     bool is_view;                  // costs nothing
     std::vector<int64_t> sources;  // steps
-    std::vector<int64_t> copied;   // those of them that are copied to the backend
+    std::vector<int64_t> copied;   // the sources that are copied to the backend
 };
 
 // Sees the elements of nodes that it was asked to see. It may throw, which ends the run.
@@ -74,14 +74,14 @@ class Graph {
     // the next part on other devices. False if there is none.
     bool cancel();
 
-    // Those of the CPU that the next run uses: 1 for a small graph, else as many as were set.
+    // How many threads of the CPU the next run uses: 1 for a small graph, else as many as were set.
     int num_threads() const;
 
     size_t num_inputs() const { return inputs_.size(); }
     int num_nodes() const { return ggml_graph_n_nodes(graph_); }
     int num_splits() const { return ggml_backend_sched_get_n_splits(scheduler_.get()); }
     int num_copies() const { return ggml_backend_sched_get_n_copies(scheduler_.get()); }
-    size_t num_bytes() const;  // of intermediate results
+    size_t num_bytes() const;  // the size of all intermediate results
     // By device, in the scheduler's order: the bytes of intermediate results; of a plan, those it would take.
     // A plan with pinned steps does not know them: ggml measures without pins only. Then the list is empty.
     std::vector<std::pair<std::string, size_t>> buffer_bytes() const;
@@ -126,7 +126,7 @@ class Graph {
     std::vector<std::pair<ggml_tensor*, Compute*>> pins_;
     std::vector<NodeFacts> nodes_;
     std::vector<size_t> planned_bytes_;
-    double work_ns_ = 0;   // of one thread, estimated
+    double work_ns_ = 0;   // how long one thread would take, estimated
     int num_working_ = 0;  // nodes that are no views
     SchedulerPtr scheduler_;
     Lock busy_;
@@ -136,7 +136,7 @@ class Graph {
     std::thread::id caller_;  // the thread that looks
     uint32_t num_forks_ = 0;  // before the run
     size_t next_node_ = 0;
-    std::exception_ptr problem_;  // of the observer
+    std::exception_ptr problem_;  // what the observer threw
 };
 
 }  // namespace native

@@ -55,7 +55,7 @@ Compute* Graph::pinned_to(const ggml_tensor* t) const {
     return nullptr;
 }
 
-// What reads an overlapping view runs where the view's elements are.
+// A node that reads an overlapping view runs where the view's elements are.
 void Graph::keep_together(ggml_tensor* t, ggml_tensor* base) {
     Compute* place = pinned_to(base);
     if (!place) {
@@ -68,7 +68,7 @@ void Graph::keep_together(ggml_tensor* t, ggml_tensor* base) {
     if (!pinned_to(t)) pins_.emplace_back(t, place);
 }
 
-// Whether it may lie, and be computed, where the graph's outputs lie.
+// Whether a tensor may lie, and be computed, where the graph's outputs lie.
 bool Graph::runs_here(const ggml_tensor* t) const {
     if (const Compute* pinned = pinned_to(t); pinned && pinned != &compute_) return false;
     return &compute_ == &cpu_compute() || ggml_backend_supports_op(compute_.backend(), t);

@@ -17,8 +17,8 @@ class Cancelled : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// Asked every now and then while a run waits for its turn and computes, in the thread that called it: true
-// ends the run, between two operations on the CPU and at the next part on other devices.
+// A run asks it every now and then, while it waits for its turn and computes, in the thread that called it.
+// True ends the run: between two operations on the CPU, and at the next part on other devices.
 using Look = std::function<bool()>;
 
 // Waits for the lock, and asks `look` meanwhile if there is one. Throws Cancelled if that says so.

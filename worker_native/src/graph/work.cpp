@@ -6,11 +6,11 @@
 namespace native {
 namespace {
 
-constexpr double flops_per_ns = 50;      // of products, on one core
-constexpr double node_ns_worth = 10000;  // of work that has to be there for each wait
+constexpr double flops_per_ns = 50;      // what one core does in products
+constexpr double node_ns_worth = 10000;  // how much work has to be there for each wait
 constexpr double plain_ns = 0.15;        // one element of ggml's vector loops
 constexpr double kernel_ns = 0.5;        // one element of our loops, between an addition and a logarithm
-constexpr double comparison_ns = 4;      // of a sort
+constexpr double comparison_ns = 4;      // one comparison in a sort
 
 double num_elements(const ggml_tensor* t) { return static_cast<double>(ggml_nelements(t)); }
 

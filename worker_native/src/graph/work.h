@@ -1,4 +1,4 @@
-// How much there is to do in a graph, and how many threads are worth having for it.
+// An estimate of the work in a graph, and of how many threads are worth having for it.
 #pragma once
 
 #include <string_view>

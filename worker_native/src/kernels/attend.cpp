@@ -69,7 +69,7 @@ INLINE void tile_rows(Matrix<const float> a, int64_t num_rows, Matrix<const floa
     for (; row < num_rows; ++row) some(std::integral_constant<int, 1>{}, row);
 }
 
-// What a worker has for itself: keys in panels [panel][element][panel_width], scaled, and scores.
+// A worker's own memory: keys in panels [panel][element][panel_width], scaled, and scores.
 struct Room {
     float* keys;
     Matrix<float> scores;

@@ -17,7 +17,7 @@ namespace native {
 
 enum class FaultKind { none, index, division, memory };
 
-// What a kernel found wrong with the data; the first report of a run stays. Kernels cannot throw.
+// A fault that a kernel found in the data; the first report of a run stays. Kernels cannot throw.
 struct Fault {
     std::atomic<FaultKind> kind = FaultKind::none;
     std::atomic<int64_t> step = 0, value = 0, limit = 0;

@@ -33,14 +33,15 @@ INLINE void store(float* out, int64_t count, const typename Lanes<lanes>::Vector
         for (int64_t i = 0; i < count; ++i) out[i] = v[i];
 }
 
-// What follows looks at the bits: of a comparison, GCC often takes AVX-512 vectors apart, element by element.
+// The functions below look at the bits, because GCC often compiles a comparison of AVX-512 vectors element by
+// element.
 template <int lanes>
 INLINE void clear_sign(typename Lanes<lanes>::Vector& x) {
     using Whole = typename Lanes<lanes>::Whole;
     x = (typename Lanes<lanes>::Vector)((Whole)x & 0x7fffffff);
 }
 
-// The size of `x` stays; it must not be negative.
+// `x` takes the sign of `from`. `x` must not be negative.
 template <int lanes>
 INLINE void take_sign(typename Lanes<lanes>::Vector& x, const typename Lanes<lanes>::Vector& from) {
     using Whole = typename Lanes<lanes>::Whole;

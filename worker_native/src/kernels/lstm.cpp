@@ -40,7 +40,7 @@ INLINE void lstm_row(const float* gates, const float* own, const float* cell, in
     }
 }
 
-// What the steps of a sequence read and write, at the first of some neighbouring rows.
+// The arrays that the steps of a sequence read and write, at the first of some neighbouring rows.
 struct Rows {
     const float* gates;    // [rows, 4 n]
     const float* weights;  // [n, 4 n], transposed

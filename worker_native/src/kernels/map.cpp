@@ -169,7 +169,7 @@ T shift_right(T x, T y) {
 template <class To, class From>
 To convert(From x) {
     if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-        // What x86 answers for values that do not fit; a plain cast would be undefined.
+        // Values that do not fit become what x86 makes of them; a plain cast would be undefined.
         constexpr From bound = From(uint64_t(1) << (sizeof(To) * 8 - 1));
         if (!(x >= -bound && x < bound)) return std::numeric_limits<To>::min();
     }

@@ -1,4 +1,4 @@
-// What kernels over rows share.
+// Functions that kernels over rows share.
 #pragma once
 
 #include <cmath>

@@ -8,7 +8,7 @@
 namespace native {
 namespace {
 
-// What a scatter does with the element that is there and the one that comes.
+// How a scatter combines the element that is there with the one that comes.
 template <class T>
 T put(T, T y) {
     return y;

@@ -12,7 +12,7 @@ constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double pi = 3.14159265358979323846;
 constexpr double root_of_two = 1.41421356237309504880;
 
-// What both shares of the gamma distribution are a multiple of: x^a exp(-x) / gamma(a).
+// The common factor of both shares of the gamma distribution: x^a exp(-x) / gamma(a).
 double gamma_factor(double a, double x) { return std::exp(a * std::log(x) - x - std::lgamma(a)); }
 
 // Nobody needs more; one element must not stop everybody else.
@@ -31,14 +31,14 @@ double gamma_uniform(double a, double x, double sign) {
     return 0.5 * std::erfc(sign * eta * std::sqrt(a / 2)) + sign * rest;
 }
 
-// For x below a + 1 (Abramowitz and Stegun, 6.5.29).
+// The series for x below a + 1 (Abramowitz and Stegun, 6.5.29).
 double gamma_series(double a, double x) {
     double term = 1 / a, sum = term;
     for (int k = 1; k < most_terms && term > sum * 1e-17; ++k) sum += term *= x / (a + k);
     return sum * gamma_factor(a, x);
 }
 
-// For x from a + 1 on (6.5.31), by Lentz's method.
+// The continued fraction for x from a + 1 on (6.5.31), by Lentz's method.
 double gamma_fraction(double a, double x) {
     double b = x + 1 - a, c = 1e300, d = 1 / b, product = d;
     for (int k = 1; k < most_terms; ++k) {

@@ -17,8 +17,8 @@ double zeta(double x, double q);
 double gamma_below(double a, double x);
 double gamma_above(double a, double x);
 
-// Modified Bessel functions of order 0 and 1; those called scaled times exp(-|x|), of the second kind times
-// exp(x).
+// Modified Bessel functions of order 0 and 1. The scaled ones are multiplied by exp(-|x|), of the second kind
+// by exp(x).
 double bessel_i(int order, double x);
 double scaled_bessel_i(int order, double x);
 double scaled_bessel_k(int order, double x);

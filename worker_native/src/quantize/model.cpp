@@ -51,7 +51,7 @@ constexpr FileType file_types[] = {
     {"Q1_0", LLAMA_FTYPE_MOSTLY_Q1_0},
 };
 
-// What is held of one tensor at a time; libllama's own bound is 8 GiB.
+// The most that is held of one tensor at a time; libllama's own bound is 8 GiB.
 constexpr size_t max_tensor_bytes = size_t(512) << 20;
 
 llama_model_kv_override override_named(const std::string& key, llama_model_kv_override_type tag) {

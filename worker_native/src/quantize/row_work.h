@@ -9,7 +9,7 @@ namespace native {
 // Called in the caller's thread every few milliseconds with the rows that are done; false stops the work.
 using RowsDone = std::function<bool(int64_t num_done)>;
 
-// What is done to rows [begin, end), in any thread. It may throw: the first error ends the work and is thrown
+// Works on rows [begin, end), in any thread. It may throw: the first error ends the work and is thrown
 // again in the caller's thread. So does an assertion of ggml.
 using RowWork = std::function<void(int64_t begin, int64_t end)>;
 

@@ -23,8 +23,8 @@ bool is_direct(ggml_type type) {
     return type == GGML_TYPE_MXFP4 || type == GGML_TYPE_BF16 || type == GGML_TYPE_F16;
 }
 
-// What lies beyond would be clipped in silence (the largest scale of nvfp4 is 448, its largest element 6), or
-// come back as an infinity (mxfp4). Of the halves what they make of it is looked at.
+// Elements beyond would be clipped in silence (the largest scale of nvfp4 is 448, its largest element 6), or
+// come back as an infinity (mxfp4). For halves, the converted elements are checked instead.
 float limit_of(ggml_type type) {
     if (type == GGML_TYPE_NVFP4) return 448 * 6;
     if (type == GGML_TYPE_MXFP4) return 0x1.8p127f;
@@ -154,7 +154,7 @@ bool dequantize_rows(ggml_type type, const uint8_t* source, size_t num_bytes, fl
     if (num_elements % block != 0 || num_bytes != size_t(num_elements / block) * block_bytes)
         bad_value(num_bytes, " bytes of ", ggml_type_name(type), " for ", num_elements, " elements");
     const auto to_float = ggml_get_type_traits(type)->to_float;
-    const bool is_half = !ggml_is_quantized(type);  // of these any bits are numbers, or NaN
+    const bool is_half = !ggml_is_quantized(type);  // any bits of a half are a number, or NaN
     const auto work = [&](int64_t begin, int64_t end) {
         if (!is_half) check_blocks(type, source + begin * block_bytes, (end - begin) * block_bytes);
         to_float(source + begin * block_bytes, target + begin * block, (end - begin) * block);

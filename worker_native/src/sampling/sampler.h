@@ -1,5 +1,5 @@
-// What a last stage draws tokens with: parameters and tokens for each slot. It knows nothing of how the
-// logits are made.
+// The sampler of a last stage: parameters and tokens of each slot, and draws from rows of logits. It knows
+// nothing of how those are made.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,8 @@ class Sampler {
     void prepare_slot(int64_t slot, int64_t source, int64_t length);
 
     // One token for each place in the lists: from that row of the logits, as what follows the token at that
-    // position of that slot. Rows of one slot, and one row several times, are as good as any. What cannot be
-    // drawn from is told in its place (`Sampled::error`).
+    // position of that slot. A slot and a row may occur several times. A row that allows no
+    // draw has its reason in place of a token (`Sampled::error`).
     std::vector<Sampled> sample(LogitsRows logits, const std::vector<int64_t>& rows,
                                 const std::vector<int64_t>& slots, const std::vector<int64_t>& positions);
 

@@ -27,7 +27,7 @@ uint32_t draw_seed(uint64_t seed, int32_t position) {
 
 struct Softmax {
     float largest;
-    double log_sum;  // of exp(logit - largest)
+    double log_sum;  // the logarithm of the sum of exp(logit - largest)
 
     double logprob(float logit) const { return double(logit) - double(largest) - log_sum; }
 };

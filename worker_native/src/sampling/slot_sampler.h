@@ -22,11 +22,11 @@ struct Sampled {
 
 // Reused from draw to draw.
 struct DrawBuffers {
-    BlockMaxima maxima;            // of the raw logits
+    BlockMaxima maxima;            // the raw logits'
     BlockMaxima penalised_maxima;  // if there are penalties
     std::vector<float> penalised;  // [V] if there are penalties
     std::vector<int32_t> tokens;
-    std::vector<llama_token_data> candidates;  // those that may be drawn
+    std::vector<llama_token_data> candidates;  // the tokens that may be drawn
 };
 
 // The samplers of one slot.
@@ -50,7 +50,7 @@ class SlotSampler {
     SamplerParams params_;
     int32_t num_recent_;
     SamplerPtr penalties_;  // null if off
-    SamplerPtr chain_;      // what follows top_k
+    SamplerPtr chain_;      // the samplers behind top_k
 };
 
 }  // namespace native

@@ -34,7 +34,7 @@ class Boundary {
 
   private:
     struct Port {
-        std::string name;   // of the tensor to write or to read
+        std::string name;   // the tensor to write or to read
         std::string after;  // written once this one is computed; the same for reading
         int64_t part = 0;
         int64_t num_done = 0;  // rows

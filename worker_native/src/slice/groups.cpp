@@ -113,10 +113,10 @@ class Grouping {
     const Microbatch& batch_;
     const Slots& slots_;
     const GroupLimits& limits_;
-    std::vector<uint8_t> is_used_;  // by the microbatch, for each slot
+    std::vector<uint8_t> is_used_;  // for each slot, whether the microbatch has rows of it
     std::vector<Group> groups_;
-    int32_t num_rows_per_slot_ = 0;  // of the last group
-    int32_t attended_ = 0;           // of the last group
+    int32_t num_rows_per_slot_ = 0;  // in the last group
+    int32_t attended_ = 0;           // by the last group
 };
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 namespace native {
 
-// What this process maps after the object was made.
+// The memory that this process maps after the object was made.
 class NewMemory {
   public:
     NewMemory();

@@ -68,7 +68,7 @@ void check_heads(const SliceFile& file, ggml_type type_k, ggml_type type_v) {
     check("type_v", type_v, file.value_width);
 }
 
-// Only what can never fit: libllama would write zeros over more memory than the machine has.
+// Refuses only a cache that can never fit: libllama would write zeros over more memory than the machine has.
 void check_cache_fits(const SliceFile& file, const Device& device, int64_t num_cells, ggml_type type_k,
                       ggml_type type_v) {
     const auto row_bytes = [&file](ggml_type type, int64_t width) {
@@ -145,7 +145,7 @@ ModelPtr load_model(const SliceFile& file, const Device& device, const SliceOpti
     params.progress_callback_user_data = const_cast<SliceOptions*>(&options);
 
     const LoggedErrors errors;
-    const AbortGuard guard;  // what an architecture asserts of its metadata is more than our checks know
+    const AbortGuard guard;  // an architecture asserts more of its metadata than our checks know
     ModelPtr model(llama_model_load_from_file(file.path.c_str(), params));
     if (!model) refuse("load", errors);
     check_model(model.get(), file);

@@ -27,7 +27,7 @@ class LogitsBlock {
     }
 
     void clear() { num_rows_ = 0; }
-    // Adds a copy of the row; whether all of its values are finite. There must be room for it.
+    // Adds a copy of the row; true if all of its values are finite. There must be room for it.
     bool add(const float* row) {
         return copy_finite({row, static_cast<size_t>(width_)}, values_.get() + num_rows_++ * width_);
     }

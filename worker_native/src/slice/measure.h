@@ -1,4 +1,4 @@
-// What a slice would take, from its header alone: libllama plans its buffers and allocates none of them.
+// The memory that a slice would take, from its header alone: libllama plans its buffers and allocates none.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ struct Needs {
     uint64_t weight_bytes = 0;
     uint64_t kv_bytes = 0;
     uint64_t compute_bytes = 0;
-    int32_t vocab_size = 0;  // of the file: rows of logits are as wide, whether they are computed or not
+    int32_t vocab_size = 0;  // the file's: rows of logits are as wide, whether they are computed or not
 };
 
 // Reads no weights: the file needs a sound header and its full length, and may be a hole behind the header.

@@ -24,7 +24,8 @@ double ms_since(Clock::time_point start) {
 
 constexpr int32_t kNoLogits = -1;
 
-// To move what was loaded to huge pages. Every step reads all weights, but of the cache only what is in use.
+// How long moving what was loaded to huge pages may take. Every step reads all weights, but only the used
+// part of the cache.
 constexpr std::chrono::seconds most_for_weights{5};
 constexpr std::chrono::seconds most_for_cache{1};
 

@@ -87,8 +87,8 @@ class Slice {
     std::vector<uint8_t>
         damaged_;  // slots with numbers in the cache that are not finite, even if they were truncated
     std::vector<int32_t> row_sizes_;
-    Microbatch last_;                      // of the last forward that succeeded; empty if there is none
-    std::shared_ptr<LogitsBlock> logits_;  // of the rows of `last_` that want them
+    Microbatch last_;                      // the last forward that succeeded; empty if there is none
+    std::shared_ptr<LogitsBlock> logits_;  // the rows of `last_` that want them
     std::vector<int32_t> logits_row_;      // for each row of `last_`, its row in `logits_`
     Timings timings_;
     int32_t hidden_width_;

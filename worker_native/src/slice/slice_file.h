@@ -1,4 +1,4 @@
-// What a slice's file says of its role: the keys that the cutter wrote, checked.
+// The role of a slice as its file has it: the keys that the cutter wrote, checked.
 #pragma once
 
 #include <cstdint>
@@ -16,16 +16,16 @@ struct SliceFile {
     int32_t first = 0;
     int32_t end = 0;
     int32_t num_layers = 0;
-    int32_t vocab_size = 0;  // of the whole model; 0 if the file does not say (a whole model)
-    int32_t key_width = 0;   // of one head; 0 if unknown
+    int32_t vocab_size = 0;  // the whole model's; 0 if the file does not say (a whole model)
+    int32_t key_width = 0;   // one head's; 0 if unknown
     int32_t value_width = 0;
-    int32_t num_kv_heads = 0;  // of a layer; 0 if unknown or not the same in all
+    int32_t num_kv_heads = 0;  // a layer's; 0 if unknown or not the same in all
 
     // Where hidden rows enter: names of tensors, `name@other` if the row is to be written once `other` is
     // computed. Where they leave: `output`.
     std::vector<std::string> inputs{"embd"};
     std::string output;
-    int32_t hidden_width = 0;  // of a row; 0 if it is the model's own width
+    int32_t hidden_width = 0;  // a row's; 0 if it is the model's own width
 
     bool is_whole() const { return first == 0 && end == num_layers; }
     bool is_first() const { return first == 0; }

@@ -1,4 +1,4 @@
-// What a slice's slots hold: started, truncated, copied, and mended where a sequence left no numbers.
+// A slice's slots: started, truncated, copied, and mended where a sequence left values that are not finite.
 #include <algorithm>
 
 #include "base/check.h"

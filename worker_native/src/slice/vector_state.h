@@ -1,4 +1,4 @@
-// What ggml's kernels leave behind in the processor.
+// The state that ggml's kernels leave behind in the processor.
 #pragma once
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))

@@ -1,4 +1,4 @@
-// What reads and writes the places that integers name.
+// Operations that read and write the places that integers name.
 #include <limits>
 
 #include "graph/primitives/primitive.h"

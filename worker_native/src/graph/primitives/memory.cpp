@@ -1,4 +1,4 @@
-// Inputs, views, copies and conversions: what moves elements and computes nothing.
+// Inputs, views, copies and conversions, which move elements and compute nothing.
 #include <limits>
 
 #include "graph/primitives/primitive.h"

@@ -1,4 +1,4 @@
-// What looks at whole rows: norms, softmax, reductions, scans and sorts.
+// Operations that look at whole rows: norms, softmax, reductions, scans and sorts.
 #include "graph/primitives/primitive.h"
 
 namespace native {
@@ -65,7 +65,7 @@ ggml_tensor* row_kernel(Site& site, std::span<const KernelEntry> entries, int64_
 }
 
 ggml_tensor* reduce(Site& site) { return row_kernel(site, reduce_kernels(), 1); }
-// Source: [inner, n, outer]; n is what is reduced.
+// The source is [inner, n, outer], of which n is reduced.
 ggml_tensor* reduce_columns(Site& site) {
     const KernelEntry& entry = named_kernel(site, column_kernels());
     const ggml_tensor* src = site.src[0];

@@ -39,7 +39,8 @@ bool has_ne(const ggml_tensor* t, const std::array<int64_t, 4>& ne);
 // Whether the elements of a row follow each other, and rows do not overlap.
 bool has_rows(const ggml_tensor* t);
 
-void require_plain_f32(const Site& site);  // of all sources
+// Whether all sources are contiguous F32, and whether `indices` are contiguous I64: as `require` checks.
+void require_plain_f32(const Site& site);
 void require_indices(const Site& site, const ggml_tensor* indices);
 
 // One of our own kernels as a step: it reads the sources on the CPU and fills the result.

@@ -12,7 +12,7 @@ namespace native {
 
 // The result of step i is named i. ne is ggml's order: the innermost axis first.
 struct Step {
-    std::string name;  // of the primitive; behind a colon, of the kernel that it is to use: "map:add"
+    std::string name;  // the primitive's; the kernel that it is to use stands behind a colon: "map:add"
     ggml_type type;
     std::array<int64_t, 4> ne;
     std::vector<int64_t> sources;  // steps before this one

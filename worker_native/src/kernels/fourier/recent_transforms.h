@@ -10,11 +10,11 @@
 
 namespace native {
 
-// Keeps the least recently used ones no longer, beyond a bound on their number and one on their memory. Any
+// Beyond a bound on their number and one on their memory, the least recently used ones are dropped. Any
 // thread may use it.
 class RecentTransforms {
   public:
-    // The one of this length, planned if it is not there.
+    // The transform of this length, planned if it is not there.
     std::shared_ptr<const RowTransform> get(int64_t n, bool is_real);
 
   private:
@@ -30,7 +30,7 @@ class RecentTransforms {
     std::list<Entry> entries_;  // the last used first
 };
 
-// Those of this process. They are never destroyed: a thread may compute while the process ends.
+// The transforms of this process. They are never destroyed: a thread may compute while the process ends.
 RecentTransforms& recent_transforms();
 
 }  // namespace native

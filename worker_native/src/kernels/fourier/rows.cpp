@@ -88,7 +88,7 @@ void load_mirrored(const Source<lanes>& rows, int64_t n, Split<float> to) {
     }
 }
 
-// What a transform of half the length makes pairs of neighbours of. The ends of a spectrum are real.
+// The spectra from which a transform of half the length makes pairs of neighbours. Their ends are real.
 template <int64_t lanes>
 void load_packed(const Source<lanes>& rows, const RowTransform& plan, Split<float> to) {
     const int64_t half = plan.transform.size();

@@ -105,7 +105,7 @@ std::pair<std::vector<int64_t>, int64_t> factors_of(int64_t n) {
     std::vector<int64_t> factors;
     int twos = 0;
     for (; n % 2 == 0; n /= 2) ++twos;
-    // Of 4 and 8 alone where that is possible; those of 4 come first.
+    // The twos become factors of 4 and 8 alone where that is possible, and those of 4 come first.
     const int fours = twos == 1 || twos == 3 ? 0 : std::array{3, 2, 1}[static_cast<size_t>(twos % 3)];
     if (twos == 1) {
         factors.push_back(2);
@@ -165,7 +165,7 @@ void Transform<T>::plan_convolution() {
     inner_ = std::make_unique<Transform>(length);
     const auto size = static_cast<size_t>(length);
     std::vector<double> re(size), im(size), other_re(size), other_im(size);
-    int64_t square = 0;  // of j, of 2 n parts of a turn
+    int64_t square = 0;  // j^2, modulo the 2 n parts of a turn
     for (int64_t j = 0; j < n_; square = (square + 2 * j + 1) % (2 * n_), ++j) {
         const Root turn(square, 2 * n_);
         chirp_cos_.push_back(static_cast<T>(turn.cos));

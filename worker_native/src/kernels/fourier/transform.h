@@ -21,10 +21,10 @@ struct Root {
     Root(int64_t at, int64_t n);
 };
 
-// What a transform of n elements needs to know, computed once. It is constant afterwards: any thread may use
-// it. A length without large primes is done in passes, one for each factor (J. Cooley, J. Tukey 1965), in the
-// order that needs no permutation (T. Stockham 1966); any other is a convolution of such a length (L.
-// Bluestein 1970).
+// A plan for transforms of n elements, computed once. It is constant afterwards: any thread may use it. A
+// length without large primes is done in passes, one for each factor (J. Cooley, J. Tukey 1965), in the order
+// that needs no permutation (T. Stockham 1966); any other is a convolution of such a length (L. Bluestein
+// 1970).
 template <class T>
 class Transform {
   public:
@@ -53,7 +53,7 @@ class Transform {
 
     int64_t n_;
     std::vector<Pass> passes_;
-    std::unique_ptr<Transform> inner_;          // of the convolution
+    std::unique_ptr<Transform> inner_;          // what a convolution transforms with
     std::vector<T> chirp_cos_, chirp_sin_;      // [n]
     std::vector<T> spectrum_re_, spectrum_im_;  // [inner n], of what is convolved with
 };

@@ -14,8 +14,8 @@ struct Geometry {
     int64_t groups, channels, taps, batch, num_outputs;  // channels and outputs of one group
     int64_t plane;                                       // elements of one arranged plane
     Triple in, out;
-    int64_t positions;  // of a plane, from the first output to the last, those between the rows included
-    std::vector<int64_t> offsets;  // of the taps of all channels of one group, in the order of the weights
+    int64_t positions;  // in a plane, from the first output to the last, with those between the rows
+    std::vector<int64_t> offsets;  // where the taps of a group's channels lie, in the order of the weights
 
     explicit Geometry(const ggml_tensor* dst, const std::vector<int64_t>& params)
         : groups(params[0]), in(spatial(dst->src[0])), out(spatial(dst)) {
@@ -165,7 +165,7 @@ size_t runs_of(const Geometry& g, int64_t begin, int64_t width, Run* runs) {
 // One output block at one tile of positions.
 struct Task {
     const Geometry& g;
-    const float* in;  // of the group
+    const float* in;  // the planes of the group
     const float* weights;
     const float* bias;  // or null
     float* out;
@@ -209,7 +209,7 @@ size_t place_tiles(const Geometry& g, int64_t begin, int64_t end, Placed* placed
     return count;
 }
 
-// What one worker does at a time: some outputs of a group, at some positions of an image.
+// The work that one worker does at a time: some outputs of a group, at some positions of an image.
 struct Part {
     int64_t image, group, first_output, end_output, begin, end;
 };

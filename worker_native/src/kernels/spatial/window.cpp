@@ -46,7 +46,8 @@ void fold(ggml_tensor* dst, int ith, int nth, void* data) {
     }
 }
 
-// What one result element is made of, along one axis: [begin, end) by step. `extent` counts the padding, too.
+// The source elements of one result element along one axis: [begin, end) by step. `extent` counts the
+// padding, too.
 struct Window {
     int64_t begin, end, step, extent;
     int64_t size() const { return std::max<int64_t>(end - begin, 0); }
