@@ -45,10 +45,10 @@ class Survey:
         return self.config.threads or max(1, self.num_cores // len(self.devices))
 
     def threads_alone(self, device: DeviceFacts) -> int:
-        """A stage that computes alone may use the threads of all stages that share the CPU with it."""
+        """A stage that computes alone may use the threads of all stages on the CPU, but no more than that has cores."""
         if not self.config.lend_cores or device.kind != "cpu":
             return self.num_threads
-        return self.num_threads * self._num_cpu_stages
+        return max(self.num_threads, min(self.num_cores, self.num_threads * self._num_cpu_stages))
 
     def first_core(self, stage: int) -> int | None:
         """The first of the cores that are a CPU stage's own, where the stages have each core of the machine once.

@@ -17,7 +17,7 @@ from cluster.planning.stage_costs import Rehearsed, is_small, part_of, scenes_fo
 from cluster.stage.spec import StageSpec
 from worker_native.probe import DeviceFacts
 
-REHEARSAL_VERSION = 1
+REHEARSAL_VERSION = 2
 UBATCH_SIZE = 64  # rows: prompts are short
 
 

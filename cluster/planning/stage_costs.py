@@ -65,7 +65,7 @@ class Rehearsed:
             shared = tuple((rows, self._scaled_ms(stage, whole, rows, ms)) for rows, ms in self._shared(stage, own))
             alone = tuple((rows, self._scaled_ms(stage, whole, rows, ms)) for rows, ms in _points(lent, stage))
             stages.append(StageCosts(shared, alone))
-        return PipelineCosts(tuple(stages), self._hop_ms)
+        return PipelineCosts(tuple(stages), self._hop_ms, self._turn_ms)
 
     def start_ms(self, num_sequences: int) -> float:
         """Until each of so many requests of one token has its first one, the stages being idle before."""
@@ -133,6 +133,14 @@ class Rehearsed:
             watched for scene, watched in pairs if scene.num_sequences == 1 or len(self.parts) == 1
         ]
         return mean(max(0.0, one.round_ms - sum(one.steps_ms)) for one in lone) / len(self.parts)
+
+    @property
+    def _turn_ms(self) -> float:
+        """What a round of several microbatches is longer than their steps and the hops between the stages."""
+        pairs = zip(self.scenes, self.figures.watched, strict=True)
+        shared = [watched for scene, watched in pairs if not scene.exclusive and scene.num_sequences > 1]
+        hops_ms = (len(self.parts) - 1) * self._hop_ms
+        return max([self._hop_ms, *(one.round_ms - sum(one.steps_ms) - hops_ms for one in shared)])
 
 
 def _points(watched: Sequence[Watched], stage: int) -> tuple[tuple[int, float], ...]:

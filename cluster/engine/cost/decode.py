@@ -25,6 +25,7 @@ class PipelineCosts:
 
     stages: tuple[StageCosts, ...]
     hop_ms: float = HOP_MS  # from a stage to the next one, and from the last one back to the first
+    turn_ms: float = HOP_MS  # from the last one back, through the coordinator, where several microbatches are under way
 
     @property
     def can_lend(self) -> bool:
@@ -61,7 +62,8 @@ class PipelineCosts:
     def shared_round_ms(self, num_lanes: int, num_sequences: int) -> float:
         """Until every sequence has its next token, the stages being shared by `num_lanes` microbatches."""
         steps_ms = self.steps_ms(rows_per_lane(num_sequences, num_lanes))
-        return max(num_lanes * max(steps_ms), sum(steps_ms) + self.messages_ms)
+        back_ms = self.turn_ms if num_lanes > 1 else self.hop_ms
+        return max(num_lanes * max(steps_ms), sum(steps_ms) + (len(steps_ms) - 1) * self.hop_ms + back_ms)
 
     def alone_round_ms(self, num_sequences: int) -> float:
         """The same in one microbatch that has all cores to itself; infinite where stages lend none."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+
 from cluster.config import ClusterConfig
 from cluster.demo import model_path
 from cluster.planning.model_plan import plan_model
@@ -22,3 +25,10 @@ def test_a_living_cluster_is_not_placed_anew() -> None:
     assert [(stage.first, stage.end) for stage in plan.stages] == [(0, 1), (1, 2), (2, 8)]
     assert plan.bounds == (0, 1, 2, 8)
     assert plan.stages[0].model_hash == plan_model(CONFIG).stages[0].model_hash
+
+
+def test_a_stage_that_computes_alone_has_no_more_threads_than_there_are_cores() -> None:
+    """Three threads on two cores wait for each other at every barrier."""
+    num_cores = len(os.sched_getaffinity(0))
+    lent = {stage.num_threads_alone for stage in plan_model(replace(CONFIG, threads=num_cores - 1 or 1)).stages}
+    assert lent == {num_cores}

@@ -82,3 +82,10 @@ def test_requests_begin_later_the_more_they_are() -> None:
 def test_one_slot_has_no_other_scenes_than_its_own() -> None:
     assert scenes_for(2, 1, lends=True) == (Scene(1, False), Scene(1, True))
     assert scenes_for(1, 4, lends=True) == (Scene(1, False), Scene(4, False))
+
+
+def test_the_way_back_through_the_coordinator_is_what_a_shared_round_takes_longer() -> None:
+    parts = ((0, 3), (3, 20))
+    costs = _rehearsed(parts).costs(parts)
+    assert costs.turn_ms == pytest.approx(_HOP_MS), "here it is as any message"
+    assert costs.shared_round_ms(2, 8) >= sum(costs.steps_ms(4)) + 2 * _HOP_MS

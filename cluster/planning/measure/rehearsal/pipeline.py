@@ -25,13 +25,14 @@ from cluster.planning.measure.rehearsal.cast import CONTEXT_LENGTH, Cast, Figure
 from cluster.planning.measure.rehearsal.stages import running_stages
 
 PROMPT_LENGTH = 32  # steps at the contexts of a short answer
-RUN_S = 0.5  # that steps of one kind are watched for, and at least so many rounds
+PASSES = 2  # over all scenes: what disturbs one of them may spare the next
+RUN_S = 0.4  # that steps of one kind are watched for, and at least so many rounds
 LEAST_ROUNDS = 8
 SETTLED_TOKENS = 3  # of each sequence: by then all of them are decoded
-STARTS = 2  # that are timed
 POLL_S = 0.005
 RECORDS_DELAY_S = 0.2  # stages tell what steps took once they were quiet for a moment
 TOKEN_TIMEOUT_S = 60.0
+SCENE_TIMEOUT_S = 60.0
 _PARAMS = SamplingParams(max_tokens=CONTEXT_LENGTH - PROMPT_LENGTH, temperature=0.0, ignore_eos=True, seed=0)
 _TWO_TOKENS = replace(_PARAMS, max_tokens=2)
 
@@ -40,8 +41,8 @@ def rehearse(cast: Cast, scenes: Sequence[Scene]) -> Figures:
     """Play all scenes. ClusterError if the pipeline does not come about, or yields no token."""
     secret = Secret.new()
     with running_stages(cast, secret) as ends, _pipeline(cast, ends, secret) as pipeline:
-        watched = tuple(pipeline.play(scene) for scene in scenes)
-    return Figures(tuple(end.costs.decode_ms for end in ends), watched)
+        played = [[pipeline.play(scene) for scene in scenes] for _ in range(PASSES)]
+    return Figures(tuple(end.costs.decode_ms for end in ends), tuple(map(_quietest, *played)))
 
 
 class _Vocabulary:
@@ -88,9 +89,12 @@ class _Pipeline:
         num_rows = rows_per_lane(scene.num_sequences, num_lanes)
         steps: list[list[StepTiming]] = [[] for _ in self._ends]
         rounds_ms: list[float] = []
-        start_ms = median(self._start_ms(scene) for _ in range(STARTS))
+        start_ms = self._start_ms(scene)
         until_s = time.monotonic() + RUN_S
-        while time.monotonic() < until_s or len(rounds_ms) < LEAST_ROUNDS:
+        deadline_s = time.monotonic() + SCENE_TIMEOUT_S
+        while time.monotonic() < until_s or len(rounds_ms) < LEAST_ROUNDS or not all(steps):
+            if time.monotonic() > deadline_s:
+                raise UnreachableError(f"rehearsal: its steps cannot be told apart within {SCENE_TIMEOUT_S:.0f} s")
             mark = self._run(scene, until_s)
             recorded = [self._recorded(stage, epoch, mark, num_rows) for stage in range(len(steps))]
             for all_of_stage, more in zip(steps, recorded, strict=True):
@@ -169,6 +173,12 @@ class _Reader:
             self.first_token_s = self.first_token_s or time.monotonic()
             self.num_tokens += output.token is not None
         self.is_done = self.is_done or is_last(output)
+
+
+def _quietest(*passes: Watched) -> Watched:
+    """Whatever else the machine does only adds to a time."""
+    best = min(passes, key=lambda watched: watched.round_ms)
+    return replace(best, start_ms=min(watched.start_ms for watched in passes))
 
 
 def _costs_for(scene: Scene) -> StageCosts:
