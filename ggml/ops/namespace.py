@@ -1,4 +1,7 @@
-"""The names of ``ggml`` and ``ggml.nn.functional``: read from the table, and from the dtypes."""
+"""The names of ``ggml`` and ``ggml.nn.functional``: read from the table, and from the dtypes.
+
+Who reads the whole table takes ``TABLE`` from here, where every row has been entered.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ from ggml.ops.calls import as_function, as_functional
 from ggml.ops.signal import complexes
 from ggml.ops.signal.complexes import either
 from ggml.registry.spelling import as_method
-from ggml.registry.table import TABLE, in_place
+from ggml.registry.table import TABLE as TABLE
+from ggml.registry.table import in_place
 
 # Importing a file of rows fills the table with them.
 for _file in pkgutil.walk_packages(ops.__path__, f"{ops.__name__}."):

@@ -8,7 +8,7 @@ from pathlib import Path
 from ggml.core.dtypes import ALL, FLOATING, INTEGER, NUMERIC, PLAIN
 from ggml.core.op import Op
 from ggml.ops import namespace
-from ggml.registry.table import TABLE
+from ggml.ops.namespace import TABLE
 from ggml.tensors.tensor import Tensor
 
 _DOCS = Path(__file__).parents[2] / "docs" / "ggml"

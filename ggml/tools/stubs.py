@@ -9,8 +9,8 @@ from typing import Any
 
 from ggml.ops import namespace, predicates
 from ggml.ops.fill import METHODS
+from ggml.ops.namespace import TABLE
 from ggml.ops.operators import BINARY_OPERATORS, UNARY_OPERATORS
-from ggml.registry.table import TABLE
 from ggml.tensors.tensor import Tensor
 
 _HERE = Path(__file__).parents[1]  # the package `ggml`

@@ -17,7 +17,7 @@ import torch
 
 import ggml
 from ggml.core.op import Op
-from ggml.registry.table import TABLE
+from ggml.ops.namespace import TABLE
 from tests.ggml.arrays import TORCH_DTYPES
 from tests.ggml.compare import assert_same
 from tests.ggml.fuzz_arguments import Fuzzer, copied, described, mirrored

@@ -11,7 +11,7 @@ import torch
 
 import ggml
 from ggml.core.op import Op
-from ggml.registry.table import TABLE
+from ggml.ops.namespace import TABLE
 from tests.ggml.fuzz_arguments import Fuzzer, copied, described, mirrored
 from tests.ggml.oracle import torch_result
 

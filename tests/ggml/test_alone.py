@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import ggml
-from ggml.registry.table import TABLE
+from ggml.ops.namespace import TABLE
 from ggml.tensors.tensor import Tensor
 from ggml.tools import stubs
 

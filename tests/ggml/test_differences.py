@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import ggml
-from ggml.registry.table import TABLE
+from ggml.ops.namespace import TABLE
 from ggml.tools import reference
 
 torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")

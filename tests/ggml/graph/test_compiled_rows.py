@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import ggml
 from ggml.core.op import Op
-from ggml.registry.table import TABLE
+from ggml.ops.namespace import TABLE
 from tests.ggml.arrays import to_ggml
 from tests.ggml.compare import assert_same
 from tests.ggml.ops.test_table import LOOSE

@@ -12,8 +12,8 @@ import pytest
 
 from ggml.core import errors
 from ggml.core.op import Op
+from ggml.ops.namespace import TABLE
 from ggml.registry import arguments
-from ggml.registry.table import TABLE
 
 # Rows that speak for the row that calls them, or that make another's node.
 _SPEAK_FOR = {"constant_pad": {"pad"}, "diagonal": {"expand"}, "masked_scatter": {"masked_scatter_take"}}

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import ggml
 from ggml.graph.builder import Builder
 from ggml.graph.value import Value
+from ggml.ops.namespace import TABLE
 from ggml.ops.spatial import convolution
-from ggml.registry.table import TABLE
 from tests.ggml.arrays import to_ggml
 from tests.ggml.both import randomise, twins
 from tests.ggml.compare import assert_same

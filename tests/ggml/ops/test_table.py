@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 import ggml
-from ggml.registry.table import TABLE
+from ggml.ops.namespace import TABLE
 from tests.ggml.arrays import to_ggml
 from tests.ggml.compare import assert_same
 from tests.ggml.oracle import torch_result
