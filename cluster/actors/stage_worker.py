@@ -9,6 +9,7 @@ from pathlib import Path
 from cluster.messages.stage import Wiring
 from cluster.node.secret import read_secret
 from cluster.stage.cores import bound_cores, prepare_process
+from cluster.stage.service import StageService
 from cluster.stage.spec import LoadProgress, StageSpec
 
 
@@ -20,9 +21,9 @@ class StageWorker:
         prepare_process()
         secret = read_secret(Path(secret_file)).for_stages
         with bound_cores(spec.first_core) as core:
-            from cluster.stage.service import StageService  # loads libggml
+            from cluster.stage.loading import load_stage  # loads libggml
 
-            self._service = StageService(spec, secret, core)
+            self._service = StageService(spec, load_stage, secret, core)
 
     def pid(self) -> int:
         return os.getpid()

@@ -13,7 +13,7 @@ class Hello:
 
     protocol_version: int
     model_hash: str  # hex sha256 of the source model's fingerprint
-    build: str  # libllama build the slices run on
+    build: str  # of what computes the stages
     epoch: int
     stage: int  # number of the stage that serves the stream
     num_stages: int

@@ -14,7 +14,7 @@ from cluster.planning.measure.dry_run import DryRun
 from cluster.planning.profiles import find_paces
 from cluster.planning.room import check_room
 from cluster.planning.vocabulary import check_vocabulary
-from cluster.stage.spec import StageSpec
+from cluster.stage.spec import GgufOptions, StageSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,7 @@ def _coordinator(found: Survey) -> CoordinatorSpec:
 
 def _stages(found: Survey, bounds: Sequence[int], coordinator: CoordinatorSpec) -> tuple[StageSpec, ...]:
     config, devices = found.config, found.devices
+    options = GgufOptions(config.cache_type_k, config.cache_type_v, config.flash_attn)
     return tuple(
         StageSpec(
             stage=stage,
@@ -98,9 +99,7 @@ def _stages(found: Survey, bounds: Sequence[int], coordinator: CoordinatorSpec) 
             num_threads=found.num_threads,
             num_threads_alone=found.threads_alone(device),
             first_core=found.first_core(stage),
-            type_k=config.cache_type_k,
-            type_v=config.cache_type_v,
-            flash_attn=config.flash_attn,
+            options=options,
         )
         for stage, (device, (first, end)) in enumerate(zip(devices, pairwise(bounds), strict=True))
     )

@@ -14,7 +14,7 @@ from cluster.planning.measure.rehearsal.pipeline import rehearse
 from cluster.planning.search.cut_search import Range
 from cluster.planning.search.placement import LayerSizes
 from cluster.planning.stage_costs import Rehearsed, is_small, part_of, scenes_for
-from cluster.stage.spec import StageSpec
+from cluster.stage.spec import GgufOptions, StageSpec, spec_record
 from worker_native.probe import DeviceFacts
 
 REHEARSAL_VERSION = 2
@@ -71,9 +71,7 @@ def _spec(survey: Survey, stage: int, num_stages: int, part: Range) -> StageSpec
         num_threads=survey.num_threads,
         num_threads_alone=survey.threads_alone(device),
         first_core=survey.first_core(stage) if stage < len(survey.devices) else None,
-        type_k=config.cache_type_k,
-        type_v=config.cache_type_v,
-        flash_attn=config.flash_attn,
+        options=GgufOptions(config.cache_type_k, config.cache_type_v, config.flash_attn),
     )
 
 
@@ -87,7 +85,7 @@ def _with_all_cores(spec: StageSpec, survey: Survey, device: DeviceFacts) -> Sta
 
 def _played(survey: Survey, specs: Sequence[StageSpec], sizes: LayerSizes, scenes: tuple[Scene, ...]) -> Rehearsed:
     parts = tuple((spec.first, spec.end) for spec in specs)
-    told = [{name: value for name, value in asdict(spec).items() if name != "source"} for spec in specs]
+    told = [spec_record(spec) for spec in specs]
     key = {
         "version": REHEARSAL_VERSION,
         "build": survey.probe.build,

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from cluster.api.status import StageFacts
 from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageCosts
 from cluster.sources.source import ModelSource
+
+# Called with the phase of loading, and how much of it is done, 0..1.
+OnProgress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class GgufOptions:
+    """How layers of a GGUF are computed. Which record of options a spec has says which kind of model it is."""
+
+    type_k: str  # of the KV cache
+    type_v: str
+    flash_attn: Literal["auto", "on", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +40,7 @@ class StageSpec:
     num_threads: int
     num_threads_alone: int  # while no other stage computes
     first_core: int | None  # its threads are bound to this one of the host's cores and those that follow; None: not
-    type_k: str
-    type_v: str
-    flash_attn: Literal["auto", "on", "off"]
+    options: GgufOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,7 @@ class LoadedStage:
     """A stage that has its weights. Set by the stage."""
 
     facts: StageFacts
-    build: str  # of its libllama
+    build: str  # of what computes it
     hidden_width: int
     costs: StageCosts
 
@@ -50,6 +61,18 @@ class LoadProgress:
     fraction: float  # 0..1 of this phase
     loaded: LoadedStage | None = None
     error: Exception | None = None
+
+
+def spec_record(spec: StageSpec) -> dict[str, Any]:
+    """All but its source, as JSON gives it to a process of ours."""
+    record = asdict(spec)
+    del record["source"]
+    return record
+
+
+def spec_of_record(record: dict[str, Any], source: ModelSource) -> StageSpec:
+    """What `spec_record` was made of."""
+    return StageSpec(**{**record, "options": GgufOptions(**record["options"])}, source=source)
 
 
 def hello_of(spec: StageSpec, loaded: LoadedStage, epoch: int) -> Hello:

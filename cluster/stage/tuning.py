@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-# -- a stage's measurement of itself, and its padding (stage.runner)
+# -- a stage's measurement of itself, and its padding (stage.models)
 
 # Rows that are timed when a stage is loaded. By reasoning: every size up to two groups of `PERIOD`, then coarser.
 MEASURED_ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)

@@ -19,7 +19,7 @@ from cluster.planning.inventory import Survey, survey
 from cluster.planning.layout import Layouts
 from cluster.planning.measure.dry_run import DryRun
 from cluster.planning.model_plan import ModelPlan, plan_survey
-from cluster.stage.spec import StageSpec
+from cluster.stage.spec import StageSpec, spec_record
 from cluster.terminal.activity import Activity
 from cluster.verify.checksums import Checksums, keep_checksums, kept_checksums, load_checksums, save_checksums, summed
 from cluster.verify.compare import Comparison, compare_checksums, compare_rows
@@ -166,7 +166,7 @@ def _device_for_whole(found: Survey) -> tuple[str | None, str]:
 def _computed(module: str, spec: StageSpec, steps: Sequence[Step], path: Path, more: dict[str, Any]) -> Rows:
     orders = {
         "model": spec.source.name,
-        "spec": {name: value for name, value in asdict(spec).items() if name != "source"},
+        "spec": spec_record(spec),
         "steps": [asdict(step) for step in steps],
         "rows_out": str(path),
         **more,

@@ -15,11 +15,9 @@ import numpy as np
 
 from cluster.api.errors import ClusterError, error_named
 from cluster.node.child import answer, die_with_parent
-from cluster.sources.resolve import resolve
 from cluster.stage.loading import load_stage
-from cluster.stage.spec import StageSpec
+from cluster.verify.orders import ordered_spec, ordered_steps
 from cluster.verify.rows import read_rows, write_rows
-from cluster.verify.steps import Step
 
 
 def main() -> int:
@@ -35,16 +33,14 @@ def main() -> int:
 
 def run(orders: dict[str, Any]) -> str:
     """Write the rows that the stage makes of those that it is given. Returns libllama's build."""
-    spec = StageSpec(**orders["spec"], source=resolve(orders["model"]))
-    steps = [Step(**{name: tuple(values) for name, values in step.items()}) for step in orders["steps"]]
+    spec, steps = ordered_spec(orders), ordered_steps(orders)
     given = read_rows(Path(orders["rows_in"])).hidden[spec.first] if spec.first else None
     made, at = [], 0
-    compute, build = load_stage(spec, lambda phase, fraction: None)
-    with closing(compute):
+    with closing(load_stage(spec, lambda phase, fraction: None)) as runner:
         for number, step in enumerate(steps):
             end = at + len(step.tokens)
             hidden = None if given is None else np.ascontiguousarray(given[at:end])
-            output = compute.run(step.microbatch(number), hidden)
+            output = runner.run(step.microbatch(number), hidden)
             for failure in output.failures if output.result is None else output.result.failures:
                 raise error_named(failure.kind, failure.reason)
             rows = output.hidden if output.result is None else output.result.logits
@@ -54,7 +50,7 @@ def run(orders: dict[str, Any]) -> str:
     is_last = spec.stage == spec.num_stages - 1
     rows_out = np.concatenate(made)
     write_rows(Path(orders["rows_out"]), {} if is_last else {spec.end: rows_out}, rows_out if is_last else None)
-    return build
+    return runner.model.build
 
 
 if __name__ == "__main__":

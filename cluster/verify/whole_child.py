@@ -12,10 +12,8 @@ from pathlib import Path
 from cluster.api.errors import ClusterError
 from cluster.cutting.boundary import Boundary
 from cluster.node.child import answer, die_with_parent
-from cluster.sources.resolve import resolve
-from cluster.stage.spec import StageSpec
+from cluster.verify.orders import ordered_spec, ordered_steps
 from cluster.verify.rows import write_rows
-from cluster.verify.steps import Step
 
 
 def main() -> int:
@@ -24,9 +22,8 @@ def main() -> int:
     try:
         from cluster.verify.whole_model import WholeModel
 
-        steps = [Step(**{name: tuple(values) for name, values in step.items()}) for step in orders["steps"]]
-        spec = StageSpec(**orders["spec"], source=resolve(orders["model"]))
-        model = WholeModel(orders["path"], spec, orders["use_extra_bufts"])
+        steps = ordered_steps(orders)
+        model = WholeModel(orders["path"], ordered_spec(orders), orders["use_extra_bufts"])
         _, logits = model.compute(steps, ())
         boundaries = [Boundary(**boundary) for boundary in orders["boundaries"]]
         hidden, _ = model.compute(steps, boundaries) if boundaries else ({}, logits)

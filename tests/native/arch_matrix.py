@@ -28,7 +28,7 @@ from cluster.cutting.header import Header
 from cluster.cutting.model import Model
 from cluster.cutting.sizes import model_sizes
 from cluster.sources.resolve import resolve
-from cluster.stage.spec import StageSpec
+from cluster.stage.spec import GgufOptions, StageSpec
 from cluster.store.opened import OpenModel
 from cluster.store.writer import SliceFiles, write_slice
 from cluster.verify.compare import compare_rows
@@ -168,9 +168,7 @@ def spec_of(path: Path, header: Header) -> StageSpec:
         num_threads=1,
         num_threads_alone=1,
         first_core=None,
-        type_k="f16",
-        type_v="f16",
-        flash_attn="auto",
+        options=GgufOptions("f16", "f16", "auto"),
     )
 
 

@@ -73,7 +73,7 @@ def _draw_s_per_logit(loaded: Slice) -> float:
     import numpy as np
 
     from cluster.api.sampling import SamplingParams
-    from cluster.stage.sampling import native_params
+    from cluster.stage.models.sampler import native_params
     from worker_native import Sampler
 
     params = native_params(SamplingParams(seed=0))

@@ -66,8 +66,7 @@ def whole_stage(model: Path) -> StageSpec:
 
 def test_the_user_s_own_file_is_not_mapped_and_must_not_change_while_it_is_loaded(tmp_path: Path) -> None:
     model = write_tiny(tmp_path / "model.gguf", TinyModel())
-    compute, _ = load_stage(whole_stage(model), lambda phase, fraction: None)
-    with closing(compute):
+    with closing(load_stage(whole_stage(model), lambda phase, fraction: None)):
         assert str(model) not in Path("/proc/self/maps").read_text()
 
     def touch(phase: str, fraction: float) -> None:

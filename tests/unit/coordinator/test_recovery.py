@@ -23,6 +23,7 @@ from cluster.coordinator.service import CoordinatorService
 from cluster.coordinator.spec import CoordinatorSpec, StageEnd
 from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageAddress, StageFailure, Wiring
 from cluster.sources.opening import open_model
+from cluster.stage.loading import load_stage
 from cluster.stage.service import StageService
 from cluster.wire.stage.wiring import wirings
 from protos import sampling_pb2
@@ -90,7 +91,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[StageServi
             SPEC, num_stages=2, end=4, context_length=CONTEXT, num_slots=NUM_SLOTS, num_threads_alone=1
         )
         loading = [
-            StageService(dataclasses.replace(spec, stage=stage, first=first, end=end), SECRET.for_stages)
+            StageService(dataclasses.replace(spec, stage=stage, first=first, end=end), load_stage, SECRET.for_stages)
             for stage, first, end in ((0, 0, 4), (1, 4, NUM_LAYERS))
         ]
         for stage in loading:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.stage.runner import row_sizes
+from cluster.stage.models.row_sizes import row_sizes
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,9 @@ from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
 from cluster.sources.served import lent
 from cluster.sources.source import FilePart, ModelSource
+from cluster.stage.loading import load_stage
 from cluster.stage.service import StageService
-from cluster.stage.spec import StageSpec
+from cluster.stage.spec import GgufOptions, StageSpec
 from cluster.wire.codec.event import Event
 from cluster.wire.stage.event_watch import StageWatch
 from cluster.wire.stage.link import StageLink
@@ -44,9 +45,7 @@ SPEC = StageSpec(
     num_threads=1,
     num_threads_alone=2,
     first_core=None,
-    type_k="f16",
-    type_v="f16",
-    flash_attn="auto",
+    options=GgufOptions("f16", "f16", "auto"),
 )
 
 
@@ -110,7 +109,7 @@ def test_a_stage_loads_layers_of_a_file_that_only_another_node_has(secret_file: 
 
 
 def test_an_error_of_any_kind_in_a_step_is_told_and_the_next_epoch_works() -> None:
-    service = StageService(SPEC, SECRET)
+    service = StageService(SPEC, load_stage, SECRET)
     service.start_loading()
     wait_until(lambda: service.progress().loaded is not None, 60)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -141,7 +140,7 @@ def test_an_error_of_any_kind_in_a_step_is_told_and_the_next_epoch_works() -> No
 
 
 def test_it_describes_itself_in_the_middle_of_a_step() -> None:
-    service = StageService(SPEC, SECRET)
+    service = StageService(SPEC, load_stage, SECRET)
     service.start_loading()
     wait_until(lambda: service.progress().loaded is not None, 60)
     hello = make_hello(epoch=1, stage=0, num_stages=1, first=0, end=8, num_slots=2, context_length=32, hidden_width=1)
@@ -156,7 +155,7 @@ def test_it_describes_itself_in_the_middle_of_a_step() -> None:
 
 def test_a_step_that_was_sent_ahead_computes_the_token_that_the_one_before_drew() -> None:
     """Once with tokens that are known, once with all steps sent at once; then an epoch ends one that waits."""
-    service = StageService(SPEC, SECRET)
+    service = StageService(SPEC, load_stage, SECRET)
     service.start_loading()
     wait_until(lambda: service.progress().loaded is not None, 60)
     texts = []

@@ -23,8 +23,10 @@ from cluster.messages.step import (
     StepResult,
 )
 from cluster.sources.source import ModelSource
-from cluster.stage.runner import StageCompute
-from cluster.stage.spec import StageSpec
+from cluster.stage.loading import runner_of
+from cluster.stage.models.gguf import GgufModel
+from cluster.stage.runner import StageRunner
+from cluster.stage.spec import GgufOptions, StageSpec
 from tests.native.tiny_model import TinyModel, write_model
 
 MODEL = TinyModel()
@@ -37,7 +39,7 @@ PROMPTS = {slot: [20 + slot, 3, 40 + slot] for slot in range(NUM_SLOTS)}
 class Pipeline:
     """The stages of a model, one after the other, as the service would run them."""
 
-    def __init__(self, stages: list[StageCompute]) -> None:
+    def __init__(self, stages: list[StageRunner]) -> None:
         self.stages = stages
         self._step = 0
 
@@ -87,7 +89,9 @@ def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipelin
             layers = (bounds[stage], bounds[stage + 1])
             changes = {"token_embd.weight": embedding} if stage == 0 else None
             path = write_model(tmp_path / f"{stage}.gguf", MODEL, layers, changes=changes)
-            stages.append(StageCompute(_spec(stage, request.param, layers), str(path), True, lambda _: None))
+            spec = _spec(stage, request.param, layers)
+            model = GgufModel(spec, spec.options, str(path), "build", True, lambda _: None)
+            stages.append(runner_of(spec, model))
             stack.callback(stages[-1].close)
         yield Pipeline(stages)
 
@@ -107,9 +111,7 @@ def _spec(stage: int, num_stages: int, layers: tuple[int, int]) -> StageSpec:
         num_threads=1,
         num_threads_alone=1,
         first_core=None,
-        type_k="f16",
-        type_v="f16",
-        flash_attn="off",  # where what is masked is multiplied all the same
+        options=GgufOptions("f16", "f16", "off"),  # where what is masked is multiplied all the same
     )
 
 

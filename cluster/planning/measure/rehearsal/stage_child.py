@@ -13,12 +13,11 @@ from cluster.node.child import answer, die_with_parent
 from cluster.node.secret import Secret
 from cluster.sources.source import ModelSource
 from cluster.stage.cores import bound_cores, prepare_process
-from cluster.stage.spec import LoadedStage, StageSpec, hello_of
+from cluster.stage.service import Load, StageService
+from cluster.stage.spec import LoadedStage, OnProgress, StageSpec, hello_of, spec_of_record
 
 if TYPE_CHECKING:
-    from cluster.stage.loading import Report
-    from cluster.stage.runner import StageCompute
-    from cluster.stage.service import LoadStage, StageService
+    from cluster.stage.runner import StageRunner
 
 FIRST_EPOCH = 1
 POLL_S = 0.02
@@ -29,11 +28,11 @@ def main() -> int:
     die_with_parent()
     orders = json.loads(sys.stdin.readline())
     prepare_process()
-    spec = StageSpec(source=ModelSource(orders["path"], ()), **orders["spec"])
+    spec = spec_of_record(orders["spec"], ModelSource(orders["path"], ()))
     with bound_cores(spec.first_core) as core:
-        from cluster.stage.service import StageService  # loads libggml
+        import worker_native  # noqa: F401  # loads libggml
 
-        service = StageService(spec, Secret.of_text(orders["secret"]), core, _loader(orders))
+        service = StageService(spec, _loader(orders), Secret.of_text(orders["secret"]), core)
     service.start_loading()
     try:
         loaded = _wait(service)
@@ -47,14 +46,15 @@ def main() -> int:
     return 0
 
 
-def _loader(orders: dict[str, Any]) -> LoadStage:
-    def load(spec: StageSpec, report: Report) -> tuple[StageCompute, str]:
-        from cluster.stage.runner import StageCompute
+def _loader(orders: dict[str, Any]) -> Load:
+    def load(spec: StageSpec, report: OnProgress) -> StageRunner:
+        from cluster.stage.loading import runner_of
+        from cluster.stage.models.gguf import GgufModel
 
         report("loading", 0.0)
-        path, build = orders["path"], orders["build"]
-        compute = StageCompute(spec, path, orders["use_extra_bufts"], lambda fraction: None, measure_s=MEASURE_S)
-        return compute, build
+        path, build, extra = orders["path"], orders["build"], orders["use_extra_bufts"]
+        model = GgufModel(spec, spec.options, path, build, extra, lambda fraction: None, measure_s=MEASURE_S)
+        return runner_of(spec, model)
 
     return load
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from cluster.node.child import Child
 from cluster.node.disk import temporary_folder
 from cluster.node.secret import Secret
 from cluster.planning.measure.rehearsal.cast import Cast
-from cluster.stage.spec import StageSpec
+from cluster.stage.spec import StageSpec, spec_record
 
 READY_TIMEOUT_S = 120.0
 
@@ -29,12 +28,10 @@ def running_stages(cast: Cast, secret: Secret) -> Iterator[tuple[StageEnd, ...]]
         children = []
         for spec in cast.specs:
             child = stack.enter_context(closing(Child("cluster.planning.measure.rehearsal.stage_child")))
-            told = asdict(spec)
-            del told["source"]
             path = _hollow_file(folder, cast.model, spec)
             child.send(
                 {
-                    "spec": told,
+                    "spec": spec_record(spec),
                     "secret": secret.text,
                     "path": str(path),
                     "use_extra_bufts": cast.use_extra_bufts,

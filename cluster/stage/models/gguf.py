@@ -1,0 +1,146 @@
+"""Layers of a GGUF, computed by libllama."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from cluster.api.errors import CapacityError, ClusterError, ModelFileError, UsageError
+from cluster.messages.stage import StageCosts
+from cluster.messages.step import Float32Array, Microbatch
+from cluster.sources.freshness import file_states
+from cluster.sources.stored import stored_slice
+from cluster.stage.model import StageSizes
+from cluster.stage.models.row_sizes import row_sizes
+from cluster.stage.spec import GgufOptions, OnProgress, StageSpec
+from cluster.stage.tuning import MEASURE_ROUNDS, MEASURE_S, MEASURED_ROWS
+from worker_native import Slice
+from worker_native.probe import probe
+
+
+class GgufModel:
+    """Implements `stage.model.StageModel` with a native slice."""
+
+    def __init__(
+        self,
+        spec: StageSpec,
+        options: GgufOptions,
+        path: str,
+        build: str,
+        use_extra_bufts: bool,
+        progress: Callable[[float], None],
+        use_mmap: bool = True,
+        measure_s: float = MEASURE_S,
+    ) -> None:
+        """Load the slice file at `path`. UsageError if it cannot be loaded, CapacityError if memory is short.
+
+        `use_mmap`: weights stay in the file, to which nobody may write. `measure_s`: most that `measure` takes, or a
+        little more.
+        """
+        self._spec = spec
+        self._measure_s = measure_s
+        self.build = build
+        with _errors_of(spec.stage):
+            self._slice = Slice(
+                path,
+                device=spec.device,
+                n_ctx=spec.context_length,
+                n_slots=spec.num_slots,
+                n_batch=spec.ubatch_size,
+                n_ubatch=spec.ubatch_size,
+                n_threads=spec.num_threads,
+                type_k=options.type_k,
+                type_v=options.type_v,
+                flash_attn=options.flash_attn,
+                use_extra_bufts=use_extra_bufts,
+                use_mmap=use_mmap,
+                progress=progress,
+            )
+        self.is_last = self._slice.is_last
+        self.hidden_width = self._slice.hidden_width
+        self.vocab_size = self._slice.vocab_size
+        self.prepare_slot = self._slice.prepare_slot
+        self.close = self._slice.close
+
+    def sizes(self) -> StageSizes:
+        return StageSizes(self._slice.weight_bytes, self._slice.kv_bytes, self._slice.compute_bytes)
+
+    def check(self, batch: Microbatch) -> None:
+        self._slice.check_microbatch(batch.tokens, batch.positions, batch.slots, batch.wants_logits)
+
+    def forward(self, batch: Microbatch, hidden: Float32Array | None) -> Float32Array:
+        self._slice.set_threads(self._spec.num_threads_alone if batch.exclusive else self._spec.num_threads)
+        made = self._slice.forward(batch.tokens, batch.positions, batch.slots, batch.wants_logits, hidden)
+        if made is not None:
+            return made
+        return self._slice.wanted_logits() if batch.wants_logits.any() else np.empty((0, self.vocab_size), np.float32)
+
+    def measure(self) -> StageCosts:
+        """Time steps of few rows, and let those be padded that are slower than larger ones."""
+        decode_ms: dict[int, float] = {}
+        deadline_s = time.monotonic() + self._measure_s
+        most_rows = min(self._spec.num_slots, self._spec.ubatch_size)
+        # Round after round, so that what disturbs one is not taken for the cost of one size.
+        for num_rows in [size for size in MEASURED_ROWS if size <= most_rows] * MEASURE_ROUNDS:
+            self._slice.measure_rows(num_rows)  # builds the graph
+            decode_ms[num_rows] = min(self._slice.measure_rows(num_rows), decode_ms.get(num_rows, math.inf))
+            if time.monotonic() > deadline_s:
+                break
+        sizes = row_sizes(decode_ms, most_rows)
+        self._slice.set_row_sizes(sizes)
+        computed_ms = {rows: decode_ms[sizes[rows - 1]] for rows in decode_ms}
+        # Cores that are lent are not free now, while the other stages load: all of them are taken to be of use.
+        speedup = self._spec.num_threads_alone / self._spec.num_threads
+        alone_ms = {rows: took_ms / speedup for rows, took_ms in computed_ms.items()} if speedup > 1 else {}
+        return StageCosts(tuple(computed_ms.items()), tuple(alone_ms.items()))
+
+
+def open_gguf(spec: StageSpec, options: GgufOptions, report: OnProgress) -> GgufModel:
+    """Cut or fetch, and load what `spec` asks for, reporting (phase, fraction).
+
+    UsageError for a bad source, UnreachableError for one that does not answer, CapacityError for a lack of disk or
+    memory, ClusterError if the library fails its self-test.
+    """
+    report("cutting", 0.0)
+    before = file_states(spec.source)
+    try:
+        # In a child process: a miscompiled library kills whoever multiplies with it.
+        found = probe()
+    except RuntimeError as error:
+        raise ClusterError(f"stage {spec.stage}: {error}") from error
+    stored = stored_slice(spec.source, spec.model_hash, spec.first, spec.end, report)
+    report("loading", 0.0)
+    # The store's files are never written to. A whole model is the user's own file: that may be.
+    is_stored = bool(stored.key)
+    model = GgufModel(
+        spec,
+        options,
+        str(stored.path),
+        found.build,
+        found.use_extra_bufts,
+        lambda fraction: report("loading", fraction),
+        use_mmap=is_stored,
+    )
+    if not is_stored and file_states(spec.source) != before:
+        model.close()
+        raise ModelFileError(f"{stored.path}: file: changed while it was loaded; run cluster up again")
+    return model
+
+
+@contextmanager
+def _errors_of(stage: int) -> Iterator[None]:
+    """What loading raises, as errors of ours."""
+    try:
+        yield
+    except MemoryError as error:
+        raise CapacityError(
+            f"stage {stage}: {error}; use more stages, a smaller --ctx-size or fewer slots (-np)"
+        ) from error
+    except ValueError as error:
+        raise UsageError(f"stage {stage}: {error}") from error
+    except RuntimeError as error:
+        raise ClusterError(f"stage {stage}: {error}") from error

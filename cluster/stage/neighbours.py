@@ -1,0 +1,57 @@
+"""The streams that a stage opens itself: steps to the next stage, and sampled tokens from the last one to the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from cluster.messages.stage import Wiring
+from cluster.messages.step import Float32Array, Microbatch, SampledStep
+from cluster.node.secret import Secret
+from cluster.wire.access.endpoint import Endpoint
+from cluster.wire.stage.link import StageLink
+from cluster.wire.stage.token_watch import TokenWatch
+
+
+class Neighbours:
+    """The streams of one epoch at a time."""
+
+    def __init__(
+        self, secret: Secret, on_tokens: Callable[[SampledStep], None], on_lost: Callable[[int, int, str], None]
+    ) -> None:
+        """`on_lost(stage, epoch, reason)`: a stream of that epoch broke, or a stage does not take a step."""
+        self._secret = secret
+        self._on_tokens = on_tokens
+        self._on_lost = on_lost
+        self._link: StageLink | None = None
+        self._tokens: TokenWatch | None = None
+
+    def join(self, wiring: Wiring) -> None:
+        """Leave the streams of the former epoch, and open those of this one. HandshakeError or UnreachableError."""
+        self.leave()
+        epoch = wiring.hello.epoch
+        if wiring.downstream is not None:
+            there = wiring.downstream
+            lost = partial(self._on_lost, there.hello.stage, epoch)
+            link = StageLink(Endpoint(there.address, self._secret), there.hello, lost)
+            link.open()
+            self._link = link
+        if wiring.last is not None:
+            there = wiring.last
+            lost = partial(self._on_lost, there.hello.stage, epoch)
+            tokens = TokenWatch(Endpoint(there.address, self._secret), there.hello, self._on_tokens, lost)
+            tokens.open()
+            self._tokens = tokens
+
+    def send(self, batch: Microbatch, hidden: Float32Array | None) -> None:
+        """One step to the next stage. UnreachableError or UsageError; nothing happens between two epochs."""
+        link = self._link
+        if link is not None:
+            link.send(batch, hidden)
+
+    def leave(self) -> None:
+        """Close all streams."""
+        for stream in (self._link, self._tokens):
+            if stream is not None:
+                stream.close()
+        self._link = self._tokens = None
