@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from cluster.api.errors import ClusterError, UsageError
+from cluster.api.nearest import did_you_mean
+from cluster.setting import Share, Whole, settings_of
 from cluster.sources.name import is_remote_name
 from cluster.split import parse_layers, parse_tensor_split
 
-CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
-FLASH_ATTN = ("auto", "on", "off")
+CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
 # What llama-server takes for these, and what TOML has for them.
 _FLASH_ATTN_ALIASES = {
     **dict.fromkeys(("true", "enabled", "1"), "on"),
     **dict.fromkeys(("false", "disabled", "0"), "off"),
     "-1": "auto",
 }
-_TEXTS = (
-    "model",
-    "layers",
-    "tensor_split",
-    "cache_type_k",
-    "cache_type_v",
-    "host",
-    "address",
-    "client_secret_file",
-)
 MAX_STAGES = 256
 DEFAULT_PARALLEL = 8
 DEFAULT_UBATCH_SIZE = 512
@@ -39,53 +29,42 @@ MAX_SLOTS = 256
 
 @dataclass(frozen=True, slots=True)
 class ClusterConfig:
-    """What `cluster up` builds. Keys of the TOML file are these names."""
+    """What `cluster up` builds. Keys of the TOML file are these names, and so are the flags.
+
+    A new setting is one line here: what it may be is in its type, and files and flags go by that.
+    """
 
     model: str  # path of a GGUF file, hf:org/repo:Q4_K_M, or a URL
-    stages: int | None = None  # None: one per device, two on a machine with only a CPU
+    stages: Annotated[int | None, Whole(1, MAX_STAGES)] = None  # None: one per device, two on a lone CPU
     devices: tuple[str, ...] = ()  # ggml device names, one per stage; () lets the planner choose
     layers: str | None = None  # layers of each stage, as 0-11,12-23; None lets the planner choose
     tensor_split: str | None = None  # or each stage's share of the layers, as 3,1
-    headroom: float = 0.1  # share of each device's free memory that is left alone
-    ctx_size: int | None = (
-        None  # tokens per slot, prompt and answer together; None: the model's, at most 4096; 0: all of the model's
-    )
-    parallel: int = DEFAULT_PARALLEL  # slots: sequences computed at the same time; -1: as many as by default
-    threads: int | None = None  # per CPU stage; None (or 0, or -1): the node's cores divided among its stages
-    ubatch_size: int = DEFAULT_UBATCH_SIZE  # most rows of one microbatch
-    cache_type_k: str = "f16"
-    cache_type_v: str = "f16"
+    headroom: Annotated[float, Share()] = 0.1  # share of each device's free memory that is left alone
+    # Tokens per slot, at least one of a prompt and one of an answer. None: the model's, at most 4096; 0: the model's.
+    ctx_size: Annotated[int | None, Whole(2, 2**24, also=(0,))] = None
+    # Slots: sequences computed at the same time; -1: as many as by default.
+    parallel: Annotated[int, Whole(1, MAX_SLOTS)] = DEFAULT_PARALLEL
+    # Per CPU stage. None (or 0, or -1): the node's cores divided among its stages.
+    threads: Annotated[int | None, Whole(1, 1024)] = None
+    ubatch_size: Annotated[int, Whole(1, 8192)] = DEFAULT_UBATCH_SIZE  # most rows of one microbatch
+    cache_type_k: CacheType = "f16"
+    cache_type_v: CacheType = "f16"
     flash_attn: Literal["auto", "on", "off"] = "auto"
     pipeline_prompts: bool = True  # several chunks of prompts in flight at once
     lend_cores: bool = True  # a CPU stage that computes alone uses the cores of the others on its host
-    max_waiting: int = 256  # requests that may wait for a slot
+    max_waiting: Annotated[int, Whole(0, 100_000)] = 256  # requests that may wait for a slot
     host: str = "127.0.0.1"  # where the inference server listens
-    port: int = 0  # 0 takes a free one
+    port: Annotated[int, Whole(0, 65535)] = 0  # 0 takes a free one
     address: str | None = None  # Ray cluster to attach to; None starts a local one
     client_secret_file: str | None = None  # what clients are asked for; None: a new secret with each start
 
     def __post_init__(self) -> None:
         self._take_aliases()
-        _check_whole("stages", self.stages, 1, MAX_STAGES)
-        if self.ctx_size != 0 or isinstance(self.ctx_size, bool):
-            _check_whole("ctx-size", self.ctx_size, 2, 2**24)  # one token of a prompt, and one of an answer
-        _check_whole("parallel", self.parallel, 1, MAX_SLOTS)
-        _check_whole("threads", self.threads, 1, 1024)
-        _check_whole("ubatch-size", self.ubatch_size, 1, 8192)
-        _check_whole("max-waiting", self.max_waiting, 0, 100_000)
-        _check_whole("port", self.port, 0, 65535)
-        _check_flag("pipeline-prompts", self.pipeline_prompts)
-        _check_flag("lend-cores", self.lend_cores)
-        _check_choice("cache-type-k", self.cache_type_k, CACHE_TYPES)
-        _check_choice("cache-type-v", self.cache_type_v, CACHE_TYPES)
-        _check_choice("flash-attn", self.flash_attn, FLASH_ATTN)
+        for name, setting in settings_of(type(self)).items():
+            setting.check(getattr(self, name))
         if self.host not in ("127.0.0.1", "localhost", "::1"):
             raise UsageError(
                 f"host: {self.host!r} is not this machine's loopback; nothing else is served yet: use 127.0.0.1"
-            )
-        if isinstance(self.headroom, bool) or not isinstance(self.headroom, int | float) or not 0 <= self.headroom < 1:
-            raise UsageError(
-                f"headroom: {self.headroom!r} is not possible; give a share from 0 to below 1, such as 0.1"
             )
         self._check_stages()
 
@@ -128,23 +107,6 @@ class ClusterConfig:
                 raise UsageError(f"{name}: {len(parts)} of them for {self.num_stages} stages; give one per stage")
 
 
-def _check_whole(name: str, value: Any, low: int, high: int) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise UsageError(f"{name}: {value!r} is not possible; give a whole number from {low} to {high}")
-
-
-def _check_flag(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        raise UsageError(f"{name}: {value!r} is not possible; give true or false")
-
-
-def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UsageError(f"{name}: {value!r} is not known; choose one of {', '.join(choices)}")
-
-
 def load_config(path: str | None, flags: dict[str, Any]) -> ClusterConfig:
     """Defaults, then the TOML file at `path`, then `flags` (those that are not None). UsageError if unsound."""
     settings = _read_toml(Path(path)) if path else {}
@@ -179,35 +141,18 @@ def _read_toml(path: Path) -> dict[str, Any]:
     for key, value in raw.items():
         settings[_known_key(path, key)] = tuple(value) if isinstance(value, list) else value
     for key, value in settings.items():
-        _check_type(path, key, value)
+        if not settings_of(ClusterConfig)[key].is_typed(value):
+            raise UsageError(f"{path}: {key}: {value!r} is of the wrong type; see the README for an example")
     return settings
 
 
 def _known_key(path: Path, key: str) -> str:
-    known = [field.name for field in fields(ClusterConfig)]
+    known = settings_of(ClusterConfig)
     name = key.replace("-", "_")
     if name in known:
         return name
-    nearest = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known keys: {', '.join(known)}"
+    hint = did_you_mean(name, known, f"known keys: {', '.join(known)}", shown=repr)
     raise UsageError(f"{path}: unknown key {key!r}; {hint}")
-
-
-def _check_type(path: Path, key: str, value: Any) -> None:
-    if key == "devices":
-        sound = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
-    elif key in ("pipeline_prompts", "lend_cores"):
-        sound = isinstance(value, bool)
-    elif key == "flash_attn":
-        sound = isinstance(value, str | int)
-    elif key in _TEXTS:
-        sound = isinstance(value, str)
-    elif key == "headroom":
-        sound = isinstance(value, int | float) and not isinstance(value, bool)
-    else:
-        sound = isinstance(value, int) and not isinstance(value, bool)
-    if not sound:
-        raise UsageError(f"{path}: {key}: {value!r} is of the wrong type; see the README for an example")
 
 
 def config_of(remembered: Mapping[str, Any]) -> ClusterConfig:

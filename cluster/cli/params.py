@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import Field, dataclass, fields
+from dataclasses import Field, fields
 from typing import Any
 
 from cluster.api.sampling import RANGES, SamplingParams
-
-
-@dataclass(frozen=True, slots=True)
-class Spelling:
-    """How a parameter is given. Without `flags` it is its own name; without `help` its range explains it."""
-
-    flags: tuple[str, ...] = ()
-    metavar: str | None = None
-    help: str = ""
-
+from cluster.cli.spelling import Spelling, add_flag
 
 _SPELLINGS = {
     "max_tokens": Spelling(("-n", "--predict", "--n-predict"), "N", "most tokens to generate; -1 or -2: until the end"),
@@ -36,12 +27,11 @@ WITHOUT_FLAG = ("logprobs",)  # the text is all that is printed
 
 
 def add_param_flags(parser: argparse.ArgumentParser) -> None:
-    """A flag for each parameter; None where it is not given."""
+    """A flag for each parameter."""
     for field in fields(SamplingParams):
         if field.name not in WITHOUT_FLAG:
-            spelling = _SPELLINGS.get(field.name, Spelling())
-            flags = spelling.flags or (f"--{field.name.replace('_', '-')}",)
-            parser.add_argument(*flags, dest=field.name, **_kind(field, spelling))
+            spelling = _SPELLINGS.get(field.name) or Spelling(help=str(RANGES.get(field.name, "")))
+            add_flag(parser, field.name, spelling, _default(field), **_kind(field))
 
 
 def given_params(options: argparse.Namespace) -> SamplingParams:
@@ -50,19 +40,17 @@ def given_params(options: argparse.Namespace) -> SamplingParams:
     return SamplingParams(**{name: value for name, value in given.items() if value is not None})
 
 
-def _kind(field: Field[Any], spelling: Spelling) -> dict[str, Any]:
-    """What argparse needs to know of it: numbers by their range, and what is no number by its default."""
-    allowed = RANGES.get(field.name)
-    if allowed is not None:
-        text = f"{spelling.help or allowed} (default: {_default(field)})"
-        return {"type": int if allowed.is_whole else float, "metavar": spelling.metavar, "help": text}
-    if isinstance(field.default, bool):
-        return {"action": "store_true", "default": None, "help": spelling.help}
-    return {"action": "append", "metavar": spelling.metavar, "help": spelling.help}
+def _kind(field: Field[Any]) -> dict[str, Any]:
+    """What argparse needs to know: of a number by its range, of anything else by its default."""
+    if field.name in RANGES:
+        return {"type": int if RANGES[field.name].is_whole else float}
+    return {"action": "store_true" if isinstance(field.default, bool) else "append"}
 
 
 def _default(field: Field[Any]) -> str:
     """As a user gives it: None is what stands for it."""
+    if field.name not in RANGES:
+        return ""
     if field.default is not None:
         return f"{field.default:g}"
     return str(next(alias for alias, stands_for in RANGES[field.name].instead if stands_for is None))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from cluster.api.errors import UsageError
+from cluster.api.nearest import did_you_mean
 from cluster.cli.llama_flags import REASONS
 
 _GLUED_NUMBER = re.compile(r"-[a-z]-?[0-9.]+")  # -n5
@@ -75,6 +76,5 @@ def _why_not(
             return f"{flag}: not of cluster {verb}; give it to cluster {other}"
     if flag in REASONS:
         return f"{flag}: not of cluster {verb}: {REASONS[flag]}"
-    near = difflib.get_close_matches(flag, own, 1, _NEAR)
-    hint = f"did you mean {near[0]}?" if near else f"see: cluster {verb} --help"
+    hint = did_you_mean(flag, own, f"see: cluster {verb} --help", cutoff=_NEAR)
     return f"{flag}: unrecognized by cluster {verb}; {hint}"

@@ -5,26 +5,48 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from cluster.api.errors import UsageError
-from cluster.config import DEFAULT_UBATCH_SIZE
+from cluster.cli.spelling import Spelling, add_flag
+from cluster.config import DEFAULT_UBATCH_SIZE, ClusterConfig
+from cluster.setting import Setting, settings_of
 from cluster.sources.name import HUB_PREFIX
 
-PLAN_SETTINGS = (
-    "model",
-    "stages",
-    "layers",
-    "tensor_split",
-    "headroom",
-    "ctx_size",
-    "parallel",
-    "threads",
-    "ubatch_size",
-    "cache_type_k",
-    "cache_type_v",
-    "flash_attn",
-)
+# What only a cluster that is started has; all other settings are those of a plan.
+UP_SETTINGS = ("pipeline_prompts", "lend_cores", "max_waiting", "host", "port", "address", "client_secret_file")
+PLAN_SETTINGS = tuple(name for name in settings_of(ClusterConfig) if name not in UP_SETTINGS)
+
+_SPELLINGS = {
+    "stages": Spelling((), "auto|N", "how many slices (default auto: one per GPU, two on a lone CPU)"),
+    "devices": Spelling(
+        ("-dev", "--devices", "--device"),
+        "A,B,...",
+        "ggml device of each stage, e.g. CPU,CUDA0; none: CPU (see up --list-devices)",
+    ),
+    "layers": Spelling((), "0-11,12-23", "layers of each stage, both ends included (default: searched)"),
+    "tensor_split": Spelling(("-ts", "--tensor-split"), "3,1", "or each stage's share of the layers"),
+    "headroom": Spelling((), "SHARE", "of each device's free memory, left alone"),
+    "ctx_size": Spelling(
+        ("-c", "--ctx-size"), "N", "tokens per slot, prompt and answer; 0: the model's (default: up to 4096)"
+    ),
+    "parallel": Spelling(("-np", "--parallel"), "N", "slots: sequences computed at once; -1: the default"),
+    "threads": Spelling(("-t", "--threads"), "N", "CPU threads per stage; -1: the default (default: cores / stages)"),
+    "ubatch_size": Spelling(("-ub", "--ubatch-size"), "N", "most rows of one microbatch"),
+    "cache_type_k": Spelling(("-ctk", "--cache-type-k"), "TYPE", "type of the K cache"),
+    "cache_type_v": Spelling(("-ctv", "--cache-type-v"), "TYPE", "type of the V cache"),
+    "flash_attn": Spelling(("-fa", "--flash-attn"), "on|off|auto", "flash attention", {"nargs": "?", "const": "on"}),
+    "pipeline_prompts": Spelling((), None, "compute several chunks of a prompt at once, each on another stage"),
+    "lend_cores": Spelling((), None, "let a CPU stage that computes alone use the cores of its neighbours"),
+    "max_waiting": Spelling((), "N", "requests that may wait for a slot"),
+    "host": Spelling((), None, "address to listen on; loopback only for now"),
+    "port": Spelling((), None, "port to listen on (default: a free one)"),
+    "address": Spelling((), "RAY", "attach to this Ray cluster (host:port, or auto) instead of a local one"),
+    "client_secret_file": Spelling(
+        (), "FILE", "ask clients for the secret in this file, in place of a new one with each start"
+    ),
+}
 
 
 def add_plan_flags(parser: argparse.ArgumentParser, model_help: str) -> None:
@@ -41,52 +63,36 @@ def add_plan_flags(parser: argparse.ArgumentParser, model_help: str) -> None:
     add("-hf", "-hfr", "--hf-repo", metavar="REPO:QUANT", help="the same as MODEL hf:REPO:QUANT")
     add("--demo", action="store_true", help="the small model that ships with the package")
     add("--config", metavar="FILE", help="TOML file with these settings; flags win over it")
-    add(
-        "--stages",
-        type=num_stages,
-        metavar="auto|N",
-        help="how many slices (default auto: one per GPU, two on a lone CPU)",
-    )
-    add(
-        "-dev",
-        "--devices",
-        "--device",
-        metavar="A,B,...",
-        help="ggml device of each stage, e.g. CPU,CUDA0; none: CPU (see up --list-devices)",
-    )
-    add("--layers", metavar="0-11,12-23", help="layers of each stage, both ends included (default: searched)")
-    add("-ts", "--tensor-split", metavar="3,1", help="or each stage's share of the layers")
-    add("--headroom", type=float, metavar="SHARE", help="of each device's free memory, left alone (default: 0.1)")
-    add(
-        "-c",
-        "--ctx-size",
-        type=int,
-        metavar="N",
-        help="tokens per slot, prompt and answer; 0: the model's (default: up to 4096)",
-    )
-    add(
-        "-np",
-        "--parallel",
-        type=int,
-        metavar="N",
-        help="slots: sequences computed at once; -1: the default (default: 8)",
-    )
-    add(
-        "-t",
-        "--threads",
-        type=int,
-        metavar="N",
-        help="CPU threads per stage; -1: the default (default: cores / stages)",
-    )
-    add("-ub", "--ubatch-size", type=int, metavar="N", help="most rows of one microbatch (default: 512)")
-    add("-b", "--batch-size", type=int, metavar="N", help="the same bound, under llama-server's other name")
-    add("-ctk", "--cache-type-k", metavar="TYPE", help="type of the K cache (default: f16)")
-    add("-ctv", "--cache-type-v", metavar="TYPE", help="type of the V cache (default: f16)")
-    add("-fa", "--flash-attn", nargs="?", const="on", metavar="on|off|auto", help="flash attention (default: auto)")
+    add_setting_flags(parser, (name for name in PLAN_SETTINGS if name != "model"))
+    add("-b", "--batch-size", type=int, metavar="N", help="the bound of --ubatch-size, under llama-server's other name")
     add("-ngl", "--gpu-layers", "--n-gpu-layers", metavar="N", help="taken, and of no use: see --devices and --layers")
     add("-sm", "--split-mode", choices=("layer",), help="taken: layers are all that is split")
     for names in (("-cb", "--cont-batching"), ("--mmap",), ("--warmup",), ("--no-warmup",)):
         add(*names, action="store_true", help=argparse.SUPPRESS)  # as it is anyway, or of no consequence
+
+
+def add_setting_flags(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
+    """A flag for each of these settings: what it takes is what the setting is."""
+    for name in names:
+        setting = settings_of(ClusterConfig)[name]
+        spelling = _SPELLINGS.get(name) or Spelling(help=str(setting.bounds or ", ".join(setting.choices)))
+        add_flag(parser, name, spelling, _default(setting), **_kind(setting))
+
+
+def _kind(setting: Setting) -> dict[str, Any]:
+    """What argparse needs to know."""
+    if setting.name == "stages":
+        return {"type": num_stages}
+    if setting.kind is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    return {"type": setting.kind} if setting.kind in (int, float) else {}
+
+
+def _default(setting: Setting) -> str:
+    """For people; of a setting without one, or with none that says anything, ""."""
+    if setting.default is None or setting.kind is tuple:
+        return ""
+    return {True: "yes", False: "no"}[setting.default] if setting.kind is bool else str(setting.default)
 
 
 def num_stages(text: str) -> int | None:

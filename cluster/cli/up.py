@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from cluster.api.errors import UsageError
-from cluster.cli.settings import PLAN_SETTINGS, add_plan_flags, given_settings
+from cluster.cli.settings import PLAN_SETTINGS, UP_SETTINGS, add_plan_flags, add_setting_flags, given_settings
 from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
@@ -19,17 +19,6 @@ if TYPE_CHECKING:
     from cluster.terminal.progress import ProgressLines
 
 WATCH_INTERVAL_S = 1.0
-
-FLAG_SETTINGS = (
-    *PLAN_SETTINGS,
-    "pipeline_prompts",
-    "lend_cores",
-    "max_waiting",
-    "host",
-    "port",
-    "address",
-    "client_secret_file",
-)
 
 
 def add_parser(verbs: Any) -> None:
@@ -43,29 +32,7 @@ def add_parser(verbs: Any) -> None:
     add("--plan", metavar="FILE", help="serve the plan that cluster plan -o json wrote")
     add("--verify", action="store_true", help="read the stored slices first; what is not as written is cut again")
     add("--list-devices", action="store_true", help="print the devices of this machine and exit")
-    add(
-        "--pipeline-prompts",
-        action=argparse.BooleanOptionalAction,
-        help="compute several chunks of a prompt at once, each on another stage (default: yes)",
-    )
-    add(
-        "--lend-cores",
-        action=argparse.BooleanOptionalAction,
-        help="let a CPU stage that computes alone use the cores of its neighbours (default: yes)",
-    )
-    add("--max-waiting", type=int, metavar="N", help="requests that may wait for a slot (default: 256)")
-    add("--host", help="address to listen on; loopback only for now (default: 127.0.0.1)")
-    add("--port", type=int, help="port to listen on (default: a free one)")
-    add(
-        "--address",
-        metavar="RAY",
-        help="attach to this Ray cluster (host:port, or auto) instead of a local one",
-    )
-    add(
-        "--client-secret-file",
-        metavar="FILE",
-        help="ask clients for the secret in this file, in place of a new one with each start",
-    )
+    add_setting_flags(parser, UP_SETTINGS)
     add(
         "--foreground",
         action="store_true",
@@ -98,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """The flags as settings, and those of the plan file: None where neither says anything."""
-    settings = given_settings(options, FLAG_SETTINGS)
+    settings = given_settings(options, (*PLAN_SETTINGS, *UP_SETTINGS))
     if options.plan is None:
         return settings
     from cluster.planning.plan_file import checked_settings

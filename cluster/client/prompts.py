@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cluster.api.errors import UsageError
+from cluster.api.nearest import did_you_mean
 from cluster.api.sampling import PARAM_NAMES, SamplingParams
 
 Prompt = str | list[int] | NDArray[np.integer[Any]]
@@ -57,7 +57,6 @@ def merge_params(params: SamplingParams | None, overrides: dict[str, Any]) -> Sa
     """`params` (or the defaults) with some fields replaced; UsageError names the nearest known field."""
     for name in overrides:
         if name not in PARAM_NAMES:
-            near = difflib.get_close_matches(name, PARAM_NAMES, 1)
-            hint = f"did you mean {near[0]}?" if near else f"give one of {', '.join(PARAM_NAMES)}"
+            hint = did_you_mean(name, PARAM_NAMES, f"give one of {', '.join(PARAM_NAMES)}")
             raise UsageError(f"{name}: no such sampling parameter; {hint}")
     return replace(params or SamplingParams(), **overrides)
