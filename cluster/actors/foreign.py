@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.api.errors import ClusterError, UnreachableError, UsageError
-from cluster.node.listening import listening
+from cluster.node.ports import listening
 from cluster.node.private import READ_FLAGS, check_owner, check_place, others_may_write, read_open
 from cluster.node.ray_health import answers
 

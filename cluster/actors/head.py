@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from cluster.api.errors import ClusterError
 from cluster.node.disk import disk_error
+from cluster.node.ports import free_port
 from cluster.node.private import read_private, write_private
 from cluster.node.processes import MARK
 from cluster.node.run_folder import check_run_folder, ray_folder
@@ -71,7 +71,7 @@ def _start_command(run_folder: Path, num_cpus: int) -> list[str]:
     command += [f"--temp-dir={ray_folder(run_folder)}"]
     command += ["--include-dashboard=false", "--include-log-monitor=false", "--disable-usage-stats"]
     command += [f"--num-cpus={num_cpus}", "--num-gpus=0", f"--object-store-memory={OBJECT_STORE_BYTES}"]
-    return [*command, f"--ray-client-server-port={_free_port()}"]
+    return [*command, f"--ray-client-server-port={free_port()}"]
 
 
 def _head_environment(instance: str, run_folder: Path) -> dict[str, str]:
@@ -117,10 +117,3 @@ def _read_token(run_folder: Path) -> None:
         raise ClusterError(
             f"{run_folder / TOKEN}: {error.strerror or error}; run cluster down, then up again"
         ) from error
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -89,7 +89,7 @@ def _where_to_look(error: OSError) -> str:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return "standard output"
     from cluster.node.disk import temporary_root
-    from cluster.node.own_files import cache_folder
     from cluster.node.state import state_path
+    from cluster.node.xdg import cache_folder
 
     return f"one of {temporary_root()}, {cache_folder('slices').parent}, {state_path().parent}"

@@ -18,8 +18,13 @@ def disk_error(path: str | Path, error: OSError, advice: str) -> ClusterError:
     """CapacityError where the disk of `path` is full, else UsageError; `advice` ends the sentence."""
     where = error.filename or path
     if error.errno in _FULL:
-        return CapacityError(f"{where}: {error.strerror}; make room there, or {advice}")
+        return no_room(where, error.strerror or str(error), advice)
     return UsageError(f"{where}: {error.strerror or error}; make it writable, or {advice}")
+
+
+def no_room(where: str | Path, why: str, advice: str) -> CapacityError:
+    """What a full disk is told as; `advice` ends the sentence."""
+    return CapacityError(f"{where}: {why}; make room there, or {advice}")
 
 
 @contextmanager

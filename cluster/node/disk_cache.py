@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cluster.api.errors import UsageError
-from cluster.node.own_files import cache_folder, make_own_folder, read_own
+from cluster.node.own_files import make_own_folder, read_own
+from cluster.node.xdg import cache_folder
 
 T = TypeVar("T")
 

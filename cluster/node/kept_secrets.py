@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cluster.api.errors import ClusterError
+from cluster.node.disk import disk_error
 from cluster.node.secret import Secret, read_secret, write_secret
-from cluster.node.state import state_folder, state_path
+from cluster.node.state import ADVICE, state_folder, state_path
 
 
 def secret_path() -> Path:
@@ -33,7 +33,7 @@ def write_secrets(client_secret: Secret | None = None) -> None:
         write_secret(secret_path(), secret)
         write_secret(client_secret_path(), client_secret or secret.for_clients)
     except OSError as error:
-        raise ClusterError(f"{folder}: {error.strerror or error}; make room and write access there") from error
+        raise disk_error(folder, error, ADVICE) from error
 
 
 def read_client_secret() -> Secret | None:

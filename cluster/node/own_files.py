@@ -13,12 +13,6 @@ from cluster.api.errors import ClusterError, UsageError
 from cluster.node.private import READ_FLAGS, check_file, check_folder, read_private
 
 
-def cache_folder(name: str) -> Path:
-    """$XDG_CACHE_HOME/ggml-cluster/`name`, with ~/.cache where it is unset or relative (as XDG asks)."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (cache if cache.is_absolute() else Path.home() / ".cache") / "ggml-cluster" / name
-
-
 def open_own(path: Path) -> int | None:
     """A descriptor of the regular file at `path`, to read; None where there is none, or where another user owns it
     or may write it. Judged by what was opened, so that nobody can put another file in its place in between.

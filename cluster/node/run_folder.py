@@ -10,8 +10,8 @@ import shutil
 import stat
 from pathlib import Path
 
-from cluster.api.errors import CapacityError, ClusterError
-from cluster.node.disk import disk_error, tempdirs
+from cluster.api.errors import ClusterError
+from cluster.node.disk import disk_error, no_room, tempdirs
 from cluster.node.private import check_folder, check_place
 
 PREFIX = "ggml-cluster-"
@@ -55,10 +55,8 @@ def make_run_folder(folder: Path) -> None:
         raise disk_error(folder, error, "set TMPDIR") from error
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < MIN_FREE_BYTES:
-        raise CapacityError(
-            f"{folder}: {MIN_FREE_BYTES:,} bytes are needed for Ray's logs, {free_bytes:,} are free; "
-            "make room there, or set TMPDIR"
-        )
+        why = f"{MIN_FREE_BYTES:,} bytes are needed for Ray's logs, {free_bytes:,} are free"
+        raise no_room(folder, why, "set TMPDIR")
 
 
 def check_run_folder(folder: Path) -> None:

@@ -6,7 +6,6 @@ The file is written before the first process starts: a crash at any point leaves
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from cluster.api.errors import ClusterError
 from cluster.node.disk import disk_error
 from cluster.node.private import check_folder, read_private, write_private
 from cluster.node.ray_health import RayProcess
+from cluster.node.xdg import state_file
 
 STATE_VERSION = 2
 ADVICE = "set XDG_STATE_HOME"
@@ -42,9 +42,8 @@ class ClusterState:
 
 
 def state_path() -> Path:
-    """$XDG_STATE_HOME/ggml-cluster/cluster.json, with ~/.local/state where it is unset or relative (as XDG asks)."""
-    home = Path(os.environ.get("XDG_STATE_HOME", ""))
-    return (home if home.is_absolute() else Path.home() / ".local" / "state") / "ggml-cluster" / "cluster.json"
+    """The file that all commands of this user look into."""
+    return state_file("cluster.json")
 
 
 def state_folder() -> Path:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.api.errors import UsageError
-from cluster.node.own_files import cache_folder, make_own_folder, read_own
+from cluster.node.own_files import make_own_folder, read_own
+from cluster.node.xdg import cache_folder
 from cluster.sources.source import FilePart, HubPart, ModelSource, Part, UrlPart
 from cluster.store.parts import MAX_PARTS
 from ggml.gguf.limits import MAX_HEADER_BYTES

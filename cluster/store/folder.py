@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cluster.node.own_files import cache_folder
+from cluster.node.xdg import cache_folder
 
 
 def default_root() -> Path:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from cluster.api.errors import UsageError
 from cluster.node.disk import named_errors
-from cluster.node.own_files import cache_folder, make_own_folder, open_own
+from cluster.node.own_files import make_own_folder, open_own
+from cluster.node.xdg import cache_folder
 from cluster.synthetic.blocks import random_matrix
 from cluster.terminal.activity import Activity
 

@@ -15,6 +15,7 @@ from cluster.bench.peers.commands import WholeOrders
 from cluster.bench.workload import Workload
 from cluster.node.child import Child
 from cluster.node.machine import available_bytes
+from cluster.node.ports import free_port
 from cluster.stage.spec import StageSpec
 from cluster.terminal.activity import Activity
 from cluster.terminal.table import format_bytes
@@ -85,7 +86,7 @@ def start_whole(stack: ExitStack, orders: WholeOrders, stages: Sequence[StageSta
 
 
 def _start_server(stack: ExitStack, num_threads: int, device: str) -> str:
-    endpoint = f"127.0.0.1:{_free_port()}"
+    endpoint = f"127.0.0.1:{free_port()}"
     child = Child(SERVER, endpoint, str(num_threads), device)
     stack.callback(child.close)
     child.read(LISTEN_TIMEOUT_S)
@@ -104,9 +105,3 @@ def _await_listening(endpoint: str) -> None:
             if time.monotonic() > deadline_s:
                 raise ClusterError(f"llama.cpp: its RPC server does not listen at {endpoint}") from error
             time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

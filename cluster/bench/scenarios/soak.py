@@ -16,7 +16,7 @@ from cluster.bench.spread import Spread, slope, spread
 from cluster.bench.steps import newest_step, steps_after
 from cluster.bench.workload import random_prompt
 from cluster.messages.step import StepTiming
-from cluster.node.listener import listening_pid
+from cluster.node.ports import listening_pid
 from cluster.node.processes import rss_bytes
 
 SAMPLE_SHARE = 0.02  # share of the requests between two looks at the memory

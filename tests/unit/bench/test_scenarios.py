@@ -28,8 +28,8 @@ from cluster.bench.scenarios.soak import MemorySample, memory_sample, soak_figur
 from cluster.bench.settings import BenchSettings
 from cluster.bench.summary import BenchReport
 from cluster.messages.step import StepId, StepTiming
-from cluster.node.listener import listening_pid
 from cluster.node.machine import Machine, available_bytes
+from cluster.node.ports import listening_pid
 from cluster.node.processes import MARK
 
 FACTS = StageFacts(0, "node", "CPU", 0, 4, Health(), 1, 700, 200, 100, 1)
