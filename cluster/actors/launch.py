@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
-import ray._private.worker as ray_worker
-from ray._raylet import AuthenticationTokenLoader, InnerGcsClient  # type: ignore[attr-defined]  # compiled, without stubs
-from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # compiled, without stubs
+from ray.exceptions import RayActorError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from cluster.actors.coordinator_actor import Coordinator
 from cluster.actors.last_words import LastWords
+from cluster.actors.ray_calls import CALL_TIMEOUT_S, check_gcs, errors_of_ray, get, has_answered, one_line, silence_ray
 from cluster.actors.stage_worker import StageWorker
 from cluster.actors.wiring import wire_all
-from cluster.api.errors import CapacityError, ClusterError, HandshakeError, UnreachableError
+from cluster.api.errors import CapacityError, HandshakeError, UnreachableError
 from cluster.coordinator.spec import CoordinatorSpec
 from cluster.messages.stage import Wiring
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 from cluster.wire.limits import MAX_COUNT
 
 PLACE_TIMEOUT_S = 30.0
-CALL_TIMEOUT_S = 60.0
 ANSWER_TIMEOUT_S = 15.0  # of a living actor; one still busy with an `up` that was interrupted is replaced
 POLL_S = 0.1
 MAX_REFUSALS = 2  # of a stage in one `up`: the first is answered with a newer epoch, the second with new stages
-GCS_TIMEOUT_MS = 5000
 FIRST_TOKEN_TIMEOUT_S = 120.0
 COORDINATOR = "coordinator"
 
@@ -51,16 +48,16 @@ class Launch:
         self._secret_file = secret_file
         # Ray keeps the first token that it reads: this process may have been connected to a head that is gone.
         AuthenticationTokenLoader.instance().reset_cache()
-        _silence_ray()
+        silence_ray()
         try:
-            _check_gcs(ray_address)
+            check_gcs(ray_address)
             ray.init(ray_address, namespace=namespace, log_to_driver=False, logging_level="ERROR")
         except KeyboardInterrupt:
             ray.shutdown()  # half connected to a Ray that is ended next, its threads would crash the process
             raise
         except Exception as error:  # Ray raises many kinds here: version, token, connection
             raise UnreachableError(
-                f"Ray at {ray_address}: {_one_line(error)}; start it with the Ray and Python of this environment"
+                f"Ray at {ray_address}: {one_line(error)}; start it with the Ray and Python of this environment"
             ) from error
 
     def close(self) -> None:
@@ -72,7 +69,7 @@ class Launch:
 
         Works from nothing, and from a cluster that lost actors: the living ones keep their weights.
         """
-        with _errors_of_ray():
+        with errors_of_ray():
             return self._bring_up(specs, coordinator, report)
 
     def _bring_up(self, specs: Sequence[StageSpec], coordinator: CoordinatorSpec, report: Report) -> str:
@@ -84,12 +81,12 @@ class Launch:
             actor = living.get(COORDINATOR) or self._start_coordinator(coordinator, group)
             stages = [living.get(_stage_name(spec.stage)) or self._start_stage(spec, group) for spec in specs]
             loaded = self._load(stages, report)
-            address: str = _get(actor.start.remote())
+            address: str = get(actor.start.remote())
             # The coordinator may have begun newer ones by itself meanwhile; from now on it leaves the stages to us.
-            epoch = max(epoch, 1 + _get(actor.hold_recovery.remote()))
+            epoch = max(epoch, 1 + get(actor.hold_recovery.remote()))
             try:
                 ends = wire_all(specs, loaded, epoch, partial(_wire, stages))
-                _get(actor.wire.remote(epoch, ends))
+                get(actor.wire.remote(epoch, ends))
             except HandshakeError:
                 num_refusals += 1
                 if num_refusals > MAX_REFUSALS:
@@ -98,12 +95,12 @@ class Launch:
                     for name in stage_names:
                         self._kill(name)
                 continue
-            _get(actor.first_token.remote(FIRST_TOKEN_TIMEOUT_S), FIRST_TOKEN_TIMEOUT_S + CALL_TIMEOUT_S)
+            get(actor.first_token.remote(FIRST_TOKEN_TIMEOUT_S), FIRST_TOKEN_TIMEOUT_S + CALL_TIMEOUT_S)
             return address
 
     def take_down(self) -> int:
         """End the actors and give their place back. Returns how many there were."""
-        with _errors_of_ray():
+        with errors_of_ray():
             actors = ray.util.list_named_actors(all_namespaces=True)
             ours = [actor["name"] for actor in actors if actor["namespace"] == self._namespace]
             num_ended = sum(map(self._kill, ours))
@@ -121,7 +118,7 @@ class Launch:
                 asked[name] = actor, actor.pid.remote()
         if asked:
             ray.wait([reference for _, reference in asked.values()], num_returns=len(asked), timeout=ANSWER_TIMEOUT_S)
-        living = {name: actor for name, (actor, reference) in asked.items() if _has_answered(reference)}
+        living = {name: actor for name, (actor, reference) in asked.items() if has_answered(reference)}
         for name in asked.keys() - living.keys():
             self._kill(name)
         return living
@@ -132,7 +129,7 @@ class Launch:
         Whoever was replaced knows no epoch any more, so the newest of all counts.
         """
         epochs: dict[str, int] = dict(
-            zip(living, _get([actor.epoch.remote() for actor in living.values()]), strict=True)
+            zip(living, get([actor.epoch.remote() for actor in living.values()]), strict=True)
         )
         for name, epoch in epochs.items():
             if epoch >= MAX_COUNT:
@@ -208,7 +205,7 @@ class Launch:
         while True:
             references = [stage.progress.remote() for stage in stages]
             states: list[LoadProgress] = [
-                _get(reference, why=partial(_death, number, words)) for number, reference in enumerate(references)
+                get(reference, why=partial(_death, number, words)) for number, reference in enumerate(references)
             ]
             report([(state.phase, state.fraction) for state in states])
             for state in states:
@@ -220,76 +217,14 @@ class Launch:
             time.sleep(POLL_S)
 
 
-def _silence_ray() -> None:
-    """Whatever it is told of logs, Ray prints on standard output, in colours, that a worker died. What died and why is
-    for our own message to say."""
-    if hasattr(ray_worker, "print_to_stdstream"):
-        ray_worker.print_to_stdstream = lambda *arguments, **options: None
-
-
 def _stage_name(stage: int) -> str:
     return f"stage-{stage}"
 
 
-@contextlib.contextmanager
-def _errors_of_ray() -> Iterator[None]:
-    """Those of Ray itself; what an actor raises is told apart by `_get`."""
-    try:
-        yield
-    except (RayError, ConnectionError) as error:
-        raise UnreachableError(f"Ray: {_one_line(error)}; run cluster down, then up again") from error
-
-
-def _check_gcs(address: str) -> None:
-    """Raise what Ray raises unless its GCS answers and takes our token.
-
-    A connection of Ray waits much longer for one that does neither, and on the way its C++ writes to stderr.
-    """
-    stderr = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        InnerGcsClient.standalone(address, None, GCS_TIMEOUT_MS)
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-
-
-def _has_answered(reference: Any) -> bool:
-    try:
-        ray.get(reference, timeout=0)
-    except (RayActorError, GetTimeoutError):
-        return False
-    return True
-
-
-def _one_line(error: Exception) -> str:
-    """What Ray says, without the traceback and the colours that it adds."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
-
-
 def _wire(stages: Sequence[Any], stage: int, wiring: Wiring) -> str:
-    address: str = _get(stages[stage].wire.remote(wiring))
+    address: str = get(stages[stage].wire.remote(wiring))
     return address
 
 
 def _death(stage: int, words: LastWords) -> str:
     return f"stage {stage}: its process died while loading: {words.why(stage)}"
-
-
-def _unknown_death() -> str:
-    return "an actor died; run cluster up again, and look for a lack of memory"
-
-
-def _get(reference: Any, timeout_s: float = CALL_TIMEOUT_S, why: Callable[[], str] = _unknown_death) -> Any:
-    """ray.get with our errors: an actor's exception comes back as itself, its death as UnreachableError with `why`."""
-    try:
-        return ray.get(reference, timeout=timeout_s)
-    except RayTaskError as error:
-        cause = error.cause
-        raise (cause if isinstance(cause, ClusterError) else ClusterError(f"an actor failed: {cause!r}")) from error
-    except RayActorError as error:
-        raise UnreachableError(why()) from error
-    except GetTimeoutError as error:
-        raise UnreachableError(f"an actor did not answer within {timeout_s:.0f} s; run cluster down") from error

@@ -6,18 +6,18 @@ import asyncio
 import contextlib
 import os
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 import grpc
 
 from cluster.api.errors import ClusterError
-from cluster.api.results import Completion, TokenEvent
+from cluster.api.results import Completion
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus
 from cluster.client import calls
+from cluster.client.aio_stream import AsyncMessages, AsyncTokenStream
 from cluster.client.batch import SMALL_BATCH, Batch, num_open_for
 from cluster.client.calls import Call, GenerateRequest
 from cluster.client.completion import Outcome
@@ -26,76 +26,10 @@ from cluster.client.progress import BatchProgress, Progress
 from cluster.client.prompts import Prompt, Prompts, is_batch
 from cluster.messages.step import Float32Array, StepTiming
 from cluster.wire.access.endpoint import sent_with
-from cluster.wire.access.proof import Proof
 from cluster.wire.transport.channel import CONNECT_TIMEOUT_MS
 from cluster.wire.transport.methods import serialize
 
 Result = TypeVar("Result")
-
-
-class _Messages(AsyncIterator[bytes]):
-    """The messages of one call's answer. Closing it cancels the call; nothing more is yielded."""
-
-    def __init__(self, call: Any, address: str, proof: Proof | None) -> None:
-        """`proof`: what the call was made with; nothing is believed before the answer has proved the secret, too."""
-        self._call = call
-        self._proof = proof
-        self._messages = aiter(call)
-        self._address = address
-        self._is_closed = False
-
-    async def __anext__(self) -> bytes:
-        if self._is_closed:
-            raise StopAsyncIteration
-        try:
-            data = await anext(self._messages, None)
-            await self._check()
-            if data is None:
-                raise StopAsyncIteration
-            return bytes(data)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self._is_closed and task is not None and not task.cancelling():
-                raise StopAsyncIteration from None  # another task closed the stream, not the reader's own
-            raise
-        except grpc.RpcError as error:
-            raise calls.call_error(error, self._address) from None
-
-    def close(self) -> None:
-        self._is_closed = True
-        self._call.cancel()
-
-    async def _check(self) -> None:
-        proof, self._proof = self._proof, None
-        if proof is not None:
-            proof.check(await self._call.initial_metadata(), f"the cluster at {self._address}")
-
-
-class AsyncTokenStream(AsyncIterator[TokenEvent]):
-    """The events of one request. Closing it, or cancelling the task that reads it, cancels the request."""
-
-    def __init__(self, messages: _Messages, decode: Callable[[bytes], list[TokenEvent]]) -> None:
-        self._messages = messages
-        self._decode = decode
-        self._events: deque[TokenEvent] = deque()
-
-    async def __anext__(self) -> TokenEvent:
-        while not self._events:
-            self._events.extend(self._decode(await anext(self._messages)))
-        return self._events.popleft()
-
-    async def aclose(self) -> None:
-        """Cancels the request unless it has ended; nothing more is yielded."""
-        self._events.clear()
-        self._messages.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
 
 class AsyncClient:
@@ -239,10 +173,10 @@ class AsyncClient:
             proof.check(await answer.initial_metadata(), f"the cluster at {self.address}")
         return call.decode(data)
 
-    def _open(self, call: Call[Any]) -> _Messages:
+    def _open(self, call: Call[Any]) -> AsyncMessages:
         method = self._connection.channel().unary_stream(call.path, serialize, bytes)
         proof = self._endpoint.prove(call.path)
-        return _Messages(method(call.request, metadata=sent_with(proof)), self.address, proof)
+        return AsyncMessages(method(call.request, metadata=sent_with(proof)), self.address, proof)
 
     async def _complete_one(self, request: GenerateRequest) -> Completion:
         ((_, outcome),) = [found async for found in self._outcomes([request])]

@@ -17,7 +17,7 @@ from cluster.messages.step import Microbatch
 from cluster.node.secret import Secret
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.codec.event import Event
-from cluster.wire.stage.event_watch import StageWatch
+from cluster.wire.stage.event_watch import EventWatch
 from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.wiring import wire_stages
 
@@ -35,7 +35,7 @@ class WiredStages:
         self._secret = secret
         self._lock = threading.Lock()
         self._link: StageLink | None = None
-        self._watches: list[StageWatch] = []
+        self._watches: list[EventWatch] = []
         self.ends: tuple[StageEnd, ...] = ()
 
     def submit(self, microbatch: Microbatch) -> None:
@@ -57,7 +57,7 @@ class WiredStages:
         try:
             for end in ends:
                 lost = partial(_report_lost, engine, end.hello.stage, epoch)
-                watch = StageWatch(Endpoint(end.address, self._secret), end.hello, partial(_take, engine), lost)
+                watch = EventWatch(Endpoint(end.address, self._secret), end.hello, partial(_take, engine), lost)
                 watch.open()
                 watches.append(watch)
             first = Endpoint(ends[0].address, self._secret)
@@ -114,7 +114,7 @@ def _not_connected() -> StageFacts:
     raise UnreachableError("not connected; run cluster up")
 
 
-def _ask(watch: StageWatch) -> Callable[[], StageFacts]:
+def _ask(watch: EventWatch) -> Callable[[], StageFacts]:
     try:
         return watch.ask()
     except ClusterError:

@@ -26,13 +26,14 @@ ARGUMENTS = ("--demo", "--stages", "2", "-c", "128")
 WIRE = """
 import sys
 from cluster.actors.lifecycle import _launch
+from cluster.messages.stage import Wiring
 from cluster.node.state import read_state
 from tests.fakes.wire_backends import make_hello
 with _launch(read_state()) as launch:
     import ray  # finds the head by what _launch has set
 
     stage = launch._living(["stage-0"])["stage-0"]
-    ray.get(stage.wire.remote(make_hello(stage=0, epoch=int(sys.argv[1])), None, None))
+    ray.get(stage.wire.remote(Wiring(make_hello(stage=0, epoch=int(sys.argv[1])))))
 """
 
 

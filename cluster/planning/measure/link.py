@@ -17,7 +17,7 @@ from cluster.node.child import Child
 from cluster.node.secret import Secret
 from cluster.planning.measure.link_child import CONTEXT_LENGTH, EPOCH, HIDDEN_WIDTH, hello
 from cluster.wire.access.endpoint import Endpoint
-from cluster.wire.stage.event_watch import StageWatch
+from cluster.wire.stage.event_watch import EventWatch
 from cluster.wire.stage.link import StageLink
 
 NUM_ROUND_TRIPS = 50
@@ -48,7 +48,7 @@ def measure_loopback() -> LinkFigures:
 def measure_link(endpoint: Endpoint) -> LinkFigures:
     """The link to the echo at `endpoint`."""
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    watch = StageWatch(endpoint, hello(), events.put, lambda reason: events.put(UnreachableError(reason)))
+    watch = EventWatch(endpoint, hello(), events.put, lambda reason: events.put(UnreachableError(reason)))
     link = StageLink(endpoint, hello(), lambda reason: events.put(UnreachableError(reason)))
     watch.open()
     try:

@@ -1,4 +1,4 @@
-"""The coordinator's ear on one stage: its timings, results and failures, and the news that it died."""
+"""The coordinator receives the events of one stage: timings, results, failures, and the news that it died."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from protos import stage_pb2
 _DESCRIBE = method_path("Stage", "Describe")
 
 
-class StageWatch(Watch[stage_pb2.StageEvent]):
+class EventWatch(Watch[stage_pb2.StageEvent]):
     """Receives the events of the stage at `endpoint` in the epoch of `hello`. See Watch."""
 
     def __init__(

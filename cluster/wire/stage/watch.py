@@ -1,4 +1,4 @@
-"""What the ears on a stage have in common: one call that begins with Hello, over a connection of its own."""
+"""What all who listen to a stage have in common: one call that begins with Hello, over a connection of its own."""
 
 from __future__ import annotations
 

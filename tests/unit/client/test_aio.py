@@ -11,7 +11,7 @@ import pytest
 
 from cluster import AsyncClient, Client
 from cluster.api.errors import CapacityError, StageLostError, UnreachableError, UsageError
-from cluster.client import aio
+from cluster.client import aio_stream
 from cluster.client.completion import Completions
 from cluster.wire.inference.server import InferenceServer
 from tests.fakes.wire_backends import SECRET, VOCAB_SIZE, EchoCluster, no_thread_left, wait_until
@@ -55,9 +55,9 @@ def test_generate() -> None:
 
 def test_generate_gets_one_message_and_a_stream_several(monkeypatch: pytest.MonkeyPatch) -> None:
     messages: list[bytes] = []
-    next_message = aio._Messages.__anext__
+    next_message = aio_stream.AsyncMessages.__anext__
 
-    async def counting(stream: aio._Messages) -> bytes:
+    async def counting(stream: aio_stream.AsyncMessages) -> bytes:
         messages.append(await next_message(stream))
         return messages[-1]
 
@@ -69,7 +69,7 @@ def test_generate_gets_one_message_and_a_stream_several(monkeypatch: pytest.Monk
         assert Completions(1).add({0: events}) == [(0, completion)]
         assert len(messages) > 1 + 3
 
-    monkeypatch.setattr(aio._Messages, "__anext__", counting)
+    monkeypatch.setattr(aio_stream.AsyncMessages, "__anext__", counting)
     play(scenario)
 
 

@@ -26,7 +26,7 @@ from cluster.stage.loading import load_stage
 from cluster.stage.service import StageService
 from cluster.stage.spec import GgufOptions, StageSpec
 from cluster.wire.codec.event import Event
-from cluster.wire.stage.event_watch import StageWatch
+from cluster.wire.stage.event_watch import EventWatch
 from cluster.wire.stage.link import StageLink
 from tests.fakes.wire_backends import SECRET, endpoint, make_batch, make_hello, wait_until
 
@@ -119,7 +119,7 @@ def test_an_error_of_any_kind_in_a_step_is_told_and_the_next_epoch_works() -> No
         )
         address = service.wire(Wiring(hello))
         watch, link = (
-            StageWatch(endpoint(address), hello, events.put, _fail),
+            EventWatch(endpoint(address), hello, events.put, _fail),
             StageLink(endpoint(address), hello, _fail),
         )
         watch.open()
@@ -164,7 +164,7 @@ def test_a_step_that_was_sent_ahead_computes_the_token_that_the_one_before_drew(
         hello = make_hello(
             epoch=epoch, stage=0, num_stages=1, first=0, end=8, num_slots=2, context_length=32, hidden_width=1
         )
-        watch = StageWatch(endpoint(service.wire(Wiring(hello))), hello, events.put, _fail)
+        watch = EventWatch(endpoint(service.wire(Wiring(hello))), hello, events.put, _fail)
         watch.open()
         tokens = [7]
         for step in range(5):

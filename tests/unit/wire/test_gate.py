@@ -23,7 +23,7 @@ from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.gate import Gate
 from cluster.wire.access.proof import PROOF_KEY, Proof, answer_to
 from cluster.wire.inference.server import InferenceServer
-from cluster.wire.stage.event_watch import StageWatch
+from cluster.wire.stage.event_watch import EventWatch
 from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.server import StageServer
 from cluster.wire.stage.token_watch import TokenWatch
@@ -145,7 +145,7 @@ def test_hello_is_not_learnt_from_refusals(ports: Ports) -> None:
         address = Endpoint(ports.addresses["Stage"], OTHER)
         for stream in (
             StageLink(address, hello, _unheard),
-            StageWatch(address, hello, _unheard, _unheard),
+            EventWatch(address, hello, _unheard, _unheard),
             TokenWatch(address, hello, _unheard, _unheard),
         ):
             with pytest.raises(UnauthenticatedError, match=r"stage 1 at .*: the secret of this cluster was not given"):
@@ -179,7 +179,7 @@ def test_strangers_who_say_nothing_more_keep_nobody_out(ports: Ports, service: s
         for call in calls:  # all of them have been dealt with
             assert call.code() is grpc.StatusCode.UNAUTHENTICATED
         if service == "Stage":
-            watch = StageWatch(endpoint(address), make_hello(), _unheard, _unheard)
+            watch = EventWatch(endpoint(address), make_hello(), _unheard, _unheard)
             watch.open()
             assert watch.describe() == ports.stage.describe()
             watch.close()
@@ -230,7 +230,7 @@ def test_the_epoch_of_a_stage_is_raised_by_no_stream(ports: Ports) -> None:
     link.open()
     for epoch in (4, 48, 2**63 - 1):
         for stream in (
-            StageWatch(address, make_hello(epoch=epoch), _unheard, _unheard),
+            EventWatch(address, make_hello(epoch=epoch), _unheard, _unheard),
             StageLink(address, make_hello(epoch=epoch), _unheard),
         ):
             with pytest.raises(HandshakeError, match=f"was wired for epoch 3, its peer says {epoch}"):
@@ -244,7 +244,7 @@ def test_the_epoch_of_a_stage_is_raised_by_no_stream(ports: Ports) -> None:
 
 def test_one_listener_for_each_purpose_of_an_epoch(ports: Ports) -> None:
     address = endpoint(ports.addresses["Stage"])
-    kinds = (StageWatch, TokenWatch)
+    kinds = (EventWatch, TokenWatch)
     first = [kind(address, make_hello(), _unheard, _unheard) for kind in kinds]
     for watch in first:
         watch.open()
@@ -254,7 +254,7 @@ def test_one_listener_for_each_purpose_of_an_epoch(ports: Ports) -> None:
     for watch in first:
         watch.close()
     with pytest.raises(HandshakeError, match="already had one who listens"):
-        StageWatch(address, make_hello(), _unheard, _unheard).open()
+        EventWatch(address, make_hello(), _unheard, _unheard).open()
 
 
 # --- The other way round: who listens at an address where our server was
@@ -297,7 +297,7 @@ def test_an_impostor_is_not_believed_and_learns_nothing_to_use_elsewhere(ports: 
             with pytest.raises(UnauthenticatedError, match="does not know this cluster's secret"):
                 client.generate("my words")
         with pytest.raises(UnauthenticatedError, match=r"stage 1 at .* does not know this cluster's secret"):
-            StageWatch(endpoint(impostor.address), make_hello(), _unheard, _unheard).open()
+            EventWatch(endpoint(impostor.address), make_hello(), _unheard, _unheard).open()
         with pytest.raises(UnauthenticatedError, match=r"weights at .* does not know this cluster's secret"):
             WeightsClient(endpoint(impostor.address), "0" * 64).describe()
         assert len(impostor.heard) >= 5

@@ -20,7 +20,7 @@ from cluster.wire.codec.event import Event
 from cluster.wire.codec.hello import encode_hello
 from cluster.wire.codec.step.frames import encode_step
 from cluster.wire.stage import events
-from cluster.wire.stage.event_watch import StageWatch
+from cluster.wire.stage.event_watch import EventWatch
 from cluster.wire.stage.events import EventQueue, TokenQueue
 from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.server import StageServer
@@ -46,8 +46,8 @@ class Ends:
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
     lost: list[str] = field(default_factory=list)
 
-    def watch(self, address: str, hello: Hello) -> StageWatch:
-        return StageWatch(endpoint(address), hello, self.events.put, self.lost.append)
+    def watch(self, address: str, hello: Hello) -> EventWatch:
+        return EventWatch(endpoint(address), hello, self.events.put, self.lost.append)
 
     def link(self, address: str, hello: Hello) -> StageLink:
         return StageLink(endpoint(address), hello, self.lost.append)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cluster.api.errors import UnreachableError
-from cluster.wire.stage.event_watch import StageWatch
+from cluster.wire.stage.event_watch import EventWatch
 from cluster.wire.stage.link import StageLink
 from cluster.wire.transport import channel
 from cluster.wire.transport.channel import KEEPALIVE_TIME_MS, PING_TIMEOUT_MS
@@ -51,12 +51,12 @@ def peer() -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.stdout.close()
 
 
-def open_streams(address: str, lost: list[tuple[str, float]]) -> tuple[StageLink, StageWatch]:
+def open_streams(address: str, lost: list[tuple[str, float]]) -> tuple[StageLink, EventWatch]:
     def on_lost(reason: str) -> None:
         lost.append((reason, time.monotonic()))
 
     link = StageLink(endpoint(address), make_hello(), on_lost)
-    watch = StageWatch(endpoint(address), make_hello(), lambda event: None, on_lost)
+    watch = EventWatch(endpoint(address), make_hello(), lambda event: None, on_lost)
     link.open()
     watch.open()
     link.send(make_batch(1), make_hidden())

@@ -1,0 +1,80 @@
+"""Asking Ray and its actors, with errors of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ray
+import ray._private.worker as ray_worker
+from ray._raylet import InnerGcsClient  # type: ignore[attr-defined]  # compiled, without stubs
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+
+from cluster.api.errors import ClusterError, UnreachableError
+
+CALL_TIMEOUT_S = 60.0
+GCS_TIMEOUT_MS = 5000
+
+
+def _unknown_death() -> str:
+    return "an actor died; run cluster up again, and look for a lack of memory"
+
+
+def get(reference: Any, timeout_s: float = CALL_TIMEOUT_S, why: Callable[[], str] = _unknown_death) -> Any:
+    """ray.get with our errors: an actor's exception comes back as itself, its death as UnreachableError with `why`."""
+    try:
+        return ray.get(reference, timeout=timeout_s)
+    except RayTaskError as error:
+        cause = error.cause
+        raise (cause if isinstance(cause, ClusterError) else ClusterError(f"an actor failed: {cause!r}")) from error
+    except RayActorError as error:
+        raise UnreachableError(why()) from error
+    except GetTimeoutError as error:
+        raise UnreachableError(f"an actor did not answer within {timeout_s:.0f} s; run cluster down") from error
+
+
+def has_answered(reference: Any) -> bool:
+    try:
+        ray.get(reference, timeout=0)
+    except (RayActorError, GetTimeoutError):
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def errors_of_ray() -> Iterator[None]:
+    """Those of Ray itself; what an actor raises is told apart by `get`."""
+    try:
+        yield
+    except (RayError, ConnectionError) as error:
+        raise UnreachableError(f"Ray: {one_line(error)}; run cluster down, then up again") from error
+
+
+def one_line(error: Exception) -> str:
+    """What Ray says, without the traceback and the colours that it adds."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def check_gcs(address: str) -> None:
+    """Raise what Ray raises unless its GCS answers and takes our token.
+
+    A connection of Ray waits much longer for one that does neither, and on the way its C++ writes to stderr.
+    """
+    stderr = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        InnerGcsClient.standalone(address, None, GCS_TIMEOUT_MS)
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
+def silence_ray() -> None:
+    """Whatever it is told of logs, Ray prints on standard output, in colours, that a worker died. What died and why is
+    for our own message to say."""
+    if hasattr(ray_worker, "print_to_stdstream"):
+        ray_worker.print_to_stdstream = lambda *arguments, **options: None
