@@ -27,6 +27,7 @@ from cluster.messages.step import StepTiming
 from cluster.node.ray_health import ray_trouble
 from cluster.node.secret import Secret
 from cluster.sources.stored import stored_vocabulary
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.inference.backend import Cancel, EventSink, LogitsSink
 from cluster.wire.inference.server import InferenceServer
 from cluster.wire.limits import MAX_TEXT_BYTES
@@ -53,7 +54,7 @@ class CoordinatorService:
         self._engine = Engine(self._stages, self._table, _limits(spec, self._table), find_cause=self._cause_of)
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
         self._recovery = Recovery(lambda: self._engine.failure is not None, self._rewire)
-        self._server = InferenceServer(self, client_secret, spec.host, spec.port)
+        self._server = InferenceServer(self, Listener(client_secret, spec.host, spec.port))
         self._address = ""
         self._started_s = time.monotonic()
 

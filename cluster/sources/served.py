@@ -13,7 +13,7 @@ from cluster.store.fingerprint import portable_metadata, tensors_by_name
 from cluster.store.opened import OpenModel
 from cluster.store.origin import Origin
 from cluster.store.transfer import covers
-from cluster.wire.access.endpoint import Endpoint
+from cluster.wire.access.endpoint import Endpoint, Listener
 from cluster.wire.weights.server import WeightsServer
 from ggml.gguf.encode import encode_header
 
@@ -71,7 +71,7 @@ def serve_weights(
     served = ServedModel(opened, slices)
     if not served.held:
         raise UsageError(f"{opened.name}: nothing of it is on this node; serve it from one that has the file")
-    return WeightsServer(served, secret, host, port)
+    return WeightsServer(served, Listener(secret, host, port))
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from cluster.stage.neighbours import Neighbours
 from cluster.stage.runner import StageRunner, StepOutput
 from cluster.stage.spec import LoadedStage, LoadProgress, OnProgress, StageSpec
 from cluster.stage.token_feed import TokenFeed
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.codec.event import Event
 from cluster.wire.stage.server import StageServer
 
@@ -73,7 +74,7 @@ class StageService:
         """
         with self._wiring_lock:
             if self._server is None:
-                self._server = StageServer(wiring.hello, self, self._secret)
+                self._server = StageServer(wiring.hello, self, Listener(self._secret))
                 self._address = self._server.start()
             else:
                 self._server.expect(wiring.hello.epoch)

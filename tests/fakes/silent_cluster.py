@@ -14,6 +14,7 @@ from typing import Any
 from cluster.api.results import TokenEvent
 from cluster.api.status import ClusterStatus
 from cluster.messages.step import Float32Array, StepTiming
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.inference.server import InferenceServer
 from tests.fakes.wire_backends import SECRET, EchoCluster
 
@@ -63,7 +64,7 @@ class SilentCluster(EchoCluster):
 
 
 def main() -> None:
-    say(InferenceServer(SilentCluster(), SECRET).start())
+    say(InferenceServer(SilentCluster(), Listener(SECRET)).start())
     sys.stdin.read()
 
 

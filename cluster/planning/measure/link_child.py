@@ -11,6 +11,7 @@ from cluster.messages.stage import PROTOCOL_VERSION, Hello, Wiring
 from cluster.messages.step import Float32Array, Microbatch, StepResult
 from cluster.node.child import answer, die_with_parent
 from cluster.node.secret import Secret
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.stage.server import StageServer
 
 EPOCH = 1
@@ -41,7 +42,7 @@ class Echo:
 
     def __init__(self) -> None:
         self.secret = Secret.new()
-        self.server = StageServer(hello(), self, self.secret)
+        self.server = StageServer(hello(), self, Listener(self.secret))
 
     def accept(self, hello: Hello) -> None:
         """Nothing to forget."""

@@ -1,12 +1,32 @@
-"""Where a server of ours listens, and how we prove to it that we may speak to it. The place for certificates, too."""
+"""The two ends of a connection: where a server listens and what it asks for, where we call and what we prove.
+
+The place for TLS.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import grpc
+
 from cluster.node.secret import Secret
 from cluster.wire.access.proof import Metadata, Proof
-from cluster.wire.transport.channel import port_of
+from cluster.wire.transport.channel import bind, port_of
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where a server of ours listens, and the secret that it asks for; port 0 takes a free one."""
+
+    secret: Secret
+    host: str = LOOPBACK
+    port: int = 0
+
+    def bind(self, server: grpc.Server | grpc.aio.Server) -> str:
+        """The address "host:port" that `server` will listen on. UsageError if it cannot."""
+        return bind(server, self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from concurrent.futures import Future
 
 import grpc
 
-from cluster.node.secret import Secret
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.gate import AioGate
 from cluster.wire.access.strangers import Strangers
 from cluster.wire.inference.backend import InferenceBackend
 from cluster.wire.inference.streams import InferenceStreams
-from cluster.wire.transport.channel import SERVER_OPTIONS, bind
+from cluster.wire.transport.channel import SERVER_OPTIONS
 from cluster.wire.transport.methods import register
 
 MAX_STREAMS = 4096
@@ -23,12 +23,11 @@ _STOP_GRACE_S = 1.0
 class InferenceServer:
     """Serves a backend to clients who know the secret. `start` and `stop` are for one thread, once each."""
 
-    def __init__(self, backend: InferenceBackend, secret: Secret, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, backend: InferenceBackend, listener: Listener) -> None:
         self._backend = backend
         self._strangers = Strangers()
-        self._gate = AioGate(secret, self._strangers)
-        self._host = host
-        self._port = port
+        self._gate = AioGate(listener.secret, self._strangers)
+        self._listener = listener
         self._thread = threading.Thread(target=self._run, name="inference-server", daemon=True)
         self._address: Future[str] = Future()
 
@@ -58,7 +57,7 @@ class InferenceServer:
         server = grpc.aio.server(
             interceptors=(self._gate,), options=SERVER_OPTIONS, maximum_concurrent_rpcs=MAX_STREAMS
         )
-        address = bind(server, self._host, self._port)
+        address = self._listener.bind(server)
         streams = InferenceStreams(self._backend)
         register(server, "Inference", streams.methods())
         self._strangers.watch(address)

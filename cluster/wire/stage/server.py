@@ -15,7 +15,7 @@ from cluster.api.errors import UsageError
 from cluster.api.status import StageFacts
 from cluster.messages.stage import Hello, StageFailure, Wiring
 from cluster.messages.step import Float32Array, Microbatch
-from cluster.node.secret import Secret
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.gate import Gate
 from cluster.wire.access.strangers import Strangers
 from cluster.wire.codec.event import Event
@@ -27,7 +27,7 @@ from cluster.wire.codec.wiring import decode_wiring
 from cluster.wire.limits import parse
 from cluster.wire.stage.epochs import StageEpochs, StepOrder, StreamEnd
 from cluster.wire.stage.events import EventQueue, TokenQueue
-from cluster.wire.transport.channel import SERVER_OPTIONS, bind
+from cluster.wire.transport.channel import SERVER_OPTIONS
 from cluster.wire.transport.methods import register
 from cluster.wire.transport.status import aborting
 from protos import stage_pb2
@@ -62,21 +62,18 @@ class StageBackend(Protocol):
 class StageServer:
     """Serves one stage to those who know the secret. `hello` holds what it is, and the epoch that it joins."""
 
-    def __init__(
-        self, hello: Hello, backend: StageBackend, secret: Secret, host: str = "127.0.0.1", port: int = 0
-    ) -> None:
+    def __init__(self, hello: Hello, backend: StageBackend, listener: Listener) -> None:
         self._stage = hello.stage
         self._backend = backend
         self._epochs = StageEpochs(hello, backend.accept)
-        self._host = host
-        self._port = port
+        self._listener = listener
         self._watchers: list[EventQueue | TokenQueue] = []
         self._watchers_lock = threading.Lock()
         self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix=f"stage-{hello.stage}-wire")
         self._strangers = Strangers()
         self._server = grpc.server(
             self._threads,
-            interceptors=[Gate(secret, self._strangers)],
+            interceptors=[Gate(listener.secret, self._strangers)],
             options=SERVER_OPTIONS,
             maximum_concurrent_rpcs=_NUM_THREADS,
         )
@@ -94,7 +91,7 @@ class StageServer:
 
     def start(self) -> str:
         """The address "host:port" that it listens on. UsageError names a port that is in use."""
-        address = bind(self._server, self._host, self._port)
+        address = self._listener.bind(self._server)
         self._strangers.watch(address)
         self._server.start()
         return address

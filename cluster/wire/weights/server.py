@@ -8,7 +8,7 @@ from typing import Protocol
 
 import grpc
 
-from cluster.node.secret import Secret
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.gate import Gate
 from cluster.wire.access.strangers import Strangers
 from cluster.wire.codec.weights import (
@@ -21,7 +21,7 @@ from cluster.wire.codec.weights import (
     encode_weights,
 )
 from cluster.wire.limits import check_range, parse
-from cluster.wire.transport.channel import SERVER_OPTIONS, bind
+from cluster.wire.transport.channel import SERVER_OPTIONS
 from cluster.wire.transport.methods import register
 from cluster.wire.transport.status import aborting
 from protos import weights_pb2
@@ -55,15 +55,14 @@ class WeightsBackend(Protocol):
 class WeightsServer:
     """Serves one model at host:port to those who know the secret; port 0 takes a free one."""
 
-    def __init__(self, backend: WeightsBackend, secret: Secret, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, backend: WeightsBackend, listener: Listener) -> None:
         self._backend = backend
-        self._host = host
-        self._port = port
+        self._listener = listener
         self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix="weights")
         self._strangers = Strangers()
         self._server = grpc.server(
             self._threads,
-            interceptors=[Gate(secret, self._strangers)],
+            interceptors=[Gate(listener.secret, self._strangers)],
             options=SERVER_OPTIONS,
             maximum_concurrent_rpcs=_MAX_CALLS,
         )
@@ -71,7 +70,7 @@ class WeightsServer:
 
     def start(self) -> str:
         """The address "host:port" that it listens on. UsageError names a port that is in use."""
-        address = bind(self._server, self._host, self._port)
+        address = self._listener.bind(self._server)
         self._strangers.watch(address)
         self._server.start()
         return address

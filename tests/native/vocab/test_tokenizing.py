@@ -17,6 +17,7 @@ from cluster.client.sync import Client
 from cluster.coordinator.tokenizing import tokenizer as tokenizer_module
 from cluster.coordinator.tokenizing.tokenizer import Tokenizer
 from cluster.demo import model_path
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.inference.server import InferenceServer
 from tests.fakes.wire_backends import SECRET, EchoCluster, no_thread_left
 from tests.native.vocabularies import write_byte_pairs, write_sentence_pieces
@@ -161,7 +162,7 @@ class WithTokenizer(EchoCluster):
 def test_streams_and_the_other_prompts_outlive_a_text_that_kills(folder: Path) -> None:
     path = write_byte_pairs(folder / "kills.gguf", "gpt-4o")
     with closing(Tokenizer(path, "model.gguf", 1 << 20)) as tokenizer, no_thread_left():
-        server = InferenceServer(WithTokenizer(tokenizer), SECRET)
+        server = InferenceServer(WithTokenizer(tokenizer), Listener(SECRET))
         with Client(server.start(), SECRET.text) as client, client.stream("wait") as victim:
             assert next(victim).text == "w"
             found = client.generate(["ab", "a" * 1_000_000, "cd"], return_errors=True)

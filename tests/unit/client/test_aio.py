@@ -13,6 +13,7 @@ from cluster import AsyncClient, Client
 from cluster.api.errors import CapacityError, StageLostError, UnreachableError, UsageError
 from cluster.client import aio_stream
 from cluster.client.completion import Completions
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.inference.server import InferenceServer
 from tests.fakes.wire_backends import SECRET, VOCAB_SIZE, EchoCluster, no_thread_left, wait_until
 
@@ -26,7 +27,7 @@ def play(scenario: Scenario) -> None:
 
     with no_thread_left():
         backend = EchoCluster()
-        server = InferenceServer(backend, SECRET)
+        server = InferenceServer(backend, Listener(SECRET))
         address = server.start()
         asyncio.run(run())
         server.stop()

@@ -21,6 +21,7 @@ from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus
 from cluster.client.batch import num_open_for
 from cluster.client.progress import BatchProgress
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.inference.server import InferenceServer
 from tests.fakes.wire_backends import SECRET, EchoCluster, Spelled, no_thread_left, wait_until
 
@@ -57,7 +58,7 @@ class CrowdedCluster(EchoCluster):
 def crowded() -> Iterator[tuple[CrowdedCluster, str]]:
     with no_thread_left():
         backend = CrowdedCluster()
-        server = InferenceServer(backend, SECRET)
+        server = InferenceServer(backend, Listener(SECRET))
         address = server.start()
         yield backend, address
         server.stop()

@@ -15,6 +15,7 @@ import pytest
 
 from cluster import AsyncClient, Client, SamplingParams
 from cluster.api.errors import UsageError
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.inference.server import InferenceServer
 from tests.fakes.wire_backends import SECRET, EchoCluster, no_thread_left
 
@@ -25,7 +26,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("CLUSTER_SECRET", SECRET.text)
     with no_thread_left():
         backend = EchoCluster()
-        server = InferenceServer(backend, SECRET)
+        server = InferenceServer(backend, Listener(SECRET))
         yield server.start()
         server.stop()
         backend.join()

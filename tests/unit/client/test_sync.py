@@ -22,6 +22,7 @@ from cluster.client.completion import Completions
 from cluster.client.stream import Messages
 from cluster.client.sync import Client
 from cluster.wire import limits
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.inference.server import InferenceServer
 from cluster.wire.transport.channel import CONNECT_TIMEOUT_MS
 from tests.fakes.wire_backends import SECRET, VOCAB_SIZE, EchoCluster, no_thread_left
@@ -38,7 +39,7 @@ class Served:
 def served() -> Iterator[Served]:
     with no_thread_left():
         backend = EchoCluster()
-        server = InferenceServer(backend, SECRET)
+        server = InferenceServer(backend, Listener(SECRET))
         with cluster.connect(server.start(), SECRET.text) as client:
             yield Served(backend, server, client)
         server.stop()
@@ -316,7 +317,7 @@ def test_a_server_of_something_else() -> None:
 def test_a_cluster_that_goes_down_ends_its_streams() -> None:
     backend = EchoCluster()
     with no_thread_left():
-        server = InferenceServer(backend, SECRET)
+        server = InferenceServer(backend, Listener(SECRET))
         with cluster.connect(server.start(), SECRET.text) as client:
             stream = client.stream("wait")
             next(stream)

@@ -28,7 +28,7 @@ from cluster.store import transfer
 from cluster.store.fingerprint import tensors_by_name
 from cluster.store.opened import OpenModel
 from cluster.store.slices import SliceStore
-from cluster.wire.access.endpoint import Endpoint
+from cluster.wire.access.endpoint import Endpoint, Listener
 from cluster.wire.access.gate import Gate
 from cluster.wire.access.strangers import Strangers
 from cluster.wire.codec.weights import MAX_READ_BYTES, TensorRanges
@@ -82,7 +82,7 @@ class Counted(ServedModel):
 
 @contextmanager
 def serving(backend: ServedModel) -> Iterator[Endpoint]:
-    server = WeightsServer(backend, SECRET)
+    server = WeightsServer(backend, Listener(SECRET))
     address = server.start()
     try:
         yield endpoint(address)

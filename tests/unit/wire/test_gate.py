@@ -19,7 +19,7 @@ import cluster
 from cluster.api.errors import HandshakeError, UnauthenticatedError, UnreachableError
 from cluster.node.secret import Secret, write_secret
 from cluster.wire.access import proof, strangers
-from cluster.wire.access.endpoint import Endpoint
+from cluster.wire.access.endpoint import Endpoint, Listener
 from cluster.wire.access.gate import Gate
 from cluster.wire.access.proof import PROOF_KEY, Proof, answer_to
 from cluster.wire.inference.server import InferenceServer
@@ -76,9 +76,9 @@ def ports() -> Iterator[Ports]:
     with no_thread_left():
         stage, echo = RecordingStage(), EchoCluster()
         servers = {
-            "Stage": StageServer(make_hello(), stage, SECRET),
-            "Inference": InferenceServer(echo, SECRET),
-            "Weights": WeightsServer(NoWeights(), SECRET),
+            "Stage": StageServer(make_hello(), stage, Listener(SECRET)),
+            "Inference": InferenceServer(echo, Listener(SECRET)),
+            "Weights": WeightsServer(NoWeights(), Listener(SECRET)),
         }
         yield Ports({name: server.start() for name, server in servers.items()}, stage, servers["Stage"], echo)
         for server in servers.values():
@@ -385,7 +385,7 @@ def test_pings_beyond_all_measure_end_a_strangers_connection(ports: Ports) -> No
 
 def test_a_stranger_who_does_not_speak_http_is_hung_up_on(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.wire.stage.server.SERVER_OPTIONS", changed_options(server_handshake_timeout_ms=200))
-    server = StageServer(make_hello(), RecordingStage(), SECRET)
+    server = StageServer(make_hello(), RecordingStage(), Listener(SECRET))
     host, _, port = server.start().rpartition(":")
     with socket.create_connection((host, int(port)), timeout=10) as stranger:
         while stranger.recv(65536):
@@ -397,7 +397,7 @@ def test_a_stranger_who_does_not_speak_http_is_hung_up_on(ports: Ports, monkeypa
 def test_many_idle_strangers_are_hung_up_on_and_nobody_else(host: str) -> None:
     backend = EchoCluster()
     with no_thread_left(), ExitStack() as stack:
-        server = InferenceServer(backend, SECRET, host)
+        server = InferenceServer(backend, Listener(SECRET, host))
         address = server.start()
         port = int(address.rpartition(":")[2])
         client = stack.enter_context(cluster.connect(address, SECRET.text))
@@ -425,7 +425,7 @@ def test_connections_are_capped_and_closed_when_idle(monkeypatch: pytest.MonkeyP
     few = changed_options(max_allowed_incoming_connections=8, max_connection_idle_ms=300)
     monkeypatch.setattr("cluster.wire.inference.server.SERVER_OPTIONS", few)
     with no_thread_left(), ExitStack() as stack:
-        server = InferenceServer(EchoCluster(), SECRET)
+        server = InferenceServer(EchoCluster(), Listener(SECRET))
         host, _, port = server.start().rpartition(":")
         idle = [stack.enter_context(socket.create_connection((host, int(port)), timeout=10)) for _ in range(20)]
         for stranger in idle:

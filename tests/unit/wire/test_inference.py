@@ -17,6 +17,7 @@ from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.messages.step import Float32Array
 from cluster.wire import limits
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.codec.answer import Output, decode_answers, decode_events
 from cluster.wire.codec.inference import encode_generate
 from cluster.wire.inference import mailbox, streams
@@ -45,7 +46,7 @@ class Served:
 def served() -> Iterator[Served]:
     with no_thread_left():
         backend = EchoCluster()
-        server = InferenceServer(backend, SECRET)
+        server = InferenceServer(backend, Listener(SECRET))
         yield Served(backend, server, server.start())
         server.stop()
         backend.join()
@@ -134,7 +135,7 @@ def test_client_that_leaves_while_its_prompt_is_tokenised_starts_nothing() -> No
 
     backend = NeverTokenises()
     with no_thread_left():
-        server = InferenceServer(backend, SECRET)
+        server = InferenceServer(backend, Listener(SECRET))
         with open_proving_channel(server.start()) as channel:
             stream = inference_pb2_grpc.InferenceStub(channel).Generate(encode_generate("wait", SamplingParams()))
             assert begun.wait(10)
@@ -261,7 +262,7 @@ def test_a_fault_while_requests_start_leaves_none_running(monkeypatch: pytest.Mo
         return generate(token_ids, *args) if isinstance(token_ids, Spelled) else 1 / 0  # type: ignore[return-value]
 
     monkeypatch.setattr(backend, "generate", faulty)
-    server = InferenceServer(backend, SECRET)
+    server = InferenceServer(backend, Listener(SECRET))
     error = call(server.start(), "Complete", complete_request("wait", [97]).SerializeToString())
     server.stop()
     backend.join()
@@ -295,18 +296,18 @@ def test_port_in_use(served: Served) -> None:
         no_thread_left(),
         pytest.raises(UsageError, match=f"port {port} on 127.0.0.1: cannot listen: Address"),
     ):
-        InferenceServer(EchoCluster(), SECRET, port=port).start()
+        InferenceServer(EchoCluster(), Listener(SECRET, port=port)).start()
 
 
 def test_no_such_host() -> None:
     with no_thread_left(), pytest.raises(UsageError, match=r"port 0 on 192\.0\.2\.1: cannot listen"):
-        InferenceServer(EchoCluster(), SECRET, host="192.0.2.1").start()
+        InferenceServer(EchoCluster(), Listener(SECRET, host="192.0.2.1")).start()
 
 
 def test_stop_ends_open_streams_with_a_reason() -> None:
     backend = EchoCluster()
     with no_thread_left():
-        server = InferenceServer(backend, SECRET)
+        server = InferenceServer(backend, Listener(SECRET))
         with open_proving_channel(server.start()) as channel:
             stub = inference_pb2_grpc.InferenceStub(channel)
             stream = stub.Generate(encode_generate("wait", SamplingParams()))
@@ -326,7 +327,7 @@ def test_stop_ends_open_streams_with_a_reason() -> None:
 def test_a_fault_of_the_backend_ends_only_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = EchoCluster()
     monkeypatch.setattr(backend, "status", lambda: 1 / 0)
-    server = InferenceServer(backend, SECRET)
+    server = InferenceServer(backend, Listener(SECRET))
     address = server.start()
     assert call(address, "Status", b"").code() is grpc.StatusCode.INTERNAL
     with open_proving_channel(address) as channel:

@@ -16,6 +16,7 @@ import pytest
 from cluster.api.errors import CapacityError, HandshakeError, UnreachableError, UsageError
 from cluster.messages.stage import Hello, StageFailure
 from cluster.messages.step import SampledStep, SampledToken, StepId, StepResult, StepTiming
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.codec.event import Event
 from cluster.wire.codec.hello import encode_hello
 from cluster.wire.codec.step.frames import encode_step
@@ -67,7 +68,7 @@ class Stage:
 def stage() -> Iterator[Stage]:
     with no_thread_left():
         backend = RecordingStage()
-        server = StageServer(make_hello(), backend, SECRET)
+        server = StageServer(make_hello(), backend, Listener(SECRET))
         yield Stage(backend, server, server.start())
         server.stop()
 
@@ -96,7 +97,7 @@ def test_a_step_longer_than_a_message_arrives(ends: Ends) -> None:
     hello = make_hello(hidden_width=8192, context_length=1024)
     backend = RecordingStage()
     with no_thread_left():
-        server = StageServer(hello, backend, SECRET)
+        server = StageServer(hello, backend, Listener(SECRET))
         link = ends.link(server.start(), hello)
         link.open()
         hidden = np.random.default_rng(1).random((768, 8192), np.float32)  # 24 MiB
@@ -143,7 +144,7 @@ def test_what_is_sampled_reaches_the_first_stage(stage: Stage, ends: Ends) -> No
 
 
 def test_the_first_stage_hears_of_the_last_ones_end_once(ends: Ends) -> None:
-    server = StageServer(make_hello(), RecordingStage(), SECRET)
+    server = StageServer(make_hello(), RecordingStage(), Listener(SECRET))
     watch = TokenWatch(endpoint(server.start()), make_hello(), lambda sampled: None, ends.lost.append)
     watch.open()
     server.stop()
@@ -202,7 +203,7 @@ def test_backend_may_refuse_an_epoch(ends: Ends) -> None:
             raise CapacityError("stage 1: still loading; try again")
 
     with no_thread_left():
-        server = StageServer(make_hello(), Refusing(), SECRET)
+        server = StageServer(make_hello(), Refusing(), Listener(SECRET))
         with pytest.raises(CapacityError, match="still loading"):
             ends.link(server.start(), make_hello()).open()
         server.stop()
@@ -287,7 +288,7 @@ def test_a_step_that_the_stage_refuses_is_told_to_both(stage: Stage, ends: Ends)
 
 def test_the_servers_end_is_heard_once(ends: Ends) -> None:
     with no_thread_left():
-        server = StageServer(make_hello(), RecordingStage(), SECRET)
+        server = StageServer(make_hello(), RecordingStage(), Listener(SECRET))
         address = server.start()
         link = ends.link(address, make_hello())
         watch = ends.watch(address, make_hello())
@@ -325,7 +326,7 @@ def test_port_in_use(stage: Stage) -> None:
         no_thread_left(),
         pytest.raises(UsageError, match=f"port {port} on 127.0.0.1: cannot listen: Address"),
     ):
-        StageServer(make_hello(), RecordingStage(), SECRET, port=port).start()
+        StageServer(make_hello(), RecordingStage(), Listener(SECRET, port=port)).start()
 
 
 def test_generated_stubs_speak_to_the_server(stage: Stage) -> None:
@@ -407,7 +408,7 @@ def test_send_waits_for_a_stage_that_is_busy(ends: Ends) -> None:
 
     hello = make_hello(hidden_width=8192, context_length=1024)
     with no_thread_left():
-        server = StageServer(hello, Slow(), SECRET)
+        server = StageServer(hello, Slow(), Listener(SECRET))
         link = ends.link(server.start(), hello)
         link.open()
         hidden = make_hidden(512, 8192)  # 16 MiB each

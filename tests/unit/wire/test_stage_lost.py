@@ -22,8 +22,9 @@ from tests.fakes.wire_backends import endpoint, make_batch, make_hello, make_hid
 CHILD = """
 import sys
 from tests.fakes.wire_backends import SECRET, RecordingStage, make_hello
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.stage.server import StageServer
-server = StageServer(make_hello(), RecordingStage(), SECRET)
+server = StageServer(make_hello(), RecordingStage(), Listener(SECRET))
 print(server.start(), flush=True)
 sys.stdin.read()
 server.stop()

@@ -14,6 +14,7 @@ from cluster.api.errors import CapacityError, ClusterError, UnreachableError, Us
 from cluster.api.results import Completion
 from cluster.client.aio import AsyncClient
 from cluster.client.sync import Client
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.inference import request_group, streams
 from cluster.wire.inference.server import InferenceServer
 from protos import inference_pb2, inference_pb2_grpc
@@ -54,7 +55,7 @@ class Served:
 def served() -> Iterator[Served]:
     with no_thread_left():
         backend = Held()
-        server = InferenceServer(backend, SECRET)
+        server = InferenceServer(backend, Listener(SECRET))
         yield Served(backend, server, server.start())
         backend.let_go.set()
         server.stop()
@@ -180,7 +181,7 @@ def test_long_requests_that_wait_are_bounded_in_all(served: Served, monkeypatch:
 def test_stop_ends_what_is_being_tokenised() -> None:
     backend = Held()
     with no_thread_left():
-        server = InferenceServer(backend, SECRET)
+        server = InferenceServer(backend, Listener(SECRET))
         with Client(server.start(), SECRET.text) as client:
             calls = [in_thread(call) for call in (lambda: client.tokenize("hold"), lambda: client.generate("hold"))]
             many = in_thread(lambda: client.generate(["hold", "hold"], return_errors=True))
@@ -200,7 +201,7 @@ def test_a_fault_of_ours_is_no_unreachable_cluster(monkeypatch: pytest.MonkeyPat
 
     backend = EchoCluster()
     monkeypatch.setattr(backend, "tokenize", faulty)
-    server = InferenceServer(backend, SECRET)
+    server = InferenceServer(backend, Listener(SECRET))
     with Client(server.start(), SECRET.text) as client:
         for call in (client.tokenize, client.generate):
             with pytest.raises(ClusterError) as raised:
