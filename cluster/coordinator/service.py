@@ -38,7 +38,10 @@ TOKEN_ID_BYTES = 5  # most that an id takes in a message
 
 
 class CoordinatorService:
-    """Schedules and serves; holds the bytes of all tokens, and no weights. Implements `wire.InferenceBackend`."""
+    """Schedules and serves; holds the bytes of all tokens, and no weights.
+
+    Implements `wire.inference.backend.InferenceBackend`.
+    """
 
     def __init__(self, spec: CoordinatorSpec, stage_secret: Secret, client_secret: Secret) -> None:
         """Load the vocabulary. UsageError if the file has none that libllama takes.

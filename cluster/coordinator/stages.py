@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class WiredStages:
-    """The stages of the current epoch. Implements `engine.pipeline.Stages`."""
+    """The stages of the current epoch. Implements `engine.loop.Stages`."""
 
     def __init__(self, secret: Secret) -> None:
         """`secret`: what the stages ask for."""

@@ -38,7 +38,7 @@ def hello() -> Hello:
 
 
 class Echo:
-    """Implements `wire.stage_server.StageBackend`."""
+    """Implements `wire.stage.server.StageBackend`."""
 
     def __init__(self) -> None:
         self.secret = Secret.new()

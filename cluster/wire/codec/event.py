@@ -8,6 +8,7 @@ from cluster.api.errors import UsageError
 from cluster.messages.stage import StageFailure
 from cluster.messages.step import StepResult, StepTiming
 from cluster.wire import limits
+from cluster.wire.codec.record import fields_of
 from cluster.wire.codec.result import ResultAssembly, encode_result
 from cluster.wire.codec.timing import decode_timing
 from cluster.wire.limits import check_length, check_range
@@ -20,8 +21,7 @@ Event = StepTiming | UrgentEvent
 def encode_event(event: UrgentEvent) -> Iterator[stage_pb2.StageEvent]:
     """The messages of one event: one, but for a result with many logits."""
     if isinstance(event, StageFailure):
-        reason = event.reason[: limits.MAX_REASON_CHARS].encode("utf-8", "replace").decode()
-        failure = stage_pb2.StageFailure(stage=event.stage, epoch=event.epoch, reason=reason)
+        failure = stage_pb2.StageFailure(**fields_of(event))
         yield stage_pb2.StageEvent(failure=failure)
     else:
         yield from encode_result(event)
