@@ -25,10 +25,10 @@ def forecast_rates(
     with DryRun(found.model) as dry_run:
         sizes = Layouts(found, dry_run).layer_sizes(found.context, [device.name for device in found.devices])
     seen = rehearsed(found, ranges, sizes)
-    costs = seen.costs(ranges)
+    costs, known = seen.costs(ranges), seen.known(ranges)
 
     def rate(num_tokens: int, num_streams: int) -> float:
-        round_ms = costs.round_ms(decode_plan(costs, num_streams), num_streams)
+        round_ms = costs.round_ms(decode_plan(known, num_streams), num_streams)
         start_ms = max(seen.start_ms(num_streams), round_ms)
         return 1e3 * num_tokens * num_streams / (start_ms + (num_tokens - 1) * round_ms)
 

@@ -17,7 +17,7 @@ from cluster.planning.stage_costs import Rehearsed, is_small, part_of, scenes_fo
 from cluster.stage.spec import GgufOptions, StageSpec, spec_record
 from worker_native.probe import DeviceFacts
 
-REHEARSAL_VERSION = 2
+REHEARSAL_VERSION = 5
 UBATCH_SIZE = 64  # rows: prompts are short
 
 
@@ -99,7 +99,8 @@ def _played(survey: Survey, specs: Sequence[StageSpec], sizes: LayerSizes, scene
         cast = Cast(survey.model, tuple(specs), survey.context.use_extra_bufts, survey.probe.build)
         figures = rehearse(cast, scenes)
         keep("rehearsal", key, asdict(figures))
-    return Rehearsed(parts, scenes, figures, sizes)
+    speedups = tuple(spec.num_threads_alone / spec.num_threads for spec in specs)
+    return Rehearsed(parts, scenes, figures, sizes, tuple(spec.device for spec in specs), speedups)
 
 
 def _parse(value: Any) -> Figures:

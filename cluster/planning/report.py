@@ -96,7 +96,8 @@ def report(config: ClusterConfig) -> PlanReport:
         sizes = layouts.layer_sizes(found.context, [offer.device for offer in offers])
         seen = _rehearsed(found, layout, sizes)
         costs = seen.costs(layout.ranges) if seen else paces.costs(layout.ranges, sizes)
-        speed = forecast(costs, found.context.n_slots, paces.sample_row_ms)
+        known = seen.known(layout.ranges) if seen else None
+        speed = forecast(costs, found.context.n_slots, paces.sample_row_ms, known)
         times = _times(costs, speed, paces.sample_row_ms)
         whole = whole_report(found, layouts, seen)
         return replace(

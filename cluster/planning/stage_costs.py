@@ -14,7 +14,11 @@ from cluster.planning.measure.rehearsal.cast import Figures, Scene, Watched
 from cluster.planning.search.cut_search import Range
 from cluster.planning.search.placement import LayerSizes
 
-PART_BYTES = 192 << 20  # weights that a stage of a rehearsal reads, if a part of its layers can be so few
+# Weights that a stage of a rehearsal reads, if a part of its layers can be so few: several times what caches hold. On
+# the 2-core machine (32 MB of them) 96 MB of a 600 MB model were a sixth too fast.
+PART_BYTES = 192 << 20
+
+Points = tuple[tuple[int, float], ...]  # (rows, milliseconds)
 
 
 def part_of(whole: Range, cuts: Sequence[int], sizes: LayerSizes) -> Range:
@@ -49,6 +53,8 @@ class Rehearsed:
     scenes: tuple[Scene, ...]
     figures: Figures
     sizes: LayerSizes
+    devices: tuple[str, ...]  # of each stage
+    speedups: tuple[float, ...]  # cores that a stage has while no other computes, in times of its share
 
     @property
     def has_all_cores(self) -> bool:
@@ -62,10 +68,18 @@ class Rehearsed:
         own, lent = self._watched(exclusive=False), self._watched(exclusive=True)
         stages = []
         for stage, whole in enumerate(ranges):
-            shared = tuple((rows, self._scaled_ms(stage, whole, rows, ms)) for rows, ms in self._shared(stage, own))
-            alone = tuple((rows, self._scaled_ms(stage, whole, rows, ms)) for rows, ms in _points(lent, stage))
-            stages.append(StageCosts(shared, alone))
+            shared, alone = self._shared(stage, own), _points(lent, stage)
+            decode_ms = self._scaled(stage, whole, shared, self._shared(0, own))
+            stages.append(StageCosts(decode_ms, self._scaled(stage, whole, alone, _points(lent, 0))))
         return PipelineCosts(tuple(stages), self._hop_ms, self._turn_ms)
+
+    def known(self, ranges: Sequence[Range]) -> PipelineCosts:
+        """What the scheduler of such a pipeline will choose by: what each stage measures when it is loaded."""
+        if len(ranges) < len(self.parts):
+            return self.costs(ranges)
+        raw_ms, speedups = self.figures.raw_ms, self.speedups
+        decode_ms = [self._scaled(stage, whole, raw_ms[stage], raw_ms[0]) for stage, whole in enumerate(ranges)]
+        return PipelineCosts(tuple(StageCosts.of(*measured) for measured in zip(decode_ms, speedups, strict=True)))
 
     def start_ms(self, num_sequences: int) -> float:
         """Until each of so many requests of one token has its first one, the stages being idle before."""
@@ -81,46 +95,44 @@ class Rehearsed:
         """
         lent = self._watched(exclusive=True) or self._watched(exclusive=False)
         last, whole = len(self.parts) - 1, (0, self.sizes.num_layers)
-        points = tuple((rows, self._scaled_ms(last, whole, rows, ms)) for rows, ms in _points(lent, last))
+        points = self._scaled(last, whole, _points(lent, last), _points(lent, 0))
         return PipelineCosts((StageCosts(points),), 0.0)
 
     def _watched(self, *, exclusive: bool) -> list[Watched]:
         pairs = zip(self.scenes, self.figures.watched, strict=True)
         return [watched for scene, watched in pairs if scene.exclusive == exclusive]
 
-    def _shared(self, stage: int, own: Sequence[Watched]) -> list[tuple[int, float]]:
+    def _shared(self, stage: int, own: Sequence[Watched]) -> Points:
         """What the stage measured by itself, and what it takes longer in the pipeline, by the nearest rows seen."""
         seen = _points(own, stage)
         raw_ms = self.figures.raw_ms[stage]
         more_ms = tuple((rows, max(0.0, ms - step_ms(raw_ms, rows))) for rows, ms in seen)
-        return [(rows, ms + _between(more_ms, rows)) for rows, ms in raw_ms]
+        return tuple((rows, ms + _between(more_ms, rows)) for rows, ms in raw_ms)
 
     def _overhead_ms(self, stage: int) -> float:
         """What a step of one row takes beyond computing: no more, however many layers there are."""
         (first, *_) = self.figures.watched
         return max(0.0, first.steps_ms[stage] - step_ms(self.figures.raw_ms[stage], first.num_rows))
 
-    def _scaled_ms(self, stage: int, whole: Range, num_rows: int, took_ms: float) -> float:
+    def _scaled(self, stage: int, whole: Range, points: Points, first: Points) -> Points:
         """What the part took, for the stage's own layers: time grows with the bytes of the layers, not the rest of it.
 
-        The layers of a part with the head take as long, byte by byte, as those of the first part, which has none.
+        `first`: the same of stage 0, which has no head: a byte of layers takes as long there as behind it.
         """
         part = self.parts[stage]
         if whole == part:
-            return took_ms
-        overhead_ms = min(took_ms, self._overhead_ms(stage))
+            return points
         more_bytes = self._bytes(whole) - self._bytes(part)
-        return took_ms + more_bytes * self._layer_ms(stage, num_rows, took_ms - overhead_ms)
+        return tuple((rows, ms + more_bytes * self._layer_ms(stage, ms, step_ms(first, rows))) for rows, ms in points)
 
-    def _layer_ms(self, stage: int, num_rows: int, computed_ms: float) -> float:
-        """Milliseconds for a byte of the layers, where the part took `computed_ms`."""
-        part = self.parts[stage]
-        head_bytes = self.sizes.head_bytes if part[1] == self.sizes.num_layers else 0
-        if not head_bytes or stage == 0:
-            return computed_ms / (self._bytes(part) + head_bytes)
-        raw_ms = self.figures.raw_ms
-        share = step_ms(raw_ms[0], num_rows) / self._bytes(self.parts[0]) * self._bytes(part)
-        return computed_ms * min(1.0, share / step_ms(raw_ms[stage], num_rows)) / self._bytes(part)
+    def _layer_ms(self, stage: int, took_ms: float, first_ms: float) -> float:
+        """Milliseconds for a byte of the layers, where the part took `took_ms`, and stage 0 `first_ms`."""
+        head_bytes = self.sizes.head_bytes if self.parts[stage][1] == self.sizes.num_layers else 0
+        computed_ms = max(0.0, took_ms - self._overhead_ms(stage))
+        by_all_bytes = computed_ms / (self._bytes(self.parts[stage]) + head_bytes)
+        if not head_bytes or stage == 0 or self.devices[stage] != self.devices[0]:
+            return by_all_bytes
+        return max(0.0, first_ms - self._overhead_ms(0)) / self._bytes(self.parts[0])
 
     def _bytes(self, part: Range) -> int:
         return sum(self.sizes.layer_bytes[part[0] : part[1]])
@@ -143,7 +155,7 @@ class Rehearsed:
         return max([self._hop_ms, *(one.round_ms - sum(one.steps_ms) - hops_ms for one in shared)])
 
 
-def _points(watched: Sequence[Watched], stage: int) -> tuple[tuple[int, float], ...]:
+def _points(watched: Sequence[Watched], stage: int) -> Points:
     return tuple((one.num_rows, one.steps_ms[stage]) for one in watched)
 
 

@@ -20,17 +20,22 @@ class Forecast:
     cause: str  # what it spends its time on
 
 
-def forecast(costs: PipelineCosts, num_slots: int, sample_row_ms: float = 0.0) -> Forecast:
-    """`sample_row_ms`: the part of the last stage's step that is the choice of a token, for each row."""
-    plan = decode_plan(costs, num_slots)
+def forecast(
+    costs: PipelineCosts, num_slots: int, sample_row_ms: float = 0.0, known: PipelineCosts | None = None
+) -> Forecast:
+    """`sample_row_ms`: the part of the last stage's step that is the choice of a token, for each row.
+
+    `known`: the costs that the scheduler will choose by, if it does not know `costs`.
+    """
+    plan = decode_plan(known or costs, num_slots)
     num_rows = rows_per_lane(num_slots, plan.num_lanes)
     steps_ms = costs.alone_steps_ms(num_rows) if plan.alone else costs.steps_ms(num_rows)
     slowest = max(range(len(steps_ms)), key=steps_ms.__getitem__)
     sampling_ms = sample_row_ms * num_rows if slowest == len(steps_ms) - 1 else 0.0
     parts = {"computing": steps_ms[slowest] - sampling_ms, "sampling": sampling_ms, "messages": costs.hop_ms}
     return Forecast(
-        one_request_tokens_per_s=tokens_per_s(costs, 1),
-        all_slots_tokens_per_s=tokens_per_s(costs, num_slots),
+        one_request_tokens_per_s=tokens_per_s(costs, 1, known),
+        all_slots_tokens_per_s=tokens_per_s(costs, num_slots, known),
         num_microbatches=plan.num_lanes,
         rows_per_microbatch=num_rows,
         alone=plan.alone,
@@ -39,6 +44,6 @@ def forecast(costs: PipelineCosts, num_slots: int, sample_row_ms: float = 0.0) -
     )
 
 
-def tokens_per_s(costs: PipelineCosts, num_sequences: int) -> float:
-    """What so many sequences get together while they are decoded."""
-    return 1e3 * num_sequences / costs.round_ms(decode_plan(costs, num_sequences), num_sequences)
+def tokens_per_s(costs: PipelineCosts, num_sequences: int, known: PipelineCosts | None = None) -> float:
+    """What so many sequences get together while they are decoded, by the plan that follows from what is `known`."""
+    return 1e3 * num_sequences / costs.round_ms(decode_plan(known or costs, num_sequences), num_sequences)

@@ -93,10 +93,8 @@ class GgufModel:
         sizes = row_sizes(decode_ms, most_rows)
         self._slice.set_row_sizes(sizes)
         computed_ms = {rows: decode_ms[sizes[rows - 1]] for rows in decode_ms}
-        # Cores that are lent are not free now, while the other stages load: all of them are taken to be of use.
-        speedup = self._spec.num_threads_alone / self._spec.num_threads
-        alone_ms = {rows: took_ms / speedup for rows, took_ms in computed_ms.items()} if speedup > 1 else {}
-        return StageCosts(tuple(computed_ms.items()), tuple(alone_ms.items()))
+        # Lent cores are not free now, while the other stages load.
+        return StageCosts.of(tuple(computed_ms.items()), self._spec.num_threads_alone / self._spec.num_threads)
 
 
 def open_gguf(spec: StageSpec, options: GgufOptions, report: OnProgress) -> GgufModel:

@@ -34,7 +34,9 @@ def _rehearsed(parts: tuple[Range, ...], num_slots: int = 8) -> Rehearsed:
         return Watched(steps_ms, num_rows, sum(steps_ms) + len(parts) * _HOP_MS, 10.0 + scene.num_sequences)
 
     raw_ms = tuple(tuple((rows, _raw_ms(part, rows)) for rows in _ROWS) for part in parts)
-    return Rehearsed(parts, scenes, Figures(raw_ms, tuple(map(watched, scenes))), _SIZES)
+    return Rehearsed(
+        parts, scenes, Figures(raw_ms, tuple(map(watched, scenes))), _SIZES, ("CPU",) * len(parts), (2.0,) * len(parts)
+    )
 
 
 def test_a_part_is_no_larger_than_what_is_rehearsed() -> None:
@@ -77,6 +79,15 @@ def test_requests_begin_later_the_more_they_are() -> None:
     seen = _rehearsed(((0, 3), (3, 20)))
     assert [seen.start_ms(number) for number in (1, 8, 9)] == [11.0, 18.0, 18.0]
     assert seen.start_ms(4) == pytest.approx(14.0)
+
+
+def test_the_scheduler_knows_what_stages_measure_by_themselves() -> None:
+    ranges = ((0, 8), (8, 20))
+    known = _rehearsed(((0, 5), (15, 20))).known(ranges)
+    for whole, stage in zip(ranges, known.stages, strict=True):
+        for (rows, took_ms), (_, alone_ms) in zip(stage.decode_ms, stage.alone_ms, strict=True):
+            assert took_ms == pytest.approx(_raw_ms(whole, rows), rel=0.1)
+            assert alone_ms == took_ms / 2.0
 
 
 def test_one_slot_has_no_other_scenes_than_its_own() -> None:

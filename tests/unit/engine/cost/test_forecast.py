@@ -48,6 +48,15 @@ def test_stages_that_lend_their_cores_may_work_in_turn() -> None:
     assert speed.all_slots_tokens_per_s == pytest.approx(8 / 0.009)
 
 
+def test_times_are_of_the_plan_that_follows_from_what_the_scheduler_knows() -> None:
+    costs = PipelineCosts((StageCosts(flat(10.0), flat(40.0)), StageCosts(flat(10.0), flat(50.0))), hop_ms=0.0)
+    known = PipelineCosts((StageCosts(flat(10.0), flat(5.0)), StageCosts(flat(10.0), flat(5.0))), hop_ms=0.0)
+    assert not forecast(costs, 8).alone
+    speed = forecast(costs, 8, known=known)
+    assert speed.alone
+    assert speed.all_slots_tokens_per_s == pytest.approx(8 / 0.090)
+
+
 def test_messages_may_take_longer_than_what_is_computed() -> None:
     speed = forecast(PipelineCosts((StageCosts(flat(0.1)), StageCosts(flat(0.1))), hop_ms=0.5), num_slots=1)
     assert speed.cause == "messages"
