@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from collections.abc import Sequence as Items
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,16 +51,17 @@ def form_batch(
     returns: list[int] = []
     pending: list[int] = []
     for chunk in ordered:
-        row, known = len(tokens), chunk.tokens
-        tokens += known
-        if len(known) < chunk.num_rows:
+        row = len(tokens)
+        end_row = row + chunk.num_rows
+        tokens += chunk.tokens
+        if len(tokens) < end_row:
             pending.append(len(tokens))
             tokens.append(0)
         positions += range(chunk.first, chunk.end)
-        slots += [chunk.sequence.held_slot] * chunk.num_rows
-        returns += range(row, row + chunk.num_logits_rows)
-        if chunk.samples:
-            samples.append(row + chunk.num_rows - 1)
+        slots += [chunk.sequence.held_slot] * (end_row - row)
+        samples += range(end_row - chunk.num_samples, end_row)
+        if chunk.returns_logits:
+            returns += range(row, end_row)
     wants_logits = np.zeros(len(tokens), dtype=np.bool_)
     wants_logits[samples + returns] = True
     microbatch = Microbatch(
@@ -79,29 +82,49 @@ def form_batch(
 
 
 def check_result(microbatch: Microbatch, result: StepResult) -> None:
-    """Raises ClusterError unless the result answers this microbatch: row for row, and with all logits.
+    """Raises ClusterError unless the result answers this microbatch: row for row, in order, and with all logits.
 
-    Nothing is sampled for slots that failed.
+    The rows of a slot that failed are answered up to the one that could not be sampled, which may be its first.
     """
     failed = {failure.slot for failure in result.failures}
-    if not failed <= set(microbatch.slots.tolist()):
+    if failed and not failed <= set(microbatch.slots.tolist()):
         raise ClusterError(f"step result: slots {sorted(failed)} failed that were not all in it; report a bug")
-    wanted = [(int(row), int(microbatch.slots[row])) for row in microbatch.samples]
-    asked = [(row, slot) for row, slot in wanted if slot not in failed]
+    rows = microbatch.samples.tolist()
+    asked = list(zip(rows, microbatch.slots[rows].tolist(), strict=True))
     given = [(sampled.row, sampled.slot) for sampled in result.sampled]
-    if sorted(given) != asked:
-        raise ClusterError(f"step result: rows and slots {asked} were to be sampled, not {given}; report a bug")
+    if given != (_up_to_failures(asked, given, failed) if failed else asked):
+        raise ClusterError(
+            f"step result: rows and slots {asked} were to be sampled, not {given}; slots {sorted(failed)} failed; "
+            "report a bug"
+        )
     num_asked = len(microbatch.returns_logits)
     num_given = 0 if result.logits is None else len(result.logits)
     if num_given != num_asked:
         raise ClusterError(f"step result: {num_asked} rows of logits were asked, not {num_given}; report a bug")
 
 
+def _up_to_failures(
+    asked: Items[tuple[int, int]], given: Items[tuple[int, int]], failed: set[int]
+) -> list[tuple[int, int]]:
+    """Those of the asked (row, slot) that are to be answered: of a failed slot so many as are, but not all."""
+    left = Counter(slot for _, slot in given if slot in failed)
+    most = Counter(slot for _, slot in asked if slot in failed)
+    answered = []
+    for row, slot in asked:
+        if slot not in failed:
+            answered.append((row, slot))
+        elif left[slot] and left[slot] < most[slot]:
+            answered.append((row, slot))
+            left[slot] -= 1
+            most[slot] -= 1
+    return answered
+
+
 def _new_sampling(chunks: tuple[Chunk, ...]) -> tuple[SlotSampling, ...]:
     return tuple(
         SlotSampling(chunk.sequence.held_slot, chunk.sequence.params)
         for chunk in chunks
-        if chunk.samples and chunk.sequence.params is not None and not chunk.sequence.sampling_sent
+        if not chunk.sequence.sampling_sent and chunk.num_samples and chunk.sequence.params is not None
     )
 
 

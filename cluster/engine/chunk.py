@@ -2,45 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cluster.engine.sequence import Kind, Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Tokens [first, end) of a sequence: its consecutive rows of one microbatch.
+class Chunk(NamedTuple):  # made for each sequence of each step: a tuple is made in a third of a dataclass's time
+    """Rows [first, end) of a sequence: tokens of its log, and then those of a draft, if it has one.
 
-    The last of them may be one that is still to be sampled, by the step that the microbatch follows.
+    Where both together end before `end`, the last row's token is still to be sampled, by the step that the
+    microbatch follows.
     """
 
     sequence: Sequence
     first: int
     end: int
-    samples: bool  # a token is sampled from its last row
+    num_samples: int  # a token is sampled from so many of its last rows; one more than the draft has, or none
+    draft: tuple[int, ...] = ()  # guesses of the tokens behind the log
 
     @property
     def num_rows(self) -> int:
         return self.end - self.first
 
     @property
-    def num_logits_rows(self) -> int:
-        """Rows whose full logits travel back."""
-        return self.num_rows if self.sequence.kind is Kind.LOGITS else 0
+    def returns_logits(self) -> bool:
+        """The full logits of its rows travel back."""
+        return self.sequence.kind is Kind.LOGITS
 
     @property
     def tokens(self) -> list[int]:
         """The tokens of its rows that are known by now: all, or all but the last."""
-        return self.sequence.log[self.first : self.end]
+        known = self.sequence.log[self.first : self.end]
+        return known + list(self.draft) if self.draft else known
 
 
 def cut_chunk(sequence: Sequence, max_rows: int) -> Chunk:
     """The next rows of a sequence that has some to send, `max_rows` at most."""
     end = sequence.num_sent + min(sequence.num_unsent, max_rows)
     samples = sequence.kind is Kind.GENERATE and end == sequence.num_tokens
-    return Chunk(sequence, sequence.num_sent, end, samples)
+    return Chunk(sequence, sequence.num_sent, end, int(samples))
 
 
-def next_row(sequence: Sequence) -> Chunk:
-    """The row of the token that was sampled last, or is being sampled."""
-    return Chunk(sequence, sequence.num_sent, sequence.num_sent + 1, samples=True)
+def next_row(sequence: Sequence, draft: tuple[int, ...] = ()) -> Chunk:
+    """The row of the token that was sampled last, or is being sampled; and behind one that is known, a draft's."""
+    first = sequence.num_sent
+    return Chunk(sequence, first, first + 1 + len(draft), 1 + len(draft), draft)

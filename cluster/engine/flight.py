@@ -68,9 +68,13 @@ class Flight:
     def send(
         self, chunks: Items[Chunk], starts: tuple[SlotStart, ...], now_s: float, *, decodes: bool, exclusive: bool
     ) -> Batch:
-        """Forms the next microbatch, behind all others. A lane must be free."""
+        """Forms the next microbatch, behind all others. A lane must be free.
+
+        It begins by taking back what the stages hold of wrong guesses of its sequences.
+        """
         step_id = StepId(self._epoch, heapq.heappop(self._free_lanes), self._next_step)
         after = max((other.step for other in self._in_flight), default=None)
+        starts += tuple(_cut_back(chunk) for chunk in chunks if chunk.sequence.num_rejected)
         batch = form_batch(step_id, chunks, starts, decodes=decodes, exclusive=exclusive, after=after, sent_s=now_s)
         self._next_step += 1
         self._in_flight[step_id] = batch
@@ -78,7 +82,8 @@ class Flight:
         self._num_exclusive += exclusive
         for chunk in chunks:
             chunk.sequence.num_in_flight += chunk.num_rows
-            chunk.sequence.sampling_sent |= chunk.samples
+            chunk.sequence.num_rejected = 0
+            chunk.sequence.sampling_sent |= chunk.num_samples > 0
         return batch
 
     def take(self, result: StepResult, now_s: float) -> Batch | None:
@@ -96,3 +101,8 @@ class Flight:
         heapq.heappush(self._free_lanes, result.id.microbatch)
         self._step_times.answered(batch.kind, batch.sent_s, now_s)
         return batch
+
+
+def _cut_back(chunk: Chunk) -> SlotStart:
+    slot = chunk.sequence.held_slot
+    return SlotStart(slot, slot, chunk.first)

@@ -16,6 +16,7 @@ from cluster.api.errors import ClusterError, StageLostError, UnreachableError
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import StageActivity
 from cluster.engine.busy import BusyWindow
+from cluster.engine.draft import Drafter
 from cluster.engine.events import Cancel, Event, NewRequest, Reset, Sink, Stop, send
 from cluster.engine.limits import Limits
 from cluster.engine.requests import Requests
@@ -85,15 +86,19 @@ class Engine:
         choose_seed: Callable[[], int] = lambda: secrets.randbits(63),
         inbox: Inbox | None = None,
         find_cause: Callable[[StageFailure], StageFailure] = lambda failure: failure,
+        drafter: Drafter | None = None,
     ) -> None:
-        """`find_cause`: what a failure is told as, where whoever noticed it could not know better."""
+        """`find_cause`: what a failure is told as, where whoever noticed it could not know better.
+
+        `drafter`: guesses tokens ahead, for the stages to check several in one step.
+        """
         self._find_cause = find_cause
         self._stages = stages
         self._num_stages = limits.num_stages
         self._vocab_size = vocabulary.num_tokens
         self._now = now
         self._inbox: Inbox = queue.SimpleQueue() if inbox is None else inbox
-        self._scheduler = Scheduler(limits, epoch)
+        self._scheduler = Scheduler(limits, epoch, drafter)
         self._requests = Requests(self._scheduler, vocabulary, limits.context_length, choose_seed)
         self._busy = BusyWindow(limits.num_stages, now())
         self._busy_lock = threading.Lock()

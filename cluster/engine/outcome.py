@@ -2,44 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cluster.engine.batch import Batch
+from cluster.engine.draft import num_right
 from cluster.engine.sequence import Sequence, State
 from cluster.messages.step import Float32Array, SampledToken, SlotFailure, StepResult
 
 
-@dataclass(frozen=True, slots=True)
-class StepOutcome:
-    """What a step brought one sequence: a token (now in its log), logits of its rows from `first` on, or its end."""
+class StepOutcome(NamedTuple):
+    """What a step brought one sequence: tokens (now in its log), logits of its rows from `first` on, or its end."""
 
     sequence: Sequence
-    sampled: SampledToken | None = None
+    sampled: tuple[SampledToken, ...] = ()  # in order
     logits: Float32Array | None = None  # [rows, V]
     first: int = 0
-    failure: SlotFailure | None = None  # the stages cannot go on with it, and hold nothing of it
+    failure: SlotFailure | None = None  # after these tokens the stages cannot go on with it, and hold nothing of it
 
 
 def settle(batch: Batch, result: StepResult) -> list[StepOutcome]:
-    """Moves the counters of the sequences and appends their tokens. What comes for one that has ended is dropped."""
-    sampled_by_slot = {sampled.slot: sampled for sampled in result.sampled}
-    failed_by_slot = {failure.slot: failure for failure in result.failures}
+    """Moves the counters of the sequences and appends their tokens. What comes for one that has ended is dropped.
+
+    Of a draft, the rows up to the first wrong guess count; those behind are noted, for the next step to take back.
+    """
+    failed = {failure.slot: failure for failure in result.failures}
     outcomes: list[StepOutcome] = []
-    logits_row = 0
+    end_row = num_taken = logits_end = 0
     for chunk in batch.chunks:
-        sequence, logits_first = chunk.sequence, logits_row
-        logits_row += chunk.num_logits_rows
+        sequence, first_taken, logits_first = chunk.sequence, num_taken, logits_end
+        end_row += chunk.num_rows
+        while num_taken < len(result.sampled) and result.sampled[num_taken].row < end_row:
+            num_taken += 1
+        logits_end += chunk.num_rows if chunk.returns_logits else 0
         if sequence.state is State.ENDED:
             continue
-        sequence.num_computed = chunk.end
+        right, sampled = 0, result.sampled[first_taken:num_taken]
+        if chunk.draft:
+            right = num_right(chunk.draft, sampled)
+            sampled = sampled[: right + 1]
+            sequence.num_rejected = len(chunk.draft) - right
+        sequence.num_computed = chunk.end - sequence.num_rejected
         sequence.num_in_flight -= chunk.num_rows
-        if (failure := failed_by_slot.get(sequence.held_slot)) is not None:
-            outcomes.append(StepOutcome(sequence, failure=failure))
-        elif chunk.samples:
-            sampled = sampled_by_slot[sequence.held_slot]
-            sequence.log.append(sampled.token)
-            outcomes.append(StepOutcome(sequence, sampled))
-        elif chunk.num_logits_rows and result.logits is not None:
-            rows = result.logits[logits_first:logits_row]
+        sequence.log += [token.token for token in sampled]
+        # A row that failed behind a wrong guess is nobody's loss.
+        failure = failed.get(sequence.held_slot) if len(sampled) <= right else None
+        if sampled or failure is not None:
+            outcomes.append(StepOutcome(sequence, sampled, failure=failure))
+        elif logits_end > logits_first and result.logits is not None:
+            rows = result.logits[logits_first:logits_end]
             outcomes.append(StepOutcome(sequence, logits=rows, first=chunk.first))
     return outcomes

@@ -17,6 +17,7 @@ class Situation(NamedTuple):
 
     num_decodes: int  # microbatches in flight that decode
     num_prefills: int  # microbatches in flight with chunks of prompts
+    is_drafting: bool  # tokens are guessed ahead
     is_exclusive: bool  # one of them was promised that no stage computes beside it
     decoded_last: bool  # the newest microbatch decodes
     num_decoding: int  # sequences that have tokens, wherever they are
@@ -34,10 +35,11 @@ class Situation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Decode:
-    """One row each of so many sequences that have a new token, `exclusive` as in Microbatch."""
+    """The new token of so many sequences, and behind each a draft; `exclusive` as in Microbatch."""
 
     num_sequences: int
     exclusive: bool
+    max_draft: int  # rows that are left for each draft
     is_ahead: bool = False  # those are among them whose token the microbatch in flight is still to sample
 
 
@@ -77,8 +79,9 @@ def _decode(now: Situation, plan: DecodePlan, costs: StepCostModel, limits: Limi
     num_decoding, num_ready, num_lanes = now.num_decoding, now.num_ready, plan.num_lanes - now.num_decodes
     is_ahead = False
     # The only microbatch under way is followed before it is answered, so that no stage waits for us; but a prompt
-    # goes first, if that may compute beside it.
-    if now.num_in_flight == 1 and not now.issue_in_s and (now.is_exclusive or not now.unsent):
+    # goes first, if that may compute beside it. Behind tokens that are not known yet, none can be guessed.
+    can_follow = now.num_in_flight == 1 and not now.issue_in_s and not now.is_drafting
+    if can_follow and (now.is_exclusive or not now.unsent):
         everyone = now.num_ready + now.num_going_on
         following = costs.decode_plan(everyone)
         if following.num_lanes == 1:
@@ -86,7 +89,7 @@ def _decode(now: Situation, plan: DecodePlan, costs: StepCostModel, limits: Limi
     if not num_ready or num_lanes <= 0 or (now.is_exclusive and not plan.alone):
         return
     share = min(math.ceil(num_decoding / plan.num_lanes), math.ceil(num_ready / num_lanes), limits.max_batch_tokens)
-    yield Decode(share, plan.alone, is_ahead)
+    yield Decode(share, plan.alone, limits.max_batch_tokens // share - 1, is_ahead)
 
 
 def _prefill(now: Situation, plan: DecodePlan, costs: StepCostModel, limits: Limits) -> Iterator[Prefill]:

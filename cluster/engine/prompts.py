@@ -86,7 +86,7 @@ class Prompts:
             chunk = cut_chunk(sequence, num_rows)
             chunks.append(chunk)
             max_rows -= chunk.num_rows
-            max_logits_rows -= chunk.num_logits_rows
+            max_logits_rows -= chunk.num_rows if chunk.returns_logits else 0
         self._turns.served({chunk.sequence.client for chunk in chunks})
         for chunk in chunks:
             if chunk.end == chunk.sequence.num_tokens:

@@ -92,11 +92,11 @@ class Requests:
         """Passes on what a step brought; ends the request if it is complete, or cannot go on. Never raises."""
         request = self._open[outcome.sequence.request_id]
         try:
+            if self._pass_tokens(request, outcome.sampled, now_s):
+                return
             if outcome.failure is not None:
                 raise error_named(outcome.failure.kind, outcome.failure.reason)
-            if outcome.sampled is not None:
-                self._pass_token(request, outcome.sampled, now_s)
-            elif outcome.logits is not None:
+            if outcome.logits is not None:
                 self._pass_logits(request, outcome.logits, outcome.first)
         except Exception as error:
             self._outbox.append((request.sink, request, _own_error(error)))
@@ -139,15 +139,23 @@ class Requests:
             return None
         return TextStream(self._vocabulary, params, num_prompt_tokens, self._context_length)
 
-    def _pass_token(self, request: Request, sampled: SampledToken, now_s: float) -> None:
-        assert request.text is not None, "a token came for a logits request"
-        self.num_tokens += 1
-        if request.first_token_s is None:
-            request.first_token_s = now_s
-        text, reason = request.text.push(sampled.token)
-        timings = request.timings(now_s) if reason else None
-        event = TokenEvent(sampled.token, text, sampled.logprob, sampled.top, reason, timings)
-        self._answer(request, event)
+    def _pass_tokens(self, request: Request, sampled: tuple[SampledToken, ...], now_s: float) -> bool:
+        """True if the text ends with one of them; those behind it are dropped, as if they had not been sampled."""
+        for num_passed, token in enumerate(sampled, start=1):
+            assert request.text is not None, "a token came for a logits request"
+            self.num_tokens += 1
+            if request.first_token_s is None:
+                request.first_token_s = now_s
+            text, reason = request.text.push(token.token)
+            timings = None
+            if reason is not None:
+                request.sequence.drop_last(len(sampled) - num_passed)
+                timings = request.timings(now_s)
+            event = TokenEvent(token.token, text, token.logprob, token.top, reason, timings)
+            self._answer(request, event)
+            if reason is not None:
+                return True
+        return False
 
     def _pass_logits(self, request: Request, rows: Float32Array, first: int) -> None:
         self._answer(request, LogitsRows(first, rows, is_last=request.sequence.num_remaining == 0))

@@ -11,6 +11,7 @@ from cluster.engine.batch import Batch
 from cluster.engine.chunk import Chunk, next_row
 from cluster.engine.cost.model import StepCostModel
 from cluster.engine.cost.tuning import LEAST_WAIT_S
+from cluster.engine.draft import Drafter, most_drafted
 from cluster.engine.flight import Flight
 from cluster.engine.limits import Limits
 from cluster.engine.neighbours import choose_neighbours
@@ -37,8 +38,10 @@ class Scheduler:
     they name; each gets exactly one StepResult; and all slots are empty when a new epoch begins.
     """
 
-    def __init__(self, limits: Limits, epoch: int = 0) -> None:
+    def __init__(self, limits: Limits, epoch: int = 0, drafter: Drafter | None = None) -> None:
+        """`drafter` guesses tokens ahead, where slots can go back to an earlier token; None: nothing is guessed."""
         self._limits = limits
+        self._drafter = drafter if limits.can_truncate else None
         self._costs = StepCostModel(limits.num_stages, limits.max_batch_tokens)
         self._slots = Slots(limits.num_slots)
         self._prompts = Prompts(self._slots, limits.max_logits_rows, can_reuse=limits.can_truncate)
@@ -93,12 +96,14 @@ class Scheduler:
         if is_full(self._flight.num_in_flight, self._flight.is_exclusive, self._limits):
             return None
         issue_in_s = self._issue_in_s(now_s)
-        going_on = [] if issue_in_s else self._going_on()
+        going_on = [] if issue_in_s or self._drafter is not None else self._going_on()
+        if not self._ready and not going_on and not self._prompts.are_pending:
+            return None
         for step in next_steps(self._situation(len(going_on), issue_in_s, now_s), self._costs, self._limits):
             starts: tuple[SlotStart, ...] = ()
             if isinstance(step, Decode):
                 ready = [*self._ready, *going_on] if step.is_ahead else self._ready
-                chunks = [next_row(sequence) for sequence in choose_neighbours(ready, step.num_sequences)]
+                chunks = self._rows_of(choose_neighbours(ready, step.num_sequences), step.max_draft)
             else:
                 chunks, starts = self._prompts.cut(step.num_rows, self._running.values(), now_s)
             if chunks:
@@ -117,7 +122,7 @@ class Scheduler:
             return []
         outcomes = settle(batch, result)
         # The row of a token may be under way already.
-        self._ready += [found.sequence for found in outcomes if found.sampled is not None and found.sequence.num_unsent]
+        self._ready += [found.sequence for found in outcomes if found.sampled and found.sequence.num_unsent]
         return outcomes
 
     def end(self, request_id: int, *, is_held: bool = True) -> Sequence | None:
@@ -161,9 +166,10 @@ class Scheduler:
         return Situation(
             num_decodes=flight.num_decodes,
             num_prefills=flight.num_in_flight - flight.num_decodes,
+            is_drafting=self._drafter is not None,
             is_exclusive=flight.is_exclusive,
             decoded_last=self._decoded_last,
-            num_decoding=sum(sequence.num_generated > 0 for sequence in running),
+            num_decoding=len([sequence for sequence in running if len(sequence.log) > len(sequence.prompt)]),
             num_ready=len(self._ready),
             num_going_on=num_going_on,
             unsent=[sequence.num_unsent for sequence in due],
@@ -181,11 +187,23 @@ class Scheduler:
         return _wait_s(self._flight.issue_at_s(self._costs), now_s)
 
     def _going_on(self) -> list[Sequence]:
-        """Sequences of the only microbatch in flight that will, as far as counts tell, go on with what it samples."""
+        """Sequences of the only microbatch in flight that will, as far as counts tell, go on with what it samples.
+
+        Where that is more than one token, nobody knows yet with which.
+        """
         batch = self._flight.only
         if batch is None:
             return []
-        return [chunk.sequence for chunk in batch.chunks if chunk.samples and self._goes_on(chunk.sequence)]
+        return [chunk.sequence for chunk in batch.chunks if chunk.num_samples == 1 and self._goes_on(chunk.sequence)]
+
+    def _rows_of(self, chosen: Items[Sequence], max_draft: int) -> list[Chunk]:
+        if self._drafter is None:
+            return [next_row(sequence) for sequence in chosen]
+        return [next_row(sequence, self._draft(self._drafter, sequence, max_draft)) for sequence in chosen]
+
+    def _draft(self, drafter: Drafter, sequence: Sequence, max_tokens: int) -> tuple[int, ...]:
+        most = min(max_tokens, most_drafted(sequence, self._limits))
+        return tuple(drafter.draft(sequence, most)[:most]) if most > 0 else ()
 
     def _goes_on(self, sequence: Sequence) -> bool:
         if sequence.state is State.ENDED or sequence.params is None:

@@ -35,9 +35,11 @@ class Sequence:
         prompt: token ids, at least one.
         params: with a seed; None asks for logits.
         client: who asked; clients share slots and queue.
-        log: prompt, then generated tokens. Append only: what is in it has been or will be delivered once.
+        log: prompt, then generated tokens. Append only: what is in it has been or will be delivered once. (Tokens that
+            a step sampled behind the end of a text are dropped before anybody looks.)
         num_computed: leading tokens whose rows have come back from the last stage.
         num_in_flight: rows after those that are in microbatches now; 0 when it is in none.
+        num_rejected: rows behind the computed ones that the stages hold of wrong guesses, until the next microbatch.
         num_cached: leading tokens of the prompt whose KV was there already.
         slot: KV sequence id while running.
         sampling_sent: the last stage knows `params`.
@@ -52,10 +54,16 @@ class Sequence:
     state: State = State.WAITING
     num_computed: int = 0
     num_in_flight: int = 0
+    num_rejected: int = 0
     num_cached: int = 0
     slot: int | None = None
     sampling_sent: bool = False
     admitted_s: float | None = None
+
+    def drop_last(self, num_tokens: int) -> None:
+        """Takes back the newest tokens, which were sampled in one step with the last token of the text."""
+        if num_tokens:
+            del self.log[-num_tokens:]
 
     def __post_init__(self) -> None:
         self.log = list(self.prompt)

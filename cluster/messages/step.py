@@ -41,7 +41,8 @@ class SlotSampling:
 class SlotStart:
     """Before the rows of its microbatch run, `slot` holds the first `length` tokens that `source` holds.
 
-    With slot == source it keeps that much of what an earlier sequence left there. Set by the scheduler.
+    With slot == source it keeps that much of what it has: what an earlier sequence left, or its own without the
+    guesses that were wrong. Its sampling parameters stay then, until others come. Set by the scheduler.
     """
 
     slot: int
@@ -62,7 +63,10 @@ class SlotFailure:
 class Microbatch:
     """Rows that go through all stages together; T >= 1. Set by the scheduler.
 
-    Rows of one slot are consecutive and their positions grow by one.
+    Rows of one slot are consecutive and their positions grow by one. Several of them may sample, the last ones without
+    a gap: the token of a row is sampled as if those before it were all that its slot holds, whatever the rows behind it
+    say. So guesses are checked: which samples count is for the engine to decide, by comparing them with the tokens of
+    the rows behind. It takes rows back with the `slot_starts` of the slot's next microbatch.
     """
 
     id: StepId
@@ -77,8 +81,8 @@ class Microbatch:
     failures: tuple[SlotFailure, ...] = ()  # slots without rows from here on; set by the stages before
     exclusive: bool = False  # no other stage computes while one computes it: that one may use the cores of its host
     after: int | None = None  # the first stage begins it once the last one has answered this step
-    # Rows whose token is what their slot samples in step `after`, or sampled last before it. None are left after the
-    # first stage, which puts these tokens in.
+    # Rows whose token is what their slot samples in step `after`, or sampled last before it; one token, not several.
+    # None are left after the first stage, which puts these tokens in.
     pending: Int32Array = field(default_factory=lambda: NO_ROWS)
 
     @property
@@ -102,9 +106,11 @@ class StepResult:
     """What the last stage returns for one microbatch."""
 
     id: StepId
-    sampled: tuple[SampledToken, ...]
+    sampled: tuple[SampledToken, ...]  # one for each row that samples, in their order; see `failures`
     logits: Float32Array | None = None  # [R, V] in the order of Microbatch.returns_logits
-    failures: tuple[SlotFailure, ...] = ()  # slots that nothing was sampled for, and whose logits mean nothing
+    # Slots whose logits mean nothing, and whose rows are not sampled from some row on: from the first, or from the one
+    # that could not be.
+    failures: tuple[SlotFailure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

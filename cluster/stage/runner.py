@@ -66,7 +66,7 @@ class StageRunner:
     ) -> tuple[SampledToken, ...]:
         """One token for each computed row of `batch.samples`, of which a slot may have several.
 
-        A row that allows no token fails its slot.
+        A row that allows no token fails its slot, which has no more from there on.
         """
         sampler.keep(computed.batch.tokens, computed.batch.positions, computed.batch.slots)
         rows, places = computed.places(batch.samples.tolist())
@@ -75,6 +75,6 @@ class StageRunner:
         for row, slot, one in zip(rows, slots, sampler.sample(computed.made, places, slots, positions), strict=True):
             if one.error:
                 failures.add(slot, one.error)
-            else:
+            elif slot not in failures:
                 sampled.append(SampledToken(row, slot, one.token, one.logprob, tuple(one.top)))
         return tuple(sampled)

@@ -11,8 +11,9 @@ import heapq
 import itertools
 import math
 import queue
+import random
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +24,7 @@ from cluster.api.results import FinishReason, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.engine.events import Event, LogitsRows, Output, Stop, is_last
 from cluster.engine.limits import Limits
+from cluster.engine.sequence import Sequence
 from cluster.messages.stage import StageFailure
 from cluster.messages.step import Microbatch, SampledToken, SlotFailure, SlotStart, StepResult, StepTiming
 
@@ -111,6 +113,26 @@ def cut(text: str, stops: tuple[str, ...]) -> str:
         if matching:
             return text[: end - max(map(len, matching))]
     return text
+
+
+class FakeDrafter:
+    """Guesses right for a random while, and then anything."""
+
+    def __init__(self, seed: int, max_length: int = 6) -> None:
+        self._random = random.Random(seed)
+        self._max_length = max_length
+        self.num_guesses = 0
+
+    def draft(self, sequence: Sequence, max_tokens: int) -> list[int]:
+        assert sequence.params is not None
+        length = self._random.randint(0, min(max_tokens, self._max_length))
+        num_right = self._random.randint(0, length)
+        tokens = list(sequence.log)
+        for _ in range(num_right):
+            tokens.append(next_token(sequence.params.seed or 0, tokens))
+        tokens += [self._random.randrange(VOCABULARY.num_tokens) for _ in range(length - num_right)]
+        self.num_guesses += length
+        return tokens[sequence.num_tokens :]
 
 
 class World:
@@ -267,6 +289,8 @@ class FakeStages:
             later = (mb for mb in [*self.sent, microbatch] if mb.id.step > other.id.step)
             anew = {start.slot for mb in later for start in mb.slot_starts}
             assert going_on <= anew | (pending if follows else set()), "a sequence goes on without its token"
+            several = {slot for slot, count in Counter(other.slots[other.samples].tolist()).items() if count > 1}
+            assert not several & pending, "which of its samples does it go on with?"
         assert not pending or self.in_flight, "a token is known, and not told"
         self.sent.append(microbatch)
         self.in_flight[lane] = microbatch
@@ -323,6 +347,7 @@ class FakeStage:
         self._num_steps = 0
         self.kv: dict[int, list[int]] = {}
         self._sampling: dict[int, SamplingParams] = {}
+        self._renewable: set[int] = set()  # slots that were cut, so that they may be another sequence's
 
     def run(self, microbatch: Microbatch) -> StepResult:
         assert microbatch.id.step == self._num_steps, "steps out of order"
@@ -333,17 +358,15 @@ class FakeStage:
         self._take_sampling(microbatch)
         failures = self._failures(microbatch)
         histories = [[] if row[2] in failures else self._append(*row) for row in self._rows(microbatch)]
-        wanted = [int(row) for row in microbatch.samples if int(microbatch.slots[row]) not in failures]
-        for row in tuple(wanted):
-            slot = int(microbatch.slots[row])
-            is_marked = slot in self._sampling and self._sampling[slot].presence_penalty == UNSAMPLEABLE
-            if self._is_last and is_marked and len(histories[row]) >= UNSAMPLEABLE_LENGTH:
-                failures[slot] = SlotFailure(slot, "UsageError", "stage 9: it cannot be sampled from")
-                wanted.remove(row)
-        sampled = tuple(self._sample(row, microbatch, histories) for row in wanted)
+        sampled = []
+        for row, slot in zip(microbatch.samples.tolist(), microbatch.slots[microbatch.samples].tolist(), strict=True):
+            if slot not in failures and self._can_sample(slot, histories[row]):
+                sampled.append(self._sample(row, slot, histories[row]))
+            else:
+                failures.setdefault(slot, SlotFailure(slot, "UsageError", "stage 9: it cannot be sampled from"))
         returned = [logits_row(histories[row]) for row in microbatch.returns_logits]
         logits = np.stack(returned) if returned else None
-        return StepResult(microbatch.id, sampled, logits, tuple(failures.values()))
+        return StepResult(microbatch.id, tuple(sampled), logits, tuple(failures.values()))
 
     def _failures(self, microbatch: Microbatch) -> dict[int, SlotFailure]:
         """Slots that an earlier stage could not compute, that this one cannot, or whose rows fail to follow."""
@@ -370,6 +393,11 @@ class FakeStage:
             assert (np.diff(asked) > 0).all(), "rows not ascending"
             assert microbatch.wants_logits[asked].all(), "a row is asked for that wants no logits"
         assert num_rows, "nothing to do"
+        for slot in set(microbatch.slots.tolist()):
+            rows_of_slot = np.flatnonzero(microbatch.slots == slot).tolist()
+            samples_of_slot = [row for row in microbatch.samples.tolist() if row in rows_of_slot]
+            last_rows = rows_of_slot[len(rows_of_slot) - len(samples_of_slot) :]
+            assert samples_of_slot == last_rows, "a row that samples has one behind it that does not"
         started = [start.slot for start in microbatch.slot_starts]
         assert len(set(started)) == len(started), "a slot starts twice"
         assert set(started) <= set(microbatch.slots.tolist()), "a slot starts without rows"
@@ -380,15 +408,19 @@ class FakeStage:
         assert start.length <= len(source), f"slot {start.source} does not hold {start.length} tokens"
         self.kv[start.slot] = source[: start.length]
         self._failed.discard(start.slot)
-        self._sampling.pop(start.slot, None)
+        if start.slot == start.source and start.length:
+            self._renewable.add(start.slot)  # they stay, though others may come
+        else:
+            self._sampling.pop(start.slot, None)
 
     def _take_sampling(self, microbatch: Microbatch) -> None:
         sampled = set(microbatch.slots[microbatch.samples].tolist())
         for new in microbatch.new_sampling:
             assert new.slot in sampled, "sampling parameters without a sample"
-            assert new.slot not in self._sampling, "sampling parameters came twice"
+            assert new.slot not in self._sampling or new.slot in self._renewable, "sampling parameters came twice"
             assert new.params.seed is not None, "no seed"
             self._sampling[new.slot] = new.params
+            self._renewable.discard(new.slot)
 
     def _rows(self, microbatch: Microbatch) -> list[tuple[int, int, int]]:
         columns = (microbatch.tokens, microbatch.positions, microbatch.slots)
@@ -403,9 +435,11 @@ class FakeStage:
         history.append(token)
         return list(history)
 
-    def _sample(self, row: int, microbatch: Microbatch, histories: list[list[int]]) -> SampledToken:
-        slot = int(microbatch.slots[row])
-        assert histories[row] == self.kv[slot], "a sample of a row that is not the slot's last"
+    def _can_sample(self, slot: int, history: list[int]) -> bool:
+        is_marked = slot in self._sampling and self._sampling[slot].presence_penalty == UNSAMPLEABLE
+        return not (self._is_last and is_marked and len(history) >= UNSAMPLEABLE_LENGTH)
+
+    def _sample(self, row: int, slot: int, history: list[int]) -> SampledToken:
         assert slot in self._sampling, f"slot {slot} has no sampling parameters"
-        token = next_token(self._sampling[slot].seed or 0, histories[row])
-        return SampledToken(row, slot, token, logprob=-float(len(histories[row])))
+        token = next_token(self._sampling[slot].seed or 0, history)
+        return SampledToken(row, slot, token, logprob=-float(len(history)))

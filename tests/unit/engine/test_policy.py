@@ -15,6 +15,7 @@ _LIMITS = Limits(num_slots=8, context_length=512, max_batch_tokens=64, num_stage
 _IDLE = Situation(
     num_decodes=0,
     num_prefills=0,
+    is_drafting=False,
     is_exclusive=False,
     decoded_last=False,
     num_decoding=0,
@@ -58,9 +59,9 @@ def test_who_comes_to_idle_stages_is_held_back_for_those_close_behind() -> None:
 
 def test_tokens_go_first_and_in_equal_shares() -> None:
     now = _IDLE._replace(num_decoding=7, num_ready=7, unsent=[9])
-    assert steps(now) == [Decode(4, False), Prefill(64, False)]
+    assert steps(now) == [Decode(4, False, 15), Prefill(64, False)]
     second = now._replace(num_decodes=1, num_ready=3, decoded_last=True)
-    assert steps(second)[0] == Decode(3, False)
+    assert steps(second)[0] == Decode(3, False, 20)
 
 
 def test_no_more_lanes_decode_than_the_plan_has() -> None:
@@ -70,8 +71,9 @@ def test_no_more_lanes_decode_than_the_plan_has() -> None:
 
 def test_the_only_microbatch_is_followed_in_time_for_its_end() -> None:
     now = _IDLE._replace(num_decodes=1, num_decoding=1, num_going_on=1)
-    assert steps(now) == [Decode(1, False, is_ahead=True)]
+    assert steps(now) == [Decode(1, False, 63, is_ahead=True)]
     assert steps(now._replace(issue_in_s=0.01)) == []
+    assert steps(now._replace(is_drafting=True)) == [], "what follows is to be guessed"
     assert steps(now._replace(unsent=[9])) == [Prefill(64, False)], "it computes beside the one under way"
     assert steps(now._replace(num_going_on=2, num_decoding=2)) == [], "each has a lane of its own"
 
@@ -86,7 +88,7 @@ def test_prompts_and_tokens_take_turns_at_all_the_cores() -> None:
 
 def test_while_one_has_all_cores_only_such_another_may_follow() -> None:
     now = _IDLE._replace(num_prefills=1, is_exclusive=True, num_decoding=4, num_ready=4)
-    assert steps(now, _LENDS) == [Decode(4, True, is_ahead=True)]
+    assert steps(now, _LENDS) == [Decode(4, True, 15, is_ahead=True)]
     assert steps(now._replace(num_decoding=8, num_ready=1, num_going_on=0), _UNKNOWN) == []
 
 
@@ -102,7 +104,10 @@ def test_chunks_fill_the_stages_but_leave_a_round_to_those_who_decode(
     assert sendable == list(range(most))
 
 
-def test_no_share_is_larger_than_a_microbatch() -> None:
-    limits = dataclasses.replace(_LIMITS, max_batch_tokens=2)
+@pytest.mark.parametrize(("max_batch_tokens", "share", "max_draft"), [(2, 2, 0), (4, 4, 0), (11, 4, 1), (12, 4, 2)])
+def test_a_share_and_its_drafts_are_no_more_than_a_microbatch(
+    max_batch_tokens: int, share: int, max_draft: int
+) -> None:
+    limits = dataclasses.replace(_LIMITS, max_batch_tokens=max_batch_tokens)
     now = _IDLE._replace(num_decoding=8, num_ready=8)
-    assert steps(now, costs(limits=limits), limits) == [Decode(2, False)]
+    assert steps(now, costs(limits=limits), limits) == [Decode(share, False, max_draft)]

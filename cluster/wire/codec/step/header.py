@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import ge
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from cluster.messages.stage import Hello
 from cluster.messages.step import NO_ROWS, Float32Array, Int32Array, Microbatch, SlotSampling, SlotStart
 from cluster.wire import limits
 from cluster.wire.codec.failures import decode_failures, encode_failures
-from cluster.wire.codec.packing import INT_BYTES, int32_bytes, int32_values
+from cluster.wire.codec.packing import int32_bytes, int32_values, row_numbers
 from cluster.wire.codec.sampling import decode_sampling, encode_sampling
 from cluster.wire.codec.step_id import decode_step_id, step_id_fields
 from cluster.wire.limits import check_length, check_range
@@ -107,7 +106,7 @@ def _awaited(
         return None, NO_ROWS
     if not is_first:
         raise UsageError("after: only the first stage waits for tokens; leave it out")
-    return check_range("after", message.after, 0, step - 1), _row_numbers("pending", pending, num_rows)
+    return check_range("after", message.after, 0, step - 1), row_numbers("pending", pending, num_rows)
 
 
 def _check_flags(field: str, data: bytes, count: int) -> None:
@@ -116,21 +115,9 @@ def _check_flags(field: str, data: bytes, count: int) -> None:
 
 
 def _logits_rows(field: str, data: bytes, wants_logits: bytes) -> Int32Array:
-    values = _row_numbers(field, data, len(wants_logits))
+    values = row_numbers(field, data, len(wants_logits))
     if not all(map(wants_logits.__getitem__, values.tolist())):
         raise UsageError(f"{field}: a row that is not in wants_logits; flag it there too")
-    return values
-
-
-def _row_numbers(field: str, data: bytes, num_rows: int) -> Int32Array:
-    """Rows of a microbatch of `num_rows`, ascending."""
-    if not data:
-        return NO_ROWS
-    check_length(field, data, INT_BYTES * num_rows)
-    values = int32_values(field, data, len(data) // INT_BYTES, num_rows - 1)
-    rows = values.tolist()
-    if any(map(ge, rows, rows[1:])):
-        raise UsageError(f"{field}: rows out of order, or one named twice; name them in ascending order")
     return values
 
 
