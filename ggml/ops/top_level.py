@@ -8,7 +8,7 @@ from ggml.core import dtypes
 from ggml.core.dtypes import FLOATING, PLAIN
 from ggml.ops.nn import batch_norms, dropouts
 from ggml.ops.nn.embedding import embedding as rows_of
-from ggml.ops.spatial import padding, pooling
+from ggml.ops.spatial import adaptive, padding
 from ggml.registry.table import Function, op
 from ggml.tensors.tensor import Tensor
 
@@ -90,4 +90,4 @@ def torch_constant_pad_nd(input: Tensor, pad: Sequence[int], value: float = 0) -
 @_top("top_pool", (dtypes.float32,))
 def torch_adaptive_max_pool1d(input: Tensor, output_size: int) -> tuple[Tensor, Tensor]:
     """The largest elements of so many parts of the last axis, and their places."""
-    return pooling.adaptive_max_pool1d(input, output_size, return_indices=True)  # type: ignore[no-any-return]
+    return adaptive.adaptive_max_pool1d(input, output_size, return_indices=True)  # type: ignore[no-any-return]

@@ -12,13 +12,11 @@ from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.core.node import Node, Shape
 from ggml.graph.builder import Builder, Lower
 from ggml.graph.value import Value
-from ggml.ops.spatial.axes import Extents, batched, extents, need_sane, planes, three, unbatched
+from ggml.ops.spatial.axes import Extents, batched, extents, planes, three, unbatched
 from ggml.registry.arguments import integer, number, strictly_floating, tensor
 from ggml.registry.results import ValuesAndIndices
 from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor
-
-_FUNCTIONAL = "nn.functional."
 
 
 class Windows(NamedTuple):
@@ -60,15 +58,11 @@ def window_mean(input: Tensor, rank: int, geometry: tuple[int, ...], result: Sha
     return make("window_mean", (input,), (rank, geometry), result, input._node.dtype)
 
 
-def _geometry(
+def geometry_of(
     kernel: Shape, stride: Shape, low: Shape, dilation: Shape, counts_padding: bool = True, divisor: int = 0
 ) -> tuple[int, ...]:
     places = (*three(kernel, 1), *three(stride, 1), *three(low, 0), *three(dilation, 1))
     return (0, *places, int(counts_padding), divisor)
-
-
-def _adaptive_geometry() -> tuple[int, ...]:
-    return (1, *_geometry((1,), (1,), (0,), (1,))[1:])
 
 
 def _pooled(
@@ -98,7 +92,7 @@ def _windows(name: str, rank: int, kernel_size: Any, stride: Any, padding: Any, 
     return Windows(kernel, steps, low, spread)
 
 
-def _need_elements(name: str, x: Tensor, first: int = 1) -> None:
+def need_elements(name: str, x: Tensor, first: int = 1) -> None:
     """An axis from ``first`` on without elements has no window; PyTorch refuses it, too."""
     if 0 in x._node.shape[first:]:
         raise ShapeMismatchError(name, f"elements along every axis from {first} on", tuple(x.shape))
@@ -125,10 +119,10 @@ def _max_pool(rank: int) -> Callable[..., Any]:
     ) -> Tensor | ValuesAndIndices:
         x = strictly_floating(name, input) if rank == 1 else _numeric(name, input)
         x, had_batch = batched(name, x, rank)
-        _need_elements(name, x)
+        need_elements(name, x)
         windows = _windows(name, rank, kernel_size, stride, padding, dilation)
         out = _pooled(name, x._node.shape[2:], *windows, ceil_mode=bool(ceil_mode))
-        shape, geometry = (*x._node.shape[:2], *out), _geometry(*windows)
+        shape, geometry = (*x._node.shape[:2], *out), geometry_of(*windows)
         largest = unbatched(window_max(x, rank, geometry, shape), had_batch)
         if not return_indices:
             return largest
@@ -138,7 +132,7 @@ def _max_pool(rank: int) -> Callable[..., Any]:
     function.__doc__ = (
         f"The largest element of windows over the last {rank} axes; with ``return_indices`` also its place in them."
     )
-    return op(runs="composed", sample="max_pool", torch=_FUNCTIONAL + name, methods=())(function)
+    return op(runs="composed", sample="max_pool", torch=f"nn.functional.{name}", methods=())(function)
 
 
 max_pool1d, max_pool2d, max_pool3d = (_max_pool(rank) for rank in (1, 2, 3))
@@ -154,12 +148,12 @@ def _averaged(
     divisor_override: int | None,
 ) -> Tensor:
     x, had_batch = batched(name, strictly_floating(name, input), rank)
-    _need_elements(name, x)
+    need_elements(name, x)
     divisor = 0 if divisor_override is None else integer(name, divisor_override, "divisor_override")
     if divisor_override is not None and divisor == 0:
         raise ArgumentError(name, "divisor_override", "must not be 0")
     out = _pooled(name, x._node.shape[2:], *windows, ceil_mode=bool(ceil_mode))
-    geometry = _geometry(*windows, counts_padding=bool(count_include_pad), divisor=abs(divisor))
+    geometry = geometry_of(*windows, counts_padding=bool(count_include_pad), divisor=abs(divisor))
     mean = unbatched(window_mean(x, rank, geometry, (*x._node.shape[:2], *out)), had_batch)
     return -mean if divisor < 0 else mean
 
@@ -177,7 +171,7 @@ def avg_pool1d(
     return _averaged("avg_pool1d", 1, input, windows, ceil_mode, count_include_pad, None)
 
 
-op(runs="composed", sample="avg_pool", torch=_FUNCTIONAL + "avg_pool1d", methods=())(avg_pool1d)
+op(runs="composed", sample="avg_pool", torch="nn.functional.avg_pool1d", methods=())(avg_pool1d)
 
 
 def _avg_pool(rank: int) -> Callable[..., Tensor]:
@@ -199,61 +193,10 @@ def _avg_pool(rank: int) -> Callable[..., Tensor]:
     function.__doc__ = (
         f"The mean of windows over the last {rank} axes; ``divisor_override`` is divided by instead of their size."
     )
-    return op(runs="composed", sample="avg_pool", torch=_FUNCTIONAL + name, methods=())(function)
+    return op(runs="composed", sample="avg_pool", torch=f"nn.functional.{name}", methods=())(function)
 
 
 avg_pool2d, avg_pool3d = (_avg_pool(rank) for rank in (2, 3))
-
-
-def _wanted(name: str, output_size: Any, shape: Shape, may_keep: bool) -> Shape:
-    """The extents asked for; None keeps one."""
-    rank = len(shape)
-    given = list(output_size) if isinstance(output_size, (tuple, list)) else [output_size] * rank
-    if len(given) != rank:
-        raise ArgumentError(name, "output_size", f"must be one number or {rank}, not {tuple(given)}")
-    kept = [have if one is None and may_keep else one for one, have in zip(given, shape, strict=True)]
-    wanted = extents(name, kept, "output_size", rank, low=0)
-    need_sane(name, wanted)
-    return wanted
-
-
-def _adaptive_avg(rank: int) -> Callable[..., Tensor]:
-    name = f"adaptive_avg_pool{rank}d"
-
-    def function(input: Tensor, output_size: Any) -> Tensor:
-        x, had_batch = batched(name, strictly_floating(name, input), rank)
-        _need_elements(name, x, 2)
-        out = _wanted(name, output_size, x._node.shape[2:], rank > 1)
-        shape = (*x._node.shape[:2], *out)
-        return unbatched(window_mean(x, rank, _adaptive_geometry(), shape), had_batch)
-
-    function.__name__ = name
-    function.__doc__ = f"The last {rank} axes brought to ``output_size`` by means of windows of about equal size."
-    return op(runs="composed", sample="adaptive_pool", torch=_FUNCTIONAL + name, methods=())(function)
-
-
-adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = (_adaptive_avg(rank) for rank in (1, 2, 3))
-
-
-def _adaptive_max(rank: int) -> Callable[..., Any]:
-    name = f"adaptive_max_pool{rank}d"
-
-    def function(input: Tensor, output_size: Any, return_indices: bool = False) -> Tensor | ValuesAndIndices:
-        x, had_batch = batched(name, strictly_floating(name, input), rank)
-        _need_elements(name, x)
-        out = _wanted(name, output_size, x._node.shape[2:], rank > 1)
-        shape = (*x._node.shape[:2], *out)
-        largest = unbatched(window_max(x, rank, _adaptive_geometry(), shape), had_batch)
-        if not return_indices:
-            return largest
-        return ValuesAndIndices(largest, unbatched(window_place(x, rank, _adaptive_geometry(), shape), had_batch))
-
-    function.__name__ = name
-    function.__doc__ = f"The last {rank} axes brought to ``output_size`` by the largest elements of windows."
-    return op(runs="composed", sample="adaptive_pool", torch=_FUNCTIONAL + name, methods=())(function)
-
-
-adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = (_adaptive_max(rank) for rank in (1, 2, 3))
 
 
 def _lp_pool(rank: int) -> Callable[..., Tensor]:
@@ -276,7 +219,7 @@ def _lp_pool(rank: int) -> Callable[..., Tensor]:
 
     function.__name__ = name
     function.__doc__ = f"The ``norm_type``-norm of windows over the last {rank} axes."
-    return op(runs="composed", sample="lp_pool", torch=_FUNCTIONAL + name, methods=())(function)
+    return op(runs="composed", sample="lp_pool", torch=f"nn.functional.{name}", methods=())(function)
 
 
 lp_pool1d, lp_pool2d, lp_pool3d = (_lp_pool(rank) for rank in (1, 2, 3))

@@ -15,8 +15,8 @@ from ggml.core.errors import ArgumentError, ShapeMismatchError
 from ggml.core.node import Node, Shape
 from ggml.graph.builder import Builder
 from ggml.graph.value import Value
+from ggml.ops.spatial.adaptive import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from ggml.ops.spatial.axes import Extents
-from ggml.ops.spatial.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from ggml.registry.arguments import choice, convert, integer, number, strictly_floating
 from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor
