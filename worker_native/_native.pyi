@@ -9,7 +9,7 @@ Shapes: T rows of a batch, E hidden width, V vocabulary size, R rows asked for.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,20 +141,10 @@ class SamplerParams:
     is no penalties, -1 the whole slot. `seed` is 0..2**64-1. `logprobs` is the length of `Sampled.top`.
     """
 
-    def __init__(
-        self,
-        *,
-        temperature: float,
-        top_k: int,
-        top_p: float,
-        min_p: float,
-        seed: int,
-        repeat_penalty: float,
-        repeat_last_n: int,
-        presence_penalty: float,
-        frequency_penalty: float,
-        logprobs: int,
-    ) -> None: ...
+    names: ClassVar[tuple[str, ...]]
+
+    def __init__(self, **params: float) -> None:
+        """Each of `names` must be given; all are numbers, and each is of one kind: real or whole."""
 
 class Sampled:
     """One drawn token. Logprobs are natural, of the raw logits; `top` begins with the most probable.

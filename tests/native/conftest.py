@@ -136,4 +136,4 @@ def sampler(**changes: float) -> SamplerParams:
         "frequency_penalty": 0.0,
         "logprobs": 0,
     }
-    return SamplerParams(**(values | changes))  # type: ignore[arg-type]
+    return SamplerParams(**(values | changes))

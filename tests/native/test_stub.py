@@ -71,4 +71,5 @@ def test_nothing_is_missing_from_the_stub() -> None:
     assert public == CLASSES.keys() | FUNCTIONS.keys() | NUMBERS == set(worker_native.__all__)
     for name, node in CLASSES.items():
         listed = {m.name for m in node.body if isinstance(m, ast.FunctionDef)} | {"__repr__"}
+        listed |= {m.target.id for m in node.body if isinstance(m, ast.AnnAssign) and isinstance(m.target, ast.Name)}
         assert {n for n in vars(getattr(_native, name)) if not n.startswith("_")} <= listed

@@ -202,7 +202,12 @@ def test_sampler_params_of_another_type_are_a_type_error(name: str, value: Any) 
 
 
 def test_sampler_params_have_no_defaults() -> None:
-    with pytest.raises(TypeError):
-        SamplerParams()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="temperature is missing"):
+        SamplerParams()
     with pytest.raises(TypeError):
         sampler(seed=-1)
+
+
+def test_no_other_parameter_is_taken() -> None:
+    with pytest.raises(TypeError, match=r"SamplerParams\.names"):
+        sampler(heat=1)

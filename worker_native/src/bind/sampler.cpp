@@ -21,14 +21,27 @@ using Ints = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::c
 using Logits = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using List = std::vector<int64_t>;
 
-void make_params(SamplerParams* self, double temperature, int64_t top_k, double top_p, double min_p,
-                 uint64_t seed, double repeat_penalty, int64_t repeat_last_n, double presence_penalty,
-                 double frequency_penalty, int64_t logprobs) {
-    const SamplerParams params{
-        temperature,       top_k,   top_p, min_p, seed, repeat_penalty, repeat_last_n, presence_penalty,
-        frequency_penalty, logprobs};
+void make_params(SamplerParams* self, const nb::kwargs& given) {
+    SamplerParams params;
+    size_t num_taken = 0;
+    SamplerParams::each(params, [&](const char* name, auto& value, auto, auto) {
+        if (!given.contains(name))
+            throw nb::type_error(("SamplerParams: " + std::string(name) + " is missing").c_str());
+        if (!nb::try_cast(given[name], value))
+            throw nb::type_error(("SamplerParams: " + std::string(name) + " is no such number").c_str());
+        ++num_taken;
+    });
+    if (given.size() != num_taken)
+        throw nb::type_error("SamplerParams: it has only what SamplerParams.names says");
     params.check();
     new (self) SamplerParams(params);
+}
+
+nb::tuple names_of_params() {
+    SamplerParams params;
+    nb::list names;
+    SamplerParams::each(params, [&](const char* name, auto, auto, auto) { names.append(name); });
+    return nb::tuple(names);
 }
 
 void set(Sampler& sampler, int64_t slot, const SamplerParams& params) {
@@ -60,10 +73,8 @@ std::vector<Sampled> sample(Sampler& sampler, const Logits& logits, const List& 
 }  // namespace
 
 void bind_sampler(nb::module_& m) {
-    nb::class_<SamplerParams>(m, "SamplerParams")
-        .def("__init__", &make_params, nb::kw_only(), "temperature"_a, "top_k"_a, "top_p"_a, "min_p"_a,
-             "seed"_a, "repeat_penalty"_a, "repeat_last_n"_a, "presence_penalty"_a, "frequency_penalty"_a,
-             "logprobs"_a);
+    nb::class_<SamplerParams>(m, "SamplerParams").def("__init__", &make_params).attr("names") =
+        names_of_params();
     nb::class_<Sampled>(m, "Sampled")
         .def_ro("token", &Sampled::token)
         .def_ro("logprob", &Sampled::logprob)
