@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ggml.core.errors import DTypeError
-from worker_native import ggml_types
+from ggml.gguf.tensor_types import BY_NAME
 
 
 class Category(enum.IntEnum):
@@ -65,18 +65,15 @@ class DType:
         return (dtype_named, (self.name,))
 
 
-_ROWS = {name: (number, block, size, quantised) for name, number, block, size, quantised in ggml_types()}
-
-
 def _plain(name: str, category: Category, ggml_name: str, itemsize: int, array: Any, code: int | None) -> DType:
-    number, block, size, _ = _ROWS[ggml_name]
+    kind = BY_NAME[ggml_name]
     return DType(
         name,
         category,
-        number,
+        kind.number,
         itemsize,
-        block,
-        size,
+        kind.block_size,
+        kind.block_bytes,
         None if array is None else np.dtype(array),
         None if code is None else (code, itemsize * 8),
     )
@@ -91,9 +88,9 @@ bool_ = _plain("bool", Category.BOOL, "f32", 1, np.bool_, 6)
 
 #: The quantised types by ggml's own name: ``q4_k``, ``iq4_xs``, ``mxfp4`` ...
 QUANTIZED: dict[str, DType] = {
-    name.lower(): DType(name.lower(), Category.QUANTIZED, number, 0, block, size, None, None)
-    for name, (number, block, size, quantised) in _ROWS.items()
-    if quantised
+    name: DType(name, Category.QUANTIZED, kind.number, 0, kind.block_size, kind.block_bytes, None, None)
+    for name, kind in BY_NAME.items()
+    if kind.is_quantized
 }
 
 FLOATING = (float32, float16, bfloat16)
@@ -134,12 +131,13 @@ def dtype_named(name: str) -> DType:
     return ALL[name]
 
 
-_BY_TYPE = {dtype.ggml_type: dtype for dtype in (*NUMERIC, *QUANTIZED.values())}
+#: By ggml's number. The bool that float32 may stand for is not told apart; files hold types that are not here.
+BY_GGML_TYPE = {dtype.ggml_type: dtype for dtype in (*NUMERIC, *QUANTIZED.values())}
 
 
 def of_ggml_type(number: int) -> DType:
     """How elements of a ggml type are stored: the bool that float32 may stand for is not told apart."""
-    return _BY_TYPE[number]
+    return BY_GGML_TYPE[number]
 
 
 def promote_types(type1: DType, type2: DType) -> DType:

@@ -1,7 +1,8 @@
 """Every tensor type of ggml 0.25.3 that a file may hold: number, elements per block, bytes per block.
 
 Source: enum ggml_type in ggml.h, the block structs in ggml-common.h. The numbers that are left out were
-removed from ggml (their block size there is 0) and are refused by the reader.
+removed from ggml (their block size there is 0) and are refused by the reader. The native extension has the same
+table; a test compares them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ class TensorType:
     name: str
     block_size: int
     block_bytes: int
+
+    @property
+    def is_quantized(self) -> bool:
+        return self.block_size > 1
 
     def row_bytes(self, num_elements: int) -> int:
         return num_elements // self.block_size * self.block_bytes
@@ -64,13 +69,16 @@ TENSOR_TYPES: dict[int, TensorType] = {row[0]: TensorType(*row) for row in _ROWS
 
 F32 = TENSOR_TYPES[0]
 F16 = TENSOR_TYPES[1]
+I8 = TENSOR_TYPES[24]
 Q1_0 = TENSOR_TYPES[41]
-_BY_NAME = {kind.name.lower(): kind for kind in TENSOR_TYPES.values()}
+
+#: The same by their names in lower case.
+BY_NAME = {kind.name.lower(): kind for kind in TENSOR_TYPES.values()}
 
 
 def tensor_type(name: str) -> TensorType:
     """The type of this name in either case ("f16", "Q8_0"); ValueError for an unknown one."""
-    found = _BY_NAME.get(name.lower())
+    found = BY_NAME.get(name.lower())
     if found is None:
-        raise ValueError(f"tensor type {name!a}: unknown; choose one of {', '.join(_BY_NAME)}")
+        raise ValueError(f"tensor type {name!a}: unknown; choose one of {', '.join(BY_NAME)}")
     return found

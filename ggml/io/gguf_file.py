@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,15 @@ import numpy as np
 
 from ggml.core.dtypes import QUANTIZED, DType
 from ggml.core.errors import DTypeError, FileFormatError
-from ggml.io.cursor import ARRAY, MAX_ITEMS, MAX_STRING_BYTES, SCALARS, STRING, Cursor
-from ggml.io.header import parse
-from ggml.io.reading import mapped_file
+from ggml.gguf.value import MetadataArray, MetadataValue, ValueType
+from ggml.io.mapped import open_mapped
 from ggml.ops.create.interop import from_buffer, over_private
 from ggml.tensors.tensor import Tensor
-from worker_native import ggml_types
 
 __all__ = ["GgufFile", "GgufTensor", "open_gguf", "plain_path"]
 
-_NAMES = {number: name.lower() for name, number, *_ in ggml_types()}
-
 # GGUF's names of value types, by their number.
-_KINDS = ("u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "str", "arr", "u64", "i64", "f64")
-_BOOL = 7
+_TYPE_NAMES = ("u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "str", "arr", "u64", "i64", "f64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,59 +101,28 @@ def open_gguf(path: str | os.PathLike[str] | bytes) -> GgufFile:
     """Read and check a header. FileFormatError for a file that is not sound, OSError for one that cannot be opened."""
     known = plain_path("open_gguf", path)
     # Only for reading: the system need not keep memory back, so the file may be larger than that.
-    mapped = mapped_file(known, mmap.ACCESS_READ)
-    values = _ValueCursor(memoryview(mapped), known)
-    header = parse(values.data, known, values)
-    found = dict(zip(header.metadata, values.found, strict=True))
-    metadata = {key: value for key, (_, value) in found.items()}
+    file = open_mapped(known, mmap.ACCESS_READ)
     tensors = tuple(
-        GgufTensor(one.name, _NAMES[one.ggml_type], one.shape, one.offset, one.num_bytes, one.dtype)
-        for one in header.tensors.values()
+        GgufTensor(one.name, one.type.name.lower(), one.shape, one.offset, one.num_bytes, one.dtype)
+        for one in file.tensors.values()
     )
-    version: int = struct.unpack_from("<I", mapped, 4)[0]
-    types = {key: kind for key, (kind, _) in found.items()}
-    alignment = int(metadata.get("general.alignment", 32))
-    return GgufFile(Path(known), version, alignment, len(mapped), metadata, types, tensors)
+    found = file.header.metadata
+    metadata = {key: _plain(value) for key, value in found.items()}
+    types = {key: _type_name(value) for key, value in found.items()}
+    return GgufFile(Path(known), file.header.version, file.header.alignment, len(file.data), metadata, types, tensors)
 
 
-class _ValueCursor(Cursor):
-    """Keeps every metadata value with its type, in order; arrays too."""
+def _type_name(value: MetadataValue) -> str:
+    if isinstance(value.value, MetadataArray):
+        return f"arr:{_TYPE_NAMES[value.value.element_type]}"
+    return _TYPE_NAMES[value.type]
 
-    def __init__(self, data: memoryview, path: str) -> None:
-        super().__init__(data, path)
-        self.found: list[tuple[str, Any]] = []
 
-    def value(self, field: str) -> object:
-        start = self.position
-        if self.uint32(field) != ARRAY:
-            self.position = start
-            result = super().value(field)
-            if isinstance(result, tuple):
-                kind, number = result
-                self.found.append((_KINDS[kind], bool(number) if kind == _BOOL else number))
-            else:
-                self.found.append(("str", result))
-            return result
-        item, count = self.uint32(field), self.uint64(field)
-        if count > MAX_ITEMS:
-            self.fail(field, f"has {count} items; at most {MAX_ITEMS} are possible")
-        self.found.append((f"arr:{_KINDS[item] if item < len(_KINDS) else '?'}", self._items(item, count, field)))
-        return None
-
-    def _items(self, item: int, count: int, field: str) -> list[Any]:
-        if item == STRING:
-            return [self._string(field) for _ in range(count)]
-        if item not in SCALARS:
-            self.fail(field, f"has the unknown type {item}")
-        form = SCALARS[item]
-        start = self.skip(count * struct.calcsize(form), field)
-        numbers = list(struct.unpack_from(f"<{count}{form[1:]}", self.data, start))
-        return [bool(number) for number in numbers] if item == _BOOL else numbers
-
-    def _string(self, field: str) -> str:
-        """A vocabulary may hold pieces that are no UTF-8 of their own."""
-        length = self.uint64(field)
-        if length > MAX_STRING_BYTES:
-            self.fail(field, f"has {length} bytes; at most {MAX_STRING_BYTES} are possible")
-        start = self.skip(length, field)
-        return str(self.data[start : start + length], "utf-8", "replace")
+def _plain(value: MetadataValue) -> Any:
+    """A Python value. A vocabulary may hold pieces that are no UTF-8 of their own."""
+    found = value.value
+    if not isinstance(found, MetadataArray):
+        return found
+    if found.element_type is ValueType.STRING:
+        return [str(raw, "utf-8", "replace") for raw in found.strings()]
+    return found.numbers().tolist()

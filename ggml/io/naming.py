@@ -15,10 +15,12 @@ from ggml.core import dtypes
 from ggml.core.dtypes import DType
 from ggml.core.errors import DTypeError
 from ggml.core.node import MAX_RANK
-from ggml.io.header import INT8, MAX_DIMS, Header, Stored, shown
+from ggml.gguf.cursor import shown
+from ggml.gguf.limits import LIBLLAMA, MAX_DIMS
+from ggml.gguf.tensor_types import I8
+from ggml.io.mapped import Mapped, Stored
 
 KEY = "ggml.state"
-MAX_PLAIN_NAME_BYTES = 63  # of a tensor's name, for other readers of GGUF
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def named(items: Sequence[tuple[str, DType, tuple[int, ...]]]) -> list[Named]:
     result = []
     for place, (name, dtype, shape) in enumerate(items):
         stored_name = name
-        if not name or "\0" in name or len(name.encode()) > MAX_PLAIN_NAME_BYTES:
+        if not name or "\0" in name or len(name.encode()) > LIBLLAMA.max_tensor_name_bytes:
             stored_name = f"tensor {place}"
             while stored_name in taken:
                 stored_name += "'"
@@ -65,58 +67,58 @@ def to_json(items: Sequence[Named]) -> str:
     return json.dumps([[item.name, item.stored_name, item.dtype.name, list(item.shape)] for item in items])
 
 
-def of_header(header: Header) -> list[Named]:
+def of_file(file: Mapped) -> list[Named]:
     """The tensors of a file, or FileFormatError where the key contradicts it."""
-    text = header.metadata.get(KEY)
-    if text is None:
-        return [_plain(header, stored) for stored in header.tensors.values()]
+    found = file.header.metadata.get(KEY)
+    if found is None:
+        return [_plain(file, stored) for stored in file.tensors.values()]
     try:
-        listed = json.loads(text) if isinstance(text, str) else None
+        listed = json.loads(found.value) if isinstance(found.value, str) else None
     except (ValueError, RecursionError):
         listed = None
     if not isinstance(listed, list):
-        header.fail(KEY, "is not a list as JSON")
-    result = [_entry(header, place, entry) for place, entry in enumerate(listed)]
+        file.fail(KEY, "is not a list as JSON")
+    result = [_entry(file, place, entry) for place, entry in enumerate(listed)]
     names = [item.name for item in result]
     stored = [item.stored_name for item in result if item.stored_name is not None]
     if len(set(names)) != len(names) or len(set(stored)) != len(stored):
-        header.fail(KEY, "has a name twice")
-    if set(stored) != set(header.tensors):
-        header.fail(KEY, "does not name every tensor of the file")
+        file.fail(KEY, "has a name twice")
+    if set(stored) != set(file.tensors):
+        file.fail(KEY, "does not name every tensor of the file")
     return result
 
 
-def _plain(header: Header, stored: Stored) -> Named:
+def _plain(file: Mapped, stored: Stored) -> Named:
     if stored.dtype is None:
-        header.fail(shown(stored.name), "holds int8, for which there is no dtype")
+        file.fail(shown(stored.name), "holds int8, for which there is no dtype")
     return Named(stored.name, stored.name, stored.dtype, stored.shape)
 
 
-def _entry(header: Header, place: int, entry: object) -> Named:
+def _entry(file: Mapped, place: int, entry: object) -> Named:
     field = f"{KEY}[{place}]"
     if not isinstance(entry, list) or len(entry) != 4:
-        header.fail(field, "is not a list of four")
+        file.fail(field, "is not a list of four")
     name, stored_name, kind, extents = entry
     if not isinstance(name, str) or not isinstance(kind, str) or not isinstance(extents, list):
-        header.fail(field, "has no name, dtype and shape")
+        file.fail(field, "has no name, dtype and shape")
     if any(type(extent) is not int or not 0 <= extent < 1 << 62 for extent in extents) or len(extents) > MAX_RANK:
-        header.fail(field, "has a shape that no tensor has")
+        file.fail(field, "has a shape that no tensor has")
     try:
         dtype = dtypes.dtype_named(kind)
     except DTypeError:
-        header.fail(field, f"has the unknown dtype {shown(kind)}")
+        file.fail(field, f"has the unknown dtype {shown(kind)}")
     found = Named(name, None if stored_name is None else str(stored_name), dtype, tuple(extents))
-    _check(header, field, found)
+    _check(file, field, found)
     return found
 
 
-def _check(header: Header, field: str, found: Named) -> None:
+def _check(file: Mapped, field: str, found: Named) -> None:
     """The file must hold just as many elements, of the same type."""
     if found.stored_name is None:
         if 0 not in found.shape:
-            header.fail(field, f"has no data for {found.shape}")
+            file.fail(field, f"has no data for {found.shape}")
         return
-    stored = header.tensors.get(found.stored_name)
-    kind = INT8 if found.dtype is dtypes.bool_ else found.dtype.ggml_type
-    if stored is None or stored.shape != found.stored_shape or stored.ggml_type != kind:
-        header.fail(field, f"says {found.dtype} {found.shape}, which the file does not hold")
+    stored = file.tensors.get(found.stored_name)
+    kind = I8.number if found.dtype is dtypes.bool_ else found.dtype.ggml_type
+    if stored is None or stored.shape != found.stored_shape or stored.type.number != kind:
+        file.fail(field, f"says {found.dtype} {found.shape}, which the file does not hold")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import mmap
 import os
-import stat
 from typing import Any
 
 import numpy as np
 
-from ggml.core.errors import DTypeError, FileFormatError, GgmlError
-from ggml.io import header as headers
+from ggml.core.errors import DTypeError, GgmlError
+from ggml.gguf.cursor import shown
 from ggml.io import naming
+from ggml.io.mapped import Mapped, open_mapped
 from ggml.ops.create.factories import Place, zeros
 from ggml.ops.create.interop import from_buffer, over_private
 from ggml.tensors.tensor import Tensor
@@ -34,43 +34,26 @@ def load(f: Any, map_location: Place = None, *, weights_only: bool = True) -> di
     written into them stays in this process. The file may be replaced while it is mapped, but not cut short. A file
     that is not sound is a FileFormatError; one that cannot be opened is an OSError.
     """
-    path = path_of("load", f)
-    mapped = mapped_file(path)
-    header = headers.parse(memoryview(mapped), path)
+    # A private copy of what is written to: a tensor's numpy() is writable.
+    file = open_mapped(path_of("load", f), mmap.ACCESS_COPY)
     result: dict[str, Tensor] = {}
-    raw = np.frombuffer(mapped, np.uint8)
-    for item in naming.of_header(header):
-        tensor = _tensor(header, item, raw)
+    raw = np.frombuffer(file.data, np.uint8)
+    for item in naming.of_file(file):
+        tensor = _tensor(file, item, raw)
         result[item.name] = tensor if map_location is None else tensor.to(map_location)
     return result
 
 
-def mapped_file(path: str, access: int = mmap.ACCESS_COPY) -> mmap.mmap:
-    """The whole of a regular file that is large enough for a header."""
-    # Opening a pipe must not wait for its writer; on a file the flag has no effect.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise FileFormatError(path, "file", "is not a regular file")
-        if status.st_size < 24:
-            raise FileFormatError(path, "file", f"has {status.st_size} bytes, too few for a GGUF file")
-        # A private copy of what is written to: a tensor's numpy() is writable.
-        return mmap.mmap(descriptor, status.st_size, access=access)
-    finally:
-        os.close(descriptor)
-
-
-def _tensor(header: headers.Header, item: naming.Named, raw: Any) -> Tensor:
+def _tensor(file: Mapped, item: naming.Named, raw: Any) -> Tensor:
     try:
         if 0 in item.shape:
             return _without_elements(item)
         assert item.stored_name is not None
-        stored = header.tensors[item.stored_name]
+        stored = file.tensors[item.stored_name]
         part = raw[stored.offset : stored.offset + stored.num_bytes]
         return over_private(part, dtype=item.dtype, shape=item.shape)
     except GgmlError as error:
-        header.fail(headers.shown(item.name), str(error))
+        file.fail(shown(item.name), str(error))
 
 
 def _without_elements(item: naming.Named) -> Tensor:

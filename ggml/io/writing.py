@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from ggml.core import dtypes
 from ggml.core.errors import ArgumentError, DTypeError
+from ggml.gguf.limits import MAX_STRING_BYTES
+from ggml.gguf.tensor_types import I8
 from ggml.io import naming
-from ggml.io.header import INT8
 from ggml.io.reading import path_of
 from ggml.ops.create.interop import from_dlpack
 from ggml.tensors.tensor import Tensor
@@ -32,8 +33,11 @@ def save(obj: Any, f: Any) -> None:
     path = Path(os.path.realpath(path_of("save", f)))
     tensors = _checked(obj)
     items = naming.named([(name, one.dtype, tuple(one.shape)) for name, one in tensors.items()])
+    names = naming.to_json(items)
+    if len(names) > MAX_STRING_BYTES:
+        raise ArgumentError("save", f"a dict of {len(items)} tensors", "has more to say of them than a header can hold")
     with _replacing(path) as temporary:
-        _write(temporary, items, tensors)
+        _write(temporary, items, tensors, names)
 
 
 def _checked(obj: Any) -> dict[str, Tensor]:
@@ -62,15 +66,15 @@ def _as_tensor(name: str, value: Any) -> Tensor:
     return from_dlpack(value.detach() if hasattr(value, "detach") else value)
 
 
-def _write(path: Path, items: list[naming.Named], tensors: dict[str, Tensor]) -> None:
+def _write(path: Path, items: list[naming.Named], tensors: dict[str, Tensor], names: str) -> None:
     from gguf import GGUFWriter  # takes a while to import
 
     writer = GGUFWriter(path, ARCHITECTURE)
     try:
-        writer.add_string(naming.KEY, naming.to_json(items))
+        writer.add_string(naming.KEY, names)
         stored = [item for item in items if item.stored_name is not None]
         for item in stored:
-            kind = INT8 if item.dtype is dtypes.bool_ else item.dtype.ggml_type
+            kind = I8.number if item.dtype is dtypes.bool_ else item.dtype.ggml_type
             count = int(np.prod(item.shape, dtype=np.int64))
             num_bytes = count if item.dtype is dtypes.bool_ else item.dtype.num_bytes(count)
             writer.add_tensor_info(item.stored_name, item.stored_shape, np.dtype(np.int8), num_bytes, kind)

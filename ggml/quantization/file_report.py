@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ggml.core.errors import GgmlError
+from ggml.gguf.tensor_types import BY_NAME
 from ggml.io.gguf_file import GgufFile, GgufTensor
 from ggml.quantization.report import table
-from worker_native import ggml_types
 
 __all__ = ["FileReport", "TensorChange"]
 
@@ -20,8 +20,6 @@ _SIZE = re.compile(r"size += +\d")
 _NEW_TYPE = re.compile(r"converting to (\S+) \.\.|MiB \((\S+)\)")
 # warning: NAME - ncols 100 not divisible by 256 (required for type q4_K) -> falling back to q5_0
 _MISFIT = re.compile(r"warning: (\S+) +- ncols +(\d+) not divisible by +\d+ \(required for type +(\S+)\)")
-
-_SIZES = {name.lower(): (block, num_bytes) for name, _, block, num_bytes, _ in ggml_types()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +78,10 @@ class FileReport:
             return None
         found = _NEW_TYPE.search(self._heard)
         after = (found[1] or found[2]).lower() if found else entry.type
-        if after not in _SIZES:
+        kind = BY_NAME.get(after)
+        if kind is None:
             return None
-        block, block_bytes = _SIZES[after]
-        num_bytes = _num_elements(entry) // block * block_bytes
+        num_bytes = kind.row_bytes(_num_elements(entry))
         change = self._change(int(self._begun[1]), int(self._begun[2]), entry, after, num_bytes)
         self._begun = None
         self.tensors.append(change)
@@ -118,5 +116,5 @@ class FileReport:
 
 
 def _num_elements(entry: GgufTensor) -> int:
-    block, block_bytes = _SIZES[entry.type]
-    return entry.num_bytes // block_bytes * block
+    kind = BY_NAME[entry.type]
+    return entry.num_bytes // kind.block_bytes * kind.block_size

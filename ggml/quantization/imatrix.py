@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggml.core.errors import ArgumentError, FileFormatError, ShapeMismatchError
+from ggml.gguf.limits import LIBLLAMA
 from ggml.io.gguf_file import GgufFile, open_gguf
 
 __all__ = ["ImportanceMatrix"]
 
 _SUMS, _COUNTS = ".in_sum2", ".counts"
 
-# ggml takes names of tensors of up to 63 bytes.
-_MAX_NAME_BYTES = 63 - len(_SUMS)
+_MAX_NAME_BYTES = LIBLLAMA.max_tensor_name_bytes - len(_SUMS)
 
 
 @dataclass(frozen=True, slots=True)
