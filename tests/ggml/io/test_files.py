@@ -18,6 +18,7 @@ import ggml
 from ggml import nn
 from ggml.core import dtypes
 from ggml.io import naming
+from tests.ggml.gguf.hostile import BOOL, ONLY_FOR_LIBLLAMA, PARTS, STRING, WRONG, build, info, key, text
 
 ONE_AT_A_TIME = [HealthCheck.function_scoped_fixture]
 
@@ -195,87 +196,36 @@ def test_paths_only(tmp_path: Path) -> None:
 # Hostile files
 
 
-def _text(value: str | bytes) -> bytes:
-    raw = value if isinstance(value, bytes) else value.encode()
-    return struct.pack("<Q", len(raw)) + raw
+def _with_state(value: Any) -> bytes:
+    raw = (value if isinstance(value, str) else json.dumps(value)).encode()
+    return build((key(naming.KEY.encode(), STRING, text(raw)),), (info(b"x"),))
 
 
-def _info(name: str | bytes, shape: tuple[int, ...], kind: int, offset: int) -> bytes:
-    return _text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape[::-1], kind, offset)
-
-
-def _file(
-    infos: list[bytes], keys: dict[str, bytes], data: bytes, magic: bytes = b"GGUF", version: int = 3, **counts: int
-) -> bytes:
-    head = magic + struct.pack(
-        "<IQQ", version, counts.get("num_tensors", len(infos)), counts.get("num_keys", len(keys))
-    )
-    head += b"".join(_text(key) + value for key, value in keys.items()) + b"".join(infos)
-    return head + bytes(-len(head) % 32) + data
-
-
-def _json(value: Any) -> dict[str, bytes]:
-    return {naming.KEY: struct.pack("<I", 8) + _text(value if isinstance(value, str) else json.dumps(value))}
-
-
-GOOD = _info("x", (4,), 0, 0)
-DATA = bytes(32)
 HOSTILE = {
-    "empty": b"",
-    "short": b"GGUF" + bytes(10),
-    "magic": _file([GOOD], {}, DATA, magic=b"GGUX"),
-    "version": _file([GOOD], {}, DATA, version=9),
-    "big endian": _file([GOOD], {}, DATA, version=3 << 24),
-    "too many tensors": _file([GOOD], {}, DATA, num_tensors=1 << 60),
-    "more tensors than there are": _file([GOOD], {}, DATA, num_tensors=2),
-    "too many keys": _file([GOOD], {}, DATA, num_keys=1 << 40),
-    "data cut off": _file([GOOD], {}, bytes(8)),
-    "offset outside": _file([_info("x", (4,), 0, 1 << 40)], {}, DATA),
-    "offset of the other": _file([GOOD, _info("y", (4,), 0, 0)], {}, DATA * 2),
-    "gap": _file([GOOD, _info("y", (4,), 0, 64)], {}, DATA * 4),
-    "same name": _file([GOOD, _info("x", (4,), 0, 32)], {}, DATA * 2),
-    "huge": _file([_info("x", (1 << 63, 1 << 63), 0, 0)], {}, DATA),
-    "huge and empty": _file([_info("x", (1 << 62, 0), 0, 0)], {}, DATA),
-    "wraps": _file([_info("x", (1 << 62, 4), 0, 0)], {}, DATA),
-    "nine axes": _file([_info("x", (1,) * 9, 0, 0)], {}, DATA),
-    "unknown type": _file([_info("x", (4,), 999, 0)], {}, DATA),
-    "int8": _file([_info("x", (4,), 24, 0)], {}, DATA),
-    "no whole block": _file([_info("x", (4,), 8, 0)], {}, DATA),
-    "block without axes": _file([_info("x", (), 8, 0)], {}, DATA),
-    "name is not UTF-8": _file([_info(b"\xff\xff", (4,), 0, 0)], {}, DATA),
-    "key twice": _file([GOOD], {}, DATA)[:16]
-    + struct.pack("<Q", 2)
-    + (_text("k") + struct.pack("<IB", 7, 1)) * 2
-    + GOOD,
-    "value type": _file([GOOD], {"k": struct.pack("<I", 77)}, DATA),
-    "long string": _file([GOOD], {"k": struct.pack("<IQ", 8, 1 << 50)}, DATA),
-    "long array": _file([GOOD], {"k": struct.pack("<IIQ", 9, 0, 1 << 50)}, DATA),
-    "array of arrays": _file([GOOD], {"k": struct.pack("<IIQ", 9, 9, 1)}, DATA),
-    "array of strings that ends": _file([GOOD], {"k": struct.pack("<IIQQ", 9, 8, 2, 1 << 40)}, DATA),
-    "alignment 3": _file([GOOD], {"general.alignment": struct.pack("<II", 4, 3)}, DATA),
-    "alignment 0": _file([GOOD], {"general.alignment": struct.pack("<II", 4, 0)}, DATA),
-    "alignment of another type": _file([GOOD], {"general.alignment": struct.pack("<IQ", 10, 32)}, DATA),
-    "no JSON": _file([GOOD], _json("[[["), DATA),
-    "deep JSON": _file([GOOD], _json("[" * 100000), DATA),
-    "JSON of another kind": _file([GOOD], _json({"x": 1}), DATA),
-    "state is no text": _file([GOOD], {naming.KEY: struct.pack("<IB", 7, 1)}, DATA),
-    "entry": _file([GOOD], _json([3]), DATA),
-    "entry of three": _file([GOOD], _json([["x", "x", "float32"]]), DATA),
-    "entry of other types": _file([GOOD], _json([[1, 2, 3, 4]]), DATA),
-    "entry with bool extent": _file([GOOD], _json([["x", "x", "float32", [True, 4]]]), DATA),
-    "entry with negative extent": _file([GOOD], _json([["x", "x", "float32", [-4, -1]]]), DATA),
-    "entry with nine axes": _file([GOOD], _json([["x", "x", "float32", [1] * 8 + [4]]]), DATA),
-    "entry with unknown dtype": _file([GOOD], _json([["x", "x", "float9", [4]]]), DATA),
-    "entry with another dtype": _file([GOOD], _json([["x", "x", "int32", [4]]]), DATA),
-    "entry with another shape": _file([GOOD], _json([["x", "x", "float32", [5]]]), DATA),
-    "entry without data": _file([GOOD], _json([["x", "x", "float32", [4]], ["y", None, "float32", [4]]]), DATA),
-    "entry of nothing": _file([GOOD], _json([["x", "z", "float32", [4]]]), DATA),
-    "tensor without entry": _file([GOOD], _json([]), DATA),
-    "entry twice": _file([GOOD], _json([["x", "x", "float32", [4]], ["x", None, "float32", [0]]]), DATA),
-    "two of one": _file([GOOD], _json([["x", "x", "float32", [4]], ["y", "x", "float32", [4]]]), DATA),
-    "entry empty and huge": _file(
-        [GOOD], _json([["x", "x", "float32", [4]], ["y", None, "float32", [0, 1 << 61]]]), DATA
-    ),
+    **{name: content for name, (content, _) in WRONG.items() if name not in ONLY_FOR_LIBLLAMA | PARTS},
+    "huge and empty": build((), (info(b"x", (1 << 62, 0)),)),
+    "int8": build((), (info(b"x", kind=24),)),
+    "int16, which no dtype is": build((), (info(b"x", kind=25),)),
+    "block without axes": build((), (info(b"x", (), 8),)),
+    "no JSON": _with_state("[[["),
+    "deep JSON": _with_state("[" * 100000),
+    "JSON of another kind": _with_state({"x": 1}),
+    "state is no text": build((key(naming.KEY.encode(), BOOL, b"\1"),), (info(b"x"),)),
+    "entry": _with_state([3]),
+    "entry of three": _with_state([["x", "x", "float32"]]),
+    "entry of other types": _with_state([[1, 2, 3, 4]]),
+    "entry with bool extent": _with_state([["x", "x", "float32", [True, 4]]]),
+    "entry with negative extent": _with_state([["x", "x", "float32", [-4, -1]]]),
+    "entry with nine axes": _with_state([["x", "x", "float32", [1] * 8 + [4]]]),
+    "entry with unknown dtype": _with_state([["x", "x", "float9", [4]]]),
+    "entry with another dtype": _with_state([["x", "x", "int32", [4]]]),
+    "entry with another shape": _with_state([["x", "x", "float32", [5]]]),
+    "entry without data": _with_state([["x", "x", "float32", [4]], ["y", None, "float32", [4]]]),
+    "entry of nothing": _with_state([["x", "z", "float32", [4]]]),
+    "tensor without entry": _with_state([]),
+    "entry twice": _with_state([["x", "x", "float32", [4]], ["x", None, "float32", [0]]]),
+    "two of one": _with_state([["x", "x", "float32", [4]], ["y", "x", "float32", [4]]]),
+    "entry empty and huge": _with_state([["x", "x", "float32", [4]], ["y", None, "float32", [0, 1 << 61]]]),
 }
 
 
@@ -294,8 +244,10 @@ def test_hostile_files_are_refused(tmp_path: Path, kind: str) -> None:
 
 
 def test_the_good_file_of_those_is_good(tmp_path: Path) -> None:
-    for keys in ({}, {"k": struct.pack("<IB", 7, 1)}, _json([["y", "x", "float32", [4]]])):
-        (tmp_path / "x.gguf").write_bytes(_file([GOOD], keys, DATA))
+    plain = (info(b"x"),)
+    good = (build((), plain), build((key(b"k", BOOL, b"\1"),), plain), _with_state([["y", "x", "float32", [4]]]))
+    for content in good:
+        (tmp_path / "x.gguf").write_bytes(content)
         assert next(iter(ggml.load(tmp_path / "x.gguf").values())).tolist() == [0, 0, 0, 0]
 
 

@@ -275,8 +275,8 @@ def _error(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     ("arguments", "why"),
     [
         (("none.gguf", "o.gguf", "Q4_0"), "none.gguf: No such file or directory"),
-        ((".", "o.gguf", "Q4_0"), ".: file: is not a regular file"),
-        (("text.txt", "o.gguf", "Q4_0"), "text.txt: file: has 15 bytes, too few for a GGUF"),
+        ((".", "o.gguf", "Q4_0"), ".: file: not a regular file"),
+        (("text.txt", "o.gguf", "Q4_0"), "text.txt: file: 15 bytes are too few for a GGUF header"),
         (("in.gguf", "o.gguf", "Q4_K_N"), "'Q4_K_N' is not known; did you mean Q4_K_"),
         (("in.gguf", "o.gguf", "zzz"), "there are F32, F16"),
         (("in.gguf", "in.gguf", "Q4_0"), "in.gguf is the source"),
@@ -358,8 +358,8 @@ def _with(content: bytes, key: bytes, value: int) -> bytes:
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
-        (lambda raw, _: raw[:-100], "is it truncated?"),
-        (lambda raw, _: raw[:3000], "the file ends at byte 3000"),
+        (lambda raw, _: raw[:-100], "truncated?"),
+        (lambda raw, _: raw[:3000], "a string of the array runs past the end of the file"),
         (lambda raw, _: _with(raw, b"llama.block_count", 1 << 30), "cannot be quantised: libllama ended: GGML_ASSERT"),
         (
             lambda raw, _: raw.replace(b"\0llama", b"\0nomod", 1),
