@@ -5,7 +5,6 @@ from __future__ import annotations
 import gguf
 import pytest
 
-from cluster.config import CACHE_TYPES
 from ggml.gguf.tensor_types import BY_NAME, TENSOR_TYPES, tensor_type
 from worker_native import ggml_types
 
@@ -30,7 +29,3 @@ def test_names() -> None:
     assert tensor_type("q8_0") is tensor_type("Q8_0") is TENSOR_TYPES[8]
     with pytest.raises(ValueError, match="tensor type 'q9': unknown; choose one of f32, f16"):
         tensor_type("q9")
-
-
-def test_caches_are_of_known_types() -> None:
-    assert set(CACHE_TYPES) <= set(BY_NAME)
