@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cluster.actors.foreign import asked_for, running_ray, use_foreign
 from cluster.actors.head import start_head, use_head
+from cluster.actors.repair import Diagnosis, Remedy, is_due
 from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.config import ClusterConfig, config_of
 from cluster.node.kept_secrets import client_secret_path, have_secrets, remove_secrets, secret_path, write_secrets
@@ -84,29 +85,22 @@ class Lifecycle:
 
     def _again(self, state: ClusterState, config: ClusterConfig) -> Outcome:
         """There is a remembered cluster: it is fine, or lost stages or its Ray, or is a wreck."""
-        ray = _ray_trouble(state)
-        trouble, is_up = "an earlier start did not finish", False
-        if state.ready:
-            try:
-                health = status_at(state.address).health
-                is_up, trouble = True, ray or ("" if health.is_ready else str(health))
-            except (UnreachableError, UsageError) as error:  # also where the secret is gone
-                is_up, trouble = ray is None, ray or str(error)
+        found = _diagnose(state)
         different = [key for key, value in _settings(config).items() if state.config.get(key) != value]
-        if is_up and different:
+        if found.is_up and different:
             raise UsageError(
                 f"up: a cluster with other settings is up ({', '.join(different)} differ); run cluster down first"
             )
-        if is_up and ray is None and not trouble:
+        remedy, trouble = found.remedy(), found.trouble
+        if remedy is Remedy.NOTHING:
             if note := check_unchanged(config.model, state.model_version, state.model_hash):
                 self._progress.note(f"warning: {note}")
             return Outcome("already up and ready", state.address, config)
-        if is_up and ray is None and have_secrets():
+        if remedy is Remedy.REPAIR:
             try:
                 return self._repair(state, config, trouble)
             except UnreachableError as error:
                 trouble = f"{trouble}; {error}"
-        # Without Ray nothing can be repaired, and one that is dead would be waited for.
         self._progress.note(f"cleaning up what is left of the former cluster ({trouble})")
         self._take_down(state)
         return self._start(config)
@@ -231,6 +225,18 @@ def _ray_trouble(state: ClusterState) -> str | None:
     return trouble
 
 
+def _diagnose(state: ClusterState) -> Diagnosis:
+    """What is there of the cluster that was remembered."""
+    ray = _ray_trouble(state)
+    if not state.ready:
+        return Diagnosis(False, ray, "an earlier start did not finish", have_secrets())
+    try:
+        health = status_at(state.address).health
+    except (UnreachableError, UsageError) as error:  # also where the secret is gone
+        return Diagnosis(ray is None, ray, ray or str(error), have_secrets())
+    return Diagnosis(True, ray, ray or ("" if health.is_ready else str(health)), have_secrets())
+
+
 def status_at(address: str) -> ClusterStatus:
     """What the cluster at `address` says of itself. UnreachableError, UsageError where its secret is gone."""
     from cluster.client.sync import connect
@@ -240,13 +246,9 @@ def status_at(address: str) -> ClusterStatus:
 
 
 def repair_is_due(state: ClusterState) -> bool:
-    """Whether `up` is to be run for a cluster that is watched.
-
-    Where Ray alone is dead, whoever is being answered is answered to the end first.
-    """
+    """Whether `up` is to be run for a cluster that is watched."""
     try:
         status = status_at(state.address)
     except (UnreachableError, UsageError):
         return True
-    is_served = all(stage.facts.health.is_ready for stage in status.stages) and status.num_slots_used > 0
-    return not status.health.is_ready and not (is_served and ray_trouble(state.ray_processes) is not None)
+    return is_due(status, ray_trouble(state.ray_processes))
