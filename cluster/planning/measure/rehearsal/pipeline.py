@@ -25,7 +25,7 @@ from cluster.planning.measure.rehearsal.cast import CONTEXT_LENGTH, Cast, Figure
 from cluster.planning.measure.rehearsal.stages import running_stages
 
 PROMPT_LENGTH = 32  # steps at the contexts of a short answer
-PASSES = 2  # over all scenes: what disturbs one may spare the next
+SECOND_PASS_S = 7.0  # after the beginning; later, one pass over all scenes has to do: long steps vary less
 RUN_S = 0.25  # that steps of one kind are watched for, and at least so many rounds
 LEAST_ROUNDS = 4
 SETTLED_TOKENS = 3  # of each sequence: by then all of them are decoded
@@ -39,9 +39,11 @@ _TWO_TOKENS = replace(_PARAMS, max_tokens=2)
 
 def rehearse(cast: Cast, scenes: Sequence[Scene]) -> Figures:
     """Play all scenes. ClusterError if the pipeline does not come about, or yields no token."""
-    secret = Secret.new()
+    secret, begun_s = Secret.new(), time.monotonic()
     with running_stages(cast, secret) as ends, _pipeline(cast, ends, secret) as pipeline:
-        played = [[pipeline.play(scene) for scene in scenes] for _ in range(PASSES)]
+        played = [[pipeline.play(scene) for scene in scenes]]
+        if time.monotonic() < begun_s + SECOND_PASS_S:
+            played.append([pipeline.play(scene) for scene in scenes])
     return Figures(tuple(end.costs.decode_ms for end in ends), tuple(map(_typical, *played)))
 
 
