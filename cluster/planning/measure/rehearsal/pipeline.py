@@ -25,7 +25,7 @@ from cluster.planning.measure.rehearsal.cast import CONTEXT_LENGTH, Cast, Figure
 from cluster.planning.measure.rehearsal.stages import running_stages
 
 PROMPT_LENGTH = 32  # steps at the contexts of a short answer
-SECOND_PASS_S = 7.0  # after the beginning; later, one pass over all scenes has to do: long steps vary less
+SECOND_PASS_S = 4.5  # after the beginning; later, one pass over all scenes has to do: long steps vary less
 RUN_S = 0.25  # that steps of one kind are watched for, and at least so many rounds
 LEAST_ROUNDS = 4
 SETTLED_TOKENS = 3  # of each sequence: by then all of them are decoded
