@@ -63,7 +63,7 @@ def form_batch(
         if chunk.returns_logits:
             returns += range(row, end_row)
     wants_logits = np.zeros(len(tokens), dtype=np.bool_)
-    wants_logits[samples + returns] = True
+    wants_logits[samples + returns] = True  # by a list, which is faster than by an array
     microbatch = Microbatch(
         id=step_id,
         tokens=_int32(tokens),
@@ -71,7 +71,7 @@ def form_batch(
         slots=_int32(slots),
         wants_logits=wants_logits,
         samples=_int32(samples),
-        returns_logits=_int32(returns),
+        returns_logits=_int32(returns) if returns else NO_ROWS,
         new_sampling=_new_sampling(ordered),
         slot_starts=starts,
         exclusive=exclusive,

@@ -74,16 +74,18 @@ class Flight:
         """
         step_id = StepId(self._epoch, heapq.heappop(self._free_lanes), self._next_step)
         after = max((other.step for other in self._in_flight), default=None)
-        starts += tuple(_cut_back(chunk) for chunk in chunks if chunk.sequence.num_rejected)
+        starts += tuple([_cut_back(chunk) for chunk in chunks if chunk.sequence.num_rejected])
         batch = form_batch(step_id, chunks, starts, decodes=decodes, exclusive=exclusive, after=after, sent_s=now_s)
         self._next_step += 1
         self._in_flight[step_id] = batch
         self._num_decodes += decodes
         self._num_exclusive += exclusive
         for chunk in chunks:
-            chunk.sequence.num_in_flight += chunk.num_rows
-            chunk.sequence.num_rejected = 0
-            chunk.sequence.sampling_sent |= chunk.num_samples > 0
+            sequence = chunk.sequence
+            sequence.num_in_flight += chunk.end - chunk.first
+            sequence.num_rejected = 0
+            if chunk.num_samples:
+                sequence.sampling_sent = True
         return batch
 
     def take(self, result: StepResult, now_s: float) -> Batch | None:

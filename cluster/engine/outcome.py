@@ -27,23 +27,26 @@ def settle(batch: Batch, result: StepResult) -> list[StepOutcome]:
     """
     failed = {failure.slot: failure for failure in result.failures}
     outcomes: list[StepOutcome] = []
+    given, num_given = result.sampled, len(result.sampled)
     end_row = num_taken = logits_end = 0
     for chunk in batch.chunks:
         sequence, first_taken, logits_first = chunk.sequence, num_taken, logits_end
-        end_row += chunk.num_rows
-        while num_taken < len(result.sampled) and result.sampled[num_taken].row < end_row:
+        num_rows = chunk.end - chunk.first
+        end_row += num_rows
+        while num_taken < num_given and given[num_taken].row < end_row:
             num_taken += 1
-        logits_end += chunk.num_rows if chunk.returns_logits else 0
+        logits_end += num_rows if chunk.returns_logits else 0
         if sequence.state is State.ENDED:
             continue
-        right, sampled = 0, result.sampled[first_taken:num_taken]
+        right, sampled = 0, given[first_taken:num_taken]
         if chunk.draft:
             right = num_right(chunk.draft, sampled)
             sampled = sampled[: right + 1]
             sequence.num_rejected = len(chunk.draft) - right
         sequence.num_computed = chunk.end - sequence.num_rejected
-        sequence.num_in_flight -= chunk.num_rows
-        sequence.log += [token.token for token in sampled]
+        sequence.num_in_flight -= num_rows
+        for token in sampled:
+            sequence.log.append(token.token)
         # A row that failed behind a wrong guess is nobody's loss.
         failure = failed.get(sequence.held_slot) if len(sampled) <= right else None
         if sampled or failure is not None:

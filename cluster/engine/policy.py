@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from cluster.engine.cost.decode import DecodePlan
@@ -33,8 +32,7 @@ class Situation(NamedTuple):
         return self.num_decodes + self.num_prefills
 
 
-@dataclass(frozen=True, slots=True)
-class Decode:
+class Decode(NamedTuple):
     """The new token of so many sequences, and behind each a draft; `exclusive` as in Microbatch."""
 
     num_sequences: int
@@ -43,8 +41,7 @@ class Decode:
     is_ahead: bool = False  # those are among them whose token the microbatch in flight is still to sample
 
 
-@dataclass(frozen=True, slots=True)
-class Prefill:
+class Prefill(NamedTuple):
     """A chunk of prompts of at most so many rows, `exclusive` as in Microbatch."""
 
     num_rows: int

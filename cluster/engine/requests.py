@@ -141,21 +141,26 @@ class Requests:
 
     def _pass_tokens(self, request: Request, sampled: tuple[SampledToken, ...], now_s: float) -> bool:
         """True if the text ends with one of them; those behind it are dropped, as if they had not been sampled."""
-        for num_passed, token in enumerate(sampled, start=1):
-            assert request.text is not None, "a token came for a logits request"
-            self.num_tokens += 1
-            if request.first_token_s is None:
-                request.first_token_s = now_s
-            text, reason = request.text.push(token.token)
-            timings = None
-            if reason is not None:
-                request.sequence.drop_last(len(sampled) - num_passed)
-                timings = request.timings(now_s)
-            event = TokenEvent(token.token, text, token.logprob, token.top, reason, timings)
-            self._answer(request, event)
-            if reason is not None:
+        num_behind = len(sampled)
+        for token in sampled:
+            num_behind -= 1
+            if self._pass_token(request, token, num_behind, now_s):
                 return True
         return False
+
+    def _pass_token(self, request: Request, sampled: SampledToken, num_behind: int, now_s: float) -> bool:
+        assert request.text is not None, "a token came for a logits request"
+        self.num_tokens += 1
+        if request.first_token_s is None:
+            request.first_token_s = now_s
+        text, reason = request.text.push(sampled.token)
+        timings = None
+        if reason is not None:
+            request.sequence.drop_last(num_behind)
+            timings = request.timings(now_s)
+        event = TokenEvent(sampled.token, text, sampled.logprob, sampled.top, reason, timings)
+        self._answer(request, event)
+        return reason is not None
 
     def _pass_logits(self, request: Request, rows: Float32Array, first: int) -> None:
         self._answer(request, LogitsRows(first, rows, is_last=request.sequence.num_remaining == 0))
