@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from cluster.api.errors import CapacityError, UsageError
-from cluster.engine.cost.tuning import MOST_PATIENCE
+from cluster.engine.cost.tuning import MOST_ADMISSION_DELAYS
 from cluster.engine.limits import Limits
 from cluster.engine.prompts import Prompts
 from cluster.engine.sequence import Sequence, State
@@ -52,7 +52,7 @@ class Admission:
 
     def begin_at_s(self, delay_s: float) -> float:
         """Until when those who are gathering at idle stages wait, each for `delay_s` for one more."""
-        return min(self._arrivals_s[-1] + delay_s, self._arrivals_s[0] + MOST_PATIENCE * delay_s)
+        return min(self._arrivals_s[-1] + delay_s, self._arrivals_s[0] + MOST_ADMISSION_DELAYS * delay_s)
 
     def begun(self) -> None:
         """A microbatch was sent: who comes now comes to stages that are not idle."""

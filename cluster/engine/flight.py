@@ -50,8 +50,8 @@ class Flight:
         batch = self.only
         if batch is None:
             return -math.inf
-        guess_s = costs.step_s(batch.microbatch.num_rows, alone=batch.microbatch.exclusive)
-        return self._step_times.follow_s(batch.kind, batch.sent_s, guess_s)
+        guess_s = costs.step_s(batch.microbatch.num_rows, exclusive=batch.microbatch.exclusive)
+        return self._step_times.issue_at_s(batch.kind, batch.sent_s, guess_s)
 
     def begin(self, epoch: int) -> None:
         """Starts a newer epoch, or the first one."""

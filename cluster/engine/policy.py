@@ -63,7 +63,7 @@ def next_steps(now: Situation, costs: StepCostModel, limits: Limits) -> Iterator
     if now.admit_in_s:
         return  # who comes close behind to idle stages begins together with those who are there
     plan = costs.decode_plan(now.num_decoding)
-    if plan.alone and now.decoded_last:  # prompts and tokens take turns at all the cores
+    if plan.exclusive and now.decoded_last:  # prompts and tokens take turns at all the cores
         yield from _prefill(now, plan, costs, limits)
         yield from _decode(now, plan, costs, limits)
     else:  # tokens first: somebody reads them; chunks of prompts go between
@@ -83,10 +83,10 @@ def _decode(now: Situation, plan: DecodePlan, costs: StepCostModel, limits: Limi
         following = costs.decode_plan(everyone)
         if following.num_lanes == 1:
             plan, num_decoding, num_ready, num_lanes, is_ahead = following, everyone, everyone, 1, True
-    if not num_ready or num_lanes <= 0 or (now.is_exclusive and not plan.alone):
+    if not num_ready or num_lanes <= 0 or (now.is_exclusive and not plan.exclusive):
         return
     share = min(math.ceil(num_decoding / plan.num_lanes), math.ceil(num_ready / num_lanes), limits.max_batch_tokens)
-    yield Decode(share, plan.alone, limits.max_batch_tokens // share - 1, is_ahead)
+    yield Decode(share, plan.exclusive, limits.max_batch_tokens // share - 1, is_ahead)
 
 
 def _prefill(now: Situation, plan: DecodePlan, costs: StepCostModel, limits: Limits) -> Iterator[Prefill]:
@@ -100,6 +100,6 @@ def _prefill(now: Situation, plan: DecodePlan, costs: StepCostModel, limits: Lim
     if not now.unsent or now.num_prefills >= most:
         return
     chunk = costs.prompt_plan(now.unsent, now.position, now.num_decoding)
-    if now.is_exclusive and not chunk.alone:
+    if now.is_exclusive and not chunk.exclusive:
         return
-    yield Prefill(chunk.num_rows, chunk.alone)
+    yield Prefill(chunk.num_rows, chunk.exclusive)

@@ -181,7 +181,7 @@ class Scheduler:
     def _admit_in_s(self, now_s: float) -> float:
         if self._running or not self._admission.is_gathering:
             return 0.0
-        return _wait_s(self._admission.begin_at_s(self._costs.patience_s), now_s)
+        return _wait_s(self._admission.begin_at_s(self._costs.admission_delay_s), now_s)
 
     def _issue_in_s(self, now_s: float) -> float:
         return _wait_s(self._flight.issue_at_s(self._costs), now_s)
@@ -223,7 +223,7 @@ class Scheduler:
             self._ready = [sequence for sequence in self._ready if not sequence.num_in_flight]
         else:
             self._running.update((chunk.sequence.request_id, chunk.sequence) for chunk in chunks)
-            self._costs.sent(sent.id, sent.num_rows, _mean_position(batch), alone=step.exclusive)
+            self._costs.sent(sent.id, sent.num_rows, _mean_position(batch), exclusive=step.exclusive)
         return sent
 
 

@@ -48,13 +48,13 @@ class StageCosts:
 
     decode_ms: tuple[tuple[int, float], ...] = ()  # (rows, ms): a row of each of so many slots; () is unknown
     # The same with the cores that it may use while no other stage computes; () if those are no more.
-    alone_ms: tuple[tuple[int, float], ...] = ()
+    exclusive_ms: tuple[tuple[int, float], ...] = ()
 
     @classmethod
     def of(cls, decode_ms: tuple[tuple[int, float], ...], speedup: float) -> StageCosts:
         """Where lent cores were not free when it was measured: all of them are taken to be of use."""
-        alone_ms = tuple((rows, took_ms / speedup) for rows, took_ms in decode_ms) if speedup > 1 else ()
-        return cls(decode_ms, alone_ms)
+        exclusive_ms = tuple((rows, took_ms / speedup) for rows, took_ms in decode_ms) if speedup > 1 else ()
+        return cls(decode_ms, exclusive_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Survey:
         """Threads of each CPU stage."""
         return self.config.threads or max(1, self.num_cores // len(self.devices))
 
-    def threads_alone(self, device: DeviceFacts) -> int:
+    def threads_exclusive(self, device: DeviceFacts) -> int:
         """A stage that computes alone may use the threads of all stages on the CPU, but no more than that has cores."""
         if not self.config.lend_cores or device.kind != "cpu":
             return self.num_threads

@@ -97,7 +97,7 @@ def _stages(found: Survey, bounds: Sequence[int], coordinator: CoordinatorSpec) 
             num_slots=config.parallel,
             ubatch_size=config.ubatch_size,
             num_threads=found.num_threads,
-            num_threads_alone=found.threads_alone(device),
+            num_threads_exclusive=found.threads_exclusive(device),
             first_core=found.first_core(stage),
             options=options,
         )

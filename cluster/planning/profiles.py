@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from cluster.engine.cost.decode import PipelineCosts
 from cluster.messages.stage import StageCosts
 from cluster.planning.inventory import Survey
-from cluster.planning.measure.profile import DevicePace, bench_kind, measured_pace
+from cluster.planning.measure.profile import DeviceProfile, bench_kind, measured_pace
 from cluster.planning.search.cut_search import Range
 from cluster.planning.search.placement import DeviceOffer, LayerSizes, Sums
 
@@ -21,7 +21,7 @@ class Paces:
     The search goes by these; and the forecast, where a model cannot be rehearsed.
     """
 
-    devices: tuple[DevicePace, ...]
+    devices: tuple[DeviceProfile, ...]
     vocab_size: int
 
     def offers(self, plain: Sequence[DeviceOffer], num_rows: int) -> tuple[DeviceOffer, ...]:
@@ -46,7 +46,9 @@ class Paces:
         for (first, end), pace in zip(ranges, self.devices, strict=True):
             is_last, read_bytes = end == sizes.num_layers, sums.read_bytes(first, end)
 
-            def took_ms(rows: int, pace: DevicePace = pace, num_bytes: int = read_bytes, last: bool = is_last) -> float:
+            def took_ms(
+                rows: int, pace: DeviceProfile = pace, num_bytes: int = read_bytes, last: bool = is_last
+            ) -> float:
                 return 1e3 * (num_bytes / pace.speed(rows) + (pace.draw_s(rows, self.vocab_size) if last else 0.0))
 
             points.append(tuple((rows, took_ms(rows)) for rows in pace.row_counts))

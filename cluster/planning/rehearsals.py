@@ -27,7 +27,7 @@ def rehearsed(survey: Survey, ranges: Sequence[Range], sizes: LayerSizes) -> Reh
         return _rehearsed_whole(survey, survey.devices[0], sizes)
     parts = [part_of(whole, survey.cuts, sizes) for whole in ranges]
     specs = [_spec(survey, stage, len(parts), part) for stage, part in enumerate(parts)]
-    lends = any(spec.num_threads_alone > spec.num_threads for spec in specs)
+    lends = any(spec.num_threads_exclusive > spec.num_threads for spec in specs)
     return _played(survey, specs, sizes, scenes_for(len(specs), survey.context.n_slots, lends=lends))
 
 
@@ -69,7 +69,7 @@ def _spec(survey: Survey, stage: int, num_stages: int, part: Range) -> StageSpec
         num_slots=config.parallel,
         ubatch_size=max(UBATCH_SIZE, config.parallel),
         num_threads=survey.num_threads,
-        num_threads_alone=survey.threads_alone(device),
+        num_threads_exclusive=survey.threads_exclusive(device),
         first_core=survey.first_core(stage) if stage < len(survey.devices) else None,
         options=GgufOptions(config.cache_type_k, config.cache_type_v, config.flash_attn),
     )
@@ -79,7 +79,7 @@ def _with_all_cores(spec: StageSpec, survey: Survey, device: DeviceFacts) -> Sta
     num_threads = survey.config.threads or survey.num_cores
     first_core = 0 if device.kind == "cpu" and num_threads == survey.num_cores else None
     return replace(
-        spec, device=device.name, num_threads=num_threads, num_threads_alone=num_threads, first_core=first_core
+        spec, device=device.name, num_threads=num_threads, num_threads_exclusive=num_threads, first_core=first_core
     )
 
 
@@ -99,7 +99,7 @@ def _played(survey: Survey, specs: Sequence[StageSpec], sizes: LayerSizes, scene
         cast = Cast(survey.model, tuple(specs), survey.context.use_extra_bufts, survey.probe.build)
         figures = rehearse(cast, scenes)
         keep("rehearsal", key, asdict(figures))
-    speedups = tuple(spec.num_threads_alone / spec.num_threads for spec in specs)
+    speedups = tuple(spec.num_threads_exclusive / spec.num_threads for spec in specs)
     return Rehearsed(parts, scenes, figures, sizes, tuple(spec.device for spec in specs), speedups)
 
 

@@ -117,7 +117,7 @@ def _rehearsed(found: Survey, layout: Layout, sizes: LayerSizes) -> Rehearsed | 
 
 def _times(costs: PipelineCosts, speed: Forecast, sample_row_ms: float) -> list[StageTimes]:
     num_rows = speed.rows_per_microbatch
-    steps_ms = costs.alone_steps_ms(num_rows) if speed.alone else costs.steps_ms(num_rows)
+    steps_ms = costs.exclusive_steps_ms(num_rows) if speed.alone else costs.steps_ms(num_rows)
     *inner_ms, last_ms = steps_ms
     sample_ms = min(last_ms, num_rows * sample_row_ms)
     return [*(StageTimes(ms, 0.0, costs.hop_ms) for ms in inner_ms), StageTimes(last_ms - sample_ms, sample_ms, 0.0)]

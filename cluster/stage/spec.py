@@ -38,7 +38,7 @@ class StageSpec:
     num_slots: int
     ubatch_size: int  # most rows of one microbatch
     num_threads: int
-    num_threads_alone: int  # while no other stage computes
+    num_threads_exclusive: int  # while no other stage computes
     first_core: int | None  # its threads are bound to this one of the host's cores and those that follow; None: not
     options: GgufOptions
 

@@ -40,7 +40,7 @@ def make_spec(stage: int, num_stages: int) -> StageSpec:
         num_slots=NUM_SLOTS,
         ubatch_size=UBATCH_SIZE,
         num_threads=1,
-        num_threads_alone=1,
+        num_threads_exclusive=1,
         first_core=None,
         options=GgufOptions("f16", "f16", "off"),
     )

@@ -166,7 +166,7 @@ def spec_of(path: Path, header: Header) -> StageSpec:
         num_slots=2,
         ubatch_size=64,
         num_threads=1,
-        num_threads_alone=1,
+        num_threads_exclusive=1,
         first_core=None,
         options=GgufOptions("f16", "f16", "auto"),
     )

@@ -16,7 +16,7 @@ class DecodePlan:
     """So many microbatches share the pipeline; or one that has it, and all cores of a host, for itself."""
 
     num_lanes: int
-    alone: bool
+    exclusive: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class PipelineCosts:
     @property
     def can_lend(self) -> bool:
         """Whether any stage has more cores while it computes alone."""
-        return any(stage.alone_ms for stage in self.stages)
+        return any(stage.exclusive_ms for stage in self.stages)
 
     @property
     def messages_ms(self) -> float:
@@ -41,19 +41,19 @@ class PipelineCosts:
         """A step of `num_rows` sequences on each stage, which has its own share of the cores."""
         return [step_ms(stage.decode_ms, num_rows) for stage in self.stages]
 
-    def alone_steps_ms(self, num_rows: int) -> list[float]:
+    def exclusive_steps_ms(self, num_rows: int) -> list[float]:
         """The same while no other stage computes, so that cores may be lent."""
-        return [step_ms(stage.alone_ms or stage.decode_ms, num_rows) for stage in self.stages]
+        return [step_ms(stage.exclusive_ms or stage.decode_ms, num_rows) for stage in self.stages]
 
     def speedup(self, stage: int, num_rows: int) -> float:
         """How many times as fast a stage is while it has the lent cores too; as measured for the nearest rows."""
         costs = self.stages[stage]
-        if not costs.alone_ms:
+        if not costs.exclusive_ms:
             return 1.0
-        near_rows = min(num_rows, costs.alone_ms[-1][0])
-        return step_ms(costs.decode_ms, near_rows) / step_ms(costs.alone_ms, near_rows)
+        near_rows = min(num_rows, costs.exclusive_ms[-1][0])
+        return step_ms(costs.decode_ms, near_rows) / step_ms(costs.exclusive_ms, near_rows)
 
-    def alone_spans_ms(self, spans_ms: Sequence[float], num_rows: int) -> float:
+    def exclusive_spans_ms(self, spans_ms: Sequence[float], num_rows: int) -> float:
         """A step through all stages that would take `spans_ms` on each, if it has the lent cores; messages included."""
         if not self.can_lend:
             return math.inf
@@ -65,14 +65,14 @@ class PipelineCosts:
         back_ms = self.turn_ms if num_lanes > 1 else self.hop_ms
         return max(num_lanes * max(steps_ms), sum(steps_ms) + (len(steps_ms) - 1) * self.hop_ms + back_ms)
 
-    def alone_round_ms(self, num_sequences: int) -> float:
+    def exclusive_round_ms(self, num_sequences: int) -> float:
         """The same in one microbatch that has all cores to itself; infinite where stages lend none."""
-        return sum(self.alone_steps_ms(num_sequences)) + self.messages_ms if self.can_lend else math.inf
+        return sum(self.exclusive_steps_ms(num_sequences)) + self.messages_ms if self.can_lend else math.inf
 
     def round_ms(self, plan: DecodePlan, num_sequences: int) -> float:
         """Until every sequence has its next token, by `plan`."""
-        if plan.alone:
-            return self.alone_round_ms(num_sequences)
+        if plan.exclusive:
+            return self.exclusive_round_ms(num_sequences)
         return self.shared_round_ms(plan.num_lanes, num_sequences)
 
 
@@ -85,9 +85,9 @@ def decode_plan(costs: PipelineCosts, num_sequences: int) -> DecodePlan:
     most_lanes = most_lanes_of(len(costs.stages), num_sequences)
     rounds_ms = {lanes: costs.shared_round_ms(lanes, num_sequences) for lanes in range(1, most_lanes + 1)}
     num_lanes = min(rounds_ms, key=lambda lanes: (rounds_ms[lanes], -lanes))
-    if SHARING_GAIN * costs.alone_round_ms(num_sequences) < rounds_ms[num_lanes]:
-        return DecodePlan(1, alone=True)
-    return DecodePlan(num_lanes, alone=False)
+    if SHARING_GAIN * costs.exclusive_round_ms(num_sequences) < rounds_ms[num_lanes]:
+        return DecodePlan(1, exclusive=True)
+    return DecodePlan(num_lanes, exclusive=False)
 
 
 def most_lanes_of(num_stages: int, num_sequences: int) -> int:

@@ -29,7 +29,7 @@ def forecast(
     """
     plan = decode_plan(known or costs, num_slots)
     num_rows = rows_per_lane(num_slots, plan.num_lanes)
-    steps_ms = costs.alone_steps_ms(num_rows) if plan.alone else costs.steps_ms(num_rows)
+    steps_ms = costs.exclusive_steps_ms(num_rows) if plan.exclusive else costs.steps_ms(num_rows)
     slowest = max(range(len(steps_ms)), key=steps_ms.__getitem__)
     sampling_ms = sample_row_ms * num_rows if slowest == len(steps_ms) - 1 else 0.0
     parts = {"computing": steps_ms[slowest] - sampling_ms, "sampling": sampling_ms, "messages": costs.hop_ms}
@@ -38,7 +38,7 @@ def forecast(
         all_slots_tokens_per_s=tokens_per_s(costs, num_slots, known),
         num_microbatches=plan.num_lanes,
         rows_per_microbatch=num_rows,
-        alone=plan.alone,
+        alone=plan.exclusive,
         bottleneck=slowest,
         cause=max(parts, key=parts.__getitem__),
     )

@@ -23,11 +23,11 @@ from cluster.engine.cost.decode import (
 from cluster.engine.cost.points import empty_ms, slope
 from cluster.engine.cost.row_cost import RowCost
 from cluster.engine.cost.tuning import (
+    ADMISSION_DELAY_STEPS,
     CHUNK_ROWS,
     CHUNK_STEPS,
     LEAST_ROWS,
     MAX_OPEN_CHUNKS,
-    PATIENCE_STEPS,
     TILE_ROWS,
 )
 from cluster.messages.stage import StageCosts
@@ -36,10 +36,10 @@ from cluster.messages.step import StepId, StepTiming
 
 @dataclass(frozen=True, slots=True)
 class PromptPlan:
-    """At most `num_rows` rows for the next chunk; `alone` as in Microbatch."""
+    """At most `num_rows` rows for the next chunk; `exclusive` as in Microbatch."""
 
     num_rows: int
-    alone: bool
+    exclusive: bool
 
 
 class StepCostModel:
@@ -63,32 +63,32 @@ class StepCostModel:
     def decode_plan(self, num_sequences: int) -> DecodePlan:
         """The plan of `cost.decode`; where costs are unknown, every stage gets a microbatch."""
         if self._costs is None:
-            return DecodePlan(most_lanes_of(self._num_stages, num_sequences), alone=False)
+            return DecodePlan(most_lanes_of(self._num_stages, num_sequences), exclusive=False)
         if num_sequences not in self._decode_plans:  # it is asked for with every step
             self._decode_plans[num_sequences] = decode_plan(self._costs, num_sequences)
         return self._decode_plans[num_sequences]
 
     @property
-    def patience_s(self) -> float:
+    def admission_delay_s(self) -> float:
         """How long a request may wait, with all stages idle, for others that come close behind it.
 
         They begin together then; those that come later wait for the step that has begun. 0 if costs are unknown.
         """
         if self._costs is None:
             return 0.0
-        return PATIENCE_STEPS * min(self.step_s(1, alone=False), self.step_s(1, alone=True))
+        return ADMISSION_DELAY_STEPS * min(self.step_s(1, exclusive=False), self.step_s(1, exclusive=True))
 
-    def step_s(self, num_rows: int, *, alone: bool) -> float:
+    def step_s(self, num_rows: int, *, exclusive: bool) -> float:
         """Of a step of so many sequences through all stages, in seconds; 0 if costs are unknown."""
         if self._costs is None:
             return 0.0
-        return (self._costs.alone_round_ms(num_rows) if alone else sum(self._costs.steps_ms(num_rows))) / 1e3
+        return (self._costs.exclusive_round_ms(num_rows) if exclusive else sum(self._costs.steps_ms(num_rows))) / 1e3
 
     def prompt_plan(self, prompts: Sequence[int], position: int, num_decoding: int) -> PromptPlan:
         """A chunk for prompts that have so many rows to come each, the first of them at `position`."""
         costs = self._costs
         if costs is None:
-            return PromptPlan(self._max_batch_tokens, alone=False)
+            return PromptPlan(self._max_batch_tokens, exclusive=False)
         if num_decoding:
             return self._plan_beside(costs, self.decode_plan(num_decoding), prompts, num_decoding, position)
         num_rows = sum(prompts)
@@ -96,14 +96,14 @@ class StepCostModel:
         even = self._even_rows(costs, num_rows, position)
         num_chunks = -(-num_rows // even)
         piped_ms = (num_chunks - 1) * even * max(row_ms) + even * sum(row_ms) + num_chunks * costs.hop_ms
-        alone_ms = costs.alone_spans_ms([num_rows * ms for ms in row_ms], num_rows)
-        if alone_ms < piped_ms:
-            return PromptPlan(self._max_batch_tokens, alone=True)
-        return PromptPlan(even, alone=False)
+        exclusive_ms = costs.exclusive_spans_ms([num_rows * ms for ms in row_ms], num_rows)
+        if exclusive_ms < piped_ms:
+            return PromptPlan(self._max_batch_tokens, exclusive=True)
+        return PromptPlan(even, exclusive=False)
 
-    def sent(self, step_id: StepId, num_rows: int, position: float, *, alone: bool) -> None:
+    def sent(self, step_id: StepId, num_rows: int, position: float, *, exclusive: bool) -> None:
         """A chunk went out, with its rows at `position` on average."""
-        self._open_chunks[step_id] = num_rows, position, alone
+        self._open_chunks[step_id] = num_rows, position, exclusive
         if len(self._open_chunks) > MAX_OPEN_CHUNKS:
             self._open_chunks.popitem(last=False)
 
@@ -112,8 +112,8 @@ class StepCostModel:
         chunk, costs = self._open_chunks.get(timing.id), self._costs
         if chunk is None or costs is None or not 0 <= timing.stage < self._num_stages:
             return
-        num_rows, position, alone = chunk
-        speedup = costs.speedup(timing.stage, num_rows) if alone else 1.0
+        num_rows, position, exclusive = chunk
+        speedup = costs.speedup(timing.stage, num_rows) if exclusive else 1.0
         took_ms = (timing.end_ns - timing.start_ns) / 1e6 * speedup
         if num_rows >= TILE_ROWS:
             self._row_costs[timing.stage].add(position, took_ms / num_rows)
@@ -134,13 +134,15 @@ class StepCostModel:
         for more_rows in sorted({min(rows, ends[-1]) for rows in CHUNK_ROWS if rows <= self._max_batch_tokens}):
             num_begun = rows_per_lane(num_decoding + bisect_right(ends, more_rows), decode.num_lanes)
             spans_ms = self._chunk_ms(costs, more_rows, position)
-            if decode.alone:
-                fits = costs.alone_spans_ms(spans_ms, more_rows) <= CHUNK_STEPS * costs.alone_round_ms(num_begun)
+            if decode.exclusive:
+                fits = costs.exclusive_spans_ms(spans_ms, more_rows) <= CHUNK_STEPS * costs.exclusive_round_ms(
+                    num_begun
+                )
             else:
                 fits = max(spans_ms) <= CHUNK_STEPS * max(costs.steps_ms(num_begun))
             if fits:
                 num_rows = more_rows
-        return PromptPlan(num_rows, alone=decode.alone)
+        return PromptPlan(num_rows, exclusive=decode.exclusive)
 
     def _chunk_ms(self, costs: PipelineCosts, num_rows: int, position: int) -> list[float]:
         """What a chunk takes on each stage: with few rows as a step that decodes, and what was learned beyond that."""

@@ -26,7 +26,7 @@ class StepTimePredictor:
         self._took_s, self._took_before_s = now_s - self._begun_s(sent_s), took_before_s
         self._answered_s = now_s
 
-    def follow_s(self, kind: object, sent_s: float, guess_s: float) -> float:
+    def issue_at_s(self, kind: object, sent_s: float, guess_s: float) -> float:
         """When to send another step behind the one of `kind` under way: in time for its end, and not much sooner.
 
         What comes until then can go before it. `guess_s`: how long that step takes, if the last was of another kind.

@@ -42,9 +42,9 @@ MIN_POSITION_SPREAD = 1e3
 
 # Share of a step of one row that idle stages wait for another request behind the first. The 2-core machine:
 # `cluster bench --synthetic 1b:Q4_0 -np 8,32`, whose streams then begin with the same step.
-PATIENCE_STEPS = 0.1
+ADMISSION_DELAY_STEPS = 0.1
 # Times that wait, however many requests come. By reasoning: half a step is what the first of them loses at most.
-MOST_PATIENCE = 5
+MOST_ADMISSION_DELAYS = 5
 # Seconds. By reasoning: less is not worth a wait, which takes longer itself.
 LEAST_WAIT_S = 1e-5
 # Share of a step, ahead of its end, at which the next one is sent behind it: steps vary, and the next may take so much

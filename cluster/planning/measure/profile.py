@@ -34,7 +34,7 @@ TIMEOUT_S = 180.0
 
 
 @dataclass(frozen=True, slots=True)
-class DevicePace:
+class DeviceProfile:
     """Seconds per byte of weights for a step of `row_counts[i]` rows, and per logit and row that is drawn from."""
 
     row_counts: tuple[int, ...]
@@ -80,7 +80,7 @@ def bench_kind(header: Header) -> str:
 
 def measured_pace(
     probe: Probe, device: DeviceFacts, kind: str, num_threads: int, num_sharers: int, *, measure: bool = True
-) -> DevicePace | None:
+) -> DeviceProfile | None:
     """The pace of one of `num_sharers` stages on `device`: kept, or measured now (some seconds), or None."""
     key = {
         "version": PACE_VERSION,
@@ -99,15 +99,15 @@ def measured_pace(
     return found
 
 
-def _parse(value: Any) -> DevicePace:
-    return DevicePace(
+def _parse(value: Any) -> DeviceProfile:
+    return DeviceProfile(
         tuple(int(count) for count in value["row_counts"]),
         tuple(float(time) for time in value["s_per_byte"]),
         float(value["draw_s_per_logit"]),
     )
 
 
-def _measure(device: str, kind: str, num_threads: int, num_sharers: int, use_extra_bufts: bool) -> DevicePace:
+def _measure(device: str, kind: str, num_threads: int, num_sharers: int, use_extra_bufts: bool) -> DeviceProfile:
     with temporary_folder("ggml-cluster-pace-") as folder, ExitStack() as stack:
         path = folder / "pace.gguf"
         _write_model(path, kind)
@@ -148,9 +148,9 @@ def _read_bytes(header: Header) -> int:
     return sum(info.size_bytes for info in header.tensors if info.name != "token_embd.weight")
 
 
-def _pace(figures: Sequence[dict[str, Any]], read_bytes: int) -> DevicePace:
+def _pace(figures: Sequence[dict[str, Any]], read_bytes: int) -> DeviceProfile:
     steps = zip(*(figure["step_s"] for figure in figures), strict=True)
-    return DevicePace(
+    return DeviceProfile(
         ROW_COUNTS,
         tuple(mean(times) / read_bytes for times in steps),
         mean(figure["draw_s_per_logit"] for figure in figures),

@@ -73,7 +73,7 @@ class GgufModel:
         self._slice.check_microbatch(batch.tokens, batch.positions, batch.slots, batch.wants_logits)
 
     def forward(self, batch: Microbatch, hidden: Float32Array | None) -> Float32Array:
-        self._slice.set_threads(self._spec.num_threads_alone if batch.exclusive else self._spec.num_threads)
+        self._slice.set_threads(self._spec.num_threads_exclusive if batch.exclusive else self._spec.num_threads)
         made = self._slice.forward(batch.tokens, batch.positions, batch.slots, batch.wants_logits, hidden)
         if made is not None:
             return made
@@ -94,7 +94,7 @@ class GgufModel:
         self._slice.set_row_sizes(sizes)
         computed_ms = {rows: decode_ms[sizes[rows - 1]] for rows in decode_ms}
         # Lent cores are not free now, while the other stages load.
-        return StageCosts.of(tuple(computed_ms.items()), self._spec.num_threads_alone / self._spec.num_threads)
+        return StageCosts.of(tuple(computed_ms.items()), self._spec.num_threads_exclusive / self._spec.num_threads)
 
 
 def open_gguf(spec: StageSpec, options: GgufOptions, report: OnProgress) -> GgufModel:

@@ -88,7 +88,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[StageServi
     with pytest.MonkeyPatch.context() as monkeypatch, no_thread_left(), ExitStack() as stack:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         spec = dataclasses.replace(
-            SPEC, num_stages=2, end=4, context_length=CONTEXT, num_slots=NUM_SLOTS, num_threads_alone=1
+            SPEC, num_stages=2, end=4, context_length=CONTEXT, num_slots=NUM_SLOTS, num_threads_exclusive=1
         )
         loading = [
             StageService(dataclasses.replace(spec, stage=stage, first=first, end=end), load_stage, SECRET.for_stages)

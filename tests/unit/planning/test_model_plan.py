@@ -30,5 +30,5 @@ def test_a_living_cluster_is_not_placed_anew() -> None:
 def test_a_stage_that_computes_alone_has_no_more_threads_than_there_are_cores() -> None:
     """Three threads on two cores wait for each other at every barrier."""
     num_cores = len(os.sched_getaffinity(0))
-    lent = {stage.num_threads_alone for stage in plan_model(replace(CONFIG, threads=num_cores - 1 or 1)).stages}
+    lent = {stage.num_threads_exclusive for stage in plan_model(replace(CONFIG, threads=num_cores - 1 or 1)).stages}
     assert lent == {num_cores}

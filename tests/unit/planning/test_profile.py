@@ -13,7 +13,7 @@ from cluster.cutting.header import read_header
 from cluster.node.disk_cache import keep, kept_folder, read_kept
 from cluster.planning.measure import profile
 from cluster.planning.measure.link import LinkFigures, measure_loopback
-from cluster.planning.measure.profile import DevicePace, bench_kind, measured_pace
+from cluster.planning.measure.profile import DeviceProfile, bench_kind, measured_pace
 from ggml.gguf.tensor_types import tensor_type
 from tests.fakes.tiny_models import TinyModel, write_tiny
 from worker_native.probe import probe
@@ -28,7 +28,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_between_measured_row_counts_lies_a_straight_line_of_time() -> None:
-    found = DevicePace((1, 2, 4), (1e-9, 2e-9, 4e-9), 1e-8)
+    found = DeviceProfile((1, 2, 4), (1e-9, 2e-9, 4e-9), 1e-8)
     assert [round(1e9 / found.speed(rows)) for rows in (1, 2, 3, 4, 8)] == [1, 2, 3, 4, 8]
     assert found.draw_s(4, 1000) == pytest.approx(4e-5)
 
@@ -39,7 +39,7 @@ def test_between_measured_row_counts_lies_a_straight_line_of_time() -> None:
 )
 def test_a_pace_that_cannot_be_is_none(values: tuple[tuple[int, ...], tuple[float, ...], float]) -> None:
     with pytest.raises(ValueError, match=r"row_counts|s_per_byte"):
-        DevicePace(*values)
+        DeviceProfile(*values)
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("F32", "F16"), ("Q8_0", "Q8_0")])

@@ -36,7 +36,7 @@ def test_stages_are_seen_at_work_once_and_remembered(monkeypatch: pytest.MonkeyP
         assert all(step_ms > 0 for step_ms in watched.steps_ms)
         assert watched.round_ms >= max(watched.steps_ms)
     costs = seen.costs(RANGES)
-    assert all(stage.decode_ms and stage.alone_ms for stage in costs.stages)
+    assert all(stage.decode_ms and stage.exclusive_ms for stage in costs.stages)
     monkeypatch.setattr(rehearsals, "rehearse", None)
     assert rehearsed(found, RANGES, sizes).figures == seen.figures
     assert 0 < forecast_rates(CONFIG, RANGES, [(1, 2), (64, 2)])[1, 2] < 1e6

@@ -59,14 +59,14 @@ def test_more_layers_take_as_much_longer_as_they_are_more(first: int, second: in
     for whole, stage in zip(ranges, costs.stages, strict=True):
         for rows, took_ms in stage.decode_ms:
             assert took_ms == pytest.approx(_raw_ms(whole, rows) + _OVERHEAD_MS, rel=0.02)
-        for rows, took_ms in stage.alone_ms:
+        for rows, took_ms in stage.exclusive_ms:
             assert took_ms == pytest.approx(_raw_ms(whole, rows, _LENT) + _OVERHEAD_MS, rel=0.02)
 
 
 def test_what_was_rehearsed_itself_is_what_was_seen() -> None:
     seen = _rehearsed(((0, 3), (3, 20)))
     costs = seen.costs(((0, 3), (3, 20)))
-    assert [stage.alone_ms[0][1] for stage in costs.stages] == list(seen.figures.watched[2].steps_ms)
+    assert [stage.exclusive_ms[0][1] for stage in costs.stages] == list(seen.figures.watched[2].steps_ms)
 
 
 def test_a_whole_model_is_its_layers_and_one_head() -> None:
@@ -85,9 +85,9 @@ def test_the_scheduler_knows_what_stages_measure_by_themselves() -> None:
     ranges = ((0, 8), (8, 20))
     known = _rehearsed(((0, 5), (15, 20))).known(ranges)
     for whole, stage in zip(ranges, known.stages, strict=True):
-        for (rows, took_ms), (_, alone_ms) in zip(stage.decode_ms, stage.alone_ms, strict=True):
+        for (rows, took_ms), (_, exclusive_ms) in zip(stage.decode_ms, stage.exclusive_ms, strict=True):
             assert took_ms == pytest.approx(_raw_ms(whole, rows), rel=0.1)
-            assert alone_ms == took_ms / 2.0
+            assert exclusive_ms == took_ms / 2.0
 
 
 def test_one_slot_has_no_other_scenes_than_its_own() -> None:

@@ -43,7 +43,7 @@ SPEC = StageSpec(
     num_slots=2,
     ubatch_size=16,
     num_threads=1,
-    num_threads_alone=2,
+    num_threads_exclusive=2,
     first_core=None,
     options=GgufOptions("f16", "f16", "auto"),
 )

@@ -109,7 +109,7 @@ def _spec(stage: int, num_stages: int, layers: tuple[int, int]) -> StageSpec:
         num_slots=NUM_SLOTS,
         ubatch_size=32,
         num_threads=1,
-        num_threads_alone=1,
+        num_threads_exclusive=1,
         first_core=None,
         options=GgufOptions("f16", "f16", "off"),  # where what is masked is multiplied all the same
     )

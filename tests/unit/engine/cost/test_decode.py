@@ -69,7 +69,7 @@ def test_no_other_plan_is_clearly_faster(costs: tuple[StageCosts, ...], num_sequ
     chosen_ms = pipeline.round_ms(decode_plan(pipeline, num_sequences), num_sequences)
     for num_lanes in range(1, min(len(costs), num_sequences) + 1):
         assert chosen_ms <= pipeline.shared_round_ms(num_lanes, num_sequences) / SHARING_GAIN
-    assert chosen_ms <= pipeline.alone_round_ms(num_sequences)
+    assert chosen_ms <= pipeline.exclusive_round_ms(num_sequences)
 
 
 @given(_costs(), _NUM_SEQUENCES)
@@ -86,6 +86,6 @@ def test_a_gain_that_messages_would_eat_is_none() -> None:
     steps, alone = ((1, 10.0), (4, 45.0), (8, 90.0)), ((1, 5.0), (4, 25.0), (8, 50.0))
     costs = (StageCosts(steps, alone),) * 2
     pipeline = PipelineCosts(costs)
-    assert pipeline.shared_round_ms(2, 8) < pipeline.alone_round_ms(8) == 100.0 + 2 * HOP_MS
+    assert pipeline.shared_round_ms(2, 8) < pipeline.exclusive_round_ms(8) == 100.0 + 2 * HOP_MS
     assert (forecast(pipeline, 8).num_microbatches, forecast(pipeline, 8).alone) == (1, True)
-    assert _scheduled(costs, 8) == DecodePlan(1, alone=True)
+    assert _scheduled(costs, 8) == DecodePlan(1, exclusive=True)

@@ -27,41 +27,41 @@ def pace(points: tuple[tuple[int, float], ...], *, stages: int = 2, speedup: flo
 
 @pytest.mark.parametrize(("num_sequences", "num_lanes"), [(1, 1), (2, 2), (3, 2), (8, 2)])
 def test_nothing_is_known_so_every_stage_gets_a_microbatch(num_sequences: int, num_lanes: int) -> None:
-    assert StepCostModel(2, 512).decode_plan(num_sequences) == DecodePlan(num_lanes, alone=False)
+    assert StepCostModel(2, 512).decode_plan(num_sequences) == DecodePlan(num_lanes, exclusive=False)
 
 
 def test_stages_of_their_own_are_all_kept_busy() -> None:
     for points in (_LINEAR, _FLAT):
-        assert pace(points).decode_plan(8) == DecodePlan(2, alone=False)
-        assert pace(points, stages=4).decode_plan(8) == DecodePlan(4, alone=False)
+        assert pace(points).decode_plan(8) == DecodePlan(2, exclusive=False)
+        assert pace(points, stages=4).decode_plan(8) == DecodePlan(4, exclusive=False)
 
 
 def test_stages_that_share_cores_take_turns_where_more_rows_are_cheaper() -> None:
     costs = ((1, 10.0), (4, 40.0), (8, 60.0))
-    assert pace(costs, speedup=2.0).decode_plan(8) == DecodePlan(1, alone=True)
-    assert pace(costs).decode_plan(8) == DecodePlan(2, alone=False)
+    assert pace(costs, speedup=2.0).decode_plan(8) == DecodePlan(1, exclusive=True)
+    assert pace(costs).decode_plan(8) == DecodePlan(2, exclusive=False)
 
 
 def test_stages_that_share_cores_do_so_only_for_a_clear_gain() -> None:
     nearly_linear = ((1, 10.0), (4, 40.0), (8, 82.0))
-    assert pace(nearly_linear, speedup=2.0).decode_plan(8) == DecodePlan(1, alone=True)
-    assert pace(((1, 10.0), (4, 40.0), (8, 110.0)), speedup=2.0).decode_plan(8) == DecodePlan(2, alone=False)
+    assert pace(nearly_linear, speedup=2.0).decode_plan(8) == DecodePlan(1, exclusive=True)
+    assert pace(((1, 10.0), (4, 40.0), (8, 110.0)), speedup=2.0).decode_plan(8) == DecodePlan(2, exclusive=False)
 
 
 def test_one_sequence_has_all_cores() -> None:
-    assert pace(_LINEAR, speedup=2.0).decode_plan(1) == DecodePlan(1, alone=True)
+    assert pace(_LINEAR, speedup=2.0).decode_plan(1) == DecodePlan(1, exclusive=True)
 
 
 def test_a_chunk_beside_running_streams_takes_about_as_long_as_their_steps() -> None:
     plan = pace(_LINEAR).prompt_plan([2048], 0, num_decoding=16)  # two lanes of 8 rows, 80 ms
-    assert plan == PromptPlan(8, alone=False)
+    assert plan == PromptPlan(8, exclusive=False)
 
 
 def test_chunks_get_shorter_if_they_turn_out_to_take_longer() -> None:
     made = pace(tuple((rows, 10.0 * rows) for rows in (1, 2, 4, 8, 16, 24)))
     assert made.prompt_plan([2048], 0, num_decoding=48).num_rows == 24
     for step in range(9):
-        made.sent(StepId(0, 0, step), 24, 100.0, alone=False)
+        made.sent(StepId(0, 0, step), 24, 100.0, exclusive=False)
         for stage in (0, 1):
             made.learn(StepTiming(StepId(0, 0, step), stage, 24, 0, int(24 * 17.0 * 1e6), 0))
     assert made.prompt_plan([2048], 100, num_decoding=48).num_rows == 12
@@ -85,7 +85,7 @@ def test_a_chunk_that_is_repeated_costs_what_it_cost() -> None:
     """A few rows cost much for each of them; that must not be taken for the price of more rows."""
     made = pace(((1, 10.0), (4, 40.0), (8, 42.0), (16, 44.0), (32, 60.0)))
     for step in range(9):
-        made.sent(StepId(0, 0, step), 4, 0.0, alone=False)
+        made.sent(StepId(0, 0, step), 4, 0.0, exclusive=False)
         for stage in (0, 1):
             made.learn(StepTiming(StepId(0, 0, step), stage, 4, 0, int(41.0 * 1e6), 0))
     assert made.prompt_plan([2048], 0, num_decoding=32).num_rows == 8
@@ -93,7 +93,7 @@ def test_a_chunk_that_is_repeated_costs_what_it_cost() -> None:
 
 def test_one_prompt_is_cut_so_that_the_pipeline_fills() -> None:
     plan = pace(_LINEAR, stages=4).prompt_plan([4096], 0, num_decoding=0)
-    assert not plan.alone
+    assert not plan.exclusive
     assert plan.num_rows <= 4096 / 4
     assert plan.num_rows % 32 == 0
 
@@ -101,7 +101,7 @@ def test_one_prompt_is_cut_so_that_the_pipeline_fills() -> None:
 def test_later_chunks_have_fewer_rows_because_attention_grows() -> None:
     made = pace(((1, 1000.0), (8, 1070.0), (16, 1150.0)))  # worth it to have many rows
     for step, position in enumerate(range(0, 4096, 128)):
-        made.sent(StepId(0, 0, step), 128, position, alone=False)
+        made.sent(StepId(0, 0, step), 128, position, exclusive=False)
         for stage in (0, 1):
             end_ns = int(128 * (10.0 + position / 200) * 1e6)
             made.learn(StepTiming(StepId(0, 0, step), stage, 128, 0, end_ns, 0))
@@ -112,7 +112,7 @@ def test_later_chunks_have_fewer_rows_because_attention_grows() -> None:
 
 def test_what_was_learned_alone_counts_for_a_share_of_the_cores() -> None:
     made = pace(_LINEAR, speedup=2.0)
-    made.sent(StepId(0, 0, 0), 64, 0.0, alone=True)
+    made.sent(StepId(0, 0, 0), 64, 0.0, exclusive=True)
     made.learn(StepTiming(StepId(0, 0, 0), 0, 64, 0, int(64 * 5.0 * 1e6), 0))
     assert made._row_costs[0].at(0.0) == pytest.approx(10.0)
 
@@ -120,7 +120,7 @@ def test_what_was_learned_alone_counts_for_a_share_of_the_cores() -> None:
 def test_timings_of_unknown_steps_and_stages_are_left_aside() -> None:
     made = pace(_LINEAR)
     made.learn(StepTiming(StepId(0, 0, 7), 0, 64, 0, 10**9, 0))
-    made.sent(StepId(0, 0, 8), 64, 0.0, alone=False)
+    made.sent(StepId(0, 0, 8), 64, 0.0, exclusive=False)
     made.learn(StepTiming(StepId(0, 0, 8), 9, 64, 0, 10**9, 0))
     assert not any(cost.is_known for cost in (*made._row_costs, *made._reach_costs))
 
@@ -137,7 +137,7 @@ def test_whatever_was_measured_the_plans_are_possible(
     made = pace(points, stages=stages, speedup=speedup)
     decode = made.decode_plan(num_sequences)
     assert 1 <= decode.num_lanes <= min(stages, num_sequences)
-    assert not (decode.alone and speedup == 1.0)
+    assert not (decode.exclusive and speedup == 1.0)
     for num_decoding in (0, num_sequences):
         assert 1 <= made.prompt_plan([num_rows], 0, num_decoding).num_rows <= 512
 
