@@ -37,10 +37,10 @@ def test_every_room_of_ggml_and_of_the_extension_is_on_the_map(room: str) -> Non
 
 def _is_there(path: str) -> bool:
     """Paths begin at the repository, or at a room of cluster or ggml; others are no paths of ours."""
-    parts = path.strip("/").split("/")
+    parts = path.rstrip("/.").split("/")
     if any(_is_chosen(part) for part in parts):
         parts = parts[: next(place for place, part in enumerate(parts) if _is_chosen(part))]
-    if parts[0] in TOPS:
+    if not parts or parts[0] in TOPS:
         return REPOSITORY.joinpath(*parts).exists()
     if parts[0] in ROOMS:
         return (REPOSITORY / "cluster").joinpath(*parts).exists() or (REPOSITORY / "ggml").joinpath(*parts).exists()
