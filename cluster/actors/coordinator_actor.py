@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from cluster.coordinator.service import CoordinatorService
-from cluster.coordinator.spec import CoordinatorSpec, StageEnd
+from cluster.coordinator.spec import CoordinatorSpec, StageEndpoint
 from cluster.node.heap import freeze_heap, return_large_blocks
 from cluster.node.kept_secrets import client_secret_path
 from cluster.node.secret import read_secret
@@ -47,7 +47,7 @@ class Coordinator:
         """Leave the stages to the caller, who wires them next. The epoch until now."""
         return self._started.hold_recovery()
 
-    def wire(self, epoch: int, stages: tuple[StageEnd, ...]) -> None:
+    def wire(self, epoch: int, stages: tuple[StageEndpoint, ...]) -> None:
         """Connect to the stages of a new epoch and accept requests again."""
         self._started.wire(epoch, stages)
 

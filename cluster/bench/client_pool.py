@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def crowd(num_threads: int) -> Iterator[ThreadPoolExecutor]:
+def client_pool(num_threads: int) -> Iterator[ThreadPoolExecutor]:
     """So many threads. After an error what waits is dropped and what runs is waited for; after an interrupt not even
     that: it ends with the client."""
     threads = ThreadPoolExecutor(num_threads, "bench")

@@ -15,7 +15,7 @@ from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, Condition, Health, StageFacts, StageStatus
 from cluster.coordinator.pulse import Pulse
 from cluster.coordinator.recovery import Recovery
-from cluster.coordinator.spec import CoordinatorSpec, StageEnd
+from cluster.coordinator.spec import CoordinatorSpec, StageEndpoint
 from cluster.coordinator.stages import WiredStages
 from cluster.coordinator.tokenizing.tokenizer import Tokenizer
 from cluster.engine.events import LogitsRows, Output
@@ -75,7 +75,7 @@ class CoordinatorService:
             self._recovery.start()
         return self._address
 
-    def wire(self, epoch: int, stages: tuple[StageEnd, ...]) -> None:
+    def wire(self, epoch: int, stages: tuple[StageEndpoint, ...]) -> None:
         """Begin an epoch with these stages. HandshakeError, or UnreachableError."""
         self._stages.wire(epoch, stages, self._engine)
         self._next_epoch = epoch + 1

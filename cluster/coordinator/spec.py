@@ -31,7 +31,7 @@ class CoordinatorSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class StageEnd:
+class StageEndpoint:
     """Where a stage listens in this epoch, and what it is."""
 
     address: str

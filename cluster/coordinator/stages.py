@@ -10,7 +10,7 @@ from functools import partial
 
 from cluster.api.errors import ClusterError, UnreachableError
 from cluster.api.status import Condition, Health, StageFacts
-from cluster.coordinator.spec import StageEnd
+from cluster.coordinator.spec import StageEndpoint
 from cluster.engine.loop import Engine
 from cluster.messages.stage import StageFailure
 from cluster.messages.step import Microbatch
@@ -36,7 +36,7 @@ class WiredStages:
         self._lock = threading.Lock()
         self._link: StageLink | None = None
         self._watches: list[EventWatch] = []
-        self.ends: tuple[StageEnd, ...] = ()
+        self.ends: tuple[StageEndpoint, ...] = ()
 
     def submit(self, microbatch: Microbatch) -> None:
         """Queue a microbatch for the first stage. UnreachableError if that is lost or was never there."""
@@ -50,7 +50,7 @@ class WiredStages:
         if self._link is not None:
             self._link.flush(FLUSH_S)
 
-    def wire(self, epoch: int, ends: tuple[StageEnd, ...], engine: Engine) -> None:
+    def wire(self, epoch: int, ends: tuple[StageEndpoint, ...], engine: Engine) -> None:
         """Leave the old epoch's streams, open the new ones, and let the engine begin the epoch."""
         self.close()
         watches = []
@@ -121,7 +121,7 @@ def _ask(watch: EventWatch) -> Callable[[], StageFacts]:
         return _not_connected
 
 
-def _describe(answer: Callable[[], StageFacts], end: StageEnd) -> StageFacts:
+def _describe(answer: Callable[[], StageFacts], end: StageEndpoint) -> StageFacts:
     try:
         return answer()
     except ClusterError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from cluster.api.errors import CapacityError
 from cluster.config import ClusterConfig
 from cluster.doctor.check import Check, fail, ok, read_text, warn
-from cluster.planning.inventory import Survey, survey
+from cluster.planning.inventory import Inventory, take_inventory
 from cluster.planning.layout import Layout, Layouts, offers_of
 from cluster.planning.measure.dry_run import DryRun
 from cluster.store.slices import SliceStore
@@ -39,7 +39,7 @@ def check_machine_memory() -> list[Check]:
 
 def check_model_fits(config: ClusterConfig, is_up: bool) -> list[Check]:
     """The stages in memory, and their slices on disk. A cluster that is up has its memory already."""
-    found = survey(config)
+    found = take_inventory(config)
     with DryRun(found.model) as dry_run:
         layouts, offers = Layouts(found, dry_run), offers_of(found)
         try:
@@ -51,7 +51,7 @@ def check_model_fits(config: ClusterConfig, is_up: bool) -> list[Check]:
     return [ok("model memory", f"{needed / GIB:.2f} GiB {state}"), _disk(found, layout)]
 
 
-def _disk(found: Survey, layout: Layout) -> Check:
+def _disk(found: Inventory, layout: Layout) -> Check:
     if len(layout.ranges) == 1:
         return ok("slice store", "a whole model needs no slice")
     store = SliceStore()

@@ -25,7 +25,7 @@ def kept_folder() -> Path:
     return cache_folder("measured")
 
 
-def read_kept(kind: str, key: dict[str, Any], parse: Callable[[Any], T]) -> T | None:
+def read_cached(kind: str, key: dict[str, Any], parse: Callable[[Any], T]) -> T | None:
     """What was kept for `key`; None where there is nothing, nothing of ours alone, or nothing that `parse` takes
     (ValueError and the like)."""
     data = read_own(_path(kind, key), MAX_FILE_BYTES)
@@ -36,7 +36,7 @@ def read_kept(kind: str, key: dict[str, Any], parse: Callable[[Any], T]) -> T | 
     return None
 
 
-def keep(kind: str, key: dict[str, Any], value: Any) -> None:
+def write_cached(kind: str, key: dict[str, Any], value: Any) -> None:
     """Replace what is kept for `key`. A folder that cannot be written only means measuring again."""
     path = _path(kind, key)
     with suppress(OSError, UsageError):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cluster.api.errors import UsageError
 from cluster.engine.cost.forecast import Forecast
-from cluster.planning.inventory import Survey
+from cluster.planning.inventory import Inventory
 from cluster.planning.layout import Layout, Layouts
 from cluster.planning.measure.dry_run import Context
 from cluster.planning.search.placement import DeviceOffer
@@ -20,7 +20,7 @@ GIB = 2**30
 
 
 def advise(
-    survey: Survey,
+    inventory: Inventory,
     layouts: Layouts,
     offers: Sequence[DeviceOffer],
     layout: Layout,
@@ -31,15 +31,15 @@ def advise(
     lines = list(_better_whole(layout, speed, whole))
     if layout.fits:
         return tuple(lines)
-    context = survey.context
+    context = inventory.context
     ways = (
         _fewer_tokens(context, lambda changed: layouts.fits(offers, changed)),
         _fewer_slots(context, lambda changed: layouts.fits(offers, changed)),
         _smaller_cache(context, lambda changed: layouts.fits(offers, changed)),
-        _more_nodes(survey, layouts, offers),
+        _more_nodes(inventory, layouts, offers),
     )
     lines += [way for way in ways if way]
-    return tuple(lines or [_hopeless(survey, layout)])
+    return tuple(lines or [_hopeless(inventory, layout)])
 
 
 def _better_whole(layout: Layout, speed: Forecast, whole: Sequence[WholeReport]) -> list[str]:
@@ -96,14 +96,14 @@ def _smaller_cache(context: Context, fits: Callable[[Context], bool]) -> str | N
     return None
 
 
-def _more_nodes(survey: Survey, layouts: Layouts, offers: Sequence[DeviceOffer]) -> str | None:
+def _more_nodes(inventory: Inventory, layouts: Layouts, offers: Sequence[DeviceOffer]) -> str | None:
     """Nodes like the one of the last stage, each with one stage more."""
     like = offers[-1]
     for count in range(1, MAX_MORE_NODES + 1):
-        if len(offers) + count > len(survey.cuts) + 1:
+        if len(offers) + count > len(inventory.cuts) + 1:
             return None
         more = [replace(like, node=f"node-{number + 2}") for number in range(count)]
-        if layouts.fits([*offers, *more], survey.context):
+        if layouts.fits([*offers, *more], inventory.context):
             nodes = "node" if count == 1 else "nodes"
             return (
                 f"nodes: it fits in {len(offers) + count} stages with {count} more {nodes} "
@@ -112,14 +112,14 @@ def _more_nodes(survey: Survey, layouts: Layouts, offers: Sequence[DeviceOffer])
     return None
 
 
-def _hopeless(survey: Survey, layout: Layout) -> str:
+def _hopeless(inventory: Inventory, layout: Layout) -> str:
     missing = sum(memory.total_bytes for memory in layout.memory) - sum(
         usable
         for usable in dict(zip((offer.name for offer in layout.offers), layout.usable_bytes, strict=True)).values()
     )
     return (
         f"memory: {_gib(max(missing, 0))} are missing in all; neither context, slots, KV type nor {MAX_MORE_NODES} "
-        f"more nodes alone change that ({len(survey.cuts) + 1} stages are the most): use a smaller quantisation"
+        f"more nodes alone change that ({len(inventory.cuts) + 1} stages are the most): use a smaller quantisation"
     )
 
 

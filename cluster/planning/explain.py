@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cluster.engine.cost.decode import PipelineCosts
-from cluster.planning.inventory import Survey
+from cluster.planning.inventory import Inventory
 from cluster.planning.layout import Layout
-from cluster.planning.profiles import Paces
+from cluster.planning.profiles import Profiles
 from cluster.planning.search.cut_search import Range
 from cluster.planning.search.placement import LayerSizes, Sums
 
 
-def reasons(
-    survey: Survey, paces: Paces, layout: Layout, sizes: LayerSizes, num_rows: int, costs: PipelineCosts
+def explain(
+    inventory: Inventory, profiles: Profiles, layout: Layout, sizes: LayerSizes, num_rows: int, costs: PipelineCosts
 ) -> tuple[str, ...]:
     """Sentences, from what was asked to what the neighbouring cuts would give."""
     return (
-        _cuts(survey),
+        _cuts(inventory),
         _messages(costs),
-        *_stages(paces, layout, sizes, num_rows),
-        *_neighbours(survey, paces, layout, sizes, num_rows),
+        *_stages(profiles, layout, sizes, num_rows),
+        *_neighbours(inventory, profiles, layout, sizes, num_rows),
     )
 
 
-def _cuts(survey: Survey) -> str:
-    config, num_layers = survey.config, survey.model.num_layers
+def _cuts(inventory: Inventory) -> str:
+    config, num_layers = inventory.config, inventory.model.num_layers
     chosen = "as --layers says" if config.layers else "nearest to --tensor-split" if config.tensor_split else "searched"
-    places = f"{len(survey.cuts)} of {num_layers - 1} places between {num_layers} layers"
+    places = f"{len(inventory.cuts)} of {num_layers - 1} places between {num_layers} layers"
     return f"cuts: {places} are legal; the cuts are {chosen}"
 
 
@@ -36,13 +36,13 @@ def _messages(costs: PipelineCosts) -> str:
     return f"messages: {hops if len(costs.stages) > 1 else f'{costs.hop_ms:.2f} ms between two steps'}"
 
 
-def _stages(paces: Paces, layout: Layout, sizes: LayerSizes, num_rows: int) -> list[str]:
+def _stages(profiles: Profiles, layout: Layout, sizes: LayerSizes, num_rows: int) -> list[str]:
     sums, lines = Sums(sizes), []
-    steps_ms = paces.costs(layout.ranges, sizes).steps_ms(num_rows)
-    for stage, (cut, step_ms, pace) in enumerate(zip(layout.ranges, steps_ms, paces.devices, strict=True)):
-        sample_ms = num_rows * paces.sample_row_ms if stage == len(steps_ms) - 1 else 0.0
+    steps_ms = profiles.costs(layout.ranges, sizes).steps_ms(num_rows)
+    for stage, (cut, step_ms, profile) in enumerate(zip(layout.ranges, steps_ms, profiles.devices, strict=True)):
+        sample_ms = num_rows * profiles.sample_row_ms if stage == len(steps_ms) - 1 else 0.0
         what = f" and samples {num_rows} tokens in {sample_ms:.2f} ms" if sample_ms else ""
-        speeds = f"{pace.speed(num_rows) / 1e9:.1f} GB/s ({pace.speed(1) / 1e9:.1f} with one row)"
+        speeds = f"{profile.speed(num_rows) / 1e9:.1f} GB/s ({profile.speed(1) / 1e9:.1f} with one row)"
         lines.append(
             f"stage {stage}: reads {sums.read_bytes(*cut) / 1e6:,.1f} MB per step at {speeds} "
             f"in {step_ms - sample_ms:.2f} ms{what}"
@@ -50,18 +50,20 @@ def _stages(paces: Paces, layout: Layout, sizes: LayerSizes, num_rows: int) -> l
     return lines
 
 
-def _neighbours(survey: Survey, paces: Paces, layout: Layout, sizes: LayerSizes, num_rows: int) -> list[str]:
+def _neighbours(
+    inventory: Inventory, profiles: Profiles, layout: Layout, sizes: LayerSizes, num_rows: int
+) -> list[str]:
     """What each cut would give if it lay at the next legal place on either side."""
     lines = []
     for stage in range(1, len(layout.ranges)):
         here = layout.ranges[stage][0]
-        before = max((cut for cut in survey.cuts if layout.ranges[stage - 1][0] < cut < here), default=None)
-        after = min((cut for cut in survey.cuts if here < cut < layout.ranges[stage][1]), default=None)
-        found = [f"{_slowest_ms(layout.ranges, paces, sizes, num_rows):.2f} ms with the cut before layer {here}"]
+        before = max((cut for cut in inventory.cuts if layout.ranges[stage - 1][0] < cut < here), default=None)
+        after = min((cut for cut in inventory.cuts if here < cut < layout.ranges[stage][1]), default=None)
+        found = [f"{_slowest_ms(layout.ranges, profiles, sizes, num_rows):.2f} ms with the cut before layer {here}"]
         for cut in (before, after):
             if cut is not None:
                 moved = _moved(layout.ranges, stage, cut)
-                found.append(f"{_slowest_ms(moved, paces, sizes, num_rows):.2f} ms before layer {cut}")
+                found.append(f"{_slowest_ms(moved, profiles, sizes, num_rows):.2f} ms before layer {cut}")
         lines.append(f"cut {stage}: the slowest stage takes " + ", ".join(found))
     return lines
 
@@ -70,5 +72,5 @@ def _moved(ranges: Sequence[Range], stage: int, cut: int) -> list[Range]:
     return [*ranges[: stage - 1], (ranges[stage - 1][0], cut), (cut, ranges[stage][1]), *ranges[stage + 1 :]]
 
 
-def _slowest_ms(ranges: Sequence[Range], paces: Paces, sizes: LayerSizes, num_rows: int) -> float:
-    return max(paces.costs(ranges, sizes).steps_ms(num_rows))
+def _slowest_ms(ranges: Sequence[Range], profiles: Profiles, sizes: LayerSizes, num_rows: int) -> float:
+    return max(profiles.costs(ranges, sizes).steps_ms(num_rows))

@@ -25,7 +25,7 @@ THIS_NODE = "localhost"
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class Inventory:
     """`devices` holds one per stage, the same one again where stages share it."""
 
     config: ClusterConfig
@@ -70,7 +70,7 @@ class Survey:
         return sum(device.kind == "cpu" for device in self.devices)
 
 
-def survey(config: ClusterConfig) -> Survey:
+def take_inventory(config: ClusterConfig) -> Inventory:
     """Check the model and the machine. UsageError (ModelFileError, UnsupportedModelError among them), ClusterError."""
     source = resolve(config.model)
     opened = open_model(source)
@@ -86,7 +86,7 @@ def survey(config: ClusterConfig) -> Survey:
         flash_attn=config.flash_attn,
         use_extra_bufts=found.use_extra_bufts,
     )
-    return Survey(
+    return Inventory(
         config=config,
         source=source,
         whole_path=opened.path,

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 from cluster.api.errors import CapacityError, UsageError
 from cluster.cutting.sizes import model_sizes
-from cluster.planning.inventory import THIS_NODE, Survey
+from cluster.planning.inventory import THIS_NODE, Inventory
 from cluster.planning.measure.dry_run import Context, DryRun, StageMemory
 from cluster.planning.search.cut_search import Range
 from cluster.planning.search.placement import DeviceOffer, LayerSizes, Plan, Scratch, Sums, place, place_at
-from cluster.planning.search.tensor_split import cuts_by_share
+from cluster.planning.search.tensor_split import cuts_by_fraction
 from ggml.gguf.tensor_types import tensor_type
 
 MAX_CORRECTIONS = 3
@@ -39,8 +39,8 @@ class Layout:
 class Layouts:
     """Lays one model out, for any context and any offers of devices."""
 
-    def __init__(self, survey: Survey, dry_run: DryRun) -> None:
-        self._survey = survey
+    def __init__(self, inventory: Inventory, dry_run: DryRun) -> None:
+        self._survey = inventory
         self._dry_run = dry_run
 
     def lay_out(self, offers: Sequence[DeviceOffer], context: Context, *, within_memory: bool = True) -> Layout:
@@ -93,14 +93,14 @@ class Layouts:
         return tuple(self._dry_run.measure(*cut, device, context) for cut, device in zip(ranges, devices, strict=True))
 
     def _plan(self, offers: Sequence[DeviceOffer], sizes: LayerSizes, within_memory: bool) -> Plan:
-        survey = self._survey
+        inventory = self._survey
         unique, names = list(dict.fromkeys(offers)), [offer.name for offer in offers]
-        headroom = survey.config.headroom
+        headroom = inventory.config.headroom
         ranges = self._asked_ranges(len(offers))
         if ranges:
             return place_at(unique, sizes, ranges, devices=names, headroom=headroom, within_memory=within_memory)
         return place(
-            unique, sizes, len(offers), survey.cuts, devices=names, headroom=headroom, within_memory=within_memory
+            unique, sizes, len(offers), inventory.cuts, devices=names, headroom=headroom, within_memory=within_memory
         )
 
     def _asked_ranges(self, num_stages: int) -> tuple[Range, ...]:
@@ -109,7 +109,7 @@ class Layouts:
         if config.num_stages != num_stages:
             return ()
         if config.layer_shares:
-            return cuts_by_share(num_layers, self._survey.cuts, config.layer_shares)
+            return cuts_by_fraction(num_layers, self._survey.cuts, config.layer_shares)
         if config.layer_ranges:
             check_ranges(config.layer_ranges, num_layers, self._survey.cuts)
         return config.layer_ranges
@@ -136,9 +136,9 @@ def check_ranges(ranges: Sequence[Range], num_layers: int, cuts: Sequence[int]) 
             raise UsageError(f"layers: this model cannot be cut exactly before layer {first}; {hint}")
 
 
-def offers_of(survey: Survey) -> tuple[DeviceOffer, ...]:
+def offers_of(inventory: Inventory) -> tuple[DeviceOffer, ...]:
     """The device of each stage, without its pace."""
-    return tuple(DeviceOffer(THIS_NODE, device.name, device.memory_free_bytes) for device in survey.devices)
+    return tuple(DeviceOffer(THIS_NODE, device.name, device.memory_free_bytes) for device in inventory.devices)
 
 
 def _corrected(sizes: LayerSizes, layout: Layout) -> LayerSizes:

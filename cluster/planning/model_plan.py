@@ -8,10 +8,10 @@ from itertools import pairwise
 
 from cluster.config import ClusterConfig
 from cluster.coordinator.spec import CoordinatorSpec
-from cluster.planning.inventory import Survey, survey
+from cluster.planning.inventory import Inventory, take_inventory
 from cluster.planning.layout import Layouts, offers_of
 from cluster.planning.measure.dry_run import DryRun
-from cluster.planning.profiles import find_paces
+from cluster.planning.profiles import find_profiles
 from cluster.planning.room import check_room
 from cluster.planning.vocabulary import check_vocabulary
 from cluster.stage.spec import GgufOptions, StageSpec
@@ -36,14 +36,14 @@ def plan_model(config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
     Raises UsageError (ModelFileError, UnsupportedModelError among them) for what cannot be, CapacityError for
     what does not fit. Nothing has been started by then.
     """
-    found = survey(config)
+    found = take_inventory(config)
     check_vocabulary(found.model.header, found.source.shown_name)
     plan = plan_survey(found, bounds)
     check_room(found, plan.bounds)
     return plan
 
 
-def plan_survey(found: Survey, bounds: Sequence[int] = ()) -> ModelPlan:
+def plan_survey(found: Inventory, bounds: Sequence[int] = ()) -> ModelPlan:
     """The same, of what was found already."""
     bounds = tuple(bounds) or _place(found)
     coordinator = _coordinator(found)
@@ -52,17 +52,17 @@ def plan_survey(found: Survey, bounds: Sequence[int] = ()) -> ModelPlan:
     )
 
 
-def _place(found: Survey) -> tuple[int, ...]:
+def _place(found: Inventory) -> tuple[int, ...]:
     """By measured paces where they are known, or where stages differ in device, so that they matter."""
-    paces = find_paces(found, measure=len(set(found.devices)) > 1)
+    profiles = find_profiles(found, measure=len(set(found.devices)) > 1)
     offers = offers_of(found)
-    if paces is not None:
-        offers = paces.offers(offers, found.fullest_rows)
+    if profiles is not None:
+        offers = profiles.offers(offers, found.fullest_rows)
     with DryRun(found.model) as dry_run:
         return Layouts(found, dry_run).lay_out(offers, found.context).plan.bounds
 
 
-def _coordinator(found: Survey) -> CoordinatorSpec:
+def _coordinator(found: Inventory) -> CoordinatorSpec:
     config = found.config
     return CoordinatorSpec(
         model=found.source.display_name,
@@ -81,7 +81,7 @@ def _coordinator(found: Survey) -> CoordinatorSpec:
     )
 
 
-def _stages(found: Survey, bounds: Sequence[int], coordinator: CoordinatorSpec) -> tuple[StageSpec, ...]:
+def _stages(found: Inventory, bounds: Sequence[int], coordinator: CoordinatorSpec) -> tuple[StageSpec, ...]:
     config, devices = found.config, found.devices
     options = GgufOptions(config.cache_type_k, config.cache_type_v, config.flash_attn)
     return tuple(

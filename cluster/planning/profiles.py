@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 from cluster.engine.cost.decode import PipelineCosts
 from cluster.messages.stage import StageCosts
-from cluster.planning.inventory import Survey
-from cluster.planning.measure.profile import DeviceProfile, bench_kind, measured_pace
+from cluster.planning.inventory import Inventory
+from cluster.planning.measure.profile import DeviceProfile, bench_kind, measured_profile
 from cluster.planning.search.cut_search import Range
 from cluster.planning.search.placement import DeviceOffer, LayerSizes, Sums
 
 
 @dataclass(frozen=True, slots=True)
-class Paces:
+class Profiles:
     """`devices[i]` is the pace of stage i's device with all of its stages at work.
 
     The search goes by these; and the forecast, where a model cannot be rehearsed.
@@ -27,8 +27,8 @@ class Paces:
     def offers(self, plain: Sequence[DeviceOffer], num_rows: int) -> tuple[DeviceOffer, ...]:
         """The offers with the figures that the search goes by."""
         return tuple(
-            replace(offer, speed=pace.speed(num_rows), draw_s=pace.draw_s(num_rows, self.vocab_size))
-            for offer, pace in zip(plain, self.devices, strict=True)
+            replace(offer, speed=profile.speed(num_rows), sample_s=profile.sample_s(num_rows, self.vocab_size))
+            for offer, profile in zip(plain, self.devices, strict=True)
         )
 
     def costs(self, ranges: Sequence[Range], sizes: LayerSizes) -> PipelineCosts:
@@ -39,32 +39,34 @@ class Paces:
     @property
     def sample_row_ms(self) -> float:
         """The choice of a token from one row of logits, on the last stage."""
-        return 1e3 * self.devices[-1].draw_s(1, self.vocab_size)
+        return 1e3 * self.devices[-1].sample_s(1, self.vocab_size)
 
     def _points(self, ranges: Sequence[Range], sizes: LayerSizes) -> list[tuple[tuple[int, float], ...]]:
         sums, points = Sums(sizes), []
-        for (first, end), pace in zip(ranges, self.devices, strict=True):
+        for (first, end), profile in zip(ranges, self.devices, strict=True):
             is_last, read_bytes = end == sizes.num_layers, sums.read_bytes(first, end)
 
             def took_ms(
-                rows: int, pace: DeviceProfile = pace, num_bytes: int = read_bytes, last: bool = is_last
+                rows: int, profile: DeviceProfile = profile, num_bytes: int = read_bytes, last: bool = is_last
             ) -> float:
-                return 1e3 * (num_bytes / pace.speed(rows) + (pace.draw_s(rows, self.vocab_size) if last else 0.0))
+                return 1e3 * (
+                    num_bytes / profile.speed(rows) + (profile.sample_s(rows, self.vocab_size) if last else 0.0)
+                )
 
-            points.append(tuple((rows, took_ms(rows)) for rows in pace.row_counts))
+            points.append(tuple((rows, took_ms(rows)) for rows in profile.row_counts))
         return points
 
 
-def find_paces(survey: Survey, *, measure: bool) -> Paces | None:
+def find_profiles(inventory: Inventory, *, measure: bool) -> Profiles | None:
     """Kept figures; those that are missing are measured now, or the answer is None."""
-    kind = bench_kind(survey.model.header)
-    sharers = Counter(survey.devices)
+    kind = bench_kind(inventory.model.header)
+    sharers = Counter(inventory.devices)
 
     full = {
-        device: measured_pace(survey.probe, device, kind, survey.num_threads, num_sharers, measure=measure)
+        device: measured_profile(inventory.probe, device, kind, inventory.num_threads, num_sharers, measure=measure)
         for device, num_sharers in sharers.items()
     }
-    devices = tuple(pace for device in survey.devices if (pace := full[device]) is not None)
-    if len(devices) < len(survey.devices):
+    devices = tuple(profile for device in inventory.devices if (profile := full[device]) is not None)
+    if len(devices) < len(inventory.devices):
         return None
-    return Paces(devices, survey.model.vocab_size)
+    return Profiles(devices, inventory.model.vocab_size)

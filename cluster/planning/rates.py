@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cluster.config import ClusterConfig
 from cluster.engine.cost.decode import decode_plan
-from cluster.planning.inventory import survey
+from cluster.planning.inventory import take_inventory
 from cluster.planning.layout import Layouts
 from cluster.planning.measure.dry_run import DryRun
 from cluster.planning.rehearsals import rehearsed
@@ -21,7 +21,7 @@ def forecast_rates(
     The rounds are those of `cluster plan`; that the requests begin takes time too, which counts in short answers of
     small models. ClusterError if the model cannot be rehearsed here.
     """
-    found = survey(config)
+    found = take_inventory(config)
     with DryRun(found.model) as dry_run:
         sizes = Layouts(found, dry_run).layer_sizes(found.context, [device.name for device in found.devices])
     seen = rehearsed(found, ranges, sizes)

@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from cluster.engine.cost.decode import PipelineCosts
-from cluster.node.disk_cache import keep, read_kept
-from cluster.planning.inventory import Survey
+from cluster.node.disk_cache import read_cached, write_cached
+from cluster.planning.inventory import Inventory
 from cluster.planning.measure.rehearsal.cast import CONTEXT_LENGTH, Cast, Figures, Scene, Watched
 from cluster.planning.measure.rehearsal.pipeline import rehearse
 from cluster.planning.search.cut_search import Range
@@ -21,84 +21,86 @@ REHEARSAL_VERSION = 5
 UBATCH_SIZE = 64  # rows: prompts are short
 
 
-def rehearsed(survey: Survey, ranges: Sequence[Range], sizes: LayerSizes) -> Rehearsed:
+def rehearsed(inventory: Inventory, ranges: Sequence[Range], sizes: LayerSizes) -> Rehearsed:
     """The stages of a plan. ClusterError if they cannot be rehearsed here."""
     if len(ranges) == 1:
-        return _rehearsed_whole(survey, survey.devices[0], sizes)
-    parts = [part_of(whole, survey.cuts, sizes) for whole in ranges]
-    specs = [_spec(survey, stage, len(parts), part) for stage, part in enumerate(parts)]
+        return _rehearsed_whole(inventory, inventory.devices[0], sizes)
+    parts = [part_of(whole, inventory.cuts, sizes) for whole in ranges]
+    specs = [_spec(inventory, stage, len(parts), part) for stage, part in enumerate(parts)]
     lends = any(spec.num_threads_exclusive > spec.num_threads for spec in specs)
-    return _played(survey, specs, sizes, scenes_for(len(specs), survey.context.n_slots, lends=lends))
+    return _played(inventory, specs, sizes, scenes_for(len(specs), inventory.context.n_slots, lends=lends))
 
 
-def whole_costs(survey: Survey, device: DeviceFacts, sizes: LayerSizes, split: Rehearsed | None) -> PipelineCosts:
+def whole_costs(inventory: Inventory, device: DeviceFacts, sizes: LayerSizes, split: Rehearsed | None) -> PipelineCosts:
     """The model on one device, with all cores of the node; what a `split` of it has shown is made use of.
 
     ClusterError if it cannot be rehearsed here.
     """
     whole = (0, sizes.num_layers)
     if split is None or not split.has_all_cores or is_small(whole, sizes):
-        split = _rehearsed_whole(survey, device, sizes)
+        split = _rehearsed_whole(inventory, device, sizes)
     return split.costs([whole])
 
 
-def _rehearsed_whole(survey: Survey, device: DeviceFacts, sizes: LayerSizes) -> Rehearsed:
+def _rehearsed_whole(inventory: Inventory, device: DeviceFacts, sizes: LayerSizes) -> Rehearsed:
     """All layers on one device; where they are many, as two parts that compute in turn with all of its cores."""
-    whole, num_slots = (0, sizes.num_layers), survey.context.n_slots
-    if is_small(whole, sizes) or not survey.cuts:
-        lone = _with_all_cores(_spec(survey, 0, 1, whole), survey, device)
-        return _played(survey, [lone], sizes, scenes_for(1, num_slots, lends=False))
-    cut = survey.cuts[len(survey.cuts) // 2]
-    parts = [part_of(half, survey.cuts, sizes) for half in ((0, cut), (cut, sizes.num_layers))]
-    specs = [_with_all_cores(_spec(survey, stage, 2, part), survey, device) for stage, part in enumerate(parts)]
+    whole, num_slots = (0, sizes.num_layers), inventory.context.n_slots
+    if is_small(whole, sizes) or not inventory.cuts:
+        lone = _with_all_cores(_spec(inventory, 0, 1, whole), inventory, device)
+        return _played(inventory, [lone], sizes, scenes_for(1, num_slots, lends=False))
+    cut = inventory.cuts[len(inventory.cuts) // 2]
+    parts = [part_of(half, inventory.cuts, sizes) for half in ((0, cut), (cut, sizes.num_layers))]
+    specs = [_with_all_cores(_spec(inventory, stage, 2, part), inventory, device) for stage, part in enumerate(parts)]
     in_turn = tuple(scene for scene in scenes_for(2, num_slots, lends=True) if scene.exclusive)
-    return _played(survey, specs, sizes, in_turn)
+    return _played(inventory, specs, sizes, in_turn)
 
 
-def _spec(survey: Survey, stage: int, num_stages: int, part: Range) -> StageSpec:
-    config, device = survey.config, survey.devices[min(stage, len(survey.devices) - 1)]
+def _spec(inventory: Inventory, stage: int, num_stages: int, part: Range) -> StageSpec:
+    config, device = inventory.config, inventory.devices[min(stage, len(inventory.devices) - 1)]
     return StageSpec(
         stage=stage,
         num_stages=num_stages,
-        source=survey.source,
-        model_hash=survey.model_hash,
+        source=inventory.source,
+        model_hash=inventory.model_hash,
         first=part[0],
         end=part[1],
         device=device.name,
         context_length=CONTEXT_LENGTH,
         num_slots=config.parallel,
         ubatch_size=max(UBATCH_SIZE, config.parallel),
-        num_threads=survey.num_threads,
-        num_threads_exclusive=survey.threads_exclusive(device),
-        first_core=survey.first_core(stage) if stage < len(survey.devices) else None,
+        num_threads=inventory.num_threads,
+        num_threads_exclusive=inventory.threads_exclusive(device),
+        first_core=inventory.first_core(stage) if stage < len(inventory.devices) else None,
         options=GgufOptions(config.cache_type_k, config.cache_type_v, config.flash_attn),
     )
 
 
-def _with_all_cores(spec: StageSpec, survey: Survey, device: DeviceFacts) -> StageSpec:
-    num_threads = survey.config.threads or survey.num_cores
-    first_core = 0 if device.kind == "cpu" and num_threads == survey.num_cores else None
+def _with_all_cores(spec: StageSpec, inventory: Inventory, device: DeviceFacts) -> StageSpec:
+    num_threads = inventory.config.threads or inventory.num_cores
+    first_core = 0 if device.kind == "cpu" and num_threads == inventory.num_cores else None
     return replace(
         spec, device=device.name, num_threads=num_threads, num_threads_exclusive=num_threads, first_core=first_core
     )
 
 
-def _played(survey: Survey, specs: Sequence[StageSpec], sizes: LayerSizes, scenes: tuple[Scene, ...]) -> Rehearsed:
+def _played(
+    inventory: Inventory, specs: Sequence[StageSpec], sizes: LayerSizes, scenes: tuple[Scene, ...]
+) -> Rehearsed:
     parts = tuple((spec.first, spec.end) for spec in specs)
     told = [spec_record(spec) for spec in specs]
     key = {
         "version": REHEARSAL_VERSION,
-        "build": survey.probe.build,
-        "extra_bufts": survey.probe.use_extra_bufts,
-        "num_cores": survey.num_cores,
+        "build": inventory.probe.build,
+        "extra_bufts": inventory.probe.use_extra_bufts,
+        "num_cores": inventory.num_cores,
         "specs": told,
         "scenes": [asdict(scene) for scene in scenes],
     }
-    figures = read_kept("rehearsal", key, _parse)
+    figures = read_cached("rehearsal", key, _parse)
     if figures is None:
-        cast = Cast(survey.model, tuple(specs), survey.context.use_extra_bufts, survey.probe.build)
+        cast = Cast(inventory.model, tuple(specs), inventory.context.use_extra_bufts, inventory.probe.build)
         figures = rehearse(cast, scenes)
-        keep("rehearsal", key, asdict(figures))
+        write_cached("rehearsal", key, asdict(figures))
     speedups = tuple(spec.num_threads_exclusive / spec.num_threads for spec in specs)
     return Rehearsed(parts, scenes, figures, sizes, tuple(spec.device for spec in specs), speedups)
 

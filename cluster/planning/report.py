@@ -10,11 +10,11 @@ from cluster.config import ClusterConfig
 from cluster.engine.cost.decode import PipelineCosts
 from cluster.engine.cost.forecast import Forecast, forecast
 from cluster.planning.advice import advise
-from cluster.planning.explain import reasons
-from cluster.planning.inventory import Survey, survey
+from cluster.planning.explain import explain
+from cluster.planning.inventory import Inventory, take_inventory
 from cluster.planning.layout import Layout, Layouts, offers_of
 from cluster.planning.measure.dry_run import DryRun
-from cluster.planning.profiles import find_paces
+from cluster.planning.profiles import find_profiles
 from cluster.planning.rehearsals import rehearsed
 from cluster.planning.search.placement import LayerSizes
 from cluster.planning.stage_costs import Rehearsed
@@ -83,31 +83,31 @@ def report(config: ClusterConfig) -> PlanReport:
 
     UsageError and ClusterError as for `plan_model`; what does not fit is no error here.
     """
-    found = survey(config)
+    found = take_inventory(config)
     check_vocabulary(found.model.header, found.source.shown_name)
-    paces = find_paces(found, measure=True)
-    assert paces is not None, "they were measured"
+    profiles = find_profiles(found, measure=True)
+    assert profiles is not None, "they were measured"
     num_rows = found.fullest_rows
-    offers = paces.offers(offers_of(found), num_rows)
+    offers = profiles.offers(offers_of(found), num_rows)
     with DryRun(found.model) as dry_run:
         layouts = Layouts(found, dry_run)
         is_possible = layouts.fits(offers, found.context)
         layout = layouts.lay_out(offers, found.context, within_memory=is_possible)
         sizes = layouts.layer_sizes(found.context, [offer.device for offer in offers])
         seen = _rehearsed(found, layout, sizes)
-        costs = seen.costs(layout.ranges) if seen else paces.costs(layout.ranges, sizes)
+        costs = seen.costs(layout.ranges) if seen else profiles.costs(layout.ranges, sizes)
         known = seen.known(layout.ranges) if seen else None
-        speed = forecast(costs, found.context.n_slots, paces.sample_row_ms, known)
-        times = _times(costs, speed, paces.sample_row_ms)
+        speed = forecast(costs, found.context.n_slots, profiles.sample_row_ms, known)
+        times = _times(costs, speed, profiles.sample_row_ms)
         whole = whole_report(found, layouts, seen)
         return replace(
             _report(found, layout, times, speed, whole),
             advice=advise(found, layouts, offers, layout, speed, whole),
-            reasons=reasons(found, paces, layout, sizes, num_rows, costs),
+            reasons=explain(found, profiles, layout, sizes, num_rows, costs),
         )
 
 
-def _rehearsed(found: Survey, layout: Layout, sizes: LayerSizes) -> Rehearsed | None:
+def _rehearsed(found: Inventory, layout: Layout, sizes: LayerSizes) -> Rehearsed | None:
     """None where the model cannot be rehearsed here: then devices alone say what steps cost."""
     try:
         return rehearsed(found, layout.ranges, sizes)
@@ -124,7 +124,7 @@ def _times(costs: PipelineCosts, speed: Forecast, sample_row_ms: float) -> list[
 
 
 def _report(
-    found: Survey, layout: Layout, times: Sequence[StageTimes], speed: Forecast, whole: tuple[WholeReport, ...]
+    found: Inventory, layout: Layout, times: Sequence[StageTimes], speed: Forecast, whole: tuple[WholeReport, ...]
 ) -> PlanReport:
     context, config = found.context, found.config
     return PlanReport(
@@ -150,7 +150,7 @@ def _report(
     )
 
 
-def _stage(found: Survey, layout: Layout, stage: int, time: StageTimes) -> StageReport:
+def _stage(found: Inventory, layout: Layout, stage: int, time: StageTimes) -> StageReport:
     placed, memory = layout.plan.stages[stage], layout.memory[stage]
     return StageReport(
         stage=stage,

@@ -8,9 +8,9 @@ from cluster.api.errors import ClusterError
 from cluster.engine.cost.decode import PipelineCosts
 from cluster.engine.cost.forecast import forecast
 from cluster.messages.stage import StageCosts
-from cluster.planning.inventory import THIS_NODE, Survey
+from cluster.planning.inventory import THIS_NODE, Inventory
 from cluster.planning.layout import Layouts
-from cluster.planning.measure.profile import bench_kind, measured_pace
+from cluster.planning.measure.profile import bench_kind, measured_profile
 from cluster.planning.rehearsals import whole_costs
 from cluster.planning.search.placement import LayerSizes, Sums
 from cluster.planning.stage_costs import Rehearsed
@@ -37,21 +37,21 @@ class WholeReport:
         return f"{self.node}/{self.device}"
 
 
-def whole_report(survey: Survey, layouts: Layouts, split: Rehearsed | None) -> tuple[WholeReport, ...]:
+def whole_report(inventory: Inventory, layouts: Layouts, split: Rehearsed | None) -> tuple[WholeReport, ...]:
     """For each device of the plan; `split`: what a rehearsal of the plan has shown."""
-    return tuple(_on(survey, layouts, device, split) for device in dict.fromkeys(survey.devices))
+    return tuple(_on(inventory, layouts, device, split) for device in dict.fromkeys(inventory.devices))
 
 
-def _on(survey: Survey, layouts: Layouts, device: DeviceFacts, split: Rehearsed | None) -> WholeReport:
-    (memory,) = layouts.measure([(0, survey.model.num_layers)], [device.name], survey.context)
-    usable = int(device.memory_free_bytes * (1 - survey.config.headroom))
+def _on(inventory: Inventory, layouts: Layouts, device: DeviceFacts, split: Rehearsed | None) -> WholeReport:
+    (memory,) = layouts.measure([(0, inventory.model.num_layers)], [device.name], inventory.context)
+    usable = int(device.memory_free_bytes * (1 - inventory.config.headroom))
 
-    sizes = layouts.layer_sizes(survey.context, [device.name])
+    sizes = layouts.layer_sizes(inventory.context, [device.name])
     try:
-        costs = whole_costs(survey, device, sizes, split)
+        costs = whole_costs(inventory, device, sizes, split)
     except ClusterError:
-        costs = _device_costs(survey, device, sizes)
-    speed = forecast(costs, survey.context.n_slots)
+        costs = _device_costs(inventory, device, sizes)
+    speed = forecast(costs, inventory.context.n_slots)
     return WholeReport(
         node=THIS_NODE,
         device=device.name,
@@ -62,14 +62,14 @@ def _on(survey: Survey, layouts: Layouts, device: DeviceFacts, split: Rehearsed 
     )
 
 
-def _device_costs(survey: Survey, device: DeviceFacts, sizes: LayerSizes) -> PipelineCosts:
+def _device_costs(inventory: Inventory, device: DeviceFacts, sizes: LayerSizes) -> PipelineCosts:
     """By what the device does with any model, where this one cannot be rehearsed."""
-    num_threads = survey.config.threads or survey.num_cores
-    pace = measured_pace(survey.probe, device, bench_kind(survey.model.header), num_threads, 1)
-    assert pace is not None, "it was measured"
+    num_threads = inventory.config.threads or inventory.num_cores
+    profile = measured_profile(inventory.probe, device, bench_kind(inventory.model.header), num_threads, 1)
+    assert profile is not None, "it was measured"
     read_bytes = Sums(sizes).read_bytes(0, sizes.num_layers)
     points = tuple(
-        (rows, 1e3 * (read_bytes / pace.speed(rows) + pace.draw_s(rows, survey.model.vocab_size)))
-        for rows in pace.row_counts
+        (rows, 1e3 * (read_bytes / profile.speed(rows) + profile.sample_s(rows, inventory.model.vocab_size)))
+        for rows in profile.row_counts
     )
     return PipelineCosts((StageCosts(points),), 0.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.api.errors import UsageError
-from cluster.node.disk_cache import keep, read_kept
+from cluster.node.disk_cache import read_cached, write_cached
 from cluster.verify.rows import Rows, checksum, greedy
 
 FORMAT = "ggml-cluster checksums 1"
@@ -44,12 +44,12 @@ def keep_checksums(sums: Checksums) -> None:
     merged = {**known.hidden, **sums.hidden} if known is not None and known.origin == sums.origin else sums.hidden
     value = asdict(sums)
     value["hidden"] = {str(layer): digest for layer, digest in merged.items()}
-    keep("verify", sums.key, value)
+    write_cached("verify", sums.key, value)
 
 
 def kept_checksums(key: dict[str, Any]) -> Checksums | None:
     """Those that were kept for exactly this key."""
-    return read_kept("verify", key, _parse)
+    return read_cached("verify", key, _parse)
 
 
 def save_checksums(sums: Checksums, path: str) -> None:

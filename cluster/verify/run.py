@@ -15,7 +15,7 @@ from cluster.messages.step import Float32Array
 from cluster.node.child import Child
 from cluster.node.disk import temporary_folder
 from cluster.node.machine import processor_name
-from cluster.planning.inventory import Survey, survey
+from cluster.planning.inventory import Inventory, take_inventory
 from cluster.planning.layout import Layouts
 from cluster.planning.measure.dry_run import DryRun
 from cluster.planning.model_plan import ModelPlan, plan_survey
@@ -55,7 +55,7 @@ def verify(config: ClusterConfig, asked: Asked, note: Callable[[str], None]) -> 
 
     Errors as for `plan_model`, and of the sides; UsageError for several stages of a model that is served whole only.
     """
-    found = survey(config)
+    found = take_inventory(config)
     _check_cuts(found)
     plan = plan_survey(found, asked.bounds)
     steps = make_steps(found.model.vocab_size, found.context.n_ctx, found.context.n_slots, found.context.n_ubatch)
@@ -74,7 +74,7 @@ def verify(config: ClusterConfig, asked: Asked, note: Callable[[str], None]) -> 
     return Verification(plan, split, comparison, "" if whole else why_not, steps)
 
 
-def _check_cuts(found: Survey) -> None:
+def _check_cuts(found: Inventory) -> None:
     if found.cuts or len(found.devices) == 1:
         return
     why = next((place.refusal for place in found.model.places), "it has one layer")
@@ -90,7 +90,7 @@ def _compare(whole: Rows | None, stored: Checksums | None, split: Rows) -> Compa
     return compare_checksums(stored, split) if stored is not None else None
 
 
-def _key(found: Survey, plan: ModelPlan) -> dict[str, Any]:
+def _key(found: Inventory, plan: ModelPlan) -> dict[str, Any]:
     """All that the bits of a row depend on, but where the model is cut."""
     return {
         "version": 1,
@@ -121,7 +121,7 @@ def _split(stages: Sequence[StageSpec], steps: Sequence[Step], folder: Path, not
 
 
 def _whole(
-    found: Survey, plan: ModelPlan, steps: Sequence[Step], folder: Path, note: Callable[[str], None]
+    found: Inventory, plan: ModelPlan, steps: Sequence[Step], folder: Path, note: Callable[[str], None]
 ) -> tuple[Rows | None, str]:
     """The whole model's rows in front of layers, and its logits; or why it cannot be had."""
     device, why_not = _device_for_whole(found)
@@ -142,11 +142,11 @@ def _whole(
         return None, f"the whole model cannot be computed: {error}"
 
 
-def _is_cpu(found: Survey, name: str) -> bool:
+def _is_cpu(found: Inventory, name: str) -> bool:
     return any(device.name == name and device.kind == "cpu" for device in found.devices)
 
 
-def _device_for_whole(found: Survey) -> tuple[str | None, str]:
+def _device_for_whole(found: Inventory) -> tuple[str | None, str]:
     """The first of the plan's devices that has room for all layers; or why none has."""
     if found.whole_path is None:
         return None, f"no node has {found.source.shown_name} as a file of its own"

@@ -12,7 +12,7 @@ import pytest
 from cluster.cli.command import main
 from cluster.config import ClusterConfig
 from cluster.cutting.header import read_header
-from cluster.planning.inventory import survey
+from cluster.planning.inventory import take_inventory
 from cluster.store.slices import SliceStore
 from cluster.verify.run import _device_for_whole
 from tests.fakes.opened import opened
@@ -108,7 +108,7 @@ def test_without_the_whole_model_checksums_are_compared(verify: Verify, model: s
 
 
 def test_it_says_why_the_whole_model_cannot_be_had(model: str) -> None:
-    found = survey(ClusterConfig(model, devices=("CPU",), ctx_size=64))
+    found = take_inventory(ClusterConfig(model, devices=("CPU",), ctx_size=64))
     assert _device_for_whole(found) == ("CPU", "")
     (device,) = found.devices
     small = replace(found, devices=(replace(device, memory_free_bytes=2**20),))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cluster.api.errors import UsageError
 from cluster.config import ClusterConfig
-from cluster.planning.search.tensor_split import cuts_by_share
+from cluster.planning.search.tensor_split import cuts_by_fraction
 from cluster.split import format_layers, parse_layers, parse_tensor_split
 
 
@@ -42,12 +42,12 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 def test_shares_are_cut_at_the_nearest_legal_place() -> None:
-    assert cuts_by_share(24, range(1, 24), (3, 1)) == ((0, 18), (18, 24))
-    assert cuts_by_share(24, range(1, 24), (1, 1, 2)) == ((0, 6), (6, 12), (12, 24))
-    assert cuts_by_share(24, (6, 12), (3, 1)) == ((0, 12), (12, 24))
-    assert cuts_by_share(4, (1, 2, 3), (100, 1, 1)) == ((0, 2), (2, 3), (3, 4))
+    assert cuts_by_fraction(24, range(1, 24), (3, 1)) == ((0, 18), (18, 24))
+    assert cuts_by_fraction(24, range(1, 24), (1, 1, 2)) == ((0, 6), (6, 12), (12, 24))
+    assert cuts_by_fraction(24, (6, 12), (3, 1)) == ((0, 12), (12, 24))
+    assert cuts_by_fraction(4, (1, 2, 3), (100, 1, 1)) == ((0, 2), (2, 3), (3, 4))
     with pytest.raises(UsageError, match=r"3 stages, .* at 1 places; give at most 2"):
-        cuts_by_share(24, (6,), (1, 1, 1))
+        cuts_by_fraction(24, (6,), (1, 1, 1))
 
 
 @given(st.data())
@@ -60,7 +60,7 @@ def test_no_other_cuts_are_nearer(data: st.DataObject) -> None:
     def distance(cuts: tuple[int, ...]) -> float:
         return max((abs(cut - end) for cut, end in zip(cuts, ends, strict=False)), default=0.0)
 
-    found = tuple(end for _, end in cuts_by_share(num_layers, legal, shares))[:-1]
+    found = tuple(end for _, end in cuts_by_fraction(num_layers, legal, shares))[:-1]
     assert set(found) <= set(legal)
     assert distance(found) == pytest.approx(
         min(map(distance, itertools.combinations(legal, len(shares) - 1))), abs=1e-5

@@ -40,7 +40,7 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
-class Lineup:
+class Baselines:
     """The peers that run, and a line for each that could not be had."""
 
     peers: tuple[Peer, ...]
@@ -50,7 +50,7 @@ class Lineup:
 @contextmanager
 def running_peers(
     orders: WholeOrders, stages: Sequence[StageStatus], note: Callable[[str], None] = lambda text: None
-) -> Iterator[Lineup]:
+) -> Iterator[Baselines]:
     """Start all peers of a cluster of `stages`; `orders` say how to hold the model, threads and servers aside."""
     num_cores = len(os.sched_getaffinity(0))
     wanted = [(RPC_ONE_THREAD, len(stages), 1), (RPC_ALL_CORES, len(stages), num_cores), (ONE_PROCESS, 0, num_cores)]
@@ -65,7 +65,7 @@ def running_peers(
                     peers.append(Peer(name, start_whole(stack, told, stages[:num_servers])))
             except ClusterError as error:
                 missing.append(f"{name}: {error}")
-        yield Lineup(tuple(peers), tuple(missing))
+        yield Baselines(tuple(peers), tuple(missing))
 
 
 def check_room(stages: Sequence[StageStatus], free_bytes: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cluster.bench.client_pool import crowd
+from cluster.bench.client_pool import client_pool
 from cluster.bench.options import PrefixSettings
 from cluster.bench.request import RequestTimes, timed_request
 from cluster.bench.spread import Spread, ratios, spread
@@ -69,7 +69,7 @@ def run_prefix(client: Client, vocab_size: int, num_slots: int, settings: Prefix
 
 def _flush(client: Client, vocab_size: int, num_slots: int, seed: str) -> None:
     """Give every slot something else to hold."""
-    with crowd(num_slots) as threads:
+    with client_pool(num_slots) as threads:
         prompts = [random_prompt(vocab_size, 2, f"{seed} flush {slot}") for slot in range(num_slots)]
         for answer in [threads.submit(timed_request, client, prompt, NUM_FLUSH_TOKENS) for prompt in prompts]:
             answer.result()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cluster.bench.client_pool import crowd
+from cluster.bench.client_pool import client_pool
 from cluster.bench.request import RequestTimes, timed_request
 from cluster.bench.settings import ServeSettings
 from cluster.bench.spread import Spread, spread
@@ -40,7 +40,7 @@ def serve(client: Client, vocab_size: int, settings: ServeSettings, seed: str = 
         random_prompt(vocab_size, settings.input_length, f"{seed} {number}") for number in range(settings.num_prompts)
     ]
     arrivals_s = arrival_times(settings)
-    with crowd(settings.concurrency or min(settings.num_prompts, MAX_OPEN)) as threads:
+    with client_pool(settings.concurrency or min(settings.num_prompts, MAX_OPEN)) as threads:
         start_s = time.perf_counter()
         answers = []
         for prompt, arrival_s in zip(prompts, arrivals_s, strict=True):

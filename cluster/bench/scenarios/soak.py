@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from cluster.api.errors import ClusterError
-from cluster.bench.client_pool import crowd
+from cluster.bench.client_pool import client_pool
 from cluster.bench.measure import Subject, recorded_steps
 from cluster.bench.options import SoakSettings
 from cluster.bench.request import timed_request
@@ -94,7 +94,7 @@ def _phase(subject: Subject, settings: SoakSettings, numbers: range, coordinator
     size = max(1, round(settings.num_requests * SAMPLE_SHARE))
     num_before = subject.client.status().num_requests - numbers.start
     samples = []
-    with crowd(settings.concurrency) as threads:
+    with client_pool(settings.concurrency) as threads:
         answers = [threads.submit(_short_request, subject, settings, number) for number in numbers]
         for number, answer in enumerate(answers, 1):
             answer.result()

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from cluster.cutting.header import Header, read_header
 from cluster.node.child import Child
 from cluster.node.disk import temporary_folder
-from cluster.node.disk_cache import keep, read_kept
+from cluster.node.disk_cache import read_cached, write_cached
 from worker_native.probe import DeviceFacts, Probe
 
-PACE_VERSION = 1
+PROFILE_VERSION = 1
 ROW_COUNTS = (1, 2, 3, 4, 8, 16, 32)
 LAYERS_OF_KIND = {"Q4_0": 3, "Q4_K": 3, "Q8_0": 2, "F16": 1}  # of 1b: about 100 MB with the head
 WIDTH_OF_BENCH = "1b"
@@ -39,14 +39,14 @@ class DeviceProfile:
 
     row_counts: tuple[int, ...]
     s_per_byte: tuple[float, ...]
-    draw_s_per_logit: float
+    sample_s_per_logit: float
 
     def __post_init__(self) -> None:
         if len(self.row_counts) != len(self.s_per_byte) or not self.row_counts or self.row_counts[0] != 1:
             raise ValueError("row_counts: must begin with 1 and have one s_per_byte each")
         if list(self.row_counts) != sorted(set(self.row_counts)):
             raise ValueError("row_counts: must grow")
-        if not all(0 < value < 1 for value in self.s_per_byte) or not 0 <= self.draw_s_per_logit < 1:
+        if not all(0 < value < 1 for value in self.s_per_byte) or not 0 <= self.sample_s_per_logit < 1:
             raise ValueError("s_per_byte: must be between 0 and 1 s")
 
     def speed(self, num_rows: int) -> float:
@@ -60,9 +60,9 @@ class DeviceProfile:
         share = (num_rows - low) / (high - low)
         return 1 / (self.s_per_byte[at - 1] * (1 - share) + self.s_per_byte[at] * share)
 
-    def draw_s(self, num_rows: int, vocab_size: int) -> float:
+    def sample_s(self, num_rows: int, vocab_size: int) -> float:
         """Seconds to draw a token from each of `num_rows` rows of logits."""
-        return self.draw_s_per_logit * num_rows * vocab_size
+        return self.sample_s_per_logit * num_rows * vocab_size
 
 
 def bench_kind(header: Header) -> str:
@@ -78,12 +78,12 @@ def bench_kind(header: Header) -> str:
     return "Q8_0" if name in ("Q8_0", "Q8_1", "Q5_0", "Q5_1") else "Q4_0"
 
 
-def measured_pace(
+def measured_profile(
     probe: Probe, device: DeviceFacts, kind: str, num_threads: int, num_sharers: int, *, measure: bool = True
 ) -> DeviceProfile | None:
     """The pace of one of `num_sharers` stages on `device`: kept, or measured now (some seconds), or None."""
     key = {
-        "version": PACE_VERSION,
+        "version": PROFILE_VERSION,
         "device": [device.name, device.kind, device.description, device.memory_total_bytes],
         "build": probe.build,
         "extra_bufts": probe.use_extra_bufts,
@@ -92,10 +92,10 @@ def measured_pace(
         "num_sharers": num_sharers,
         "kind": kind,
     }
-    found = read_kept("pace", key, _parse)
+    found = read_cached("profile", key, _parse)
     if found is None and measure:
         found = _measure(device.name, kind, num_threads, num_sharers, probe.use_extra_bufts)
-        keep("pace", key, asdict(found))
+        write_cached("profile", key, asdict(found))
     return found
 
 
@@ -103,12 +103,12 @@ def _parse(value: Any) -> DeviceProfile:
     return DeviceProfile(
         tuple(int(count) for count in value["row_counts"]),
         tuple(float(time) for time in value["s_per_byte"]),
-        float(value["draw_s_per_logit"]),
+        float(value["sample_s_per_logit"]),
     )
 
 
 def _measure(device: str, kind: str, num_threads: int, num_sharers: int, use_extra_bufts: bool) -> DeviceProfile:
-    with temporary_folder("ggml-cluster-pace-") as folder, ExitStack() as stack:
+    with temporary_folder("ggml-cluster-profile-") as folder, ExitStack() as stack:
         path = folder / "pace.gguf"
         _write_model(path, kind)
         orders = {
@@ -128,7 +128,7 @@ def _measure(device: str, kind: str, num_threads: int, num_sharers: int, use_ext
         for child in children:
             child.send({"go": True})
         figures = [child.read(TIMEOUT_S) for child in children]
-        return _pace(figures, _read_bytes(read_header(path)))
+        return _profile(figures, _read_bytes(read_header(path)))
 
 
 def _write_model(path: Path, kind: str) -> None:
@@ -148,10 +148,10 @@ def _read_bytes(header: Header) -> int:
     return sum(info.size_bytes for info in header.tensors if info.name != "token_embd.weight")
 
 
-def _pace(figures: Sequence[dict[str, Any]], read_bytes: int) -> DeviceProfile:
+def _profile(figures: Sequence[dict[str, Any]], read_bytes: int) -> DeviceProfile:
     steps = zip(*(figure["step_s"] for figure in figures), strict=True)
     return DeviceProfile(
         ROW_COUNTS,
         tuple(mean(times) / read_bytes for times in steps),
-        mean(figure["draw_s_per_logit"] for figure in figures),
+        mean(figure["sample_s_per_logit"] for figure in figures),
     )

@@ -1,4 +1,4 @@
-"""The child process of `pace`: loads a model, waits for the word, times steps and draws."""
+"""The child process of `profile`: loads a model, waits for the word, times steps and draws."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main() -> int:
         answer({"ready": True})
         sys.stdin.readline()
         step_s = [_step_s(loaded, num_rows) for num_rows in orders["row_counts"]]
-        answer({"step_s": step_s, "draw_s_per_logit": _draw_s_per_logit(loaded)})
+        answer({"step_s": step_s, "sample_s_per_logit": _sample_s_per_logit(loaded)})
     except (ValueError, RuntimeError, MemoryError) as error:
         answer({"error": str(error)})
         return 1
@@ -68,7 +68,7 @@ def _step_s(loaded: Slice, num_rows: int) -> float:
     return min(_step(loaded, num_rows) for _ in range(NUM_TIMED))
 
 
-def _draw_s_per_logit(loaded: Slice) -> float:
+def _sample_s_per_logit(loaded: Slice) -> float:
     """As a request with the default parameters draws."""
     import numpy as np
 

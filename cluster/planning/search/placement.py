@@ -22,7 +22,7 @@ class DeviceOffer:
     memory_bytes: int  # free
     # What one stage on it was measured to do for a microbatch; used only if every device has a speed.
     speed: float | None = None  # weight bytes per second, with all of its stages at work
-    draw_s: float = 0.0  # to draw the tokens, on the last stage
+    sample_s: float = 0.0  # to draw the tokens, on the last stage
 
     @property
     def name(self) -> str:
@@ -198,15 +198,15 @@ class _Pace:
     """How fast a stage on its device is."""
 
     speed: float
-    draw_s: float = 0.0
+    sample_s: float = 0.0
 
     def units(self, read_bytes: int, is_last: bool) -> int:
-        return round(UNITS_PER_S * (read_bytes / self.speed + (self.draw_s if is_last else 0.0)))
+        return round(UNITS_PER_S * (read_bytes / self.speed + (self.sample_s if is_last else 0.0)))
 
 
 def _paces(chosen: Sequence[DeviceOffer]) -> list[_Pace]:
     """Measured ones; unless there is one for each, memory stands for speed, shared by the stages of a device."""
-    measured = [_Pace(offer.speed, offer.draw_s) for offer in chosen if offer.speed]
+    measured = [_Pace(offer.speed, offer.sample_s) for offer in chosen if offer.speed]
     if len(measured) == len(chosen):
         return measured
     sharers = Counter(offer.name for offer in chosen)

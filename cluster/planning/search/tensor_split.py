@@ -11,7 +11,7 @@ from cluster.planning.search.cut_search import Range, best_cuts
 UNITS_PER_LAYER = 10**6
 
 
-def cuts_by_share(num_layers: int, legal_cuts: Sequence[int], shares: Sequence[float]) -> tuple[Range, ...]:
+def cuts_by_fraction(num_layers: int, legal_cuts: Sequence[int], shares: Sequence[float]) -> tuple[Range, ...]:
     """[first, end) of each stage: the legal cuts that are nearest to where the shares end.
 
     The furthest of them is as near as can be, then all together. UsageError if there are too few legal cuts.

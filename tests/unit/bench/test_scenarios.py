@@ -17,7 +17,7 @@ import pytest
 from cluster.api.errors import ClusterError, UsageError
 from cluster.api.status import ClusterStatus, Condition, Health, StageActivity, StageFacts, StageStatus
 from cluster.bench import suite
-from cluster.bench.client_pool import crowd
+from cluster.bench.client_pool import client_pool
 from cluster.bench.options import ChunkingSettings, GapsSettings, PrefixSettings, SoakSettings
 from cluster.bench.peers.baselines import check_room
 from cluster.bench.request import RequestTimes
@@ -152,7 +152,7 @@ def test_a_crowd_that_fails_drops_what_waits() -> None:
         go_on.wait(10)
         ran.append(number)
 
-    with pytest.raises(UsageError), crowd(1) as threads:
+    with pytest.raises(UsageError), client_pool(1) as threads:
         for number in range(5):
             threads.submit(work, number)
         started.wait(10)

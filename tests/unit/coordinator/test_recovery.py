@@ -20,7 +20,7 @@ from cluster.client.calls import generate_call
 from cluster.coordinator.pulse import REMEMBERED_S, STANDSTILL_S, Pulse
 from cluster.coordinator.recovery import Recovery
 from cluster.coordinator.service import CoordinatorService
-from cluster.coordinator.spec import CoordinatorSpec, StageEnd
+from cluster.coordinator.spec import CoordinatorSpec, StageEndpoint
 from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageAddress, StageFailure, Wiring
 from cluster.sources.opening import open_model
 from cluster.stage.loading import load_stage
@@ -70,7 +70,7 @@ class Cluster:
         self.coordinator.wire(
             epoch,
             tuple(
-                StageEnd(address, hello, ready.facts, ready.costs)
+                StageEndpoint(address, hello, ready.facts, ready.costs)
                 for address, hello, ready in zip(addresses, hellos, loaded, strict=True)
                 if ready is not None
             ),

@@ -18,7 +18,7 @@ from cluster.api.errors import UsageError
 from cluster.cli.up import _verify
 from cluster.config import load_config
 from cluster.cutting.header import Header, read_header
-from cluster.node.disk_cache import keep, kept_folder, read_kept
+from cluster.node.disk_cache import kept_folder, read_cached, write_cached
 from cluster.node.own_files import open_own, read_own
 from cluster.sources.cache import SourceCache
 from cluster.sources.source import ModelSource, UrlPart
@@ -228,9 +228,9 @@ def test_only_small_regular_files_of_ours_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", ["writable by all", "nested brackets", "folder writable by all", "a list"])
 def test_a_kept_figure_that_others_may_have_written_is_measured_again(change: str, own_home: Path) -> None:
-    keep("pace", {"device": "CPU"}, 7)
+    write_cached("profile", {"device": "CPU"}, 7)
     (path,) = kept_folder().iterdir()
-    assert read_kept("pace", {"device": "CPU"}, int) == 7
+    assert read_cached("profile", {"device": "CPU"}, int) == 7
     match change:
         case "writable by all":
             path.chmod(0o666)
@@ -240,9 +240,9 @@ def test_a_kept_figure_that_others_may_have_written_is_measured_again(change: st
             kept_folder().chmod(0o777)
         case "a list":
             path.write_text("[]")
-    assert read_kept("pace", {"device": "CPU"}, int) is None
-    keep("pace", {"device": "CPU"}, 8)
-    assert read_kept("pace", {"device": "CPU"}, int) == 8
+    assert read_cached("profile", {"device": "CPU"}, int) is None
+    write_cached("profile", {"device": "CPU"}, 8)
+    assert read_cached("profile", {"device": "CPU"}, int) == 8
 
 
 @pytest.mark.parametrize("content", ["writable by all", DEEP, "[]", "7", '{"kind": []}'])

@@ -13,7 +13,7 @@ from cluster.api.errors import CapacityError, UsageError
 from cluster.config import ClusterConfig
 from cluster.engine.cost.forecast import Forecast
 from cluster.planning.advice import advise, largest
-from cluster.planning.inventory import Survey, survey
+from cluster.planning.inventory import Inventory, take_inventory
 from cluster.planning.layout import Layouts
 from cluster.planning.measure.dry_run import Context, DryRun
 from cluster.planning.search.placement import DeviceOffer
@@ -32,19 +32,19 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(model: Path) -> Survey:
-    return survey(
+def found(model: Path) -> Inventory:
+    return take_inventory(
         ClusterConfig(str(model), stages=2, devices=("CPU", "CPU"), ctx_size=4096, parallel=4, ubatch_size=32)
     )
 
 
 @pytest.fixture(scope="module")
-def layouts(found: Survey) -> Iterator[Layouts]:
+def layouts(found: Inventory) -> Iterator[Layouts]:
     with DryRun(found.model) as dry_run:
         yield Layouts(found, dry_run)
 
 
-def asking(found: Survey, layouts: Layouts, **settings: object) -> Layouts:
+def asking(found: Inventory, layouts: Layouts, **settings: object) -> Layouts:
     """The same model, with other settings."""
     config = replace(found.config, **settings)  # type: ignore[arg-type]
     return Layouts(replace(found, config=config), layouts._dry_run)
@@ -54,7 +54,7 @@ def nodes(*mib: int, speed: float | None = None) -> list[DeviceOffer]:
     return [DeviceOffer(f"n{number}", "CPU", size * MIB, speed) for number, size in enumerate(mib)]
 
 
-def test_every_stage_takes_what_was_measured_and_fits(found: Survey, layouts: Layouts) -> None:
+def test_every_stage_takes_what_was_measured_and_fits(found: Inventory, layouts: Layouts) -> None:
     layout = layouts.lay_out(nodes(300, 300), found.context)
     assert layout.fits
     assert layout.plan.bounds[0] == 0
@@ -63,19 +63,19 @@ def test_every_stage_takes_what_was_measured_and_fits(found: Survey, layouts: La
         assert memory.total_bytes <= usable == 270 * MIB
 
 
-def test_a_smaller_device_gets_fewer_layers(found: Survey, layouts: Layouts) -> None:
+def test_a_smaller_device_gets_fewer_layers(found: Inventory, layouts: Layouts) -> None:
     even = layouts.lay_out(nodes(300, 300, speed=1e9), found.context).plan.bounds
     uneven = layouts.lay_out(nodes(120, 400, speed=1e9), found.context).plan.bounds
     assert uneven[1] < even[1]
 
 
-def test_what_does_not_fit_is_laid_out_only_when_asked(found: Survey, layouts: Layouts) -> None:
+def test_what_does_not_fit_is_laid_out_only_when_asked(found: Inventory, layouts: Layouts) -> None:
     with pytest.raises(CapacityError, match=r"^memory: the model does not fit: stage 0 needs .* n0/CPU has 90\.0 MiB"):
         layouts.lay_out(nodes(100, 100), found.context)
     assert not layouts.lay_out(nodes(100, 100), found.context, within_memory=False).fits
 
 
-def test_asked_layers_and_shares_are_kept(found: Survey, layouts: Layouts) -> None:
+def test_asked_layers_and_shares_are_kept(found: Inventory, layouts: Layouts) -> None:
     at = asking(found, layouts, stages=None, layers="0-2,3-11")
     assert at.lay_out(nodes(999, 999), found.context).ranges == ((0, 3), (3, 12))
     shared = asking(found, layouts, stages=None, tensor_split="3,1")
@@ -93,7 +93,7 @@ def numbers(pattern: str, lines: tuple[str, ...]) -> list[int]:
     raise AssertionError(f"no line of {lines} says {pattern}")
 
 
-def test_advice_is_true_to_the_number(found: Survey, layouts: Layouts) -> None:
+def test_advice_is_true_to_the_number(found: Inventory, layouts: Layouts) -> None:
     """Each change makes it fit, and a little less of it does not."""
     offers, context = nodes(110, 110), found.context
     layout = layouts.lay_out(offers, context, within_memory=False)
@@ -119,7 +119,7 @@ def test_advice_is_true_to_the_number(found: Survey, layouts: Layouts) -> None:
     )
 
 
-def test_where_nothing_helps_it_says_what_is_missing(found: Survey, layouts: Layouts) -> None:
+def test_where_nothing_helps_it_says_what_is_missing(found: Inventory, layouts: Layouts) -> None:
     offers = nodes(1, 1)
     layout = layouts.lay_out(offers, found.context, within_memory=False)
     (line,) = advise(found, layouts, offers, layout, SPEED, ())
@@ -130,7 +130,7 @@ def wholes(offers: list[DeviceOffer], one: float, all_slots: float) -> tuple[Who
     return tuple(WholeReport(offer.node, "CPU", 300 * MIB, 810 * MIB, one, all_slots) for offer in offers)
 
 
-def test_what_fits_on_one_device_is_served_whole_where_that_is_faster(found: Survey, layouts: Layouts) -> None:
+def test_what_fits_on_one_device_is_served_whole_where_that_is_faster(found: Inventory, layouts: Layouts) -> None:
     offers = nodes(900, 900)
     layout = layouts.lay_out(offers, found.context)
     whole = wholes(offers, 11.0, 22.0)
@@ -142,7 +142,7 @@ def test_what_fits_on_one_device_is_served_whole_where_that_is_faster(found: Sur
     assert advise(found, layouts, offers, layout, SPEED, too_big) == ()
 
 
-def test_the_advice_follows_from_the_figures_that_it_shows(found: Survey, layouts: Layouts) -> None:
+def test_the_advice_follows_from_the_figures_that_it_shows(found: Inventory, layouts: Layouts) -> None:
     offers = nodes(900, 900)
     layout = layouts.lay_out(offers, found.context)
     (line,) = advise(found, layouts, offers, layout, SPEED, wholes(offers, 0.5, 3.0))
@@ -159,13 +159,13 @@ def test_largest_is_a_search_over_what_fits() -> None:
     assert [largest(10, lambda n, limit=limit: n <= limit) for limit in (0, 1, 5, 10, 99)] == [0, 1, 5, 10, 10]  # type: ignore[misc]
 
 
-def test_a_cut_that_is_not_legal_names_those_beside_it(found: Survey, layouts: Layouts) -> None:
+def test_a_cut_that_is_not_legal_names_those_beside_it(found: Inventory, layouts: Layouts) -> None:
     odd = replace(found, cuts=(2, 4, 8), config=replace(found.config, stages=None, layers="0-4,5-11"))
     with pytest.raises(UsageError, match=r"cannot be cut exactly before layer 5; near are 4 and 8|near are 2 and 4"):
         Layouts(odd, layouts._dry_run).lay_out(nodes(999, 999), found.context)
 
 
-def test_kv_types_are_in_the_figures(found: Survey, layouts: Layouts) -> None:
+def test_kv_types_are_in_the_figures(found: Inventory, layouts: Layouts) -> None:
     small = Context(**{**{name: getattr(found.context, name) for name in Context.__slots__}, "type_k": "q8_0"})
     plain, packed = (layouts.lay_out(nodes(999, 999), context).memory[0].kv_bytes for context in (found.context, small))
     assert packed == pytest.approx(plain * (34 / 64 + 1) / 2)

@@ -107,7 +107,7 @@ def test_the_sampling_of_tokens_takes_layers_away() -> None:
     """The head costs layers on the last stage: its reading, and the time to draw."""
     pair = [offer(f"CUDA{i}", speed=float(_GB)) for i in range(2)]
     assert ranges(place(pair, model(9), 2)) == [(0, 5), (5, 9)]
-    slow_draw = [pair[0], dataclasses.replace(pair[1], draw_s=2.0)]
+    slow_draw = [pair[0], dataclasses.replace(pair[1], sample_s=2.0)]
     assert ranges(place(slow_draw, model(9), 2)) == [(0, 6), (6, 9)]
 
 
@@ -139,7 +139,7 @@ def test_the_search_is_as_good_as_trying_everything(data: st.DataObject) -> None
     speeds = data.draw(st.lists(st.sampled_from((1, 2, 4, 5)), **each))  # exact in whole units of time
     draws = data.draw(st.lists(st.integers(0, 3), **each))
     offers = [
-        offer(f"D{i}", memory_bytes=memories[i], speed=float(speeds[i]), draw_s=float(draws[i]))
+        offer(f"D{i}", memory_bytes=memories[i], speed=float(speeds[i]), sample_s=float(draws[i]))
         for i in range(num_stages)
     ]
 

@@ -9,7 +9,7 @@ import pytest
 from cluster.config import ClusterConfig
 from cluster.demo import model_path
 from cluster.planning import rehearsals
-from cluster.planning.inventory import survey
+from cluster.planning.inventory import take_inventory
 from cluster.planning.layout import Layouts
 from cluster.planning.measure.dry_run import DryRun
 from cluster.planning.rates import forecast_rates
@@ -26,7 +26,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_stages_are_seen_at_work_once_and_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = survey(CONFIG)
+    found = take_inventory(CONFIG)
     with DryRun(found.model) as dry_run:
         sizes = Layouts(found, dry_run).layer_sizes(found.context, ["CPU", "CPU"])
     seen = rehearsed(found, RANGES, sizes)

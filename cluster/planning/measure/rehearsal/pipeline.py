@@ -12,7 +12,7 @@ from statistics import mean, median
 from cluster.api.errors import ClusterError, UnreachableError
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
-from cluster.coordinator.spec import StageEnd
+from cluster.coordinator.spec import StageEndpoint
 from cluster.coordinator.stages import WiredStages
 from cluster.engine.cost.decode import most_lanes_of, rows_per_lane
 from cluster.engine.events import Output, is_last
@@ -60,7 +60,7 @@ class _Vocabulary:
 
 
 @contextmanager
-def _pipeline(cast: Cast, ends: tuple[StageEnd, ...], secret: Secret) -> Iterator[_Pipeline]:
+def _pipeline(cast: Cast, ends: tuple[StageEndpoint, ...], secret: Secret) -> Iterator[_Pipeline]:
     spec = cast.specs[0]
     limits = Limits(spec.num_slots, CONTEXT_LENGTH, spec.ubatch_size, len(ends))
     stages = WiredStages(secret)
@@ -78,7 +78,7 @@ def _pipeline(cast: Cast, ends: tuple[StageEnd, ...], secret: Secret) -> Iterato
 class _Pipeline:
     """Plays scenes, each in an epoch of its own."""
 
-    def __init__(self, stages: WiredStages, engine: Engine, ends: tuple[StageEnd, ...], vocab_size: int) -> None:
+    def __init__(self, stages: WiredStages, engine: Engine, ends: tuple[StageEndpoint, ...], vocab_size: int) -> None:
         self._prompt = [token % vocab_size for token in range(PROMPT_LENGTH)]
         self._stages = stages
         self._engine = engine

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.api.status import Health, StageFacts
-from cluster.coordinator.spec import StageEnd
+from cluster.coordinator.spec import StageEndpoint
 from cluster.cutting.cut import cut
 from cluster.cutting.model import Model
 from cluster.messages.stage import Hello, StageCosts
@@ -22,7 +22,7 @@ READY_TIMEOUT_S = 120.0
 
 
 @contextmanager
-def running_stages(cast: Cast, secret: Secret) -> Iterator[tuple[StageEnd, ...]]:
+def running_stages(cast: Cast, secret: Secret) -> Iterator[tuple[StageEndpoint, ...]]:
     """Load all of them side by side. ClusterError if one cannot."""
     with temporary_folder("ggml-cluster-rehearsal-") as folder, ExitStack() as stack:
         children = []
@@ -51,7 +51,7 @@ def _hollow_file(folder: Path, model: Model, spec: StageSpec) -> Path:
     return path
 
 
-def _end(told: dict[str, Any]) -> StageEnd:
+def _end(told: dict[str, Any]) -> StageEndpoint:
     hello = Hello(**told["hello"])
     facts = StageFacts(hello.stage, "", "", hello.first, hello.end, Health(), 0, 0, 0, 0, 0)
-    return StageEnd(told["address"], hello, facts, StageCosts(tuple((rows, ms) for rows, ms in told["decode_ms"])))
+    return StageEndpoint(told["address"], hello, facts, StageCosts(tuple((rows, ms) for rows, ms in told["decode_ms"])))
