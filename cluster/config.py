@@ -126,7 +126,7 @@ def load_config(path: str | None, flags: dict[str, Any]) -> ClusterConfig:
 def _absolute(key: str, path: str) -> str:
     try:
         return str(Path(path).expanduser().absolute())
-    except RuntimeError as error:  # of expanduser
+    except RuntimeError as error:  # expanduser raises it
         raise UsageError(f"{key}: {path}: no such home folder; give the path of a file") from error
 
 

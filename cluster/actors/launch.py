@@ -27,9 +27,13 @@ from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 from cluster.wire.limits import MAX_COUNT
 
 PLACE_TIMEOUT_S = 30.0
-ANSWER_TIMEOUT_S = 15.0  # of a living actor; one still busy with an `up` that was interrupted is replaced
+ANSWER_TIMEOUT_S = (
+    15.0  # a living actor answers within it; one still busy with an `up` that was interrupted is replaced
+)
 POLL_S = 0.1
-MAX_REFUSALS = 2  # of a stage in one `up`: the first is answered with a newer epoch, the second with new stages
+MAX_REFUSALS = (
+    2  # that one stage may give in one `up`: the first is answered with a newer epoch, the second with new stages
+)
 FIRST_TOKEN_TIMEOUT_S = 120.0
 COORDINATOR = "coordinator"
 
@@ -124,7 +128,7 @@ class Launch:
         return living
 
     def _overtaken(self, living: dict[str, Any]) -> tuple[dict[str, Any], int]:
-        """Those of the living whose epoch can be overtaken, and the epoch that does; the others are ended.
+        """The living stages whose epoch can be overtaken, and the epoch that does; the others are ended.
 
         Whoever was replaced knows no epoch any more, so the newest of all counts.
         """

@@ -45,7 +45,7 @@ def has_answered(reference: Any) -> bool:
 
 @contextlib.contextmanager
 def errors_of_ray() -> Iterator[None]:
-    """Those of Ray itself; what an actor raises is told apart by `get`."""
+    """The errors of Ray itself; what an actor raises is told apart by `get`."""
     try:
         yield
     except (RayError, ConnectionError) as error:

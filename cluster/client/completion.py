@@ -17,7 +17,9 @@ class Completions:
     """Collects what one call answers for several requests, which are numbered from 0."""
 
     def __init__(self, num_requests: int) -> None:
-        self._events: dict[int, list[TokenEvent]] = {request: [] for request in range(num_requests)}  # of open requests
+        self._events: dict[int, list[TokenEvent]] = {
+            request: [] for request in range(num_requests)
+        }  # those that are open
 
     def add(self, outputs: Mapping[int, Sequence[TokenEvent | ClusterError]]) -> list[tuple[int, Outcome]]:
         """The requests that end with these outputs. UsageError for outputs of a request that has ended."""

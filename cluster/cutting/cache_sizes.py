@@ -43,7 +43,7 @@ def _row_bytes(kind: TensorType, num_elements: int) -> int:
 
 
 def _cell_bytes(model: Model, layer: int, type_k: TensorType, type_v: TensorType) -> int:
-    """Of one token in one layer."""
+    """Bytes of one token in one layer."""
     num_heads = per_layer.numbers(model.header, "attention.head_count", 0)
     num_kv_heads = per_layer.numbers(model.header, "attention.head_count_kv", num_heads[0])[layer]
     width_k, width_v = _head_widths(model, layer, num_heads[0])
@@ -54,7 +54,7 @@ def _cell_bytes(model: Model, layer: int, type_k: TensorType, type_v: TensorType
 
 
 def _head_widths(model: Model, layer: int, num_heads: int) -> tuple[int, int]:
-    """Of keys and of values; layers with a window may have widths of their own."""
+    """The widths of keys and of values; layers with a window may have widths of their own."""
     default = model.hidden_width // max(num_heads, 1)
     widths = [_number(model, f"attention.{name}_length", default) for name in ("key", "value")]
     if model.sliding is not None and model.sliding[layer]:
@@ -92,7 +92,7 @@ _LATENT = frozenset(
 
 
 def _indexer_bytes(model: Model, layer: int, type_k: TensorType, type_v: TensorType, width_v: int) -> int:
-    """Of one token in the cache of the indexer of a layer, where it has one."""
+    """Bytes of one token in the cache of a layer's indexer, where it has one."""
     width = _number(model, "attention.indexer.key_length")
     if model.architecture in ("deepseek32", "glm-dsa", "hy_v4", "dots3note"):
         is_off = model.architecture == "hy_v4" and _number(model, "attention.indexer.top_k") == 0
@@ -109,7 +109,7 @@ def _indexer_bytes(model: Model, layer: int, type_k: TensorType, type_v: TensorT
 
 
 def _state_bytes(model: Model, layer: int) -> int:
-    """Of one slot in a layer with a running state."""
+    """Bytes of one slot in a layer with a running state."""
     if not model.recurrent[layer] or model.architecture == "deepseek4":
         return 0
     total = F32.row_bytes(_convolution_width(model)) + F32.row_bytes(_state_width(model))

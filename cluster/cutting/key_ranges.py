@@ -64,13 +64,13 @@ RANGES: Mapping[str, Range] = {
 _NO_NAN = ("swiglu_clamp_exp", "swiglu_clamp_shexp")
 _GLOBAL = ("xielu.alpha_n", "xielu.alpha_p", "xielu.beta", "xielu.eps")
 MAX_ROTATED = 1 << 16
-# Those that turn no keys by their position, or whose layers with a running state do not: 0 is what they are given.
+# Architectures that turn no keys by their position, or whose layers with a running state do not. They are given 0.
 _UNROTATED = frozenset(
     {"baichuan", "bloom", "codeshell", "falcon-h1", "glm5-next", "gpt2", "granitehybrid", "jais", "jamba", "kimi-k3"}
     | {"kimi-linear", "mamba", "mamba2", "minimax-01", "mpt", "nemotron_h", "nemotron_h_moe", "plamo2", "refact"}
     | {"starcoder"}
 )
-# Those that always turn by several positions at once (llama_model_rope_type: MROPE and IMROPE).
+# Architectures that always turn by several positions at once (llama_model_rope_type: MROPE and IMROPE).
 _SECTIONED = frozenset(("paddleocr", "qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe", "qwen4exp"))
 # Keys of single architectures that are 0 in files of all others.
 _DIVISORS = {"deepseek4": ("attention.output_group_count",)}

@@ -106,7 +106,7 @@ def check_result(microbatch: Microbatch, result: StepResult) -> None:
 def _up_to_failures(
     asked: Items[tuple[int, int]], given: Items[tuple[int, int]], failed: set[int]
 ) -> list[tuple[int, int]]:
-    """Those of the asked (row, slot) that are to be answered: of a failed slot so many as are, but not all."""
+    """The asked (row, slot) that are to be answered: where a slot failed so many as are, but not all."""
     left = Counter(slot for _, slot in given if slot in failed)
     most = Counter(slot for _, slot in asked if slot in failed)
     answered = []

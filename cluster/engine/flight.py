@@ -32,7 +32,7 @@ class Flight:
 
     @property
     def num_decodes(self) -> int:
-        """Those whose rows are new tokens."""
+        """The microbatches whose rows are new tokens."""
         return self._num_decodes
 
     @property

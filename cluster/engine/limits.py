@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from cluster.api.errors import UsageError
 
-MAX_LOGITS_BYTES = 8 * 2**20  # of one microbatch's result
+MAX_LOGITS_BYTES = 8 * 2**20  # one microbatch's result has no more
 LOGIT_BYTES = 4
 
 

@@ -104,7 +104,7 @@ class Engine:
         self._busy_lock = threading.Lock()
         self._request_ids = itertools.count(1)
         self._failure: StageFailure | None = None
-        self._early_failure: StageFailure | None = None  # of an epoch that is still to begin
+        self._early_failure: StageFailure | None = None  # its epoch is still to begin
         self._stopping = self._closed = False
         self._closing_lock = threading.Lock()  # no event is put after the last one was taken
 

@@ -20,10 +20,10 @@ class Situation(NamedTuple):
     is_exclusive: bool  # one of them was promised that no stage computes beside it
     decoded_last: bool  # the newest microbatch decodes
     num_decoding: int  # sequences that have tokens, wherever they are
-    num_ready: int  # of these, in no microbatch
+    num_ready: int  # how many of these are in no microbatch
     num_going_on: int  # sequences of the only microbatch in flight that will go on with the token that it samples
     unsent: Sequence[int]  # rows of each prompt that could be sent now, in order
-    position: int  # of the first of these rows
+    position: int  # where the first of these rows is in its sequence
     admit_in_s: float  # until the first requests begin that came to idle stages; 0: now
     issue_in_s: float  # until another microbatch goes behind the only one in flight; 0: now
 

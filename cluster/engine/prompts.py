@@ -41,7 +41,7 @@ class Prompts:
         return bool(self._begun) or bool(self._waiting and self._slots.num_free)
 
     def due(self, running: Collection[Sequence]) -> list[Sequence]:
-        """Those that could be sent now, in order; what they will find cached is not known yet."""
+        """The prompts that could be sent now, in order; what they will find cached is not known yet."""
         return self._due(running)[0]
 
     def add(self, sequence: Sequence) -> None:
@@ -103,7 +103,7 @@ class Prompts:
         return due, waiting
 
     def _forget_clients(self) -> None:
-        """Those that have no prompt here any more."""
+        """The sequences that have no prompt here any more."""
         pending = {sequence.client for sequence in self._begun.values()}.union(self._waiting.clients)
         for client in [client for client in self._turns.waiting if client not in pending]:
             self._turns.left(client)

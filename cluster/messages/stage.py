@@ -13,7 +13,7 @@ class Hello:
 
     protocol_version: int
     model_hash: str  # hex sha256 of the source model's fingerprint
-    build: str  # of what computes the stages
+    build: str  # names the library that computes the stages
     epoch: int
     stage: int  # number of the stage that serves the stream
     num_stages: int
@@ -37,7 +37,7 @@ class StageAddress:
 class Wiring:
     """An epoch for one stage: which streams it opens. Set by whoever wires the stages."""
 
-    hello: Hello  # of the stage itself
+    hello: Hello  # the stage's own
     downstream: StageAddress | None = None  # the next stage; None for the last one
     last: StageAddress | None = None  # the last stage, for the first one if that is another
 

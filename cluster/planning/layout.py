@@ -28,7 +28,7 @@ class Layout:
     plan: Plan
     memory: tuple[StageMemory, ...]
     offers: tuple[DeviceOffer, ...]
-    usable_bytes: tuple[int, ...]  # of each stage's device, for all of its stages
+    usable_bytes: tuple[int, ...]  # each stage's device has it for all of its stages
     fits: bool
 
     @property

@@ -38,7 +38,7 @@ class StageReport:
     compute_bytes: int
     output_bytes: int  # room for rows of logits
     total_bytes: int
-    usable_bytes: int  # of the device, for all of its stages: free memory less the headroom
+    usable_bytes: int  # the device has it for all of its stages: free memory less the headroom
     read_ms: float
     draw_ms: float
     hop_ms: float
@@ -75,7 +75,7 @@ class PlanReport:
     forecast: Forecast
     whole: tuple[WholeReport, ...]  # on each device by itself
     advice: tuple[str, ...]
-    reasons: tuple[str, ...]  # of --explain
+    reasons: tuple[str, ...]  # what --explain prints
 
 
 def report(config: ClusterConfig) -> PlanReport:

@@ -53,7 +53,7 @@ class Rehearsed:
     scenes: tuple[Scene, ...]
     figures: Figures
     sizes: LayerSizes
-    devices: tuple[str, ...]  # of each stage
+    devices: tuple[str, ...]  # one for each stage
     speedups: tuple[float, ...]  # cores that a stage has while no other computes, in times of its share
 
     @property
@@ -62,7 +62,7 @@ class Rehearsed:
         return any(scene.exclusive for scene in self.scenes)
 
     def costs(self, ranges: Sequence[Range]) -> PipelineCosts:
-        """Of a pipeline whose stages have these layers, or of one stage that has all of them."""
+        """The costs of a pipeline whose stages have these layers, or of one stage that has all of them."""
         if len(ranges) < len(self.parts):
             return self._whole_costs()
         own, lent = self._watched(exclusive=False), self._watched(exclusive=True)
@@ -89,7 +89,7 @@ class Rehearsed:
         return _between(points, num_sequences)
 
     def _whole_costs(self) -> PipelineCosts:
-        """Of one stage with all layers and the cores that all stages had: the last stage's head, and all the layers.
+        """One stage with all layers and the cores that all stages had: the last stage's head, and all the layers.
 
         Its next step lies there already when one ends: no message is waited for.
         """

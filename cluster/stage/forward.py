@@ -28,7 +28,7 @@ class Computed:
         return spread
 
     def places(self, rows: list[int]) -> tuple[list[int], list[int]]:
-        """Those of `rows` of the whole microbatch that have logits in `made`, and where there."""
+        """The `rows` of the whole microbatch that have logits in `made`, and where there."""
         wanting = np.flatnonzero(self.batch.wants_logits)
         found = wanting if self.rows is None else self.rows[wanting]
         place_of_row = {row: place for place, row in enumerate(found.tolist())}

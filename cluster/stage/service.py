@@ -163,7 +163,7 @@ class StageService:
         try:
             batch = self._tokens.fill(batch)
             output = runner.run(batch, hidden)
-        except Exception as error:  # of any kind: if this thread ended, the coordinator would wait forever
+        except Exception as error:  # whatever it is: if this thread ended, the coordinator would wait forever
             reason = str(error) or type(error).__name__
             self._fail(self._spec.stage, batch.id.epoch, f"step {batch.id.step}: {' '.join(reason.split())}")
             return

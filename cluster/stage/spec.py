@@ -18,7 +18,7 @@ OnProgress = Callable[[str, float], None]
 class GgufOptions:
     """How layers of a GGUF are computed. Which record of options a spec has says which kind of model it is."""
 
-    type_k: str  # of the KV cache
+    type_k: str  # element types of the KV cache
     type_v: str
     flash_attn: Literal["auto", "on", "off"]
 
@@ -48,7 +48,7 @@ class LoadedStage:
     """A stage that has its weights. Set by the stage."""
 
     facts: StageFacts
-    build: str  # of what computes it
+    build: str  # names the library that computes it
     hidden_width: int
     costs: StageCosts
 

@@ -44,7 +44,7 @@ def layout_of(plan: SlicePlan, pieces: Sequence[Piece]) -> str:
 
 
 def arrived(path: Path, slice_file: int, layout: str, pieces: Sequence[Piece]) -> frozenset[Piece]:
-    """Those of `pieces` whose bytes are in the open `slice_file`, as the journal at `path` says and they prove."""
+    """The pieces whose bytes are in the open `slice_file`, as the journal at `path` says and they prove."""
     lines = _lines(path, layout)
     return frozenset(piece for piece in pieces if _digest(slice_file, piece, lines) is not None)
 

@@ -27,11 +27,11 @@ class Shelf:
         self._seal = Seal(root)
 
     def path(self, key: str, kind: str) -> Path:
-        """Of the file of this kind that belongs to a slice."""
+        """The path of the file of this kind that belongs to a slice."""
         return self.root / f"{key}.{kind}"
 
     def all_keys(self) -> tuple[str, ...]:
-        """Of slices that have any file here."""
+        """The keys of slices that have any file here."""
         try:
             names = os.listdir(self.root)
         except FileNotFoundError:

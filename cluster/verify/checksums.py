@@ -48,7 +48,7 @@ def keep_checksums(sums: Checksums) -> None:
 
 
 def kept_checksums(key: dict[str, Any]) -> Checksums | None:
-    """Those that were kept for exactly this key."""
+    """The checksums that were kept for exactly this key."""
     return read_cached("verify", key, _parse)
 
 

@@ -54,8 +54,8 @@ class StepCostModel:
     def begin(self, costs: Sequence[StageCosts]) -> None:
         """New stages; () if nothing is known of them."""
         self._costs = pipeline_costs(costs)
-        self._row_costs = [RowCost() for _ in range(self._num_stages)]  # of chunks with many rows
-        # Of those with few: what a row takes more than one of a step that decodes, because of all that lies before it.
+        self._row_costs = [RowCost() for _ in range(self._num_stages)]  # chunks with many rows
+        # Chunks with few rows: what a row takes more than in a step that decodes, because of all that lies before it.
         self._reach_costs = [RowCost() for _ in range(self._num_stages)]
         self._open_chunks.clear()
         self._decode_plans: dict[int, DecodePlan] = {}
@@ -79,7 +79,7 @@ class StepCostModel:
         return ADMISSION_DELAY_STEPS * min(self.step_s(1, exclusive=False), self.step_s(1, exclusive=True))
 
     def step_s(self, num_rows: int, *, exclusive: bool) -> float:
-        """Of a step of so many sequences through all stages, in seconds; 0 if costs are unknown."""
+        """What a step of so many sequences takes through all stages, in seconds; 0 if costs are unknown."""
         if self._costs is None:
             return 0.0
         return (self._costs.exclusive_round_ms(num_rows) if exclusive else sum(self._costs.steps_ms(num_rows))) / 1e3

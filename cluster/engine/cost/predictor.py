@@ -8,7 +8,7 @@ from cluster.engine.cost.tuning import LEAD, LEAST_LEAD_S
 
 
 class StepTimePredictor:
-    """Of steps that follow one another, each beginning when the one before has been answered. Holds no clock."""
+    """Predicts steps that follow one another, each beginning when the one before has been answered. Holds no clock."""
 
     def __init__(self) -> None:
         self.forget()

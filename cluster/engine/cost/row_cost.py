@@ -13,7 +13,7 @@ class RowCost:
     """
 
     def __init__(self) -> None:
-        # Of what was added: weights, positions, milliseconds, squares of positions, positions times milliseconds.
+        # Sums of what was added: weights, positions, milliseconds, squares of positions, positions times milliseconds.
         self._sums = (0.0, 0.0, 0.0, 0.0, 0.0)
 
     @property

@@ -22,7 +22,7 @@ from cluster.wire.stage.link import StageLink
 
 NUM_ROUND_TRIPS = 50
 NUM_BULK_STEPS = 8
-BULK_ROWS = 512  # of HIDDEN_WIDTH floats: 8 MiB
+BULK_ROWS = 512  # rows of HIDDEN_WIDTH floats: 8 MiB
 TIMEOUT_S = 20.0
 
 

@@ -27,7 +27,7 @@ from worker_native.probe import DeviceFacts, Probe
 
 PROFILE_VERSION = 1
 ROW_COUNTS = (1, 2, 3, 4, 8, 16, 32)
-LAYERS_OF_KIND = {"Q4_0": 3, "Q4_K": 3, "Q8_0": 2, "F16": 1}  # of 1b: about 100 MB with the head
+LAYERS_OF_KIND = {"Q4_0": 3, "Q4_K": 3, "Q8_0": 2, "F16": 1}  # layers of the 1b shape: about 100 MB with the head
 WIDTH_OF_BENCH = "1b"
 TILE_ROWS = 64
 TIMEOUT_S = 180.0

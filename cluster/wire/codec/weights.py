@@ -12,7 +12,7 @@ from protos import weights_pb2
 
 MAX_HEADER_BYTES = 128 << 20  # as for a file
 MAX_TENSORS = 1 << 20
-MAX_READ_BYTES = 64 << 20  # of one call
+MAX_READ_BYTES = 64 << 20  # for one call
 WEIGHTS_PART_BYTES = 1 << 20
 MAX_TENSOR_BYTES = (1 << 63) - 1
 _HASH_CHARS = 64

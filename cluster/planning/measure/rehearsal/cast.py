@@ -33,7 +33,7 @@ class Watched:
     """What a scene took, in milliseconds: medians."""
 
     steps_ms: tuple[float, ...]  # on each stage
-    num_rows: int  # of those steps
+    num_rows: int  # in each of those steps
     round_ms: float  # from a sequence's token to its next one
     start_ms: float  # from requests of one token to the first token of each
 

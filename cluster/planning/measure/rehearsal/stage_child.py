@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FIRST_EPOCH = 1
 POLL_S = 0.02
-MEASURE_S = 0.8  # of one stage by itself
+MEASURE_S = 0.8  # for one stage by itself
 
 
 def main() -> int:
