@@ -96,3 +96,8 @@ def test_a_value_with_more_heads_than_its_key() -> None:
 
 def test_one_class_without_axes() -> None:
     assert ggml.nn.functional.gumbel_softmax(ggml.tensor(0.3), 0.5, hard=True).item() == 1.0
+
+
+def test_the_matrix_of_a_triangular_system_has_the_leading_extents_of_its_solution() -> None:
+    solution, matrix = ggml.triangular_solve(ggml.randn(2, 3, 4), ggml.eye(3))
+    assert (solution.shape, matrix.shape) == ((2, 3, 4), (2, 3, 3))

@@ -233,8 +233,9 @@ def adjoint(input: Tensor) -> Tensor:
 def triangular_solve(
     b: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
 ) -> TriangularSolution:
-    """The older ``solve_triangular``: X of ``A @ X = b`` (or of ``A.mT @ X = b``), and A."""
+    """The older ``solve_triangular``: X of ``A @ X = b`` (or of ``A.mT @ X = b``), and A, with X's leading extents."""
     given = tensor("triangular_solve", A, "A")
     turned = given.mT if transpose and given.ndim > 1 else given
     is_upper = bool(upper) != bool(transpose)
-    return TriangularSolution(solve_triangular(turned, b, upper=is_upper, unitriangular=unitriangular), given)
+    solution = solve_triangular(turned, b, upper=is_upper, unitriangular=unitriangular)
+    return TriangularSolution(solution, given.expand(*solution.shape[:-2], *given.shape[-2:]))
