@@ -95,6 +95,20 @@ def test_names_of_other_results() -> None:
     assert ggml.svd(ggml.eye(2))._fields == ("U", "S", "V")
 
 
+@pytest.mark.parametrize("driver", [None, "gelsy"])
+@pytest.mark.parametrize("shape", [(1, 4), (2, 5), (3, 3), (5, 2)])
+def test_the_default_least_squares_is_the_smallest_one(shape: tuple[int, int], driver: str | None) -> None:
+    m, n = shape
+    a = _random(m, n)
+    a[:, 0] = 0.0  # its rank is not full
+    b = ggml.arange(2.0 * m).reshape(m, 2)
+    found = ggml.linalg.lstsq(a, b, driver=driver)
+    solution, _, rank, _ = np.linalg.lstsq(a.numpy(), b.numpy(), rcond=None)
+    np.testing.assert_allclose(found.solution.numpy(), solution, atol=1e-4)
+    assert found.rank.item() == rank
+    assert found.residuals.shape == found.singular_values.shape == (0,)
+
+
 SINGULAR: list[Callable[[ggml.Tensor], Any]] = [
     ggml.linalg.inv,
     ggml.inverse,

@@ -87,7 +87,9 @@ def least_squares(draw: Draw, row: Op) -> Call:
     outer, m, n = draw(_FULL_OUTER), draw(st.integers(1, 6)), draw(st.integers(1, 5))
     a = tensor(draw, (*outer, m, n), "float32", -1.0, 1.0).contiguous() + 3 * torch.eye(m, n)
     b = tensor(draw, (*outer, m) if draw(st.integers(0, 2)) == 0 else (*outer, m, draw(st.integers(1, 3))))
-    return Call([a, b], {"driver": draw(st.sampled_from([None, "gelsy", "gelsd", "gelss", "gels", "other"]))})
+    # PyTorch's default, gelsy, begins with a pivot order that it has not set, so its answers to wide systems differ
+    # from call to call: test_matrices.py compares that one with numpy.
+    return Call([a, b], {"driver": draw(st.sampled_from(["gelsd", "gelss", "gels", "other"]))})
 
 
 @sample
