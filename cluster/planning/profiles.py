@@ -16,7 +16,7 @@ from cluster.planning.search.placement import DeviceOffer, LayerSizes, Sums
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """`devices[i]` is the pace of stage i's device with all of its stages at work.
+    """`devices[i]` is the profile of stage i's device with all of its stages at work.
 
     The search goes by these; and the forecast, where a model cannot be rehearsed.
     """
@@ -33,28 +33,16 @@ class Profiles:
 
     def costs(self, ranges: Sequence[Range], sizes: LayerSizes) -> PipelineCosts:
         """What steps take on each stage, and messages between them; nothing is known of cores that are lent."""
-        stages = tuple(StageCosts(points) for points in self._points(ranges, sizes))
-        return PipelineCosts(stages)
+        sums, stages = Sums(sizes), []
+        for (first, end), profile in zip(ranges, self.devices, strict=True):
+            num_logits = self.vocab_size if end == sizes.num_layers else 0
+            stages.append(StageCosts(profile.steps_ms(sums.read_bytes(first, end), num_logits)))
+        return PipelineCosts(tuple(stages))
 
     @property
     def sample_row_ms(self) -> float:
         """The choice of a token from one row of logits, on the last stage."""
         return 1e3 * self.devices[-1].sample_s(1, self.vocab_size)
-
-    def _points(self, ranges: Sequence[Range], sizes: LayerSizes) -> list[tuple[tuple[int, float], ...]]:
-        sums, points = Sums(sizes), []
-        for (first, end), profile in zip(ranges, self.devices, strict=True):
-            is_last, read_bytes = end == sizes.num_layers, sums.read_bytes(first, end)
-
-            def took_ms(
-                rows: int, profile: DeviceProfile = profile, num_bytes: int = read_bytes, last: bool = is_last
-            ) -> float:
-                return 1e3 * (
-                    num_bytes / profile.speed(rows) + (profile.sample_s(rows, self.vocab_size) if last else 0.0)
-                )
-
-            points.append(tuple((rows, took_ms(rows)) for rows in profile.row_counts))
-        return points
 
 
 def find_profiles(inventory: Inventory, *, measure: bool) -> Profiles | None:

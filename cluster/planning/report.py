@@ -79,7 +79,7 @@ class PlanReport:
 
 
 def report(config: ClusterConfig) -> PlanReport:
-    """Plan without starting anything; measures devices and link where that was not done before.
+    """Plan without starting anything; measures devices and rehearses where that was not done before.
 
     UsageError and ClusterError as for `plan_model`; what does not fit is no error here.
     """

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from statistics import mean
 
 from cluster.engine.cost.decode import PipelineCosts
-from cluster.engine.cost.points import step_ms
+from cluster.engine.cost.points import between, step_ms
 from cluster.messages.stage import StageCosts
 from cluster.planning.measure.rehearsal.cast import Figures, Scene, Watched
 from cluster.planning.search.cut_search import Range
@@ -86,7 +86,7 @@ class Rehearsed:
         ways = [self._watched(exclusive=exclusive) for exclusive in (False, True)]
         numbers = sorted({scene.num_sequences for scene in self.scenes})
         points = [(number, min(way[at].start_ms for way in ways if way)) for at, number in enumerate(numbers)]
-        return _between(points, num_sequences)
+        return between(points, num_sequences)
 
     def _whole_costs(self) -> PipelineCosts:
         """One stage with all layers and the cores that all stages had: the last stage's head, and all the layers.
@@ -107,7 +107,7 @@ class Rehearsed:
         seen = _points(own, stage)
         raw_ms = self.figures.raw_ms[stage]
         more_ms = tuple((rows, max(0.0, ms - step_ms(raw_ms, rows))) for rows, ms in seen)
-        return tuple((rows, ms + _between(more_ms, rows)) for rows, ms in raw_ms)
+        return tuple((rows, ms + between(more_ms, rows)) for rows, ms in raw_ms)
 
     def _overhead_ms(self, stage: int) -> float:
         """What a step of one row takes beyond computing: no more, however many layers there are."""
@@ -157,11 +157,3 @@ class Rehearsed:
 
 def _points(watched: Sequence[Watched], stage: int) -> Points:
     return tuple((one.num_rows, one.steps_ms[stage]) for one in watched)
-
-
-def _between(points: Sequence[tuple[int, float]], num_rows: int) -> float:
-    """On straight lines between the points, level beyond them."""
-    for (rows, low), (more_rows, high) in pairwise(points):
-        if num_rows < more_rows:
-            return low + (high - low) * max(0, num_rows - rows) / (more_rows - rows)
-    return points[-1][1]

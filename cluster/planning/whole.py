@@ -68,8 +68,4 @@ def _device_costs(inventory: Inventory, device: DeviceFacts, sizes: LayerSizes) 
     profile = measured_profile(inventory.probe, device, bench_kind(inventory.model.header), num_threads, 1)
     assert profile is not None, "it was measured"
     read_bytes = Sums(sizes).read_bytes(0, sizes.num_layers)
-    points = tuple(
-        (rows, 1e3 * (read_bytes / profile.speed(rows) + profile.sample_s(rows, inventory.model.vocab_size)))
-        for rows in profile.row_counts
-    )
-    return PipelineCosts((StageCosts(points),), 0.0)
+    return PipelineCosts((StageCosts(profile.steps_ms(read_bytes, inventory.model.vocab_size)),), 0.0)

@@ -10,11 +10,16 @@ Points = Sequence[tuple[int, float]]  # (rows, milliseconds), ascending
 
 def step_ms(points: Points, num_rows: int) -> float:
     """Between what was measured on a straight line, and beyond it along the last slope."""
+    more_rows = num_rows - points[-1][0]
+    return between(points, num_rows) + (more_rows * slope(points) if more_rows > 0 else 0.0)
+
+
+def between(points: Points, num_rows: int) -> float:
+    """On straight lines between the points, level before the first and beyond the last."""
     for (rows, low_ms), (more_rows, high_ms) in pairwise(points):
         if num_rows < more_rows:
             return low_ms + (high_ms - low_ms) * max(0, num_rows - rows) / (more_rows - rows)
-    last_rows, last_ms = points[-1]
-    return last_ms + max(0, num_rows - last_rows) * slope(points)
+    return points[-1][1]
 
 
 def slope(points: Points) -> float:

@@ -61,8 +61,14 @@ class DeviceProfile:
         return 1 / (self.s_per_byte[at - 1] * (1 - share) + self.s_per_byte[at] * share)
 
     def sample_s(self, num_rows: int, vocab_size: int) -> float:
-        """Seconds to draw a token from each of `num_rows` rows of logits."""
+        """Seconds to sample a token from each of `num_rows` rows of logits."""
         return self.sample_s_per_logit * num_rows * vocab_size
+
+    def steps_ms(self, read_bytes: int, vocab_size: int) -> tuple[tuple[int, float], ...]:
+        """(rows, milliseconds) of steps that read so many bytes of weights and sample; 0 logits where none does."""
+        return tuple(
+            (rows, 1e3 * (read_bytes / self.speed(rows) + self.sample_s(rows, vocab_size))) for rows in self.row_counts
+        )
 
 
 def bench_kind(header: Header) -> str:
