@@ -1,0 +1,1 @@
+"""How machines become nodes of a cluster, stay it, and leave."""
