@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal
 
 from cluster.api.errors import ClusterError, UsageError
 from cluster.api.nearest import did_you_mean
-from cluster.setting import Share, Whole, settings_of
+from cluster.duration import seconds
+from cluster.node.port_plan import DEFAULT_FIRST, NUM_PORTS
+from cluster.setting import Duration, Share, Whole, settings_of
 from cluster.sources.name import is_remote_name
 from cluster.split import parse_layers, parse_tensor_split
 
@@ -22,6 +24,7 @@ _FLASH_ATTN_ALIASES = {
     "-1": "auto",
 }
 MAX_STAGES = 256
+MAX_NODES = 256
 DEFAULT_PARALLEL = 8
 DEFAULT_UBATCH_SIZE = 512
 MAX_SLOTS = 256
@@ -56,6 +59,12 @@ class ClusterConfig:
     host: str = "127.0.0.1"  # where the inference server listens
     port: Annotated[int, Whole(0, 65535)] = 0  # 0 takes a free one
     address: str | None = None  # Ray cluster to attach to; None starts a local one
+    nodes: Annotated[int, Whole(1, MAX_NODES)] = 1  # machines, this one among them; `up` waits for the others to join
+    wait: Annotated[str, Duration()] = "10m"  # for so long
+    advertise_address: str | None = None  # of this machine, to the others: an address, a name or an interface
+    node_name: str | None = None  # of this machine; None: its host name
+    first_port: Annotated[int, Whole(1024, 65535 - NUM_PORTS)] = DEFAULT_FIRST  # of the range that every node uses
+    insecure: bool = False  # between machines, nothing is encrypted
     client_secret_file: str | None = None  # what clients are asked for; None: a new secret with each start
 
     def __post_init__(self) -> None:
@@ -64,8 +73,12 @@ class ClusterConfig:
             setting.check(getattr(self, name))
         if self.host not in ("127.0.0.1", "localhost", "::1"):
             raise UsageError(
-                f"host: {self.host!r} is not this machine's loopback; nothing else is served yet: use 127.0.0.1"
+                f"host: {self.host!r} is not this machine's loopback; to serve others, give --advertise-address"
             )
+        if self.insecure and not self.is_shared:
+            raise UsageError("insecure: nothing leaves this machine; leave it out, or give --nodes")
+        if self.address is not None and self.nodes > 1:
+            raise UsageError("nodes: those of the Ray cluster at --address are all there are; leave --nodes out")
         self._check_stages()
 
     def _take_aliases(self) -> None:
@@ -88,6 +101,16 @@ class ClusterConfig:
     def layer_shares(self) -> tuple[float, ...]:
         """Each stage's share as `tensor_split` says; ()."""
         return parse_tensor_split(self.tensor_split) if self.tensor_split is not None else ()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines reach this one: as nodes, or as clients."""
+        return self.nodes > 1 or self.advertise_address is not None
+
+    @property
+    def wait_s(self) -> int:
+        """How long `up` waits for nodes, in seconds."""
+        return seconds("wait", self.wait)
 
     @property
     def num_stages(self) -> int | None:

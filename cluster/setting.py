@@ -9,10 +9,11 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 from cluster.api.errors import UsageError
+from cluster.duration import seconds
 
 
 class Bounds(Protocol):
-    """What a number may be, told beside its type: Annotated[int, Whole(1, 8)]. As text, it says so to people."""
+    """What a value may be, told beside its type: Annotated[int, Whole(1, 8)]. As text, it says so to people."""
 
     def check(self, name: str, value: Any) -> None:
         """UsageError for anything else, a value of another type included."""
@@ -46,6 +47,17 @@ class Share:
 
     def __str__(self) -> str:
         return "a share from 0 to below 1, such as 0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A length of time, such as 5m."""
+
+    def check(self, name: str, value: Any) -> None:
+        seconds(name, value)
+
+    def __str__(self) -> str:
+        return "a length of time, such as 90s, 5m or 1h"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,5 +119,5 @@ def _setting(name: str, hint: Any, default: Any) -> Setting:
     kind = str if choices else get_origin(one) or one
     bounds = extra[0] if extra else None
     assert kind in (bool, int, float, str, tuple), f"{name}: no setting has the type {kind}"
-    assert (bounds is not None) == (kind in (int, float)), f"{name}: bounds belong to numbers, and each has some"
+    assert bounds is not None or kind not in (int, float), f"{name}: a number without bounds"
     return Setting(name, kind, NoneType in options, default, choices, bounds)

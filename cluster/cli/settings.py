@@ -15,7 +15,21 @@ from cluster.setting import Setting, settings_of
 from cluster.sources.name import HUB_PREFIX
 
 # What only a cluster that is started has; all other settings are those of a plan.
-UP_SETTINGS = ("pipeline_prompts", "lend_cores", "max_waiting", "host", "port", "address", "client_secret_file")
+UP_SETTINGS = (
+    "pipeline_prompts",
+    "lend_cores",
+    "max_waiting",
+    "host",
+    "port",
+    "address",
+    "client_secret_file",
+    "nodes",
+    "wait",
+    "advertise_address",
+    "node_name",
+    "first_port",
+    "insecure",
+)
 PLAN_SETTINGS = tuple(name for name in settings_of(ClusterConfig) if name not in UP_SETTINGS)
 
 _SPELLINGS = {
@@ -40,9 +54,17 @@ _SPELLINGS = {
     "pipeline_prompts": Spelling((), None, "compute several chunks of a prompt at once, each on another stage"),
     "lend_cores": Spelling((), None, "let a CPU stage that computes alone use the cores of its neighbours"),
     "max_waiting": Spelling((), "N", "requests that may wait for a slot"),
-    "host": Spelling((), None, "address to listen on; loopback only for now"),
+    "host": Spelling((), None, "address of the loopback to listen on; for other machines: --advertise-address"),
     "port": Spelling((), None, "port to listen on (default: a free one)"),
     "address": Spelling((), "RAY", "attach to this Ray cluster (host:port, or auto) instead of a local one"),
+    "nodes": Spelling((), "N", "machines to serve it on, this one among them: wait until they have joined"),
+    "wait": Spelling((), "TIME", "for so long, such as 5m"),
+    "advertise_address": Spelling(
+        (), "A", "address, name or interface by which other machines reach this one (default: the only one)"
+    ),
+    "node_name": Spelling((), "NAME", "name of this machine in the cluster (default: its host name)"),
+    "first_port": Spelling((), "N", "first of the range of ports that each machine of the cluster uses"),
+    "insecure": Spelling((), None, "encrypt nothing between the machines"),
     "client_secret_file": Spelling(
         (), "FILE", "ask clients for the secret in this file, in place of a new one with each start"
     ),

@@ -14,7 +14,8 @@ from cluster.cli import settings
 from cluster.cli.command import build_parser, verb_parsers
 from cluster.cli.settings import PLAN_SETTINGS, UP_SETTINGS, add_setting_flags
 from cluster.config import ClusterConfig, load_config
-from cluster.setting import Whole, settings_of
+from cluster.duration import seconds
+from cluster.setting import Duration, Whole, settings_of
 
 NAMES = [field.name for field in fields(ClusterConfig)]
 
@@ -70,5 +71,17 @@ def test_a_number_without_bounds_is_a_fault_of_ours() -> None:
     class Unbounded:
         draft_tokens: int = 4
 
-    with pytest.raises(AssertionError, match="draft_tokens: bounds belong to numbers"):
+    with pytest.raises(AssertionError, match="draft_tokens: a number without bounds"):
         settings_of(Unbounded)
+
+
+@pytest.mark.parametrize(("text", "length_s"), [("90s", 90), ("5m", 300), ("1h", 3600), ("7d", 604_800)])
+def test_a_length_of_time(text: str, length_s: int) -> None:
+    Duration().check("wait", text)
+    assert seconds("wait", text) == length_s
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "0s", "-1m", "1.5h", "5 m", "1e9s", "9999999s", "٣s", 5, None])
+def test_what_is_no_length_of_time(text: object) -> None:
+    with pytest.raises(UsageError, match=r"^wait: .*; give a number with a unit, such as 90s, 5m or 1h$"):
+        Duration().check("wait", text)
