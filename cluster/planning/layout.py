@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from cluster.api.errors import CapacityError, UsageError
 from cluster.cutting.sizes import model_sizes
-from cluster.planning.inventory import THIS_NODE, Inventory
+from cluster.planning.inventory import Inventory
 from cluster.planning.measure.dry_run import Context, DryRun, StageMemory
 from cluster.planning.search.cut_search import Range
 from cluster.planning.search.placement import DeviceOffer, LayerSizes, Plan, Scratch, Sums, place, place_at
@@ -138,7 +138,9 @@ def check_ranges(ranges: Sequence[Range], num_layers: int, cuts: Sequence[int]) 
 
 def offers_of(inventory: Inventory) -> tuple[DeviceOffer, ...]:
     """The device of each stage, without its pace."""
-    return tuple(DeviceOffer(THIS_NODE, device.name, device.memory_free_bytes) for device in inventory.devices)
+    return tuple(
+        DeviceOffer(place.node.name, place.device.name, place.device.memory_free_bytes) for place in inventory.places
+    )
 
 
 def _corrected(sizes: LayerSizes, layout: Layout) -> LayerSizes:

@@ -11,6 +11,7 @@ from cluster.coordinator.spec import CoordinatorSpec
 from cluster.planning.inventory import Inventory, take_inventory
 from cluster.planning.layout import Layouts, offers_of
 from cluster.planning.measure.dry_run import DryRun
+from cluster.planning.nodes import Nodes
 from cluster.planning.profiles import find_profiles
 from cluster.planning.room import check_room
 from cluster.planning.vocabulary import check_vocabulary
@@ -24,19 +25,21 @@ class ModelPlan:
     stages: tuple[StageSpec, ...]
     coordinator: CoordinatorSpec
     bounds: tuple[int, ...]  # layers at which the slices begin, and the end of the last
+    devices: tuple[str, ...]  # the device of each stage, as ``--devices`` takes it: "two:CUDA0"
     warnings: tuple[str, ...]
 
 
-def plan_model(config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
-    """Check the model and the machine, and place the layers.
+def plan_model(config: ClusterConfig, bounds: Sequence[int] = (), nodes: Nodes | None = None) -> ModelPlan:
+    """Check the model and the nodes, by default this machine alone, and place the layers.
 
     `bounds`: where the slices of a cluster that lives begin, and the end of the last; the memory that is free
-    now says nothing about those. () places them anew.
+    now says nothing about those. () places them anew. Who keeps them keeps the places too: `config.devices` names
+    the `devices` of that cluster's plan.
 
     Raises UsageError (ModelFileError, UnsupportedModelError among them) for what cannot be, CapacityError for
     what does not fit. Nothing has been started by then.
     """
-    found = take_inventory(config)
+    found = take_inventory(config, nodes)
     check_vocabulary(found.model.header, found.source.shown_name)
     plan = plan_survey(found, bounds)
     check_room(found, plan.bounds)
@@ -48,13 +51,22 @@ def plan_survey(found: Inventory, bounds: Sequence[int] = ()) -> ModelPlan:
     bounds = tuple(bounds) or _place(found)
     coordinator = _coordinator(found)
     return ModelPlan(
-        _stages(found, bounds, coordinator), coordinator, bounds, tuple(filter(None, [found.probe.warning]))
+        _stages(found, bounds, coordinator),
+        coordinator,
+        bounds,
+        tuple(place.name for place in found.places),
+        _warnings(found),
     )
+
+
+def _warnings(found: Inventory) -> tuple[str, ...]:
+    """What the library of a node has against it, each once."""
+    return tuple(dict.fromkeys(node.probe.warning for node in found.nodes.facts if node.probe.warning))
 
 
 def _place(found: Inventory) -> tuple[int, ...]:
     """By measured paces where they are known, or where stages differ in device, so that they matter."""
-    profiles = find_profiles(found, measure=len(set(found.devices)) > 1)
+    profiles = find_profiles(found, measure=len(set(found.places)) > 1)
     offers = offers_of(found)
     if profiles is not None:
         offers = profiles.offers(offers, found.fullest_rows)
@@ -82,24 +94,25 @@ def _coordinator(found: Inventory) -> CoordinatorSpec:
 
 
 def _stages(found: Inventory, bounds: Sequence[int], coordinator: CoordinatorSpec) -> tuple[StageSpec, ...]:
-    config, devices = found.config, found.devices
+    config, places = found.config, found.places
     options = GgufOptions(config.cache_type_k, config.cache_type_v, config.flash_attn)
     return tuple(
         StageSpec(
             stage=stage,
-            num_stages=len(devices),
+            num_stages=len(places),
+            node=place.node.name,
             source=found.source,
             model_hash=coordinator.model_hash,
             first=first,
             end=end,
-            device=device.name,
+            device=place.device.name,
             context_length=coordinator.context_length,
             num_slots=config.parallel,
             ubatch_size=config.ubatch_size,
-            num_threads=found.num_threads,
-            num_threads_exclusive=found.threads_exclusive(device),
+            num_threads=found.num_threads(stage),
+            num_threads_exclusive=found.threads_exclusive(stage),
             first_core=found.first_core(stage),
             options=options,
         )
-        for stage, (device, (first, end)) in enumerate(zip(devices, pairwise(bounds), strict=True))
+        for stage, (place, (first, end)) in enumerate(zip(places, pairwise(bounds), strict=True))
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from cluster.api.errors import UsageError
 from cluster.config import MAX_STAGES
-from cluster.planning.inventory import THIS_NODE, checked_probe
+from cluster.planning.nodes import THIS_NODE, checked_probe
 from cluster.planning.report import PlanReport
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from cluster.engine.cost.decode import PipelineCosts
 from cluster.messages.stage import StageCosts
 from cluster.planning.inventory import Inventory
-from cluster.planning.measure.profile import DeviceProfile, bench_kind, measured_profile
+from cluster.planning.measure.profile import DeviceProfile, bench_kind
 from cluster.planning.search.cut_search import Range
 from cluster.planning.search.placement import DeviceOffer, LayerSizes, Sums
 
@@ -48,13 +48,19 @@ class Profiles:
 def find_profiles(inventory: Inventory, *, measure: bool) -> Profiles | None:
     """Kept figures; those that are missing are measured now, or the answer is None."""
     kind = bench_kind(inventory.model.header)
-    sharers = Counter(inventory.devices)
-
+    sharers = Counter(inventory.places)
     full = {
-        device: measured_profile(inventory.probe, device, kind, inventory.num_threads, num_sharers, measure=measure)
-        for device, num_sharers in sharers.items()
+        place: inventory.nodes.profile(
+            place.node.name,
+            place.device.name,
+            kind,
+            inventory.num_threads(inventory.places.index(place)),
+            num_sharers,
+            measure=measure,
+        )
+        for place, num_sharers in sharers.items()
     }
-    devices = tuple(profile for device in inventory.devices if (profile := full[device]) is not None)
-    if len(devices) < len(inventory.devices):
+    devices = tuple(profile for place in inventory.places if (profile := full[place]) is not None)
+    if len(devices) < len(inventory.places):
         return None
     return Profiles(devices, inventory.model.vocab_size)

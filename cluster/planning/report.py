@@ -14,6 +14,7 @@ from cluster.planning.explain import explain
 from cluster.planning.inventory import Inventory, take_inventory
 from cluster.planning.layout import Layout, Layouts, offers_of
 from cluster.planning.measure.dry_run import DryRun
+from cluster.planning.nodes import Nodes
 from cluster.planning.profiles import find_profiles
 from cluster.planning.rehearsals import rehearsed
 from cluster.planning.search.placement import LayerSizes
@@ -78,12 +79,13 @@ class PlanReport:
     reasons: tuple[str, ...]  # what --explain prints
 
 
-def report(config: ClusterConfig) -> PlanReport:
-    """Plan without starting anything; measures devices and rehearses where that was not done before.
+def report(config: ClusterConfig, nodes: Nodes | None = None) -> PlanReport:
+    """Plan without starting anything, for `nodes`, by default for this machine alone.
 
-    UsageError and ClusterError as for `plan_model`; what does not fit is no error here.
+    Measures devices, links, and rehearses, where that was not done before. UsageError and ClusterError as for
+    `plan_model`; what does not fit is no error here.
     """
-    found = take_inventory(config)
+    found = take_inventory(config, nodes)
     check_vocabulary(found.model.header, found.source.shown_name)
     profiles = find_profiles(found, measure=True)
     assert profiles is not None, "they were measured"
@@ -159,7 +161,7 @@ def _stage(found: Inventory, layout: Layout, stage: int, time: StageTimes) -> St
         device_description=found.devices[stage].description,
         first=placed.first,
         end=placed.end,
-        num_threads=found.num_threads,
+        num_threads=found.num_threads(stage),
         weight_bytes=memory.weight_bytes,
         kv_bytes=memory.kv_bytes,
         compute_bytes=memory.compute_bytes,

@@ -8,13 +8,13 @@ from cluster.api.errors import ClusterError
 from cluster.engine.cost.decode import PipelineCosts
 from cluster.engine.cost.forecast import forecast
 from cluster.messages.stage import StageCosts
-from cluster.planning.inventory import THIS_NODE, Inventory
+from cluster.planning.inventory import Inventory
 from cluster.planning.layout import Layouts
-from cluster.planning.measure.profile import bench_kind, measured_profile
+from cluster.planning.measure.profile import bench_kind
+from cluster.planning.places import Place
 from cluster.planning.rehearsals import whole_costs
 from cluster.planning.search.placement import LayerSizes, Sums
 from cluster.planning.stage_costs import Rehearsed
-from worker_native.probe import DeviceFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +39,22 @@ class WholeReport:
 
 def whole_report(inventory: Inventory, layouts: Layouts, split: Rehearsed | None) -> tuple[WholeReport, ...]:
     """For each device of the plan; `split`: what a rehearsal of the plan has shown."""
-    return tuple(_on(inventory, layouts, device, split) for device in dict.fromkeys(inventory.devices))
+    return tuple(_on(inventory, layouts, place, split) for place in dict.fromkeys(inventory.places))
 
 
-def _on(inventory: Inventory, layouts: Layouts, device: DeviceFacts, split: Rehearsed | None) -> WholeReport:
+def _on(inventory: Inventory, layouts: Layouts, place: Place, split: Rehearsed | None) -> WholeReport:
+    device = place.device
     (memory,) = layouts.measure([(0, inventory.model.num_layers)], [device.name], inventory.context)
     usable = int(device.memory_free_bytes * (1 - inventory.config.headroom))
 
     sizes = layouts.layer_sizes(inventory.context, [device.name])
     try:
-        costs = whole_costs(inventory, device, sizes, split)
+        costs = whole_costs(inventory, place, sizes, split)
     except ClusterError:
-        costs = _device_costs(inventory, device, sizes)
+        costs = _device_costs(inventory, place, sizes)
     speed = forecast(costs, inventory.context.n_slots)
     return WholeReport(
-        node=THIS_NODE,
+        node=place.node.name,
         device=device.name,
         total_bytes=memory.total_bytes,
         usable_bytes=usable,
@@ -62,10 +63,10 @@ def _on(inventory: Inventory, layouts: Layouts, device: DeviceFacts, split: Rehe
     )
 
 
-def _device_costs(inventory: Inventory, device: DeviceFacts, sizes: LayerSizes) -> PipelineCosts:
+def _device_costs(inventory: Inventory, place: Place, sizes: LayerSizes) -> PipelineCosts:
     """By what the device does with any model, where this one cannot be rehearsed."""
-    num_threads = inventory.config.threads or inventory.num_cores
-    profile = measured_profile(inventory.probe, device, bench_kind(inventory.model.header), num_threads, 1)
+    num_threads, kind = inventory.config.threads or place.node.num_cores, bench_kind(inventory.model.header)
+    profile = inventory.nodes.profile(place.node.name, place.device.name, kind, num_threads, 1, measure=True)
     assert profile is not None, "it was measured"
     read_bytes = Sums(sizes).read_bytes(0, sizes.num_layers)
     return PipelineCosts((StageCosts(profile.steps_ms(read_bytes, inventory.model.vocab_size)),), 0.0)

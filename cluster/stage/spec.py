@@ -29,6 +29,7 @@ class StageSpec:
 
     stage: int
     num_stages: int
+    node: str  # where it runs: a node of the plan, by name
     source: ModelSource  # each node opens it for itself
     model_hash: str
     first: int  # layers [first, end) of the whole model

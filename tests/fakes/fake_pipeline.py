@@ -31,6 +31,7 @@ def make_spec(stage: int, num_stages: int) -> StageSpec:
     return StageSpec(
         stage=stage,
         num_stages=num_stages,
+        node="localhost",
         source=ModelSource("fake", ()),
         model_hash="fa" * 32,
         first=2 * stage,

@@ -157,6 +157,7 @@ def spec_of(path: Path, header: Header) -> StageSpec:
     return StageSpec(
         stage=0,
         num_stages=1,
+        node="localhost",
         source=resolve(str(path)),
         model_hash="",
         first=0,

@@ -110,8 +110,8 @@ def test_without_the_whole_model_checksums_are_compared(verify: Verify, model: s
 def test_it_says_why_the_whole_model_cannot_be_had(model: str) -> None:
     found = take_inventory(ClusterConfig(model, devices=("CPU",), ctx_size=64))
     assert _device_for_whole(found) == ("CPU", "")
-    (device,) = found.devices
-    small = replace(found, devices=(replace(device, memory_free_bytes=2**20),))
+    (place,) = found.places
+    small = replace(found, places=(replace(place, device=replace(place.device, memory_free_bytes=2**20)),))
     assert _device_for_whole(small)[0] is None
     assert "the whole model takes 0.0" in _device_for_whole(small)[1]
     gone = replace(found, whole_path=None)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from cluster.config import ClusterConfig
 from cluster.demo import model_path
 from cluster.planning.model_plan import plan_model
+from tests.fakes.fake_nodes import FakeNodes, fake_node
 
 CONFIG = ClusterConfig(model=str(model_path()), stages=3, devices=("CPU",) * 3, ctx_size=64, threads=1)
 
@@ -32,3 +33,22 @@ def test_a_stage_that_computes_alone_has_no_more_threads_than_there_are_cores() 
     num_cores = len(os.sched_getaffinity(0))
     lent = {stage.num_threads_exclusive for stage in plan_model(replace(CONFIG, threads=num_cores - 1 or 1)).stages}
     assert lent == {num_cores}
+
+
+def test_each_stage_is_told_its_node_and_has_that_node_s_cores() -> None:
+    nodes = FakeNodes((fake_node("one", num_cores=2), fake_node("two", num_cores=6)))
+    plan = plan_model(ClusterConfig(model=str(model_path()), ctx_size=64), nodes=nodes)
+    assert [(stage.node, stage.device, stage.num_threads) for stage in plan.stages] == [
+        ("one", "CPU", 2),
+        ("two", "CPU", 6),
+    ]
+    assert plan.devices == ("one:CPU", "two:CPU")
+    assert plan.bounds == (0, 2, 8), "three times as many cores: three times as many layers"
+
+
+def test_what_lives_is_planned_at_its_places_and_measures_nothing() -> None:
+    nodes = FakeNodes((fake_node("one"), fake_node("two")))
+    config = ClusterConfig(model=str(model_path()), ctx_size=64, devices=("two:CPU", "one:CPU"))
+    plan = plan_model(config, bounds=(0, 5, 8), nodes=nodes)
+    assert [(stage.node, stage.end) for stage in plan.stages] == [("two", 5), ("one", 8)]
+    assert nodes.asked == []

@@ -34,6 +34,7 @@ SOURCE = resolve(str(model_path()))
 SPEC = StageSpec(
     stage=0,
     num_stages=1,
+    node="localhost",
     source=SOURCE,
     model_hash=open_model(SOURCE).hash,
     first=0,

@@ -100,6 +100,7 @@ def _spec(stage: int, num_stages: int, layers: tuple[int, int]) -> StageSpec:
     return StageSpec(
         stage=stage,
         num_stages=num_stages,
+        node="localhost",
         source=ModelSource("tiny", ()),
         model_hash="",
         first=layers[0],

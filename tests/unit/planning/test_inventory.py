@@ -1,0 +1,47 @@
+"""Threads and cores of stages: each node's own, divided among the stages that it has."""
+
+from __future__ import annotations
+
+from cluster.config import ClusterConfig
+from cluster.demo import model_path
+from cluster.planning.inventory import Inventory, take_inventory
+from cluster.planning.nodes import Nodes, ThisMachine, survey_this_node
+from tests.fakes.fake_nodes import FakeNodes, fake_node
+
+NODES = FakeNodes((fake_node("one", num_cores=2), fake_node("two", num_cores=8)))
+
+
+def inventory(nodes: Nodes = NODES, **settings: object) -> Inventory:
+    return take_inventory(ClusterConfig(str(model_path()), ctx_size=64, **settings), nodes)  # type: ignore[arg-type]
+
+
+def threads(found: Inventory) -> list[tuple[int, int, int | None]]:
+    stages = range(len(found.places))
+    return [(found.num_threads(stage), found.threads_exclusive(stage), found.first_core(stage)) for stage in stages]
+
+
+def test_a_stage_alone_on_its_node_has_all_its_cores() -> None:
+    assert threads(inventory()) == [(2, 2, 0), (8, 8, 0)]
+
+
+def test_stages_of_one_node_share_and_lend_its_cores_only() -> None:
+    found = inventory(devices=("one:CPU", "two:CPU", "two:CPU"))
+    assert threads(found) == [(2, 2, 0), (4, 8, 0), (4, 8, 4)]
+    assert threads(inventory(devices=("one:CPU", "two:CPU", "two:CPU"), lend_cores=False))[1:] == [(4, 4, 0), (4, 4, 4)]
+
+
+def test_threads_that_do_not_fill_a_node_are_free_to_move() -> None:
+    found = inventory(devices=("one:CPU", "two:CPU", "two:CPU"), threads=2)
+    assert threads(found) == [(2, 2, 0), (2, 4, None), (2, 4, None)]
+
+
+def test_a_gpu_takes_no_cores_from_the_stages_that_are_bound() -> None:
+    found = inventory(FakeNodes((fake_node("one", "CPU", "CUDA0"),)), devices=("CUDA0", "CPU"), threads=4)
+    assert threads(found) == [(4, 4, None), (4, 4, 0)]
+
+
+def test_a_machine_alone_is_surveyed_where_nobody_else_is_named() -> None:
+    found = inventory(ThisMachine())
+    assert [place.name for place in found.places] == ["localhost:CPU"] * 2
+    assert found.is_on_head and not inventory().is_on_head
+    assert (found.head.name, found.head.num_cores) == ("localhost", survey_this_node().num_cores)
