@@ -19,6 +19,11 @@ def server_name(node: str, cluster_id: str) -> str:
     return f"{node}.{cluster_id}.{DOMAIN}"
 
 
+def head_server_name(cluster_id: str) -> str:
+    """The further name in the head's certificate: that of the cluster itself, which no other node can prove."""
+    return f"{cluster_id}.{DOMAIN}"
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """All in PEM. Whoever has the key is this node to all others."""
