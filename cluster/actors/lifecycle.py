@@ -5,22 +5,24 @@ Ray is imported only when actors are touched, so that planning errors and `down`
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from cluster.actors.foreign import asked_for, running_ray, use_foreign
-from cluster.actors.head import start_head, use_head
+from cluster.actors.foreign import asked_for, use_foreign
+from cluster.actors.ground.attached import AttachedRay
+from cluster.actors.ground.ground import Ground, Progress
+from cluster.actors.ground.own import OwnRay
+from cluster.actors.head import use_head
 from cluster.actors.repair import Diagnosis, Remedy, is_due
 from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.config import ClusterConfig, config_of
 from cluster.node.kept_secrets import client_secret_path, have_secrets, remove_secrets, secret_path, write_secrets
 from cluster.node.processes import end_marked, members
-from cluster.node.ray_health import answers, find_ray_processes, ray_trouble
+from cluster.node.ray_health import answers, ray_trouble
 from cluster.node.run_folder import make_run_folder, remove_run_folder, run_folder_path
 from cluster.node.secret import given_secret
 from cluster.node.state import ClusterState, read_state, remove_state, write_state
@@ -34,14 +36,7 @@ if TYPE_CHECKING:
     from cluster.actors.launch import Launch
     from cluster.api.status import ClusterStatus
     from cluster.planning.model_plan import ModelPlan
-
-
-class Progress(Protocol):
-    """Where notes and loading bars go."""
-
-    def note(self, text: str) -> None: ...
-
-    def bars(self, states: list[tuple[str, float]]) -> None: ...
+    from cluster.planning.nodes import Nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,44 +101,41 @@ class Lifecycle:
         return self._start(config)
 
     def _start(self, config: ClusterConfig) -> Outcome:
-        plan = self._plan(config)
+        ground = self._ground(config)
+        plan = self._plan(config) if ground.is_alone else None
         if config.port:
             check_port_free(config.host, config.port)
         client_secret = given_secret(Path(config.client_secret_file)) if config.client_secret_file else None
         instance = secrets.token_hex(8)
-        asked = asked_for(config.address)
-        attach_to = None if asked is None else running_ray(asked)
         state = ClusterState(
             instance=instance,
-            ray_address=attach_to or "",
+            ray_address="",
             ray_namespace=f"ggml-cluster-{instance}",
-            owns_ray=attach_to is None,
+            owns_ray=ground.owns_ray,
             run_folder=str(run_folder_path(instance)),
             address="",
             ready=False,
             config=_settings(config),
-            model_hash=plan.coordinator.model_hash,
-            bounds=plan.bounds,
-            model_version=plan.coordinator.source.version,
         )
         write_state(state)
         try:
             make_run_folder(Path(state.run_folder))
             write_secrets(client_secret)
-            if attach_to is None:
-                self._progress.note("starting Ray on this machine")
-                num_cpus = max(len(os.sched_getaffinity(0)), len(plan.stages))
-                address = start_head(instance, Path(state.run_folder), num_cpus)
-                state = replace(state, ray_address=address, ray_processes=find_ray_processes(instance))
-                write_state(state)
-            else:
-                self._progress.note(f"attaching to Ray at {attach_to}")
-            return self._finish(state, config, plan, "the cluster is up")
+            state = ground.begin(state, len(plan.stages) if plan else 0)
+            write_state(state)
+            return self._finish(state, config, ground, plan, "the cluster is up")
         except BaseException as error:
             self._take_back(state)
-            if asked is not None and isinstance(error, UnreachableError):
-                raise asked.unreachable(error) from error
+            if isinstance(error, ClusterError):
+                explained = ground.explained(error)
+                if explained is not error:
+                    raise explained from error
             raise
+
+    def _ground(self, config: ClusterConfig) -> Ground:
+        """The Ray that a new cluster with these settings is to live in."""
+        asked = asked_for(config.address)
+        return OwnRay(self._progress) if asked is None else AttachedRay.at(asked, self._progress)
 
     def _take_back(self, state: ClusterState) -> None:
         """After a start that failed, which stays the news. What cannot be ended now stays remembered for `down`."""
@@ -154,28 +146,35 @@ class Lifecycle:
 
     def _repair(self, state: ClusterState, config: ClusterConfig, trouble: str) -> Outcome:
         self._progress.note(f"repairing: {trouble}")
-        plan = self._plan(config, state.bounds)
-        if state.model_hash not in ("", plan.coordinator.model_hash):
+        ground = self._ground(config)
+        plan = self._plan(config, state.bounds) if ground.is_alone else None
+        if plan is not None and state.model_hash not in ("", plan.coordinator.model_hash):
             raise UsageError(
                 f"{plan.coordinator.source.shown_name}: not the model any more that the cluster serves; "
                 "put that back, or run cluster down"
             )
-        return self._finish(state, config, plan, f"the cluster is repaired (it was: {trouble})")
+        return self._finish(state, config, ground, plan, f"the cluster is repaired (it was: {trouble})")
 
-    def _finish(self, state: ClusterState, config: ClusterConfig, plan: ModelPlan, note: str) -> Outcome:
+    def _finish(
+        self, state: ClusterState, config: ClusterConfig, ground: Ground, plan: ModelPlan | None, note: str
+    ) -> Outcome:
+        """Bring the stages up by a `plan`, or by one that is made of the nodes there are."""
         with _launch(state) as launch:
             state = replace(state, has_actors=True)
+            write_state(state)
+            plan = plan or self._plan(config, nodes=ground.nodes(launch))
+            state = _planned(state, plan)
             write_state(state)
             coordinator = replace(plan.coordinator, ray_processes=state.ray_processes)
             address = launch.bring_up(plan.stages, coordinator, self._progress.bars)
         write_state(replace(state, address=address, ready=True, members=members(state.instance)))
         return Outcome(note, address, config)
 
-    def _plan(self, config: ClusterConfig, bounds: Sequence[int] = ()) -> ModelPlan:
+    def _plan(self, config: ClusterConfig, bounds: Sequence[int] = (), nodes: Nodes | None = None) -> ModelPlan:
         from cluster.planning.model_plan import plan_model
 
         with Activity("measuring devices and memory"):
-            plan = plan_model(config, bounds)
+            plan = plan_model(config, bounds, nodes)
         for warning in plan.warnings:
             self._progress.note(f"warning: {warning}")
         return plan
@@ -210,6 +209,18 @@ def _launch(state: ClusterState) -> Iterator[Launch]:
         yield launch
     finally:
         launch.close()
+
+
+def _planned(state: ClusterState, plan: ModelPlan) -> ClusterState:
+    """What a repair needs to know of the plan."""
+    coordinator = plan.coordinator
+    return replace(
+        state,
+        model_hash=coordinator.model_hash,
+        bounds=plan.bounds,
+        devices=plan.devices,
+        model_version=coordinator.source.version,
+    )
 
 
 def _settings(config: ClusterConfig) -> dict[str, Any]:

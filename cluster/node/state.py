@@ -16,7 +16,7 @@ from cluster.node.private import check_folder, read_private, write_private
 from cluster.node.ray_health import RayProcess
 from cluster.node.xdg import state_file
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 ADVICE = "set XDG_STATE_HOME"
 
 
@@ -34,6 +34,7 @@ class ClusterState:
     config: dict[str, Any]  # the settings `up` was given, by key
     model_hash: str = ""  # hash of the file that was cut; a repair must cut the same
     bounds: tuple[int, ...] = ()  # layers at which the slices begin, and the end of the last
+    devices: tuple[str, ...] = ()  # of each stage, with its node
     model_version: str = ""  # the source as it was loaded: sizes and times of files, or ETags
     ray_processes: tuple[RayProcess, ...] = ()  # the Ray that we own, once it has started
     members: tuple[tuple[int, int], ...] = ()  # (pid, start ticks) of all processes there were when it came up
@@ -70,6 +71,7 @@ def read_state() -> ClusterState | None:
             raise ValueError("written by another version")
         lists = {
             "bounds": tuple(raw.get("bounds", ())),
+            "devices": tuple(raw.get("devices", ())),
             "ray_processes": tuple(RayProcess(*process) for process in raw.get("ray_processes", ())),
             "members": tuple((pid, ticks) for pid, ticks in raw.get("members", ())),
         }
