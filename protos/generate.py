@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("inference", "sampling", "stage", "weights")
-SERVICES = ("inference", "stage", "weights")
+NAMES = ("inference", "membership", "sampling", "stage", "weights")
+SERVICES = ("inference", "membership", "stage", "weights")
 OUTPUTS = (
     *(f"{name}_pb2.{kind}" for name in NAMES for kind in ("py", "pyi")),
     *(f"{name}_pb2_grpc.py" for name in SERVICES),

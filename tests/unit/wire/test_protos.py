@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from protos import generate, inference_pb2, stage_pb2, weights_pb2
+from protos import generate, inference_pb2, membership_pb2, stage_pb2, weights_pb2
 
 
 def test_committed_stubs_are_current(tmp_path: Path) -> None:
@@ -26,6 +26,12 @@ def test_services_are_those_of_the_package() -> None:
     assert [method.name for method in stage.methods] == ["Steps", "Watch", "Tokens", "Describe", "Wire"]
     weights = weights_pb2.DESCRIPTOR.services_by_name["Weights"]
     assert [method.name for method in weights.methods] == ["DescribeModel", "ReadTensor"]
+    services = membership_pb2.DESCRIPTOR.services_by_name
+    assert {name: [method.name for method in service.methods] for name, service in services.items()} == {
+        "Door": ["Join"],
+        "Members": ["Register", "Confirm", "Renew", "Leave", "Nodes"],
+        "Attendant": ["Ping", "End"],
+    }
     assert inference.full_name == "ggml_cluster.v1.Inference"
     assert {method.name for method in inference.methods} == {
         "Generate",
