@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.net import rights
 from tests.net.hosts import Hosts, processes_in
+from tests.net.sniffer import Sniffer
+from tests.net.together import Together
 
 NUM_HOSTS = 4
+NUM_NODES = 3
+CONTEXT = 256
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,10 +34,10 @@ def has_rights() -> None:
         pytest.skip(missing)
 
 
-@pytest.fixture(scope="session")
-def hosts(has_rights: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
-    """Hosts that the whole session shares. A test that breaks one mends it; nothing of them is left at the end."""
-    made = Hosts.make(tmp_path_factory.mktemp("hosts"), NUM_HOSTS)
+@contextmanager
+def made_hosts(root: Path, num_hosts: int) -> Iterator[Hosts]:
+    """Nothing of them is left afterwards."""
+    made = Hosts.make(root, num_hosts)
     namespaces = made.namespaces()
     try:
         yield made
@@ -39,3 +45,35 @@ def hosts(has_rights: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         namespaces |= made.namespaces()
         made.close()
     assert processes_in(namespaces) == []
+
+
+@pytest.fixture(scope="session")
+def hosts(has_rights: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    """Empty hosts that the whole session shares. A test that breaks one mends it."""
+    with made_hosts(tmp_path_factory.mktemp("hosts"), NUM_HOSTS) as made:
+        yield made
+
+
+@dataclass(frozen=True)
+class Overheard:
+    """A cluster, and all that its nodes said to each other from the first word on until it served."""
+
+    together: Together
+    start: Sniffer
+
+
+@pytest.fixture(scope="session")
+def overheard(has_rights: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Overheard]:
+    """Three nodes that serve the demo, a fourth host that is a stranger, and a fifth that means harm."""
+    root = tmp_path_factory.mktemp("together")
+    with made_hosts(root, NUM_NODES + 2) as made:
+        with Sniffer(made, root / "start.pcap") as sniffer:
+            arguments = ("--demo", "--stages", str(NUM_NODES), "-c", str(CONTEXT), "-t", "1")
+            together = Together.start(made, *arguments, num_nodes=NUM_NODES)
+        yield Overheard(together, sniffer)
+
+
+@pytest.fixture(scope="session")
+def three_hosts_up(overheard: Overheard) -> Together:
+    """The one cluster of the session. A test leaves it as it was."""
+    return overheard.together

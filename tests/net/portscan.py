@@ -1,7 +1,7 @@
-"""Many hostile connections to one port: nonsense, halves of handshakes, other protocols, and silence.
+"""Many hostile connections to ports: nonsense, halves of handshakes, other protocols, and silence.
 
-Runs alone on a host: ``python -I portscan.py ADDRESS PORT COUNT`` makes COUNT connections, as many of each kind, and
-writes a JSON object: for each kind, how many of them could connect, and how many got any answer.
+Runs alone on a host: ``python -I portscan.py COUNT ADDRESS:PORT ...`` makes COUNT connections to each, as many of every
+kind, and writes a JSON object: by target and kind, how many of them could connect, and how many got any answer.
 """
 
 from __future__ import annotations
@@ -61,19 +61,19 @@ async def visit(kind: str, address: str, port: int, counts: dict[str, int]) -> N
             writer.transport.abort()
 
 
-async def scan(address: str, port: int, count: int) -> dict[str, dict[str, int]]:
-    counts = {kind: {"connected": 0, "answered": 0} for kind in SAID}
+async def scan(count: int, targets: list[str]) -> dict[str, dict[str, dict[str, int]]]:
+    counts = {target: {kind: {"connected": 0, "answered": 0} for kind in SAID} for target in targets}
     kinds = list(SAID)
-    left = iter(range(count))
+    left = ((target, kinds[number % len(kinds)]) for number in range(count) for target in targets)
 
     async def visits() -> None:
-        for number in left:
-            kind = kinds[number % len(kinds)]
-            await visit(kind, address, port, counts[kind])
+        for target, kind in left:
+            address, _, port = target.rpartition(":")
+            await visit(kind, address, int(port), counts[target][kind])
 
-    await asyncio.gather(*(visits() for _ in range(min(count, NUM_AT_ONCE))))
+    await asyncio.gather(*(visits() for _ in range(NUM_AT_ONCE)))
     return counts
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(scan(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))))
+    print(json.dumps(asyncio.run(scan(int(sys.argv[1]), sys.argv[2:]))))

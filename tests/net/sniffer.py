@@ -1,7 +1,8 @@
 """Every packet that crosses the switch, in a pcap file, by a process of its own inside the switch.
 
-Runs alone, too: ``python -I sniffer.py FILE PORT [PORT ...]`` captures until its stdin ends, then writes how many
-packets it took and how many the kernel dropped. Packets are taken as they come in from a host, so each is there once.
+Runs alone, too: ``python -I sniffer.py FILE KEPT_BYTES PORT [PORT ...]`` captures until its stdin ends, then writes how
+many packets it took and how many the kernel dropped. Packets are taken as they come in from a host, so each is there
+once.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ ETH_P_ALL = 3
 SOL_PACKET, PACKET_STATISTICS = 263, 6
 SO_RCVBUFFORCE = 33
 BUFFER_BYTES = 64 * 2**20
+HEADERS_BYTES = 128
 MAX_FRAME_BYTES = 2**18  # the kernel hands segments over before they are cut: up to 64 KiB and more
 PCAP_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, MAX_FRAME_BYTES, 1)
 IPV4, IPV6, TCP = 0x0800, 0x86DD, 6
@@ -36,19 +38,23 @@ Flow = tuple[str, int, str, int]  # from address and port, to address and port
 
 @dataclass(frozen=True)
 class Segment:
+    """`payload`: as far as it was kept, of `num_bytes`."""
+
     flow: Flow
     sequence: int
     payload: bytes
+    num_bytes: int
 
 
 class Sniffer:
     """``with Sniffer(hosts, file) as sniffer: ...``; afterwards ask what was heard."""
 
-    def __init__(self, hosts: Hosts, file: Path) -> None:
+    def __init__(self, hosts: Hosts, file: Path, kept_bytes: int = MAX_FRAME_BYTES) -> None:
+        """`kept_bytes`: of each frame. `HEADERS_BYTES` are enough for `volumes`."""
         self.file = file
         # Only the network is entered: the file is where it is for us.
         enter = ["nsenter", f"--target={hosts.switch.pid}", "--net", "--"]
-        script = [sys.executable, "-I", __file__, str(file), *hosts.ports]
+        script = [sys.executable, "-I", __file__, str(file), str(kept_bytes), *hosts.ports]
         self._process = subprocess.Popen(
             [*enter, *script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
@@ -74,17 +80,30 @@ class Sniffer:
         """Where each of `needles` was to be read: connections, or None for a packet that is none of TCP's."""
         return find(self.file, needles)
 
+    def streams(self) -> dict[Flow, bytes]:
+        """What each connection said in each direction."""
+        return streams(self.file)
 
-def frames(file: Path) -> Iterator[bytes]:
-    """Each frame of a pcap file as `capture` writes them."""
+    def volumes(self) -> dict[Flow, int]:
+        """Bytes that each connection carried in each direction, what was sent again included."""
+        carried: dict[Flow, int] = defaultdict(int)
+        for segment in filter(None, map(segment_of, frames(self.file))):
+            carried[segment.flow] += segment.num_bytes
+        return dict(carried)
+
+
+def frames(file: Path) -> Iterator[tuple[bytes, int]]:
+    """Each frame of a pcap file as `capture` writes them, as far as it was kept, and how many bytes it had."""
     with file.open("rb") as source:
         assert source.read(len(PCAP_HEADER)) == PCAP_HEADER
         while header := source.read(16):
-            yield source.read(struct.unpack("<IIII", header)[2])
+            _, _, num_kept, num_bytes = struct.unpack("<IIII", header)
+            yield source.read(num_kept), num_bytes
 
 
-def segment_of(frame: bytes) -> Segment | None:
+def segment_of(captured: tuple[bytes, int]) -> Segment | None:
     """The part of a TCP connection that an Ethernet frame carries."""
+    frame, num_bytes = captured
     kind = struct.unpack_from(">H", frame, 12)[0]
     packet = frame[14:]
     if kind == IPV4 and packet[9] == TCP:
@@ -96,8 +115,10 @@ def segment_of(frame: bytes) -> Segment | None:
     else:
         return None
     here, there, sequence = struct.unpack_from(">HHI", packet, start)
-    payload = packet[start + (packet[start + 12] >> 4) * 4 : end or len(packet)]  # 0: longer than the field can say
-    return Segment((addresses[0], here, addresses[1], there), sequence, payload)
+    begin = start + (packet[start + 12] >> 4) * 4
+    # A segment that the kernel has not cut yet may be longer than the field can say.
+    end = end if end > start else num_bytes - 14
+    return Segment((addresses[0], here, addresses[1], there), sequence, packet[begin:end], end - begin)
 
 
 def streams(file: Path) -> dict[Flow, bytes]:
@@ -134,12 +155,12 @@ def find(file: Path, needles: Iterable[bytes]) -> dict[bytes, list[Flow | None]]
     for frame in frames(file):
         if segment_of(frame) is None:
             for needle, places in found.items():
-                if needle in frame:
+                if needle in frame[0]:
                     places.append(None)
     return found
 
 
-def capture(file: BinaryIO, ports: list[str]) -> dict[str, int]:
+def capture(file: BinaryIO, kept_bytes: int, ports: list[str]) -> dict[str, int]:
     """Write every frame that comes in at `ports` until stdin ends."""
     sockets = [socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) for _ in ports]
     for each, port in zip(sockets, ports, strict=True):
@@ -152,25 +173,26 @@ def capture(file: BinaryIO, ports: list[str]) -> dict[str, int]:
     num_packets = 0
     while True:
         ready = set(select.select([*sockets, sys.stdin], [], [])[0])
-        num_packets += sum(_drain(each, file) for each in sockets if each in ready)
+        num_packets += sum(_drain(each, file, kept_bytes) for each in sockets if each in ready)
         if ready == {sys.stdin}:
             break
     dropped = [struct.unpack("II", each.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1] for each in sockets]
     return {"packets": num_packets, "dropped": sum(dropped)}
 
 
-def _drain(source: socket.socket, file: BinaryIO) -> int:
+def _drain(source: socket.socket, file: BinaryIO, kept_bytes: int) -> int:
     taken = 0
     with contextlib.suppress(BlockingIOError):
         while True:
             frame, address = source.recvfrom(MAX_FRAME_BYTES)
             if address[2] != socket.PACKET_OUTGOING:  # that one was taken where it came in
                 seconds, fraction = divmod(time.time_ns(), 10**9)
-                file.write(struct.pack("<IIII", seconds, fraction // 1000, len(frame), len(frame)) + frame)
+                kept = frame[:kept_bytes]
+                file.write(struct.pack("<IIII", seconds, fraction // 1000, len(kept), len(frame)) + kept)
                 taken += 1
     return taken
 
 
 if __name__ == "__main__":
     with open(sys.argv[1], "wb") as target:
-        print(json.dumps(capture(target, sys.argv[2:])))
+        print(json.dumps(capture(target, int(sys.argv[2]), sys.argv[3:])))

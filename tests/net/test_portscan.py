@@ -33,9 +33,10 @@ def test_every_kind_comes_as_often(hosts: Hosts) -> None:
     one, two = hosts[1], hosts[2]
     counting = one.start(sys.executable, "-c", COUNT)
     counting.wait_for("listens", 10)
-    done = two.python("-I", portscan.__file__, one.address, "9200", "500")
+    target = f"{one.address}:9200"
+    done = two.python("-I", portscan.__file__, "500", target)
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
+    said = json.loads(done.stdout)[target]
     assert set(said) == set(portscan.SAID)
     assert {counts["connected"] for counts in said.values()} == {500 // len(portscan.SAID)}
     silent = {"silence", "reset"}
@@ -45,5 +46,7 @@ def test_every_kind_comes_as_often(hosts: Hosts) -> None:
 
 
 def test_a_closed_port_is_reported_as_such(hosts: Hosts) -> None:
-    done = hosts[2].python("-I", portscan.__file__, hosts[1].address, "9201", "50")
-    assert all(counts == {"connected": 0, "answered": 0} for counts in json.loads(done.stdout).values())
+    target = f"{hosts[1].address}:9201"
+    done = hosts[2].python("-I", portscan.__file__, "50", target)
+    said = json.loads(done.stdout)[target]
+    assert all(counts == {"connected": 0, "answered": 0} for counts in said.values())

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.net.hosts import Hosts
-from tests.net.sniffer import Sniffer, streams
+from tests.net.sniffer import HEADERS_BYTES, Sniffer
 
 # Says its last argument byte by byte or as a whole, with much before and behind it.
 SAY = """
@@ -43,8 +43,21 @@ def test_it_finds_words_across_packets_and_families(hosts: Hosts, tmp_path: Path
     assert found[b"never said"] == []
     assert sniffer.num_packets > 20
     assert sniffer.num_dropped == 0
-    lengths = {flow[0]: len(said) for flow, said in streams(tmp_path / "all.pcap").items()}
+    lengths = {flow[0]: len(said) for flow, said in sniffer.streams().items()}
     assert lengths == {two.address: 1_100_011, two.address_6: 1_100_012}
+
+
+def test_it_can_count_without_keeping(hosts: Hosts, tmp_path: Path) -> None:
+    hearing = hosts[1].start(sys.executable, "-c", HEAR)
+    hearing.wait_for("listens", 10)
+    with Sniffer(hosts, tmp_path / "headers.pcap", HEADERS_BYTES) as sniffer:
+        assert hosts[2].python("-c", SAY, hosts[1].address, "100", "said at once").returncode == 0
+        assert hosts[2].python("-c", SAY, hosts[1].address_6, "100", "said at once").returncode == 0
+    hearing.end()
+    volumes = {flow[0]: count for flow, count in sniffer.volumes().items() if count}
+    assert set(volumes) == {hosts[2].address, hosts[2].address_6}
+    assert all(1_100_012 <= count < 1_110_000 for count in volumes.values()), volumes
+    assert (tmp_path / "headers.pcap").stat().st_size < 100_000
 
 
 def test_what_is_not_tcp_is_searched_too(hosts: Hosts, tmp_path: Path) -> None:
