@@ -1,0 +1,214 @@
+"""What a machine does to become a node of a cluster, and to take part in it again."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+from cluster.api.errors import ClusterError, UsageError
+from cluster.membership.dial_back import answering, new_nonce
+from cluster.membership.meeting import Met, meet
+from cluster.membership.preflight import check_tls, own_identity
+from cluster.membership.versions import this_version
+from cluster.messages.membership import Grant, JoinRequest, RegisterRequest, RenewRequest
+from cluster.node.disk import disk_error
+from cluster.node.home import Home, NodeRecord, read_home, write_home
+from cluster.node.port_plan import NUM_PORTS, PortPlan
+from cluster.node.private import check_folder
+from cluster.node.secret import Secret, write_secret
+from cluster.trust.certificate import check_certificate, is_due, key_hash
+from cluster.trust.identity import Identity, head_server_name, read_identity, write_identity
+from cluster.trust.join_string import JoinString
+from cluster.trust.kept_authority import AUTHORITY, read_authority
+from cluster.trust.names import check_host, check_node_name
+from cluster.trust.node_key import new_key, signing_request
+from cluster.wire.membership.door import DoorClient
+from cluster.wire.membership.members import MembersClient
+from cluster.wire.transport.channel import check_address, join_address
+
+LIVING_TIMEOUT_S = 3.0
+
+
+def join(folder: Path, address: str, join_string: JoinString, name: str, host: str | None = None) -> Home:
+    """Make this machine the node `name` of the cluster whose head answers at `address`, "host:port".
+
+    `folder` is its home from now on: what was there of another membership is replaced. `host`: the address of this
+    machine that all nodes are to use; by default the one from which it reaches the head. It takes some 10 s at most.
+
+    ClusterError that says what keeps it out, and what to do.
+    """
+    name, (head_host, ports) = check_node_name(name), _door_at(address)
+    met = meet(head_host, ports.join, join_string.ca_hash, time.time())
+    host = check_host(host or met.own_host)
+    _make(folder)
+    _check_not_head(folder, met)
+    _check_not_elsewhere(read_or_none(folder), met)
+    key_pem = _former_key(folder, name, met) or new_key()
+    nonce = new_nonce()
+    request = JoinRequest(
+        token_id=join_string.id,
+        secret=join_string.secret,
+        request_pem=signing_request(key_pem, name).decode("ascii"),
+        name=name,
+        host=host,
+        nonce=nonce,
+        versions=this_version(),
+    )
+    cluster_id = met.head.cluster_id
+    with (
+        answering(host, ports.node, nonce),
+        DoorClient(join_address(head_host, ports.join), met.ca_pem, cluster_id) as door,
+    ):
+        admission = door.join(request)
+    identity = Identity(name, cluster_id, met.ca_pem, admission.cert_pem.encode(), key_pem)
+    check_certificate(identity, host, time.time())
+    record = NodeRecord(name, cluster_id, host, ports.first, admission.is_secure, head_host)
+    return _write(folder, identity, record)
+
+
+def renew_if_due(home: Home, host: str | None = None) -> Home:
+    """The same node, with a new certificate where the one that it has is old, or not for `host`.
+
+    `host`: the address that it is to have from now on; by default the one from which it reaches the head. Nothing may
+    listen at the node's port meanwhile. ClusterError.
+    """
+    identity, record = own_identity(home), home.record
+    assert record is not None
+    check_tls(home, record.head_host, record.ports.members, head_server_name(record.cluster_id))
+    host = check_host(host) if host else _own_host(record)
+    try:
+        check_certificate(identity, host, time.time())
+        if host == record.host and not is_due(identity.cert_pem, time.time()):
+            return home
+    except ClusterError:
+        pass  # a new one is asked for, whatever is wrong with this one
+    key_pem, nonce = new_key(), new_nonce()
+    request = RenewRequest(signing_request(key_pem, record.name).decode("ascii"), host, nonce)
+    with answering(host, record.ports.node, nonce), _members(identity, record) as members:
+        admission = members.renew(request)
+    renewed = Identity(record.name, record.cluster_id, identity.ca_pem, admission.cert_pem.encode(), key_pem)
+    check_certificate(renewed, host, time.time())
+    return _write(
+        home.folder,
+        renewed,
+        NodeRecord(record.name, record.cluster_id, host, record.first_port, admission.is_secure, record.head_host),
+    )
+
+
+def register(home: Home) -> Grant:
+    """Tell the head that this node is about to take part, and keep the secrets that it answers with.
+
+    ClusterError with the exact reason: this node's certificate does not count, or the head is not there, does not know
+    it any more, or runs other versions.
+    """
+    identity, record = own_identity(home), home.record
+    assert record is not None
+    check_certificate(identity, record.host, time.time())
+    check_tls(home, record.head_host, record.ports.members, head_server_name(record.cluster_id))
+    with _members(identity, record) as members:
+        grant = members.register(RegisterRequest(record.host, this_version()))
+    try:
+        write_secret(home.secret_file, Secret.of_text(grant.secret))
+        write_secret(home.client_secret_file, Secret.of_text(grant.client_secret))
+    except OSError as error:
+        raise disk_error(home.folder, error, "set XDG_STATE_HOME") from error
+    return grant
+
+
+def members_of(home: Home) -> MembersClient:
+    """What asks this node's head. Close it. ClusterError where this machine is no node."""
+    identity, record = own_identity(home), home.record
+    assert record is not None
+    return _members(identity, record)
+
+
+def read_or_none(folder: Path) -> Home | None:
+    """The home of a node; None where this machine is none, or what is there cannot be read."""
+    try:
+        home = read_home(folder)
+    except ClusterError:
+        return None
+    return home if home.record is not None else None
+
+
+def _door_at(address: str) -> tuple[str, PortPlan]:
+    check_address(address)
+    host, _, port = address.rpartition(":")
+    if int(port) > 65536 - NUM_PORTS:
+        raise UsageError(f"address: {address}: no port of a cluster's door; give that of cluster token create")
+    return host.removeprefix("[").removesuffix("]"), PortPlan(int(port))
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        check_folder(folder, others_may_look=True)
+    except OSError as error:
+        raise disk_error(folder, error, "set XDG_STATE_HOME") from error
+
+
+def _check_not_head(folder: Path, met: Met) -> None:
+    """A head joins no cluster: not its own, and no other while it has nodes of its own."""
+    try:
+        own = read_authority(folder)
+    except FileNotFoundError:
+        return
+    if own.cluster_id == met.head.cluster_id:
+        raise UsageError("join: this machine is the head of that cluster; run it on another machine")
+    home = read_or_none(folder)
+    if home is not None and home.record is not None and home.record.cluster_id == own.cluster_id:
+        raise UsageError(
+            f"join: this machine is the head of cluster {own.cluster_id}; end that first: cluster down; and if its "
+            f"nodes are not to come back, delete {folder / AUTHORITY}"
+        )
+
+
+def _check_not_elsewhere(home: Home | None, met: Met) -> None:
+    """A node of another cluster that lives there stays it, until it leaves."""
+    if home is None or home.record is None or home.record.cluster_id == met.head.cluster_id:
+        return
+    record = home.record
+    try:
+        with _members(own_identity(home), record) as members:
+            listed = members.nodes(LIVING_TIMEOUT_S).nodes
+    except ClusterError:
+        return  # it is not there, or does not know this node any more
+    if any(node.name == record.name and node.is_alive for node in listed):
+        raise UsageError(
+            f"join: this machine takes part in cluster {record.cluster_id}, whose head is {record.head_host}, as "
+            f"{record.name}; leave that first: cluster leave"
+        )
+
+
+def _former_key(folder: Path, name: str, met: Met) -> bytes | None:
+    """The key of the same node, by which the head knows that it is the same; None where there is none of use."""
+    home = read_or_none(folder)
+    if home is None or home.record is None:
+        return None
+    try:
+        identity = read_identity(home.identity_folder, name, met.head.cluster_id)
+        certificate = check_certificate(identity, home.record.host, time.time())
+        if key_hash(signing_request(identity.key_pem, name)) == certificate.key_hash:
+            return identity.key_pem
+    except (ClusterError, OSError):
+        pass  # damaged, ended, or of another node: a new key is as good
+    return None
+
+
+def _own_host(record: NodeRecord) -> str:
+    with socket.create_connection((record.head_host, record.ports.members), LIVING_TIMEOUT_S) as connection:
+        return str(connection.getsockname()[0])
+
+
+def _members(identity: Identity, record: NodeRecord) -> MembersClient:
+    return MembersClient(join_address(record.head_host, record.ports.members), identity)
+
+
+def _write(folder: Path, identity: Identity, record: NodeRecord) -> Home:
+    try:
+        home = Home(folder, record)
+        write_identity(home.identity_folder, identity)
+        return write_home(folder, record)
+    except OSError as error:
+        raise disk_error(folder, error, "set XDG_STATE_HOME") from error
