@@ -9,6 +9,7 @@ from cluster.api.errors import UsageError
 from cluster.engine.cost.forecast import Forecast
 from cluster.planning.inventory import Inventory
 from cluster.planning.layout import Layout, Layouts
+from cluster.planning.leaving_out import WithoutNode
 from cluster.planning.measure.dry_run import Context
 from cluster.planning.search.placement import DeviceOffer
 from cluster.planning.whole import WholeReport
@@ -16,6 +17,7 @@ from cluster.planning.whole import WholeReport
 CONTEXT_GRAIN = 64
 SMALLER_CACHES = (("q8_0", "q8_0"), ("q4_0", "q4_0"))
 MAX_MORE_NODES = 16
+SHOWN_MS = 0.05  # less is not printed
 GIB = 2**30
 
 
@@ -26,9 +28,10 @@ def advise(
     layout: Layout,
     speed: Forecast,
     whole: Sequence[WholeReport],
+    without: Sequence[WithoutNode] = (),
 ) -> tuple[str, ...]:
     """One sentence per way out; the first ones are best."""
-    lines = list(_better_whole(layout, speed, whole))
+    lines = [*_better_whole(layout, speed, whole, without), *_slowing(layout, speed, without)]
     if layout.fits:
         return tuple(lines)
     context = inventory.context
@@ -42,12 +45,17 @@ def advise(
     return tuple(lines or [_hopeless(inventory, layout)])
 
 
-def _better_whole(layout: Layout, speed: Forecast, whole: Sequence[WholeReport]) -> list[str]:
+def _better_whole(
+    layout: Layout, speed: Forecast, whole: Sequence[WholeReport], without: Sequence[WithoutNode]
+) -> list[str]:
     """Where the model fits on one device and is faster there, by the figures that are shown."""
     fitting = [item for item in whole if item.fits]
     if len(layout.offers) == 1 or not fitting:
         return []
     best = max(fitting, key=lambda item: item.all_slots_tokens_per_s)
+    device = f"{best.node}:{best.device}"
+    if any(less.devices == (device,) and less.is_faster_than(speed) for less in without):
+        return []  # that says by what, too
     pairs = {
         "for one request": (best.one_request_tokens_per_s, speed.one_request_tokens_per_s),
         "with all slots": (best.all_slots_tokens_per_s, speed.all_slots_tokens_per_s),
@@ -56,11 +64,43 @@ def _better_whole(layout: Layout, speed: Forecast, whole: Sequence[WholeReport])
     if not better:
         return []
     others = [_instead(name, *pair) for name, pair in pairs.items() if _shown(pair[0]) <= _shown(pair[1])]
+    how = "--stages 1" if len({offer.node for offer in layout.offers}) == 1 else f"--devices {device}"
     copies = f", or as {len(fitting)} replicas, one on each device" if len(fitting) > 1 else ""
     return [
         f"serve it whole: it takes {_gib(best.total_bytes)} and fits on {best.name} ({_gib(best.usable_bytes)} usable) "
-        f"with --stages 1{copies}. That is faster {' and '.join(better)}{''.join(f'; not {other}' for other in others)}"
+        f"with {how}{copies}. That is faster {' and '.join(better)}{''.join(f'; not {other}' for other in others)}"
     ]
+
+
+def _slowing(layout: Layout, speed: Forecast, without: Sequence[WithoutNode]) -> list[str]:
+    """The nodes without which the others are faster, and what each of them adds to a token."""
+    lines = []
+    for less in sorted(without, key=lambda less: -less.one_request_tokens_per_s):
+        if layout.fits and less.is_faster_than(speed):
+            pairs = (
+                ("for one request", less.one_request_tokens_per_s, speed.one_request_tokens_per_s),
+                ("with all slots", less.all_slots_tokens_per_s, speed.all_slots_tokens_per_s),
+            )
+            rates = " and ".join(
+                f"{before:.1f} tokens/s {name} instead of {after:.1f}" for name, before, after in pairs
+            )
+            lines.append(f"leave out {less.node}: {rates} with --devices {','.join(less.devices)}; {_adds(less)}")
+    return lines
+
+
+def _adds(less: WithoutNode) -> str:
+    """By what it makes a token later, or that it does not."""
+    link = f"its link to {less.neighbour} takes {less.round_trip_ms:.1f} ms there and back"
+    parts = (
+        (less.more_messages_ms, f"messages take {less.more_messages_ms:.1f} ms more ({link})"),
+        (less.more_computing_ms, f"computing takes {less.more_computing_ms:.1f} ms more"),
+        (-less.more_computing_ms, f"computing takes {-less.more_computing_ms:.1f} ms less"),
+    )
+    more_ms = less.more_messages_ms + less.more_computing_ms
+    if more_ms <= SHOWN_MS:
+        return f"{less.node} adds nothing to a token of one request, but with all slots the others wait for it"
+    told = " and ".join(text for part_ms, text in parts if part_ms > SHOWN_MS)
+    return f"{less.node} adds {more_ms:.1f} ms to a token: {told}"
 
 
 def _instead(name: str, whole: float, split: float) -> str:

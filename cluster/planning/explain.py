@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
-from cluster.engine.cost.decode import PipelineCosts
+from cluster.planning.estimate import Estimate
 from cluster.planning.inventory import Inventory
 from cluster.planning.layout import Layout
+from cluster.planning.links import Route
 from cluster.planning.profiles import Profiles
 from cluster.planning.search.cut_search import Range
 from cluster.planning.search.placement import LayerSizes, Sums
 
 
-def explain(
-    inventory: Inventory, profiles: Profiles, layout: Layout, sizes: LayerSizes, num_rows: int, costs: PipelineCosts
-) -> tuple[str, ...]:
+def explain(inventory: Inventory, plan: Estimate) -> tuple[str, ...]:
     """Sentences, from what was asked to what the neighbouring cuts would give."""
+    num_rows = inventory.fullest_rows
     return (
         _cuts(inventory),
-        _messages(costs),
-        *_stages(profiles, layout, sizes, num_rows),
-        *_neighbours(inventory, profiles, layout, sizes, num_rows),
+        *_messages(plan),
+        *_stages(plan.profiles, plan.layout, plan.sizes, num_rows),
+        *_neighbours(inventory, plan.profiles, plan.layout, plan.sizes, num_rows),
     )
 
 
@@ -31,9 +32,31 @@ def _cuts(inventory: Inventory) -> str:
     return f"cuts: {places} are legal; the cuts are {chosen}"
 
 
-def _messages(costs: PipelineCosts) -> str:
-    hops = f"{costs.hop_ms:.2f} ms from each stage to the next, and from the last one back"
-    return f"messages: {hops if len(costs.stages) > 1 else f'{costs.hop_ms:.2f} ms between two steps'}"
+def _messages(plan: Estimate) -> list[str]:
+    route, hop_ms = plan.route, plan.costs.hop_ms
+    if len(set(route.nodes)) > 1:
+        return [*_order(route), *_hops(plan)]
+    hops = f"{hop_ms:.2f} ms from each stage to the next, and from the last one back"
+    return [f"messages: {hops if len(route.nodes) > 1 else f'{hop_ms:.2f} ms between two steps'}"]
+
+
+def _order(route: Route) -> list[str]:
+    nodes = list(dict.fromkeys(route.nodes))
+    return [f"order: {', '.join(nodes)}, and back to the coordinator on {route.head}"]
+
+
+def _hops(plan: Estimate) -> list[str]:
+    """What lies between stages of different nodes."""
+    lines, route = [], plan.route
+    num_rows = plan.speed.rows_per_microbatch
+    for (node, other), hop_ms in zip(pairwise(route.nodes), route.hops_ms(num_rows), strict=True):
+        link = route.links.between(node, other)
+        if link is not None:
+            lines.append(
+                f"link {node} to {other}: {1e3 * link.round_trip_s:.2f} ms there and back, "
+                f"{link.bytes_per_s / 1e6:,.0f} MB/s: {num_rows * route.row_bytes / 1e3:,.0f} kB take {hop_ms:.2f} ms"
+            )
+    return lines
 
 
 def _stages(profiles: Profiles, layout: Layout, sizes: LayerSizes, num_rows: int) -> list[str]:

@@ -11,6 +11,7 @@ from cluster.cutting.cuts import legal_cuts
 from cluster.cutting.model import Model
 from cluster.cutting.sizes import trained_context
 from cluster.engine.cost.decode import most_lanes_of, rows_per_lane
+from cluster.planning.links import Links
 from cluster.planning.measure.dry_run import Context
 from cluster.planning.nodes import NodeFacts, Nodes, ThisMachine
 from cluster.planning.places import Place, choose_places
@@ -20,11 +21,12 @@ from cluster.sources.source import ModelSource
 from worker_native.probe import DeviceFacts, Probe
 
 DEFAULT_CONTEXT_LENGTH = 4096
+FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """`places` holds one per stage, the same one again where stages share it."""
+    """`places` holds one per stage, in order, the same one again where stages share it."""
 
     config: ClusterConfig
     source: ModelSource
@@ -35,6 +37,7 @@ class Inventory:
     context: Context
     nodes: Nodes
     places: tuple[Place, ...]
+    links: Links | None  # those that the order of the places was chosen by; None: it was not asked for
 
     @property
     def head(self) -> NodeFacts:
@@ -55,6 +58,16 @@ class Inventory:
     def is_on_head(self) -> bool:
         """Whether all stages are on the head: then they can be rehearsed where the plan is made."""
         return all(place.node == self.head for place in self.places)
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        """The node of each stage."""
+        return tuple(place.node.name for place in self.places)
+
+    @property
+    def row_bytes(self) -> int:
+        """What one row takes on its way from a stage to the next."""
+        return FLOAT_BYTES * self.model.row_width
 
     def num_threads(self, stage: int) -> int:
         """Threads of a CPU stage: those of its node are divided among the stages there."""
@@ -100,7 +113,12 @@ def take_inventory(config: ClusterConfig, nodes: Nodes | None = None) -> Invento
     opened = open_model(source)
     model = opened.model
     context_length = _context_length(config, trained_context(model))
-    nodes = nodes or ThisMachine()
+    nodes, cuts = nodes or ThisMachine(), legal_cuts(model)
+    is_alone = len(nodes.facts) == 1
+    # Rows of a microbatch where each node has one, as far as slots go around.
+    num_rows = rows_per_lane(config.parallel, most_lanes_of(len(nodes.facts), config.parallel))
+    most_stages = model.num_layers if is_alone else len(cuts) + 1
+    places, links = choose_places(config, nodes, most_stages, num_rows * FLOAT_BYTES * model.row_width)
     context = Context(
         n_ctx=context_length,
         n_slots=config.parallel,
@@ -116,10 +134,11 @@ def take_inventory(config: ClusterConfig, nodes: Nodes | None = None) -> Invento
         whole_path=opened.path,
         model=model,
         model_hash=opened.hash,
-        cuts=legal_cuts(model),
+        cuts=cuts,
         context=context,
         nodes=nodes,
-        places=choose_places(config, nodes.facts, model.num_layers),
+        places=places,
+        links=links,
     )
 
 

@@ -16,6 +16,7 @@ from cluster.planning.search.tensor_split import cuts_by_fraction
 from ggml.gguf.tensor_types import tensor_type
 
 MAX_CORRECTIONS = 3
+CPU = "CPU"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ class Layouts:
         sums = Sums(bare)
 
         def scratch(first: int, end: int) -> int:
-            takes = max(self._dry_run.measure(first, end, device, context).total_bytes for device in set(devices))
+            here = set(map(self._here, devices))
+            takes = max(self._dry_run.measure(first, end, device, context).total_bytes for device in here)
             return max(0, takes - sums.need_bytes(first, end))
 
         cuts = self._survey.cuts
@@ -90,7 +92,18 @@ class Layouts:
 
     def measure(self, ranges: Sequence[Range], devices: Sequence[str], context: Context) -> tuple[StageMemory, ...]:
         """What libllama takes for each stage."""
-        return tuple(self._dry_run.measure(*cut, device, context) for cut, device in zip(ranges, devices, strict=True))
+        here = map(self._here, devices)
+        return tuple(self._dry_run.measure(*cut, device, context) for cut, device in zip(ranges, here, strict=True))
+
+    def _here(self, device: str) -> str:
+        """The device of the head that stands in for one that only another node has: what is planned is much the same.
+
+        libllama lays out the same graph; what a kind of device adds to it is within the headroom.
+        """
+        known = self._survey.head.probe.devices
+        if device in (one.name for one in known):
+            return device
+        return next((one.name for one in known if one.kind == "gpu"), CPU)
 
     def _plan(self, offers: Sequence[DeviceOffer], sizes: LayerSizes, within_memory: bool) -> Plan:
         inventory = self._survey

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from cluster.api.errors import UsageError
 from cluster.config import ClusterConfig
-from cluster.planning.nodes import NodeFacts
+from cluster.planning.links import Links, find_links, route_pairs
+from cluster.planning.nodes import NodeFacts, Nodes
+from cluster.planning.search.order import best_order
 from worker_native.probe import DeviceFacts
 
 DEFAULT_CPU_STAGES = 2
+GRAIN_MS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +32,76 @@ class Place:
         return f"{self.node.name}:{self.device.name}"
 
 
-def choose_places(config: ClusterConfig, nodes: Sequence[NodeFacts], num_layers: int) -> tuple[Place, ...]:
-    """A place for each stage: those named, else the GPUs of all nodes, else their CPUs.
+def choose_places(
+    config: ClusterConfig, nodes: Nodes, most_stages: int, row_bytes: int = 0
+) -> tuple[tuple[Place, ...], Links | None]:
+    """A place for each stage: those named, else the GPUs of all nodes, else their CPUs; the largest, if those are more.
 
-    `nodes`: in the order in which rows are to pass them. UsageError for a device or a node that is not there.
+    They are in the order in which messages take the least, for which links are measured where there is a choice.
+
+    Args:
+        most_stages: no more are made where none are asked for.
+        row_bytes: what a microbatch carries from stage to stage.
+
+    Returns:
+        The places, and the links that were measured; None where nobody needed to know.
+
+    Raises:
+        UsageError: a device or a node that is not there.
+        UnreachableError: nodes that do not reach each other, and no way around them.
     """
     if config.devices:
-        return _named(config.devices, nodes)
-    everything = [Place(node, device) for node in nodes for device in node.probe.devices]
+        return _named(config.devices, nodes.facts), None
+    everything = [Place(node, device) for node in nodes.facts for device in node.probe.devices]
     gpus = [place for place in everything if place.device.kind == "gpu"]
-    if gpus and config.num_stages in (None, len(gpus)):
-        return tuple(gpus)
     pool = gpus or [place for place in everything if place.device.kind == "cpu"]
-    by_default = len(pool) if len(pool) > 1 else DEFAULT_CPU_STAGES
-    num_stages = config.num_stages or min(by_default, num_layers)
-    if len(nodes) == 1:
-        return tuple(pool[stage % len(pool)] for stage in range(num_stages))
-    if num_stages < len(pool):
-        return tuple(pool[:num_stages])
+    by_default = len(pool) if gpus or len(pool) > 1 else DEFAULT_CPU_STAGES
+    if len(nodes.facts) == 1:
+        return _on_one_node(pool, config.num_stages or (by_default if gpus else min(by_default, most_stages))), None
+    num_stages = config.num_stages or min(by_default, most_stages)
+    pool, links = _in_order(_largest(pool, num_stages), nodes, row_bytes)
     # Stages of one node follow one another: a hop between them costs least.
-    return tuple(pool[stage * len(pool) // num_stages] for stage in range(num_stages))
+    return tuple(pool[stage * len(pool) // num_stages] for stage in range(num_stages)), links
+
+
+def _on_one_node(pool: Sequence[Place], num_stages: int) -> tuple[Place, ...]:
+    return tuple(pool[stage % len(pool)] for stage in range(num_stages))
+
+
+def _largest(pool: Sequence[Place], count: int) -> list[Place]:
+    """The devices with most memory free, in the order in which they came."""
+    by_size = sorted(range(len(pool)), key=lambda at: -pool[at].device.memory_free_bytes)[:count]
+    return [pool[at] for at in sorted(by_size)]
+
+
+def _in_order(pool: Sequence[Place], nodes: Nodes, row_bytes: int) -> tuple[list[Place], Links | None]:
+    """By node, in the order in which messages take the least."""
+    head, names = nodes.facts[0].name, list(dict.fromkeys(place.node.name for place in pool))
+    if len(set(names) - {head}) < 2:
+        ordered, links = best_order(names, head, _equal, _equal), None
+    else:
+        links = find_links(nodes, combinations(dict.fromkeys((head, *names)), 2))
+        ordered = best_order(names, head, _Cost(links, row_bytes), _Cost(links, 0))
+        for pair in route_pairs(ordered, head):
+            links.between(*pair)  # says why there is no way, if there is none
+    return [place for name in ordered for place in pool if place.node.name == name], links
+
+
+def _equal(node: str, other: str) -> float:
+    return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """What a message takes, in whole steps of GRAIN_MS: measurements vary, and the order should not."""
+
+    links: Links
+    num_bytes: int
+
+    def __call__(self, node: str, other: str) -> float:
+        if not self.links.reaches(node, other):
+            return math.inf
+        return round(self.links.message_ms(node, other, self.num_bytes) / GRAIN_MS)
 
 
 def _named(names: Sequence[str], nodes: Sequence[NodeFacts]) -> tuple[Place, ...]:

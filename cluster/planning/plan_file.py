@@ -9,7 +9,7 @@ from typing import Any
 
 from cluster.api.errors import UsageError
 from cluster.config import MAX_STAGES
-from cluster.planning.nodes import THIS_NODE, checked_probe
+from cluster.planning.nodes import THIS_NODE, Nodes, ThisMachine
 from cluster.planning.report import PlanReport
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
@@ -44,22 +44,39 @@ def to_json(report: PlanReport) -> str:
     return json.dumps({"format": FORMAT, **asdict(report)}, indent=1)
 
 
-def checked_settings(path: str, given: dict[str, Any]) -> dict[str, Any]:
+def checked_settings(
+    path: str, given: dict[str, Any], nodes: Nodes | None = None, *, are_nodes_there: bool = True
+) -> dict[str, Any]:
     """The settings of the plan at `path`, with what is `given` beside it (None: not given).
 
-    UsageError if the file is no plan, if a given setting says otherwise than the plan, or if the model or the
-    devices are not those that the plan was made for.
+    `nodes`: those that the plan may name, by default this machine alone; `are_nodes_there`: False while they are still
+    to join, so that whoever waits for them calls `check_nodes` then.
+
+    UsageError if the file is no plan, if a given setting says otherwise than the plan, or if the model, the nodes or
+    the devices are not those that the plan was made for.
     """
     plan = _read(path)
     settings = {name: plan[name] for name in _SETTINGS}
     stages: list[dict[str, Any]] = plan["stages"]
     settings["layers"] = _layers(path, stages)
-    settings["devices"] = tuple(stage["device"] for stage in stages)
-    settings["threads"] = stages[0]["num_threads"]
+    settings["devices"] = tuple(_device(stage) for stage in stages)
+    threads = {stage["num_threads"] for stage in stages}
+    settings["threads"] = threads.pop() if len(threads) == 1 else None  # else as many as each node has, as planned
     _check_given(path, settings, given)
     _check_model(path, plan)
-    _check_devices(path, stages)
+    if are_nodes_there:
+        _check_devices(path, stages, nodes or ThisMachine())
     return {**given, **settings}
+
+
+def check_nodes(path: str, nodes: Nodes) -> None:
+    """UsageError if the nodes or the devices are not those that the plan at `path` was made for, or it is no plan."""
+    _check_devices(path, _read(path)["stages"], nodes)
+
+
+def _device(stage: dict[str, Any]) -> str:
+    """As ``--devices`` takes it."""
+    return str(stage["device"]) if stage["node"] == THIS_NODE else f"{stage['node']}:{stage['device']}"
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -124,16 +141,19 @@ def _check_model(path: str, plan: dict[str, Any]) -> None:
         )
 
 
-def _check_devices(path: str, stages: list[dict[str, Any]]) -> None:
-    here = {device.name: device.description for device in checked_probe().devices}
+def _check_devices(path: str, stages: list[dict[str, Any]], nodes: Nodes) -> None:
+    there = {node.name: node for node in nodes.facts}
     for number, stage in enumerate(stages):
-        node, device, description = stage["node"], stage["device"], stage["device_description"]
-        if node != THIS_NODE:
-            raise UsageError(f"{path}: stage {number} is on node {node!a}, only {THIS_NODE} is there; plan anew")
-        if here.get(device) != description:
-            there = f"is {here[device]!a} here" if device in here else "is not there"
+        name, device, description = stage["node"], stage["device"], stage["device_description"]
+        if name not in there:
+            known = f"only {', '.join(there)} {'is' if len(there) == 1 else 'are'} there"
+            raise UsageError(f"{path}: stage {number} is on node {name!a}, {known}; plan anew")
+        found = there[name].device(device)
+        if found is None or found.description != description:
+            where = "here" if name == THIS_NODE else f"on {name}"
+            what = f"is {found.description!a} {where}" if found else "is not there"
             raise UsageError(
-                f"{path}: made for other devices: stage {number}'s {device!a} ({description!a}) {there}; plan anew"
+                f"{path}: made for other devices: stage {number}'s {device!a} ({description!a}) {what}; plan anew"
             )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from cluster.engine.cost.decode import PipelineCosts
 from cluster.messages.stage import StageCosts
 from cluster.planning.inventory import Inventory
 from cluster.planning.measure.profile import DeviceProfile, bench_kind
+from cluster.planning.places import Place
 from cluster.planning.search.cut_search import Range
 from cluster.planning.search.placement import DeviceOffer, LayerSizes, Sums
 
@@ -46,20 +48,23 @@ class Profiles:
 
 
 def find_profiles(inventory: Inventory, *, measure: bool) -> Profiles | None:
-    """Kept figures; those that are missing are measured now, or the answer is None."""
+    """Kept figures; those that are missing are measured now, on all nodes at once, or the answer is None."""
     kind = bench_kind(inventory.model.header)
     sharers = Counter(inventory.places)
-    full = {
-        place: inventory.nodes.profile(
-            place.node.name,
-            place.device.name,
-            kind,
-            inventory.num_threads(inventory.places.index(place)),
-            num_sharers,
-            measure=measure,
-        )
-        for place, num_sharers in sharers.items()
-    }
+
+    def pace(place: Place) -> DeviceProfile | None:
+        num_threads = inventory.num_threads(inventory.places.index(place))
+        node, device = place.node.name, place.device.name
+        return inventory.nodes.profile(node, device, kind, num_threads, sharers[place], measure=measure)
+
+    def paces(places: Sequence[Place]) -> list[DeviceProfile | None]:
+        """Of one node: its devices one after the other."""
+        return [pace(place) for place in places]
+
+    nodes = [[place for place in sharers if place.node.name == name] for name in dict.fromkeys(inventory.node_names)]
+    with ThreadPoolExecutor() as pool:
+        found = [pair for pairs in zip(nodes, pool.map(paces, nodes), strict=True) for pair in zip(*pairs, strict=True)]
+    full = dict(found)
     devices = tuple(profile for place in inventory.places if (profile := full[place]) is not None)
     if len(devices) < len(inventory.places):
         return None

@@ -24,8 +24,7 @@ UBATCH_SIZE = 64  # rows: prompts are short
 
 def rehearsed(inventory: Inventory, ranges: Sequence[Range], sizes: LayerSizes) -> Rehearsed:
     """The stages of a plan. ClusterError if they cannot be rehearsed here: on other nodes, say."""
-    if not inventory.is_on_head:
-        raise ClusterError("plan: stages of several nodes cannot be rehearsed on one of them")
+    _check_here(inventory)
     if len(ranges) == 1:
         return _rehearsed_whole(inventory, inventory.places[0], sizes)
     parts = [part_of(whole, inventory.cuts, sizes) for whole in ranges]
@@ -39,10 +38,16 @@ def whole_costs(inventory: Inventory, place: Place, sizes: LayerSizes, split: Re
 
     ClusterError if it cannot be rehearsed here.
     """
+    _check_here(inventory)
     whole = (0, sizes.num_layers)
     if split is None or not split.has_all_cores or is_small(whole, sizes):
         split = _rehearsed_whole(inventory, place, sizes)
     return split.costs([whole])
+
+
+def _check_here(inventory: Inventory) -> None:
+    if not inventory.is_on_head:
+        raise ClusterError("plan: stages of several nodes cannot be rehearsed on one of them")
 
 
 def _rehearsed_whole(inventory: Inventory, place: Place, sizes: LayerSizes) -> Rehearsed:

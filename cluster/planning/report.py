@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cluster.api.errors import ClusterError
 from cluster.config import ClusterConfig
-from cluster.engine.cost.decode import PipelineCosts
-from cluster.engine.cost.forecast import Forecast, forecast
+from cluster.engine.cost.forecast import Forecast
 from cluster.planning.advice import advise
+from cluster.planning.estimate import Estimate, estimate, links_among
 from cluster.planning.explain import explain
 from cluster.planning.inventory import Inventory, take_inventory
-from cluster.planning.layout import Layout, Layouts, offers_of
+from cluster.planning.layout import Layout, Layouts
+from cluster.planning.leaving_out import WithoutNode, leave_out
+from cluster.planning.links import route_pairs
 from cluster.planning.measure.dry_run import DryRun
 from cluster.planning.nodes import Nodes
-from cluster.planning.profiles import find_profiles
-from cluster.planning.rehearsals import rehearsed
-from cluster.planning.search.placement import LayerSizes
-from cluster.planning.stage_costs import Rehearsed
 from cluster.planning.vocabulary import check_vocabulary
 from cluster.planning.whole import WholeReport, whole_report
 
@@ -55,6 +51,16 @@ class StageTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkReport:
+    """What lies between two nodes, as it was measured."""
+
+    node: str
+    other: str
+    round_trip_ms: float  # a row there, and the answer back
+    bytes_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class PlanReport:
     """A plan, whether or not it fits. The settings are those of `ClusterConfig`."""
 
@@ -75,6 +81,8 @@ class PlanReport:
     stages: tuple[StageReport, ...]
     forecast: Forecast
     whole: tuple[WholeReport, ...]  # on each device by itself
+    links: tuple[LinkReport, ...]  # between the nodes of stages that follow one another, and back; () on one node
+    without: tuple[WithoutNode, ...]  # what the others would do without each of the nodes, where it fits
     advice: tuple[str, ...]
     reasons: tuple[str, ...]  # what --explain prints
 
@@ -87,46 +95,29 @@ def report(config: ClusterConfig, nodes: Nodes | None = None) -> PlanReport:
     """
     found = take_inventory(config, nodes)
     check_vocabulary(found.model.header, found.source.shown_name)
-    profiles = find_profiles(found, measure=True)
-    assert profiles is not None, "they were measured"
-    num_rows = found.fullest_rows
-    offers = profiles.offers(offers_of(found), num_rows)
     with DryRun(found.model) as dry_run:
-        layouts = Layouts(found, dry_run)
-        is_possible = layouts.fits(offers, found.context)
-        layout = layouts.lay_out(offers, found.context, within_memory=is_possible)
-        sizes = layouts.layer_sizes(found.context, [offer.device for offer in offers])
-        seen = _rehearsed(found, layout, sizes)
-        costs = seen.costs(layout.ranges) if seen else profiles.costs(layout.ranges, sizes)
-        known = seen.known(layout.ranges) if seen else None
-        speed = forecast(costs, found.context.n_slots, profiles.sample_row_ms, known)
-        times = _times(costs, speed, profiles.sample_row_ms)
-        whole = whole_report(found, layouts, seen)
+        layouts, links = Layouts(found, dry_run), links_among(found)
+        plan = estimate(found, layouts, links)
+        whole = whole_report(found, layouts, plan.seen, links)
+        without = leave_out(found, dry_run, links, plan)
         return replace(
-            _report(found, layout, times, speed, whole),
-            advice=advise(found, layouts, offers, layout, speed, whole),
-            reasons=explain(found, profiles, layout, sizes, num_rows, costs),
+            _report(found, plan, whole, without),
+            advice=advise(found, layouts, plan.offers, plan.layout, plan.speed, whole, without),
+            reasons=explain(found, plan),
         )
 
 
-def _rehearsed(found: Inventory, layout: Layout, sizes: LayerSizes) -> Rehearsed | None:
-    """None where the model cannot be rehearsed here: then devices alone say what steps cost."""
-    try:
-        return rehearsed(found, layout.ranges, sizes)
-    except ClusterError:
-        return None
-
-
-def _times(costs: PipelineCosts, speed: Forecast, sample_row_ms: float) -> list[StageTimes]:
-    num_rows = speed.rows_per_microbatch
-    steps_ms = costs.exclusive_steps_ms(num_rows) if speed.alone else costs.steps_ms(num_rows)
+def _times(plan: Estimate) -> list[StageTimes]:
+    num_rows, costs = plan.speed.rows_per_microbatch, plan.costs
+    steps_ms = costs.exclusive_steps_ms(num_rows) if plan.speed.alone else costs.steps_ms(num_rows)
     *inner_ms, last_ms = steps_ms
-    sample_ms = min(last_ms, num_rows * sample_row_ms)
-    return [*(StageTimes(ms, 0.0, costs.hop_ms) for ms in inner_ms), StageTimes(last_ms - sample_ms, sample_ms, 0.0)]
+    sample_ms = min(last_ms, num_rows * plan.profiles.sample_row_ms)
+    inner = [StageTimes(ms, 0.0, hop_ms) for ms, hop_ms in zip(inner_ms, plan.hops_ms(num_rows), strict=True)]
+    return [*inner, StageTimes(last_ms - sample_ms, sample_ms, 0.0)]
 
 
 def _report(
-    found: Inventory, layout: Layout, times: Sequence[StageTimes], speed: Forecast, whole: tuple[WholeReport, ...]
+    found: Inventory, plan: Estimate, whole: tuple[WholeReport, ...], without: tuple[WithoutNode, ...]
 ) -> PlanReport:
     context, config = found.context, found.config
     return PlanReport(
@@ -143,13 +134,22 @@ def _report(
         cache_type_v=context.type_v,
         flash_attn=context.flash_attn,
         headroom=config.headroom,
-        fits=layout.fits,
-        stages=tuple(_stage(found, layout, stage, time) for stage, time in enumerate(times)),
-        forecast=speed,
+        fits=plan.layout.fits,
+        stages=tuple(_stage(found, plan.layout, stage, time) for stage, time in enumerate(_times(plan))),
+        forecast=plan.speed,
         whole=whole,
+        links=_links(plan),
+        without=without,
         advice=(),
         reasons=(),
     )
+
+
+def _links(plan: Estimate) -> tuple[LinkReport, ...]:
+    route = plan.route
+    pairs = dict.fromkeys(route_pairs(route.nodes, route.head))
+    found = ((pair, route.links.between(*pair)) for pair in pairs)
+    return tuple(LinkReport(*pair, 1e3 * link.round_trip_s, link.bytes_per_s) for pair, link in found if link)
 
 
 def _stage(found: Inventory, layout: Layout, stage: int, time: StageTimes) -> StageReport:

@@ -10,6 +10,7 @@ from cluster.engine.cost.forecast import forecast
 from cluster.messages.stage import StageCosts
 from cluster.planning.inventory import Inventory
 from cluster.planning.layout import Layouts
+from cluster.planning.links import Links, Route
 from cluster.planning.measure.profile import bench_kind
 from cluster.planning.places import Place
 from cluster.planning.rehearsals import whole_costs
@@ -37,12 +38,17 @@ class WholeReport:
         return f"{self.node}/{self.device}"
 
 
-def whole_report(inventory: Inventory, layouts: Layouts, split: Rehearsed | None) -> tuple[WholeReport, ...]:
-    """For each device of the plan; `split`: what a rehearsal of the plan has shown."""
-    return tuple(_on(inventory, layouts, place, split) for place in dict.fromkeys(inventory.places))
+def whole_report(
+    inventory: Inventory, layouts: Layouts, split: Rehearsed | None, links: Links
+) -> tuple[WholeReport, ...]:
+    """For each device of the plan; `split`: what a rehearsal of the plan has shown.
+
+    Where the plan could not be rehearsed, neither is the whole model: one would be compared with the other.
+    """
+    return tuple(_on(inventory, layouts, place, split, links) for place in dict.fromkeys(inventory.places))
 
 
-def _on(inventory: Inventory, layouts: Layouts, place: Place, split: Rehearsed | None) -> WholeReport:
+def _on(inventory: Inventory, layouts: Layouts, place: Place, split: Rehearsed | None, links: Links) -> WholeReport:
     device = place.device
     (memory,) = layouts.measure([(0, inventory.model.num_layers)], [device.name], inventory.context)
     usable = int(device.memory_free_bytes * (1 - inventory.config.headroom))
@@ -51,7 +57,7 @@ def _on(inventory: Inventory, layouts: Layouts, place: Place, split: Rehearsed |
     try:
         costs = whole_costs(inventory, place, sizes, split)
     except ClusterError:
-        costs = _device_costs(inventory, place, sizes)
+        costs = _device_costs(inventory, place, sizes, links)
     speed = forecast(costs, inventory.context.n_slots)
     return WholeReport(
         node=place.node.name,
@@ -63,10 +69,11 @@ def _on(inventory: Inventory, layouts: Layouts, place: Place, split: Rehearsed |
     )
 
 
-def _device_costs(inventory: Inventory, place: Place, sizes: LayerSizes) -> PipelineCosts:
+def _device_costs(inventory: Inventory, place: Place, sizes: LayerSizes, links: Links) -> PipelineCosts:
     """By what the device does with any model, where this one cannot be rehearsed."""
     num_threads, kind = inventory.config.threads or place.node.num_cores, bench_kind(inventory.model.header)
     profile = inventory.nodes.profile(place.node.name, place.device.name, kind, num_threads, 1, measure=True)
     assert profile is not None, "it was measured"
     read_bytes = Sums(sizes).read_bytes(0, sizes.num_layers)
-    return PipelineCosts((StageCosts(profile.steps_ms(read_bytes, inventory.model.vocab_size)),), 0.0)
+    route = Route((place.node.name,), inventory.head.name, links, inventory.row_bytes)
+    return route.costs([StageCosts(profile.steps_ms(read_bytes, inventory.model.vocab_size))])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from cluster.api.errors import UsageError
+from cluster.api.errors import UnreachableError, UsageError
 from cluster.planning.measure.link import LinkFigures
 from cluster.planning.measure.profile import ROW_COUNTS, DeviceProfile
 from cluster.planning.nodes import NodeFacts
@@ -35,6 +35,7 @@ class FakeNodes:
     speeds: Mapping[str, float] = field(default_factory=dict)
     links: Mapping[frozenset[str], LinkFigures] = field(default_factory=dict)
     speed: float = 10e9  # of a device that `speeds` does not name, with one thread
+    unreachable: Collection[frozenset[str]] = ()
     is_measured: bool = True  # False: nothing is known until it is measured
     asked: list[str] = field(default_factory=list)  # what was measured, in order
 
@@ -56,6 +57,8 @@ class FakeNodes:
     def link(self, node: str, other: str) -> LinkFigures:
         self._named(node), self._named(other)
         self.asked.append(f"{node}-{other}")
+        if frozenset((node, other)) in self.unreachable:
+            raise UnreachableError(f"{other}: nobody answers; open its ports")
         return self.links.get(frozenset((node, other)), FAST_LINK)
 
     def _named(self, name: str) -> NodeFacts:

@@ -26,16 +26,18 @@ class PipelineCosts:
     stages: tuple[StageCosts, ...]
     hop_ms: float = HOP_MS  # from a stage to the next one, and from the last one back to the first
     turn_ms: float = HOP_MS  # from the last one back, through the coordinator, where several microbatches are under way
+    # What each row takes more, where links are narrow: on its way through all of them, and through the narrowest one.
+    row_ms: float = 0.0
+    narrowest_row_ms: float = 0.0
 
     @property
     def can_lend(self) -> bool:
         """Whether any stage has more cores while it computes alone."""
         return any(stage.exclusive_ms for stage in self.stages)
 
-    @property
-    def messages_ms(self) -> float:
-        """All hops of a round: a lone stage is told of its next step too."""
-        return len(self.stages) * self.hop_ms
+    def messages_ms(self, num_rows: int) -> float:
+        """All hops of a round of one microbatch: a lone stage is told of its next step too."""
+        return len(self.stages) * self.hop_ms + num_rows * self.row_ms
 
     def steps_ms(self, num_rows: int) -> list[float]:
         """A step of `num_rows` sequences on each stage, which has its own share of the cores."""
@@ -57,17 +59,22 @@ class PipelineCosts:
         """A step through all stages that would take `spans_ms` on each, if it has the lent cores; messages included."""
         if not self.can_lend:
             return math.inf
-        return sum(ms / self.speedup(stage, num_rows) for stage, ms in enumerate(spans_ms)) + self.messages_ms
+        return sum(ms / self.speedup(stage, num_rows) for stage, ms in enumerate(spans_ms)) + self.messages_ms(num_rows)
 
     def shared_round_ms(self, num_lanes: int, num_sequences: int) -> float:
         """Until every sequence has its next token, the stages being shared by `num_lanes` microbatches."""
-        steps_ms = self.steps_ms(rows_per_lane(num_sequences, num_lanes))
+        num_rows = rows_per_lane(num_sequences, num_lanes)
+        steps_ms = self.steps_ms(num_rows)
         back_ms = self.turn_ms if num_lanes > 1 else self.hop_ms
-        return max(num_lanes * max(steps_ms), sum(steps_ms) + (len(steps_ms) - 1) * self.hop_ms + back_ms)
+        once_ms = sum(steps_ms) + (len(steps_ms) - 1) * self.hop_ms + num_rows * self.row_ms + back_ms
+        # A link carries one microbatch after the other, as a stage computes them.
+        return max(num_lanes * max(*steps_ms, num_rows * self.narrowest_row_ms), once_ms)
 
     def exclusive_round_ms(self, num_sequences: int) -> float:
         """The same in one microbatch that has all cores to itself; infinite where stages lend none."""
-        return sum(self.exclusive_steps_ms(num_sequences)) + self.messages_ms if self.can_lend else math.inf
+        if not self.can_lend:
+            return math.inf
+        return sum(self.exclusive_steps_ms(num_sequences)) + self.messages_ms(num_sequences)
 
     def round_ms(self, plan: DecodePlan, num_sequences: int) -> float:
         """Until every sequence has its next token, by `plan`."""

@@ -32,7 +32,8 @@ def forecast(
     steps_ms = costs.exclusive_steps_ms(num_rows) if plan.exclusive else costs.steps_ms(num_rows)
     slowest = max(range(len(steps_ms)), key=steps_ms.__getitem__)
     sampling_ms = sample_row_ms * num_rows if slowest == len(steps_ms) - 1 else 0.0
-    parts = {"computing": steps_ms[slowest] - sampling_ms, "sampling": sampling_ms, "messages": costs.hop_ms}
+    message_ms = costs.hop_ms + num_rows * costs.narrowest_row_ms
+    parts = {"computing": steps_ms[slowest] - sampling_ms, "sampling": sampling_ms, "messages": message_ms}
     return Forecast(
         one_request_tokens_per_s=tokens_per_s(costs, 1, known),
         all_slots_tokens_per_s=tokens_per_s(costs, num_slots, known),

@@ -136,7 +136,7 @@ def test_what_fits_on_one_device_is_served_whole_where_that_is_faster(found: Inv
     whole = wholes(offers, 11.0, 22.0)
     (line,) = advise(found, layouts, offers, layout, SPEED, whole)
     assert line.startswith("serve it whole: it takes 0.29 GiB and fits on n0/CPU")
-    assert "with --stages 1, or as 2 replicas, one on each device. That is faster" in line
+    assert "with --devices n0:CPU, or as 2 replicas, one on each device. That is faster" in line
     assert "for one request (11.0 tokens/s instead of 1.0) and with all slots (22.0 tokens/s instead of 2.0)" in line
     too_big = tuple(replace(item, total_bytes=900 * MIB) for item in whole)
     assert advise(found, layouts, offers, layout, SPEED, too_big) == ()

@@ -7,7 +7,7 @@ import pytest
 from cluster.api.errors import UsageError
 from cluster.config import ClusterConfig
 from cluster.planning.places import choose_places
-from tests.fakes.fake_nodes import fake_node
+from tests.fakes.fake_nodes import FakeNodes, fake_node
 
 ONE, TWO, THREE = (fake_node(name) for name in ("one", "two", "three"))
 GPUS = fake_node("gpus", "CPU", "CUDA0", "CUDA1")
@@ -15,7 +15,8 @@ GPUS = fake_node("gpus", "CPU", "CUDA0", "CUDA1")
 
 def names(*nodes: object, num_layers: int = 22, **settings: object) -> list[str]:
     config = ClusterConfig("m.gguf", **settings)  # type: ignore[arg-type]
-    return [place.name for place in choose_places(config, nodes, num_layers)]  # type: ignore[arg-type]
+    places, _ = choose_places(config, FakeNodes(nodes), num_layers)  # type: ignore[arg-type]
+    return [place.name for place in places]
 
 
 def test_a_lone_cpu_has_two_stages_and_each_of_several_has_one() -> None:

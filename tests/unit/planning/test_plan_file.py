@@ -14,7 +14,9 @@ from cluster.cli.command import build_parser, main
 from cluster.config import load_config
 from cluster.demo import model_path
 from cluster.planning.model_plan import plan_model
-from cluster.planning.plan_file import checked_settings
+from cluster.planning.plan_file import check_nodes, checked_settings, to_json
+from cluster.planning.report import report
+from tests.fakes.fake_nodes import FakeNodes, fake_node
 from tests.fakes.tiny_models import TinyModel, write_tiny
 
 FLAGS = ("--devices", "CPU,CPU", "-c", "64", "-t", "1", "-np", "3", "-ctk", "q8_0")
@@ -136,6 +138,41 @@ def test_other_devices_are_refused(
     plan_json["stages"][1][field] = value
     with pytest.raises(UsageError, match=message):
         checked_settings(write(tmp_path, plan_json), {})
+
+
+NODES = FakeNodes((fake_node("one", num_cores=2), fake_node("two", num_cores=4)))
+
+
+@pytest.fixture(scope="module")
+def plan_of_nodes() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        to_json(report(load_config(None, {"model": str(model_path()), "ctx_size": 64}), NODES))
+    )
+    return found
+
+
+def test_a_plan_names_the_nodes_and_is_followed_on_them(plan_of_nodes: dict[str, Any], tmp_path: Path) -> None:
+    assert [(stage["node"], stage["num_threads"]) for stage in plan_of_nodes["stages"]] == [("one", 2), ("two", 4)]
+    assert plan_of_nodes["links"] == [{"node": "one", "other": "two", "round_trip_ms": 0.5, "bytes_per_s": 117e6}]
+    settings = checked_settings(write(tmp_path, plan_of_nodes), {}, NODES)
+    assert (settings["devices"], settings["threads"]) == (("one:CPU", "two:CPU"), None)
+    made = plan_model(load_config(None, settings), nodes=NODES)
+    assert [(stage.node, stage.num_threads) for stage in made.stages] == [("one", 2), ("two", 4)]
+    assert made.bounds == (0, *(stage["end"] for stage in plan_of_nodes["stages"]))
+
+
+def test_a_plan_of_nodes_that_are_not_there_is_refused(plan_of_nodes: dict[str, Any], tmp_path: Path) -> None:
+    path = write(tmp_path, plan_of_nodes)
+    with pytest.raises(UsageError, match="stage 0 is on node 'one', only localhost is there"):
+        checked_settings(path, {})
+    assert checked_settings(path, {}, are_nodes_there=False)["devices"] == ("one:CPU", "two:CPU")
+    others = FakeNodes((fake_node("one"), fake_node("three")))
+    for check in (lambda: checked_settings(path, {}, others), lambda: check_nodes(path, others)):
+        with pytest.raises(UsageError, match="stage 1 is on node 'two', only one, three are there; plan anew"):
+            check()
+    with pytest.raises(UsageError, match=r"stage 1's 'CPU' \('fake CPU'\) is not there"):
+        check_nodes(path, FakeNodes((fake_node("one"), fake_node("two", "CUDA0"))))
+    check_nodes(path, NODES)
 
 
 def changed(plan: dict[str, Any], where: tuple[str | int, ...], value: Any) -> dict[str, Any]:
