@@ -12,7 +12,6 @@ import pytest
 from cluster.cutting.header import read_header
 from cluster.node.disk_cache import kept_folder, read_cached, write_cached
 from cluster.planning.measure import profile
-from cluster.planning.measure.link import LinkFigures, measure_loopback
 from cluster.planning.measure.profile import DeviceProfile, bench_kind, measured_profile
 from ggml.gguf.tensor_types import tensor_type
 from tests.fakes.tiny_models import TinyModel, write_tiny
@@ -95,10 +94,3 @@ def test_the_benchmark_measures_once_and_then_reads(cache: Path, monkeypatch: py
     assert measured_profile(facts, device, "Q8_0", 1, 2) == found
     (path,) = cache.iterdir()
     assert json.loads(path.read_text())["key"]["num_cores"] == len(os.sched_getaffinity(0))
-
-
-def test_the_link_is_measured_over_the_wire() -> None:
-    found = measure_loopback()
-    assert 1e-6 < found.round_trip_s < 1
-    with pytest.raises(ValueError, match="positive"):
-        LinkFigures(0.0, 1.0)

@@ -1,10 +1,14 @@
-"""The far end of `link`: a stage's server that computes nothing and confirms each step at once."""
+"""The far end of `link`: a stage's server that computes nothing and confirms each step at once.
+
+An `Echo` is measured by one caller, once: a stage has one upstream in an epoch.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
 import sys
+from types import TracebackType
 
 from cluster.api.status import Health, StageFacts
 from cluster.messages.stage import PROTOCOL_VERSION, Hello, Wiring
@@ -38,17 +42,31 @@ def hello() -> Hello:
 
 
 class Echo:
-    """Implements `wire.stage.server.StageBackend`."""
+    """Listens where `listener` says. Implements `wire.stage.server.StageBackend`. Stop it."""
 
-    def __init__(self) -> None:
-        self.secret = Secret.new()
-        self.server = StageServer(hello(), self, Listener(self.secret))
+    def __init__(self, listener: Listener) -> None:
+        self._server = StageServer(hello(), self, listener)
+
+    def start(self) -> str:
+        """The address that it listens on. UsageError if it cannot."""
+        return self._server.start()
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def __enter__(self) -> Echo:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
     def accept(self, hello: Hello) -> None:
         """Nothing to forget."""
 
     def submit(self, batch: Microbatch, hidden: Float32Array | None, received_ns: int) -> None:
-        self.server.publish(StepResult(batch.id, ()))
+        self._server.publish(StepResult(batch.id, ()))
 
     def describe(self) -> StageFacts:
         return StageFacts(1, platform.node(), "none", 1, 2, Health(), os.getpid(), 0, 0, 0, 0)
@@ -58,11 +76,12 @@ class Echo:
 
 
 def main() -> int:
+    """An echo on loopback, until its standard input ends."""
     die_with_parent()
-    echo = Echo()
-    answer({"address": echo.server.start(), "secret": echo.secret.text})
-    sys.stdin.read()
-    echo.server.stop()
+    secret = Secret.new()
+    with Echo(Listener(secret)) as echo:
+        answer({"address": echo.start(), "secret": secret.text})
+        sys.stdin.read()
     return 0
 
 
