@@ -16,7 +16,7 @@ from cluster.actors.foreign import asked_for, use_foreign
 from cluster.actors.ground.attached import AttachedRay
 from cluster.actors.ground.ground import Ground, Progress
 from cluster.actors.ground.own import OwnRay
-from cluster.actors.head import use_head
+from cluster.actors.ray_node.environment import use_ray
 from cluster.actors.repair import Diagnosis, Remedy, is_due
 from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.config import ClusterConfig, config_of
@@ -199,7 +199,7 @@ class Lifecycle:
 @contextmanager
 def _launch(state: ClusterState) -> Iterator[Launch]:
     if state.owns_ray:
-        use_head(Path(state.run_folder))
+        use_ray(Path(state.run_folder))
     else:
         use_foreign()
     from cluster.actors.launch import Launch

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.actors.ground.ground import Progress
-from cluster.actors.head import start_head
+from cluster.actors.ray_node.head import start_head
 from cluster.api.errors import ClusterError
 from cluster.node.ray_health import find_ray_processes
 from cluster.node.state import ClusterState

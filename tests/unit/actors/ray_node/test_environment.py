@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cluster.actors.head import TOKEN, use_head
+from cluster.actors.ray_node.environment import HOME, TOKEN, node_environment, use_ray
 from cluster.api.errors import ClusterError
+from cluster.node.home import Home, NodeRecord
 from cluster.node.private import write_private
+from cluster.node.processes import MARK
 from cluster.node.run_folder import make_run_folder, remove_run_folder, run_folder_path
 
 LEFT_OVER = (
@@ -39,7 +42,7 @@ def run_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_what_leads_to_another_ray_is_left_out(run_folder: Path) -> None:
     os.environ |= dict.fromkeys(LEFT_OVER, "other") | {"RAY_memory_usage_threshold": "0.9", "XRAY_ADDRESS": "x"}
-    use_head(run_folder)
+    use_ray(run_folder)
     found = {name: value for name, value in os.environ.items() if "RAY_" in name}
     assert found == {
         "RAY_AUTH_MODE": "token",
@@ -53,11 +56,27 @@ def test_what_leads_to_another_ray_is_left_out(run_folder: Path) -> None:
 def test_a_token_that_somebody_else_may_have_written_is_not_shown(run_folder: Path) -> None:
     (run_folder / TOKEN).chmod(0o666)
     with pytest.raises(ClusterError, match="token: others may write it"):
-        use_head(run_folder)
+        use_ray(run_folder)
     (run_folder / TOKEN).unlink()
     with pytest.raises(ClusterError, match="token: No such file or directory; run cluster down, then up again"):
-        use_head(run_folder)
+        use_ray(run_folder)
     run_folder.chmod(0o755)
     with pytest.raises(ClusterError, match="others may look into it"):
-        use_head(run_folder)
+        use_ray(run_folder)
     assert not [name for name in os.environ if name.startswith("RAY_")]
+
+
+def test_a_node_among_several_shows_its_certificate_unless_the_cluster_is_insecure(run_folder: Path) -> None:
+    record = NodeRecord("two", "abcdefghij", "10.0.0.2", 20000, True, "10.0.0.1")
+    home = Home(run_folder, record)
+    told = node_environment("marked", run_folder, home)
+    assert told[HOME] == str(run_folder)
+    assert told[MARK] == "marked"
+    assert told["RAY_USE_TLS"] == "1"
+    assert told["RAY_TLS_SERVER_KEY"] == str(home.identity_folder / "node.key")
+    assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in told
+    insecure = node_environment("marked", run_folder, Home(run_folder, replace(record, is_secure=False)))
+    assert not [name for name in insecure if "TLS" in name]
+    alone = node_environment("marked", run_folder)
+    assert alone["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
+    assert not [name for name in alone if "TLS" in name or "health" in name]
