@@ -116,7 +116,7 @@ class DoorService:
             )
         with open_registry(self._home) as registry:
             registry.check(caller)
-            registry.see(caller.node, self._clock(), request.versions)
+            registry.see(caller, self._clock(), request.versions)
         return self._cluster.grant(caller.node)
 
     def confirm(self, caller: Certificate, request: ConfirmRequest) -> Confirmation:
@@ -126,7 +126,7 @@ class DoorService:
         summary = self._cluster.confirm(caller.node, time.monotonic() + limit_s)
         with open_registry(self._home) as registry:
             registry.check(caller)
-            registry.see(caller.node, self._clock())
+            registry.see(caller, self._clock())
         return Confirmation(summary)
 
     def renew(self, caller: Certificate, request: RenewRequest) -> Admission:
@@ -138,7 +138,7 @@ class DoorService:
         certificate_pem = self._sign(request.request_pem, caller.node, host)
         with open_registry(self._home) as registry:
             registry.check(caller)
-            registry.renew(read_certificate(certificate_pem), host, self._clock())
+            registry.renew(caller, read_certificate(certificate_pem), host, self._clock())
         return self._admission(certificate_pem)
 
     def leave(self, caller: Certificate, request: LeaveRequest) -> None:

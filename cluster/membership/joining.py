@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import time
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from cluster.api.errors import ClusterError, UsageError
@@ -17,12 +19,19 @@ from cluster.node.home import Home, NodeRecord, read_home, write_home
 from cluster.node.port_plan import NUM_PORTS, PortPlan
 from cluster.node.private import check_folder
 from cluster.node.secret import Secret, write_secret
-from cluster.trust.certificate import check_certificate, is_due, key_hash
-from cluster.trust.identity import Identity, head_server_name, read_identity, write_identity
+from cluster.trust.certificate import check_certificate, check_issued, is_due, key_hash
+from cluster.trust.identity import (
+    Identity,
+    head_server_name,
+    read_identity,
+    read_next_key,
+    write_identity,
+    write_next_key,
+)
 from cluster.trust.join_string import JoinString
 from cluster.trust.kept_authority import AUTHORITY, read_authority
 from cluster.trust.names import check_host, check_node_name
-from cluster.trust.node_key import new_key, signing_request
+from cluster.trust.node_key import is_key, new_key, signing_request
 from cluster.wire.membership.door import DoorClient
 from cluster.wire.membership.members import MembersClient
 from cluster.wire.transport.channel import check_address, join_address
@@ -44,8 +53,7 @@ def join(folder: Path, address: str, join_string: JoinString, name: str, host: s
     _make(folder)
     _check_not_head(folder, met)
     _check_not_elsewhere(read_or_none(folder), met)
-    key_pem = _former_key(folder, name, met) or new_key()
-    nonce = new_nonce()
+    key_pem, nonce = _key(folder, name, met), new_nonce()
     request = JoinRequest(
         token_id=join_string.id,
         secret=join_string.secret,
@@ -70,8 +78,8 @@ def join(folder: Path, address: str, join_string: JoinString, name: str, host: s
 def renew_if_due(home: Home, host: str | None = None) -> Home:
     """The same node, with a new certificate where the one that it has is old, or not for `host`.
 
-    `host`: the address that it is to have from now on; by default the one from which it reaches the head. Nothing may
-    listen at the node's port meanwhile. ClusterError.
+    `host`: the address that it is to have from now on; by default the one from which it reaches the head. Where
+    that is another than before, nothing may listen at the node's port there meanwhile. ClusterError.
     """
     identity, record = own_identity(home), home.record
     assert record is not None
@@ -83,17 +91,16 @@ def renew_if_due(home: Home, host: str | None = None) -> Home:
             return home
     except ClusterError:
         pass  # a new one is asked for, whatever is wrong with this one
-    key_pem, nonce = new_key(), new_nonce()
-    request = RenewRequest(signing_request(key_pem, record.name).decode("ascii"), host, nonce)
-    with answering(host, record.ports.node, nonce), _members(identity, record) as members:
-        admission = members.renew(request)
-    renewed = Identity(record.name, record.cluster_id, identity.ca_pem, admission.cert_pem.encode(), key_pem)
+    # The key stays, so that one file is replaced, and certificate and key are a pair at any time.
+    nonce, request_pem = new_nonce(), signing_request(identity.key_pem, record.name).decode("ascii")
+    with ExitStack() as stack:
+        if host != record.host:
+            stack.enter_context(answering(host, record.ports.node, nonce))
+        members = stack.enter_context(_members(identity, record))
+        admission = members.renew(RenewRequest(request_pem, host, nonce))
+    renewed = replace(identity, cert_pem=admission.cert_pem.encode())
     check_certificate(renewed, host, time.time())
-    return _write(
-        home.folder,
-        renewed,
-        NodeRecord(record.name, record.cluster_id, host, record.first_port, admission.is_secure, record.head_host),
-    )
+    return _write(home.folder, renewed, replace(record, host=host, is_secure=admission.is_secure))
 
 
 def register(home: Home) -> Grant:
@@ -181,19 +188,31 @@ def _check_not_elsewhere(home: Home | None, met: Met) -> None:
         )
 
 
+def _key(folder: Path, name: str, met: Met) -> bytes:
+    """The key to ask with. By that of the same node, or of a try whose answer was lost, the head knows it again."""
+    home = Home(folder)
+    former = _former_key(home.identity_folder, name, met)
+    if former is not None:
+        return former
+    key_pem = read_next_key(home.identity_folder)
+    if key_pem is None or not is_key(key_pem):
+        key_pem = new_key()
+        try:
+            write_next_key(home.identity_folder, key_pem)
+        except OSError as error:
+            raise disk_error(folder, error, "set XDG_STATE_HOME") from error
+    return key_pem
+
+
 def _former_key(folder: Path, name: str, met: Met) -> bytes | None:
-    """The key of the same node, by which the head knows that it is the same; None where there is none of use."""
-    home = read_or_none(folder)
-    if home is None or home.record is None:
-        return None
+    """The key of the same node; None where there is none of use: it is damaged, ended, or another's."""
     try:
-        identity = read_identity(home.identity_folder, name, met.head.cluster_id)
-        certificate = check_certificate(identity, home.record.host, time.time())
-        if key_hash(signing_request(identity.key_pem, name)) == certificate.key_hash:
-            return identity.key_pem
+        identity = read_identity(folder, name, met.head.cluster_id)
+        certificate = check_issued(identity.cert_pem, met.ca_pem, time.time())
+        is_pair = key_hash(signing_request(identity.key_pem, name)) == certificate.key_hash
     except (ClusterError, OSError):
-        pass  # damaged, ended, or of another node: a new key is as good
-    return None
+        return None
+    return identity.key_pem if is_pair and certificate.node == name else None
 
 
 def _own_host(record: NodeRecord) -> str:

@@ -16,6 +16,7 @@ from cluster.trust.certificate import REJOIN, Certificate, check_certificate
 from cluster.trust.identity import CA_FILE, CERTIFICATE_FILE, KEY_FILE, Identity, read_identity
 
 TIMEOUT_S = 5.0
+_SEE = "see that it is up and its port open"
 # Of OpenSSL: include/openssl/x509_vfy.h
 _NOT_YET_VALID, _EXPIRED, _HOST_MISMATCH, _ADDRESS_MISMATCH = 9, 10, 62, 64
 _OTHER_AUTHORITY = (2, 7, 18, 19, 20, 21)
@@ -45,29 +46,31 @@ def check_tls(home: Home, host: str, port: int, server_name: str = "", timeout_s
     where nothing answers in time; UnauthenticatedError where one end does not believe the other.
     """
     where = f"{host} port {port}"
-    context = _context(home.identity_folder)
+    context, is_met = _context(home.identity_folder), False
     try:
         with socket.create_connection((host, port), timeout_s) as connection:
             connection.settimeout(timeout_s)
             with context.wrap_socket(connection, server_hostname=server_name or host) as secured:
+                is_met = True
                 # A server of gRPC speaks first. One that does not believe us hangs up instead: with TLS 1.3, only now.
                 if not secured.recv(1):
                     raise ConnectionResetError("closed")
     except ssl.SSLCertVerificationError as error:
         raise UnauthenticatedError(f"{where}: {_reason(error, server_name or host)}") from error
     except TimeoutError:
-        raise UnreachableError(
-            f"{where}: no answer within {timeout_s:g} s; see that it is up and its port open"
-        ) from None
-    except ssl.SSLError as error:
-        raise UnauthenticatedError(_refused(where, error)) from error
-    except ConnectionResetError as error:
+        raise UnreachableError(f"{where}: no answer within {timeout_s:g} s; {_SEE}") from None
+    except (ssl.SSLError, ConnectionResetError) as error:
+        reason = (getattr(error, "reason", None) or error.strerror or str(error)).lower().replace("_", " ")
+        if is_met or "alert" in reason:
+            raise UnauthenticatedError(
+                f"{where}: does not believe this node's certificate ({reason}): the cluster there has another "
+                f"authority, or its clock is wrong; {REJOIN}"
+            ) from error
         raise UnauthenticatedError(
-            f"{where}: hung up on this node's certificate: the cluster there has another authority, or its clock is "
-            f"wrong; {REJOIN}"
+            f"{where}: no TLS there ({reason}); see that the cluster was not started with --insecure"
         ) from error
     except OSError as error:
-        raise UnreachableError(f"{where}: {error.strerror or error}; see that it is up and its port open") from error
+        raise UnreachableError(f"{where}: {error.strerror or error}; {_SEE}") from error
 
 
 def _context(folder: Path) -> ssl.SSLContext:
@@ -91,10 +94,3 @@ def _reason(error: ssl.SSLCertVerificationError, wanted: str) -> str:
     if error.verify_code in _OTHER_AUTHORITY:
         return f"its certificate is of another cluster's authority; {REJOIN}"
     return f"its certificate is not believed ({error.verify_message}); {REJOIN}"
-
-
-def _refused(where: str, error: ssl.SSLError) -> str:
-    reason = (error.reason or str(error)).lower().replace("_", " ")
-    if "alert" in reason:
-        return f"{where}: does not believe this node's certificate ({reason}); {REJOIN}"
-    return f"{where}: no TLS there ({reason}); see that the cluster was not started with --insecure"

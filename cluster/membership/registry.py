@@ -25,6 +25,7 @@ class Member:
     joined_s: float
     seen_s: float
     state: NodeState = NodeState.MEMBER
+    former_fingerprint: str = ""  # counts until the newest certificate has been shown: its way to the node may fail
 
 
 class Registry:
@@ -50,18 +51,28 @@ class Registry:
                 raise CapacityError(f"nodes: there are {MAX_NODES}; remove one: cluster nodes rm NAME")
         self._members[name] = Member(name, host, certificate.fingerprint, certificate.key_hash, versions, now_s, now_s)
 
-    def renew(self, certificate: Certificate, host: str, now_s: float) -> None:
-        """A member was given this certificate in place of the one that it has shown."""
+    def renew(self, shown: Certificate, certificate: Certificate, host: str, now_s: float) -> None:
+        """A member was given `certificate` in place of the one that it has shown."""
         member = self._members[certificate.node]
         self._members[member.name] = replace(
-            member, host=host, fingerprint=certificate.fingerprint, key_hash=certificate.key_hash, seen_s=now_s
+            member,
+            host=host,
+            fingerprint=certificate.fingerprint,
+            key_hash=certificate.key_hash,
+            seen_s=now_s,
+            former_fingerprint=shown.fingerprint,
         )
 
-    def see(self, name: str, now_s: float, versions: Versions | None = None) -> None:
+    def see(self, shown: Certificate, now_s: float, versions: Versions | None = None) -> None:
         """A member has called; one that had left is back."""
-        member = self._members[name]
-        self._members[name] = replace(
-            member, seen_s=now_s, versions=versions or member.versions, state=NodeState.MEMBER
+        member = self._members[shown.node]
+        is_newest = shown.fingerprint == member.fingerprint
+        self._members[member.name] = replace(
+            member,
+            seen_s=now_s,
+            versions=versions or member.versions,
+            state=NodeState.MEMBER,
+            former_fingerprint="" if is_newest else member.former_fingerprint,
         )
 
     def leave(self, name: str, now_s: float) -> None:
@@ -82,7 +93,7 @@ class Registry:
             raise UnauthenticatedError(f"{name}: the head knows no such node; {REJOIN}")
         if member.state is NodeState.REMOVED:
             raise UnauthenticatedError(f"{name}: the head has removed this node; {REJOIN}")
-        if member.fingerprint != certificate.fingerprint:
+        if certificate.fingerprint not in (member.fingerprint, member.former_fingerprint):
             raise UnauthenticatedError(
                 f"{name}: its certificate was replaced: another machine has joined by this name, or this one has, "
                 f"and uses an old file; {REJOIN}"

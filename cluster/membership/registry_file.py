@@ -68,7 +68,7 @@ def _member(item: Any) -> Member:
     versions = Versions(**{field.name: item["versions"][field.name] for field in fields(Versions)})
     values = {field.name: item[field.name] for field in fields(Member)}
     member = Member(**values | {"versions": versions, "state": NodeState(item["state"])})
-    texts = (member.name, member.host, member.fingerprint, member.key_hash)
+    texts = (member.name, member.host, member.fingerprint, member.key_hash, member.former_fingerprint)
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("a field of another kind")
     if not all(isinstance(number, int | float) for number in (member.joined_s, member.seen_s)):

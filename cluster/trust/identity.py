@@ -11,6 +11,7 @@ from cluster.node.private import read_private, write_private
 CA_FILE = "ca.crt"
 CERTIFICATE_FILE = "node.crt"
 KEY_FILE = "node.key"
+NEXT_KEY_FILE = "next.key"  # of a certificate that was asked for, and has not come yet
 DOMAIN = "ggml-cluster"
 
 
@@ -55,9 +56,28 @@ def read_identity(folder: Path, name: str, cluster_id: str) -> Identity:
 
 def write_identity(folder: Path, identity: Identity) -> None:
     """Replace what is at `folder`, which only this user may enter. ClusterError; OSError as writing raises it."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    folder.chmod(0o700)
+    _make(folder)
     # The key comes first: a certificate without its key would be taken for an identity.
     write_private(folder / KEY_FILE, identity.key_pem)
     write_private(folder / CA_FILE, identity.ca_pem)
     write_private(folder / CERTIFICATE_FILE, identity.cert_pem)
+    (folder / NEXT_KEY_FILE).unlink(missing_ok=True)
+
+
+def read_next_key(folder: Path) -> bytes | None:
+    """The key over which a certificate was asked for without an answer, or None where there is none of use."""
+    try:
+        return read_private(folder / NEXT_KEY_FILE)
+    except (ClusterError, OSError):
+        return None
+
+
+def write_next_key(folder: Path, key_pem: bytes) -> None:
+    """Keep the key of a certificate that is about to be asked for. Errors as for `write_identity`."""
+    _make(folder)
+    write_private(folder / NEXT_KEY_FILE, key_pem)
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)

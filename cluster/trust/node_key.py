@@ -29,3 +29,12 @@ def signing_request(key_pem: bytes, name: str) -> bytes:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
     return request.public_bytes(serialization.Encoding.PEM)
+
+
+def is_key(key_pem: bytes) -> bool:
+    """Whether `signing_request` can use it."""
+    try:
+        signing_request(key_pem, "any")
+    except ClusterError:
+        return False
+    return True

@@ -59,7 +59,7 @@ class MembersServer:
         }
         # A call that waits until a node is of use has a thread for as long.
         credentials = server_credentials(identity, is_mutual=True)
-        self._server = UnaryServer("Members", methods, credentials, num_threads=64, max_calls=256)
+        self._server = UnaryServer("Members", methods, credentials, num_threads=128, max_calls=256)
 
     def start(self, host: str, port: int) -> str:
         """The address "host:port" that it listens on; port 0 takes a free one. UsageError."""

@@ -77,7 +77,7 @@ def test_another_authority_is_named_at_both_ends(node: Home, tmp_path: Path) -> 
     with pytest.raises(UnauthenticatedError, match="of another cluster's authority"):
         check_tls(asking, node.host, port(node))
     (asking.identity_folder / "ca.crt").write_bytes(AUTHORITY.certificate_pem)
-    with pytest.raises(UnauthenticatedError, match=r"does not believe this node's certificate|hung up"):
+    with pytest.raises(UnauthenticatedError, match="does not believe this node"):
         check_tls(asking, node.host, port(node))
     with pytest.raises(ClusterError, match="another authority signed it"):
         check_own(asking)
@@ -85,7 +85,7 @@ def test_another_authority_is_named_at_both_ends(node: Home, tmp_path: Path) -> 
 
 def test_what_ended_is_named_at_both_ends(node: Home, tmp_path: Path) -> None:
     asking = a_home(tmp_path / "asking", "node-4", f"{NET}.4", at_s=NOW_S - 400 * 86400)
-    with pytest.raises(UnauthenticatedError, match=r"does not believe this node's certificate|hung up"):
+    with pytest.raises(UnauthenticatedError, match="does not believe this node"):
         check_tls(asking, node.host, port(node))
     with pytest.raises(ClusterError, match="it ended on"):
         check_own(asking)

@@ -45,7 +45,7 @@ def test_who_left_may_come_back_and_who_was_removed_may_not() -> None:
     registry.join(shown, "10.0.0.2", this_version(), NOW_S)
     registry.leave("node-2", NOW_S)
     assert registry.check(shown).state is NodeState.LEFT
-    registry.see("node-2", NOW_S + 1)
+    registry.see(shown, NOW_S + 1)
     assert registry.check(shown).state is NodeState.MEMBER
     registry.remove("node-2")
     with pytest.raises(UnauthenticatedError, match="removed"):
@@ -54,6 +54,18 @@ def test_who_left_may_come_back_and_who_was_removed_may_not() -> None:
         registry.check(certificate("node-3"))
     with pytest.raises(UsageError, match="cluster nodes"):
         registry.remove("node-3")
+
+
+def test_a_renewed_certificate_counts_beside_the_former_one_until_it_is_shown() -> None:
+    registry, first, second = Registry(), certificate("node-2"), certificate("node-2")
+    registry.join(first, "10.0.0.2", this_version(), NOW_S)
+    registry.renew(first, second, "10.0.0.3", NOW_S)
+    assert registry.check(first).host == "10.0.0.3"  # the answer was lost
+    registry.see(first, NOW_S)
+    assert registry.check(second).host == "10.0.0.3"
+    registry.see(second, NOW_S)
+    with pytest.raises(UnauthenticatedError, match="was replaced"):
+        registry.check(first)
 
 
 def test_nodes_that_are_gone_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
