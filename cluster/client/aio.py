@@ -42,7 +42,7 @@ class AsyncClient:
         self._endpoint = calls.resolve_endpoint(address, secret)
         self._given_secret = secret
         self.address = self._endpoint.address
-        self._connection = AioConnection(self.address)
+        self._connection = AioConnection(self._endpoint)
 
     @classmethod
     async def connect(cls, address: str | None = None, secret: str | os.PathLike[str] | None = None) -> Self:

@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 import grpc
 
 from cluster.api.errors import UsageError
-from cluster.wire.transport.channel import check_address, open_aio_channel, open_channel
+from cluster.wire.access.endpoint import Endpoint
+from cluster.wire.transport.channel import check_address
 
 # The process whose threads serve the channels. A child of it that was forked has the sockets, but not the threads:
 # what it calls waits for ever or ends in an abort, over new channels too (measured with grpcio 1.85).
@@ -30,12 +31,12 @@ def check_process() -> None:
 
 
 class Connection:
-    """To one address. Threads may share it; an object that was never used survives a fork."""
+    """To one endpoint. Threads may share it; an object that was never used survives a fork."""
 
-    def __init__(self, address: str) -> None:
-        """UsageError if `address` is not "host:port"."""
-        check_address(address)
-        self._address = address
+    def __init__(self, endpoint: Endpoint) -> None:
+        """UsageError if its address is not "host:port"."""
+        check_address(endpoint.address)
+        self._endpoint = endpoint
         self._lock = threading.Lock()
         self._channel: grpc.Channel | None = None
         self._is_closed = False
@@ -45,7 +46,7 @@ class Connection:
         check_open(self._is_closed)
         with self._lock:
             if self._channel is None:
-                self._channel = open_channel(self._address)
+                self._channel = self._endpoint.open_channel()
             return self._channel
 
     def close(self) -> None:
@@ -56,12 +57,12 @@ class Connection:
 
 
 class AioConnection:
-    """To one address, with a channel for each event loop that calls: it may be made where no loop runs."""
+    """To one endpoint, with a channel for each event loop that calls: it may be made where no loop runs."""
 
-    def __init__(self, address: str) -> None:
-        """UsageError if `address` is not "host:port"."""
-        check_address(address)
-        self._address = address
+    def __init__(self, endpoint: Endpoint) -> None:
+        """UsageError if its address is not "host:port"."""
+        check_address(endpoint.address)
+        self._endpoint = endpoint
         self._channels: WeakKeyDictionary[asyncio.AbstractEventLoop, grpc.aio.Channel] = WeakKeyDictionary()
         self._is_closed = False
 
@@ -73,7 +74,7 @@ class AioConnection:
         except RuntimeError:
             raise UsageError("client: no event loop runs; call it from a coroutine, or use cluster.connect()") from None
         if loop not in self._channels:
-            self._channels[loop] = open_aio_channel(self._address)
+            self._channels[loop] = self._endpoint.open_aio_channel()
         return self._channels[loop]
 
     async def close(self) -> None:

@@ -65,7 +65,7 @@ class Client:
         self._endpoint = calls.resolve_endpoint(address, secret)
         self._given_secret = secret
         self.address = self._endpoint.address
-        self._connection = Connection(self.address)
+        self._connection = Connection(self._endpoint)
 
     @overload
     def generate(

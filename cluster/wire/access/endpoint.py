@@ -1,32 +1,71 @@
-"""The two ends of a connection: where a server listens and what it asks for, where we call and what we prove.
-
-The place for TLS.
-"""
+"""The two ends of a connection: where a server listens and what it asks for, where we call and what we prove."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import grpc
 
+from cluster.api.errors import UsageError
+from cluster.node.home import LOOPBACK
 from cluster.node.secret import Secret
+from cluster.wire.access.caller import Context, calling_node
 from cluster.wire.access.proof import Metadata, Proof
-from cluster.wire.transport.channel import bind, port_of
+from cluster.wire.transport.channel import (
+    bind,
+    check_port_free,
+    free_port_at,
+    open_aio_channel,
+    open_channel,
+    port_of,
+)
+from cluster.wire.transport.tls import CallerTls, CurrentIdentity, server_credentials
 
-LOOPBACK = "127.0.0.1"
+NUM_TRIES = 16  # where a port must be free at two addresses, and the system chooses for one of them
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where a server of ours listens, and the secret that it asks for; port 0 takes a free one."""
+    """Where a server of ours listens, and what it asks callers for."""
 
     secret: Secret
     host: str = LOOPBACK
-    port: int = 0
+    ports: int | range = 0  # 0 takes a free one, of a range the first free one is taken
+    identity: CurrentIdentity | None = None  # shown to callers over TLS; None is for plaintext
+    is_mutual: bool = True  # over TLS: callers must show a certificate of the same cluster
+    has_loopback: bool = False  # 127.0.0.1 answers at the same port, in plaintext: for processes of this machine
 
     def bind(self, server: grpc.Server | grpc.aio.Server) -> str:
         """The address "host:port" that `server` will listen on. UsageError if it cannot."""
-        return bind(server, self.host, self.port)
+        credentials = server_credentials(self.identity, is_mutual=self.is_mutual) if self.identity else None
+        refused: UsageError | None = None
+        for port in self._candidates():
+            try:
+                if self.has_loopback:
+                    check_port_free(LOOPBACK, port)
+                address = bind(server, self.host, port, credentials)
+                if self.has_loopback:
+                    bind(server, LOOPBACK, port)
+                return address
+            except UsageError as error:
+                refused = error
+        assert refused is not None, "a range of ports is never empty"
+        if isinstance(self.ports, int):
+            raise refused
+        first, last = self.ports.start, self.ports.stop - 1
+        raise UsageError(f"ports {first} to {last} on {self.host}: none is free; the last try: {refused}")
+
+    def caller(self, context: Context) -> str:
+        """The node that calls; "" where callers show no certificates. UnauthenticatedError for one that is none."""
+        return calling_node(context, self.identity()) if self.identity and self.is_mutual else ""
+
+    def _candidates(self) -> Iterable[int]:
+        if isinstance(self.ports, range):
+            return self.ports
+        if self.ports == 0 and self.has_loopback:
+            return (free_port_at(self.host) for _ in range(NUM_TRIES))
+        return (self.ports,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +74,21 @@ class Endpoint:
 
     address: str
     secret: Secret | None
+    tls: CallerTls | None = None  # None is for plaintext
+
+    def open_channel(self, *, single_threaded: bool = False) -> grpc.Channel:
+        """A channel to it; it connects with the first call. UsageError if there is no address; see `open_channel`."""
+        return open_channel(self.address, self.tls, single_threaded=single_threaded)
+
+    def open_aio_channel(self) -> grpc.aio.Channel:
+        """The same, for the event loop that is running."""
+        return open_aio_channel(self.address, self.tls)
 
     def prove(self, path: str) -> Proof | None:
         """For one call of the method at `path`."""
-        return None if self.secret is None else Proof(self.secret, port_of(self.address), path)
+        if self.secret is None:
+            return None
+        return Proof(self.secret, None if self.tls else port_of(self.address), path)
 
 
 def sent_with(proof: Proof | None) -> Metadata | None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import grpc
 
-from cluster.node.secret import Secret
+from cluster.api.errors import UnauthenticatedError
+from cluster.wire.access.caller import Context
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.proof import Metadata, answer_to
 from cluster.wire.access.strangers import Strangers
 
@@ -25,32 +27,40 @@ _BEHAVIOURS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 class Gate(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
     """For a server with threads. gRPC asks it on the thread that takes events, before a handler's is taken."""
 
-    def __init__(self, secret: Secret, strangers: Strangers) -> None:
+    def __init__(self, listener: Listener, strangers: Strangers) -> None:
         """`strangers` knows our port, and is told of each connection over which the secret was proved."""
-        self._secret = secret
+        self._listener = listener
         self._strangers = strangers
 
     def intercept_service(self, continuation: Callable[[Any], _Handler], details: Any) -> _Handler:
-        answer = answer_to(self._secret, self._strangers.port, details.method, details.invocation_metadata)
+        answer = answer_to(self._listener.secret, self._strangers.port, details.method, details.invocation_metadata)
         if answer is None:
             return _REFUSAL
         handler = continuation(details)
-        return None if handler is None else _with_answer(handler, answer, self._strangers.admit, _answering)
+        return (
+            None
+            if handler is None
+            else _with_answer(handler, _Admission(self._listener, self._strangers, answer), _answering)
+        )
 
 
 class AioGate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """For a server on an event loop."""
 
-    def __init__(self, secret: Secret, strangers: Strangers) -> None:
-        self._secret = secret
+    def __init__(self, listener: Listener, strangers: Strangers) -> None:
+        self._listener = listener
         self._strangers = strangers
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[_Handler]], details: Any) -> _Handler:
-        answer = answer_to(self._secret, self._strangers.port, details.method, details.invocation_metadata)
+        answer = answer_to(self._listener.secret, self._strangers.port, details.method, details.invocation_metadata)
         if answer is None:
             return _AIO_REFUSAL
         handler = await continuation(details)
-        return None if handler is None else _with_answer(handler, answer, self._strangers.admit, _aio_answering)
+        return (
+            None
+            if handler is None
+            else _with_answer(handler, _Admission(self._listener, self._strangers, answer), _aio_answering)
+        )
 
 
 class _AtOnce(ThreadPoolExecutor):
@@ -76,29 +86,46 @@ _REFUSAL = grpc.stream_stream_rpc_method_handler(_refuse)
 _AIO_REFUSAL = grpc.stream_stream_rpc_method_handler(_aio_refuse)
 
 
-def _with_answer(
-    handler: _Handler, answer: Metadata, admit: Callable[[str], None], answering: Callable[..., Any]
-) -> _Handler:
+class _Admission(NamedTuple):
+    """A call that proves the secret, before its handler begins."""
+
+    listener: Listener
+    strangers: Strangers
+    answer: Metadata
+
+    def fault(self, context: Context) -> str | None:
+        """Why the caller is not admitted; None: it is, and its connection stays."""
+        try:
+            self.listener.caller(context)
+        except UnauthenticatedError as error:
+            return str(error)
+        self.strangers.admit(context.peer())
+        return None
+
+
+def _with_answer(handler: _Handler, admission: _Admission, answering: Callable[..., Any]) -> _Handler:
     """The handler, whose answers begin with our proof."""
     (name,) = (name for name in _BEHAVIOURS if getattr(handler, name) is not None)
-    return handler._replace(**{name: answering(getattr(handler, name), answer, admit)})
+    return handler._replace(**{name: answering(getattr(handler, name), admission)})
 
 
-def _answering(behaviour: Callable[..., Any], answer: Metadata, admit: Callable[[str], None]) -> Callable[..., Any]:
+def _answering(behaviour: Callable[..., Any], admission: _Admission) -> Callable[..., Any]:
     def answered(request: Any, context: grpc.ServicerContext) -> Any:
-        admit(context.peer())
-        context.send_initial_metadata(answer)
+        fault = admission.fault(context)
+        if fault is not None:
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, fault)
+        context.send_initial_metadata(admission.answer)
         return behaviour(request, context)
 
     return answered
 
 
-def _aio_answering(
-    behaviour: Callable[..., Awaitable[Any]], answer: Metadata, admit: Callable[[str], None]
-) -> Callable[..., Awaitable[Any]]:
+def _aio_answering(behaviour: Callable[..., Awaitable[Any]], admission: _Admission) -> Callable[..., Awaitable[Any]]:
     async def answered(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        admit(context.peer())
-        await context.send_initial_metadata(answer)
+        fault = admission.fault(context)
+        if fault is not None:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, fault)
+        await context.send_initial_metadata(admission.answer)
         return await behaviour(request, context)
 
     return answered

@@ -3,6 +3,9 @@
 The caller sends, as metadata, the time, a random number, and a code over these, the method and the port that it
 calls, made with the secret. The server answers with another code over the same, before its first message: whoever
 listens at a port where our server was learns nothing to use at another, and can give no answer that is believed.
+
+Over TLS nobody overhears a proof, and certificates say who answers: such a proof names neither time nor port, so that
+neither clocks that differ nor ports that are mapped do any harm.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ PROOF_KEY = "ggml-cluster-proof"
 # A proof is made for each call anew, and used up within the time in which a connection comes about. What is overheard
 # is of no use after it; both clocks may differ by as much.
 LIFETIME_S = 60
+OVER_TLS = "tls"  # in the place of the time
 NONCE_BYTES = 16
 MAX_PROOF_CHARS = 256  # a stranger may send that many; ours have some 120
 
@@ -30,8 +34,10 @@ Metadata = tuple[tuple[str, str], ...]
 class Proof:
     """What one call of the method at `path` sends to a port, and expects back."""
 
-    def __init__(self, secret: Secret, port: int, path: str) -> None:
-        sent = f"{int(time.time())}.{secrets.token_hex(NONCE_BYTES)}"
+    def __init__(self, secret: Secret, port: int | None, path: str) -> None:
+        """`port`: where the server listens; None over TLS."""
+        made = OVER_TLS if port is None else str(int(time.time()))
+        sent = f"{made}.{secrets.token_hex(NONCE_BYTES)}"
         self._expected = _code(secret, "answer", port, path, sent)
         self.metadata: Metadata = ((PROOF_KEY, f"{sent}.{_code(secret, 'call', port, path, sent)}"),)
 
@@ -59,16 +65,19 @@ def answer_to(secret: Secret, port: int, path: str, metadata: Iterable[Any] | No
     """What to answer a call to our port with; None where `metadata` does not prove that the caller knows the secret."""
     proof = _proof_in(metadata).decode("ascii", "replace")
     sent, _, code = proof.rpartition(".")
-    if not hmac.compare_digest(code.encode(), _code(secret, "call", port, path, sent).encode()):
+    made = sent.partition(".")[0]
+    named = None if made == OVER_TLS else port
+    if not hmac.compare_digest(code.encode(), _code(secret, "call", named, path, sent).encode()):
         return None
-    made_s = int(sent.partition(".")[0])  # it is what a holder of the secret wrote
-    if abs(time.time() - made_s) > LIFETIME_S:
+    # What stands there now is what a holder of the secret wrote.
+    if named is not None and abs(time.time() - int(made)) > LIFETIME_S:
         return None
-    return ((PROOF_KEY, _code(secret, "answer", port, path, sent)),)
+    return ((PROOF_KEY, _code(secret, "answer", named, path, sent)),)
 
 
-def _code(secret: Secret, kind: str, port: int, path: str, sent: str) -> str:
-    return hmac.digest(secret.key, f"{kind} {port} {path} {sent}".encode(), hashlib.sha256).hex()
+def _code(secret: Secret, kind: str, port: int | None, path: str, sent: str) -> str:
+    where = OVER_TLS if port is None else port
+    return hmac.digest(secret.key, f"{kind} {where} {path} {sent}".encode(), hashlib.sha256).hex()
 
 
 def _proof_in(metadata: Iterable[Any] | None) -> bytes:

@@ -26,7 +26,7 @@ class InferenceServer:
     def __init__(self, backend: InferenceBackend, listener: Listener) -> None:
         self._backend = backend
         self._strangers = Strangers()
-        self._gate = AioGate(listener.secret, self._strangers)
+        self._gate = AioGate(listener, self._strangers)
         self._listener = listener
         self._thread = threading.Thread(target=self._run, name="inference-server", daemon=True)
         self._address: Future[str] = Future()

@@ -14,7 +14,6 @@ from cluster.wire.codec.hello import encode_hello
 from cluster.wire.codec.step.frames import encode_step
 from cluster.wire.codec.step.header import StepLimits, check_hidden
 from cluster.wire.stage.stream import OPEN_TIMEOUT_S, StageStream
-from cluster.wire.transport.channel import open_channel
 from cluster.wire.transport.methods import method_path
 from protos import stage_pb2
 
@@ -41,7 +40,7 @@ class StageLink:
         self._on_lost = on_lost
         self._stream = StageStream(endpoint, hello, stage_pb2.StepAck, _ignore, self._lose)
         self._endpoint = endpoint
-        self._channel = open_channel(endpoint.address)
+        self._channel = endpoint.open_channel()
 
     def open(self, timeout_s: float = OPEN_TIMEOUT_S) -> None:
         """Connects. HandshakeError names the field in which the two ends differ; UnreachableError."""

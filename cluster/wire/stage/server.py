@@ -73,7 +73,7 @@ class StageServer:
         self._strangers = Strangers()
         self._server = grpc.server(
             self._threads,
-            interceptors=[Gate(listener.secret, self._strangers)],
+            interceptors=[Gate(listener, self._strangers)],
             options=SERVER_OPTIONS,
             maximum_concurrent_rpcs=_NUM_THREADS,
         )

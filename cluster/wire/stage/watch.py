@@ -10,7 +10,6 @@ from cluster.messages.stage import Hello
 from cluster.wire.access.endpoint import Endpoint, sent_with
 from cluster.wire.codec.hello import encode_hello
 from cluster.wire.stage.stream import OPEN_TIMEOUT_S, Reply, StageStream
-from cluster.wire.transport.channel import open_channel
 from cluster.wire.transport.methods import method_path, serialize
 
 
@@ -35,7 +34,7 @@ class Watch(Generic[Reply]):
         self._stream: StageStream[Reply] = StageStream(
             endpoint, hello, kind, on_message, lambda error: on_lost(str(error))
         )
-        self._channel = open_channel(endpoint.address, single_threaded=True)
+        self._channel = endpoint.open_channel(single_threaded=True)
 
     def open(self, timeout_s: float = OPEN_TIMEOUT_S) -> None:
         """Connects. HandshakeError names the field in which the two ends differ; UnreachableError."""

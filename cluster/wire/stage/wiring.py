@@ -10,7 +10,6 @@ from cluster.messages.stage import Hello, StageAddress, Wiring
 from cluster.wire.access.endpoint import Endpoint, sent_with
 from cluster.wire.codec.wiring import encode_wiring
 from cluster.wire.stage.stream import OPEN_TIMEOUT_S
-from cluster.wire.transport.channel import open_channel
 from cluster.wire.transport.methods import method_path, serialize
 from cluster.wire.transport.status import error_from_call
 from protos import stage_pb2
@@ -28,7 +27,7 @@ def wire_stages(ends: Sequence[_StageEnd]) -> None:
     UnreachableError if one does not answer: then none has been asked to leave. HandshakeError if one refuses.
     """
     told = wirings([StageAddress(endpoint.address, hello) for endpoint, hello in ends])
-    channels = [open_channel(endpoint.address) for endpoint, _ in ends]
+    channels = [endpoint.open_channel() for endpoint, _ in ends]
     try:
         for channel, end in zip(channels, ends, strict=True):
             _ask(channel, "Describe", stage_pb2.DescribeRequest(), PROBE_TIMEOUT_S, end)

@@ -1,4 +1,4 @@
-"""How every channel is opened and every server bound: limits, keepalive, addresses. The place for TLS."""
+"""How every channel is opened and every server bound: limits, keepalive, addresses."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from grpc.experimental import ChannelOptions
 
 from cluster.api.errors import UsageError
 from cluster.wire.limits import MAX_MESSAGE_BYTES
+from cluster.wire.transport.tls import CallerTls
 
 # A peer that died is noticed by its closed socket, at once. Keepalive is for a peer that is stopped or cut
 # off: a ping goes out after KEEPALIVE_TIME_MS without traffic, to be answered within PING_TIMEOUT_MS. gRPC
@@ -57,23 +58,27 @@ SERVER_OPTIONS: tuple[tuple[str, Any], ...] = (
 )
 
 
-def open_channel(address: str, *, single_threaded: bool = False) -> grpc.Channel:
+def open_channel(address: str, tls: CallerTls | None = None, *, single_threaded: bool = False) -> grpc.Channel:
     """A channel to "host:port"; it connects with the first call. UsageError if that is no address.
 
-    Each call proves that it may be made: see `endpoint.Endpoint.prove`.
+    Each call proves that it may be made: see `endpoint.Endpoint`, which opens channels.
 
-    `single_threaded`: the replies of a call with one request and many replies are read by the thread that
-    iterates over them, without another thread between: a result arrives that much sooner.
+    `tls`: None is for plaintext. `single_threaded`: the replies of a call with one request and many replies are read
+    by the thread that iterates over them, without another thread between: a result arrives that much sooner.
     """
     check_address(address)
     options = (*CHANNEL_OPTIONS, (ChannelOptions.SingleThreadedUnaryStream, 1)) if single_threaded else CHANNEL_OPTIONS
-    return grpc.insecure_channel(address, options=options)
+    if tls is None:
+        return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, tls.credentials, options=(*options, *tls.options))
 
 
-def open_aio_channel(address: str) -> grpc.aio.Channel:
+def open_aio_channel(address: str, tls: CallerTls | None = None) -> grpc.aio.Channel:
     """The same, for the event loop that is running."""
     check_address(address)
-    return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(address, tls.credentials, options=(*CHANNEL_OPTIONS, *tls.options))
 
 
 def check_address(address: str) -> None:
@@ -85,6 +90,11 @@ def check_address(address: str) -> None:
 def port_of(address: str) -> int:
     """The two parts of "host:port"."""
     return int(address.rpartition(":")[2])
+
+
+def host_of(address: str) -> str:
+    """Without the brackets that an IPv6 address has."""
+    return address.rpartition(":")[0].removeprefix("[").removesuffix("]")
 
 
 def check_port_free(host: str, port: int) -> None:
@@ -100,13 +110,34 @@ def check_port_free(host: str, port: int) -> None:
         raise UsageError(f"port {port} on {host}: cannot listen: {reason}; give another port") from error
 
 
-def bind(server: grpc.Server | grpc.aio.Server, host: str, port: int) -> str:
-    """The address "host:port" that `server` will listen on; port 0 takes a free one. UsageError if it cannot."""
+def bind(
+    server: grpc.Server | grpc.aio.Server, host: str, port: int, credentials: grpc.ServerCredentials | None = None
+) -> str:
+    """The address "host:port" that `server` will listen on; port 0 takes a free one. UsageError if it cannot.
+
+    `credentials`: None is for plaintext.
+    """
     check_port_free(host, port)
+    address = join_address(host, port)
     try:
-        return join_address(host, server.add_insecure_port(join_address(host, port)))
+        if credentials is None:
+            return join_address(host, server.add_insecure_port(address))
+        return join_address(host, server.add_secure_port(address, credentials))
     except RuntimeError as error:
         raise UsageError(f"port {port} on {host}: {error}; give another port") from error
+
+
+def free_port_at(host: str) -> int:
+    """A port of `host` that nobody had a moment ago. UsageError where `host` is not of this machine."""
+    try:
+        family, kind, proto, _, where = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, proto) as probe:
+            probe.bind(where)
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise UsageError(
+            f"{host}: cannot listen: {error.strerror or error}; give an address of this machine"
+        ) from error
 
 
 def join_address(host: str, port: int) -> str:

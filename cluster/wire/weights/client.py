@@ -20,7 +20,6 @@ from cluster.wire.codec.weights import (
     read_request,
 )
 from cluster.wire.limits import parse
-from cluster.wire.transport.channel import open_channel
 from cluster.wire.transport.methods import method_path, serialize
 from cluster.wire.transport.status import error_from_call
 from protos import weights_pb2
@@ -41,7 +40,7 @@ class WeightsClient:
         self.address = endpoint.address
         self._endpoint = endpoint
         self._model_hash = model_hash
-        self._channel = open_channel(endpoint.address)
+        self._channel = endpoint.open_channel()
 
     def describe(self) -> tuple[bytes, TensorRanges]:
         """The model's header and the tensors that are there. HandshakeError, UsageError, UnreachableError."""

@@ -61,7 +61,8 @@ def test_the_client_loads_no_server_code() -> None:
     servers = {"cluster.wire.inference.server", "cluster.wire.weights", "cluster.wire.access.gate"}
     assert not {name for name in ours if name in servers or name.startswith("cluster.wire.stage")}
     rooms = {name.split(".")[1] for name in ours if name.startswith("cluster.")}
-    assert rooms <= {"api", "client", "messages", "node", "wire"}
+    assert rooms <= {"api", "client", "messages", "node", "trust", "wire"}
+    assert "cryptography" not in loaded
     assert not {name.split(".")[0] for name in loaded} & {
         "ray",
         "worker_native",

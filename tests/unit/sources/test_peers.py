@@ -275,7 +275,7 @@ class Liar:
         self, header: list[weights_pb2.HeaderPart], weights: Callable[[], list[weights_pb2.WeightsPart]]
     ) -> None:
         strangers = Strangers()
-        self._server = grpc.server(ThreadPoolExecutor(4), interceptors=[Gate(SECRET, strangers)])
+        self._server = grpc.server(ThreadPoolExecutor(4), interceptors=[Gate(Listener(SECRET), strangers)])
         methods = {"DescribeModel": lambda *_: iter(header), "ReadTensor": lambda *_: iter(weights())}
         register(self._server, "Weights", methods)
         strangers.port = self._server.add_insecure_port("127.0.0.1:0")

@@ -204,7 +204,7 @@ def test_a_refusal_takes_no_thread_of_the_handlers() -> None:
 
     with ThreadPoolExecutor(2) as threads:
         known = strangers.Strangers()
-        server = grpc.server(threads, interceptors=[Gate(SECRET, known)], options=SERVER_OPTIONS)
+        server = grpc.server(threads, interceptors=[Gate(Listener(SECRET), known)], options=SERVER_OPTIONS)
         handler = grpc.unary_unary_rpc_method_handler(hold)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("s", {"m": handler}),))
         address = bind(server, "127.0.0.1", 0)

@@ -296,7 +296,7 @@ def test_port_in_use(served: Served) -> None:
         no_thread_left(),
         pytest.raises(UsageError, match=f"port {port} on 127.0.0.1: cannot listen: Address"),
     ):
-        InferenceServer(EchoCluster(), Listener(SECRET, port=port)).start()
+        InferenceServer(EchoCluster(), Listener(SECRET, ports=port)).start()
 
 
 def test_no_such_host() -> None:

@@ -326,7 +326,7 @@ def test_port_in_use(stage: Stage) -> None:
         no_thread_left(),
         pytest.raises(UsageError, match=f"port {port} on 127.0.0.1: cannot listen: Address"),
     ):
-        StageServer(make_hello(), RecordingStage(), Listener(SECRET, port=port)).start()
+        StageServer(make_hello(), RecordingStage(), Listener(SECRET, ports=port)).start()
 
 
 def test_generated_stubs_speak_to_the_server(stage: Stage) -> None:
