@@ -119,7 +119,7 @@ class Host:
         """Of a user who has just logged in there; our commands are on the path."""
         path = f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         folders = {f"XDG_{kind.upper()}_HOME": f"/tmp/{kind}" for kind in ("state", "cache", "config")}
-        return {"HOME": "/tmp/home", "PATH": path, "LANG": "C.UTF-8", "PYTHONWARNINGS": "default", **folders}
+        return {"HOME": "/tmp/home", "PATH": path, "LANG": "C.UTF-8", **folders}
 
     def run(self, *command: str, timeout_s: float = COMMAND_TIMEOUT_S, **more: str) -> subprocess.CompletedProcess[str]:
         """Run `command` here to its end; `more` is added to the environment. TimeoutExpired ends it."""

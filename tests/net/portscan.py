@@ -15,7 +15,7 @@ import ssl
 import struct
 import sys
 
-NUM_AT_ONCE = 200
+NUM_AT_ONCE = 400
 LINGER_S = 0.2  # how long an answer is waited for; silent connections are held as long
 RESET_AT_ONCE = struct.pack("ii", 1, 0)
 

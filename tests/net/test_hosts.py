@@ -29,7 +29,7 @@ with socket.create_server((sys.argv[1], int(sys.argv[2])), family=family) as ser
 """
 ASK = """
 import socket, sys, time
-with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2) as connection:
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=1) as connection:
     connection.sendall(b"hello")
     print(connection.recv(100).decode(), flush=True)
 """
