@@ -9,7 +9,7 @@ from cluster.cli.settings import add_plan_flags, given_settings
 from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
-    from cluster.planning.report import PlanReport, StageReport
+    from cluster.planning.report import LinkReport, PlanReport, StageReport
 
 DOES_NOT_FIT = 3  # the exit code of CapacityError
 
@@ -61,10 +61,16 @@ def _print(found: PlanReport, explain: bool) -> None:
         f"slowest   stage {speed.bottleneck}, by {speed.cause}\n"
         f"memory    {fits}, with {found.headroom:.0%} of what is free left alone"
     )
+    for link in found.links:
+        print(printable(f"link      {_link(link)}"))
     for line in found.advice:
         print(printable(f"advice    {line}"))
     for line in found.reasons if explain else ():
         print(printable(f"reason    {line}"))
+
+
+def _link(link: LinkReport) -> str:
+    return f"{link.node} - {link.other}: {link.round_trip_ms:.2f} ms there and back, {link.bytes_per_s / 1e6:,.0f} MB/s"
 
 
 def _row(stage: StageReport) -> list[str]:

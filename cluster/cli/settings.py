@@ -33,11 +33,11 @@ UP_SETTINGS = (
 PLAN_SETTINGS = tuple(name for name in settings_of(ClusterConfig) if name not in UP_SETTINGS)
 
 _SPELLINGS = {
-    "stages": Spelling((), "auto|N", "how many slices (default auto: one per GPU, two on a lone CPU)"),
+    "stages": Spelling((), "auto|N", "how many slices (default auto: one per GPU, else per node; two on a lone CPU)"),
     "devices": Spelling(
         ("-dev", "--devices", "--device"),
         "A,B,...",
-        "ggml device of each stage, e.g. CPU,CUDA0; none: CPU (see up --list-devices)",
+        "ggml device of each stage, e.g. CPU,CUDA0 or one:CUDA0,two:CUDA0; none: CPU (see up --list-devices)",
     ),
     "layers": Spelling((), "0-11,12-23", "layers of each stage, both ends included (default: searched)"),
     "tensor_split": Spelling(("-ts", "--tensor-split"), "3,1", "or each stage's share of the layers"),

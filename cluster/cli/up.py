@@ -72,7 +72,9 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
 
     if options.config:
         raise UsageError("plan: it holds all settings of a plan already; leave --config out")
-    return checked_settings(options.plan, settings)
+    # Other machines join later; whether they are those of the plan shows then.
+    is_shared = bool(settings["advertise_address"]) or (settings["nodes"] or 1) > 1
+    return checked_settings(options.plan, settings, are_nodes_there=not is_shared)
 
 
 def _verify(config: ClusterConfig | None, progress: ProgressLines) -> None:

@@ -60,8 +60,10 @@ def plan_survey(found: Inventory, bounds: Sequence[int] = ()) -> ModelPlan:
 
 
 def _warnings(found: Inventory) -> tuple[str, ...]:
-    """What the library of a node has against it, each once."""
-    return tuple(dict.fromkeys(node.probe.warning for node in found.nodes.facts if node.probe.warning))
+    """What the libraries of the nodes have against them."""
+    nodes = found.nodes.facts
+    warned = [node for node in nodes if node.probe.warning]
+    return tuple(node.probe.warning if len(nodes) == 1 else f"{node.name}: {node.probe.warning}" for node in warned)
 
 
 def _place(found: Inventory) -> tuple[int, ...]:
