@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class NodeState(StrEnum):
-    """Where a machine stands."""
-
-    READY = "ready"
-    LOST = "lost"  # it is a member, and does not answer
-    LEFT = "left"  # it may come back with `cluster join`
+from cluster.api.status import Health
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +29,11 @@ class NodeLink:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """A row of `cluster nodes`. Of a node that does not answer, only name, host and state are known."""
+    """A row of `cluster nodes`. Of a node that does not answer, only name, host and health are known."""
 
     name: str
     host: str
-    state: NodeState
-    reason: str = ""  # why it is not ready
+    health: Health
     version: str = ""  # of this package there
     num_cores: int = 0
     devices: tuple[NodeDevice, ...] = ()

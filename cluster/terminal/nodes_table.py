@@ -22,7 +22,9 @@ def print_nodes(nodes: Sequence[NodeStatus], wide: bool) -> None:
 
 def node_record(node: NodeStatus) -> dict[str, Any]:
     """For `json.dumps`. Scripts read its keys."""
-    return asdict(node) | {"state": str(node.state)}
+    values = asdict(node)
+    del values["health"]
+    return values | {"state": str(node.health)}
 
 
 def _row(node: NodeStatus, wide: bool) -> list[str]:
@@ -32,7 +34,7 @@ def _row(node: NodeStatus, wide: bool) -> list[str]:
         _joined(device.name for device in node.devices),
         _joined(format_bytes(device.memory_free_bytes) for device in node.devices),
         _joined(str(stage) for stage in node.stages),
-        f"{node.state}: {node.reason}" if node.reason else str(node.state),
+        str(node.health),
     ]
     if wide:
         links = (f"{link.node} {link.round_trip_ms:.1f} ms {link.bytes_per_s / 1e6:.0f} MB/s" for link in node.links)

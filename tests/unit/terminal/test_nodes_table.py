@@ -6,14 +6,15 @@ import json
 
 import pytest
 
-from cluster.api.nodes import NodeDevice, NodeLink, NodeState, NodeStatus
+from cluster.api.nodes import NodeDevice, NodeLink, NodeStatus
+from cluster.api.status import Condition, Health
 from cluster.terminal.nodes_table import node_record, print_nodes
 
 NODES = [
     NodeStatus(
         name="one",
         host="10.77.0.1",
-        state=NodeState.READY,
+        health=Health(),
         version="0.1.0",
         num_cores=8,
         devices=(
@@ -24,7 +25,7 @@ NODES = [
         stages=(0, 1),
         is_head=True,
     ),
-    NodeStatus("t\x1b[2Jwo", "10.77.0.2", NodeState.LOST, "no answer within 5 s"),
+    NodeStatus("t\x1b[2Jwo", "10.77.0.2", Health(Condition.LOST, "no answer within 5 s")),
 ]
 
 
