@@ -31,6 +31,7 @@ class FakeCluster:
 
     living: set[str] = field(default_factory=lambda: {"node-1"})
     useless: set[str] = field(default_factory=set)  # they never prove to be of use
+    instance: str = "instance"
 
     def living_nodes(self) -> set[str]:
         return set(self.living)
@@ -41,7 +42,7 @@ class FakeCluster:
             ray_token="token",
             secret=SECRET.text,
             client_secret=SECRET.for_clients.text,
-            instance="instance",
+            instance=self.instance,
             namespace="namespace",
             first_port=8469,
             is_secure=True,

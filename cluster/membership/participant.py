@@ -1,0 +1,136 @@
+"""A node that takes part: it registers with its head, runs its Ray, and comes back after whatever cut it off."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from cluster.api.errors import ClusterError, HandshakeError, UnauthenticatedError, UsageError
+from cluster.membership.joining import members_of, register, renew_if_due
+from cluster.membership.serving import Attendant
+from cluster.messages.membership import Grant
+from cluster.node.home import Home, read_home
+
+CONFIRM_S = 60.0
+WATCH_S = 1.0
+REGISTER_S = 10.0  # between two looks at whether the head still runs the same cluster
+PAUSE_S = 1.0  # before the first new attempt
+MAX_PAUSE_S = 5.0
+RETURN = "the cluster starts anew"  # of all reasons to end, the one after which a node comes back
+
+Say = Callable[[str], None]
+
+
+class NodeRay(Protocol):
+    """The Ray of this node."""
+
+    def start(self, home: Home, grant: Grant) -> None:
+        """Start it for the cluster that runs now. ClusterError with the reason; nothing of it is left then."""
+
+    def trouble(self) -> str | None:
+        """Why it does not work any more; None while it does."""
+
+    def end(self) -> None:
+        """End all processes of the cluster on this node, and remove what they wrote. It may be repeated."""
+
+
+class Participant:
+    """Keeps the machine whose home is `folder` in its cluster, until it is told to end."""
+
+    def __init__(self, folder: Path, ray: NodeRay, say: Say) -> None:
+        """`say` is for people: each piece of news once."""
+        self._folder = folder
+        self._ray = ray
+        self._say = say
+        self._said = ""
+        self._ended = threading.Event()
+        self._reason = ""
+        self._running = "nothing yet"
+
+    def end(self, reason: str) -> None:
+        """Begin to end it, from any thread."""
+        if reason == RETURN:
+            self._reason = ""
+        else:
+            self._reason = reason
+        self._ended.set()
+
+    def run(self, *, is_patient: bool) -> str:
+        """Take part; returns the reason why that ended.
+
+        `is_patient`: a head that cannot be reached is waited for from the start; otherwise, once it was there.
+        ClusterError where this machine is no node, or none any more, and where patience would be of no use.
+        """
+        pause_s = PAUSE_S
+        while True:
+            try:
+                self._take_part()
+                is_patient, pause_s = True, PAUSE_S
+            except (UnauthenticatedError, UsageError, HandshakeError):
+                raise  # the head has answered: the same would come again
+            except ClusterError as error:
+                if not is_patient:
+                    raise
+                self._say_once(f"{error}; trying again")
+            if self._ended.wait(pause_s) and self._reason:
+                return self._reason
+            self._ended.clear()
+            pause_s = min(2 * pause_s, MAX_PAUSE_S)
+
+    def _take_part(self) -> None:
+        """From registering until this node's Ray ends, the head runs another cluster, or somebody ends it."""
+        home = renew_if_due(read_home(self._folder))
+        with self._attended(home):
+            grant = register(home)
+            try:
+                self._ray.start(home, grant)
+                with members_of(home) as members:
+                    summary = members.confirm(CONFIRM_S).summary
+                self._running = summary
+                self._say_once(f"joined: {summary}")
+                self._watch(home, grant)
+            finally:
+                self._running = "nothing"
+                self._ray.end()
+
+    @contextmanager
+    def _attended(self, home: Home) -> Iterator[None]:
+        """The head can reach this node in the block."""
+        attendant = Attendant(home, self.end, lambda: self._running)
+        attendant.start()
+        try:
+            yield
+        finally:
+            attendant.stop()
+
+    def _watch(self, home: Home, grant: Grant) -> None:
+        """Returns when there is a reason to begin anew, or to end."""
+        looked_s = time.monotonic()
+        while not self._ended.wait(WATCH_S):
+            trouble = self._ray.trouble()
+            if trouble is not None:
+                self._say_once(f"{trouble}; coming back")
+                return
+            if time.monotonic() - looked_s > REGISTER_S:
+                looked_s = time.monotonic()
+                if self._is_another(home, grant):
+                    self._say_once("the head runs another cluster; coming back")
+                    return
+
+    def _is_another(self, home: Home, grant: Grant) -> bool:
+        """Whether the head has started anew. One that cannot be reached has not, as far as one knows."""
+        try:
+            return register(home).instance != grant.instance
+        except (UnauthenticatedError, UsageError, HandshakeError):
+            raise
+        except ClusterError:
+            return False
+
+    def _say_once(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            self._say(text)
