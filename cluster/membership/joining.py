@@ -8,12 +8,13 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from cluster.api.errors import ClusterError, UsageError
+from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.membership.dial_back import answering, new_nonce
 from cluster.membership.meeting import Met, meet
 from cluster.membership.preflight import check_tls, own_identity
 from cluster.membership.versions import this_version
 from cluster.messages.membership import Grant, JoinRequest, RegisterRequest, RenewRequest
+from cluster.node.advertised import is_own_address
 from cluster.node.disk import disk_error
 from cluster.node.home import Home, NodeRecord, read_home, write_home
 from cluster.node.port_plan import NUM_PORTS, PortPlan
@@ -216,8 +217,14 @@ def _former_key(folder: Path, name: str, met: Met) -> bytes | None:
 
 
 def _own_host(record: NodeRecord) -> str:
-    with socket.create_connection((record.head_host, record.ports.members), LIVING_TIMEOUT_S) as connection:
-        return str(connection.getsockname()[0])
+    if is_own_address(record.host):
+        return record.host
+    try:
+        with socket.create_connection((record.head_host, record.ports.members), LIVING_TIMEOUT_S) as connection:
+            return str(connection.getsockname()[0])
+    except OSError as error:
+        where = join_address(record.head_host, record.ports.members)
+        raise UnreachableError(f"head at {where}: {error.strerror or error}; see that it is up") from error
 
 
 def _members(identity: Identity, record: NodeRecord) -> MembersClient:

@@ -63,6 +63,15 @@ def resolved(what: str, host: str) -> list[Ip]:
     return sorted(dict.fromkeys(found), key=lambda address: address.version)
 
 
+def is_own_address(host: str) -> bool:
+    """Whether this machine has the address `host` now."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or any(address == interface.address for interface in interfaces())
+
+
 def _is_likely(interface: Interface) -> bool:
     address = interface.address
     if address.is_loopback or address.is_link_local or _INNER.match(interface.name):

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from cluster.api.errors import UsageError
-from cluster.node.advertised import advertised_host, only_one
+from cluster.node.advertised import advertised_host, is_own_address, only_one
 from cluster.node.interfaces import Interface, interfaces
 
 
@@ -72,3 +72,10 @@ def test_what_is_asked_for_is_taken_if_it_is_ours(asked: str) -> None:
 def test_what_is_not_ours_is_refused(asked: str) -> None:
     with pytest.raises(UsageError, match=r"^advertise-address: "):
         advertised_host(asked)
+
+
+def test_which_addresses_this_machine_has() -> None:
+    assert is_own_address("127.0.0.1")
+    assert is_own_address("127.3.4.5")
+    assert not is_own_address("192.0.2.1")
+    assert not is_own_address("one")
