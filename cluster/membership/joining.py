@@ -37,7 +37,7 @@ from cluster.wire.membership.door import DoorClient
 from cluster.wire.membership.members import MembersClient
 from cluster.wire.transport.channel import check_address, join_address
 
-LIVING_TIMEOUT_S = 3.0
+TIMEOUT_S = 5.0
 
 
 def join(folder: Path, address: str, join_string: JoinString, name: str, host: str | None = None) -> Home:
@@ -67,7 +67,7 @@ def join(folder: Path, address: str, join_string: JoinString, name: str, host: s
     cluster_id = met.head.cluster_id
     with (
         answering(host, ports.node, nonce),
-        DoorClient(join_address(head_host, ports.join), met.ca_pem, cluster_id) as door,
+        DoorClient(join_address(met.head_host, ports.join), met.ca_pem, cluster_id) as door,
     ):
         admission = door.join(request)
     identity = Identity(name, cluster_id, met.ca_pem, admission.cert_pem.encode(), key_pem)
@@ -85,7 +85,7 @@ def renew_if_due(home: Home, host: str | None = None) -> Home:
     identity, record = own_identity(home), home.record
     assert record is not None
     check_tls(home, record.head_host, record.ports.members, head_server_name(record.cluster_id))
-    host = check_host(host) if host else _own_host(record)
+    host = check_host(host or _own_host(record))
     try:
         check_certificate(identity, host, time.time())
         if host == record.host and not is_due(identity.cert_pem, time.time()):
@@ -179,7 +179,7 @@ def _check_not_elsewhere(home: Home | None, met: Met) -> None:
     record = home.record
     try:
         with _members(own_identity(home), record) as members:
-            listed = members.nodes(LIVING_TIMEOUT_S).nodes
+            listed = members.nodes(TIMEOUT_S).nodes
     except ClusterError:
         return  # it is not there, or does not know this node any more
     if any(node.name == record.name and node.is_alive for node in listed):
@@ -217,18 +217,28 @@ def _former_key(folder: Path, name: str, met: Met) -> bytes | None:
 
 
 def _own_host(record: NodeRecord) -> str:
-    if is_own_address(record.host):
-        return record.host
+    """The address that this node has had, while its machine has it; else that from which it reaches the head."""
+    return record.host if is_own_address(record.host) else _reach(record)[1]
+
+
+def _reach(record: NodeRecord) -> tuple[str, str]:
+    """The addresses of the head and of this machine, of a connection between both. UnreachableError."""
+    host, port = record.head_host, record.ports.members
     try:
-        with socket.create_connection((record.head_host, record.ports.members), LIVING_TIMEOUT_S) as connection:
-            return str(connection.getsockname()[0])
+        with socket.create_connection((host, port), TIMEOUT_S) as connection:
+            return str(connection.getpeername()[0]), str(connection.getsockname()[0])
+    except TimeoutError:
+        reason = f"no answer within {TIMEOUT_S:g} s"
     except OSError as error:
-        where = join_address(record.head_host, record.ports.members)
-        raise UnreachableError(f"head at {where}: {error.strerror or error}; see that it is up") from error
+        reason = error.strerror or str(error)
+    raise UnreachableError(
+        f"the head at {host} port {port}: {reason}; see that cluster up runs there, and that the port is open"
+    )
 
 
 def _members(identity: Identity, record: NodeRecord) -> MembersClient:
-    return MembersClient(join_address(record.head_host, record.ports.members), identity)
+    """A client at the head's address: gRPC would look up its name by itself, which may take half a minute."""
+    return MembersClient(join_address(_reach(record)[0], record.ports.members), identity)
 
 
 def _write(folder: Path, identity: Identity, record: NodeRecord) -> Home:
