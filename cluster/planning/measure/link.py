@@ -29,11 +29,13 @@ ENOUGH_S = 0.05  # a large step that takes so long is not made larger
 PASS_S = 1.0  # for all of one kind, where links are slow; but so many are made at least
 LEAST_STEPS = 3
 TIMEOUT_S = 20.0
+ROW_BYTES = HIDDEN_WIDTH * 4
+LEAST_SHARE = 0.1  # of a step of one row: the way there and back takes that at least
 
 
 @dataclass(frozen=True, slots=True)
 class LinkFigures:
-    """A step of one row there and its result back, and the rate of large ones."""
+    """A step there and its result back, what its row takes for its size not counted; and the rate of large steps."""
 
     round_trip_s: float
     bytes_per_s: float
@@ -64,16 +66,17 @@ def measure_link(endpoint: Endpoint) -> LinkFigures:
         sender = _Sender(link, events)
         try:
             sender.round_trip_s(1)
-            round_trip_s = sender.least_s(1, NUM_ROUND_TRIPS)
+            one_row_s = sender.least_s(1, NUM_ROUND_TRIPS)
             num_rows = LEAST_BULK_ROWS
-            while sender.round_trip_s(num_rows) < round_trip_s + ENOUGH_S and num_rows < BULK_ROWS:
+            while sender.round_trip_s(num_rows) < one_row_s + ENOUGH_S and num_rows < BULK_ROWS:
                 num_rows = min(4 * num_rows, BULK_ROWS)
             bulk_s = sender.least_s(num_rows, NUM_BULK_STEPS)
         finally:
             link.close()
     finally:
         watch.close()
-    return LinkFigures(round_trip_s, num_rows * HIDDEN_WIDTH * 4 / max(bulk_s - round_trip_s, 1e-9))
+    bytes_per_s = (num_rows - 1) * ROW_BYTES / max(bulk_s - one_row_s, 1e-9)
+    return LinkFigures(max(one_row_s - ROW_BYTES / bytes_per_s, LEAST_SHARE * one_row_s), bytes_per_s)
 
 
 class _Sender:
