@@ -54,22 +54,36 @@ class HelloAck(_message.Message):
     def __init__(self, epoch: _Optional[int] = ...) -> None: ...
 
 class StageAddress(_message.Message):
-    __slots__ = ("address", "hello")
+    __slots__ = ("address", "hello", "node")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
     address: str
     hello: Hello
-    def __init__(self, address: _Optional[str] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ...) -> None: ...
+    node: str
+    def __init__(self, address: _Optional[str] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., node: _Optional[str] = ...) -> None: ...
+
+class Callers(_message.Message):
+    __slots__ = ("upstream", "coordinator", "first")
+    UPSTREAM_FIELD_NUMBER: _ClassVar[int]
+    COORDINATOR_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    upstream: str
+    coordinator: str
+    first: str
+    def __init__(self, upstream: _Optional[str] = ..., coordinator: _Optional[str] = ..., first: _Optional[str] = ...) -> None: ...
 
 class WireRequest(_message.Message):
-    __slots__ = ("hello", "downstream", "last")
+    __slots__ = ("hello", "downstream", "last", "callers")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     DOWNSTREAM_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
+    CALLERS_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     downstream: StageAddress
     last: StageAddress
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., downstream: _Optional[_Union[StageAddress, _Mapping]] = ..., last: _Optional[_Union[StageAddress, _Mapping]] = ...) -> None: ...
+    callers: Callers
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., downstream: _Optional[_Union[StageAddress, _Mapping]] = ..., last: _Optional[_Union[StageAddress, _Mapping]] = ..., callers: _Optional[_Union[Callers, _Mapping]] = ...) -> None: ...
 
 class StepId(_message.Message):
     __slots__ = ("epoch", "microbatch", "step")

@@ -8,18 +8,19 @@ from pathlib import Path
 from cluster.coordinator.service import CoordinatorService
 from cluster.coordinator.spec import CoordinatorSpec, StageEndpoint
 from cluster.node.heap import freeze_heap, return_large_blocks
-from cluster.node.kept_secrets import client_secret_path
+from cluster.node.home import read_home
 from cluster.node.secret import read_secret
 from cluster.stage.cores import prepare_process
+from cluster.wire.access.keys import client_listener, keys_of
 
 
 class Coordinator:
     """Schedules microbatches and serves clients; holds the vocabulary, and no weights."""
 
-    def __init__(self, spec: CoordinatorSpec, secret_file: str) -> None:
-        """`secret_file`: where this node keeps the cluster's secret; beside it lies that for clients."""
+    def __init__(self, spec: CoordinatorSpec, home: str) -> None:
+        """`home`: the folder of this node that says who it is, and holds the cluster's secret and that of clients."""
         self._spec = spec
-        self._secret_file = Path(secret_file)
+        self._home = Path(home)
         self._service: CoordinatorService | None = None
 
     def pid(self) -> int:
@@ -32,9 +33,10 @@ class Coordinator:
         """
         if self._service is None:
             prepare_process()
-            secret = read_secret(self._secret_file)
-            client_secret = read_secret(client_secret_path(self._secret_file))
-            self._service = CoordinatorService(self._spec, secret.for_stages, client_secret)
+            home = read_home(self._home)
+            secret = read_secret(home.client_secret_file)
+            clients = client_listener(home, secret, self._spec.host, self._spec.port)
+            self._service = CoordinatorService(self._spec, keys_of(home), clients)
             freeze_heap()
             return_large_blocks()
         return self._service.start()

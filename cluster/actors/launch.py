@@ -23,6 +23,7 @@ from cluster.actors.wiring import wire_all
 from cluster.api.errors import CapacityError, HandshakeError, UnreachableError
 from cluster.coordinator.spec import CoordinatorSpec
 from cluster.messages.stage import Wiring
+from cluster.node.home import read_home
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 from cluster.wire.limits import MAX_COUNT
 
@@ -43,13 +44,13 @@ Report = Callable[[list[tuple[str, float]]], None]
 class Launch:
     """The actors of one cluster, seen from a Ray driver. Close it; the actors live on."""
 
-    def __init__(self, ray_address: str, namespace: str, secret_file: Path) -> None:
+    def __init__(self, ray_address: str, namespace: str, home: Path) -> None:
         """Connect to Ray. UnreachableError if it does not answer or refuses this version.
 
-        `secret_file`: where the nodes keep the cluster's secret; the actors read it themselves.
+        `home`: where a node keeps who it is and the cluster's secrets; the actors read it themselves.
         """
         self._namespace = namespace
-        self._secret_file = secret_file
+        self._home = read_home(home)
         # Ray keeps the first token that it reads: this process may have been connected to a head that is gone.
         AuthenticationTokenLoader.instance().reset_cache()
         silence_ray()
@@ -89,7 +90,7 @@ class Launch:
             # The coordinator may have begun newer ones by itself meanwhile; from now on it leaves the stages to us.
             epoch = max(epoch, 1 + get(actor.hold_recovery.remote()))
             try:
-                ends = wire_all(specs, loaded, epoch, partial(_wire, stages))
+                ends = wire_all(specs, loaded, epoch, partial(_wire, stages), self._home.node)
                 get(actor.wire.remote(epoch, ends))
             except HandshakeError:
                 num_refusals += 1
@@ -195,7 +196,7 @@ class Launch:
                 max_restarts=0,
                 scheduling_strategy=strategy,
             )
-            .remote(spec, str(self._secret_file))
+            .remote(spec, str(self._home.folder))
         )
 
     def _load(self, stages: Sequence[Any], report: Report) -> list[LoadedStage]:

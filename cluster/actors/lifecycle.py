@@ -20,12 +20,12 @@ from cluster.actors.ray_node.environment import use_ray
 from cluster.actors.repair import Diagnosis, Remedy, is_due
 from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.config import ClusterConfig, config_of
-from cluster.node.kept_secrets import client_secret_path, have_secrets, remove_secrets, secret_path, write_secrets
+from cluster.node.kept_secrets import client_secret_path, have_secrets, remove_secrets, write_secrets
 from cluster.node.processes import end_marked, members
 from cluster.node.ray_health import answers, ray_trouble
 from cluster.node.run_folder import make_run_folder, remove_run_folder, run_folder_path
 from cluster.node.secret import given_secret
-from cluster.node.state import ClusterState, read_state, remove_state, write_state
+from cluster.node.state import ClusterState, read_state, remove_state, state_path, write_state
 from cluster.node.state_lock import state_lock
 from cluster.sources.freshness import check_unchanged
 from cluster.store.slices import SliceStore
@@ -204,7 +204,7 @@ def _launch(state: ClusterState) -> Iterator[Launch]:
         use_foreign()
     from cluster.actors.launch import Launch
 
-    launch = Launch(state.ray_address, state.ray_namespace, secret_path())
+    launch = Launch(state.ray_address, state.ray_namespace, state_path().parent)
     try:
         yield launch
     finally:

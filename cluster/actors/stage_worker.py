@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import partial
 from pathlib import Path
 
 from cluster.messages.stage import Wiring
-from cluster.node.secret import read_secret
+from cluster.node.home import read_home
 from cluster.stage.cores import bound_cores, prepare_process
 from cluster.stage.service import StageService
 from cluster.stage.spec import LoadProgress, StageSpec
+from cluster.wire.access.keys import keys_of
 
 
 class StageWorker:
     """One stage in its own process. Methods return at once; loading happens in a thread."""
 
-    def __init__(self, spec: StageSpec, secret_file: str) -> None:
-        """`secret_file`: where this node keeps the cluster's secret."""
+    def __init__(self, spec: StageSpec, home: str) -> None:
+        """`home`: the folder of this node that says who it is, and holds the cluster's secret."""
         prepare_process()
-        secret = read_secret(Path(secret_file)).for_stages
+        keys = keys_of(read_home(Path(home)))
         with bound_cores(spec.first_core) as core:
             from cluster.stage.loading import load_stage  # loads libggml
 
-            self._service = StageService(spec, load_stage, secret, core)
+            self._service = StageService(spec, partial(load_stage, keys=keys), keys.for_stages, core)
 
     def pid(self) -> int:
         return os.getpid()

@@ -25,9 +25,9 @@ from cluster.engine.text.vocabulary import Vocabulary
 from cluster.messages.stage import StageFailure
 from cluster.messages.step import StepTiming
 from cluster.node.ray_health import ray_trouble
-from cluster.node.secret import Secret
 from cluster.sources.stored import stored_vocabulary
 from cluster.wire.access.endpoint import Listener
+from cluster.wire.access.keys import Keys
 from cluster.wire.inference.backend import Cancel, EventSink, LogitsSink
 from cluster.wire.inference.server import InferenceServer
 from cluster.wire.limits import MAX_TEXT_BYTES
@@ -43,21 +43,21 @@ class CoordinatorService:
     Implements `wire.inference.backend.InferenceBackend`.
     """
 
-    def __init__(self, spec: CoordinatorSpec, stage_secret: Secret, client_secret: Secret) -> None:
+    def __init__(self, spec: CoordinatorSpec, keys: Keys, clients: Listener) -> None:
         """Load the vocabulary. UsageError if the file has none that libllama takes.
 
-        `stage_secret` is what the stages ask for, `client_secret` what clients are asked for.
+        `keys`: of the cluster's processes. `clients`: where they are answered, and what they are asked for.
         """
         self._spec = spec
-        self._tokenizer = _tokenizer(spec)
+        self._tokenizer = _tokenizer(spec, keys)
         self._table = self._tokenizer.table
         self._pulse = Pulse()
-        self._stages = WiredStages(stage_secret)
+        self._stages = WiredStages(keys.for_stages)
         self._next_epoch = 1
         self._engine = Engine(self._stages, self._table, _limits(spec, self._table), find_cause=self._cause_of)
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
         self._recovery = Recovery(lambda: self._engine.failure is not None, self._rewire)
-        self._server = InferenceServer(self, Listener(client_secret, spec.host, spec.port))
+        self._server = InferenceServer(self, clients)
         self._address = ""
         self._started_s = time.monotonic()
 
@@ -197,9 +197,9 @@ class CoordinatorService:
         return StageStatus(facts, snapshot.stages[facts.stage], self._stages.ends[facts.stage].address)
 
 
-def _tokenizer(spec: CoordinatorSpec) -> Tokenizer:
+def _tokenizer(spec: CoordinatorSpec, keys: Keys) -> Tokenizer:
     """From a file of metadata only: no weight is needed for it."""
-    stored = stored_vocabulary(spec.source, spec.model_hash)
+    stored = stored_vocabulary(spec.source, spec.model_hash, keys)
     return Tokenizer(stored.path, spec.source.shown_name, spec.context_length)
 
 

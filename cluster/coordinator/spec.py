@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.api.status import StageFacts
-from cluster.messages.stage import Hello, StageCosts
+from cluster.messages.stage import Hello, StageAddress, StageCosts
 from cluster.node.ray_health import RayProcess
 from cluster.sources.source import ModelSource
 
@@ -36,5 +36,9 @@ class StageEndpoint:
 
     address: str
     hello: Hello
-    facts: StageFacts
+    facts: StageFacts  # the node that it is on, too
     costs: StageCosts
+
+    @property
+    def place(self) -> StageAddress:
+        return StageAddress(self.address, self.hello, self.facts.node)

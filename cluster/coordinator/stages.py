@@ -14,8 +14,8 @@ from cluster.coordinator.spec import StageEndpoint
 from cluster.engine.loop import Engine
 from cluster.messages.stage import StageFailure
 from cluster.messages.step import Microbatch
-from cluster.node.secret import Secret
 from cluster.wire.access.endpoint import Endpoint
+from cluster.wire.access.keys import Keys
 from cluster.wire.codec.event import Event
 from cluster.wire.stage.event_watch import EventWatch
 from cluster.wire.stage.link import StageLink
@@ -30,9 +30,9 @@ _log = logging.getLogger(__name__)
 class WiredStages:
     """The stages of the current epoch. Implements `engine.loop.Stages`."""
 
-    def __init__(self, secret: Secret) -> None:
-        """`secret`: what the stages ask for."""
-        self._secret = secret
+    def __init__(self, keys: Keys) -> None:
+        """`keys`: for stages."""
+        self._keys = keys
         self._lock = threading.Lock()
         self._link: StageLink | None = None
         self._watches: list[EventWatch] = []
@@ -57,11 +57,10 @@ class WiredStages:
         try:
             for end in ends:
                 lost = partial(_report_lost, engine, end.hello.stage, epoch)
-                watch = EventWatch(Endpoint(end.address, self._secret), end.hello, partial(_take, engine), lost)
+                watch = EventWatch(self._endpoint(end), end.hello, partial(_take, engine), lost)
                 watch.open()
                 watches.append(watch)
-            first = Endpoint(ends[0].address, self._secret)
-            link = StageLink(first, ends[0].hello, partial(_report_lost, engine, 0, epoch))
+            link = StageLink(self._endpoint(ends[0]), ends[0].hello, partial(_report_lost, engine, 0, epoch))
             link.open()
         except ClusterError:
             for watch in watches:
@@ -76,7 +75,7 @@ class WiredStages:
         if not self.ends:
             raise UnreachableError("stages: none was ever connected; run cluster up")
         ends = tuple(replace(end, hello=replace(end.hello, epoch=epoch)) for end in self.ends)
-        wire_stages([(Endpoint(end.address, self._secret), end.hello) for end in ends])
+        wire_stages([end.place for end in ends], self._keys)
         self.wire(epoch, ends, engine)
 
     def describe(self) -> list[StageFacts]:
@@ -96,6 +95,9 @@ class WiredStages:
             link.close()
         for watch in watches:
             watch.close()
+
+    def _endpoint(self, end: StageEndpoint) -> Endpoint:
+        return self._keys.endpoint(end.address, end.facts.node)
 
 
 def _take(engine: Engine, event: Event) -> None:

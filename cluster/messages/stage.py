@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,26 @@ class StageAddress:
 
     address: str  # host:port
     hello: Hello
+    node: str = ""  # the name of the node that it is on; "" where there is one machine only
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """The nodes from which a stage's streams may come, by name; "" where that is not known."""
+
+    upstream: str = ""  # of the stage before, for the first one the coordinator's
+    coordinator: str = ""
+    first: str = ""  # of the first stage, which hears what the last one samples
 
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """An epoch for one stage: which streams it opens. Set by whoever wires the stages."""
+    """An epoch for one stage: which streams it opens, and who may open some to it. Set by whoever wires the stages."""
 
     hello: Hello  # the stage's own
     downstream: StageAddress | None = None  # the next stage; None for the last one
     last: StageAddress | None = None  # the last stage, for the first one if that is another
+    callers: Callers = Callers()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,19 +22,20 @@ from cluster.store.origin import FileOrigin, Origin
 from cluster.store.parts import merge_parts, part_starts
 from cluster.store.transfer import covers
 from cluster.wire.access.endpoint import Endpoint
+from cluster.wire.access.keys import Keys
 from ggml.gguf.cursor import HeaderIncomplete
 
 _NUM_READS = 16  # small ones
 
 
-def open_model(source: ModelSource, model_hash: str = "") -> OpenModel:
+def open_model(source: ModelSource, model_hash: str = "", keys: Keys | None = None) -> OpenModel:
     """The model at `source`, which must have `model_hash` unless that is "".
 
     Files on this node come first, then the peers, then hub or URL. Of what is far away only headers and samples
-    are read, and remembered. ModelFileError where it is damaged or another model,
-    UnsupportedModelError before any weight is read; UsageError, UnreachableError.
+    are read, and remembered. `keys`: of this node, with which peers are asked. ModelFileError where it is damaged or
+    another model, UnsupportedModelError before any weight is read; UsageError, UnreachableError.
     """
-    peers = source.peers if model_hash else ()
+    peers = [peer.endpoint(keys) for peer in source.peers] if model_hash else []
     paths = _local_paths(source)
     if paths is not None:
         try:
@@ -46,7 +47,7 @@ def open_model(source: ModelSource, model_hash: str = "") -> OpenModel:
         return _open_remote(source, model_hash, peers)
     if not peers:
         raise _not_here(source.parts)
-    return _open_peers(source, model_hash)
+    return _open_peers(source, model_hash, peers)
 
 
 def _local_paths(source: ModelSource) -> list[str] | None:
@@ -124,12 +125,12 @@ def _remote_origin(part: Part, start: int) -> Origin:
     return HttpOrigin(part.url, part.size_bytes, part.etag, start)
 
 
-def _open_peers(source: ModelSource, model_hash: str) -> OpenModel:
+def _open_peers(source: ModelSource, model_hash: str, peers: Sequence[Endpoint]) -> OpenModel:
     """From nodes alone: the header of the first that answers, the weights of all that have some.
 
     Each of them says that it has the model of this hash. It is checked where they have all samples together.
     """
-    header, origins = open_from_peers(source.peers, model_hash, source.display_name)
+    header, origins = open_from_peers(peers, model_hash, source.display_name)
     model = check(header)
     if all(_holders(origins, place) for place in sample_ranges(header)):
         _hash(model, origins, model_hash)

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from cluster.api.errors import UsageError
 from cluster.node.secret import Secret
-from cluster.sources.source import ModelSource
+from cluster.sources.source import ModelSource, Peer
 from cluster.store.fingerprint import portable_metadata, tensors_by_name
 from cluster.store.opened import OpenModel
 from cluster.store.origin import Origin
 from cluster.store.transfer import covers
-from cluster.wire.access.endpoint import Endpoint, Listener
+from cluster.wire.access.keys import Keys
 from cluster.wire.weights.server import WeightsServer
 from ggml.gguf.encode import encode_header
 
@@ -61,32 +61,30 @@ class ServedModel:
         return next((origin for origin in origins if covers(origin.covers, begin, begin + info.size_bytes)), None)
 
 
-def serve_weights(
-    opened: OpenModel, secret: Secret, slices: Sequence[Origin] = (), host: str = "127.0.0.1", port: int = 0
-) -> WeightsServer:
-    """A server, not started, for what this node has of `opened`, to those who know `secret`.
+def serve_weights(opened: OpenModel, keys: Keys, slices: Sequence[Origin] = ()) -> WeightsServer:
+    """A server, not started, for what this node has of `opened`, to those who know the secret of `keys`.
 
     UsageError where it has nothing.
     """
     served = ServedModel(opened, slices)
     if not served.held:
         raise UsageError(f"{opened.name}: nothing of it is on this node; serve it from one that has the file")
-    return WeightsServer(served, Listener(secret, host, port))
+    return WeightsServer(served, keys.listener)
 
 
 @contextmanager
-def lent(source: ModelSource, opened: OpenModel, host: str = "127.0.0.1") -> Iterator[ModelSource]:
+def lent(source: ModelSource, opened: OpenModel, keys: Keys) -> Iterator[ModelSource]:
     """`source` as other nodes are told of it: in the block, this process lends them what is in its own files.
 
-    `opened` is `source`, opened here. Without files here, it is `source` as it was. The secret that is asked is made
-    for this lending, and told with the source.
+    `opened` is `source`, opened here; `keys` are this node's, and say where it listens. Without files here, it is
+    `source` as it was. The secret that is asked is made for this lending, and told with the source.
     """
     if not any(origin.is_local for origin in opened.origins):
         yield source
         return
     secret = Secret.new()
-    server = serve_weights(opened, secret, host=host)
+    server = serve_weights(opened, keys.asking(secret))
     try:
-        yield replace(source, peers=(*source.peers, Endpoint(server.start(), secret)))
+        yield replace(source, peers=(*source.peers, Peer(server.start(), secret, keys.node)))
     finally:
         server.stop()

@@ -6,8 +6,10 @@ import os
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from cluster.node.secret import Secret
 from cluster.sources.name import shown_url
 from cluster.wire.access.endpoint import Endpoint
+from cluster.wire.access.keys import Keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,27 @@ Part = FilePart | UrlPart | HubPart
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """A node that lends weights. It is told to other nodes, and holds nothing that only one of them may have."""
+
+    address: str  # host:port
+    secret: Secret  # made for this lending
+    node: str = ""  # the name of the node; "" where there is one machine only
+
+    def endpoint(self, keys: Keys | None) -> Endpoint:
+        """How the process whose keys these are calls it; None is for plaintext."""
+        if keys is None:
+            return Endpoint(self.address, self.secret)
+        return keys.asking(self.secret).endpoint(self.address, self.node)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSource:
     """A model in one part or more, all of one kind, in order. `peers` serve its weights."""
 
     name: str  # as the user gave it; absolute where it is a path
     parts: tuple[Part, ...]
-    peers: tuple[Endpoint, ...] = ()
+    peers: tuple[Peer, ...] = ()
 
     @property
     def version(self) -> str:

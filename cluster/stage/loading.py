@@ -7,11 +7,15 @@ from cluster.stage.models.gguf import open_gguf
 from cluster.stage.models.sampler import NativeSampler
 from cluster.stage.runner import StageRunner
 from cluster.stage.spec import OnProgress, StageSpec
+from cluster.wire.access.keys import Keys
 
 
-def load_stage(spec: StageSpec, report: OnProgress) -> StageRunner:
-    """Get and load what `spec` asks for, reporting (phase, fraction). Errors of ours, by the kind of model."""
-    return runner_of(spec, open_gguf(spec, spec.options, report))
+def load_stage(spec: StageSpec, report: OnProgress, keys: Keys | None = None) -> StageRunner:
+    """Get and load what `spec` asks for, reporting (phase, fraction); `keys` are this node's, for peers.
+
+    Errors of ours, by the kind of model.
+    """
+    return runner_of(spec, open_gguf(spec, spec.options, report, keys))
 
 
 def runner_of(spec: StageSpec, model: StageModel) -> StageRunner:

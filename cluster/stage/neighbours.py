@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from cluster.messages.stage import Wiring
+from cluster.messages.stage import StageAddress, Wiring
 from cluster.messages.step import Float32Array, Microbatch, SampledStep
-from cluster.node.secret import Secret
 from cluster.wire.access.endpoint import Endpoint
+from cluster.wire.access.keys import Keys
 from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.token_watch import TokenWatch
 
@@ -17,10 +17,10 @@ class Neighbours:
     """The streams of one epoch at a time."""
 
     def __init__(
-        self, secret: Secret, on_tokens: Callable[[SampledStep], None], on_lost: Callable[[int, int, str], None]
+        self, keys: Keys, on_tokens: Callable[[SampledStep], None], on_lost: Callable[[int, int, str], None]
     ) -> None:
         """`on_lost(stage, epoch, reason)`: a stream of that epoch broke, or a stage does not take a step."""
-        self._secret = secret
+        self._keys = keys
         self._on_tokens = on_tokens
         self._on_lost = on_lost
         self._link: StageLink | None = None
@@ -33,15 +33,18 @@ class Neighbours:
         if wiring.downstream is not None:
             there = wiring.downstream
             lost = partial(self._on_lost, there.hello.stage, epoch)
-            link = StageLink(Endpoint(there.address, self._secret), there.hello, lost)
+            link = StageLink(self._endpoint(there), there.hello, lost)
             link.open()
             self._link = link
         if wiring.last is not None:
             there = wiring.last
             lost = partial(self._on_lost, there.hello.stage, epoch)
-            tokens = TokenWatch(Endpoint(there.address, self._secret), there.hello, self._on_tokens, lost)
+            tokens = TokenWatch(self._endpoint(there), there.hello, self._on_tokens, lost)
             tokens.open()
             self._tokens = tokens
+
+    def _endpoint(self, there: StageAddress) -> Endpoint:
+        return self._keys.endpoint(there.address, there.node)
 
     def send(self, batch: Microbatch, hidden: Float32Array | None) -> None:
         """One step to the next stage. UnreachableError or UsageError; nothing happens between two epochs."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +14,6 @@ from cluster.messages.stage import Hello, StageFailure, Wiring
 from cluster.messages.step import Float32Array, Microbatch, SampledStep, StepTiming
 from cluster.node.heap import freeze_heap
 from cluster.node.processes import rss_bytes
-from cluster.node.secret import Secret
 from cluster.stage.cores import prepare_compute_thread
 from cluster.stage.inbox import Inbox
 from cluster.stage.model import StageSizes
@@ -23,7 +21,7 @@ from cluster.stage.neighbours import Neighbours
 from cluster.stage.runner import StageRunner, StepOutput
 from cluster.stage.spec import LoadedStage, LoadProgress, OnProgress, StageSpec
 from cluster.stage.token_feed import TokenFeed
-from cluster.wire.access.endpoint import Listener
+from cluster.wire.access.keys import Keys
 from cluster.wire.codec.event import Event
 from cluster.wire.stage.server import StageServer
 
@@ -33,14 +31,14 @@ Load = Callable[[StageSpec, OnProgress], StageRunner]
 class StageService:
     """One stage of the pipeline. It implements `wire.stage.server.StageBackend`."""
 
-    def __init__(self, spec: StageSpec, load: Load, secret: Secret, core: int | None = None) -> None:
+    def __init__(self, spec: StageSpec, load: Load, keys: Keys, core: int | None = None) -> None:
         """`load` makes of `spec` what computes; it is called in the computing thread, and says how far it is.
 
-        `secret`: what stages ask each other for. `core`: that of the computing thread; None: the system's choice.
+        `keys`: for stages. `core`: that of the computing thread; None: the system's choice.
         """
         self._spec = spec
         self._load = load
-        self._secret = secret
+        self._keys = keys
         self._core = core
         self._progress = LoadProgress("waiting", 0.0)
         self._sizes = StageSizes()
@@ -48,7 +46,7 @@ class StageService:
         self._server: StageServer | None = None
         self._address = ""
         self._tokens = TokenFeed()
-        self._neighbours = Neighbours(secret, self._tokens.take, self._fail)
+        self._neighbours = Neighbours(keys, self._tokens.take, self._fail)
         self.wired_epoch = 0
         self._wiring_lock = threading.Lock()  # whoever brings the cluster up, and the coordinator, may both wire
         self._epoch: int | None = None  # the epoch that is computed; steps of any other are dropped
@@ -74,10 +72,10 @@ class StageService:
         """
         with self._wiring_lock:
             if self._server is None:
-                self._server = StageServer(wiring.hello, self, Listener(self._secret))
+                self._server = StageServer(wiring.hello, self, self._keys.listener, wiring.callers)
                 self._address = self._server.start()
             else:
-                self._server.expect(wiring.hello.epoch)
+                self._server.expect(wiring.hello.epoch, wiring.callers)
             self.wired_epoch = wiring.hello.epoch
             self._neighbours.join(wiring)
             return self._address
@@ -108,7 +106,7 @@ class StageService:
         """The stage now; sizes are 0 before it is loaded."""
         return StageFacts(
             stage=self._spec.stage,
-            node=platform.node(),
+            node=self._keys.node,
             device=self._spec.device,
             first=self._spec.first,
             end=self._spec.end,

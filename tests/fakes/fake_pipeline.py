@@ -19,6 +19,7 @@ from cluster.engine.loop import Engine
 from cluster.sources.source import ModelSource
 from cluster.stage.service import Load, StageService
 from cluster.stage.spec import GgufOptions, LoadedStage, StageSpec
+from cluster.wire.access.keys import Keys
 from tests.fakes.fake_stages import VOCABULARY
 from tests.fakes.wire_backends import SECRET, wait_until
 
@@ -76,7 +77,7 @@ def start_all(stack: ExitStack, loads: Sequence[Load]) -> list[StageService]:
     """A stage for each of `loads`, ready or failed."""
     services = []
     for stage, load in enumerate(loads):
-        services.append(StageService(make_spec(stage, len(loads)), load, SECRET))
+        services.append(StageService(make_spec(stage, len(loads)), load, Keys(SECRET)))
         stack.callback(services[-1].stop)
         services[-1].start_loading()
     wait_until(lambda: all(service.progress().phase in ("ready", "failed") for service in services))
@@ -91,7 +92,7 @@ def running_pipeline(loads: Sequence[Load]) -> Iterator[FakePipeline]:
         loaded = [_loaded(service) for service in services]
         specs = [make_spec(stage, len(loads)) for stage in range(len(loads))]
         ends = wire_all(specs, loaded, 1, lambda stage, wiring: services[stage].wire(wiring))
-        wired = WiredStages(SECRET)
+        wired = WiredStages(Keys(SECRET))
         stack.callback(wired.close)
         engine = Engine(wired, VOCABULARY, Limits(NUM_SLOTS, CONTEXT_LENGTH, UBATCH_SIZE, len(loads)))
         thread = threading.Thread(target=engine.run, name="engine")

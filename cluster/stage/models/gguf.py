@@ -18,6 +18,7 @@ from cluster.stage.model import StageSizes
 from cluster.stage.models.row_sizes import row_sizes
 from cluster.stage.spec import GgufOptions, OnProgress, StageSpec
 from cluster.stage.tuning import MEASURE_ROUNDS, MEASURE_S, MEASURED_ROWS
+from cluster.wire.access.keys import Keys
 from worker_native import Slice
 from worker_native.probe import probe
 
@@ -97,8 +98,8 @@ class GgufModel:
         return StageCosts.of(tuple(computed_ms.items()), self._spec.num_threads_exclusive / self._spec.num_threads)
 
 
-def open_gguf(spec: StageSpec, options: GgufOptions, report: OnProgress) -> GgufModel:
-    """Cut or fetch, and load what `spec` asks for, reporting (phase, fraction).
+def open_gguf(spec: StageSpec, options: GgufOptions, report: OnProgress, keys: Keys | None = None) -> GgufModel:
+    """Cut or fetch, and load what `spec` asks for, reporting (phase, fraction); `keys` are this node's, for peers.
 
     UsageError for a bad source, UnreachableError for one that does not answer, CapacityError for a lack of disk or
     memory, ClusterError if the library fails its self-test.
@@ -110,7 +111,7 @@ def open_gguf(spec: StageSpec, options: GgufOptions, report: OnProgress) -> Gguf
         found = probe()
     except RuntimeError as error:
         raise ClusterError(f"stage {spec.stage}: {error}") from error
-    stored = stored_slice(spec.source, spec.model_hash, spec.first, spec.end, report)
+    stored = stored_slice(spec.source, spec.model_hash, spec.first, spec.end, report, keys)
     report("loading", 0.0)
     # The store's files are never written to. A whole model is the user's own file: that may be.
     is_stored = bool(stored.key)

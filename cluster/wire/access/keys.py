@@ -11,7 +11,7 @@ from cluster.trust.held_identity import HeldIdentity
 from cluster.trust.identity import server_name
 from cluster.wire.access.endpoint import Endpoint, Listener
 from cluster.wire.transport.channel import host_of, join_address, port_of
-from cluster.wire.transport.tls import CallerTls, CurrentIdentity
+from cluster.wire.transport.tls import CallerTls, CurrentIdentity, with_authority
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class Keys:
     secret: Secret
     identity: CurrentIdentity | None = None  # None where nothing is encrypted: on a machine alone, or by --insecure
     node: str = ""  # the name of our own node; "" where there is one machine only
+    host: str = LOOPBACK  # where servers of our node listen
+    ports: int | range = 0  # 0 takes a free one, of a range the first free one is taken
 
     @property
     def for_stages(self) -> Keys:
@@ -41,9 +43,10 @@ class Keys:
         identity = self.identity()
         return Endpoint(address, self.secret, CallerTls.of(identity, server_name(node, identity.cluster_id)))
 
-    def listener(self, host: str = LOOPBACK, ports: int | range = 0) -> Listener:
+    @property
+    def listener(self) -> Listener:
         """For a server that processes of all nodes call."""
-        return Listener(self.secret, host, ports, self.identity, has_loopback=host != LOOPBACK)
+        return Listener(self.secret, self.host, self.ports, self.identity, has_loopback=self.host != LOOPBACK)
 
 
 def keys_of(home: Home) -> Keys:
@@ -52,7 +55,21 @@ def keys_of(home: Home) -> Keys:
         secret = read_secret(home.secret_file)
     except FileNotFoundError as error:
         raise ClusterError(f"{home.secret_file}: the cluster's secret is not there; run cluster up") from error
-    return Keys(secret, identity_of(home), home.node)
+    return Keys(secret, identity_of(home), home.node, home.host, home.record.ports.own if home.record else 0)
+
+
+def client_listener(home: Home, secret: Secret, host: str, port: int) -> Listener:
+    """For the server that clients call: on a machine alone at `host`:`port`, else at the node's own address.
+
+    Clients show no certificate; they know the cluster by its own, and prove `secret`. `port` 0 is a free one, and in a
+    cluster of several machines that of its plan. ClusterError as for `keys_of`.
+    """
+    if home.record is None:
+        return Listener(secret, host, port)
+    port = port or home.record.ports.api
+    current = identity_of(home)
+    identity = with_authority(current) if current else None
+    return Listener(secret, home.host, port, identity, is_mutual=False)
 
 
 def identity_of(home: Home) -> CurrentIdentity | None:

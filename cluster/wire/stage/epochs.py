@@ -6,13 +6,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from cluster.api.errors import CapacityError, HandshakeError, UsageError
-from cluster.messages.stage import Hello
+from cluster.api.errors import CapacityError, HandshakeError, UnauthenticatedError, UsageError
+from cluster.messages.stage import Callers, Hello
 from cluster.messages.step import StepId
 from cluster.wire.codec.hello import check_hello
+from cluster.wire.stage.events import TOKENS
 
 # An old stream waits at most for the step that the stage computes now.
 _OLD_STREAM_TIMEOUT_S = 30.0
+_ANY = Callers()
 
 
 class StreamEnd:
@@ -29,17 +31,18 @@ class StageEpochs:
     A stream cannot bring an epoch with it: which one may begin is told by whoever wires the stages.
     """
 
-    def __init__(self, hello: Hello, begin: Callable[[Hello], None]) -> None:
-        """`hello`: what the stage is, and the first epoch."""
+    def __init__(self, hello: Hello, begin: Callable[[Hello], None], callers: Callers = _ANY) -> None:
+        """`hello`: what the stage is, and the first epoch; `callers`: from which nodes its streams may come."""
         self._own = hello
         self._expected = hello.epoch
+        self._callers = callers
         self._begin = begin
         self._has_begun = False
         self._lock = threading.Lock()
         self._upstream: StreamEnd | None = None
         self._watches: dict[str, StreamEnd] = {}  # by purpose
 
-    def expect(self, epoch: int) -> None:
+    def expect(self, epoch: int, callers: Callers = _ANY) -> None:
         """Streams may begin `epoch` from now on. HandshakeError unless it is newer than all before."""
         with self._lock:
             if epoch <= self._expected:
@@ -47,20 +50,25 @@ class StageEpochs:
                     f"epoch: stage {self._own.stage} was wired for epoch {self._expected}, and is told {epoch}; "
                     "wire it for a newer one"
                 )
-            self._expected = epoch
+            self._expected, self._callers = epoch, callers
 
-    def check(self, hello: Hello) -> None:
-        """HandshakeError if the ends differ or the epoch has passed."""
+    def check_wirer(self, hello: Hello, caller: str) -> None:
+        """HandshakeError if the ends differ or the epoch has passed, UnauthenticatedError for another node's caller."""
         with self._lock:
+            self._check_caller("coordinator", self._callers.coordinator, caller)
             check_hello(self._own, hello)
 
-    def join_upstream(self, hello: Hello, stream: StreamEnd) -> None:
+    def join_upstream(self, hello: Hello, stream: StreamEnd, caller: str = "") -> None:
         """HandshakeError if the ends differ, the epoch has passed, or it has had its upstream.
+
+        `caller`: the node that the stream comes from, "" where that is not known; UnauthenticatedError if it is another
+        than was wired.
 
         A second upstream in one epoch is refused even when the first is gone: steps may have been lost with
         it, and only a new epoch starts from a known state.
         """
         with self._lock:
+            self._check_caller("upstream", self._callers.upstream, caller)
             self._enter(hello)
             if self._upstream is not None:
                 raise HandshakeError(
@@ -69,9 +77,13 @@ class StageEpochs:
                 )
             self._upstream = stream
 
-    def join_watch(self, hello: Hello, purpose: str, stream: StreamEnd) -> None:
-        """HandshakeError if the ends differ, the epoch has passed, or it has had a watch for that purpose."""
+    def join_watch(self, hello: Hello, purpose: str, stream: StreamEnd, caller: str = "") -> None:
+        """HandshakeError if the ends differ, the epoch has passed, or it has had a watch for that purpose.
+
+        `caller` as for `join_upstream`.
+        """
         with self._lock:
+            self._check_caller(purpose, self._callers.first if purpose == TOKENS else self._callers.coordinator, caller)
             self._enter(hello)
             if purpose in self._watches:
                 raise HandshakeError(
@@ -79,6 +91,13 @@ class StageEpochs:
                     f"{hello.epoch}; connect with a newer epoch"
                 )
             self._watches[purpose] = stream
+
+    def _check_caller(self, purpose: str, expected: str, caller: str) -> None:
+        if caller and expected and caller != expected:
+            raise UnauthenticatedError(
+                f"{purpose}: stage {self._own.stage} was wired for one on node {expected}, and {caller} calls; "
+                "only the coordinator or cluster up wire it anew"
+            )
 
     def _enter(self, hello: Hello) -> None:
         check_hello(self._own, hello)

@@ -17,6 +17,7 @@ from protos import stage_pb2
 
 # A coordinator that lags by so many events has stopped; it is cut off rather than allowed to fill the memory.
 MAX_QUEUED_EVENTS = 4096
+TOKENS = "tokens"  # what the first stage listens for; all else is for the coordinator
 # Timings are sent together, once a stage was quiet for so long, or the oldest has waited for so long: a message
 # for each would be in the way of the results, at both ends, and take time from the cores that compute.
 QUIET_S = 0.1
@@ -55,7 +56,7 @@ class BoundedQueue(Generic[Item]):
 class TokenQueue:
     """What the first stage wants to know of the results."""
 
-    purpose = "tokens"
+    purpose = TOKENS
 
     def __init__(self) -> None:
         self._answered: BoundedQueue[StepResult] = BoundedQueue("tokens", "steps")

@@ -13,7 +13,7 @@ import grpc
 
 from cluster.api.errors import UsageError
 from cluster.api.status import StageFacts
-from cluster.messages.stage import Hello, StageFailure, Wiring
+from cluster.messages.stage import Callers, Hello, StageFailure, Wiring
 from cluster.messages.step import Float32Array, Microbatch
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.gate import Gate
@@ -35,6 +35,7 @@ from protos import stage_pb2
 # Each stream holds a thread: upstream, coordinator, those of an epoch that ends, and a few Describe calls.
 _NUM_THREADS = 12
 _STOP_GRACE_S = 0.5
+_ANY = Callers()
 
 
 class StageBackend(Protocol):
@@ -62,10 +63,11 @@ class StageBackend(Protocol):
 class StageServer:
     """Serves one stage to those who know the secret. `hello` holds what it is, and the epoch that it joins."""
 
-    def __init__(self, hello: Hello, backend: StageBackend, listener: Listener) -> None:
+    def __init__(self, hello: Hello, backend: StageBackend, listener: Listener, callers: Callers = _ANY) -> None:
+        """`callers`: the nodes from which streams may come."""
         self._stage = hello.stage
         self._backend = backend
-        self._epochs = StageEpochs(hello, backend.accept)
+        self._epochs = StageEpochs(hello, backend.accept, callers)
         self._listener = listener
         self._watchers: list[EventQueue | TokenQueue] = []
         self._watchers_lock = threading.Lock()
@@ -96,9 +98,9 @@ class StageServer:
         self._server.start()
         return address
 
-    def expect(self, epoch: int) -> None:
+    def expect(self, epoch: int, callers: Callers = _ANY) -> None:
         """The streams of a newer epoch may come now; those of the old one end when they do. HandshakeError."""
-        self._epochs.expect(epoch)
+        self._epochs.expect(epoch, callers)
 
     def publish(self, event: Event) -> None:
         """Tells the coordinator; never waits. Events that nobody watches for are dropped."""
@@ -127,7 +129,7 @@ class StageServer:
                 raise UsageError("hello: the first message is another one; send Hello first")
             hello = decode_hello(message.hello)
             try:
-                self._epochs.join_upstream(hello, end)
+                self._epochs.join_upstream(hello, end, self._listener.caller(context))
                 yield stage_pb2.StepAck(hello=stage_pb2.HelloAck(epoch=hello.epoch))
                 self._receive(requests, hello)
             finally:
@@ -164,7 +166,8 @@ class StageServer:
         """Events are put into the queue, which ends with the stream."""
         with aborting(context):
             hello = decode_hello(parse(stage_pb2.Hello, request))
-            self._epochs.join_watch(hello, events.purpose, StreamEnd(context.cancel))
+            caller = self._listener.caller(context)
+            self._epochs.join_watch(hello, events.purpose, StreamEnd(context.cancel), caller)
             if not context.add_callback(events.end):
                 events.end()  # gone already
             with self._watchers_lock:
@@ -184,7 +187,7 @@ class StageServer:
     def _wire(self, request: bytes, context: grpc.ServicerContext) -> stage_pb2.HelloAck:
         with aborting(context):
             wiring = decode_wiring(parse(stage_pb2.WireRequest, request))
-            self._epochs.check(wiring.hello)
+            self._epochs.check_wirer(wiring.hello, self._listener.caller(context))
             self._backend.rewire(wiring)
             return stage_pb2.HelloAck(epoch=wiring.hello.epoch)
 

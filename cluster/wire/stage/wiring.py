@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import grpc
 
-from cluster.messages.stage import Hello, StageAddress, Wiring
+from cluster.messages.stage import Callers, Hello, StageAddress, Wiring
 from cluster.wire.access.endpoint import Endpoint, sent_with
+from cluster.wire.access.keys import Keys
 from cluster.wire.codec.wiring import encode_wiring
 from cluster.wire.stage.stream import OPEN_TIMEOUT_S
 from cluster.wire.transport.methods import method_path, serialize
@@ -21,12 +22,14 @@ WIRE_TIMEOUT_S = 3 * OPEN_TIMEOUT_S
 _StageEnd = tuple[Endpoint, Hello]
 
 
-def wire_stages(ends: Sequence[_StageEnd]) -> None:
+def wire_stages(stages: Sequence[StageAddress], keys: Keys) -> None:
     """Let these stages, the first to the last, leave the epoch they are in for that of their Hello.
 
-    UnreachableError if one does not answer: then none has been asked to leave. HandshakeError if one refuses.
+    `keys`: of the coordinator. UnreachableError if one does not answer: then none has been asked to leave.
+    HandshakeError if one refuses.
     """
-    told = wirings([StageAddress(endpoint.address, hello) for endpoint, hello in ends])
+    told = wirings(stages, keys.node)
+    ends = [(keys.endpoint(stage.address, stage.node), stage.hello) for stage in stages]
     channels = [endpoint.open_channel() for endpoint, _ in ends]
     try:
         for channel, end in zip(channels, ends, strict=True):
@@ -38,12 +41,18 @@ def wire_stages(ends: Sequence[_StageEnd]) -> None:
             channel.close()
 
 
-def wirings(ends: Sequence[StageAddress]) -> list[Wiring]:
-    """What each stage has to know of the others."""
-    last = ends[-1] if len(ends) > 1 else None
+def wirings(stages: Sequence[StageAddress], coordinator: str = "") -> list[Wiring]:
+    """What each stage has to know of the others, and of the node that the coordinator is on."""
+    last = stages[-1] if len(stages) > 1 else None
+    upstreams = [coordinator, *(stage.node for stage in stages[:-1])]
     return [
-        Wiring(end.hello, downstream, last if number == 0 else None)
-        for number, (end, downstream) in enumerate(zip(ends, [*ends[1:], None], strict=True))
+        Wiring(
+            stage.hello,
+            downstream,
+            last if number == 0 else None,
+            Callers(upstream, coordinator, stages[0].node),
+        )
+        for number, (stage, downstream, upstream) in enumerate(zip(stages, [*stages[1:], None], upstreams, strict=True))
     ]
 
 

@@ -7,7 +7,7 @@ certificate of one node is worth nothing in the place of another.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import grpc
@@ -40,6 +40,24 @@ class CallerTls:
     def options(self) -> tuple[tuple[str, Any], ...]:
         """Of the channel, beside its other ones."""
         return (("grpc.ssl_target_name_override", self.server_name),)
+
+
+def with_authority(current: CurrentIdentity) -> CurrentIdentity:
+    """The same, with the authority's certificate in the chain that is sent.
+
+    It is public. Those who know only the hash of its key take it there, and compare.
+    """
+    seen: Identity | None = None
+    shown: Identity | None = None
+
+    def chained() -> Identity:
+        nonlocal seen, shown
+        identity = current()
+        if shown is None or identity is not seen:
+            seen, shown = identity, replace(identity, cert_pem=identity.cert_pem + identity.ca_pem)
+        return shown
+
+    return chained
 
 
 def server_credentials(current: CurrentIdentity, *, is_mutual: bool) -> grpc.ServerCredentials:

@@ -53,7 +53,7 @@ def launched(
     plan = plan_model(config, bounds)
     with ExitStack() as stack:
         secret_file = _secret_file(stack.enter_context(temporary_folder("ggml-cluster-kit-")))
-        arguments = str(secret_file)
+        arguments = str(secret_file.parent)
         stages = [
             _started(stack, Remote(StageWorker, spec, arguments, environment=environment)) for spec in plan.stages
         ]

@@ -25,6 +25,8 @@ from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageAddress, StageF
 from cluster.sources.opening import open_model
 from cluster.stage.loading import load_stage
 from cluster.stage.service import StageService
+from cluster.wire.access.endpoint import Listener
+from cluster.wire.access.keys import Keys
 from cluster.wire.stage.wiring import wirings
 from protos import sampling_pb2
 from tests.fakes.wire_backends import SECRET, make_batch, no_thread_left, wait_until
@@ -90,8 +92,9 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[StageServi
         spec = dataclasses.replace(
             SPEC, num_stages=2, end=4, context_length=CONTEXT, num_slots=NUM_SLOTS, num_threads_exclusive=1
         )
+        keys = Keys(SECRET).for_stages
         loading = [
-            StageService(dataclasses.replace(spec, stage=stage, first=first, end=end), load_stage, SECRET.for_stages)
+            StageService(dataclasses.replace(spec, stage=stage, first=first, end=end), load_stage, keys)
             for stage, first, end in ((0, 0, 4), (1, 4, NUM_LAYERS))
         ]
         for stage in loading:
@@ -107,8 +110,8 @@ def served(stages: list[StageService]) -> Iterator[Cluster]:
         CoordinatorSpec(
             "demo", SOURCE, open_model(SOURCE).hash, "llama", CONTEXT, NUM_SLOTS, 2, 16, 8, True, "127.0.0.1", 0
         ),
-        SECRET.for_stages,
-        SECRET.for_clients,
+        Keys(SECRET),
+        Listener(SECRET.for_clients),
     )
     found = Cluster(coordinator, stages, coordinator.start(), 1 + max(stage.wired_epoch for stage in stages))
     try:

@@ -22,14 +22,15 @@ from cluster.sources import peer, retry
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
 from cluster.sources.served import ServedModel, lent, serve_weights
-from cluster.sources.source import FilePart, ModelSource
+from cluster.sources.source import FilePart, ModelSource, Peer
 from cluster.sources.stored import stored_slice, stored_vocabulary
 from cluster.store import transfer
 from cluster.store.fingerprint import tensors_by_name
 from cluster.store.opened import OpenModel
 from cluster.store.slices import SliceStore
-from cluster.wire.access.endpoint import Endpoint, Listener
+from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.gate import Gate
+from cluster.wire.access.keys import Keys
 from cluster.wire.access.strangers import Strangers
 from cluster.wire.codec.weights import MAX_READ_BYTES, TensorRanges
 from cluster.wire.transport.methods import method_path, register, serialize
@@ -81,16 +82,16 @@ class Counted(ServedModel):
 
 
 @contextmanager
-def serving(backend: ServedModel) -> Iterator[Endpoint]:
+def serving(backend: ServedModel) -> Iterator[Peer]:
     server = WeightsServer(backend, Listener(SECRET))
     address = server.start()
     try:
-        yield endpoint(address)
+        yield Peer(address, SECRET)
     finally:
         server.stop()
 
 
-def elsewhere(path: Path, *peers: Endpoint) -> ModelSource:
+def elsewhere(path: Path, *peers: Peer) -> ModelSource:
     """The source of `path` as a node sees it where that path does not lead anywhere."""
     (part,) = resolve(str(path)).parts
     assert isinstance(part, FilePart)
@@ -153,7 +154,7 @@ def test_where_one_peer_is_gone_the_next_is_asked(
     bad.fail_after = 70
     with serving(bad) as first, serving(good) as second:
         monkeypatch.setattr(transfer, "CHUNK_BYTES", 32 << 10)
-        source = elsewhere(path, endpoint("127.0.0.1:1"), first, second)
+        source = elsewhere(path, Peer("127.0.0.1:1", SECRET), first, second)
         assert fetch(source, model.hash, 0, 3) == expected(path, 0, 3)
     assert good.sent_bytes > 0
     assert bad.num_refused <= 8 * 4, "who is lost is not asked again and again: 8 reads at once, 4 tries each"
@@ -168,12 +169,12 @@ def test_a_lost_peer_is_an_error_and_the_next_try_goes_on(path: Path, header: He
     with serving(again) as node:
         assert fetch(elsewhere(path, node), model.hash, 0, 3) == expected(path, 0, 3)
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:1"):
-        fetch(elsewhere(path, endpoint("127.0.0.1:1")), model.hash, 2, 4)
+        fetch(elsewhere(path, Peer("127.0.0.1:1", SECRET)), model.hash, 2, 4)
 
 
 def test_a_peer_is_nearer_than_the_web(path: Path, model: OpenModel) -> None:
     with RangeServer({"/model.gguf": path.read_bytes()}).running() as web, serving(Counted(model)) as node:
-        source = replace(resolve(f"{web.url}/model.gguf"), peers=(endpoint("127.0.0.1:1"), node))
+        source = replace(resolve(f"{web.url}/model.gguf"), peers=(Peer("127.0.0.1:1", SECRET), node))
         model_hash = open_model(source).hash
         before = len(web.sent)
         assert fetch(source, model_hash, 1, 3) == expected(path, 1, 3)
@@ -204,16 +205,16 @@ def test_another_model_is_refused_with_both_hashes(path: Path, model: OpenModel)
 
 def test_a_node_that_has_nothing_serves_nothing(model: OpenModel) -> None:
     with pytest.raises(UsageError, match="nothing of it is on this node"):
-        serve_weights(replace(model, origins=()), SECRET)
+        serve_weights(replace(model, origins=()), Keys(SECRET))
     source = resolve(model.name)
-    with lent(source, replace(model, origins=())) as told:
+    with lent(source, replace(model, origins=()), Keys(SECRET)) as told:
         assert told == source
 
 
 # --- Hostile askers
 
 
-def ask(node: Endpoint, method: str, request: bytes) -> list[bytes]:
+def ask(node: Peer, method: str, request: bytes) -> list[bytes]:
     with open_proving_channel(node.address) as channel:
         call = channel.unary_stream(method_path("Weights", method), None, bytes)
         return list(call(request, timeout=10))
@@ -259,7 +260,7 @@ def test_a_request_reads_no_more_than_its_limit(model: OpenModel) -> None:
             return 1 << 50
 
     with serving(Large(model)) as node:
-        client = WeightsClient(node, model.hash)
+        client = WeightsClient(node.endpoint(None), model.hash)
         with pytest.raises(UsageError, match=f"it must be from 1 to {MAX_READ_BYTES}"):
             list(client.read(0, 0, MAX_READ_BYTES + 1))
         client.close()
@@ -279,7 +280,7 @@ class Liar:
         methods = {"DescribeModel": lambda *_: iter(header), "ReadTensor": lambda *_: iter(weights())}
         register(self._server, "Weights", methods)
         strangers.port = self._server.add_insecure_port("127.0.0.1:0")
-        self.peer = endpoint(f"127.0.0.1:{strangers.port}")
+        self.peer = Peer(f"127.0.0.1:{strangers.port}", SECRET)
         self._server.start()
 
     def __enter__(self) -> Liar:

@@ -25,6 +25,7 @@ from cluster.sources.source import FilePart, ModelSource
 from cluster.stage.loading import load_stage
 from cluster.stage.service import StageService
 from cluster.stage.spec import GgufOptions, StageSpec
+from cluster.wire.access.keys import Keys
 from cluster.wire.codec.event import Event
 from cluster.wire.stage.event_watch import EventWatch
 from cluster.wire.stage.link import StageLink
@@ -56,18 +57,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def secret_file(tmp_path: Path) -> str:
+def node_home(tmp_path: Path) -> str:
     write_secret(tmp_path / "secret", SECRET)
-    return str(tmp_path / "secret")
+    return str(tmp_path)
 
 
 def num_computing() -> int:
     return sum(thread.name == "compute" for thread in threading.enumerate())
 
 
-def test_it_loads_once_however_often_it_is_asked(secret_file: str) -> None:
+def test_it_loads_once_however_often_it_is_asked(node_home: str) -> None:
     """An `up` that was interrupted while it repaired, and the next one, ask the same stage."""
-    worker = StageWorker(SPEC, secret_file)
+    worker = StageWorker(SPEC, node_home)
     for _ in range(3):
         worker.load()
     wait_until(lambda: worker.progress().phase in ("ready", "failed"), 60)
@@ -78,11 +79,11 @@ def test_it_loads_once_however_often_it_is_asked(secret_file: str) -> None:
     wait_until(lambda: num_computing() == 0)
 
 
-def test_a_stage_that_failed_to_load_forgets_that_when_it_is_asked_again(tmp_path: Path, secret_file: str) -> None:
+def test_a_stage_that_failed_to_load_forgets_that_when_it_is_asked_again(tmp_path: Path, node_home: str) -> None:
     source, (part,) = tmp_path / "model.gguf", SOURCE.parts
     assert isinstance(part, FilePart)
     moved = ModelSource(str(source), (dataclasses.replace(part, path=str(source)),))
-    worker = StageWorker(dataclasses.replace(SPEC, source=moved), secret_file)
+    worker = StageWorker(dataclasses.replace(SPEC, source=moved), node_home)
     worker.load()
     wait_until(lambda: worker.progress().phase == "failed", 60)
     assert str(source) in str(worker.progress().error)
@@ -94,12 +95,12 @@ def test_a_stage_that_failed_to_load_forgets_that_when_it_is_asked_again(tmp_pat
     worker.stop()
 
 
-def test_a_stage_loads_layers_of_a_file_that_only_another_node_has(secret_file: str) -> None:
+def test_a_stage_loads_layers_of_a_file_that_only_another_node_has(node_home: str) -> None:
     (part,) = SOURCE.parts
     assert isinstance(part, FilePart)
     missing = ModelSource("/elsewhere.gguf", (dataclasses.replace(part, path="/elsewhere.gguf"),))
-    with lent(missing, open_model(SOURCE)) as source:
-        worker = StageWorker(dataclasses.replace(SPEC, source=source, num_stages=2, stage=1, first=3), secret_file)
+    with lent(missing, open_model(SOURCE), Keys(SECRET)) as source:
+        worker = StageWorker(dataclasses.replace(SPEC, source=source, num_stages=2, stage=1, first=3), node_home)
         worker.load()
         wait_until(lambda: worker.progress().phase in ("ready", "failed"), 60)
     assert worker.progress().error is None
@@ -110,7 +111,7 @@ def test_a_stage_loads_layers_of_a_file_that_only_another_node_has(secret_file: 
 
 
 def test_an_error_of_any_kind_in_a_step_is_told_and_the_next_epoch_works() -> None:
-    service = StageService(SPEC, load_stage, SECRET)
+    service = StageService(SPEC, load_stage, Keys(SECRET))
     service.start_loading()
     wait_until(lambda: service.progress().loaded is not None, 60)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -141,7 +142,7 @@ def test_an_error_of_any_kind_in_a_step_is_told_and_the_next_epoch_works() -> No
 
 
 def test_it_describes_itself_in_the_middle_of_a_step() -> None:
-    service = StageService(SPEC, load_stage, SECRET)
+    service = StageService(SPEC, load_stage, Keys(SECRET))
     service.start_loading()
     wait_until(lambda: service.progress().loaded is not None, 60)
     hello = make_hello(epoch=1, stage=0, num_stages=1, first=0, end=8, num_slots=2, context_length=32, hidden_width=1)
@@ -156,7 +157,7 @@ def test_it_describes_itself_in_the_middle_of_a_step() -> None:
 
 def test_a_step_that_was_sent_ahead_computes_the_token_that_the_one_before_drew() -> None:
     """Once with tokens that are known, once with all steps sent at once; then an epoch ends one that waits."""
-    service = StageService(SPEC, load_stage, SECRET)
+    service = StageService(SPEC, load_stage, Keys(SECRET))
     service.start_loading()
     wait_until(lambda: service.progress().loaded is not None, 60)
     texts = []

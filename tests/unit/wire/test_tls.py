@@ -11,32 +11,37 @@ from types import SimpleNamespace
 
 import pytest
 
-from cluster.api.errors import UnreachableError
-from cluster.messages.stage import Hello
+from cluster.api.errors import UnauthenticatedError, UnreachableError
+from cluster.messages.stage import Callers, Hello, StageAddress
 from cluster.trust.identity import Identity
 from cluster.wire.access.keys import Keys
+from cluster.wire.codec.wiring import decode_wiring, encode_wiring
 from cluster.wire.stage.event_watch import EventWatch
 from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.server import StageServer
+from cluster.wire.stage.token_watch import TokenWatch
+from cluster.wire.stage.wiring import wire_stages, wirings
 from cluster.wire.transport.channel import host_of, port_of
 from tests.fakes.certificates import FakeAuthority
 from tests.fakes.wire_backends import SECRET, RecordingStage, make_batch, make_hello, make_hidden, no_thread_left
 
 HOST = "127.0.0.2"  # another address of this machine stands for another machine
 AUTHORITY = FakeAuthority.new()
+ANY = Callers()
 NODE_1 = AUTHORITY.identity("node-1")
 NODE_2 = AUTHORITY.identity("node-2")
+NODE_3 = AUTHORITY.identity("node-3")
 
 
 def keys(identity: Identity) -> Keys:
-    return Keys(SECRET, lambda: identity, identity.name)
+    return Keys(SECRET, lambda: identity, identity.name, HOST)
 
 
 @contextmanager
-def stage_of(own: Keys, hello: Hello | None = None) -> Iterator[tuple[RecordingStage, str]]:
+def stage_of(own: Keys, hello: Hello | None = None, callers: Callers = ANY) -> Iterator[tuple[RecordingStage, str]]:
     """A stage's server of the node whose keys these are, and its address."""
     backend = RecordingStage()
-    server = StageServer(hello or make_hello(), backend, own.listener(HOST))
+    server = StageServer(hello or make_hello(), backend, own.listener, callers)
     try:
         yield backend, server.start()
     finally:
@@ -87,3 +92,36 @@ def test_the_secret_is_asked_for_beside_the_certificate() -> None:
         stranger = replace(keys(NODE_2), secret=SECRET.for_clients)
         with pytest.raises(UnreachableError, match="the secret of this cluster was not given"):
             opened(stranger, address, "node-1")
+
+
+# --- Which node calls
+
+
+def test_a_stage_takes_its_streams_from_the_nodes_that_it_was_wired_for() -> None:
+    hello = make_hello()
+    with no_thread_left(), stage_of(keys(NODE_1), callers=Callers("node-2", "node-3", "node-3")) as (_, address):
+        end = keys(NODE_2).endpoint(address, "node-1")
+        link = StageLink(end, hello, lambda reason: None)
+        link.open()
+        with pytest.raises(UnauthenticatedError, match=r"watch: stage 1 .* node node-3, and node-2 calls; "):
+            opened(keys(NODE_2), address, "node-1")
+        tokens = TokenWatch(end, hello, lambda step: None, lambda reason: None)
+        with pytest.raises(UnauthenticatedError, match=r"tokens: stage 1 .* node node-3, and node-2 calls; "):
+            tokens.open()
+        with pytest.raises(UnauthenticatedError, match=r"coordinator: stage 1 .* node node-3, and node-2 calls; "):
+            wire_stages([StageAddress(address, make_hello(epoch=4), "node-1")], keys(NODE_2))
+        opened(keys(NODE_3), address, "node-1")
+        with pytest.raises(UnauthenticatedError, match=r"upstream: stage 1 .* node node-2, and node-3 calls; "):
+            StageLink(keys(NODE_3).endpoint(address, "node-1"), hello, lambda reason: None).open()
+        link.close()
+
+
+def test_what_a_stage_is_told_names_the_nodes_of_the_others() -> None:
+    first = StageAddress("10.0.0.1:1", make_hello(stage=0, first=0, end=4), "node-1")
+    last = StageAddress("10.0.0.2:1", make_hello(), "node-2")
+    told = wirings([first, last], "node-0")
+    assert [wiring.callers for wiring in told] == [
+        Callers("node-0", "node-0", "node-1"),
+        Callers("node-1", "node-0", "node-1"),
+    ]
+    assert [decode_wiring(encode_wiring(wiring)) for wiring in told] == told

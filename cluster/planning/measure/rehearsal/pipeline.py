@@ -23,6 +23,7 @@ from cluster.messages.step import StepTiming
 from cluster.node.secret import Secret
 from cluster.planning.measure.rehearsal.cast import CONTEXT_LENGTH, Cast, Figures, Scene, Watched
 from cluster.planning.measure.rehearsal.stages import running_stages
+from cluster.wire.access.keys import Keys
 
 PROMPT_LENGTH = 32  # steps at the contexts of a short answer
 SECOND_PASS_S = 4.5  # after the beginning; later, one pass over all scenes has to do: long steps vary less
@@ -39,8 +40,8 @@ _TWO_TOKENS = replace(_PARAMS, max_tokens=2)
 
 def rehearse(cast: Cast, scenes: Sequence[Scene]) -> Figures:
     """Play all scenes. ClusterError if the pipeline does not come about, or yields no token."""
-    secret, begun_s = Secret.new(), time.monotonic()
-    with running_stages(cast, secret) as ends, _pipeline(cast, ends, secret) as pipeline:
+    keys, begun_s = Keys(Secret.new()), time.monotonic()
+    with running_stages(cast, keys) as ends, _pipeline(cast, ends, keys) as pipeline:
         played = [[pipeline.play(scene) for scene in scenes]]
         if time.monotonic() < begun_s + SECOND_PASS_S:
             played.append([pipeline.play(scene) for scene in scenes])
@@ -60,10 +61,10 @@ class _Vocabulary:
 
 
 @contextmanager
-def _pipeline(cast: Cast, ends: tuple[StageEndpoint, ...], secret: Secret) -> Iterator[_Pipeline]:
+def _pipeline(cast: Cast, ends: tuple[StageEndpoint, ...], keys: Keys) -> Iterator[_Pipeline]:
     spec = cast.specs[0]
     limits = Limits(spec.num_slots, CONTEXT_LENGTH, spec.ubatch_size, len(ends))
-    stages = WiredStages(secret)
+    stages = WiredStages(keys)
     engine = Engine(stages, _Vocabulary(cast.model.vocab_size), limits)
     thread = threading.Thread(target=engine.run, name="engine", daemon=True)
     thread.start()

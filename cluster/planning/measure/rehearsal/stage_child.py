@@ -15,6 +15,7 @@ from cluster.sources.source import ModelSource
 from cluster.stage.cores import bound_cores, prepare_process
 from cluster.stage.service import Load, StageService
 from cluster.stage.spec import LoadedStage, OnProgress, StageSpec, hello_of, spec_of_record
+from cluster.wire.access.keys import Keys
 
 if TYPE_CHECKING:
     from cluster.stage.runner import StageRunner
@@ -32,7 +33,7 @@ def main() -> int:
     with bound_cores(spec.first_core) as core:
         import worker_native  # noqa: F401  # loads libggml
 
-        service = StageService(spec, _loader(orders), Secret.of_text(orders["secret"]), core)
+        service = StageService(spec, _loader(orders), Keys(Secret.of_text(orders["secret"])), core)
     service.start_loading()
     try:
         loaded = _wait(service)

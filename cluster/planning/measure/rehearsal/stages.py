@@ -14,15 +14,15 @@ from cluster.cutting.model import Model
 from cluster.messages.stage import Hello, StageCosts
 from cluster.node.child import Child
 from cluster.node.disk import temporary_folder
-from cluster.node.secret import Secret
 from cluster.planning.measure.rehearsal.cast import Cast
 from cluster.stage.spec import StageSpec, spec_record
+from cluster.wire.access.keys import Keys
 
 READY_TIMEOUT_S = 120.0
 
 
 @contextmanager
-def running_stages(cast: Cast, secret: Secret) -> Iterator[tuple[StageEndpoint, ...]]:
+def running_stages(cast: Cast, keys: Keys) -> Iterator[tuple[StageEndpoint, ...]]:
     """Load all of them side by side. ClusterError if one cannot."""
     with temporary_folder("ggml-cluster-rehearsal-") as folder, ExitStack() as stack:
         children = []
@@ -32,7 +32,7 @@ def running_stages(cast: Cast, secret: Secret) -> Iterator[tuple[StageEndpoint, 
             child.send(
                 {
                     "spec": spec_record(spec),
-                    "secret": secret.text,
+                    "secret": keys.secret.text,
                     "path": str(path),
                     "use_extra_bufts": cast.use_extra_bufts,
                     "build": cast.build,
