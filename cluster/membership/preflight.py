@@ -8,11 +8,13 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cluster.api.errors import ClusterError, UnauthenticatedError, UnreachableError
 from cluster.node.home import Home
 from cluster.trust.certificate import REJOIN, Certificate, check_certificate
+from cluster.trust.held_identity import HeldIdentity
 from cluster.trust.identity import CA_FILE, CERTIFICATE_FILE, KEY_FILE, Identity, read_identity
 
 TIMEOUT_S = 5.0
@@ -30,6 +32,13 @@ def own_identity(home: Home) -> Identity:
         return read_identity(home.identity_folder, home.record.name, home.record.cluster_id)
     except FileNotFoundError as error:
         raise ClusterError(f"{home.identity_folder}: the certificate is gone; {REJOIN}") from error
+
+
+def held_identity(home: Home) -> Callable[[], Identity]:
+    """The identity in this home, for a server: one that is renewed there is taken. ClusterError as `own_identity`."""
+    own_identity(home)
+    assert home.record is not None
+    return HeldIdentity(home.identity_folder, home.record.name, home.record.cluster_id).current
 
 
 def check_own(home: Home) -> Certificate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cluster.membership.door import Cluster, DoorService
-from cluster.membership.preflight import own_identity
+from cluster.membership.preflight import held_identity, own_identity
 from cluster.membership.versions import this_version
 from cluster.messages.membership import Presence
 from cluster.node.home import Home
@@ -21,12 +21,12 @@ class Doors:
 
     def __init__(self, home: Home, cluster: Cluster) -> None:
         """`home`: the head's, with its record, identity and authority. ClusterError where one of them is missing."""
-        identity = own_identity(home)
+        identity = held_identity(home)
         assert home.record is not None
         self._record = home.record
         service = DoorService(home.folder, home.record, read_authority(home.folder), this_version(), cluster)
-        self._door = DoorServer(service, lambda: identity)
-        self._members = MembersServer(service, lambda: identity)
+        self._door = DoorServer(service, identity)
+        self._members = MembersServer(service, identity)
 
     def start(self) -> str:
         """The address "host:port" that machines join at. UsageError names a port that is in use."""
@@ -48,12 +48,12 @@ class Attendant:
 
     def __init__(self, home: Home, end: Callable[[str], None], running: Callable[[], str]) -> None:
         """`end` begins to end the node, and is told why; `running` says what runs there, for people."""
-        identity = own_identity(home)
+        identity = held_identity(home)
         assert home.record is not None
         self._record = home.record
         self._end = end
         self._running = running
-        self._server = AttendantServer(self, lambda: identity)
+        self._server = AttendantServer(self, identity)
 
     def start(self) -> str:
         """The address "host:port" that it listens on. UsageError names a port that is in use."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -18,6 +17,7 @@ from cluster.trust.certificate import ca_hash, check_authority
 from cluster.trust.identity import DOMAIN, Identity, head_server_name, server_name
 from cluster.trust.names import check_cluster_id, check_host, check_node_name
 from cluster.trust.node_key import new_key, signing_request
+from cluster.trust.soundness import DAMAGED
 
 AUTHORITY_LIFETIME_S = 10 * 365 * 86400.0
 NODE_LIFETIME_S = 365 * 86400.0
@@ -160,7 +160,7 @@ def _requested_key(request_pem: bytes) -> ec.EllipticCurvePublicKey:
             if not request.is_signature_valid:
                 raise ValueError("its signature is wrong")
             return key
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except DAMAGED as error:
         raise UsageError(f"certificate request: not one ({str(error)[:100]}); join again") from error
     raise UsageError("certificate request: its key is not of P-256; run the same version of ggml-cluster on both ends")
 
@@ -168,7 +168,7 @@ def _requested_key(request_pem: bytes) -> ec.EllipticCurvePublicKey:
 def _signing_key(key_pem: bytes) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(key_pem, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except DAMAGED as error:
         raise ClusterError("authority: its key is damaged; restore it from a copy, or make a new cluster") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ClusterError("authority: its key is of another kind; restore it from a copy, or make a new cluster")

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 
 from cluster.api.errors import ClusterError, UsageError
 from cluster.trust.identity import DOMAIN, Identity
 from cluster.trust.names import check_cluster_id, check_node_name
+from cluster.trust.soundness import DAMAGED, fault_between, fault_of
 
 HASH_BYTES = 20  # of SHA-256: 160 bits, as 32 characters
 MAX_CERTIFICATE_BYTES = 8192  # ours have some 1,000
@@ -71,27 +71,12 @@ def check_issued(data: bytes, ca: bytes, now_s: float) -> Certificate:
     """The node's certificate `data`, once it is sure that the authority of the certificate `ca` signed it, and that
     both are valid at `now_s`. ClusterError says what is not so."""
     found, cluster_id = read_certificate(data), check_authority(ca)
-    for which, certificate in (("authority's certificate", ca), ("certificate", data)):
-        check_valid_at(which, certificate, now_s)
-    try:
-        _load(data).verify_directly_issued_by(_load(ca))
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        raise ClusterError(f"certificate of {found.node}: another authority signed it; {REJOIN}") from None
+    fault = fault_between(_load(data), _load(ca), _time(now_s))
+    if fault is not None:
+        raise ClusterError(f"node {found.node}: {fault}; {REJOIN}")
     if found.cluster_id != cluster_id:
-        raise ClusterError(f"certificate of {found.node}: it is of cluster {found.cluster_id}, not {cluster_id}")
+        raise ClusterError(f"node {found.node}: its certificate is of cluster {found.cluster_id}, not {cluster_id}")
     return found
-
-
-def check_valid_at(which: str, data: bytes, now_s: float) -> None:
-    """ClusterError unless the certificate counts at `now_s`."""
-    certificate = _load(data)
-    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    if now_s < begin.timestamp():
-        raise ClusterError(
-            f"{which}: valid from {begin:%Y-%m-%d %H:%M} UTC on, and it is {_shown(now_s)}; set this machine's clock"
-        )
-    if now_s > end.timestamp():
-        raise ClusterError(f"{which}: it ended on {end:%Y-%m-%d %H:%M} UTC, and it is {_shown(now_s)}; {REJOIN}")
 
 
 def check_certificate(identity: Identity, host: str, now_s: float) -> Certificate:
@@ -99,23 +84,15 @@ def check_certificate(identity: Identity, host: str, now_s: float) -> Certificat
 
     ClusterError says exactly what is wrong. Ray starts with a certificate that lacks the address, and hangs later.
     """
-    found = check_issued(identity.cert_pem, identity.ca_pem, now_s)
-    if (found.node, found.cluster_id) != (identity.name, identity.cluster_id):
-        raise ClusterError(
-            f"certificate: it is of {found.node} in cluster {found.cluster_id}, and this is {identity.name} in "
-            f"{identity.cluster_id}; {REJOIN}"
-        )
+    found = read_certificate(identity.cert_pem)
+    fault = fault_of(identity, _time(now_s))
+    if fault is not None:
+        raise ClusterError(f"node {identity.name}: {fault}; {REJOIN}")
     if host not in found.hosts:
         raise ClusterError(
-            f"certificate of {found.node}: it has the addresses {', '.join(found.hosts)}, and not {host}; renew it "
-            "by joining again at this address"
+            f"node {identity.name}: its certificate has the addresses {', '.join(found.hosts)}, and not {host}; renew "
+            "it by joining again at this address"
         )
-    try:
-        key = serialization.load_pem_private_key(identity.key_pem, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise ClusterError(f"key of {found.node}: damaged; {REJOIN}") from None
-    if key.public_key() != _load(identity.cert_pem).public_key():
-        raise ClusterError(f"key of {found.node}: it belongs to another certificate; {REJOIN}")
     return found
 
 
@@ -176,11 +153,11 @@ def _checked(what: str, data: bytes, read: Callable[[bytes], _Read]) -> _Read:
         if len(data) > MAX_CERTIFICATE_BYTES:
             raise ValueError(f"{len(data)} bytes are too many")
         return read(data)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+    except DAMAGED as error:
         raise UsageError(
             f"{what}: none of ggml-cluster ({str(error)[:100]}); see what listens there, or join again"
         ) from error
 
 
-def _shown(at_s: float) -> str:
-    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M} UTC here"
+def _time(at_s: float) -> datetime:
+    return datetime.fromtimestamp(at_s, UTC)

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cluster.api.errors import ClusterError
+from cluster.trust.soundness import DAMAGED
 
 
 def new_key() -> bytes:
@@ -22,7 +23,7 @@ def signing_request(key_pem: bytes, name: str) -> bytes:
     """A request for a certificate in PEM, which says that the node `name` holds the key. ClusterError for no key."""
     try:
         key = serialization.load_pem_private_key(key_pem, None)
-    except (ValueError, TypeError) as error:
+    except DAMAGED as error:
         raise ClusterError("node key: not a private key; join the cluster again") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ClusterError("node key: not of the kind that this version makes; join the cluster again")

@@ -6,12 +6,23 @@ import datetime
 from collections.abc import Sequence
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from cluster.trust.identity import Identity
 
+# What reading a certificate, a request or a key raises where it is damaged.
+DAMAGED = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.AttributeNotFound,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 USAGES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
@@ -22,23 +33,35 @@ def fault_of(identity: Identity, now: datetime.datetime) -> str | None:
         certificate = x509.load_pem_x509_certificate(identity.cert_pem)
         key = serialization.load_pem_private_key(identity.key_pem, None)
         names, usages = _names_and_usages(certificate)
-    except (ValueError, TypeError) as error:
+    except DAMAGED as error:
         return f"it is damaged ({error})"
     if key.public_key() != certificate.public_key():
         return "its key belongs to another certificate"
-    try:
-        certificate.verify_directly_issued_by(ca)
-    except (ValueError, TypeError, InvalidSignature):
-        return "another cluster's authority signed its certificate"
-    for what, dated in (("the authority's", ca), ("its", certificate)):
-        if now < dated.not_valid_before_utc:
-            return f"{what} certificate is valid from {dated.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on"
-        if now > dated.not_valid_after_utc:
-            return f"{what} certificate expired at {dated.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+    fault = fault_between(certificate, ca, now)
+    if fault is not None:
+        return fault
     if identity.server_name not in names:
         return f"its certificate is not one of {identity.server_name}"
     if not set(USAGES) <= set(usages):
         return "its certificate is not for both ends of a connection"
+    return None
+
+
+def fault_between(certificate: x509.Certificate, ca: x509.Certificate, now: datetime.datetime) -> str | None:
+    """Why the authority `ca` makes nobody believe `certificate` at the time `now`, as a clause; None if it does."""
+    try:
+        certificate.verify_directly_issued_by(ca)
+    except (InvalidSignature, *DAMAGED):
+        return "another cluster's authority signed its certificate"
+    for what, dated in (("the authority's", ca), ("its", certificate)):
+        begin, end = dated.not_valid_before_utc, dated.not_valid_after_utc
+        if now < begin:
+            return (
+                f"{what} certificate is valid from {begin:%Y-%m-%d %H:%M} UTC on, and this machine's clock says "
+                f"{now:%Y-%m-%d %H:%M}"
+            )
+        if now > end:
+            return f"{what} certificate expired at {end:%Y-%m-%d %H:%M} UTC"
     return None
 
 

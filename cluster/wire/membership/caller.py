@@ -11,10 +11,10 @@ from google.protobuf.message import Message
 from cluster.api.errors import UnauthenticatedError
 from cluster.trust.certificate import Certificate, read_certificate
 from cluster.wire.codec.membership import decode
-from cluster.wire.membership.tls import CallerTls
-from cluster.wire.transport.channel import CHANNEL_OPTIONS, check_address
+from cluster.wire.transport.channel import open_channel
 from cluster.wire.transport.methods import method_path, serialize
 from cluster.wire.transport.status import error_from_call
+from cluster.wire.transport.tls import CallerTls
 
 Record = TypeVar("Record")
 
@@ -33,11 +33,10 @@ class UnaryClient:
 
     def __init__(self, service: str, address: str, tls: CallerTls, advice: str) -> None:
         """`advice`: what to do where nobody answers. UsageError if that is no address. It connects with a call."""
-        check_address(address)
         self._service = service
         self._what = f"{service.lower()} at {address}"
         self._advice = advice
-        self._channel = grpc.secure_channel(address, tls.credentials, options=(*CHANNEL_OPTIONS, *tls.options))
+        self._channel = open_channel(address, tls)
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,7 @@ from cluster.trust.identity import Identity, head_server_name
 from cluster.wire.codec.membership import decode, encode
 from cluster.wire.membership.caller import UnaryClient
 from cluster.wire.membership.server import UnaryServer, peer_host
-from cluster.wire.membership.tls import CallerTls, CurrentIdentity, server_credentials
+from cluster.wire.transport.tls import CallerTls, CurrentIdentity, server_credentials
 
 JOIN_TIMEOUT_S = 20.0  # the head's call back takes up to 5 s of it
 _ADVICE = "see that the cluster is up, and run this again"

@@ -22,7 +22,7 @@ from cluster.trust.identity import Identity, head_server_name
 from cluster.wire.codec.membership import decode, encode
 from cluster.wire.membership.caller import UnaryClient, caller_of
 from cluster.wire.membership.server import UnaryServer
-from cluster.wire.membership.tls import CallerTls, CurrentIdentity, server_credentials
+from cluster.wire.transport.tls import CallerTls, CurrentIdentity, server_credentials
 from protos import membership_pb2
 
 CALL_TIMEOUT_S = 20.0

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from cluster.wire.access.strangers import Strangers
-from cluster.wire.transport.channel import SERVER_OPTIONS, check_port_free, join_address
+from cluster.wire.transport.channel import SERVER_OPTIONS, bind
 from cluster.wire.transport.methods import register
 from cluster.wire.transport.status import aborting
 
@@ -48,9 +48,7 @@ class UnaryServer:
 
     def start(self, host: str, port: int) -> str:
         """The address "host:port" that it listens on. UsageError names a port that is in use."""
-        check_port_free(host, port)
-        bound = self._server.add_secure_port(join_address(host, port), self._credentials)
-        address = join_address(host, bound)
+        address = bind(self._server, host, port, self._credentials)
         self.strangers.watch(address)
         self._server.start()
         return address

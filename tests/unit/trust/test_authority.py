@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.api.errors import ClusterError, UsageError
@@ -78,15 +78,15 @@ def test_a_certificate_ends_with_its_authority_at_the_latest() -> None:
 
 def test_what_is_wrong_with_a_certificate_is_named() -> None:
     cert = AUTHORITY.sign(REQUEST, "node-2", ["10.0.0.2"], NOW_S)
-    with pytest.raises(ClusterError, match="it ended on"):
+    with pytest.raises(ClusterError, match="expired at"):
         check_certificate(identity(cert), "10.0.0.2", NOW_S + 366 * DAY_S)
-    with pytest.raises(ClusterError, match="set this machine's clock"):
+    with pytest.raises(ClusterError, match="this machine's clock says"):
         check_certificate(identity(cert), "10.0.0.2", NOW_S - 2 * DAY_S)
     with pytest.raises(ClusterError, match=r"has the addresses 10\.0\.0\.2, .*and not 10\.0\.0\.3"):
         check_certificate(identity(cert), "10.0.0.3", NOW_S)
-    with pytest.raises(ClusterError, match=r"it is of node-2 .*this is node-3"):
+    with pytest.raises(ClusterError, match=r"is not one of node-3\."):
         check_certificate(identity(cert, "node-3"), "10.0.0.2", NOW_S)
-    with pytest.raises(ClusterError, match="another authority"):
+    with pytest.raises(ClusterError, match="another cluster's authority"):
         check_issued(cert, Authority.new(CLUSTER, NOW_S).certificate_pem, NOW_S)
     other_key = AUTHORITY.sign(signing_request(new_key(), "node-2"), "node-2", ["10.0.0.2"], NOW_S)
     with pytest.raises(ClusterError, match="belongs to another certificate"):
@@ -158,6 +158,9 @@ def test_a_damaged_request_is_one_error_of_ours(damage: bytes | int) -> None:
         assert "\n" not in str(error)
 
 
+# The library warns of what it will refuse one day.
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+@settings(max_examples=500)
 @given(st.data())
 def test_a_damaged_certificate_is_one_error_of_ours(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(DER) - 1))

@@ -40,7 +40,7 @@ from cluster.wire.membership.attendant import AttendantClient, AttendantServer
 from cluster.wire.membership.caller import UnaryClient
 from cluster.wire.membership.door import DoorClient, DoorServer
 from cluster.wire.membership.members import MembersClient, MembersServer
-from cluster.wire.membership.tls import CallerTls
+from cluster.wire.transport.tls import CallerTls
 from protos import membership_pb2
 
 NOW_S = time.time()
