@@ -1,18 +1,24 @@
 """A TCP proxy that makes a line slow or breaks it, in user space: this needs nothing of the kernel.
 
-Runs alone on a host: ``python -I delay_proxy.py LISTEN:PORT TARGET:PORT [DELAY_S]``. Then lines on stdin change it,
-each answered by "ok": ``delay S`` (each way), ``hold`` (nothing passes, connections stay), ``go``, ``drop`` (reset all
-that are open), ``refuse`` (and close new ones), ``accept``. It ends with its stdin. The order of bytes is kept.
+Runs alone on a host: ``python -I delay_proxy.py LISTEN:PORT TARGET:PORT [DELAY_S]``. As TARGET:PORT, ``there`` means
+where each connection was going before the kernel redirected it here; our own then carry `MARK`. Lines on stdin change
+it, each answered by "ok": ``delay S`` (each way), ``hold`` (nothing passes, connections stay), ``go``, ``drop`` (reset
+all that are open), ``refuse`` (and close new ones), ``accept``. It ends with its stdin. The order of bytes is kept.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 import sys
 import time
 from collections.abc import Coroutine
 
+MARK = 7
+SO_ORIGINAL_DST = 80
+THERE = "there"
 CHUNK_BYTES = 2**16
 NUM_CHUNKS_HELD = 1024  # per direction: behind them the sender waits, as on a real line
 
@@ -20,7 +26,8 @@ NUM_CHUNKS_HELD = 1024  # per direction: behind them the sender waits, as on a r
 class Line:
     """What all connections through the proxy have in common."""
 
-    def __init__(self, target: tuple[str, int], delay_s: float) -> None:
+    def __init__(self, target: tuple[str, int] | None, delay_s: float) -> None:
+        """`target`: None is where each was going."""
         self.target = target
         self.delay_s = delay_s
         self.refuses = False
@@ -35,7 +42,7 @@ class Line:
             writer.transport.abort()
             return
         try:
-            far_reader, far_writer = await asyncio.open_connection(*self.target)
+            far_reader, far_writer = await self._reach(writer.get_extra_info("socket"))
         except OSError:
             writer.transport.abort()
             return
@@ -44,6 +51,20 @@ class Line:
         self.open -= {writer, far_writer}
         for each in (writer, far_writer):
             each.close()
+
+    async def _reach(self, near: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self.target is not None:
+            return await asyncio.open_connection(*self.target)
+        _, port, address = struct.unpack_from("=HH4s", near.getsockopt(socket.IPPROTO_IP, SO_ORIGINAL_DST, 16))
+        far = socket.socket()
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
+        far.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(far, (socket.inet_ntoa(address), socket.ntohs(port)))
+        except BaseException:
+            far.close()
+            raise
+        return await asyncio.open_connection(sock=far)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One direction: what arrives leaves `delay_s` later, and the end of it, too."""
@@ -95,7 +116,7 @@ def split(address: str) -> tuple[str, int]:
 
 
 async def main(listen: str, target: str, delay_s: float) -> None:
-    line = Line(split(target), delay_s)
+    line = Line(None if target == THERE else split(target), delay_s)
     server = await asyncio.start_server(line.connect, *split(listen))
     orders = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.net import delay_proxy
 from tests.net.running import Running
 
 NETWORK, NETWORK_6 = "10.77.0", "fd77:"
@@ -25,6 +26,7 @@ NAMES = ("one", "two", "three", "four", "five", "six", "seven", "eight")
 NAMESPACES = ("--net", "--uts", "--ipc", "--mount", "--pid")
 INIT = Path(__file__).with_name("host_init.py")
 PROJECT = Path(__file__).parents[2]
+PROXY_PORT = 8400  # of `delayed`
 START_TIMEOUT_S = 30.0
 COMMAND_TIMEOUT_S = 240.0
 
@@ -46,9 +48,12 @@ class Machine:
             text=True,
             start_new_session=True,
         )
+        machine = cls(init)
         assert init.stdout is not None
-        assert init.stdout.readline() == "ready\n", f"host {name or 'switch'} did not start"
-        return cls(init)
+        if init.stdout.readline() != "ready\n":
+            machine.halt()
+            raise AssertionError(f"{name or 'the switch'} did not start")
+        return machine
 
     @property
     def pid(self) -> int:
@@ -187,6 +192,39 @@ class Host:
     def _filter(self, verb: str, other: Host) -> None:
         done = self.run("iptables", verb, "INPUT", "-s", other.address, "-j", "DROP")
         assert done.returncode == 0, done.stderr
+
+    @contextlib.contextmanager
+    def delayed(self, delay_s: float) -> Iterator[Running]:
+        """What this host's new TCP connections to others carry takes so long each way. Needs iptables.
+
+        Setting up a connection takes no longer. The proxy that does it is given: it takes further orders.
+        """
+        proxy = self.start(
+            sys.executable, "-I", delay_proxy.__file__, f"127.0.0.1:{PROXY_PORT}", delay_proxy.THERE, str(delay_s)
+        )
+        proxy.wait_for("ready", START_TIMEOUT_S)
+        rule = (
+            "OUTPUT",
+            "-p",
+            "tcp",
+            "-o",
+            "eth0",
+            "-d",
+            f"{NETWORK}.0/24",
+            "-m",
+            "mark",
+            "!",
+            "--mark",
+            str(delay_proxy.MARK),
+        )
+        redirect = ("-j", "REDIRECT", "--to-ports", str(PROXY_PORT))
+        done = self.run("iptables", "-t", "nat", "-A", *rule, *redirect)
+        assert done.returncode == 0, done.stderr
+        try:
+            yield proxy
+        finally:
+            self.run("iptables", "-t", "nat", "-D", *rule, *redirect)
+            proxy.end()
 
     def power_off(self) -> None:
         """As if the cord were pulled: its processes are gone, and nobody hears of it."""

@@ -81,6 +81,27 @@ def test_each_way_takes_as_long_as_it_was_told(hosts: Hosts, proxy: Running) -> 
     ask.end()
 
 
+def test_a_host_can_be_far_away(hosts: Hosts) -> None:
+    """Its programs know nothing of a proxy."""
+    if hosts[3].run("iptables", "-t", "nat", "-L").returncode != 0:
+        pytest.skip("delay: no iptables with nat that works here")
+    echo = hosts[2].start(sys.executable, "-c", ECHO.replace("9300", "9301"))
+    echo.wait_for("listens", 10)
+    with hosts[3].delayed(DELAY_S) as proxy:
+        far = asking(hosts)
+        for size, delay_s in ((1, DELAY_S), (100_000, DELAY_S), (2, 0.0)):
+            told(proxy, f"delay {delay_s}")
+            far.say(str(size))
+            took_s = float(far.wait_for(f"{size} took", 10).split()[-1])
+            assert 2 * delay_s <= took_s < 2 * delay_s + 0.5
+        far.end()
+    near = asking(hosts)
+    near.say("3")
+    assert float(near.wait_for("3 took", 10).split()[-1]) < DELAY_S
+    near.end()
+    echo.end()
+
+
 def test_held_bytes_pass_later(hosts: Hosts, proxy: Running) -> None:
     ask = asking(hosts)
     ask.wait_for("connected", 10)
