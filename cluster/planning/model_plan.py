@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from cluster.config import ClusterConfig
@@ -29,16 +29,20 @@ class ModelPlan:
     warnings: tuple[str, ...]
 
 
-def plan_model(config: ClusterConfig, bounds: Sequence[int] = (), nodes: Nodes | None = None) -> ModelPlan:
+def plan_model(
+    config: ClusterConfig, bounds: Sequence[int] = (), nodes: Nodes | None = None, devices: Sequence[str] = ()
+) -> ModelPlan:
     """Check the model and the nodes, by default this machine alone, and place the layers.
 
     `bounds`: where the slices of a cluster that lives begin, and the end of the last; the memory that is free
-    now says nothing about those. () places them anew. Who keeps them keeps the places too: `config.devices` names
-    the `devices` of that cluster's plan.
+    now says nothing about those. () places them anew.
+    `devices`: those of that cluster's plan, where it has several nodes: its stages stay where they are.
 
     Raises UsageError (ModelFileError, UnsupportedModelError among them) for what cannot be, CapacityError for
     what does not fit. Nothing has been started by then.
     """
+    if devices:
+        config = replace(config, stages=None, devices=tuple(devices))
     found = take_inventory(config, nodes)
     check_vocabulary(found.model.header, found.source.shown_name)
     plan = plan_survey(found, bounds)

@@ -1,4 +1,7 @@
-"""Whether this node's disk has room for the slices of a plan, before anything is started."""
+"""Whether this node's disk has room for its slices of a plan, before anything is started.
+
+Other nodes look at theirs when they cut.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from cluster.store.writer import check_room as check_free
 
 
 def check_room(found: Inventory, bounds: Sequence[int]) -> None:
-    """CapacityError if the slices between `bounds` that are not in the store do not fit beside what is.
+    """CapacityError if the slices between `bounds` that this node has to cut do not fit beside what is in its store.
 
     UsageError if the store cannot be written, though something has to be.
     """
@@ -27,4 +30,6 @@ def check_room(found: Inventory, bounds: Sequence[int]) -> None:
 def _slices(found: Inventory, bounds: Sequence[int]) -> list[SlicePlan]:
     """What has to be cut: a slice of all layers is the model's own file where that is one file on this node."""
     is_whole = found.whole_path is not None and len(bounds) == 2
-    return [] if is_whole else [cut(found.model, first, end, found.model_hash) for first, end in pairwise(bounds)]
+    here = zip(found.places, pairwise(bounds), strict=True)
+    ranges = [] if is_whole else [layers for place, layers in here if place.node == found.head]
+    return [cut(found.model, *layers, found.model_hash) for layers in ranges]

@@ -14,6 +14,7 @@ from cluster.config import ClusterConfig
 from cluster.cutting.header import read_header
 from cluster.planning.inventory import take_inventory
 from cluster.store.slices import SliceStore
+from cluster.verify import run
 from cluster.verify.run import _device_for_whole
 from tests.fakes.opened import opened
 from tests.fakes.tiny_models import TinyModel, write_tiny
@@ -105,6 +106,13 @@ def test_without_the_whole_model_checksums_are_compared(verify: Verify, model: s
     code, said = verify(model, *FLAGS, "--against", sums)
     assert code == 1
     assert said.count("DIFFERENT") == 1
+
+
+def test_the_stages_of_several_machines_are_computed_on_this_one(verify: Verify, model: str) -> None:
+    config = ClusterConfig(model, nodes=3, devices=("one:CPU", "two:CUDA0", "one:CPU"), ctx_size=64, parallel=2)
+    done = run.verify(config, run.Asked(bounds=(0, 1, 2, 4)), lambda _: None)
+    assert [(stage.first, stage.device) for stage in done.plan.stages] == [(0, "CPU"), (1, "CPU"), (2, "CPU")]
+    assert done.comparison is not None and done.comparison.passes(0.0)
 
 
 def test_it_says_why_the_whole_model_cannot_be_had(model: str) -> None:

@@ -48,7 +48,7 @@ def test_each_stage_is_told_its_node_and_has_that_node_s_cores() -> None:
 
 def test_what_lives_is_planned_at_its_places_and_measures_nothing() -> None:
     nodes = FakeNodes((fake_node("one"), fake_node("two")))
-    config = ClusterConfig(model=str(model_path()), ctx_size=64, devices=("two:CPU", "one:CPU"))
-    plan = plan_model(config, bounds=(0, 5, 8), nodes=nodes)
+    config = ClusterConfig(model=str(model_path()), ctx_size=64)
+    plan = plan_model(config, (0, 5, 8), nodes, ("two:CPU", "one:CPU"))
     assert [(stage.node, stage.end) for stage in plan.stages] == [("two", 5), ("one", 8)]
     assert nodes.asked == []

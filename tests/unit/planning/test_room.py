@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cluster.api.errors import CapacityError, UsageError
 from cluster.config import ClusterConfig
-from cluster.cutting.cut import cut
+from cluster.cutting.cut import cut, vocab_header
 from cluster.demo import model_path
 from cluster.node.run_folder import make_run_folder
 from cluster.planning.model_plan import plan_model
 from cluster.store.slices import SliceStore
+from tests.fakes.fake_nodes import FakeNodes, fake_node
 from tests.fakes.opened import opened
 
 CONFIG = ClusterConfig(model=str(model_path()), stages=2, ctx_size=64)
@@ -75,6 +77,24 @@ def test_slices_are_counted_together_and_those_that_are_there_are_not(
     store.get_slice(model, 4, 8)
     free(0)
     plan_model(CONFIG)
+
+
+def test_only_the_slices_of_this_node_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    model = opened(model_path())
+    plans = [cut(model.model, 0, 4, model.hash), vocab_header(model.model.header)]
+    needed = sum(len(plan.header_bytes) + plan.weight_bytes for plan in plans)
+    nodes = FakeNodes((fake_node("one"), fake_node("two")))
+    config = replace(CONFIG, layers="0-3,4-7")
+
+    def free(num_bytes: int) -> None:
+        monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": num_bytes}))
+
+    free(needed + 2**10)
+    assert plan_model(config, nodes=nodes).bounds == (0, 4, 8)
+    free(needed - 1)
+    with pytest.raises(CapacityError):
+        plan_model(config, nodes=nodes)
 
 
 def test_a_store_that_cannot_be_written_is_named_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
