@@ -14,6 +14,7 @@ import pytest
 
 from cluster.node.port_plan import PortPlan
 from cluster.trust.authority import Authority
+from cluster.trust.identity import head_server_name
 from cluster.trust.join_string import JoinString
 from cluster.trust.kept_authority import read_authority
 from tests.net import false_head, lone_head, mtls_probe, portscan
@@ -43,6 +44,28 @@ from cluster.node.home import read_home
 attendant = Attendant(read_home(Path("/tmp/state/ggml-cluster")), print, lambda: "nothing")
 print("attends at", attendant.start(), flush=True)
 sys.stdin.read()
+"""
+
+
+# Over many connections, calls that never send their message, again and again.
+SILENT = """
+import sys, threading
+from pathlib import Path
+import grpc
+address, name = sys.argv[1:]
+def never():
+    threading.Event().wait()
+    yield b""
+def attack():
+    credentials = grpc.ssl_channel_credentials(Path("ca").read_bytes())
+    options = [("grpc.ssl_target_name_override", name), ("grpc.use_local_subchannel_pool", 1)]
+    while True:
+        with grpc.secure_channel(address, credentials, options) as channel:
+            join = channel.stream_unary("/ggml_cluster.v1.Door/Join")
+            for call in [join.future(never(), timeout=60) for _ in range(16)]:
+                print(call.exception() and call.code().name, flush=True)
+for _ in range(20):
+    threading.Thread(target=attack).start()
 """
 
 
@@ -187,3 +210,15 @@ def test_hostile_connections_keep_nobody_out(doors: Doors, attending: Host, coun
     assert doors.join(doors.hosts[3], doors.token()) == "joined as three"
     for host, port in ours:
         assert port in {each.port for each in listeners(host.machine.pid, host.pids())}
+
+
+def test_silent_calls_keep_nobody_out(doors: Doors) -> None:
+    """Each holds a place and a thread of the door, for as long as it may."""
+    enemy = doors.hosts[4]
+    (enemy.home / "ca").write_bytes(doors.authority.certificate_pem)
+    address, name = f"{doors.hosts[1].address}:{PLAN.join}", head_server_name(doors.authority.cluster_id)
+    calling = enemy.start(sys.executable, "-c", SILENT, address, name)
+    calling.wait_for("UNAVAILABLE", 30)
+    said = {doors.join(doors.hosts[3], doors.token()) for _ in range(5)}
+    calling.end()
+    assert said == {"joined as three"}

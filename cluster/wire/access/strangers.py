@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +28,13 @@ MAX_ADMITTED = 8192  # remembered connections, most of them closed; then those a
 class Strangers:
     """Watches over the connections of the server at one address, from `watch` to `stop`."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_per_host: int | None = None, grace_s: float = GRACE_S) -> None:
+        """`most_per_host`: for a server whose calls strangers may begin.
+
+        So many connections of one address may be theirs, none for longer than `grace_s`, however few files are open.
+        """
+        self._most_per_host = most_per_host
+        self._grace_s = grace_s
         self._admitted: set[str] = set()  # by peer, as gRPC writes it
         self._since_s: dict[str, float] = {}  # when each of the others was first seen
         self._stopping = threading.Event()
@@ -51,14 +58,21 @@ class Strangers:
 
     def _run(self) -> None:
         while not self._stopping.wait(CHECK_INTERVAL_S):
-            if len(os.listdir("/proc/self/fd")) > MANY_FILES or len(self._admitted) > MAX_ADMITTED:
+            is_crowded = len(os.listdir("/proc/self/fd")) > MANY_FILES or len(self._admitted) > MAX_ADMITTED
+            if is_crowded or self._most_per_host is not None:
                 self._hang_up(time.monotonic())
 
     def _hang_up(self, now_s: float) -> None:
         seen, admitted_before = set(), self._admitted.copy()
+        num_of_host: Counter[str] = Counter()
         for connection, peer in _connections(self.port):
             seen.add(peer)
-            if peer not in self._admitted and now_s - self._since_s.setdefault(peer, now_s) > GRACE_S:
+            if peer in self._admitted:
+                continue
+            host = peer.rpartition(":")[0]
+            num_of_host[host] += 1
+            is_late = now_s - self._since_s.setdefault(peer, now_s) > self._grace_s
+            if is_late or (self._most_per_host is not None and num_of_host[host] > self._most_per_host):
                 with contextlib.suppress(OSError):  # it has left by itself
                     connection.shutdown(socket.SHUT_RDWR)
         self._admitted -= admitted_before - seen

@@ -11,11 +11,16 @@ from google.protobuf.message import Message
 
 from cluster.messages.membership import Admission, JoinRequest
 from cluster.trust.identity import Identity, head_server_name
+from cluster.wire.access.strangers import Strangers
 from cluster.wire.codec.membership import decode, encode
 from cluster.wire.membership.caller import UnaryClient
 from cluster.wire.membership.server import UnaryServer, peer_host
 from cluster.wire.transport.tls import CallerTls, CurrentIdentity, server_credentials
 
+MAX_CALLS = 64
+# One address cannot fill the calls, and a machine that joins proves itself with the first message that it sends.
+MAX_STRANGERS_PER_HOST = 8
+STRANGER_GRACE_S = 3.0
 JOIN_TIMEOUT_S = 20.0  # the head's call back takes up to 5 s of it
 _ADVICE = "see that the cluster is up, and run this again"
 
@@ -34,7 +39,16 @@ class DoorServer:
         """`identity`: the head's."""
         self._backend = backend
         credentials = server_credentials(_with_authority(identity), is_mutual=False)
-        self._server = UnaryServer("Door", {"Join": self._join}, credentials, num_threads=8, max_calls=32)
+        self._server = UnaryServer(
+            "Door",
+            {"Join": self._join},
+            credentials,
+            # A call has its thread before its message is there, if that ever comes.
+            num_threads=MAX_CALLS,
+            max_calls=MAX_CALLS,
+            strangers=Strangers(MAX_STRANGERS_PER_HOST, STRANGER_GRACE_S),
+            max_calls_per_connection=1,
+        )
 
     def start(self, host: str, port: int) -> str:
         """The address "host:port" that it listens on; port 0 takes a free one. UsageError."""

@@ -20,9 +20,9 @@ _OWN_OPTIONS: dict[str, Any] = {
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.http2.lookahead_bytes": MAX_MESSAGE_BYTES,
     "grpc.http2.max_frame_size": 1 << 14,
-    "grpc.max_concurrent_streams": 16,
 }
 _OPTIONS = [(name, value) for name, value in SERVER_OPTIONS if name not in _OWN_OPTIONS] + list(_OWN_OPTIONS.items())
+_MAX_CALLS = "grpc.max_concurrent_streams"  # of one connection
 
 Answer = Callable[[bytes, grpc.ServicerContext], Message]
 
@@ -38,12 +38,21 @@ class UnaryServer:
         *,
         num_threads: int,
         max_calls: int,
+        strangers: Strangers | None = None,
+        max_calls_per_connection: int = 16,
     ) -> None:
-        """`max_calls`: those beyond the threads wait for one, and those beyond that are refused."""
-        self.strangers = Strangers()  # to be told who is none
+        """`max_calls`: those beyond the threads wait for one, and those beyond that are refused.
+
+        `strangers`: for a server of its own rule; the usual one otherwise.
+        """
+        self.strangers = strangers or Strangers()  # to be told who is none
         self._credentials = credentials
         self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix=service.lower())
-        self._server = grpc.server(self._threads, options=_OPTIONS, maximum_concurrent_rpcs=max_calls)
+        options = [
+            *((name, value) for name, value in _OPTIONS if name != _MAX_CALLS),
+            (_MAX_CALLS, max_calls_per_connection),
+        ]
+        self._server = grpc.server(self._threads, options=options, maximum_concurrent_rpcs=max_calls)
         register(self._server, service, {name: _answering(method) for name, method in methods.items()})
 
     def start(self, host: str, port: int) -> str:
