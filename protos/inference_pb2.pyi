@@ -16,11 +16,22 @@ class FinishReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FINISH_REASON_LENGTH: _ClassVar[FinishReason]
     FINISH_REASON_CONTEXT: _ClassVar[FinishReason]
     FINISH_REASON_CANCELLED: _ClassVar[FinishReason]
+
+class Protection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PROTECTION_UNSPECIFIED: _ClassVar[Protection]
+    PROTECTION_LOOPBACK: _ClassVar[Protection]
+    PROTECTION_TLS: _ClassVar[Protection]
+    PROTECTION_NONE: _ClassVar[Protection]
 FINISH_REASON_UNSPECIFIED: FinishReason
 FINISH_REASON_STOP: FinishReason
 FINISH_REASON_LENGTH: FinishReason
 FINISH_REASON_CONTEXT: FinishReason
 FINISH_REASON_CANCELLED: FinishReason
+PROTECTION_UNSPECIFIED: Protection
+PROTECTION_LOOPBACK: Protection
+PROTECTION_TLS: Protection
+PROTECTION_NONE: Protection
 
 class TokenIds(_message.Message):
     __slots__ = ("ids",)
@@ -177,7 +188,7 @@ class StageStatus(_message.Message):
     def __init__(self, facts: _Optional[_Union[_stage_pb2.StageFacts, _Mapping]] = ..., activity: _Optional[_Union[StageActivity, _Mapping]] = ..., address: _Optional[str] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("protocol_version", "model", "model_hash", "architecture", "health", "address", "epoch", "context_length", "num_slots", "num_slots_used", "num_waiting", "num_requests", "num_tokens", "uptime_s", "vocab_size", "stages")
+    __slots__ = ("protocol_version", "model", "model_hash", "architecture", "health", "address", "epoch", "context_length", "num_slots", "num_slots_used", "num_waiting", "num_requests", "num_tokens", "uptime_s", "vocab_size", "stages", "protection")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_HASH_FIELD_NUMBER: _ClassVar[int]
@@ -194,6 +205,7 @@ class StatusReply(_message.Message):
     UPTIME_S_FIELD_NUMBER: _ClassVar[int]
     VOCAB_SIZE_FIELD_NUMBER: _ClassVar[int]
     STAGES_FIELD_NUMBER: _ClassVar[int]
+    PROTECTION_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     model: str
     model_hash: str
@@ -210,7 +222,8 @@ class StatusReply(_message.Message):
     uptime_s: float
     vocab_size: int
     stages: _containers.RepeatedCompositeFieldContainer[StageStatus]
-    def __init__(self, protocol_version: _Optional[int] = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., architecture: _Optional[str] = ..., health: _Optional[_Union[_stage_pb2.Health, _Mapping]] = ..., address: _Optional[str] = ..., epoch: _Optional[int] = ..., context_length: _Optional[int] = ..., num_slots: _Optional[int] = ..., num_slots_used: _Optional[int] = ..., num_waiting: _Optional[int] = ..., num_requests: _Optional[int] = ..., num_tokens: _Optional[int] = ..., uptime_s: _Optional[float] = ..., vocab_size: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageStatus, _Mapping]]] = ...) -> None: ...
+    protection: Protection
+    def __init__(self, protocol_version: _Optional[int] = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., architecture: _Optional[str] = ..., health: _Optional[_Union[_stage_pb2.Health, _Mapping]] = ..., address: _Optional[str] = ..., epoch: _Optional[int] = ..., context_length: _Optional[int] = ..., num_slots: _Optional[int] = ..., num_slots_used: _Optional[int] = ..., num_waiting: _Optional[int] = ..., num_requests: _Optional[int] = ..., num_tokens: _Optional[int] = ..., uptime_s: _Optional[float] = ..., vocab_size: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageStatus, _Mapping]]] = ..., protection: _Optional[_Union[Protection, str]] = ...) -> None: ...
 
 class IntervalsRequest(_message.Message):
     __slots__ = ()

@@ -123,6 +123,14 @@ class StageStatus:
         return self.activity.num_steps
 
 
+class Protection(StrEnum):
+    """How what a cluster's processes tell each other, and its clients, is kept from others."""
+
+    LOOPBACK = "loopback"  # it does not leave the machine
+    TLS = "TLS"
+    NONE = "not encrypted"  # started with --insecure
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterStatus:
     """What `cluster status` shows. Set by the coordinator."""
@@ -142,6 +150,7 @@ class ClusterStatus:
     uptime_s: float
     vocab_size: int
     stages: tuple[StageStatus, ...] = ()
+    protection: Protection = Protection.LOOPBACK
 
     @property
     def state(self) -> str:

@@ -58,6 +58,7 @@ class CoordinatorService:
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
         self._recovery = Recovery(lambda: self._engine.failure is not None, self._rewire)
         self._server = InferenceServer(self, clients)
+        self._protection = clients.protection
         self._address = ""
         self._started_s = time.monotonic()
 
@@ -160,6 +161,7 @@ class CoordinatorService:
             uptime_s=time.monotonic() - self._started_s,
             vocab_size=self._table.num_tokens,
             stages=tuple(self._stage_status(fact, snapshot) for fact in facts),
+            protection=self._protection,
         )
 
     def intervals(self) -> Sequence[StepTiming]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cluster.api.status import ClusterStatus, StageStatus
+from cluster.api.status import ClusterStatus, Protection, StageStatus
 from cluster.terminal.printable import printable
 
 
@@ -15,6 +15,8 @@ def print_status(status: ClusterStatus, wide: bool) -> None:
         f"{served}; {status.num_slots_used} of {status.num_slots} slots used, {status.num_waiting} waiting, "
         f"{status.context_length} tokens per slot"
     )
+    if status.protection is Protection.NONE:
+        print("insecure: prompts, texts and weights pass between the machines without encryption")
     header = ["STAGE", "NODE", "DEVICE", "LAYERS", "WEIGHTS", "KV", "BUSY", "STEP", "STATE"]
     if wide:
         header += ["COMPUTE", "RSS", "STEPS", "PID", "ADDRESS"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import grpc
 
 from cluster.api.errors import UsageError
+from cluster.api.status import Protection
 from cluster.node.home import LOOPBACK
 from cluster.node.secret import Secret
 from cluster.wire.access.caller import Context, calling_node
@@ -16,6 +17,7 @@ from cluster.wire.transport.channel import (
     bind,
     check_port_free,
     free_port_at,
+    is_loopback,
     open_aio_channel,
     open_channel,
     port_of,
@@ -55,6 +57,13 @@ class Listener:
             raise refused
         first, last = self.ports.start, self.ports.stop - 1
         raise UsageError(f"ports {first} to {last} on {self.host}: none is free; the last try: {refused}")
+
+    @property
+    def protection(self) -> Protection:
+        """How what passes here is kept from others."""
+        if self.identity is not None:
+            return Protection.TLS
+        return Protection.LOOPBACK if is_loopback(self.host) else Protection.NONE
 
     def caller(self, context: Context) -> str:
         """The node that calls; "" where callers show no certificates. UnauthenticatedError for one that is none."""
