@@ -11,6 +11,7 @@ import errno
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 from cluster.api.errors import UnreachableError, UsageError
@@ -27,11 +28,11 @@ def new_nonce() -> str:
 
 def dial_back(host: str, port: int, nonce: str, timeout_s: float = TIMEOUT_S) -> None:
     """UnreachableError, with the reason, unless `nonce` is read at `host`:`port` in time."""
+    deadline, heard = time.monotonic() + timeout_s, b""
     try:
         with socket.create_connection((host, port), timeout_s) as connection:
-            connection.settimeout(timeout_s)
-            heard = b""
             while len(heard) < len(nonce):
+                connection.settimeout(max(0.01, deadline - time.monotonic()))
                 part = connection.recv(len(nonce) - len(heard))
                 if not part:
                     break

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -32,13 +33,16 @@ from cluster.messages.membership import (
     RenewRequest,
     Versions,
 )
-from cluster.node.home import NodeRecord
+from cluster.node.home import IDENTITY, NodeRecord
 from cluster.trust.authority import Authority
-from cluster.trust.certificate import Certificate, key_hash, read_certificate
+from cluster.trust.certificate import Certificate, is_due, key_hash, read_certificate
+from cluster.trust.identity import read_identity, write_identity
 from cluster.trust.names import check_host, check_node_name
+from cluster.trust.node_key import signing_request
 from cluster.trust.token_file import open_tokens
 
 MAX_CONFIRM_S = 300.0
+LOOK_S = 3600.0  # between two looks at the age of the head's certificate
 _log = logging.getLogger(__name__)
 
 
@@ -78,6 +82,7 @@ class DoorService:
         self._cluster = cluster
         self._clock = clock
         self._failures = Failures()
+        self._looked_s = 0.0  # at the head's own certificate
 
     def join(self, request: JoinRequest, peer: str, admit: Callable[[], None]) -> Admission:
         """Make a machine a node. `peer` is the address that it calls from; `admit` is told once it is no stranger.
@@ -117,6 +122,7 @@ class DoorService:
         with open_registry(self._home) as registry:
             registry.check(caller)
             registry.see(caller, self._clock(), request.versions)
+        self._renew_own()
         return self._cluster.grant(caller.node)
 
     def confirm(self, caller: Certificate, request: ConfirmRequest) -> Confirmation:
@@ -190,6 +196,8 @@ class DoorService:
         host, own = check_host(host), self._record.host
         if host == own:
             raise UsageError(f"address: {host} is the head's own; run cluster join on another machine")
+        if ipaddress.ip_address(host).is_loopback and not ipaddress.ip_address(own).is_loopback:
+            raise UsageError(f"address: {host} is this machine's to itself; give one that others reach it at")
         if ipaddress.ip_address(host).version != ipaddress.ip_address(own).version:
             raise UsageError(
                 f"address: {host} and the head's {own} are of different families; give one of the same: "
@@ -213,6 +221,20 @@ class DoorService:
             if member.key_hash == asked_key and member.state is NodeState.REMOVED
         ]
         return f"{asked_key} after {removed_s[0]}" if removed_s else asked_key
+
+    def _renew_own(self) -> None:
+        """The head's own certificate, where it is old. Members call all the time, so this comes in time."""
+        folder, name, now_s = self._home / IDENTITY, self._record.name, self._clock()
+        if now_s < self._looked_s + LOOK_S:
+            return
+        self._looked_s = now_s
+        identity = read_identity(folder, name, self._authority.cluster_id)
+        if not is_due(read_certificate(identity.cert_pem), now_s):
+            return
+        request_pem = signing_request(identity.key_pem, name)
+        cert_pem = self._authority.sign(request_pem, name, [self._record.host], now_s, is_head=True)
+        write_identity(folder, replace(identity, cert_pem=cert_pem))
+        _log.info("the head's certificate was renewed")
 
     def _is_living(self, name: str) -> bool:
         return name in self._cluster.living_nodes()

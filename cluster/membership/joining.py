@@ -19,7 +19,8 @@ from cluster.node.disk import disk_error
 from cluster.node.home import Home, NodeRecord, read_home, write_home
 from cluster.node.port_plan import NUM_PORTS, PortPlan
 from cluster.node.private import check_folder
-from cluster.node.secret import Secret, write_secret
+from cluster.node.secret import Secret, read_secret, write_secret
+from cluster.node.state import state_path
 from cluster.trust.certificate import check_certificate, check_issued, is_due, key_hash
 from cluster.trust.identity import (
     Identity,
@@ -52,6 +53,7 @@ def join(folder: Path, address: str, join_string: JoinString, name: str, host: s
     met = meet(head_host, ports.join, join_string.ca_hash, time.time())
     host = check_host(host or met.own_host)
     _make(folder)
+    _check_not_alone(folder)
     _check_not_head(folder, met)
     _check_not_elsewhere(read_or_none(folder), met)
     key_pem, nonce = _key(folder, name, met), new_nonce()
@@ -87,8 +89,7 @@ def renew_if_due(home: Home, host: str | None = None) -> Home:
     check_tls(home, record.head_host, record.ports.members, head_server_name(record.cluster_id))
     host = check_host(host or _own_host(record))
     try:
-        check_certificate(identity, host, time.time())
-        if host == record.host and not is_due(identity.cert_pem, time.time()):
+        if host == record.host and not is_due(check_certificate(identity, host, time.time()), time.time()):
             return home
     except ClusterError:
         pass  # a new one is asked for, whatever is wrong with this one
@@ -105,22 +106,24 @@ def renew_if_due(home: Home, host: str | None = None) -> Home:
 
 
 def register(home: Home) -> Grant:
-    """Tell the head that this node is about to take part, and keep the secrets that it answers with.
+    """Tell the head that this node is about to take part, or still does, and keep the secrets that it answers with.
+
+    A certificate that is old is renewed on the way.
 
     ClusterError with the exact reason: this node's certificate does not count, or the head is not there, does not know
     it any more, or runs other versions.
     """
     identity, record = own_identity(home), home.record
     assert record is not None
-    check_certificate(identity, record.host, time.time())
+    certificate = check_certificate(identity, record.host, time.time())
+    if is_due(certificate, time.time()):
+        home = renew_if_due(home, record.host)
+        identity = own_identity(home)
     check_tls(home, record.head_host, record.ports.members, head_server_name(record.cluster_id))
     with _members(identity, record) as members:
         grant = members.register(RegisterRequest(record.host, this_version()))
-    try:
-        write_secret(home.secret_file, Secret.of_text(grant.secret))
-        write_secret(home.client_secret_file, Secret.of_text(grant.client_secret))
-    except OSError as error:
-        raise disk_error(home.folder, error, "set XDG_STATE_HOME") from error
+    _keep(home.secret_file, grant.secret)
+    _keep(home.client_secret_file, grant.client_secret)
     return grant
 
 
@@ -154,6 +157,12 @@ def _make(folder: Path) -> None:
         check_folder(folder, others_may_look=True)
     except OSError as error:
         raise disk_error(folder, error, "set XDG_STATE_HOME") from error
+
+
+def _check_not_alone(folder: Path) -> None:
+    """A cluster of this machine alone has its secrets in the same home."""
+    if state_path().parent == folder and state_path().exists() and read_or_none(folder) is None:
+        raise UsageError("join: a cluster was started on this machine, for it alone; end that first: cluster down")
 
 
 def _check_not_head(folder: Path, met: Met) -> None:
@@ -239,6 +248,20 @@ def _reach(record: NodeRecord) -> tuple[str, str]:
 def _members(identity: Identity, record: NodeRecord) -> MembersClient:
     """A client at the head's address: gRPC would look up its name by itself, which may take half a minute."""
     return MembersClient(join_address(_reach(record)[0], record.ports.members), identity)
+
+
+def _keep(path: Path, text: str) -> None:
+    """In `path`, where it is not there yet."""
+    secret = Secret.of_text(text)
+    try:
+        if path.is_file() and read_secret(path) == secret:
+            return
+    except (ClusterError, OSError):
+        pass  # damaged, or open to others: it is replaced
+    try:
+        write_secret(path, secret)
+    except OSError as error:
+        raise disk_error(path, error, "set XDG_STATE_HOME") from error
 
 
 def _write(folder: Path, identity: Identity, record: NodeRecord) -> Home:

@@ -10,6 +10,7 @@ from cluster.messages.membership import NodeState, Versions
 from cluster.trust.certificate import Certificate
 
 MAX_NODES = 1024
+SEEN_S = 60.0  # to which a member's last call is remembered
 REJOIN = "join again with a new join string: cluster token create, on the head"
 
 
@@ -67,13 +68,15 @@ class Registry:
         """A member has called; one that had left is back."""
         member = self._members[shown.node]
         is_newest = shown.fingerprint == member.fingerprint
-        self._members[member.name] = replace(
+        seen = replace(
             member,
-            seen_s=now_s,
             versions=versions or member.versions,
             state=NodeState.MEMBER,
             former_fingerprint="" if is_newest else member.former_fingerprint,
         )
+        # Members call every few seconds: that alone is not worth to be written down each time.
+        if seen != member or not 0 <= now_s - member.seen_s < SEEN_S:
+            self._members[member.name] = replace(seen, seen_s=now_s)
 
     def leave(self, name: str, now_s: float) -> None:
         """A member goes. It may come back with the certificate that it has."""

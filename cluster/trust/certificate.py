@@ -96,10 +96,9 @@ def check_certificate(identity: Identity, host: str, now_s: float) -> Certificat
     return found
 
 
-def is_due(data: bytes, now_s: float) -> bool:
-    """Whether two thirds of a certificate's life are over, so that it is to be renewed. UsageError."""
-    found = read_certificate(data)
-    return now_s > found.begin_s + DUE_AT * (found.end_s - found.begin_s)
+def is_due(certificate: Certificate, now_s: float) -> bool:
+    """Whether two thirds of a certificate's life are over, so that it is to be renewed."""
+    return now_s > certificate.begin_s + DUE_AT * (certificate.end_s - certificate.begin_s)
 
 
 def _read_node(data: bytes) -> Certificate:

@@ -52,6 +52,8 @@ def check_host(host: str) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         raise UsageError(f"address: {str(host)[:80]!r} is no IP address; give one such as 10.0.0.2") from None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        raise UsageError(f"address: {address} is an IPv4 one in other words; give {address.ipv4_mapped}")
     if address.is_link_local:
         raise UsageError(f"address: {address} is valid on one link only; give another one of this machine")
     if address.is_unspecified or address.is_multicast or getattr(address, "scope_id", None):

@@ -29,6 +29,7 @@ from cluster.membership.versions import this_version
 from cluster.messages.membership import Admission, JoinRequest, NodeState
 from cluster.node.home import Home, read_home, write_home
 from cluster.node.secret import read_secret
+from cluster.node.state import state_folder, state_path
 from cluster.trust.authority import Authority
 from cluster.trust.certificate import read_certificate
 from cluster.trust.identity import write_identity
@@ -319,6 +320,35 @@ def test_an_attendant_renews_while_it_runs(head: FakeHead, tmp_path: Path, monke
     with socket.create_server((home.host, head.ports.node)):
         register(renew_if_due(home, home.host))
     assert (home.identity_folder / "node.key").read_bytes() == before
+
+
+def test_registering_renews_on_the_way_and_so_does_the_head(head: FakeHead, tmp_path: Path) -> None:
+    """Both have certificates of which two thirds are over, and the head serves by the new one at once."""
+    home = joined(head, tmp_path / "node")
+    old_s = time.time() - 300 * 86400
+    own = own_identity(home)
+    cert_pem = head.authority.sign(signing_request(own.key_pem, "node-2"), "node-2", [home.host], old_s)
+    with open_registry(head.home.folder) as registry:
+        registry.join(read_certificate(cert_pem), home.host, this_version(), old_s)
+    write_identity(home.identity_folder, replace(own, cert_pem=cert_pem))
+    write_identity(head.home.identity_folder, head.authority.head_identity("node-1", [head.home.host], old_s))
+    register(home)
+    for folder in (home.identity_folder, head.home.identity_folder):
+        assert read_certificate((folder / "node.crt").read_bytes()).begin_s > time.time() - 2 * 86400
+    assert read_certificate((head.home.identity_folder / "node.crt").read_bytes()).is_head
+    register(home)
+
+
+def test_a_cluster_of_this_machine_alone_keeps_its_secrets(
+    head: FakeHead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    folder = state_folder()
+    state_path().write_text("{}")
+    with pytest.raises(UsageError, match="end that first: cluster down"):
+        joined(head, folder)
+    state_path().unlink()
+    joined(head, folder)
 
 
 def test_a_machine_whose_answer_was_lost_joins_by_the_same_string(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 
 import pytest
 from cryptography import x509
@@ -106,7 +107,7 @@ def test_a_node_is_no_authority() -> None:
 
 
 def test_a_certificate_is_due_after_two_thirds_of_its_life() -> None:
-    cert = AUTHORITY.sign(REQUEST, "node-2", ["10.0.0.2"], NOW_S)
+    cert = read_certificate(AUTHORITY.sign(REQUEST, "node-2", ["10.0.0.2"], NOW_S))
     assert not is_due(cert, NOW_S + 242 * DAY_S)
     assert is_due(cert, NOW_S + 244 * DAY_S)
 
@@ -162,8 +163,12 @@ def test_a_damaged_request_is_one_error_of_ours(damage: bytes | int) -> None:
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @settings(max_examples=500)
 @given(st.data())
-def test_a_damaged_certificate_is_one_error_of_ours(data: st.DataObject) -> None:
+def test_a_damaged_certificate_is_one_error_of_ours_or_says_the_same(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(DER) - 1))
     damaged = DER[:at] + bytes([DER[at] ^ data.draw(st.integers(1, 255))]) + DER[at + 1 :]
-    with pytest.raises(ClusterError):
-        check_issued(damaged, AUTHORITY.certificate_pem, NOW_S)
+    try:
+        found = check_issued(damaged, AUTHORITY.certificate_pem, NOW_S)
+    except ClusterError as error:
+        assert "\n" not in str(error)
+    else:  # the number of unused bits behind the signature is not part of what is signed
+        assert replace(found, fingerprint="") == replace(read_certificate(DER), fingerprint="")

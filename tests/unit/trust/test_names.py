@@ -37,7 +37,8 @@ def test_addresses_are_written_in_one_way(host: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["", "0.0.0.0", "::", "fe80::1", "169.254.1.1", "224.0.0.1", "a.b", "1.2.3", "fd77::1%eth0"]
+    "host",
+    ["", "0.0.0.0", "::", "fe80::1", "169.254.1.1", "224.0.0.1", "a.b", "1.2.3", "fd77::1%eth0", "::ffff:10.0.0.1"],
 )
 def test_what_other_machines_cannot_reach_is_no_address(host: str) -> None:
     with pytest.raises(UsageError, match="address"):
