@@ -13,7 +13,7 @@ from cluster.cutting.sizes import trained_context
 from cluster.engine.cost.decode import most_lanes_of, rows_per_lane
 from cluster.planning.links import Links
 from cluster.planning.measure.dry_run import Context
-from cluster.planning.nodes import NodeFacts, Nodes, ThisMachine
+from cluster.planning.nodes import NodeFacts, Nodes, Surveyed, ThisMachine
 from cluster.planning.places import Place, choose_places
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
@@ -113,7 +113,7 @@ def take_inventory(config: ClusterConfig, nodes: Nodes | None = None) -> Invento
     opened = open_model(source)
     model = opened.model
     context_length = _context_length(config, trained_context(model))
-    nodes, cuts = nodes or ThisMachine(), legal_cuts(model)
+    nodes, cuts = Surveyed(nodes or ThisMachine()), legal_cuts(model)
     is_alone = len(nodes.facts) == 1
     # Rows of a microbatch where each node has one, as far as slots go around.
     num_rows = rows_per_lane(config.parallel, most_lanes_of(len(nodes.facts), config.parallel))

@@ -78,6 +78,16 @@ class ThisMachine:
         return measure_loopback()
 
 
+class Surveyed:
+    """Nodes as they were when the plan was begun: memory that is taken since changes no answer. Implements `Nodes`."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        """Asks them now."""
+        self.facts = nodes.facts
+        self.profile = nodes.profile
+        self.link = nodes.link
+
+
 def survey_this_node(name: str = THIS_NODE, host: str = LOOPBACK) -> NodeFacts:
     """Look at this machine. ClusterError if its native library cannot be used."""
     return NodeFacts(name, host, len(os.sched_getaffinity(0)), checked_probe())

@@ -82,8 +82,9 @@ def _in_order(pool: Sequence[Place], nodes: Nodes, row_bytes: int) -> tuple[list
     else:
         links = find_links(nodes, combinations(dict.fromkeys((head, *names)), 2))
         ordered = best_order(names, head, _Cost(links, row_bytes), _Cost(links, 0))
-        for pair in route_pairs(ordered, head):
-            links.between(*pair)  # says why there is no way, if there is none
+        # The coordinator hears every stage. What is not reached says why.
+        for pair in (*route_pairs(ordered, head), *((head, name) for name in ordered)):
+            links.between(*pair)
     return [place for name in ordered for place in pool if place.node.name == name], links
 
 

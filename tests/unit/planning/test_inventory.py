@@ -6,7 +6,7 @@ from cluster.config import ClusterConfig
 from cluster.demo import model_path
 from cluster.planning.inventory import Inventory, take_inventory
 from cluster.planning.nodes import Nodes, ThisMachine, survey_this_node
-from tests.fakes.fake_nodes import FakeNodes, fake_node
+from tests.fakes.fake_nodes import GIB, FakeNodes, fake_node
 
 NODES = FakeNodes((fake_node("one", num_cores=2), fake_node("two", num_cores=8)))
 
@@ -45,3 +45,20 @@ def test_a_machine_alone_is_surveyed_where_nobody_else_is_named() -> None:
     assert [place.name for place in found.places] == ["localhost:CPU"] * 2
     assert found.is_on_head and not inventory().is_on_head
     assert (found.head.name, found.head.num_cores) == ("localhost", survey_this_node().num_cores)
+
+
+def test_what_nodes_say_later_is_not_mixed_with_what_they_said() -> None:
+    """Memory that is free is another with each look."""
+
+    class Restless(FakeNodes):
+        looks = 0
+
+        def __getattribute__(self, name: str) -> object:
+            if name == "facts":
+                Restless.looks += 1
+                return tuple(fake_node(node, free_bytes=GIB + Restless.looks) for node in ("one", "two"))
+            return super().__getattribute__(name)
+
+    found = inventory(Restless(()), devices=("one:CPU", "one:CPU"))
+    assert found.is_on_head
+    assert Restless.looks == 1
