@@ -56,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. Data goes to stdout, notes to stderr; every error is one line and an exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character still shows the others
+    # Else gRPC writes lines of its own where a verb serves: one for each stranger whose handshake fails.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         parser = build_parser()
         given = sys.argv[1:] if arguments is None else arguments

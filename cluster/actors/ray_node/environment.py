@@ -71,6 +71,8 @@ def node_environment(instance: str, run_folder: Path, home: Home | None = None) 
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
         "GGML_NO_BACKTRACE": "1",
+        # gRPC, ours and Ray's, writes a line for every handshake that fails: strangers could fill the disk.
+        "GRPC_VERBOSITY": "NONE",
         # No token goes through Ray: where it dies, stages and coordinator go on until `up` replaces them.
         "RAY_gcs_rpc_server_reconnect_timeout_s": str(DO_WITHOUT_RAY_S),
         "RAY_raylet_death_check_interval_milliseconds": str(1000 * DO_WITHOUT_RAY_S),
