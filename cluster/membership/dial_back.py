@@ -67,6 +67,8 @@ def answering(host: str, port: int, nonce: str) -> Iterator[None]:
             yield
         finally:
             is_over.set()
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)  # it waits no longer
             thread.join()
 
 
