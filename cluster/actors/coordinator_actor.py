@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from cluster.coordinator.service import CoordinatorService
@@ -25,6 +26,10 @@ class Coordinator:
 
     def pid(self) -> int:
         return os.getpid()
+
+    def fits(self, spec: CoordinatorSpec) -> bool:
+        """Whether it is the coordinator that a plan wants."""
+        return replace(spec, source=self._spec.source, ray_processes=self._spec.ray_processes) == self._spec
 
     def start(self) -> str:
         """Load the vocabulary and listen for clients. Returns the address; again, if it listens already.
@@ -58,7 +63,8 @@ class Coordinator:
         self._started.first_token(timeout_s)
 
     def stop(self) -> None:
-        self._started.stop()
+        if self._service is not None:
+            self._service.stop()
 
     @property
     def _started(self) -> CoordinatorService:

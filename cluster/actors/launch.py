@@ -2,43 +2,61 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # compiled, without stubs
-from ray.exceptions import RayActorError
-from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from ray.util.placement_group import PlacementGroup
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
+from cluster.actors.agents import Agents
 from cluster.actors.coordinator_actor import Coordinator
+from cluster.actors.door_actor import Door
 from cluster.actors.last_words import LastWords
-from cluster.actors.ray_calls import CALL_TIMEOUT_S, check_gcs, errors_of_ray, get, has_answered, one_line, silence_ray
+from cluster.actors.named_actors import NamedActors
+from cluster.actors.places import Places
+from cluster.actors.ray_calls import CALL_TIMEOUT_S, check_gcs, errors_of_ray, get, one_line, silence_ray
+from cluster.actors.ray_nodes import RayNode, living_nodes
 from cluster.actors.stage_worker import StageWorker
 from cluster.actors.wiring import wire_all
-from cluster.api.errors import CapacityError, HandshakeError, UnreachableError
+from cluster.api.errors import HandshakeError, UnreachableError
 from cluster.coordinator.spec import CoordinatorSpec
 from cluster.messages.stage import Wiring
 from cluster.node.home import read_home
+from cluster.planning.nodes import THIS_NODE
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 from cluster.wire.limits import MAX_COUNT
 
-PLACE_TIMEOUT_S = 30.0
-ANSWER_TIMEOUT_S = (
-    15.0  # a living actor answers within it; one still busy with an `up` that was interrupted is replaced
-)
 POLL_S = 0.1
 MAX_REFUSALS = (
     2  # that one stage may give in one `up`: the first is answered with a newer epoch, the second with new stages
 )
 FIRST_TOKEN_TIMEOUT_S = 120.0
 COORDINATOR = "coordinator"
+DOOR = "door"
+STAGE = "stage-"
 
 Report = Callable[[list[tuple[str, float]]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The nodes that a plan uses, by name, and where the actors on them find who they are."""
+
+    nodes: Mapping[str, RayNode | None]  # None for a machine alone: wherever Ray has room
+    homes: Mapping[str, str]
+    coordinator: str  # the node that it is on
+    head: RayNode | None = None  # None for a machine alone
+    lost: frozenset[str] = frozenset()  # Ray's ids of nodes that it believes to live, but which do not answer
+
+    @property
+    def coordinator_home(self) -> str:
+        return self.coordinator if self.head else THIS_NODE
 
 
 class Launch:
@@ -49,14 +67,24 @@ class Launch:
 
         `home`: where a node keeps who it is and the cluster's secrets; the actors read it themselves.
         """
+        self._ray_address = ray_address
         self._namespace = namespace
         self._home = read_home(home)
+        self._actors = NamedActors(namespace)
+        self._places = Places(namespace)
         # Ray keeps the first token that it reads: this process may have been connected to a head that is gone.
         AuthenticationTokenLoader.instance().reset_cache()
         silence_ray()
         try:
             check_gcs(ray_address)
-            ray.init(ray_address, namespace=namespace, log_to_driver=False, logging_level="ERROR")
+            ray.init(
+                ray_address,
+                namespace=namespace,
+                log_to_driver=False,
+                logging_level="ERROR",
+                # Ray would take that of the default route, which another address of this machine may have.
+                _node_ip_address=self._home.record.host if self._home.record else None,
+            )
         except KeyboardInterrupt:
             ray.shutdown()  # half connected to a Ray that is ended next, its threads would crash the process
             raise
@@ -69,28 +97,51 @@ class Launch:
         """Disconnect from Ray."""
         ray.shutdown()
 
+    @cached_property
+    def agents(self) -> Agents:
+        """The machines of the cluster, to plan over and to ask."""
+        return Agents(self._namespace)
+
+    def open_door(self, run_folder: Path, instance: str) -> str:
+        """Let machines join, and see to it that the GCS lives. Returns the address at which they join.
+
+        `run_folder` and `instance`: those of the head, which is this machine. UsageError for a port that is in use.
+        """
+        with errors_of_ray():
+            door = self._actors.living([DOOR]).get(DOOR)
+            if door is None:
+                told = (str(self._home.folder), str(run_folder), instance, self._namespace, self._ray_address)
+                door = self._start(Door, DOOR, 0, NodeAffinitySchedulingStrategy(_head().id, soft=False), *told)
+            address: str = get(door.start.remote())
+        return address
+
     def bring_up(self, specs: Sequence[StageSpec], coordinator: CoordinatorSpec, report: Report) -> str:
         """Place what does not live yet, load it, wire a new epoch. Returns the address clients use.
 
-        Works from nothing, and from a cluster that lost actors: the living ones keep their weights.
+        Works from nothing, and from a cluster that lost actors or nodes: the living ones keep their weights.
         """
         with errors_of_ray():
             return self._bring_up(specs, coordinator, report)
 
     def _bring_up(self, specs: Sequence[StageSpec], coordinator: CoordinatorSpec, report: Report) -> str:
-        group = self._placement_group(len(specs))
+        crew = self._crew(specs)
         stage_names = [_stage_name(spec.stage) for spec in specs]
+        self._end_surplus(stage_names)
         num_refusals = 0
         while True:
-            living, epoch = self._overtaken(self._living([COORDINATOR, *stage_names]))
-            actor = living.get(COORDINATOR) or self._start_coordinator(coordinator, group)
-            stages = [living.get(_stage_name(spec.stage)) or self._start_stage(spec, group) for spec in specs]
+            living, epoch = self._overtaken(self._fitting(specs, coordinator, crew.lost))
+            groups = self._places.keep(
+                {spec.stage: crew.nodes[spec.node] for spec in specs if _stage_name(spec.stage) not in living}
+                | ({} if crew.head else {0: None})
+            )
+            actor = living.get(COORDINATOR) or self._start_coordinator(coordinator, crew, groups)
+            stages = [living.get(_stage_name(spec.stage)) or self._start_stage(spec, crew, groups) for spec in specs]
             loaded = self._load(stages, report)
             address: str = get(actor.start.remote())
             # The coordinator may have begun newer ones by itself meanwhile; from now on it leaves the stages to us.
             epoch = max(epoch, 1 + get(actor.hold_recovery.remote()))
             try:
-                ends = wire_all(specs, loaded, epoch, partial(_wire, stages), self._home.node)
+                ends = wire_all(specs, loaded, epoch, partial(_wire, stages), crew.coordinator)
                 get(actor.wire.remote(epoch, ends))
             except HandshakeError:
                 num_refusals += 1
@@ -98,7 +149,7 @@ class Launch:
                     raise
                 if num_refusals == MAX_REFUSALS:  # a newer epoch did not help: they are not what they should be
                     for name in stage_names:
-                        self._kill(name)
+                        self._actors.kill(name)
                 continue
             get(actor.first_token.remote(FIRST_TOKEN_TIMEOUT_S), FIRST_TOKEN_TIMEOUT_S + CALL_TIMEOUT_S)
             return address
@@ -106,27 +157,43 @@ class Launch:
     def take_down(self) -> int:
         """End the actors and give their place back. Returns how many there were."""
         with errors_of_ray():
-            actors = ray.util.list_named_actors(all_namespaces=True)
-            ours = [actor["name"] for actor in actors if actor["namespace"] == self._namespace]
-            num_ended = sum(map(self._kill, ours))
-            group = self._find_group()
-            if group is not None:
-                remove_placement_group(group)
+            num_ended = sum(map(self._actors.kill, self._actors.names()))
+            self._places.give_back()
         return num_ended
 
-    def _living(self, names: Sequence[str]) -> dict[str, Any]:
-        """The actors among `names` that answer. One that does not is ended: a new one needs its name."""
-        asked = {}
-        for name in names:
-            with contextlib.suppress(ValueError):
-                actor = ray.get_actor(name, namespace=self._namespace)
-                asked[name] = actor, actor.pid.remote()
-        if asked:
-            ray.wait([reference for _, reference in asked.values()], num_returns=len(asked), timeout=ANSWER_TIMEOUT_S)
-        living = {name: actor for name, (actor, reference) in asked.items() if has_answered(reference)}
-        for name in asked.keys() - living.keys():
-            self._kill(name)
-        return living
+    def _crew(self, specs: Sequence[StageSpec]) -> Crew:
+        """The nodes of a plan. UnreachableError for one that does not answer."""
+        if all(spec.node == THIS_NODE for spec in specs):
+            return Crew({THIS_NODE: None}, {THIS_NODE: str(self._home.folder)}, self._home.node)
+        homes = dict(self.agents.homes())
+        nodes: dict[str, RayNode | None] = {spec.node: self.agents.node(spec.node) for spec in specs}
+        answering = {node.id for node in self.agents.nodes}
+        lost = frozenset(node.id for node in living_nodes(ray.nodes()) if node.id not in answering)
+        self.agents.end_orphans(self._actors.pids())
+        head = self.agents.nodes[0]
+        return Crew(nodes, homes, head.name, head, lost)
+
+    def _end_surplus(self, stage_names: Sequence[str]) -> None:
+        """A plan that was made anew may have fewer stages."""
+        for name in self._actors.names():
+            if name.startswith(STAGE) and name not in stage_names:
+                self._actors.kill(name)
+        self._places.drop_from(len(stage_names))
+
+    def _fitting(
+        self, specs: Sequence[StageSpec], coordinator: CoordinatorSpec, lost: Collection[str]
+    ) -> dict[str, Any]:
+        """The living actors that are what the plan says. Others are ended, as are those on nodes that are `lost`."""
+        wanted: dict[str, StageSpec | CoordinatorSpec] = {_stage_name(spec.stage): spec for spec in specs}
+        wanted[COORDINATOR] = coordinator
+        living = self._actors.living(list(wanted), lost)
+        fits = dict(zip(living, get([actor.fits.remote(wanted[name]) for name, actor in living.items()]), strict=True))
+        for name in living:
+            if not fits[name]:
+                if name == COORDINATOR:  # its port is to be free for the next one
+                    get(living[name].stop.remote())
+                self._actors.kill(name)
+        return {name: actor for name, actor in living.items() if fits[name]}
 
     def _overtaken(self, living: dict[str, Any]) -> tuple[dict[str, Any], int]:
         """The living stages whose epoch can be overtaken, and the epoch that does; the others are ended.
@@ -138,54 +205,24 @@ class Launch:
         )
         for name, epoch in epochs.items():
             if epoch >= MAX_COUNT:
-                self._kill(name)
+                self._actors.kill(name)
         kept = {name: actor for name, actor in living.items() if epochs[name] < MAX_COUNT}
         return kept, 1 + max((epochs[name] for name in kept), default=0)
 
-    def _kill(self, name: str) -> bool:
-        """End the actor of that name and wait until Ray has forgotten it. False if there was none."""
-        deadline = time.monotonic() + ANSWER_TIMEOUT_S
-        was_there = False
-        while time.monotonic() < deadline:
-            try:
-                ray.kill(ray.get_actor(name, namespace=self._namespace))
-            except (ValueError, RayActorError):
-                return was_there
-            was_there = True
-            time.sleep(POLL_S)
-        raise UnreachableError(f"Ray: it does not end the actor {name}; run cluster down, then up again")
+    def _start_stage(self, spec: StageSpec, crew: Crew, groups: Mapping[int, PlacementGroup]) -> Any:
+        strategy = PlacementGroupSchedulingStrategy(groups[spec.stage], placement_group_bundle_index=0)
+        return self._start(StageWorker, _stage_name(spec.stage), 1, strategy, spec, crew.homes[spec.node])
 
-    def _find_group(self) -> PlacementGroup | None:
-        try:
-            return ray.util.get_placement_group(self._namespace)
-        except ValueError:
-            return None
+    def _start_coordinator(self, spec: CoordinatorSpec, crew: Crew, groups: Mapping[int, PlacementGroup]) -> Any:
+        """On the head, where clients look for it; on a machine alone in the place of stage 0."""
+        strategy: Any
+        if crew.head is None:
+            strategy = PlacementGroupSchedulingStrategy(groups[0], placement_group_bundle_index=0)
+        else:
+            strategy = NodeAffinitySchedulingStrategy(crew.head.id, soft=False)
+        return self._start(Coordinator, COORDINATOR, 0, strategy, spec, crew.homes[crew.coordinator_home])
 
-    def _placement_group(self, num_stages: int) -> PlacementGroup:
-        """One bundle per stage, as close together as Ray can."""
-        group = self._find_group()
-        if group is not None:
-            return group
-        group = placement_group([{"CPU": 1}] * num_stages, strategy="PACK", name=self._namespace, lifetime="detached")
-        if not group.wait(PLACE_TIMEOUT_S):
-            free = ray.available_resources().get("CPU", 0)
-            remove_placement_group(group)
-            raise CapacityError(
-                f"Ray: {num_stages} free CPUs are needed, one per stage, and {free:g} are there; "
-                "use fewer stages or add a node"
-            )
-        return group
-
-    def _start_stage(self, spec: StageSpec, group: PlacementGroup) -> Any:
-        strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=spec.stage)
-        return self._start(StageWorker, _stage_name(spec.stage), 1, strategy, spec)
-
-    def _start_coordinator(self, spec: CoordinatorSpec, group: PlacementGroup) -> Any:
-        """Beside stage 0, so that a step's first hop stays on the node."""
-        strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0)
-        return self._start(Coordinator, COORDINATOR, 0, strategy, spec)
-
-    def _start(self, actor: type, name: str, num_cpus: int, strategy: Any, spec: Any) -> Any:
+    def _start(self, actor: type, name: str, num_cpus: int, strategy: Any, *told: Any) -> Any:
         return (
             ray.remote(actor)
             .options(
@@ -196,7 +233,7 @@ class Launch:
                 max_restarts=0,
                 scheduling_strategy=strategy,
             )
-            .remote(spec, str(self._home.folder))
+            .remote(*told)
         )
 
     def _load(self, stages: Sequence[Any], report: Report) -> list[LoadedStage]:
@@ -223,7 +260,12 @@ class Launch:
 
 
 def _stage_name(stage: int) -> str:
-    return f"stage-{stage}"
+    return f"{STAGE}{stage}"
+
+
+def _head() -> RayNode:
+    """The node where Ray's head is, which is the first."""
+    return living_nodes(ray.nodes())[0]
 
 
 def _wire(stages: Sequence[Any], stage: int, wiring: Wiring) -> str:

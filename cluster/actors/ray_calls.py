@@ -9,7 +9,9 @@ from typing import Any
 
 import ray
 import ray._private.worker as ray_worker
+from ray._private.grpc_utils import init_grpc_channel
 from ray._raylet import InnerGcsClient  # type: ignore[attr-defined]  # compiled, without stubs
+from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from cluster.api.errors import ClusterError, UnreachableError
@@ -71,6 +73,23 @@ def check_gcs(address: str) -> None:
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
+
+
+def forget_node(gcs_address: str, node_id: str) -> None:
+    """Make Ray take a node for dead now, and give its actors up. UnreachableError if the GCS does not answer.
+
+    Ray would ask whoever listens at the node's address whether it lives; where the machine has come back, that is the
+    node which took its place, for ever. (Its own `drain_nodes` even ends that one.)
+    """
+    request = gcs_service_pb2.UnregisterNodeRequest(node_id=bytes.fromhex(node_id))
+    request.node_death_info.reason_message = "its place was taken"
+    channel = init_grpc_channel(gcs_address)
+    try:
+        gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel).UnregisterNode(request, timeout=GCS_TIMEOUT_MS / 1000)
+    except Exception as error:  # gRPC's own, which is not for this room to know
+        raise UnreachableError(f"Ray at {gcs_address}: {one_line(error)}; run cluster up") from error
+    finally:
+        channel.close()
 
 
 def silence_ray() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ class StageWorker:
     def __init__(self, spec: StageSpec, home: str) -> None:
         """`home`: the folder of this node that says who it is, and holds the cluster's secret."""
         prepare_process()
+        self._spec = spec
         keys = keys_of(read_home(Path(home)))
         with bound_cores(spec.first_core) as core:
             from cluster.stage.loading import load_stage  # loads libggml
@@ -29,6 +31,10 @@ class StageWorker:
 
     def pid(self) -> int:
         return os.getpid()
+
+    def fits(self, spec: StageSpec) -> bool:
+        """Whether it is the stage that a plan wants, so that it may keep its weights. Sources may differ in peers."""
+        return replace(spec, source=self._spec.source) == self._spec
 
     def load(self, last_words: str = "") -> None:
         """Start cutting and loading, unless that has begun; watch `progress`.

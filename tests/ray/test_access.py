@@ -32,7 +32,7 @@ from tests.fakes.wire_backends import make_hello
 with _launch(read_state()) as launch:
     import ray  # finds the head by what _launch has set
 
-    stage = launch._living(["stage-0"])["stage-0"]
+    stage = launch._actors.living(["stage-0"])["stage-0"]
     ray.get(stage.wire.remote(Wiring(make_hello(stage=0, epoch=int(sys.argv[1])))))
 """
 

@@ -1,0 +1,130 @@
+"""The agent of a node: a thin shell around what its machine is asked for. Left undecorated, so that it runs alone."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from cluster.actors.ray_node.environment import HOME
+from cluster.api.errors import ClusterError, UsageError
+from cluster.node.home import read_home
+from cluster.node.processes import MARK, end_process, marked_pids, start_ticks
+from cluster.planning.measure.echo import Echo
+from cluster.planning.measure.link import LinkFigures, measure_link
+from cluster.planning.measure.profile import DeviceProfile
+from cluster.planning.nodes import NodeFacts, ThisMachine, survey_this_node
+from cluster.store.slices import SliceStore
+from cluster.wire.access.keys import Keys, keys_of
+
+MAX_LOG_BYTES = 1 << 20  # that one call answers with
+OURS = (b"ray::StageWorker", b"ray::Coordinator")  # titles of the processes that a cluster may leave behind
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """One of the files that Ray keeps of what a process has printed."""
+
+    name: str
+    num_bytes: int
+
+
+class NodeAgent:
+    """Answers for the node that it runs on. Methods may be called on several threads at once."""
+
+    def __init__(self, name: str, host: str) -> None:
+        """`name` and `host`: by which the others know this node."""
+        self._name = name
+        self._host = host
+        self._echoes: dict[int, Echo] = {}
+        self._numbers = itertools.count()
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def home(self) -> str:
+        """The folder where actors on this node find who they are. ClusterError where Ray was not told of any."""
+        folder = os.environ.get(HOME, "")
+        if not folder:
+            raise ClusterError(f"{self._name}: its Ray was not started by us, and nobody has made it a home yet")
+        return folder
+
+    def facts(self) -> NodeFacts:
+        """What this machine has now. ClusterError if its native library cannot be used."""
+        return survey_this_node(self._name, self._host)
+
+    def profile(
+        self, device: str, kind: str, num_threads: int, num_sharers: int, *, measure: bool
+    ) -> DeviceProfile | None:
+        """As `Nodes.profile` of this node."""
+        machine = ThisMachine(self._name, self._host)
+        return machine.profile(self._name, device, kind, num_threads, num_sharers, measure=measure)
+
+    def start_echo(self) -> tuple[int, str]:
+        """Something for another node to measure the link to: its number here, and the address it answers at."""
+        number, echo = next(self._numbers), Echo(self._keys.listener)
+        address = echo.start()
+        self._echoes[number] = echo
+        return number, address
+
+    def end_echo(self, number: int) -> None:
+        echo = self._echoes.pop(number, None)
+        if echo is not None:
+            echo.stop()
+
+    def measure_link(self, address: str, node: str) -> LinkFigures:
+        """The link from here to the echo that `node` has started at `address`. UnreachableError."""
+        return measure_link(self._keys.endpoint(address, node))
+
+    def logs(self, pid: int) -> tuple[LogFile, ...]:
+        """What there is of the output of the process `pid` of Ray on this node, errors first."""
+        folder = self._log_folder
+        names = sorted((path.name for path in folder.glob(f"worker-*-{pid}.*")), reverse=True)
+        names.sort(key=lambda name: not name.endswith(".err"))
+        return tuple(LogFile(name, (folder / name).stat().st_size) for name in names)
+
+    def read_log(self, name: str, offset: int, max_bytes: int = MAX_LOG_BYTES) -> tuple[int, bytes]:
+        """Bytes of a log from `offset` on, from its end if that is negative: where they begin, and what they are."""
+        if name != Path(name).name or not name.startswith("worker-"):
+            raise UsageError(f"log: {name[:80]!a} is none of this node")
+        try:
+            with open(self._log_folder / name, "rb") as file:
+                end = file.seek(0, os.SEEK_END)
+                start = max(0, end + offset) if offset < 0 else min(offset, end)
+                file.seek(start)
+                return start, file.read(max(0, min(max_bytes, MAX_LOG_BYTES)))
+        except OSError as error:
+            raise UsageError(f"log: {name[:80]!a}: {error.strerror or error}") from error
+
+    def free_store_bytes(self) -> int:
+        """Room on the disk where this node keeps its slices."""
+        root = SliceStore().root
+        return shutil.disk_usage(next(path for path in (root, *root.parents) if path.exists())).free
+
+    def end_orphans(self, known: frozenset[int]) -> int:
+        """End stages and coordinators of this node's Ray whose pids are not `known`: Ray has forgotten them.
+
+        Returns how many there were. In a Ray that we did not start, we know none of ours without it.
+        """
+        instance = os.environ.get(MARK, "")
+        lost = [pid for pid in marked_pids(instance) if pid not in known and _is_ours(pid)] if instance else []
+        return sum(end_process(pid, ticks) for pid in lost if (ticks := start_ticks(pid)) is not None)
+
+    @property
+    def _keys(self) -> Keys:
+        return keys_of(read_home(Path(self.home()))).for_stages
+
+    @cached_property
+    def _log_folder(self) -> Path:
+        """Where Ray writes what its processes print: ours, too."""
+        return Path(os.readlink("/proc/self/fd/2")).parent
+
+
+def _is_ours(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(OURS)
+    except OSError:
+        return False
