@@ -57,8 +57,8 @@ def test_it_waits_for_the_string(environment: dict[str, str], tmp_path: Path) ->
 
 
 def test_a_member_comes_back_without_one(environment: dict[str, str], tmp_path: Path) -> None:
-    certificate = tmp_path / "state" / "ggml-cluster" / "identity" / "node.crt"
-    certificate.parent.mkdir(parents=True)
-    certificate.write_text("a certificate")
+    record = tmp_path / "state" / "ggml-cluster" / "node.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
     out, _ = start(environment, tmp_path / "nothing").communicate(timeout=30)
     assert out == "join\n"

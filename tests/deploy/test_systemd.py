@@ -24,11 +24,19 @@ def test_systemd_finds_nothing_wrong(unit: Path, tmp_path: Path) -> None:
     assert run(tool("systemd-analyze"), "verify", "--man=no", str(copy)) == ""
 
 
-def test_a_node_that_has_a_certificate_needs_no_string() -> None:
-    """The line of ExecStart as systemd would run it, with and without the certificate."""
+@pytest.mark.parametrize("is_member", [False, True])
+def test_a_machine_that_has_joined_needs_no_string(is_member: bool, tmp_path: Path) -> None:
+    """The command of ExecStart, with what systemd would put in, and a `cluster` that tells how it was called."""
     text = (DEPLOY / "systemd" / "ggml-cluster-node.service").read_text(encoding="utf-8").replace("\\\n", " ")
     (script,) = re.findall(r"^ExecStart=/bin/sh -c '(.*)'$", text, re.MULTILINE)
-    assert "'" not in script
+    if is_member:
+        (tmp_path / "ggml-cluster").mkdir()
+        (tmp_path / "ggml-cluster" / "node.json").write_text("{}")
+    for name, value in (("XDG_STATE_HOME", str(tmp_path)), ("HEAD", "10.0.0.1:8469")):
+        script = script.replace(f"${{{name}}}", value)
+    told = run(tool("sh"), "-c", script.replace("/opt/ggml-cluster/bin/cluster", "echo"))
+    given = [] if is_member else ["10.0.0.1:8469", "--token", "@/etc/ggml-cluster/join"]
+    assert told.split() == ["join", *given]
 
 
 def test_the_settings_are_settings() -> None:
