@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from cluster.api.errors import UsageError
@@ -44,6 +45,9 @@ def add_parser(verbs: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.list_devices:
         return _list_devices()
+    if options.foreground:
+        # A service may be told to stop while it starts; what it has started by then is ended on the way out.
+        signal.signal(signal.SIGTERM, _leave)
     from cluster.config import load_config
 
     settings = _settings(options)
@@ -61,6 +65,10 @@ def run(options: argparse.Namespace) -> int:
     outcome = lifecycle.up(config)
     _report(outcome.note, outcome.address)
     return _stay(lifecycle) if options.foreground else 0
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:

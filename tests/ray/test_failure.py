@@ -159,6 +159,22 @@ def test_foreground_repairs_and_ends_on_sigterm(cli_home: CliHome) -> None:
     assert marked_pids(str(state["instance"])) == []
 
 
+@pytest.mark.parametrize("line", ["starting Ray", "stage 0: cutting"])
+def test_a_service_that_is_told_to_stop_while_it_starts_leaves_nothing(line: str, cli_home: CliHome) -> None:
+    with cli_home.start("up", "--demo", "--foreground") as process:
+        assert process.stderr is not None
+        while line not in process.stderr.readline():
+            assert process.poll() is None
+        state = cli_home.state()
+        process.send_signal(signal.SIGTERM)
+        _, notes = process.communicate(timeout=60)
+    assert process.returncode != 0, notes
+    assert "Traceback" not in notes
+    assert not cli_home.state_file.exists()
+    assert marked_pids(str(state["instance"])) == []
+    assert not Path(str(state["run_folder"])).exists()
+
+
 def test_stopped_stages_delay_nobody_for_long_and_are_replaced(cli_home: CliHome) -> None:
     """They live, and hold their names, but answer nothing: neither gRPC nor Ray."""
     assert cli_home.run("up", *ARGUMENTS).returncode == 0
