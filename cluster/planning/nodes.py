@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -86,6 +87,27 @@ class Surveyed:
         self.facts = nodes.facts
         self.profile = nodes.profile
         self.link = nodes.link
+
+
+class Freed:
+    """Nodes as they will be once the stages of a cluster have left them. Implements `Nodes`.
+
+    For a plan that takes the place of one that is being served: what those stages hold is not free, and will be.
+    """
+
+    def __init__(self, nodes: Nodes, held_bytes: Mapping[str, int]) -> None:
+        """`held_bytes`: what the stages take, by device: "two:CUDA0"."""
+        self.facts = tuple(_freed(node, held_bytes) for node in nodes.facts)
+        self.profile = nodes.profile
+        self.link = nodes.link
+
+
+def _freed(node: NodeFacts, held_bytes: Mapping[str, int]) -> NodeFacts:
+    def freed(device: DeviceFacts) -> DeviceFacts:
+        free = device.memory_free_bytes + held_bytes.get(f"{node.name}:{device.name}", 0)
+        return replace(device, memory_free_bytes=min(free, device.memory_total_bytes))
+
+    return replace(node, probe=replace(node.probe, devices=tuple(map(freed, node.probe.devices))))
 
 
 def survey_this_node(name: str = THIS_NODE, host: str = LOOPBACK) -> NodeFacts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cluster.config import ClusterConfig
 from cluster.demo import model_path
 from cluster.planning.inventory import Inventory, take_inventory
-from cluster.planning.nodes import Nodes, ThisMachine, survey_this_node
+from cluster.planning.nodes import Freed, Nodes, ThisMachine, survey_this_node
 from tests.fakes.fake_nodes import GIB, FakeNodes, fake_node
 
 NODES = FakeNodes((fake_node("one", num_cores=2), fake_node("two", num_cores=8)))
@@ -62,3 +62,10 @@ def test_what_nodes_say_later_is_not_mixed_with_what_they_said() -> None:
     found = inventory(Restless(()), devices=("one:CPU", "one:CPU"))
     assert found.is_on_head
     assert Restless.looks == 1
+
+
+def test_what_the_stages_of_a_cluster_hold_is_free_for_the_plan_after_it() -> None:
+    nodes = FakeNodes((fake_node("one", "CPU", "CUDA0", free_bytes=4 * GIB), fake_node("two", free_bytes=4 * GIB)))
+    one, two = Freed(nodes, {"one:CUDA0": GIB, "two:CPU": 100 * GIB, "three:CPU": GIB}).facts
+    assert [device.memory_free_bytes // GIB for device in one.probe.devices] == [4, 5]
+    assert [device.memory_free_bytes // GIB for device in two.probe.devices] == [8], "no more than there is"
