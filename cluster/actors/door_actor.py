@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Collection
@@ -16,16 +18,18 @@ from cluster.actors.ray_calls import forget_node
 from cluster.actors.ray_node.environment import kept_token
 from cluster.actors.ray_node.gcs import restart_gcs
 from cluster.actors.ray_nodes import RayNode, living_nodes
-from cluster.api.errors import ClusterError, UnreachableError
+from cluster.api.errors import ClusterError, UnreachableError, error_of_exit_code
 from cluster.membership.serving import Doors
 from cluster.membership.versions import this_version
 from cluster.messages.membership import Grant
 from cluster.node.home import Home, read_home
 from cluster.node.secret import read_secret
 from cluster.planning.nodes import NodeFacts
+from cluster.terminal.printable import printable
 
 POLL_S = 0.25
 LOOK_S = 3.0  # at a node that has come back, also for what it was before
+RELEASE_S = 800.0
 GCS_POLL_S = 0.5
 GCS_PAUSE_S = 5.0  # after a GCS that could not be started again
 _log = logging.getLogger(__name__)
@@ -118,6 +122,21 @@ class _RayCluster:
                     "cluster's ports are open in both directions"
                 )
             time.sleep(POLL_S)
+
+    def release(self, name: str) -> None:
+        """By a command of its own, which holds the head's lock as those of people do."""
+        command = [sys.executable, "-P", "-m", "cluster", "drain", name]
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=RELEASE_S, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise UnreachableError(
+                f"drain: not done within {RELEASE_S:.0f} s; see cluster status, on the head"
+            ) from error
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or ["it does not say why"])[-1]
+            raise error_of_exit_code(done.returncode, printable(said.removeprefix("cluster: ")))
 
     def _wait_listed(self, name: str, deadline_s: float) -> None:
         while not any(node.name == name for node in living_nodes(ray.nodes())):

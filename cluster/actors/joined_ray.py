@@ -1,82 +1,72 @@
-"""The Ray of a machine that joined a cluster. Implements `membership.participant.NodeRay`."""
+"""The Ray of a machine that joined a cluster: started for what the head runs now, watched, and ended."""
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from cluster.actors.ray_node.node import start_node
-from cluster.api.errors import ClusterError, UnreachableError
+from cluster.api.errors import UnreachableError
 from cluster.membership.preflight import check_tls
 from cluster.messages.membership import Grant
-from cluster.node.disk import disk_error
 from cluster.node.home import Home
-from cluster.node.private import read_private, write_private
-from cluster.node.processes import end_marked, members
+from cluster.node.joined_state import JoinedState, read_joined, write_joined
+from cluster.node.processes import end_marked, members, start_ticks
 from cluster.node.ray_health import RayProcess, answers, find_ray_processes, ray_trouble
 from cluster.node.run_folder import make_run_folder, remove_run_folder, run_folder_path
 from cluster.wire.transport.channel import host_of, port_of
 
-RECORD = "joined.json"
-
 
 class JoinedRay:
-    """What it started is remembered in the node's home, so that the next one ends it if this process is killed."""
+    """Implements `membership.participant.NodeRay`. One process at a time has one for a home."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder`: the node's home."""
-        self._path = folder / RECORD
+    def __init__(self, home: Path) -> None:
+        """What an earlier process left there is ended."""
+        self._home = home
         self._processes: tuple[RayProcess, ...] = ()
+        self.end()
 
     def start(self, home: Home, grant: Grant) -> None:
-        """Start it for the cluster that runs now. ClusterError with the reason; nothing of it is left then."""
-        self.end()
-        instance = secrets.token_hex(8)
+        """Start Ray here as a node of the head's. ClusterError, and nothing is left of it."""
+        instance = secrets.token_hex(8)  # this node's own: processes of the head's instance are not ours to end
         run_folder = run_folder_path(instance)
+        state = replace(
+            _attended(),
+            instance=instance,
+            run_folder=str(run_folder),
+            ray_address=grant.gcs_address,
+            namespace=grant.namespace,
+        )
+        write_joined(self._home, state)
         try:
-            self._remember(instance, run_folder)
             make_run_folder(run_folder)
             _check_head(home, grant)
-            start_node(instance, run_folder, home, grant.gcs_address, grant.ray_token, len(os.sched_getaffinity(0)))
+            num_cpus = len(os.sched_getaffinity(0))
+            start_node(instance, run_folder, home, grant.gcs_address, grant.ray_token, num_cpus)
             self._processes = find_ray_processes(instance)
-            self._remember(instance, run_folder)
         except BaseException:
             self.end()
             raise
 
+    def joined(self, summary: str) -> None:
+        """The head has found it to be of use."""
+        state = read_joined(self._home)
+        if state is not None:
+            write_joined(self._home, replace(state, summary=summary, members=members(state.instance)))
+
     def trouble(self) -> str | None:
-        """Why it does not work any more; None while it does."""
         return ray_trouble(self._processes)
 
     def end(self) -> None:
-        """End all processes of the cluster on this node, and remove what they wrote. It may be repeated."""
+        """End all processes of the cluster on this machine, and remove what they wrote. It may be repeated."""
+        state = read_joined(self._home)
         self._processes = ()
-        record = self._read()
-        if record is None:
-            return
-        end_marked(record["instance"], [(pid, ticks) for pid, ticks in record["members"]])
-        remove_run_folder(Path(record["run_folder"]))
-        self._path.unlink(missing_ok=True)
-
-    def _remember(self, instance: str, run_folder: Path) -> None:
-        record = {"instance": instance, "run_folder": str(run_folder), "members": members(instance)}
-        try:
-            write_private(self._path, json.dumps(record).encode())
-        except OSError as error:
-            raise disk_error(self._path, error, "set XDG_STATE_HOME") from error
-
-    def _read(self) -> dict[str, Any] | None:
-        """What is remembered of a Ray that was started; None where there is none, or it cannot be told."""
-        try:
-            record: dict[str, Any] = json.loads(read_private(self._path, others_may_look=True))
-            if isinstance(record["instance"], str) and record["instance"] and isinstance(record["run_folder"], str):
-                return record | {"members": [(int(pid), int(ticks)) for pid, ticks in record["members"]]}
-        except (OSError, ClusterError, ValueError, TypeError, KeyError):
-            pass
-        return None
+        if state is not None and state.instance:
+            end_marked(state.instance, state.members)
+            remove_run_folder(Path(state.run_folder))
+        write_joined(self._home, _attended())
 
 
 def _check_head(home: Home, grant: Grant) -> None:
@@ -85,3 +75,9 @@ def _check_head(home: Home, grant: Grant) -> None:
         check_tls(home, host_of(grant.gcs_address), port_of(grant.gcs_address))
     elif not answers(grant.gcs_address):
         raise UnreachableError(f"Ray at {grant.gcs_address}: nothing answers; see that the port is open on the head")
+
+
+def _attended() -> JoinedState:
+    """Nothing was started yet, and this process attends to the node."""
+    pid = os.getpid()
+    return JoinedState(pid, start_ticks(pid) or 0)

@@ -6,20 +6,27 @@ Ray is imported only when actors are touched, so that planning errors and `down`
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster.actors.ending import end_each, end_nodes
 from cluster.actors.foreign import asked_for, use_foreign
 from cluster.actors.ground.attached import AttachedRay
 from cluster.actors.ground.ground import Ground, Progress
+from cluster.actors.ground.other_nodes import OtherNodes
 from cluster.actors.ground.own import OwnRay
+from cluster.actors.ground.shared import SharedRay
 from cluster.actors.ray_node.environment import use_ray
 from cluster.actors.repair import Diagnosis, Remedy, is_due
 from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.config import ClusterConfig, config_of
+from cluster.membership.participant import RETURN
+from cluster.membership.registry_file import open_registry, read_registry
+from cluster.node.home import forget_home, read_home
 from cluster.node.kept_secrets import client_secret_path, have_secrets, remove_secrets, write_secrets
 from cluster.node.processes import end_marked, members
 from cluster.node.ray_health import answers, ray_trouble
@@ -28,8 +35,12 @@ from cluster.node.secret import given_secret
 from cluster.node.state import ClusterState, read_state, remove_state, state_path, write_state
 from cluster.node.state_lock import state_lock
 from cluster.sources.freshness import check_unchanged
+from cluster.sources.opening import open_model
+from cluster.sources.resolve import resolve
+from cluster.sources.served import lent
 from cluster.store.slices import SliceStore
 from cluster.terminal.activity import Activity
+from cluster.wire.access.keys import keys_of
 from cluster.wire.transport.channel import check_port_free
 
 if TYPE_CHECKING:
@@ -69,14 +80,46 @@ class Lifecycle:
             return self._again(state, wanted)
 
     def down(self) -> str:
-        """End whatever the state file remembers. Returns a line for the user."""
+        """End whatever the state file remembers, on all nodes. Returns a line for the user."""
         # An `up` still at work would start anew what we end, so it goes first.
         with state_lock(end_holder=True):
             state = read_state()
             if state is None:
                 return "no cluster is up"
-            num_ended = self._take_down(state)
+            num_ended = self._take_down(state, "cluster down, on the head")
         return f"the cluster is down ({num_ended} processes ended)"
+
+    def drain(self, name: str) -> str:
+        """Move what the node `name` computes to the others, and let it go. Returns a line for the user.
+
+        Where the others cannot take it, nothing has changed: CapacityError says what is missing.
+        """
+        with state_lock():
+            state, home = read_state(), read_home(state_path().parent)
+            member = read_registry(home.folder).find(name) if home.record is not None else None
+            if state is None or home.record is None:
+                raise UsageError("drain: no cluster of several machines is up here; run it on the head")
+            if name == home.record.name:
+                raise UsageError(f"drain: {name} is the head, without which there is no cluster; see cluster down")
+            if member is None:
+                raise UsageError(f"drain: no node is called {name[:64]!a}; see cluster nodes")
+            if state.ready and any(node_of(device) == name for device in state.devices):
+                self._move_off(state, name)
+            with open_registry(home.folder) as registry:
+                registry.leave(name, time.time())
+            failures = end_each(home, [(name, member.host)], "drained, on the head")
+        return f"{name} has left{f', but: {failures[0]}' if failures else ''}"
+
+    def _move_off(self, state: ClusterState, name: str) -> None:
+        """Place the layers anew, on all nodes but one."""
+        config = config_of(state.config)
+        if any(node_of(device) == name for device in config.devices):
+            raise UsageError(f"drain: --devices has placed layers on {name}; start the cluster with other --devices")
+        self._progress.note(f"moving the layers of {name} to other nodes")
+        with _launch(state) as launch:
+            others = OtherNodes(launch.agents, name)
+            plan = self._same_model(state, self._plan(config, nodes=others))
+            self._bring_up(launch, state, config, plan)
 
     def _again(self, state: ClusterState, config: ClusterConfig) -> Outcome:
         """There is a remembered cluster: it is fine, or lost stages or its Ray, or is a wreck."""
@@ -97,13 +140,15 @@ class Lifecycle:
             except UnreachableError as error:
                 trouble = f"{trouble}; {error}"
         self._progress.note(f"cleaning up what is left of the former cluster ({trouble})")
-        self._take_down(state)
+        self._take_down(state, RETURN)
         return self._start(config)
 
     def _start(self, config: ClusterConfig) -> Outcome:
         ground = self._ground(config)
         plan = self._plan(config) if ground.is_alone else None
-        if config.port:
+        if plan is None:
+            open_model(resolve(config.model))  # what cannot be served at all is refused before anything is started
+        if config.port and ground.is_alone:
             check_port_free(config.host, config.port)
         client_secret = given_secret(Path(config.client_secret_file)) if config.client_secret_file else None
         instance = secrets.token_hex(8)
@@ -134,26 +179,32 @@ class Lifecycle:
 
     def _ground(self, config: ClusterConfig) -> Ground:
         """The Ray that a new cluster with these settings is to live in."""
+        if config.is_shared and config.address is None:
+            return SharedRay.of(config, self._progress)
         asked = asked_for(config.address)
         return OwnRay(self._progress) if asked is None else AttachedRay.at(asked, self._progress)
 
     def _take_back(self, state: ClusterState) -> None:
         """After a start that failed, which stays the news. What cannot be ended now stays remembered for `down`."""
         try:
-            self._take_down(read_state() or state)
+            self._take_down(read_state() or state, RETURN)
         except ClusterError as error:
             self._progress.note(f"warning: {error}")
 
     def _repair(self, state: ClusterState, config: ClusterConfig, trouble: str) -> Outcome:
         self._progress.note(f"repairing: {trouble}")
         ground = self._ground(config)
-        plan = self._plan(config, state.bounds) if ground.is_alone else None
-        if plan is not None and state.model_hash not in ("", plan.coordinator.model_hash):
+        plan = self._same_model(state, self._plan(config, state.bounds)) if ground.is_alone else None
+        return self._finish(state, config, ground, plan, f"the cluster is repaired (it was: {trouble})")
+
+    def _same_model(self, state: ClusterState, plan: ModelPlan) -> ModelPlan:
+        """The plan, if it is for the model that the cluster serves. UsageError."""
+        if state.model_hash not in ("", plan.coordinator.model_hash):
             raise UsageError(
                 f"{plan.coordinator.source.shown_name}: not the model any more that the cluster serves; "
                 "put that back, or run cluster down"
             )
-        return self._finish(state, config, ground, plan, f"the cluster is repaired (it was: {trouble})")
+        return plan
 
     def _finish(
         self, state: ClusterState, config: ClusterConfig, ground: Ground, plan: ModelPlan | None, note: str
@@ -162,13 +213,29 @@ class Lifecycle:
         with _launch(state) as launch:
             state = replace(state, has_actors=True)
             write_state(state)
-            plan = plan or self._plan(config, nodes=ground.nodes(launch))
-            state = _planned(state, plan)
-            write_state(state)
-            coordinator = replace(plan.coordinator, ray_processes=state.ray_processes)
-            address = launch.bring_up(plan.stages, coordinator, self._progress.bars)
-        write_state(replace(state, address=address, ready=True, members=members(state.instance)))
+            plan = plan or self._plan_over(state, config, ground.nodes(launch, waits=not state.bounds))
+            address = self._bring_up(launch, state, config, plan)
         return Outcome(note, address, config)
+
+    def _bring_up(self, launch: Launch, state: ClusterState, config: ClusterConfig, plan: ModelPlan) -> str:
+        """What lives keeps its weights, as far as the plan has not changed. The address that clients use."""
+        state = _planned(state, plan)
+        write_state(state)
+        coordinator = replace(plan.coordinator, ray_processes=state.ray_processes)
+        with _weights_lent(replace(plan, coordinator=coordinator)) as told:
+            address = launch.bring_up(told.stages, told.coordinator, self._progress.bars)
+        write_state(replace(state, address=address, ready=True, members=members(state.instance)))
+        return address
+
+    def _plan_over(self, state: ClusterState, config: ClusterConfig, nodes: Nodes | None) -> ModelPlan:
+        """For the nodes there are: as before, if all of the former places are there, else anew."""
+        if state.bounds and nodes is not None:
+            names = {facts.name for facts in nodes.facts}
+            if {node_of(device) for device in state.devices} <= names:
+                kept = replace(config, devices=state.devices, layers=None, tensor_split=None, stages=None)
+                return self._same_model(state, self._plan(kept, state.bounds, nodes))
+            self._progress.note(f"placing the layers anew, on {', '.join(sorted(names))}")
+        return self._same_model(state, self._plan(config, nodes=nodes))
 
     def _plan(self, config: ClusterConfig, bounds: Sequence[int] = (), nodes: Nodes | None = None) -> ModelPlan:
         from cluster.planning.model_plan import plan_model
@@ -179,9 +246,15 @@ class Lifecycle:
             self._progress.note(f"warning: {warning}")
         return plan
 
-    def _take_down(self, state: ClusterState) -> int:
-        """End actors and Ray as far as they are ours; remove our files. Never fails halfway for good."""
-        num_ended = 0
+    def _take_down(self, state: ClusterState, reason: str) -> int:
+        """End actors and Ray as far as they are ours; remove our files. Never fails halfway for good.
+
+        `reason`: what other machines are told; after `RETURN`, they come back to the next start.
+        """
+        num_ended, home = 0, read_home(state_path().parent)
+        if home.record is not None:
+            for failure in end_nodes(home, reason):
+                self._progress.note(f"warning: {failure}; it ends by itself once it meets another cluster here")
         if state.owns_ray:
             known = [(pid, ticks) for _, pid, ticks in state.ray_processes]
             num_ended = end_marked(state.instance, [*known, *state.members])
@@ -193,13 +266,15 @@ class Lifecycle:
             SliceStore().sweep()
         remove_state()
         remove_secrets()
+        forget_home(state_path().parent)
         return num_ended
 
 
 @contextmanager
 def _launch(state: ClusterState) -> Iterator[Launch]:
+    home = read_home(state_path().parent)
     if state.owns_ray:
-        use_ray(Path(state.run_folder))
+        use_ray(Path(state.run_folder), home if home.record is not None else None)
     else:
         use_foreign()
     from cluster.actors.launch import Launch
@@ -209,6 +284,11 @@ def _launch(state: ClusterState) -> Iterator[Launch]:
         yield launch
     finally:
         launch.close()
+
+
+def node_of(device: str) -> str:
+    """The node of a device as plans name it, such as "two:CUDA0"; "" where there is one machine only."""
+    return device.rpartition(":")[0]
 
 
 def _planned(state: ClusterState, plan: ModelPlan) -> ClusterState:
@@ -221,6 +301,19 @@ def _planned(state: ClusterState, plan: ModelPlan) -> ClusterState:
         devices=plan.devices,
         model_version=coordinator.source.version,
     )
+
+
+@contextmanager
+def _weights_lent(plan: ModelPlan) -> Iterator[ModelPlan]:
+    """The plan as other nodes are told of it: in the block, this one gives them the tensors that they want."""
+    home = read_home(state_path().parent)
+    if home.record is None:
+        yield plan
+        return
+    source = plan.coordinator.source
+    with lent(source, open_model(source, plan.coordinator.model_hash), keys_of(home)) as told:
+        stages = tuple(replace(stage, source=told) for stage in plan.stages)
+        yield replace(plan, stages=stages, coordinator=replace(plan.coordinator, source=told))
 
 
 def _settings(config: ClusterConfig) -> dict[str, Any]:

@@ -111,3 +111,9 @@ def error_for_status(grpc_status: str, message: str) -> ClusterError:
         )
     }
     return by_status.get(grpc_status, ClusterError)(message)
+
+
+def error_of_exit_code(exit_code: int, message: str) -> ClusterError:
+    """The error that a command of ours ended with, nearest the root."""
+    kinds = (UsageError, CapacityError, UnreachableError)
+    return next((kind for kind in kinds if kind.exit_code == exit_code), ClusterError)(message)

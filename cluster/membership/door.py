@@ -61,6 +61,9 @@ class Cluster(Protocol):
         `deadline_s`: of time.monotonic(). ClusterError that names what is missing.
         """
 
+    def release(self, name: str) -> None:
+        """Move what the node of that name computes to others; it takes minutes. ClusterError where that cannot be."""
+
 
 class DoorService:
     """What the servers of the head ask. Thread-safe. `home` is the head's own."""
@@ -148,7 +151,9 @@ class DoorService:
         return self._admission(certificate_pem)
 
     def leave(self, caller: Certificate, request: LeaveRequest) -> None:
-        """A member goes, and may come back."""
+        """A member goes, once others compute what it did, and may come back. CapacityError where they cannot."""
+        read_registry(self._home).check(caller)
+        self._cluster.release(caller.node)
         with open_registry(self._home) as registry:
             registry.check(caller)
             registry.leave(caller.node, self._clock())

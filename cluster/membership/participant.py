@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,7 @@ from cluster.messages.membership import Grant
 from cluster.node.home import Home, read_home
 
 CONFIRM_S = 60.0
+CHECK_S = 0.1
 WATCH_S = 1.0
 REGISTER_S = 10.0  # between two looks at whether the head still runs the same cluster
 PAUSE_S = 1.0  # before the first new attempt
@@ -30,6 +32,9 @@ class NodeRay(Protocol):
 
     def start(self, home: Home, grant: Grant) -> None:
         """Start it for the cluster that runs now. ClusterError with the reason; nothing of it is left then."""
+
+    def joined(self, summary: str) -> None:
+        """The head has found the node to be of use."""
 
     def trouble(self) -> str | None:
         """Why it does not work any more; None while it does."""
@@ -88,9 +93,11 @@ class Participant:
             grant = register(home)
             try:
                 self._ray.start(home, grant)
-                with members_of(home) as members:
-                    summary = members.confirm(CONFIRM_S).summary
+                summary = self._confirmed(home)
+                if summary is None:
+                    return
                 self._running = summary
+                self._ray.joined(summary)
                 self._say_once(f"joined: {summary}")
                 self._watch(home, grant)
             finally:
@@ -106,6 +113,16 @@ class Participant:
             yield
         finally:
             attendant.stop()
+
+    def _confirmed(self, home: Home) -> str | None:
+        """What the head says of this node once it is of use; None where this is to end before. ClusterError."""
+        with members_of(home) as members, ThreadPoolExecutor(1) as waiting:
+            answer = waiting.submit(members.confirm, CONFIRM_S)
+            while not answer.done():
+                if self._ended.wait(CHECK_S):
+                    members.close()  # the call ends with it
+                    return None
+            return answer.result().summary
 
     def _watch(self, home: Home, grant: Grant) -> None:
         """Returns when there is a reason to begin anew, or to end."""

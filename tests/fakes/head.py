@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cluster.api.errors import UnreachableError
+from cluster.api.errors import CapacityError, UnreachableError
 from cluster.membership.serving import Doors
 from cluster.membership.versions import this_version
 from cluster.messages.membership import Grant
@@ -31,6 +31,7 @@ class FakeCluster:
 
     living: set[str] = field(default_factory=lambda: {"node-1"})
     useless: set[str] = field(default_factory=set)  # they never prove to be of use
+    needed: set[str] = field(default_factory=set)  # the others cannot do without them
     instance: str = "instance"
 
     def living_nodes(self) -> set[str]:
@@ -48,6 +49,11 @@ class FakeCluster:
             is_secure=True,
             versions=this_version(),
         )
+
+    def release(self, name: str) -> None:
+        if name in self.needed:
+            raise CapacityError(f"memory: the model does not fit without {name}; add devices")
+        self.living.discard(name)
 
     def confirm(self, name: str, deadline_s: float) -> str:
         if name in self.useless:

@@ -34,7 +34,7 @@ class AttachedRay:
         self.progress.note(f"attaching to Ray at {self.address}")
         return replace(state, ray_address=self.address)
 
-    def nodes(self, launch: Launch) -> Nodes | None:
+    def nodes(self, launch: Launch, *, waits: bool) -> Nodes | None:
         return None
 
     def explained(self, error: ClusterError) -> ClusterError:

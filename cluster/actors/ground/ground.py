@@ -40,8 +40,8 @@ class Ground(Protocol):
         """
         ...
 
-    def nodes(self, launch: Launch) -> Nodes | None:
-        """The machines that are there, once all that were asked for are; None: this machine alone."""
+    def nodes(self, launch: Launch, *, waits: bool) -> Nodes | None:
+        """The machines that are there, and, if it `waits`, once all that were asked for are; None: this one alone."""
         ...
 
     def explained(self, error: ClusterError) -> ClusterError:

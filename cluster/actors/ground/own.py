@@ -32,7 +32,7 @@ class OwnRay:
         address = start_head(state.instance, Path(state.run_folder), num_cpus)
         return replace(state, ray_address=address, ray_processes=find_ray_processes(state.instance))
 
-    def nodes(self, launch: Launch) -> Nodes | None:
+    def nodes(self, launch: Launch, *, waits: bool) -> Nodes | None:
         return None
 
     def explained(self, error: ClusterError) -> ClusterError:

@@ -26,6 +26,7 @@ from cluster.wire.transport.tls import CallerTls, CurrentIdentity, server_creden
 from protos import membership_pb2
 
 CALL_TIMEOUT_S = 20.0
+LEAVE_TIMEOUT_S = 900.0  # what was computed here is loaded elsewhere
 CONFIRM_MARGIN_S = 10.0  # beyond what the head was given to wait
 _ADVICE = "see that the cluster is up (cluster status, on the head), and run this again"
 
@@ -106,7 +107,8 @@ class MembersClient(UnaryClient):
         return self.call("Renew", encode(request), Admission, CALL_TIMEOUT_S)
 
     def leave(self, reason: str) -> None:
-        self.send("Leave", encode(LeaveRequest(reason)), CALL_TIMEOUT_S)
+        """Returns once others compute what this node did. CapacityError where they cannot."""
+        self.send("Leave", encode(LeaveRequest(reason)), LEAVE_TIMEOUT_S)
 
     def nodes(self, timeout_s: float = CALL_TIMEOUT_S) -> NodesReply:
         return self.call("Nodes", membership_pb2.NodesRequest(), NodesReply, timeout_s)

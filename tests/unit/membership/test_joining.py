@@ -418,3 +418,16 @@ def test_confirming_names_what_is_missing(head: FakeHead, tmp_path: Path) -> Non
     head.cluster.useless.add("node-2")
     with members_of(home) as members, pytest.raises(UnreachableError, match="agent did not answer"):
         members.confirm(0.2)
+
+
+def test_a_node_that_the_others_cannot_do_without_stays(head: FakeHead, tmp_path: Path) -> None:
+    home = joined(head, tmp_path / "node")
+    register(home)
+    head.cluster.needed.add("node-2")
+    with members_of(home) as members:
+        with pytest.raises(CapacityError, match="does not fit without node-2"):
+            members.leave("cluster leave")
+        assert [node.state for node in members.nodes().nodes] == [NodeState.MEMBER]
+        head.cluster.needed.clear()
+        members.leave("cluster leave")
+        assert [node.state for node in members.nodes().nodes] == [NodeState.LEFT]

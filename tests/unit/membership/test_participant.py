@@ -26,6 +26,7 @@ class SaidRay:
     def __init__(self) -> None:
         self.grants: list[Grant] = []
         self.num_ended = 0
+        self.summary = ""
         self.failure: ClusterError | None = None
         self.said_trouble: str | None = None
 
@@ -34,6 +35,9 @@ class SaidRay:
             raise self.failure
         self.said_trouble = None
         self.grants.append(grant)
+
+    def joined(self, summary: str) -> None:
+        self.summary = summary
 
     def trouble(self) -> str | None:
         return self.said_trouble
@@ -93,7 +97,7 @@ def test_a_node_takes_part_until_the_head_ends_it(head: FakeHead, node: Home) ->
     running = Running(node.folder)
     running.wait_for(lambda: running.said == ["joined: node-2: 4 cores"])
     with attendant_of(head.home, "node-2", head.beside(2)) as attendant:
-        assert attendant.ping().running == "node-2: 4 cores"
+        assert attendant.ping().running == running.ray.summary == "node-2: 4 cores"
         attendant.end("the cluster is taken down")
     assert running.wait() == "the cluster is taken down"
     assert (len(running.ray.grants), running.ray.num_ended) == (1, 1)
@@ -174,3 +178,16 @@ def test_a_node_that_was_removed_ends(head: FakeHead, node: Home) -> None:
         registry.remove("node-2")
     assert isinstance(running.wait(), UnauthenticatedError)
     assert running.ray.num_ended == 1
+
+
+def test_a_node_that_waits_to_be_found_of_use_ends_at_once_when_it_is_told(
+    head: FakeHead, node: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head.cluster.useless.add("node-2")
+    monkeypatch.setattr(participant, "CONFIRM_S", 10)
+    running = Running(node.folder)
+    running.wait_for(lambda: len(running.ray.grants) == 1)
+    begin_s = time.monotonic()
+    running.participant.end("SIGINT")
+    assert running.wait() == "SIGINT"
+    assert time.monotonic() - begin_s < 5
