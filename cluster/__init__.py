@@ -9,7 +9,12 @@ What is listed here is the public API. It is loaded on first use: ``import clust
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
+
+# gRPC reads it when it is loaded. Its own resolver asks DNS servers even for a name that /etc/hosts has, and each
+# connection to one took 11 s where no server answers.
+os.environ.setdefault("GRPC_DNS_RESOLVER", "native")
 
 TYPE_CHECKING = False  # that of `typing`, which takes longer to import than all else here
 if TYPE_CHECKING:

@@ -94,6 +94,21 @@ def test_by_the_head_s_name(door: Door) -> None:
     assert door.join(door.hosts[3], "three", head="one")[0] == "joined 10.77.0.3 three: 4 cores"
 
 
+def test_a_name_that_the_machine_knows_needs_no_dns_server(door: Door) -> None:
+    """None answers on these hosts."""
+    script = """
+import cluster
+from cluster.api.errors import UnreachableError
+try:
+    cluster.connect("one:9", secret="00" * 32).status()
+except UnreachableError as error:
+    print(error)
+"""
+    began_s = time.monotonic()
+    assert "Connection refused" in door.hosts[2].python("-c", script).stdout
+    assert time.monotonic() - began_s < 8
+
+
 def test_an_address_of_another_net_is_told(door: Door) -> None:
     node = door.hosts[2]
     node.machine.ip("addr", "add", "10.99.0.2/24", "dev", "lo")
