@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.api.errors import UsageError
 from cluster.cli.params import add_param_flags, given_params
+from cluster.cli.where import add_address_flags, given_address
 from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def add_parser(verbs: Any) -> None:
     add("-v", "--verbose", action="store_true", help="tokens and timings on stderr")
     add("--display-prompt", action=argparse.BooleanOptionalAction, default=True, help="print the prompt too (default)")
     add("-no-cnv", "--no-conversation", action="store_true", help=argparse.SUPPRESS)  # there is no other way
-    add("--address", help="host:port of the cluster (default: CLUSTER_ADDRESS, or the local one)")
+    add_address_flags(parser)
     parser.set_defaults(run=run)
 
 
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from cluster.client.sync import connect
 
     shown = _as_shown if sys.stdout.isatty() else str
-    with connect(options.address) as client:
+    with connect(given_address(options)) as client:
         if options.display_prompt:
             print(prompt, end="", flush=True)
         with client.stream(prompt, params, parse_special=options.parse_special) as events:

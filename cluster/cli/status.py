@@ -6,8 +6,10 @@ import argparse
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
+from cluster.cli.where import add_address_flags, given_address
 from cluster.terminal.printable import printable
 
 
@@ -17,7 +19,7 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("-o", "--output", choices=("table", "wide", "json"), default="table")
     parser.add_argument("-w", "--watch", action="store_true", help="again every second, until interrupted")
-    parser.add_argument("--address", help="host:port of the cluster (default: CLUSTER_ADDRESS, or the local one)")
+    add_address_flags(parser)
     parser.set_defaults(run=run)
 
 
@@ -27,16 +29,17 @@ def run(options: argparse.Namespace) -> int:
     try:
         return _show(options)
     except UnreachableError as error:
-        trouble = _trouble_below(options.address)
+        trouble = _trouble_below(given_address(options))
         if trouble is None:
             raise
         raise UnreachableError(f"{error}; {trouble}") from error
 
 
-def _trouble_below(address: str | None) -> str | None:
+def _trouble_below(address: str | Path | None) -> str | None:
     """What is wrong with the Ray of the cluster that was started here, if that is the one at `address`."""
     from cluster.api.errors import ClusterError
-    from cluster.client.calls import resolve_address
+    from cluster.client.config_file import is_file_name
+    from cluster.client.finding import resolve_address
     from cluster.node.ray_health import ray_trouble
     from cluster.node.state import read_state
 
@@ -44,7 +47,9 @@ def _trouble_below(address: str | None) -> str | None:
         state = read_state()
     except ClusterError:  # whoever asks a cluster by its address need not have one here
         return None
-    if state is None or not state.address or state.address != resolve_address(address):
+    if state is None or not state.address or isinstance(address, Path) or is_file_name(address or ""):
+        return None
+    if state.address != resolve_address(address):
         return None
     return ray_trouble(state.ray_processes)
 
@@ -54,7 +59,7 @@ def _show(options: argparse.Namespace) -> int:
     from cluster.terminal.status_record import status_record
     from cluster.terminal.table import print_status
 
-    with connect(options.address) as client:
+    with connect(given_address(options)) as client:
         _warn_of_change(client.address)
         while True:
             status = client.status()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
@@ -22,6 +21,7 @@ from cluster.client.batch import SMALL_BATCH, Batch, num_open_for
 from cluster.client.calls import Call, GenerateRequest
 from cluster.client.completion import Outcome
 from cluster.client.connection import AioConnection
+from cluster.client.finding import Address, SecretOrFile, find
 from cluster.client.progress import BatchProgress, Progress
 from cluster.client.prompts import Prompt, Prompts, is_batch
 from cluster.messages.step import Float32Array, StepTiming
@@ -38,14 +38,16 @@ class AsyncClient:
     `address`, `secret` and errors as for `cluster.client.sync.Client`; an async context manager that closes it.
     """
 
-    def __init__(self, address: str | None = None, secret: str | os.PathLike[str] | None = None) -> None:
-        self._endpoint = calls.resolve_endpoint(address, secret)
+    def __init__(self, address: Address | None = None, secret: SecretOrFile | None = None) -> None:
+        found = find(address, secret)
+        self._endpoint = found.endpoint
+        self._given = found.given
         self._given_secret = secret
         self.address = self._endpoint.address
         self._connection = AioConnection(self._endpoint)
 
     @classmethod
-    async def connect(cls, address: str | None = None, secret: str | os.PathLike[str] | None = None) -> Self:
+    async def connect(cls, address: Address | None = None, secret: SecretOrFile | None = None) -> Self:
         """A client of a cluster that has answered; UnreachableError within a few seconds if none does."""
         client = cls(address, secret)
         try:
@@ -158,8 +160,8 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str, str | os.PathLike[str] | None]]:
-        return type(self), (self.address, self._given_secret)  # one that was looked up is looked up again there
+    def __reduce__(self) -> tuple[type[Self], tuple[Address, SecretOrFile | None]]:
+        return type(self), (self._given, self._given_secret)  # one that was looked up is looked up again there
 
     async def _unary(self, call: Call[Result], timeout_s: float | None = None) -> Result:
         method = self._connection.channel().unary_unary(call.path, serialize, bytes)
@@ -168,7 +170,7 @@ class AsyncClient:
             answer = method(call.request, timeout=timeout_s, metadata=sent_with(proof))
             data = await answer
         except grpc.RpcError as error:
-            raise calls.call_error(error, self.address) from None
+            raise await calls.aio_call_error(error, self._endpoint) from None
         if proof is not None:
             proof.check(await answer.initial_metadata(), f"the cluster at {self.address}")
         return call.decode(data)
@@ -176,7 +178,7 @@ class AsyncClient:
     def _open(self, call: Call[Any]) -> AsyncMessages:
         method = self._connection.channel().unary_stream(call.path, serialize, bytes)
         proof = self._endpoint.prove(call.path)
-        return AsyncMessages(method(call.request, metadata=sent_with(proof)), self.address, proof)
+        return AsyncMessages(method(call.request, metadata=sent_with(proof)), self._endpoint, proof)
 
     async def _complete_one(self, request: GenerateRequest) -> Completion:
         ((_, outcome),) = [found async for found in self._outcomes([request])]

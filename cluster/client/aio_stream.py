@@ -12,18 +12,19 @@ import grpc
 
 from cluster.api.results import TokenEvent
 from cluster.client import calls
+from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.proof import Proof
 
 
 class AsyncMessages(AsyncIterator[bytes]):
     """The messages of one call's answer. Closing it cancels the call; nothing more is yielded."""
 
-    def __init__(self, call: Any, address: str, proof: Proof | None) -> None:
+    def __init__(self, call: Any, endpoint: Endpoint, proof: Proof | None) -> None:
         """`proof`: what the call was made with; nothing is believed before the answer has proved the secret, too."""
         self._call = call
         self._proof = proof
         self._messages = aiter(call)
-        self._address = address
+        self._endpoint = endpoint
         self._is_closed = False
 
     async def __anext__(self) -> bytes:
@@ -41,7 +42,7 @@ class AsyncMessages(AsyncIterator[bytes]):
                 raise StopAsyncIteration from None  # another task closed the stream, not the reader's own
             raise
         except grpc.RpcError as error:
-            raise calls.call_error(error, self._address) from None
+            raise await calls.aio_call_error(error, self._endpoint) from None
 
     def close(self) -> None:
         self._is_closed = True
@@ -50,7 +51,7 @@ class AsyncMessages(AsyncIterator[bytes]):
     async def _check(self) -> None:
         proof, self._proof = self._proof, None
         if proof is not None:
-            proof.check(await self._call.initial_metadata(), f"the cluster at {self._address}")
+            proof.check(await self._call.initial_metadata(), f"the cluster at {self._endpoint.address}")
 
 
 class AsyncTokenStream(AsyncIterator[TokenEvent]):

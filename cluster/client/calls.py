@@ -5,24 +5,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
-from cluster.api.errors import ClusterError, UnreachableError, UsageError
+from cluster.api.errors import ClusterError, UsageError
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus
 from cluster.client.completion import Completions, LogitsRows
+from cluster.client.finding import ADDRESS_VARIABLE
 from cluster.client.prompts import is_batch, merge_params, to_prompt, to_token_ids
 from cluster.messages.step import Float32Array, StepTiming
-from cluster.node.secret import given_secret
 from cluster.wire import limits
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.codec.answer import Output, decode_answers, decode_events
@@ -31,12 +31,8 @@ from cluster.wire.codec.inference import check_text, check_token_ids, decode_log
 from cluster.wire.codec.timing import decode_timing
 from cluster.wire.limits import check_length, parse
 from cluster.wire.transport.methods import method_path
-from cluster.wire.transport.status import error_from_call
+from cluster.wire.transport.refusal import hung_up
 from protos import inference_pb2
-
-ADDRESS_VARIABLE = "CLUSTER_ADDRESS"
-SECRET_VARIABLE = "CLUSTER_SECRET"
-SECRET_FILE_VARIABLE = "CLUSTER_SECRET_FILE"
 
 Result = TypeVar("Result")
 GenerateRequest = inference_pb2.GenerateRequest
@@ -52,44 +48,21 @@ class Call(Generic[Result]):
     decode: Callable[[bytes], Result]
 
 
-def resolve_address(address: str | None) -> str:
-    """`address`, else CLUSTER_ADDRESS, else what `cluster up` wrote. UnreachableError if there is none."""
-    from cluster.node.state import read_address
-
-    found = address or os.environ.get(ADDRESS_VARIABLE) or read_address()
-    if not found:
-        raise UnreachableError(
-            f"no cluster: no address was given, {ADDRESS_VARIABLE} is not set, and none was started here; "
-            'start one with "cluster up" or give an address'
-        )
-    return found
-
-
-def resolve_endpoint(address: str | None, secret: str | os.PathLike[str] | None) -> Endpoint:
-    """Where the cluster is, and its secret: what was given, else what the environment or `cluster up` says.
-
-    UnreachableError if no address is known. Where no secret is known, the cluster will refuse.
-    """
-    from cluster.node.kept_secrets import read_client_secret
-
-    found = resolve_address(address)
-    if secret is not None:
-        return Endpoint(found, given_secret(secret))
-    if os.environ.get(SECRET_VARIABLE):
-        return Endpoint(found, given_secret(os.environ[SECRET_VARIABLE]))
-    if os.environ.get(SECRET_FILE_VARIABLE):
-        return Endpoint(found, given_secret(Path(os.environ[SECRET_FILE_VARIABLE])))
-    return Endpoint(found, read_client_secret())
-
-
-def call_error(error: grpc.RpcError, address: str) -> ClusterError:
-    """The project's error for a failed call to the cluster at `address`."""
-    by = f" ({ADDRESS_VARIABLE})" if os.environ.get(ADDRESS_VARIABLE) == address else ""
-    return error_from_call(
+def call_error(error: grpc.RpcError, endpoint: Endpoint) -> ClusterError:
+    """The project's error for a failed call to the cluster at `endpoint`; for up to 2 s where `hung_up(error)`."""
+    by = f" ({ADDRESS_VARIABLE})" if os.environ.get(ADDRESS_VARIABLE) == endpoint.address else ""
+    return endpoint.error_of(
         error,
-        f"cannot reach a cluster at {address}{by}",
+        f"cannot reach a cluster at {endpoint.address}{by}",
         'start one with "cluster up" or give the address of another',
     )
+
+
+async def aio_call_error(error: grpc.RpcError, endpoint: Endpoint) -> ClusterError:
+    """The same, without holding up the event loop."""
+    if hung_up(error):
+        return await asyncio.to_thread(call_error, error, endpoint)
+    return call_error(error, endpoint)
 
 
 def generate_call(

@@ -12,17 +12,18 @@ import grpc
 from cluster.api.results import TokenEvent
 from cluster.client import calls
 from cluster.client.connection import check_process
+from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.proof import Proof
 
 
 class Messages(Iterator[bytes]):
     """The messages of one call's answer. Closing it cancels the call; nothing more is yielded."""
 
-    def __init__(self, messages: Any, address: str, proof: Proof | None) -> None:
+    def __init__(self, messages: Any, endpoint: Endpoint, proof: Proof | None) -> None:
         """`proof`: what the call was made with; nothing is believed before the answer has proved the secret, too."""
         self._messages = messages
         self._proof = proof
-        self._address = address
+        self._endpoint = endpoint
         self._is_closed = False
 
     def __next__(self) -> bytes:
@@ -38,7 +39,7 @@ class Messages(Iterator[bytes]):
         except grpc.RpcError as error:
             if self._is_closed:
                 raise StopIteration from None
-            raise calls.call_error(error, self._address) from None
+            raise calls.call_error(error, self._endpoint) from None
 
     def close(self) -> None:
         self._is_closed = True
@@ -47,7 +48,7 @@ class Messages(Iterator[bytes]):
     def _check(self) -> None:
         proof, self._proof = self._proof, None
         if proof is not None:
-            proof.check(self._messages.initial_metadata(), f"the cluster at {self._address}")
+            proof.check(self._messages.initial_metadata(), f"the cluster at {self._endpoint.address}")
 
 
 class TokenStream(Iterator[TokenEvent]):

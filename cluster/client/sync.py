@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -23,6 +22,7 @@ from cluster.client.batch import SMALL_BATCH, Batch, num_open_for
 from cluster.client.calls import Call, GenerateRequest
 from cluster.client.completion import Completions, Outcome
 from cluster.client.connection import Connection
+from cluster.client.finding import Address, SecretOrFile, find
 from cluster.client.progress import BatchProgress, Progress
 from cluster.client.prompts import Prompt, Prompts, is_batch
 from cluster.client.stream import Messages, TokenStream
@@ -34,12 +34,15 @@ from cluster.wire.transport.methods import serialize
 Result = TypeVar("Result")
 
 
-def connect(address: str | None = None, secret: str | os.PathLike[str] | None = None) -> Client:
-    """A client of the cluster at `address` ("host:port"), which has answered.
+def connect(address: Address | None = None, secret: SecretOrFile | None = None) -> Client:
+    """A client of the cluster at `address`, which has answered.
 
-    Without an address: that in CLUSTER_ADDRESS, else that of the cluster that ``cluster up`` started here.
+    address: "host:port", or the path of a file (a `Path`, or it ends in ".toml") such as ``cluster connect`` prints.
+    Without: CLUSTER_ADDRESS, the file that CLUSTER_CONFIG names, or the cluster that ``cluster up`` started here or
+    that this machine has joined.
     secret: the cluster's secret for clients, as digits, or the path of a file that holds them. Without: that in
-    CLUSTER_SECRET, in the file that CLUSTER_SECRET_FILE names, or what ``cluster up`` wrote for this user.
+    CLUSTER_SECRET, in the file that CLUSTER_SECRET_FILE names, or what ``cluster up`` wrote for this user; a file
+    given as `address` has its own.
     Raises UnreachableError within a few seconds if nothing answers, UnauthenticatedError if the secret is not that
     of the cluster there, HandshakeError if it is another version.
     """
@@ -61,8 +64,10 @@ class Client:
     when one of its stages is.
     """
 
-    def __init__(self, address: str | None = None, secret: str | os.PathLike[str] | None = None) -> None:
-        self._endpoint = calls.resolve_endpoint(address, secret)
+    def __init__(self, address: Address | None = None, secret: SecretOrFile | None = None) -> None:
+        found = find(address, secret)
+        self._endpoint = found.endpoint
+        self._given = found.given
         self._given_secret = secret
         self.address = self._endpoint.address
         self._connection = Connection(self._endpoint)
@@ -184,8 +189,8 @@ class Client:
     ) -> None:
         self.close()
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str, str | os.PathLike[str] | None]]:
-        return type(self), (self.address, self._given_secret)  # one that was looked up is looked up again there
+    def __reduce__(self) -> tuple[type[Self], tuple[Address, SecretOrFile | None]]:
+        return type(self), (self._given, self._given_secret)  # one that was looked up is looked up again there
 
     def _unary(self, call: Call[Result], timeout_s: float | None = None) -> Result:
         method = self._connection.channel().unary_unary(call.path, serialize, bytes)
@@ -193,7 +198,7 @@ class Client:
         try:
             data, answer = method.with_call(call.request, timeout=timeout_s, metadata=sent_with(proof))
         except grpc.RpcError as error:
-            raise calls.call_error(error, self.address) from None
+            raise calls.call_error(error, self._endpoint) from None
         if proof is not None:
             proof.check(answer.initial_metadata(), f"the cluster at {self.address}")
         return call.decode(data)
@@ -201,7 +206,7 @@ class Client:
     def _open(self, call: Call[Any]) -> Messages:
         method = self._connection.channel().unary_stream(call.path, serialize, bytes)
         proof = self._endpoint.prove(call.path)
-        return Messages(method(call.request, metadata=sent_with(proof)), self.address, proof)
+        return Messages(method(call.request, metadata=sent_with(proof)), self._endpoint, proof)
 
     def _complete_one(self, request: GenerateRequest) -> Completion:
         call, completions = calls.complete_call([request])

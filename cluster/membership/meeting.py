@@ -30,8 +30,18 @@ class Met:
     own_host: str  # the address of this machine from which it reaches the head
 
 
-def meet(host: str, port: int, expected_hash: str, now_s: float, timeout_s: float = TIMEOUT_S) -> Met:
-    """Connect to the head's door, and find out whether it is that of the join string.
+def meet(
+    host: str,
+    port: int,
+    expected_hash: str,
+    now_s: float,
+    timeout_s: float = TIMEOUT_S,
+    *,
+    told_by: str = "cluster token create",
+) -> Met:
+    """Connect to a port of the head for those who are no members, and find out whether it is that of the join string.
+
+    `told_by`: the command that printed `expected_hash`.
 
     UnreachableError where nobody answers in time, or something else does; UnauthenticatedError where another cluster
     answers, or somebody between; ClusterError for certificates that do not count at `now_s` (seconds since 1970).
@@ -45,7 +55,7 @@ def meet(host: str, port: int, expected_hash: str, now_s: float, timeout_s: floa
     except ssl.SSLError as error:
         raise UnreachableError(
             f"{where}: what listens there is not the door of a cluster ({error.reason or error}); give the address and "
-            "port that cluster token create prints"
+            f"port that goes with what {told_by} prints"
         ) from error
     except TimeoutError:
         raise UnreachableError(
@@ -57,7 +67,7 @@ def meet(host: str, port: int, expected_hash: str, now_s: float, timeout_s: floa
         ) from error
     except UnicodeError as error:
         raise UsageError(f"{host[:80]!r}: no name of a machine; give the head's address") from error
-    ca = _authority_in(chain, expected_hash, where)
+    ca = _authority_in(chain, expected_hash, where, told_by)
     head = check_issued(chain[0], ca, now_s)
     if not head.is_head:
         raise UnauthenticatedError(f"{where}: that is node {head.node}, not the head; give the head's address")
@@ -78,7 +88,7 @@ def _chain_of(connection: socket.socket) -> list[bytes]:
     return [one if isinstance(one, bytes) else ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in sent[:MAX_CHAIN]]
 
 
-def _authority_in(chain: Sequence[bytes], expected_hash: str, where: str) -> bytes:
+def _authority_in(chain: Sequence[bytes], expected_hash: str, where: str, told_by: str) -> bytes:
     for certificate in chain[1:]:
         try:
             found = ca_hash(certificate)
@@ -87,6 +97,6 @@ def _authority_in(chain: Sequence[bytes], expected_hash: str, where: str) -> byt
         if hmac.compare_digest(found, expected_hash):
             return certificate
     raise UnauthenticatedError(
-        f"{where}: another cluster answers there than the one of the join string, or somebody between; use the whole "
-        "line that cluster token create prints on the head now"
+        f"{where}: another cluster answers there than the one that was meant, or somebody between; use the whole line "
+        f"that {told_by} prints on the head now"
     )

@@ -28,11 +28,20 @@ USAGES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 
 def fault_of(identity: Identity, now: datetime.datetime) -> str | None:
     """Why nobody would believe this identity at the time `now` (with its zone), as a clause; None if they would."""
+    fault = fault_of_pair(identity.ca_pem, identity.cert_pem, identity.key_pem, now)
+    if fault:
+        return fault
+    names, _ = _names_and_usages(x509.load_pem_x509_certificate(identity.cert_pem))
+    return None if identity.server_name in names else f"its certificate is not one of {identity.server_name}"
+
+
+def fault_of_pair(ca_pem: bytes, cert_pem: bytes, key_pem: bytes, now: datetime.datetime) -> str | None:
+    """The same for a certificate and its key, whatever their node is called."""
     try:
-        ca = x509.load_pem_x509_certificate(identity.ca_pem)
-        certificate = x509.load_pem_x509_certificate(identity.cert_pem)
-        key = serialization.load_pem_private_key(identity.key_pem, None)
-        names, usages = _names_and_usages(certificate)
+        ca = x509.load_pem_x509_certificate(ca_pem)
+        certificate = x509.load_pem_x509_certificate(cert_pem)
+        key = serialization.load_pem_private_key(key_pem, None)
+        _, usages = _names_and_usages(certificate)
     except DAMAGED as error:
         return f"it is damaged ({error})"
     if key.public_key() != certificate.public_key():
@@ -40,8 +49,6 @@ def fault_of(identity: Identity, now: datetime.datetime) -> str | None:
     fault = fault_between(certificate, ca, now)
     if fault is not None:
         return fault
-    if identity.server_name not in names:
-        return f"its certificate is not one of {identity.server_name}"
     if not set(USAGES) <= set(usages):
         return "its certificate is not for both ends of a connection"
     return None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import grpc
 
-from cluster.api.errors import UsageError
+from cluster.api.errors import ClusterError, UnauthenticatedError, UsageError
 from cluster.api.status import Protection
 from cluster.node.home import LOOPBACK
 from cluster.node.secret import Secret
@@ -22,6 +22,8 @@ from cluster.wire.transport.channel import (
     open_channel,
     port_of,
 )
+from cluster.wire.transport.refusal import refusal_of
+from cluster.wire.transport.status import error_from_call
 from cluster.wire.transport.tls import CallerTls, CurrentIdentity, server_credentials
 
 NUM_TRIES = 16  # where a port must be free at two addresses, and the system chooses for one of them
@@ -92,6 +94,19 @@ class Endpoint:
     def open_aio_channel(self) -> grpc.aio.Channel:
         """The same, for the event loop that is running."""
         return open_aio_channel(self.address, self.tls)
+
+    def proving(self, secret: Secret) -> Endpoint:
+        """The same, with another secret."""
+        return replace(self, secret=secret)
+
+    def error_of(self, error: grpc.RpcError, what: str, advice: str) -> ClusterError:
+        """The project's error for a call that failed before its connection was of use: see `error_from_call`.
+
+        Where the two ends do not believe each other it is an UnauthenticatedError that says why, which may take two
+        seconds.
+        """
+        refusal = refusal_of(error, self.address, self.tls)
+        return error_from_call(error, what, advice) if refusal is None else UnauthenticatedError(f"{what}: {refusal}")
 
     def prove(self, path: str) -> Proof | None:
         """For one call of the method at `path`."""

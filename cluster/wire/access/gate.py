@@ -17,6 +17,7 @@ from cluster.wire.access.caller import Context
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.proof import Metadata, answer_to
 from cluster.wire.access.strangers import Strangers
+from cluster.wire.transport.status import aborting, metadata_of
 
 REFUSED = "the secret of this cluster was not given"
 
@@ -93,14 +94,10 @@ class _Admission(NamedTuple):
     strangers: Strangers
     answer: Metadata
 
-    def fault(self, context: Context) -> str | None:
-        """Why the caller is not admitted; None: it is, and its connection stays."""
-        try:
-            self.listener.caller(context)
-        except UnauthenticatedError as error:
-            return str(error)
+    def admit(self, context: Context) -> None:
+        """The connection stays. UnauthenticatedError where a certificate was shown that is no node's."""
+        self.listener.caller(context)
         self.strangers.admit(context.peer())
-        return None
 
 
 def _with_answer(handler: _Handler, admission: _Admission, answering: Callable[..., Any]) -> _Handler:
@@ -111,9 +108,8 @@ def _with_answer(handler: _Handler, admission: _Admission, answering: Callable[.
 
 def _answering(behaviour: Callable[..., Any], admission: _Admission) -> Callable[..., Any]:
     def answered(request: Any, context: grpc.ServicerContext) -> Any:
-        fault = admission.fault(context)
-        if fault is not None:
-            context.abort(grpc.StatusCode.UNAUTHENTICATED, fault)
+        with aborting(context):
+            admission.admit(context)
         context.send_initial_metadata(admission.answer)
         return behaviour(request, context)
 
@@ -122,9 +118,11 @@ def _answering(behaviour: Callable[..., Any], admission: _Admission) -> Callable
 
 def _aio_answering(behaviour: Callable[..., Awaitable[Any]], admission: _Admission) -> Callable[..., Awaitable[Any]]:
     async def answered(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        fault = admission.fault(context)
-        if fault is not None:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, fault)
+        try:
+            admission.admit(context)
+        except UnauthenticatedError as error:
+            context.set_trailing_metadata(metadata_of(error))
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
         await context.send_initial_metadata(admission.answer)
         return await behaviour(request, context)
 

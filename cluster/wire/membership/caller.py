@@ -10,10 +10,9 @@ from google.protobuf.message import Message
 
 from cluster.api.errors import UnauthenticatedError
 from cluster.trust.certificate import Certificate, read_certificate
+from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.codec.membership import decode
-from cluster.wire.transport.channel import open_channel
 from cluster.wire.transport.methods import method_path, serialize
-from cluster.wire.transport.status import error_from_call
 from cluster.wire.transport.tls import CallerTls
 
 Record = TypeVar("Record")
@@ -36,7 +35,8 @@ class UnaryClient:
         self._service = service
         self._what = f"{service.lower()} at {address}"
         self._advice = advice
-        self._channel = open_channel(address, tls)
+        self._endpoint = Endpoint(address, None, tls)
+        self._channel = self._endpoint.open_channel()
 
     def __enter__(self) -> Self:
         return self
@@ -54,7 +54,7 @@ class UnaryClient:
         try:
             answer: bytes = call(request, timeout=timeout_s)
         except grpc.RpcError as error:
-            raise error_from_call(error, self._what, self._advice) from error
+            raise self._endpoint.error_of(error, self._what, self._advice) from error
         return answer
 
     def close(self) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 import grpc
 from google.protobuf.message import Message
 
 from cluster.messages.membership import Admission, JoinRequest
-from cluster.trust.identity import Identity, head_server_name
+from cluster.trust.identity import head_server_name
 from cluster.wire.access.strangers import Strangers
 from cluster.wire.codec.membership import decode, encode
 from cluster.wire.membership.caller import UnaryClient
 from cluster.wire.membership.server import UnaryServer, peer_host
-from cluster.wire.transport.tls import CallerTls, CurrentIdentity, server_credentials
+from cluster.wire.transport.tls import CallerTls, CurrentIdentity, server_credentials, with_authority
 
 MAX_CALLS = 64
 # One address cannot fill the calls, and a machine that joins proves itself with the first message that it sends.
@@ -38,7 +37,7 @@ class DoorServer:
     def __init__(self, backend: DoorBackend, identity: CurrentIdentity) -> None:
         """`identity`: the head's."""
         self._backend = backend
-        credentials = server_credentials(_with_authority(identity), is_mutual=False)
+        credentials = server_credentials(with_authority(identity), is_mutual=False)
         self._server = UnaryServer(
             "Door",
             {"Join": self._join},
@@ -73,18 +72,3 @@ class DoorClient(UnaryClient):
     def join(self, request: JoinRequest) -> Admission:
         """ClusterError as the head raised it, UnreachableError."""
         return self.call("Join", encode(request), Admission, JOIN_TIMEOUT_S)
-
-
-def _with_authority(current: CurrentIdentity) -> CurrentIdentity:
-    """The same, with the authority's certificate in the chain that is sent: it is public, and joiners take it there."""
-    seen: Identity | None = None
-    shown: Identity | None = None
-
-    def chained() -> Identity:
-        nonlocal seen, shown
-        identity = current()
-        if shown is None or identity is not seen:
-            seen, shown = identity, replace(identity, cert_pem=identity.cert_pem + identity.ca_pem)
-        return shown
-
-    return chained

@@ -39,6 +39,7 @@ class StageStream(Generic[Reply]):
         on_lost: Callable[[ClusterError], None],
     ) -> None:
         self._peer = f"stage {hello.stage} at {endpoint.address}"
+        self._endpoint = endpoint
         self._epoch = hello.epoch
         self._kind: type[Reply] = kind
         self._on_message: Callable[[Reply], None] = on_message
@@ -85,10 +86,17 @@ class StageStream(Generic[Reply]):
                 self._take(parse(self._kind, data))
             error: ClusterError = UnreachableError(f"{self._peer}: it ended the stream; connect again")
         except grpc.RpcError as raised:
-            error = error_from_call(raised, self._peer, "its process or the network is gone")
+            error = self._error_of(raised)
         except ClusterError as raised:
             error = raised
         self._lose(error)
+
+    def _error_of(self, raised: grpc.RpcError) -> ClusterError:
+        """A stream that was open broke for no reason of TLS, and its loss is to be known at once."""
+        advice = "its process or the network is gone"
+        if self._opened.done():
+            return error_from_call(raised, self._peer, advice)
+        return self._endpoint.error_of(raised, self._peer, advice)
 
     def _take(self, message: Reply) -> None:
         if self._opened.done():

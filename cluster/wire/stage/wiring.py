@@ -12,7 +12,6 @@ from cluster.wire.access.keys import Keys
 from cluster.wire.codec.wiring import encode_wiring
 from cluster.wire.stage.stream import OPEN_TIMEOUT_S
 from cluster.wire.transport.methods import method_path, serialize
-from cluster.wire.transport.status import error_from_call
 from protos import stage_pb2
 
 PROBE_TIMEOUT_S = 2.0
@@ -70,6 +69,6 @@ def _ask(
     try:
         _, call = asked.with_call(request, timeout=timeout_s, metadata=sent_with(proof))
     except grpc.RpcError as error:
-        raise error_from_call(error, peer, "its process or the network is gone") from error
+        raise endpoint.error_of(error, peer, "its process or the network is gone") from error
     if proof is not None:
         proof.check(call.initial_metadata(), peer)

@@ -21,7 +21,6 @@ from cluster.wire.codec.weights import (
 )
 from cluster.wire.limits import parse
 from cluster.wire.transport.methods import method_path, serialize
-from cluster.wire.transport.status import error_from_call
 from protos import weights_pb2
 
 CALL_TIMEOUT_S = 120.0
@@ -80,6 +79,6 @@ class WeightsClient:
         try:
             yield
         except grpc.RpcError as error:
-            raise error_from_call(
+            raise self._endpoint.error_of(
                 error, f"weights at {self.address}", "see that the node there is up, and run this again"
             ) from error

@@ -18,6 +18,7 @@ import cluster
 from cluster.api.errors import ClusterError, UnreachableError
 from cluster.client.aio import AsyncClient
 from cluster.client.calls import call_error
+from cluster.wire.access.endpoint import Endpoint
 from tests.fakes.wire_backends import SECRET
 
 WAITING = ("tokenize", "detokenize", "status", "intervals")
@@ -163,4 +164,4 @@ class _Broken(grpc.RpcError):
 )
 def test_whatever_the_transport_calls_it(code: grpc.StatusCode, details: str) -> None:
     """gRPC says that a connection broke in several ways, by where it was at that moment."""
-    check(call_error(_Broken(code, details), "127.0.0.1:8470"), "127.0.0.1:8470")
+    check(call_error(_Broken(code, details), Endpoint("127.0.0.1:8470", None)), "127.0.0.1:8470")

@@ -334,7 +334,7 @@ def test_where_the_address_comes_from(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.delenv("CLUSTER_ADDRESS", raising=False)
     with pytest.raises(UnreachableError, match=r'no cluster: .*start one with "cluster up"'):
         cluster.connect()
-    monkeypatch.setattr("cluster.node.state.read_address", lambda: "127.0.0.1:3")
+    monkeypatch.setattr("cluster.client.own_home.read_address", lambda: "127.0.0.1:3")
     with Client() as client:
         assert client.address == "127.0.0.1:3"
     monkeypatch.setenv("CLUSTER_ADDRESS", "127.0.0.1:2")
