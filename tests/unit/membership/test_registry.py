@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from cluster.api.errors import CapacityError, ClusterError, UnauthenticatedError, UsageError
 from cluster.membership import registry as registry_module
-from cluster.membership.failures import MAX_ADDRESSES, MAX_PER_MINUTE, Failures
 from cluster.membership.registry import Registry
 from cluster.membership.registry_file import NODES, open_registry, read_registry
 from cluster.membership.versions import MUST_AGREE, differences, this_version
@@ -105,19 +104,3 @@ def test_all_that_must_agree_is_compared() -> None:
     assert differences(ours, ours) == []
     theirs = replace(ours, **{name: type(getattr(ours, name))(0) for name in MUST_AGREE}, platform="other")
     assert len(differences(ours, theirs)) == len(MUST_AGREE)
-
-
-def test_failures_of_one_address_are_counted_for_a_minute() -> None:
-    failures = Failures()
-    assert [failures.add("10.0.0.9", 100.0) for _ in range(MAX_PER_MINUTE + 1)] == [True] * MAX_PER_MINUTE + [False]
-    assert failures.is_over("10.0.0.9", 159.0)
-    assert not failures.is_over("10.0.0.8", 159.0)
-    assert not failures.is_over("10.0.0.9", 160.0)
-    assert failures.add("10.0.0.9", 160.0)
-
-
-def test_addresses_are_forgotten_when_there_are_many() -> None:
-    failures = Failures()
-    for number in range(2 * MAX_ADDRESSES):
-        failures.add(f"fd77::{number:x}", 100.0)
-    assert len(failures._counted) == MAX_ADDRESSES
