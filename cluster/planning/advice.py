@@ -17,6 +17,7 @@ from cluster.planning.whole import WholeReport
 CONTEXT_GRAIN = 64
 SMALLER_CACHES = (("q8_0", "q8_0"), ("q4_0", "q4_0"))
 MAX_MORE_NODES = 16
+MOST_TOLD = 3  # nodes that are told of one by one
 SHOWN_MS = 0.05  # less is not printed
 GIB = 2**30
 
@@ -73,18 +74,19 @@ def _better_whole(
 
 
 def _slowing(layout: Layout, speed: Forecast, without: Sequence[WithoutNode]) -> list[str]:
-    """The nodes without which the others are faster, and what each of them adds to a token."""
+    """The nodes without which the others are faster, and what each of them adds to a token; the worst first."""
+    faster = [less for less in without if layout.fits and less.is_faster_than(speed)]
+    faster.sort(key=lambda less: -less.one_request_tokens_per_s)
     lines = []
-    for less in sorted(without, key=lambda less: -less.one_request_tokens_per_s):
-        if layout.fits and less.is_faster_than(speed):
-            pairs = (
-                ("for one request", less.one_request_tokens_per_s, speed.one_request_tokens_per_s),
-                ("with all slots", less.all_slots_tokens_per_s, speed.all_slots_tokens_per_s),
-            )
-            rates = " and ".join(
-                f"{before:.1f} tokens/s {name} instead of {after:.1f}" for name, before, after in pairs
-            )
-            lines.append(f"leave out {less.node}: {rates} with --devices {','.join(less.devices)}; {_adds(less)}")
+    for less in faster[:MOST_TOLD]:
+        pairs = (
+            ("for one request", less.one_request_tokens_per_s, speed.one_request_tokens_per_s),
+            ("with all slots", less.all_slots_tokens_per_s, speed.all_slots_tokens_per_s),
+        )
+        rates = " and ".join(f"{alone:.1f} tokens/s {name} instead of {now:.1f}" for name, alone, now in pairs)
+        lines.append(f"leave out {less.node}: {rates} with --devices {','.join(less.devices)}; {_adds(less)}")
+    if more := faster[MOST_TOLD:]:
+        lines.append(f"leaving out one of {', '.join(less.node for less in more)} is faster, too: see -o json")
     return lines
 
 

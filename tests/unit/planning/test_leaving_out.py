@@ -88,3 +88,13 @@ def test_a_gpu_on_another_node_is_planned_without_one_here(model: str) -> None:
     found = planned(model, nodes)
     assert [(stage.node, stage.device, stage.end) for stage in found.stages] == [("gpu", "CUDA0", 12)]
     assert found.forecast.one_request_tokens_per_s > 1000
+
+
+def test_of_many_nodes_the_worst_are_told_of(model: str) -> None:
+    nodes = FakeNodes(tuple(fake_node(f"n{number}") for number in range(6)))
+    found = planned(model, nodes)
+    told = [line.split(":")[0] for line in found.advice if line.startswith("leav")]
+    assert len(told) == 4
+    assert all(line.startswith("leave out n") for line in told[:3])
+    assert found.advice[-1].startswith("leaving out one of n")
+    assert len(found.without) == 6
