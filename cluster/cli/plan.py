@@ -19,7 +19,8 @@ def add_parser(verbs: Any) -> None:
         "plan",
         help="show where a model's layers would go",
         description="Say where the layers go, what each stage takes, how fast it will be, and what to change. "
-        "Nothing is loaded; devices and the link are measured once. Exit code 3: it does not fit.",
+        "Nothing is loaded; devices are measured once. On the head of a cluster of several machines that is up, it is "
+        "a plan for all of them. Exit code 3: it does not fit.",
     )
     add_plan_flags(parser, "the model to plan for")
     parser.add_argument("--explain", action="store_true", help="say why the layers go there")
@@ -28,13 +29,15 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from cluster.actors.planned_for import planned_for
     from cluster.config import load_config
     from cluster.planning.plan_file import to_json
     from cluster.planning.report import report
     from cluster.terminal.activity import Activity
 
-    with Activity("measuring devices and memory"):
-        found = report(load_config(options.config, given_settings(options)))
+    config = load_config(options.config, given_settings(options))
+    with planned_for() as nodes, Activity("measuring devices and memory"):
+        found = report(config, nodes)
     if options.output == "json":
         print(to_json(found))
     else:
