@@ -30,6 +30,7 @@ from cluster.messages.stage import Wiring
 from cluster.node.home import read_home
 from cluster.planning.nodes import THIS_NODE
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
+from cluster.terminal.progress import Bar
 from cluster.wire.limits import MAX_COUNT
 
 POLL_S = 0.1
@@ -41,7 +42,7 @@ COORDINATOR = "coordinator"
 DOOR = "door"
 STAGE = "stage-"
 
-Report = Callable[[list[tuple[str, float]]], None]
+Report = Callable[[Sequence[Bar]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ class Launch:
             )
             actor = living.get(COORDINATOR) or self._start_coordinator(coordinator, crew, groups)
             stages = [living.get(_stage_name(spec.stage)) or self._start_stage(spec, crew, groups) for spec in specs]
-            loaded = self._load(stages, report)
+            loaded = self._load(specs, stages, report)
             address: str = get(actor.start.remote())
             # The coordinator may have begun newer ones by itself meanwhile; from now on it leaves the stages to us.
             epoch = max(epoch, 1 + get(actor.hold_recovery.remote()))
@@ -236,20 +237,22 @@ class Launch:
             .remote(*told)
         )
 
-    def _load(self, stages: Sequence[Any], report: Report) -> list[LoadedStage]:
+    def _load(self, specs: Sequence[StageSpec], stages: Sequence[Any], report: Report) -> list[LoadedStage]:
         """Let all stages load side by side, and report until each is ready. Raises the first failure."""
         with LastWords() as words:
             for number, stage in enumerate(stages):
                 stage.load.remote(words.path(number))
-            return self._wait_loaded(stages, words, report)
+            return self._wait_loaded([_label(spec) for spec in specs], stages, words, report)
 
-    def _wait_loaded(self, stages: Sequence[Any], words: LastWords, report: Report) -> list[LoadedStage]:
+    def _wait_loaded(
+        self, labels: Sequence[str], stages: Sequence[Any], words: LastWords, report: Report
+    ) -> list[LoadedStage]:
         while True:
             references = [stage.progress.remote() for stage in stages]
             states: list[LoadProgress] = [
                 get(reference, why=partial(_death, number, words)) for number, reference in enumerate(references)
             ]
-            report([(state.phase, state.fraction) for state in states])
+            report([Bar(label, state.phase, state.fraction) for label, state in zip(labels, states, strict=True)])
             for state in states:
                 if state.error is not None:
                     raise state.error
@@ -261,6 +264,11 @@ class Launch:
 
 def _stage_name(stage: int) -> str:
     return f"{STAGE}{stage}"
+
+
+def _label(spec: StageSpec) -> str:
+    """What people are told of it."""
+    return f"stage {spec.stage}" if spec.node == THIS_NODE else f"stage {spec.stage} on {spec.node}"
 
 
 def _head() -> RayNode:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -117,7 +118,7 @@ class Lifecycle:
             raise UsageError(f"drain: --devices has placed layers on {name}; start the cluster with other --devices")
         self._progress.note(f"moving the layers of {name} to other nodes")
         with _launch(state) as launch:
-            others = OtherNodes(launch.agents, name)
+            others = _freed(OtherNodes(launch.agents, name), state)
             plan = self._same_model(state, self._plan(config, nodes=others))
             self._bring_up(launch, state, config, plan)
 
@@ -232,16 +233,23 @@ class Lifecycle:
         if state.bounds and nodes is not None:
             names = {facts.name for facts in nodes.facts}
             if {node_of(device) for device in state.devices} <= names:
-                kept = replace(config, devices=state.devices, layers=None, tensor_split=None, stages=None)
-                return self._same_model(state, self._plan(kept, state.bounds, nodes))
+                kept = replace(config, layers=None, tensor_split=None)
+                return self._same_model(state, self._plan(kept, state.bounds, nodes, state.devices))
             self._progress.note(f"placing the layers anew, on {', '.join(sorted(names))}")
+            nodes = _freed(nodes, state)
         return self._same_model(state, self._plan(config, nodes=nodes))
 
-    def _plan(self, config: ClusterConfig, bounds: Sequence[int] = (), nodes: Nodes | None = None) -> ModelPlan:
+    def _plan(
+        self,
+        config: ClusterConfig,
+        bounds: Sequence[int] = (),
+        nodes: Nodes | None = None,
+        devices: Sequence[str] = (),
+    ) -> ModelPlan:
         from cluster.planning.model_plan import plan_model
 
         with Activity("measuring devices and memory"):
-            plan = plan_model(config, bounds, nodes)
+            plan = plan_model(config, bounds, nodes, devices)
         for warning in plan.warnings:
             self._progress.note(f"warning: {warning}")
         return plan
@@ -289,6 +297,19 @@ def _launch(state: ClusterState) -> Iterator[Launch]:
 def node_of(device: str) -> str:
     """The node of a device as plans name it, such as "two:CUDA0"; "" where there is one machine only."""
     return device.rpartition(":")[0]
+
+
+def _freed(nodes: Nodes, state: ClusterState) -> Nodes:
+    """The nodes as they will be once the stages that run now are gone, which those of a new plan replace."""
+    from cluster.planning.nodes import Freed
+
+    held_bytes: Counter[str] = Counter()
+    with suppress(ClusterError):  # a coordinator that is gone, too, says nothing of them
+        for stage in status_at(state.address).stages:
+            if stage.facts.health.is_ready:
+                size_bytes = stage.weight_bytes + stage.kv_bytes + stage.compute_bytes
+                held_bytes[f"{stage.node}:{stage.device}"] += size_bytes
+    return Freed(nodes, held_bytes)
 
 
 def _planned(state: ClusterState, plan: ModelPlan) -> ClusterState:

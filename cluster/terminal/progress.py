@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from cluster.terminal.activity import QUIET_S, clear_line
 from cluster.terminal.printable import printable
 
 BAR_CELLS = 30
+
+
+class Bar(NamedTuple):
+    """How far one stage is."""
+
+    label: str  # such as "stage 1 on two"
+    phase: str
+    fraction: float  # 0..1 of this phase
 
 
 @dataclass(slots=True)
@@ -18,7 +27,7 @@ class ProgressLines:
 
     stream: TextIO
     _num_bars: int = 0
-    _phases: dict[int, tuple[str, float]] = field(default_factory=dict)  # what was told of each stage, and when
+    _phases: dict[str, tuple[str, float]] = field(default_factory=dict)  # what was told of each stage, and when
 
     def note(self, text: str) -> None:
         """One line that stays."""
@@ -26,23 +35,25 @@ class ProgressLines:
         print(printable(text), file=self.stream, flush=True)
         self._num_bars = 0
 
-    def bars(self, states: list[tuple[str, float]]) -> None:
-        """Show (phase, fraction 0..1) of every stage, in order."""
+    def bars(self, states: Sequence[Bar]) -> None:
+        """Show every stage, in order."""
         if not self.stream.isatty():
             self._lines(states)
             return
         if self._num_bars:
             print(f"\x1b[{self._num_bars}A", end="", file=self.stream)
-        for stage, (phase, fraction) in enumerate(states):
-            filled = round(BAR_CELLS * fraction)
+        for state in states:
+            filled = round(BAR_CELLS * state.fraction)
             bar = "#" * filled + "." * (BAR_CELLS - filled)
-            print(f"\x1b[2K  stage {stage}  [{bar}] {fraction:4.0%}  {phase}", file=self.stream)
+            line = printable(f"  {state.label}  [{bar}] {state.fraction:4.0%}  {state.phase}")
+            print(f"\x1b[2K{line}", file=self.stream)
         self.stream.flush()
         self._num_bars = len(states)
 
-    def _lines(self, states: list[tuple[str, float]]) -> None:
-        for stage, (phase, fraction) in enumerate(states):
-            told, told_s = self._phases.get(stage, ("", 0.0))
-            if told != phase or time.monotonic() - told_s >= QUIET_S:
-                self._phases[stage] = (phase, time.monotonic())
-                print(f"  stage {stage}: {phase} ({fraction:.0%})", file=self.stream, flush=True)
+    def _lines(self, states: Sequence[Bar]) -> None:
+        for state in states:
+            told, told_s = self._phases.get(state.label, ("", 0.0))
+            if told != state.phase or time.monotonic() - told_s >= QUIET_S:
+                self._phases[state.label] = (state.phase, time.monotonic())
+                told_now = f"  {state.label}: {state.phase} ({state.fraction:.0%})"
+                print(printable(told_now), file=self.stream, flush=True)

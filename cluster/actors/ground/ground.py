@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from cluster.api.errors import ClusterError
 from cluster.node.state import ClusterState
+from cluster.terminal.progress import Bar
 
 if TYPE_CHECKING:
     from cluster.actors.launch import Launch
@@ -17,7 +19,7 @@ class Progress(Protocol):
 
     def note(self, text: str) -> None: ...
 
-    def bars(self, states: list[tuple[str, float]]) -> None: ...
+    def bars(self, states: Sequence[Bar]) -> None: ...
 
 
 class Ground(Protocol):

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.terminal import activity
 from cluster.terminal.activity import Activity, duration
-from cluster.terminal.progress import ProgressLines
+from cluster.terminal.progress import Bar, ProgressLines
 
 
 class Screen(io.StringIO):
@@ -78,9 +78,9 @@ def test_what_is_short_shows_nothing() -> None:
 def test_a_stage_that_loads_for_long_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Screen(is_terminal=False)
     lines = ProgressLines(screen)
-    lines.bars([("cutting", 0.0)])
-    lines.bars([("cutting", 0.1)])
+    lines.bars([Bar("stage 0", "cutting", 0.0)])
+    lines.bars([Bar("stage 0", "cutting", 0.1)])
     assert screen.getvalue() == "  stage 0: cutting (0%)\n"
     monkeypatch.setattr("cluster.terminal.progress.QUIET_S", 0.0)
-    lines.bars([("cutting", 0.2)])
+    lines.bars([Bar("stage 0", "cutting", 0.2)])
     assert screen.getvalue().splitlines()[1:] == ["  stage 0: cutting (20%)"]
