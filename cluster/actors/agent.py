@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from cluster.actors.ray_node.environment import HOME
-from cluster.api.errors import ClusterError, UsageError
+from cluster.api.errors import ClusterError
 from cluster.node.home import read_home
 from cluster.node.processes import MARK, end_process, marked_pids, start_ticks
+from cluster.node.ray_logs import LogFile, RayLogs
 from cluster.planning.measure.echo import Echo
 from cluster.planning.measure.link import LinkFigures, measure_link
 from cluster.planning.measure.profile import DeviceProfile
@@ -20,16 +20,7 @@ from cluster.planning.nodes import NodeFacts, ThisMachine, survey_this_node
 from cluster.store.slices import SliceStore
 from cluster.wire.access.keys import Keys, keys_of
 
-MAX_LOG_BYTES = 1 << 20  # that one call answers with
 OURS = (b"ray::StageWorker", b"ray::Coordinator")  # titles of the processes that a cluster may leave behind
-
-
-@dataclass(frozen=True, slots=True)
-class LogFile:
-    """One of the files that Ray keeps of what a process has printed."""
-
-    name: str
-    num_bytes: int
 
 
 class NodeAgent:
@@ -81,23 +72,11 @@ class NodeAgent:
 
     def logs(self, pid: int) -> tuple[LogFile, ...]:
         """What there is of the output of the process `pid` of Ray on this node, errors first."""
-        folder = self._log_folder
-        names = sorted((path.name for path in folder.glob(f"worker-*-{pid}.*")), reverse=True)
-        names.sort(key=lambda name: not name.endswith(".err"))
-        return tuple(LogFile(name, (folder / name).stat().st_size) for name in names)
+        return self._logs.of(pid)
 
-    def read_log(self, name: str, offset: int, max_bytes: int = MAX_LOG_BYTES) -> tuple[int, bytes]:
-        """Bytes of a log from `offset` on, from its end if that is negative: where they begin, and what they are."""
-        if name != Path(name).name or not name.startswith("worker-"):
-            raise UsageError(f"log: {name[:80]!a} is none of this node")
-        try:
-            with open(self._log_folder / name, "rb") as file:
-                end = file.seek(0, os.SEEK_END)
-                start = max(0, end + offset) if offset < 0 else min(offset, end)
-                file.seek(start)
-                return start, file.read(max(0, min(max_bytes, MAX_LOG_BYTES)))
-        except OSError as error:
-            raise UsageError(f"log: {name[:80]!a}: {error.strerror or error}") from error
+    def read_log(self, name: str, offset: int) -> tuple[int, bytes]:
+        """As `RayLogs.read`."""
+        return self._logs.read(name, offset)
 
     def free_store_bytes(self) -> int:
         """Room on the disk where this node keeps its slices."""
@@ -118,9 +97,9 @@ class NodeAgent:
         return keys_of(read_home(Path(self.home()))).for_stages
 
     @cached_property
-    def _log_folder(self) -> Path:
+    def _logs(self) -> RayLogs:
         """Where Ray writes what its processes print: ours, too."""
-        return Path(os.readlink("/proc/self/fd/2")).parent
+        return RayLogs(Path(os.readlink("/proc/self/fd/2")).parent)
 
 
 def _is_ours(pid: int) -> bool:

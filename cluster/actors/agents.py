@@ -114,6 +114,10 @@ class Agents:
         """The agent of a node, to call `NodeAgent`'s methods of. UnreachableError."""
         return self._of(node)
 
+    def ask(self, node: str, method: str, *arguments: Any) -> Any:
+        """What `NodeAgent`'s method answers on that node. UnreachableError, or what it raised there."""
+        return self._get(node, getattr(self._of(node), method).remote(*arguments), ANSWER_S)
+
     def end_orphans(self, known: Mapping[str, frozenset[int]]) -> None:
         """End what Ray has forgotten. `known`: by Ray's id of the node, the pids that it has not."""
         asked = [

@@ -21,6 +21,7 @@ from cluster.cli import (
     drain,
     join,
     leave,
+    logs,
     nodes,
     plan,
     run,
@@ -33,7 +34,11 @@ from cluster.cli.pasted import prepared
 from cluster.cli.verbs import ShowVersion, verb_hint
 from cluster.terminal.printable import printable
 
-VERBS = (up, run, status, plan, verify, doctor, down, connect, join, nodes, token, drain, leave, cuts, cache, bench)
+VERBS = (
+    *(up, run, status, plan, verify, doctor, down, connect),
+    *(join, nodes, token, drain, leave, logs),
+    *(cuts, cache, bench),
+)
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, 3 capacity, 4 unreachable, 130 interrupted"
 
 

@@ -42,6 +42,7 @@ CLUSTER = {
     "num_tokens": 99,
     "uptime_s": 12.5,
     "vocab_size": 50,
+    "protection": "loopback",
 }
 
 

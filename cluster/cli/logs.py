@@ -1,0 +1,56 @@
+"""``cluster logs``: what the processes of a cluster have printed."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Any
+
+from cluster.api.errors import UsageError
+from cluster.terminal.printable import printable
+
+if TYPE_CHECKING:
+    from cluster.actors.logs import Log
+
+LINE_BYTES = 200  # as logs go; the lines that are too many are dropped
+FOLLOW_S = 1.0
+
+
+def add_parser(verbs: Any) -> None:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "logs",
+        help="show what the cluster's processes wrote",
+        description="On the machine where cluster up ran: the last lines that the coordinator and the stages wrote, on "
+        "whichever machine they are. A cluster that is well writes next to nothing.",
+    )
+    add = parser.add_argument
+    add("whose", nargs="?", metavar="NODE|STAGE", help="a machine, stage-0 and so on, or coordinator (default: all)")
+    add("-f", "--follow", action="store_true", help="go on with what is written from now on, until interrupted")
+    add("-n", "--lines", type=int, metavar="N", default=20, help="of each file (default: 20)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    if not 0 <= options.lines <= 10_000:
+        raise UsageError(f"--lines: {options.lines} is not possible; give 0 to 10000")
+    from cluster.actors.lifecycle import status_at
+    from cluster.actors.logs import open_logs
+    from cluster.node.state import read_state, state_path
+
+    state = read_state()
+    if state is None or not state.address:
+        raise UsageError("logs: no cluster was started here; run it where cluster up ran")
+    tail = options.lines * LINE_BYTES
+    with open_logs(state, state_path().parent, status_at(state.address), options.whose, tail) as logs:
+        for log in logs:
+            _print(log, log.news().splitlines()[-options.lines :] if options.lines else [])
+        while options.follow:
+            time.sleep(FOLLOW_S)
+            for log in logs:
+                _print(log, log.news().splitlines())
+    return 0
+
+
+def _print(log: Log, lines: list[str]) -> None:
+    for line in lines:
+        print(printable(f"{log.label}: {line}"), flush=True)
