@@ -73,11 +73,12 @@ def answer_of(outputs: queue.SimpleQueue[Output]) -> tuple[list[int], ClusterErr
             return tokens, output if isinstance(output, ClusterError) else None
 
 
-def start_all(stack: ExitStack, loads: Sequence[Load]) -> list[StageService]:
-    """A stage for each of `loads`, ready or failed."""
+def start_all(stack: ExitStack, loads: Sequence[Load], keys: Sequence[Keys] = ()) -> list[StageService]:
+    """A stage for each of `loads`, ready or failed; `keys`: of the node of each, where there are several."""
     services = []
     for stage, load in enumerate(loads):
-        services.append(StageService(make_spec(stage, len(loads)), load, Keys(SECRET)))
+        own = keys[stage] if keys else Keys(SECRET)
+        services.append(StageService(make_spec(stage, len(loads)), load, own))
         stack.callback(services[-1].stop)
         services[-1].start_loading()
     wait_until(lambda: all(service.progress().phase in ("ready", "failed") for service in services))
@@ -85,14 +86,17 @@ def start_all(stack: ExitStack, loads: Sequence[Load]) -> list[StageService]:
 
 
 @contextmanager
-def running_pipeline(loads: Sequence[Load]) -> Iterator[FakePipeline]:
-    """Stages that `loads` load, in epoch 1, and an engine over them."""
+def running_pipeline(
+    loads: Sequence[Load], keys: Sequence[Keys] = (), coordinator: Keys | None = None
+) -> Iterator[FakePipeline]:
+    """Stages that `loads` load, in epoch 1, and an engine over them; `keys` as for `start_all`."""
+    driver = coordinator or Keys(SECRET)
     with ExitStack() as stack:
-        services = start_all(stack, loads)
+        services = start_all(stack, loads, keys)
         loaded = [_loaded(service) for service in services]
         specs = [make_spec(stage, len(loads)) for stage in range(len(loads))]
-        ends = wire_all(specs, loaded, 1, lambda stage, wiring: services[stage].wire(wiring))
-        wired = WiredStages(Keys(SECRET))
+        ends = wire_all(specs, loaded, 1, lambda stage, wiring: services[stage].wire(wiring), driver.node)
+        wired = WiredStages(driver)
         stack.callback(wired.close)
         engine = Engine(wired, VOCABULARY, Limits(NUM_SLOTS, CONTEXT_LENGTH, UBATCH_SIZE, len(loads)))
         thread = threading.Thread(target=engine.run, name="engine")

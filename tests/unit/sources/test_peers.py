@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import grpc
 import pytest
 
-from cluster.api.errors import ClusterError, HandshakeError, ModelFileError, UnreachableError, UsageError
+from cluster.api.errors import (
+    ClusterError,
+    HandshakeError,
+    ModelFileError,
+    UnauthenticatedError,
+    UnreachableError,
+    UsageError,
+)
 from cluster.cutting.cut import cut
 from cluster.cutting.header import Header, read_header
 from cluster.cutting.rules import check
@@ -28,6 +37,7 @@ from cluster.store import transfer
 from cluster.store.fingerprint import tensors_by_name
 from cluster.store.opened import OpenModel
 from cluster.store.slices import SliceStore
+from cluster.trust.identity import Identity
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.gate import Gate
 from cluster.wire.access.keys import Keys
@@ -37,6 +47,7 @@ from cluster.wire.transport.methods import method_path, register, serialize
 from cluster.wire.weights.client import WeightsClient
 from cluster.wire.weights.server import WeightsServer
 from protos import weights_pb2
+from tests.fakes.certificates import FakeAuthority
 from tests.fakes.opened import opened
 from tests.fakes.range_server import RangeServer
 from tests.fakes.tiny_models import TinyModel, write_tiny
@@ -209,6 +220,28 @@ def test_a_node_that_has_nothing_serves_nothing(model: OpenModel) -> None:
     source = resolve(model.name)
     with lent(source, replace(model, origins=()), Keys(SECRET)) as told:
         assert told == source
+
+
+def test_between_nodes_weights_come_over_tls(path: Path, model: OpenModel) -> None:
+    """What other nodes are told holds no key of a node; each asks with its own."""
+    authority = FakeAuthority.new()
+    identities = [authority.identity(name) for name in ("node-1", "node-2")]
+    first, second = (Keys(SECRET, partial(_same, one), one.name, "127.0.0.2") for one in identities)
+    with lent(elsewhere(path), model, first) as told:
+        (peer,) = told.peers
+        assert peer.node == "node-1"
+        assert identities[0].key_pem not in pickle.dumps(told)
+        got = stored_slice(told, model.hash, 1, 3, lambda *_: None, second).path.read_bytes()
+        assert got == expected(path, 1, 3)
+        stranger = Keys(SECRET, partial(_same, FakeAuthority.new("zzzzzz").identity("node-2")), "node-2")
+        with pytest.raises(UnauthenticatedError, match="its certificate is one of another cluster"):
+            stored_slice(told, model.hash, 2, 4, lambda *_: None, stranger)
+        with pytest.raises(UnauthenticatedError, match="it speaks TLS only"):
+            stored_slice(told, model.hash, 2, 4, lambda *_: None)
+
+
+def _same(identity: Identity) -> Identity:
+    return identity
 
 
 # --- Hostile askers

@@ -15,10 +15,14 @@ from cluster.api.status import Condition
 from cluster.messages.step import Microbatch
 from cluster.stage.runner import StageRunner
 from cluster.stage.spec import OnProgress, StageSpec
+from cluster.trust.identity import Identity
+from cluster.wire.access.keys import Keys
+from cluster.wire.transport.channel import host_of
+from tests.fakes.certificates import FakeAuthority
 from tests.fakes.fake_model import FakeModel, fake_runner, load_fake
 from tests.fakes.fake_pipeline import CONTEXT_LENGTH, answer_of, running_pipeline, start_all
 from tests.fakes.fake_stages import FAULTY_TOKEN, UNSAMPLEABLE, alone
-from tests.fakes.wire_backends import no_thread_left
+from tests.fakes.wire_backends import SECRET, no_thread_left
 
 PROMPTS = [[3, 1, 4], [2, 7, 1, 8, 2, 8, 1, 8, 2, 8, 4, 6], [9], [6, 6, 6], [11, 12, 13]]
 
@@ -43,6 +47,31 @@ def test_what_comes_out_is_what_the_model_says(num_stages: int) -> None:
         (2 * stage, 2 * stage + 2, 200) for stage in range(num_stages)
     ]
     assert all(one.health.is_ready for one in facts)
+
+
+def test_over_several_nodes_it_says_the_same() -> None:
+    """Two stages on one node, one on another, the coordinator on a third; a new epoch over the same stages, too."""
+    authority = FakeAuthority.new()
+    nodes = [
+        Keys(SECRET, partial(_same, authority.identity(f"node-{number}")), f"node-{number}", f"127.0.0.{number + 1}")
+        for number in (1, 2, 3)
+    ]
+    with no_thread_left(), running_pipeline([load_fake] * 3, [nodes[0], nodes[0], nodes[1]], nodes[2]) as pipeline:
+        for epoch in (1, 2):
+            if epoch > 1:
+                pipeline.wired.close()  # or the streams of the first epoch would be reported as lost
+                pipeline.wired.rewire(epoch, pipeline.engine)
+            asked = [pipeline.ask(prompt, params_of(number)) for number, prompt in enumerate(PROMPTS)]
+            for number, outputs in enumerate(asked):
+                assert answer_of(outputs) == (tokens_alone(PROMPTS[number], params_of(number)), None)
+        facts = pipeline.wired.describe()
+        hosts = [host_of(end.address) for end in pipeline.wired.ends]
+    assert [one.node for one in facts] == ["node-1", "node-1", "node-2"]
+    assert hosts == ["127.0.0.2", "127.0.0.2", "127.0.0.3"]
+
+
+def _same(identity: Identity) -> Identity:
+    return identity
 
 
 def load_refusing(spec: StageSpec, report: OnProgress) -> StageRunner:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import socket
+import ssl
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
+import grpc
 import pytest
 
-from cluster.api.errors import UnauthenticatedError, UnreachableError
+from cluster.api.errors import UnauthenticatedError, UnreachableError, UsageError
 from cluster.messages.stage import Callers, Hello, StageAddress
-from cluster.trust.identity import Identity
+from cluster.node.private import write_private
+from cluster.trust.held_identity import HeldIdentity
+from cluster.trust.identity import CERTIFICATE_FILE, KEY_FILE, Identity, write_identity
 from cluster.wire.access.keys import Keys
 from cluster.wire.codec.wiring import decode_wiring, encode_wiring
 from cluster.wire.stage.event_watch import EventWatch
@@ -21,8 +29,8 @@ from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.server import StageServer
 from cluster.wire.stage.token_watch import TokenWatch
 from cluster.wire.stage.wiring import wire_stages, wirings
-from cluster.wire.transport.channel import host_of, port_of
-from tests.fakes.certificates import FakeAuthority
+from cluster.wire.transport.channel import free_port_at, host_of, port_of
+from tests.fakes.certificates import HOUR, FakeAuthority
 from tests.fakes.wire_backends import SECRET, RecordingStage, make_batch, make_hello, make_hidden, no_thread_left
 
 HOST = "127.0.0.2"  # another address of this machine stands for another machine
@@ -125,3 +133,80 @@ def test_what_a_stage_is_told_names_the_nodes_of_the_others() -> None:
         Callers("node-1", "node-0", "node-1"),
     ]
     assert [decode_wiring(encode_wiring(wiring)) for wiring in told] == told
+
+
+# --- A renewed certificate
+
+
+def test_a_renewed_certificate_is_shown_at_the_next_handshake_and_open_streams_stay(tmp_path: Path) -> None:
+    """The files are replaced one after the other, and in between nobody is turned away."""
+    tmp_path.chmod(0o700)
+    folder = tmp_path / "identity"
+    write_identity(folder, NODE_1)
+    own = Keys(SECRET, HeldIdentity(folder, "node-1", "abcdef").current, "node-1", HOST)
+    with stage_of(own) as (backend, address):
+        lost: list[str] = []
+        link = StageLink(keys(NODE_2).endpoint(address, "node-1"), make_hello(), lost.append)
+        link.open()
+        before = shown_at(address)
+        renewed = AUTHORITY.identity("node-1")
+        for name, content in ((KEY_FILE, renewed.key_pem), (CERTIFICATE_FILE, renewed.cert_pem)):
+            assert shown_at(address) == before
+            write_private(folder / name, content)
+        assert shown_at(address) == ssl.PEM_cert_to_DER_cert(renewed.cert_pem.decode()) != before
+        opened(keys(NODE_2), address, "node-1")
+        write_identity(folder, AUTHORITY.identity("node-1", begins=-3 * HOUR, ends=-HOUR))  # by a clock that was wrong
+        assert shown_at(address) == ssl.PEM_cert_to_DER_cert(renewed.cert_pem.decode())
+        link.send(make_batch(), make_hidden())
+        backend.steps.get(timeout=5)
+        assert not lost
+        link.close()
+
+
+def shown_at(address: str) -> bytes:
+    """The certificate that a server shows now, as DER."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with socket.create_connection((host_of(address), port_of(address)), 5) as plain, context.wrap_socket(plain) as end:
+        found = end.getpeercert(binary_form=True)
+    assert found is not None
+    return found
+
+
+def test_a_certificate_that_expires_under_an_open_stream_does_not_end_it() -> None:
+    short = AUTHORITY.identity("node-1", ends=timedelta(seconds=2))
+    with no_thread_left(), stage_of(keys(short)) as (backend, address):
+        link = StageLink(keys(NODE_2).endpoint(address, "node-1"), make_hello(), lambda reason: None)
+        link.open()
+        time.sleep(3)
+        link.send(make_batch(), make_hidden())
+        backend.steps.get(timeout=5)
+        with pytest.raises(UnauthenticatedError, match="its certificate has expired"):
+            opened(keys(NODE_3), address, "node-1")
+        link.close()
+
+
+# --- Ports
+
+
+def test_of_a_range_the_first_port_that_is_free_everywhere_is_taken() -> None:
+    first = free_port_at(HOST)
+    own = replace(keys(NODE_1), ports=range(first, first + 4))
+    with (
+        socket.create_server((HOST, first)),
+        socket.create_server(("127.0.0.1", first + 1)),
+        no_thread_left(),
+        stage_of(own) as (_, address),
+        stage_of(own) as (_, another),
+    ):
+        assert [port_of(address), port_of(another)] == [first + 2, first + 3]
+        with pytest.raises(UsageError, match=rf"ports {first} to {first + 3} on {HOST}: none is free; the last try: "):
+            own.listener.bind(grpc.server(ThreadPoolExecutor(1)))
+
+
+def test_an_address_of_another_machine_is_no_place_to_listen() -> None:
+    own = replace(keys(NODE_1), host="192.0.2.1", ports=range(20000, 20003))
+    with pytest.raises(UsageError, match=r"ports 20000 to 20002 on 192\.0\.2\.1: none is free; .*Cannot assign"):
+        own.listener.bind(grpc.server(ThreadPoolExecutor(1)))
