@@ -58,8 +58,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_given(options: argparse.Namespace) -> None:
-    if options.address is not None and options.token is None:
-        raise UsageError("--token: none given; give the string that cluster token create prints on the head")
     if options.address is None and (options.token or options.name or options.advertise_address):
         raise UsageError(
             "HOST:PORT: none given; give where the head lets machines in, as cluster token create prints it"
@@ -80,13 +78,13 @@ def _joined(options: argparse.Namespace, folder: Path) -> Home:
     """The home of this node; a string that is given wins over what was there."""
     from cluster.node.home import read_home
 
-    if options.address is None:
+    if options.token is None:
         home = read_home(folder)
         if home.record is None:
             raise UsageError("join: this machine is no node of a cluster yet; give HOST:PORT and --token, see --help")
         if home.record.host == home.record.head_host:
             raise UsageError("join: this machine is the head of its cluster; see: cluster status")
-        return home
+        return home if options.address is None else _followed(options, home)
     import platform
 
     from cluster.membership.joining import join
@@ -102,6 +100,16 @@ def _joined(options: argparse.Namespace, folder: Path) -> Home:
     assert home.record is not None
     print(f"admitted as {home.record.name}, at {home.record.host}; starting Ray", file=sys.stderr, flush=True)
     return home
+
+
+def _followed(options: argparse.Namespace, home: Home) -> Home:
+    """The head of this node is elsewhere now."""
+    from cluster.membership.joining import follow_head
+
+    if options.name or options.advertise_address:
+        raise UsageError("--token: none given; a machine that has joined keeps name and address without one")
+    _end_running(home.folder)
+    return follow_head(home, options.address)
 
 
 def _end_running(folder: Path) -> None:

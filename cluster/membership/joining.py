@@ -105,6 +105,19 @@ def renew_if_due(home: Home, host: str | None = None) -> Home:
     return _write(home.folder, renewed, replace(record, host=host, is_secure=admission.is_secure))
 
 
+def follow_head(home: Home, address: str) -> Home:
+    """The same node, whose head has moved to `address`, "host:port": where machines join now.
+
+    ClusterError where that is not its head, which shows by its certificate, or it is not to be reached.
+    """
+    identity, record = own_identity(home), home.record
+    assert record is not None
+    host, ports = _door_at(address)
+    check_certificate(identity, record.host, time.time())
+    check_tls(home, host, ports.members, head_server_name(record.cluster_id))
+    return _write(home.folder, identity, replace(record, head_host=host, first_port=ports.first))
+
+
 def register(home: Home) -> Grant:
     """Tell the head that this node is about to take part, or still does, and keep the secrets that it answers with.
 

@@ -22,7 +22,7 @@ from cluster.api.errors import (
     UsageError,
 )
 from cluster.membership import joining
-from cluster.membership.joining import join, members_of, register, renew_if_due
+from cluster.membership.joining import follow_head, join, members_of, register, renew_if_due
 from cluster.membership.preflight import check_tls, own_identity
 from cluster.membership.registry_file import open_registry, read_registry
 from cluster.membership.versions import this_version
@@ -349,6 +349,19 @@ def test_a_cluster_of_this_machine_alone_keeps_its_secrets(
         joined(head, folder)
     state_path().unlink()
     joined(head, folder)
+
+
+def test_a_node_follows_its_head_to_another_address_and_nobody_else(tmp_path: Path) -> None:
+    with running_head(tmp_path / "head") as head:
+        home = joined(head, tmp_path / "node")
+    with running_head(tmp_path / "other") as other, pytest.raises(UnauthenticatedError, match="another cluster"):
+        follow_head(home, other.address)
+    with running_head(tmp_path / "head") as moved:  # at another address and other ports
+        with pytest.raises(UnreachableError):
+            register(home)
+        home = follow_head(home, moved.address)
+        register(home)
+        assert read_home(home.folder) == home
 
 
 def test_a_machine_whose_answer_was_lost_joins_by_the_same_string(
