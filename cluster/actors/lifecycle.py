@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,15 +20,18 @@ from cluster.actors.ground.ground import Ground, Progress
 from cluster.actors.ground.other_nodes import OtherNodes
 from cluster.actors.ground.own import OwnRay
 from cluster.actors.ground.shared import SharedRay
+from cluster.actors.own_status import status_at
+from cluster.actors.placing import Placing, freed, node_of, same_model
 from cluster.actors.ray_node.environment import use_ray
+from cluster.actors.ray_node.gcs import restart_gcs
 from cluster.actors.repair import Diagnosis, Remedy, is_due
 from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.config import ClusterConfig, config_of
 from cluster.membership.participant import RETURN
 from cluster.membership.registry_file import open_registry, read_registry
 from cluster.node.home import forget_home, read_home
-from cluster.node.kept_secrets import client_secret_path, have_secrets, remove_secrets, write_secrets
-from cluster.node.processes import end_marked, members
+from cluster.node.kept_secrets import have_secrets, remove_secrets, write_secrets
+from cluster.node.processes import end_marked
 from cluster.node.ray_health import answers, ray_trouble
 from cluster.node.run_folder import make_run_folder, remove_run_folder, run_folder_path
 from cluster.node.secret import given_secret
@@ -38,17 +40,12 @@ from cluster.node.state_lock import state_lock
 from cluster.sources.freshness import check_unchanged
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
-from cluster.sources.served import lent
 from cluster.store.slices import SliceStore
-from cluster.terminal.activity import Activity
-from cluster.wire.access.keys import keys_of
 from cluster.wire.transport.channel import check_port_free
 
 if TYPE_CHECKING:
     from cluster.actors.launch import Launch
-    from cluster.api.status import ClusterStatus
     from cluster.planning.model_plan import ModelPlan
-    from cluster.planning.nodes import Nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +62,7 @@ class Lifecycle:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
+        self._placing = Placing(progress)
 
     def up(self, config: ClusterConfig | None) -> Outcome:
         """Start, repair or find the cluster. `config` None means: as remembered.
@@ -118,12 +116,15 @@ class Lifecycle:
             raise UsageError(f"drain: --devices has placed layers on {name}; start the cluster with other --devices")
         self._progress.note(f"moving the layers of {name} to other nodes")
         with _launch(state) as launch:
-            others = _freed(OtherNodes(launch.agents, name), state)
-            plan = self._same_model(state, self._plan(config, nodes=others))
-            self._bring_up(launch, state, config, plan)
+            others = freed(OtherNodes(launch.agents, name), state)
+            plan = same_model(state, self._placing.plan(config, nodes=others))
+            self._placing.bring_up(launch, state, plan)
 
     def _again(self, state: ClusterState, config: ClusterConfig) -> Outcome:
         """There is a remembered cluster: it is fine, or lost stages or its Ray, or is a wreck."""
+        if read_home(state_path().parent).record is not None and state.owns_ray:
+            with suppress(ClusterError):  # what is wrong with it is found next
+                restart_gcs(Path(state.run_folder))
         found = _diagnose(state)
         different = [key for key, value in _settings(config).items() if state.config.get(key) != value]
         if found.is_up and different:
@@ -146,7 +147,7 @@ class Lifecycle:
 
     def _start(self, config: ClusterConfig) -> Outcome:
         ground = self._ground(config)
-        plan = self._plan(config) if ground.is_alone else None
+        plan = self._placing.plan(config) if ground.is_alone else None
         if plan is None:
             open_model(resolve(config.model))  # what cannot be served at all is refused before anything is started
         if config.port and ground.is_alone:
@@ -195,17 +196,8 @@ class Lifecycle:
     def _repair(self, state: ClusterState, config: ClusterConfig, trouble: str) -> Outcome:
         self._progress.note(f"repairing: {trouble}")
         ground = self._ground(config)
-        plan = self._same_model(state, self._plan(config, state.bounds)) if ground.is_alone else None
+        plan = same_model(state, self._placing.plan(config, state.bounds)) if ground.is_alone else None
         return self._finish(state, config, ground, plan, f"the cluster is repaired (it was: {trouble})")
-
-    def _same_model(self, state: ClusterState, plan: ModelPlan) -> ModelPlan:
-        """The plan, if it is for the model that the cluster serves. UsageError."""
-        if state.model_hash not in ("", plan.coordinator.model_hash):
-            raise UsageError(
-                f"{plan.coordinator.source.shown_name}: not the model any more that the cluster serves; "
-                "put that back, or run cluster down"
-            )
-        return plan
 
     def _finish(
         self, state: ClusterState, config: ClusterConfig, ground: Ground, plan: ModelPlan | None, note: str
@@ -214,45 +206,9 @@ class Lifecycle:
         with _launch(state) as launch:
             state = replace(state, has_actors=True)
             write_state(state)
-            plan = plan or self._plan_over(state, config, ground.nodes(launch, waits=not state.bounds))
-            address = self._bring_up(launch, state, config, plan)
+            plan = plan or self._placing.plan_over(state, config, ground.nodes(launch, waits=not state.bounds))
+            address = self._placing.bring_up(launch, state, plan)
         return Outcome(note, address, config)
-
-    def _bring_up(self, launch: Launch, state: ClusterState, config: ClusterConfig, plan: ModelPlan) -> str:
-        """What lives keeps its weights, as far as the plan has not changed. The address that clients use."""
-        state = _planned(state, plan)
-        write_state(state)
-        coordinator = replace(plan.coordinator, ray_processes=state.ray_processes)
-        with _weights_lent(replace(plan, coordinator=coordinator)) as told:
-            address = launch.bring_up(told.stages, told.coordinator, self._progress.bars)
-        write_state(replace(state, address=address, ready=True, members=members(state.instance)))
-        return address
-
-    def _plan_over(self, state: ClusterState, config: ClusterConfig, nodes: Nodes | None) -> ModelPlan:
-        """For the nodes there are: as before, if all of the former places are there, else anew."""
-        if state.bounds and nodes is not None:
-            names = {facts.name for facts in nodes.facts}
-            if {node_of(device) for device in state.devices} <= names:
-                kept = replace(config, layers=None, tensor_split=None)
-                return self._same_model(state, self._plan(kept, state.bounds, nodes, state.devices))
-            self._progress.note(f"placing the layers anew, on {', '.join(sorted(names))}")
-            nodes = _freed(nodes, state)
-        return self._same_model(state, self._plan(config, nodes=nodes))
-
-    def _plan(
-        self,
-        config: ClusterConfig,
-        bounds: Sequence[int] = (),
-        nodes: Nodes | None = None,
-        devices: Sequence[str] = (),
-    ) -> ModelPlan:
-        from cluster.planning.model_plan import plan_model
-
-        with Activity("measuring devices and memory"):
-            plan = plan_model(config, bounds, nodes, devices)
-        for warning in plan.warnings:
-            self._progress.note(f"warning: {warning}")
-        return plan
 
     def _take_down(self, state: ClusterState, reason: str) -> int:
         """End actors and Ray as far as they are ours; remove our files. Never fails halfway for good.
@@ -294,49 +250,6 @@ def _launch(state: ClusterState) -> Iterator[Launch]:
         launch.close()
 
 
-def node_of(device: str) -> str:
-    """The node of a device as plans name it, such as "two:CUDA0"; "" where there is one machine only."""
-    return device.rpartition(":")[0]
-
-
-def _freed(nodes: Nodes, state: ClusterState) -> Nodes:
-    """The nodes as they will be once the stages that run now are gone, which those of a new plan replace."""
-    from cluster.planning.nodes import Freed
-
-    held_bytes: Counter[str] = Counter()
-    with suppress(ClusterError):  # a coordinator that is gone, too, says nothing of them
-        for stage in status_at(state.address).stages:
-            if stage.facts.health.is_ready:
-                size_bytes = stage.weight_bytes + stage.kv_bytes + stage.compute_bytes
-                held_bytes[f"{stage.node}:{stage.device}"] += size_bytes
-    return Freed(nodes, held_bytes)
-
-
-def _planned(state: ClusterState, plan: ModelPlan) -> ClusterState:
-    """What a repair needs to know of the plan."""
-    coordinator = plan.coordinator
-    return replace(
-        state,
-        model_hash=coordinator.model_hash,
-        bounds=plan.bounds,
-        devices=plan.devices,
-        model_version=coordinator.source.version,
-    )
-
-
-@contextmanager
-def _weights_lent(plan: ModelPlan) -> Iterator[ModelPlan]:
-    """The plan as other nodes are told of it: in the block, this one gives them the tensors that they want."""
-    home = read_home(state_path().parent)
-    if home.record is None:
-        yield plan
-        return
-    source = plan.coordinator.source
-    with lent(source, open_model(source, plan.coordinator.model_hash), keys_of(home)) as told:
-        stages = tuple(replace(stage, source=told) for stage in plan.stages)
-        yield replace(plan, stages=stages, coordinator=replace(plan.coordinator, source=told))
-
-
 def _settings(config: ClusterConfig) -> dict[str, Any]:
     """The settings as JSON gives them back."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
@@ -360,14 +273,6 @@ def _diagnose(state: ClusterState) -> Diagnosis:
     except (UnreachableError, UsageError) as error:  # also where the secret is gone
         return Diagnosis(ray is None, ray, ray or str(error), have_secrets())
     return Diagnosis(True, ray, ray or ("" if health.is_ready else str(health)), have_secrets())
-
-
-def status_at(address: str) -> ClusterStatus:
-    """What the cluster at `address` says of itself. UnreachableError, UsageError where its secret is gone."""
-    from cluster.client.sync import connect
-
-    with connect(address, client_secret_path()) as client:
-        return client.status()
 
 
 def repair_is_due(state: ClusterState) -> bool:

@@ -33,8 +33,8 @@ def add_parser(verbs: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     if not 0 <= options.lines <= 10_000:
         raise UsageError(f"--lines: {options.lines} is not possible; give 0 to 10000")
-    from cluster.actors.lifecycle import status_at
     from cluster.actors.logs import open_logs
+    from cluster.actors.own_status import status_at
     from cluster.node.state import read_state, state_path
 
     state = read_state()

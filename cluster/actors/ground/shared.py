@@ -69,7 +69,9 @@ class SharedRay:
         self.progress.note(f"starting Ray on {self.name} ({self.host})")
         num_cpus = len(os.sched_getaffinity(0))
         address = start_shared_head(state.instance, Path(state.run_folder), home, num_cpus)
-        return replace(state, ray_address=address, ray_processes=find_ray_processes(state.instance))
+        # Its GCS is not among them: the door starts it again where it dies.
+        raylet = tuple(process for process in find_ray_processes(state.instance) if process.kind == "raylet")
+        return replace(state, ray_address=address, ray_processes=raylet)
 
     def nodes(self, launch: Launch, *, waits: bool) -> Nodes:
         state = read_state()
