@@ -14,10 +14,11 @@ from cluster.doctor.library import check_library
 from cluster.doctor.link import check_loopback
 from cluster.doctor.memory import check_machine_memory, check_model_fits
 from cluster.doctor.model import check_model
+from cluster.doctor.nodes import check_nodes
 from cluster.doctor.ports import check_ports
 from cluster.doctor.versions import check_stage_versions, check_versions
 from cluster.node.kept_secrets import client_secret_path
-from cluster.node.state import ClusterState, read_state
+from cluster.node.state import ClusterState, read_state, state_path
 
 
 def diagnose(config: ClusterConfig | None, port: int) -> Iterator[Check]:
@@ -32,6 +33,7 @@ def diagnose(config: ClusterConfig | None, port: int) -> Iterator[Check]:
     yield from checks
     yield from check_ports(port, state.address if state else "")
     yield from check_loopback()
+    yield from check_nodes(state_path().parent)
     if status is not None:
         yield from check_stage_versions(status.stages, platform.node())
     is_of_cluster = config is None and state is not None
