@@ -75,7 +75,7 @@ class ClusterConfig:
             raise UsageError(
                 f"host: {self.host!r} is not this machine's loopback; to serve others, give --advertise-address"
             )
-        if self.insecure and not self.is_shared:
+        if self.insecure and not self.is_shared and self.address is None:
             raise UsageError("insecure: nothing leaves this machine; leave it out, or give --nodes")
         if self.address is not None and self.nodes > 1:
             raise UsageError("nodes: those of the Ray cluster at --address are all there are; leave --nodes out")

@@ -8,16 +8,19 @@ import shutil
 from functools import cached_property
 from pathlib import Path
 
+from cluster.actors.enrolment import Enrolment, make_home
 from cluster.actors.ray_node.environment import HOME
 from cluster.api.errors import ClusterError
 from cluster.node.home import read_home
 from cluster.node.processes import MARK, end_process, marked_pids, start_ticks
 from cluster.node.ray_logs import LogFile, RayLogs
+from cluster.node.run_folder import remove_run_folder
 from cluster.planning.measure.echo import Echo
 from cluster.planning.measure.link import LinkFigures, measure_link
 from cluster.planning.measure.profile import DeviceProfile
 from cluster.planning.nodes import NodeFacts, ThisMachine, survey_this_node
 from cluster.store.slices import SliceStore
+from cluster.trust.node_key import new_key, signing_request
 from cluster.wire.access.keys import Keys, keys_of
 
 OURS = (b"ray::StageWorker", b"ray::Coordinator")  # titles of the processes that a cluster may leave behind
@@ -32,16 +35,36 @@ class NodeAgent:
         self._host = host
         self._echoes: dict[int, Echo] = {}
         self._numbers = itertools.count()
+        self._key_pem = b""
+        self._enrolled = ""
 
     def pid(self) -> int:
         return os.getpid()
 
     def home(self) -> str:
         """The folder where actors on this node find who they are. ClusterError where Ray was not told of any."""
-        folder = os.environ.get(HOME, "")
+        folder = self._enrolled or os.environ.get(HOME, "")
         if not folder:
             raise ClusterError(f"{self._name}: its Ray was not started by us, and nobody has made it a home yet")
         return folder
+
+    def request(self) -> bytes | None:
+        """In a Ray that we did not start: a request for a certificate, as PEM. None where this node has a home."""
+        if self._enrolled or os.environ.get(HOME):
+            return None
+        self._key_pem = self._key_pem or new_key()
+        return signing_request(self._key_pem, self._name)
+
+    def enrol(self, enrolment: Enrolment) -> str:
+        """Make this node a home, and return its folder. ClusterError."""
+        self._enrolled = self._enrolled or str(make_home(enrolment, self._key_pem).folder)
+        return self._enrolled
+
+    def leave(self) -> None:
+        """Remove the home that `enrol` made."""
+        if self._enrolled:
+            remove_run_folder(Path(self._enrolled).parent)
+        self._enrolled = ""
 
     def facts(self) -> NodeFacts:
         """What this machine has now. ClusterError if its native library cannot be used."""

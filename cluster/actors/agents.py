@@ -107,8 +107,16 @@ class Agents:
 
     def homes(self) -> Mapping[str, str]:
         """The folder of each node in which its actors find who they are."""
-        asked = {node.name: self._agents[node.name].home.remote() for node in self.nodes}
-        return {name: self._get(name, reference, ANSWER_S) for name, reference in asked.items()}
+        return self.ask_all("home", ANSWER_S)
+
+    def ask_all(self, method: str, timeout_s: float) -> dict[str, Any]:
+        """What each node answers, by name. UnreachableError for one that does not."""
+        return self._gather({name: getattr(agent, method).remote() for name, agent in self._asked()}, timeout_s)
+
+    def tell(self, method: str, told: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        """The same of those nodes that something is told."""
+        asked = {name: getattr(self._of(name), method).remote(what) for name, what in told.items()}
+        return self._gather(asked, timeout_s)
 
     def agent(self, node: str) -> Any:
         """The agent of a node, to call `NodeAgent`'s methods of. UnreachableError."""
@@ -124,6 +132,12 @@ class Agents:
             self._agents[node.name].end_orphans.remote(known.get(node.id, frozenset[int]())) for node in self.nodes
         ]
         _wait(asked, ANSWER_S)
+
+    def _asked(self) -> list[tuple[str, Any]]:
+        return [(node.name, self._agents[node.name]) for node in self.nodes]
+
+    def _gather(self, asked: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        return {name: self._get(name, reference, timeout_s) for name, reference in asked.items()}
 
     def _of(self, node: str) -> Any:
         self.node(node)

@@ -14,6 +14,7 @@ from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined] 
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
+from cluster.actors.agents import PREFIX as AGENT
 from cluster.actors.agents import Agents
 from cluster.actors.coordinator_actor import Coordinator
 from cluster.actors.door_actor import Door
@@ -41,6 +42,7 @@ FIRST_TOKEN_TIMEOUT_S = 120.0
 COORDINATOR = "coordinator"
 DOOR = "door"
 STAGE = "stage-"
+LEAVE_S = 5.0  # for agents to remove what they wrote
 
 Report = Callable[[Sequence[Bar]], None]
 
@@ -103,6 +105,11 @@ class Launch:
         """The machines of the cluster, to plan over and to ask."""
         return Agents(self._namespace)
 
+    def living_nodes(self) -> tuple[RayNode, ...]:
+        """Those that Ray believes to live, the head first."""
+        with errors_of_ray():
+            return living_nodes(ray.nodes())
+
     def open_door(self, run_folder: Path, instance: str) -> str:
         """Let machines join, and see to it that the GCS lives. Returns the address at which they join.
 
@@ -158,7 +165,11 @@ class Launch:
     def take_down(self) -> int:
         """End the actors and give their place back. Returns how many there were."""
         with errors_of_ray():
-            num_ended = sum(map(self._actors.kill, self._actors.names()))
+            names = self._actors.names()
+            agents = [name for name in names if name.startswith(AGENT)]
+            asked = [actor.leave.remote() for actor in self._actors.living(agents).values()]
+            ray.wait(asked, num_returns=len(asked), timeout=LEAVE_S) if asked else None
+            num_ended = sum(map(self._actors.kill, names))
             self._places.give_back()
         return num_ended
 

@@ -184,7 +184,7 @@ class Lifecycle:
         if config.is_shared and config.address is None:
             return SharedRay.of(config, self._progress)
         asked = asked_for(config.address)
-        return OwnRay(self._progress) if asked is None else AttachedRay.at(asked, self._progress)
+        return OwnRay(self._progress) if asked is None else AttachedRay.at(asked, config, self._progress)
 
     def _take_back(self, state: ClusterState) -> None:
         """After a start that failed, which stays the news. What cannot be ended now stays remembered for `down`."""
@@ -216,7 +216,7 @@ class Lifecycle:
         `reason`: what other machines are told; after `RETURN`, they come back to the next start.
         """
         num_ended, home = 0, read_home(state_path().parent)
-        if home.record is not None:
+        if home.record is not None and state.owns_ray:
             for failure in end_nodes(home, reason):
                 self._progress.note(f"warning: {failure}; it ends by itself once it meets another cluster here")
         if state.owns_ray:

@@ -49,7 +49,9 @@ class Placing:
 
     def plan_over(self, state: ClusterState, config: ClusterConfig, nodes: Nodes | None) -> ModelPlan:
         """For the nodes there are: as before, if all of the former places are there, else anew."""
-        if state.bounds and nodes is not None:
+        if nodes is None:
+            return same_model(state, self.plan(config, state.bounds))
+        if state.bounds:
             names = {facts.name for facts in nodes.facts}
             if {node_of(device) for device in state.devices} <= names:
                 kept = replace(config, layers=None, tensor_split=None)

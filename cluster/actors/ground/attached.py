@@ -6,9 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cluster.actors.foreign import Asked, running_ray
+from cluster.actors.ground.foreign_nodes import are_here, enrol
 from cluster.actors.ground.ground import Progress
 from cluster.api.errors import ClusterError, UnreachableError
+from cluster.config import ClusterConfig
+from cluster.node.home import LOOPBACK
+from cluster.node.port_plan import DEFAULT_FIRST
 from cluster.node.state import ClusterState
+from cluster.wire.transport.channel import host_of
 
 if TYPE_CHECKING:
     from cluster.actors.launch import Launch
@@ -23,19 +28,31 @@ class AttachedRay:
     asked: Asked
     address: str
     owns_ray: bool = False
-    is_alone: bool = True
+    first_port: int = DEFAULT_FIRST
+    insecure: bool = False
 
     @classmethod
-    def at(cls, asked: Asked, progress: Progress) -> AttachedRay:
+    def at(cls, asked: Asked, config: ClusterConfig, progress: Progress) -> AttachedRay:
         """The Ray that `asked` leads to. UsageError, or UnreachableError if it does not answer."""
-        return cls(progress, asked, running_ray(asked))
+        return cls(progress, asked, running_ray(asked), first_port=config.first_port, insecure=config.insecure)
+
+    @property
+    def is_alone(self) -> bool:
+        """On loopback, Ray has no other machines."""
+        return host_of(self.address) == LOOPBACK
 
     def begin(self, state: ClusterState, num_stages: int) -> ClusterState:
         self.progress.note(f"attaching to Ray at {self.address}")
         return replace(state, ray_address=self.address)
 
     def nodes(self, launch: Launch, *, waits: bool) -> Nodes | None:
-        return None
+        if self.is_alone or are_here(launch.living_nodes()):
+            return None
+        launch.agents.look()
+        for name, why in launch.agents.silent.items():
+            self.progress.note(f"warning: {name} does not answer: {why}")
+        enrol(launch.agents, self.first_port, is_secure=not self.insecure)
+        return launch.agents
 
     def explained(self, error: ClusterError) -> ClusterError:
         return self.asked.unreachable(error) if isinstance(error, UnreachableError) else error
