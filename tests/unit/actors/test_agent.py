@@ -11,7 +11,7 @@ import pytest
 
 from cluster.actors.agent import NodeAgent
 from cluster.actors.ray_node.environment import HOME
-from cluster.api.errors import ClusterError, UsageError
+from cluster.api.errors import ClusterError
 from cluster.node.processes import MARK
 from cluster.node.secret import Secret, write_secret
 
@@ -44,23 +44,6 @@ def test_links_are_measured_between_agents(agent: NodeAgent, tmp_path: Path, mon
     finally:
         agent.end_echo(number)
         agent.end_echo(number)  # again: it is gone already
-
-
-def test_a_log_is_read_in_parts_and_nothing_else_is(
-    agent: NodeAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "readlink", lambda path: str(tmp_path / "worker-1-7.err"))
-    (tmp_path / "worker-1-7.err").write_bytes(b"0123456789")
-    (tmp_path / "worker-1-7.out").write_bytes(b"said")
-    (tmp_path / "worker-1-77.out").write_bytes(b"of another")
-    assert [(log.name, log.num_bytes) for log in agent.logs(7)] == [("worker-1-7.err", 10), ("worker-1-7.out", 4)]
-    assert agent.read_log("worker-1-7.err", 2, 3) == (2, b"234")
-    assert agent.read_log("worker-1-7.err", -4) == (6, b"6789")
-    assert agent.read_log("worker-1-7.err", 99) == (10, b"")
-    assert agent.read_log("worker-1-7.err", 0, -1) == (0, b"")
-    for name in ("../secret", "/etc/passwd", "worker-9-9.err", "raylet.out"):
-        with pytest.raises(UsageError, match="log: "):
-            agent.read_log(name, 0)
 
 
 def test_what_ray_has_forgotten_is_ended(agent: NodeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
