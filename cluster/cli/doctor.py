@@ -6,13 +6,14 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cluster.cli.settings import add_plan_flags, given_settings
 from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
+    from cluster.api.nodes import NodeStatus
     from cluster.doctor.check import Check
 
 MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
@@ -38,6 +39,24 @@ def _next_check(checks: Iterator[Check]) -> Check | None:
         return next(checks, None)
 
 
+def _ask_nodes() -> Callable[[], Sequence[NodeStatus]] | None:
+    """How the machines of the cluster are asked that this one is a node of; None for a machine alone."""
+    from cluster.api.errors import ClusterError
+    from cluster.node.home import read_home
+    from cluster.node.state import state_path
+
+    folder = state_path().parent
+    try:
+        if read_home(folder).record is None:
+            return None
+    except ClusterError:  # what is wrong with our files is found by others
+        return None
+    from cluster.actors.listing import list_nodes
+    from cluster.cli.nodes import running_stages
+
+    return lambda: list_nodes(folder, running_stages(), measure_links=True)
+
+
 def run(options: argparse.Namespace) -> int:
     from cluster.config import load_config
     from cluster.doctor.check import has_failed
@@ -47,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     is_given = bool(options.config) or any(value is not None for value in settings.values())
     config = load_config(options.config, settings) if is_given else None
     checks = []
-    found = diagnose(config, options.port)
+    found = diagnose(config, options.port, _ask_nodes())
     while (check := _next_check(found)) is not None:
         checks.append(check)
         if options.output == "table":

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
     measure = options.output != "table"
     with Activity("asking the nodes, and measuring the links between them" if measure else "asking the nodes"):
-        nodes = list_nodes(state_folder(), _stages(), measure_links=measure)
+        nodes = list_nodes(state_folder(), running_stages(), measure_links=measure)
     if options.output == "json":
         print(json.dumps([node_record(node) for node in nodes]))
     else:
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _stages() -> list[StageFacts]:
+def running_stages() -> list[StageFacts]:
     """Those that run; none where no model is served now."""
     from cluster.api.errors import ClusterError
     from cluster.client.sync import connect

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
 
 from cluster.api.errors import ClusterError
+from cluster.api.nodes import NodeStatus
 from cluster.api.status import ClusterStatus
 from cluster.config import ClusterConfig, config_of
 from cluster.doctor.check import Check, fail, ok, warn
@@ -16,13 +18,19 @@ from cluster.doctor.memory import check_machine_memory, check_model_fits
 from cluster.doctor.model import check_model
 from cluster.doctor.nodes import check_nodes
 from cluster.doctor.ports import check_ports
+from cluster.doctor.survey import check_survey
 from cluster.doctor.versions import check_stage_versions, check_versions
 from cluster.node.kept_secrets import client_secret_path
 from cluster.node.state import ClusterState, read_state, state_path
 
 
-def diagnose(config: ClusterConfig | None, port: int) -> Iterator[Check]:
-    """Line by line. `config` None: the settings of the cluster that is up, if there is one."""
+def diagnose(
+    config: ClusterConfig | None, port: int, ask_nodes: Callable[[], Sequence[NodeStatus]] | None = None
+) -> Iterator[Check]:
+    """Line by line. `config` None: the settings of the cluster that is up, if there is one.
+
+    `ask_nodes`: the machines of the cluster that this one is a node of, with the links between them.
+    """
     yield from check_versions()
     checks, found = check_library()
     yield from checks
@@ -34,6 +42,8 @@ def diagnose(config: ClusterConfig | None, port: int) -> Iterator[Check]:
     yield from check_ports(port, state.address if state else "")
     yield from check_loopback()
     yield from check_nodes(state_path().parent)
+    if ask_nodes is not None:
+        yield from _surveyed(ask_nodes)
     if status is not None:
         yield from check_stage_versions(status.stages, platform.node())
     is_of_cluster = config is None and state is not None
@@ -44,6 +54,13 @@ def diagnose(config: ClusterConfig | None, port: int) -> Iterator[Check]:
         yield from checks
         if found is not None and all(check.verdict != "fail" for check in checks):
             yield from _fits(config, is_up=is_of_cluster and status is not None)
+
+
+def _surveyed(ask_nodes: Callable[[], Sequence[NodeStatus]]) -> list[Check]:
+    try:
+        return check_survey(ask_nodes(), version("ggml-cluster"))
+    except ClusterError as error:
+        return [fail("nodes", str(error), "run cluster up to repair, on the head")]
 
 
 def _remembered() -> tuple[ClusterState | None, list[Check]]:
