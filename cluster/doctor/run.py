@@ -72,7 +72,7 @@ def _remembered() -> tuple[ClusterState | None, list[Check]]:
 
 def _cluster(state: ClusterState | None) -> tuple[ClusterStatus | None, list[Check]]:
     if state is None:
-        return None, [ok("cluster", "none is up")]
+        return None, [ok("cluster", "none was started on this machine")]
     if not state.ready:
         return None, [warn("cluster", "an earlier start did not finish", "run cluster up again, or cluster down")]
     from cluster.client.sync import connect

@@ -76,7 +76,7 @@ def test_a_machine_that_works_has_no_failures(doctor: Doctor) -> None:
         "slice store",
     ):
         assert name in checks
-    assert checks["cluster"]["found"] == "none is up"
+    assert checks["cluster"]["found"] == "none was started on this machine"
     assert checks["cuts"]["found"] == "7 places"
 
 
