@@ -92,7 +92,7 @@ class Route:
     def costs(self, stages: Sequence[StageCosts]) -> PipelineCosts:
         """The costs of a pipeline of `stages` on these nodes. UnreachableError where a link is missing."""
         if len(stages) == 1:
-            return PipelineCosts(tuple(stages), self._late_ms)
+            return PipelineCosts(tuple(stages), max(HOP_MS, self._late_ms))
         forward_ms = sum(self.hops_ms())
         back_ms = self.links.message_ms(self.nodes[-1], self.nodes[0])
         mean_ms = (forward_ms + back_ms) / len(self.nodes)

@@ -75,5 +75,7 @@ def _device_costs(inventory: Inventory, place: Place, sizes: LayerSizes, links: 
     profile = inventory.nodes.profile(place.node.name, place.device.name, kind, num_threads, 1, measure=True)
     assert profile is not None, "it was measured"
     read_bytes = Sums(sizes).read_bytes(0, sizes.num_layers)
-    route = Route((place.node.name,), inventory.head.name, links, inventory.row_bytes)
-    return route.costs([StageCosts(profile.steps_ms(read_bytes, inventory.model.vocab_size))])
+    stages = (StageCosts(profile.steps_ms(read_bytes, inventory.model.vocab_size)),)
+    if inventory.is_on_head:
+        return PipelineCosts(stages, 0.0)
+    return Route((place.node.name,), inventory.head.name, links, inventory.row_bytes).costs(stages)

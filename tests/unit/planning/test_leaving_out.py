@@ -32,13 +32,13 @@ def test_a_node_behind_a_slow_link_is_named_with_what_it_costs(model: str) -> No
     (first, second) = found.advice
     assert first.startswith("leave out two: ")
     assert first.endswith(
-        "with --devices one:CPU; two adds 20.4 ms to a token: messages take 20.4 ms more "
+        "with --devices one:CPU; two adds 19.4 ms to a token: messages take 19.4 ms more "
         "(its link to one takes 20.0 ms there and back)"
     )
     assert second.startswith("leave out one: ")
     (alone,) = (one for one in found.without if one.node == "two")
     shown = planned(model, nodes, devices=("one:CPU",)).whole[0]
-    assert alone.one_request_tokens_per_s == pytest.approx(200.0, rel=0.02)
+    assert alone.one_request_tokens_per_s == pytest.approx(1e3 / 6.0, rel=0.02)
     assert shown.one_request_tokens_per_s > 0
 
 
@@ -48,7 +48,7 @@ def test_a_node_that_is_slow_itself_is_named_for_computing(model: str) -> None:
     (line,) = planned(model, nodes, **config).advice
     assert line.startswith("leave out two: ")
     assert (
-        "ms to a token: messages take 2.0 ms more (its link to one takes 0.5 ms there and back) and computing" in line
+        "ms to a token: messages take 1.0 ms more (its link to one takes 0.5 ms there and back) and computing" in line
     )
 
 
@@ -87,7 +87,7 @@ def test_a_gpu_on_another_node_is_planned_without_one_here(model: str) -> None:
     nodes = FakeNodes((fake_node("one"), fake_node("gpu", "CPU", "CUDA0")), speeds={"gpu:CUDA0": 500e9})
     found = planned(model, nodes)
     assert [(stage.node, stage.device, stage.end) for stage in found.stages] == [("gpu", "CUDA0", 12)]
-    assert found.forecast.one_request_tokens_per_s > 1000
+    assert found.forecast.one_request_tokens_per_s > 500
 
 
 def test_of_many_nodes_the_worst_are_told_of(model: str) -> None:
