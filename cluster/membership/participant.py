@@ -21,7 +21,7 @@ CHECK_S = 0.1
 WATCH_S = 1.0
 REGISTER_S = 10.0  # between two looks at whether the head still runs the same cluster
 PAUSE_S = 1.0  # before the first new attempt
-MAX_PAUSE_S = 5.0
+MAX_PAUSE_S = 2.0
 RETURN = "the cluster starts anew"  # of all reasons to end, the one after which a node comes back
 
 Say = Callable[[str], None]
