@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+from tests.net.conftest import made_hosts
 from tests.net.together import Together
 
 FLAGS = ("-c", "256", "-np", "8", "-t", "1")
@@ -54,3 +56,21 @@ def test_a_plan_file_of_the_cluster_names_its_hosts(three_hosts_up: Together) ->
     refused = three_hosts_up.head.run("cluster", "plan", "--demo", "--devices", "four:CPU")
     assert refused.returncode == 2
     assert "devices: no 'four:CPU' on any node; there are one:CPU, three:CPU, two:CPU" in refused.stderr
+
+
+def test_a_plan_file_is_followed_on_the_hosts_that_it_names(tmp_path: Path) -> None:
+    with made_hosts(tmp_path, 2) as hosts:
+        first = Together.start(hosts, "--demo", *FLAGS, num_nodes=2)
+        planned = first.head.run(
+            "cluster", "plan", "--demo", *FLAGS, "--layers", "0-4,5-7", "--devices", "two:CPU,one:CPU", "-o", "json"
+        )
+        assert planned.returncode == 0, planned.stderr
+        (first.head.disk / "p.json").write_text(planned.stdout)
+        first.down()
+        alone = first.head.run("cluster", "up", "--plan", "/tmp/p.json")
+        assert alone.returncode == 2
+        assert "stage 0 is on node 'two', only localhost is there" in alone.stderr
+        again = Together.start(hosts, "--plan", "/tmp/p.json", num_nodes=2, again=True)
+        placed = again.ask("answer = [[stage.node, stage.first, stage.end] for stage in client.status().stages]")
+        assert placed == [["two", 0, 5], ["one", 5, 8]]
+        again.down()
