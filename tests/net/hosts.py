@@ -100,6 +100,7 @@ class Host:
     switch: Machine
     machine: Machine
     started: list[Running] = field(default_factory=list)
+    profile: str = ""  # of the user there: with another one, another cluster can be up beside the first
 
     @property
     def address(self) -> str:
@@ -123,7 +124,8 @@ class Host:
     def environment(self) -> dict[str, str]:
         """Of a user who has just logged in there; our commands are on the path."""
         path = f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        folders = {f"XDG_{kind.upper()}_HOME": f"/tmp/{kind}" for kind in ("state", "cache", "config")}
+        kinds = {"state": f"state{self.profile}", "cache": "cache", "config": f"config{self.profile}"}
+        folders = {f"XDG_{kind.upper()}_HOME": f"/tmp/{folder}" for kind, folder in kinds.items()}
         return {"HOME": "/tmp/home", "PATH": path, "LANG": "C.UTF-8", **folders}
 
     def run(self, *command: str, timeout_s: float = COMMAND_TIMEOUT_S, **more: str) -> subprocess.CompletedProcess[str]:
