@@ -32,6 +32,7 @@ from cluster.cli import (
 )
 from cluster.cli.pasted import prepared
 from cluster.cli.verbs import ShowVersion, verb_hint
+from cluster.node.core_dumps import forbid_core_dumps
 from cluster.terminal.printable import printable
 
 VERBS = (
@@ -80,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character still shows the others
     # Else gRPC writes lines of its own where a verb serves: one for each stranger whose handshake fails.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    forbid_core_dumps()
     try:
         parser = build_parser()
         given = sys.argv[1:] if arguments is None else arguments

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
+from cluster.node.core_dumps import forbid_core_dumps
 from cluster.stage.tuning import COMPUTE_NICENESS, SPIN_COUNT, SWITCH_INTERVAL_S
 
 # An operator who sets one of these has bound the threads that compute, or wants them free.
@@ -16,6 +17,7 @@ _BINDING = ("OMP_PLACES", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY")
 
 def prepare_process() -> None:
     """Before libggml is loaded. What the operator has set stays."""
+    forbid_core_dumps()
     os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))
     sys.setswitchinterval(SWITCH_INTERVAL_S)
 

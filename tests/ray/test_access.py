@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,6 +94,8 @@ def _check_that_nobody_sees_it(home: CliHome) -> None:
     pids = marked_pids(str(home.state()["instance"]))
     assert len(pids) > 3
     for pid in pids:
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        assert re.search(r"Max core file size +0 ", limits), f"{pid} would leave what it knows in a core dump"
         for shown in ("cmdline", "environ"):
             content = Path(f"/proc/{pid}/{shown}").read_bytes()
             assert not any(secret in content for secret in secrets), f"{shown} of {pid}"
