@@ -12,7 +12,7 @@ from cluster.actors.ray_node.environment import use_ray
 from cluster.api.errors import ClusterError, UsageError
 from cluster.api.nodes import NodeDevice, NodeLink, NodeStatus
 from cluster.api.status import Condition, Health, StageFacts
-from cluster.membership.joining import members_of
+from cluster.membership.returning import members_of
 from cluster.messages.membership import ListedNode, NodeState
 from cluster.node.home import Home, read_home
 from cluster.node.joined_state import read_joined

@@ -104,7 +104,7 @@ def _joined(options: argparse.Namespace, folder: Path) -> Home:
 
 def _followed(options: argparse.Namespace, home: Home) -> Home:
     """The head of this node is elsewhere now."""
-    from cluster.membership.joining import follow_head
+    from cluster.membership.returning import follow_head
 
     if options.name or options.advertise_address:
         raise UsageError("--token: none given; a machine that has joined keeps name and address without one")

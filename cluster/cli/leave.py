@@ -24,7 +24,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cluster.membership.joining import members_of
+    from cluster.membership.returning import members_of
     from cluster.node.home import read_home
     from cluster.node.state import state_folder
     from cluster.terminal.activity import Activity

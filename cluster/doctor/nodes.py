@@ -10,8 +10,8 @@ from pathlib import Path
 
 from cluster.api.errors import ClusterError
 from cluster.doctor.check import Check, fail, ok
-from cluster.membership.joining import members_of
 from cluster.membership.preflight import check_own, check_tls
+from cluster.membership.returning import members_of
 from cluster.messages.membership import ListedNode
 from cluster.node.home import Home, read_home
 from cluster.trust.identity import head_server_name, server_name

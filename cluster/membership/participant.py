@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cluster.api.errors import ClusterError, HandshakeError, UnauthenticatedError, UsageError
-from cluster.membership.joining import members_of, register, renew_if_due
+from cluster.membership.returning import members_of, register, renew_if_due
 from cluster.membership.serving import Attendant
 from cluster.messages.membership import Grant
 from cluster.node.home import Home, read_home

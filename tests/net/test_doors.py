@@ -28,7 +28,8 @@ JOIN = """
 import sys
 from pathlib import Path
 from cluster.api.errors import ClusterError
-from cluster.membership.joining import join, register
+from cluster.membership.joining import join
+from cluster.membership.returning import register
 from cluster.trust.join_string import JoinString
 try:
     home = join(Path("/tmp/state/ggml-cluster"), sys.argv[1], JoinString.of_text(sys.argv[2]), sys.argv[3])

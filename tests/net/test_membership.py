@@ -17,7 +17,8 @@ from tests.net.running import Running
 JOIN = """
 import pathlib, sys
 from cluster.api.errors import ClusterError
-from cluster.membership.joining import join, members_of, register
+from cluster.membership.joining import join
+from cluster.membership.returning import members_of, register
 from cluster.trust.join_string import JoinString
 address, token, name, *host = sys.argv[1:]
 try:
@@ -30,7 +31,7 @@ except ClusterError as error:
 """
 MOVE = """
 import pathlib, sys
-from cluster.membership.joining import register, renew_if_due
+from cluster.membership.returning import register, renew_if_due
 from cluster.node.home import read_home
 home = renew_if_due(read_home(pathlib.Path("/tmp/state", sys.argv[1])), *sys.argv[2:])
 register(home)

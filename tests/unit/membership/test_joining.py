@@ -21,10 +21,11 @@ from cluster.api.errors import (
     UnreachableError,
     UsageError,
 )
-from cluster.membership import joining
-from cluster.membership.joining import follow_head, join, members_of, register, renew_if_due
+from cluster.membership import joining, returning
+from cluster.membership.joining import join
 from cluster.membership.preflight import check_tls, own_identity
 from cluster.membership.registry_file import open_registry, read_registry
+from cluster.membership.returning import follow_head, members_of, register, renew_if_due
 from cluster.membership.versions import this_version
 from cluster.messages.membership import Admission, JoinRequest, NodeState
 from cluster.node.home import Home, read_home, write_home
@@ -306,7 +307,7 @@ def test_a_certificate_is_renewed_when_it_is_old_or_for_another_address(
     assert head.beside(4) in read_certificate((home.identity_folder / "node.crt").read_bytes()).hosts
     register(moved)
     assert read_registry(head.home.folder).all[0].host == head.beside(4)
-    monkeypatch.setattr(joining, "is_due", lambda cert, now_s: True)
+    monkeypatch.setattr(returning, "is_due", lambda cert, now_s: True)
     register(renew_if_due(moved, head.beside(4)))
     (home.identity_folder / "node.crt").write_bytes(before)
     with pytest.raises(ClusterError, match="and not"):
@@ -316,7 +317,7 @@ def test_a_certificate_is_renewed_when_it_is_old_or_for_another_address(
 def test_an_attendant_renews_while_it_runs(head: FakeHead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = joined(head, tmp_path / "node")
     before = (home.identity_folder / "node.key").read_bytes()
-    monkeypatch.setattr(joining, "is_due", lambda cert, now_s: True)
+    monkeypatch.setattr(returning, "is_due", lambda cert, now_s: True)
     with socket.create_server((home.host, head.ports.node)):
         register(renew_if_due(home, home.host))
     assert (home.identity_folder / "node.key").read_bytes() == before
