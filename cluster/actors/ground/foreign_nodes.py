@@ -29,17 +29,24 @@ def are_here(nodes: tuple[RayNode, ...]) -> bool:
     return all(is_own_address(node.host) for node in nodes)
 
 
+def check_encrypted(nodes: tuple[RayNode, ...]) -> None:
+    """UsageError unless this process was told that Ray speaks TLS: our secrets pass through it."""
+    if os.environ.get(TLS) != "1":
+        num_machines = len({node.host for node in nodes})
+        raise UsageError(
+            f"Ray has nodes on {num_machines} machines, and says everything between them in plaintext; give {TLS}=1 "
+            "and certificates to all of it, as Ray's page on TLS says, or give --insecure"
+        )
+
+
 def enrol(agents: Agents, first_port: int, *, is_secure: bool) -> None:
     """Make every node of the last look a node of our cluster, and this machine one of them. They keep it, if they are.
 
     UsageError where Ray would carry the secrets in plaintext, or this machine is none of its nodes; UnreachableError.
     """
     nodes = agents.nodes
-    if is_secure and os.environ.get(TLS) != "1":
-        raise UsageError(
-            f"Ray has nodes on {len({node.host for node in nodes})} machines, and says everything between them in "
-            f"plaintext; give {TLS}=1 and certificates to all of it (see Ray's page on TLS), or give --insecure"
-        )
+    if is_secure:
+        check_encrypted(nodes)
     authority = open_authority(state_folder(), time.time())
     head = nodes[0]
     records = {

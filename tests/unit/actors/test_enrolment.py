@@ -10,9 +10,10 @@ import pytest
 
 from cluster.actors.agent import NodeAgent
 from cluster.actors.enrolment import Enrolment
-from cluster.actors.ground.foreign_nodes import are_here
+from cluster.actors.ground.foreign_nodes import TLS, are_here, check_encrypted
 from cluster.actors.ray_node.environment import HOME
 from cluster.actors.ray_nodes import RayNode
+from cluster.api.errors import UsageError
 from cluster.node.home import NodeRecord, read_home
 from cluster.node.secret import Secret
 from cluster.trust.authority import Authority
@@ -64,3 +65,12 @@ def test_nodes_are_here_if_all_of_their_addresses_are_of_this_machine() -> None:
     here, elsewhere = RayNode("one", "1" * 56, "127.0.0.1", True), RayNode("two", "2" * 56, "192.0.2.1", False)
     assert are_here((here,))
     assert not are_here((here, elsewhere))
+
+
+def test_secrets_do_not_pass_through_a_ray_that_is_not_encrypted(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = (RayNode("one", "1" * 56, "10.0.0.1", True), RayNode("two", "2" * 56, HOST, False))
+    monkeypatch.setenv(TLS, "1")
+    check_encrypted(nodes)
+    monkeypatch.setenv(TLS, "0")
+    with pytest.raises(UsageError, match=r"Ray has nodes on 2 machines.*give RAY_USE_TLS=1 .* or give --insecure"):
+        check_encrypted(nodes)
