@@ -17,6 +17,7 @@ from cluster.wire.transport.channel import (
     bind,
     check_port_free,
     free_port_at,
+    host_of,
     is_loopback,
     open_aio_channel,
     open_channel,
@@ -106,7 +107,14 @@ class Endpoint:
         seconds.
         """
         refusal = refusal_of(error, self.address, self.tls)
-        return error_from_call(error, what, advice) if refusal is None else UnauthenticatedError(f"{what}: {refusal}")
+        if refusal is not None:
+            return UnauthenticatedError(f"{what}: {refusal}")
+        found = error_from_call(error, what, advice)
+        if isinstance(found, UnauthenticatedError) and self.tls is None and not is_loopback(host_of(self.address)):
+            return UnauthenticatedError(
+                f"{found}; in plaintext the clocks of both machines must agree to a minute, too"
+            )
+        return found
 
     def prove(self, path: str) -> Proof | None:
         """For one call of the method at `path`."""

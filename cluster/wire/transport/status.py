@@ -12,7 +12,10 @@ from cluster.api import errors
 from cluster.api.errors import ClusterError, UnauthenticatedError, UnreachableError
 
 ERROR_KEY = "cluster-error"
-SECRET_ADVICE = "give that of the cluster that runs there now: secret=, or a file named by CLUSTER_SECRET_FILE"
+SECRET_ADVICE = (
+    "give that of the cluster that runs there now: secret=, a file named by CLUSTER_SECRET_FILE, or what "
+    "cluster connect prints there"
+)
 # gRPC sends messages percent-encoded in headers, which peers may limit to 8 KiB.
 _MAX_DETAIL_BYTES = 2000
 

@@ -6,6 +6,8 @@ import asyncio
 import os
 import pickle
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -223,6 +225,20 @@ def test_a_node_that_joined_is_no_head(tmp_path: Path) -> None:
     server.stop()
 
 
+def test_what_fails_is_said_once(served: Served) -> None:
+    """By the error, and not by gRPC on stderr beside it."""
+    renamed = ClusterFile(served.address, SECRET, "zzzzzzzzzz.ggml-cluster", CA)
+    script = (
+        "import sys, cluster, cluster.client.config_file as found\n"
+        "try: cluster.connect(found.parse_cluster_file(sys.stdin.buffer.read()))\n"
+        "except cluster.UnauthenticatedError: print('refused')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=renamed.text, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("refused\n", "")
+
+
 # --- cluster connect
 
 
@@ -263,6 +279,20 @@ def test_elsewhere_a_key_is_enough(
     key.write_text("gk1.no")
     assert main(["connect", served.address, "--key", f"@{key}"]) == 2
     assert "client key: 6 characters that are none" in capsys.readouterr().err
+
+
+def test_without_tls_a_file_has_no_certificates(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By --insecure: the secret is proved as on one machine."""
+    write_secret(state / "client-secret", SECRET)
+    home = write_home(state, NodeRecord("node-1", "abcdefghij", HOST, FIRST_PORT, False, HOST))
+    server = InferenceServer(EchoCluster(), client_listener(home, SECRET, "127.0.0.1", free_port()))
+    address = server.start()
+    assert main(["connect", address]) == 0
+    printed = parse_cluster_file(capsys.readouterr().out.encode())
+    assert printed == ClusterFile(address, SECRET)
+    cluster.connect(printed).close()
+    assert main(["connect", address, "--print-key"]) == 2
+    server.stop()
 
 
 def test_without_a_cluster_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:

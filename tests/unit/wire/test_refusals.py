@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import grpc
 import pytest
 
 from cluster.api.errors import UnauthenticatedError, UnreachableError
@@ -248,3 +249,22 @@ def test_hostile_handshakes_harm_nobody(sent: bytes) -> None:
         call(Keys(SECRET, lambda: CALLER, "node-2").endpoint(address, "node-1"))
         for stranger in strangers:
             stranger.close()
+
+
+class Refused(grpc.RpcError):
+    """As a server refuses who does not prove its secret."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAUTHENTICATED
+
+    def details(self) -> str:
+        return "the secret of this cluster was not given"
+
+    def trailing_metadata(self) -> tuple[()]:
+        return ()
+
+
+@pytest.mark.parametrize(("host", "are_clocks_named"), [("10.0.0.1", True), ("127.0.0.1", False), ("[::1]", False)])
+def test_in_plaintext_between_machines_the_clocks_are_named_too(host: str, are_clocks_named: bool) -> None:
+    said = str(Endpoint(f"{host}:8478", SECRET).error_of(Refused(), "stage 1", "wait"))
+    assert ("; in plaintext the clocks of both machines must agree to a minute, too" in said) is are_clocks_named
