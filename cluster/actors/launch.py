@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # compiled, without stubs
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from cluster.actors.agents import PREFIX as AGENT
 from cluster.actors.agents import Agents
 from cluster.actors.coordinator_actor import Coordinator
+from cluster.actors.crew import Crew
 from cluster.actors.door_actor import Door
 from cluster.actors.last_words import LastWords
 from cluster.actors.named_actors import NamedActors
 from cluster.actors.places import Places
-from cluster.actors.ray_calls import CALL_TIMEOUT_S, check_gcs, errors_of_ray, get, one_line, silence_ray
+from cluster.actors.ray_calls import CALL_TIMEOUT_S, connect, errors_of_ray, get
 from cluster.actors.ray_nodes import RayNode, living_nodes
 from cluster.actors.stage_worker import StageWorker
 from cluster.actors.wiring import wire_all
-from cluster.api.errors import HandshakeError, UnreachableError
+from cluster.api.errors import HandshakeError
 from cluster.coordinator.spec import CoordinatorSpec
 from cluster.messages.stage import Wiring
 from cluster.node.home import read_home
@@ -47,21 +46,6 @@ LEAVE_S = 5.0  # for agents to remove what they wrote
 Report = Callable[[Sequence[Bar]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Crew:
-    """The nodes that a plan uses, by name, and where the actors on them find who they are."""
-
-    nodes: Mapping[str, RayNode | None]  # None for a machine alone: wherever Ray has room
-    homes: Mapping[str, str]
-    coordinator: str  # the node that it is on
-    head: RayNode | None = None  # None for a machine alone
-    lost: frozenset[str] = frozenset()  # Ray's ids of nodes that it believes to live, but which do not answer
-
-    @property
-    def coordinator_home(self) -> str:
-        return self.coordinator if self.head else THIS_NODE
-
-
 class Launch:
     """The actors of one cluster, seen from a Ray driver. Close it; the actors live on."""
 
@@ -75,26 +59,7 @@ class Launch:
         self._home = read_home(home)
         self._actors = NamedActors(namespace)
         self._places = Places(namespace)
-        # Ray keeps the first token that it reads: this process may have been connected to a head that is gone.
-        AuthenticationTokenLoader.instance().reset_cache()
-        silence_ray()
-        try:
-            check_gcs(ray_address)
-            ray.init(
-                ray_address,
-                namespace=namespace,
-                log_to_driver=False,
-                logging_level="ERROR",
-                # Ray would take that of the default route, which another address of this machine may have.
-                _node_ip_address=self._home.record.host if self._home.record else None,
-            )
-        except KeyboardInterrupt:
-            ray.shutdown()  # half connected to a Ray that is ended next, its threads would crash the process
-            raise
-        except Exception as error:  # Ray raises many kinds here: version, token, connection
-            raise UnreachableError(
-                f"Ray at {ray_address}: {one_line(error)}; start it with the Ray and Python of this environment"
-            ) from error
+        connect(ray_address, namespace, self._home)
 
     def close(self) -> None:
         """Disconnect from Ray."""

@@ -38,15 +38,12 @@ class Places:
         kept = {stage: self._kept(stage, node) for stage, node in nodes.items()}
         made = {stage: self._make(stage, nodes[stage]) for stage, group in kept.items() if group is None}
         deadline = time.monotonic() + PLACE_TIMEOUT_S
-        for group in made.values():
+        for stage, group in made.items():
             if not group.wait(max(0.0, deadline - time.monotonic())):
                 free = ray.available_resources().get("CPU", 0)
                 for each in made.values():
                     remove_placement_group(each)
-                raise CapacityError(
-                    f"Ray: {len(made)} free CPUs are needed, one per stage, and {free:g} are there; "
-                    "use fewer stages or add a node"
-                )
+                raise CapacityError(_no_place(stage, nodes[stage], len(made), free))
         return {stage: group for stage, group in (kept | made).items() if group is not None}
 
     def give_back(self) -> None:
@@ -87,3 +84,15 @@ class Places:
             if name.startswith(prefix) and table["state"] != "REMOVED":
                 found[name] = int(name.removeprefix(f"{self._namespace}-").partition("-")[0])
         return found
+
+
+def _no_place(stage: int, node: RayNode | None, num_wanted: int, num_free: float) -> str:
+    if node is not None:
+        return (
+            f"Ray: no free CPU for stage {stage} on {node.name}, and each stage takes one; "
+            f"give that node more (ray start --num-cpus), or place fewer stages there: --devices"
+        )
+    return (
+        f"Ray: {num_wanted} free CPUs are needed, one per stage, and {num_free:g} are there; "
+        "use fewer stages or add a node"
+    )

@@ -10,11 +10,12 @@ from typing import Any
 import ray
 import ray._private.worker as ray_worker
 from ray._private.grpc_utils import init_grpc_channel
-from ray._raylet import InnerGcsClient  # type: ignore[attr-defined]  # compiled, without stubs
+from ray._raylet import AuthenticationTokenLoader, InnerGcsClient  # type: ignore[attr-defined]  # compiled, without stubs
 from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from cluster.api.errors import ClusterError, UnreachableError
+from cluster.node.home import Home
 
 CALL_TIMEOUT_S = 60.0
 GCS_TIMEOUT_MS = 5000
@@ -58,6 +59,33 @@ def one_line(error: Exception) -> str:
     """What Ray says, without the traceback and the colours that it adds."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def connect(ray_address: str, namespace: str, home: Home) -> None:
+    """Make this process a driver of the Ray whose GCS is at `ray_address`. `home`: that of this machine.
+
+    UnreachableError if it does not answer or refuses this version.
+    """
+    # Ray keeps the first token that it reads: this process may have been connected to a head that is gone.
+    AuthenticationTokenLoader.instance().reset_cache()
+    silence_ray()
+    try:
+        check_gcs(ray_address)
+        ray.init(
+            ray_address,
+            namespace=namespace,
+            log_to_driver=False,
+            logging_level="ERROR",
+            # Ray would take that of the default route, which another address of this machine may have.
+            _node_ip_address=home.record.host if home.record else None,
+        )
+    except KeyboardInterrupt:
+        ray.shutdown()  # half connected to a Ray that is ended next, its threads would crash the process
+        raise
+    except Exception as error:  # Ray raises many kinds here: version, token, connection
+        raise UnreachableError(
+            f"Ray at {ray_address}: {one_line(error)}; start it with the Ray and Python of this environment"
+        ) from error
 
 
 def check_gcs(address: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cluster.actors.foreign import Asked, running_ray
 from cluster.actors.ground.foreign_nodes import are_here, enrol
 from cluster.actors.ground.ground import Progress
-from cluster.api.errors import ClusterError, UnreachableError
+from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.config import ClusterConfig
 from cluster.node.home import LOOPBACK
 from cluster.node.port_plan import DEFAULT_FIRST
@@ -30,11 +30,25 @@ class AttachedRay:
     owns_ray: bool = False
     first_port: int = DEFAULT_FIRST
     insecure: bool = False
+    is_shared: bool = False  # clients elsewhere are to reach it, whether or not its nodes are several
 
     @classmethod
     def at(cls, asked: Asked, config: ClusterConfig, progress: Progress) -> AttachedRay:
         """The Ray that `asked` leads to. UsageError, or UnreachableError if it does not answer."""
-        return cls(progress, asked, running_ray(asked), first_port=config.first_port, insecure=config.insecure)
+        address = running_ray(asked)
+        if config.is_shared and host_of(address) == LOOPBACK:
+            raise UsageError(
+                f"advertise-address: {asked} is on loopback, and so is what runs in it; start it with "
+                "ray start --node-ip-address, or leave --advertise-address out"
+            )
+        return cls(
+            progress,
+            asked,
+            address,
+            first_port=config.first_port,
+            insecure=config.insecure,
+            is_shared=config.is_shared,
+        )
 
     @property
     def is_alone(self) -> bool:
@@ -46,8 +60,8 @@ class AttachedRay:
         return replace(state, ray_address=self.address)
 
     def nodes(self, launch: Launch, *, waits: bool) -> Nodes | None:
-        if self.is_alone or are_here(launch.living_nodes()):
-            return None
+        if self.is_alone or (are_here(launch.living_nodes()) and not self.is_shared):
+            return None  # nothing of ours leaves this machine
         launch.agents.look()
         for name, why in launch.agents.silent.items():
             self.progress.note(f"warning: {name} does not answer: {why}")
