@@ -45,6 +45,8 @@ class Door:
         self._cluster = _RayCluster(self._home, self._run_folder, instance, namespace, gcs_address)
         self._doors: Doors | None = None
         self._address = ""
+        if ray.get_runtime_context().was_current_actor_reconstructed:
+            self.start()  # nobody is there to ask for it: Ray has started it again
 
     def pid(self) -> int:
         return os.getpid()

@@ -84,7 +84,9 @@ class Launch:
             door = self._actors.living([DOOR]).get(DOOR)
             if door is None:
                 told = (str(self._home.folder), str(run_folder), instance, self._namespace, self._ray_address)
-                door = self._start(Door, DOOR, 0, NodeAffinitySchedulingStrategy(_head().id, soft=False), *told)
+                door = self._start(
+                    Door, DOOR, 0, NodeAffinitySchedulingStrategy(_head().id, soft=False), *told, restarts=True
+                )
             address: str = get(door.start.remote())
         return address
 
@@ -199,7 +201,7 @@ class Launch:
             strategy = NodeAffinitySchedulingStrategy(crew.head.id, soft=False)
         return self._start(Coordinator, COORDINATOR, 0, strategy, spec, crew.homes[crew.coordinator_home])
 
-    def _start(self, actor: type, name: str, num_cpus: int, strategy: Any, *told: Any) -> Any:
+    def _start(self, actor: type, name: str, num_cpus: int, strategy: Any, *told: Any, restarts: bool = False) -> Any:
         return (
             ray.remote(actor)
             .options(
@@ -207,7 +209,7 @@ class Launch:
                 namespace=self._namespace,
                 lifetime="detached",
                 num_cpus=num_cpus,
-                max_restarts=0,
+                max_restarts=-1 if restarts else 0,
                 scheduling_strategy=strategy,
             )
             .remote(*told)

@@ -16,8 +16,9 @@ import pytest
 
 import cluster
 from cluster.actors.ray_node.gcs import RECORD, gcs_process
-from cluster.node.home import NodeRecord, write_home
-from cluster.node.processes import end_marked, start_ticks
+from cluster.node.home import NodeRecord, read_home, write_home
+from cluster.node.processes import end_marked, marked_pids, start_ticks
+from cluster.node.ray_health import answers
 from cluster.node.run_folder import make_run_folder, remove_run_folder, run_folder_path
 from cluster.node.secret import Secret, write_secret
 from cluster.trust.authority import Authority
@@ -71,12 +72,14 @@ class Shared:
         return done.stdout.strip().splitlines()[-1]
 
 
-@pytest.fixture
-def shared(tmp_path: Path) -> Iterator[Shared]:
-    """A head on loopback with two stages. Ray itself speaks in plaintext: its certificates are for tests of hosts."""
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    """A head on loopback with two stages. What a test kills of it comes back.
+
+    Ray itself speaks in plaintext: its certificates are for tests of hosts.
+    """
     instance = secrets.token_hex(8)
-    home, run_folder = tmp_path / "home", run_folder_path(instance)
-    home.mkdir(mode=0o700)
+    home, run_folder = tmp_path_factory.mktemp("home"), run_folder_path(instance)
     write_head(home)
     make_run_folder(run_folder)
     try:
@@ -128,3 +131,18 @@ def test_a_gcs_that_is_killed_comes_back_knowing_all_and_streams_go_on(shared: S
         assert shared.driver("again") == shared.address
         assert [stage.facts.pid for stage in client.status().stages] == [stage.facts.pid for stage in stages]
     assert (shared.run_folder / RECORD).stat().st_mode & 0o77 == 0  # it has the environment of `cluster up`
+
+
+def test_a_door_that_is_killed_is_open_again(shared: Shared) -> None:
+    record = read_home(shared.home).record
+    assert record is not None
+    door = f"{HOST}:{record.ports.join}"
+    assert answers(door)
+    (pid,) = (
+        pid
+        for pid in marked_pids(shared.instance)
+        if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::Door")
+    )
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not answers(door))
+    wait_until(lambda: answers(door))
