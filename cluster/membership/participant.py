@@ -22,7 +22,11 @@ WATCH_S = 1.0
 REGISTER_S = 10.0  # between two looks at whether the head still runs the same cluster
 PAUSE_S = 1.0  # before the first new attempt
 MAX_PAUSE_S = 2.0
+# A head that is just going down can look like one that does not believe us: only this many in a row count.
+MAX_REFUSALS = 3
 RETURN = "the cluster starts anew"  # of all reasons to end, the one after which a node comes back
+
+_FINAL = (UnauthenticatedError, UsageError, HandshakeError)  # the head has answered: the same would come again
 
 Say = Callable[[str], None]
 
@@ -70,16 +74,20 @@ class Participant:
         `is_patient`: a head that cannot be reached is waited for from the start; otherwise, once it was there.
         ClusterError where this machine is no node, or none any more, and where patience would be of no use.
         """
-        pause_s = PAUSE_S
+        pause_s, num_refusals = PAUSE_S, 0
         while True:
             try:
                 self._take_part()
-                is_patient, pause_s = True, PAUSE_S
-            except (UnauthenticatedError, UsageError, HandshakeError):
-                raise  # the head has answered: the same would come again
+                is_patient, pause_s, num_refusals = True, PAUSE_S, 0
+            except _FINAL as error:
+                num_refusals += 1
+                if not is_patient or num_refusals == MAX_REFUSALS:
+                    raise
+                self._say_once(f"{error}; asking again")
             except ClusterError as error:
                 if not is_patient:
                     raise
+                num_refusals = 0
                 self._say_once(f"{error}; trying again")
             if self._ended.wait(pause_s) and self._reason:
                 return self._reason
@@ -140,12 +148,15 @@ class Participant:
 
     def _is_another(self, home: Home, grant: Grant) -> bool:
         """Whether the head has started anew. One that cannot be reached has not, as far as one knows."""
-        try:
-            return register(home).instance != grant.instance
-        except (UnauthenticatedError, UsageError, HandshakeError):
-            raise
-        except ClusterError:
-            return False
+        for is_last in (*[False] * (MAX_REFUSALS - 1), True):
+            try:
+                return register(home).instance != grant.instance
+            except _FINAL:
+                if is_last or self._ended.wait(WATCH_S):
+                    raise
+            except ClusterError:
+                return False
+        raise AssertionError("the last refusal is raised")
 
     def _say_once(self, text: str) -> None:
         if text != self._said:

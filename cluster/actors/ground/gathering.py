@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from cluster.api.errors import UnreachableError
 
 # Members of a former start come back by themselves within it; only then is a way to join told.
-RETURN_S = 4.0
+RETURN_S = 10.0
 REMIND_S = 60.0
 
 
@@ -19,6 +19,7 @@ class Gathering:
     num_wanted: int
     wait_s: float
     start_s: float
+    num_expected: int = 0  # members of a former start, which may come back by themselves
     _seen: dict[str, None] = field(default_factory=dict)  # in the order in which they came
     _told_s: float | None = None
 
@@ -50,7 +51,8 @@ class Gathering:
 
     def must_tell(self, now_s: float) -> bool:
         """Whether it is time to say how machines join, for the first time."""
-        if self.is_complete or self._told_s is not None or now_s - self.start_s < RETURN_S:
+        waited_s = now_s - self.start_s
+        if self.is_complete or self._told_s is not None or (self.num_expected and waited_s < RETURN_S):
             return False
         self._told_s = now_s
         return True

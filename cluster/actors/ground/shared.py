@@ -15,6 +15,8 @@ from cluster.actors.ray_node.head import start_shared_head
 from cluster.api.errors import ClusterError
 from cluster.config import ClusterConfig
 from cluster.membership.inviting import invite, join_line
+from cluster.membership.registry_file import read_registry
+from cluster.messages.membership import NodeState
 from cluster.node.advertised import advertised_host
 from cluster.node.home import IDENTITY, NodeRecord, read_home, write_home
 from cluster.node.port_plan import PortPlan
@@ -86,7 +88,8 @@ class SharedRay:
         return launch.agents
 
     def _gather(self, agents: Agents) -> None:
-        waits = Gathering(self.config.nodes, self.config.wait_s, time.monotonic())
+        known = [one for one in read_registry(state_folder()).all if one.state is NodeState.MEMBER]
+        waits = Gathering(self.config.nodes, self.config.wait_s, time.monotonic(), len(known))
         while not waits.is_complete:
             living = [node.name for node in agents.look()]
             now_s = time.monotonic()

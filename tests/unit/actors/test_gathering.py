@@ -27,7 +27,7 @@ def test_a_lone_head_waits_for_nobody_and_says_nothing() -> None:
 
 
 def test_how_to_join_is_told_once_after_members_had_time_to_come_back_and_then_there_are_reminders() -> None:
-    waits = Gathering(2, 600, start_s=0)
+    waits = Gathering(2, 600, start_s=0, num_expected=1)
     waits.look(["one"], 0)
     assert not waits.must_tell(RETURN_S / 2)
     assert waits.must_tell(RETURN_S)
@@ -45,3 +45,10 @@ def test_it_ends_with_who_is_there_and_what_to_do() -> None:
     ):
         waits.look(["one", "two"], 5.1)
     assert Gathering(1, 5, start_s=0).look(["one"], 100) == []
+
+
+def test_where_nobody_is_expected_back_it_is_told_at_once() -> None:
+    waits = Gathering(2, 600, start_s=0)
+    waits.look(["one"], 0)
+    assert waits.must_tell(0)
+    assert not waits.must_tell(1)
