@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from cluster.cli.command import build_parser, verb_parsers
 from cluster.demo import model_path
 from tests.deploy.files import DEPLOY
 from tests.deploy.slurm import Slurm
@@ -46,7 +45,6 @@ def hosts(tmp_path: Path) -> Iterator[Hosts]:
 @pytest.mark.deploy
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.skipif("join" not in verb_parsers(build_parser()), reason="cluster join is not there yet")
 def test_a_job_serves_a_model_on_all_its_nodes_and_leaves_nothing(hosts: Hosts) -> None:
     slurm = Slurm.start(hosts)
     daemons = {host.name: set(host.pids()) for host in hosts}
