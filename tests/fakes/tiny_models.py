@@ -34,6 +34,7 @@ class TinyModel:
     num_experts: int = 0
     rope_factors: bool = False
     seed: int = 0
+    context_length: int = 256
 
     @property
     def head_width(self) -> int:
@@ -74,7 +75,7 @@ def _random(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]
 
 def _write_keys(writer: gguf.GGUFWriter, model: TinyModel) -> None:
     writer.add_name(f"tiny {model.architecture}")
-    writer.add_context_length(256)
+    writer.add_context_length(model.context_length)
     writer.add_embedding_length(model.width)
     writer.add_block_count(model.num_layers)
     writer.add_feed_forward_length(model.feed_forward)
