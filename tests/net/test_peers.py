@@ -5,20 +5,58 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from cluster.node.port_plan import PortPlan
 from cluster.trust.authority import Authority
 from cluster.trust.kept_authority import read_authority
-from tests.net import mtls_probe
+from cluster.trust.node_key import new_key, signing_request
+from tests.net import false_head, mtls_probe
 from tests.net.hosts import Host
 from tests.net.listeners import listeners
 from tests.net.together import Together
 
 PLAN = PortPlan()
 YEARS_S = 3 * 365 * 86400.0
+# What a certificate alone does not allow. The enemy is who the arguments say.
+TRY = """
+import sys
+from pathlib import Path
+from cluster.api.errors import ClusterError
+from cluster.membership.versions import this_version
+from cluster.messages.membership import RegisterRequest
+from cluster.trust.identity import Identity
+from cluster.wire.membership.attendant import AttendantClient
+from cluster.wire.membership.members import MembersClient
+name, cluster_id, own, head, node = sys.argv[1:]
+identity = Identity(name, cluster_id, *(Path(file).read_bytes() for file in ("ca", "crt", "key")))
+def attempt(what, act):
+    try:
+        print(what, "worked", act())
+    except ClusterError as error:
+        print(what, "refused:", error)
+with MembersClient(head, identity) as members:
+    attempt("register", lambda: members.register(RegisterRequest(own, this_version())))
+    attempt("leave", lambda: members.leave("malice"))
+    attempt("nodes", lambda: members.nodes())
+with AttendantClient(node, "two", identity) as attendant:
+    attempt("end", lambda: attendant.end("malice"))
+"""
+# Any call of what should be node two's, with the keys of the node that this runs on.
+CALL = """
+import sys
+from pathlib import Path
+import grpc
+from cluster.node.home import read_home
+from cluster.wire.access.keys import keys_of
+endpoint = keys_of(read_home(Path("/tmp/state/ggml-cluster"))).endpoint(sys.argv[1], "two")
+with endpoint.open_channel() as channel:
+    try:
+        channel.unary_unary("/ggml_cluster.v1.Stage/Describe")(b"", timeout=10)
+    except grpc.RpcError as error:
+        print(error.code().name, error.details())
+"""
 
 
 def member_ports(together: Together) -> list[tuple[Host, int]]:
@@ -46,13 +84,10 @@ def authority_of(together: Together) -> Authority:
 
 
 def arm(enemy: Host, authority: Authority, name: str, now_s: float) -> None:
-    identity = authority.head_identity(name, [enemy.address], now_s)
-    write(enemy.home, identity.cert_pem, identity.key_pem)
-
-
-def write(folder: Path, certificate: bytes, key: bytes) -> None:
-    (folder / "crt").write_bytes(certificate)
-    (folder / "key").write_bytes(key)
+    """Give him a certificate of a plain node."""
+    key = new_key()
+    (enemy.home / "crt").write_bytes(authority.sign(signing_request(key, name), name, [enemy.address], now_s))
+    (enemy.home / "key").write_bytes(key)
 
 
 def spoken_to(together: Together, enemy: Host, *pair: str) -> list[str]:
@@ -91,3 +126,29 @@ def test_nobody_whose_certificate_has_ended(three_hosts_up: Together, enemy: Hos
     authority = authority_of(three_hosts_up)
     arm(enemy, authority, "two", time.time() - YEARS_S)
     assert spoken_to(three_hosts_up, enemy, "crt", "key") == []
+
+
+@pytest.mark.parametrize("name", ["five", "two"])
+def test_a_certificate_alone_makes_no_member(three_hosts_up: Together, enemy: Host, name: str) -> None:
+    """The authority's key was stolen, say: but the head knows whom it has admitted, and by which key."""
+    authority = authority_of(three_hosts_up)
+    arm(enemy, authority, name, time.time())
+    head, node = f"{three_hosts_up.head.address}:{PLAN.members}", f"{three_hosts_up.hosts[2].address}:{PLAN.node}"
+    done = enemy.python("-c", TRY, name, authority.cluster_id, enemy.address, head, node)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+        [what, "refused:"] for what in ("register", "leave", "nodes", "end")
+    ], done.stdout
+    assert "ready" in three_hosts_up.head.run("cluster", "status").stdout
+
+
+def test_a_node_that_poses_as_another_is_not_spoken_to(three_hosts_up: Together, enemy: Host) -> None:
+    """With a certificate of the right authority, at the address where another node should be."""
+    arm(enemy, authority_of(three_hosts_up), "five", time.time())
+    lying = enemy.start("python", "-I", false_head.__file__, enemy.address, str(PLAN.own[0]), "crt", "key")
+    lying.wait_for("listens", 10)
+    done = three_hosts_up.head.python("-c", CALL, f"{enemy.address}:{PLAN.own[0]}")
+    lying.wait_for("heard", 10)
+    lying.end()
+    assert "UNAVAILABLE" in done.stdout, done.stderr
+    assert lying.out.splitlines()[1:] == ["heard "], "nothing, not even the name of a method"
