@@ -23,6 +23,7 @@ NUM_STREAMS = 4
 LONG = 1500
 NOTICED_S = 15.0  # wire's pings need 4 s; this machine may be busy
 BACK_S = 60.0
+GIVEN_UP_S = 240.0  # Ray does after two and a half minutes
 ASK = ("cluster", "run", "--temp", "0", "-n", "16", "Once")
 
 
@@ -120,6 +121,21 @@ def test_a_longer_cut_ends_streams_and_heals_by_itself(together: Together, said:
         time.sleep(max(0.0, began_s + seconds - time.monotonic()))
     wait_until(lambda: answer(together), BACK_S)
     assert answer(together) == said
+
+
+def test_a_node_that_ray_has_given_up_joins_anew(together: Together, said: str) -> None:
+    """A cut for longer than Ray has patience: `up` loads the stage again, there or elsewhere."""
+    running, three = talks(together), together.hosts[3]
+    with three.cut_off():
+        all_name(running, three)
+        wait_until(lambda: "does not take part" in told_nodes(together), GIVEN_UP_S)
+    wait_until(lambda: "lost" not in told_nodes(together), BACK_S)
+    repair(together)
+    assert answer(together) == said
+
+
+def told_nodes(together: Together) -> str:
+    return together.head.run("cluster", "nodes").stdout
 
 
 def test_one_way_loss_is_a_cut(together: Together, said: str) -> None:
