@@ -13,17 +13,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.actors.ending import end_each, end_nodes
-from cluster.actors.foreign import asked_for, use_foreign
+from cluster.actors.asking.own_status import status_at
 from cluster.actors.ground.attached import AttachedRay
+from cluster.actors.ground.foreign import asked_for
 from cluster.actors.ground.ground import Ground, Progress
 from cluster.actors.ground.other_nodes import OtherNodes
 from cluster.actors.ground.own import OwnRay
 from cluster.actors.ground.shared import SharedRay
-from cluster.actors.own_status import status_at
+from cluster.actors.nodes.ending import end_each, end_nodes
 from cluster.actors.placing import Placing, freed, node_of, same_model
-from cluster.actors.ray_node.environment import use_ray
-from cluster.actors.ray_node.gcs import restart_gcs
+from cluster.actors.ray_side.start.environment import use_foreign, use_ray
+from cluster.actors.ray_side.start.gcs import restart_gcs
 from cluster.actors.repair import Diagnosis, Remedy, is_due
 from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.config import ClusterConfig, config_of
@@ -44,7 +44,7 @@ from cluster.store.slices import SliceStore
 from cluster.wire.transport.channel import check_port_free
 
 if TYPE_CHECKING:
-    from cluster.actors.launch import Launch
+    from cluster.actors.driver.launch import Launch
     from cluster.planning.model_plan import ModelPlan
 
 
@@ -241,7 +241,7 @@ def _launch(state: ClusterState) -> Iterator[Launch]:
         use_ray(Path(state.run_folder), home if home.record is not None else None)
     else:
         use_foreign()
-    from cluster.actors.launch import Launch
+    from cluster.actors.driver.launch import Launch
 
     launch = Launch(state.ray_address, state.ray_namespace, state_path().parent)
     try:

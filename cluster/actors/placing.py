@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cluster.actors.asking.own_status import status_at
 from cluster.actors.ground.ground import Progress
-from cluster.actors.own_status import status_at
 from cluster.api.errors import ClusterError, UsageError
 from cluster.config import ClusterConfig
 from cluster.node.home import read_home
@@ -21,7 +21,7 @@ from cluster.terminal.activity import Activity
 from cluster.wire.access.keys import keys_of
 
 if TYPE_CHECKING:
-    from cluster.actors.launch import Launch
+    from cluster.actors.driver.launch import Launch
     from cluster.planning.model_plan import ModelPlan
     from cluster.planning.nodes import Nodes
 

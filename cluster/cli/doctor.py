@@ -51,7 +51,7 @@ def _ask_nodes() -> Callable[[], Sequence[NodeStatus]] | None:
             return None
     except ClusterError:  # what is wrong with our files is found by others
         return None
-    from cluster.actors.listing import list_nodes
+    from cluster.actors.asking.listing import list_nodes
     from cluster.cli.nodes import running_stages
 
     return lambda: list_nodes(folder, running_stages(), measure_links=True)

@@ -124,7 +124,7 @@ def _end_running(folder: Path) -> None:
 
 def _stay(folder: Path, home: Home, *, is_new: bool) -> int:
     """Take part until a signal, or until the head ends it."""
-    from cluster.actors.joined_ray import JoinedRay
+    from cluster.actors.nodes.joined_ray import JoinedRay
     from cluster.membership.participant import Participant
     from cluster.node.joined_state import remove_joined
 

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _end_attendant(folder: Path) -> None:
     """What attends to this node ends all that it has started; what it left behind, if anything, is ended here."""
-    from cluster.actors.joined_ray import JoinedRay
+    from cluster.actors.nodes.joined_ray import JoinedRay
     from cluster.node.joined_state import read_joined, remove_joined
     from cluster.node.processes import end_process
 

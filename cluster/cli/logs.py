@@ -10,7 +10,7 @@ from cluster.api.errors import UsageError
 from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
-    from cluster.actors.logs import Log
+    from cluster.actors.asking.logs import Log
 
 LINE_BYTES = 200  # as logs go; the lines that are too many are dropped
 FOLLOW_S = 1.0
@@ -33,8 +33,8 @@ def add_parser(verbs: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     if not 0 <= options.lines <= 10_000:
         raise UsageError(f"--lines: {options.lines} is not possible; give 0 to 10000")
-    from cluster.actors.logs import open_logs
-    from cluster.actors.own_status import status_at
+    from cluster.actors.asking.logs import open_logs
+    from cluster.actors.asking.own_status import status_at
     from cluster.node.state import read_state, state_path
 
     state = read_state()

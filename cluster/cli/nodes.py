@@ -27,7 +27,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cluster.actors.listing import list_nodes
+    from cluster.actors.asking.listing import list_nodes
     from cluster.node.state import state_folder
     from cluster.terminal.activity import Activity
     from cluster.terminal.nodes_table import node_record, print_nodes

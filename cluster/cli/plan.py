@@ -29,7 +29,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cluster.actors.planned_for import planned_for
+    from cluster.actors.asking.planned_for import planned_for
     from cluster.config import load_config
     from cluster.planning.plan_file import to_json
     from cluster.planning.report import report

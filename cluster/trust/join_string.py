@@ -33,8 +33,8 @@ class JoinString:
 
     @classmethod
     def of_text(cls, text: str) -> JoinString:
-        """UsageError that does not repeat the secret."""
-        stripped = text.strip() if len(text) <= MAX_CHARS else ""
+        """From the string, or from the whole line that it ends. UsageError that does not repeat the secret."""
+        *_, stripped = ["", *text.split()] if len(text) <= MAX_CHARS else [""]
         found = _TEXT.fullmatch(stripped)
         if found is not None:
             return cls(*found.groups())

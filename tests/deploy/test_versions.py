@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from cluster.actors.ray_node.arguments import shared_arguments
+from cluster.actors.ray_side.start.arguments import shared_arguments
 from cluster.node.home import NodeRecord
 from cluster.node.port_plan import PortPlan
 from cluster.node.run_folder import MAX_RAY_FOLDER_BYTES, PREFIX, ray_folder

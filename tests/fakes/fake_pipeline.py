@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from cluster.actors.wiring import wire_all
+from cluster.actors.driver.wiring import wire_all
 from cluster.api.errors import ClusterError
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams

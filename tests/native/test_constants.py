@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import worker_native
 from cluster import config
-from cluster.actors import last_words
+from cluster.actors.driver import last_words
 from cluster.cutting import cache_sizes, rules
 from cluster.engine import prefix
 from ggml.graph import program

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.actors.last_words import LastWords
+from cluster.actors.driver.last_words import LastWords
 from ggml.gguf.encode import ALIGNMENT, encode_header
 from ggml.gguf.value import float32
 from tests.native.arch_models import _random, metadata_of, tensors_of

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import cluster
-from cluster.actors.ray_node.gcs import RECORD, gcs_process
+from cluster.actors.ray_side.start.gcs import RECORD, gcs_process
 from cluster.node.home import NodeRecord, read_home, write_home
 from cluster.node.processes import end_marked, marked_pids, start_ticks
 from cluster.node.ray_health import answers
@@ -34,8 +34,8 @@ NUM_TOKENS = 900
 DRIVER = """
 import sys
 from pathlib import Path
-from cluster.actors.ray_node.environment import use_ray
-from cluster.actors.ray_node.head import start_shared_head
+from cluster.actors.ray_side.start.environment import use_ray
+from cluster.actors.ray_side.start.head import start_shared_head
 from cluster.config import ClusterConfig
 from cluster.demo import model_path
 from cluster.node.home import read_home
@@ -45,7 +45,7 @@ home, run_folder, instance, verb = read_home(Path(sys.argv[1])), Path(sys.argv[2
 if verb == "start":
     start_shared_head(instance, run_folder, home, 2)
 use_ray(run_folder, home)
-from cluster.actors.launch import Launch
+from cluster.actors.driver.launch import Launch
 
 launch = Launch(f"{home.host}:{home.record.ports.gcs}", f"shared-{instance}", home.folder)
 launch.open_door(run_folder, instance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cluster.actors.foreign import Asked, running_ray
+from cluster.actors.ground.foreign import Asked, running_ray
 from cluster.actors.ground.foreign_nodes import are_here, enrol
 from cluster.actors.ground.ground import Progress
 from cluster.api.errors import ClusterError, UnreachableError, UsageError
@@ -16,7 +16,7 @@ from cluster.node.state import ClusterState
 from cluster.wire.transport.channel import host_of
 
 if TYPE_CHECKING:
-    from cluster.actors.launch import Launch
+    from cluster.actors.driver.launch import Launch
     from cluster.planning.nodes import Nodes
 
 

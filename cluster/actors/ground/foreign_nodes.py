@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from cluster.actors.enrolment import Enrolment
+from cluster.actors.nodes.enrolment import Enrolment
 from cluster.api.errors import UnreachableError, UsageError
 from cluster.node.advertised import is_own_address
 from cluster.node.home import IDENTITY, Home, NodeRecord, write_home
@@ -17,8 +17,8 @@ from cluster.trust.identity import write_identity
 from cluster.trust.kept_authority import open_authority
 
 if TYPE_CHECKING:
-    from cluster.actors.agents import Agents
-    from cluster.actors.ray_nodes import RayNode
+    from cluster.actors.nodes.agents import Agents
+    from cluster.actors.ray_side.nodes import RayNode
 
 TLS = "RAY_USE_TLS"
 ENROL_S = 20.0

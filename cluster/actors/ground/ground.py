@@ -10,7 +10,7 @@ from cluster.node.state import ClusterState
 from cluster.terminal.progress import Bar
 
 if TYPE_CHECKING:
-    from cluster.actors.launch import Launch
+    from cluster.actors.driver.launch import Launch
     from cluster.planning.nodes import Nodes
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.actors.ground.ground import Progress
-from cluster.actors.ray_node.head import start_head
+from cluster.actors.ray_side.start.head import start_head
 from cluster.api.errors import ClusterError
 from cluster.node.ray_health import find_ray_processes
 from cluster.node.state import ClusterState
 
 if TYPE_CHECKING:
-    from cluster.actors.launch import Launch
+    from cluster.actors.driver.launch import Launch
     from cluster.planning.nodes import Nodes
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cluster.actors.ground.gathering import Gathering
 from cluster.actors.ground.ground import Progress
-from cluster.actors.ray_node.head import start_shared_head
+from cluster.actors.ray_side.start.head import start_shared_head
 from cluster.api.errors import ClusterError
 from cluster.config import ClusterConfig
 from cluster.membership.inviting import invite, join_line
@@ -28,8 +28,8 @@ from cluster.trust.names import check_node_name, node_name_of
 from cluster.wire.transport.channel import check_port_free
 
 if TYPE_CHECKING:
-    from cluster.actors.agents import Agents
-    from cluster.actors.launch import Launch
+    from cluster.actors.driver.launch import Launch
+    from cluster.actors.nodes.agents import Agents
     from cluster.planning.nodes import Nodes
 
 INVITATION_S = 3600

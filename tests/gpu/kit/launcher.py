@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.actors.coordinator_actor import Coordinator
-from cluster.actors.stage_worker import StageWorker
-from cluster.actors.wiring import wire_all
+from cluster.actors.driver.wiring import wire_all
+from cluster.actors.shells.coordinator import Coordinator
+from cluster.actors.shells.stage_worker import StageWorker
 from cluster.api.errors import ClusterError
 from cluster.client.sync import Client, connect
 from cluster.config import ClusterConfig

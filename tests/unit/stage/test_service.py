@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from cluster.actors.stage_worker import StageWorker
+from cluster.actors.shells.stage_worker import StageWorker
 from cluster.api.sampling import SamplingParams
 from cluster.demo import model_path
 from cluster.messages.stage import StageFailure, Wiring

@@ -35,3 +35,8 @@ def test_other_text_is_one_error(text: str) -> None:
 def test_that_of_another_version_is_told_apart() -> None:
     with pytest.raises(UsageError, match="another version"):
         JoinString.of_text("gc2.abc")
+
+
+def test_the_whole_line_that_was_printed_is_taken_too() -> None:
+    given = JoinString("abcdef", "a" * 26, "b" * 32)
+    assert JoinString.of_text(f"cluster join 10.0.0.1:8469 --token {given.text}\n") == given

@@ -1,0 +1,1 @@
+"""The machines of a cluster: asked through an agent on each, enrolled, ended."""

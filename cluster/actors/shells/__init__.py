@@ -1,0 +1,1 @@
+"""The actors: thin shells around services that know nothing of Ray."""
