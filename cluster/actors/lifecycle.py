@@ -38,8 +38,6 @@ from cluster.node.secret import given_secret
 from cluster.node.state import ClusterState, read_state, remove_state, state_path, write_state
 from cluster.node.state_lock import state_lock
 from cluster.sources.freshness import check_unchanged
-from cluster.sources.opening import open_model
-from cluster.sources.resolve import resolve
 from cluster.store.slices import SliceStore
 from cluster.wire.transport.channel import check_port_free
 
@@ -149,7 +147,7 @@ class Lifecycle:
         ground = self._ground(config)
         plan = self._placing.plan(config) if ground.is_alone else None
         if plan is None:
-            open_model(resolve(config.model))  # what cannot be served at all is refused before anything is started
+            self._placing.check(config)  # what cannot be served at all is refused before anything is started
         if config.port and ground.is_alone:
             check_port_free(config.host, config.port)
         client_secret = given_secret(Path(config.client_secret_file)) if config.client_secret_file else None

@@ -32,6 +32,13 @@ class Placing:
 
     progress: Progress
 
+    def check(self, config: ClusterConfig) -> None:
+        """Model and settings, before any machine is looked at. UsageError, ClusterError."""
+        from cluster.planning.inventory import check_asked
+
+        with Activity("reading the model"):
+            check_asked(config)
+
     def plan(
         self,
         config: ClusterConfig,

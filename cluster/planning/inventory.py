@@ -15,6 +15,8 @@ from cluster.planning.links import Links
 from cluster.planning.measure.dry_run import Context
 from cluster.planning.nodes import NodeFacts, Nodes, Surveyed, ThisMachine
 from cluster.planning.places import Place, choose_places
+from cluster.planning.search.placement import checked_cuts
+from cluster.planning.vocabulary import check_vocabulary
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
 from cluster.sources.source import ModelSource
@@ -102,6 +104,16 @@ class Inventory:
     def _num_cpu_stages(self, node: NodeFacts, before: int | None = None) -> int:
         """On the CPU of a node; of the stages in front of `before` only, if that is given."""
         return sum(place.node == node and place.device.kind == "cpu" for place in self.places[:before])
+
+
+def check_asked(config: ClusterConfig) -> None:
+    """Whatever can be found wrong with the model and the settings without looking at any machine. Errors as below."""
+    source = resolve(config.model)
+    model = open_model(source).model
+    _context_length(config, trained_context(model))
+    if config.num_stages is not None:
+        checked_cuts(model.num_layers, config.num_stages, legal_cuts(model))
+    check_vocabulary(model.header, source.shown_name)
 
 
 def take_inventory(config: ClusterConfig, nodes: Nodes | None = None) -> Inventory:

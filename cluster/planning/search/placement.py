@@ -113,7 +113,7 @@ def place(
         UsageError: no stage, more stages than slices can be made, or a device that nobody offers.
         CapacityError: the model does not fit; needed and available bytes of each stage are named.
     """
-    cuts = _cuts(model.num_layers, num_stages, legal_cuts)
+    cuts = checked_cuts(model.num_layers, num_stages, legal_cuts)
     chosen = choose_offers(offers, devices, num_stages)
     sizes, paces = Sums(model), _paces(chosen)
     sharers = Counter(offer.name for offer in chosen)
@@ -213,8 +213,8 @@ def _paces(chosen: Sequence[DeviceOffer]) -> list[_Pace]:
     return [_Pace(max(offer.memory_bytes, 1) / sharers[offer.name]) for offer in chosen]
 
 
-def _cuts(num_layers: int, num_stages: int, legal_cuts: Iterable[int] | None) -> list[int]:
-    """Where slices may begin or end, 0 and num_layers included, ascending."""
+def checked_cuts(num_layers: int, num_stages: int, legal_cuts: Iterable[int] | None) -> list[int]:
+    """Where slices may begin or end, 0 and num_layers included, ascending. UsageError for too many stages."""
     if num_stages < 1:
         raise UsageError(f"stages: {num_stages} cannot hold a model; give at least 1")
     if num_stages > num_layers:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from cluster.api.errors import UsageError
 from cluster.config import ClusterConfig
 from cluster.demo import model_path
-from cluster.planning.inventory import Inventory, take_inventory
+from cluster.planning.inventory import Inventory, check_asked, take_inventory
 from cluster.planning.nodes import Freed, Nodes, ThisMachine, survey_this_node
 from tests.fakes.fake_nodes import GIB, FakeNodes, fake_node
 
@@ -69,3 +74,17 @@ def test_what_the_stages_of_a_cluster_hold_is_free_for_the_plan_after_it() -> No
     one, two = Freed(nodes, {"one:CUDA0": GIB, "two:CPU": 100 * GIB, "three:CPU": GIB}).facts
     assert [device.memory_free_bytes // GIB for device in one.probe.devices] == [4, 5]
     assert [device.memory_free_bytes // GIB for device in two.probe.devices] == [8], "no more than there is"
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"ctx_size": 4096}, "ctx-size: 4096 is more than the 1024 tokens"),
+        ({"stages": 99}, "stages: 99 for a model of 8 layers"),
+        ({"devices": ("one:CPU",) * 9}, "stages: 9 for a model of 8 layers"),
+    ],
+)
+def test_what_cannot_be_is_found_before_any_machine_is_looked_at(settings: dict[str, Any], why: str) -> None:
+    check_asked(ClusterConfig(str(model_path()), ctx_size=64))
+    with pytest.raises(UsageError, match=why):
+        check_asked(ClusterConfig(str(model_path()), **settings))
