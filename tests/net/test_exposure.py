@@ -86,9 +86,10 @@ def test_hostile_connections_hurt_nobody(three_hosts_up: Together, count: int) -
     written = {host.number: written_bytes(host) for host in three_hosts_up.nodes}
     targets = [f"{host.address}:{each.port}" for host in three_hosts_up.nodes for each in exposed(host)]
     enemy = three_hosts_up.hosts[5]
-    done = enemy.run("python", "-I", portscan.__file__, str(count), *targets, timeout_s=1200)
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
+    scanning = enemy.start("python", "-I", portscan.__file__, str(count), *targets)
+    assert three_hosts_up.ask(SAY) == text, "meanwhile"
+    assert scanning.wait(1200) == 0, scanning.err
+    said = json.loads(scanning.out)
     # They were really there.
     assert all(counts["noise"]["connected"] > 0 for counts in said.values()), said
     assert three_hosts_up.ask(SAY) == text
