@@ -87,6 +87,12 @@ class Endpoint:
     address: str
     secret: Secret | None
     tls: CallerTls | None = None  # None is for plaintext
+    node: str = ""  # whose address it is; empty where there is one machine only
+
+    @property
+    def where(self) -> str:
+        """For people: machines are known by their names."""
+        return f"{self.address} on {self.node}" if self.node else self.address
 
     def open_channel(self, *, single_threaded: bool = False) -> grpc.Channel:
         """A channel to it; it connects with the first call. UsageError if there is no address; see `open_channel`."""

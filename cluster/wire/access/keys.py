@@ -36,12 +36,12 @@ class Keys:
     def endpoint(self, address: str, node: str = "") -> Endpoint:
         """How to call the server at `address` of the node of that name. UnauthenticatedError if our identity is bad."""
         if node and node == self.node and host_of(address) != LOOPBACK:
-            return Endpoint(join_address(LOOPBACK, port_of(address)), self.secret)
+            return Endpoint(join_address(LOOPBACK, port_of(address)), self.secret, node=node)
         if self.identity is None:
-            return Endpoint(address, self.secret)
+            return Endpoint(address, self.secret, node="" if host_of(address) == LOOPBACK else node)
         assert node, "between nodes, it is known which one is called"
         identity = self.identity()
-        return Endpoint(address, self.secret, CallerTls.of(identity, server_name(node, identity.cluster_id)))
+        return Endpoint(address, self.secret, CallerTls.of(identity, server_name(node, identity.cluster_id)), node)
 
     @property
     def listener(self) -> Listener:

@@ -31,7 +31,7 @@ class EventWatch(Watch[stage_pb2.StageEvent]):
         on_event: Callable[[Event], None],
         on_lost: Callable[[str], None],
     ) -> None:
-        self._peer = f"stage {hello.stage} at {endpoint.address}"
+        self._peer = f"stage {hello.stage} at {endpoint.where}"
         self._on_event = on_event
         self._assembly = EventAssembly()
         super().__init__(endpoint, hello, "Watch", stage_pb2.StageEvent, self._take, on_lost)

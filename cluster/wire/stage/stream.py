@@ -38,7 +38,7 @@ class StageStream(Generic[Reply]):
         on_message: Callable[[Reply], None],
         on_lost: Callable[[ClusterError], None],
     ) -> None:
-        self._peer = f"stage {hello.stage} at {endpoint.address}"
+        self._peer = f"stage {hello.stage} at {endpoint.where}"
         self._endpoint = endpoint
         self._epoch = hello.epoch
         self._kind: type[Reply] = kind

@@ -63,7 +63,7 @@ def _ask(
     end: _StageEnd,
 ) -> None:
     endpoint, hello = end
-    peer, path = f"stage {hello.stage} at {endpoint.address}", method_path("Stage", method)
+    peer, path = f"stage {hello.stage} at {endpoint.where}", method_path("Stage", method)
     proof = endpoint.prove(path)
     asked = channel.unary_unary(path, serialize, bytes)
     try:
