@@ -16,7 +16,8 @@ from cluster.planning.search.order import best_order
 from worker_native.probe import DeviceFacts
 
 DEFAULT_CPU_STAGES = 2
-GRAIN_MS = 0.1
+# Of a round, on another order of the nodes than the one they came in: less than that is what measurements vary by.
+LEAST_GAIN_MS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def _in_order(pool: Sequence[Place], nodes: Nodes, row_bytes: int) -> tuple[list
         ordered, links = best_order(names, head, _equal, _equal), None
     else:
         links = find_links(nodes, combinations(dict.fromkeys((head, *names)), 2))
-        ordered = best_order(names, head, _Cost(links, row_bytes), _Cost(links, 0))
+        ordered = best_order(names, head, _Cost(links, row_bytes), _Cost(links, 0), LEAST_GAIN_MS)
         # The coordinator hears every stage. What is not reached says why.
         for pair in (*route_pairs(ordered, head), *((head, name) for name in ordered)):
             links.between(*pair)
@@ -94,7 +95,7 @@ def _equal(node: str, other: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
-    """What a message takes, in whole steps of GRAIN_MS: measurements vary, and the order should not."""
+    """What a message takes, in milliseconds."""
 
     links: Links
     num_bytes: int
@@ -102,7 +103,7 @@ class _Cost:
     def __call__(self, node: str, other: str) -> float:
         if not self.links.reaches(node, other):
             return math.inf
-        return round(self.links.message_ms(node, other, self.num_bytes) / GRAIN_MS)
+        return self.links.message_ms(node, other, self.num_bytes)
 
 
 def _named(names: Sequence[str], nodes: Sequence[NodeFacts]) -> tuple[Place, ...]:

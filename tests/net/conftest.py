@@ -47,9 +47,9 @@ def made_hosts(root: Path, num_hosts: int) -> Iterator[Hosts]:
     assert processes_in(namespaces) == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def hosts(has_rights: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
-    """Empty hosts that the whole session shares. A test that breaks one mends it."""
+    """Empty hosts that all tests of this folder share. A test that breaks one mends it."""
     with made_hosts(tmp_path_factory.mktemp("hosts"), NUM_HOSTS) as made:
         yield made
 
@@ -62,7 +62,7 @@ class Overheard:
     start: Sniffer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def overheard(has_rights: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Overheard]:
     """Three nodes that serve the demo, a fourth host that is a stranger, and a fifth that means harm."""
     root = tmp_path_factory.mktemp("together")
@@ -73,7 +73,7 @@ def overheard(has_rights: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield Overheard(together, sniffer)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def three_hosts_up(overheard: Overheard) -> Together:
-    """The one cluster of the session. A test leaves it as it was."""
+    """The one cluster of this folder. A test leaves it as it was."""
     return overheard.together

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise, starmap
 
 # Up to so many all orders are compared: nine take a hundredth of a second.
 MOST_EXACT = 9
@@ -13,12 +14,14 @@ Cost = Callable[[str, str], float]
 _Ways = dict[tuple[int, int], tuple[float, tuple[int, ...]]]
 
 
-def best_order(nodes: Sequence[str], head: str, forward: Cost, back: Cost) -> tuple[str, ...]:
+def best_order(nodes: Sequence[str], head: str, forward: Cost, back: Cost, least_gain: float = 0.0) -> tuple[str, ...]:
     """All `nodes`, the head first if it is one of them.
 
     A round goes from the head to the first node, through all, and back to the head: `forward` is what rows take from
     a node to the next, `back` what tokens take to and from the head. Exact for MOST_EXACT nodes; beyond, each is
-    followed by the nearest one that is left. Of equal orders it is the one that comes first in `nodes`.
+    followed by the nearest one that is left. The order of `nodes` stays unless the best one gains more than
+    `least_gain`: of links that are nearly equal another one is the best each time they are measured, and nodes that
+    change their places need other layers.
     """
     rest = [node for node in nodes if node != head]
     first = () if len(rest) == len(nodes) else (head,)
@@ -27,11 +30,17 @@ def best_order(nodes: Sequence[str], head: str, forward: Cost, back: Cost) -> tu
         """From the head, where that has no layers, only tokens come."""
         return forward(head, node) if first else back(head, node)
 
+    def round_of(order: Sequence[str]) -> float:
+        return enter(order[0]) + sum(starmap(forward, pairwise(order))) + back(order[-1], head)
+
     if len(rest) < 2:
         return (*first, *rest)
     if len(rest) > MOST_EXACT:
-        return (*first, *_nearest(rest, enter, forward))
-    return (*first, *(rest[index] for index in _exact(rest, enter, forward, lambda node: back(node, head))))
+        best = _nearest(rest, enter, forward)
+    else:
+        best = [rest[index] for index in _exact(rest, enter, forward, lambda node: back(node, head))]
+    gains = round_of(rest) - round_of(best)
+    return (*first, *(best if gains > least_gain else rest))
 
 
 def _exact(

@@ -49,3 +49,15 @@ def test_many_nodes_are_passed_from_near_to_near() -> None:
     assert len(places) > MOST_EXACT + 1
     away: Cost = lambda node, other: float(abs(places[node] - places[other]))  # noqa: E731
     assert best_order(tuple(places), "head", away, away) == ("head", *(f"n{place}" for place in range(1, 13)))
+
+
+def test_the_given_order_stays_unless_another_gains_enough() -> None:
+    """Measured again, links that are nearly equal must not move a node's layers."""
+
+    def costs(of_two: float) -> Cost:
+        return lambda one, other: of_two if {one, other} == {"head", "two"} else 1.0
+
+    nodes = ("head", "three", "two")
+    for of_two in (0.4, 0.6, 0.8, 1.0, 1.2, 1.4):
+        assert best_order(nodes, "head", costs(of_two), costs(1.0), least_gain=1.0) == nodes
+    assert best_order(nodes, "head", costs(-0.5), costs(1.0), least_gain=1.0) == ("head", "two", "three")
