@@ -61,6 +61,7 @@ def run_folders(host: Host) -> list[str]:
     return [name for name in os.listdir(host.disk) if name.startswith("ggml-cluster-")]
 
 
+@pytest.mark.slow
 def test_its_nodes_serve_as_those_that_joined_do_and_have_nothing_of_ours_afterwards(foreign: Hosts) -> None:
     head = foreign[1]
     address = ("--address", f"{head.address}:{PORT}")

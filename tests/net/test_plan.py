@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.net.conftest import made_hosts
 from tests.net.together import Together
 
@@ -58,6 +60,7 @@ def test_a_plan_file_of_the_cluster_names_its_hosts(three_hosts_up: Together) ->
     assert "devices: no 'four:CPU' on any node; there are one:CPU, three:CPU, two:CPU" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_plan_file_is_followed_on_the_hosts_that_it_names(tmp_path: Path) -> None:
     with made_hosts(tmp_path, 2) as hosts:
         first = Together.start(hosts, "--demo", *FLAGS, num_nodes=2)
