@@ -39,7 +39,7 @@ def test_up_on_a_small_disk_is_one_line_and_starts_nothing(full: str, tmp_path: 
     size = "4k" if full == "XDG_STATE_HOME" else "2m"
     script = f"mount -t tmpfs -o size={size} none {folders[full]} && exec {sys.executable} -m cluster.cli up --demo"
     if full == "TMPDIR":
-        script = script.replace(str(folders[full]), "/tmp").replace("&& exec", "&& TMPDIR=/tmp exec")
+        script = script.replace(str(folders[full]), "/mnt").replace("&& exec", "&& TMPDIR=/mnt exec")
     environment = {**os.environ, **{name: str(folder) for name, folder in folders.items()}}
     done = subprocess.run([*UNSHARE, script], env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 3, done.stderr
