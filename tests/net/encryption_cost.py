@@ -50,7 +50,8 @@ def main() -> None:
 
 
 def _compare(hosts: Hosts, model: str, rounds: int) -> None:
-    common = (model, "--stages", str(NUM_NODES), "-c", "256", "-t", "1")
+    # The same layers for both: what was measured of the devices differs from time to time.
+    common = (model, "--tensor-split", "1,1,1", "-c", "256", "-t", "1", "--no-lend-cores")
     ways = {}
     for way, more in (("TLS", ()), ("plain", ("--insecure", "--first-port", str(OTHER_FIRST_PORT)))):
         for host in hosts:
