@@ -59,6 +59,7 @@ class Participant:
         self._ended = threading.Event()
         self._reason = ""
         self._running = "nothing yet"
+        self._grant: Grant | None = None  # the newest
 
     def end(self, reason: str) -> None:
         """Begin to end it, from any thread."""
@@ -85,7 +86,7 @@ class Participant:
                     raise
                 self._say_once(f"{error}; asking again")
             except ClusterError as error:
-                if not is_patient:
+                if not is_patient and not self._has_head_begun_anew():
                     raise
                 num_refusals = 0
                 self._say_once(f"{error}; trying again")
@@ -98,7 +99,7 @@ class Participant:
         """From registering until this node's Ray ends, the head runs another cluster, or somebody ends it."""
         home = renew_if_due(read_home(self._folder))
         with self._attended(home):
-            grant = register(home)
+            grant = self._grant = register(home)
             try:
                 self._ray.start(home, grant)
                 summary = self._confirmed(home)
@@ -111,6 +112,15 @@ class Participant:
             finally:
                 self._running = "nothing"
                 self._ray.end()
+
+    def _has_head_begun_anew(self) -> bool:
+        """Whether the cluster that this node was about to take part in is over, and there is another one."""
+        if self._grant is None:
+            return False
+        try:
+            return register(read_home(self._folder)).instance != self._grant.instance
+        except ClusterError:
+            return False
 
     @contextmanager
     def _attended(self, home: Home) -> Iterator[None]:

@@ -49,8 +49,8 @@ class SaidRay:
 class Running:
     """A participant on a thread."""
 
-    def __init__(self, folder: Path, *, is_patient: bool = False) -> None:
-        self.ray = SaidRay()
+    def __init__(self, folder: Path, *, is_patient: bool = False, ray: SaidRay | None = None) -> None:
+        self.ray = ray or SaidRay()
         self.said: list[str] = []
         self.outcome: str | BaseException | None = None
         self.participant = Participant(folder, self.ray, self.said.append)
@@ -191,3 +191,17 @@ def test_a_node_that_waits_to_be_found_of_use_ends_at_once_when_it_is_told(
     running.participant.end("SIGINT")
     assert running.wait() == "SIGINT"
     assert time.monotonic() - begin_s < 5
+
+
+def test_a_head_that_begins_anew_while_a_new_node_starts_is_no_reason_to_give_up(head: FakeHead, node: Home) -> None:
+    class OvertakenRay(SaidRay):
+        def start(self, home: Home, grant: Grant) -> None:
+            if grant.instance == "instance":
+                head.cluster.instance = "another"
+                raise ClusterError("ray start: failed (the token is of another cluster)")
+            super().start(home, grant)
+
+    running = Running(node.folder, ray=OvertakenRay())
+    running.wait_for(lambda: bool(running.ray.grants) and running.ray.grants[-1].instance == "another")
+    running.participant.end("enough")
+    assert running.wait() == "enough"
