@@ -6,14 +6,13 @@ import difflib
 import os
 import re
 import ssl
-import stat
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.api.errors import ClusterError, UsageError
-from cluster.node.private import read_private
+from cluster.api.errors import UsageError
+from cluster.node.private import read_unshared
 from cluster.node.secret import Secret
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.transport.channel import check_address
@@ -24,7 +23,6 @@ MAX_FILE_BYTES = 64 << 10  # ours have some 1,000
 KEYS = ("address", "server_name", "ca", "key")
 ADVICE = "run cluster connect on a node of the cluster, and use what it prints"
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +51,11 @@ class ClusterFile:
 def read_cluster_file(path: Path) -> ClusterFile:
     """UsageError where there is none or it says what cannot be; ClusterError where others may read or write it."""
     try:
-        content = read_private(path, others_may_look=True, max_bytes=MAX_FILE_BYTES)
-        mode = path.lstat().st_mode
+        content = read_unshared(path, MAX_FILE_BYTES)
     except FileNotFoundError as error:
         raise UsageError(f"{path}: there is no such file; {ADVICE}") from error
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; {ADVICE}") from error
-    if mode & _OTHERS:
-        raise ClusterError(f"{path}: others may read it (mode {mode & 0o7777:04o}); chmod 600 {path}")
     try:
         return parse_cluster_file(content)
     except UsageError as error:

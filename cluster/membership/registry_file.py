@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from cluster.api.errors import ClusterError
 from cluster.membership.registry import Member, Registry
 from cluster.messages.membership import NodeState, Versions
-from cluster.node.disk import disk_error
-from cluster.node.file_lock import file_lock
-from cluster.node.private import read_private, write_private
+from cluster.node.record_file import RecordFile
 
 NODES = "nodes.json"
-FILE_VERSION = 1
-_ADVICE = "set XDG_STATE_HOME"
 
 
 @contextmanager
@@ -28,40 +22,23 @@ def open_registry(home: Path) -> Iterator[Registry]:
     One process at a time is in such a block. ClusterError where the file is damaged, or another user may have had a
     hand in it.
     """
-    path = home / NODES
-    try:
-        with file_lock(path):
-            registry = Registry(_read(path))
-            before = registry.all
-            yield registry
-            if registry.all != before:
-                text = json.dumps({"version": FILE_VERSION, "nodes": [asdict(one) for one in registry.all]}, indent=1)
-                write_private(path, text.encode())
-    except OSError as error:
-        raise disk_error(path, error, _ADVICE) from error
+    file = _file(home)
+    with file.locked():
+        registry = Registry(file.read())
+        before = registry.all
+        yield registry
+        if registry.all != before:
+            file.write(registry.all)
 
 
 def read_registry(home: Path) -> Registry:
     """The registry as it is now, to look at only. ClusterError as for `open_registry`."""
-    path = home / NODES
-    try:
-        return Registry(_read(path))
-    except OSError as error:
-        raise disk_error(path, error, _ADVICE) from error
+    return Registry(_file(home).read())
 
 
-def _read(path: Path) -> list[Member]:
-    try:
-        raw: Any = json.loads(read_private(path, others_may_look=True))
-        if raw["version"] != FILE_VERSION:
-            raise ValueError("written by another version")
-        return [_member(item) for item in raw["nodes"]]
-    except FileNotFoundError:
-        return []
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ClusterError(
-            f"{path}: no list of nodes ({error}); delete it, and let the nodes join again with a join string"
-        ) from error
+def _file(home: Path) -> RecordFile[Member]:
+    advice = "delete it, and let the nodes join again with a join string"
+    return RecordFile(home / NODES, "nodes", _member, "list of nodes", advice)
 
 
 def _member(item: Any) -> Member:

@@ -57,6 +57,18 @@ def read_private(path: Path, *, others_may_look: bool = False, max_bytes: int = 
     return read_open(path, os.open(path, READ_FLAGS), max_bytes)
 
 
+def read_unshared(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """The same of a file that holds a secret, in a folder that others may look into: they must not read the file.
+
+    Errors as for `read_private`.
+    """
+    content = read_private(path, others_may_look=True, max_bytes=max_bytes)
+    mode = path.lstat().st_mode
+    if mode & _OTHERS:
+        raise ClusterError(f"{path}: others may read it (mode {mode & 0o7777:04o}); chmod 600 {path}")
+    return content
+
+
 def read_open(path: Path, descriptor: int, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """The content of `path`, just opened with `READ_FLAGS`; closes it. Errors as for `read_private`."""
     try:

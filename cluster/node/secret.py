@@ -6,15 +6,13 @@ import hashlib
 import hmac
 import os
 import secrets
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster.api.errors import ClusterError, UsageError
-from cluster.node.private import read_private, write_private
+from cluster.node.private import read_unshared, write_private
 
 SECRET_BYTES = 32
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +65,11 @@ def read_secret(path: Path) -> Secret:
     ClusterError where another user owns the file or may read or write it, and where it holds no secret.
     """
     try:
-        content = read_private(path, others_may_look=True, max_bytes=1024)
-        mode = path.lstat().st_mode
+        content = read_unshared(path, 1024)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise ClusterError(f"{path}: {error.strerror or error}; give a file that holds a secret") from error
-    if mode & _OTHERS:
-        raise ClusterError(f"{path}: others may read it (mode {mode & 0o7777:04o}); chmod 600 {path}")
     try:
         return Secret.of_text(content.decode("ascii", "replace"))
     except UsageError as error:

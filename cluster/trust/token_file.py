@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from cluster.api.errors import ClusterError
-from cluster.node.disk import disk_error
-from cluster.node.file_lock import file_lock
-from cluster.node.private import read_private, write_private
+from cluster.node.record_file import RecordFile
 from cluster.trust.tokens import Token, TokenStore
 
 TOKENS = "tokens.json"
-FILE_VERSION = 1
-_ADVICE = "set XDG_STATE_HOME"
 
 
 @contextmanager
@@ -27,29 +21,13 @@ def open_tokens(home: Path) -> Iterator[TokenStore]:
     One process at a time is in such a block. ClusterError where the file is damaged, or another user may have had a
     hand in it.
     """
-    path = home / TOKENS
-    try:
-        with file_lock(path):
-            store = TokenStore(_read(path))
-            before = store.all
-            yield store
-            if store.all != before:
-                text = json.dumps({"version": FILE_VERSION, "tokens": [asdict(token) for token in store.all]}, indent=1)
-                write_private(path, text.encode())
-    except OSError as error:
-        raise disk_error(path, error, _ADVICE) from error
-
-
-def _read(path: Path) -> list[Token]:
-    try:
-        raw: Any = json.loads(read_private(path, others_may_look=True))
-        if raw["version"] != FILE_VERSION:
-            raise ValueError("written by another version")
-        return [_token(item) for item in raw["tokens"]]
-    except FileNotFoundError:
-        return []
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ClusterError(f"{path}: no tokens ({error}); delete it, and make new ones") from error
+    file = RecordFile(home / TOKENS, "tokens", _token, "tokens", "delete it, and make new ones")
+    with file.locked():
+        store = TokenStore(file.read())
+        before = store.all
+        yield store
+        if store.all != before:
+            file.write(store.all)
 
 
 def _token(item: Any) -> Token:
