@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.actors.asking.own_status import status_at
+from cluster.actors.driver.driving import driving
 from cluster.actors.ground.attached import AttachedRay
 from cluster.actors.ground.foreign import asked_for
 from cluster.actors.ground.ground import Ground, Progress
@@ -22,7 +22,6 @@ from cluster.actors.ground.own import OwnRay
 from cluster.actors.ground.shared import SharedRay
 from cluster.actors.nodes.ending import end_each, end_nodes
 from cluster.actors.placing import Placing, freed, node_of, same_model
-from cluster.actors.ray_side.start.environment import use_foreign, use_ray
 from cluster.actors.ray_side.start.gcs import restart_gcs
 from cluster.actors.repair import Diagnosis, Remedy, is_due
 from cluster.api.errors import ClusterError, UnreachableError, UsageError
@@ -232,20 +231,9 @@ class Lifecycle:
         return num_ended
 
 
-@contextmanager
-def _launch(state: ClusterState) -> Iterator[Launch]:
-    home = read_home(state_path().parent)
-    if state.owns_ray:
-        use_ray(Path(state.run_folder), home if home.record is not None else None)
-    else:
-        use_foreign()
-    from cluster.actors.driver.launch import Launch
-
-    launch = Launch(state.ray_address, state.ray_namespace, state_path().parent)
-    try:
-        yield launch
-    finally:
-        launch.close()
+def _launch(state: ClusterState) -> AbstractContextManager[Launch]:
+    run_folder = state.run_folder if state.owns_ray else ""
+    return driving(state.ray_address, state.ray_namespace, run_folder, read_home(state_path().parent))
 
 
 def _settings(config: ClusterConfig) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def _joined(options: argparse.Namespace, folder: Path) -> Home:
         home = read_home(folder)
         if home.record is None:
             raise UsageError("join: this machine is no node of a cluster yet; give HOST:PORT and --token, see --help")
-        if home.record.host == home.record.head_host:
+        if home.record.is_head:
             raise UsageError("join: this machine is the head of its cluster; see: cluster status")
         return home if options.address is None else _followed(options, home)
     import platform

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     home = read_home(folder)
     if home.record is None:
         raise UsageError("leave: this machine is no node of a cluster")
-    if home.record.host == home.record.head_host:
+    if home.record.is_head:
         raise UsageError("leave: this machine is the head of its cluster, which ends with: cluster down")
     if not options.force:
         with members_of(home) as members, Activity("the head moves what is computed here"):

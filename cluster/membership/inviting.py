@@ -38,7 +38,7 @@ def head_home(folder: Path) -> Home | None:
     authority, home = authority_of(folder), read_home(folder)
     if home.record is None:
         return None
-    if home.record.cluster_id != authority.cluster_id or home.record.host != home.record.head_host:
+    if home.record.cluster_id != authority.cluster_id or not home.record.is_head:
         raise UsageError(
             f"{NO_HEAD}: it is node {home.record.name} of the one whose head is {home.record.head_host}; run it there"
         )

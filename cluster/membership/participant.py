@@ -63,10 +63,7 @@ class Participant:
 
     def end(self, reason: str) -> None:
         """Begin to end it, from any thread."""
-        if reason == RETURN:
-            self._reason = ""
-        else:
-            self._reason = reason
+        self._reason = "" if reason == RETURN else reason
         self._ended.set()
 
     def run(self, *, is_patient: bool) -> str:
@@ -158,15 +155,16 @@ class Participant:
 
     def _is_another(self, home: Home, grant: Grant) -> bool:
         """Whether the head has started anew. One that cannot be reached has not, as far as one knows."""
-        for is_last in (*[False] * (MAX_REFUSALS - 1), True):
+        num_refusals = 0
+        while True:
             try:
                 return register(home).instance != grant.instance
             except _FINAL:
-                if is_last or self._ended.wait(WATCH_S):
+                num_refusals += 1
+                if num_refusals == MAX_REFUSALS or self._ended.wait(WATCH_S):
                     raise
             except ClusterError:
                 return False
-        raise AssertionError("the last refusal is raised")
 
     def _say_once(self, text: str) -> None:
         if text != self._said:

@@ -27,7 +27,7 @@ from cluster.trust.identity import (
 from cluster.trust.names import check_host
 from cluster.trust.node_key import signing_request
 from cluster.wire.membership.members import MembersClient
-from cluster.wire.transport.channel import check_address, join_address
+from cluster.wire.transport.channel import check_address, host_of, join_address, port_of
 
 TIMEOUT_S = 5.0
 
@@ -103,10 +103,10 @@ def members_of(home: Home) -> MembersClient:
 
 def door_at(address: str) -> tuple[str, PortPlan]:
     check_address(address)
-    host, _, port = address.rpartition(":")
-    if int(port) > 65536 - NUM_PORTS:
+    port = port_of(address)
+    if port > 65536 - NUM_PORTS:
         raise UsageError(f"address: {address}: no port of a cluster's door; give that of cluster token create")
-    return host.removeprefix("[").removesuffix("]"), PortPlan(int(port))
+    return host_of(address), PortPlan(port)
 
 
 def _own_host(record: NodeRecord) -> str:

@@ -46,6 +46,11 @@ class NodeRecord:
             raise ValueError(f"is_secure: {self.is_secure!a:.60}")
 
     @property
+    def is_head(self) -> bool:
+        """Whether the cluster was started here."""
+        return self.host == self.head_host
+
+    @property
     def ports(self) -> PortPlan:
         return PortPlan(self.first_port)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster.actors.ray_side.start.environment import use_foreign, use_ray
+from cluster.actors.driver.driving import driving
 from cluster.api.errors import ClusterError, UsageError
 from cluster.api.nodes import NodeDevice, NodeLink, NodeStatus
 from cluster.api.status import Condition, Health, StageFacts
@@ -26,24 +26,12 @@ if TYPE_CHECKING:
 PROFILED_KIND = "Q4_0"  # of weights: the speed that is shown, where it was measured
 
 
-@contextmanager
-def launch_here(folder: Path) -> Iterator[Launch]:
+def launch_here(folder: Path) -> AbstractContextManager[Launch]:
     """Ray as a driver on this node, whether it is the head or has joined. `folder`: its home. ClusterError."""
     home = read_home(folder)
     if home.record is None:
         raise UsageError("this machine is no node of a cluster of several; see: cluster status")
-    address, namespace, run_folder = _ray_of(home)
-    if run_folder:
-        use_ray(Path(run_folder), home)
-    else:
-        use_foreign()
-    from cluster.actors.driver.launch import Launch
-
-    launch = Launch(address, namespace, folder)
-    try:
-        yield launch
-    finally:
-        launch.close()
+    return driving(*_ray_of(home), home)
 
 
 def list_nodes(folder: Path, stages: Sequence[StageFacts], *, measure_links: bool) -> list[NodeStatus]:
@@ -80,13 +68,18 @@ def _known(folder: Path) -> Mapping[str, ListedNode]:
 
 
 def _links(agents: Agents, names: Sequence[str]) -> dict[str, list[NodeLink]]:
-    """Measured now, each pair once."""
-    found: dict[str, list[NodeLink]] = {name: [] for name in names}
-    for one, other in combinations(names, 2):
-        figures = agents.link(one, other)
-        for here, there in ((one, other), (other, one)):
-            found[here].append(NodeLink(there, 1e3 * figures.round_trip_s, figures.bytes_per_s))
-    return found
+    """Measured now, each pair once. UnreachableError where two nodes do not reach each other."""
+    from cluster.planning.links import find_links
+
+    measured = find_links(agents, combinations(names, 2))
+    return {
+        name: [
+            NodeLink(other, 1e3 * figures.round_trip_s, figures.bytes_per_s)
+            for other in names
+            if (figures := measured.between(name, other)) is not None
+        ]
+        for name in names
+    }
 
 
 def _living(

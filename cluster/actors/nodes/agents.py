@@ -118,10 +118,6 @@ class Agents:
         asked = {name: getattr(self._of(name), method).remote(what) for name, what in told.items()}
         return self._gather(asked, timeout_s)
 
-    def agent(self, node: str) -> Any:
-        """The agent of a node, to call `NodeAgent`'s methods of. UnreachableError."""
-        return self._of(node)
-
     def ask(self, node: str, method: str, *arguments: Any) -> Any:
         """What `NodeAgent`'s method answers on that node. UnreachableError, or what it raised there."""
         return self._get(node, getattr(self._of(node), method).remote(*arguments), ANSWER_S)
