@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from cluster.api.errors import ClusterError, UsageError
 from cluster.api.nearest import did_you_mean
 from cluster.duration import seconds
+from cluster.http_config import HttpConfig, key_digests
 from cluster.node.port_plan import DEFAULT_FIRST, NUM_PORTS
 from cluster.setting import Duration, Share, Whole, settings_of
 from cluster.sources.name import is_remote_name
@@ -31,7 +32,7 @@ MAX_SLOTS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterConfig:
+class ClusterConfig(HttpConfig):
     """What `cluster up` builds. Keys of the TOML file are these names, and so are the flags.
 
     A new setting is one line here: what it may be is in its type, and files and flags go by that.
@@ -79,6 +80,7 @@ class ClusterConfig:
             raise UsageError("insecure: nothing leaves this machine; leave it out, or give --nodes")
         if self.address is not None and self.nodes > 1:
             raise UsageError("nodes: those of the Ray cluster at --address are all there are; leave --nodes out")
+        self.check_http()
         self._check_stages()
 
     def _take_aliases(self) -> None:
@@ -141,9 +143,25 @@ def load_config(path: str | None, flags: dict[str, Any]) -> ClusterConfig:
         )
     if not is_remote_name(settings["model"]):
         settings["model"] = _absolute("model", settings["model"])
-    if settings.get("client_secret_file"):
-        settings["client_secret_file"] = _absolute("client-secret-file", settings["client_secret_file"])
+    take_paths(settings, ("client_secret_file",))
+    take_http(settings)
     return ClusterConfig(**settings)
+
+
+def take_http(settings: dict[str, Any]) -> None:
+    """The settings of the HTTP server as a process with another folder takes them. UsageError for keys and files."""
+    settings["api_key"] = key_digests(settings.get("api_key") or ())
+    take_paths(settings, ("page_folder", "ssl_cert_file", "ssl_key_file"))
+    template = settings.get("chat_template")
+    if template and ("/" in template or template.endswith(".jinja")):
+        take_paths(settings, ("chat_template",))
+
+
+def take_paths(settings: dict[str, Any], keys: Iterable[str]) -> None:
+    """Of those that are given: absolute."""
+    for key in keys:
+        if settings.get(key):
+            settings[key] = _absolute(key.replace("_", "-"), settings[key])
 
 
 def _absolute(key: str, path: str) -> str:
@@ -181,6 +199,7 @@ def _known_key(path: Path, key: str) -> str:
 def config_of(remembered: Mapping[str, Any]) -> ClusterConfig:
     """The settings of the cluster that is up, from its state. ClusterError where another version wrote them."""
     try:
-        return ClusterConfig(**{**remembered, "devices": tuple(remembered["devices"])})
+        lists = {key: tuple(value) for key, value in remembered.items() if isinstance(value, list)}
+        return ClusterConfig(**{**remembered, **lists})
     except (TypeError, KeyError) as error:
         raise ClusterError("up: the cluster that is up was started by another version; run cluster down") from error

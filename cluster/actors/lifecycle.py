@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.actors.asking.own_status import status_at
 from cluster.actors.driver.driving import driving
+from cluster.actors.front import check_front, is_front_lost, open_front, prepare_front
 from cluster.actors.ground.attached import AttachedRay
 from cluster.actors.ground.foreign import asked_for
 from cluster.actors.ground.ground import Ground, Progress
@@ -52,6 +53,7 @@ class Outcome:
     note: str
     address: str
     config: ClusterConfig
+    http: str = ""  # base address of the HTTP server; "" where there is none
 
 
 class Lifecycle:
@@ -132,7 +134,7 @@ class Lifecycle:
         if remedy is Remedy.NOTHING:
             if note := check_unchanged(config.model, state.model_version, state.model_hash):
                 self._progress.note(f"warning: {note}")
-            return Outcome("already up and ready", state.address, config)
+            return self._with_front(state, config)
         if remedy is Remedy.REPAIR:
             try:
                 return self._repair(state, config, trouble)
@@ -142,6 +144,15 @@ class Lifecycle:
         self._take_down(state, RETURN)
         return self._start(config)
 
+    def _with_front(self, state: ClusterState, config: ClusterConfig) -> Outcome:
+        """Of a cluster that serves, the HTTP server may be gone all the same."""
+        if not is_front_lost(config, state):
+            return Outcome("already up and ready", state.address, config, state.http)
+        with _launch(state) as launch:
+            prepare_front(launch, config, state)
+            http = open_front(launch)
+        return Outcome("the cluster is up, and its HTTP server is again", state.address, config, http)
+
     def _start(self, config: ClusterConfig) -> Outcome:
         ground = self._ground(config)
         plan = self._placing.plan(config) if ground.is_alone else None
@@ -149,6 +160,7 @@ class Lifecycle:
             self._placing.check(config)  # what cannot be served at all is refused before anything is started
         if config.port and ground.is_alone:
             check_port_free(config.host, config.port)
+        check_front(config)
         client_secret = given_secret(Path(config.client_secret_file)) if config.client_secret_file else None
         instance = secrets.token_hex(8)
         state = ClusterState(
@@ -204,8 +216,10 @@ class Lifecycle:
             state = replace(state, has_actors=True)
             write_state(state)
             plan = plan or self._placing.plan_over(state, config, ground.nodes(launch, waits=not state.bounds))
+            has_front = prepare_front(launch, config, state)
             address = self._placing.bring_up(launch, state, plan)
-        return Outcome(note, address, config)
+            http = open_front(launch) if has_front else ""
+        return Outcome(note, address, config, http)
 
     def _take_down(self, state: ClusterState, reason: str) -> int:
         """End actors and Ray as far as they are ours; remove our files. Never fails halfway for good.
@@ -267,4 +281,6 @@ def repair_is_due(state: ClusterState) -> bool:
         status = status_at(state.address)
     except (UnreachableError, UsageError):
         return True
-    return is_due(status, ray_trouble(state.ray_processes))
+    if is_due(status, ray_trouble(state.ray_processes)):
+        return True
+    return status.health.is_ready and is_front_lost(config_of(state.config), state)

@@ -25,6 +25,7 @@ from cluster.cli import (
     nodes,
     plan,
     run,
+    serve,
     status,
     token,
     up,
@@ -36,7 +37,7 @@ from cluster.node.core_dumps import forbid_core_dumps
 from cluster.terminal.printable import printable
 
 VERBS = (
-    *(up, run, status, plan, verify, doctor, down, connect),
+    *(up, run, serve, status, plan, verify, doctor, down, connect),
     *(join, nodes, token, drain, leave, logs),
     *(cuts, cache, bench),
 )

@@ -49,13 +49,15 @@ _GROUPS = (
         "-hff --hf-file -hft --hf-token -dr --docker-repo",
         "name the file as -hf REPO:FILE.gguf; the variable HF_TOKEN holds a token",
     ),
+    ("--api-key-file", "give --api-key @FILE"),
+    ("-to --timeout --threads-http --api-prefix", "leave it out"),
+    ("--props --slots --no-slots --jinja --no-jinja --rerank --reranking", "it is so anyway; leave it out"),
+    ("--ui --no-ui --webui --no-webui", "give --page or --no-page"),
     (
-        "--api-key --api-key-file --ssl-key-file --ssl-cert-file --path --api-prefix -to --timeout --threads-http "
-        "--metrics --props --slots --no-slots --ui --no-ui --webui --no-webui -a --alias --jinja --no-jinja "
-        "--chat-template --chat-template-file --chat-template-kwargs --reasoning-format --reasoning-budget "
-        "--embedding --embeddings --rerank --reranking --pooling",
-        "there is no HTTP server; ask with `cluster run`, or from Python with cluster.connect()",
+        "--chat-template-kwargs --reasoning-format --reasoning-budget",
+        "each request says so itself, as chat_template_kwargs and reasoning_effort",
     ),
+    ("--pooling", "the file's own pooling counts; each request may ask for another"),
     ("--grammar --grammar-file -j --json-schema -jf --json-schema-file", "grammars are not served; leave it out"),
     (
         "--samplers --sampler-seq --sampling-seq --top-nsigma --top-n-sigma --xtc-probability --xtc-threshold "

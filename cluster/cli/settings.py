@@ -11,9 +11,11 @@ from typing import Any
 from cluster.api.errors import UsageError
 from cluster.cli.spelling import Spelling, add_flag
 from cluster.config import DEFAULT_UBATCH_SIZE, ClusterConfig
+from cluster.http_config import OFF, HttpConfig
 from cluster.setting import Setting, settings_of
 from cluster.sources.name import HUB_PREFIX
 
+HTTP_SETTINGS = tuple(settings_of(HttpConfig))
 # What only a cluster that is started has; all other settings are those of a plan.
 UP_SETTINGS = (
     "pipeline_prompts",
@@ -29,9 +31,11 @@ UP_SETTINGS = (
     "node_name",
     "first_port",
     "insecure",
+    *HTTP_SETTINGS,
 )
 PLAN_SETTINGS = tuple(name for name in settings_of(ClusterConfig) if name not in UP_SETTINGS)
 
+_MANY = {"action": "append"}
 _SPELLINGS = {
     "stages": Spelling((), "auto|N", "how many slices (default auto: one per GPU, else per node; two on a lone CPU)"),
     "devices": Spelling(
@@ -68,6 +72,34 @@ _SPELLINGS = {
     "client_secret_file": Spelling(
         (), "FILE", "ask clients for the secret in this file, in place of a new one with each start"
     ),
+    "http": Spelling(
+        (),
+        "HOST:PORT",
+        "where the HTTP server listens: HOST:PORT, PORT, off or auto (default: 127.0.0.1:8000, or the next free port)",
+    ),
+    "api_key": Spelling(
+        (), "KEY|@FILE", "a key that HTTP clients must show, or a file with one in a line; repeat it for more", _MANY
+    ),
+    "alias": Spelling(("-a", "--alias"), "NAME", "name of the model in HTTP answers; repeat it for more", _MANY),
+    "chat_template": Spelling(
+        ("--chat-template", "--chat-template-file"),
+        "FILE|NAME",
+        "in place of the model's own: a jinja file, or a name such as chatml",
+    ),
+    "input_marking": Spelling((), None, "keep names of control tokens in messages from becoming these tokens"),
+    "cors": Spelling((), "ORIGIN", "web pages of this origin may ask, * is any; repeat it for more", _MANY),
+    "metrics": Spelling((), None, "answer /metrics, for Prometheus"),
+    "metrics_aliases": Spelling((), None, "with llama.cpp's names for them, too"),
+    "embeddings": Spelling(
+        ("--embeddings", "--embedding"), None, "answer /v1/embeddings with a model that was not made for it"
+    ),
+    "strict_model": Spelling((), None, "refuse requests for a model of another name"),
+    "always_include_usage": Spelling((), None, "end streams with the numbers of tokens where nobody asked for them"),
+    "log_requests": Spelling((), None, "write what people send into the log"),
+    "page": Spelling((), None, "serve the page to chat and to watch"),
+    "page_folder": Spelling(("--path", "--page-folder"), "FOLDER", "of another page than the one that ships"),
+    "ssl_cert_file": Spelling((), "FILE", "certificate of the HTTP server, for https"),
+    "ssl_key_file": Spelling((), "FILE", "and its key"),
 }
 
 
@@ -99,6 +131,8 @@ def add_setting_flags(parser: argparse.ArgumentParser, names: Iterable[str]) -> 
         setting = settings_of(ClusterConfig)[name]
         spelling = _SPELLINGS.get(name) or Spelling(help=str(setting.bounds or ", ".join(setting.choices)))
         add_flag(parser, name, spelling, _default(setting), **_kind(setting))
+        if name == "http":
+            parser.add_argument("--no-http", dest=name, action="store_const", const=OFF, help="the same as --http off")
 
 
 def _kind(setting: Setting) -> dict[str, Any]:
@@ -129,7 +163,7 @@ def num_stages(text: str) -> int | None:
 
 def given_settings(options: argparse.Namespace, names: tuple[str, ...] = PLAN_SETTINGS) -> dict[str, Any]:
     """The flags as settings: None where the flag was not given."""
-    settings = {name: getattr(options, name) for name in names}
+    settings = {name: _as_setting(getattr(options, name)) for name in names}
     settings["model"] = _model(options)
     if options.devices is not None:
         given = [name.strip() for name in options.devices.split(",") if name.strip()]
@@ -138,6 +172,17 @@ def given_settings(options: argparse.Namespace, names: tuple[str, ...] = PLAN_SE
         settings["ubatch_size"] = min(options.batch_size, DEFAULT_UBATCH_SIZE)
     _check_gpu_layers(options.gpu_layers)
     return settings
+
+
+def given_http_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Those of the HTTP server that were given."""
+    given = {name: _as_setting(getattr(options, name)) for name in HTTP_SETTINGS}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _as_setting(value: Any) -> Any:
+    """Of a flag that may be repeated."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _model(options: argparse.Namespace) -> str | None:

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from cluster.api.errors import UsageError
+from cluster.cli.hidden import hide
 from cluster.cli.settings import PLAN_SETTINGS, UP_SETTINGS, add_plan_flags, add_setting_flags, given_settings
 from cluster.terminal.printable import printable
 
@@ -45,6 +46,7 @@ def add_parser(verbs: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.list_devices:
         return _list_devices()
+    hide("--api-key", sys.argv[1:])
     if options.foreground:
         # A service may be told to stop while it starts; what it has started by then is ended on the way out.
         signal.signal(signal.SIGTERM, _leave)
@@ -63,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
         _verify(config, progress)
     lifecycle = Lifecycle(progress)
     outcome = lifecycle.up(config)
-    _report(outcome.note, outcome.address)
+    _report(outcome.note, outcome.address, outcome.http)
     return _stay(lifecycle) if options.foreground else 0
 
 
@@ -133,7 +135,7 @@ def _stay(lifecycle: Lifecycle) -> int:
     return 0
 
 
-def _report(note: str, address: str) -> None:
+def _report(note: str, address: str, http: str) -> None:
     from cluster.client.sync import connect
     from cluster.node.kept_secrets import client_secret_path
     from cluster.terminal.table import print_status
@@ -141,6 +143,8 @@ def _report(note: str, address: str) -> None:
     with connect(address, client_secret_path()) as client:
         print(printable(note), file=sys.stderr)
         print_status(client.status(), wide=False)
+    if http:
+        print(f"\nhttp     {http}/v1\npage     {http}", file=sys.stderr, end="")
     print(
         f'\nask      cluster run "Once upon a time"\n'
         f'connect  python -c \'import cluster; print(cluster.connect("{address}").generate("Once").text)\'\n'

@@ -19,7 +19,6 @@ SYNONYMS = {
     "list": "status",
     "ls": "status",
     "ps": "status",
-    "serve": "up",
     "server": "up",
     "start": "up",
     "stop": "down",

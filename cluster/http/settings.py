@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from cluster.api.errors import UsageError
+from cluster.http_config import HttpConfig
+
+MAX_TEMPLATE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +18,7 @@ class HttpSettings:
 
     host: str = "127.0.0.1"
     port: int = 8000  # 0 takes a free one
-    api_keys: tuple[str, ...] = ()  # any of them; () asks for none
+    api_keys: tuple[str, ...] = ()  # digests, as `digest_of` makes them: any of these keys; () asks for none
     aliases: tuple[str, ...] = ()  # names of the model, the first of which answers carry; () is the file's name
     chat_template: str = ""  # text of a template instead of the model's own
     input_marking: bool = True  # names of control tokens in messages stay text
@@ -24,4 +31,34 @@ class HttpSettings:
     log_requests: bool = False
     page: bool = True
     page_folder: str = ""  # of another page than ours
+    ssl_cert_file: str = ""
+    ssl_key_file: str = ""
     max_streams: int = 512  # requests of which an answer is open
+
+    @classmethod
+    def of(cls, config: HttpConfig, host: str, port: int) -> Self:
+        """What people asked for, with what files say. UsageError."""
+        same = {field.name for field in fields(cls)} & {field.name for field in fields(HttpConfig)}
+        values: dict[str, Any] = {name: getattr(config, name) for name in same if getattr(config, name) is not None}
+        values |= {"host": host, "port": port, "api_keys": config.api_key, "aliases": config.alias}
+        return cls(**{**values, "chat_template": _template(config.chat_template)})
+
+
+def _template(given: str | None) -> str:
+    """The text of a template: of a file, or of one that ships."""
+    if given is None:
+        return ""
+    if not Path(given).is_absolute():
+        from cluster.chat.templates.named import named_template
+
+        return named_template(given)
+    try:
+        with open(given, "rb") as file:
+            data = file.read(MAX_TEMPLATE_BYTES + 1)
+        if len(data) > MAX_TEMPLATE_BYTES:
+            raise UsageError(f"chat-template: {given}: more than {MAX_TEMPLATE_BYTES} bytes; give a template")
+        return data.decode()
+    except OSError as error:
+        raise UsageError(f"chat-template: {given}: {error.strerror or error}; give a readable file") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"chat-template: {given}: not UTF-8; give a jinja template") from error

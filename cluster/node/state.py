@@ -38,6 +38,7 @@ class ClusterState:
     model_version: str = ""  # the source as it was loaded: sizes and times of files, or ETags
     ray_processes: tuple[RayProcess, ...] = ()  # the Ray that we own, once it has started
     members: tuple[tuple[int, int], ...] = ()  # (pid, start ticks) of all processes there were when it came up
+    http: str = ""  # base address of the HTTP server, such as http://127.0.0.1:8000; empty until it listens, or if none
     has_actors: bool = False  # Ray was reached, so that some of ours may live in it
     version: int = STATE_VERSION
 

@@ -13,6 +13,7 @@ from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from cluster.actors.driver.crew import Crew
+from cluster.actors.driver.http import HttpLaunch
 from cluster.actors.driver.last_words import LastWords
 from cluster.actors.driver.wiring import wire_all
 from cluster.actors.nodes.agents import PREFIX as AGENT
@@ -66,6 +67,11 @@ class Launch:
         ray.shutdown()
 
     @cached_property
+    def http(self) -> HttpLaunch:
+        """The server that speaks HTTP."""
+        return HttpLaunch(self._actors, self._home.folder)
+
+    @cached_property
     def agents(self) -> Agents:
         """The machines of the cluster, to plan over and to ask."""
         return Agents(self._namespace)
@@ -84,7 +90,7 @@ class Launch:
             door = self._actors.living([DOOR]).get(DOOR)
             if door is None:
                 told = (str(self._home.folder), str(run_folder), instance, self._namespace, self._ray_address)
-                door = self._start(
+                door = self._actors.start(
                     Door, DOOR, 0, NodeAffinitySchedulingStrategy(_head().id, soft=False), *told, restarts=True
                 )
             address: str = get(door.start.remote())
@@ -190,7 +196,7 @@ class Launch:
 
     def _start_stage(self, spec: StageSpec, crew: Crew, groups: Mapping[int, PlacementGroup]) -> Any:
         strategy = PlacementGroupSchedulingStrategy(groups[spec.stage], placement_group_bundle_index=0)
-        return self._start(StageWorker, _stage_name(spec.stage), 1, strategy, spec, crew.homes[spec.node])
+        return self._actors.start(StageWorker, _stage_name(spec.stage), 1, strategy, spec, crew.homes[spec.node])
 
     def _start_coordinator(self, spec: CoordinatorSpec, crew: Crew, groups: Mapping[int, PlacementGroup]) -> Any:
         """On the head, where clients look for it; on a machine alone in the place of stage 0."""
@@ -199,21 +205,7 @@ class Launch:
             strategy = PlacementGroupSchedulingStrategy(groups[0], placement_group_bundle_index=0)
         else:
             strategy = NodeAffinitySchedulingStrategy(crew.head.id, soft=False)
-        return self._start(Coordinator, COORDINATOR, 0, strategy, spec, crew.homes[crew.coordinator_home])
-
-    def _start(self, actor: type, name: str, num_cpus: int, strategy: Any, *told: Any, restarts: bool = False) -> Any:
-        return (
-            ray.remote(actor)
-            .options(
-                name=name,
-                namespace=self._namespace,
-                lifetime="detached",
-                num_cpus=num_cpus,
-                max_restarts=-1 if restarts else 0,
-                scheduling_strategy=strategy,
-            )
-            .remote(*told)
-        )
+        return self._actors.start(Coordinator, COORDINATOR, 0, strategy, spec, crew.homes[crew.coordinator_home])
 
     def _load(self, specs: Sequence[StageSpec], stages: Sequence[Any], report: Report) -> list[LoadedStage]:
         """Let all stages load side by side, and report until each is ready. Raises the first failure."""

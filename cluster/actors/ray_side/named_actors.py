@@ -26,6 +26,25 @@ class NamedActors:
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
 
+    @property
+    def namespace(self) -> str:
+        return self._namespace
+
+    def start(self, actor: type, name: str, num_cpus: int, strategy: Any, *told: Any, restarts: bool = False) -> Any:
+        """A new one, which outlives this driver. `restarts`: Ray starts it again whenever its process has died."""
+        return (
+            ray.remote(actor)
+            .options(
+                name=name,
+                namespace=self._namespace,
+                lifetime="detached",
+                num_cpus=num_cpus,
+                max_restarts=-1 if restarts else 0,
+                scheduling_strategy=strategy,
+            )
+            .remote(*told)
+        )
+
     def names(self) -> list[str]:
         """Of all that Ray believes to live."""
         actors = ray.util.list_named_actors(all_namespaces=True)

@@ -44,9 +44,9 @@ with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["frobnicate"], "give one of up, run, status"),
+        (["frobnicate"], "give one of up, run, serve, status"),
         (["uo"], "did you mean: cluster up"),
-        (["serve"], "did you mean: cluster up"),
+        (["serve", "m.gguf"], "to start one: cluster up m.gguf"),
         (["stop"], "did you mean: cluster down"),
         (["version"], "did you mean: cluster --version"),
         (["it's"], "it's"),

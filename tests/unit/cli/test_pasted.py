@@ -131,7 +131,7 @@ def test_a_prompt_comes_from_one_place(tmp_path: Path) -> None:
         (["run", "x", "-ngl", "99"], "-ngl: not of cluster run; give it to cluster up"),
         (["up", "m.gguf", "--temp", "0"], "--temp: not of cluster up; give it to cluster run"),
         (["up", "m.gguf", "--mlock"], "--mlock: not of cluster up: slices are mapped"),
-        (["up", "m.gguf", "--api-key=x"], "--api-key: not of cluster up: there is no HTTP server"),
+        (["up", "m.gguf", "--api-key-file=x"], "--api-key-file: not of cluster up: give --api-key @FILE"),
         (["run", "x", "--mirostat", "2"], "--mirostat: not of cluster run: tokens are drawn by"),
         (["run", "--tmep", "1", "x"], "--tmep: unrecognized by cluster run; did you mean --temp?"),
         (["run", "--top-kk"], "--top-kk: unrecognized by cluster run; did you mean --top-k?"),

@@ -22,7 +22,9 @@ STAGE_IS_LOST = Health(Condition.DEGRADED, "stage 0 is lost")
 
 
 def make_state(process: RayProcess) -> ClusterState:
-    return ClusterState("i", "127.0.0.1:1", "n", True, "", "127.0.0.1:2", True, {}, ray_processes=(process,))
+    return ClusterState(
+        "i", "127.0.0.1:1", "n", True, "", "127.0.0.1:2", True, {"model": "m", "http": "off"}, ray_processes=(process,)
+    )
 
 
 def make_status(health: Health, stage_health: Health, num_slots_used: int) -> ClusterStatus:

@@ -1,0 +1,57 @@
+"""``cluster serve``: an HTTP server for a cluster that is up, here or elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from typing import Any
+
+from cluster.api.errors import UsageError
+from cluster.cli.hidden import hide
+from cluster.cli.settings import HTTP_SETTINGS, add_setting_flags, given_http_settings
+from cluster.cli.where import add_address_flags, given_address
+from cluster.terminal.printable import printable
+
+
+def add_parser(verbs: Any) -> None:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "serve",
+        help="serve HTTP for a cluster that is up",
+        description="Answer HTTP clients of a cluster that is up, here or elsewhere, until Ctrl-C or SIGTERM.",
+    )
+    parser.add_argument("model", nargs="?", help=argparse.SUPPRESS)  # what people who know other tools may type
+    add_setting_flags(parser, HTTP_SETTINGS)
+    add_address_flags(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.model is not None:
+        raise UsageError(f"serve: it serves a cluster that is up; to start one: cluster up {options.model[:200]}")
+    hide("--api-key", sys.argv[1:])
+    from cluster.config import take_http
+    from cluster.http.own_cluster import named_endpoint
+    from cluster.http.port import chosen_port
+    from cluster.http.service import HttpService
+    from cluster.http.settings import HttpSettings
+    from cluster.http_config import HttpConfig
+
+    given = given_http_settings(options)
+    take_http(given)
+    config = HttpConfig(**given)
+    config.check_http()
+    where = config.http_address
+    if where is None:
+        raise UsageError("http: off leaves nothing to do; give HOST:PORT, or leave it out")
+    settings = HttpSettings.of(config, where.host, chosen_port(where))
+    service = HttpService(settings, named_endpoint(given_address(options), None))
+    stopping = threading.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda *_: stopping.set())
+    base = service.start()
+    print(printable(f"http     {base}/v1\npage     {base}\nstop     Ctrl-C"), file=sys.stderr, flush=True)
+    stopping.wait()
+    service.stop()
+    return 0
