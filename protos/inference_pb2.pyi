@@ -168,14 +168,22 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StageActivity(_message.Message):
-    __slots__ = ("busy_fraction", "step_ms", "num_steps")
+    __slots__ = ("busy_fraction", "step_ms", "num_steps", "num_rows", "busy_s", "wait_ms", "hop_ms")
     BUSY_FRACTION_FIELD_NUMBER: _ClassVar[int]
     STEP_MS_FIELD_NUMBER: _ClassVar[int]
     NUM_STEPS_FIELD_NUMBER: _ClassVar[int]
+    NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
+    BUSY_S_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    HOP_MS_FIELD_NUMBER: _ClassVar[int]
     busy_fraction: float
     step_ms: float
     num_steps: int
-    def __init__(self, busy_fraction: _Optional[float] = ..., step_ms: _Optional[float] = ..., num_steps: _Optional[int] = ...) -> None: ...
+    num_rows: int
+    busy_s: float
+    wait_ms: float
+    hop_ms: float
+    def __init__(self, busy_fraction: _Optional[float] = ..., step_ms: _Optional[float] = ..., num_steps: _Optional[int] = ..., num_rows: _Optional[int] = ..., busy_s: _Optional[float] = ..., wait_ms: _Optional[float] = ..., hop_ms: _Optional[float] = ...) -> None: ...
 
 class StageStatus(_message.Message):
     __slots__ = ("facts", "activity", "address")
@@ -188,7 +196,7 @@ class StageStatus(_message.Message):
     def __init__(self, facts: _Optional[_Union[_stage_pb2.StageFacts, _Mapping]] = ..., activity: _Optional[_Union[StageActivity, _Mapping]] = ..., address: _Optional[str] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("protocol_version", "model", "model_hash", "architecture", "health", "address", "epoch", "context_length", "num_slots", "num_slots_used", "num_waiting", "num_requests", "num_tokens", "uptime_s", "vocab_size", "stages", "protection")
+    __slots__ = ("protocol_version", "model", "model_hash", "architecture", "health", "address", "epoch", "context_length", "num_slots", "num_slots_used", "num_waiting", "num_requests", "num_tokens", "uptime_s", "vocab_size", "stages", "protection", "row_bytes", "plan")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_HASH_FIELD_NUMBER: _ClassVar[int]
@@ -206,6 +214,8 @@ class StatusReply(_message.Message):
     VOCAB_SIZE_FIELD_NUMBER: _ClassVar[int]
     STAGES_FIELD_NUMBER: _ClassVar[int]
     PROTECTION_FIELD_NUMBER: _ClassVar[int]
+    ROW_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     model: str
     model_hash: str
@@ -223,7 +233,9 @@ class StatusReply(_message.Message):
     vocab_size: int
     stages: _containers.RepeatedCompositeFieldContainer[StageStatus]
     protection: Protection
-    def __init__(self, protocol_version: _Optional[int] = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., architecture: _Optional[str] = ..., health: _Optional[_Union[_stage_pb2.Health, _Mapping]] = ..., address: _Optional[str] = ..., epoch: _Optional[int] = ..., context_length: _Optional[int] = ..., num_slots: _Optional[int] = ..., num_slots_used: _Optional[int] = ..., num_waiting: _Optional[int] = ..., num_requests: _Optional[int] = ..., num_tokens: _Optional[int] = ..., uptime_s: _Optional[float] = ..., vocab_size: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageStatus, _Mapping]]] = ..., protection: _Optional[_Union[Protection, str]] = ...) -> None: ...
+    row_bytes: int
+    plan: str
+    def __init__(self, protocol_version: _Optional[int] = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., architecture: _Optional[str] = ..., health: _Optional[_Union[_stage_pb2.Health, _Mapping]] = ..., address: _Optional[str] = ..., epoch: _Optional[int] = ..., context_length: _Optional[int] = ..., num_slots: _Optional[int] = ..., num_slots_used: _Optional[int] = ..., num_waiting: _Optional[int] = ..., num_requests: _Optional[int] = ..., num_tokens: _Optional[int] = ..., uptime_s: _Optional[float] = ..., vocab_size: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageStatus, _Mapping]]] = ..., protection: _Optional[_Union[Protection, str]] = ..., row_bytes: _Optional[int] = ..., plan: _Optional[str] = ...) -> None: ...
 
 class IntervalsRequest(_message.Message):
     __slots__ = ()

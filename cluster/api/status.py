@@ -53,6 +53,10 @@ class StageActivity:
     busy_fraction: float = 0.0  # share of the last window that the stage computed, 0..1
     step_ms: float = 0.0  # median compute time of a step in that window; 0 when idle
     num_steps: int = 0  # since the start
+    num_rows: int = 0  # computed since the start
+    busy_s: float = 0.0  # computed since the start
+    wait_ms: float = 0.0  # median time in that window from a step's arrival to its beginning; 0 when idle
+    hop_ms: float = 0.0  # median time to here from the stage before; of the first stage the way back; 0 if not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,10 @@ class StageStatus:
     def num_steps(self) -> int:
         return self.activity.num_steps
 
+    @property
+    def hop_ms(self) -> float:
+        return self.activity.hop_ms
+
 
 class Protection(StrEnum):
     """How what a cluster's processes tell each other, and its clients, is kept from others."""
@@ -151,6 +159,8 @@ class ClusterStatus:
     vocab_size: int
     stages: tuple[StageStatus, ...] = ()
     protection: Protection = Protection.LOOPBACK
+    row_bytes: int = 0  # what a row carries from stage to stage
+    plan: str = ""  # why the layers are where they are: sentences, one a line
 
     @property
     def state(self) -> str:

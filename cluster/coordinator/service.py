@@ -19,6 +19,7 @@ from cluster.coordinator.spec import CoordinatorSpec, StageEndpoint
 from cluster.coordinator.stages import WiredStages
 from cluster.coordinator.tokenizing.tokenizer import Tokenizer
 from cluster.engine.events import LogitsRows, Output
+from cluster.engine.hops import hops_ms
 from cluster.engine.limits import Limits, max_logits_rows
 from cluster.engine.loop import Engine, Snapshot
 from cluster.engine.text.vocabulary import Vocabulary
@@ -145,6 +146,7 @@ class CoordinatorService:
         """The cluster now; asks every stage."""
         snapshot = self._engine.snapshot()
         facts = self._stages.describe()
+        hops = hops_ms([self._engine.timings(fact.stage) for fact in facts], [fact.node for fact in facts])
         return ClusterStatus(
             model=self._spec.model,
             model_hash=self._spec.model_hash,
@@ -160,8 +162,10 @@ class CoordinatorService:
             num_tokens=snapshot.num_tokens,
             uptime_s=time.monotonic() - self._started_s,
             vocab_size=self._table.num_tokens,
-            stages=tuple(self._stage_status(fact, snapshot) for fact in facts),
+            stages=tuple(self._stage_status(fact, snapshot, hop_ms) for fact, hop_ms in zip(facts, hops, strict=True)),
             protection=self._protection,
+            row_bytes=self._spec.row_bytes,
+            plan=self._spec.plan,
         )
 
     def intervals(self) -> Sequence[StepTiming]:
@@ -192,11 +196,12 @@ class CoordinatorService:
             return Health()
         return Health(Condition.DEGRADED, f"{trouble}; it serves, but cannot be repaired: run cluster up")
 
-    def _stage_status(self, facts: StageFacts, snapshot: Snapshot) -> StageStatus:
+    def _stage_status(self, facts: StageFacts, snapshot: Snapshot, hop_ms: float) -> StageStatus:
         failure = snapshot.failure
         if failure is not None and failure.stage == facts.stage:
             facts = replace(facts, health=Health(Condition.LOST, failure.reason))
-        return StageStatus(facts, snapshot.stages[facts.stage], self._stages.ends[facts.stage].address)
+        activity = replace(snapshot.stages[facts.stage], hop_ms=hop_ms)
+        return StageStatus(facts, activity, self._stages.ends[facts.stage].address)
 
 
 def _tokenizer(spec: CoordinatorSpec, keys: Keys) -> Tokenizer:

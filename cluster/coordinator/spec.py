@@ -28,6 +28,8 @@ class CoordinatorSpec:
     port: int
     ray_processes: tuple[RayProcess, ...] = ()  # on the coordinator's machine; a repair needs them
     can_truncate: bool = True  # the model keeps keys and values only, no running states
+    row_bytes: int = 0  # what a row carries from stage to stage
+    plan: str = ""  # why the layers are where they are: sentences, one a line
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,15 @@ def explain(inventory: Inventory, plan: Estimate) -> tuple[str, ...]:
     """Sentences, from what was asked to what the neighbouring cuts would give."""
     num_rows = inventory.fullest_rows
     return (
-        _cuts(inventory),
+        chosen_cuts(inventory),
         *_messages(plan),
         *_stages(plan.profiles, plan.layout, plan.sizes, num_rows),
         *_neighbours(inventory, plan.profiles, plan.layout, plan.sizes, num_rows),
     )
 
 
-def _cuts(inventory: Inventory) -> str:
+def chosen_cuts(inventory: Inventory) -> str:
+    """How many cuts there are, and who chose."""
     config, num_layers = inventory.config, inventory.model.num_layers
     chosen = "as --layers says" if config.layers else "nearest to --tensor-split" if config.tensor_split else "searched"
     places = f"{len(inventory.cuts)} of {num_layers - 1} places between {num_layers} layers"

@@ -12,9 +12,10 @@ from cluster.planning.inventory import Inventory, take_inventory
 from cluster.planning.layout import Layouts, offers_of
 from cluster.planning.measure.dry_run import DryRun
 from cluster.planning.nodes import Nodes
-from cluster.planning.profiles import find_profiles
+from cluster.planning.profiles import Profiles, find_profiles
 from cluster.planning.room import check_room
 from cluster.planning.vocabulary import check_vocabulary
+from cluster.planning.why import why
 from cluster.stage.spec import GgufOptions, StageSpec
 
 
@@ -52,8 +53,10 @@ def plan_model(
 
 def plan_survey(found: Inventory, bounds: Sequence[int] = ()) -> ModelPlan:
     """The same, of what was found already."""
-    bounds = tuple(bounds) or _place(found)
-    coordinator = _coordinator(found)
+    # By measured paces where they are known, or where stages differ in device, so that they matter.
+    profiles = None if bounds else find_profiles(found, measure=len(set(found.places)) > 1)
+    coordinator = _coordinator(found, why(found, profiles, is_kept=bool(bounds)))
+    bounds = tuple(bounds) or _place(found, profiles)
     return ModelPlan(
         _stages(found, bounds, coordinator),
         coordinator,
@@ -70,9 +73,7 @@ def _warnings(found: Inventory) -> tuple[str, ...]:
     return tuple(node.probe.warning if len(nodes) == 1 else f"{node.name}: {node.probe.warning}" for node in warned)
 
 
-def _place(found: Inventory) -> tuple[int, ...]:
-    """By measured paces where they are known, or where stages differ in device, so that they matter."""
-    profiles = find_profiles(found, measure=len(set(found.places)) > 1)
+def _place(found: Inventory, profiles: Profiles | None) -> tuple[int, ...]:
     offers = offers_of(found)
     if profiles is not None:
         offers = profiles.offers(offers, found.fullest_rows)
@@ -80,7 +81,7 @@ def _place(found: Inventory) -> tuple[int, ...]:
         return Layouts(found, dry_run).lay_out(offers, found.context).plan.bounds
 
 
-def _coordinator(found: Inventory) -> CoordinatorSpec:
+def _coordinator(found: Inventory, plan: str) -> CoordinatorSpec:
     config = found.config
     return CoordinatorSpec(
         model=found.source.display_name,
@@ -96,6 +97,8 @@ def _coordinator(found: Inventory) -> CoordinatorSpec:
         host=config.host,
         port=config.port,
         can_truncate=found.model.can_truncate,
+        row_bytes=found.row_bytes,
+        plan=plan,
     )
 
 

@@ -20,7 +20,8 @@ def test_half_of_the_time_is_half_busy() -> None:
     idle, busy = window.activity(1, 120.0), window.activity(0, 120.0)
     assert busy.busy_fraction == pytest.approx(0.5)
     assert busy.step_ms == pytest.approx(500.0)
-    assert busy.num_steps == 20
+    assert busy.num_steps == busy.num_rows == 20
+    assert busy.busy_s == pytest.approx(10.0)  # of all steps, also those before the window
     assert (idle.busy_fraction, idle.step_ms, idle.num_steps) == (0.0, 0.0, 0)
 
 
@@ -55,3 +56,10 @@ def test_timings_that_make_no_sense_are_dropped() -> None:
     window.record(timing(0, 1e6), now_s=1.0)
     assert window.activities(2.0)[0].busy_fraction <= 1.0
     assert len(window.timings(0)) == 1
+
+
+def test_a_step_waits_from_its_arrival_to_its_beginning() -> None:
+    window = BusyWindow(1, now_s=0.0)
+    window.record(StepTiming(StepId(0, 0, 0), 0, 5, start_ns=7_000_000, end_ns=9_000_000, received_ns=4_000_000), 1.0)
+    assert window.activity(0, 1.0).wait_ms == pytest.approx(3.0)
+    assert window.activity(0, 1.0).num_rows == 5

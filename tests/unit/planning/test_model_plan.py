@@ -28,6 +28,12 @@ def test_a_living_cluster_is_not_placed_anew() -> None:
     assert plan.stages[0].model_hash == plan_model(CONFIG).stages[0].model_hash
 
 
+def test_a_plan_says_why_the_layers_are_where_they_are() -> None:
+    assert plan_model(CONFIG).coordinator.plan.startswith("cuts: 7 of 7 places between 8 layers are legal")
+    assert plan_model(replace(CONFIG, layers="1,2,5")).coordinator.plan.endswith("the cuts are as --layers says")
+    assert "before the repair" in plan_model(CONFIG, bounds=(0, 1, 2, 8)).coordinator.plan
+
+
 def test_a_stage_that_computes_alone_has_no_more_threads_than_there_are_cores() -> None:
     """Three threads on two cores wait for each other at every barrier."""
     num_cores = len(os.sched_getaffinity(0))

@@ -1,0 +1,68 @@
+"""How long what stages send is under way, from the timings of stages whose clocks may differ."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from cluster.messages.step import StepId, StepTiming
+
+
+def hops_ms(timings: Sequence[Sequence[StepTiming]], nodes: Sequence[str]) -> tuple[float, ...]:
+    """Per stage, the median time from the end of a step on the stage before it to its arrival here; 0 if unknown.
+
+    The first stage's is the way back: from the end of a step on the last stage to the arrival of the step that waited
+    for its answer. `timings` are those of each stage on the clock of its node, `nodes` the nodes. Stages of one node
+    share a clock. Between nodes only the sum around the ring is free of what the clocks differ by: their links get
+    equal shares of the least such sum, as the Network Time Protocol halves a round trip.
+    """
+    last = len(nodes) - 1
+    steps = [{timing.id: timing for timing in stage} for stage in timings]
+    turns = _turns(steps[0], steps[last])
+    apparent = [[timing.received_ns - min(ends) for timing, ends in turns]]
+    apparent += [
+        [timing.received_ns - before[step].end_ns for step, timing in here.items() if step in before]
+        for before, here in pairwise(steps)
+    ]
+    if not all(apparent):
+        return (0.0,) * len(nodes)
+    offsets = _offsets_ns([min(differences) for differences in apparent], nodes)
+    # With clocks that agree it can be told which of two steps the next one waited for.
+    shown = [[_since_latest(timing, ends, offsets[0]) for timing, ends in turns]]
+    shown += [[d - offset for d in differences] for differences, offset in zip(apparent[1:], offsets[1:], strict=True)]
+    return tuple(max(0.0, statistics.median(differences) / 1e6) for differences in shown)
+
+
+def _offsets_ns(least: Sequence[int], nodes: Sequence[str]) -> list[float]:
+    """By how much each stage's clock is ahead of that of the stage before it, where their least differences are so."""
+    is_far = [node != nodes[stage - 1] for stage, node in enumerate(nodes)]
+    if not any(is_far):
+        return [0.0] * len(nodes)
+    near = sum(difference for difference, far in zip(least, is_far, strict=True) if not far)
+    share = max(0.0, (sum(least) - near) / sum(is_far))
+    return [difference - share if far else 0.0 for difference, far in zip(least, is_far, strict=True)]
+
+
+def _turns(first: Mapping[StepId, StepTiming], last: Mapping[StepId, StepTiming]) -> list[tuple[StepTiming, list[int]]]:
+    """Steps of the first stage, and the ends of those of which one was waited for.
+
+    A step is sent when the one before it in its lane was answered, or ahead, to begin after the newest one. Steps end
+    in order, so that it arrives no earlier than the answer of the one before it in its lane.
+    """
+    turns: list[tuple[StepTiming, list[int]]] = []
+    in_lane: dict[int, StepTiming] = {}
+    newest: StepTiming | None = None
+    for timing in sorted(first.values(), key=lambda timing: timing.id):
+        before = in_lane.get(timing.id.microbatch)
+        if before is not None and before.id in last and before.id.epoch == timing.id.epoch:
+            waited = {before.id} if newest is None else {before.id, newest.id}
+            turns.append((timing, [last[step].end_ns for step in waited if step in last]))
+        in_lane[timing.id.microbatch] = newest = timing
+    return turns
+
+
+def _since_latest(timing: StepTiming, ends: Sequence[int], offset_ns: float) -> float:
+    """From the latest end that lies before the step's arrival."""
+    passed = [timing.received_ns - end - offset_ns for end in ends]
+    return min((since for since in passed if since >= 0), default=max(passed))
