@@ -28,11 +28,37 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptCounts:
+    """How far a prompt was read. Set by the coordinator."""
+
+    num_prompt_tokens: int
+    num_cached_tokens: int  # leading ones whose KV was already there
+    num_computed: int  # leading ones that are done, the cached ones among them
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLogprob:
+    """A token of the prompt, and what the model thought of it. Set by the last stage."""
+
+    token: int
+    logprob: float | None  # natural log; None for the first token, which nothing comes before
+    top: tuple[tuple[int, float], ...] = ()  # (token id, logprob) of the most probable ones, most probable first
+
+
+@dataclass(frozen=True, slots=True)
 class TokenEvent:
     """One step of a stream, as the client sees it. Set by the coordinator.
 
     `text` holds whole UTF-8 characters only and may be empty while bytes of a character or a possible stop
     string are held back. The last event of a stream carries `finish_reason` and `timings` and may have no token.
+    Events before the first token, which only tell of the prompt, come where SamplingParams.report_progress asks for
+    them.
+
+    Attributes:
+        stop_string: the one that ended the text.
+        prompt: with the first token (with the last event, if there is no token), and while the prompt is read.
+        prompt_logprobs: one for each token of the prompt, with the first token (or the last event, if there is none),
+            if they were asked for.
     """
 
     token: int | None
@@ -41,6 +67,9 @@ class TokenEvent:
     top: tuple[tuple[int, float], ...] = ()
     finish_reason: FinishReason | None = None
     timings: Timings | None = None
+    stop_string: str | None = None
+    prompt: PromptCounts | None = None
+    prompt_logprobs: tuple[PromptLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +82,5 @@ class Completion:
     finish_reason: FinishReason
     timings: Timings
     top_logprobs: tuple[tuple[tuple[int, float], ...], ...] = ()
+    stop_string: str | None = None  # the one that ended it
+    prompt_logprobs: tuple[PromptLogprob, ...] = ()  # one for each token of the prompt, if they were asked for

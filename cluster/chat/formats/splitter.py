@@ -1,0 +1,39 @@
+"""Text of a model, as it comes, becomes reasoning, content and calls."""
+
+from __future__ import annotations
+
+from cluster.chat.formats.mark import Mark
+from cluster.chat.formats.part import Part, PartKind
+from cluster.chat.formats.reasoning import ReasoningPair
+from cluster.chat.formats.tape import Reading, Tape
+
+
+class Splitter:
+    """Of one answer. What it gives does not depend on how the text was cut, but for where parts are cut."""
+
+    def __init__(self, pair: ReasoningPair | None = None, is_reasoning: bool = False) -> None:
+        """`is_reasoning`: the prompt has opened the reasoning already."""
+        self._tape = Tape()
+        self._reading = self._read(pair, is_reasoning)
+
+    def push(self, text: str) -> list[Part]:
+        self._tape.append(text)
+        return self._advance()
+
+    def finish(self) -> list[Part]:
+        """What was held back, since it could have become something else."""
+        self._tape.is_ended = True
+        return self._advance()
+
+    def _advance(self) -> list[Part]:
+        next(self._reading, None)
+        parts, self._tape.parts = self._tape.parts, []
+        return parts
+
+    def _read(self, pair: ReasoningPair | None, is_reasoning: bool) -> Reading[None]:
+        tape = self._tape
+        if pair is not None:
+            opened, closed = Mark(pair.open), Mark(pair.close)
+            if is_reasoning or (yield from tape.accept(opened)):
+                yield from tape.copy_until((closed,), PartKind.REASONING)
+        yield from tape.copy_until((), PartKind.CONTENT)
