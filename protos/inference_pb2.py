@@ -26,17 +26,17 @@ from protos import sampling_pb2 as protos_dot_sampling__pb2
 from protos import stage_pb2 as protos_dot_stage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16protos/inference.proto\x12\x0fggml_cluster.v1\x1a\x15protos/sampling.proto\x1a\x12protos/stage.proto\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\x05\"\x9d\x01\n\x0fGenerateRequest\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12.\n\ttoken_ids\x18\x02 \x01(\x0b\x32\x19.ggml_cluster.v1.TokenIdsH\x00\x12)\n\x06params\x18\x03 \x01(\x0b\x32\x19.ggml_cluster.v1.Sampling\x12\x15\n\rparse_special\x18\x04 \x01(\x08\x42\x08\n\x06prompt\"\x8c\x01\n\x07Timings\x12\x19\n\x11num_prompt_tokens\x18\x01 \x01(\r\x12\x12\n\nnum_tokens\x18\x02 \x01(\r\x12\x19\n\x11num_cached_tokens\x18\x03 \x01(\r\x12\x10\n\x08queue_ms\x18\x04 \x01(\x01\x12\x12\n\nprefill_ms\x18\x05 \x01(\x01\x12\x11\n\tdecode_ms\x18\x06 \x01(\x01\"\xe6\x01\n\nTokenEvent\x12\x12\n\x05token\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x14\n\x07logprob\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12)\n\x03top\x18\x04 \x01(\x0b\x32\x1c.ggml_cluster.v1.TopLogprobs\x12\x34\n\rfinish_reason\x18\x05 \x01(\x0e\x32\x1d.ggml_cluster.v1.FinishReason\x12)\n\x07timings\x18\x06 \x01(\x0b\x32\x18.ggml_cluster.v1.TimingsB\x08\n\x06_tokenB\n\n\x08_logprob\"=\n\x0eGenerateEvents\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.ggml_cluster.v1.TokenEvent\"E\n\x0f\x43ompleteRequest\x12\x32\n\x08requests\x18\x01 \x03(\x0b\x32 .ggml_cluster.v1.GenerateRequest\"(\n\x07\x46\x61ilure\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"q\n\x06\x41nswer\x12\x0f\n\x07request\x18\x01 \x01(\r\x12+\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x1b.ggml_cluster.v1.TokenEvent\x12)\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x18.ggml_cluster.v1.Failure\";\n\x0f\x43ompleteAnswers\x12(\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x17.ggml_cluster.v1.Answer\"\"\n\rLogitsRequest\x12\x11\n\ttoken_ids\x18\x01 \x03(\x05\"B\n\nLogitsPart\x12\x10\n\x08num_rows\x18\x01 \x01(\r\x12\x12\n\nvocab_size\x18\x02 \x01(\r\x12\x0e\n\x06logits\x18\x03 \x01(\x0c\"K\n\x0fTokenizeRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x64\x64_special\x18\x02 \x01(\x08\x12\x15\n\rparse_special\x18\x03 \x01(\x08\"\"\n\rTokenizeReply\x12\x11\n\ttoken_ids\x18\x01 \x03(\x05\"&\n\x11\x44\x65tokenizeRequest\x12\x11\n\ttoken_ids\x18\x01 \x03(\x05\"\x1f\n\x0f\x44\x65tokenizeReply\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x0f\n\rStatusRequest\"\x8d\x01\n\rStageActivity\x12\x15\n\rbusy_fraction\x18\x01 \x01(\x01\x12\x0f\n\x07step_ms\x18\x02 \x01(\x01\x12\x11\n\tnum_steps\x18\x03 \x01(\x04\x12\x10\n\x08num_rows\x18\x04 \x01(\x04\x12\x0e\n\x06\x62usy_s\x18\x05 \x01(\x01\x12\x0f\n\x07wait_ms\x18\x06 \x01(\x01\x12\x0e\n\x06hop_ms\x18\x07 \x01(\x01\"|\n\x0bStageStatus\x12*\n\x05\x66\x61\x63ts\x18\x01 \x01(\x0b\x32\x1b.ggml_cluster.v1.StageFacts\x12\x30\n\x08\x61\x63tivity\x18\x02 \x01(\x0b\x32\x1e.ggml_cluster.v1.StageActivity\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"\xd1\x03\n\x0bStatusReply\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\r\n\x05model\x18\x02 \x01(\t\x12\x12\n\nmodel_hash\x18\x03 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x04 \x01(\t\x12\'\n\x06health\x18\x05 \x01(\x0b\x32\x17.ggml_cluster.v1.Health\x12\x0f\n\x07\x61\x64\x64ress\x18\x06 \x01(\t\x12\r\n\x05\x65poch\x18\x07 \x01(\x04\x12\x16\n\x0e\x63ontext_length\x18\x08 \x01(\r\x12\x11\n\tnum_slots\x18\t \x01(\r\x12\x16\n\x0enum_slots_used\x18\n \x01(\r\x12\x13\n\x0bnum_waiting\x18\x0b \x01(\r\x12\x14\n\x0cnum_requests\x18\x0c \x01(\x04\x12\x12\n\nnum_tokens\x18\r \x01(\x04\x12\x10\n\x08uptime_s\x18\x0e \x01(\x01\x12\x12\n\nvocab_size\x18\x0f \x01(\r\x12,\n\x06stages\x18\x10 \x03(\x0b\x32\x1c.ggml_cluster.v1.StageStatus\x12/\n\nprotection\x18\x11 \x01(\x0e\x32\x1b.ggml_cluster.v1.Protection\x12\x11\n\trow_bytes\x18\x12 \x01(\r\x12\x0c\n\x04plan\x18\x13 \x01(\t\"\x12\n\x10IntervalsRequest\"@\n\x0eIntervalsReply\x12.\n\tintervals\x18\x01 \x03(\x0b\x32\x1b.ggml_cluster.v1.StepTiming*\x97\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x19\n\x15\x46INISH_REASON_CONTEXT\x10\x03\x12\x1b\n\x17\x46INISH_REASON_CANCELLED\x10\x04*j\n\nProtection\x12\x1a\n\x16PROTECTION_UNSPECIFIED\x10\x00\x12\x17\n\x13PROTECTION_LOOPBACK\x10\x01\x12\x12\n\x0ePROTECTION_TLS\x10\x02\x12\x13\n\x0fPROTECTION_NONE\x10\x03\x32\xb2\x04\n\tInference\x12O\n\x08Generate\x12 .ggml_cluster.v1.GenerateRequest\x1a\x1f.ggml_cluster.v1.GenerateEvents0\x01\x12P\n\x08\x43omplete\x12 .ggml_cluster.v1.CompleteRequest\x1a .ggml_cluster.v1.CompleteAnswers0\x01\x12G\n\x06Logits\x12\x1e.ggml_cluster.v1.LogitsRequest\x1a\x1b.ggml_cluster.v1.LogitsPart0\x01\x12L\n\x08Tokenize\x12 .ggml_cluster.v1.TokenizeRequest\x1a\x1e.ggml_cluster.v1.TokenizeReply\x12R\n\nDetokenize\x12\".ggml_cluster.v1.DetokenizeRequest\x1a .ggml_cluster.v1.DetokenizeReply\x12\x46\n\x06Status\x12\x1e.ggml_cluster.v1.StatusRequest\x1a\x1c.ggml_cluster.v1.StatusReply\x12O\n\tIntervals\x12!.ggml_cluster.v1.IntervalsRequest\x1a\x1f.ggml_cluster.v1.IntervalsReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16protos/inference.proto\x12\x0fggml_cluster.v1\x1a\x15protos/sampling.proto\x1a\x12protos/stage.proto\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\x05\"\x9d\x01\n\x0fGenerateRequest\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12.\n\ttoken_ids\x18\x02 \x01(\x0b\x32\x19.ggml_cluster.v1.TokenIdsH\x00\x12)\n\x06params\x18\x03 \x01(\x0b\x32\x19.ggml_cluster.v1.Sampling\x12\x15\n\rparse_special\x18\x04 \x01(\x08\x42\x08\n\x06prompt\"\x8c\x01\n\x07Timings\x12\x19\n\x11num_prompt_tokens\x18\x01 \x01(\r\x12\x12\n\nnum_tokens\x18\x02 \x01(\r\x12\x19\n\x11num_cached_tokens\x18\x03 \x01(\r\x12\x10\n\x08queue_ms\x18\x04 \x01(\x01\x12\x12\n\nprefill_ms\x18\x05 \x01(\x01\x12\x11\n\tdecode_ms\x18\x06 \x01(\x01\"\xf9\x02\n\nTokenEvent\x12\x12\n\x05token\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x14\n\x07logprob\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12)\n\x03top\x18\x04 \x01(\x0b\x32\x1c.ggml_cluster.v1.TopLogprobs\x12\x34\n\rfinish_reason\x18\x05 \x01(\x0e\x32\x1d.ggml_cluster.v1.FinishReason\x12)\n\x07timings\x18\x06 \x01(\x0b\x32\x18.ggml_cluster.v1.Timings\x12\x18\n\x0bstop_string\x18\x07 \x01(\tH\x02\x88\x01\x01\x12-\n\x06prompt\x18\x08 \x01(\x0b\x32\x1d.ggml_cluster.v1.PromptCounts\x12\x38\n\x0fprompt_logprobs\x18\t \x01(\x0b\x32\x1f.ggml_cluster.v1.PromptLogprobsB\x08\n\x06_tokenB\n\n\x08_logprobB\x0e\n\x0c_stop_string\"Z\n\x0cPromptCounts\x12\x19\n\x11num_prompt_tokens\x18\x01 \x01(\r\x12\x19\n\x11num_cached_tokens\x18\x02 \x01(\r\x12\x14\n\x0cnum_computed\x18\x03 \x01(\r\"^\n\x0ePromptLogprobs\x12\x0e\n\x06tokens\x18\x01 \x03(\x05\x12\x10\n\x08logprobs\x18\x02 \x03(\x01\x12*\n\x04tops\x18\x03 \x03(\x0b\x32\x1c.ggml_cluster.v1.TopLogprobs\"=\n\x0eGenerateEvents\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.ggml_cluster.v1.TokenEvent\"E\n\x0f\x43ompleteRequest\x12\x32\n\x08requests\x18\x01 \x03(\x0b\x32 .ggml_cluster.v1.GenerateRequest\"(\n\x07\x46\x61ilure\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"q\n\x06\x41nswer\x12\x0f\n\x07request\x18\x01 \x01(\r\x12+\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x1b.ggml_cluster.v1.TokenEvent\x12)\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x18.ggml_cluster.v1.Failure\";\n\x0f\x43ompleteAnswers\x12(\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x17.ggml_cluster.v1.Answer\"\"\n\rLogitsRequest\x12\x11\n\ttoken_ids\x18\x01 \x03(\x05\"B\n\nLogitsPart\x12\x10\n\x08num_rows\x18\x01 \x01(\r\x12\x12\n\nvocab_size\x18\x02 \x01(\r\x12\x0e\n\x06logits\x18\x03 \x01(\x0c\"K\n\x0fTokenizeRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x64\x64_special\x18\x02 \x01(\x08\x12\x15\n\rparse_special\x18\x03 \x01(\x08\"\"\n\rTokenizeReply\x12\x11\n\ttoken_ids\x18\x01 \x03(\x05\"&\n\x11\x44\x65tokenizeRequest\x12\x11\n\ttoken_ids\x18\x01 \x03(\x05\"\x1f\n\x0f\x44\x65tokenizeReply\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x0f\n\rStatusRequest\"\x8d\x01\n\rStageActivity\x12\x15\n\rbusy_fraction\x18\x01 \x01(\x01\x12\x0f\n\x07step_ms\x18\x02 \x01(\x01\x12\x11\n\tnum_steps\x18\x03 \x01(\x04\x12\x10\n\x08num_rows\x18\x04 \x01(\x04\x12\x0e\n\x06\x62usy_s\x18\x05 \x01(\x01\x12\x0f\n\x07wait_ms\x18\x06 \x01(\x01\x12\x0e\n\x06hop_ms\x18\x07 \x01(\x01\"|\n\x0bStageStatus\x12*\n\x05\x66\x61\x63ts\x18\x01 \x01(\x0b\x32\x1b.ggml_cluster.v1.StageFacts\x12\x30\n\x08\x61\x63tivity\x18\x02 \x01(\x0b\x32\x1e.ggml_cluster.v1.StageActivity\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"\xd1\x03\n\x0bStatusReply\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\r\n\x05model\x18\x02 \x01(\t\x12\x12\n\nmodel_hash\x18\x03 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x04 \x01(\t\x12\'\n\x06health\x18\x05 \x01(\x0b\x32\x17.ggml_cluster.v1.Health\x12\x0f\n\x07\x61\x64\x64ress\x18\x06 \x01(\t\x12\r\n\x05\x65poch\x18\x07 \x01(\x04\x12\x16\n\x0e\x63ontext_length\x18\x08 \x01(\r\x12\x11\n\tnum_slots\x18\t \x01(\r\x12\x16\n\x0enum_slots_used\x18\n \x01(\r\x12\x13\n\x0bnum_waiting\x18\x0b \x01(\r\x12\x14\n\x0cnum_requests\x18\x0c \x01(\x04\x12\x12\n\nnum_tokens\x18\r \x01(\x04\x12\x10\n\x08uptime_s\x18\x0e \x01(\x01\x12\x12\n\nvocab_size\x18\x0f \x01(\r\x12,\n\x06stages\x18\x10 \x03(\x0b\x32\x1c.ggml_cluster.v1.StageStatus\x12/\n\nprotection\x18\x11 \x01(\x0e\x32\x1b.ggml_cluster.v1.Protection\x12\x11\n\trow_bytes\x18\x12 \x01(\r\x12\x0c\n\x04plan\x18\x13 \x01(\t\"\x12\n\x10IntervalsRequest\"@\n\x0eIntervalsReply\x12.\n\tintervals\x18\x01 \x03(\x0b\x32\x1b.ggml_cluster.v1.StepTiming*\x97\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x19\n\x15\x46INISH_REASON_CONTEXT\x10\x03\x12\x1b\n\x17\x46INISH_REASON_CANCELLED\x10\x04*j\n\nProtection\x12\x1a\n\x16PROTECTION_UNSPECIFIED\x10\x00\x12\x17\n\x13PROTECTION_LOOPBACK\x10\x01\x12\x12\n\x0ePROTECTION_TLS\x10\x02\x12\x13\n\x0fPROTECTION_NONE\x10\x03\x32\xb2\x04\n\tInference\x12O\n\x08Generate\x12 .ggml_cluster.v1.GenerateRequest\x1a\x1f.ggml_cluster.v1.GenerateEvents0\x01\x12P\n\x08\x43omplete\x12 .ggml_cluster.v1.CompleteRequest\x1a .ggml_cluster.v1.CompleteAnswers0\x01\x12G\n\x06Logits\x12\x1e.ggml_cluster.v1.LogitsRequest\x1a\x1b.ggml_cluster.v1.LogitsPart0\x01\x12L\n\x08Tokenize\x12 .ggml_cluster.v1.TokenizeRequest\x1a\x1e.ggml_cluster.v1.TokenizeReply\x12R\n\nDetokenize\x12\".ggml_cluster.v1.DetokenizeRequest\x1a .ggml_cluster.v1.DetokenizeReply\x12\x46\n\x06Status\x12\x1e.ggml_cluster.v1.StatusRequest\x1a\x1c.ggml_cluster.v1.StatusReply\x12O\n\tIntervals\x12!.ggml_cluster.v1.IntervalsRequest\x1a\x1f.ggml_cluster.v1.IntervalsReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.inference_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FINISHREASON']._serialized_start=2131
-  _globals['_FINISHREASON']._serialized_end=2282
-  _globals['_PROTECTION']._serialized_start=2284
-  _globals['_PROTECTION']._serialized_end=2390
+  _globals['_FINISHREASON']._serialized_start=2466
+  _globals['_FINISHREASON']._serialized_end=2617
+  _globals['_PROTECTION']._serialized_start=2619
+  _globals['_PROTECTION']._serialized_end=2725
   _globals['_TOKENIDS']._serialized_start=86
   _globals['_TOKENIDS']._serialized_end=109
   _globals['_GENERATEREQUEST']._serialized_start=112
@@ -44,41 +44,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TIMINGS']._serialized_start=272
   _globals['_TIMINGS']._serialized_end=412
   _globals['_TOKENEVENT']._serialized_start=415
-  _globals['_TOKENEVENT']._serialized_end=645
-  _globals['_GENERATEEVENTS']._serialized_start=647
-  _globals['_GENERATEEVENTS']._serialized_end=708
-  _globals['_COMPLETEREQUEST']._serialized_start=710
-  _globals['_COMPLETEREQUEST']._serialized_end=779
-  _globals['_FAILURE']._serialized_start=781
-  _globals['_FAILURE']._serialized_end=821
-  _globals['_ANSWER']._serialized_start=823
-  _globals['_ANSWER']._serialized_end=936
-  _globals['_COMPLETEANSWERS']._serialized_start=938
-  _globals['_COMPLETEANSWERS']._serialized_end=997
-  _globals['_LOGITSREQUEST']._serialized_start=999
-  _globals['_LOGITSREQUEST']._serialized_end=1033
-  _globals['_LOGITSPART']._serialized_start=1035
-  _globals['_LOGITSPART']._serialized_end=1101
-  _globals['_TOKENIZEREQUEST']._serialized_start=1103
-  _globals['_TOKENIZEREQUEST']._serialized_end=1178
-  _globals['_TOKENIZEREPLY']._serialized_start=1180
-  _globals['_TOKENIZEREPLY']._serialized_end=1214
-  _globals['_DETOKENIZEREQUEST']._serialized_start=1216
-  _globals['_DETOKENIZEREQUEST']._serialized_end=1254
-  _globals['_DETOKENIZEREPLY']._serialized_start=1256
-  _globals['_DETOKENIZEREPLY']._serialized_end=1287
-  _globals['_STATUSREQUEST']._serialized_start=1289
-  _globals['_STATUSREQUEST']._serialized_end=1304
-  _globals['_STAGEACTIVITY']._serialized_start=1307
-  _globals['_STAGEACTIVITY']._serialized_end=1448
-  _globals['_STAGESTATUS']._serialized_start=1450
-  _globals['_STAGESTATUS']._serialized_end=1574
-  _globals['_STATUSREPLY']._serialized_start=1577
-  _globals['_STATUSREPLY']._serialized_end=2042
-  _globals['_INTERVALSREQUEST']._serialized_start=2044
-  _globals['_INTERVALSREQUEST']._serialized_end=2062
-  _globals['_INTERVALSREPLY']._serialized_start=2064
-  _globals['_INTERVALSREPLY']._serialized_end=2128
-  _globals['_INFERENCE']._serialized_start=2393
-  _globals['_INFERENCE']._serialized_end=2955
+  _globals['_TOKENEVENT']._serialized_end=792
+  _globals['_PROMPTCOUNTS']._serialized_start=794
+  _globals['_PROMPTCOUNTS']._serialized_end=884
+  _globals['_PROMPTLOGPROBS']._serialized_start=886
+  _globals['_PROMPTLOGPROBS']._serialized_end=980
+  _globals['_GENERATEEVENTS']._serialized_start=982
+  _globals['_GENERATEEVENTS']._serialized_end=1043
+  _globals['_COMPLETEREQUEST']._serialized_start=1045
+  _globals['_COMPLETEREQUEST']._serialized_end=1114
+  _globals['_FAILURE']._serialized_start=1116
+  _globals['_FAILURE']._serialized_end=1156
+  _globals['_ANSWER']._serialized_start=1158
+  _globals['_ANSWER']._serialized_end=1271
+  _globals['_COMPLETEANSWERS']._serialized_start=1273
+  _globals['_COMPLETEANSWERS']._serialized_end=1332
+  _globals['_LOGITSREQUEST']._serialized_start=1334
+  _globals['_LOGITSREQUEST']._serialized_end=1368
+  _globals['_LOGITSPART']._serialized_start=1370
+  _globals['_LOGITSPART']._serialized_end=1436
+  _globals['_TOKENIZEREQUEST']._serialized_start=1438
+  _globals['_TOKENIZEREQUEST']._serialized_end=1513
+  _globals['_TOKENIZEREPLY']._serialized_start=1515
+  _globals['_TOKENIZEREPLY']._serialized_end=1549
+  _globals['_DETOKENIZEREQUEST']._serialized_start=1551
+  _globals['_DETOKENIZEREQUEST']._serialized_end=1589
+  _globals['_DETOKENIZEREPLY']._serialized_start=1591
+  _globals['_DETOKENIZEREPLY']._serialized_end=1622
+  _globals['_STATUSREQUEST']._serialized_start=1624
+  _globals['_STATUSREQUEST']._serialized_end=1639
+  _globals['_STAGEACTIVITY']._serialized_start=1642
+  _globals['_STAGEACTIVITY']._serialized_end=1783
+  _globals['_STAGESTATUS']._serialized_start=1785
+  _globals['_STAGESTATUS']._serialized_end=1909
+  _globals['_STATUSREPLY']._serialized_start=1912
+  _globals['_STATUSREPLY']._serialized_end=2377
+  _globals['_INTERVALSREQUEST']._serialized_start=2379
+  _globals['_INTERVALSREQUEST']._serialized_end=2397
+  _globals['_INTERVALSREPLY']._serialized_start=2399
+  _globals['_INTERVALSREPLY']._serialized_end=2463
+  _globals['_INFERENCE']._serialized_start=2728
+  _globals['_INFERENCE']._serialized_end=3290
 # @@protoc_insertion_point(module_scope)

@@ -2,48 +2,79 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from numbers import Real
-from typing import Any
+from typing import Any, Protocol
 
+from cluster.api import lists
 from cluster.api.errors import UsageError
+from cluster.api.numbers import Range, shown, unwrapped
 
 MAX_LOGPROBS = 20
-MAX_STOP_STRINGS = 16
-MAX_STOP_BYTES = 256
+MAX_GRAMMAR_BYTES = 256 << 10
+_MANY = 2**31 - 1
 
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """What a parameter may be: [low, high], both included. The native sampler takes all of it; a test compares them."""
-
-    low: float
-    high: float
-    is_whole: bool = False
-    instead: tuple[tuple[int, int | None], ...] = ()  # (what llama-server takes too, what it stands for)
-
-    def __str__(self) -> str:
-        numbers = (
-            f"a whole number from {self.low} to {self.high}"
-            if self.is_whole
-            else (f"a number from {self.low:g} to {self.high:g}")
-        )
-        return ", or ".join((numbers, *(str(value) for value, _ in self.instead)))
-
+# As llama-server names them, in the order in which they work unless `samplers` gives another.
+SAMPLERS = (
+    "penalties",
+    "dry",
+    "top_n_sigma",
+    "top_k",
+    "typ_p",
+    "top_p",
+    "min_p",
+    "xtc",
+    "temperature",
+    "adaptive_p",
+)
+_SAMPLER_ALIASES = {"typical_p": "typ_p", "typical": "typ_p", "temp": "temperature", "nucleus": "top_p"}
 
 RANGES = {
-    "max_tokens": Range(0, 2**31 - 1, True, ((-1, None), (-2, None))),
+    "max_tokens": Range(0, _MANY, True, ((-1, None), (-2, None))),
     "temperature": Range(0.0, 100.0),
-    "top_k": Range(0, 2**31 - 1, True, ((-1, 0),)),
+    "top_k": Range(0, _MANY, True, ((-1, 0),)),
     "top_p": Range(0.0, 1.0),
     "min_p": Range(0.0, 1.0),
+    "typical_p": Range(0.0, 1.0),
+    "top_n_sigma": Range(-1.0, 100.0),
+    "xtc_probability": Range(0.0, 1.0),
+    "xtc_threshold": Range(0.0, 1.0),
+    "dynatemp_range": Range(0.0, 100.0),
+    "dynatemp_exponent": Range(0.0, 100.0),
     "seed": Range(0, 2**63 - 1, True, ((-1, None),)),
     "repeat_penalty": Range(1e-3, 100.0),
     "repeat_last_n": Range(0, 2**20, True, ((-1, -1),)),
     "presence_penalty": Range(-100.0, 100.0),
     "frequency_penalty": Range(-100.0, 100.0),
+    "dry_multiplier": Range(0.0, 100.0),
+    "dry_base": Range(0.0, 100.0),
+    "dry_allowed_length": Range(0, _MANY, True),
+    "dry_penalty_last_n": Range(0, 2**20, True, ((-1, -1),)),
+    "mirostat": Range(0, 2, True),
+    "mirostat_tau": Range(0.0, 100.0),
+    "mirostat_eta": Range(0.0, 10.0),
+    "adaptive_target": Range(-1.0, 1.0),
+    "adaptive_decay": Range(0.0, 1.0),
+    "min_tokens": Range(0, _MANY, True),
     "logprobs": Range(0, MAX_LOGPROBS, True),
+    "prompt_logprobs": Range(0, MAX_LOGPROBS, True, ((-1, None),)),
+}
+
+
+class _Rule(Protocol):
+    def checked(self, name: str, given: Any) -> Any:
+        """What is kept of it; UsageError names the parameter."""
+
+
+# What is neither a number nor a flag.
+_LISTS: Mapping[str, _Rule] = {
+    "dry_sequence_breakers": lists.Texts(lists.MAX_DRY_BREAKERS, lists.MAX_DRY_BREAKER_BYTES),
+    "samplers": lists.Names(SAMPLERS, _SAMPLER_ALIASES),
+    "logit_bias": lists.Biases(lists.MAX_LOGIT_BIASES),
+    "stop": lists.Texts(lists.MAX_STOP_STRINGS, lists.MAX_STOP_BYTES),
+    "stop_token_ids": lists.TokenIds(lists.MAX_STOP_TOKENS),
+    "grammar": lists.Text(MAX_GRAMMAR_BYTES),
+    "shown_tokens": lists.TokenIds(lists.MAX_SHOWN_TOKENS),
 }
 
 
@@ -59,14 +90,42 @@ class SamplingParams:
         top_k: keep the k most probable tokens; 0 (or -1) keeps all.
         top_p: keep the smallest set whose probability reaches p; 1 keeps all.
         min_p: drop tokens less probable than min_p times the most probable one; 0 keeps all.
+        typical_p: keep the most typical tokens whose probability reaches p; 1 keeps all.
+        top_n_sigma: keep tokens within n standard deviations of the largest logit; 0 or less keeps all.
+        xtc_probability: how often to drop all but the least of the tokens that reach xtc_threshold; 0 is never.
+        xtc_threshold: above 0.5 nothing is dropped.
+        dynatemp_range: the temperature lies within this of `temperature`, by the entropy; 0 is off.
+        dynatemp_exponent: how entropy becomes a temperature.
         seed: draws at the same position with the same seed are equal; None (or -1) lets the coordinator choose.
         repeat_penalty: divides (or multiplies) the logits of recent tokens; 1 is off.
         repeat_last_n: how many recent tokens (prompt included) the penalties see; 0 is off, -1 all of them.
         presence_penalty, frequency_penalty: subtracted from the logits of recent tokens; 0 is off.
+        dry_multiplier: against tokens that would continue a repetition: multiplier * base ** (length - allowed_length)
+            is subtracted from their logits; 0 is off.
+        dry_base: below 1 is off.
+        dry_allowed_length: shorter repetitions are free.
+        dry_penalty_last_n: how many recent tokens are searched for repetitions; 0 is off, -1 all of them.
+        dry_sequence_breakers: no repetition goes over one of these texts.
+        mirostat: 1 or 2 holds the surprise of a text at mirostat_tau bits by this version of Mirostat, behind the
+            temperature and in place of all that cuts tokens off; 0 is off.
+        mirostat_eta: how fast it learns.
+        adaptive_target: draw tokens near this probability; below 0 is off.
+        adaptive_decay: for how long it remembers what it drew, about 1 / (1 - decay) tokens; more
+            than 0.99 is taken as that.
+        samplers: in which order they work, of the names in SAMPLERS; those that are left out do not. Empty is the
+            order there. Mirostat has no order.
+        logit_bias: added to the logits of tokens, before all else: pairs of token and number, or a dict; -inf bans one.
+        min_tokens: no end token, token of stop_token_ids or stop string ends the text before so many tokens.
         stop: generation ends before any of these strings appears.
+        stop_token_ids: tokens that end the text, besides the model's end tokens. Like these they add no text.
         logprobs: report this many most probable tokens at each position; 0 reports only the drawn one's
             log probability. The probabilities are the model's own, before penalties, truncation and temperature.
-        ignore_eos: end tokens do not end the text.
+        prompt_logprobs: report each prompt token's log probability, and as many most probable tokens at its position;
+            None (or -1) reports none. Such a prompt is computed whole.
+        ignore_eos: end tokens are not drawn, and do not end the text.
+        grammar: only texts that it describes are drawn; see `cluster.grammar`. Empty is none.
+        shown_tokens: control tokens whose names appear in the text; of others there is none.
+        report_progress: events without a token tell how far the prompt was read.
     """
 
     max_tokens: int | None = 128
@@ -74,76 +133,63 @@ class SamplingParams:
     top_k: int = 40
     top_p: float = 0.95
     min_p: float = 0.05
+    typical_p: float = 1.0
+    top_n_sigma: float = -1.0
+    xtc_probability: float = 0.0
+    xtc_threshold: float = 0.1
+    dynatemp_range: float = 0.0
+    dynatemp_exponent: float = 1.0
     seed: int | None = None
     repeat_penalty: float = 1.0
     repeat_last_n: int = 64
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    dry_multiplier: float = 0.0
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_penalty_last_n: int = -1
+    dry_sequence_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
+    mirostat: int = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+    adaptive_target: float = -1.0
+    adaptive_decay: float = 0.9
+    samplers: tuple[str, ...] = ()
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    min_tokens: int = 0
     stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
     logprobs: int = 0
+    prompt_logprobs: int | None = None
     ignore_eos: bool = False
+    grammar: str = ""
+    shown_tokens: tuple[int, ...] = ()
+    report_progress: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            object.__setattr__(self, field.name, _checked(field.name, getattr(self, field.name)))
+            given = getattr(self, field.name)
+            rule: _Rule = RANGES.get(field.name) or _LISTS.get(field.name) or _FLAG
+            object.__setattr__(self, field.name, rule.checked(field.name, given))
 
 
+class _Flag:
+    def checked(self, name: str, given: Any) -> bool:
+        value = unwrapped(given)
+        if not isinstance(value, bool):
+            raise UsageError(f"{name}: {shown(given)} is not a boolean; give True or False")
+        return value
+
+
+_FLAG = _Flag()
 PARAM_NAMES = tuple(field.name for field in fields(SamplingParams))
-# When a text ends is the coordinator's to say; all that is left is what the native sampler takes, by the same names.
-ENDING_NAMES = ("max_tokens", "stop", "ignore_eos")
-SAMPLER_NAMES = tuple(name for name in PARAM_NAMES if name not in ENDING_NAMES)
-
-
-def _checked(name: str, given: Any) -> Any:
-    if name in RANGES:
-        may_be_none = any(stands_for is None for _, stands_for in RANGES[name].instead)
-        return None if given is None and may_be_none else _number(name, given, RANGES[name])
-    return _stop(given) if name == "stop" else _flag(name, given)
-
-
-def _number(name: str, given: Any, allowed: Range) -> float | int | None:
-    value = _unwrapped(given)
-    is_number = isinstance(value, int) if allowed.is_whole else isinstance(value, Real)
-    if isinstance(value, bool) or not is_number:
-        kind = "whole number" if allowed.is_whole else "number"
-        raise UsageError(f"{name}: {_shown(given)} is not a {kind}; give {allowed}")
-    for alias, stands_for in allowed.instead:
-        if value == alias:
-            return stands_for
-    if not allowed.low <= value <= allowed.high:  # so is NaN
-        is_finite = isinstance(value, int) or math.isfinite(value)
-        reason = "is out of range" if is_finite else "is not a finite number"
-        raise UsageError(f"{name}: {_shown(value)} {reason}; give {allowed}")
-    return int(value) if allowed.is_whole else float(value) + 0.0  # no negative zero
-
-
-def _shown(value: Any) -> str:
-    """Short, and never an error of its own: of very long numbers Python gives no digits."""
-    if isinstance(value, int) and value.bit_length() > 128:
-        return f"an integer of {value.bit_length()} bits"
-    return repr(value)[:100]
-
-
-def _unwrapped(given: Any) -> Any:
-    """Python's own number of numpy's, or of an array without axes."""
-    return given.item() if getattr(given, "ndim", None) == 0 and hasattr(given, "item") else given
-
-
-def _flag(name: str, given: Any) -> bool:
-    value = _unwrapped(given)
-    if not isinstance(value, bool):
-        raise UsageError(f"{name}: {_shown(given)} is not a boolean; give True or False")
-    return value
-
-
-def _stop(given: Any) -> tuple[str, ...]:
-    stop = (given,) if isinstance(given, str) else given
-    if not isinstance(stop, list | tuple) or not all(isinstance(text, str) for text in stop):
-        raise UsageError(f"stop: {_shown(stop)} is not a list of strings; give a string or a list of strings")
-    if len(stop) > MAX_STOP_STRINGS:
-        raise UsageError(f"stop: {len(stop)} strings; give at most {MAX_STOP_STRINGS}")
-    for text in stop:
-        size_bytes = len(text.encode("utf-8", "surrogatepass"))
-        if not 0 < size_bytes <= MAX_STOP_BYTES:
-            raise UsageError(f"stop: a string of {size_bytes} bytes; give 1 to {MAX_STOP_BYTES} bytes")
-    return tuple(stop)
+# When a text ends, and what is told of it, is the coordinator's to say; all that is left is what the native sampler
+# takes, by the same names.
+ENDING_NAMES = ("max_tokens", "stop", "ignore_eos", "prompt_logprobs", "grammar", "shown_tokens", "report_progress")
+_TO_COME = (
+    *("typical_p", "top_n_sigma", "xtc_probability", "xtc_threshold", "dynatemp_range", "dynatemp_exponent"),
+    *("dry_multiplier", "dry_base", "dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers"),
+    *("mirostat", "mirostat_tau", "mirostat_eta", "adaptive_target", "adaptive_decay", "samplers", "logit_bias"),
+    *("min_tokens", "stop_token_ids"),
+)
+SAMPLER_NAMES = tuple(name for name in PARAM_NAMES if name not in ENDING_NAMES + _TO_COME)

@@ -59,13 +59,7 @@ _GROUPS = (
     ),
     ("--pooling", "the file's own pooling counts; each request may ask for another"),
     ("--grammar --grammar-file -j --json-schema -jf --json-schema-file", "grammars are not served; leave it out"),
-    (
-        "--samplers --sampler-seq --sampling-seq --top-nsigma --top-n-sigma --xtc-probability --xtc-threshold "
-        "--typical --typical-p --dry-multiplier --dry-base --dry-allowed-length --dry-penalty-last-n "
-        "--dry-sequence-breaker --dynatemp-range --dynatemp-exp --mirostat --mirostat-lr --mirostat-ent "
-        "-l --logit-bias --adaptive-target --adaptive-decay",
-        "tokens are drawn by temperature, top-k, top-p, min-p and the penalties only; leave it out",
-    ),
+    ("--sampler-seq --sampling-seq", "--samplers names them in full; leave it out"),
     (
         "-cnv --conversation -st --single-turn -i --interactive -if --interactive-first -mli --multiline-input -sys "
         "--system-prompt -sysf --system-prompt-file --in-prefix --in-suffix -sp --special",

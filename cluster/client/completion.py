@@ -56,6 +56,8 @@ def _complete(events: Sequence[TokenEvent]) -> Outcome:
         finish_reason=last.finish_reason,
         timings=last.timings,
         top_logprobs=tuple(event.top for event in drawn) if any(event.top for event in drawn) else (),
+        stop_string=last.stop_string,
+        prompt_logprobs=next((event.prompt_logprobs for event in events if event.prompt_logprobs), ()),
     )
 
 

@@ -11,7 +11,10 @@ from cluster.messages.step import Float32Array, SampledToken, SlotFailure, StepR
 
 
 class StepOutcome(NamedTuple):
-    """What a step brought one sequence: tokens (now in its log), logits of its rows from `first` on, or its end."""
+    """What a step brought one sequence: tokens (now in its log), logits of its rows from `first` on, or its end.
+
+    None of them: a part of a prompt, of a request that wants to know of it.
+    """
 
     sequence: Sequence
     sampled: tuple[SampledToken, ...] = ()  # in order
@@ -54,4 +57,6 @@ def settle(batch: Batch, result: StepResult) -> list[StepOutcome]:
         elif logits_end > logits_first and result.logits is not None:
             rows = result.logits[logits_first:logits_end]
             outcomes.append(StepOutcome(sequence, logits=rows, first=chunk.first))
+        elif sequence.params is not None and sequence.params.report_progress:
+            outcomes.append(StepOutcome(sequence))
     return outcomes

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster.api.errors import CancelledError, ClusterError, UsageError, error_named
-from cluster.api.results import FinishReason, Timings, TokenEvent
+from cluster.api.results import FinishReason, PromptCounts, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.engine.events import LogitsRows, NewRequest, Output, Sink, is_last, send
 from cluster.engine.outcome import StepOutcome
@@ -31,6 +31,12 @@ class Request:
     text: TextStream | None
     arrival_s: float
     first_token_s: float | None = None
+
+    @property
+    def prompt_counts(self) -> PromptCounts:
+        num_prompt_tokens = len(self.sequence.prompt)
+        num_computed = min(self.sequence.num_computed, num_prompt_tokens)
+        return PromptCounts(num_prompt_tokens, self.sequence.num_cached, num_computed)
 
     def timings(self, now_s: float) -> Timings:
         """Figures of a request that ends now; a span that was never entered is 0."""
@@ -98,6 +104,8 @@ class Requests:
                 raise error_named(outcome.failure.kind, outcome.failure.reason)
             if outcome.logits is not None:
                 self._pass_logits(request, outcome.logits, outcome.first)
+            elif not outcome.sampled:
+                self._answer(request, TokenEvent(None, "", prompt=request.prompt_counts))
         except Exception as error:
             self._outbox.append((request.sink, request, _own_error(error)))
             self._close(request, is_held=False)
@@ -151,14 +159,24 @@ class Requests:
     def _pass_token(self, request: Request, sampled: SampledToken, num_behind: int, now_s: float) -> bool:
         assert request.text is not None, "a token came for a logits request"
         self.num_tokens += 1
+        prompt = None
         if request.first_token_s is None:
-            request.first_token_s = now_s
+            request.first_token_s, prompt = now_s, request.prompt_counts
         text, reason = request.text.push(sampled.token)
         timings = None
         if reason is not None:
             request.sequence.drop_last(num_behind)
             timings = request.timings(now_s)
-        event = TokenEvent(sampled.token, text, sampled.logprob, sampled.top, reason, timings)
+        event = TokenEvent(
+            sampled.token,
+            text,
+            sampled.logprob,
+            sampled.top,
+            reason,
+            timings,
+            stop_string=request.text.stop_string,
+            prompt=prompt,
+        )
         self._answer(request, event)
         return reason is not None
 
@@ -172,7 +190,8 @@ class Requests:
             self._answer(request, error)
             return
         timings = request.timings(now_s)
-        event = TokenEvent(None, request.text.flush(), finish_reason=reason, timings=timings)
+        prompt = request.prompt_counts if request.first_token_s is None else None
+        event = TokenEvent(None, request.text.flush(), finish_reason=reason, timings=timings, prompt=prompt)
         self._answer(request, event)
 
     def _answer(self, request: Request, output: Output) -> None:

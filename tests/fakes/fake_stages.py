@@ -29,6 +29,7 @@ from cluster.messages.stage import StageFailure
 from cluster.messages.step import Microbatch, SampledToken, SlotFailure, SlotStart, StepResult, StepTiming
 
 END_TOKEN = 0
+NAMES = {0: b"<end>", 13: b"<mark>"}  # of control tokens
 # A request with this penalty cannot be sampled after so many tokens; the stages hold its rows.
 UNSAMPLEABLE = 50.0
 UNSAMPLEABLE_LENGTH = 17
@@ -59,8 +60,8 @@ class FakeVocabulary:
     def end_tokens(self) -> frozenset[int]:
         return frozenset({END_TOKEN})
 
-    def token_bytes(self, token: int) -> bytes:
-        return self._pieces[token]
+    def token_bytes(self, token: int, render_special: bool = False) -> bytes:
+        return NAMES.get(token, b"") if render_special and token in NAMES else self._pieces[token]
 
 
 VOCABULARY = FakeVocabulary()
@@ -89,12 +90,13 @@ class Alone:
 def alone(prompt: list[int], params: SamplingParams, context_length: int) -> Alone:
     tokens: list[int] = []
     while True:
-        text = text_of(tokens)
+        free = text_of(tokens[: params.min_tokens], params.shown_tokens).rstrip("\ufffd")  # in which nothing stops
+        ends = {*params.stop_token_ids, *(() if params.ignore_eos else (END_TOKEN,))}
+        is_end = len(tokens) > params.min_tokens and tokens[-1] in ends
+        text = text_of(tokens[:-1] if is_end else tokens, params.shown_tokens)
         whole = text.rstrip("\ufffd")  # what a later byte cannot change
-        if tokens and tokens[-1] == END_TOKEN and not params.ignore_eos:
-            return Alone(tokens, cut(text, params.stop), FinishReason.STOP)
-        if any(stop in whole for stop in params.stop):
-            return Alone(tokens, cut(text, params.stop), FinishReason.STOP)
+        if is_end or any(stop in whole[len(free) :] for stop in params.stop):
+            return Alone(tokens, free + cut(text[len(free) :], params.stop), FinishReason.STOP)
         if params.max_tokens is not None and len(tokens) >= params.max_tokens:
             return Alone(tokens, text, FinishReason.LENGTH)
         if len(prompt) + len(tokens) >= context_length:
@@ -102,8 +104,8 @@ def alone(prompt: list[int], params: SamplingParams, context_length: int) -> Alo
         tokens.append(next_token(params.seed or 0, [*prompt, *tokens]))
 
 
-def text_of(tokens: list[int]) -> str:
-    return b"".join(map(VOCABULARY.token_bytes, tokens)).decode(errors="replace")
+def text_of(tokens: list[int], shown: tuple[int, ...] = ()) -> str:
+    return b"".join(VOCABULARY.token_bytes(token, token in shown) for token in tokens).decode(errors="replace")
 
 
 def cut(text: str, stops: tuple[str, ...]) -> str:

@@ -62,9 +62,11 @@ class TokenizerProcess:
 
 
 def _read_table(facts: dict[str, Any], file: int) -> TokenTable:
-    size_bytes = 4 * (facts["num_tokens"] + 1)
+    num_tokens = facts["num_tokens"]
+    size_bytes = 4 * (2 * num_tokens + 1)
     longest, *lengths = np.frombuffer(os.pread(file, size_bytes, 0), np.int32).tolist()
     blob = os.pread(file, sum(lengths), size_bytes)
     ends = np.cumsum([0, *lengths]).tolist()
-    pieces = tuple(blob[begin:end] for begin, end in pairwise(ends))
-    return TokenTable(pieces, facts["bos"], frozenset(facts["end_tokens"]), longest)
+    items = [blob[begin:end] for begin, end in pairwise(ends)]
+    names = {token: name for token, name in enumerate(items[num_tokens:]) if name}
+    return TokenTable(tuple(items[:num_tokens]), facts["bos"], frozenset(facts["end_tokens"]), longest, names)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 
 from cluster.api.errors import UsageError
 
@@ -14,6 +14,7 @@ class TokenTable:
 
     Attributes:
         pieces: the bytes that each token adds to a text; none for control tokens.
+        names: of the control tokens, by token.
         bos: the token that begins a text; None if there is none.
         end_tokens: tokens that end a text.
         longest_bytes: most bytes of a text that one token stands for, names of control tokens among them.
@@ -23,13 +24,14 @@ class TokenTable:
     bos: int | None
     end_tokens: Set[int]
     longest_bytes: int
+    names: Mapping[int, bytes] = field(default_factory=dict)
 
     @property
     def num_tokens(self) -> int:
         return len(self.pieces)
 
-    def token_bytes(self, token: int) -> bytes:
-        return self.pieces[token]
+    def token_bytes(self, token: int, render_special: bool = False) -> bytes:
+        return self.names.get(token, self.pieces[token]) if render_special else self.pieces[token]
 
     def text(self, token_ids: Sequence[int], max_bytes: int) -> str:
         """Text of token ids; bytes that are no UTF-8 become U+FFFD. UsageError, also for more than `max_bytes`."""

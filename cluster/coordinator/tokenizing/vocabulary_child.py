@@ -3,8 +3,8 @@
 python -m cluster.coordinator.tokenizing.vocabulary_child PATH TABLE SOCKET,MEMORY,NICENESS...
 
 TABLE, SOCKET and MEMORY are numbers of open files. It says on stdout what it found, or an error; the most bytes of
-one token, the lengths of all (int32), and their bytes go to TABLE. It ends when its stdin does. It has one thread, so
-that it can fork: what a worker needs is there at once, and shared.
+one token, the lengths of all and of the names of those without text (int32), and the bytes of both go to TABLE. It
+ends when its stdin does. It has one thread, so that it can fork: what a worker needs is there at once, and shared.
 """
 
 from __future__ import annotations
@@ -91,10 +91,12 @@ def main(path: str, table: int, lanes: Sequence[str]) -> int:
 
 def _write_table(vocab: Vocab, table: int) -> None:
     pieces = [vocab.token_bytes(token) for token in range(vocab.num_tokens)]
-    lengths = np.array([vocab.longest_token_bytes(), *map(len, pieces)], np.int32)
+    names = [b"" if piece else vocab.token_bytes(token, True) for token, piece in enumerate(pieces)]
+    lengths = np.array([vocab.longest_token_bytes(), *map(len, pieces), *map(len, names)], np.int32)
     with open(table, "wb", closefd=False) as file:
         file.write(lengths.tobytes())
         file.writelines(pieces)
+        file.writelines(names)
 
 
 def _keep(vocab: Vocab, selector: selectors.BaseSelector) -> None:

@@ -18,8 +18,8 @@ def finish_before_start(params: SamplingParams, num_prompt_tokens: int, context_
 
 
 def ends_text(token: int, params: SamplingParams, end_tokens: Set[int]) -> bool:
-    """The token is an end token that counts."""
-    return token in end_tokens and not params.ignore_eos
+    """The token is an end token that counts, or one that the request names."""
+    return (token in end_tokens and not params.ignore_eos) or token in params.stop_token_ids
 
 
 def finish_after(

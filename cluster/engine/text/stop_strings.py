@@ -12,25 +12,27 @@ class StopStrings:
     def __init__(self, stop: tuple[str, ...]) -> None:
         self._stop = stop
         self._held = ""
-        self._matched = False
+        self._matched: str | None = None
 
     @property
-    def matched(self) -> bool:
-        """A stop string is complete: no more text comes out."""
+    def matched(self) -> str | None:
+        """The stop string that is complete: no more text comes out."""
         return self._matched
 
     def push(self, text: str) -> str:
         """The text that is certain not to belong to a stop string, in order."""
-        if self._matched:
+        if self._matched is not None:
             return ""
         self._held += text
-        found = [(at + len(stop), at) for stop in self._stop if (at := self._held.find(stop)) >= 0]
-        self._matched = bool(found)
-        return self._take(min(found)[1] if found else len(self._held) - self._num_held())
+        found = [(at + len(stop), at, stop) for stop in self._stop if (at := self._held.find(stop)) >= 0]
+        if not found:
+            return self._take(len(self._held) - self._num_held())
+        _, first, self._matched = min(found)
+        return self._take(first)
 
     def flush(self) -> str:
         """What was held back in vain. The text is over."""
-        return "" if self._matched else self._take(len(self._held))
+        return self._take(len(self._held)) if self._matched is None else ""
 
     def _take(self, num_chars: int) -> str:
         text, self._held = self._held[:num_chars], self._held[num_chars:]

@@ -21,20 +21,29 @@ class TextStream:
         self._num_prompt_tokens = num_prompt_tokens
         self._context_length = context_length
         self._num_generated = 0
+        self._shown = frozenset(params.shown_tokens)
         self._detokenizer = Detokenizer()
         self._stop = StopStrings(params.stop)
+
+    @property
+    def stop_string(self) -> str | None:
+        """The one that ended the text."""
+        return self._stop.matched
 
     def push(self, token: int) -> tuple[str, FinishReason | None]:
         """The text that this token completes, and why the text ends with it. An end token adds no text."""
         self._num_generated += 1
-        if ends_text(token, self._params, self._vocabulary.end_tokens):
+        may_stop = self._num_generated > self._params.min_tokens
+        if may_stop and ends_text(token, self._params, self._vocabulary.end_tokens):
             return self.flush(), FinishReason.STOP
-        text = self._stop.push(self._detokenizer.push(self._vocabulary.token_bytes(token)))
+        text = self._detokenizer.push(self._vocabulary.token_bytes(token, token in self._shown))
+        if may_stop:
+            text = self._stop.push(text)
         num_tokens = self._num_prompt_tokens + self._num_generated
         reason = finish_after(self._params, self._num_generated, num_tokens, self._context_length)
         if reason is not None:
             text += self.flush()
-        return text, FinishReason.STOP if self._stop.matched else reason
+        return text, reason if self._stop.matched is None else FinishReason.STOP
 
     def flush(self) -> str:
         """The text that was held back. Nothing may be pushed after it."""

@@ -19,6 +19,9 @@ class Vocabulary(Protocol):
         """Tokens that end a text."""
         ...
 
-    def token_bytes(self, token: int) -> bytes:
-        """The bytes that a token adds to the text; may be a part of a character, or none."""
+    def token_bytes(self, token: int, render_special: bool = False) -> bytes:
+        """The bytes that a token adds to the text; may be a part of a character, or none.
+
+        `render_special`: of a control token its name, which is none otherwise.
+        """
         ...

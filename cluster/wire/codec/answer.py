@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from cluster.api.errors import ClusterError, UsageError, error_named
-from cluster.api.results import FinishReason, Timings, TokenEvent
+from cluster.api.lists import MAX_STOP_BYTES
+from cluster.api.results import FinishReason, PromptCounts, Timings, TokenEvent
 from cluster.wire import limits
+from cluster.wire.codec.prompt_logprobs import decode_prompt_logprobs, encode_prompt_logprobs
 from cluster.wire.codec.record import fields_of, record_of
 from cluster.wire.codec.sampling import decode_top, encode_top
 from cluster.wire.limits import check_length, check_range
@@ -80,6 +82,9 @@ def _add_event(message: inference_pb2.GenerateEvents | inference_pb2.Answer, eve
         top=encode_top(event.top),
         finish_reason=None if event.finish_reason is None else _REASONS[event.finish_reason],
         timings=None if event.timings is None else fields_of(event.timings),
+        stop_string=event.stop_string,
+        prompt=None if event.prompt is None else fields_of(event.prompt),
+        prompt_logprobs=encode_prompt_logprobs(event.prompt_logprobs) if event.prompt_logprobs else None,
     )
     return added.ByteSize() + _HEADER_BYTES
 
@@ -87,7 +92,9 @@ def _add_event(message: inference_pb2.GenerateEvents | inference_pb2.Answer, eve
 def _decode_event(message: inference_pb2.TokenEvent) -> TokenEvent:
     check_length("event.text", message.text, limits.MAX_TEXT_BYTES)
     timings = record_of(Timings, message.timings, "timings") if message.HasField("timings") else None
+    prompt = record_of(PromptCounts, message.prompt, "prompt") if message.HasField("prompt") else None
     has_token = message.HasField("token")
+    check_length("event.stop_string", message.stop_string, MAX_STOP_BYTES)
     return TokenEvent(
         token=check_range("event.token", message.token, 0, limits.MAX_INT32) if has_token else None,
         text=message.text,
@@ -95,6 +102,9 @@ def _decode_event(message: inference_pb2.TokenEvent) -> TokenEvent:
         top=decode_top(message.top),
         finish_reason=_decode_reason(message.finish_reason),
         timings=timings,
+        stop_string=message.stop_string if message.HasField("stop_string") else None,
+        prompt=prompt,
+        prompt_logprobs=decode_prompt_logprobs(message.prompt_logprobs) if message.HasField("prompt_logprobs") else (),
     )
 
 

@@ -77,6 +77,10 @@ def test_the_table_is_the_vocabulary() -> None:
         table = tokenizer.table
     assert table.pieces == tuple(vocab.token_bytes(token) for token in range(vocab.num_tokens))
     assert (table.num_tokens, table.bos, table.end_tokens) == (vocab.num_tokens, vocab.bos, vocab.end_tokens)
+    named = [token for token in range(vocab.num_tokens) if vocab.token_bytes(token) != vocab.token_bytes(token, True)]
+    assert named
+    assert dict(table.names) == {token: vocab.token_bytes(token, True) for token in named}
+    assert all(table.token_bytes(token, True) == vocab.token_bytes(token, True) for token in range(vocab.num_tokens))
     assert table.longest_bytes == max(len(vocab.token_bytes(token, True)) for token in range(vocab.num_tokens))
     ids = vocab.tokenize("Once upon a time", False).tolist()
     assert table.text(ids, 16) == "Once upon a time"

@@ -32,7 +32,7 @@ def test_all_languages_list_the_same_parameters() -> None:
     """Python's list is the one that the codec, the stage and the flags derive theirs from."""
     assert set(sampling_pb2.Sampling.DESCRIPTOR.fields_by_name) - {"until_end"} == set(PARAM_NAMES)
     assert set(worker_native.SamplerParams.names) == set(SAMPLER_NAMES)
-    numbers = {field.name for field in fields(SamplingParams) if not isinstance(field.default, bool | tuple)}
+    numbers = {field.name for field in fields(SamplingParams) if not isinstance(field.default, bool | tuple | str)}
     assert set(RANGES) == numbers
 
 
@@ -74,7 +74,7 @@ def test_both_sides_of_the_wire_have_the_same_bounds(name: str) -> None:
     for value in around(allowed.low, allowed.high):
         expected = allowed.low <= value <= allowed.high
         assert takes(SamplingParams, name, value) == expected, value
-        assert takes(sampler, name, value) == expected, value
+        assert name not in NATIVE or takes(sampler, name, value) == expected, value
 
 
 @pytest.mark.parametrize("name", WHOLES)
@@ -108,8 +108,8 @@ def test_what_llama_server_writes_for_no_limit_is_taken(name: str, given: int, k
 @pytest.mark.parametrize("kind", [np.int8, np.int32, np.int64, np.uint8, np.uint64, np.array])
 @pytest.mark.parametrize("name", WHOLES)
 def test_whole_numbers_of_numpy_are_kept_as_pythons(name: str, kind: Any) -> None:
-    value = getattr(SamplingParams(**{name: kind(3)}), name)
-    assert (type(value), value) == (int, 3)
+    value = getattr(SamplingParams(**{name: kind(2)}), name)
+    assert (type(value), value) == (int, 2)
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble, np.array, np.int64, Fraction, int])
@@ -134,7 +134,7 @@ def test_a_flag_of_numpy_is_a_flag_and_no_number(value: Any) -> None:
 )
 @pytest.mark.parametrize("name", [*RANGES, "ignore_eos"])
 def test_what_is_no_number_is_refused_by_name(name: str, value: Any) -> None:
-    if value is None and name in ("max_tokens", "seed"):
+    if value is None and name in ("max_tokens", "seed", "prompt_logprobs"):
         return
     with pytest.raises(UsageError, match=f"^{name}: "):
         SamplingParams(**{name: value})

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.api.errors import CancelledError, CapacityError, StageLostError, UnreachableError, UsageError
-from cluster.api.results import FinishReason, TokenEvent
+from cluster.api.results import FinishReason, PromptCounts, TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.engine.draft import Drafter
 from cluster.engine.events import Output, is_last
@@ -379,10 +379,10 @@ def test_whoever_starts_from_the_rows_of_one_that_fails_is_served() -> None:
 class BrokenVocabulary(FakeVocabulary):
     """One token has no text: as where a file's tokens are not what its tokenizer expects."""
 
-    def token_bytes(self, token: int) -> bytes:
+    def token_bytes(self, token: int, render_special: bool = False) -> bytes:
         if token == FAULTY_TOKEN:
             raise IndexError("unordered_map::at")
-        return super().token_bytes(token)
+        return super().token_bytes(token, render_special)
 
 
 def test_a_token_without_text_ends_its_request_alone() -> None:
@@ -563,6 +563,31 @@ def test_requests_that_come_together_compute_their_common_prefix_once() -> None:
     cached = [reader.timings.num_cached_tokens for reader in readers if reader.timings]
     assert cached == [0] + [60] * 7
     assert sum(microbatch.num_rows for microbatch in run.stages.sent) == 61 + 7 + 8
+
+
+def test_the_first_token_tells_of_the_prompt_and_no_later_one_does() -> None:
+    run = Run(_EIGHT)
+    prompt = [1, 2, 3] * 7
+    reader = run.ask(prompt, _LONG)
+    again = run.ask(prompt, _LONG, at_s=200.0)
+    ended = run.ask(prompt, dataclasses.replace(_LONG, max_tokens=0), at_s=400.0)
+    run.run()
+    assert [event.prompt for event in reader.events] == [PromptCounts(21, 0, 21)] + [None] * (len(reader.events) - 1)
+    assert again.events[0].prompt == PromptCounts(21, 20, 21)
+    assert [(event.token, event.prompt) for event in ended.events] == [(None, PromptCounts(21, 0, 0))]
+
+
+def test_a_prompt_that_is_read_in_chunks_tells_of_each_if_asked() -> None:
+    run = Run(dataclasses.replace(_EIGHT, max_batch_tokens=4))
+    reader = run.ask([1, 2, 3] * 7, dataclasses.replace(_LONG, report_progress=True))
+    silent = run.ask([2, 2, 3] * 7, _LONG, at_s=200.0)
+    run.run()
+    told = [event for event in reader.events if event.token is None]
+    counts = [event.prompt.num_computed for event in told if event.prompt is not None]
+    assert counts == sorted(set(counts)) and len(counts) >= 4 and counts[-1] < 21
+    assert all(event.text == "" and event.finish_reason is None for event in told)
+    assert reader.tokens == alone([1, 2, 3] * 7, _LONG, _EIGHT.context_length).tokens
+    assert all(event.token is not None for event in silent.events)
 
 
 def test_a_full_queue_refuses_and_the_others_are_served() -> None:

@@ -12,7 +12,7 @@ from cluster.engine.text.detokenizer import Detokenizer
 from cluster.engine.text.finish import finish_before_start
 from cluster.engine.text.stop_strings import StopStrings
 from cluster.engine.text.stream import TextStream
-from tests.fakes.fake_stages import END_TOKEN, VOCABULARY, alone, cut, next_token
+from tests.fakes.fake_stages import END_TOKEN, NAMES, VOCABULARY, alone, cut, next_token
 
 _BYTES = st.lists(st.one_of(st.binary(max_size=3), st.text(max_size=2).map(lambda text: text.encode(errors="replace"))))
 _SHREDS = _BYTES.flatmap(lambda pieces: _shreds(b"".join(pieces)))
@@ -47,7 +47,8 @@ def test_stop_strings_cut_before_the_first_that_is_complete(pieces: list[str], s
     stop, whole = StopStrings(stops), "".join(pieces)
     texts = [stop.push(piece) for piece in pieces]
     assert "".join(texts) + stop.flush() == cut(whole, stops)
-    assert stop.matched == any(text in whole for text in stops)
+    assert (stop.matched is not None) == any(text in whole for text in stops)
+    assert stop.matched is None or whole.startswith("".join(texts) + stop.matched)
 
 
 @given(st.text("ab", max_size=12), st.lists(st.text("ab", min_size=1, max_size=4), min_size=1).map(tuple))
@@ -94,6 +95,9 @@ _PARAMS = st.builds(
     max_tokens=st.one_of(st.none(), st.integers(1, 20)),
     stop=st.lists(st.sampled_from(["stop", "top", "ab", "é", "b", " a", "\ufffd", "\ufffda"]), max_size=3),
     ignore_eos=st.booleans(),
+    min_tokens=st.integers(0, 6),
+    stop_token_ids=st.lists(st.integers(0, VOCABULARY.num_tokens - 1), max_size=2),
+    shown_tokens=st.lists(st.sampled_from(list(NAMES)), max_size=2),
 )
 
 
@@ -109,7 +113,7 @@ def test_text_stream_gives_the_text_that_one_look_at_all_tokens_gives(
     expected = alone(prompt, params, _CONTEXT)
     if not any("\ufffd" in stop for stop in params.stop):
         assert (log[len(prompt) :], text, reason) == (expected.tokens, expected.text, expected.reason)
-    assert not any(stop in text for stop in params.stop)
+    assert params.min_tokens or not any(stop in text for stop in params.stop)
     assert len(log) <= _CONTEXT
 
 
@@ -118,6 +122,25 @@ def test_an_end_token_adds_no_text_and_flushes_what_was_held() -> None:
     token_a = next(token for token in range(99) if VOCABULARY.token_bytes(token) == b"a")
     assert stream.push(token_a) == ("", None)
     assert stream.push(END_TOKEN) == ("a", FinishReason.STOP)
+
+
+def test_a_stop_token_adds_no_text_and_a_shown_one_its_name() -> None:
+    stream = TextStream(VOCABULARY, SamplingParams(stop_token_ids=(1,), shown_tokens=(13,), ignore_eos=True), 1, 99)
+    assert [stream.push(13), stream.push(END_TOKEN), stream.push(1)] == [
+        ("<mark>", None),
+        ("", None),
+        ("", FinishReason.STOP),
+    ]
+    assert stream.stop_string is None
+
+
+def test_the_stop_string_that_ended_a_text_is_told() -> None:
+    stream = TextStream(VOCABULARY, SamplingParams(stop=("x", "top", "op")), 1, 99)
+    assert stream.push(next(token for token in range(99) if VOCABULARY.token_bytes(token) == b"stop")) == (
+        "s",
+        FinishReason.STOP,
+    )
+    assert stream.stop_string == "top"
 
 
 @pytest.mark.parametrize(

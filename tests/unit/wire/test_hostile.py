@@ -202,7 +202,7 @@ def test_batch_field_is_named(change: dict[str, object], text: str) -> None:
     ],
 )
 def test_sampling_field_is_named(field: str, value: Any, text: str) -> None:
-    request = encode_generate("text", SamplingParams())
+    request = encode_generate("text", SamplingParams(max_tokens=9))
     setattr(request.params, field, value)
     with pytest.raises(UsageError, match=text):
         decode_generate(request)

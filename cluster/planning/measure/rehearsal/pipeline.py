@@ -56,7 +56,7 @@ class _Vocabulary:
     def __init__(self, num_tokens: int) -> None:
         self.num_tokens = num_tokens
 
-    def token_bytes(self, token: int) -> bytes:
+    def token_bytes(self, token: int, render_special: bool = False) -> bytes:
         return b""
 
 
