@@ -2,6 +2,7 @@
 
     ClusterError                     INTERNAL             exit 1
     ├── UsageError (ValueError)      INVALID_ARGUMENT     exit 2   the caller asked for something impossible
+    │   ├── ContextOverflowError     INVALID_ARGUMENT     exit 2   a prompt that the context does not hold
     │   ├── ModelFileError           INVALID_ARGUMENT     exit 2   the GGUF is damaged or hostile
     │   └── UnsupportedModelError    UNIMPLEMENTED        exit 2   the GGUF is sound, but cannot be cut exactly
     ├── CapacityError                RESOURCE_EXHAUSTED   exit 3   queue full, context too small, out of memory
@@ -17,6 +18,7 @@ that no other place has to map them.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -40,6 +42,31 @@ class UsageError(ClusterError, ValueError):
 
     grpc_status = "INVALID_ARGUMENT"
     exit_code = 2
+
+
+class ContextOverflowError(UsageError):
+    """A prompt that the context does not hold. Its numbers travel in its words, as all errors do."""
+
+    _NUMBERS = re.compile(r"(\d+) tokens, but the context holds (\d+)")
+
+    @classmethod
+    def of(cls, field: str, num_tokens: int, context_length: int) -> ContextOverflowError:
+        return cls(
+            f"{field}: {num_tokens} tokens, but the context holds {context_length}; "
+            "shorten it, or start the cluster with a larger --ctx-size"
+        )
+
+    @property
+    def num_tokens(self) -> int:
+        """Of the prompt, at least; 0 where it was too long to be counted."""
+        found = self._NUMBERS.search(str(self))
+        return int(found[1]) if found else 0
+
+    @property
+    def context_length(self) -> int:
+        """0 where `num_tokens` is."""
+        found = self._NUMBERS.search(str(self))
+        return int(found[2]) if found else 0
 
 
 class ModelFileError(UsageError):

@@ -67,10 +67,25 @@ class AsyncTokenStream(AsyncIterator[TokenEvent]):
             self._events.extend(self._decode(await anext(self._messages)))
         return self._events.popleft()
 
-    async def aclose(self) -> None:
+    async def take(self) -> list[TokenEvent]:
+        """All events that have come together, one at least; [] after the last one."""
+        while not self._events:
+            data = await anext(self._messages, None)
+            if data is None:
+                return []
+            self._events.extend(self._decode(data))
+        taken = list(self._events)
+        self._events.clear()
+        return taken
+
+    def close(self) -> None:
         """Cancels the request unless it has ended; nothing more is yielded."""
         self._events.clear()
         self._messages.close()
+
+    async def aclose(self) -> None:
+        """The same."""
+        self.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -17,7 +17,8 @@ SECRET_VARIABLE = "CLUSTER_SECRET"
 SECRET_FILE_VARIABLE = "CLUSTER_SECRET_FILE"
 
 # "host:port", or a file such as `cluster connect` prints: its path, or what was read of it.
-Address = str | os.PathLike[str] | ClusterFile
+# Or where a process of the cluster itself knows it to be.
+Address = str | os.PathLike[str] | ClusterFile | Endpoint
 SecretOrFile = str | os.PathLike[str]
 
 
@@ -25,7 +26,7 @@ class Found(NamedTuple):
     """`given` leads to the same endpoint again, in another process too: the file, or the address."""
 
     endpoint: Endpoint
-    given: str | ClusterFile
+    given: str | ClusterFile | Endpoint
 
 
 def find(address: Address | None, secret: SecretOrFile | None) -> Found:
@@ -33,6 +34,8 @@ def find(address: Address | None, secret: SecretOrFile | None) -> Found:
 
     UsageError and ClusterError for files that cannot be used.
     """
+    if isinstance(address, Endpoint):
+        return Found(address, address)
     if isinstance(address, ClusterFile):
         return Found(address.endpoint, address)
     file = _file(address)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from cluster.api.errors import CapacityError, UsageError
+from cluster.api.errors import CapacityError, ContextOverflowError, UsageError
 from cluster.engine.cost.tuning import MOST_ADMISSION_DELAYS
 from cluster.engine.limits import Limits
 from cluster.engine.prompts import Prompts
@@ -63,7 +63,4 @@ class Admission:
         if num_tokens == 0:
             raise UsageError("prompt: it has no tokens; give at least one")
         if num_tokens > context_length:
-            raise UsageError(
-                f"prompt: {num_tokens} tokens, but the context holds {context_length}; "
-                "shorten it, or start the cluster with a larger context"
-            )
+            raise ContextOverflowError.of("prompt", num_tokens, context_length)

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from pathlib import Path
 
-from cluster.api.errors import CapacityError, ClusterError, UsageError
+from cluster.api.errors import CapacityError, ClusterError, ContextOverflowError, UsageError
 from cluster.coordinator.tokenizing.lane import LaneLostError, Outcome, Reply
 from cluster.coordinator.tokenizing.process import TokenizerProcess
 from cluster.coordinator.tokenizing.token_table import TokenTable
@@ -80,7 +80,7 @@ class Tokenizer:
 
     def _check_size(self, field: str, num_bytes: int) -> None:
         if num_bytes > self.max_text_bytes:
-            raise UsageError(
+            raise ContextOverflowError(
                 f"{field}: {num_bytes} bytes cannot fit into the context of {self._context_length} tokens, of which "
                 f"none stands for more than {self.table.longest_bytes}; give at most {self.max_text_bytes} bytes, or "
                 "start the cluster with a larger --ctx-size"

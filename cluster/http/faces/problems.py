@@ -8,6 +8,7 @@ from cluster.api.errors import (
     CancelledError,
     CapacityError,
     ClusterError,
+    ContextOverflowError,
     UnauthenticatedError,
     UnreachableError,
     UnsupportedModelError,
@@ -19,16 +20,14 @@ RETRY_AFTER_S = 1.0  # of a full queue; a cluster that is being repaired takes l
 REPAIR_RETRY_AFTER_S = 5.0
 
 _FIELD = re.compile(r"([A-Za-z_][\w.\[\]-]*): ")
-_OVERFLOW = re.compile(r"prompt: (\d+) tokens, but the context holds (\d+)")
 
 
 def problem_of(error: ClusterError, request_id: str = "") -> Problem:
     """Status, type and code by the error's class, and the field by its message."""
     message = str(error)
-    overflow = _OVERFLOW.match(message)
-    if overflow:
-        return _context_exceeded(int(overflow[1]), int(overflow[2]), request_id)
     match error:
+        case ContextOverflowError():
+            return _context_exceeded(error, request_id)
         case UnsupportedModelError():
             return Problem(501, "not_supported_error", message, "not_supported", request_id=request_id)
         case UsageError():
@@ -48,12 +47,15 @@ def problem_of(error: ClusterError, request_id: str = "") -> Problem:
             return Problem(500, "server_error", message, "internal_error", request_id=request_id)
 
 
-def _context_exceeded(num_tokens: int, context_length: int, request_id: str) -> Problem:
+def _context_exceeded(error: ContextOverflowError, request_id: str) -> Problem:
     """In the words that agents look for: one phrase is OpenAI's, the other one Anthropic's."""
-    message = (
-        f"prompt: this model's maximum context length is {context_length} tokens, and the prompt is too long: "
-        f"{num_tokens} tokens > {context_length} maximum; shorten it, or start the cluster with a larger context"
-    )
+    num_tokens, context_length = error.num_tokens, error.context_length
+    message = str(error)
+    if context_length:
+        message = (
+            f"prompt: this model's maximum context length is {context_length} tokens, and the prompt is too long: "
+            f"{num_tokens} tokens > {context_length} maximum; shorten it, or start the cluster with a larger context"
+        )
     more = {"n_prompt_tokens": num_tokens, "n_ctx": context_length}
     kind, code = "exceed_context_size_error", "context_length_exceeded"
     return Problem(400, kind, message, code, "messages", more=more, request_id=request_id)

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from cluster.api.errors import CapacityError, ClusterError, UnreachableError, UsageError
+from cluster.api.errors import CapacityError, ClusterError, ContextOverflowError, UnreachableError
 from cluster.api.results import TokenEvent
 from cluster.fairness.threads import FairThreads
 from cluster.messages.step import Float32Array
@@ -184,7 +184,7 @@ class InferenceStreams:
         """UsageError for a request of one prompt that need not be read to see that its prompt is too long."""
         most = self._backend.max_prompt_bytes + LONG_REQUEST_BYTES
         if len(data) > most:
-            raise UsageError(f"request: {len(data)} bytes cannot fit into the context; give at most {most}")
+            raise ContextOverflowError(f"request: {len(data)} bytes cannot fit into the context; give at most {most}")
 
     @contextmanager
     def _waiting(self, data: bytes) -> Iterator[None]:

@@ -7,6 +7,7 @@ import pytest
 from cluster.api.errors import (
     CapacityError,
     ClusterError,
+    ContextOverflowError,
     StageLostError,
     UnauthenticatedError,
     UnsupportedModelError,
@@ -43,7 +44,7 @@ def test_the_field_is_what_the_message_begins_with() -> None:
 
 
 def test_a_prompt_that_does_not_fit_is_told_in_the_words_that_agents_look_for() -> None:
-    problem = problem_of(UsageError("prompt: 5000 tokens, but the context holds 1024; shorten it"))
+    problem = problem_of(ContextOverflowError.of("prompt", 5000, 1024))
     assert (problem.status, problem.kind, problem.code) == (400, "exceed_context_size_error", "context_length_exceeded")
     assert "maximum context length is 1024 tokens" in problem.message
     assert "prompt is too long: 5000 tokens > 1024 maximum" in problem.message

@@ -1,0 +1,54 @@
+"""The application: which path leads where. Pure of sockets; `service` serves it."""
+
+from __future__ import annotations
+
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cluster.http.doors import Doors
+from cluster.http.errors import openai_error, refused
+from cluster.http.exchange import Exchange
+from cluster.http.keys import ApiKeys
+from cluster.http.origins import Origins
+from cluster.http.routes.registry import PUBLIC, routes_of
+from cluster.http.server import Server
+
+
+def application(server: Server) -> ASGIApp:
+    """All of it."""
+    by_path: dict[str, dict[str, ASGIApp]] = {}
+    for at in routes_of(server):
+        by_path.setdefault(at.path, {})[at.method] = at.app
+    router = Router(
+        [Route(path, _ByMethod(path, apps)) for path, apps in by_path.items()],
+        redirect_slashes=False,
+        default=_not_found,
+    )
+    keys = ApiKeys(server.settings.api_keys)
+    origins = Origins(server.settings.cors, server.settings.host)
+    return Doors(router, keys, origins, server.metrics, PUBLIC)
+
+
+class _ByMethod:
+    """One path. HEAD is as good as GET everywhere, since clients ask it first."""
+
+    def __init__(self, path: str, apps: dict[str, ASGIApp]) -> None:
+        self._path = path
+        self._apps = apps if "GET" not in apps else {"HEAD": apps["GET"], **apps}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["pattern"] = self._path
+        app = self._apps.get(scope["method"])
+        if app is not None:
+            await app(scope, receive, send)
+            return
+        allowed = ", ".join(self._apps)
+        problem = refused(405, "invalid_request_error", f"method: {scope['method'][:20]}; send {allowed}").problem
+        exchange: Exchange = scope["state"]["exchange"]
+        await exchange.reply_problem(problem, openai_error(problem), {"allow": allowed})
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    problem = refused(404, "not_found_error", "path: nothing is served here; see docs/http.md", "not_found").problem
+    exchange: Exchange = scope["state"]["exchange"]
+    await exchange.reply_problem(problem, openai_error(problem))

@@ -1,0 +1,147 @@
+"""The cluster as the server sees it: asked how it is now and then, and found again by itself when it was away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cluster.api.errors import ClusterError
+from cluster.api.model import ModelInfo, VocabularyTable
+from cluster.api.status import ClusterStatus
+from cluster.client.aio import AsyncClient
+from cluster.http.errors import RefusedError
+from cluster.http.faces.face import Problem, Served
+from cluster.http.limits import RETRY_S
+from cluster.http.settings import HttpSettings
+from cluster.wire.access.endpoint import Endpoint
+
+READY_EVERY_S = 2.0
+AWAY_EVERY_S = 0.5
+STATUS_TIMEOUT_S = 3.0
+MODEL_TIMEOUT_S = 60.0
+_log = logging.getLogger(__name__)
+
+
+class Link:
+    """For one event loop. `served` and `chat` are there from the first time that the cluster was."""
+
+    def __init__(self, settings: HttpSettings, find: Callable[[], Endpoint]) -> None:
+        self._settings = settings
+        self._find = find
+        self._endpoint: Endpoint | None = None
+        self._client: AsyncClient | None = None
+        self.served: Served | None = None
+        self.chat: Any = None
+        self.chat_trouble = ""  # why the model cannot be chatted with
+        self.status: ClusterStatus | None = None  # the latest; None while it is away
+        self.reason = "the cluster has not answered yet"  # why it is away
+        self.is_draining = False
+        self.created_s = int(time.time())  # when the model was found here
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self.chat is not None:
+            await asyncio.to_thread(self.chat.close)
+        if self._client is not None:
+            await self._client.close()
+
+    @property
+    def client(self) -> AsyncClient:
+        """Of the cluster; there is one once there is something served."""
+        assert self._client is not None, "require comes first"
+        return self._client
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a load balancer should send requests here."""
+        return (
+            self.served is not None and self.status is not None and self.status.health.is_ready and not self.is_draining
+        )
+
+    def require(self) -> Served:
+        """What is served. RefusedError while there is nothing, or nobody new is taken."""
+        if self.is_draining:
+            raise unavailable("Server is shutting down: no new requests are taken")
+        if self.served is None or self.status is None:
+            raise unavailable("Loading model", self.reason)
+        return self.served
+
+    def require_chat(self) -> Any:
+        """RefusedError for a model whose template is of no use; its prompts can be completed all the same."""
+        self.require()
+        if self.chat is None:
+            message = f"messages: this model cannot be chatted with: {self.chat_trouble}; ask /v1/completions"
+            raise RefusedError(Problem(501, "not_supported_error", message, "not_supported"))
+        return self.chat
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                client = self._client if self.status is not None else await self._connect()
+                assert client is not None, "who was not away has one"
+                status = await client.status(STATUS_TIMEOUT_S)
+                if self.served is None or _differs(self.served, status):
+                    await self._load(status)
+                self.status = status
+            except ClusterError as error:
+                self._is_away(str(error))
+            except Exception as error:  # or the server would say for ever that the model is loading
+                _log.exception("looking for the cluster failed")
+                self._is_away(f"internal error: {type(error).__name__}")
+            await asyncio.sleep(READY_EVERY_S if self.status is not None else AWAY_EVERY_S)
+
+    async def _connect(self) -> AsyncClient:
+        """To where the cluster is now: a repaired one may be elsewhere."""
+        endpoint = await asyncio.to_thread(self._find)
+        if self._client is None or endpoint != self._endpoint:
+            old, self._client, self._endpoint = self._client, AsyncClient(endpoint), endpoint
+            if old is not None:
+                await old.close()
+        return self._client
+
+    def _is_away(self, reason: str) -> None:
+        if self.status is not None:
+            _log.warning("the cluster is away: %s", reason)
+        self.status, self.reason = None, reason
+
+    async def _load(self, status: ClusterStatus) -> None:
+        async with asyncio.timeout(MODEL_TIMEOUT_S):
+            model, vocabulary = await _model_of(self.client, status)
+        settings, old = self._settings, self.chat
+        self.chat, self.chat_trouble = None, ""
+        if old is not None:
+            await asyncio.to_thread(old.close)
+        self.chat_trouble = "it has no template"
+        alias = settings.aliases[0] if settings.aliases else model.name
+        self.served = Served(settings, model, vocabulary, status.num_slots, alias)
+        self.created_s = int(time.time())
+        _log.info("serving %s", alias)
+
+
+def unavailable(message: str, why: str = "") -> RefusedError:
+    more = {"reason": why} if why else None
+    return RefusedError(Problem(503, "unavailable_error", message, "unavailable", retry_after_s=RETRY_S, more=more))
+
+
+def _differs(served: Served, status: ClusterStatus) -> bool:
+    """Another model has come to that address, or the same one with another context."""
+    known = (served.model.hash, served.model.context_length, served.num_slots)
+    return known != (status.model_hash, status.context_length, status.num_slots)
+
+
+async def _model_of(client: AsyncClient, status: ClusterStatus) -> tuple[ModelInfo, VocabularyTable]:
+    """What the status says, until the coordinator says more."""
+    info = ModelInfo(
+        status.model, status.model_hash, status.architecture, status.context_length, status.context_length, 0,
+        status.vocab_size, 0, 0, 0, "", None, None, (), True,
+    )  # fmt: skip
+    return info, VocabularyTable((), ())

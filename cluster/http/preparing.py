@@ -1,0 +1,97 @@
+"""From what was asked to streams of the cluster: prompts are rendered in threads, since templates take their time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from cluster.api.sampling import SamplingParams
+from cluster.chat.events import Content
+from cluster.chat.messages import ChatRequest
+from cluster.http.choices import Choice, Choices
+from cluster.http.faces.face import Asked, RawRequest
+from cluster.http.link import Link
+from cluster.http.raw_reader import RawReader
+
+_NUM_THREADS = 4
+
+
+class Preparing:
+    """For one event loop."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._threads = ThreadPoolExecutor(_NUM_THREADS, "http-prompts")
+
+    async def choices(self, asked: Asked) -> Choices:
+        """Asks the cluster for all of them. ClusterError, or RefusedError, before anything is asked there."""
+        if isinstance(asked.request, ChatRequest):
+            return await self._chat(asked.request, asked.report_progress)
+        return await self._raw(asked.request, asked.report_progress)
+
+    async def turn(self, request: ChatRequest) -> Any:
+        """The prompt of a chat, ready to be asked for."""
+        chat = self._link.require_chat()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, chat.prepare, request)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _chat(self, request: ChatRequest, report_progress: bool) -> Choices:
+        turn = await self.turn(request)
+        client = self._link.client
+        with opened() as choices:
+            for index, params in enumerate(turn.params):
+                stream = client.stream(turn.prompt, _told(params, report_progress), add_special=turn.add_special)
+                choices.append(Choice(index, stream, turn.reader(index)))
+        return Choices(choices)
+
+    async def _raw(self, request: RawRequest, report_progress: bool) -> Choices:
+        client = self._link.client
+        with opened() as choices:
+            for prompt in request.prompts:
+                first = await self._text(prompt) if request.echo else ""
+                for number in range(request.num_choices):
+                    params = _told(_numbered(request.params, number), report_progress)
+                    given: Any = list(prompt) if is_token_ids(prompt) else prompt
+                    index = len(choices)
+                    events = (Content(index, first),) if first else ()
+                    stream = client.stream(given, params, parse_special=True)
+                    choices.append(Choice(index, stream, RawReader(index), events))
+        return Choices(choices)
+
+    async def _text(self, prompt: Any) -> str:
+        if isinstance(prompt, str):
+            return prompt
+        if is_token_ids(prompt):
+            return await self._link.client.detokenize(prompt)
+        return "".join(segment.text for segment in prompt)
+
+
+@contextmanager
+def opened() -> Iterator[list[Choice]]:
+    """A list to put choices in; if one of them cannot be opened, none is left open."""
+    choices: list[Choice] = []
+    try:
+        yield choices
+    except BaseException:
+        Choices(choices).close()
+        raise
+
+
+def is_token_ids(prompt: str | Sequence[Any]) -> bool:
+    return not isinstance(prompt, str) and (not prompt or isinstance(prompt[0], int))
+
+
+def _numbered(params: SamplingParams, number: int) -> SamplingParams:
+    """Of one of several choices: where there is a seed, theirs follow each other."""
+    return params if params.seed is None or not number else replace(params, seed=params.seed + number)
+
+
+def _told(params: SamplingParams, report_progress: bool) -> SamplingParams:
+    wanted: dict[str, Any] = {"report_progress": True} if report_progress else {}
+    return replace(params, **wanted)

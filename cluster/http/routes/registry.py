@@ -1,0 +1,22 @@
+"""The table of all endpoints. A new one is a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster.http.keys import ALWAYS_PUBLIC
+from cluster.http.routes.health import health_routes
+from cluster.http.routes.models import model_routes
+from cluster.http.routes.route import At
+from cluster.http.routes.text import text_routes
+from cluster.http.server import Server
+
+# What needs no key: a browser has none before its person has typed it.
+PUBLIC = ALWAYS_PUBLIC
+
+
+def routes_of(server: Server) -> Iterator[At]:
+    """Where two have a path in common, the later one has it."""
+    yield from health_routes(server)
+    yield from model_routes(server)
+    yield from text_routes(server)

@@ -1,0 +1,92 @@
+"""A path with a method, and the ways to say what answers there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cluster.http.answering import Answering
+from cluster.http.errors import openai_error, problem_for
+from cluster.http.exchange import JSON, Exchange, json_object
+from cluster.http.faces.face import Body, Face, Problem
+
+Handler = Callable[[Request], Awaitable[Response]]
+SpelledError = Callable[[Problem], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """GET is HEAD, too. Paths are Starlette's patterns."""
+
+    method: str
+    path: str
+    app: ASGIApp
+
+
+def get(path: str, handler: Handler, error: SpelledError = openai_error) -> At:
+    """`error` spells what the handler raises: a ClusterError, a RefusedError, or whatever else went wrong."""
+    return At("GET", path, _Endpoint(handler, error))
+
+
+def post(path: str, handler: Handler, error: SpelledError = openai_error) -> At:
+    return At("POST", path, _Endpoint(handler, error))
+
+
+def generating(path: str, face: Face, answering: Answering) -> At:
+    """Where a face answers what is posted."""
+    return At("POST", path, _Generating(face, answering))
+
+
+def with_and_without_v1(*routes: At) -> Iterator[At]:
+    """Each of them, and the same one below /v1."""
+    for route in routes:
+        yield route
+        yield replace(route, path=f"/v1{route.path}")
+
+
+def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(body), status, dict(headers or {}), JSON)
+
+
+async def body_of(request: Request) -> Body:
+    """The JSON object that was posted. RefusedError for anything else."""
+    exchange: Exchange = request.scope["state"]["exchange"]
+    return json_object(await exchange.read())
+
+
+def request_id_of(request: Request) -> str:
+    return str(request.scope["state"]["request_id"])
+
+
+class _Endpoint:
+    def __init__(self, handler: Handler, error: SpelledError) -> None:
+        self._handler = handler
+        self._error = error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange: Exchange = scope["state"]["exchange"]
+        with exchange.cancelled_when_lost():
+            try:
+                response = await self._handler(Request(scope))
+            except Exception as error:
+                problem = replace(problem_for(error, exchange.request_id), request_id=exchange.request_id)
+                await exchange.reply_problem(problem, self._error(problem))
+                return
+            await response(scope, receive, exchange.send)
+
+
+class _Generating:
+    def __init__(self, face: Face, answering: Answering) -> None:
+        self._face = face
+        self._answering = answering
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange: Exchange = scope["state"]["exchange"]
+        with exchange.cancelled_when_lost():
+            await self._answering.answer(self._face, exchange)
