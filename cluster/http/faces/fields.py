@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from cluster.api.errors import UsageError
-from cluster.api.sampling import SamplingParams
+from cluster.api.sampling import PARAM_NAMES, SamplingParams
 from cluster.http.faces.face import Body
 
 E = TypeVar("E")
+
+# What no API has, but people of other servers know: it is taken by our names. The rest has another form in an API.
+OTHER_FORMS = ("max_tokens", "logprobs", "prompt_logprobs", "logit_bias", "grammar", "shown_tokens", "report_progress")
+PLAIN_SAMPLING = {name: name for name in PARAM_NAMES if name not in OTHER_FORMS}
 
 
 class Fields:
@@ -128,5 +132,5 @@ def sampling(fields: Fields, names: Mapping[str, str], **defaults: Any) -> Sampl
         return SamplingParams(**values)
     except UsageError as error:
         ours, _, why = str(error).partition(":")
-        theirs = next((theirs for theirs, name in names.items() if name == ours), ours)
+        theirs = next((theirs for theirs, name in names.items() if name == ours and given[theirs] is not None), ours)
         raise UsageError(f"{fields.name_of(theirs)}:{why}") from None

@@ -22,6 +22,14 @@ REPAIR_RETRY_AFTER_S = 5.0
 _FIELD = re.compile(r"([A-Za-z_][\w.\[\]-]*): ")
 
 
+class NotFoundError(UsageError):
+    """What a request names is not here."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 def problem_of(error: ClusterError, request_id: str = "") -> Problem:
     """Status, type and code by the error's class, and the field by its message."""
     message = str(error)
@@ -30,6 +38,9 @@ def problem_of(error: ClusterError, request_id: str = "") -> Problem:
             return _context_exceeded(error, request_id)
         case UnsupportedModelError():
             return Problem(501, "not_supported_error", message, "not_supported", request_id=request_id)
+        case NotFoundError():
+            param = message.partition(":")[0]
+            return Problem(404, "invalid_request_error", message, error.code, param, request_id=request_id)
         case UsageError():
             field = _FIELD.match(message)
             param = field[1] if field else ""

@@ -1,0 +1,54 @@
+"""POST /api/generate."""
+
+from __future__ import annotations
+
+from cluster.chat.messages import ChatRequest, Message, Role
+from cluster.http.faces.face import Asked, Body, Problem, RawRequest, Served
+from cluster.http.faces.fields import Fields
+from cluster.http.faces.ollama.encoder import OllamaEncoder, as_response, loaded
+from cluster.http.faces.ollama.options import format_of, is_unload, params_of, thinking_of
+
+REFUSED = {
+    "suffix": "text is not filled in between two others here; leave it out",
+    "template": "a template is code, which a request cannot bring; start the server with it",
+    "context": "no state is kept here; give what was said before as messages, to /api/chat",
+    "images": "they cannot be read by this model; give text",
+}
+
+
+class OllamaGenerateFace:
+    """Translates requests: a prompt is a message of the user's, unless it is `raw`."""
+
+    def parse(self, body: Body, served: Served, request_id: str) -> Asked:
+        """UsageError for a wrong value."""
+        fields = Fields(body)
+        fields.skip("model", "keep_alive")
+        for name, why in REFUSED.items():
+            if fields.any(name):
+                raise fields.wrong(name, why)
+        ignored: list[str] = []
+        request = _request(fields, ignored)
+        pieces = served.vocabulary.pieces if fields.flag("logprobs") else None
+        encoder = OllamaEncoder(served.alias, as_response, pieces)
+        return Asked(request, fields.flag("stream", True), encoder, (*fields.unread(), *ignored))
+
+    def at_once(self, body: Body, served: Served) -> Body | None:
+        """The answer to a request that needs no model: one without a prompt loads it, or unloads it."""
+        return None if body.get("prompt") else loaded(served.alias, as_response, is_unload(body))
+
+    def error(self, problem: Problem) -> Body:
+        return {"error": problem.message}
+
+
+def _request(fields: Fields, ignored: list[str]) -> ChatRequest | RawRequest:
+    prompt, params = fields.text("prompt"), params_of(fields, ignored)
+    if fields.flag("raw"):
+        return RawRequest((prompt,), params)
+    system = fields.text("system")
+    before = (Message(Role.SYSTEM, system),) if system else ()
+    return ChatRequest(
+        (*before, Message(Role.USER, prompt)),
+        params,
+        response_format=format_of(fields),
+        template_arguments=thinking_of(fields),
+    )
