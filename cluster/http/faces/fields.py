@@ -126,11 +126,12 @@ def sampling(fields: Fields, names: Mapping[str, str], **defaults: Any) -> Sampl
     Raises:
         UsageError: a value that is not allowed, by the API's name of it.
     """
-    given = {name: fields.any(theirs) for theirs, name in names.items()}
-    values = {**defaults, **{name: value for name, value in given.items() if value is not None}}
+    read = {theirs: fields.any(theirs) for theirs in names}
+    given = {theirs: value for theirs, value in read.items() if value is not None}
+    values = {**defaults, **{names[theirs]: value for theirs, value in given.items()}}
     try:
         return SamplingParams(**values)
     except UsageError as error:
         ours, _, why = str(error).partition(":")
-        theirs = next((theirs for theirs, name in names.items() if name == ours and given[theirs] is not None), ours)
+        theirs = next((theirs for theirs in given if names[theirs] == ours), ours)
         raise UsageError(f"{fields.name_of(theirs)}:{why}") from None

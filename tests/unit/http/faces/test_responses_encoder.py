@@ -124,7 +124,7 @@ def test_the_sdk_assembles_the_stream_to_what_a_whole_answer_is() -> None:
     assert (call.call_id, call.name, call.namespace, call.arguments) == ("call_1", "read", "files", '{"path": "a"}')
     assert other.type == "function_call"
     assert (other.name, other.namespace) == ("other", None)
-    assert [item.id for item in final.output] == [item["id"] for item in encoder.whole()["output"]]
+    assert [item["id"] for item in final.to_dict()["output"]] == [item["id"] for item in encoder.whole()["output"]]  # type: ignore[attr-defined]
 
     whole = openai_client(json.dumps(encoder.whole()).encode(), "application/json")
     assert whole.responses.create(model="m", input="hello").output_text == "I will read it."
@@ -154,7 +154,8 @@ def test_a_failure_is_the_last_event_and_keeps_what_there_is() -> None:
 
 def test_while_nothing_comes_the_response_is_said_to_be_in_progress() -> None:
     encoder = asked().encoder
-    sent = encoder.open() + encoder.keep_alive() + b"".join(map(encoder.push, (STARTED, Content(0, "x"), end())))
+    events: tuple[ChatEvent, ...] = (STARTED, Content(0, "x"), end())
+    sent = encoder.open() + encoder.keep_alive() + b"".join(map(encoder.push, events))
     kinds = [event["type"] for event in events_of(sent)]
     assert kinds[:3] == ["response.created", "response.in_progress", "response.in_progress"]
     with openai_client(sent).responses.stream(model="m", input="hello") as stream:
@@ -163,7 +164,7 @@ def test_while_nothing_comes_the_response_is_said_to_be_in_progress() -> None:
 
 def test_log_probabilities_come_with_their_text_where_they_are_asked_for() -> None:
     logprobs = (TokenLogprob(1, -0.5, ((1, -0.5), (2, -1.5))),)
-    body = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
+    body: dict[str, Any] = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
     events = events_of(streamed(asked(**body).encoder, (STARTED, Content(0, " hi", logprobs), end())))
     (delta,) = [event for event in events if event["type"] == "response.output_text.delta"]
     drawn, other = {"token": " hi", "logprob": -0.5, "bytes": [32, 104, 105]}, {"logprob": -1.5, "bytes": [195]}
