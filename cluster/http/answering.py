@@ -7,15 +7,17 @@ import logging
 import time
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
 from cluster.api.errors import CapacityError, ClusterError, ContextOverflowError
 from cluster.chat.events import ChatEvent, Failed
+from cluster.chat.messages import ChatRequest
 from cluster.http.choices import Choices
 from cluster.http.errors import problem_for
 from cluster.http.exchange import Exchange, json_object
-from cluster.http.faces.face import Asked, Face, Served
+from cluster.http.faces.face import Asked, AtOnce, Face, Served
 from cluster.http.limits import HEADERS_S, KEEP_ALIVE_S, STALLED_S, Admission
 from cluster.http.link import Link
 from cluster.http.metrics import Metrics, RequestMeter
@@ -51,6 +53,9 @@ class Answering:
         meter = self._metrics.open()
         try:
             asked = await self._asked(face, exchange, served)
+            if isinstance(asked, AtOnce):
+                await exchange.reply(200, orjson.dumps(asked.body))
+                return
             choices = await self._preparing.choices(asked)
             answer = self._answers[request_id] = Answer(exchange, asked, choices, meter)
             await answer.run()
@@ -83,11 +88,16 @@ class Answering:
     def close(self) -> None:
         self._preparing.close()
 
-    async def _asked(self, face: Face, exchange: Exchange, served: Served) -> Asked:
+    async def turn(self, request: ChatRequest) -> Any:
+        """The prompt of a chat that is not to be answered."""
+        return await self._preparing.turn(request)
+
+    async def _asked(self, face: Face, exchange: Exchange, served: Served) -> Asked | AtOnce:
         body = json_object(await exchange.read())
         check_model(body, served)
         asked = face.parse(body, served, exchange.request_id)
-        self._metrics.ignored(asked.ignored)
+        if isinstance(asked, Asked):
+            self._metrics.ignored(asked.ignored)
         return asked
 
     async def _refuse(self, face: Face, exchange: Exchange, error: Exception) -> None:

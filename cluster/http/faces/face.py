@@ -72,10 +72,17 @@ class Asked:
     report_progress: bool = False  # of the prompt, as events
 
 
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """An answer to a body that needs no model."""
+
+    body: Body
+
+
 class Face(Protocol):
     """One API's endpoint."""
 
-    def parse(self, body: Body, served: Served, request_id: str) -> Asked:
+    def parse(self, body: Body, served: Served, request_id: str) -> Asked | AtOnce:
         """UsageError for a wrong value; its message begins with the field's name and a colon."""
 
     def error(self, problem: Problem) -> Body:

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 from cluster.http.keys import ALWAYS_PUBLIC
 from cluster.http.routes.health import health_routes
+from cluster.http.routes.messages import message_routes
 from cluster.http.routes.models import model_routes
+from cluster.http.routes.ollama import ollama_routes
+from cluster.http.routes.responses import response_routes
 from cluster.http.routes.route import At
 from cluster.http.routes.text import text_routes
 from cluster.http.server import Server
@@ -20,3 +23,6 @@ def routes_of(server: Server) -> Iterator[At]:
     yield from health_routes(server)
     yield from model_routes(server)
     yield from text_routes(server)
+    yield from response_routes(server)
+    yield from message_routes(server)
+    yield from ollama_routes(server)

@@ -38,6 +38,10 @@ def post(path: str, handler: Handler, error: SpelledError = openai_error) -> At:
     return At("POST", path, _Endpoint(handler, error))
 
 
+def delete(path: str, handler: Handler, error: SpelledError = openai_error) -> At:
+    return At("DELETE", path, _Endpoint(handler, error))
+
+
 def generating(path: str, face: Face, answering: Answering) -> At:
     """Where a face answers what is posted."""
     return At("POST", path, _Generating(face, answering))

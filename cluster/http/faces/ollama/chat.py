@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import orjson
 
 from cluster.chat.messages import ChatRequest, Message, Role, Tool, ToolCall
-from cluster.http.faces.face import Asked, Body, Problem, Served
+from cluster.http.faces.face import Asked, AtOnce, Body, Problem, Served
 from cluster.http.faces.fields import Fields
 from cluster.http.faces.ollama.encoder import OllamaEncoder, as_message, loaded
 from cluster.http.faces.ollama.options import format_of, is_unload, params_of, thinking_of
@@ -24,14 +24,17 @@ ROLES = {
 class OllamaChatFace:
     """Translates requests."""
 
-    def parse(self, body: Body, served: Served, request_id: str) -> Asked:
-        """UsageError for a wrong value. The answer goes on where a last message of the assistant's ends."""
+    def parse(self, body: Body, served: Served, request_id: str) -> Asked | AtOnce:
+        """UsageError for a wrong value. The answer goes on where a last message of the assistant's ends.
+
+        Without messages the model is to be loaded, or unloaded: it is there, and it stays.
+        """
+        if not body.get("messages"):
+            return AtOnce(loaded(served.alias, as_message, is_unload(body)))
         fields = Fields(body)
         fields.skip("model", "keep_alive")
         ignored: list[str] = []
         messages = _Conversation().messages(fields.inners("messages"))
-        if not messages:
-            raise fields.wrong("messages", "there are none; give at least one")
         goes_on = messages[-1].role is Role.ASSISTANT and not messages[-1].tool_calls
         request = ChatRequest(
             messages,
@@ -45,10 +48,6 @@ class OllamaChatFace:
         pieces = served.vocabulary.pieces if fields.flag("logprobs") else None
         encoder = OllamaEncoder(served.alias, as_message, pieces)
         return Asked(request, fields.flag("stream", True), encoder, (*fields.unread(), *ignored))
-
-    def at_once(self, body: Body, served: Served) -> Body | None:
-        """The answer to a request that needs no model: one without messages loads it, or unloads it."""
-        return None if body.get("messages") else loaded(served.alias, as_message, is_unload(body))
 
     def error(self, problem: Problem) -> Body:
         return {"error": problem.message}

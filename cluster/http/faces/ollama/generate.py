@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cluster.chat.messages import ChatRequest, Message, Role
-from cluster.http.faces.face import Asked, Body, Problem, RawRequest, Served
+from cluster.http.faces.face import Asked, AtOnce, Body, Problem, RawRequest, Served
 from cluster.http.faces.fields import Fields
 from cluster.http.faces.ollama.encoder import OllamaEncoder, as_response, loaded
 from cluster.http.faces.ollama.options import format_of, is_unload, params_of, thinking_of
@@ -19,8 +19,10 @@ REFUSED = {
 class OllamaGenerateFace:
     """Translates requests: a prompt is a message of the user's, unless it is `raw`."""
 
-    def parse(self, body: Body, served: Served, request_id: str) -> Asked:
-        """UsageError for a wrong value."""
+    def parse(self, body: Body, served: Served, request_id: str) -> Asked | AtOnce:
+        """UsageError for a wrong value. Without a prompt the model is only to be loaded, or unloaded: it stays."""
+        if not body.get("prompt"):
+            return AtOnce(loaded(served.alias, as_response, is_unload(body)))
         fields = Fields(body)
         fields.skip("model", "keep_alive")
         for name, why in REFUSED.items():
@@ -31,10 +33,6 @@ class OllamaGenerateFace:
         pieces = served.vocabulary.pieces if fields.flag("logprobs") else None
         encoder = OllamaEncoder(served.alias, as_response, pieces)
         return Asked(request, fields.flag("stream", True), encoder, (*fields.unread(), *ignored))
-
-    def at_once(self, body: Body, served: Served) -> Body | None:
-        """The answer to a request that needs no model: one without a prompt loads it, or unloads it."""
-        return None if body.get("prompt") else loaded(served.alias, as_response, is_unload(body))
 
     def error(self, problem: Problem) -> Body:
         return {"error": problem.message}

@@ -12,7 +12,7 @@ LATEST = ":latest"
 # For a model that stays: clients subtract the time of now from it.
 NEVER = "9999-12-31T23:59:59Z"
 # What is asked of models that are files of the server's own; ours came with its start.
-REFUSED = ("pull", "push", "create", "copy", "delete", "embed", "embeddings", "blobs")
+REFUSED = ("pull", "push", "create", "copy", "delete", "embed", "embeddings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def shown(served: Served, abilities: Abilities, since: datetime) -> Body:
     }
 
 
-def refused(name: str) -> str:
+def refusal(name: str) -> str:
     """Why one of REFUSED is not to be had."""
     return f"{name}: the model of this server is chosen when it starts; start it with another one"
 

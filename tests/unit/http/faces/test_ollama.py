@@ -24,7 +24,7 @@ from cluster.chat.events import (
     TokenLogprob,
 )
 from cluster.chat.messages import ChatRequest, FormatKind, Message, Role, ToolCall
-from cluster.http.faces.face import Asked, RawRequest
+from cluster.http.faces.face import Asked, AtOnce, RawRequest
 from cluster.http.faces.ollama.chat import OllamaChatFace
 from cluster.http.faces.ollama.encoder import OllamaEncoder, as_message, as_response
 from cluster.http.faces.ollama.generate import OllamaGenerateFace
@@ -52,11 +52,15 @@ def client(answer: bytes) -> ollama.Client:
 
 
 def chat(**body: Any) -> Asked:
-    return OllamaChatFace().parse({"model": "x", "messages": HI, **body}, SERVED, "req_1")
+    asked = OllamaChatFace().parse({"model": "x", "messages": HI, **body}, SERVED, "req_1")
+    assert isinstance(asked, Asked)
+    return asked
 
 
 def generate(**body: Any) -> Asked:
-    return OllamaGenerateFace().parse({"model": "x", "prompt": "hi", **body}, SERVED, "req_1")
+    asked = OllamaGenerateFace().parse({"model": "x", "prompt": "hi", **body}, SERVED, "req_1")
+    assert isinstance(asked, Asked)
+    return asked
 
 
 def test_the_client_reads_a_line_for_each_piece_and_calls_whole() -> None:
@@ -203,14 +207,14 @@ def test_what_a_prompt_cannot_bring(name: str) -> None:
     ("keep_alive", "reason"), [(None, "load"), ("5m", "load"), (0, "unload"), ("0", "unload"), ("0s", "unload")]
 )
 def test_without_a_message_the_model_is_loaded_or_unloaded(keep_alive: Any, reason: str) -> None:
-    answer = OllamaChatFace().at_once({"model": "x", "messages": [], "keep_alive": keep_alive}, SERVED)
-    assert answer is not None
-    assert (answer["done"], answer["done_reason"]) == (True, reason)
-    assert client(json.dumps(answer).encode()).chat("x", []).message.content == ""
-    answer = OllamaGenerateFace().at_once({"model": "x", "keep_alive": keep_alive}, SERVED)
-    assert answer is not None
-    assert (answer["response"], answer["done_reason"]) == ("", reason)
-    assert OllamaGenerateFace().at_once({"prompt": "x"}, SERVED) is None
+    chat_body = {"model": "x", "messages": [], "keep_alive": keep_alive}
+    answer = OllamaChatFace().parse(chat_body, SERVED, "req_1")
+    assert isinstance(answer, AtOnce)
+    assert (answer.body["done"], answer.body["done_reason"]) == (True, reason)
+    assert client(json.dumps(answer.body).encode()).chat("x", []).message.content == ""
+    answer = OllamaGenerateFace().parse({"model": "x", "keep_alive": keep_alive}, SERVED, "req_1")
+    assert isinstance(answer, AtOnce)
+    assert (answer.body["response"], answer.body["done_reason"]) == ("", reason)
 
 
 def test_what_is_listed_is_what_the_client_reads() -> None:
