@@ -96,12 +96,14 @@ class StepId(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., microbatch: _Optional[int] = ..., step: _Optional[int] = ...) -> None: ...
 
 class SlotSampling(_message.Message):
-    __slots__ = ("slot", "params")
+    __slots__ = ("slot", "params", "num_prompt_tokens")
     SLOT_FIELD_NUMBER: _ClassVar[int]
     PARAMS_FIELD_NUMBER: _ClassVar[int]
+    NUM_PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     slot: int
     params: _sampling_pb2.Sampling
-    def __init__(self, slot: _Optional[int] = ..., params: _Optional[_Union[_sampling_pb2.Sampling, _Mapping]] = ...) -> None: ...
+    num_prompt_tokens: int
+    def __init__(self, slot: _Optional[int] = ..., params: _Optional[_Union[_sampling_pb2.Sampling, _Mapping]] = ..., num_prompt_tokens: _Optional[int] = ...) -> None: ...
 
 class SlotStart(_message.Message):
     __slots__ = ("slot", "source", "length")

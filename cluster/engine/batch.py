@@ -122,7 +122,7 @@ def _up_to_failures(
 
 def _new_sampling(chunks: tuple[Chunk, ...]) -> tuple[SlotSampling, ...]:
     return tuple(
-        SlotSampling(chunk.sequence.held_slot, chunk.sequence.params)
+        SlotSampling(chunk.sequence.held_slot, chunk.sequence.params, len(chunk.sequence.prompt))
         for chunk in chunks
         if not chunk.sequence.sampling_sent and chunk.num_samples and chunk.sequence.params is not None
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from cluster.api.errors import CancelledError, ClusterError, UsageError, error_named
 from cluster.api.results import FinishReason, PromptCounts, Timings, TokenEvent
@@ -78,7 +80,7 @@ class Requests:
         """Accepts a request, or answers it with the error that says why not."""
         try:
             self._check_tokens(new.tokens[: self._context_length])  # more are refused for their number
-            params = self._with_seed(new.params)
+            params = self._completed(new.params)
             sequence = Sequence(new.request_id, new.tokens, params, new.client)
             num_prompt = len(new.tokens)
             request = Request(sequence, new.sink, self._text_for(params, num_prompt), new.arrival_s)
@@ -137,10 +139,33 @@ class Requests:
                     f"prompt: token {index} is {token}, outside of the vocabulary; give ids from 0 to {num_tokens - 1}"
                 )
 
-    def _with_seed(self, params: SamplingParams | None) -> SamplingParams | None:
-        if params is None or params.seed is not None:
-            return params
-        return dataclasses.replace(params, seed=self._choose_seed())
+    def _completed(self, params: SamplingParams | None) -> SamplingParams | None:
+        """With all that the last stage has to know: a seed, and which tokens of the model end a text."""
+        if params is None:
+            return None
+        self._check_named(params)
+        changes: dict[str, Any] = {}
+        if params.seed is None:
+            changes["seed"] = self._choose_seed()
+        ends = sorted(self._vocabulary.end_tokens)
+        if params.ignore_eos:
+            changes["logit_bias"] = (*params.logit_bias, *((token, -math.inf) for token in ends))
+        elif params.min_tokens:
+            changes["stop_token_ids"] = (*params.stop_token_ids, *ends)
+        return dataclasses.replace(params, **changes) if changes else params
+
+    def _check_named(self, params: SamplingParams) -> None:
+        """UsageError for a token that the model has not."""
+        for name, tokens in (
+            ("logit_bias", [token for token, _ in params.logit_bias]),
+            ("stop_token_ids", params.stop_token_ids),
+            ("shown_tokens", params.shown_tokens),
+        ):
+            if tokens and max(tokens) >= self._vocabulary.num_tokens:
+                raise UsageError(
+                    f"{name}: token {max(tokens)} is outside of the vocabulary; give ids from 0 to "
+                    f"{self._vocabulary.num_tokens - 1}"
+                )
 
     def _text_for(self, params: SamplingParams | None, num_prompt_tokens: int) -> TextStream | None:
         if params is None:

@@ -34,7 +34,8 @@ class SlotSampling:
     """Sampling parameters of a slot, sent once, with the first microbatch that samples from it."""
 
     slot: int
-    params: SamplingParams  # params.seed is set: the coordinator has chosen one
+    params: SamplingParams  # as the coordinator completes them: with a seed, and with the tokens that end the text
+    num_prompt_tokens: int  # the tokens behind them were drawn, those of a sequence that is computed again too
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cluster.api.sampling import SamplingParams
 from cluster.messages.stage import StageCosts
-from cluster.messages.step import Float32Array, Int32Array, Microbatch
+from cluster.messages.step import Float32Array, Int32Array, Microbatch, SlotSampling
 
 # What a model or a sampler raises of one slot, which then fails by itself. A MemoryError is the whole stage's.
 SLOT_ERRORS = (ValueError, TypeError, OverflowError, RuntimeError)
@@ -87,7 +86,7 @@ class Sample(Protocol):
 class Sampler(Protocol):
     """Parameters and tokens of each slot. It has to be told what happens to the slots. One thread at a time."""
 
-    def set(self, slot: int, params: SamplingParams) -> None:
+    def set(self, sampling: SlotSampling) -> None:
         """Lasts until `prepare_slot` empties the slot or copies into it. One of SLOT_ERRORS if they cannot be used."""
 
     def prepare_slot(self, slot: int, source: int, length: int) -> None:

@@ -45,7 +45,7 @@ class StageRunner:
             computed = forward(self.model, batch, hidden, failures)
             return StepOutput(computed.hidden(batch.num_rows), None, failures.all)
         for item in batch.new_sampling:
-            failures.guard(item.slot, self._sampler.set, item.slot, item.params)
+            failures.guard(item.slot, self._sampler.set, item)
         computed = forward(self.model, batch, hidden, failures)
         sampled = self._sample(self._sampler, batch, computed, failures)
         logits = computed.logits(batch.returns_logits.tolist())

@@ -15,7 +15,7 @@ import numpy as np
 
 from cluster.api.sampling import SamplingParams
 from cluster.messages.stage import StageCosts
-from cluster.messages.step import Float32Array, Int32Array, Microbatch
+from cluster.messages.step import Float32Array, Int32Array, Microbatch, SlotSampling
 from cluster.stage.model import StageSizes
 from cluster.stage.runner import StageRunner
 from cluster.stage.spec import OnProgress, StageSpec
@@ -122,8 +122,8 @@ class FakeSampler:
         self._params: dict[int, SamplingParams] = {}
         self.prepare_slot = self._slots.prepare_slot
 
-    def set(self, slot: int, params: SamplingParams) -> None:
-        self._params[slot] = params
+    def set(self, sampling: SlotSampling) -> None:
+        self._params[sampling.slot] = sampling.params
 
     def keep(self, tokens: Int32Array, positions: Int32Array, slots: Int32Array) -> None:
         self._slots.append(tokens, positions, slots)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import worker_native
 from cluster.api.sampling import SAMPLER_NAMES, SamplingParams
-from cluster.messages.step import Float32Array
+from cluster.messages.step import Float32Array, SlotSampling
 from cluster.stage.spec import StageSpec
 
 
@@ -19,8 +19,8 @@ class NativeSampler:
         self.prepare_slot = native.prepare_slot
         self.keep = native.keep
 
-    def set(self, slot: int, params: SamplingParams) -> None:
-        self._native.set(slot, native_params(params))
+    def set(self, sampling: SlotSampling) -> None:
+        self._native.set(sampling.slot, native_params(sampling.params))
 
     def sample(
         self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], positions: Sequence[int]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import queue
 import random
 import statistics
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +30,7 @@ from cluster.messages.stage import StageCosts, StageFailure
 from cluster.messages.step import Microbatch, SampledStep, StepResult, StepTiming
 from cluster.stage.token_feed import TokenFeed
 from tests.fakes.fake_stages import (
+    END_TOKEN,
     FAULTY_TOKEN,
     UNSAMPLEABLE,
     UNSAMPLEABLE_LENGTH,
@@ -597,6 +600,32 @@ def test_a_full_queue_refuses_and_the_others_are_served() -> None:
     errors = [reader.error for reader in readers]
     assert errors[:3] == [None] * 3
     assert all(isinstance(error, CapacityError) for error in errors[3:])
+
+
+def test_the_last_stage_is_told_what_it_cannot_know() -> None:
+    run = Run(_EIGHT)
+    run.ask([1, 2, 3], SamplingParams(max_tokens=2, ignore_eos=True, logit_bias={7: 1.5}))
+    run.ask([1, 2, 3, 4], SamplingParams(max_tokens=2, min_tokens=1, stop_token_ids=(9,), seed=3))
+    run.ask([1, 2], SamplingParams(max_tokens=2, stop_token_ids=(9,), seed=3))
+    run.run()
+    told = {new.num_prompt_tokens: new.params for microbatch in run.stages.sent for new in microbatch.new_sampling}
+    assert (told[3].seed, told[3].logit_bias) == (4711, ((7, 1.5), (END_TOKEN, -math.inf)))
+    assert (told[4].seed, told[4].stop_token_ids, told[4].logit_bias) == (3, (9, END_TOKEN), ())
+    assert told[2].stop_token_ids == (9,)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"logit_bias": {30: 1}}, {"stop_token_ids": (3, 26)}, {"shown_tokens": (26,)}],
+    ids=lambda named: next(iter(named)),
+)
+def test_a_token_that_the_model_has_not_is_told(named: dict[str, Any]) -> None:
+    run = Run(_EIGHT)
+    reader = run.ask([1], SamplingParams(**named))
+    run.run()
+    (name,) = named
+    assert isinstance(reader.error, UsageError)
+    assert str(reader.error).startswith(f"{name}: token ") and str(VOCABULARY.num_tokens - 1) in str(reader.error)
 
 
 def test_bad_requests_are_told_why() -> None:

@@ -67,7 +67,7 @@ class Pipeline:
         rows = [(slot, at, token) for slot in slots for at, token in enumerate(PROMPTS[slot])]
         start = {
             "slot_starts": tuple(SlotStart(slot, slot, 0) for slot in slots),
-            "new_sampling": tuple(SlotSampling(slot, params) for slot in slots),
+            "new_sampling": tuple(SlotSampling(slot, params, 1) for slot in slots),
         }
         return self.step(rows, **(start | changes))
 
@@ -127,8 +127,10 @@ def _past_the_checks(**changes: object) -> SamplingParams:
 
 
 def _bad_sampler(name: str, value: object) -> dict[str, object]:
-    bad = SlotSampling(FAULTY, _past_the_checks(**{name: value}))
-    return {"new_sampling": tuple(bad if slot == FAULTY else SlotSampling(slot, PARAMS) for slot in range(NUM_SLOTS))}
+    bad = SlotSampling(FAULTY, _past_the_checks(**{name: value}), 1)
+    return {
+        "new_sampling": tuple(bad if slot == FAULTY else SlotSampling(slot, PARAMS, 1) for slot in range(NUM_SLOTS))
+    }
 
 
 def _bad_start(source: int, length: int) -> dict[str, object]:
@@ -143,7 +145,7 @@ def _with_row(position: int, token: int) -> Callable[[Pipeline], StepResult]:
         rows = [(slot, at, item) for slot in range(NUM_SLOTS) for at, item in enumerate(PROMPTS[slot])]
         rows[rows.index((FAULTY, 1, PROMPTS[FAULTY][1]))] = (FAULTY, position, token)
         starts = tuple(SlotStart(slot, slot, 0) for slot in range(NUM_SLOTS))
-        new = tuple(SlotSampling(slot, PARAMS) for slot in range(NUM_SLOTS))
+        new = tuple(SlotSampling(slot, PARAMS, 1) for slot in range(NUM_SLOTS))
         return pipeline.step(rows, slot_starts=starts, new_sampling=new)
 
     return run
@@ -238,7 +240,7 @@ def test_ten_thousand_requests_beside_one_stream(pipeline: Pipeline) -> None:
     victim, slots = NUM_SLOTS - 1, list(range(NUM_SLOTS))
     expected = pipeline.begin(slots, PARAMS).sampled[-1]
     for _ in range(10_000 // (NUM_SLOTS - 1) + 1):
-        new = [SlotSampling(slot, PARAMS if slot == victim else _random_params(draw)) for slot in slots]
+        new = [SlotSampling(slot, PARAMS if slot == victim else _random_params(draw), 1) for slot in slots]
         result = pipeline.begin(slots, PARAMS, new_sampling=tuple(new))
         assert result.failures == (), new
         assert result.sampled[-1] == expected

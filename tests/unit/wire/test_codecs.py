@@ -120,7 +120,9 @@ def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
         wants_logits=wants,
         samples=np.array(draw(subsets), np.int32),
         returns_logits=np.array(draw(subsets), np.int32),
-        new_sampling=tuple(draw(st.lists(st.builds(SlotSampling, st.integers(0, 3), PARAMS), max_size=2))),
+        new_sampling=tuple(
+            draw(st.lists(st.builds(SlotSampling, st.integers(0, 3), PARAMS, st.integers(0, 128)), max_size=2))
+        ),
         slot_starts=tuple(draw(st.lists(_SLOT_STARTS, max_size=4))),
         failures=draw(FAILURES),
         exclusive=draw(st.booleans()),

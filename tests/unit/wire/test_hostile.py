@@ -48,7 +48,7 @@ from tests.fakes.wire_backends import EchoCluster, RecordingStage, make_batch, m
 
 LIMITS = StepLimits.of(make_hello())
 BATCH = make_batch(
-    new_sampling=(SlotSampling(1, SamplingParams(seed=3, stop=("a",))),), slot_starts=(SlotStart(2, 3, 5),)
+    new_sampling=(SlotSampling(1, SamplingParams(seed=3, stop=("a",)), 7),), slot_starts=(SlotStart(2, 3, 5),)
 )
 RESULT = StepResult(StepId(3, 0, 1), (SampledToken(0, 1, 5, -0.5, ((5, -0.5),)),), make_hidden())
 SAMPLED_STEP = SampledStep.of(RESULT)
@@ -179,8 +179,8 @@ def test_header_field_is_named(field: str, value: Any, text: str) -> None:
         ({"slot_starts": (SlotStart(0, 4, 0),)}, "slot_starts.source: 4 is out of range"),
         ({"slot_starts": (SlotStart(0, 0, 129),)}, "slot_starts.length: 129 is out of range"),
         ({"slot_starts": (SlotStart(0, 0, 0),) * 5}, "slot_starts: length 5"),
-        ({"new_sampling": (SlotSampling(4, SamplingParams()),)}, "new_sampling.slot: 4"),
-        ({"new_sampling": (SlotSampling(0, SamplingParams()),) * 5}, "new_sampling: length 5"),
+        ({"new_sampling": (SlotSampling(4, SamplingParams(), 1),)}, "new_sampling.slot: 4"),
+        ({"new_sampling": (SlotSampling(0, SamplingParams(), 1),) * 5}, "new_sampling: length 5"),
     ],
 )
 def test_batch_field_is_named(change: dict[str, object], text: str) -> None:

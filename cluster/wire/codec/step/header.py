@@ -63,7 +63,9 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
     if len(batch.pending):
         header.pending = int32_bytes(batch.pending)
     for new in batch.new_sampling:
-        header.new_sampling.add(slot=new.slot, params=encode_sampling(new.params))
+        header.new_sampling.add(
+            slot=new.slot, params=encode_sampling(new.params), num_prompt_tokens=new.num_prompt_tokens
+        )
     for start in batch.slot_starts:
         header.slot_starts.add(slot=start.slot, source=start.source, length=start.length)
     return header
@@ -129,6 +131,7 @@ def _new_sampling(messages: Sequence[stage_pb2.SlotSampling], stage_limits: Step
         SlotSampling(
             check_range("new_sampling.slot", new.slot, 0, stage_limits.num_slots - 1),
             decode_sampling(new.params),
+            check_range("new_sampling.num_prompt_tokens", new.num_prompt_tokens, 0, stage_limits.context_length),
         )
         for new in messages
     )
