@@ -7,10 +7,13 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster.cli.where import add_address_flags, given_address
 from cluster.terminal.printable import printable
+
+if TYPE_CHECKING:
+    from cluster.node.state import ClusterState
 
 
 def add_parser(verbs: Any) -> None:
@@ -63,28 +66,44 @@ def _show(options: argparse.Namespace) -> int:
         _warn_of_change(client.address)
         while True:
             status = client.status()
+            http = _http_of(client.address)
             if options.output == "json":
-                print(json.dumps(status_record(status)), flush=True)
+                print(json.dumps({**status_record(status), "http": http}), flush=True)
             else:
                 if options.watch and sys.stdout.isatty():
                     print("\x1b[H\x1b[J", end="")
                 print_status(status, wide=options.output == "wide")
+                if http:
+                    print(f"http {http}/v1")
             if not options.watch:
                 return 0
             time.sleep(1)
 
 
-def _warn_of_change(address: str) -> None:
-    """On stderr, where the cluster of this machine serves a file that was replaced since."""
+def _http_of(address: str) -> str:
+    """Where the HTTP server of the cluster at `address` listens, if that was started here; else ""."""
+    state = _state_at(address)
+    return state.http if state is not None else ""
+
+
+def _state_at(address: str) -> ClusterState | None:
+    """What is remembered of the cluster at `address`, where that was started here."""
     from cluster.api.errors import ClusterError
     from cluster.node.state import read_state
-    from cluster.sources.freshness import changed_file
 
     try:
         state = read_state()
     except ClusterError:  # whoever asks a cluster by its address need not have one here
-        return
-    if state is not None and state.address == address:
+        return None
+    return state if state is not None and state.address == address else None
+
+
+def _warn_of_change(address: str) -> None:
+    """On stderr, where the cluster of this machine serves a file that was replaced since."""
+    from cluster.sources.freshness import changed_file
+
+    state = _state_at(address)
+    if state is not None:
         note = changed_file(str(state.config.get("model", "")), state.model_version)
         if note:
             print(printable(f"warning: {note}"), file=sys.stderr)
