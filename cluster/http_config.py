@@ -32,7 +32,7 @@ class HttpAddress:
 class HttpConfig:
     """Keys of the TOML file are these names, and so are the flags."""
 
-    http: str = OFF  # HOST:PORT, PORT, auto (127.0.0.1:8000, or the next port that is free), or off
+    http: str = AUTO  # HOST:PORT, PORT, auto (127.0.0.1:8000, or the next port that is free), or off
     api_key: tuple[str, ...] = ()  # what clients show, any of them; kept as sha256:DIGEST. () asks for none
     alias: tuple[str, ...] = ()  # names of the model; answers carry the first. (): the file's name
     chat_template: str | None = None  # a file, or the name of a template that ships; None: the model's own

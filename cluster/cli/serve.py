@@ -12,7 +12,6 @@ from cluster.api.errors import UsageError
 from cluster.cli.hidden import hide
 from cluster.cli.settings import HTTP_SETTINGS, add_setting_flags, given_http_settings
 from cluster.cli.where import add_address_flags, given_address
-from cluster.terminal.printable import printable
 
 
 def add_parser(verbs: Any) -> None:
@@ -51,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: stopping.set())
     base = service.start()
-    print(printable(f"http     {base}/v1\npage     {base}\nstop     Ctrl-C"), file=sys.stderr, flush=True)
+    print(f"http     {base}/v1\npage     {base}\nstop     Ctrl-C", file=sys.stderr, flush=True)
     stopping.wait()
     service.stop()
     return 0
