@@ -39,17 +39,35 @@ class TokenIds(_message.Message):
     ids: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, ids: _Optional[_Iterable[int]] = ...) -> None: ...
 
-class GenerateRequest(_message.Message):
-    __slots__ = ("text", "token_ids", "params", "parse_special")
+class Segment(_message.Message):
+    __slots__ = ("text", "parse_special")
     TEXT_FIELD_NUMBER: _ClassVar[int]
-    TOKEN_IDS_FIELD_NUMBER: _ClassVar[int]
-    PARAMS_FIELD_NUMBER: _ClassVar[int]
     PARSE_SPECIAL_FIELD_NUMBER: _ClassVar[int]
     text: str
+    parse_special: bool
+    def __init__(self, text: _Optional[str] = ..., parse_special: _Optional[bool] = ...) -> None: ...
+
+class Segments(_message.Message):
+    __slots__ = ("segments",)
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    segments: _containers.RepeatedCompositeFieldContainer[Segment]
+    def __init__(self, segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ...) -> None: ...
+
+class GenerateRequest(_message.Message):
+    __slots__ = ("text", "token_ids", "segments", "params", "parse_special", "add_special")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_IDS_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    PARAMS_FIELD_NUMBER: _ClassVar[int]
+    PARSE_SPECIAL_FIELD_NUMBER: _ClassVar[int]
+    ADD_SPECIAL_FIELD_NUMBER: _ClassVar[int]
+    text: str
     token_ids: TokenIds
+    segments: Segments
     params: _sampling_pb2.Sampling
     parse_special: bool
-    def __init__(self, text: _Optional[str] = ..., token_ids: _Optional[_Union[TokenIds, _Mapping]] = ..., params: _Optional[_Union[_sampling_pb2.Sampling, _Mapping]] = ..., parse_special: _Optional[bool] = ...) -> None: ...
+    add_special: bool
+    def __init__(self, text: _Optional[str] = ..., token_ids: _Optional[_Union[TokenIds, _Mapping]] = ..., segments: _Optional[_Union[Segments, _Mapping]] = ..., params: _Optional[_Union[_sampling_pb2.Sampling, _Mapping]] = ..., parse_special: _Optional[bool] = ..., add_special: _Optional[bool] = ...) -> None: ...
 
 class Timings(_message.Message):
     __slots__ = ("num_prompt_tokens", "num_tokens", "num_cached_tokens", "queue_ms", "prefill_ms", "decode_ms")
@@ -162,14 +180,16 @@ class LogitsPart(_message.Message):
     def __init__(self, num_rows: _Optional[int] = ..., vocab_size: _Optional[int] = ..., logits: _Optional[bytes] = ...) -> None: ...
 
 class TokenizeRequest(_message.Message):
-    __slots__ = ("text", "add_special", "parse_special")
+    __slots__ = ("text", "segments", "add_special", "parse_special")
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
     ADD_SPECIAL_FIELD_NUMBER: _ClassVar[int]
     PARSE_SPECIAL_FIELD_NUMBER: _ClassVar[int]
     text: str
+    segments: Segments
     add_special: bool
     parse_special: bool
-    def __init__(self, text: _Optional[str] = ..., add_special: _Optional[bool] = ..., parse_special: _Optional[bool] = ...) -> None: ...
+    def __init__(self, text: _Optional[str] = ..., segments: _Optional[_Union[Segments, _Mapping]] = ..., add_special: _Optional[bool] = ..., parse_special: _Optional[bool] = ...) -> None: ...
 
 class TokenizeReply(_message.Message):
     __slots__ = ("token_ids",)
@@ -188,6 +208,76 @@ class DetokenizeReply(_message.Message):
     TEXT_FIELD_NUMBER: _ClassVar[int]
     text: str
     def __init__(self, text: _Optional[str] = ...) -> None: ...
+
+class ModelRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ModelReply(_message.Message):
+    __slots__ = ("name", "hash", "architecture", "context_length", "context_length_train", "hidden_width", "vocab_size", "vocab_type", "num_parameters", "size_bytes", "file_type", "bos", "eos", "end_tokens", "add_bos", "chat_templates", "metadata")
+    class ChatTemplatesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_LENGTH_TRAIN_FIELD_NUMBER: _ClassVar[int]
+    HIDDEN_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    VOCAB_SIZE_FIELD_NUMBER: _ClassVar[int]
+    VOCAB_TYPE_FIELD_NUMBER: _ClassVar[int]
+    NUM_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FILE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    BOS_FIELD_NUMBER: _ClassVar[int]
+    EOS_FIELD_NUMBER: _ClassVar[int]
+    END_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    ADD_BOS_FIELD_NUMBER: _ClassVar[int]
+    CHAT_TEMPLATES_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    hash: str
+    architecture: str
+    context_length: int
+    context_length_train: int
+    hidden_width: int
+    vocab_size: int
+    vocab_type: int
+    num_parameters: int
+    size_bytes: int
+    file_type: str
+    bos: int
+    eos: int
+    end_tokens: _containers.RepeatedScalarFieldContainer[int]
+    add_bos: bool
+    chat_templates: _containers.ScalarMap[str, str]
+    metadata: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., hash: _Optional[str] = ..., architecture: _Optional[str] = ..., context_length: _Optional[int] = ..., context_length_train: _Optional[int] = ..., hidden_width: _Optional[int] = ..., vocab_size: _Optional[int] = ..., vocab_type: _Optional[int] = ..., num_parameters: _Optional[int] = ..., size_bytes: _Optional[int] = ..., file_type: _Optional[str] = ..., bos: _Optional[int] = ..., eos: _Optional[int] = ..., end_tokens: _Optional[_Iterable[int]] = ..., add_bos: _Optional[bool] = ..., chat_templates: _Optional[_Mapping[str, str]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class VocabularyRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class VocabularyPart(_message.Message):
+    __slots__ = ("lengths", "pieces", "kinds")
+    LENGTHS_FIELD_NUMBER: _ClassVar[int]
+    PIECES_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    lengths: _containers.RepeatedScalarFieldContainer[int]
+    pieces: bytes
+    kinds: bytes
+    def __init__(self, lengths: _Optional[_Iterable[int]] = ..., pieces: _Optional[bytes] = ..., kinds: _Optional[bytes] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ()

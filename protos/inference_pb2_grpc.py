@@ -59,6 +59,16 @@ class InferenceStub:
                 request_serializer=protos_dot_inference__pb2.DetokenizeRequest.SerializeToString,
                 response_deserializer=protos_dot_inference__pb2.DetokenizeReply.FromString,
                 _registered_method=True)
+        self.Model = channel.unary_stream(
+                '/ggml_cluster.v1.Inference/Model',
+                request_serializer=protos_dot_inference__pb2.ModelRequest.SerializeToString,
+                response_deserializer=protos_dot_inference__pb2.ModelReply.FromString,
+                _registered_method=True)
+        self.Vocabulary = channel.unary_stream(
+                '/ggml_cluster.v1.Inference/Vocabulary',
+                request_serializer=protos_dot_inference__pb2.VocabularyRequest.SerializeToString,
+                response_deserializer=protos_dot_inference__pb2.VocabularyPart.FromString,
+                _registered_method=True)
         self.Status = channel.unary_unary(
                 '/ggml_cluster.v1.Inference/Status',
                 request_serializer=protos_dot_inference__pb2.StatusRequest.SerializeToString,
@@ -105,6 +115,19 @@ class InferenceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Model(self, request, context):
+        """What is known of the model, and its tokens. The parts of a reply are merged.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Vocabulary(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Status(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -144,6 +167,16 @@ def add_InferenceServicer_to_server(servicer, server):
                     servicer.Detokenize,
                     request_deserializer=protos_dot_inference__pb2.DetokenizeRequest.FromString,
                     response_serializer=protos_dot_inference__pb2.DetokenizeReply.SerializeToString,
+            ),
+            'Model': grpc.unary_stream_rpc_method_handler(
+                    servicer.Model,
+                    request_deserializer=protos_dot_inference__pb2.ModelRequest.FromString,
+                    response_serializer=protos_dot_inference__pb2.ModelReply.SerializeToString,
+            ),
+            'Vocabulary': grpc.unary_stream_rpc_method_handler(
+                    servicer.Vocabulary,
+                    request_deserializer=protos_dot_inference__pb2.VocabularyRequest.FromString,
+                    response_serializer=protos_dot_inference__pb2.VocabularyPart.SerializeToString,
             ),
             'Status': grpc.unary_unary_rpc_method_handler(
                     servicer.Status,
@@ -291,6 +324,60 @@ class Inference:
             '/ggml_cluster.v1.Inference/Detokenize',
             protos_dot_inference__pb2.DetokenizeRequest.SerializeToString,
             protos_dot_inference__pb2.DetokenizeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Model(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ggml_cluster.v1.Inference/Model',
+            protos_dot_inference__pb2.ModelRequest.SerializeToString,
+            protos_dot_inference__pb2.ModelReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Vocabulary(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ggml_cluster.v1.Inference/Vocabulary',
+            protos_dot_inference__pb2.VocabularyRequest.SerializeToString,
+            protos_dot_inference__pb2.VocabularyPart.FromString,
             options,
             channel_credentials,
             insecure,

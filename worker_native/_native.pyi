@@ -107,6 +107,10 @@ class Vocab:
     @property
     def num_tokens(self) -> int: ...
     @property
+    def type(self) -> int: ...  # libllama's number
+    @property
+    def adds_bos(self) -> bool: ...
+    @property
     def bos(self) -> int | None: ...
     @property
     def eos(self) -> int | None: ...
@@ -130,6 +134,15 @@ class Vocab:
         `max_stack_bytes` (default: as much as it takes): the process ends with SIGSEGV where that is too little.
         MemoryError if there is no room for the stack.
         """
+    def tokenize_pieces(
+        self, pieces: Sequence[tuple[str, bool]], add_special: bool = True, max_stack_bytes: int = ...
+    ) -> NDArray[np.int32]:
+        """As `tokenize`, of pieces (text, parse_special) one after the other; none is also a text.
+
+        No token reaches over a seam. A vocabulary that puts a space before a text puts none where one goes on.
+        """
+    def token_kind(self, token: int) -> int:
+        """What a token is for, as GGUF numbers it: normal 1, unknown 2, control 3, user-defined 4, unused 5, byte 6."""
     def token_bytes(self, token: int, render_special: bool = False) -> bytes:
         """Its bytes: none for a special token unless `render_special`. A character may span tokens."""
 

@@ -12,23 +12,25 @@ from typing import Any, Literal, Self, TypeVar, overload
 import grpc
 
 from cluster.api.errors import ClusterError
+from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.results import Completion
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus
 from cluster.client import calls
 from cluster.client.aio_stream import AsyncMessages, AsyncTokenStream
 from cluster.client.batch import SMALL_BATCH, Batch, num_open_for
-from cluster.client.calls import Call, GenerateRequest
+from cluster.client.calls import Call, GenerateRequest, Specials
 from cluster.client.completion import Outcome
 from cluster.client.connection import AioConnection
 from cluster.client.finding import Address, SecretOrFile, find
 from cluster.client.progress import BatchProgress, Progress
-from cluster.client.prompts import Prompt, Prompts, is_batch
+from cluster.client.prompts import Prompt, Prompts, Text, is_batch
 from cluster.messages.step import Float32Array, StepTiming
 from cluster.wire.access.endpoint import sent_with
 from cluster.wire.transport.channel import CONNECT_TIMEOUT_MS
 from cluster.wire.transport.methods import serialize
 
+Message = TypeVar("Message")
 Result = TypeVar("Result")
 
 
@@ -59,7 +61,13 @@ class AsyncClient:
 
     @overload
     async def generate(
-        self, prompt: Prompt, params: SamplingParams | None = None, *, parse_special: bool = False, **overrides: Any
+        self,
+        prompt: Prompt,
+        params: SamplingParams | None = None,
+        *,
+        parse_special: bool = False,
+        add_special: bool = True,
+        **overrides: Any,
     ) -> Completion: ...
     @overload
     async def generate(
@@ -68,6 +76,7 @@ class AsyncClient:
         params: SamplingParams | None = None,
         *,
         parse_special: bool = False,
+        add_special: bool = True,
         progress: Progress = None,
         return_errors: Literal[False] = False,
         **overrides: Any,
@@ -79,6 +88,7 @@ class AsyncClient:
         params: SamplingParams | None = None,
         *,
         parse_special: bool = False,
+        add_special: bool = True,
         progress: Progress = None,
         return_errors: Literal[True],
         **overrides: Any,
@@ -89,6 +99,7 @@ class AsyncClient:
         params: SamplingParams | None = None,
         *,
         parse_special: bool = False,
+        add_special: bool = True,
         progress: Progress = None,
         return_errors: bool = False,
         **overrides: Any,
@@ -99,8 +110,10 @@ class AsyncClient:
         """
         if not is_batch(prompt):
             calls.check_single(return_errors)
-            return await self._complete_one(calls.generate_request(prompt, params, overrides, parse_special))
-        found, num_total = calls.generate_requests(prompt, params, overrides, parse_special)
+            return await self._complete_one(
+                calls.generate_request(prompt, params, overrides, Specials(parse_special, add_special))
+            )
+        found, num_total = calls.generate_requests(prompt, params, overrides, Specials(parse_special, add_special))
         with BatchProgress(progress) as report:
             batch = Batch(found, num_total, await self._num_to_open(num_total), report)
             await self._run_batch(batch)
@@ -112,33 +125,35 @@ class AsyncClient:
         params: SamplingParams | None = None,
         *,
         parse_special: bool = False,
+        add_special: bool = True,
         **overrides: Any,
     ) -> AsyncTokenStream:
         """The events of one prompt's completion, as they come; the last one has a finish_reason.
 
         `parse_special` as for `Client.generate`.
         """
-        call = calls.generate_call(prompt, params, overrides, parse_special)
+        call = calls.generate_call(prompt, params, overrides, Specials(parse_special, add_special))
         return AsyncTokenStream(self._open(call), call.decode)
 
     async def logits(self, token_ids: Iterable[int]) -> Float32Array:
         """The logits [T, V] that follow each of T token ids."""
-        call, rows = calls.logits_call(token_ids)
-        messages = self._open(call)
-        try:
-            async for data in messages:
-                rows.add(call.decode(data))
-        finally:
-            messages.close()
-        return rows.finish()
+        return await self._collect(*calls.logits_call(token_ids))
 
-    async def tokenize(self, text: str, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
+    async def tokenize(self, text: Text, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """The token ids of `text`; the flags as for `Client.tokenize`."""
-        return await self._unary(calls.tokenize_call(text, add_special, parse_special))
+        return await self._unary(calls.tokenize_call(text, Specials(parse_special, add_special)))
 
     async def detokenize(self, token_ids: Iterable[int]) -> str:
         """The text of token ids."""
         return await self._unary(calls.detokenize_call(token_ids))
+
+    async def model(self) -> ModelInfo:
+        """What is known of the model that is served."""
+        return await self._collect(*calls.model_call())
+
+    async def vocabulary(self) -> VocabularyTable:
+        """All tokens of the model."""
+        return await self._collect(*calls.vocabulary_call())
 
     async def status(self, timeout_s: float | None = None) -> ClusterStatus:
         """The cluster now, with a row for each stage."""
@@ -174,6 +189,15 @@ class AsyncClient:
         if proof is not None:
             proof.check(await answer.initial_metadata(), f"the cluster at {self.address}")
         return call.decode(data)
+
+    async def _collect(self, call: Call[Message], parts: calls.Parts[Message, Result]) -> Result:
+        messages = self._open(call)
+        try:
+            async for data in messages:
+                parts.add(call.decode(data))
+        finally:
+            messages.close()
+        return parts.finish()
 
     def _open(self, call: Call[Any]) -> AsyncMessages:
         method = self._connection.channel().unary_stream(call.path, serialize, bytes)

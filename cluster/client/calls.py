@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -21,13 +21,14 @@ from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus
 from cluster.client.completion import Completions, LogitsRows
 from cluster.client.finding import ADDRESS_VARIABLE
-from cluster.client.prompts import is_batch, merge_params, to_prompt, to_token_ids
+from cluster.client.prompts import is_batch, merge_params, to_prompt, to_text, to_token_ids
 from cluster.messages.step import Float32Array, StepTiming
 from cluster.wire import limits
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.codec.answer import Output, decode_answers, decode_events
 from cluster.wire.codec.facts import decode_status
-from cluster.wire.codec.inference import check_text, check_token_ids, decode_logits, encode_generate
+from cluster.wire.codec.inference import check_token_ids, decode_logits, encode_generate, encode_tokenize
+from cluster.wire.codec.model import ModelParts, VocabularyParts
 from cluster.wire.codec.timing import decode_timing
 from cluster.wire.limits import check_length, parse
 from cluster.wire.transport.methods import method_path
@@ -35,8 +36,17 @@ from cluster.wire.transport.refusal import hung_up
 from protos import inference_pb2
 
 Result = TypeVar("Result")
+Part = TypeVar("Part", contravariant=True)
+Whole = TypeVar("Whole", covariant=True)
 GenerateRequest = inference_pb2.GenerateRequest
 Outputs = dict[int, list[Output]]  # by request
+
+
+class Specials(NamedTuple):
+    """What becomes of control tokens in a text."""
+
+    parse: bool  # their names in it become these tokens
+    add: bool  # those that belong around it are added
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,16 @@ class Call(Generic[Result]):
     path: str
     request: Message
     decode: Callable[[bytes], Result]
+
+
+class Parts(Protocol[Part, Whole]):
+    """What the messages of one answer fill."""
+
+    def add(self, part: Part, /) -> None:
+        """The next message; UsageError if it does not fit."""
+
+    def finish(self) -> Whole:
+        """What they are together. UnreachableError if some are missing."""
 
 
 def call_error(error: grpc.RpcError, endpoint: Endpoint) -> ClusterError:
@@ -66,24 +86,24 @@ async def aio_call_error(error: grpc.RpcError, endpoint: Endpoint) -> ClusterErr
 
 
 def generate_call(
-    prompt: Any, params: SamplingParams | None, overrides: dict[str, Any], parse_special: bool
+    prompt: Any, params: SamplingParams | None, overrides: dict[str, Any], specials: Specials
 ) -> Call[list[TokenEvent]]:
     """One prompt, answered token by token; UsageError names what is wrong with it or with the parameters."""
-    request = generate_request(prompt, params, overrides, parse_special)
+    request = generate_request(prompt, params, overrides, specials)
     return _call("Generate", request, inference_pb2.GenerateEvents, decode_events)
 
 
 def generate_request(
-    prompt: Any, params: SamplingParams | None, overrides: dict[str, Any], parse_special: bool
+    prompt: Any, params: SamplingParams | None, overrides: dict[str, Any], specials: Specials
 ) -> GenerateRequest:
     """One prompt; UsageError names what is wrong with it or with the parameters."""
     if is_batch(prompt):
         raise UsageError("prompt: a list of prompts; a stream takes one, generate() takes several")
-    return encode_generate(to_prompt(prompt), merge_params(params, overrides), parse_special)
+    return encode_generate(to_prompt(prompt), merge_params(params, overrides), *specials)
 
 
 def generate_requests(
-    prompts: Any, params: SamplingParams | None, overrides: dict[str, Any], parse_special: bool
+    prompts: Any, params: SamplingParams | None, overrides: dict[str, Any], specials: Specials
 ) -> tuple[Iterable[GenerateRequest | ClusterError], int | None]:
     """A request for each prompt, and their number.
 
@@ -92,8 +112,8 @@ def generate_requests(
     """
     merged = merge_params(params, overrides)
     if isinstance(prompts, Iterator):
-        return (_request_or_error(prompt, merged, parse_special) for prompt in prompts), None
-    requests = [generate_request(prompt, merged, {}, parse_special) for prompt in prompts]
+        return (_request_or_error(prompt, merged, specials) for prompt in prompts), None
+    requests = [generate_request(prompt, merged, {}, specials) for prompt in prompts]
     return requests, len(requests)
 
 
@@ -126,9 +146,9 @@ def check_single(return_errors: bool) -> None:
         raise UsageError("return_errors: it is for several prompts, and this is one; give a list")
 
 
-def _request_or_error(prompt: Any, params: SamplingParams, parse_special: bool) -> GenerateRequest | ClusterError:
+def _request_or_error(prompt: Any, params: SamplingParams, specials: Specials) -> GenerateRequest | ClusterError:
     try:
-        return generate_request(prompt, params, {}, parse_special)
+        return generate_request(prompt, params, {}, specials)
     except UsageError as error:
         return error
 
@@ -142,10 +162,8 @@ def logits_call(token_ids: Iterable[int]) -> tuple[Call[Float32Array], LogitsRow
     return _call("Logits", request, inference_pb2.LogitsPart, decode_logits), LogitsRows(len(ids))
 
 
-def tokenize_call(text: str, add_special: bool, parse_special: bool) -> Call[list[int]]:
-    request = inference_pb2.TokenizeRequest(
-        text=check_text("text", text), add_special=add_special, parse_special=parse_special
-    )
+def tokenize_call(text: Any, specials: Specials) -> Call[list[int]]:
+    request = encode_tokenize(to_text("text", text), *specials)
     return _call(
         "Tokenize",
         request,
@@ -158,6 +176,18 @@ def detokenize_call(token_ids: Iterable[int]) -> Call[str]:
     ids = check_token_ids("token_ids", to_token_ids("token_ids", token_ids))
     request = inference_pb2.DetokenizeRequest(token_ids=ids)
     return _call("Detokenize", request, inference_pb2.DetokenizeReply, lambda reply: str(reply.text))
+
+
+def model_call() -> tuple[Call[inference_pb2.ModelReply], ModelParts]:
+    """The call, and what its messages fill."""
+    request = inference_pb2.ModelRequest()
+    return _call("Model", request, inference_pb2.ModelReply, lambda reply: reply), ModelParts()
+
+
+def vocabulary_call() -> tuple[Call[inference_pb2.VocabularyPart], VocabularyParts]:
+    """The call, and what its messages fill."""
+    request = inference_pb2.VocabularyRequest()
+    return _call("Vocabulary", request, inference_pb2.VocabularyPart, lambda part: part), VocabularyParts()
 
 
 def status_call() -> Call[ClusterStatus]:

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from cluster.api.errors import UsageError
 from cluster.api.nearest import did_you_mean
+from cluster.api.prompt import Segment, Segments
 from cluster.api.sampling import PARAM_NAMES, SamplingParams
 
-Prompt = str | list[int] | NDArray[np.integer[Any]]
-Prompts = list[str] | list[list[int]] | list[NDArray[np.integer[Any]]] | Iterator[Prompt]
+Text = str | Segments
+Prompt = Text | list[int] | NDArray[np.integer[Any]]
+Prompts = list[str] | list[Segments] | list[list[int]] | list[NDArray[np.integer[Any]]] | Iterator[Prompt]
 
 
 def to_token_ids(field: str, values: Iterable[Any]) -> list[int]:
@@ -36,9 +38,29 @@ def _token_id(value: Any) -> int:
     return operator.index(value)
 
 
-def to_prompt(prompt: Any) -> str | list[int]:
-    """One prompt: text, or token ids."""
-    return prompt if isinstance(prompt, str) else to_token_ids("prompt", prompt)
+def to_prompt(prompt: Any) -> Text | list[int]:
+    """One prompt: text, segments of one, or token ids."""
+    return (
+        to_text("prompt", prompt) if isinstance(prompt, str) or _is_segments(prompt) else to_token_ids("prompt", prompt)
+    )
+
+
+def to_text(field: str, text: Any) -> Text:
+    """A text, or its segments; UsageError for anything else."""
+    if isinstance(text, str):
+        return text
+    if not _is_segments(text):
+        raise UsageError(f"{field}: {type(text).__name__} is no text; give a str, or a tuple of Segment")
+    for segment in text:
+        if not isinstance(segment, Segment) or not isinstance(segment.text, str):
+            raise UsageError(f"{field}: {segment!r} is no Segment with a text; give a tuple of those")
+        if not isinstance(segment.parse_special, bool):
+            raise UsageError(f"{field}: parse_special {segment.parse_special!r} is not a boolean; give True or False")
+    return tuple(text)
+
+
+def _is_segments(prompt: Any) -> bool:
+    return isinstance(prompt, list | tuple) and bool(prompt) and isinstance(prompt[0], Segment)
 
 
 def is_batch(prompt: Any) -> bool:

@@ -14,23 +14,25 @@ from typing import Any, Literal, Self, TypeVar, overload
 import grpc
 
 from cluster.api.errors import ClusterError
+from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.results import Completion
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus
 from cluster.client import calls
 from cluster.client.batch import SMALL_BATCH, Batch, num_open_for
-from cluster.client.calls import Call, GenerateRequest
+from cluster.client.calls import Call, GenerateRequest, Specials
 from cluster.client.completion import Completions, Outcome
 from cluster.client.connection import Connection
 from cluster.client.finding import Address, SecretOrFile, find
 from cluster.client.progress import BatchProgress, Progress
-from cluster.client.prompts import Prompt, Prompts, is_batch
+from cluster.client.prompts import Prompt, Prompts, Text, is_batch
 from cluster.client.stream import Messages, TokenStream
 from cluster.messages.step import Float32Array, StepTiming
 from cluster.wire.access.endpoint import sent_with
 from cluster.wire.transport.channel import CONNECT_TIMEOUT_MS
 from cluster.wire.transport.methods import serialize
 
+Message = TypeVar("Message")
 Result = TypeVar("Result")
 
 
@@ -74,7 +76,13 @@ class Client:
 
     @overload
     def generate(
-        self, prompt: Prompt, params: SamplingParams | None = None, *, parse_special: bool = False, **overrides: Any
+        self,
+        prompt: Prompt,
+        params: SamplingParams | None = None,
+        *,
+        parse_special: bool = False,
+        add_special: bool = True,
+        **overrides: Any,
     ) -> Completion: ...
     @overload
     def generate(
@@ -83,6 +91,7 @@ class Client:
         params: SamplingParams | None = None,
         *,
         parse_special: bool = False,
+        add_special: bool = True,
         progress: Progress = None,
         return_errors: Literal[False] = False,
         **overrides: Any,
@@ -94,6 +103,7 @@ class Client:
         params: SamplingParams | None = None,
         *,
         parse_special: bool = False,
+        add_special: bool = True,
         progress: Progress = None,
         return_errors: Literal[True],
         **overrides: Any,
@@ -104,6 +114,7 @@ class Client:
         params: SamplingParams | None = None,
         *,
         parse_special: bool = False,
+        add_special: bool = True,
         progress: Progress = None,
         return_errors: bool = False,
         **overrides: Any,
@@ -118,14 +129,18 @@ class Client:
         thread, such as KeyboardInterrupt, too.
 
         parse_special: names of control tokens in a text, such as "<|im_start|>", become these tokens. Else they are
-        plain text, so that nobody else's words can end a turn of a chat.
+        plain text, so that nobody else's words can end a turn of a chat. A prompt may also be a tuple of `Segment`,
+        each with its own.
+        add_special: the tokens that the model expects around a text (such as BOS) are added.
         progress: True shows how far the batch is on stderr, None where that is a terminal; a function is called
         with the numbers of prompts done and in all (taken so far, of an iterator).
         """
         if not is_batch(prompt):
             calls.check_single(return_errors)
-            return self._complete_one(calls.generate_request(prompt, params, overrides, parse_special))
-        found, num_total = calls.generate_requests(prompt, params, overrides, parse_special)
+            return self._complete_one(
+                calls.generate_request(prompt, params, overrides, Specials(parse_special, add_special))
+            )
+        found, num_total = calls.generate_requests(prompt, params, overrides, Specials(parse_special, add_special))
         with BatchProgress(progress) as report:
             batch = Batch(found, num_total, self._num_to_open(num_total), report)
             self._run_batch(batch)
@@ -137,37 +152,39 @@ class Client:
         params: SamplingParams | None = None,
         *,
         parse_special: bool = False,
+        add_special: bool = True,
         **overrides: Any,
     ) -> TokenStream:
         """The events of one prompt's completion, as they come; the last one has a finish_reason.
 
         `parse_special` as for `generate`.
         """
-        call = calls.generate_call(prompt, params, overrides, parse_special)
+        call = calls.generate_call(prompt, params, overrides, Specials(parse_special, add_special))
         return TokenStream(self._open(call), call.decode)
 
     def logits(self, token_ids: Iterable[int]) -> Float32Array:
         """The logits [T, V] that follow each of T token ids."""
-        call, rows = calls.logits_call(token_ids)
-        messages = self._open(call)
-        try:
-            for data in messages:
-                rows.add(call.decode(data))
-        finally:
-            messages.close()
-        return rows.finish()
+        return self._collect(*calls.logits_call(token_ids))
 
-    def tokenize(self, text: str, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
+    def tokenize(self, text: Text, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """The token ids of `text`.
 
         add_special: with the tokens that the model expects around a text (such as BOS).
         parse_special: the names of control tokens in the text become these tokens.
         """
-        return self._unary(calls.tokenize_call(text, add_special, parse_special))
+        return self._unary(calls.tokenize_call(text, Specials(parse_special, add_special)))
 
     def detokenize(self, token_ids: Iterable[int]) -> str:
         """The text of token ids."""
         return self._unary(calls.detokenize_call(token_ids))
+
+    def model(self) -> ModelInfo:
+        """What is known of the model that is served."""
+        return self._collect(*calls.model_call())
+
+    def vocabulary(self) -> VocabularyTable:
+        """All tokens of the model."""
+        return self._collect(*calls.vocabulary_call())
 
     def status(self, timeout_s: float | None = None) -> ClusterStatus:
         """The cluster now, with a row for each stage."""
@@ -202,6 +219,15 @@ class Client:
         if proof is not None:
             proof.check(answer.initial_metadata(), f"the cluster at {self.address}")
         return call.decode(data)
+
+    def _collect(self, call: Call[Message], parts: calls.Parts[Message, Result]) -> Result:
+        messages = self._open(call)
+        try:
+            for data in messages:
+                parts.add(call.decode(data))
+        finally:
+            messages.close()
+        return parts.finish()
 
     def _open(self, call: Call[Any]) -> Messages:
         method = self._connection.channel().unary_stream(call.path, serialize, bytes)

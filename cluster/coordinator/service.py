@@ -10,9 +10,12 @@ from functools import partial
 from queue import Empty, Queue
 
 from cluster.api.errors import CapacityError, ClusterError, UnreachableError
+from cluster.api.model import ModelInfo, VocabularyTable
+from cluster.api.prompt import Segments
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, Condition, Health, StageFacts, StageStatus
+from cluster.coordinator.model_facts import model_info, vocabulary_table
 from cluster.coordinator.pulse import Pulse
 from cluster.coordinator.recovery import Recovery
 from cluster.coordinator.spec import CoordinatorSpec, StageEndpoint
@@ -50,8 +53,10 @@ class CoordinatorService:
         `keys`: of the cluster's processes. `clients`: where they are answered, and what they are asked for.
         """
         self._spec = spec
-        self._tokenizer = _tokenizer(spec, keys)
+        vocabulary = stored_vocabulary(spec.source, spec.model_hash, keys).path
+        self._tokenizer = Tokenizer(vocabulary, spec.source.shown_name, spec.context_length)
         self._table = self._tokenizer.table
+        self._model = model_info(spec, vocabulary, self._table)
         self._pulse = Pulse()
         self._stages = WiredStages(keys.for_stages)
         self._next_epoch = 1
@@ -134,13 +139,21 @@ class CoordinatorService:
         request = self._engine.submit(token_ids, None, partial(_pass_logits, sink), client)
         return partial(self._engine.cancel, request)
 
-    async def tokenize(self, client: str, field: str, text: str, add_special: bool, parse_special: bool) -> list[int]:
+    async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
         """Token ids of a text, by the model's own vocabulary."""
-        return await self._tokenizer.tokenize(client, field, text, add_special, parse_special)
+        return await self._tokenizer.tokenize(client, field, segments, add_special)
 
     def detokenize(self, token_ids: list[int]) -> str:
         """Text of token ids; bytes that are no UTF-8 become U+FFFD."""
         return self._table.text(token_ids, MAX_TEXT_BYTES)
+
+    def model(self) -> ModelInfo:
+        """What is known of the model."""
+        return self._model
+
+    def vocabulary(self) -> VocabularyTable:
+        """All tokens of the model."""
+        return vocabulary_table(self._table)
 
     def status(self) -> ClusterStatus:
         """The cluster now; asks every stage."""
@@ -202,12 +215,6 @@ class CoordinatorService:
             facts = replace(facts, health=Health(Condition.LOST, failure.reason))
         activity = replace(snapshot.stages[facts.stage], hop_ms=hop_ms)
         return StageStatus(facts, activity, self._stages.ends[facts.stage].address)
-
-
-def _tokenizer(spec: CoordinatorSpec, keys: Keys) -> Tokenizer:
-    """From a file of metadata only: no weight is needed for it."""
-    stored = stored_vocabulary(spec.source, spec.model_hash, keys)
-    return Tokenizer(stored.path, spec.source.shown_name, spec.context_length)
 
 
 def _limits(spec: CoordinatorSpec, vocabulary: Vocabulary) -> Limits:

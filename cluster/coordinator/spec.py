@@ -30,6 +30,8 @@ class CoordinatorSpec:
     can_truncate: bool = True  # the model keeps keys and values only, no running states
     row_bytes: int = 0  # what a row carries from stage to stage
     plan: str = ""  # why the layers are where they are: sentences, one a line
+    num_parameters: int = 0
+    weight_bytes: int = 0  # of all tensors
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -99,6 +100,8 @@ def _coordinator(found: Inventory, plan: str) -> CoordinatorSpec:
         can_truncate=found.model.can_truncate,
         row_bytes=found.row_bytes,
         plan=plan,
+        num_parameters=sum(math.prod(tensor.shape) for tensor in found.model.header.tensors),
+        weight_bytes=sum(tensor.size_bytes for tensor in found.model.header.tensors),
     )
 
 

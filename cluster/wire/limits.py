@@ -26,9 +26,16 @@ MAX_NAME_CHARS = 256
 MAX_REASON_CHARS = 4096
 MAX_PROMPT_BYTES = 4 << 20
 MAX_PROMPT_TOKENS = 1 << 20
+MAX_SEGMENTS = 1 << 16  # of one prompt
 MAX_TEXT_BYTES = 8 << 20  # one reply
 MAX_REQUESTS = 2048  # in one call
 MAX_INTERVALS = 1 << 16
+MAX_TEMPLATES = 16  # chat templates of one model
+MAX_TEMPLATE_CHARS = 1 << 20  # a longer one is cut behind one character more, and is of no use
+MAX_METADATA = 1024  # keys of a GGUF that clients are told
+MAX_METADATA_CHARS = 4096  # longer values are cut
+MAX_MODEL_BYTES = 128 << 20  # all facts of a model, or all its tokens
+MAX_PART_TOKENS = 1 << 15  # tokens in one message
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from cluster.api.prompt import Segments
 from cluster.api.results import TokenEvent
 from cluster.api.status import ClusterStatus
 from cluster.messages.step import Float32Array, StepTiming
@@ -40,11 +41,11 @@ class SilentCluster(EchoCluster):
         say("logits")
         return lambda: None
 
-    async def tokenize(self, client: str, field: str, text: str, add_special: bool, parse_special: bool) -> list[int]:
+    async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
         if field == "text":  # a call of its own, not for a prompt
             say("tokenize")
             await asyncio.Event().wait()
-        return await super().tokenize(client, field, text, add_special, parse_special)
+        return await super().tokenize(client, field, segments, add_special)
 
     def detokenize(self, token_ids: list[int]) -> str:
         return self._wait("detokenize")

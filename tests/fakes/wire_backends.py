@@ -8,12 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import grpc
 import numpy as np
 
 from cluster.api.errors import CapacityError, ClusterError, StageLostError, UnsupportedModelError, UsageError
+from cluster.api.model import ModelInfo, TokenKind, VocabularyTable
+from cluster.api.prompt import Segments
 from cluster.api.results import FinishReason, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, Condition, Health, StageActivity, StageFacts, StageStatus
@@ -124,6 +127,31 @@ class RecordingStage:
         self.wirings.append(wiring)
 
 
+MODEL = ModelInfo(
+    name="demo",
+    hash="ab",
+    architecture="llama",
+    context_length=128,
+    context_length_train=256,
+    hidden_width=16,
+    vocab_size=VOCAB_SIZE,
+    vocab_type=2,
+    num_parameters=1000,
+    size_bytes=4000,
+    file_type="all F32",
+    bos=1,
+    eos=None,
+    end_tokens=(2, 3),
+    add_bos=True,
+    chat_templates={"": "{{ messages }}", "tool_use": "{{ tools }}"},
+    metadata={"general.name": "demo"},
+)
+VOCABULARY = VocabularyTable(
+    tuple(bytes([byte % 256]) for byte in range(VOCAB_SIZE)),
+    tuple(TokenKind.CONTROL if token < 4 else TokenKind.NORMAL for token in range(VOCAB_SIZE)),
+)
+
+
 class EchoCluster:
     """An InferenceBackend without a model: it repeats the prompt's bytes, one event for each, then stops.
 
@@ -177,12 +205,20 @@ class EchoCluster:
         sink(None)
         return self.cancelled.set
 
-    async def tokenize(self, client: str, field: str, text: str, add_special: bool, parse_special: bool) -> list[int]:
-        self.asked.append((client, field, parse_special))
-        return Spelled([1] * add_special + [2] * parse_special + list(text.encode()), text)
+    async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
+        text = "".join(segment.text for segment in segments)
+        spelled = [([2] if segment.parse_special else []) + list(segment.text.encode()) for segment in segments]
+        self.asked.append((client, field, any(segment.parse_special for segment in segments)))
+        return Spelled([1] * add_special + list(chain.from_iterable(spelled)), text)
 
     def detokenize(self, token_ids: list[int]) -> str:
         return bytes(token_ids).decode()
+
+    def model(self) -> ModelInfo:
+        return MODEL
+
+    def vocabulary(self) -> VocabularyTable:
+        return VOCABULARY
 
     def status(self) -> ClusterStatus:
         facts = StageFacts(0, "n", "CPU", 0, 4, Health(Condition.LOST, "gone"), 7, 10, 20, 30, 40)

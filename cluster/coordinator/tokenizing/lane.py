@@ -1,7 +1,7 @@
 """A lane: texts go to one worker, one at a time, and token ids come back, through memory that both share.
 
 Requests and replies are datagrams of fixed size, so that nothing is ever read by halves: a worker that is killed
-leaves no rest of a text for the next one. The text, and then its token ids, lie in the shared memory.
+leaves no rest of a text for the next one. The text, packed, and then its token ids, lie in the shared memory.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from enum import IntEnum
 
 import numpy as np
 
-# number of the request, bytes of text, add_special, parse_special, most seconds of CPU time; 0 of those: an echo, which
-# is only to be answered
-REQUEST = struct.Struct("<II??d")
+from cluster.api.prompt import Segments
+from cluster.coordinator.tokenizing.packed import pack
+
+# number of the request, bytes in the memory, segments in them, add_special, most seconds of CPU time; 0 of those: an
+# echo, which is only to be answered
+REQUEST = struct.Struct("<III?d")
 # number of the request, outcome, value
 REPLY = struct.Struct("<IBi")
 
@@ -73,11 +76,12 @@ class Lane:
         """The child has its end: from now on it alone can close it, and that is seen here."""
         self._other.close()
 
-    async def ask(self, text: bytes, add_special: bool, parse_special: bool, cpu_s: float, wall_s: float) -> Reply:
+    async def ask(self, segments: Segments, add_special: bool, cpu_s: float, wall_s: float) -> Reply:
         """Tokenise a text, with `cpu_s` of CPU time. LaneLostError, and the lane is of no use any more."""
+        data = pack(segments)
         try:
-            os.pwrite(self._memory, text, 0)
-            number = self._send(len(text), add_special, parse_special, cpu_s)
+            os.pwrite(self._memory, data, 0)
+            number = self._send(len(data), len(segments), add_special, cpu_s)
             async with asyncio.timeout(wall_s):
                 outcome, value = await self._reply(number)
         except (OSError, TimeoutError) as error:
@@ -86,7 +90,7 @@ class Lane:
             return Reply(outcome, exit_code=value)
         num_bytes = 4 * value if outcome is Outcome.TOKENS else value
         content = os.pread(self._memory, num_bytes, 0)
-        if max(num_bytes, len(text)) > KEPT_BYTES:
+        if max(num_bytes, len(data)) > KEPT_BYTES:
             os.ftruncate(self._memory, 0)
         if outcome is Outcome.TOKENS:
             return Reply(outcome, token_ids=np.frombuffer(content, np.int32))
@@ -99,10 +103,10 @@ class Lane:
             os.close(self._memory)
             self._memory = -1
 
-    def _send(self, num_bytes: int, add_special: bool, parse_special: bool, cpu_s: float) -> int:
+    def _send(self, num_bytes: int, num_segments: int, add_special: bool, cpu_s: float) -> int:
         """Send a request. Returns its number."""
         self._number = self._number % 0xFFFFFFFF + 1
-        self._socket.send(REQUEST.pack(self._number, num_bytes, add_special, parse_special, cpu_s))
+        self._socket.send(REQUEST.pack(self._number, num_bytes, num_segments, add_special, cpu_s))
         return self._number
 
     async def _reply(self, wanted: int) -> tuple[Outcome, int]:
@@ -119,7 +123,7 @@ class Lane:
                 raise OSError("its process is gone")
             number, outcome, value = REPLY.unpack(data)
             if outcome == Outcome.DIED:
-                echo, exit_code = self._send(0, False, False, 0.0), value
+                echo, exit_code = self._send(0, 0, False, 0.0), value
             elif number == wanted:
                 return Outcome(outcome), value
             elif number == echo:

@@ -62,11 +62,22 @@ class TokenizerProcess:
 
 
 def _read_table(facts: dict[str, Any], file: int) -> TokenTable:
-    num_tokens = facts["num_tokens"]
-    size_bytes = 4 * (2 * num_tokens + 1)
-    longest, *lengths = np.frombuffer(os.pread(file, size_bytes, 0), np.int32).tolist()
-    blob = os.pread(file, sum(lengths), size_bytes)
-    ends = np.cumsum([0, *lengths]).tolist()
-    items = [blob[begin:end] for begin, end in pairwise(ends)]
-    names = {token: name for token, name in enumerate(items[num_tokens:]) if name}
-    return TokenTable(tuple(items[:num_tokens]), facts["bos"], frozenset(facts["end_tokens"]), longest, names)
+    num_tokens = facts.pop("num_tokens")
+    pieces, end = _read_texts(file, num_tokens, 0)
+    names, end = _read_texts(file, num_tokens, end)
+    return TokenTable(
+        pieces,
+        names={token: name for token, name in enumerate(names) if name},
+        kinds=os.pread(file, num_tokens, end),
+        end_tokens=frozenset(facts.pop("end_tokens")),
+        **facts,
+    )
+
+
+def _read_texts(file: int, num_texts: int, begin: int) -> tuple[tuple[bytes, ...], int]:
+    """Texts that begin with their lengths, and where they end."""
+    start = begin + 4 * num_texts
+    lengths = np.frombuffer(os.pread(file, start - begin, begin), np.int32)
+    ends = np.cumsum(np.concatenate(([0], lengths)), dtype=np.int64).tolist()
+    blob = os.pread(file, ends[-1], start)
+    return tuple(blob[first:end] for first, end in pairwise(ends)), start + ends[-1]

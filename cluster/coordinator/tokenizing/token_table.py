@@ -18,6 +18,11 @@ class TokenTable:
         bos: the token that begins a text; None if there is none.
         end_tokens: tokens that end a text.
         longest_bytes: most bytes of a text that one token stands for, names of control tokens among them.
+        names: of control tokens, by token.
+        kinds: what each token is for, a byte each, as GGUF numbers it.
+        vocab_type: libllama's number.
+        adds_bos: BOS is put before a text.
+        eos: the token that ends a text; None if there is none.
     """
 
     pieces: tuple[bytes, ...]
@@ -25,6 +30,10 @@ class TokenTable:
     end_tokens: Set[int]
     longest_bytes: int
     names: Mapping[int, bytes] = field(default_factory=dict)
+    kinds: bytes = b""
+    vocab_type: int = 0
+    adds_bos: bool = False
+    eos: int | None = None
 
     @property
     def num_tokens(self) -> int:

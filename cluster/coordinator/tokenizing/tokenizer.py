@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 from cluster.api.errors import CapacityError, ClusterError, ContextOverflowError, UsageError
+from cluster.api.prompt import Segments
 from cluster.coordinator.tokenizing.lane import LaneLostError, Outcome, Reply
 from cluster.coordinator.tokenizing.process import TokenizerProcess
 from cluster.coordinator.tokenizing.token_table import TokenTable
@@ -55,21 +56,22 @@ class Tokenizer:
         """
         return self._context_length * self.table.longest_bytes
 
-    async def tokenize(self, client: str, field: str, text: str, add_special: bool, parse_special: bool) -> list[int]:
+    async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
         """Token ids of a text that `client` gave as `field`. UsageError, CapacityError or ClusterError name that."""
-        self._check_size(field, len(text))  # each character has a byte at least, so most need no encoding
-        data = text.encode()
-        self._check_size(field, len(data))
+        # each character has a byte at least, so most need no encoding
+        self._check_size(field, sum(len(segment.text) for segment in segments))
+        num_bytes = sum(len(segment.text.encode()) for segment in segments)
+        self._check_size(field, num_bytes)
         for lane, (most_bytes, cpu_s) in enumerate(LANES):
-            if len(data) <= most_bytes:
-                reply = await self._ask(client, lane, data, add_special, parse_special, cpu_s)
+            if num_bytes <= most_bytes:
+                reply = await self._ask(client, lane, segments, add_special, cpu_s)
                 if not _took_too_long(reply):
                     break
         else:
-            cpu_s = LAST_CPU_S + LAST_CPU_S_PER_BYTE * len(data)
-            reply = await self._ask(client, len(LANES), data, add_special, parse_special, cpu_s)
+            cpu_s = LAST_CPU_S + LAST_CPU_S_PER_BYTE * num_bytes
+            reply = await self._ask(client, len(LANES), segments, add_special, cpu_s)
         if reply.token_ids is None:
-            raise _error(field, len(data), reply)
+            raise _error(field, num_bytes, reply)
         if len(reply.token_ids) > MAX_PROMPT_TOKENS:
             raise UsageError(f"{field}: {len(reply.token_ids)} tokens; give text of at most {MAX_PROMPT_TOKENS}")
         token_ids: list[int] = reply.token_ids.tolist()
@@ -86,13 +88,11 @@ class Tokenizer:
                 "start the cluster with a larger --ctx-size"
             )
 
-    async def _ask(
-        self, client: str, lane: int, data: bytes, add_special: bool, parse_special: bool, cpu_s: float
-    ) -> Reply:
+    async def _ask(self, client: str, lane: int, segments: Segments, add_special: bool, cpu_s: float) -> Reply:
         """The reply of a lane, once it is the client's turn. If the client goes, its turn ends with its text."""
         turns = self._turns[lane]
         await turns.take(client)
-        asked = asyncio.ensure_future(self._exchange(lane, data, add_special, parse_special, cpu_s))
+        asked = asyncio.ensure_future(self._exchange(lane, segments, add_special, cpu_s))
 
         def end_turn(done: asyncio.Future[Reply]) -> None:
             turns.give_on()
@@ -102,13 +102,13 @@ class Tokenizer:
         asked.add_done_callback(end_turn)
         return await asyncio.shield(asked)
 
-    async def _exchange(self, lane: int, data: bytes, add_special: bool, parse_special: bool, cpu_s: float) -> Reply:
+    async def _exchange(self, lane: int, segments: Segments, add_special: bool, cpu_s: float) -> Reply:
         """As `Lane.ask`; where that ends with a process that was killed, another one is asked."""
         wall_s = WALL_S + WALL_S_PER_CPU_S * cpu_s
         for is_last in (False, True):
             process = self._process
             try:
-                reply = await process.lanes[lane].ask(data, add_special, parse_special, cpu_s, wall_s)
+                reply = await process.lanes[lane].ask(segments, add_special, cpu_s, wall_s)
                 if is_last or reply.exit_code != -signal.SIGKILL:  # which is not of the text's doing
                     return reply
             except LaneLostError as error:

@@ -2,9 +2,10 @@
 
 python -m cluster.coordinator.tokenizing.vocabulary_child PATH TABLE SOCKET,MEMORY,NICENESS...
 
-TABLE, SOCKET and MEMORY are numbers of open files. It says on stdout what it found, or an error; the most bytes of
-one token, the lengths of all and of the names of those without text (int32), and the bytes of both go to TABLE. It
-ends when its stdin does. It has one thread, so that it can fork: what a worker needs is there at once, and shared.
+TABLE, SOCKET and MEMORY are numbers of open files. It says on stdout what it found, or an error. To TABLE go the
+lengths of all tokens (int32) and their bytes, in the same way the names of those without text, and a byte for what each
+token is. It ends when its stdin does. It has one thread, so that it can fork: what a worker needs is there at once,
+and shared.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import selectors
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +83,7 @@ def main(path: str, table: int, lanes: Sequence[str]) -> int:
             selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
             for place in places:
                 selector.register(place.fork(vocab), selectors.EVENT_READ, place)
-            answer({"num_tokens": vocab.num_tokens, "bos": vocab.bos, "end_tokens": sorted(vocab.end_tokens)})
+            answer(_facts(vocab))
             _keep(vocab, selector)
     finally:
         for place in places:
@@ -89,14 +91,27 @@ def main(path: str, table: int, lanes: Sequence[str]) -> int:
     return 0
 
 
+def _facts(vocab: Vocab) -> dict[str, Any]:
+    return {
+        "num_tokens": vocab.num_tokens,
+        "bos": vocab.bos,
+        "eos": vocab.eos,
+        "end_tokens": sorted(vocab.end_tokens),
+        "longest_bytes": vocab.longest_token_bytes(),
+        "vocab_type": vocab.type,
+        "adds_bos": vocab.adds_bos,
+    }
+
+
 def _write_table(vocab: Vocab, table: int) -> None:
-    pieces = [vocab.token_bytes(token) for token in range(vocab.num_tokens)]
+    tokens = range(vocab.num_tokens)
+    pieces = [vocab.token_bytes(token) for token in tokens]
     names = [b"" if piece else vocab.token_bytes(token, True) for token, piece in enumerate(pieces)]
-    lengths = np.array([vocab.longest_token_bytes(), *map(len, pieces), *map(len, names)], np.int32)
     with open(table, "wb", closefd=False) as file:
-        file.write(lengths.tobytes())
-        file.writelines(pieces)
-        file.writelines(names)
+        for texts in (pieces, names):
+            file.write(np.array([*map(len, texts)], np.int32).tobytes())
+            file.writelines(texts)
+        file.write(bytes(map(vocab.token_kind, tokens)))
 
 
 def _keep(vocab: Vocab, selector: selectors.BaseSelector) -> None:

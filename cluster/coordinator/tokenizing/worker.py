@@ -10,7 +10,9 @@ import signal
 import socket
 import sys
 
+from cluster.api.prompt import Segments
 from cluster.coordinator.tokenizing.lane import REPLY, REQUEST, LaneEnd, Outcome
+from cluster.coordinator.tokenizing.packed import unpack
 from cluster.node.child import die_with_parent
 from worker_native import Vocab
 
@@ -33,28 +35,29 @@ def work(vocab: Vocab, end: LaneEnd, niceness: int) -> None:
     connection = socket.socket(fileno=end.socket)
     libc = ctypes.CDLL(None)
     while request := connection.recv(REQUEST.size):
-        number, num_bytes, add_special, parse_special, cpu_s = REQUEST.unpack(request)
+        number, num_bytes, num_segments, add_special, cpu_s = REQUEST.unpack(request)
         if not cpu_s:
             connection.send(REPLY.pack(number, Outcome.TOKENS, 0))
             continue
-        text = os.pread(end.memory, num_bytes, 0)
+        segments = unpack(os.pread(end.memory, num_bytes, 0), num_segments)
         signal.setitimer(signal.ITIMER_PROF, cpu_s)  # at its end the system ends this process
-        outcome, content = tokenized(vocab, text.decode(), add_special, parse_special)
+        outcome, content = tokenized(vocab, segments, add_special)
         signal.setitimer(signal.ITIMER_PROF, 0)
         os.pwrite(end.memory, content, 0)
         connection.send(REPLY.pack(number, outcome, len(content) // (4 if outcome is Outcome.TOKENS else 1)))
         if num_bytes >= TRIM_TEXT_BYTES:
-            del text, content
+            del segments, content
             libc.malloc_trim(0)
 
 
-def tokenized(vocab: Vocab, text: str, add_special: bool, parse_special: bool) -> tuple[Outcome, bytes]:
+def tokenized(vocab: Vocab, segments: Segments, add_special: bool) -> tuple[Outcome, bytes]:
     """The token ids of a text as bytes, or why there are none."""
     try:
-        found = vocab.tokenize(text, add_special, parse_special, MAX_STACK_BYTES)
+        pieces = [(segment.text, segment.parse_special) for segment in segments]
+        found = vocab.tokenize_pieces(pieces, add_special, MAX_STACK_BYTES)
         return Outcome.TOKENS, found.tobytes()
     except ValueError as error:
-        unknown = _unknown_character(vocab, text)
+        unknown = _unknown_character(vocab, "".join(segment.text for segment in segments))
         return Outcome.REFUSED, (unknown or str(error).removeprefix("text: ")).encode()
     except MemoryError as error:
         return Outcome.NO_MEMORY, str(error).removeprefix("text: ").encode()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cluster.api.errors import ClusterError, UsageError
+from cluster.api.prompt import Segment, Segments
 from cluster.api.sampling import SamplingParams
 from cluster.messages.step import Float32Array
 from cluster.wire import limits
@@ -16,16 +17,19 @@ from cluster.wire.codec.sampling import decode_sampling, encode_sampling
 from cluster.wire.limits import check_length, check_range
 from protos import inference_pb2
 
-Prompt = str | Sequence[int]
+Prompt = str | Segments | list[int]
+
+
+TextRequest = inference_pb2.GenerateRequest | inference_pb2.TokenizeRequest
 
 
 @dataclass(frozen=True, slots=True)
 class PromptRequest:
-    """What a client asks for. `parse_special`: names of control tokens in a text become these tokens."""
+    """What a client asks for. `add_special`: with the tokens that belong around a text."""
 
-    prompt: str | list[int]
+    prompt: Segments | list[int]
     params: SamplingParams
-    parse_special: bool = False
+    add_special: bool = True
 
 
 def check_text(field: str, text: str) -> str:
@@ -39,6 +43,13 @@ def check_text(field: str, text: str) -> str:
     return text
 
 
+def check_segments(field: str, segments: Segments) -> Segments:
+    """UsageError unless there are at most MAX_SEGMENTS, which together are a text that `check_text` takes."""
+    check_length(field, segments, limits.MAX_SEGMENTS)
+    check_text(field, "".join(segment.text for segment in segments))
+    return segments
+
+
 def check_token_ids(field: str, token_ids: Sequence[int]) -> list[int]:
     """A list of at most MAX_PROMPT_TOKENS token ids, each in [0, 2**31)."""
     check_length(field, token_ids, limits.MAX_PROMPT_TOKENS)
@@ -50,27 +61,42 @@ def check_token_ids(field: str, token_ids: Sequence[int]) -> list[int]:
 
 
 def encode_generate(
-    prompt: Prompt, params: SamplingParams, parse_special: bool = False
+    prompt: Prompt, params: SamplingParams, parse_special: bool = False, add_special: bool = True
 ) -> inference_pb2.GenerateRequest:
-    if not isinstance(parse_special, bool):
-        raise UsageError(f"parse_special: {parse_special!r} is not a boolean; give True or False")
-    request = inference_pb2.GenerateRequest(params=encode_sampling(params), parse_special=parse_special)
-    if isinstance(prompt, str):
-        request.text = check_text("prompt", prompt)
-    else:
+    _check_specials(prompt, parse_special, add_special)
+    request = inference_pb2.GenerateRequest(
+        params=encode_sampling(params), parse_special=parse_special, add_special=add_special
+    )
+    if isinstance(prompt, list):
         request.token_ids.ids.extend(check_token_ids("prompt", prompt))
         request.token_ids.SetInParent()  # an empty list is a prompt too; the coordinator judges it
+    else:
+        _put_text(request, "prompt", prompt)
     return request
 
 
 def decode_generate(message: inference_pb2.GenerateRequest) -> PromptRequest:
     params = decode_sampling(message.params)
     kind = message.WhichOneof("prompt")
-    if kind == "text":
-        return PromptRequest(check_text("prompt", message.text), params, message.parse_special)
     if kind == "token_ids":
         return PromptRequest(check_token_ids("prompt", message.token_ids.ids), params)
-    raise UsageError("prompt: there is none; give a text or token ids")
+    if kind is None:
+        raise UsageError("prompt: there is none; give a text or token ids")
+    add_special = message.add_special or not message.HasField("add_special")
+    return PromptRequest(_segments_of(message, "prompt"), params, add_special)
+
+
+def encode_tokenize(
+    text: str | Segments, parse_special: bool = False, add_special: bool = True
+) -> inference_pb2.TokenizeRequest:
+    _check_specials(text, parse_special, add_special)
+    request = inference_pb2.TokenizeRequest(add_special=add_special, parse_special=parse_special)
+    _put_text(request, "text", text)
+    return request
+
+
+def decode_tokenize(message: inference_pb2.TokenizeRequest) -> Segments:
+    return _segments_of(message, "text")
 
 
 def decode_complete(message: inference_pb2.CompleteRequest) -> list[PromptRequest | ClusterError]:
@@ -97,6 +123,31 @@ def decode_logits(message: inference_pb2.LogitsPart) -> Float32Array:
         )
     rows = np.frombuffer(message.logits, "<f4").reshape(num_rows, vocab_size)
     return rows.astype(np.float32, copy=False)
+
+
+def _check_specials(prompt: Prompt, parse_special: bool, add_special: bool) -> None:
+    for name, value in (("parse_special", parse_special), ("add_special", add_special)):
+        if not isinstance(value, bool):
+            raise UsageError(f"{name}: {value!r} is not a boolean; give True or False")
+    if parse_special and isinstance(prompt, tuple):
+        raise UsageError("parse_special: each segment of the prompt has its own; leave it out")
+
+
+def _put_text(request: TextRequest, field: str, text: str | Segments) -> None:
+    if isinstance(text, str):
+        request.text = check_text(field, text)
+        return
+    for segment in check_segments(field, text):
+        request.segments.segments.add(text=segment.text, parse_special=segment.parse_special)
+    request.segments.SetInParent()
+
+
+def _segments_of(message: TextRequest, field: str) -> Segments:
+    if message.WhichOneof("prompt") != "segments":
+        return (Segment(check_text(field, message.text), message.parse_special),)
+    check_length(field, message.segments.segments, limits.MAX_SEGMENTS)
+    found = message.segments.segments
+    return check_segments(field, tuple(Segment(segment.text, segment.parse_special) for segment in found))
 
 
 def _request_or_error(message: inference_pb2.GenerateRequest) -> PromptRequest | ClusterError:

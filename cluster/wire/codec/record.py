@@ -1,6 +1,7 @@
 """Records <-> messages whose fields have the same names, so that no list of fields is written twice.
 
-A record is a frozen dataclass of numbers, texts, enums, other records (or None), and tuples of records.
+A record is a frozen dataclass of numbers, texts, enums, other records (or None), tuples of records or whole numbers,
+and mappings from texts to texts.
 """
 
 from __future__ import annotations
@@ -37,14 +38,17 @@ def _sendable(value: Any) -> Any:
     if isinstance(value, str):
         return fit_text(value)
     if isinstance(value, tuple):
-        return [fields_of(item) for item in value]
+        return [_sendable(item) for item in value]
+    if isinstance(value, Mapping):
+        return dict(value)  # of texts that were made to fit
     return fields_of(value) if is_dataclass(value) else value
 
 
 def record_of(kind: type[Record], message: Message, where: str, bounds: Bounds | None = None) -> Record:
     """The record. UsageError names the field, as "`where`.name", that is absent or out of its bounds.
 
-    `bounds` names fields in the same way. Without any, numbers are 0 to MAX_COUNT, texts and tuples no longer than
+    `bounds` names fields in the same way, numbers of a tuple as "`where`.name.item", texts of a mapping as
+    "`where`.name.value". Without any, numbers are 0 to MAX_COUNT, texts, tuples and mappings no longer than
     MAX_REASON_CHARS.
     """
     types = _types(kind)  # type: ignore[arg-type]  # a class is hashable
@@ -64,7 +68,9 @@ def _received(type_: Any, message: Message, name: str, field: str, bounds: Bound
         return record_of(type_, value, field, bounds)
     if get_origin(type_) is tuple:
         check_length(field, value, bounds.get(field, _LENGTH)[1])
-        return tuple(record_of(get_args(type_)[0], item, field, bounds) for item in value)
+        return tuple(_item(get_args(type_)[0], item, field, bounds) for item in value)
+    if get_origin(type_) is Mapping:
+        return _texts_of(value, field, bounds)
     if issubclass(type_, StrEnum):
         return _enum_of(type_, value, message, name, field)
     if issubclass(type_, str):
@@ -74,6 +80,20 @@ def _received(type_: Any, message: Message, name: str, field: str, bounds: Bound
     elif not math.isfinite(value):
         raise UsageError(f"{field}: {value} is not finite; it must be a number")
     return value
+
+
+def _item(type_: Any, item: Any, field: str, bounds: Bounds) -> Any:
+    if type_ is int:
+        return check_range(f"{field}.item", item, *bounds.get(f"{field}.item", _NUMBER))
+    return record_of(type_, item, field, bounds)
+
+
+def _texts_of(value: Mapping[str, str], field: str, bounds: Bounds) -> dict[str, str]:
+    check_length(field, value, bounds.get(field, _LENGTH)[1])
+    for key, text in value.items():
+        check_length(f"{field}.key", key, MAX_REASON_CHARS)
+        check_length(f"{field}.value", text, bounds.get(f"{field}.value", _LENGTH)[1])
+    return dict(value)
 
 
 @cache

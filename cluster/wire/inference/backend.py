@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from cluster.api.errors import ClusterError
+from cluster.api.model import ModelInfo, VocabularyTable
+from cluster.api.prompt import Segments
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus
@@ -35,11 +37,17 @@ class InferenceBackend(Protocol):
     def logits(self, token_ids: list[int], sink: LogitsSink, client: str) -> Cancel:
         """Starts a computation of logits; the sink gets rows [r, V] in order, then None."""
 
-    async def tokenize(self, client: str, field: str, text: str, add_special: bool, parse_special: bool) -> list[int]:
+    async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
         """The token ids of a text, which `client` gave as `field`."""
 
     def detokenize(self, token_ids: list[int]) -> str:
         """The text of token ids."""
+
+    def model(self) -> ModelInfo:
+        """What is known of the model."""
+
+    def vocabulary(self) -> VocabularyTable:
+        """All tokens of the model."""
 
     def status(self) -> ClusterStatus:
         """The cluster now."""

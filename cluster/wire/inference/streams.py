@@ -3,41 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import grpc
 from google.protobuf.message import Message
 
 from cluster.api.errors import CapacityError, ClusterError, ContextOverflowError, UnreachableError
+from cluster.api.prompt import Segments
 from cluster.api.results import TokenEvent
 from cluster.fairness.threads import FairThreads
 from cluster.messages.step import Float32Array
-from cluster.wire import limits
 from cluster.wire.access.client_name import client_name
 from cluster.wire.codec.answer import Output, encode_answers, encode_events
-from cluster.wire.codec.facts import encode_status
 from cluster.wire.codec.inference import (
     PromptRequest,
-    check_text,
     check_token_ids,
     decode_complete,
     decode_generate,
+    decode_tokenize,
     encode_logits,
 )
-from cluster.wire.codec.timing import encode_timing
+from cluster.wire.inference.aborting import Context, aborting
 from cluster.wire.inference.backend import InferenceBackend
+from cluster.wire.inference.facts import FactStreams
 from cluster.wire.inference.mailbox import LoopMailbox, StreamInbox
 from cluster.wire.inference.request_group import RequestGroup, is_last
 from cluster.wire.limits import parse
 from cluster.wire.transport.methods import Methods
-from cluster.wire.transport.status import detail_of, metadata_of, status_of
 from protos import inference_pb2
-
-Context = grpc.aio.ServicerContext[Any, Any]
-_log = logging.getLogger(__name__)
 
 # For what may take its time: asking the stages, and turning very many token ids into text.
 _NUM_THREADS = 4
@@ -63,13 +57,12 @@ class InferenceStreams:
     def methods(self) -> Methods:
         """For `service.register`."""
         return {
-            "Generate": _aborting(self._generate),
-            "Complete": _aborting(self._complete),
-            "Logits": _aborting(self._logits),
-            "Tokenize": _aborting(self._tokenize),
-            "Detokenize": _aborting(self._detokenize),
-            "Status": _aborting(self._status),
-            "Intervals": _aborting(self._intervals),
+            "Generate": aborting(self._generate),
+            "Complete": aborting(self._complete),
+            "Logits": aborting(self._logits),
+            "Tokenize": aborting(self._tokenize),
+            "Detokenize": aborting(self._detokenize),
+            **FactStreams(self._backend, self._call).methods(),
         }
 
     def end_all(self) -> None:
@@ -138,37 +131,27 @@ class InferenceStreams:
         self._check_size(data)
         with self._waiting(data):
             request = parse(inference_pb2.TokenizeRequest, data)
-            text = check_text("text", request.text)
-            specials = request.add_special, request.parse_special
-            token_ids = await self._tokenized(client_name(context), "text", text, *specials)
+            segments = decode_tokenize(request)
+            token_ids = await self._tokenized(client_name(context), "text", segments, request.add_special)
         return inference_pb2.TokenizeReply(token_ids=token_ids)
 
     async def _detokenize(self, data: bytes, context: Context) -> Message:
         token_ids = check_token_ids("token_ids", parse(inference_pb2.DetokenizeRequest, data).token_ids)
         return inference_pb2.DetokenizeReply(text=await self._call(context, self._backend.detokenize, token_ids))
 
-    async def _status(self, data: bytes, context: Context) -> Message:
-        parse(inference_pb2.StatusRequest, data)
-        return encode_status(await self._call(context, self._backend.status))
-
-    async def _intervals(self, data: bytes, context: Context) -> Message:
-        parse(inference_pb2.IntervalsRequest, data)
-        intervals = (await self._call(context, self._backend.intervals))[-limits.MAX_INTERVALS :]
-        return inference_pb2.IntervalsReply(intervals=[encode_timing(timing) for timing in intervals])
-
     async def _call(self, context: Context, method: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.wrap_future(self._threads.submit(client_name(context), method, *args))
 
     async def _token_ids(self, client: str, request: PromptRequest) -> list[int]:
-        if isinstance(request.prompt, str):
-            return await self._tokenized(client, "prompt", request.prompt, True, request.parse_special)
-        return request.prompt
+        if isinstance(request.prompt, list):
+            return request.prompt
+        return await self._tokenized(client, "prompt", request.prompt, request.add_special)
 
-    async def _tokenized(self, client: str, field: str, text: str, *specials: bool) -> list[int]:
+    async def _tokenized(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
         """The backend's token ids; UnreachableError once all streams end."""
         if self._is_ending:
             raise _going_down()
-        task = asyncio.ensure_future(self._backend.tokenize(client, field, text, *specials))
+        task = asyncio.ensure_future(self._backend.tokenize(client, field, segments, add_special))
         self._tokenizing.add(task)
         try:
             return await task
@@ -249,32 +232,3 @@ def _until_error(items: list[Output]) -> tuple[list[TokenEvent], ClusterError | 
         if is_last(item):
             break
     return events, None
-
-
-def _aborting(
-    method: Callable[[bytes, Context], Awaitable[Any]],
-) -> Callable[[bytes, Context], Awaitable[Any]]:
-    """A method whose ClusterError becomes the status, message and trailing metadata of the call.
-
-    Any other error is a fault of ours: a ClusterError, too, so that no client takes it for an unreachable cluster.
-    """
-
-    async def aborting_method(data: bytes, context: Context) -> Any:
-        try:
-            return await method(data, context)
-        except ClusterError as error:
-            failure = error
-        except Exception as error:
-            _log.exception("a call failed")
-            failure = ClusterError(f"internal error: {_root(error)!r}; report a bug")
-        # Its traceback holds the request, and this call holds it: together they would wait for the garbage collector.
-        failure = failure.with_traceback(None)
-        del data
-        return await context.abort(status_of(failure), detail_of(failure), metadata_of(failure))
-
-    return aborting_method
-
-
-def _root(error: BaseException) -> BaseException:
-    """The error itself, of one that a group of tasks has wrapped."""
-    return _root(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pytest
 
 from cluster.api.errors import UsageError
+from cluster.api.prompt import Segment, Segments
 from cluster.client.sync import Client
 from cluster.coordinator.tokenizing import tokenizer as tokenizer_module
 from cluster.coordinator.tokenizing.tokenizer import Tokenizer
@@ -20,7 +21,7 @@ from cluster.demo import model_path
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.inference.server import InferenceServer
 from tests.fakes.wire_backends import SECRET, EchoCluster, no_thread_left
-from tests.native.vocabularies import write_byte_pairs, write_sentence_pieces
+from tests.native.vocabularies import write_byte_pairs, write_chat_pieces, write_sentence_pieces
 from worker_native import Vocab
 
 pytestmark = pytest.mark.native
@@ -31,7 +32,7 @@ TEXTS = ["", "the", "Once upon a time", "äöü 日本 🙂 \x00\n\t", "the end 
 
 def ask(tokenizer: Tokenizer, text: str, client: str = "a", **options: bool) -> Awaitable[list[int]]:
     add_special, parse_special = options.get("add_special", True), options.get("parse_special", False)
-    return tokenizer.tokenize(client, "prompt", text, add_special, parse_special)
+    return tokenizer.tokenize(client, "prompt", (Segment(text, parse_special),), add_special)
 
 
 def run(path: Path, steps: Callable[[Tokenizer], Coroutine[Any, Any, Result]], context_length: int = 1 << 20) -> Result:
@@ -64,7 +65,7 @@ def workers_of(tokenizer: Tokenizer) -> list[int]:
 @pytest.mark.parametrize("specials", [(False, False), (True, False), (True, True)])
 def test_ids_are_those_of_libllama(specials: tuple[bool, bool], folder: Path) -> None:
     async def steps(tokenizer: Tokenizer) -> list[list[int]]:
-        return [await tokenizer.tokenize("a", "text", text, *specials) for text in TEXTS]
+        return [await ask(tokenizer, text, add_special=specials[0], parse_special=specials[1]) for text in TEXTS]
 
     for path in (Path(model_path()), write_byte_pairs(folder / "gpt-4o.gguf", "gpt-4o")):
         vocab = Vocab(str(path))
@@ -86,6 +87,21 @@ def test_the_table_is_the_vocabulary() -> None:
     assert table.text(ids, 16) == "Once upon a time"
     with pytest.raises(UsageError, match="16 bytes of text; give ids of at most 15"):
         table.text(ids, 15)
+
+
+def test_segments_are_tokenised_as_one_text(folder: Path) -> None:
+    path = write_chat_pieces(folder / "chat.gguf")
+    segments = (Segment("<|im_start|>sys<", True), Segment("|im_end|>", False), Segment(" ä<|im_end|>", True))
+
+    async def steps(tokenizer: Tokenizer) -> list[int]:
+        table = tokenizer.table
+        assert {table.names[token] for token in table.names} >= {b"<|im_start|>", b"<|im_end|>", b"<s>"}
+        assert len(table.kinds) == table.num_tokens
+        assert (table.vocab_type, table.adds_bos, table.eos) == (1, True, 2)
+        return await tokenizer.tokenize("a", "prompt", segments, True)
+
+    pieces = [(segment.text, segment.parse_special) for segment in segments]
+    assert run(path, steps) == Vocab(str(path)).tokenize_pieces(pieces).tolist()
 
 
 def test_a_text_that_cannot_fit_is_not_looked_at(folder: Path) -> None:
@@ -158,9 +174,9 @@ class WithTokenizer(EchoCluster):
         super().__init__()
         self._tokenizer = tokenizer
 
-    async def tokenize(self, client: str, field: str, text: str, add_special: bool, parse_special: bool) -> list[int]:
-        await self._tokenizer.tokenize(client, field, text, add_special, parse_special)
-        return await super().tokenize(client, field, text, add_special, parse_special)
+    async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
+        await self._tokenizer.tokenize(client, field, segments, add_special)
+        return await super().tokenize(client, field, segments, add_special)
 
 
 def test_streams_and_the_other_prompts_outlive_a_text_that_kills(folder: Path) -> None:

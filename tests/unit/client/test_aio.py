@@ -11,6 +11,7 @@ import pytest
 
 from cluster import AsyncClient, Client
 from cluster.api.errors import CapacityError, StageLostError, UnreachableError, UsageError
+from cluster.api.prompt import Segment
 from cluster.client import aio_stream
 from cluster.client.completion import Completions
 from cluster.wire.access.endpoint import Listener
@@ -79,6 +80,10 @@ def test_other_calls() -> None:
         assert (await client.logits([1, 2, 3])).shape == (3, VOCAB_SIZE)
         assert await client.tokenize("ab") == [1, 97, 98]
         assert await client.detokenize(np.array([97])) == "a"
+        assert await client.tokenize((Segment("a", parse_special=True),), add_special=False) == [2, 97]
+        assert (await client.generate((Segment("a"), Segment("b")))).text == "ab"
+        assert await client.model() == backend.model()
+        assert await client.vocabulary() == backend.vocabulary()
         assert await client.status() == backend.status()
         assert await client.intervals() == list(backend.intervals())
 

@@ -16,6 +16,7 @@ import pytest
 import cluster
 from cluster import Completion, SamplingParams
 from cluster.api.errors import CapacityError, StageLostError, UnreachableError, UnsupportedModelError, UsageError
+from cluster.api.prompt import Segment
 from cluster.api.results import FinishReason, Timings, TokenEvent
 from cluster.client import calls
 from cluster.client.completion import Completions
@@ -212,6 +213,26 @@ def test_text_and_tokens(served: Served) -> None:
     assert served.client.tokenize("ab") == [1, 97, 98]
     assert served.client.tokenize("ab", add_special=False, parse_special=True) == [2, 97, 98]
     assert served.client.detokenize(np.array([97, 98])) == "ab"
+
+
+def test_a_text_in_segments(served: Served) -> None:
+    segments = (Segment("a"), Segment("b", parse_special=True), Segment("c"))
+    assert served.client.tokenize(segments) == [1, 97, 2, 98, 99]
+    assert served.client.tokenize(segments, add_special=False) == [97, 2, 98, 99]
+    assert served.client.generate(segments).text == "abc"
+    assert [one.text for one in served.client.generate([segments, segments[:1]])] == ["abc", "a"]
+    assert "".join(event.text for event in served.client.stream(segments, add_special=False)) == "abc"
+    with pytest.raises(UsageError, match="parse_special: each segment of the prompt has its own"):
+        served.client.generate(segments, parse_special=True)
+    with pytest.raises(UsageError, match="prompt: 'b' is no Segment"):
+        served.client.generate((Segment("a"), "b"))  # type: ignore[call-overload]
+    with pytest.raises(UsageError, match="text: list is no text"):
+        served.client.tokenize(["b"])  # type: ignore[arg-type]
+
+
+def test_the_model_and_its_tokens(served: Served) -> None:
+    assert served.client.model() == served.backend.model()
+    assert served.client.vocabulary() == served.backend.vocabulary()
 
 
 def test_status_and_intervals(served: Served) -> None:

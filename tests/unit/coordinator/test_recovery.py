@@ -15,8 +15,9 @@ import pytest
 
 import cluster
 from cluster.api.errors import HandshakeError, StageLostError, UnreachableError, UsageError
+from cluster.api.model import TokenKind
 from cluster.api.sampling import RANGES
-from cluster.client.calls import generate_call
+from cluster.client.calls import Specials, generate_call
 from cluster.coordinator.pulse import REMEMBERED_S, STANDSTILL_S, Pulse
 from cluster.coordinator.recovery import Recovery
 from cluster.coordinator.service import CoordinatorService
@@ -121,6 +122,17 @@ def served(stages: list[StageService]) -> Iterator[Cluster]:
         coordinator.stop()
 
 
+def test_clients_learn_of_the_model(served: Cluster) -> None:
+    with cluster.connect(served.address, SECRET.for_clients.text) as client:
+        info, table = client.model(), client.vocabulary()
+    assert (info.name, info.architecture, info.context_length) == ("demo", "llama", CONTEXT)
+    assert (info.metadata["general.architecture"], info.hidden_width > 0) == ("llama", True)
+    assert len(table.pieces) == len(table.kinds) == info.vocab_size
+    assert info.bos is not None
+    assert table.kinds[info.bos] is TokenKind.CONTROL
+    assert table.pieces[info.bos] != b""
+
+
 @pytest.mark.parametrize("stage", [0, 1])
 def test_an_epoch_that_broke_begins_anew_by_itself(served: Cluster, stage: int) -> None:
     with cluster.connect(served.address, SECRET.for_clients.text) as client:
@@ -215,7 +227,7 @@ def test_streams_say_the_same_beside_requests_at_every_bound(served: Cluster) ->
         return [(event.token, event.text, event.logprob) for event in client.stream(f"Once {seed}", params)]
 
     def ask(client: cluster.Client, sampling: sampling_pb2.Sampling) -> None:
-        call = generate_call("Once", None, {}, False)
+        call = generate_call("Once", None, {}, Specials(parse=False, add=True))
         call.request.params.CopyFrom(sampling)  # type: ignore[attr-defined]  # a GenerateRequest
         for data in client._open(call):
             call.decode(data)

@@ -35,7 +35,7 @@ from cluster.wire.codec.answer import decode_answers, decode_events, encode_answ
 from cluster.wire.codec.event import EventAssembly, UrgentEvent, encode_event
 from cluster.wire.codec.facts import decode_facts, decode_status, encode_facts, encode_status
 from cluster.wire.codec.hello import check_hello, decode_hello, encode_hello
-from cluster.wire.codec.inference import PromptRequest, decode_generate, decode_logits, encode_generate, encode_logits
+from cluster.wire.codec.inference import decode_logits, encode_logits
 from cluster.wire.codec.rows import RowAssembly, split_rows
 from cluster.wire.codec.sampled import decode_sampled_step, encode_sampled_step
 from cluster.wire.codec.sampling import decode_sampling, encode_sampling
@@ -268,13 +268,6 @@ def test_events_are_split_before_a_message_is_too_long(monkeypatch: pytest.Monke
     one_bytes = next(encode_events(events[:1])).ByteSize()
     assert max(message.ByteSize() for message in messages) < 20_000 + one_bytes + 5
     assert len(messages) == (3 if text == "" else 7)
-
-
-@settings(max_examples=40, deadline=None)
-@given(TEXTS | st.lists(st.integers(0, 2**31 - 1), max_size=9), PARAMS)
-def test_generate_round_trip(prompt: str | list[int], params: SamplingParams) -> None:
-    data = encode_generate(prompt, params).SerializeToString()
-    assert decode_generate(inference_pb2.GenerateRequest.FromString(data)) == PromptRequest(prompt, params)
 
 
 ANSWERS = st.dictionaries(

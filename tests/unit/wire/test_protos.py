@@ -39,6 +39,8 @@ def test_services_are_those_of_the_package() -> None:
         "Logits",
         "Tokenize",
         "Detokenize",
+        "Model",
+        "Vocabulary",
         "Status",
         "Intervals",
     }

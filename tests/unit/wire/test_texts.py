@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cluster.api.errors import CapacityError, ClusterError, UnreachableError, UsageError
+from cluster.api.prompt import Segments
 from cluster.api.results import Completion
 from cluster.client.aio import AsyncClient
 from cluster.client.sync import Client
@@ -31,14 +32,15 @@ class Held(EchoCluster):
     def __post_init__(self) -> None:
         super().__init__()
 
-    async def tokenize(self, client: str, field: str, text: str, add_special: bool, parse_special: bool) -> list[int]:
+    async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
+        text = "".join(segment.text for segment in segments)
         if text.startswith("hold"):
             self.holds.set()
             while not self.let_go.is_set():
                 await asyncio.sleep(0.01)
         if text == "refused":
             raise UsageError(f"{field}: refused; give another")
-        return await super().tokenize(client, field, text, add_special, parse_special)
+        return await super().tokenize(client, field, segments, add_special)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <stdexcept>
 
 #include "base/abort_guard.h"
@@ -60,16 +61,67 @@ void check_quadratic(std::string_view text, const std::string& pattern) {
     if (pattern == "deepseek-llm") check_runs(text, is_space, "spaces");
 }
 
+ModelPtr load_vocabulary(const std::string& path, const llama_model_kv_override* overrides) {
+    llama_model_params params = llama_model_default_params();
+    params.vocab_only = true;
+    params.kv_overrides = overrides;
+    const LoggedErrors errors;
+    ModelPtr model(llama_model_load_from_file(path.c_str(), params));
+    if (!model) failed("tokenizer: ", errors.first("libllama gave no reason"));
+    return model;
+}
+
+// libllama puts a space before each text that follows a control token or nothing.
+bool puts_spaces(const llama_model* model, const llama_vocab* vocab) {
+    const auto type = llama_vocab_type(vocab);
+    if (type != LLAMA_VOCAB_TYPE_SPM && type != LLAMA_VOCAB_TYPE_UGM) return false;
+    std::array<char, 8> value{};
+    const int32_t length =
+        llama_model_meta_val_str(model, "tokenizer.ggml.add_space_prefix", value.data(), value.size());
+    return length < 0 || std::string_view(value.data()) != "false";
+}
+
+ModelPtr load_unspaced(const std::string& path) {
+    std::array<llama_model_kv_override, 2> overrides{};  // the second one ends the list
+    overrides[0].tag = LLAMA_KV_OVERRIDE_TYPE_BOOL;
+    std::strcpy(overrides[0].key, "tokenizer.ggml.add_space_prefix");
+    overrides[0].val_bool = false;
+    return load_vocabulary(path, overrides.data());
+}
+
+void append(std::vector<int32_t>& tokens, const std::vector<int32_t>& more) {
+    tokens.insert(tokens.end(), more.begin(), more.end());
+}
+
+std::vector<int32_t> tokenized(const llama_vocab* vocab, std::string_view text, bool add_special,
+                               bool parse_special) {
+    std::vector<int32_t> tokens(text.size() / 2 + 16);
+    const auto fill = [&] {
+        const AbortGuard guard;
+        return llama_tokenize(vocab, text.data(), static_cast<int32_t>(text.size()), tokens.data(),
+                              static_cast<int32_t>(tokens.size()), add_special, parse_special);
+    };
+    try {
+        int32_t count = fill();
+        if (count == INT32_MIN) bad_value("text: has too many tokens");
+        if (count < 0) {  // that many are needed
+            tokens.resize(static_cast<size_t>(-count));
+            count = fill();
+        }
+        if (count < 0) failed("tokenize: libllama returned ", count);
+        tokens.resize(static_cast<size_t>(count));
+    } catch (const std::out_of_range&) {  // it looked up the tokens of a character's bytes
+        bad_value("text: has a character for which this model's vocabulary has no token; leave it out");
+    }
+    return tokens;
+}
+
 }  // namespace
 
 Vocab::Vocab(const std::string& path) {
     if (check_tokenizer(open_gguf(path).get()) == "none")
         bad_value("tokenizer: '", path, "' has none; give the whole model's file or its last slice");
-    llama_model_params params = llama_model_default_params();
-    params.vocab_only = true;
-    const LoggedErrors errors;
-    model_.reset(llama_model_load_from_file(path.c_str(), params));
-    if (!model_) failed("tokenizer: ", errors.first("libllama gave no reason"));
+    model_ = load_vocabulary(path, nullptr);
     vocab_ = llama_model_get_vocab(model_.get());
     num_tokens_ = llama_vocab_n_tokens(vocab_);
     std::array<char, 64> pattern{};  // a longer name is none that matters here
@@ -80,6 +132,11 @@ Vocab::Vocab(const std::string& path) {
     for (int32_t token = 0; token < num_tokens_; ++token) {
         if (llama_vocab_is_eog(vocab_, token)) end_tokens_.push_back(token);
         if (llama_vocab_get_attr(vocab_, token) & special) special_tokens_.push_back(token);
+    }
+    if (puts_spaces(model_.get(), vocab_)) {
+        unspaced_model_ = load_unspaced(path);
+        unspaced_ = llama_model_get_vocab(unspaced_model_.get());
+        special_names_ = SpecialNames(vocab_);
     }
 }
 
@@ -98,38 +155,61 @@ int64_t Vocab::longest_token_bytes() const {
     return longest;
 }
 
-std::vector<int32_t> Vocab::tokenize(std::string_view text, bool add_special, bool parse_special,
+int32_t Vocab::token_kind(int64_t token) const {
+    const int attributes = llama_vocab_get_attr(vocab_, in_range("token", token, 0, num_tokens_ - 1));
+    // One of these is set at most; libllama may have made a control token of what the file calls another.
+    if (attributes & LLAMA_TOKEN_ATTR_CONTROL) return LLAMA_TOKEN_TYPE_CONTROL;
+    if (attributes & LLAMA_TOKEN_ATTR_UNKNOWN) return LLAMA_TOKEN_TYPE_UNKNOWN;
+    if (attributes & LLAMA_TOKEN_ATTR_USER_DEFINED) return LLAMA_TOKEN_TYPE_USER_DEFINED;
+    if (attributes & LLAMA_TOKEN_ATTR_UNUSED) return LLAMA_TOKEN_TYPE_UNUSED;
+    if (attributes & LLAMA_TOKEN_ATTR_BYTE) return LLAMA_TOKEN_TYPE_BYTE;
+    return LLAMA_TOKEN_TYPE_NORMAL;
+}
+
+std::vector<int32_t> Vocab::tokenize(const std::vector<Piece>& pieces, bool add_special,
                                      int64_t max_stack_bytes) const {
-    if (text.size() > size_t(INT32_MAX) / 2)
-        bad_value("text: ", text.size(), " bytes; at most ", INT32_MAX / 2);
-    check_quadratic(text, pattern_);
-    if (text.size() <= shallow_text_bytes) return run(text, add_special, parse_special);
-    const int64_t stack_bytes = stack_bytes_per_text_byte * static_cast<int64_t>(text.size());
+    size_t num_bytes = 0, longest = 0;
+    for (const Piece& piece : pieces) {
+        num_bytes += piece.text.size();
+        longest = std::max(longest, piece.text.size());
+        check_quadratic(piece.text, pattern_);
+    }
+    if (num_bytes > size_t(INT32_MAX) / 2) bad_value("text: ", num_bytes, " bytes; at most ", INT32_MAX / 2);
+    if (longest <= shallow_text_bytes) return run(pieces, add_special);
+    const int64_t stack_bytes = stack_bytes_per_text_byte * static_cast<int64_t>(longest);
     std::vector<int32_t> tokens;
-    on_deep_stack(std::min(stack_bytes, max_stack_bytes),
-                  [&] { tokens = run(text, add_special, parse_special); });
+    on_deep_stack(std::min(stack_bytes, max_stack_bytes), [&] { tokens = run(pieces, add_special); });
     return tokens;
 }
 
-std::vector<int32_t> Vocab::run(std::string_view text, bool add_special, bool parse_special) const {
-    std::vector<int32_t> tokens(text.size() / 2 + 16);
-    const auto fill = [&] {
-        const AbortGuard guard;
-        return llama_tokenize(vocab_, text.data(), static_cast<int32_t>(text.size()), tokens.data(),
-                              static_cast<int32_t>(tokens.size()), add_special, parse_special);
-    };
-    try {
-        int32_t count = fill();
-        if (count == INT32_MIN) bad_value("text: has too many tokens");
-        if (count < 0) {  // that many are needed
-            tokens.resize(static_cast<size_t>(-count));
-            count = fill();
+std::vector<int32_t> Vocab::run(const std::vector<Piece>& pieces, bool add_special) const {
+    if (pieces.size() == 1)
+        return tokenized(vocab_, pieces.front().text, add_special, pieces.front().parse_special);
+    // What belongs around a text is what an empty one gets.
+    const std::vector<int32_t> around =
+        add_special ? tokenized(vocab_, "", true, false) : std::vector<int32_t>();
+    const bool begins = adds_bos() || type() == LLAMA_VOCAB_TYPE_WPM;
+    const auto first_end = around.begin() + (begins && !around.empty() ? 1 : 0);
+    std::vector<int32_t> tokens(around.begin(), first_end);
+    if (unspaced_)
+        append(tokens, run_seamless(pieces));
+    else
+        for (const Piece& piece : pieces) append(tokens, tokenized(vocab_, piece.text, false, piece.parse_special));
+    tokens.insert(tokens.end(), first_end, around.end());
+    return tokens;
+}
+
+std::vector<int32_t> Vocab::run_seamless(const std::vector<Piece>& pieces) const {
+    std::vector<int32_t> tokens;
+    bool goes_on = false;  // a text without a control token between
+    for (const Piece& piece : pieces)
+        for (const Fragment& fragment : special_names_.split(piece.text, piece.parse_special)) {
+            if (fragment.is_text())
+                append(tokens, tokenized(goes_on ? unspaced_ : vocab_, fragment.text, false, false));
+            else
+                tokens.push_back(fragment.token);
+            goes_on = fragment.is_text();
         }
-        if (count < 0) failed("tokenize: libllama returned ", count);
-        tokens.resize(static_cast<size_t>(count));
-    } catch (const std::out_of_range&) {  // it looked up the tokens of a character's bytes
-        bad_value("text: has a character for which this model's vocabulary has no token; leave it out");
-    }
     return tokens;
 }
 
