@@ -14,7 +14,6 @@ class TokenTable:
 
     Attributes:
         pieces: the bytes that each token adds to a text; none for control tokens.
-        names: of the control tokens, by token.
         bos: the token that begins a text; None if there is none.
         end_tokens: tokens that end a text.
         longest_bytes: most bytes of a text that one token stands for, names of control tokens among them.
