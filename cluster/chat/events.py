@@ -10,11 +10,12 @@ from cluster.api.results import FinishReason, Timings
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A drawn token with its log probability, and the most probable ones at its place."""
+    """A drawn token with its log probability, and the most probable ones at its place. Or a token of a prompt."""
 
     token: int
     logprob: float
     top: tuple[tuple[int, float], ...] = ()  # (token id, logprob), most probable first
+    is_first: bool = False  # of a prompt: nothing came before it, and it has no log probability
 
 
 Logprobs = tuple[TokenLogprob, ...]

@@ -7,6 +7,7 @@ import logging
 import time
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -24,6 +25,9 @@ from cluster.http.metrics import Metrics, RequestMeter
 from cluster.http.names import check_model
 from cluster.http.preparing import Preparing
 
+LONG_BYTES = 16 << 10
+# Fields whose grammars are compiled while they are read.
+_SLOW = {"format", "grammar", "json_schema", "output_config", "response_format", "text", "tools"}
 _log = logging.getLogger(__name__)
 
 
@@ -52,7 +56,7 @@ class Answering:
             return
         meter = self._metrics.open()
         try:
-            asked = await self._asked(face, exchange, served)
+            asked = await self.asked(face, exchange, served)
             if isinstance(asked, AtOnce):
                 await exchange.reply(200, orjson.dumps(asked.body))
                 return
@@ -92,10 +96,13 @@ class Answering:
         """The prompt of a chat that is not to be answered."""
         return await self._preparing.turn(request)
 
-    async def _asked(self, face: Face, exchange: Exchange, served: Served) -> Asked | AtOnce:
-        body = json_object(await exchange.read())
+    async def asked(self, face: Face, exchange: Exchange, served: Served) -> Asked | AtOnce:
+        """What the body says."""
+        data = await exchange.read()
+        body = json_object(data)
         check_model(body, served)
-        asked = face.parse(body, served, exchange.request_id)
+        parse = partial(face.parse, body, served, exchange.request_id)
+        asked = await self._preparing.call(parse) if len(data) > LONG_BYTES or _SLOW & body.keys() else parse()
         if isinstance(asked, Asked):
             self._metrics.ignored(asked.ignored)
         return asked

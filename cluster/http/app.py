@@ -6,8 +6,9 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cluster.http.doors import Doors
-from cluster.http.errors import openai_error, refused
+from cluster.http.errors import refused
 from cluster.http.exchange import Exchange
+from cluster.http.faces.envelopes import openai_error
 from cluster.http.keys import ApiKeys
 from cluster.http.origins import Origins
 from cluster.http.routes.registry import PUBLIC, routes_of

@@ -21,13 +21,13 @@ class Reader(Protocol):
 
 @dataclass(slots=True)
 class Choice:
-    """One of them. `first`: events that come before all others."""
+    """One of them."""
 
     index: int
     stream: AsyncTokenStream
     reader: Reader
-    first: Sequence[ChatEvent] = ()
     has_ended: bool = False
+    num_tokens: int = 0  # so far
 
     async def take(self) -> list[ChatEvent]:
         """What has come since the last time; waits for it. A failure is the last event."""
@@ -36,10 +36,12 @@ class Choice:
         except ClusterError as error:
             self.has_ended = True
             return [Failed(self.index, error)]
-        events = [*self.first, *(event for token in tokens for event in self.reader.push(token))]
-        self.first = ()
+        events: list[ChatEvent] = []
+        for token in tokens:
+            self.num_tokens += token.token is not None
+            events += self.reader.push(token)
         if not tokens:  # it was closed before its end
-            events.append(End(self.index, FinishReason.CANCELLED, Timings()))
+            events.append(End(self.index, FinishReason.CANCELLED, Timings(num_tokens=self.num_tokens)))
         self.has_ended = bool(events) and isinstance(events[-1], End)
         return events
 

@@ -10,7 +10,8 @@ import h11
 import orjson
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from cluster.http.errors import INVALID, openai_error
+from cluster.http.errors import INVALID
+from cluster.http.faces.envelopes import openai_error
 from cluster.http.faces.face import Problem
 from cluster.http.limits import MAX_CONNECTIONS, REQUEST_S, WRITE_BUFFER_BYTES
 

@@ -6,9 +6,8 @@ from starlette.requests import Request
 
 from cluster.chat.messages import ChatRequest
 from cluster.http.errors import INVALID, refused
-from cluster.http.exchange import Exchange, json_object
+from cluster.http.exchange import Exchange
 from cluster.http.faces.face import Asked, Face
-from cluster.http.names import check_model
 from cluster.http.server import Server
 
 
@@ -16,11 +15,8 @@ async def count_tokens(server: Server, face: Face, request: Request) -> int:
     """ClusterError, or RefusedError, as of the request itself; a prompt that is too long for the context is counted."""
     served = server.link.require()
     exchange: Exchange = request.scope["state"]["exchange"]
-    body = json_object(await exchange.read())
-    check_model(body, served)
-    asked = face.parse(body, served, exchange.request_id)
+    asked = await server.answering.asked(face, exchange, served)
     if not isinstance(asked, Asked) or not isinstance(asked.request, ChatRequest):
         raise refused(400, INVALID, "messages: there are none to count; give at least one")
-    server.metrics.ignored(asked.ignored)
     turn = await server.answering.turn(asked.request)
     return len(await server.link.client.tokenize(turn.prompt, add_special=turn.add_special))

@@ -13,8 +13,9 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cluster.http.connection import connection_of
-from cluster.http.errors import RefusedError, openai_error, problem_for
+from cluster.http.errors import RefusedError, problem_for
 from cluster.http.exchange import Exchange
+from cluster.http.faces.envelopes import openai_error
 from cluster.http.keys import ApiKeys
 from cluster.http.metrics import Metrics
 from cluster.http.origins import Origins

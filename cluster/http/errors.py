@@ -1,9 +1,6 @@
-"""What is wrong with a request for reasons of HTTP, and how errors are spelled where no API has its own way."""
+"""What is wrong with a request for reasons of HTTP."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 from cluster.api.errors import ClusterError
 from cluster.http.faces.face import Problem
@@ -34,30 +31,3 @@ def problem_for(error: Exception, request_id: str) -> Problem:
         case _:
             message = f"server: an internal error; its log says more of request {request_id}"
             return Problem(500, "server_error", message, "internal_error", request_id=request_id)
-
-
-def openai_error(problem: Problem) -> Mapping[str, Any]:
-    """The body that OpenAI's clients read; `status` is there for llama-server's, and for people."""
-    return {
-        "error": {
-            "message": problem.message,
-            "type": problem.kind,
-            "param": problem.param or None,
-            "code": problem.code or None,
-            "status": problem.status,
-            **(problem.more or {}),
-        }
-    }
-
-
-def llama_error(problem: Problem) -> Mapping[str, Any]:
-    """As llama-server has it, where `code` is a number."""
-    return {
-        "error": {
-            "code": problem.status,
-            "message": problem.message,
-            "type": problem.kind,
-            "param": problem.param or None,
-            **(problem.more or {}),
-        }
-    }

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from cluster.api.sampling import SamplingParams
-from cluster.chat.events import Content
 from cluster.chat.messages import ChatRequest
 from cluster.http.choices import Choice, Choices
 from cluster.http.faces.face import Asked, RawRequest
 from cluster.http.link import Link
 from cluster.http.raw_reader import RawReader
 
+Result = TypeVar("Result")
 _NUM_THREADS = 4
 
 
@@ -36,7 +37,11 @@ class Preparing:
     async def turn(self, request: ChatRequest) -> Any:
         """The prompt of a chat, ready to be asked for."""
         chat = self._link.require_chat()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, chat.prepare, request)
+        return await self.call(partial(chat.prepare, request))
+
+    async def call(self, blocking: Callable[[], Result]) -> Result:
+        """In a thread, so that other requests go on."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, blocking)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -54,14 +59,13 @@ class Preparing:
         client = self._link.client
         with opened() as choices:
             for prompt in request.prompts:
-                first = await self._text(prompt) if request.echo else ""
+                echo = await self._text(prompt) if request.echo else ""
                 for number in range(request.num_choices):
                     params = _told(_numbered(request.params, number), report_progress)
                     given: Any = list(prompt) if is_token_ids(prompt) else prompt
                     index = len(choices)
-                    events = (Content(index, first),) if first else ()
                     stream = client.stream(given, params, parse_special=True)
-                    choices.append(Choice(index, stream, RawReader(index), events))
+                    choices.append(Choice(index, stream, RawReader(index, echo)))
         return Choices(choices)
 
     async def _text(self, prompt: Any) -> str:
@@ -93,5 +97,4 @@ def _numbered(params: SamplingParams, number: int) -> SamplingParams:
 
 
 def _told(params: SamplingParams, report_progress: bool) -> SamplingParams:
-    wanted: dict[str, Any] = {"report_progress": True} if report_progress else {}
-    return replace(params, **wanted)
+    return replace(params, report_progress=True) if report_progress else params

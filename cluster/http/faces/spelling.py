@@ -11,12 +11,19 @@ from cluster.http.faces.face import Body
 
 SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"
+PING = b": ping\n\n"
+DONE = b"data: [DONE]\n\n"
 
 
 def event(data: Body) -> bytes:
     """A server-sent event that is named by its `type`."""
     name: str = data["type"]
     return b"event: " + name.encode() + b"\ndata: " + orjson.dumps(data) + b"\n\n"
+
+
+def unnamed(data: Body) -> bytes:
+    """A server-sent event without a name."""
+    return b"data: " + orjson.dumps(data) + b"\n\n"
 
 
 def line(data: Body) -> bytes:

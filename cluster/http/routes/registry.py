@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cluster.http.faces.chat import ChatCompletions
+from cluster.http.faces.completions import Completions
+from cluster.http.faces.llama import LlamaCompletion
 from cluster.http.keys import ALWAYS_PUBLIC
+from cluster.http.routes.cancelling import cancel_routes
 from cluster.http.routes.health import health_routes
 from cluster.http.routes.messages import message_routes
 from cluster.http.routes.models import model_routes
 from cluster.http.routes.ollama import ollama_routes
 from cluster.http.routes.responses import response_routes
-from cluster.http.routes.route import At
+from cluster.http.routes.route import At, generating, with_and_without_v1
 from cluster.http.routes.text import text_routes
 from cluster.http.server import Server
 
@@ -20,9 +24,16 @@ PUBLIC = ALWAYS_PUBLIC
 
 def routes_of(server: Server) -> Iterator[At]:
     """Where two have a path in common, the later one has it."""
+    answering = server.answering
+    yield from with_and_without_v1(
+        generating("/chat/completions", ChatCompletions(), answering),
+        generating("/completions", Completions(), answering),
+    )
+    yield generating("/completion", LlamaCompletion(), answering)
     yield from health_routes(server)
     yield from model_routes(server)
     yield from text_routes(server)
     yield from response_routes(server)
     yield from message_routes(server)
     yield from ollama_routes(server)
+    yield from cancel_routes(server)

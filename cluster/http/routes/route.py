@@ -12,8 +12,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cluster.http.answering import Answering
-from cluster.http.errors import openai_error, problem_for
+from cluster.http.errors import problem_for
 from cluster.http.exchange import JSON, Exchange, json_object
+from cluster.http.faces.envelopes import openai_error
 from cluster.http.faces.face import Body, Face, Problem
 
 Handler = Callable[[Request], Awaitable[Response]]
