@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ class TinyModel:
     """The shape of a model. `kind` is the type of its matrices, "F32" or "Q8_0"; vectors are F32.
 
     `window` and `period` or `pattern` (a flag per layer) are gemma3's; experts and rope factors llama's.
+    `tokens` are (text, type) of another vocabulary than the usual one, which begins with <unk>, <s> and </s>, too.
     """
 
     architecture: str = "llama"
@@ -35,6 +36,9 @@ class TinyModel:
     rope_factors: bool = False
     seed: int = 0
     context_length: int = 256
+    tokens: tuple[tuple[str, int], ...] = ()
+    end_of_turn: int | None = None
+    chat_template: str = ""
 
     @property
     def head_width(self) -> int:
@@ -42,7 +46,11 @@ class TinyModel:
 
     @property
     def vocab_size(self) -> int:
-        return len(_tokens())
+        return len(self.vocabulary)
+
+    @property
+    def vocabulary(self) -> Sequence[tuple[str, int]]:
+        return self.tokens or _tokens()
 
 
 def write_tiny(path: Path, model: TinyModel, max_tensors: int = 0) -> Path:
@@ -52,7 +60,7 @@ def write_tiny(path: Path, model: TinyModel, max_tensors: int = 0) -> Path:
     """
     writer = gguf.GGUFWriter(path, model.architecture, split_max_tensors=max_tensors)
     _write_keys(writer, model)
-    _write_tokenizer(writer)
+    _write_tokenizer(writer, model)
     kind = gguf.GGMLQuantizationType[model.kind]
     for name, shape in _tensors(model):
         data = _random(name, shape, model.seed)
@@ -107,14 +115,18 @@ def _tokens() -> list[tuple[str, int]]:
     return control + byte_tokens + words
 
 
-def _write_tokenizer(writer: gguf.GGUFWriter) -> None:
-    tokens = _tokens()
+def _write_tokenizer(writer: gguf.GGUFWriter, model: TinyModel) -> None:
+    tokens = model.vocabulary
     writer.add_tokenizer_model("llama")
     writer.add_token_list([text for text, _ in tokens])
     writer.add_token_scores([-float(index) for index in range(len(tokens))])
     writer.add_token_types([kind for _, kind in tokens])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
+    if model.end_of_turn is not None:
+        writer.add_eot_token_id(model.end_of_turn)
+    if model.chat_template:
+        writer.add_chat_template(model.chat_template)
 
 
 def _tensors(model: TinyModel) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.http.scripted import Scripted, scripted_server
 from tests.http.serving import Served, serving
 
 
@@ -22,3 +23,17 @@ def served(slice_cache: None) -> Iterator[Served]:
     """The demo model on two stages with four slots of 512 tokens."""
     with serving() as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def scripted_cluster(slice_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripted]:
+    """Two stages whose answers are scripted, with four slots for the prompts of agents."""
+    with scripted_server(tmp_path_factory.mktemp("scripted")) as found:
+        yield found
+
+
+@pytest.fixture
+def scripted(scripted_cluster: Scripted) -> Scripted:
+    """The same, with nothing left of the script of another test."""
+    scripted_cluster.script.answers("Yes.")
+    return scripted_cluster
