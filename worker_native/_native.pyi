@@ -197,13 +197,22 @@ class Sampler:
     def prepare_slot(self, slot: int, source: int, length: int) -> None:
         """Make `slot` hold the first `length` tokens that `source` holds, as `Slice.prepare_slot` does."""
     def sample(
-        self, logits: NDArray[np.float32], rows: Sequence[int], slots: Sequence[int], positions: Sequence[int]
+        self,
+        logits: NDArray[np.float32],
+        rows: Sequence[int],
+        slots: Sequence[int],
+        positions: Sequence[int],
+        masks: Sequence[NDArray[np.int32] | None] = ...,
     ) -> list[Sampled]:
         """Draw a token from each of `rows` of `logits` [R, V], which are read where they lie (C-contiguous float32).
 
         It is what follows the token at that position of that slot; a slot may occur several times. A row whose logits
         are not finite, or allow no draw, has an `error` in place of a token; the others are drawn. A draw depends only
-        on (the slot's parameters, position, logits, the slot's tokens up to there): repeated, it is equal.
+        on (the slot's parameters, position, logits, the slot's tokens up to there, its mask): repeated, it is equal.
+
+        `masks`, if any, are one for each row: None, or ceil(V / 32) words, whose bit `token % 32` of word `token // 32`
+        says whether the token may be drawn. They change no logprob. ValueError if one has another size; a row of which
+        no token may be drawn has an `error`.
         """
 
 class Slice:

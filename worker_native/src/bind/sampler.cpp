@@ -1,6 +1,7 @@
 #include "sampling/sampler.h"
 
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -20,6 +21,8 @@ namespace {
 using Ints = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Logits = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using List = std::vector<int64_t>;
+// Whoever makes masks makes them as signed words.
+using Masks = std::vector<std::optional<Ints>>;
 
 void make_params(SamplerParams* self, const nb::kwargs& given) {
     SamplerParams params;
@@ -61,13 +64,19 @@ void prepare_slot(Sampler& sampler, int64_t slot, int64_t source, int64_t length
 }
 
 std::vector<Sampled> sample(Sampler& sampler, const Logits& logits, const List& rows, const List& slots,
-                            const List& positions) {
+                            const List& positions, const Masks& masks) {
     const native::OneAtATime::Use use(sampler.door());
     if (logits.shape(1) != static_cast<size_t>(sampler.vocab_size()))
         native::bad_value("logits: rows of ", logits.shape(1), " for a vocabulary of ", sampler.vocab_size(),
                           " tokens");
+    std::vector<native::TokenMask> spans;
+    for (const auto& mask : masks)
+        spans.push_back(mask
+                            ? native::TokenMask(reinterpret_cast<const uint32_t*>(mask->data()), mask->size())
+                            : native::TokenMask());
     const native::WithoutGil released;
-    return sampler.sample({logits.data(), static_cast<int64_t>(logits.shape(0))}, rows, slots, positions);
+    return sampler.sample({logits.data(), static_cast<int64_t>(logits.shape(0))}, rows, slots, positions,
+                          spans);
 }
 
 }  // namespace
@@ -87,5 +96,6 @@ void bind_sampler(nb::module_& m) {
         .def("set", &set, "slot"_a, "params"_a)
         .def("keep", &keep, "tokens"_a.noconvert(), "positions"_a.noconvert(), "slots"_a.noconvert())
         .def("prepare_slot", &prepare_slot, "slot"_a, "source"_a, "length"_a)
-        .def("sample", &sample, "logits"_a.noconvert(), "rows"_a, "slots"_a, "positions"_a);
+        .def("sample", &sample, "logits"_a.noconvert(), "rows"_a, "slots"_a, "positions"_a,
+             "masks"_a = Masks());
 }

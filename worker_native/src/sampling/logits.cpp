@@ -11,6 +11,8 @@
 namespace native {
 namespace {
 
+constexpr float impossible = -std::numeric_limits<float>::infinity();  // a token of probability 0
+
 constexpr int32_t kLanes = 16;
 static_assert(BlockMaxima::width % kLanes == 0);
 
@@ -36,14 +38,14 @@ inline float exp_not_above_one(float x) {
 }
 
 struct Extremes {
-    float largest = -std::numeric_limits<float>::infinity();
+    float largest = impossible;
     bool has_nan = false;
 };
 
 Extremes extremes_of(std::span<const float> values) {
     float largest[kLanes];
     int32_t num_nan[kLanes] = {};
-    std::fill_n(largest, kLanes, -std::numeric_limits<float>::infinity());
+    std::fill_n(largest, kLanes, impossible);
     size_t i = 0;
     for (; i + kLanes <= values.size(); i += kLanes)
         for (int32_t lane = 0; lane < kLanes; ++lane) {
@@ -72,13 +74,39 @@ std::span<const float> block_of(std::span<const float> row, size_t block) {
 
 void BlockMaxima::scan(std::span<const float> row) {
     of_block.clear();
-    largest = -std::numeric_limits<float>::infinity();
+    largest = impossible;
     has_nan = false;
     for (size_t first = 0; first < row.size(); first += width) {
         const Extremes block = extremes_of(block_of(row, first / width));
         of_block.push_back(block.largest);
         largest = std::max(largest, block.largest);
         has_nan |= block.has_nan;
+    }
+}
+
+void apply_mask(std::span<const float> row, TokenMask mask, std::span<float> allowed, BlockMaxima& maxima) {
+    static_assert(BlockMaxima::width % 32 == 0);
+    maxima.of_block.clear();
+    maxima.largest = impossible;
+    maxima.has_nan = false;
+    for (size_t first = 0; first < row.size(); first += BlockMaxima::width) {
+        const size_t end = std::min(row.size(), first + BlockMaxima::width);
+        for (size_t word_first = first; word_first < end; word_first += 32) {
+            const uint32_t word = mask[word_first / 32];
+            const size_t size = std::min<size_t>(32, end - word_first);
+            const float* from = row.data() + word_first;
+            float* to = allowed.data() + word_first;
+            if (word == 0)
+                std::fill_n(to, size, impossible);
+            else if (word == UINT32_MAX)
+                std::copy_n(from, size, to);
+            else
+                for (size_t i = 0; i < size; ++i) to[i] = (word >> i) & 1 ? from[i] : impossible;
+        }
+        const Extremes block = extremes_of(allowed.subspan(first, end - first));
+        maxima.of_block.push_back(block.largest);
+        maxima.largest = std::max(maxima.largest, block.largest);
+        maxima.has_nan |= block.has_nan;
     }
 }
 
@@ -96,18 +124,20 @@ void largest_of(std::span<const float> row, const BlockMaxima& maxima, int64_t c
     count = std::min<int64_t>(count, std::ssize(row));
     if (count <= 0) return;
     // At least `count` values reach the count-th largest of the blocks' maxima.
-    float bound = -std::numeric_limits<float>::infinity();
+    float bound = impossible;
     if (count <= std::ssize(maxima.of_block)) {
         std::vector<float> blocks = maxima.of_block;
         std::nth_element(blocks.begin(), blocks.begin() + (count - 1), blocks.end(), std::greater<>());
         bound = blocks[count - 1];
     }
     for (size_t block = 0; block < maxima.of_block.size(); ++block) {
-        if (maxima.of_block[block] < bound) continue;
+        if (maxima.of_block[block] < bound || maxima.of_block[block] == impossible) continue;
         const auto values = block_of(row, block);
         for (size_t i = 0; i < values.size(); ++i)
-            if (values[i] >= bound) tokens.push_back(static_cast<int32_t>(block * BlockMaxima::width + i));
+            if (values[i] >= bound && values[i] != impossible)
+                tokens.push_back(static_cast<int32_t>(block * BlockMaxima::width + i));
     }
+    count = std::min(count, std::ssize(tokens));
     const auto better = [row](int32_t a, int32_t b) { return row[a] != row[b] ? row[a] > row[b] : a < b; };
     std::partial_sort(tokens.begin(), tokens.begin() + count, tokens.end(), better);
     tokens.resize(count);

@@ -19,11 +19,20 @@ struct BlockMaxima {
     void scan(std::span<const float> row);
 };
 
+// Which tokens may be drawn: bit token % 32 of word token / 32.
+using TokenMask = std::span<const uint32_t>;
+
+inline size_t num_mask_words(size_t num_tokens) { return (num_tokens + 31) / 32; }
+
+// `allowed` gets what `mask` lets through of `row`, and -inf for the rest; it may be the row itself. `maxima`
+// become those of `allowed`.
+void apply_mask(std::span<const float> row, TokenMask mask, std::span<float> allowed, BlockMaxima& maxima);
+
 // The first one of equals. `maxima` are the row's.
 int32_t first_largest(std::span<const float> row, const BlockMaxima& maxima);
 
 // The `count` largest (or all, if there are fewer), best first; of equals, the smaller token is the better.
-// Sets `tokens`. `maxima` are the row's.
+// Sets `tokens`. `maxima` are the row's. What is -inf is none of them: its probability is 0.
 void largest_of(std::span<const float> row, const BlockMaxima& maxima, int64_t count,
                 std::vector<int32_t>& tokens);
 

@@ -39,11 +39,18 @@ void Sampler::check_request(LogitsRows logits, int64_t row, int64_t slot, int64_
 }
 
 std::vector<Sampled> Sampler::sample(LogitsRows logits, const std::vector<int64_t>& rows,
-                                     const std::vector<int64_t>& slots,
-                                     const std::vector<int64_t>& positions) {
+                                     const std::vector<int64_t>& slots, const std::vector<int64_t>& positions,
+                                     const std::vector<TokenMask>& masks) {
     if (slots.size() != rows.size() || positions.size() != rows.size())
         bad_value("sample: rows (", rows.size(), "), slots (", slots.size(), ") and positions (",
                   positions.size(), ") must be equally long");
+    if (!masks.empty() && masks.size() != rows.size())
+        bad_value("sample: ", masks.size(), " masks for ", rows.size(), " rows");
+    const size_t num_words = num_mask_words(static_cast<size_t>(vocab_size_));
+    for (const TokenMask mask : masks)
+        if (!mask.empty() && mask.size() != num_words)
+            bad_value("masks: ", mask.size(), " words for a vocabulary of ", vocab_size_,
+                      " tokens, which takes ", num_words);
     for (size_t i = 0; i < rows.size(); ++i) check_request(logits, rows[i], slots[i], positions[i]);
     std::vector<Sampled> drawn(rows.size());
     for (size_t i = 0; i < rows.size(); ++i) {
@@ -52,8 +59,8 @@ std::vector<Sampled> Sampler::sample(LogitsRows logits, const std::vector<int64_
         const std::span<const float> row(logits.values + rows[i] * vocab_size_,
                                          static_cast<size_t>(vocab_size_));
         try {
-            sampler.draw(row, position, tokens_.recent(slot, position + 1, sampler.num_recent()), buffers_,
-                         drawn[i]);
+            sampler.draw(row, position, tokens_.recent(slot, position + 1, sampler.num_recent()),
+                         masks.empty() ? TokenMask() : masks[i], buffers_, drawn[i]);
         } catch (const std::runtime_error& error) {  // that row's own fault: the others are drawn
             drawn[i].error = error.what();
         }

@@ -37,9 +37,11 @@ class Sampler {
 
     // One token for each place in the lists: from that row of the logits, as what follows the token at that
     // position of that slot. A slot and a row may occur several times. A row that allows no
-    // draw has its reason in place of a token (`Sampled::error`).
+    // draw has its reason in place of a token (`Sampled::error`). `masks`: one for each place, or none at
+    // all; an empty one lets all tokens through.
     std::vector<Sampled> sample(LogitsRows logits, const std::vector<int64_t>& rows,
-                                const std::vector<int64_t>& slots, const std::vector<int64_t>& positions);
+                                const std::vector<int64_t>& slots, const std::vector<int64_t>& positions,
+                                const std::vector<TokenMask>& masks);
 
     OneAtATime& door() { return door_; }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/check.h"
 
@@ -73,16 +74,26 @@ SlotSampler::SlotSampler(const SamplerParams& params, int32_t vocab_size, int32_
 bool SlotSampler::is_greedy() const { return params_.temperature < least_temperature; }
 
 void SlotSampler::draw(std::span<const float> logits, int32_t position, std::span<const int32_t> recent,
-                       DrawBuffers& buffers, Sampled& sampled) const {
+                       TokenMask mask, DrawBuffers& buffers, Sampled& sampled) const {
     const Softmax scale = softmax(logits, buffers.maxima);
     std::span<const float> weighed = logits;
     const BlockMaxima* maxima = &buffers.maxima;
     if (penalties_) {
         buffers.penalised.assign(logits.begin(), logits.end());
         penalise(recent, buffers.penalised);
-        buffers.penalised_maxima.scan(buffers.penalised);
         weighed = buffers.penalised;
         maxima = &buffers.penalised_maxima;
+        if (mask.empty()) buffers.penalised_maxima.scan(buffers.penalised);
+    }
+    if (!mask.empty()) {
+        buffers.penalised.resize(logits.size());
+        apply_mask(weighed, mask, buffers.penalised, buffers.penalised_maxima);
+        weighed = buffers.penalised;
+        maxima = &buffers.penalised_maxima;
+        if (maxima->largest == -std::numeric_limits<float>::infinity())
+            failed(
+                "grammar: no token of this model's vocabulary may follow; ask for something that it can "
+                "spell");
     }
     sampled.token = is_greedy() ? first_largest(weighed, *maxima) : pick(weighed, *maxima, position, buffers);
     sampled.logprob = scale.logprob(logits[sampled.token]);
@@ -114,7 +125,8 @@ int32_t SlotSampler::pick(std::span<const float> logits, const BlockMaxima& maxi
         for (const int32_t token : buffers.tokens) candidates.push_back({token, logits[token], 0});
     } else {
         for (size_t token = 0; token < logits.size(); ++token)
-            candidates.push_back({static_cast<int32_t>(token), logits[token], 0});
+            if (logits[token] != -std::numeric_limits<float>::infinity())
+                candidates.push_back({static_cast<int32_t>(token), logits[token], 0});
     }
     llama_token_data_array array{candidates.data(), candidates.size(), -1, is_cut};
     llama_sampler_apply(chain_.get(), &array);

@@ -23,8 +23,8 @@ struct Sampled {
 // Reused from draw to draw.
 struct DrawBuffers {
     BlockMaxima maxima;            // the raw logits'
-    BlockMaxima penalised_maxima;  // if there are penalties
-    std::vector<float> penalised;  // [V] if there are penalties
+    BlockMaxima penalised_maxima;  // if there are penalties, or a mask
+    std::vector<float> penalised;  // [V] if there are penalties, or a mask
     std::vector<int32_t> tokens;
     std::vector<llama_token_data> candidates;  // the tokens that may be drawn
 };
@@ -37,9 +37,10 @@ class SlotSampler {
     // How many recent tokens `draw` wants to see.
     int32_t num_recent() const { return num_recent_; }
 
-    // Depends on nothing but its arguments and the SamplerParams. Throws on logits that are no distribution.
+    // Depends on nothing but its arguments and the SamplerParams. Only what `mask` lets through is drawn; an
+    // empty one lets all through. Throws on logits that are no distribution, and if nothing is let through.
     void draw(std::span<const float> logits, int32_t position, std::span<const int32_t> recent,
-              DrawBuffers& buffers, Sampled& sampled) const;
+              TokenMask mask, DrawBuffers& buffers, Sampled& sampled) const;
 
   private:
     bool is_greedy() const;
