@@ -18,10 +18,10 @@ class Fit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A literal whose white space is optional, a character at a time: models and templates disagree about it.
+    """A literal whose white space may be more or less: models and templates disagree about it.
 
-    White space at its end is no part of the mark, so that nobody waits for it: `num_trailing` says how much of it is
-    to be passed over when more text comes.
+    White space at its begin is taken with it as far as the literal has it. That at its end is no part of the mark, so
+    that nobody waits for it: `num_trailing` says how much of it is to be passed over when more text comes.
     """
 
     literal: str
@@ -36,14 +36,21 @@ class Mark:
     def fit(self, text: str, begin: int) -> tuple[Fit, int]:
         """Whether it lies at `begin`, and where it ends there."""
         place = begin
-        for wanted in self.core:
+        num_white = 0  # of the literal's, before the next other character
+        for at, wanted in enumerate(self.core):
+            if wanted in WHITE:
+                num_white += 1
+                continue
+            most = num_white if at == num_white else len(text)  # within the literal, as much as there is
+            while num_white and place < len(text) and text[place] in WHITE and most:
+                place += 1
+                most -= 1
+            num_white = 0
             if place == len(text):
                 return Fit.MAYBE, place
-            found = text[place]
-            if wanted == found or (wanted == " " and found == "\n"):
-                place += 1
-            elif wanted not in WHITE:
+            if text[place] != wanted:
                 return Fit.NO, place
+            place += 1
         return Fit.YES, place
 
 

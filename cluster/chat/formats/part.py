@@ -19,3 +19,4 @@ class Part:
     kind: PartKind
     text: str
     upto: int  # how many characters of the whole text this and all parts before it were made of
+    id: str = ""  # of a call, where the text has one

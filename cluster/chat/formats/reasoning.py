@@ -13,6 +13,7 @@ class ReasoningPair:
 
     open: str
     close: str
+    has: str = ""  # what a template that speaks of the pair has in it; empty is the closing literal
 
     @property
     def id(self) -> str:
@@ -28,6 +29,10 @@ class ReasoningPair:
 
 
 PAIRS = (
+    ReasoningPair("<|open|>think<|sep|>", "<|close|>think<|sep|>", has="<|open|>"),
+    ReasoningPair("<|think|>", "<|end|>", has="<|think|>"),
+    ReasoningPair("Here are my reasoning steps:\n", "[BEGIN FINAL RESPONSE]\n"),
+    ReasoningPair("<think:opensource>", "</think:opensource>", has="<think{}>"),
     ReasoningPair("<seed:think>\n", "\n</seed:think>\n"),
     ReasoningPair("<mm:think>\n", "\n</mm:think>\n\n"),
     ReasoningPair("<think>\n", "\n</think>\n\n"),
@@ -40,4 +45,4 @@ PAIRS = (
 
 def pair_of(source: str) -> ReasoningPair | None:
     """The pair that a template speaks of: its closing literal is there, since templates cut old reasoning off."""
-    return next((pair for pair in PAIRS if pair.close.strip() in source), None)
+    return next((pair for pair in PAIRS if (pair.has or pair.close.strip()) in source), None)
