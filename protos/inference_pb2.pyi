@@ -23,6 +23,13 @@ class Protection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PROTECTION_LOOPBACK: _ClassVar[Protection]
     PROTECTION_TLS: _ClassVar[Protection]
     PROTECTION_NONE: _ClassVar[Protection]
+
+class SlotState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SLOTSTATE_UNSPECIFIED: _ClassVar[SlotState]
+    SLOTSTATE_IDLE: _ClassVar[SlotState]
+    SLOTSTATE_PROMPT: _ClassVar[SlotState]
+    SLOTSTATE_GENERATING: _ClassVar[SlotState]
 FINISH_REASON_UNSPECIFIED: FinishReason
 FINISH_REASON_STOP: FinishReason
 FINISH_REASON_LENGTH: FinishReason
@@ -32,6 +39,10 @@ PROTECTION_UNSPECIFIED: Protection
 PROTECTION_LOOPBACK: Protection
 PROTECTION_TLS: Protection
 PROTECTION_NONE: Protection
+SLOTSTATE_UNSPECIFIED: SlotState
+SLOTSTATE_IDLE: SlotState
+SLOTSTATE_PROMPT: SlotState
+SLOTSTATE_GENERATING: SlotState
 
 class TokenIds(_message.Message):
     __slots__ = ("ids",)
@@ -352,6 +363,34 @@ class StatusReply(_message.Message):
     row_bytes: int
     plan: str
     def __init__(self, protocol_version: _Optional[int] = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., architecture: _Optional[str] = ..., health: _Optional[_Union[_stage_pb2.Health, _Mapping]] = ..., address: _Optional[str] = ..., epoch: _Optional[int] = ..., context_length: _Optional[int] = ..., num_slots: _Optional[int] = ..., num_slots_used: _Optional[int] = ..., num_waiting: _Optional[int] = ..., num_requests: _Optional[int] = ..., num_tokens: _Optional[int] = ..., uptime_s: _Optional[float] = ..., vocab_size: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageStatus, _Mapping]]] = ..., protection: _Optional[_Union[Protection, str]] = ..., row_bytes: _Optional[int] = ..., plan: _Optional[str] = ...) -> None: ...
+
+class SlotsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SlotStatus(_message.Message):
+    __slots__ = ("id", "state", "num_prompt_tokens", "num_cached_tokens", "num_computed", "num_generated", "age_s")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    NUM_PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    NUM_CACHED_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    NUM_COMPUTED_FIELD_NUMBER: _ClassVar[int]
+    NUM_GENERATED_FIELD_NUMBER: _ClassVar[int]
+    AGE_S_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    state: SlotState
+    num_prompt_tokens: int
+    num_cached_tokens: int
+    num_computed: int
+    num_generated: int
+    age_s: float
+    def __init__(self, id: _Optional[int] = ..., state: _Optional[_Union[SlotState, str]] = ..., num_prompt_tokens: _Optional[int] = ..., num_cached_tokens: _Optional[int] = ..., num_computed: _Optional[int] = ..., num_generated: _Optional[int] = ..., age_s: _Optional[float] = ...) -> None: ...
+
+class SlotsReply(_message.Message):
+    __slots__ = ("slots",)
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    slots: _containers.RepeatedCompositeFieldContainer[SlotStatus]
+    def __init__(self, slots: _Optional[_Iterable[_Union[SlotStatus, _Mapping]]] = ...) -> None: ...
 
 class IntervalsRequest(_message.Message):
     __slots__ = ()

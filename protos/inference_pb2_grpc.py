@@ -74,6 +74,11 @@ class InferenceStub:
                 request_serializer=protos_dot_inference__pb2.StatusRequest.SerializeToString,
                 response_deserializer=protos_dot_inference__pb2.StatusReply.FromString,
                 _registered_method=True)
+        self.Slots = channel.unary_unary(
+                '/ggml_cluster.v1.Inference/Slots',
+                request_serializer=protos_dot_inference__pb2.SlotsRequest.SerializeToString,
+                response_deserializer=protos_dot_inference__pb2.SlotsReply.FromString,
+                _registered_method=True)
         self.Intervals = channel.unary_unary(
                 '/ggml_cluster.v1.Inference/Intervals',
                 request_serializer=protos_dot_inference__pb2.IntervalsRequest.SerializeToString,
@@ -134,6 +139,12 @@ class InferenceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Slots(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Intervals(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -182,6 +193,11 @@ def add_InferenceServicer_to_server(servicer, server):
                     servicer.Status,
                     request_deserializer=protos_dot_inference__pb2.StatusRequest.FromString,
                     response_serializer=protos_dot_inference__pb2.StatusReply.SerializeToString,
+            ),
+            'Slots': grpc.unary_unary_rpc_method_handler(
+                    servicer.Slots,
+                    request_deserializer=protos_dot_inference__pb2.SlotsRequest.FromString,
+                    response_serializer=protos_dot_inference__pb2.SlotsReply.SerializeToString,
             ),
             'Intervals': grpc.unary_unary_rpc_method_handler(
                     servicer.Intervals,
@@ -405,6 +421,33 @@ class Inference:
             '/ggml_cluster.v1.Inference/Status',
             protos_dot_inference__pb2.StatusRequest.SerializeToString,
             protos_dot_inference__pb2.StatusReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Slots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ggml_cluster.v1.Inference/Slots',
+            protos_dot_inference__pb2.SlotsRequest.SerializeToString,
+            protos_dot_inference__pb2.SlotsReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -131,6 +131,27 @@ class StageStatus:
         return self.activity.hop_ms
 
 
+class SlotState(StrEnum):
+    """What a slot is used for."""
+
+    IDLE = "idle"
+    PROMPT = "prompt"  # a prompt is read
+    GENERATING = "generating"
+
+
+@dataclass(frozen=True, slots=True)
+class SlotStatus:
+    """One sequence that is under way, or place for one. Set by the engine; it tells nothing of any text."""
+
+    id: int
+    state: SlotState = SlotState.IDLE
+    num_prompt_tokens: int = 0
+    num_cached_tokens: int = 0  # leading ones of the prompt whose KV was already there
+    num_computed: int = 0  # leading tokens that are done, the cached ones among them
+    num_generated: int = 0
+    age_s: float = 0.0  # since the request came
+
+
 class Protection(StrEnum):
     """How what a cluster's processes tell each other, and its clients, is kept from others."""
 

@@ -15,7 +15,7 @@ from cluster.api.errors import ClusterError
 from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.results import Completion
 from cluster.api.sampling import SamplingParams
-from cluster.api.status import ClusterStatus
+from cluster.api.status import ClusterStatus, SlotStatus
 from cluster.client import calls
 from cluster.client.aio_stream import AsyncMessages, AsyncTokenStream
 from cluster.client.batch import SMALL_BATCH, Batch, num_open_for
@@ -158,6 +158,10 @@ class AsyncClient:
     async def status(self, timeout_s: float | None = None) -> ClusterStatus:
         """The cluster now, with a row for each stage."""
         return await self._unary(calls.status_call(), timeout_s)
+
+    async def slots(self) -> tuple[SlotStatus, ...]:
+        """What each slot is used for now, by id."""
+        return await self._unary(calls.slots_call())
 
     async def intervals(self) -> list[StepTiming]:
         """When each stage computed which step, of late; a step may be told up to half a second after it."""

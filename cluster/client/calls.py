@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 from cluster.api.errors import ClusterError, UsageError
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
-from cluster.api.status import ClusterStatus
+from cluster.api.status import ClusterStatus, SlotStatus
 from cluster.client.completion import Completions, LogitsRows
 from cluster.client.finding import ADDRESS_VARIABLE
 from cluster.client.prompts import is_batch, merge_params, to_prompt, to_text, to_token_ids
@@ -26,7 +26,7 @@ from cluster.messages.step import Float32Array, StepTiming
 from cluster.wire import limits
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.codec.answer import Output, decode_answers, decode_events
-from cluster.wire.codec.facts import decode_status
+from cluster.wire.codec.facts import decode_slots, decode_status
 from cluster.wire.codec.inference import check_token_ids, decode_logits, encode_generate, encode_tokenize
 from cluster.wire.codec.model import ModelParts, VocabularyParts
 from cluster.wire.codec.timing import decode_timing
@@ -192,6 +192,10 @@ def vocabulary_call() -> tuple[Call[inference_pb2.VocabularyPart], VocabularyPar
 
 def status_call() -> Call[ClusterStatus]:
     return _call("Status", inference_pb2.StatusRequest(), inference_pb2.StatusReply, decode_status)
+
+
+def slots_call() -> Call[tuple[SlotStatus, ...]]:
+    return _call("Slots", inference_pb2.SlotsRequest(), inference_pb2.SlotsReply, decode_slots)
 
 
 def intervals_call() -> Call[list[StepTiming]]:

@@ -17,7 +17,7 @@ from cluster.api.errors import ClusterError
 from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.results import Completion
 from cluster.api.sampling import SamplingParams
-from cluster.api.status import ClusterStatus
+from cluster.api.status import ClusterStatus, SlotStatus
 from cluster.client import calls
 from cluster.client.batch import SMALL_BATCH, Batch, num_open_for
 from cluster.client.calls import Call, GenerateRequest, Specials
@@ -189,6 +189,10 @@ class Client:
     def status(self, timeout_s: float | None = None) -> ClusterStatus:
         """The cluster now, with a row for each stage."""
         return self._unary(calls.status_call(), timeout_s)
+
+    def slots(self) -> tuple[SlotStatus, ...]:
+        """What each slot is used for now, by id."""
+        return self._unary(calls.slots_call())
 
     def intervals(self) -> list[StepTiming]:
         """When each stage computed which step, of late; a step may be told up to half a second after it."""

@@ -14,7 +14,7 @@ from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.prompt import Segments
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
-from cluster.api.status import ClusterStatus, Condition, Health, StageFacts, StageStatus
+from cluster.api.status import ClusterStatus, Condition, Health, SlotStatus, StageFacts, StageStatus
 from cluster.coordinator.model_facts import model_info, vocabulary_table
 from cluster.coordinator.pulse import Pulse
 from cluster.coordinator.recovery import Recovery
@@ -180,6 +180,10 @@ class CoordinatorService:
             row_bytes=self._spec.row_bytes,
             plan=self._spec.plan,
         )
+
+    def slots(self) -> tuple[SlotStatus, ...]:
+        """What each slot is used for now."""
+        return self._engine.slots()
 
     def intervals(self) -> Sequence[StepTiming]:
         """The recorded steps of all stages, by stage."""

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from cluster.api.errors import ClusterError, StageLostError, UnreachableError
 from cluster.api.sampling import SamplingParams
-from cluster.api.status import StageActivity
+from cluster.api.status import SlotStatus, StageActivity
 from cluster.engine.busy import BusyWindow
 from cluster.engine.draft import Drafter
 from cluster.engine.events import Cancel, Event, NewRequest, Reset, Sink, Stop, send
@@ -94,7 +94,7 @@ class Engine:
         """
         self._find_cause = find_cause
         self._stages = stages
-        self._num_stages = limits.num_stages
+        self._num_stages, self._num_slots = limits.num_stages, limits.num_slots
         self._vocab_size = vocabulary.num_tokens
         self._now = now
         self._inbox: Inbox = queue.SimpleQueue() if inbox is None else inbox
@@ -171,6 +171,11 @@ class Engine:
             num_tokens=self._requests.num_tokens,
             stages=activities,
         )
+
+    def slots(self) -> tuple[SlotStatus, ...]:
+        """What each slot is used for now, by id; as right as `snapshot`."""
+        used = self._requests.slots(self._now())
+        return tuple(used.get(slot, SlotStatus(slot)) for slot in range(self._num_slots))
 
     @property
     def failure(self) -> StageFailure | None:

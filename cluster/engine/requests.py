@@ -12,6 +12,7 @@ from typing import Any
 from cluster.api.errors import CancelledError, ClusterError, UsageError, error_named
 from cluster.api.results import FinishReason, PromptCounts, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
+from cluster.api.status import SlotState, SlotStatus
 from cluster.engine.events import LogitsRows, NewRequest, Output, Sink, is_last, send
 from cluster.engine.outcome import StepOutcome
 from cluster.engine.scheduler import Scheduler
@@ -95,6 +96,11 @@ class Requests:
             reason = finish_before_start(params, num_prompt, self._context_length)
             if reason is not None:
                 self._finish(request, reason, now_s)
+
+    def slots(self, now_s: float) -> dict[int, SlotStatus]:
+        """Those in use, by id. For any thread: what is read belongs to this moment, or to the step before it."""
+        found = (_slot_status(request, now_s) for request in list(self._open.values()))
+        return {status.id: status for status in found if status is not None}
 
     def advance(self, outcome: StepOutcome, now_s: float) -> None:
         """Passes on what a step brought; ends the request if it is complete, or cannot go on. Never raises."""
@@ -229,6 +235,22 @@ class Requests:
         del self._open[request.sequence.request_id]
         self._scheduler.end(request.sequence.request_id, is_held=is_held)
         self.num_ended += 1
+
+
+def _slot_status(request: Request, now_s: float) -> SlotStatus | None:
+    sequence = request.sequence
+    slot, num_generated = sequence.slot, sequence.num_generated
+    if slot is None:
+        return None
+    return SlotStatus(
+        id=slot,
+        state=SlotState.GENERATING if num_generated else SlotState.PROMPT,
+        num_prompt_tokens=len(sequence.prompt),
+        num_cached_tokens=sequence.num_cached,
+        num_computed=sequence.num_computed,
+        num_generated=num_generated,
+        age_s=max(0.0, now_s - request.arrival_s),
+    )
 
 
 def _own_error(error: Exception) -> ClusterError:

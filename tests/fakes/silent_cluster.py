@@ -13,7 +13,7 @@ from typing import Any
 
 from cluster.api.prompt import Segments
 from cluster.api.results import TokenEvent
-from cluster.api.status import ClusterStatus
+from cluster.api.status import ClusterStatus, SlotStatus
 from cluster.messages.step import Float32Array, StepTiming
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.inference.server import InferenceServer
@@ -55,6 +55,10 @@ class SilentCluster(EchoCluster):
             self._wait("status")
         self._has_answered = True
         return super().status()
+
+    def slots(self) -> tuple[SlotStatus, ...]:
+        self._wait("slots")
+        return super().slots()
 
     def intervals(self) -> Sequence[StepTiming]:
         return self._wait("intervals")

@@ -19,7 +19,16 @@ from cluster.api.model import ModelInfo, TokenKind, VocabularyTable
 from cluster.api.prompt import Segments
 from cluster.api.results import FinishReason, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
-from cluster.api.status import ClusterStatus, Condition, Health, StageActivity, StageFacts, StageStatus
+from cluster.api.status import (
+    ClusterStatus,
+    Condition,
+    Health,
+    SlotState,
+    SlotStatus,
+    StageActivity,
+    StageFacts,
+    StageStatus,
+)
 from cluster.messages.stage import Hello, Wiring
 from cluster.messages.step import Float32Array, Microbatch, StepId, StepTiming
 from cluster.node.secret import Secret
@@ -226,6 +235,9 @@ class EchoCluster:
         return ClusterStatus(
             "demo", "ab", "llama", Health(), "127.0.0.1:2", 1, 128, 4, 0, 0, 5, 99, 12.5, VOCAB_SIZE, (stage,)
         )
+
+    def slots(self) -> tuple[SlotStatus, ...]:
+        return SlotStatus(0), SlotStatus(1, SlotState.GENERATING, 9, 4, 12, 3, 1.5)
 
     def intervals(self) -> Sequence[StepTiming]:
         return [StepTiming(StepId(1, 0, 5), 1, 2, 10, 20, 5)]

@@ -1,12 +1,13 @@
-"""What stages and a cluster say of themselves <-> StageFacts, StatusReply."""
+"""What stages and a cluster say of themselves <-> StageFacts, StatusReply, SlotsReply."""
 
 from __future__ import annotations
 
 from cluster.api.errors import HandshakeError
-from cluster.api.status import ClusterStatus, StageFacts
+from cluster.api.status import ClusterStatus, SlotStatus, StageFacts
 from cluster.messages.stage import PROTOCOL_VERSION
 from cluster.wire import limits
 from cluster.wire.codec.record import fields_of, record_of
+from cluster.wire.limits import check_length
 from protos import inference_pb2, stage_pb2
 
 _STATUS_BOUNDS = {"status.stages": (0, limits.MAX_STAGES)}
@@ -32,3 +33,12 @@ def decode_status(message: inference_pb2.StatusReply) -> ClusterStatus:
             "install the same version of ggml-cluster on both ends"
         )
     return record_of(ClusterStatus, message, "status", _STATUS_BOUNDS)
+
+
+def encode_slots(slots: tuple[SlotStatus, ...]) -> inference_pb2.SlotsReply:
+    return inference_pb2.SlotsReply(slots=[fields_of(slot) for slot in slots])
+
+
+def decode_slots(message: inference_pb2.SlotsReply) -> tuple[SlotStatus, ...]:
+    check_length("slots", message.slots, limits.MAX_SLOTS)
+    return tuple(record_of(SlotStatus, slot, "slots") for slot in message.slots)

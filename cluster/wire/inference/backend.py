@@ -10,7 +10,7 @@ from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.prompt import Segments
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
-from cluster.api.status import ClusterStatus
+from cluster.api.status import ClusterStatus, SlotStatus
 from cluster.messages.step import Float32Array, StepTiming
 
 EventSink = Callable[[TokenEvent | ClusterError], None]
@@ -51,6 +51,9 @@ class InferenceBackend(Protocol):
 
     def status(self) -> ClusterStatus:
         """The cluster now."""
+
+    def slots(self) -> tuple[SlotStatus, ...]:
+        """What each slot is used for now."""
 
     def intervals(self) -> Sequence[StepTiming]:
         """The recorded steps of the last window."""

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from cluster.wire import limits
-from cluster.wire.codec.facts import encode_status
+from cluster.wire.codec.facts import encode_slots, encode_status
 from cluster.wire.codec.model import encode_model, encode_vocabulary
 from cluster.wire.codec.timing import encode_timing
 from cluster.wire.inference.aborting import Context, aborting
@@ -32,6 +32,7 @@ class FactStreams:
         """For `service.register`."""
         return {
             "Status": aborting(self._status),
+            "Slots": aborting(self._slots),
             "Intervals": aborting(self._intervals),
             "Model": aborting(self._model),
             "Vocabulary": aborting(self._vocabulary),
@@ -40,6 +41,10 @@ class FactStreams:
     async def _status(self, data: bytes, context: Context) -> Message:
         parse(inference_pb2.StatusRequest, data)
         return encode_status(await self._call(context, self._backend.status))
+
+    async def _slots(self, data: bytes, context: Context) -> Message:
+        parse(inference_pb2.SlotsRequest, data)
+        return encode_slots(await self._call(context, self._backend.slots))
 
     async def _intervals(self, data: bytes, context: Context) -> Message:
         parse(inference_pb2.IntervalsRequest, data)

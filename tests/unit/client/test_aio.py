@@ -86,6 +86,7 @@ def test_other_calls() -> None:
         assert await client.vocabulary() == backend.vocabulary()
         assert await client.status() == backend.status()
         assert await client.intervals() == list(backend.intervals())
+        assert await client.slots() == backend.slots()
 
     play(scenario)
 

@@ -21,7 +21,7 @@ from cluster.client.calls import call_error
 from cluster.wire.access.endpoint import Endpoint
 from tests.fakes.wire_backends import SECRET
 
-WAITING = ("tokenize", "detokenize", "status", "intervals")
+WAITING = ("tokenize", "detokenize", "status", "slots", "intervals")
 
 
 @dataclass
@@ -66,6 +66,7 @@ CALLS: dict[str, tuple[Callable[[cluster.Client], Any], int]] = {
     "tokenize": (lambda client: client.tokenize("once"), 1),
     "detokenize": (lambda client: client.detokenize([1]), 1),
     "status": (lambda client: client.status(), 1),
+    "slots": (lambda client: client.slots(), 1),
     "intervals": (lambda client: client.intervals(), 1),
 }
 
@@ -98,6 +99,7 @@ ASYNC_CALLS: dict[str, Callable[[AsyncClient], Any]] = {
     "tokenize": lambda client: client.tokenize("once"),
     "detokenize": lambda client: client.detokenize([1]),
     "status": lambda client: client.status(),
+    "slots": lambda client: client.slots(),
     "intervals": lambda client: client.intervals(),
 }
 

@@ -238,6 +238,7 @@ def test_the_model_and_its_tokens(served: Served) -> None:
 def test_status_and_intervals(served: Served) -> None:
     assert served.client.status() == served.backend.status()
     assert served.client.intervals() == list(served.backend.intervals())
+    assert served.client.slots() == served.backend.slots()
 
 
 @pytest.mark.parametrize(

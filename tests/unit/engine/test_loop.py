@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from cluster.api.errors import CancelledError, CapacityError, StageLostError, UnreachableError, UsageError
 from cluster.api.results import FinishReason, PromptCounts, TokenEvent
 from cluster.api.sampling import SamplingParams
+from cluster.api.status import SlotState, SlotStatus
 from cluster.engine.draft import Drafter
 from cluster.engine.events import Output, is_last
 from cluster.engine.limits import Limits
@@ -591,6 +592,22 @@ def test_a_prompt_that_is_read_in_chunks_tells_of_each_if_asked() -> None:
     assert all(event.text == "" and event.finish_reason is None for event in told)
     assert reader.tokens == alone([1, 2, 3] * 7, _LONG, _EIGHT.context_length).tokens
     assert all(event.token is not None for event in silent.events)
+
+
+def test_slots_say_what_they_are_used_for_and_nothing_of_any_text() -> None:
+    run = Run(dataclasses.replace(_EIGHT, num_slots=3, max_batch_tokens=4))
+    seen: list[tuple[SlotStatus, ...]] = []
+    for at_s in (0.0, 4.5, 40.0, 400.0):
+        run.world.at(at_s, lambda: seen.append(run.engine.slots()))
+    run.ask([1, 2, 3] * 7, _LONG)
+    run.run()
+    assert seen[0] == seen[3] == (SlotStatus(0), SlotStatus(1), SlotStatus(2))
+    assert all(slots[1:] == (SlotStatus(1), SlotStatus(2)) for slots in seen)
+    prompt, generating = seen[1][0], seen[2][0]
+    assert (prompt.state, prompt.num_generated, prompt.age_s) == (SlotState.PROMPT, 0, 4.5)
+    assert prompt.num_prompt_tokens == 21 and 0 < prompt.num_computed < 21
+    assert generating.state is SlotState.GENERATING and generating.num_computed >= 21
+    assert 0 < generating.num_generated < 60
 
 
 def test_a_full_queue_refuses_and_the_others_are_served() -> None:

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from cluster.api.errors import CapacityError, ClusterError, HandshakeError, UsageError
 from cluster.api.results import FinishReason as Reason
-from cluster.api.results import Timings, TokenEvent
+from cluster.api.results import PromptCounts, PromptLogprob, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageAddress, StageFailure, Wiring
 from cluster.messages.step import (
@@ -248,6 +248,12 @@ TOKEN_EVENTS = st.builds(
     TOPS,
     st.none() | st.sampled_from(Reason),
     st.none() | st.builds(Timings, *[st.integers(0, 2**32 - 1)] * 3, *[st.floats(0, 1e9)] * 3),
+    st.none() | st.text(st.characters(codec="utf-8"), max_size=9),
+    st.none() | st.builds(PromptCounts, *[st.integers(0, 2**32 - 1)] * 3),
+    st.tuples(TOKENS, st.lists(st.tuples(TOKENS, LOGPROBS, TOPS), max_size=3)).map(
+        lambda given: (PromptLogprob(given[0], None), *(PromptLogprob(*one) for one in given[1]))
+    )
+    | st.just(()),
 )
 
 
