@@ -1,19 +1,21 @@
 """Says whether a story is well formed: reads it against the grammar, agreement between sentences included.
 
-The story is parsed sentence by sentence along every plot, and a role that was named once (hero, lost thing,
-friend, place ...) must keep its value, its pronouns and its article to the end. What is reported is where
-the furthest reading stopped, and why.
+The story is parsed sentence by sentence along every plot in every mood, and a role that was named once (hero,
+lost thing, friend, place ...) must keep its value, its pronouns and its article to the end. What is reported is
+where the furthest reading stopped, and why.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
 from cluster.demo.lexicon import DOMAINS
-from cluster.demo.plots import PLOTS
+from cluster.demo.plots import PLOTS, steps_of
+from cluster.demo.plots.moods import MOODS
 from cluster.demo.plots.shared import Step
 from cluster.demo.template import Bindings, Slot, inflect, match, parse_template
 
@@ -23,31 +25,56 @@ _FIRST_SENTENCE = re.compile(r'.*?[.!?]"?(?= |$)', re.DOTALL)
 
 @dataclass(slots=True)
 class _Furthest:
-    """Where the readings of one story stopped: the furthest end, and what was expected there."""
+    """Where the readings of one story stopped: the furthest end, what was expected there, and the roles until
+    then."""
 
     end: int = 0
+    roles: Bindings = field(default_factory=dict)
     expected: list[tuple[str, Bindings]] = field(default_factory=list)
     is_complete: bool = False
 
-    def stopped(self, end: int, expected: list[tuple[str, Bindings]], is_complete: bool = False) -> None:
+    def reached(self, end: int, roles: Bindings) -> None:
         if end > self.end:
             self.end, self.expected, self.is_complete = end, [], False
+            self.roles = roles
+
+    def stopped(self, end: int, expected: list[tuple[str, Bindings]], is_complete: bool = False) -> None:
         if end == self.end:
             self.expected += expected
             self.is_complete |= is_complete
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """``problems`` is empty where the grammar can write this story. ``roles`` are the values that were read, the
+    mood among them ("" for none); of an ill-formed story, those before the first problem."""
+
+    problems: tuple[str, ...]
+    roles: Bindings
+
+    def misses(self, wish: Bindings) -> tuple[str, ...]:
+        """The roles of ``wish`` that the story has not, or has with another value."""
+        return tuple(role for role, value in wish.items() if self.roles.get(role) != value)
+
+
 def check_story(text: str) -> list[str]:
     """The violations in ``text`` (without an end mark); empty where the grammar can write this story."""
+    return list(read_story(text).problems)
+
+
+def read_story(text: str) -> Reading:
+    """Reads ``text`` (without an end mark) along every plot in every mood."""
     text = text.strip()
     furthest = _Furthest()
-    if any(_read(steps, 0, text, 0, {}, furthest) for steps in PLOTS.values()):
-        return []
-    return list(dict.fromkeys(_explain(text, furthest)))
+    for plot, mood in itertools.product(PLOTS, ("", *DOMAINS["mood"])):
+        if _read(steps_of(plot, mood), 0, text, 0, {"mood": mood}, furthest):
+            return Reading((), furthest.roles)
+    return Reading(tuple(dict.fromkeys(_explain(text, furthest))), furthest.roles)
 
 
 def _read(steps: tuple[Step, ...], index: int, text: str, start: int, bindings: Bindings, furthest: _Furthest) -> bool:
     """Whether ``text[start:]`` is exactly the rest of the plot from step ``index`` on."""
+    furthest.reached(start, bindings)
     if index == len(steps):
         furthest.stopped(start, [], is_complete=True)
         return start == len(text)
@@ -125,7 +152,8 @@ def _any_value(slot: Slot) -> str:
 
 @cache
 def _all_templates() -> tuple[str, ...]:
-    return tuple({template for steps in PLOTS.values() for step in steps for template in step if template})
+    every = (steps_of(plot, mood) for plot, mood in itertools.product(PLOTS, MOODS))
+    return tuple({template for steps in every for step in steps for template in step if template})
 
 
 def _quote(rest: str) -> str:

@@ -10,7 +10,17 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.demo.tokenizer import Tokenizer
+from cluster.demo.tokenizer import IM_END, Tokenizer
+
+CHAT_TEMPLATE = (
+    "{{- bos_token }}"
+    "{%- for message in messages %}"
+    "{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
+    "{%- endfor %}"
+    "{%- if add_generation_prompt %}"
+    "{{- '<|im_start|>assistant\n' }}"
+    "{%- endif %}"
+)
 
 
 class Shape(Protocol):
@@ -54,7 +64,7 @@ def write_gguf(path: Path, shape: Shape, tokenizer: Tokenizer, tensors: Mapping[
 
 def _add_header(writer: gguf.GGUFWriter, shape: Shape) -> None:
     writer.add_name("ggml-cluster demo")
-    writer.add_description("Writes short children's stories; trained on those of cluster/demo/grammar.py")
+    writer.add_description("Tells short children's stories, in a chat too; trained on what cluster/demo writes")
     writer.add_license("MIT")
     writer.add_languages(["en"])
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
@@ -74,7 +84,7 @@ def _add_header(writer: gguf.GGUFWriter, shape: Shape) -> None:
 
 def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
     tokens = tokenizer.tokens
-    kinds = [gguf.TokenType.NORMAL] * tokenizer.bos_id + [gguf.TokenType.CONTROL] * 2
+    kinds = [gguf.TokenType.NORMAL] * tokenizer.bos_id + [gguf.TokenType.CONTROL] * len(tokenizer.controls)
     writer.add_vocab_size(len(tokens))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
@@ -83,6 +93,8 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
     writer.add_token_merges([" ".join(pair) for pair in tokenizer.merges])
     writer.add_bos_token_id(tokenizer.bos_id)
     writer.add_eos_token_id(tokenizer.eos_id)
+    writer.add_eot_token_id(tokenizer.control_id(IM_END))
+    writer.add_chat_template(CHAT_TEMPLATE)
     writer.add_add_bos_token(True)
     writer.add_add_eos_token(False)
 

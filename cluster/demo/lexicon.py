@@ -1,7 +1,7 @@
 """The words of the story grammar: one tuple of values per role, and tables that inflect them.
 
 A *role* is a part in a story (the hero, the lost thing); a *form* is how its value appears in a sentence
-(the pronoun of the hero, the thing with its article). No list is longer than 20, so that the common sampler
+(the pronoun of the hero, the thing with its article). No list is longer than 25, so that the common sampler
 default of the 40 likeliest tokens never forbids a word that the grammar allows.
 """
 
@@ -26,20 +26,22 @@ _SPOTS = (
     *("between two stones", "among the flowers", "in a pile of leaves", "by the gate", "under a thorny bush"),
     "on a low branch",
 )
+ANIMALS = (
+    *("fox", "rabbit", "bear", "mouse", "kitten", "puppy", "lamb", "pony", "duck", "hedgehog"),
+    *("squirrel", "frog", "owl", "mole", "badger", "otter", "turtle", "panda", "goat", "beaver"),
+)
 
 DOMAINS: dict[str, tuple[str, ...]] = {
+    "mood": ("happy", "sad", "funny", "scary"),
     "opening": (
         *("Once upon a time,", "Long ago,", "Not so long ago,", "Far, far away,"),
         *("In a land of green hills,", "Many summers ago,"),
     ),
     "trait": _TRAITS,
     "friend_trait": _TRAITS,
-    "kind": ("girl", "boy", "fox", "rabbit", "bear", "mouse", "kitten", "puppy", "lamb", "pony"),
+    "kind": ("girl", "boy", *ANIMALS),
     "hero": (*GIRLS, *BOYS),
-    "friend_kind": (
-        *("duck", "hedgehog", "squirrel", "frog", "owl", "mole", "badger", "otter", "turtle", "panda"),
-        *("goat", "beaver"),
-    ),
+    "friend_kind": ANIMALS,
     "friend": (*SHE_FRIENDS, *HE_FRIENDS),
     "home": (
         *("in a small house by the sea", "in a cottage near the woods", "in a village by a mill"),
@@ -127,3 +129,5 @@ FEAR_DEED: dict[str, str] = {
     "spiders": "said hello to the biggest spider",
     "the wind": "stood still in the great storm",
 }
+
+MOOD_MORE: dict[str, str] = {"happy": "happier", "sad": "sadder", "funny": "funnier", "scary": "scarier"}

@@ -19,13 +19,13 @@ class ModelShape:
     """Sizes of the model. Every row width is a multiple of 32, the block of Q8_0."""
 
     vocab: int
-    d_model: int = 128
+    d_model: int = 192
     num_layers: int = 8
     num_heads: int = 4
     num_kv_heads: int = 2
     head_width: int = 64
     d_ff: int = 384
-    context_length: int = 1024
+    context_length: int = 4096
     rope_base: float = 10_000.0
     norm_eps: float = 1e-5
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from cluster.demo.lexicon import BOYS, DOMAINS, FEAR_DEED, GIRLS, HE_FRIENDS, PLACE_AT, PRONOUNS
+from cluster.demo.lexicon import BOYS, DOMAINS, FEAR_DEED, GIRLS, HE_FRIENDS, MOOD_MORE, PLACE_AT, PRONOUNS
 
 Bindings = Mapping[str, str]
 
@@ -40,7 +40,7 @@ def inflect(slot: Slot, value: str) -> str:
         return PRONOUNS[slot.form][value in _MASCULINE]
     if slot.form in {"a", "A"}:
         return f"{slot.form}{'n' if value[0] in 'aeiou' else ''} {value}"
-    return {"at": PLACE_AT, "deed": FEAR_DEED}[slot.form][value]
+    return {"at": PLACE_AT, "deed": FEAR_DEED, "er": MOOD_MORE}[slot.form][value]
 
 
 @cache
@@ -63,9 +63,13 @@ def parse_template(template: str) -> tuple[str | Slot, ...]:
 def _is_allowed(role: str, value: str, bindings: Bindings) -> bool:
     if value == bindings.get(_DISTINCT.get(role, "")):
         return False
-    if role == "hero" and bindings.get("kind") in {"girl", "boy"}:
-        return value in (GIRLS if bindings["kind"] == "girl" else BOYS)
-    return True
+    return role != "hero" or fits(value, bindings.get("kind", ""))
+
+
+def fits(hero: str, kind: str) -> bool:
+    """Whether a hero of this name may be of this kind: girls and boys have names of their own."""
+    names = {"girl": GIRLS, "boy": BOYS}.get(kind)
+    return names is None or hero in names
 
 
 @cache

@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 
 BOS = "<|startoftext|>"
 EOS = "<|endoftext|>"
+IM_START = "<|im_start|>"
+IM_END = "<|im_end|>"
+CHAT_CONTROLS = (BOS, EOS, IM_START, IM_END)
 NUM_BYTES = 256
 _SUFFIXES = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 
@@ -99,9 +102,10 @@ def train_merges(texts: Iterable[str], num_merges: int) -> tuple[Pair, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Tokenizer:
-    """Token ids: [0, 256) the bytes, then one per merge, then BOS and EOS."""
+    """Token ids: [0, 256) the bytes, then one per merge, then the control tokens: BOS, EOS and maybe more."""
 
     merges: tuple[Pair, ...]
+    controls: tuple[str, ...] = CHAT_CONTROLS
     _cache: dict[str, tuple[int, ...]] = field(default_factory=dict, compare=False, repr=False)
     _ids: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
     _ranks: dict[Pair, int] = field(default_factory=dict, compare=False, repr=False)
@@ -113,7 +117,7 @@ class Tokenizer:
     @property
     def tokens(self) -> tuple[str, ...]:
         """Every token as it stands in the GGUF, in id order."""
-        return (*BYTE_LETTERS, *("".join(pair) for pair in self.merges), BOS, EOS)
+        return (*BYTE_LETTERS, *("".join(pair) for pair in self.merges), *self.controls)
 
     @property
     def bos_id(self) -> int:
@@ -123,12 +127,16 @@ class Tokenizer:
     def eos_id(self) -> int:
         return self.bos_id + 1
 
+    def control_id(self, control: str) -> int:
+        """The id of one of ``controls``."""
+        return self.bos_id + self.controls.index(control)
+
     def encode(self, text: str) -> list[int]:
-        """Token ids of ``text``, without BOS or EOS; text that looks like them stays text."""
+        """Token ids of ``text``, without BOS or EOS; text that looks like a control token stays text."""
         return [token for word in split_words(text) for token in self._encode_word(word)]
 
     def decode_bytes(self, token_ids: Iterable[int]) -> bytes:
-        """The bytes of the tokens; BOS and EOS stand for nothing."""
+        """The bytes of the tokens; control tokens stand for nothing."""
         tokens = self.tokens
         shown = (tokens[token] for token in token_ids if token < self.bos_id)
         return bytes(_LETTER_BYTES[letter] for token in shown for letter in token)

@@ -1,8 +1,8 @@
-"""Trains the demo model on stories from the grammar and writes it as a GGUF.
+"""Trains the demo model on stories and chats from the grammars and writes it as a GGUF.
 
-    python -m cluster.demo.train --out demo.gguf --minutes 25 --seed 0
+    python -m cluster.demo.train --out demo.gguf --minutes 55 --seed 0
 
-Needs the ``train`` extra (torch, CPU build). All text comes from the grammar, and the run is seeded: the
+Needs the ``train`` extra (torch, CPU build). All text comes from the grammars, and the run is seeded: the
 same seed, torch build and thread count give the same model, unless the clock cuts the run short.
 """
 
@@ -23,28 +23,43 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cluster.demo.dialogue.chats import chats
+from cluster.demo.documents import Document, Mixture, documents
 from cluster.demo.export import write_gguf
 from cluster.demo.grammar import stories, write_story
 from cluster.demo.model import ModelShape, StoryModel
-from cluster.demo.tokenizer import Tokenizer, train_merges
+from cluster.demo.tokenizer import CHAT_CONTROLS, NUM_BYTES, Tokenizer, train_merges
 
-VOCAB = 1024
+VOCAB = 1536
 NUM_TOKENIZER_STORIES = 4000
+NUM_TOKENIZER_CHATS = 6000
+IGNORED = -100
 NUM_HELD_OUT_ROWS = 32
 HELD_OUT_SEED = 1_000_003
 LOG_EVERY = 50
-SAVE_EVERY = 200
+SAVE_EVERY = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """From ``begin`` (a share of the run) on: rows of ``row_length`` tokens, filled with ``mixture``."""
+
+    begin: float
+    row_length: int
+    mixture: Mixture
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How long and how fast. Most steps see short rows; the last ones stretch to the full context."""
 
-    num_steps: int = 3000
-    batch_tokens: int = 2048
-    short_row: int = 256
-    long_row: int = 1024
-    short_share: float = 0.85
+    num_steps: int = 6000
+    batch_tokens: int = 3072
+    phases: tuple[Phase, ...] = (
+        Phase(0.0, 512, Mixture(max_exchanges=3)),
+        Phase(0.72, 1024, Mixture(max_exchanges=6)),
+        Phase(0.95, 4096, Mixture(chat_share=0.8, max_exchanges=30)),
+    )
     peak_lr: float = 3e-3
     end_lr: float = 5e-5
     matrix_lr_scale: float = 2.0
@@ -53,8 +68,12 @@ class Recipe:
     weight_decay: float = 0.05
     clip: float = 1.0
 
-    def row_length(self, progress: float) -> int:
-        return self.short_row if progress < self.short_share else self.long_row
+    @property
+    def context_length(self) -> int:
+        return max(phase.row_length for phase in self.phases)
+
+    def phase(self, progress: float) -> Phase:
+        return next(phase for phase in reversed(self.phases) if phase.begin <= progress)
 
     def lr(self, progress: float) -> float:
         """``progress`` in [0, 1]: a linear warm-up, then half a cosine down to ``end_lr``."""
@@ -81,25 +100,31 @@ def entropy_per_token(tokenizer: Tokenizer, num_stories: int = 2000) -> float:
     return rng.nats / sum(len(tokenizer.encode(text)) + 2 for text in texts)
 
 
-def rows(tokenizer: Tokenizer, source: Iterator[str], length: int) -> Iterator[list[int]]:
-    """Rows of ``length`` ids, each beginning with BOS: stories one after another, the last one cut off."""
+def rows(source: Iterator[Document], length: int) -> Iterator[Document]:
+    """Rows of ``length`` ids: documents one after another, the last one cut off."""
     while True:
-        row: list[int] = []
-        while len(row) < length:
-            row += [tokenizer.bos_id, *tokenizer.encode(next(source)), tokenizer.eos_id]
-        yield row[:length]
+        ids: list[int] = []
+        is_learned: list[bool] = []
+        while len(ids) < length:
+            document = next(source)
+            ids += document.ids
+            is_learned += document.is_learned
+        yield Document(ids[:length], is_learned[:length])
 
 
-def batch(tokenizer: Tokenizer, source: Iterator[str], num_rows: int, length: int) -> Tensor:
-    """Ids [num_rows, length + 1]: inputs and targets overlap in all but one position."""
-    return torch.tensor(list(itertools.islice(rows(tokenizer, source, length + 1), num_rows)))
+def batch(source: Iterator[Document], num_rows: int, length: int) -> tuple[Tensor, Tensor]:
+    """Inputs and targets, each [num_rows, length]; a target that is not to be learned is IGNORED."""
+    taken = list(itertools.islice(rows(source, length + 1), num_rows))
+    ids = torch.tensor([row.ids for row in taken])
+    is_learned = torch.tensor([row.is_learned for row in taken])
+    return ids[:, :-1], ids.masked_fill(~is_learned, IGNORED)[:, 1:]
 
 
-def loss_of(model: torch.nn.Module, ids: Tensor) -> Tensor:
-    """Mean nats per token. Matrix products in bfloat16: a quarter less time where the CPU has it."""
+def loss_of(model: torch.nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean nats per learned token. Matrix products in bfloat16: a quarter less time where the CPU has it."""
     with torch.autocast("cpu", torch.bfloat16):
-        logits = model(ids[:, :-1])
-    return F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())
+        logits = model(inputs)
+    return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
 
 
 def make_optimizers(model: StoryModel, recipe: Recipe) -> tuple[torch.optim.Optimizer, ...]:
@@ -142,9 +167,11 @@ class Report:
 
 
 def held_out_loss(model: torch.nn.Module, tokenizer: Tokenizer, recipe: Recipe) -> float:
-    ids = batch(tokenizer, stories(HELD_OUT_SEED), NUM_HELD_OUT_ROWS, recipe.short_row)
+    """On rows of the length that most of the run sees."""
+    phase = recipe.phases[0]
+    source = documents(tokenizer, random.Random(HELD_OUT_SEED), phase.mixture)
     with torch.no_grad():
-        return float(loss_of(model, ids))
+        return float(loss_of(model, *batch(source, NUM_HELD_OUT_ROWS, phase.row_length)))
 
 
 def fit(
@@ -159,13 +186,16 @@ def fit(
 
     ``save`` is called every SAVE_EVERY steps.
     """
-    optimizers, source = make_optimizers(model, recipe), stories(seed + 1)
+    optimizers, rng = make_optimizers(model, recipe), random.Random(seed + 1)
     start_cpu_s = time.process_time()
     start_s, step, progress, smooth = time.monotonic(), 0, 0.0, math.log(model.shape.vocab)
+    num_tokens = 0
     while progress < 1.0:
-        length = recipe.row_length(progress)
+        phase = recipe.phase(progress)
         set_lr(optimizers, recipe.lr(progress))
-        loss = loss_of(model, batch(tokenizer, source, recipe.batch_tokens // length, length))
+        source = documents(tokenizer, rng, phase.mixture)
+        inputs, targets = batch(source, max(1, recipe.batch_tokens // phase.row_length), phase.row_length)
+        loss = loss_of(model, inputs, targets)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
         for optimizer in optimizers:
@@ -173,6 +203,7 @@ def fit(
             optimizer.zero_grad(set_to_none=True)
         smooth += (loss.item() - smooth) / min(step + 1, 20)
         step += 1
+        num_tokens += inputs.numel()
         wall_s = time.monotonic() - start_s
         progress = max(step / recipe.num_steps, wall_s / limit_s)
         if step % SAVE_EVERY == 0:
@@ -185,7 +216,7 @@ def fit(
     return Report(
         seed=seed,
         num_steps=step,
-        num_tokens=step * recipe.batch_tokens,
+        num_tokens=num_tokens,
         num_parameters=sum(p.numel() for p in model.parameters()),
         train_loss=smooth,
         held_out_loss=held_out_loss(model, tokenizer, recipe),
@@ -196,21 +227,28 @@ def fit(
 
 
 def make_tokenizer(seed: int) -> Tokenizer:
-    """A BPE of at most VOCAB entries, BOS and EOS included."""
-    texts = itertools.islice(stories(seed), NUM_TOKENIZER_STORIES)
-    return Tokenizer(train_merges(texts, VOCAB - 256 - 2))
+    """A BPE of at most VOCAB entries, control tokens included, made of stories and of what is said in chats."""
+    texts = list(itertools.islice(stories(seed), NUM_TOKENIZER_STORIES))
+    for chat in itertools.islice(chats(seed, max_exchanges=2), NUM_TOKENIZER_CHATS):
+        texts += [text for exchange in chat.exchanges for text in (exchange.user, exchange.answer)]
+    texts += ["system\n", "user\n", "assistant\n"] * NUM_TOKENIZER_CHATS
+    return Tokenizer(train_merges(texts, VOCAB - NUM_BYTES - len(CHAT_CONTROLS)))
 
 
-def train(out: Path, minutes: float, seed: int, recipe: Recipe) -> Report:
+def train(out: Path, minutes: float, seed: int, recipe: Recipe, is_compiled: bool = False) -> Report:
     """Trains and writes ``out``, now and then already on the way, so that a run can be watched."""
     torch.manual_seed(seed)
     tokenizer = make_tokenizer(seed)
-    model = StoryModel(ModelShape(vocab=len(tokenizer.tokens), context_length=recipe.long_row))
+    model = StoryModel(ModelShape(vocab=len(tokenizer.tokens), context_length=recipe.context_length))
 
     def save() -> None:
         tensors = {name: weight.detach().numpy() for name, weight in model.named_parameters()}
         write_gguf(out, model.shape, tokenizer, tensors)
 
+    if is_compiled:
+        # Layer by layer: all of them run the same code, so it is compiled once per row length.
+        for layer in model.blk:
+            layer.compile(dynamic=False)
     report = fit(model, tokenizer, recipe, seed, limit_s=60 * minutes, save=save)
     save()
     return report
@@ -219,11 +257,12 @@ def train(out: Path, minutes: float, seed: int, recipe: Recipe) -> Report:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("demo.gguf"))
-    parser.add_argument("--minutes", type=float, default=25.0, help="end the run by then, at whatever step")
+    parser.add_argument("--minutes", type=float, default=55.0, help="end the run by then, at whatever step")
     parser.add_argument("--steps", type=int, default=Recipe().num_steps)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--compile", action="store_true", help="about twice as fast; needs a C++ compiler")
     args = parser.parse_args()
-    report = train(args.out, args.minutes, args.seed, Recipe(num_steps=args.steps))
+    report = train(args.out, args.minutes, args.seed, Recipe(num_steps=args.steps), args.compile)
     print(json.dumps(asdict(report), indent=2))
 
 

@@ -11,6 +11,7 @@ from cluster.demo.plots.birthday import BIRTHDAY
 from cluster.demo.plots.fear import FEAR
 from cluster.demo.plots.garden import GARDEN
 from cluster.demo.plots.lost import LOST
+from cluster.demo.plots.moods import MOODS
 from cluster.demo.plots.race import RACE
 from cluster.demo.plots.rescue import RESCUE
 from cluster.demo.plots.shared import INTRO, Step
@@ -19,13 +20,21 @@ from cluster.demo.plots.shy import SHY
 from cluster.demo.plots.truth import TRUTH
 
 PLOTS: dict[str, tuple[Step, ...]] = {
-    "lost": INTRO + LOST,
-    "sharing": INTRO + SHARING,
-    "shy": INTRO + SHY,
-    "fear": INTRO + FEAR,
-    "rescue": INTRO + RESCUE,
-    "race": INTRO + RACE,
-    "birthday": INTRO + BIRTHDAY,
-    "garden": INTRO + GARDEN,
-    "truth": INTRO + TRUTH,
+    "lost": LOST,
+    "sharing": SHARING,
+    "shy": SHY,
+    "fear": FEAR,
+    "rescue": RESCUE,
+    "race": RACE,
+    "birthday": BIRTHDAY,
+    "garden": GARDEN,
+    "truth": TRUTH,
 }
+
+
+def steps_of(plot: str, mood: str) -> tuple[Step, ...]:
+    """All steps of a story; ``mood`` is one of MOODS or "" for a story without one."""
+    if not mood:
+        return INTRO + PLOTS[plot]
+    first, last = MOODS[mood]
+    return (*INTRO, first, *PLOTS[plot], last)

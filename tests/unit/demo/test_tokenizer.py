@@ -31,8 +31,10 @@ TEXTS = (
 @cache
 def shipped() -> Tokenizer:
     """The tokenizer as it stands in the GGUF, read with gguf-py."""
-    merges = GGUFReader(model_path()).fields["tokenizer.ggml.merges"].contents()
-    return Tokenizer(tuple((left, right) for left, right in (merge.split(" ") for merge in merges)))
+    fields = GGUFReader(model_path()).fields
+    merges = fields["tokenizer.ggml.merges"].contents()
+    controls = fields["tokenizer.ggml.tokens"].contents()[256 + len(merges) :]
+    return Tokenizer(tuple((left, right) for left, right in (merge.split(" ") for merge in merges)), tuple(controls))
 
 
 @cache

@@ -11,14 +11,16 @@ from gguf import GGUFReader
 from gguf.quants import dequantize
 from llama_cpp import Llama
 
+from cluster.demo.dialogue.chats import chats
+from cluster.demo.documents import Mixture, chat_document, story_document
 from cluster.demo.export import write_gguf
 from cluster.demo.grammar import stories
-from cluster.demo.tokenizer import Tokenizer, train_merges
+from cluster.demo.tokenizer import IM_END, Tokenizer, train_merges
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 from cluster.demo.model import ModelShape, StoryModel  # noqa: E402
-from cluster.demo.train import Recipe, batch, entropy_per_token, fit, held_out_loss  # noqa: E402
+from cluster.demo.train import IGNORED, Phase, Recipe, batch, entropy_per_token, fit, held_out_loss  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +33,36 @@ def small_model(tokenizer: Tokenizer) -> StoryModel:
     return StoryModel(ModelShape(vocab=len(tokenizer.tokens), d_model=64, num_layers=2, d_ff=96, context_length=512))
 
 
+def story_rows(tokenizer: Tokenizer, num_rows: int, length: int) -> torch.Tensor:
+    return batch((story_document(tokenizer, story) for story in stories(1)), num_rows, length)[0]
+
+
 def test_rows_begin_with_bos_and_hold_whole_stories(tokenizer: Tokenizer) -> None:
-    ids = batch(tokenizer, stories(1), 3, 600)
-    assert ids.shape == (3, 601)
+    ids = story_rows(tokenizer, 3, 600)
+    assert ids.shape == (3, 600)
     assert (ids[:, 0] == tokenizer.bos_id).all()
     text = tokenizer.decode_bytes(ids[0, : (ids[0] == tokenizer.eos_id).nonzero()[0, 0]].tolist())
     assert text.decode() == next(stories(1))
 
 
+def test_of_a_chat_only_the_answers_and_their_ends_are_learned(tokenizer: Tokenizer) -> None:
+    chat = next(chat for chat in chats(4, max_exchanges=3) if chat.system and len(chat.exchanges) == 3)
+    _, targets = batch(itertools.repeat(chat_document(tokenizer, chat)), 1, len(chat_document(tokenizer, chat).ids))
+    learned = [target for target in targets[0].tolist() if target != IGNORED]
+    end = tokenizer.control_id(IM_END)
+    expected = [id for exchange in chat.exchanges for id in (*tokenizer.encode(exchange.answer), end)]
+    assert learned == expected
+
+
+def test_long_rows_come_at_the_end() -> None:
+    recipe = Recipe()
+    lengths = [recipe.phase(progress).row_length for progress in (0.0, 0.5, 0.9, 0.99)]
+    assert lengths == sorted(lengths)
+    assert lengths[-1] == recipe.context_length >= 4096
+
+
 def test_a_position_does_not_see_later_ones(tokenizer: Tokenizer) -> None:
-    model, ids = small_model(tokenizer), batch(tokenizer, stories(1), 1, 31)
+    model, ids = small_model(tokenizer), story_rows(tokenizer, 1, 32)
     changed = ids.clone()
     changed[0, 20:] = 5
     with torch.no_grad():
@@ -48,7 +70,7 @@ def test_a_position_does_not_see_later_ones(tokenizer: Tokenizer) -> None:
 
 
 def test_a_short_run_is_seeded_and_lowers_the_loss(tokenizer: Tokenizer) -> None:
-    recipe = Recipe(num_steps=80, batch_tokens=512, short_row=64, long_row=128)
+    recipe = Recipe(num_steps=80, batch_tokens=512, phases=(Phase(0.0, 64, Mixture()), Phase(0.8, 128, Mixture())))
     untrained = held_out_loss(small_model(tokenizer), tokenizer, recipe)
     first, again = (fit(small_model(tokenizer), tokenizer, recipe, seed=2, limit_s=600.0) for _ in range(2))
     assert first.held_out_loss == again.held_out_loss
@@ -57,7 +79,7 @@ def test_a_short_run_is_seeded_and_lowers_the_loss(tokenizer: Tokenizer) -> None
 
 
 def test_the_clock_ends_a_slow_run(tokenizer: Tokenizer) -> None:
-    recipe = Recipe(num_steps=100_000, batch_tokens=256, short_row=64, long_row=64)
+    recipe = Recipe(num_steps=100_000, batch_tokens=256, phases=(Phase(0.0, 64, Mixture()),))
     assert fit(small_model(tokenizer), tokenizer, recipe, seed=2, limit_s=1.0).num_steps < 1000
 
 
