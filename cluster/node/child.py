@@ -50,6 +50,11 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """Negative for a signal that it died of; None while it runs."""
+        return self._process.poll()
+
     def ask(self, question: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         """Send a line and read the answer. ClusterError if it says one, dies or takes too long."""
         self.send(question)
