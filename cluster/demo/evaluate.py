@@ -148,7 +148,7 @@ def _print_tally(name: str, tally: Tally) -> None:
 
 
 def _score_chats(args: argparse.Namespace, sampling: Sampling) -> None:
-    reply = replies(load_whole(args.model, n_ctx=CHAT_CONTEXT), sampling)
+    reply = replies(load_whole(args.model, args.threads, CHAT_CONTEXT), sampling)
     if args.chats:
         _print_tally("asked", score_asked(reply, args.chats, args.seed))
     if args.follow_ups:
@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument("--top-p", type=float, default=Sampling().top_p)
     parser.add_argument("--min-p", type=float, default=Sampling().min_p)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--chats", type=int, default=0, help="stories to ask for in chats")
     parser.add_argument("--follow-ups", type=int, default=0, help="stories to have changed")
     parser.add_argument("--long-chats", type=int, default=0, help="chats of one story and six changes")
@@ -175,7 +176,7 @@ def main() -> None:
     if args.n < 1:
         parser.error(f"-n {args.n}: no story to check; give at least 1")
     sampling = Sampling(args.temp, args.top_k, args.top_p, args.min_p)
-    _print(score(write_stories(load_whole(args.model), args.n, sampling, args.seed)))
+    _print(score(write_stories(load_whole(args.model, args.threads), args.n, sampling, args.seed)))
     if args.chats or args.follow_ups or args.long_chats:
         _score_chats(args, sampling)
 

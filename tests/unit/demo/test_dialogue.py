@@ -143,7 +143,7 @@ class Teller:
 
 def _latest(words: str) -> Wish:
     """The value of each role that is named last: enough for requests that name it by its own word."""
-    wish: dict[str, str] = {}
+    wish: Wish = {}
     for role in ("hero", "kind", "thing", "mood"):
         values = {value: words.rfind(value[:4] if role == "mood" else f" {value}") for value in DOMAINS[role]}
         best = max(values, key=lambda value: values[value])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def small_model(tokenizer: Tokenizer) -> StoryModel:
     return StoryModel(ModelShape(vocab=len(tokenizer.tokens), d_model=64, num_layers=2, d_ff=96, context_length=512))
 
 
-def story_rows(tokenizer: Tokenizer, num_rows: int, length: int) -> torch.Tensor:
+def story_rows(tokenizer: Tokenizer, num_rows: int, length: int) -> Any:
     return batch((story_document(tokenizer, story) for story in stories(1)), num_rows, length)[0]
 
 
