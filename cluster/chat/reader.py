@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from cluster.api.errors import ClusterError
-from cluster.api.results import Timings, TokenEvent
+from cluster.api.results import FinishReason, Timings, TokenEvent
 from cluster.chat.events import (
     CallArguments,
     CallBegin,
@@ -23,6 +23,8 @@ from cluster.chat.events import (
 )
 from cluster.chat.formats.part import Part, PartKind
 from cluster.chat.formats.splitter import Splitter
+from cluster.chat.stopping import StopStrings
+from cluster.chat.turn_clock import TurnClock
 
 
 class TurnReader:
@@ -32,12 +34,19 @@ class TurnReader:
     marks and of calls are counted, and their log probabilities left out.
     """
 
-    def __init__(self, choice: int, splitter: Splitter, new_id: Callable[[str, int], str]) -> None:
-        """`new_id`: the id of a call, from its name and its index."""
+    def __init__(
+        self, choice: int, splitter: Splitter, new_id: Callable[[], str] = str, stop: tuple[str, ...] = ()
+    ) -> None:
+        """
+        new_id: makes the id of a call whose text has none.
+        stop: strings that end the text, where the coordinator could not tell it from calls.
+        """
         self.choice = choice
         self.is_ended = False  # nothing comes any more; a stream that still runs is to be closed
         self._splitter = splitter
         self._new_id = new_id
+        self._stop = StopStrings(stop)
+        self._clock = TurnClock()
         self._num_calls = 0
         self._num_reasoning_tokens = 0
         self._is_started = False
@@ -53,25 +62,24 @@ class TurnReader:
             logprob = None if event.logprob is None else TokenLogprob(event.token, event.logprob, event.top)
             self._tokens.append((self._num_characters, logprob))
         self._num_characters += len(event.text)
+        self._clock.see(event)
         parts = self._splitter.push(event.text) if event.text else []
         if event.finish_reason is not None:
             parts += self._splitter.finish()
+        parts = self._stop.push(parts)
+        if event.finish_reason is not None and self._stop.found is None:
+            parts += self._stop.finish()
         for part in parts:
             events += self._events(part)
-        if event.finish_reason is not None:
-            self.is_ended = True
-            timings = event.timings or Timings()
-            events.append(
-                End(
-                    self.choice,
-                    event.finish_reason,
-                    timings,
-                    self._num_reasoning_tokens,
-                    self._num_calls,
-                    event.stop_string,
-                )
-            )
+        if self._stop.found is not None:
+            events.append(self._end(FinishReason.STOP, event.timings or self._clock.timings(), self._stop.found))
+        elif event.finish_reason is not None:
+            events.append(self._end(event.finish_reason, event.timings or Timings(), event.stop_string))
         return events
+
+    def _end(self, reason: FinishReason, timings: Timings, stop_string: str | None) -> End:
+        self.is_ended = True
+        return End(self.choice, reason, timings, self._num_reasoning_tokens, self._num_calls, stop_string)
 
     def fail(self, error: ClusterError) -> list[ChatEvent]:
         """The stream has failed."""
@@ -104,7 +112,7 @@ class TurnReader:
                 return [Reasoning(self.choice, part.text, logprobs)]
             case PartKind.CALL:
                 self._num_calls += 1
-                return [CallBegin(self.choice, index + 1, self._new_id(part.text, index + 1), part.text)]
+                return [CallBegin(self.choice, index + 1, part.id or self._new_id(), part.text)]
             case PartKind.ARGUMENTS:
                 return [CallArguments(self.choice, index, part.text)]
             case PartKind.CALL_END:

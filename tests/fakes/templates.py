@@ -11,6 +11,7 @@ from cluster.chat.messages import ChatRequest
 @dataclass(frozen=True, slots=True)
 class FakeTraits:
     takes_tools: bool = False
+    takes_calls: bool = False
     takes_response_format: bool = False
     source: str = "fallback"
 

@@ -24,7 +24,7 @@ def kind_of(schema: Any, root: JsonObject) -> Kind:
             return Kind.ANY
         if "$ref" not in schema:
             return _kind(schema, root, MAX_REFERENCES)
-        schema = _referred(str(schema["$ref"]), root)
+        schema = referred(str(schema["$ref"]), root)
     return Kind.ANY
 
 
@@ -48,7 +48,7 @@ def _kind(schema: Any, root: JsonObject, depth: int) -> Kind:
     for choice in ("anyOf", "oneOf"):
         if isinstance(schema.get(choice), list) and schema[choice]:
             return _joined(
-                _kind(_referred(str(one["$ref"]), root) if _is_reference(one) else one, root, depth - 1)
+                _kind(referred(str(one["$ref"]), root) if _is_reference(one) else one, root, depth - 1)
                 for one in schema[choice]
             )
     return Kind.ANY
@@ -69,7 +69,7 @@ def _is_reference(schema: Any) -> bool:
     return isinstance(schema, Mapping) and "$ref" in schema
 
 
-def _referred(path: str, root: JsonObject) -> Any:
+def referred(path: str, root: JsonObject) -> Any:
     """What "#/$defs/name" stands for; None if nothing is there."""
     if not path.startswith("#"):
         return None

@@ -30,7 +30,7 @@ class ReasoningPair:
 
 PAIRS = (
     ReasoningPair("<|open|>think<|sep|>", "<|close|>think<|sep|>", has="<|open|>"),
-    ReasoningPair("<|think|>", "<|end|>", has="<|think|>"),
+    ReasoningPair("<|think|>", "<|end|>", has="<|begin|>assistant<|think|>"),
     ReasoningPair("Here are my reasoning steps:\n", "[BEGIN FINAL RESPONSE]\n"),
     ReasoningPair("<think:opensource>", "</think:opensource>", has="<think{}>"),
     ReasoningPair("<seed:think>\n", "\n</seed:think>\n"),

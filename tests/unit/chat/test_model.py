@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from cluster.api.errors import UsageError
 from cluster.api.model import ModelInfo, TokenKind, VocabularyTable
 from cluster.api.results import FinishReason, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.chat.answer import Answer
-from cluster.chat.messages import ChatRequest, Message, Role
+from cluster.chat.messages import (
+    ChatRequest,
+    FormatKind,
+    Message,
+    ResponseFormat,
+    Role,
+    Tool,
+    ToolChoice,
+    ToolMode,
+)
 from cluster.chat.model import ChatModel
 from tests.fakes.templates import FakeTemplates
+from tests.unit.chat.formats.matching import Bytes
 
 NAMES = ("<think>", "</think>", "<|im_end|>")
 VOCABULARY = VocabularyTable(
@@ -85,3 +100,80 @@ def test_closing_ends_the_templates() -> None:
     templates = FakeTemplates()
     ChatModel(INFO, VOCABULARY, templates).close()
     assert templates.is_closed
+
+
+WEATHER = Tool("weather", "of a city", {"type": "object", "properties": {"city": {"type": "string"}}})
+TOOLS = (WEATHER, Tool("now"))
+
+
+def test_a_family_that_is_not_known_is_told_how_to_call() -> None:
+    model = ChatModel(INFO, VOCABULARY, FakeTemplates())
+    assert model.facts["tool_format"] == "fallback"
+    turn = model.prepare(ChatRequest(HELLO, tools=TOOLS))
+    assert '{"name": "weather", "description": "of a city"' in turn.text
+    assert "<tool_call>" in turn.text
+    request = ChatRequest(HELLO, tools=TOOLS)
+    answer = answer_of(
+        model, request, 'Hm.\n<tool_call>\n{"name": "weather", "arguments": {"city": "x"}}\n</tool_call>'
+    )
+    (found,) = answer.tool_calls
+    assert (answer.content, found.name, found.arguments) == ("Hm.", "weather", '{"city": "x"}')
+    assert found.id.startswith("call_")
+    assert len(found.id) == 29
+
+
+def test_tools_that_may_not_be_called_are_not_shown_and_not_found() -> None:
+    model = ChatModel(INFO, VOCABULARY, FakeTemplates())
+    request = ChatRequest(HELLO, tools=TOOLS, tool_choice=ToolChoice(ToolMode.NONE))
+    assert "weather" not in model.prepare(request).text
+    assert "<tool_call>" in model.prepare(request).params[0].grammar
+    assert answer_of(model, request, "<tool_call>").content == "<tool_call>"
+
+
+def test_where_tools_may_be_called_stop_strings_are_looked_for_here() -> None:
+    model = ChatModel(INFO, VOCABULARY, FakeTemplates())
+    params = SamplingParams(stop=("!",))
+    assert model.prepare(ChatRequest(HELLO, params)).params[0].stop == ("!",)
+    request = ChatRequest(HELLO, params, TOOLS)
+    assert model.prepare(request).params[0].stop == ()
+    answer = answer_of(model, request, "so! what")
+    assert (answer.content, answer.stop_string) == ("so", "!")
+
+
+def test_a_schema_is_enforced_and_told() -> None:
+    model = ChatModel(INFO, VOCABULARY, FakeTemplates("<think>{{ x }}</think>"))
+    wanted = ResponseFormat(FormatKind.JSON_SCHEMA, {"type": "object", "properties": {"a": {"type": "integer"}}})
+    turn = model.prepare(ChatRequest(HELLO, response_format=wanted))
+    assert '"a": {"type": "integer"}' in turn.text
+    assert "%json" in turn.params[0].grammar
+    assert "<[257]>" in turn.params[0].grammar
+
+
+def test_what_of_a_schema_is_not_enforced_is_a_warning_or_an_error() -> None:
+    model = ChatModel(INFO, VOCABULARY, FakeTemplates())
+    schema = {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}
+    loose = ResponseFormat(FormatKind.JSON_SCHEMA, schema)
+    assert any("uniqueItems" in one for one in model.prepare(ChatRequest(HELLO, response_format=loose)).warnings)
+    with pytest.raises(UsageError, match=r"^response_format: .*uniqueItems"):
+        model.prepare(ChatRequest(HELLO, response_format=replace(loose, strict=True)))
+    tool = Tool("f", parameters={"type": "object", "properties": {"a": schema}})
+    assert any("uniqueItems" in one for one in model.prepare(ChatRequest(HELLO, tools=(tool,))).warnings)
+    with pytest.raises(UsageError, match=r"^tools: "):
+        model.prepare(ChatRequest(HELLO, tools=(replace(tool, strict=True),)))
+
+
+def test_a_grammar_of_the_caller_comes_behind_the_reasoning() -> None:
+    wanted = ResponseFormat(FormatKind.GRAMMAR, grammar="start: /[ab]{3}/")
+    plain = ChatModel(INFO, VOCABULARY, FakeTemplates()).prepare(ChatRequest(HELLO, response_format=wanted))
+    assert plain.params[0].grammar == wanted.grammar
+    templates = FakeTemplates("</think>", tail="<think>\n")
+    grammar = (
+        ChatModel(INFO, VOCABULARY, templates).prepare(ChatRequest(HELLO, response_format=wanted)).params[0].grammar
+    )
+    words = Bytes(NAMES[:2])
+    grammar = grammar.replace("<[257]>", "<[258]>")  # END is the first of these
+    assert words.takes(grammar, "why\n</think>\n\naba")
+    assert not words.takes(grammar, "why\n</think>\n\nabac")
+    assert not words.takes(grammar, "aba")
+    with pytest.raises(UsageError, match=r"^tools: "):
+        ChatModel(INFO, VOCABULARY, FakeTemplates()).prepare(ChatRequest(HELLO, tools=TOOLS, response_format=wanted))

@@ -19,7 +19,7 @@ TIMINGS = Timings(num_prompt_tokens=3, num_tokens=9)
 
 
 def reader(pair: ReasoningPair | None = None, is_reasoning: bool = False) -> TurnReader:
-    return TurnReader(0, Splitter(pair, is_reasoning), lambda name, index: f"call_{index}")
+    return TurnReader(0, Splitter(pair, is_reasoning), lambda: "call_0")
 
 
 def read(turn: TurnReader, texts: Iterable[str]) -> Answer:
