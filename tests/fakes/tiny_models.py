@@ -123,6 +123,8 @@ def _write_tokenizer(writer: gguf.GGUFWriter, model: TinyModel) -> None:
     writer.add_token_types([kind for _, kind in tokens])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
+    if model.tokens:
+        writer.add_add_space_prefix(False)  # as models for chats have it, whose texts follow control tokens
     if model.end_of_turn is not None:
         writer.add_eot_token_id(model.end_of_turn)
     if model.chat_template:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.fakes.tiny_models import TinyModel, write_tiny
 
-CONTEXT_LENGTH = 32_768  # the largest prompt of an agent that we have seen is 76 KB
+CONTEXT_LENGTH = 65_536  # the largest prompt of an agent that we have seen has 48,000 of its tokens
 NUM_WORDS = 1500
 DOCS = Path(__file__).parents[2] / "docs"
 UNKNOWN, CONTROL, USER_DEFINED, BYTE, NORMAL = 2, 3, 4, 6, 1

@@ -21,6 +21,6 @@ def test_the_answer_is_the_scripts_and_the_prompt_is_what_was_asked(scripted: Sc
     answer = scripted.served.post("/api/generate", body)
     assert answer.status == 200, answer.content
     found = answer.json()
-    assert found["response"] == "20 characters, which end in  time"  # with <s> and the space of a first word
+    assert found["response"] == "19 characters, which end in  time"  # with <s>
     assert found["done_reason"] == "stop"
     assert scripted.script.prompts[-1].endswith("Once upon a time")
