@@ -30,7 +30,7 @@ def test_a_living_cluster_is_not_placed_anew() -> None:
 
 def test_a_plan_says_why_the_layers_are_where_they_are() -> None:
     assert plan_model(CONFIG).coordinator.plan.startswith("cuts: 7 of 7 places between 8 layers are legal")
-    assert plan_model(replace(CONFIG, layers="1,2,5")).coordinator.plan.endswith("the cuts are as --layers says")
+    assert plan_model(replace(CONFIG, layers="0-1,2-5,6-7")).coordinator.plan.endswith("the cuts are as --layers says")
     assert "before the repair" in plan_model(CONFIG, bounds=(0, 1, 2, 8)).coordinator.plan
 
 
