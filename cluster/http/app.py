@@ -9,16 +9,18 @@ from cluster.http.doors import Doors
 from cluster.http.errors import refused
 from cluster.http.exchange import Exchange
 from cluster.http.faces.envelopes import openai_error
-from cluster.http.keys import ApiKeys
+from cluster.http.keys import ALWAYS_PUBLIC, ApiKeys
 from cluster.http.origins import Origins
-from cluster.http.routes.registry import PUBLIC, routes_of
+from cluster.http.routes.page import page_files, public_paths
+from cluster.http.routes.registry import routes_of
 from cluster.http.server import Server
 
 
 def application(server: Server) -> ASGIApp:
     """All of it."""
     by_path: dict[str, dict[str, ASGIApp]] = {}
-    for at in routes_of(server):
+    page = page_files(server.settings)
+    for at in routes_of(server, page):
         by_path.setdefault(at.path, {})[at.method] = at.app
     router = Router(
         [Route(path, _ByMethod(path, apps)) for path, apps in by_path.items()],
@@ -27,7 +29,7 @@ def application(server: Server) -> ASGIApp:
     )
     keys = ApiKeys(server.settings.api_keys)
     origins = Origins(server.settings.cors, server.settings.host)
-    return Doors(router, keys, origins, server.metrics, PUBLIC)
+    return Doors(router, keys, origins, server.metrics, ALWAYS_PUBLIC | public_paths(page))
 
 
 class _ByMethod:

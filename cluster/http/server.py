@@ -8,6 +8,7 @@ from cluster.http.answering import Answering
 from cluster.http.link import Link
 from cluster.http.metrics import Metrics
 from cluster.http.settings import HttpSettings
+from cluster.http.watching.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +19,4 @@ class Server:
     link: Link
     answering: Answering
     metrics: Metrics
+    watch: Watch

@@ -22,6 +22,7 @@ from cluster.http.link import Link
 from cluster.http.metrics import Metrics
 from cluster.http.server import Server
 from cluster.http.settings import HttpSettings
+from cluster.http.watching.watch import Watch
 from cluster.wire.access.endpoint import Endpoint
 
 BACKLOG = 1024
@@ -81,11 +82,13 @@ class HttpService:
         link = Link(self._settings, self._find)
         metrics = Metrics()
         answering = Answering(link, metrics, self._settings.max_streams)
-        server = Server(self._settings, link, answering, metrics)
+        watch = Watch(link)
+        server = Server(self._settings, link, answering, metrics, watch)
         uvicorn_server = uvicorn.Server(_config(server))
         serving = asyncio.create_task(uvicorn_server.serve(sockets=[listening]))
         ticking = asyncio.create_task(_tick(answering))
         link.start()
+        watch.start()
         started.set_result(None)
         try:
             await self._stopping.wait()
@@ -97,6 +100,7 @@ class HttpService:
             uvicorn_server.should_exit = True
             await asyncio.gather(serving, ticking, return_exceptions=True)
             answering.close()
+            await watch.stop()
             await link.stop()
 
     async def _drain(self, answering: Answering) -> None:

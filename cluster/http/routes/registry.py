@@ -7,22 +7,21 @@ from collections.abc import Iterator
 from cluster.http.faces.chat import ChatCompletions
 from cluster.http.faces.completions import Completions
 from cluster.http.faces.llama import LlamaCompletion
-from cluster.http.keys import ALWAYS_PUBLIC
 from cluster.http.routes.cancelling import cancel_routes
 from cluster.http.routes.health import health_routes
 from cluster.http.routes.messages import message_routes
+from cluster.http.routes.metrics import metrics_routes
 from cluster.http.routes.models import model_routes
 from cluster.http.routes.ollama import ollama_routes
+from cluster.http.routes.page import PageFile, page_routes
 from cluster.http.routes.responses import response_routes
 from cluster.http.routes.route import At, generating, with_and_without_v1
 from cluster.http.routes.text import text_routes
+from cluster.http.routes.watched import watched_routes
 from cluster.http.server import Server
 
-# What needs no key: a browser has none before its person has typed it.
-PUBLIC = ALWAYS_PUBLIC
 
-
-def routes_of(server: Server) -> Iterator[At]:
+def routes_of(server: Server, page: tuple[PageFile, ...]) -> Iterator[At]:
     """Where two have a path in common, the later one has it."""
     answering = server.answering
     yield from with_and_without_v1(
@@ -37,3 +36,6 @@ def routes_of(server: Server) -> Iterator[At]:
     yield from message_routes(server)
     yield from ollama_routes(server)
     yield from cancel_routes(server)
+    yield from watched_routes(server)
+    yield from metrics_routes(server)
+    yield from page_routes(server.settings, page)
