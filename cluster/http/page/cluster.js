@@ -20,6 +20,7 @@ export class ClusterView {
     this.head = h("div", { class: "tiles" });
     this.notice = h("p", { class: "error", role: "alert", hidden: true });
     this.stages = h("ol", { class: "stages", "aria-label": "Stages" });
+    this.back = h("p", { class: "back" });
     this.slots = h("tbody");
     this.speed = new Spark("Tokens per second");
     this.waiting = new Spark("Requests waiting");
@@ -29,7 +30,7 @@ export class ClusterView {
     const chart = (title, spark) => h("figure", {}, h("figcaption", {}, h("span", {}, title), (spark.now = h("b"))), spark.element);
     byId("view-cluster").append(h("div", { class: "board" },
       this.notice, this.head,
-      h("section", { class: "wide-card" }, h("h2", {}, "Pipeline"), this.stages),
+      h("section", { class: "wide-card" }, h("h2", {}, "Pipeline"), this.stages, this.back),
       h("section", { class: "card charts" }, h("h2", {}, "Over the last two minutes"), chart("Tokens / s", this.speed), chart("Slots in use", this.busy), chart("Waiting", this.waiting)),
       h("section", { class: "card" }, h("h2", {}, "Slots"), h("div", { class: "table" }, h("table", {},
         h("thead", {}, h("tr", {}, ["Slot", "State", "Prompt", "Answer", "Age"].map((title) => h("th", { scope: "col" }, title)))), this.slots))),
@@ -114,12 +115,12 @@ export class ClusterView {
     const most = Math.max(...stages.map(({ weight_bytes: w, kv_bytes: k, compute_bytes: c }) => w + k + c), 1);
     const nodes = [];
     for (const stage of stages) {
-      const from = stage.stage === 0 ? "back from the last stage" : `from stage ${stage.stage - 1}`;
+      const from = `from stage ${stage.stage - 1}`;
       if (stage.stage > 0) nodes.push(h("li", { class: "hop", "aria-label": `Hop ${from}: ${ms(stage.hop_ms)} ms` }, h("b", {}, stage.hop_ms ? `${ms(stage.hop_ms)} ms` : "–"), h("i", { "aria-hidden": "true" }), h("small", {}, `${bytes(rowBytes)} a row`)));
       nodes.push(this.#stage(stage, most));
     }
     const back = stages[0]?.hop_ms;
-    if (stages.length > 1) nodes.push(h("li", { class: "back" }, back ? `the token goes back to stage 0 in ${ms(back)} ms` : "the token goes back to stage 0"));
+    this.back.textContent = stages.length > 1 && back ? `the token goes back to stage 0 in ${ms(back)} ms` : "";
     this.stages.replaceChildren(...nodes);
   }
 
@@ -144,8 +145,12 @@ export class ClusterView {
   }
 
   #drawSlots({ slots }) {
-    const row = (slot) => h("tr", { class: slot.is_busy ? "on" : null }, h("td", {}, String(slot.slot)), h("td", {}, h("span", { class: `pill ${slot.is_busy ? "good" : ""}` }, slot.state)),
-      h("td", {}, slot.is_busy ? `${number(slot.num_computed)} / ${number(slot.num_prompt_tokens)}` : "–"), h("td", {}, slot.is_busy ? number(slot.num_tokens) : "–"), h("td", {}, slot.is_busy ? age(slot.age_s) : "–"));
+    const row = (slot) => {
+      const isBusy = slot.state !== "idle";
+      const read = Math.min(slot.num_computed, slot.num_prompt_tokens);
+      const cells = isBusy ? [`${number(read)} / ${number(slot.num_prompt_tokens)}`, number(slot.num_generated), age(slot.age_s)] : ["–", "–", "–"];
+      return h("tr", {}, h("td", {}, String(slot.id)), h("td", {}, h("span", { class: `pill ${isBusy ? "good" : ""}` }, { prompt: "reads prompt", generating: "writes" }[slot.state] ?? "idle")), cells.map((text) => h("td", {}, text)));
+    };
     this.slots.replaceChildren(...slots.map(row));
   }
 

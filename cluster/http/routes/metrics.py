@@ -24,7 +24,7 @@ def metrics_routes(server: Server) -> Iterator[At]:
     async def metrics(request: Request) -> Response:
         if not server.settings.metrics:
             raise refused(501, "not_supported_error", "metrics: they are off; start with --metrics", "not_supported")
-        cluster.status = await server.watch.status()
+        cluster.seen = await server.watch.look()
         return Response(server.metrics.text(), headers={"content-type": CONTENT_TYPE})
 
     yield get("/metrics", metrics)

@@ -15,7 +15,7 @@ from cluster.http.limits import KEEP_ALIVE_S
 from cluster.http.routes.route import At, get, json_response
 from cluster.http.server import Server
 from cluster.http.watching.told import told_event, told_history, told_plan, told_state
-from cluster.http.watching.watch import MAX_WATCHERS, Look
+from cluster.http.watching.watch import MAX_WATCHERS, Look, Seen
 
 STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
@@ -23,17 +23,16 @@ STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 def watched_routes(server: Server) -> Iterator[At]:
     watch, link = server.watch, server.link
 
-    def state_of(look_status: Any) -> dict[str, Any]:
-        latest = watch.moments[-1] if watch.moments else None
-        return {**told_state(look_status, link.reason, latest), "slots": []}
+    def state_of(seen: Seen) -> dict[str, Any]:
+        return told_state(seen, link.reason, watch.moments[-1] if watch.moments else None)
 
     async def state(request: Request) -> Response:
-        found = state_of(await watch.status())
+        found = state_of(await watch.look())
         events = [told_event(event) for event in reversed(watch.events)]
         return json_response({**found, "history": told_history(watch.moments), "events": events})
 
     async def plan(request: Request) -> Response:
-        return json_response(told_plan(await watch.status()))
+        return json_response(told_plan((await watch.look()).status))
 
     async def events(request: Request) -> Response:
         if watch.is_full:
@@ -51,7 +50,7 @@ def watched_routes(server: Server) -> Iterator[At]:
                     continue
                 for event in look.events:
                     yield _event("event", told_event(event))
-                yield _event("state", state_of(look.status))
+                yield _event("state", state_of(look.seen))
 
     yield get("/cluster/state", state)
     yield get("/cluster/plan", plan)

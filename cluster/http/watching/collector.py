@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from cluster.api.status import ClusterStatus, StageStatus
+from cluster.api.status import ClusterStatus, SlotStatus, StageStatus
+from cluster.http.watching.watch import Seen
 
 Of = Callable[[ClusterStatus], float]
 OfStage = Callable[[StageStatus], float]
@@ -52,10 +53,10 @@ class ClusterCollector(Collector):
     """Of a cluster that does not answer only `up` is told: the last known figures would look like those of now."""
 
     def __init__(self) -> None:
-        self.status: ClusterStatus | None = None  # set before each scrape
+        self.seen = Seen(None)  # set before each scrape
 
     def collect(self) -> Iterable[Metric]:
-        status = self.status
+        status = self.seen.status
         yield GaugeMetricFamily(f"{_PREFIX}up", "1 while the coordinator answers.", float(status is not None))
         if status is not None:
             yield _info(status)
@@ -63,6 +64,7 @@ class ClusterCollector(Collector):
                 yield GaugeMetricFamily(_PREFIX + name, text, float(of(status)))
             for name, text, of in _COUNTERS:
                 yield CounterMetricFamily(_PREFIX + name, text, float(of(status)))
+            yield _kv_usage(status, self.seen.slots)
             yield from _of_stages(status)
 
 
@@ -70,6 +72,14 @@ def _info(status: ClusterStatus) -> Metric:
     family = GaugeMetricFamily(f"{_PREFIX}model_info", "What is served.", labels=("model", "architecture"))
     family.add_metric((status.model, status.architecture), 1.0)
     return family
+
+
+def _kv_usage(status: ClusterStatus, slots: Iterable[SlotStatus]) -> Metric:
+    held = sum(slot.num_computed for slot in slots)
+    room = status.num_slots * status.context_length
+    return GaugeMetricFamily(
+        f"{_PREFIX}kv_cache_usage_ratio", "Share of all slots' positions that running requests hold.", held / room
+    )
 
 
 def _of_stages(status: ClusterStatus) -> Iterator[Metric]:

@@ -20,7 +20,7 @@ class LlamaNames(Collector):
 
     def collect(self) -> Iterable[Metric]:
         told = self._metrics.totals()
-        status = self._cluster.status
+        status = self._cluster.seen.status
         steps = status.stages[-1].num_steps if status is not None and status.stages else 0
         computed = told.prompt_tokens - told.cached_tokens
         for name, text, value in (

@@ -7,18 +7,19 @@ from dataclasses import asdict
 from typing import Any
 
 from cluster.api.status import ClusterStatus
-from cluster.http.watching.watch import Event, Moment
+from cluster.http.watching.watch import Event, Moment, Seen
 from cluster.terminal.status_record import status_record
 
 AWAY = {
     "model": "", "architecture": "", "context_length": 0, "epoch": 0, "protection": "", "uptime_s": 0.0,
     "num_slots": 0, "num_slots_used": 0, "num_waiting": 0, "num_requests": 0, "num_tokens": 0, "row_bytes": 0,
-    "stages": [],
+    "stages": [], "slots": [],
 }  # fmt: skip
 
 
-def told_state(status: ClusterStatus | None, reason: str, latest: Moment | None) -> dict[str, Any]:
+def told_state(seen: Seen, reason: str, latest: Moment | None) -> dict[str, Any]:
     """`reason`: why there is no status. `latest`: the last look."""
+    status = seen.status
     speed = {"tokens_per_s": latest.tokens_per_s if latest is not None else 0.0}
     if status is None:
         return {**AWAY, **speed, "is_ready": False, "state": f"away: {reason}"}
@@ -26,7 +27,8 @@ def told_state(status: ClusterStatus | None, reason: str, latest: Moment | None)
     record.pop("plan")
     for stage in record["stages"]:
         stage["bubble_fraction"] = 1.0 - stage["busy_fraction"]
-    return {**record, **speed, "is_ready": status.health.is_ready}
+    slots = [asdict(slot) for slot in seen.slots]
+    return {**record, **speed, "is_ready": status.health.is_ready, "slots": slots}
 
 
 def told_plan(status: ClusterStatus | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cluster.api.errors import ClusterError
-from cluster.api.status import ClusterStatus
+from cluster.api.status import ClusterStatus, SlotStatus
 from cluster.http.link import Link
 from cluster.http.watching.changes import Change, changes
 
@@ -42,10 +42,18 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """The cluster at one moment."""
+
+    status: ClusterStatus | None  # None while it does not answer
+    slots: tuple[SlotStatus, ...] = ()  # of a look by the link, none
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """What a watcher is told with each look: the events that are new with it."""
 
-    status: ClusterStatus | None
+    seen: Seen
     events: tuple[Event, ...]
 
 
@@ -57,7 +65,7 @@ class Watch:
         self.moments: deque[Moment] = deque(maxlen=NUM_MOMENTS)
         self.events: deque[Event] = deque(maxlen=NUM_EVENTS)  # oldest first
         self._watchers: set[asyncio.Queue[Look]] = set()
-        self._status: ClusterStatus | None = None
+        self._seen = Seen(None)
         self._known: ClusterStatus | None = None  # what was looked at last
         self._asked_s = -FRESH_S
         self._asking = asyncio.Lock()
@@ -71,13 +79,13 @@ class Watch:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def status(self) -> ClusterStatus | None:
-        """The cluster now, no older than a second; None while it does not answer."""
+    async def look(self) -> Seen:
+        """The cluster now, no older than a second."""
         async with self._asking:  # of those who ask at once, one asks the cluster
             if time.monotonic() - self._asked_s >= FRESH_S:
-                self._status = await self._ask()
+                self._seen = await self._ask()
                 self._asked_s = time.monotonic()
-        return self._status
+        return self._seen
 
     @contextmanager
     def watching(self) -> Iterator[asyncio.Queue[Look]]:
@@ -94,28 +102,30 @@ class Watch:
         """Nobody else may watch."""
         return len(self._watchers) >= MAX_WATCHERS
 
-    async def _ask(self) -> ClusterStatus | None:
+    async def _ask(self) -> Seen:
         if self._link.status is None:
-            return None
+            return Seen(None)
+        client = self._link.client
         try:
-            return await self._link.client.status(TIMEOUT_S)
-        except ClusterError:
-            return None
+            async with asyncio.timeout(TIMEOUT_S):
+                return Seen(*await asyncio.gather(client.status(), client.slots()))
+        except (ClusterError, TimeoutError):
+            return Seen(None)
 
     async def _run(self) -> None:
         while True:
-            self._take(await self.status() if self._watchers else self._link.status)
+            self._take(await self.look() if self._watchers else Seen(self._link.status))
             await asyncio.sleep(EVERY_S)
 
-    def _take(self, status: ClusterStatus | None) -> None:
-        now = time.time()
+    def _take(self, seen: Seen) -> None:
+        status, now = seen.status, time.time()
         found = tuple(Event(now, change) for change in changes(self._known, status, self._link.reason))
         self.events.extend(found)
         self.moments.append(self._moment(now, status))
         self._known = status
         for queue in self._watchers:
             if not queue.full():
-                queue.put_nowait(Look(status, found))
+                queue.put_nowait(Look(seen, found))
 
     def _moment(self, now: float, status: ClusterStatus | None) -> Moment:
         if status is None:
