@@ -30,7 +30,7 @@ def format_of(templates: Templates) -> ToolFormat | None:
     ]
     if not fitting:
         return None
-    text = _written(templates)
+    text = _written(templates) if templates.traits.takes_calls else ""
     return next((form for form in fitting if form.needs_no_proof or is_written_by(form, _CALL, text)), None)
 
 

@@ -43,7 +43,7 @@ def found(template: str) -> str | None:
         (HERMES, "hermes"),
         (MISTRAL, "mistral_args"),
         (HERMES.replace("tool_call>", "call>"), None),
-        (HERMES.replace("arguments", "args"), None),
+        (HERMES.replace('"arguments"', '"args"'), None),
         ("<tool_call> {{ messages[0].content }}", None),
         ("{{ messages[0].content }}", None),
     ],
