@@ -94,7 +94,8 @@ class Child:
             self._process.wait()
         for file in (self._process.stdin, self._process.stdout, self._errors):
             if file is not None:
-                file.close()
+                with contextlib.suppress(BrokenPipeError):  # a question that was not read by the one that died
+                    file.close()
 
     def _death(self) -> str:
         deadline_s = time.monotonic() + END_TIMEOUT_S

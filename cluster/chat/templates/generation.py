@@ -10,7 +10,7 @@ from jinja2.parser import Parser
 class Generation(Extension):
     """``{% generation %} ... {% endgeneration %}``"""
 
-    tags = frozenset({"generation"})
+    tags = {"generation"}  # noqa: RUF012 - as jinja2 declares it
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         """The statements between the tags."""

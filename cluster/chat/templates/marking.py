@@ -60,10 +60,8 @@ class Marking:
         parts, done = [], 0
         for match in self._every.finditer(text):
             begin = match.start()
-            whole = self._pattern.match(text, begin)
-            assert whole is not None
-            is_single = whole.end() == begin + 1
-            parts += [text[done:begin], MARK if is_single else "", text[begin], MARK]
+            # A name of one character cannot be broken: it gets a segment of its own, in which it is text.
+            parts += [text[done:begin], MARK if text[begin] in self._single else "", text[begin], MARK]
             done = begin + 1
         return "".join((*parts, text[done:]))
 
@@ -86,7 +84,7 @@ class Marking:
     def segments(self, rendered: str) -> Segments:
         """The prompt, cut at the marks."""
         parts = [part for part in rendered.split(MARK) if part]
-        return tuple(Segment(part, parse_special=part not in self._single or len(parts) == 1) for part in parts)
+        return tuple(Segment(part, parse_special=part not in self._single) for part in parts)
 
     def count(self, rendered: str) -> int:
         """How many names stand in a prompt as tokens."""

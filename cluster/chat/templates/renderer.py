@@ -71,6 +71,8 @@ class Renderer:
         """The process's number of a template; None if it cannot be compiled."""
         if self._failures[template]:
             return None
+        if self._child is not None and self._child.exit_code is not None:
+            self._end()  # it was killed while nobody asked
         if self._child is None or template not in self._numbers:
             answer = self._ask({"compile": self._sources[template]})
             if "template" not in answer:
@@ -87,6 +89,9 @@ class Renderer:
         except ClusterError as error:
             code = child.exit_code
             self._end()
+            if code == -signal.SIGKILL:  # not of the template's doing
+                said = "the process that renders templates was killed, maybe for lack of memory; ask again"
+                raise CapacityError(f"messages: {said}") from error
             if code is None or code == -signal.SIGPROF:
                 return {"exceeded": f"it takes more than {CPU_S:.0f} s"}
             return {"exceeded": f"it takes more than {MAX_MEMORY_BYTES >> 20} MiB, or breaks the interpreter: {error}"}

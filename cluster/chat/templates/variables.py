@@ -49,7 +49,7 @@ def variables_of(
         values["tools"] = [_tool(tool, marked) for tool in request.tools]
     if traits.takes_response_format and (shape := _format(request.response_format)) is not None:
         values["response_format"] = deep_marked(shape, marked)
-    return deep_marked(dict(arguments), marked) | values
+    return {**deep_marked(arguments, marked), **values}
 
 
 def deep_marked(value: Any, marked: Marked) -> Any:
