@@ -269,6 +269,16 @@ class DescribeRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class CompileRequest(_message.Message):
+    __slots__ = ("grammar",)
+    GRAMMAR_FIELD_NUMBER: _ClassVar[int]
+    grammar: str
+    def __init__(self, grammar: _Optional[str] = ...) -> None: ...
+
+class CompileReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class Health(_message.Message):
     __slots__ = ("condition", "reason")
     CONDITION_FIELD_NUMBER: _ClassVar[int]

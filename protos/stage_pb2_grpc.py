@@ -59,6 +59,11 @@ class StageStub:
                 request_serializer=protos_dot_stage__pb2.WireRequest.SerializeToString,
                 response_deserializer=protos_dot_stage__pb2.HelloAck.FromString,
                 _registered_method=True)
+        self.Compile = channel.unary_unary(
+                '/ggml_cluster.v1.Stage/Compile',
+                request_serializer=protos_dot_stage__pb2.CompileRequest.SerializeToString,
+                response_deserializer=protos_dot_stage__pb2.CompileReply.FromString,
+                _registered_method=True)
 
 
 class StageServicer:
@@ -100,6 +105,14 @@ class StageServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Compile(self, request, context):
+        """By the coordinator, of the last stage: have a grammar ready before a request that follows it is queued.
+        INVALID_ARGUMENT if it cannot be used.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StageServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -127,6 +140,11 @@ def add_StageServicer_to_server(servicer, server):
                     servicer.Wire,
                     request_deserializer=protos_dot_stage__pb2.WireRequest.FromString,
                     response_serializer=protos_dot_stage__pb2.HelloAck.SerializeToString,
+            ),
+            'Compile': grpc.unary_unary_rpc_method_handler(
+                    servicer.Compile,
+                    request_deserializer=protos_dot_stage__pb2.CompileRequest.FromString,
+                    response_serializer=protos_dot_stage__pb2.CompileReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -264,6 +282,33 @@ class Stage:
             '/ggml_cluster.v1.Stage/Wire',
             protos_dot_stage__pb2.WireRequest.SerializeToString,
             protos_dot_stage__pb2.HelloAck.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Compile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ggml_cluster.v1.Stage/Compile',
+            protos_dot_stage__pb2.CompileRequest.SerializeToString,
+            protos_dot_stage__pb2.CompileReply.FromString,
             options,
             channel_credentials,
             insecure,

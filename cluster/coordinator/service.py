@@ -15,6 +15,7 @@ from cluster.api.prompt import Segments
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, Condition, Health, SlotStatus, StageFacts, StageStatus
+from cluster.coordinator.grammars import Grammars
 from cluster.coordinator.model_facts import model_info, vocabulary_table
 from cluster.coordinator.pulse import Pulse
 from cluster.coordinator.recovery import Recovery
@@ -59,6 +60,7 @@ class CoordinatorService:
         self._model = model_info(spec, vocabulary, self._table)
         self._pulse = Pulse()
         self._stages = WiredStages(keys.for_stages)
+        self._grammars = Grammars(self._stages.compile)
         self._next_epoch = 1
         self._engine = Engine(self._stages, self._table, _limits(spec, self._table), find_cause=self._cause_of)
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
@@ -124,14 +126,17 @@ class CoordinatorService:
         self._server.stop()
         self._stages.close()
         self._tokenizer.close()
+        self._grammars.close()
 
     @property
     def max_prompt_bytes(self) -> int:
         return max(self._tokenizer.max_text_bytes, TOKEN_ID_BYTES * self._spec.context_length)
 
     def generate(self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str = "") -> Cancel:
-        """Queue a request for text."""
-        request = self._engine.submit(token_ids, params, partial(_pass_event, sink), client)
+        """Queue a request for text. CapacityError for a grammar that has no room."""
+        request = self._engine.submit(
+            token_ids, params, self._grammars.admit(params, partial(_pass_event, sink)), client
+        )
         return partial(self._engine.cancel, request)
 
     def logits(self, token_ids: list[int], sink: LogitsSink, client: str = "") -> Cancel:
@@ -142,6 +147,10 @@ class CoordinatorService:
     async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
         """Token ids of a text, by the model's own vocabulary."""
         return await self._tokenizer.tokenize(client, field, segments, add_special)
+
+    def check_grammar(self, grammar: str) -> None:
+        """UsageError if it cannot be used; else the last stage has it ready."""
+        self._grammars.check(grammar)
 
     def detokenize(self, token_ids: list[int]) -> str:
         """Text of token ids; bytes that are no UTF-8 become U+FFFD."""

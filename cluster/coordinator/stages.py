@@ -86,6 +86,14 @@ class WiredStages:
         answers = [_ask(watch) for watch in watches] or [_not_connected] * len(ends)
         return [_describe(answer, end) for answer, end in zip(answers, ends, strict=True)]
 
+    def compile(self, grammar: str) -> None:
+        """Have the last stage compile a grammar. UsageError if it cannot; UnreachableError."""
+        with self._lock:
+            watches = self._watches
+        if not watches:
+            _not_connected()
+        watches[-1].compile(grammar)
+
     def close(self) -> None:
         """Leave all streams."""
         with self._lock:

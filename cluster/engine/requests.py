@@ -154,7 +154,9 @@ class Requests:
         if params.seed is None:
             changes["seed"] = self._choose_seed()
         ends = sorted(self._vocabulary.end_tokens)
-        if params.ignore_eos:
+        if params.grammar:
+            pass  # it says itself when the text may end
+        elif params.ignore_eos:
             changes["logit_bias"] = (*params.logit_bias, *((token, -math.inf) for token in ends))
         elif params.min_tokens:
             changes["stop_token_ids"] = (*params.stop_token_ids, *ends)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.api.errors import UsageError
-
-MAX_GRAMMAR_BYTES = 256 << 10
+from cluster.api.sampling import MAX_GRAMMAR_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
+from cluster.grammar.vocabulary import Spelling
+from cluster.stage.grammars.compiled import CompiledGrammars
+from cluster.stage.grammars.sampler import GrammarSampler
 from cluster.stage.model import StageModel
 from cluster.stage.models.gguf import open_gguf
 from cluster.stage.models.sampler import NativeSampler
+from cluster.stage.models.spelling import open_spelling
 from cluster.stage.runner import StageRunner
 from cluster.stage.spec import OnProgress, StageSpec
 from cluster.wire.access.keys import Keys
@@ -15,9 +22,13 @@ def load_stage(spec: StageSpec, report: OnProgress, keys: Keys | None = None) ->
 
     Errors of ours, by the kind of model.
     """
-    return runner_of(spec, open_gguf(spec, spec.options, report, keys))
+    model = open_gguf(spec, spec.options, report, keys)
+    return runner_of(spec, model, partial(open_spelling, spec, keys))
 
 
-def runner_of(spec: StageSpec, model: StageModel) -> StageRunner:
-    """With our sampler behind the model, if it is the last."""
-    return StageRunner(spec, model, NativeSampler(spec, model.vocab_size) if model.is_last else None)
+def runner_of(spec: StageSpec, model: StageModel, spelling: Callable[[], Spelling] | None = None) -> StageRunner:
+    """With our sampler behind the model, if it is the last. `spelling` is for grammars; without it there are none."""
+    if not model.is_last:
+        return StageRunner(spec, model, None)
+    compiled = CompiledGrammars(spelling, model.vocab_size)
+    return StageRunner(spec, model, GrammarSampler(NativeSampler(spec, model.vocab_size), compiled))

@@ -9,6 +9,9 @@ from typing import Protocol
 from cluster.messages.stage import StageCosts
 from cluster.messages.step import Float32Array, Int32Array, Microbatch, SlotSampling
 
+# One for each row: None, or 32-bit words with a bit for each token that may be drawn, as `worker_native` takes them.
+Masks = Sequence[Int32Array | None]
+
 # What a model or a sampler raises of one slot, which then fails by itself. A MemoryError is the whole stage's.
 SLOT_ERRORS = (ValueError, TypeError, OverflowError, RuntimeError)
 
@@ -83,7 +86,7 @@ class Sample(Protocol):
         """Why the logits allow no token; empty if there is one."""
 
 
-class Sampler(Protocol):
+class MaskedSampler(Protocol):
     """Parameters and tokens of each slot. It has to be told what happens to the slots. One thread at a time."""
 
     def set(self, sampling: SlotSampling) -> None:
@@ -96,6 +99,37 @@ class Sampler(Protocol):
         """Note the tokens of rows that were computed."""
 
     def sample(
-        self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], positions: Sequence[int]
+        self,
+        logits: Float32Array,
+        rows: Sequence[int],
+        slots: Sequence[int],
+        positions: Sequence[int],
+        masks: Masks = ...,
     ) -> Sequence[Sample]:
-        """A token from each of `rows` of `logits` [L, V]: what follows the token at that position of that slot."""
+        """A token from each of `rows` of `logits` [L, V]: what follows the token at that position of that slot.
+
+        `masks`, one for each row or none at all, say which tokens may be drawn.
+        """
+
+
+class Sampler(Protocol):
+    """What a stage samples with: as a MaskedSampler, but it makes the masks itself, of the slots' grammars."""
+
+    def set(self, sampling: SlotSampling) -> None: ...
+
+    def prepare_slot(self, slot: int, source: int, length: int) -> None: ...
+
+    def keep(self, tokens: Int32Array, positions: Int32Array, slots: Int32Array) -> None: ...
+
+    def sample(
+        self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], positions: Sequence[int]
+    ) -> Sequence[Sample]: ...
+
+    def compile(self, grammar: str) -> None:
+        """Have a grammar ready before a slot is to follow it. For any thread. UsageError if it cannot be used."""
+
+    def follow(self) -> None:
+        """The step is answered: begin what the next one may need."""
+
+    def close(self) -> None:
+        """It is not called any more."""

@@ -51,8 +51,20 @@ class StageRunner:
         logits = computed.logits(batch.returns_logits.tolist())
         return StepOutput(None, StepResult(batch.id, sampled, logits, failures.all))
 
+    def follow(self) -> None:
+        """What `run` gave is on its way: begin what the next step may need."""
+        if self._sampler is not None:
+            self._sampler.follow()
+
+    def compile(self, grammar: str) -> None:
+        """Have a grammar ready for a slot. For any thread. UsageError if it cannot be used."""
+        assert self._sampler is not None, "only the last stage follows grammars"
+        self._sampler.compile(grammar)
+
     def close(self) -> None:
         """Free the weights and what the slots hold."""
+        if self._sampler is not None:
+            self._sampler.close()
         self.model.close()
 
     def _prepare_slot(self, slot: int, source: int, length: int) -> None:

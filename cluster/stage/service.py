@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from cluster.api.errors import ClusterError
+from cluster.api.errors import ClusterError, UsageError
 from cluster.api.status import Condition, Health, StageFacts
 from cluster.messages.stage import Hello, StageFailure, Wiring
 from cluster.messages.step import Float32Array, Microbatch, SampledStep, StepTiming
@@ -42,6 +42,7 @@ class StageService:
         self._core = core
         self._progress = LoadProgress("waiting", 0.0)
         self._sizes = StageSizes()
+        self._runner: StageRunner | None = None  # once it is loaded
         self._inbox = Inbox()
         self._server: StageServer | None = None
         self._address = ""
@@ -92,6 +93,12 @@ class StageService:
         if self._server is not None:
             self._server.stop()
 
+    def compile(self, grammar: str) -> None:
+        """Have a grammar ready for the slots that will follow it. UsageError if it cannot be used."""
+        if self._runner is None or self._spec.stage != self._spec.num_stages - 1:
+            raise UsageError(f"grammar: stage {self._spec.stage} follows none; ask the last one, once it is loaded")
+        self._runner.compile(grammar)
+
     def accept(self, hello: Hello) -> None:
         """A new epoch: what waits is dropped, and the computing thread forgets all sequences first."""
         self._inbox.drain()
@@ -125,6 +132,7 @@ class StageService:
             runner = self._load(self._spec, self._report)
             self._report("measuring", 0.0)
             costs = runner.model.measure()
+            self._runner = runner
             self._sizes = runner.model.sizes()  # now: during a step nobody may ask the model
             loaded = LoadedStage(self.describe(), runner.model.build, runner.model.hidden_width, costs)
         except Exception as error:  # whoever brings us up gets it through `progress`
@@ -167,6 +175,7 @@ class StageService:
             return
         end_ns = time.monotonic_ns()
         self._pass_on(batch, output)
+        runner.follow()
         received_ns = max(received_ns, answered_ns)
         self._publish(StepTiming(batch.id, self._spec.stage, batch.num_rows, start_ns, end_ns, received_ns))
 

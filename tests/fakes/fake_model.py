@@ -136,6 +136,15 @@ class FakeSampler:
             for row, slot, position in zip(rows, slots, positions, strict=True)
         ]
 
+    def compile(self, grammar: str) -> None:
+        pass
+
+    def follow(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
     def _sample(self, logits: Float32Array, slot: int, position: int) -> FakeSample:
         tokens = self._slots.up_to(slot, position)
         assert np.array_equal(logits, logits_row(tokens)), f"slot {slot}: logits of another row"

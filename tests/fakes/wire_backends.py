@@ -118,6 +118,7 @@ class RecordingStage:
         self.accepted: list[Hello] = []
         self.wirings: list[Wiring] = []
         self.steps: queue.SimpleQueue[tuple[Microbatch, Float32Array | None]] = queue.SimpleQueue()
+        self.grammars: list[str] = []
         self.refusal: ClusterError | None = None
 
     def accept(self, hello: Hello) -> None:
@@ -134,6 +135,11 @@ class RecordingStage:
 
     def rewire(self, wiring: Wiring) -> None:
         self.wirings.append(wiring)
+
+    def compile(self, grammar: str) -> None:
+        self.grammars.append(grammar)
+        if self.refusal is not None:
+            raise self.refusal
 
 
 MODEL = ModelInfo(
@@ -219,6 +225,10 @@ class EchoCluster:
         spelled = [([2] if segment.parse_special else []) + list(segment.text.encode()) for segment in segments]
         self.asked.append((client, field, any(segment.parse_special for segment in segments)))
         return Spelled([1] * add_special + list(chain.from_iterable(spelled)), text)
+
+    def check_grammar(self, grammar: str) -> None:
+        if grammar == "bad":
+            raise UsageError("grammar: it is bad; correct it")
 
     def detokenize(self, token_ids: list[int]) -> str:
         return bytes(token_ids).decode()

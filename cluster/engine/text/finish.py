@@ -18,8 +18,11 @@ def finish_before_start(params: SamplingParams, num_prompt_tokens: int, context_
 
 
 def ends_text(token: int, params: SamplingParams, end_tokens: Set[int]) -> bool:
-    """The token is an end token that counts, or one that the request names."""
-    return (token in end_tokens and not params.ignore_eos) or token in params.stop_token_ids
+    """The token is an end token that counts, or one that the request names.
+
+    The end of a grammar always counts: nothing could follow it.
+    """
+    return (token in end_tokens and (not params.ignore_eos or bool(params.grammar))) or token in params.stop_token_ids
 
 
 def finish_after(

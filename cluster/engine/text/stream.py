@@ -34,7 +34,7 @@ class TextStream:
         """The text that this token completes, and why the text ends with it. An end token adds no text."""
         self._num_generated += 1
         may_stop = self._num_generated > self._params.min_tokens
-        if may_stop and ends_text(token, self._params, self._vocabulary.end_tokens):
+        if (may_stop or self._params.grammar) and ends_text(token, self._params, self._vocabulary.end_tokens):
             return self.flush(), FinishReason.STOP
         text = self._detokenizer.push(self._vocabulary.token_bytes(token, token in self._shown))
         if may_stop:

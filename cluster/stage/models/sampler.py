@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import worker_native
 from cluster.api.sampling import SAMPLER_NAMES, SamplingParams
 from cluster.messages.step import Float32Array, SlotSampling
+from cluster.stage.model import Masks
 from cluster.stage.spec import StageSpec
 
 
 class NativeSampler:
-    """Implements `stage.model.Sampler`."""
+    """Implements `stage.model.MaskedSampler`."""
 
     def __init__(self, spec: StageSpec, vocab_size: int) -> None:
         native = worker_native.Sampler(vocab_size=vocab_size, n_slots=spec.num_slots, n_ctx=spec.context_length)
@@ -23,9 +24,14 @@ class NativeSampler:
         self._native.set(sampling.slot, native_params(sampling.params))
 
     def sample(
-        self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], positions: Sequence[int]
+        self,
+        logits: Float32Array,
+        rows: Sequence[int],
+        slots: Sequence[int],
+        positions: Sequence[int],
+        masks: Masks = (),
     ) -> list[worker_native.Sampled]:
-        return self._native.sample(logits, rows, slots, positions)
+        return self._native.sample(logits, rows, slots, positions, masks)
 
 
 def native_params(params: SamplingParams) -> worker_native.SamplerParams:

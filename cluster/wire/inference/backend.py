@@ -40,6 +40,9 @@ class InferenceBackend(Protocol):
     async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
         """The token ids of a text, which `client` gave as `field`."""
 
+    def check_grammar(self, grammar: str) -> None:
+        """UsageError if a text cannot follow it; else it is ready for a request that comes now."""
+
     def detokenize(self, token_ids: list[int]) -> str:
         """The text of token ids."""
 

@@ -143,6 +143,9 @@ class InferenceStreams:
         return await asyncio.wrap_future(self._threads.submit(client_name(context), method, *args))
 
     async def _token_ids(self, client: str, request: PromptRequest) -> list[int]:
+        """Once all of the request is known to be good."""
+        if request.params.grammar:
+            await asyncio.wrap_future(self._threads.submit(client, self._backend.check_grammar, request.params.grammar))
         if isinstance(request.prompt, list):
             return request.prompt
         return await self._tokenized(client, "prompt", request.prompt, request.add_special)

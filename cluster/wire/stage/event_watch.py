@@ -19,6 +19,8 @@ from cluster.wire.transport.status import error_from_call
 from protos import stage_pb2
 
 _DESCRIBE = method_path("Stage", "Describe")
+_COMPILE = method_path("Stage", "Compile")
+COMPILE_TIMEOUT_S = 30.0  # the first grammar waits for the stage to look at the whole vocabulary
 
 
 class EventWatch(Watch[stage_pb2.StageEvent]):
@@ -42,25 +44,35 @@ class EventWatch(Watch[stage_pb2.StageEvent]):
 
     def ask(self, timeout_s: float = 2.0) -> Callable[[], StageFacts]:
         """Ask without waiting, so that several stages can be asked at once; the answer is got by a call."""
-        describe = self._channel.unary_unary(_DESCRIBE, serialize, bytes)
-        proof = self._endpoint.prove(_DESCRIBE)
+        answer = self._asked(_DESCRIBE, stage_pb2.DescribeRequest(), timeout_s)
+        return lambda: decode_facts(parse(stage_pb2.StageFacts, answer()))
+
+    def compile(self, grammar: str, timeout_s: float = COMPILE_TIMEOUT_S) -> None:
+        """Have the stage, which is the last one, compile a grammar. UsageError if it cannot; UnreachableError."""
+        self._asked(_COMPILE, stage_pb2.CompileRequest(grammar=grammar), timeout_s)()
+
+    def _asked(
+        self, method: str, request: stage_pb2.DescribeRequest | stage_pb2.CompileRequest, timeout_s: float
+    ) -> Callable[[], bytes]:
+        proof = self._endpoint.prove(method)
+        call = self._channel.unary_unary(method, serialize, bytes)
         try:
-            answer = describe.future(stage_pb2.DescribeRequest(), timeout=timeout_s, metadata=sent_with(proof))
+            answer = call.future(request, timeout=timeout_s, metadata=sent_with(proof))
         except ValueError as error:  # the channel is closed
             raise self._left() from error
 
-        def facts() -> StageFacts:
+        def said() -> bytes:
             try:
-                said = answer.result()
+                found: bytes = answer.result()
                 if proof is not None:
                     proof.check(answer.initial_metadata(), self._peer)
-                return decode_facts(parse(stage_pb2.StageFacts, said))
+                return found
             except grpc.RpcError as error:
                 if error.code() is grpc.StatusCode.CANCELLED:  # the channel was closed in the meantime
                     raise self._left() from error
                 raise error_from_call(error, self._peer, "its process or the network is gone") from error
 
-        return facts
+        return said
 
     def _left(self) -> UnreachableError:
         return UnreachableError(f"{self._peer}: not connected any more; ask again")

@@ -59,6 +59,9 @@ class StageBackend(Protocol):
     def rewire(self, wiring: Wiring) -> None:
         """Connects to the other stages for a newer epoch. HandshakeError or UnreachableError."""
 
+    def compile(self, grammar: str) -> None:
+        """Has a grammar ready for the slots that will follow it. UsageError if it cannot be used."""
+
 
 class StageServer:
     """Serves one stage to those who know the secret. `hello` holds what it is, and the epoch that it joins."""
@@ -88,6 +91,7 @@ class StageServer:
                 "Tokens": self._tokens,
                 "Describe": self._describe,
                 "Wire": self._wire,
+                "Compile": self._compile,
             },
         )
 
@@ -190,6 +194,11 @@ class StageServer:
             self._epochs.check_wirer(wiring.hello, self._listener.caller(context))
             self._backend.rewire(wiring)
             return stage_pb2.HelloAck(epoch=wiring.hello.epoch)
+
+    def _compile(self, request: bytes, context: grpc.ServicerContext) -> stage_pb2.CompileReply:
+        with aborting(context):
+            self._backend.compile(parse(stage_pb2.CompileRequest, request).grammar)
+            return stage_pb2.CompileReply()
 
 
 def _until_gone(requests: Iterator[bytes]) -> Iterator[bytes]:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cluster.api.errors import UsageError
+from cluster.api.sampling import MAX_GRAMMAR_BYTES
 from cluster.grammar import check, from_gbnf, from_json_object, from_lark, from_regex, from_schema
-from cluster.grammar.grammar import MAX_GRAMMAR_BYTES
 from cluster.grammar.schema import MAX_SCHEMA_DEPTH, schema_text
 
 

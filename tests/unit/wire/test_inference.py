@@ -203,6 +203,17 @@ def test_each_answer_comes_when_its_request_ends(served: Served) -> None:
     assert [request for request in order if request in (0, 1, 5)] == [1, 5, 0]
 
 
+def test_a_bad_grammar_is_its_requests_error(served: Served) -> None:
+    """It is never started; the others are."""
+    request = complete_request("ab", "cd", params=SamplingParams(seed=1))
+    request.requests[1].params.grammar = "bad"
+    with open_proving_channel(served.address) as channel:
+        found = outputs(list(inference_pb2_grpc.InferenceStub(channel).Complete(request)), 2)
+    assert isinstance(found[0][-1], TokenEvent)
+    assert isinstance(found[1][-1], UsageError) and "it is bad" in str(found[1][-1])
+    assert [params.grammar for params in served.backend.params] == [""]
+
+
 def test_events_of_a_whole_answer_do_not_wake_the_loop(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     posted: list[object] = []
     post = mailbox.LoopMailbox.post

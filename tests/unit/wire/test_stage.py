@@ -175,6 +175,19 @@ def test_describe(stage: Stage, ends: Ends) -> None:
         watch.describe()
 
 
+def test_a_grammar_is_compiled_before_anybody_follows_it(stage: Stage, ends: Ends) -> None:
+    watch = ends.watch(stage.address, make_hello())
+    watch.open()
+    watch.compile('start: "a"')
+    assert stage.backend.grammars == ['start: "a"']
+    stage.backend.refusal = UsageError("grammar: it names no token; correct it")
+    with pytest.raises(UsageError, match=r"^grammar: it names no token; correct it$"):
+        watch.compile("start: <x>")
+    watch.close()
+    with pytest.raises(UnreachableError, match="not connected any more"):
+        watch.compile('start: "a"')
+
+
 def test_a_watch_that_is_closed_while_it_asks(stage: Stage, ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
     """`cluster status` while a repair leaves the old streams."""
     watch = ends.watch(stage.address, make_hello())
