@@ -12,7 +12,13 @@ from tests.deploy.files import DEPLOY
 from tests.deploy.tools import run, tool
 
 COMPOSE = DEPLOY / "compose"
-GIVEN = {"MODELS": "/srv/models", "MODEL": "m.gguf", "JOIN": "/srv/join", "GRAFANA_PASSWORD": "/srv/password"}
+GIVEN = {
+    "MODELS": "/srv/models",
+    "MODEL": "m.gguf",
+    "JOIN": "/srv/join",
+    "API_KEY": "/srv/key",
+    "GRAFANA_PASSWORD": "/srv/password",
+}
 # As head and nodes export them at their metrics port, in the image; the last one is Prometheus' own.
 METRICS = {
     "ray_component_cpu_percentage",
@@ -68,7 +74,7 @@ def test_every_file_that_is_mounted_is_there(merged: dict[str, Any]) -> None:
         volume.split(":")[0] for name in ("prometheus", "grafana") for volume in merged["services"][name]["volumes"]
     ]
     files = [Path(path).name for path in mounted if "/" in path]
-    assert len(files) == 4
+    assert len(files) == 6
     for name in files:
         assert list(COMPOSE.rglob(name))
 
@@ -81,6 +87,20 @@ def test_the_dashboard_is_found_by_its_provider() -> None:
     assert f":{provider['options']['path']}/ray.json:ro" in (COMPOSE / "compose.yaml").read_text()
     dashboard = json.loads((COMPOSE / "grafana" / "ray.json").read_text())
     assert {panel["datasource"]["uid"] for panel in dashboard["panels"]} == {source["uid"]}
+
+
+@pytest.mark.deploy
+def test_prometheus_shows_the_key_that_the_head_asks_for(merged: dict[str, Any]) -> None:
+    yaml = pytest.importorskip("yaml")
+    config = yaml.safe_load((COMPOSE / "prometheus.yaml").read_text())
+    own = next(job for job in config["scrape_configs"] if job["job_name"] == "ggml-cluster")
+    file = own["authorization"]["credentials_file"]
+    head = merged["services"]["head"]
+    assert f"--http 0.0.0.0:8000 --api-key @{file}" in " ".join(str(head["command"]).split())
+    assert own["static_configs"] == [{"targets": ["head:8000"]}]
+    for name in ("head", "prometheus"):
+        assert file.rpartition("/")[2] in str(merged["services"][name]["secrets"])
+    assert config["rule_files"] == ["alerts.yaml"]
 
 
 def test_the_dashboard_shows_what_ray_exports() -> None:
