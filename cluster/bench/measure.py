@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from cluster.api.errors import ClusterError
+from cluster.bench.http_target import HttpTarget
 from cluster.bench.request import GREEDY
 from cluster.bench.steps import newest_step, steps_after
 from cluster.bench.workload import Workload, workload_prompts
@@ -38,6 +39,12 @@ class Subject:
     vocab_size: int
     num_stages: int
     instance: str  # names its processes, see cluster.node.processes
+    http: HttpTarget | None = None  # its HTTP server, where there is one
+
+    @property
+    def http_target(self) -> HttpTarget:
+        assert self.http is not None, "it was started with one"
+        return self.http
 
     def run(self, workload: Workload, run: int) -> Sample:
         """All streams at once, from the first request sent to the last token here.

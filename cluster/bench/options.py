@@ -56,6 +56,24 @@ class ChunkingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpBenchSettings:
+    """Streams over HTTP, and as many through the Python client."""
+
+    num_streams: int = 32
+    num_tokens: int = 128  # of each
+    num_lone: int = 20  # lone streams of two tokens, of which the first is timed
+    num_idle: int = 1000  # connections
+
+    def __post_init__(self) -> None:
+        check_count("http", self.num_streams, 1, MAX_STREAMS)
+        check_count("http", self.num_tokens, 2, MAX_TOKENS)
+
+    @property
+    def num_needed_tokens(self) -> int:
+        return 16 + self.num_tokens
+
+
+@dataclass(frozen=True, slots=True)
 class SoakSettings:
     """Short requests, many of them."""
 

@@ -11,6 +11,7 @@ from cluster.bench.options import (
     MAX_TOKENS,
     ChunkingSettings,
     GapsSettings,
+    HttpBenchSettings,
     PrefixSettings,
     SoakSettings,
 )
@@ -68,6 +69,7 @@ class BenchSettings:
     prefix: PrefixSettings | None = None
     chunking: ChunkingSettings | None = None
     soak: SoakSettings | None = None
+    http: HttpBenchSettings | None = None
 
     def __post_init__(self) -> None:
         for length in (*self.prompt_lengths, *self.decode_lengths):
@@ -75,7 +77,7 @@ class BenchSettings:
         for count in self.streams:
             check_count("-np", count, 1, MAX_STREAMS)
         check_count("-r", self.repetitions, 1, 1000)
-        scenarios = (self.serve, self.gaps, self.prefix, self.chunking, self.soak)
+        scenarios = (self.serve, self.gaps, self.prefix, self.chunking, self.soak, self.http)
         if not any((*self.prompt_lengths, *self.decode_lengths)) and not any(scenarios):
             raise UsageError("bench: nothing to measure; give -p, -n, --concurrency or a scenario")
         if self.context_length is not None and self.context_length < self.num_needed_tokens:
@@ -89,7 +91,7 @@ class BenchSettings:
         lengths = [*self.prompt_lengths, *(length for length in self.decode_lengths if length)]
         if self.serve is not None:
             lengths.append(self.serve.input_length + self.serve.output_length)
-        lengths += [one.num_needed_tokens for one in (self.gaps, self.prefix, self.soak) if one is not None]
+        lengths += [one.num_needed_tokens for one in (self.gaps, self.prefix, self.soak, self.http) if one is not None]
         return max(lengths)
 
     @property
@@ -107,10 +109,12 @@ class BenchSettings:
             counts.append(self.gaps.num_streams + 1)
         if self.soak is not None:
             counts.append(self.soak.concurrency)
+        if self.http is not None:
+            counts.append(self.http.num_streams)
         return max(counts)
 
     @property
     def measures_cluster(self) -> bool:
         """Whether anything is asked of the measured cluster; chunking has clusters of its own."""
-        parts = (self.serve, self.gaps, self.prefix, self.soak)
+        parts = (self.serve, self.gaps, self.prefix, self.soak, self.http)
         return any((*self.prompt_lengths, *self.decode_lengths)) or any(part is not None for part in parts)

@@ -14,11 +14,13 @@ from pathlib import Path
 
 from cluster.api.errors import CapacityError, ClusterError, UnreachableError, UsageError
 from cluster.api.status import ClusterStatus
+from cluster.bench.http_target import HttpTarget
 from cluster.bench.measure import Subject
 from cluster.bench.settings import BenchSettings
 from cluster.client.sync import connect
 from cluster.config import ClusterConfig
 from cluster.node.disk import safe_tempdir
+from cluster.node.ports import listening_pid
 
 DOWN_TIMEOUT_S = 60
 BY_EXIT_CODE = {kind.exit_code: kind for kind in (UsageError, CapacityError, UnreachableError)}
@@ -36,10 +38,15 @@ def measured_cluster(arguments: list[str]) -> Iterator[Subject]:
         start_new_session=True,
     )
     try:
-        address, instance = _up(arguments, state_home)
-        with connect(address, Path(state_home) / "ggml-cluster" / "client-secret") as client:
+        address, instance, base = _up(arguments, state_home)
+        secret = Path(state_home) / "ggml-cluster" / "client-secret"
+        with connect(address, secret) as client:
             status = client.status()
-            yield Subject(client, status.vocab_size, len(status.stages), instance)
+            http = None
+            if base:
+                pid = listening_pid(instance, base.partition("//")[2])
+                http = HttpTarget(base, pid, address, str(secret), status.vocab_size)
+            yield Subject(client, status.vocab_size, len(status.stages), instance, http)
     finally:
         assert guard.stdin is not None
         guard.stdin.close()
@@ -53,6 +60,7 @@ def up_arguments(settings: BenchSettings) -> list[str]:
         "--ctx-size": settings.num_context_tokens,
         "--parallel": settings.num_slots,
         "--max-waiting": settings.serve.num_prompts if settings.serve else None,
+        "--http": "127.0.0.1:0" if settings.http else "off",
     }
     return [
         settings.model,
@@ -88,7 +96,7 @@ def chunking_arguments(settings: BenchSettings, context_length: int, pipelined: 
     Each stage keeps to its own cores, as it does where every stage has a machine: on one host they would
     otherwise take turns with all of them, and there would be nothing to gain.
     """
-    flags = {"--ctx-size": context_length, "--parallel": 1}
+    flags = {"--ctx-size": context_length, "--parallel": 1, "--http": "off"}
     return [
         settings.model,
         *_given(_machine_flags(settings) | flags),
@@ -122,8 +130,8 @@ def _down(state_home: str) -> None:
     shutil.rmtree(state_home, ignore_errors=True)
 
 
-def _up(arguments: list[str], state_home: str) -> tuple[str, str]:
-    """Address and instance of the cluster, once it is up."""
+def _up(arguments: list[str], state_home: str) -> tuple[str, str, str]:
+    """Address and instance of the cluster, once it is up, and the base of its HTTP server; "" for none."""
     environment = {**os.environ, "XDG_STATE_HOME": state_home}
     command = [sys.executable, "-m", "cluster", "up", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -131,4 +139,4 @@ def _up(arguments: list[str], state_home: str) -> tuple[str, str]:
         lines = done.stderr.strip().splitlines() or [f"cluster up ended with {done.returncode}"]
         raise BY_EXIT_CODE.get(done.returncode, ClusterError)(lines[-1].removeprefix("cluster: "))
     state = json.loads((Path(state_home) / "ggml-cluster" / "cluster.json").read_text(encoding="utf-8"))
-    return str(state["address"]), str(state["instance"])
+    return str(state["address"]), str(state["instance"]), str(state.get("http", ""))

@@ -17,6 +17,7 @@ from cluster.bench.peers.baselines import Peer, running_peers
 from cluster.bench.peers.commands import WholeOrders
 from cluster.bench.scenarios.chunking import run_chunking
 from cluster.bench.scenarios.gaps import GapsFigures, gaps_figures, run_gaps
+from cluster.bench.scenarios.http import HttpFigures, http_figures, idle_mb, run_http
 from cluster.bench.scenarios.prefix import PrefixFigures, prefix_figures, run_prefix
 from cluster.bench.scenarios.serve import ServeFigures, serve, serve_figures
 from cluster.bench.scenarios.soak import SoakFigures, run_soak
@@ -114,6 +115,7 @@ def _measure(report: BenchReport, note: Note) -> None:
         report.serve = _attempt("serving", lambda: _serve(settings, subject, note), report, note)
         report.gaps = _attempt("gaps", lambda: _gaps(settings, subject, status, note), report, note)
         report.prefix = _attempt("prefix", lambda: _prefix(settings, subject, status, note), report, note)
+        report.http = _attempt("http", lambda: _http(settings, subject, note), report, note)
         report.soak = _attempt("soak", lambda: _soak(settings, subject, note), report, note)
 
 
@@ -226,6 +228,16 @@ def _prefix(settings: BenchSettings, subject: Subject, status: ClusterStatus, no
     note(f"prefix: {prefix.prefix_length} shared tokens, {settings.repetitions} runs")
     one = partial(run_prefix, subject.client, subject.vocab_size, status.num_slots, prefix)
     return prefix_figures(prefix, _repeated("prefix", settings.repetitions, one))
+
+
+def _http(settings: BenchSettings, subject: Subject, note: Note) -> HttpFigures | None:
+    http = settings.http
+    if http is None:
+        return None
+    note(f"http: {http.num_streams} streams each way, {settings.repetitions} runs")
+    run_http(subject.http_target, replace(http, num_tokens=8, num_lone=1), -1)
+    runs = _repeated("http", settings.repetitions, partial(run_http, subject.http_target, http))
+    return http_figures(http, runs, idle_mb(subject.http_target, http.num_idle))
 
 
 def _soak(settings: BenchSettings, subject: Subject, note: Note) -> SoakFigures | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from cluster.api.status import ClusterStatus
 from cluster.bench.scenarios.chunking import ChunkingFigures
 from cluster.bench.scenarios.gaps import GapsFigures
+from cluster.bench.scenarios.http import HttpFigures
 from cluster.bench.scenarios.prefix import PrefixFigures
 from cluster.bench.scenarios.serve import ServeFigures
 from cluster.bench.scenarios.soak import SoakFigures
@@ -52,6 +53,7 @@ class BenchReport:
     prefix: PrefixFigures | None = None
     chunking: ChunkingFigures | None = None
     soak: SoakFigures | None = None
+    http: HttpFigures | None = None
     missing: list[str] = field(default_factory=list)  # peers that could not be had, and why
     failed: list[str] = field(default_factory=list)  # rows and scenarios without figures, and why
     interrupted: bool = False
@@ -59,5 +61,5 @@ class BenchReport:
     @property
     def is_empty(self) -> bool:
         """Nothing was found."""
-        parts = (self.serve, self.gaps, self.prefix, self.chunking, self.soak)
+        parts = (self.serve, self.gaps, self.prefix, self.chunking, self.soak, self.http)
         return not self.results and all(part is None for part in parts)

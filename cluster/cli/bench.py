@@ -68,6 +68,13 @@ def add_parser(verbs: Any) -> None:
         help="first token of a long prompt, its chunks pipelined or one at a time (default: 8192)",
     )
     more.add_argument(
+        "--http",
+        nargs="?",
+        const="32",
+        metavar="STREAMS[,TOKENS]",
+        help="streams over HTTP beside as many through the Python client (default: 32,128)",
+    )
+    more.add_argument(
         "--soak",
         metavar="REQUESTS[,STREAMS]",
         help="growth of memory and step time over many short requests (8 at a time, or --concurrency)",
@@ -142,6 +149,7 @@ def _scenarios(options: argparse.Namespace) -> dict[str, Any]:
         DEFAULT_CONCURRENCY,
         ChunkingSettings,
         GapsSettings,
+        HttpBenchSettings,
         PrefixSettings,
         SoakSettings,
     )
@@ -153,6 +161,8 @@ def _scenarios(options: argparse.Namespace) -> dict[str, Any]:
         found["prefix"] = PrefixSettings(options.prefix)
     if options.chunking is not None:
         found["chunking"] = ChunkingSettings(options.chunking)
+    if options.http is not None:
+        found["http"] = HttpBenchSettings(*parse_pair("--http", options.http, HttpBenchSettings().num_tokens))
     if options.soak is not None:
         found["soak"] = SoakSettings(*parse_pair("--soak", options.soak, options.concurrency or DEFAULT_CONCURRENCY))
     return found

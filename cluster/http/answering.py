@@ -8,13 +8,13 @@ import time
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import orjson
 
 from cluster.api.errors import CapacityError, ClusterError, ContextOverflowError
 from cluster.chat.events import ChatEvent, Failed
 from cluster.chat.messages import ChatRequest
+from cluster.chat.turn import Turn
 from cluster.http.choices import Choices
 from cluster.http.errors import problem_for
 from cluster.http.exchange import Exchange, json_object
@@ -92,7 +92,7 @@ class Answering:
     def close(self) -> None:
         self._preparing.close()
 
-    async def turn(self, request: ChatRequest) -> Any:
+    async def turn(self, request: ChatRequest) -> Turn:
         """The prompt of a chat that is not to be answered."""
         return await self._preparing.turn(request)
 

@@ -6,11 +6,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
 
 from cluster.api.errors import ClusterError
-from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.status import ClusterStatus
+from cluster.chat.model import ChatModel
 from cluster.client.aio import AsyncClient
 from cluster.http.errors import RefusedError
 from cluster.http.faces.face import Problem, Served
@@ -34,7 +33,7 @@ class Link:
         self._endpoint: Endpoint | None = None
         self._client: AsyncClient | None = None
         self.served: Served | None = None
-        self.chat: Any = None
+        self.chat: ChatModel | None = None
         self.chat_trouble = ""  # why the model cannot be chatted with
         self.status: ClusterStatus | None = None  # the latest; None while it is away
         self.reason = "the cluster has not answered yet"  # why it is away
@@ -75,7 +74,7 @@ class Link:
             raise unavailable("Loading model", self.reason)
         return self.served
 
-    def require_chat(self) -> Any:
+    def require_chat(self) -> ChatModel:
         """RefusedError for a model whose template is of no use; its prompts can be completed all the same."""
         self.require()
         if self.chat is None:
@@ -115,12 +114,22 @@ class Link:
 
     async def _load(self, status: ClusterStatus) -> None:
         async with asyncio.timeout(MODEL_TIMEOUT_S):
-            model, vocabulary = await _model_of(self.client, status)
+            model, vocabulary = await self.client.model(), await self.client.vocabulary()
         settings, old = self._settings, self.chat
         self.chat, self.chat_trouble = None, ""
         if old is not None:
             await asyncio.to_thread(old.close)
-        self.chat_trouble = "it has no template"
+        try:
+            self.chat = await asyncio.to_thread(
+                ChatModel.of,
+                model,
+                vocabulary,
+                override=settings.chat_template,
+                input_marking=settings.input_marking,
+            )
+        except ClusterError as error:
+            self.chat_trouble = str(error)
+            _log.warning("chat: %s", error)
         alias = settings.aliases[0] if settings.aliases else model.name
         self.served = Served(settings, model, vocabulary, status.num_slots, alias)
         self.created_s = int(time.time())
@@ -136,12 +145,3 @@ def _differs(served: Served, status: ClusterStatus) -> bool:
     """Another model has come to that address, or the same one with another context."""
     known = (served.model.hash, served.model.context_length, served.num_slots)
     return known != (status.model_hash, status.context_length, status.num_slots)
-
-
-async def _model_of(client: AsyncClient, status: ClusterStatus) -> tuple[ModelInfo, VocabularyTable]:
-    """What the status says, until the coordinator says more."""
-    info = ModelInfo(
-        status.model, status.model_hash, status.architecture, status.context_length, status.context_length, 0,
-        status.vocab_size, 0, 0, 0, "", None, None, (), True,
-    )  # fmt: skip
-    return info, VocabularyTable((), ())

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from cluster.api.sampling import SamplingParams
 from cluster.chat.messages import ChatRequest
+from cluster.chat.turn import Turn
 from cluster.http.choices import Choice, Choices
 from cluster.http.faces.face import Asked, RawRequest
 from cluster.http.link import Link
@@ -34,7 +35,7 @@ class Preparing:
             return await self._chat(asked.request, asked.report_progress)
         return await self._raw(asked.request, asked.report_progress)
 
-    async def turn(self, request: ChatRequest) -> Any:
+    async def turn(self, request: ChatRequest) -> Turn:
         """The prompt of a chat, ready to be asked for."""
         chat = self._link.require_chat()
         return await self.call(partial(chat.prepare, request))

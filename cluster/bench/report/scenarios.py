@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cluster.bench.scenarios.chunking import ChunkingFigures
 from cluster.bench.scenarios.gaps import GapsFigures
+from cluster.bench.scenarios.http import HttpFigures
 from cluster.bench.scenarios.prefix import PrefixFigures
 from cluster.bench.scenarios.serve import ServeFigures
 from cluster.bench.scenarios.soak import MB, PER_REQUESTS, SoakFigures
@@ -19,6 +20,11 @@ GAPS_LEGEND = (
 PREFIX_LEGEND = (
     "Warm: another prompt with the same prefix came just before. Cold: the same prompt, after every slot had held "
     "something else. Greedy texts of both are compared token by token."
+)
+HTTP_LEGEND = (
+    "Server-sent events of /v1/completions beside streams of the client for asyncio, from one process, the two one "
+    "right after the other and swapped from run to run. The first token, as `vllm bench serve` takes it, is the first "
+    "chunk that has choices; of a lone stream. Memory: of the server's process, while that many connections are open."
 )
 SOAK_LEGEND = (
     f"Growth of resident memory by least squares, in MB (10^6 bytes) per {PER_REQUESTS} requests, without the first "
@@ -37,6 +43,8 @@ def scenario_tables(report: BenchReport) -> list[tuple[Table, str]]:
         found.append((prefix_rows(report.prefix), PREFIX_LEGEND))
     if report.chunking is not None:
         found.append((chunking_rows(report.chunking), _chunking_legend(report.chunking)))
+    if report.http is not None:
+        found.append((http_rows(report.http), HTTP_LEGEND))
     if report.soak is not None:
         found.append((soak_rows(report.soak), SOAK_LEGEND))
     return found
@@ -96,6 +104,20 @@ def chunking_rows(figures: ChunkingFigures) -> Table:
     ]
 
 
+def http_rows(figures: HttpFigures) -> Table:
+    """Throughput and first token each way, and what idle connections take."""
+    return [
+        [f"{figures.num_streams} streams of {figures.num_tokens} tokens", "median", "p99", "low", "high"],
+        _spread_row("HTTP (tok/s)", figures.http_tokens_per_s),
+        _spread_row("client (tok/s)", figures.client_tokens_per_s),
+        _spread_row("HTTP / client", figures.ratio, 3),
+        _spread_row("first token, HTTP (ms)", figures.http_first_ms),
+        _spread_row("first token, client (ms)", figures.client_first_ms),
+        _spread_row("HTTP - client (ms)", figures.first_difference_ms),
+        [f"{figures.num_idle} idle connections (MB)", f"{figures.idle_mb:.1f}", "", "", ""],
+    ]
+
+
 def soak_rows(figures: SoakFigures) -> Table:
     """Growth and step time of each process."""
     title = f"{figures.num_requests} requests, {figures.concurrency} at a time, {figures.duration_s:.0f} s"
@@ -115,9 +137,9 @@ def _chunking_legend(figures: ChunkingFigures) -> str:
     return f"{way}; which of the two comes first is swapped from run to run. Each pair has the same prompt."
 
 
-def _spread_row(name: str, found: Spread | None) -> list[str]:
+def _spread_row(name: str, found: Spread | None, num_digits: int = 2) -> list[str]:
     values = (found.median, found.p99, found.low, found.high) if found else ()
-    return [name, *(f"{value:.2f}" for value in values), *["-"] * (4 - len(values))]
+    return [name, *(f"{value:.{num_digits}f}" for value in values), *["-"] * (4 - len(values))]
 
 
 def _step(found: Spread | None) -> str:

@@ -14,6 +14,7 @@ from cluster.http.routes.metrics import metrics_routes
 from cluster.http.routes.models import model_routes
 from cluster.http.routes.ollama import ollama_routes
 from cluster.http.routes.page import PageFile, page_routes
+from cluster.http.routes.props import prop_routes
 from cluster.http.routes.responses import response_routes
 from cluster.http.routes.route import At, generating, with_and_without_v1
 from cluster.http.routes.text import text_routes
@@ -38,4 +39,5 @@ def routes_of(server: Server, page: tuple[PageFile, ...]) -> Iterator[At]:
     yield from cancel_routes(server)
     yield from watched_routes(server)
     yield from metrics_routes(server)
+    yield from prop_routes(server)
     yield from page_routes(server.settings, page)

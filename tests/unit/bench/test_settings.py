@@ -59,7 +59,18 @@ def test_cores_are_lent_unless_told_otherwise() -> None:
 def test_the_two_clusters_of_chunking_differ_in_one_flag() -> None:
     settings = BenchSettings("m.gguf", streams=(8,), stages=2)
     several, single = (chunking_arguments(settings, 8448, pipelined) for pipelined in (True, False))
-    assert several == ["m.gguf", "--stages", "2", "--ctx-size", "8448", "--parallel", "1", "--no-lend-cores"]
+    assert several == [
+        "m.gguf",
+        "--stages",
+        "2",
+        "--ctx-size",
+        "8448",
+        "--parallel",
+        "1",
+        "--http",
+        "off",
+        "--no-lend-cores",
+    ]
     assert single == [*several, "--no-pipeline-prompts"]
 
 
@@ -72,6 +83,7 @@ def test_the_cluster_is_asked_for_what_was_asked() -> None:
         "--threads": "1",
         "--ctx-size": "256",
         "--parallel": "4",
+        "--http": "off",
     }
 
 

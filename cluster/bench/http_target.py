@@ -1,0 +1,16 @@
+"""Where the measured cluster answers HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTarget:
+    """Where the two ways lead."""
+
+    base: str  # of the HTTP server
+    pid: int  # its process
+    address: str  # of the coordinator
+    secret: str
+    vocab_size: int
