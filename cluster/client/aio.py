@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
@@ -18,9 +15,9 @@ from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, SlotStatus
 from cluster.client import calls
 from cluster.client.aio_stream import AsyncMessages, AsyncTokenStream
-from cluster.client.batch import SMALL_BATCH, Batch, num_open_for
-from cluster.client.calls import Call, GenerateRequest, Specials
-from cluster.client.completion import Outcome
+from cluster.client.batch.batch import SMALL_BATCH, Batch, num_open_for
+from cluster.client.batch.tasks import complete_one, run_batch
+from cluster.client.calls import Call, Specials
 from cluster.client.connection import AioConnection
 from cluster.client.finding import Address, SecretOrFile, find
 from cluster.client.progress import BatchProgress, Progress
@@ -110,13 +107,13 @@ class AsyncClient:
         """
         if not is_batch(prompt):
             calls.check_single(return_errors)
-            return await self._complete_one(
-                calls.generate_request(prompt, params, overrides, Specials(parse_special, add_special))
+            return await complete_one(
+                self._open, calls.generate_request(prompt, params, overrides, Specials(parse_special, add_special))
             )
         found, num_total = calls.generate_requests(prompt, params, overrides, Specials(parse_special, add_special))
         with BatchProgress(progress) as report:
             batch = Batch(found, num_total, await self._num_to_open(num_total), report)
-            await self._run_batch(batch)
+            await run_batch(self._open, batch)
         return batch.results(return_errors)
 
     def stream(
@@ -208,71 +205,8 @@ class AsyncClient:
         proof = self._endpoint.prove(call.path)
         return AsyncMessages(method(call.request, metadata=sent_with(proof)), self._endpoint, proof)
 
-    async def _complete_one(self, request: GenerateRequest) -> Completion:
-        ((_, outcome),) = [found async for found in self._outcomes([request])]
-        if isinstance(outcome, ClusterError):
-            raise outcome
-        return outcome
-
-    async def _outcomes(self, requests: list[GenerateRequest]) -> AsyncIterator[tuple[int, Outcome]]:
-        """What becomes of each request of one call, as they end; if the call ends before them, its error."""
-        call, completions = calls.complete_call(requests)
-        messages = self._open(call)
-        ended: list[tuple[int, Outcome]]
-        try:
-            async for data in messages:
-                for one in completions.add(call.decode(data)):
-                    yield one
-        except ClusterError as error:
-            ended = completions.end(error)
-        else:
-            ended = completions.end()
-        finally:
-            messages.close()
-        for one in ended:
-            yield one
-
     async def _num_to_open(self, num_total: int | None) -> int:
         if num_total is not None and num_total <= SMALL_BATCH:
             return max(1, num_total)
         num_open = num_open_for((await self.status()).num_slots)
         return num_open if num_total is None else min(num_open, num_total)
-
-    async def _run_batch(self, batch: Batch[GenerateRequest]) -> None:
-        """However it ends, no call is left open."""
-        outcomes: asyncio.Queue[tuple[int, Outcome | Exception]] = asyncio.Queue()
-        running: set[asyncio.Task[None]] = set()
-
-        async def run(places: list[int], requests: list[GenerateRequest]) -> None:
-            try:
-                async for request, outcome in self._outcomes(requests):
-                    outcomes.put_nowait((places[request], outcome))
-            except Exception as error:
-                outcomes.put_nowait((places[0], error))
-
-        try:
-            while not batch.is_done:
-                for places, requests in calls.in_calls(batch.to_send(time.monotonic())):
-                    task = asyncio.create_task(run(places, requests))
-                    running.add(task)
-                    task.add_done_callback(running.discard)
-                await _settle_some(batch, outcomes)
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
-
-
-async def _settle_some(batch: Batch[Any], outcomes: asyncio.Queue[tuple[int, Outcome | Exception]]) -> None:
-    """Wait for an answer, no longer than until the batch has more to send; take those that came with it too."""
-    if batch.is_done:  # the last prompts could not be sent at all
-        return
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(batch.wait_s(time.monotonic())):
-            found = [await outcomes.get()]
-        while not outcomes.empty():
-            found.append(outcomes.get_nowait())
-        for place, outcome in found:
-            if not isinstance(outcome, Completion | ClusterError):
-                raise outcome
-            batch.settle(place, outcome, time.monotonic())

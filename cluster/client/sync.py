@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from queue import Empty, SimpleQueue
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
@@ -19,9 +14,9 @@ from cluster.api.results import Completion
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, SlotStatus
 from cluster.client import calls
-from cluster.client.batch import SMALL_BATCH, Batch, num_open_for
-from cluster.client.calls import Call, GenerateRequest, Specials
-from cluster.client.completion import Completions, Outcome
+from cluster.client.batch.batch import SMALL_BATCH, Batch, num_open_for
+from cluster.client.batch.threads import complete_one, run_batch
+from cluster.client.calls import Call, Specials
 from cluster.client.connection import Connection
 from cluster.client.finding import Address, SecretOrFile, find
 from cluster.client.progress import BatchProgress, Progress
@@ -137,13 +132,13 @@ class Client:
         """
         if not is_batch(prompt):
             calls.check_single(return_errors)
-            return self._complete_one(
-                calls.generate_request(prompt, params, overrides, Specials(parse_special, add_special))
+            return complete_one(
+                self._open, calls.generate_request(prompt, params, overrides, Specials(parse_special, add_special))
             )
         found, num_total = calls.generate_requests(prompt, params, overrides, Specials(parse_special, add_special))
         with BatchProgress(progress) as report:
             batch = Batch(found, num_total, self._num_to_open(num_total), report)
-            self._run_batch(batch)
+            run_batch(self._open, batch)
         return batch.results(return_errors)
 
     def stream(
@@ -238,79 +233,8 @@ class Client:
         proof = self._endpoint.prove(call.path)
         return Messages(method(call.request, metadata=sent_with(proof)), self._endpoint, proof)
 
-    def _complete_one(self, request: GenerateRequest) -> Completion:
-        call, completions = calls.complete_call([request])
-        messages = self._open(call)
-        try:
-            ((_, outcome),) = _outcomes(messages, call, completions)
-        finally:
-            messages.close()
-        if isinstance(outcome, ClusterError):
-            raise outcome
-        return outcome
-
     def _num_to_open(self, num_total: int | None) -> int:
         if num_total is not None and num_total <= SMALL_BATCH:
             return max(1, num_total)
         num_open = num_open_for(self.status().num_slots)
         return num_open if num_total is None else min(num_open, num_total)
-
-    def _run_batch(self, batch: Batch[GenerateRequest]) -> None:
-        """Threads read the answers; this one decides. However it ends, no call is left open."""
-        outcomes: SimpleQueue[tuple[int, Outcome | BaseException]] = SimpleQueue()
-        running: set[Messages] = set()
-        stopping = threading.Event()
-
-        def run(places: list[int], requests: list[GenerateRequest]) -> None:
-            try:
-                call, completions = calls.complete_call(requests)
-                messages = self._open(call)
-                running.add(messages)
-                if stopping.is_set():
-                    messages.close()
-                try:
-                    for request, outcome in _outcomes(messages, call, completions):
-                        outcomes.put((places[request], outcome))
-                finally:
-                    running.discard(messages)
-            except BaseException as error:
-                outcomes.put((places[0], error))
-
-        with ThreadPoolExecutor(batch.max_open, "cluster-generate") as threads:
-            try:
-                while not batch.is_done:
-                    for places, requests in calls.in_calls(batch.to_send(time.monotonic())):
-                        threads.submit(run, places, requests)
-                    _settle_some(batch, outcomes)
-            finally:
-                stopping.set()
-                threads.shutdown(wait=False, cancel_futures=True)
-                for messages in tuple(running):
-                    messages.close()
-
-
-def _outcomes(
-    messages: Iterator[bytes], call: Call[calls.Outputs], completions: Completions
-) -> Iterator[tuple[int, Outcome]]:
-    """What becomes of each request of the call, as they end; if the call ends before them, its error."""
-    try:
-        for data in messages:
-            yield from completions.add(call.decode(data))
-    except ClusterError as error:
-        yield from completions.end(error)
-    else:
-        yield from completions.end()
-
-
-def _settle_some(batch: Batch[Any], outcomes: SimpleQueue[tuple[int, Outcome | BaseException]]) -> None:
-    """Wait for an answer, no longer than until the batch has more to send; take those that came with it too."""
-    if batch.is_done:  # the last prompts could not be sent at all
-        return
-    timeout_s = batch.wait_s(time.monotonic())
-    with contextlib.suppress(Empty):
-        while True:
-            place, outcome = outcomes.get(timeout=timeout_s)
-            if not isinstance(outcome, Completion | ClusterError):
-                raise outcome
-            batch.settle(place, outcome, time.monotonic())
-            timeout_s = 0.0

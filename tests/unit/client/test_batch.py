@@ -19,7 +19,7 @@ from cluster.api.errors import CapacityError, ClusterError, StageLostError, Usag
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus
-from cluster.client.batch import num_open_for
+from cluster.client.batch.batch import num_open_for
 from cluster.client.progress import BatchProgress
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.inference.server import InferenceServer
@@ -119,7 +119,7 @@ def test_a_full_queue_is_asked_again(generate: Generate, backend: CrowdedCluster
 def test_a_queue_that_stays_full_is_an_error_in_the_end(
     generate: Generate, backend: CrowdedCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cluster.client.batch.REFUSED_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("cluster.client.batch.batch.REFUSED_TIMEOUT_S", 0.3)
     backend.most_open = 0
     with pytest.raises(CapacityError, match="queue: full"):
         generate(["a", "b"])

@@ -1,0 +1,1 @@
+"""Several prompts at once: which are sent when, and how threads or tasks read what becomes of them."""
