@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cluster.api.errors import CancelledError as CancelledError
     from cluster.api.errors import CapacityError as CapacityError
     from cluster.api.errors import ClusterError as ClusterError
+    from cluster.api.errors import ContextOverflowError as ContextOverflowError
     from cluster.api.errors import HandshakeError as HandshakeError
     from cluster.api.errors import ModelFileError as ModelFileError
     from cluster.api.errors import StageLostError as StageLostError
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from cluster.api.errors import UnreachableError as UnreachableError
     from cluster.api.errors import UnsupportedModelError as UnsupportedModelError
     from cluster.api.errors import UsageError as UsageError
+    from cluster.api.prompt import Segment as Segment
     from cluster.api.results import Completion as Completion
     from cluster.api.results import TokenEvent as TokenEvent
     from cluster.api.sampling import SamplingParams as SamplingParams
@@ -46,9 +48,11 @@ _MODULES = {
     "Client": "cluster.client.sync",
     "ClusterError": "cluster.api.errors",
     "Completion": "cluster.api.results",
+    "ContextOverflowError": "cluster.api.errors",
     "HandshakeError": "cluster.api.errors",
     "ModelFileError": "cluster.api.errors",
     "SamplingParams": "cluster.api.sampling",
+    "Segment": "cluster.api.prompt",
     "StageLostError": "cluster.api.errors",
     "TokenEvent": "cluster.api.results",
     "UnauthenticatedError": "cluster.api.errors",
