@@ -147,17 +147,21 @@ class Vocab:
         """Its bytes: none for a special token unless `render_special`. A character may span tokens."""
 
 class SamplerParams:
-    """How a `Sampler` draws the tokens of a slot. Finite and in range, or ValueError.
+    """How a `Sampler` draws the tokens of a slot. In range, or ValueError.
 
-    Applied in this order: penalties, top_k (0 is off), top_p (1 is off), min_p (0 is off), temperature (0
-    draws the largest logit, the first of equals). repeat_last_n counts recent tokens, the prompt included: 0
-    is no penalties, -1 the whole slot. `seed` is 0..2**64-1. `logprobs` is the length of `Sampled.top`.
+    First logit_bias is added, of which -inf bans a token; stop_token_ids are banned for the first min_tokens. Then the
+    filters work in the order of `samplers`, or in `default_order` if that is empty: penalties, dry, top_n_sigma (0 or
+    less is off), top_k (0), typ_p (1), top_p (1), min_p (0), xtc (probability 0), temperature, adaptive_p (target below
+    0). Temperature 0 draws the largest logit, the first of equals, whatever else is cut off. Mirostat 1 or 2 takes the
+    place of all that cuts off. repeat_last_n and dry_penalty_last_n count recent tokens, the prompt included: 0 is off,
+    -1 the whole slot. `seed` is 0..2**64-1. `logprobs` is the length of `Sampled.top`.
     """
 
     names: ClassVar[tuple[str, ...]]
+    default_order: ClassVar[tuple[str, ...]]
 
-    def __init__(self, **params: float) -> None:
-        """Each of `names` must be given; all are numbers, and each is of one kind: real or whole."""
+    def __init__(self, **params: Any) -> None:
+        """Each of `names` must be given. Numbers are real or whole; lists are of strings, whole numbers or pairs."""
 
 class Sampled:
     """One drawn token. Logprobs are natural, of the raw logits; `top` begins with the most probable.
@@ -186,8 +190,13 @@ class Sampler:
     def vocab_size(self) -> int: ...
     @property
     def n_slots(self) -> int: ...
-    def set(self, slot: int, params: SamplerParams) -> None:
-        """Lasts until `prepare_slot` empties the slot or copies into it."""
+    def name_tokens(self, pieces: Sequence[bytes]) -> None:
+        """What each token adds to a text: without it, dry_sequence_breakers must be empty where `dry` is on."""
+    def set(self, slot: int, params: SamplerParams, num_prompt_tokens: int = 0) -> None:
+        """Lasts until `prepare_slot` empties the slot or copies into it.
+
+        The slot's tokens behind `num_prompt_tokens` count as drawn. ValueError for a token that the vocabulary has not.
+        """
     def keep(self, tokens: NDArray[np.int32], positions: NDArray[np.int32], slots: NDArray[np.int32]) -> None:
         """Note the tokens [T] of computed rows at their positions, in order: the penalties look at them.
 
@@ -196,6 +205,10 @@ class Sampler:
         """
     def prepare_slot(self, slot: int, source: int, length: int) -> None:
         """Make `slot` hold the first `length` tokens that `source` holds, as `Slice.prepare_slot` does."""
+    def score(
+        self, logits: NDArray[np.float32], rows: Sequence[int], tokens: Sequence[int], num_top: int
+    ) -> list[Sampled]:
+        """What the model thought of given tokens, each by one of `rows` of `logits`; `top` has `num_top` tokens."""
     def sample(
         self,
         logits: NDArray[np.float32],
@@ -209,6 +222,8 @@ class Sampler:
         It is what follows the token at that position of that slot; a slot may occur several times. A row whose logits
         are not finite, or allow no draw, has an `error` in place of a token; the others are drawn. A draw depends only
         on (the slot's parameters, position, logits, the slot's tokens up to there, its mask): repeated, it is equal.
+        With Mirostat or adaptive-p it also depends on the draws at the positions before, as they were last made; where
+        none was made, on what the newest before it left, or on nothing.
 
         `masks`, if any, are one for each row: None, or ceil(V / 32) words, whose bit `token % 32` of word `token // 32`
         says whether the token may be drawn. They change no logprob. ValueError if one has another size; a row of which
@@ -326,6 +341,8 @@ class Slice:
     def logits(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """[R, V] logits of these rows of the last forward (each flagged in wants_logits), a copy."""
     def slot_length(self, slot: int) -> int: ...
+    def token_pieces(self) -> list[bytes]:
+        """The bytes that each token adds to a text; of a slice to which token ids mean nothing, an empty list."""
     def prepare_slot(self, slot: int, source: int, length: int) -> None:
         """Make `slot` hold exactly the first `length` tokens that `source` holds (0..its length).
 

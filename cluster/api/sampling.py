@@ -186,10 +186,4 @@ PARAM_NAMES = tuple(field.name for field in fields(SamplingParams))
 # When a text ends, and what is told of it, is the coordinator's to say; all that is left is what the native sampler
 # takes, by the same names.
 ENDING_NAMES = ("max_tokens", "stop", "ignore_eos", "prompt_logprobs", "grammar", "shown_tokens", "report_progress")
-_TO_COME = (
-    *("typical_p", "top_n_sigma", "xtc_probability", "xtc_threshold", "dynatemp_range", "dynatemp_exponent"),
-    *("dry_multiplier", "dry_base", "dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers"),
-    *("mirostat", "mirostat_tau", "mirostat_eta", "adaptive_target", "adaptive_decay", "samplers", "logit_bias"),
-    *("min_tokens", "stop_token_ids"),
-)
-SAMPLER_NAMES = tuple(name for name in PARAM_NAMES if name not in ENDING_NAMES + _TO_COME)
+SAMPLER_NAMES = tuple(name for name in PARAM_NAMES if name not in ENDING_NAMES)

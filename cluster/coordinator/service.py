@@ -24,7 +24,7 @@ from cluster.coordinator.stages import WiredStages
 from cluster.coordinator.tokenizing.tokenizer import Tokenizer
 from cluster.engine.events import LogitsRows, Output
 from cluster.engine.hops import hops_ms
-from cluster.engine.limits import Limits, max_logits_rows
+from cluster.engine.limits import Limits, max_logits_rows, max_scored_rows
 from cluster.engine.loop import Engine, Snapshot
 from cluster.engine.text.vocabulary import Vocabulary
 from cluster.messages.stage import StageFailure
@@ -240,6 +240,7 @@ def _limits(spec: CoordinatorSpec, vocabulary: Vocabulary) -> Limits:
         can_truncate=spec.can_truncate,
         max_waiting=spec.max_waiting,
         max_logits_rows=max_logits_rows(spec.ubatch_size, vocabulary.num_tokens),
+        max_scored_rows=max_scored_rows(spec.ubatch_size, vocabulary.num_tokens),
     )
 
 

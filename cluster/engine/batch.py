@@ -50,6 +50,8 @@ def form_batch(
     samples: list[int] = []
     returns: list[int] = []
     pending: list[int] = []
+    scores: list[int] = []
+    targets: list[int] = []
     for chunk in ordered:
         row = len(tokens)
         end_row = row + chunk.num_rows
@@ -62,8 +64,11 @@ def form_batch(
         samples += range(end_row - chunk.num_samples, end_row)
         if chunk.returns_logits:
             returns += range(row, end_row)
+        if num_scores := chunk.num_scores:
+            scores += range(row, row + num_scores)
+            targets += chunk.sequence.prompt[chunk.first + 1 : chunk.first + 1 + num_scores]
     wants_logits = np.zeros(len(tokens), dtype=np.bool_)
-    wants_logits[samples + returns] = True  # by a list, which is faster than by an array
+    wants_logits[samples + returns + scores] = True  # by a list, which is faster than by an array
     microbatch = Microbatch(
         id=step_id,
         tokens=_int32(tokens),
@@ -77,6 +82,8 @@ def form_batch(
         exclusive=exclusive,
         after=after if exclusive or pending else None,
         pending=_int32(pending) if pending else NO_ROWS,
+        scores=_int32(scores) if scores else NO_ROWS,
+        targets=_int32(targets) if targets else NO_ROWS,
     )
     return Batch(microbatch, ordered, decodes, sent_s)
 
@@ -97,6 +104,12 @@ def check_result(microbatch: Microbatch, result: StepResult) -> None:
             f"step result: rows and slots {asked} were to be sampled, not {given}; slots {sorted(failed)} failed; "
             "report a bug"
         )
+    asked = list(zip(microbatch.scores.tolist(), microbatch.targets.tolist(), strict=True))
+    of_row = microbatch.slots.tolist()
+    asked = [(row, token) for row, token in asked if of_row[row] not in failed] if failed else asked
+    given = [(scored.row, scored.token) for scored in result.scored]
+    if given != asked:
+        raise ClusterError(f"step result: rows and tokens {asked} were to be scored, not {given}; report a bug")
     num_asked = len(microbatch.returns_logits)
     num_given = 0 if result.logits is None else len(result.logits)
     if num_given != num_asked:
@@ -124,7 +137,7 @@ def _new_sampling(chunks: tuple[Chunk, ...]) -> tuple[SlotSampling, ...]:
     return tuple(
         SlotSampling(chunk.sequence.held_slot, chunk.sequence.params, len(chunk.sequence.prompt))
         for chunk in chunks
-        if not chunk.sequence.sampling_sent and chunk.num_samples and chunk.sequence.params is not None
+        if not chunk.sequence.sampling_sent and chunk.sequence.params is not None and chunk.needs_sampling
     )
 
 

@@ -30,6 +30,17 @@ class Chunk(NamedTuple):  # made for each sequence of each step: a tuple is made
         return self.sequence.kind is Kind.LOGITS
 
     @property
+    def needs_sampling(self) -> bool:
+        """The last stage has to know the sequence's parameters for it."""
+        return self.num_samples > 0 or self.num_scores > 0
+
+    @property
+    def num_scores(self) -> int:
+        """So many of its rows, from the first on, are followed by a token of the prompt that is scored."""
+        sequence = self.sequence
+        return max(0, min(self.end, len(sequence.prompt) - 1) - self.first) if sequence.scores_prompt else 0
+
+    @property
     def tokens(self) -> list[int]:
         """The tokens of its rows that are known by now: all, or all but the last."""
         known = self.sequence.log[self.first : self.end]
@@ -39,7 +50,7 @@ class Chunk(NamedTuple):  # made for each sequence of each step: a tuple is made
 def cut_chunk(sequence: Sequence, max_rows: int) -> Chunk:
     """The next rows of a sequence that has some to send, `max_rows` at most."""
     end = sequence.num_sent + min(sequence.num_unsent, max_rows)
-    samples = sequence.kind is Kind.GENERATE and end == sequence.num_tokens
+    samples = sequence.kind is Kind.GENERATE and sequence.generates and end == sequence.num_tokens
     return Chunk(sequence, sequence.num_sent, end, int(samples))
 
 

@@ -84,7 +84,7 @@ class Flight:
             sequence = chunk.sequence
             sequence.num_in_flight += chunk.end - chunk.first
             sequence.num_rejected = 0
-            if chunk.num_samples:
+            if chunk.needs_sampling:
                 sequence.sampling_sent = True
         return batch
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from cluster.api.errors import UsageError
 
 MAX_LOGITS_BYTES = 8 * 2**20  # one microbatch's result has no more
+MAX_SCORED_BYTES = 64 * 2**20  # of logits in the last stage
 LOGIT_BYTES = 4
 
 
@@ -22,6 +23,7 @@ class Limits:
         max_waiting: requests that may wait for a slot before new ones are refused; 0 refuses all but those
             that get a slot at once.
         max_logits_rows: most rows of a microbatch whose full logits travel back.
+        max_scored_rows: most rows of a microbatch whose next tokens are scored, so that all their logits are made.
         pipeline_prompts: several chunks of prompts may be in flight at once.
         can_truncate: a slot can go back to an earlier token; else no sequence starts from another's tokens.
     """
@@ -32,6 +34,7 @@ class Limits:
     num_stages: int
     max_waiting: int = 64
     max_logits_rows: int = 64
+    max_scored_rows: int = 256
     pipeline_prompts: bool = True
     can_truncate: bool = True
 
@@ -49,4 +52,13 @@ class Limits:
 
 def max_logits_rows(ubatch_size: int, vocab_size: int) -> int:
     """Rows of one microbatch whose logits travel back: not more than MAX_LOGITS_BYTES of them, but one."""
-    return max(1, min(ubatch_size, MAX_LOGITS_BYTES // (LOGIT_BYTES * vocab_size)))
+    return _num_rows(MAX_LOGITS_BYTES, ubatch_size, vocab_size)
+
+
+def max_scored_rows(ubatch_size: int, vocab_size: int) -> int:
+    """Rows of one microbatch whose logits the last stage makes to score tokens: MAX_SCORED_BYTES of them, but one."""
+    return _num_rows(MAX_SCORED_BYTES, ubatch_size, vocab_size)
+
+
+def _num_rows(num_bytes: int, ubatch_size: int, vocab_size: int) -> int:
+    return max(1, min(ubatch_size, num_bytes // (LOGIT_BYTES * vocab_size)))

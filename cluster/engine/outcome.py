@@ -13,13 +13,14 @@ from cluster.messages.step import Float32Array, SampledToken, SlotFailure, StepR
 class StepOutcome(NamedTuple):
     """What a step brought one sequence: tokens (now in its log), logits of its rows from `first` on, or its end.
 
-    None of them: a part of a prompt, of a request that wants to know of it.
+    Without any of them it is a part of a prompt, of a request that is told of it or ends with it.
     """
 
     sequence: Sequence
     sampled: tuple[SampledToken, ...] = ()  # in order
     logits: Float32Array | None = None  # [rows, V]
     first: int = 0
+    scored: tuple[SampledToken, ...] = ()  # tokens of its prompt, in order
     failure: SlotFailure | None = None  # after these tokens the stages cannot go on with it, and hold nothing of it
 
 
@@ -31,13 +32,15 @@ def settle(batch: Batch, result: StepResult) -> list[StepOutcome]:
     failed = {failure.slot: failure for failure in result.failures}
     outcomes: list[StepOutcome] = []
     given, num_given = result.sampled, len(result.sampled)
-    end_row = num_taken = logits_end = 0
+    end_row = num_taken = logits_end = num_scored = 0
     for chunk in batch.chunks:
-        sequence, first_taken, logits_first = chunk.sequence, num_taken, logits_end
+        sequence, first_taken, logits_first, first_scored = chunk.sequence, num_taken, logits_end, num_scored
         num_rows = chunk.end - chunk.first
         end_row += num_rows
         while num_taken < num_given and given[num_taken].row < end_row:
             num_taken += 1
+        while num_scored < len(result.scored) and result.scored[num_scored].row < end_row:
+            num_scored += 1
         logits_end += num_rows if chunk.returns_logits else 0
         if sequence.state is State.ENDED:
             continue
@@ -52,11 +55,12 @@ def settle(batch: Batch, result: StepResult) -> list[StepOutcome]:
             sequence.log.append(token.token)
         # A row that failed behind a wrong guess is nobody's loss.
         failure = failed.get(sequence.held_slot) if len(sampled) <= right else None
-        if sampled or failure is not None:
-            outcomes.append(StepOutcome(sequence, sampled, failure=failure))
+        scored = result.scored[first_scored:num_scored]
+        if sampled or scored or failure is not None:
+            outcomes.append(StepOutcome(sequence, sampled, scored=scored, failure=failure))
         elif logits_end > logits_first and result.logits is not None:
             rows = result.logits[logits_first:logits_end]
             outcomes.append(StepOutcome(sequence, logits=rows, first=chunk.first))
-        elif sequence.params is not None and sequence.params.report_progress:
+        elif sequence.params is not None and (sequence.params.report_progress or not sequence.generates):
             outcomes.append(StepOutcome(sequence))
     return outcomes

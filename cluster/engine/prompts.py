@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from cluster.engine.chunk import Chunk, cut_chunk
+from cluster.engine.limits import Limits
 from cluster.engine.prefix import shared_length
-from cluster.engine.sequence import Kind, Sequence, State
+from cluster.engine.room import MicrobatchRoom
+from cluster.engine.sequence import Sequence, State
 from cluster.engine.slots import Slots
 from cluster.fairness.queue import FairQueue, Turns
 from cluster.messages.step import SlotStart
@@ -23,10 +25,10 @@ class Prompts:
     A sequence gets its slot when its first chunk is cut, so that it can start from what was sent until then.
     """
 
-    def __init__(self, slots: Slots, max_logits_rows: int, *, can_reuse: bool) -> None:
+    def __init__(self, slots: Slots, limits: Limits) -> None:
         self._slots = slots
-        self._max_logits_rows = max_logits_rows
-        self._can_reuse = can_reuse  # what a slot holds; else every prompt is computed whole
+        self._limits = limits
+        self._can_reuse = limits.can_truncate  # what a slot holds; else every prompt is computed whole
         self._waiting: FairQueue[Sequence] = FairQueue()  # by request id; have no slot yet
         self._begun: dict[int, Sequence] = {}  # by request id; part of the prompt has been sent
         self._turns = Turns()  # at chunks
@@ -72,10 +74,10 @@ class Prompts:
         """
         chunks: list[Chunk] = []
         starts: list[SlotStart] = []
-        max_logits_rows = self._max_logits_rows
+        room = MicrobatchRoom(self._limits)
         due, others = self._due(running)
         for sequence in (*due, *others):
-            num_rows = min(max_rows, max_logits_rows) if sequence.kind is Kind.LOGITS else max_rows
+            num_rows = min(max_rows, room.num_rows(sequence))
             if num_rows <= 0:
                 continue
             if sequence.slot is None:
@@ -86,7 +88,7 @@ class Prompts:
             chunk = cut_chunk(sequence, num_rows)
             chunks.append(chunk)
             max_rows -= chunk.num_rows
-            max_logits_rows -= chunk.num_rows if chunk.returns_logits else 0
+            room.take(chunk)
         self._turns.served({chunk.sequence.client for chunk in chunks})
         for chunk in chunks:
             if chunk.end == chunk.sequence.num_tokens:

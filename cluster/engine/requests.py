@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
-from cluster.api.errors import CancelledError, ClusterError, UsageError, error_named
-from cluster.api.results import FinishReason, PromptCounts, Timings, TokenEvent
+from cluster.api.errors import CancelledError, ClusterError, error_named
+from cluster.api.results import FinishReason, PromptCounts, PromptLogprob, TokenEvent
 from cluster.api.sampling import SamplingParams
-from cluster.api.status import SlotState, SlotStatus
+from cluster.api.status import SlotStatus
+from cluster.engine.completing import check_tokens, completed
 from cluster.engine.events import LogitsRows, NewRequest, Output, Sink, is_last, send
 from cluster.engine.outcome import StepOutcome
+from cluster.engine.request import Request
 from cluster.engine.scheduler import Scheduler
 from cluster.engine.sequence import Sequence
 from cluster.engine.text.finish import finish_before_start
@@ -23,36 +22,6 @@ from cluster.engine.text.vocabulary import Vocabulary
 from cluster.messages.step import Float32Array, SampledToken
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """A sequence with its reader, its text (None for logits) and its times on the engine's clock."""
-
-    sequence: Sequence
-    sink: Sink
-    text: TextStream | None
-    arrival_s: float
-    first_token_s: float | None = None
-
-    @property
-    def prompt_counts(self) -> PromptCounts:
-        num_prompt_tokens = len(self.sequence.prompt)
-        num_computed = min(self.sequence.num_computed, num_prompt_tokens)
-        return PromptCounts(num_prompt_tokens, self.sequence.num_cached, num_computed)
-
-    def timings(self, now_s: float) -> Timings:
-        """Figures of a request that ends now; a span that was never entered is 0."""
-        admitted_s = now_s if self.sequence.admitted_s is None else self.sequence.admitted_s
-        first_token_s = now_s if self.first_token_s is None else self.first_token_s
-        return Timings(
-            num_prompt_tokens=len(self.sequence.prompt),
-            num_tokens=self.sequence.num_generated,
-            num_cached_tokens=self.sequence.num_cached,
-            queue_ms=(admitted_s - self.arrival_s) * 1e3,
-            prefill_ms=(first_token_s - admitted_s) * 1e3,
-            decode_ms=(now_s - first_token_s) * 1e3,
-        )
 
 
 class Requests:
@@ -80,10 +49,11 @@ class Requests:
     def open(self, new: NewRequest, now_s: float) -> None:
         """Accepts a request, or answers it with the error that says why not."""
         try:
-            self._check_tokens(new.tokens[: self._context_length])  # more are refused for their number
-            params = self._completed(new.params)
-            sequence = Sequence(new.request_id, new.tokens, params, new.client)
+            check_tokens(new.tokens[: self._context_length], self._vocabulary)  # more are refused for their number
+            params = completed(new.params, len(new.tokens), self._vocabulary, self._choose_seed)
             num_prompt = len(new.tokens)
+            reason = None if params is None else finish_before_start(params, num_prompt, self._context_length)
+            sequence = Sequence(new.request_id, new.tokens, params, new.client, generates=reason is None)
             request = Request(sequence, new.sink, self._text_for(params, num_prompt), new.arrival_s)
             displaced = self._scheduler.add(sequence, now_s)
         except Exception as error:
@@ -92,20 +62,19 @@ class Requests:
         if displaced is not None:  # it is told what it would have been told had it come now
             self._outbox.append((self._open.pop(displaced.request_id).sink, None, self._scheduler.queue_full()))
         self._open[new.request_id] = request
-        if params is not None:
-            reason = finish_before_start(params, num_prompt, self._context_length)
-            if reason is not None:
-                self._finish(request, reason, now_s)
+        if reason is not None and not sequence.scores_prompt:
+            self._finish(request, reason, now_s)
 
     def slots(self, now_s: float) -> dict[int, SlotStatus]:
         """Those in use, by id. For any thread: what is read belongs to this moment, or to the step before it."""
-        found = (_slot_status(request, now_s) for request in list(self._open.values()))
+        found = (request.slot_status(now_s) for request in list(self._open.values()))
         return {status.id: status for status in found if status is not None}
 
     def advance(self, outcome: StepOutcome, now_s: float) -> None:
         """Passes on what a step brought; ends the request if it is complete, or cannot go on. Never raises."""
         request = self._open[outcome.sequence.request_id]
         try:
+            request.scored += [PromptLogprob(one.token, one.logprob, one.top) for one in outcome.scored]
             if self._pass_tokens(request, outcome.sampled, now_s):
                 return
             if outcome.failure is not None:
@@ -113,7 +82,7 @@ class Requests:
             if outcome.logits is not None:
                 self._pass_logits(request, outcome.logits, outcome.first)
             elif not outcome.sampled:
-                self._answer(request, TokenEvent(None, "", prompt=request.prompt_counts))
+                self._pass_progress(request, now_s)
         except Exception as error:
             self._outbox.append((request.sink, request, _own_error(error)))
             self._close(request, is_held=False)
@@ -137,44 +106,6 @@ class Requests:
             if not heard and request is not None and request.sequence.request_id in self._open:
                 self._close(request)
 
-    def _check_tokens(self, tokens: tuple[int, ...]) -> None:
-        num_tokens = self._vocabulary.num_tokens
-        for index, token in enumerate(tokens):
-            if not 0 <= token < num_tokens:
-                raise UsageError(
-                    f"prompt: token {index} is {token}, outside of the vocabulary; give ids from 0 to {num_tokens - 1}"
-                )
-
-    def _completed(self, params: SamplingParams | None) -> SamplingParams | None:
-        """With all that the last stage has to know: a seed, and which tokens of the model end a text."""
-        if params is None:
-            return None
-        self._check_named(params)
-        changes: dict[str, Any] = {}
-        if params.seed is None:
-            changes["seed"] = self._choose_seed()
-        ends = sorted(self._vocabulary.end_tokens)
-        if params.grammar:
-            pass  # it says itself when the text may end
-        elif params.ignore_eos:
-            changes["logit_bias"] = (*params.logit_bias, *((token, -math.inf) for token in ends))
-        elif params.min_tokens:
-            changes["stop_token_ids"] = (*params.stop_token_ids, *ends)
-        return dataclasses.replace(params, **changes) if changes else params
-
-    def _check_named(self, params: SamplingParams) -> None:
-        """UsageError for a token that the model has not."""
-        for name, tokens in (
-            ("logit_bias", [token for token, _ in params.logit_bias]),
-            ("stop_token_ids", params.stop_token_ids),
-            ("shown_tokens", params.shown_tokens),
-        ):
-            if tokens and max(tokens) >= self._vocabulary.num_tokens:
-                raise UsageError(
-                    f"{name}: token {max(tokens)} is outside of the vocabulary; give ids from 0 to "
-                    f"{self._vocabulary.num_tokens - 1}"
-                )
-
     def _text_for(self, params: SamplingParams | None, num_prompt_tokens: int) -> TextStream | None:
         if params is None:
             return None
@@ -192,9 +123,11 @@ class Requests:
     def _pass_token(self, request: Request, sampled: SampledToken, num_behind: int, now_s: float) -> bool:
         assert request.text is not None, "a token came for a logits request"
         self.num_tokens += 1
-        prompt = None
+        prompt: PromptCounts | None = None
+        prompt_logprobs: tuple[PromptLogprob, ...] = ()
         if request.first_token_s is None:
-            request.first_token_s, prompt = now_s, request.prompt_counts
+            request.first_token_s = now_s
+            prompt, prompt_logprobs = request.prompt_counts, request.prompt_logprobs
         text, reason = request.text.push(sampled.token)
         timings = None
         if reason is not None:
@@ -209,9 +142,20 @@ class Requests:
             timings,
             stop_string=request.text.stop_string,
             prompt=prompt,
+            prompt_logprobs=prompt_logprobs,
         )
         self._answer(request, event)
         return reason is not None
+
+    def _pass_progress(self, request: Request, now_s: float) -> None:
+        sequence = request.sequence
+        assert sequence.params is not None, "a logits request is told of its logits"
+        if not sequence.generates and not sequence.num_remaining:
+            reason = finish_before_start(sequence.params, len(sequence.prompt), self._context_length)
+            assert reason is not None, "it could have begun"
+            self._finish(request, reason, now_s)
+        elif sequence.params.report_progress:
+            self._answer(request, TokenEvent(None, "", prompt=request.prompt_counts))
 
     def _pass_logits(self, request: Request, rows: Float32Array, first: int) -> None:
         self._answer(request, LogitsRows(first, rows, is_last=request.sequence.num_remaining == 0))
@@ -223,8 +167,9 @@ class Requests:
             self._answer(request, error)
             return
         timings = request.timings(now_s)
-        prompt = request.prompt_counts if request.first_token_s is None else None
-        event = TokenEvent(None, request.text.flush(), finish_reason=reason, timings=timings, prompt=prompt)
+        event = TokenEvent(None, request.text.flush(), finish_reason=reason, timings=timings)
+        if request.first_token_s is None:
+            event = replace(event, prompt=request.prompt_counts, prompt_logprobs=request.prompt_logprobs)
         self._answer(request, event)
 
     def _answer(self, request: Request, output: Output) -> None:
@@ -237,22 +182,6 @@ class Requests:
         del self._open[request.sequence.request_id]
         self._scheduler.end(request.sequence.request_id, is_held=is_held)
         self.num_ended += 1
-
-
-def _slot_status(request: Request, now_s: float) -> SlotStatus | None:
-    sequence = request.sequence
-    slot, num_generated = sequence.slot, sequence.num_generated
-    if slot is None:
-        return None
-    return SlotStatus(
-        id=slot,
-        state=SlotState.GENERATING if num_generated else SlotState.PROMPT,
-        num_prompt_tokens=len(sequence.prompt),
-        num_cached_tokens=sequence.num_cached,
-        num_computed=sequence.num_computed,
-        num_generated=num_generated,
-        age_s=max(0.0, now_s - request.arrival_s),
-    )
 
 
 def _own_error(error: Exception) -> ClusterError:

@@ -44,7 +44,7 @@ class Scheduler:
         self._drafter = drafter if limits.can_truncate else None
         self._costs = StepCostModel(limits.num_stages, limits.max_batch_tokens)
         self._slots = Slots(limits.num_slots)
-        self._prompts = Prompts(self._slots, limits.max_logits_rows, can_reuse=limits.can_truncate)
+        self._prompts = Prompts(self._slots, limits)
         self._admission = Admission(limits, self._slots, self._prompts)
         self._flight = Flight(limits.max_in_flight, epoch)
         self._running: dict[int, Sequence] = {}  # by request id; all that have a slot

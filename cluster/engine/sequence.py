@@ -44,6 +44,7 @@ class Sequence:
         slot: KV sequence id while running.
         sampling_sent: the last stage knows `params`.
         admitted_s: when it got its slot, on the engine's clock.
+        generates: a token follows its prompt; else only the prompt is looked at.
     """
 
     request_id: int
@@ -59,6 +60,7 @@ class Sequence:
     slot: int | None = None
     sampling_sent: bool = False
     admitted_s: float | None = None
+    generates: bool = True
 
     def drop_last(self, num_tokens: int) -> None:
         """Takes back the newest tokens, which were sampled in one step with the last token of the text."""
@@ -97,10 +99,15 @@ class Sequence:
         return len(self.log) - self.num_computed
 
     @property
+    def scores_prompt(self) -> bool:
+        """What the model thinks of the prompt's tokens is told, too."""
+        return self.params is not None and self.params.prompt_logprobs is not None
+
+    @property
     def num_reusable(self) -> int:
         """Leading tokens that need not be computed where the stages hold them. The last one has to be sampled
-        from; all of them are wanted for logits."""
-        return len(self.prompt) - 1 if self.kind is Kind.GENERATE else 0
+        from; all of them are wanted for logits, or to be scored."""
+        return 0 if self.kind is Kind.LOGITS or self.scores_prompt else len(self.prompt) - 1
 
     @property
     def num_generated(self) -> int:

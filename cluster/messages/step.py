@@ -85,6 +85,9 @@ class Microbatch:
     # Rows whose token is what their slot samples in step `after`, or sampled last before it; one token, not several.
     # None are left after the first stage, which puts these tokens in.
     pending: Int32Array = field(default_factory=lambda: NO_ROWS)
+    # Rows of which is told what the model thought of the token that follows, ascending; a subset of wants_logits.
+    scores: Int32Array = field(default_factory=lambda: NO_ROWS)
+    targets: Int32Array = field(default_factory=lambda: NO_ROWS)  # that token, for each of them
 
     @property
     def num_rows(self) -> int:
@@ -93,7 +96,7 @@ class Microbatch:
 
 @dataclass(frozen=True, slots=True)
 class SampledToken:
-    """One sampled token. Set by the last stage."""
+    """One sampled token, or one that was given and is scored. Set by the last stage."""
 
     row: int  # index of the row in its microbatch
     slot: int
@@ -112,6 +115,7 @@ class StepResult:
     # Slots whose logits mean nothing, and whose rows are not sampled from some row on: from the first, or from the one
     # that could not be.
     failures: tuple[SlotFailure, ...] = ()
+    scored: tuple[SampledToken, ...] = ()  # one for each of Microbatch.scores, but for those of slots that failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,4 +31,4 @@ def runner_of(spec: StageSpec, model: StageModel, spelling: Callable[[], Spellin
     if not model.is_last:
         return StageRunner(spec, model, None)
     compiled = CompiledGrammars(spelling, model.vocab_size)
-    return StageRunner(spec, model, GrammarSampler(NativeSampler(spec, model.vocab_size), compiled))
+    return StageRunner(spec, model, GrammarSampler(NativeSampler(spec, model.vocab_size, model.token_pieces), compiled))

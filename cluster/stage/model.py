@@ -39,6 +39,9 @@ class StageModel(Protocol):
     def is_last(self) -> bool:
         """Whether `forward` gives logits, not hidden rows."""
 
+    def token_pieces(self) -> Sequence[bytes]:
+        """The bytes that each token adds to a text; none at all if it has no tokens."""
+
     @property
     def hidden_width(self) -> int: ...
 
@@ -111,6 +114,11 @@ class MaskedSampler(Protocol):
         `masks`, one for each row or none at all, say which tokens may be drawn.
         """
 
+    def score(
+        self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], tokens: Sequence[int]
+    ) -> Sequence[Sample]:
+        """What the model thought of given tokens, each by one of `rows` of `logits`, as the slot's parameters ask."""
+
 
 class Sampler(Protocol):
     """What a stage samples with: as a MaskedSampler, but it makes the masks itself, of the slots' grammars."""
@@ -123,6 +131,10 @@ class Sampler(Protocol):
 
     def sample(
         self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], positions: Sequence[int]
+    ) -> Sequence[Sample]: ...
+
+    def score(
+        self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], tokens: Sequence[int]
     ) -> Sequence[Sample]: ...
 
     def compile(self, grammar: str) -> None:

@@ -47,9 +47,11 @@ class StageRunner:
         for item in batch.new_sampling:
             failures.guard(item.slot, self._sampler.set, item)
         computed = forward(self.model, batch, hidden, failures)
+        scored = self._score(self._sampler, batch, computed, failures)
         sampled = self._sample(self._sampler, batch, computed, failures)
+        scored = tuple(one for one in scored if one.slot not in failures)
         logits = computed.logits(batch.returns_logits.tolist())
-        return StepOutput(None, StepResult(batch.id, sampled, logits, failures.all))
+        return StepOutput(None, StepResult(batch.id, sampled, logits, failures.all, scored))
 
     def follow(self) -> None:
         """What `run` gave is on its way: begin what the next step may need."""
@@ -71,6 +73,23 @@ class StageRunner:
         self.model.prepare_slot(slot, source, length)
         if self._sampler is not None:
             self._sampler.prepare_slot(slot, source, length)
+
+    @staticmethod
+    def _score(
+        sampler: Sampler, batch: Microbatch, computed: Computed, failures: SlotFailures
+    ) -> tuple[SampledToken, ...]:
+        """What the model thought of `batch.targets`. A row of which that cannot be told fails its slot."""
+        if not len(batch.scores):
+            return ()
+        target_of_row = dict(zip(batch.scores.tolist(), batch.targets.tolist(), strict=True))
+        rows, places = computed.places(list(target_of_row))
+        slots, tokens = batch.slots[rows].tolist(), [target_of_row[row] for row in rows]
+        scored = []
+        for row, slot, one in zip(rows, slots, sampler.score(computed.made, places, slots, tokens), strict=True):
+            if one.error:
+                failures.add(slot, one.error)
+            scored.append(SampledToken(row, slot, one.token, one.logprob, tuple(one.top)))
+        return tuple(scored)
 
     @staticmethod
     def _sample(

@@ -72,6 +72,9 @@ class FakeModel:
         self.is_closed = False
         self.prepare_slot = self._slots.prepare_slot
 
+    def token_pieces(self) -> tuple[bytes, ...]:
+        return tuple(map(VOCABULARY.token_bytes, range(self.vocab_size)))
+
     def sizes(self) -> StageSizes:
         return StageSizes(weight_bytes=100 * (self._spec.end - self._spec.first), kv_bytes=20, compute_bytes=3)
 
@@ -144,6 +147,18 @@ class FakeSampler:
 
     def close(self) -> None:
         pass
+
+    def score(
+        self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], tokens: Sequence[int]
+    ) -> list[FakeSample]:
+        return [
+            FakeSample(
+                token,
+                float(logits[row][token]),
+                ((0, float(logits[row][0])),) * (self._params[slot].prompt_logprobs or 0),
+            )
+            for row, slot, token in zip(rows, slots, tokens, strict=True)
+        ]
 
     def _sample(self, logits: Float32Array, slot: int, position: int) -> FakeSample:
         tokens = self._slots.up_to(slot, position)

@@ -78,6 +78,15 @@ def logits_row(tokens: list[int]) -> np.ndarray:
     return ((first + 7919 * np.arange(VOCABULARY.num_tokens)) % 1009).astype(np.float32)
 
 
+def score_of(row: int, slot: int, token: int, tokens: list[int], num_top: int | None) -> SampledToken:
+    """What the model thinks of `token` after these tokens."""
+    logits = logits_row(tokens).astype(np.float64)
+    logprobs = logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
+    best = np.argsort(-logits, kind="stable")[: num_top or 0].tolist()
+    top = tuple((one, float(logprobs[one])) for one in best)
+    return SampledToken(row, slot, token, float(logprobs[token]), top)
+
+
 @dataclass
 class Alone:
     """What one request gives when nothing else runs, worked out without any of the engine's code."""
@@ -366,9 +375,19 @@ class FakeStage:
                 sampled.append(self._sample(row, slot, histories[row]))
             else:
                 failures.setdefault(slot, SlotFailure(slot, "UsageError", "stage 9: it cannot be sampled from"))
+        scored = [
+            score_of(row, slot, target, histories[row], self._sampling[slot].prompt_logprobs)
+            for row, slot, target in zip(
+                microbatch.scores.tolist(),
+                microbatch.slots[microbatch.scores].tolist(),
+                microbatch.targets.tolist(),
+                strict=True,
+            )
+            if slot not in failures
+        ]
         returned = [logits_row(histories[row]) for row in microbatch.returns_logits]
         logits = np.stack(returned) if returned else None
-        return StepResult(microbatch.id, tuple(sampled), logits, tuple(failures.values()))
+        return StepResult(microbatch.id, tuple(sampled), logits, tuple(failures.values()), tuple(scored))
 
     def _failures(self, microbatch: Microbatch) -> dict[int, SlotFailure]:
         """Slots that an earlier stage could not compute, that this one cannot, or whose rows fail to follow."""
@@ -390,7 +409,8 @@ class FakeStage:
         assert microbatch.wants_logits.dtype == np.bool_
         assert microbatch.wants_logits.shape == (num_rows,)
         assert (np.diff(microbatch.slots) >= 0).all(), "slots not sorted"
-        for asked in (microbatch.samples, microbatch.returns_logits):
+        assert len(microbatch.scores) == len(microbatch.targets) <= self._limits.max_scored_rows, "too many to score"
+        for asked in (microbatch.samples, microbatch.returns_logits, microbatch.scores):
             assert asked.dtype == np.int32
             assert (np.diff(asked) > 0).all(), "rows not ascending"
             assert microbatch.wants_logits[asked].all(), "a row is asked for that wants no logits"
@@ -416,7 +436,7 @@ class FakeStage:
             self._sampling.pop(start.slot, None)
 
     def _take_sampling(self, microbatch: Microbatch) -> None:
-        sampled = set(microbatch.slots[microbatch.samples].tolist())
+        sampled = set(microbatch.slots[[*microbatch.samples.tolist(), *microbatch.scores.tolist()]].tolist())
         for new in microbatch.new_sampling:
             assert new.slot in sampled, "sampling parameters without a sample"
             assert new.slot not in self._sampling or new.slot in self._renewable, "sampling parameters came twice"

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import worker_native
+from cluster.api.sampling import SAMPLER_NAMES, SamplingParams
 from tests.native.tiny_model import TinyModel, Type, write_model
 from worker_native import Sampled, Sampler, SamplerParams, Slice
 
@@ -122,18 +123,7 @@ class SamplingSlice(Slice):
         return self.sampler.sample(self.wanted_logits(), [self._places[row] for row in rows], slots, positions)
 
 
-def sampler(**changes: float) -> SamplerParams:
+def sampler(**changes: Any) -> SamplerParams:
     """Plain sampling at temperature 1, with changes."""
-    values: dict[str, float] = {
-        "temperature": 1.0,
-        "top_k": 0,
-        "top_p": 1.0,
-        "min_p": 0.0,
-        "seed": 0,
-        "repeat_penalty": 1.0,
-        "repeat_last_n": 64,
-        "presence_penalty": 0.0,
-        "frequency_penalty": 0.0,
-        "logprobs": 0,
-    }
-    return SamplerParams(**(values | changes))
+    plain = SamplingParams(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, seed=0)
+    return SamplerParams(**({name: getattr(plain, name) for name in SAMPLER_NAMES} | changes))

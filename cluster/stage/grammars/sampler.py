@@ -78,6 +78,11 @@ class GrammarSampler:
             samples[place] = one
         return samples
 
+    def score(
+        self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], tokens: Sequence[int]
+    ) -> Sequence[Sample]:
+        return self._sampler.score(logits, rows, slots, tokens)
+
     def compile(self, grammar: str) -> None:
         """Have it ready. For any thread."""
         self._compiled.matcher(grammar)

@@ -31,6 +31,8 @@ def encode_result(result: StepResult) -> Iterator[stage_pb2.StageEvent]:
         header["failures"] = encode_failures(result.failures)
     if result.sampled:
         header["sampled"] = _sampled_fields(result.sampled)
+    if result.scored:
+        header["scored"] = _sampled_fields(result.scored)
     parts: Iterator[bytes] = iter(())
     if result.logits is not None:
         header["num_rows"], header["vocab_size"] = result.logits.shape
@@ -72,6 +74,7 @@ class ResultAssembly:
             _decode_sampled(self._header.sampled),
             None if self._rows is None else self._rows.take(),
             decode_failures(self._header.failures, limits.MAX_SLOTS),
+            _decode_sampled(self._header.scored),
         )
         self._header = self._rows = None
         return result

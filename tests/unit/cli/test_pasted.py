@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,17 @@ def parsed(*arguments: str) -> Any:
         ("--repeat-penalty 1.0 --presence-penalty 0 --frequency-penalty -0.5", {"frequency_penalty": -0.5}),
         ("--ignore-eos -no-cnv", {"ignore_eos": True}),
         ("-r User: --stop end", {"stop": ("User:", "end")}),
+        ("--typical 0.9 --top-nsigma 1.5", {"typical_p": 0.9, "top_n_sigma": 1.5}),
+        ("--xtc-probability 0.5 --xtc-threshold 0.2", {"xtc_probability": 0.5, "xtc_threshold": 0.2}),
+        ("--dynatemp-range 0.5 --dynatemp-exp 2", {"dynatemp_range": 0.5, "dynatemp_exponent": 2.0}),
+        ("--dry-multiplier 0.8 --dry-penalty-last-n -1", {"dry_multiplier": 0.8, "dry_penalty_last_n": -1}),
+        ("--dry-sequence-breaker x --dry-sequence-breaker y", {"dry_sequence_breakers": ("x", "y")}),
+        ("--dry-sequence-breaker none", {"dry_sequence_breakers": ()}),
+        ("--mirostat 2 --mirostat-lr 0.2 --mirostat-ent 4", {"mirostat": 2, "mirostat_eta": 0.2, "mirostat_tau": 4.0}),
+        ("--adaptive-target 0.4 --adaptive-decay 0.5", {"adaptive_target": 0.4, "adaptive_decay": 0.5}),
+        ("--samplers top_k;temperature", {"samplers": ("top_k", "temperature")}),
+        ("-l 15043+1 --logit-bias 7-0.5 -l 8-inf", {"logit_bias": ((15043, 1.0), (7, -0.5), (8, -math.inf))}),
+        ("--min-tokens 3 --stop-token-id 4 --stop-token-id 5", {"min_tokens": 3, "stop_token_ids": (4, 5)}),
     ],
 )
 def test_sampling_flags_mean_what_they_mean_there(flags: str, expected: dict[str, Any]) -> None:
@@ -132,7 +144,8 @@ def test_a_prompt_comes_from_one_place(tmp_path: Path) -> None:
         (["up", "m.gguf", "--temp", "0"], "--temp: not of cluster up; give it to cluster run"),
         (["up", "m.gguf", "--mlock"], "--mlock: not of cluster up: slices are mapped"),
         (["up", "m.gguf", "--api-key-file=x"], "--api-key-file: not of cluster up: give --api-key @FILE"),
-        (["run", "x", "--mirostat", "2"], "--mirostat: not of cluster run: tokens are drawn by"),
+        (["run", "x", "--sampler-seq", "kt"], "--sampler-seq: not of cluster run: --samplers names them in full"),
+        (["run", "x", "-l", "7:1"], "'7:1' is no token id and bias; give them as 15043+1, or 15043-inf"),
         (["run", "--tmep", "1", "x"], "--tmep: unrecognized by cluster run; did you mean --temp?"),
         (["run", "--top-kk"], "--top-kk: unrecognized by cluster run; did you mean --top-k?"),
         (["up", "m.gguf", "--frobnicate"], "--frobnicate: unrecognized by cluster up; see: cluster up --help"),

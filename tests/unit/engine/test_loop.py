@@ -20,9 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.api.errors import CancelledError, CapacityError, StageLostError, UnreachableError, UsageError
-from cluster.api.results import FinishReason, PromptCounts, TokenEvent
+from cluster.api.results import FinishReason, PromptCounts, PromptLogprob, TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import SlotState, SlotStatus
+from cluster.engine.completing import MAX_PROMPT_LOGPROBS
 from cluster.engine.draft import Drafter
 from cluster.engine.events import Output, is_last
 from cluster.engine.limits import Limits
@@ -44,6 +45,7 @@ from tests.fakes.fake_stages import (
     alone,
     cut,
     logits_row,
+    score_of,
     text_of,
 )
 
@@ -477,7 +479,7 @@ def test_with_enough_requests_every_stage_always_works(num_stages: int) -> None:
     in_flight = []
     run.world.before_get = lambda: in_flight.append(run.engine.snapshot().num_in_flight)
     run.run()
-    assert all(len(reader.tokens) == 60 for reader in readers)
+    assert all(reader.ended and reader.error is None for reader in readers)
     assert max(in_flight) <= num_stages + 1
     first_ns, end_ns = 10 * 10**9, round((min(r.ended_s or 0.0 for r in readers) - 10) * 1e9)
     for stage in range(num_stages):
@@ -608,6 +610,59 @@ def test_slots_say_what_they_are_used_for_and_nothing_of_any_text() -> None:
     assert prompt.num_prompt_tokens == 21 and 0 < prompt.num_computed < 21
     assert generating.state is SlotState.GENERATING and generating.num_computed >= 21
     assert 0 < generating.num_generated < 60
+
+
+def scored_alone(prompt: list[int], num_top: int) -> list[PromptLogprob]:
+    told = [score_of(0, 0, token, prompt[:at], num_top) for at, token in enumerate(prompt)][1:]
+    return [PromptLogprob(prompt[0], None), *(PromptLogprob(one.token, one.logprob, one.top) for one in told)]
+
+
+@pytest.mark.parametrize("max_tokens", [5, 0])
+def test_the_tokens_of_a_prompt_are_scored_each_by_those_before_it(max_tokens: int) -> None:
+    limits = dataclasses.replace(_EIGHT, max_batch_tokens=16, max_scored_rows=5)
+    run = Run(limits)
+    params = dataclasses.replace(_LONG, max_tokens=max_tokens, prompt_logprobs=3)
+    prompts = [[1, 2, 3, 4] * 9, [1, 2, 3, 4] * 9, [7], [8, 9]]
+    readers = [run.ask(prompt, params) for prompt in prompts]
+    other = run.ask([1, 2, 3, 4] * 9, _LONG)
+    run.run()
+    for prompt, reader in zip(prompts, readers, strict=True):
+        first, *rest = reader.events
+        assert list(first.prompt_logprobs) == scored_alone(prompt, 3)
+        assert first.prompt == PromptCounts(len(prompt), 0, len(prompt)), "no row is taken from another"
+        assert not any(event.prompt_logprobs for event in rest)
+        assert reader.tokens == alone(prompt, params, limits.context_length).tokens
+        assert reader.events[-1].finish_reason is FinishReason.LENGTH
+    assert other.tokens == alone([1, 2, 3, 4] * 9, _LONG, limits.context_length).tokens
+
+
+def test_a_prompt_that_fills_the_context_is_scored_and_ends() -> None:
+    limits = dataclasses.replace(_EIGHT, context_length=12)
+    run = Run(limits)
+    reader = run.ask([1, 2, 3] * 4, SamplingParams(max_tokens=None, prompt_logprobs=0))
+    run.run()
+    (event,) = reader.events
+    assert (event.token, event.finish_reason) == (None, FinishReason.CONTEXT)
+    assert list(event.prompt_logprobs) == scored_alone([1, 2, 3] * 4, 0)
+
+
+def test_more_scores_than_fit_into_an_event_are_refused() -> None:
+    limits = dataclasses.replace(_EIGHT, context_length=1 << 20)
+    run = Run(limits)
+    reader = run.ask([1] * (MAX_PROMPT_LOGPROBS // 21 + 1), SamplingParams(prompt_logprobs=20))
+    run.run()
+    assert isinstance(reader.error, UsageError)
+    assert f"give fewer, or a prompt of at most {MAX_PROMPT_LOGPROBS // 21} tokens" in str(reader.error)
+
+
+def test_many_long_grammars_do_not_travel_in_one_message() -> None:
+    run = Run(dataclasses.replace(_EIGHT, max_batch_tokens=64))
+    params = dataclasses.replace(_LONG, grammar="x" * (256 << 10))
+    readers = [run.ask([seed] * 2, params) for seed in range(1, 9)]
+    run.run()
+    sent = [sum(len(new.params.grammar) for new in microbatch.new_sampling) for microbatch in run.stages.sent]
+    assert sum(sent) == 8 * (256 << 10) and max(sent) <= 4 * (256 << 10)
+    assert all(reader.ended and reader.error is None for reader in readers)
 
 
 def test_a_full_queue_refuses_and_the_others_are_served() -> None:

@@ -112,6 +112,7 @@ def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
     steps_before = st.integers(0, step_id.step - 1) if step_id.step and hidden is None else st.none()
     after = draw(st.none() | steps_before)
     pending = [] if after is None else draw(st.lists(st.integers(0, num_rows - 1), unique=True).map(sorted))
+    scores = draw(subsets)
     batch = Microbatch(
         id=step_id,
         tokens=draw(int32s(num_rows, limits.MAX_VOCAB - 1)),
@@ -128,6 +129,8 @@ def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
         exclusive=draw(st.booleans()),
         after=after,
         pending=np.array(pending, np.int32),
+        scores=np.array(scores, np.int32),
+        targets=draw(int32s(len(scores), limits.MAX_VOCAB - 1)),
     )
     return batch, hidden
 
@@ -201,15 +204,10 @@ def test_sampled_round_trip(sampled: SampledStep) -> None:
     assert [got.slots.tolist(), got.tokens.tolist()] == [sampled.slots.tolist(), sampled.tokens.tolist()]
 
 
-RESULTS = st.builds(
-    StepResult,
-    STEP_IDS,
-    st.lists(
-        st.builds(SampledToken, st.integers(0, 16383), st.integers(0, 1023), TOKENS, LOGPROBS, TOPS),
-        max_size=4,
-    ).map(tuple),
-    failures=FAILURES,
-)
+SAMPLED = st.lists(
+    st.builds(SampledToken, st.integers(0, 16383), st.integers(0, 1023), TOKENS, LOGPROBS, TOPS), max_size=4
+).map(tuple)
+RESULTS = st.builds(StepResult, STEP_IDS, SAMPLED, failures=FAILURES, scored=SAMPLED)
 TIMINGS = st.builds(
     StepTiming, STEP_IDS, st.integers(0, 255), st.integers(0, 16384), st.just(3), st.integers(3, 9), COUNTS
 )

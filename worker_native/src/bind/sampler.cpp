@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "bind/bind.h"
 #include "bind/gil.h"
+#include "sampling/order.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -34,6 +35,13 @@ void make_params(SamplerParams* self, const nb::kwargs& given) {
             throw nb::type_error(("SamplerParams: " + std::string(name) + " is no such number").c_str());
         ++num_taken;
     });
+    SamplerParams::each_list(params, [&](const char* name, auto& list) {
+        if (!given.contains(name))
+            throw nb::type_error(("SamplerParams: " + std::string(name) + " is missing").c_str());
+        if (!nb::try_cast(given[name], list))
+            throw nb::type_error(("SamplerParams: " + std::string(name) + " is no such list").c_str());
+        ++num_taken;
+    });
     if (given.size() != num_taken)
         throw nb::type_error("SamplerParams: it has only what SamplerParams.names says");
     params.check();
@@ -44,12 +52,27 @@ nb::tuple names_of_params() {
     SamplerParams params;
     nb::list names;
     SamplerParams::each(params, [&](const char* name, auto, auto, auto) { names.append(name); });
+    SamplerParams::each_list(params, [&](const char* name, const auto&) { names.append(name); });
     return nb::tuple(names);
 }
 
-void set(Sampler& sampler, int64_t slot, const SamplerParams& params) {
+nb::tuple default_order() {
+    nb::list names;
+    for (const std::string_view name : native::filter_names) names.append(nb::str(name.data(), name.size()));
+    return nb::tuple(names);
+}
+
+void name_tokens(Sampler& sampler, const std::vector<nb::bytes>& pieces) {
     const native::OneAtATime::Use use(sampler.door());
-    sampler.set(slot, params);
+    std::vector<std::string> copies;
+    copies.reserve(pieces.size());
+    for (const nb::bytes& piece : pieces) copies.emplace_back(piece.c_str(), piece.size());
+    sampler.name_tokens(std::move(copies));
+}
+
+void set(Sampler& sampler, int64_t slot, const SamplerParams& params, int64_t num_prompt_tokens) {
+    const native::OneAtATime::Use use(sampler.door());
+    sampler.set(slot, params, num_prompt_tokens);
 }
 
 void keep(Sampler& sampler, const Ints& tokens, const Ints& positions, const Ints& slots) {
@@ -63,27 +86,40 @@ void prepare_slot(Sampler& sampler, int64_t slot, int64_t source, int64_t length
     sampler.prepare_slot(slot, source, length);
 }
 
-std::vector<Sampled> sample(Sampler& sampler, const Logits& logits, const List& rows, const List& slots,
-                            const List& positions, const Masks& masks) {
-    const native::OneAtATime::Use use(sampler.door());
+native::LogitsRows rows_of(const Sampler& sampler, const Logits& logits) {
     if (logits.shape(1) != static_cast<size_t>(sampler.vocab_size()))
         native::bad_value("logits: rows of ", logits.shape(1), " for a vocabulary of ", sampler.vocab_size(),
                           " tokens");
+    return {logits.data(), static_cast<int64_t>(logits.shape(0))};
+}
+
+std::vector<Sampled> score(Sampler& sampler, const Logits& logits, const List& rows, const List& tokens,
+                           int64_t num_top) {
+    const native::OneAtATime::Use use(sampler.door());
+    const native::LogitsRows found = rows_of(sampler, logits);
+    const native::WithoutGil released;
+    return sampler.score(found, rows, tokens, num_top);
+}
+
+std::vector<Sampled> sample(Sampler& sampler, const Logits& logits, const List& rows, const List& slots,
+                            const List& positions, const Masks& masks) {
+    const native::OneAtATime::Use use(sampler.door());
+    const native::LogitsRows found = rows_of(sampler, logits);
     std::vector<native::TokenMask> spans;
     for (const auto& mask : masks)
         spans.push_back(mask
                             ? native::TokenMask(reinterpret_cast<const uint32_t*>(mask->data()), mask->size())
                             : native::TokenMask());
     const native::WithoutGil released;
-    return sampler.sample({logits.data(), static_cast<int64_t>(logits.shape(0))}, rows, slots, positions,
-                          spans);
+    return sampler.sample(found, rows, slots, positions, spans);
 }
 
 }  // namespace
 
 void bind_sampler(nb::module_& m) {
-    nb::class_<SamplerParams>(m, "SamplerParams").def("__init__", &make_params).attr("names") =
-        names_of_params();
+    auto params = nb::class_<SamplerParams>(m, "SamplerParams").def("__init__", &make_params);
+    params.attr("names") = names_of_params();
+    params.attr("default_order") = default_order();
     nb::class_<Sampled>(m, "Sampled")
         .def_ro("token", &Sampled::token)
         .def_ro("logprob", &Sampled::logprob)
@@ -93,9 +129,11 @@ void bind_sampler(nb::module_& m) {
         .def(nb::init<int64_t, int64_t, int64_t>(), nb::kw_only(), "vocab_size"_a, "n_slots"_a, "n_ctx"_a)
         .def_prop_ro("vocab_size", &Sampler::vocab_size)
         .def_prop_ro("n_slots", &Sampler::num_slots)
-        .def("set", &set, "slot"_a, "params"_a)
+        .def("name_tokens", &name_tokens, "pieces"_a)
+        .def("set", &set, "slot"_a, "params"_a, "num_prompt_tokens"_a = 0)
         .def("keep", &keep, "tokens"_a.noconvert(), "positions"_a.noconvert(), "slots"_a.noconvert())
         .def("prepare_slot", &prepare_slot, "slot"_a, "source"_a, "length"_a)
+        .def("score", &score, "logits"_a.noconvert(), "rows"_a, "tokens"_a, "num_top"_a)
         .def("sample", &sample, "logits"_a.noconvert(), "rows"_a, "slots"_a, "positions"_a,
              "masks"_a = Masks());
 }

@@ -1,5 +1,6 @@
 #include "sampling/sampler.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "base/check.h"
@@ -12,8 +13,27 @@ Sampler::Sampler(int64_t vocab_size, int64_t num_slots, int64_t n_ctx)
       samplers_(in_range("num_slots", num_slots, 1, INT32_MAX)),
       tokens_(static_cast<int32_t>(num_slots), n_ctx_) {}
 
-void Sampler::set(int64_t slot, const SamplerParams& params) {
-    samplers_[tokens_.check_slot("slot", slot)].emplace(params, vocab_size_, n_ctx_);
+void Sampler::name_tokens(std::vector<std::string> pieces) {
+    if (std::ssize(pieces) != vocab_size_)
+        bad_value("pieces: ", pieces.size(), " for a vocabulary of ", vocab_size_, " tokens");
+    pieces_ = std::make_shared<const Pieces>(std::move(pieces));
+    breakers_.reset();
+}
+
+void Sampler::set(int64_t slot, const SamplerParams& params, int64_t num_prompt_tokens) {
+    const int32_t checked = tokens_.check_slot("slot", slot);
+    const int32_t num_given = in_range("num_prompt_tokens", num_prompt_tokens, 0, n_ctx_);
+    samplers_[checked].reset();
+    const auto active = active_filters(params, vocab_size_);
+    const bool is_dry = std::find(active.begin(), active.end(), Filter::dry) != active.end();
+    samplers_[checked].emplace(params, vocab_size_, n_ctx_, num_given,
+                               is_dry ? breakers_for(params.dry_sequence_breakers) : nullptr);
+}
+
+// Looking at all tokens takes a while; most requests have the same texts.
+std::shared_ptr<const Breakers> Sampler::breakers_for(const std::vector<std::string>& texts) {
+    if (!breakers_ || breakers_->texts() != texts) breakers_ = std::make_shared<const Breakers>(pieces_, texts);
+    return breakers_;
 }
 
 void Sampler::keep(std::span<const int32_t> tokens, std::span<const int32_t> positions,
@@ -38,6 +58,31 @@ void Sampler::check_request(LogitsRows logits, int64_t row, int64_t slot, int64_
                   position);
 }
 
+std::span<const float> Sampler::row_of(LogitsRows logits, int64_t row) const {
+    return {logits.values + row * vocab_size_, static_cast<size_t>(vocab_size_)};
+}
+
+std::vector<Sampled> Sampler::score(LogitsRows logits, const std::vector<int64_t>& rows,
+                                    const std::vector<int64_t>& tokens, int64_t num_top) {
+    in_range("num_top", num_top, 0, vocab_size_);
+    if (tokens.size() != rows.size())
+        bad_value("score: rows (", rows.size(), ") and tokens (", tokens.size(), ") must be equally long");
+    for (size_t i = 0; i < rows.size(); ++i) {
+        in_range("rows", rows[i], 0, logits.num_rows - 1);
+        in_range("tokens", tokens[i], 0, vocab_size_ - 1);
+    }
+    std::vector<Sampled> told(rows.size());
+    for (size_t i = 0; i < rows.size(); ++i) {
+        try {
+            const Probabilities probabilities(row_of(logits, rows[i]), buffers_.maxima);
+            probabilities.tell(static_cast<int32_t>(tokens[i]), num_top, buffers_.tokens, told[i]);
+        } catch (const std::runtime_error& error) {
+            told[i].error = error.what();
+        }
+    }
+    return told;
+}
+
 std::vector<Sampled> Sampler::sample(LogitsRows logits, const std::vector<int64_t>& rows,
                                      const std::vector<int64_t>& slots, const std::vector<int64_t>& positions,
                                      const std::vector<TokenMask>& masks) {
@@ -55,12 +100,11 @@ std::vector<Sampled> Sampler::sample(LogitsRows logits, const std::vector<int64_
     std::vector<Sampled> drawn(rows.size());
     for (size_t i = 0; i < rows.size(); ++i) {
         const auto slot = static_cast<int32_t>(slots[i]), position = static_cast<int32_t>(positions[i]);
-        const SlotSampler& sampler = *samplers_[slot];
-        const std::span<const float> row(logits.values + rows[i] * vocab_size_,
-                                         static_cast<size_t>(vocab_size_));
+        SlotSampler& sampler = *samplers_[slot];
+        const auto row = row_of(logits, rows[i]);
         try {
-            sampler.draw(row, position, tokens_.recent(slot, position + 1, sampler.num_recent()),
-                         masks.empty() ? TokenMask() : masks[i], buffers_, drawn[i]);
+            const Place place{position, tokens_.up_to(slot, position + 1)};
+            sampler.draw(row, place, masks.empty() ? TokenMask() : masks[i], buffers_, drawn[i]);
         } catch (const std::runtime_error& error) {  // that row's own fault: the others are drawn
             drawn[i].error = error.what();
         }

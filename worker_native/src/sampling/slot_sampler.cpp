@@ -5,139 +5,131 @@
 #include <limits>
 
 #include "base/check.h"
+#include "sampling/draw_seed.h"
 
 namespace native {
 namespace {
 
-// Below this, dividing the logits by the temperature could overflow; the draw would be the largest logit
-// anyway.
-constexpr double least_temperature = 1e-5;
+constexpr float impossible = -std::numeric_limits<float>::infinity();
 
-// The splitmix64 finaliser (Steele, Lea and Flood 2014): every input bit reaches every output bit.
-uint64_t mix(uint64_t x) {
-    x += 0x9e3779b97f4a7c15U;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-    return x ^ (x >> 31);
+bool is_in(const std::vector<int32_t>& sorted, int32_t token) {
+    return std::binary_search(sorted.begin(), sorted.end(), token);
 }
 
-uint32_t draw_seed(uint64_t seed, int32_t position) {
-    const auto mixed = static_cast<uint32_t>(mix(seed ^ mix(static_cast<uint64_t>(position))) >> 32);
-    return mixed == LLAMA_DEFAULT_SEED ? 0 : mixed;  // libllama takes that one value for "seed me at random"
-}
-
-struct Softmax {
-    float largest;
-    double log_sum;  // the logarithm of the sum of exp(logit - largest)
-
-    double logprob(float logit) const { return double(logit) - double(largest) - log_sum; }
-};
-
-Softmax softmax(std::span<const float> logits, BlockMaxima& maxima) {
-    maxima.scan(logits);
-    if (maxima.has_nan || !std::isfinite(maxima.largest))
-        failed(
-            "the model gives logits that are not finite for this text; its weights are damaged, or their "
-            "numbers overflow: get the file again, or another quantisation");
-    return {maxima.largest, log_sum_exp(logits, maxima.largest)};
-}
-
-bool has_penalties(const SamplerParams& params) {
-    return params.repeat_last_n != 0 &&
-           (params.repeat_penalty != 1 || params.presence_penalty != 0 || params.frequency_penalty != 0);
-}
-
-SamplerPtr make_chain(const SamplerParams& params) {
-    SamplerPtr chain(llama_sampler_chain_init({/*no_perf=*/true}));
-    const auto add = [&chain](llama_sampler* sampler) { llama_sampler_chain_add(chain.get(), sampler); };
-    if (params.top_p < 1) add(llama_sampler_init_top_p(static_cast<float>(params.top_p), 1));
-    if (params.min_p > 0) add(llama_sampler_init_min_p(static_cast<float>(params.min_p), 1));
-    if (params.temperature != 1) add(llama_sampler_init_temp(static_cast<float>(params.temperature)));
-    return chain;
+[[noreturn]] void fail_without_token(bool has_mask) {
+    if (has_mask)
+        failed("grammar: no token of this model's vocabulary may follow; ask for something that it can spell");
+    failed("logit_bias: it allows none of the model's tokens here; ban fewer");
 }
 
 }  // namespace
 
-SlotSampler::SlotSampler(const SamplerParams& params, int32_t vocab_size, int32_t n_ctx)
-    : params_(params), num_recent_(0), chain_(make_chain(params)) {
-    if (params.logprobs > vocab_size)
-        bad_value("logprobs: ", params.logprobs, " of a vocabulary of ", vocab_size, " tokens");
-    if (!has_penalties(params)) return;
-    num_recent_ = params.repeat_last_n < 0
-                      ? n_ctx
-                      : static_cast<int32_t>(std::min<int64_t>(params.repeat_last_n, n_ctx));
-    penalties_.reset(llama_sampler_init_penalties(
-        vocab_size, num_recent_, static_cast<float>(params.repeat_penalty),
-        static_cast<float>(params.frequency_penalty), static_cast<float>(params.presence_penalty)));
-}
-
-bool SlotSampler::is_greedy() const { return params_.temperature < least_temperature; }
-
-void SlotSampler::draw(std::span<const float> logits, int32_t position, std::span<const int32_t> recent,
-                       TokenMask mask, DrawBuffers& buffers, Sampled& sampled) const {
-    const Softmax scale = softmax(logits, buffers.maxima);
-    std::span<const float> weighed = logits;
-    const BlockMaxima* maxima = &buffers.maxima;
-    if (penalties_) {
-        buffers.penalised.assign(logits.begin(), logits.end());
-        penalise(recent, buffers.penalised);
-        weighed = buffers.penalised;
-        maxima = &buffers.penalised_maxima;
-        if (mask.empty()) buffers.penalised_maxima.scan(buffers.penalised);
+SlotSampler::SlotSampler(const SamplerParams& params, int32_t vocab_size, int32_t n_ctx, int32_t num_prompt_tokens,
+                         std::shared_ptr<const Breakers> breakers)
+    : params_(params),
+      vocab_size_(vocab_size),
+      num_prompt_tokens_(num_prompt_tokens),
+      is_greedy_(is_greedy(params)),
+      filters_(params, vocab_size, n_ctx, std::move(breakers)),
+      memories_(first_memory(params)) {
+    params.check(vocab_size);
+    const auto active = active_filters(params, vocab_size);
+    is_adaptive_ = std::find(active.begin(), active.end(), Filter::adaptive_p) != active.end();
+    for (const auto& [token, bias] : params.logit_bias) {
+        if (bias == impossible)
+            banned_.push_back(static_cast<int32_t>(token));
+        else
+            biases_.emplace_back(static_cast<int32_t>(token), static_cast<float>(bias));
     }
-    if (!mask.empty()) {
-        buffers.penalised.resize(logits.size());
-        apply_mask(weighed, mask, buffers.penalised, buffers.penalised_maxima);
-        weighed = buffers.penalised;
-        maxima = &buffers.penalised_maxima;
-        if (maxima->largest == -std::numeric_limits<float>::infinity())
-            failed(
-                "grammar: no token of this model's vocabulary may follow; ask for something that it can "
-                "spell");
-    }
-    sampled.token = is_greedy() ? first_largest(weighed, *maxima) : pick(weighed, *maxima, position, buffers);
-    sampled.logprob = scale.logprob(logits[sampled.token]);
-    largest_of(logits, buffers.maxima, params_.logprobs, buffers.tokens);
-    for (const int32_t token : buffers.tokens) sampled.top.emplace_back(token, scale.logprob(logits[token]));
+    for (const int64_t token : params.stop_token_ids) stops_.push_back(static_cast<int32_t>(token));
+    std::sort(banned_.begin(), banned_.end());
+    std::sort(stops_.begin(), stops_.end());
 }
 
-// libllama's penalties look up every candidate; showing them only the recent tokens gives the same logits.
-void SlotSampler::penalise(std::span<const int32_t> recent, std::span<float> logits) const {
-    llama_sampler_reset(penalties_.get());
-    for (const int32_t token : recent) llama_sampler_accept(penalties_.get(), token);
-    std::vector<int32_t> distinct(recent.begin(), recent.end());
-    std::sort(distinct.begin(), distinct.end());
-    distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
-    std::vector<llama_token_data> few;
-    for (const int32_t token : distinct) few.push_back({token, logits[token], 0});
-    llama_token_data_array array{few.data(), few.size(), -1, false};
-    llama_sampler_apply(penalties_.get(), &array);
-    for (const llama_token_data& data : few) logits[data.id] = data.logit;
+void SlotSampler::draw(std::span<const float> logits, const Place& place, TokenMask mask, DrawBuffers& buffers,
+                       Sampled& sampled) {
+    const Probabilities probabilities(logits, buffers.maxima);
+    const Row row = weighed(logits, place, mask, buffers);
+    const int32_t token = is_greedy_ ? first_largest(row.logits, row.maxima) : pick(row, place, buffers);
+    probabilities.tell(token, params_.logprobs, buffers.tokens, sampled);
 }
 
-int32_t SlotSampler::pick(std::span<const float> logits, const BlockMaxima& maxima, int32_t position,
-                          DrawBuffers& buffers) const {
+bool SlotSampler::may_stop(int32_t position) const {
+    return position + 1 - num_prompt_tokens_ >= params_.min_tokens;
+}
+
+bool SlotSampler::has_bans(int32_t position) const {
+    return !banned_.empty() || (!stops_.empty() && !may_stop(position));
+}
+
+bool SlotSampler::bans(int32_t token, int32_t position) const {
+    return is_in(banned_, token) || (is_in(stops_, token) && !may_stop(position));
+}
+
+SlotSampler::Row SlotSampler::weighed(std::span<const float> logits, const Place& place, TokenMask mask,
+                                      DrawBuffers& buffers) const {
+    const Row raw{logits, buffers.maxima};
+    const bool bans_favourite = is_greedy_ && has_bans(place.position) &&
+                                bans(first_largest(logits, buffers.maxima), place.position);
+    if (mask.empty() && biases_.empty() && !filters_.weigh_first() && !bans_favourite) return raw;
+    buffers.changed.assign(logits.begin(), logits.end());
+    for (const auto& [token, bias] : biases_) buffers.changed[token] += bias;
+    for (const int32_t token : banned_) buffers.changed[token] = impossible;
+    if (!may_stop(place.position))
+        for (const int32_t token : stops_) buffers.changed[token] = impossible;
+    filters_.weigh(buffers.changed, place);
+    if (mask.empty())
+        buffers.changed_maxima.scan(buffers.changed);
+    else
+        apply_mask(buffers.changed, mask, buffers.changed, buffers.changed_maxima);
+    if (buffers.changed_maxima.largest == impossible) fail_without_token(!mask.empty());
+    return {buffers.changed, buffers.changed_maxima};
+}
+
+void SlotSampler::fill_candidates(const Row& row, int32_t position, DrawBuffers& buffers) const {
     auto& candidates = buffers.candidates;
     candidates.clear();
-    const bool is_cut = params_.top_k > 0 && params_.top_k < std::ssize(logits);
-    if (is_cut) {
-        largest_of(logits, maxima, params_.top_k, buffers.tokens);
-        for (const int32_t token : buffers.tokens) candidates.push_back({token, logits[token], 0});
+    const bool has_bans = this->has_bans(position);
+    const auto add = [&](int32_t token) {
+        if (row.logits[token] != impossible && !(has_bans && bans(token, position)))
+            candidates.push_back({token, row.logits[token], 0});
+    };
+    if (const int64_t most = filters_.cut_first()) {
+        const auto num_bans = has_bans ? static_cast<int64_t>(banned_.size() + stops_.size()) : 0;
+        largest_of(row.logits, row.maxima, most + num_bans, buffers.tokens);
+        for (const int32_t token : buffers.tokens)
+            if (std::ssize(candidates) < most) add(token);
     } else {
-        for (size_t token = 0; token < logits.size(); ++token)
-            if (logits[token] != -std::numeric_limits<float>::infinity())
-                candidates.push_back({static_cast<int32_t>(token), logits[token], 0});
+        for (int32_t token = 0; token < vocab_size_; ++token) add(token);
     }
-    llama_token_data_array array{candidates.data(), candidates.size(), -1, is_cut};
-    llama_sampler_apply(chain_.get(), &array);
-    const SamplerPtr dist(llama_sampler_init_dist(draw_seed(params_.seed, position)));
-    llama_sampler_apply(dist.get(), &array);
-    const bool is_drawn = array.selected >= 0 && size_t(array.selected) < array.size;
-    if (!is_drawn || !std::isfinite(array.data[array.selected].p))
+    if (candidates.empty()) fail_without_token(false);
+}
+
+int32_t SlotSampler::pick(const Row& row, const Place& place, DrawBuffers& buffers) {
+    fill_candidates(row, place.position, buffers);
+    const bool is_sorted = filters_.cut_first() > 0;
+    llama_token_data_array array{buffers.candidates.data(), buffers.candidates.size(), -1, is_sorted};
+    filters_.apply(array, place);
+    const size_t drawn = std::isfinite(largest_logit(array)) ? choose(array, place) : array.size;
+    if (drawn >= array.size || !std::isfinite(array.data[drawn].p))
         failed(
             "no token could be drawn with these parameters: the logits are too large; raise the "
             "temperature, or weaken the penalties");
-    return array.data[array.selected].id;
+    return array.data[drawn].id;
+}
+
+size_t SlotSampler::choose(llama_token_data_array& candidates, const Place& place) {
+    const uint32_t seed = draw_seed(params_.seed, place.position);
+    if (!params_.mirostat && !is_adaptive_) {
+        const SamplerPtr dist(llama_sampler_init_dist(seed));
+        llama_sampler_apply(dist.get(), &candidates);
+        return candidates.selected < 0 ? candidates.size : static_cast<size_t>(candidates.selected);
+    }
+    DrawMemory memory = memories_.at(place.position);
+    const size_t drawn = params_.mirostat ? draw_mirostat(candidates, params_, vocab_size_, seed, memory)
+                                          : draw_adaptive(candidates, params_, seed, memory);
+    memories_.leave(place.position, memory);
+    return drawn;
 }
 
 }  // namespace native

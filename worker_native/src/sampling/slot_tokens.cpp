@@ -33,9 +33,8 @@ void SlotTokens::prepare(int32_t slot, int32_t source, int32_t length) {
     tokens_[slot].resize(length);
 }
 
-std::span<const int32_t> SlotTokens::recent(int32_t slot, int32_t end, int32_t most) const {
-    const int32_t count = std::min(end, most);
-    return std::span(tokens_[slot]).subspan(end - count, count);
+std::span<const int32_t> SlotTokens::up_to(int32_t slot, int32_t end) const {
+    return std::span(tokens_[slot]).first(end);
 }
 
 }  // namespace native

@@ -19,8 +19,8 @@ class SlotTokens {
               std::span<const int32_t> slots);
     // Makes `slot` hold the first `length` tokens that `source` holds.
     void prepare(int32_t slot, int32_t source, int32_t length);
-    // The last `most` tokens at positions before `end`.
-    std::span<const int32_t> recent(int32_t slot, int32_t end, int32_t most) const;
+    // The tokens at positions before `end`.
+    std::span<const int32_t> up_to(int32_t slot, int32_t end) const;
 
   private:
     int32_t n_ctx_;

@@ -60,6 +60,8 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
     )
     if batch.after is not None:
         header.after = batch.after
+    if len(batch.scores):
+        header.scores, header.targets = int32_bytes(batch.scores), int32_bytes(batch.targets)
     if len(batch.pending):
         header.pending = int32_bytes(batch.pending)
     for new in batch.new_sampling:
@@ -79,6 +81,7 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
     flags = message.wants_logits
     _check_flags("wants_logits", flags, num_rows)
     step_id = decode_step_id(message.id)
+    scores = _logits_rows("scores", message.scores, flags)
     after, pending = _awaited(message, step_id.step, num_rows, is_first=not width)
     return Microbatch(
         id=step_id,
@@ -94,6 +97,8 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
         exclusive=message.exclusive,
         after=after,
         pending=pending,
+        scores=scores,
+        targets=int32_values("targets", message.targets, len(scores), limits.MAX_VOCAB - 1),
     )
 
 

@@ -1,0 +1,44 @@
+"""MicrobatchRoom: how much of one microbatch may be rows with logits, and how long what travels with it."""
+
+from __future__ import annotations
+
+from cluster.engine.chunk import Chunk
+from cluster.engine.limits import Limits
+from cluster.engine.sequence import Kind, Sequence
+
+# Of one microbatch: grammars and lists of biases may be long, and the message that they travel in has a limit.
+MAX_SAMPLING_BYTES = 4 << 20
+_BIAS_BYTES = 16
+
+
+class MicrobatchRoom:
+    """What is left of it while a microbatch is formed."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._num_logits = limits.max_logits_rows
+        self._num_scored = limits.max_scored_rows
+        self._num_bytes = MAX_SAMPLING_BYTES
+
+    def num_rows(self, sequence: Sequence) -> int:
+        """Most rows that `sequence` may have in it."""
+        if sequence.kind is Kind.LOGITS:
+            return self._num_logits
+        if self._num_bytes < MAX_SAMPLING_BYTES and sampling_bytes(sequence) > self._num_bytes:
+            return 0
+        return self._num_scored if sequence.scores_prompt else self._limits.max_batch_tokens
+
+    def take(self, chunk: Chunk) -> None:
+        """That much less is left."""
+        self._num_logits -= chunk.num_rows if chunk.returns_logits else 0
+        self._num_scored -= chunk.num_scores
+        self._num_bytes -= sampling_bytes(chunk.sequence)
+
+
+def sampling_bytes(sequence: Sequence) -> int:
+    """What the parameters of a sequence take that are still to be sent, about, where they are long."""
+    params = sequence.params
+    if params is None or sequence.sampling_sent:
+        return 0
+    texts = (*params.stop, params.grammar)
+    return 4 * sum(map(len, texts)) + _BIAS_BYTES * len(params.logit_bias)
