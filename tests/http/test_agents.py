@@ -117,7 +117,7 @@ def test_codex_runs_three_commands_and_tells_what_they_said(scripted: Scripted, 
 def test_codex_is_told_that_its_prompt_does_not_fit(scripted: Scripted, tmp_path: Path) -> None:
     """And does not ask again and again."""
     with pytest.raises(AssertionError, match="context window"):
-        codex(scripted, tmp_path, "a cat " * 40_000)
+        codex(scripted, tmp_path, "7x " * 40_000)
     assert scripted.script.prompts == []
 
 

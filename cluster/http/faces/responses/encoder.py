@@ -7,12 +7,25 @@ from typing import Any
 
 from cluster.api.errors import ClusterError
 from cluster.api.results import FinishReason
-from cluster.chat.events import CallArguments, CallBegin, CallEnd, ChatEvent, Content, End, Failed, Logprobs, Reasoning
+from cluster.chat.events import (
+    CallArguments,
+    CallBegin,
+    CallEnd,
+    ChatEvent,
+    Content,
+    End,
+    Failed,
+    Logprobs,
+    PromptProgress,
+    Reasoning,
+    Started,
+)
 from cluster.http.faces.face import Body
 from cluster.http.faces.problems import problem_of
 from cluster.http.faces.responses.output import COMPLETED, INCOMPLETE, CallItem, OutputItem, TextItem
 from cluster.http.faces.responses.tools import Tools
 from cluster.http.faces.spelling import SSE, event, logprob_entries
+from cluster.http.faces.usage import timings as llama_timings
 
 # Why an answer is not whole; a reason that is not here means that it is.
 INCOMPLETE_REASONS = {
@@ -47,6 +60,7 @@ class ResponsesEncoder:
         self._pieces = pieces
         self._finished = finished
         self._num_events = 0
+        self._num_cached = 0
         self._item: OutputItem | None = None
 
     def open(self) -> bytes:
@@ -58,6 +72,11 @@ class ResponsesEncoder:
 
     def push(self, event: ChatEvent) -> bytes:
         match event:
+            case Started():
+                self._num_cached = event.num_cached_tokens
+                return b""
+            case PromptProgress():
+                return self._progress(event)
             case Reasoning():
                 return self._text("reasoning", event.text, event.logprobs)
             case Content():
@@ -140,7 +159,7 @@ class ResponsesEncoder:
             },
         }
         self._finished(self._response)
-        return closed + self._lifecycle(f"response.{status}")
+        return closed + self._lifecycle(f"response.{status}", timings=llama_timings(timings))
 
     def _fail(self, error: ClusterError) -> bytes:
         problem = problem_of(error)
@@ -149,8 +168,18 @@ class ResponsesEncoder:
         self._response |= {"status": "failed", "error": failure, "output": self._output}
         return closed + self._lifecycle("response.failed")
 
-    def _lifecycle(self, kind: str) -> bytes:
-        return self._spelled({"type": kind, "response": self._response})
+    def _progress(self, progress: PromptProgress) -> bytes:
+        """In the shape of llama-server's other endpoints."""
+        counts = {
+            "total": progress.num_prompt_tokens,
+            "cache": self._num_cached,
+            "processed": progress.num_computed,
+        }
+        return self._lifecycle("response.in_progress", prompt_progress=counts)
+
+    def _lifecycle(self, kind: str, **more: Any) -> bytes:
+        """`more`: what llama-server adds to such an event."""
+        return self._spelled({"type": kind, "response": self._response, **more})
 
     def _spelled(self, data: Body) -> bytes:
         number, self._num_events = self._num_events, self._num_events + 1

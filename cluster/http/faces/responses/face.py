@@ -82,8 +82,10 @@ class ResponsesFace:
             _template_arguments(fields),
         )
         encoder = self._encoder(fields, served, params, tools, said)
-        ignored = (*fields.unread(), *said.ignored, *tools.ignored)
-        return Asked(request, fields.flag("stream"), encoder, ignored)
+        ignored = (*said.ignored, *tools.ignored)
+        is_streamed = fields.flag("stream")
+        has_progress = fields.flag("return_progress") and is_streamed
+        return Asked(request, is_streamed, encoder, (*fields.unread(), *ignored), has_progress)
 
     def error(self, problem: Problem) -> Body:
         return openai_error(problem)

@@ -16,6 +16,7 @@ from cluster.chat.events import (
     ChatEvent,
     Content,
     Failed,
+    PromptProgress,
     Reasoning,
     TokenLogprob,
 )
@@ -160,6 +161,17 @@ def test_while_nothing_comes_the_response_is_said_to_be_in_progress() -> None:
     assert kinds[:3] == ["response.created", "response.in_progress", "response.in_progress"]
     with openai_client(sent).responses.stream(model="m", input="hello") as stream:
         assert stream.get_final_response().output_text == "x"
+
+
+def test_how_far_the_prompt_is_comes_as_llama_server_tells_it() -> None:
+    assert asked(return_progress=True).report_progress
+    assert not asked(return_progress=True, stream=False).report_progress
+    events = (STARTED, PromptProgress(0, 8, 12), Content(0, "x"), end())
+    told = events_of(streamed(asked(return_progress=True).encoder, events))
+    progress = [event for event in told if "prompt_progress" in event]
+    assert [event["type"] for event in progress] == ["response.in_progress"]
+    assert progress[0]["prompt_progress"] == {"total": 12, "cache": 4, "processed": 8}
+    assert told[-1]["timings"]["predicted_n"] == 5
 
 
 def test_log_probabilities_come_with_their_text_where_they_are_asked_for() -> None:
