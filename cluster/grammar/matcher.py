@@ -53,7 +53,12 @@ class Matcher:
         return self._native.is_stopped()
 
     def advance(self, token: int) -> bool:
-        """Take one more token; False if the grammar does not allow it, and then nothing has changed."""
+        """Take one more token; False if the grammar does not allow it, and then nothing has changed.
+
+        ClusterError if the grammar has become too much to follow; it stays so.
+        """
+        if self._native.is_error():  # which has stopped, too
+            raise self._error()
         if self._native.is_stopped():
             if token not in self._vocabulary.end_tokens:
                 return False

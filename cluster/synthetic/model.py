@@ -36,6 +36,7 @@ class Shape:
     num_kv_heads: int
     feed_forward: int
     context_length: int = 16384
+    vocab_size: int = VOCAB_SIZE
 
     @property
     def head_width(self) -> int:
@@ -87,7 +88,7 @@ def write_model(path: Path, shape: Shape, kind: str, matrix: Matrix = random_mat
     """Write a model of `shape` to `path`; the same bytes each time."""
     writer = gguf.GGUFWriter(path, "llama")
     _write_keys(writer, shape)
-    _write_tokenizer(writer)
+    _write_tokenizer(writer, shape.vocab_size)
     tensors = list(_tensors(shape))
     for name, sizes in tensors:
         _write_info(writer, name, sizes, kind)
@@ -133,14 +134,14 @@ def _write_keys(writer: gguf.GGUFWriter, shape: Shape) -> None:
     writer.add_rope_dimension_count(shape.head_width)
     writer.add_rope_freq_base(10000.0)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_vocab_size(VOCAB_SIZE)
+    writer.add_vocab_size(shape.vocab_size)
 
 
-def _write_tokenizer(writer: gguf.GGUFWriter) -> None:
+def _write_tokenizer(writer: gguf.GGUFWriter, vocab_size: int) -> None:
     """A sentencepiece vocabulary: 3 control tokens, all bytes, and words."""
     control = [("<unk>", 2), ("<s>", 3), ("</s>", 3)]
     byte_tokens = [(f"<0x{byte:02X}>", 6) for byte in range(256)]
-    words = [(f"\u2581w{index}", 1) for index in range(VOCAB_SIZE - len(control) - len(byte_tokens))]
+    words = [(f"\u2581w{index}", 1) for index in range(vocab_size - len(control) - len(byte_tokens))]
     tokens = control + byte_tokens + words
     writer.add_tokenizer_model("llama")
     writer.add_token_list([text for text, _ in tokens])
@@ -153,9 +154,9 @@ def _write_tokenizer(writer: gguf.GGUFWriter) -> None:
 def _tensors(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
     """(name, shape in PyTorch order) in file order."""
     width, hidden, kv_width = shape.width, shape.feed_forward, shape.num_kv_heads * shape.head_width
-    yield "token_embd.weight", (VOCAB_SIZE, width)
+    yield "token_embd.weight", (shape.vocab_size, width)
     yield "output_norm.weight", (width,)
-    yield "output.weight", (VOCAB_SIZE, width)
+    yield "output.weight", (shape.vocab_size, width)
     for layer in range(shape.num_layers):
         for name, sizes in (
             ("attn_norm", (width,)),

@@ -74,6 +74,9 @@ class Echo:
     def rewire(self, wiring: Wiring) -> None:
         """There is no other stage."""
 
+    def compile(self, grammar: str) -> None:
+        raise AssertionError("a link has no grammars")
+
 
 def main() -> int:
     """An echo on loopback, until its standard input ends."""

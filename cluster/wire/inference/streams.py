@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from cluster.api.errors import CapacityError, ClusterError, ContextOverflowError, UnreachableError
 from cluster.api.prompt import Segments
 from cluster.api.results import TokenEvent
+from cluster.api.sampling import MAX_GRAMMAR_BYTES
 from cluster.fairness.threads import FairThreads
 from cluster.messages.step import Float32Array
 from cluster.wire.access.client_name import client_name
@@ -80,9 +81,11 @@ class InferenceStreams:
     async def _generate(self, data: bytes, context: Context) -> None:
         client = client_name(context)
         inbox: StreamInbox[Output] = StreamInbox(self._mailbox)
-        self._check_size(data)
+        self._check_size(len(data) - MAX_GRAMMAR_BYTES)
         with self._waiting(data):
-            request = decode_generate(parse(inference_pb2.GenerateRequest, data))
+            message = parse(inference_pb2.GenerateRequest, data)
+            self._check_size(len(data) - len(message.params.grammar.encode()))
+            request = decode_generate(message)
             token_ids = await self._token_ids(client, request)
         cancel = self._backend.generate(token_ids, request.params, inbox.put, client)
         with self._open(inbox, cancel):
@@ -128,7 +131,7 @@ class InferenceStreams:
                     unread.num_read_bytes += item.nbytes
 
     async def _tokenize(self, data: bytes, context: Context) -> Message:
-        self._check_size(data)
+        self._check_size(len(data))
         with self._waiting(data):
             request = parse(inference_pb2.TokenizeRequest, data)
             segments = decode_tokenize(request)
@@ -166,11 +169,11 @@ class InferenceStreams:
         finally:
             self._tokenizing.discard(task)
 
-    def _check_size(self, data: bytes) -> None:
-        """UsageError for a request of one prompt that need not be read to see that its prompt is too long."""
+    def _check_size(self, num_bytes: int) -> None:
+        """UsageError for a request of one prompt, all but its grammar, that is too long whatever it is made of."""
         most = self._backend.max_prompt_bytes + LONG_REQUEST_BYTES
-        if len(data) > most:
-            raise ContextOverflowError(f"request: {len(data)} bytes cannot fit into the context; give at most {most}")
+        if num_bytes > most:
+            raise ContextOverflowError(f"request: {num_bytes} bytes cannot fit into the context; give at most {most}")
 
     @contextmanager
     def _waiting(self, data: bytes) -> Iterator[None]:

@@ -101,6 +101,14 @@ def test_a_refused_token_changes_nothing() -> None:
         matcher.replay([ord("z")])
 
 
+def test_one_that_is_too_much_to_follow_says_so_each_time() -> None:
+    words = " | ".join(f'"{number:06}"' for number in range(20_000))
+    matcher = Matcher.of(VOCABULARY, f"start: {words}")
+    for _ in range(2):
+        with pytest.raises(ClusterError, match=r"cannot be followed any more .*; make it simpler"):
+            matcher.advance(ord("0"))
+
+
 def test_a_model_without_an_end_is_refused() -> None:
     spelling = ByteSpelling()
     spelling.end_tokens = frozenset()
