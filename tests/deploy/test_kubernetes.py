@@ -29,6 +29,8 @@ VARIANTS = {
         "--set-string",
         "flags={--ctx-size,8192}",
     ],
+    "no http": ["--set", "http.enabled=false"],
+    "own key": ["--set", "http.keySecret=mine"],
 }
 pytestmark = pytest.mark.deploy
 
@@ -85,12 +87,25 @@ def test_values_that_make_no_sense_are_refused(flag: str, helm_program: str) -> 
 def test_clients_reach_the_api_and_nothing_else(helm_program: str) -> None:
     from_chart = loaded(run(helm_program, "template", "release", str(CHART)))
     from_kuberay = loaded((KUBERAY / "network-policy.yaml").read_text())
-    for document in (*from_chart, *from_kuberay):
-        if document["kind"] == "NetworkPolicy":
+    without_http = loaded(run(helm_program, "template", "release", str(CHART), "--set", "http.enabled=false"))
+    for documents, ports in ((from_chart, [8470, 8000]), (without_http, [8470]), (from_kuberay, [8470])):
+        for document in (found for found in documents if found["kind"] == "NetworkPolicy"):
             inside, clients = document["spec"]["ingress"]
             assert inside["from"] == [{"podSelector": document["spec"]["podSelector"]}]
-            assert clients["ports"] == [{"protocol": "TCP", "port": 8470}]
+            assert clients["ports"] == [{"protocol": "TCP", "port": port} for port in ports]
             assert set(document["spec"]["policyTypes"]) == {"Ingress", "Egress"}
+
+
+def test_http_asks_for_a_key_that_the_chart_makes(helm_program: str) -> None:
+    documents = loaded(run(helm_program, "template", "release", str(CHART)))
+    secrets = {found["metadata"]["name"]: found["data"] for found in documents if found["kind"] == "Secret"}
+    (head,) = (pod for pod in pods(documents) if pod["containers"][0]["name"] == "head")
+    command = " ".join(head["containers"][0]["args"])
+    assert "--http 0.0.0.0:8000 --api-key @/run/http/key" in command
+    (volume,) = (found for found in head["volumes"] if found["name"] == "http-key")
+    assert len(secrets[volume["secret"]["secretName"]]["key"]) > 40
+    own = loaded(run(helm_program, "template", "release", str(CHART), "--set", "http.keySecret=mine"))
+    assert not [found for found in own if found["kind"] == "Secret"]
 
 
 def test_nodes_find_a_head_that_is_not_ready(helm_program: str) -> None:

@@ -48,6 +48,9 @@ def test_the_settings_are_settings() -> None:
 def test_what_the_settings_say_in_comments_holds(tmp_path: Path) -> None:
     text = (DEPLOY / "systemd" / "head.toml").read_text(encoding="utf-8")
     path = tmp_path / "head.toml"
+    (tmp_path / "api-keys").write_text("one\ntwo\n", encoding="utf-8")
+    text = text.replace("/etc/ggml-cluster/api-keys", str(tmp_path / "api-keys"))
     path.write_text(re.sub(r"^# (?=[a-z-]+ = )", "", text, flags=re.MULTILINE), encoding="utf-8")
     config = load_config(str(path), {})
+    assert len(config.api_key) == 2
     assert (config.nodes, config.wait_s, config.is_shared) == (3, 600, True)

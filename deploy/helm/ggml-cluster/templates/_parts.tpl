@@ -11,6 +11,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ .Values.image.repository }}:{{ .Values.image.tag }}
 {{- end }}
 
+{{- define "httpKey" -}}
+{{ .Values.http.keySecret | default (printf "%s-http-key" (include "name" .)) }}
+{{- end }}
+
 {{- define "podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 10001
