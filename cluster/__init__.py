@@ -37,11 +37,18 @@ if TYPE_CHECKING:
     from cluster.api.results import Completion as Completion
     from cluster.api.results import TokenEvent as TokenEvent
     from cluster.api.sampling import SamplingParams as SamplingParams
+    from cluster.chat.answer import Answer as Answer
+    from cluster.chat.messages import Message as Message
+    from cluster.chat.messages import ResponseFormat as ResponseFormat
+    from cluster.chat.messages import Tool as Tool
+    from cluster.chat.messages import ToolCall as ToolCall
+    from cluster.chat.messages import ToolChoice as ToolChoice
     from cluster.client.aio import AsyncClient as AsyncClient
     from cluster.client.sync import Client as Client
     from cluster.client.sync import connect as connect
 
 _MODULES = {
+    "Answer": "cluster.chat.answer",
     "AsyncClient": "cluster.client.aio",
     "CancelledError": "cluster.api.errors",
     "CapacityError": "cluster.api.errors",
@@ -50,11 +57,16 @@ _MODULES = {
     "Completion": "cluster.api.results",
     "ContextOverflowError": "cluster.api.errors",
     "HandshakeError": "cluster.api.errors",
+    "Message": "cluster.chat.messages",
     "ModelFileError": "cluster.api.errors",
+    "ResponseFormat": "cluster.chat.messages",
     "SamplingParams": "cluster.api.sampling",
     "Segment": "cluster.api.prompt",
     "StageLostError": "cluster.api.errors",
     "TokenEvent": "cluster.api.results",
+    "Tool": "cluster.chat.messages",
+    "ToolCall": "cluster.chat.messages",
+    "ToolChoice": "cluster.chat.messages",
     "UnauthenticatedError": "cluster.api.errors",
     "UnreachableError": "cluster.api.errors",
     "UnsupportedModelError": "cluster.api.errors",

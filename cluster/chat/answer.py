@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from cluster.api.errors import ClusterError
 from cluster.api.results import FinishReason, Timings
 from cluster.chat.events import (
@@ -18,6 +20,20 @@ from cluster.chat.events import (
     TokenLogprob,
 )
 from cluster.chat.messages import Message, Role, ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How many tokens an answer took, by OpenAI's words."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int  # of the prompt's, those that did not have to be computed
+    reasoning_tokens: int  # of the completion's
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
 
 
 class Answer:
@@ -68,6 +84,10 @@ class Answer:
     def num_tokens(self) -> int:
         """Generated, with those of reasoning and calls."""
         return self.timings.num_tokens
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(self.num_prompt_tokens, self.num_tokens, self.num_cached_tokens, self.num_reasoning_tokens)
 
     @property
     def message(self) -> Message:

@@ -31,13 +31,14 @@ from cluster.cli import (
     up,
     verify,
 )
+from cluster.cli.chat import verb as chat
 from cluster.cli.pasted import prepared
 from cluster.cli.verbs import ShowVersion, verb_hint
 from cluster.node.core_dumps import forbid_core_dumps
 from cluster.terminal.printable import printable
 
 VERBS = (
-    *(up, run, serve, status, plan, verify, doctor, down, connect),
+    *(up, run, chat, serve, status, plan, verify, doctor, down, connect),
     *(join, nodes, token, drain, leave, logs),
     *(cuts, cache, bench),
 )

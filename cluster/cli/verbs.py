@@ -10,15 +10,16 @@ from typing import Any
 
 # What the same thing is called by docker, ollama, vllm, llama.cpp and systemctl.
 SYNONYMS = {
-    "chat": "run",
     "complete": "run",
     "generate": "run",
     "help": "--help",
     "info": "status",
+    "interactive": "chat",
     "kill": "down",
     "list": "status",
     "ls": "status",
     "ps": "status",
+    "repl": "chat",
     "server": "up",
     "start": "up",
     "stop": "down",

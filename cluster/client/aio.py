@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
@@ -13,11 +14,15 @@ from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.results import Completion
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, SlotStatus
-from cluster.client import calls
+from cluster.chat.answer import Answer
+from cluster.client import aio_chat, calls
+from cluster.client.aio_chat import AsyncChatStream
 from cluster.client.aio_stream import AsyncMessages, AsyncTokenStream
 from cluster.client.batch.batch import SMALL_BATCH, Batch, num_open_for
 from cluster.client.batch.tasks import complete_one, run_batch
 from cluster.client.calls import Call, Specials
+from cluster.client.chatting import ChatModels
+from cluster.client.chatting import Messages as ChatMessages
 from cluster.client.connection import AioConnection
 from cluster.client.finding import Address, SecretOrFile, find
 from cluster.client.progress import BatchProgress, Progress
@@ -43,6 +48,7 @@ class AsyncClient:
         self._given = found.given
         self._given_secret = secret
         self.address = self._endpoint.address
+        self._chats = ChatModels()
         self._connection = AioConnection(self._endpoint)
 
     @classmethod
@@ -132,6 +138,16 @@ class AsyncClient:
         call = calls.generate_call(prompt, params, overrides, Specials(parse_special, add_special))
         return AsyncTokenStream(self._open(call), call.decode)
 
+    async def chat(self, messages: ChatMessages, params: SamplingParams | None = None, **options: Any) -> Answer:
+        """As `Client.chat`."""
+        return await aio_chat.whole(self.chat_stream(messages, params, **options))
+
+    def chat_stream(
+        self, messages: ChatMessages, params: SamplingParams | None = None, **options: Any
+    ) -> AsyncChatStream:
+        """The same, as it comes."""
+        return aio_chat.open_chat(self, self._chats, messages, params, options)
+
     async def logits(self, token_ids: Iterable[int]) -> Float32Array:
         """The logits [T, V] that follow each of T token ids."""
         return await self._collect(*calls.logits_call(token_ids))
@@ -167,6 +183,7 @@ class AsyncClient:
     async def close(self) -> None:
         """Cancels what is running and closes the connection."""
         await self._connection.close()
+        await asyncio.to_thread(self._chats.close)
 
     async def __aenter__(self) -> Self:
         return self

@@ -13,10 +13,14 @@ from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.results import Completion
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, SlotStatus
-from cluster.client import calls
+from cluster.chat.answer import Answer
+from cluster.client import calls, chat
 from cluster.client.batch.batch import SMALL_BATCH, Batch, num_open_for
 from cluster.client.batch.threads import complete_one, run_batch
 from cluster.client.calls import Call, Specials
+from cluster.client.chat import ChatStream
+from cluster.client.chatting import ChatModels
+from cluster.client.chatting import Messages as ChatMessages
 from cluster.client.connection import Connection
 from cluster.client.finding import Address, SecretOrFile, find
 from cluster.client.progress import BatchProgress, Progress
@@ -67,6 +71,7 @@ class Client:
         self._given = found.given
         self._given_secret = secret
         self.address = self._endpoint.address
+        self._chats = ChatModels()
         self._connection = Connection(self._endpoint)
 
     @overload
@@ -157,6 +162,20 @@ class Client:
         call = calls.generate_call(prompt, params, overrides, Specials(parse_special, add_special))
         return TokenStream(self._open(call), call.decode)
 
+    def chat(self, messages: ChatMessages, params: SamplingParams | None = None, **options: Any) -> Answer:
+        """The answer to a conversation: its content, reasoning and tool calls.
+
+        messages: dicts in OpenAI's shape, or Messages. `options` are those of `cluster.client.chatting.ChatOptions`
+        (tools, tool_choice, response_format and so on); others replace single fields of `params`. Without `params`
+        an answer is as long as the model makes it. The model's own template writes the prompt; UsageError if it
+        refuses the messages, and if a schema cannot be enforced.
+        """
+        return chat.whole(self.chat_stream(messages, params, **options))
+
+    def chat_stream(self, messages: ChatMessages, params: SamplingParams | None = None, **options: Any) -> ChatStream:
+        """The same, as it comes."""
+        return chat.open_chat(self, self._chats, messages, params, options)
+
     def logits(self, token_ids: Iterable[int]) -> Float32Array:
         """The logits [T, V] that follow each of T token ids."""
         return self._collect(*calls.logits_call(token_ids))
@@ -196,6 +215,7 @@ class Client:
     def close(self) -> None:
         """Cancels what is running and closes the connection."""
         self._connection.close()
+        self._chats.close()
 
     def __enter__(self) -> Self:
         return self

@@ -20,6 +20,8 @@ def arguments(lark: Lark, form: ToolFormat, tool: Tool) -> str:
     """An expression, which ends where the call's own end begins."""
     schema = closed(tool.parameters)
     match form.values:
+        case Values.JSON if not properties_of(schema) and schema.get("additionalProperties") is False:
+            return '"{}"'
         case Values.JSON:
             return lark.json(schema, is_lenient=not tool.strict)
         case Values.TAGGED:

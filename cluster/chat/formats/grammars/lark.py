@@ -10,7 +10,9 @@ from cluster.chat.formats.mark import WHITE
 from cluster.grammar.schema import schema_text
 
 ANY_TEXT = r"(.|\n)"
-MAX_WHITE = 16  # where a literal has white space: else a model that likes it goes on for ever
+# Where a literal has white space, and how much more there may be than it has. A model that likes it goes on as far.
+MAX_WHITE = 6
+MORE_WHITE = 2
 WHITE_RUN = re.compile(r"[ \n]+")
 _SPECIAL = re.compile(r"([\\.^$|?*+()\[\]{}/])")
 
@@ -93,7 +95,7 @@ def pattern(text: str) -> str:
     begin = 0
     for run in WHITE_RUN.finditer(text):
         found.append(_escaped(text[begin : run.start()]))
-        found.append(rf"[ \n]{{0,{MAX_WHITE}}}")
+        found.append(rf"[ \n]{{0,{len(run.group()) + MORE_WHITE}}}")
         begin = run.end()
     return "".join((*found, _escaped(text[begin:])))
 
