@@ -43,7 +43,6 @@ class ChatModel:
     """Made once for a model; threads may share it. `close` ends the process that renders."""
 
     def __init__(self, info: ModelInfo, vocabulary: VocabularyTable, templates: Templates) -> None:
-        """Blocks for about a second, while it is found out what the templates can do."""
         self._templates = templates
         self._traits = templates.traits
         self._found = format_of(templates)
@@ -58,8 +57,16 @@ class ChatModel:
         """Of a served model. `override`: the text of a template instead of its own.
 
         input_marking: names of control tokens in messages stay text.
+        Blocks for about a second, while it is found out what the templates can do. UsageError if that is nothing.
         """
-        return cls(info, vocabulary, ChatTemplates.of(info, vocabulary, override, input_marking))
+        templates = ChatTemplates.of(info, vocabulary, override, input_marking)
+        try:
+            if templates.traits.failure:
+                raise UsageError(f"chat: {templates.traits.failure}; give another template with --chat-template")
+            return cls(info, vocabulary, templates)
+        except BaseException:
+            templates.close()
+            raise
 
     def prepare(self, request: ChatRequest) -> Turn:
         """The prompt and the parameters of a turn. Blocks while the prompt is rendered, at most about two seconds.
@@ -69,10 +76,12 @@ class ChatModel:
         """
         _check(request)
         rendered = self._rendered(request)
+        # An answer that goes on is in the reasoning if what it goes on from is; earlier messages have no say in it.
+        begun = request.messages[-1].content if request.continue_final_message else rendered.open_tail
         wanted = Wanted(
             self._form,
             self._pair,
-            self._pair is not None and self._pair.is_opened_by(rendered.open_tail),
+            self._pair is not None and self._pair.is_opened_by(begun),
             request.tools,
             request.tool_choice,
             request.parallel_tool_calls,
@@ -83,7 +92,7 @@ class ChatModel:
         reading = _Reading(
             wanted.is_reasoning,
             {tool.name: tool.parameters for tool in wanted.callable} if has_calls else None,
-            self._form.prime if rendered.open_tail.endswith(self._form.prime) and has_calls else "",
+            self._form.prime if begun.endswith(self._form.prime) else "",
             request.params.stop if has_calls else (),
         )
         params = replace(

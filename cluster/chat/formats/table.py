@@ -22,6 +22,7 @@ HARMONY = ToolFormat(
     "<|start|>assistant to=functions.{name}<|channel|>commentary json<|message|>{arguments}<|call|>",
     has=("<|channel|>", "<|message|>", "<|call|>"),
     prime="<|start|>assistant",
+    content_close=("<|end|>", "<|return|>"),
     is_single=True,
 )
 

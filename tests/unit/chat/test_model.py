@@ -177,3 +177,50 @@ def test_a_grammar_of_the_caller_comes_behind_the_reasoning() -> None:
     assert not words.takes(grammar, "aba")
     with pytest.raises(UsageError, match=r"^tools: "):
         ChatModel(INFO, VOCABULARY, FakeTemplates()).prepare(ChatRequest(HELLO, tools=TOOLS, response_format=wanted))
+
+
+CHANNELS = ("<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|call|>", "<|return|>")
+HARMONY = """
+{%- for message in messages %}{% if message.tool_calls %}
+{%- for call in message.tool_calls -%}
+<|start|>assistant to=functions.{{ call.function.name }}<|channel|>commentary json<|message|>
+{{- call.function.arguments | tojson }}<|call|>
+{%- endfor %}{% else %}<|start|>{{ message.role }}<|message|>{{ message.content }}<|end|>{% endif %}
+{%- endfor %}{% if tools %}<|channel|>{{ tools | tojson }}{% endif %}
+{%- if add_generation_prompt %}<|start|>assistant{% endif %}"""
+
+
+def test_channels_are_read_with_or_without_tools() -> None:
+    vocabulary = VocabularyTable(
+        (*VOCABULARY.pieces, *(name.encode() for name in CHANNELS)),
+        (*VOCABULARY.kinds, *[TokenKind.CONTROL] * len(CHANNELS)),
+    )
+    info = replace(INFO, chat_templates={"": HARMONY}, end_tokens=(263, 264))
+    model = ChatModel.of(info, vocabulary)
+    try:
+        assert model.facts["tool_format"] == "harmony"
+        plain, with_tools = ChatRequest(HELLO), ChatRequest(HELLO, tools=TOOLS)
+        for request in (plain, with_tools):
+            assert model.prepare(request).params[0].shown_tokens == (259, 260, 261, 262)
+            text = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>so"
+            answer = answer_of(model, request, text)
+            assert (answer.reasoning, answer.content) == ("hm", "so")
+        call = '<|channel|>commentary to=functions.weather <|constrain|>json<|message|>{"city": "x"}'
+        answer = answer_of(model, with_tools, f"<|channel|>analysis<|message|>hm<|end|><|start|>assistant{call}")
+        assert [(one.name, one.arguments) for one in answer.tool_calls] == [("weather", '{"city": "x"}')]
+    finally:
+        model.close()
+
+
+def test_a_template_that_is_of_no_use_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^chat: .*--chat-template"):
+        ChatModel.of(replace(INFO, chat_templates={"": "{% if"}), VOCABULARY)
+
+
+def test_an_answer_that_goes_on_may_be_in_its_reasoning() -> None:
+    model = ChatModel(INFO, VOCABULARY, FakeTemplates("</think>"))
+    for content, expected in (("<think>\nwell", ("and", "so")), ("fine", ("", "and\n</think>\n\nso"))):
+        messages = (Message(Role.USER, "<think>"), Message(Role.ASSISTANT, content))
+        request = ChatRequest(messages, add_generation_prompt=False, continue_final_message=True)
+        answer = answer_of(model, request, "and\n</think>\n\nso")
+        assert (answer.reasoning, answer.content) == expected

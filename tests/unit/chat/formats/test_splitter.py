@@ -12,7 +12,9 @@ from cluster.chat.formats.part import Part, PartKind
 from cluster.chat.formats.spelling import spelled
 from cluster.chat.formats.splitter import Splitter
 from cluster.chat.formats.table import FORMATS
+from cluster.chat.messages import ToolCall
 from tests.unit.chat.formats.samples import ARGUMENTS, CALLS, PARAMETERS
+from tests.unit.chat.formats.written import WRITTEN
 
 UNIQUE = {form.id: form for form in FORMATS}
 
@@ -36,6 +38,12 @@ def joined(parts: Sequence[Part]) -> list[tuple[PartKind, str]]:
 
 def text_of(form: ToolFormat) -> str:
     return spelled(form, CALLS[:1] if form.is_single else CALLS).removeprefix(form.prime)
+
+
+@pytest.mark.parametrize("form", UNIQUE.values(), ids=UNIQUE)
+def test_calls_are_spelled_as_the_family_s_templates_do(form: ToolFormat) -> None:
+    calls = (ToolCall("abc123456", "get_weather", '{"city": "Paris", "days": 3}'), ToolCall("def123456", "now", "{}"))
+    assert spelled(form, calls[:1] if form.is_single else calls) == WRITTEN[form.id]
 
 
 @pytest.mark.parametrize("form", UNIQUE.values(), ids=UNIQUE)
