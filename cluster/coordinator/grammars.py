@@ -1,4 +1,4 @@
-"""Grammars at the door: no request with a bad one is queued, nor more of them than a message between stages holds."""
+"""Grammars at the door: no request with a bad one is queued, nor more of them than there is room for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cluster.engine.events import Output, Sink, is_last
 from cluster.grammar.checking.checker import GrammarChecker
 from cluster.grammar.checking.question import Form
 
-# Of all requests that run and wait. A step may begin with all of them, and is one message.
+# Of all requests that run and wait, which are held in memory.
 MAX_BYTES = 8 << 20
 # The latest are known to be ready. A stage keeps more; a new one, which has none, compiles them once more.
 MAX_READY = 8
