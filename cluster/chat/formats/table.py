@@ -143,14 +143,6 @@ FORMATS = (
         for content in ("RESPONSE", "TEXT")
     ),
     ToolFormat(
-        "command_r_plus",
-        '{\n        "tool_name": "{name}",\n        "parameters": {arguments}\n    }',
-        calls="Action:\n```json\n[\n    {calls}\n]```",
-        between=",\n    ",
-        has=("Action:", '"tool_name"'),
-        lacks=("<|START_ACTION|>",),
-    ),
-    ToolFormat(
         "apertus",
         '{"{name}": {arguments}}',
         calls="<|tools_prefix|>[{calls}]<|tools_suffix|>",

@@ -13,6 +13,7 @@ from cluster.chat.formats.grammars.sequence import in_order
 from cluster.chat.formats.kinds import Kind, kind_of, properties_of
 from cluster.chat.messages import JsonObject, Tool
 
+_FOR_READERS = ("description", "title", "examples", "default", "$comment")  # and nothing to a grammar
 NAME = "/[A-Za-z0-9_.-]{1,64}/"
 
 
@@ -53,6 +54,7 @@ def _closed(schema: Any) -> Any:
         if key in ("items", "prefixItems", "anyOf", "oneOf")
         else value
         for key, value in schema.items()
+        if key not in _FOR_READERS
     }
     if isinstance(schema.get("properties"), Mapping) and not _is_composed(schema):
         found.setdefault("additionalProperties", False)

@@ -98,20 +98,6 @@ WRITTEN = {
         '    {"tool_call_id": "1", "tool_name": "now", "parameters": {}}\n'
         "]<|END_ACTION|>"
     ),
-    "command_r_plus": (
-        "Action:\n"
-        "```json\n"
-        "[\n"
-        "    {\n"
-        '        "tool_name": "get_weather",\n'
-        '        "parameters": {"city": "Paris", "days": 3}\n'
-        "    },\n"
-        "    {\n"
-        '        "tool_name": "now",\n'
-        '        "parameters": {}\n'
-        "    }\n"
-        "]```"
-    ),
     "apertus": ('<|tools_prefix|>[{"get_weather": {"city": "Paris", "days": 3}}, {"now": {}}]<|tools_suffix|>'),
     "nemotron_v2": (
         '<TOOLCALL>[{"name": "get_weather", "arguments": {"city": "Paris", "days": 3}}, {"name": "now", "argu'
