@@ -115,6 +115,7 @@ class ChatModel:
         """For people who ask what is made of a chat: JSON values."""
         return {
             "chat_template_source": str(self._traits.source),
+            "chat_template_error": self._traits.failure or None,
             "tool_format": self._found.id if self._found is not None else FALLBACK,
             "reasoning": self._reasoning,
             "takes_tools": self._traits.takes_tools,

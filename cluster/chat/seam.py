@@ -35,6 +35,10 @@ class Traits(Protocol):
     def source(self) -> str:
         """Where they are from: "model", "override" or "fallback"."""
 
+    @property
+    def failure(self) -> str:
+        """Why they cannot be used at all; empty if they can."""
+
 
 class Templates(Protocol):
     @property

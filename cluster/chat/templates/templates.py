@@ -97,7 +97,7 @@ class ChatTemplates:
     def _probed(self, which: int) -> TemplateTraits:
         failure = self._texts.failure or self._renderer.failure(which)
         if failure:
-            return TemplateTraits(source=self._texts.source, failure=failure)
+            return TemplateTraits(source=self._texts.source, failure=failure, takes_tools=False, takes_calls=False)
 
         def render(variables: dict[str, Any]) -> str | None:
             try:

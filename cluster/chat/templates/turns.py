@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cluster.chat.formats.reasoning import ReasoningPair
-from cluster.chat.messages import Message, Role, ToolCall
+from cluster.chat.messages import Message, Role
 from cluster.chat.templates.traits import TemplateTraits
 
 BETWEEN = "\n\n"  # texts of messages that become one
@@ -18,11 +17,9 @@ def fitted(
 ) -> list[Message]:
     """The messages so that the template loses none of them. `system_text` is for the model's instructions.
 
-    `pair`: what encloses reasoning in the content of earlier answers, as clients send them back.
+    Where it takes no calls, there must be none by then. `pair`: what encloses reasoning in the content of earlier answers, as clients send them back.
     """
     turns = [_with_reasoning(message, pair) for message in messages]
-    if not traits.takes_calls:
-        turns = [_calls_as_text(turn) for turn in turns]
     turns = _with_system(turns, system_text)
     if not traits.takes_system_anywhere:
         turns = _first_systems_joined(turns)
@@ -42,23 +39,6 @@ def _with_reasoning(message: Message, pair: ReasoningPair | None) -> Message:
         return message
     reasoning, _, rest = content.removeprefix(begin).partition(end)
     return replace(message, reasoning=reasoning.strip("\n"), content=rest.lstrip("\n"))
-
-
-def _calls_as_text(message: Message) -> Message:
-    """For templates that would drop them."""
-    if message.role is Role.TOOL:
-        return Message(Role.USER, f"<tool_response>\n{message.content}\n</tool_response>")
-    if not message.tool_calls:
-        return message
-    calls = "\n".join(map(_call_text, message.tool_calls))
-    return replace(message, content=f"{message.content}\n{calls}".lstrip("\n"), tool_calls=())
-
-
-def _call_text(call: ToolCall) -> str:
-    arguments = call.arguments.strip() or "{}"
-    return (
-        f'<tool_call>\n{{"name": {json.dumps(call.name, ensure_ascii=False)}, "arguments": {arguments}}}\n</tool_call>'
-    )
 
 
 def _with_system(turns: list[Message], text: str) -> list[Message]:

@@ -60,7 +60,6 @@ def test_a_user_who_writes_bos_has_not_begun_the_text() -> None:
         (families.DEEPSEEK, '<Call>weather\n```json\n{"city": "Ulm"}\n```<Output>none'),
         (families.KIMI, '<|call|>functions.weather:0<|args|>{"city": "Ulm"}'),
         (families.HARMONY, 'to=functions.weather<|message|>{"city": "Ulm"}<|call|>'),
-        (families.CHATML, '<tool_call>\n{"name": "weather", "arguments": {"city": "Ulm"}}\n</tool_call>'),
     ],
 )
 def test_calls_and_their_results(family: str, wanted: str) -> None:
@@ -76,14 +75,6 @@ def test_ids_are_the_same_in_call_and_result() -> None:
     assert f'"call_id": "{call_id}"' in text
     nine = Message(ASSISTANT, "", tool_calls=(ToolCall("abcdef123", "weather", "{}"),))
     assert '"id": "abcdef123"' in text_of(families.MISTRAL, CALLED[0], nine)
-
-
-def test_results_without_messages_of_tools() -> None:
-    """Nobody but user and assistant speaks there, and a user after a user is the same one."""
-    text = text_of(families.GEMMA, *CALLED, Message(USER, "Sure?"))
-    assert text.endswith(
-        "<start_of_turn>user\n<tool_response>\nnone\n</tool_response>\n\nSure?<end_of_turn>\n<start_of_turn>model\n"
-    )
 
 
 def test_instructions_where_there_are_none() -> None:

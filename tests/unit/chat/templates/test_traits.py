@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import fields
 from typing import Any
 
 import pytest
 
+from cluster.api.errors import UsageError
+from cluster.chat.model import ChatModel
 from cluster.chat.templates.traits import CallIds, Source, TemplateTraits
 from tests.unit.chat.templates import families
-from tests.unit.chat.templates.vocabularies import templates
+from tests.unit.chat.templates.vocabularies import model, templates, user, vocabulary
 
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "chatml": (families.CHATML, {"takes_tools": False, "takes_calls": False}),
@@ -51,6 +54,16 @@ def test_traits_of_families(family: str) -> None:
     default = TemplateTraits()
     differing = {one.name: getattr(traits, one.name) for one in fields(traits)}
     assert {name: value for name, value in differing.items() if value != getattr(default, name)} == wanted
+
+
+def test_facts_say_why_a_template_is_of_no_use() -> None:
+    with closing(ChatModel.of(model("{% if %}"), vocabulary())) as found:
+        error = found.facts["chat_template_error"]
+        assert error.startswith("TemplateSyntaxError")
+        with pytest.raises(UsageError, match="this model's chat template cannot be used: TemplateSyntaxError"):
+            found.prepare(user("Hi"))
+    with closing(ChatModel.of(model(families.CHATML), vocabulary())) as found:
+        assert found.facts["chat_template_error"] is None
 
 
 @pytest.mark.parametrize(
