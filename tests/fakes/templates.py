@@ -13,6 +13,7 @@ class FakeTraits:
     takes_tools: bool = False
     takes_calls: bool = False
     takes_response_format: bool = False
+    failure: str = ""
     source: str = "fallback"
 
 

@@ -17,7 +17,8 @@ def fitted(
 ) -> list[Message]:
     """The messages so that the template loses none of them. `system_text` is for the model's instructions.
 
-    Where it takes no calls, there must be none by then. `pair`: what encloses reasoning in the content of earlier answers, as clients send them back.
+    Where it takes no calls, there must be none by then. `pair`: what encloses reasoning in the content of earlier
+    answers, as clients send them back.
     """
     turns = [_with_reasoning(message, pair) for message in messages]
     turns = _with_system(turns, system_text)
