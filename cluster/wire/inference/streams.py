@@ -83,9 +83,9 @@ class InferenceStreams:
         inbox: StreamInbox[Output] = StreamInbox(self._mailbox)
         self._check_size(len(data) - MAX_GRAMMAR_BYTES)
         with self._waiting(data):
-            message = parse(inference_pb2.GenerateRequest, data)
-            self._check_size(len(data) - len(message.params.grammar.encode()))
-            request = decode_generate(message)
+            asked = parse(inference_pb2.GenerateRequest, data)
+            self._check_size(len(data) - len(asked.params.grammar.encode()))
+            request = decode_generate(asked)
             token_ids = await self._token_ids(client, request)
         cancel = self._backend.generate(token_ids, request.params, inbox.put, client)
         with self._open(inbox, cancel):
