@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,5 +13,5 @@ class HttpTarget:
     base: str  # of the HTTP server
     pid: int  # its process
     address: str  # of the coordinator
-    secret: str
+    secret: Path  # a file
     vocab_size: int

@@ -45,7 +45,7 @@ def measured_cluster(arguments: list[str]) -> Iterator[Subject]:
             http = None
             if base:
                 pid = listening_pid(instance, base.partition("//")[2])
-                http = HttpTarget(base, pid, address, str(secret), status.vocab_size)
+                http = HttpTarget(base, pid, address, secret, status.vocab_size)
             yield Subject(client, status.vocab_size, len(status.stages), instance, http)
     finally:
         assert guard.stdin is not None

@@ -16,7 +16,7 @@ from cluster.chat.events import ChatEvent, Failed
 from cluster.chat.messages import ChatRequest
 from cluster.chat.turn import Turn
 from cluster.http.choices import Choices
-from cluster.http.errors import problem_for
+from cluster.http.errors import problem_for, refused
 from cluster.http.exchange import Exchange, json_object
 from cluster.http.faces.face import Asked, AtOnce, Face, Served
 from cluster.http.limits import HEADERS_S, KEEP_ALIVE_S, STALLED_S, Admission
@@ -133,9 +133,22 @@ class Answer:
     async def run(self) -> None:
         """Until the last byte. ClusterError where nothing has been sent; then the status says it."""
         try:
-            await (self._stream() if self._asked.is_streamed else self._whole())
+            async with asyncio.timeout(self._exchange.deadline_s):
+                await (self._stream() if self._asked.is_streamed else self._whole())
+        except TimeoutError:
+            await self._too_late()
         finally:
             self.choices.close()
+
+    async def _too_late(self) -> None:
+        """The client's own deadline has passed."""
+        exchange, encoder = self._exchange, self._encoder
+        message = f"deadline: the answer was not there within {exchange.deadline_s:.3f} s; give it longer"
+        if not exchange.has_begun:
+            raise refused(504, "timeout_error", message, "deadline_exceeded")
+        failed = Failed(0, ClusterError(message))
+        await exchange.write(self._encoded([failed]) + encoder.close())
+        await exchange.end()
 
     async def _stream(self) -> None:
         exchange, encoder = self._exchange, self._encoder

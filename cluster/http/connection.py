@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -47,7 +49,10 @@ class Connection(H11Protocol):
             lost()
 
     def abort(self) -> None:
-        """Close it now; what the client has not taken is dropped."""
+        """Close it now; what the client has not taken is dropped, the kernel's part of it too."""
+        opened = self.transport.get_extra_info("socket")
+        if opened is not None:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:

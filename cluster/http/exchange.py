@@ -15,7 +15,7 @@ import orjson
 from cluster.http.connection import connection_of
 from cluster.http.errors import INVALID, refused
 from cluster.http.faces.face import Problem
-from cluster.http.limits import BODY_S, MAX_BODY_BYTES, MAX_JSON_DEPTH
+from cluster.http.limits import BODY_S, MAX_BODY_BYTES, MAX_DEADLINE_MS, MAX_JSON_DEPTH
 
 Receive = Callable[[], Any]
 Send = Callable[[Any], Any]
@@ -53,6 +53,14 @@ class Exchange:
     def abort(self) -> None:
         """End the connection; what was not taken is dropped."""
         self._connection.abort()
+
+    @property
+    def deadline_s(self) -> float | None:
+        """How long the client waits at most, in seconds from now, as its header x-request-timeout-ms says."""
+        given = self.headers.get("x-request-timeout-ms", "")
+        if not given.isascii() or not given.isdigit() or not 0 < int(given[:12]) <= MAX_DEADLINE_MS:
+            return None
+        return int(given) / 1000
 
     async def read(self) -> bytes:
         """The body, inflated. RefusedError for one that is too long, too slow or compressed as we do not know."""

@@ -20,6 +20,8 @@ REQUEST_S = 60.0  # for a connection to say what it wants, from its first byte o
 BODY_S = 60.0  # for a body to arrive
 STALLED_S = 20.0  # a client that takes nothing for so long is cut off
 WRITE_BUFFER_BYTES = 256 << 10  # of what a client has not taken yet; then nothing more is read for it
+SEND_BUFFER_BYTES = 256 << 10  # the kernel's share of that, for each connection
+MAX_DEADLINE_MS = 24 * 3600 * 1000
 KEEP_ALIVE_S = 10.0  # of silence on a stream
 HEADERS_S = 2.0  # an answer whose first event takes longer begins without it
 

@@ -17,7 +17,7 @@ from cluster.api.errors import ClusterError, UsageError
 from cluster.http.answering import Answering
 from cluster.http.app import application
 from cluster.http.connection import Connection
-from cluster.http.limits import MAX_HEADER_BYTES
+from cluster.http.limits import MAX_HEADER_BYTES, SEND_BUFFER_BYTES
 from cluster.http.link import Link
 from cluster.http.metrics import Metrics
 from cluster.http.server import Server
@@ -28,6 +28,7 @@ from cluster.wire.access.endpoint import Endpoint
 BACKLOG = 1024
 IDLE_S = 75  # a connection between two requests; longer than the pools of clients and proxies keep one
 TICK_S = 1.0
+DRAIN_POLL_S = 0.05
 END_S = 5.0  # for connections to be closed
 _log = logging.getLogger(__name__)
 
@@ -104,9 +105,11 @@ class HttpService:
             await link.stop()
 
     async def _drain(self, answering: Answering) -> None:
-        deadline = asyncio.get_running_loop().time() + self._drain_s
-        while answering.num_open and self._drain_s and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.05)
+        """Until none is open, or it was waited for long enough; a second call of `stop` sets that to nothing."""
+        now_s = asyncio.get_running_loop().time
+        begun_s = now_s()
+        while answering.num_open and now_s() < begun_s + self._drain_s:
+            await asyncio.sleep(DRAIN_POLL_S)
 
 
 async def _tick(answering: Answering) -> None:
@@ -157,6 +160,7 @@ def _listening(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.socket(family, kind, protocol)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # of all connections, too
         found.bind(where)
         found.listen(BACKLOG)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -51,6 +52,54 @@ def test_logprobs_are_of_the_text(client: OpenAI) -> None:
     assert all(len(entry.top_logprobs) == 3 for entry in choice.logprobs.content)
     told = b"".join(bytes(entry.bytes or []) for entry in choice.logprobs.content)
     assert told.decode(errors="replace") == choice.message.content
+
+
+def test_an_answer_follows_a_schema(client: OpenAI) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "maxLength": 12}, "age": {"type": "integer", "maximum": 99}},
+        "required": ["name", "age"],
+        "additionalProperties": False,
+    }
+    wanted: Any = {"type": "json_schema", "json_schema": {"name": "hero", "schema": schema, "strict": True}}
+    answer = client.chat.completions.create(
+        model="any", messages=HELLO, response_format=wanted, max_tokens=120, temperature=0.8, seed=1
+    )
+    found = json.loads(answer.choices[0].message.content or "")
+    assert set(found) == {"name", "age"}
+
+
+def test_a_named_tool_is_called(client: OpenAI) -> None:
+    tool: Any = {
+        "type": "function",
+        "function": {
+            "name": "look",
+            "parameters": {
+                "type": "object",
+                "properties": {"place": {"enum": ["forest", "river"]}},
+                "required": ["place"],
+            },
+        },
+    }
+    choice: Any = {"type": "function", "function": {"name": "look"}}
+    asked: Any = {
+        "model": "any",
+        "messages": HELLO,
+        "tools": [tool],
+        "tool_choice": choice,
+        "seed": 1,
+        "max_tokens": 100,
+    }
+    answer = client.chat.completions.create(**asked)
+    (call,) = answer.choices[0].message.tool_calls or []
+    assert call.type == "function"
+    assert call.function.name == "look"
+    assert json.loads(call.function.arguments)["place"] in ("forest", "river")
+    assert answer.choices[0].finish_reason == "tool_calls"
+    with client.chat.completions.stream(**asked) as stream:
+        streamed = stream.get_final_completion()
+    (again,) = streamed.choices[0].message.tool_calls or []
+    assert again.function.arguments == call.function.arguments
 
 
 def test_a_conversation_that_does_not_fit(client: OpenAI) -> None:
