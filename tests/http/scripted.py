@@ -2,8 +2,9 @@
 
 What agents do with an answer can be tested only with answers that make sense: calls of their own tools, in prompts of
 many thousands of tokens. No model that is small enough to lie in this repository gives those. So here all is real, the
-template, the tokenizer, the computing of all layers, the readers of tokens, all wires, but for the choice of the next
-token: the sampler of the last stage looks at the text of the prompt, and writes what the test makes of it.
+template, the tokenizer, the computing of all layers, the grammars, the readers of tokens, all wires, but for the choice
+of the next token: what draws it in the last stage looks at the text of the prompt, and writes what the test says.
+A script that writes what the grammar of its request forbids fails, as a sampler would that ignored its mask.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cluster.messages.step import Float32Array, Int32Array, SlotSampling
-from cluster.stage.loading import load_stage
-from cluster.stage.model import Sample, Sampler
+from cluster.stage.grammars.compiled import CompiledGrammars
+from cluster.stage.grammars.sampler import GrammarSampler
+from cluster.stage.model import MaskedSampler, Masks, Sample
+from cluster.stage.models.gguf import open_gguf
 from cluster.stage.models.sampler import NativeSampler
+from cluster.stage.models.spelling import open_spelling
 from cluster.stage.runner import StageRunner
 from cluster.stage.spec import OnProgress, StageSpec
 from tests.http.scripted_model import CONTEXT_LENGTH, END_OF_TURN, SPACE, tokens, write_scripted
@@ -97,16 +102,13 @@ class _Slot:
 
 
 class ScriptedSampler:
-    """Implements `stage.model.Sampler`, around the real one, which is told everything and draws nothing."""
+    """Implements `stage.model.MaskedSampler`, around the real one, which is told everything and draws nothing."""
 
-    def __init__(self, inner: Sampler, script: Script, words: Words) -> None:
+    def __init__(self, inner: MaskedSampler, script: Script, words: Words) -> None:
         self._inner = inner
         self._script = script
         self._words = words
         self._slots: dict[int, _Slot] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
 
     def set(self, sampling: SlotSampling) -> None:
         self._inner.set(sampling)
@@ -124,8 +126,18 @@ class ScriptedSampler:
             ids = self._slots.setdefault(slot, _Slot()).ids
             ids[position:] = [token]
 
+    def score(
+        self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], tokens: Sequence[int]
+    ) -> Sequence[Sample]:
+        return self._inner.score(logits, rows, slots, tokens)
+
     def sample(
-        self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], positions: Sequence[int]
+        self,
+        logits: Float32Array,
+        rows: Sequence[int],
+        slots: Sequence[int],
+        positions: Sequence[int],
+        masks: Masks = (),
     ) -> Sequence[Sample]:
         return [
             self._drawn(logits[row], slot, position) for row, slot, position in zip(rows, slots, positions, strict=True)
@@ -163,10 +175,12 @@ def scripted_server(
     script, words = Script(), Words()
 
     def load(spec: StageSpec, report: OnProgress) -> StageRunner:
-        model = load_stage(spec, report).model
+        model = open_gguf(spec, spec.options, report, None)
         if not model.is_last:
             return StageRunner(spec, model, None)
-        return StageRunner(spec, model, ScriptedSampler(NativeSampler(spec, model.vocab_size), script, words))
+        drawing = ScriptedSampler(NativeSampler(spec, model.vocab_size), script, words)
+        compiled = CompiledGrammars(partial(open_spelling, spec, None), model.vocab_size)
+        return StageRunner(spec, model, GrammarSampler(drawing, compiled))
 
     model = str(write_scripted(folder / "scripted.gguf"))
     with serving(model=model, num_slots=num_slots, context_length=context_length, load=load, **more) as served:

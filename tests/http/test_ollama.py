@@ -110,7 +110,12 @@ def test_thinking_is_apart(actor: ollama.Client, scripted: Scripted) -> None:
 @conformance(row=14, client="ollama-py")
 @conformance(row=13, client="ollama-py")
 def test_an_answer_in_the_form_of_a_schema(client: ollama.Client) -> None:
-    schema = {"type": "object", "properties": {"hero": {"enum": ["fox", "owl"]}}, "required": ["hero"]}
+    schema = {
+        "type": "object",
+        "properties": {"hero": {"enum": ["fox", "owl"]}},
+        "required": ["hero"],
+        "additionalProperties": False,
+    }
     answer = client.chat("m", HI, format=schema, options={"num_predict": 64})
     assert json.loads(answer.message.content or "")["hero"] in ("fox", "owl")
     text = client.chat("m", HI, format="json", options={"num_predict": 20}).message.content or ""

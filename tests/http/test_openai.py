@@ -326,13 +326,6 @@ def test_a_character_of_several_tokens_comes_whole(actor: openai.OpenAI, scripte
     assert not any("\ufffd" in part for part in parts)
 
 
-@conformance(row=50, client="openai")
-def test_embeddings_of_a_model_that_has_none_are_refused_with_a_reason(client: openai.OpenAI) -> None:
-    with pytest.raises(openai.APIStatusError) as refusal:
-        client.embeddings.create(model="m", input="hello")
-    assert refusal.value.status_code == 501
-
-
 @conformance(row=52, client="openai")
 def test_three_turns_of_an_agent(actor: openai.OpenAI, scripted: Scripted) -> None:
     def answer(prompt: str) -> str:
