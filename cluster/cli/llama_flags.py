@@ -58,12 +58,15 @@ _GROUPS = (
         "each request says so itself, as chat_template_kwargs and reasoning_effort",
     ),
     ("--pooling", "the file's own pooling counts; each request may ask for another"),
-    ("--grammar --grammar-file -j --json-schema -jf --json-schema-file", "grammars are not served; leave it out"),
+    (
+        "--grammar --grammar-file -j --json-schema -jf --json-schema-file",
+        "each request brings its own, as response_format or grammar",
+    ),
     ("--sampler-seq --sampling-seq", "--samplers names them in full; leave it out"),
     (
-        "-cnv --conversation -st --single-turn -i --interactive -if --interactive-first -mli --multiline-input -sys "
-        "--system-prompt -sysf --system-prompt-file --in-prefix --in-suffix -sp --special",
-        "a text is continued as it is; write the whole prompt",
+        "-cnv --conversation -st --single-turn -i --interactive -if --interactive-first -mli --multiline-input "
+        "-sysf --system-prompt-file --in-prefix --in-suffix -sp --special",
+        "cluster run continues a text as it is; cluster chat has conversations",
     ),
     ("--prompt-cache --prompt-cache-all --prompt-cache-ro", "known prefixes are reused without it"),
     (
