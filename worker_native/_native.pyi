@@ -341,8 +341,6 @@ class Slice:
     def logits(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """[R, V] logits of these rows of the last forward (each flagged in wants_logits), a copy."""
     def slot_length(self, slot: int) -> int: ...
-    def token_pieces(self) -> list[bytes]:
-        """The bytes that each token adds to a text; of a slice to which token ids mean nothing, an empty list."""
     def prepare_slot(self, slot: int, source: int, length: int) -> None:
         """Make `slot` hold exactly the first `length` tokens that `source` holds (0..its length).
 

@@ -30,11 +30,15 @@ class Grammars:
         self._ready: OrderedDict[str, None] = OrderedDict()
 
     def check(self, grammar: str) -> None:
-        """UsageError if it cannot be used. It is compiled here first, where one that takes for ever is ended."""
+        """UsageError if it cannot be used. It is compiled here first, where one that takes for ever is ended.
+
+        Of an empty one the last stage has the texts of tokens ready.
+        """
         with self._lock:
             is_ready = grammar in self._ready
         if not is_ready:
-            self._checker.compile(Form.GRAMMAR, grammar)
+            if grammar:
+                self._checker.compile(Form.GRAMMAR, grammar)
             self._compile_at_stage(grammar)
         with self._lock:
             self._ready[grammar] = None

@@ -25,7 +25,8 @@ from cluster.coordinator.tokenizing.tokenizer import Tokenizer
 from cluster.engine.events import LogitsRows, Output
 from cluster.engine.hops import hops_ms
 from cluster.engine.limits import Limits, max_logits_rows, max_scored_rows
-from cluster.engine.loop import Engine, Snapshot
+from cluster.engine.loop import Engine
+from cluster.engine.seams import Snapshot
 from cluster.engine.text.vocabulary import Vocabulary
 from cluster.messages.stage import StageFailure
 from cluster.messages.step import StepTiming

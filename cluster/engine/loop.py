@@ -9,61 +9,22 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 from cluster.api.errors import ClusterError, StageLostError, UnreachableError
 from cluster.api.sampling import SamplingParams
-from cluster.api.status import SlotStatus, StageActivity
+from cluster.api.status import SlotStatus
 from cluster.engine.busy import BusyWindow
 from cluster.engine.draft import Drafter
 from cluster.engine.events import Cancel, Event, NewRequest, Reset, Sink, Stop, send
 from cluster.engine.limits import Limits
 from cluster.engine.requests import Requests
 from cluster.engine.scheduler import Scheduler
+from cluster.engine.seams import Inbox, Snapshot, Stages
 from cluster.engine.text.vocabulary import Vocabulary
 from cluster.messages.stage import StageCosts, StageFailure
-from cluster.messages.step import Microbatch, StepResult, StepTiming
+from cluster.messages.step import StepResult, StepTiming
 
 _log = logging.getLogger(__name__)
-
-
-class Stages(Protocol):
-    """The stages, wired in a row. They keep the promises that `Scheduler` lists."""
-
-    def submit(self, microbatch: Microbatch) -> None:
-        """Sends a microbatch to the first stage, without waiting. Raises ClusterError if that is lost."""
-        ...
-
-    def flush(self) -> None:
-        """Lets what was submitted go out, before others make use of the interpreter."""
-        ...
-
-
-class Inbox(Protocol):
-    """A queue of events: any thread puts, the engine's gets. `queue.SimpleQueue` is one."""
-
-    def put(self, event: Event) -> None: ...
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Event:
-        """Raises queue.Empty after `timeout` seconds without an event."""
-        ...
-
-    def empty(self) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Figures for `cluster status`."""
-
-    epoch: int
-    failure: StageFailure | None  # why requests are refused; None when ready
-    num_slots_used: int
-    num_waiting: int
-    num_in_flight: int
-    num_requests: int  # ended since the start
-    num_tokens: int  # generated since the start
-    stages: tuple[StageActivity, ...]
 
 
 class Engine:

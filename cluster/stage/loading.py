@@ -27,8 +27,8 @@ def load_stage(spec: StageSpec, report: OnProgress, keys: Keys | None = None) ->
 
 
 def runner_of(spec: StageSpec, model: StageModel, spelling: Callable[[], Spelling] | None = None) -> StageRunner:
-    """With our sampler behind the model, if it is the last. `spelling` is for grammars; without it there are none."""
+    """With our sampler behind the model, if it is the last. `spelling` is for grammars and breakers of repetitions."""
     if not model.is_last:
         return StageRunner(spec, model, None)
     compiled = CompiledGrammars(spelling, model.vocab_size)
-    return StageRunner(spec, model, GrammarSampler(NativeSampler(spec, model.vocab_size, model.token_pieces), compiled))
+    return StageRunner(spec, model, GrammarSampler(NativeSampler(spec, model.vocab_size, compiled.pieces), compiled))

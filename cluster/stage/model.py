@@ -39,9 +39,6 @@ class StageModel(Protocol):
     def is_last(self) -> bool:
         """Whether `forward` gives logits, not hidden rows."""
 
-    def token_pieces(self) -> Sequence[bytes]:
-        """The bytes that each token adds to a text; none at all if it has no tokens."""
-
     @property
     def hidden_width(self) -> int: ...
 
@@ -138,7 +135,10 @@ class Sampler(Protocol):
     ) -> Sequence[Sample]: ...
 
     def compile(self, grammar: str) -> None:
-        """Have a grammar ready before a slot is to follow it. For any thread. UsageError if it cannot be used."""
+        """Have a grammar ready before a slot is to follow it; of an empty one the texts of all tokens, for DRY.
+
+        For any thread. UsageError if it cannot be used.
+        """
 
     def follow(self) -> None:
         """The step is answered: begin what the next one may need."""

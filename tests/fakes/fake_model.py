@@ -72,9 +72,6 @@ class FakeModel:
         self.is_closed = False
         self.prepare_slot = self._slots.prepare_slot
 
-    def token_pieces(self) -> tuple[bytes, ...]:
-        return tuple(map(VOCABULARY.token_bytes, range(self.vocab_size)))
-
     def sizes(self) -> StageSizes:
         return StageSizes(weight_bytes=100 * (self._spec.end - self._spec.first), kv_bytes=20, compute_bytes=3)
 

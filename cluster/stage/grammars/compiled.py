@@ -21,6 +21,8 @@ class CompiledGrammars:
         self._open_spelling = open_spelling
         self._vocab_size = vocab_size
         self._lock = threading.Lock()
+        self._spelling: Spelling | None = None
+        self._pieces: tuple[bytes, ...] | None = None
         self._vocabulary: GrammarVocabulary | None = None
         self._kept: OrderedDict[str, Matcher] = OrderedDict()
 
@@ -38,6 +40,20 @@ class CompiledGrammars:
             self._kept.move_to_end(text)
             return found.fresh()
 
+    def pieces(self) -> tuple[bytes, ...]:
+        """What each token adds to a text, of all that have logits; nothing at all if this model's tokens are no text.
+
+        It takes its time once.
+        """
+        if self._open_spelling is None:
+            return ()
+        with self._lock:
+            if self._pieces is None:
+                spelling = self._spelled(self._open_spelling)
+                known = tuple(map(spelling.token_bytes, range(min(spelling.num_tokens, self._vocab_size))))
+                self._pieces = known + (b"",) * (self._vocab_size - len(known))
+            return self._pieces
+
     def forget(self, text: str) -> None:
         """One that became too much to follow: what it has learnt is shared by all that were made of it."""
         with self._lock:
@@ -47,5 +63,10 @@ class CompiledGrammars:
         if self._vocabulary is None:
             if self._open_spelling is None:
                 raise UsageError("grammar: this model's tokens are no text; leave the grammar out")
-            self._vocabulary = GrammarVocabulary(self._open_spelling(), self._vocab_size)
+            self._vocabulary = GrammarVocabulary(self._spelled(self._open_spelling), self._vocab_size)
         return self._vocabulary
+
+    def _spelled(self, open_spelling: Callable[[], Spelling]) -> Spelling:
+        if self._spelling is None:
+            self._spelling = open_spelling()
+        return self._spelling

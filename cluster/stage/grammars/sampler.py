@@ -84,8 +84,11 @@ class GrammarSampler:
         return self._sampler.score(logits, rows, slots, tokens)
 
     def compile(self, grammar: str) -> None:
-        """Have it ready. For any thread."""
-        self._compiled.matcher(grammar)
+        """Have it ready; of an empty one only the texts of the tokens. For any thread."""
+        if grammar:
+            self._compiled.matcher(grammar)
+        else:
+            self._compiled.pieces()
 
     def follow(self) -> None:
         """Begin to make the masks that come next: the step is answered, and this thread has others to compute."""

@@ -67,9 +67,6 @@ class GgufModel:
         self.prepare_slot = self._slice.prepare_slot
         self.close = self._slice.close
 
-    def token_pieces(self) -> list[bytes]:
-        return self._slice.token_pieces()
-
     def sizes(self) -> StageSizes:
         return StageSizes(self._slice.weight_bytes, self._slice.kv_bytes, self._slice.compute_bytes)
 

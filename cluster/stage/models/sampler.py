@@ -7,6 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 
 import worker_native
+from cluster.api.errors import ClusterError, UsageError
 from cluster.api.sampling import SamplingParams
 from cluster.messages.step import Float32Array, SlotSampling
 from cluster.stage.model import Masks
@@ -31,14 +32,20 @@ class NativeSampler:
     def set(self, sampling: SlotSampling) -> None:
         params = sampling.params
         if params.dry_multiplier > 0 and not self._knows_pieces:
-            pieces = self._token_pieces()
-            if pieces:
-                self._native.name_tokens(pieces)
-            self._knows_pieces = True
+            self._name_tokens()
         # Where the prompt ends is asked for by min_tokens only.
         more = {"num_prompt_tokens": sampling.num_prompt_tokens} if params.min_tokens else {}
         self._native.set(sampling.slot, native_params(params), **more)
         self._num_top[sampling.slot] = params.prompt_logprobs or 0
+
+    def _name_tokens(self) -> None:
+        try:
+            pieces = self._token_pieces()
+        except ClusterError as error:  # this request's own
+            raise UsageError(f"dry_multiplier: the texts of this model's tokens cannot be had: {error}") from error
+        if pieces:
+            self._native.name_tokens(pieces)
+        self._knows_pieces = True
 
     def score(
         self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], tokens: Sequence[int]

@@ -41,7 +41,10 @@ class InferenceBackend(Protocol):
         """The token ids of a text, which `client` gave as `field`."""
 
     def check_grammar(self, grammar: str) -> None:
-        """UsageError if a text cannot follow it; else it is ready for a request that comes now."""
+        """UsageError if a text cannot follow it; else it is ready for a request that comes now.
+
+        Of an empty one the texts of tokens are ready, where the last stage looks for repetitions.
+        """
 
     def detokenize(self, token_ids: list[int]) -> str:
         """The text of token ids."""

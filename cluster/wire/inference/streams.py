@@ -84,7 +84,7 @@ class InferenceStreams:
         self._check_size(len(data) - MAX_GRAMMAR_BYTES)
         with self._waiting(data):
             asked = parse(inference_pb2.GenerateRequest, data)
-            self._check_size(len(data) - len(asked.params.grammar.encode()))
+            self._check_size(len(data) - asked.params.ByteSize())
             request = decode_generate(asked)
             token_ids = await self._token_ids(client, request)
         cancel = self._backend.generate(token_ids, request.params, inbox.put, client)
@@ -147,8 +147,9 @@ class InferenceStreams:
 
     async def _token_ids(self, client: str, request: PromptRequest) -> list[int]:
         """Once all of the request is known to be good."""
-        if request.params.grammar:
-            await asyncio.wrap_future(self._threads.submit(client, self._backend.check_grammar, request.params.grammar))
+        params = request.params
+        if params.grammar or params.dry_multiplier:
+            await asyncio.wrap_future(self._threads.submit(client, self._backend.check_grammar, params.grammar))
         if isinstance(request.prompt, list):
             return request.prompt
         return await self._tokenized(client, "prompt", request.prompt, request.add_special)

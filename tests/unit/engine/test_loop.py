@@ -571,6 +571,19 @@ def test_requests_that_come_together_compute_their_common_prefix_once() -> None:
     assert sum(microbatch.num_rows for microbatch in run.stages.sent) == 61 + 7 + 8
 
 
+def test_choices_of_one_prompt_compute_it_once() -> None:
+    run = Run(dataclasses.replace(_EIGHT, max_batch_tokens=20))
+    prompt = [1 + token % 20 for token in range(61)]
+    readers = [run.ask(prompt, dataclasses.replace(_LONG, max_tokens=2, seed=seed)) for seed in range(8)]
+    late = run.ask(prompt, dataclasses.replace(_LONG, max_tokens=2, seed=9), at_s=2.5)
+    run.run()
+    assert [reader.tokens for reader in readers] == [
+        alone(prompt, dataclasses.replace(_LONG, max_tokens=2, seed=seed), 200).tokens for seed in range(8)
+    ]
+    assert late.timings is not None and late.timings.num_cached_tokens == 60, "it came while the first was computed"
+    assert sum(microbatch.num_rows for microbatch in run.stages.sent) == 61 + 8 + 9
+
+
 def test_the_first_token_tells_of_the_prompt_and_no_later_one_does() -> None:
     run = Run(_EIGHT)
     prompt = [1, 2, 3] * 7

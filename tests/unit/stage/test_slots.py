@@ -232,7 +232,8 @@ def _random_params(draw: random.Random) -> SamplingParams:
             else (draw.uniform(allowed.low, allowed.high))
         )
         chosen[name] = draw.choice([*ends, between, between, between])
-    return SamplingParams(**chosen)  # type: ignore[arg-type]
+    # Without the texts of tokens, as here, there are no breakers of repetitions.
+    return SamplingParams(**chosen, dry_sequence_breakers=())  # type: ignore[arg-type]
 
 
 def test_ten_thousand_requests_beside_one_stream(pipeline: Pipeline) -> None:

@@ -168,13 +168,6 @@ nb::dict timings(Slice& slice) {
 }
 
 // A method of an open slice that no other thread is in.
-nb::list token_pieces(const Slice& slice) {
-    slice.check_open();
-    nb::list pieces;
-    for (const std::string& piece : slice.token_pieces()) pieces.append(nb::bytes(piece.data(), piece.size()));
-    return pieces;
-}
-
 template <auto method>
 struct Guarded;
 template <class Result, class... Args, Result (Slice::*method)(Args...)>
@@ -226,7 +219,6 @@ void bind_slice(nb::module_& m) {
              "slots"_a.noconvert(), "wants_logits"_a.noconvert())
         .def("wanted_logits", &wanted_logits)
         .def("logits", &logits, "rows"_a)
-        .def("token_pieces", &token_pieces)
         .def("slot_length", &Guarded<&Slice::slot_length>::call, "slot"_a)
         .def("prepare_slot", &Guarded<&Slice::prepare_slot>::call, "slot"_a, "source"_a, "length"_a)
         .def("close", [](Slice& slice) {

@@ -8,7 +8,6 @@
 #include "base/abort_guard.h"
 #include "base/check.h"
 #include "base/log.h"
-#include "base/token_bytes.h"
 #include "slice/call.h"
 #include "slice/call_rows.h"
 #include "slice/huge_pages.h"
@@ -95,15 +94,6 @@ uint64_t Slice::compute_bytes() const {
     uint64_t total = 0;
     for (const auto& [_, bytes] : llama_get_memory_breakdown(context_.get())) total += bytes.compute;
     return total;
-}
-
-std::vector<std::string> Slice::token_pieces() const {
-    std::vector<std::string> pieces;
-    const llama_vocab* vocab = llama_model_get_vocab(model_.get());
-    if (has_tokens_ && llama_vocab_type(vocab) != LLAMA_VOCAB_TYPE_NONE)
-        for (int32_t token = 0; token < vocab_size_; ++token)
-            pieces.push_back(token_bytes(vocab, token, false));
-    return pieces;
 }
 
 int32_t Slice::slot_length(int64_t slot) const { return slots_.length(slots_.check("slot", slot)); }

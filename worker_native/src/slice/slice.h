@@ -39,8 +39,6 @@ class Slice {
     uint64_t compute_bytes() const;
     const Timings& timings() const { return timings_; }
     int32_t slot_length(int64_t slot) const;
-    // The bytes that each token adds to a text; none at all if token ids mean nothing to this slice.
-    std::vector<std::string> token_pieces() const;
 
     void check_microbatch(const Microbatch& batch) const;
     // Takes a checked microbatch. All but the last slice write [T, E] to `hidden_out`. If it throws, the

@@ -7,7 +7,6 @@
 
 #include "base/abort_guard.h"
 #include "base/check.h"
-#include "base/token_bytes.h"
 #include "base/log.h"
 #include "gguf/file.h"
 #include "gguf/tokenizer.h"
@@ -215,7 +214,18 @@ std::vector<int32_t> Vocab::run_seamless(const std::vector<Piece>& pieces) const
 }
 
 std::string Vocab::token_bytes(int64_t token, bool render_special) const {
-    return native::token_bytes(vocab_, in_range("token", token, 0, num_tokens_ - 1), render_special);
+    const int32_t id = in_range("token", token, 0, num_tokens_ - 1);
+    std::string bytes(32, '\0');
+    int32_t length =
+        llama_token_to_piece(vocab_, id, bytes.data(), static_cast<int32_t>(bytes.size()), 0, render_special);
+    if (length < 0) {
+        bytes.resize(static_cast<size_t>(-length));
+        length = llama_token_to_piece(vocab_, id, bytes.data(), static_cast<int32_t>(bytes.size()), 0,
+                                      render_special);
+    }
+    if (length < 0) failed("token_bytes: libllama returned ", length);
+    bytes.resize(static_cast<size_t>(length));
+    return bytes;
 }
 
 }  // namespace native
