@@ -143,6 +143,15 @@ class ScriptedSampler:
             self._drawn(logits[row], slot, position) for row, slot, position in zip(rows, slots, positions, strict=True)
         ]
 
+    def compile(self, grammar: str) -> None:
+        """A script follows no grammar, so that there is nothing to make ready."""
+
+    def follow(self) -> None:
+        """Nor any mask."""
+
+    def close(self) -> None:
+        """It has no thread."""
+
     def _drawn(self, logits: Float32Array, slot: int, position: int) -> Drawn:
         held = self._slots[slot]
         if held.answer is None:
