@@ -18,7 +18,7 @@ const sidebar = new Sidebar({ go: (id) => (location.hash = `#/chat/${id}`), star
 const chat = new ChatView((conversation) => {
   sidebar.refresh(chat.conversation.id);
   // A new conversation gets its address with its first message.
-  if (conversation === chat.conversation && location.hash.startsWith("#/chat")) history.replaceState(null, "", `#/chat/${conversation.id}`);
+  if (conversation === chat.conversation && document.body.dataset.view === "chat") history.replaceState(null, "", `#/chat/${conversation.id}`);
 });
 const cluster = new ClusterView();
 const health = new Health((props, name) => {
