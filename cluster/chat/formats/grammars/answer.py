@@ -10,7 +10,7 @@ from cluster.chat.formats.format import ToolFormat
 from cluster.chat.formats.grammars.calls import CallRules
 from cluster.chat.formats.grammars.compiled import ANSWER
 from cluster.chat.formats.grammars.harmony import channels
-from cluster.chat.formats.grammars.lark import Lark, pattern
+from cluster.chat.formats.grammars.lark import MAX_WHITE, Lark, pattern
 from cluster.chat.formats.reasoning import ReasoningPair
 from cluster.chat.formats.table import HARMONY
 from cluster.chat.messages import FormatKind, ResponseFormat, Tool, ToolChoice, ToolMode
@@ -65,9 +65,11 @@ def _behind_reasoning(lark: Lark, wanted: Wanted) -> str:
     reasoned = f"({behind} | {lark.text})" if is_text else f"({behind})"
     if wanted.is_reasoning:
         return reasoned
-    opened = lark.literal(pair.open.strip())
-    without = "" if lark.starts_with_control(pair.open) else rf"[ \n]*{pattern(pair.open.strip())}"
-    return f"{lark.white} {opened} {reasoned} | {_body(lark, wanted, without)}"
+    if lark.starts_with_control(pair.open):
+        return f"{lark.white} {lark.literal(pair.open.strip())} {reasoned} | {_body(lark, wanted, '')}"
+    # One word with the white space before it: else this could be the begin of a text, which must not go on so.
+    begin = rf"[ \n]{{0,{MAX_WHITE}}}{pattern(pair.open.strip())}"
+    return f"/{begin}/ {reasoned} | {_body(lark, wanted, begin)}"
 
 
 def _body(lark: Lark, wanted: Wanted, without: str) -> str:

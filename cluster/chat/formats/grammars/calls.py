@@ -43,8 +43,8 @@ class CallRules:
         if form.prime:
             return self._primed()
         if form.is_first:
-            text = lark.terminal("OTHER", _text(rf"[ \n]*{pattern(self._opening.rstrip())}", without))
-            return lark.rule("free", f"{lark.white} {self.calls()} | {text}?")
+            text = lark.terminal("OTHER", _text(pattern(self._opening.rstrip()), without))
+            return lark.rule("free", f"{self.calls()} | {text}?")
         if lark.starts_with_control(self._opening):
             again = "?" if self._is_once else "*"
             calls = self.calls() if self._is_once else f"{self.calls()} {self.text()}"
@@ -61,9 +61,8 @@ class CallRules:
         lark = self._lark
         if lark.starts_with_control(self._opening):
             return self.text()
-        never = rf"[ \n]*{pattern(self._opening.rstrip())}"
-        if not self._form.is_first:
-            never = f"{ANY_TEXT}*{pattern(self._form.trigger)}"
+        anywhere = f"{ANY_TEXT}*{pattern(self._form.trigger)}"
+        never = pattern(self._opening.rstrip()) if self._form.is_first else anywhere
         text = lark.terminal("UNCALLED", _text(never)) + "?"
         return f"{self._names_of_text()} {text}" if self._form.prime else text
 

@@ -9,9 +9,10 @@ import pytest
 
 from cluster.chat.formats.format import ToolFormat
 from cluster.chat.formats.grammars.answer import Wanted, grammar_of
+from cluster.chat.formats.reasoning import ReasoningPair
 from cluster.chat.formats.spelling import spelled
-from cluster.chat.formats.table import FORMATS, HARMONY
-from cluster.chat.messages import Tool, ToolCall, ToolChoice, ToolMode
+from cluster.chat.formats.table import FORMATS, HARMONY, HERMES
+from cluster.chat.messages import FormatKind, ResponseFormat, Tool, ToolCall, ToolChoice, ToolMode
 from tests.unit.chat.formats.matching import Bytes
 from tests.unit.chat.formats.samples import CALLS, PARAMETERS
 
@@ -106,3 +107,44 @@ def test_text_is_free_but_where_a_call_begins(form: ToolFormat, has_control: boo
         assert words.takes(none, before + said)
     if not form.is_first and not form.prime:
         assert words.takes(auto, said + text_of(form, CALLS[1]))
+
+
+THINK = ReasoningPair("<think>\n", "\n</think>\n\n")
+HERMES_CALL = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>'
+
+
+@pytest.mark.parametrize("names", [(), ("<think>", "</think>"), ("<tool_call>", "</tool_call>")], ids=str)
+def test_reasoning_comes_before_what_is_asked_for(names: tuple[str, ...]) -> None:
+    words = Bytes(names)
+    thought = "<think>\nShall I <tool_call> or {not}?\n</think>\n\n"
+    for choice in (REQUIRED, ToolChoice()):
+        grammar = grammar_of(Wanted(HERMES, THINK, False, TOOLS, choice), words.control)
+        if "<tool_call>" not in names:  # a control token is not for reasoning
+            assert words.takes(grammar, thought + HERMES_CALL)
+            assert words.takes(grammar, f"\n{thought}{HERMES_CALL}")
+        assert words.takes(grammar, HERMES_CALL)
+        assert not words.takes(grammar, "<think>\nhm\n</think>\n\n<tool_call>\nso</tool_call>")
+        opened = grammar_of(Wanted(HERMES, THINK, True, TOOLS, choice), words.control)
+        assert words.takes(opened, f"hm\n</think>\n\n{HERMES_CALL}")
+        assert words.takes(opened, "still thinking") == (choice is not REQUIRED)
+    auto = grammar_of(Wanted(HERMES, THINK, False, TOOLS), words.control)
+    assert words.takes(auto, "<think>\nhm\n</think>\n\nIt is late.")
+    assert words.takes(auto, "It is late.")
+    wanted = ResponseFormat(FormatKind.JSON_OBJECT)
+    json_only = grammar_of(Wanted(HERMES, THINK, False, (), response_format=wanted), words.control)
+    assert words.takes(json_only, '<think>\nhm\n</think>\n\n{"a": [1, {}]}')
+    assert words.takes(json_only, '{"a": 1}')
+    assert not words.takes(json_only, "<think>\nhm\n</think>\n\nno JSON")
+    either = grammar_of(Wanted(HERMES, THINK, False, TOOLS, response_format=wanted), words.control)
+    assert words.takes(either, HERMES_CALL)
+    assert words.takes(either, '{"a": 1}')
+    assert not words.takes(either, "text")
+
+
+def test_a_call_that_must_be_first_may_be_text_elsewhere() -> None:
+    words = Bytes()
+    call = '{"name": "now", "parameters": {}}'
+    grammar = grammar_of(Wanted(UNIQUE["llama3_json"], None, False, TOOLS), words.control)
+    for text in (call, f"\n{call}", f"So: {call}", '{"answer": 1}', '{"name'):
+        assert words.takes(grammar, text), text
+    assert not words.takes(grammar, '{"name": "other", "parameters": {}}')
