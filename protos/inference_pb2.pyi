@@ -17,6 +17,14 @@ class FinishReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FINISH_REASON_CONTEXT: _ClassVar[FinishReason]
     FINISH_REASON_CANCELLED: _ClassVar[FinishReason]
 
+class Pooling(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    POOLING_UNSPECIFIED: _ClassVar[Pooling]
+    POOLING_MEAN: _ClassVar[Pooling]
+    POOLING_CLS: _ClassVar[Pooling]
+    POOLING_LAST: _ClassVar[Pooling]
+    POOLING_RANK: _ClassVar[Pooling]
+
 class Protection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PROTECTION_UNSPECIFIED: _ClassVar[Protection]
@@ -35,6 +43,11 @@ FINISH_REASON_STOP: FinishReason
 FINISH_REASON_LENGTH: FinishReason
 FINISH_REASON_CONTEXT: FinishReason
 FINISH_REASON_CANCELLED: FinishReason
+POOLING_UNSPECIFIED: Pooling
+POOLING_MEAN: Pooling
+POOLING_CLS: Pooling
+POOLING_LAST: Pooling
+POOLING_RANK: Pooling
 PROTECTION_UNSPECIFIED: Protection
 PROTECTION_LOOPBACK: Protection
 PROTECTION_TLS: Protection
@@ -189,6 +202,34 @@ class LogitsPart(_message.Message):
     vocab_size: int
     logits: bytes
     def __init__(self, num_rows: _Optional[int] = ..., vocab_size: _Optional[int] = ..., logits: _Optional[bytes] = ...) -> None: ...
+
+class EmbedInput(_message.Message):
+    __slots__ = ("text", "token_ids", "segments")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_IDS_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    token_ids: TokenIds
+    segments: Segments
+    def __init__(self, text: _Optional[str] = ..., token_ids: _Optional[_Union[TokenIds, _Mapping]] = ..., segments: _Optional[_Union[Segments, _Mapping]] = ...) -> None: ...
+
+class EmbedRequest(_message.Message):
+    __slots__ = ("inputs", "pooling")
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    POOLING_FIELD_NUMBER: _ClassVar[int]
+    inputs: _containers.RepeatedCompositeFieldContainer[EmbedInput]
+    pooling: Pooling
+    def __init__(self, inputs: _Optional[_Iterable[_Union[EmbedInput, _Mapping]]] = ..., pooling: _Optional[_Union[Pooling, str]] = ...) -> None: ...
+
+class EmbedPart(_message.Message):
+    __slots__ = ("num_prompt_tokens", "width", "vectors")
+    NUM_PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    num_prompt_tokens: _containers.RepeatedScalarFieldContainer[int]
+    width: int
+    vectors: bytes
+    def __init__(self, num_prompt_tokens: _Optional[_Iterable[int]] = ..., width: _Optional[int] = ..., vectors: _Optional[bytes] = ...) -> None: ...
 
 class TokenizeRequest(_message.Message):
     __slots__ = ("text", "segments", "add_special", "parse_special")

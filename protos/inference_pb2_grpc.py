@@ -49,6 +49,11 @@ class InferenceStub:
                 request_serializer=protos_dot_inference__pb2.LogitsRequest.SerializeToString,
                 response_deserializer=protos_dot_inference__pb2.LogitsPart.FromString,
                 _registered_method=True)
+        self.Embed = channel.unary_stream(
+                '/ggml_cluster.v1.Inference/Embed',
+                request_serializer=protos_dot_inference__pb2.EmbedRequest.SerializeToString,
+                response_deserializer=protos_dot_inference__pb2.EmbedPart.FromString,
+                _registered_method=True)
         self.Tokenize = channel.unary_unary(
                 '/ggml_cluster.v1.Inference/Tokenize',
                 request_serializer=protos_dot_inference__pb2.TokenizeRequest.SerializeToString,
@@ -104,6 +109,13 @@ class InferenceServicer:
 
     def Logits(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Embed(self, request, context):
+        """Vectors of texts, or scores of pairs, in the order of the texts. What is wrong with one ends the call.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -168,6 +180,11 @@ def add_InferenceServicer_to_server(servicer, server):
                     servicer.Logits,
                     request_deserializer=protos_dot_inference__pb2.LogitsRequest.FromString,
                     response_serializer=protos_dot_inference__pb2.LogitsPart.SerializeToString,
+            ),
+            'Embed': grpc.unary_stream_rpc_method_handler(
+                    servicer.Embed,
+                    request_deserializer=protos_dot_inference__pb2.EmbedRequest.FromString,
+                    response_serializer=protos_dot_inference__pb2.EmbedPart.SerializeToString,
             ),
             'Tokenize': grpc.unary_unary_rpc_method_handler(
                     servicer.Tokenize,
@@ -286,6 +303,33 @@ class Inference:
             '/ggml_cluster.v1.Inference/Logits',
             protos_dot_inference__pb2.LogitsRequest.SerializeToString,
             protos_dot_inference__pb2.LogitsPart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Embed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ggml_cluster.v1.Inference/Embed',
+            protos_dot_inference__pb2.EmbedRequest.SerializeToString,
+            protos_dot_inference__pb2.EmbedPart.FromString,
             options,
             channel_credentials,
             insecure,

@@ -126,7 +126,7 @@ class SlotFailure(_message.Message):
     def __init__(self, slot: _Optional[int] = ..., kind: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class StepHeader(_message.Message):
-    __slots__ = ("id", "num_rows", "tokens", "positions", "slots", "wants_logits", "samples", "returns_logits", "new_sampling", "slot_starts", "hidden_width", "exclusive", "after", "failures", "scores", "targets", "pending")
+    __slots__ = ("id", "num_rows", "tokens", "positions", "slots", "wants_logits", "samples", "returns_logits", "new_sampling", "slot_starts", "hidden_width", "exclusive", "after", "failures", "scores", "targets", "embeds", "pools", "pending")
     ID_FIELD_NUMBER: _ClassVar[int]
     NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -143,6 +143,8 @@ class StepHeader(_message.Message):
     FAILURES_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
     TARGETS_FIELD_NUMBER: _ClassVar[int]
+    EMBEDS_FIELD_NUMBER: _ClassVar[int]
+    POOLS_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
     id: StepId
     num_rows: int
@@ -160,8 +162,10 @@ class StepHeader(_message.Message):
     failures: _containers.RepeatedCompositeFieldContainer[SlotFailure]
     scores: bytes
     targets: bytes
+    embeds: bool
+    pools: bytes
     pending: bytes
-    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., slot_starts: _Optional[_Iterable[_Union[SlotStart, _Mapping]]] = ..., hidden_width: _Optional[int] = ..., exclusive: _Optional[bool] = ..., after: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[SlotFailure, _Mapping]]] = ..., scores: _Optional[bytes] = ..., targets: _Optional[bytes] = ..., pending: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., slot_starts: _Optional[_Iterable[_Union[SlotStart, _Mapping]]] = ..., hidden_width: _Optional[int] = ..., exclusive: _Optional[bool] = ..., after: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[SlotFailure, _Mapping]]] = ..., scores: _Optional[bytes] = ..., targets: _Optional[bytes] = ..., embeds: _Optional[bool] = ..., pools: _Optional[bytes] = ..., pending: _Optional[bytes] = ...) -> None: ...
 
 class StepMessage(_message.Message):
     __slots__ = ("hello", "header", "hidden")
@@ -190,7 +194,7 @@ class SampledTokens(_message.Message):
     def __init__(self, sampled: _Optional[bytes] = ..., logprobs: _Optional[bytes] = ..., tops: _Optional[_Iterable[_Union[_sampling_pb2.TopLogprobs, _Mapping]]] = ...) -> None: ...
 
 class ResultHeader(_message.Message):
-    __slots__ = ("id", "sampled", "has_logits", "num_rows", "vocab_size", "failures", "scored")
+    __slots__ = ("id", "sampled", "has_logits", "num_rows", "vocab_size", "failures", "scored", "has_embeddings")
     ID_FIELD_NUMBER: _ClassVar[int]
     SAMPLED_FIELD_NUMBER: _ClassVar[int]
     HAS_LOGITS_FIELD_NUMBER: _ClassVar[int]
@@ -198,6 +202,7 @@ class ResultHeader(_message.Message):
     VOCAB_SIZE_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
     SCORED_FIELD_NUMBER: _ClassVar[int]
+    HAS_EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
     id: StepId
     sampled: SampledTokens
     has_logits: bool
@@ -205,7 +210,8 @@ class ResultHeader(_message.Message):
     vocab_size: int
     failures: _containers.RepeatedCompositeFieldContainer[SlotFailure]
     scored: SampledTokens
-    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., sampled: _Optional[_Union[SampledTokens, _Mapping]] = ..., has_logits: _Optional[bool] = ..., num_rows: _Optional[int] = ..., vocab_size: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[SlotFailure, _Mapping]]] = ..., scored: _Optional[_Union[SampledTokens, _Mapping]] = ...) -> None: ...
+    has_embeddings: bool
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., sampled: _Optional[_Union[SampledTokens, _Mapping]] = ..., has_logits: _Optional[bool] = ..., num_rows: _Optional[int] = ..., vocab_size: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[SlotFailure, _Mapping]]] = ..., scored: _Optional[_Union[SampledTokens, _Mapping]] = ..., has_embeddings: _Optional[bool] = ...) -> None: ...
 
 class ResultPart(_message.Message):
     __slots__ = ("header", "logits")

@@ -238,10 +238,14 @@ class Slice:
     cancels (RuntimeError). What it raises is raised here.
 
     The header must be one that was validated (as `ggml.gguf` does): the contradictions that libllama
-    asserts are refused here only in part. Encoder and diffusion models are refused. Quantised KV types need
+    asserts are refused here only in part. Diffusion models are refused, and encoders
+    unless they are made for embeddings and whole. Quantised KV types need
     heads that are multiples of their block; a quantised V needs flash attention. Sliding-window layers keep a
     full-size cache, so that `prepare_slot` is exact; recurrent and hybrid models keep a running
     state for each slot, which can only be kept or forgotten (`can_truncate` is False).
+
+    A forward may embed (see there) where the file says how (`pooling_type`), on the last of several slices, and with
+    `embeds`.
 
     With `use_mmap` weights are read from the file while it is computed: whoever writes to it changes what comes out,
     and whoever shortens it ends the process. Without, they are copied while it is loaded.
@@ -265,6 +269,7 @@ class Slice:
         flash_attn: Literal["auto", "on", "off"] = "auto",
         use_extra_bufts: bool = True,
         use_mmap: bool = True,
+        embeds: bool = False,
         progress: Callable[[float], bool | None] | None = None,
     ) -> None: ...
     @property
@@ -281,6 +286,10 @@ class Slice:
     def hidden_width(self) -> int: ...  # E: of a row between slices; several times the model's width in some
     @property
     def vocab_size(self) -> int: ...
+    @property
+    def embedding_width(self) -> int: ...  # of a row of `wanted_embeddings`: the model's width, or its number of scores
+    @property
+    def is_encoder(self) -> bool: ...  # remembers no tokens
     @property
     def can_truncate(self) -> bool: ...  # else a slot goes back to nothing only
     @property
@@ -316,6 +325,8 @@ class Slice:
         slots: NDArray[np.int32],  # [T]
         wants_logits: NDArray[np.bool_],  # [T]
         hidden: NDArray[np.float32] | None = None,  # [T, E] on all but the first slice
+        *,
+        embeds: bool = False,
     ) -> NDArray[np.float32] | None:
         """Run one microbatch. Returns the hidden rows [T, E] (a fresh array), or None on the last slice.
 
@@ -324,6 +335,10 @@ class Slice:
         taken with NaN too: the rows of other slots stay what they are. After an error every slot of the
         microbatch is as it was before, or empty if it cannot be truncated. One thread at a time may be inside:
         others get RuntimeError.
+
+        With `embeds` the wanted rows of the last slice are not logits: they are what is behind its last norm, with
+        which the graph ends; of a model that ranks they are scores of the text up to there. An encoder embeds only,
+        and takes all rows of a slot in one microbatch.
         """
     def check_microbatch(
         self,
@@ -331,6 +346,8 @@ class Slice:
         positions: NDArray[np.int32],  # [T]
         slots: NDArray[np.int32],  # [T]
         wants_logits: NDArray[np.bool_],  # [T]
+        *,
+        embeds: bool = False,
     ) -> None:
         """ValueError if `forward` would refuse these rows as they are."""
     def wanted_logits(self) -> NDArray[np.float32]:
@@ -338,6 +355,8 @@ class Slice:
 
         No copy, and read-only. It stays what it is for as long as it is held: the next forward writes elsewhere then.
         """
+    def wanted_embeddings(self) -> NDArray[np.float32]:
+        """The same of a forward with `embeds`: [R, embedding_width]."""
     def logits(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """[R, V] logits of these rows of the last forward (each flagged in wants_logits), a copy."""
     def slot_length(self, slot: int) -> int: ...

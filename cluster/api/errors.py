@@ -74,7 +74,7 @@ class ModelFileError(UsageError):
 
 
 class UnsupportedModelError(UsageError):
-    """A sound GGUF that cannot be cut into slices with exact results. The message names the architecture."""
+    """A sound GGUF that cannot be cut into slices with exact results, or does not do what is asked of it."""
 
     grpc_status = "UNIMPLEMENTED"
 

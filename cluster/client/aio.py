@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 
 import grpc
 
+from cluster.api.embedding import Embeddings, Pooling
 from cluster.api.errors import ClusterError
 from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.results import Completion
@@ -151,6 +152,17 @@ class AsyncClient:
     async def logits(self, token_ids: Iterable[int]) -> Float32Array:
         """The logits [T, V] that follow each of T token ids."""
         return await self._collect(*calls.logits_call(token_ids))
+
+    async def embed(
+        self,
+        inputs: Prompt | Prompts,
+        *,
+        pooling: str | None = None,
+        normalize: bool = True,
+        dimensions: int | None = None,
+    ) -> Embeddings:
+        """Vectors of texts, as for `Client.embed`."""
+        return await self._collect(*calls.embed_call(inputs, Pooling.checked(pooling), normalize, dimensions))
 
     async def tokenize(self, text: Text, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """The token ids of `text`; the flags as for `Client.tokenize`."""

@@ -15,17 +15,20 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import grpc
 from google.protobuf.message import Message
 
+from cluster.api.embedding import Pooling
 from cluster.api.errors import ClusterError, UsageError
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, SlotStatus
 from cluster.client.completion import Completions, LogitsRows
+from cluster.client.embedding import EmbeddingParts
 from cluster.client.finding import ADDRESS_VARIABLE
 from cluster.client.prompts import is_batch, merge_params, to_prompt, to_text, to_token_ids
 from cluster.messages.step import Float32Array, StepTiming
 from cluster.wire import limits
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.codec.answer import Output, decode_answers, decode_events
+from cluster.wire.codec.embedding import decode_embeddings, encode_embed
 from cluster.wire.codec.facts import decode_slots, decode_status
 from cluster.wire.codec.inference import check_token_ids, decode_logits, encode_generate, encode_tokenize
 from cluster.wire.codec.model import ModelParts, VocabularyParts
@@ -160,6 +163,20 @@ def logits_call(token_ids: Iterable[int]) -> tuple[Call[Float32Array], LogitsRow
         raise UsageError("token_ids: there are none; give at least one")
     request = inference_pb2.LogitsRequest(token_ids=ids)
     return _call("Logits", request, inference_pb2.LogitsPart, decode_logits), LogitsRows(len(ids))
+
+
+def embed_call(
+    inputs: Any, pooling: Pooling | None, normalize: bool, dimensions: int | None
+) -> tuple[Call[tuple[list[int], Float32Array]], EmbeddingParts]:
+    """The call, and what its messages fill. `inputs`: one text or list of token ids, or a list of some."""
+    if not isinstance(normalize, bool):
+        raise UsageError(f"normalize: {normalize!r} is not a boolean; give True or False")
+    given = list(inputs) if is_batch(inputs) else [inputs]
+    if not given:
+        raise UsageError("inputs: there are none; give at least one")
+    request = encode_embed([to_prompt(one, "inputs") for one in given], pooling)
+    parts = EmbeddingParts(len(given), normalize, dimensions)
+    return _call("Embed", request, inference_pb2.EmbedPart, decode_embeddings), parts
 
 
 def tokenize_call(text: Any, specials: Specials) -> Call[list[int]]:

@@ -38,11 +38,9 @@ def _token_id(value: Any) -> int:
     return operator.index(value)
 
 
-def to_prompt(prompt: Any) -> Text | list[int]:
-    """One prompt: text, segments of one, or token ids."""
-    return (
-        to_text("prompt", prompt) if isinstance(prompt, str) or _is_segments(prompt) else to_token_ids("prompt", prompt)
-    )
+def to_prompt(prompt: Any, field: str = "prompt") -> Text | list[int]:
+    """One prompt: text, segments of one, or token ids. `field`: what an error calls it."""
+    return to_text(field, prompt) if isinstance(prompt, str) or _is_segments(prompt) else to_token_ids(field, prompt)
 
 
 def to_text(field: str, text: Any) -> Text:

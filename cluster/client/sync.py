@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 
 import grpc
 
+from cluster.api.embedding import Embeddings, Pooling
 from cluster.api.errors import ClusterError
 from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.results import Completion
@@ -179,6 +180,23 @@ class Client:
     def logits(self, token_ids: Iterable[int]) -> Float32Array:
         """The logits [T, V] that follow each of T token ids."""
         return self._collect(*calls.logits_call(token_ids))
+
+    def embed(
+        self,
+        inputs: Prompt | Prompts,
+        *,
+        pooling: str | None = None,
+        normalize: bool = True,
+        dimensions: int | None = None,
+    ) -> Embeddings:
+        """Vectors of texts, or of lists of token ids: one of them, or a list; the answer has a row for each.
+
+        pooling: "mean", "cls" (the first row) or "last"; None is what the model says.
+        normalize: vectors of length 1.
+        dimensions: the first so many numbers of each: of models that were trained for that.
+        UnsupportedModelError if the model makes text, unless the cluster was started with --embeddings.
+        """
+        return self._collect(*calls.embed_call(inputs, Pooling.checked(pooling), normalize, dimensions))
 
     def tokenize(self, text: Text, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """The token ids of `text`.

@@ -9,12 +9,14 @@ from dataclasses import replace
 from functools import partial
 from queue import Empty, Queue
 
+from cluster.api.embedding import Pooling
 from cluster.api.errors import CapacityError, ClusterError, UnreachableError
 from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.prompt import Segments
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, Condition, Health, SlotStatus, StageFacts, StageStatus
+from cluster.coordinator.abilities import check_makes_text, limits_of, makes_text, pooling_for
 from cluster.coordinator.grammars import Grammars
 from cluster.coordinator.model_facts import model_info, vocabulary_table
 from cluster.coordinator.pulse import Pulse
@@ -22,19 +24,17 @@ from cluster.coordinator.recovery import Recovery
 from cluster.coordinator.spec import CoordinatorSpec, StageEndpoint
 from cluster.coordinator.stages import WiredStages
 from cluster.coordinator.tokenizing.tokenizer import Tokenizer
-from cluster.engine.events import LogitsRows, Output
+from cluster.engine.events import Embedding, LogitsRows, Output
 from cluster.engine.hops import hops_ms
-from cluster.engine.limits import Limits, max_logits_rows, max_scored_rows
 from cluster.engine.loop import Engine
 from cluster.engine.seams import Snapshot
-from cluster.engine.text.vocabulary import Vocabulary
 from cluster.messages.stage import StageFailure
 from cluster.messages.step import StepTiming
 from cluster.node.ray_health import ray_trouble
 from cluster.sources.stored import stored_vocabulary
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.keys import Keys
-from cluster.wire.inference.backend import Cancel, EventSink, LogitsSink
+from cluster.wire.inference.backend import Cancel, EmbedSink, EventSink, LogitsSink
 from cluster.wire.inference.server import InferenceServer
 from cluster.wire.limits import MAX_TEXT_BYTES
 
@@ -63,7 +63,7 @@ class CoordinatorService:
         self._stages = WiredStages(keys.for_stages)
         self._grammars = Grammars(self._stages.compile)
         self._next_epoch = 1
-        self._engine = Engine(self._stages, self._table, _limits(spec, self._table), find_cause=self._cause_of)
+        self._engine = Engine(self._stages, self._table, limits_of(spec, self._table), find_cause=self._cause_of)
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
         self._recovery = Recovery(lambda: self._engine.failure is not None, self._rewire)
         self._server = InferenceServer(self, clients)
@@ -102,7 +102,10 @@ class CoordinatorService:
         token = self._table.bos if self._table.bos is not None else 0
         params = SamplingParams(max_tokens=1, temperature=0.0, ignore_eos=True)
         num_tokens = self._engine.snapshot().num_tokens
-        request = self._engine.submit([token], params, answers.put)
+        if makes_text(self._spec):
+            request = self._engine.submit([token], params, answers.put)
+        else:
+            request = self._engine.submit([token], None, answers.put, pooling=self._spec.pooling)
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             try:
@@ -112,7 +115,7 @@ class CoordinatorService:
             # A queue full of clients' requests is no reason to give up; that they get nothing is.
             if isinstance(answer, ClusterError) and not isinstance(answer, CapacityError):
                 raise answer
-            if isinstance(answer, TokenEvent) or self._engine.snapshot().num_tokens > num_tokens:
+            if isinstance(answer, TokenEvent | Embedding) or self._engine.snapshot().num_tokens > num_tokens:
                 return
         self._engine.cancel(request)
         raise UnreachableError(f"stages: no token came back within {timeout_s:.0f} s; run cluster down, then up again")
@@ -130,11 +133,16 @@ class CoordinatorService:
         self._grammars.close()
 
     @property
+    def num_slots(self) -> int:
+        return self._spec.num_slots
+
+    @property
     def max_prompt_bytes(self) -> int:
         return max(self._tokenizer.max_text_bytes, TOKEN_ID_BYTES * self._spec.context_length)
 
     def generate(self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str = "") -> Cancel:
         """Queue a request for text. CapacityError for a grammar that has no room."""
+        check_makes_text(self._spec)
         request = self._engine.submit(
             token_ids, params, self._grammars.admit(params, partial(_pass_event, sink)), client
         )
@@ -142,7 +150,14 @@ class CoordinatorService:
 
     def logits(self, token_ids: list[int], sink: LogitsSink, client: str = "") -> Cancel:
         """Queue a request for the logits of every position."""
+        check_makes_text(self._spec)
         request = self._engine.submit(token_ids, None, partial(_pass_logits, sink), client)
+        return partial(self._engine.cancel, request)
+
+    def embed(self, token_ids: list[int], pooling: Pooling | None, sink: EmbedSink, client: str = "") -> Cancel:
+        """Queue a request for the vector of a text. UnsupportedModelError if the model gives none."""
+        wanted = pooling_for(self._spec, pooling, len(token_ids))
+        request = self._engine.submit(token_ids, None, partial(_pass_vector, sink), client, wanted)
         return partial(self._engine.cancel, request)
 
     async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
@@ -231,23 +246,14 @@ class CoordinatorService:
         return StageStatus(facts, activity, self._stages.ends[facts.stage].address)
 
 
-def _limits(spec: CoordinatorSpec, vocabulary: Vocabulary) -> Limits:
-    return Limits(
-        num_slots=spec.num_slots,
-        context_length=spec.context_length,
-        max_batch_tokens=spec.ubatch_size,
-        num_stages=spec.num_stages,
-        pipeline_prompts=spec.pipeline_prompts,
-        can_truncate=spec.can_truncate,
-        max_waiting=spec.max_waiting,
-        max_logits_rows=max_logits_rows(spec.ubatch_size, vocabulary.num_tokens),
-        max_scored_rows=max_scored_rows(spec.ubatch_size, vocabulary.num_tokens),
-    )
-
-
 def _pass_event(sink: EventSink, output: Output) -> None:
     assert isinstance(output, TokenEvent | ClusterError), "a text request got logits"
     sink(output)
+
+
+def _pass_vector(sink: EmbedSink, output: Output) -> None:
+    assert isinstance(output, Embedding | ClusterError), "a request for a vector got text"
+    sink(output if isinstance(output, ClusterError) else output.vector)
 
 
 def _pass_logits(sink: LogitsSink, output: Output) -> None:

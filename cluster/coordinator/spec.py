@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cluster.api.embedding import Pooling
 from cluster.api.status import StageFacts
 from cluster.messages.stage import Hello, StageAddress, StageCosts
 from cluster.node.ray_health import RayProcess
@@ -30,6 +31,9 @@ class CoordinatorSpec:
     can_truncate: bool = True  # the model keeps keys and values only, no running states
     row_bytes: int = 0  # what a row carries from stage to stage
     plan: str = ""  # why the layers are where they are: sentences, one a line
+    pooling: Pooling | None = None  # how the model makes one vector of a text; None: it was not made for that
+    embeds: bool = False  # texts are embedded all the same
+    is_encoder: bool = False  # it reads a text whole, in one microbatch, and makes none
     num_parameters: int = 0
     weight_bytes: int = 0  # of all tensors
 

@@ -55,6 +55,7 @@ class Architecture:
     `residual_scale`: times 1/sqrt(number of layers) is the default of that key.
     `whole`: why no model can be cut, though it can be served whole; `whole_if`: numbers in keys that make it so.
     `refusal`: why it cannot be served at all.
+    `is_encoder`: it gives embeddings, or scores: each token attends to all of the text, which is read whole.
     """
 
     inputs: tuple[str, ...] = ("embd",)
@@ -82,6 +83,7 @@ class Architecture:
     whole: str = ""
     whole_if: Mapping[str, tuple[Callable[[int], bool], str]] = field(default_factory=dict)
     refusal: str = ""
+    is_encoder: bool = False
 
 
 def _rows(names: str, row: Architecture) -> Mapping[str, Architecture]:

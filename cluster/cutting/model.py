@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cluster.api.embedding import Pooling
 from cluster.cutting.architectures import Architecture
 from cluster.cutting.header import Header
 from ggml.gguf.value import MetadataValue
@@ -46,6 +47,11 @@ class Model:
     def can_truncate(self) -> bool:
         """Whether a slot can go back to an earlier token: not where layers keep a running state."""
         return not self.row.recurrent
+
+    @property
+    def pooling(self) -> Pooling | None:
+        """How one vector is made of a text; None of a model that was not made for that."""
+        return Pooling.of_file(self.header.uint32(self.key("pooling_type"), 0))
 
     def key(self, name: str) -> str:
         return f"{self.architecture}.{name}"

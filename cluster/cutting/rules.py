@@ -55,6 +55,7 @@ _UNIFORM_KEYS = (
     "expert_feed_forward_length",
 )
 _UNSPECIFIED = 0xFFFFFFFF
+_POOLING_TYPES = (0, 1, 2, 3, 4)  # none, mean, the first row, the last row, scores: llama_pooling_type
 
 
 def check(header: Header) -> Model:
@@ -67,7 +68,7 @@ def check(header: Header) -> Model:
     row = _row(header)
     if not 1 <= header.num_layers <= MAX_LAYERS:
         raise header.error(f"{architecture}.block_count", f"{header.num_layers} is not in 1..{MAX_LAYERS}")
-    _check_kind(header)
+    _check_kind(header, row)
     check_limits(header, row)
     arrays = per_layer.arrays(header)
     _check_arrays(header, row, arrays)
@@ -119,16 +120,17 @@ def _row(header: Header) -> Architecture:
     return row
 
 
-def _check_kind(header: Header) -> None:
+def _check_kind(header: Header, row: Architecture) -> None:
     architecture = header.architecture
     kind = header.get("general.type", ValueType.STRING) or "model"
     if kind != "model":
         raise _refusal(header, f"general.type is {kind!a}, not 'model'")
     if any(key.startswith("ggml_cluster.slice.") for key in header.metadata):
         raise _refusal(header, "the file is itself a slice; use the model it was cut from")
-    if header.uint32(f"{architecture}.pooling_type", _UNSPECIFIED) not in (0, _UNSPECIFIED):
-        raise _refusal(header, "it is an embedding or reranking model (pooling_type is set)")
-    if header.get(f"{architecture}.attention.causal", ValueType.BOOL) is False:
+    pooling = header.uint32(f"{architecture}.pooling_type", _UNSPECIFIED)
+    if pooling not in (*_POOLING_TYPES, _UNSPECIFIED):
+        raise _refusal(header, f"its pooling_type is {pooling}; known are {', '.join(map(str, _POOLING_TYPES))}")
+    if header.get(f"{architecture}.attention.causal", ValueType.BOOL) is False and not row.is_encoder:
         raise _refusal(header, "its attention is not causal")
     if "general.tensor_extra.name" in header.metadata:
         raise _refusal(header, "it sets the precision of single tensors (general.tensor_extra)")

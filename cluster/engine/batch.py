@@ -52,6 +52,8 @@ def form_batch(
     pending: list[int] = []
     scores: list[int] = []
     targets: list[int] = []
+    pooled: list[int] = []
+    pools: list[int] = []
     for chunk in ordered:
         row = len(tokens)
         end_row = row + chunk.num_rows
@@ -67,8 +69,11 @@ def form_batch(
         if num_scores := chunk.num_scores:
             scores += range(row, row + num_scores)
             targets += chunk.sequence.prompt[chunk.first + 1 : chunk.first + 1 + num_scores]
+        if chunk.is_pooled:
+            pooled += [row + of_chunk for of_chunk in chunk.pooled_rows]
+            pools += [end_row - 1] if chunk.completes_vector else []
     wants_logits = np.zeros(len(tokens), dtype=np.bool_)
-    wants_logits[samples + returns + scores] = True  # by a list, which is faster than by an array
+    wants_logits[samples + returns + scores + pooled] = True  # by a list, which is faster than by an array
     microbatch = Microbatch(
         id=step_id,
         tokens=_int32(tokens),
@@ -84,6 +89,8 @@ def form_batch(
         pending=_int32(pending) if pending else NO_ROWS,
         scores=_int32(scores) if scores else NO_ROWS,
         targets=_int32(targets) if targets else NO_ROWS,
+        embeds=ordered[0].is_pooled,
+        pools=_int32(pools) if pools else NO_ROWS,
     )
     return Batch(microbatch, ordered, decodes, sent_s)
 
@@ -114,6 +121,10 @@ def check_result(microbatch: Microbatch, result: StepResult) -> None:
     num_given = 0 if result.logits is None else len(result.logits)
     if num_given != num_asked:
         raise ClusterError(f"step result: {num_asked} rows of logits were asked, not {num_given}; report a bug")
+    num_asked = len(microbatch.pools)
+    num_given = 0 if result.embeddings is None else len(result.embeddings)
+    if num_given != num_asked:
+        raise ClusterError(f"step result: {num_asked} vectors were asked, not {num_given}; report a bug")
 
 
 def _up_to_failures(

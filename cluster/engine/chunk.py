@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from cluster.api.embedding import Pooling
 from cluster.engine.sequence import Kind, Sequence
 
 
@@ -39,6 +40,29 @@ class Chunk(NamedTuple):  # made for each sequence of each step: a tuple is made
         """So many of its rows, from the first on, are followed by a token of the prompt that is scored."""
         sequence = self.sequence
         return max(0, min(self.end, len(sequence.prompt) - 1) - self.first) if sequence.scores_prompt else 0
+
+    @property
+    def is_pooled(self) -> bool:
+        """A vector is made of its sequence."""
+        return self.sequence.pooling is not None
+
+    @property
+    def completes_vector(self) -> bool:
+        """The vector is made once its rows are there."""
+        return self.is_pooled and self.end == len(self.sequence.prompt)
+
+    @property
+    def pooled_rows(self) -> range:
+        """Those of its rows that a vector is made of, counted from its first."""
+        match self.sequence.pooling:
+            case Pooling.MEAN:
+                return range(self.num_rows)
+            case Pooling.CLS:
+                return range(int(self.first == 0))
+            case Pooling.LAST | Pooling.RANK:
+                return range(self.num_rows - int(self.completes_vector), self.num_rows)
+            case _:
+                return range(0)
 
     @property
     def tokens(self) -> list[int]:

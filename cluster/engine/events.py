@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cluster.api.embedding import Pooling
 from cluster.api.errors import ClusterError
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
@@ -24,7 +25,14 @@ class LogitsRows:
     is_last: bool
 
 
-Output = TokenEvent | LogitsRows | ClusterError
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """The one answer to a request for a vector."""
+
+    vector: Float32Array  # [E], or the scores of a model that ranks; not normalised
+
+
+Output = TokenEvent | LogitsRows | Embedding | ClusterError
 
 # Called in the engine's thread, in order, once for each output; must not block. If it raises, nobody reads
 # any more, and the request is cancelled.
@@ -58,10 +66,11 @@ class NewRequest:
 
     request_id: int
     tokens: tuple[int, ...]
-    params: SamplingParams | None  # None asks for logits
+    params: SamplingParams | None  # None asks for logits, or a vector
     sink: Sink
     arrival_s: float
     client: str = ""  # who asks; clients share slots and queue
+    pooling: Pooling | None = None  # how the vector is made; None asks for none
 
 
 @dataclass(frozen=True, slots=True)

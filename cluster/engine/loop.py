@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from cluster.api.embedding import Pooling
 from cluster.api.errors import ClusterError, StageLostError, UnreachableError
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import SlotStatus
@@ -85,12 +86,21 @@ class Engine:
         finally:
             self._close()
 
-    def submit(self, tokens: Sequence[int], params: SamplingParams | None, sink: Sink, client: str = "") -> int:
-        """Asks for a text, or for logits where `params` is None; returns the request id. Never raises.
+    def submit(
+        self,
+        tokens: Sequence[int],
+        params: SamplingParams | None,
+        sink: Sink,
+        client: str = "",
+        pooling: Pooling | None = None,
+    ) -> int:
+        """Asks for a text, or where `params` is None for a vector, or for logits.
+
+        Returns the request id; never raises.
 
         `client` names who asks: clients share slots and queue evenly.
         """
-        new = NewRequest(next(self._request_ids), tuple(tokens), params, sink, self._now(), client)
+        new = NewRequest(next(self._request_ids), tuple(tokens), params, sink, self._now(), client, pooling)
         if not self._put(new):
             send(sink, _stopped())
         return new.request_id

@@ -11,7 +11,8 @@ from cluster.messages.step import Float32Array, SampledToken, SlotFailure, StepR
 
 
 class StepOutcome(NamedTuple):
-    """What a step brought one sequence: tokens (now in its log), logits of its rows from `first` on, or its end.
+    """What a step brought one sequence: tokens (now in its log), logits of its rows from `first` on, a vector, or
+    its end.
 
     Without any of them it is a part of a prompt, of a request that is told of it or ends with it.
     """
@@ -21,6 +22,7 @@ class StepOutcome(NamedTuple):
     logits: Float32Array | None = None  # [rows, V]
     first: int = 0
     scored: tuple[SampledToken, ...] = ()  # tokens of its prompt, in order
+    embedding: Float32Array | None = None  # [E]
     failure: SlotFailure | None = None  # after these tokens the stages cannot go on with it, and hold nothing of it
 
 
@@ -32,7 +34,7 @@ def settle(batch: Batch, result: StepResult) -> list[StepOutcome]:
     failed = {failure.slot: failure for failure in result.failures}
     outcomes: list[StepOutcome] = []
     given, num_given = result.sampled, len(result.sampled)
-    end_row = num_taken = logits_end = num_scored = 0
+    end_row = num_taken = logits_end = num_scored = num_vectors = 0
     for chunk in batch.chunks:
         sequence, first_taken, logits_first, first_scored = chunk.sequence, num_taken, logits_end, num_scored
         num_rows = chunk.end - chunk.first
@@ -42,6 +44,7 @@ def settle(batch: Batch, result: StepResult) -> list[StepOutcome]:
         while num_scored < len(result.scored) and result.scored[num_scored].row < end_row:
             num_scored += 1
         logits_end += num_rows if chunk.returns_logits else 0
+        num_vectors += int(chunk.completes_vector)
         if sequence.state is State.ENDED:
             continue
         right, sampled = 0, given[first_taken:num_taken]
@@ -61,6 +64,8 @@ def settle(batch: Batch, result: StepResult) -> list[StepOutcome]:
         elif logits_end > logits_first and result.logits is not None:
             rows = result.logits[logits_first:logits_end]
             outcomes.append(StepOutcome(sequence, logits=rows, first=chunk.first))
+        elif chunk.completes_vector and result.embeddings is not None:
+            outcomes.append(StepOutcome(sequence, embedding=result.embeddings[num_vectors - 1]))
         elif sequence.params is not None and (sequence.params.report_progress or not sequence.generates):
             outcomes.append(StepOutcome(sequence))
     return outcomes

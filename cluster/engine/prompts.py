@@ -78,6 +78,8 @@ class Prompts:
         due, others = self._due(running)
         for sequence in (*due, *others):
             num_rows = min(max_rows, room.num_rows(sequence))
+            if self._limits.takes_whole and (not chunks or num_rows < sequence.num_unsent):
+                num_rows = 0 if chunks else sequence.num_unsent
             if num_rows <= 0:
                 continue
             if sequence.slot is None:

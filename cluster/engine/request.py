@@ -13,7 +13,7 @@ from cluster.engine.text.stream import TextStream
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """A sequence with its reader, its text (None for logits) and its times on the engine's clock."""
+    """A sequence with its reader, its text (None for logits and vectors) and its times on the engine's clock."""
 
     sequence: Sequence
     sink: Sink

@@ -11,7 +11,7 @@ from cluster.api.results import FinishReason, PromptCounts, PromptLogprob, Token
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import SlotStatus
 from cluster.engine.completing import check_tokens, completed
-from cluster.engine.events import LogitsRows, NewRequest, Output, Sink, is_last, send
+from cluster.engine.events import Embedding, LogitsRows, NewRequest, Output, Sink, is_last, send
 from cluster.engine.outcome import StepOutcome
 from cluster.engine.request import Request
 from cluster.engine.scheduler import Scheduler
@@ -53,7 +53,9 @@ class Requests:
             params = completed(new.params, len(new.tokens), self._vocabulary, self._choose_seed)
             num_prompt = len(new.tokens)
             reason = None if params is None else finish_before_start(params, num_prompt, self._context_length)
-            sequence = Sequence(new.request_id, new.tokens, params, new.client, generates=reason is None)
+            sequence = Sequence(
+                new.request_id, new.tokens, params, new.client, generates=reason is None, pooling=new.pooling
+            )
             request = Request(sequence, new.sink, self._text_for(params, num_prompt), new.arrival_s)
             displaced = self._scheduler.add(sequence, now_s)
         except Exception as error:
@@ -81,6 +83,8 @@ class Requests:
                 raise error_named(outcome.failure.kind, outcome.failure.reason)
             if outcome.logits is not None:
                 self._pass_logits(request, outcome.logits, outcome.first)
+            elif outcome.embedding is not None:
+                self._answer(request, Embedding(outcome.embedding))
             elif not outcome.sampled:
                 self._pass_progress(request, now_s)
         except Exception as error:
@@ -121,7 +125,7 @@ class Requests:
         return False
 
     def _pass_token(self, request: Request, sampled: SampledToken, num_behind: int, now_s: float) -> bool:
-        assert request.text is not None, "a token came for a logits request"
+        assert request.text is not None, "a token came for a request without a text"
         self.num_tokens += 1
         prompt: PromptCounts | None = None
         prompt_logprobs: tuple[PromptLogprob, ...] = ()
@@ -163,7 +167,7 @@ class Requests:
     def _finish(self, request: Request, reason: FinishReason, now_s: float) -> None:
         """Ends a request without a new token."""
         if request.text is None:
-            error = CancelledError("request: cancelled before all logits were there; ask again if they are needed")
+            error = CancelledError("request: cancelled before all of its answer was there; ask again if it is needed")
             self._answer(request, error)
             return
         timings = request.timings(now_s)

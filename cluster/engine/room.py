@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cluster.api.embedding import Pooling
 from cluster.engine.chunk import Chunk
 from cluster.engine.limits import Limits
 from cluster.engine.sequence import Kind, Sequence
@@ -19,19 +20,25 @@ class MicrobatchRoom:
         self._num_logits = limits.max_logits_rows
         self._num_scored = limits.max_scored_rows
         self._num_bytes = MAX_SAMPLING_BYTES
+        self._embeds: bool | None = None  # or has logits; None while it is empty
 
     def num_rows(self, sequence: Sequence) -> int:
         """Most rows that `sequence` may have in it."""
+        if self._embeds not in (None, sequence.kind is Kind.EMBED):
+            return 0
         if sequence.kind is Kind.LOGITS:
             return self._num_logits
         if self._num_bytes < MAX_SAMPLING_BYTES and sampling_bytes(sequence) > self._num_bytes:
             return 0
-        return self._num_scored if sequence.scores_prompt else self._limits.max_batch_tokens
+        # libllama makes room for the logits of each row that is wanted, also where a vector is made of it.
+        wants_all = sequence.scores_prompt or sequence.pooling is Pooling.MEAN
+        return self._num_scored if wants_all else self._limits.max_batch_tokens
 
     def take(self, chunk: Chunk) -> None:
         """That much less is left."""
+        self._embeds = chunk.is_pooled
         self._num_logits -= chunk.num_rows if chunk.returns_logits else 0
-        self._num_scored -= chunk.num_scores
+        self._num_scored -= len(chunk.pooled_rows) if chunk.is_pooled else chunk.num_scores
         self._num_bytes -= sampling_bytes(chunk.sequence)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from cluster.api.embedding import Pooling
 from cluster.api.sampling import SamplingParams
 
 
@@ -13,6 +14,7 @@ class Kind(Enum):
 
     GENERATE = "generate"  # a token is sampled after the last row, and appended
     LOGITS = "logits"  # the full logits of every row of the prompt; nothing is sampled
+    EMBED = "embed"  # one vector, made of rows of the prompt; nothing is sampled
 
 
 class State(Enum):
@@ -33,7 +35,7 @@ class Sequence:
     Attributes:
         request_id: names the request.
         prompt: token ids, at least one.
-        params: with a seed; None asks for logits.
+        params: with a seed; None asks for logits, or for a vector.
         client: who asked; clients share slots and queue.
         log: prompt, then generated tokens. Append only: what is in it has been or will be delivered once. (Tokens that
             a step sampled behind the end of a text are dropped before anybody looks.)
@@ -45,6 +47,7 @@ class Sequence:
         sampling_sent: the last stage knows `params`.
         admitted_s: when it got its slot, on the engine's clock.
         generates: a token follows its prompt; else only the prompt is looked at.
+        pooling: how a vector is made of the rows; None asks for none.
     """
 
     request_id: int
@@ -61,6 +64,7 @@ class Sequence:
     sampling_sent: bool = False
     admitted_s: float | None = None
     generates: bool = True
+    pooling: Pooling | None = None
 
     def drop_last(self, num_tokens: int) -> None:
         """Takes back the newest tokens, which were sampled in one step with the last token of the text."""
@@ -78,6 +82,8 @@ class Sequence:
 
     @property
     def kind(self) -> Kind:
+        if self.pooling is not None:
+            return Kind.EMBED
         return Kind.LOGITS if self.params is None else Kind.GENERATE
 
     @property
@@ -106,8 +112,9 @@ class Sequence:
     @property
     def num_reusable(self) -> int:
         """Leading tokens that need not be computed where the stages hold them. The last one has to be sampled
-        from; all of them are wanted for logits, or to be scored."""
-        return 0 if self.kind is Kind.LOGITS or self.scores_prompt else len(self.prompt) - 1
+        from; all of them are wanted for logits, or to be scored, and for most vectors."""
+        needs_all = self.kind is Kind.LOGITS or self.pooling in (Pooling.MEAN, Pooling.CLS) or self.scores_prompt
+        return 0 if needs_all else len(self.prompt) - 1
 
     @property
     def num_generated(self) -> int:

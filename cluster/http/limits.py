@@ -14,6 +14,7 @@ MAX_TOOLS = 512
 MAX_SCHEMA_BYTES = 256 << 10
 MAX_SCHEMA_DEPTH = 64
 MAX_PROMPTS = 256  # in one request for completions
+MAX_EMBEDDINGS = 2048  # texts in one request, as at OpenAI
 MAX_CHOICES = 512  # of all its prompts
 MAX_CONNECTIONS = 4096
 REQUEST_S = 60.0  # for a connection to say what it wants, from its first byte on

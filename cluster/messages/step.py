@@ -88,6 +88,10 @@ class Microbatch:
     # Rows of which is told what the model thought of the token that follows, ascending; a subset of wants_logits.
     scores: Int32Array = field(default_factory=lambda: NO_ROWS)
     targets: Int32Array = field(default_factory=lambda: NO_ROWS)  # that token, for each of them
+    # The wanted rows are wanted as they are behind the last norm, not as logits: no token is sampled. The last row of
+    # each text that ends here is in `pools`: the mean of the text's wanted rows travels back, of all its microbatches.
+    embeds: bool = False
+    pools: Int32Array = field(default_factory=lambda: NO_ROWS)
 
     @property
     def num_rows(self) -> int:
@@ -116,6 +120,7 @@ class StepResult:
     # that could not be.
     failures: tuple[SlotFailure, ...] = ()
     scored: tuple[SampledToken, ...] = ()  # one for each of Microbatch.scores, but for those of slots that failed
+    embeddings: Float32Array | None = None  # [P, E] in the order of Microbatch.pools; those of failed slots are zeros
 
 
 @dataclass(frozen=True, slots=True)

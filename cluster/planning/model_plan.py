@@ -102,12 +102,15 @@ def _coordinator(found: Inventory, plan: str) -> CoordinatorSpec:
         plan=plan,
         num_parameters=sum(math.prod(tensor.shape) for tensor in found.model.header.tensors),
         weight_bytes=sum(tensor.size_bytes for tensor in found.model.header.tensors),
+        pooling=found.model.pooling,
+        embeds=config.embeddings,
+        is_encoder=found.model.row.is_encoder,
     )
 
 
 def _stages(found: Inventory, bounds: Sequence[int], coordinator: CoordinatorSpec) -> tuple[StageSpec, ...]:
     config, places = found.config, found.places
-    options = GgufOptions(config.cache_type_k, config.cache_type_v, config.flash_attn)
+    options = GgufOptions(config.cache_type_k, config.cache_type_v, config.flash_attn, embeds=config.embeddings)
     return tuple(
         StageSpec(
             stage=stage,

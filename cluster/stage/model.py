@@ -60,6 +60,9 @@ class StageModel(Protocol):
     def forward(self, batch: Microbatch, hidden: Float32Array | None) -> Float32Array:
         """The hidden rows [T, E] of all rows; of the last stage, the logits [L, V] of those L rows that want them.
 
+        Where the microbatch embeds, the last stage gives rows [L, W] in place of logits: what is behind its last norm,
+        or the scores of a model that ranks.
+
         `hidden` [T, E] comes from the stage before; None for the first. The array must not be written to, and is to
         be let go of before the next call. ValueError if rows are refused: nothing was computed then. Any other error
         means that the model is unusable.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cluster.messages.step import Float32Array, Microbatch, SampledToken, SlotFailure, StepResult
 from cluster.stage.forward import Computed, forward
 from cluster.stage.model import Sampler, StageModel
+from cluster.stage.pooling import Pooler
 from cluster.stage.slot_failures import SlotFailures
 from cluster.stage.spec import StageSpec
 
@@ -28,6 +29,7 @@ class StageRunner:
         self._spec = spec
         self.model = model
         self._sampler = sampler
+        self._pooler = Pooler()
 
     def reset(self) -> None:
         """Forget every sequence: a new epoch begins."""
@@ -47,6 +49,8 @@ class StageRunner:
         for item in batch.new_sampling:
             failures.guard(item.slot, self._sampler.set, item)
         computed = forward(self.model, batch, hidden, failures)
+        if batch.embeds:
+            return StepOutput(None, self._embedded(self._sampler, batch, computed, failures))
         scored = self._score(self._sampler, batch, computed, failures)
         sampled = self._sample(self._sampler, batch, computed, failures)
         scored = tuple(one for one in scored if one.slot not in failures)
@@ -73,6 +77,17 @@ class StageRunner:
         self.model.prepare_slot(slot, source, length)
         if self._sampler is not None:
             self._sampler.prepare_slot(slot, source, length)
+            self._pooler.prepare_slot(slot, source, length)
+
+    def _embedded(self, sampler: Sampler, batch: Microbatch, computed: Computed, failures: SlotFailures) -> StepResult:
+        """The vectors of the texts that end in this microbatch."""
+        rows = computed.batch
+        sampler.keep(rows.tokens, rows.positions, rows.slots)  # for texts that start from what such a slot holds
+        self._pooler.add(rows.slots[rows.wants_logits].tolist(), computed.made)
+        vectors = None
+        if len(batch.pools):
+            vectors = self._pooler.take(batch.slots[batch.pools].tolist(), computed.made.shape[1])
+        return StepResult(batch.id, (), failures=failures.all, embeddings=vectors)
 
     @staticmethod
     def _score(

@@ -21,6 +21,7 @@ class GgufOptions:
     type_k: str  # element types of the KV cache
     type_v: str
     flash_attn: Literal["auto", "on", "off"]
+    embeds: bool = False  # texts are embedded, also with a model that was not made for it
 
 
 @dataclass(frozen=True, slots=True)

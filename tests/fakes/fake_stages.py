@@ -22,7 +22,7 @@ import numpy as np
 from cluster.api.errors import ClusterError, UnreachableError
 from cluster.api.results import FinishReason, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
-from cluster.engine.events import Event, LogitsRows, Output, Stop, is_last
+from cluster.engine.events import Embedding, Event, LogitsRows, Output, Stop, is_last
 from cluster.engine.limits import Limits
 from cluster.engine.sequence import Sequence
 from cluster.messages.stage import StageFailure
@@ -232,6 +232,13 @@ class Reader:
         return last if isinstance(last, ClusterError) else None
 
     @property
+    def vector(self) -> np.ndarray:
+        """[V]; it is the only answer."""
+        (output,) = self.outputs
+        assert isinstance(output, Embedding)
+        return output.vector
+
+    @property
     def logits(self) -> np.ndarray:
         """[T, V]; the pieces must come in order."""
         pieces = [output for output in self.outputs if isinstance(output, LogitsRows)]
@@ -358,6 +365,7 @@ class FakeStage:
         self._num_steps = 0
         self.kv: dict[int, list[int]] = {}
         self._sampling: dict[int, SamplingParams] = {}
+        self._wanted: dict[int, list[np.ndarray]] = {}  # rows of which a vector is made, by slot
         self._renewable: set[int] = set()  # slots that were cut, so that they may be another sequence's
 
     def run(self, microbatch: Microbatch) -> StepResult:
@@ -366,6 +374,7 @@ class FakeStage:
         self._check_shapes(microbatch)
         for start in microbatch.slot_starts:
             self._start(start)
+            self._wanted.pop(start.slot, None)
         self._take_sampling(microbatch)
         failures = self._failures(microbatch)
         histories = [[] if row[2] in failures else self._append(*row) for row in self._rows(microbatch)]
@@ -385,9 +394,24 @@ class FakeStage:
             )
             if slot not in failures
         ]
+        vectors = self._embed(microbatch, histories, failures) if microbatch.embeds else None
         returned = [logits_row(histories[row]) for row in microbatch.returns_logits]
         logits = np.stack(returned) if returned else None
-        return StepResult(microbatch.id, tuple(sampled), logits, tuple(failures.values()), tuple(scored))
+        return StepResult(microbatch.id, tuple(sampled), logits, tuple(failures.values()), tuple(scored), vectors)
+
+    def _embed(
+        self, microbatch: Microbatch, histories: list[list[int]], failures: dict[int, SlotFailure]
+    ) -> np.ndarray | None:
+        """The means of what stands for hidden rows here: rows of logits."""
+        slots, pools = microbatch.slots.tolist(), set(microbatch.pools.tolist())
+        vectors = []
+        for row, slot in enumerate(slots):
+            if microbatch.wants_logits[row] and slot not in failures:
+                self._wanted.setdefault(slot, []).append(logits_row(histories[row]))
+            if row in pools:
+                rows = self._wanted.pop(slot, [])
+                vectors.append(np.mean(rows, axis=0) if rows else np.zeros(VOCABULARY.num_tokens, np.float32))
+        return np.stack(vectors).astype(np.float32) if vectors else None
 
     def _failures(self, microbatch: Microbatch) -> dict[int, SlotFailure]:
         """Slots that an earlier stage could not compute, that this one cannot, or whose rows fail to follow."""
@@ -414,6 +438,11 @@ class FakeStage:
             assert asked.dtype == np.int32
             assert (np.diff(asked) > 0).all(), "rows not ascending"
             assert microbatch.wants_logits[asked].all(), "a row is asked for that wants no logits"
+        if microbatch.embeds:
+            asked_too = (microbatch.samples, microbatch.returns_logits, microbatch.scores)
+            assert not any(map(len, asked_too)), "logits and vectors in one"
+        else:
+            assert not len(microbatch.pools), "vectors of a microbatch that does not embed"
         assert num_rows, "nothing to do"
         for slot in set(microbatch.slots.tolist()):
             rows_of_slot = np.flatnonzero(microbatch.slots == slot).tolist()

@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import numpy as np
 
+from cluster.api.embedding import Pooling
 from cluster.api.errors import CapacityError, ClusterError, StageLostError, UnsupportedModelError, UsageError
 from cluster.api.model import ModelInfo, TokenKind, VocabularyTable
 from cluster.api.prompt import Segments
@@ -218,6 +219,25 @@ class EchoCluster:
             chunk = np.asarray(token_ids[start : start + 2], np.float32)
             sink(chunk[:, None] + np.arange(VOCAB_SIZE, dtype=np.float32) / 128)
         sink(None)
+        return self.cancelled.set
+
+    @property
+    def num_slots(self) -> int:
+        return 2
+
+    def embed(
+        self,
+        token_ids: list[int],
+        pooling: Pooling | None,
+        sink: Callable[[Float32Array | ClusterError], None],
+        client: str,
+    ) -> Callable[[], None]:
+        """Token ids as they are, cut or filled up to four; of none an error."""
+        if pooling is Pooling.RANK:
+            raise UnsupportedModelError("rerank: no scores here; serve another model")
+        found = np.array([*token_ids, 0, 0, 0, 0][:4], np.float32)
+        self._threads.append(threading.Thread(target=sink, args=(found if token_ids else UsageError("inputs: empty"),)))
+        self._threads[-1].start()
         return self.cancelled.set
 
     async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:

@@ -114,6 +114,7 @@ def serving(
     max_waiting: int = 64,
     load: Load | None = None,
     cluster: Served | None = None,
+    embeddings: bool = False,
 ) -> Iterator[Served]:
     """The whole of it, ready. `model`: a GGUF, the demo's by default. `load`: another way to load a stage. `cluster`: a
     server of its own over the cluster of that one.
@@ -126,7 +127,7 @@ def serving(
             coordinator, stages, endpoint = cluster.coordinator, cluster.stages, cluster.endpoint
         else:
             coordinator, stages, endpoint = stack.enter_context(
-                cluster_of(model, num_stages, num_slots, context_length, max_waiting, load)
+                cluster_of(model, num_stages, num_slots, context_length, max_waiting, load, embeddings=embeddings)
             )
         service = HttpService(settings, lambda: endpoint)
         stack.callback(service.stop)
@@ -145,11 +146,13 @@ def cluster_of(
     max_waiting: int = 64,
     load: Load | None = None,
     num_threads: int = 1,
+    embeddings: bool = False,
 ) -> Iterator[tuple[CoordinatorService, list[StageService], Endpoint]]:
     """The cluster alone: its coordinator, its stages, and where clients call it."""
     path = model or str(model_path())
     source = resolve(path)
-    model_hash = open_model(source).hash
+    opened = open_model(source)
+    model_hash = opened.hash
     header = read_header(path)
     cuts = [header.num_layers * stage // num_stages for stage in range(num_stages + 1)]
     spec = StageSpec(
@@ -167,7 +170,7 @@ def cluster_of(
         num_threads=num_threads,
         num_threads_exclusive=num_threads,
         first_core=None,
-        options=GgufOptions("f16", "f16", "auto"),
+        options=GgufOptions("f16", "f16", "auto", embeds=embeddings),
     )
     keys = Keys(SECRET).for_stages
     with ExitStack() as stack:
@@ -191,6 +194,9 @@ def cluster_of(
                 True,
                 "127.0.0.1",
                 0,
+                pooling=opened.model.pooling,
+                embeds=embeddings,
+                is_encoder=opened.model.row.is_encoder,
             ),
             Keys(SECRET),
             Listener(SECRET.for_clients),

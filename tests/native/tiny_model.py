@@ -108,8 +108,12 @@ def write_model(
     role: dict[str, int] | None = None,
     vocab_only: bool = False,
     changes: dict[str, NDArray[np.float32]] | None = None,
+    pooling: int | None = None,
 ) -> Path:
-    """Write the model, or its layers [first, end); `role` overrides the slice keys, `changes` the tensors."""
+    """Write the model, or its layers [first, end); `role` overrides the slice keys, `changes` the tensors.
+
+    `pooling`: how GGUF numbers the way in which one vector is made of a text.
+    """
     first, end = layers or (0, model.num_layers)
     is_last = end == model.num_layers
     writer = gguf.GGUFWriter(path, "llama")
@@ -121,6 +125,8 @@ def write_model(
     writer.add_head_count_kv(model.num_kv_heads)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(model.width // model.num_heads)
+    if pooling is not None:
+        writer.add_uint32("llama.pooling_type", pooling)
     if layers is None or is_last:
         _add_tokenizer(writer, model.vocab_size)
     else:

@@ -11,14 +11,14 @@ from cluster.http.limits import MAX_PROMPTS
 Prompt = str | tuple[int, ...]
 
 
-def prompts_of(fields: Fields, name: str = "prompt") -> tuple[Prompt, ...]:
-    """A text, token ids, or a list of such. UsageError that names the place."""
+def prompts_of(fields: Fields, name: str = "prompt", most: int = MAX_PROMPTS) -> tuple[Prompt, ...]:
+    """A text, token ids, or a list of such, of `most` at most. UsageError that names the place."""
     value = fields.any(name)
     if value is None:
         raise fields.wrong(name, "there is none; give a string, token ids, or a list of those")
     if isinstance(value, list) and not _is_token_ids(value):
-        if len(value) > MAX_PROMPTS:
-            raise fields.wrong(name, f"{len(value)} of them; give at most {MAX_PROMPTS}")
+        if len(value) > most:
+            raise fields.wrong(name, f"{len(value)} of them; give at most {most}")
         if not value:
             raise fields.wrong(name, "the list is empty; give at least one prompt")
         return tuple(_prompt(fields, f"{name}[{place}]", one) for place, one in enumerate(value))

@@ -39,15 +39,15 @@ def ollama_routes(server: Server) -> Iterator[At]:
         return json_response(shown(served, _abilities(server), _since(server)))
 
     yield get("/", here)  # where there is a page, it comes instead
-    yield get("/api/version", version, _error)
-    yield get("/api/tags", listed, _error)
-    yield get("/api/ps", processes, _error)
-    yield post("/api/show", show, _error)
+    yield get("/api/version", version, ollama_error)
+    yield get("/api/tags", listed, ollama_error)
+    yield get("/api/ps", processes, ollama_error)
+    yield post("/api/show", show, ollama_error)
     yield generating("/api/chat", OllamaChatFace(), server.answering)
     yield generating("/api/generate", OllamaGenerateFace(), server.answering)
     for name in REFUSED:
         at = delete if name == "delete" else post
-        yield at(f"/api/{name}", _refusing(name), _error)
+        yield at(f"/api/{name}", _refusing(name), ollama_error)
 
 
 def _refusing(name: str) -> Handler:
@@ -57,7 +57,7 @@ def _refusing(name: str) -> Handler:
     return handler
 
 
-def _error(problem: Problem) -> Body:
+def ollama_error(problem: Problem) -> Body:
     return {"error": problem.message}
 
 

@@ -8,6 +8,7 @@ from cluster.http.faces.chat import ChatCompletions
 from cluster.http.faces.completions import Completions
 from cluster.http.faces.llama import LlamaCompletion
 from cluster.http.routes.cancelling import cancel_routes
+from cluster.http.routes.embeddings import embedding_routes
 from cluster.http.routes.health import health_routes
 from cluster.http.routes.messages import message_routes
 from cluster.http.routes.metrics import metrics_routes
@@ -36,6 +37,7 @@ def routes_of(server: Server, page: tuple[PageFile, ...]) -> Iterator[At]:
     yield from response_routes(server)
     yield from message_routes(server)
     yield from ollama_routes(server)
+    yield from embedding_routes(server)
     yield from cancel_routes(server)
     yield from watched_routes(server)
     yield from metrics_routes(server)

@@ -59,6 +59,7 @@ class GgufModel:
                 flash_attn=options.flash_attn,
                 use_extra_bufts=use_extra_bufts,
                 use_mmap=use_mmap,
+                embeds=options.embeds,
                 progress=progress,
             )
         self.is_last = self._slice.is_last
@@ -71,14 +72,20 @@ class GgufModel:
         return StageSizes(self._slice.weight_bytes, self._slice.kv_bytes, self._slice.compute_bytes)
 
     def check(self, batch: Microbatch) -> None:
-        self._slice.check_microbatch(batch.tokens, batch.positions, batch.slots, batch.wants_logits)
+        self._slice.check_microbatch(
+            batch.tokens, batch.positions, batch.slots, batch.wants_logits, embeds=batch.embeds
+        )
 
     def forward(self, batch: Microbatch, hidden: Float32Array | None) -> Float32Array:
         self._slice.set_threads(self._spec.num_threads_exclusive if batch.exclusive else self._spec.num_threads)
-        made = self._slice.forward(batch.tokens, batch.positions, batch.slots, batch.wants_logits, hidden)
+        made = self._slice.forward(
+            batch.tokens, batch.positions, batch.slots, batch.wants_logits, hidden, embeds=batch.embeds
+        )
         if made is not None:
             return made
-        return self._slice.wanted_logits() if batch.wants_logits.any() else np.empty((0, self.vocab_size), np.float32)
+        if not batch.wants_logits.any():
+            return np.empty((0, self._slice.embedding_width if batch.embeds else self.vocab_size), np.float32)
+        return self._slice.wanted_embeddings() if batch.embeds else self._slice.wanted_logits()
 
     def measure(self) -> StageCosts:
         """Time steps of few rows, and let those be padded that are slower than larger ones."""

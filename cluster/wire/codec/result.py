@@ -1,4 +1,4 @@
-"""StepResult <-> the messages that it takes: a header with the sampled tokens, and parts of its logits."""
+"""StepResult <-> its messages: a header with the sampled tokens, and parts of its logits, or of its vectors."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ def encode_result(result: StepResult) -> Iterator[stage_pb2.StageEvent]:
     """The messages of one result: one, but for many logits."""
     # Dicts are read where messages would be serialized and parsed, one in the other.
     header: dict[str, Any] = {"id": step_id_fields(result.id), "has_logits": result.logits is not None}
+    rows = result.logits
+    if result.embeddings is not None:
+        header["has_embeddings"], rows = True, result.embeddings
     if result.failures:
         header["failures"] = encode_failures(result.failures)
     if result.sampled:
@@ -34,9 +37,9 @@ def encode_result(result: StepResult) -> Iterator[stage_pb2.StageEvent]:
     if result.scored:
         header["scored"] = _sampled_fields(result.scored)
     parts: Iterator[bytes] = iter(())
-    if result.logits is not None:
-        header["num_rows"], header["vocab_size"] = result.logits.shape
-        parts = split_rows(result.logits)
+    if rows is not None:
+        header["num_rows"], header["vocab_size"] = rows.shape
+        parts = split_rows(rows)
     yield stage_pb2.StageEvent(result={"header": header, "logits": next(parts, b"")})
     for part in parts:
         yield stage_pb2.StageEvent(result=stage_pb2.ResultPart(logits=part))
@@ -69,20 +72,25 @@ class ResultAssembly:
                 return None
         elif part.logits:
             raise UsageError("logits: rows that the header did not announce; set num_rows")
+        rows = None if self._rows is None else self._rows.take()
         result = StepResult(
             decode_step_id(self._header.id),
             _decode_sampled(self._header.sampled),
-            None if self._rows is None else self._rows.take(),
+            rows if self._header.has_logits else None,
             decode_failures(self._header.failures, limits.MAX_SLOTS),
             _decode_sampled(self._header.scored),
+            rows if self._header.has_embeddings else None,
         )
         self._header = self._rows = None
         return result
 
 
 def _rows_for(header: stage_pb2.ResultHeader) -> RowAssembly | None:
-    check_range("result.num_rows", header.num_rows, 0, limits.MAX_ROWS if header.has_logits else 0)
-    if not header.has_logits:
+    if header.has_logits and header.has_embeddings:
+        raise UsageError("result: logits and embeddings in one; send one of them")
+    has_rows = header.has_logits or header.has_embeddings
+    check_range("result.num_rows", header.num_rows, 0, limits.MAX_ROWS if has_rows else 0)
+    if not has_rows:
         return None
     check_range("result.vocab_size", header.vocab_size, 1, limits.MAX_VOCAB)
     size_bytes = header.num_rows * header.vocab_size * 4

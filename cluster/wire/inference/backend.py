@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from cluster.api.embedding import Pooling
 from cluster.api.errors import ClusterError
 from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.prompt import Segments
@@ -14,13 +15,14 @@ from cluster.api.status import ClusterStatus, SlotStatus
 from cluster.messages.step import Float32Array, StepTiming
 
 EventSink = Callable[[TokenEvent | ClusterError], None]
+EmbedSink = Callable[[Float32Array | ClusterError], None]
 LogitsSink = Callable[[Float32Array | ClusterError | None], None]
 Cancel = Callable[[], None]
 
 
 class InferenceBackend(Protocol):
-    """`generate`, `logits` and `tokenize` are called on the server's event loop, and must not hold it up; all others
-    on threads of the server, where they may take their time.
+    """`generate`, `logits`, `embed` and `tokenize` are called on the server's event loop, and must not hold it up; all
+    others on threads of the server, where they may take their time.
 
     They raise ClusterError, or hand one to the sink; either ends the stream. Sinks may be called from any
     thread, never wait, and may be called after the stream is gone. A returned `cancel` never waits, and does
@@ -31,11 +33,21 @@ class InferenceBackend(Protocol):
     def max_prompt_bytes(self) -> int:
         """The most bytes of a message, text or token ids: no longer prompt fits into the context."""
 
+    @property
+    def num_slots(self) -> int:
+        """How many sequences are computed at a time."""
+
     def generate(self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str) -> Cancel:
         """Starts a request. The last event has a finish_reason."""
 
     def logits(self, token_ids: list[int], sink: LogitsSink, client: str) -> Cancel:
         """Starts a computation of logits; the sink gets rows [r, V] in order, then None."""
+
+    def embed(self, token_ids: list[int], pooling: Pooling | None, sink: EmbedSink, client: str) -> Cancel:
+        """Starts the computation of one vector; the sink gets it [E], not normalised.
+
+        `pooling`: None is what the model says.
+        """
 
     async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
         """The token ids of a text, which `client` gave as `field`."""

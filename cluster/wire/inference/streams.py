@@ -17,6 +17,7 @@ from cluster.fairness.threads import FairThreads
 from cluster.messages.step import Float32Array
 from cluster.wire.access.client_name import client_name
 from cluster.wire.codec.answer import Output, encode_answers, encode_events
+from cluster.wire.codec.embedding import decode_embed, encode_embeddings
 from cluster.wire.codec.inference import (
     PromptRequest,
     check_token_ids,
@@ -27,6 +28,7 @@ from cluster.wire.codec.inference import (
 )
 from cluster.wire.inference.aborting import Context, aborting
 from cluster.wire.inference.backend import InferenceBackend
+from cluster.wire.inference.embed_group import EmbedGroup
 from cluster.wire.inference.facts import FactStreams
 from cluster.wire.inference.mailbox import LoopMailbox, StreamInbox
 from cluster.wire.inference.request_group import RequestGroup, is_last
@@ -61,6 +63,7 @@ class InferenceStreams:
             "Generate": aborting(self._generate),
             "Complete": aborting(self._complete),
             "Logits": aborting(self._logits),
+            "Embed": aborting(self._embed),
             "Tokenize": aborting(self._tokenize),
             "Detokenize": aborting(self._detokenize),
             **FactStreams(self._backend, self._call).methods(),
@@ -129,6 +132,16 @@ class InferenceStreams:
                     for part in encode_logits(item):
                         await context.write(part)
                     unread.num_read_bytes += item.nbytes
+
+    async def _embed(self, data: bytes, context: Context) -> None:
+        client = client_name(context)
+        with self._waiting(data):
+            group = EmbedGroup(decode_embed(parse(inference_pb2.EmbedRequest, data)), self._mailbox, client)
+            with self._open(group.inbox, group.cancel):
+                found = group.vectors(self._backend, lambda text: self._tokenized(client, "inputs", text, True))
+                async for num_tokens, vectors in found:
+                    for part in encode_embeddings(num_tokens, vectors):
+                        await context.write(part)
 
     async def _tokenize(self, data: bytes, context: Context) -> Message:
         self._check_size(len(data))

@@ -209,6 +209,36 @@ def test_logits(served: Served) -> None:
     np.testing.assert_array_equal(logits, wanted)
 
 
+def test_embeddings_come_in_order_in_the_shape_that_was_asked_for(served: Served) -> None:
+    found = served.client.embed([[3, 4], *([n] for n in range(1, 20))], normalize=False)
+    assert found.vectors.tolist() == [[3, 4, 0, 0], *([n, 0, 0, 0] for n in range(1, 20))]
+    assert found.num_prompt_tokens == (2, *[1] * 19)
+    one = served.client.embed("ab")  # BOS is 1
+    np.testing.assert_allclose(one.vectors, np.array([[1, 97, 98, 0]]) / np.sqrt(1 + 97**2 + 98**2), rtol=1e-6)
+    assert served.client.embed([3, 4], dimensions=1).vectors.tolist() == [[1]]
+    assert served.client.embed([0, 0]).vectors.tolist() == [[0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "given", "text"),
+    [
+        ([], {}, "inputs: there are none"),
+        (5, {}, "inputs: 'int' object is not iterable"),
+        ([[1], [True]], {}, "inputs: 'bool' object is no token id"),
+        ("a", {"dimensions": 5}, "dimensions: 5; the model's vectors have 4"),
+        ("a", {"dimensions": 0}, "dimensions: 0"),
+        ("a", {"pooling": "max"}, "pooling: 'max' is unknown; give one of mean, cls, last"),
+        ("a", {"pooling": "rank"}, "pooling: 'rank' is unknown"),
+        ("a", {"normalize": 1}, "normalize: 1 is not a boolean"),
+        ([[1]] * 2049, {}, "inputs: length 2049 is over the limit"),
+        ([[1], []], {}, "inputs: empty"),
+    ],
+)
+def test_embeddings_that_cannot_be(served: Served, inputs: Any, given: dict[str, Any], text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        served.client.embed(inputs, **given)
+
+
 def test_text_and_tokens(served: Served) -> None:
     assert served.client.tokenize("ab") == [1, 97, 98]
     assert served.client.tokenize("ab", add_special=False, parse_special=True) == [2, 97, 98]

@@ -305,7 +305,7 @@ F32_VECTOR = TensorInfo("dense_2.weight", (4, 4), tensor_type("F32"), 0, 64)
     [
         ({"general.type": string("adapter")}, "general.type is 'adapter'"),
         ({"ggml_cluster.slice.first": uint32(0)}, "is itself a slice"),
-        ({"llama.pooling_type": uint32(3)}, "embedding or reranking"),
+        ({"llama.pooling_type": uint32(5)}, "its pooling_type is 5; known are 0, 1, 2, 3, 4"),
         ({"llama.attention.causal": BOOL_FALSE}, "not causal"),
         ({"general.tensor_extra.name": string("x")}, "precision of single tensors"),
         ({"llama.attention.head_count": uint32_array((4, 2, 4, 4))}, "head_count differs"),

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cluster.api.embedding import Pooling
 from cluster.api.errors import CancelledError, CapacityError, StageLostError, UnreachableError, UsageError
 from cluster.api.results import FinishReason, PromptCounts, PromptLogprob, TokenEvent
 from cluster.api.sampling import SamplingParams
@@ -90,7 +91,7 @@ class Run:
     def ask(
         self,
         prompt: list[int],
-        params: SamplingParams | None,
+        params: SamplingParams | Pooling | None,
         at_s: float = 0.0,
         cancel_after_s: float | None = None,
         client: str = "",
@@ -98,7 +99,10 @@ class Run:
         reader = self.world.reader()
 
         def submit() -> None:
-            request_id = self.engine.submit(prompt, params, reader, client)
+            pooling = params if isinstance(params, Pooling) else None
+            request_id = self.engine.submit(
+                prompt, None if isinstance(params, Pooling) else params, reader, client, pooling
+            )
             if cancel_after_s is not None:
                 self.world.at(self.world.now_s + cancel_after_s, lambda: self.engine.cancel(request_id))
 
@@ -158,7 +162,7 @@ class Asked:
 
     at_s: float
     prompt: list[int]
-    params: SamplingParams | None
+    params: SamplingParams | Pooling | None
     cancel_after_s: float | None
     client: str
 
@@ -171,6 +175,8 @@ class Asked:
             self._check_part(reader)
         elif self.params is None:
             self._check_logits(reader)
+        elif isinstance(self.params, Pooling):
+            self._check_vector(reader, self.params)
         elif reader.reason is FinishReason.CANCELLED:
             assert self.cancel_after_s is not None
             self._check_part(reader)
@@ -182,7 +188,7 @@ class Asked:
             self._check_last(reader)
 
     def _check_part(self, reader: Reader) -> None:
-        if self.params is not None:
+        if isinstance(self.params, SamplingParams):
             expected = alone(self.prompt, self.params, _CONTEXT)
             assert reader.tokens == expected.tokens[: len(reader.tokens)]
 
@@ -192,6 +198,14 @@ class Asked:
             return
         rows = [logits_row(self.prompt[:end]) for end in range(1, len(self.prompt) + 1)]
         assert np.array_equal(reader.logits, np.stack(rows))
+
+    def _check_vector(self, reader: Reader, pooling: Pooling) -> None:
+        if isinstance(reader.error, CancelledError):
+            assert self.cancel_after_s is not None
+            return
+        rows = [logits_row(self.prompt[:end]) for end in range(1, len(self.prompt) + 1)]
+        wanted = {Pooling.MEAN: rows, Pooling.CLS: rows[:1]}.get(pooling, rows[-1:])
+        assert np.array_equal(reader.vector, np.mean(wanted, axis=0).astype(np.float32))
 
     def _check_last(self, reader: Reader) -> None:
         timings = reader.timings
@@ -229,7 +243,7 @@ _ASKED = st.builds(
     Asked,
     at_s=st.floats(0, 30),
     prompt=_PROMPTS,
-    params=st.one_of(_PARAMS, _PARAMS, _PARAMS, st.none()),
+    params=st.one_of(_PARAMS, _PARAMS, _PARAMS, st.none(), st.sampled_from(Pooling)),
     cancel_after_s=st.one_of(st.none(), st.none(), st.floats(0, 20)),
     client=st.sampled_from(["one", "another"]),
 )

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from cluster.api.embedding import Pooling
 from cluster.api.errors import CapacityError, ClusterError, HandshakeError, UsageError
+from cluster.api.prompt import Segment
 from cluster.api.results import FinishReason as Reason
 from cluster.api.results import PromptCounts, PromptLogprob, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
@@ -32,6 +34,7 @@ from cluster.messages.step import (
 )
 from cluster.wire import limits
 from cluster.wire.codec.answer import decode_answers, decode_events, encode_answers, encode_events
+from cluster.wire.codec.embedding import decode_embed, decode_embeddings, encode_embed, encode_embeddings
 from cluster.wire.codec.event import EventAssembly, UrgentEvent, encode_event
 from cluster.wire.codec.facts import decode_facts, decode_status, encode_facts, encode_status
 from cluster.wire.codec.hello import check_hello, decode_hello, encode_hello
@@ -112,6 +115,9 @@ def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
     steps_before = st.integers(0, step_id.step - 1) if step_id.step and hidden is None else st.none()
     after = draw(st.none() | steps_before)
     pending = [] if after is None else draw(st.lists(st.integers(0, num_rows - 1), unique=True).map(sorted))
+    embeds = draw(st.booleans())
+    subsets = st.just([]) if embeds else subsets
+    pools = draw(st.lists(st.integers(0, num_rows - 1), unique=True).map(sorted)) if embeds else []
     scores = draw(subsets)
     batch = Microbatch(
         id=step_id,
@@ -131,6 +137,8 @@ def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
         pending=np.array(pending, np.int32),
         scores=np.array(scores, np.int32),
         targets=draw(int32s(len(scores), limits.MAX_VOCAB - 1)),
+        embeds=embeds,
+        pools=np.array(pools, np.int32),
     )
     return batch, hidden
 
@@ -215,16 +223,18 @@ STAGE_FAILURES = st.builds(StageFailure, st.integers(0, 255), COUNTS, TEXTS)
 
 
 @settings(max_examples=40, deadline=None)
-@given(RESULTS | STAGE_FAILURES, st.none() | FLOAT_BITS)
-def test_event_round_trip(event: UrgentEvent, logits: Float32Array | None) -> None:
+@given(RESULTS | STAGE_FAILURES, st.none() | FLOAT_BITS, st.sampled_from(["logits", "embeddings"]))
+def test_event_round_trip(event: UrgentEvent, rows: Float32Array | None, kind: str) -> None:
     if isinstance(event, StepResult):
-        event = replace(event, logits=logits)
+        event = replace(event, **{kind: rows})
     assembly = EventAssembly()
     (got,) = itertools.chain(*(assembly.add(through_bytes(message)) for message in encode_event(event)))
     if isinstance(event, StepResult):
         assert isinstance(got, StepResult)
         assert same_bits(got.logits, event.logits)
-        assert replace(got, logits=None) == replace(event, logits=None)
+        assert same_bits(got.embeddings, event.embeddings)
+        without: dict[str, Any] = {"logits": None, "embeddings": None}
+        assert replace(got, **without) == replace(event, **without)
     else:
         assert got == event
 
@@ -315,6 +325,22 @@ def test_a_failure_of_another_version_is_an_error_of_ours() -> None:
 def test_logits_round_trip(logits: Float32Array) -> None:
     parts = [decode_logits(part) for part in encode_logits(logits)]
     assert same_bits(np.concatenate(parts), logits)
+
+
+def again(message: Any) -> Any:
+    return type(message).FromString(message.SerializeToString())
+
+
+@settings(max_examples=20, deadline=None)
+@given(FLOAT_BITS, st.none() | st.sampled_from(Pooling))
+def test_embeddings_round_trip(vectors: Float32Array, pooling: Pooling | None) -> None:
+    num_tokens = list(range(len(vectors)))
+    parts = [decode_embeddings(again(part)) for part in encode_embeddings(num_tokens, vectors)]
+    assert [count for counts, _ in parts for count in counts] == num_tokens
+    assert same_bits(np.concatenate([rows for _, rows in parts]), vectors)
+    asked = decode_embed(again(encode_embed(["a", [1, 2], (Segment("b"), Segment("c", True))], pooling)))
+    assert asked.inputs == ((Segment("a"),), [1, 2], (Segment("b"), Segment("c", True)))
+    assert asked.pooling is pooling
 
 
 def test_status_and_facts_round_trip() -> None:

@@ -11,7 +11,9 @@ from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cluster.api.embedding import Pooling
 from cluster.api.errors import CapacityError, ClusterError, UsageError
+from cluster.api.prompt import Segment
 from cluster.api.results import FinishReason, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.messages.step import (
@@ -27,6 +29,7 @@ from cluster.messages.step import (
 )
 from cluster.wire import limits
 from cluster.wire.codec.answer import decode_answers, decode_events, encode_answers, encode_events
+from cluster.wire.codec.embedding import decode_embed, decode_embeddings, encode_embed, encode_embeddings
 from cluster.wire.codec.event import EventAssembly, encode_event
 from cluster.wire.codec.facts import decode_facts, decode_status, encode_facts, encode_status
 from cluster.wire.codec.hello import decode_hello, encode_hello
@@ -82,6 +85,8 @@ RECEIVED: list[tuple[Message, Callable[[Any], object]]] = [
     (next(encode_events([EVENT, EVENT])), decode_events),
     (ANSWERS, lambda message: decode_answers(message, num_requests=3)),
     (next(encode_logits(make_hidden())), decode_logits),
+    (encode_embed(["text", [1, 2], (Segment("a", True),)], Pooling.LAST), decode_embed),
+    (next(encode_embeddings([3, 4], make_hidden())), decode_embeddings),
 ]
 
 
@@ -160,6 +165,8 @@ BIG = np.array([1, 2**31 - 1], "<i4").tobytes()
         ("hidden_width", 1 << 31, "hidden_width: 2147483648 is out of range"),
         ("after", 0, "after: only the first stage waits for tokens"),
         ("pending", INT32, "pending: rows without a step that they wait for"),
+        ("pools", INT32, "pools: rows of a step that does not embed"),
+        ("embeds", True, "embeds: logits of the step's rows are asked for, too"),
     ],
 )
 def test_header_field_is_named(field: str, value: Any, text: str) -> None:
@@ -326,6 +333,21 @@ def test_sender_checks_hidden_rows() -> None:
         check_hidden(BATCH, make_hidden(3), LIMITS)
     with pytest.raises(UsageError, match="hidden: float64 rows"):
         check_hidden(BATCH, make_hidden().astype(np.float64), LIMITS)  # type: ignore[arg-type]
+
+
+def test_embeddings_shapes_are_not_trusted() -> None:
+    part = inference_pb2.EmbedPart(num_prompt_tokens=[3, 4], width=9, vectors=bytes(71))
+    with pytest.raises(UsageError, match="embeddings: 71 bytes; 2 vectors of 9 float32 take 72"):
+        decode_embeddings(part)
+    with pytest.raises(UsageError, match="inputs: there are none"):
+        decode_embed(inference_pb2.EmbedRequest())
+    with pytest.raises(UsageError, match="pooling: 77 is unknown"):
+        decode_embed(inference_pb2.EmbedRequest(inputs=[inference_pb2.EmbedInput(text="a")], pooling=77))
+    with pytest.raises(UsageError, match="neither text nor token ids"):
+        decode_embed(inference_pb2.EmbedRequest(inputs=[inference_pb2.EmbedInput()]))
+    both = stage_pb2.ResultHeader(has_logits=True, has_embeddings=True)
+    with pytest.raises(UsageError, match="logits and embeddings in one"):
+        EventAssembly().add(stage_pb2.StageEvent(result=stage_pb2.ResultPart(header=both)))
 
 
 def test_logits_shapes_are_not_trusted() -> None:

@@ -45,7 +45,7 @@ struct Progress {
 
 void load(Slice* self, std::string path, std::string device, int64_t n_ctx, int64_t n_slots, int64_t n_batch,
           int64_t n_ubatch, int64_t n_threads, std::string type_k, std::string type_v, std::string flash_attn,
-          bool use_extra_bufts, bool use_mmap, nb::object callback) {
+          bool use_extra_bufts, bool use_mmap, bool embeds, nb::object callback) {
     if (!callback.is_none() && !PyCallable_Check(callback.ptr()))
         throw nb::type_error("progress: must be callable or None");
     Progress progress{std::move(callback), nullptr};
@@ -61,6 +61,7 @@ void load(Slice* self, std::string path, std::string device, int64_t n_ctx, int6
                                  std::move(flash_attn),
                                  use_extra_bufts,
                                  use_mmap,
+                                 embeds,
                                  nullptr};
     bool is_cancelled = false;
     options.progress = [&](float share) {
@@ -84,13 +85,13 @@ Rows make_rows(size_t num_rows, size_t width) {
     return Rows(values, {num_rows, width}, owner);
 }
 
-Microbatch copy_rows(const Ints& tokens, const Ints& positions, const Ints& slots,
-                     const Flags& wants_logits) {
+Microbatch copy_rows(const Ints& tokens, const Ints& positions, const Ints& slots, const Flags& wants_logits,
+                     bool embeds) {
     const auto copy = [](const Ints& array) {
         return std::vector<int32_t>(array.data(), array.data() + array.size());
     };
     const auto* flags = reinterpret_cast<const uint8_t*>(wants_logits.data());
-    Microbatch batch{copy(tokens), copy(positions), copy(slots), {}, nullptr};
+    Microbatch batch{copy(tokens), copy(positions), copy(slots), {}, nullptr, embeds};
     // any non-zero byte is true
     for (size_t row = 0; row < wants_logits.size(); ++row) batch.wants_logits.push_back(flags[row] != 0);
     return batch;
@@ -107,10 +108,10 @@ void check_hidden(const Slice& slice, const Microbatch& batch, const std::option
 }
 
 nb::object forward(Slice& slice, const Ints& tokens, const Ints& positions, const Ints& slots,
-                   const Flags& wants_logits, const std::optional<Hidden>& hidden) {
+                   const Flags& wants_logits, const std::optional<Hidden>& hidden, bool embeds) {
     const OneAtATime::Use use(slice.door());
     slice.check_open();
-    Microbatch batch = copy_rows(tokens, positions, slots, wants_logits);
+    Microbatch batch = copy_rows(tokens, positions, slots, wants_logits, embeds);
     check_hidden(slice, batch, hidden);
     batch.hidden = hidden ? hidden->data() : nullptr;
     slice.check_microbatch(batch);
@@ -124,16 +125,17 @@ nb::object forward(Slice& slice, const Ints& tokens, const Ints& positions, cons
 }
 
 void check_microbatch(const Slice& slice, const Ints& tokens, const Ints& positions, const Ints& slots,
-                      const Flags& wants_logits) {
+                      const Flags& wants_logits, bool embeds) {
     slice.check_open();
-    slice.check_microbatch(copy_rows(tokens, positions, slots, wants_logits));
+    slice.check_microbatch(copy_rows(tokens, positions, slots, wants_logits, embeds));
 }
 
 // Shares the slice's own memory, for as long as the array lives.
-WantedRows wanted_logits(Slice& slice) {
+template <auto method>
+WantedRows wanted(Slice& slice) {
     const OneAtATime::Use use(slice.door());
     slice.check_open();
-    const auto block = slice.wanted_logits();
+    const auto block = (slice.*method)();
     auto* shared = new std::shared_ptr<const native::LogitsBlock>(block);
     const nb::capsule owner(
         shared, [](void* p) noexcept { delete static_cast<std::shared_ptr<const native::LogitsBlock>*>(p); });
@@ -193,7 +195,7 @@ void bind_slice(nb::module_& m) {
     nb::class_<Slice>(m, "Slice")
         .def("__init__", &load, "path"_a, nb::kw_only(), "device"_a = "CPU", "n_ctx"_a, "n_slots"_a,
              "n_batch"_a = 512, "n_ubatch"_a = 512, "n_threads"_a = 1, "type_k"_a = "f16", "type_v"_a = "f16",
-             "flash_attn"_a = "auto", "use_extra_bufts"_a = true, "use_mmap"_a = true,
+             "flash_attn"_a = "auto", "use_extra_bufts"_a = true, "use_mmap"_a = true, "embeds"_a = false,
              "progress"_a.none() = nb::none())
         .def_prop_ro("first", [](const Slice& slice) { return slice.file().first; })
         .def_prop_ro("end", [](const Slice& slice) { return slice.file().end; })
@@ -202,6 +204,8 @@ void bind_slice(nb::module_& m) {
         .def_prop_ro("is_last", [](const Slice& slice) { return slice.file().is_last(); })
         .def_prop_ro("hidden_width", &Slice::hidden_width)
         .def_prop_ro("vocab_size", &Slice::vocab_size)
+        .def_prop_ro("embedding_width", &Slice::embedding_width)
+        .def_prop_ro("is_encoder", &Slice::is_encoder)
         .def_prop_ro("can_truncate", &Slice::can_truncate)
         .def_prop_ro("n_ctx", &Slice::n_ctx)
         .def_prop_ro("n_slots", &Slice::n_slots)
@@ -214,10 +218,12 @@ void bind_slice(nb::module_& m) {
         .def("set_row_sizes", &Guarded<&Slice::set_row_sizes>::call, "sizes"_a)
         .def("measure_rows", &measure_rows, "num_rows"_a)
         .def("forward", &forward, "tokens"_a.noconvert(), "positions"_a.noconvert(), "slots"_a.noconvert(),
-             "wants_logits"_a.noconvert(), "hidden"_a.noconvert().none() = nb::none())
+             "wants_logits"_a.noconvert(), "hidden"_a.noconvert().none() = nb::none(), nb::kw_only(),
+             "embeds"_a = false)
         .def("check_microbatch", &check_microbatch, "tokens"_a.noconvert(), "positions"_a.noconvert(),
-             "slots"_a.noconvert(), "wants_logits"_a.noconvert())
-        .def("wanted_logits", &wanted_logits)
+             "slots"_a.noconvert(), "wants_logits"_a.noconvert(), nb::kw_only(), "embeds"_a = false)
+        .def("wanted_logits", &wanted<&Slice::wanted_logits>)
+        .def("wanted_embeddings", &wanted<&Slice::wanted_embeddings>)
         .def("logits", &logits, "rows"_a)
         .def("slot_length", &Guarded<&Slice::slot_length>::call, "slot"_a)
         .def("prepare_slot", &Guarded<&Slice::prepare_slot>::call, "slot"_a, "source"_a, "length"_a)

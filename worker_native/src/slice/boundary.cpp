@@ -5,9 +5,15 @@
 #include "base/check.h"
 
 namespace native {
+namespace {
 
-Boundary::Boundary(const SliceFile& file, int32_t hidden_width)
-    : hidden_width_(hidden_width), num_parts_(std::ssize(file.inputs)) {
+// What libllama calls the rows behind the last norm, in all architectures that are known to have some.
+bool is_normed(std::string_view name) { return name == "result_norm" || name == "result_embd"; }
+
+}  // namespace
+
+Boundary::Boundary(const SliceFile& file, int32_t hidden_width, int32_t normed_width)
+    : hidden_width_(hidden_width), num_parts_(std::ssize(file.inputs)), normed_width_(normed_width) {
     part_width_ = hidden_width_ / num_parts_;
     for (int64_t part = 0; part < num_parts_; ++part) {
         const std::string& input = file.inputs[part];
@@ -28,8 +34,15 @@ void Boundary::begin(const float* in, float* out, int32_t num_rows) {
     out_ = out;
     num_rows_ = num_rows;
     problem_.clear();
+    normed_ = nullptr;
+    num_normed_ = num_normed_done_ = 0;
     for (auto* ports : {&inputs_, &outputs_})
         for (Port& port : *ports) port.num_done = 0;
+}
+
+void Boundary::begin_normed(float* normed, int64_t num_rows) {
+    normed_ = normed;
+    num_normed_ = num_rows;
 }
 
 void Boundary::finish() {
@@ -43,6 +56,10 @@ void Boundary::finish() {
             if (port.num_done != num_rows_)
                 failed("hidden rows: the graph computed no tensor ", port.after, " for ",
                        num_rows_ - port.num_done, " rows; this architecture cannot be cut");
+    normed_ = nullptr;
+    if (num_normed_done_ != num_normed_)
+        failed("embeddings: the graph has no row behind its last norm for ", num_normed_ - num_normed_done_,
+               " tokens; this architecture gives no embeddings");
     if (!in || !out) return;
     for (int64_t row = 0; row < num_rows_ && num_parts_ > 1; ++row)
         std::copy_n(in + row * hidden_width_ + part_width_, hidden_width_ - part_width_,
@@ -62,7 +79,7 @@ bool Boundary::is_wanted(ggml_tensor* tensor) {
         is_wanted |= port.after == name;
     }
     for (const Port& port : outputs_) is_wanted |= port.name == name;
-    return is_wanted;
+    return is_wanted || (normed_ && is_normed(name));
 }
 
 // False ends the graph.
@@ -72,6 +89,10 @@ bool Boundary::computed(ggml_tensor* tensor) {
         if (port.after == name) write(port);
     for (Port& port : outputs_)
         if (port.name == name) read(port, tensor);
+    if (normed_ && is_normed(name)) {
+        read_normed(tensor);
+        return false;
+    }
     return problem_.empty() && stop_at_ != name;
 }
 
@@ -124,6 +145,19 @@ void Boundary::read(Port& port, const ggml_tensor* tensor) {
             ggml_backend_tensor_get(tensor, target + row * hidden_width_, row * step_bytes, row_bytes);
     }
     port.num_done += num_rows;
+}
+
+void Boundary::read_normed(const ggml_tensor* tensor) {
+    const int64_t num_rows = ggml_nelements(tensor) / normed_width_;
+    if (tensor->type != GGML_TYPE_F32 || !ggml_is_contiguous(tensor) || tensor->ne[0] != normed_width_ ||
+        num_normed_done_ + num_rows > num_normed_) {
+        problem_ = text(tensor->name, " is not f32 of ", num_normed_ - num_normed_done_, " rows of ",
+                        normed_width_, " values");
+        return;
+    }
+    ggml_backend_tensor_get(tensor, normed_ + num_normed_done_ * normed_width_, 0,
+                            num_rows * normed_width_ * sizeof(float));
+    num_normed_done_ += num_rows;
 }
 
 }  // namespace native

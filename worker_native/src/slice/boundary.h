@@ -20,13 +20,15 @@ namespace native {
 // parts are the same for all layers: the first slice reads them, the others hand on what they were given.
 class Boundary {
   public:
-    Boundary(const SliceFile& file, int32_t hidden_width);
+    Boundary(const SliceFile& file, int32_t hidden_width, int32_t normed_width);
     Boundary(const Boundary&) = delete;
     Boundary& operator=(const Boundary&) = delete;
 
     // The next graphs take `num_rows` rows from `in` and write as many to `out`, in batch order. `in` is
     // null on the first slice, `out` on the last.
     void begin(const float* in, float* out, int32_t num_rows);
+    // The next graphs end behind the last norm, and write the `num_rows` rows of it that are outputs.
+    void begin_normed(float* normed, int64_t num_rows);
     // Throws if they did not.
     void finish();
 
@@ -47,6 +49,7 @@ class Boundary {
     bool has_gaps(const ggml_tensor* tensor) const;
     void write(Port& port);
     void read(Port& port, const ggml_tensor* tensor);
+    void read_normed(const ggml_tensor* tensor);
 
     std::vector<Port> inputs_, outputs_;
     std::string stop_at_;  // empty on the last slice
@@ -55,6 +58,9 @@ class Boundary {
     const float* in_ = nullptr;
     float* out_ = nullptr;
     int64_t num_rows_ = 0;
+    float* normed_ = nullptr;
+    int64_t normed_width_;
+    int64_t num_normed_ = 0, num_normed_done_ = 0;  // rows
     std::string problem_;
 };
 

@@ -103,7 +103,10 @@ llama_context_params context_params(const SliceFile& file, const SliceOptions& o
     params.kv_unified = false;  // see groups.h
     params.swa_full = true;     // a windowed cache forgets what prepare_slot needs
     params.no_perf = true;
-    if (!file.is_whole()) {
+    // Vectors of texts are made of rows, but scores by the model's own head, in the graph.
+    params.pooling_type = file.ranks() ? LLAMA_POOLING_TYPE_RANK : LLAMA_POOLING_TYPE_NONE;
+    params.embeddings = file.ranks() && file.is_last();
+    if (!file.is_whole() || options.embeds || file.pools()) {
         params.cb_eval = Boundary::on_tensor;
         params.cb_eval_user_data = boundary;
     }
@@ -163,7 +166,8 @@ ContextPtr make_context(llama_model* model, const SliceFile& file, const Device&
     const AbortGuard guard;
     ContextPtr context(llama_init_from_model(model, params));
     if (!context) refuse("context", errors);
-    if (!llama_get_memory(context.get())) bad_value("model: remembers no tokens; not supported");
+    if (!llama_get_memory(context.get()) && !(file.is_whole() && file.pools()))
+        bad_value("model: remembers no tokens, and is no embedding model in one piece; not supported");
     return context;
 }
 

@@ -25,6 +25,7 @@ struct SliceOptions {
     std::string flash_attn = "auto";
     bool use_extra_bufts = true;
     bool use_mmap = true;                 // false: a copy of its own, which a change of the file cannot reach
+    bool embeds = false;                  // microbatches may embed, also where the file says nothing of it
     std::function<bool(float)> progress;  // gets 0..1; false cancels
     bool is_dry_run = false;              // plan all buffers and allocate none; reads no weights
 };

@@ -8,7 +8,8 @@ Needs measure(SliceOptions options) {
     const SliceFile file = read_slice_file(options.path);
     const Device device = find_device(options.device);
     const ModelPtr model = load_model(file, device, options);
-    Boundary boundary(file, file.hidden_width ? file.hidden_width : llama_model_n_embd(model.get()));
+    Boundary boundary(file, file.hidden_width ? file.hidden_width : llama_model_n_embd(model.get()),
+                      llama_model_n_embd_out(model.get()));
     const ContextPtr context = make_context(model.get(), file, device, options, &boundary);
 
     Needs needs;

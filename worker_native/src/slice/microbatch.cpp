@@ -39,6 +39,8 @@ void check_microbatch(const Microbatch& batch, const MicrobatchLimits& limits, c
         const int32_t slot = slots.check("slots", batch.slots[row]);
         const bool continues = row > 0 && batch.slots[row - 1] == slot;
         if (!continues && seen[slot]) bad_value("slots: the rows of slot ", slot, " are not consecutive");
+        if (!continues && limits.is_encoder && slots.length(slot) != 0)
+            bad_value("positions: an encoder reads a whole text at once; free slot ", slot, " first");
         expected_position = continues ? expected_position + 1 : slots.length(slot);
         seen[slot] = 1;
         check_row(batch, row, expected_position, limits);

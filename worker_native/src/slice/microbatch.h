@@ -14,6 +14,7 @@ struct Microbatch {
     std::vector<int32_t> slots;         // [T]
     std::vector<uint8_t> wants_logits;  // [T]
     const float* hidden = nullptr;      // [T, E], borrowed; null on the first slice
+    bool embeds = false;                // the wanted rows are those behind the last norm, not logits
 
     int32_t num_rows() const { return static_cast<int32_t>(tokens.size()); }
 };
@@ -22,6 +23,7 @@ struct MicrobatchLimits {
     int32_t num_rows;
     int32_t vocab_size;
     int32_t n_ctx;
+    bool is_encoder = false;  // reads a whole text at once, and remembers none
 };
 
 // Throws unless tokens, slots and positions may go to libllama: rows of a slot consecutive, and continuing

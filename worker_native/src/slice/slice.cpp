@@ -64,14 +64,20 @@ Slice::Slice(const SliceOptions& options)
     model_ = load_model(file_, device, options);
     new_memory.use_huge_pages(most_for_weights);
     hidden_width_ = file_.hidden_width ? file_.hidden_width : llama_model_n_embd(model_.get());
-    boundary_ = std::make_unique<Boundary>(file_, hidden_width_);
+    const int32_t normed_width = llama_model_n_embd_out(model_.get());
+    boundary_ = std::make_unique<Boundary>(file_, hidden_width_, normed_width);
     context_ = make_context(model_.get(), file_, device, options, boundary_.get());
     new_memory.use_huge_pages(most_for_cache);
     damaged_.assign(options.n_slots, 0);
     const int32_t num_tokens = llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
     vocab_size_ = file_.vocab_size ? file_.vocab_size : num_tokens;
     has_tokens_ = vocab_size_ == num_tokens;
-    can_truncate_ = !llama_model_is_recurrent(model_.get()) && !llama_model_is_hybrid(model_.get());
+    embedding_width_ =
+        file_.ranks() ? static_cast<int32_t>(llama_model_n_cls_out(model_.get())) : normed_width;
+    can_embed_ = file_.is_last() && (!file_.is_whole() || options.embeds || file_.pools());
+    is_encoder_ = !llama_get_memory(context_.get());
+    can_truncate_ =
+        !is_encoder_ && !llama_model_is_recurrent(model_.get()) && !llama_model_is_hybrid(model_.get());
     n_ctx_ = static_cast<int32_t>(options.n_ctx);
     n_batch_ = static_cast<int32_t>(options.n_batch);
     n_ubatch_ = static_cast<int32_t>(llama_n_ubatch(context_.get()));
@@ -99,7 +105,12 @@ uint64_t Slice::compute_bytes() const {
 int32_t Slice::slot_length(int64_t slot) const { return slots_.length(slots_.check("slot", slot)); }
 
 void Slice::check_microbatch(const Microbatch& batch) const {
-    native::check_microbatch(batch, {n_batch_, vocab_size_, n_ctx_}, slots_);
+    const int32_t most_rows = is_encoder_ ? std::min(n_batch_, n_ubatch_) : n_batch_;
+    native::check_microbatch(batch, {most_rows, vocab_size_, n_ctx_, is_encoder_}, slots_);
+    if (!file_.is_last()) return;
+    if (batch.embeds && !can_embed_) bad_value("embeds: the slice was loaded without embeds");
+    if (!batch.embeds && (is_encoder_ || file_.ranks()) && std::ranges::count(batch.wants_logits, uint8_t{1}))
+        bad_value("wants_logits: the model has no logits, only embeddings or scores");
 }
 
 void Slice::forward(Microbatch batch, float* hidden_out) {
@@ -134,13 +145,21 @@ int64_t Slice::decode(const Microbatch& batch, const GroupLimits& limits, float*
     return num_filler_rows;
 }
 
+// How many rows behind the last norm a call leaves.
+int64_t Slice::num_normed(const Microbatch& batch, const Group& group) const {
+    if (!file_.is_last() || !batch.embeds || file_.ranks()) return 0;
+    return std::ranges::count_if(group.source,
+                                 [&](int32_t row) { return row != kFiller && batch.wants_logits[row]; });
+}
+
 // One call of llama_decode, and so one ubatch (or, of a single slot, several in order).
 void Slice::decode_group(const Microbatch& batch, const Group& group, float* hidden_out) {
     const auto num_rows = static_cast<int32_t>(group.source.size());
     Call call(num_rows);
     for (int32_t row = 0; row < num_rows; ++row) {
         const int32_t source = group.source[row];
-        const bool is_output = !file_.is_last() || (source != kFiller && batch.wants_logits[source]);
+        const bool is_output =
+            !file_.is_last() || file_.ranks() || (source != kFiller && batch.wants_logits[source]);
         const int32_t position =
             source == kFiller ? slots_.length(group.slots[row]) : batch.positions[source];
         call.set(row, batch, source, group.slots[row], position, is_output, has_tokens_);
@@ -148,48 +167,69 @@ void Slice::decode_group(const Microbatch& batch, const Group& group, float* hid
     const LoggedErrors errors;
     CallRows rows(group, batch.hidden, hidden_out, hidden_width_);
     boundary_->begin(rows.in(), rows.out(), num_rows);
+    std::vector<float> normed(num_normed(batch, group) * embedding_width_);
+    if (!normed.empty()) boundary_->begin_normed(normed.data(), std::ssize(normed) / embedding_width_);
     const int32_t status = llama_decode(context_.get(), call.batch());
     llama_synchronize(context_.get());
     clear_vector_state();
     if (status != 0) failed("forward: libllama returned ", status, ": ", errors.first("it gave no reason"));
     boundary_->finish();
     rows.finish();
-    for (int32_t row = 0; row < num_rows; ++row) {
-        const int32_t source = group.source[row];
-        if (source != kFiller && file_.is_last() && batch.wants_logits[source])
-            keep_logits(row, source, group.slots[row]);
-    }
+    if (file_.is_last()) keep_outputs(batch, group, normed);
     note_damage(batch, group, hidden_out);
 }
 
 void Slice::begin_logits(const Microbatch& batch) {
     logits_row_.assign(batch.num_rows(), kNoLogits);
     const auto most_rows = file_.is_last() ? std::ranges::count(batch.wants_logits, uint8_t{1}) : 0;
-    if (!logits_ || logits_.use_count() > 1 || logits_->most_rows() < most_rows)
-        logits_ = std::make_shared<LogitsBlock>(most_rows, vocab_size_);
+    const int32_t width = batch.embeds ? embedding_width_ : vocab_size_;
+    if (!logits_ || logits_.use_count() > 1 || logits_->most_rows() < most_rows || logits_->width() != width)
+        logits_ = std::make_shared<LogitsBlock>(most_rows, width);
     logits_->clear();
 }
 
 // The next call of llama_decode would overwrite them.
-void Slice::keep_logits(int32_t row_of_call, int32_t row, int32_t slot) {
-    const float* values = llama_get_logits_ith(context_.get(), row_of_call);
-    if (!values) failed("logits: libllama has none for row ", row);
+void Slice::keep_outputs(const Microbatch& batch, const Group& group, const std::vector<float>& normed) {
+    const float* next_normed = normed.data();
+    for (int32_t row = 0; row < std::ssize(group.source); ++row) {
+        const int32_t source = group.source[row], slot = group.slots[row];
+        if (source == kFiller || !batch.wants_logits[source]) continue;
+        if (!batch.embeds) {
+            keep(llama_get_logits_ith(context_.get(), row), source, slot);
+        } else if (file_.ranks()) {
+            keep(llama_get_embeddings_seq(context_.get(), slot), source, slot);
+        } else {
+            keep(next_normed, source, slot);
+            next_normed += embedding_width_;
+        }
+    }
+}
+
+void Slice::keep(const float* values, int32_t row, int32_t slot) {
+    if (!values) failed("forward: libllama gave nothing for row ", row);
     logits_row_[row] = static_cast<int32_t>(logits_->num_rows());
     if (!logits_->add(values)) damaged_[slot] = 1;
 }
 
-void Slice::check_has_logits() const {
-    if (!file_.is_last()) bad_value("rows: only the last slice has logits");
-    if (last_.num_rows() == 0) bad_value("rows: there was no forward whose logits could be read");
+void Slice::check_has(bool embeddings) const {
+    if (!file_.is_last()) bad_value("rows: only the last slice has logits or embeddings");
+    const char* what = embeddings ? "embeddings" : "logits";
+    if (last_.num_rows() == 0 || last_.embeds != embeddings)
+        bad_value("rows: there was no forward whose ", what, " could be read");
 }
 
 std::shared_ptr<const LogitsBlock> Slice::wanted_logits() const {
-    check_has_logits();
+    check_has(false);
+    return logits_;
+}
+
+std::shared_ptr<const LogitsBlock> Slice::wanted_embeddings() const {
+    check_has(true);
     return logits_;
 }
 
 int32_t Slice::flagged_row(int64_t row) const {
-    check_has_logits();
+    check_has(false);
     const int32_t checked = in_range("rows", row, 0, last_.num_rows() - 1);
     if (!last_.wants_logits[checked]) bad_value("rows: row ", row, " was not flagged in wants_logits");
     return checked;
@@ -228,7 +268,8 @@ double Slice::measure_rows(int64_t num_rows) {
             bad_value("num_rows: slot ", slot, " holds ", slots_.length(slot), " tokens; free it first");
     const std::vector<float> hidden = varied_rows(file_.is_first() ? 0 : checked, hidden_width_);
     std::vector<float> out(file_.is_last() ? 0 : size_t(checked) * hidden_width_);
-    const Microbatch batch = first_rows(checked, vocab_size_, hidden.empty() ? nullptr : hidden.data());
+    Microbatch batch = first_rows(checked, vocab_size_, hidden.empty() ? nullptr : hidden.data());
+    batch.embeds = is_encoder_ || (can_embed_ && file_.ranks());
     last_ = {};
     const AbortGuard guard;  // the first steps of all: what ggml asserts of a model's numbers shows here
     const auto start = Clock::now();

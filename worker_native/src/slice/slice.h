@@ -30,6 +30,9 @@ class Slice {
     const SliceFile& file() const { return file_; }
     int32_t hidden_width() const { return hidden_width_; }
     int32_t vocab_size() const { return vocab_size_; }
+    // Of a row that a forward that embeds leaves: the model's width, or its number of scores.
+    int32_t embedding_width() const { return embedding_width_; }
+    bool is_encoder() const { return is_encoder_; }
     bool can_truncate() const { return can_truncate_; }
     int32_t n_ctx() const { return n_ctx_; }
     int32_t n_slots() const { return slots_.num_slots(); }
@@ -46,6 +49,8 @@ class Slice {
     void forward(Microbatch batch, float* hidden_out);
     // The logits of all rows of the last forward that wanted them, in their order.
     std::shared_ptr<const LogitsBlock> wanted_logits() const;
+    // The same of a forward that embedded: [L, embedding_width].
+    std::shared_ptr<const LogitsBlock> wanted_embeddings() const;
     // Writes [R, V].
     void logits(const std::vector<int64_t>& rows, float* out);
     void check_rows(const std::vector<int64_t>& rows) const;
@@ -67,7 +72,9 @@ class Slice {
     // Returns how many filler rows were computed.
     int64_t decode(const Microbatch& batch, const GroupLimits& limits, float* hidden_out);
     void decode_group(const Microbatch& batch, const Group& group, float* hidden_out);
-    void keep_logits(int32_t row_of_call, int32_t row, int32_t slot);
+    int64_t num_normed(const Microbatch& batch, const Group& group) const;
+    void keep_outputs(const Microbatch& batch, const Group& group, const std::vector<float>& normed);
+    void keep(const float* values, int32_t row, int32_t slot);
     void forget(int32_t slot, int32_t position);
     // Notes the slots of a call in which a row is not finite, before or after its layers.
     void note_damage(const Microbatch& batch, const Group& group, const float* hidden_out);
@@ -77,7 +84,7 @@ class Slice {
     void restore(const Microbatch& batch);
     int32_t flagged_row(int64_t row) const;
     void begin_logits(const Microbatch& batch);
-    void check_has_logits() const;
+    void check_has(bool embeddings) const;
 
     SliceFile file_;
     std::unique_ptr<Boundary> boundary_;  // outlives the context
@@ -88,11 +95,14 @@ class Slice {
         damaged_;  // slots with numbers in the cache that are not finite, even if they were truncated
     std::vector<int32_t> row_sizes_;
     Microbatch last_;                      // the last forward that succeeded; empty if there is none
-    std::shared_ptr<LogitsBlock> logits_;  // the rows of `last_` that want them
+    std::shared_ptr<LogitsBlock> logits_;  // the rows of `last_` that want them; embeddings, if it embedded
     std::vector<int32_t> logits_row_;      // for each row of `last_`, its row in `logits_`
     Timings timings_;
     int32_t hidden_width_;
     int32_t vocab_size_;
+    int32_t embedding_width_;
+    bool can_embed_;   // the last slice, unless it was loaded for text alone
+    bool is_encoder_;  // reads a whole text at once, and remembers none
     bool has_tokens_;  // else token ids mean nothing to this slice
     bool can_truncate_;
     int32_t n_ctx_;

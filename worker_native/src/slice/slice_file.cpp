@@ -82,6 +82,13 @@ void read_heads(const gguf_context* file, const std::string& architecture, Slice
     slice.num_kv_heads = num_kv_heads ? num_kv_heads : num_heads;
 }
 
+void read_pooling(const gguf_context* file, const std::string& architecture, SliceFile& slice) {
+    const std::string key = architecture + ".pooling_type";
+    const auto pooling = find_u32(file, key.c_str());
+    if (!pooling || *pooling == UINT32_MAX) return;  // not said
+    slice.pooling = in_range(key.c_str(), *pooling, LLAMA_POOLING_TYPE_NONE, LLAMA_POOLING_TYPE_RANK);
+}
+
 }  // namespace
 
 SliceFile read_slice_file(const std::string& path) {
@@ -98,6 +105,7 @@ SliceFile read_slice_file(const std::string& path) {
     read_role(file.get(), slice);
     read_ports(file.get(), slice);
     read_heads(file.get(), architecture, slice);
+    read_pooling(file.get(), architecture, slice);
     return slice;
 }
 

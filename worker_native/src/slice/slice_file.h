@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/libllama.h"
+
 namespace native {
 
 inline constexpr int32_t kMaxLayers = 512;  // libllama's LLAMA_MAX_LAYERS, which it asserts
@@ -19,7 +21,8 @@ struct SliceFile {
     int32_t vocab_size = 0;  // the whole model's; 0 if the file does not say (a whole model)
     int32_t key_width = 0;   // one head's; 0 if unknown
     int32_t value_width = 0;
-    int32_t num_kv_heads = 0;  // a layer's; 0 if unknown or not the same in all
+    int32_t num_kv_heads = 0;                          // a layer's; 0 if unknown or not the same in all
+    int32_t pooling = LLAMA_POOLING_TYPE_UNSPECIFIED;  // how the model makes one vector of a text's rows
 
     // Where hidden rows enter: names of tensors, `name@other` if the row is to be written once `other` is
     // computed. Where they leave: `output`.
@@ -30,6 +33,8 @@ struct SliceFile {
     bool is_whole() const { return first == 0 && end == num_layers; }
     bool is_first() const { return first == 0; }
     bool is_last() const { return end == num_layers; }
+    bool ranks() const { return pooling == LLAMA_POOLING_TYPE_RANK; }
+    bool pools() const { return pooling > LLAMA_POOLING_TYPE_NONE; }
 };
 
 SliceFile read_slice_file(const std::string& path);

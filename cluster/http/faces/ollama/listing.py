@@ -12,7 +12,7 @@ LATEST = ":latest"
 # For a model that stays: clients subtract the time of now from it.
 NEVER = "9999-12-31T23:59:59Z"
 # What is asked of models that are files of the server's own; ours came with its start.
-REFUSED = ("pull", "push", "create", "copy", "delete", "embed", "embeddings")
+REFUSED = ("pull", "push", "create", "copy", "delete")
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,9 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
     )
     if batch.after is not None:
         header.after = batch.after
+    if batch.embeds:
+        header.embeds = True
+        header.pools = int32_bytes(batch.pools)
     if len(batch.scores):
         header.scores, header.targets = int32_bytes(batch.scores), int32_bytes(batch.targets)
     if len(batch.pending):
@@ -99,6 +102,8 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
         pending=pending,
         scores=scores,
         targets=int32_values("targets", message.targets, len(scores), limits.MAX_VOCAB - 1),
+        embeds=message.embeds,
+        pools=_pooled_rows(message, num_rows),
     )
 
 
@@ -126,6 +131,16 @@ def _logits_rows(field: str, data: bytes, wants_logits: bytes) -> Int32Array:
     if not all(map(wants_logits.__getitem__, values.tolist())):
         raise UsageError(f"{field}: a row that is not in wants_logits; flag it there too")
     return values
+
+
+def _pooled_rows(message: stage_pb2.StepHeader, num_rows: int) -> Int32Array:
+    if not message.embeds:
+        if message.pools:
+            raise UsageError("pools: rows of a step that does not embed; set embeds")
+        return NO_ROWS
+    if message.samples or message.returns_logits or message.scores:
+        raise UsageError("embeds: logits of the step's rows are asked for, too; send those apart")
+    return row_numbers("pools", message.pools, num_rows)
 
 
 def _new_sampling(messages: Sequence[stage_pb2.SlotSampling], stage_limits: StepLimits) -> tuple[SlotSampling, ...]:

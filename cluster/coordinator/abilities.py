@@ -1,0 +1,70 @@
+"""What a model can be asked for: text, vectors or scores, and in what bounds. Pure."""
+
+from __future__ import annotations
+
+from cluster.api.embedding import Pooling
+from cluster.api.errors import UnsupportedModelError, UsageError
+from cluster.coordinator.spec import CoordinatorSpec
+from cluster.engine.limits import Limits, max_logits_rows, max_scored_rows
+from cluster.engine.text.vocabulary import Vocabulary
+
+_EMBEDDERS = "Qwen3-Embedding, EmbeddingGemma or nomic-embed-text"
+_RANKERS = "Qwen3-Reranker, bge-reranker or jina-reranker"
+
+
+def makes_text(spec: CoordinatorSpec) -> bool:
+    """Whether the model gives next tokens."""
+    return not spec.is_encoder and spec.pooling is not Pooling.RANK
+
+
+def check_makes_text(spec: CoordinatorSpec) -> None:
+    """UnsupportedModelError unless the model gives next tokens."""
+    if not makes_text(spec):
+        gives = "scores of documents" if spec.pooling is Pooling.RANK else "embeddings"
+        raise UnsupportedModelError(f"generate: {spec.model} gives {gives}, no text; ask it for those")
+
+
+def pooling_for(spec: CoordinatorSpec, asked: Pooling | None, num_tokens: int) -> Pooling:
+    """How the vector of a text is made: as `asked`, or as the model says; of one that says nothing, a mean.
+
+    UnsupportedModelError where the model does not give such vectors; UsageError for a text that is too long for an
+    encoder.
+    """
+    if asked is Pooling.RANK and spec.pooling is not Pooling.RANK:
+        raise UnsupportedModelError(
+            f"rerank: {spec.model} gives no scores of documents; serve a model that does, such as {_RANKERS}"
+        )
+    if asked is not Pooling.RANK and spec.pooling is Pooling.RANK:
+        raise UnsupportedModelError(f"embeddings: {spec.model} gives scores of documents only; ask for rerank")
+    if spec.pooling is None and not spec.embeds:
+        raise UnsupportedModelError(
+            f"embeddings: {spec.model} was made for text; serve a model for embeddings, such as {_EMBEDDERS}, or start "
+            "the cluster with --embeddings"
+        )
+    if spec.is_encoder and num_tokens > (most := limits_of_encoder(spec)):
+        raise UsageError(
+            f"inputs: {num_tokens} tokens in one of them, but the model reads a text whole, of at most {most}; "
+            "shorten it, or start the cluster with a larger --ubatch-size and --ctx-size"
+        )
+    return asked or spec.pooling or Pooling.MEAN
+
+
+def limits_of_encoder(spec: CoordinatorSpec) -> int:
+    """The most tokens of a text that goes into one microbatch."""
+    return min(spec.context_length, spec.ubatch_size)
+
+
+def limits_of(spec: CoordinatorSpec, vocabulary: Vocabulary) -> Limits:
+    """The bounds that the engine keeps."""
+    return Limits(
+        num_slots=spec.num_slots,
+        context_length=limits_of_encoder(spec) if spec.is_encoder else spec.context_length,
+        max_batch_tokens=spec.ubatch_size,
+        num_stages=spec.num_stages,
+        pipeline_prompts=spec.pipeline_prompts,
+        can_truncate=spec.can_truncate and not spec.is_encoder,
+        takes_whole=spec.is_encoder,
+        max_waiting=spec.max_waiting,
+        max_logits_rows=max_logits_rows(spec.ubatch_size, vocabulary.num_tokens),
+        max_scored_rows=max_scored_rows(spec.ubatch_size, vocabulary.num_tokens),
+    )

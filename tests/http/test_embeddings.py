@@ -1,0 +1,162 @@
+"""Vectors of texts over HTTP, as the SDKs ask for them: of a model that is made for it, in two stages."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ollama
+import openai
+import pytest
+
+from cluster.client.sync import Client
+from tests.http.serving import Served, serving
+from tests.native.slice.test_embedding import llama_embedding
+from tests.native.tiny_model import TinyModel, write_model
+
+MEAN, CLS, LAST = 1, 2, 3
+LONG = " ".join(["a longer text, of which several chunks are made,"] * 3)
+
+
+def assert_close(found: Any, expected: Any) -> None:
+    """The cosine is 1 but for rounding: chunks differ, and the cache is in f16."""
+    found, expected = np.atleast_2d(found), np.atleast_2d(expected)
+    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
+    assert (np.sum(found * expected, axis=1) > 0.9999 * lengths).all()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("embedding") / "tiny-embedding.gguf", TinyModel(), pooling=LAST)
+
+
+@pytest.fixture(scope="module")
+def embedding(slice_cache: None, model: Path) -> Iterator[Served]:
+    with serving(model=str(model), context_length=256) as found:
+        yield found
+
+
+@pytest.fixture
+def sdk(embedding: Served) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{embedding.url}/v1", api_key="any", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def client(embedding: Served) -> Iterator[Client]:
+    with Client(embedding.endpoint) as found:
+        yield found
+
+
+def test_vectors_are_what_libllama_makes_of_the_whole_model(client: Client, model: Path) -> None:
+    for text in ("the cat", LONG):
+        tokens = client.tokenize(text)
+        for pooling, number in (("mean", MEAN), ("cls", CLS), ("last", LAST)):
+            found = client.embed(text, pooling=pooling, normalize=False)
+            expected = llama_embedding(model, number, tokens)
+            assert_close(found.vectors[0], expected)
+            assert found.num_prompt_tokens == (len(tokens),)
+    np.testing.assert_array_equal(client.embed(LONG).vectors, client.embed(LONG, pooling="last").vectors)
+
+
+def test_one_text_and_many_are_answered_in_order(client: Client) -> None:
+    texts = [f"text {n} " * (n % 7 + 1) for n in range(40)]
+    many = client.embed(texts)
+    assert many.vectors.shape == (40, 64)
+    np.testing.assert_allclose(np.linalg.norm(many.vectors, axis=1), 1, rtol=1e-6)
+    for index in (0, 17, 39):
+        assert_close(client.embed(texts[index]).vectors[0], many.vectors[index])
+    short = client.embed(texts[:2], dimensions=8).vectors
+    plain = client.embed(texts[:2], normalize=False).vectors[:, :8]
+    assert_close(short, plain / np.linalg.norm(plain, axis=1, keepdims=True))
+
+
+def test_the_openai_sdk_gets_both_formats(sdk: openai.OpenAI, client: Client) -> None:
+    texts = ["the cat", "a dog"]
+    expected = client.embed(texts)
+    plain = sdk.embeddings.create(model="any", input=texts, encoding_format="float")
+    packed = sdk.embeddings.create(model="any", input=texts)  # base64, by the SDK's own choice
+    for answer in (plain, packed):
+        assert [one.index for one in answer.data] == [0, 1]
+        assert_close([one.embedding for one in answer.data], expected.vectors)
+        assert answer.usage.prompt_tokens == answer.usage.total_tokens == sum(expected.num_prompt_tokens)
+        assert answer.model == "demo"
+    ids = client.tokenize(texts[0])
+    for given in (ids, [ids]):
+        answer = sdk.embeddings.create(model="any", input=given, encoding_format="float")
+        assert_close(answer.data[0].embedding, expected.vectors[0])
+    assert len(sdk.embeddings.create(model="any", input="a", dimensions=16).data[0].embedding) == 16
+
+
+def test_base64_is_float32_with_the_low_byte_first(embedding: Served, client: Client) -> None:
+    answer = embedding.post("/embeddings", {"input": "the cat", "encoding_format": "base64"}).json()
+    found = np.frombuffer(base64.b64decode(answer["data"][0]["embedding"]), "<f4")
+    assert_close(found, client.embed("the cat").vectors[0])
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "input"),
+        ({"input": []}, "input"),
+        ({"input": [1, "a"]}, "input[0]"),
+        ({"input": {"a": 1}}, "input"),
+        ({"input": ""} | {"dimensions": 65}, "dimensions"),
+        ({"input": "a", "dimensions": 0}, "dimensions"),
+        ({"input": "a", "encoding_format": "int8"}, "encoding_format"),
+        ({"input": ["a"] * 2049}, "input"),
+    ],
+)
+def test_a_wrong_value_is_named(embedding: Served, body: object, param: str) -> None:
+    answer = embedding.post("/v1/embeddings", body)
+    assert answer.status == 400, answer.content
+    assert answer.json()["error"]["param"] == param
+
+
+def test_a_text_that_is_too_long_is_refused_as_a_prompt_is(embedding: Served) -> None:
+    answer = embedding.post("/v1/embeddings", {"input": "long " * 300})
+    assert (answer.status, answer.json()["error"]["code"]) == (400, "context_length_exceeded")
+
+
+def test_ollamas_client_gets_vectors(embedding: Served, client: Client) -> None:
+    with ollama.Client(host=embedding.url) as api:
+        _check_ollama(api, client)
+
+
+def _check_ollama(api: ollama.Client, client: Client) -> None:
+    expected = client.embed(["the cat", "a dog"])
+    answer = api.embed(model="any", input=["the cat", "a dog"])
+    assert_close(answer.embeddings, expected.vectors)
+    assert answer.prompt_eval_count == sum(expected.num_prompt_tokens)
+    one = np.array(api.embeddings(model="any", prompt="the cat").embedding)
+    assert_close(one / np.linalg.norm(one), expected.vectors[0])
+    with pytest.raises(ollama.ResponseError, match="dimensions: 99; the model's vectors have 64"):
+        api.embed(model="any", input="a", dimensions=99)
+
+
+def test_texts_beside_vectors_are_what_they_are_alone(embedding: Served, client: Client) -> None:
+    alone = client.generate("the cat", seed=3, max_tokens=40, ignore_eos=True).token_ids
+    stream = client.stream("the cat", seed=3, max_tokens=40, ignore_eos=True)
+    tokens = [next(iter(stream)).token]
+    client.embed([LONG] * 12, pooling="mean")
+    tokens += [event.token for event in stream]
+    assert tuple(token for token in tokens if token is not None) == alone
+    embedding.wait_idle()
+
+
+def test_a_model_for_text_names_others(served: Served) -> None:
+    answer = served.post("/v1/embeddings", {"input": "a"})
+    assert answer.status == 501
+    assert answer.json()["error"]["type"] == "not_supported_error"
+    assert "Qwen3-Embedding" in answer.json()["error"]["message"]
+    assert "--embeddings" in answer.json()["error"]["message"]
+
+
+def test_a_model_for_text_embeds_where_the_cluster_was_told_to(slice_cache: None) -> None:
+    with serving(num_stages=1, embeddings=True) as found, Client(found.endpoint) as client:
+        vectors = client.embed(["Once upon a time", "Lily"]).vectors
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
+        assert client.generate("Once", max_tokens=3).token_ids

@@ -1,0 +1,114 @@
+"""Rows behind the last norm: of slices, of the whole, and as libllama pools them itself."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.native.conftest import ModelFiles, arrays, prompt, run
+from tests.native.slice.test_exact import CUTS, open_slice
+from tests.native.tiny_model import TinyModel, write_model
+from worker_native import Slice
+
+TOKENS = [(7 * i) % 250 for i in range(29)]
+
+
+def embed(slices: list[Slice], tokens: list[int], slot: int = 0, start: int = 0) -> NDArray[np.float32]:
+    """All rows of a text, [T, E]."""
+    batch = arrays(prompt(tokens, slot, start))
+    hidden = None
+    for part in slices:
+        hidden = part.forward(*batch, hidden, embeds=True)
+    assert hidden is None
+    return slices[-1].wanted_embeddings()
+
+
+def llama_embedding(path: Path, pooling: int, tokens: list[int]) -> NDArray[np.float32]:
+    """What libllama makes of a text in one call."""
+    model_params = llama_cpp.llama_model_default_params()
+    model_params.n_gpu_layers = 0
+    model = llama_cpp.llama_model_load_from_file(str(path).encode(), model_params)
+    params = llama_cpp.llama_context_default_params()
+    params.n_ctx, params.n_batch, params.n_ubatch, params.n_threads, params.n_threads_batch = 512, 512, 512, 1, 1
+    params.embeddings, params.pooling_type, params.kv_unified = True, pooling, False
+    context = llama_cpp.llama_init_from_model(model, params)
+    batch = llama_cpp.llama_batch_init(len(tokens), 0, 1)
+    batch.n_tokens = len(tokens)
+    for row, token in enumerate(tokens):
+        batch.token[row], batch.pos[row], batch.n_seq_id[row], batch.logits[row] = token, row, 1, 1
+        batch.seq_id[row][0] = 0
+    assert llama_cpp.llama_decode(context, batch) == 0
+    values = llama_cpp.llama_get_embeddings_seq(context, 0)
+    width = llama_cpp.llama_model_n_embd_out(model) if pooling != 4 else 1
+    found = np.ctypeslib.as_array(ctypes.cast(values, ctypes.POINTER(ctypes.c_float)), (width,)).copy()
+    llama_cpp.llama_batch_free(batch)
+    llama_cpp.llama_free(context)
+    llama_cpp.llama_model_free(model)
+    return found
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("kind", ["f32", "q4_0 tied"])
+def test_slices_give_the_rows_of_the_whole_bit_for_bit(model_file: ModelFiles, kind: str, cut: str) -> None:
+    whole = open_slice(model_file(kind), embeds=True)
+    parts = [open_slice(model_file(kind, layers)) for layers in CUTS[cut]]
+    for tokens, start in ((TOKENS[:20], 0), (TOKENS[20:], 20)):
+        rows = embed([whole], tokens, start=start)
+        assert rows.shape == (len(tokens), whole.embedding_width)
+        np.testing.assert_array_equal(embed(parts, tokens, start=start), rows)
+
+
+def test_logits_beside_are_what_they_are_alone(model_file: ModelFiles) -> None:
+    """Microbatches take turns: none of them leaves anything to the other."""
+    other, alone = (open_slice(model_file("q8_0"), embeds=True) for _ in range(2))
+    first = run([alone], prompt(TOKENS[:9]))
+    np.testing.assert_array_equal(run([other], prompt(TOKENS[:9])), first)
+    rows = embed([other], TOKENS, slot=1)
+    np.testing.assert_array_equal(run([other], [(5, 9, 0, True)]), run([alone], [(5, 9, 0, True)]))
+    other.prepare_slot(1, 1, 0)
+    np.testing.assert_array_equal(embed([other], TOKENS, slot=1), rows)
+
+
+def test_some_rows_are_those_of_all(model_file: ModelFiles) -> None:
+    whole = open_slice(model_file("f32"), embeds=True)
+    rows = np.array(embed([whole], TOKENS))
+    tokens, positions, slots, wants = arrays(prompt(TOKENS, slot=1))
+    wants[:] = False
+    wants[-1] = True
+    whole.forward(tokens, positions, slots, wants, embeds=True)
+    np.testing.assert_allclose(whole.wanted_embeddings(), rows[-1:], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("pooling", "rows"), [(1, slice(None)), (2, slice(1)), (3, slice(-1, None))])
+def test_pooled_rows_are_what_libllama_pools(tmp_path: Path, pooling: int, rows: slice) -> None:
+    path = write_model(tmp_path / "model.gguf", TinyModel(), pooling=pooling)
+    opened = open_slice(path)  # the file says that it may embed
+    found = embed([opened], TOKENS)[rows].mean(axis=0, dtype=np.float64)
+    expected = llama_embedding(path, pooling, TOKENS)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    if pooling != 1:  # one row, which nothing was added to
+        np.testing.assert_array_equal(found.astype(np.float32), expected)
+
+
+def test_what_cannot_be_is_refused(model_file: ModelFiles) -> None:
+    for_text = open_slice(model_file("f32"))
+    batch: Any = arrays(prompt([1, 2]))
+    with pytest.raises(ValueError, match="embeds: the slice was loaded without"):
+        for_text.check_microbatch(*batch, embeds=True)
+    with pytest.raises(ValueError, match="embeds: the slice was loaded without"):
+        for_text.forward(*batch, embeds=True)
+    for_text.forward(*batch)
+    with pytest.raises(ValueError, match="no forward whose embeddings"):
+        for_text.wanted_embeddings()
+    both = open_slice(model_file("f32"), embeds=True)
+    both.forward(*batch, embeds=True)
+    with pytest.raises(ValueError, match="no forward whose logits"):
+        both.logits([0])
+    with pytest.raises(ValueError, match="no forward whose logits"):
+        both.wanted_logits()
