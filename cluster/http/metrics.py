@@ -104,11 +104,9 @@ class Metrics:
             name = field if _FIELD.fullmatch(field) else OTHER
             self._ignored.labels(_bounded(name, self._fields, MAX_FIELDS)).inc()
 
-    def connected(self) -> None:
-        self._connections.inc()
-
-    def disconnected(self) -> None:
-        self._connections.dec()
+    def connections(self, number: int) -> None:
+        """So many are open now."""
+        self._connections.set(number)
 
     def totals(self) -> Totals:
         """Sums, for those who spell them otherwise."""

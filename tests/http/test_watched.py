@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -109,8 +110,8 @@ def test_all_of_it_needs_the_key_and_the_page_does_not(served: Served) -> None:
 def test_a_scrape_counts_requests_tokens_and_stages(served: Served) -> None:
     before = samples(served)
     generate(served, 7)
-    served.get("/metrics")
-    wait_until(lambda: samples(served)["ggml_cluster_generation_tokens_total", ""] > 0)
+    # What a scrape tells of stages may be a second old.
+    wait_until(lambda: samples(served)["ggml_cluster_stage_hop_seconds", "0"] > 0)
     after = samples(served)
     assert after["ggml_cluster_generation_tokens_total", ""] == before["ggml_cluster_generation_tokens_total", ""] + 7
     assert after["ggml_cluster_up", ""] == after["ggml_cluster_ready", ""] == 1
@@ -120,6 +121,14 @@ def test_a_scrape_counts_requests_tokens_and_stages(served: Served) -> None:
     answer = served.ask("HEAD", "/metrics")
     assert (answer.status, answer.content) == (200, b"")
     assert answer.headers["content-type"].startswith("text/plain; version=")
+
+
+def test_open_connections_are_counted(served: Served) -> None:
+    before = samples(served)["ggml_cluster_http_connections", ""]
+    assert before >= 1  # the one that asks
+    host, port = served.host.split(":")
+    with socket.create_connection((host, int(port))), socket.create_connection((host, int(port))):
+        wait_until(lambda: samples(served)["ggml_cluster_http_connections", ""] >= before + 2)
 
 
 def test_llama_servers_names_are_told_where_they_are_asked_for(served: Served) -> None:

@@ -167,3 +167,23 @@ def test_the_prompt_and_its_tokens_are_shown(page: Any, scripted: Scripted) -> N
     page.click("text=Tokens of the prompt")
     expect(page.locator("dialog .token").first).to_be_visible()
     assert "Hello" in page.locator("dialog .tokens").inner_text()
+
+
+def test_reasoning_is_folded_and_calls_are_cards(page: Any, scripted: Scripted) -> None:
+    page.click("#tune")
+    page.click("text=Structure and tools")
+    parameters = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    page.fill('[data-setting="tools"]', json.dumps([{"name": "weather", "parameters": parameters}]))
+    scripted.script.answers('<tool_call>\n{"name": "weather", "arguments": {"city": "Oslo"}}\n</tool_call>')
+    send(page, "What is the weather?")
+    card = answered(page).locator(".call")
+    expect(card).to_contain_text("weather")
+    expect(card.locator("pre")).to_contain_text('"city": "Oslo"')
+    scripted.script.answers("<think>It rains there.</think>Take a coat.")
+    card.locator("textarea").fill("rain")
+    card.locator('button[type="submit"]').click()
+    answer = answered(page)
+    expect(answer.locator(".text").last).to_have_text("Take a coat.")
+    expect(answer.locator(".reasoning summary")).to_contain_text("Thought for")
+    expect(answer.locator(".reasoning .text")).to_be_hidden()
+    assert "rain" in scripted.script.prompts[-1]
