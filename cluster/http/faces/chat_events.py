@@ -104,7 +104,8 @@ class ChatEncoder:
             return b""
         if not self.shown.usage:
             return DONE
-        return unnamed(self._chunk([], {"usage": self._usage()})) + DONE
+        took = timings(longest(choice.answer.timings for choice in self._choices))
+        return unnamed(self._chunk([], {"usage": self._usage(), "timings": took})) + DONE
 
     def whole(self) -> Body:
         answers = [choice.answer for choice in self._choices]
