@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from cluster.api.errors import ClusterError
 from cluster.api.status import ClusterStatus
@@ -21,6 +23,7 @@ READY_EVERY_S = 2.0
 AWAY_EVERY_S = 0.5
 STATUS_TIMEOUT_S = 3.0
 MODEL_TIMEOUT_S = 60.0
+CHAT_S = 5.0  # for the template, before prompts without one are served
 _log = logging.getLogger(__name__)
 
 
@@ -40,6 +43,7 @@ class Link:
         self.is_draining = False
         self.created_s = int(time.time())  # when the model was found here
         self._task: asyncio.Task[None] | None = None
+        self._is_stopped = False
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._watch())
@@ -48,6 +52,7 @@ class Link:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self._is_stopped = True
         if self.chat is not None:
             await asyncio.to_thread(self.chat.close)
         if self._client is not None:
@@ -116,24 +121,50 @@ class Link:
         async with asyncio.timeout(MODEL_TIMEOUT_S):
             model, vocabulary = await self.client.model(), await self.client.vocabulary()
         settings, old = self._settings, self.chat
-        self.chat, self.chat_trouble = None, ""
+        self.chat, self.chat_trouble = None, "its template is still being looked at"
         if old is not None:
             await asyncio.to_thread(old.close)
-        try:
-            self.chat = await asyncio.to_thread(
-                ChatModel.of,
-                model,
-                vocabulary,
-                override=settings.chat_template,
-                input_marking=settings.input_marking,
-            )
-        except ClusterError as error:
-            self.chat_trouble = str(error)
-            _log.warning("chat: %s", error)
         alias = settings.aliases[0] if settings.aliases else model.name
         self.served = Served(settings, model, vocabulary, status.num_slots, alias)
         self.created_s = int(time.time())
         _log.info("serving %s", alias)
+        # A template that takes its time, or means harm, must not keep prompts that need none waiting.
+        found = asyncio.get_running_loop().create_future()
+        work = partial(self._look_at_template, self.served, asyncio.get_running_loop(), found)
+        threading.Thread(target=work, name="http-template", daemon=True).start()
+        await asyncio.wait({found}, timeout=CHAT_S)
+
+    def _look_at_template(self, served: Served, loop: asyncio.AbstractEventLoop, found: asyncio.Future[None]) -> None:
+        """In a thread of its own, which nobody waits for."""
+        settings = served.settings
+        result: ChatModel | Exception
+        try:
+            result = ChatModel.of(
+                served.model,
+                served.vocabulary,
+                override=settings.chat_template,
+                input_marking=settings.input_marking,
+            )
+        except Exception as error:
+            result = error
+        try:
+            loop.call_soon_threadsafe(self._take_chat, served, result, found)
+        except RuntimeError:  # the server has ended meanwhile
+            if isinstance(result, ChatModel):
+                result.close()
+
+    def _take_chat(self, served: Served, result: ChatModel | Exception, found: asyncio.Future[None]) -> None:
+        if isinstance(result, ChatModel):
+            if served is self.served and not self._is_stopped:
+                self.chat, self.chat_trouble = result, ""
+            else:
+                threading.Thread(target=result.close, name="http-template", daemon=True).start()
+        elif served is self.served:
+            known = isinstance(result, ClusterError)
+            self.chat_trouble = str(result) if known else f"internal error: {type(result).__name__}"
+            _log.warning("chat: %s", self.chat_trouble, exc_info=None if known else result)
+        if not found.done():
+            found.set_result(None)
 
 
 def unavailable(message: str, why: str = "") -> RefusedError:

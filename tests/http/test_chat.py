@@ -87,6 +87,7 @@ def test_a_named_tool_is_called(client: OpenAI) -> None:
         "messages": HELLO,
         "tools": [tool],
         "tool_choice": choice,
+        "parallel_tool_calls": False,
         "seed": 1,
         "max_tokens": 100,
     }
