@@ -96,6 +96,7 @@ FREE = replace(PLAIN, equal=False)  # latent attention, or heads of the file's o
 HYBRID = replace(FREE, recurrent="kv", heads_vary=True)
 DELTA = replace(PLAIN, inputs=("model.input_embed",), recurrent="list")
 STREAMS = replace(FREE, inputs=("hc_init",), streams="hyper_connection.count")
+ENCODER = Architecture(is_encoder=True, whole="each token attends to all of the text, also to what is behind it")
 POSITIONS = replace(PLAIN, inputs=("inpL",))  # learned positions are added to the embedding
 
 ARCHITECTURES: Mapping[str, Architecture] = {
@@ -208,6 +209,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "gemma3n": replace(
         FREE, window=Window(5), whole="layers from the 20th on share the keys and values of earlier ones"
     ),
+    # Embeddings and scores only.
+    **_rows("bert nomic-bert", ENCODER),
     # Not served.
     "hrm_text": Architecture(refusal="its two stacks of layers are run in turns, so it has more layers than tensors"),
     **_rows("plm rwkv6 rwkv6qwen2 rwkv7 arwkv7", Architecture(refusal="no tiny model of it runs, so no cut was tried")),
@@ -221,8 +224,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     ),
     **_rows("dream llada llada-moe rnd1", Architecture(refusal="it is a diffusion model: its attention is not causal")),
     **_rows(
-        "bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding "
-        "llama-embed clip",
-        Architecture(refusal="it gives embeddings, no next token"),
+        "modern-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding",
+        Architecture(refusal="it gives embeddings, and no tiny model of it was tried"),
     ),
+    **_rows("llama-embed clip", Architecture(refusal="it gives embeddings, no next token")),
 }

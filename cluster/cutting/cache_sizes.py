@@ -19,6 +19,8 @@ def layer_cache_bytes(
     model: Model, num_cells: int, type_k: TensorType, type_v: TensorType, num_slots: int
 ) -> tuple[int, ...]:
     """Bytes for each layer; `model_sizes` tells the arguments."""
+    if model.row.is_encoder:
+        return (0,) * model.num_layers
     if num_slots:
         num_cells = _rounded(-(-num_cells // num_slots)) * num_slots
     found = []

@@ -15,6 +15,7 @@ import pytest
 from cluster.client.sync import Client
 from tests.http.serving import Served, serving
 from tests.native.slice.test_embedding import llama_embedding
+from tests.native.tiny_encoder import write_encoder
 from tests.native.tiny_model import TinyModel, write_model
 
 MEAN, CLS, LAST = 1, 2, 3
@@ -160,3 +161,22 @@ def test_a_model_for_text_embeds_where_the_cluster_was_told_to(slice_cache: None
         vectors = client.embed(["Once upon a time", "Lily"]).vectors
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
         assert client.generate("Once", max_tokens=3).token_ids
+
+
+@pytest.mark.parametrize("architecture", ["bert", "nomic-bert"])
+def test_an_encoder_is_served_whole(slice_cache: None, tmp_path: Path, architecture: str) -> None:
+    path = write_encoder(tmp_path / "encoder.gguf", pooling=MEAN, architecture=architecture)
+    with serving(model=str(path), num_stages=1, context_length=128) as found, Client(found.endpoint) as client:
+        texts = [f"the cat {'a' * n} the dog." for n in range(1, 20)]
+        vectors = client.embed(texts, normalize=False)
+        for text, vector in zip(texts[::6], vectors.vectors[::6], strict=True):
+            tokens = client.tokenize(text)
+            assert (tokens[0], tokens[-1]) == (2, 3)
+            np.testing.assert_allclose(vector, llama_embedding(path, MEAN, tokens), rtol=1e-4, atol=1e-5)
+        answer = found.post("/v1/completions", {"prompt": "the cat", "max_tokens": 3})
+        assert answer.status == 501
+        assert "gives embeddings, no text" in answer.json()["error"]["message"]
+        too_long = found.post("/v1/embeddings", {"input": ["the cat", "a " * 90]})
+        assert too_long.status == 400
+        assert "reads a text whole, of at most 64" in too_long.json()["error"]["message"]
+        assert found.post("/v1/embeddings", {"input": "the cat"}).status == 200

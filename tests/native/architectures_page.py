@@ -30,6 +30,10 @@ llama_cpp, whole through one slice, and cut at every legal place and at all of t
 single tokens, then two slots at once. The logits are equal bit for bit, and the memory that `model_sizes` predicts for
 the cache is what libllama reports. With the steps of `cluster verify`, the hidden rows in front of every legal cut are
 those that llama_cpp computes alone.
+
+What gives no next token but embeddings, or scores of documents, is served whole on one stage. Its vectors are held
+against llama_cpp's own (`tests/native/slice/test_embedding.py`), as are those of models of next tokens that say how one
+vector is made of a text (`{architecture}.pooling_type`): these are cut like any other.
 """
 
 
@@ -60,6 +64,9 @@ def rows() -> Iterator[tuple[str, str, str]]:
     for architecture, row in sorted(ARCHITECTURES.items()):
         if row.refusal:
             yield architecture, "no", row.refusal
+            continue
+        if row.is_encoder:
+            yield architecture, "whole only", "; ".join(("embeddings and scores only", *notes(row)))
             continue
         found = [_model(name) for name in models[architecture]]
         yield architecture, "; ".join(dict.fromkeys(found)), "; ".join(notes(row))

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from tests.native.conftest import ModelFiles, arrays, prompt, run
 from tests.native.slice.test_exact import CUTS, open_slice
+from tests.native.tiny_encoder import write_encoder
 from tests.native.tiny_model import TinyModel, write_model
 from worker_native import Slice
 
+TOKENS_OF_LETTERS = [5, 8, 31, 40, 9, 17, 57]
 TOKENS = [(7 * i) % 250 for i in range(29)]
 
 
@@ -112,3 +114,47 @@ def test_what_cannot_be_is_refused(model_file: ModelFiles) -> None:
         both.logits([0])
     with pytest.raises(ValueError, match="no forward whose logits"):
         both.wanted_logits()
+
+
+@pytest.mark.parametrize("architecture", ["bert", "nomic-bert"])
+@pytest.mark.parametrize(("pooling", "rows"), [(1, slice(None)), (2, slice(1))])
+def test_an_encoder_gives_what_libllama_pools(tmp_path: Path, architecture: str, pooling: int, rows: slice) -> None:
+    path = write_encoder(tmp_path / "encoder.gguf", pooling=pooling, architecture=architecture)
+    opened = open_slice(path, n_slots=3)
+    assert (opened.is_encoder, opened.can_truncate) == (True, False)
+    tokens = [2, *TOKENS_OF_LETTERS, 3]
+    expected = llama_embedding(path, pooling, tokens)
+    found = embed([opened], tokens, slot=1)[rows].mean(axis=0, dtype=np.float64)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    # Other texts beside it, and texts before it in its slot, change nothing.
+    opened.prepare_slot(1, 1, 0)
+    opened.forward(*arrays([*prompt([2, 9, 3]), *prompt(tokens, slot=1), *prompt([2, 11, 3], slot=2)]), embeds=True)
+    found = opened.wanted_embeddings()[3 : 3 + len(tokens)][rows].mean(axis=0, dtype=np.float64)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_encoder_reads_a_text_at_once_and_makes_none(tmp_path: Path) -> None:
+    opened = open_slice(write_encoder(tmp_path / "bert.gguf", pooling=1))
+    embed([opened], [2, 5, 3])
+    with pytest.raises(ValueError, match="an encoder reads a whole text at once; free slot 0 first"):
+        embed([opened], [6, 3], start=3)
+    with pytest.raises(ValueError, match="the model has no logits, only embeddings or scores"):
+        opened.forward(*arrays(prompt([2, 5], slot=1)))
+    opened.prepare_slot(0, 0, 0)
+    assert opened.measure_rows(2) > 0
+
+
+def test_an_encoder_that_ranks_gives_its_score(tmp_path: Path) -> None:
+    path = write_encoder(tmp_path / "bert.gguf", pooling=4, ranks=True)
+    opened = open_slice(path)
+    assert opened.embedding_width == 1
+    tokens = [2, *TOKENS_OF_LETTERS, 3, 3, 12, 13, 3]
+    tokens_, positions, slots, wants = arrays([*prompt([2, 7, 3]), *prompt(tokens, slot=1)])
+    wants[:] = False
+    wants[[2, -1]] = True
+    opened.forward(tokens_, positions, slots, wants, embeds=True)
+    scores = opened.wanted_embeddings()
+    assert scores.shape == (2, 1)
+    np.testing.assert_allclose(scores[0], llama_embedding(path, 4, [2, 7, 3]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(scores[1], llama_embedding(path, 4, tokens), rtol=1e-5, atol=1e-6)
+    assert scores[0] != scores[1]
