@@ -203,15 +203,25 @@ class LogitsPart(_message.Message):
     logits: bytes
     def __init__(self, num_rows: _Optional[int] = ..., vocab_size: _Optional[int] = ..., logits: _Optional[bytes] = ...) -> None: ...
 
+class Pair(_message.Message):
+    __slots__ = ("query", "document")
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    query: str
+    document: str
+    def __init__(self, query: _Optional[str] = ..., document: _Optional[str] = ...) -> None: ...
+
 class EmbedInput(_message.Message):
-    __slots__ = ("text", "token_ids", "segments")
+    __slots__ = ("text", "token_ids", "segments", "pair")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     TOKEN_IDS_FIELD_NUMBER: _ClassVar[int]
     SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    PAIR_FIELD_NUMBER: _ClassVar[int]
     text: str
     token_ids: TokenIds
     segments: Segments
-    def __init__(self, text: _Optional[str] = ..., token_ids: _Optional[_Union[TokenIds, _Mapping]] = ..., segments: _Optional[_Union[Segments, _Mapping]] = ...) -> None: ...
+    pair: Pair
+    def __init__(self, text: _Optional[str] = ..., token_ids: _Optional[_Union[TokenIds, _Mapping]] = ..., segments: _Optional[_Union[Segments, _Mapping]] = ..., pair: _Optional[_Union[Pair, _Mapping]] = ...) -> None: ...
 
 class EmbedRequest(_message.Message):
     __slots__ = ("inputs", "pooling")

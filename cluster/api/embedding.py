@@ -47,6 +47,19 @@ class Embeddings:
     num_prompt_tokens: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """How well some documents answer a query. Set by the client.
+
+    Attributes:
+        scores: [N] float32, one for each document, in order; a higher one is better.
+        num_prompt_tokens: how many tokens each of them has, with the query.
+    """
+
+    scores: NDArray[np.float32]
+    num_prompt_tokens: tuple[int, ...]
+
+
 def shaped(vectors: NDArray[np.float32], dimensions: int | None, normalize: bool) -> NDArray[np.float32]:
     """The first `dimensions` numbers of each of `vectors` [N, E], of length 1 if `normalize`.
 

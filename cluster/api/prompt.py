@@ -14,3 +14,11 @@ class Segment:
 
 
 Segments = tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A query and a document, for a model that ranks."""
+
+    query: str
+    document: str

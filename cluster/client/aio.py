@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 
 import grpc
 
-from cluster.api.embedding import Embeddings, Pooling
+from cluster.api.embedding import Embeddings, Pooling, Ranking
 from cluster.api.errors import ClusterError
 from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.results import Completion
@@ -163,6 +163,10 @@ class AsyncClient:
     ) -> Embeddings:
         """Vectors of texts, as for `Client.embed`."""
         return await self._collect(*calls.embed_call(inputs, Pooling.checked(pooling), normalize, dimensions))
+
+    async def rerank(self, query: str, documents: Iterable[str]) -> Ranking:
+        """Scores of documents, as for `Client.rerank`."""
+        return calls.ranking_of(await self._collect(*calls.rerank_call(query, documents)))
 
     async def tokenize(self, text: Text, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """The token ids of `text`; the flags as for `Client.tokenize`."""

@@ -15,8 +15,9 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from cluster.api.embedding import Pooling
+from cluster.api.embedding import Embeddings, Pooling, Ranking
 from cluster.api.errors import ClusterError, UsageError
+from cluster.api.prompt import Pair
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, SlotStatus
@@ -177,6 +178,25 @@ def embed_call(
     request = encode_embed([to_prompt(one, "inputs") for one in given], pooling)
     parts = EmbeddingParts(len(given), normalize, dimensions)
     return _call("Embed", request, inference_pb2.EmbedPart, decode_embeddings), parts
+
+
+def rerank_call(query: Any, documents: Any) -> tuple[Call[tuple[list[int], Float32Array]], EmbeddingParts]:
+    """The call, and what its messages fill: scores, one for each document."""
+    if not isinstance(query, str):
+        raise UsageError(f"query: {type(query).__name__} is no text; give a str")
+    given: list[Any] = [] if isinstance(documents, str) else list(documents)
+    if isinstance(documents, str) or not all(isinstance(one, str) for one in given):
+        raise UsageError("documents: it is no list of texts; give a list of str")
+    if not given:
+        raise UsageError("documents: there are none; give at least one")
+    request = encode_embed([Pair(query, one) for one in given], Pooling.RANK)
+    parts = EmbeddingParts(len(given), normalize=False, dimensions=None)
+    return _call("Embed", request, inference_pb2.EmbedPart, decode_embeddings), parts
+
+
+def ranking_of(found: Embeddings) -> Ranking:
+    """Of several scores that a model gives, the first one counts."""
+    return Ranking(found.vectors[:, 0], found.num_prompt_tokens)
 
 
 def tokenize_call(text: Any, specials: Specials) -> Call[list[int]]:

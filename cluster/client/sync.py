@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 
 import grpc
 
-from cluster.api.embedding import Embeddings, Pooling
+from cluster.api.embedding import Embeddings, Pooling, Ranking
 from cluster.api.errors import ClusterError
 from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.results import Completion
@@ -197,6 +197,13 @@ class Client:
         UnsupportedModelError if the model makes text, unless the cluster was started with --embeddings.
         """
         return self._collect(*calls.embed_call(inputs, Pooling.checked(pooling), normalize, dimensions))
+
+    def rerank(self, query: str, documents: Iterable[str]) -> Ranking:
+        """How well each of `documents` answers `query`, by a model that was made for that; a higher score is better.
+
+        UnsupportedModelError if the model gives no scores.
+        """
+        return calls.ranking_of(self._collect(*calls.rerank_call(query, documents)))
 
     def tokenize(self, text: Text, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """The token ids of `text`.

@@ -12,13 +12,14 @@ from queue import Empty, Queue
 from cluster.api.embedding import Pooling
 from cluster.api.errors import CapacityError, ClusterError, UnreachableError
 from cluster.api.model import ModelInfo, VocabularyTable
-from cluster.api.prompt import Segments
+from cluster.api.prompt import Pair, Segments
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, Condition, Health, SlotStatus, StageFacts, StageStatus
 from cluster.coordinator.abilities import check_makes_text, limits_of, makes_text, pooling_for
 from cluster.coordinator.grammars import Grammars
 from cluster.coordinator.model_facts import model_info, vocabulary_table
+from cluster.coordinator.pairs import Pairs
 from cluster.coordinator.pulse import Pulse
 from cluster.coordinator.recovery import Recovery
 from cluster.coordinator.spec import CoordinatorSpec, StageEndpoint
@@ -58,6 +59,7 @@ class CoordinatorService:
         vocabulary = stored_vocabulary(spec.source, spec.model_hash, keys).path
         self._tokenizer = Tokenizer(vocabulary, spec.source.shown_name, spec.context_length)
         self._table = self._tokenizer.table
+        self._pairs = Pairs(vocabulary, self._tokenizer)
         self._model = model_info(spec, vocabulary, self._table)
         self._pulse = Pulse()
         self._stages = WiredStages(keys.for_stages)
@@ -163,6 +165,10 @@ class CoordinatorService:
     async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
         """Token ids of a text, by the model's own vocabulary."""
         return await self._tokenizer.tokenize(client, field, segments, add_special)
+
+    async def tokenize_pair(self, client: str, pair: Pair) -> list[int]:
+        """Token ids of a query and a document together."""
+        return await self._pairs.tokens(client, "documents", pair.query, pair.document)
 
     def check_grammar(self, grammar: str) -> None:
         """UsageError if it cannot be used; else the last stage has it ready."""

@@ -17,7 +17,7 @@ import numpy as np
 from cluster.api.embedding import Pooling
 from cluster.api.errors import CapacityError, ClusterError, StageLostError, UnsupportedModelError, UsageError
 from cluster.api.model import ModelInfo, TokenKind, VocabularyTable
-from cluster.api.prompt import Segments
+from cluster.api.prompt import Pair, Segments
 from cluster.api.results import FinishReason, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import (
@@ -234,7 +234,7 @@ class EchoCluster:
     ) -> Callable[[], None]:
         """Token ids as they are, cut or filled up to four; of none an error."""
         if pooling is Pooling.RANK:
-            raise UnsupportedModelError("rerank: no scores here; serve another model")
+            token_ids = [sum(token_ids)]
         found = np.array([*token_ids, 0, 0, 0, 0][:4], np.float32)
         self._threads.append(threading.Thread(target=sink, args=(found if token_ids else UsageError("inputs: empty"),)))
         self._threads[-1].start()
@@ -245,6 +245,9 @@ class EchoCluster:
         spelled = [([2] if segment.parse_special else []) + list(segment.text.encode()) for segment in segments]
         self.asked.append((client, field, any(segment.parse_special for segment in segments)))
         return Spelled([1] * add_special + list(chain.from_iterable(spelled)), text)
+
+    async def tokenize_pair(self, client: str, pair: Pair) -> list[int]:
+        return [*pair.query.encode(), 0, *pair.document.encode()]
 
     def check_grammar(self, grammar: str) -> None:
         if grammar == "bad":

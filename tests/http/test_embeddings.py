@@ -18,7 +18,7 @@ from tests.native.slice.test_embedding import llama_embedding
 from tests.native.tiny_encoder import write_encoder
 from tests.native.tiny_model import TinyModel, write_model
 
-MEAN, CLS, LAST = 1, 2, 3
+MEAN, CLS, LAST, RANK = 1, 2, 3, 4
 LONG = " ".join(["a longer text, of which several chunks are made,"] * 3)
 
 
@@ -180,3 +180,37 @@ def test_an_encoder_is_served_whole(slice_cache: None, tmp_path: Path, architect
         assert too_long.status == 400
         assert "reads a text whole, of at most 64" in too_long.json()["error"]["message"]
         assert found.post("/v1/embeddings", {"input": "the cat"}).status == 200
+
+
+def test_documents_are_ranked_by_the_models_own_head(slice_cache: None, tmp_path: Path, served: Served) -> None:
+    path = write_encoder(tmp_path / "encoder.gguf", pooling=RANK, ranks=True)
+    query, documents = "the cat", ["a dog.", "the cat", "cats, dogs?", "b"]
+    with serving(model=str(path), num_stages=1, context_length=128) as found, Client(found.endpoint) as client:
+        expected = []
+        for document in documents:
+            first, second = (client.tokenize(text, add_special=False) for text in (query, document))
+            expected.append(llama_embedding(path, RANK, [2, *first, 3, *second, 3])[0])
+        ranking = client.rerank(query, documents)
+        np.testing.assert_allclose(ranking.scores, expected, rtol=1e-4, atol=1e-5)
+        best = sorted(range(4), key=lambda index: -expected[index])
+        for body in (
+            {"query": query, "documents": documents, "top_n": 3},
+            {"query": query, "documents": [{"text": one} for one in documents], "return_documents": True},
+        ):
+            answer = found.post("/v1/rerank", body).json()
+            wanted = best[: body.get("top_n", 4)]  # type: ignore[misc]
+            assert [one["index"] for one in answer["results"]] == wanted
+            assert answer["usage"]["prompt_tokens"] == sum(ranking.num_prompt_tokens)
+            scores = [one["relevance_score"] for one in answer["results"]]
+            np.testing.assert_allclose(scores, np.array(expected)[wanted], rtol=1e-4, atol=1e-5)
+        assert answer["results"][0]["document"] == {"text": documents[best[0]]}
+        plain = found.post("/rerank", {"query": query, "texts": documents}).json()
+        assert [one["index"] for one in plain] == best
+        refused = found.post("/v1/embeddings", {"input": "a"})
+        assert (refused.status, "scores of documents only" in refused.json()["error"]["message"]) == (501, True)
+        for body, param in (({"documents": ["a"]}, "query"), ({"query": "a", "documents": [3]}, "documents[0]")):
+            answer = found.post("/v1/rerank", body)
+            assert (answer.status, answer.json()["error"]["param"]) == (400, param)
+    other = served.post("/v1/rerank", {"query": query, "documents": documents})
+    assert other.status == 501
+    assert "bge-reranker" in other.json()["error"]["message"]

@@ -1,4 +1,4 @@
-"""Vectors of texts, in OpenAI's and in Ollama's shape."""
+"""Vectors of texts, in OpenAI's and in Ollama's shape, and scores of documents."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cluster.http.faces.embeddings import (
     openai_answer,
     openai_asked,
 )
+from cluster.http.faces.reranking import rerank_answer, rerank_asked
 from cluster.http.names import check_model
 from cluster.http.routes.ollama import ollama_error
 from cluster.http.routes.route import At, body_of, json_response, post, with_and_without_v1
@@ -48,6 +49,14 @@ def embedding_routes(server: Server) -> Iterator[At]:
         asked = ollama_asked(await body_of(request), "prompt")
         return json_response(ollama_old_answer(await embedded(asked, normalize=False)))
 
-    yield from with_and_without_v1(post("/embeddings", embeddings))
+    async def rerank(request: Request) -> Response:
+        served, body = link.require(), await body_of(request)
+        check_model(body, served)
+        asked = rerank_asked(body)
+        server.metrics.ignored(asked.ignored)
+        found = await link.client.rerank(asked.query, asked.documents)
+        return json_response(rerank_answer(asked, found, served.alias))
+
+    yield from with_and_without_v1(post("/embeddings", embeddings), post("/rerank", rerank), post("/reranking", rerank))
     yield post("/api/embed", embed, ollama_error)
     yield post("/api/embeddings", embed_one, ollama_error)

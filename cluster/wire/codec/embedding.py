@@ -9,7 +9,7 @@ import numpy as np
 
 from cluster.api.embedding import Pooling
 from cluster.api.errors import UsageError
-from cluster.api.prompt import Segment, Segments
+from cluster.api.prompt import Pair, Segment, Segments
 from cluster.messages.step import Float32Array
 from cluster.wire import limits
 from cluster.wire.codec.inference import Prompt, check_segments, check_text, check_token_ids
@@ -21,15 +21,18 @@ _POOLINGS = {getattr(inference_pb2, f"POOLING_{pooling.name}"): pooling for pool
 _NUMBERS = {pooling: number for number, pooling in _POOLINGS.items()}
 
 
+Given = Segments | Pair | list[int]
+
+
 @dataclass(frozen=True, slots=True)
 class EmbedAsked:
     """What a client asks for: texts, or their token ids. `pooling`: None is what the model says."""
 
-    inputs: tuple[Segments | list[int], ...]
+    inputs: tuple[Given, ...]
     pooling: Pooling | None
 
 
-def encode_embed(inputs: Sequence[Prompt], pooling: Pooling | None) -> inference_pb2.EmbedRequest:
+def encode_embed(inputs: Sequence[Prompt | Pair], pooling: Pooling | None) -> inference_pb2.EmbedRequest:
     check_length("inputs", inputs, limits.MAX_REQUESTS)
     request = inference_pb2.EmbedRequest()
     if pooling is not None:
@@ -38,6 +41,10 @@ def encode_embed(inputs: Sequence[Prompt], pooling: Pooling | None) -> inference
         one = request.inputs.add()
         if isinstance(given, str):
             one.text = check_text("inputs", given)
+        elif isinstance(given, Pair):
+            one.pair.query = check_text("query", given.query)
+            one.pair.document = check_text("documents", given.document)
+            one.pair.SetInParent()
         elif isinstance(given, tuple):
             for segment in check_segments("inputs", given):
                 one.segments.segments.add(text=segment.text, parse_special=segment.parse_special)
@@ -83,7 +90,7 @@ def decode_embeddings(message: inference_pb2.EmbedPart) -> tuple[list[int], Floa
     return num_tokens, vectors.astype(np.float32, copy=False)
 
 
-def _input(message: inference_pb2.EmbedInput) -> Segments | list[int]:
+def _input(message: inference_pb2.EmbedInput) -> Given:
     match message.WhichOneof("prompt"):
         case "text":
             return (Segment(check_text("inputs", message.text)),)
@@ -91,6 +98,9 @@ def _input(message: inference_pb2.EmbedInput) -> Segments | list[int]:
             found = message.segments.segments
             check_length("inputs", found, limits.MAX_SEGMENTS)
             return check_segments("inputs", tuple(Segment(one.text, one.parse_special) for one in found))
+        case "pair":
+            pair = message.pair
+            return Pair(check_text("query", pair.query), check_text("documents", pair.document))
         case "token_ids":
             return check_token_ids("inputs", message.token_ids.ids)
         case _:

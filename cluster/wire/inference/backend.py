@@ -8,7 +8,7 @@ from typing import Protocol
 from cluster.api.embedding import Pooling
 from cluster.api.errors import ClusterError
 from cluster.api.model import ModelInfo, VocabularyTable
-from cluster.api.prompt import Segments
+from cluster.api.prompt import Pair, Segments
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, SlotStatus
@@ -51,6 +51,9 @@ class InferenceBackend(Protocol):
 
     async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
         """The token ids of a text, which `client` gave as `field`."""
+
+    async def tokenize_pair(self, client: str, pair: Pair) -> list[int]:
+        """The token ids of a query and a document, which `client` gave."""
 
     def check_grammar(self, grammar: str) -> None:
         """UsageError if a text cannot follow it; else it is ready for a request that comes now.

@@ -8,14 +8,14 @@ from functools import partial
 import numpy as np
 
 from cluster.api.errors import ClusterError
-from cluster.api.prompt import Segments
+from cluster.api.prompt import Pair, Segments
 from cluster.messages.step import Float32Array
 from cluster.wire.codec.embedding import EmbedAsked
 from cluster.wire.inference.backend import Cancel, InferenceBackend
 from cluster.wire.inference.mailbox import LoopMailbox, StreamInbox
 
 Numbered = tuple[int, Float32Array | ClusterError]  # (number of the text, its vector)
-TokenIds = Callable[[Segments], Awaitable[list[int]]]
+TokenIds = Callable[[Segments | Pair], Awaitable[list[int]]]
 
 
 class EmbedGroup:

@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from cluster.api.errors import CapacityError, ClusterError, ContextOverflowError, UnreachableError
-from cluster.api.prompt import Segments
+from cluster.api.prompt import Pair, Segments
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import MAX_GRAMMAR_BYTES
 from cluster.fairness.threads import FairThreads
@@ -167,11 +167,14 @@ class InferenceStreams:
             return request.prompt
         return await self._tokenized(client, "prompt", request.prompt, request.add_special)
 
-    async def _tokenized(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
+    async def _tokenized(self, client: str, field: str, text: Segments | Pair, add_special: bool) -> list[int]:
         """The backend's token ids; UnreachableError once all streams end."""
         if self._is_ending:
             raise _going_down()
-        task = asyncio.ensure_future(self._backend.tokenize(client, field, segments, add_special))
+        if isinstance(text, Pair):
+            task = asyncio.ensure_future(self._backend.tokenize_pair(client, text))
+        else:
+            task = asyncio.ensure_future(self._backend.tokenize(client, field, text, add_special))
         self._tokenizing.add(task)
         try:
             return await task

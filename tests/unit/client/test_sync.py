@@ -219,6 +219,16 @@ def test_embeddings_come_in_order_in_the_shape_that_was_asked_for(served: Served
     assert served.client.embed([0, 0]).vectors.tolist() == [[0, 0, 0, 0]]
 
 
+def test_documents_are_scored_in_their_order(served: Served) -> None:
+    found = served.client.rerank("a", ["b", "ab"])
+    assert found.scores.tolist() == [97 + 98, 97 + 97 + 98]
+    assert found.num_prompt_tokens == (3, 4)
+    wrong: list[tuple[Any, Any, str]] = [("a", [], "there are none"), (5, ["b"], "query: int"), ("a", "b", "no list")]
+    for query, documents, text in wrong:
+        with pytest.raises(UsageError, match=text):
+            served.client.rerank(query, documents)
+
+
 @pytest.mark.parametrize(
     ("inputs", "given", "text"),
     [

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from cluster.api.embedding import Pooling
 from cluster.api.errors import CapacityError, ClusterError, HandshakeError, UsageError
-from cluster.api.prompt import Segment
+from cluster.api.prompt import Pair, Segment
 from cluster.api.results import FinishReason as Reason
 from cluster.api.results import PromptCounts, PromptLogprob, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
@@ -338,8 +338,9 @@ def test_embeddings_round_trip(vectors: Float32Array, pooling: Pooling | None) -
     parts = [decode_embeddings(again(part)) for part in encode_embeddings(num_tokens, vectors)]
     assert [count for counts, _ in parts for count in counts] == num_tokens
     assert same_bits(np.concatenate([rows for _, rows in parts]), vectors)
-    asked = decode_embed(again(encode_embed(["a", [1, 2], (Segment("b"), Segment("c", True))], pooling)))
-    assert asked.inputs == ((Segment("a"),), [1, 2], (Segment("b"), Segment("c", True)))
+    pair = Pair("query", "")
+    asked = decode_embed(again(encode_embed(["a", [1, 2], (Segment("b"), Segment("c", True)), pair], pooling)))
+    assert asked.inputs == ((Segment("a"),), [1, 2], (Segment("b"), Segment("c", True)), pair)
     assert asked.pooling is pooling
 
 
