@@ -6,5 +6,5 @@ from pathlib import Path
 
 
 def model_path() -> Path:
-    """The GGUF that ships with the package: 8 llama layers, short stories in English (see CARD.md)."""
+    """The GGUF that ships with the package: 8 llama layers, stories and chats about them, in English (see CARD.md)."""
     return Path(__file__).with_name("demo.gguf")

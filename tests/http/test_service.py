@@ -162,7 +162,7 @@ def test_models(served: Served) -> None:
         assert found["object"] == "list"
         assert model["object"] == "model"
         assert model["meta"]["n_ctx"] == model["max_model_len"] == 512
-        assert model["meta"]["n_vocab"] == 1024
+        assert model["meta"]["n_vocab"] == 1536
         assert served.get(f"{path}/{model['id']}").json() == model
     assert served.get("/v1/models/no/such").status == 404
     found = served.get("/v1/models", anthropic_version="2023-06-01").json()

@@ -79,7 +79,7 @@ def test_what_the_stages_of_a_cluster_hold_is_free_for_the_plan_after_it() -> No
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"ctx_size": 4096}, "ctx-size: 4096 is more than the 1024 tokens"),
+        ({"ctx_size": 8192}, "ctx-size: 8192 is more than the 4096 tokens"),
         ({"stages": 99}, "stages: 99 for a model of 8 layers"),
         ({"devices": ("one:CPU",) * 9}, "stages: 9 for a model of 8 layers"),
     ],
