@@ -13,8 +13,8 @@ namespace {
 // Larger ones would take a logit to -inf, or one that is infinite to no number at all.
 constexpr double largest_penalty = std::numeric_limits<float>::max() / 4;
 
-// For each place in `tokens`, how many tokens that end there are equal to those at the end of all; no more than
-// `most`. The Z-algorithm, from the end.
+// For each place in `tokens`, how many tokens that end there are equal to those at the end of all; no more
+// than `most`. The Z-algorithm, from the end.
 std::vector<int32_t> repeated_suffixes(std::span<const int32_t> tokens, int32_t most) {
     const auto size = static_cast<int32_t>(tokens.size());
     const auto from_end = [&](int32_t i) { return tokens[size - 1 - i]; };
@@ -58,7 +58,8 @@ int32_t Breakers::num_behind(std::span<const int32_t> tokens) const {
         const Kind kind = kinds_[tokens[at]];
         if (kind == Kind::plain) continue;
         const auto behind = tokens.subspan(at + 1);
-        const int32_t num_continued = kind == Kind::holds ? 0 : this->num_continued((*pieces_)[tokens[at]], behind);
+        const int32_t num_continued =
+            kind == Kind::holds ? 0 : this->num_continued((*pieces_)[tokens[at]], behind);
         if (num_continued >= 0) return static_cast<int32_t>(behind.size()) - num_continued;
     }
     return size;
@@ -82,8 +83,8 @@ int32_t Breakers::num_continued(const std::string& piece, std::span<const int32_
     return most;
 }
 
-std::vector<std::pair<int32_t, float>> dry_penalties(std::span<const int32_t> tokens, const SamplerParams& params,
-                                                     const Breakers& breakers) {
+std::vector<std::pair<int32_t, float>> dry_penalties(std::span<const int32_t> tokens,
+                                                     const SamplerParams& params, const Breakers& breakers) {
     const int64_t allowed = params.dry_allowed_length, last_n = params.dry_penalty_last_n;
     if (last_n >= 0 && std::ssize(tokens) > last_n) tokens = tokens.last(last_n);
     if (std::ssize(tokens) <= allowed) return {};

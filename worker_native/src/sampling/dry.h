@@ -28,7 +28,11 @@ class Breakers {
     int32_t num_behind(std::span<const int32_t> tokens) const;
 
   private:
-    enum class Kind : uint8_t { plain, holds, may_begin };  // of a token: has a text; ends with a text's beginning
+    enum class Kind : uint8_t {
+        plain,
+        holds,
+        may_begin
+    };  // of a token: has a text; ends with a text's beginning
 
     Kind kind_of(const std::string& piece) const;
     // How many tokens of `behind` belong to a text that begins in `piece`; -1 if none does.
@@ -39,9 +43,9 @@ class Breakers {
     std::vector<Kind> kinds_;  // by token; empty without texts
 };
 
-// (token, what is subtracted from its logit), for the tokens that would continue a repetition in `tokens`, the
-// newest at the end. As https://github.com/oobabooga/text-generation-webui/pull/5677 defines it.
-std::vector<std::pair<int32_t, float>> dry_penalties(std::span<const int32_t> tokens, const SamplerParams& params,
-                                                     const Breakers& breakers);
+// (token, what is subtracted from its logit), for the tokens that would continue a repetition in `tokens`,
+// the newest at the end. As https://github.com/oobabooga/text-generation-webui/pull/5677 defines it.
+std::vector<std::pair<int32_t, float>> dry_penalties(std::span<const int32_t> tokens,
+                                                     const SamplerParams& params, const Breakers& breakers);
 
 }  // namespace native

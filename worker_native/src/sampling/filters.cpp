@@ -77,20 +77,27 @@ SamplerPtr Filters::make(Filter filter) const {
     const auto real = [](double value) { return static_cast<float>(value); };
     switch (filter) {
         case Filter::penalties:
-            return SamplerPtr(llama_sampler_init_penalties(vocab_size_, num_recent_, real(params_.repeat_penalty),
-                                                           real(params_.frequency_penalty),
-                                                           real(params_.presence_penalty)));
-        case Filter::top_n_sigma: return SamplerPtr(llama_sampler_init_top_n_sigma(real(params_.top_n_sigma)));
-        case Filter::top_k: return SamplerPtr(llama_sampler_init_top_k(static_cast<int32_t>(params_.top_k)));
-        case Filter::typ_p: return SamplerPtr(llama_sampler_init_typical(real(params_.typical_p), 1));
-        case Filter::top_p: return SamplerPtr(llama_sampler_init_top_p(real(params_.top_p), 1));
-        case Filter::min_p: return SamplerPtr(llama_sampler_init_min_p(real(params_.min_p), 1));
+            return SamplerPtr(llama_sampler_init_penalties(
+                vocab_size_, num_recent_, real(params_.repeat_penalty), real(params_.frequency_penalty),
+                real(params_.presence_penalty)));
+        case Filter::top_n_sigma:
+            return SamplerPtr(llama_sampler_init_top_n_sigma(real(params_.top_n_sigma)));
+        case Filter::top_k:
+            return SamplerPtr(llama_sampler_init_top_k(static_cast<int32_t>(params_.top_k)));
+        case Filter::typ_p:
+            return SamplerPtr(llama_sampler_init_typical(real(params_.typical_p), 1));
+        case Filter::top_p:
+            return SamplerPtr(llama_sampler_init_top_p(real(params_.top_p), 1));
+        case Filter::min_p:
+            return SamplerPtr(llama_sampler_init_min_p(real(params_.min_p), 1));
         case Filter::temperature:
-            if (params_.dynatemp_range == 0) return SamplerPtr(llama_sampler_init_temp(real(params_.temperature)));
+            if (params_.dynatemp_range == 0)
+                return SamplerPtr(llama_sampler_init_temp(real(params_.temperature)));
             return nullptr;
         case Filter::dry:
         case Filter::xtc:  // one for each draw, with its own seed
-        case Filter::adaptive_p: return nullptr;
+        case Filter::adaptive_p:
+            return nullptr;
     }
     return nullptr;
 }
@@ -106,7 +113,8 @@ void Filters::apply(llama_token_data_array& candidates, const Place& place) cons
 // libllama's penalties look up every candidate; showing them only the recent tokens gives the same logits.
 void Filters::penalise_row(const Step& step, std::span<float> row, const Place& place) const {
     if (step.filter == Filter::dry) {
-        for (const auto& [token, penalty] : dry_penalties(place.history, params_, *breakers_)) row[token] -= penalty;
+        for (const auto& [token, penalty] : dry_penalties(place.history, params_, *breakers_))
+            row[token] -= penalty;
         return;
     }
     const auto recent = place.history.last(std::min<size_t>(place.history.size(), num_recent_));
@@ -120,7 +128,8 @@ void Filters::penalise_row(const Step& step, std::span<float> row, const Place& 
     for (const llama_token_data& data : few) row[data.id] = data.logit;
 }
 
-void Filters::penalise(llama_sampler* penalties, llama_token_data_array& candidates, const Place& place) const {
+void Filters::penalise(llama_sampler* penalties, llama_token_data_array& candidates,
+                       const Place& place) const {
     const auto recent = place.history.last(std::min<size_t>(place.history.size(), num_recent_));
     llama_sampler_reset(penalties);
     for (const int32_t token : recent) llama_sampler_accept(penalties, token);
@@ -129,22 +138,24 @@ void Filters::penalise(llama_sampler* penalties, llama_token_data_array& candida
 
 void Filters::apply_step(const Step& step, llama_token_data_array& candidates, const Place& place) const {
     switch (step.filter) {
-        case Filter::penalties: return penalise(step.sampler.get(), candidates, place);
+        case Filter::penalties:
+            return penalise(step.sampler.get(), candidates, place);
         case Filter::dry: {
             auto penalties = dry_penalties(place.history, params_, *breakers_);
             std::sort(penalties.begin(), penalties.end());
             for (size_t i = 0; i < candidates.size; ++i) {
                 const std::pair<int32_t, float> least{candidates.data[i].id, 0};
                 const auto found = std::lower_bound(penalties.begin(), penalties.end(), least);
-                if (found != penalties.end() && found->first == least.first) candidates.data[i].logit -= found->second;
+                if (found != penalties.end() && found->first == least.first)
+                    candidates.data[i].logit -= found->second;
             }
             candidates.sorted = false;
             return;
         }
         case Filter::xtc: {
-            const SamplerPtr xtc(llama_sampler_init_xtc(
-                static_cast<float>(params_.xtc_probability), static_cast<float>(params_.xtc_threshold), 1,
-                second_draw_seed(params_.seed, place.position)));
+            const SamplerPtr xtc(llama_sampler_init_xtc(static_cast<float>(params_.xtc_probability),
+                                                        static_cast<float>(params_.xtc_threshold), 1,
+                                                        second_draw_seed(params_.seed, place.position)));
             return llama_sampler_apply(xtc.get(), &candidates);
         }
         case Filter::temperature:
@@ -156,7 +167,8 @@ void Filters::apply_step(const Step& step, llama_token_data_array& candidates, c
         case Filter::top_n_sigma:
             llama_sampler_apply(step.sampler.get(), &candidates);
             return drop_below(candidates, std::numeric_limits<float>::lowest());
-        default: return llama_sampler_apply(step.sampler.get(), &candidates);
+        default:
+            return llama_sampler_apply(step.sampler.get(), &candidates);
     }
 }
 

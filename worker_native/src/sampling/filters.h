@@ -22,7 +22,8 @@ struct Place {
 // The filters of one request, in its order, on libllama's samplers where it has them.
 class Filters {
   public:
-    Filters(const SamplerParams& params, int32_t vocab_size, int32_t n_ctx, std::shared_ptr<const Breakers> breakers);
+    Filters(const SamplerParams& params, int32_t vocab_size, int32_t n_ctx,
+            std::shared_ptr<const Breakers> breakers);
 
     // Those that come before any token is cut off, and only change logits of recent tokens.
     bool weigh_first() const { return num_first_ > 0; }

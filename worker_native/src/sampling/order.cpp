@@ -14,16 +14,26 @@ bool has_penalties(const SamplerParams& params) {
 
 bool is_active(Filter filter, const SamplerParams& params, int32_t vocab_size) {
     switch (filter) {
-        case Filter::penalties: return has_penalties(params);
-        case Filter::dry: return params.dry_multiplier > 0 && params.dry_base >= 1 && params.dry_penalty_last_n != 0;
-        case Filter::top_n_sigma: return params.top_n_sigma > 0;
-        case Filter::top_k: return params.top_k > 0 && params.top_k < vocab_size;
-        case Filter::typ_p: return params.typical_p < 1;
-        case Filter::top_p: return params.top_p < 1;
-        case Filter::min_p: return params.min_p > 0;
-        case Filter::xtc: return params.xtc_probability > 0 && params.xtc_threshold <= 0.5;
-        case Filter::temperature: return params.temperature != 1 || params.dynatemp_range > 0;
-        case Filter::adaptive_p: return params.adaptive_target >= 0;
+        case Filter::penalties:
+            return has_penalties(params);
+        case Filter::dry:
+            return params.dry_multiplier > 0 && params.dry_base >= 1 && params.dry_penalty_last_n != 0;
+        case Filter::top_n_sigma:
+            return params.top_n_sigma > 0;
+        case Filter::top_k:
+            return params.top_k > 0 && params.top_k < vocab_size;
+        case Filter::typ_p:
+            return params.typical_p < 1;
+        case Filter::top_p:
+            return params.top_p < 1;
+        case Filter::min_p:
+            return params.min_p > 0;
+        case Filter::xtc:
+            return params.xtc_probability > 0 && params.xtc_threshold <= 0.5;
+        case Filter::temperature:
+            return params.temperature != 1 || params.dynatemp_range > 0;
+        case Filter::adaptive_p:
+            return params.adaptive_target >= 0;
     }
     return false;
 }
@@ -52,7 +62,8 @@ std::vector<Filter> order_of(const std::vector<std::string>& names) {
 std::vector<Filter> active_filters(const SamplerParams& params, int32_t vocab_size) {
     std::vector<Filter> active;
     for (const Filter filter : order_of(params.samplers))
-        if (is_active(filter, params, vocab_size) && !(params.mirostat && cuts_off(filter))) active.push_back(filter);
+        if (is_active(filter, params, vocab_size) && !(params.mirostat && cuts_off(filter)))
+            active.push_back(filter);
     return active;
 }
 

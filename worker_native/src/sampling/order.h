@@ -26,10 +26,11 @@ enum class Filter : uint8_t {
 
 // As llama-server names them, in the default order: that of the enum.
 inline constexpr std::array<std::string_view, 10> filter_names = {
-    "penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature", "adaptive_p"};
+    "penalties", "dry",   "top_n_sigma", "top_k",       "typ_p",
+    "top_p",     "min_p", "xtc",         "temperature", "adaptive_p"};
 
-// The filters of these names; the default order, if there are none. Throws on a name that is unknown, or there
-// twice.
+// The filters of these names; the default order, if there are none. Throws on a name that is unknown, or
+// there twice.
 std::vector<Filter> order_of(const std::vector<std::string>& names);
 
 // Those of `params` that change anything, in their order. Mirostat cuts tokens off in place of all others.

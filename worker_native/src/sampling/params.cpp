@@ -15,7 +15,8 @@ void SamplerParams::check() const {
     order_of(samplers);
     for (const auto& [token, bias] : logit_bias)
         if (std::isnan(bias) || bias > 1e30 || (bias < -1e30 && std::isfinite(bias)))
-            bad_value("logit_bias: ", bias, " for token ", token, "; give a number that is not as large, or -inf");
+            bad_value("logit_bias: ", bias, " for token ", token,
+                      "; give a number that is not as large, or -inf");
     for (const std::string& text : dry_sequence_breakers)
         if (text.empty()) bad_value("dry_sequence_breakers: an empty text; leave it out");
 }

@@ -9,12 +9,12 @@
 namespace native {
 
 struct SamplerParams {
-    double temperature = 0;  // 0: the largest logit, the first one of equals
-    int64_t top_k = 0;       // 0: off
-    double top_p = 1;        // 1: off
-    double min_p = 0;        // 0: off
-    double typical_p = 1;    // 1: off
-    double top_n_sigma = -1;  // 0 or less: off
+    double temperature = 0;      // 0: the largest logit, the first one of equals
+    int64_t top_k = 0;           // 0: off
+    double top_p = 1;            // 1: off
+    double min_p = 0;            // 0: off
+    double typical_p = 1;        // 1: off
+    double top_n_sigma = -1;     // 0 or less: off
     double xtc_probability = 0;  // 0: off
     double xtc_threshold = 0.1;  // above 0.5: off
     double dynatemp_range = 0;   // 0: off

@@ -6,7 +6,8 @@
 
 namespace native {
 
-Probabilities::Probabilities(std::span<const float> logits, BlockMaxima& maxima) : logits_(logits), maxima_(maxima) {
+Probabilities::Probabilities(std::span<const float> logits, BlockMaxima& maxima)
+    : logits_(logits), maxima_(maxima) {
     maxima.scan(logits);
     if (maxima.has_nan || !std::isfinite(maxima.largest))
         failed(
@@ -15,7 +16,8 @@ Probabilities::Probabilities(std::span<const float> logits, BlockMaxima& maxima)
     log_sum_ = log_sum_exp(logits, maxima.largest);
 }
 
-void Probabilities::tell(int32_t token, int64_t num_top, std::vector<int32_t>& tokens, Sampled& sampled) const {
+void Probabilities::tell(int32_t token, int64_t num_top, std::vector<int32_t>& tokens,
+                         Sampled& sampled) const {
     sampled.token = token;
     sampled.logprob = logprob(token);
     largest_of(logits_, maxima_, num_top, tokens);

@@ -28,7 +28,9 @@ class Probabilities {
     void tell(int32_t token, int64_t num_top, std::vector<int32_t>& tokens, Sampled& sampled) const;
 
   private:
-    double logprob(int32_t token) const { return double(logits_[token]) - double(maxima_.largest) - log_sum_; }
+    double logprob(int32_t token) const {
+        return double(logits_[token]) - double(maxima_.largest) - log_sum_;
+    }
 
     std::span<const float> logits_;
     const BlockMaxima& maxima_;

@@ -32,7 +32,8 @@ void Sampler::set(int64_t slot, const SamplerParams& params, int64_t num_prompt_
 
 // Looking at all tokens takes a while; most requests have the same texts.
 std::shared_ptr<const Breakers> Sampler::breakers_for(const std::vector<std::string>& texts) {
-    if (!breakers_ || breakers_->texts() != texts) breakers_ = std::make_shared<const Breakers>(pieces_, texts);
+    if (!breakers_ || breakers_->texts() != texts)
+        breakers_ = std::make_shared<const Breakers>(pieces_, texts);
     return breakers_;
 }
 

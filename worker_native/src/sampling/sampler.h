@@ -31,8 +31,8 @@ class Sampler {
 
     // What each token adds to a text, for the texts over which no repetition goes.
     void name_tokens(std::vector<std::string> pieces);
-    // Lasts until `prepare_slot` empties the slot or copies into it. The slot's tokens behind `num_prompt_tokens`
-    // are drawn.
+    // Lasts until `prepare_slot` empties the slot or copies into it. The slot's tokens behind
+    // `num_prompt_tokens` are drawn.
     void set(int64_t slot, const SamplerParams& params, int64_t num_prompt_tokens);
     // The tokens of computed rows, at their positions in their slots: the penalties look at them.
     void keep(std::span<const int32_t> tokens, std::span<const int32_t> positions,
@@ -48,8 +48,8 @@ class Sampler {
                                 const std::vector<int64_t>& slots, const std::vector<int64_t>& positions,
                                 const std::vector<TokenMask>& masks);
 
-    // What the model thought of tokens that are given: in each place of the lists, of that token by that row. `top`
-    // has `num_top` tokens.
+    // What the model thought of tokens that are given: in each place of the lists, of that token by that row.
+    // `top` has `num_top` tokens.
     std::vector<Sampled> score(LogitsRows logits, const std::vector<int64_t>& rows,
                                const std::vector<int64_t>& tokens, int64_t num_top);
 

@@ -18,14 +18,15 @@ bool is_in(const std::vector<int32_t>& sorted, int32_t token) {
 
 [[noreturn]] void fail_without_token(bool has_mask) {
     if (has_mask)
-        failed("grammar: no token of this model's vocabulary may follow; ask for something that it can spell");
+        failed(
+            "grammar: no token of this model's vocabulary may follow; ask for something that it can spell");
     failed("logit_bias: it allows none of the model's tokens here; ban fewer");
 }
 
 }  // namespace
 
-SlotSampler::SlotSampler(const SamplerParams& params, int32_t vocab_size, int32_t n_ctx, int32_t num_prompt_tokens,
-                         std::shared_ptr<const Breakers> breakers)
+SlotSampler::SlotSampler(const SamplerParams& params, int32_t vocab_size, int32_t n_ctx,
+                         int32_t num_prompt_tokens, std::shared_ptr<const Breakers> breakers)
     : params_(params),
       vocab_size_(vocab_size),
       num_prompt_tokens_(num_prompt_tokens),
@@ -46,8 +47,8 @@ SlotSampler::SlotSampler(const SamplerParams& params, int32_t vocab_size, int32_
     std::sort(stops_.begin(), stops_.end());
 }
 
-void SlotSampler::draw(std::span<const float> logits, const Place& place, TokenMask mask, DrawBuffers& buffers,
-                       Sampled& sampled) {
+void SlotSampler::draw(std::span<const float> logits, const Place& place, TokenMask mask,
+                       DrawBuffers& buffers, Sampled& sampled) {
     const Probabilities probabilities(logits, buffers.maxima);
     const Row row = weighed(logits, place, mask, buffers);
     const int32_t token = is_greedy_ ? first_largest(row.logits, row.maxima) : pick(row, place, buffers);
@@ -69,8 +70,8 @@ bool SlotSampler::bans(int32_t token, int32_t position) const {
 SlotSampler::Row SlotSampler::weighed(std::span<const float> logits, const Place& place, TokenMask mask,
                                       DrawBuffers& buffers) const {
     const Row raw{logits, buffers.maxima};
-    const bool bans_favourite = is_greedy_ && has_bans(place.position) &&
-                                bans(first_largest(logits, buffers.maxima), place.position);
+    const bool bans_favourite =
+        is_greedy_ && has_bans(place.position) && bans(first_largest(logits, buffers.maxima), place.position);
     if (mask.empty() && biases_.empty() && !filters_.weigh_first() && !bans_favourite) return raw;
     buffers.changed.assign(logits.begin(), logits.end());
     for (const auto& [token, bias] : biases_) buffers.changed[token] += bias;

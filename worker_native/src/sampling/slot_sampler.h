@@ -18,9 +18,9 @@ namespace native {
 
 // Reused from draw to draw.
 struct DrawBuffers {
-    BlockMaxima maxima;            // the raw logits'
-    BlockMaxima changed_maxima;    // if logits are changed
-    std::vector<float> changed;    // [V] if logits are changed: by biases, penalties or a mask
+    BlockMaxima maxima;          // the raw logits'
+    BlockMaxima changed_maxima;  // if logits are changed
+    std::vector<float> changed;  // [V] if logits are changed: by biases, penalties or a mask
     std::vector<int32_t> tokens;
     std::vector<llama_token_data> candidates;  // the tokens that may be drawn
 };
@@ -32,9 +32,9 @@ class SlotSampler {
     SlotSampler(const SamplerParams& params, int32_t vocab_size, int32_t n_ctx, int32_t num_prompt_tokens,
                 std::shared_ptr<const Breakers> breakers);
 
-    // Depends on nothing but its arguments, the SamplerParams and, where these ask for Mirostat or adaptive-p, the
-    // draws at the positions before. Only what `mask` lets through is drawn; an empty one lets all through. Throws
-    // on logits that are no distribution, and if nothing is let through.
+    // Depends on nothing but its arguments, the SamplerParams and, where these ask for Mirostat or
+    // adaptive-p, the draws at the positions before. Only what `mask` lets through is drawn; an empty one
+    // lets all through. Throws on logits that are no distribution, and if nothing is let through.
     void draw(std::span<const float> logits, const Place& place, TokenMask mask, DrawBuffers& buffers,
               Sampled& sampled);
 
@@ -48,7 +48,8 @@ class SlotSampler {
     bool bans(int32_t token, int32_t position) const;
     bool may_stop(int32_t position) const;
     // The logits that are drawn from: the raw ones, unless something changes them.
-    Row weighed(std::span<const float> logits, const Place& place, TokenMask mask, DrawBuffers& buffers) const;
+    Row weighed(std::span<const float> logits, const Place& place, TokenMask mask,
+                DrawBuffers& buffers) const;
     void fill_candidates(const Row& row, int32_t position, DrawBuffers& buffers) const;
     int32_t pick(const Row& row, const Place& place, DrawBuffers& buffers);
     size_t choose(llama_token_data_array& candidates, const Place& place);

@@ -20,7 +20,8 @@ constexpr float width = 0.3F, peak = 5, sharpness = 10;
 void softmax(llama_token_data_array& candidates) {
     const float largest = largest_logit(candidates);
     float sum = 0;
-    for (size_t i = 0; i < candidates.size; ++i) sum += candidates.data[i].p = std::exp(candidates.data[i].logit - largest);
+    for (size_t i = 0; i < candidates.size; ++i)
+        sum += candidates.data[i].p = std::exp(candidates.data[i].logit - largest);
     for (size_t i = 0; i < candidates.size; ++i) candidates.data[i].p /= sum;
 }
 
@@ -44,7 +45,8 @@ void keep_best(llama_token_data_array& candidates, size_t count) {
 size_t num_kept(const llama_token_data_array& candidates, int32_t vocab_size, float mu) {
     const size_t num_sampled = std::min(mirostat_sample, candidates.size);
     std::vector<llama_token_data> best(num_sampled);
-    std::partial_sort_copy(candidates.data, candidates.data + candidates.size, best.begin(), best.end(), is_better);
+    std::partial_sort_copy(candidates.data, candidates.data + candidates.size, best.begin(), best.end(),
+                           is_better);
     float products = 0, squares = 0;
     for (size_t i = 0; i + 1 < num_sampled; ++i) {
         const float ranks = std::log(float(i + 2) / float(i + 1));
@@ -96,11 +98,13 @@ size_t draw_mirostat(llama_token_data_array& candidates, const SamplerParams& pa
     softmax(candidates);
     const size_t drawn = draw_by_probability(candidates, seed);
     const float surprise = -std::log2(candidates.data[drawn].p);
-    memory.sum -= static_cast<float>(params.mirostat_eta) * (surprise - static_cast<float>(params.mirostat_tau));
+    memory.sum -=
+        static_cast<float>(params.mirostat_eta) * (surprise - static_cast<float>(params.mirostat_tau));
     return drawn;
 }
 
-size_t draw_adaptive(llama_token_data_array& candidates, const SamplerParams& params, uint32_t seed, DrawMemory& memory) {
+size_t draw_adaptive(llama_token_data_array& candidates, const SamplerParams& params, uint32_t seed,
+                     DrawMemory& memory) {
     softmax(candidates);
     std::vector<float> original;
     original.reserve(candidates.size);

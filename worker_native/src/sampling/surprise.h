@@ -15,8 +15,8 @@ struct DrawMemory {
     float weight = 0;  // adaptive-p's
 };
 
-// What each position of a slot was left by the draw before it. Draws may be repeated, or taken back: one at an
-// earlier position begins with what it began with before.
+// What each position of a slot was left by the draw before it. Draws may be repeated, or taken back: one at
+// an earlier position begins with what it began with before.
 class DrawMemories {
   public:
     explicit DrawMemories(DrawMemory first) : first_(first) {}
@@ -34,10 +34,11 @@ class DrawMemories {
 // Before the first draw.
 DrawMemory first_memory(const SamplerParams& params);
 
-// The place of the drawn one among `candidates`, of which there is one at least; what it leaves is put in `memory`.
-// `seed` is for std::mt19937. Candidates may be dropped and sorted.
+// The place of the drawn one among `candidates`, of which there is one at least; what it leaves is put in
+// `memory`. `seed` is for std::mt19937. Candidates may be dropped and sorted.
 size_t draw_mirostat(llama_token_data_array& candidates, const SamplerParams& params, int32_t vocab_size,
                      uint32_t seed, DrawMemory& memory);
-size_t draw_adaptive(llama_token_data_array& candidates, const SamplerParams& params, uint32_t seed, DrawMemory& memory);
+size_t draw_adaptive(llama_token_data_array& candidates, const SamplerParams& params, uint32_t seed,
+                     DrawMemory& memory);
 
 }  // namespace native

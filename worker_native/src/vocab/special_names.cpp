@@ -31,8 +31,7 @@ SpecialNames::SpecialNames(const llama_vocab* vocab) {
         const int attributes = llama_vocab_get_attr(vocab, token);
         const std::string_view text = llama_vocab_get_text(vocab, token);
         if (!(attributes & special) || text.empty()) continue;
-        names_.push_back({text, token,
-                          !(attributes & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)),
+        names_.push_back({text, token, !(attributes & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)),
                           (attributes & LLAMA_TOKEN_ATTR_LSTRIP) != 0,
                           (attributes & LLAMA_TOKEN_ATTR_RSTRIP) != 0});
     }

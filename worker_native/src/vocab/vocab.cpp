@@ -194,7 +194,8 @@ std::vector<int32_t> Vocab::run(const std::vector<Piece>& pieces, bool add_speci
     if (unspaced_)
         append(tokens, run_seamless(pieces));
     else
-        for (const Piece& piece : pieces) append(tokens, tokenized(vocab_, piece.text, false, piece.parse_special));
+        for (const Piece& piece : pieces)
+            append(tokens, tokenized(vocab_, piece.text, false, piece.parse_special));
     tokens.insert(tokens.end(), first_end, around.end());
     return tokens;
 }

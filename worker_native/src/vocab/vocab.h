@@ -33,10 +33,10 @@ class Vocab {
     int64_t longest_token_bytes() const;
     // What the token is for: the number that a GGUF has for that, from libllama's attributes.
     int32_t token_kind(int64_t token) const;
-    // The pieces one after the other: no token reaches over a seam, and where a text goes on behind one no space
-    // is put before it. libllama's pre-tokenizer may recurse once for each character: longer pieces get a stack
-    // of their own, as large as that can take, but of `max_stack_bytes` at most. Where that is not enough, the
-    // process ends with SIGSEGV.
+    // The pieces one after the other: no token reaches over a seam, and where a text goes on behind one no
+    // space is put before it. libllama's pre-tokenizer may recurse once for each character: longer pieces get
+    // a stack of their own, as large as that can take, but of `max_stack_bytes` at most. Where that is not
+    // enough, the process ends with SIGSEGV.
     std::vector<int32_t> tokenize(const std::vector<Piece>& pieces, bool add_special,
                                   int64_t max_stack_bytes) const;
     std::string token_bytes(int64_t token, bool render_special) const;
