@@ -131,6 +131,7 @@ def _check_ollama(api: ollama.Client, client: Client) -> None:
     expected = client.embed(["the cat", "a dog"])
     answer = api.embed(model="any", input=["the cat", "a dog"])
     assert_close(answer.embeddings, expected.vectors)
+    assert api.show("any").capabilities == ["embedding"]
     assert answer.prompt_eval_count == sum(expected.num_prompt_tokens)
     one = np.array(api.embeddings(model="any", prompt="the cat").embedding)
     assert_close(one / np.linalg.norm(one), expected.vectors[0])
@@ -173,6 +174,11 @@ def test_an_encoder_is_served_whole(slice_cache: None, tmp_path: Path, architect
             tokens = client.tokenize(text)
             assert (tokens[0], tokens[-1]) == (2, 3)
             np.testing.assert_allclose(vector, llama_embedding(path, MEAN, tokens), rtol=1e-4, atol=1e-5)
+        first = client.embed(texts[0], pooling="cls", normalize=False).vectors[0]
+        tokens = client.tokenize(texts[0])
+        np.testing.assert_allclose(first, llama_embedding(path, CLS, tokens), rtol=1e-4, atol=1e-5)
+        single = client.embed([[7], [9], [11], [7]]).vectors
+        np.testing.assert_allclose(single[0], single[3], rtol=1e-4, atol=1e-5)
         answer = found.post("/v1/completions", {"prompt": "the cat", "max_tokens": 3})
         assert answer.status == 501
         assert "gives embeddings, no text" in answer.json()["error"]["message"]

@@ -17,6 +17,9 @@ from cluster.http.routes.health import VERSION
 from cluster.http.routes.route import At, Handler, body_of, delete, generating, get, json_response, post
 from cluster.http.server import Server
 
+# How GGUF numbers the ways in which one vector is made of a text.
+_EMBEDDING = ("1", "2", "3")
+
 
 def ollama_routes(server: Server) -> Iterator[At]:
     link = server.link
@@ -70,4 +73,5 @@ def _abilities(server: Server) -> Abilities:
     served = link.require()
     template = served.settings.chat_template or served.model.chat_templates.get("", "")
     facts = link.chat.facts if link.chat is not None else {}
-    return Abilities(template, bool(facts.get("tool_format")), bool(facts.get("reasoning")))
+    pooling = served.model.metadata.get(f"{served.model.architecture}.pooling_type", "0")
+    return Abilities(template, bool(facts.get("tool_format")), bool(facts.get("reasoning")), pooling in _EMBEDDING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,29 @@ def test_an_encoder_that_ranks_gives_its_score(tmp_path: Path) -> None:
     np.testing.assert_allclose(scores[0], llama_embedding(path, 4, [2, 7, 3]), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(scores[1], llama_embedding(path, 4, tokens), rtol=1e-5, atol=1e-6)
     assert scores[0] != scores[1]
+
+
+def test_an_encoder_computes_rows_that_nobody_wants(tmp_path: Path) -> None:
+    """Padding, rows between two slots, and all but the first of a text: libllama gives all of them."""
+    opened = open_slice(write_encoder(tmp_path / "bert.gguf", pooling=2), n_slots=4)
+    alone = np.array([embed([opened], [token], slot=1)[0] for token in free_slots(opened, [7, 9])])
+    opened.set_row_sizes([4, 4, 4, 4])
+    opened.forward(*arrays([(7, 0, 0, True), (9, 0, 2, True)]), embeds=True)
+    np.testing.assert_allclose(opened.wanted_embeddings(), alone, rtol=1e-5, atol=1e-6)
+    for slot in range(4):
+        opened.prepare_slot(slot, slot, 0)
+    tokens = [2, *TOKENS_OF_LETTERS, 3]
+    rows = np.array(embed([opened], tokens))
+    opened.prepare_slot(0, 0, 0)
+    tokens_, positions, slots, wants = arrays(prompt(tokens))
+    wants[:] = [position in (0, 4) for position in positions]
+    opened.forward(tokens_, positions, slots, wants, embeds=True)
+    np.testing.assert_allclose(opened.wanted_embeddings(), rows[[0, 4]], rtol=1e-5, atol=1e-6)
+
+
+def free_slots(opened: Slice, tokens: list[int]) -> Iterator[int]:
+    """The tokens, with slot 1 free before each of them, and behind the last one."""
+    for token in tokens:
+        opened.prepare_slot(1, 1, 0)
+        yield token
+    opened.prepare_slot(1, 1, 0)

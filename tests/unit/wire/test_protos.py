@@ -36,6 +36,7 @@ def test_services_are_those_of_the_package() -> None:
     assert {method.name for method in inference.methods} == {
         "Generate",
         "Complete",
+        "Embed",
         "Logits",
         "Tokenize",
         "Detokenize",

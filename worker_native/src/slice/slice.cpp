@@ -145,9 +145,11 @@ int64_t Slice::decode(const Microbatch& batch, const GroupLimits& limits, float*
     return num_filler_rows;
 }
 
-// How many rows behind the last norm a call leaves.
+// How many rows behind the last norm a call leaves. Of an encoder all come out, whether they are wanted or
+// not.
 int64_t Slice::num_normed(const Microbatch& batch, const Group& group) const {
     if (!file_.is_last() || !batch.embeds || file_.ranks()) return 0;
+    if (is_encoder_) return std::ssize(group.source);
     return std::ranges::count_if(group.source,
                                  [&](int32_t row) { return row != kFiller && batch.wants_logits[row]; });
 }
@@ -193,14 +195,16 @@ void Slice::keep_outputs(const Microbatch& batch, const Group& group, const std:
     const float* next_normed = normed.data();
     for (int32_t row = 0; row < std::ssize(group.source); ++row) {
         const int32_t source = group.source[row], slot = group.slots[row];
-        if (source == kFiller || !batch.wants_logits[source]) continue;
+        const bool is_wanted = source != kFiller && batch.wants_logits[source];
+        const float* row_normed = next_normed;
+        if (!normed.empty() && (is_wanted || is_encoder_)) next_normed += embedding_width_;
+        if (!is_wanted) continue;
         if (!batch.embeds) {
             keep(llama_get_logits_ith(context_.get(), row), source, slot);
         } else if (file_.ranks()) {
             keep(llama_get_embeddings_seq(context_.get(), slot), source, slot);
         } else {
-            keep(next_normed, source, slot);
-            next_normed += embedding_width_;
+            keep(row_normed, source, slot);
         }
     }
 }

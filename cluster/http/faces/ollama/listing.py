@@ -22,8 +22,11 @@ class Abilities:
     template: str = ""
     takes_tools: bool = False
     thinks: bool = False
+    embeds: bool = False  # it was made for that
 
     def names(self) -> list[str]:
+        if self.embeds:
+            return ["embedding"]
         tools = ["tools"] if self.takes_tools else []
         return ["completion", *tools, *(["thinking"] if self.thinks else [])]
 
