@@ -61,13 +61,13 @@ RANGES = {
 }
 
 
-class _Rule(Protocol):
+class Rule(Protocol):
     def checked(self, name: str, given: Any) -> Any:
         """What is kept of it; UsageError names the parameter."""
 
 
 # What is neither a number nor a flag.
-_LISTS: Mapping[str, _Rule] = {
+_LISTS: Mapping[str, Rule] = {
     "dry_sequence_breakers": lists.Texts(lists.MAX_DRY_BREAKERS, lists.MAX_DRY_BREAKER_BYTES),
     "samplers": lists.Names(SAMPLERS, _SAMPLER_ALIASES),
     "logit_bias": lists.Biases(lists.MAX_LOGIT_BIASES),
@@ -169,8 +169,7 @@ class SamplingParams:
     def __post_init__(self) -> None:
         for field in fields(self):
             given = getattr(self, field.name)
-            rule: _Rule = RANGES.get(field.name) or _LISTS.get(field.name) or _FLAG
-            object.__setattr__(self, field.name, rule.checked(field.name, given))
+            object.__setattr__(self, field.name, rule_of(field.name).checked(field.name, given))
 
 
 class _Flag:
@@ -182,6 +181,13 @@ class _Flag:
 
 
 _FLAG = _Flag()
+
+
+def rule_of(name: str) -> Rule:
+    """What a parameter may be: a Range, one of `lists`, or else true or false."""
+    return RANGES.get(name) or _LISTS.get(name) or _FLAG
+
+
 PARAM_NAMES = tuple(field.name for field in fields(SamplingParams))
 # When a text ends, and what is told of it, is the coordinator's to say; all that is left is what the native sampler
 # takes, by the same names.

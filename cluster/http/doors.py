@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +17,7 @@ from cluster.http.connection import connection_of
 from cluster.http.errors import RefusedError, problem_for
 from cluster.http.exchange import Exchange
 from cluster.http.faces.envelopes import openai_error
+from cluster.http.faces.face import SpelledError
 from cluster.http.keys import ApiKeys
 from cluster.http.metrics import Metrics
 from cluster.http.origins import Origins
@@ -27,13 +29,22 @@ _access = logging.getLogger("cluster.http.access")
 class Doors:
     """Around the application. What it asks for is asked before a byte of a body is read."""
 
-    def __init__(self, app: ASGIApp, keys: ApiKeys, origins: Origins, metrics: Metrics, public: frozenset[str]) -> None:
-        """`public`: paths that need no key."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: ApiKeys,
+        origins: Origins,
+        metrics: Metrics,
+        public: frozenset[str],
+        errors: Mapping[str, SpelledError],
+    ) -> None:
+        """`public`: paths that need no key. `errors`: how each path spells what is refused here."""
         self._app = app
         self._keys = keys
         self._origins = origins
         self._metrics = metrics
         self._public = public
+        self._errors = errors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -82,8 +93,9 @@ class Doors:
             if scope["path"] not in self._public:
                 self._keys.check(headers)
         except RefusedError as error:
-            problem = problem_for(error, exchange.request_id)
-            await exchange.reply_problem(problem, openai_error(problem))
+            problem = replace(problem_for(error, exchange.request_id), request_id=exchange.request_id)
+            spelled = self._errors.get(scope["path"], openai_error)
+            await exchange.reply_problem(problem, spelled(problem))
             return
         scope["state"]["exchange"] = exchange
         await self._app(scope, receive, send)

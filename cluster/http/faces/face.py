@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -101,3 +101,6 @@ class Problem:
     retry_after_s: float | None = None
     more: Mapping[str, Any] | None = None  # further fields, such as n_prompt_tokens
     request_id: str = ""
+
+
+SpelledError = Callable[[Problem], Body]  # in an API's own form

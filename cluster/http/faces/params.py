@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from cluster.api.errors import UsageError
-from cluster.api.sampling import PARAM_NAMES, SamplingParams
-from cluster.http.faces.fields import Fields, sampling
+from cluster.api.sampling import SamplingParams
+from cluster.http.faces.fields import PLAIN_SAMPLING, Fields, sampling
 
-# What a body says otherwise, or must not say.
-_OWN_WAY = {"max_tokens", "logprobs", "prompt_logprobs", "logit_bias", "grammar", "shown_tokens", "report_progress"}
-_NAMES = {name: name for name in PARAM_NAMES if name not in _OWN_WAY} | {"repetition_penalty": "repeat_penalty"}
+SAMPLING = {**PLAIN_SAMPLING, "repetition_penalty": "repeat_penalty"}
 
 
 def params_of(
@@ -26,7 +24,7 @@ def params_of(
         num_top: the most probable tokens to tell of at each position.
     """
     named = next((name for name in limits if fields.any(name) is not None), limits[0])
-    names = {**_NAMES, named: "max_tokens"}
+    names = {**SAMPLING, named: "max_tokens"}
     defaults: dict[str, Any] = {"max_tokens": max_tokens, "logprobs": num_top, "logit_bias": _biases(fields)}
     return sampling(fields, names, **{**defaults, "grammar": grammar})
 

@@ -14,6 +14,7 @@ from cluster.http.routes.messages import message_routes
 from cluster.http.routes.metrics import metrics_routes
 from cluster.http.routes.models import model_routes
 from cluster.http.routes.ollama import ollama_routes
+from cluster.http.routes.openapi.route import described_routes
 from cluster.http.routes.page import PageFile, page_routes
 from cluster.http.routes.props import prop_routes
 from cluster.http.routes.responses import response_routes
@@ -25,6 +26,13 @@ from cluster.http.server import Server
 
 def routes_of(server: Server, page: tuple[PageFile, ...]) -> Iterator[At]:
     """Where two have a path in common, the later one has it."""
+    endpoints = tuple(_endpoints(server))
+    yield from endpoints
+    yield from described_routes(server, endpoints)
+    yield from page_routes(server.settings, page)
+
+
+def _endpoints(server: Server) -> Iterator[At]:
     answering = server.answering
     yield from with_and_without_v1(
         generating("/chat/completions", ChatCompletions(), answering),
@@ -42,4 +50,3 @@ def routes_of(server: Server, page: tuple[PageFile, ...]) -> Iterator[At]:
     yield from watched_routes(server)
     yield from metrics_routes(server)
     yield from prop_routes(server)
-    yield from page_routes(server.settings, page)

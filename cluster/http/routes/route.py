@@ -15,10 +15,9 @@ from cluster.http.answering import Answering
 from cluster.http.errors import problem_for
 from cluster.http.exchange import JSON, Exchange, json_object
 from cluster.http.faces.envelopes import openai_error
-from cluster.http.faces.face import Body, Face, Problem
+from cluster.http.faces.face import Body, Face, SpelledError
 
 Handler = Callable[[Request], Awaitable[Response]]
-SpelledError = Callable[[Problem], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +27,25 @@ class At:
     method: str
     path: str
     app: ASGIApp
+    error: SpelledError = openai_error  # of what is refused here
 
 
 def get(path: str, handler: Handler, error: SpelledError = openai_error) -> At:
     """`error` spells what the handler raises: a ClusterError, a RefusedError, or whatever else went wrong."""
-    return At("GET", path, _Endpoint(handler, error))
+    return At("GET", path, _Endpoint(handler, error), error)
 
 
 def post(path: str, handler: Handler, error: SpelledError = openai_error) -> At:
-    return At("POST", path, _Endpoint(handler, error))
+    return At("POST", path, _Endpoint(handler, error), error)
 
 
 def delete(path: str, handler: Handler, error: SpelledError = openai_error) -> At:
-    return At("DELETE", path, _Endpoint(handler, error))
+    return At("DELETE", path, _Endpoint(handler, error), error)
 
 
 def generating(path: str, face: Face, answering: Answering) -> At:
     """Where a face answers what is posted."""
-    return At("POST", path, _Generating(face, answering))
+    return At("POST", path, _Generating(face, answering), face.error)
 
 
 def with_and_without_v1(*routes: At) -> Iterator[At]:

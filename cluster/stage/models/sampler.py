@@ -33,9 +33,7 @@ class NativeSampler:
         params = sampling.params
         if params.dry_multiplier > 0 and not self._knows_pieces:
             self._name_tokens()
-        # Where the prompt ends is asked for by min_tokens only.
-        more = {"num_prompt_tokens": sampling.num_prompt_tokens} if params.min_tokens else {}
-        self._native.set(sampling.slot, native_params(params), **more)
+        self._native.set(sampling.slot, native_params(params), sampling.num_prompt_tokens)
         self._num_top[sampling.slot] = params.prompt_logprobs or 0
 
     def _name_tokens(self) -> None:

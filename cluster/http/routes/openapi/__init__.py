@@ -1,0 +1,1 @@
+"""What is served here, described for programs and people: OpenAPI 3.1."""

@@ -1,0 +1,61 @@
+"""The JSON schemas of sampling parameters, derived from the rules that check them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from cluster.api.lists import Names, Text, Texts, TokenIds
+from cluster.api.numbers import Range
+from cluster.api.sampling import Rule, SamplingParams, rule_of
+
+Schema = dict[str, Any]
+_ATTRIBUTE = re.compile(r"^ {4}((?:\w+, )*\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
+_DEFAULTS = {field.name: field.default for field in fields(SamplingParams)}
+
+
+def sampling_schemas(names: Mapping[str, str]) -> dict[str, Schema]:
+    """By the API's name. `names`: the SamplingParams field of each."""
+    meanings = _meanings()
+    found = {}
+    for theirs, ours in names.items():
+        schema = _schema(rule_of(ours))
+        if ours in meanings:
+            schema["description"] = meanings[ours]
+        default = _DEFAULTS[ours]
+        if default is not None and ours != "max_tokens":  # of that one each API has its own
+            schema["default"] = list(default) if isinstance(default, tuple) else default
+        found[theirs] = schema
+    return found
+
+
+def _schema(rule: Rule) -> Schema:
+    match rule:
+        case Range():
+            number = {"type": "integer" if rule.is_whole else "number", "minimum": rule.low, "maximum": rule.high}
+            return {"anyOf": [number, *({"const": value} for value, _ in rule.instead)]} if rule.instead else number
+        case Texts():
+            text = {"type": "string", "minLength": 1, "maxLength": rule.most_bytes}
+            return {"anyOf": [text, {"type": "array", "items": text, "maxItems": rule.most}]}
+        case TokenIds():
+            return {"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": rule.most}
+        case Names():
+            return {"type": "array", "items": {"enum": list(rule.known)}, "uniqueItems": True}
+        case Text():
+            return {"type": "string", "maxLength": rule.most_bytes}
+        case _:
+            return {"type": "boolean"}
+
+
+def _meanings() -> dict[str, str]:
+    """What the class says of its attributes."""
+    said = inspect.getdoc(SamplingParams) or ""
+    return {
+        name: " ".join(meaning.split())
+        for match in _ATTRIBUTE.finditer(said)
+        for meaning in (match[2],)
+        for name in match[1].split(", ")
+    }
