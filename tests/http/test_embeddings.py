@@ -199,12 +199,13 @@ def test_documents_are_ranked_by_the_models_own_head(slice_cache: None, tmp_path
         ranking = client.rerank(query, documents)
         np.testing.assert_allclose(ranking.scores, expected, rtol=1e-4, atol=1e-5)
         best = sorted(range(4), key=lambda index: -expected[index])
-        for body in (
+        bodies: list[dict[str, Any]] = [
             {"query": query, "documents": documents, "top_n": 3},
             {"query": query, "documents": [{"text": one} for one in documents], "return_documents": True},
-        ):
+        ]
+        for body in bodies:
             answer = found.post("/v1/rerank", body).json()
-            wanted = best[: body.get("top_n", 4)]  # type: ignore[misc]
+            wanted = best[: body.get("top_n", 4)]
             assert [one["index"] for one in answer["results"]] == wanted
             assert answer["usage"]["prompt_tokens"] == sum(ranking.num_prompt_tokens)
             scores = [one["relevance_score"] for one in answer["results"]]
@@ -214,8 +215,12 @@ def test_documents_are_ranked_by_the_models_own_head(slice_cache: None, tmp_path
         assert [one["index"] for one in plain] == best
         refused = found.post("/v1/embeddings", {"input": "a"})
         assert (refused.status, "scores of documents only" in refused.json()["error"]["message"]) == (501, True)
-        for body, param in (({"documents": ["a"]}, "query"), ({"query": "a", "documents": [3]}, "documents[0]")):
-            answer = found.post("/v1/rerank", body)
+        wrong: list[tuple[Any, str]] = [
+            ({"documents": ["a"]}, "query"),
+            ({"query": "a", "documents": [3]}, "documents[0]"),
+        ]
+        for given, param in wrong:
+            answer = found.post("/v1/rerank", given)
             assert (answer.status, answer.json()["error"]["param"]) == (400, param)
     other = served.post("/v1/rerank", {"query": query, "documents": documents})
     assert other.status == 501

