@@ -27,8 +27,10 @@ def application(server: Server) -> ASGIApp:
     for at in routes_of(server, page):
         by_path.setdefault(at.path, {})[at.method] = at.app
         errors[at.path] = at.error
+    # The router takes the first that fits: a path of its own comes before a pattern that has it, too.
+    paths = sorted(by_path, key=lambda path: "{" in path)
     router = Router(
-        [Route(path, _ByMethod(path, apps, errors[path])) for path, apps in by_path.items()],
+        [Route(path, _ByMethod(path, by_path[path], errors[path])) for path in paths],
         redirect_slashes=False,
         default=_not_found,
     )

@@ -82,6 +82,9 @@ def test_keys_in_three_headers(served: Served) -> None:
 
 
 def test_what_is_not_served_is_an_error_that_clients_can_read(served: Served) -> None:
+    answer = served.post("/models/load", {"model": "other"})  # though there may be models of any name below /models
+    assert (answer.status, answer.json()["error"]["code"]) == (501, "not_supported")
+    assert "cluster up MODEL" in answer.json()["error"]["message"]
     answer = served.get("/no/such/path")
     assert (answer.status, answer.json()["error"]["type"]) == (404, "not_found_error")
     answer = served.ask("DELETE", "/v1/models")
