@@ -11,7 +11,7 @@ from functools import partial
 
 import orjson
 
-from cluster.api.errors import CapacityError, ClusterError, ContextOverflowError
+from cluster.api.errors import CapacityError, ClusterError, ContextOverflowError, UnreachableError
 from cluster.chat.events import ChatEvent, Failed
 from cluster.chat.messages import ChatRequest
 from cluster.chat.turn import Turn
@@ -86,8 +86,9 @@ class Answering:
             answer.tick()
 
     def cancel_all(self) -> None:
+        """The server goes. Whose answer is cut off must not take it for a whole one."""
         for answer in list(self._answers.values()):
-            answer.choices.close()
+            answer.choices.close(UnreachableError("server: it is shutting down; ask again"))
 
     def close(self) -> None:
         self._preparing.close()

@@ -28,6 +28,7 @@ class Choice:
     reader: Reader
     has_ended: bool = False
     num_tokens: int = 0  # so far
+    failure: ClusterError | None = None  # why it was closed, if nobody asked for that
 
     async def take(self) -> list[ChatEvent]:
         """What has come since the last time; waits for it. A failure is the last event."""
@@ -40,6 +41,9 @@ class Choice:
         for token in tokens:
             self.num_tokens += token.token is not None
             events += self.reader.push(token)
+        if not tokens and self.failure is not None:
+            self.has_ended = True
+            return [Failed(self.index, self.failure)]
         if not tokens:  # it was closed before its end
             events.append(End(self.index, FinishReason.CANCELLED, Timings(num_tokens=self.num_tokens)))
         self.has_ended = bool(events) and isinstance(events[-1], End)
@@ -52,9 +56,10 @@ class Choices:
     def __init__(self, choices: Sequence[Choice]) -> None:
         self._choices = choices
 
-    def close(self) -> None:
-        """Cancel all of them; each then ends."""
+    def close(self, failure: ClusterError | None = None) -> None:
+        """Cancel all of them; each then ends, as if its text did, or with a failure."""
         for choice in self._choices:
+            choice.failure = failure
             choice.stream.close()
 
     async def batches(self) -> AsyncGenerator[list[ChatEvent]]:

@@ -29,6 +29,7 @@ BACKLOG = 1024
 IDLE_S = 75  # a connection between two requests; longer than the pools of clients and proxies keep one
 TICK_S = 1.0
 DRAIN_POLL_S = 0.05
+DRAIN_S = 10.0  # for answers to end, when a server is asked to leave
 END_S = 5.0  # for connections to be closed
 _log = logging.getLogger(__name__)
 

@@ -47,5 +47,8 @@ class HttpServer:
         return self._address
 
     def stop(self) -> None:
+        """New requests are refused; answers that are open may end first, if they do so soon."""
         if self._service is not None:
-            self._service.stop()
+            from cluster.http.service import DRAIN_S
+
+            self._service.stop(DRAIN_S)
