@@ -14,7 +14,7 @@ from cluster.duration import seconds
 from cluster.http_config import HttpConfig, key_digests
 from cluster.node.port_plan import DEFAULT_FIRST, NUM_PORTS
 from cluster.setting import Duration, Share, Whole, settings_of
-from cluster.sources.name import is_remote_name
+from cluster.sources.name import is_remote_name, parse_adapter
 from cluster.split import parse_layers, parse_tensor_split
 
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
@@ -29,6 +29,7 @@ MAX_NODES = 256
 DEFAULT_PARALLEL = 8
 DEFAULT_UBATCH_SIZE = 512
 MAX_SLOTS = 256
+MAX_ADAPTERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class ClusterConfig(HttpConfig):
     cache_type_k: CacheType = "f16"
     cache_type_v: CacheType = "f16"
     flash_attn: Literal["auto", "on", "off"] = "auto"
+    lora: tuple[str, ...] = ()  # files of LoRA adapters that are added to the model, each as FILE or FILE:SCALE
     pipeline_prompts: bool = True  # several chunks of prompts in flight at once
     lend_cores: bool = True  # a CPU stage that computes alone uses the cores of the others on its host
     max_waiting: Annotated[int, Whole(0, 100_000)] = 256  # requests that may wait for a slot
@@ -82,6 +84,7 @@ class ClusterConfig(HttpConfig):
             raise UsageError("nodes: those of the Ray cluster at --address are all there are; leave --nodes out")
         self.check_http()
         self._check_stages()
+        self._check_adapters()
 
     def _take_aliases(self) -> None:
         """What llama-server's users write for a default, or with another word."""
@@ -131,6 +134,15 @@ class ClusterConfig(HttpConfig):
             if parts and len(parts) != self.num_stages:
                 raise UsageError(f"{name}: {len(parts)} of them for {self.num_stages} stages; give one per stage")
 
+    def _check_adapters(self) -> None:
+        """What can be said of them without the model."""
+        if self.lora and self.nodes > 1:
+            raise UsageError("lora: adapters are not sent to other machines; leave --lora or --nodes out")
+        if len(self.lora) > MAX_ADAPTERS:
+            raise UsageError(f"lora: {len(self.lora)} adapters; give at most {MAX_ADAPTERS}")
+        for text in self.lora:
+            parse_adapter(text)
+
 
 def load_config(path: str | None, flags: dict[str, Any]) -> ClusterConfig:
     """Defaults, then the TOML file at `path`, then `flags` (those that are not None). UsageError if unsound."""
@@ -145,6 +157,8 @@ def load_config(path: str | None, flags: dict[str, Any]) -> ClusterConfig:
         settings["model"] = _absolute("model", settings["model"])
     take_paths(settings, ("client_secret_file",))
     take_http(settings)
+    if isinstance(given := settings.get("lora"), tuple):
+        settings["lora"] = tuple(map(_absolute_adapter, given))
     return ClusterConfig(**settings)
 
 
@@ -169,6 +183,11 @@ def _absolute(key: str, path: str) -> str:
         return str(Path(path).expanduser().absolute())
     except RuntimeError as error:  # expanduser raises it
         raise UsageError(f"{key}: {path}: no such home folder; give the path of a file") from error
+
+
+def _absolute_adapter(text: str) -> str:
+    path, scale = parse_adapter(text)
+    return f"{_absolute('lora', path)}:{scale!r}"
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,18 +14,30 @@ from numpy.typing import NDArray
 class WholeModel:
     """A GGUF on one CPU thread. Close it."""
 
-    def __init__(self, path: Path | str, n_ctx: int, n_batch: int = 512, num_slots: int = 1) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        n_ctx: int,
+        n_batch: int = 512,
+        num_slots: int = 1,
+        adapters: Sequence[tuple[Path, float]] = (),
+    ) -> None:
         llama_cpp.llama_log_set(_silent, None)
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = 0
         self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
         assert self._model, f"libllama refuses {path}"
+        loaded = [llama_cpp.llama_adapter_lora_init(self._model, str(file).encode()) for file, _ in adapters]
+        assert all(loaded), "libllama refuses an adapter"
         context = llama_cpp.llama_context_default_params()
         context.n_ctx = n_ctx * num_slots
         context.n_batch = context.n_ubatch = n_batch
         context.n_seq_max = num_slots
         context.n_threads = context.n_threads_batch = 1
         self._context = llama_cpp.llama_init_from_model(self._model, context)
+        handles = (llama_cpp.llama_adapter_lora_p_ctypes * len(loaded))(*loaded)
+        scales = (ctypes.c_float * len(loaded))(*(scale for _, scale in adapters))
+        llama_cpp.llama_set_adapters_lora(self._context, handles, len(loaded), scales)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._batch = llama_cpp.llama_batch_init(n_batch, 0, 1)
         self._length = 0

@@ -247,6 +247,9 @@ class Slice:
     A forward may embed (see there) where the file says how (`pooling_type`), on the last of several slices, and with
     `embeds`.
 
+    `adapters`: LoRA adapters, each a GGUF in memory and its scale, with matrices for tensors of this file only, under
+    the names that they have here. They must have been checked: libllama does not look at all of their shapes.
+
     With `use_mmap` weights are read from the file while it is computed: whoever writes to it changes what comes out,
     and whoever shortens it ends the process. Without, they are copied while it is loaded.
 
@@ -270,6 +273,7 @@ class Slice:
         use_extra_bufts: bool = True,
         use_mmap: bool = True,
         embeds: bool = False,
+        adapters: Sequence[tuple[bytes, float]] = (),
         progress: Callable[[float], bool | None] | None = None,
     ) -> None: ...
     @property

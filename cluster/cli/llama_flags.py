@@ -34,8 +34,8 @@ _GROUPS = (
         "the file's own metadata counts; change it there",
     ),
     (
-        "--lora --lora-scaled --control-vector --control-vector-scaled",
-        "adapters are not served; merge them into the file",
+        "--lora-init-without-apply --control-vector --control-vector-scaled",
+        "control vectors are not served, and adapters are for all requests; give --lora, or leave it out",
     ),
     (
         "-md --model-draft -hfd --hf-repo-draft --draft --draft-max --draft-min --spec-type",

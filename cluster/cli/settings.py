@@ -18,6 +18,7 @@ from cluster.sources.name import HUB_PREFIX
 HTTP_SETTINGS = tuple(settings_of(HttpConfig))
 # What only a cluster that is started has; all other settings are those of a plan.
 UP_SETTINGS = (
+    "lora",
     "pipeline_prompts",
     "lend_cores",
     "max_waiting",
@@ -55,6 +56,12 @@ _SPELLINGS = {
     "cache_type_k": Spelling(("-ctk", "--cache-type-k"), "TYPE", "type of the K cache"),
     "cache_type_v": Spelling(("-ctv", "--cache-type-v"), "TYPE", "type of the V cache"),
     "flash_attn": Spelling(("-fa", "--flash-attn"), "on|off|auto", "flash attention", {"nargs": "?", "const": "on"}),
+    "lora": Spelling(
+        ("--lora", "--lora-scaled"),
+        "FILE[:SCALE]",
+        "a LoRA adapter (GGUF) that is added to the model; repeat it for more",
+        _MANY,
+    ),
     "pipeline_prompts": Spelling((), None, "compute several chunks of a prompt at once, each on another stage"),
     "lend_cores": Spelling((), None, "let a CPU stage that computes alone use the cores of its neighbours"),
     "max_waiting": Spelling((), "N", "requests that may wait for a slot"),

@@ -17,6 +17,7 @@ from cluster.planning.nodes import NodeFacts, Nodes, Surveyed, ThisMachine
 from cluster.planning.places import Place, choose_places
 from cluster.planning.search.placement import checked_cuts
 from cluster.planning.vocabulary import check_vocabulary
+from cluster.sources.adapter import find_adapter
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
 from cluster.sources.source import ModelSource
@@ -114,6 +115,8 @@ def check_asked(config: ClusterConfig) -> None:
     if config.num_stages is not None:
         checked_cuts(model.num_layers, config.num_stages, legal_cuts(model))
     check_vocabulary(model.header, source.shown_name)
+    for text in config.lora:
+        find_adapter(text, model)
 
 
 def take_inventory(config: ClusterConfig, nodes: Nodes | None = None) -> Inventory:

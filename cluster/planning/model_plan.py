@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from cluster.api.errors import UsageError
 from cluster.config import ClusterConfig
 from cluster.coordinator.spec import CoordinatorSpec
 from cluster.planning.inventory import Inventory, take_inventory
@@ -17,6 +18,8 @@ from cluster.planning.profiles import Profiles, find_profiles
 from cluster.planning.room import check_room
 from cluster.planning.vocabulary import check_vocabulary
 from cluster.planning.why import why
+from cluster.sources.adapter import find_adapter
+from cluster.sources.source import AdapterSource
 from cluster.stage.spec import GgufOptions, StageSpec
 
 
@@ -110,7 +113,13 @@ def _coordinator(found: Inventory, plan: str) -> CoordinatorSpec:
 
 def _stages(found: Inventory, bounds: Sequence[int], coordinator: CoordinatorSpec) -> tuple[StageSpec, ...]:
     config, places = found.config, found.places
-    options = GgufOptions(config.cache_type_k, config.cache_type_v, config.flash_attn, embeds=config.embeddings)
+    options = GgufOptions(
+        config.cache_type_k,
+        config.cache_type_v,
+        config.flash_attn,
+        embeds=config.embeddings,
+        adapters=_adapters(found),
+    )
     return tuple(
         StageSpec(
             stage=stage,
@@ -131,3 +140,10 @@ def _stages(found: Inventory, bounds: Sequence[int], coordinator: CoordinatorSpe
         )
         for stage, (place, (first, end)) in enumerate(zip(places, pairwise(bounds), strict=True))
     )
+
+
+def _adapters(found: Inventory) -> tuple[AdapterSource, ...]:
+    """Those of the cluster, each checked. UsageError where a stage is on a machine that does not have the files."""
+    if found.config.lora and not found.is_on_head:
+        raise UsageError("lora: adapters are not sent to other machines; leave --lora out, or give this one all stages")
+    return tuple(find_adapter(text, found.model) for text in found.config.lora)

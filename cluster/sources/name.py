@@ -1,7 +1,8 @@
-"""What a user may type for MODEL: a path, hf:org/repo:Q4_K_M, or an http(s) URL. Pure."""
+"""What a user may type for MODEL: a path, hf:org/repo:Q4_K_M, or an http(s) URL; and for an adapter. Pure."""
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -54,3 +55,15 @@ def shown_url(url: str) -> str:
     scheme, separator, rest = plain.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"[:200]
+
+
+def parse_adapter(text: str) -> tuple[str, float]:
+    """The path and the scale, 1 where none stands behind a colon. UsageError for a scale that is not finite."""
+    path, _, after = text.rpartition(":")
+    try:
+        scale = float(after) if path else 1.0
+    except ValueError:
+        path, scale = "", 1.0  # a colon of the file's name
+    if not math.isfinite(scale):
+        raise UsageError(f"lora: {text}: a scale of {scale} is not possible; give a finite one, such as FILE:0.5")
+    return path or text, scale

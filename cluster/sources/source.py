@@ -60,6 +60,16 @@ Part = FilePart | UrlPart | HubPart
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterSource:
+    """What a stage is told of an adapter that was found fit for the model. `scale`: of what it adds."""
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
 class Peer:
     """A node that lends weights. It is told to other nodes, and holds nothing that only one of them may have."""
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from cluster.api.status import StageFacts
 from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageCosts
-from cluster.sources.source import ModelSource
+from cluster.sources.source import AdapterSource, ModelSource
 
 # Called with the phase of loading, and how much of it is done, 0..1.
 OnProgress = Callable[[str, float], None]
@@ -22,6 +22,7 @@ class GgufOptions:
     type_v: str
     flash_attn: Literal["auto", "on", "off"]
     embeds: bool = False  # texts are embedded, also with a model that was not made for it
+    adapters: tuple[AdapterSource, ...] = ()  # that are added to the weights; on the stage's own machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,15 @@ def spec_record(spec: StageSpec) -> dict[str, Any]:
     """All but its source, as JSON gives it to a process of ours."""
     record = asdict(spec)
     del record["source"]
+    record["options"]["adapters"] = list(record["options"]["adapters"])
     return record
 
 
 def spec_of_record(record: dict[str, Any], source: ModelSource) -> StageSpec:
     """What `spec_record` was made of."""
-    return StageSpec(**{**record, "options": GgufOptions(**record["options"])}, source=source)
+    options = record["options"]
+    adapters = tuple(AdapterSource(**one) for one in options["adapters"])
+    return StageSpec(**{**record, "options": GgufOptions(**{**options, "adapters": adapters})}, source=source)
 
 
 def hello_of(spec: StageSpec, loaded: LoadedStage, epoch: int) -> Hello:

@@ -75,7 +75,11 @@ def verify(config: ClusterConfig, asked: Asked, note: Callable[[str], None]) -> 
 
 
 def _on_this_machine(config: ClusterConfig, bounds: Sequence[int]) -> ClusterConfig:
-    """The stages of a cluster of several machines are all computed on this one, whichever devices they have there."""
+    """The stages of a cluster of several machines are all computed on this one, whichever devices they have there.
+
+    Without adapters: what is compared are the weights of the file.
+    """
+    config = replace(config, lora=())
     return replace(config, stages=len(bounds) - 1, devices=()) if config.is_shared and bounds else config
 
 

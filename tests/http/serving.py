@@ -21,6 +21,7 @@ from cluster.http.settings import HttpSettings
 from cluster.http_config import digest_of
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
+from cluster.sources.source import AdapterSource
 from cluster.stage.loading import load_stage
 from cluster.stage.service import Load, StageService
 from cluster.stage.spec import GgufOptions, LoadedStage, StageSpec
@@ -147,6 +148,7 @@ def cluster_of(
     load: Load | None = None,
     num_threads: int = 1,
     embeddings: bool = False,
+    adapters: tuple[AdapterSource, ...] = (),
 ) -> Iterator[tuple[CoordinatorService, list[StageService], Endpoint]]:
     """The cluster alone: its coordinator, its stages, and where clients call it."""
     path = model or str(model_path())
@@ -170,7 +172,7 @@ def cluster_of(
         num_threads=num_threads,
         num_threads_exclusive=num_threads,
         first_core=None,
-        options=GgufOptions("f16", "f16", "auto", embeds=embeddings),
+        options=GgufOptions("f16", "f16", "auto", embeds=embeddings, adapters=adapters),
     )
     keys = Keys(SECRET).for_stages
     with ExitStack() as stack:

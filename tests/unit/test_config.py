@@ -71,6 +71,9 @@ def test_a_wrong_file_is_refused(text: str, named: str, tmp_path: Path) -> None:
         {"insecure": True},
         {"nodes": 2, "address": "10.0.0.1:6379"},
         {"devices": ("CPU",), "stages": 2},
+        {"lora": ("a.gguf",), "nodes": 2},
+        {"lora": ("a.gguf:nan",)},
+        {"lora": ("a.gguf",) * 65},
     ],
     ids=str,
 )
@@ -87,6 +90,13 @@ def test_chunks_of_a_prompt_are_pipelined_unless_told_otherwise(tmp_path: Path) 
     assert not load_config(str(path), {}).pipeline_prompts
     flags = [build_parser().parse_args(["up", "m", *given]) for given in ([], ["--no-pipeline-prompts"])]
     assert [one.pipeline_prompts for one in flags] == [None, False]
+
+
+def test_paths_of_adapters_are_made_absolute_and_keep_their_scale(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('model = "m.gguf"\nlora = ["a.gguf", "b:c.gguf:-0.5"]\n')
+    here = Path.cwd()
+    assert load_config(str(path), {}).lora == (f"{here}/a.gguf:1.0", f"{here}/b:c.gguf:-0.5")
 
 
 def test_a_missing_file_is_a_usage_error() -> None:

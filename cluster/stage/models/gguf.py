@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,7 +12,9 @@ import numpy as np
 from cluster.api.errors import CapacityError, ClusterError, ModelFileError, UsageError
 from cluster.messages.stage import StageCosts
 from cluster.messages.step import Float32Array, Microbatch
+from cluster.sources.adapter import read_adapter_part
 from cluster.sources.freshness import file_states
+from cluster.sources.opening import open_model
 from cluster.sources.stored import stored_slice
 from cluster.stage.model import StageSizes
 from cluster.stage.models.row_sizes import row_sizes
@@ -35,12 +37,13 @@ class GgufModel:
         use_extra_bufts: bool,
         progress: Callable[[float], None],
         use_mmap: bool = True,
+        adapters: Sequence[tuple[bytes, float]] = (),
         measure_s: float = MEASURE_S,
     ) -> None:
         """Load the slice file at `path`. UsageError if it cannot be loaded, CapacityError if memory is short.
 
-        `use_mmap`: weights stay in the file, to which nobody may write. `measure_s`: most that `measure` takes, or a
-        little more.
+        `use_mmap`: weights stay in the file, to which nobody may write. `adapters`: as `Slice` takes them.
+        `measure_s`: most that `measure` takes, or a little more.
         """
         self._spec = spec
         self._measure_s = measure_s
@@ -60,6 +63,7 @@ class GgufModel:
                 use_extra_bufts=use_extra_bufts,
                 use_mmap=use_mmap,
                 embeds=options.embeds,
+                adapters=adapters,
                 progress=progress,
             )
         self.is_last = self._slice.is_last
@@ -130,11 +134,21 @@ def open_gguf(spec: StageSpec, options: GgufOptions, report: OnProgress, keys: K
         found.use_extra_bufts,
         lambda fraction: report("loading", fraction),
         use_mmap=is_stored,
+        adapters=_adapters(spec, options, keys),
     )
     if not is_stored and file_states(spec.source) != before:
         model.close()
         raise ModelFileError(f"{stored.path}: file: changed while it was loaded; run cluster up again")
     return model
+
+
+def _adapters(spec: StageSpec, options: GgufOptions, keys: Keys | None) -> list[tuple[bytes, float]]:
+    """Of each adapter, what is added to this stage's layers, and its scale."""
+    if not options.adapters:
+        return []
+    model = open_model(spec.source, spec.model_hash, keys).model
+    parts = [(read_adapter_part(one, model, spec.first, spec.end), one.scale) for one in options.adapters]
+    return [(data, scale) for data, scale in parts if data]
 
 
 @contextmanager

@@ -92,6 +92,12 @@ def test_settings_mean_what_they_mean_there(flags: str, expected: dict[str, Any]
     assert load_config(None, settings) == ClusterConfig(model="/m.gguf", **expected)
 
 
+def test_adapters_are_repeated_each_with_its_scale() -> None:
+    options = parsed("up", "/m.gguf", "--lora", "/a.gguf", "--lora-scaled", "/b.gguf:0.5")
+    given = given_settings(options, ("lora",))
+    assert load_config(None, given).lora == ("/a.gguf:1.0", "/b.gguf:0.5")
+
+
 @pytest.mark.parametrize("flags", ["-m /m.gguf", "--model /m.gguf", "/m.gguf", "-mu /m.gguf"])
 def test_the_model_is_named_as_there(flags: str) -> None:
     assert given_settings(parsed("plan", *flags.split()))["model"] == "/m.gguf"

@@ -82,6 +82,8 @@ def test_what_the_stages_of_a_cluster_hold_is_free_for_the_plan_after_it() -> No
         ({"ctx_size": 8192}, "ctx-size: 8192 is more than the 4096 tokens"),
         ({"stages": 99}, "stages: 99 for a model of 8 layers"),
         ({"devices": ("one:CPU",) * 9}, "stages: 9 for a model of 8 layers"),
+        ({"lora": ("/nowhere/a.gguf:0.5",)}, "lora: /nowhere/a.gguf: no such file"),
+        ({"lora": (str(model_path()),)}, "lora: .*demo.gguf: general.type is missing, must be 'adapter'"),
     ],
 )
 def test_what_cannot_be_is_found_before_any_machine_is_looked_at(settings: dict[str, Any], why: str) -> None:

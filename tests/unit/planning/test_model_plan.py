@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+from cluster.api.errors import UsageError
 from cluster.config import ClusterConfig
 from cluster.demo import model_path
 from cluster.planning.model_plan import plan_model
+from cluster.stage.spec import spec_of_record, spec_record
+from tests.fakes.adapters import write_adapter
 from tests.fakes.fake_nodes import FakeNodes, fake_node
 
 CONFIG = ClusterConfig(model=str(model_path()), stages=3, devices=("CPU",) * 3, ctx_size=64, threads=1)
@@ -58,3 +65,17 @@ def test_what_lives_is_planned_at_its_places_and_measures_nothing() -> None:
     plan = plan_model(config, (0, 5, 8), nodes, ("two:CPU", "one:CPU"))
     assert [(stage.node, stage.end) for stage in plan.stages] == [("two", 5), ("one", 8)]
     assert nodes.asked == []
+
+
+def test_stages_on_one_machine_are_told_the_adapters_which_other_machines_do_not_have(tmp_path: Path) -> None:
+    adapter = write_adapter(tmp_path / "a.gguf", model_path())
+    config = replace(CONFIG, stages=None, devices=(), lora=(f"{adapter}:0.5",))
+    one = plan_model(replace(config, stages=2), nodes=FakeNodes((fake_node("one"),)))
+    for stage in one.stages:
+        (told,) = stage.options.adapters
+        assert (told.path, told.scale) == (str(adapter), 0.5)
+        record = spec_record(stage)
+        assert json.loads(json.dumps(record)) == record
+        assert spec_of_record(record, stage.source) == stage
+    with pytest.raises(UsageError, match="lora: adapters are not sent to other machines"):
+        plan_model(config, nodes=FakeNodes((fake_node("one"), fake_node("two"))))

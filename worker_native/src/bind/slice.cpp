@@ -2,11 +2,13 @@
 
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <exception>
 #include <memory>
+#include <utility>
 
 #include "base/check.h"
 #include "bind/bind.h"
@@ -26,6 +28,7 @@ using Hidden = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::c
 using Rows = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
 using WantedRows = nb::ndarray<nb::numpy, const float, nb::ndim<2>>;
 using RowList = std::vector<int64_t>;
+using AdapterList = std::vector<std::pair<nb::bytes, float>>;
 
 // Calls a Python callable from inside a load; an exception in it cancels the load and is raised afterwards.
 struct Progress {
@@ -45,7 +48,8 @@ struct Progress {
 
 void load(Slice* self, std::string path, std::string device, int64_t n_ctx, int64_t n_slots, int64_t n_batch,
           int64_t n_ubatch, int64_t n_threads, std::string type_k, std::string type_v, std::string flash_attn,
-          bool use_extra_bufts, bool use_mmap, bool embeds, nb::object callback) {
+          bool use_extra_bufts, bool use_mmap, bool embeds, const AdapterList& adapters,
+          nb::object callback) {
     if (!callback.is_none() && !PyCallable_Check(callback.ptr()))
         throw nb::type_error("progress: must be callable or None");
     Progress progress{std::move(callback), nullptr};
@@ -62,7 +66,9 @@ void load(Slice* self, std::string path, std::string device, int64_t n_ctx, int6
                                  use_extra_bufts,
                                  use_mmap,
                                  embeds,
+                                 {},
                                  nullptr};
+    for (const auto& [data, scale] : adapters) options.adapters.push_back({data.c_str(), data.size(), scale});
     bool is_cancelled = false;
     options.progress = [&](float share) {
         is_cancelled = native::is_ending() || (!progress.callback.is_none() && !progress(share));
@@ -196,7 +202,7 @@ void bind_slice(nb::module_& m) {
         .def("__init__", &load, "path"_a, nb::kw_only(), "device"_a = "CPU", "n_ctx"_a, "n_slots"_a,
              "n_batch"_a = 512, "n_ubatch"_a = 512, "n_threads"_a = 1, "type_k"_a = "f16", "type_v"_a = "f16",
              "flash_attn"_a = "auto", "use_extra_bufts"_a = true, "use_mmap"_a = true, "embeds"_a = false,
-             "progress"_a.none() = nb::none())
+             "adapters"_a = AdapterList(), "progress"_a.none() = nb::none())
         .def_prop_ro("first", [](const Slice& slice) { return slice.file().first; })
         .def_prop_ro("end", [](const Slice& slice) { return slice.file().end; })
         .def_prop_ro("num_layers", [](const Slice& slice) { return slice.file().num_layers; })

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "base/libllama.h"
 #include "device/device.h"
+#include "slice/adapters.h"
 #include "slice/boundary.h"
 #include "slice/slice_file.h"
 
@@ -26,6 +28,7 @@ struct SliceOptions {
     bool use_extra_bufts = true;
     bool use_mmap = true;                 // false: a copy of its own, which a change of the file cannot reach
     bool embeds = false;                  // microbatches may embed, also where the file says nothing of it
+    std::vector<AdapterFile> adapters;    // each with tensors of this file only
     std::function<bool(float)> progress;  // gets 0..1; false cancels
     bool is_dry_run = false;              // plan all buffers and allocate none; reads no weights
 };

@@ -1,0 +1,45 @@
+#include "slice/adapters.h"
+
+#include <cmath>
+#include <cstdio>
+#include <memory>
+
+#include "base/abort_guard.h"
+#include "base/check.h"
+#include "base/log.h"
+
+namespace native {
+namespace {
+
+using FilePtr = std::unique_ptr<FILE, Releaser<fclose>>;
+
+llama_adapter_lora* load_adapter(llama_model* model, const AdapterFile& file) {
+    if (!std::isfinite(file.scale)) bad_value("adapters: a scale is not finite");
+    if (file.size_bytes == 0) bad_value("adapters: one is empty");
+    // Opened for reading, so that nothing is written through the pointer.
+    const FilePtr opened(fmemopen(const_cast<void*>(file.data), file.size_bytes, "rb"));
+    if (!opened) throw OutOfMemory("adapters: no memory to read one");
+    const LoggedErrors errors;
+    const AbortGuard guard;
+    llama_adapter_lora* adapter = llama_adapter_lora_init_from_file_ptr(model, opened.get());
+    if (!adapter) failed("adapters: ", errors.first("libllama gave no reason"));
+    return adapter;
+}
+
+}  // namespace
+
+Adapters load_adapters(llama_model* model, const std::vector<AdapterFile>& files) {
+    Adapters adapters;
+    for (const AdapterFile& file : files) {
+        adapters.loaded.push_back(load_adapter(model, file));
+        adapters.scales.push_back(file.scale);
+    }
+    return adapters;
+}
+
+void use_adapters(llama_context* context, Adapters adapters) {
+    if (adapters.loaded.empty()) return;
+    llama_set_adapters_lora(context, adapters.loaded.data(), adapters.loaded.size(), adapters.scales.data());
+}
+
+}  // namespace native
