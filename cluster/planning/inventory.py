@@ -132,7 +132,8 @@ def take_inventory(config: ClusterConfig, nodes: Nodes | None = None) -> Invento
     is_alone = len(nodes.facts) == 1
     # Rows of a microbatch where each node has one, as far as slots go around.
     num_rows = rows_per_lane(config.parallel, most_lanes_of(len(nodes.facts), config.parallel))
-    most_stages = model.num_layers if is_alone else len(cuts) + 1
+    # A text model that cannot be cut so often is refused with its reason; an encoder never could be.
+    most_stages = model.num_layers if is_alone and not model.row.is_encoder else len(cuts) + 1
     places, links = choose_places(config, nodes, most_stages, num_rows * FLOAT_BYTES * model.row_width)
     context = Context(
         n_ctx=context_length,

@@ -58,7 +58,7 @@ def choose_places(
     pool = gpus or [place for place in everything if place.device.kind == "cpu"]
     by_default = len(pool) if gpus or len(pool) > 1 else DEFAULT_CPU_STAGES
     if len(nodes.facts) == 1:
-        return _on_one_node(pool, config.num_stages or (by_default if gpus else min(by_default, most_stages))), None
+        return _on_one_node(pool, config.num_stages or min(by_default, most_stages)), None
     num_stages = config.num_stages or min(by_default, most_stages)
     pool, links = _in_order(_largest(pool, num_stages), nodes, row_bytes)
     # Stages of one node follow one another: a hop between them costs least.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from cluster.demo import model_path
 from cluster.planning.inventory import Inventory, check_asked, take_inventory
 from cluster.planning.nodes import Freed, Nodes, ThisMachine, survey_this_node
 from tests.fakes.fake_nodes import GIB, FakeNodes, fake_node
+from tests.native.tiny_encoder import write_encoder
 
 NODES = FakeNodes((fake_node("one", num_cores=2), fake_node("two", num_cores=8)))
 
@@ -90,3 +92,9 @@ def test_what_cannot_be_is_found_before_any_machine_is_looked_at(settings: dict[
     check_asked(ClusterConfig(str(model_path()), ctx_size=64))
     with pytest.raises(UsageError, match=why):
         check_asked(ClusterConfig(str(model_path()), **settings))
+
+
+def test_an_encoder_gets_one_stage_where_nobody_asks_for_more(tmp_path: Path) -> None:
+    path = write_encoder(tmp_path / "encoder.gguf", pooling=1)
+    for nodes in (FakeNodes((fake_node("one", "CPU"),)), FakeNodes((fake_node("one", "CPU", "CUDA0", "CUDA1"),))):
+        assert len(take_inventory(ClusterConfig(str(path), ctx_size=32), nodes).places) == 1
