@@ -11,6 +11,7 @@ from openai import BadRequestError, OpenAI
 from tests.http.serving import Served
 
 pytestmark = pytest.mark.native
+conformance = pytest.mark.conformance
 HELLO: Any = [{"role": "user", "content": "Tell me a story."}]
 
 
@@ -112,6 +113,7 @@ def test_a_conversation_that_does_not_fit(client: OpenAI) -> None:
         assert error["n_prompt_tokens"] > error["n_ctx"] == 512
 
 
+@conformance(row=38, client="curl")
 def test_the_prompt_can_be_seen_and_counted(served: Served) -> None:
     body = {"messages": HELLO}
     prompt = served.post("/apply-template", body).json()["prompt"]
@@ -132,6 +134,7 @@ def test_progress_of_a_prompt(served: Served) -> None:
     assert reports[-1]["processed"] == reports[-1]["total"]
 
 
+@conformance(row=39, client="curl")
 def test_slots(served: Served) -> None:
     slots = served.get("/slots").json()
     assert [slot["id"] for slot in slots] == [0, 1, 2, 3]

@@ -14,6 +14,7 @@ from tests.fakes.wire_backends import wait_until
 from tests.http.serving import Served
 
 pytestmark = pytest.mark.native
+conformance = pytest.mark.conformance
 GREEDY: dict[str, Any] = {"temperature": 0.0, "max_tokens": 12}
 
 
@@ -60,6 +61,7 @@ def test_streamed_it_says_the_same(served: Served, client: OpenAI, told: cluster
     assert all("usage" not in event for event in events[:-1])
 
 
+@conformance(row=25, client="openai")
 def test_several_prompts_and_choices_come_in_order(served: Served, client: OpenAI, told: cluster.Completion) -> None:
     prompts = ["Once upon", "The fox"]
     alone = [client.completions.create(model="any", prompt=prompt, **GREEDY).choices[0].text for prompt in prompts]
@@ -137,6 +139,7 @@ def test_a_prompt_that_does_not_fit(client: OpenAI) -> None:
         assert "maximum context length is 512 tokens" in error["message"]
 
 
+@conformance(row=42, client="curl")
 def test_fields_that_are_not_known_are_passed_over(served: Served) -> None:
     body = {"prompt": "Once", "max_tokens": 2, "user": "me", "no_such_field": {"a": [1]}}
     assert served.post("/v1/completions", body).status == 200
@@ -163,6 +166,7 @@ def test_llama_servers_own(served: Served, told: cluster.Completion) -> None:
     assert (answer["stop_type"], answer["stopping_word"]) == ("word", stop)
 
 
+@conformance(row=46, client="curl")
 def test_a_client_that_goes_takes_its_request_along(served: Served) -> None:
     """Streamed or not, running or waiting: what it asked for ends with its connection."""
     body = b'{"prompt": "Once", "ignore_eos": true, "max_tokens": 400, "stream": %s}'

@@ -18,6 +18,8 @@ from tests.native.slice.test_embedding import llama_embedding
 from tests.native.tiny_encoder import write_encoder
 from tests.native.tiny_model import TinyModel, write_model
 
+pytestmark = pytest.mark.native
+conformance = pytest.mark.conformance
 MEAN, CLS, LAST, RANK = 1, 2, 3, 4
 LONG = " ".join(["a longer text, of which several chunks are made,"] * 3)
 
@@ -75,6 +77,7 @@ def test_one_text_and_many_are_answered_in_order(client: Client) -> None:
     assert_close(short, plain / np.linalg.norm(plain, axis=1, keepdims=True))
 
 
+@conformance(row=50, client="openai")
 def test_the_openai_sdk_gets_both_formats(sdk: openai.OpenAI, client: Client) -> None:
     texts = ["the cat", "a dog"]
     expected = client.embed(texts)
@@ -92,6 +95,7 @@ def test_the_openai_sdk_gets_both_formats(sdk: openai.OpenAI, client: Client) ->
     assert len(sdk.embeddings.create(model="any", input="a", dimensions=16).data[0].embedding) == 16
 
 
+@conformance(row=50, client="curl")
 def test_base64_is_float32_with_the_low_byte_first(embedding: Served, client: Client) -> None:
     answer = embedding.post("/embeddings", {"input": "the cat", "encoding_format": "base64"}).json()
     found = np.frombuffer(base64.b64decode(answer["data"][0]["embedding"]), "<f4")
@@ -122,6 +126,7 @@ def test_a_text_that_is_too_long_is_refused_as_a_prompt_is(embedding: Served) ->
     assert (answer.status, answer.json()["error"]["code"]) == (400, "context_length_exceeded")
 
 
+@conformance(row=50, client="ollama-py")
 def test_ollamas_client_gets_vectors(embedding: Served, client: Client) -> None:
     with ollama.Client(host=embedding.url) as api:
         _check_ollama(api, client)
@@ -149,6 +154,7 @@ def test_texts_beside_vectors_are_what_they_are_alone(embedding: Served, client:
     embedding.wait_idle()
 
 
+@conformance(row=50, client="curl")
 def test_a_model_for_text_names_others(served: Served) -> None:
     answer = served.post("/v1/embeddings", {"input": "a"})
     assert answer.status == 501

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
@@ -21,15 +22,15 @@ from tests.fakes.wire_backends import wait_until
 from tests.http.serving import Served, asked, serving
 
 pytestmark = pytest.mark.native
-LONG = {"prompt": "Once upon a time", "max_tokens": 400, "ignore_eos": True, "stream": True}
+LONG: dict[str, Any] = {"prompt": "Once upon a time", "max_tokens": 400, "ignore_eos": True, "stream": True}
 
 
 @contextmanager
-def open_stream(url: str) -> Iterator[http.client.HTTPResponse]:
+def open_stream(url: str, body: dict[str, Any] = LONG) -> Iterator[http.client.HTTPResponse]:
     """One that has begun, and goes on for hundreds of tokens."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
     try:
-        connection.request("POST", "/v1/completions", json.dumps(LONG))
+        connection.request("POST", "/v1/completions", json.dumps(body))
         response = connection.getresponse()
         assert response.status == 200
         assert response.readline().startswith(b"data: ")

@@ -18,6 +18,7 @@ from tests.fakes.wire_backends import wait_until
 from tests.http.serving import Answer, Served, asked, serving
 
 pytestmark = pytest.mark.native
+conformance = pytest.mark.conformance
 LONG: dict[str, Any] = {"prompt": "Once", "max_tokens": 400, "ignore_eos": True}
 
 
@@ -51,6 +52,7 @@ def idle_connections(served: Served, number: int, said: bytes) -> Iterator[list[
         yield found
 
 
+@conformance(row=44, client="curl")
 def test_more_than_fits_is_refused_with_a_time_to_come_again(slice_cache: None) -> None:
     """Four times as much as slots and queue hold, at once: those who are taken get all that they asked for."""
     body = {"prompt": "Once", "max_tokens": 60, "ignore_eos": True}

@@ -227,6 +227,7 @@ def test_a_tool_is_called_and_its_result_goes_back(actor: openai.OpenAI, scripte
 @conformance(row=17, client="openai")
 @conformance(row=18, client="openai")
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "get_weather"}}])
+@conformance(row=19, client="openai")
 def test_a_forced_call_follows_its_schema_whatever_the_model(client: openai.OpenAI, choice: Any) -> None:
     """The demo model has never seen a call: name and arguments are the grammar's doing."""
     tool: Any = {"type": "function", "function": {**WEATHER["function"]}}

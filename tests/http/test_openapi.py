@@ -15,6 +15,7 @@ from cluster.http.settings import HttpSettings
 from tests.http.serving import Served, asked, serving
 
 pytestmark = pytest.mark.native
+conformance = pytest.mark.conformance
 HELLO = [{"role": "user", "content": "hi"}]
 # A body from which the endpoint reads all that it knows; of the names of a limit it reads up to the one that is there.
 READ: dict[str, tuple[dict[str, Any], ...]] = {
@@ -124,6 +125,7 @@ def test_it_needs_the_key_and_says_so(served: Served) -> None:
     ("path", "has"),
     [("/v1/messages", {"type", "error", "request_id"}), ("/api/chat", {"error"}), ("/props", {"error"})],
 )
+@conformance(row=41, client="curl")
 def test_who_may_not_ask_is_told_in_the_form_of_the_api(served: Served, path: str, has: set[str]) -> None:
     with serving(HttpSettings(port=0), keys=("right",), cluster=served) as found:
         for answer in (asked(found.url, "POST", path, {}), found.ask("PUT", path)):

@@ -16,6 +16,7 @@ from tests.fakes.wire_backends import wait_until
 from tests.http.serving import Served, asked, serving
 
 pytestmark = pytest.mark.native
+conformance = pytest.mark.conformance
 
 
 def test_health(served: Served) -> None:
@@ -25,6 +26,7 @@ def test_health(served: Served) -> None:
         assert answer.headers["x-request-id"] == answer.headers["request-id"]
 
 
+@conformance(row=40, client="curl")
 def test_before_there_is_a_cluster_it_says_so_and_then_serves(served: Served) -> None:
     """One server, which finds nothing, then a cluster, and then nothing again."""
     is_there = False
@@ -61,6 +63,7 @@ def test_a_port_in_use_is_said(served: Served) -> None:
         HttpService(HttpSettings(port=port), lambda: served.endpoint).start()
 
 
+@conformance(row=41, client="curl")
 def test_keys_in_three_headers(served: Served) -> None:
     with serving(HttpSettings(port=0), keys=("right-one", "other"), cluster=served) as found:
         url = found.url
@@ -158,6 +161,7 @@ def test_a_request_has_a_name(served: Served) -> None:
     assert served.get("/health", x_request_id="a b").headers["x-request-id"] != "a b"
 
 
+@conformance(row=1, client="curl")
 def test_models(served: Served) -> None:
     for path in ("/v1/models", "/models"):
         found = served.get(path).json()

@@ -7,8 +7,10 @@ import pytest
 from tests.http.serving import Served
 
 pytestmark = pytest.mark.native
+conformance = pytest.mark.conformance
 
 
+@conformance(row=37, client="curl")
 def test_tokens_and_back(served: Served) -> None:
     ids = served.post("/tokenize", {"content": "Once upon a time"}).json()["tokens"]
     assert ids
@@ -34,6 +36,7 @@ def test_a_piece_that_is_no_text_is_its_bytes(served: Served) -> None:
     assert any(isinstance(piece, list) for piece in pieces)
 
 
+@conformance(row=37, client="curl")
 def test_tokens_as_vllm_has_them(served: Served) -> None:
     found = served.post("/tokenize", {"prompt": "Once", "return_token_strs": True}).json()
     assert found["count"] == len(found["tokens"]) == len(found["token_strs"])
@@ -58,6 +61,7 @@ def test_wrong_values(served: Served, path: str, body: object, param: str) -> No
     assert (answer.json()["error"]["param"] or "").startswith(param)
 
 
+@conformance(row=39, client="curl")
 def test_properties(served: Served) -> None:
     props = served.get("/props").json()
     assert props["total_slots"] == 4

@@ -16,6 +16,7 @@ from tests.fakes.wire_backends import wait_until
 from tests.http.serving import Served, serving
 
 pytestmark = pytest.mark.native
+conformance = pytest.mark.conformance
 
 
 def told(served: Served, path: str, num_events: int) -> Iterator[tuple[str, Any]]:
@@ -107,6 +108,7 @@ def test_all_of_it_needs_the_key_and_the_page_does_not(served: Served) -> None:
             assert locked.ask("GET", path, authorization="", accept="text/html").status == 200
 
 
+@conformance(row=51, client="curl")
 def test_a_scrape_counts_requests_tokens_and_stages(served: Served) -> None:
     before = samples(served)
     generate(served, 7)

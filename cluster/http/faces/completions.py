@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cluster.api.model import TokenKind
 from cluster.chat.events import ChatEvent, Content, End, Failed, Started, TokenLogprob
 from cluster.http.faces.chat_events import FINGERPRINT
 from cluster.http.faces.envelopes import openai_error
@@ -170,12 +171,12 @@ class CompletionsEncoder:
 
     def _logprobs(self, drawn: list[TokenLogprob] | tuple[TokenLogprob, ...], offset: int) -> Body:
         """The old shape: four lists, and where each token begins in the whole text."""
-        pieces = self.served.vocabulary.pieces
+        pieces, kinds = self.served.vocabulary.pieces, self.served.vocabulary.kinds
         texts = [pieces[one.token].decode(errors="replace") for one in drawn]
         offsets = []
-        for text in texts:
+        for one, text in zip(drawn, texts, strict=True):
             offsets.append(offset)
-            offset += len(text)
+            offset += len(text) if kinds[one.token] is not TokenKind.CONTROL else 0  # of their names there is no text
         return {
             "tokens": texts,
             "token_logprobs": [None if one.is_first else one.logprob for one in drawn],
