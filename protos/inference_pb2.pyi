@@ -276,7 +276,7 @@ class ModelRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ModelReply(_message.Message):
-    __slots__ = ("name", "hash", "architecture", "context_length", "context_length_train", "hidden_width", "vocab_size", "vocab_type", "num_parameters", "size_bytes", "file_type", "bos", "eos", "end_tokens", "add_bos", "chat_templates", "metadata")
+    __slots__ = ("name", "hash", "architecture", "context_length", "context_length_train", "hidden_width", "vocab_size", "vocab_type", "num_parameters", "size_bytes", "file_type", "bos", "eos", "end_tokens", "add_bos", "chat_templates", "metadata", "adapters")
     class ChatTemplatesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -308,6 +308,7 @@ class ModelReply(_message.Message):
     ADD_BOS_FIELD_NUMBER: _ClassVar[int]
     CHAT_TEMPLATES_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    ADAPTERS_FIELD_NUMBER: _ClassVar[int]
     name: str
     hash: str
     architecture: str
@@ -325,7 +326,16 @@ class ModelReply(_message.Message):
     add_bos: bool
     chat_templates: _containers.ScalarMap[str, str]
     metadata: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., hash: _Optional[str] = ..., architecture: _Optional[str] = ..., context_length: _Optional[int] = ..., context_length_train: _Optional[int] = ..., hidden_width: _Optional[int] = ..., vocab_size: _Optional[int] = ..., vocab_type: _Optional[int] = ..., num_parameters: _Optional[int] = ..., size_bytes: _Optional[int] = ..., file_type: _Optional[str] = ..., bos: _Optional[int] = ..., eos: _Optional[int] = ..., end_tokens: _Optional[_Iterable[int]] = ..., add_bos: _Optional[bool] = ..., chat_templates: _Optional[_Mapping[str, str]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    adapters: _containers.RepeatedCompositeFieldContainer[AdapterInfo]
+    def __init__(self, name: _Optional[str] = ..., hash: _Optional[str] = ..., architecture: _Optional[str] = ..., context_length: _Optional[int] = ..., context_length_train: _Optional[int] = ..., hidden_width: _Optional[int] = ..., vocab_size: _Optional[int] = ..., vocab_type: _Optional[int] = ..., num_parameters: _Optional[int] = ..., size_bytes: _Optional[int] = ..., file_type: _Optional[str] = ..., bos: _Optional[int] = ..., eos: _Optional[int] = ..., end_tokens: _Optional[_Iterable[int]] = ..., add_bos: _Optional[bool] = ..., chat_templates: _Optional[_Mapping[str, str]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., adapters: _Optional[_Iterable[_Union[AdapterInfo, _Mapping]]] = ...) -> None: ...
+
+class AdapterInfo(_message.Message):
+    __slots__ = ("name", "scale")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    scale: float
+    def __init__(self, name: _Optional[str] = ..., scale: _Optional[float] = ...) -> None: ...
 
 class VocabularyRequest(_message.Message):
     __slots__ = ()

@@ -19,6 +19,14 @@ class TokenKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterInfo:
+    """A LoRA adapter that is added to the model."""
+
+    name: str  # of its file, without the folder
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """Facts of the served model. Set by the coordinator, from the GGUF's metadata."""
 
@@ -39,6 +47,7 @@ class ModelInfo:
     add_bos: bool  # whether the vocabulary puts BOS before a text
     chat_templates: Mapping[str, str] = field(default_factory=dict)  # by name; "" is the default one
     metadata: Mapping[str, str] = field(default_factory=dict)  # general.* and {architecture}.*, single values only
+    adapters: tuple[AdapterInfo, ...] = ()  # in the order in which they were given
 
 
 @dataclass(frozen=True, slots=True)

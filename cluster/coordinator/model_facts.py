@@ -41,6 +41,7 @@ def model_info(spec: CoordinatorSpec, path: str | os.PathLike[str], table: Token
         add_bos=table.adds_bos,
         chat_templates=dict(_templates(header)),
         metadata=metadata,
+        adapters=spec.adapters,
     )
 
 

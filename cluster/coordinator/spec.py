@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.api.embedding import Pooling
+from cluster.api.model import AdapterInfo
 from cluster.api.status import StageFacts
 from cluster.messages.stage import Hello, StageAddress, StageCosts
 from cluster.node.ray_health import RayProcess
@@ -36,6 +37,7 @@ class CoordinatorSpec:
     is_encoder: bool = False  # it reads a text whole, in one microbatch, and makes none
     num_parameters: int = 0
     weight_bytes: int = 0  # of all tensors
+    adapters: tuple[AdapterInfo, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,10 +59,11 @@ def plan_survey(found: Inventory, bounds: Sequence[int] = ()) -> ModelPlan:
     """The same, of what was found already."""
     # By measured paces where they are known, or where stages differ in device, so that they matter.
     profiles = None if bounds else find_profiles(found, measure=len(set(found.places)) > 1)
-    coordinator = _coordinator(found, why(found, profiles, is_kept=bool(bounds)))
+    adapters = _adapters(found)
+    coordinator = _coordinator(found, why(found, profiles, is_kept=bool(bounds)), adapters)
     bounds = tuple(bounds) or _place(found, profiles)
     return ModelPlan(
-        _stages(found, bounds, coordinator),
+        _stages(found, bounds, coordinator, adapters),
         coordinator,
         bounds,
         tuple(place.name for place in found.places),
@@ -85,7 +86,7 @@ def _place(found: Inventory, profiles: Profiles | None) -> tuple[int, ...]:
         return Layouts(found, dry_run).lay_out(offers, found.context).plan.bounds
 
 
-def _coordinator(found: Inventory, plan: str) -> CoordinatorSpec:
+def _coordinator(found: Inventory, plan: str, adapters: Sequence[AdapterSource]) -> CoordinatorSpec:
     config = found.config
     return CoordinatorSpec(
         model=found.source.display_name,
@@ -108,17 +109,20 @@ def _coordinator(found: Inventory, plan: str) -> CoordinatorSpec:
         pooling=found.model.pooling,
         embeds=config.embeddings,
         is_encoder=found.model.row.is_encoder,
+        adapters=tuple(adapter.info for adapter in adapters),
     )
 
 
-def _stages(found: Inventory, bounds: Sequence[int], coordinator: CoordinatorSpec) -> tuple[StageSpec, ...]:
+def _stages(
+    found: Inventory, bounds: Sequence[int], coordinator: CoordinatorSpec, adapters: tuple[AdapterSource, ...]
+) -> tuple[StageSpec, ...]:
     config, places = found.config, found.places
     options = GgufOptions(
         config.cache_type_k,
         config.cache_type_v,
         config.flash_attn,
         embeds=config.embeddings,
-        adapters=_adapters(found),
+        adapters=adapters,
     )
     return tuple(
         StageSpec(

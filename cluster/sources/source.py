@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from cluster.api.model import AdapterInfo
 from cluster.node.secret import Secret
 from cluster.sources.name import shown_url
 from cluster.wire.access.endpoint import Endpoint
@@ -67,6 +68,11 @@ class AdapterSource:
     size_bytes: int
     mtime_ns: int
     scale: float
+
+    @property
+    def info(self) -> AdapterInfo:
+        """What clients are told of it."""
+        return AdapterInfo(os.path.basename(self.path), self.scale)
 
 
 @dataclass(frozen=True, slots=True)

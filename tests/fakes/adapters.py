@@ -24,10 +24,11 @@ def matrices_of(model: Path, rank: int = 4, seed: int = 0) -> dict[str, NDArray[
     for name, shape in shapes.items():
         if name == TOKEN_EMBEDDING and OUTPUT not in shapes:
             continue
+        is_table = name.endswith(TOKEN_EMBEDDING)
         rng = np.random.default_rng(zlib.crc32(name.encode()) + seed)
         *experts, num_out, num_in = shape
-        a = (num_out, rank) if name == TOKEN_EMBEDDING else (*experts, rank, num_in)
-        b = (num_in, rank) if name == TOKEN_EMBEDDING else (*experts, num_out, rank)
+        a = (num_out, rank) if is_table else (*experts, rank, num_in)
+        b = (num_in, rank) if is_table else (*experts, num_out, rank)
         found[f"{name}.lora_a"], found[f"{name}.lora_b"] = (
             rng.normal(0, 0.1, one).astype(np.float32) for one in (a, b)
         )

@@ -16,7 +16,7 @@ import numpy as np
 
 from cluster.api.embedding import Pooling
 from cluster.api.errors import CapacityError, ClusterError, StageLostError, UnsupportedModelError, UsageError
-from cluster.api.model import ModelInfo, TokenKind, VocabularyTable
+from cluster.api.model import AdapterInfo, ModelInfo, TokenKind, VocabularyTable
 from cluster.api.prompt import Pair, Segments
 from cluster.api.results import FinishReason, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
@@ -161,6 +161,7 @@ MODEL = ModelInfo(
     add_bos=True,
     chat_templates={"": "{{ messages }}", "tool_use": "{{ tools }}"},
     metadata={"general.name": "demo"},
+    adapters=(AdapterInfo("a.gguf", 0.5), AdapterInfo("b.gguf", -1.0)),
 )
 VOCABULARY = VocabularyTable(
     tuple(bytes([byte % 256]) for byte in range(VOCAB_SIZE)),

@@ -116,6 +116,7 @@ def serving(
     load: Load | None = None,
     cluster: Served | None = None,
     embeddings: bool = False,
+    adapters: tuple[AdapterSource, ...] = (),
 ) -> Iterator[Served]:
     """The whole of it, ready. `model`: a GGUF, the demo's by default. `load`: another way to load a stage. `cluster`: a
     server of its own over the cluster of that one.
@@ -128,7 +129,7 @@ def serving(
             coordinator, stages, endpoint = cluster.coordinator, cluster.stages, cluster.endpoint
         else:
             coordinator, stages, endpoint = stack.enter_context(
-                cluster_of(model, num_stages, num_slots, context_length, max_waiting, load, embeddings=embeddings)
+                cluster_of(model, num_stages, num_slots, context_length, max_waiting, load, 1, embeddings, adapters)
             )
         service = HttpService(settings, lambda: endpoint)
         stack.callback(service.stop)
@@ -199,6 +200,7 @@ def cluster_of(
                 pooling=opened.model.pooling,
                 embeds=embeddings,
                 is_encoder=opened.model.row.is_encoder,
+                adapters=tuple(adapter.info for adapter in adapters),
             ),
             Keys(SECRET),
             Listener(SECRET.for_clients),

@@ -23,6 +23,8 @@ def params_of(
         max_tokens: where there is none of them.
         num_top: the most probable tokens to tell of at each position.
     """
+    if fields.any("lora"):
+        raise fields.wrong("lora", "scales of adapters are the same for all requests; leave it out (cluster up --lora)")
     named = next((name for name in limits if fields.any(name) is not None), limits[0])
     names = {**SAMPLING, named: "max_tokens"}
     defaults: dict[str, Any] = {"max_tokens": max_tokens, "logprobs": num_top, "logit_bias": _biases(fields)}

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from cluster.api.model import AdapterInfo
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import SlotState, SlotStatus
 from cluster.http.errors import refused
@@ -30,6 +31,7 @@ NOT_SERVED = {
     "/slots/{slot}": "the state of a slot is not saved",
     "/props": "properties are set at the start; run cluster up --help",
     "/embedding": "ask /v1/embeddings",
+    "/lora-adapters": "scales are set at the start; run cluster up --lora FILE:SCALE",
 }
 
 
@@ -44,7 +46,11 @@ def prop_routes(server: Server) -> Iterator[At]:
             raise refused(503, "unavailable_error", "slots: none is free; try again later", "no_slot", RETRY_S)
         return json_response([_slot(slot, served.model.context_length) for slot in found])
 
+    async def adapters(request: Request) -> Response:
+        return json_response([_adapter(*one) for one in enumerate(server.link.require().model.adapters)])
+
     yield from with_and_without_v1(get("/props", props))
+    yield get("/lora-adapters", adapters)
     yield get("/slots", slots)
     for path, why in NOT_SERVED.items():
         yield post(path, _refusing(path, why))
@@ -85,6 +91,11 @@ def _props(server: Server) -> dict[str, Any]:
         "is_sleeping": False,
         "cors_proxy_enabled": False,
     }
+
+
+def _adapter(number: int, adapter: AdapterInfo) -> dict[str, Any]:
+    """Without its folder, which is nobody's business."""
+    return {"id": number, "path": adapter.name, "scale": adapter.scale, "task_name": "", "prompt_prefix": ""}
 
 
 def _slot(slot: SlotStatus, context_length: int) -> dict[str, Any]:

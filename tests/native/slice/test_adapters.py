@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cluster.cutting.architectures import ARCHITECTURES
 from cluster.sources.adapter import find_adapter, read_adapter_part
 from cluster.store.slices import SliceStore
 from tests.fakes.adapters import matrices_of, write_adapter
@@ -28,6 +29,15 @@ TINY = {
 }
 # Some slices of the last ones hold layers that stand in, and those of the very last are in front in the last slice.
 NAMES = [*TINY, "qwen3moe-moe", "gemma2-dense", "granitehybrid-dense"]
+ALL = [
+    *NAMES,
+    *(
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in arch_models.descriptions()
+        if not ARCHITECTURES[arch_models.architecture_of(name)].refusal
+        and name not in (*NAMES, "glm4moe-nextn")  # its last layer is in no slice, and not loaded by libllama either
+    ),
+]
 STEPS = [[5, 9, 2, 30, 7, 11, 64, 3, 8], [12], [90]]
 SIZES = {"n_ctx": 64, "n_slots": 1, "n_batch": 64, "n_ubatch": 64}
 
@@ -62,16 +72,15 @@ def expected(model: Path, adapters: Sequence[tuple[Path, float]]) -> list[NDArra
     return found
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_slices_with_their_parts_are_the_whole_model_with_the_adapter(name: str, tmp_path: Path) -> None:
     model, store = write_model(tmp_path, name), SliceStore(tmp_path / "store")
     adapter = write_adapter(tmp_path / "adapter.gguf", model)
-    num_layers = opened(model).model.num_layers
     logits = expected(model, [(adapter, 0.5)])
     without = computed(model, store, (), ())
     cuts = [place.layer for place in opened(model).model.places if not place.refusal]
-    assert cuts
-    for chosen in ((), (cuts[0],), (cuts[-1],), cuts if num_layers > 2 else ()):
+    assert cuts or name not in NAMES
+    for chosen in {(), tuple(cuts[:1]), tuple(cuts[-1:]), tuple(cuts)}:
         found = computed(model, store, chosen, [f"{adapter}:0.5"])
         for one, other, plain in zip(found, logits, without, strict=True):
             np.testing.assert_array_equal(one, other, err_msg=f"cuts {chosen}")
