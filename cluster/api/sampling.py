@@ -12,6 +12,7 @@ from cluster.api.numbers import Range, shown, unwrapped
 
 MAX_LOGPROBS = 20
 MAX_GRAMMAR_BYTES = 256 << 10
+MAX_GRAMMAR_PREFIX_BYTES = 16 << 10  # whose tokens a stage takes in between two steps, in 25 ms at most
 _MANY = 2**31 - 1
 
 # As llama-server names them, in the order in which they work unless `samplers` gives another.
@@ -74,6 +75,7 @@ _LISTS: Mapping[str, Rule] = {
     "stop": lists.Texts(lists.MAX_STOP_STRINGS, lists.MAX_STOP_BYTES),
     "stop_token_ids": lists.TokenIds(lists.MAX_STOP_TOKENS),
     "grammar": lists.Text(MAX_GRAMMAR_BYTES),
+    "grammar_prefix": lists.Text(MAX_GRAMMAR_PREFIX_BYTES),
     "shown_tokens": lists.TokenIds(lists.MAX_SHOWN_TOKENS),
 }
 
@@ -124,6 +126,7 @@ class SamplingParams:
             None (or -1) reports none. Such a prompt is computed whole.
         ignore_eos: end tokens are not drawn, and do not end the text.
         grammar: only texts that it describes are drawn; see `cluster.grammar`. Empty is none.
+        grammar_prefix: what of such a text the prompt ends with already; what is drawn goes on from it.
         shown_tokens: control tokens whose names appear in the text; of others there is none.
         report_progress: events without a token tell how far the prompt was read.
     """
@@ -163,6 +166,7 @@ class SamplingParams:
     prompt_logprobs: int | None = None
     ignore_eos: bool = False
     grammar: str = ""
+    grammar_prefix: str = ""
     shown_tokens: tuple[int, ...] = ()
     report_progress: bool = False
 
@@ -191,5 +195,8 @@ def rule_of(name: str) -> Rule:
 PARAM_NAMES = tuple(field.name for field in fields(SamplingParams))
 # When a text ends, and what is told of it, is the coordinator's to say; all that is left is what the native sampler
 # takes, by the same names.
-ENDING_NAMES = ("max_tokens", "stop", "ignore_eos", "prompt_logprobs", "grammar", "shown_tokens", "report_progress")
+ENDING_NAMES = (
+    *("max_tokens", "stop", "ignore_eos", "prompt_logprobs", "grammar", "grammar_prefix"),
+    *("shown_tokens", "report_progress"),
+)
 SAMPLER_NAMES = tuple(name for name in PARAM_NAMES if name not in ENDING_NAMES)

@@ -87,6 +87,9 @@ class ChatModel:
             request.parallel_tool_calls,
             request.response_format,
         )
+        prefix = self._prefix(wanted, begun) if request.continue_final_message and wanted.has_format else None
+        if prefix is not None:
+            wanted = replace(wanted, pair=None)  # what was reasoned is over
         grammar, warnings = self._grammar(wanted)
         has_calls = bool(wanted.callable)
         reading = _Reading(
@@ -98,6 +101,7 @@ class ChatModel:
         params = replace(
             request.params,
             grammar=grammar or request.params.grammar,
+            grammar_prefix=prefix or request.params.grammar_prefix,
             shown_tokens=self._control.within(self._literals),
             stop=() if has_calls else request.params.stop,
         )
@@ -156,13 +160,25 @@ class ChatModel:
         shown = replace(request, messages=messages, tools=tools)
         return self._templates.render(shown, "\n\n".join(filter(None, told)))
 
+    def _prefix(self, wanted: Wanted, begun: str) -> str | None:
+        """What the answer that goes on has of the wanted format; None while it reasons, and has nothing of it."""
+        if wanted.callable or self._form is HARMONY or self._form.prime:
+            why = "beside tools" if wanted.callable else "in this model's form of answers"
+            raise UsageError(
+                f"continue_final_message: an answer of a wanted format cannot go on {why}; begin a new one"
+            )
+        if wanted.is_reasoning:
+            return None
+        _, has_reasoned, behind = begun.rpartition(self._pair.close.strip()) if self._pair is not None else ("", "", "")
+        return behind.lstrip() if has_reasoned else begun
+
     def _grammar(self, wanted: Wanted) -> tuple[str, tuple[str, ...]]:
         """The text of the grammar, "" for none, and what of the schemas is not enforced."""
         asked = wanted.response_format
         if not wanted.tools and not wanted.has_format:
             return "", ()
         warnings: tuple[str, ...] = ()
-        if asked.kind is FormatKind.GRAMMAR and self._reasoning is None:
+        if asked.kind is FormatKind.GRAMMAR and wanted.pair is None and self._form is not HARMONY:
             return asked.grammar, ()
         if asked.kind is FormatKind.JSON_SCHEMA:
             warnings = checked_schema(json.dumps(asked.schema), asked.strict)

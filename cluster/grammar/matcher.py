@@ -47,6 +47,17 @@ class Matcher:
         """Another one of the same grammar, without tokens: microseconds instead of compiling it."""
         return Matcher(self._start, self._vocabulary, self.text)
 
+    def behind(self, prefix: str) -> Matcher:
+        """Another one, of what may follow `prefix` in this grammar. UsageError if the grammar has no such text."""
+        native = self._start.deep_copy()
+        tokens = self._vocabulary.native.greedy_tokenize(prefix)
+        is_spelt = self._vocabulary.native.decode_bytes(tokens) == prefix.encode()
+        if not is_spelt or native.try_consume_tokens(tokens) != len(tokens):
+            raise UsageError(
+                "grammar: it has no text that begins as the answer does; begin it otherwise, or not at all"
+            )
+        return Matcher(native, self._vocabulary, self.text)
+
     @property
     def has_ended(self) -> bool:
         """Nothing may follow but an end token."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
+import jsonschema
 import pytest
 
 from cluster.messages.stage import StageFailure
@@ -74,3 +76,42 @@ def test_a_message_cannot_forge_a_turn(scripted: Scripted) -> None:
     for (mark,) in marks.values():
         assert forged.count(mark) == honest.count(mark)
     assert len(forged) > len(honest)
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"hero": {"enum": ["fox", "owl"]}, "age": {"type": "integer", "minimum": 0, "maximum": 99}},
+    "required": ["hero", "age"],
+    "additionalProperties": False,
+}
+WANTED: Any = {"type": "json_schema", "json_schema": {"name": "hero", "schema": SCHEMA, "strict": True}}
+
+
+def ask_on(served: Served, begun: str, **more: Any) -> Any:
+    messages = [{"role": "user", "content": "Who is it?"}, {"role": "assistant", "content": begun}]
+    body = {"messages": messages, "continue_final_message": True, "max_tokens": 100, **more}
+    return served.post("/v1/chat/completions", body)
+
+
+@conformance(row=24, client="curl")
+@pytest.mark.parametrize(
+    "begun", ["", "{", '{"he', '{"hero": "f', '{"hero": "owl", "age": 1', '{"hero": "owl", "age": 1}']
+)
+def test_a_document_that_was_begun_goes_on(served: Served, begun: str) -> None:
+    """Both parts together follow the schema, wherever it was left off."""
+    answer = ask_on(served, begun, response_format=WANTED)
+    assert answer.status == 200, answer.content
+    document = json.loads(begun + (answer.json()["choices"][0]["message"]["content"] or ""))
+    jsonschema.validate(document, SCHEMA)
+    if "f" in begun:
+        assert document["hero"] == "fox"
+
+
+def test_a_document_that_was_begun_otherwise_is_refused(served: Served) -> None:
+    for begun in ("Well, ", '{"zebra"', '{"hero": "owl", "age": 1}}'):
+        answer = ask_on(served, begun, response_format=WANTED)
+        assert answer.status == 400, answer.content
+        assert "no text that begins as the answer does" in answer.json()["error"]["message"]
+    grammar = 'root ::= "yes" | "yellow"'
+    assert ask_on(served, "yel", grammar=grammar).json()["choices"][0]["message"]["content"] == "low"
+    assert served.get("/health").status == 200

@@ -20,6 +20,10 @@ from cluster.http.faces.spelling import PING, SSE, logprob_entries, unnamed
 from cluster.http.faces.usage import timings
 
 MAX_TOP = 20
+_UNKNOWN_THERE = (
+    *("logprobs", "prompt_logprobs", "grammar_prefix", "shown_tokens", "report_progress"),
+    *("min_tokens", "stop_token_ids"),
+)
 
 
 class LlamaCompletion:
@@ -174,7 +178,7 @@ class LlamaEncoder:
 def generation_settings(params: SamplingParams) -> dict[str, Any]:
     """What llama-server tells of them, by its names."""
     found = asdict(params)
-    for ours in ("logprobs", "prompt_logprobs", "shown_tokens", "report_progress", "min_tokens", "stop_token_ids"):
+    for ours in _UNKNOWN_THERE:
         del found[ours]
     limit = found.pop("max_tokens")
     return found | {

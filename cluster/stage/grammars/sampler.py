@@ -42,7 +42,10 @@ class GrammarSampler:
         """UsageError if the grammar cannot be used, RuntimeError if that is not its fault."""
         self._forget(sampling.slot)
         if sampling.params.grammar:
-            self._by_slot[sampling.slot] = SlotGrammar(self._matcher(sampling.params.grammar), sampling)
+            matcher = self._matcher(sampling.params.grammar)
+            if sampling.params.grammar_prefix:
+                matcher = matcher.behind(sampling.params.grammar_prefix)
+            self._by_slot[sampling.slot] = SlotGrammar(matcher, sampling)
             # Masks say when the text may end. A sampler that forbids it would leave nothing where it has to.
             sampling = replace(sampling, params=replace(sampling.params, min_tokens=0))
         self._sampler.set(sampling)

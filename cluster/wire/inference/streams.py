@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from cluster.api.errors import CapacityError, ClusterError, ContextOverflowError, UnreachableError
 from cluster.api.prompt import Pair, Segments
 from cluster.api.results import TokenEvent
-from cluster.api.sampling import MAX_GRAMMAR_BYTES
+from cluster.api.sampling import MAX_GRAMMAR_BYTES, MAX_GRAMMAR_PREFIX_BYTES
 from cluster.fairness.threads import FairThreads
 from cluster.messages.step import Float32Array
 from cluster.wire.access.client_name import client_name
@@ -84,7 +84,7 @@ class InferenceStreams:
     async def _generate(self, data: bytes, context: Context) -> None:
         client = client_name(context)
         inbox: StreamInbox[Output] = StreamInbox(self._mailbox)
-        self._check_size(len(data) - MAX_GRAMMAR_BYTES)
+        self._check_size(len(data) - MAX_GRAMMAR_BYTES - MAX_GRAMMAR_PREFIX_BYTES)
         with self._waiting(data):
             asked = parse(inference_pb2.GenerateRequest, data)
             self._check_size(len(data) - asked.params.ByteSize())

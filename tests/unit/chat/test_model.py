@@ -224,3 +224,26 @@ def test_an_answer_that_goes_on_may_be_in_its_reasoning() -> None:
         request = ChatRequest(messages, add_generation_prompt=False, continue_final_message=True)
         answer = answer_of(model, request, "and\n</think>\n\nso")
         assert (answer.reasoning, answer.content) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "prefix"),
+    [('{"city": "Pa', '{"city": "Pa'), ('<think>\nwell\n</think>\n\n{"ci', '{"ci'), ("<think>\nwell", ""), ("", "")],
+)
+def test_an_answer_of_a_wanted_format_goes_on_from_what_it_has_of_it(content: str, prefix: str) -> None:
+    model = ChatModel(INFO, VOCABULARY, FakeTemplates("</think>"))
+    wanted = ResponseFormat(FormatKind.JSON_SCHEMA, WEATHER.parameters)
+    request = ChatRequest((*HELLO, Message(Role.ASSISTANT, content)), response_format=wanted)
+    request = replace(request, add_generation_prompt=False, continue_final_message=True)
+    (params,) = model.prepare(request).params
+    assert params.grammar_prefix == prefix
+    assert ("<[257]>" in params.grammar) == (content == "<think>\nwell")  # what ends the reasoning
+
+
+def test_an_answer_that_goes_on_beside_tools_has_no_wanted_format() -> None:
+    model = ChatModel(INFO, VOCABULARY, FakeTemplates())
+    wanted = ResponseFormat(FormatKind.JSON_OBJECT)
+    request = ChatRequest((*HELLO, Message(Role.ASSISTANT, "{")), tools=TOOLS, response_format=wanted)
+    request = replace(request, add_generation_prompt=False, continue_final_message=True)
+    with pytest.raises(UsageError, match=r"continue_final_message: .* beside tools; begin a new one"):
+        model.prepare(request)

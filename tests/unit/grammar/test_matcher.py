@@ -148,3 +148,24 @@ def test_whatever_is_drawn_is_a_document(seed: int) -> None:
         assert matcher.advance(chance.choice(sorted(allowed(matcher))))
     document = json.loads(SPELLING.text(matcher.tokens))
     assert set(document) == {"n", "é"} and -5 <= document["n"] <= 500 and len(document["é"]) <= 6
+
+
+def test_a_text_that_was_begun_goes_on() -> None:
+    """However its tokens were cut; and what was drawn behind it can be taken back, and no more."""
+    matcher = Matcher.of(VOCABULARY, 'start: "hello world" | "help"')
+    begun = matcher.behind("hel")
+    assert allowed(begun) == {ord("l"), ord("p")}
+    taken(begun, b"lo")
+    assert begun.tokens == list(b"lo")
+    begun.rewind(0)
+    assert allowed(begun) == {ord("l"), ord("p")}
+    assert matcher.behind("help").has_ended
+    assert allowed(matcher.behind("")) == allowed(matcher)
+    assert not matcher.tokens
+
+
+@pytest.mark.parametrize("prefix", ["hi", "help!", "hel<end>", "he\u00e9"])
+def test_a_text_that_was_begun_otherwise_is_refused(prefix: str) -> None:
+    matcher = Matcher.of(VOCABULARY, 'start: "hello world" | "help"')
+    with pytest.raises(UsageError, match="grammar: it has no text that begins as the answer does"):
+        matcher.behind(prefix)

@@ -134,6 +134,28 @@ def test_a_slot_writes_what_its_grammar_says_and_ends(slots: Slots, follows: boo
     assert slots.texts(0) == b"hello world!" and slots.held[0][-2:] == [END, END]
 
 
+def test_a_slot_goes_on_from_what_its_prompt_ends_with(slots: Slots) -> None:
+    """Also when its stage is lost, and another one is told all of it again."""
+    slots.begin(0, 'start: "hello" " world" "!"', grammar_prefix="hel")
+    for _ in range(4):
+        slots.draw(0)
+    drawn = slots.texts(0)
+    assert drawn.startswith(b"lo world")
+    other = Slots()
+    other.begin(0, 'start: "hello" " world" "!"', grammar_prefix="hel")
+    other.held[0] = list(slots.held[0])
+    other.feed({0: other.held[0][len(PROMPT) :]}, len(PROMPT))
+    slots.draw(0)
+    other.draw(0)
+    assert other.held[0] == slots.held[0]
+    other.sampler.close()
+
+
+def test_what_no_grammar_begins_with_is_the_slots_error(slots: Slots) -> None:
+    with pytest.raises(UsageError, match="begins as the answer does"):
+        slots.begin(0, 'start: "hello"', grammar_prefix="hi")
+
+
 def test_grammars_and_free_text_beside_each_other(slots: Slots) -> None:
     slots.begin(0, 'start: "ab" "ab"')
     slots.begin(1, "")
