@@ -56,7 +56,7 @@ def test_texts_are_those_of_the_whole_model_with_the_adapter(adapted: Served, fi
 
 def test_adapters_are_listed_and_keep_their_scales(adapted: Served) -> None:
     (found,) = adapted.get("/lora-adapters").json()
-    assert found == {"id": 0, "path": "adapter.gguf", "scale": SCALE, "task_name": "", "prompt_prefix": ""}
+    assert found == {"id": 0, "path": "adapter.gguf", "scale": SCALE}
     refused = adapted.post("/lora-adapters", [{"id": 0, "scale": 0.0}])
     assert refused.status == 501
     assert "cluster up --lora" in refused.json()["error"]["message"]

@@ -95,7 +95,7 @@ def _props(server: Server) -> dict[str, Any]:
 
 def _adapter(number: int, adapter: AdapterInfo) -> dict[str, Any]:
     """Without its folder, which is nobody's business."""
-    return {"id": number, "path": adapter.name, "scale": adapter.scale, "task_name": "", "prompt_prefix": ""}
+    return {"id": number, "path": adapter.name, "scale": adapter.scale}
 
 
 def _slot(slot: SlotStatus, context_length: int) -> dict[str, Any]:
