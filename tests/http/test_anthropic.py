@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -186,7 +187,7 @@ def test_an_answer_in_the_form_of_a_schema(client: anthropic.Anthropic) -> None:
     }
     form: Any = {"format": {"type": "json_schema", "schema": schema}}
     message = client.messages.create(model="m", max_tokens=64, messages=HI, output_config=form)
-    assert message.content[0].to_dict()["text"].replace(" ", "") in ('{"hero":"fox"}', '{"hero":"owl"}')
+    assert json.loads(message.content[0].to_dict()["text"])["hero"] in ("fox", "owl")
 
 
 @conformance(row=42, client="anthropic")
