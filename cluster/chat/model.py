@@ -17,6 +17,7 @@ from cluster.chat.formats.grammars.answer import Wanted, grammar_of
 from cluster.chat.formats.grammars.compiled import checked_schema, compiled, within
 from cluster.chat.formats.ids import new_call_id
 from cluster.chat.formats.instructions import calls_as_text, format_text, tools_text
+from cluster.chat.formats.part import PartKind
 from cluster.chat.formats.reasoning import pair_of
 from cluster.chat.formats.splitter import Splitter
 from cluster.chat.formats.table import HARMONY, HERMES
@@ -98,6 +99,8 @@ class ChatModel:
             self._form.prime if begun.endswith(self._form.prime) else "",
             request.params.stop if has_calls else (),
         )
+        if request.continue_final_message and has_calls:
+            self._check_no_call(reading, begun)
         params = replace(
             request.params,
             grammar=grammar or request.params.grammar,
@@ -172,6 +175,14 @@ class ChatModel:
         _, has_reasoned, behind = begun.rpartition(self._pair.close.strip()) if self._pair is not None else ("", "", "")
         return behind.lstrip() if has_reasoned else begun
 
+    def _check_no_call(self, reading: _Reading, begun: str) -> None:
+        """UsageError for an answer that goes on within a call: neither its grammar nor who reads it begins there."""
+        kinds = [part.kind for part in self._splitter(replace(reading, is_reasoning=False)).push(begun)]
+        if kinds.count(PartKind.CALL) > kinds.count(PartKind.CALL_END):
+            raise UsageError(
+                "messages: the answer that is to go on has begun a call; let it end before, or have it whole"
+            )
+
     def _grammar(self, wanted: Wanted) -> tuple[str, tuple[str, ...]]:
         """The text of the grammar, "" for none, and what of the schemas is not enforced."""
         asked = wanted.response_format
@@ -189,8 +200,10 @@ class ChatModel:
         return found.text, tuple(dict.fromkeys((*warnings, *found.warnings)))
 
     def _reader(self, reading: _Reading, choice: int) -> TurnReader:
-        splitter = Splitter(self._pair, reading.is_reasoning, self._form, reading.parameters, reading.prime)
-        return TurnReader(choice, splitter, partial(new_call_id, self._form), reading.stop)
+        return TurnReader(choice, self._splitter(reading), partial(new_call_id, self._form), reading.stop)
+
+    def _splitter(self, reading: _Reading) -> Splitter:
+        return Splitter(self._pair, reading.is_reasoning, self._form, reading.parameters, reading.prime)
 
 
 def _check(request: ChatRequest) -> None:

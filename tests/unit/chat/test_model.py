@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -247,3 +248,21 @@ def test_an_answer_that_goes_on_beside_tools_has_no_wanted_format() -> None:
     request = replace(request, add_generation_prompt=False, continue_final_message=True)
     with pytest.raises(UsageError, match=r"continue_final_message: .* beside tools; begin a new one"):
         model.prepare(request)
+
+
+@pytest.mark.parametrize(
+    ("content", "is_in_call"),
+    [
+        ("I look.", False),
+        ("a < b", False),
+        ('<tool_call>\n{"name": "weather", "arguments": {"ci', True),
+        ('<tool_call>\n{"name": "weather", "arguments": {"city": "x"}}\n</tool_call>\nand', False),
+    ],
+)
+def test_an_answer_does_not_go_on_within_a_call(content: str, is_in_call: bool) -> None:
+    model = ChatModel(INFO, VOCABULARY, FakeTemplates())
+    request = ChatRequest((*HELLO, Message(Role.ASSISTANT, content)), tools=TOOLS)
+    request = replace(request, add_generation_prompt=False, continue_final_message=True)
+    with pytest.raises(UsageError, match=r"messages: .* has begun a call") if is_in_call else nullcontext():
+        model.prepare(request)
+    assert model.prepare(replace(request, tools=())).params[0].grammar == ""
