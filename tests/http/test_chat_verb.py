@@ -155,6 +155,7 @@ def test_on_a_terminal(terminal: Terminal, tmp_path: Path) -> None:
     seen = terminal.wait_for(r"\(stopped\)|the context is full|it was stopped", seen)
     terminal.type("/show\r")
     seen = terminal.wait_for(r"messages: \d", seen)
+    terminal.wait_for(">", seen)  # before that, the terminal itself would take it
     terminal.type("\x04")
     assert terminal.end() == 0
     history = tmp_path / "ggml-cluster" / "chat_history"

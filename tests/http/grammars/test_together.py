@@ -10,15 +10,28 @@ from cluster.api.results import Completion
 from cluster.api.sampling import SamplingParams
 from cluster.client.sync import Client
 from cluster.grammar import from_gbnf, from_lark, from_regex, from_schema
+from cluster.grammar.schema import schema_text
 from tests.http.grammars.kit import at_once, text_of
 from tests.http.grammars.random_schemas import random_schema
 
-CALLS = r"""
+CALL = {
+    "type": "object",
+    "properties": {
+        "name": {"const": "look"},
+        "arguments": {
+            "type": "object",
+            "properties": {"place": {"type": "string", "maxLength": 12}},
+            "required": ["place"],
+            "additionalProperties": False,
+        },
+    },
+    "required": ["name", "arguments"],
+    "additionalProperties": False,
+}
+CALLS = f"""
 start: text call
-text[lazy]: /(.|\n)*<call>/
-call: %json {"type": "object", "properties": {"name": {"const": "look"}, "arguments": {"type": "object", "properties":
-{"place": {"type": "string", "maxLength": 12}}, "required": ["place"], "additionalProperties": false}},
-"required": ["name", "arguments"], "additionalProperties": false} "</call>"
+text[lazy]: /(.|\\n)*<call>/
+call: %json {schema_text(CALL)} "</call>"
 """
 
 
