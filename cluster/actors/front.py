@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from cluster.api.errors import UsageError
 from cluster.config import ClusterConfig
 from cluster.http.port import chosen_port
 from cluster.http.settings import HttpSettings
@@ -37,11 +38,20 @@ def prepare_front(launch: Launch, config: ClusterConfig, state: ClusterState) ->
     return True
 
 
-def open_front(launch: Launch) -> str:
-    """Let the prepared server listen, and remember where."""
+def open_front(launch: Launch, config: ClusterConfig) -> str:
+    """Let the prepared server listen, and remember where. UsageError for a port that was asked for and is taken."""
     state = read_state()
-    assert state is not None, "the cluster that is up is remembered"
-    base = launch.http.open()
+    where = config.http_address
+    assert state is not None and where is not None, "the cluster that is up is remembered, and so is its server"
+    for is_last in (False, False, True):
+        try:
+            base = launch.http.open()
+            break
+        except UsageError:
+            if is_last or where.port is not None:
+                raise
+            # Somebody has taken the port since it was chosen, such as another cluster that starts now.
+            launch.http.prepare(HttpSettings.of(config, where.host, chosen_port(where)))
     write_state(replace(state, http=base))
     return base
 

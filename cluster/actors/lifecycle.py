@@ -150,7 +150,7 @@ class Lifecycle:
             return Outcome("already up and ready", state.address, config, state.http)
         with _launch(state) as launch:
             prepare_front(launch, config, state)
-            http = open_front(launch)
+            http = open_front(launch, config)
         return Outcome("the cluster is up, and its HTTP server is again", state.address, config, http)
 
     def _start(self, config: ClusterConfig) -> Outcome:
@@ -218,7 +218,7 @@ class Lifecycle:
             plan = plan or self._placing.plan_over(state, config, ground.nodes(launch, waits=not state.bounds))
             has_front = prepare_front(launch, config, state)
             address = self._placing.bring_up(launch, state, plan)
-            http = open_front(launch) if has_front else ""
+            http = open_front(launch, config) if has_front else ""
         return Outcome(note, address, config, http)
 
     def _take_down(self, state: ClusterState, reason: str) -> int:

@@ -17,7 +17,7 @@ Open = Callable[..., Any]
 TIMEOUT_MS = 10_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # its loop would be in the way of every asyncio.run behind these tests
 def browser() -> Iterator[Any]:
     """The system's Chromium: playwright's own is a download."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
