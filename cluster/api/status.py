@@ -127,6 +127,18 @@ class StageStatus:
         return self.activity.num_steps
 
     @property
+    def num_rows(self) -> int:
+        return self.activity.num_rows
+
+    @property
+    def busy_s(self) -> float:
+        return self.activity.busy_s
+
+    @property
+    def wait_ms(self) -> float:
+        return self.activity.wait_ms
+
+    @property
     def hop_ms(self) -> float:
         return self.activity.hop_ms
 

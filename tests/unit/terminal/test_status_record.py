@@ -26,6 +26,10 @@ STAGE = {
     "busy_fraction": 0.5,
     "step_ms": 1.25,
     "num_steps": 9,
+    "num_rows": 0,
+    "busy_s": 0.0,
+    "wait_ms": 0.0,
+    "hop_ms": 0.0,
 }
 CLUSTER = {
     "model": "demo",
@@ -43,6 +47,8 @@ CLUSTER = {
     "uptime_s": 12.5,
     "vocab_size": 50,
     "protection": "loopback",
+    "row_bytes": 0,
+    "plan": "",
 }
 
 

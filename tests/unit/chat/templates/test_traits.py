@@ -12,7 +12,7 @@ from cluster.api.errors import UsageError
 from cluster.chat.model import ChatModel
 from cluster.chat.templates.traits import CallIds, Source, TemplateTraits
 from tests.unit.chat.templates import families
-from tests.unit.chat.templates.vocabularies import model, templates, user, vocabulary
+from tests.unit.chat.templates.vocabularies import model, templates, vocabulary
 
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "chatml": (families.CHATML, {"takes_tools": False, "takes_calls": False}),
@@ -56,12 +56,9 @@ def test_traits_of_families(family: str) -> None:
     assert {name: value for name, value in differing.items() if value != getattr(default, name)} == wanted
 
 
-def test_facts_say_why_a_template_is_of_no_use() -> None:
-    with closing(ChatModel.of(model("{% if %}"), vocabulary())) as found:
-        error = found.facts["chat_template_error"]
-        assert error.startswith("TemplateSyntaxError")
-        with pytest.raises(UsageError, match="this model's chat template cannot be used: TemplateSyntaxError"):
-            found.prepare(user("Hi"))
+def test_a_template_of_no_use_is_refused_with_its_reason() -> None:
+    with pytest.raises(UsageError, match=r"^chat: TemplateSyntaxError: .*; give another template with --chat-template"):
+        ChatModel.of(model("{% if %}"), vocabulary())
     with closing(ChatModel.of(model(families.CHATML), vocabulary())) as found:
         assert found.facts["chat_template_error"] is None
 
