@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import cluster
-from cluster.api.errors import CapacityError, ClusterError, UsageError
+from cluster.api.errors import CapacityError, ClusterError, ContextOverflowError, UsageError
 from cluster.api.results import Completion, FinishReason
 from cluster.client.stream import TokenStream
 from cluster.demo import model_path
@@ -145,7 +145,7 @@ def test_a_text_that_cannot_fit_is_its_own_error(home: CliHome) -> None:
             with pytest.raises(UsageError, match="cannot fit into the context"):
                 client.tokenize(text)
             answers = client.generate(["Once", text[:100_000], "Once"], max_tokens=1, return_errors=True)
-            assert [type(answer) for answer in answers] == [Completion, UsageError, Completion]
+            assert [type(answer) for answer in answers] == [Completion, ContextOverflowError, Completion]
         assert list(stream)[-1].finish_reason == FinishReason.CONTEXT
         assert client.status().state == "ready"
 
