@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.api.errors import UsageError
 from cluster.cli.params import add_param_flags, given_params
 from cluster.cli.where import add_address_flags, given_address
-from cluster.terminal.printable import printable
+from cluster.terminal.printable import printable_lines
 
 if TYPE_CHECKING:
     from cluster.api.results import TokenEvent
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     prompt = _prompt(options)
     from cluster.client.sync import connect
 
-    shown = _as_shown if sys.stdout.isatty() else str
+    shown = printable_lines if sys.stdout.isatty() else str
     with connect(given_address(options)) as client:
         if options.display_prompt:
             print(prompt, end="", flush=True)
@@ -53,11 +53,6 @@ def run(options: argparse.Namespace) -> int:
                     print(flush=True)
                     _report(event, options.verbose)
     return 0
-
-
-def _as_shown(text: str) -> str:
-    """Generated text on a terminal: its lines and tabs, but no character that the terminal would obey."""
-    return "".join(char if char in "\n\t" else printable(char) for char in text)
 
 
 def _prompt(options: argparse.Namespace) -> str:

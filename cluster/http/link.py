@@ -6,7 +6,6 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
 
 from cluster.api.errors import ClusterError
@@ -16,6 +15,7 @@ from cluster.client.aio import AsyncClient
 from cluster.http.errors import RefusedError
 from cluster.http.faces.face import Problem, Served
 from cluster.http.limits import RETRY_S
+from cluster.http.own_cluster import FindEndpoint
 from cluster.http.settings import HttpSettings
 from cluster.wire.access.endpoint import Endpoint
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 class Link:
     """For one event loop. `served` and `chat` are there from the first time that the cluster was."""
 
-    def __init__(self, settings: HttpSettings, find: Callable[[], Endpoint]) -> None:
+    def __init__(self, settings: HttpSettings, find: FindEndpoint) -> None:
         self._settings = settings
         self._find = find
         self._endpoint: Endpoint | None = None

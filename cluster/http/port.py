@@ -6,8 +6,7 @@ from contextlib import suppress
 
 from cluster.api.errors import UsageError
 from cluster.http_config import DEFAULT_PORT, HttpAddress
-from cluster.node.ports import free_port
-from cluster.wire.transport.channel import check_port_free
+from cluster.wire.transport.channel import check_port_free, free_port_at
 
 NUM_TRIES = 64  # ports behind the usual one, before any other
 
@@ -21,4 +20,4 @@ def chosen_port(where: HttpAddress) -> int:
             with suppress(UsageError):
                 check_port_free(where.host, port)
                 return port
-    return free_port()
+    return free_port_at(where.host)

@@ -8,7 +8,6 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future
 
 import uvicorn
@@ -20,10 +19,10 @@ from cluster.http.connection import Connection
 from cluster.http.limits import MAX_HEADER_BYTES, SEND_BUFFER_BYTES
 from cluster.http.link import Link
 from cluster.http.metrics import Metrics
+from cluster.http.own_cluster import FindEndpoint
 from cluster.http.server import Server
 from cluster.http.settings import HttpSettings
 from cluster.http.watching.watch import Watch
-from cluster.wire.access.endpoint import Endpoint
 
 BACKLOG = 1024
 IDLE_S = 75  # a connection between two requests; longer than the pools of clients and proxies keep one
@@ -37,7 +36,7 @@ _log = logging.getLogger(__name__)
 class HttpService:
     """Serves while the cluster does not, too: then it says so, and goes on as soon as the cluster is there."""
 
-    def __init__(self, settings: HttpSettings, find: Callable[[], Endpoint]) -> None:
+    def __init__(self, settings: HttpSettings, find: FindEndpoint) -> None:
         """`find`: the coordinator's endpoint, for clients; asked again whenever the cluster has gone away."""
         self._settings = settings
         self._find = find

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cluster.chat.answer import Answer
 from cluster.chat.events import CallArguments, CallBegin, CallEnd, ChatEvent, Content, Reasoning
-from cluster.terminal.printable import printable
+from cluster.terminal.printable import printable_lines
 
 if TYPE_CHECKING:
     from cluster.client.chat import ChatStream
@@ -67,9 +67,7 @@ class _Screen:
             gap = "" if is_dim or self._is_at_begin else "\n"
             self._write(DIM if is_dim else f"{PLAIN}{gap}")
             self._is_dim = is_dim
-        self._write(
-            "".join(char if char in "\n\t" else printable(char) for char in text) if self._is_terminal else text
-        )
+        self._write(printable_lines(text) if self._is_terminal else text)
         self._is_at_begin = text.endswith("\n")
 
     def _write(self, text: str) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from cluster.cli.command import main
-from cluster.cli.run import _as_shown
 from cluster.cutting.header import read_header
-from cluster.terminal.printable import printable
+from cluster.terminal.printable import printable, printable_lines
 from cluster.terminal.progress import ProgressLines
 from cluster.terminal.table import format_table
 from ggml.__main__ import main as ggml_main
@@ -25,7 +24,7 @@ def test_what_a_terminal_obeys_is_escaped() -> None:
     assert printable(CLEAR) == r"\x1b[2J\x07\x9b1m\u202e"
     assert printable("Ä 模型 \U0001f600 a b") == "Ä 模型 \U0001f600 a b"
     assert printable("two\nlines\udc80") == r"two\nlines\udc80"
-    assert _as_shown(f"line\n\tnext{CLEAR}") == "line\n\tnext" + r"\x1b[2J\x07\x9b1m\u202e"
+    assert printable_lines(f"line\n\tnext{CLEAR}") == "line\n\tnext" + r"\x1b[2J\x07\x9b1m\u202e"
     assert format_table([[CLEAR, "x"], ["short", "y"]])[0] == r"\x1b[2J\x07\x9b1m\u202e  x"
 
 
