@@ -15,10 +15,6 @@ _TRAITS = (
     *("little", "small", "kind", "curious", "brave", "cheerful", "quiet", "clever", "gentle", "young"),
     "playful",
 )
-_HOBBIES = (
-    *("sing", "dance", "run", "read", "draw", "climb trees", "pick flowers", "watch the clouds"),
-    *("count the stars", "play games", "tell jokes", "listen to the birds", "jump in puddles", "bake"),
-)
 _SPOTS = (
     *("under a bench", "behind a big rock", "in the tall grass", "near the old well", "beside a fallen log"),
     *("under the bridge", "behind the barn", "inside a hollow tree", "on top of a wall"),
@@ -48,8 +44,8 @@ DOMAINS: dict[str, tuple[str, ...]] = {
         *("in a tall tower", "in a cozy burrow", "at the edge of the woods", "on a busy street"),
         *("near a little stream", "in a town with a clock", "under a great oak tree"),
     ),
-    "hobby": _HOBBIES,
-    "other_hobby": _HOBBIES,
+    "hobby": ("sing", "dance", "read", "draw", "pick flowers", "count the stars", "listen to the birds"),
+    "other_hobby": ("run", "bake", "climb trees", "watch the clouds", "play games", "tell jokes", "jump in puddles"),
     "elder": ("mother", "father", "grandma", "grandpa"),
     "look": (
         *("red", "blue", "yellow", "purple", "orange", "white", "pink", "golden", "silver", "shiny"),

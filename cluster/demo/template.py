@@ -17,8 +17,7 @@ from cluster.demo.lexicon import BOYS, DOMAINS, FEAR_DEED, GIRLS, HE_FRIENDS, MO
 Bindings = Mapping[str, str]
 
 _MASCULINE = frozenset({*BOYS, *HE_FRIENDS, "father", "grandpa"})
-_TWINS = {"spot": "other_spot", "hobby": "other_hobby"}
-_DISTINCT = {**_TWINS, **{second: first for first, second in _TWINS.items()}}
+_DISTINCT = {"spot": "other_spot", "other_spot": "spot"}
 
 
 @dataclass(frozen=True, slots=True)

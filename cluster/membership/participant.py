@@ -161,8 +161,10 @@ class Participant:
                 return register(home).instance != grant.instance
             except _FINAL:
                 num_refusals += 1
-                if num_refusals == MAX_REFUSALS or self._ended.wait(WATCH_S):
+                if num_refusals == MAX_REFUSALS:
                     raise
+                if self._ended.wait(WATCH_S):
+                    return False  # whoever ends this node is the one to be heard
             except ClusterError:
                 return False
 

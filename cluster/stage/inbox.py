@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from contextlib import suppress
 
 from cluster.messages.stage import Hello
 from cluster.messages.step import Float32Array, Microbatch
@@ -35,15 +36,14 @@ class Inbox:
         return self._work.get()
 
     def drain(self) -> None:
-        """Forget all that waits."""
-        try:
+        """Forget all that waits, but not that it is stopped."""
+        with suppress(queue.Empty):
             while True:
                 self._work.get_nowait()
-        except queue.Empty:
-            return
+        if self._stopping.is_set():
+            self._work.put(None)
 
     def stop(self) -> None:
         """End the thread that gets, and whoever waits to put."""
         self._stopping.set()
         self.drain()
-        self._work.put(None)

@@ -18,19 +18,24 @@ class TokenFeed:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._epoch: int | None = None
+        self._is_over = False
         self._step: int | None = None  # that was answered last
         self._answered_ns = 0
         self._tokens: dict[int, int] = {}  # by slot
 
     def begin(self, epoch: int) -> None:
-        """Forget all tokens: a new epoch begins. Whoever waits for a step of another one waits no more."""
+        """Forget all tokens: a new epoch begins. Whoever waits for a step of another one waits no more.
+
+        Not once it has ended: who waits would never know.
+        """
         with self._changed:
-            self._begin(epoch)
+            self._begin(None if self._is_over else epoch)
 
     def end(self) -> None:
         """No step will ever be answered any more."""
         with self._changed:
             self._begin(None)
+            self._is_over = True
 
     def take(self, sampled: SampledStep) -> None:
         """A step was answered; those of another epoch are dropped."""

@@ -58,7 +58,7 @@ GARDEN: tuple[Step, ...] = (
     (
         "Everyone was {glad} and hugged {him}.",
         "{hero} was {glad} and danced around the {flower}.",
-        "Everyone came to {place} to see the {flower}.",
+        "Everyone came to see the {flower}.",
     ),
     (
         "After that, {hero} and {friend} planted many more seeds.",

@@ -50,9 +50,9 @@ RACE: tuple[Step, ...] = (
         "{friend} smiled and dried {friend.his} tears.",
     ),
     (
-        "Arm in arm, they walked to {place}.",
-        "They walked the rest of the way to {place} together.",
-        "They reached {place} last, but everyone cheered.",
+        "Arm in arm, they walked to the end of the road.",
+        "They walked the rest of the way together.",
+        "They came in last, but everyone cheered.",
     ),
     (
         "Both of them were given the {thing}.",

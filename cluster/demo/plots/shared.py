@@ -26,7 +26,7 @@ MEET: Step = (
 
 FRIENDS: Step = (
     "From that day on, {hero} and {friend} were best friends.",
-    "After that, {hero} and {friend} met every day {place.at}.",
+    "After that, {hero} and {friend} met every day to play.",
     "{hero} and {friend} walked home together under the stars.",
     "And so {hero} and {friend} became friends for life.",
 )

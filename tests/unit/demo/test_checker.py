@@ -17,13 +17,13 @@ STORIES = tuple(itertools.islice(stories(7), 300))
 SENTENCE = re.compile(r'[^.!?]+[.!?]"?(?: asked [^.]*\.| said [^.]*\.| called [^.]*\.)?')
 
 LOST = (
-    "Once upon a time, there was a gentle fox named Ben. Every day he liked to tell jokes. He never "
+    "Once upon a time, there was a gentle fox named Ben. Every day he liked to sing. He never "
     "went anywhere without his pink doll. Early one day, he took the doll to the hill. After a while, "
     "Ben saw that the doll was missing. Ben felt very sad. Soon a curious otter named Gus came along. "
     '"Why are you so sad?" asked Gus. "My doll is gone," he said. "Do not worry, I will help you," said '
     "Gus. They looked near the old well, but the doll was not there. Then they looked under a thorny "
     "bush, and there it was, the doll! Ben hugged Gus and said thank you. After that, Ben and Gus met "
-    "every day on the hill."
+    "every day to play."
 )
 
 
@@ -51,7 +51,6 @@ def test_example_is_well_formed() -> None:
         ("he took the doll", "she took the doll", "'she' for hero 'Ben'"),
         ("without his pink", "without her pink", "'her' for hero 'Ben'"),
         ("saw that the doll", "saw that the kite", "'kite' for thing 'doll'"),
-        ("day on the hill", "day by the pond", "'by the pond' for place 'the hill'"),
         ("asked Gus", "asked Coco", "'Coco' for friend 'Gus'"),
         ("said Gus", "said Felix", "'Felix' for friend 'Gus'"),
         ("so sad?", "so upset?", "'upset' for sad 'sad'"),
@@ -59,9 +58,9 @@ def test_example_is_well_formed() -> None:
         ("a gentle fox", "a gentle girl", "kind 'girl', hero 'Ben'"),
         ("a gentle fox", "a purple fox", "not a sentence"),
         ("Early one day, he took", "Early one day, he took took", "not a sentence"),
-        ("on the hill.", "on the hill. Ben felt very sad.", "goes on after its end"),
-        ("day on the hill.", "day", "cut off"),
-        (" After that, Ben and Gus met every day on the hill.", "", "cut off"),
+        ("to play.", "to play. Ben felt very sad.", "goes on after its end"),
+        ("day to play.", "day", "cut off"),
+        (" After that, Ben and Gus met every day to play.", "", "cut off"),
         ("Ben felt very sad. ", "", "out of place"),
         ("Ben felt very sad. ", "Ben felt very sad.", "not a sentence"),
         ("gentle fox named Ben", "gentle fox named Tom", "'Ben' for hero 'Tom'"),

@@ -144,6 +144,21 @@ def test_a_head_that_is_away_for_a_while_does_not_end_anything(tmp_path: Path) -
     assert running.wait() == "enough"
 
 
+def test_who_ends_a_node_is_heard_though_its_head_refuses_it_just_then(
+    head: FakeHead, node: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A head that goes down breaks off the handshakes that it is in, which looks like a refusal."""
+    running = Running(node.folder)
+    running.wait_for(lambda: running.ray.summary != "")
+
+    def refuse(home: Home) -> Grant:
+        running.participant.end("enough")
+        raise UnauthenticatedError("no TLS there (unexpected eof while reading)")
+
+    monkeypatch.setattr(participant, "register", refuse)
+    assert running.wait() == "enough"
+
+
 def test_who_is_patient_waits_for_a_head_and_says_so_once_and_who_is_not_fails(tmp_path: Path) -> None:
     with running_head(tmp_path / "head") as head:
         home = join(tmp_path / "node", head.address, head.token(), "node-2", head.beside(2))

@@ -74,3 +74,10 @@ def test_the_end_of_an_epoch_ends_the_waiting_and_forgets_the_tokens(tokens: Tok
     thread.join()
     with pytest.raises(ClusterError, match="slot 0 has sampled no token"):
         tokens.fill(following(1, 0, [None], [0]))
+
+
+def test_after_the_end_no_epoch_begins(tokens: TokenFeed) -> None:
+    """A Hello that comes while the stage is taken down must not make its thread wait forever."""
+    tokens.end()
+    tokens.begin(3)
+    assert tokens.wait(following(6, 5, [None], [0])) is None

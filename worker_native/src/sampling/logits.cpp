@@ -1,6 +1,7 @@
 #include "sampling/logits.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <functional>
@@ -65,6 +66,30 @@ Extremes extremes_of(std::span<const float> values) {
     return result;
 }
 
+// For four bits: all bits of a lane where its bit is set.
+constexpr auto kLanesOfBits = [] {
+    std::array<std::array<uint32_t, 4>, 16> lanes{};
+    for (uint32_t bits = 0; bits < 16; ++bits)
+        for (uint32_t lane = 0; lane < 4; ++lane) lanes[bits][lane] = (bits >> lane) & 1 ? UINT32_MAX : 0;
+    return lanes;
+}();
+
+inline float masked(float value, uint32_t lane) {
+    return std::bit_cast<float>((std::bit_cast<uint32_t>(value) & lane) |
+                                (std::bit_cast<uint32_t>(impossible) & ~lane));
+}
+
+// The first 32 values, or fewer, where `from` has fewer: those whose bit of `word` is set, -inf for the rest.
+void select(std::span<const float> from, uint32_t word, std::span<float> to) {
+    size_t i = 0;
+    for (; i + 4 <= std::min<size_t>(from.size(), 32); i += 4) {
+        const auto& lanes = kLanesOfBits[(word >> i) & 15];
+        for (size_t lane = 0; lane < 4; ++lane) to[i + lane] = masked(from[i + lane], lanes[lane]);
+    }
+    for (; i < std::min<size_t>(from.size(), 32); ++i)
+        to[i] = masked(from[i], kLanesOfBits[(word >> i) & 1][0]);
+}
+
 std::span<const float> block_of(std::span<const float> row, size_t block) {
     const size_t first = block * BlockMaxima::width;
     return row.subspan(first, std::min<size_t>(BlockMaxima::width, row.size() - first));
@@ -84,26 +109,27 @@ void BlockMaxima::scan(std::span<const float> row) {
     }
 }
 
-void apply_mask(std::span<const float> row, TokenMask mask, std::span<float> allowed, BlockMaxima& maxima) {
-    static_assert(BlockMaxima::width % 32 == 0);
+void apply_mask(std::span<const float> row, const BlockMaxima* row_maxima, TokenMask mask,
+                std::span<float> allowed, BlockMaxima& maxima) {
     maxima.of_block.clear();
     maxima.largest = impossible;
     maxima.has_nan = false;
     for (size_t first = 0; first < row.size(); first += BlockMaxima::width) {
-        const size_t end = std::min(row.size(), first + BlockMaxima::width);
-        for (size_t word_first = first; word_first < end; word_first += 32) {
-            const uint32_t word = mask[word_first / 32];
-            const size_t size = std::min<size_t>(32, end - word_first);
-            const float* from = row.data() + word_first;
-            float* to = allowed.data() + word_first;
-            if (word == 0)
-                std::fill_n(to, size, impossible);
-            else if (word == UINT32_MAX)
-                std::copy_n(from, size, to);
-            else
-                for (size_t i = 0; i < size; ++i) to[i] = (word >> i) & 1 ? from[i] : impossible;
+        const auto from = block_of(row, first / BlockMaxima::width);
+        const auto to = allowed.subspan(first, from.size());
+        const auto words = mask.subspan(first / 32, num_mask_words(from.size()));
+        Extremes block;
+        if (std::ranges::all_of(words, [](uint32_t word) { return word == 0; })) {
+            std::ranges::fill(to, impossible);
+        } else if (row_maxima &&
+                   std::ranges::all_of(words, [](uint32_t word) { return word == UINT32_MAX; })) {
+            if (to.data() != from.data()) std::ranges::copy(from, to.begin());
+            block.largest = row_maxima->of_block[first / BlockMaxima::width];
+        } else {
+            for (size_t word = 0; word < words.size(); ++word)
+                select(from.subspan(32 * word), words[word], to.subspan(32 * word));
+            block = extremes_of(to);
         }
-        const Extremes block = extremes_of(allowed.subspan(first, end - first));
         maxima.of_block.push_back(block.largest);
         maxima.largest = std::max(maxima.largest, block.largest);
         maxima.has_nan |= block.has_nan;

@@ -25,8 +25,10 @@ using TokenMask = std::span<const uint32_t>;
 inline size_t num_mask_words(size_t num_tokens) { return (num_tokens + 31) / 32; }
 
 // `allowed` gets what `mask` lets through of `row`, and -inf for the rest; it may be the row itself. `maxima`
-// become those of `allowed`.
-void apply_mask(std::span<const float> row, TokenMask mask, std::span<float> allowed, BlockMaxima& maxima);
+// become those of `allowed`. `row_maxima`, where they are known, save a look at what is allowed as a whole:
+// the row must have no NaN then.
+void apply_mask(std::span<const float> row, const BlockMaxima* row_maxima, TokenMask mask,
+                std::span<float> allowed, BlockMaxima& maxima);
 
 // The first one of equals. `maxima` are the row's.
 int32_t first_largest(std::span<const float> row, const BlockMaxima& maxima);

@@ -73,6 +73,13 @@ SlotSampler::Row SlotSampler::weighed(std::span<const float> logits, const Place
     const bool bans_favourite =
         is_greedy_ && has_bans(place.position) && bans(first_largest(logits, buffers.maxima), place.position);
     if (mask.empty() && biases_.empty() && !filters_.weigh_first() && !bans_favourite) return raw;
+    if (biases_.empty() && !filters_.weigh_first() &&
+        !has_bans(place.position)) {  // a mask, and nothing else
+        buffers.changed.resize(logits.size());
+        apply_mask(logits, &buffers.maxima, mask, buffers.changed, buffers.changed_maxima);
+        if (buffers.changed_maxima.largest == impossible) fail_without_token(true);
+        return {buffers.changed, buffers.changed_maxima};
+    }
     buffers.changed.assign(logits.begin(), logits.end());
     for (const auto& [token, bias] : biases_) buffers.changed[token] += bias;
     for (const int32_t token : banned_) buffers.changed[token] = impossible;
@@ -82,7 +89,7 @@ SlotSampler::Row SlotSampler::weighed(std::span<const float> logits, const Place
     if (mask.empty())
         buffers.changed_maxima.scan(buffers.changed);
     else
-        apply_mask(buffers.changed, mask, buffers.changed, buffers.changed_maxima);
+        apply_mask(buffers.changed, nullptr, mask, buffers.changed, buffers.changed_maxima);
     if (buffers.changed_maxima.largest == impossible) fail_without_token(!mask.empty());
     return {buffers.changed, buffers.changed_maxima};
 }
