@@ -19,8 +19,9 @@ from cluster.bench.scenarios.chunking import run_chunking
 from cluster.bench.scenarios.gaps import GapsFigures, gaps_figures, run_gaps
 from cluster.bench.scenarios.http import HttpFigures, http_figures, idle_mb, run_http
 from cluster.bench.scenarios.prefix import PrefixFigures, prefix_figures, run_prefix
-from cluster.bench.scenarios.serve import ServeFigures, serve, serve_figures
+from cluster.bench.scenarios.serve import serve, serve_figures
 from cluster.bench.scenarios.soak import SoakFigures, run_soak
+from cluster.bench.serving import ServeFigures
 from cluster.bench.settings import DEFAULT_UBATCH_SIZE, BenchSettings
 from cluster.bench.steps import step_figures
 from cluster.bench.subject import cluster_config, measured_cluster, up_arguments

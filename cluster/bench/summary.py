@@ -9,8 +9,8 @@ from cluster.bench.scenarios.chunking import ChunkingFigures
 from cluster.bench.scenarios.gaps import GapsFigures
 from cluster.bench.scenarios.http import HttpFigures
 from cluster.bench.scenarios.prefix import PrefixFigures
-from cluster.bench.scenarios.serve import ServeFigures
 from cluster.bench.scenarios.soak import SoakFigures
+from cluster.bench.serving import ServeFigures
 from cluster.bench.settings import BenchSettings
 from cluster.bench.steps import StepFigures
 from cluster.bench.workload import Workload

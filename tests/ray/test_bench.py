@@ -73,7 +73,7 @@ def bench_of_scenarios(home: CliHome, *arguments: str) -> dict[str, Any]:
 
 
 def test_scenarios_on_the_measured_cluster(cli_home: CliHome) -> None:
-    scenarios = ("--gaps", "2,300", "--prefix", "200", "--soak", "60,4")
+    scenarios = ("--gaps", "2,300", "--prefix", "200", "--soak", "60,4", "--http", "3,8")
     report = bench_of_scenarios(cli_home, *scenarios, "-r", "2", "-ub", "64")
     gaps = report["gaps"]
     assert gaps["ratio"]["median"] == pytest.approx(gaps["ratio"]["mean"])  # of two runs
@@ -84,6 +84,12 @@ def test_scenarios_on_the_measured_cluster(cli_home: CliHome) -> None:
     assert prefix["cold_cached_tokens"] == 0  # every slot held something else
     assert prefix["num_equal_texts"] == prefix["num_runs"] == 2
     assert prefix["ratio"]["low"] > 0
+    http = report["http"]
+    assert http["ratio"]["low"] > 0
+    assert (http["vllm"]["completed"], http["vllm"]["total_output_tokens"]) == (2 * 3, 2 * 3 * 8)
+    assert http["vllm"]["total_input_tokens"] == 2 * 3 * 16
+    assert 0 < http["vllm"]["median_itl_ms"] <= http["vllm"]["p99_itl_ms"]
+    assert 1 <= http["vllm"]["max_concurrent_requests"] <= 3
     soak = report["soak"]
     assert [sample["num_requests"] for sample in soak["samples"]][-1] == 60
     assert all(sample["coordinator_bytes"] > 2**20 for sample in soak["samples"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from cluster.bench.report.vllm import VLLM_LEGEND, vllm_block
 from cluster.bench.scenarios.chunking import ChunkingFigures
 from cluster.bench.scenarios.gaps import GapsFigures
 from cluster.bench.scenarios.http import HttpFigures
 from cluster.bench.scenarios.prefix import PrefixFigures
-from cluster.bench.scenarios.serve import ServeFigures
 from cluster.bench.scenarios.soak import MB, PER_REQUESTS, SoakFigures
+from cluster.bench.serving import ServeFigures
 from cluster.bench.spread import Spread
 from cluster.bench.summary import BenchReport
 
@@ -44,14 +45,14 @@ def scenario_tables(report: BenchReport) -> list[tuple[Table, str]]:
     if report.chunking is not None:
         found.append((chunking_rows(report.chunking), _chunking_legend(report.chunking)))
     if report.http is not None:
-        found.append((http_rows(report.http), HTTP_LEGEND))
+        found.append((http_rows(report.http), f"{HTTP_LEGEND}\n\n{_http_block(report.http)}"))
     if report.soak is not None:
         found.append((soak_rows(report.soak), SOAK_LEGEND))
     return found
 
 
 def serve_rows(figures: ServeFigures) -> Table:
-    """The block that `vllm bench serve` prints, as a table."""
+    """What `vllm bench serve` prints, as a table."""
     rows = [
         ["serving", "mean", "median", "p99"],
         ["requests", str(figures.num_requests), "", ""],
@@ -116,6 +117,10 @@ def http_rows(figures: HttpFigures) -> Table:
         _spread_row("HTTP - client (ms)", figures.first_difference_ms),
         [f"{figures.num_idle} idle connections (MB)", f"{figures.idle_mb:.1f}", "", "", ""],
     ]
+
+
+def _http_block(figures: HttpFigures) -> str:
+    return f"```text\n{vllm_block(figures.serving)}\n```\n\n{VLLM_LEGEND}"
 
 
 def soak_rows(figures: SoakFigures) -> Table:

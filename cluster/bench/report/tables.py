@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from cluster.bench.report.scenarios import scenario_tables
+from cluster.bench.report.vllm import vllm_record
 from cluster.bench.spread import Spread, ratios, spread
 from cluster.bench.summary import BenchReport, PeerResult, Result
 from cluster.terminal.status_record import status_record
@@ -52,6 +53,8 @@ def to_json(report: BenchReport) -> str:
         for found, peer in zip(row["peers"], result.peers, strict=True):
             compared = ratios(result.tokens_per_s, peer.tokens_per_s)
             found["ratio"] = asdict(compared) if compared else None
+    if report.http is not None:
+        content["http"]["vllm"] = vllm_record(report.http.serving)
     return json.dumps(content, indent=1)
 
 

@@ -12,10 +12,12 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from cluster.api.errors import ClusterError
+from cluster.bench.arrival import Arrival
 from cluster.bench.http_target import HttpTarget
 from cluster.bench.options import HttpBenchSettings
 from cluster.bench.request import GREEDY
 from cluster.bench.scenarios.http_client import body_of, streamed
+from cluster.bench.serving import ServeFigures, serving_figures
 from cluster.bench.spread import Spread, spread
 from cluster.bench.workload import random_prompt
 from cluster.client.aio import AsyncClient
@@ -34,6 +36,7 @@ class HttpRun:
     client_tokens_per_s: float
     http_first_ms: float  # of a lone stream
     client_first_ms: float
+    answers: tuple[Arrival, ...]  # over HTTP, but for the lone ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class HttpFigures:
     client_first_ms: Spread | None
     first_difference_ms: Spread | None  # HTTP minus client, of each repetition
     idle_mb: float  # more memory of the server with all idle connections open
+    serving: ServeFigures  # over HTTP, of all repetitions
 
 
 def http_figures(settings: HttpBenchSettings, runs: Sequence[HttpRun], idle_mb: float) -> HttpFigures:
@@ -65,6 +69,7 @@ def http_figures(settings: HttpBenchSettings, runs: Sequence[HttpRun], idle_mb: 
         spread([run.client_first_ms for run in runs]),
         spread([run.http_first_ms - run.client_first_ms for run in runs]),
         idle_mb,
+        serving_figures([run.answers for run in runs]),
     )
 
 
@@ -97,23 +102,25 @@ async def _run(target: HttpTarget, settings: HttpBenchSettings, repetition: int)
         for number in range(settings.num_lone):
             for name in names:
                 prompt = random_prompt(target.vocab_size, PROMPT_LENGTH, f"http {repetition} {number} {name}")
-                first_ms[name].append(1e3 * await ways[name].stream(prompt, 2))
-        rates = {}
+                first_ms[name].append(1e3 * (await ways[name].stream(prompt, 2)).first_s)
+        rates: dict[str, float] = {}
+        answers: dict[str, list[Arrival]] = {}
         for name in names:
             prompts = [
                 random_prompt(target.vocab_size, PROMPT_LENGTH, f"http {repetition} {stream} {name}")
                 for stream in range(settings.num_streams)
             ]
             start_s = time.perf_counter()
-            await asyncio.gather(*(ways[name].stream(prompt, settings.num_tokens) for prompt in prompts))
+            streams = (ways[name].stream(prompt, settings.num_tokens) for prompt in prompts)
+            answers[name] = await asyncio.gather(*streams)
             rates[name] = settings.num_streams * settings.num_tokens / (time.perf_counter() - start_s)
     middles = {name: sorted(times)[len(times) // 2] for name, times in first_ms.items()}
-    return HttpRun(rates["http"], rates["client"], middles["http"], middles["client"])
+    return HttpRun(rates["http"], rates["client"], middles["http"], middles["client"], tuple(answers["http"]))
 
 
 class _Way(Protocol):
-    async def stream(self, prompt: list[int], num_tokens: int) -> float:
-        """Seconds to its first token, once all are there."""
+    async def stream(self, prompt: list[int], num_tokens: int) -> Arrival:
+        """Once all tokens are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +128,19 @@ class _Http:
     host: str
     port: int
 
-    async def stream(self, prompt: list[int], num_tokens: int) -> float:
-        arrival = await streamed(self.host, self.port, body_of(prompt, num_tokens))
-        return arrival.first_s - arrival.sent_s
+    async def stream(self, prompt: list[int], num_tokens: int) -> Arrival:
+        return await streamed(self.host, self.port, body_of(prompt, num_tokens))
 
 
 @dataclass(frozen=True, slots=True)
 class _Client:
     client: AsyncClient
 
-    async def stream(self, prompt: list[int], num_tokens: int) -> float:
-        sent_s, first_s, num_found = time.perf_counter(), 0.0, 0
+    async def stream(self, prompt: list[int], num_tokens: int) -> Arrival:
+        sent_s, token_s = time.perf_counter(), []
         async for event in self.client.stream(prompt, GREEDY, max_tokens=num_tokens):
-            first_s = first_s or time.perf_counter()
-            num_found += event.token is not None
-        if num_found != num_tokens:
-            raise ClusterError(f"http: a stream ended with {num_found} tokens instead of {num_tokens}")
-        return first_s - sent_s
+            if event.token is not None:
+                token_s.append(time.perf_counter())
+        if len(token_s) != num_tokens:
+            raise ClusterError(f"http: a stream ended with {len(token_s)} tokens instead of {num_tokens}")
+        return Arrival(sent_s, tuple(token_s), time.perf_counter(), len(prompt), num_tokens)

@@ -6,27 +6,14 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from cluster.api.errors import ClusterError
+from cluster.bench.arrival import Arrival
+from cluster.bench.scenarios.answer import Answer
 
 READ_BYTES = 1 << 16
 ANSWER_TIMEOUT_S = 600.0
-# `vllm bench serve` takes the first chunk that has choices for the first token, and so do we.
-FIRST_TOKEN = b'"choices":[{'
-ERROR = b'data: {"error"'
-DONE = b"data: [DONE]"
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One streamed answer. Times in seconds on the client's clock."""
-
-    sent_s: float
-    first_s: float
-    end_s: float
-    num_chunks: int
 
 
 def body_of(prompt: Sequence[int], num_tokens: int) -> dict[str, Any]:
@@ -61,16 +48,9 @@ async def streamed(host: str, port: int, body: dict[str, Any]) -> Arrival:
 
 
 async def _read(reader: asyncio.StreamReader, sent_s: float) -> Arrival:
-    first_s, num_chunks, tail, said = 0.0, 0, b"", b""
+    answer, said = Answer(sent_s), b""
     while part := await reader.read(READ_BYTES):
         said = said or part
-        seen = tail + part
-        num_chunks += seen.count(FIRST_TOKEN) - tail.count(FIRST_TOKEN)
-        if num_chunks and not first_s:
-            first_s = time.perf_counter()
-        if ERROR in seen:
-            raise ClusterError(f"http: {seen[seen.index(ERROR) :][:300].decode(errors='replace')}")
-        if DONE in seen:
-            return Arrival(sent_s, first_s, time.perf_counter(), num_chunks)
-        tail = seen[-len(FIRST_TOKEN) :]
+        if (arrival := answer.take(part, time.perf_counter())) is not None:
+            return arrival
     raise ClusterError(f"http: an answer ended before its end: {said[:300].decode(errors='replace')}")
