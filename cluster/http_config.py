@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.api.errors import UsageError
+from cluster.api.hosts import is_loopback
 
 AUTO = "auto"
 OFF = "off"
@@ -75,14 +75,6 @@ class HttpConfig:
         if not (port.isascii() and port.isdigit()) or int(port) > 65535 or (colon and not host):
             raise UsageError(f"http: {self.http!a:.80} is no address; give HOST:PORT, PORT, auto or off")
         return HttpAddress(host.removeprefix("[").removesuffix("]") or DEFAULT_HOST, int(port))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server that listens at `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def key_digests(given: Iterable[str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 from cluster.api import lists
@@ -174,6 +174,10 @@ class SamplingParams:
         for field in fields(self):
             given = getattr(self, field.name)
             object.__setattr__(self, field.name, rule_of(field.name).checked(field.name, given))
+
+    def of_choice(self, choice: int) -> SamplingParams:
+        """For one of several answers to the same prompt: where there is a seed, theirs follow each other."""
+        return self if self.seed is None else replace(self, seed=(self.seed + choice) % 2**63)
 
 
 class _Flag:

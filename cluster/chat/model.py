@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from cluster.api.errors import UsageError
 from cluster.api.model import ModelInfo, VocabularyTable
-from cluster.api.sampling import SamplingParams
 from cluster.chat.formats.control import ControlTokens
 from cluster.chat.formats.detection import format_of
 from cluster.chat.formats.grammars.answer import Wanted, grammar_of
@@ -111,7 +110,7 @@ class ChatModel:
         return Turn(
             rendered.segments,
             rendered.add_special,
-            tuple(_of_choice(params, choice) for choice in range(request.num_choices)),
+            tuple(params.of_choice(choice) for choice in range(request.num_choices)),
             rendered.text,
             warnings,
             partial(self._reader, reading),
@@ -122,7 +121,6 @@ class ChatModel:
         """For people who ask what is made of a chat: JSON values."""
         return {
             "chat_template_source": str(self._traits.source),
-            "chat_template_error": self._traits.failure or None,
             "tool_format": self._found.id if self._found is not None else FALLBACK,
             "reasoning": self._reasoning,
             "takes_tools": self._traits.takes_tools,
@@ -211,8 +209,3 @@ def _check(request: ChatRequest) -> None:
         raise UsageError("tools: with a grammar there can be no calls; leave out one of them")
     if request.num_choices < 1:
         raise UsageError(f"n: {request.num_choices} answers; give at least 1")
-
-
-def _of_choice(params: SamplingParams, choice: int) -> SamplingParams:
-    """Choices of the same prompt differ by their seeds, which follow each other."""
-    return params if params.seed is None else replace(params, seed=(params.seed + choice) % 2**63)

@@ -23,12 +23,12 @@ from cluster.chat.messages import (
     ToolChoice,
     ToolMode,
 )
+from cluster.grammar.schema import check_depth
 
 MAX_MESSAGES = 1024
 MAX_TOOLS = 512
 MAX_CALLS = 256  # of a message
 MAX_SCHEMA_BYTES = 256 * 1024
-MAX_SCHEMA_DEPTH = 64
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 ROLES = {role.value: role for role in Role} | {"developer": Role.SYSTEM, "function": Role.TOOL}
 TEXT_PARTS = {
@@ -117,16 +117,6 @@ def schema_of(value: Any, field: str) -> JsonObject:
     if len(json.dumps(schema, default=str)) > MAX_SCHEMA_BYTES:
         raise UsageError(f"{field}: it has more than {MAX_SCHEMA_BYTES} bytes; give a smaller schema")
     return schema
-
-
-def check_depth(value: Any, field: str, most: int = MAX_SCHEMA_DEPTH) -> None:
-    """UsageError where lists and objects lie in each other deeper than `most`."""
-    layer = [value]
-    for _ in range(most):
-        layer = [below for item in layer for below in _below(item)]
-        if not layer:
-            return
-    raise UsageError(f"{field}: it is nested more than {most} deep; give a flatter one")
 
 
 def tool_choice_of(value: Any, tools: Sequence[Tool], field: str = "tool_choice") -> ToolChoice:
@@ -263,9 +253,3 @@ def _text(value: Any, field: str) -> str:
 
 def _kind(value: Any) -> str:
     return "nothing" if value is None else f"{type(value).__name__} {str(value)[:40]!r}"
-
-
-def _below(value: Any) -> Iterable[Any]:
-    if isinstance(value, Mapping):
-        return value.values()
-    return value if isinstance(value, list | tuple) else ()

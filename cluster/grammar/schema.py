@@ -35,14 +35,14 @@ def schema_text(schema: Mapping[str, Any] | bool, *, lenient: bool = False) -> s
         raise UsageError(f"schema: it is no JSON ({error}); give an object of JSON") from error
 
 
-def check_depth(schema: object) -> None:
+def check_depth(schema: object, field: str = "schema") -> None:
     """UsageError if it is nested more than MAX_SCHEMA_DEPTH deep. Nothing walks a schema before this has."""
     level = [schema]
     for _ in range(MAX_SCHEMA_DEPTH):
         level = [child for value in level for child in _children(value)]
         if not level:
             return
-    raise UsageError(f"schema: it is nested more than {MAX_SCHEMA_DEPTH} deep; make it flatter, by $ref for example")
+    raise UsageError(f"{field}: it is nested more than {MAX_SCHEMA_DEPTH} deep; give a flatter one")
 
 
 def _children(value: object) -> list[object]:

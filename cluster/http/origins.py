@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from cluster.api.hosts import is_loopback
 from cluster.http.errors import refused
 
 _MAX_AGE_S = 600
@@ -18,14 +18,14 @@ class Origins:
         """`host`: where the server listens."""
         self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
         self._is_any = "*" in self._origins
-        self._is_loopback = is_loopback(host)
+        self._is_loopback = _names_loopback(host)
 
     def check(self, headers: Mapping[str, str], *, are_keys_asked_for: bool) -> None:
         """RefusedError for a page of elsewhere. Where keys are asked for, a page without one gets nothing anyway."""
         if are_keys_asked_for or self._is_any:
             return
         host = headers.get("host", "")
-        if self._is_loopback and host and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        if self._is_loopback and host and not _names_loopback(urlsplit(f"//{host}").hostname or ""):
             # A name of the web that was made to lead here; to the browser, its page is of the same origin.
             raise refused(403, "permission_error", f"host: {host[:100]!r} is not this machine; ask 127.0.0.1")
         origin = headers.get("origin")
@@ -62,9 +62,7 @@ class Origins:
         return self._is_any or origin.lower() in self._origins
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine is called by that name or address."""
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost" or host.lower().endswith(".localhost")
+def _names_loopback(host: str) -> bool:
+    """Whether a browser that is led to `host` is led to its own machine: it never asks for names below localhost."""
+    name = host.strip("[]").lower()
+    return is_loopback(name) or name.endswith(".localhost")

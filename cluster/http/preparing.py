@@ -62,7 +62,7 @@ class Preparing:
             for prompt in request.prompts:
                 echo = await self._text(prompt) if request.echo else ""
                 for number in range(request.num_choices):
-                    params = _told(_numbered(request.params, number), report_progress)
+                    params = _told(request.params.of_choice(number), report_progress)
                     given: Any = list(prompt) if is_token_ids(prompt) else prompt
                     index = len(choices)
                     stream = client.stream(given, params, parse_special=True)
@@ -90,11 +90,6 @@ def opened() -> Iterator[list[Choice]]:
 
 def is_token_ids(prompt: str | Sequence[Any]) -> bool:
     return not isinstance(prompt, str) and (not prompt or isinstance(prompt[0], int))
-
-
-def _numbered(params: SamplingParams, number: int) -> SamplingParams:
-    """Of one of several choices: where there is a seed, theirs follow each other."""
-    return params if params.seed is None or not number else replace(params, seed=params.seed + number)
 
 
 def _told(params: SamplingParams, report_progress: bool) -> SamplingParams:

@@ -119,7 +119,7 @@ def _slot(slot: SlotStatus, context_length: int) -> dict[str, Any]:
 def _chat(link: Link) -> dict[str, Any]:
     """Of the templates, and of what is made of answers."""
     if link.chat is None:
-        return {"chat_template": "", "chat_template_caps": {}, "chat_trouble": link.chat_trouble}
+        return {"chat_template": "", "chat_template_caps": {}, "chat_template_error": link.chat_trouble}
     facts = dict(link.chat.facts)
     template = facts.pop("chat_template", None)
     served = link.require()

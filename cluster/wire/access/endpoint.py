@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import grpc
 
 from cluster.api.errors import ClusterError, UnauthenticatedError, UsageError
+from cluster.api.hosts import is_loopback
 from cluster.api.status import Protection
 from cluster.node.home import LOOPBACK
 from cluster.node.secret import Secret
@@ -18,7 +19,6 @@ from cluster.wire.transport.channel import (
     check_port_free,
     free_port_at,
     host_of,
-    is_loopback,
     open_aio_channel,
     open_channel,
     port_of,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from ipaddress import ip_address
 from typing import Any
 
 import grpc
@@ -144,11 +143,3 @@ def free_port_at(host: str) -> int:
 def join_address(host: str, port: int) -> str:
     """ "host:port", with the brackets that an IPv6 address needs."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host`, a name or an address, is this machine's loopback."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

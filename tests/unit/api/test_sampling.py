@@ -180,3 +180,9 @@ def test_whatever_passes_here_passes_the_wire_and_the_native_side(params: Sampli
     received = decode_sampling(message)
     assert received == params
     native_params(received)
+
+
+def test_choices_of_the_same_prompt_draw_with_seeds_that_follow_each_other() -> None:
+    assert [SamplingParams(seed=7).of_choice(choice).seed for choice in range(3)] == [7, 8, 9]
+    assert SamplingParams(seed=2**63 - 1).of_choice(1).seed == 0
+    assert SamplingParams().of_choice(1).seed is None
