@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.http import client_env
+from tests.http.clients import environments
 from tests.http.scripted import Scripted
 
 pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.clients]
 conformance = pytest.mark.conformance
 
-SCRIPTS = Path(__file__).parent / "clients"
+SCRIPTS = Path(__file__).parent / "scripts"
 TALE = {"hero": "fox", "pages": 3}
 SCRIPT_S = 300
 
@@ -35,7 +35,7 @@ def answer(prompt: str) -> str:
 def ran(name: str, scripted: Scripted, home: Path) -> Any:
     """What the script printed."""
     scripted.script.answers(answer)
-    python = client_env.python()
+    python = environments.python()
     # LiteLLM would fetch a list of prices, and both would send what they measure.
     quiet = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LANGSMITH_TRACING": "false", "HOME": str(home)}
     done = subprocess.run(

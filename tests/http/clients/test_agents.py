@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http import client_env
+from tests.http.clients import environments
 from tests.http.scripted import Scripted
 
 pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.clients]
@@ -68,7 +68,7 @@ def ran(command: list[str], folder: Path, more: Mapping[str, str]) -> str:
 
 
 def codex(scripted: Scripted, folder: Path, task: str) -> str:
-    program = client_env.program("codex")
+    program = environments.program("codex")
     home = folder / "codex"
     home.mkdir()
     (home / "config.toml").write_text(CODEX_CONFIG.format(url=scripted.url))
@@ -77,7 +77,7 @@ def codex(scripted: Scripted, folder: Path, task: str) -> str:
 
 
 def claude(scripted: Scripted, folder: Path, task: str, *options: str) -> str:
-    program = client_env.program("claude")
+    program = environments.program("claude")
     settings = {
         "ANTHROPIC_BASE_URL": scripted.url,
         "ANTHROPIC_API_KEY": "none",
