@@ -18,24 +18,31 @@ import pytest
 
 from cluster.node.xdg import cache_folder
 
-# These need an older openai than ours, which is why they have an environment of their own.
-PACKAGES = ("litellm==1.110.2", "langchain-openai==1.7.4", "instructor==1.17.0")
+# What is written in Python, by the name of its environment: no two of them want the same versions of other packages,
+# and the first one an older openai than ours.
+PYTHON = {
+    "python": ("litellm==1.110.2", "langchain-openai==1.7.4", "instructor==1.17.0"),
+    "aiperf": ("aiperf==0.13.0",),
+}
 PROGRAMS = {
     "codex": "@openai/codex@0.171.0",
     "claude": "@anthropic-ai/claude-code@2.1.197",
+    "opencode": "opencode-ai@1.18.33",
+    "cn": "@continuedev/cli@1.5.47",
 }
-INSTALL_S = 900
+INSTALL_S = 1800
 _FOLDER = cache_folder("test-clients")  # looked up before a test moves the cache
 
 
-def python() -> Path:
-    """The interpreter of an environment that has PACKAGES."""
+def python(name: str = "python", command: str = "python") -> Path:
+    """A command of an environment that has the packages of PYTHON: its interpreter, or what they bring."""
+    packages = PYTHON[name]
 
     def make(folder: Path) -> None:
         _run([sys.executable, "-m", "venv", str(folder)])
-        _run([str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", *PACKAGES])
+        _run([str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", *packages])
 
-    return _made(f"python-{_digest(PACKAGES)}", make) / "bin" / "python"
+    return _made(f"{name}-{_digest(packages)}", make) / "bin" / command
 
 
 def program(name: str) -> Path:
