@@ -158,10 +158,10 @@ class Answer:
                 failed = _failure(events)
                 if failed is not None and not exchange.has_begun:
                     raise failed.error
-                data = self._encoded(events)
                 if not exchange.has_begun:
-                    await exchange.begin(encoder.content_type, encoder.open() + data)
-                elif data:
+                    opened = encoder.open()  # before its events are encoded: both may be numbered
+                    await exchange.begin(encoder.content_type, opened + self._encoded(events))
+                elif data := self._encoded(events):
                     await exchange.write(data)
                 if failed is not None:
                     break
