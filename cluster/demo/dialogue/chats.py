@@ -13,8 +13,17 @@ from cluster.demo.template import fits
 
 _NUM_WISHES = (0, 1, 1, 1, 2, 2, 3, 4)
 _CHANGES = (("hero",), ("kind",), ("thing",), ("mood",), ("hero", "kind"))
-_FIRST = ("ask", "ask", "ask", "ask", "ask", "ask", "topic", "topic", "unknown")
-_LATER = (*("change",) * 10, "more", "ask", "ask", "ask", "topic", "topic", "topic", "unknown")
+_FIRST = (*("ask",) * 6, *("offer",) * 4, "topic", "topic", "unknown")
+_LATER = (
+    *("change",) * 10,
+    "more",
+    *("ask",) * 3,
+    *("offer",) * 4,
+    *("summary",) * 3,
+    *("topic",) * 3,
+    "unknown",
+)
+_ACCEPT_SHARE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +75,22 @@ class ChatWriter:
         self._rng = rng
         self._told: Telling | None = None
         self._wish: Wish = NO_WISH
+        self._offered: Wish | None = None  # in the exchange before
 
     def next(self) -> Exchange:
-        """Whatever comes up: a story, a change of it, small talk, something unknown."""
+        """Whatever comes up: a story, a change of it, a question about it, small talk, something unknown."""
+        offered, self._offered = self._offered, None
+        if offered is not None and self._rng.random() < _ACCEPT_SHARE:
+            return self._tell(requests.accept(self._rng), offered)
         match self._rng.choice(_LATER if self._told else _FIRST):
             case "ask":
                 return self.ask(draw_wish(self._rng, self._rng.choice(_NUM_WISHES)))
             case "change":
                 return self.change()
+            case "offer":
+                return self.offer(draw_wish(self._rng, self._rng.choice(_NUM_WISHES)))
+            case "summary" if self._told is not None:
+                return Exchange(requests.ask_what_about(self._rng), requests.summary(self._told.bindings))
             case "more":
                 return self._tell(requests.ask_for_more(self._rng), NO_WISH)
             case "topic":
@@ -84,6 +101,11 @@ class ChatWriter:
 
     def ask(self, wish: Wish) -> Exchange:
         return self._tell(requests.ask(wish, self._rng), wish)
+
+    def offer(self, wish: Wish) -> Exchange:
+        """The user asks whether there is such a story, and may say yes next."""
+        self._offered = wish
+        return Exchange(requests.ask_whether(wish, self._rng), requests.offer(wish))
 
     def change(self) -> Exchange:
         """A change of the last story. ValueError where there is none."""

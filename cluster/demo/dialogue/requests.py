@@ -73,6 +73,18 @@ _MORE = (
     *("another one", "Another one, please", "Another story", "another story, please", "Tell me another story."),
     *("Tell me another one", "One more", "one more story, please", "A new story, please.", "Again!", "Yes, please"),
 )
+_KNOWN = (
+    *("Do you know any {}?", "do you know {}?", "Do you have {}?", "Have you got any {}?", "Are there any {}?"),
+    *("Do you know {}?", "do you have any {}", "What about {}?", "Are there {}?"),
+)
+_ACCEPTED = (
+    *("Yes, please", "Yes, please.", "yes please", "Yes", "yes", "Yes!", "Please do.", "Yes, tell me", "ok", "Sure!"),
+    *("Oh yes!", "Go on"),
+)
+_TOLD_OF = (
+    *("What is it about?", "What was it about?", "what is the story about?", "Who is it about?", "Who was it about?"),
+    *("Who is the hero?", "who is the hero", "Who was that about?", "What was the story about?"),
+)
 
 
 def _roles(wish: Wish, *roles: str) -> tuple[str, ...]:
@@ -84,14 +96,51 @@ def _capital(text: str, rng: random.Random) -> str:
     return text[:1].upper() + text[1:] if rng.random() < 0.6 else text
 
 
-def ask(wish: Wish, rng: random.Random) -> str:
-    """Asks for a new story that has what ``wish`` names."""
+def _subject(wish: Wish, rng: random.Random) -> str:
+    """Of hero, kind and thing, as a template."""
     subject = rng.choice(_ABOUT[_roles(wish, "hero", "kind")])
     if "thing" in wish:
         subject += rng.choice(_AND_THING if subject else _THING_ALONE)
+    return subject
+
+
+def ask(wish: Wish, rng: random.Random) -> str:
+    """Asks for a new story that has what ``wish`` names."""
     mood = "{mood} " if "mood" in wish else ""
-    story = f"a {mood}{rng.choice(_NOUNS)}{subject}"
+    story = f"a {mood}{rng.choice(_NOUNS)}{_subject(wish, rng)}"
     return _capital(fill(rng.choice(_ASKS).format(story), dict(wish), rng), rng)
+
+
+def ask_whether(wish: Wish, rng: random.Random) -> str:
+    """Asks whether there are stories that have what ``wish`` names."""
+    mood = "{mood} " if "mood" in wish else ""
+    asked = rng.choice(_KNOWN).format(f"{mood}stories{_subject(wish, rng)}")
+    return _capital(fill(asked, dict(wish), rng), rng)
+
+
+def offer(wish: Wish) -> str:
+    """The answer to ``ask_whether``: all that was asked for, in words of its own."""
+    one = "{mood.a} one" if "mood" in wish else "one"
+    about = {(): "", ("hero",): " about {hero}", ("kind",): " about {kind.a}"}.get(
+        _roles(wish, "hero", "kind"), " about {kind.a} named {hero}"
+    )
+    thing = " with {thing.a}" if "thing" in wish else ""
+    return fill(f"Yes, I know {one}{about}{thing}. Shall I tell it?", dict(wish), random.Random(0))
+
+
+def accept(rng: random.Random) -> str:
+    """Says yes to an offer."""
+    return rng.choice(_ACCEPTED)
+
+
+def ask_what_about(rng: random.Random) -> str:
+    """Asks what the last story was about."""
+    return rng.choice(_TOLD_OF)
+
+
+def summary(bindings: Wish) -> str:
+    """The answer to ``ask_what_about``, of a story's bindings."""
+    return fill("It is about {hero} the {kind}.", dict(bindings), random.Random(0))
 
 
 def ask_for_more(rng: random.Random) -> str:

@@ -85,8 +85,33 @@ def test_every_story_of_a_chat_is_well_formed_and_as_wished() -> None:
         reading = read_story(exchange.answer)
         assert (reading.problems, reading.misses(exchange.wish or {})) == ((), ()), exchange
     answers = {exchange.answer for exchange in exchanges if exchange.wish is None}
+    offers = {answer for answer in answers if answer.startswith("Yes, I know ")}
+    summaries = {answer for answer in answers if answer.startswith("It is about ")}
     known = {topic.answer for topic in smalltalk.TOPICS.values()}
-    assert answers == known | {smalltalk.UNKNOWN_STORY, smalltalk.ANYTHING_ELSE}
+    assert answers - offers - summaries == known | {smalltalk.UNKNOWN_STORY, smalltalk.ANYTHING_ELSE}
+    assert min(len(offers), len(summaries)) > 30
+
+
+def test_an_offer_has_what_was_asked_for_and_is_kept_to() -> None:
+    rng = random.Random(7)
+    for _ in range(200):
+        wish = draw_wish(rng, rng.randrange(5))
+        assert all(value in requests.ask_whether(wish, rng) for value in wish.values())
+        assert all(value in requests.offer(wish) for value in wish.values())
+    assert (
+        requests.offer({"kind": "owl", "thing": "kite"}) == "Yes, I know one about an owl with a kite. Shall I tell it?"
+    )
+    pairs = [pair for chat in CHATS for pair in itertools.pairwise(chat.exchanges)]
+    accepted = [after for before, after in pairs if before.answer.startswith("Yes, I know ") and after.wish is not None]
+    assert len({exchange.user for exchange in accepted}) > 5
+
+
+def test_a_summary_is_of_the_story_as_it_was_told_last() -> None:
+    for chat in CHATS:
+        for before, after in itertools.pairwise(chat.exchanges):
+            if before.wish is not None and after.answer.startswith("It is about "):
+                roles = read_story(before.answer).roles
+                assert after.answer == f"It is about {roles['hero']} the {roles['kind']}."
 
 
 def test_chats_are_seeded_and_varied() -> None:
