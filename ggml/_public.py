@@ -6,6 +6,7 @@ from typing import Any
 
 import ggml.backend as backend
 import ggml.debug as debug
+import ggml.export as export
 import ggml.fft as fft
 import ggml.linalg as linalg
 import ggml.nn as nn
@@ -155,6 +156,7 @@ __all__ = [
     "enable_grad",
     "eval",
     "eval_async",
+    "export",
     "eye",
     "fft",
     "finfo",

@@ -1,0 +1,39 @@
+"""From ``torch.export`` to programs of ggml: the only room that asks torch, and only when ``lower`` is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ggml.programs.coverage import Coverage as Coverage
+    from ggml.programs.coverage import Row as Row
+    from ggml.programs.program import Program as Program
+
+__all__ = ["Coverage", "Program", "Row", "lower"]
+
+# Loaded at their first use: the rules would make ``import ggml`` slower for everybody.
+_HOMES = {"Coverage": "coverage", "Row": "coverage", "Program": "program"}
+
+
+def lower(exported: Any, *, require: str | None = "ggml") -> Program:
+    """A program of what ``torch.export.export`` returned. Its weights are copied: the model may change, or go.
+
+    Args:
+        exported: an ``ExportedProgram`` of a model in evaluation mode.
+        require: "ggml" refuses what cannot run whole with an UnsupportedOpError that lists what is missing. None
+            lowers it nevertheless, for a look at ``program.coverage()``; a call then raises the error.
+
+    UnsupportedOpError also for what no program has: inputs that the model writes to, complex tensors, data that
+    decides on shapes.
+    """
+    from ggml.export.lowered import lowered  # torch takes a while to import
+
+    return lowered(exported, require)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"ggml.programs.{_HOMES[name]}"), name)
+    return found

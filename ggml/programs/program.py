@@ -1,0 +1,90 @@
+"""A program that runs: its graph, its weights, and a native graph for each shape it was called with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ggml.core.errors import StateDictError, UnsupportedOpError
+from ggml.programs.binding import as_input, bind
+from ggml.programs.coverage import Coverage, coverage
+from ggml.programs.graph import Graph, Role
+from ggml.programs.trees import flatten, unflatten
+from ggml.programs.walking import walk
+from ggml.tensors.compiled import compile
+from ggml.tensors.tensor import Tensor
+
+
+class Program:
+    """What ``ggml.export.lower`` makes of a model, and ``ggml.load_program`` reads from a file.
+
+    A call takes what the model took, as tensors of ggml or of torch or as arrays, and gives tensors of ggml in the
+    form that the model gave. Each new shape is recorded once; then a call is one native call. Buffers that the model
+    changes are kept in ``state`` between calls, so that two threads must not call such a program at once.
+    """
+
+    def __init__(self, graph: Graph, tensors: Mapping[str, Tensor]) -> None:
+        """``tensors`` has one for each weight and each state of the graph, or StateDictError is raised."""
+        self.graph = graph
+        wanted = {one.name: one.spec for one in graph.inputs if one.role is not Role.USER}
+        missing = sorted(wanted.keys() - tensors.keys())
+        if missing or wanted.keys() != tensors.keys():
+            raise StateDictError("program", missing, sorted(tensors.keys() - wanted.keys()), [], True)
+        states = {one.name for one in graph.inputs if one.role is Role.STATE}
+        self.weights = {name: tensor for name, tensor in tensors.items() if name not in states}
+        self.state = {name: tensors[name] for name in states}
+        self._first_state = dict(self.state)
+        self._varying = [one for one in graph.inputs if one.role is not Role.WEIGHT]
+        self._users = [one for one in self._varying if one.role is Role.USER]
+        self._run = compile(self._walk)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's results. ShapeMismatchError, DTypeError or ArgumentError for what it was not exported for;
+        UnsupportedOpError where an operation is missing, which ``coverage`` tells before."""
+        leaves = flatten(self.graph.in_tree, (args, kwargs), "arguments")
+        users = iter([as_input(leaf, one) for leaf, one in zip(leaves, self._users, strict=True)])
+        given = [next(users) if one.role is Role.USER else self.state[one.name] for one in self._varying]
+        symbols = bind(self.graph, self._varying, given)
+        results = self._run(given, symbols)
+        for output, result in zip(self.graph.outputs, results, strict=True):
+            if output.role is Role.STATE:
+                self.state[output.name] = result
+        outputs = zip(self.graph.outputs, results, strict=True)
+        return unflatten(self.graph.out_tree, iter([result for output, result in outputs if output.role is Role.USER]))
+
+    def reset(self) -> None:
+        """Give every buffer that calls change the value it had at first."""
+        self.state = dict(self._first_state)
+
+    def coverage(self) -> Coverage:
+        """Each operation, how many nodes of it there are, where they run, and why one cannot."""
+        return coverage(self.graph)
+
+    @property
+    def num_recordings(self) -> int:
+        """How many shapes have a native graph."""
+        return self._run.num_recordings
+
+    def _walk(self, varying: list[Any], symbols: tuple[int, ...]) -> list[Any]:
+        """The graph on placeholders, once for each shape. Weights are read where they lie."""
+        given = iter(varying)
+        inputs = [self.weights[one.name] if one.role is Role.WEIGHT else next(given) for one in self.graph.inputs]
+        return walk(self.graph, inputs, symbols)
+
+    def __repr__(self) -> str:
+        users = [one.name for one in self.graph.inputs if one.role is Role.USER]
+        count = sum(tensor.numel() for tensor in self.weights.values())
+        return f"Program({', '.join(users)}): {len(self.graph.nodes)} operations, {count} weights"
+
+
+def require_ggml(program: Program) -> None:
+    """UnsupportedOpError with every operation that is missing, unless there is none."""
+    missing = program.coverage().missing
+    if not missing:
+        return
+    lines = [f"{row.op} ({row.count}): {row.why}" for row in missing]
+    raise UnsupportedOpError(
+        "lower",
+        "ggml",
+        "these operations are missing:\n    " + "\n    ".join(lines) + "\n  require=None lowers the rest",
+    )

@@ -1,0 +1,46 @@
+"""A graph on tensors: each node's rule in turn. Within ``ggml.compile`` this records; nothing here computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ggml.core.errors import ArgumentError, GgmlError, UnsupportedOpError
+from ggml.programs.expressions import Apply, Symbol, evaluate
+from ggml.programs.graph import Argument, Graph, Node, Ref
+from ggml.programs.rules import RULES
+
+
+def resolved(argument: Argument, values: Sequence[Any], symbols: Sequence[int]) -> Any:
+    """An argument as its rule takes it: tensors for references, numbers for expressions, lists for tuples."""
+    if isinstance(argument, Ref):
+        return values[argument.value]
+    if isinstance(argument, (Symbol, Apply)):
+        return evaluate(argument, symbols)
+    if isinstance(argument, tuple):
+        return [resolved(item, values, symbols) for item in argument]
+    return argument
+
+
+def applied(node: Node, values: Sequence[Any], symbols: Sequence[int]) -> Any:
+    """The result of one node. Every failure is a GgmlError that names the operation."""
+    rule = RULES.get(node.op)
+    if rule is None:
+        raise UnsupportedOpError(node.op, "ggml", "there is no rule for it yet")
+    try:
+        args = [resolved(argument, values, symbols) for argument in node.args]
+        kwargs = {name: resolved(argument, values, symbols) for name, argument in node.kwargs}
+        return rule(*args, **kwargs)
+    except GgmlError:
+        raise
+    except Exception as error:  # a program may come from a file that somebody changed, with arguments of any kind
+        why = f"are not what it takes: {type(error).__name__}: {error}"
+        raise ArgumentError(node.op, "arguments", why) from error
+
+
+def walk(graph: Graph, inputs: Sequence[Any], symbols: Sequence[int]) -> list[Any]:
+    """The outputs in order, of a tensor for each input and the extents of this call."""
+    values = list(inputs)
+    for node in graph.nodes:
+        values.append(applied(node, values, symbols))
+    return [resolved(output.value, values, symbols) for output in graph.outputs]
