@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.http.scripted import Scripted, scripted_server
+from tests.http.scripted.server import Scripted, scripted_server
 from tests.http.serving import Served, serving
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import anthropic
 import pytest
 
-from tests.http.scripted import Scripted
+from tests.http.scripted.server import Scripted
 from tests.http.serving import Served
 
 pytestmark = pytest.mark.native

@@ -9,8 +9,8 @@ from typing import Any
 import ollama
 import pytest
 
-from tests.http.scripted import Scripted
-from tests.http.scripted_model import CONTEXT_LENGTH
+from tests.http.scripted.model import CONTEXT_LENGTH
+from tests.http.scripted.server import Scripted
 from tests.http.serving import Served
 
 pytestmark = pytest.mark.native

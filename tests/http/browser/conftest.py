@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.http.scripted import Scripted
+from tests.http.scripted.server import Scripted
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not here; pip install 'ggml-cluster[test]'")
 Open = Callable[..., Any]

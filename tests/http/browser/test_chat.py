@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.http.browser.conftest import Open, accepting, answered, ready, send, sync_api
-from tests.http.scripted import Scripted
+from tests.http.scripted.server import Scripted
 
 pytestmark = [pytest.mark.browser, pytest.mark.native]
 expect = sync_api.expect

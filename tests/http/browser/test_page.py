@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.http.browser.conftest import Open, answered, ready, send, sync_api
-from tests.http.scripted import Scripted
+from tests.http.scripted.server import Scripted
 from tests.http.serving import Served, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.native]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.http.clients.calling import call_of, results_of, tools_of
-from tests.http.scripted import Answer
+from tests.http.scripted.calling import call_of, results_of, tools_of
+from tests.http.scripted.server import Answer
 
 TASK = "What do the files say?"
 NUM_FILES = 3

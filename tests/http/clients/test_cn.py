@@ -10,8 +10,8 @@ import pytest
 from tests.http.clients import environments
 from tests.http.clients.reading import TASK, TOLD, files_in, reading
 from tests.http.clients.running import ran, work_of
-from tests.http.scripted import Scripted
-from tests.http.scripted_model import CONTEXT_LENGTH
+from tests.http.scripted.model import CONTEXT_LENGTH
+from tests.http.scripted.server import Scripted
 
 pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.clients]
 conformance = pytest.mark.conformance

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.http.clients import environments
-from tests.http.clients.calling import call_of, results_of, tools_of
 from tests.http.clients.running import ran
-from tests.http.scripted import Scripted
+from tests.http.scripted.calling import call_of, results_of, tools_of
+from tests.http.scripted.server import Scripted
 
 pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.clients]
 conformance = pytest.mark.conformance

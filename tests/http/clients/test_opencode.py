@@ -11,8 +11,8 @@ import pytest
 from tests.http.clients import environments
 from tests.http.clients.reading import TASK, TOLD, files_in, reading
 from tests.http.clients.running import ran, work_of
-from tests.http.scripted import Scripted
-from tests.http.scripted_model import CONTEXT_LENGTH
+from tests.http.scripted.model import CONTEXT_LENGTH
+from tests.http.scripted.server import Scripted
 
 pytestmark = [pytest.mark.native, pytest.mark.slow, pytest.mark.clients]
 conformance = pytest.mark.conformance
@@ -41,7 +41,6 @@ def opencode(scripted: Scripted, folder: Path, task: str) -> list[Any]:
 @conformance(row=16, client="opencode")
 @conformance(row=20, client="opencode")
 @conformance(row=21, client="opencode")
-@conformance(row=42, client="opencode")
 @conformance(row=52, client="opencode")
 def test_opencode_reads_three_files_and_tells_what_they_say(scripted: Scripted, tmp_path: Path) -> None:
     """With its whole prompt and all its tools, which are about thirty kilobytes."""

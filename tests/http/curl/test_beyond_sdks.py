@@ -11,7 +11,7 @@ import pytest
 
 from cluster.messages.stage import StageFailure
 from tests.fakes.wire_backends import wait_until
-from tests.http.scripted import Scripted
+from tests.http.scripted.server import Scripted
 from tests.http.serving import Served, serving
 from tests.http.test_leaving import LONG, open_stream
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.http.curl.asking import HI, chat, choice_of, curl, deltas_of, text_of
-from tests.http.scripted import Scripted
+from tests.http.scripted.server import Scripted
 from tests.http.serving import Served
 
 pytestmark = pytest.mark.native

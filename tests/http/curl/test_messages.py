@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.http.curl.asking import HI, curl
-from tests.http.scripted import Scripted
+from tests.http.scripted.server import Scripted
 from tests.http.serving import Answer, Served
 
 pytestmark = pytest.mark.native

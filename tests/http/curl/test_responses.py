@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.http.clients.calling import call_of
 from tests.http.curl.asking import curl
-from tests.http.scripted import Scripted
+from tests.http.scripted.calling import call_of
+from tests.http.scripted.server import Scripted
 from tests.http.serving import Answer, Served
 
 pytestmark = pytest.mark.native

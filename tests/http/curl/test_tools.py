@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.http.clients.calling import call_of
 from tests.http.curl.asking import HI, chat, choice_of, deltas_of
-from tests.http.scripted import Scripted
+from tests.http.scripted.calling import call_of
+from tests.http.scripted.server import Scripted
 from tests.http.serving import Served
 
 pytestmark = pytest.mark.native

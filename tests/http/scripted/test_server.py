@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.http.scripted import Scripted, Words
+from tests.http.scripted.server import Scripted, Words
 
 pytestmark = pytest.mark.native
 

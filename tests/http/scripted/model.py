@@ -11,7 +11,7 @@ from tests.fakes.tiny_models import TinyModel, write_tiny
 
 CONTEXT_LENGTH = 65_536  # the largest prompt of an agent that we have seen has 48,000 of its tokens
 NUM_WORDS = 1500
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 UNKNOWN, CONTROL, USER_DEFINED, BYTE, NORMAL = 2, 3, 4, 6, 1
 SPACE = "\u2581"
 

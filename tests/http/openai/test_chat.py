@@ -10,7 +10,7 @@ import openai
 import pydantic
 import pytest
 
-from tests.http.scripted import Scripted
+from tests.http.scripted.server import Scripted
 from tests.http.serving import Served
 
 pytestmark = pytest.mark.native

@@ -28,7 +28,7 @@ from cluster.stage.models.sampler import NativeSampler
 from cluster.stage.models.spelling import open_spelling
 from cluster.stage.runner import StageRunner
 from cluster.stage.spec import OnProgress, StageSpec
-from tests.http.scripted_model import CONTEXT_LENGTH, END_OF_TURN, SPACE, tokens, write_scripted
+from tests.http.scripted.model import CONTEXT_LENGTH, END_OF_TURN, SPACE, tokens, write_scripted
 from tests.http.serving import Served, serving
 
 Answer = Callable[[str], str]  # of the prompt's text, with the names of control tokens in it

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.http.conformance import BEGIN, END, ROOT, matrix, written
-from tests.http.conformance_rows import CLIENTS, ROWS
+from tests.http.conformance.page import BEGIN, END, ROOT, matrix, written
+from tests.http.conformance.rows import CLIENTS, ROWS
 
 
 def test_the_page_is_what_the_tests_show() -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.conformance_rows import CLIENTS, ROWS
+from tests.http.conformance.rows import CLIENTS, ROWS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "conformance.md"
 BEGIN, END = "<!-- generated: the matrix -->\n", "<!-- end of what is generated -->\n"
 Shown = dict[tuple[int, str], list[str]]  # names of tests, by row and client
@@ -34,7 +34,7 @@ class Collector:
                 cell = (marker.kwargs["row"], marker.kwargs["client"])
                 name = item.nodeid.partition("[")[0]
                 if cell[0] not in ROWS or cell[1] not in CLIENTS:
-                    raise pytest.UsageError(f"{name}: there is no row or client {cell}; see conformance_rows.py")
+                    raise pytest.UsageError(f"{name}: there is no row or client {cell}; see rows.py")
                 if name not in self.shown[cell]:
                     self.shown[cell].append(name)
 
@@ -84,7 +84,3 @@ def main() -> int:
         return 1
     PAGE.write_text(new)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
