@@ -9,13 +9,13 @@ from typing import Any
 import anthropic
 import pytest
 
+from tests.http.hello import HI
 from tests.http.scripted.server import Scripted
 from tests.http.serving import Served
 
 pytestmark = pytest.mark.native
 conformance = pytest.mark.conformance
 
-HI: list[Any] = [{"role": "user", "content": "Tell me a story."}]
 READ: Any = {
     "name": "read",
     "description": "Reads a file.",

@@ -9,6 +9,7 @@ from typing import Any
 import ollama
 import pytest
 
+from tests.http.hello import HI
 from tests.http.scripted.model import CONTEXT_LENGTH
 from tests.http.scripted.server import Scripted
 from tests.http.serving import Served
@@ -16,7 +17,6 @@ from tests.http.serving import Served
 pytestmark = pytest.mark.native
 conformance = pytest.mark.conformance
 
-HI = [{"role": "user", "content": "Tell me a story."}]
 READ: Any = {
     "type": "function",
     "function": {

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.http.hello import HI
 from tests.http.serving import Answer
 
 ANSWER_S = 60
-HI: list[Any] = [{"role": "user", "content": "Tell me a story."}]
 
 
 def curl(url: str, body: object, *options: str) -> Answer:

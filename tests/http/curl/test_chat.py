@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.http.curl.asking import HI, chat, choice_of, curl, deltas_of, text_of
+from tests.http.curl.asking import chat, choice_of, curl, deltas_of, text_of
+from tests.http.hello import HI
 from tests.http.scripted.server import Scripted
 from tests.http.serving import Served
 

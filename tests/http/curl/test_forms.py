@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.http.curl.asking import chat, choice_of, curl
+from tests.http.hello import HI
 from tests.http.serving import Served
 
 pytestmark = pytest.mark.native
@@ -57,9 +58,8 @@ def test_completions_of_texts_and_of_token_ids(served: Served) -> None:
 @conformance(row=49, client="curl")
 def test_ollamas_lines(served: Served) -> None:
     options = {"num_predict": 6, "seed": 3}
-    messages = [{"role": "user", "content": "Tell me a story."}]
     for path, body in (
-        ("/api/chat", {"messages": messages}),
+        ("/api/chat", {"messages": HI}),
         ("/api/generate", {"prompt": "Once upon a time", "raw": True}),
     ):
         asked = {"model": "m", "options": options, **body}

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.http.curl.asking import HI, curl
+from tests.http.curl.asking import curl
+from tests.http.hello import HI
 from tests.http.scripted.server import Scripted
 from tests.http.serving import Answer, Served
 

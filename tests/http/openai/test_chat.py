@@ -2,54 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from typing import Any
 
 import openai
-import pydantic
 import pytest
 
+from tests.http.hello import HI
 from tests.http.scripted.server import Scripted
 from tests.http.serving import Served
 
 pytestmark = pytest.mark.native
 conformance = pytest.mark.conformance
-
-HI: list[Any] = [{"role": "user", "content": "Tell me a story."}]
-WEATHER: Any = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "The weather of a city.",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string"}},
-            "required": ["city"],
-            "additionalProperties": False,
-        },
-    },
-}
-CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>'
-
-
-class Tale(pydantic.BaseModel):
-    hero: str
-    pages: int
-
-
-@pytest.fixture
-def client(served: Served) -> Iterator[openai.OpenAI]:
-    """Of the demo model."""
-    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as made:
-        yield made
-
-
-@pytest.fixture
-def actor(scripted: Scripted) -> Iterator[openai.OpenAI]:
-    """Of the scripted model."""
-    with openai.OpenAI(base_url=f"{scripted.url}/v1", api_key="none", max_retries=0) as made:
-        yield made
 
 
 @conformance(row=1, client="openai")
@@ -171,100 +134,6 @@ def test_a_biased_token_is_all_that_comes(client: openai.OpenAI, served: Served)
     assert (answer.choices[0].message.content or "").strip() == text.strip()
 
 
-@conformance(row=13, client="openai")
-def test_json_object(client: openai.OpenAI) -> None:
-    answer = client.chat.completions.create(
-        model="m", messages=HI, max_tokens=200, seed=3, response_format={"type": "json_object"}
-    )
-    if answer.choices[0].finish_reason == "stop":
-        assert isinstance(json.loads(answer.choices[0].message.content or ""), dict)
-    else:
-        assert (answer.choices[0].message.content or "").lstrip().startswith("{")
-
-
-@conformance(row=14, client="openai")
-def test_parse_returns_an_object_of_the_class(client: openai.OpenAI) -> None:
-    """The demo model knows no JSON: all structure is the grammar's."""
-    schema = {
-        "type": "object",
-        "properties": {"hero": {"enum": ["fox", "owl"]}, "is_small": {"type": "boolean"}},
-        "required": ["hero", "is_small"],
-        "additionalProperties": False,
-    }
-    form: Any = {"type": "json_schema", "json_schema": {"name": "tale", "schema": schema, "strict": True}}
-    answer = client.chat.completions.create(model="m", messages=HI, max_tokens=64, response_format=form)
-    found = json.loads(answer.choices[0].message.content or "")
-    assert found["hero"] in ("fox", "owl")
-    assert isinstance(found["is_small"], bool)
-
-
-@conformance(row=14, client="openai")
-def test_parse_of_a_pydantic_class(actor: openai.OpenAI, scripted: Scripted) -> None:
-    scripted.script.answers('{"hero": "fox", "pages": 3}')
-    answer = actor.chat.completions.parse(model="m", messages=HI, response_format=Tale)
-    assert answer.choices[0].message.parsed == Tale(hero="fox", pages=3)
-
-
-@conformance(row=16, client="openai")
-@conformance(row=21, client="openai")
-def test_a_tool_is_called_and_its_result_goes_back(actor: openai.OpenAI, scripted: Scripted) -> None:
-    scripted.script.answers(lambda prompt: "It is sunny." if "<tool_response>" in prompt else CALL)
-    messages = list(HI)
-    first = actor.chat.completions.create(model="m", messages=messages, tools=[WEATHER]).choices[0]
-    assert first.finish_reason == "tool_calls"
-    assert first.message.content is None
-    assert first.message.tool_calls is not None
-    (call,) = first.message.tool_calls
-    assert call.type == "function"
-    assert (call.function.name, json.loads(call.function.arguments)) == ("get_weather", {"city": "Paris"})
-    messages += [first.message.to_dict(), {"role": "tool", "tool_call_id": call.id, "content": "sun, 20 degrees"}]
-    second = actor.chat.completions.create(model="m", messages=messages, tools=[WEATHER]).choices[0]
-    assert (second.message.content, second.finish_reason) == ("It is sunny.", "stop")
-    assert "sun, 20 degrees" in scripted.script.prompts[-1]
-    assert '"arguments": {"city": "Paris"}' in scripted.script.prompts[-1]
-
-
-@conformance(row=17, client="openai")
-@conformance(row=18, client="openai")
-@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "get_weather"}}])
-@conformance(row=19, client="openai")
-def test_a_forced_call_follows_its_schema_whatever_the_model(client: openai.OpenAI, choice: Any) -> None:
-    """The demo model has never seen a call: name and arguments are the grammar's doing."""
-    tool: Any = {"type": "function", "function": {**WEATHER["function"]}}
-    tool["function"]["parameters"] = {
-        "type": "object",
-        "properties": {"city": {"enum": ["Paris", "Oslo"]}},
-        "required": ["city"],
-        "additionalProperties": False,
-    }
-    answer = client.chat.completions.create(
-        model="m", messages=HI, tools=[tool], tool_choice=choice, max_tokens=200, parallel_tool_calls=False
-    ).choices[0]
-    assert answer.finish_reason == "tool_calls"
-    assert answer.message.tool_calls is not None
-    (call,) = answer.message.tool_calls
-    assert call.type == "function"
-    assert call.function.name == "get_weather"
-    assert json.loads(call.function.arguments)["city"] in ("Paris", "Oslo")
-
-
-@conformance(row=20, client="openai")
-def test_calls_are_streamed_with_their_names_once(actor: openai.OpenAI, scripted: Scripted) -> None:
-    scripted.script.answers("I look.\n" + CALL + "\n" + CALL.replace("Paris", "Oslo"))
-    with actor.chat.completions.stream(model="m", messages=HI, tools=[WEATHER]) as stream:
-        for _ in stream:
-            pass
-        (choice,) = stream.get_final_completion().choices
-    assert choice.finish_reason == "tool_calls"
-    assert (choice.message.content or "").strip() == "I look."
-    assert choice.message.tool_calls is not None
-    assert [(call.function.name, json.loads(call.function.arguments)) for call in choice.message.tool_calls] == [
-        ("get_weather", {"city": "Paris"}),
-        ("get_weather", {"city": "Oslo"}),
-    ]
-    assert len({call.id for call in choice.message.tool_calls}) == 2
-
-
 @conformance(row=22, client="openai")
 def test_reasoning_has_a_field_of_its_own(actor: openai.OpenAI, scripted: Scripted) -> None:
     scripted.script.answers("<think>\nLet me see.\n</think>\n\nYes.")
@@ -325,24 +194,3 @@ def test_a_character_of_several_tokens_comes_whole(actor: openai.OpenAI, scripte
     parts = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
     assert "".join(parts) == text
     assert not any("\ufffd" in part for part in parts)
-
-
-@conformance(row=52, client="openai")
-def test_three_turns_of_an_agent(actor: openai.OpenAI, scripted: Scripted) -> None:
-    def answer(prompt: str) -> str:
-        num_results = prompt.count("<tool_response>")
-        city = ("Paris", "Oslo", "Rome")[min(num_results, 2)]
-        return "All three are sunny." if num_results == 3 else CALL.replace("Paris", city)
-
-    scripted.script.answers(answer)
-    messages = list(HI)
-    cities = []
-    for _ in range(4):
-        message = actor.chat.completions.create(model="m", messages=messages, tools=[WEATHER]).choices[0].message
-        messages.append(message.to_dict())
-        for call in message.tool_calls or []:
-            assert call.type == "function"
-            cities.append(json.loads(call.function.arguments)["city"])
-            messages.append({"role": "tool", "tool_call_id": call.id, "content": "sunny"})
-    assert cities == ["Paris", "Oslo", "Rome"]
-    assert messages[-1]["content"] == "All three are sunny."

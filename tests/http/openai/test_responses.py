@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 
+from tests.http.scripted.calling import call_of
 from tests.http.scripted.server import Scripted
-from tests.http.serving import Served
 
 pytestmark = pytest.mark.native
 conformance = pytest.mark.conformance
@@ -23,24 +22,6 @@ READ: Any = {
     "strict": False,
 }
 FILES: Any = {"type": "namespace", "name": "files", "description": "Files", "tools": [READ]}
-
-
-def call_of(name: str, path: str) -> str:
-    return f'<tool_call>\n{{"name": "{name}", "arguments": {{"path": "{path}"}}}}\n</tool_call>'
-
-
-@pytest.fixture
-def client(served: Served) -> Iterator[openai.OpenAI]:
-    """Of the demo model."""
-    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as made:
-        yield made
-
-
-@pytest.fixture
-def actor(scripted: Scripted) -> Iterator[openai.OpenAI]:
-    """Of the scripted model."""
-    with openai.OpenAI(base_url=f"{scripted.url}/v1", api_key="none", max_retries=0) as made:
-        yield made
 
 
 @conformance(row=27, client="openai")
@@ -56,7 +37,7 @@ def test_a_response(client: openai.OpenAI) -> None:
 
 @conformance(row=28, client="openai")
 def test_a_stream_ends_in_what_a_whole_response_is(actor: openai.OpenAI, scripted: Scripted) -> None:
-    scripted.script.answers("<think>\nHm.\n</think>\n\nI read it.\n" + call_of("read", "a.txt"))
+    scripted.script.answers("<think>\nHm.\n</think>\n\nI read it.\n" + call_of("read", {"path": "a.txt"}))
     asked: Any = {"model": "m", "input": "Read a.txt", "tools": [READ]}
     whole = actor.responses.create(**asked)
     with actor.responses.stream(**asked) as stream:
@@ -109,7 +90,7 @@ def test_a_response_that_was_cut_off_is_incomplete(client: openai.OpenAI) -> Non
 @conformance(row=31, client="openai")
 def test_a_tool_of_a_namespace_is_called_by_both_its_names(actor: openai.OpenAI, scripted: Scripted) -> None:
     scripted.script.answers(
-        lambda prompt: "It says hello." if "<tool_response>" in prompt else call_of("files__read", "a.txt")
+        lambda prompt: "It says hello." if "<tool_response>" in prompt else call_of("files__read", {"path": "a.txt"})
     )
     items: list[Any] = [{"role": "user", "content": "Read a.txt"}]
     first = actor.responses.create(model="m", input=items, tools=[FILES])
