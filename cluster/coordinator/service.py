@@ -22,10 +22,11 @@ from cluster.coordinator.model_facts import model_info, vocabulary_table
 from cluster.coordinator.pairs import Pairs
 from cluster.coordinator.pulse import Pulse
 from cluster.coordinator.recovery import Recovery
+from cluster.coordinator.sinks import pass_event, pass_logits, pass_vector
 from cluster.coordinator.spec import CoordinatorSpec, StageEndpoint
 from cluster.coordinator.stages import WiredStages
 from cluster.coordinator.tokenizing.tokenizer import Tokenizer
-from cluster.engine.events import Embedding, LogitsRows, Output
+from cluster.engine.events import Embedding, Output
 from cluster.engine.hops import hops_ms
 from cluster.engine.loop import Engine
 from cluster.engine.seams import Snapshot
@@ -146,20 +147,20 @@ class CoordinatorService:
         """Queue a request for text. CapacityError for a grammar that has no room."""
         check_makes_text(self._spec)
         request = self._engine.submit(
-            token_ids, params, self._grammars.admit(params, partial(_pass_event, sink)), client
+            token_ids, params, self._grammars.admit(params, partial(pass_event, sink)), client
         )
         return partial(self._engine.cancel, request)
 
     def logits(self, token_ids: list[int], sink: LogitsSink, client: str = "") -> Cancel:
         """Queue a request for the logits of every position."""
         check_makes_text(self._spec)
-        request = self._engine.submit(token_ids, None, partial(_pass_logits, sink), client)
+        request = self._engine.submit(token_ids, None, partial(pass_logits, sink), client)
         return partial(self._engine.cancel, request)
 
     def embed(self, token_ids: list[int], pooling: Pooling | None, sink: EmbedSink, client: str = "") -> Cancel:
         """Queue a request for the vector of a text. UnsupportedModelError if the model gives none."""
         wanted = pooling_for(self._spec, pooling, len(token_ids))
-        request = self._engine.submit(token_ids, None, partial(_pass_vector, sink), client, wanted)
+        request = self._engine.submit(token_ids, None, partial(pass_vector, sink), client, wanted)
         return partial(self._engine.cancel, request)
 
     async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
@@ -250,23 +251,3 @@ class CoordinatorService:
             facts = replace(facts, health=Health(Condition.LOST, failure.reason))
         activity = replace(snapshot.stages[facts.stage], hop_ms=hop_ms)
         return StageStatus(facts, activity, self._stages.ends[facts.stage].address)
-
-
-def _pass_event(sink: EventSink, output: Output) -> None:
-    assert isinstance(output, TokenEvent | ClusterError), "a text request got logits"
-    sink(output)
-
-
-def _pass_vector(sink: EmbedSink, output: Output) -> None:
-    assert isinstance(output, Embedding | ClusterError), "a request for a vector got text"
-    sink(output if isinstance(output, ClusterError) else output.vector)
-
-
-def _pass_logits(sink: LogitsSink, output: Output) -> None:
-    if isinstance(output, LogitsRows):
-        sink(output.rows)
-        if output.is_last:
-            sink(None)
-    else:
-        assert isinstance(output, ClusterError), "a logits request got text"
-        sink(output)
