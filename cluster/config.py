@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cluster.api.errors import ClusterError, UsageError
+from cluster.api.lists import MAX_ADAPTERS
 from cluster.api.nearest import did_you_mean
 from cluster.duration import seconds
 from cluster.http_config import HttpConfig, key_digests
@@ -29,7 +30,6 @@ MAX_NODES = 256
 DEFAULT_PARALLEL = 8
 DEFAULT_UBATCH_SIZE = 512
 MAX_SLOTS = 256
-MAX_ADAPTERS = 64
 
 
 @dataclass(frozen=True, slots=True)

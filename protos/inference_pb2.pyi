@@ -337,6 +337,18 @@ class AdapterInfo(_message.Message):
     scale: float
     def __init__(self, name: _Optional[str] = ..., scale: _Optional[float] = ...) -> None: ...
 
+class AdaptersRequest(_message.Message):
+    __slots__ = ("scales",)
+    SCALES_FIELD_NUMBER: _ClassVar[int]
+    scales: _sampling_pb2.Scales
+    def __init__(self, scales: _Optional[_Union[_sampling_pb2.Scales, _Mapping]] = ...) -> None: ...
+
+class AdaptersReply(_message.Message):
+    __slots__ = ("adapters",)
+    ADAPTERS_FIELD_NUMBER: _ClassVar[int]
+    adapters: _containers.RepeatedCompositeFieldContainer[AdapterInfo]
+    def __init__(self, adapters: _Optional[_Iterable[_Union[AdapterInfo, _Mapping]]] = ...) -> None: ...
+
 class VocabularyRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

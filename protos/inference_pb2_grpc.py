@@ -69,6 +69,11 @@ class InferenceStub:
                 request_serializer=protos_dot_inference__pb2.ModelRequest.SerializeToString,
                 response_deserializer=protos_dot_inference__pb2.ModelReply.FromString,
                 _registered_method=True)
+        self.Adapters = channel.unary_unary(
+                '/ggml_cluster.v1.Inference/Adapters',
+                request_serializer=protos_dot_inference__pb2.AdaptersRequest.SerializeToString,
+                response_deserializer=protos_dot_inference__pb2.AdaptersReply.FromString,
+                _registered_method=True)
         self.Vocabulary = channel.unary_stream(
                 '/ggml_cluster.v1.Inference/Vocabulary',
                 request_serializer=protos_dot_inference__pb2.VocabularyRequest.SerializeToString,
@@ -139,6 +144,13 @@ class InferenceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Adapters(self, request, context):
+        """The adapters, with the scales that requests have which name none; and what these are from now on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Vocabulary(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -200,6 +212,11 @@ def add_InferenceServicer_to_server(servicer, server):
                     servicer.Model,
                     request_deserializer=protos_dot_inference__pb2.ModelRequest.FromString,
                     response_serializer=protos_dot_inference__pb2.ModelReply.SerializeToString,
+            ),
+            'Adapters': grpc.unary_unary_rpc_method_handler(
+                    servicer.Adapters,
+                    request_deserializer=protos_dot_inference__pb2.AdaptersRequest.FromString,
+                    response_serializer=protos_dot_inference__pb2.AdaptersReply.SerializeToString,
             ),
             'Vocabulary': grpc.unary_stream_rpc_method_handler(
                     servicer.Vocabulary,
@@ -411,6 +428,33 @@ class Inference:
             '/ggml_cluster.v1.Inference/Model',
             protos_dot_inference__pb2.ModelRequest.SerializeToString,
             protos_dot_inference__pb2.ModelReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Adapters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ggml_cluster.v1.Inference/Adapters',
+            protos_dot_inference__pb2.AdaptersRequest.SerializeToString,
+            protos_dot_inference__pb2.AdaptersReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -310,6 +310,11 @@ class Slice:
     def compute_bytes(self) -> int: ...
     def set_threads(self, n_threads: int) -> None:
         """Threads of the next forwards. Costs nothing if it is what was set before."""
+    def set_scales(self, scales: Sequence[float]) -> None:
+        """What the sums of the adapters are multiplied by in the next forwards, one number for each adapter.
+
+        0 leaves an adapter out. Costs nothing if they are what was set before; else libllama plans its buffers anew.
+        """
     def set_row_sizes(self, sizes: Sequence[int]) -> None:
         """How many rows a call with n rows, each of another slot, is to compute: sizes[n - 1], n..n_batch.
 

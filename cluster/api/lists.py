@@ -19,9 +19,14 @@ MAX_STOP_TOKENS = 256
 MAX_SHOWN_TOKENS = 1024
 MAX_LOGIT_BIASES = 4096
 LARGEST_BIAS = 1e6
+MAX_ADAPTERS = 64  # of a cluster
+LARGEST_SCALE = 1e6
 
 _TOKEN = Range(0, 2**31 - 1, True)
 _BIAS = Range(-LARGEST_BIAS, LARGEST_BIAS)
+ADAPTER_ID = Range(0, MAX_ADAPTERS - 1, True)
+SCALE = Range(-LARGEST_SCALE, LARGEST_SCALE)
+Scales = tuple[tuple[int, float], ...]  # (number of an adapter, what it is multiplied by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,23 @@ class Biases:
         if isinstance(bias, float) and bias == -math.inf:
             return _number(name, token, _TOKEN), bias
         return _number(name, token, _TOKEN), _number(name, bias, _BIAS)
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterScales:
+    """What adapters are multiplied by: pairs of an adapter's number and a finite scale, or a dict; none twice."""
+
+    def checked(self, name: str, given: Any) -> Scales:
+        pairs = tuple(given.items()) if isinstance(given, Mapping) else given
+        if not isinstance(pairs, list | tuple) or not all(
+            isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs
+        ):
+            raise UsageError(f"{name}: {shown(given)} is not a list of pairs; give an id and a scale for each adapter")
+        _check_length(name, pairs, MAX_ADAPTERS)
+        found = tuple((_number(name, one, ADAPTER_ID), _number(name, scale, SCALE)) for one, scale in pairs)
+        if len(dict(found)) < len(found):
+            raise UsageError(f"{name}: an id is there twice; give each adapter at most once")
+        return found
 
 
 @dataclass(frozen=True, slots=True)

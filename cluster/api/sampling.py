@@ -77,6 +77,7 @@ _LISTS: Mapping[str, Rule] = {
     "grammar": lists.Text(MAX_GRAMMAR_BYTES),
     "grammar_prefix": lists.Text(MAX_GRAMMAR_PREFIX_BYTES),
     "shown_tokens": lists.TokenIds(lists.MAX_SHOWN_TOKENS),
+    "lora": lists.AdapterScales(),
 }
 
 
@@ -129,6 +130,8 @@ class SamplingParams:
         grammar_prefix: what of such a text the prompt ends with already; what is drawn goes on from it.
         shown_tokens: control tokens whose names appear in the text; of others there is none.
         report_progress: events without a token tell how far the prompt was read.
+        lora: what the cluster's adapters are multiplied by: pairs of an adapter's id and its scale, or a dict; one that
+            is left out counts 0. Empty is what the cluster has for requests that say nothing of it.
     """
 
     max_tokens: int | None = 128
@@ -169,6 +172,7 @@ class SamplingParams:
     grammar_prefix: str = ""
     shown_tokens: tuple[int, ...] = ()
     report_progress: bool = False
+    lora: lists.Scales = ()
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -201,6 +205,6 @@ PARAM_NAMES = tuple(field.name for field in fields(SamplingParams))
 # takes, by the same names.
 ENDING_NAMES = (
     *("max_tokens", "stop", "ignore_eos", "prompt_logprobs", "grammar", "grammar_prefix"),
-    *("shown_tokens", "report_progress"),
+    *("shown_tokens", "report_progress", "lora"),
 )
 SAMPLER_NAMES = tuple(name for name in PARAM_NAMES if name not in ENDING_NAMES)

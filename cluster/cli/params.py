@@ -62,7 +62,7 @@ _SPELLINGS = {
     "ignore_eos": Spelling((), None, "go on after an end token"),
 }
 # The text is all that is printed, as it is; what a grammar is, is not for a command line.
-WITHOUT_FLAG = ("logprobs", "prompt_logprobs", "grammar", "grammar_prefix", "shown_tokens", "report_progress")
+WITHOUT_FLAG = ("logprobs", "prompt_logprobs", "grammar", "grammar_prefix", "shown_tokens", "report_progress", "lora")
 _NO_BREAKER = "none"
 
 

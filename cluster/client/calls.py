@@ -17,6 +17,8 @@ from google.protobuf.message import Message
 
 from cluster.api.embedding import Embeddings, Pooling, Ranking
 from cluster.api.errors import ClusterError, UsageError
+from cluster.api.lists import AdapterScales
+from cluster.api.model import AdapterInfo
 from cluster.api.prompt import Pair
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
@@ -28,6 +30,7 @@ from cluster.client.prompts import is_batch, merge_params, to_prompt, to_text, t
 from cluster.messages.step import Float32Array, StepTiming
 from cluster.wire import limits
 from cluster.wire.access.endpoint import Endpoint
+from cluster.wire.codec.adapters import decode_adapters, encode_adapters_request
 from cluster.wire.codec.answer import Output, decode_answers, decode_events
 from cluster.wire.codec.embedding import decode_embeddings, encode_embed
 from cluster.wire.codec.facts import decode_slots, decode_status
@@ -219,6 +222,12 @@ def model_call() -> tuple[Call[inference_pb2.ModelReply], ModelParts]:
     """The call, and what its messages fill."""
     request = inference_pb2.ModelRequest()
     return _call("Model", request, inference_pb2.ModelReply, lambda reply: reply), ModelParts()
+
+
+def adapters_call(scales: Any) -> Call[tuple[AdapterInfo, ...]]:
+    """`scales`: pairs, or a dict; None: they stay as they are."""
+    request = encode_adapters_request(None if scales is None else AdapterScales().checked("scales", scales))
+    return _call("Adapters", request, inference_pb2.AdaptersReply, decode_adapters)
 
 
 def vocabulary_call() -> tuple[Call[inference_pb2.VocabularyPart], VocabularyParts]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
@@ -10,7 +10,7 @@ import grpc
 
 from cluster.api.embedding import Embeddings, Pooling, Ranking
 from cluster.api.errors import ClusterError
-from cluster.api.model import ModelInfo, VocabularyTable
+from cluster.api.model import AdapterInfo, ModelInfo, VocabularyTable
 from cluster.api.results import Completion
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, SlotStatus
@@ -220,6 +220,13 @@ class Client:
     def model(self) -> ModelInfo:
         """What is known of the model that is served."""
         return self._collect(*calls.model_call())
+
+    def adapters(self, scales: Mapping[int, float] | None = None) -> tuple[AdapterInfo, ...]:
+        """The adapters, by id, with the scales that a request has which gives no `lora`.
+
+        `scales`: what these are for all requests from now on; 0 for an adapter that is left out.
+        """
+        return self._unary(calls.adapters_call(scales))
 
     def vocabulary(self) -> VocabularyTable:
         """All tokens of the model."""

@@ -11,12 +11,14 @@ from queue import Empty, Queue
 
 from cluster.api.embedding import Pooling
 from cluster.api.errors import CapacityError, ClusterError, UnreachableError
-from cluster.api.model import ModelInfo, VocabularyTable
+from cluster.api.lists import Scales
+from cluster.api.model import AdapterInfo, ModelInfo, VocabularyTable
 from cluster.api.prompt import Pair, Segments
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, Condition, Health, SlotStatus, StageFacts, StageStatus
 from cluster.coordinator.abilities import check_makes_text, limits_of, makes_text, pooling_for
+from cluster.coordinator.adapters import Adapters
 from cluster.coordinator.grammars import Grammars
 from cluster.coordinator.model_facts import model_info, vocabulary_table
 from cluster.coordinator.pairs import Pairs
@@ -62,6 +64,7 @@ class CoordinatorService:
         self._table = self._tokenizer.table
         self._pairs = Pairs(vocabulary, self._tokenizer)
         self._model = model_info(spec, vocabulary, self._table)
+        self._adapters = Adapters(spec.adapters)
         self._pulse = Pulse()
         self._stages = WiredStages(keys.for_stages)
         self._grammars = Grammars(self._stages.compile)
@@ -144,23 +147,25 @@ class CoordinatorService:
         return max(self._tokenizer.max_text_bytes, TOKEN_ID_BYTES * self._spec.context_length)
 
     def generate(self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str = "") -> Cancel:
-        """Queue a request for text. CapacityError for a grammar that has no room."""
+        """Queue a request for text. CapacityError for a grammar that has no room, UsageError for no adapter of ours."""
         check_makes_text(self._spec)
-        request = self._engine.submit(
-            token_ids, params, self._grammars.admit(params, partial(pass_event, sink)), client
-        )
+        scales = self._adapters.scales_of(params.lora)
+        admitted = self._grammars.admit(params, partial(pass_event, sink))
+        request = self._engine.submit(token_ids, params, admitted, client, scales=scales)
         return partial(self._engine.cancel, request)
 
     def logits(self, token_ids: list[int], sink: LogitsSink, client: str = "") -> Cancel:
         """Queue a request for the logits of every position."""
         check_makes_text(self._spec)
-        request = self._engine.submit(token_ids, None, partial(pass_logits, sink), client)
+        scales = self._adapters.scales_of(())
+        request = self._engine.submit(token_ids, None, partial(pass_logits, sink), client, scales=scales)
         return partial(self._engine.cancel, request)
 
     def embed(self, token_ids: list[int], pooling: Pooling | None, sink: EmbedSink, client: str = "") -> Cancel:
         """Queue a request for the vector of a text. UnsupportedModelError if the model gives none."""
         wanted = pooling_for(self._spec, pooling, len(token_ids))
-        request = self._engine.submit(token_ids, None, partial(pass_vector, sink), client, wanted)
+        scales = self._adapters.scales_of(())
+        request = self._engine.submit(token_ids, None, partial(pass_vector, sink), client, wanted, scales)
         return partial(self._engine.cancel, request)
 
     async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
@@ -181,7 +186,13 @@ class CoordinatorService:
 
     def model(self) -> ModelInfo:
         """What is known of the model."""
-        return self._model
+        return replace(self._model, adapters=self._adapters.all)
+
+    def adapters(self, scales: Scales | None) -> tuple[AdapterInfo, ...]:
+        """All of them, once requests that name none have these scales. UsageError for one that is not there."""
+        if scales is not None:
+            self._adapters.rescale(scales)
+        return self._adapters.all
 
     def vocabulary(self) -> VocabularyTable:
         """All tokens of the model."""

@@ -91,6 +91,7 @@ def form_batch(
         targets=_int32(targets) if targets else NO_ROWS,
         embeds=ordered[0].is_pooled,
         pools=_int32(pools) if pools else NO_ROWS,
+        scales=ordered[0].sequence.scales,
     )
     return Batch(microbatch, ordered, decodes, sent_s)
 

@@ -26,6 +26,8 @@ def completed(
     changes: dict[str, Any] = {}
     if params.seed is None:
         changes["seed"] = choose_seed()
+    if params.lora:
+        changes["lora"] = ()  # all stages are told of it, with each microbatch
     ends = sorted(vocabulary.end_tokens)
     if params.grammar:
         pass  # it says itself when the text may end

@@ -71,6 +71,7 @@ class NewRequest:
     arrival_s: float
     client: str = ""  # who asks; clients share slots and queue
     pooling: Pooling | None = None  # how the vector is made; None asks for none
+    scales: tuple[float, ...] = ()  # of the adapters, as in Microbatch
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,14 +93,15 @@ class Engine:
         sink: Sink,
         client: str = "",
         pooling: Pooling | None = None,
+        scales: tuple[float, ...] = (),
     ) -> int:
         """Asks for a text, or where `params` is None for a vector, or for logits.
 
         Returns the request id; never raises.
 
-        `client` names who asks: clients share slots and queue evenly.
+        `client` names who asks: clients share slots and queue evenly. `scales` as in Microbatch.
         """
-        new = NewRequest(next(self._request_ids), tuple(tokens), params, sink, self._now(), client, pooling)
+        new = NewRequest(next(self._request_ids), tuple(tokens), params, sink, self._now(), client, pooling, scales)
         if not self._put(new):
             send(sink, _stopped())
         return new.request_id

@@ -5,6 +5,12 @@ from __future__ import annotations
 from cluster.engine.sequence import Sequence
 
 
+def of_first(ready: list[Sequence]) -> list[Sequence]:
+    """Those that the longest idle sequence (the first) can share a microbatch with: it has one set of scales."""
+    scales = ready[0].scales if ready else ()
+    return [sequence for sequence in ready if sequence.scales == scales]
+
+
 def choose_neighbours(ready: list[Sequence], num_chosen: int) -> list[Sequence]:
     """The longest idle sequence (the first) and those of `num_chosen` in all whose slots lie closest together.
 

@@ -30,6 +30,7 @@ def choose_start(
     free: Mapping[int, Sequence[int]],
     running: Mapping[int, Sequence[int]],
     used: Collection[int],
+    foreign: Collection[int] = (),
 ) -> SlotStart:
     """The slot for a new sequence, and what it starts with.
 
@@ -39,11 +40,13 @@ def choose_start(
         free: at least one slot, longest unused first (empty ones in order), with the tokens whose KV it holds.
         running: slots with the tokens whose rows the stages hold or will hold before ours run.
         used: all slots that are not free.
+        foreign: slots of which nothing can be reused, whatever tokens they hold.
 
     The slot that shares most is taken over if most of what it holds is ours; otherwise that stays for the next
     one who asks for it, and a copy goes to another slot.
     """
-    shared = {slot: shared_length(prompt, tokens) for slot, tokens in (*running.items(), *free.items())}
+    known = (*running.items(), *free.items())
+    shared = {slot: 0 if slot in foreign else shared_length(prompt, tokens) for slot, tokens in known}
     source = max(shared, key=lambda slot: (shared[slot], slot in free))
     length = min(shared[source], num_reusable)
     if length < MIN_SHARED_TOKENS:

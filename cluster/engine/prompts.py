@@ -116,7 +116,7 @@ class Prompts:
         """Moves it from the queue into a slot."""
         sent = {other.slot: other.log[: other.num_sent] for other in running if other.slot is not None}
         num_reusable = sequence.num_reusable if self._can_reuse else 0
-        start = self._slots.allocate(sequence.log, num_reusable, sent)
+        start = self._slots.allocate(sequence.log, num_reusable, sent, sequence.scales)
         sequence.slot, sequence.state, sequence.admitted_s = start.slot, State.RUNNING, now_s
         sequence.num_computed = sequence.num_cached = start.length
         self._begun[sequence.request_id] = self._waiting.take(sequence.request_id)
@@ -132,5 +132,5 @@ def _will_share_more(sequence: Sequence, others: Collection[Sequence]) -> bool:
     return any(
         shared_length(sequence.log[: sequence.num_reusable], other.log) > other.num_sent
         for other in others
-        if other.num_unsent > 0 and not other.num_generated
+        if other.num_unsent > 0 and not other.num_generated and other.scales == sequence.scales
     )

@@ -54,7 +54,13 @@ class Requests:
             num_prompt = len(new.tokens)
             reason = None if params is None else finish_before_start(params, num_prompt, self._context_length)
             sequence = Sequence(
-                new.request_id, new.tokens, params, new.client, generates=reason is None, pooling=new.pooling
+                new.request_id,
+                new.tokens,
+                params,
+                new.client,
+                generates=reason is None,
+                pooling=new.pooling,
+                scales=new.scales,
             )
             request = Request(sequence, new.sink, self._text_for(params, num_prompt), new.arrival_s)
             displaced = self._scheduler.add(sequence, now_s)

@@ -1,4 +1,4 @@
-"""MicrobatchRoom: how much of one microbatch may be rows with logits, and how long what travels with it."""
+"""MicrobatchRoom: which rows go together, how many of them may have logits, and how long what travels with them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ class MicrobatchRoom:
         self._num_scored = limits.max_scored_rows
         self._num_bytes = MAX_SAMPLING_BYTES
         self._embeds: bool | None = None  # or has logits; None while it is empty
+        self._scales: tuple[float, ...] | None = None  # of the adapters in all of its rows; None while it is empty
 
     def num_rows(self, sequence: Sequence) -> int:
         """Most rows that `sequence` may have in it."""
         if self._embeds not in (None, sequence.kind is Kind.EMBED):
+            return 0
+        if self._scales not in (None, sequence.scales):
             return 0
         if sequence.kind is Kind.LOGITS:
             return self._num_logits
@@ -37,6 +40,7 @@ class MicrobatchRoom:
     def take(self, chunk: Chunk) -> None:
         """That much less is left."""
         self._embeds = chunk.is_pooled
+        self._scales = chunk.sequence.scales
         self._num_logits -= chunk.num_rows if chunk.returns_logits else 0
         self._num_scored -= len(chunk.pooled_rows) if chunk.is_pooled else chunk.num_scores
         self._num_bytes -= sampling_bytes(chunk.sequence)

@@ -14,7 +14,7 @@ from cluster.engine.cost.tuning import LEAST_WAIT_S
 from cluster.engine.draft import Drafter, most_drafted
 from cluster.engine.flight import Flight
 from cluster.engine.limits import Limits
-from cluster.engine.neighbours import choose_neighbours
+from cluster.engine.neighbours import choose_neighbours, of_first
 from cluster.engine.outcome import StepOutcome, settle
 from cluster.engine.policy import Decode, Prefill, Situation, is_full, next_steps
 from cluster.engine.prompts import Prompts
@@ -103,7 +103,7 @@ class Scheduler:
             starts: tuple[SlotStart, ...] = ()
             if isinstance(step, Decode):
                 ready = [*self._ready, *going_on] if step.is_ahead else self._ready
-                chunks = self._rows_of(choose_neighbours(ready, step.num_sequences), step.max_draft)
+                chunks = self._rows_of(choose_neighbours(of_first(ready), step.num_sequences), step.max_draft)
             else:
                 chunks, starts = self._prompts.cut(step.num_rows, self._running.values(), now_s)
             if chunks:

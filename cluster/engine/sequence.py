@@ -48,6 +48,7 @@ class Sequence:
         admitted_s: when it got its slot, on the engine's clock.
         generates: a token follows its prompt; else only the prompt is looked at.
         pooling: how a vector is made of the rows; None asks for none.
+        scales: of the adapters, as in Microbatch. Rows that were computed with others are those of another model.
     """
 
     request_id: int
@@ -65,6 +66,7 @@ class Sequence:
     admitted_s: float | None = None
     generates: bool = True
     pooling: Pooling | None = None
+    scales: tuple[float, ...] = ()
 
     def drop_last(self, num_tokens: int) -> None:
         """Takes back the newest tokens, which were sampled in one step with the last token of the text."""

@@ -27,12 +27,23 @@ class Slots:
     def num_used(self) -> int:
         return len(self._used)
 
-    def allocate(self, prompt: Sequence[int], num_reusable: int, running: Mapping[int, Sequence[int]]) -> SlotStart:
-        """A slot for `prompt`, and what it starts with; see `choose_start`. One must be free."""
+    def allocate(
+        self,
+        prompt: Sequence[int],
+        num_reusable: int,
+        running: Mapping[int, Sequence[int]],
+        scales: tuple[float, ...] = (),
+    ) -> SlotStart:
+        """A slot for `prompt`, and what it starts with; see `choose_start`. One must be free.
+
+        `scales`: what the adapters are multiplied by for it; what a slot holds that had others is not reused.
+        """
         assert self._free, "allocate: no slot is free"
-        start = choose_start(prompt, num_reusable, self._free, running, self._used)
+        foreign = {slot for slot, other in self._scales.items() if other != scales}
+        start = choose_start(prompt, num_reusable, self._free, running, self._used, foreign)
         del self._free[start.slot]
         self._used.add(start.slot)
+        self._scales[start.slot] = scales
         self._check()
         return start
 
@@ -47,6 +58,7 @@ class Slots:
         """All slots are free and empty: the stages start anew."""
         self._free: dict[int, Sequence[int]] = dict.fromkeys(range(self._num_slots), ())  # unused longest first
         self._used: set[int] = set()
+        self._scales: dict[int, tuple[float, ...]] = {}  # that what a slot holds was computed with
 
     def _check(self) -> None:
         assert len(self._free) + len(self._used) == self._num_slots, "slots: one is lost or there twice"

@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -138,12 +138,23 @@ def retry_headers(problem: Problem) -> dict[str, str]:
 
 def json_object(body: bytes) -> Mapping[str, Any]:
     """The object that a body is. RefusedError for any other; nothing of it is deeper than MAX_JSON_DEPTH."""
+    found: Mapping[str, Any] = _json(body, dict, "object", "{}")
+    return found
+
+
+def json_list(body: bytes) -> Sequence[Any]:
+    """The same of a list."""
+    found: Sequence[Any] = _json(body, list, "list", "[]")
+    return found
+
+
+def _json(body: bytes, kind: type, name: str, example: str) -> Any:
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise refused(400, INVALID, f"body: it is no JSON ({str(error)[:200]}); send an object") from None
-    if not isinstance(found, dict):
-        raise refused(400, INVALID, "body: it is no JSON object; send one such as {}")
+        raise refused(400, INVALID, f"body: it is no JSON ({str(error)[:200]}); send one such as {example}") from None
+    if not isinstance(found, kind):
+        raise refused(400, INVALID, f"body: it is no JSON {name}; send one such as {example}")
     if _is_deep(body):
         raise refused(400, INVALID, f"body: nested more than {MAX_JSON_DEPTH} deep; send a flatter one")
     return found

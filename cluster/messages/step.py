@@ -92,6 +92,8 @@ class Microbatch:
     # each text that ends here is in `pools`: the mean of the text's wanted rows travels back, of all its microbatches.
     embeds: bool = False
     pools: Int32Array = field(default_factory=lambda: NO_ROWS)
+    # What the cluster's adapters are multiplied by in all rows, in their order; () is what the stages were loaded with.
+    scales: tuple[float, ...] = ()
 
     @property
     def num_rows(self) -> int:

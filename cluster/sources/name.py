@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from cluster.api.errors import UsageError
+from cluster.api.lists import LARGEST_SCALE
 
 HUB_PREFIX = "hf:"
 MAX_NAME_CHARS = 4096
@@ -64,6 +64,8 @@ def parse_adapter(text: str) -> tuple[str, float]:
         scale = float(after) if path else 1.0
     except ValueError:
         path, scale = "", 1.0  # a colon of the file's name
-    if not math.isfinite(scale):
-        raise UsageError(f"lora: {text}: a scale of {scale} is not possible; give a finite one, such as FILE:0.5")
+    if not abs(scale) <= LARGEST_SCALE:  # so is NaN
+        raise UsageError(
+            f"lora: {text}: a scale of {scale} is not possible; give one of at most {LARGEST_SCALE:g}, such as FILE:0.5"
+        )
     return path or text, scale

@@ -364,6 +364,7 @@ class FakeStage:
         self._failed: set[int] = set()  # slots that hold fewer rows than were sent; until they start anew
         self._num_steps = 0
         self.kv: dict[int, list[int]] = {}
+        self._scales: dict[int, tuple[float, ...]] = {}  # that what a slot holds was computed with
         self._sampling: dict[int, SamplingParams] = {}
         self._wanted: dict[int, list[np.ndarray]] = {}  # rows of which a vector is made, by slot
         self._renewable: set[int] = set()  # slots that were cut, so that they may be another sequence's
@@ -375,6 +376,9 @@ class FakeStage:
         for start in microbatch.slot_starts:
             self._start(start)
             self._wanted.pop(start.slot, None)
+        for slot in set(microbatch.slots.tolist()):
+            known = self._scales.setdefault(slot, microbatch.scales)
+            assert known == microbatch.scales, f"slot {slot} holds rows with scales {known}, not {microbatch.scales}"
         self._take_sampling(microbatch)
         failures = self._failures(microbatch)
         histories = [[] if row[2] in failures else self._append(*row) for row in self._rows(microbatch)]
@@ -458,6 +462,10 @@ class FakeStage:
         source = self.kv.get(start.source, [])
         assert start.length <= len(source), f"slot {start.source} does not hold {start.length} tokens"
         self.kv[start.slot] = source[: start.length]
+        if start.length:
+            self._scales[start.slot] = self._scales[start.source]
+        else:
+            self._scales.pop(start.slot, None)
         self._failed.discard(start.slot)
         if start.slot == start.source and start.length:
             self._renewable.add(start.slot)  # they stay, though others may come

@@ -16,6 +16,7 @@ import numpy as np
 
 from cluster.api.embedding import Pooling
 from cluster.api.errors import CapacityError, ClusterError, StageLostError, UnsupportedModelError, UsageError
+from cluster.api.lists import Scales
 from cluster.api.model import AdapterInfo, ModelInfo, TokenKind, VocabularyTable
 from cluster.api.prompt import Pair, Segments
 from cluster.api.results import FinishReason, Timings, TokenEvent
@@ -179,6 +180,7 @@ class EchoCluster:
         self.params: list[SamplingParams] = []
         self.max_prompt_bytes = 16 << 20
         self.clients: list[str] = []
+        self.scales: Scales | None = None  # that were to be set
         self.asked: list[
             tuple[str, str, bool]
         ] = []  # whose text was tokenised, as what, and whether with parse_special
@@ -259,6 +261,10 @@ class EchoCluster:
 
     def model(self) -> ModelInfo:
         return MODEL
+
+    def adapters(self, scales: Scales | None) -> tuple[AdapterInfo, ...]:
+        self.scales = scales
+        return MODEL.adapters
 
     def vocabulary(self) -> VocabularyTable:
         return VOCABULARY

@@ -38,10 +38,9 @@ READ: dict[str, tuple[dict[str, Any], ...]] = {
 }
 # What is looked at only to be refused, and what a request with the same body has, but this one does not look at.
 REFUSED = {
-    "/chat/completions": {"chat_template", "lora"},
-    "/apply-template": {"chat_template", "lora"},
-    "/completions": {"suffix", "lora"},
-    "/completion": {"lora"},
+    "/chat/completions": {"chat_template"},
+    "/apply-template": {"chat_template"},
+    "/completions": {"suffix"},
     "/responses": set(RESPONSES_REFUSED),
     "/api/generate": set(GENERATE_REFUSED),
 }

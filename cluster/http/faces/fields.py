@@ -14,7 +14,7 @@ E = TypeVar("E")
 # What no API has, but people of other servers know: it is taken by our names. The rest has another form in an API.
 OTHER_FORMS = (
     *("max_tokens", "logprobs", "prompt_logprobs", "logit_bias", "grammar", "grammar_prefix"),
-    *("shown_tokens", "report_progress"),
+    *("shown_tokens", "report_progress", "lora"),
 )
 PLAIN_SAMPLING = {name: name for name in PARAM_NAMES if name not in OTHER_FORMS}
 

@@ -9,6 +9,7 @@ from typing import Any
 from cluster.api.results import FinishReason
 from cluster.api.sampling import SAMPLERS, SamplingParams
 from cluster.chat.events import ChatEvent, Content, End, Failed, PromptProgress, Started, TokenLogprob
+from cluster.http.faces.adapters import told
 from cluster.http.faces.envelopes import openai_error
 from cluster.http.faces.face import Asked, Body, Problem, RawRequest, Served
 from cluster.http.faces.fields import Fields
@@ -191,6 +192,7 @@ def generation_settings(params: SamplingParams) -> dict[str, Any]:
         "min_keep": 0,
         "samplers": list(params.samplers or SAMPLERS),
         # What is not JSON there is null.
+        "lora": told(params.lora),
         "logit_bias": [
             {"token": token, "bias": bias if abs(bias) < 1e9 else None} for token, bias in params.logit_bias
         ],

@@ -8,6 +8,7 @@ from typing import Any
 
 from cluster.api.errors import UsageError
 from cluster.api.sampling import SamplingParams
+from cluster.http.faces.adapters import lora_of
 from cluster.http.faces.fields import PLAIN_SAMPLING, Fields, sampling
 
 SAMPLING = {**PLAIN_SAMPLING, "repetition_penalty": "repeat_penalty"}
@@ -23,12 +24,10 @@ def params_of(
         max_tokens: where there is none of them.
         num_top: the most probable tokens to tell of at each position.
     """
-    if fields.any("lora"):
-        raise fields.wrong("lora", "scales of adapters are the same for all requests; leave it out (cluster up --lora)")
     named = next((name for name in limits if fields.any(name) is not None), limits[0])
     names = {**SAMPLING, named: "max_tokens"}
     defaults: dict[str, Any] = {"max_tokens": max_tokens, "logprobs": num_top, "logit_bias": _biases(fields)}
-    return sampling(fields, names, **{**defaults, "grammar": grammar})
+    return sampling(fields, names, **{**defaults, "grammar": grammar, "lora": lora_of(fields)})
 
 
 def num_choices_of(fields: Fields, num_slots: int) -> int:

@@ -8,15 +8,15 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cluster.api.model import AdapterInfo
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import SlotState, SlotStatus
 from cluster.http.errors import refused
+from cluster.http.faces.adapters import LORA, adapter_object, scales_of
 from cluster.http.faces.chat_events import FINGERPRINT
 from cluster.http.faces.llama import generation_settings
 from cluster.http.limits import RETRY_S
 from cluster.http.link import Link
-from cluster.http.routes.route import At, Handler, get, json_response, post, with_and_without_v1
+from cluster.http.routes.route import At, Handler, get, items_of, json_response, post, with_and_without_v1
 from cluster.http.server import Server
 
 # What llama-server has and we have not, with what to do instead.
@@ -31,7 +31,6 @@ NOT_SERVED = {
     "/slots/{slot}": "the state of a slot is not saved",
     "/props": "properties are set at the start; run cluster up --help",
     "/embedding": "ask /v1/embeddings",
-    "/lora-adapters": "scales are set at the start; run cluster up --lora FILE:SCALE",
 }
 
 
@@ -47,10 +46,18 @@ def prop_routes(server: Server) -> Iterator[At]:
         return json_response([_slot(slot, served.model.context_length) for slot in found])
 
     async def adapters(request: Request) -> Response:
-        return json_response([_adapter(*one) for one in enumerate(server.link.require().model.adapters)])
+        server.link.require()
+        return json_response([adapter_object(*one) for one in enumerate(await server.link.client.adapters())])
+
+    async def rescale(request: Request) -> Response:
+        scales = scales_of(await items_of(request), LORA)
+        server.link.require()
+        await server.link.client.adapters(dict(scales))
+        return json_response({"success": True})
 
     yield from with_and_without_v1(get("/props", props))
     yield get("/lora-adapters", adapters)
+    yield post("/lora-adapters", rescale)
     yield get("/slots", slots)
     for path, why in NOT_SERVED.items():
         yield post(path, _refusing(path, why))
@@ -91,11 +98,6 @@ def _props(server: Server) -> dict[str, Any]:
         "is_sleeping": False,
         "cors_proxy_enabled": False,
     }
-
-
-def _adapter(number: int, adapter: AdapterInfo) -> dict[str, Any]:
-    """Without its folder, which is nobody's business."""
-    return {"id": number, "path": adapter.name, "scale": adapter.scale}
 
 
 def _slot(slot: SlotStatus, context_length: int) -> dict[str, Any]:

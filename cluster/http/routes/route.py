@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cluster.http.answering import Answering
 from cluster.http.errors import problem_for
-from cluster.http.exchange import JSON, Exchange, json_object
+from cluster.http.exchange import JSON, Exchange, json_list, json_object
 from cluster.http.faces.envelopes import openai_error
 from cluster.http.faces.face import Body, Face, SpelledError
 
@@ -63,6 +63,12 @@ async def body_of(request: Request) -> Body:
     """The JSON object that was posted. RefusedError for anything else."""
     exchange: Exchange = request.scope["state"]["exchange"]
     return json_object(await exchange.read())
+
+
+async def items_of(request: Request) -> Sequence[Any]:
+    """The JSON list that was posted. RefusedError for anything else."""
+    exchange: Exchange = request.scope["state"]["exchange"]
+    return json_list(await exchange.read())
 
 
 def request_id_of(request: Request) -> str:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,13 @@ from worker_native import Slice
 from worker_native.probe import probe
 
 
+class LoadedAdapter(NamedTuple):
+    """An adapter as a stage has it."""
+
+    data: bytes  # the GGUF of its part for the stage; b"" where it adds nothing there
+    scale: float  # unless a step has another
+
+
 class GgufModel:
     """Implements `stage.model.StageModel` with a native slice."""
 
@@ -37,15 +45,16 @@ class GgufModel:
         use_extra_bufts: bool,
         progress: Callable[[float], None],
         use_mmap: bool = True,
-        adapters: Sequence[tuple[bytes, float]] = (),
+        adapters: Sequence[LoadedAdapter] = (),
         measure_s: float = MEASURE_S,
     ) -> None:
         """Load the slice file at `path`. UsageError if it cannot be loaded, CapacityError if memory is short.
 
-        `use_mmap`: weights stay in the file, to which nobody may write. `adapters`: as `Slice` takes them.
+        `use_mmap`: weights stay in the file, to which nobody may write. `adapters`: all of the cluster, in order.
         `measure_s`: most that `measure` takes, or a little more.
         """
         self._spec = spec
+        self._adapters = tuple(adapters)
         self._measure_s = measure_s
         self.build = build
         with _errors_of(spec.stage):
@@ -63,7 +72,7 @@ class GgufModel:
                 use_extra_bufts=use_extra_bufts,
                 use_mmap=use_mmap,
                 embeds=options.embeds,
-                adapters=adapters,
+                adapters=[(one.data, one.scale) for one in adapters if one.data],
                 progress=progress,
             )
         self.is_last = self._slice.is_last
@@ -79,9 +88,12 @@ class GgufModel:
         self._slice.check_microbatch(
             batch.tokens, batch.positions, batch.slots, batch.wants_logits, embeds=batch.embeds
         )
+        self._scales_of(batch)
 
     def forward(self, batch: Microbatch, hidden: Float32Array | None) -> Float32Array:
         self._slice.set_threads(self._spec.num_threads_exclusive if batch.exclusive else self._spec.num_threads)
+        if self._adapters:
+            self._slice.set_scales(self._scales_of(batch))
         made = self._slice.forward(
             batch.tokens, batch.positions, batch.slots, batch.wants_logits, hidden, embeds=batch.embeds
         )
@@ -90,6 +102,13 @@ class GgufModel:
         if not batch.wants_logits.any():
             return np.empty((0, self._slice.embedding_width if batch.embeds else self.vocab_size), np.float32)
         return self._slice.wanted_embeddings() if batch.embeds else self._slice.wanted_logits()
+
+    def _scales_of(self, batch: Microbatch) -> list[float]:
+        """Of those adapters that add something here. ValueError unless there is one for each of the cluster."""
+        adapters, scales = self._adapters, batch.scales or [one.scale for one in self._adapters]
+        if len(scales) != len(adapters):
+            raise ValueError(f"scales: {len(scales)} of them; give one for each of {len(adapters)} adapters")
+        return [scale for one, scale in zip(adapters, scales, strict=True) if one.data]
 
     def measure(self) -> StageCosts:
         """Time steps of few rows, and let those be padded that are slower than larger ones."""
@@ -142,13 +161,12 @@ def open_gguf(spec: StageSpec, options: GgufOptions, report: OnProgress, keys: K
     return model
 
 
-def _adapters(spec: StageSpec, options: GgufOptions, keys: Keys | None) -> list[tuple[bytes, float]]:
-    """Of each adapter, what is added to this stage's layers, and its scale."""
+def _adapters(spec: StageSpec, options: GgufOptions, keys: Keys | None) -> list[LoadedAdapter]:
+    """Of each adapter, what is added to this stage's layers."""
     if not options.adapters:
         return []
     model = open_model(spec.source, spec.model_hash, keys).model
-    parts = [(read_adapter_part(one, model, spec.first, spec.end), one.scale) for one in options.adapters]
-    return [(data, scale) for data, scale in parts if data]
+    return [LoadedAdapter(read_adapter_part(one, model, spec.first, spec.end), one.scale) for one in options.adapters]
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from cluster.api.errors import UsageError
+from cluster.api.lists import AdapterScales, Scales
 from cluster.api.sampling import MAX_LOGPROBS, PARAM_NAMES, SamplingParams
 from cluster.wire.limits import MAX_INT32, check_length, check_ranges
 from protos import sampling_pb2
@@ -52,6 +53,18 @@ def decode_top(message: sampling_pb2.TopLogprobs) -> tuple[tuple[int, float], ..
     return tuple(zip(tokens, logprobs, strict=True))
 
 
+def encode_scales(scales: Scales) -> sampling_pb2.Scales:
+    return sampling_pb2.Scales(ids=[one for one, _ in scales], scales=[scale for _, scale in scales])
+
+
+def decode_scales(field: str, message: sampling_pb2.Scales) -> Scales:
+    """UsageError for what is no scale of an adapter, or is there twice."""
+    ids, scales = message.ids, message.scales
+    if len(ids) != len(scales):
+        raise UsageError(f"{field}: {len(ids)} adapters and {len(scales)} scales; give one for each")
+    return AdapterScales().checked(field, tuple(zip(ids, scales, strict=True)))
+
+
 def _sendable(name: str, value: Any) -> Any:
     """Messages stand for lists whose default is not empty, and for pairs."""
     kind = _FIELDS[name].message_type
@@ -59,6 +72,8 @@ def _sendable(name: str, value: Any) -> Any:
         return sampling_pb2.Texts(texts=value)
     if kind is sampling_pb2.Biases.DESCRIPTOR:
         return sampling_pb2.Biases(tokens=[token for token, _ in value], biases=[bias for _, bias in value])
+    if kind is sampling_pb2.Scales.DESCRIPTOR:
+        return encode_scales(value)
     return value
 
 
@@ -69,6 +84,8 @@ def _received(name: str, value: Any) -> Any:
         if len(value.tokens) != len(value.biases):
             raise UsageError(f"{name}: {len(value.tokens)} tokens and {len(value.biases)} numbers; give one for each")
         return tuple(zip(value.tokens, value.biases, strict=True))
+    if isinstance(value, sampling_pb2.Scales):
+        return decode_scales(name, value)
     return value if isinstance(value, int | float | str) else tuple(value)
 
 

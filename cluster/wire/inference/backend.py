@@ -7,7 +7,8 @@ from typing import Protocol
 
 from cluster.api.embedding import Pooling
 from cluster.api.errors import ClusterError
-from cluster.api.model import ModelInfo, VocabularyTable
+from cluster.api.lists import Scales
+from cluster.api.model import AdapterInfo, ModelInfo, VocabularyTable
 from cluster.api.prompt import Pair, Segments
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
@@ -66,6 +67,12 @@ class InferenceBackend(Protocol):
 
     def model(self) -> ModelInfo:
         """What is known of the model."""
+
+    def adapters(self, scales: Scales | None) -> tuple[AdapterInfo, ...]:
+        """All adapters, with the scales of requests that name none; these are `scales` from now on, unless it is None.
+
+        UsageError for one that is not there.
+        """
 
     def vocabulary(self) -> VocabularyTable:
         """All tokens of the model."""

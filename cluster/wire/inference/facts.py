@@ -8,6 +8,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from cluster.wire import limits
+from cluster.wire.codec.adapters import decode_adapters_request, encode_adapters
 from cluster.wire.codec.facts import encode_slots, encode_status
 from cluster.wire.codec.model import encode_model, encode_vocabulary
 from cluster.wire.codec.timing import encode_timing
@@ -35,6 +36,7 @@ class FactStreams:
             "Slots": aborting(self._slots),
             "Intervals": aborting(self._intervals),
             "Model": aborting(self._model),
+            "Adapters": aborting(self._adapters),
             "Vocabulary": aborting(self._vocabulary),
         }
 
@@ -55,6 +57,10 @@ class FactStreams:
         parse(inference_pb2.ModelRequest, data)
         for part in encode_model(await self._call(context, self._backend.model)):
             await context.write(part)
+
+    async def _adapters(self, data: bytes, context: Context) -> Message:
+        scales = decode_adapters_request(parse(inference_pb2.AdaptersRequest, data))
+        return encode_adapters(await self._call(context, self._backend.adapters, scales))
 
     async def _vocabulary(self, data: bytes, context: Context) -> None:
         parse(inference_pb2.VocabularyRequest, data)

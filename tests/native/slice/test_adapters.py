@@ -99,6 +99,47 @@ def test_two_adapters_are_added_with_their_scales(tmp_path: Path) -> None:
         np.testing.assert_allclose(step, exact, atol=1e-3)
 
 
+def test_scales_are_those_that_were_set_last(tmp_path: Path) -> None:
+    """Also where libllama has a graph of before at hand, and rows of one text have different ones."""
+    model, store = write_model(tmp_path, "llama"), SliceStore(tmp_path / "store")
+    adapter = write_adapter(tmp_path / "adapter.gguf", model)
+    source = opened(model)
+    told = find_adapter(str(adapter), source.model)
+    alone = {scale: expected(model, [(adapter, scale)] if scale else []) for scale in (0.5, 0.0, -1.0)}
+    with ExitStack() as stack:
+        stages = []
+        for part in ((0, 2), (2, 4)):
+            data = read_adapter_part(told, source.model, *part)
+            opened_slice = Slice(str(store.get_slice(source, *part).path), adapters=[(data, 0.5)], **SIZES)
+            stages.append(stack.enter_context(closing(opened_slice)))
+        for scale in (0.5, 0.0, 0.5, -1.0, -1.0, 0.0, -1.0):
+            start = 0
+            for stage in stages:
+                stage.prepare_slot(0, 0, 0)
+                stage.set_scales([scale])
+            for tokens, exact in zip(STEPS, alone[scale], strict=True):
+                np.testing.assert_array_equal(run(stages, prompt(tokens, start=start)), exact)
+                start += len(tokens)
+
+
+@pytest.mark.parametrize(
+    ("scales", "why"),
+    [([], "0 of them; give one for each of 1"), ([1.0, 1.0], "2 of them"), ([float("nan")], "one is not finite")],
+)
+def test_scales_that_do_not_fit_change_nothing(tmp_path: Path, scales: list[float], why: str) -> None:
+    model = write_model(tmp_path, "llama")
+    adapter = write_adapter(tmp_path / "adapter.gguf", model)
+    with closing(Slice(str(model), adapters=[(adapter.read_bytes(), 0.5)], **SIZES)) as whole:
+        with pytest.raises(ValueError, match=f"scales: {why}"):
+            whole.set_scales(scales)
+        logits = run([whole], prompt(STEPS[0]))
+    np.testing.assert_array_equal(logits, expected(model, [(adapter, 0.5)])[0])
+    with closing(Slice(str(model), **SIZES)) as plain:
+        plain.set_scales([])
+        with pytest.raises(ValueError, match="give one for each of 0"):
+            plain.set_scales([1.0])
+
+
 def test_a_stage_without_a_part_has_no_adapter(tmp_path: Path) -> None:
     model, store = write_model(tmp_path, "llama"), SliceStore(tmp_path / "store")
     of_last = {name: values for name, values in matrices_of(model).items() if name.startswith("blk.3.")}

@@ -27,6 +27,9 @@ from protos import sampling_pb2
         ("shown_tokens", (3,), (3,)),
         ("grammar", 'start: "a"', 'start: "a"'),
         ("stop", ["x"] * 64, ("x",) * 64),
+        ("lora", {0: 1, 63: -0.5}, ((0, 1.0), (63, -0.5))),
+        ("lora", [(np.int64(1), np.float32(0.5)), [0, 0]], ((1, 0.5), (0, 0.0))),
+        ("lora", (), ()),
     ],
 )
 def test_lists_are_kept_as_tuples_and_pass_the_wire(name: str, given: Any, kept: Any) -> None:
@@ -69,6 +72,23 @@ def test_lists_are_kept_as_tuples_and_pass_the_wire(name: str, given: Any, kept:
         ("stop", ["x"] * 65),
         ("stop", ["x" * 257]),
         ("stop", 1),
+        ("lora", None),
+        ("lora", 1),
+        ("lora", [0]),
+        ("lora", [(0,)]),
+        ("lora", [(0, 1, 2)]),
+        ("lora", [(0, math.nan)]),
+        ("lora", [(0, -math.inf)]),
+        ("lora", {0: 2e6}),
+        ("lora", {0: None}),
+        ("lora", {0: True}),
+        ("lora", {0: "1"}),
+        ("lora", {"0": 1}),
+        ("lora", {-1: 1}),
+        ("lora", {64: 1}),
+        ("lora", {0.5: 1}),
+        ("lora", [(0, 1), (0, 1)]),
+        ("lora", [(0, 1)] * 65),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -93,4 +113,10 @@ def test_a_lone_surrogate_is_told_of_its_parameter(name: str) -> None:
 def test_biases_without_their_tokens_are_refused() -> None:
     message = sampling_pb2.Sampling(logit_bias=sampling_pb2.Biases(tokens=[1, 2], biases=[0.5]))
     with pytest.raises(UsageError, match="logit_bias: 2 tokens and 1 numbers"):
+        decode_sampling(message)
+
+
+def test_scales_without_their_adapters_are_refused() -> None:
+    message = sampling_pb2.Sampling(lora=sampling_pb2.Scales(ids=[1], scales=[0.5, 1.0]))
+    with pytest.raises(UsageError, match="lora: 1 adapters and 2 scales; give one for each"):
         decode_sampling(message)

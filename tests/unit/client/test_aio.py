@@ -83,6 +83,8 @@ def test_other_calls() -> None:
         assert await client.tokenize((Segment("a", parse_special=True),), add_special=False) == [2, 97]
         assert (await client.generate((Segment("a"), Segment("b")))).text == "ab"
         assert await client.model() == backend.model()
+        assert await client.adapters({0: 2.0}) == backend.model().adapters
+        assert backend.scales == ((0, 2.0),)
         assert await client.vocabulary() == backend.vocabulary()
         assert await client.status() == backend.status()
         assert await client.intervals() == list(backend.intervals())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -273,6 +274,20 @@ def test_a_text_in_segments(served: Served) -> None:
 def test_the_model_and_its_tokens(served: Served) -> None:
     assert served.client.model() == served.backend.model()
     assert served.client.vocabulary() == served.backend.vocabulary()
+
+
+def test_adapters_are_listed_and_rescaled(served: Served) -> None:
+    assert served.client.adapters() == served.backend.model().adapters
+    assert served.backend.scales is None
+    for scales, told in (({1: 0.5}, ((1, 0.5),)), ({}, ())):
+        assert served.client.adapters(scales) == served.backend.model().adapters
+        assert served.backend.scales == told
+    with pytest.raises(UsageError, match="scales: nan is not a finite number"):
+        served.client.adapters({0: math.nan})
+    served.client.generate("a", lora={0: 0.5})
+    assert served.backend.params[-1].lora == ((0, 0.5),)
+    with pytest.raises(UsageError, match="lora: 64 is out of range"):
+        served.client.generate("a", lora={64: 0.5})
 
 
 def test_status_and_intervals(served: Served) -> None:

@@ -43,7 +43,7 @@ def test_every_text_is_what_it_is_without_guesses(
 ) -> None:
     drafter = FakeDrafter(draft_seed, _MOST)
     run = Run(limits, random_delays(delay_seed), repeats_results, costs, drafter=drafter)
-    readers = [run.ask(ask.prompt, ask.params, ask.at_s, ask.cancel_after_s, ask.client) for ask in asked]
+    readers = [ask.ask(run) for ask in asked]
     run.run()
     for ask, reader in zip(asked, readers, strict=True):
         ask.check(reader, may_be_lost=False)
@@ -66,7 +66,7 @@ def test_a_lost_stage_ends_drafts_as_it_ends_all(
     limits: Limits, asked: list[Asked], delay_seed: int, draft_seed: int, lost_s: float, tells: bool
 ) -> None:
     run = Run(limits, random_delays(delay_seed), drafter=FakeDrafter(draft_seed, _MOST))
-    readers = [run.ask(ask.prompt, ask.params, ask.at_s, ask.cancel_after_s, ask.client) for ask in asked]
+    readers = [ask.ask(run) for ask in asked]
     run.lose(limits.num_stages - 1, lost_s, tells=tells)
     run.repair(lost_s + 5.0)
     late = run.ask([1, 2, 3], SamplingParams(seed=3, max_tokens=5, ignore_eos=True), at_s=lost_s + 1000.0)

@@ -95,13 +95,14 @@ class Run:
         at_s: float = 0.0,
         cancel_after_s: float | None = None,
         client: str = "",
+        scales: tuple[float, ...] = (),
     ) -> Reader:
         reader = self.world.reader()
 
         def submit() -> None:
             pooling = params if isinstance(params, Pooling) else None
             request_id = self.engine.submit(
-                prompt, None if isinstance(params, Pooling) else params, reader, client, pooling
+                prompt, None if isinstance(params, Pooling) else params, reader, client, pooling, scales
             )
             if cancel_after_s is not None:
                 self.world.at(self.world.now_s + cancel_after_s, lambda: self.engine.cancel(request_id))
@@ -165,6 +166,10 @@ class Asked:
     params: SamplingParams | Pooling | None
     cancel_after_s: float | None
     client: str
+    scales: tuple[float, ...]
+
+    def ask(self, run: Run) -> Reader:
+        return run.ask(self.prompt, self.params, self.at_s, self.cancel_after_s, self.client, self.scales)
 
     def check(self, reader: Reader, may_be_lost: bool) -> None:
         """Every answer is whole, or an honest part of what the request gives alone."""
@@ -246,6 +251,7 @@ _ASKED = st.builds(
     params=st.one_of(_PARAMS, _PARAMS, _PARAMS, st.none(), st.sampled_from(Pooling)),
     cancel_after_s=st.one_of(st.none(), st.none(), st.floats(0, 20)),
     client=st.sampled_from(["one", "another"]),
+    scales=st.sampled_from([(), (), (0.5,), (-1.0,)]),
 )
 _LIMITS = st.builds(
     Limits,
@@ -280,7 +286,7 @@ def test_every_request_gets_what_it_would_get_alone(
     repeats_results: bool,
 ) -> None:
     run = Run(limits, random_delays(delay_seed), repeats_results, costs)
-    readers = [run.ask(ask.prompt, ask.params, ask.at_s, ask.cancel_after_s, ask.client) for ask in asked]
+    readers = [ask.ask(run) for ask in asked]
     run.run()
     for ask, reader in zip(asked, readers, strict=True):
         ask.check(reader, may_be_lost=False)
@@ -308,7 +314,7 @@ def test_after_a_failure_every_request_ends_once_and_a_repair_serves_again(
     repair_after_s: float | None,
 ) -> None:
     run = Run(limits, random_delays(delay_seed))
-    readers = [run.ask(ask.prompt, ask.params, ask.at_s, ask.cancel_after_s, ask.client) for ask in asked]
+    readers = [ask.ask(run) for ask in asked]
     run.lose(limits.num_stages - 1, lost_s)
     repaired_s = lost_s + (1000.0 if repair_after_s is None else repair_after_s)
     run.repair(repaired_s)

@@ -71,6 +71,7 @@ PARAMS = st.builds(
     stop=st.lists(TEXTS.filter(bool), max_size=16).map(tuple),
     logprobs=st.integers(0, 20),
     ignore_eos=st.booleans(),
+    lora=st.dictionaries(st.integers(0, 63), st.floats(-1e6, 1e6)),
 )
 HELLOS = st.builds(
     make_hello,
@@ -139,6 +140,7 @@ def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
         targets=draw(int32s(len(scores), limits.MAX_VOCAB - 1)),
         embeds=embeds,
         pools=np.array(pools, np.int32),
+        scales=tuple(draw(st.lists(st.floats(-1e6, 1e6), max_size=3))),
     )
     return batch, hidden
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,12 @@ from cluster.messages.step import (
     StepTiming,
 )
 from cluster.wire import limits
+from cluster.wire.codec.adapters import (
+    decode_adapters,
+    decode_adapters_request,
+    encode_adapters,
+    encode_adapters_request,
+)
 from cluster.wire.codec.answer import decode_answers, decode_events, encode_answers, encode_events
 from cluster.wire.codec.embedding import decode_embed, decode_embeddings, encode_embed, encode_embeddings
 from cluster.wire.codec.event import EventAssembly, encode_event
@@ -85,6 +92,8 @@ RECEIVED: list[tuple[Message, Callable[[Any], object]]] = [
     (next(encode_events([EVENT, EVENT])), decode_events),
     (ANSWERS, lambda message: decode_answers(message, num_requests=3)),
     (next(encode_logits(make_hidden())), decode_logits),
+    (encode_adapters_request(((0, 0.5), (3, -1.0))), decode_adapters_request),
+    (encode_adapters(EchoCluster().adapters(None)), decode_adapters),
     (encode_embed(["text", [1, 2], (Segment("a", True),)], Pooling.LAST), decode_embed),
     (next(encode_embeddings([3, 4], make_hidden())), decode_embeddings),
 ]
@@ -136,6 +145,8 @@ def assert_within_limits(batch: Microbatch) -> None:
         assert 0 <= start.slot < LIMITS.num_slots
         assert 0 <= start.source < LIMITS.num_slots
         assert 0 <= start.length <= LIMITS.context_length
+    assert all(math.isfinite(scale) for scale in batch.scales)
+    assert len(batch.scales) <= 64
 
 
 INT32 = np.array([1, -1], "<i4").tobytes()
@@ -182,6 +193,10 @@ def test_header_field_is_named(field: str, value: Any, text: str) -> None:
         ({"id": StepId(2**63, 0, 0)}, "id.epoch"),
         ({"id": StepId(0, limits.MAX_MICROBATCHES, 0)}, "id.microbatch"),
         ({"id": StepId(0, 0, 2**63)}, "id.step"),
+        ({"scales": (0.5, math.nan)}, "scales: one is no number from -1e.06 to 1e.06"),
+        ({"scales": (-math.inf,)}, "scales: one is no number"),
+        ({"scales": (2e6,)}, "scales: one is no number"),
+        ({"scales": (1.0,) * 65}, "scales: length 65"),
         ({"slot_starts": (SlotStart(4, 0, 0),)}, "slot_starts.slot: 4 is out of range"),
         ({"slot_starts": (SlotStart(0, 4, 0),)}, "slot_starts.source: 4 is out of range"),
         ({"slot_starts": (SlotStart(0, 0, 129),)}, "slot_starts.length: 129 is out of range"),

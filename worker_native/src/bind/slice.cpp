@@ -221,6 +221,7 @@ void bind_slice(nb::module_& m) {
         .def_prop_ro("compute_bytes", &Guarded<&Slice::compute_bytes>::call)
         .def_prop_ro("timings", &timings)
         .def("set_threads", &Guarded<&Slice::set_threads>::call, "n_threads"_a)
+        .def("set_scales", &Guarded<&Slice::set_scales>::call, "scales"_a)
         .def("set_row_sizes", &Guarded<&Slice::set_row_sizes>::call, "sizes"_a)
         .def("measure_rows", &measure_rows, "num_rows"_a)
         .def("forward", &forward, "tokens"_a.noconvert(), "positions"_a.noconvert(), "slots"_a.noconvert(),

@@ -1,5 +1,6 @@
 #include "slice/adapters.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <memory>
@@ -37,9 +38,20 @@ Adapters load_adapters(llama_model* model, const std::vector<AdapterFile>& files
     return adapters;
 }
 
-void use_adapters(llama_context* context, Adapters adapters) {
+void use_adapters(llama_context* context, Adapters& adapters) {
     if (adapters.loaded.empty()) return;
     llama_set_adapters_lora(context, adapters.loaded.data(), adapters.loaded.size(), adapters.scales.data());
+}
+
+void scale_adapters(llama_context* context, Adapters& adapters, const std::vector<float>& scales) {
+    if (scales.size() != adapters.loaded.size())
+        bad_value("scales: ", scales.size(), " of them; give one for each of ", adapters.loaded.size(),
+                  " adapters");
+    if (!std::ranges::all_of(scales, [](float scale) { return std::isfinite(scale); }))
+        bad_value("scales: one is not finite");
+    if (scales == adapters.scales) return;
+    adapters.scales = scales;
+    use_adapters(context, adapters);
 }
 
 }  // namespace native

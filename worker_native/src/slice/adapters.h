@@ -24,7 +24,11 @@ struct Adapters {
 // Before the context is made: libllama sizes its graphs by the adapters that it knows then.
 Adapters load_adapters(llama_model* model, const std::vector<AdapterFile>& files);
 
-// The graphs of this context add them from now on.
-void use_adapters(llama_context* context, Adapters adapters);
+// The graphs of this context add them from now on, each with its scale; one whose scale is 0 is left out.
+// Where that differs from what it was, libllama plans its buffers anew in the next call.
+void use_adapters(llama_context* context, Adapters& adapters);
+
+// The same with other scales, one for each. ValueError where their number is another, or one is not finite.
+void scale_adapters(llama_context* context, Adapters& adapters, const std::vector<float>& scales);
 
 }  // namespace native

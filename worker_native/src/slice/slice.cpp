@@ -8,7 +8,6 @@
 #include "base/abort_guard.h"
 #include "base/check.h"
 #include "base/log.h"
-#include "slice/adapters.h"
 #include "slice/call.h"
 #include "slice/call_rows.h"
 #include "slice/huge_pages.h"
@@ -64,12 +63,12 @@ Slice::Slice(const SliceOptions& options)
     const Device device = find_device(options.device);
     model_ = load_model(file_, device, options);
     new_memory.use_huge_pages(most_for_weights);
-    Adapters adapters = load_adapters(model_.get(), options.adapters);
+    adapters_ = load_adapters(model_.get(), options.adapters);
     hidden_width_ = file_.hidden_width ? file_.hidden_width : llama_model_n_embd(model_.get());
     const int32_t normed_width = llama_model_n_embd_out(model_.get());
     boundary_ = std::make_unique<Boundary>(file_, hidden_width_, normed_width);
     context_ = make_context(model_.get(), file_, device, options, boundary_.get());
-    use_adapters(context_.get(), std::move(adapters));
+    use_adapters(context_.get(), adapters_);
     new_memory.use_huge_pages(most_for_cache);
     damaged_.assign(options.n_slots, 0);
     const int32_t num_tokens = llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
@@ -96,6 +95,7 @@ void Slice::close() {
     last_ = {};
     logits_.reset();
     context_.reset();
+    adapters_ = {};
     model_.reset();
 }
 
@@ -257,6 +257,10 @@ void Slice::logits(const std::vector<int64_t>& rows, float* out) {
 void Slice::set_threads(int64_t n_threads) {
     const int32_t checked = check_threads(n_threads);
     if (llama_n_threads(context_.get()) != checked) llama_set_n_threads(context_.get(), checked, checked);
+}
+
+void Slice::set_scales(const std::vector<float>& scales) {
+    scale_adapters(context_.get(), adapters_, scales);
 }
 
 void Slice::set_row_sizes(const std::vector<int64_t>& sizes) {

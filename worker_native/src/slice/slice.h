@@ -7,6 +7,7 @@
 
 #include "base/libllama.h"
 #include "base/one_at_a_time.h"
+#include "slice/adapters.h"
 #include "slice/boundary.h"
 #include "slice/groups.h"
 #include "slice/load.h"
@@ -56,6 +57,8 @@ class Slice {
     void check_rows(const std::vector<int64_t>& rows) const;
 
     void set_threads(int64_t n_threads);
+    // Of the adapters that it was loaded with, from the next forward on.
+    void set_scales(const std::vector<float>& scales);
     // How many rows a call of n single rows computes: `sizes[n - 1]`; beyond the list, n.
     void set_row_sizes(const std::vector<int64_t>& sizes);
     // Milliseconds of a forward of one row in each of the slots [0, num_rows), which must be empty.
@@ -89,6 +92,7 @@ class Slice {
     SliceFile file_;
     std::unique_ptr<Boundary> boundary_;  // outlives the context
     ModelPtr model_;
+    Adapters adapters_;  // the model owns them
     ContextPtr context_;
     Slots slots_;
     std::vector<uint8_t>

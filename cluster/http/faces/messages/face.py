@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cluster.chat.messages import ChatRequest, FormatKind, Message, ResponseFormat, Role, Tool, ToolChoice, ToolMode
+from cluster.http.faces.adapters import lora_of
 from cluster.http.faces.face import Asked, Body, Problem, Served
 from cluster.http.faces.fields import PLAIN_SAMPLING, Fields, sampling
 from cluster.http.faces.messages.blocks import Conversation, system_text
@@ -45,7 +46,7 @@ class MessagesFace:
         goes_on = last.role is Role.ASSISTANT and not last.tool_calls
         request = ChatRequest(
             (*before, *conversation.messages),
-            sampling(fields, SAMPLING, max_tokens=DEFAULT_MAX_TOKENS),
+            sampling(fields, SAMPLING, max_tokens=DEFAULT_MAX_TOKENS, lora=lora_of(fields)),
             tools,
             choice,
             is_parallel,

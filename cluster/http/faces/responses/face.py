@@ -10,6 +10,7 @@ from typing import Any
 
 from cluster.api.sampling import SamplingParams
 from cluster.chat.messages import ChatRequest, FormatKind, Message, ResponseFormat, Role
+from cluster.http.faces.adapters import lora_of
 from cluster.http.faces.envelopes import openai_error
 from cluster.http.faces.face import Asked, Body, Problem, Served
 from cluster.http.faces.fields import PLAIN_SAMPLING, Fields, objects, sampling
@@ -71,7 +72,7 @@ class ResponsesFace:
                 raise fields.wrong(name, why)
         fields.skip("model")
         said, tools = self._input(fields), tools_of(fields)
-        params = sampling(fields, SAMPLING, max_tokens=None)
+        params = sampling(fields, SAMPLING, max_tokens=None, lora=lora_of(fields))
         request = ChatRequest(
             said.messages,
             params,

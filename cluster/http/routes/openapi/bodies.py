@@ -31,6 +31,7 @@ _STREAM_OPTIONS = an_object({"include_usage": FLAG, "continuous_usage_stats": FL
 _OPENAI_SAMPLING = {
     **sampling_schemas(params.SAMPLING),
     "logit_bias": ref("LogitBias"),
+    "lora": ref("Adapters"),
     "max_tokens": _MAX_TOKENS,
     "n_predict": _MAX_TOKENS,
     "n": from_to(1, MAX_CHOICES),
@@ -96,6 +97,7 @@ RESPONSES = an_object(
         "instructions": TEXT,
         "previous_response_id": TEXT,
         **sampling_schemas(responses.SAMPLING),
+        "lora": ref("Adapters"),
         "tools": ref("ItemTools"),
         "tool_choice": ref("ToolChoice"),
         "parallel_tool_calls": FLAG,
@@ -119,6 +121,7 @@ MESSAGES = an_object(
         "messages": ref("AnthropicMessages"),
         "system": {"anyOf": [TEXT, a_list(an_object({"type": {"const": "text"}, "text": TEXT}), 64)]},
         **sampling_schemas(messages.SAMPLING),
+        "lora": ref("Adapters"),
         "tools": ref("AnthropicTools"),
         "tool_choice": an_object(
             {"type": one_of_words(messages.MODES), "name": TEXT, "disable_parallel_tool_use": FLAG}, ("type",)
@@ -188,4 +191,5 @@ TOKENIZE = an_object(
         "return_token_strs": FLAG,
     }
 )
+ADAPTERS = ref("Adapters")
 DETOKENIZE = an_object({"tokens": a_list({"type": "integer", "minimum": 0}, 1 << 20)}, ("tokens",))

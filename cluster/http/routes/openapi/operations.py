@@ -90,6 +90,9 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/props"): Operation("Facts of the server and its model", ("total_slots", "chat_template")),
     ("GET", "/slots"): Operation("The slots, without a word of their texts"),
     ("GET", "/lora-adapters"): Operation("The LoRA adapters that are added to the model, with their scales"),
+    ("POST", "/lora-adapters"): Operation(
+        "The scales of all requests from now on that give none", ("success",), bodies.ADAPTERS
+    ),
     ("GET", "/metrics"): Operation("For Prometheus", media_types=(CONTENT_TYPE.partition(";")[0],)),
     ("GET", "/cluster/state"): Operation("The cluster, its history and its events", ("history", "events")),
     ("GET", "/cluster/plan"): Operation("The plan that the cluster follows"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cluster.api.lists import LARGEST_BIAS, MAX_LOGIT_BIASES
+from cluster.api.lists import LARGEST_BIAS, LARGEST_SCALE, MAX_ADAPTERS, MAX_LOGIT_BIASES
 from cluster.chat.openai_shape import MAX_MESSAGES, MAX_TOOLS, NAME, TEXT_PARTS
 from cluster.chat.openai_shape import ROLES as OPENAI_ROLES
 from cluster.http.faces.messages.blocks import ROLES as ANTHROPIC_ROLES
@@ -94,6 +94,19 @@ SHARED: dict[str, Schema] = {
             {"type": "array", "items": {"type": "array", "minItems": 2, "maxItems": 2}, "maxItems": MAX_LOGIT_BIASES},
         ],
         "description": "what is added to the logits of tokens, by their ids; in the list, false bans one",
+    },
+    "Adapters": {
+        **a_list(
+            an_object(
+                {
+                    "id": from_to(0, MAX_ADAPTERS - 1),
+                    "scale": {"type": "number", "minimum": -LARGEST_SCALE, "maximum": LARGEST_SCALE},
+                },
+                ("id", "scale"),
+            ),
+            MAX_ADAPTERS,
+        ),
+        "description": "what LoRA adapters are multiplied by; one that is left out counts 0",
     },
     "Prompt": {
         "anyOf": [

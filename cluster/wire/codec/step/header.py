@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cluster.api.errors import UsageError
+from cluster.api.lists import LARGEST_SCALE, MAX_ADAPTERS
 from cluster.messages.stage import Hello
 from cluster.messages.step import NO_ROWS, Float32Array, Int32Array, Microbatch, SlotSampling, SlotStart
 from cluster.wire import limits
@@ -65,6 +66,8 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
         header.pools = int32_bytes(batch.pools)
     if len(batch.scores):
         header.scores, header.targets = int32_bytes(batch.scores), int32_bytes(batch.targets)
+    if batch.scales:
+        header.scales.extend(batch.scales)
     if len(batch.pending):
         header.pending = int32_bytes(batch.pending)
     for new in batch.new_sampling:
@@ -104,6 +107,7 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
         targets=int32_values("targets", message.targets, len(scores), limits.MAX_VOCAB - 1),
         embeds=message.embeds,
         pools=_pooled_rows(message, num_rows),
+        scales=_scales(message.scales),
     )
 
 
@@ -141,6 +145,16 @@ def _pooled_rows(message: stage_pb2.StepHeader, num_rows: int) -> Int32Array:
     if message.samples or message.returns_logits or message.scores:
         raise UsageError("embeds: logits of the step's rows are asked for, too; send those apart")
     return row_numbers("pools", message.pools, num_rows)
+
+
+def _scales(values: Sequence[float]) -> tuple[float, ...]:
+    """How many there must be, the stage knows that has the adapters."""
+    if not values:
+        return ()
+    check_length("scales", values, MAX_ADAPTERS)
+    if not all(abs(value) <= LARGEST_SCALE for value in values):  # so is NaN
+        raise UsageError(f"scales: one is no number from {-LARGEST_SCALE:g} to {LARGEST_SCALE:g}")
+    return tuple(values)
 
 
 def _new_sampling(messages: Sequence[stage_pb2.SlotSampling], stage_limits: StepLimits) -> tuple[SlotSampling, ...]:
