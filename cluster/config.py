@@ -136,8 +136,6 @@ class ClusterConfig(HttpConfig):
 
     def _check_adapters(self) -> None:
         """What can be said of them without the model."""
-        if self.lora and self.nodes > 1:
-            raise UsageError("lora: adapters are not sent to other machines; leave --lora or --nodes out")
         if len(self.lora) > MAX_ADAPTERS:
             raise UsageError(f"lora: {len(self.lora)} adapters; give at most {MAX_ADAPTERS}")
         for text in self.lora:

@@ -126,6 +126,7 @@ def _weights_lent(plan: ModelPlan) -> Iterator[ModelPlan]:
         yield plan
         return
     source = plan.coordinator.source
-    with lent(source, open_model(source, plan.coordinator.model_hash), keys_of(home)) as told:
+    adapters = plan.stages[0].options.adapters  # all stages are told the same
+    with lent(source, open_model(source, plan.coordinator.model_hash), keys_of(home), adapters) as told:
         stages = tuple(replace(stage, source=told) for stage in plan.stages)
         yield replace(plan, stages=stages, coordinator=replace(plan.coordinator, source=told))

@@ -35,7 +35,7 @@ _GROUPS = (
     ),
     (
         "--lora-init-without-apply --control-vector --control-vector-scaled",
-        "control vectors are not served, and adapters are for all requests; give --lora, or leave it out",
+        "control vectors are not served, and an adapter for requests that ask for it has scale 0; give --lora FILE:0",
     ),
     (
         "-md --model-draft -hfd --hf-repo-draft --draft --draft-max --draft-min --spec-type",

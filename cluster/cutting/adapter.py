@@ -15,7 +15,7 @@ from cluster.cutting.cut import PlannedTensor, cut
 from cluster.cutting.header import Header
 from cluster.cutting.model import Model
 from cluster.cutting.rules import OUTPUT, TOKEN_EMBEDDING, layer_of
-from ggml.gguf.encode import encode_header
+from ggml.gguf.encode import aligned, encode_header
 from ggml.gguf.header import TensorInfo
 from ggml.gguf.value import ValueType, float32, string
 
@@ -52,6 +52,12 @@ class AdapterPlan:
 
     tensors: tuple[PlannedTensor, ...]
     header_bytes: bytes
+
+    @property
+    def file_bytes(self) -> int:
+        """Its size; 0 where there is nothing for the slice."""
+        sizes = [aligned(tensor.size_bytes) for tensor in self.tensors]
+        return len(self.header_bytes) + sum(sizes) if sizes else 0
 
 
 def check_adapter(header: Header, model: Model) -> Adapter:
@@ -91,6 +97,16 @@ def adapter_part(adapter: Adapter, model: Model, first: int, end: int) -> Adapte
         _ALPHA: float32(adapter.alpha),
     }
     return AdapterPlan(tensors, encode_header(metadata, tensors))
+
+
+def layer_bytes_of(adapter: Adapter, num_layers: int) -> list[int]:
+    """What its tensors of each layer take."""
+    sizes = [0] * num_layers
+    for name, pair in adapter.pairs.items():
+        layer = layer_of(name)
+        if layer is not None and layer[0] < num_layers:
+            sizes[layer[0]] += pair.a.size_bytes + pair.b.size_bytes
+    return sizes
 
 
 def _part(adapter: Adapter, model: Model, first: int, end: int) -> Iterator[PlannedTensor]:

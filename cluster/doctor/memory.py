@@ -42,7 +42,7 @@ def check_model_fits(config: ClusterConfig, is_up: bool) -> list[Check]:
     if config.is_shared:
         return [ok("model memory", "the model is on several machines; cluster plan says what its stages take")]
     found = take_inventory(config)
-    with DryRun(found.model) as dry_run:
+    with DryRun(found.model, [one.adapter for one in found.adapters]) as dry_run:
         layouts, offers = Layouts(found, dry_run), offers_of(found)
         try:
             layout = layouts.lay_out(offers, found.context, within_memory=not is_up)

@@ -17,7 +17,7 @@ from cluster.planning.nodes import NodeFacts, Nodes, Surveyed, ThisMachine
 from cluster.planning.places import Place, choose_places
 from cluster.planning.search.placement import checked_cuts
 from cluster.planning.vocabulary import check_vocabulary
-from cluster.sources.adapter import find_adapter
+from cluster.sources.adapter import OpenAdapter, open_adapter
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
 from cluster.sources.source import ModelSource
@@ -36,6 +36,7 @@ class Inventory:
     whole_path: Path | None  # the one local file that is the whole model, if there is one
     model: Model
     model_hash: str
+    adapters: tuple[OpenAdapter, ...]  # that are added to it
     cuts: tuple[int, ...]
     context: Context
     nodes: Nodes
@@ -116,7 +117,7 @@ def check_asked(config: ClusterConfig) -> None:
         checked_cuts(model.num_layers, config.num_stages, legal_cuts(model))
     check_vocabulary(model.header, source.shown_name)
     for text in config.lora:
-        find_adapter(text, model)
+        open_adapter(text, model)
 
 
 def take_inventory(config: ClusterConfig, nodes: Nodes | None = None) -> Inventory:
@@ -150,6 +151,7 @@ def take_inventory(config: ClusterConfig, nodes: Nodes | None = None) -> Invento
         whole_path=opened.path,
         model=model,
         model_hash=opened.hash,
+        adapters=tuple(open_adapter(text, model) for text in config.lora),
         cuts=cuts,
         context=context,
         nodes=nodes,

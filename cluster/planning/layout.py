@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cluster.api.errors import CapacityError, UsageError
+from cluster.cutting.adapter import layer_bytes_of
 from cluster.cutting.sizes import model_sizes
 from cluster.planning.inventory import Inventory
 from cluster.planning.measure.dry_run import Context, DryRun, StageMemory
@@ -75,7 +76,9 @@ class Layouts:
         model, num_layers = self._survey.model, self._survey.model.num_layers
         num_cells = context.n_ctx * context.n_slots
         sizes = model_sizes(model, num_cells, tensor_type(context.type_k), tensor_type(context.type_v))
-        bare = LayerSizes(sizes.layer_bytes, sizes.kv_bytes, sizes.embed_bytes, sizes.head_bytes, sizes.tied_head)
+        added = [layer_bytes_of(one.adapter, num_layers) for one in self._survey.adapters]
+        layer_bytes = tuple(map(sum, zip(sizes.layer_bytes, *added, strict=True)))
+        bare = LayerSizes(layer_bytes, sizes.kv_bytes, sizes.embed_bytes, sizes.head_bytes, sizes.tied_head)
         sums = Sums(bare)
 
         def scratch(first: int, end: int) -> int:

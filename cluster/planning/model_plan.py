@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from cluster.api.errors import UsageError
 from cluster.config import ClusterConfig
 from cluster.coordinator.spec import CoordinatorSpec
 from cluster.planning.inventory import Inventory, take_inventory
@@ -18,7 +17,6 @@ from cluster.planning.profiles import Profiles, find_profiles
 from cluster.planning.room import check_room
 from cluster.planning.vocabulary import check_vocabulary
 from cluster.planning.why import why
-from cluster.sources.adapter import find_adapter
 from cluster.sources.source import AdapterSource
 from cluster.stage.spec import GgufOptions, StageSpec
 
@@ -59,7 +57,7 @@ def plan_survey(found: Inventory, bounds: Sequence[int] = ()) -> ModelPlan:
     """The same, of what was found already."""
     # By measured paces where they are known, or where stages differ in device, so that they matter.
     profiles = None if bounds else find_profiles(found, measure=len(set(found.places)) > 1)
-    adapters = _adapters(found)
+    adapters = tuple(one.source for one in found.adapters)
     coordinator = _coordinator(found, why(found, profiles, is_kept=bool(bounds)), adapters)
     bounds = tuple(bounds) or _place(found, profiles)
     return ModelPlan(
@@ -82,7 +80,7 @@ def _place(found: Inventory, profiles: Profiles | None) -> tuple[int, ...]:
     offers = offers_of(found)
     if profiles is not None:
         offers = profiles.offers(offers, found.fullest_rows)
-    with DryRun(found.model) as dry_run:
+    with DryRun(found.model, [one.adapter for one in found.adapters]) as dry_run:
         return Layouts(found, dry_run).lay_out(offers, found.context).plan.bounds
 
 
@@ -144,10 +142,3 @@ def _stages(
         )
         for stage, (place, (first, end)) in enumerate(zip(places, pairwise(bounds), strict=True))
     )
-
-
-def _adapters(found: Inventory) -> tuple[AdapterSource, ...]:
-    """Those of the cluster, each checked. UsageError where a stage is on a machine that does not have the files."""
-    if found.config.lora and not found.is_on_head:
-        raise UsageError("lora: adapters are not sent to other machines; leave --lora out, or give this one all stages")
-    return tuple(find_adapter(text, found.model) for text in found.config.lora)

@@ -95,7 +95,7 @@ def report(config: ClusterConfig, nodes: Nodes | None = None) -> PlanReport:
     """
     found = take_inventory(config, nodes)
     check_vocabulary(found.model.header, found.source.shown_name)
-    with DryRun(found.model) as dry_run:
+    with DryRun(found.model, [one.adapter for one in found.adapters]) as dry_run:
         layouts, links = Layouts(found, dry_run), links_among(found)
         plan = estimate(found, layouts, links)
         whole = whole_report(found, layouts, plan.seen, links)

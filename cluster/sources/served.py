@@ -1,4 +1,4 @@
-"""A model as a node serves it to others: what is on its own disk, by tensor."""
+"""A model, or an adapter for it, as a node serves it to others: what is on its own disk, by tensor."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from cluster.api.errors import UsageError
+from cluster.cutting.header import Header
 from cluster.node.secret import Secret
-from cluster.sources.source import ModelSource, Peer
+from cluster.sources.adapter import OpenAdapter, reopen_adapter
+from cluster.sources.source import AdapterSource, ModelSource, Peer
 from cluster.store.fingerprint import portable_metadata, tensors_by_name
 from cluster.store.opened import OpenModel
 from cluster.store.origin import Origin
@@ -20,16 +22,16 @@ from ggml.gguf.encode import encode_header
 TensorRanges = tuple[tuple[int, int], ...]
 
 
-class ServedModel:
+class ServedTensors:
     """Implements `wire.weights_server.WeightsBackend`. Only files are read: a request causes no others."""
 
-    def __init__(self, opened: OpenModel, slices: Sequence[Origin] = ()) -> None:
-        """`slices` hold tensors beside the model's own files, such as `SliceStore.origins_of(opened)`."""
-        self.model_hash = opened.hash
-        self.header = encode_header(portable_metadata(opened.model.header), opened.model.header.tensors)
-        self._begin = opened.model.header.data_start
-        self._tensors = tensors_by_name(opened.model.header)
-        local = [origin for origin in (*opened.origins, *slices) if origin.is_local]
+    def __init__(self, model_hash: str, header: Header, origins: Sequence[Origin]) -> None:
+        """`model_hash`: what is asked for; an adapter's, too."""
+        self.model_hash = model_hash
+        self.header = encode_header(portable_metadata(header), header.tensors)
+        self._begin = header.data_start
+        self._tensors = tensors_by_name(header)
+        local = [origin for origin in origins if origin.is_local]
         self._origins = [self._holder(local, index) for index in range(len(self._tensors))]
 
     @property
@@ -61,6 +63,21 @@ class ServedModel:
         return next((origin for origin in origins if covers(origin.covers, begin, begin + info.size_bytes)), None)
 
 
+class ServedModel(ServedTensors):
+    """What this node has of a model."""
+
+    def __init__(self, opened: OpenModel, slices: Sequence[Origin] = ()) -> None:
+        """`slices` hold tensors beside the model's own files, such as `SliceStore.origins_of(opened)`."""
+        super().__init__(opened.hash, opened.model.header, (*opened.origins, *slices))
+
+
+class ServedAdapter(ServedTensors):
+    """An adapter whose file is on this node."""
+
+    def __init__(self, found: OpenAdapter) -> None:
+        super().__init__(found.source.hash, found.adapter.header, (found.origin,))
+
+
 def serve_weights(opened: OpenModel, keys: Keys, slices: Sequence[Origin] = ()) -> WeightsServer:
     """A server, not started, for what this node has of `opened`, to those who know the secret of `keys`.
 
@@ -73,17 +90,21 @@ def serve_weights(opened: OpenModel, keys: Keys, slices: Sequence[Origin] = ()) 
 
 
 @contextmanager
-def lent(source: ModelSource, opened: OpenModel, keys: Keys) -> Iterator[ModelSource]:
+def lent(
+    source: ModelSource, opened: OpenModel, keys: Keys, adapters: Sequence[AdapterSource] = ()
+) -> Iterator[ModelSource]:
     """`source` as other nodes are told of it: in the block, this process lends them what is in its own files.
 
     `opened` is `source`, opened here; `keys` are this node's, and say where it listens. Without files here, it is
-    `source` as it was. The secret that is asked is made for this lending, and told with the source.
+    `source` as it was. The secret that is asked is made for this lending, and told with the source. `adapters` are for
+    that model, and their files are here; UsageError where one is not what it was.
     """
-    if not any(origin.is_local for origin in opened.origins):
+    if not adapters and not any(origin.is_local for origin in opened.origins):
         yield source
         return
     secret = Secret.new()
-    server = serve_weights(opened, keys.asking(secret))
+    added = [ServedAdapter(reopen_adapter(adapter, opened.model)) for adapter in adapters]
+    server = WeightsServer(ServedModel(opened), keys.asking(secret).listener, added)
     try:
         yield replace(source, peers=(*source.peers, Peer(server.start(), secret, keys.node)))
     finally:

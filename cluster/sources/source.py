@@ -62,12 +62,13 @@ Part = FilePart | UrlPart | HubPart
 
 @dataclass(frozen=True, slots=True)
 class AdapterSource:
-    """What a stage is told of an adapter that was found fit for the model. `scale`: of what it adds."""
+    """What a stage is told of an adapter that was found fit for the model."""
 
-    path: str
+    path: str  # where the cluster was started; on other nodes it may be nothing, or another file
     size_bytes: int
     mtime_ns: int
-    scale: float
+    scale: float  # of what it adds, unless a request has another
+    hash: str  # as a model's: what other nodes know it by
 
     @property
     def info(self) -> AdapterInfo:
@@ -77,7 +78,7 @@ class AdapterSource:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A node that lends weights. It is told to other nodes, and holds nothing that only one of them may have."""
+    """A node that lends weights and adapters. Other nodes are told all of it: nothing here is for one of them only."""
 
     address: str  # host:port
     secret: Secret  # made for this lending

@@ -22,7 +22,7 @@ class GgufOptions:
     type_v: str
     flash_attn: Literal["auto", "on", "off"]
     embeds: bool = False  # texts are embedded, also with a model that was not made for it
-    adapters: tuple[AdapterSource, ...] = ()  # that are added to the weights; on the stage's own machine
+    adapters: tuple[AdapterSource, ...] = ()  # that are added to the weights
 
 
 @dataclass(frozen=True, slots=True)

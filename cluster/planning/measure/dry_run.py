@@ -8,12 +8,14 @@ a child process, since libllama may abort.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
 from cluster.api.errors import CapacityError, ClusterError, UnsupportedModelError, UsageError
+from cluster.cutting.adapter import Adapter, adapter_part
 from cluster.cutting.cut import cut
 from cluster.cutting.model import Model
 from cluster.engine.limits import LOGIT_BYTES, max_logits_rows
@@ -42,7 +44,7 @@ class Context:
 class StageMemory:
     """What one stage takes, in bytes. The first three are what a loaded slice then reports."""
 
-    weight_bytes: int
+    weight_bytes: int  # adapters included
     kv_bytes: int
     compute_bytes: int
     output_bytes: int  # rows of logits that libllama keeps room for, computed or not
@@ -55,8 +57,10 @@ class StageMemory:
 class DryRun:
     """Measures slices of one model. Close it."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, adapters: Sequence[Adapter] = ()) -> None:
+        """`adapters`: that are added to the model; each slice has its own part of them."""
         self._model = model
+        self._adapters = tuple(adapters)
         self._known: dict[tuple[int, int, str, Context], StageMemory] = {}
         with named_errors(temporary_root(), ELSEWHERE):
             self._folder = tempfile.TemporaryDirectory(prefix="ggml-cluster-plan-", dir=safe_tempdir())
@@ -96,7 +100,11 @@ class DryRun:
             raise UsageError(f"{self._model.header.path}: layers [{first}, {end}): {needs['refused']}")
         rows = _output_rows(end == self._model.num_layers, needs["vocab_size"], context)
         output_bytes = rows * needs["vocab_size"] * LOGIT_BYTES
-        return StageMemory(needs["weight_bytes"], needs["kv_bytes"], needs["compute_bytes"], output_bytes)
+        weight_bytes = needs["weight_bytes"] + self._adapter_bytes(first, end)
+        return StageMemory(weight_bytes, needs["kv_bytes"], needs["compute_bytes"], output_bytes)
+
+    def _adapter_bytes(self, first: int, end: int) -> int:
+        return sum(adapter_part(adapter, self._model, first, end).file_bytes for adapter in self._adapters)
 
     def _hollow_file(self, first: int, end: int) -> Path:
         path = Path(self._folder.name) / f"{first}-{end}.gguf"

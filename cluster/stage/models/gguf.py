@@ -82,7 +82,8 @@ class GgufModel:
         self.close = self._slice.close
 
     def sizes(self) -> StageSizes:
-        return StageSizes(self._slice.weight_bytes, self._slice.kv_bytes, self._slice.compute_bytes)
+        weight_bytes = self._slice.weight_bytes + sum(len(one.data) for one in self._adapters)
+        return StageSizes(weight_bytes, self._slice.kv_bytes, self._slice.compute_bytes)
 
     def check(self, batch: Microbatch) -> None:
         self._slice.check_microbatch(
@@ -166,7 +167,9 @@ def _adapters(spec: StageSpec, options: GgufOptions, keys: Keys | None) -> list[
     if not options.adapters:
         return []
     model = open_model(spec.source, spec.model_hash, keys).model
-    return [LoadedAdapter(read_adapter_part(one, model, spec.first, spec.end), one.scale) for one in options.adapters]
+    peers = [peer.endpoint(keys) for peer in spec.source.peers]
+    parts = [read_adapter_part(one, model, spec.first, spec.end, peers) for one in options.adapters]
+    return [LoadedAdapter(part, one.scale) for part, one in zip(parts, options.adapters, strict=True)]
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from cluster.wire.codec.weights import (
     MAX_READ_BYTES,
     MAX_TENSOR_BYTES,
     MAX_TENSORS,
+    Request,
     TensorRanges,
     check_same_model,
     encode_header_parts,
@@ -32,7 +33,7 @@ _STOP_GRACE_S = 0.5
 
 
 class WeightsBackend(Protocol):
-    """The model behind the server. Methods are called on several threads at once."""
+    """A model behind the server, or an adapter for one. Methods are called on several threads at once."""
 
     @property
     def model_hash(self) -> str: ...
@@ -53,10 +54,11 @@ class WeightsBackend(Protocol):
 
 
 class WeightsServer:
-    """Serves one model at host:port to those who know the secret; port 0 takes a free one."""
+    """Serves one model, and adapters for it, at host:port to those who know the secret; port 0 takes a free one."""
 
-    def __init__(self, backend: WeightsBackend, listener: Listener) -> None:
+    def __init__(self, backend: WeightsBackend, listener: Listener, adapters: Sequence[WeightsBackend] = ()) -> None:
         self._backend = backend
+        self._by_hash = {one.model_hash: one for one in (*adapters, backend)}
         self._listener = listener
         self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix="weights")
         self._strangers = Strangers()
@@ -83,15 +85,21 @@ class WeightsServer:
 
     def _describe(self, request: bytes, context: grpc.ServicerContext) -> Iterator[weights_pb2.HeaderPart]:
         with aborting(context):
-            check_same_model(parse(weights_pb2.DescribeModelRequest, request), self._backend.model_hash)
-            yield from encode_header_parts(self._backend.header, self._backend.held)
+            backend = self._asked_for(parse(weights_pb2.DescribeModelRequest, request))
+            yield from encode_header_parts(backend.header, backend.held)
 
     def _read(self, request: bytes, context: grpc.ServicerContext) -> Iterator[weights_pb2.WeightsPart]:
         with aborting(context):
             asked = parse(weights_pb2.ReadTensorRequest, request)
-            check_same_model(asked, self._backend.model_hash)
+            backend = self._asked_for(asked)
             tensor = check_range("tensor", asked.tensor, 0, MAX_TENSORS)
-            size_bytes = self._backend.tensor_bytes(tensor)
+            size_bytes = backend.tensor_bytes(tensor)
             begin = check_range("begin", asked.begin, 0, MAX_TENSOR_BYTES)
             end = check_range("end", asked.end, begin + 1, min(size_bytes, begin + MAX_READ_BYTES))
-            yield from encode_weights(self._backend.read(tensor, begin, end))
+            yield from encode_weights(backend.read(tensor, begin, end))
+
+    def _asked_for(self, request: Request) -> WeightsBackend:
+        """By its hash. HandshakeError where that is not served, or another version asks."""
+        backend = self._by_hash.get(request.model_hash, self._backend)
+        check_same_model(request, backend.model_hash)
+        return backend

@@ -18,7 +18,9 @@ from cluster.planning.layout import Layouts
 from cluster.planning.measure.dry_run import Context, DryRun
 from cluster.planning.search.placement import DeviceOffer
 from cluster.planning.whole import WholeReport
+from cluster.sources.adapter import read_adapter_part
 from cluster.synthetic.model import Shape, write_model
+from tests.fakes.adapters import matrices_of, write_adapter
 
 MIB = 2**20
 SPEED = Forecast(1.0, 2.0, 2, 2, False, 0, "computing")
@@ -169,3 +171,33 @@ def test_kv_types_are_in_the_figures(found: Inventory, layouts: Layouts) -> None
     small = Context(**{**{name: getattr(found.context, name) for name in Context.__slots__}, "type_k": "q8_0"})
     plain, packed = (layouts.lay_out(nodes(999, 999), context).memory[0].kv_bytes for context in (found.context, small))
     assert packed == pytest.approx(plain * (34 / 64 + 1) / 2)
+
+
+def test_adapters_count_where_their_layers_are(model: Path, found: Inventory, tmp_path: Path) -> None:
+    layers = found.model.num_layers
+    of_end = {name: values for name, values in matrices_of(model, rank=512).items() if f"blk.{layers - 1}." in name}
+    adapter = write_adapter(tmp_path / "a.gguf", model, of_end)
+    adapted = take_inventory(replace(found.config, lora=(str(adapter),)))
+    (added,) = adapted.adapters
+    ranges = ((0, layers // 2), (layers // 2, layers), (0, layers))
+    with DryRun(found.model) as bare, DryRun(found.model, [added.adapter]) as dry_run:
+        more = []
+        for first, end in ranges:
+            with_it, without = (one.measure(first, end, "CPU", found.context) for one in (dry_run, bare))
+            more.append(with_it.weight_bytes - without.weight_bytes)
+            assert with_it.total_bytes - without.total_bytes == more[-1]
+        assert more == [len(read_adapter_part(added.source, found.model, *part)) for part in ranges]
+        assert more[0] == 0 < more[1]
+        sizes = Layouts(adapted, dry_run).layer_sizes(found.context, ["CPU", "CPU"])
+        plain = Layouts(found, bare).layer_sizes(found.context, ["CPU", "CPU"])
+        grown = [one - other for one, other in zip(sizes.layer_bytes, plain.layer_bytes, strict=True)]
+        assert grown[:-1] == [0] * (layers - 1)
+        assert grown[-1] == sum(values.nbytes for values in of_end.values())
+        # What just fits without it does not with it.
+        layout = Layouts(found, bare).lay_out(nodes(300, 300), found.context)
+        taken = sum(memory.total_bytes for memory in layout.memory)
+        usable = replace(found, config=replace(found.config, headroom=0.0))
+        short = [DeviceOffer("n", "CPU", taken + more[1] // 2)] * 2
+        assert Layouts(usable, bare).fits(short, found.context)
+        tight = replace(adapted, config=replace(adapted.config, headroom=0.0))
+        assert not Layouts(tight, dry_run).fits(short, found.context)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from cluster.api.errors import UsageError
 from cluster.config import ClusterConfig
 from cluster.demo import model_path
 from cluster.planning.model_plan import plan_model
@@ -67,15 +66,16 @@ def test_what_lives_is_planned_at_its_places_and_measures_nothing() -> None:
     assert nodes.asked == []
 
 
-def test_stages_on_one_machine_are_told_the_adapters_which_other_machines_do_not_have(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [("one",), ("one", "two")])
+def test_all_stages_are_told_the_adapters(tmp_path: Path, names: tuple[str, ...]) -> None:
     adapter = write_adapter(tmp_path / "a.gguf", model_path())
-    config = replace(CONFIG, stages=None, devices=(), lora=(f"{adapter}:0.5",))
-    one = plan_model(replace(config, stages=2), nodes=FakeNodes((fake_node("one"),)))
-    for stage in one.stages:
+    config = replace(CONFIG, stages=2 if len(names) == 1 else None, devices=(), lora=(f"{adapter}:0.5",))
+    plan = plan_model(config, nodes=FakeNodes(tuple(map(fake_node, names))))
+    assert {stage.node for stage in plan.stages} == set(names)
+    assert [(one.name, one.scale) for one in plan.coordinator.adapters] == [("a.gguf", 0.5)]
+    for stage in plan.stages:
         (told,) = stage.options.adapters
         assert (told.path, told.scale) == (str(adapter), 0.5)
         record = spec_record(stage)
         assert json.loads(json.dumps(record)) == record
         assert spec_of_record(record, stage.source) == stage
-    with pytest.raises(UsageError, match="lora: adapters are not sent to other machines"):
-        plan_model(config, nodes=FakeNodes((fake_node("one"), fake_node("two"))))
