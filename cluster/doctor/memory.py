@@ -12,7 +12,6 @@ from cluster.config import ClusterConfig
 from cluster.doctor.check import Check, fail, ok, read_text, warn
 from cluster.planning.inventory import Inventory, take_inventory
 from cluster.planning.layout import Layout, Layouts, offers_of
-from cluster.planning.measure.dry_run import DryRun
 from cluster.store.slices import SliceStore
 
 GIB = 2**30
@@ -42,7 +41,7 @@ def check_model_fits(config: ClusterConfig, is_up: bool) -> list[Check]:
     if config.is_shared:
         return [ok("model memory", "the model is on several machines; cluster plan says what its stages take")]
     found = take_inventory(config)
-    with DryRun(found.model, [one.adapter for one in found.adapters]) as dry_run:
+    with found.dry_run() as dry_run:
         layouts, offers = Layouts(found, dry_run), offers_of(found)
         try:
             layout = layouts.lay_out(offers, found.context, within_memory=not is_up)

@@ -12,7 +12,7 @@ from cluster.cutting.model import Model
 from cluster.cutting.sizes import trained_context
 from cluster.engine.cost.decode import most_lanes_of, rows_per_lane
 from cluster.planning.links import Links
-from cluster.planning.measure.dry_run import Context
+from cluster.planning.measure.dry_run import Context, DryRun
 from cluster.planning.nodes import NodeFacts, Nodes, Surveyed, ThisMachine
 from cluster.planning.places import Place, choose_places
 from cluster.planning.search.placement import checked_cuts
@@ -72,6 +72,10 @@ class Inventory:
     def row_bytes(self) -> int:
         """What one row takes on its way from a stage to the next."""
         return FLOAT_BYTES * self.model.row_width
+
+    def dry_run(self) -> DryRun:
+        """Of slices of the model, with their part of the adapters. Close it."""
+        return DryRun(self.model, [one.adapter for one in self.adapters])
 
     def num_threads(self, stage: int) -> int:
         """Threads of a CPU stage: those of its node are divided among the stages there."""

@@ -11,7 +11,6 @@ from cluster.config import ClusterConfig
 from cluster.coordinator.spec import CoordinatorSpec
 from cluster.planning.inventory import Inventory, take_inventory
 from cluster.planning.layout import Layouts, offers_of
-from cluster.planning.measure.dry_run import DryRun
 from cluster.planning.nodes import Nodes
 from cluster.planning.profiles import Profiles, find_profiles
 from cluster.planning.room import check_room
@@ -80,7 +79,7 @@ def _place(found: Inventory, profiles: Profiles | None) -> tuple[int, ...]:
     offers = offers_of(found)
     if profiles is not None:
         offers = profiles.offers(offers, found.fullest_rows)
-    with DryRun(found.model, [one.adapter for one in found.adapters]) as dry_run:
+    with found.dry_run() as dry_run:
         return Layouts(found, dry_run).lay_out(offers, found.context).plan.bounds
 
 

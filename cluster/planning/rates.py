@@ -8,7 +8,6 @@ from cluster.config import ClusterConfig
 from cluster.engine.cost.decode import decode_plan
 from cluster.planning.inventory import take_inventory
 from cluster.planning.layout import Layouts
-from cluster.planning.measure.dry_run import DryRun
 from cluster.planning.rehearsals import rehearsed
 from cluster.planning.search.cut_search import Range
 
@@ -22,7 +21,7 @@ def forecast_rates(
     small models. ClusterError if the model cannot be rehearsed here.
     """
     found = take_inventory(config)
-    with DryRun(found.model) as dry_run:
+    with found.dry_run() as dry_run:
         sizes = Layouts(found, dry_run).layer_sizes(found.context, [device.name for device in found.devices])
     seen = rehearsed(found, ranges, sizes)
     costs, known = seen.costs(ranges), seen.known(ranges)

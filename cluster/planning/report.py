@@ -13,7 +13,6 @@ from cluster.planning.inventory import Inventory, take_inventory
 from cluster.planning.layout import Layout, Layouts
 from cluster.planning.leaving_out import WithoutNode, leave_out
 from cluster.planning.links import route_pairs
-from cluster.planning.measure.dry_run import DryRun
 from cluster.planning.nodes import Nodes
 from cluster.planning.vocabulary import check_vocabulary
 from cluster.planning.whole import WholeReport, whole_report
@@ -95,7 +94,7 @@ def report(config: ClusterConfig, nodes: Nodes | None = None) -> PlanReport:
     """
     found = take_inventory(config, nodes)
     check_vocabulary(found.model.header, found.source.shown_name)
-    with DryRun(found.model, [one.adapter for one in found.adapters]) as dry_run:
+    with found.dry_run() as dry_run:
         layouts, links = Layouts(found, dry_run), links_among(found)
         plan = estimate(found, layouts, links)
         whole = whole_report(found, layouts, plan.seen, links)

@@ -17,7 +17,6 @@ from cluster.node.disk import temporary_folder
 from cluster.node.machine import processor_name
 from cluster.planning.inventory import Inventory, take_inventory
 from cluster.planning.layout import Layouts
-from cluster.planning.measure.dry_run import DryRun
 from cluster.planning.model_plan import ModelPlan, plan_survey
 from cluster.stage.spec import StageSpec, spec_record
 from cluster.terminal.activity import Activity
@@ -160,7 +159,7 @@ def _device_for_whole(found: Inventory) -> tuple[str | None, str]:
     if found.whole_path is None:
         return None, f"no node has {found.source.shown_name} as a file of its own"
     reasons = []
-    with DryRun(found.model) as dry_run:
+    with found.dry_run() as dry_run:
         layouts = Layouts(found, dry_run)
         for device in dict.fromkeys(found.devices):
             (memory,) = layouts.measure([(0, found.model.num_layers)], [device.name], found.context)
