@@ -44,5 +44,6 @@ def test_services_are_those_of_the_package() -> None:
         "Vocabulary",
         "Status",
         "Slots",
+        "Adapters",
         "Intervals",
     }
