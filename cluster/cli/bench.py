@@ -72,7 +72,8 @@ def add_parser(verbs: Any) -> None:
         nargs="?",
         const="32",
         metavar="STREAMS[,TOKENS]",
-        help="streams over HTTP beside as many through the Python client (default: 32,128)",
+        help="streams over HTTP beside as many through the Python client, and what `vllm bench serve` would print of "
+        "them (default: 32,128)",
     )
     more.add_argument(
         "--soak",

@@ -53,3 +53,9 @@ def test_cn_reads_three_files_and_tells_what_they_say(scripted: Scripted, tmp_pa
     (kept,) = [file for file in (tmp_path / ".continue" / "sessions").iterdir() if file.name != "sessions.json"]
     usage = json.loads(kept.read_text())["usage"]
     assert usage["promptTokens"] > usage["completionTokens"] > 0
+
+
+@conformance(row=22, client="cn")
+def test_cn_tells_the_answer_without_what_was_thought(scripted: Scripted, tmp_path: Path) -> None:
+    scripted.script.answers("<think>\nLet me see.\n</think>\n\nYes.")
+    assert cn(scripted, tmp_path, "Ready?").strip() == "Yes."

@@ -26,11 +26,11 @@ def opencode(scripted: Scripted, folder: Path, task: str) -> list[Any]:
     local = {
         "npm": "@ai-sdk/openai-compatible",
         "options": {"baseURL": f"{scripted.url}/v1", "apiKey": "none"},
-        "models": {"demo": {"limit": limit}},
+        "models": {"demo": {"reasoning": True, "limit": limit}},
     }
     config = {"model": "local/demo", "provider": {"local": local}}
     (work_of(folder) / "opencode.json").write_text(json.dumps(config))
-    said = ran([environments.program("opencode"), "run", "--format", "json", task], folder, QUIET)
+    said = ran([environments.program("opencode"), "run", "--format", "json", "--thinking", task], folder, QUIET)
     return [json.loads(line) for line in said.splitlines()]
 
 
@@ -56,3 +56,25 @@ def test_opencode_reads_three_files_and_tells_what_they_say(scripted: Scripted, 
         assert tokens["total"] == tokens["input"] + tokens["cache"]["read"] + tokens["output"]
         assert tokens["output"] > 0
     assert "<|im_start|>system\n" in scripted.script.prompts[-1]
+
+
+@conformance(row=22, client="opencode")
+@conformance(row=23, client="opencode")
+def test_opencode_tells_and_sends_back_what_was_thought(scripted: Scripted, tmp_path: Path) -> None:
+    thought = "<think>\nI should read it.\n</think>\n\n"
+    files = files_in(work_of(tmp_path))
+    script = reading("read", "filePath", files)
+    scripted.script.answers(lambda prompt: thought + script(prompt))
+    events = opencode(scripted, tmp_path, TASK)
+    told = [event["part"]["text"] for event in events if event["type"] == "reasoning"]
+    assert told == ["I should read it."] * (len(files) + 1)
+    assert [event["part"]["text"] for event in events if event["type"] == "text"] == [TOLD]
+    assert scripted.script.prompts[-1].count(thought) == len(files)
+
+
+@conformance(row=43, client="opencode")
+def test_opencode_is_told_that_its_prompt_does_not_fit(scripted: Scripted, tmp_path: Path) -> None:
+    """By an error that it has a name of its own for; it tries to shorten the chat, and gives up."""
+    with pytest.raises(AssertionError, match=f"maximum context length is {CONTEXT_LENGTH} tokens"):
+        opencode(scripted, tmp_path, "7x " * 40_000)
+    assert scripted.script.prompts == []
