@@ -198,9 +198,14 @@ class Answer:
             return
         elif not exchange.has_begun:
             if now_s - self._begun_s > HEADERS_S:
-                self._task = asyncio.create_task(exchange.begin(self._encoder.content_type, self._encoder.open()))
+                self._task = asyncio.create_task(self._begin_early())
         elif now_s - exchange.sent_s >= KEEP_ALIVE_S:
             self._task = asyncio.create_task(exchange.write(self._encoder.keep_alive()))
+
+    async def _begin_early(self) -> None:
+        """Headers before there is an event, unless one has come since the tick: a stream is opened once."""
+        if not self._exchange.has_begun:
+            await self._exchange.begin(self._encoder.content_type, self._encoder.open())
 
 
 def _failure(events: list[ChatEvent]) -> Failed | None:
