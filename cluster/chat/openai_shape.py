@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from cluster.api.errors import UsageError
+from cluster.api.schema_depth import check_depth
 from cluster.chat.messages import (
     FormatKind,
     JsonObject,
@@ -23,7 +24,6 @@ from cluster.chat.messages import (
     ToolChoice,
     ToolMode,
 )
-from cluster.grammar.schema import check_depth
 
 MAX_MESSAGES = 1024
 MAX_TOOLS = 512

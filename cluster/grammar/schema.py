@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cluster.api.errors import UsageError
-
-MAX_SCHEMA_DEPTH = 64
+from cluster.api.schema_depth import check_depth
 
 # llguidance's options, which it reads from this key of a schema.
 _OPTIONS = "x-guidance"
@@ -33,23 +32,3 @@ def schema_text(schema: Mapping[str, Any] | bool, *, lenient: bool = False) -> s
         return json.dumps({**schema, _OPTIONS: {**_ENFORCED, "lenient": lenient}}, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise UsageError(f"schema: it is no JSON ({error}); give an object of JSON") from error
-
-
-def check_depth(schema: object, field: str = "schema") -> None:
-    """UsageError if it is nested more than MAX_SCHEMA_DEPTH deep. Nothing walks a schema before this has."""
-    level = [schema]
-    for _ in range(MAX_SCHEMA_DEPTH):
-        level = [child for value in level for child in _children(value)]
-        if not level:
-            return
-    raise UsageError(f"{field}: it is nested more than {MAX_SCHEMA_DEPTH} deep; give a flatter one")
-
-
-def _children(value: object) -> list[object]:
-    if isinstance(value, Mapping):
-        return [child for child in value.values() if isinstance(child, Mapping | list | tuple)]
-    return (
-        [child for child in value if isinstance(child, Mapping | list | tuple)]
-        if isinstance(value, list | tuple)
-        else []
-    )

@@ -9,8 +9,9 @@ import pytest
 
 from cluster.api.errors import UsageError
 from cluster.api.sampling import MAX_GRAMMAR_BYTES
+from cluster.api.schema_depth import MAX_SCHEMA_DEPTH
 from cluster.grammar import check, from_gbnf, from_json_object, from_lark, from_regex, from_schema
-from cluster.grammar.schema import MAX_SCHEMA_DEPTH, schema_text
+from cluster.grammar.schema import schema_text
 
 
 def _nested(depth: int) -> dict[str, Any]:
