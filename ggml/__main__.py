@@ -1,4 +1,4 @@
-"""``python -m ggml``: quantise model files, look at them, list devices."""
+"""``python -m ggml``: quantise model files, look at them, run programs, list devices."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import sys
 from collections.abc import Sequence
 
 from ggml.core.errors import GgmlError
-from ggml.tools.commands import devices, inspect, quantize
+from ggml.tools.commands import devices, inspect, quantize, run
 from ggml.tools.commands.printable import printable
 
-_COMMANDS = (quantize, inspect, devices)
+_COMMANDS = (quantize, inspect, run, devices)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line; each command adds its part."""
-    top = argparse.ArgumentParser(prog="python -m ggml", description="Quantise GGUF models and look at them.")
+    top = argparse.ArgumentParser(
+        prog="python -m ggml", description="Quantise GGUF models, look at them, and run programs."
+    )
     parts = top.add_subparsers(dest="command", metavar="COMMAND")
     for command in _COMMANDS:
         part = parts.add_parser(command.NAME, help=command.HELP, description=command.HELP)

@@ -102,6 +102,7 @@ from ggml.ops.predicates import (
     numel,
     result_type,
 )
+from ggml.programs import load_program
 from ggml.tensors.compiled import Compiled, compile
 from ggml.tensors.eval import eval, eval_async, is_lazy
 from ggml.tensors.size import Size
@@ -181,6 +182,7 @@ __all__ = [
     "linalg",
     "linspace",
     "load",
+    "load_program",
     "manual_seed",
     "nn",
     "no_grad",

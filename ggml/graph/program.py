@@ -101,8 +101,9 @@ class Program:
         return self.input(array.shape, type)
 
     def scalar(self, number: float, type: int) -> Value:
-        """A constant without axes."""
-        array = np.array(number).astype(_ARRAYS[type])
+        """A constant without axes. A number that is too large for the type is infinite, as in PyTorch."""
+        with np.errstate(over="ignore"):
+            array = np.array(number).astype(_ARRAYS[type])
         key = type, array.tobytes()
         if key not in self._scalars:
             self._scalars[key] = self.constant(array, type)

@@ -35,13 +35,16 @@ def load(f: Any, map_location: Place = None, *, weights_only: bool = True) -> di
     that is not sound is a FileFormatError; one that cannot be opened is an OSError.
     """
     # A private copy of what is written to: a tensor's numpy() is writable.
-    file = open_mapped(path_of("load", f), mmap.ACCESS_COPY)
-    result: dict[str, Tensor] = {}
+    tensors = tensors_of(open_mapped(path_of("load", f), mmap.ACCESS_COPY))
+    if map_location is None:
+        return tensors
+    return {name: tensor.to(map_location) for name, tensor in tensors.items()}
+
+
+def tensors_of(file: Mapped) -> dict[str, Tensor]:
+    """The tensors of a mapped file by name, in order, or FileFormatError."""
     raw = np.frombuffer(file.data, np.uint8)
-    for item in naming.of_file(file):
-        tensor = _tensor(file, item, raw)
-        result[item.name] = tensor if map_location is None else tensor.to(map_location)
-    return result
+    return {item.name: _tensor(file, item, raw) for item in naming.of_file(file)}
 
 
 def _tensor(file: Mapped, item: naming.Named, raw: Any) -> Tensor:

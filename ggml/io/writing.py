@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ggml.core import dtypes
 from ggml.core.errors import ArgumentError, DTypeError
-from ggml.gguf.limits import MAX_STRING_BYTES
+from ggml.gguf.limits import MAX_ARRAY_ITEMS, MAX_STRING_BYTES
 from ggml.gguf.tensor_types import I8
 from ggml.io import naming
 from ggml.io.reading import path_of
@@ -30,14 +30,24 @@ def save(obj: Any, f: Any) -> None:
     The file appears under its name when it is complete: whatever fails before leaves what was there. ArgumentError or
     DTypeError for what is not a tensor under a name; OSError where the file cannot be written.
     """
-    path = Path(os.path.realpath(path_of("save", f)))
-    tensors = _checked(obj)
+    write(path_of("save", f), _checked(obj), ARCHITECTURE, {})
+
+
+def write(f: str, tensors: Mapping[str, Tensor], architecture: str, extra: Mapping[str, bytes]) -> None:
+    """Write tensors as ``save`` does, under a name that says what the file is, with arrays of bytes beside them.
+
+    ArgumentError where the header would be larger than one may be.
+    """
+    path = Path(os.path.realpath(f))
+    for key, raw in extra.items():
+        if len(raw) > MAX_ARRAY_ITEMS:
+            raise ArgumentError("save", key, f"takes {len(raw)} bytes; at most {MAX_ARRAY_ITEMS} are possible")
     items = naming.named([(name, one.dtype, tuple(one.shape)) for name, one in tensors.items()])
     names = naming.to_json(items)
     if len(names) > MAX_STRING_BYTES:
         raise ArgumentError("save", f"a dict of {len(items)} tensors", "has more to say of them than a header can hold")
     with _replacing(path) as temporary:
-        _write(temporary, items, tensors, names)
+        _write(temporary, architecture, items, tensors, {naming.KEY: names, **extra})
 
 
 def _checked(obj: Any) -> dict[str, Tensor]:
@@ -66,12 +76,22 @@ def _as_tensor(name: str, value: Any) -> Tensor:
     return from_dlpack(value.detach() if hasattr(value, "detach") else value)
 
 
-def _write(path: Path, items: list[naming.Named], tensors: dict[str, Tensor], names: str) -> None:
+def _write(
+    path: Path,
+    architecture: str,
+    items: list[naming.Named],
+    tensors: Mapping[str, Tensor],
+    values: Mapping[str, str | bytes],
+) -> None:
     from gguf import GGUFWriter  # takes a while to import
 
-    writer = GGUFWriter(path, ARCHITECTURE)
+    writer = GGUFWriter(path, architecture)
     try:
-        writer.add_string(naming.KEY, names)
+        for key, value in values.items():
+            if isinstance(value, str):
+                writer.add_string(key, value)
+            else:
+                writer.add_array(key, value)
         stored = [item for item in items if item.stored_name is not None]
         for item in stored:
             kind = I8.number if item.dtype is dtypes.bool_ else item.dtype.ggml_type

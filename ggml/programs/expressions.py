@@ -12,7 +12,7 @@ from ggml.core.errors import ArgumentError
 Number = int | float
 
 #: Deeper ones are no shapes of any model.
-MAX_DEPTH = 64
+MAX_DEPTH = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,9 @@ from ggml.programs.trees import Tree
 #: What a file says it is written in, and what this library reads.
 VERSION = 1
 
+#: What a file with a program says it is, and the key of the program in its header.
+ARCHITECTURE, KEY = "ggml-program", "ggml.program"
+
 
 @dataclass(frozen=True, slots=True)
 class Ref:

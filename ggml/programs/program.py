@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ggml.core.errors import StateDictError, UnsupportedOpError
+from ggml.io.reading import path_of
+from ggml.io.writing import write
 from ggml.programs.binding import as_input, bind
 from ggml.programs.coverage import Coverage, coverage
-from ggml.programs.graph import Graph, Role
+from ggml.programs.decoding import decode
+from ggml.programs.encoding import encode
+from ggml.programs.graph import ARCHITECTURE, KEY, Graph, Role, TensorSpec
 from ggml.programs.trees import flatten, unflatten
 from ggml.programs.walking import walk
 from ggml.tensors.compiled import compile
@@ -24,12 +28,18 @@ class Program:
     """
 
     def __init__(self, graph: Graph, tensors: Mapping[str, Tensor]) -> None:
-        """``tensors`` has one for each weight and each state of the graph, or StateDictError is raised."""
+        """``tensors`` has one for each weight and each state of the graph, as exported or quantised; StateDictError
+        says where it does not."""
         self.graph = graph
         wanted = {one.name: one.spec for one in graph.inputs if one.role is not Role.USER}
-        missing = sorted(wanted.keys() - tensors.keys())
-        if missing or wanted.keys() != tensors.keys():
-            raise StateDictError("program", missing, sorted(tensors.keys() - wanted.keys()), [], True)
+        missing, unexpected = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
+        misfits = [
+            f"{name}: {tensors[name].dtype} {tuple(tensors[name].shape)} instead of {spec.dtype} {spec.shape}"
+            for name, spec in wanted.items()
+            if spec is not None and name in tensors and not _fits(tensors[name], spec)
+        ]
+        if missing or unexpected or misfits:
+            raise StateDictError("program", missing, unexpected, misfits, True)
         states = {one.name for one in graph.inputs if one.role is Role.STATE}
         self.weights = {name: tensor for name, tensor in tensors.items() if name not in states}
         self.state = {name: tensors[name] for name in states}
@@ -51,6 +61,17 @@ class Program:
                 self.state[output.name] = result
         outputs = zip(self.graph.outputs, results, strict=True)
         return unflatten(self.graph.out_tree, iter([result for output, result in outputs if output.role is Role.USER]))
+
+    def save(self, path: Any) -> None:
+        """Write a ``.ggp`` file: a GGUF file with the tensors, as they are now, and the graph in its header.
+
+        The file appears when it is complete. ArgumentError for a graph larger than a header may be, FileFormatError
+        for one that could not be read again, such as one with missing operations; OSError where the file cannot be
+        written.
+        """
+        name, graph = path_of("save", path), encode(self.graph)
+        decode(graph, name)
+        write(name, {**self.weights, **self.state}, ARCHITECTURE, {KEY: graph})
 
     def reset(self) -> None:
         """Give every buffer that calls change the value it had at first."""
@@ -75,6 +96,10 @@ class Program:
         users = [one.name for one in self.graph.inputs if one.role is Role.USER]
         count = sum(tensor.numel() for tensor in self.weights.values())
         return f"Program({', '.join(users)}): {len(self.graph.nodes)} operations, {count} weights"
+
+
+def _fits(tensor: Tensor, spec: TensorSpec) -> bool:
+    return tuple(tensor.shape) == spec.shape and (tensor.dtype is spec.dtype or tensor.dtype.is_quantized)
 
 
 def require_ggml(program: Program) -> None:

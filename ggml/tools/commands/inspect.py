@@ -1,4 +1,4 @@
-"""``inspect``: what a GGUF holds."""
+"""``inspect``: what a GGUF holds; of a program also what it takes and gives, and its operations."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections import Counter
 from typing import Any
 
 from ggml.io.gguf_file import GgufFile, open_gguf
+from ggml.programs.expressions import text
+from ggml.programs.files import load_program
+from ggml.programs.graph import KEY, Role
 from ggml.quantization.report import table
+from ggml.tools.commands.printable import printable
 
 NAME = "inspect"
-HELP = "show the metadata and the tensors of a GGUF"
+HELP = "show the metadata and the tensors of a GGUF, and the operations of a program"
 
 _SHOWN_ITEMS, _SHOWN_CHARACTERS = 6, 72
 
@@ -31,6 +35,23 @@ def run(options: argparse.Namespace) -> None:
     if not options.no_tensors and file.tensors:
         print("\n" + table([("tensor", "shape", "type", "bytes"), *_tensor_rows(file)]))
     print("\n" + table([("type", "tensors", "bytes"), *_totals(file)]))
+    if KEY in file.metadata:
+        _show_program(options.file)
+
+
+def _show_program(path: str) -> None:
+    program = load_program(path)
+    names = [printable(symbol.name) for symbol in program.graph.symbols]
+    rows = [("input", "dtype", "shape")]
+    for one in program.graph.inputs:
+        if one.role is Role.USER:
+            shape = ", ".join(text(extent, names) for extent in one.spec.shape) if one.spec else ""
+            rows.append((_name(one.name), one.spec.dtype.name if one.spec else repr(one.constant), shape))
+    print("\n" + table(rows))
+    bounds = [(name, str(one.low), str(one.high)) for name, one in zip(names, program.graph.symbols, strict=True)]
+    if bounds:
+        print("\n" + table([("extent", "from", "to"), *bounds]))
+    print(f"\n{program.coverage()}")
 
 
 def _shown(value: Any) -> str:
