@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ggml.core.dtypes import DType
     from ggml.programs.coverage import Coverage as Coverage
     from ggml.programs.coverage import Row as Row
     from ggml.programs.program import Program as Program
@@ -16,20 +17,22 @@ __all__ = ["Coverage", "Program", "Row", "lower"]
 _HOMES = {"Coverage": "coverage", "Row": "coverage", "Program": "program"}
 
 
-def lower(exported: Any, *, require: str | None = "ggml") -> Program:
+def lower(exported: Any, *, require: str | None = "ggml", quantization: DType | None = None) -> Program:
     """A program of what ``torch.export.export`` returned. Its weights are copied: the model may change, or go.
 
     Args:
         exported: an ``ExportedProgram`` of a model in evaluation mode.
         require: "ggml" refuses what cannot run whole with an UnsupportedOpError that lists what is missing. None
             lowers it nevertheless, for a look at ``program.coverage()``; a call then raises the error.
+        quantization: a quantised dtype for the matrices that linear layers and embeddings read, where their rows are
+            whole blocks of it. ArgumentError where there is none.
 
     UnsupportedOpError also for what no program has: inputs that the model writes to, complex tensors, data that
     decides on shapes.
     """
     from ggml.export.lowered import lowered  # torch takes a while to import
 
-    return lowered(exported, require)
+    return lowered(exported, require, quantization)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
+from ggml.core.dtypes import DType
 from ggml.core.errors import DTypeError
 from ggml.export.kept import decomposed
 from ggml.export.tensors import copied
@@ -11,29 +13,48 @@ from ggml.export.translating import Translation
 from ggml.programs.coverage import failures
 from ggml.programs.graph import Graph, Role
 from ggml.programs.passes import simplified
+from ggml.programs.passes.rewriting import without
 from ggml.programs.program import Program, require_ggml
+from ggml.programs.quantizing import quantized
 from ggml.tensors.tensor import Tensor
 
 
-def lowered(exported: Any, require: str | None) -> Program:
+def lowered(exported: Any, require: str | None, quantization: DType | None) -> Program:
     """See ``ggml.export.lower``."""
     if type(exported).__name__ != "ExportedProgram":
         raise DTypeError("lower", "what torch.export.export returned", type(exported).__name__)
     if require not in ("ggml", None):
         raise DTypeError("lower", "'ggml' or None as require", require)
+    if quantization is not None and not (isinstance(quantization, DType) and quantization.is_quantized):
+        raise DTypeError("lower", "a quantised dtype as quantization", quantization)
     flat = decomposed(exported)
-    graph = simplified(Translation(flat).graph())
+    graph = simplified(_with_tied(flat, Translation(flat).graph()))
     unfit = {graph.nodes[place].op for place in failures(graph)}
     if unfit:
         # PyTorch may have a decomposition for what a rule does not take.
         again = decomposed(exported, unfit)
-        other = simplified(Translation(again).graph())
+        other = simplified(_with_tied(again, Translation(again).graph()))
         if len(failures(other)) < len(failures(graph)):
             flat, graph = again, other
-    program = Program(graph, _weights(flat, graph))
+    tensors = _weights(flat, graph)
+    program = Program(graph, tensors if quantization is None else quantized(graph, tensors, quantization))
     if require == "ggml":
         require_ggml(program)
     return program
+
+
+def _with_tied(exported: Any, graph: Graph) -> Graph:
+    """The graph with one weight for each tensor that the model has under several names."""
+    first: dict[Hashable, int] = {}
+    same: dict[int, int] = {}
+    tensors = {**exported.state_dict, **exported.constants}
+    for value, one in enumerate(graph.inputs):
+        if one.role is Role.WEIGHT and tensors[one.name].numel():
+            found = tensors[one.name]
+            key = (found.data_ptr(), tuple(found.shape), found.stride(), found.dtype)
+            same[value] = first.setdefault(key, value)
+    same = {value: other for value, other in same.items() if value != other}
+    return without(graph, same.keys(), same)
 
 
 def _weights(exported: Any, graph: Graph) -> dict[str, Tensor]:
