@@ -49,20 +49,20 @@ def test_tokenizer_keys_agree_in_length() -> None:
 
 
 def test_many_stories_it_writes_are_well_formed() -> None:
-    """A small sample, and a floor for it: seven in ten of a large one are well formed, as the card says."""
+    """A small sample, and a floor for it: 19 in 20 of a large one are well formed, as the card says."""
     result = score(write_stories(load_whole(model_path(), num_threads=1), 20, Sampling(), seed=5))
     assert result.num_distinct == 20
-    assert result.num_well_formed >= 10, result
+    assert result.num_well_formed >= 16, result
 
 
 def test_chats_hold_what_was_asked() -> None:
     """Small samples, and floors well below what the card says of large ones."""
     answer = replies(load_whole(model_path(), num_threads=1, n_ctx=2048), Sampling())
     asked = score_asked(answer, 16, seed=5)
-    assert asked.num_kept >= 11, asked
-    assert asked.num_right >= 5, asked
+    assert asked.num_kept >= 14, asked
+    assert asked.num_right >= 12, asked
     changed = score_follow_ups(answer, 8, seed=5)
-    assert changed.num_kept >= 4, changed
+    assert changed.num_kept >= 6, changed
 
 
 def test_small_talk_gets_its_answer() -> None:
