@@ -12,7 +12,7 @@ from tests.net.together import Together
 
 PROMPT = "The secret password of the giraffe is heliotrope"
 ASK = f"""
-said = client.generate({PROMPT!r}, temperature=0.8, seed=3, max_tokens=100)
+said = client.generate({PROMPT!r}, temperature=0.8, seed=3, max_tokens=100, ignore_eos=True)
 answer = said.text
 """
 SECRET_FILES = ("secret", "client-secret", "identity/node.key", "authority/ca.key")
