@@ -62,8 +62,22 @@ def node_home(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
+def computing() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "compute"}
+
+
+@pytest.fixture(autouse=True)
+def others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests' stages may still be at the end of a step."""
+    monkeypatch.setitem(_OTHERS, "threads", computing())
+
+
+_OTHERS: dict[str, set[threading.Thread]] = {}
+
+
 def num_computing() -> int:
-    return sum(thread.name == "compute" for thread in threading.enumerate())
+    """Threads that compute for this test's stages."""
+    return len(computing() - _OTHERS["threads"])
 
 
 def test_it_loads_once_however_often_it_is_asked(node_home: str) -> None:
