@@ -68,7 +68,7 @@ def computing() -> set[threading.Thread]:
 
 @pytest.fixture(autouse=True)
 def others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other tests' stages may still be at the end of a step."""
+    """Clusters that tests of HTTP share stay until the end of the run."""
     monkeypatch.setitem(_OTHERS, "threads", computing())
 
 
