@@ -28,19 +28,23 @@ def lowered(exported: Any, require: str | None, quantization: DType | None) -> P
     if quantization is not None and not (isinstance(quantization, DType) and quantization.is_quantized):
         raise DTypeError("lower", "a quantised dtype as quantization", quantization)
     flat = decomposed(exported)
-    graph = simplified(_with_tied(flat, Translation(flat).graph()))
-    unfit = {graph.nodes[place].op for place in failures(graph)}
-    if unfit:
+    graph = _translated(flat)
+    failed = failures(graph)
+    if failed:
         # PyTorch may have a decomposition for what a rule does not take.
-        again = decomposed(exported, unfit)
-        other = simplified(_with_tied(again, Translation(again).graph()))
-        if len(failures(other)) < len(failures(graph)):
+        again = decomposed(exported, {graph.nodes[place].op for place in failed})
+        other = _translated(again)
+        if len(failures(other)) < len(failed):
             flat, graph = again, other
     tensors = _weights(flat, graph)
     program = Program(graph, tensors if quantization is None else quantized(graph, tensors, quantization))
     if require == "ggml":
         require_ggml(program)
     return program
+
+
+def _translated(exported: Any) -> Graph:
+    return simplified(_with_tied(exported, Translation(exported).graph()))
 
 
 def _with_tied(exported: Any, graph: Graph) -> Graph:
