@@ -6,6 +6,7 @@ import dataclasses
 import queue
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -66,21 +67,14 @@ def computing() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name == "compute"}
 
 
-@pytest.fixture(autouse=True)
-def others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clusters that tests of HTTP share stay until the end of the run."""
-    monkeypatch.setitem(_OTHERS, "threads", computing())
+@pytest.fixture
+def num_computing() -> Callable[[], int]:
+    """Counts the threads of this test's stages: clusters that tests of HTTP share stay until the end of the run."""
+    others = computing()
+    return lambda: len(computing() - others)
 
 
-_OTHERS: dict[str, set[threading.Thread]] = {}
-
-
-def num_computing() -> int:
-    """Threads that compute for this test's stages."""
-    return len(computing() - _OTHERS["threads"])
-
-
-def test_it_loads_once_however_often_it_is_asked(node_home: str) -> None:
+def test_it_loads_once_however_often_it_is_asked(node_home: str, num_computing: Callable[[], int]) -> None:
     """An `up` that was interrupted while it repaired, and the next one, ask the same stage."""
     worker = StageWorker(SPEC, node_home)
     for _ in range(3):
@@ -169,7 +163,9 @@ def test_it_describes_itself_in_the_middle_of_a_step() -> None:
     service.stop()
 
 
-def test_a_step_that_was_sent_ahead_computes_the_token_that_the_one_before_drew() -> None:
+def test_a_step_that_was_sent_ahead_computes_the_token_that_the_one_before_drew(
+    num_computing: Callable[[], int],
+) -> None:
     """Once with tokens that are known, once with all steps sent at once; then an epoch ends one that waits."""
     service = StageService(SPEC, load_stage, Keys(SECRET))
     service.start_loading()
