@@ -64,5 +64,4 @@ def _with_tied(exported: Any, graph: Graph) -> Graph:
 def _weights(exported: Any, graph: Graph) -> dict[str, Tensor]:
     """The tensors that the graph reads, by name."""
     tensors = {**exported.state_dict, **exported.constants}
-    names = [one.name for one in graph.inputs if one.role is not Role.USER]
-    return {name: copied(tensors[name]) for name in names}
+    return {one.name: copied(tensors[one.name]) for one in graph.held}

@@ -36,15 +36,15 @@ class _Check:
             self.fail("nodes", f"are {len(self.graph.nodes)}; at most {MAX_NODES} are possible")
         for field, names in (
             ("symbols", [one.name for one in self.graph.symbols]),
-            ("inputs", [one.name for one in self.graph.inputs if one.role is Role.USER]),
-            ("weights", [one.name for one in self.graph.inputs if one.role is not Role.USER]),
+            ("inputs", [one.name for one in self.graph.users]),
+            ("weights", [one.name for one in self.graph.held]),
             ("states", [one.name for one in self.graph.outputs if one.role is Role.STATE]),
         ):
             if len(set(names)) != len(names):
                 self.fail(field, "have a name twice")
 
     def inputs(self) -> None:
-        users = [one for one in self.graph.inputs if one.role is Role.USER]
+        users = self.graph.users
         tree = self.graph.in_tree
         if tree.kind != "tuple" or [item.kind for item in tree.items] != ["tuple", "dict"]:
             self.fail("in_tree", "is not a pair of arguments and named arguments")

@@ -108,6 +108,16 @@ class Graph:
         """The example's symbols."""
         return tuple([symbol.hint for symbol in self.symbols])
 
+    @property
+    def users(self) -> list[Input]:
+        """The inputs that a call gives."""
+        return [one for one in self.inputs if one.role is Role.USER]
+
+    @property
+    def held(self) -> list[Input]:
+        """The inputs that the program has: weights and states."""
+        return [one for one in self.inputs if one.role is not Role.USER]
+
 
 def references(argument: Argument) -> Iterator[int]:
     """The values that an argument reads."""

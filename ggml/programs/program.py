@@ -31,7 +31,7 @@ class Program:
         """``tensors`` has one for each weight and each state of the graph, as exported or quantised; StateDictError
         says where it does not."""
         self.graph = graph
-        wanted = {one.name: one.spec for one in graph.inputs if one.role is not Role.USER}
+        wanted = {one.name: one.spec for one in graph.held}
         missing, unexpected = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
         misfits = [
             f"{name}: {tensors[name].dtype} {tuple(tensors[name].shape)} instead of {spec.dtype} {spec.shape}"
@@ -45,7 +45,7 @@ class Program:
         self.state = {name: tensors[name] for name in states}
         self._first_state = dict(self.state)
         self._varying = [one for one in graph.inputs if one.role is not Role.WEIGHT]
-        self._users = [one for one in self._varying if one.role is Role.USER]
+        self._users = graph.users
         self._run = compile(self._walk)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -93,7 +93,7 @@ class Program:
         return walk(self.graph, inputs, symbols)
 
     def __repr__(self) -> str:
-        users = [one.name for one in self.graph.inputs if one.role is Role.USER]
+        users = [one.name for one in self.graph.users]
         count = sum(tensor.numel() for tensor in self.weights.values())
         return f"Program({', '.join(users)}): {len(self.graph.nodes)} operations, {count} weights"
 

@@ -9,7 +9,7 @@ from typing import Any
 from ggml.io.gguf_file import GgufFile, open_gguf
 from ggml.programs.expressions import text
 from ggml.programs.files import load_program
-from ggml.programs.graph import KEY, Role
+from ggml.programs.graph import KEY
 from ggml.quantization.report import table
 from ggml.tools.commands.printable import printable
 
@@ -43,10 +43,9 @@ def _show_program(path: str) -> None:
     program = load_program(path)
     names = [printable(symbol.name) for symbol in program.graph.symbols]
     rows = [("input", "dtype", "shape")]
-    for one in program.graph.inputs:
-        if one.role is Role.USER:
-            shape = ", ".join(text(extent, names) for extent in one.spec.shape) if one.spec else ""
-            rows.append((_name(one.name), one.spec.dtype.name if one.spec else repr(one.constant), shape))
+    for one in program.graph.users:
+        shape = ", ".join(text(extent, names) for extent in one.spec.shape) if one.spec else ""
+        rows.append((_name(one.name), one.spec.dtype.name if one.spec else repr(one.constant), shape))
     print("\n" + table(rows))
     bounds = [(name, str(one.low), str(one.high)) for name, one in zip(names, program.graph.symbols, strict=True)]
     if bounds:

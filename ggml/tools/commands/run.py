@@ -15,7 +15,7 @@ from ggml.ops.create.factories import ones
 from ggml.ops.create.random import manual_seed, randn
 from ggml.programs.expressions import extents
 from ggml.programs.files import load_program
-from ggml.programs.graph import Input, Role
+from ggml.programs.graph import Input
 from ggml.programs.program import Program
 from ggml.programs.trees import unflatten
 from ggml.tensors.tensor import Tensor
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
         raise ArgumentError("run", "--repeat", f"must be at least 1, not {options.repeat}")
     program = load_program(options.file)
     given = dict(_named(text) for text in options.input)
-    users = [one for one in program.graph.inputs if one.role is Role.USER]
+    users = program.graph.users
     unknown = sorted(given.keys() - {one.name for one in users})
     if unknown:
         raise ArgumentError("run", "--input", f"names {unknown[0]!r}; there are {[one.name for one in users]}")
