@@ -167,3 +167,59 @@ class Stripped(_message.Message):
     op: str
     count: int
     def __init__(self, op: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+
+class Recordings(_message.Message):
+    __slots__ = ("version", "recordings")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    RECORDINGS_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    recordings: _containers.RepeatedCompositeFieldContainer[Recording]
+    def __init__(self, version: _Optional[int] = ..., recordings: _Optional[_Iterable[_Union[Recording, _Mapping]]] = ...) -> None: ...
+
+class Recording(_message.Message):
+    __slots__ = ("inputs", "outputs", "names", "words", "sources")
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    inputs: _containers.RepeatedCompositeFieldContainer[Slot]
+    outputs: _containers.RepeatedCompositeFieldContainer[Slot]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    words: _containers.RepeatedScalarFieldContainer[int]
+    sources: _containers.RepeatedCompositeFieldContainer[Source]
+    def __init__(self, inputs: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ..., names: _Optional[_Iterable[str]] = ..., words: _Optional[_Iterable[int]] = ..., sources: _Optional[_Iterable[_Union[Source, _Mapping]]] = ...) -> None: ...
+
+class Slot(_message.Message):
+    __slots__ = ("name", "role", "dtype", "shape", "step", "tensor")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    TENSOR_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    role: Role
+    dtype: str
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    step: int
+    tensor: str
+    def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., dtype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., step: _Optional[int] = ..., tensor: _Optional[str] = ...) -> None: ...
+
+class Source(_message.Message):
+    __slots__ = ("input", "tensor", "range")
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    TENSOR_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    input: int
+    tensor: str
+    range: Range
+    def __init__(self, input: _Optional[int] = ..., tensor: _Optional[str] = ..., range: _Optional[_Union[Range, _Mapping]] = ...) -> None: ...
+
+class Range(_message.Message):
+    __slots__ = ("offset", "num_bytes")
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    NUM_BYTES_FIELD_NUMBER: _ClassVar[int]
+    offset: int
+    num_bytes: int
+    def __init__(self, offset: _Optional[int] = ..., num_bytes: _Optional[int] = ...) -> None: ...

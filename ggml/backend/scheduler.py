@@ -188,7 +188,7 @@ class Scheduler:
             graph = Graph(self.device.native, *one.steps, one.outputs, others, pins, is_plan)
         except MemoryError as error:
             raise out_of_memory(error, self.device) from None
-        return Executable(graph, len(self._leaves), self._constants, one.step_ops, one.steps)
+        return Executable(graph, len(self._leaves), self._constants, one.step_ops, one.steps, one.outputs)
 
     def _matching(self, node: GraphNode | str, target: Device) -> list[GraphNode]:
         if isinstance(node, GraphNode):

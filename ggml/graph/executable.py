@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ggml.core.devices import Device
 from ggml.core.errors import (
     CancelledError,
@@ -31,6 +34,7 @@ class Executable:
     constants: list[Buffer]  # its inputs after the leaves
     step_ops: list[str]  # the operation that each step belongs to, for messages
     steps: Steps
+    outputs: NDArray[np.int64]  # the steps that are results
 
     def run(self, leaves: list[Buffer], device: Device) -> list[Buffer]:
         """One buffer for each output. Python is not called while it computes, save for observers."""
@@ -75,4 +79,4 @@ def compile_plan(todo: Plan, device: Device) -> Executable:
     observers.refuse_inside()
     lowered = lower_plan(todo, device)
     graph = Graph(device.native, *lowered.steps, lowered.outputs)
-    return Executable(graph, len(todo.leaves), lowered.constants, lowered.step_ops, lowered.steps)
+    return Executable(graph, len(todo.leaves), lowered.constants, lowered.step_ops, lowered.steps, lowered.outputs)

@@ -18,6 +18,7 @@ from ggml.gguf.limits import GGUF_PY
 from ggml.gguf.mapped import map_file
 from ggml.gguf.reader import parse_header
 from ggml.gguf.tensor_types import I8, TensorType
+from ggml.gguf.value import MetadataArray, ValueType
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,14 @@ class Mapped:
     data: mmap.mmap
     header: Header
     tensors: dict[str, Stored]
+
+    def array_of_bytes(self, key: str) -> bytes | None:
+        """The value of a key that is an array of uint8; None if there is no such key."""
+        found = self.header.metadata.get(key)
+        value = None if found is None else found.value
+        if not isinstance(value, MetadataArray) or value.element_type is not ValueType.UINT8:
+            return None
+        return bytes(value.raw)
 
     def fail(self, field: str, why: str) -> NoReturn:
         raise FileFormatError(self.header.path, field, why)

@@ -13,6 +13,9 @@ from ggml.programs.coverage import Coverage, coverage
 from ggml.programs.decoding import decode
 from ggml.programs.encoding import encode
 from ggml.programs.graph import ARCHITECTURE, KEY, Graph, Role, TensorSpec
+from ggml.programs.recordings.recorded import Recordings
+from ggml.programs.recordings.recording import recorded
+from ggml.programs.recordings.storing import with_recordings
 from ggml.programs.trees import flatten, unflatten
 from ggml.programs.walking import walk
 from ggml.tensors.compiled import compile
@@ -27,10 +30,11 @@ class Program:
     changes are kept in ``state`` between calls, so that two threads must not call such a program at once.
     """
 
-    def __init__(self, graph: Graph, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(self, graph: Graph, tensors: Mapping[str, Tensor], recordings: Recordings | None = None) -> None:
         """``tensors`` has one for each weight and each state of the graph, as exported or quantised; StateDictError
-        says where it does not."""
+        says where it does not. ``recordings`` are of this graph."""
         self.graph = graph
+        self.recordings = recordings or Recordings()
         wanted = {one.name: one.spec for one in graph.held}
         missing, unexpected = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
         misfits = [
@@ -51,10 +55,7 @@ class Program:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The model's results. ShapeMismatchError, DTypeError or ArgumentError for what it was not exported for;
         UnsupportedOpError where an operation is missing, which ``coverage`` tells before."""
-        leaves = flatten(self.graph.in_tree, (args, kwargs), "arguments")
-        users = iter([as_input(leaf, one) for leaf, one in zip(leaves, self._users, strict=True)])
-        given = [next(users) if one.role is Role.USER else self.state[one.name] for one in self._varying]
-        symbols = bind(self.graph, self._varying, given)
+        given, symbols = self._bound(args, kwargs)
         results = self._run(given, symbols)
         for output, result in zip(self.graph.outputs, results, strict=True):
             if output.role is Role.STATE:
@@ -62,8 +63,20 @@ class Program:
         outputs = zip(self.graph.outputs, results, strict=True)
         return unflatten(self.graph.out_tree, iter([result for output, result in outputs if output.role is Role.USER]))
 
+    def record(self, *args: Any, **kwargs: Any) -> None:
+        """Keep the native graph for arguments of these shapes, so that files have it: they then run where there is no
+        Python, by ``ggml-run`` and the library beside it. Nothing is computed. Errors as those of a call.
+        """
+        given, symbols = self._bound(args, kwargs)
+        memory = self.recordings.memory
+        one = recorded(
+            lambda inputs: self._walk(inputs, symbols), self.graph, self._varying, given, self.weights, memory
+        )
+        self.recordings.add(one)
+
     def save(self, path: Any) -> None:
-        """Write a ``.ggp`` file: a GGUF file with the tensors, as they are now, and the graph in its header.
+        """Write a ``.ggp`` file: a GGUF file with the tensors, as they are now, the graph in its header, and what was
+        recorded.
 
         The file appears when it is complete. ArgumentError for a graph larger than a header may be, FileFormatError
         for one that could not be read again, such as one with missing operations; OSError where the file cannot be
@@ -71,7 +84,9 @@ class Program:
         """
         name, graph = path_of("save", path), encode(self.graph)
         decode(graph, name)
-        write(name, {**self.weights, **self.state}, ARCHITECTURE, {KEY: graph})
+        tensors = {**self.weights, **self.state}
+        tensors, extra = with_recordings(tensors, self.recordings)
+        write(name, tensors, ARCHITECTURE, {KEY: graph, **extra})
 
     def reset(self) -> None:
         """Give every buffer that calls change the value it had at first."""
@@ -85,6 +100,13 @@ class Program:
     def num_recordings(self) -> int:
         """How many shapes have a native graph."""
         return self._run.num_recordings
+
+    def _bound(self, args: Any, kwargs: Any) -> tuple[list[Any], tuple[int, ...]]:
+        """What varies between calls, users' inputs and states, and the extents that it brings."""
+        leaves = flatten(self.graph.in_tree, (args, kwargs), "arguments")
+        users = iter([as_input(leaf, one) for leaf, one in zip(leaves, self._users, strict=True)])
+        given = [next(users) if one.role is Role.USER else self.state[one.name] for one in self._varying]
+        return given, bind(self.graph, self._varying, given)
 
     def _walk(self, varying: list[Any], symbols: tuple[int, ...]) -> list[Any]:
         """The graph on placeholders, once for each shape. Weights are read where they lie."""
