@@ -7,28 +7,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ggml.core.dtypes import DType
+    from ggml.export.mixed.program import MixedProgram as MixedProgram
     from ggml.programs.coverage import Coverage as Coverage
     from ggml.programs.coverage import Row as Row
     from ggml.programs.program import Program as Program
 
-__all__ = ["Coverage", "Program", "Row", "lower"]
+__all__ = ["Coverage", "MixedProgram", "Program", "Row", "lower"]
 
 # Loaded at their first use: the rules would make ``import ggml`` slower for everybody.
-_HOMES = {"Coverage": "coverage", "Row": "coverage", "Program": "program"}
+_HOMES = {
+    "Coverage": "ggml.programs.coverage",
+    "MixedProgram": "ggml.export.mixed.program",
+    "Program": "ggml.programs.program",
+    "Row": "ggml.programs.coverage",
+}
 
 
-def lower(exported: Any, *, require: str | None = "ggml", quantization: DType | None = None) -> Program:
+def lower(exported: Any, *, require: str | None = None, quantization: DType | None = None) -> Program | MixedProgram:
     """A program of what ``torch.export.export`` returned. Its weights are copied: the model may change, or go.
 
     Args:
         exported: an ``ExportedProgram`` of a model in evaluation mode.
-        require: "ggml" refuses what cannot run whole with an UnsupportedOpError that lists what is missing. None
-            lowers it nevertheless, for a look at ``program.coverage()``; a call then raises the error.
+        require: None leaves what ggml lacks to torch: then the result is a MixedProgram, which is called like a
+            Program, but has no file. "ggml" refuses such a model with an UnsupportedOpError that lists what is missing.
         quantization: a quantised dtype for the matrices that linear layers and embeddings read, where their rows are
             whole blocks of it. ArgumentError where there is none.
 
-    UnsupportedOpError also for what no program has: inputs that the model writes to, complex tensors, data that
-    decides on shapes.
+    UnsupportedOpError also for what no program has: inputs that the model writes to, and arguments or results that
+    are complex, or no tensors in tuples, lists and dicts.
     """
     from ggml.export.lowered import lowered  # torch takes a while to import
 
@@ -38,5 +44,5 @@ def lower(exported: Any, *, require: str | None = "ggml", quantization: DType | 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"ggml.programs.{_HOMES[name]}"), name)
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return found

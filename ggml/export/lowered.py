@@ -6,11 +6,12 @@ from collections.abc import Hashable
 from typing import Any
 
 from ggml.core.dtypes import DType
-from ggml.core.errors import DTypeError
+from ggml.core.errors import DTypeError, UnsupportedOpError
 from ggml.export.kept import decomposed
+from ggml.export.mixed.program import MixedProgram, quantizing
 from ggml.export.tensors import copied
 from ggml.export.translating import Translation
-from ggml.programs.coverage import failures
+from ggml.programs.coverage import coverage, failures
 from ggml.programs.graph import Graph, Role
 from ggml.programs.passes import simplified
 from ggml.programs.passes.rewriting import without
@@ -19,7 +20,7 @@ from ggml.programs.quantizing import quantized
 from ggml.tensors.tensor import Tensor
 
 
-def lowered(exported: Any, require: str | None, quantization: DType | None) -> Program:
+def lowered(exported: Any, require: str | None, quantization: DType | None) -> Program | MixedProgram:
     """See ``ggml.export.lower``."""
     if type(exported).__name__ != "ExportedProgram":
         raise DTypeError("lower", "what torch.export.export returned", type(exported).__name__)
@@ -28,19 +29,33 @@ def lowered(exported: Any, require: str | None, quantization: DType | None) -> P
     if quantization is not None and not (isinstance(quantization, DType) and quantization.is_quantized):
         raise DTypeError("lower", "a quantised dtype as quantization", quantization)
     flat = decomposed(exported)
+    graph = None
+    try:
+        flat, graph, is_whole = _best(exported, flat)
+    except UnsupportedOpError:
+        if require == "ggml":
+            raise
+        is_whole = False
+    if graph is None or not is_whole:
+        if graph is not None and require == "ggml":
+            require_ggml(coverage(graph))
+        return MixedProgram(flat, quantizing(quantization))
+    tensors = _weights(flat, graph)
+    return Program(graph, tensors if quantization is None else quantized(graph, tensors, quantization))
+
+
+def _best(exported: Any, flat: Any) -> tuple[Any, Graph, bool]:
+    """The export in operations as they suit the rules best, its graph, and whether all of it runs on ggml."""
     graph = _translated(flat)
     failed = failures(graph)
     if failed:
         # PyTorch may have a decomposition for what a rule does not take.
         again = decomposed(exported, {graph.nodes[place].op for place in failed})
         other = _translated(again)
-        if len(failures(other)) < len(failed):
-            flat, graph = again, other
-    tensors = _weights(flat, graph)
-    program = Program(graph, tensors if quantization is None else quantized(graph, tensors, quantization))
-    if require == "ggml":
-        require_ggml(program)
-    return program
+        still = failures(other)
+        if len(still) < len(failed):
+            return again, other, not still
+    return flat, graph, not failed
 
 
 def _translated(exported: Any) -> Graph:

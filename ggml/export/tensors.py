@@ -1,4 +1,4 @@
-"""Dtypes and weights of torch as ggml's."""
+"""Tensors and dtypes of torch as ggml's, and back."""
 
 from __future__ import annotations
 
@@ -25,10 +25,39 @@ def dtype_of(found: Any) -> DType:
 
 def copied(value: Any) -> Tensor:
     """A tensor of torch in memory of its own."""
+    return from_dlpack(_plain(value, dtype_of(value.dtype)).contiguous(), copy=True)
+
+
+def from_torch(value: Any, dtype: DType) -> Tensor:
+    """A tensor of torch as one of ``dtype``, over its memory where it lies in row-major order on the CPU."""
+    return from_dlpack(_plain(value, dtype))
+
+
+def _plain(value: Any, dtype: DType) -> Any:
     import torch
 
-    wanted = dtype_of(value.dtype)
     plain = value.detach().cpu()
-    if str(value.dtype).rpartition(".")[2] in _WIDER:
-        plain = plain.to(getattr(torch, wanted.name))
-    return from_dlpack(plain.contiguous(), copy=True)
+    return plain.to(getattr(torch, dtype.name))  # the tensor itself where it is of that dtype
+
+
+def to_ggml(value: Any) -> Any:
+    """A result of torch's as a tensor over its memory; what is no tensor stays what it is."""
+    return from_torch(value, dtype_of(value.dtype)) if hasattr(value, "__dlpack__") else value
+
+
+def to_torch(value: Any, like: Any) -> Any:
+    """A tensor as one of torch over its memory, of the dtype that ``like`` has. Several at once, too."""
+    import torch
+
+    if isinstance(value, (tuple, list)):
+        return type(value)([to_torch(one, other) for one, other in zip(value, like, strict=True)])
+    if not isinstance(value, Tensor):
+        return value
+    return torch.from_dlpack(value.cpu()).to(like.dtype)
+
+
+def no_grad() -> Any:
+    """What torch runs between parts has no gradients either."""
+    import torch
+
+    return torch.no_grad()

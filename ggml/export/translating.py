@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ggml.core.dtypes import DType
@@ -28,6 +28,7 @@ class Translation:
     def __init__(self, exported: Any) -> None:
         self.exported = exported
         self.signature = exported.graph_signature
+        self.ranges = exported.range_constraints
         self.symbols: dict[str, int] = {}
         self.symbol_specs: list[SymbolSpec] = []
         self.inputs: list[Input] = []
@@ -39,17 +40,28 @@ class Translation:
     def graph(self) -> Graph:
         """The whole graph."""
         nodes = list(self.exported.graph.nodes)
-        placeholders = [node for node in nodes if node.op == "placeholder"]
-        for node in placeholders:
-            self._find_symbols(node)
-        for node, spec in zip(placeholders, self.signature.input_specs, strict=True):
-            self._add_input(node, spec)
+        self._add_inputs(nodes)
         for node in nodes:
             if node.op not in ("placeholder", "output"):
                 self._add_node(node)
         results = next(node for node in nodes if node.op == "output").args[0]
         for value, spec in zip(results, self.signature.output_specs, strict=True):
             self._add_output(value, spec)
+        return self._whole()
+
+    def face(self) -> Graph:
+        """What users give and get, without anything between: the inputs and the trees, and no nodes."""
+        self._add_inputs(list(self.exported.graph.nodes))
+        return self._whole()
+
+    def _add_inputs(self, nodes: Sequence[Any]) -> None:
+        placeholders = [node for node in nodes if node.op == "placeholder"]
+        for node in placeholders:
+            self._find_symbols(node)
+        for node, spec in zip(placeholders, self.signature.input_specs, strict=True):
+            self._add_input(node, spec)
+
+    def _whole(self) -> Graph:
         spec = self.exported.call_spec
         return Graph(
             symbols=tuple(self.symbol_specs),
@@ -71,7 +83,7 @@ class Translation:
                     self.symbol_specs.append(self._symbol_spec(symbol, extent.node.shape_env))
 
     def _symbol_spec(self, symbol: Any, shape_env: Any) -> SymbolSpec:
-        bounds = self.exported.range_constraints.get(symbol)
+        bounds = self.ranges.get(symbol)
         low, high = (0, _LARGEST) if bounds is None else (_bounded(bounds.lower), _bounded(bounds.upper))
         hint = getattr(shape_env, "backed_var_to_val", None) or shape_env.var_to_val
         return SymbolSpec(str(symbol), low, high, int(hint[symbol]))
@@ -109,7 +121,7 @@ class Translation:
                 return
             except UnsupportedOpError:
                 pass  # what the data decide: the node itself says so in the table
-        if any(name.partition(".")[2].startswith(check) for check in _CHECKS):
+        if is_check(name):
             self.stripped[name] += 1
             return
         tensors = value if isinstance(value, (tuple, list)) else (value,)
@@ -181,6 +193,11 @@ class Translation:
     def _expression(self, found: Any) -> Expression:
         places: Mapping[str, int] = self.symbols
         return found if isinstance(found, (bool, int, float)) else expression(found, places)
+
+
+def is_check(name: str) -> bool:
+    """Whether an operation only raises an error, or nothing."""
+    return any(name.partition(".")[2].startswith(check) for check in _CHECKS)
 
 
 def op_name(node: Any) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -35,12 +36,14 @@ def as_input(given: Any, wanted: Input) -> Any:
     return given
 
 
-def bind(graph: Graph, users: Sequence[Input], given: Sequence[Any]) -> tuple[int, ...]:
-    """The extents that a user's inputs bring, in the order of the graph's symbols.
+def bind(
+    graph: Graph, users: Sequence[Input], given: Sequence[Any], named: Mapping[int, int] = MappingProxyType({})
+) -> tuple[int, ...]:
+    """The extents that a user's inputs bring, in the order of the graph's symbols. ``named``: those that are known.
 
     ShapeMismatchError where an input has another shape than the export allows.
     """
-    known: dict[int, int] = {}
+    known = dict(named)
     checked = [(one, tensor.shape) for one, tensor in zip(users, given, strict=True) if one.spec is not None]
     for one, shape in checked:
         assert one.spec is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ class Row:
 
     op: str
     count: int
-    on: str  # "ggml"; "folded": worked out before the graph is built; "missing"
+    on: str  # "ggml"; "folded": worked out before the graph is built; "torch", for want of a rule; "missing"
     why: str = ""
 
 
@@ -34,7 +35,8 @@ class Coverage:
 
     @property
     def missing(self) -> tuple[Row, ...]:
-        return tuple([row for row in self.rows if row.on == "missing"])
+        """What ggml cannot run, whether torch does instead or nothing."""
+        return tuple([row for row in self.rows if row.on in ("missing", "torch")])
 
     def count(self, on: str) -> int:
         """How many nodes run there."""
@@ -49,7 +51,7 @@ class Coverage:
     __repr__ = __str__
 
 
-_ORDER = ("missing", "ggml", "folded")
+_ORDER = ("missing", "torch", "ggml", "folded")
 
 
 def coverage(graph: Graph) -> Coverage:
@@ -64,7 +66,11 @@ def coverage(graph: Graph) -> Coverage:
             counts[node.op, "ggml" if len(graph.inputs) + place in varies else "folded", ""] += 1
     for op, count in graph.stripped:
         counts[op, "folded", ""] += count
-    rows = [Row(op, count, on, why) for (op, on, why), count in counts.items()]
+    return in_order(Row(op, count, on, why) for (op, on, why), count in counts.items())
+
+
+def in_order(rows: Iterable[Row]) -> Coverage:
+    """A table of these rows: what is missing first, then what there is most of."""
     return Coverage(tuple(sorted(rows, key=lambda row: (_ORDER.index(row.on), -row.count, row.op))))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ggml.core.errors import StateDictError, UnsupportedOpError
@@ -55,19 +56,21 @@ class Program:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The model's results. ShapeMismatchError, DTypeError or ArgumentError for what it was not exported for;
         UnsupportedOpError where an operation is missing, which ``coverage`` tells before."""
-        given, symbols = self._bound(args, kwargs)
+        return unflatten(self.graph.out_tree, iter(self.run(self._given(args, kwargs))))
+
+    def run(self, users: Sequence[Any], named: Mapping[int, int] = MappingProxyType({})) -> list[Any]:
+        """The results in order, of what users gave in order; ``named`` has symbols that are known otherwise."""
+        given, symbols = self._bound(users, named)
         results = self._run(given, symbols)
-        for output, result in zip(self.graph.outputs, results, strict=True):
-            if output.role is Role.STATE:
-                self.state[output.name] = result
-        outputs = zip(self.graph.outputs, results, strict=True)
-        return unflatten(self.graph.out_tree, iter([result for output, result in outputs if output.role is Role.USER]))
+        outputs = list(zip(self.graph.outputs, results, strict=True))
+        self.state.update({output.name: result for output, result in outputs if output.role is Role.STATE})
+        return [result for output, result in outputs if output.role is Role.USER]
 
     def record(self, *args: Any, **kwargs: Any) -> None:
         """Keep the native graph for arguments of these shapes, so that files have it: they then run where there is no
         Python, by ``ggml-run`` and the library beside it. Nothing is computed. Errors as those of a call.
         """
-        given, symbols = self._bound(args, kwargs)
+        given, symbols = self._bound(self._given(args, kwargs), {})
         memory = self.recordings.memory
         one = recorded(
             lambda inputs: self._walk(inputs, symbols), self.graph, self._varying, given, self.weights, memory
@@ -101,12 +104,16 @@ class Program:
         """How many shapes have a native graph."""
         return self._run.num_recordings
 
-    def _bound(self, args: Any, kwargs: Any) -> tuple[list[Any], tuple[int, ...]]:
-        """What varies between calls, users' inputs and states, and the extents that it brings."""
+    def _given(self, args: Any, kwargs: Any) -> list[Any]:
+        """What users gave, in the order of their inputs."""
         leaves = flatten(self.graph.in_tree, (args, kwargs), "arguments")
-        users = iter([as_input(leaf, one) for leaf, one in zip(leaves, self._users, strict=True)])
-        given = [next(users) if one.role is Role.USER else self.state[one.name] for one in self._varying]
-        return given, bind(self.graph, self._varying, given)
+        return [as_input(leaf, one) for leaf, one in zip(leaves, self._users, strict=True)]
+
+    def _bound(self, users: Sequence[Any], named: Mapping[int, int]) -> tuple[list[Any], tuple[int, ...]]:
+        """What varies between calls, users' inputs and states, and the extents that it brings."""
+        found = iter(users)
+        given = [next(found) if one.role is Role.USER else self.state[one.name] for one in self._varying]
+        return given, bind(self.graph, self._varying, given, named)
 
     def _walk(self, varying: list[Any], symbols: tuple[int, ...]) -> list[Any]:
         """The graph on placeholders, once for each shape. Weights are read where they lie."""
@@ -124,14 +131,13 @@ def _fits(tensor: Tensor, spec: TensorSpec) -> bool:
     return tuple(tensor.shape) == spec.shape and (tensor.dtype is spec.dtype or tensor.dtype.is_quantized)
 
 
-def require_ggml(program: Program) -> None:
+def require_ggml(found: Coverage) -> None:
     """UnsupportedOpError with every operation that is missing, unless there is none."""
-    missing = program.coverage().missing
-    if not missing:
-        return
-    lines = [f"{row.op} ({row.count}): {row.why}" for row in missing]
-    raise UnsupportedOpError(
-        "lower",
-        "ggml",
-        "these operations are missing:\n    " + "\n    ".join(lines) + "\n  require=None lowers the rest",
-    )
+    if found.missing:
+        raise missing_from(found, "lower", "require=None runs them in torch")
+
+
+def missing_from(found: Coverage, op: str, why: str) -> UnsupportedOpError:
+    """The error that lists every operation that is missing."""
+    lines = [f"{row.op} ({row.count}): {row.why}" for row in found.missing]
+    return UnsupportedOpError(op, "ggml", "these operations are missing:\n    " + "\n    ".join(lines) + f"\n  {why}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ggml.core.dtypes import DType
 from ggml.core.errors import ArgumentError
@@ -19,7 +20,16 @@ def quantized(graph: Graph, tensors: Mapping[str, Tensor], dtype: DType) -> dict
 
     ArgumentError where there is none.
     """
-    chosen = {name for name in matrices(graph) if tensors[name].shape[-1] % dtype.block == 0}
+    return quantized_in_parts([graph], tensors, set(), dtype)
+
+
+def quantized_in_parts(
+    graphs: Sequence[Graph], tensors: Mapping[str, Tensor], elsewhere: Collection[str], dtype: DType
+) -> dict[str, Tensor]:
+    """As ``quantized``, of a model in several graphs: what two of them read, or ``elsewhere`` has, stays as it is."""
+    read = Counter(one.name for graph in graphs for one in graph.held)
+    found = {name for graph in graphs for name in matrices(graph) if read[name] == 1 and name not in elsewhere}
+    chosen = {name for name in found if tensors[name].shape[-1] % dtype.block == 0}
     if not chosen:
         raise ArgumentError("lower", "quantization", f"{dtype} fits no weight: none has rows of {dtype.block} elements")
     result = dict(tensors)

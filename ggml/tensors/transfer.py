@@ -98,7 +98,7 @@ def to_numpy(node: Node, buffer: Buffer) -> NDArray[Any]:
         hint = "dequantise with .float()" if node.dtype.is_quantized else "convert with .float()"
         raise DTypeError("numpy", f"a dtype that numpy has; {hint}", node.dtype)
     if node.dtype is dtypes.bool_:
-        is_set: NDArray[Any] = np.not_equal(_stored(node, buffer), 0)
+        is_set: NDArray[Any] = np.asarray(np.not_equal(_stored(node, buffer), 0))  # numpy gives no array without axes
         return is_set
     return _stored(node, buffer)
 

@@ -51,6 +51,14 @@ def test_a_copy_that_was_forbidden() -> None:
     assert ggml.from_dlpack(x, copy=False).data_ptr() == x.data_ptr()
 
 
+def test_a_bool_without_axes() -> None:
+    one = ggml.ones(()) > 0
+    assert isinstance(one.numpy(), np.ndarray)
+    assert one.numpy().shape == ()
+    assert np.from_dlpack(one) == np.bool_(True)
+    assert torch.from_dlpack(one).item() is True
+
+
 def test_wishes_of_the_consumer() -> None:
     x = ggml.arange(4.0)
     assert torch.from_dlpack(x.__dlpack__(max_version=(1, 0))).tolist() == [0, 1, 2, 3]

@@ -1,0 +1,1 @@
+"""Models that ggml runs in part: the parts it runs, and what torch runs between them."""

@@ -1,0 +1,68 @@
+"""A part of a model that ggml runs, as torch calls it: tensors of torch in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ggml.export.mixed.part import Part, is_number
+from ggml.export.tensors import from_torch, to_torch
+from ggml.programs.expressions import Symbol
+from ggml.programs.graph import Graph, Input, Role
+from ggml.programs.passes import simplified
+from ggml.programs.program import Program
+from ggml.tensors.tensor import Tensor
+
+#: Puts an argument of a call where it belongs: the tensors for the program, and the extents that are known.
+Take = Callable[[Any, list[Tensor], dict[int, int]], None]
+
+
+class Island:
+    """Takes the arguments of a submodule, and gives its results."""
+
+    def __init__(self, part: Any, ranges: Mapping[Any, Any], weights: Mapping[Any, str]) -> None:
+        """``part``: a submodule of torch, whose placeholders are ``weights`` where they have a name."""
+        nodes = list(part.graph.nodes)
+        reads = [node for node in nodes if node.op == "placeholder"]
+        found = next(node for node in nodes if node.op == "output").args[0]
+        self._is_one = not isinstance(found, (tuple, list))
+        results = [found] if self._is_one else list(found)
+        translation = Part(ranges)
+        inner = [node for node in nodes if node.op not in ("placeholder", "output")]
+        self.graph: Graph = simplified(translation.of(reads, inner, results, weights))
+        users = iter(self.graph.users)
+        self._takes = [_take(node, translation, users, node in weights) for node in reads]
+        self._values = [node.meta["val"] for node in results]
+        self.program: Program | None = None
+
+    @property
+    def weight_names(self) -> list[str]:
+        return [one.name for one in self.graph.inputs if one.role is Role.WEIGHT]
+
+    def hold(self, weights: Mapping[str, Tensor]) -> None:
+        """Give the part its weights."""
+        self.program = Program(self.graph, {name: weights[name] for name in self.weight_names})
+
+    def __call__(self, *arguments: Any) -> Any:
+        assert self.program is not None
+        tensors: list[Tensor] = []
+        named: dict[int, int] = {}
+        for take, argument in zip(self._takes, arguments, strict=True):
+            take(argument, tensors, named)
+        found = self.program.run(tensors, named)
+        results = [to_torch(one, value) for one, value in zip(found, self._values, strict=True)]
+        return results[0] if self._is_one else tuple(results)
+
+
+def _take(node: Any, translation: Part, users: Any, is_weight: bool) -> Take:
+    if is_weight:
+        return lambda argument, tensors, named: None
+    if is_number(node.meta["val"]):
+        symbol = translation.values[node]
+        if isinstance(symbol, Symbol):
+            return lambda argument, tensors, named: named.__setitem__(symbol.place, int(argument))
+        return lambda argument, tensors, named: None
+    user: Input = next(users)
+    assert user.spec is not None
+    dtype = user.spec.dtype
+    return lambda argument, tensors, named: tensors.append(from_torch(argument, dtype))
