@@ -1,1 +1,4 @@
-"""What a caller of the cluster holds: errors, sampling parameters, results and status. It imports nothing of ours."""
+"""What a caller of the cluster holds: errors, sampling parameters, results and status.
+
+Of ours it imports only `ggml.sampling`.
+"""

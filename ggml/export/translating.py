@@ -75,12 +75,14 @@ class Translation:
 
     def _find_symbols(self, node: Any) -> None:
         for extent in getattr(node.meta.get("val"), "shape", ()):
-            if isinstance(extent, int):
-                continue
-            for symbol in sorted(extent.node.expr.free_symbols, key=str):
-                if str(symbol) not in self.symbols:
-                    self.symbols[str(symbol)] = len(self.symbol_specs)
-                    self.symbol_specs.append(self._symbol_spec(symbol, extent.node.shape_env))
+            if not isinstance(extent, int):
+                self._add_symbols(extent)
+
+    def _add_symbols(self, extent: Any) -> None:
+        for symbol in sorted(extent.node.expr.free_symbols, key=str):
+            if str(symbol) not in self.symbols:
+                self.symbols[str(symbol)] = len(self.symbol_specs)
+                self.symbol_specs.append(self._symbol_spec(symbol, extent.node.shape_env))
 
     def _symbol_spec(self, symbol: Any, shape_env: Any) -> SymbolSpec:
         bounds = self.ranges.get(symbol)

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 import worker_native
-from cluster.api.sampling import SAMPLER_NAMES, SamplingParams
+from cluster.api.sampling import SamplingParams
+from ggml.sampling.params import SAMPLER_NAMES
 from tests.native.tiny_model import TinyModel, Type, write_model
 from worker_native import Sampled, Sampler, SamplerParams, Slice
 

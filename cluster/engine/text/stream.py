@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from cluster.api.results import FinishReason
 from cluster.api.sampling import SamplingParams
-from cluster.engine.text.detokenizer import Detokenizer
 from cluster.engine.text.finish import ends_text, finish_after
-from cluster.engine.text.stop_strings import StopStrings
 from cluster.engine.text.vocabulary import Vocabulary
+from ggml.sampling.detokenizer import Detokenizer
+from ggml.sampling.stop_strings import StopStrings
 
 
 class TextStream:

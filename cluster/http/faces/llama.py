@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cluster.api.results import FinishReason
-from cluster.api.sampling import SAMPLERS, SamplingParams
+from cluster.api.sampling import SamplingParams
 from cluster.chat.events import ChatEvent, Content, End, Failed, PromptProgress, Started, TokenLogprob
 from cluster.http.faces.adapters import told
 from cluster.http.faces.envelopes import openai_error
@@ -19,6 +19,7 @@ from cluster.http.faces.problems import problem_of
 from cluster.http.faces.prompts import is_several, prompts_of
 from cluster.http.faces.spelling import PING, SSE, logprob_entries, unnamed
 from cluster.http.faces.usage import timings
+from ggml.sampling.params import SAMPLERS
 
 MAX_TOP = 20
 _UNKNOWN_THERE = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from cluster.api.errors import ClusterError, UsageError, error_named
-from cluster.api.lists import MAX_STOP_BYTES
 from cluster.api.results import FinishReason, PromptCounts, Timings, TokenEvent
 from cluster.wire import limits
 from cluster.wire.codec.prompt_logprobs import decode_prompt_logprobs, encode_prompt_logprobs
@@ -13,6 +12,7 @@ from cluster.wire.codec.record import fields_of, record_of
 from cluster.wire.codec.sampling import decode_top, encode_top
 from cluster.wire.limits import check_length, check_range
 from cluster.wire.transport.status import detail_of, name_of
+from ggml.sampling.lists import MAX_STOP_BYTES
 from protos import inference_pb2
 
 Output = TokenEvent | ClusterError

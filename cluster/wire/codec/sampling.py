@@ -7,8 +7,9 @@ from typing import Any
 
 from cluster.api.errors import UsageError
 from cluster.api.lists import AdapterScales, Scales
-from cluster.api.sampling import MAX_LOGPROBS, PARAM_NAMES, SamplingParams
+from cluster.api.sampling import PARAM_NAMES, SamplingParams
 from cluster.wire.limits import MAX_INT32, check_length, check_ranges
+from ggml.sampling.params import MAX_LOGPROBS
 from protos import sampling_pb2
 
 _FIELDS = sampling_pb2.Sampling.DESCRIPTOR.fields_by_name

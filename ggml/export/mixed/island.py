@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ggml.core.errors import UnsupportedOpError
 from ggml.export.mixed.part import Part, is_number
 from ggml.export.tensors import from_torch, to_torch
-from ggml.programs.expressions import Symbol
+from ggml.programs.expressions import Apply, Symbol, evaluate, solved
 from ggml.programs.graph import Graph, Input, Role
 from ggml.programs.passes import simplified
 from ggml.programs.program import Program
@@ -33,7 +34,19 @@ class Island:
         users = iter(self.graph.users)
         self._takes = [_take(node, translation, users, node in weights) for node in reads]
         self._values = [node.meta["val"] for node in results]
+        self._require_bound([translation.values[node] for node in reads if is_number(node.meta["val"])])
         self.program: Program | None = None
+
+    def _require_bound(self, numbers: list[Any]) -> None:
+        """UnsupportedOpError where a call could not tell a symbol: it needs a plain extent, a sum or a product."""
+        told = [extent for one in self.graph.users if one.spec for extent in one.spec.shape] + numbers
+        known: dict[int, int] = {}
+        for one in told + told:  # once more, for what needs others to be known
+            if isinstance(one, (Symbol, Apply)):
+                known.update(solved(one, int(evaluate(one, self.graph.hints)), known) or {})
+        lost = [symbol.name for place, symbol in enumerate(self.graph.symbols) if place not in known]
+        if lost:
+            raise UnsupportedOpError("lower", "ggml", f"no argument of a part tells its extents {', '.join(lost)}")
 
     @property
     def weight_names(self) -> list[str]:
@@ -58,9 +71,9 @@ def _take(node: Any, translation: Part, users: Any, is_weight: bool) -> Take:
     if is_weight:
         return lambda argument, tensors, named: None
     if is_number(node.meta["val"]):
-        symbol = translation.values[node]
-        if isinstance(symbol, Symbol):
-            return lambda argument, tensors, named: named.__setitem__(symbol.place, int(argument))
+        told = translation.values[node]
+        if isinstance(told, (Symbol, Apply)):
+            return lambda argument, tensors, named: named.update(solved(told, int(argument), named) or {})
         return lambda argument, tensors, named: None
     user: Input = next(users)
     assert user.spec is not None

@@ -46,6 +46,14 @@ class Part(Translation):
             stripped=tuple(sorted(self.stripped.items())),
         )
 
+    def _find_symbols(self, node: Any) -> None:
+        """Those of a tensor's extents, and of a number that shapes decide."""
+        value = node.meta.get("val")
+        if type(value).__name__ != "SymInt":
+            super()._find_symbols(node)
+        elif not _is_unknown(value):
+            self._add_symbols(value)
+
     def _read(self, node: Any, weight: str | None) -> None:
         value = node.meta.get("val")
         if is_number(value):

@@ -78,6 +78,20 @@ def test_shapes_that_the_data_decide() -> None:
             close(found, wanted)
 
 
+def test_extents_that_only_numbers_tell() -> None:
+    class Places(nn.Module):
+        def forward(self, x: Any) -> Any:
+            far = torch.arange(2 * x.shape[0] + 1)
+            return torch.special.airy_ai(x), torch.special.airy_ai(far / 4) * far.shape[0]
+
+    program = lowered(Places(), torch.randn(3), shapes=({0: BATCH},))
+    assert on_torch(program) == {"aten.special_airy_ai.default"}
+    for batch in (3, 7):
+        x = torch.randn(batch)
+        for found, wanted in zip(program(x), Places()(x), strict=True):
+            close(found, wanted)
+
+
 def test_branches_that_the_data_decide() -> None:
     class Branches(nn.Module):
         def forward(self, x: Any) -> Any:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cluster.api.sampling import SAMPLERS, SamplingParams
+from cluster.api.sampling import SamplingParams
 from cluster.stage.models.sampler import native_params
+from ggml.sampling.params import SAMPLER_NAMES, SAMPLERS
 from tests.native.sampling.libllama_chain import Chain, Vocabulary
 from tests.native.vocabularies import write_byte_pairs
 from worker_native import Sampler, SamplerParams, Vocab
@@ -109,7 +110,7 @@ def compare(changes: dict[str, Any], pieces: list[bytes], theirs: Vocabulary) ->
         one = ours(num_tokens, pieces, history, params)
         (drawn,) = one.sample(logits[None], [0], [0], [len(history) - 1])
         assert not drawn.error
-        whole = {name: getattr(params, name) for name in SamplingParams.__slots__}
+        whole = {name: getattr(params, name) for name in SAMPLER_NAMES}
         whole |= {name: 256 for name in ("repeat_last_n", "dry_penalty_last_n") if whole[name] < 0}
         chain = Chain(whole, their_order(params), len(history) - 1, history, num_tokens, theirs.vocab)
         assert drawn.token == chain.draw(logits), (seed, params)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from cluster.api.errors import UsageError
-from cluster.api.sampling import SAMPLERS, SamplingParams
+from cluster.api.sampling import SamplingParams
 from cluster.wire.codec.sampling import decode_sampling, encode_sampling
+from ggml.sampling.params import SAMPLERS
 from protos import sampling_pb2
 
 

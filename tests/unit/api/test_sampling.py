@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 import worker_native
 from cluster.api.errors import UsageError
-from cluster.api.sampling import PARAM_NAMES, RANGES, SAMPLER_NAMES, SamplingParams
+from cluster.api.sampling import PARAM_NAMES, RANGES, SamplingParams
 from cluster.cli import params
 from cluster.cli.params import WITHOUT_FLAG, add_param_flags, given_params
 from cluster.stage.models.sampler import native_params
 from cluster.wire.codec.sampling import decode_sampling, encode_sampling
+from ggml.sampling.params import SAMPLER_NAMES
 from protos import sampling_pb2
 from tests.native.conftest import sampler
 

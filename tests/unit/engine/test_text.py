@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from cluster.api.results import FinishReason
 from cluster.api.sampling import SamplingParams
-from cluster.engine.text.detokenizer import Detokenizer
 from cluster.engine.text.finish import finish_before_start
-from cluster.engine.text.stop_strings import StopStrings
 from cluster.engine.text.stream import TextStream
+from ggml.sampling.detokenizer import Detokenizer
+from ggml.sampling.stop_strings import StopStrings
 from tests.fakes.fake_stages import END_TOKEN, NAMES, VOCABULARY, alone, cut, next_token
 
 _BYTES = st.lists(st.one_of(st.binary(max_size=3), st.text(max_size=2).map(lambda text: text.encode(errors="replace"))))

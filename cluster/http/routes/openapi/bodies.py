@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.api.sampling import MAX_GRAMMAR_BYTES, MAX_LOGPROBS
+from cluster.api.sampling import MAX_GRAMMAR_BYTES
 from cluster.chat.messages import FormatKind
 from cluster.http.faces import params
 from cluster.http.faces.messages import face as messages
@@ -23,6 +23,7 @@ from cluster.http.routes.openapi.schemas import (
     one_of_words,
     ref,
 )
+from ggml.sampling.params import MAX_LOGPROBS
 
 _MAX_TOKENS = sampling_schemas({"max_tokens": "max_tokens"})["max_tokens"]
 _GRAMMAR: Schema = {"type": "string", "maxLength": MAX_GRAMMAR_BYTES, "description": "GBNF"}

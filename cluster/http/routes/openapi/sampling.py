@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from cluster.api.lists import Names, Text, Texts, TokenIds
-from cluster.api.numbers import Range
-from cluster.api.sampling import Rule, SamplingParams, rule_of
+from cluster.api.lists import Text
+from cluster.api.sampling import SamplingParams, rule_of
+from ggml.sampling.lists import Names, Texts, TokenIds
+from ggml.sampling.numbers import Range
+from ggml.sampling.params import Rule
 
 Schema = dict[str, Any]
 _ATTRIBUTE = re.compile(r"^ {4}((?:\w+, )*\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
@@ -51,8 +53,8 @@ def _schema(rule: Rule) -> Schema:
 
 
 def _meanings() -> dict[str, str]:
-    """What the class says of its attributes."""
-    said = inspect.getdoc(SamplingParams) or ""
+    """What the classes say of their attributes."""
+    said = "\n".join(inspect.getdoc(kind) or "" for kind in SamplingParams.__mro__)
     return {
         name: " ".join(meaning.split())
         for match in _ATTRIBUTE.finditer(said)

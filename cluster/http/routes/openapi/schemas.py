@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cluster.api.lists import LARGEST_BIAS, LARGEST_SCALE, MAX_ADAPTERS, MAX_LOGIT_BIASES
+from cluster.api.lists import LARGEST_SCALE, MAX_ADAPTERS
 from cluster.chat.openai_shape import MAX_MESSAGES, MAX_TOOLS, NAME, TEXT_PARTS
 from cluster.chat.openai_shape import ROLES as OPENAI_ROLES
 from cluster.http.faces.messages.blocks import ROLES as ANTHROPIC_ROLES
 from cluster.http.faces.ollama.chat import ROLES as OLLAMA_ROLES
 from cluster.http.faces.responses.items import ROLES as ITEM_ROLES
 from cluster.http.limits import MAX_PROMPTS
+from ggml.sampling.lists import LARGEST_BIAS, MAX_LOGIT_BIASES
 
 Schema = dict[str, Any]
 
