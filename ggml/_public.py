@@ -54,6 +54,7 @@ from ggml.core.memory_format import (
     preserve_format,
     strided,
 )
+from ggml.generation import generate, generate_stream
 from ggml.graph.threads import get_num_threads, set_num_threads
 from ggml.io.reading import load
 from ggml.io.writing import save
@@ -103,6 +104,7 @@ from ggml.ops.predicates import (
     result_type,
 )
 from ggml.programs import load_program
+from ggml.sampling.params import SamplingParams
 from ggml.tensors.compiled import Compiled, compile
 from ggml.tensors.eval import eval, eval_async, is_lazy
 from ggml.tensors.size import Size
@@ -132,6 +134,7 @@ __all__ = [
     "ModuleError",
     "OutOfMemoryError",
     "RankError",
+    "SamplingParams",
     "ShapeMismatchError",
     "Size",
     "StateDictError",
@@ -167,6 +170,8 @@ __all__ = [
     "frombuffer",
     "full",
     "full_like",
+    "generate",
+    "generate_stream",
     "get_default_dtype",
     "get_num_threads",
     "iinfo",

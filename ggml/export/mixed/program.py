@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from ggml.core.dtypes import DType
@@ -68,6 +68,10 @@ class MixedProgram:
         """The model's results, as tensors of ggml; see ``Program``."""
         leaves = flatten(self.graph.in_tree, (args, kwargs), "arguments")
         users = [as_input(leaf, one) for leaf, one in zip(leaves, self.graph.users, strict=True)]
+        return unflatten(self.graph.out_tree, iter(self.run(users)))
+
+    def run(self, users: Sequence[Any]) -> list[Any]:
+        """The results in order, of what users gave in order."""
         bind(self.graph, self.graph.users, users)
         given = iter(users)
         arguments = [
@@ -78,9 +82,7 @@ class MixedProgram:
             results = self._partition.module(*arguments)
         found = list(zip(self._specs, results, strict=True))
         self._state.update({spec.target: result for spec, result in found if spec.kind.name == "BUFFER_MUTATION"})
-        return unflatten(
-            self.graph.out_tree, iter([to_ggml(result) for spec, result in found if spec.kind.name == "USER_OUTPUT"])
-        )
+        return [to_ggml(result) for spec, result in found if spec.kind.name == "USER_OUTPUT"]
 
     def _argument(self, name: str, role: Role, given: Any, value: Any) -> Any:
         if role is Role.USER:

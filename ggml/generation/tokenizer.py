@@ -1,0 +1,160 @@
+"""From texts to tokens and back: a GGUF's vocabulary, or a ``tokenizer.json``."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from collections.abc import Set
+from pathlib import Path
+from typing import Any, Protocol
+
+from ggml.core.errors import ArgumentError, DTypeError, FileFormatError
+from ggml.io.mapped import open_mapped
+from ggml.sampling.detokenizer import Detokenizer
+from worker_native import Vocab
+
+# A vocabulary of 256,000 tokens has 35 MB.
+_MAX_JSON_BYTES = 256 << 20
+_MAX_CONFIG_BYTES = 1 << 20
+
+
+class Pieces(Protocol):
+    """The text of tokens, as they come: whole characters."""
+
+    def push(self, token: int) -> str: ...
+    def flush(self) -> str:
+        """What was held back. Nothing may be pushed after it."""
+
+
+class Tokenizer(Protocol):
+    """What generation asks of a tokenizer."""
+
+    @property
+    def end_tokens(self) -> Set[int]:
+        """Those that end a text."""
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a prompt, with what the model wants at its beginning."""
+
+    def pieces(self) -> Pieces: ...
+    def token_bytes(self) -> list[bytes]:
+        """What each token adds to a text, for ``dry_sequence_breakers``."""
+
+
+def tokenizer_of(given: Any) -> Tokenizer:
+    """A tokenizer, or that of a file. DTypeError for anything else."""
+    if isinstance(given, (str, os.PathLike)):
+        path = Path(given)
+        return JsonTokenizer(path) if path.suffix == ".json" else GgufTokenizer(path)
+    if not all(hasattr(given, name) for name in ("end_tokens", "encode", "pieces", "token_bytes")):
+        wanted = "the path of a GGUF file or of a tokenizer.json, or an object that has what Tokenizer lists"
+        raise DTypeError("generate", wanted, type(given).__name__)
+    found: Tokenizer = given
+    return found
+
+
+class GgufTokenizer:
+    """The vocabulary of a GGUF file. FileFormatError for a file without one."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        name = str(path)
+        open_mapped(name, mmap.ACCESS_READ)  # libllama ends the process for some headers that are not sound
+        try:
+            self._vocab = Vocab(name)
+        except (ValueError, RuntimeError) as error:
+            raise FileFormatError(name, "tokenizer.ggml", str(error)) from error
+
+    @property
+    def end_tokens(self) -> Set[int]:
+        return self._vocab.end_tokens
+
+    def encode(self, text: str) -> list[int]:
+        found: list[int] = self._vocab.tokenize(text).tolist()
+        return found
+
+    def pieces(self) -> Pieces:
+        return _Bytes(self._vocab)
+
+    def token_bytes(self) -> list[bytes]:
+        return [self._vocab.token_bytes(token) for token in range(self._vocab.num_tokens)]
+
+
+class _Bytes:
+    def __init__(self, vocab: Vocab) -> None:
+        self._vocab, self._detokenizer = vocab, Detokenizer()
+
+    def push(self, token: int) -> str:
+        return self._detokenizer.push(self._vocab.token_bytes(token))
+
+    def flush(self) -> str:
+        return self._detokenizer.flush()
+
+
+class JsonTokenizer:
+    """A ``tokenizer.json``, read by the package tokenizers: ``pip install 'ggml-cluster[tokenizers]'``.
+
+    The file does not say which tokens end a text: unless ``end_tokens`` does, a ``generation_config.json`` or a
+    ``config.json`` beside it is asked for its ``eos_token_id``.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], end_tokens: Set[int] | None = None) -> None:
+        try:
+            import tokenizers
+        except ImportError:
+            why = "needs the package tokenizers: pip install 'ggml-cluster[tokenizers]'"
+            raise ArgumentError("generate", "tokenizer.json", why) from None
+        name = Path(path)
+        if name.stat().st_size > _MAX_JSON_BYTES:
+            raise FileFormatError(str(name), "size", f"is over {_MAX_JSON_BYTES} bytes")
+        try:
+            self._inner = tokenizers.Tokenizer.from_file(str(name))
+        except Exception as error:  # whatever the library makes of a file that is no tokenizer
+            raise FileFormatError(str(name), "tokenizer", str(error)) from error
+        self.end_tokens: Set[int] = _ends_beside(name) if end_tokens is None else end_tokens
+
+    def encode(self, text: str) -> list[int]:
+        found: list[int] = self._inner.encode(text).ids
+        return found
+
+    def pieces(self) -> Pieces:
+        return _Stream(self._inner)
+
+    def token_bytes(self) -> list[bytes]:
+        return [self._inner.decode([token]).encode() for token in range(self._inner.get_vocab_size())]
+
+
+class _Stream:
+    def __init__(self, inner: Any) -> None:
+        from tokenizers.decoders import DecodeStream
+
+        self._inner, self._stream = inner, DecodeStream(skip_special_tokens=True)
+        self._held: list[int] = []  # tokens that have completed no character yet
+
+    def push(self, token: int) -> str:
+        text: str | None = self._stream.step(self._inner, token)
+        self._held = [] if text else [*self._held, token]
+        return text or ""
+
+    def flush(self) -> str:
+        text: str = self._inner.decode(self._held) if self._held else ""
+        return text
+
+
+def _ends_beside(path: Path) -> frozenset[int]:
+    """The end tokens that a configuration beside a tokenizer names; none where there is none."""
+    for name in ("generation_config.json", "config.json"):
+        file = path.with_name(name)
+        if not file.is_file() or file.stat().st_size > _MAX_CONFIG_BYTES:
+            continue
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError):
+            raise FileFormatError(str(file), "eos_token_id", "cannot be read: the file is no JSON") from None
+        ends = found.get("eos_token_id") if isinstance(found, dict) else None
+        listed = ends if isinstance(ends, list) else [ends]
+        if ends is not None:
+            if not all(type(token) is int and 0 <= token < 2**31 for token in listed):
+                raise FileFormatError(str(file), "eos_token_id", "is no token, and no list of tokens")
+            return frozenset(listed)
+    return frozenset()
