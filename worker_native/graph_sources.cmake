@@ -37,6 +37,7 @@ set(GRAPH_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/move.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/norm.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/reduce.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/src/kernels/rotate.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/rows.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/scatter.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/spatial/arrange.cpp

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable, Iterable
 from typing import Any
 
 from ggml.core.dtypes import DType
@@ -11,16 +11,19 @@ from ggml.export.kept import decomposed
 from ggml.export.mixed.program import MixedProgram, quantizing
 from ggml.export.tensors import copied
 from ggml.export.translating import Translation
+from ggml.programs.constants import with_constants
 from ggml.programs.coverage import coverage, failures
 from ggml.programs.graph import Graph, Role
-from ggml.programs.passes import simplified
+from ggml.programs.passes import CONSTANTS, chosen, simplified
 from ggml.programs.passes.rewriting import without
 from ggml.programs.program import Program, require_ggml
 from ggml.programs.quantizing import quantized
 from ggml.tensors.tensor import Tensor
 
 
-def lowered(exported: Any, require: str | None, quantization: DType | None) -> Program | MixedProgram:
+def lowered(
+    exported: Any, require: str | None, quantization: DType | None, passes: Iterable[str] | None
+) -> Program | MixedProgram:
     """See ``ggml.export.lower``."""
     if type(exported).__name__ != "ExportedProgram":
         raise DTypeError("lower", "what torch.export.export returned", type(exported).__name__)
@@ -28,10 +31,11 @@ def lowered(exported: Any, require: str | None, quantization: DType | None) -> P
         raise DTypeError("lower", "'ggml' or None as require", require)
     if quantization is not None and not (isinstance(quantization, DType) and quantization.is_quantized):
         raise DTypeError("lower", "a quantised dtype as quantization", quantization)
+    names = chosen(passes)
     flat = decomposed(exported)
     graph = None
     try:
-        flat, graph, is_whole = _best(exported, flat)
+        flat, graph, is_whole = _best(exported, flat, names)
     except UnsupportedOpError:
         if require == "ggml":
             raise
@@ -41,25 +45,27 @@ def lowered(exported: Any, require: str | None, quantization: DType | None) -> P
             require_ggml(coverage(graph))
         return MixedProgram(flat, quantizing(quantization))
     tensors = _weights(flat, graph)
+    if CONSTANTS in names:
+        graph, tensors = with_constants(graph, tensors)
     return Program(graph, tensors if quantization is None else quantized(graph, tensors, quantization))
 
 
-def _best(exported: Any, flat: Any) -> tuple[Any, Graph, bool]:
+def _best(exported: Any, flat: Any, names: Collection[str]) -> tuple[Any, Graph, bool]:
     """The export in operations as they suit the rules best, its graph, and whether all of it runs on ggml."""
-    graph = _translated(flat)
+    graph = _translated(flat, names)
     failed = failures(graph)
     if failed:
         # PyTorch may have a decomposition for what a rule does not take.
         again = decomposed(exported, {graph.nodes[place].op for place in failed})
-        other = _translated(again)
+        other = _translated(again, names)
         still = failures(other)
         if len(still) < len(failed):
             return again, other, not still
     return flat, graph, not failed
 
 
-def _translated(exported: Any) -> Graph:
-    return simplified(_with_tied(exported, Translation(exported).graph()))
+def _translated(exported: Any, names: Collection[str]) -> Graph:
+    return simplified(_with_tied(exported, Translation(exported).graph()), names)
 
 
 def _with_tied(exported: Any, graph: Graph) -> Graph:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -13,12 +14,14 @@ from ggml.programs.binding import as_input, bind
 from ggml.programs.coverage import Coverage, coverage
 from ggml.programs.decoding import decode
 from ggml.programs.encoding import encode
-from ggml.programs.graph import ARCHITECTURE, KEY, Graph, Role, TensorSpec
+from ggml.programs.graph import ARCHITECTURE, KEY, Graph, Ref, Role, TensorSpec
 from ggml.programs.recordings.recorded import Recordings
 from ggml.programs.recordings.recording import recorded
 from ggml.programs.recordings.storing import with_recordings
+from ggml.programs.states import States
 from ggml.programs.trees import flatten, unflatten
 from ggml.programs.walking import walk
+from ggml.programs.writing import first_element, writes_in_place, written
 from ggml.tensors.compiled import compile
 from ggml.tensors.tensor import Tensor
 
@@ -28,7 +31,8 @@ class Program:
 
     A call takes what the model took, as tensors of ggml or of torch or as arrays, and gives tensors of ggml in the
     form that the model gave. Each new shape is recorded once; then a call is one native call. Buffers that the model
-    changes are kept in ``state`` between calls, so that two threads must not call such a program at once.
+    changes are kept in ``state`` between calls, so that two threads must not call such a program at once; rows that a
+    call writes into one of them go into its own memory.
     """
 
     def __init__(self, graph: Graph, tensors: Mapping[str, Tensor], recordings: Recordings | None = None) -> None:
@@ -47,11 +51,16 @@ class Program:
             raise StateDictError("program", missing, unexpected, misfits, True)
         states = {one.name for one in graph.inputs if one.role is Role.STATE}
         self.weights = {name: tensor for name, tensor in tensors.items() if name not in states}
-        self.state = {name: tensors[name] for name in states}
-        self._first_state = dict(self.state)
+        self.state = States({name: tensors[name] for name in states})
+        self._writes = writes_in_place(graph)
+        self._written = {
+            one.name
+            for one in graph.outputs
+            if one.role is Role.STATE and isinstance(one.value, Ref) and one.value.value in self._writes
+        }
         self._varying = [one for one in graph.inputs if one.role is not Role.WEIGHT]
         self._users = graph.users
-        self._run = compile(self._walk)
+        self._run = compile(self._walk_writing)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The model's results. ShapeMismatchError, DTypeError or ArgumentError for what it was not exported for;
@@ -60,17 +69,19 @@ class Program:
 
     def run(self, users: Sequence[Any], named: Mapping[int, int] = MappingProxyType({})) -> list[Any]:
         """The results in order, of what users gave in order; ``named`` has symbols that are known otherwise."""
-        given, symbols = self._bound(users, named)
+        given, symbols = self._bound(users, named, self._written)
         results = self._run(given, symbols)
         outputs = list(zip(self.graph.outputs, results, strict=True))
-        self.state.update({output.name: result for output, result in outputs if output.role is Role.STATE})
+        for output, result in outputs:
+            if output.role is Role.STATE and output.name not in self._written:
+                self.state.put(output.name, result)
         return [result for output, result in outputs if output.role is Role.USER]
 
     def record(self, *args: Any, **kwargs: Any) -> None:
         """Keep the native graph for arguments of these shapes, so that files have it: they then run where there is no
         Python, by ``ggml-run`` and the library beside it. Nothing is computed. Errors as those of a call.
         """
-        given, symbols = self._bound(self._given(args, kwargs), {})
+        given, symbols = self._bound(self._given(args, kwargs), {}, ())
         memory = self.recordings.memory
         one = recorded(
             lambda inputs: self._walk(inputs, symbols), self.graph, self._varying, given, self.weights, memory
@@ -87,13 +98,13 @@ class Program:
         """
         name, graph = path_of("save", path), encode(self.graph)
         decode(graph, name)
-        tensors = {**self.weights, **self.state}
+        tensors = {**self.weights, **self.state.all()}
         tensors, extra = with_recordings(tensors, self.recordings)
         write(name, tensors, ARCHITECTURE, {KEY: graph, **extra})
 
     def reset(self) -> None:
         """Give every buffer that calls change the value it had at first."""
-        self.state = dict(self._first_state)
+        self.state.reset()
 
     def coverage(self) -> Coverage:
         """Each operation, how many nodes of it there are, where they run, and why one cannot."""
@@ -109,17 +120,36 @@ class Program:
         leaves = flatten(self.graph.in_tree, (args, kwargs), "arguments")
         return [as_input(leaf, one) for leaf, one in zip(leaves, self._users, strict=True)]
 
-    def _bound(self, users: Sequence[Any], named: Mapping[int, int]) -> tuple[list[Any], tuple[int, ...]]:
-        """What varies between calls, users' inputs and states, and the extents that it brings."""
+    def _bound(
+        self, users: Sequence[Any], named: Mapping[int, int], written: Collection[str]
+    ) -> tuple[list[Any], tuple[int, ...]]:
+        """What varies between calls, users' inputs and states, and the extents that it brings. States that are
+        ``written`` to are in memory of their own."""
         found = iter(users)
-        given = [next(found) if one.role is Role.USER else self.state[one.name] for one in self._varying]
-        return given, bind(self.graph, self._varying, given, named)
+        given = [next(found) if one.role is Role.USER else self.state.read(one.name) for one in self._varying]
+        symbols = bind(self.graph, self._varying, given, named)
+        for place, one in enumerate(self._varying):
+            if one.name in written and one.role is Role.STATE:
+                given[place] = self.state.writable(one.name)
+        return given, symbols
 
     def _walk(self, varying: list[Any], symbols: tuple[int, ...]) -> list[Any]:
         """The graph on placeholders, once for each shape. Weights are read where they lie."""
+        return walk(self.graph, self._inputs(varying), symbols)
+
+    def _walk_writing(self, varying: list[Any], symbols: tuple[int, ...]) -> list[Any]:
+        """As ``_walk``, but states that rows are written to change where they lie: their results are one element each,
+        so that the write is a part of the native graph even if nothing else reads it."""
+        makers = {value: partial(written, write) for value, write in self._writes.items()}
+        results = walk(self.graph, self._inputs(varying), symbols, makers)
+        return [
+            first_element(result) if output.role is Role.STATE and output.name in self._written else result
+            for output, result in zip(self.graph.outputs, results, strict=True)
+        ]
+
+    def _inputs(self, varying: list[Any]) -> list[Any]:
         given = iter(varying)
-        inputs = [self.weights[one.name] if one.role is Role.WEIGHT else next(given) for one in self.graph.inputs]
-        return walk(self.graph, inputs, symbols)
+        return [self.weights[one.name] if one.role is Role.WEIGHT else next(given) for one in self.graph.inputs]
 
     def __repr__(self) -> str:
         users = [one.name for one in self.graph.users]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ggml.core.errors import ArgumentError, GgmlError, UnsupportedOpError
@@ -11,7 +12,7 @@ from ggml.programs.graph import Argument, Graph, Node, Ref
 from ggml.programs.rules import RULES
 
 
-def resolved(argument: Argument, values: Sequence[Any], symbols: Sequence[int]) -> Any:
+def resolved(argument: Argument, values: Sequence[Any] | Mapping[int, Any], symbols: Sequence[int]) -> Any:
     """An argument as its rule takes it: tensors for references, numbers for expressions, lists for tuples."""
     if isinstance(argument, Ref):
         return values[argument.value]
@@ -22,7 +23,7 @@ def resolved(argument: Argument, values: Sequence[Any], symbols: Sequence[int]) 
     return argument
 
 
-def applied(node: Node, values: Sequence[Any], symbols: Sequence[int]) -> Any:
+def applied(node: Node, values: Sequence[Any] | Mapping[int, Any], symbols: Sequence[int]) -> Any:
     """The result of one node. Every failure is a GgmlError that names the operation."""
     rule = RULES.get(node.op)
     if rule is None:
@@ -38,9 +39,15 @@ def applied(node: Node, values: Sequence[Any], symbols: Sequence[int]) -> Any:
         raise ArgumentError(node.op, "arguments", why) from error
 
 
-def walk(graph: Graph, inputs: Sequence[Any], symbols: Sequence[int]) -> list[Any]:
-    """The outputs in order, of a tensor for each input and the extents of this call."""
+#: Makes a value of those before it, in another way than its node's rule.
+Maker = Callable[[Sequence[Any]], Any]
+
+
+def walk(
+    graph: Graph, inputs: Sequence[Any], symbols: Sequence[int], makers: Mapping[int, Maker] = MappingProxyType({})
+) -> list[Any]:
+    """The outputs in order, of a tensor for each input and the extents of this call. ``makers`` are by value."""
     values = list(inputs)
-    for node in graph.nodes:
-        values.append(applied(node, values, symbols))
+    for value, node in enumerate(graph.nodes, len(inputs)):
+        values.append(makers[value](values) if value in makers else applied(node, values, symbols))
     return [resolved(output.value, values, symbols) for output in graph.outputs]

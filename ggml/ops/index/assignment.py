@@ -78,6 +78,13 @@ def index_put(input: Tensor, indices: Sequence[Tensor], values: Tensor, accumula
     return _assigned(x, places, _Write("index_put", given, "add" if accumulate else "put"))
 
 
+def put_within(input: Tensor, index: tuple[Any, ...], values: Tensor, accumulate: bool = False) -> Tensor:
+    """``input`` with ``values`` put (or added) at a subscript of slices and integer tensors, between which axes may
+    be left out."""
+    x, given = tensor("index_put", input), tensor("index_put", values, "values")
+    return _assigned(x, index, _Write("index_put", given, "add" if accumulate else "put"))
+
+
 def _assigned(x: Tensor, index: tuple[Any, ...], write: _Write) -> Tensor:
     items = spelled_out(write.name, x, index, keep_masks=True)
     masks = [item for item in items if isinstance(item, Tensor) and item.dtype is dtypes.bool_]

@@ -17,7 +17,7 @@ from ggml.ops.nn.attention import row_view
 from ggml.ops.shape.concatenation import cat
 from ggml.ops.shape.cutting import narrow
 from ggml.ops.shape.views import reshape
-from ggml.registry.arguments import broadcast, convert, integer, number, strictly_floating, tensor
+from ggml.registry.arguments import broadcast, convert, integer, number, same_dtype, strictly_floating, tensor
 from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor, filled
 
@@ -148,3 +148,41 @@ def rotary_embedding(
     inputs = (x, places, *_divisors(x, freq_factors, num_dims))
     how = Rotation(turning, num_dims, _MODES[mode], length, scales)
     return make(_NAME, inputs, how, x._node.shape, x._node.dtype)
+
+
+def _lower_rotated(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
+    """Our kernel reads rows where they lie."""
+    ones = [value.expand((1,) * (4 - len(value.shape)) + value.shape) for value in values]
+    shape = (1,) * (4 - len(node.shape)) + node.shape
+    return b.emit("rotate", [row_view(b, value) for value in ones], F32, shape).reshape_to(node.shape)
+
+
+@op(runs="kernel", sample="internal", lower=_lower_rotated, dtypes=FLOATING, methods=())
+def _rotate(input: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """``rotated``, for rows of up to four axes; the caller has checked."""
+    return make("_rotate", (input, cos, sin), (), input._node.shape, input._node.dtype)
+
+
+def rotated(input: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """``input * cos + cat((-input[..., n:], input[..., :n]), -1) * sin`` of rows of 2 n elements.
+
+    The tables have rows of that length, and broadcast to the input: [T, 2 n] or [B, 1, T, 2 n] for [B, H, T, 2 n].
+    """
+    x, *tables = (strictly_floating("rotated", one) for one in (input, cos, sin))
+    shape = x._node.shape
+    fits = all(one.ndim and one.shape[-1] == x.shape[-1] for one in (x, *tables) if x.ndim)
+    if (
+        not x.ndim
+        or shape[-1] % 2
+        or not fits
+        or broadcast("rotated", shape, *[one._node.shape for one in tables]) != shape
+    ):
+        wanted = f"an even width, and tables that broadcast to {shape}"
+        raise ShapeMismatchError("rotated", wanted, tuple(tuple(one.shape) for one in tables))
+    for one in tables:
+        same_dtype("rotated", x, one)
+    if x.ndim > 4 or 0 in shape or x.device.type != "cpu":
+        half = shape[-1] // 2
+        turned = cat([narrow(x, -1, half, half).neg(), narrow(x, -1, 0, half)], -1)
+        return x * tables[0] + turned * tables[1]
+    return _rotate(x, *tables)

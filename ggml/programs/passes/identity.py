@@ -16,11 +16,15 @@ _COPIES = {
     "aten.dropout.default",
 }
 
-_SAME_IF_EQUAL = {"aten._to_copy.default", "aten.expand.default", "aten.view.default", "aten.reshape.default"}
+_SAME_IF_EQUAL = {
+    "aten._to_copy.default", "aten.to.dtype", "aten.type_as.default", "aten.expand.default", "aten.view.default",
+    "aten.reshape.default", "aten._unsafe_view.default",
+}  # fmt: skip
 
 
 def without_identities(graph: Graph) -> Graph:
-    """The graph without copies, casts to the dtype that is there, and reshapes to the shape that is there."""
+    """The graph without copies, casts to the dtype that is there, reshapes to the shape that is there,
+    and sums and products that change no number."""
     specs: list[TensorSpec | None] = [one.spec for one in graph.inputs]
     specs += [None if node.is_tuple or len(node.specs) != 1 else node.specs[0] for node in graph.nodes]
     stand_ins = {}
@@ -33,4 +37,15 @@ def without_identities(graph: Graph) -> Graph:
 def _is_identity(node: Node, before: TensorSpec | None, after: TensorSpec | None) -> bool:
     if node.op == "aten.dropout.default":
         return len(node.args) == 3 and node.args[2] is False
-    return node.op in _COPIES or (node.op in _SAME_IF_EQUAL and before is not None and before == after)
+    if before is None or before != after:
+        return node.op in _COPIES
+    return node.op in _COPIES or node.op in _SAME_IF_EQUAL or _changes_no_number(node, before)
+
+
+def _changes_no_number(node: Node, before: TensorSpec) -> bool:
+    """``x * 1`` and, of integers, ``x + 0``: of floats that would make 0 of -0."""
+    if len(node.args) != 2 or node.kwargs or isinstance(node.args[1], bool):
+        return False
+    if node.op in ("aten.mul.Tensor", "aten.mul.Scalar"):
+        return node.args[1] == 1
+    return node.op in ("aten.add.Tensor", "aten.add.Scalar") and before.dtype.is_integer and node.args[1] == 0

@@ -1,6 +1,18 @@
 """What each operation of ATen is here: one function for each, by kind. Importing this enters all of them."""
 
-from ggml.programs.rules import creating, moving, norms, same, sequences, spatial
+from ggml.programs.rules import creating, fused, moving, norms, same, sequences, spatial
 from ggml.programs.rules.table import RULES, Rule, lowering, signature_of
 
-__all__ = ["RULES", "Rule", "creating", "lowering", "moving", "norms", "same", "sequences", "signature_of", "spatial"]
+__all__ = [
+    "RULES",
+    "Rule",
+    "creating",
+    "fused",
+    "lowering",
+    "moving",
+    "norms",
+    "same",
+    "sequences",
+    "signature_of",
+    "spatial",
+]

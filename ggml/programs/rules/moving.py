@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ggml.core.dtypes import DType, bool_
 from ggml.core.errors import ArgumentError
 from ggml.ops.elementwise.selection import where
-from ggml.ops.index.assignment import index_put
+from ggml.ops.index.assignment import index_put, put_within
 from ggml.ops.index.subscript import getitem
 from ggml.programs.rules.table import lowering, same_as
 from ggml.registry.arguments import convert, tensor
@@ -53,7 +53,7 @@ def index(input: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
 
 @lowering("aten.index_put.default")
 def put_at(input: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
-    """Axes that no index names are indexed whole, behind the others only: so does PyTorch write them out."""
+    """Axes that no index names are indexed whole."""
     x, named = tensor("index_put", input), list(indices)
     while named and named[-1] is None:
         named.pop()
@@ -63,7 +63,7 @@ def put_at(input: Tensor, indices: Sequence[Tensor | None], values: Tensor, accu
             shaped = mask.reshape([*mask.shape, *[1] * (x.ndim - mask.ndim)])
             return where(shaped, values.reshape(()), x)
     if any(one is None for one in named):
-        raise ArgumentError("index_put", "indices", "with an axis left out before another are not supported")
+        return put_within(x, tuple([slice(None) if one is None else one for one in named]), values, accumulate)
     return index_put(x, [one for one in named if one is not None], values, accumulate)
 
 

@@ -59,6 +59,8 @@ std::vector<MemoryPtr> Graph::bind_inputs(std::span<const Buffer* const> inputs)
 bool Graph::should_stop(void* graph) noexcept {
     Graph& self = *static_cast<Graph*>(graph);
     if (self.is_cancelled_.load(std::memory_order_relaxed) || self.problem_ != nullptr) return true;
+    // What a bad index would have to name is not written to.
+    if (self.fault_.kind.load(std::memory_order_relaxed) != FaultKind::none) return true;
     if (!self.look_ || std::this_thread::get_id() != self.caller_ || !(*self.look_)()) return false;
     self.is_cancelled_ = true;
     return true;
@@ -118,10 +120,10 @@ void Graph::compute_now(const Observer* observer, const Look* look) {
     look_ = nullptr;
     if (problem_) std::rethrow_exception(std::exchange(problem_, nullptr));
     if (is_cancelled_.exchange(false)) throw Cancelled("graph: the run was cancelled");
+    if (fault_.kind != FaultKind::none) throw DataError(fault_.kind, fault_.step, fault_text(fault_));
     if (status == GGML_STATUS_ALLOC_FAILED)
         throw OutOfMemory(text("memory: ", why.empty() ? "none is left" : why));
     if (status != GGML_STATUS_SUCCESS) failed("graph: ", why.empty() ? ggml_status_to_string(status) : why);
-    if (fault_.kind != FaultKind::none) throw DataError(fault_.kind, fault_.step, fault_text(fault_));
 }
 
 int Graph::num_threads() const { return useful_threads(work_ns_, num_working_, cpu_compute().num_threads()); }

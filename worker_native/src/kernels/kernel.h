@@ -91,6 +91,9 @@ KernelFunction attend_kernel();
 // F32 rows [n, ...], weight [n] and bias [n] to rows of mean 0 and variance 1, scaled and shifted. params:
 // eps.
 KernelFunction norm_affine_kernel();
+// F32 rows [2 n, T, H, B] of any outer strides, and cosines and sines [2 n, T or 1, H or 1, B or 1], to the
+// rows times the cosines plus (minus the second half, the first half) times the sines.
+KernelFunction rotate_kernel();
 // F32 [inner, n] and I64 bounds [bags + 1] to [inner, bags]: the rows from one bound to the next, summed
 // (params: 0) or their largest elements (1); 0 where there are none.
 KernelFunction bag_kernel();

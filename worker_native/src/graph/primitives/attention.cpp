@@ -64,10 +64,26 @@ ggml_tensor* rope(Site& site) {
                          site.real(5), site.real(6), site.real(7), site.real(8));
 }
 
+// Sources: [2 n, T, H, B] with contiguous rows, cosines and sines alike, whose outer axes may be 1. No
+// params.
+ggml_tensor* rotate(Site& site) {
+    const ggml_tensor* x = site.src[0];
+    for (const ggml_tensor* t : site.src) {
+        site.require(is_f32(t) && has_rows(t) && t->ne[0] == x->ne[0], "wants rows of F32 of one length");
+        for (int axis = 1; axis < 4; ++axis) {
+            site.require(t->nb[axis] % sizeof(float) == 0, "wants whole elements between rows");
+            site.require(t->ne[axis] == 1 || t->ne[axis] == x->ne[axis], "the tables do not repeat");
+        }
+    }
+    site.require(x->ne[0] % 2 == 0, "wants an even number of elements in a row");
+    site.require(site.step.type == GGML_TYPE_F32 && has_ne(x, site.step.ne), "the result has other extents");
+    return custom(site, rotate_kernel());
+}
+
 const Primitive list[] = {
     {"flash_attn", 3, 1, flash_attn}, {"flash_attn_mask", 4, 1, flash_attn},
     {"attend", 3, 1, attend},         {"rope", 2, 9, rope},
-    {"rope_divided", 3, 9, rope},
+    {"rope_divided", 3, 9, rope},     {"rotate", 3, 0, rotate},
 };
 
 }  // namespace
