@@ -7,7 +7,7 @@ PYTHON ?= python3
 TEST_EXTRAS ?= test,dev
 VENV   := .venv
 BIN    := $(VENV)/bin
-NATIVE  := $(shell find worker_native/src -name "*.cpp" -o -name "*.h")
+NATIVE  := $(shell find worker_native/src deploy ggml -name "*.cpp" -o -name "*.h")
 SOURCES := $(NATIVE) worker_native/CMakeLists.txt pyproject.toml
 
 # Runs what takes minutes: its output goes to a log, how far it is to the terminal.

@@ -169,12 +169,14 @@ class Stripped(_message.Message):
     def __init__(self, op: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class Recordings(_message.Message):
-    __slots__ = ("version", "recordings")
+    __slots__ = ("version", "recordings", "memory")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     RECORDINGS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FIELD_NUMBER: _ClassVar[int]
     version: int
     recordings: _containers.RepeatedCompositeFieldContainer[Recording]
-    def __init__(self, version: _Optional[int] = ..., recordings: _Optional[_Iterable[_Union[Recording, _Mapping]]] = ...) -> None: ...
+    memory: str
+    def __init__(self, version: _Optional[int] = ..., recordings: _Optional[_Iterable[_Union[Recording, _Mapping]]] = ..., memory: _Optional[str] = ...) -> None: ...
 
 class Recording(_message.Message):
     __slots__ = ("inputs", "outputs", "names", "words", "sources")

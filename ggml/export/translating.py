@@ -13,11 +13,19 @@ from ggml.export.symbols import expression
 from ggml.export.tensors import dtype_of
 from ggml.programs.expressions import Apply, Expression, Extent, Symbol
 from ggml.programs.graph import Argument, Graph, Input, Node, Output, Ref, Role, SymbolSpec, TensorSpec
+from ggml.programs.rules import RULES
 
 _LARGEST = 1 << 40
 
 # Where a tensor lies and in what order never matters here.
-DROPPED = ("device", "layout", "pin_memory", "memory_format", "non_blocking", "copy", "generator")
+DROPPED = ("device", "layout", "pin_memory", "memory_format", "non_blocking", "copy", "generator", "dim_order")
+
+# The class of ExecuTorch's operations, and what it calls those of ATen that it gives other arguments.
+_EDGE = "EdgeOpOverload"
+_EDGE_NAMES = {
+    "dim_order_ops._clone_dim_order.default": "aten.clone.default",
+    "dim_order_ops._to_dim_order_copy.default": "aten._to_copy.default",
+}
 
 _CHECKS = ("_assert", "sym_constrain", "_check")
 
@@ -206,11 +214,19 @@ def op_name(node: Any) -> str:
     """``aten.linear.default`` of a node; what belongs to Python is ``operator.``."""
     target = node.target
     if hasattr(target, "_schema"):
-        return str(target)
+        return _plain_name(str(getattr(target, "_op", target)) if type(target).__name__ == _EDGE else str(target))
     if node.op == "get_attr":
         return f"attribute.{target}"
     name = getattr(target, "__name__", str(target))
     return f"operator.{name}" if getattr(target, "__module__", "") in ("_operator", "operator") else f"torch.{name}"
+
+
+def _plain_name(name: str) -> str:
+    """ATen's name of what ExecuTorch calls otherwise: its views are copies, and copies may change the order in memory."""
+    if name in _EDGE_NAMES:
+        return _EDGE_NAMES[name]
+    plain = name.replace("_copy.", ".")
+    return plain if name not in RULES and plain in RULES else name
 
 
 def _symbolic(value: Any) -> Any:

@@ -16,7 +16,7 @@ from ggml.core.node import MAX_RANK
 from ggml.graph.program import Steps
 from ggml.programs.encoding import ROLES
 from ggml.programs.graph import Graph, Role
-from ggml.programs.recordings.recorded import KEY, VERSION, Range, Recorded, Slot, Source
+from ggml.programs.recordings.recorded import KEY, MEMORY, VERSION, Range, Recorded, Slot, Source
 from ggml.programs.recordings.sizes import input_sizes
 from protos import program_pb2 as pb
 
@@ -37,6 +37,8 @@ def decode(raw: bytes, path: str, graph: Graph, stored: Mapping[str, int], num_s
         raise FileFormatError(path, KEY, "is no message of protos/program.proto") from None
     if message.version != VERSION:
         raise FileFormatError(path, f"{KEY}.version", f"is {message.version}; this library reads {VERSION}")
+    if message.memory != MEMORY:
+        raise FileFormatError(path, f"{KEY}.memory", f"is {message.memory[:40]!r} instead of {MEMORY!r}")
     found = [
         _Decoder(path, f"{KEY}[{place}]", graph, stored, num_shared).recording(one)
         for place, one in enumerate(message.recordings)

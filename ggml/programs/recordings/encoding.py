@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping
 
 from ggml.programs.encoding import ROLES
 from ggml.programs.graph import Role
-from ggml.programs.recordings.recorded import VERSION, Range, Recorded, Slot, Source
+from ggml.programs.recordings.recorded import MEMORY, VERSION, Range, Recorded, Slot, Source
 from protos import program_pb2 as pb
 
 
-def encode(recordings: Iterable[Recorded], stored: Mapping[str, str | None]) -> bytes:
-    """The bytes of recordings, the same each time. ``stored`` has the name in the file of each weight and state."""
-    message = pb.Recordings(version=VERSION, recordings=[_recording(one, stored) for one in recordings])
+def encode(recordings: Iterable[Recorded], stored: Mapping[str, str | None], memory: str = MEMORY) -> bytes:
+    """The bytes of recordings, the same each time. ``stored`` has the name in the file of each weight and state,
+    ``memory`` is that of what recordings share."""
+    messages = [_recording(one, stored) for one in recordings]
+    message = pb.Recordings(version=VERSION, recordings=messages, memory=memory)
     return message.SerializeToString(deterministic=True)
 
 

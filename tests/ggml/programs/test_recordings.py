@@ -161,9 +161,12 @@ def test_change_is_refused(name: str) -> None:
 def test_version_and_repetitions_are_refused() -> None:
     changed, whole = message()
     refusal(changed.SerializeToString(), whole)
-    twice = pb.Recordings(version=1, recordings=[changed.recordings[0]] * 2)
+    twice = pb.Recordings(version=1, memory="ggml.recorded", recordings=[changed.recordings[0]] * 2)
     with pytest.raises(FileFormatError, match="twice"):
         refusal(twice.SerializeToString(), whole)
+    changed.memory = "x"
+    with pytest.raises(FileFormatError, match="memory: is 'x'"):
+        refusal(changed.SerializeToString(), whole)
     changed.version = 2
     with pytest.raises(FileFormatError, match="version: is 2"):
         refusal(changed.SerializeToString(), whole)

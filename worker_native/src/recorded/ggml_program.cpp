@@ -23,7 +23,6 @@ constexpr int max_threads = 512;  // GGML_MAX_N_THREADS
 
 // Where Python keeps them: ggml.programs.recordings.recorded.
 constexpr const char* recordings_key = "ggml.recordings";
-constexpr const char* memory_name = "ggml.recorded";
 
 int num_cores() {
     cpu_set_t cores;
@@ -133,12 +132,14 @@ void set_num_threads(int num_threads) {
 
 class Program::Impl {
   public:
-    Impl(std::string_view bytes, native::FindTensor find)
-        : recordings_(native::decode_recordings(bytes)), find_(std::move(find)) {
-        if (recordings_.empty())
-            native::bad_value("recordings: there are none; program.record(...) in Python makes them");
-        built_.resize(recordings_.size());
-        if (const native::FoundTensor memory = find_(memory_name); memory.bytes.data) shared_ = memory.bytes;
+    Impl(std::string_view bytes, const native::FindTensor& find)
+        : Impl(native::decode_recordings(bytes), find) {}
+
+    Impl(native::Recordings decoded, const native::FindTensor& find)
+        : recordings_(std::move(decoded.list)), built_(recordings_.size()) {
+        find_tensors(find);
+        if (const native::FoundTensor memory = find(decoded.memory); memory.bytes.data)
+            shared_ = memory.bytes;
         for (const native::Recording& one : recordings_) add_signature(one);
         reset();
     }
@@ -147,12 +148,7 @@ class Program::Impl {
         const size_t place = place_of(inputs);
         const native::Recording& recording = recordings_[place];
         const std::lock_guard lock(busy_);
-        if (!built_[place]) {
-            const auto build = [&] {
-                return std::make_unique<native::NativeProgram>(recording, shared_, find_);
-            };
-            built_[place] = told(Error::Kind::file, build);
-        }
+        native::NativeProgram& program = built(place);
         std::vector<std::unique_ptr<native::Buffer>> given;
         std::vector<const native::Buffer*> buffers;
         for (const native::RecordedSlot& slot : recording.inputs) {
@@ -166,7 +162,14 @@ class Program::Impl {
                 buffers.push_back(given.back().get());
             }
         }
-        return results(recording, built_[place]->run(buffers));
+        return results(recording, program.run(buffers));
+    }
+
+    void prepare(size_t place) {
+        if (place >= recordings_.size())
+            refuse("signature: there are ", recordings_.size(), ", and no ", place);
+        const std::lock_guard lock(busy_);
+        built(place);
     }
 
     Array state(const std::string& name) const {
@@ -200,6 +203,28 @@ class Program::Impl {
     std::vector<Spec> states_;
 
   private:
+    native::NativeProgram& built(size_t place) {
+        const auto find = [this](const std::string& name) { return found_.at(name); };
+        const auto build = [&] {
+            return std::make_unique<native::NativeProgram>(recordings_[place], shared_, find);
+        };
+        if (!built_[place]) built_[place] = told(Error::Kind::file, build);
+        return *built_[place];
+    }
+
+    // Every tensor that a recording names. Whoever keeps them need not stay.
+    void find_tensors(const native::FindTensor& find) {
+        const auto keep = [&](const std::string& name) {
+            if (found_.find(name) == found_.end()) found_.emplace(name, find(name));
+        };
+        for (const native::Recording& one : recordings_) {
+            for (const native::RecordedSource& source : one.sources)
+                if (source.kind == native::RecordedSource::Kind::tensor) keep(source.tensor);
+            for (const native::RecordedSlot& slot : one.inputs)
+                if (slot.is_state) keep(slot.tensor);
+        }
+    }
+
     void add_signature(const native::Recording& one) {
         Signature signature;
         for (const native::RecordedSlot& slot : one.inputs) {
@@ -252,7 +277,7 @@ class Program::Impl {
 
     const void* first_value(const Spec& spec) const {
         const std::string& name = first_.at(spec.name);
-        const native::FoundTensor found = find_(name);
+        const native::FoundTensor& found = found_.at(name);
         const bool is_bool = spec.dtype == DType::boolean;
         if (!found.bytes.data || found.bytes.num_bytes < spec.num_bytes() ||
             (found.type && *found.type != (is_bool ? GGML_TYPE_I8 : native::inner_type(spec.dtype))))
@@ -325,7 +350,7 @@ class Program::Impl {
     }
 
     std::vector<native::Recording> recordings_;
-    native::FindTensor find_;
+    std::map<std::string, native::FoundTensor> found_;
     Bytes shared_;
     std::vector<std::unique_ptr<native::NativeProgram>> built_;
     std::map<std::string, std::string> first_;  // for each state the tensor that it begins with
@@ -361,6 +386,10 @@ Program Program::of_bytes(std::string_view recordings, const Find& find) {
 }
 
 const std::vector<Signature>& Program::signatures() const { return impl_->signatures_; }
+
+void Program::prepare(size_t signature) {
+    told(Error::Kind::runtime, [&] { impl_->prepare(signature); });
+}
 
 const std::vector<Spec>& Program::states() const { return impl_->states_; }
 

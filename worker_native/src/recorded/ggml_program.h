@@ -109,6 +109,8 @@ class GGML_PROGRAM_API Program {
     ~Program();
 
     const std::vector<Signature>& signatures() const;
+    // Builds the native graph of a signature now, which its first call would do. Error where it is not sound.
+    void prepare(size_t signature);
     const std::vector<Spec>& states() const;
 
     // The outputs in order, for inputs in any order, each given once. The states have their new values

@@ -114,16 +114,18 @@ Recording recording(std::string_view bytes) {
 
 }  // namespace
 
-std::vector<Recording> decode_recordings(std::string_view bytes) {
-    std::vector<Recording> found;
+Recordings decode_recordings(std::string_view bytes) {
+    Recordings found;
     uint64_t written_in = 0;
     for (Wire wire(bytes); !wire.at_end();) {
         const Field field = wire.field();
         if (field.number == 1) written_in = number_of(field);
-        if (field.number == 2) added(found, max_recordings) = recording(bytes_of(field));
+        if (field.number == 2) added(found.list, max_recordings) = recording(bytes_of(field));
+        if (field.number == 3) found.memory = bytes_of(field);
     }
     if (written_in != version)
         bad_value("recordings: version ", written_in, " is given; this library reads ", version);
+    if (found.list.empty()) bad_value("recordings: there are none; program.record(...) in Python makes them");
     return found;
 }
 

@@ -32,8 +32,13 @@ struct Recording {
     std::vector<RecordedSource> sources;
 };
 
+struct Recordings {
+    std::vector<Recording> list;
+    std::string memory;  // the tensor that ranges are of
+};
+
 // Throws std::invalid_argument, which names the field, for bytes that are no recordings. What slots, steps
 // and sources say together is checked where a graph is built of them.
-std::vector<Recording> decode_recordings(std::string_view bytes);
+Recordings decode_recordings(std::string_view bytes);
 
 }  // namespace native
