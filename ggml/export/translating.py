@@ -222,7 +222,7 @@ def op_name(node: Any) -> str:
 
 
 def _plain_name(name: str) -> str:
-    """ATen's name of what ExecuTorch calls otherwise: its views are copies, and copies may change the order in memory."""
+    """ATen's name of what ExecuTorch calls otherwise: views that are copies, and copies in another order of memory."""
     if name in _EDGE_NAMES:
         return _EDGE_NAMES[name]
     plain = name.replace("_copy.", ".")

@@ -23,6 +23,7 @@ FLOORS: dict[str, set[str]] = {
     "kernels/spatial": {"kernels"},
     "graph/primitives": {"base", "kernels", "kernels/fourier", "kernels/spatial"},
     "graph": {"base", "device", "kernels", "graph/primitives"},
+    "recorded": {"base", "graph"},
     "bind": {"base", "device", "sampling", "vocab", "slice", "quantize", "graph", "graph/primitives"},
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
+pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
 pytest.importorskip("executorch", reason="not installed: pip install 'ggml-cluster[executorch]'")
+
+import torch
 
 import ggml
 from ggml.executorch import library
@@ -30,7 +33,7 @@ pytestmark = [
 # Their families differ; the whole zoo takes an hour of torch's own passes.
 NAMES = (
     "MLP", "ResNet-18", "VGG", "DenseNet", "MobileNetV3", "U-Net", "ConvNeXt", "ViT", "Swin", "BERT", "GPT-2", "Llama",
-    "LSTM", "GRU",
+    "Mamba", "LSTM language model", "GRU language model",
 )  # fmt: skip
 CHOSEN = [entry for entry in ENTRIES if entry.name in NAMES]
 
@@ -201,3 +204,11 @@ def test_what_is_not_built_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_bad_options_are_refused() -> None:
     with pytest.raises(ggml.DTypeError, match="quantised dtype"):
         ggml.executorch.GgmlPartitioner(quantization=ggml.float32)  # type: ignore[attr-defined]
+
+
+def test_page_does_what_it_shows(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "ggml" / "executorch.md").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    assert "assert (y - model(x))" in code
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
