@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ggml.core.dtypes import DType
+    from ggml.export.compiling import backend as backend
     from ggml.export.mixed.program import MixedProgram as MixedProgram
     from ggml.programs.coverage import Coverage as Coverage
     from ggml.programs.coverage import Row as Row
     from ggml.programs.passes import NAMES as PASSES
     from ggml.programs.program import Program as Program
 
-__all__ = ["PASSES", "Coverage", "MixedProgram", "Program", "Row", "lower"]
+__all__ = ["PASSES", "Coverage", "MixedProgram", "Program", "Row", "backend", "lower"]
 
 # Loaded at their first use: the rules would make ``import ggml`` slower for everybody.
 _HOMES = {
@@ -23,6 +24,7 @@ _HOMES = {
     "PASSES": ("ggml.programs.passes", "NAMES"),
     "Program": ("ggml.programs.program", "Program"),
     "Row": ("ggml.programs.coverage", "Row"),
+    "backend": ("ggml.export.compiling", "backend"),
 }
 
 

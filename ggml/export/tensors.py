@@ -56,6 +56,13 @@ def to_torch(value: Any, like: Any) -> Any:
     return torch.from_dlpack(value.cpu()).to(like.dtype)
 
 
+def is_parameter(value: Any) -> bool:
+    """Whether it is a parameter of a module, which lies where it lies for long."""
+    import torch
+
+    return isinstance(value, torch.nn.Parameter)
+
+
 def no_grad() -> Any:
     """What torch runs between parts has no gradients either."""
     import torch

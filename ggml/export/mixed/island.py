@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ggml.core.dtypes import DType
 from ggml.core.errors import UnsupportedOpError
 from ggml.export.mixed.part import Part, is_number
-from ggml.export.tensors import from_torch, to_torch
+from ggml.export.tensors import from_torch, is_parameter, to_torch
 from ggml.programs.expressions import Apply, Symbol, evaluate, solved
 from ggml.programs.graph import Graph, Input, Role
 from ggml.programs.passes import simplified
@@ -77,5 +79,23 @@ def _take(node: Any, translation: Part, users: Any, is_weight: bool) -> Take:
         return lambda argument, tensors, named: None
     user: Input = next(users)
     assert user.spec is not None
-    dtype = user.spec.dtype
-    return lambda argument, tensors, named: tensors.append(from_torch(argument, dtype))
+    look = _Look(user.spec.dtype)
+    return lambda argument, tensors, named: tensors.append(look(argument))
+
+
+class _Look:
+    """The tensor over an argument's memory. That of a parameter is kept, while the parameter lies where it lay."""
+
+    def __init__(self, dtype: DType) -> None:
+        self._dtype = dtype
+        self._place = 0
+        self._kept: Tensor | None = None
+        self._owner: Any = lambda: None
+
+    def __call__(self, argument: Any) -> Tensor:
+        if self._kept is not None and self._owner() is argument and argument.data_ptr() == self._place:
+            return self._kept
+        found = from_torch(argument, self._dtype)
+        if is_parameter(argument) and found.data_ptr() == argument.data_ptr():
+            self._kept, self._place, self._owner = found, argument.data_ptr(), weakref.ref(argument)
+        return found
