@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,3 +155,20 @@ def allocate(on: Device, num_bytes: int) -> Buffer:
 
 
 CPU = find_device("cpu")
+
+_unplaced: ContextVar[Device] = ContextVar("unplaced", default=CPU)
+
+
+def unplaced() -> Device:
+    """Where a new tensor lies of which nobody says where."""
+    return _unplaced.get()
+
+
+@contextmanager
+def placing(on: Device) -> Iterator[None]:
+    """Until the end of the block new tensors lie there, unless somebody says where."""
+    token = _unplaced.set(on)
+    try:
+        yield
+    finally:
+        _unplaced.reset(token)

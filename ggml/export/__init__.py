@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ggml.core.errors import ArgumentError
+
 if TYPE_CHECKING:
+    from ggml.core.devices import Device
     from ggml.core.dtypes import DType
     from ggml.export.compiling import backend as backend
     from ggml.export.mixed.program import MixedProgram as MixedProgram
@@ -34,6 +38,9 @@ def lower(
     require: str | None = None,
     quantization: DType | None = None,
     passes: Iterable[str] | None = None,
+    device: Device | str | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> Program | MixedProgram:
     """A program of what ``torch.export.export`` returned. Its weights are copied: the model may change, or go.
 
@@ -45,13 +52,27 @@ def lower(
             whole blocks of it. ArgumentError where there is none.
         passes: the names of those of ``ggml.export.PASSES`` that may put one operation in the place of several; all
             of them by default. ArgumentError for another name.
+        device: where the weights lie and where calls compute; the CPU by default. Inputs may lie anywhere. What runs in
+            torch runs on the CPU. ArgumentError for one that is not here.
+
+        weights: a GGUF file to take the weights from, mapped: those of quantised types as they are where linear layers
+            and embeddings read them, others in the dtype of the export. They are looked up by their names in the
+            program; else, in a file of llama.cpp, by the names that it gives to a model of transformers, in the order
+            of rows that the model wants. Parameters must be there, in their shapes; buffers and constants may be the
+            model's. FileFormatError, StateDictError or ArgumentError where the file does not fit.
+        names: what weights are called in that file, for those that it calls otherwise.
 
     UnsupportedOpError also for what no program has: inputs that the model writes to, and arguments or results that
     are complex, or no tensors in tuples, lists and dicts.
     """
+    from ggml.export.gguf_weights import GgufWeights
     from ggml.export.lowered import lowered  # torch takes a while to import
 
-    return lowered(exported, require, quantization, passes)
+    if weights is None and names is not None:
+        raise ArgumentError("lower", "names", "says what the file in weights= calls them; there is none")
+    stored = None if weights is None else GgufWeights(weights, names)
+    program = lowered(exported, require, quantization, passes, stored)
+    return program if device is None else program.to(device)
 
 
 def __getattr__(name: str) -> Any:

@@ -7,8 +7,9 @@ from typing import Any
 
 from ggml.core.dtypes import DType
 from ggml.core.errors import DTypeError, UnsupportedOpError
+from ggml.export.gguf_weights import GgufWeights
 from ggml.export.kept import decomposed
-from ggml.export.mixed.program import MixedProgram, quantizing
+from ggml.export.mixed.program import MixedProgram, preparing
 from ggml.export.tensors import copied
 from ggml.export.translating import Translation
 from ggml.programs.constants import with_constants
@@ -17,12 +18,17 @@ from ggml.programs.graph import Graph, Role
 from ggml.programs.passes import CONSTANTS, chosen, simplified
 from ggml.programs.passes.rewriting import without
 from ggml.programs.program import Program, require_ggml
-from ggml.programs.quantizing import quantized
+from ggml.programs.quantizing import matrices_of, quantized
+from ggml.programs.references import Reference
 from ggml.tensors.tensor import Tensor
 
 
 def lowered(
-    exported: Any, require: str | None, quantization: DType | None, passes: Iterable[str] | None
+    exported: Any,
+    require: str | None,
+    quantization: DType | None,
+    passes: Iterable[str] | None,
+    stored: GgufWeights | None,
 ) -> Program | MixedProgram:
     """See ``ggml.export.lower``."""
     if type(exported).__name__ != "ExportedProgram":
@@ -43,11 +49,13 @@ def lowered(
     if graph is None or not is_whole:
         if graph is not None and require == "ggml":
             require_ggml(coverage(graph))
-        return MixedProgram(flat, quantizing(quantization))
-    tensors = _weights(flat, graph)
+        return MixedProgram(flat, preparing(quantization, stored))
+    reference, tensors = _weights(flat, graph, stored)
     if CONSTANTS in names:
         graph, tensors = with_constants(graph, tensors)
-    return Program(graph, tensors if quantization is None else quantized(graph, tensors, quantization))
+    if quantization is not None:
+        tensors = quantized(graph, tensors, quantization)
+    return Program(graph, tensors, reference=reference)
 
 
 def _best(exported: Any, flat: Any, names: Collection[str]) -> tuple[Any, Graph, bool]:
@@ -82,7 +90,12 @@ def _with_tied(exported: Any, graph: Graph) -> Graph:
     return without(graph, same.keys(), same)
 
 
-def _weights(exported: Any, graph: Graph) -> dict[str, Tensor]:
-    """The tensors that the graph reads, by name."""
+def _weights(exported: Any, graph: Graph, stored: GgufWeights | None) -> tuple[Reference | None, dict[str, Tensor]]:
+    """The tensors that the graph reads, by name: those of the file where there is one, else copies of the model's."""
     tensors = {**exported.state_dict, **exported.constants}
-    return {one.name: copied(tensors[one.name]) for one in graph.held}
+    if stored is None:
+        return None, {one.name: copied(tensors[one.name]) for one in graph.held}
+    specs = {one.name: one.spec for one in graph.inputs if one.role is Role.WEIGHT and one.spec is not None}
+    found = stored.of(specs, exported.graph_signature.parameters, matrices_of([graph], ()), tensors)
+    rest = {one.name: copied(tensors[one.name]) for one in graph.held if one.name not in found.tensors}
+    return found.reference, {**rest, **found.tensors}

@@ -7,7 +7,9 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from ggml.core.errors import StateDictError, UnsupportedOpError
+from ggml.core.devices import CPU, Device, placing
+from ggml.core.devices import device as device_named
+from ggml.core.errors import ArgumentError, StateDictError, UnsupportedOpError
 from ggml.io.reading import path_of
 from ggml.io.writing import write
 from ggml.programs.binding import as_input, bind
@@ -18,6 +20,8 @@ from ggml.programs.graph import ARCHITECTURE, KEY, Graph, Ref, Role, TensorSpec
 from ggml.programs.recordings.recorded import Recordings
 from ggml.programs.recordings.recording import recorded
 from ggml.programs.recordings.storing import with_recordings
+from ggml.programs.references import KEY as WEIGHTS
+from ggml.programs.references import Reference
 from ggml.programs.states import States
 from ggml.programs.trees import flatten, unflatten
 from ggml.programs.walking import walk
@@ -35,10 +39,18 @@ class Program:
     call writes into one of them go into its own memory.
     """
 
-    def __init__(self, graph: Graph, tensors: Mapping[str, Tensor], recordings: Recordings | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        tensors: Mapping[str, Tensor],
+        recordings: Recordings | None = None,
+        reference: Reference | None = None,
+    ) -> None:
         """``tensors`` has one for each weight and each state of the graph, as exported or quantised; StateDictError
-        says where it does not. ``recordings`` are of this graph."""
+        says where it does not. ``recordings`` are of this graph; ``reference`` says which weights another file has."""
         self.graph = graph
+        self._reference = reference
+        self._there = {name: tensors[name] for name in reference.tensors if name in tensors} if reference else {}
         self.recordings = recordings or Recordings()
         wanted = {one.name: one.spec for one in graph.held}
         missing, unexpected = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
@@ -60,7 +72,26 @@ class Program:
         }
         self._varying = [one for one in graph.inputs if one.role is not Role.WEIGHT]
         self._users = graph.users
+        self._device = next((tensor.device for tensor in tensors.values()), CPU)
         self._run = compile(self._walk_writing)
+
+    @property
+    def device(self) -> Device:
+        """Where the weights and the states lie, and where calls compute. The CPU for a program that has none."""
+        return self._device
+
+    def to(self, device: Device | str) -> Program:
+        """The program on another device, its states as they are now; itself if it is there. Inputs may lie anywhere:
+        they are copied there, and results lie there."""
+        place = device_named(device)
+        if place == self._device:
+            return self
+        tensors = {**self.weights, **self.state.first()}
+        moved = Program(self.graph, {name: one.to_device(place) for name, one in tensors.items()}, self.recordings)
+        moved._device = place
+        for name, tensor in self.state.all().items():
+            moved.state.put(name, tensor.to_device(place))
+        return moved
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The model's results. ShapeMismatchError, DTypeError or ArgumentError for what it was not exported for;
@@ -88,9 +119,13 @@ class Program:
         )
         self.recordings.add(one)
 
-    def save(self, path: Any) -> None:
+    def save(self, path: Any, *, embed: bool = True) -> None:
         """Write a ``.ggp`` file: a GGUF file with the tensors, as they are now, the graph in its header, and what was
         recorded.
+
+        With ``embed=False`` the weights that were mapped from a GGUF file stay there: this file says where it lies, its
+        size and its hash, which ``ggml.load_program`` compares. ArgumentError where there are none, or there are
+        recordings, which need the weights beside them.
 
         The file appears when it is complete. ArgumentError for a graph larger than a header may be, FileFormatError
         for one that could not be read again, such as one with missing operations; OSError where the file cannot be
@@ -99,8 +134,22 @@ class Program:
         name, graph = path_of("save", path), encode(self.graph)
         decode(graph, name)
         tensors = {**self.weights, **self.state.all()}
-        tensors, extra = with_recordings(tensors, self.recordings)
+        if embed:
+            tensors, extra = with_recordings(tensors, self.recordings)
+        else:
+            there = self._referenced()
+            tensors = {name: tensor for name, tensor in tensors.items() if name not in there.tensors}
+            extra = {WEIGHTS: there.encode(name)}
         write(name, tensors, ARCHITECTURE, {KEY: graph, **extra})
+
+    def _referenced(self) -> Reference:
+        """The weights that are still those of another file."""
+        names = [name for name, tensor in self._there.items() if self.weights.get(name) is tensor]
+        if self._reference is None or not names:
+            raise ArgumentError("save", "embed", "must be True: no weight is mapped from a GGUF file")
+        if self.recordings:
+            raise ArgumentError("save", "embed", "must be True: recordings need the weights in the same file")
+        return Reference(self._reference.path, {name: self._reference.tensors[name] for name in names})
 
     def reset(self) -> None:
         """Give every buffer that calls change the value it had at first."""
@@ -126,22 +175,29 @@ class Program:
         """What varies between calls, users' inputs and states, and the extents that it brings. States that are
         ``written`` to are in memory of their own."""
         found = iter(users)
-        given = [next(found) if one.role is Role.USER else self.state.read(one.name) for one in self._varying]
+        given = [
+            self._placed(next(found)) if one.role is Role.USER else self.state.read(one.name) for one in self._varying
+        ]
         symbols = bind(self.graph, self._varying, given, named)
         for place, one in enumerate(self._varying):
             if one.name in written and one.role is Role.STATE:
                 given[place] = self.state.writable(one.name)
         return given, symbols
 
+    def _placed(self, given: Any) -> Any:
+        return given.to_device(self._device) if isinstance(given, Tensor) else given
+
     def _walk(self, varying: list[Any], symbols: tuple[int, ...]) -> list[Any]:
         """The graph on placeholders, once for each shape. Weights are read where they lie."""
-        return walk(self.graph, self._inputs(varying), symbols)
+        with placing(self._device):
+            return walk(self.graph, self._inputs(varying), symbols)
 
     def _walk_writing(self, varying: list[Any], symbols: tuple[int, ...]) -> list[Any]:
         """As ``_walk``, but states that rows are written to change where they lie: their results are one element each,
         so that the write is a part of the native graph even if nothing else reads it."""
         makers = {value: partial(written, write) for value, write in self._writes.items()}
-        results = walk(self.graph, self._inputs(varying), symbols, makers)
+        with placing(self._device):
+            results = walk(self.graph, self._inputs(varying), symbols, makers)
         return [
             first_element(result) if output.role is Role.STATE and output.name in self._written else result
             for output, result in zip(self.graph.outputs, results, strict=True)

@@ -27,14 +27,19 @@ def quantized_in_parts(
     graphs: Sequence[Graph], tensors: Mapping[str, Tensor], elsewhere: Collection[str], dtype: DType
 ) -> dict[str, Tensor]:
     """As ``quantized``, of a model in several graphs: what two of them read, or ``elsewhere`` has, stays as it is."""
-    read = Counter(one.name for graph in graphs for one in graph.held)
-    found = {name for graph in graphs for name in matrices(graph) if read[name] == 1 and name not in elsewhere}
+    found = matrices_of(graphs, elsewhere)
     chosen = {name for name in found if tensors[name].shape[-1] % dtype.block == 0}
     if not chosen:
         raise ArgumentError("lower", "quantization", f"{dtype} fits no weight: none has rows of {dtype.block} elements")
     result = dict(tensors)
     quantize_(result, dtype, lambda tensor, key: key in chosen)
     return result
+
+
+def matrices_of(graphs: Sequence[Graph], elsewhere: Collection[str]) -> set[str]:
+    """The names of ``matrices`` that one graph alone reads, and that are not ``elsewhere``."""
+    read = Counter(one.name for graph in graphs for one in graph.held)
+    return {name for graph in graphs for name in matrices(graph) if read[name] == 1 and name not in elsewhere}
 
 
 def matrices(graph: Graph) -> Iterator[str]:

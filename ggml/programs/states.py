@@ -47,6 +47,10 @@ class States(MutableMapping[str, Tensor]):
         """Every tensor, for as long as no call writes to one."""
         return dict(self._tensors)
 
+    def first(self) -> dict[str, Tensor]:
+        """What ``reset`` gives."""
+        return dict(self._first)
+
     def put(self, name: str, tensor: Tensor) -> None:
         """What a call made of the state."""
         self._own.discard(name)

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ggml.core.devices import Device
 from ggml.core.dtypes import DType
 from ggml.core.errors import UnsupportedOpError
 from ggml.export.mixed.part import Part, is_number
@@ -57,6 +58,11 @@ class Island:
     def hold(self, weights: Mapping[str, Tensor]) -> None:
         """Give the part its weights."""
         self.program = Program(self.graph, {name: weights[name] for name in self.weight_names})
+
+    def to(self, device: Device) -> None:
+        """Compute there."""
+        assert self.program is not None
+        self.program = self.program.to(device)
 
     def __call__(self, *arguments: Any) -> Any:
         assert self.program is not None

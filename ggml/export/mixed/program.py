@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from ggml.core.devices import CPU, Device
+from ggml.core.devices import device as device_named
 from ggml.core.dtypes import DType
 from ggml.core.errors import UnsupportedOpError
+from ggml.export.gguf_weights import GgufWeights
 from ggml.export.mixed.partition import partition
 from ggml.export.tensors import copied, no_grad, to_ggml, to_torch
 from ggml.export.translating import Translation
 from ggml.programs.binding import as_input, bind
 from ggml.programs.coverage import Coverage
-from ggml.programs.graph import Graph, Role
+from ggml.programs.graph import Graph, Role, TensorSpec
 from ggml.programs.program import missing_from
+from ggml.programs.quantizing import matrices_of, quantized_in_parts
 from ggml.programs.trees import flatten, unflatten
 from ggml.tensors.tensor import Tensor
 
-#: What becomes of the weights that one part alone reads, by the graph of that part.
-Prepare = Callable[[list[Graph], Mapping[str, Tensor], set[str]], dict[str, Tensor]]
+#: What becomes of the weights, of the graphs of all parts, the weights, which of these torch reads, and the parameters.
+Prepare = Callable[[list[Graph], Mapping[str, Tensor], set[str], Collection[str]], dict[str, Tensor]]
 
 
 class MixedProgram:
@@ -48,13 +52,14 @@ class MixedProgram:
         values = {one.name: node.meta["val"] for node, one in zip(self._placeholders, self.graph.inputs, strict=True)}
         read = self._read_by_torch(named)
         graphs = [island.graph for island in self._partition.islands]
-        self.weights = prepare(graphs, {name: held[name] for name in named.values()}, read)
+        self.weights = prepare(graphs, {name: held[name] for name in named.values()}, read, signature.parameters)
         for island in self._partition.islands:
             island.hold(self.weights)
         self._torch_weights = {name: to_torch(self.weights[name], values[name]) for name in read}
         states = {one.name: held[one.name] for one in self.graph.held if one.role is Role.STATE}
         self._first = {name: to_torch(tensor, values[name]) for name, tensor in states.items()}
         self._state = dict(self._first)
+        self._device = CPU
 
     def _read_by_torch(self, named: Mapping[str, str]) -> set[str]:
         """The weights that are read outside of all parts."""
@@ -63,6 +68,18 @@ class MixedProgram:
             if node.op != "call_module":
                 read.update(named[one.name] for one in node.all_input_nodes if one.name in named)
         return read
+
+    @property
+    def device(self) -> Device:
+        """Where the parts on ggml compute. What torch runs between them runs on the CPU."""
+        return self._device
+
+    def to(self, device: Device | str) -> MixedProgram:
+        """Move the parts on ggml to a device. Returns the program itself."""
+        self._device = device_named(device)
+        for island in self._partition.islands:
+            island.to(self._device)
+        return self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The model's results, as tensors of ggml; see ``Program``."""
@@ -99,6 +116,7 @@ class MixedProgram:
     def reset(self) -> None:
         """Give every buffer that calls change the value it had at first."""
         self._state = dict(self._first)
+        self._device = CPU
 
     def coverage(self) -> Coverage:
         """Each operation, how many nodes of it there are, where they run, and why not on ggml."""
@@ -133,11 +151,16 @@ def _copies(tensors: Mapping[str, Any]) -> dict[str, Tensor]:
     return result
 
 
-def quantizing(dtype: DType | None) -> Prepare:
-    """Leaves weights as they are, or gives the matrices that one part alone reads fewer bits."""
-    from ggml.programs.quantizing import quantized_in_parts
+def preparing(dtype: DType | None, stored: GgufWeights | None) -> Prepare:
+    """Takes what a GGUF file has for the weights, and gives matrices that one part alone reads fewer bits."""
 
-    def prepare(graphs: list[Graph], weights: Mapping[str, Tensor], elsewhere: set[str]) -> dict[str, Tensor]:
-        return dict(weights) if dtype is None else quantized_in_parts(graphs, weights, elsewhere, dtype)
+    def prepare(
+        parts: list[Graph], weights: Mapping[str, Tensor], elsewhere: set[str], needed: Collection[str]
+    ) -> dict[str, Tensor]:
+        found = dict(weights)
+        if stored is not None:
+            specs = {name: TensorSpec(tensor.dtype, tuple(tensor.shape)) for name, tensor in found.items()}
+            found.update(stored.of(specs, needed, matrices_of(parts, elsewhere), specs).tensors)
+        return found if dtype is None else quantized_in_parts(parts, found, elsewhere, dtype)
 
     return prepare

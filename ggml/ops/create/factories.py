@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggml.core import dtypes
-from ggml.core.devices import CPU, Device, device, require_memory
+from ggml.core.devices import CPU, Device, device, require_memory, unplaced
 from ggml.core.dtypes import DType
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.core.node import Shape
@@ -22,7 +22,7 @@ from ggml.tensors.transfer import to_storage, upload
 
 
 def _place(spec: Place) -> Device:
-    return CPU if spec is None else device(spec)
+    return unplaced() if spec is None else device(spec)
 
 
 def put(array: NDArray[Any], dtype: DType, on: Place) -> Tensor:

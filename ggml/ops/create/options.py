@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict, cast
 
-from ggml.core.devices import CPU, Device, device
+from ggml.core.devices import Device, device, unplaced
 from ggml.core.dtypes import DType, float32
 from ggml.core.errors import DeviceMismatchError, DTypeError, UnsupportedOpError
 from ggml.core.memory_format import Layout, MemoryFormat, checked, strided
@@ -107,7 +107,7 @@ def wish(
         raise DTypeError(name, "a tensor as out", type(out).__name__)
     model = like if out is None else out
     wanted = (default if model is None else model.dtype) if dtype is None else as_dtype(name, dtype)
-    place = (CPU if model is None else model.device) if on is None else device(on)
+    place = (unplaced() if model is None else model.device) if on is None else device(on)
     if out is not None and wanted is not out.dtype:
         raise DTypeError(name, f"dtype {out.dtype}, which out has", wanted)
     if out is not None and place != out.device:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ggml.core import dtypes
-from ggml.core.devices import CPU, Device
+from ggml.core.devices import Device, unplaced
 from ggml.core.devices import device as device_named
 from ggml.core.dtypes import PLAIN, DType
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
@@ -113,7 +113,7 @@ def _indices(name: str, row: int, col: int, offset: int, dtype: Any, place: Any)
     shift, kind = integer(name, offset, "offset"), dtypes.int64 if dtype is None else as_dtype(name, dtype)
     if not kind.is_integer:
         raise DTypeError(name, "an integer dtype", kind)
-    on = CPU if place is None else device_named(place)
+    on = unplaced() if place is None else device_named(place)
     limit = max(rows, columns) + 1
     within = np.tril if name == "tril_indices" else np.triu
     found = np.nonzero(within(np.ones((rows, columns), np.bool_), max(-limit, min(limit, shift))))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggml.core import dtypes
-from ggml.core.devices import CPU, Device, find_device
+from ggml.core.devices import Device, find_device, unplaced
 from ggml.core.dtypes import DType
 from ggml.core.errors import DTypeError
 from ggml.registry.arguments import as_dtype, integer, number, sizes
@@ -45,7 +45,7 @@ def window_of(
     places = np.arange(count, dtype=np.float64)
     last = count if periodic and count > 1 else count - 1
     values = np.ones(count) if count == 0 or (count == 1 and is_one) else shape(places, last)
-    on = CPU if device is None else find_device(str(device))
+    on = unplaced() if device is None else find_device(str(device))
     return wrap(upload(to_storage(values, kind), kind, on))
 
 
