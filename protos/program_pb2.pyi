@@ -193,20 +193,22 @@ class Recording(_message.Message):
     def __init__(self, inputs: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ..., names: _Optional[_Iterable[str]] = ..., words: _Optional[_Iterable[int]] = ..., sources: _Optional[_Iterable[_Union[Source, _Mapping]]] = ...) -> None: ...
 
 class Slot(_message.Message):
-    __slots__ = ("name", "role", "dtype", "shape", "step", "tensor")
+    __slots__ = ("name", "role", "dtype", "shape", "step", "tensor", "in_place")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     DTYPE_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     TENSOR_FIELD_NUMBER: _ClassVar[int]
+    IN_PLACE_FIELD_NUMBER: _ClassVar[int]
     name: str
     role: Role
     dtype: str
     shape: _containers.RepeatedScalarFieldContainer[int]
     step: int
     tensor: str
-    def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., dtype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., step: _Optional[int] = ..., tensor: _Optional[str] = ...) -> None: ...
+    in_place: bool
+    def __init__(self, name: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., dtype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., step: _Optional[int] = ..., tensor: _Optional[str] = ..., in_place: _Optional[bool] = ...) -> None: ...
 
 class Source(_message.Message):
     __slots__ = ("input", "tensor", "range")

@@ -73,7 +73,7 @@ class Program:
         self._varying = [one for one in graph.inputs if one.role is not Role.WEIGHT]
         self._users = graph.users
         self._device = next((tensor.device for tensor in tensors.values()), CPU)
-        self._run = compile(self._walk_writing)
+        self._run = compile(self._walk)
 
     @property
     def device(self) -> Device:
@@ -115,8 +115,9 @@ class Program:
         given, symbols = self._bound(self._given(args, kwargs), {}, ())
         memory = self.recordings.memory
         one = recorded(
-            lambda inputs: self._walk(inputs, symbols), self.graph, self._varying, given, self.weights, memory
-        )
+            lambda inputs: self._walk(inputs, symbols),
+            self.graph, self._varying, given, self.weights, memory, self._written,
+        )  # fmt: skip
         self.recordings.add(one)
 
     def save(self, path: Any, *, embed: bool = True) -> None:
@@ -188,13 +189,10 @@ class Program:
         return given.to_device(self._device) if isinstance(given, Tensor) else given
 
     def _walk(self, varying: list[Any], symbols: tuple[int, ...]) -> list[Any]:
-        """The graph on placeholders, once for each shape. Weights are read where they lie."""
-        with placing(self._device):
-            return walk(self.graph, self._inputs(varying), symbols)
+        """The graph on placeholders, once for each shape. Weights are read where they lie.
 
-    def _walk_writing(self, varying: list[Any], symbols: tuple[int, ...]) -> list[Any]:
-        """As ``_walk``, but states that rows are written to change where they lie: their results are one element each,
-        so that the write is a part of the native graph even if nothing else reads it."""
+        States that rows are written to change where they lie: their results are one element each, so that the write
+        is a part of the native graph even if nothing else reads it."""
         makers = {value: partial(written, write) for value, write in self._writes.items()}
         with placing(self._device):
             results = walk(self.graph, self._inputs(varying), symbols, makers)

@@ -68,6 +68,8 @@ class _Decoder:
         for place, one in enumerate(message.outputs):
             if one.step >= num_steps:
                 self.fail(f"outputs[{place}]", f"is the step {one.step} of {num_steps}")
+            if one.in_place and (one.role != ROLES[Role.STATE] or one.name not in {given.name for given in inputs}):
+                self.fail(f"outputs[{place}]", "is written in place, and no state")
         sources = [
             self.source(f"sources[{place}]", one, size, inputs)
             for place, (one, size) in enumerate(zip(message.sources, sizes, strict=True))
@@ -89,7 +91,7 @@ class _Decoder:
             self.fail(field, f"has the role {one.role} and the dtype {one.dtype[:40]!r}")
         if len(one.shape) > MAX_RANK or math.prod([max(extent, 1) for extent in one.shape]) > _MAX_ELEMENTS:
             self.fail(field, f"has the shape {list(one.shape)[: MAX_RANK + 1]}")
-        return Slot(one.name, role, dtype, tuple(one.shape))
+        return Slot(one.name, role, dtype, tuple(one.shape), one.in_place)
 
     def source(self, field: str, one: pb.Source, size: int, inputs: Sequence[Slot]) -> Source:
         kind = one.WhichOneof("kind")

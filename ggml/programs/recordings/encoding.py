@@ -36,7 +36,7 @@ def _recording(one: Recorded, stored: Mapping[str, str | None]) -> pb.Recording:
 
 
 def _slot(one: Slot) -> pb.Slot:
-    return pb.Slot(name=one.name, role=ROLES[one.role], dtype=one.dtype.name, shape=one.shape)
+    return pb.Slot(name=one.name, role=ROLES[one.role], dtype=one.dtype.name, shape=one.shape, in_place=one.in_place)
 
 
 def _source(source: Source, stored: Mapping[str, str | None]) -> pb.Source:

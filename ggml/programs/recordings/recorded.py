@@ -31,6 +31,7 @@ class Slot:
     role: Role  # USER or STATE
     dtype: DType
     shape: tuple[int, ...]
+    in_place: bool = False  # of a state among the outputs: rows were written into its memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ Source = int | str | Range
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One shape of a call. ``results`` has the step of each output, 0 for those without elements."""
+    """One shape of a call. ``results`` has the step of each output. Of one without elements, or written in place, it
+    computes one number that nobody looks at."""
 
     inputs: tuple[Slot, ...]
     outputs: tuple[Slot, ...]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,12 @@ def recorded(
     given: list[Any],
     weights: Mapping[str, Tensor],
     memory: Memory,
+    written: Collection[str],
 ) -> Recorded:
     """The native graph of ``walk``, which takes the ``varying`` inputs and gives the graph's outputs.
 
-    Weights are named; what else the native graph reads, beside what is given, is put into ``memory``.
+    Weights are named; what else the native graph reads, beside what is given, is put into ``memory``. States that are
+    ``written`` to change where they lie.
     """
     results: list[Any] = []
 
@@ -40,9 +43,16 @@ def recorded(
     tensors = [(one, result) for one, result in zip(graph.outputs, results, strict=True) if isinstance(result, Tensor)]
     names = {id(tensor.buffer()): name for name, tensor in weights.items()}
     leaves: list[int | Buffer] = [*found.leaves, *found.program.constants]
+    states = {one.name: tensor for one, tensor in pairs if one.role is Role.STATE}
+    outputs = [
+        replace(_slot(one, states[one.name]), in_place=True)
+        if one.role is Role.STATE and one.name in written
+        else _slot(one, tensor)
+        for one, tensor in tensors
+    ]
     return Recorded(
         inputs=tuple([_slot(one, tensor) for one, tensor in pairs]),
-        outputs=tuple([_slot(one, tensor) for one, tensor in tensors]),
+        outputs=tuple(outputs),
         steps=found.program.steps,
         results=tuple([int(step) for step in found.program.outputs]),
         sources=tuple([_source(leaf, names, memory) for leaf in leaves]),

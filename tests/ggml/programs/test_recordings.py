@@ -133,6 +133,7 @@ CHANGES: dict[str, tuple[Callable[[pb.Recording], object], str]] = {
     "a huge extent": (lambda m: m.inputs[0].shape.append(1 << 60), "has the shape"),
     "too small an input": (lambda m: m.inputs[0].shape.__setitem__(0, 2), "needs more of it"),
     "a step that is not there": (lambda m: setattr(m.outputs[0], "step", 6), "is the step 6 of 6"),
+    "an output in place that is no state": (lambda m: setattr(m.outputs[0], "in_place", True), "and no state"),
     "a missing source": (lambda m: m.sources.pop(), "are 1 for 2 inputs"),
     "an empty source": (lambda m: m.sources[0].Clear(), "no part of 64 bytes"),
     "an input that is not there": (lambda m: setattr(m.sources[1], "input", 1), "is the input 1 of 1"),

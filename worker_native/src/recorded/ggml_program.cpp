@@ -344,7 +344,7 @@ class Program::Impl {
             arrays.push_back(is_empty ? Array{slot.spec, nullptr} : native::as_array(slot.spec, *buffers[i]));
         }
         for (size_t i = 0; i < buffers.size(); ++i)  // once nothing can fail any more
-            if (recording.outputs[i].is_state)
+            if (recording.outputs[i].is_state && !recording.outputs[i].in_place)
                 state_.at(recording.outputs[i].spec.name) = std::move(buffers[i]);
         return arrays;
     }

@@ -114,7 +114,7 @@ class GGML_PROGRAM_API Program {
     const std::vector<Spec>& states() const;
 
     // The outputs in order, for inputs in any order, each given once. The states have their new values
-    // afterwards; if the call fails, they have those from before.
+    // afterwards; if the call fails, they have those from before, save for rows that it wrote in place.
     std::vector<Array> run(const std::vector<Input>& inputs);
 
     Array state(const std::string& name) const;

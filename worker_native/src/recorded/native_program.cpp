@@ -1,7 +1,7 @@
 #include "recorded/native_program.h"
 
 #include <algorithm>
-#include <cstring>
+#include <map>
 
 #include "base/check.h"
 #include "graph/program.h"
@@ -61,6 +61,46 @@ std::unique_ptr<Buffer> range_of(const RecordedSource& source, const Bytes& shar
                   num_bytes(step));
     return borrowed(static_cast<const char*>(shared.data) + source.offset,
                     static_cast<size_t>(source.num_bytes), shared.owner);
+}
+
+// The input step whose memory a step's result lies in; -1 if it has memory of its own.
+int64_t root_of(const std::vector<Step>& steps, int64_t place) {
+    while (steps[static_cast<size_t>(place)].name == "view" ||
+           steps[static_cast<size_t>(place)].name == "set_rows") {
+        if (steps[static_cast<size_t>(place)].sources.empty()) return -1;
+        place = steps[static_cast<size_t>(place)].sources.front();
+    }
+    return steps[static_cast<size_t>(place)].name == "input" ? place : -1;
+}
+
+// The inputs of a recording that it may write to: states whose outputs say so.
+bool is_written(const Recording& recording, const RecordedSource& source) {
+    if (source.kind != RecordedSource::Kind::input) return false;
+    const RecordedSlot& slot = recording.inputs[source.input];
+    return slot.is_state &&
+           std::any_of(recording.outputs.begin(), recording.outputs.end(), [&](const auto& one) {
+               return one.is_state && one.in_place && one.spec.name == slot.spec.name;
+           });
+}
+
+// What Python never writes, and a graph takes for granted: rows are named by checked places that they have,
+// and only states are written to.
+void check_steps(const Recording& recording, const std::vector<Step>& steps) {
+    std::map<int64_t, size_t> inputs;  // by step
+    for (size_t i = 0; i < steps.size(); ++i) {
+        const Step& step = steps[i];
+        if (step.name == "input") inputs.emplace(static_cast<int64_t>(i), inputs.size());
+        const bool writes = step.name == "set_rows";
+        const size_t place = writes ? 2 : 1;
+        if ((!writes && step.name != "get_rows") || step.sources.size() <= place) continue;
+        const Step& index = steps[static_cast<size_t>(step.sources[place])];
+        const Step& rows = steps[static_cast<size_t>(step.sources.front())];
+        if (index.name != "index" || index.params.empty() || index.params.front() > rows.ne[1])
+            bad_value("recordings: step ", i, " names rows by places that were not checked");
+        const int64_t root = writes ? root_of(steps, step.sources.front()) : -1;
+        if (writes && (root < 0 || !is_written(recording, recording.sources[inputs.at(root)])))
+            bad_value("recordings: step ", i, " writes into what is no state");
+    }
 }
 
 }  // namespace
@@ -123,10 +163,11 @@ NativeProgram::NativeProgram(const Recording& recording, const Bytes& shared, co
     for (size_t i = 0; i < recording.outputs.size(); ++i) {
         const RecordedSlot& output = recording.outputs[i];
         in_range("recordings: the step of an output", output.step, 0, static_cast<int64_t>(steps.size()) - 1);
-        if (output.spec.num_elements() > 0)
+        if (output.spec.num_elements() > 0 && !output.in_place)
             check_slot("output", i, output.spec, steps[static_cast<size_t>(output.step)]);
         outputs.push_back(output.step);
     }
+    check_steps(recording, steps);
     graph_ = std::make_unique<Graph>(cpu_compute(), steps, outputs);
 }
 

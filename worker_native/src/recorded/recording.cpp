@@ -69,6 +69,7 @@ RecordedSlot slot(std::string_view bytes) {
             });
         if (field.number == 5) found.step = static_cast<int64_t>(number_of(field));
         if (field.number == 6) found.tensor = bytes_of(field);
+        if (field.number == 7) found.in_place = number_of(field) != 0;
     }
     if (role != role_user && role != role_state) bad_value("recordings: a tensor has the role ", role);
     found.is_state = role == role_state;

@@ -14,8 +14,9 @@ namespace native {
 struct RecordedSlot {
     ggml_program::Spec spec;
     bool is_state = false;
-    int64_t step = 0;    // of an output
-    std::string tensor;  // of a state among the inputs: its first value
+    int64_t step = 0;       // of an output
+    bool in_place = false;  // of a state among the outputs: its memory has the new value
+    std::string tensor;     // of a state among the inputs: its first value
 };
 
 struct RecordedSource {

@@ -5,17 +5,23 @@ from __future__ import annotations
 import random
 import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 import ggml
+from ggml.io.writing import write
+from ggml.programs.encoding import encode
 from ggml.programs.graph import Graph, Input, Node, Output, Ref, Role, TensorSpec
 from ggml.programs.program import Program
+from ggml.programs.recordings.storing import with_recordings
 from ggml.programs.trees import LEAF, Tree
+from protos import program_pb2 as pb
 from tests.ggml.programs.graphs import graph, node
 from tests.ggml.programs.runner.building import ROOT, built
 from tests.ggml.programs.test_files import scaled
@@ -87,6 +93,93 @@ def test_states_go_on_from_call_to_call(runner: Path, tmp_path: Path) -> None:
     # The file was written before these calls: a saved program goes on from where it was.
     (found,) = outputs(runner, program, {"x": x}, tmp_path)
     assert found.tolist() == program(x).tolist() == [8.0, -16.0, 12.0]
+
+
+def cached() -> Program:
+    """Writes a row into a cache, and gives the sum of each column."""
+    cache, row, place = TensorSpec(ggml.float32, (4, 2)), TensorSpec(ggml.float32, (1, 2)), TensorSpec(ggml.int64, (1,))
+    inputs = (Input("row", Role.USER, row), Input("at", Role.USER, place), Input("cache", Role.STATE, cache))
+    nodes = (
+        Node("aten.index_copy.default", (Ref(2), 0, Ref(1), Ref(0)), specs=(cache,)),
+        Node("aten.sum.dim_IntList", (Ref(3), (0,)), specs=(TensorSpec(ggml.float32, (2,)),)),
+    )
+    outputs = (Output("cache", Role.STATE, Ref(3)), Output("y", Role.USER, Ref(4)))
+    trees = Tree("tuple", (Tree("tuple", (LEAF,) * 2), Tree("dict"))), LEAF
+    return Program(Graph((), inputs, nodes, outputs, *trees), {"cache": ggml.ones(4, 2)})
+
+
+def test_rows_are_written_into_states(runner: Path, tmp_path: Path) -> None:
+    program, given = cached(), {"row": np.float32([[5, -1]]), "at": np.array([2])}
+    program.record(*given.values())
+    (one,) = program.recordings.by_shapes.values()
+    assert one.outputs[0].in_place and "set_rows" in one.steps.names
+    (found,) = outputs(runner, program, given, tmp_path, "--repeat", 2)
+    assert found.tolist() == program(*given.values()).tolist() == [8.0, 2.0]
+    np.save(tmp_path / "at.npy", np.array([4]))
+    done = called(
+        runner, tmp_path / "model.ggp", "--input", f"row={tmp_path}/row.npy", "--input", f"at={tmp_path}/at.npy"
+    )
+    assert (done.returncode, done.stderr) == (1, "ggml-run: index 4 is out of bounds for size 4\n")
+
+
+CRAFTED: dict[str, tuple[Callable[[pb.Recording], object], str]] = {
+    "a limit beyond the rows": (lambda m: step(m, "index").__setitem__(-2, 5), "places that were not checked"),
+    "places that nothing checked": (lambda m: step(m, "set_rows").__setitem__(9, 1), "wants checked|not checked"),
+    "no state": (lambda m: setattr(m.outputs[0], "in_place", False), "no state|another tensor"),
+    "an input in the place of a state": (
+        lambda m: [setattr(one, "input", 0) for one in m.sources if one.input == 2],
+        "input 0 is row",
+    ),
+    "a source that is not there": (lambda m: setattr(m.sources[0], "input", 77), "is input 77 of 3"),
+    "a tensor that is not there": (lambda m: setattr(m.sources[0], "tensor", "x"), "there is no tensor 'x'"),
+    "a first value that is not there": (lambda m: setattr(m.inputs[2], "tensor", "x"), "no value of cache"),
+    "a state left out": (lambda m: m.outputs.pop(0), "left out, or there twice"),
+    "an input twice": (lambda m: m.inputs.append(m.inputs[0]), "'row' is there twice"),
+    "an unknown primitive": (lambda m: m.names.__setitem__(0, "system"), "system|inputs"),
+}
+
+
+def step(message: pb.Recording, name: str) -> WordsOf:
+    """The words of the first step of that name, to be changed."""
+    words, at = message.words, 0
+    while message.names[words[at]] != name:
+        at = ends(words, at)
+    return WordsOf(message, at, ends(words, at))
+
+
+def ends(words: Any, at: int) -> int:
+    behind = at + 7 + words[at + 6]
+    return int(behind + 1 + words[behind])
+
+
+class WordsOf:
+    """Words of a message from ``begin`` to ``end``, as a list of their own."""
+
+    def __init__(self, message: pb.Recording, begin: int, end: int) -> None:
+        self.message, self.begin, self.end = message, begin, end
+
+    def __setitem__(self, place: int, word: int) -> None:
+        self.message.words[(self.end if place < 0 else self.begin) + place] = word
+
+
+@pytest.mark.parametrize("name", CRAFTED)
+def test_crafted_recordings_are_refused(runner: Path, tmp_path: Path, name: str) -> None:
+    """What Python never writes, and ggml would take for granted: an assertion there ends the process."""
+    program, given = cached(), {"row": np.float32([[5, -1]]), "at": np.array([2])}
+    program.record(*given.values())
+    change, why = CRAFTED[name]
+    tensors, extra = with_recordings({**program.weights, **program.state.all()}, program.recordings)
+    message = pb.Recordings.FromString(extra["ggml.recordings"])
+    change(message.recordings[0])
+    extra = {"ggml.program": encode(program.graph), "ggml.recordings": message.SerializeToString()}
+    write(str(tmp_path / "changed.ggp"), tensors, "ggml-program", extra)
+    arguments: list[object] = [tmp_path / "changed.ggp"]
+    for key, array in given.items():
+        np.save(tmp_path / f"{key}.npy", array)
+        arguments += ["--input", f"{key}={tmp_path}/{key}.npy"]
+    done = called(runner, *arguments)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), (done.returncode, done.stderr)
+    assert re.search(why, done.stderr), done.stderr
 
 
 def of_dtypes() -> Program:
