@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ggml.benchmark.shapes import LlamaShape
+
 NUM_CLASSES = 1000
 
 
@@ -107,3 +109,74 @@ class BERT(nn.Module):  # type: ignore[misc]
     def forward(self, tokens: Tensor) -> Tensor:
         places = torch.arange(tokens.shape[1], device=tokens.device)
         return self.layers(self.norm(self.tokens(tokens) + self.places(places)))
+
+
+class RMSNorm(nn.Module):  # type: ignore[misc]
+    """Written out, as models of transformers do."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-5))
+
+
+def rotate_half(x: Tensor) -> Tensor:
+    """The second half of a row with its sign changed, and then the first."""
+    half = x.shape[-1] // 2
+    return torch.cat((-x[..., half:], x[..., :half]), dim=-1)
+
+
+class Layer(nn.Module):  # type: ignore[misc]
+    """A layer of Llama over a cache [1, heads, capacity, width] of keys and values."""
+
+    def __init__(self, shape: LlamaShape) -> None:
+        super().__init__()
+        width, small = shape.width, shape.num_groups * shape.head
+        self.shape = shape
+        self.norm1, self.norm2 = RMSNorm(width), RMSNorm(width)
+        self.query, self.out = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
+        self.key, self.value = nn.Linear(width, small, bias=False), nn.Linear(width, small, bias=False)
+        self.gate, self.up = (nn.Linear(width, shape.inner, bias=False) for _ in range(2))
+        self.down = nn.Linear(shape.inner, width, bias=False)
+        for name in ("keys", "values"):
+            self.register_buffer(name, torch.zeros(1, shape.num_groups, shape.capacity, shape.head))
+
+    def forward(self, x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, seen: Tensor) -> Tensor:
+        _, length, width = x.shape
+        head, times = self.shape.head, self.shape.num_heads // self.shape.num_groups
+        rows = self.norm1(x)
+        query, key, value = (
+            part(rows).view(1, length, -1, head).transpose(1, 2) for part in (self.query, self.key, self.value)
+        )
+        query, key = query * cos + rotate_half(query) * sin, key * cos + rotate_half(key) * sin
+        self.keys.index_copy_(2, positions, key)
+        self.values.index_copy_(2, positions, value)
+        keys, values = (part.repeat_interleave(times, 1) for part in (self.keys, self.values))
+        mixed = F.scaled_dot_product_attention(query, keys, values, seen)
+        x = x + self.out(mixed.transpose(1, 2).reshape(1, length, width))
+        rows = self.norm2(x)
+        return x + self.down(F.silu(self.gate(rows)) * self.up(rows))
+
+
+class Llama(nn.Module):  # type: ignore[misc]
+    """Tokens [1, T] at positions [T] to the logits [1, 1, vocabulary] behind the last of them."""
+
+    def __init__(self, shape: LlamaShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.tokens = nn.Embedding(shape.vocabulary, shape.width)
+        self.layers = nn.ModuleList([Layer(shape) for _ in range(shape.num_layers)])
+        self.norm, self.head = RMSNorm(shape.width), nn.Linear(shape.width, shape.vocabulary, bias=False)
+        self.register_buffer("frequencies", 10000.0 ** (-torch.arange(0, shape.head, 2) / shape.head))
+
+    def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        angles = positions[:, None].float() * self.frequencies
+        angles = torch.cat((angles, angles), -1)
+        cos, sin = angles.cos(), angles.sin()
+        seen = torch.arange(self.shape.capacity) <= positions[:, None]
+        x = self.tokens(tokens)
+        for layer in self.layers:
+            x = layer(x, positions, cos, sin, seen)
+        return self.head(self.norm(x[:, -1:]))
