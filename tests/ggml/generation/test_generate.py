@@ -158,6 +158,7 @@ def test_where_texts_end() -> None:
     assert ggml.generate(program(1), [], GREEDY) == []
 
 
+@pytest.mark.slow
 def test_a_mixed_program_generates() -> None:
     """With an operation that ggml lacks in the middle, which changes nothing."""
 

@@ -143,12 +143,12 @@ def test_parameters_may_change() -> None:
 
 def test_what_ggml_lacks_stays_torchs(captured: list[parts.Partition]) -> None:
     def odd(x: Any) -> Any:
-        return torch.fft.fft(x.relu()).abs() + torch.special.airy_ai(x * 2)
+        return torch.special.airy_ai(x.relu()).abs() + torch.nonzero(x > 9).sum()
 
     x = torch.randn(5)
     same(compiled(odd)(x), odd(x))
-    assert {"aten.special_airy_ai.default", "aten._fft_r2c.default"} <= ops_on(captured, "torch")
-    assert {"aten.relu.default", "aten.mul.Tensor"} <= ops_on(captured, "ggml")
+    assert "aten.special_airy_ai.default" in ops_on(captured, "torch")
+    assert {"aten.relu.default", "aten.abs.default"} <= ops_on(captured, "ggml")
 
 
 def test_buffers_and_inputs_that_are_written_to() -> None:
@@ -212,13 +212,23 @@ def test_options_and_devices_are_refused() -> None:
         compiled(nn.ReLU())(torch.ones(1, device="meta"))
 
 
-def test_torch_finds_it_by_name(tmp_path: Path) -> None:
-    """As an installed distribution says it, in a process that knows nothing of ggml before."""
+def entry_points() -> dict[str, str]:
+    """What an installed distribution says."""
     found = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["torch_dynamo_backends"]
-    assert importlib.metadata.EntryPoint("ggml", found["ggml"], "torch_dynamo_backends").load() is ggml.export.backend
+    return dict(found)
+
+
+def test_the_distribution_names_it() -> None:
+    point = importlib.metadata.EntryPoint("ggml", entry_points()["ggml"], "torch_dynamo_backends")
+    assert point.load() is ggml.export.backend
+
+
+@pytest.mark.slow
+def test_torch_finds_it_by_name(tmp_path: Path) -> None:
+    """In a process that knows nothing of ggml before."""
     (tmp_path / "said.dist-info").mkdir()
     (tmp_path / "said.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: said\nVersion: 1\n")
-    lines = ["[torch_dynamo_backends]", *[f"{name} = {place}" for name, place in found.items()]]
+    lines = ["[torch_dynamo_backends]", *[f"{name} = {place}" for name, place in entry_points().items()]]
     (tmp_path / "said.dist-info" / "entry_points.txt").write_text("\n".join(lines) + "\n")
     code = (
         f"import sys; sys.path.append({str(tmp_path)!r}); import torch; assert 'ggml' not in sys.modules\n"

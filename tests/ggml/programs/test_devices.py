@@ -17,6 +17,7 @@ from tests.ggml.programs.test_files import scaled
 CASES = Path(__file__).parent / "rpc_cases.py"
 
 
+@pytest.mark.slow
 def test_programs_on_a_second_device() -> None:
     pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
     from worker_native import build

@@ -206,7 +206,7 @@ def transformers() -> Any:
     return pytest.importorskip("transformers", reason="transformers is not installed")
 
 
-@pytest.mark.parametrize("kind", [Type.F32, Type.Q8_0])
+@pytest.mark.parametrize("kind", [Type.F32, pytest.param(Type.Q8_0, marks=pytest.mark.slow)])
 def test_a_file_of_llama_cpp_computes_what_llama_cpp_does(kind: Any, transformers: Any, tmp_path: Path) -> None:
     """The same file through libllama, and its tensors in the export of transformers' model with other weights."""
     tiny = TinyModel(weight_type=kind)

@@ -97,7 +97,7 @@ def test_branches_that_the_data_decide() -> None:
         def forward(self, x: Any) -> Any:
             return torch.cond(x.sum() > 0, lambda y: y.sin(), lambda y: y.cos(), (x.relu() + x,)) * 3
 
-    program = lowered(Branches(), torch.ones(3))
+    program = ggml.export.lower(export(Branches(), torch.ones(3)))
     for x in (torch.ones(3), -torch.ones(3)):
         close(program(x), Branches()(x))
     assert program.coverage().count("ggml") >= 4
