@@ -49,7 +49,7 @@ def lowered(
     if graph is None or not is_whole:
         if graph is not None and require == "ggml":
             require_ggml(coverage(graph))
-        return MixedProgram(flat, preparing(quantization, stored))
+        return MixedProgram(flat, preparing(quantization, stored), names)
     reference, tensors = _weights(flat, graph, stored)
     if CONSTANTS in names:
         graph, tensors = with_constants(graph, tensors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from ggml.export.mixed.island import Island
 from ggml.export.mixed.part import is_arithmetic, why_not
 from ggml.export.translating import op_name
 from ggml.programs.coverage import Coverage, Row, coverage, in_order
+from ggml.programs.passes import NAMES
 
 _PREFIX = "ggml_part_"
 
@@ -35,8 +36,11 @@ class Partition:
         return in_order(Row(op, count, on, why) for (op, on, why), count in counts.items())
 
 
-def partition(module: Any, ranges: Mapping[Any, Any], weights: Mapping[str, str]) -> Partition:
-    """Only what cannot run on ggml stays torch's. ``weights``: the names of those, by their placeholders' names."""
+def partition(
+    module: Any, ranges: Mapping[Any, Any], weights: Mapping[str, str], passes: Collection[str] = NAMES
+) -> Partition:
+    """Only what cannot run on ggml stays torch's. ``weights``: the names of those, by their placeholders' names;
+    ``passes``: those of ``ggml.export.PASSES`` that parts go through."""
     from torch.fx.passes.infra.partitioner import CapabilityBasedPartitioner
 
     module = copy.copy(module)
@@ -52,7 +56,7 @@ def partition(module: Any, ranges: Mapping[Any, Any], weights: Mapping[str, str]
         reads = [one for one in part.graph.nodes if one.op == "placeholder"]
         outside = zip(reads, node.args, strict=True)
         names = {read: weights[one.name] for read, one in outside if one.op == "placeholder" and one.name in weights}
-        island = Island(part, ranges, names)
+        island = Island(part, ranges, names, passes)
         delattr(fused, node.target)
         setattr(fused, node.target, _as_module(island))
         islands.append(island)

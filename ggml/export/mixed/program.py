@@ -32,7 +32,7 @@ class MixedProgram:
     torch, so there is no file of it.
     """
 
-    def __init__(self, exported: Any, prepare: Prepare) -> None:
+    def __init__(self, exported: Any, prepare: Prepare, passes: Collection[str]) -> None:
         self.graph = Translation(exported).face()
         signature = exported.graph_signature
         for spec in signature.output_specs:
@@ -46,7 +46,7 @@ class MixedProgram:
             for node, one in zip(self._placeholders, self.graph.inputs, strict=True)
             if one.role is Role.WEIGHT
         }
-        self._partition = partition(exported.graph_module, exported.range_constraints, named)
+        self._partition = partition(exported.graph_module, exported.range_constraints, named, passes)
         tensors = {**exported.state_dict, **exported.constants}
         held = _copies({one.name: tensors[one.name] for one in self.graph.held})
         values = {one.name: node.meta["val"] for node, one in zip(self._placeholders, self.graph.inputs, strict=True)}

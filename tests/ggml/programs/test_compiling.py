@@ -141,6 +141,25 @@ def test_parameters_may_change() -> None:
     assert not torch.equal(fast(x), before)
 
 
+def test_parameters_are_read_where_they_lie(captured: list[parts.Partition]) -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
+    fast, x = compiled(model), torch.randn(3, 4)
+    fast(x)
+    first = captured[0].islands[0].program
+    assert first is not None and len(first.weights) == 4
+    model[0].weight.add_(1)  # in place: nothing is recorded anew
+    same(fast(x), model(x))
+    assert captured[0].islands[0].program is first and first.num_recordings == 1
+    for _ in range(6):  # elsewhere each time: they are given up as weights
+        model[0].weight.data = torch.randn(4, 4)
+        same(fast(x), model(x))
+    last = captured[0].islands[0].program
+    assert last is not None and len(last.weights) == 0
+    model[0].weight.data = torch.randn(4, 4)
+    same(fast(x), model(x))
+    assert captured[0].islands[0].program is last
+
+
 def test_what_ggml_lacks_stays_torchs(captured: list[parts.Partition]) -> None:
     def odd(x: Any) -> Any:
         return torch.special.airy_ai(x.relu()).abs() + torch.nonzero(x > 9).sum()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
+import subprocess
+import sys
 from dataclasses import fields
 from fractions import Fraction
 from typing import Any
@@ -20,7 +22,9 @@ from cluster.cli import params
 from cluster.cli.params import WITHOUT_FLAG, add_param_flags, given_params
 from cluster.stage.models.sampler import native_params
 from cluster.wire.codec.sampling import decode_sampling, encode_sampling
+from ggml.core.errors import ArgumentError
 from ggml.sampling.params import SAMPLER_NAMES
+from ggml.sampling.params import SamplingParams as GgmlParams
 from protos import sampling_pb2
 from tests.native.conftest import sampler
 
@@ -187,3 +191,21 @@ def test_choices_of_the_same_prompt_draw_with_seeds_that_follow_each_other() -> 
     assert [SamplingParams(seed=7).of_choice(choice).seed for choice in range(3)] == [7, 8, 9]
     assert SamplingParams(seed=2**63 - 1).of_choice(1).seed == 0
     assert SamplingParams().of_choice(1).seed is None
+
+
+def test_parameters_are_those_of_ggml_and_of_a_service() -> None:
+    """One class has what both follow, in the same words; what it refuses is a UsageError here."""
+    shared = {field.name: field.default for field in fields(GgmlParams)}
+    assert shared.items() <= {field.name: field.default for field in fields(SamplingParams)}.items()
+    assert issubclass(SamplingParams, GgmlParams)
+    for name, wrong in (("top_p", 2), ("stop", ""), ("samplers", ["x"]), ("ignore_eos", 1), ("logit_bias", 3)):
+        with pytest.raises(ArgumentError) as ours:
+            GgmlParams(**{name: wrong})
+        with pytest.raises(UsageError) as theirs:
+            SamplingParams(**{name: wrong})
+        assert str(ours.value) == str(theirs.value)
+
+
+def test_parameters_need_nothing_native() -> None:
+    code = "import sys, cluster.api.sampling; sys.exit(bool({'worker_native', 'numpy'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
