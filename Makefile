@@ -3,7 +3,7 @@
 # For a GPU build, give llama.cpp's own flags:  CMAKE_ARGS="-DGGML_CUDA=on" make demo
 
 PYTHON ?= python3
-# With `torch`, the tests of ggml compare it with PyTorch.
+# With `torch`, the tests of ggml compare it with PyTorch; with `zoo`, on models of other libraries too.
 TEST_EXTRAS ?= test,dev
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -29,9 +29,9 @@ demo: $(VENV)/.ready
 test: check
 	@$(BIN)/python -m pytest
 
-## make test-all the slow tests, too: PyTorch's own samples of its operators
+## make test-all the slow tests, too: PyTorch's own samples of its operators, models of other libraries
 test-all: test
-	@$(BIN)/pip install --quiet 'ggml-cluster[slow]'
+	@$(BIN)/pip install --quiet 'ggml-cluster[slow,zoo]'
 	@$(BIN)/python -m pytest -m slow
 
 ## make check    format, lint, import floors, types

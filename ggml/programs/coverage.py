@@ -12,6 +12,7 @@ from ggml.core.devices import CPU
 from ggml.core.errors import ArgumentError, GgmlError
 from ggml.core.node import MAX_RANK, placeholder
 from ggml.programs.expressions import extents
+from ggml.programs.flops import flops
 from ggml.programs.graph import Graph, Node, Role, TensorSpec, read_by
 from ggml.programs.walking import applied
 from ggml.tensors.tensor import Tensor, wrap
@@ -19,12 +20,14 @@ from ggml.tensors.tensor import Tensor, wrap
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An operation: how many nodes of it run ``on`` what, and why one cannot run."""
+    """An operation: how many nodes of it run ``on`` what, how many ``flops`` they are together for the shapes of the
+    example, and why one cannot run."""
 
     op: str
     count: int
     on: str  # "ggml"; "folded": worked out before the graph is built; "torch", for want of a rule; "missing"
     why: str = ""
+    flops: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,15 @@ class Coverage:
         """How many nodes run there."""
         return sum(row.count for row in self.rows if row.on == on)
 
+    def share(self, on: str) -> float:
+        """The share of what is computed that is computed there, from 0 to 1; 0 where nothing computes."""
+        total = sum(row.flops for row in self.rows)
+        return sum(row.flops for row in self.rows if row.on == on) / total if total else 0.0
+
     def __str__(self) -> str:
-        rows = [("op", "count", "runs on", "why"), *[(row.op, str(row.count), row.on, row.why) for row in self.rows]]
+        total = sum(row.flops for row in self.rows) or 1
+        rows = [("op", "count", "runs on", "FLOPs", "why")]
+        rows += [(row.op, str(row.count), row.on, f"{row.flops / total:.1%}", row.why) for row in self.rows]
         widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
         return "\n".join(line.rstrip() for line in lines)
@@ -58,15 +68,18 @@ def coverage(graph: Graph) -> Coverage:
     """Every operation of the graph and where it runs, for the shapes of the example."""
     failed = failures(graph)
     counts: Counter[tuple[str, str, str]] = Counter()
+    work: Counter[tuple[str, str, str]] = Counter()
     varies = varying(graph)
-    for place, node in enumerate(graph.nodes):
-        if place in failed:
-            counts[node.op, "missing", failed[place]] += 1
-        elif node.op != "operator.getitem":
-            counts[node.op, "ggml" if len(graph.inputs) + place in varies else "folded", ""] += 1
+    for place, (node, num) in enumerate(zip(graph.nodes, flops(graph), strict=True)):
+        if node.op == "operator.getitem" and place not in failed:
+            continue
+        on = "ggml" if len(graph.inputs) + place in varies else "folded"
+        key = (node.op, "missing" if place in failed else on, failed.get(place, ""))
+        counts[key] += 1
+        work[key] += num
     for op, count in graph.stripped:
         counts[op, "folded", ""] += count
-    return in_order(Row(op, count, on, why) for (op, on, why), count in counts.items())
+    return in_order(Row(op, count, on, why, work[op, on, why]) for (op, on, why), count in counts.items())
 
 
 def in_order(rows: Iterable[Row]) -> Coverage:

@@ -28,6 +28,13 @@ def same(input: Tensor) -> Tensor:
     return tensor("clone", input)
 
 
+@lowering("aten.copy.default")
+def copy(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+    """What ``input`` holds once ``src``, which broadcasts, is written over it."""
+    target = tensor("copy", input)
+    return convert(tensor("copy", src, "src"), target.dtype).expand(target.shape)
+
+
 @lowering("aten._to_copy.default", "aten.to.dtype_layout")
 def to_copy(input: Tensor, *, dtype: DType | None = None) -> Tensor:
     return tensor("to", input) if dtype is None else convert(tensor("to", input), dtype)
@@ -53,18 +60,31 @@ def index(input: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
 
 @lowering("aten.index_put.default")
 def put_at(input: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
-    """Axes that no index names are indexed whole."""
+    """``input`` with ``values`` where ``indices`` name elements. An axis that is left out is written whole."""
     x, named = tensor("index_put", input), list(indices)
+    if any(isinstance(one, Tensor) and one.dtype is bool_ for one in named):
+        given = [(axis, one) for axis, one in enumerate(named) if one is not None]
+        return _put_where(x, given, tensor("index_put", values, "values"), accumulate)
     while named and named[-1] is None:
         named.pop()
-    if len(named) == 1 and isinstance(named[0], Tensor) and named[0].dtype is bool_ and values.numel() == 1:
-        mask = named[0]
-        if not accumulate:
-            shaped = mask.reshape([*mask.shape, *[1] * (x.ndim - mask.ndim)])
-            return where(shaped, values.reshape(()), x)
     if any(one is None for one in named):
         return put_within(x, tuple([slice(None) if one is None else one for one in named]), values, accumulate)
     return index_put(x, [one for one in named if one is not None], values, accumulate)
+
+
+def _put_where(x: Tensor, named: Sequence[tuple[int, Tensor]], values: Tensor, accumulate: bool) -> Tensor:
+    """One mask over the first axes, and values that are the same for each element that it names: how many there are is
+    never asked."""
+    axis, mask = named[0]
+    inner = x.ndim - mask.ndim
+    is_one = values.numel() == 1
+    if len(named) > 1 or axis or inner < 0 or not (is_one or values.ndim <= inner):
+        raise ArgumentError(
+            "index_put", "indices", "with a mask must be one over the first axes, for values without it"
+        )
+    shaped = mask.reshape([*mask.shape, *[1] * inner])
+    new = values.reshape(()) if is_one else values
+    return where(shaped, x + new if accumulate else new, x)
 
 
 @lowering("aten.split.sizes")

@@ -84,6 +84,27 @@ def batch_norm(
     return result, zeros(0), zeros(0)
 
 
+@lowering("aten._native_batch_norm_legit.no_stats")
+def batch_norm_of_input(
+    input: Tensor, weight: Tensor | None, bias: Tensor | None, training: bool, momentum: float, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """By the mean and the variance of each channel of the input itself."""
+    x = tensor("batch_norm", input)
+    if x.ndim < 2:
+        raise ArgumentError("batch_norm", "input", f"must have channels along its second axis, not {x.ndim} axes")
+    axes = [0, *range(2, x.ndim)]
+    mean = x.float().mean(axes, True)
+    centred = x.float() - mean
+    inverse = (centred.square().mean(axes, True) + eps).rsqrt()
+    result = centred * inverse
+    by_channel = [-1, *[1] * (x.ndim - 2)]
+    if weight is not None:
+        result = result * weight.float().reshape(by_channel)
+    if bias is not None:
+        result = result + bias.float().reshape(by_channel)
+    return result.to(x.dtype), mean.reshape(-1), inverse.reshape(-1)
+
+
 @lowering("aten._softmax.default")
 def softmax(input: Tensor, dim: int, half_to_float: bool) -> Tensor:
     return normalization.softmax(input, dim, float32 if half_to_float else None)

@@ -1,26 +1,53 @@
-"""Every model of the zoo runs whole on ggml, and equals PyTorch at two shapes."""
+"""Every model of the zoo runs whole on ggml, or says what is missing, and equals PyTorch at two shapes."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
 
-import ggml
-from tests.ggml.zoo.models import Entry
-from tests.ggml.zoo.models.every import ENTRIES
-from tests.ggml.zoo.page import PAGE, row
-from tests.ggml.zoo.running import outcome
+import ggml  # noqa: E402
+from tests.ggml.zoo.models import Entry  # noqa: E402
+from tests.ggml.zoo.models.every import ENTRIES  # noqa: E402
+from tests.ggml.zoo.page import PAGE, row  # noqa: E402
+from tests.ggml.zoo.running import outcome, results  # noqa: E402
+
+# What they say about themselves when they are imported or when a model is made.
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:{message}:{kind}")
+    for message, kind in (
+        ("Failed to load image Python extension", "UserWarning"),
+        ("Importing from timm.models", "FutureWarning"),
+    )
+]
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def _parameter(entry: Entry) -> Any:
+    return pytest.param(entry, id=entry.name, marks=() if entry.is_quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize("entry", [_parameter(entry) for entry in ENTRIES])
 def test_model_equals_pytorch(entry: Entry, tmp_path: Path) -> None:
+    if entry.library:
+        pytest.importorskip(entry.library, reason=f"{entry.library} is not installed: pip install 'ggml-cluster[zoo]'")
     found = outcome(entry)
-    assert not found.coverage.missing, str(found.coverage)
+    assert tuple(sorted({row.op for row in found.coverage.missing})) == entry.missing, str(found.coverage)
+    assert row(entry, found) in PAGE.read_text(encoding="utf-8"), "run python -m tests.ggml.zoo.page"
+    if entry.missing:
+        return
     assert found.error <= entry.tolerance
     assert found.program.num_recordings == 2
-    assert row(entry.name, found) in PAGE.read_text(encoding="utf-8"), "run python -m tests.ggml.zoo.page"
     found.program.save(tmp_path / "model.ggp")
-    assert ggml.load_program(tmp_path / "model.ggp").graph == found.program.graph
+    again = ggml.load_program(tmp_path / "model.ggp")
+    assert again.graph == found.program.graph
+    arguments = entry.arguments(2)
+    for ours, theirs in zip(results(again, arguments), results(found.program, arguments), strict=True):
+        assert torch.equal(torch.from_dlpack(ours), torch.from_dlpack(theirs))
+
+
+def test_there_are_as_many_as_promised() -> None:
+    assert len({entry.name for entry in ENTRIES}) == len(ENTRIES) >= 45
+    assert sum(not entry.missing for entry in ENTRIES) >= 40

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,17 @@ Arguments = tuple[Any, ...]
 class Entry:
     """A model to export with ``arguments(batch)`` of a batch of 2, and to compare there and at a batch of 3.
 
-    ``axes`` names the axes that may differ, for each argument.
+    ``axes`` names the axes that may differ, for each argument; ``least`` says where one has to be longer than 2.
+    ``library`` is the package whose class it is, which may not be installed. ``is_quick`` says that the default run has
+    it. ``missing`` names the operations without a rule.
     """
 
     name: str
     make: Callable[[], Any]
     arguments: Callable[[int], Arguments]
     axes: tuple[Any, ...] = field(default=({0: "batch"},))
+    least: Mapping[str, int] = field(default_factory=dict)
     tolerance: float = 1e-4
+    library: str = ""
+    is_quick: bool = True
+    missing: tuple[str, ...] = ()

@@ -24,6 +24,23 @@ ggml_tensor* mul_mat(Site& site) {
     return t;
 }
 
+// Sources: matrices [K, N, E] with contiguous rows, F32 rows [K, 1, M], I32 [1, M] that an index step has
+// checked: each row times the matrix that its number names. params: whether to accumulate in F32.
+ggml_tensor* mul_mat_id(Site& site) {
+    ggml_tensor *matrices = site.src[0], *rows = site.src[1], *numbers = site.src[2];
+    const ggml_type type = matrices->type;
+    site.require(is_float(type) || ggml_is_quantized(type), "the first source cannot be multiplied");
+    site.require(type != GGML_TYPE_Q8_1 && type != GGML_TYPE_Q8_K, "the first source cannot be multiplied");
+    site.require(is_plain(matrices) && matrices->ne[3] == 1, "wants contiguous matrices in three axes");
+    site.require(is_f32(rows) && is_plain(rows), "wants contiguous F32 rows");
+    site.require(has_ne(rows, {matrices->ne[0], 1, rows->ne[2], 1}), "the inner extents differ");
+    site.require(numbers->op == GGML_OP_CUSTOM && numbers->type == GGML_TYPE_I32, "wants checked numbers");
+    site.require(has_ne(numbers, {1, rows->ne[2], 1, 1}), "wants a number for each row");
+    ggml_tensor* t = ggml_mul_mat_id(site.context, matrices, rows, numbers);
+    if (site.integer(0) != 0) ggml_prec_set_acc(t, GGML_PREC_F32);
+    return t;
+}
+
 // Sources: lower triangles [n, n, ...], right sides [k, n, ...]. params: none.
 ggml_tensor* solve_tri(Site& site) {
     const ggml_tensor *a = site.src[0], *b = site.src[1];
@@ -35,6 +52,7 @@ ggml_tensor* solve_tri(Site& site) {
 
 const Primitive list[] = {
     {"mul_mat", 2, 1, mul_mat},
+    {"mul_mat_id", 3, 1, mul_mat_id},
     {"solve_tri", 2, 0, solve_tri},
 };
 

@@ -1,0 +1,1 @@
+"""Models of torchvision, timm, transformers and diffusers: their own classes, at small widths, with random weights."""
