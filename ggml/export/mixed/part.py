@@ -9,6 +9,7 @@ from typing import Any
 from ggml.core.errors import UnsupportedOpError
 from ggml.export.translating import Translation, is_check, op_name
 from ggml.programs.coverage import failures
+from ggml.programs.flops import flops
 from ggml.programs.graph import Graph, Input, Output, Ref, Role
 from ggml.programs.trees import LEAF, Tree
 
@@ -103,3 +104,11 @@ def why_not(node: Any, ranges: Mapping[Any, Any]) -> str:
     except UnsupportedOpError as error:
         return " ".join(error.hint.split())
     return failures(graph).get(0, "")
+
+
+def flops_of(node: Any, ranges: Mapping[Any, Any]) -> int:
+    """What a node computes for the shapes of the example; 0 where the data decide on them."""
+    try:
+        return sum(flops(Part(ranges).of(node.all_input_nodes, [node], [node])))
+    except UnsupportedOpError:
+        return 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ggml.export.mixed.island import Island
-from ggml.export.mixed.part import is_arithmetic, why_not
+from ggml.export.mixed.part import flops_of, is_arithmetic, why_not
 from ggml.export.translating import op_name
 from ggml.programs.coverage import Coverage, Row, coverage, in_order
 from ggml.programs.passes import NAMES
@@ -23,17 +24,20 @@ class Partition:
     module: Any
     islands: list[Island]
     left: dict[Any, str]
+    ranges: Mapping[Any, Any]
 
     def coverage(self) -> Coverage:
         """The tables of all parts together, and what runs between them."""
-        counts: dict[tuple[str, str, str], int] = {}
+        counts: Counter[tuple[str, str, str]] = Counter()
+        work: Counter[tuple[str, str, str]] = Counter()
         for row in [row for island in self.islands for row in coverage(island.graph).rows]:
-            key = row.op, row.on, row.why
-            counts[key] = counts.get(key, 0) + row.count
+            counts[row.op, row.on, row.why] += row.count
+            work[row.op, row.on, row.why] += row.flops
         for node, why in self.left.items():
             key = op_name(node), "torch" if why else "folded", why
-            counts[key] = counts.get(key, 0) + 1
-        return in_order(Row(op, count, on, why) for (op, on, why), count in counts.items())
+            counts[key] += 1
+            work[key] += flops_of(node, self.ranges) if why else 0
+        return in_order(Row(op, count, on, why, work[op, on, why]) for (op, on, why), count in counts.items())
 
 
 def partition(
@@ -60,7 +64,7 @@ def partition(
         delattr(fused, node.target)
         setattr(fused, node.target, _as_module(island))
         islands.append(island)
-    return Partition(fused, islands, left)
+    return Partition(fused, islands, left, ranges)
 
 
 def _left(graph: Any, ranges: Mapping[Any, Any]) -> dict[Any, str]:

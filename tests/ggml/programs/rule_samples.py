@@ -204,3 +204,6 @@ LEFT_OPEN = {"aten.empty.memory_format", "aten.empty_like.default", "aten.new_em
 
 #: Only graphs of an export have these: it is a part of a result, an extent that is worked out, a function of a library.
 ONLY_IN_GRAPHS = {"operator.getitem", "aten.sym_size.int", "transformers.grouped_mm_fallback.default"}
+
+#: Arguments for operations whose rule is a row, where PyTorch has no samples of them.
+ROW_SAMPLES: dict[str, list[Sample]] = {}

@@ -41,10 +41,6 @@ def test_strides_of_every_kind() -> None:
     assert ggml.from_dlpack(backwards).tolist() == backwards.tolist()
 
 
-def test_a_bool_without_axes() -> None:
-    assert torch.equal(torch.from_dlpack(ggml.tensor(True)), torch.tensor(True))
-
-
 def test_a_copy_that_was_forbidden() -> None:
     with pytest.raises(BufferError):
         ggml.from_dlpack(torch.zeros(3, 4).T, copy=False)

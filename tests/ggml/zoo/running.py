@@ -31,7 +31,8 @@ def exported(entry: Entry) -> tuple[torch.nn.Module, Any]:
         model = entry.make().eval()
     vary(model)
     names = sorted({name for axes in entry.axes for name in axes.values()})
-    dims = {name: Dim(name, min=entry.least.get(name, 2), max=4096) for name in names}
+    bounds = {name: entry.bounds.get(name, (2, 32)) for name in names}
+    dims = {name: Dim(name, min=low, max=high) for name, (low, high) in bounds.items()}
     shapes: Any = tuple({axis: dims[name] for axis, name in axes.items()} for axes in entry.axes)
     if isinstance(model, Fields):  # its arguments stand behind one star
         shapes = (shapes,)

@@ -92,7 +92,7 @@ _SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "
 
 ENTRIES = [
     Entry(
-        name, lambda kind=kind: _speech(kind), _samples, ({0: "batch", 1: "samples"},), {"samples": 64},
+        name, lambda kind=kind: _speech(kind), _samples, ({0: "batch", 1: "samples"},), {"samples": (64, 4096)},
         library="transformers", is_quick=False,
     )
     for name, kind in (("wav2vec2", "Wav2Vec2"), ("HuBERT", "Hubert"), ("WavLM", "WavLM"))

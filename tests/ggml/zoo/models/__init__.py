@@ -13,7 +13,7 @@ Arguments = tuple[Any, ...]
 class Entry:
     """A model to export with ``arguments(batch)`` of a batch of 2, and to compare there and at a batch of 3.
 
-    ``axes`` names the axes that may differ, for each argument; ``least`` says where one has to be longer than 2.
+    ``axes`` names the axes that may differ, for each argument; ``bounds`` says within what, where it is not 2 to 32.
     ``library`` is the package whose class it is, which may not be installed. ``is_quick`` says that the default run has
     it. ``missing`` names the operations without a rule.
     """
@@ -22,7 +22,7 @@ class Entry:
     make: Callable[[], Any]
     arguments: Callable[[int], Arguments]
     axes: tuple[Any, ...] = field(default=({0: "batch"},))
-    least: Mapping[str, int] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     tolerance: float = 1e-4
     library: str = ""
     is_quick: bool = True
