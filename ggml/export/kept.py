@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ggml.export.branches import choose
 from ggml.programs.rules import RULES
 
 
@@ -20,7 +21,7 @@ def decomposed(exported: Any, unfit: Collection[str] = ()) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of torch, about what torch itself does here
         warnings.simplefilter("ignore", DeprecationWarning)
-        return exported.run_decompositions(table)
+        return choose(exported.run_decompositions(table))
 
 
 @contextmanager

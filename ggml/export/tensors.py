@@ -24,7 +24,11 @@ def dtype_of(found: Any) -> DType:
 
 
 def copied(value: Any) -> Tensor:
-    """A tensor of torch in memory of its own."""
+    """A tensor of torch in memory of its own; of a complex one its pairs, [..., 2]."""
+    import torch
+
+    if value.dtype.is_complex:
+        value = torch.view_as_real(value.detach().resolve_conj())
     return from_dlpack(_plain(value, dtype_of(value.dtype)).contiguous(), copy=True)
 
 

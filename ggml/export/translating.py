@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ggml.core.dtypes import DType
+from ggml.core.dtypes import DType, float32
 from ggml.core.errors import UnsupportedOpError
 from ggml.export.pytrees import tree_of
 from ggml.export.symbols import expression
@@ -49,6 +49,11 @@ class Translation:
         """The whole graph."""
         nodes = list(self.exported.graph.nodes)
         self._add_inputs(nodes)
+        for node in nodes:
+            if node.op == "placeholder" and is_complex(
+                node.meta.get("val")
+            ):  # its pairs are in the file, without their mark
+                self._append(node, "pairs.view_as_complex.default", (self.values[node],))
         for node in nodes:
             if node.op not in ("placeholder", "output"):
                 self._add_node(node)
@@ -112,6 +117,7 @@ class Translation:
 
     def _user_input(self, node: Any, spec: Any, value: Any) -> Input:
         if hasattr(value, "shape"):
+            dtype_of(value.dtype)  # a call gives no complex tensors
             return Input(node.name, Role.USER, self._spec(value))
         constant = getattr(spec.arg, "value", None)
         if type(spec.arg).__name__ != "ConstantArgument" or not isinstance(
@@ -134,9 +140,18 @@ class Translation:
         if is_check(name):
             self.stripped[name] += 1
             return
+        args, kwargs = self._arguments(node)
+        if any(is_complex(one.meta.get("val")) for one in (node, *node.all_input_nodes)):
+            name = name.replace("aten.", "pairs.", 1)
+        self._append(node, name, args, kwargs)
+
+    def _append(
+        self, node: Any, name: str, args: tuple[Argument, ...], kwargs: tuple[tuple[str, Argument], ...] = ()
+    ) -> None:
+        """The operation whose result stands for ``node`` from here on."""
+        value = node.meta.get("val")
         tensors = value if isinstance(value, (tuple, list)) else (value,)
         specs = tuple([self._spec(one) for one in tensors if hasattr(one, "shape")])
-        args, kwargs = self._arguments(node)
         self.values[node] = Ref(len(self.inputs) + len(self.nodes))
         self.nodes.append(Node(name, args, kwargs, specs, isinstance(value, (tuple, list))))
 
@@ -169,7 +184,7 @@ class Translation:
         if number is not None:
             return self._expression(number)
         if type(value).__name__ == "dtype":
-            found: DType = dtype_of(value)
+            found: DType = float32 if value.is_complex else dtype_of(value)
             return found
         if type(value).__name__ in ("device", "layout", "memory_format"):
             return None
@@ -177,6 +192,8 @@ class Translation:
 
     def _add_output(self, value: Any, spec: Any) -> None:
         kind = spec.kind.name
+        if is_complex(getattr(value, "meta", {}).get("val")):
+            dtype_of(value.meta["val"].dtype)  # no result and no state is complex
         if kind == "BUFFER_MUTATION":
             self.outputs.append(Output(spec.target, Role.STATE, self._argument(value)))
         elif kind == "USER_OUTPUT":
@@ -188,6 +205,8 @@ class Translation:
             raise UnsupportedOpError("lower", "ggml", f"{what} {spec.target or ''}".strip())
 
     def _spec(self, value: Any) -> TensorSpec:
+        if is_complex(value):
+            return TensorSpec(float32, (*[self._extent(one) for one in value.shape], 2))
         return TensorSpec(dtype_of(value.dtype), tuple([self._extent(one) for one in value.shape]))
 
     def _extent(self, value: Any) -> Extent:
@@ -227,6 +246,11 @@ def _plain_name(name: str) -> str:
         return _EDGE_NAMES[name]
     plain = name.replace("_copy.", ".")
     return plain if name not in RULES and plain in RULES else name
+
+
+def is_complex(value: Any) -> bool:
+    """Whether a tensor of torch is complex: here it is pairs of floats."""
+    return hasattr(value, "shape") and bool(value.dtype.is_complex)
 
 
 def _symbolic(value: Any) -> Any:

@@ -7,10 +7,11 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from ggml.core.errors import UnsupportedOpError
+from ggml.export.tensors import dtype_of
 from ggml.export.translating import Translation, is_check, op_name
 from ggml.programs.coverage import failures
 from ggml.programs.flops import flops
-from ggml.programs.graph import Graph, Input, Output, Ref, Role
+from ggml.programs.graph import Graph, Input, Output, Ref, Role, TensorSpec
 from ggml.programs.trees import LEAF, Tree
 
 _NO_NAMES: Mapping[Any, str] = MappingProxyType({})
@@ -46,6 +47,10 @@ class Part(Translation):
             out_tree=Tree("tuple", (LEAF,) * len(results)),
             stripped=tuple(sorted(self.stripped.items())),
         )
+
+    def _spec(self, value: Any) -> TensorSpec:
+        dtype_of(value.dtype)  # what passes between parts is torch's: there are no pairs for complex tensors
+        return super()._spec(value)
 
     def _find_symbols(self, node: Any) -> None:
         """Those of a tensor's extents, and of a number that shapes decide."""

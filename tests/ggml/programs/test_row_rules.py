@@ -50,7 +50,7 @@ def samples(name: str) -> Iterator[Sample]:
         drawn = itertools.islice(info.sample_inputs("cpu", getattr(torch, dtype)), NUM_DRAWN)
         ours = 0
         for one in drawn:
-            sample = (tuple([one.input, *one.args]), dict(one.kwargs))
+            sample = ((one.input, *one.args), dict(one.kwargs))
             if ours < NUM_COMPARED and _is_taken(name, sample):
                 ours += 1
                 taken += 1

@@ -11,7 +11,10 @@ from torch.export import Dim
 
 import ggml
 from tests.ggml.zoo.library.fields import Fields, tensors
+from tests.ggml.zoo.library.foreign import define
 from tests.ggml.zoo.models import Arguments, Entry
+
+define()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -33,9 +34,15 @@ def _make(name: str, **options: Any) -> nn.Module:
     return Fields(getattr(transformers, f"{name}Model")(config), ["input_ids", "attention_mask"])
 
 
-def _entry(name: str, kind: str, is_quick: bool = False, **options: Any) -> Entry:
+def _fixed_ids(batch: int) -> Arguments:
+    return tuple([one[:, :8] for one in masked_ids(batch)])
+
+
+def _entry(name: str, kind: str, is_quick: bool = False, is_fixed: bool = False, **options: Any) -> Entry:
+    """``is_fixed`` says that the model reads the length from a tensor, so that it cannot differ."""
+    axes, arguments = ({0: "batch"}, _fixed_ids) if is_fixed else (_LONG, masked_ids)
     return Entry(
-        name, lambda: _make(kind, **options), masked_ids, (_LONG, _LONG), library="transformers", is_quick=is_quick
+        name, partial(_make, kind, **options), arguments, (axes, axes), library="transformers", is_quick=is_quick
     )
 
 
@@ -48,7 +55,7 @@ ENTRIES = [
     _entry("DistilBERT", "DistilBert", **_DISTILLED),
     _entry("ALBERT", "Albert", embedding_size=16),
     _entry("ELECTRA", "Electra", embedding_size=16),
-    _entry("DeBERTa", "Deberta", **_DISENTANGLED),
+    _entry("DeBERTa", "Deberta", is_fixed=True, **_DISENTANGLED),
     _entry("DeBERTa V2", "DebertaV2", **_DISENTANGLED, position_buckets=8),
     _entry("ModernBERT", "ModernBert", bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2),
     _entry("MPNet", "MPNet"),

@@ -10,12 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from tests.ggml.zoo.library.fields import Fields
-from tests.ggml.zoo.library.foreign import define
 from tests.ggml.zoo.models import Arguments, Entry
 
 
 def _torchvision() -> Any:
-    define()
     from torchvision import models
 
     return models
