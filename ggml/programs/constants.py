@@ -68,6 +68,8 @@ def _chosen(graph: Graph, tensors: Mapping[str, Tensor]) -> list[int]:
         if value < first or value not in fixed:
             continue
         node = graph.nodes[value - first]
+        if node.op.startswith("pairs."):  # a weight would not say that it is complex
+            continue
         shape = node.specs[0].shape if not node.is_tuple and len(node.specs) == 1 else None
         if shape is None or not all(isinstance(extent, int) for extent in shape):
             continue

@@ -202,8 +202,8 @@ SAMPLES: dict[str, list[Sample]] = {
 #: What is left open by PyTorch: the numbers in memory that nobody has written, what only training reads.
 LEFT_OPEN = {"aten.empty.memory_format", "aten.empty_like.default", "aten.new_empty.default"}
 
-#: Only graphs of an export have these: it is a part of a result, an extent that is worked out, a function of a library.
-ONLY_IN_GRAPHS = {"operator.getitem", "aten.sym_size.int", "transformers.grouped_mm_fallback.default"}
+#: An extent is worked out before there is a graph.
+ONLY_IN_GRAPHS = {"aten.sym_size.int"}
 
 #: Arguments for operations whose rule is a row, where PyTorch has no samples of them.
 ROW_SAMPLES: dict[str, list[Sample]] = {}

@@ -95,7 +95,8 @@ def test_extents_that_only_numbers_tell() -> None:
 def test_branches_that_the_data_decide() -> None:
     class Branches(nn.Module):
         def forward(self, x: Any) -> Any:
-            return torch.cond(x.sum() > 0, lambda y: y.sin(), lambda y: y.cos(), (x.relu() + x,)) * 3
+            decision = x.sum(0, keepdim=True) > 0  # with an axis, so that no ``where`` can choose by it
+            return torch.cond(decision, lambda y: y.sin(), lambda y: y.cos(), (x.relu() + x,)) * 3
 
     program = ggml.export.lower(export(Branches(), torch.ones(3)))
     for x in (torch.ones(3), -torch.ones(3)):

@@ -15,8 +15,9 @@ from ggml.programs.program import Program  # noqa: E402
 from ggml.programs.rules import RULES  # noqa: E402
 from tests.ggml.programs.rule_samples import LEFT_OPEN, ONLY_IN_GRAPHS, SAMPLES, Sample  # noqa: E402
 
-OWN = sorted(name for name in RULES if RULES[name].__module__.startswith("ggml.programs"))
-ROWS = sorted(RULES.keys() - set(OWN))
+ATEN = {name for name in RULES if name.startswith("aten.")}
+OWN = sorted(name for name in ATEN if RULES[name].__module__.startswith("ggml.programs"))
+ROWS = sorted(ATEN - set(OWN))
 
 #: Of these the first result alone means something without gradients.
 FIRST_ONLY = ("embedding_bag", "batch_norm")
