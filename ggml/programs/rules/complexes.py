@@ -138,7 +138,7 @@ def _bilinear(function: Callable[[Tensor, Tensor], Tensor], left: Tensor, right:
     """What is linear in both of its operands, part by part."""
     a, b = _pairs("product", left), _pairs("product", right)
     (u, v), (x, y) = (a.select(-1, 0), a.select(-1, 1)), (b.select(-1, 0), b.select(-1, 1))
-    return complex_parts.complex(function(u, x) - function(v, y), function(u, y) + function(v, x))  # type: ignore[no-any-return]
+    return complex_parts.complex(function(u, x) - function(v, y), function(u, y) + function(v, x))
 
 
 @lowering("pairs.matmul.default", "pairs.mm.default", "pairs.bmm.default")
