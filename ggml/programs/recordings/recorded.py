@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,13 +62,18 @@ class Recorded:
 class Memory:
     """Bytes that recordings share: what was worked out of weights, tables and numbers. Each piece lies there once."""
 
-    def __init__(self, first: NDArray[np.uint8] | None = None) -> None:
+    def __init__(self, first: NDArray[np.uint8] | None = None, ranges: Iterable[Range] = ()) -> None:
+        """``first`` is there already, and has pieces at ``ranges``."""
         self._pieces: list[NDArray[np.uint8]] = [] if first is None else [first]
+        self._known = [] if first is None else [(one, first[one.offset : one.offset + one.num_bytes]) for one in ranges]
         self._found: dict[bytes, Range] = {}
         self.num_bytes = 0 if first is None else len(first)
 
     def place(self, piece: NDArray[np.uint8]) -> Range:
         """Where the piece lies, added if it is not there yet."""
+        while self._known:  # only who records more needs to read what a file has
+            one, there = self._known.pop()
+            self._found.setdefault(hashlib.sha256(there.data).digest(), one)
         digest = hashlib.sha256(piece.data).digest()
         if digest not in self._found:
             padding = -self.num_bytes % _ALIGNMENT_BYTES

@@ -14,7 +14,7 @@ from ggml.ops.create.interop import over_private
 from ggml.programs.graph import Graph
 from ggml.programs.recordings.decoding import decode
 from ggml.programs.recordings.encoding import encode
-from ggml.programs.recordings.recorded import KEY, MEMORY, Memory, Recordings, Source
+from ggml.programs.recordings.recorded import KEY, MEMORY, Memory, Range, Recordings, Source
 from ggml.tensors.tensor import Tensor
 
 
@@ -48,7 +48,8 @@ def without_recordings(
     num_shared = 0 if shared is None else shared.numel() * 8
     found = decode(raw, file.header.path, graph, sizes, num_shared)
     memory = None if shared is None else np.from_dlpack(shared).view(np.uint8)
-    recordings = Recordings(Memory(memory))
+    ranges = {source for one in found for source in one.sources if isinstance(source, Range)}
+    recordings = Recordings(Memory(memory, ranges))
     for one in found:
         recordings.add(replace(one, sources=tuple([_renamed(source, names) for source in one.sources])))
     return tensors, recordings

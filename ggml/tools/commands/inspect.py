@@ -9,7 +9,7 @@ from typing import Any
 from ggml.io.gguf_file import GgufFile, open_gguf
 from ggml.programs.expressions import text
 from ggml.programs.files import load_program
-from ggml.programs.graph import KEY
+from ggml.programs.graph import KEY, Role
 from ggml.quantization.report import table
 from ggml.tools.commands.printable import printable
 
@@ -50,6 +50,9 @@ def _show_program(path: str) -> None:
     bounds = [(name, str(one.low), str(one.high)) for name, one in zip(names, program.graph.symbols, strict=True)]
     if bounds:
         print("\n" + table([("extent", "from", "to"), *bounds]))
+    for one in program.recordings.by_shapes.values():
+        shapes = [(_name(slot.name), str(slot.shape)) for slot in one.inputs if slot.role is Role.USER]
+        print("\n" + table([("recorded", "shape"), *shapes]))
     print(f"\n{program.coverage()}")
 
 

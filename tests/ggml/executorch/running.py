@@ -39,14 +39,20 @@ def left(edge: Any) -> list[str]:
     return [name for name in names if "aten" in name or "dim_order" in name]
 
 
-def loaded(raw: bytes) -> Any:
-    """The method of a program, ready to run."""
-    from executorch.runtime import Runtime, Verification
+class Loaded:
+    """A program in ExecuTorch's runtime. Its bytes have to be there for as long as its method is."""
 
-    return Runtime.get().load_program(raw, verification=Verification.InternalConsistency).load_method("forward")
+    def __init__(self, raw: bytes) -> None:
+        from executorch.runtime import Runtime, Verification
+
+        self._program = Runtime.get().load_program(raw, verification=Verification.InternalConsistency)
+        self._method = self._program.load_method("forward")
+
+    def execute(self, arguments: list[Any]) -> list[Any]:
+        return list(self._method.execute(arguments))
 
 
-def error(method: Any, model: torch.nn.Module, arguments: tuple[Any, ...]) -> float:
+def error(method: Loaded, model: torch.nn.Module, arguments: tuple[Any, ...]) -> float:
     """The largest difference from the model, in the unit of results that reach 1."""
     from torch.utils._pytree import tree_leaves
 

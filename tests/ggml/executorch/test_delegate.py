@@ -19,7 +19,7 @@ import torch
 
 import ggml
 from ggml.executorch import library
-from tests.ggml.executorch.running import error, file_of, left, loaded, lowered, parts
+from tests.ggml.executorch.running import Loaded, error, file_of, left, lowered, parts
 from tests.ggml.zoo.models import Entry
 from tests.ggml.zoo.models.every import ENTRIES
 
@@ -54,7 +54,7 @@ def test_model_equals_pytorch(entry: Entry) -> None:
     model, arguments = entry.make().eval(), entry.arguments(2)
     edge = lowered(torch.export.export(model, arguments))
     assert parts(edge), left(edge)
-    assert error(loaded(file_of(edge)), model, arguments) <= 1e-4
+    assert error(Loaded(file_of(edge)), model, arguments) <= 1e-4
 
 
 def test_linear_layers_and_norms_stay_whole() -> None:
@@ -82,13 +82,13 @@ def test_the_rest_runs_on_the_kernels_of_executorch() -> None:
     edge = lowered(torch.export.export(model, (x,)))
     assert len(parts(edge)) == 2
     assert "aten.mul.Tensor" in left(edge)
-    assert error(loaded(file_of(edge)), model, (x,)) <= 1e-4
+    assert error(Loaded(file_of(edge)), model, (x,)) <= 1e-4
 
 
 def test_every_shape_within_the_bounds() -> None:
     model, x = small()
     batch = torch.export.Dim("batch", min=1, max=5)
-    method = loaded(file_of(lowered(torch.export.export(model, (x,), dynamic_shapes=({0: batch},)))))
+    method = Loaded(file_of(lowered(torch.export.export(model, (x,), dynamic_shapes=({0: batch},)))))
     for count in (5, 2, 1, 3):
         assert error(method, model, (torch.randn(count, 6),)) <= 1e-4
 
@@ -116,7 +116,7 @@ def test_buffers_keep_their_values_from_call_to_call() -> None:
     x = torch.tensor([1.0, 2.0, -3.0])
     edge = lowered(torch.export.export(Counting().eval(), (x,)))
     assert parts(edge)
-    method = loaded(file_of(edge))
+    method = Loaded(file_of(edge))
     assert [method.execute([x])[0].tolist() for _ in range(3)] == [[2, 4, -6], [4, 8, -12], [6, 12, -18]]
 
 
@@ -126,7 +126,7 @@ def test_quantised_weights_are_smaller() -> None:
     export = torch.export.export(model, (x,))
     whole, small_file = file_of(lowered(export)), file_of(lowered(export, quantization=ggml.q8_0))
     assert len(small_file) < len(whole) * 0.5
-    assert error(loaded(small_file), model, (x,)) < 0.02
+    assert error(Loaded(small_file), model, (x,)) < 0.02
 
 
 def counts() -> tuple[int, int, int]:
@@ -142,7 +142,7 @@ def test_a_hundred_loads_leave_nothing() -> None:
     raw = file_of(lowered(torch.export.export(model, (x,))))
 
     def once() -> None:
-        assert error(loaded(raw), model, (x,)) <= 1e-4
+        assert error(Loaded(raw), model, (x,)) <= 1e-4
 
     for _ in range(10):
         once()
@@ -160,7 +160,7 @@ import sys, warnings
 warnings.simplefilter("ignore")
 import torch
 from ggml.executorch import library
-from tests.ggml.executorch.running import loaded
+from tests.ggml.executorch.running import Loaded
 library.register()
 raw, at, end = open(sys.argv[1], "rb").read(), int(sys.argv[2]), int(sys.argv[3])
 draw, refused = random.Random(int(sys.argv[4])), 0
@@ -171,7 +171,7 @@ for _ in range(300):
         place = draw.randrange(at, end)
         changed[place] = draw.choice((draw.randrange(256), changed[place] ^ 1 << draw.randrange(8)))
     try:
-        loaded(bytes(changed)).execute([x])
+        Loaded(bytes(changed)).execute([x])
     except RuntimeError:
         refused += 1
 print(refused)

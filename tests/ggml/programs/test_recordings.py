@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import ggml
+from ggml.__main__ import main
 from ggml.core.errors import FileFormatError
 from ggml.io.mapped import open_mapped
 from ggml.ops.create.interop import from_buffer
@@ -104,6 +105,26 @@ def test_a_loaded_program_records_more_and_saves_all(tmp_path: Path) -> None:
     last = ggml.load_program(tmp_path / "two.ggp")
     for count in (2, 3):
         assert native(last, ggml.ones(count))[0].tolist() == [2.5] * count
+
+
+def test_what_a_file_has_is_not_added_again(tmp_path: Path) -> None:
+    program, x = summing(), np.ones(3, np.float32)
+    program.record(x)
+    program.save(tmp_path / "model.ggp")
+    again = ggml.load_program(tmp_path / "model.ggp")
+    before = again.recordings.memory.num_bytes
+    again.record(x)
+    assert again.recordings.memory.num_bytes == before > 0
+
+
+def test_inspect_shows_what_was_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program = Program(graph(node("mul.Tensor", Ref(0), 2.5)), {})
+    for count in (2, 7):
+        program.record(np.ones(count, np.float32))
+    program.save(tmp_path / "model.ggp")
+    assert main(["inspect", str(tmp_path / "model.ggp")]) == 0
+    shown = capsys.readouterr().out
+    assert [line.split() for line in shown.splitlines() if line.startswith("x ")][1:] == [["x", "(2,)"], ["x", "(7,)"]]
 
 
 def test_bad_arguments_are_those_of_a_call() -> None:

@@ -1,12 +1,15 @@
 #include "recorded/ggml_program.h"
 
+#if defined(__linux__)
 #include <sched.h>
+#endif
 
 #include <algorithm>
 #include <limits>
 #include <map>
 #include <mutex>
 #include <new>
+#include <thread>
 
 #include "base/abort_guard.h"
 #include "base/check.h"
@@ -24,10 +27,14 @@ constexpr int max_threads = 512;  // GGML_MAX_N_THREADS
 // Where Python keeps them: ggml.programs.recordings.recorded.
 constexpr const char* recordings_key = "ggml.recordings";
 
+// Those that this process may use, where the system can tell.
 int num_cores() {
+#if defined(__linux__)
     cpu_set_t cores;
     CPU_ZERO(&cores);
-    return sched_getaffinity(0, sizeof cores, &cores) == 0 ? std::max(1, CPU_COUNT(&cores)) : 1;
+    if (sched_getaffinity(0, sizeof cores, &cores) == 0) return std::max(1, CPU_COUNT(&cores));
+#endif
+    return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
 }
 
 void get_ready() {

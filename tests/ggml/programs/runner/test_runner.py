@@ -67,8 +67,8 @@ def test_zoo_is_equal_bit_for_bit(runner: Path, tmp_path: Path) -> None:
     for entry in zoo():
         _, export = exported(entry)
         program = ggml.export.lower(export, require=None)
-        if program.coverage().missing:
-            continue
+        if not isinstance(program, Program):
+            continue  # parts of it are torch's
         folder = tmp_path / re.sub(r"\W", "_", entry.name)
         folder.mkdir()
         arguments = entry.arguments(3)
