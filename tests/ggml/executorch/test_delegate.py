@@ -156,7 +156,7 @@ def test_a_hundred_loads_leave_nothing() -> None:
 
 
 HOSTILE = """
-import sys, warnings
+import random, sys, warnings
 warnings.simplefilter("ignore")
 import torch
 from ggml.executorch import library

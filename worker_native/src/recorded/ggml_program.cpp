@@ -5,7 +5,6 @@
 #endif
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <mutex>
 #include <new>
