@@ -17,7 +17,6 @@ from ggml.core.errors import UnsupportedOpError
 from ggml.executorch.lowering import program_of
 from ggml.ops.create.factories import zeros
 from ggml.programs.expressions import extents
-from ggml.programs.graph import SymbolSpec
 from ggml.programs.program import Program
 from ggml.programs.recordings.encoding import encode
 from ggml.tensors.tensor import Tensor
@@ -66,18 +65,13 @@ def quantization_of(specs: list[Any]) -> DType | None:
 def _shapes(program: Program) -> list[tuple[int, ...]]:
     """The extents of each shape within the bounds of the export."""
     symbols = program.graph.symbols
-    ranges = [range(_lowest(symbol), symbol.high + 1) for symbol in symbols]
+    ranges = [range(max(symbol.low, 1), symbol.high + 1) for symbol in symbols]
     count = math.prod([len(one) for one in ranges])
     if count > MAX_SHAPES:
         bounds = ", ".join(f"{symbol.name} within [{symbol.low}, {symbol.high}]" for symbol in symbols)
         why = f"{bounds} are more than {MAX_SHAPES} shapes; give torch.export.Dim a smaller max"
         raise UnsupportedOpError("GgmlBackend", "ExecuTorch", why)
     return list(itertools.product(*ranges))
-
-
-def _lowest(symbol: SymbolSpec) -> int:
-    """Where the range of a symbol begins. PyTorch makes 2 of a bound of 1 when ExecuTorch has it decompose a program."""
-    return 1 if symbol.low <= 2 else symbol.low
 
 
 def _stored(store: Any, raw: bytes) -> str:
