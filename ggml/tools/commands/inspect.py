@@ -50,8 +50,8 @@ def _show_program(path: str) -> None:
     bounds = [(name, str(one.low), str(one.high)) for name, one in zip(names, program.graph.symbols, strict=True)]
     if bounds:
         print("\n" + table([("extent", "from", "to"), *bounds]))
-    for one in program.recordings.by_shapes.values():
-        shapes = [(_name(slot.name), str(slot.shape)) for slot in one.inputs if slot.role is Role.USER]
+    for recorded in program.recordings.by_shapes.values():
+        shapes = [(_name(slot.name), str(slot.shape)) for slot in recorded.inputs if slot.role is Role.USER]
         print("\n" + table([("recorded", "shape"), *shapes]))
     print(f"\n{program.coverage()}")
 
