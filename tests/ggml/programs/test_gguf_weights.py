@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import ggml  # noqa: E402
 from ggml.export.gguf_names import Naming  # noqa: E402
 from ggml.io.mapped import open_mapped  # noqa: E402
 from ggml.programs.references import KEY  # noqa: E402
+from tests.ggml.programs.test_hostile import mutated  # noqa: E402
 from tests.ggml.programs.test_lower import export  # noqa: E402
 from tests.ggml.torchvision_ops import make_importable  # noqa: E402
 from tests.native.tiny_model import TinyModel, Type, write_model  # noqa: E402
@@ -179,6 +181,24 @@ def test_hostile_references(change: Any, why: str, file: Path, exported: Any, tm
     write(str(tmp_path / "hostile.ggp"), tensors, ARCHITECTURE, {PROGRAM: graph, KEY: json.dumps(said).encode()})
     with pytest.raises(ggml.FileFormatError, match=why):
         ggml.load_program(tmp_path / "hostile.ggp")
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(1500, marks=pytest.mark.slow)])
+def test_mutated_references(count: int, file: Path, exported: Any, tmp_path: Path) -> None:
+    """Bytes of both files, changed anywhere: refused, or run; nothing else."""
+    ggml.export.lower(exported, weights=file).save(tmp_path / "small.ggp", embed=False)
+    draw = random.Random(count)
+    whole = {path: path.read_bytes() for path in (tmp_path / "small.ggp", file)}
+    refused = 0
+    for _ in range(count):
+        path = draw.choice(list(whole))
+        path.write_bytes(mutated(whole[path], draw))
+        try:
+            ggml.load_program(tmp_path / "small.ggp")(IDS.numpy())
+        except (ggml.GgmlError, FileNotFoundError):
+            refused += 1
+        path.write_bytes(whole[path])
+    assert refused > count // 3
 
 
 def test_files_that_are_none(exported: Any, tmp_path: Path) -> None:
