@@ -494,6 +494,9 @@ def kernels(primitive: str) -> list[tuple[str, int, int]]:
     """Name, ggml type of the last source and of the result, for a primitive that has kernels to choose from ("map",
     "reduce", "sort" ...)."""
 
+def pays_to_pack() -> bool:
+    """Whether this CPU multiplies packed rows ("pack" and "multiply") faster than ggml multiplies rows."""
+
 def set_threads(device: str, num_threads: int) -> None: ...
 def add_rpc_server(endpoint: str) -> list[str]:
     """Connect to a ggml RPC server, `host:port`; the names of its devices. RuntimeError if it does not answer."""

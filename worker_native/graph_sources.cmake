@@ -35,6 +35,7 @@ set(GRAPH_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/lstm.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/map.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/move.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/src/kernels/multiply.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/norm.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/reduce.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/rotate.cpp
@@ -57,5 +58,6 @@ set_source_files_properties(
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/fourier/rows.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/fourier/transform.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/lstm.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/src/kernels/multiply.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/spatial/convolve.cpp
   PROPERTIES COMPILE_OPTIONS -ffp-contract=fast)

@@ -50,11 +50,13 @@ def lowered(
         if graph is not None and require == "ggml":
             require_ggml(coverage(graph))
         return MixedProgram(flat, preparing(quantization, stored), names)
-    reference, tensors = _weights(flat, graph, stored)
-    if CONSTANTS in names:
-        graph, tensors = with_constants(graph, tensors)
+    reference, found = _weights(flat, graph, stored)
+    graph, tensors = with_constants(graph, found) if CONSTANTS in names else (graph, found)
     if quantization is not None:
         tensors = quantized(graph, tensors, quantization)
+    if reference is not None:  # without what was computed of the file's tensors, which has their names
+        same = {name: there for name, there in reference.tensors.items() if tensors.get(name) is found[name]}
+        reference = Reference(reference.path, same)
     return Program(graph, tensors, reference=reference)
 
 

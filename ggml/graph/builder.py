@@ -30,6 +30,7 @@ class Builder:
         self.program = Program(device)
         self.op = ""  # the operation that is being lowered, for messages
         self.claimed: set[int] = set()  # steps that are outputs
+        self.packed: dict[int, int] = {}  # steps whose rows were packed for products, and those that did
         self._begins: list[tuple[int, str]] = []
 
     def begin(self, op: str) -> None:

@@ -16,6 +16,7 @@ from ggml.ops.shape.views import reshape
 from ggml.registry.arguments import Number, broadcast, number, same_dtype, strictly_floating
 from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor
+from worker_native import pays_to_pack
 
 _HALF_WEIGHTS = (
     "Weights of 16 bits and quantised weights may be multiplied with float32. Their rows are multiplied in the "
@@ -48,7 +49,30 @@ def product(b: Builder, left: Value, right: Value) -> Value:
     return _mul_mat(b, weights, inputs).reshape_to(result)
 
 
+# With fewer rows or outputs packing the rows takes longer than it saves. Measured on an AMD EPYC with AVX-512.
+_LEAST_PACKED = 32
+
+
+def _is_worth_packing(b: Builder, weight: Value, rows: Value) -> bool:
+    """Whether our kernel multiplies these two matrices of float32 faster than ggml does."""
+    if not b.device.is_cpu or (weight.type, rows.type) != (F32, F32) or len(rows.shape) != 2 or len(weight.shape) != 2:
+        return False
+    return min(*rows.shape, *weight.shape) >= _LEAST_PACKED and pays_to_pack()
+
+
+def _multiplied(b: Builder, weight: Value, rows: Value, *bias: Value) -> Value:
+    """Rows [M, K] with weights [N, K], and perhaps a bias [N]. Rows that several weights read are packed once."""
+    (count, depth), outputs = rows.shape, weight.shape[0]
+    source = b.operand(rows, rows.shape)
+    if source not in b.packed:
+        b.packed[source] = b.emit("pack", (source,), F32, (depth * (count + -count % 16),)).step
+    sources = (b.packed[source], b.operand(weight, weight.shape), *[b.operand(one, one.shape) for one in bias])
+    return b.emit("multiply_bias" if bias else "multiply", sources, F32, (count, outputs))
+
+
 def _mul_mat(b: Builder, weight: Value, rows: Value) -> Value:
+    if _is_worth_packing(b, weight, rows):
+        return _multiplied(b, weight, rows)
     shape = (*rows.shape[:-1], weight.shape[-2])
     sources = (b.operand(weight, weight.shape), b.operand(rows, rows.shape))
     return b.emit("mul_mat", sources, F32, shape, (1,))
@@ -170,6 +194,8 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, 
 def _lower_linear(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
     rows, weight = values[:2]
     flat = b.reshape(b.cast(rows, F32), (math.prod(rows.shape[:-1]), rows.shape[-1]))
+    if len(values) == 3 and _is_worth_packing(b, weight, flat) and values[2].shape == weight.shape[:1]:
+        return _multiplied(b, weight, flat, b.cast(values[2], F32)).reshape_to(node.shape)
     result = _mul_mat(b, b.reshape(weight, weight.shape[-2:]), flat)
     if len(values) == 3:
         result = b.binary("add", result, b.cast(values[2], F32), result.shape)

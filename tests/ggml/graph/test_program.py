@@ -25,6 +25,9 @@ SIZES = {
     "sort": (1, 1),
     "norm_affine": (3, 1),
     "attend": (3, 1),
+    "pack": (1, 0),
+    "multiply": (2, 0),
+    **dict.fromkeys(("multiply_bias", "rotate"), (3, 0)),
     "lstm_cell": (3, 0),
     "lstm_sequence": (4, 1),
     "scatter": (3, 1),
@@ -118,7 +121,7 @@ def test_random_programs_are_built_or_refused() -> None:
     rng = random.Random(int(os.environ.get("GGML_FUZZ_SEED", "5")))
     types = [number for _, number, *_ in ggml_types()]
     num_built = 0
-    for _ in range(3000):
+    for _ in range(5000):
         steps, shapes = [step("input", rng.choice([0, 0, 0, 1, 26, 27, 8]), (32, 2, 1, 1))], [(32, 2, 1, 1)]
         for _ in range(rng.randint(1, 4)):
             name = rng.choice(NAMES)

@@ -223,3 +223,16 @@ def test_language_models_of_transformers(family: str) -> None:
     wanted = model(tokens).detach().numpy()
     for one in (program, lowered(model, (tokens,), passes=())):
         np.testing.assert_allclose(one(tokens).numpy(), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_computed_of_another_files_weights_is_saved(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(64, 64, bias=False), RMSNorm(64, True)).eval(), torch.randn(2, 64)
+    ggml.save({name: ggml.from_dlpack(one.detach()) for name, one in model.named_parameters()}, tmp_path / "w.gguf")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, about torch
+        exported = torch.export.export(model, (x,))
+    program = ggml.export.lower(exported, weights=tmp_path / "w.gguf")
+    program.save(tmp_path / "model.ggp", embed=False)
+    again = ggml.load_program(tmp_path / "model.ggp")
+    np.testing.assert_allclose(again(x).numpy(), model(x).detach().numpy(), rtol=1e-4, atol=1e-5)

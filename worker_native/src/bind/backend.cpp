@@ -10,6 +10,7 @@
 #include "bind/gil.h"
 #include "device/compute.h"
 #include "graph/primitives/registry.h"
+#include "kernels/kernel.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -80,6 +81,7 @@ void bind_backend(nb::module_& m) {
     m.def("ggml_types", &ggml_types);
     m.def("primitive_names", &native::primitive_names);
     m.def("kernels", &kernel_rows, "primitive"_a);
+    m.def("pays_to_pack", &native::pays_to_pack);
     m.def("set_threads", &set_threads, "device"_a, "num_threads"_a);
     m.def("add_rpc_server", &add_rpc_server, "endpoint"_a);
     m.def("serve_rpc", &serve_rpc, "endpoint"_a, "device"_a = "CPU", "num_threads"_a = 1);

@@ -91,6 +91,13 @@ KernelFunction attend_kernel();
 // F32 rows [n, ...], weight [n] and bias [n] to rows of mean 0 and variance 1, scaled and shifted. params:
 // eps.
 KernelFunction norm_affine_kernel();
+// F32 rows [K, M] to panels of them, packed_elements(K, M) in all, and those and rows [K, N] and perhaps a
+// bias [N] to the products of all rows with all rows [N, M]. `pays_to_pack` where that is faster than ggml's
+// product.
+KernelFunction pack_kernel();
+KernelFunction multiply_kernel();
+int64_t packed_elements(int64_t depth, int64_t num_rows);
+bool pays_to_pack();
 // F32 rows [2 n, T, H, B] of any outer strides, and cosines and sines [2 n, T or 1, H or 1, B or 1], to the
 // rows times the cosines plus (minus the second half, the first half) times the sines.
 KernelFunction rotate_kernel();

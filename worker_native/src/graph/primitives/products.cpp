@@ -50,10 +50,34 @@ ggml_tensor* solve_tri(Site& site) {
     return ggml_solve_tri(site.context, site.src[0], site.src[1], true, true, false);
 }
 
+// Rows [K, M] to panels of them, for "multiply". No params.
+ggml_tensor* pack(Site& site) {
+    require_plain_f32(site);
+    const ggml_tensor* src = site.src[0];
+    site.require(
+        site.step.type == GGML_TYPE_F32 &&
+            site.step.ne == std::array<int64_t, 4>{packed_elements(src->ne[0], ggml_nrows(src)), 1, 1, 1},
+        "the result has another size");
+    return custom(site, pack_kernel());
+}
+
+// Sources: packed rows, F32 weights [K, N] and perhaps a bias [N]; result [N, M]. No params.
+ggml_tensor* multiply(Site& site) {
+    require_plain_f32(site);
+    const ggml_tensor *packed = site.src[0], *weight = site.src[1];
+    const auto& ne = site.step.ne;
+    site.require(site.step.type == GGML_TYPE_F32 && ne[2] == 1 && ne[3] == 1, "makes F32 with two axes");
+    site.require(weight->ne[2] == 1 && weight->ne[3] == 1 && weight->ne[1] == ne[0],
+                 "wants a row for each output");
+    site.require(ggml_nelements(packed) == packed_elements(weight->ne[0], ne[1]), "the panels do not fit");
+    if (site.src.size() == 3) site.require(ggml_nelements(site.src[2]) == ne[0], "the bias does not fit");
+    return custom(site, multiply_kernel());
+}
+
 const Primitive list[] = {
-    {"mul_mat", 2, 1, mul_mat},
-    {"mul_mat_id", 3, 1, mul_mat_id},
-    {"solve_tri", 2, 0, solve_tri},
+    {"mul_mat", 2, 1, mul_mat},       {"pack", 1, 0, pack},
+    {"multiply", 2, 0, multiply},     {"multiply_bias", 3, 0, multiply},
+    {"mul_mat_id", 3, 1, mul_mat_id}, {"solve_tri", 2, 0, solve_tri},
 };
 
 }  // namespace
