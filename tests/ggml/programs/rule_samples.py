@@ -205,5 +205,40 @@ LEFT_OPEN = {"aten.empty.memory_format", "aten.empty_like.default", "aten.new_em
 #: An extent is worked out before there is a graph.
 ONLY_IN_GRAPHS = {"aten.sym_size.int"}
 
-#: Arguments for operations whose rule is a row, where PyTorch has no samples of them.
-ROW_SAMPLES: dict[str, list[Sample]] = {}
+
+def _rows() -> Iterator[tuple[str, list[Sample]]]:
+    for name in ("add", "sub", "mul", "div", "eq", "ne", "lt", "le", "gt", "ge", "remainder", "fmod"):
+        yield f"aten.{name}.Scalar", [_of(_X, 0.75), _of(whole(9, 3, 4), 2)]
+    for name in ("and", "or", "xor"):
+        yield f"aten.bitwise_{name}.Scalar", [_of(whole(9, 3, 4), 5)]
+    yield "aten.div.Scalar_mode", [_of(_X, 0.3, rounding_mode=mode) for mode in ("floor", "trunc", None)]
+    yield "aten.floor_divide.Scalar", [_of(_X, 0.3)]
+    yield "aten.pow.Tensor_Scalar", [_of(_X, 2), _of(_X.abs(), -0.5)]
+    yield "aten.pow.Scalar", [_of(2.0, _X)]
+    yield "aten.clamp.default", [_of(_X, -0.5, 0.5), _of(_X, None, 0.1)]
+    yield "aten.clamp_max.default", [_of(_X, 0.5)]
+    yield "aten.clamp_min.default", [_of(_X, 0.5)]
+    mask = _X > 0
+    yield "aten.where.Scalar", [_of(mask, 1.0, 2.0)]
+    yield "aten.where.ScalarOther", [_of(mask, _X, 2.0)]
+    yield "aten.where.ScalarSelf", [_of(mask, 2.0, _X)]
+    yield "aten.scatter.value", [_of(_X, 1, whole(3, 2, 2, 4), 0.5)]
+    yield "aten.argsort.default", [_of(_X), _of(_X, 1, True)]
+    yield "aten.one_hot.default", [_of(whole(4, 3, 2), 5)]
+    yield "aten.roll.default", [_of(_X, [1, -2], [0, 2])]
+    yield "aten.movedim.int", [_of(_X, 0, -1)]
+    yield "aten.type_as.default", [_of(_X, whole(3, 2))]
+    yield "aten._unsafe_view.default", [_of(_X, [6, -1])]
+    yield "aten.cdist.default", [_of(_X, real(2, 5, 4)), _of(_X, real(2, 5, 4), 1.0)]
+    yield "aten.conv2d.padding", [_of(_PLANES, real(6, 4, 3, 2), real(6), [1, 1], "same")]
+    yield "aten._adaptive_avg_pool2d.default", [_of(_PLANES, [2, 3])]
+    yield "aten._adaptive_avg_pool3d.default", [_of(_CUBES, [2, 3, 2])]
+    for rank in (1, 2, 3):
+        yield f"aten.max_pool{rank}d.default", [_of(_IMAGES[rank], [3] * rank, [2] * rank, [1] * rank)]
+
+
+#: Arguments for operations whose rule is a row, where PyTorch has no samples that can be taken.
+ROW_SAMPLES: dict[str, list[Sample]] = dict(_rows())
+
+#: PyTorch's samples of these have equal elements, whose order is open, or lengths that the data decide.
+ONLY_OURS = {"aten.argsort.default", "aten.one_hot.default"}

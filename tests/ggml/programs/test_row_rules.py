@@ -14,16 +14,16 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 pytest.importorskip("expecttest", reason="PyTorch's samples need it: pip install expecttest")
 
 import ggml  # noqa: E402
-from tests.ggml.programs.rule_samples import ROW_SAMPLES, Sample  # noqa: E402
+from tests.ggml.programs.rule_samples import ONLY_OURS, ROW_SAMPLES, Sample  # noqa: E402
 from tests.ggml.programs.test_rule_numbers import ROWS, check, operation  # noqa: E402
 
 DTYPES = ("float32", "int64", "bool")
 
 #: How many samples of each operation and dtype are looked through, and how many of them are compared.
-NUM_DRAWN, NUM_COMPARED = 40, 5
+NUM_DRAWN, NUM_COMPARED = 20, 2
 
-# Operations that leave the signs of a result, the order of equal elements or what lies outside a view open.
-_LEFT_OPEN = ("aten.as_strided.default", "aten.argsort.default", "aten.sort.default", "aten.topk.default")
+# Of these the second result says where elements were, which is open for equal ones.
+_LEFT_OPEN = ("aten.sort.default", "aten.sort.stable", "aten.topk.default")
 
 
 @functools.cache
@@ -42,8 +42,8 @@ def _infos() -> dict[str, list[Any]]:
 
 def samples(name: str) -> Iterator[Sample]:
     """Arguments that the operation takes, PyTorch's own first."""
-    taken = 0
-    for info, dtype in itertools.product(_infos().get(name.split(".")[1], ()), DTYPES):
+    infos = () if name in ONLY_OURS else _infos().get(name.split(".")[1], ())
+    for info, dtype in itertools.product(infos, DTYPES):
         if getattr(torch, dtype) not in info.supported_dtypes("cpu"):
             continue
         torch.manual_seed(0)
@@ -53,13 +53,16 @@ def samples(name: str) -> Iterator[Sample]:
             sample = ((one.input, *one.args), dict(one.kwargs))
             if ours < NUM_COMPARED and _is_taken(name, sample):
                 ours += 1
-                taken += 1
                 yield sample
     yield from ROW_SAMPLES.get(name, ())
 
 
 def _is_taken(name: str, sample: Sample) -> bool:
     """Whether the operation is called so, and answers with numbers that do not depend on what is left open."""
+    schema = operation(name)._schema
+    for argument, value in zip(schema.arguments, sample[0], strict=False):
+        if isinstance(value, torch.Tensor) and "Tensor" not in str(argument.type):
+            return False  # a number in a tensor, which the export could not read
     try:
         found = operation(name)(*sample[0], **sample[1])
     except (RuntimeError, TypeError, IndexError, ValueError):

@@ -50,7 +50,7 @@ _DISTILLED = {"dim": 32, "n_heads": 4, "n_layers": 2, "hidden_dim": 64}
 _DISENTANGLED = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False}
 
 ENTRIES = [
-    _entry("BERT (transformers)", "Bert", is_quick=True),
+    _entry("BERT (transformers)", "Bert"),
     _entry("RoBERTa", "Roberta"),
     _entry("DistilBERT", "DistilBert", **_DISTILLED),
     _entry("ALBERT", "Albert", embedding_size=16),
