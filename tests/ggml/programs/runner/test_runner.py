@@ -51,38 +51,6 @@ def outputs(
     return [np.load(folder / "out" / f"{name}.npy") for name in files]
 
 
-def zoo() -> list[object]:
-    pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
-    from tests.ggml.zoo.models.every import ENTRIES
-
-    return list(ENTRIES)
-
-
-def test_zoo_is_equal_bit_for_bit(runner: Path, tmp_path: Path) -> None:
-    from torch.utils._pytree import tree_leaves
-
-    from tests.ggml.zoo.running import exported
-
-    compared = 0
-    for entry in zoo():
-        _, export = exported(entry)
-        program = ggml.export.lower(export, require=None)
-        if not isinstance(program, Program):
-            continue  # parts of it are torch's
-        folder = tmp_path / re.sub(r"\W", "_", entry.name)
-        folder.mkdir()
-        arguments = entry.arguments(3)
-        program.record(*arguments)
-        wanted = [one for one in tree_leaves(program(*arguments)) if isinstance(one, ggml.Tensor)]
-        names = [one.name for one in program.graph.users]
-        given = {name: leaf.numpy() for name, leaf in zip(names, tree_leaves(arguments), strict=True)}
-        found = outputs(runner, program, given, folder)
-        for one, other in zip(wanted, found, strict=True):
-            assert np.array_equal(one.numpy(), other, equal_nan=True), entry.name
-        compared += 1
-    assert compared >= 10
-
-
 def test_states_go_on_from_call_to_call(runner: Path, tmp_path: Path) -> None:
     program, x = summing(), np.float32([1, -1, 0.5])
     program.record(x)
