@@ -1,3 +1,4 @@
+from protos import arrays_pb2 as _arrays_pb2
 from protos import sampling_pb2 as _sampling_pb2
 from protos import stage_pb2 as _stage_pb2
 from google.protobuf.internal import containers as _containers

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from protos import arrays_pb2 as protos_dot_arrays__pb2
 from protos import inference_pb2 as protos_dot_inference__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -53,6 +54,11 @@ class InferenceStub:
                 '/ggml_cluster.v1.Inference/Embed',
                 request_serializer=protos_dot_inference__pb2.EmbedRequest.SerializeToString,
                 response_deserializer=protos_dot_inference__pb2.EmbedPart.FromString,
+                _registered_method=True)
+        self.Run = channel.stream_stream(
+                '/ggml_cluster.v1.Inference/Run',
+                request_serializer=protos_dot_arrays__pb2.ArraysPart.SerializeToString,
+                response_deserializer=protos_dot_arrays__pb2.ArraysPart.FromString,
                 _registered_method=True)
         self.Tokenize = channel.unary_unary(
                 '/ggml_cluster.v1.Inference/Tokenize',
@@ -120,6 +126,13 @@ class InferenceServicer:
 
     def Embed(self, request, context):
         """Vectors of texts, or scores of pairs, in the order of the texts. What is wrong with one ends the call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Run(self, request_iterator, context):
+        """One call of a program. The arrays that it takes, whole, then those that it gives.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -197,6 +210,11 @@ def add_InferenceServicer_to_server(servicer, server):
                     servicer.Embed,
                     request_deserializer=protos_dot_inference__pb2.EmbedRequest.FromString,
                     response_serializer=protos_dot_inference__pb2.EmbedPart.SerializeToString,
+            ),
+            'Run': grpc.stream_stream_rpc_method_handler(
+                    servicer.Run,
+                    request_deserializer=protos_dot_arrays__pb2.ArraysPart.FromString,
+                    response_serializer=protos_dot_arrays__pb2.ArraysPart.SerializeToString,
             ),
             'Tokenize': grpc.unary_unary_rpc_method_handler(
                     servicer.Tokenize,
@@ -347,6 +365,33 @@ class Inference:
             '/ggml_cluster.v1.Inference/Embed',
             protos_dot_inference__pb2.EmbedRequest.SerializeToString,
             protos_dot_inference__pb2.EmbedPart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Run(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/ggml_cluster.v1.Inference/Run',
+            protos_dot_arrays__pb2.ArraysPart.SerializeToString,
+            protos_dot_arrays__pb2.ArraysPart.FromString,
             options,
             channel_credentials,
             insecure,

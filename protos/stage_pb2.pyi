@@ -1,3 +1,4 @@
+from protos import arrays_pb2 as _arrays_pb2
 from protos import sampling_pb2 as _sampling_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -169,15 +170,43 @@ class StepHeader(_message.Message):
     pending: bytes
     def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., slot_starts: _Optional[_Iterable[_Union[SlotStart, _Mapping]]] = ..., hidden_width: _Optional[int] = ..., exclusive: _Optional[bool] = ..., after: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[SlotFailure, _Mapping]]] = ..., scores: _Optional[bytes] = ..., targets: _Optional[bytes] = ..., embeds: _Optional[bool] = ..., pools: _Optional[bytes] = ..., scales: _Optional[_Iterable[float]] = ..., pending: _Optional[bytes] = ...) -> None: ...
 
+class ProgramPart(_message.Message):
+    __slots__ = ("header", "arrays")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    ARRAYS_FIELD_NUMBER: _ClassVar[int]
+    header: ProgramHeader
+    arrays: _arrays_pb2.ArraysPart
+    def __init__(self, header: _Optional[_Union[ProgramHeader, _Mapping]] = ..., arrays: _Optional[_Union[_arrays_pb2.ArraysPart, _Mapping]] = ...) -> None: ...
+
+class ProgramHeader(_message.Message):
+    __slots__ = ("id", "symbols", "failure")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SYMBOLS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    id: StepId
+    symbols: _containers.RepeatedScalarFieldContainer[int]
+    failure: CallFailure
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., symbols: _Optional[_Iterable[int]] = ..., failure: _Optional[_Union[CallFailure, _Mapping]] = ...) -> None: ...
+
+class CallFailure(_message.Message):
+    __slots__ = ("kind", "reason")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    reason: str
+    def __init__(self, kind: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class StepMessage(_message.Message):
-    __slots__ = ("hello", "header", "hidden")
+    __slots__ = ("hello", "header", "program", "hidden")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     HEADER_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_FIELD_NUMBER: _ClassVar[int]
     HIDDEN_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     header: StepHeader
+    program: ProgramPart
     hidden: bytes
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., header: _Optional[_Union[StepHeader, _Mapping]] = ..., hidden: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., header: _Optional[_Union[StepHeader, _Mapping]] = ..., program: _Optional[_Union[ProgramPart, _Mapping]] = ..., hidden: _Optional[bytes] = ...) -> None: ...
 
 class StepAck(_message.Message):
     __slots__ = ("hello",)
@@ -256,16 +285,18 @@ class StepTimings(_message.Message):
     def __init__(self, timings: _Optional[_Iterable[_Union[StepTiming, _Mapping]]] = ...) -> None: ...
 
 class StageEvent(_message.Message):
-    __slots__ = ("hello", "timings", "result", "failure")
+    __slots__ = ("hello", "timings", "result", "failure", "program")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_FIELD_NUMBER: _ClassVar[int]
     hello: HelloAck
     timings: StepTimings
     result: ResultPart
     failure: StageFailure
-    def __init__(self, hello: _Optional[_Union[HelloAck, _Mapping]] = ..., timings: _Optional[_Union[StepTimings, _Mapping]] = ..., result: _Optional[_Union[ResultPart, _Mapping]] = ..., failure: _Optional[_Union[StageFailure, _Mapping]] = ...) -> None: ...
+    program: ProgramPart
+    def __init__(self, hello: _Optional[_Union[HelloAck, _Mapping]] = ..., timings: _Optional[_Union[StepTimings, _Mapping]] = ..., result: _Optional[_Union[ResultPart, _Mapping]] = ..., failure: _Optional[_Union[StageFailure, _Mapping]] = ..., program: _Optional[_Union[ProgramPart, _Mapping]] = ...) -> None: ...
 
 class SampledStep(_message.Message):
     __slots__ = ("hello", "id", "slots", "tokens")

@@ -17,6 +17,7 @@ from cluster.node.processes import members
 from cluster.node.state import ClusterState, state_path, write_state
 from cluster.sources.opening import open_model
 from cluster.sources.served import lent
+from cluster.stage.spec import GgufOptions
 from cluster.terminal.activity import Activity
 from cluster.wire.access.keys import keys_of
 
@@ -34,10 +35,10 @@ class Placing:
 
     def check(self, config: ClusterConfig) -> None:
         """Model and settings, before any machine is looked at. UsageError, ClusterError."""
-        from cluster.planning.inventory import check_asked
+        from cluster.planning.any_plan import check_any
 
         with Activity("reading the model"):
-            check_asked(config)
+            check_any(config)
 
     def plan(
         self,
@@ -46,7 +47,7 @@ class Placing:
         nodes: Nodes | None = None,
         devices: Sequence[str] = (),
     ) -> ModelPlan:
-        from cluster.planning.model_plan import plan_model
+        from cluster.planning.any_plan import plan_model
 
         with Activity("measuring devices and memory"):
             plan = plan_model(config, bounds, nodes, devices)
@@ -126,7 +127,8 @@ def _weights_lent(plan: ModelPlan) -> Iterator[ModelPlan]:
         yield plan
         return
     source = plan.coordinator.source
-    adapters = plan.stages[0].options.adapters  # all stages are told the same
+    options = plan.stages[0].options  # all stages are told the same
+    adapters = options.adapters if isinstance(options, GgufOptions) else ()
     with lent(source, open_model(source, plan.coordinator.model_hash), keys_of(home), adapters) as told:
         stages = tuple(replace(stage, source=told) for stage in plan.stages)
         yield replace(plan, stages=stages, coordinator=replace(plan.coordinator, source=told))

@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 import grpc
+from google.protobuf.message import Message as ProtoMessage
+from numpy.typing import NDArray
 
 from cluster.api.embedding import Embeddings, Pooling, Ranking
 from cluster.api.errors import ClusterError
@@ -168,6 +170,10 @@ class AsyncClient:
         """Scores of documents, as for `Client.rerank`."""
         return calls.ranking_of(await self._collect(*calls.rerank_call(query, documents)))
 
+    async def run(self, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> dict[str, NDArray[Any]]:
+        """One call of a program, as `Client.run`."""
+        return await self._collect(*calls.run_call(arrays, named))
+
     async def tokenize(self, text: Text, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """The token ids of `text`; the flags as for `Client.tokenize`."""
         return await self._unary(calls.tokenize_call(text, Specials(parse_special, add_special)))
@@ -241,9 +247,12 @@ class AsyncClient:
         return parts.finish()
 
     def _open(self, call: Call[Any]) -> AsyncMessages:
-        method = self._connection.channel().unary_stream(call.path, serialize, bytes)
-        proof = self._endpoint.prove(call.path)
-        return AsyncMessages(method(call.request, metadata=sent_with(proof)), self._endpoint, proof)
+        channel, proof = self._connection.channel(), self._endpoint.prove(call.path)
+        if isinstance(call.request, ProtoMessage):
+            method = channel.unary_stream(call.path, serialize, bytes)
+            return AsyncMessages(method(call.request, metadata=sent_with(proof)), self._endpoint, proof)
+        several = channel.stream_stream(call.path, serialize, bytes)
+        return AsyncMessages(several(iter(call.request), metadata=sent_with(proof)), self._endpoint, proof)
 
     async def _num_to_open(self, num_total: int | None) -> int:
         if num_total is not None and num_total <= SMALL_BATCH:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -23,6 +23,7 @@ from cluster.api.prompt import Pair
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, SlotStatus
+from cluster.client.arrays import RunParts, to_arrays
 from cluster.client.completion import Completions, LogitsRows
 from cluster.client.embedding import EmbeddingParts
 from cluster.client.finding import ADDRESS_VARIABLE
@@ -32,6 +33,7 @@ from cluster.wire import limits
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.codec.adapters import decode_adapters, encode_adapters_request
 from cluster.wire.codec.answer import Output, decode_answers, decode_events
+from cluster.wire.codec.arrays import array_parts
 from cluster.wire.codec.embedding import decode_embeddings, encode_embed
 from cluster.wire.codec.facts import decode_slots, decode_status
 from cluster.wire.codec.inference import check_token_ids, decode_logits, encode_generate, encode_tokenize
@@ -40,7 +42,7 @@ from cluster.wire.codec.timing import decode_timing
 from cluster.wire.limits import check_length, parse
 from cluster.wire.transport.methods import method_path
 from cluster.wire.transport.refusal import hung_up
-from protos import inference_pb2
+from protos import arrays_pb2, inference_pb2
 
 Result = TypeVar("Result")
 Part = TypeVar("Part", contravariant=True)
@@ -61,7 +63,7 @@ class Call(Generic[Result]):
     """One call. `decode` turns each message of the reply into a result."""
 
     path: str
-    request: Message
+    request: Message | Iterable[Message]  # several: they are sent one after the other
     decode: Callable[[bytes], Result]
 
 
@@ -200,6 +202,13 @@ def rerank_call(query: Any, documents: Any) -> tuple[Call[tuple[list[int], Float
 def ranking_of(found: Embeddings) -> Ranking:
     """Of several scores that a model gives, the first one counts."""
     return Ranking(found.vectors[:, 0], found.num_prompt_tokens)
+
+
+def run_call(arrays: Any, named: Mapping[str, Any]) -> tuple[Call[arrays_pb2.ArraysPart], RunParts]:
+    """The call of a program, and what its messages fill."""
+    given = to_arrays(arrays, named)
+    path = method_path("Inference", "Run")
+    return Call(path, array_parts(given), lambda data: parse(arrays_pb2.ArraysPart, data)), RunParts()
 
 
 def tokenize_call(text: Any, specials: Specials) -> Call[list[int]]:

@@ -7,6 +7,8 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 import grpc
+from google.protobuf.message import Message as ProtoMessage
+from numpy.typing import NDArray
 
 from cluster.api.embedding import Embeddings, Pooling, Ranking
 from cluster.api.errors import ClusterError
@@ -205,6 +207,15 @@ class Client:
         """
         return calls.ranking_of(self._collect(*calls.rerank_call(query, documents)))
 
+    def run(self, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> dict[str, NDArray[Any]]:
+        """One call of a program: named arrays in, named arrays out, as `model().metadata` says.
+
+        Numpy arrays, or what numpy makes one of; `arrays` for names that are no keywords. Calls of several threads, or
+        of `AsyncClient`, overlap. A bfloat16 comes back as float32. UsageError for arrays that the program does not
+        take, CapacityError for those that have no room; UnsupportedModelError of a model that is no program.
+        """
+        return self._collect(*calls.run_call(arrays, named))
+
     def tokenize(self, text: Text, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """The token ids of `text`.
 
@@ -281,9 +292,12 @@ class Client:
         return parts.finish()
 
     def _open(self, call: Call[Any]) -> Messages:
-        method = self._connection.channel().unary_stream(call.path, serialize, bytes)
-        proof = self._endpoint.prove(call.path)
-        return Messages(method(call.request, metadata=sent_with(proof)), self._endpoint, proof)
+        channel, proof = self._connection.channel(), self._endpoint.prove(call.path)
+        if isinstance(call.request, ProtoMessage):
+            method = channel.unary_stream(call.path, serialize, bytes)
+            return Messages(method(call.request, metadata=sent_with(proof)), self._endpoint, proof)
+        several = channel.stream_stream(call.path, serialize, bytes)
+        return Messages(several(iter(call.request), metadata=sent_with(proof)), self._endpoint, proof)
 
     def _num_to_open(self, num_total: int | None) -> int:
         if num_total is not None and num_total <= SMALL_BATCH:

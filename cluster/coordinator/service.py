@@ -4,41 +4,36 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from queue import Empty, Queue
 
 from cluster.api.embedding import Pooling
-from cluster.api.errors import CapacityError, ClusterError, UnreachableError
+from cluster.api.errors import CapacityError, ClusterError, UnreachableError, UnsupportedModelError
 from cluster.api.lists import Scales
 from cluster.api.model import AdapterInfo, ModelInfo, VocabularyTable
 from cluster.api.prompt import Pair, Segments
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
-from cluster.api.status import ClusterStatus, Condition, Health, SlotStatus, StageFacts, StageStatus
+from cluster.api.status import ClusterStatus, Condition, Health, SlotStatus
 from cluster.coordinator.abilities import check_makes_text, limits_of, makes_text, pooling_for
 from cluster.coordinator.adapters import Adapters
 from cluster.coordinator.grammars import Grammars
 from cluster.coordinator.model_facts import model_info, vocabulary_table
 from cluster.coordinator.pairs import Pairs
-from cluster.coordinator.pulse import Pulse
-from cluster.coordinator.recovery import Recovery
+from cluster.coordinator.pipeline import Pipeline
 from cluster.coordinator.sinks import pass_event, pass_logits, pass_vector
-from cluster.coordinator.spec import CoordinatorSpec, StageEndpoint
-from cluster.coordinator.stages import WiredStages
+from cluster.coordinator.spec import CoordinatorSpec
 from cluster.coordinator.tokenizing.tokenizer import Tokenizer
 from cluster.engine.events import Embedding, Output
-from cluster.engine.hops import hops_ms
 from cluster.engine.loop import Engine
-from cluster.engine.seams import Snapshot
+from cluster.messages.program import Arrays
 from cluster.messages.stage import StageFailure
-from cluster.messages.step import StepTiming
-from cluster.node.ray_health import ray_trouble
 from cluster.sources.stored import stored_vocabulary
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.keys import Keys
-from cluster.wire.inference.backend import Cancel, EmbedSink, EventSink, LogitsSink
+from cluster.wire.inference.backend import ArraysSink, Cancel, EmbedSink, EventSink, GivenArray, LogitsSink
 from cluster.wire.inference.server import InferenceServer
 from cluster.wire.limits import MAX_TEXT_BYTES
 
@@ -65,13 +60,15 @@ class CoordinatorService:
         self._pairs = Pairs(vocabulary, self._tokenizer)
         self._model = model_info(spec, vocabulary, self._table)
         self._adapters = Adapters(spec.adapters)
-        self._pulse = Pulse()
-        self._stages = WiredStages(keys.for_stages)
-        self._grammars = Grammars(self._stages.compile)
-        self._next_epoch = 1
-        self._engine = Engine(self._stages, self._table, limits_of(spec, self._table), find_cause=self._cause_of)
+        self._pipeline = Pipeline(spec, keys)
+        stages = self._pipeline.stages
+        self._grammars = Grammars(stages.compile)
+        limits = limits_of(spec, self._table)
+        self._engine = self._pipeline.engine = Engine(stages, self._table, limits, find_cause=self._pipeline.cause_of)
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
-        self._recovery = Recovery(lambda: self._engine.failure is not None, self._rewire)
+        self.wire = self._pipeline.wire
+        self.hold_recovery = self._pipeline.hold_recovery
+        self.intervals = self._pipeline.intervals
         self._server = InferenceServer(self, clients)
         self._protection = clients.protection
         self._address = ""
@@ -87,20 +84,8 @@ class CoordinatorService:
         if not self._address:
             self._address = self._server.start()
             self._engine_thread.start()
-            self._pulse.start()
-            self._recovery.start()
+            self._pipeline.start()
         return self._address
-
-    def wire(self, epoch: int, stages: tuple[StageEndpoint, ...]) -> None:
-        """Begin an epoch with these stages. HandshakeError, or UnreachableError."""
-        self._stages.wire(epoch, stages, self._engine)
-        self._next_epoch = epoch + 1
-        self._recovery.release()
-
-    def hold_recovery(self) -> int:
-        """Leave the stages to whoever wires them next; for a minute, if nobody does. The epoch until now."""
-        self._recovery.hold()
-        return self._next_epoch - 1
 
     def first_token(self, timeout_s: float) -> None:
         """Wait until a token has gone through all stages: ours, or that of a client who asked before us."""
@@ -128,13 +113,12 @@ class CoordinatorService:
 
     def stop(self) -> None:
         """End all requests, streams and threads."""
-        self._recovery.stop()
-        self._pulse.stop()
+        self._pipeline.stop()
         self._engine.stop()
         if self._engine_thread.is_alive():
             self._engine_thread.join(ENGINE_STOP_TIMEOUT_S)
         self._server.stop()
-        self._stages.close()
+        self._pipeline.close()
         self._tokenizer.close()
         self._grammars.close()
 
@@ -167,6 +151,14 @@ class CoordinatorService:
         scales = self._adapters.scales_of(())
         request = self._engine.submit(token_ids, None, partial(pass_vector, sink), client, wanted, scales)
         return partial(self._engine.cancel, request)
+
+    def check_run(self, given: Mapping[str, GivenArray]) -> tuple[int, ...]:
+        """UnsupportedModelError: it is no program."""
+        raise UnsupportedModelError(f"run: {self._spec.model} is no program; ask it to generate")
+
+    def run(self, symbols: tuple[int, ...], arrays: Arrays, sink: ArraysSink, client: str = "") -> Cancel:
+        """As `check_run`."""
+        raise AssertionError("check_run refused it")
 
     async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
         """Token ids of a text, by the model's own vocabulary."""
@@ -201,8 +193,6 @@ class CoordinatorService:
     def status(self) -> ClusterStatus:
         """The cluster now; asks every stage."""
         snapshot = self._engine.snapshot()
-        facts = self._stages.describe()
-        hops = hops_ms([self._engine.timings(fact.stage) for fact in facts], [fact.node for fact in facts])
         return ClusterStatus(
             model=self._spec.model,
             model_hash=self._spec.model_hash,
@@ -218,7 +208,7 @@ class CoordinatorService:
             num_tokens=snapshot.num_tokens,
             uptime_s=time.monotonic() - self._started_s,
             vocab_size=self._table.num_tokens,
-            stages=tuple(self._stage_status(fact, snapshot, hop_ms) for fact, hop_ms in zip(facts, hops, strict=True)),
+            stages=self._pipeline.statuses(snapshot),
             protection=self._protection,
             row_bytes=self._spec.row_bytes,
             plan=self._spec.plan,
@@ -228,37 +218,7 @@ class CoordinatorService:
         """What each slot is used for now."""
         return self._engine.slots()
 
-    def intervals(self) -> Sequence[StepTiming]:
-        """The recorded steps of all stages, by stage."""
-        return [timing for stage in range(self._spec.num_stages) for timing in self._engine.timings(stage)]
-
-    def _cause_of(self, failure: StageFailure) -> StageFailure:
-        """Streams that break after a standstill of ours say nothing about the stages."""
-        stood_still_s = self._pulse.stood_still_s()
-        if not stood_still_s:
-            return failure
-        said = f"its process stood still for {stood_still_s:.0f} s, and its connections to the stages broke"
-        return StageFailure(None, failure.epoch, said)
-
-    def _rewire(self) -> None:
-        # A stage may have been in this epoch already, for an attempt that failed at another stage.
-        epoch, self._next_epoch = self._next_epoch, self._next_epoch + 1
-        self._stages.rewire(epoch, self._engine)
-
     def _health(self, failure: StageFailure | None) -> Health:
         if not self._engine_thread.is_alive():
             return Health(Condition.DEGRADED, "the engine has ended; run cluster down, then up again")
-        if failure is not None:
-            who = "the coordinator" if failure.stage is None else f"stage {failure.stage}"
-            return Health(Condition.DEGRADED, f"{who} is lost: {failure.reason}")
-        trouble = ray_trouble(self._spec.ray_processes)
-        if trouble is None:
-            return Health()
-        return Health(Condition.DEGRADED, f"{trouble}; it serves, but cannot be repaired: run cluster up")
-
-    def _stage_status(self, facts: StageFacts, snapshot: Snapshot, hop_ms: float) -> StageStatus:
-        failure = snapshot.failure
-        if failure is not None and failure.stage == facts.stage:
-            facts = replace(facts, health=Health(Condition.LOST, failure.reason))
-        activity = replace(snapshot.stages[facts.stage], hop_ms=hop_ms)
-        return StageStatus(facts, activity, self._stages.ends[facts.stage].address)
+        return self._pipeline.health(failure)

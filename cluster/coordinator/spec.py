@@ -41,6 +41,28 @@ class CoordinatorSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgramSpec:
+    """The same, of a program."""
+
+    model: str  # name to show
+    source: ModelSource  # for its graph
+    model_hash: str
+    architecture: str
+    num_stages: int
+    max_waiting: int
+    host: str
+    port: int
+    ray_processes: tuple[RayProcess, ...] = ()  # on the coordinator's machine; a repair needs them
+    row_bytes: int = 0  # the most that a call takes from stage to stage, for the example's shapes
+    plan: str = ""  # why the units are where they are: sentences, one a line
+    num_parameters: int = 0
+    weight_bytes: int = 0  # of all tensors
+
+
+AnySpec = CoordinatorSpec | ProgramSpec
+
+
+@dataclass(frozen=True, slots=True)
 class StageEndpoint:
     """Where a stage listens in this epoch, and what it is."""
 

@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any, Protocol
 
 from cluster.api.errors import ClusterError, UnreachableError
 from cluster.api.status import Condition, Health, StageFacts
 from cluster.coordinator.spec import StageEndpoint
-from cluster.engine.loop import Engine
-from cluster.messages.stage import StageFailure
-from cluster.messages.step import Microbatch
+from cluster.messages.program import AnyStep
+from cluster.messages.stage import StageCosts, StageFailure
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.keys import Keys
 from cluster.wire.codec.event import Event
@@ -27,8 +27,21 @@ FLUSH_S = 0.002
 _log = logging.getLogger(__name__)
 
 
+class Receiver(Protocol):
+    """An engine, as the stages know it."""
+
+    def deliver(self, event: Any) -> None:
+        """What they send back: results of the kind of steps that it sends, and timings."""
+
+    def fail(self, failure: StageFailure) -> None:
+        """One of them is lost."""
+
+    def reset(self, epoch: int, costs: tuple[StageCosts, ...]) -> None:
+        """They are wired anew."""
+
+
 class WiredStages:
-    """The stages of the current epoch. Implements `engine.loop.Stages`."""
+    """The stages of the current epoch. Implements `engine.seams.Stages`, and `Steps` of any kind."""
 
     def __init__(self, keys: Keys) -> None:
         """`keys`: for stages."""
@@ -38,19 +51,19 @@ class WiredStages:
         self._watches: list[EventWatch] = []
         self.ends: tuple[StageEndpoint, ...] = ()
 
-    def submit(self, microbatch: Microbatch) -> None:
-        """Queue a microbatch for the first stage. UnreachableError if that is lost or was never there."""
+    def submit(self, step: AnyStep) -> None:
+        """Queue a step for the first stage. UnreachableError if that is lost or was never there."""
         link = self._link
         if link is None:
             raise UnreachableError("stage 0: not connected yet; wait until the cluster is up")
-        link.send(microbatch, None)
+        link.send(step, None)
 
     def flush(self) -> None:
         """Let what was submitted go out before this thread does anything else."""
         if self._link is not None:
             self._link.flush(FLUSH_S)
 
-    def wire(self, epoch: int, ends: tuple[StageEndpoint, ...], engine: Engine) -> None:
+    def wire(self, epoch: int, ends: tuple[StageEndpoint, ...], engine: Receiver) -> None:
         """Leave the old epoch's streams, open the new ones, and let the engine begin the epoch."""
         self.close()
         watches = []
@@ -70,7 +83,7 @@ class WiredStages:
             self._link, self._watches, self.ends = link, watches, ends
         engine.reset(epoch, tuple(end.costs for end in ends))
 
-    def rewire(self, epoch: int, engine: Engine) -> None:
+    def rewire(self, epoch: int, engine: Receiver) -> None:
         """Begin an epoch with the same stages, all of which still run. UnreachableError, HandshakeError."""
         if not self.ends:
             raise UnreachableError("stages: none was ever connected; run cluster up")
@@ -108,14 +121,14 @@ class WiredStages:
         return self._keys.endpoint(end.address, end.facts.node)
 
 
-def _take(engine: Engine, event: Event) -> None:
+def _take(engine: Receiver, event: Event) -> None:
     if isinstance(event, StageFailure):
         engine.fail(event)
     else:
         engine.deliver(event)
 
 
-def _report_lost(engine: Engine, stage: int, epoch: int, reason: str) -> None:
+def _report_lost(engine: Receiver, stage: int, epoch: int, reason: str) -> None:
     _log.warning("stage %d is lost: %s", stage, reason)
     engine.fail(StageFailure(stage, epoch, reason))
 

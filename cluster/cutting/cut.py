@@ -68,22 +68,23 @@ def cut(model: Model, first: int, end: int, model_hash: str = "") -> SlicePlan:
     _check_places(model, first, end)
     layers = slice_layers(model, first, end)
     metadata = slice_keys(model, first, end, layers, model_hash)
-    return _plan(first, end, num_layers, metadata, tuple(_tensors(model, first, end, layers)))
+    return plan_file(first, end, num_layers, metadata, tuple(_tensors(model, first, end, layers)))
 
 
-def vocab_header(header: Header) -> SlicePlan:
+def header_alone(header: Header, num_layers: int) -> SlicePlan:
     """All metadata and no tensors: what libllama needs for the tokenizer alone. Range [0, 0)."""
     metadata = {key: value for key, value in header.metadata.items() if not key.startswith("split.")}
-    return _plan(0, 0, header.num_layers, metadata, ())
+    return plan_file(0, 0, num_layers, metadata, ())
 
 
-def _plan(
+def plan_file(
     first: int,
     end: int,
     num_layers: int,
     metadata: dict[str, MetadataValue],
     tensors: tuple[PlannedTensor, ...],
 ) -> SlicePlan:
+    """The file with these keys and tensors."""
     head = encode_header(metadata, tensors)
     file_bytes = len(head) + sum(aligned(info.size_bytes) for info in tensors)
     return SlicePlan(first, end, num_layers, metadata, tensors, head, file_bytes)

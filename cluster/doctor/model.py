@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from cluster.api.errors import ClusterError
 from cluster.api.status import ClusterStatus
-from cluster.cutting.cuts import legal_cuts
-from cluster.cutting.header import Header
 from cluster.cutting.model import Model
+from cluster.cutting.servable import Servable, cuts_of
 from cluster.doctor.check import Check, fail, ok, warn
 from cluster.planning.vocabulary import check_vocabulary
 from cluster.sources.opening import open_model
@@ -22,23 +21,26 @@ def check_model(name: str, status: ClusterStatus | None) -> list[Check]:
     except ClusterError as error:
         return [fail("model", str(error), "fetch or convert it again")]
     sound = ok("model", f"{source.display_name}: sound, hash {opened.hash[:12]}")
-    checks = [sound, _tokenizer(opened.model.header, source.shown_name), _cuts(opened.model)]
+    checks = [sound]
+    if isinstance(opened.model, Model):
+        checks.append(_tokenizer(opened.model, source.shown_name))
+    checks.append(_cuts(opened.model))
     checks.append(_slices(opened.hash, is_up=status is not None))
     if status is not None:
         checks.append(_same(opened.hash, status.model_hash))
     return checks
 
 
-def _tokenizer(header: Header, name: str) -> Check:
+def _tokenizer(model: Model, name: str) -> Check:
     try:
-        check_vocabulary(header, name)
+        check_vocabulary(model, name)
     except ClusterError as error:
         return fail("tokenizer", str(error), "convert the model again")
     return ok("tokenizer", "libllama can use it")
 
 
-def _cuts(model: Model) -> Check:
-    cuts = legal_cuts(model)
+def _cuts(model: Servable) -> Check:
+    cuts = cuts_of(model)
     if not cuts:
         return warn("cuts", "there is no place to cut it exactly", "serve it whole, with --stages 1")
     return ok("cuts", f"{len(cuts)} places")

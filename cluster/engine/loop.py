@@ -103,7 +103,7 @@ class Engine:
         """
         new = NewRequest(next(self._request_ids), tuple(tokens), params, sink, self._now(), client, pooling, scales)
         if not self._put(new):
-            send(sink, _stopped())
+            send(sink, stopped_error())
         return new.request_id
 
     def cancel(self, request_id: int) -> None:
@@ -192,7 +192,7 @@ class Engine:
                     self._busy.record(event, self._now())
             case NewRequest():
                 if self._failure is not None:
-                    send(event.sink, _lost(self._failure))
+                    send(event.sink, lost_error(self._failure))
                 else:
                     self._requests.open(event, self._now())
             case Cancel():
@@ -227,7 +227,7 @@ class Engine:
             self._early_failure = failure
         elif self._failure is None and failure.epoch == self._scheduler.epoch:
             self._failure = cause = self._find_cause(failure)
-            self._requests.end_all(lambda: _lost(cause))
+            self._requests.end_all(lambda: lost_error(cause))
             self._scheduler.abandon()
 
     def _restart(self, reset: Reset) -> None:
@@ -241,12 +241,12 @@ class Engine:
     def _close(self) -> None:
         with self._closing_lock:
             self._closed = True
-        self._requests.end_all(_stopped)
+        self._requests.end_all(stopped_error)
         self._requests.send()
         while not self._inbox.empty():
             event = self._inbox.get()
             if isinstance(event, NewRequest):
-                send(event.sink, _stopped())
+                send(event.sink, stopped_error())
 
     def _put(self, event: Event) -> bool:
         with self._closing_lock:
@@ -255,7 +255,8 @@ class Engine:
             return not self._closed
 
 
-def _lost(failure: StageFailure) -> UnreachableError:
+def lost_error(failure: StageFailure) -> UnreachableError:
+    """What requests end with that a failure ends."""
     reason = " ".join(failure.reason.split())  # a message is one line
     advice = "ask again in a few seconds; what does not come back by itself, `cluster up` repairs"
     if failure.stage is None:
@@ -263,5 +264,6 @@ def _lost(failure: StageFailure) -> UnreachableError:
     return StageLostError(f"stage {failure.stage}: lost: {reason}; {advice}")
 
 
-def _stopped() -> UnreachableError:
+def stopped_error() -> UnreachableError:
+    """What requests end with when the cluster is taken down."""
     return UnreachableError("cluster: it is shutting down; `cluster up` starts it again")

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cluster.api.status import StageActivity
 from cluster.engine.events import Event
+from cluster.messages.program import AnyStep
 from cluster.messages.stage import StageFailure
 from cluster.messages.step import Microbatch
 
+Sent = TypeVar("Sent", bound=AnyStep, contravariant=True)
 
-class Stages(Protocol):
-    """The stages, wired in a row. They keep the promises that `Scheduler` lists."""
 
-    def submit(self, microbatch: Microbatch) -> None:
-        """Sends a microbatch to the first stage, without waiting. Raises ClusterError if that is lost."""
+class Steps(Protocol[Sent]):
+    """The stages, wired in a row, for one kind of step."""
+
+    def submit(self, step: Sent) -> None:
+        """Sends a step to the first stage, without waiting. Raises ClusterError if that is lost."""
         ...
+
+
+class Stages(Steps[Microbatch], Protocol):
+    """The stages of a model. They keep the promises that `Scheduler` lists."""
 
     def flush(self) -> None:
         """Lets what was submitted go out, before others make use of the interpreter."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PROTOCOL_VERSION = 10
+PROTOCOL_VERSION = 11
+# What is said as the type of hidden rows: those of a model, or named arrays of any type, of a program.
+F32, ARRAYS = "f32", "arrays"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class Hello:
     first: int  # layers [first, end) of the stage that serves the stream
     end: int
     hidden_width: int
-    wire_dtype: str  # "f32"
+    wire_dtype: str  # F32 or ARRAYS
     num_slots: int
     context_length: int  # per slot, in tokens
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cluster.api.errors import CapacityError, UsageError
+from cluster.config import ClusterConfig
 from cluster.cutting.adapter import layer_bytes_of
 from cluster.cutting.sizes import model_sizes
 from cluster.planning.inventory import Inventory
@@ -14,6 +15,7 @@ from cluster.planning.measure.dry_run import Context, DryRun, StageMemory
 from cluster.planning.search.cut_search import Range
 from cluster.planning.search.placement import DeviceOffer, LayerSizes, Plan, Scratch, Sums, place, place_at
 from cluster.planning.search.tensor_split import cuts_by_fraction
+from cluster.planning.survey import Survey
 from ggml.gguf.tensor_types import tensor_type
 
 MAX_CORRECTIONS = 3
@@ -112,23 +114,12 @@ class Layouts:
         inventory = self._survey
         unique, names = list(dict.fromkeys(offers)), [offer.name for offer in offers]
         headroom = inventory.config.headroom
-        ranges = self._asked_ranges(len(offers))
+        ranges = asked_ranges(inventory.config, len(offers), inventory.model.num_layers, inventory.cuts)
         if ranges:
             return place_at(unique, sizes, ranges, devices=names, headroom=headroom, within_memory=within_memory)
         return place(
             unique, sizes, len(offers), inventory.cuts, devices=names, headroom=headroom, within_memory=within_memory
         )
-
-    def _asked_ranges(self, num_stages: int) -> tuple[Range, ...]:
-        """What the settings say; () where the search decides, or a number of stages is tried that they do not mean."""
-        config, num_layers = self._survey.config, self._survey.model.num_layers
-        if config.num_stages != num_stages:
-            return ()
-        if config.layer_shares:
-            return cuts_by_fraction(num_layers, self._survey.cuts, config.layer_shares)
-        if config.layer_ranges:
-            check_ranges(config.layer_ranges, num_layers, self._survey.cuts)
-        return config.layer_ranges
 
     def _measured(self, plan: Plan, offers: Sequence[DeviceOffer], context: Context) -> Layout:
         ranges = [(stage.first, stage.end) for stage in plan.stages]
@@ -139,6 +130,17 @@ class Layouts:
             taken[offer.name] += stage.total_bytes
         fits = all(taken[offer.name] <= whole for offer, whole in zip(offers, usable, strict=True))
         return Layout(plan, memory, tuple(offers), usable, fits)
+
+
+def asked_ranges(config: ClusterConfig, num_stages: int, num_layers: int, cuts: Sequence[int]) -> tuple[Range, ...]:
+    """What the settings say; () where the search decides, or a number of stages is tried that they do not mean."""
+    if config.num_stages != num_stages:
+        return ()
+    if config.layer_shares:
+        return cuts_by_fraction(num_layers, cuts, config.layer_shares)
+    if config.layer_ranges:
+        check_ranges(config.layer_ranges, num_layers, cuts)
+    return config.layer_ranges
 
 
 def check_ranges(ranges: Sequence[Range], num_layers: int, cuts: Sequence[int]) -> None:
@@ -152,10 +154,10 @@ def check_ranges(ranges: Sequence[Range], num_layers: int, cuts: Sequence[int]) 
             raise UsageError(f"layers: this model cannot be cut exactly before layer {first}; {hint}")
 
 
-def offers_of(inventory: Inventory) -> tuple[DeviceOffer, ...]:
+def offers_of(survey: Survey) -> tuple[DeviceOffer, ...]:
     """The device of each stage, without its pace."""
     return tuple(
-        DeviceOffer(place.node.name, place.device.name, place.device.memory_free_bytes) for place in inventory.places
+        DeviceOffer(place.node.name, place.device.name, place.device.memory_free_bytes) for place in survey.places
     )
 
 

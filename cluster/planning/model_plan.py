@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
-from cluster.config import ClusterConfig
-from cluster.coordinator.spec import CoordinatorSpec
-from cluster.planning.inventory import Inventory, take_inventory
+from cluster.coordinator.spec import AnySpec, CoordinatorSpec
+from cluster.planning.inventory import Inventory
 from cluster.planning.layout import Layouts, offers_of
-from cluster.planning.nodes import Nodes
 from cluster.planning.profiles import Profiles, find_profiles
-from cluster.planning.room import check_room
-from cluster.planning.vocabulary import check_vocabulary
 from cluster.planning.why import why
 from cluster.sources.source import AdapterSource
 from cluster.stage.spec import GgufOptions, StageSpec
@@ -25,31 +21,10 @@ class ModelPlan:
     """Everything the actors are told, and what the operator should know."""
 
     stages: tuple[StageSpec, ...]
-    coordinator: CoordinatorSpec
+    coordinator: AnySpec
     bounds: tuple[int, ...]  # layers at which the slices begin, and the end of the last
     devices: tuple[str, ...]  # the device of each stage, as ``--devices`` takes it: "two:CUDA0"
     warnings: tuple[str, ...]
-
-
-def plan_model(
-    config: ClusterConfig, bounds: Sequence[int] = (), nodes: Nodes | None = None, devices: Sequence[str] = ()
-) -> ModelPlan:
-    """Check the model and the nodes, by default this machine alone, and place the layers.
-
-    `bounds`: where the slices of a cluster that lives begin, and the end of the last; the memory that is free
-    now says nothing about those. () places them anew.
-    `devices`: those of that cluster's plan, where it has several nodes: its stages stay where they are.
-
-    Raises UsageError (ModelFileError, UnsupportedModelError among them) for what cannot be, CapacityError for
-    what does not fit. Nothing has been started by then.
-    """
-    if devices:
-        config = replace(config, stages=None, devices=tuple(devices))
-    found = take_inventory(config, nodes)
-    check_vocabulary(found.model.header, found.source.shown_name)
-    plan = plan_survey(found, bounds)
-    check_room(found, plan.bounds)
-    return plan
 
 
 def plan_survey(found: Inventory, bounds: Sequence[int] = ()) -> ModelPlan:
@@ -63,16 +38,9 @@ def plan_survey(found: Inventory, bounds: Sequence[int] = ()) -> ModelPlan:
         _stages(found, bounds, coordinator, adapters),
         coordinator,
         bounds,
-        tuple(place.name for place in found.places),
-        _warnings(found),
+        found.device_names,
+        found.warnings,
     )
-
-
-def _warnings(found: Inventory) -> tuple[str, ...]:
-    """What the libraries of the nodes have against them."""
-    nodes = found.nodes.facts
-    warned = [node for node in nodes if node.probe.warning]
-    return tuple(node.probe.warning if len(nodes) == 1 else f"{node.name}: {node.probe.warning}" for node in warned)
 
 
 def _place(found: Inventory, profiles: Profiles | None) -> tuple[int, ...]:

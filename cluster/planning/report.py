@@ -93,7 +93,7 @@ def report(config: ClusterConfig, nodes: Nodes | None = None) -> PlanReport:
     `plan_model`; what does not fit is no error here.
     """
     found = take_inventory(config, nodes)
-    check_vocabulary(found.model.header, found.source.shown_name)
+    check_vocabulary(found.model, found.source.shown_name)
     with found.dry_run() as dry_run:
         layouts, links = Layouts(found, dry_run), links_among(found)
         plan = estimate(found, layouts, links)

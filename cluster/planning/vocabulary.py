@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from cluster.api.errors import UsageError
 from cluster.coordinator.tokenizing.process import TokenizerProcess
-from cluster.cutting.cut import vocab_header
-from cluster.cutting.header import Header
+from cluster.cutting.model import Model
+from cluster.cutting.servable import header_plan
 from cluster.node.disk import temporary_folder
 
 NONE = "none"  # what a file without a tokenizer says, if it says anything
 
 
-def check_vocabulary(header: Header, name: str) -> None:
+def check_vocabulary(model: Model, name: str) -> None:
     """UsageError says of the model `name` why no coordinator could use its tokenizer.
 
     It is loaded in a child process, as the coordinator's is: libllama may abort.
     """
-    model = header.metadata.get("tokenizer.ggml.model")
-    if model is None or model.value == NONE:
+    kind = model.header.metadata.get("tokenizer.ggml.model")
+    if kind is None or kind.value == NONE:
         raise UsageError(
             f"{name}: it has no tokenizer (tokenizer.ggml.model), and no text can be asked of it; "
             "convert it again, together with its tokenizer"
         )
     with temporary_folder("ggml-cluster-plan-") as folder:
         path = folder / "vocabulary.gguf"
-        path.write_bytes(vocab_header(header).header_bytes)
+        path.write_bytes(header_plan(model).header_bytes)
         TokenizerProcess(path, name).close()

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from cluster.api.errors import ModelFileError, UnreachableError, UsageError
 from cluster.cutting.header import Header, parse_header, read_part
-from cluster.cutting.model import Model
-from cluster.cutting.rules import check
+from cluster.cutting.servable import Servable, check_servable
 from cluster.sources.cache import SourceCache
 from cluster.sources.peer import open_from_peers, open_peers
 from cluster.sources.remote_header import fetch_header
@@ -74,7 +73,7 @@ def _not_here(parts: Sequence[Part]) -> ModelFileError:
 
 def _open_files(source: ModelSource, paths: Sequence[str], model_hash: str) -> OpenModel:
     parts = [read_part(path) for path in paths]
-    model = check(merge_parts(parts))
+    model = check_servable(merge_parts(parts))
     starts = part_starts([part.file_size_bytes for part in parts])
     origins = tuple(
         FileOrigin(path, part.file_size_bytes, part.mtime_ns, start)
@@ -91,12 +90,12 @@ def _open_remote(source: ModelSource, model_hash: str, peers: Sequence[Endpoint]
     remembered = cache.headers(source)
     header = _parse_all(source, remembered[1]) if remembered else None
     if remembered and header:
-        model = check(header)
+        model = check_servable(header)
         found = _same_hash(model, remembered[0], model_hash)
     else:
         with ThreadPoolExecutor(_NUM_READS) as pool:
             fetched = list(pool.map(fetch_header, origins, [part.size_bytes for part in source.parts]))
-        model = check(merge_parts([part_header for part_header, _ in fetched]))
+        model = check_servable(merge_parts([part_header for part_header, _ in fetched]))
         found = _hash(model, origins, model_hash)
         cache.remember_headers(source, found, [data for _, data in fetched])
     near = open_peers(peers, found, model.header) if peers else ()
@@ -131,13 +130,13 @@ def _open_peers(source: ModelSource, model_hash: str, peers: Sequence[Endpoint])
     Each of them says that it has the model of this hash. It is checked where they have all samples together.
     """
     header, origins = open_from_peers(peers, model_hash, source.display_name)
-    model = check(header)
+    model = check_servable(header)
     if all(_holders(origins, place) for place in sample_ranges(header)):
         _hash(model, origins, model_hash)
     return OpenModel(source.shown_name, model, model_hash, source.version, origins)
 
 
-def _hash(model: Model, origins: Sequence[Origin], model_hash: str) -> str:
+def _hash(model: Servable, origins: Sequence[Origin], model_hash: str) -> str:
     """It takes a checked model, so that what cannot be served is refused before any weight is read."""
     with ThreadPoolExecutor(_NUM_READS) as pool:
         samples = list(pool.map(partial(_sample, origins), sample_ranges(model.header)))
@@ -157,7 +156,7 @@ def _holders(origins: Sequence[Origin], place: Range) -> list[Origin]:
     return [origin for origin in origins if covers(origin.covers, *place)]
 
 
-def _same_hash(model: Model, found: str, model_hash: str) -> str:
+def _same_hash(model: Servable, found: str, model_hash: str) -> str:
     if model_hash not in ("", found):
         raise ModelFileError(
             f"{model.header.path}: is another model (hash {found[:12]}) than the one to be served ({model_hash[:12]}); "

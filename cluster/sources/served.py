@@ -103,7 +103,7 @@ def lent(
         yield source
         return
     secret = Secret.new()
-    added = [ServedAdapter(reopen_adapter(adapter, opened.model)) for adapter in adapters]
+    added = [ServedAdapter(reopen_adapter(adapter, opened.gguf)) for adapter in adapters]
     server = WeightsServer(ServedModel(opened), keys.asking(secret).listener, added)
     try:
         yield replace(source, peers=(*source.peers, Peer(server.start(), secret, keys.node)))

@@ -6,13 +6,14 @@ import queue
 import threading
 from contextlib import suppress
 
+from cluster.messages.program import AnyStep
 from cluster.messages.stage import Hello
-from cluster.messages.step import Float32Array, Microbatch
+from cluster.messages.step import Float32Array
 
 MAX_QUEUED_STEPS = 64  # more than a pipeline has in flight; beyond it the sender waits
 _STOP_CHECK_S = 0.1
 
-Step = tuple[Microbatch, Float32Array | None, int]  # hidden rows, and when it was received (time.monotonic_ns)
+Step = tuple[AnyStep, Float32Array | None, int]  # hidden rows, and when it was received (time.monotonic_ns)
 
 
 class Inbox:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from cluster.grammar.vocabulary import Spelling
+from cluster.stage.computing import Runner
 from cluster.stage.grammars.compiled import CompiledGrammars
 from cluster.stage.grammars.sampler import GrammarSampler
 from cluster.stage.model import StageModel
@@ -13,16 +14,25 @@ from cluster.stage.models.gguf import open_gguf
 from cluster.stage.models.sampler import NativeSampler
 from cluster.stage.models.spelling import open_spelling
 from cluster.stage.runner import StageRunner
-from cluster.stage.spec import OnProgress, StageSpec
+from cluster.stage.spec import OnProgress, ProgramOptions, StageSpec
 from cluster.wire.access.keys import Keys
 
 
-def load_stage(spec: StageSpec, report: OnProgress, keys: Keys | None = None) -> StageRunner:
+def load_stage(spec: StageSpec, report: OnProgress, keys: Keys | None = None) -> Runner:
     """Get and load what `spec` asks for, reporting (phase, fraction); `keys` are this node's, for peers.
 
     Errors of ours, by the kind of model.
     """
-    model = open_gguf(spec, spec.options, report, keys)
+    if isinstance(spec.options, ProgramOptions):
+        from cluster.stage.models.program import open_program  # all operations of ggml take a while to import
+
+        return open_program(spec, spec.options, report, keys)
+    return load_gguf(spec, report, keys)
+
+
+def load_gguf(spec: StageSpec, report: OnProgress, keys: Keys | None = None) -> StageRunner:
+    """The same, of layers of a GGUF."""
+    model = open_gguf(spec, spec.gguf, report, keys)
     return runner_of(spec, model, partial(open_spelling, spec, keys))
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from cluster.messages.program import AnyStep
 from cluster.messages.stage import StageAddress, Wiring
-from cluster.messages.step import Float32Array, Microbatch, SampledStep
+from cluster.messages.step import Float32Array, SampledStep
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.keys import Keys
 from cluster.wire.stage.link import StageLink
@@ -46,11 +47,11 @@ class Neighbours:
     def _endpoint(self, there: StageAddress) -> Endpoint:
         return self._keys.endpoint(there.address, there.node)
 
-    def send(self, batch: Microbatch, hidden: Float32Array | None) -> None:
+    def send(self, step: AnyStep, hidden: Float32Array | None) -> None:
         """One step to the next stage. UnreachableError or UsageError; nothing happens between two epochs."""
         link = self._link
         if link is not None:
-            link.send(batch, hidden)
+            link.send(step, hidden)
 
     def leave(self) -> None:
         """Close all streams."""

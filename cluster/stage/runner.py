@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
-from cluster.messages.step import Float32Array, Microbatch, SampledToken, SlotFailure, StepResult
+from cluster.messages.step import Float32Array, Microbatch, SampledToken, StepResult
+from cluster.stage.computing import StepOutput
 from cluster.stage.forward import Computed, forward
 from cluster.stage.model import Sampler, StageModel
 from cluster.stage.pooling import Pooler
 from cluster.stage.slot_failures import SlotFailures
 from cluster.stage.spec import StageSpec
-
-
-@dataclass(frozen=True, slots=True)
-class StepOutput:
-    """What one microbatch leaves behind: hidden rows [T, E] for the next stage, or the last stage's result."""
-
-    hidden: Float32Array | None
-    result: StepResult | None
-    failures: tuple[SlotFailure, ...] = ()  # slots whose rows are zeros, for the next stage
 
 
 class StageRunner:
@@ -45,17 +37,18 @@ class StageRunner:
         failures.start(batch.slot_starts)
         if self._sampler is None:
             computed = forward(self.model, batch, hidden, failures)
-            return StepOutput(computed.hidden(batch.num_rows), None, failures.all)
+            passed = replace(batch, failures=failures.all) if failures.all else batch
+            return StepOutput(passed, computed.hidden(batch.num_rows), None)
         for item in batch.new_sampling:
             failures.guard(item.slot, self._sampler.set, item)
         computed = forward(self.model, batch, hidden, failures)
         if batch.embeds:
-            return StepOutput(None, self._embedded(self._sampler, batch, computed, failures))
+            return StepOutput(None, None, self._embedded(self._sampler, batch, computed, failures))
         scored = self._score(self._sampler, batch, computed, failures)
         sampled = self._sample(self._sampler, batch, computed, failures)
         scored = tuple(one for one in scored if one.slot not in failures)
         logits = computed.logits(batch.returns_logits.tolist())
-        return StepOutput(None, StepResult(batch.id, sampled, logits, failures.all, scored))
+        return StepOutput(None, None, StepResult(batch.id, sampled, logits, failures.all, scored))
 
     def follow(self) -> None:
         """What `run` gave is on its way: begin what the next step may need."""

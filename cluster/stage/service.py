@@ -6,26 +6,26 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from cluster.api.errors import ClusterError, UsageError
 from cluster.api.status import Condition, Health, StageFacts
+from cluster.messages.program import AnyStep
 from cluster.messages.stage import Hello, StageFailure, Wiring
-from cluster.messages.step import Float32Array, Microbatch, SampledStep, StepTiming
+from cluster.messages.step import Float32Array, Microbatch, SampledStep, StepResult, StepTiming
 from cluster.node.heap import freeze_heap
 from cluster.node.processes import rss_bytes
+from cluster.stage.computing import Runner, StepOutput
 from cluster.stage.cores import prepare_compute_thread
 from cluster.stage.inbox import Inbox
 from cluster.stage.model import StageSizes
 from cluster.stage.neighbours import Neighbours
-from cluster.stage.runner import StageRunner, StepOutput
 from cluster.stage.spec import LoadedStage, LoadProgress, OnProgress, StageSpec
 from cluster.stage.token_feed import TokenFeed
 from cluster.wire.access.keys import Keys
 from cluster.wire.codec.event import Event
 from cluster.wire.stage.server import StageServer
 
-Load = Callable[[StageSpec, OnProgress], StageRunner]
+Load = Callable[[StageSpec, OnProgress], Runner]
 
 
 class StageService:
@@ -42,7 +42,7 @@ class StageService:
         self._core = core
         self._progress = LoadProgress("waiting", 0.0)
         self._sizes = StageSizes()
-        self._runner: StageRunner | None = None  # once it is loaded
+        self._runner: Runner | None = None  # once it is loaded
         self._inbox = Inbox()
         self._server: StageServer | None = None
         self._address = ""
@@ -105,9 +105,9 @@ class StageService:
         self._tokens.begin(hello.epoch)
         self._inbox.put(hello)
 
-    def submit(self, batch: Microbatch, hidden: Float32Array | None, received_ns: int) -> None:
+    def submit(self, step: AnyStep, hidden: Float32Array | None, received_ns: int) -> None:
         """Queue a step; waits while the queue is full."""
-        self._inbox.put((batch, hidden, received_ns))
+        self._inbox.put((step, hidden, received_ns))
 
     def describe(self) -> StageFacts:
         """The stage now; sizes are 0 before it is loaded."""
@@ -146,7 +146,7 @@ class StageService:
     def _report(self, phase: str, fraction: float) -> None:
         self._progress = LoadProgress(phase, fraction)
 
-    def _run(self, runner: StageRunner) -> None:
+    def _run(self, runner: Runner) -> None:
         while (work := self._inbox.get()) is not None:
             if isinstance(work, Hello):
                 self._begin(runner, work.epoch)
@@ -154,42 +154,43 @@ class StageService:
                 self._step(runner, *work)
         runner.close()
 
-    def _begin(self, runner: StageRunner, epoch: int) -> None:
+    def _begin(self, runner: Runner, epoch: int) -> None:
         self._epoch, self._health = epoch, Health()
         try:
             runner.reset()
         except Exception as error:
             self._fail(self._spec.stage, epoch, f"epoch {epoch}: {error}")
 
-    def _step(self, runner: StageRunner, batch: Microbatch, hidden: Float32Array | None, received_ns: int) -> None:
-        answered_ns = self._tokens.wait(batch)
+    def _step(self, runner: Runner, step: AnyStep, hidden: Float32Array | None, received_ns: int) -> None:
+        answered_ns = self._tokens.wait(step) if isinstance(step, Microbatch) else 0
         if answered_ns is None:
             return  # the epoch is over
         start_ns = time.monotonic_ns()
         try:
-            batch = self._tokens.fill(batch)
-            output = runner.run(batch, hidden)
+            if isinstance(step, Microbatch):
+                step = self._tokens.fill(step)
+            output = runner.run(step, hidden)
         except Exception as error:  # whatever it is: if this thread ended, the coordinator would wait forever
             reason = str(error) or type(error).__name__
-            self._fail(self._spec.stage, batch.id.epoch, f"step {batch.id.step}: {' '.join(reason.split())}")
+            self._fail(self._spec.stage, step.id.epoch, f"step {step.id.step}: {' '.join(reason.split())}")
             return
         end_ns = time.monotonic_ns()
-        self._pass_on(batch, output)
+        self._pass_on(step, output)
         runner.follow()
         received_ns = max(received_ns, answered_ns)
-        self._publish(StepTiming(batch.id, self._spec.stage, batch.num_rows, start_ns, end_ns, received_ns))
+        self._publish(StepTiming(step.id, self._spec.stage, step.num_rows, start_ns, end_ns, received_ns))
 
-    def _pass_on(self, batch: Microbatch, output: StepOutput) -> None:
+    def _pass_on(self, step: AnyStep, output: StepOutput) -> None:
         if output.result is not None:
-            if self._spec.stage == 0:
+            if self._spec.stage == 0 and isinstance(output.result, StepResult):
                 self._tokens.take(SampledStep.of(output.result))
             self._publish(output.result)
             return
+        assert output.passed is not None, "a step goes on, or is answered"
         try:
-            passed = replace(batch, failures=output.failures) if output.failures else batch
-            self._neighbours.send(passed, output.hidden)
+            self._neighbours.send(output.passed, output.hidden)
         except ClusterError as error:
-            self._fail(self._spec.stage + 1, batch.id.epoch, str(error))
+            self._fail(self._spec.stage + 1, step.id.epoch, str(error))
 
     def _fail(self, stage: int, epoch: int, reason: str) -> None:
         """Tell the coordinator, and compute nothing more in this epoch."""

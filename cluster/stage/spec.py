@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from cluster.api.status import StageFacts
-from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageCosts
+from cluster.messages.stage import ARRAYS, F32, PROTOCOL_VERSION, Hello, StageCosts
 from cluster.sources.source import AdapterSource, ModelSource
 
 # Called with the phase of loading, and how much of it is done, 0..1.
@@ -23,6 +23,13 @@ class GgufOptions:
     flash_attn: Literal["auto", "on", "off"]
     embeds: bool = False  # texts are embedded, also with a model that was not made for it
     adapters: tuple[AdapterSource, ...] = ()  # that are added to the weights
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramOptions:
+    """How units of a program are computed."""
+
+    call_bytes: int  # most that one call may take on the stage, beside the weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,13 @@ class StageSpec:
     num_threads: int
     num_threads_exclusive: int  # while no other stage computes
     first_core: int | None  # its threads are bound to this one of the host's cores and those that follow; None: not
-    options: GgufOptions
+    options: GgufOptions | ProgramOptions
+
+    @property
+    def gguf(self) -> GgufOptions:
+        """Where layers of a GGUF are computed: how."""
+        assert isinstance(self.options, GgufOptions), "a program has no layers of a GGUF"
+        return self.options
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +83,20 @@ def spec_record(spec: StageSpec) -> dict[str, Any]:
     """All but its source, as JSON gives it to a process of ours."""
     record = asdict(spec)
     del record["source"]
-    record["options"]["adapters"] = list(record["options"]["adapters"])
+    if "adapters" in record["options"]:
+        record["options"]["adapters"] = list(record["options"]["adapters"])
     return record
 
 
 def spec_of_record(record: dict[str, Any], source: ModelSource) -> StageSpec:
     """What `spec_record` was made of."""
-    options = record["options"]
-    adapters = tuple(AdapterSource(**one) for one in options["adapters"])
-    return StageSpec(**{**record, "options": GgufOptions(**{**options, "adapters": adapters})}, source=source)
+    given = record["options"]
+    options: GgufOptions | ProgramOptions
+    if "adapters" in given:
+        options = GgufOptions(**{**given, "adapters": tuple([AdapterSource(**one) for one in given["adapters"]])})
+    else:
+        options = ProgramOptions(**given)
+    return StageSpec(**{**record, "options": options}, source=source)
 
 
 def hello_of(spec: StageSpec, loaded: LoadedStage, epoch: int) -> Hello:
@@ -93,7 +111,7 @@ def hello_of(spec: StageSpec, loaded: LoadedStage, epoch: int) -> Hello:
         first=spec.first,
         end=spec.end,
         hidden_width=loaded.hidden_width,
-        wire_dtype="f32",
+        wire_dtype=ARRAYS if isinstance(spec.options, ProgramOptions) else F32,
         num_slots=spec.num_slots,
         context_length=spec.context_length,
     )

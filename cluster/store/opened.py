@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.api.errors import UnsupportedModelError
 from cluster.cutting.model import Model
+from cluster.cutting.servable import Servable
 from cluster.store.origin import Origin
 
 
@@ -18,8 +20,15 @@ class OpenModel:
     """
 
     name: str
-    model: Model
+    model: Servable
     hash: str
     version: str
     origins: tuple[Origin, ...]
     path: Path | None = None
+
+    @property
+    def gguf(self) -> Model:
+        """The model, where libllama computes it. UnsupportedModelError of a program."""
+        if not isinstance(self.model, Model):
+            raise UnsupportedModelError(f"{self.name}: it is a program, and makes no text; ask for run")
+        return self.model

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.api.errors import CapacityError, UsageError
-from cluster.cutting.cut import SlicePlan, cut, vocab_header
-from cluster.cutting.header import Header
+from cluster.cutting.cut import SlicePlan
 from cluster.cutting.rules import RULES_VERSION
+from cluster.cutting.servable import Servable, cut_servable, header_plan
 from cluster.node.own_files import is_own_folder, make_own_folder, open_own
 from cluster.store.entry import Manifest, StoredSlice
 from cluster.store.folder import default_root, disk_bytes, sync_folder
@@ -81,12 +81,12 @@ class SliceStore:
         UsageError if the store's folder cannot be used.
         """
         if opened.path is not None and (first, end) == (0, opened.model.num_layers):
-            return _whole(opened.path, opened.model.header)
-        return self._get(_Job(opened, cut(opened.model, first, end, opened.hash)), progress)
+            return _whole(opened.path, opened.model)
+        return self._get(_Job(opened, cut_servable(opened.model, first, end, opened.hash)), progress)
 
     def get_vocabulary(self, opened: OpenModel, progress: Progress | None = None) -> StoredSlice:
-        """A file with the model's metadata and tokenizer and no weights; errors as for `get_slice`."""
-        return self._get(_Job(opened, vocab_header(opened.model.header)), progress)
+        """A file with the model's metadata, tokenizer or graph, and no weights; errors as for `get_slice`."""
+        return self._get(_Job(opened, header_plan(opened.model)), progress)
 
     def find(
         self, model_hash: str, version: str, first: int, end: int, progress: Progress | None = None
@@ -219,7 +219,7 @@ class SliceStore:
             with locked(self._shelf.path(key, "lock"), wait=False) as is_ours:
                 if not is_ours or self._shelf.checked(key, is_use=False) is None:
                     return None
-                return slice_origin(path, cut(opened.model, manifest.first, manifest.end, opened.hash))
+                return slice_origin(path, cut_servable(opened.model, manifest.first, manifest.end, opened.hash))
         except (UsageError, OSError):  # another version's cut, or gone in the meantime
             return None
 
@@ -247,18 +247,18 @@ def _drop_foreign(*paths: Path) -> None:
             os.close(descriptor)
 
 
-def _whole(path: Path, header: Header) -> StoredSlice:
+def _whole(path: Path, model: Servable) -> StoredSlice:
     return StoredSlice(
         key="",
         path=path,
-        size_bytes=header.file_size_bytes,
+        size_bytes=model.header.file_size_bytes,
         disk_bytes=disk_bytes(path),
         sha256="",
         fresh=False,
         source=str(path),
         first=0,
-        end=header.num_layers,
-        num_layers=header.num_layers,
+        end=model.num_layers,
+        num_layers=model.num_layers,
         is_vocab=False,
         last_used_s=time.time(),
     )

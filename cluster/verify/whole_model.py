@@ -118,9 +118,9 @@ def _open(model: Any, spec: StageSpec, watch: _Watch) -> Any:
     params.n_ubatch = spec.ubatch_size
     params.n_seq_max = spec.num_slots
     params.n_threads = params.n_threads_batch = spec.num_threads
-    params.flash_attn_type = FLASH_ATTN[spec.options.flash_attn]
-    params.type_k = int(gguf.GGMLQuantizationType[spec.options.type_k.upper()])
-    params.type_v = int(gguf.GGMLQuantizationType[spec.options.type_v.upper()])
+    params.flash_attn_type = FLASH_ATTN[spec.gguf.flash_attn]
+    params.type_k = int(gguf.GGMLQuantizationType[spec.gguf.type_k.upper()])
+    params.type_v = int(gguf.GGMLQuantizationType[spec.gguf.type_v.upper()])
     params.kv_unified = False
     params.swa_full = True
     if watch.is_needed:

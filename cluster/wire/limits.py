@@ -36,6 +36,10 @@ MAX_METADATA = 1024  # keys of a GGUF that clients are told
 MAX_METADATA_CHARS = 4096  # longer values are cut
 MAX_MODEL_BYTES = 128 << 20  # all facts of a model, or all its tokens
 MAX_PART_TOKENS = 1 << 15  # tokens in one message
+MAX_ARRAYS = 1024  # of one call of a program
+MAX_RANK = 8  # axes of one of them
+MAX_SYMBOLS = 1024  # extents that differ between calls
+MAX_CALL_BYTES = 2 << 30  # all arrays that a call takes, or gives
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 

@@ -18,7 +18,7 @@ from ggml.core.node import MAX_RANK
 from ggml.gguf.cursor import shown
 from ggml.gguf.limits import LIBLLAMA, MAX_DIMS
 from ggml.gguf.tensor_types import I8
-from ggml.io.mapped import Mapped, Stored
+from ggml.io.listed import Listed, Stored
 
 KEY = "ggml.state"
 
@@ -67,7 +67,7 @@ def to_json(items: Sequence[Named]) -> str:
     return json.dumps([[item.name, item.stored_name, item.dtype.name, list(item.shape)] for item in items])
 
 
-def of_file(file: Mapped) -> list[Named]:
+def of_file(file: Listed) -> list[Named]:
     """The tensors of a file, or FileFormatError where the key contradicts it."""
     found = file.header.metadata.get(KEY)
     if found is None:
@@ -88,13 +88,13 @@ def of_file(file: Mapped) -> list[Named]:
     return result
 
 
-def _plain(file: Mapped, stored: Stored) -> Named:
+def _plain(file: Listed, stored: Stored) -> Named:
     if stored.dtype is None:
         file.fail(shown(stored.name), "holds int8, for which there is no dtype")
     return Named(stored.name, stored.name, stored.dtype, stored.shape)
 
 
-def _entry(file: Mapped, place: int, entry: object) -> Named:
+def _entry(file: Listed, place: int, entry: object) -> Named:
     field = f"{KEY}[{place}]"
     if not isinstance(entry, list) or len(entry) != 4:
         file.fail(field, "is not a list of four")
@@ -112,7 +112,7 @@ def _entry(file: Mapped, place: int, entry: object) -> Named:
     return found
 
 
-def _check(file: Mapped, field: str, found: Named) -> None:
+def _check(file: Listed, field: str, found: Named) -> None:
     """The file must hold just as many elements, of the same type."""
     if found.stored_name is None:
         if 0 not in found.shape:

@@ -26,7 +26,7 @@ from cluster.actors.shells.coordinator import Coordinator
 from cluster.actors.shells.door import Door
 from cluster.actors.shells.stage_worker import StageWorker
 from cluster.api.errors import HandshakeError
-from cluster.coordinator.spec import CoordinatorSpec
+from cluster.coordinator.spec import AnySpec
 from cluster.messages.stage import Wiring
 from cluster.node.home import read_home
 from cluster.planning.nodes import THIS_NODE
@@ -96,7 +96,7 @@ class Launch:
             address: str = get(door.start.remote())
         return address
 
-    def bring_up(self, specs: Sequence[StageSpec], coordinator: CoordinatorSpec, report: Report) -> str:
+    def bring_up(self, specs: Sequence[StageSpec], coordinator: AnySpec, report: Report) -> str:
         """Place what does not live yet, load it, wire a new epoch. Returns the address clients use.
 
         Works from nothing, and from a cluster that lost actors or nodes: the living ones keep their weights.
@@ -104,7 +104,7 @@ class Launch:
         with errors_of_ray():
             return self._bring_up(specs, coordinator, report)
 
-    def _bring_up(self, specs: Sequence[StageSpec], coordinator: CoordinatorSpec, report: Report) -> str:
+    def _bring_up(self, specs: Sequence[StageSpec], coordinator: AnySpec, report: Report) -> str:
         crew = self._crew(specs)
         stage_names = [_stage_name(spec.stage) for spec in specs]
         self._end_surplus(stage_names)
@@ -165,11 +165,9 @@ class Launch:
                 self._actors.kill(name)
         self._places.drop_from(len(stage_names))
 
-    def _fitting(
-        self, specs: Sequence[StageSpec], coordinator: CoordinatorSpec, lost: Collection[str]
-    ) -> dict[str, Any]:
+    def _fitting(self, specs: Sequence[StageSpec], coordinator: AnySpec, lost: Collection[str]) -> dict[str, Any]:
         """The living actors that are what the plan says. Others are ended, as are those on nodes that are `lost`."""
-        wanted: dict[str, StageSpec | CoordinatorSpec] = {_stage_name(spec.stage): spec for spec in specs}
+        wanted: dict[str, StageSpec | AnySpec] = {_stage_name(spec.stage): spec for spec in specs}
         wanted[COORDINATOR] = coordinator
         living = self._actors.living(list(wanted), lost)
         fits = dict(zip(living, get([actor.fits.remote(wanted[name]) for name, actor in living.items()]), strict=True))
@@ -198,7 +196,7 @@ class Launch:
         strategy = PlacementGroupSchedulingStrategy(groups[spec.stage], placement_group_bundle_index=0)
         return self._actors.start(StageWorker, _stage_name(spec.stage), 1, strategy, spec, crew.homes[spec.node])
 
-    def _start_coordinator(self, spec: CoordinatorSpec, crew: Crew, groups: Mapping[int, PlacementGroup]) -> Any:
+    def _start_coordinator(self, spec: AnySpec, crew: Crew, groups: Mapping[int, PlacementGroup]) -> Any:
         """On the head, where clients look for it; on a machine alone in the place of stage 0."""
         strategy: Any
         if crew.head is None:

@@ -5,29 +5,34 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cluster.coordinator.service import CoordinatorService
-from cluster.coordinator.spec import CoordinatorSpec, StageEndpoint
+from cluster.coordinator.spec import AnySpec, ProgramSpec, StageEndpoint
 from cluster.node.heap import freeze_heap, return_large_blocks
 from cluster.node.home import read_home
 from cluster.node.secret import read_secret
 from cluster.stage.cores import prepare_process
-from cluster.wire.access.keys import client_listener, keys_of
+from cluster.wire.access.endpoint import Listener
+from cluster.wire.access.keys import Keys, client_listener, keys_of
+
+if TYPE_CHECKING:
+    from cluster.coordinator.programs.service import ProgramService
 
 
 class Coordinator:
     """Schedules microbatches and serves clients; holds the vocabulary, and no weights."""
 
-    def __init__(self, spec: CoordinatorSpec, home: str) -> None:
+    def __init__(self, spec: AnySpec, home: str) -> None:
         """`home`: the folder of this node that says who it is, and holds the cluster's secret and that of clients."""
         self._spec = spec
         self._home = Path(home)
-        self._service: CoordinatorService | None = None
+        self._service: CoordinatorService | ProgramService | None = None
 
     def pid(self) -> int:
         return os.getpid()
 
-    def fits(self, spec: CoordinatorSpec) -> bool:
+    def fits(self, spec: AnySpec) -> bool:
         """Whether it is the coordinator that a plan wants."""
         return replace(spec, source=self._spec.source, ray_processes=self._spec.ray_processes) == self._spec
 
@@ -41,7 +46,7 @@ class Coordinator:
             home = read_home(self._home)
             secret = read_secret(home.client_secret_file)
             clients = client_listener(home, secret, self._spec.host, self._spec.port)
-            self._service = CoordinatorService(self._spec, keys_of(home), clients)
+            self._service = _service_of(self._spec, keys_of(home), clients)
             freeze_heap()
             return_large_blocks()
         return self._service.start()
@@ -67,6 +72,14 @@ class Coordinator:
             self._service.stop()
 
     @property
-    def _started(self) -> CoordinatorService:
+    def _started(self) -> CoordinatorService | ProgramService:
         assert self._service is not None, "start comes first"
         return self._service
+
+
+def _service_of(spec: AnySpec, keys: Keys, clients: Listener) -> CoordinatorService | ProgramService:
+    if not isinstance(spec, ProgramSpec):
+        return CoordinatorService(spec, keys, clients)
+    from cluster.coordinator.programs.service import ProgramService  # all operations of ggml take a while to import
+
+    return ProgramService(spec, keys, clients)

@@ -43,7 +43,7 @@ def run_chunking(settings: BenchSettings, note: Callable[[str], None]) -> tuple[
     Raises what `cluster up` does.
     """
     assert settings.chunking is not None
-    trained = trained_context(open_model(resolve(settings.model)).model)
+    trained = trained_context(open_model(resolve(settings.model)).gguf)
     context_length, length = chunking_lengths(settings.chunking.prompt_length, trained)
     times_ms: dict[bool, list[float]] = {True: [], False: []}
     with (

@@ -11,8 +11,9 @@ import sys
 from types import TracebackType
 
 from cluster.api.status import Health, StageFacts
+from cluster.messages.program import AnyStep
 from cluster.messages.stage import PROTOCOL_VERSION, Hello, Wiring
-from cluster.messages.step import Float32Array, Microbatch, StepResult
+from cluster.messages.step import Float32Array, StepResult
 from cluster.node.child import answer, die_with_parent
 from cluster.node.secret import Secret
 from cluster.wire.access.endpoint import Listener
@@ -65,8 +66,8 @@ class Echo:
     def accept(self, hello: Hello) -> None:
         """Nothing to forget."""
 
-    def submit(self, batch: Microbatch, hidden: Float32Array | None, received_ns: int) -> None:
-        self._server.publish(StepResult(batch.id, ()))
+    def submit(self, step: AnyStep, hidden: Float32Array | None, received_ns: int) -> None:
+        self._server.publish(StepResult(step.id, ()))
 
     def describe(self) -> StageFacts:
         return StageFacts(1, platform.node(), "none", 1, 2, Health(), os.getpid(), 0, 0, 0, 0)

@@ -49,6 +49,8 @@ class LayerSizes:
     head_bytes: int  # the embedding's size where it is tied to the head
     tied_head: bool = False  # embedding and head are one tensor: a stage with both holds it once
     scratch: Scratch = Scratch()
+    # How much each layer computes, where that does not go by its weights; () where it does.
+    work: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.kv_bytes) != self.num_layers:
@@ -121,7 +123,7 @@ def place(
     shares = [whole // sharers[offer.name] for whole, offer in zip(usable, chosen, strict=True)]
 
     def cost(stage: int, first: int, end: int) -> int:
-        return paces[stage].units(sizes.read_bytes(first, end), is_last=end == model.num_layers)
+        return paces[stage].units(sizes.work(first, end), is_last=end == model.num_layers)
 
     def search(limits: Sequence[int] | None) -> list[Range] | None:
         return best_cuts(
@@ -169,6 +171,11 @@ class Sums:
         self._model = model
         self._weights = list(accumulate(model.layer_bytes, initial=0))
         self._kv = list(accumulate(model.kv_bytes, initial=0))
+        self._work = list(accumulate(model.work, initial=0))
+
+    def work(self, first: int, end: int) -> int:
+        """What steps take time for: the bytes of weights that they read, or what is known of it otherwise."""
+        return self._work[end] - self._work[first] if self._model.work else self.read_bytes(first, end)
 
     def read_bytes(self, first: int, end: int) -> int:
         """Weights that every step reads."""

@@ -166,7 +166,7 @@ def _adapters(spec: StageSpec, options: GgufOptions, keys: Keys | None) -> list[
     """Of each adapter, what is added to this stage's layers."""
     if not options.adapters:
         return []
-    model = open_model(spec.source, spec.model_hash, keys).model
+    model = open_model(spec.source, spec.model_hash, keys).gguf
     peers = [peer.endpoint(keys) for peer in spec.source.peers]
     parts = [read_adapter_part(one, model, spec.first, spec.end, peers) for one in options.adapters]
     return [LoadedAdapter(part, one.scale) for part, one in zip(parts, options.adapters, strict=True)]

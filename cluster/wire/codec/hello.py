@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from cluster.api.errors import HandshakeError, UsageError
-from cluster.messages.stage import Hello
+from cluster.messages.stage import ARRAYS, F32, Hello
 from cluster.wire import limits
 from cluster.wire.codec.record import fields_of, record_of
 from cluster.wire.limits import check_range
@@ -37,8 +37,8 @@ def check_bounds(hello: Hello) -> Hello:
     """What the bounds of single fields do not say. UsageError."""
     check_range("hello.stage", hello.stage, 0, hello.num_stages - 1)
     check_range("hello.first", hello.first, 0, hello.end - 1)
-    if hello.wire_dtype != "f32":
-        raise UsageError(f"hello.wire_dtype: {hello.wire_dtype!r} is unknown; it must be 'f32'")
+    if hello.wire_dtype not in (F32, ARRAYS):
+        raise UsageError(f"hello.wire_dtype: {hello.wire_dtype!r} is unknown; it must be {F32!r} or {ARRAYS!r}")
     return hello
 
 

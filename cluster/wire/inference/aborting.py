@@ -16,14 +16,14 @@ _log = logging.getLogger(__name__)
 
 
 def aborting(
-    method: Callable[[bytes, Context], Awaitable[Any]],
-) -> Callable[[bytes, Context], Awaitable[Any]]:
+    method: Callable[[Any, Context], Awaitable[Any]],
+) -> Callable[[Any, Context], Awaitable[Any]]:
     """A method whose ClusterError becomes the status, message and trailing metadata of the call.
 
     Any other error is a fault of ours: a ClusterError, too, so that no client takes it for an unreachable cluster.
     """
 
-    async def aborting_method(data: bytes, context: Context) -> Any:
+    async def aborting_method(data: Any, context: Context) -> Any:
         try:
             return await method(data, context)
         except ClusterError as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from cluster.api.embedding import Pooling
 from cluster.api.errors import ClusterError
@@ -13,17 +13,26 @@ from cluster.api.prompt import Pair, Segments
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, SlotStatus
+from cluster.messages.program import Arrays
 from cluster.messages.step import Float32Array, StepTiming
 
 EventSink = Callable[[TokenEvent | ClusterError], None]
 EmbedSink = Callable[[Float32Array | ClusterError], None]
 LogitsSink = Callable[[Float32Array | ClusterError | None], None]
+ArraysSink = Callable[[Arrays | ClusterError], None]
 Cancel = Callable[[], None]
 
 
+class GivenArray(NamedTuple):
+    """An array of a call, as it is announced."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
 class InferenceBackend(Protocol):
-    """`generate`, `logits`, `embed` and `tokenize` are called on the server's event loop, and must not hold it up; all
-    others on threads of the server, where they may take their time.
+    """`generate`, `logits`, `embed`, `tokenize`, `check_run` and `run` are called on the server's event loop, and must
+    not hold it up; all others on threads of the server, where they may take their time.
 
     They raise ClusterError, or hand one to the sink; either ends the stream. Sinks may be called from any
     thread, never wait, and may be called after the stream is gone. A returned `cancel` never waits, and does
@@ -49,6 +58,12 @@ class InferenceBackend(Protocol):
 
         `pooling`: None is what the model says.
         """
+
+    def check_run(self, given: Mapping[str, GivenArray]) -> tuple[int, ...]:
+        """What `run` is to be told of a call, before its arrays come. UsageError where it takes others."""
+
+    def run(self, symbols: tuple[int, ...], arrays: Arrays, sink: ArraysSink, client: str) -> Cancel:
+        """Starts a call of a program; the sink gets what it gives, once. `symbols`: what `check_run` said."""
 
     async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
         """The token ids of a text, which `client` gave as `field`."""

@@ -32,6 +32,7 @@ from cluster.wire.inference.embed_group import EmbedGroup
 from cluster.wire.inference.facts import FactStreams
 from cluster.wire.inference.mailbox import LoopMailbox, StreamInbox
 from cluster.wire.inference.request_group import RequestGroup, is_last
+from cluster.wire.inference.run_streams import RunStreams
 from cluster.wire.limits import parse
 from cluster.wire.transport.methods import Methods
 from protos import inference_pb2
@@ -64,6 +65,7 @@ class InferenceStreams:
             "Complete": aborting(self._complete),
             "Logits": aborting(self._logits),
             "Embed": aborting(self._embed),
+            "Run": aborting(RunStreams(self._backend, self._mailbox, self._open).run),
             "Tokenize": aborting(self._tokenize),
             "Detokenize": aborting(self._detokenize),
             **FactStreams(self._backend, self._call).methods(),

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
 from cluster.api.errors import ClusterError, UnreachableError
+from cluster.messages.program import AnyStep
 from cluster.messages.stage import Hello
-from cluster.messages.step import Float32Array, Microbatch
+from cluster.messages.step import Float32Array
 from cluster.wire.access.endpoint import Endpoint, sent_with
 from cluster.wire.codec.hello import encode_hello
 from cluster.wire.codec.step.frames import encode_step
-from cluster.wire.codec.step.header import StepLimits, check_hidden
+from cluster.wire.codec.step.header import StepLimits, check_sent
 from cluster.wire.stage.stream import OPEN_TIMEOUT_S, StageStream
 from cluster.wire.transport.methods import method_path
 from protos import stage_pb2
@@ -22,7 +23,7 @@ MAX_QUEUED_STEPS = 64
 _STEPS = method_path("Stage", "Steps")
 _LOST_CHECK_S = 0.1
 
-_Step = tuple[Microbatch, Float32Array | None]
+_Step = tuple[AnyStep, Float32Array | None]
 
 
 class StageLink:
@@ -52,17 +53,17 @@ class StageLink:
             self.close()
             raise
 
-    def send(self, batch: Microbatch, hidden: Float32Array | None) -> None:
-        """Queues one step; `hidden` [T, E] must not be changed any more.
+    def send(self, step: AnyStep, hidden: Float32Array | None) -> None:
+        """Queues one step; `hidden` [T, E], or the arrays in it, must not be changed any more.
 
         From one thread only. Waits while MAX_QUEUED_STEPS are unsent; UnreachableError once the link is lost.
         """
-        check_hidden(batch, hidden, self._limits)
+        check_sent(step, hidden, self._limits)
         while not self._room.acquire(timeout=_LOST_CHECK_S):
             self._check_alive()
         self._check_alive()
         self._sent.clear()
-        self._steps.put((batch, hidden))
+        self._steps.put((step, hidden))
 
     def flush(self, timeout_s: float) -> None:
         """Lets the thread that sends go first: returns once nothing is queued, or after `timeout_s`."""

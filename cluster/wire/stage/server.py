@@ -13,8 +13,9 @@ import grpc
 
 from cluster.api.errors import UsageError
 from cluster.api.status import StageFacts
+from cluster.messages.program import AnyStep
 from cluster.messages.stage import Callers, Hello, StageFailure, Wiring
-from cluster.messages.step import Float32Array, Microbatch
+from cluster.messages.step import Float32Array
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.gate import Gate
 from cluster.wire.access.strangers import Strangers
@@ -47,7 +48,7 @@ class StageBackend(Protocol):
         Called once for each epoch, before its first `submit` and after the last one of the epoch before.
         """
 
-    def submit(self, batch: Microbatch, hidden: Float32Array | None, received_ns: int) -> None:
+    def submit(self, step: AnyStep, hidden: Float32Array | None, received_ns: int) -> None:
         """Takes one step, in order; waits while the stage's own queue is full, but not once it is stopping.
 
         `hidden` [T, E] belongs to the stage. A ClusterError ends the stream and is told to the coordinator.

@@ -98,4 +98,3 @@ def _worth_it(graph: Graph, places: Iterator[Place]) -> Iterator[Place]:
         if any(weighs[begin : place.node]) and any(weighs[place.node :]):
             yield place
             begin = place.node
-

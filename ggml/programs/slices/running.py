@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ggml.core.errors import ArgumentError, ShapeMismatchError
+from ggml.ops.create.factories import tensor
 from ggml.programs.expressions import extents, text
 from ggml.programs.graph import Graph, Ref, Role
 from ggml.programs.walking import walk
 from ggml.tensors.compiled import compile
-from ggml.ops.create.factories import tensor
 from ggml.tensors.tensor import Tensor
 
 
@@ -25,6 +25,7 @@ class Slice:
         self.graph = graph
         self._weights = {one.name: tensors[one.name] for one in graph.inputs if one.role is Role.WEIGHT}
         self.state = {one.name: tensors[one.name] for one in graph.inputs if one.role is Role.STATE}
+        self._first_state = dict(self.state)
         self._varying = [one for one in graph.inputs if one.role is not Role.WEIGHT]
         passing = {
             value: one.name for value, one in enumerate(graph.inputs) if one.role is Role.USER and one.spec is not None
@@ -40,7 +41,9 @@ class Slice:
     def __call__(self, given: Mapping[str, Tensor], symbols: Sequence[int]) -> dict[str, Tensor]:
         """What the slice gives, by name. ArgumentError or ShapeMismatchError where it takes something else."""
         check_given(self.graph, given, symbols)
-        results = self._run([self._value(one.name, one.role, one.constant, given) for one in self._varying], tuple(symbols))
+        results = self._run(
+            [self._value(one.name, one.role, one.constant, given) for one in self._varying], tuple(symbols)
+        )
         found = {name: given[source] for name, source in self._passed.items()}
         for output, result in zip(self._made, results, strict=True):
             if output.role is Role.STATE:
@@ -48,6 +51,18 @@ class Slice:
             else:
                 found[output.name] = result if isinstance(result, Tensor) else tensor(result)
         return found
+
+    def reset(self) -> None:
+        """Give every buffer that calls change the value it had at first."""
+        self.state = dict(self._first_state)
+
+    @property
+    def weight_bytes(self) -> int:
+        return _num_bytes(self._weights)
+
+    @property
+    def state_bytes(self) -> int:
+        return _num_bytes(self._first_state)
 
     def _value(self, name: str, role: Role, constant: Any, given: Mapping[str, Tensor]) -> Any:
         return self.state[name] if role is Role.STATE else given.get(name, constant)
@@ -77,3 +92,7 @@ def check_given(graph: Graph, given: Mapping[str, Any], symbols: Sequence[int]) 
             shown = ", ".join(text(extent, names) for extent in spec.shape)
             found = f"{given[name].dtype} {tuple(given[name].shape)}"
             raise ShapeMismatchError("slice", f"{name} as {spec.dtype} {shape}, which is ({shown})", found)
+
+
+def _num_bytes(tensors: Mapping[str, Tensor]) -> int:
+    return sum(one.dtype.num_bytes(one.numel()) for one in tensors.values())

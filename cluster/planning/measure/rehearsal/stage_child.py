@@ -54,7 +54,7 @@ def _loader(orders: dict[str, Any]) -> Load:
 
         report("loading", 0.0)
         path, build, extra = orders["path"], orders["build"], orders["use_extra_bufts"]
-        model = GgufModel(spec, spec.options, path, build, extra, lambda fraction: None, measure_s=MEASURE_S)
+        model = GgufModel(spec, spec.gguf, path, build, extra, lambda fraction: None, measure_s=MEASURE_S)
         return runner_of(spec, model)
 
     return load

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from cluster.api.errors import UsageError
+from cluster.messages.program import AnyStep
 from cluster.messages.step import Float32Array, Microbatch
+from cluster.wire.codec.program import ProgramAssembly
 from cluster.wire.codec.rows import RowAssembly
 from cluster.wire.codec.step.header import StepLimits, decode_header
 from protos import stage_pb2
@@ -14,12 +16,18 @@ class StepAssembly:
 
     def __init__(self, stage_limits: StepLimits) -> None:
         self._limits = stage_limits
+        self._program = ProgramAssembly()
         self._batch: Microbatch | None = None
         self._rows: RowAssembly | None = None
 
-    def add(self, message: stage_pb2.StepMessage) -> tuple[Microbatch, Float32Array | None] | None:
+    def add(self, message: stage_pb2.StepMessage) -> tuple[AnyStep, Float32Array | None] | None:
         """The step that this message completes, if it does. UsageError leaves the stream unusable."""
         kind = message.WhichOneof("kind")
+        if (kind == "program") != self._limits.runs_program:
+            raise UsageError("step: of another kind than this stage takes; start both from the same model")
+        if kind == "program":
+            call = self._program.add(message.program)
+            return None if call is None else (call, None)
         if kind == "hello":
             raise UsageError("step: a message that is no part of a step; send Hello once, then steps")
         if kind == "header":

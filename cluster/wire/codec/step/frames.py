@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cluster.messages.program import AnyStep, ProgramStep
 from cluster.messages.step import Float32Array, Microbatch
+from cluster.wire.codec.program import program_parts
 from cluster.wire.codec.rows import row_parts
 from cluster.wire.codec.step.header import encode_header
 from protos import stage_pb2
 
 
-def encode_step(batch: Microbatch, hidden: Float32Array | None) -> Iterator[bytes]:
+def encode_step(step: AnyStep, hidden: Float32Array | None) -> Iterator[bytes]:
+    """The messages of one step as they travel; arrays are read while they are taken."""
+    if isinstance(step, ProgramStep):
+        return (stage_pb2.StepMessage(program=part).SerializeToString() for part in program_parts(step))
+    return _encode_microbatch(step, hidden)
+
+
+def _encode_microbatch(batch: Microbatch, hidden: Float32Array | None) -> Iterator[bytes]:
     """The messages of one step as they travel; `hidden` [T, E] is read while they are taken.
 
     The fields are joined here, as protobuf would: it would copy the rows into a message and out of it.

@@ -9,7 +9,8 @@ import numpy as np
 
 from cluster.api.errors import UsageError
 from cluster.api.lists import LARGEST_SCALE, MAX_ADAPTERS
-from cluster.messages.stage import Hello
+from cluster.messages.program import AnyStep, ProgramStep
+from cluster.messages.stage import ARRAYS, Hello
 from cluster.messages.step import NO_ROWS, Float32Array, Int32Array, Microbatch, SlotSampling, SlotStart
 from cluster.wire import limits
 from cluster.wire.codec.failures import decode_failures, encode_failures
@@ -27,15 +28,23 @@ class StepLimits:
     num_slots: int
     context_length: int
     hidden_width: int  # 0 for the first stage, which is given token ids
+    runs_program: bool = False  # steps are calls, with named arrays
 
     @classmethod
     def of(cls, hello: Hello) -> StepLimits:
         width = hello.hidden_width if hello.stage > 0 else 0
-        return cls(hello.num_slots, hello.context_length, width)
+        return cls(hello.num_slots, hello.context_length, width, hello.wire_dtype == ARRAYS)
 
 
-def check_hidden(batch: Microbatch, hidden: Float32Array | None, stage_limits: StepLimits) -> None:
-    """UsageError unless `hidden` is float32 [T, E], or None where no rows travel."""
+def check_sent(step: AnyStep, hidden: Float32Array | None, stage_limits: StepLimits) -> None:
+    """UsageError unless the stage takes such steps; `hidden` is float32 [T, E], or None where no rows travel."""
+    if isinstance(step, ProgramStep) != stage_limits.runs_program:
+        raise UsageError("step: of another kind than the stage takes; start both from the same model")
+    if not isinstance(step, ProgramStep):
+        _check_hidden(step, hidden, stage_limits)
+
+
+def _check_hidden(batch: Microbatch, hidden: Float32Array | None, stage_limits: StepLimits) -> None:
     width = stage_limits.hidden_width
     wanted = (batch.num_rows, width) if width else None
     shape = None if hidden is None else hidden.shape

@@ -1,0 +1,109 @@
+"""The stages of a cluster and the engine over them: wired, wired anew after a failure, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from cluster.api.status import Condition, Health, StageFacts, StageStatus
+from cluster.coordinator.pulse import Pulse
+from cluster.coordinator.recovery import Recovery
+from cluster.coordinator.spec import AnySpec, StageEndpoint
+from cluster.coordinator.stages import Receiver, WiredStages
+from cluster.engine.hops import hops_ms
+from cluster.engine.seams import Snapshot
+from cluster.messages.stage import StageFailure
+from cluster.messages.step import StepTiming
+from cluster.node.ray_health import ray_trouble
+from cluster.wire.access.keys import Keys
+
+
+class Driver(Receiver, Protocol):
+    """An engine, as its coordinator knows it."""
+
+    @property
+    def failure(self) -> StageFailure | None:
+        """Why requests are refused; None when ready."""
+
+    def snapshot(self) -> Snapshot: ...
+
+    def timings(self, stage: int) -> tuple[StepTiming, ...]: ...
+
+
+class Pipeline:
+    """Whatever kind of steps goes through it. `engine` is set before it is started."""
+
+    engine: Driver
+
+    def __init__(self, spec: AnySpec, keys: Keys) -> None:
+        """`keys`: of the cluster's processes."""
+        self._spec = spec
+        self._pulse = Pulse()
+        self.stages = WiredStages(keys.for_stages)
+        self._next_epoch = 1
+        self._recovery = Recovery(lambda: self.engine.failure is not None, self._rewire)
+
+    def start(self) -> None:
+        self._pulse.start()
+        self._recovery.start()
+
+    def wire(self, epoch: int, stages: tuple[StageEndpoint, ...]) -> None:
+        """Begin an epoch with these stages. HandshakeError, or UnreachableError."""
+        self.stages.wire(epoch, stages, self.engine)
+        self._next_epoch = epoch + 1
+        self._recovery.release()
+
+    def hold_recovery(self) -> int:
+        """Leave the stages to whoever wires them next; for a minute, if nobody does. The epoch until now."""
+        self._recovery.hold()
+        return self._next_epoch - 1
+
+    def stop(self) -> None:
+        """End the threads; the engine is stopped next, and then the stages are left: see `close`."""
+        self._recovery.stop()
+        self._pulse.stop()
+
+    def close(self) -> None:
+        """Leave all streams."""
+        self.stages.close()
+
+    def cause_of(self, failure: StageFailure) -> StageFailure:
+        """Streams that break after a standstill of ours say nothing about the stages."""
+        stood_still_s = self._pulse.stood_still_s()
+        if not stood_still_s:
+            return failure
+        said = f"its process stood still for {stood_still_s:.0f} s, and its connections to the stages broke"
+        return StageFailure(None, failure.epoch, said)
+
+    def statuses(self, snapshot: Snapshot) -> tuple[StageStatus, ...]:
+        """Each stage now; asks them all."""
+        facts = self.stages.describe()
+        hops = hops_ms([self.engine.timings(fact.stage) for fact in facts], [fact.node for fact in facts])
+        return tuple(self._status(fact, snapshot, hop_ms) for fact, hop_ms in zip(facts, hops, strict=True))
+
+    def intervals(self) -> Sequence[StepTiming]:
+        """The recorded steps of all stages, by stage."""
+        return [timing for stage in range(self._spec.num_stages) for timing in self.engine.timings(stage)]
+
+    def health(self, failure: StageFailure | None) -> Health:
+        """That of the cluster."""
+        if failure is not None:
+            who = "the coordinator" if failure.stage is None else f"stage {failure.stage}"
+            return Health(Condition.DEGRADED, f"{who} is lost: {failure.reason}")
+        trouble = ray_trouble(self._spec.ray_processes)
+        if trouble is None:
+            return Health()
+        return Health(Condition.DEGRADED, f"{trouble}; it serves, but cannot be repaired: run cluster up")
+
+    def _rewire(self) -> None:
+        # A stage may have been in this epoch already, for an attempt that failed at another stage.
+        epoch, self._next_epoch = self._next_epoch, self._next_epoch + 1
+        self.stages.rewire(epoch, self.engine)
+
+    def _status(self, facts: StageFacts, snapshot: Snapshot, hop_ms: float) -> StageStatus:
+        failure = snapshot.failure
+        if failure is not None and failure.stage == facts.stage:
+            facts = replace(facts, health=Health(Condition.LOST, failure.reason))
+        activity = replace(snapshot.stages[facts.stage], hop_ms=hop_ms)
+        return StageStatus(facts, activity, self.stages.ends[facts.stage].address)

@@ -1,0 +1,1 @@
+"""Programs of ggml as models: what their files say, checked, and their slices."""

@@ -1,0 +1,61 @@
+"""From a header to a program, once for each opening of it. Nothing of it is served before all of this holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cluster.api.errors import ModelFileError, UnsupportedModelError
+from cluster.cutting.header import Header
+from cluster.cutting.programs.model import ProgramModel
+from ggml.core.errors import FileFormatError
+from ggml.gguf.value import MetadataArray, ValueType
+from ggml.io.listed import listed
+from ggml.io.naming import Named, of_file
+from ggml.programs.coverage import coverage
+from ggml.programs.decoding import decode
+from ggml.programs.graph import KEY, Graph
+from ggml.programs.slices.places import cut_places
+
+
+def check_program(header: Header) -> ProgramModel:
+    """The program of a header. ModelFileError where the file contradicts itself, UnsupportedModelError where an
+    operation cannot run."""
+    with _as_model_file_error():
+        graph = decode(_raw(header), header.path)
+        named = {one.name: one for one in of_file(listed(header))}
+    _check_tensors(header, graph, named)
+    missing = coverage(graph).missing
+    if missing:
+        names = ", ".join(row.op for row in missing)
+        raise UnsupportedModelError(f"{header.path}: {names}: cannot run here: {missing[0].why}")
+    return ProgramModel(header, graph, cut_places(graph), named)
+
+
+def _raw(header: Header) -> bytes:
+    found = header.metadata.get(KEY)
+    if found is None or not isinstance(found.value, MetadataArray) or found.value.element_type is not ValueType.UINT8:
+        raise header.error(KEY, "is no array of bytes, as a program is written")
+    return bytes(found.value.raw)
+
+
+def _check_tensors(header: Header, graph: Graph, named: dict[str, Named]) -> None:
+    wanted = {one.name: one.spec for one in graph.held if one.spec is not None}
+    for name in sorted(wanted.keys() ^ named.keys()):
+        where = "the file lacks it" if name in wanted else "no operation reads it"
+        raise header.error(f"tensor {ascii(name)[:80]}", where)
+    for name, spec in wanted.items():
+        there = named[name]
+        if there.shape != spec.shape or not (there.dtype is spec.dtype or there.dtype.is_quantized):
+            raise header.error(
+                f"tensor {ascii(name)[:80]}",
+                f"is {there.dtype} {there.shape}, the program wants {spec.dtype} {spec.shape}",
+            )
+
+
+@contextmanager
+def _as_model_file_error() -> Iterator[None]:
+    try:
+        yield
+    except FileFormatError as error:
+        raise ModelFileError(str(error)) from error

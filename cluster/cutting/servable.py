@@ -1,0 +1,45 @@
+"""What can be served: models that libllama knows, and programs. The one place that tells them apart by their files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from cluster.cutting.cut import SlicePlan, cut, header_alone
+from cluster.cutting.cuts import legal_cuts
+from cluster.cutting.header import Header
+from cluster.cutting.model import Model
+from cluster.cutting.rules import check
+from ggml.programs.graph import ARCHITECTURE
+
+if TYPE_CHECKING:
+    from cluster.cutting.programs.model import ProgramModel
+
+Servable: TypeAlias = "Model | ProgramModel"
+
+
+def check_servable(header: Header) -> Servable:
+    """What a header means, once for each opening of it. Errors as `check` and `check_program` have them."""
+    if header.architecture != ARCHITECTURE:
+        return check(header)
+    from cluster.cutting.programs.check import check_program  # all operations take a while to import
+
+    return check_program(header)
+
+
+def cut_servable(model: Servable, first: int, end: int, model_hash: str = "") -> SlicePlan:
+    """The slice [first, end) of its layers, or units."""
+    if isinstance(model, Model):
+        return cut(model, first, end, model_hash)
+    from cluster.cutting.programs.cut import cut_program
+
+    return cut_program(model, first, end)
+
+
+def cuts_of(model: Servable) -> tuple[int, ...]:
+    """The layers, or units, in front of which it may be cut."""
+    return legal_cuts(model) if isinstance(model, Model) else tuple(range(1, model.num_layers))
+
+
+def header_plan(model: Servable) -> SlicePlan:
+    """All metadata and no tensors: the tokenizer of a model, the graph of a program."""
+    return header_alone(model.header, model.num_layers)

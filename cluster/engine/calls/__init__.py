@@ -1,0 +1,1 @@
+"""Calls of a program: which goes next into the pipeline, and what becomes of each."""

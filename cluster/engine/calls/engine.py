@@ -1,0 +1,149 @@
+"""Serves calls of a program over its stages. It has no thread: whoever brings news does the work that follows."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+
+from cluster.api.errors import ClusterError, UnreachableError, error_named
+from cluster.engine.busy import BusyWindow
+from cluster.engine.calls.call import Call, CallSink
+from cluster.engine.calls.pipeline import CallPipeline
+from cluster.engine.loop import lost_error, stopped_error
+from cluster.engine.seams import Snapshot, Steps
+from cluster.messages.program import Arrays, ProgramResult, ProgramStep
+from cluster.messages.stage import StageCosts, StageFailure
+from cluster.messages.step import StepTiming
+
+
+class CallEngine:
+    """All methods are for any thread, and none waits.
+
+    Each call is answered through its sink once, whatever goes wrong. After a StageFailure all calls end with
+    StageLostError (UnreachableError, if it was the coordinator's own fault), and new ones are refused with it until
+    `reset` starts a newer epoch.
+    """
+
+    def __init__(
+        self,
+        stages: Steps[ProgramStep],
+        num_stages: int,
+        max_waiting: int,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        find_cause: Callable[[StageFailure], StageFailure] = lambda failure: failure,
+    ) -> None:
+        """`find_cause`: what a failure is told as, where whoever noticed it could not know better."""
+        self._stages = stages
+        self._find_cause = find_cause
+        self._now = now
+        # One for each stage, and one whose arrays are on their way meanwhile.
+        self.max_in_flight = num_stages + 1
+        self._pipeline = CallPipeline(self.max_in_flight, max_waiting)
+        self._busy = BusyWindow(num_stages, now())
+        self._lock = threading.RLock()
+        self._numbers = itertools.count(1)
+        self._num_ended = 0
+        self._failure: StageFailure | None = None
+        self._early_failure: StageFailure | None = None  # its epoch is still to begin
+        self._is_stopped = False
+
+    def submit(self, symbols: tuple[int, ...], arrays: Arrays, sink: CallSink, client: str = "") -> int:
+        """Ask for one call. Returns its number; never raises."""
+        call = Call(next(self._numbers), symbols, arrays, client, sink)
+        with self._lock:
+            if self._is_stopped or self._failure is not None:
+                call.answer(stopped_error() if self._failure is None else lost_error(self._failure))
+                return call.number
+            try:
+                leaves = self._pipeline.add(call)
+            except ClusterError as error:
+                call.answer(error)
+                return call.number
+            if leaves is not None:
+                leaves.answer(UnreachableError("queue: it is full, and others have less in it; ask again later"))
+            self._fill()
+        return call.number
+
+    def cancel(self, number: int) -> None:
+        """Nobody waits for this call any more. Unknown ones are ignored."""
+        with self._lock:
+            self._pipeline.cancel(number)
+
+    def deliver(self, event: ProgramResult | StepTiming) -> None:
+        """What the stages send back. Old epochs, unknown steps and duplicates are dropped."""
+        with self._lock:
+            if isinstance(event, StepTiming):
+                self._busy.record(event, self._now())
+                return
+            call = self._pipeline.complete(event.id)
+            self._fill()
+            if call is None:
+                return
+            self._num_ended += 1
+        failure = event.failure
+        call.answer(event.arrays if failure is None else error_named(failure.kind, failure.reason))
+
+    def fail(self, failure: StageFailure) -> None:
+        """A stage is lost. A failure of an older epoch is dropped, one of a newer epoch counts once that begins."""
+        with self._lock:
+            if failure.epoch > self._pipeline.epoch:
+                self._early_failure = failure
+            elif self._failure is None and failure.epoch == self._pipeline.epoch:
+                self._failure = self._find_cause(failure)
+                self._end_all(lost_error(self._failure))
+
+    def reset(self, epoch: int, costs: tuple[StageCosts, ...] = ()) -> None:
+        """The stages are wired anew; what still runs ends. An epoch not newer is ignored."""
+        with self._lock:
+            if epoch <= self._pipeline.epoch:
+                return
+            self._end_all(lost_error(StageFailure(None, epoch, "the stages were started anew")))
+            self._pipeline.begin(epoch)
+            self._failure = None
+            early, self._early_failure = self._early_failure, None
+            if early is not None:
+                self.fail(early)
+
+    def stop(self) -> None:
+        """End all calls, and take no more."""
+        with self._lock:
+            self._is_stopped = True
+            self._end_all(stopped_error())
+
+    def snapshot(self) -> Snapshot:
+        """Figures of this moment."""
+        with self._lock:
+            return Snapshot(
+                epoch=self._pipeline.epoch,
+                failure=self._failure,
+                num_slots_used=self._pipeline.num_in_flight,
+                num_waiting=self._pipeline.num_waiting,
+                num_in_flight=self._pipeline.num_in_flight,
+                num_requests=self._num_ended,
+                num_tokens=0,
+                stages=self._busy.activities(self._now()),
+            )
+
+    @property
+    def failure(self) -> StageFailure | None:
+        """Why calls are refused; None when ready."""
+        return self._failure
+
+    def timings(self, stage: int) -> tuple[StepTiming, ...]:
+        """The latest steps of a stage, on that stage's clock."""
+        with self._lock:
+            return self._busy.timings(stage)
+
+    def _fill(self) -> None:
+        while (step := self._pipeline.next_step()) is not None:
+            try:
+                self._stages.submit(step)
+            except ClusterError as error:
+                self.fail(StageFailure(0, self._pipeline.epoch, str(error)))
+
+    def _end_all(self, error: ClusterError) -> None:
+        for call in self._pipeline.clear():
+            call.answer(error)

@@ -1,0 +1,66 @@
+"""The messages of one call of a program: what goes from stage to stage, and what comes back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cluster.messages.step import Microbatch, StepId, StepResult
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Array:
+    """A tensor outside of any device. `data` [n] are its elements as they lie in memory; nobody writes to it."""
+
+    dtype: str  # ggml's name for it
+    shape: tuple[int, ...]
+    data: Bytes
+
+    @property
+    def num_elements(self) -> int:
+        return math.prod(self.shape)
+
+
+Arrays = Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailure:
+    """What went wrong with one call. Set by the stage that noticed."""
+
+    kind: str  # name of the class in `cluster.api.errors` that the call ends with
+    reason: str  # its message
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramStep:
+    """One call on its way: what crosses to the next stage. Set by the coordinator, then by each stage."""
+
+    id: StepId
+    symbols: tuple[int, ...]  # the extents of this call, in the order of the program's
+    arrays: Arrays = field(default_factory=dict)
+    failure: CallFailure | None = None  # then it goes through the other stages without being computed
+
+    @property
+    def num_rows(self) -> int:
+        """One microbatch is one call."""
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramResult:
+    """What the last stage returns for one call."""
+
+    id: StepId
+    arrays: Arrays
+    failure: CallFailure | None = None
+
+
+AnyStep = Microbatch | ProgramStep  # what goes through the stages, which all take the one or the other
+AnyResult = StepResult | ProgramResult

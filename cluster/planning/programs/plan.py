@@ -1,0 +1,96 @@
+"""What `cluster up` needs to know of a program: a spec for each stage and for the coordinator."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+
+from cluster.coordinator.spec import ProgramSpec
+from cluster.planning.layout import asked_ranges, offers_of
+from cluster.planning.model_plan import ModelPlan
+from cluster.planning.programs.inventory import ProgramInventory
+from cluster.planning.search.placement import LayerSizes, Plan, Sums, place, place_at
+from cluster.stage.spec import ProgramOptions, StageSpec
+
+
+def plan_program(found: ProgramInventory, bounds: Sequence[int] = ()) -> ModelPlan:
+    """Place the units. Arguments and errors as for `plan_model`."""
+    sizes = found.sizes()
+    is_kept = bool(bounds)
+    bounds = tuple(bounds) or lay_out(found, sizes).bounds
+    return ModelPlan(
+        _stages(found, bounds, sizes), _coordinator(found, is_kept), tuple(bounds), found.device_names, found.warnings
+    )
+
+
+def lay_out(found: ProgramInventory, sizes: LayerSizes, *, within_memory: bool = True) -> Plan:
+    """The units over the devices, as asked or by how much each computes. CapacityError if they do not fit."""
+    offers, config = offers_of(found), found.config
+    unique, names = list(dict.fromkeys(offers)), [offer.name for offer in offers]
+    headroom = config.headroom
+    ranges = asked_ranges(config, len(offers), found.model.num_layers, found.cuts)
+    if ranges:
+        return place_at(unique, sizes, ranges, devices=names, headroom=headroom, within_memory=within_memory)
+    return place(unique, sizes, len(offers), found.cuts, devices=names, headroom=headroom, within_memory=within_memory)
+
+
+def call_bytes(found: ProgramInventory, bounds: Sequence[int], sizes: LayerSizes) -> list[int]:
+    """What a call may take on each stage: an equal part of what its device has beside the weights of its stages."""
+    sums, ranges = Sums(sizes), list(pairwise(bounds))
+    held: Counter[str] = Counter()
+    for seat, (first, end) in zip(found.places, ranges, strict=True):
+        held[seat.name] += sums.weight_bytes(first, end) + sums.kv_bytes(first, end)
+    sharers = Counter(seat.name for seat in found.places)
+    free = {seat.name: int(seat.device.memory_free_bytes * (1 - found.config.headroom)) for seat in found.places}
+    # The least is what the example takes: a repair must not refuse what was served before.
+    return [
+        max(sizes.scratch.whole, (free[seat.name] - held[seat.name]) // sharers[seat.name]) for seat in found.places
+    ]
+
+
+def _coordinator(found: ProgramInventory, is_kept: bool) -> ProgramSpec:
+    config, tensors = found.config, found.model.header.tensors
+    if is_kept:
+        why = "cuts: as they were before the repair, whose stages keep their weights"
+    else:
+        why = f"cuts: the program may be cut at {len(found.cuts)} places; each stage is to compute about as much"
+    return ProgramSpec(
+        model=found.source.display_name,
+        source=found.source,
+        model_hash=found.model_hash,
+        architecture=found.model.architecture,
+        num_stages=len(found.devices),
+        max_waiting=config.max_waiting,
+        host=config.host,
+        port=config.port,
+        row_bytes=found.row_bytes,
+        plan=why,
+        num_parameters=sum(math.prod(tensor.shape) for tensor in tensors),
+        weight_bytes=sum(tensor.size_bytes for tensor in tensors),
+    )
+
+
+def _stages(found: ProgramInventory, bounds: Sequence[int], sizes: LayerSizes) -> tuple[StageSpec, ...]:
+    budgets = call_bytes(found, bounds, sizes)
+    return tuple(
+        StageSpec(
+            stage=stage,
+            num_stages=len(found.places),
+            node=seat.node.name,
+            source=found.source,
+            model_hash=found.model_hash,
+            first=first,
+            end=end,
+            device=seat.device.name,
+            context_length=1,
+            num_slots=1,
+            ubatch_size=1,
+            num_threads=found.num_threads(stage),
+            num_threads_exclusive=found.num_threads(stage),
+            first_core=found.first_core(stage),
+            options=ProgramOptions(budgets[stage]),
+        )
+        for stage, (seat, (first, end)) in enumerate(zip(found.places, pairwise(bounds), strict=True))
+    )

@@ -1,0 +1,62 @@
+"""What each unit of a program takes: its weights, its states, and how much it has to compute."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ggml.programs.expressions import extents
+from ggml.programs.graph import Graph, Node, Role, TensorSpec, read_by
+from ggml.programs.slices.lifetimes import state_spans
+from ggml.programs.slices.places import Place, num_bytes_of
+
+_LOOKUPS = ("aten.embedding.default", "aten.index.Tensor", "aten.index_select.default", "aten.gather.default")
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSizes:
+    """One unit. ``work`` is about how many multiplications a call of the example's shapes takes."""
+
+    weight_bytes: int
+    state_bytes: int
+    work: int
+
+
+def unit_sizes(graph: Graph, places: Sequence[Place], stored_bytes: dict[str, int]) -> tuple[UnitSizes, ...]:
+    """Those of all units. ``stored_bytes``: what each weight takes as it is stored. One that several units read counts
+    in the first of them."""
+    bounds = [0, *(place.node for place in places), len(graph.nodes)]
+    spans = state_spans(graph)
+    states = {one.name: one.spec for one in graph.inputs if one.role is Role.STATE and one.spec is not None}
+    seen: set[int] = set()
+    found = []
+    for begin, end in pairwise(bounds):
+        nodes = graph.nodes[begin:end]
+        read = {value for node in nodes for value in read_by(node) if value < len(graph.inputs)}
+        fresh = {value for value in read - seen if graph.inputs[value].role is Role.WEIGHT}
+        seen |= fresh
+        here = [spec for name, spec in states.items() if begin <= spans[name][0] < end]
+        found.append(
+            UnitSizes(
+                sum(stored_bytes[graph.inputs[value].name] for value in fresh),
+                sum(num_bytes_of(spec, ()) for spec in here),
+                sum(_work(graph, node) for node in nodes),
+            )
+        )
+    return tuple(found)
+
+
+def _work(graph: Graph, node: Node) -> int:
+    """Each element of a result takes as many multiplications as a row of the weight has elements."""
+    made = max((_num_elements(spec, graph.hints) for spec in node.specs), default=0)
+    if node.op in _LOOKUPS:
+        return made
+    specs = [graph.inputs[value].spec for value in read_by(node) if value < len(graph.inputs)]
+    shapes = [extents(spec.shape, graph.hints) for spec in specs if spec is not None]
+    return made * max([1, *[math.prod(shape[1:]) for shape in shapes]])
+
+
+def _num_elements(spec: TensorSpec, symbols: tuple[int, ...]) -> int:
+    return math.prod(extents(spec.shape, symbols))
