@@ -53,8 +53,8 @@ def _work(graph: Graph, node: Node) -> int:
     made = max((_num_elements(spec, graph.hints) for spec in node.specs), default=0)
     if node.op in _LOOKUPS:
         return made
-    specs = [graph.inputs[value].spec for value in read_by(node) if value < len(graph.inputs)]
-    shapes = [extents(spec.shape, graph.hints) for spec in specs if spec is not None]
+    read = [graph.inputs[value] for value in read_by(node) if value < len(graph.inputs)]
+    shapes = [extents(one.spec.shape, graph.hints) for one in read if one.role is Role.WEIGHT and one.spec is not None]
     return made * max([1, *[math.prod(shape[1:]) for shape in shapes]])
 
 
