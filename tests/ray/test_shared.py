@@ -39,7 +39,7 @@ from cluster.actors.ray_side.start.head import start_shared_head
 from cluster.config import ClusterConfig
 from cluster.demo import model_path
 from cluster.node.home import read_home
-from cluster.planning.model_plan import plan_model
+from cluster.planning.any_plan import plan_model
 
 home, run_folder, instance, verb = read_home(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 if verb == "start":

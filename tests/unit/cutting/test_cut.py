@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cluster.api.errors import ModelFileError, UnsupportedModelError, UsageError
 from cluster.cutting.boundary import Boundary, boundaries
-from cluster.cutting.cut import SlicePlan, cut, vocab_header
+from cluster.cutting.cut import SlicePlan, cut, header_alone
 from cluster.cutting.cuts import legal_cuts
 from cluster.cutting.header import Header, read_header
 from cluster.cutting.rules import check, layer_of
@@ -174,7 +174,7 @@ def test_the_sliding_pattern_follows_the_layers() -> None:
 
 def test_a_vocabulary_file_has_all_metadata_and_no_tensors() -> None:
     header = header_of(TinyModel())
-    plan = vocab_header(header)
+    plan = header_alone(header, header.num_layers)
     assert (plan.metadata, plan.tensors, plan.file_bytes) == (header.metadata, (), len(plan.header_bytes))
 
 

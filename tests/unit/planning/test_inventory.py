@@ -10,7 +10,8 @@ import pytest
 from cluster.api.errors import UsageError
 from cluster.config import ClusterConfig
 from cluster.demo import model_path
-from cluster.planning.inventory import Inventory, check_asked, take_inventory
+from cluster.planning.any_plan import check_any
+from cluster.planning.inventory import Inventory, take_inventory
 from cluster.planning.nodes import Freed, Nodes, ThisMachine, survey_this_node
 from tests.fakes.fake_nodes import GIB, FakeNodes, fake_node
 from tests.native.tiny_encoder import write_encoder
@@ -89,9 +90,9 @@ def test_what_the_stages_of_a_cluster_hold_is_free_for_the_plan_after_it() -> No
     ],
 )
 def test_what_cannot_be_is_found_before_any_machine_is_looked_at(settings: dict[str, Any], why: str) -> None:
-    check_asked(ClusterConfig(str(model_path()), ctx_size=64))
+    check_any(ClusterConfig(str(model_path()), ctx_size=64))
     with pytest.raises(UsageError, match=why):
-        check_asked(ClusterConfig(str(model_path()), **settings))
+        check_any(ClusterConfig(str(model_path()), **settings))
 
 
 def test_an_encoder_gets_one_stage_where_nobody_asks_for_more(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from cluster.config import ClusterConfig
 from cluster.demo import model_path
-from cluster.planning.model_plan import plan_model
+from cluster.planning.any_plan import plan_model
 from cluster.stage.spec import spec_of_record, spec_record
 from tests.fakes.adapters import write_adapter
 from tests.fakes.fake_nodes import FakeNodes, fake_node

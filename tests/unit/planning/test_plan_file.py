@@ -13,7 +13,7 @@ from cluster.api.errors import ClusterError, UsageError
 from cluster.cli.command import build_parser, main
 from cluster.config import load_config
 from cluster.demo import model_path
-from cluster.planning.model_plan import plan_model
+from cluster.planning.any_plan import plan_model
 from cluster.planning.plan_file import check_nodes, checked_settings, to_json
 from cluster.planning.report import report
 from tests.fakes.fake_nodes import FakeNodes, fake_node

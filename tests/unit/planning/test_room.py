@@ -12,10 +12,10 @@ import pytest
 
 from cluster.api.errors import CapacityError, UsageError
 from cluster.config import ClusterConfig
-from cluster.cutting.cut import cut, vocab_header
+from cluster.cutting.servable import cut_servable, header_plan
 from cluster.demo import model_path
 from cluster.node.run_folder import make_run_folder
-from cluster.planning.model_plan import plan_model
+from cluster.planning.any_plan import plan_model
 from cluster.store.slices import SliceStore
 from tests.fakes.fake_nodes import FakeNodes, fake_node
 from tests.fakes.opened import opened
@@ -53,7 +53,7 @@ def test_slices_are_counted_together_and_those_that_are_there_are_not(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     store, model = SliceStore(), opened(model_path())
-    plans = [cut(model.model, 0, 4, model.hash), cut(model.model, 4, 8, model.hash)]
+    plans = [cut_servable(model.model, 0, 4, model.hash), cut_servable(model.model, 4, 8, model.hash)]
     sizes = [len(plan.header_bytes) + plan.weight_bytes for plan in plans]
 
     def free(num_bytes: int) -> None:
@@ -82,7 +82,7 @@ def test_slices_are_counted_together_and_those_that_are_there_are_not(
 def test_only_the_slices_of_this_node_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model = opened(model_path())
-    plans = [cut(model.model, 0, 4, model.hash), vocab_header(model.model.header)]
+    plans = [cut_servable(model.model, 0, 4, model.hash), header_plan(model.model)]
     needed = sum(len(plan.header_bytes) + plan.weight_bytes for plan in plans)
     nodes = FakeNodes((fake_node("one"), fake_node("two")))
     config = replace(CONFIG, layers="0-3,4-7")

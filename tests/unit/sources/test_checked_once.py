@@ -17,7 +17,7 @@ from cluster.cutting.cut import cut
 from cluster.cutting.cuts import find_places, legal_cuts
 from cluster.cutting.rules import check
 from cluster.cutting.sizes import model_sizes, trained_context
-from cluster.planning.model_plan import plan_model
+from cluster.planning.any_plan import plan_model
 from cluster.store.slices import SliceStore
 from ggml.gguf.tensor_types import F16
 from tests.fakes.opened import opened

@@ -12,7 +12,7 @@ import pytest
 
 from cluster.config import ClusterConfig
 from cluster.demo import model_path
-from cluster.planning.model_plan import plan_model
+from cluster.planning.any_plan import plan_model
 from cluster.stage.cores import cores_from
 
 CHILD = Path(__file__).with_name("bound_stage.py")

@@ -50,7 +50,7 @@ from cluster.wire.codec.inference import (
 from cluster.wire.codec.sampled import decode_sampled_step, encode_sampled_step
 from cluster.wire.codec.step.assembly import StepAssembly
 from cluster.wire.codec.step.frames import encode_step
-from cluster.wire.codec.step.header import StepLimits, check_hidden, encode_header
+from cluster.wire.codec.step.header import StepLimits, check_sent, encode_header
 from cluster.wire.codec.timing import encode_timings
 from cluster.wire.limits import parse
 from protos import inference_pb2, stage_pb2
@@ -341,13 +341,13 @@ def test_first_stage_takes_no_hidden_rows() -> None:
 
 
 def test_sender_checks_hidden_rows() -> None:
-    check_hidden(BATCH, make_hidden(), LIMITS)
+    check_sent(BATCH, make_hidden(), LIMITS)
     with pytest.raises(UsageError, match=r"hidden: shape None; this stage takes \(2, 8\)"):
-        check_hidden(BATCH, None, LIMITS)
+        check_sent(BATCH, None, LIMITS)
     with pytest.raises(UsageError, match=r"hidden: shape \(3, 8\)"):
-        check_hidden(BATCH, make_hidden(3), LIMITS)
+        check_sent(BATCH, make_hidden(3), LIMITS)
     with pytest.raises(UsageError, match="hidden: float64 rows"):
-        check_hidden(BATCH, make_hidden().astype(np.float64), LIMITS)  # type: ignore[arg-type]
+        check_sent(BATCH, make_hidden().astype(np.float64), LIMITS)  # type: ignore[arg-type]
 
 
 def test_embeddings_shapes_are_not_trusted() -> None:

@@ -227,7 +227,7 @@ def _llama_cpp(
     from cluster.bench.peers.baselines import Peer, start_whole
     from cluster.bench.peers.commands import WholeOrders
     from cluster.config import ClusterConfig
-    from cluster.planning.model_plan import plan_model
+    from cluster.planning.any_plan import plan_model
 
     length, num_slots = _context(wanted)
     num_cores = len(os.sched_getaffinity(0))
