@@ -9,12 +9,12 @@ from cluster.api.errors import ModelFileError, UnsupportedModelError
 from cluster.cutting.header import Header
 from cluster.cutting.programs.model import ProgramModel
 from ggml.core.errors import FileFormatError
-from ggml.gguf.value import MetadataArray, ValueType
 from ggml.io.listed import listed
 from ggml.io.naming import Named, of_file
 from ggml.programs.coverage import coverage
-from ggml.programs.decoding import decode
-from ggml.programs.graph import KEY, Graph
+from ggml.programs.files import graph_of
+from ggml.programs.graph import Graph
+from ggml.programs.recordings.recorded import MEMORY
 from ggml.programs.slices.places import cut_places
 
 
@@ -22,21 +22,16 @@ def check_program(header: Header) -> ProgramModel:
     """The program of a header. ModelFileError where the file contradicts itself, UnsupportedModelError where an
     operation cannot run."""
     with _as_model_file_error():
-        graph = decode(_raw(header), header.path)
-        named = {one.name: one for one in of_file(listed(header))}
+        file = listed(header)
+        graph = graph_of(file)
+        # What was recorded is for those who run the file without Python; a slice has other graphs.
+        named = {one.name: one for one in of_file(file) if one.name != MEMORY}
     _check_tensors(header, graph, named)
     missing = coverage(graph).missing
     if missing:
         names = ", ".join(row.op for row in missing)
         raise UnsupportedModelError(f"{header.path}: {names}: cannot run here: {missing[0].why}")
     return ProgramModel(header, graph, cut_places(graph), named)
-
-
-def _raw(header: Header) -> bytes:
-    found = header.metadata.get(KEY)
-    if found is None or not isinstance(found.value, MetadataArray) or found.value.element_type is not ValueType.UINT8:
-        raise header.error(KEY, "is no array of bytes, as a program is written")
-    return bytes(found.value.raw)
 
 
 def _check_tensors(header: Header, graph: Graph, named: dict[str, Named]) -> None:

@@ -10,6 +10,7 @@ from ggml.io.naming import KEY as NAMES_KEY
 from ggml.io.naming import to_json
 from ggml.programs.encoding import encode
 from ggml.programs.graph import KEY
+from ggml.programs.recordings.recorded import KEY as RECORDINGS_KEY
 
 
 def cut_program(model: ProgramModel, first: int, end: int) -> SlicePlan:
@@ -21,7 +22,9 @@ def cut_program(model: ProgramModel, first: int, end: int) -> SlicePlan:
     graph = model.part(first, end)
     stored = model.stored(graph)
     raw, names = encode(graph), to_json([one for one, _ in stored])
-    metadata = {key: value for key, value in model.header.metadata.items() if key not in (KEY, NAMES_KEY)}
+    metadata = {
+        key: value for key, value in model.header.metadata.items() if key not in (KEY, NAMES_KEY, RECORDINGS_KEY)
+    }
     metadata[KEY] = MetadataValue(ValueType.ARRAY, MetadataArray(ValueType.UINT8, len(raw), raw))
     if names:
         metadata[NAMES_KEY] = MetadataValue(ValueType.STRING, names)

@@ -21,7 +21,7 @@ from ggml.core.devices import Device, devices
 from ggml.core.errors import GgmlError, OutOfMemoryError
 from ggml.graph.threads import set_num_threads
 from ggml.programs.expressions import extents
-from ggml.programs.files import read_program
+from ggml.programs.files import load_program
 from ggml.programs.slices.memory import compute_bytes
 from ggml.programs.slices.part import part
 from ggml.programs.slices.running import Slice
@@ -141,15 +141,17 @@ def open_program(spec: StageSpec, options: ProgramOptions, report: OnProgress, k
     if device.is_cpu:
         set_num_threads(spec.num_threads)
     try:
-        graph, tensors = read_program(str(stored.path))
+        program = load_program(str(stored.path))
+        graph = program.graph
         if not stored.key:  # a whole program: the user's own file
             graph = part(graph, (), 0, 1)
-        placed = {name: tensor.to(device) for name, tensor in tensors.items()}
+        held = {**program.weights, **program.state.all()}
+        loaded = Slice(graph, {name: tensor.to(device) for name, tensor in held.items()})
     except OutOfMemoryError as error:
         raise CapacityError(f"stage {spec.stage}: {error}; use more stages") from error
     except GgmlError as error:
         raise UsageError(f"stage {spec.stage}: {error}") from error
-    return ProgramRunner(spec, LoadedSlice(Slice(graph, placed), device, options.call_bytes, found.build, spec.stage))
+    return ProgramRunner(spec, LoadedSlice(loaded, device, options.call_bytes, found.build, spec.stage))
 
 
 def _device(name: str) -> Device:

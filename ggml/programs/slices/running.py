@@ -3,95 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
-from ggml.core.errors import ArgumentError, ShapeMismatchError
+from ggml.core.errors import ArgumentError
 from ggml.ops.create.factories import tensor
-from ggml.programs.expressions import extents, text
-from ggml.programs.graph import Graph, Ref, Role
-from ggml.programs.walking import walk
-from ggml.tensors.compiled import compile
+from ggml.programs.binding import as_input
+from ggml.programs.graph import Graph, Output, Ref, Role
+from ggml.programs.program import Program
+from ggml.programs.trees import LEAF, Tree
 from ggml.tensors.tensor import Tensor
 
 
 class Slice:
     """A part of a program with its weights, as ``part`` cuts it. One thread at a time may call it.
 
-    What goes through it is not copied. ``state`` has the buffers that calls change.
+    What goes through it is not copied.
     """
 
     def __init__(self, graph: Graph, tensors: Mapping[str, Tensor]) -> None:
-        """``tensors``: one for each weight and each state of the graph, which were checked."""
+        """``tensors``: those of the whole program, or those of the slice alone; StateDictError as for ``Program``."""
         self.graph = graph
-        self._weights = {one.name: tensors[one.name] for one in graph.inputs if one.role is Role.WEIGHT}
-        self.state = {one.name: tensors[one.name] for one in graph.inputs if one.role is Role.STATE}
-        self._first_state = dict(self.state)
-        self._varying = [one for one in graph.inputs if one.role is not Role.WEIGHT]
-        passing = {
-            value: one.name for value, one in enumerate(graph.inputs) if one.role is Role.USER and one.spec is not None
-        }
-        self._passed = {
-            output.name: passing[output.value.value]
-            for output in graph.outputs
-            if isinstance(output.value, Ref) and output.value.value in passing and output.role is Role.USER
-        }
-        self._made = [output for output in graph.outputs if output.name not in self._passed]
-        self._run = compile(self._walk)
+        self._passed = _passed(graph)
+        made = [one for one in graph.outputs if one.name not in self._passed or one.role is not Role.USER]
+        self._names = [one.name for one in made if one.role is Role.USER]
+        tree = Tree("tuple", (LEAF,) * len(self._names))
+        held = {one.name: tensors[one.name] for one in graph.held if one.name in tensors}
+        self._program = Program(replace(graph, outputs=tuple(made), out_tree=tree), held)
 
     def __call__(self, given: Mapping[str, Tensor], symbols: Sequence[int]) -> dict[str, Tensor]:
-        """What the slice gives, by name. ArgumentError or ShapeMismatchError where it takes something else."""
-        check_given(self.graph, given, symbols)
-        results = self._run(
-            [self._value(one.name, one.role, one.constant, given) for one in self._varying], tuple(symbols)
-        )
+        """What the slice gives, by name. ArgumentError, DTypeError or ShapeMismatchError where it takes something
+        else."""
+        if len(symbols) != len(self.graph.symbols):
+            raise ArgumentError("slice", "symbols", f"are {len(symbols)}; there are {len(self.graph.symbols)}")
+        wanted = {one.name for one in self.graph.users if one.spec is not None}
+        if given.keys() != wanted:
+            raise ArgumentError("slice", "inputs", f"are {sorted(given)}; it takes {sorted(wanted)}")
+        users = [as_input(given.get(one.name, one.constant), one) for one in self.graph.users]
+        results = self._program.run(users, dict(enumerate(symbols)))
         found = {name: given[source] for name, source in self._passed.items()}
-        for output, result in zip(self._made, results, strict=True):
-            if output.role is Role.STATE:
-                self.state[output.name] = result
-            else:
-                found[output.name] = result if isinstance(result, Tensor) else tensor(result)
-        return found
+        made = zip(self._names, results, strict=True)
+        return found | {name: one if isinstance(one, Tensor) else tensor(one) for name, one in made}
 
     def reset(self) -> None:
         """Give every buffer that calls change the value it had at first."""
-        self.state = dict(self._first_state)
+        self._program.reset()
 
     @property
     def weight_bytes(self) -> int:
-        return _num_bytes(self._weights)
+        return _num_bytes(self._program.weights)
 
     @property
     def state_bytes(self) -> int:
-        return _num_bytes(self._first_state)
-
-    def _value(self, name: str, role: Role, constant: Any, given: Mapping[str, Tensor]) -> Any:
-        return self.state[name] if role is Role.STATE else given.get(name, constant)
-
-    def _walk(self, varying: list[Any], symbols: tuple[int, ...]) -> list[Any]:
-        given = iter(varying)
-        inputs = [self._weights[one.name] if one.role is Role.WEIGHT else next(given) for one in self.graph.inputs]
-        made = {id(output) for output in self._made}
-        results = walk(self.graph, inputs, symbols)
-        return [result for output, result in zip(self.graph.outputs, results, strict=True) if id(output) in made]
+        return _num_bytes(self._program.state.all())
 
 
-def check_given(graph: Graph, given: Mapping[str, Any], symbols: Sequence[int]) -> None:
-    """ArgumentError or ShapeMismatchError unless ``given`` has a tensor for each input, as it is at these extents.
+def _passed(graph: Graph) -> dict[str, str]:
+    """The outputs that are inputs: the name of each, and that of the input."""
+    tensors = {
+        value: one.name for value, one in enumerate(graph.inputs) if one.role is Role.USER and one.spec is not None
+    }
+    return {one.name: tensors[value] for one in graph.outputs if (value := _source(one)) in tensors}
 
-    Looks at ``dtype`` and ``shape`` only.
-    """
-    if len(symbols) != len(graph.symbols):
-        raise ArgumentError("slice", "symbols", f"are {len(symbols)}; there are {len(graph.symbols)}")
-    wanted = {one.name: one.spec for one in graph.users if one.spec is not None}
-    if given.keys() != wanted.keys():
-        raise ArgumentError("slice", "inputs", f"are {sorted(given)}; it takes {sorted(wanted)}")
-    for name, spec in wanted.items():
-        shape = extents(spec.shape, symbols)
-        if given[name].dtype is not spec.dtype or tuple(given[name].shape) != shape:
-            names = [symbol.name for symbol in graph.symbols]
-            shown = ", ".join(text(extent, names) for extent in spec.shape)
-            found = f"{given[name].dtype} {tuple(given[name].shape)}"
-            raise ShapeMismatchError("slice", f"{name} as {spec.dtype} {shape}, which is ({shown})", found)
+
+def _source(output: Output) -> int:
+    return output.value.value if isinstance(output.value, Ref) and output.role is Role.USER else -1
 
 
 def _num_bytes(tensors: Mapping[str, Tensor]) -> int:
