@@ -58,7 +58,7 @@ def open_front(launch: Launch, config: ClusterConfig) -> str:
 
 def is_front_lost(config: ClusterConfig, state: ClusterState) -> bool:
     """Whether there should be a server that answers, and is none."""
-    return config.http_address is not None and not (state.http and answers_http(state.http))
+    return config.http_address is not None and not state.is_program and not (state.http and answers_http(state.http))
 
 
 def _former_port(state: ClusterState, host: str) -> int | None:

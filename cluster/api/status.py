@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ggml.gguf.ours import PROGRAM
+
 
 class Condition(StrEnum):
     """How well something is."""
@@ -194,6 +196,11 @@ class ClusterStatus:
     protection: Protection = Protection.LOOPBACK
     row_bytes: int = 0  # what a row carries from stage to stage
     plan: str = ""  # why the layers are where they are: sentences, one a line
+
+    @property
+    def is_program(self) -> bool:
+        """Whether it takes and gives arrays, not text."""
+        return self.architecture == PROGRAM
 
     @property
     def state(self) -> str:

@@ -142,12 +142,17 @@ def _report(note: str, address: str, http: str) -> None:
 
     with connect(address, client_secret_path()) as client:
         print(printable(note), file=sys.stderr)
-        print_status(client.status(), wide=False)
+        status = client.status()
+        print_status(status, wide=False)
+    if status.is_program:
+        ask, call = "cluster run --input NAME=FILE.npy", "model().metadata"
+    else:
+        ask, call = 'cluster run "Once upon a time"', 'generate("Once").text'
     if http:
         print(f"\nhttp     {http}/v1\npage     {http}", file=sys.stderr, end="")
     print(
-        f'\nask      cluster run "Once upon a time"\n'
-        f'connect  python -c \'import cluster; print(cluster.connect("{address}").generate("Once").text)\'\n'
+        f"\nask      {ask}\n"
+        f"connect  python -c 'import cluster; print(cluster.connect(\"{address}\").{call})'\n"
         f"watch    cluster status -w\n"
         f"stop     cluster down",
         file=sys.stderr,

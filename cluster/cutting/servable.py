@@ -9,7 +9,7 @@ from cluster.cutting.cuts import legal_cuts
 from cluster.cutting.header import Header
 from cluster.cutting.model import Model
 from cluster.cutting.rules import check
-from ggml.programs.graph import ARCHITECTURE
+from ggml.gguf.ours import PROGRAM
 
 if TYPE_CHECKING:
     from cluster.cutting.programs.model import ProgramModel
@@ -19,7 +19,7 @@ Servable: TypeAlias = "Model | ProgramModel"
 
 def check_servable(header: Header) -> Servable:
     """What a header means, once for each opening of it. Errors as `check` and `check_program` have them."""
-    if header.architecture != ARCHITECTURE:
+    if header.architecture != PROGRAM:
         return check(header)
     from cluster.cutting.programs.check import check_program  # all operations take a while to import
 

@@ -39,6 +39,7 @@ class ClusterState:
     ray_processes: tuple[RayProcess, ...] = ()  # the Ray that we own, once it has started
     members: tuple[tuple[int, int], ...] = ()  # (pid, start ticks) of all processes there were when it came up
     http: str = ""  # base address of the HTTP server, such as http://127.0.0.1:8000; empty until it listens, or if none
+    is_program: bool = False  # what is served takes and gives arrays: no HTTP server stands before it
     has_actors: bool = False  # Ray was reached, so that some of ours may live in it
     version: int = STATE_VERSION
 

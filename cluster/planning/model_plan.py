@@ -26,6 +26,11 @@ class ModelPlan:
     devices: tuple[str, ...]  # the device of each stage, as ``--devices`` takes it: "two:CUDA0"
     warnings: tuple[str, ...]
 
+    @property
+    def has_text(self) -> bool:
+        """Whether what is served makes text, or vectors of it; a program does not."""
+        return isinstance(self.coordinator, CoordinatorSpec)
+
 
 def plan_survey(found: Inventory, bounds: Sequence[int] = ()) -> ModelPlan:
     """The same, of what was found already."""

@@ -11,13 +11,19 @@ from cluster.terminal.printable import printable
 def print_status(status: ClusterStatus, wide: bool) -> None:
     """Print a line about the cluster and a row per stage to stdout."""
     served = printable(f"{status.model} ({status.architecture}): {status.state}, at {status.address}")
-    print(
-        f"{served}; {status.num_slots_used} of {status.num_slots} slots used, {status.num_waiting} waiting, "
-        f"{status.context_length} tokens per slot"
-    )
+    if status.is_program:
+        print(f"{served}; {status.num_slots_used} calls under way, {status.num_waiting} waiting")
+    else:
+        print(
+            f"{served}; {status.num_slots_used} of {status.num_slots} slots used, {status.num_waiting} waiting, "
+            f"{status.context_length} tokens per slot"
+        )
     if status.protection is Protection.NONE:
         print("insecure: prompts, texts and weights pass between the machines without encryption")
     header = ["STAGE", "NODE", "DEVICE", "LAYERS", "WEIGHTS", "KV", "BUSY", "STEP", "STATE"]
+    if status.is_program:
+        header[3] = "UNITS"
+        header[5] = "BUFFERS"
     if wide:
         header += ["COMPUTE", "RSS", "STEPS", "PID", "ADDRESS"]
     for line in format_table([header, *(_row(stage, wide) for stage in status.stages)]):

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from ggml.core import dtypes
 from ggml.core.errors import ArgumentError, DTypeError
 from ggml.gguf.limits import MAX_ARRAY_ITEMS, MAX_STRING_BYTES
+from ggml.gguf.ours import STATE
 from ggml.gguf.tensor_types import I8
 from ggml.io import naming
 from ggml.io.reading import path_of
 from ggml.ops.create.interop import from_dlpack
 from ggml.tensors.tensor import Tensor
-
-ARCHITECTURE = "ggml-state"  # GGUF wants one; no model is called so
 
 
 def save(obj: Any, f: Any) -> None:
@@ -30,7 +29,7 @@ def save(obj: Any, f: Any) -> None:
     The file appears under its name when it is complete: whatever fails before leaves what was there. ArgumentError or
     DTypeError for what is not a tensor under a name; OSError where the file cannot be written.
     """
-    write(path_of("save", f), _checked(obj), ARCHITECTURE, {})
+    write(path_of("save", f), _checked(obj), STATE, {})
 
 
 def write(f: str, tensors: Mapping[str, Tensor], architecture: str, extra: Mapping[str, bytes]) -> None:

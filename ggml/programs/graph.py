@@ -17,8 +17,8 @@ from ggml.programs.trees import Tree
 #: What a file says it is written in, and what this library reads.
 VERSION = 1
 
-#: What a file with a program says it is, and the key of the program in its header.
-ARCHITECTURE, KEY = "ggml-program", "ggml.program"
+#: The key of the program in the header of its file.
+KEY = "ggml.program"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,14 @@ from typing import Any
 from ggml.core.devices import CPU, Device, placing
 from ggml.core.devices import device as device_named
 from ggml.core.errors import ArgumentError, StateDictError, UnsupportedOpError
+from ggml.gguf.ours import PROGRAM
 from ggml.io.reading import path_of
 from ggml.io.writing import write
 from ggml.programs.binding import as_input, bind
 from ggml.programs.coverage import Coverage, coverage
 from ggml.programs.decoding import decode
 from ggml.programs.encoding import encode
-from ggml.programs.graph import ARCHITECTURE, KEY, Graph, Ref, Role, TensorSpec
+from ggml.programs.graph import KEY, Graph, Ref, Role, TensorSpec
 from ggml.programs.recordings.recorded import Recordings
 from ggml.programs.recordings.recording import recorded
 from ggml.programs.recordings.storing import with_recordings
@@ -141,7 +142,7 @@ class Program:
             there = self._referenced()
             tensors = {name: tensor for name, tensor in tensors.items() if name not in there.tensors}
             extra = {WEIGHTS: there.encode(name)}
-        write(name, tensors, ARCHITECTURE, {KEY: graph, **extra})
+        write(name, tensors, PROGRAM, {KEY: graph, **extra})
 
     def _referenced(self) -> Reference:
         """The weights that are still those of another file."""
