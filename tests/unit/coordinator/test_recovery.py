@@ -155,7 +155,7 @@ def test_whoever_wires_the_stages_is_not_disturbed(served: Cluster) -> None:
     assert served.coordinator.hold_recovery() == served.epoch
     served.break_epoch(1)
     wait_until(lambda: served.coordinator.status().state != "ready")
-    served.coordinator._recovery._try()
+    served.coordinator._pipeline._recovery._try()
     assert [stage.wired_epoch for stage in served.stages] == [served.epoch] * 2
     served.wire(served.epoch + 1)
     served.coordinator.first_token(20)
@@ -169,7 +169,7 @@ def test_a_stage_that_is_gone_is_not_recovered_from_and_the_others_are_left_alon
     server.stop()
     wait_until(lambda: served.coordinator.status().state.startswith("degraded: stage 1 is lost"))
     with pytest.raises(UnreachableError, match="stage 1 at"):
-        served.coordinator._rewire()
+        served.coordinator._pipeline._rewire()
     assert served.stages[0].wired_epoch == served.epoch
     assert served.coordinator.status().state.startswith("degraded: stage 1 is lost")
     with (
@@ -189,11 +189,11 @@ def test_a_coordinator_that_stood_still_does_not_blame_its_stages(
     served: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its streams break when it runs again, and it connects to the stages, which are well, by itself."""
-    monkeypatch.setattr(served.coordinator._pulse, "stood_still_s", lambda: 20.4)
+    monkeypatch.setattr(served.coordinator._pipeline._pulse, "stood_still_s", lambda: 20.4)
     with cluster.connect(served.address, SECRET.for_clients.text) as client:
         stream = client.stream("Once", ENDLESS)
         next(stream)
-        served.coordinator._stages._watches[1]._stream._call.cancel()
+        served.coordinator._pipeline.stages._watches[1]._stream._call.cancel()
         with pytest.raises(UnreachableError) as raised:
             list(stream)
         assert not isinstance(raised.value, StageLostError)
@@ -295,7 +295,7 @@ def test_attempts_go_on_whatever_they_raise() -> None:
 
 
 def test_a_failure_of_the_coordinator_is_no_stages(served: Cluster) -> None:
-    served.coordinator._recovery.hold()
+    served.coordinator._pipeline._recovery.hold()
     served.coordinator._engine.fail(StageFailure(None, served.epoch, "its engine failed: KeyError(3)"))
     wait_until(
         lambda: served.coordinator.status().state == "degraded: the coordinator is lost: its engine failed: KeyError(3)"
