@@ -15,6 +15,7 @@ from ggml.programs.coverage import coverage
 from ggml.programs.files import graph_of
 from ggml.programs.graph import Graph
 from ggml.programs.recordings.recorded import MEMORY
+from ggml.programs.references import KEY as WEIGHTS
 from ggml.programs.slices.places import cut_places
 
 
@@ -26,6 +27,8 @@ def check_program(header: Header) -> ProgramModel:
         graph = graph_of(file)
         # What was recorded is for those who run the file without Python; a slice has other graphs.
         named = {one.name: one for one in of_file(file) if one.name != MEMORY}
+    if WEIGHTS in header.metadata:
+        raise header.error(WEIGHTS, "its weights are in another file; save it with its weights inside (embed=True)")
     _check_tensors(header, graph, named)
     missing = coverage(graph).missing
     if missing:

@@ -173,7 +173,7 @@ def test_hostile_references(change: Any, why: str, file: Path, exported: Any, tm
     change(said)
     tensors = ggml.load(tmp_path / "small.ggp")
     from ggml.io.writing import write
-    from ggml.programs.graph import ARCHITECTURE
+    from ggml.gguf.ours import PROGRAM as ARCHITECTURE
     from ggml.programs.graph import KEY as PROGRAM
 
     graph = open_mapped(str(tmp_path / "small.ggp"), 1).array_of_bytes(PROGRAM)
