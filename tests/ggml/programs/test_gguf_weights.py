@@ -172,8 +172,8 @@ def test_hostile_references(change: Any, why: str, file: Path, exported: Any, tm
     said = json.loads(open_mapped(str(tmp_path / "small.ggp"), 1).array_of_bytes(KEY) or b"")
     change(said)
     tensors = ggml.load(tmp_path / "small.ggp")
-    from ggml.io.writing import write
     from ggml.gguf.ours import PROGRAM as ARCHITECTURE
+    from ggml.io.writing import write
     from ggml.programs.graph import KEY as PROGRAM
 
     graph = open_mapped(str(tmp_path / "small.ggp"), 1).array_of_bytes(PROGRAM)
