@@ -3,28 +3,57 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cluster.cutting.programs.cuts import ProgramCut
 
 
 def add_parser(verbs: Any) -> None:
     parser: argparse.ArgumentParser = verbs.add_parser(
         "cuts",
-        help="list the layers at which a model may be cut",
+        help="list the places at which a model may be cut",
         description="Where a model may be cut into slices with exact results, and why not elsewhere.",
     )
-    parser.add_argument("model", metavar="MODEL", help="path of a GGUF")
+    parser.add_argument("model", metavar="MODEL", help="path of a GGUF, or of a program (.ggp)")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     from cluster.cutting.header import read_header
-    from cluster.cutting.rules import check
+    from cluster.cutting.model import Model
+    from cluster.cutting.servable import check_servable
 
-    model = check(read_header(options.model))
+    model = check_servable(read_header(options.model))
+    if not isinstance(model, Model):
+        from cluster.cutting.programs.cuts import cuts_of_program
+
+        (_print_program_json if options.output == "json" else _print_program)(
+            model.architecture, cuts_of_program(model)
+        )
+        return 0
     show = _print_json if options.output == "json" else _print_table
     show(model.architecture, model.num_layers, [(place.layer, place.refusal) for place in model.places])
     return 0
+
+
+def _print_program_json(architecture: str, cuts: Sequence[ProgramCut]) -> None:
+    import json
+    from dataclasses import asdict
+
+    print(json.dumps({"architecture": architecture, "num_units": len(cuts) + 1, "cuts": [asdict(cut) for cut in cuts]}))
+
+
+def _print_program(architecture: str, cuts: Sequence[ProgramCut]) -> None:
+    from cluster.terminal.table import format_bytes, format_table
+
+    where = _ranges([cut.unit for cut in cuts]) or "none"
+    print(f"{architecture}, {len(cuts) + 1} units; it may be cut in front of {where}")
+    rows = [[str(cut.unit), cut.op, str(len(cut.arrays)), format_bytes(cut.num_bytes)] for cut in cuts]
+    for line in format_table([["UNIT", "BEGINS WITH", "ARRAYS", "BYTES"], *rows]) if rows else ():
+        print(line)
 
 
 def _print_json(architecture: str, num_layers: int, places: list[tuple[int, str]]) -> None:

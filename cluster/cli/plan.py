@@ -9,6 +9,7 @@ from cluster.cli.settings import add_plan_flags, given_settings
 from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
+    from cluster.planning.programs.report import ProgramReport
     from cluster.planning.report import LinkReport, PlanReport, StageReport
 
 DOES_NOT_FIT = 3  # the exit code of CapacityError
@@ -31,18 +32,55 @@ def add_parser(verbs: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from cluster.actors.asking.planned_for import planned_for
     from cluster.config import load_config
+    from cluster.planning.any_plan import report_of_program
     from cluster.planning.plan_file import to_json
     from cluster.planning.report import report
     from cluster.terminal.activity import Activity
 
     config = load_config(options.config, given_settings(options))
     with planned_for() as nodes, Activity("measuring devices and memory"):
-        found = report(config, nodes)
+        program = report_of_program(config, nodes)
+        found = None if program else report(config, nodes)
+    if program is not None:
+        _show_program(program, options.output)
+        return 0 if program.fits else DOES_NOT_FIT
+    assert found is not None, "it is a program, or it is not"
     if options.output == "json":
         print(to_json(found))
     else:
         _print(found, options.explain)
     return 0 if found.fits else DOES_NOT_FIT
+
+
+def _show_program(found: ProgramReport, output: str) -> None:
+    import json
+    from dataclasses import asdict
+
+    from cluster.terminal.table import format_bytes, format_table
+
+    if output == "json":
+        print(json.dumps(asdict(found), indent=1))
+        return
+    print(f"{printable(found.model_name)} ({found.architecture}, {found.num_units} units)")
+    header = ["STAGE", "NODE", "DEVICE", "UNITS", "WEIGHTS", "COMPUTE", "MOST", "SENDS", "WORK"]
+    rows = [
+        [
+            str(stage.stage),
+            stage.node,
+            stage.device,
+            f"[{stage.first},{stage.end})",
+            *map(format_bytes, (stage.weight_bytes, stage.compute_bytes, stage.call_bytes, stage.sent_bytes)),
+            f"{stage.work:.0%}",
+        ]
+        for stage in found.stages
+    ]
+    for line in format_table([header, *rows]):
+        print(line)
+    fits = "it fits" if found.fits else "IT DOES NOT FIT"
+    print(
+        "\ncompute   what a call of the example's shapes takes; most: what any call may\n"
+        f"memory    {fits}, with {found.headroom:.0%} of what is free left alone"
+    )
 
 
 def _print(found: PlanReport, explain: bool) -> None:

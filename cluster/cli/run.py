@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.api.errors import UsageError
 from cluster.cli.params import add_param_flags, given_params
 from cluster.cli.where import add_address_flags, given_address
-from cluster.terminal.printable import printable_lines
+from cluster.terminal.printable import printable, printable_lines
 
 if TYPE_CHECKING:
     from cluster.api.results import TokenEvent
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def add_parser(verbs: Any) -> None:
     parser: argparse.ArgumentParser = verbs.add_parser(
-        "run", help="stream a text", description="Send a prompt and print the text as it comes."
+        "run",
+        help="stream a text, or call a program",
+        description="Send a prompt and print the text as it comes. Of a program: send arrays, and say what comes back.",
     )
     add = parser.add_argument
     add("prompt", nargs="?", help="the text to continue; - reads it from stdin")
@@ -33,11 +35,21 @@ def add_parser(verbs: Any) -> None:
     add("-v", "--verbose", action="store_true", help="tokens and timings on stderr")
     add("--display-prompt", action=argparse.BooleanOptionalAction, default=True, help="print the prompt too (default)")
     add("-no-cnv", "--no-conversation", action="store_true", help=argparse.SUPPRESS)  # there is no other way
+    add(
+        "--input",
+        metavar="NAME=F.npy",
+        action="append",
+        default=[],
+        help="of a program: an input from a file of numpy, in place of a prompt; repeat it for more",
+    )
+    add("--output", metavar="F.npz", help="of a program: where what it gives is saved")
     add_address_flags(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.input or options.output:
+        return _run_program(options)
     params = given_params(options)
     prompt = _prompt(options)
     from cluster.client.sync import connect
@@ -53,6 +65,43 @@ def run(options: argparse.Namespace) -> int:
                     print(flush=True)
                     _report(event, options.verbose)
     return 0
+
+
+def _run_program(options: argparse.Namespace) -> int:
+    """One call of a program: a line for each array that it gives."""
+    import numpy as np
+
+    from cluster.client.sync import connect
+
+    if any(text is not None for text in (options.prompt, options.prompt_flag, options.file)):
+        raise UsageError("prompt: a program takes arrays only; leave it out")
+    arrays = dict(_named_array(text) for text in options.input)
+    with connect(given_address(options)) as client:
+        made = client.run(arrays)
+    for name, array in made.items():
+        span = f"from {array.min():.6g} to {array.max():.6g}" if array.size else "no elements"
+        print(f"{printable(name)}  {array.dtype} {array.shape}  {span}")
+    if options.output:
+        try:
+            with open(options.output, "wb") as file:
+                np.savez(file, allow_pickle=False, **made)
+        except OSError as error:
+            raise UsageError(f"output: {options.output}: {error.strerror or error}; give another file") from error
+    return 0
+
+
+def _named_array(text: str) -> tuple[str, Any]:
+    import numpy as np
+
+    name, sign, path = text.partition("=")
+    if not sign:
+        raise UsageError(f"input: {text!a:.80} is no NAME=F.npy; give the name of an input, and a file")
+    try:
+        return name, np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise UsageError(f"input: {path}: {error.strerror or error}; give a file that can be read") from error
+    except (ValueError, EOFError) as error:
+        raise UsageError(f"input: {path}: no array of numpy ({error}); write it with numpy.save") from error
 
 
 def _prompt(options: argparse.Namespace) -> str:

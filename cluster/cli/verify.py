@@ -42,6 +42,10 @@ def run(options: argparse.Namespace) -> int:
     if not options.tolerance >= 0:
         raise UsageError(f"tolerance: {options.tolerance} is not possible; give 0 or more")
     config, state = _subject(options)
+    from cluster.planning.any_plan import is_program
+
+    if is_program(config):
+        return _verify_program(config, state, options)
     from cluster.verify.live import compare_live
     from cluster.verify.run import Asked, verify
 
@@ -67,6 +71,25 @@ def run(options: argparse.Namespace) -> int:
         )
         return NOTHING_TO_COMPARE
     return 0
+
+
+def _verify_program(config: ClusterConfig, state: ClusterState | None, options: argparse.Namespace) -> int:
+    if options.save or options.against or options.no_whole:
+        raise UsageError("verify: checksums are kept of models with layers only; of a program leave these flags out")
+    from cluster.client.sync import connect
+    from cluster.node.kept_secrets import client_secret_path
+    from cluster.verify.programs.run import compare_live_program, verify_program
+
+    done = verify_program(config, state.bounds if state else (), lambda text: print(printable(text), file=sys.stderr))
+    comparisons = [done.comparison]
+    if state is not None:
+        with connect(state.address, client_secret_path()) as client:
+            comparisons.append(compare_live_program(done, client.run))
+    if len(done.stages) == 1:
+        print("nothing is split: one stage has all units")
+    for comparison in comparisons:
+        _print(comparison, options.tolerance)
+    return 0 if all(comparison.passes(options.tolerance) for comparison in comparisons) else DIFFERS
 
 
 def _subject(options: argparse.Namespace) -> tuple[ClusterConfig, ClusterState | None]:
@@ -96,6 +119,8 @@ def _print(comparison: Comparison, tolerance: float) -> None:
     rows = [["WHAT", "MAX |DELTA|", "VERDICT"], *(_row(finding, tolerance) for finding in comparison.findings)]
     for line in format_table(rows):
         print(f"  {line}")
+    if not comparison.num_rows:
+        return  # no tokens in it
     share = comparison.num_greedy_equal / max(comparison.num_rows, 1)
     print(f"  greedy agreement: {comparison.num_greedy_equal} of {comparison.num_rows} rows ({share:.1%})")
 

@@ -20,6 +20,12 @@ from cluster.store.opened import OpenModel
 
 if TYPE_CHECKING:
     from cluster.planning.programs.inventory import ProgramInventory
+    from cluster.planning.programs.report import ProgramReport
+
+
+def is_program(config: ClusterConfig) -> bool:
+    """Whether what is asked for is a program, whose plans are of another kind."""
+    return not isinstance(open_model(resolve(config.model)).model, Model)
 
 
 def check_any(config: ClusterConfig) -> None:
@@ -71,3 +77,14 @@ def inventory_of_program(
 
     assert not isinstance(opened.model, Model), "a program"
     return program_inventory(config, source, opened, opened.model, nodes)
+
+
+def report_of_program(config: ClusterConfig, nodes: Nodes | None) -> ProgramReport | None:
+    """What a plan says of a program; None of another model."""
+    source = resolve(config.model)
+    opened = open_model(source)
+    if isinstance(opened.model, Model):
+        return None
+    from cluster.planning.programs.report import report_program
+
+    return report_program(inventory_of_program(config, source, opened, nodes))

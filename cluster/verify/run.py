@@ -54,7 +54,7 @@ def verify(config: ClusterConfig, asked: Asked, note: Callable[[str], None]) -> 
 
     Errors as for `plan_model`, and of the sides; UsageError for several stages of a model that is served whole only.
     """
-    found = take_inventory(_on_this_machine(config, asked.bounds))
+    found = take_inventory(on_this_machine(config, asked.bounds))
     _check_cuts(found)
     plan = plan_survey(found, asked.bounds)
     steps = make_steps(found.model.vocab_size, found.context.n_ctx, found.context.n_slots, found.context.n_ubatch)
@@ -73,7 +73,7 @@ def verify(config: ClusterConfig, asked: Asked, note: Callable[[str], None]) -> 
     return Verification(plan, split, comparison, "" if whole else why_not, steps)
 
 
-def _on_this_machine(config: ClusterConfig, bounds: Sequence[int]) -> ClusterConfig:
+def on_this_machine(config: ClusterConfig, bounds: Sequence[int]) -> ClusterConfig:
     """The stages of a cluster of several machines are all computed on this one, whichever devices they have there.
 
     Without adapters: what is compared are the weights of the file.

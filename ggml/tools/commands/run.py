@@ -9,14 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ggml.core.dtypes import DType
 from ggml.core.errors import ArgumentError, FileFormatError
-from ggml.ops.create.factories import ones
-from ggml.ops.create.random import manual_seed, randn
-from ggml.programs.expressions import extents
+from ggml.ops.create.random import manual_seed
+from ggml.programs.drawn import drawn_input
 from ggml.programs.files import load_program
-from ggml.programs.graph import Input
-from ggml.programs.program import Program
 from ggml.programs.trees import unflatten
 from ggml.tensors.tensor import Tensor
 from ggml.tools.commands.printable import printable
@@ -47,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
     if unknown:
         raise ArgumentError("run", "--input", f"names {unknown[0]!r}; there are {[one.name for one in users]}")
     manual_seed(0)
-    leaves = [given[one.name] if one.name in given else _drawn(program, one) for one in users]
+    leaves = [given[one.name] if one.name in given else drawn_input(program.graph, one) for one in users]
     args, kwargs = unflatten(program.graph.in_tree, iter(leaves))
     fastest = float("inf")
     for _ in range(options.repeat):
@@ -72,15 +68,6 @@ def _named(text: str) -> tuple[str, Any]:
         return name, np.load(Path(path), allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise FileFormatError(path, "array", str(error)) from None
-
-
-def _drawn(program: Program, one: Input) -> Any:
-    """Random numbers; ones where integers are wanted, which are places in most models."""
-    if one.spec is None:
-        return one.constant
-    dtype: DType = one.spec.dtype
-    shape = extents(one.spec.shape, program.graph.hints)
-    return randn(shape).to(dtype) if dtype.is_floating_point else ones(shape, dtype=dtype)
 
 
 def _tensors(result: Any, path: str) -> list[tuple[str, Tensor]]:

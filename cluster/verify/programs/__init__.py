@@ -1,0 +1,1 @@
+"""Does a program in slices compute what it computes whole?"""
