@@ -13,8 +13,6 @@ from cluster.messages.program import Array, Arrays
 from cluster.wire.codec.arrays import ITEM_BYTES, ArraysAssembly
 from protos import arrays_pb2
 
-_BFLOAT16 = "bfloat16"  # numpy has none: given as its bits, and got back as float32, which holds every one of them
-
 
 def to_arrays(arrays: Mapping[str, Any] | None, named: Mapping[str, Any]) -> Arrays:
     """Those of a call, by name. UsageError for what is no array of a type that programs have."""
@@ -30,14 +28,13 @@ def to_arrays(arrays: Mapping[str, Any] | None, named: Mapping[str, Any]) -> Arr
 def _array(name: str, value: Any) -> Array:
     given = value.detach() if hasattr(value, "detach") else value  # of PyTorch
     try:
-        plain = np.ascontiguousarray(given).reshape(np.shape(given))
+        plain = np.asarray(given)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UsageError(f"run: {name} is no array: {error}") from error
     if plain.dtype.name not in ITEM_BYTES:
         advice = ".astype(numpy.float32)" if plain.dtype.kind == "f" else "one of " + ", ".join(ITEM_BYTES)
         raise UsageError(f"run: {name} is {plain.dtype.name[:40]}, which no program takes; convert it: {advice}")
-    little = plain.astype(plain.dtype.newbyteorder("<"), copy=False)
-    return Array(plain.dtype.name, plain.shape, little.reshape(-1).view(np.uint8))
+    return Array.of(plain)
 
 
 class RunParts:
@@ -58,14 +55,4 @@ class RunParts:
         """The arrays by name. UnreachableError if some are missing."""
         if self._assembly is None or not self._assembly.is_complete:
             raise UnreachableError("run: the stream ended before all arrays had come; ask again")
-        return {name: _to_numpy(one) for name, one in self._assembly.take().items()}
-
-
-def _to_numpy(array: Array) -> NDArray[Any]:
-    """An array of its own, which may be written to."""
-    data = array.data.tobytes()
-    if array.dtype == _BFLOAT16:
-        wide = np.frombuffer(data, "<u2").astype(np.uint32) << 16
-        return wide.view(np.float32).reshape(array.shape)
-    kind = np.dtype(array.dtype).newbyteorder("<")
-    return np.frombuffer(bytearray(data), kind).reshape(array.shape)
+        return {name: one.numpy() for name, one in self._assembly.take().items()}

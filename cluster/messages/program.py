@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,19 @@ class Array:
     shape: tuple[int, ...]
     data: Bytes
 
-    @property
-    def num_elements(self) -> int:
-        return math.prod(self.shape)
+    @classmethod
+    def of(cls, plain: NDArray[Any]) -> Array:
+        """A numpy array of any order; its memory is shared where it can be."""
+        little = np.ascontiguousarray(plain).astype(plain.dtype.newbyteorder("<"), copy=False)
+        return cls(plain.dtype.name, plain.shape, little.reshape(-1).view(np.uint8))
+
+    def numpy(self) -> NDArray[Any]:
+        """An array of its own, which may be written to. A bfloat16, which numpy has not, as the float32 it is."""
+        data = bytearray(self.data.tobytes())
+        if self.dtype == "bfloat16":
+            wide = np.frombuffer(data, "<u2").astype(np.uint32) << 16
+            return wide.view(np.float32).reshape(self.shape)
+        return np.frombuffer(data, np.dtype(self.dtype).newbyteorder("<")).reshape(self.shape)
 
 
 Arrays = Mapping[str, Array]
