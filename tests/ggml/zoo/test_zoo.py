@@ -14,6 +14,7 @@ from tests.ggml.zoo.models import Entry  # noqa: E402
 from tests.ggml.zoo.models.every import ENTRIES  # noqa: E402
 from tests.ggml.zoo.page import PAGE, row  # noqa: E402
 from tests.ggml.zoo.running import outcome, results  # noqa: E402
+from tests.ggml.zoo.slicing import assert_sliced_equals  # noqa: E402
 
 # What they say about themselves when they are imported or when a model is made.
 pytestmark = [
@@ -46,6 +47,8 @@ def test_model_equals_pytorch(entry: Entry, tmp_path: Path) -> None:
     arguments = entry.arguments(2)
     for ours, theirs in zip(results(again, arguments), results(found.program, arguments), strict=True):
         assert torch.equal(torch.from_dlpack(ours), torch.from_dlpack(theirs))
+    for num_slices in (1, 2, 3):
+        assert_sliced_equals(found.program, entry.arguments(3), num_slices)
 
 
 def test_there_are_as_many_as_promised() -> None:
