@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ def assert_sliced_equals(program: ggml.export.Program, arguments: tuple[Any, ...
     going = {one.name: user for one, user in zip(graph.users, users, strict=True) if one.spec is not None}
     tensors = {**program.weights, **program.state.all()}
     bounds = [number * num_units // num_slices for number in range(num_slices + 1)]
-    for first, end in zip(bounds, bounds[1:], strict=False):
+    for first, end in pairwise(bounds):
         own = decode(encode(part(graph, places, first, end)), "slice")
         going = Slice(own, tensors)(going, symbols)
     assert going.keys() == wanted.keys()
