@@ -100,12 +100,16 @@ class CallEngine:
         with self._lock:
             if epoch <= self._pipeline.epoch:
                 return
-            self._end_all(lost_error(StageFailure(None, epoch, "the stages were started anew")))
+            ended = self._pipeline.clear()
             self._pipeline.begin(epoch)
             self._failure = None
             early, self._early_failure = self._early_failure, None
             if early is not None:
                 self.fail(early)
+            # Last, since a reader may ask again at once: that call is of the newer epoch.
+            error = lost_error(StageFailure(None, epoch, "the stages were started anew"))
+            for call in ended:
+                call.answer(error)
 
     def stop(self) -> None:
         """End all calls, and take no more."""

@@ -105,4 +105,7 @@ def _num_bytes(field: str, header: arrays_pb2.ArrayHeader) -> int:
     if header.dtype not in ITEM_BYTES:
         raise UsageError(f"{field}: unknown dtype {header.dtype[:40]!a}; it must be one of {', '.join(ITEM_BYTES)}")
     check_length(f"{field}.shape", header.shape, limits.MAX_RANK)
-    return check_range(f"{field}.bytes", math.prod(header.shape) * ITEM_BYTES[header.dtype], 0, limits.MAX_CALL_BYTES)
+    item_bytes = ITEM_BYTES[header.dtype]
+    # The extents of an array without elements are within the limit, too: no library has larger ones.
+    check_range(f"{field}.bytes", math.prod(filter(None, header.shape)) * item_bytes, 0, limits.MAX_CALL_BYTES)
+    return math.prod(header.shape) * item_bytes

@@ -1,0 +1,1 @@
+"""What a cluster that serves a program says and checks."""

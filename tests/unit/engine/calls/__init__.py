@@ -1,0 +1,1 @@
+"""Calls of programs: which goes next, and what each is told."""
