@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from cluster.api.errors import CapacityError, ClusterError, StageLostError, UnreachableError, UsageError
+from cluster.api.errors import CapacityError, ClusterError, StageLostError, UnreachableError
 from cluster.engine.calls.engine import CallEngine
 from cluster.messages.program import Arrays, CallFailure, ProgramResult
 from cluster.messages.stage import StageFailure
