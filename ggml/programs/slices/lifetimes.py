@@ -10,8 +10,8 @@ from ggml.programs.graph import Graph, Input, Ref, Role, read_by, references
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """``last_use`` has for each value the last node that needs it, by its place; that of an output is the number of
-    nodes, and -1 what nobody needs. A value that is worked out anew needs the inputs that it follows from."""
+    """``last_use`` has for each value the last node that needs it, by its place; that of a user's output is the
+    number of nodes, and -1 what nobody needs. A value that is worked out anew needs the inputs that it follows from."""
 
     last_use: tuple[int, ...]
     anew: frozenset[int]
@@ -26,9 +26,12 @@ def lifetimes(graph: Graph) -> Lifetimes:
         if first + place not in anew:
             for value in read_by(node):
                 last_use[value] = place
+    spans = state_spans(graph)
     for output in graph.outputs:
+        # The new value of a state stays where the state is.
+        until = spans[output.name][1] if output.role is Role.STATE else len(graph.nodes)
         for value in references(output.value):
-            last_use[value] = len(graph.nodes)
+            last_use[value] = max(last_use[value], until)
     # From the last node to the first: what one is needed for, those are needed for which it reads.
     for place in reversed(range(len(graph.nodes))):
         if first + place in anew:
@@ -60,14 +63,23 @@ def _is_small(one: Input) -> bool:
 
 
 def state_spans(graph: Graph) -> Mapping[str, tuple[int, int]]:
-    """The first and the last node that read or write each state, by place; (0, 0) of one that no node needs."""
+    """The first and the last node that read or write each state, by place; (0, 0) of one that no node needs.
+
+    One that an output reads is read behind the last node.
+    """
     names = {value: one.name for value, one in enumerate(graph.inputs) if one.role is Role.STATE}
     places: dict[str, list[int]] = {name: [] for name in names.values()}
     for place, node in enumerate(graph.nodes):
         for value in read_by(node):
             if value in names:
                 places[names[value]].append(place)
+    last = max(0, len(graph.nodes) - 1)
     for output in graph.outputs:
         if output.role is Role.STATE and isinstance(output.value, Ref) and output.value.value >= len(graph.inputs):
             places[output.name].append(output.value.value - len(graph.inputs))
+        for value in references(output.value):
+            if value in names:
+                places[names[value]].append(last)
+                if output.role is Role.STATE:  # both are kept by one slice
+                    places[output.name].append(last)
     return {name: (min(found, default=0), max(found, default=0)) for name, found in places.items()}
