@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import ggml
 from ggml.core.dtypes import DType, float32, int64
@@ -121,7 +122,7 @@ def given_for(graph: Graph, symbols: Sequence[int]) -> dict[str, Tensor]:
 
 
 def slices(graph: Graph, places: Sequence[Place], tensors: Mapping[str, Tensor], bounds: Sequence[int]) -> list[Slice]:
-    return [Slice(part(graph, places, first, end), tensors) for first, end in zip(bounds, bounds[1:], strict=False)]
+    return [Slice(part(graph, places, first, end), tensors) for first, end in pairwise(bounds)]
 
 
 def through(parts: Sequence[Slice], given: Mapping[str, Tensor], symbols: Sequence[int]) -> dict[str, Tensor]:
