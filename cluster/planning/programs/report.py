@@ -25,7 +25,7 @@ class ProgramStageReport:
     compute_bytes: int
     call_bytes: int
     sent_bytes: int  # by a call of the example's shapes to the next stage; 0 of the last one
-    work: float  # its share of all multiplications
+    work: float  # its share of what all compute
 
 
 @dataclass(frozen=True, slots=True)

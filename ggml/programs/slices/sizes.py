@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ggml.programs.expressions import extents
-from ggml.programs.graph import Graph, Node, Role, TensorSpec, read_by
+from ggml.programs.flops import flops
+from ggml.programs.graph import Graph, Role, read_by
 from ggml.programs.slices.lifetimes import state_spans
 from ggml.programs.slices.places import Place, num_bytes_of
-
-_LOOKUPS = ("aten.embedding.default", "aten.index.Tensor", "aten.index_select.default", "aten.gather.default")
 
 
 @dataclass(frozen=True, slots=True)
 class UnitSizes:
-    """One unit. ``work`` is about how many multiplications a call of the example's shapes takes."""
+    """One unit. ``work`` is what a call of the example's shapes computes, as ``flops`` counts it."""
 
     weight_bytes: int
     state_bytes: int
@@ -30,6 +27,7 @@ def unit_sizes(graph: Graph, places: Sequence[Place], stored_bytes: dict[str, in
     bounds = [0, *(place.node for place in places), len(graph.nodes)]
     spans = state_spans(graph)
     states = {one.name: one.spec for one in graph.inputs if one.role is Role.STATE and one.spec is not None}
+    computed = flops(graph)
     seen: set[int] = set()
     found = []
     for begin, end in pairwise(bounds):
@@ -42,21 +40,7 @@ def unit_sizes(graph: Graph, places: Sequence[Place], stored_bytes: dict[str, in
             UnitSizes(
                 sum(stored_bytes[graph.inputs[value].name] for value in fresh),
                 sum(num_bytes_of(spec, ()) for spec in here),
-                sum(_work(graph, node) for node in nodes),
+                sum(computed[begin:end]),
             )
         )
     return tuple(found)
-
-
-def _work(graph: Graph, node: Node) -> int:
-    """Each element of a result takes as many multiplications as a row of the weight has elements."""
-    made = max((_num_elements(spec, graph.hints) for spec in node.specs), default=0)
-    if node.op in _LOOKUPS:
-        return made
-    read = [graph.inputs[value] for value in read_by(node) if value < len(graph.inputs)]
-    shapes = [extents(one.spec.shape, graph.hints) for one in read if one.role is Role.WEIGHT and one.spec is not None]
-    return made * max([1, *[math.prod(shape[1:]) for shape in shapes]])
-
-
-def _num_elements(spec: TensorSpec, symbols: tuple[int, ...]) -> int:
-    return math.prod(extents(spec.shape, symbols))

@@ -108,9 +108,22 @@ def test_sizes_of_units() -> None:
     whole = chain(3)
     found = unit_sizes(whole, cut_places(whole), {"w0": 100, "w1": 20, "w2": 3})
     assert [unit.weight_bytes for unit in found] == [100, 20, 3]
-    # 3 rows of 3 elements, 3 multiplications each; a relu takes one for each element.
-    assert [unit.work for unit in found] == [27, 36, 45]
+    # 3 rows of 3 elements, 3 multiplications and additions each; a relu takes one for each element.
+    assert [unit.work for unit in found] == [54, 63, 72]
     assert [unit.state_bytes for unit in found] == [0, 0, 0]
+
+
+def test_work_is_what_products_compute_whichever_way_their_weights_lie() -> None:
+    """A product with [in, out] takes as long as a linear layer of [out, in]."""
+    rows, wide = TensorSpec(ROWS.dtype, (4, 8)), TensorSpec(ROWS.dtype, (4, 32))
+    for op, shape in (("mm.default", (8, 32)), ("linear.default", (32, 8))):
+        whole = program(
+            [user("x", rows), weight("w", TensorSpec(ROWS.dtype, shape))],
+            [node(op, Ref(0), Ref(1), spec=wide)],
+            [Output("y", Role.USER, Ref(2))],
+        )
+        (unit,) = unit_sizes(whole, (), {"w": 1})
+        assert unit.work == 2 * 4 * 8 * 32, op
 
 
 def test_the_state_counts_in_the_unit_that_keeps_it() -> None:
