@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate, groupby
 
 from ggml.programs.expressions import extents
 from ggml.programs.graph import Graph, Role, TensorSpec, read_by
@@ -40,8 +41,8 @@ def num_bytes_of(spec: TensorSpec, symbols: tuple[int, ...]) -> int:
 def cut_places(graph: Graph) -> tuple[Place, ...]:
     """The places at which a program is cut: where one computed tensor crosses, or fewer bytes than on either side.
 
-    A place is none if a state would be read on one side and written on the other, and if no node that reads a weight
-    lies between it and the place before: a slice has weights.
+    A place is none if a state would be read on one side and written on the other. Of those between two nodes that read
+    weights one is left: a slice has weights.
     """
     found = list(_worth_it(graph, _narrow(list(_all_places(graph)), graph)))
     step = -(-len(found) // MAX_PLACES)
@@ -91,10 +92,9 @@ def _is_valley(places: list[Place], number: int) -> bool:
 
 
 def _worth_it(graph: Graph, places: Iterator[Place]) -> Iterator[Place]:
+    """Of the places between two nodes that read weights the one that the fewest bytes cross; the last of several."""
     weights = {value for value, one in enumerate(graph.inputs) if one.role is Role.WEIGHT}
-    weighs = [any(value in weights for value in read_by(node)) for node in graph.nodes]
-    begin = 0
-    for place in places:
-        if any(weighs[begin : place.node]) and any(weighs[place.node :]):
-            yield place
-            begin = place.node
+    before = list(accumulate((any(value in weights for value in read_by(node)) for node in graph.nodes), initial=0))
+    for num_before, group in groupby(places, lambda place: before[place.node]):
+        if 0 < num_before < before[-1]:
+            yield min(reversed(list(group)), key=lambda place: place.num_bytes)
