@@ -161,6 +161,11 @@ class Program:
         """Each operation, how many nodes of it there are, where they run, and why one cannot."""
         return coverage(self.graph)
 
+    def forget(self) -> None:
+        """Drop the native graphs of all shapes, and the memory of their intermediate results. Files keep what was
+        recorded for them."""
+        self._run.reset()
+
     @property
     def num_recordings(self) -> int:
         """How many shapes have a native graph."""

@@ -41,6 +41,7 @@ class LoadedSlice:
         self._call_bytes = call_bytes
         self._stage = stage
         self._needs: dict[tuple[int, ...], int] = {}  # bytes of a call, by its extents
+        self._kept: dict[tuple[int, ...], int] = {}  # the same, of those whose native graphs are kept
         self.build = build
 
     def sizes(self) -> StageSizes:
@@ -75,10 +76,18 @@ class LoadedSlice:
                 f"run: a call of this size takes {takes / MIB:,.0f} MiB on stage {self._stage}, which has "
                 f"{self._call_bytes / MIB:,.0f} MiB for it; give smaller arrays, or use more stages"
             )
+        self._keep(tuple(symbols), takes)
         tensors = {name: tensor_of(one, self._device) for name, one in given.items()}
         made = self._slice(tensors, symbols)
         sources = {id(tensor): given[name] for name, tensor in tensors.items()}
         return {name: sources.get(id(tensor)) or array_of(tensor) for name, tensor in made.items()}
+
+    def _keep(self, symbols: tuple[int, ...], takes: int) -> None:
+        """A native graph keeps memory for its results: those of all shapes together get what one call may have."""
+        if symbols not in self._kept and sum(self._kept.values()) + takes > self._call_bytes:
+            self._slice.forget()
+            self._kept.clear()
+        self._kept[symbols] = takes
 
     def _bytes_of(self, symbols: tuple[int, ...]) -> int:
         if symbols not in self._needs:

@@ -48,6 +48,15 @@ class Slice:
         """Give every buffer that calls change the value it had at first."""
         self._program.reset()
 
+    def forget(self) -> None:
+        """Drop the native graphs of all shapes, which keep memory for what they compute."""
+        self._program.forget()
+
+    @property
+    def num_recordings(self) -> int:
+        """How many shapes have a native graph."""
+        return self._program.num_recordings
+
     @property
     def weight_bytes(self) -> int:
         return _num_bytes(self._program.weights)

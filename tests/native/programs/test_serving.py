@@ -159,6 +159,11 @@ def test_a_call_that_is_too_large(cache: Path, monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(CapacityError, match=r"takes .* MiB on stage 0, which has .* MiB for it; give smaller"):
             client.run(x=example(4096))
         assert client.run(x=example())["output"].shape == (2, WIDTH)
+        for batch in range(1, 60):  # the graphs of all shapes together have no more than one call may have
+            assert client.run(x=example(4 * batch))["output"].shape == (4 * batch, WIDTH)
+        for stage in found.stages:
+            assert stage._runner is not None
+            assert 1 <= stage._runner.model._slice.num_recordings < 20
 
 
 def test_a_lost_stage_is_told_and_wired_anew(served: ServedProgram, client: cluster.Client) -> None:
