@@ -13,7 +13,11 @@ OURS = ["cluster", "ggml", "worker_native", "protos"]
 # What any file may import: it computes, and knows no network, process or file of its own.
 EVERYWHERE = {"numpy"}
 # `python -m protos.generate` alone, and a comparison of version numbers.
-ALONE = {"grpc_tools": "protos.generate", "packaging": "cluster.doctor.versions"}
+ALONE = {
+    "grpc_tools": "protos.generate",
+    "packaging": "cluster.doctor.versions",
+    "tokenizers": "ggml.generation.tokenizer",
+}
 
 
 @pytest.fixture(scope="module")
