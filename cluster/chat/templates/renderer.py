@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from cluster.api.errors import CapacityError, ClusterError, UsageError
 from cluster.chat.templates.render_child import CPU_S, MAX_MEMORY_BYTES
 from cluster.node.child import Child
+
+Answer = TypeVar("Answer")
 
 START_TIMEOUT_S = 60.0
 # A process that others leave no CPU time is waited for; one that is stopped is not, not for ever.
@@ -42,17 +44,14 @@ class Renderer:
     def failure(self, template: int) -> str:
         """Why a template cannot be used at all; empty if it can."""
         with self._in_turn():
-            self._compiled(template)
+            _twice(lambda: self._compiled(template))
             return self._failures[template]
 
     def render(self, template: int, variables: Mapping[str, Any]) -> Output:
         """UsageError if the template refuses the variables, fails on them, or takes too much; CapacityError if very
         many ask. Blocks for as long as those before it take, and 2 s of CPU time at most."""
         with self._in_turn():
-            number = self._compiled(template)
-            if number is None:
-                raise UsageError(unusable(self._failures[template]))
-            answer = self._ask({"template": number, "variables": variables})
+            answer = _twice(lambda: self._rendered(template, variables))
         for word in ("refused", "failed", "exceeded"):
             if word in answer:
                 raise UsageError(_refusal(word, answer[word]))
@@ -63,6 +62,12 @@ class Renderer:
         with self._turn:
             self._is_closed = True
             self._end()
+
+    def _rendered(self, template: int, variables: Mapping[str, Any]) -> dict[str, Any]:
+        number = self._compiled(template)
+        if number is None:
+            raise UsageError(unusable(self._failures[template]))
+        return self._ask({"template": number, "variables": variables})
 
     def _in_turn(self) -> _Turn:
         return _Turn(self._turn)
@@ -91,7 +96,7 @@ class Renderer:
             self._end()
             if code == -signal.SIGKILL:  # not of the template's doing
                 said = "the process that renders templates was killed, maybe for lack of memory; ask again"
-                raise CapacityError(f"messages: {said}") from error
+                raise _KilledError(f"messages: {said}") from error
             if code is None or code == -signal.SIGPROF:
                 return {"exceeded": f"it takes more than {CPU_S:.0f} s"}
             return {"exceeded": f"it takes more than {MAX_MEMORY_BYTES >> 20} MiB, or breaks the interpreter: {error}"}
@@ -120,6 +125,18 @@ class Renderer:
         self._numbers.clear()
         if child is not None:
             child.close()
+
+
+class _KilledError(CapacityError):
+    """Somebody else ended the process."""
+
+
+def _twice(ask: Callable[[], Answer]) -> Answer:
+    """What `ask` gives; once more where the process was killed meanwhile, since rendering changes nothing."""
+    try:
+        return ask()
+    except _KilledError:
+        return ask()
 
 
 class _Turn:

@@ -98,7 +98,7 @@ def test_a_process_that_is_killed_under_a_request() -> None:
             asked = threads.submit(found.render, user("b"))
             os.kill(child.pid, signal.SIGKILL)
             error = asked.exception(30)
-        assert error is None or isinstance(error, CapacityError)
+        assert error is None  # it was asked again, of another process
         assert found.render(user("c")).text == "c"
 
 
@@ -113,7 +113,7 @@ def test_a_question_of_which_the_process_reads_no_word() -> None:
             asked = threads.submit(found.render, user("b" * 1_000_000))  # more than a pipe holds
             os.kill(child.pid, signal.SIGKILL)
             error = asked.exception(30)
-        assert error is None or isinstance(error, CapacityError)  # it may have been killed before it was asked
+        assert error is None
 
 
 def test_nothing_runs_before_it_is_needed_or_after_the_end() -> None:
