@@ -92,9 +92,9 @@ def _is_valley(places: list[Place], number: int) -> bool:
 
 
 def _worth_it(graph: Graph, places: Iterator[Place]) -> Iterator[Place]:
-    """Of the places between two nodes that read weights the one that the fewest bytes cross; the last of several."""
+    """Of the places between two nodes that read weights the one that the fewest bytes cross; the first of several."""
     weights = {value for value, one in enumerate(graph.inputs) if one.role is Role.WEIGHT}
     before = list(accumulate((any(value in weights for value in read_by(node)) for node in graph.nodes), initial=0))
     for num_before, group in groupby(places, lambda place: before[place.node]):
         if 0 < num_before < before[-1]:
-            yield min(reversed(list(group)), key=lambda place: place.num_bytes)
+            yield min(group, key=lambda place: place.num_bytes)

@@ -140,3 +140,11 @@ def test_a_weight_that_two_units_read_counts_once() -> None:
         3,
         0,
     ]
+
+
+def test_of_several_places_the_one_that_least_crosses() -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
+    conv = [torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(4), torch.nn.Conv2d(8, 4, 3)]
+    exported = torch.export.export(torch.nn.Sequential(*conv).eval(), (torch.zeros(1, 3, 32, 32),))
+    (place,) = cut_places(ggml.export.lower(exported, require="ggml").graph)
+    assert place.num_bytes == 8 * 8 * 8 * 4, "behind the pooling, not before it"
