@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+import ggml
 from ggml.core.dtypes import int64
 from ggml.programs.graph import Node, Output, Ref, Role, TensorSpec
 from ggml.programs.slices import places as module
