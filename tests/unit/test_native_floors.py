@@ -24,7 +24,7 @@ FLOORS: dict[str, set[str]] = {
     "graph/primitives": {"base", "kernels", "kernels/fourier", "kernels/spatial"},
     "graph": {"base", "device", "kernels", "graph/primitives"},
     "recorded": {"base", "graph"},
-    "bind": {"base", "device", "sampling", "vocab", "slice", "quantize", "graph", "graph/primitives"},
+    "bind": {"base", "device", "sampling", "vocab", "slice", "quantize", "kernels", "graph", "graph/primitives"},
 }
 
 FILES = sorted(path for path in SOURCES.rglob("*") if path.suffix in (".h", ".cpp"))

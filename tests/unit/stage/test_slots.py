@@ -48,8 +48,10 @@ class Pipeline:
         for stage in self.stages:
             output = stage.run(batch, hidden)
             if output.result is not None:
+                assert isinstance(output.result, StepResult)
                 return output.result
-            hidden, batch = output.hidden, replace(batch, failures=output.failures)
+            assert isinstance(output.passed, Microbatch)
+            hidden, batch = output.hidden, output.passed
         raise AssertionError("the last stage gives a result")
 
     def step(self, rows: list[tuple[int, int, int]], **changes: object) -> StepResult:

@@ -38,6 +38,7 @@ def test_services_are_those_of_the_package() -> None:
         "Complete",
         "Embed",
         "Logits",
+        "Run",
         "Tokenize",
         "Detokenize",
         "Model",
