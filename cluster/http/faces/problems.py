@@ -29,6 +29,9 @@ class NotFoundError(UsageError):
         super().__init__(message)
         self.code = code
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.code), vars(self)
+
 
 def problem_of(error: ClusterError, request_id: str = "") -> Problem:
     """Status, type and code by the error's class, and the field by its message."""
