@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 
 from tests.ggml.zoo.library.fields import Fields
 from tests.ggml.zoo.models import Arguments, Entry
@@ -29,7 +28,8 @@ def _fixed_ids(batch: int) -> Arguments:
     return (torch.randint(1, VOCABULARY, (batch, 6)),)
 
 
-def _make(name: str, options: dict[str, Any]) -> nn.Module:
+def causal(name: str, options: dict[str, Any]) -> Fields:
+    """A language model of transformers by the name of its family: token ids in, logits out."""
     import transformers
 
     config = getattr(transformers, f"{name}Config")(**options)
@@ -42,7 +42,7 @@ def _entry(name: str, kind: str, options: dict[str, Any], is_quick: bool = False
     """``is_fixed`` says that the model walks along the sequence in Python, so that its length cannot differ."""
     axes = {0: "batch"} if is_fixed else {0: "batch", 1: "length"}
     arguments = _fixed_ids if is_fixed else _ids
-    return Entry(name, lambda: _make(kind, options), arguments, (axes,), library="transformers", is_quick=is_quick)
+    return Entry(name, lambda: causal(kind, options), arguments, (axes,), library="transformers", is_quick=is_quick)
 
 
 _GPT2 = {**_TOKENS, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
