@@ -17,7 +17,8 @@ from cluster.config import ClusterConfig
 from cluster.node.disk import temporary_folder
 from cluster.node.kept_secrets import client_secret_path
 from cluster.node.secret import Secret, write_secret
-from cluster.planning.model_plan import ModelPlan, plan_model
+from cluster.planning.any_plan import plan_model
+from cluster.planning.model_plan import ModelPlan
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 from tests.gpu.kit.process import Remote
 
