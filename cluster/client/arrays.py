@@ -19,10 +19,13 @@ def to_arrays(arrays: Mapping[str, Any] | None, named: Mapping[str, Any]) -> Arr
     if arrays is not None and not isinstance(arrays, Mapping):
         raise UsageError(f"run: {type(arrays).__name__} is no dict of arrays; give run(x=array), or a dict")
     found: dict[str, Any] = dict(arrays or {})
-    twice = sorted(found.keys() & named.keys())
+    twice = sorted(named.keys() & found.keys())
     if twice:
         raise UsageError(f"run: {twice[0]} is given twice; give it once")
-    return {str(name): _array(str(name), value) for name, value in {**found, **named}.items()}
+    unnamed = [name for name in found if not isinstance(name, str)]
+    if unnamed:
+        raise UsageError(f"run: {unnamed[0]!r:.80} is no name of an array; names are texts")
+    return {name: _array(name, value) for name, value in {**found, **named}.items()}
 
 
 def _array(name: str, value: Any) -> Array:

@@ -177,6 +177,11 @@ class Sums:
         """What steps take time for: the bytes of weights that they read, or what is known of it otherwise."""
         return self._work[end] - self._work[first] if self._model.work else self.read_bytes(first, end)
 
+    @property
+    def is_program(self) -> bool:
+        """Whether it has neither a context nor slots."""
+        return bool(self._model.work)
+
     def read_bytes(self, first: int, end: int) -> int:
         """Weights that every step reads."""
         head = self._model.head_bytes if end == self._model.num_layers else 0
@@ -294,10 +299,8 @@ def _too_big(
         f"stage {stage} needs {_mib(sizes.need_bytes(*cut))}, {offer.name} has {_mib(share)} for it"
         for stage, (cut, offer, share) in enumerate(zip(ranges, chosen, shares, strict=True))
     )
-    return CapacityError(
-        f"memory: the model does not fit: {stages}; add devices, or make the context or the slots fewer "
-        "(cluster plan says by how much)"
-    )
+    advice = "add devices" if sizes.is_program else "add devices, or make the context or the slots fewer"
+    return CapacityError(f"memory: the model does not fit: {stages}; {advice} (cluster plan says by how much)")
 
 
 def _mib(num_bytes: int) -> str:

@@ -106,6 +106,8 @@ def test_an_array_given_twice(client: cluster.Client) -> None:
         client.run({"x": example()}, x=example())
     with pytest.raises(UsageError, match="no dict of arrays"):
         client.run(example())  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="1 is no name of an array; names are texts"):
+        client.run({1: example()})  # type: ignore[dict-item]
 
 
 def test_it_makes_no_text(client: cluster.Client) -> None:
