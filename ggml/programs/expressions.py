@@ -70,16 +70,21 @@ def evaluate(expression: Expression, symbols: Sequence[int]) -> Number:
     arguments = [evaluate(argument, symbols) for argument in expression.arguments]
     try:
         result = function(*arguments)
-    except (ArithmeticError, ValueError) as error:
+    except (ArithmeticError, ValueError, TypeError) as error:
         raise ArgumentError("program", f"an extent, {text(expression)},", f"has no value: {error}") from None
+    if isinstance(result, complex) or (isinstance(result, float) and not math.isfinite(result)):
+        raise ArgumentError("program", f"an extent, {text(expression)},", "is no finite number")
     if isinstance(result, int) and not -(1 << 63) <= result < 1 << 63:
         raise ArgumentError("program", f"an extent, {text(expression)},", "does not fit into 64 bits")
     return result
 
 
 def extents(shape: Sequence[Extent], symbols: Sequence[int]) -> tuple[int, ...]:
-    """The numbers of a shape."""
-    return tuple([one if isinstance(one, int) else int(evaluate(one, symbols)) for one in shape])
+    """The numbers of a shape. ArgumentError where one is negative."""
+    found = tuple([one if isinstance(one, int) else int(evaluate(one, symbols)) for one in shape])
+    if min(found, default=0) < 0:
+        raise ArgumentError("program", f"a shape, {found},", "has a negative extent")
+    return found
 
 
 def symbols_of(expression: Expression) -> Iterator[int]:

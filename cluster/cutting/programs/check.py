@@ -16,7 +16,11 @@ from ggml.programs.files import graph_of
 from ggml.programs.graph import Graph
 from ggml.programs.recordings.recorded import MEMORY
 from ggml.programs.references import KEY as WEIGHTS
+from ggml.programs.slices.part import output_names
 from ggml.programs.slices.places import cut_places
+
+MAX_NAMES = 512
+MAX_NAME_CHARS = 256
 
 
 def check_program(header: Header) -> ProgramModel:
@@ -29,12 +33,24 @@ def check_program(header: Header) -> ProgramModel:
         named = {one.name: one for one in of_file(file) if one.name != MEMORY}
     if WEIGHTS in header.metadata:
         raise header.error(WEIGHTS, "its weights are in another file; save it with its weights inside (embed=True)")
+    _check_names(header, graph)
     _check_tensors(header, graph, named)
     missing = coverage(graph).missing
     if missing:
         names = ", ".join(row.op for row in missing)
         raise UnsupportedModelError(f"{header.path}: {names}: cannot run here: {missing[0].why}")
     return ProgramModel(header, graph, cut_places(graph), named)
+
+
+def _check_names(header: Header, graph: Graph) -> None:
+    """Arrays go by name: of inputs and outputs each has to be another one, and none longer than a message allows."""
+    inputs = [one.name for one in graph.users if one.spec is not None]
+    for what, names in (("input", inputs), ("output", list(output_names(graph.out_tree)))):
+        if len(names) > MAX_NAMES:
+            raise header.error(f"{what}s", f"are {len(names)}; at most {MAX_NAMES} can be sent")
+        for name in names:
+            if names.count(name) > 1 or len(name) > MAX_NAME_CHARS:
+                raise header.error(f"{what} {ascii(name)[:80]}", "is the name of two of them, or too long to be sent")
 
 
 def _check_tensors(header: Header, graph: Graph, named: dict[str, Named]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from dataclasses import replace
 
 from cluster.api.errors import CapacityError
 from cluster.engine.calls.call import Call
@@ -60,7 +61,7 @@ class CallPipeline:
         self._waiting.take(call.number)
         step_id = StepId(self.epoch, heapq.heappop(self._free_lanes), self._next_step)
         self._next_step += 1
-        self._in_flight[step_id] = call
+        self._in_flight[step_id] = replace(call, arrays={})  # the stages have them
         return ProgramStep(step_id, call.symbols, call.arrays)
 
     def complete(self, step_id: StepId) -> Call | None:

@@ -17,6 +17,7 @@ from cluster.stage.model import StageSizes
 from cluster.stage.models.arrays import array_of, tensor_of
 from cluster.stage.spec import OnProgress, ProgramOptions, StageSpec
 from cluster.wire.access.keys import Keys
+from cluster.wire.limits import MAX_CALL_BYTES
 from ggml.core.devices import Device, devices
 from ggml.core.errors import GgmlError, OutOfMemoryError
 from ggml.graph.threads import set_num_threads
@@ -80,7 +81,13 @@ class LoadedSlice:
         tensors = {name: tensor_of(one, self._device) for name, one in given.items()}
         made = self._slice(tensors, symbols)
         sources = {id(tensor): given[name] for name, tensor in tensors.items()}
-        return {name: sources.get(id(tensor)) or array_of(tensor) for name, tensor in made.items()}
+        found = {name: sources.get(id(tensor)) or array_of(tensor) for name, tensor in made.items()}
+        if (sent := sum(len(one.data) for one in found.values())) > MAX_CALL_BYTES:
+            raise CapacityError(
+                f"run: stage {self._stage} would pass {sent / MIB:,.0f} MiB on, and at most "
+                f"{MAX_CALL_BYTES / MIB:,.0f} are possible; give smaller arrays, or fewer at a time"
+            )
+        return found
 
     def _keep(self, symbols: tuple[int, ...], takes: int) -> None:
         """A native graph keeps memory for its results: those of all shapes together get what one call may have."""

@@ -19,7 +19,7 @@ from protos import arrays_pb2
 
 # Bytes of arrays that this process holds: those that come in, wait, are sent on, or are not read by their client yet.
 MAX_HELD_BYTES = 3 * MAX_CALL_BYTES
-PART_TIMEOUT_S = 60.0  # for the next part of a call: who sends nothing is not waited for
+PART_TIMEOUT_S = 60.0  # for the next part of a call, or of its answer: who sends or reads nothing is not waited for
 
 Opened = Callable[[StreamInbox[Arrays | ClusterError], Callable[[], None]], AbstractContextManager[None]]
 
@@ -44,11 +44,12 @@ class RunStreams:
             del arrays
             with self._opened(inbox, cancel):
                 (answer, *_) = await inbox.take_all()
-            if isinstance(answer, ClusterError):
-                raise answer
+        if isinstance(answer, ClusterError):
+            raise answer
+        with self._holding(client) as hold:
             hold(sum(len(one.data) for one in answer.values()))
             for part in array_parts(answer):
-                await context.write(part)
+                await _written(context, part)
 
     async def _arrays(self, parts: AsyncIterator[bytes], hold: Callable[[int], None]) -> tuple[tuple[int, ...], Arrays]:
         """The arrays of a call, whole, and its extents. UsageError before more than their headers are read."""
@@ -83,6 +84,13 @@ class RunStreams:
             self._held[client] -= held
             if not self._held[client]:
                 del self._held[client]
+
+
+async def _written(context: Context, part: arrays_pb2.ArraysPart) -> None:
+    try:
+        await asyncio.wait_for(context.write(part), PART_TIMEOUT_S)
+    except TimeoutError:
+        raise CapacityError(f"run: its answer was not read within {PART_TIMEOUT_S:.0f} s; read it at once") from None
 
 
 async def _next(parts: AsyncIterator[bytes]) -> arrays_pb2.ArraysPart:

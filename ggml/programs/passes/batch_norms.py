@@ -52,10 +52,10 @@ def _folding(graph: Graph, values: Values, item: Node) -> _Folding | None:
     if layer.op == "aten.convolution.default" and layer.args[_TRANSPOSED] is not False:
         return None
     weight, result = values.spec(layer.args[1]), values.spec(norm.args[0])
-    if layer.op == "aten.linear.default" and (result is None or len(result.shape) != 2):
-        return None  # the channels would be another axis
+    if weight is None or result is None or len(result.shape) != len(weight.shape):
+        return None  # one image without a batch, or more axes before a matrix: the channels are another axis there
     fixed = [one for one in (layer.args[1], *layer.args[2:3], *norm.args[1:5]) if one is not None]
-    if weight is None or result is None or not all(_is_weight(graph, values, one) for one in fixed):
+    if not all(_is_weight(graph, values, one) for one in fixed):
         return None
     return _Folding(layer, norm, weight, result)
 

@@ -22,9 +22,9 @@ def without_repeated(graph: Graph) -> Graph:
 
 
 def _key(argument: Argument, same: dict[int, int]) -> Hashable:
-    """Tells 1, 1.0 and True apart, which are equal in Python but not as arguments."""
+    """Tells 1, 1.0 and True apart, and 0.0 and -0.0, which are equal in Python but not as arguments."""
     if isinstance(argument, Ref):
         return Ref, same.get(argument.value, argument.value)
     if isinstance(argument, tuple):
         return tuple([_key(item, same) for item in argument])
-    return type(argument), argument
+    return type(argument), argument.hex() if isinstance(argument, float) else argument

@@ -26,7 +26,7 @@ def _plain(values: Values, node: Node) -> Node | None:
     for x, factor in (node.args, node.args[::-1]):
         spec = values.spec(x)
         root = values.maker(factor, "aten.rsqrt.default")
-        if spec is None or spec.dtype is not float32 or root is None:
+        if spec is None or not spec.shape or spec.dtype is not float32 or root is None:
             continue
         added = values.maker(root.args[0], "aten.add.Tensor", "aten.add.Scalar")
         eps = added.args[1] if added and len(added.args) == 2 and not added.kwargs else None

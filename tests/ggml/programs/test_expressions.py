@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ggml.core.errors import ArgumentError
-from ggml.programs.expressions import Apply, Expression, Symbol, evaluate, solved, text
+from ggml.programs.expressions import Apply, Expression, Symbol, evaluate, extents, solved, text
 
 A, B = Symbol(0), Symbol(1)
 
@@ -52,3 +52,22 @@ def test_solved() -> None:
     assert solved(Apply("floordiv", (A, 2)), 7, {}) is None
     assert solved(Apply("add", (A, B)), 7, {}) is None
     assert solved(Apply("add", (A, B)), 7, {0: 1, 1: 6}) == {}
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        Apply("mul", (1e308, 1e308)),
+        Apply("pow", (-8.0, 0.5)),
+        Apply("truediv", (1, 0)),
+        Apply("add", (float("nan"), 1)),
+    ],
+)
+def test_what_is_no_number_is_told(expression: Expression) -> None:
+    with pytest.raises(ArgumentError):
+        evaluate(expression, ())
+
+
+def test_no_extent_is_negative() -> None:
+    with pytest.raises(ArgumentError, match="has a negative extent"):
+        extents((2, Apply("add", (A, -9))), (7, 3))

@@ -236,3 +236,35 @@ def test_what_is_computed_of_another_files_weights_is_saved(tmp_path: Path) -> N
     program.save(tmp_path / "model.ggp", embed=False)
     again = ggml.load_program(tmp_path / "model.ggp")
     np.testing.assert_allclose(again(x).numpy(), model(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "norm", "shape"),
+    [(nn.Conv1d(3, 4, 1), nn.BatchNorm1d(4), (3, 4)), (nn.Conv2d(3, 4, 1), nn.BatchNorm1d(4), (3, 4, 5))],
+    ids=["1d", "2d"],
+)
+def test_a_convolution_without_a_batch_is_not_folded(layer: nn.Module, norm: nn.Module, shape: tuple[int, ...]) -> None:
+    """Its channels are the first axis, and those of the norm another one."""
+    torch.manual_seed(0)
+    norm.running_mean.normal_()
+    norm.running_var.uniform_(0.5, 2.0)
+    model, x = nn.Sequential(layer, norm).eval(), torch.randn(shape)
+    program = ggml.export.lower(torch.export.export(model, (x,)), require="ggml")
+    with torch.no_grad():
+        assert torch.allclose(torch.from_dlpack(program(x)), model(x), atol=1e-5)
+
+
+def test_zeros_of_both_signs_are_two_values() -> None:
+    function = Written(
+        lambda x: torch.copysign(x, torch.full((3,), -0.0)) + 2 * torch.copysign(x, torch.full((3,), 0.0))
+    )
+    x = torch.ones(3)
+    program = ggml.export.lower(torch.export.export(function, (x,)))
+    assert torch.from_dlpack(program(x)).tolist() == function(x).tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_norm_of_one_number_is_lowered() -> None:
+    function = Written(lambda x: x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6))
+    x = torch.tensor(2.0)
+    program = ggml.export.lower(torch.export.export(function, (x,)))
+    assert abs(torch.from_dlpack(program(x)).item() - 1.0) < 1e-5
