@@ -29,6 +29,7 @@ from ggml.programs.slices.running import Slice
 from worker_native.probe import probe
 
 MIB = 2**20
+MAX_SHAPES = 64  # whose native graphs are kept, as `ggml.compile` does
 
 
 class LoadedSlice:
@@ -91,9 +92,11 @@ class LoadedSlice:
 
     def _keep(self, symbols: tuple[int, ...], takes: int) -> None:
         """A native graph keeps memory for its results: those of all shapes together get what one call may have."""
-        if symbols not in self._kept and sum(self._kept.values()) + takes > self._call_bytes:
-            self._slice.forget()
-            self._kept.clear()
+        if symbols not in self._kept:
+            is_full = len(self._kept) >= MAX_SHAPES or sum(self._kept.values()) + takes > self._call_bytes
+            if is_full:
+                self._slice.forget()
+                self._kept.clear()
         self._kept[symbols] = takes
 
     def _bytes_of(self, symbols: tuple[int, ...]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +21,10 @@ from ggml.gguf.header import TensorInfo
 from ggml.gguf.value import MetadataArray, MetadataValue, ValueType, string
 from ggml.programs.decoding import decode
 from ggml.programs.encoding import encode
-from ggml.programs.graph import KEY, Graph
+from ggml.programs.graph import KEY, Graph, Node, Ref
 from ggml.programs.references import KEY as WEIGHTS
+from ggml.programs.slices.places import cut_places
+from ggml.programs.trees import LEAF, Tree
 from protos import program_pb2
 from tests.ggml.programs.slices.graphs import ROWS, chain, node, with_positions, with_state
 from tests.unit.cutting.programs.files import header_of, model_of, saved
@@ -196,3 +199,27 @@ def test_changed_programs_are_refused_or_can_be_cut(graph: Graph, tmp_path: Path
 def test_many_changed_programs_are_refused_or_can_be_cut(graph: Graph, tmp_path: Path) -> None:
     num_refused, num_sound = _check_changed(tmp_path, graph, 1500)
     assert min(num_refused, num_sound) > 50
+
+
+def test_two_outputs_of_one_name_are_refused(tmp_path: Path) -> None:
+    graph = chain(2)
+    (output,) = graph.outputs
+    inner = Tree("dict", (LEAF,), ("b",))
+    twice = replace(graph, outputs=(output, output), out_tree=Tree("dict", (LEAF, inner), ("a.b", "a")))
+    with pytest.raises(ModelFileError, match=r"output 'a.b': is the name of two of them"):
+        model_of(tmp_path, twice)
+
+
+def test_very_many_values_over_one_place_take_little_memory(tmp_path: Path) -> None:
+    """Each of some thousand products is read at the end: no place is kept that all of them cross."""
+    graph = chain(2)
+    first = len(graph.inputs)
+    many = [node("mul.Tensor", Ref(0), Ref(0)) for _ in range(4000)]
+    values = tuple(Ref(first + place) for place in range(4000))
+    wide = replace(ROWS, shape=(ROWS.shape[0], 4000 * ROWS.shape[1]))
+    last = Node("aten.cat.default", (values, 1), (), (wide,))
+    graph = replace(graph, nodes=(*many, last), outputs=(replace(graph.outputs[0], value=Ref(first + 4000)),))
+    tracemalloc.start()
+    assert cut_places(graph) == ()
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
