@@ -18,6 +18,9 @@ _ROTATED = frozenset({"llama"})
 # Their norms multiply by 1 and the weight in transformers, and by the stored weight in llama.cpp.
 _ONE_IN_NORMS = frozenset({"gemma", "gemma2", "gemma3"})
 
+# Rows of queries: far more than any model has.
+_MOST_ROWS = 1 << 22
+
 #: Architectures whose other tensors are the same in both.
 ARCHITECTURES = tuple(sorted({"llama", "qwen2", "qwen3", "phi3", *_ONE_IN_NORMS}))
 
@@ -55,6 +58,8 @@ class Naming:
         queries = self._count("attention.head_count")
         heads = queries if which == "attn_q." else self._count("attention.head_count_kv", queries)
         width = self._count("attention.key_length", self._count("embedding_length") // max(queries, 1))
+        if width % 2 or heads * width > _MOST_ROWS:
+            raise ArgumentError("lower", "weights", f"has {heads} heads of {width} for {stored}, which no model has")
         places: NDArray[np.intp] = np.arange(heads * width, dtype=np.intp).reshape(heads, width // 2, 2)
         return places.swapaxes(1, 2).reshape(-1)
 

@@ -116,7 +116,6 @@ class MixedProgram:
     def reset(self) -> None:
         """Give every buffer that calls change the value it had at first."""
         self._state = dict(self._first)
-        self._device = CPU
 
     def coverage(self) -> Coverage:
         """Each operation, how many nodes of it there are, where they run, and why not on ggml."""

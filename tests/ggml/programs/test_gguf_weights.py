@@ -302,3 +302,23 @@ def test_names_that_llama_cpp_gives(tmp_path: Path) -> None:
     rows = naming.rows("blk.0.attn_q.weight")
     assert rows is not None and rows[:4].tolist() == [0, 2, 4, 6] and rows[16] == 1
     assert naming.rows("blk.0.attn_v.weight") is None
+
+
+@pytest.mark.parametrize(("key", "value"), [("attention.head_count", 1 << 19), ("attention.key_length", 7)])
+def test_heads_that_no_model_has(tmp_path: Path, key: str, value: int) -> None:
+    """Nothing of such a size is made: the file's numbers are anybody's."""
+    from gguf import GGUFWriter
+
+    from ggml.export.gguf_names import Naming
+    from ggml.io.mapped import open_mapped
+
+    writer = GGUFWriter(tmp_path / "heads.gguf", "llama")
+    numbers = {"attention.head_count": 4, "attention.head_count_kv": 4, "attention.key_length": 64, "block_count": 1}
+    for name, number in {**numbers, "embedding_length": 256, key: value}.items():
+        writer.add_uint32(f"llama.{name}", number)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    naming = Naming(open_mapped(str(tmp_path / "heads.gguf"), 1))
+    with pytest.raises(ggml.ArgumentError, match="which no model has"):
+        naming.rows("blk.0.attn_q.weight")
