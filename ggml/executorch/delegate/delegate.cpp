@@ -3,10 +3,14 @@
 #include <executorch/runtime/core/exec_aten/util/tensor_util.h>
 #include <executorch/runtime/platform/log.h>
 
+#include <algorithm>
 #include <cstring>
+#include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -40,9 +44,8 @@ std::optional<DType> dtype_of(ScalarType type) {
     }
 }
 
-et::Error error_of(const ggml_program::Error& error) {
-    ET_LOG(Error, "GgmlBackend: %s", error.what());
-    switch (error.kind) {
+et::Error code_of(ggml_program::Error::Kind kind) {
+    switch (kind) {
         case ggml_program::Error::Kind::file:
             return et::Error::DelegateInvalidCompatibility;
         case ggml_program::Error::Kind::arguments:
@@ -52,6 +55,27 @@ et::Error error_of(const ggml_program::Error& error) {
             return et::Error::MemoryAllocationFailed;
         default:
             return et::Error::Internal;
+    }
+}
+
+et::Error told(et::Error code, const char* why) {
+    ET_LOG(Error, "GgmlBackend: %s", why);
+    return code;
+}
+
+et::Error refused(const char* why) { return told(et::Error::InvalidArgument, why); }
+
+// What `work` gives, or the code of what it throws: no exception may enter the runtime, which has none.
+template <class Work>
+auto guarded(const Work& work) noexcept -> decltype(work()) {
+    try {
+        return work();
+    } catch (const ggml_program::Error& error) {
+        return told(code_of(error.kind), error.what());
+    } catch (const std::bad_alloc&) {
+        return told(et::Error::MemoryAllocationFailed, "no memory is left");
+    } catch (const std::exception& error) {
+        return told(et::Error::Internal, error.what());
     }
 }
 
@@ -70,9 +94,12 @@ bool is_row_major(const Tensor& tensor) {
     return true;
 }
 
-et::Error refused(const char* why) {
-    ET_LOG(Error, "GgmlBackend: %s", why);
-    return et::Error::InvalidArgument;
+// Arguments do not tell which of them are outputs: how many there are must not depend on the shapes.
+bool has_one_form(const Program& program) {
+    const auto& all = program.signatures();
+    return std::all_of(all.begin(), all.end(), [&](const ggml_program::Signature& one) {
+        return one.outputs.size() == all.front().outputs.size();
+    });
 }
 
 class GgmlBackend final : public et::BackendInterface {
@@ -81,22 +108,29 @@ class GgmlBackend final : public et::BackendInterface {
 
     et::Result<et::DelegateHandle*> init(et::BackendInitContext& context, et::FreeableBuffer* processed,
                                          et::ArrayRef<et::CompileSpec>) const override {
-        try {
+        return guarded([&]() -> et::Result<et::DelegateHandle*> {
             const et::NamedDataMap* data = context.get_named_data_map();
             const std::string_view bytes(static_cast<const char*>(processed->data()), processed->size());
             auto program = std::make_unique<Program>(
                 Program::of_bytes(bytes, [data](const std::string& name) { return named(data, name); }));
             program->prepare(0);  // what is not sound is found here, and a program of one shape is ready
+            if (!has_one_form(*program))
+                return told(et::Error::DelegateInvalidCompatibility,
+                            "the recordings of a part differ in their number of outputs");
             processed->Free();
             return program.release();
-        } catch (const ggml_program::Error& error) {
-            return error_of(error);
-        }
+        });
     }
 
     et::Error execute(et::BackendExecutionContext&, et::DelegateHandle* handle,
                       et::Span<et::EValue*> args) const override {
-        auto& program = *static_cast<Program*>(handle);
+        return guarded([&] { return run(*static_cast<Program*>(handle), args); });
+    }
+
+    void destroy(et::DelegateHandle* handle) const override { delete static_cast<Program*>(handle); }
+
+  private:
+    static et::Error run(Program& program, et::Span<et::EValue*> args) {
         const ggml_program::Signature& signature = program.signatures().front();
         if (args.size() < signature.outputs.size()) return refused("there are too few arguments");
         const size_t num_inputs = args.size() - signature.outputs.size();
@@ -112,18 +146,12 @@ class GgmlBackend final : public et::BackendInterface {
                               {tensor.sizes().begin(), tensor.sizes().end()},
                               tensor.const_data_ptr()});
         }
-        try {
-            return give(program.run(inputs), args, num_inputs);
-        } catch (const ggml_program::Error& error) {
-            return error_of(error);
-        }
+        return give(program.run(inputs), args, num_inputs);
     }
 
-    void destroy(et::DelegateHandle* handle) const override { delete static_cast<Program*>(handle); }
-
-  private:
     static et::Error give(const std::vector<ggml_program::Array>& results, et::Span<et::EValue*> args,
                           size_t num_inputs) {
+        if (results.size() != args.size() - num_inputs) return refused("there are other outputs");
         for (size_t i = 0; i < results.size(); ++i) {
             const ggml_program::Spec& spec = results[i].spec;
             if (!args[num_inputs + i]->isTensor()) return refused("an output is no tensor");

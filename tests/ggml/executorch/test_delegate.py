@@ -18,7 +18,9 @@ pytest.importorskip("executorch", reason="not installed: pip install 'ggml-clust
 import torch
 
 import ggml
-from ggml.executorch import library
+from ggml.executorch import backend, library
+from ggml.programs.recordings.encoding import encode
+from protos import program_pb2 as pb
 from tests.ggml.executorch.running import Loaded, error, file_of, left, lowered, parts
 from tests.ggml.zoo.models import Entry
 from tests.ggml.zoo.models.every import ENTRIES
@@ -91,6 +93,23 @@ def test_every_shape_within_the_bounds() -> None:
     method = Loaded(file_of(lowered(torch.export.export(model, (x,), dynamic_shapes=({0: batch},)))))
     for count in (5, 2, 1, 3):
         assert error(method, model, (torch.randn(count, 6),)) <= 1e-4
+
+
+def test_shapes_with_other_outputs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call's arguments do not tell which are outputs: memory behind them would be written to."""
+
+    def changed(*arguments: Any) -> bytes:
+        message = pb.Recordings.FromString(encode(*arguments))
+        outputs = message.recordings[-1].outputs
+        outputs.append(outputs[0])
+        return message.SerializeToString()
+
+    monkeypatch.setattr(backend, "encode", changed)
+    model, x = small()
+    batch = torch.export.Dim("batch", min=1, max=3)
+    raw = file_of(lowered(torch.export.export(model, (x,), dynamic_shapes=({0: batch},))))
+    with pytest.raises(RuntimeError):
+        Loaded(raw)
 
 
 def test_too_many_shapes_are_refused() -> None:

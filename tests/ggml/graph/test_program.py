@@ -8,6 +8,7 @@ import random
 import numpy as np
 import pytest
 
+import ggml
 from worker_native import Buffer, Graph, borrow_array, ggml_types, kernels, primitive_names
 
 FAMILIES = ("map", "reduce", "reduce_columns", "scan", "sort", "exp_rows", "scatter", "search")
@@ -62,6 +63,7 @@ def run(graph: Graph, *arrays: np.ndarray) -> np.ndarray:
 
 
 MATRIX = step("input", 0, (4, 2, 1, 1))
+DEEP, MANY = 4562284561, 16 * 17 * 241 * 61681
 
 
 def test_a_program_runs() -> None:
@@ -95,11 +97,59 @@ def test_a_program_runs() -> None:
         ([MATRIX, step("map:mul", 0, (4, 2, 1, 1), (0,))], (1,)),
         ([MATRIX, step("map:mul", 27, (4, 2, 1, 1), (0, 0))], (1,)),
         ([MATRIX, step("reduce:mul", 0, (4, 2, 1, 1), (0, 0))], (1,)),
+        # DEEP * MANY elements are 16 more than 64 bits count.
+        ([step("input", 0, (16, 1, 1, 1)), step("input", 0, (DEEP, 1, 1, 1)),
+          step("multiply", 0, (1, MANY, 1, 1), (0, 1))], (2,)),
     ],
 )  # fmt: skip
 def test_programs_that_are_refused(steps: list[Step], outputs: tuple[int, ...]) -> None:
     with pytest.raises(ValueError):
         build(*steps, outputs=outputs)
+
+
+@pytest.mark.parametrize("strides", [(0, 4, 16, 16), (12, 4, 0, 8), (4, 4, 4, 4)])
+def test_the_stride_of_a_single_element_tells_nothing(strides: tuple[int, ...]) -> None:
+    """ggml asserts those of rows it calls contiguous."""
+    column = step("view", 0, (1, 4, 1, 1), (0,), (*strides, 0))
+    graph = build(step("input", 0, (4, 1, 1, 1)), column, step("rms_norm", 0, (1, 4, 1, 1), (1,), (0,)), outputs=(2,))
+    assert run(graph, np.array([3, -2, 0.5, -7], np.float32)).tolist() == [1, -1, 1, -1]
+    weight = step("input", 0, (1, 3, 1, 1))
+    product = step("mul_mat", 0, (3, 4, 1, 1), (2, 1), (0,))
+    graph = build(step("input", 0, (4, 1, 1, 1)), column, weight, product, outputs=(3,))
+    left, right = np.array([3, -2, 0.5, -7], np.float32), np.array([1, 2, 4], np.float32)
+    assert run(graph, left, right).tolist() == np.outer(left, right).reshape(-1).tolist()
+
+
+def test_a_bad_index_writes_nothing_whichever_worker_would_find_it() -> None:
+    """Place 0 stands for it until the run ends, and the rows there would be overwritten."""
+    steps = [
+        step("input", 0, (256, 64, 1, 1)),
+        step("input", 0, (256, 1, 1, 1)),
+        step("input", 27, (1, 1, 1, 1)),
+        step("index", 26, (1, 1, 1, 1), (2,), (64, 0)),
+        step("set_rows", 0, (256, 64, 1, 1), (0, 1, 3)),
+        step("sqr", 0, (256, 64, 1, 1), (4,)),
+        # Work for which a graph takes all threads.
+        step("input", 0, (512, 512, 1, 1)),
+        step("mul_mat", 0, (512, 512, 1, 1), (6, 6), (0,)),
+    ]
+    before = ggml.get_num_threads()
+    ggml.set_num_threads(2)
+    try:
+        graph = build(*steps, outputs=(5, 7))
+        assert graph.num_threads == 2
+        square = np.ones((512, 512), np.float32)
+        fixed = [borrow_array("CPU", one) for one in (np.full(256, 7, np.float32), np.array([99]), square)]
+        for _ in range(100):
+            state = Buffer("CPU", 256 * 64 * 4)
+            state.write(np.zeros(256 * 64 * 4, np.uint8))
+            with pytest.raises(IndexError, match="index 99 is out of bounds for size 64"):
+                graph.run([state, *fixed])
+            found = np.empty(state.num_bytes, np.uint8)
+            state.read(found)
+            assert not found.any()
+    finally:
+        ggml.set_num_threads(before)
 
 
 def test_inputs_that_do_not_fit() -> None:

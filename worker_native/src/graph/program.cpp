@@ -6,8 +6,6 @@ namespace native {
 namespace {
 
 constexpr int64_t max_params = 64;
-// Products of four extents stay inside 63 bits with room for the element size.
-constexpr int64_t max_elements = int64_t(1) << 48;
 
 // Reads words one by one and refuses to go past the end.
 class Reader {

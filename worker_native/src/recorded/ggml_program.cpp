@@ -194,6 +194,7 @@ class Program::Impl {
         if (value.dtype != spec.dtype || value.shape != spec.shape)
             refuse("state: ", Spec{value.name, value.dtype, value.shape}.text(), " is given for ",
                    spec.text());
+        if (!value.data && spec.num_elements() > 0) refuse("state: '", value.name, "' has no memory");
         if (spec.num_elements() > 0) state_[value.name] = kept(spec, value.data);
     }
 

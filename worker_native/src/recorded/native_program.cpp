@@ -83,19 +83,20 @@ bool is_written(const Recording& recording, const RecordedSource& source) {
            });
 }
 
-// What Python never writes, and a graph takes for granted: rows are named by checked places that they have,
-// and only states are written to.
+// What Python never writes, and a graph takes for granted: rows, and the matrices of a choice, are named by
+// checked places that they have, and only states are written to.
 void check_steps(const Recording& recording, const std::vector<Step>& steps) {
     std::map<int64_t, size_t> inputs;  // by step
     for (size_t i = 0; i < steps.size(); ++i) {
         const Step& step = steps[i];
         if (step.name == "input") inputs.emplace(static_cast<int64_t>(i), inputs.size());
-        const bool writes = step.name == "set_rows";
-        const size_t place = writes ? 2 : 1;
-        if ((!writes && step.name != "get_rows") || step.sources.size() <= place) continue;
+        const bool writes = step.name == "set_rows", chooses = step.name == "mul_mat_id";
+        const size_t place = writes || chooses ? 2 : 1;
+        if ((!writes && !chooses && step.name != "get_rows") || step.sources.size() <= place) continue;
         const Step& index = steps[static_cast<size_t>(step.sources[place])];
-        const Step& rows = steps[static_cast<size_t>(step.sources.front())];
-        if (index.name != "index" || index.params.empty() || index.params.front() > rows.ne[1])
+        const Step& named = steps[static_cast<size_t>(step.sources.front())];
+        const int64_t limit = chooses ? named.ne[2] : named.ne[1];
+        if (index.name != "index" || index.params.empty() || index.params.front() > limit)
             bad_value("recordings: step ", i, " names rows by places that were not checked");
         const int64_t root = writes ? root_of(steps, step.sources.front()) : -1;
         if (writes && (root < 0 || !is_written(recording, recording.sources[inputs.at(root)])))

@@ -130,24 +130,57 @@ class WordsOf:
         self.message.words[(self.end if place < 0 else self.begin) + place] = word
 
 
-@pytest.mark.parametrize("name", CRAFTED)
-def test_crafted_recordings_are_refused(runner: Path, tmp_path: Path, name: str) -> None:
-    """What Python never writes, and ggml would take for granted: an assertion there ends the process."""
-    program, given = cached(), {"row": np.float32([[5, -1]]), "at": np.array([2])}
+def crafted(
+    runner: Path, folder: Path, program: Program, given: dict[str, NDArray[np.generic]],
+    change: Callable[[pb.Recording], object],
+) -> str:  # fmt: skip
+    """What the runner says of a file whose only recording was changed, which it has to refuse in one line."""
     program.record(*given.values())
-    change, why = CRAFTED[name]
     tensors, extra = with_recordings({**program.weights, **program.state.all()}, program.recordings)
     message = pb.Recordings.FromString(extra["ggml.recordings"])
     change(message.recordings[0])
     extra = {"ggml.program": encode(program.graph), "ggml.recordings": message.SerializeToString()}
-    write(str(tmp_path / "changed.ggp"), tensors, "ggml-program", extra)
-    arguments: list[object] = [tmp_path / "changed.ggp"]
+    write(str(folder / "changed.ggp"), tensors, "ggml-program", extra)
+    arguments: list[object] = [folder / "changed.ggp"]
     for key, array in given.items():
-        np.save(tmp_path / f"{key}.npy", array)
-        arguments += ["--input", f"{key}={tmp_path}/{key}.npy"]
+        np.save(folder / f"{key}.npy", array)
+        arguments += ["--input", f"{key}={folder}/{key}.npy"]
     done = called(runner, *arguments)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), (done.returncode, done.stderr)
-    assert re.search(why, done.stderr), done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("name", CRAFTED)
+def test_crafted_recordings_are_refused(runner: Path, tmp_path: Path, name: str) -> None:
+    """What Python never writes, and ggml would take for granted: an assertion there ends the process."""
+    change, why = CRAFTED[name]
+    given = {"row": np.float32([[5, -1]]), "at": np.array([2])}
+    assert re.search(why, crafted(runner, tmp_path, cached(), given, change))
+
+
+def experts() -> Program:
+    """Rows in the order of their experts, of which there are two."""
+    rows, ends = TensorSpec(ggml.float32, (64, 32)), TensorSpec(ggml.int32, (2,))
+    inputs = (
+        Input("rows", Role.USER, rows),
+        Input("ends", Role.USER, ends),
+        Input("weight", Role.WEIGHT, TensorSpec(ggml.float32, (2, 32, 8))),
+    )
+    made = TensorSpec(ggml.float32, (64, 8))
+    nodes = (Node("aten._grouped_mm.default", (Ref(0), Ref(2), Ref(1)), specs=(made,)),)
+    trees = Tree("tuple", (Tree("tuple", (LEAF,) * 2), Tree("dict"))), LEAF
+    return Program(Graph((), inputs, nodes, (Output("y", Role.USER, Ref(3)),), *trees), {"weight": ggml.ones(2, 32, 8)})
+
+
+def test_experts_that_are_not_there_are_refused(runner: Path, tmp_path: Path) -> None:
+    program, given = experts(), {"rows": np.ones((64, 32), np.float32), "ends": np.array([3, 64], np.int32)}
+    program.record(*given.values())
+    (one,) = program.recordings.by_shapes.values()
+    assert "mul_mat_id" in one.steps.names
+    (found,) = outputs(runner, program, given, tmp_path)
+    assert found.tolist() == program(*given.values()).tolist() == [[32.0] * 8] * 64
+    why = crafted(runner, tmp_path, experts(), given, lambda m: step(m, "index").__setitem__(-2, 3))
+    assert "places that were not checked" in why
 
 
 def of_dtypes() -> Program:

@@ -33,9 +33,14 @@ ggml_tensor* view(Site& site) {
     }
     site.require(last + size_bytes <= limit, "ends outside its source");
     ggml_tensor* t = ggml_view_1d(site.context, base, block, static_cast<size_t>(site.integer(4)));
+    // The stride of an axis with one element tells nothing, but ggml asserts that those of contiguous tensors
+    // are dense.
+    size_t dense = static_cast<size_t>(size_bytes);
     for (size_t axis = 0; axis < 4; ++axis) {
+        const int64_t count = axis == 0 ? step.ne[0] / block : step.ne[axis];
         t->ne[axis] = step.ne[axis];
-        t->nb[axis] = static_cast<size_t>(step.params[axis]);
+        t->nb[axis] = count == 1 ? dense : static_cast<size_t>(step.params[axis]);
+        dense = t->nb[axis] * static_cast<size_t>(count);
     }
     return t;
 }

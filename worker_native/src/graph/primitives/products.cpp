@@ -50,14 +50,21 @@ ggml_tensor* solve_tri(Site& site) {
     return ggml_solve_tri(site.context, site.src[0], site.src[1], true, true, false);
 }
 
+// The elements of the panels of rows [K, M]; a product whose extents come from two tensors may overflow.
+int64_t panel_elements(const Site& site, int64_t depth, int64_t num_rows) {
+    const int64_t num_padded = packed_elements(1, num_rows);
+    site.require(num_padded <= max_elements / depth, "is too large");
+    return packed_elements(depth, num_rows);
+}
+
 // Rows [K, M] to panels of them, for "multiply". No params.
 ggml_tensor* pack(Site& site) {
     require_plain_f32(site);
     const ggml_tensor* src = site.src[0];
-    site.require(
-        site.step.type == GGML_TYPE_F32 &&
-            site.step.ne == std::array<int64_t, 4>{packed_elements(src->ne[0], ggml_nrows(src)), 1, 1, 1},
-        "the result has another size");
+    site.require(site.step.type == GGML_TYPE_F32 &&
+                     site.step.ne ==
+                         std::array<int64_t, 4>{panel_elements(site, src->ne[0], ggml_nrows(src)), 1, 1, 1},
+                 "the result has another size");
     return custom(site, pack_kernel());
 }
 
@@ -69,7 +76,8 @@ ggml_tensor* multiply(Site& site) {
     site.require(site.step.type == GGML_TYPE_F32 && ne[2] == 1 && ne[3] == 1, "makes F32 with two axes");
     site.require(weight->ne[2] == 1 && weight->ne[3] == 1 && weight->ne[1] == ne[0],
                  "wants a row for each output");
-    site.require(ggml_nelements(packed) == packed_elements(weight->ne[0], ne[1]), "the panels do not fit");
+    site.require(ggml_nelements(packed) == panel_elements(site, weight->ne[0], ne[1]),
+                 "the panels do not fit");
     if (site.src.size() == 3) site.require(ggml_nelements(site.src[2]) == ne[0], "the bias does not fit");
     return custom(site, multiply_kernel());
 }

@@ -20,9 +20,9 @@ Triple geometry(const Site& site, size_t at, int64_t low, int64_t high = max_geo
     return found;
 }
 
-// a * b, where the result may not pass 2^48.
+// a * b, where the result may not pass what a tensor may have.
 int64_t times(const Site& site, int64_t a, int64_t b) {
-    site.require(a >= 1 && b >= 1 && a <= (int64_t(1) << 48) / b, "is too large");
+    site.require(a >= 1 && b >= 1 && a <= max_elements / b, "is too large");
     return a * b;
 }
 

@@ -10,6 +10,9 @@
 
 namespace native {
 
+// What one tensor may have: products of its extents stay inside 63 bits with room for the element size.
+inline constexpr int64_t max_elements = int64_t(1) << 48;
+
 // The result of step i is named i. ne is ggml's order: the innermost axis first.
 struct Step {
     std::string name;  // the primitive's; the kernel that it is to use stands behind a colon: "map:add"
