@@ -18,7 +18,7 @@ pytest.importorskip("executorch", reason="not installed: pip install 'ggml-clust
 import torch
 
 import ggml
-from ggml.executorch import backend, library
+from ggml.executorch import library
 from ggml.programs.recordings.encoding import encode
 from protos import program_pb2 as pb
 from tests.ggml.executorch.running import Loaded, error, file_of, left, lowered, parts
@@ -104,7 +104,7 @@ def test_shapes_with_other_outputs_are_refused(monkeypatch: pytest.MonkeyPatch) 
         outputs.append(outputs[0])
         return message.SerializeToString()
 
-    monkeypatch.setattr(backend, "encode", changed)
+    monkeypatch.setattr("ggml.executorch.backend.encode", changed)
     model, x = small()
     batch = torch.export.Dim("batch", min=1, max=3)
     raw = file_of(lowered(torch.export.export(model, (x,), dynamic_shapes=({0: batch},))))
