@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
 import grpc
 
+from cluster.api.errors import UsageError
 from cluster.api.results import TokenEvent
 from cluster.client import calls
 from cluster.client.connection import check_process
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.proof import Proof
+
+# What the program's end waits for until gRPC's thread has let go of a call.
+END_S = 1.0
 
 
 class Messages(Iterator[bytes]):
@@ -25,6 +32,8 @@ class Messages(Iterator[bytes]):
         self._proof = proof
         self._endpoint = endpoint
         self._is_closed = False
+        with _lock:
+            _open.add(self)
 
     def __next__(self) -> bytes:
         check_process()
@@ -45,10 +54,35 @@ class Messages(Iterator[bytes]):
         self._is_closed = True
         self._messages.cancel()
 
+    def end(self) -> None:
+        """Cancels the call, and waits until gRPC's thread has done with it."""
+        has_ended = threading.Event()
+        is_running = self._messages.add_callback(has_ended.set)
+        self.close()
+        if is_running:
+            has_ended.wait(END_S)
+
     def _check(self) -> None:
         proof, self._proof = self._proof, None
         if proof is not None:
             proof.check(self._messages.initial_metadata(), f"the cluster at {self._endpoint.address}")
+
+
+_lock = threading.Lock()
+_open: WeakSet[Messages] = WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """gRPC's call takes its lock when it is collected, and waits for ever if that is after its thread has died with it."""
+    try:
+        check_process()
+    except UsageError:
+        return  # a forked child, to which the calls do not belong
+    with _lock:
+        calls_left = list(_open)
+    for messages in calls_left:
+        messages.end()
 
 
 class TokenStream(Iterator[TokenEvent]):

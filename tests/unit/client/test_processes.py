@@ -34,7 +34,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 # A fork happens in a program of its own: the tests' own process has threads of gRPC's servers, too.
 PROGRAM = """
-import os, signal, sys
+import os, signal, sys, threading
 import cluster
 
 def in_child(work):
@@ -159,6 +159,34 @@ def test_an_interpreter_ends_with_a_stream_open(address: str) -> None:
 client = cluster.connect(address)
 stream = client.stream("abcdefgh")
 print(next(stream).text)
+"""
+    assert run_program(code, address).split() == ["a"]
+
+
+def test_an_interpreter_ends_while_a_call_is_being_looked_after(address: str) -> None:
+    code = """
+inside = threading.Event()
+exec('''
+import grpc._channel, threading, time
+
+class Slow(threading.Condition):  # held long enough for the interpreter to end meanwhile
+    def __exit__(self, *reason):
+        if threading.current_thread() is not threading.main_thread():
+            inside.set()
+            time.sleep(0.2)
+        return super().__exit__(*reason)
+
+def slow(state, *args, first=grpc._channel._RPCState.__init__, **named):
+    first(state, *args, **named)
+    state.condition = Slow()
+
+grpc._channel._RPCState.__init__ = slow
+''', {"inside": inside})  # in names of its own, as gRPC would keep this program's alive with them
+client = cluster.connect(address)
+stream = client.stream("a")
+print(next(stream).text)
+inside.clear()
+inside.wait(1)
 """
     assert run_program(code, address).split() == ["a"]
 
