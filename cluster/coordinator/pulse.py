@@ -24,6 +24,8 @@ class Pulse:
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
 
     def start(self) -> None:
+        with self._lock:
+            self._last_beat_s = self._now()  # whoever made it may have loaded a model since
         self._thread.start()
 
     def stop(self) -> None:

@@ -275,6 +275,17 @@ def test_a_standstill_is_told_for_a_while() -> None:
     assert pulse.stood_still_s() == 0
 
 
+def test_what_passes_before_the_start_is_no_standstill() -> None:
+    now_s = 100.0
+    pulse = Pulse(lambda: now_s)
+    now_s += 20
+    pulse.start()
+    try:
+        assert pulse.stood_still_s() == 0
+    finally:
+        pulse.stop()
+
+
 def test_attempts_go_on_whatever_they_raise() -> None:
     attempts: list[int] = []
     done = threading.Event()
