@@ -216,7 +216,7 @@ class Lifecycle:
             state = replace(state, has_actors=True)
             write_state(state)
             plan = plan or self._placing.plan_over(state, config, ground.nodes(launch, waits=not state.bounds))
-            has_front = plan.has_text and prepare_front(launch, config, state)
+            has_front = not plan.is_program and prepare_front(launch, config, state)
             address = self._placing.bring_up(launch, state, plan)
             http = open_front(launch, config) if has_front else ""
         return Outcome(note, address, config, http)

@@ -12,7 +12,6 @@ from cluster.actors.asking.own_status import status_at
 from cluster.actors.ground.ground import Progress
 from cluster.api.errors import ClusterError, UsageError
 from cluster.config import ClusterConfig
-from cluster.coordinator.spec import ProgramSpec
 from cluster.node.home import read_home
 from cluster.node.processes import members
 from cluster.node.state import ClusterState, state_path, write_state
@@ -117,7 +116,7 @@ def _planned(state: ClusterState, plan: ModelPlan) -> ClusterState:
         bounds=plan.bounds,
         devices=plan.devices,
         model_version=coordinator.source.version,
-        is_program=isinstance(coordinator, ProgramSpec),
+        is_program=plan.is_program,
     )
 
 

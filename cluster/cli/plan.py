@@ -9,6 +9,7 @@ from cluster.cli.settings import add_plan_flags, given_settings
 from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
+    from cluster.planning.programs.inventory import ProgramInventory
     from cluster.planning.programs.report import ProgramReport
     from cluster.planning.report import LinkReport, PlanReport, StageReport
 
@@ -32,24 +33,29 @@ def add_parser(verbs: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from cluster.actors.asking.planned_for import planned_for
     from cluster.config import load_config
-    from cluster.planning.any_plan import report_of_program
+    from cluster.planning.any_plan import take_any
+    from cluster.planning.inventory import Inventory
     from cluster.planning.plan_file import to_json
-    from cluster.planning.report import report
+    from cluster.planning.report import PlanReport, report_model
     from cluster.terminal.activity import Activity
 
     config = load_config(options.config, given_settings(options))
     with planned_for() as nodes, Activity("measuring devices and memory"):
-        program = report_of_program(config, nodes)
-        found = None if program else report(config, nodes)
-    if program is not None:
-        _show_program(program, options.output)
-        return 0 if program.fits else DOES_NOT_FIT
-    assert found is not None, "it is a program, or it is not"
-    if options.output == "json":
+        taken = take_any(config, nodes)
+        found = report_model(taken) if isinstance(taken, Inventory) else _program_report(taken)
+    if not isinstance(found, PlanReport):
+        _show_program(found, options.output)
+    elif options.output == "json":
         print(to_json(found))
     else:
         _print(found, options.explain)
     return 0 if found.fits else DOES_NOT_FIT
+
+
+def _program_report(taken: ProgramInventory) -> ProgramReport:
+    from cluster.planning.programs.report import report_program  # all operations take a while to import
+
+    return report_program(taken)
 
 
 def _show_program(found: ProgramReport, output: str) -> None:

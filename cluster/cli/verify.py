@@ -13,6 +13,7 @@ from cluster.terminal.printable import printable
 if TYPE_CHECKING:
     from cluster.config import ClusterConfig
     from cluster.node.state import ClusterState
+    from cluster.planning.programs.inventory import ProgramInventory
     from cluster.verify.compare import Comparison, Finding
 
 DIFFERS = 1
@@ -42,15 +43,17 @@ def run(options: argparse.Namespace) -> int:
     if not options.tolerance >= 0:
         raise UsageError(f"tolerance: {options.tolerance} is not possible; give 0 or more")
     config, state = _subject(options)
-    from cluster.planning.any_plan import is_program
-
-    if is_program(config):
-        return _verify_program(config, state, options)
+    bounds = state.bounds if state else ()
+    from cluster.planning.any_plan import take_any
+    from cluster.planning.inventory import Inventory
     from cluster.verify.live import compare_live
-    from cluster.verify.run import Asked, verify
+    from cluster.verify.run import Asked, on_this_machine, verify
 
-    asked = Asked(state.bounds if state else (), not options.no_whole, options.save, options.against)
-    done = verify(config, asked, lambda text: print(printable(text), file=sys.stderr))
+    found = take_any(on_this_machine(config, bounds))
+    if not isinstance(found, Inventory):
+        return _verify_program(found, state, options)
+    asked = Asked(bounds, not options.no_whole, options.save, options.against)
+    done = verify(found, asked, lambda text: print(printable(text), file=sys.stderr))
     for warning in done.plan.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     comparisons = [done.comparison] if done.comparison else []
@@ -73,14 +76,14 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _verify_program(config: ClusterConfig, state: ClusterState | None, options: argparse.Namespace) -> int:
+def _verify_program(found: ProgramInventory, state: ClusterState | None, options: argparse.Namespace) -> int:
     if options.save or options.against or options.no_whole:
         raise UsageError("verify: checksums are kept of models with layers only; of a program leave these flags out")
     from cluster.client.sync import connect
     from cluster.node.kept_secrets import client_secret_path
     from cluster.verify.programs.run import compare_live_program, verify_program
 
-    done = verify_program(config, state.bounds if state else (), lambda text: print(printable(text), file=sys.stderr))
+    done = verify_program(found, state.bounds if state else (), lambda text: print(printable(text), file=sys.stderr))
     comparisons = [done.comparison]
     if state is not None:
         with connect(state.address, client_secret_path()) as client:

@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 import grpc
-from google.protobuf.message import Message as ProtoMessage
 from numpy.typing import NDArray
 
 from cluster.api.embedding import Embeddings, Pooling, Ranking
@@ -247,12 +246,8 @@ class AsyncClient:
         return parts.finish()
 
     def _open(self, call: Call[Any]) -> AsyncMessages:
-        channel, proof = self._connection.channel(), self._endpoint.prove(call.path)
-        if isinstance(call.request, ProtoMessage):
-            method = channel.unary_stream(call.path, serialize, bytes)
-            return AsyncMessages(method(call.request, metadata=sent_with(proof)), self._endpoint, proof)
-        several = channel.stream_stream(call.path, serialize, bytes)
-        return AsyncMessages(several(iter(call.request), metadata=sent_with(proof)), self._endpoint, proof)
+        proof = self._endpoint.prove(call.path)
+        return AsyncMessages(calls.open_call(self._connection.channel(), call, proof), self._endpoint, proof)
 
     async def _num_to_open(self, num_total: int | None) -> int:
         if num_total is not None and num_total <= SMALL_BATCH:

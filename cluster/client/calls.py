@@ -30,7 +30,8 @@ from cluster.client.finding import ADDRESS_VARIABLE
 from cluster.client.prompts import is_batch, merge_params, to_prompt, to_text, to_token_ids
 from cluster.messages.step import Float32Array, StepTiming
 from cluster.wire import limits
-from cluster.wire.access.endpoint import Endpoint
+from cluster.wire.access.endpoint import Endpoint, sent_with
+from cluster.wire.access.proof import Proof
 from cluster.wire.codec.adapters import decode_adapters, encode_adapters_request
 from cluster.wire.codec.answer import Output, decode_answers, decode_events
 from cluster.wire.codec.arrays import array_parts
@@ -40,7 +41,7 @@ from cluster.wire.codec.inference import check_token_ids, decode_logits, encode_
 from cluster.wire.codec.model import ModelParts, VocabularyParts
 from cluster.wire.codec.timing import decode_timing
 from cluster.wire.limits import check_length, parse
-from cluster.wire.transport.methods import method_path
+from cluster.wire.transport.methods import method_path, serialize
 from cluster.wire.transport.refusal import hung_up
 from protos import arrays_pb2, inference_pb2
 
@@ -85,6 +86,13 @@ def call_error(error: grpc.RpcError, endpoint: Endpoint) -> ClusterError:
         f"cannot reach a cluster at {endpoint.address}{by}",
         'start one with "cluster up" or give the address of another',
     )
+
+
+def open_call(channel: Any, call: Call[Any], proof: Proof | None) -> Any:
+    """Begin it on a channel of either kind of gRPC. Its answers come as bytes, one after the other."""
+    if isinstance(call.request, Message):
+        return channel.unary_stream(call.path, serialize, bytes)(call.request, metadata=sent_with(proof))
+    return channel.stream_stream(call.path, serialize, bytes)(iter(call.request), metadata=sent_with(proof))
 
 
 async def aio_call_error(error: grpc.RpcError, endpoint: Endpoint) -> ClusterError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from cluster.api.status import Condition, Health, StageFacts, StageStatus
+from cluster.api.status import ClusterStatus, Condition, Health, Protection, StageFacts, StageStatus
 from cluster.coordinator.pulse import Pulse
 from cluster.coordinator.recovery import Recovery
 from cluster.coordinator.spec import AnySpec, StageEndpoint
@@ -42,6 +43,7 @@ class Pipeline:
         self._pulse = Pulse()
         self.stages = WiredStages(keys.for_stages)
         self._next_epoch = 1
+        self._started_s = time.monotonic()
         self._recovery = Recovery(lambda: self.engine.failure is not None, self._rewire)
 
     def start(self) -> None:
@@ -76,8 +78,33 @@ class Pipeline:
         said = f"its process stood still for {stood_still_s:.0f} s, and its connections to the stages broke"
         return StageFailure(None, failure.epoch, said)
 
-    def statuses(self, snapshot: Snapshot) -> tuple[StageStatus, ...]:
-        """Each stage now; asks them all."""
+    def status(
+        self, address: str, protection: Protection, num_slots: int, *, context_length: int = 0, vocab_size: int = 0
+    ) -> ClusterStatus:
+        """The cluster now, which clients reach at `address`; asks every stage. A program has no context or tokens."""
+        snapshot = self.engine.snapshot()
+        return ClusterStatus(
+            model=self._spec.model,
+            model_hash=self._spec.model_hash,
+            architecture=self._spec.architecture,
+            health=self._health(snapshot.failure),
+            address=address,
+            epoch=snapshot.epoch,
+            context_length=context_length,
+            num_slots=num_slots,
+            num_slots_used=snapshot.num_slots_used,
+            num_waiting=snapshot.num_waiting,
+            num_requests=snapshot.num_requests,
+            num_tokens=snapshot.num_tokens,
+            uptime_s=time.monotonic() - self._started_s,
+            vocab_size=vocab_size,
+            stages=self._statuses(snapshot),
+            protection=protection,
+            row_bytes=self._spec.row_bytes,
+            plan=self._spec.plan,
+        )
+
+    def _statuses(self, snapshot: Snapshot) -> tuple[StageStatus, ...]:
         facts = self.stages.describe()
         hops = hops_ms([self.engine.timings(fact.stage) for fact in facts], [fact.node for fact in facts])
         return tuple(self._status(fact, snapshot, hop_ms) for fact, hop_ms in zip(facts, hops, strict=True))
@@ -86,8 +113,7 @@ class Pipeline:
         """The recorded steps of all stages, by stage."""
         return [timing for stage in range(self._spec.num_stages) for timing in self.engine.timings(stage)]
 
-    def health(self, failure: StageFailure | None) -> Health:
-        """That of the cluster."""
+    def _health(self, failure: StageFailure | None) -> Health:
         if failure is not None:
             who = "the coordinator" if failure.stage is None else f"stage {failure.stage}"
             return Health(Condition.DEGRADED, f"{who} is lost: {failure.reason}")

@@ -29,7 +29,6 @@ from cluster.coordinator.tokenizing.tokenizer import Tokenizer
 from cluster.engine.events import Embedding, Output
 from cluster.engine.loop import Engine
 from cluster.messages.program import Arrays
-from cluster.messages.stage import StageFailure
 from cluster.sources.stored import stored_vocabulary
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.keys import Keys
@@ -72,7 +71,6 @@ class CoordinatorService:
         self._server = InferenceServer(self, clients)
         self._protection = clients.protection
         self._address = ""
-        self._started_s = time.monotonic()
 
     @property
     def epoch(self) -> int:
@@ -192,33 +190,18 @@ class CoordinatorService:
 
     def status(self) -> ClusterStatus:
         """The cluster now; asks every stage."""
-        snapshot = self._engine.snapshot()
-        return ClusterStatus(
-            model=self._spec.model,
-            model_hash=self._spec.model_hash,
-            architecture=self._spec.architecture,
-            health=self._health(snapshot.failure),
-            address=self._address,
-            epoch=snapshot.epoch,
+        found = self._pipeline.status(
+            self._address,
+            self._protection,
+            self._spec.num_slots,
             context_length=self._spec.context_length,
-            num_slots=self._spec.num_slots,
-            num_slots_used=snapshot.num_slots_used,
-            num_waiting=snapshot.num_waiting,
-            num_requests=snapshot.num_requests,
-            num_tokens=snapshot.num_tokens,
-            uptime_s=time.monotonic() - self._started_s,
             vocab_size=self._table.num_tokens,
-            stages=self._pipeline.statuses(snapshot),
-            protection=self._protection,
-            row_bytes=self._spec.row_bytes,
-            plan=self._spec.plan,
         )
+        if self._engine_thread.is_alive():
+            return found
+        ended = Health(Condition.DEGRADED, "the engine has ended; run cluster down, then up again")
+        return replace(found, health=ended)
 
     def slots(self) -> tuple[SlotStatus, ...]:
         """What each slot is used for now."""
         return self._engine.slots()
-
-    def _health(self, failure: StageFailure | None) -> Health:
-        if not self._engine_thread.is_alive():
-            return Health(Condition.DEGRADED, "the engine has ended; run cluster down, then up again")
-        return self._pipeline.health(failure)

@@ -5,6 +5,7 @@ Files are opened here, and only here: what the reader finds wrong with one leave
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,15 @@ class Header(header.Header):
     def num_layers(self) -> int:
         """Layers of the model proper, those that predict further tokens not counted."""
         return self.uint32(f"{self.architecture}.block_count") - self.num_nextn_layers
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(math.prod(tensor.shape) for tensor in self.tensors)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of all tensors."""
+        return sum(tensor.size_bytes for tensor in self.tensors)
 
     @property
     def hidden_width(self) -> int:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from cluster.api.errors import CapacityError
 from cluster.config import ClusterConfig
 from cluster.doctor.check import Check, fail, ok, read_text, warn
-from cluster.planning.any_plan import report_of_program
-from cluster.planning.inventory import Inventory, take_inventory
+from cluster.planning.any_plan import take_any
+from cluster.planning.inventory import Inventory
 from cluster.planning.layout import Layout, Layouts, offers_of
 from cluster.store.slices import SliceStore
 
 if TYPE_CHECKING:
-    from cluster.planning.programs.report import ProgramReport
+    from cluster.planning.programs.inventory import ProgramInventory
 
 GIB = 2**30
 PLAN = "see what would have to change: cluster plan"
@@ -45,10 +45,9 @@ def check_model_fits(config: ClusterConfig, is_up: bool) -> list[Check]:
     """The stages in memory, and their slices on disk. A cluster that is up has its memory already."""
     if config.is_shared:
         return [ok("model memory", "the model is on several machines; cluster plan says what its stages take")]
-    program = report_of_program(config, None)
-    if program is not None:
-        return [_program_fits(program, is_up)]
-    found = take_inventory(config)
+    found = take_any(config)
+    if not isinstance(found, Inventory):
+        return [_program_fits(found, is_up)]
     with found.dry_run() as dry_run:
         layouts, offers = Layouts(found, dry_run), offers_of(found)
         try:
@@ -60,7 +59,10 @@ def check_model_fits(config: ClusterConfig, is_up: bool) -> list[Check]:
     return [ok("model memory", f"{needed / GIB:.2f} GiB {state}"), _disk(found, layout)]
 
 
-def _program_fits(program: ProgramReport, is_up: bool) -> Check:
+def _program_fits(found: ProgramInventory, is_up: bool) -> Check:
+    from cluster.planning.programs.report import report_program  # all operations take a while to import
+
+    program = report_program(found)
     needed = sum(stage.weight_bytes + stage.compute_bytes for stage in program.stages)
     if is_up:
         return ok("model memory", f"{needed / GIB:.2f} GiB are in use by the cluster that is up")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cluster.api.embedding import Pooling
 from cluster.api.errors import ClusterError
@@ -32,6 +33,7 @@ class Embedding:
     vector: Float32Array  # [E], or the scores of a model that ranks; not normalised
 
 
+Answer = TypeVar("Answer")
 Output = TokenEvent | LogitsRows | Embedding | ClusterError
 
 # Called in the engine's thread, in order, once for each output; must not block. If it raises, nobody reads
@@ -50,7 +52,7 @@ def is_last(output: Output) -> bool:
             return True
 
 
-def send(sink: Sink, output: Output) -> bool:
+def send(sink: Callable[[Answer], None], output: Answer) -> bool:
     """False if the reader is gone. One broken reader must not stop the others, whatever it raises."""
     try:
         sink(output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,10 @@ class Array:
         """A numpy array of any order; its memory is shared where it can be."""
         little = np.ascontiguousarray(plain).astype(plain.dtype.newbyteorder("<"), copy=False)
         return cls(plain.dtype.name, plain.shape, little.reshape(-1).view(np.uint8))
+
+    @classmethod
+    def zeros(cls, dtype: str, shape: tuple[int, ...], item_bytes: int) -> Array:
+        return cls(dtype, shape, np.zeros(math.prod(shape) * item_bytes, np.uint8))
 
     def numpy(self) -> NDArray[Any]:
         """An array of its own, which may be written to. A bfloat16, which numpy has not, as the float32 it is."""

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from cluster.config import ClusterConfig
 from cluster.cutting.model import Model
-from cluster.planning.inventory import check_asked, inventory_of
+from cluster.planning.inventory import Inventory, check_asked, inventory_of
 from cluster.planning.model_plan import ModelPlan, plan_survey
 from cluster.planning.nodes import Nodes
 from cluster.planning.room import check_room
 from cluster.planning.vocabulary import check_vocabulary
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
-from cluster.sources.source import ModelSource
-from cluster.store.opened import OpenModel
 
 if TYPE_CHECKING:
     from cluster.planning.programs.inventory import ProgramInventory
-    from cluster.planning.programs.report import ProgramReport
 
-
-def is_program(config: ClusterConfig) -> bool:
-    """Whether what is asked for is a program, whose plans are of another kind."""
-    return not isinstance(open_model(resolve(config.model)).model, Model)
+AnyInventory: TypeAlias = "Inventory | ProgramInventory"
 
 
 def check_any(config: ClusterConfig) -> None:
@@ -53,38 +47,27 @@ def plan_model(
     """
     if devices:
         config = replace(config, stages=None, devices=tuple(devices))
-    source = resolve(config.model)
-    opened = open_model(source)
-    if isinstance(opened.model, Model):
-        found = inventory_of(config, source, opened, nodes)
-        check_vocabulary(found.model, source.shown_name)
+    found = take_any(config, nodes)
+    if isinstance(found, Inventory):
+        check_vocabulary(found.model, found.source.shown_name)
         plan = plan_survey(found, bounds)
-        check_room(found, found.model, plan.bounds)
-        return plan
-    from cluster.planning.programs.plan import plan_program
+    else:
+        from cluster.planning.programs.plan import plan_program
 
-    program = inventory_of_program(config, source, opened, nodes)
-    plan = plan_program(program, bounds)
-    check_room(program, program.model, plan.bounds)
+        plan = plan_program(found, bounds)
+    check_room(found, found.model, plan.bounds)
     return plan
 
 
-def inventory_of_program(
-    config: ClusterConfig, source: ModelSource, opened: OpenModel, nodes: Nodes | None
-) -> ProgramInventory:
-    """What a plan for a program starts from. All operations of ggml take a while to import, so only now."""
-    from cluster.planning.programs.inventory import program_inventory
+def take_any(config: ClusterConfig, nodes: Nodes | None = None) -> AnyInventory:
+    """What the plan starts from, whose type says what is asked for. The model is opened once, here.
 
-    assert not isinstance(opened.model, Model), "a program"
-    return program_inventory(config, source, opened, opened.model, nodes)
-
-
-def report_of_program(config: ClusterConfig, nodes: Nodes | None) -> ProgramReport | None:
-    """What a plan says of a program; None of another model."""
+    Errors as for `take_inventory` and `program_inventory`.
+    """
     source = resolve(config.model)
     opened = open_model(source)
     if isinstance(opened.model, Model):
-        return None
-    from cluster.planning.programs.report import report_program
+        return inventory_of(config, source, opened, nodes)
+    from cluster.planning.programs.inventory import program_inventory  # all operations take a while to import
 
-    return report_program(inventory_of_program(config, source, opened, nodes))
+    return program_inventory(config, source, opened, opened.model, nodes)

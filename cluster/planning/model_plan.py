@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
-from cluster.coordinator.spec import AnySpec, CoordinatorSpec
+from cluster.coordinator.spec import AnySpec, CoordinatorSpec, ProgramSpec
 from cluster.planning.inventory import Inventory
 from cluster.planning.layout import Layouts, offers_of
 from cluster.planning.profiles import Profiles, find_profiles
+from cluster.planning.stage_specs import stage_specs
 from cluster.planning.why import why
 from cluster.sources.source import AdapterSource
 from cluster.stage.spec import GgufOptions, StageSpec
@@ -27,9 +26,9 @@ class ModelPlan:
     warnings: tuple[str, ...]
 
     @property
-    def has_text(self) -> bool:
-        """Whether what is served makes text, or vectors of it; a program does not."""
-        return isinstance(self.coordinator, CoordinatorSpec)
+    def is_program(self) -> bool:
+        """Whether what is served takes and gives arrays; all else makes text, or vectors of it."""
+        return isinstance(self.coordinator, ProgramSpec)
 
 
 def plan_survey(found: Inventory, bounds: Sequence[int] = ()) -> ModelPlan:
@@ -40,7 +39,7 @@ def plan_survey(found: Inventory, bounds: Sequence[int] = ()) -> ModelPlan:
     coordinator = _coordinator(found, why(found, profiles, is_kept=bool(bounds)), adapters)
     bounds = tuple(bounds) or _place(found, profiles)
     return ModelPlan(
-        _stages(found, bounds, coordinator, adapters),
+        _stages(found, bounds, adapters),
         coordinator,
         bounds,
         found.device_names,
@@ -74,8 +73,8 @@ def _coordinator(found: Inventory, plan: str, adapters: Sequence[AdapterSource])
         can_truncate=found.model.can_truncate,
         row_bytes=found.row_bytes,
         plan=plan,
-        num_parameters=sum(math.prod(tensor.shape) for tensor in found.model.header.tensors),
-        weight_bytes=sum(tensor.size_bytes for tensor in found.model.header.tensors),
+        num_parameters=found.model.header.num_parameters,
+        weight_bytes=found.model.header.weight_bytes,
         pooling=found.model.pooling,
         embeds=config.embeddings,
         is_encoder=found.model.row.is_encoder,
@@ -83,10 +82,8 @@ def _coordinator(found: Inventory, plan: str, adapters: Sequence[AdapterSource])
     )
 
 
-def _stages(
-    found: Inventory, bounds: Sequence[int], coordinator: CoordinatorSpec, adapters: tuple[AdapterSource, ...]
-) -> tuple[StageSpec, ...]:
-    config, places = found.config, found.places
+def _stages(found: Inventory, bounds: Sequence[int], adapters: tuple[AdapterSource, ...]) -> tuple[StageSpec, ...]:
+    config = found.config
     options = GgufOptions(
         config.cache_type_k,
         config.cache_type_v,
@@ -95,22 +92,12 @@ def _stages(
         adapters=adapters,
     )
     return tuple(
-        StageSpec(
-            stage=stage,
-            num_stages=len(places),
-            node=place.node.name,
-            source=found.source,
-            model_hash=coordinator.model_hash,
-            first=first,
-            end=end,
-            device=place.device.name,
-            context_length=coordinator.context_length,
+        replace(
+            spec,
+            context_length=found.context.n_ctx,
             num_slots=config.parallel,
             ubatch_size=config.ubatch_size,
-            num_threads=found.num_threads(stage),
-            num_threads_exclusive=found.threads_exclusive(stage),
-            first_core=found.first_core(stage),
-            options=options,
+            num_threads_exclusive=found.threads_exclusive(spec.stage),
         )
-        for stage, (place, (first, end)) in enumerate(zip(places, pairwise(bounds), strict=True))
+        for spec in stage_specs(found, bounds, [options] * len(found.places))
     )

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from cluster.config import ClusterConfig
 from cluster.engine.cost.forecast import Forecast
 from cluster.planning.advice import advise
 from cluster.planning.estimate import Estimate, estimate, links_among
 from cluster.planning.explain import explain
-from cluster.planning.inventory import Inventory, take_inventory
+from cluster.planning.inventory import Inventory
 from cluster.planning.layout import Layout, Layouts
 from cluster.planning.leaving_out import WithoutNode, leave_out
 from cluster.planning.links import route_pairs
-from cluster.planning.nodes import Nodes
 from cluster.planning.vocabulary import check_vocabulary
 from cluster.planning.whole import WholeReport, whole_report
 
@@ -86,13 +84,12 @@ class PlanReport:
     reasons: tuple[str, ...]  # what --explain prints
 
 
-def report(config: ClusterConfig, nodes: Nodes | None = None) -> PlanReport:
-    """Plan without starting anything, for `nodes`, by default for this machine alone.
+def report_model(found: Inventory) -> PlanReport:
+    """Plan without starting anything.
 
     Measures devices, links, and rehearses, where that was not done before. UsageError and ClusterError as for
     `plan_model`; what does not fit is no error here.
     """
-    found = take_inventory(config, nodes)
     check_vocabulary(found.model, found.source.shown_name)
     with found.dry_run() as dry_run:
         layouts, links = Layouts(found, dry_run), links_among(found)

@@ -15,7 +15,7 @@ from cluster.messages.step import Float32Array
 from cluster.node.child import Child
 from cluster.node.disk import temporary_folder
 from cluster.node.machine import processor_name
-from cluster.planning.inventory import Inventory, take_inventory
+from cluster.planning.inventory import Inventory
 from cluster.planning.layout import Layouts
 from cluster.planning.model_plan import ModelPlan, plan_survey
 from cluster.stage.spec import StageSpec, spec_record
@@ -49,12 +49,11 @@ class Verification:
     steps: tuple[Step, ...]
 
 
-def verify(config: ClusterConfig, asked: Asked, note: Callable[[str], None]) -> Verification:
+def verify(found: Inventory, asked: Asked, note: Callable[[str], None]) -> Verification:
     """Compute the same rows on the split and on the whole model.
 
-    Errors as for `plan_model`, and of the sides; UsageError for several stages of a model that is served whole only.
+    Errors as for `plan_survey`, and of the sides; UsageError for several stages of a model that is served whole only.
     """
-    found = take_inventory(on_this_machine(config, asked.bounds))
     _check_cuts(found)
     plan = plan_survey(found, asked.bounds)
     steps = make_steps(found.model.vocab_size, found.context.n_ctx, found.context.n_slots, found.context.n_ubatch)

@@ -61,9 +61,7 @@ def _rows(tensor: Tensor) -> NDArray[Any]:
     """The elements, or the bytes of the blocks of each row."""
     if not tensor.dtype.is_quantized:
         return tensor.numpy()
-    raw = np.empty(tensor.buffer().num_bytes, np.uint8)
-    tensor.buffer().read(raw)
-    return raw[: tensor.dtype.num_bytes(tensor.numel())].reshape(tensor.shape[0], -1)
+    return np.frombuffer(tensor.raw_bytes(), np.uint8).reshape(tensor.shape[0], -1)
 
 
 def _paired(rows: NDArray[Any], heads: int) -> NDArray[Any]:

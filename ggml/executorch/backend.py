@@ -86,6 +86,4 @@ def _stored(store: Any, raw: bytes) -> str:
 def _bytes(tensor: Tensor) -> bytes:
     if tensor.dtype is bool_:
         return tensor.cpu().numpy().astype(np.uint8).tobytes()
-    found = np.empty(tensor.dtype.num_bytes(tensor.numel()), np.uint8)
-    tensor.buffer().read(found)
-    return found.tobytes()
+    return tensor.raw_bytes()

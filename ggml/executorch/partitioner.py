@@ -9,9 +9,10 @@ from executorch.exir.backend.partitioner import DelegationSpec, Partitioner, Par
 from executorch.exir.backend.utils import tag_constant_data
 
 from ggml.core.dtypes import DType
-from ggml.core.errors import DTypeError
 from ggml.executorch.backend import GgmlBackend, specs_of
 from ggml.executorch.supported import keepable, left_out
+from ggml.export.mixed.partition import Support
+from ggml.programs.quantizing import require_blocks
 
 
 class GgmlPartitioner(Partitioner):  # type: ignore[misc]
@@ -23,8 +24,7 @@ class GgmlPartitioner(Partitioner):  # type: ignore[misc]
 
     def __init__(self, *, quantization: DType | None = None) -> None:
         super().__init__()
-        if quantization is not None and not (isinstance(quantization, DType) and quantization.is_quantized):
-            raise DTypeError("GgmlPartitioner", "a quantised dtype as quantization", quantization)
+        require_blocks("GgmlPartitioner", quantization)
         self._delegation = DelegationSpec(GgmlBackend.__name__, specs_of(quantization))
 
     def ops_to_not_decompose(self, ep: Any) -> tuple[list[Any], Callable[[Any], bool] | None]:
@@ -36,7 +36,7 @@ class GgmlPartitioner(Partitioner):  # type: ignore[misc]
         from torch.fx.passes.infra.partitioner import CapabilityBasedPartitioner
 
         module, left = exported_program.graph_module, left_out(exported_program)
-        partitioner = CapabilityBasedPartitioner(module, _Support(left), allows_single_node_partition=True)
+        partitioner = CapabilityBasedPartitioner(module, Support(left), allows_single_node_partition=True)
         tags = {}
         for part in partitioner.propose_partitions():
             tag = f"ggml_{part.id}"
@@ -45,13 +45,3 @@ class GgmlPartitioner(Partitioner):  # type: ignore[misc]
                 node.meta["delegation_tag"] = tag
         tag_constant_data(exported_program)
         return PartitionResult(tagged_exported_program=exported_program, partition_tags=tags)
-
-
-class _Support:
-    """What torch's partitioner asks."""
-
-    def __init__(self, left: set[Any]) -> None:
-        self._left = left
-
-    def is_node_supported(self, submodules: Any, node: Any) -> bool:
-        return node.op == "call_function" and node not in self._left

@@ -10,7 +10,7 @@ from ggml.core.errors import DTypeError, UnsupportedOpError
 from ggml.export.gguf_weights import GgufWeights
 from ggml.export.kept import decomposed
 from ggml.export.mixed.program import MixedProgram, preparing
-from ggml.export.tensors import copied
+from ggml.export.tensors import copied, place_of
 from ggml.export.translating import Translation
 from ggml.programs.constants import with_constants
 from ggml.programs.coverage import coverage, failures
@@ -18,7 +18,7 @@ from ggml.programs.graph import Graph, Role
 from ggml.programs.passes import CONSTANTS, chosen, simplified
 from ggml.programs.passes.rewriting import without
 from ggml.programs.program import Program, require_ggml
-from ggml.programs.quantizing import matrices_of, quantized
+from ggml.programs.quantizing import matrices_of, quantized, require_blocks
 from ggml.programs.references import Reference
 from ggml.tensors.tensor import Tensor
 
@@ -35,8 +35,7 @@ def lowered(
         raise DTypeError("lower", "what torch.export.export returned", type(exported).__name__)
     if require not in ("ggml", None):
         raise DTypeError("lower", "'ggml' or None as require", require)
-    if quantization is not None and not (isinstance(quantization, DType) and quantization.is_quantized):
-        raise DTypeError("lower", "a quantised dtype as quantization", quantization)
+    require_blocks("lower", quantization)
     names = chosen(passes)
     flat = decomposed(exported)
     graph = None
@@ -85,9 +84,7 @@ def _with_tied(exported: Any, graph: Graph) -> Graph:
     tensors = {**exported.state_dict, **exported.constants}
     for value, one in enumerate(graph.inputs):
         if one.role is Role.WEIGHT and tensors[one.name].numel():
-            found = tensors[one.name]
-            key = (found.data_ptr(), tuple(found.shape), found.stride(), found.dtype)
-            same[value] = first.setdefault(key, value)
+            same[value] = first.setdefault(place_of(tensors[one.name]), value)
     same = {value: other for value, other in same.items() if value != other}
     return without(graph, same.keys(), same)
 

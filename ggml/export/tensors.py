@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 from ggml.core import dtypes
@@ -21,6 +22,11 @@ def dtype_of(found: Any) -> DType:
         return dtypes.dtype_named(_WIDER.get(name, name))
     except DTypeError:
         raise UnsupportedOpError("lower", "ggml", f"there is no dtype for {found}") from None
+
+
+def place_of(value: Any) -> Hashable:
+    """The same for tensors of torch that are the same elements of the same memory. Only for those that have some."""
+    return value.data_ptr(), tuple(value.shape), value.stride(), value.dtype
 
 
 def copied(value: Any) -> Tensor:

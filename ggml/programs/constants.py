@@ -70,7 +70,7 @@ def _chosen(graph: Graph, tensors: Mapping[str, Tensor]) -> list[int]:
         node = graph.nodes[value - first]
         if node.op.startswith("pairs."):  # a weight would not say that it is complex
             continue
-        shape = node.specs[0].shape if not node.is_tuple and len(node.specs) == 1 else None
+        shape = node.spec.shape if node.spec else None
         if shape is None or not all(isinstance(extent, int) for extent in shape):
             continue
         freed = sum(tensors[graph.inputs[one].name].numel() for one in fixed[value] - read_elsewhere)

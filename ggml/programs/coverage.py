@@ -118,9 +118,9 @@ def _check_result(node: Node, value: Any, symbols: tuple[int, ...]) -> None:
 
     Of several results each that is used has a node that takes it, which is checked.
     """
-    if node.is_tuple or len(node.specs) != 1:
+    if node.spec is None:
         return
-    wanted, dtype = extents(node.specs[0].shape, symbols), node.specs[0].dtype
+    wanted, dtype = extents(node.spec.shape, symbols), node.spec.dtype
     if not isinstance(value, Tensor) or value.dtype is not dtype or tuple(value.shape) != wanted:
         found = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         raise ArgumentError(node.op, "result", f"would be {found}, but PyTorch's is {dtype} {wanted}")

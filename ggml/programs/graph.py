@@ -80,6 +80,11 @@ class Node:
     specs: tuple[TensorSpec, ...] = ()
     is_tuple: bool = False
 
+    @property
+    def spec(self) -> TensorSpec | None:
+        """What is known of the result; None where it is no single tensor."""
+        return self.specs[0] if len(self.specs) == 1 and not self.is_tuple else None
+
 
 @dataclass(frozen=True, slots=True)
 class SymbolSpec:

@@ -6,13 +6,19 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ggml.core.dtypes import DType
-from ggml.core.errors import ArgumentError
+from ggml.core.errors import ArgumentError, DTypeError
 from ggml.programs.graph import Graph, Role, read_by, references
 from ggml.quantization import quantize_
 from ggml.tensors.tensor import Tensor
 
 # The operations that take blocks, and which of their arguments may be some.
 _TAKES = {"aten.linear.default": 1, "aten.embedding.default": 0}
+
+
+def require_blocks(op: str, dtype: DType | None) -> None:
+    """DTypeError for what is no quantised dtype, and not None either."""
+    if dtype is not None and not (isinstance(dtype, DType) and dtype.is_quantized):
+        raise DTypeError(op, "a quantised dtype as quantization", dtype)
 
 
 def quantized(graph: Graph, tensors: Mapping[str, Tensor], dtype: DType) -> dict[str, Tensor]:

@@ -110,7 +110,8 @@ def test_without_the_whole_model_checksums_are_compared(verify: Verify, model: s
 
 def test_the_stages_of_several_machines_are_computed_on_this_one(verify: Verify, model: str) -> None:
     config = ClusterConfig(model, nodes=3, devices=("one:CPU", "two:CUDA0", "one:CPU"), ctx_size=64, parallel=2)
-    done = run.verify(config, run.Asked(bounds=(0, 1, 2, 4)), lambda _: None)
+    bounds = (0, 1, 2, 4)
+    done = run.verify(take_inventory(run.on_this_machine(config, bounds)), run.Asked(bounds), lambda _: None)
     assert [(stage.first, stage.device) for stage in done.plan.stages] == [(0, "CPU"), (1, "CPU"), (2, "CPU")]
     assert done.comparison is not None and done.comparison.passes(0.0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from functools import partial
 from queue import Empty, Queue
@@ -47,7 +46,6 @@ class ProgramService(NoText):
         self._server = InferenceServer(self, clients)
         self._protection = clients.protection
         self._address = ""
-        self._started_s = time.monotonic()
 
     @property
     def epoch(self) -> int:
@@ -120,27 +118,7 @@ class ProgramService(NoText):
 
     def status(self) -> ClusterStatus:
         """The cluster now; asks every stage."""
-        snapshot = self._engine.snapshot()
-        return ClusterStatus(
-            model=self._spec.model,
-            model_hash=self._spec.model_hash,
-            architecture=self._spec.architecture,
-            health=self._pipeline.health(snapshot.failure),
-            address=self._address,
-            epoch=snapshot.epoch,
-            context_length=0,
-            num_slots=self.num_slots,
-            num_slots_used=snapshot.num_slots_used,
-            num_waiting=snapshot.num_waiting,
-            num_requests=snapshot.num_requests,
-            num_tokens=0,
-            uptime_s=time.monotonic() - self._started_s,
-            vocab_size=0,
-            stages=self._pipeline.statuses(snapshot),
-            protection=self._protection,
-            row_bytes=self._spec.row_bytes,
-            plan=self._spec.plan,
-        )
+        return self._pipeline.status(self._address, self._protection, self.num_slots)
 
     def slots(self) -> tuple[SlotStatus, ...]:
         """A program has none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -64,7 +63,9 @@ class Signature:
         """Zeros in the shapes of the example."""
         hints = self.graph.hints
         specs = [(one.name, one.spec) for one in self.inputs if one.spec is not None]
-        return {name: _zeros(spec, extents(spec.shape, hints)) for name, spec in specs}
+        return {
+            name: Array.zeros(spec.dtype.name, extents(spec.shape, hints), spec.dtype.itemsize) for name, spec in specs
+        }
 
     @property
     def shown_inputs(self) -> str:
@@ -77,9 +78,3 @@ class Signature:
     def _shown(self, spec: TensorSpec) -> str:
         names = [symbol.name for symbol in self.graph.symbols]
         return f"{spec.dtype.name} ({', '.join([text(extent, names) for extent in spec.shape])})"
-
-
-def _zeros(spec: TensorSpec, shape: tuple[int, ...]) -> Array:
-    import numpy as np
-
-    return Array(spec.dtype.name, shape, np.zeros(math.prod(shape) * spec.dtype.itemsize, np.uint8))

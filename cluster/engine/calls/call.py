@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster.api.errors import ClusterError
+from cluster.engine.events import send
 from cluster.messages.program import Arrays
-
-_log = logging.getLogger(__name__)
 
 # Called once, with what the program gives or why it gives nothing; must not block.
 CallSink = Callable[[Arrays | ClusterError], None]
@@ -26,8 +24,5 @@ class Call:
     sink: CallSink
 
     def answer(self, answer: Arrays | ClusterError) -> None:
-        """One broken reader must not stop the others, whatever it raises."""
-        try:
-            self.sink(answer)
-        except Exception:
-            _log.warning("a reader of a call failed", exc_info=True)
+        """What the reader makes of it is its own affair."""
+        send(self.sink, answer)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cluster.api.errors import UsageError
 from cluster.config import ClusterConfig
 from cluster.cutting.programs.model import ProgramModel
+from cluster.cutting.servable import cuts_of
 from cluster.planning.nodes import Nodes, Surveyed, ThisMachine
 from cluster.planning.places import choose_places
 from cluster.planning.search.placement import LayerSizes, Scratch, checked_cuts
@@ -26,7 +27,7 @@ class ProgramInventory(Survey):
     @property
     def row_bytes(self) -> int:
         """The most that a call takes on its way from one stage to the next, for the example's shapes."""
-        return max((place.num_bytes for place in self.model.places), default=0)
+        return _carried_bytes(self.model)
 
     @property
     def stored_bytes(self) -> dict[str, int]:
@@ -60,7 +61,7 @@ def check_program_asked(config: ClusterConfig, opened: OpenModel, model: Program
         if is_given:
             raise UsageError(f"{name}: {opened.name} is a program, which has no such thing; leave it out")
     if config.num_stages is not None:
-        checked_cuts(model.num_layers, config.num_stages, _cuts(model))
+        checked_cuts(model.num_layers, config.num_stages, cuts_of(model))
 
 
 def program_inventory(
@@ -69,14 +70,13 @@ def program_inventory(
     """Check what is asked, and the nodes: by default this machine alone. UsageError, ClusterError."""
     check_program_asked(config, opened, model)
     nodes = Surveyed(nodes or ThisMachine())
-    carried = max((place.num_bytes for place in model.places), default=0)
-    places, links = choose_places(config, nodes, model.num_layers, carried)
+    places, links = choose_places(config, nodes, model.num_layers, _carried_bytes(model))
     return ProgramInventory(
         config=config,
         source=source,
         whole_path=opened.path,
         model_hash=opened.hash,
-        cuts=_cuts(model),
+        cuts=cuts_of(model),
         nodes=nodes,
         places=places,
         links=links,
@@ -84,5 +84,5 @@ def program_inventory(
     )
 
 
-def _cuts(model: ProgramModel) -> tuple[int, ...]:
-    return tuple(range(1, model.num_layers))
+def _carried_bytes(model: ProgramModel) -> int:
+    return max((place.num_bytes for place in model.places), default=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,7 +11,8 @@ from cluster.planning.layout import asked_ranges, offers_of
 from cluster.planning.model_plan import ModelPlan
 from cluster.planning.programs.inventory import ProgramInventory
 from cluster.planning.search.placement import LayerSizes, Plan, Sums, place, place_at
-from cluster.stage.spec import ProgramOptions, StageSpec
+from cluster.planning.stage_specs import stage_specs
+from cluster.stage.spec import ProgramOptions
 
 
 def plan_program(found: ProgramInventory, bounds: Sequence[int] = ()) -> ModelPlan:
@@ -20,9 +20,9 @@ def plan_program(found: ProgramInventory, bounds: Sequence[int] = ()) -> ModelPl
     sizes = found.sizes()
     is_kept = bool(bounds)
     bounds = tuple(bounds) or lay_out(found, sizes).bounds
-    return ModelPlan(
-        _stages(found, bounds, sizes), _coordinator(found, is_kept), tuple(bounds), found.device_names, found.warnings
-    )
+    options = [ProgramOptions(budget) for budget in call_bytes(found, bounds, sizes)]
+    stages = stage_specs(found, bounds, options)
+    return ModelPlan(stages, _coordinator(found, is_kept), bounds, found.device_names, found.warnings)
 
 
 def lay_out(found: ProgramInventory, sizes: LayerSizes, *, within_memory: bool = True) -> Plan:
@@ -51,7 +51,7 @@ def call_bytes(found: ProgramInventory, bounds: Sequence[int], sizes: LayerSizes
 
 
 def _coordinator(found: ProgramInventory, is_kept: bool) -> ProgramSpec:
-    config, tensors = found.config, found.model.header.tensors
+    config = found.config
     if is_kept:
         why = "cuts: as they were before the repair, whose stages keep their weights"
     else:
@@ -67,30 +67,6 @@ def _coordinator(found: ProgramInventory, is_kept: bool) -> ProgramSpec:
         port=config.port,
         row_bytes=found.row_bytes,
         plan=why,
-        num_parameters=sum(math.prod(tensor.shape) for tensor in tensors),
-        weight_bytes=sum(tensor.size_bytes for tensor in tensors),
-    )
-
-
-def _stages(found: ProgramInventory, bounds: Sequence[int], sizes: LayerSizes) -> tuple[StageSpec, ...]:
-    budgets = call_bytes(found, bounds, sizes)
-    return tuple(
-        StageSpec(
-            stage=stage,
-            num_stages=len(found.places),
-            node=seat.node.name,
-            source=found.source,
-            model_hash=found.model_hash,
-            first=first,
-            end=end,
-            device=seat.device.name,
-            context_length=1,
-            num_slots=1,
-            ubatch_size=1,
-            num_threads=found.num_threads(stage),
-            num_threads_exclusive=found.num_threads(stage),
-            first_core=found.first_core(stage),
-            options=ProgramOptions(budgets[stage]),
-        )
-        for stage, (seat, (first, end)) in enumerate(zip(found.places, pairwise(bounds), strict=True))
+        num_parameters=found.model.header.num_parameters,
+        weight_bytes=found.model.header.weight_bytes,
     )

@@ -16,14 +16,13 @@ from cluster.messages.step import Float32Array, Microbatch
 from cluster.sources.adapter import read_adapter_part
 from cluster.sources.freshness import file_states
 from cluster.sources.opening import open_model
-from cluster.sources.stored import stored_slice
 from cluster.stage.model import StageSizes
+from cluster.stage.models.prepared import prepare
 from cluster.stage.models.row_sizes import row_sizes
 from cluster.stage.spec import GgufOptions, OnProgress, StageSpec
 from cluster.stage.tuning import MEASURE_ROUNDS, MEASURE_S, MEASURED_ROWS
 from cluster.wire.access.keys import Keys
 from worker_native import Slice
-from worker_native.probe import probe
 
 
 class LoadedAdapter(NamedTuple):
@@ -135,23 +134,16 @@ def open_gguf(spec: StageSpec, options: GgufOptions, report: OnProgress, keys: K
     UsageError for a bad source, UnreachableError for one that does not answer, CapacityError for a lack of disk or
     memory, ClusterError if the library fails its self-test.
     """
-    report("cutting", 0.0)
     before = file_states(spec.source)
-    try:
-        # In a child process: a miscompiled library kills whoever multiplies with it.
-        found = probe()
-    except RuntimeError as error:
-        raise ClusterError(f"stage {spec.stage}: {error}") from error
-    stored = stored_slice(spec.source, spec.model_hash, spec.first, spec.end, report, keys)
-    report("loading", 0.0)
+    library, stored = prepare(spec, report, keys)
     # The store's files are never written to. A whole model is the user's own file: that may be.
     is_stored = bool(stored.key)
     model = GgufModel(
         spec,
         options,
         str(stored.path),
-        found.build,
-        found.use_extra_bufts,
+        library.build,
+        library.use_extra_bufts,
         lambda fraction: report("loading", fraction),
         use_mmap=is_stored,
         adapters=_adapters(spec, options, keys),

@@ -5,16 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import numpy as np
-
 from cluster.api.errors import CapacityError, ClusterError, UsageError
 from cluster.messages.program import Array, Arrays, CallFailure, ProgramResult, ProgramStep
 from cluster.messages.stage import StageCosts
 from cluster.messages.step import Float32Array
-from cluster.sources.stored import stored_slice
 from cluster.stage.computing import StepOutput
 from cluster.stage.model import StageSizes
 from cluster.stage.models.arrays import array_of, tensor_of
+from cluster.stage.models.prepared import prepare
 from cluster.stage.spec import OnProgress, ProgramOptions, StageSpec
 from cluster.wire.access.keys import Keys
 from cluster.wire.limits import MAX_CALL_BYTES
@@ -26,7 +24,6 @@ from ggml.programs.files import load_program
 from ggml.programs.slices.memory import compute_bytes
 from ggml.programs.slices.part import part
 from ggml.programs.slices.running import Slice
-from worker_native.probe import probe
 
 MIB = 2**20
 MAX_SHAPES = 64  # whose native graphs are kept, as `ggml.compile` does
@@ -43,7 +40,8 @@ class LoadedSlice:
         self._call_bytes = call_bytes
         self._stage = stage
         self._needs: dict[tuple[int, ...], int] = {}  # bytes of a call, by its extents
-        self._kept: dict[tuple[int, ...], int] = {}  # the same, of those whose native graphs are kept
+        self._kept: set[tuple[int, ...]] = set()  # extents of those whose native graphs are kept
+        self._kept_bytes = 0  # what these may take
         self.build = build
 
     def sizes(self) -> StageSizes:
@@ -53,11 +51,10 @@ class LoadedSlice:
     def measure(self) -> StageCosts:
         """One call of zeros at the extents of the example, after one that records it."""
         graph = self._slice.graph
-        wanted = [(one.name, one.spec) for one in graph.users if one.spec is not None]
+        specs = [(one.name, one.spec) for one in graph.users if one.spec is not None]
         given = {
-            name: Array(spec.dtype.name, shape, np.zeros(spec.dtype.itemsize * int(np.prod(shape)), np.uint8))
-            for name, spec in wanted
-            for shape in (extents(spec.shape, graph.hints),)
+            name: Array.zeros(spec.dtype.name, extents(spec.shape, graph.hints), spec.dtype.itemsize)
+            for name, spec in specs
         }
         took_ms = 0.0
         for _ in range(2):
@@ -93,11 +90,12 @@ class LoadedSlice:
     def _keep(self, symbols: tuple[int, ...], takes: int) -> None:
         """A native graph keeps memory for its results: those of all shapes together get what one call may have."""
         if symbols not in self._kept:
-            is_full = len(self._kept) >= MAX_SHAPES or sum(self._kept.values()) + takes > self._call_bytes
-            if is_full:
+            if len(self._kept) >= MAX_SHAPES or self._kept_bytes + takes > self._call_bytes:
                 self._slice.forget()
                 self._kept.clear()
-        self._kept[symbols] = takes
+                self._kept_bytes = 0
+            self._kept.add(symbols)
+            self._kept_bytes += takes
 
     def _bytes_of(self, symbols: tuple[int, ...]) -> int:
         if symbols not in self._needs:
@@ -149,13 +147,7 @@ def _failure(error: GgmlError | ClusterError) -> CallFailure:
 
 def open_program(spec: StageSpec, options: ProgramOptions, report: OnProgress, keys: Keys | None) -> ProgramRunner:
     """Cut or fetch, and load what `spec` asks for, reporting (phase, fraction). Errors as for `open_gguf`."""
-    report("cutting", 0.0)
-    try:
-        found = probe()
-    except RuntimeError as error:
-        raise ClusterError(f"stage {spec.stage}: {error}") from error
-    stored = stored_slice(spec.source, spec.model_hash, spec.first, spec.end, report, keys)
-    report("loading", 0.0)
+    library, stored = prepare(spec, report, keys)
     device = _device(spec.device)
     if device.is_cpu:
         set_num_threads(spec.num_threads)
@@ -170,7 +162,7 @@ def open_program(spec: StageSpec, options: ProgramOptions, report: OnProgress, k
         raise CapacityError(f"stage {spec.stage}: {error}; use more stages") from error
     except GgmlError as error:
         raise UsageError(f"stage {spec.stage}: {error}") from error
-    return ProgramRunner(spec, LoadedSlice(loaded, device, options.call_bytes, found.build, spec.stage))
+    return ProgramRunner(spec, LoadedSlice(loaded, device, options.call_bytes, library.build, spec.stage))
 
 
 def _device(name: str) -> Device:

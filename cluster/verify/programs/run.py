@@ -10,18 +10,14 @@ from typing import Any
 import numpy as np
 
 from cluster.api.errors import error_named
-from cluster.config import ClusterConfig
-from cluster.cutting.programs.model import ProgramModel
 from cluster.messages.program import Array, Arrays, ProgramResult, ProgramStep
 from cluster.messages.step import StepId
-from cluster.planning.any_plan import inventory_of_program
+from cluster.planning.programs.inventory import ProgramInventory
 from cluster.planning.programs.plan import plan_program
-from cluster.sources.opening import open_model
-from cluster.sources.resolve import resolve
 from cluster.stage.loading import load_stage
+from cluster.stage.models.arrays import array_of
 from cluster.stage.spec import StageSpec
 from cluster.verify.compare import Comparison, Finding
-from cluster.verify.run import on_this_machine
 from ggml.programs.drawn import drawn
 from ggml.programs.graph import Graph
 
@@ -38,11 +34,10 @@ class ProgramVerification:
     comparison: Comparison
 
 
-def verify_program(config: ClusterConfig, bounds: tuple[int, ...], note: Callable[[str], None]) -> ProgramVerification:
+def verify_program(
+    found: ProgramInventory, bounds: tuple[int, ...], note: Callable[[str], None]
+) -> ProgramVerification:
     """Compute the same calls both ways. `bounds`: where a living cluster is cut. Errors as for `plan_program`."""
-    source = resolve(config.model)
-    opened = open_model(source)
-    found = inventory_of_program(on_this_machine(config, bounds), source, opened, None)
     plan = plan_program(found, bounds)
     graph = found.model.graph
     given = tuple(_drawn(graph, seed) for seed in range(NUM_CALLS))
@@ -51,7 +46,8 @@ def verify_program(config: ClusterConfig, bounds: tuple[int, ...], note: Callabl
         note(f"computing units [{stage.first}, {stage.end}) on {stage.device}")
         split = _computed(stage, graph, split)
     note("computing the whole program")
-    whole = _computed(_whole(plan.stages[0], found.model), graph, given)
+    alone = replace(plan.stages[0], stage=0, num_stages=1, first=0, end=found.model.num_layers)
+    whole = _computed(alone, graph, given)
     return ProgramVerification(plan.stages, given, tuple(split), compare_arrays("the whole program", whole, split))
 
 
@@ -78,8 +74,6 @@ def _max_delta(one: Array, other: Array) -> float:
 
 def _drawn(graph: Graph, seed: int) -> Arrays:
     """Random numbers in the shapes of the example."""
-    from cluster.stage.models.arrays import array_of
-
     return {name: array_of(tensor) for name, tensor in drawn(graph, seed).items()}
 
 
@@ -94,10 +88,6 @@ def _computed(spec: StageSpec, graph: Graph, calls: Any) -> list[Arrays]:
                 raise error_named(left.failure.kind, left.failure.reason)
             made.append(left.arrays)
     return made
-
-
-def _whole(first: StageSpec, model: ProgramModel) -> StageSpec:
-    return replace(first, stage=0, num_stages=1, first=0, end=model.num_layers)
 
 
 def compare_live_program(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,7 @@ def partition(
     module = copy.copy(module)
     module.graph = copy.deepcopy(module.graph)
     left = _left(module.graph, ranges)
-    partitioner = CapabilityBasedPartitioner(module, _Support(left), allows_single_node_partition=True)
+    partitioner = CapabilityBasedPartitioner(module, Support(left), allows_single_node_partition=True)
     fused = partitioner.fuse_partitions(partitioner.propose_partitions(), prefix=_PREFIX)
     islands = []
     for node in list(fused.graph.nodes):
@@ -83,10 +83,10 @@ def _left(graph: Any, ranges: Mapping[Any, Any]) -> dict[Any, str]:
     return left
 
 
-class _Support:
-    """What torch's partitioner asks."""
+class Support:
+    """What torch's partitioner asks. ``left``: the nodes that are not for ggml."""
 
-    def __init__(self, left: Mapping[Any, str]) -> None:
+    def __init__(self, left: Container[Any]) -> None:
         self._left = left
 
     def is_node_supported(self, submodules: Any, node: Any) -> bool:

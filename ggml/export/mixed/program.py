@@ -11,7 +11,7 @@ from ggml.core.dtypes import DType
 from ggml.core.errors import UnsupportedOpError
 from ggml.export.gguf_weights import GgufWeights
 from ggml.export.mixed.partition import partition
-from ggml.export.tensors import copied, no_grad, to_ggml, to_torch
+from ggml.export.tensors import copied, no_grad, place_of, to_ggml, to_torch
 from ggml.export.translating import Translation
 from ggml.programs.binding import as_input, bind
 from ggml.programs.coverage import Coverage
@@ -143,7 +143,7 @@ def _copies(tensors: Mapping[str, Any]) -> dict[str, Tensor]:
     made: dict[Hashable, Tensor] = {}
     result = {}
     for name, tensor in tensors.items():
-        key = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype) if tensor.numel() else name
+        key = place_of(tensor) if tensor.numel() else name
         if key not in made:
             made[key] = copied(tensor)
         result[name] = made[key]

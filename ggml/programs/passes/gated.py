@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ggml.core.dtypes import float32
 from ggml.programs.graph import Graph, Node
-from ggml.programs.passes.matching import Values, arguments, replaced
+from ggml.programs.passes.matching import Values, arguments, matched
 
 # The activation, with what it takes behind its input, and the gated unit of it.
 _UNITS = {"aten.silu.default": "ggml.swiglu", "aten.gelu.default": "ggml.geglu"}
@@ -13,17 +13,12 @@ _UNITS = {"aten.silu.default": "ggml.swiglu", "aten.gelu.default": "ggml.geglu"}
 def with_gated_units(graph: Graph) -> Graph:
     """The graph with ``ggml.swiglu`` and ``ggml.geglu`` where an activation's result is multiplied with a tensor of
     its shape."""
-    values = Values(graph)
-    found: dict[int, Node] = {}
-    for value, node in enumerate(graph.nodes, len(graph.inputs)):
-        if node.op == "aten.mul.Tensor" and len(node.args) == 2:
-            unit = _unit(values, node)
-            if unit is not None:
-                found[value] = unit
-    return replaced(graph, found)
+    return matched(graph, "aten.mul.Tensor", _unit)
 
 
 def _unit(values: Values, node: Node) -> Node | None:
+    if len(node.args) != 2:
+        return None
     for gate, up in (node.args, node.args[::-1]):
         made = values.maker(gate, *_UNITS)
         spec = values.spec(gate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ggml.programs.graph import Argument, Graph, Node
-from ggml.programs.passes.matching import Values, arguments, replaced
+from ggml.programs.passes.matching import Values, arguments, matched
 
 _ATTENTION = "aten.scaled_dot_product_attention.default"
 
@@ -12,21 +12,21 @@ _RESHAPES = ("aten.view.default", "aten.reshape.default", "aten._unsafe_view.def
 
 def with_grouped_heads(graph: Graph) -> Graph:
     """The graph with ``enable_gqa`` where keys and values were repeated before attention."""
-    values = Values(graph)
-    found: dict[int, Node] = {}
-    for value, node in enumerate(graph.nodes, len(graph.inputs)):
-        if node.op == _ATTENTION:
-            given = arguments(
-                node, ("query", None), ("key", None), ("value", None), ("attn_mask", None), ("dropout_p", 0.0),
-                ("is_causal", False), ("scale", None), ("enable_gqa", False),
-            )  # fmt: skip
-            key = _unrepeated(values, node.args[1]) if given else None
-            other = _unrepeated(values, node.args[2]) if given else None
-            if given is None or key is None or other is None or given[7] is not False:
-                continue
-            named = (("scale", given[6]), ("enable_gqa", True))
-            found[value] = Node(_ATTENTION, (given[0], key, other, *given[3:6]), named, node.specs)
-    return replaced(graph, found)
+    return matched(graph, _ATTENTION, _grouped)
+
+
+def _grouped(values: Values, node: Node) -> Node | None:
+    given = arguments(
+        node, ("query", None), ("key", None), ("value", None), ("attn_mask", None), ("dropout_p", 0.0),
+        ("is_causal", False), ("scale", None), ("enable_gqa", False),
+    )  # fmt: skip
+    if given is None or given[7] is not False:
+        return None
+    key, other = _unrepeated(values, node.args[1]), _unrepeated(values, node.args[2])
+    if key is None or other is None:
+        return None
+    named = (("scale", given[6]), ("enable_gqa", True))
+    return Node(_ATTENTION, (given[0], key, other, *given[3:6]), named, node.specs)
 
 
 def _unrepeated(values: Values, argument: Argument) -> Argument | None:

@@ -25,8 +25,7 @@ _SAME_IF_EQUAL = {
 def without_identities(graph: Graph) -> Graph:
     """The graph without copies, casts to the dtype that is there, reshapes to the shape that is there,
     and sums and products that change no number."""
-    specs: list[TensorSpec | None] = [one.spec for one in graph.inputs]
-    specs += [None if node.is_tuple or len(node.specs) != 1 else node.specs[0] for node in graph.nodes]
+    specs = [*[one.spec for one in graph.inputs], *[node.spec for node in graph.nodes]]
     stand_ins = {}
     for value, node in enumerate(graph.nodes, len(graph.inputs)):
         if node.args and isinstance(node.args[0], Ref) and _is_identity(node, specs[node.args[0].value], specs[value]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ggml.programs.expressions import Extent
@@ -17,7 +17,7 @@ class Values:
         self.num_inputs = len(graph.inputs)
         self.nodes = graph.nodes
         self._specs: list[TensorSpec | None] = [one.spec for one in graph.inputs]
-        self._specs += [None if node.is_tuple or len(node.specs) != 1 else node.specs[0] for node in graph.nodes]
+        self._specs += [node.spec for node in graph.nodes]
         self.num_readers = Counter(value for node in graph.nodes for value in read_by(node))
         self.num_readers.update(value for output in graph.outputs for value in references(output.value))
 
@@ -45,6 +45,13 @@ def arguments(node: Node, *defaults: tuple[str, Argument]) -> tuple[Argument, ..
     if len(node.args) > len(defaults) or given.keys() - {name for name, _ in defaults[len(node.args) :]}:
         return None
     return (*node.args, *[given.get(name, default) for name, default in defaults[len(node.args) :]])
+
+
+def matched(graph: Graph, op: str, make: Callable[[Values, Node], Node | None]) -> Graph:
+    """The graph with what ``make`` gives in the place of each node of this operation; None leaves it as it is."""
+    values = Values(graph)
+    made = {value: make(values, node) for value, node in enumerate(graph.nodes, len(graph.inputs)) if node.op == op}
+    return replaced(graph, {value: node for value, node in made.items() if node is not None})
 
 
 def replaced(graph: Graph, others: Mapping[int, Node]) -> Graph:

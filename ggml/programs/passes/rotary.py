@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from ggml.core.dtypes import float32
 from ggml.programs.graph import Argument, Graph, Node, Ref
-from ggml.programs.passes.matching import Values, arguments, replaced
+from ggml.programs.passes.matching import Values, arguments, matched
 
 
 def with_rotary(graph: Graph) -> Graph:
     """The graph with ``ggml.rope`` where halves of rows are turned by tables of cosines and sines."""
-    values = Values(graph)
-    found: dict[int, Node] = {}
-    for value, node in enumerate(graph.nodes, len(graph.inputs)):
-        if node.op == "aten.add.Tensor" and len(node.args) == 2 and not node.kwargs:
-            turned = _turned(values, node)
-            if turned is not None:
-                found[value] = turned
-    return replaced(graph, found)
+    return matched(graph, "aten.add.Tensor", _turned)
 
 
 def _turned(values: Values, node: Node) -> Node | None:
+    if len(node.args) != 2 or node.kwargs:
+        return None
     for straight, crossed in (node.args, node.args[::-1]):
         first, second = values.maker(straight, "aten.mul.Tensor"), values.maker(crossed, "aten.mul.Tensor")
         if first is None or second is None:

@@ -17,12 +17,11 @@ from ggml.graph.program import Steps
 from ggml.programs.encoding import ROLES
 from ggml.programs.graph import Graph, Role
 from ggml.programs.recordings.recorded import KEY, MEMORY, VERSION, Range, Recorded, Slot, Source
-from ggml.programs.recordings.sizes import input_sizes
+from ggml.programs.recordings.sizes import MAX_ELEMENTS, input_sizes
 from protos import program_pb2 as pb
 
 _ROLES = {ROLES[role]: role for role in (Role.USER, Role.STATE)}
 _DTYPES = {dtype.name: dtype for dtype in PLAIN}
-_MAX_ELEMENTS = 1 << 46
 
 
 def decode(raw: bytes, path: str, graph: Graph, stored: Mapping[str, int], num_shared: int) -> list[Recorded]:
@@ -89,7 +88,7 @@ class _Decoder:
         role, dtype = _ROLES.get(one.role), _DTYPES.get(one.dtype)
         if role is None or dtype is None:
             self.fail(field, f"has the role {one.role} and the dtype {one.dtype[:40]!r}")
-        if len(one.shape) > MAX_RANK or math.prod([max(extent, 1) for extent in one.shape]) > _MAX_ELEMENTS:
+        if len(one.shape) > MAX_RANK or math.prod([max(extent, 1) for extent in one.shape]) > MAX_ELEMENTS:
             self.fail(field, f"has the shape {list(one.shape)[: MAX_RANK + 1]}")
         return Slot(one.name, role, dtype, tuple(one.shape), one.in_place)
 
@@ -100,8 +99,7 @@ class _Decoder:
                 self.fail(field, f"is the input {one.input} of {len(inputs)}, or needs more of it than there is")
             return one.input
         if kind == "tensor":
-            names = [name for name in self.stored if name == one.tensor]
-            if not names or self.stored[one.tensor] < size:
+            if self.stored.get(one.tensor, -1) < size:
                 self.fail(field, f"is no tensor of the file with {size} bytes: {one.tensor[:40]!r}")
             return one.tensor
         end = one.range.offset + one.range.num_bytes

@@ -10,7 +10,8 @@ from ggml.core.dtypes import ALL
 from ggml.graph.program import Steps
 
 _BY_TYPE = {dtype.ggml_type: dtype for dtype in ALL.values() if dtype.name != "bool"}
-_MAX_ELEMENTS = 1 << 46
+#: More than any tensor here may have.
+MAX_ELEMENTS = 1 << 46
 
 
 def input_sizes(steps: Steps, fail: Callable[[str], NoReturn]) -> tuple[list[int], int]:
@@ -24,7 +25,7 @@ def input_sizes(steps: Steps, fail: Callable[[str], NoReturn]) -> tuple[list[int
         if len(head) < 7 or not 0 <= head[0] < len(steps.names) or head[6] < 0:
             fail(f"have no whole step {num_steps}")
         dtype, ne = _BY_TYPE.get(head[1]), head[2:6]
-        if dtype is None or min(ne) < 1 or math.prod(ne) > _MAX_ELEMENTS or ne[0] % dtype.block:
+        if dtype is None or min(ne) < 1 or math.prod(ne) > MAX_ELEMENTS or ne[0] % dtype.block:
             fail(f"have the step {num_steps} of the type {head[1]} with the extents {ne}")
         sources = flat[place + 7 : place + 7 + head[6]]
         if any(not 0 <= source < num_steps for source in sources):

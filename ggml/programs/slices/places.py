@@ -31,10 +31,8 @@ class Place:
 
 def spec_of(graph: Graph, value: int) -> TensorSpec | None:
     """What is known of a value; None for what is no single tensor."""
-    if value < len(graph.inputs):
-        return graph.inputs[value].spec
-    node = graph.nodes[value - len(graph.inputs)]
-    return node.specs[0] if len(node.specs) == 1 and not node.is_tuple else None
+    first = len(graph.inputs)
+    return graph.inputs[value].spec if value < first else graph.nodes[value - first].spec
 
 
 def num_bytes_of(spec: TensorSpec, symbols: tuple[int, ...]) -> int:

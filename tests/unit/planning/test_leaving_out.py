@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from cluster.config import ClusterConfig
+from cluster.planning.inventory import take_inventory
 from cluster.planning.measure.link import LinkFigures
-from cluster.planning.report import PlanReport, report
+from cluster.planning.report import PlanReport, report_model
 from cluster.synthetic.model import Shape, write_model
 from tests.fakes.fake_nodes import GIGABIT, FakeNodes, fake_node
 
@@ -22,7 +23,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def planned(model: str, nodes: FakeNodes, **settings: object) -> PlanReport:
-    return report(ClusterConfig(model, ctx_size=512, **settings), nodes)  # type: ignore[arg-type]
+    config = ClusterConfig(model, ctx_size=512, **settings)  # type: ignore[arg-type]
+    return report_model(take_inventory(config, nodes))
 
 
 def test_a_node_behind_a_slow_link_is_named_with_what_it_costs(model: str) -> None:

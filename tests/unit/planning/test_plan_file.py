@@ -14,8 +14,9 @@ from cluster.cli.command import build_parser, main
 from cluster.config import load_config
 from cluster.demo import model_path
 from cluster.planning.any_plan import plan_model
+from cluster.planning.inventory import take_inventory
 from cluster.planning.plan_file import check_nodes, checked_settings, to_json
-from cluster.planning.report import report
+from cluster.planning.report import report_model
 from tests.fakes.fake_nodes import FakeNodes, fake_node
 from tests.fakes.tiny_models import TinyModel, write_tiny
 
@@ -146,7 +147,7 @@ NODES = FakeNodes((fake_node("one", num_cores=2), fake_node("two", num_cores=4))
 @pytest.fixture(scope="module")
 def plan_of_nodes() -> dict[str, Any]:
     found: dict[str, Any] = json.loads(
-        to_json(report(load_config(None, {"model": str(model_path()), "ctx_size": 64}), NODES))
+        to_json(report_model(take_inventory(load_config(None, {"model": str(model_path()), "ctx_size": 64}), NODES)))
     )
     return found
 

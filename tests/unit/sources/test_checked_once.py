@@ -11,6 +11,7 @@ from types import FrameType
 
 import pytest
 
+from cluster.cli.command import main
 from cluster.config import ClusterConfig
 from cluster.cutting.boundary import boundaries
 from cluster.cutting.cut import cut
@@ -75,3 +76,10 @@ def test_a_plan_checks_once(path: Path, tmp_path: Path, monkeypatch: pytest.Monk
         plan = plan_model(config)
     assert calls["check"] == 1
     assert len(plan.stages) == 2
+
+
+@pytest.mark.parametrize("verb", ["plan", "verify"])
+def test_a_verb_checks_once(verb: str, path: Path) -> None:
+    with calls_of(check) as calls:
+        assert main([verb, str(path), "--stages", "1", "--devices", "CPU", "--ctx-size", "64"]) == 0
+    assert calls == {"check": 1}

@@ -56,13 +56,14 @@ def _torch(settings: Settings, tell: Tell) -> None:
 
 def _planned(settings: Settings, tell: Tell) -> None:
     from cluster.config import ClusterConfig
-    from cluster.planning.report import report
+    from cluster.planning.inventory import take_inventory
+    from cluster.planning.report import report_model
     from tests.gpu.kit.models import random_model
 
     model = random_model(settings.scratch, "tiny:Q4_K" if settings.is_tiny else "1b:Q4_K")
     layouts = [(settings.device,), (settings.device, settings.device), ("CPU", settings.device)]
     for devices in layouts[:1] if settings.is_tiny else layouts:
-        plan = report(ClusterConfig(str(model), devices=devices, parallel=8, ctx_size=512))
+        plan = report_model(take_inventory(ClusterConfig(str(model), devices=devices, parallel=8, ctx_size=512)))
         layers = ", ".join(f"[{stage.first}, {stage.end}) on {stage.device}" for stage in plan.stages)
         sizes = {f"stage_{stage.stage}_bytes": stage.total_bytes for stage in plan.stages}
         tell(judged(f"plan for {' + '.join(devices)}", plan.fits, "it does not fit", layers=layers, **sizes))

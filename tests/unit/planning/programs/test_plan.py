@@ -10,8 +10,11 @@ import pytest
 
 from cluster.api.errors import CapacityError, UsageError
 from cluster.config import ClusterConfig
-from cluster.planning.any_plan import check_any, is_program, plan_model, report_of_program
+from cluster.planning.any_plan import check_any, plan_model, take_any
+from cluster.planning.inventory import Inventory
 from cluster.planning.model_plan import ModelPlan
+from cluster.planning.programs.inventory import ProgramInventory
+from cluster.planning.programs.report import ProgramReport, report_program
 from cluster.stage.spec import ProgramOptions
 from ggml.core.dtypes import float32
 from ggml.programs.expressions import Symbol
@@ -27,6 +30,12 @@ MIB = 1 << 20
 def config_of(folder: Path, graph: Graph | None = None, **settings: object) -> ClusterConfig:
     path = saved(folder, chain(8) if graph is None else graph)
     return ClusterConfig(model=str(path), threads=1, **settings)  # type: ignore[arg-type]
+
+
+def report_of(config: ClusterConfig, nodes: FakeNodes) -> ProgramReport:
+    found = take_any(config, nodes)
+    assert isinstance(found, ProgramInventory)
+    return report_program(found)
 
 
 def ranges(plan: ModelPlan) -> list[tuple[int, int]]:
@@ -56,7 +65,7 @@ def uneven() -> Graph:
 
 def test_equal_layers_on_equal_devices_are_halves(tmp_path: Path) -> None:
     config = config_of(tmp_path)
-    assert is_program(config)
+    assert isinstance(take_any(config), ProgramInventory)
     plan = plan_model(config, nodes=TWO)
     assert ranges(plan) == [(0, 4), (4, 8)]
     assert plan.devices == ("one:CPU", "two:CPU")
@@ -78,8 +87,7 @@ def test_stages_cover_all_units(num_stages: int, tmp_path: Path) -> None:
 
 def test_units_are_balanced_by_work_and_not_by_number(tmp_path: Path) -> None:
     plan = plan_model(config_of(tmp_path, uneven()), nodes=TWO)
-    found = report_of_program(config_of(tmp_path, uneven()), TWO)
-    assert found is not None
+    found = report_of(config_of(tmp_path, uneven()), TWO)
     assert ranges(plan) == [(one.first, one.end) for one in found.stages]
     # Per row the first two layers compute 64 * 256 each, the four others 64 * 64: 16, 16, 4, 4, 4, 4 of 48.
     assert found.num_units == 6
@@ -133,8 +141,7 @@ def test_what_does_not_fit_is_refused_and_reported(tmp_path: Path) -> None:
     small = FakeNodes((fake_node("one", free_bytes=2 * MIB),))
     with pytest.raises(CapacityError, match="one/CPU has"):
         plan_model(config, nodes=small)
-    found = report_of_program(config, small)
-    assert found is not None
+    found = report_of(config, small)
     assert not found.fits
 
 
@@ -167,8 +174,7 @@ def test_a_living_cluster_is_not_placed_anew(tmp_path: Path) -> None:
 
 
 def test_the_report_adds_up(tmp_path: Path) -> None:
-    found = report_of_program(config_of(tmp_path, layers="0-2,3-7"), TWO)
-    assert found is not None
+    found = report_of(config_of(tmp_path, layers="0-2,3-7"), TWO)
     assert (found.num_units, found.fits, found.model_name) == (8, True, "model.ggp")
     assert [(one.node, one.first, one.end, one.weight_bytes) for one in found.stages] == [
         ("one", 0, 3, 3 * 36), ("two", 3, 8, 5 * 36),
@@ -183,4 +189,4 @@ def test_the_report_adds_up(tmp_path: Path) -> None:
 def test_another_model_has_no_report_of_a_program() -> None:
     from cluster.demo import model_path
 
-    assert report_of_program(ClusterConfig(model=str(model_path())), TWO) is None
+    assert isinstance(take_any(ClusterConfig(model=str(model_path())), TWO), Inventory)

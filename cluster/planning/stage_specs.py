@@ -1,0 +1,35 @@
+"""What each stage of a plan is told, whatever it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from cluster.planning.survey import Survey
+from cluster.stage.spec import GgufOptions, ProgramOptions, StageSpec
+
+
+def stage_specs(
+    found: Survey, bounds: Sequence[int], options: Sequence[GgufOptions | ProgramOptions]
+) -> tuple[StageSpec, ...]:
+    """One for each of the places, with one of the `options`. Each takes one row of one sequence at a time."""
+    return tuple(
+        StageSpec(
+            stage=stage,
+            num_stages=len(found.places),
+            node=place.node.name,
+            source=found.source,
+            model_hash=found.model_hash,
+            first=first,
+            end=end,
+            device=place.device.name,
+            context_length=1,
+            num_slots=1,
+            ubatch_size=1,
+            num_threads=found.num_threads(stage),
+            num_threads_exclusive=found.num_threads(stage),
+            first_core=found.first_core(stage),
+            options=own,
+        )
+        for stage, (place, (first, end), own) in enumerate(zip(found.places, pairwise(bounds), options, strict=True))
+    )
