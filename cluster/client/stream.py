@@ -74,7 +74,7 @@ _open: WeakSet[Messages] = WeakSet()
 
 @atexit.register
 def _end_all() -> None:
-    """gRPC's call takes its lock when it is collected, and waits for ever if that is after its thread has died with it."""
+    """A call of gRPC takes its lock when it is collected: for ever, if gRPC's thread has died with that meanwhile."""
     try:
         check_process()
     except UsageError:

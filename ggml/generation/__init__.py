@@ -32,7 +32,8 @@ def generate(
         prompts: lists of token ids, or strings where there is a tokenizer.
         params: one for all prompts, or one for each; the defaults if None. Equal seeds give equal draws.
         tokenizer: the path of a GGUF file or of a ``tokenizer.json`` (which needs the package tokenizers), or an
-            object as in ``ggml.generation.tokenizer``. Without one there is no text, and no stop strings.
+            object as in ``ggml.generation.tokenizer``. Without one that of the program's file is taken; where that has
+            none there is no text, and no stop strings.
         logits_processors: called in order before each draw; each takes the tokens so far and the logits [vocabulary] of
             what follows, float32 and its own to change, and gives logits.
         context_length: most tokens of a prompt and its text. Taken from the model where it tells.

@@ -14,7 +14,7 @@ from ggml.generation.decoders import Decoder, decoder_of
 from ggml.generation.drawing import Drawing, LogitsProcessor
 from ggml.generation.results import TokenEvent
 from ggml.generation.text import Text, completed
-from ggml.generation.tokenizer import Tokenizer, tokenizer_of
+from ggml.generation.tokenizer import Tokenizer, tokenizer_for
 from ggml.sampling.params import SamplingParams
 
 
@@ -27,7 +27,7 @@ def run(
     context_length: int | None,
 ) -> Iterator[TokenEvent]:
     """See ``ggml.generate_stream``: checks here, events later."""
-    spelling = None if tokenizer is None else tokenizer_of(tokenizer)
+    spelling = tokenizer_for(model, tokenizer)
     ids = [_ids(place, prompt, spelling) for place, prompt in enumerate(_listed(prompts))]
     each = [completed(one, spelling, secrets.randbits(63)) for one in _params(params, len(ids))]
     decoder = decoder_of(model, context_length, _longest(ids, each))

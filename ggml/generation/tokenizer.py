@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import mmap
 import os
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, Protocol
 
 from ggml.core.errors import ArgumentError, DTypeError, FileFormatError
-from ggml.io.mapped import open_mapped
+from ggml.gguf.value import MetadataValue
 from ggml.sampling.detokenizer import Detokenizer
+from ggml.tokenizers.keys import vocabulary_file
+from ggml.tokenizers.reading import read_tokenizer
 from worker_native import Vocab
 
 # A vocabulary of 256,000 tokens has 35 MB.
@@ -42,6 +43,14 @@ class Tokenizer(Protocol):
         """What each token adds to a text, for ``dry_sequence_breakers``."""
 
 
+def tokenizer_for(model: Any, given: Any) -> Tokenizer | None:
+    """The tokenizer that was given, else that of the model's own file, if it has one. Errors as below."""
+    if given is not None:
+        return tokenizer_of(given)
+    keys = getattr(model, "tokenizer", None)
+    return GgufTokenizer("the program", keys) if isinstance(keys, Mapping) and keys else None
+
+
 def tokenizer_of(given: Any) -> Tokenizer:
     """A tokenizer, or that of a file. DTypeError for anything else."""
     if isinstance(given, (str, os.PathLike)):
@@ -55,15 +64,20 @@ def tokenizer_of(given: Any) -> Tokenizer:
 
 
 class GgufTokenizer:
-    """The vocabulary of a GGUF file. FileFormatError for a file without one."""
+    """The vocabulary that a GGUF file has keys for. FileFormatError, which names the file, for one that is no good."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], keys: Mapping[str, MetadataValue] | None = None) -> None:
+        """``keys``: those of the file, where they are known."""
         name = str(path)
-        open_mapped(name, mmap.ACCESS_READ)  # libllama ends the process for some headers that are not sound
+        keys = read_tokenizer(name) if keys is None else keys
+        file = os.memfd_create("ggml-vocabulary")
         try:
-            self._vocab = Vocab(name)
+            os.write(file, vocabulary_file(keys))
+            self._vocab = Vocab(f"/proc/self/fd/{file}")
         except (ValueError, RuntimeError) as error:
             raise FileFormatError(name, "tokenizer.ggml", str(error)) from error
+        finally:
+            os.close(file)
 
     @property
     def end_tokens(self) -> Set[int]:

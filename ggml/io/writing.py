@@ -17,6 +17,7 @@ from ggml.core.errors import ArgumentError, DTypeError
 from ggml.gguf.limits import MAX_ARRAY_ITEMS, MAX_STRING_BYTES
 from ggml.gguf.ours import STATE
 from ggml.gguf.tensor_types import I8
+from ggml.gguf.value import MetadataArray, MetadataValue, ValueType
 from ggml.io import naming
 from ggml.io.reading import path_of
 from ggml.ops.create.interop import from_dlpack
@@ -32,14 +33,17 @@ def save(obj: Any, f: Any) -> None:
     write(path_of("save", f), _checked(obj), STATE, {})
 
 
-def write(f: str, tensors: Mapping[str, Tensor], architecture: str, extra: Mapping[str, bytes]) -> None:
-    """Write tensors as ``save`` does, under a name that says what the file is, with arrays of bytes beside them.
+def write(
+    f: str, tensors: Mapping[str, Tensor], architecture: str, extra: Mapping[str, bytes | MetadataValue]
+) -> None:
+    """Write tensors as ``save`` does, under a name that says what the file is, with keys beside them: arrays of bytes,
+    or values as another file has them.
 
     ArgumentError where the header would be larger than one may be.
     """
     path = Path(os.path.realpath(f))
     for key, raw in extra.items():
-        if len(raw) > MAX_ARRAY_ITEMS:
+        if isinstance(raw, bytes) and len(raw) > MAX_ARRAY_ITEMS:
             raise ArgumentError("save", key, f"takes {len(raw)} bytes; at most {MAX_ARRAY_ITEMS} are possible")
     items = naming.named([(name, one.dtype, tuple(one.shape)) for name, one in tensors.items()])
     names = naming.to_json(items)
@@ -80,15 +84,19 @@ def _write(
     architecture: str,
     items: list[naming.Named],
     tensors: Mapping[str, Tensor],
-    values: Mapping[str, str | bytes],
+    values: Mapping[str, str | bytes | MetadataValue],
 ) -> None:
-    from gguf import GGUFWriter  # takes a while to import
+    from gguf import GGUFValueType, GGUFWriter  # takes a while to import
 
     writer = GGUFWriter(path, architecture)
     try:
         for key, value in values.items():
             if isinstance(value, str):
                 writer.add_string(key, value)
+            elif isinstance(value, MetadataValue):
+                plain, element = _plain(value)
+                sub_type = None if element is None else GGUFValueType(element)
+                writer.add_key_value(key, plain, GGUFValueType(value.type), sub_type)
             else:
                 writer.add_array(key, value)
         stored = [item for item in items if item.stored_name is not None]
@@ -104,6 +112,15 @@ def _write(
             writer.write_tensor_data(_bytes(tensors[item.name]))
     finally:
         writer.close()
+
+
+def _plain(value: MetadataValue) -> tuple[Any, ValueType | None]:
+    """What the writer takes, and the type of an array's elements."""
+    found = value.value
+    if not isinstance(found, MetadataArray):
+        return found, None
+    is_text = found.element_type is ValueType.STRING
+    return (found.strings() if is_text else found.numbers().tolist()), found.element_type
 
 
 def _bytes(tensor: Tensor) -> NDArray[Any]:

@@ -16,6 +16,7 @@ from ggml.programs.program import Program
 from ggml.programs.recordings.storing import without_recordings
 from ggml.programs.references import KEY as WEIGHTS
 from ggml.programs.references import referenced
+from ggml.tokenizers.keys import tokenizer_keys
 
 
 def load_program(path: Any, device: Device | str | None = None, weights: str | None = None) -> Program:
@@ -33,7 +34,7 @@ def load_program(path: Any, device: Device | str | None = None, weights: str | N
     elif WEIGHTS in file.header.metadata:
         file.fail(WEIGHTS, "is no array of bytes")
     try:
-        program = Program(graph, tensors, recordings, reference)
+        program = Program(graph, tensors, recordings, reference, tokenizer_keys(file.header.metadata))
     except StateDictError as error:
         raise FileFormatError(file.header.path, "tensors", str(error)) from None
     return program if device is None else program.to(device)

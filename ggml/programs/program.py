@@ -11,6 +11,7 @@ from ggml.core.devices import CPU, Device, placing
 from ggml.core.devices import device as device_named
 from ggml.core.errors import ArgumentError, StateDictError, UnsupportedOpError
 from ggml.gguf.ours import PROGRAM
+from ggml.gguf.value import MetadataValue
 from ggml.io.reading import path_of
 from ggml.io.writing import write
 from ggml.programs.binding import as_input, bind
@@ -29,6 +30,7 @@ from ggml.programs.walking import walk
 from ggml.programs.writing import first_element, writes_in_place, written
 from ggml.tensors.compiled import compile
 from ggml.tensors.tensor import Tensor
+from ggml.tokenizers.reading import read_tokenizer
 
 
 class Program:
@@ -46,10 +48,13 @@ class Program:
         tensors: Mapping[str, Tensor],
         recordings: Recordings | None = None,
         reference: Reference | None = None,
+        tokenizer: Mapping[str, MetadataValue] = MappingProxyType({}),
     ) -> None:
         """``tensors`` has one for each weight and each state of the graph, as exported or quantised; StateDictError
-        says where it does not. ``recordings`` are of this graph; ``reference`` says which weights another file has."""
+        says where it does not. ``recordings`` are of this graph; ``reference`` says which weights another file has;
+        ``tokenizer`` has the keys of the model's vocabulary, if it makes text."""
         self.graph = graph
+        self.tokenizer = tokenizer
         self._reference = reference
         self._there = {name: tensors[name] for name in reference.tensors if name in tensors} if reference else {}
         self.recordings = recordings or Recordings()
@@ -88,7 +93,8 @@ class Program:
         if place == self._device:
             return self
         tensors = {**self.weights, **self.state.first()}
-        moved = Program(self.graph, {name: one.to_device(place) for name, one in tensors.items()}, self.recordings)
+        there = {name: one.to_device(place) for name, one in tensors.items()}
+        moved = Program(self.graph, there, self.recordings, tokenizer=self.tokenizer)
         moved._device = place
         for name, tensor in self.state.all().items():
             moved.state.put(name, tensor.to_device(place))
@@ -121,20 +127,26 @@ class Program:
         )  # fmt: skip
         self.recordings.add(one)
 
-    def save(self, path: Any, *, embed: bool = True) -> None:
+    def save(self, path: Any, *, embed: bool = True, tokenizer: Any = None) -> None:
         """Write a ``.ggp`` file: a GGUF file with the tensors, as they are now, the graph in its header, and what was
         recorded.
+
+        ``tokenizer`` is the path of a GGUF file or of a ``tokenizer.json`` (which needs the package tokenizers): the
+        program's file then has that vocabulary and its chat template, so that a language model can be asked in words,
+        by ``ggml.generate`` and by a cluster. Without it the file has the one that the program was loaded with.
 
         With ``embed=False`` the weights that were mapped from a GGUF file stay there: this file says where it lies, its
         size and its hash, which ``ggml.load_program`` compares. ArgumentError where there are none, or there are
         recordings, which need the weights beside them.
 
         The file appears when it is complete. ArgumentError for a graph larger than a header may be, FileFormatError
-        for one that could not be read again, such as one with missing operations; OSError where the file cannot be
-        written.
+        for one that could not be read again, such as one with missing operations, and for a tokenizer that cannot be
+        used; OSError where a file cannot be read or written.
         """
         name, graph = path_of("save", path), encode(self.graph)
         decode(graph, name)
+        if tokenizer is not None:
+            self.tokenizer = read_tokenizer(path_of("save", tokenizer))
         tensors = {**self.weights, **self.state.all()}
         if embed:
             tensors, extra = with_recordings(tensors, self.recordings)
@@ -142,7 +154,7 @@ class Program:
             there = self._referenced()
             tensors = {name: tensor for name, tensor in tensors.items() if name not in there.tensors}
             extra = {WEIGHTS: there.encode(name)}
-        write(name, tensors, PROGRAM, {KEY: graph, **extra})
+        write(name, tensors, PROGRAM, {KEY: graph, **extra, **self.tokenizer})
 
     def _referenced(self) -> Reference:
         """The weights that are still those of another file."""

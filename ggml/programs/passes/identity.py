@@ -22,15 +22,27 @@ _SAME_IF_EQUAL = {
 }  # fmt: skip
 
 
+#: Gives its second tensor, in the form of the first one, none of whose numbers are left.
+_OVERWRITES = "aten.copy.default"
+
+
 def without_identities(graph: Graph) -> Graph:
     """The graph without copies, casts to the dtype that is there, reshapes to the shape that is there,
     and sums and products that change no number."""
     specs = [*[one.spec for one in graph.inputs], *[node.spec for node in graph.nodes]]
     stand_ins = {}
     for value, node in enumerate(graph.nodes, len(graph.inputs)):
-        if node.args and isinstance(node.args[0], Ref) and _is_identity(node, specs[node.args[0].value], specs[value]):
-            stand_ins[value] = node.args[0].value
+        source = _source(node)
+        if source is not None and _is_identity(node, specs[source], specs[value]):
+            stand_ins[value] = source
     return without(graph, stand_ins.keys(), stand_ins, strips=True)
+
+
+def _source(node: Node) -> int | None:
+    """The value that the node gives, if it gives one of those that it takes."""
+    place = 1 if node.op == _OVERWRITES else 0
+    given = node.args[place] if len(node.args) > place else None
+    return given.value if isinstance(given, Ref) else None
 
 
 def _is_identity(node: Node, before: TensorSpec | None, after: TensorSpec | None) -> bool:
@@ -38,7 +50,7 @@ def _is_identity(node: Node, before: TensorSpec | None, after: TensorSpec | None
         return len(node.args) == 3 and node.args[2] is False
     if before is None or before != after:
         return node.op in _COPIES
-    return node.op in _COPIES or node.op in _SAME_IF_EQUAL or _changes_no_number(node, before)
+    return node.op in _COPIES or node.op in _SAME_IF_EQUAL or node.op == _OVERWRITES or _changes_no_number(node, before)
 
 
 def _changes_no_number(node: Node, before: TensorSpec) -> bool:

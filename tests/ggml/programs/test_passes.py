@@ -25,6 +25,16 @@ def test_copies_and_dropouts_go() -> None:
     assert dict(after.stripped) == {"aten.clone.default": 1, "aten.dropout.default": 1, "aten.alias.default": 1}
 
 
+def test_what_is_copied_over_a_tensor_is_given_in_its_place() -> None:
+    before = graph(node("exp.default", Ref(0)), node("copy.default", Ref(0), Ref(1)), node("sin.default", Ref(2)))
+    after = without_identities(before)
+    assert [one.op for one in after.nodes] == ["aten.exp.default", "aten.sin.default"]
+    assert after.nodes[1].args == (Ref(1),)
+    spread = replace(before.nodes[1], specs=(TensorSpec(float32, (2, *VECTOR.shape)),))
+    before = replace(before, nodes=(before.nodes[0], spread, before.nodes[2]))
+    assert without_identities(before) == before, "it is spread over a larger one"
+
+
 def test_dropout_in_training_stays() -> None:
     before = graph(node("dropout.default", Ref(0), 0.5, True))
     assert without_identities(before) == before

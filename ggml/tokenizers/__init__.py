@@ -1,0 +1,1 @@
+"""Tokenizers that files carry, as the keys that GGUF has for them."""
