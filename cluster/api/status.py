@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ggml.gguf.ours import PROGRAM
-
 
 class Condition(StrEnum):
     """How well something is."""
@@ -200,7 +198,7 @@ class ClusterStatus:
     @property
     def is_program(self) -> bool:
         """Whether it takes and gives arrays, not text."""
-        return self.architecture == PROGRAM
+        return self.vocab_size == 0
 
     @property
     def state(self) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from cluster.cutting.cut import SlicePlan, cut, header_alone
+from cluster.cutting.cut import SlicePlan, cut, header_alone, plan_file
 from cluster.cutting.cuts import legal_cuts
 from cluster.cutting.header import Header
 from cluster.cutting.model import Model
 from cluster.cutting.rules import check
 from ggml.gguf.ours import PROGRAM
+from ggml.tokenizers.keys import as_vocabulary, tokenizer_keys
 
 if TYPE_CHECKING:
     from cluster.cutting.programs.model import ProgramModel
@@ -41,5 +42,7 @@ def cuts_of(model: Servable) -> tuple[int, ...]:
 
 
 def header_plan(model: Servable) -> SlicePlan:
-    """All metadata and no tensors: the tokenizer of a model, the graph of a program."""
-    return header_alone(model.header, model.num_layers)
+    """All metadata and no tensors: the tokenizer of a model, the graph of a program that makes no text."""
+    if isinstance(model, Model) or model.text is None:
+        return header_alone(model.header, model.num_layers)
+    return plan_file(0, 0, model.num_layers, as_vocabulary(tokenizer_keys(model.header.metadata)), ())

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from cluster.planning.survey import Survey
-from cluster.stage.spec import GgufOptions, ProgramOptions, StageSpec
+from cluster.stage.spec import Options, StageSpec
 
 
-def stage_specs(
-    found: Survey, bounds: Sequence[int], options: Sequence[GgufOptions | ProgramOptions]
-) -> tuple[StageSpec, ...]:
+def stage_specs(found: Survey, bounds: Sequence[int], options: Sequence[Options]) -> tuple[StageSpec, ...]:
     """One for each of the places, with one of the `options`. Each takes one row of one sequence at a time."""
     return tuple(
         StageSpec(

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from cluster.api.errors import UsageError
 from cluster.coordinator.tokenizing.process import TokenizerProcess
-from cluster.cutting.model import Model
-from cluster.cutting.servable import header_plan
+from cluster.cutting.servable import Servable, header_plan
 from cluster.node.disk import temporary_folder
+from ggml.tokenizers.keys import MODEL, NONE
 
-NONE = "none"  # what a file without a tokenizer says, if it says anything
 
-
-def check_vocabulary(model: Model, name: str) -> None:
+def check_vocabulary(model: Servable, name: str) -> None:
     """UsageError says of the model `name` why no coordinator could use its tokenizer.
 
     It is loaded in a child process, as the coordinator's is: libllama may abort.
     """
-    kind = model.header.metadata.get("tokenizer.ggml.model")
+    kind = model.header.metadata.get(MODEL)
     if kind is None or kind.value == NONE:
         raise UsageError(
-            f"{name}: it has no tokenizer (tokenizer.ggml.model), and no text can be asked of it; "
+            f"{name}: it has no tokenizer ({MODEL}), and no text can be asked of it; "
             "convert it again, together with its tokenizer"
         )
     with temporary_folder("ggml-cluster-plan-") as folder:

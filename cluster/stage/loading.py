@@ -14,7 +14,7 @@ from cluster.stage.models.gguf import open_gguf
 from cluster.stage.models.sampler import NativeSampler
 from cluster.stage.models.spelling import open_spelling
 from cluster.stage.runner import StageRunner
-from cluster.stage.spec import OnProgress, ProgramOptions, StageSpec
+from cluster.stage.spec import OnProgress, ProgramOptions, StageSpec, TextOptions
 from cluster.wire.access.keys import Keys
 
 
@@ -27,6 +27,11 @@ def load_stage(spec: StageSpec, report: OnProgress, keys: Keys | None = None) ->
         from cluster.stage.models.program import open_program  # all operations of ggml take a while to import
 
         return open_program(spec, spec.options, report, keys)
+    if isinstance(spec.options, TextOptions):
+        from cluster.stage.models.text_program import open_text_program
+
+        model = open_text_program(spec, spec.options, report, keys)
+        return runner_of(spec, model, partial(open_spelling, spec, keys))
     return load_gguf(spec, report, keys)
 
 

@@ -33,6 +33,23 @@ class ProgramOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class TextOptions:
+    """How units of a program that makes text are computed: what its inputs are, and what it gives."""
+
+    tokens: str  # the input that takes token ids
+    positions: tuple[str, ...]  # inputs that take where these stand
+    symbols: tuple[Literal["batch", "count"], ...]  # what each extent is that a call brings
+    most_tokens: int  # of one call
+    row_width: int  # floats of a token on its way from stage to stage
+    vocab_size: int
+    last_logits_only: bool  # those of the last token of a call
+    can_truncate: bool  # a text may be cut short
+
+
+Options = GgufOptions | ProgramOptions | TextOptions
+
+
+@dataclass(frozen=True, slots=True)
 class StageSpec:
     """One stage of a plan. Set by whoever brings the cluster up."""
 
@@ -50,7 +67,7 @@ class StageSpec:
     num_threads: int
     num_threads_exclusive: int  # while no other stage computes
     first_core: int | None  # its threads are bound to this one of the host's cores and those that follow; None: not
-    options: GgufOptions | ProgramOptions
+    options: Options
 
     @property
     def gguf(self) -> GgufOptions:
@@ -91,9 +108,11 @@ def spec_record(spec: StageSpec) -> dict[str, Any]:
 def spec_of_record(record: dict[str, Any], source: ModelSource) -> StageSpec:
     """What `spec_record` was made of."""
     given = record["options"]
-    options: GgufOptions | ProgramOptions
+    options: Options
     if "adapters" in given:
         options = GgufOptions(**{**given, "adapters": tuple([AdapterSource(**one) for one in given["adapters"]])})
+    elif "symbols" in given:
+        options = TextOptions(**{**given, "positions": tuple(given["positions"]), "symbols": tuple(given["symbols"])})
     else:
         options = ProgramOptions(**given)
     return StageSpec(**{**record, "options": options}, source=source)

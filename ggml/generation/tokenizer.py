@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, Protocol
 
-from ggml.core.errors import ArgumentError, DTypeError, FileFormatError
+from ggml.core.errors import DTypeError, FileFormatError
 from ggml.gguf.value import MetadataValue
 from ggml.sampling.detokenizer import Detokenizer
-from ggml.tokenizers.keys import vocabulary_file
+from ggml.tokenizers.beside import end_tokens as ends_beside
+from ggml.tokenizers.json_file import open_json
 from ggml.tokenizers.reading import read_tokenizer
+from ggml.tokenizers.vocabulary import vocabulary_of
 from worker_native import Vocab
-
-# A vocabulary of 256,000 tokens has 35 MB.
-_MAX_JSON_BYTES = 256 << 20
-_MAX_CONFIG_BYTES = 1 << 20
 
 
 class Pieces(Protocol):
@@ -70,14 +67,10 @@ class GgufTokenizer:
         """``keys``: those of the file, where they are known."""
         name = str(path)
         keys = read_tokenizer(name) if keys is None else keys
-        file = os.memfd_create("ggml-vocabulary")
         try:
-            os.write(file, vocabulary_file(keys))
-            self._vocab = Vocab(f"/proc/self/fd/{file}")
+            self._vocab = vocabulary_of(keys)
         except (ValueError, RuntimeError) as error:
             raise FileFormatError(name, "tokenizer.ggml", str(error)) from error
-        finally:
-            os.close(file)
 
     @property
     def end_tokens(self) -> Set[int]:
@@ -113,19 +106,9 @@ class JsonTokenizer:
     """
 
     def __init__(self, path: str | os.PathLike[str], end_tokens: Set[int] | None = None) -> None:
-        try:
-            import tokenizers
-        except ImportError:
-            why = "needs the package tokenizers: pip install 'ggml-cluster[tokenizers]'"
-            raise ArgumentError("generate", "tokenizer.json", why) from None
         name = Path(path)
-        if name.stat().st_size > _MAX_JSON_BYTES:
-            raise FileFormatError(str(name), "size", f"is over {_MAX_JSON_BYTES} bytes")
-        try:
-            self._inner = tokenizers.Tokenizer.from_file(str(name))
-        except Exception as error:  # whatever the library makes of a file that is no tokenizer
-            raise FileFormatError(str(name), "tokenizer", str(error)) from error
-        self.end_tokens: Set[int] = _ends_beside(name) if end_tokens is None else end_tokens
+        self._inner = open_json(name, "generate")
+        self.end_tokens: Set[int] = frozenset(ends_beside(name)) if end_tokens is None else end_tokens
 
     def encode(self, text: str) -> list[int]:
         found: list[int] = self._inner.encode(text).ids
@@ -153,22 +136,3 @@ class _Stream:
     def flush(self) -> str:
         text: str = self._inner.decode(self._held) if self._held else ""
         return text
-
-
-def _ends_beside(path: Path) -> frozenset[int]:
-    """The end tokens that a configuration beside a tokenizer names; none where there is none."""
-    for name in ("generation_config.json", "config.json"):
-        file = path.with_name(name)
-        if not file.is_file() or file.stat().st_size > _MAX_CONFIG_BYTES:
-            continue
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError):
-            raise FileFormatError(str(file), "eos_token_id", "cannot be read: the file is no JSON") from None
-        ends = found.get("eos_token_id") if isinstance(found, dict) else None
-        listed = ends if isinstance(ends, list) else [ends]
-        if ends is not None:
-            if not all(type(token) is int and 0 <= token < 2**31 for token in listed):
-                raise FileFormatError(str(file), "eos_token_id", "is no token, and no list of tokens")
-            return frozenset(listed)
-    return frozenset()

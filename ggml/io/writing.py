@@ -33,9 +33,7 @@ def save(obj: Any, f: Any) -> None:
     write(path_of("save", f), _checked(obj), STATE, {})
 
 
-def write(
-    f: str, tensors: Mapping[str, Tensor], architecture: str, extra: Mapping[str, bytes | MetadataValue]
-) -> None:
+def write(f: str, tensors: Mapping[str, Tensor], architecture: str, extra: Mapping[str, bytes | MetadataValue]) -> None:
     """Write tensors as ``save`` does, under a name that says what the file is, with keys beside them: arrays of bytes,
     or values as another file has them.
 

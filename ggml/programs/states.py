@@ -69,6 +69,11 @@ class States(MutableMapping[str, Tensor]):
             self._own.add(name)
         return self._tensors[name]
 
+    def take(self, other: States) -> None:
+        """Have the values that ``other`` has now. Either one's next call writes to a copy."""
+        for name in self:
+            self.put(name, other[name])
+
     def reset(self) -> None:
         """Give each the value it had at first."""
         self._tensors = dict(self._first)

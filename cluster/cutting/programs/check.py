@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from cluster.api.errors import ModelFileError, UnsupportedModelError
 from cluster.cutting.header import Header
 from cluster.cutting.programs.model import ProgramModel
+from cluster.cutting.programs.text import text_of
 from ggml.core.errors import FileFormatError
 from ggml.io.listed import listed
 from ggml.io.naming import Named, of_file
 from ggml.programs.coverage import coverage
 from ggml.programs.files import graph_of
-from ggml.programs.graph import Graph
+from ggml.programs.graph import Graph, Role
 from ggml.programs.recordings.recorded import MEMORY
 from ggml.programs.references import KEY as WEIGHTS
 from ggml.programs.slices.part import output_names
@@ -39,7 +40,14 @@ def check_program(header: Header) -> ProgramModel:
     if missing:
         names = ", ".join(row.op for row in missing)
         raise UnsupportedModelError(f"{header.path}: {names}: cannot run here: {missing[0].why}")
-    return ProgramModel(header, graph, cut_places(graph), named)
+    places = cut_places(graph)
+    if not any(one.role is Role.STATE for one in graph.inputs):
+        return ProgramModel(header, graph, places, named)
+    try:  # calls change buffers, so that one depends on those before it: nothing but a text can be asked of it
+        text, places = text_of(graph, places, header.metadata)
+    except ValueError as error:
+        return ProgramModel(header, graph, places, named, why_no_text=str(error))
+    return ProgramModel(header, graph, places, named, text)
 
 
 def _check_names(header: Header, graph: Graph) -> None:

@@ -11,6 +11,7 @@ from ggml.io.naming import to_json
 from ggml.programs.encoding import encode
 from ggml.programs.graph import KEY
 from ggml.programs.recordings.recorded import KEY as RECORDINGS_KEY
+from ggml.tokenizers.keys import PREFIX
 
 
 def cut_program(model: ProgramModel, first: int, end: int) -> SlicePlan:
@@ -23,7 +24,9 @@ def cut_program(model: ProgramModel, first: int, end: int) -> SlicePlan:
     stored = model.stored(graph)
     raw, names = encode(graph), to_json([one for one, _ in stored])
     metadata = {
-        key: value for key, value in model.header.metadata.items() if key not in (KEY, NAMES_KEY, RECORDINGS_KEY)
+        key: value
+        for key, value in model.header.metadata.items()
+        if key not in (KEY, NAMES_KEY, RECORDINGS_KEY) and not key.startswith(PREFIX)
     }
     metadata[KEY] = MetadataValue(ValueType.ARRAY, MetadataArray(ValueType.UINT8, len(raw), raw))
     if names:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cluster.cutting.header import Header
+from cluster.cutting.programs.text import ProgramText
 from ggml.gguf.header import TensorInfo
 from ggml.io.naming import Named
-from ggml.programs.graph import Graph, Role
+from ggml.programs.graph import Graph
 from ggml.programs.slices.part import part
 from ggml.programs.slices.places import Place
 
@@ -24,6 +25,8 @@ class ProgramModel:
     graph: Graph
     places: tuple[Place, ...]
     named: Mapping[str, Named]  # each tensor of the file, by the name that the graph has for it
+    text: ProgramText | None = None  # what makes text of it; None: it takes and gives arrays
+    why_no_text: str = ""  # what is in the way of that, where calls change buffers
 
     @property
     def architecture(self) -> str:
@@ -33,11 +36,6 @@ class ProgramModel:
     def num_layers(self) -> int:
         """Units between the places."""
         return len(self.places) + 1
-
-    @property
-    def has_state(self) -> bool:
-        """Whether calls change buffers, so that one depends on those before it."""
-        return any(one.role is Role.STATE for one in self.graph.inputs)
 
     def part(self, first: int, end: int) -> Graph:
         """The graph of the units [first, end)."""

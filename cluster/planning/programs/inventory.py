@@ -8,12 +8,15 @@ from cluster.api.errors import UsageError
 from cluster.config import ClusterConfig
 from cluster.cutting.programs.model import ProgramModel
 from cluster.cutting.servable import cuts_of
+from cluster.planning.inventory import DEFAULT_CONTEXT_LENGTH, FLOAT_BYTES
 from cluster.planning.nodes import Nodes, Surveyed, ThisMachine
 from cluster.planning.places import choose_places
 from cluster.planning.search.placement import LayerSizes, Scratch, checked_cuts
 from cluster.planning.survey import Survey
+from cluster.planning.vocabulary import check_vocabulary
 from cluster.sources.source import ModelSource
 from cluster.store.opened import OpenModel
+from ggml.generation.running import pieces
 from ggml.programs.slices.memory import compute_bytes
 from ggml.programs.slices.sizes import unit_sizes
 
@@ -26,8 +29,26 @@ class ProgramInventory(Survey):
 
     @property
     def row_bytes(self) -> int:
-        """The most that a call takes on its way from one stage to the next, for the example's shapes."""
+        """The most that a call takes on its way from one stage to the next, for the example's shapes; of a program that
+        makes text, what a token takes."""
         return _carried_bytes(self.model)
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of a slot; 0 of a program that makes no text."""
+        return _context_length(self.config, self.model)
+
+    @property
+    def num_slots(self) -> int:
+        """Each of which has the buffers that calls change."""
+        return self.config.parallel if self.model.text else 1
+
+    @property
+    def most_tokens(self) -> int:
+        """Of one call of a program that makes text: a power of two."""
+        assert self.model.text is not None
+        most = self.model.text.form.most_tokens
+        return pieces(min(self.config.ubatch_size, most or self.config.ubatch_size), self.config.ubatch_size)[0]
 
     @property
     def stored_bytes(self) -> dict[str, int]:
@@ -37,12 +58,17 @@ class ProgramInventory(Survey):
 
     def sizes(self) -> LayerSizes:
         """For the search: a call's own memory is that of the whole program's, wherever it is cut."""
-        graph = self.model.graph
+        graph, text = self.model.graph, self.model.text
         units = unit_sizes(graph, self.model.places, self.stored_bytes)
-        scratch = compute_bytes(graph, graph.hints)
+        if text is None:
+            scratch = compute_bytes(graph, graph.hints)
+        else:  # shorter calls are halves of longer ones, and what each of them takes is kept
+            symbols = text.form.symbols(graph, 1, self.most_tokens)
+            assert symbols is not None
+            scratch = 2 * compute_bytes(graph, symbols)
         return LayerSizes(
             layer_bytes=tuple([unit.weight_bytes for unit in units]),
-            kv_bytes=tuple([unit.state_bytes for unit in units]),
+            kv_bytes=tuple([unit.state_bytes * self.num_slots for unit in units]),
             embed_bytes=0,
             head_bytes=0,
             scratch=Scratch(scratch, scratch, scratch, scratch),
@@ -52,14 +78,17 @@ class ProgramInventory(Survey):
 
 def check_program_asked(config: ClusterConfig, opened: OpenModel, model: ProgramModel) -> None:
     """UsageError for what can be found wrong without looking at any machine."""
-    if model.has_state:
+    if model.why_no_text:
         raise UsageError(
-            f"{opened.name}: its calls change buffers, which are one sequence's; nobody else could call it. "
-            "Run it with: python -m ggml run"
+            f"{opened.name}: its calls change buffers, which are one sequence's, and text cannot be asked of it: "
+            f"{model.why_no_text}"
         )
+    _context_length(config, model)
     for name, is_given in (("lora", config.lora), ("embeddings", config.embeddings)):
         if is_given:
             raise UsageError(f"{name}: {opened.name} is a program, which has no such thing; leave it out")
+    if model.text is not None:
+        check_vocabulary(model, opened.name)
     if config.num_stages is not None:
         checked_cuts(model.num_layers, config.num_stages, cuts_of(model))
 
@@ -84,5 +113,20 @@ def program_inventory(
     )
 
 
+def _context_length(config: ClusterConfig, model: ProgramModel) -> int:
+    """UsageError for more than the program's buffers hold, and where nobody says how much that is."""
+    if model.text is None:
+        return 0
+    most = model.text.form.context_length
+    if most is None and not config.ctx_size:
+        raise UsageError("ctx-size: the program does not tell how many tokens its buffers hold; give it")
+    asked = config.ctx_size or min(most or DEFAULT_CONTEXT_LENGTH, DEFAULT_CONTEXT_LENGTH)
+    if most is not None and asked > most:
+        raise UsageError(f"ctx-size: {asked} is more than the {most} tokens that the program's buffers hold")
+    return most if config.ctx_size == 0 and most is not None else asked
+
+
 def _carried_bytes(model: ProgramModel) -> int:
+    if model.text is not None:
+        return FLOAT_BYTES * model.text.row_width
     return max((place.num_bytes for place in model.places), default=0)

@@ -10,6 +10,7 @@ from cluster.coordinator.spec import ProgramSpec
 from cluster.planning.layout import asked_ranges, offers_of
 from cluster.planning.model_plan import ModelPlan
 from cluster.planning.programs.inventory import ProgramInventory
+from cluster.planning.programs.text import plan_text, why_there
 from cluster.planning.search.placement import LayerSizes, Plan, Sums, place, place_at
 from cluster.planning.stage_specs import stage_specs
 from cluster.stage.spec import ProgramOptions
@@ -20,6 +21,8 @@ def plan_program(found: ProgramInventory, bounds: Sequence[int] = ()) -> ModelPl
     sizes = found.sizes()
     is_kept = bool(bounds)
     bounds = tuple(bounds) or lay_out(found, sizes).bounds
+    if found.model.text is not None:
+        return plan_text(found, found.model.text, bounds, is_kept)
     options = [ProgramOptions(budget) for budget in call_bytes(found, bounds, sizes)]
     stages = stage_specs(found, bounds, options)
     return ModelPlan(stages, _coordinator(found, is_kept), bounds, found.device_names, found.warnings)
@@ -52,10 +55,6 @@ def call_bytes(found: ProgramInventory, bounds: Sequence[int], sizes: LayerSizes
 
 def _coordinator(found: ProgramInventory, is_kept: bool) -> ProgramSpec:
     config = found.config
-    if is_kept:
-        why = "cuts: as they were before the repair, whose stages keep their weights"
-    else:
-        why = f"cuts: the program may be cut at {len(found.cuts)} places; each stage is to compute about as much"
     return ProgramSpec(
         model=found.source.display_name,
         source=found.source,
@@ -66,7 +65,7 @@ def _coordinator(found: ProgramInventory, is_kept: bool) -> ProgramSpec:
         host=config.host,
         port=config.port,
         row_bytes=found.row_bytes,
-        plan=why,
+        plan=why_there(found, is_kept),
         num_parameters=found.model.header.num_parameters,
         weight_bytes=found.model.header.weight_bytes,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from cluster.api.errors import CapacityError, ClusterError, UsageError
 from cluster.messages.program import Array, Arrays, CallFailure, ProgramResult, ProgramStep
@@ -147,6 +148,20 @@ def _failure(error: GgmlError | ClusterError) -> CallFailure:
 
 def open_program(spec: StageSpec, options: ProgramOptions, report: OnProgress, keys: Keys | None) -> ProgramRunner:
     """Cut or fetch, and load what `spec` asks for, reporting (phase, fraction). Errors as for `open_gguf`."""
+    loaded = load_units(spec, report, keys)
+    return ProgramRunner(spec, LoadedSlice(loaded.units, loaded.device, options.call_bytes, loaded.build, spec.stage))
+
+
+class LoadedUnits(NamedTuple):
+    """The units of a stage on its device, and what computes them."""
+
+    units: Slice
+    device: Device
+    build: str
+
+
+def load_units(spec: StageSpec, report: OnProgress, keys: Keys | None) -> LoadedUnits:
+    """Those that `spec` asks for; arguments and errors as for `open_program`."""
     library, stored = prepare(spec, report, keys)
     device = _device(spec.device)
     if device.is_cpu:
@@ -157,12 +172,12 @@ def open_program(spec: StageSpec, options: ProgramOptions, report: OnProgress, k
         if not stored.key:  # a whole program: the user's own file
             graph = part(graph, (), 0, 1)
         held = {**program.weights, **program.state.all()}
-        loaded = Slice(graph, {name: tensor.to(device) for name, tensor in held.items()})
+        units = Slice(graph, {name: tensor.to(device) for name, tensor in held.items()})
     except OutOfMemoryError as error:
         raise CapacityError(f"stage {spec.stage}: {error}; use more stages") from error
     except GgmlError as error:
         raise UsageError(f"stage {spec.stage}: {error}") from error
-    return ProgramRunner(spec, LoadedSlice(loaded, device, options.call_bytes, library.build, spec.stage))
+    return LoadedUnits(units, device, library.build)
 
 
 def _device(name: str) -> Device:

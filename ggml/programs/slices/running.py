@@ -10,6 +10,7 @@ from ggml.ops.create.factories import tensor
 from ggml.programs.binding import as_input
 from ggml.programs.graph import Graph, Output, Ref, Role
 from ggml.programs.program import Program
+from ggml.programs.states import States
 from ggml.programs.trees import LEAF, Tree
 from ggml.tensors.tensor import Tensor
 
@@ -43,6 +44,19 @@ class Slice:
         found = {name: given[source] for name, source in self._passed.items()}
         made = zip(self._names, results, strict=True)
         return found | {name: one if isinstance(one, Tensor) else tensor(one) for name, one in made}
+
+    @property
+    def states(self) -> States:
+        """What calls change. Others of ``new_states`` may be put in their place."""
+        return self._program.state
+
+    @states.setter
+    def states(self, states: States) -> None:
+        self._program.state = states
+
+    def new_states(self) -> States:
+        """More of the same form, with the values that the slice's own had at first."""
+        return States(self._program.state.first())
 
     def reset(self) -> None:
         """Give every buffer that calls change the value it had at first."""

@@ -122,7 +122,7 @@ def test_what_ends_a_text_is_read_beside_a_tokenizer_json(json_file: Path) -> No
     assert JsonTokenizer(json_file).end_tokens == {7, 9}
     for damaged in ('{"eos_token_id": "x"}', '{"eos_token_id": [-1]}', "{", "[" * 100_000):
         json_file.with_name("generation_config.json").write_text(damaged)
-        with pytest.raises(ggml.FileFormatError, match="eos_token_id"):
+        with pytest.raises(ggml.FileFormatError, match=r"eos_token_id|no JSON"):
             JsonTokenizer(json_file)
 
 

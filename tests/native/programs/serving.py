@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cluster
 from cluster.actors.driver.wiring import wire_all
 from cluster.config import ClusterConfig
 from cluster.coordinator.programs.service import ProgramService
+from cluster.coordinator.service import CoordinatorService
 from cluster.coordinator.spec import ProgramSpec
 from cluster.planning.any_plan import plan_model
 from cluster.stage.loading import load_stage
@@ -26,7 +28,7 @@ from tests.fakes.wire_backends import SECRET, no_thread_left, wait_until
 class ServedProgram:
     """What runs, and where clients connect."""
 
-    coordinator: ProgramService
+    coordinator: ProgramService | CoordinatorService
     stages: list[StageService]
     address: str
 
@@ -35,20 +37,24 @@ class ServedProgram:
 
 
 @contextmanager
-def served_program(path: Path, num_stages: int) -> Iterator[ServedProgram]:
+def served_program(path: Path, num_stages: int, **settings: Any) -> Iterator[ServedProgram]:
     """Until the block ends; then no thread of it is left."""
     with no_thread_left(), ExitStack() as stack:
         # A stage that is ready takes the heap of its process out of collections, and here others live in that, too.
         stack.callback(gc.unfreeze)
-        plan = plan_model(ClusterConfig(str(path), stages=num_stages, threads=1))
+        plan = plan_model(ClusterConfig(str(path), stages=num_stages, threads=1, **settings))
         keys = Keys(SECRET)
         stages = [StageService(spec, load_stage, keys.for_stages) for spec in plan.stages]
         for stage in stages:
             stack.callback(stage.stop)
             stage.start_loading()
         wait_until(lambda: all(stage.progress().phase in ("ready", "failed") for stage in stages), 60)
-        assert isinstance(plan.coordinator, ProgramSpec)
-        coordinator = ProgramService(plan.coordinator, keys, Listener(SECRET.for_clients))
+        clients = Listener(SECRET.for_clients)
+        coordinator: ProgramService | CoordinatorService
+        if isinstance(plan.coordinator, ProgramSpec):
+            coordinator = ProgramService(plan.coordinator, keys, clients)
+        else:
+            coordinator = CoordinatorService(plan.coordinator, keys, clients)
         stack.callback(coordinator.stop)
         address = coordinator.start()
         loaded = [_loaded(stage) for stage in stages]

@@ -1,0 +1,203 @@
+"""Units of a program that makes text, computed by ggml: one text in each slot, one call for some tokens of one slot."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cluster.messages.stage import StageCosts
+from cluster.messages.step import NO_ROWS, Float32Array, Microbatch, StepId
+from cluster.stage.model import StageSizes
+from cluster.stage.models.program import load_units
+from cluster.stage.spec import OnProgress, StageSpec, TextOptions
+from cluster.stage.tuning import MEASURE_ROUNDS, MEASURE_S, MEASURED_ROWS
+from cluster.wire.access.keys import Keys
+from ggml.core.devices import Device
+from ggml.generation.programs import given_as
+from ggml.generation.running import pieces
+from ggml.graph.threads import set_num_threads
+from ggml.ops.create.interop import from_numpy
+from ggml.programs.expressions import extents
+from ggml.programs.graph import Input
+from ggml.programs.slices.memory import compute_bytes
+from ggml.programs.slices.part import output_names
+from ggml.programs.slices.running import Slice
+from ggml.tensors.tensor import Tensor
+
+
+class TextSlice:
+    """Implements `stage.model.StageModel` with a slice of a program, and states of its own for each slot.
+
+    Rows of a slot go in powers of two, as `ggml.generate` gives them: each number of rows is recorded once.
+    """
+
+    def __init__(self, spec: StageSpec, options: TextOptions, loaded: Slice, device: Device, build: str) -> None:
+        self._spec = spec
+        self._options = options
+        self._slice = loaded
+        self._device = device
+        self._states = [loaded.new_states() for _ in range(spec.num_slots)]
+        self._lengths = [0] * spec.num_slots  # tokens that each slot holds
+        self.build = build
+        self.is_last = spec.stage == spec.num_stages - 1
+        self.vocab_size = options.vocab_size
+        self.hidden_width = max(1, options.row_width)
+        users = [one for one in loaded.graph.users if one.spec is not None]
+        self._ids = next((one for one in users if one.name == options.tokens), None)
+        self._positions = [one for one in users if one.name in options.positions]
+        self._hidden = next((one for one in users if one.name not in (options.tokens, *options.positions)), None)
+        self._made = next(name for name in output_names(loaded.graph.out_tree) if name not in _names(users))
+
+    def sizes(self) -> StageSizes:
+        graph = self._slice.graph
+        most = max(pieces(self._most_tokens, self._most_tokens), default=1)
+        scratch = compute_bytes(graph, self._symbols(most), self._device)
+        return StageSizes(self._slice.weight_bytes, self._slice.state_bytes * self._spec.num_slots, scratch)
+
+    def prepare_slot(self, slot: int, source: int, length: int) -> None:
+        held = self._lengths[source]
+        if length > held or (0 < length < held and not self._options.can_truncate):
+            raise ValueError(f"slot {source}: it holds {held} tokens, and cannot be left with {length}")
+        if slot != source and length:
+            self._states[slot].take(self._states[source])
+        elif not length and not self._options.can_truncate:
+            self._states[slot].reset()
+        self._lengths[slot] = length
+
+    def check(self, batch: Microbatch) -> None:
+        list(self._runs(batch))
+
+    def forward(self, batch: Microbatch, hidden: Float32Array | None) -> Float32Array:
+        runs = list(self._runs(batch))
+        if self._device.is_cpu:
+            set_num_threads(self._spec.num_threads_exclusive if batch.exclusive else self._spec.num_threads)
+        made: list[Float32Array] = []
+        for run in runs:
+            self._slice.states = self._states[run.slot]
+            for first, end in self._parts(batch, run):
+                rows = None if hidden is None else hidden[first:end]
+                found = self._call(batch.tokens[first:end], batch.positions[first:end], rows)
+                made.append(self._wanted(found, batch.wants_logits[first:end]) if self.is_last else found)
+            self._lengths[run.slot] = run.position + run.end - run.first
+        return np.concatenate(made) if len(made) > 1 else made[0]
+
+    def measure(self) -> StageCosts:
+        """Time a row of each of so many slots."""
+        decode_ms: dict[int, float] = {}
+        deadline_s = time.monotonic() + MEASURE_S
+        most = min(self._spec.num_slots, self._spec.ubatch_size)
+        hidden = np.zeros((most, self.hidden_width), np.float32) if self._hidden else None
+        for num_rows in [size for size in MEASURED_ROWS if size <= most] * MEASURE_ROUNDS:
+            batch = _one_of_each(num_rows)
+            begin_s = time.monotonic()
+            self.forward(batch, None if hidden is None else hidden[:num_rows])
+            took_ms = 1e3 * (time.monotonic() - begin_s)
+            decode_ms[num_rows] = min(took_ms, decode_ms.get(num_rows, math.inf))
+            for slot in range(num_rows):
+                self.prepare_slot(slot, slot, 0)
+            if time.monotonic() > deadline_s:
+                break
+        return StageCosts.of(tuple(decode_ms.items()), self._spec.num_threads_exclusive / self._spec.num_threads)
+
+    def close(self) -> None:
+        del self._slice, self._states
+
+    @property
+    def _most_tokens(self) -> int:
+        return min(self._options.most_tokens, self._spec.ubatch_size)
+
+    def _symbols(self, num_tokens: int) -> tuple[int, ...]:
+        """The extents of a call: a batch of one, and so many tokens."""
+        counts = {"batch": 1, "count": num_tokens}
+        return tuple([counts[one] for one in self._options.symbols])
+
+    def _runs(self, batch: Microbatch) -> Iterator[_Run]:
+        """The rows of each slot. ValueError for rows that follow nothing, or that have no room."""
+        spec, first = self._spec, 0
+        if len(batch.tokens) and not 0 <= int(batch.tokens.min()) <= int(batch.tokens.max()) < self.vocab_size:
+            raise ValueError(f"tokens: one is outside of [0, {self.vocab_size})")
+        while first < batch.num_rows:
+            slot, position = int(batch.slots[first]), int(batch.positions[first])
+            if not 0 <= slot < spec.num_slots:
+                raise ValueError(f"slots: {slot} is outside of [0, {spec.num_slots})")
+            end = first + int(np.append(batch.slots[first:] != slot, True).argmax())
+            wanted = np.arange(position, position + end - first)
+            if position != self._lengths[slot] or not np.array_equal(batch.positions[first:end], wanted):
+                raise ValueError(f"positions: slot {slot} holds {self._lengths[slot]} tokens; rows must follow them")
+            if position + end - first > spec.context_length:
+                raise ValueError(f"positions: slot {slot} has room for {spec.context_length} tokens")
+            yield _Run(slot, first, end, position)
+            first = end
+
+    def _parts(self, batch: Microbatch, run: _Run) -> Iterator[tuple[int, int]]:
+        """The rows of each call. Where only the last row of one has logits, each wanted row is the last of a call."""
+        ends = [run.end]
+        if self.is_last and self._options.last_logits_only:
+            ends = sorted(
+                {run.end, *(run.first + 1 + np.flatnonzero(batch.wants_logits[run.first : run.end])).tolist()}
+            )
+        first = run.first
+        for end in ends:
+            for count in pieces(end - first, self._most_tokens):
+                yield first, first + count
+                first += count
+
+    def _call(
+        self, tokens: NDArray[np.int32], positions: NDArray[np.int32], hidden: Float32Array | None
+    ) -> Float32Array:
+        """Hidden rows [n, E], or the logits [n, V] of all rows, or [1, V] of the last one."""
+        symbols = self._symbols(len(tokens))
+        ids, places = tokens.astype(np.int64)[None], positions.astype(np.int64)
+        given: dict[str, Tensor] = {one.name: given_as(one, ids, places, False) for one in self._positions}
+        if self._ids is not None:
+            given[self._ids.name] = given_as(self._ids, ids, places, True)
+        if self._hidden is not None:
+            assert hidden is not None
+            assert self._hidden.spec is not None
+            shape = extents(self._hidden.spec.shape, symbols)
+            given[self._hidden.name] = from_numpy(np.array(hidden).reshape(shape)).to(self._hidden.spec.dtype)
+        made = self._slice(given, symbols)[self._made].float().cpu().numpy()
+        width = self.vocab_size if self.is_last else self.hidden_width
+        found: Float32Array = made.reshape(-1, made.shape[-1] if self.is_last else width)[:, :width]
+        return found
+
+    def _wanted(self, logits: Float32Array, wanted: NDArray[np.bool_]) -> Float32Array:
+        return logits[wanted[-1:]] if self._options.last_logits_only else logits[wanted]
+
+
+class _Run(NamedTuple):
+    """Consecutive rows [first, end) of one slot, from this position on."""
+
+    slot: int
+    first: int
+    end: int
+    position: int
+
+
+def _names(users: Sequence[Input]) -> set[str]:
+    return {one.name for one in users}
+
+
+def _one_of_each(num_rows: int) -> Microbatch:
+    """A first token in each of so many slots."""
+    zeros = np.zeros(num_rows, np.int32)
+    return Microbatch(
+        id=StepId(0, 0, 0),
+        tokens=zeros,
+        positions=zeros,
+        slots=np.arange(num_rows, dtype=np.int32),
+        wants_logits=np.ones(num_rows, np.bool_),
+        samples=NO_ROWS,
+        returns_logits=NO_ROWS,
+    )
+
+
+def open_text_program(spec: StageSpec, options: TextOptions, report: OnProgress, keys: Keys | None) -> TextSlice:
+    """Cut or fetch, and load what `spec` asks for, reporting (phase, fraction). Errors as for `open_gguf`."""
+    loaded = load_units(spec, report, keys)
+    return TextSlice(spec, options, loaded.units, loaded.device, loaded.build)

@@ -1,0 +1,110 @@
+"""A language model that torch exported with its cache, served in slices: texts, slots, prefixes, grammars, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
+
+import cluster
+import ggml
+from cluster.api.errors import UsageError
+from tests.ggml.generation import models
+from tests.native.programs.serving import ServedProgram, served_program
+from tests.native.vocabularies import write_byte_pairs
+
+PROMPT = [5, 17, 200, 3, 44, 90, 91]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("language")
+    models.program(1).save(folder / "language.ggp", tokenizer=write_byte_pairs(folder / "bytes.gguf", "gpt-2"))
+    return folder / "language.ggp"
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def served(path: Path, cache: Path, request: pytest.FixtureRequest) -> Iterator[ServedProgram]:
+    with served_program(path, request.param, parallel=4) as found:
+        yield found
+
+
+def alone(path: Path, prompt: Any, **params: Any) -> list[int]:
+    """The same text by `ggml.generate`, in this process and uncut."""
+    given = ggml.SamplingParams(**{"max_tokens": 12, "temperature": 0.0, **params})
+    return list(ggml.generate(ggml.load_program(path), [prompt], given)[0].tokens)
+
+
+def test_texts_are_those_of_the_whole_program(served: ServedProgram, path: Path) -> None:
+    with served.client() as client:
+        found = client.generate(PROMPT, max_tokens=12, temperature=0.0)
+        assert list(found.token_ids) == alone(path, PROMPT)
+        drawn = client.generate(PROMPT, max_tokens=12, temperature=1.5, seed=3)
+        assert list(drawn.token_ids) == alone(path, PROMPT, temperature=1.5, seed=3)
+        text = client.generate("the end", max_tokens=12, temperature=0.0)
+        assert list(text.token_ids) == alone(path, "the end")
+        assert client.tokenize("the end", add_special=False) == [257, *client.tokenize(" end", add_special=False)]
+
+
+def test_slots_are_texts_of_their_own(served: ServedProgram, path: Path) -> None:
+    prompts = [[seed, seed + 1, *PROMPT[: seed % 5]] for seed in range(12)]
+    with served.client() as client, ThreadPoolExecutor(len(prompts)) as threads:
+        found = list(threads.map(lambda one: client.generate(one, max_tokens=9, temperature=0.0), prompts))
+    assert [list(one.token_ids) for one in found] == [alone(path, one, max_tokens=9) for one in prompts]
+
+
+def test_a_prefix_that_a_slot_holds_is_not_computed_again(served: ServedProgram, path: Path) -> None:
+    long = [*range(100, 120)]
+    with served.client() as client:
+        for tail, num_cached in (([], 0), ([7, 8], 20), ([9], 20), ([], 19)):
+            prompt = [*long, *tail]
+            found = client.generate(prompt, max_tokens=6, temperature=0.0)
+            assert list(found.token_ids) == alone(path, prompt, max_tokens=6), tail
+            assert found.timings.num_cached_tokens == num_cached
+        streams = [client.stream([*long, place], max_tokens=8, temperature=0.0) for place in range(4)]
+        texts = [[event.token for event in stream] for stream in streams]
+    assert texts == [alone(path, [*long, place], max_tokens=8) for place in range(4)]
+
+
+def test_logits_of_every_token(served: ServedProgram, path: Path) -> None:
+    program = ggml.load_program(path)
+    wanted = [program(np.array([[token]]), np.array([place])).numpy()[0, 0] for place, token in enumerate(PROMPT)]
+    with served.client() as client:
+        found = client.logits(PROMPT)
+        assert client.model().vocab_size == 261
+    assert np.allclose(found, np.array(wanted), rtol=0, atol=1e-4 * np.abs(wanted).max())
+
+
+def test_a_grammar_is_followed(served: ServedProgram) -> None:
+    with served.client() as client:
+        found = client.generate("a", max_tokens=20, temperature=1.0, seed=1, grammar='start: "the " /[0-9]{3}/')
+    assert found.text.startswith("the ")
+    assert found.text[4:].isdigit()
+
+
+def test_status_and_model(served: ServedProgram) -> None:
+    with served.client() as client:
+        status = client.status()
+        assert (status.context_length, status.num_slots, status.vocab_size) == (48, 4, 261)
+        assert not status.is_program
+        # Two layers of keys and values [1, 4, 48, 8] in each of four slots.
+        assert sum(stage.kv_bytes for stage in status.stages) == 2 * 2 * 4 * 48 * 8 * 4 * 4
+        assert client.model().architecture == "ggml-program"
+
+
+def test_what_does_not_fit_is_told(served: ServedProgram) -> None:
+    with served.client() as client:
+        with pytest.raises(UsageError, match="48"):
+            client.generate([1] * 60, max_tokens=4)
+        with pytest.raises(UsageError, match="vocabulary"):
+            client.generate([300], max_tokens=4)
+        full = client.generate([1] * 40, max_tokens=100, temperature=0.0, ignore_eos=True)
+        assert full.finish_reason == "context"
+        with pytest.raises(cluster.UnsupportedModelError, match="is no program"):
+            client.run(x=np.zeros(3, np.float32))
