@@ -10,7 +10,7 @@ from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
     from cluster.planning.programs.inventory import ProgramInventory
-    from cluster.planning.programs.report import ProgramReport
+    from cluster.planning.programs.report import ProgramReport, ProgramStageReport
     from cluster.planning.report import LinkReport, PlanReport, StageReport
 
 DOES_NOT_FIT = 3  # the exit code of CapacityError
@@ -67,15 +67,16 @@ def _show_program(found: ProgramReport, output: str) -> None:
     if output == "json":
         print(json.dumps(asdict(found), indent=1))
         return
-    print(f"{printable(found.model_name)} ({found.architecture}, {found.num_units} units)")
-    header = ["STAGE", "NODE", "DEVICE", "UNITS", "WEIGHTS", "COMPUTE", "MOST", "SENDS", "WORK"]
+    slots = f", {found.ctx_size} tokens in each of {found.parallel} slots" if found.ctx_size else ""
+    print(f"{printable(found.model_name)} ({found.architecture}, {found.num_units} units){slots}")
+    header = ["STAGE", "NODE", "DEVICE", "UNITS", "WEIGHTS", "BUFFERS", "COMPUTE", "MOST", "SENDS", "WORK"]
     rows = [
         [
             str(stage.stage),
             stage.node,
             stage.device,
             f"[{stage.first},{stage.end})",
-            *map(format_bytes, (stage.weight_bytes, stage.compute_bytes, stage.call_bytes, stage.sent_bytes)),
+            *map(format_bytes, _sizes(stage)),
             f"{stage.work:.0%}",
         ]
         for stage in found.stages
@@ -83,10 +84,15 @@ def _show_program(found: ProgramReport, output: str) -> None:
     for line in format_table([header, *rows]):
         print(line)
     fits = "it fits" if found.fits else "IT DOES NOT FIT"
+    shapes = "as many tokens as go at a time" if slots else "the example's shapes"
     print(
-        "\ncompute   what a call of the example's shapes takes; most: what any call may\n"
+        f"\ncompute   what a call of {shapes} takes; most: what any call may\n"
         f"memory    {fits}, with {found.headroom:.0%} of what is free left alone"
     )
+
+
+def _sizes(stage: ProgramStageReport) -> tuple[int, ...]:
+    return stage.weight_bytes, stage.state_bytes, stage.compute_bytes, stage.call_bytes, stage.sent_bytes
 
 
 def _print(found: PlanReport, explain: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cluster.api.errors import UsageError
@@ -58,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     comparisons = [done.comparison] if done.comparison else []
     if state is not None:
-        comparisons.append(compare_live(done, state.address))
+        comparisons.append(compare_live(done.split, done.steps, state.address))
     if len(done.plan.stages) == 1:
         print("nothing is split: one stage has all layers")
     if done.why_not_whole:
@@ -79,20 +80,40 @@ def run(options: argparse.Namespace) -> int:
 def _verify_program(found: ProgramInventory, state: ClusterState | None, options: argparse.Namespace) -> int:
     if options.save or options.against or options.no_whole:
         raise UsageError("verify: checksums are kept of models with layers only; of a program leave these flags out")
-    from cluster.client.sync import connect
-    from cluster.node.kept_secrets import client_secret_path
-    from cluster.verify.programs.run import compare_live_program, verify_program
-
-    done = verify_program(found, state.bounds if state else (), lambda text: print(printable(text), file=sys.stderr))
-    comparisons = [done.comparison]
-    if state is not None:
-        with connect(state.address, client_secret_path()) as client:
-            comparisons.append(compare_live_program(done, client.run))
-    if len(done.stages) == 1:
+    compare = _compared_arrays if found.model.text is None else _compared_texts
+    num_stages, comparisons = compare(found, state, lambda text: print(printable(text), file=sys.stderr))
+    if num_stages == 1:
         print("nothing is split: one stage has all units")
     for comparison in comparisons:
         _print(comparison, options.tolerance)
     return 0 if all(comparison.passes(options.tolerance) for comparison in comparisons) else DIFFERS
+
+
+def _compared_arrays(
+    found: ProgramInventory, state: ClusterState | None, note: Callable[[str], None]
+) -> tuple[int, list[Comparison]]:
+    """The number of stages, and what was compared."""
+    from cluster.client.sync import connect
+    from cluster.node.kept_secrets import client_secret_path
+    from cluster.verify.programs.run import compare_live_program, verify_program
+
+    done = verify_program(found, state.bounds if state else (), note)
+    if state is None:
+        return len(done.stages), [done.comparison]
+    with connect(state.address, client_secret_path()) as client:
+        return len(done.stages), [done.comparison, compare_live_program(done, client.run)]
+
+
+def _compared_texts(
+    found: ProgramInventory, state: ClusterState | None, note: Callable[[str], None]
+) -> tuple[int, list[Comparison]]:
+    """The same of a program that makes text."""
+    from cluster.verify.live import compare_live
+    from cluster.verify.programs.text import verify_text
+
+    done = verify_text(found, state.bounds if state else (), note)
+    live = [] if state is None else [compare_live(done.split, done.steps, state.address)]
+    return len(done.stages), [done.comparison, *live]
 
 
 def _subject(options: argparse.Namespace) -> tuple[ClusterConfig, ClusterState | None]:

@@ -63,7 +63,7 @@ def _program_fits(found: ProgramInventory, is_up: bool) -> Check:
     from cluster.planning.programs.report import report_program  # all operations take a while to import
 
     program = report_program(found)
-    needed = sum(stage.weight_bytes + stage.compute_bytes for stage in program.stages)
+    needed = sum(stage.weight_bytes + stage.state_bytes + stage.compute_bytes for stage in program.stages)
     if is_up:
         return ok("model memory", f"{needed / GIB:.2f} GiB are in use by the cluster that is up")
     if not program.fits:

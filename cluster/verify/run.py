@@ -60,7 +60,7 @@ def verify(found: Inventory, asked: Asked, note: Callable[[str], None]) -> Verif
     key = _key(found, plan)
     stored = load_checksums(asked.against, key) if asked.against else None
     with temporary_folder("ggml-cluster-verify-") as folder:
-        split = _split(plan.stages, steps, folder, note)
+        split = split_rows(plan.stages, steps, folder, note)
         whole, why_not = (None, "it was not asked for")
         if asked.use_whole and stored is None:
             whole, why_not = _whole(found, plan, steps, folder, note)
@@ -114,7 +114,7 @@ def _origin(plan: ModelPlan) -> str:
     return "layers " + ", ".join(f"[{stage.first}, {stage.end})" for stage in plan.stages)
 
 
-def _split(stages: Sequence[StageSpec], steps: Sequence[Step], folder: Path, note: Callable[[str], None]) -> Rows:
+def split_rows(stages: Sequence[StageSpec], steps: Sequence[Step], folder: Path, note: Callable[[str], None]) -> Rows:
     """The rows in front of each stage but the first, and the logits of the last; one stage after the other."""
     hidden: dict[int, Float32Array] = {}
     rows, given = Rows({}, None), ""

@@ -16,7 +16,7 @@ import numpy as np
 from cluster.api.errors import ClusterError, error_named
 from cluster.messages.step import Microbatch, StepResult
 from cluster.node.child import answer, die_with_parent
-from cluster.stage.loading import load_gguf
+from cluster.stage.loading import load_stage
 from cluster.verify.orders import ordered_spec, ordered_steps
 from cluster.verify.rows import read_rows, write_rows
 
@@ -37,13 +37,13 @@ def run(orders: dict[str, Any]) -> str:
     spec, steps = ordered_spec(orders), ordered_steps(orders)
     given = read_rows(Path(orders["rows_in"])).hidden[spec.first] if spec.first else None
     made, at = [], 0
-    with closing(load_gguf(spec, lambda phase, fraction: None)) as runner:
+    with closing(load_stage(spec, lambda phase, fraction: None)) as runner:
         for number, step in enumerate(steps):
             end = at + len(step.tokens)
             hidden = None if given is None else np.ascontiguousarray(given[at:end])
             output = runner.run(step.microbatch(number), hidden)
             left = output.passed if output.result is None else output.result
-            assert isinstance(left, Microbatch | StepResult), "it computes layers of a GGUF"
+            assert isinstance(left, Microbatch | StepResult), "it makes text"
             for failure in left.failures:
                 raise error_named(failure.kind, failure.reason)
             rows = left.logits if isinstance(left, StepResult) else output.hidden

@@ -20,11 +20,14 @@ class ProgramCut:
 
 
 def cuts_of_program(model: ProgramModel) -> tuple[ProgramCut, ...]:
-    """All of them."""
-    graph = model.graph
+    """All of them. Of a program that makes text, stages have the tokens and their positions anyway."""
+    graph, first = model.graph, len(model.graph.inputs) if model.text else 0
     return tuple(
         ProgramCut(
-            unit, graph.nodes[place.node].op, tuple([value_name(graph, one) for one in place.values]), place.num_bytes
+            unit,
+            graph.nodes[place.node].op,
+            tuple([value_name(graph, one) for one in place.values if one >= first]),
+            place.num_bytes,
         )
         for unit, place in enumerate(model.places, 1)
     )

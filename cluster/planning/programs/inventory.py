@@ -51,6 +51,20 @@ class ProgramInventory(Survey):
         return pieces(min(self.config.ubatch_size, most or self.config.ubatch_size), self.config.ubatch_size)[0]
 
     @property
+    def fullest_call(self) -> tuple[int, ...]:
+        """The extents by which memory is planned: the example's, or those of as many tokens as go at a time."""
+        graph, text = self.model.graph, self.model.text
+        symbols = graph.hints if text is None else text.form.symbols(graph, 1, self.most_tokens)
+        assert symbols is not None
+        return symbols
+
+    def sent_bytes(self, unit: int) -> int:
+        """What such a call takes on its way over the place in front of a unit; 0 behind the last one."""
+        if unit == self.model.num_layers:
+            return 0
+        return self.row_bytes * self.most_tokens if self.model.text else self.model.places[unit - 1].num_bytes
+
+    @property
     def stored_bytes(self) -> dict[str, int]:
         """What each tensor takes as it is stored."""
         stored = self.model.stored(self.model.graph)
@@ -60,12 +74,8 @@ class ProgramInventory(Survey):
         """For the search: a call's own memory is that of the whole program's, wherever it is cut."""
         graph, text = self.model.graph, self.model.text
         units = unit_sizes(graph, self.model.places, self.stored_bytes)
-        if text is None:
-            scratch = compute_bytes(graph, graph.hints)
-        else:  # shorter calls are halves of longer ones, and what each of them takes is kept
-            symbols = text.form.symbols(graph, 1, self.most_tokens)
-            assert symbols is not None
-            scratch = 2 * compute_bytes(graph, symbols)
+        # Shorter calls for texts are halves of longer ones, and what each of them takes is kept.
+        scratch = compute_bytes(graph, self.fullest_call) * (1 if text is None else 2)
         return LayerSizes(
             layer_bytes=tuple([unit.weight_bytes for unit in units]),
             kv_bytes=tuple([unit.state_bytes * self.num_slots for unit in units]),

@@ -13,7 +13,10 @@ from ggml.programs.slices.memory import compute_bytes
 
 @dataclass(frozen=True, slots=True)
 class ProgramStageReport:
-    """One stage. `compute_bytes`: what a call of the example's shapes takes on it; `call_bytes`: most that one may."""
+    """One stage. `compute_bytes`: what a call of the example's shapes takes on it; `call_bytes`: most that one may.
+
+    `state_bytes`: what calls change, for all slots of a program that makes text.
+    """
 
     stage: int
     node: str
@@ -22,6 +25,7 @@ class ProgramStageReport:
     end: int
     num_threads: int
     weight_bytes: int
+    state_bytes: int
     compute_bytes: int
     call_bytes: int
     sent_bytes: int  # by a call of the example's shapes to the next stage; 0 of the last one
@@ -36,6 +40,8 @@ class ProgramReport:
     model_name: str
     model_hash: str
     architecture: str
+    ctx_size: int  # tokens in each slot; 0 of a program that makes no text
+    parallel: int
     num_units: int
     headroom: float
     fits: bool
@@ -59,9 +65,10 @@ def report_program(found: ProgramInventory) -> ProgramReport:
                 end=end,
                 num_threads=found.num_threads(stage),
                 weight_bytes=sums.weight_bytes(first, end),
-                compute_bytes=compute_bytes(graph, graph.hints),
+                state_bytes=sums.kv_bytes(first, end),
+                compute_bytes=compute_bytes(graph, found.fullest_call),
                 call_bytes=budgets[stage],
-                sent_bytes=model.places[end - 1].num_bytes if end < model.num_layers else 0,
+                sent_bytes=found.sent_bytes(end),
                 work=sums.work(first, end) / max(1, sums.work(0, model.num_layers)),
             )
         )
@@ -70,6 +77,8 @@ def report_program(found: ProgramInventory) -> ProgramReport:
         model_name=found.source.display_name,
         model_hash=found.model_hash,
         architecture=model.architecture,
+        ctx_size=found.context_length,
+        parallel=found.num_slots,
         num_units=model.num_layers,
         headroom=found.config.headroom,
         fits=_fits(found, stages),
@@ -81,7 +90,7 @@ def _fits(found: ProgramInventory, stages: list[ProgramStageReport]) -> bool:
     """Whether the stages of each device take no more than it has, less the headroom."""
     for seat in dict.fromkeys(found.places):
         here = [one for one, place in zip(stages, found.places, strict=True) if place == seat]
-        taken = sum(one.weight_bytes + one.compute_bytes for one in here)
+        taken = sum(one.weight_bytes + one.state_bytes + one.compute_bytes for one in here)
         if taken > seat.device.memory_free_bytes * (1 - found.config.headroom):
             return False
     return True

@@ -24,14 +24,6 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        folder = tmp_path_factory.mktemp("cache")
-        monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def served(cache: Path) -> Iterator[ServedProgram]:
     with served_program(saved(layers(6), cache / "layers.ggp"), 3) as found:
         yield found

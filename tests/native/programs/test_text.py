@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
 
+import torch
+
 import cluster
 import ggml
 from cluster.api.errors import UsageError
@@ -108,3 +110,74 @@ def test_what_does_not_fit_is_told(served: ServedProgram) -> None:
         assert full.finish_reason == "context"
         with pytest.raises(cluster.UnsupportedModelError, match="is no program"):
             client.run(x=np.zeros(3, np.float32))
+
+
+class Running(torch.nn.Module):
+    """What it knows of the tokens before are sums, which nothing takes back. With `last`, the last token's logits."""
+
+    def __init__(self, last: bool) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.tokens, self.last = torch.nn.Embedding(261, 16), last
+        self.mixes = torch.nn.ModuleList([torch.nn.Linear(16, 16) for _ in range(3)])
+        for place in range(3):
+            self.register_buffer(f"sums_{place}", torch.zeros(1, 16))
+        self.head = torch.nn.Linear(16, 261)
+
+    def forward(self, input_ids: Any) -> Any:
+        x = self.tokens(input_ids)
+        for place, mix in enumerate(self.mixes):
+            sums = getattr(self, f"sums_{place}")
+            seen = torch.cumsum(torch.tanh(mix(x)), 1) + sums[:, None]
+            sums.copy_(seen[:, -1])
+            x = x + torch.tanh(seen)
+        return self.head(x[:, -1] if self.last else x)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["all", "last"])
+def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    folder = tmp_path_factory.mktemp("running")
+    count = torch.export.Dim("count", min=1, max=64)
+    ids = torch.zeros((1, 3), dtype=torch.int64)
+    exported = torch.export.export(Running(request.param).eval(), (ids,), dynamic_shapes=({1: count},))
+    program = ggml.export.lower(exported, require="ggml")
+    program.save(folder / "running.ggp", tokenizer=write_byte_pairs(folder / "bytes.gguf", "gpt-2"))
+    return folder / "running.ggp"
+
+
+def test_texts_of_a_program_with_running_states(running: Path, cache: Path) -> None:
+    program = ggml.load_program(running)
+
+    def whole(prompt: list[int]) -> list[int]:
+        given = ggml.SamplingParams(max_tokens=7, temperature=0.0)
+        return list(ggml.generate(program, [prompt], given, context_length=64)[0].tokens)
+
+    unknown = "ctx-size: the program does not tell how many tokens its buffers hold"
+    with pytest.raises(UsageError, match=unknown), served_program(running, 2):
+        pass
+    long = [*range(50, 70)]
+    prompts = [long, long, [*long, 3], long[:18], *([place] * 3 for place in range(9))]
+    with served_program(running, 3, parallel=2, ctx_size=64) as found, found.client() as client:
+        for prompt in prompts:
+            assert list(client.generate(prompt, max_tokens=7, temperature=0.0).token_ids) == whole(prompt)
+        streams = [client.stream(prompt, max_tokens=7, temperature=0.0) for prompt in prompts]
+        assert [[event.token for event in stream] for stream in streams] == [whole(prompt) for prompt in prompts]
+        scored = client.generate(long, max_tokens=1, temperature=0.0, prompt_logprobs=1)
+        assert len(scored.prompt_logprobs) == len(long)
+
+
+def test_what_is_in_the_way_of_texts_is_told(tmp_path: Path, cache: Path) -> None:
+    def refused(program: Any, why: str, **given: Any) -> None:
+        program.save(tmp_path / "refused.ggp", **given)
+        with pytest.raises(UsageError, match=why), served_program(tmp_path / "refused.ggp", 1):
+            pass
+
+    vocabulary = write_byte_pairs(tmp_path / "bytes.gguf", "gpt-2")
+    refused(models.program(1), "it has no tokenizer: save it with one")
+    refused(models.program(3), "export it with a batch of 1", tokenizer=vocabulary)
+    large = write_byte_pairs(tmp_path / "large.gguf", "gpt-2", more_names=["<a>"], more_types=[3])
+    refused(models.program(1), "it gives 261 logits, and its tokenizer has 262 tokens", tokenizer=large)
+    models.program(1).save(tmp_path / "fits.ggp", tokenizer=vocabulary)
+    more = "ctx-size: 49 is more than the 48 tokens that the program's buffers hold"
+    with pytest.raises(UsageError, match=more), served_program(tmp_path / "fits.ggp", 1, ctx_size=49):
+        pass
