@@ -18,6 +18,7 @@ from cluster.stage.spec import OnProgress, StageSpec, TextOptions
 from cluster.stage.tuning import MEASURE_ROUNDS, MEASURE_S, MEASURED_ROWS
 from cluster.wire.access.keys import Keys
 from ggml.core.devices import Device
+from ggml.core.errors import GgmlError
 from ggml.generation.programs import given_as
 from ggml.generation.running import pieces
 from ggml.graph.threads import set_num_threads
@@ -27,6 +28,7 @@ from ggml.programs.graph import Input
 from ggml.programs.slices.memory import compute_bytes
 from ggml.programs.slices.part import output_names
 from ggml.programs.slices.running import Slice
+from ggml.programs.states import States
 from ggml.tensors.tensor import Tensor
 
 
@@ -43,6 +45,7 @@ class TextSlice:
         self._device = device
         self._states = [loaded.new_states() for _ in range(spec.num_slots)]
         self._lengths = [0] * spec.num_slots  # tokens that each slot holds
+        self._refused: dict[int, str] = {}  # slots of the last step that the program refused, and why
         self.build = build
         self.is_last = spec.stage == spec.num_stages - 1
         self.vocab_size = options.vocab_size
@@ -68,21 +71,29 @@ class TextSlice:
         elif not length and not self._options.can_truncate:
             self._states[slot].reset()
         self._lengths[slot] = length
+        self._refused.pop(slot, None)
 
     def check(self, batch: Microbatch) -> None:
-        list(self._runs(batch))
+        for run in self._runs(batch):
+            if run.slot in self._refused:
+                raise ValueError(self._refused.pop(run.slot))
 
     def forward(self, batch: Microbatch, hidden: Float32Array | None) -> Float32Array:
         runs = list(self._runs(batch))
         if self._device.is_cpu:
             set_num_threads(self._spec.num_threads_exclusive if batch.exclusive else self._spec.num_threads)
+        before = [] if self._options.can_truncate else [(run.slot, self._copied(run.slot)) for run in runs]
         made: list[Float32Array] = []
         for run in runs:
-            self._slice.states = self._states[run.slot]
-            for first, end in self._parts(batch, run):
-                rows = None if hidden is None else hidden[first:end]
-                found = self._call(batch.tokens[first:end], batch.positions[first:end], rows)
-                made.append(self._wanted(found, batch.wants_logits[first:end]) if self.is_last else found)
+            try:
+                made += self._computed(batch, run, hidden)
+            except GgmlError as error:  # such as a token that the program has no row for
+                self._refused[run.slot] = str(error)
+        if self._refused:  # the others are computed again, without it; what is written at a position then is the same
+            for slot, states in before:
+                self._states[slot] = states
+            raise ValueError(f"the program refuses rows of slots {sorted(self._refused)}")
+        for run in runs:
             self._lengths[run.slot] = run.position + run.end - run.first
         return np.concatenate(made) if len(made) > 1 else made[0]
 
@@ -146,6 +157,21 @@ class TextSlice:
             for count in pieces(end - first, self._most_tokens):
                 yield first, first + count
                 first += count
+
+    def _computed(self, batch: Microbatch, run: _Run, hidden: Float32Array | None) -> list[Float32Array]:
+        """What is made of one slot's rows; of the last stage, for those that want logits."""
+        self._slice.states = self._states[run.slot]
+        made = []
+        for first, end in self._parts(batch, run):
+            rows = None if hidden is None else hidden[first:end]
+            found = self._call(batch.tokens[first:end], batch.positions[first:end], rows)
+            made.append(self._wanted(found, batch.wants_logits[first:end]) if self.is_last else found)
+        return made
+
+    def _copied(self, slot: int) -> States:
+        states = self._slice.new_states()
+        states.take(self._states[slot])
+        return states
 
     def _call(
         self, tokens: NDArray[np.int32], positions: NDArray[np.int32], hidden: Float32Array | None

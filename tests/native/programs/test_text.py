@@ -115,10 +115,10 @@ def test_what_does_not_fit_is_told(served: ServedProgram) -> None:
 class Running(torch.nn.Module):
     """What it knows of the tokens before are sums, which nothing takes back. With `last`, the last token's logits."""
 
-    def __init__(self, last: bool) -> None:
+    def __init__(self, last: bool, num_rows: int = 261) -> None:
         super().__init__()
         torch.manual_seed(2)
-        self.tokens, self.last = torch.nn.Embedding(261, 16), last
+        self.tokens, self.last = torch.nn.Embedding(num_rows, 16), last
         self.mixes = torch.nn.ModuleList([torch.nn.Linear(16, 16) for _ in range(3)])
         for place in range(3):
             self.register_buffer(f"sums_{place}", torch.zeros(1, 16))
@@ -134,15 +134,18 @@ class Running(torch.nn.Module):
         return self.head(x[:, -1] if self.last else x)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["all", "last"])
-def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    folder = tmp_path_factory.mktemp("running")
+def written(model: torch.nn.Module, folder: Path) -> Path:
     count = torch.export.Dim("count", min=1, max=64)
     ids = torch.zeros((1, 3), dtype=torch.int64)
-    exported = torch.export.export(Running(request.param).eval(), (ids,), dynamic_shapes=({1: count},))
+    exported = torch.export.export(model.eval(), (ids,), dynamic_shapes=({1: count},))
     program = ggml.export.lower(exported, require="ggml")
     program.save(folder / "running.ggp", tokenizer=write_byte_pairs(folder / "bytes.gguf", "gpt-2"))
     return folder / "running.ggp"
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["all", "last"])
+def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    return written(Running(request.param), tmp_path_factory.mktemp("running"))
 
 
 def test_texts_of_a_program_with_running_states(running: Path, cache: Path) -> None:
@@ -164,6 +167,29 @@ def test_texts_of_a_program_with_running_states(running: Path, cache: Path) -> N
         assert [[event.token for event in stream] for stream in streams] == [whole(prompt) for prompt in prompts]
         scored = client.generate(long, max_tokens=1, temperature=0.0, prompt_logprobs=1)
         assert len(scored.prompt_logprobs) == len(long)
+
+
+def test_a_token_that_the_program_has_no_row_for_harms_nobody_else(tmp_path: Path, cache: Path) -> None:
+    path = written(Running(False, num_rows=259), tmp_path)
+    asked: Any = {"max_tokens": 6, "temperature": 0.0, "logit_bias": [(token, -np.inf) for token in (259, 260)]}
+    program, params = ggml.load_program(path), ggml.SamplingParams(**asked)
+
+    def ask(client: cluster.Client, prompt: list[int]) -> list[int] | str:
+        try:
+            return list(client.generate(prompt, **asked).token_ids)
+        except UsageError as error:
+            return str(error)
+
+    prompts = [[5, 6, 260] if place % 3 == 1 else [place, 7, 8, 9] for place in range(24)]
+    with served_program(path, 2, parallel=6, ctx_size=64) as found, found.client() as client:
+        with ThreadPoolExecutor(len(prompts)) as threads:
+            answers = list(threads.map(lambda prompt: ask(client, prompt), prompts))
+        assert client.status().epoch == 1
+    for prompt, answer in zip(prompts, answers, strict=True):
+        if 260 in prompt:
+            assert "index 260 is out of bounds for size 259" in str(answer)
+        else:
+            assert answer == list(ggml.generate(program, [prompt], params, context_length=64)[0].tokens)
 
 
 def test_what_is_in_the_way_of_texts_is_told(tmp_path: Path, cache: Path) -> None:
