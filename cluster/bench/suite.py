@@ -30,6 +30,7 @@ from cluster.bench.workload import Workload, workloads
 from cluster.node.machine import this_machine
 from cluster.planning.rates import forecast_rates
 from cluster.terminal.activity import Activity
+from ggml.gguf.ours import PROGRAM
 
 Found = TypeVar("Found")
 Note = Callable[[str], None]
@@ -124,7 +125,7 @@ def _forecast(report: BenchReport, note: Note) -> None:
     """What `cluster plan` says of the rows, now that the cluster is down and the machine is quiet again."""
     settings, status = report.settings, report.status
     rows = sorted({_row_of(result) for result in report.results if result.workload.kind == "tg"})
-    if not rows or status is None:
+    if not rows or status is None or status.architecture == PROGRAM:  # of which nothing is forecast
         return
     ranges = [(stage.first, stage.end) for stage in status.stages]
     with Activity("forecasting"):

@@ -42,6 +42,7 @@ class Decoder:
         self.most_tokens = min(call.most_tokens or _MOST_TOKENS, _MOST_TOKENS) if call.keeps else context_length
         self._num_texts, self._num_tokens = 0, 0
         self._tokens = np.zeros((0, 0), np.int64)
+        self._pads = True  # a model without a cache is given more than the text, so that few shapes are recorded
 
     def begin(self, num_texts: int) -> None:
         """Forget all. The next tokens are the first ones of so many texts."""
@@ -53,22 +54,30 @@ class Decoder:
         """The next tokens [texts, n] of each text; the logits [texts, vocabulary] of what follows the last."""
         rows = np.zeros((len(self._tokens), tokens.shape[1]), np.int64)
         rows[: len(tokens)] = tokens
-        if self._call.keeps:
-            start, given = self._num_tokens, rows
-        else:
-            self._tokens = np.concatenate([self._tokens, rows], 1)
-            start, given = 0, self._padded(self._tokens)
+        start = self._num_tokens if self._call.keeps else 0
         self._num_tokens += tokens.shape[1]
-        positions = np.arange(start, start + given.shape[1], dtype=np.int64)
-        logits = self._call(given, positions)
+        if not self._call.keeps:
+            self._tokens = rows = np.concatenate([self._tokens, rows], 1)
+        given = rows if self._call.keeps or not self._pads else self._padded(rows)
+        logits = self._logits(given, start)
+        if logits.ndim == 2 and given.shape != rows.shape:  # of a token behind the end: this model has to see it alone
+            self._pads = False
+            logits = self._logits(rows, start)
         if logits.ndim == 3:
-            if tuple(logits.shape[:2]) != given.shape:
-                raise ShapeMismatchError("generate", f"logits {(*given.shape, 'vocabulary')}", tuple(logits.shape))
             logits = logits[:, self._num_tokens - 1 - start]
-        if logits.ndim != 2 or logits.shape[0] != len(rows):
-            raise ShapeMismatchError("generate", f"logits of {len(rows)} texts", tuple(logits.shape))
         found: NDArray[np.float32] = logits.float().cpu().numpy()[: self._num_texts]
         return found
+
+    def _logits(self, given: NDArray[np.int64], start: int) -> Tensor:
+        """Of each token [texts, tokens, vocabulary], or of the last one [texts, vocabulary]."""
+        logits = self._call(given, np.arange(start, start + given.shape[1], dtype=np.int64))
+        if logits.ndim == 3 and logits.shape[1] == 1:
+            logits = logits[:, 0]
+        if logits.ndim == 3 and tuple(logits.shape[:2]) != given.shape:
+            raise ShapeMismatchError("generate", f"logits {(*given.shape, 'vocabulary')}", tuple(logits.shape))
+        if logits.ndim not in (2, 3) or logits.shape[0] != len(given):
+            raise ShapeMismatchError("generate", f"logits of {len(given)} texts", tuple(logits.shape))
+        return logits
 
     def _padded(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         """With tokens behind the end, which no token of the text may look at."""

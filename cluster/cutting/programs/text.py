@@ -40,19 +40,20 @@ def text_of(
         raise ValueError(str(error)) from None
     if form.num_rows not in (None, 1) or form.symbols(graph, 1, 1) is None:
         raise ValueError("each slot of a cluster is one text: export it with a batch of 1")
-    logits = _logits(graph)
+    logits = _logits(graph, form)
     vocab_size = _vocab_size(logits, num_tokens(metadata) if tokenizer_keys(metadata) else 0)
     widths = {place.node: width for place in places if (width := _row_width(graph, place, form)) is not None}
     row_width = max(Counter(widths.values()).items(), key=lambda one: (one[1], one[0]), default=(0, 0))[0]
-    text = ProgramText(form, vocab_size, keeps_by_position(graph, form), row_width, len(logits.shape) == 2)
+    text = ProgramText(form, vocab_size, keeps_by_position(graph, form), row_width, form.count not in logits.shape)
     return text, tuple([place for place in places if widths.get(place.node) == row_width])
 
 
-def _logits(graph: Graph) -> TensorSpec:
+def _logits(graph: Graph, form: TextForm) -> TensorSpec:
     """Of the first result. ValueError where that is something else."""
     output = next((one for one in graph.outputs if one.role is Role.USER), None)
     spec = spec_of(graph, output.value.value) if output is not None and isinstance(output.value, Ref) else None
-    if spec is None or not spec.dtype.is_floating_point or len(spec.shape) not in (2, 3):
+    between = spec.shape[1:-1] if spec is not None and spec.dtype.is_floating_point and len(spec.shape) > 1 else None
+    if spec is None or between not in ((), (form.count,), (1,)):
         raise ValueError("its first result are no logits [batch, tokens, vocabulary] or [batch, vocabulary]")
     return spec
 

@@ -29,12 +29,26 @@ def program(batch: int) -> Any:
     return models.program(batch)
 
 
+class Last(Module):
+    """Logits of the last token that it is given, with an axis for it or without."""
+
+    def __init__(self, batch: int, place: Any) -> None:
+        super().__init__(batch)
+        self.place = place
+
+    def forward(self, input_ids: Any, cache_position: Any = None) -> Any:
+        return super().forward(input_ids, cache_position)[:, self.place]
+
+
 MODELS: dict[str, Any] = {
     "program of one text": lambda: program(1),
     "program of three texts": lambda: program(3),
     "program without a cache": lambda: program(0),
     "module with caches": lambda: Module(2).eval(),
     "module without a cache": lambda: Module().eval(),
+    "module with caches, last logits": lambda: Last(2, slice(-1, None)).eval(),
+    "module without a cache, last logits": lambda: Last(0, -1).eval(),
+    "module without a cache, an axis of last logits": lambda: Last(0, slice(-1, None)).eval(),
 }
 
 

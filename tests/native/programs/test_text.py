@@ -113,9 +113,10 @@ def test_what_does_not_fit_is_told(served: ServedProgram) -> None:
 
 
 class Running(torch.nn.Module):
-    """What it knows of the tokens before are sums, which nothing takes back. With `last`, the last token's logits."""
+    """What it knows of the tokens before are sums, which nothing takes back. It gives logits of all tokens, or those of
+    the `last` one, with an axis for it or without."""
 
-    def __init__(self, last: bool, num_rows: int = 261) -> None:
+    def __init__(self, last: Any, num_rows: int = 261) -> None:
         super().__init__()
         torch.manual_seed(2)
         self.tokens, self.last = torch.nn.Embedding(num_rows, 16), last
@@ -131,7 +132,7 @@ class Running(torch.nn.Module):
             seen = torch.cumsum(torch.tanh(mix(x)), 1) + sums[:, None]
             sums.copy_(seen[:, -1])
             x = x + torch.tanh(seen)
-        return self.head(x[:, -1] if self.last else x)
+        return self.head(x if self.last is None else x[:, self.last])
 
 
 def written(model: torch.nn.Module, folder: Path) -> Path:
@@ -143,7 +144,7 @@ def written(model: torch.nn.Module, folder: Path) -> Path:
     return folder / "running.ggp"
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["all", "last"])
+@pytest.fixture(scope="module", params=[None, -1, [-1]], ids=["all", "last", "last of an axis"])
 def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     return written(Running(request.param), tmp_path_factory.mktemp("running"))
 
@@ -170,7 +171,7 @@ def test_texts_of_a_program_with_running_states(running: Path, cache: Path) -> N
 
 
 def test_a_token_that_the_program_has_no_row_for_harms_nobody_else(tmp_path: Path, cache: Path) -> None:
-    path = written(Running(False, num_rows=259), tmp_path)
+    path = written(Running(None, num_rows=259), tmp_path)
     asked: Any = {"max_tokens": 6, "temperature": 0.0, "logit_bias": [(token, -np.inf) for token in (259, 260)]}
     program, params = ggml.load_program(path), ggml.SamplingParams(**asked)
 
