@@ -30,7 +30,5 @@ class OpenModel:
     def gguf(self) -> Model:
         """The model, where libllama computes it. UnsupportedModelError of a program."""
         if not isinstance(self.model, Model):
-            raise UnsupportedModelError(
-                f"{self.name}: it is a program, and no model of llama.cpp's; plan, verify and bench know it, this does not"
-            )
+            raise UnsupportedModelError(f"{self.name}: it is a program, which libllama does not compute")
         return self.model

@@ -172,3 +172,8 @@ def test_many_mutations(seed: int, tmp_path: Path) -> None:
 
 def test_a_number_too_large_for_the_dtype_is_infinite() -> None:
     assert (ggml.ones(2) + 1e300).tolist() == [float("inf")] * 2
+
+
+def test_a_chain_longer_than_the_stack_is_deep() -> None:
+    chain = graph(*[node("relu.default", Ref(place)) for place in range(80_000)])
+    assert ggml.export.Program(chain, {})(np.array([-1, 2], np.float32)).tolist() == [0, 2]

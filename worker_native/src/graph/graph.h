@@ -100,6 +100,8 @@ class Graph {
     void pin(const std::vector<ggml_tensor*>& built);
     Compute* pinned_to(const ggml_tensor* t) const;
     void keep_together(ggml_tensor* t, ggml_tensor* base);
+    void expand(std::span<const Step> steps, std::span<const int64_t> outputs,
+                const std::vector<ggml_tensor*>& built);
     void add_slots(const std::vector<ggml_tensor*>& built, std::span<const int64_t> outputs);
     void place_slots(size_t num_bytes);
     size_t stand_in_bytes() const;
