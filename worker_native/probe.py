@@ -37,8 +37,12 @@ class Probe:
     warning: str  # empty, or why and what to do
 
 
+class ProbeTimeoutError(RuntimeError):
+    """The child said nothing for too long: the machine has no time for it, or the library hangs."""
+
+
 def probe() -> Probe:
-    """Look at the library in a child process. RuntimeError if even the plain layouts fail."""
+    """Look at the library in a child process. RuntimeError if even the plain layouts fail, or the child is silent."""
     facts = json.loads(_child("facts"))
     failure = _failure("extra")
     if failure and (plain := _failure("plain")):
@@ -54,7 +58,10 @@ def probe() -> Probe:
 def _child(task: str) -> str:
     command = [sys.executable, "-m", "worker_native.probe", task]
     environment = {**os.environ, "GGML_NO_BACKTRACE": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=environment)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=environment)
+    except subprocess.TimeoutExpired:
+        raise ProbeTimeoutError(f"the library's self-test did not end within {TIMEOUT_S} s") from None
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
         raise RuntimeError(lines[-1] if lines else f"exit status {done.returncode}")
@@ -65,7 +72,7 @@ def _failure(task: str) -> str:
     """Why the child failed at `task`; empty if it did not."""
     try:
         _child(task)
-    except (RuntimeError, subprocess.TimeoutExpired) as error:
+    except RuntimeError as error:
         return str(error)
     return ""
 

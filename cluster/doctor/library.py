@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-
 from cluster.doctor.check import Check, fail, ok, read_text, warn
-from worker_native.probe import Probe, probe
+from worker_native.probe import Probe, ProbeTimeoutError, probe
 
 REBUILD = "build llama-cpp-python again with GCC 13 or newer, or clang, and no cached wheel (pip --no-cache-dir)"
 
@@ -14,8 +12,8 @@ def check_library() -> tuple[list[Check], Probe | None]:
     """Self-test in a child process, which a miscompiled library kills."""
     try:
         found = probe()
-    except subprocess.TimeoutExpired:
-        return [fail("library", "its self-test did not end in time", "see that the machine is not overloaded")], None
+    except ProbeTimeoutError as error:
+        return [fail("library", str(error), "see that the machine is not overloaded")], None
     except RuntimeError as error:
         return [fail("library", str(error), REBUILD)], None
     checks = [ok("library", f"self-test passed: {found.build}")]

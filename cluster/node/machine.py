@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from worker_native.probe import probe
+from cluster.node.library import checked_probe
 
 OBSERVED_S = 1.0
 PACKAGES = ("ggml-cluster", "llama-cpp-python", "ray", "grpcio")
@@ -32,7 +32,7 @@ class Machine:
 def this_machine() -> Machine:
     """The machine now; takes a second to see what else it does."""
     busy = busy_cores(OBSERVED_S)
-    found = probe()
+    found = checked_probe()
     return Machine(
         processor=processor_name(),
         num_cores=len(os.sched_getaffinity(0)),

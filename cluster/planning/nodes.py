@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
-from cluster.api.errors import ClusterError, UsageError
+from cluster.api.errors import UsageError
+from cluster.node.library import checked_probe
 from cluster.planning.measure.link import LinkFigures, measure_loopback
 from cluster.planning.measure.profile import DeviceProfile, measured_profile
-from worker_native.probe import DeviceFacts, Probe, probe
+from worker_native.probe import DeviceFacts, Probe
 
 # A machine alone in plans, whatever its own name is: a plan file holds wherever the devices are the same.
 THIS_NODE = "localhost"
@@ -113,14 +113,6 @@ def _freed(node: NodeFacts, held_bytes: Mapping[str, int]) -> NodeFacts:
 def survey_this_node(name: str = THIS_NODE, host: str = LOOPBACK) -> NodeFacts:
     """Look at this machine. ClusterError if its native library cannot be used."""
     return NodeFacts(name, host, len(os.sched_getaffinity(0)), checked_probe())
-
-
-def checked_probe() -> Probe:
-    """What the native library is. ClusterError if it cannot be used."""
-    try:
-        return probe()
-    except (RuntimeError, subprocess.TimeoutExpired) as error:
-        raise ClusterError(f"ggml: {error}; see that the machine is not overloaded, or install again") from error
 
 
 def _names(found: Probe) -> str:

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from cluster.api.errors import ClusterError
+from cluster.node.library import checked_probe
 from worker_native import probe as module
 from worker_native.probe import probe
 
@@ -52,3 +54,11 @@ def test_a_crash_of_the_real_child_is_reported_by_its_signal(monkeypatch: pytest
     monkeypatch.setattr(module.sys, "executable", "/bin/false")
     with pytest.raises(RuntimeError, match="exit status 1"):
         module._child("facts")
+
+
+def test_a_child_that_says_nothing_is_a_failure_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TIMEOUT_S", 0.01)
+    with pytest.raises(module.ProbeTimeoutError, match=r"self-test did not end within 0\.01 s"):
+        probe()
+    with pytest.raises(ClusterError, match="see that the machine is not overloaded"):
+        checked_probe()
