@@ -91,7 +91,7 @@ def check_program_asked(config: ClusterConfig, opened: OpenModel, model: Program
     if model.why_no_text:
         raise UsageError(
             f"{opened.name}: its calls change buffers, which are one sequence's, and text cannot be asked of it: "
-            f"{model.why_no_text}"
+            f"{model.why_no_text}. Run it with: python -m ggml run"
         )
     _context_length(config, model)
     for name, is_given in (("lora", config.lora), ("embeddings", config.embeddings)):
