@@ -11,7 +11,7 @@ from ggml.core.errors import DTypeError, FileFormatError
 from ggml.gguf.value import MetadataValue
 from ggml.sampling.detokenizer import Detokenizer
 from ggml.tokenizers.beside import end_tokens as ends_beside
-from ggml.tokenizers.json_file import open_json
+from ggml.tokenizers.json_file import decode_stream, open_json
 from ggml.tokenizers.reading import read_tokenizer
 from ggml.tokenizers.vocabulary import vocabulary_of
 from worker_native import Vocab
@@ -123,9 +123,7 @@ class JsonTokenizer:
 
 class _Stream:
     def __init__(self, inner: Any) -> None:
-        from tokenizers.decoders import DecodeStream
-
-        self._inner, self._stream = inner, DecodeStream(skip_special_tokens=True)
+        self._inner, self._stream = inner, decode_stream()
         self._held: list[int] = []  # tokens that have completed no character yet
 
     def push(self, token: int) -> str:

@@ -25,3 +25,10 @@ def open_json(path: Path, op: str) -> Any:
         return tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # whatever the library makes of a file that is no tokenizer
         raise FileFormatError(str(path), "tokenizer", str(error)) from error
+
+
+def decode_stream() -> Any:
+    """What makes whole characters of tokens, as they come: a ``tokenizers.decoders.DecodeStream``."""
+    from tokenizers.decoders import DecodeStream
+
+    return DecodeStream(skip_special_tokens=True)

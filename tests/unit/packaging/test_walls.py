@@ -16,7 +16,7 @@ EVERYWHERE = {"numpy"}
 ALONE = {
     "grpc_tools": "protos.generate",
     "packaging": "cluster.doctor.versions",
-    "tokenizers": "ggml.generation.tokenizer",
+    "tokenizers": "ggml.tokenizers.json_file",
 }
 
 
