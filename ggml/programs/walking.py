@@ -10,6 +10,7 @@ from ggml.core.errors import ArgumentError, GgmlError, UnsupportedOpError
 from ggml.programs.expressions import Apply, Symbol, evaluate
 from ggml.programs.graph import Argument, Graph, Node, Ref
 from ggml.programs.rules import RULES
+from ggml.tensors.tensor import Tensor
 
 
 def resolved(argument: Argument, values: Sequence[Any] | Mapping[int, Any], symbols: Sequence[int]) -> Any:
@@ -39,6 +40,9 @@ def applied(node: Node, values: Sequence[Any] | Mapping[int, Any], symbols: Sequ
         raise ArgumentError(node.op, "arguments", why) from error
 
 
+#: Elements of all tables that are worked out before a call, such as positions.
+_MOST_WORKED_OUT = 1 << 26
+
 #: Makes a value of those before it, in another way than its node's rule.
 Maker = Callable[[Sequence[Any]], Any]
 
@@ -47,7 +51,12 @@ def walk(
     graph: Graph, inputs: Sequence[Any], symbols: Sequence[int], makers: Mapping[int, Maker] = MappingProxyType({})
 ) -> list[Any]:
     """The outputs in order, of a tensor for each input and the extents of this call. ``makers`` are by value."""
-    values = list(inputs)
+    values, num_worked_out = list(inputs), 0
     for value, node in enumerate(graph.nodes, len(inputs)):
-        values.append(makers[value](values) if value in makers else applied(node, values, symbols))
+        made = makers[value](values) if value in makers else applied(node, values, symbols)
+        values.append(made)
+        if isinstance(made, Tensor) and made._node.op is None and made._node.buffer is not None:
+            num_worked_out += made.numel()
+            if num_worked_out > _MOST_WORKED_OUT:
+                raise ArgumentError(node.op, "the tables", f"of a call have over {_MOST_WORKED_OUT} elements together")
     return [resolved(output.value, values, symbols) for output in graph.outputs]

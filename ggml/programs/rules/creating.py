@@ -5,20 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ggml.core.dtypes import DType, float32, int64
+from ggml.core.errors import ArgumentError
 from ggml.ops.create import factories
 from ggml.ops.namespace import TABLE
 from ggml.programs.rules.table import lowering
 from ggml.registry.arguments import Number
 from ggml.tensors.tensor import Tensor
 
+#: Elements of a table that is worked out before a call: more than the positions of any model. Each call keeps its own.
+MAX_TABLE = 1 << 24
+
+
+def _check_table(op: str, count: float) -> None:
+    """ArgumentError for a table that a file may ask for by a few bytes, and that no model has."""
+    if not count <= MAX_TABLE:
+        raise ArgumentError(
+            op, "the table", f"has {count:.0f} elements; at most {MAX_TABLE} are worked out on the host"
+        )
+
 
 @lowering("aten.arange.default")
 def arange(end: Number, *, dtype: DType | None = None) -> Tensor:
-    return factories.arange(end, dtype=dtype)
+    return arange_from(0, end, dtype=dtype)
 
 
 @lowering("aten.arange.start", "aten.arange.start_step")
 def arange_from(start: Number, end: Number, step: Number = 1, *, dtype: DType | None = None) -> Tensor:
+    _check_table("arange", (end - start) / step if step else 0)
     return factories.arange(start, end, step, dtype=dtype)
 
 
@@ -74,11 +87,13 @@ def scalar_tensor(s: Number, *, dtype: DType | None = None) -> Tensor:
 
 @lowering("aten.linspace.default")
 def linspace(start: Number, end: Number, steps: int, *, dtype: DType | None = None) -> Tensor:
+    _check_table("linspace", steps)
     return factories.linspace(start, end, steps, dtype=dtype)
 
 
 @lowering("aten.eye.default", "aten.eye.m")
 def eye(n: int, m: int | None = None, *, dtype: DType | None = None) -> Tensor:
+    _check_table("eye", n * (n if m is None else m))
     return factories.eye(n, m, dtype=dtype)
 
 
@@ -91,6 +106,7 @@ def fill(input: Tensor, value: Number | Tensor) -> Tensor:
 def _triangle(row: str) -> None:
     @lowering(f"aten.{row}.default")
     def rule(rows: int, columns: int, offset: int = 0, *, dtype: DType | None = None) -> Tensor:
+        _check_table(row, 2 * rows * columns)
         places: Tensor = TABLE[row].function(rows, columns, offset, dtype=dtype or int64)
         return places
 

@@ -13,7 +13,7 @@ import ggml
 from ggml.core.errors import FileFormatError, GgmlError
 from ggml.programs.decoding import decode
 from ggml.programs.encoding import encode
-from ggml.programs.graph import Ref
+from ggml.programs.graph import Node, Ref
 from protos import program_pb2 as pb
 from tests.ggml.programs.graphs import graph, node
 from tests.ggml.programs.test_files import scaled
@@ -177,3 +177,18 @@ def test_a_number_too_large_for_the_dtype_is_infinite() -> None:
 def test_a_chain_longer_than_the_stack_is_deep() -> None:
     chain = graph(*[node("relu.default", Ref(place)) for place in range(80_000)])
     assert ggml.export.Program(chain, {})(np.array([-1, 2], np.float32)).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    "table", [node("arange.default", 1 << 30), node("eye.default", 1 << 15), node("linspace.default", 0, 1, 1 << 30)]
+)
+def test_a_table_that_no_model_has_is_refused(table: Node) -> None:
+    program = ggml.export.Program(graph(table, node("relu.default", Ref(0))), {})
+    with pytest.raises(ggml.ArgumentError, match="at most 16777216 are worked out on the host"):
+        program(np.ones(2, np.float32))
+
+
+def test_many_tables_are_refused() -> None:
+    tables = [node("arange.default", (1 << 24) - place) for place in range(6)]
+    with pytest.raises(ggml.ArgumentError, match="of a call have over 67108864 elements together"):
+        ggml.export.Program(graph(*tables, node("relu.default", Ref(0))), {})(np.ones(2, np.float32))
