@@ -11,11 +11,13 @@ from cluster.planning.programs.inventory import ProgramInventory
 from cluster.planning.stage_specs import stage_specs
 from cluster.stage.spec import TextOptions
 from ggml.programs.expressions import Symbol
+from ggml.programs.graph import Graph
 
 
 def plan_text(found: ProgramInventory, text: ProgramText, bounds: tuple[int, ...], is_kept: bool) -> ModelPlan:
     """Stages between these bounds, each with buffers for every slot."""
     config = found.config
+    options = text_options(found.model.graph, text, found.most_tokens)
     stages = tuple(
         replace(
             spec,
@@ -24,7 +26,7 @@ def plan_text(found: ProgramInventory, text: ProgramText, bounds: tuple[int, ...
             ubatch_size=config.ubatch_size,
             num_threads_exclusive=found.threads_exclusive(spec.stage),
         )
-        for spec in stage_specs(found, bounds, [_options(found, text)] * len(found.places))
+        for spec in stage_specs(found, bounds, [options] * len(found.places))
     )
     return ModelPlan(stages, _coordinator(found, text, is_kept), bounds, found.device_names, found.warnings)
 
@@ -36,14 +38,14 @@ def why_there(found: ProgramInventory, is_kept: bool) -> str:
     return f"cuts: the program may be cut at {len(found.cuts)} places; each stage is to compute about as much"
 
 
-def _options(found: ProgramInventory, text: ProgramText) -> TextOptions:
-    graph, form = found.model.graph, text.form
-    places = range(len(graph.symbols))
+def text_options(graph: Graph, text: ProgramText, most_tokens: int) -> TextOptions:
+    """How the units of such a program are computed, with at most so many tokens in one call."""
+    form = text.form
     return TextOptions(
         tokens=form.ids,
         positions=form.positions,
-        symbols=tuple(["batch" if form.batch == Symbol(place) else "count" for place in places]),
-        most_tokens=found.most_tokens,
+        symbols=tuple(["batch" if form.batch == Symbol(place) else "count" for place in range(len(graph.symbols))]),
+        most_tokens=most_tokens,
         row_width=text.row_width,
         vocab_size=text.vocab_size,
         last_logits_only=text.last_logits_only,
