@@ -40,6 +40,7 @@ class TextOptions:
     positions: tuple[str, ...]  # inputs that take where these stand
     symbols: tuple[Literal["batch", "count"], ...]  # what each extent is that a call brings
     most_tokens: int  # of one call
+    context_length: int  # that the buffers hold; 0 where they do not tell
     row_width: int  # floats of a token on its way from stage to stage
     vocab_size: int
     last_logits_only: bool  # those of the last token of a call

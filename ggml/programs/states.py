@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
 from ggml.core.errors import ArgumentError, StateDictError
 from ggml.core.memory import outside
@@ -81,3 +81,27 @@ class States(MutableMapping[str, Tensor]):
 
     def __repr__(self) -> str:
         return repr(self._tensors)
+
+
+class RowStates(States):
+    """Those of several texts, as a program has them that takes a row of each (``ggml.programs.slices.joint``)."""
+
+    def __init__(self, rows: Sequence[States]) -> None:
+        self._rows = {row_name(name, row): (states, name) for row, states in enumerate(rows) for name in states}
+
+    def read(self, name: str) -> Tensor:
+        states, own = self._rows[name]
+        return states.read(own)
+
+    def writable(self, name: str) -> Tensor:
+        states, own = self._rows[name]
+        return states.writable(own)
+
+    def put(self, name: str, tensor: Tensor) -> None:
+        states, own = self._rows[name]
+        states.put(own, tensor)
+
+
+def row_name(state: str, row: int) -> str:
+    """What a state is called that belongs to one row."""
+    return f"{state}#{row}"

@@ -46,6 +46,7 @@ def text_options(graph: Graph, text: ProgramText, most_tokens: int) -> TextOptio
         positions=form.positions,
         symbols=tuple(["batch" if form.batch == Symbol(place) else "count" for place in range(len(graph.symbols))]),
         most_tokens=most_tokens,
+        context_length=form.context_length or 0,
         row_width=text.row_width,
         vocab_size=text.vocab_size,
         last_logits_only=text.last_logits_only,

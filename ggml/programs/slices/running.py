@@ -10,7 +10,8 @@ from ggml.ops.create.factories import tensor
 from ggml.programs.binding import as_input
 from ggml.programs.graph import Graph, Output, Ref, Role
 from ggml.programs.program import Program
-from ggml.programs.states import States
+from ggml.programs.slices.joint import Meaning, joint
+from ggml.programs.states import States, row_name
 from ggml.programs.trees import LEAF, Tree
 from ggml.tensors.tensor import Tensor
 
@@ -57,6 +58,18 @@ class Slice:
     def new_states(self) -> States:
         """More of the same form, with the values that the slice's own had at first."""
         return States(self._program.state.first())
+
+    def joint(
+        self, symbols: Sequence[Meaning], positions: Sequence[str], context_length: int, num_rows: int
+    ) -> Slice | None:
+        """The slice for a row of each of several texts, over the same weights, or None: see ``slices.joint``. Its
+        states are to be ``RowStates``."""
+        graph = joint(self.graph, symbols, positions, context_length, num_rows)
+        if graph is None:
+            return None
+        first = self._program.state.first().items()
+        states = {row_name(name, row): tensor for row in range(num_rows) for name, tensor in first}
+        return Slice(graph, {**self._program.weights, **states})
 
     def reset(self) -> None:
         """Give every buffer that calls change the value it had at first."""

@@ -59,6 +59,7 @@ def test_slots_are_texts_of_their_own(served: ServedProgram, path: Path) -> None
     with served.client() as client, ThreadPoolExecutor(len(prompts)) as threads:
         found = list(threads.map(lambda one: client.generate(one, max_tokens=9, temperature=0.0), prompts))
     assert [list(one.token_ids) for one in found] == [alone(path, one, max_tokens=9) for one in prompts]
+    assert served.joins() == {True}
 
 
 def test_a_prefix_that_a_slot_holds_is_not_computed_again(served: ServedProgram, path: Path) -> None:
@@ -166,6 +167,7 @@ def test_texts_of_a_program_with_running_states(running: Path, cache: Path) -> N
             assert list(client.generate(prompt, max_tokens=7, temperature=0.0).token_ids) == whole(prompt)
         streams = [client.stream(prompt, max_tokens=7, temperature=0.0) for prompt in prompts]
         assert [[event.token for event in stream] for stream in streams] == [whole(prompt) for prompt in prompts]
+        assert False in found.joins(), "sums look from one row at another"
         scored = client.generate(long, max_tokens=1, temperature=0.0, prompt_logprobs=1)
         assert len(scored.prompt_logprobs) == len(long)
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 PROMPTS = ["Once upon a time", "the cluster is up", "def f(x):"]
 SIZES = {
-    "vocab_size": 2048, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 4, "num_attention_heads": 4,
+    "vocab_size": 2000, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 4, "num_attention_heads": 4,
     "max_position_embeddings": 128,
 }  # fmt: skip
 MORE: dict[str, dict[str, Any]] = {
@@ -67,4 +67,5 @@ def test_texts_are_those_of_transformers(name: str, tmp_path: Path, cache: Path)
         assert client.model().vocab_size == 2000
         streams = [client.stream(prompt, max_tokens=12, temperature=0.0, ignore_eos=True) for prompt in PROMPTS]
         texts = [[event.token for event in stream] for stream in streams]
+        assert found.joins() == {True}
     assert texts == wanted
