@@ -35,7 +35,7 @@ class ServedProgram:
     def joins(self) -> set[bool | None]:
         """Whether stages compute the next tokens of several texts in one call."""
         runners = [stage._runner for stage in self.stages]
-        return {runner.model._can_join for runner in runners if runner is not None}
+        return {runner.model.calls._can_join for runner in runners if runner is not None}
 
     def client(self) -> cluster.Client:
         return cluster.connect(self.address, SECRET.for_clients.text)
