@@ -33,8 +33,9 @@ class Engine:
 
     Everything that happens is an event in the inbox. Each request is answered through its sink, which gets
     exactly one last output (see `events.is_last`), whatever goes wrong. What goes wrong with one request ends that
-    one. After a StageFailure all requests end with StageLostError (UnreachableError, if it was the coordinator's own
-    fault), and new ones are refused with it until `reset` starts a newer epoch.
+    one. After a StageFailure all requests are held, and new ones wait, until `reset` starts a newer epoch: then they are
+    computed again as far as they were, and go on. If that takes longer than `patience_s`, they end with StageLostError
+    (UnreachableError, if it was the coordinator's own fault), and new ones are refused with it until then.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Engine:
         inbox: Inbox | None = None,
         find_cause: Callable[[StageFailure], StageFailure] = lambda failure: failure,
         drafter: Drafter | None = None,
+        patience_s: float = 0.0,
     ) -> None:
         """`find_cause`: what a failure is told as, where whoever noticed it could not know better.
 
@@ -65,7 +67,9 @@ class Engine:
         self._busy = BusyWindow(limits.num_stages, now())
         self._busy_lock = threading.Lock()
         self._request_ids = itertools.count(1)
+        self._patience_s = patience_s
         self._failure: StageFailure | None = None
+        self._held_until_s: float | None = None  # requests wait for a newer epoch; None: they do not
         self._early_failure: StageFailure | None = None  # its epoch is still to begin
         self._stopping = self._closed = False
         self._closing_lock = threading.Lock()  # no event is put after the last one was taken
@@ -170,17 +174,26 @@ class Engine:
         """Sends what can be sent now. Until when something was held back; None if nothing was."""
         has_sent = False
         now_s = self._now()
-        while (microbatch := self._scheduler.next_batch(now_s)) is not None:
+        while self._failure is None and (microbatch := self._scheduler.next_batch(now_s)) is not None:
             try:
                 self._stages.submit(microbatch)
                 has_sent = True
             except ClusterError as error:
                 self._lose(StageFailure(0, self._scheduler.epoch, str(error)))
             now_s = self._now()
+        if self._failure is not None:
+            return self._hold(self._failure, now_s)
         hold_s = self._scheduler.hold_s(now_s)  # at the moment at which there was nothing to send
         if has_sent:
             self._stages.flush()
         return now_s + hold_s if hold_s else None
+
+    def _hold(self, failure: StageFailure, now_s: float) -> float | None:
+        """Until when requests are held; None once they have ended."""
+        if self._held_until_s is not None and now_s >= self._held_until_s:
+            self._held_until_s = None
+            self._requests.end_all(lambda: lost_error(failure))
+        return self._held_until_s
 
     def _settle(self, event: Event) -> None:
         match event:
@@ -191,7 +204,7 @@ class Engine:
                 with self._busy_lock:
                     self._busy.record(event, self._now())
             case NewRequest():
-                if self._failure is not None:
+                if self._failure is not None and self._held_until_s is None:
                     send(event.sink, lost_error(self._failure))
                 else:
                     self._requests.open(event, self._now())
@@ -226,15 +239,16 @@ class Engine:
         if failure.epoch > self._scheduler.epoch:
             self._early_failure = failure
         elif self._failure is None and failure.epoch == self._scheduler.epoch:
-            self._failure = cause = self._find_cause(failure)
-            self._requests.end_all(lambda: lost_error(cause))
-            self._scheduler.abandon()
+            self._failure = self._find_cause(failure)
+            self._held_until_s = self._now() + self._patience_s
+            self._requests.rewind()
+            self._scheduler.rewind()
 
     def _restart(self, reset: Reset) -> None:
         if reset.epoch > self._scheduler.epoch:
-            self._requests.end_all(lambda: StageLostError("stages: they were started anew; ask again"))
+            self._requests.rewind()
             self._scheduler.reset(reset.epoch, reset.costs)
-            self._failure = None
+            self._failure = self._held_until_s = None
             if self._early_failure is not None:
                 self._lose(self._early_failure)
 

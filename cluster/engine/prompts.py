@@ -117,8 +117,9 @@ class Prompts:
         sent = {other.slot: other.log[: other.num_sent] for other in running if other.slot is not None}
         num_reusable = sequence.num_reusable if self._can_reuse else 0
         start = self._slots.allocate(sequence.log, num_reusable, sent, sequence.scales)
-        sequence.slot, sequence.state, sequence.admitted_s = start.slot, State.RUNNING, now_s
-        sequence.num_computed = sequence.num_cached = start.length
+        sequence.slot, sequence.state, sequence.num_computed = start.slot, State.RUNNING, start.length
+        if sequence.admitted_s is None:  # else it is computed again, and has been told of this
+            sequence.admitted_s, sequence.num_cached = now_s, start.length
         self._begun[sequence.request_id] = self._waiting.take(sequence.request_id)
         return start
 

@@ -21,6 +21,7 @@ class Request:
     arrival_s: float
     first_token_s: float | None = None
     scored: list[PromptLogprob] = field(default_factory=list)
+    num_logits: int = 0  # rows of logits that its reader has had
 
     @property
     def prompt_counts(self) -> PromptCounts:

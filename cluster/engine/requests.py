@@ -108,6 +108,12 @@ class Requests:
         for request in list(self._open.values()):
             self._answer(request, error_for())
 
+    def rewind(self) -> None:
+        """All are computed again: what their readers have had is not told again."""
+        for request in self._open.values():
+            if request.first_token_s is None:
+                request.scored.clear()
+
     def send(self) -> None:
         """Passes the outputs on, in order; a request whose reader is gone is ended."""
         outbox, self._outbox = self._outbox, []
@@ -164,11 +170,15 @@ class Requests:
             reason = finish_before_start(sequence.params, len(sequence.prompt), self._context_length)
             assert reason is not None, "it could have begun"
             self._finish(request, reason, now_s)
-        elif sequence.params.report_progress:
+        elif sequence.params.report_progress and not sequence.num_generated:
             self._answer(request, TokenEvent(None, "", prompt=request.prompt_counts))
 
     def _pass_logits(self, request: Request, rows: Float32Array, first: int) -> None:
-        self._answer(request, LogitsRows(first, rows, is_last=request.sequence.num_remaining == 0))
+        num_known = max(0, min(len(rows), request.num_logits - first))  # they were computed again
+        request.num_logits = max(request.num_logits, first + len(rows))
+        is_last = request.sequence.num_remaining == 0
+        if num_known < len(rows) or is_last:
+            self._answer(request, LogitsRows(first + num_known, rows[num_known:], is_last=is_last))
 
     def _finish(self, request: Request, reason: FinishReason, now_s: float) -> None:
         """Ends a request without a new token."""

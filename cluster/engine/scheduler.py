@@ -144,21 +144,27 @@ class Scheduler:
             sequence.slot, sequence.state = None, State.ENDED
         return sequence
 
-    def abandon(self) -> None:
-        """Drops all sequences and all that is in flight: the stages have lost their KV."""
-        for sequence in (*self._prompts.clear(), *self._running.values()):
-            sequence.slot, sequence.state = None, State.ENDED
+    def rewind(self) -> None:
+        """The stages have lost their KV: every sequence waits to be computed again, those that had a slot first."""
+        running, waiting = list(self._running.values()), self._prompts.clear()
+        self._drop_all()
+        for sequence in (*running, *waiting):
+            sequence.rewind()
+            self._prompts.add(sequence)
+
+    def reset(self, epoch: int, costs: Items[StageCosts] = ()) -> None:
+        """Starts a newer epoch, with all slots empty and nothing in flight. Every sequence is computed again."""
+        assert epoch > self.epoch, f"reset: epoch {epoch} is not newer than {self.epoch}"
+        self.rewind()
+        self._costs.begin(costs)
+        self._flight.begin(epoch)
+
+    def _drop_all(self) -> None:
+        """Nobody has a slot, and nothing is in flight."""
         self._running.clear()
         self._ready.clear()
         self._flight.clear()
         self._slots.clear()
-
-    def reset(self, epoch: int, costs: Items[StageCosts] = ()) -> None:
-        """Starts a newer epoch, with all slots empty and nothing in flight."""
-        assert epoch > self.epoch, f"reset: epoch {epoch} is not newer than {self.epoch}"
-        self.abandon()
-        self._costs.begin(costs)
-        self._flight.begin(epoch)
 
     def _situation(self, num_going_on: int, issue_in_s: float, now_s: float) -> Situation:
         flight, running = self._flight, self._running.values()

@@ -18,7 +18,7 @@ class Kind(Enum):
 
 
 class State(Enum):
-    """Where a sequence is. It only ever moves forward."""
+    """Where a sequence is. It moves forward, but for one that is to be computed again: that waits anew."""
 
     WAITING = "waiting"  # has no slot yet
     RUNNING = "running"  # has a slot
@@ -42,10 +42,10 @@ class Sequence:
         num_computed: leading tokens whose rows have come back from the last stage.
         num_in_flight: rows after those that are in microbatches now; 0 when it is in none.
         num_rejected: rows behind the computed ones that the stages hold of wrong guesses, until the next microbatch.
-        num_cached: leading tokens of the prompt whose KV was there already.
+        num_cached: leading tokens of the prompt whose KV was there already, when it first got a slot.
         slot: KV sequence id while running.
         sampling_sent: the last stage knows `params`.
-        admitted_s: when it got its slot, on the engine's clock.
+        admitted_s: when it first got a slot, on the engine's clock.
         generates: a token follows its prompt; else only the prompt is looked at.
         pooling: how a vector is made of the rows; None asks for none.
         scales: of the adapters, as in Microbatch. Rows that were computed with others are those of another model.
@@ -67,6 +67,11 @@ class Sequence:
     generates: bool = True
     pooling: Pooling | None = None
     scales: tuple[float, ...] = ()
+
+    def rewind(self) -> None:
+        """The stages hold nothing of it any more: all of its log is to be computed again, in any slot."""
+        self.state, self.slot, self.sampling_sent = State.WAITING, None, False
+        self.num_computed = self.num_in_flight = self.num_rejected = 0
 
     def drop_last(self, num_tokens: int) -> None:
         """Takes back the newest tokens, which were sampled in one step with the last token of the text."""

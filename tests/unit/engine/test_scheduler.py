@@ -364,9 +364,9 @@ def test_results_that_come_twice_or_are_old_or_unknown_are_dropped() -> None:
     stale = answer(send(engine))
     engine.reset(1)
     assert engine.complete(stale, 0.0) == []
-    assert request.state is State.ENDED
-    engine.add(sequence(2))
-    assert send(engine).id == StepId(1, 0, 0)
+    assert (request.state, request.log) == (State.WAITING, [1, 5])
+    again = send(engine)
+    assert (again.id, again.tokens.tolist()) == (StepId(1, 0, 0), [1, 5])
 
 
 def test_results_that_do_not_answer_their_microbatch_are_refused_and_settle_nothing() -> None:
