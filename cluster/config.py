@@ -64,6 +64,9 @@ class ClusterConfig(HttpConfig):
     address: str | None = None  # Ray cluster to attach to; None starts a local one
     nodes: Annotated[int, Whole(1, MAX_NODES)] = 1  # machines, this one among them; `up` waits for the others to join
     wait: Annotated[str, Duration()] = "10m"  # for so long
+    # Requests are held for so long while a stage is away, and go on when it is back. None: 1m with --foreground, which
+    # repairs it, else not at all.
+    patience: Annotated[str | None, Duration()] = None
     advertise_address: str | None = None  # of this machine, to the others: an address, a name or an interface
     node_name: str | None = None  # of this machine; None: its host name
     first_port: Annotated[int, Whole(1024, 65535 - NUM_PORTS)] = DEFAULT_FIRST  # of the range that every node uses
@@ -116,6 +119,11 @@ class ClusterConfig(HttpConfig):
     def wait_s(self) -> int:
         """How long `up` waits for nodes, in seconds."""
         return seconds("wait", self.wait)
+
+    @property
+    def patience_s(self) -> int:
+        """For how many seconds requests are held while a stage is away."""
+        return seconds("patience", self.patience) if self.patience else 0
 
     @property
     def num_stages(self) -> int | None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from cluster.config import ClusterConfig
     from cluster.terminal.progress import ProgressLines
 
+# Where lost stages are repaired, requests wait for that. By reasoning: a repair takes some seconds, and as long as
+# loading the slice does.
+WATCHED_PATIENCE = "1m"
 WATCH_INTERVAL_S = 1.0
 
 
@@ -56,6 +60,8 @@ def run(options: argparse.Namespace) -> int:
     # Without a model it is about the cluster there already is: report it, or repair it.
     about_remembered = not options.config and all(value is None for value in settings.values())
     config = None if about_remembered else load_config(options.config, settings)
+    if config is not None and config.patience is None and options.foreground:
+        config = replace(config, patience=WATCHED_PATIENCE)
 
     from cluster.actors.lifecycle import Lifecycle
     from cluster.terminal.progress import ProgressLines

@@ -63,7 +63,13 @@ class CoordinatorService:
         stages = self._pipeline.stages
         self._grammars = Grammars(stages.compile)
         limits = limits_of(spec, self._table)
-        self._engine = self._pipeline.engine = Engine(stages, self._table, limits, find_cause=self._pipeline.cause_of)
+        self._engine = self._pipeline.engine = Engine(
+            stages,
+            self._table,
+            limits,
+            find_cause=self._pipeline.cause_of,
+            patience_s=spec.patience_s,
+        )
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
         self.wire = self._pipeline.wire
         self.hold_recovery = self._pipeline.hold_recovery

@@ -34,6 +34,7 @@ class CoordinatorSpec:
     plan: str = ""  # why the layers are where they are: sentences, one a line
     pooling: Pooling | None = None  # how the model makes one vector of a text; None: it was not made for that
     embeds: bool = False  # texts are embedded all the same
+    patience_s: float = 0.0  # requests are held for so long while a stage is away
     is_encoder: bool = False  # it reads a text whole, in one microbatch, and makes none
     num_parameters: int = 0
     weight_bytes: int = 0  # of all tensors

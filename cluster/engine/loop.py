@@ -33,9 +33,9 @@ class Engine:
 
     Everything that happens is an event in the inbox. Each request is answered through its sink, which gets
     exactly one last output (see `events.is_last`), whatever goes wrong. What goes wrong with one request ends that
-    one. After a StageFailure all requests are held, and new ones wait, until `reset` starts a newer epoch: then they are
-    computed again as far as they were, and go on. If that takes longer than `patience_s`, they end with StageLostError
-    (UnreachableError, if it was the coordinator's own fault), and new ones are refused with it until then.
+    one. After a StageFailure all requests are held, and new ones wait, until `reset` starts a newer epoch: then they
+    are computed again as far as they were, and go on. If that takes longer than `patience_s`, they end with
+    StageLostError (UnreachableError, if it was the coordinator's own fault), and new ones are refused with it.
     """
 
     def __init__(

@@ -71,6 +71,7 @@ def _coordinator(found: Inventory, plan: str, adapters: Sequence[AdapterSource])
         host=config.host,
         port=config.port,
         can_truncate=found.model.can_truncate,
+        patience_s=config.patience_s,
         row_bytes=found.row_bytes,
         plan=plan,
         num_parameters=found.model.header.num_parameters,

@@ -34,7 +34,8 @@ class Coordinator:
 
     def fits(self, spec: AnySpec) -> bool:
         """Whether it is the coordinator that a plan wants."""
-        return replace(spec, source=self._spec.source, ray_processes=self._spec.ray_processes) == self._spec
+        own = self._spec
+        return replace(spec, source=own.source, ray_processes=own.ray_processes, plan=own.plan) == own
 
     def start(self) -> str:
         """Load the vocabulary and listen for clients. Returns the address; again, if it listens already.

@@ -70,6 +70,7 @@ def _coordinator(found: ProgramInventory, text: ProgramText, is_kept: bool) -> C
         host=config.host,
         port=config.port,
         can_truncate=text.can_truncate,
+        patience_s=config.patience_s,
         row_bytes=found.row_bytes,
         plan=why_there(found, is_kept),
         num_parameters=header.num_parameters,
