@@ -32,8 +32,9 @@ class Chunk(NamedTuple):  # made for each sequence of each step: a tuple is made
 
     @property
     def needs_sampling(self) -> bool:
-        """The last stage has to know the sequence's parameters for it."""
-        return self.num_samples > 0 or self.num_scores > 0
+        """The last stage has to know the sequence's parameters for it: it samples from it, or it is to learn of tokens
+        that were drawn before."""
+        return self.num_samples > 0 or self.num_scores > 0 or self.end > len(self.sequence.prompt)
 
     @property
     def num_scores(self) -> int:

@@ -31,7 +31,8 @@ class StepId:
 
 @dataclass(frozen=True, slots=True)
 class SlotSampling:
-    """Sampling parameters of a slot, sent once, with the first microbatch that samples from it."""
+    """Sampling parameters of a slot, sent once, with the first microbatch that samples from it, or has tokens that were
+    drawn from it before: it is computed again then."""
 
     slot: int
     params: SamplingParams  # as the coordinator completes them: with a seed, and with the tokens that end the text

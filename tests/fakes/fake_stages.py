@@ -479,8 +479,10 @@ class FakeStage:
 
     def _take_sampling(self, microbatch: Microbatch) -> None:
         sampled = set(microbatch.slots[[*microbatch.samples.tolist(), *microbatch.scores.tolist()]].tolist())
+        rows = list(zip(microbatch.slots.tolist(), microbatch.positions.tolist(), strict=True))
         for new in microbatch.new_sampling:
-            assert new.slot in sampled, "sampling parameters without a sample"
+            is_again = any(slot == new.slot and position >= new.num_prompt_tokens for slot, position in rows)
+            assert new.slot in sampled or is_again, "sampling parameters without a sample"
             assert new.slot not in self._sampling or new.slot in self._renewable, "sampling parameters came twice"
             assert new.params.seed is not None, "no seed"
             self._sampling[new.slot] = new.params

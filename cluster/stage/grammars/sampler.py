@@ -33,7 +33,7 @@ class GrammarSampler:
         self._sampler = sampler
         self._compiled = compiled
         self._by_slot: dict[int, SlotGrammar] = {}
-        self._step: dict[int, dict[int, int]] = {}  # the tokens of this step, by slot and position
+        self._kept: dict[int, dict[int, int]] = {}  # tokens since the slot was sampled from, by slot and position
         self._drawn_from: list[SlotGrammar] = []
         self._following: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, "grammars", _leave_the_computing_core)
@@ -58,11 +58,12 @@ class GrammarSampler:
 
     def keep(self, tokens: Int32Array, positions: Int32Array, slots: Int32Array) -> None:
         self._sampler.keep(tokens, positions, slots)
-        self._step = {slot: {} for slot in self._by_slot}
-        if self._step:
+        if self._by_slot:
             for slot, position, token in zip(slots.tolist(), positions.tolist(), tokens.tolist(), strict=True):
-                if slot in self._step:
-                    self._step[slot][position] = token
+                grammar = self._by_slot.get(slot)
+                # A text that is computed again has drawn tokens in chunks that nothing is sampled from.
+                if grammar is not None and position >= grammar.first:
+                    self._kept.setdefault(slot, {})[position] = token
 
     def sample(
         self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], positions: Sequence[int]
@@ -72,6 +73,8 @@ class GrammarSampler:
             return self._sampler.sample(logits, rows, slots, positions)
         self._wait()
         masks, failed = self._masks(slots, positions)
+        for slot in slots:
+            self._kept.pop(slot, None)
         sound = [place for place, slot in enumerate(slots) if slot not in failed]
         of_sound = [[of[place] for place in sound] for of in (rows, slots, positions)]
         drawn = self._sampler.sample(logits, of_sound[0], of_sound[1], of_sound[2], [masks[place] for place in sound])
@@ -120,7 +123,7 @@ class GrammarSampler:
             grammar, mask = self._by_slot.get(slot), None
             if grammar is not None and slot not in failed:
                 try:
-                    mask = grammar.mask(position, self._step[slot], is_guessed=slot in seen)
+                    mask = grammar.mask(position, self._kept.get(slot, {}), is_guessed=slot in seen)
                 except ClusterError as error:
                     failed[slot] = str(error)
                     self._compiled.forget(grammar.text)
@@ -146,6 +149,7 @@ class GrammarSampler:
     def _forget(self, slot: int) -> None:
         self._wait()
         self._by_slot.pop(slot, None)
+        self._kept.pop(slot, None)
 
     def _wait(self) -> None:
         following, self._following = self._following, None

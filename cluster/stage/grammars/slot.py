@@ -18,7 +18,7 @@ class SlotGrammar:
     def __init__(self, matcher: Matcher, sampling: SlotSampling) -> None:
         params = sampling.params
         self._matcher = matcher
-        self._first = sampling.num_prompt_tokens  # position of the first token that it describes
+        self.first = sampling.num_prompt_tokens  # position of the first token that it describes
         # A text that can end or go on goes on below this length.
         self._may_end_from = math.inf if params.ignore_eos else params.min_tokens
         self._stops = params.stop_token_ids
@@ -30,12 +30,12 @@ class SlotGrammar:
         return self._matcher.text
 
     def mask(self, position: int, tokens: Mapping[int, int], is_guessed: bool) -> MaskWords | None:
-        """What may follow the token at `position`; `tokens` are those of the step, by position.
+        """What may follow the token at `position`; `tokens` are those that were not known yet, by position.
 
         None if that token `is_guessed` and the grammar does not allow it: nothing counts that is drawn there.
         ClusterError if the grammar cannot be followed any more.
         """
-        length = position + 1 - self._first
+        length = position + 1 - self.first
         if not self._take(length, tokens):
             if is_guessed:
                 return None
@@ -45,7 +45,7 @@ class SlotGrammar:
 
     def drawn(self, position: int, token: int) -> bool:
         """A token was drawn from the mask at `position`. Whether the slot held it already: it was a right guess."""
-        length = position + 1 - self._first
+        length = position + 1 - self.first
         if self._token_at(length) == token:
             return True
         self._rewind(length)
@@ -58,8 +58,8 @@ class SlotGrammar:
 
     def _take(self, length: int, tokens: Mapping[int, int]) -> bool:
         """Let the matcher have exactly the slot's first `length` tokens. False if they do not follow the grammar."""
-        for at in sorted(place - self._first for place in tokens if 0 <= place - self._first < length):
-            token = tokens[self._first + at]
+        for at in sorted(place - self.first for place in tokens if 0 <= place - self.first < length):
+            token = tokens[self.first + at]
             if self._token_at(at) == token:
                 continue
             if at > len(self._matcher.tokens):

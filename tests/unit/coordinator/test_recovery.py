@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 import cluster
@@ -106,11 +108,13 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[StageServi
 
 
 @pytest.fixture
-def served(stages: list[StageService]) -> Iterator[Cluster]:
+def served(stages: list[StageService], request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Requests are held for as many seconds as the fixture's parameter says; not at all without one."""
+    spec = CoordinatorSpec(
+        "demo", SOURCE, open_model(SOURCE).hash, "llama", CONTEXT, NUM_SLOTS, 2, 16, 8, True, "127.0.0.1", 0
+    )
     coordinator = CoordinatorService(
-        CoordinatorSpec(
-            "demo", SOURCE, open_model(SOURCE).hash, "llama", CONTEXT, NUM_SLOTS, 2, 16, 8, True, "127.0.0.1", 0
-        ),
+        dataclasses.replace(spec, patience_s=getattr(request, "param", 0.0)),
         Keys(SECRET),
         Listener(SECRET.for_clients),
     )
@@ -148,6 +152,61 @@ def test_an_epoch_that_broke_begins_anew_by_itself(served: Cluster, stage: int) 
                 list(stream)
             wait_until(lambda: client.status().state == "ready", 20)
         assert client.generate("Once", max_tokens=8, temperature=0.0).token_ids == before
+
+
+REPLAYED = {
+    "greedy": {"temperature": 0.0},
+    "drawn": {"temperature": 0.9, "top_k": 50},
+    "penalties": {"temperature": 0.9, "repeat_penalty": 1.3, "presence_penalty": 0.6, "repeat_last_n": 20},
+    "dry": {"temperature": 0.9, "dry_multiplier": 0.8, "dry_allowed_length": 1},
+    "a grammar": {"temperature": 0.9, "grammar": 'start: /([a-z]+ ){4,30}/ "end"'},
+    "log probabilities": {"temperature": 0.9, "logprobs": 3},
+}
+
+
+@pytest.mark.parametrize("served", [60.0], indirect=True)
+@pytest.mark.parametrize("name", REPLAYED)
+def test_texts_go_on_when_an_epoch_breaks(name: str, served: Cluster) -> None:
+    """What the sampler knows of a text is made anew of its tokens; what was said is not said again."""
+    params = cluster.SamplingParams(max_tokens=40, seed=11, ignore_eos="grammar" not in REPLAYED[name])
+    with cluster.connect(served.address, SECRET.for_clients.text) as client:
+        wanted = client.generate("Once upon a time", params, **REPLAYED[name])
+        stream = client.stream("Once upon a time", params, **REPLAYED[name])
+        events = []
+        for event in stream:
+            events.append(event)
+            if len(events) in (3, 11, 12):
+                served.break_epoch(len(events) % 2)
+                wait_until(lambda: served.coordinator.status().state != "ready", 20)
+    # Rows that are computed again in another number are rounded otherwise: texts may part, but not what was said.
+    tokens = tuple(event.token for event in events if event.token is not None)
+    assert tokens[:12] == tuple(wanted.token_ids[:12])
+    assert "".join(event.text for event in events[:12]) == wanted.text[: sum(len(event.text) for event in events[:12])]
+    assert [event.finish_reason for event in events[:-1]] == [None] * (len(events) - 1)
+    assert events[-1].timings is not None
+    assert events[-1].timings.num_tokens == len(tokens)
+    assert events[0].prompt is not None
+    assert not any(event.prompt for event in events[1:])
+    if name == "greedy":
+        assert tokens == tuple(wanted.token_ids)
+    if "grammar" in REPLAYED[name] and events[-1].finish_reason == "stop":
+        assert re.fullmatch(r"([a-z]+ ){4,30}end", "".join(event.text for event in events))
+
+
+@pytest.mark.parametrize("served", [60.0], indirect=True)
+def test_requests_that_come_meanwhile_wait(served: Cluster) -> None:
+    with cluster.connect(served.address, SECRET.for_clients.text) as client, ThreadPoolExecutor(8) as threads:
+        wanted = client.generate("Once", max_tokens=8, temperature=0.0).token_ids
+        logits = client.logits([1, 2, 3, 4])
+        assert served.coordinator.hold_recovery() == served.epoch
+        served.break_epoch(0)
+        wait_until(lambda: served.coordinator.status().state != "ready")
+        asked = [threads.submit(client.generate, "Once", max_tokens=8, temperature=0.0) for _ in range(6)]
+        rows = threads.submit(client.logits, [1, 2, 3, 4])
+        wait_until(lambda: client.status().num_waiting == 7)
+        served.wire(served.epoch + 1)
+        assert [one.result(30).token_ids for one in asked] == [wanted] * 6
+        assert np.allclose(rows.result(30), logits, atol=1e-3)
 
 
 def test_whoever_wires_the_stages_is_not_disturbed(served: Cluster) -> None:
