@@ -25,6 +25,9 @@ from cluster.engine.text.vocabulary import Vocabulary
 from cluster.messages.stage import StageCosts, StageFailure
 from cluster.messages.step import StepResult, StepTiming
 
+# What ends a request that may be what the stages die of: see `requests.MOST_LOSSES`.
+AGAIN = "for the third time while it was computed"
+
 _log = logging.getLogger(__name__)
 
 
@@ -239,15 +242,15 @@ class Engine:
         if failure.epoch > self._scheduler.epoch:
             self._early_failure = failure
         elif self._failure is None and failure.epoch == self._scheduler.epoch:
-            self._failure = self._find_cause(failure)
+            self._failure = cause = self._find_cause(failure)
             self._held_until_s = self._now() + self._patience_s
-            self._requests.rewind()
             self._scheduler.rewind()
+            self._requests.rewind(lambda: lost_error(cause, AGAIN))
 
     def _restart(self, reset: Reset) -> None:
         if reset.epoch > self._scheduler.epoch:
-            self._requests.rewind()
             self._scheduler.reset(reset.epoch, reset.costs)
+            self._requests.rewind(lambda: StageLostError(f"stages: they were started anew, {AGAIN}; ask again"))
             self._failure = self._held_until_s = None
             if self._early_failure is not None:
                 self._lose(self._early_failure)
@@ -269,9 +272,10 @@ class Engine:
             return not self._closed
 
 
-def lost_error(failure: StageFailure) -> UnreachableError:
+def lost_error(failure: StageFailure, when: str = "") -> UnreachableError:
     """What requests end with that a failure ends."""
     reason = " ".join(failure.reason.split())  # a message is one line
+    reason = f"{reason}, {when}" if when else reason
     advice = "ask again in a few seconds; what does not come back by itself, `cluster up` repairs"
     if failure.stage is None:
         return UnreachableError(f"coordinator: {reason}; {advice}")

@@ -56,6 +56,8 @@ def settle(batch: Batch, result: StepResult) -> list[StepOutcome]:
         sequence.num_in_flight -= num_rows
         for token in sampled:
             sequence.log.append(token.token)
+        if sampled:
+            sequence.num_losses = 0
         # A row that failed behind a wrong guess is nobody's loss.
         failure = failed.get(sequence.held_slot) if len(sampled) <= right else None
         scored = result.scored[first_scored:num_scored]

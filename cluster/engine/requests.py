@@ -21,6 +21,9 @@ from cluster.engine.text.stream import TextStream
 from cluster.engine.text.vocabulary import Vocabulary
 from cluster.messages.step import Float32Array, SampledToken
 
+# Epochs that may end while a request is under way, without a token of it between. By reasoning: two may be bad luck.
+MOST_LOSSES = 3
+
 _log = logging.getLogger(__name__)
 
 
@@ -108,11 +111,16 @@ class Requests:
         for request in list(self._open.values()):
             self._answer(request, error_for())
 
-    def rewind(self) -> None:
-        """All are computed again: what their readers have had is not told again."""
-        for request in self._open.values():
+    def rewind(self, error_for: Callable[[], ClusterError]) -> None:
+        """All are computed again: what their readers have had is not told again.
+
+        One that was under way whenever the stages were lost of late may be what they die of: it ends with that error.
+        """
+        for request in list(self._open.values()):
             if request.first_token_s is None:
                 request.scored.clear()
+            if request.sequence.num_losses >= MOST_LOSSES:
+                self._answer(request, error_for())
 
     def send(self) -> None:
         """Passes the outputs on, in order; a request whose reader is gone is ended."""

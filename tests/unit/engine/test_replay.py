@@ -92,6 +92,20 @@ def test_logits_scores_and_progress_are_told_once() -> None:
     assert all(event.token is not None or event.finish_reason for event in scored.events[with_token:])
 
 
+def test_a_request_that_stages_die_of_again_and_again_ends_and_the_others_go_on() -> None:
+    run = Run(LIMITS, patience_s=PATIENCE_S)
+    poison = run.ask([1, 2, 3], ALONE)
+    later = run.ask([4], ALONE, at_s=30.5)
+    for at_s in (0.5, 10.5, 20.5):  # before it has a token
+        run.lose(1, at_s=at_s)
+        run.repair(at_s=at_s + 9)
+    run.run()
+    assert isinstance(poison.error, StageLostError)
+    assert "killed by signal 9, for the third time while it was computed; " in str(poison.error)
+    assert poison.ended_s == pytest.approx(20.5)
+    assert_as_alone(later, [4], ALONE)
+
+
 @settings(max_examples=150)
 @given(st.integers(0, 2**32), st.booleans(), st.booleans())
 def test_stages_may_die_at_any_moment(seed: int, can_truncate: bool, drafts: bool) -> None:
@@ -128,8 +142,9 @@ def test_stages_may_die_at_any_moment(seed: int, can_truncate: bool, drafts: boo
         run.repair(at_s)
     run.run()
     for reader, prompt, params, may_be_cancelled in asked:
-        assert reader.error is None
-        if not may_be_cancelled:
+        if reader.error is not None:
+            assert "for the third time while it was computed" in str(reader.error)
+        elif not may_be_cancelled:
             assert_as_alone(reader, prompt, params)
         assert reader.tokens == alone(prompt, params, _CONTEXT).tokens[: len(reader.tokens)]
     run.check_nothing_leaks(max_surplus=8)
