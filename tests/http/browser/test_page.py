@@ -82,7 +82,7 @@ def test_a_key_is_asked_for_and_forgotten_with_the_tab(open_page: Open, served: 
         ready(page)
         expect(page.locator("#gate")).to_be_hidden()
         page.goto(f"{locked.url}/#/cluster")
-        expect(page.locator(".stage")).to_have_count(2)
+        expect(page.locator(".stage")).to_have_count(2, timeout=20_000)
         assert page.evaluate("Object.values(localStorage).join()").find("sesame") < 0
         page.close()
 
@@ -159,7 +159,7 @@ def test_the_dashboard_is_live(page: Any, scripted: Scripted) -> None:
     scripted.script.answers("word " * 3000)
     send(page, "Hello")
     page.goto(f"{scripted.url}/#/cluster")
-    expect(page.locator(".stage")).to_have_count(2)
+    expect(page.locator(".stage")).to_have_count(2, timeout=20_000)
     expect(page.locator('.stage[data-stage="0"]')).to_contain_text("layers 0")
     expect(page.locator(".hop b")).to_contain_text("ms")
     expect(page.locator(".tiles")).to_contain_text("1 running")

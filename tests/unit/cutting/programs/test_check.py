@@ -33,10 +33,10 @@ from tests.unit.cutting.programs.files import header_of, model_of, saved
 def test_a_sound_program_is_a_model_with_units(tmp_path: Path) -> None:
     model = model_of(tmp_path)
     assert model.num_layers == 4
-    assert not model.has_state
+    assert (model.text, model.why_no_text) == (None, "")
     assert list(model.named) == ["w0", "w1", "w2", "w3"]
     assert model.graph == chain(4)
-    assert model_of(tmp_path, with_state()).has_state
+    assert "generation gives int64 token ids" in model_of(tmp_path, with_state()).why_no_text
 
 
 def test_cuts_as_data(tmp_path: Path) -> None:
