@@ -25,7 +25,7 @@ from cluster.engine.text.vocabulary import Vocabulary
 from cluster.messages.stage import StageCosts, StageFailure
 from cluster.messages.step import StepResult, StepTiming
 
-# What ends a request that may be what the stages die of: see `requests.MOST_LOSSES`.
+# What ends a request that may be what the stages die of: see `sequence.MOST_LOSSES`.
 AGAIN = "for the third time while it was computed"
 
 _log = logging.getLogger(__name__)

@@ -91,12 +91,24 @@ class Prompts:
             chunks.append(chunk)
             max_rows -= chunk.num_rows
             room.take(chunk)
+        self._have_been_cut(chunks)
+        return chunks, tuple(starts)
+
+    def cut_alone(
+        self, sequence: Sequence, max_rows: int, running: Collection[Sequence], now_s: float
+    ) -> tuple[list[Chunk], tuple[SlotStart, ...]]:
+        """The same of one sequence. A slot must be free for it, unless it has one."""
+        starts = () if sequence.slot is not None else (self._begin(sequence, running, now_s),)
+        chunks = [cut_chunk(sequence, max_rows)]
+        self._have_been_cut(chunks)
+        return chunks, starts
+
+    def _have_been_cut(self, chunks: Collection[Chunk]) -> None:
         self._turns.served({chunk.sequence.client for chunk in chunks})
         for chunk in chunks:
             if chunk.end == chunk.sequence.num_tokens:
                 del self._begun[chunk.sequence.request_id]
         self._forget_clients()
-        return chunks, tuple(starts)
 
     def _due(self, running: Collection[Sequence]) -> tuple[list[Sequence], Iterator[Sequence]]:
         """The prompts that could be sent now, as their turns come; and who gets a slot if one of these cannot."""

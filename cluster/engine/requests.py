@@ -15,14 +15,11 @@ from cluster.engine.events import Embedding, LogitsRows, NewRequest, Output, Sin
 from cluster.engine.outcome import StepOutcome
 from cluster.engine.request import Request
 from cluster.engine.scheduler import Scheduler
-from cluster.engine.sequence import Sequence
+from cluster.engine.sequence import MOST_LOSSES, Sequence
 from cluster.engine.text.finish import finish_before_start
 from cluster.engine.text.stream import TextStream
 from cluster.engine.text.vocabulary import Vocabulary
 from cluster.messages.step import Float32Array, SampledToken
-
-# Epochs that may end while a request is under way, without a token of it between. By reasoning: two may be bad luck.
-MOST_LOSSES = 3
 
 _log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from cluster.engine.neighbours import choose_neighbours, of_first
 from cluster.engine.outcome import StepOutcome, settle
 from cluster.engine.policy import Decode, Prefill, Situation, is_full, next_steps
 from cluster.engine.prompts import Prompts
-from cluster.engine.sequence import Sequence, State
+from cluster.engine.sequence import SUSPICIOUS_LOSSES, Sequence, State
 from cluster.engine.slots import Slots
 from cluster.engine.text.finish import finish_after
 from cluster.messages.stage import StageCosts
@@ -50,6 +50,7 @@ class Scheduler:
         self._running: dict[int, Sequence] = {}  # by request id; all that have a slot
         self._ready: list[Sequence] = []  # have a new token to compute, and are in no microbatch; longest idle first
         self._decoded_last = False
+        self._suspects: list[Sequence] = []  # may be what the stages die of
 
     @property
     def epoch(self) -> int:
@@ -95,6 +96,8 @@ class Scheduler:
         """The microbatch to send now; None when there is no lane for it, or nothing to send, or all is held back."""
         if is_full(self._flight.num_in_flight, self._flight.is_exclusive, self._limits):
             return None
+        if self._suspects and (suspect := self._suspect()) is not None:
+            return None if self._flight.num_in_flight else self._sent_alone(suspect, now_s)
         issue_in_s = self._issue_in_s(now_s)
         going_on = [] if issue_in_s or self._drafter is not None else self._going_on()
         if not self._ready and not going_on and not self._prompts.are_pending:
@@ -151,6 +154,7 @@ class Scheduler:
         for sequence in (*running, *waiting):
             sequence.rewind()
             self._prompts.add(sequence)
+        self._suspects = [sequence for sequence in (*running, *waiting) if _is_suspect(sequence)]
 
     def reset(self, epoch: int, costs: Items[StageCosts] = ()) -> None:
         """Starts a newer epoch, with all slots empty and nothing in flight. Every sequence is computed again."""
@@ -217,6 +221,16 @@ class Scheduler:
         num_generated, num_tokens = sequence.num_generated + 1, sequence.num_tokens + 1
         return finish_after(sequence.params, num_generated, num_tokens, self._limits.context_length) is None
 
+    def _suspect(self) -> Sequence | None:
+        """One that has to be alone with the stages until it has a token: if they die then, nobody else was there."""
+        self._suspects = [sequence for sequence in self._suspects if _is_suspect(sequence)]
+        return next(iter(self._suspects), None)
+
+    def _sent_alone(self, sequence: Sequence, now_s: float) -> Microbatch:
+        step = Prefill(self._limits.max_batch_tokens, exclusive=False)
+        chunks, starts = self._prompts.cut_alone(sequence, step.num_rows, self._running.values(), now_s)
+        return self._sent(step, chunks, starts, now_s)
+
     def _sent(
         self, step: Decode | Prefill, chunks: Items[Chunk], starts: tuple[SlotStart, ...], now_s: float
     ) -> Microbatch:
@@ -231,6 +245,10 @@ class Scheduler:
             self._running.update((chunk.sequence.request_id, chunk.sequence) for chunk in chunks)
             self._costs.sent(sent.id, sent.num_rows, _mean_position(batch), exclusive=step.exclusive)
         return sent
+
+
+def _is_suspect(sequence: Sequence) -> bool:
+    return sequence.num_losses >= SUSPICIOUS_LOSSES and sequence.state is not State.ENDED
 
 
 def _mean_position(batch: Batch) -> float:

@@ -8,6 +8,11 @@ from enum import Enum
 from cluster.api.embedding import Pooling
 from cluster.api.sampling import SamplingParams
 
+# Epochs that may end while rows of a sequence are under way, without a token of it between: from then on it is alone
+# with the stages, and at one more it ends. By reasoning: one may be bad luck.
+SUSPICIOUS_LOSSES = 2
+MOST_LOSSES = 3
+
 
 class Kind(Enum):
     """What a request wants back."""

@@ -14,6 +14,7 @@ from cluster.api.embedding import Pooling
 from cluster.api.errors import StageLostError
 from cluster.api.sampling import SamplingParams
 from cluster.engine.limits import Limits
+from cluster.messages.step import Microbatch
 from tests.fakes.fake_stages import FakeDrafter, Reader, alone, logits_row
 from tests.unit.engine.test_loop import _CONTEXT, Run
 
@@ -92,18 +93,31 @@ def test_logits_scores_and_progress_are_told_once() -> None:
     assert all(event.token is not None or event.finish_reason for event in scored.events[with_token:])
 
 
-def test_a_request_that_stages_die_of_again_and_again_ends_and_the_others_go_on() -> None:
+def test_a_request_that_stages_die_of_again_and_again_ends_alone() -> None:
+    """The stages die whenever they compute a row of the poison: of that alone, in the end."""
     run = Run(LIMITS, patience_s=PATIENCE_S)
-    poison = run.ask([1, 2, 3], ALONE)
-    later = run.ask([4], ALONE, at_s=30.5)
-    for at_s in (0.5, 10.5, 20.5):  # before it has a token
-        run.lose(1, at_s=at_s)
-        run.repair(at_s=at_s + 9)
+    beside = [run.ask([1 + place], replace(ALONE, seed=place)) for place in range(3)]
+    poison = run.ask([14, 14], ALONE)
+    waiting = [run.ask([8 + place], replace(ALONE, seed=place)) for place in range(5)]
+    submit, deaths = run.stages.submit, []
+
+    def poisoned(microbatch: Microbatch) -> None:
+        submit(microbatch)
+        if 14 in microbatch.tokens[microbatch.positions == 0].tolist():
+            deaths.append(run.world.now_s)
+            run.lose(1, at_s=run.world.now_s + 0.5)
+            run.repair(at_s=run.world.now_s + 9)
+
+    run.stages.submit = poisoned  # type: ignore[method-assign]
     run.run()
+    assert len(deaths) == 3
     assert isinstance(poison.error, StageLostError)
     assert "killed by signal 9, for the third time while it was computed; " in str(poison.error)
-    assert poison.ended_s == pytest.approx(20.5)
-    assert_as_alone(later, [4], ALONE)
+    for place, reader in enumerate(beside):
+        assert_as_alone(reader, [1 + place], replace(ALONE, seed=place))
+    for place, reader in enumerate(waiting):
+        assert_as_alone(reader, [8 + place], replace(ALONE, seed=place))
+    run.check_nothing_leaks(may_hold_more=True)
 
 
 @settings(max_examples=150)
