@@ -17,6 +17,9 @@ from ggml.programs.states import row_name
 
 Meaning = Literal["batch", "count"]
 
+#: A file may have very many operations that look at states; of those that models have, 32 texts make some ten thousand.
+MAX_NODES = 1 << 17
+
 
 def joint(
     graph: Graph, symbols: Sequence[Meaning], positions: Sequence[str], context_length: int, num_rows: int
@@ -94,6 +97,8 @@ class _Joint:
         return len(self._inputs) - 1
 
     def _node(self, node: Node) -> int:
+        if len(self._nodes) == MAX_NODES:
+            raise _NotJointError
         self._nodes.append(node)
         self._specs.append(node.spec)
         return len(self._inputs) + len(self._nodes) - 1
