@@ -61,6 +61,7 @@ def test_what_a_case_has_told_outlives_it(tmp_path: Path) -> None:
     assert len(notes) == 6
 
 
+@pytest.mark.slow
 def test_a_device_that_is_not_there(tmp_path: Path) -> None:
     """Every case says so by itself."""
     settings = Settings("NOWHERE0", "tiny", str(tmp_path), str(tmp_path / "out"))
@@ -117,6 +118,7 @@ for name in sys.argv[1:]:
     assert found[-2].why == f"8 rows, after {MAX_DEATHS + 1} processes that died"
 
 
+@pytest.mark.slow
 def test_what_travels(tmp_path: Path) -> None:
     """Wheels and sources in one folder, a library once under all of its names, in parts that can be carried."""
     library = Path(sys.executable).resolve().read_bytes()[:4096]

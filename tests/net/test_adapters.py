@@ -29,6 +29,7 @@ def files(has_rights: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return model, write_adapter(folder / "adapter.gguf", model)
 
 
+@pytest.mark.slow
 def test_stages_on_other_hosts_have_their_part_of_it(files: tuple[Path, Path], tmp_path: Path) -> None:
     model, adapter = files
     expected = []

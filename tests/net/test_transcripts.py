@@ -71,6 +71,7 @@ def finished(host: Host, step: Step) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_two_machines(two_hosts: Hosts) -> None:
     by_name = {host.name: host for host in two_hosts}
     up, join, *others = steps_of("Two machines")
@@ -93,6 +94,7 @@ def test_two_machines(two_hosts: Hosts) -> None:
     assert all(not host.pids() for host in two_hosts)
 
 
+@pytest.mark.slow
 def test_clients_elsewhere(two_hosts: Hosts) -> None:
     by_name = {host.name: host for host in two_hosts}
     for step in steps_of("One machine, and clients elsewhere"):

@@ -66,6 +66,7 @@ def test_the_user_who_started_it_needs_no_secret_and_others_do(up_cluster: UpClu
         _check_that_nobody_sees_it(home)
 
 
+@pytest.mark.slow
 def test_one_client_does_not_take_it_all(up_cluster: UpCluster) -> None:
     """All slots and all places in the queue are one client's when another comes: it gets the next slot."""
     with (
@@ -120,6 +121,7 @@ for path in sys.argv[1:]:
         assert done.stdout.split() == ["refused"] * (len(pids) + 2), done.stderr
 
 
+@pytest.mark.slow
 def test_up_overtakes_the_epoch_of_a_stage_or_replaces_it(up_cluster: UpCluster) -> None:
     with up_cluster(*ARGUMENTS) as home:
         for stolen in (45, MAX_COUNT):

@@ -72,6 +72,7 @@ def bench_of_scenarios(home: CliHome, *arguments: str) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.slow
 def test_scenarios_on_the_measured_cluster(cli_home: CliHome) -> None:
     scenarios = ("--gaps", "2,300", "--prefix", "200", "--soak", "60,4", "--http", "3,8")
     report = bench_of_scenarios(cli_home, *scenarios, "-r", "2", "-ub", "64")
@@ -98,6 +99,7 @@ def test_scenarios_on_the_measured_cluster(cli_home: CliHome) -> None:
     wait_until_gone(cli_home)
 
 
+@pytest.mark.slow
 def test_chunking_on_two_clusters(cli_home: CliHome) -> None:
     report = bench_of_scenarios(cli_home, "--chunking", "600", "-r", "2", "-ub", "64")
     chunking = report["chunking"]
@@ -107,6 +109,7 @@ def test_chunking_on_two_clusters(cli_home: CliHome) -> None:
     wait_until_gone(cli_home)
 
 
+@pytest.mark.slow
 def test_an_interrupted_bench_tells_what_it_found(cli_home: CliHome) -> None:
     """The row before is printed; the soak, which would take long, is named."""
     bench = cli_home.start("bench", "--demo", "--stages", "2", "-p", "16", "-n", "0", "-r", "1", "--soak", "100000")
@@ -128,6 +131,7 @@ def guards_of(home: CliHome) -> list[int]:
     return [pid for pid in processes_of(home) if command in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_survives_when_all_of_bench_is_signalled(cli_home: CliHome, sign: signal.Signals) -> None:
     """The guard first, then the bench, which does the guard's work where that could not."""
@@ -144,6 +148,7 @@ def test_nothing_survives_when_all_of_bench_is_signalled(cli_home: CliHome, sign
     wait_until_gone(cli_home)
 
 
+@pytest.mark.slow
 def test_nothing_survives_a_killed_bench(cli_home: CliHome) -> None:
     bench = cli_home.start("bench", "--demo", "--stages", "2", "-p", "0", "-n", "100", "-r", "1000", "--compare")
     assert bench.stderr is not None

@@ -36,7 +36,7 @@ def stage_pid(home: CliHome, stage: int) -> int:
     return int(shown["stages"][stage]["pid"])
 
 
-@pytest.mark.parametrize("stage", [0, 1, 2])
+@pytest.mark.parametrize("stage", [0, *(pytest.param(stage, marks=pytest.mark.slow) for stage in (1, 2))])
 def test_a_killed_stage_is_named_and_repaired(stage: int, cli_home: CliHome) -> None:
     assert cli_home.run("up", *ARGUMENTS).returncode == 0
     with cluster.connect(cli_home.address, cli_home.client_secret) as client:
@@ -77,6 +77,7 @@ def test_a_killed_coordinator_is_replaced(cli_home: CliHome) -> None:
     assert cli_home.run("run", "Once", "-n", "3").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_coordinator_that_stood_still_comes_back_by_itself(cli_home: CliHome) -> None:
     """Longer than its peers wait for it. Nobody types `cluster up`."""
     assert cli_home.run("up", "--demo", "-c", "1024").returncode == 0
@@ -96,6 +97,7 @@ def cmdline(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after_s", [0.3, 1.5, 4.0, 6.0])
 def test_down_after_up_was_killed_leaves_nothing(after_s: float, cli_home: CliHome) -> None:
     process = cli_home.start("up", "--demo")
@@ -124,6 +126,7 @@ def test_down_leaves_no_process_and_no_file(cli_home: CliHome) -> None:
     assert partial == []
 
 
+@pytest.mark.slow
 def test_up_after_a_crash_of_everything(cli_home: CliHome) -> None:
     """The machine lost power, so to speak: the state file points to nothing that lives."""
     assert cli_home.run("up", "--demo").returncode == 0
@@ -175,6 +178,7 @@ def test_a_service_that_is_told_to_stop_while_it_starts_leaves_nothing(line: str
     assert not Path(str(state["run_folder"])).exists()
 
 
+@pytest.mark.slow
 def test_stopped_stages_delay_nobody_for_long_and_are_replaced(cli_home: CliHome) -> None:
     """They live, and hold their names, but answer nothing: neither gRPC nor Ray."""
     assert cli_home.run("up", *ARGUMENTS).returncode == 0
@@ -193,6 +197,7 @@ def test_stopped_stages_delay_nobody_for_long_and_are_replaced(cli_home: CliHome
     assert not set(pids) & {stage_pid(cli_home, stage) for stage in range(3)}
 
 
+@pytest.mark.slow
 def test_two_stages_that_die_at_once_are_replaced_at_once(cli_home: CliHome) -> None:
     assert cli_home.run("up", *ARGUMENTS).returncode == 0
     for pid in [stage_pid(cli_home, 0), stage_pid(cli_home, 2)]:
@@ -202,6 +207,7 @@ def test_two_stages_that_die_at_once_are_replaced_at_once(cli_home: CliHome) -> 
     assert cli_home.run("run", "Once", "-n", "3").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_coordinator_that_dies_in_the_middle_of_a_repair(cli_home: CliHome) -> None:
     """The repair fails, and everything is started anew by the same process, with another Ray."""
     assert cli_home.run("up", *ARGUMENTS).returncode == 0
@@ -221,6 +227,7 @@ def test_a_coordinator_that_dies_in_the_middle_of_a_repair(cli_home: CliHome) ->
     assert cli_home.run("run", "Once", "-n", "3").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_cluster_is_not_repaired_with_another_model(cli_home: CliHome, demo_model: Path) -> None:
     model = cli_home.root / "model.gguf"
     shutil.copy(demo_model, model)

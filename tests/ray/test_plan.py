@@ -30,6 +30,7 @@ def test_a_plan_is_served_as_planned(cli_home: CliHome, tmp_path: Path) -> None:
     assert cli_home.run("run", "Once upon a time", "-n", "8").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_plan_for_another_model_starts_nothing(cli_home: CliHome, tmp_path: Path) -> None:
     planned = json.loads(cli_home.run("plan", "--demo", *FLAGS, "-o", "json").stdout)
     path = tmp_path / "p.json"
