@@ -17,8 +17,8 @@ let model = "";
 const sidebar = new Sidebar({ go: (id) => (location.hash = `#/chat/${id}`), start: () => startChat() });
 const chat = new ChatView((conversation) => {
   sidebar.refresh(chat.conversation.id);
-  // A new conversation gets its address with its first message.
-  if (conversation === chat.conversation && document.body.dataset.view === "chat") history.replaceState(null, "", `#/chat/${conversation.id}`);
+  // A new conversation gets its address with its first message, unless somebody is on the way to another view.
+  if (conversation === chat.conversation && asked().view === "chat") history.replaceState(null, "", `#/chat/${conversation.id}`);
 });
 const cluster = new ClusterView();
 const health = new Health((props, name) => {
@@ -36,9 +36,14 @@ function startChat() {
   else location.hash = "#/chat";
 }
 
-async function route() {
+// What the address asks for: a view, and in the chat a conversation.
+function asked() {
   const [, view = "chat", id] = /^#\/(\w+)(?:\/(.+))?$/.exec(location.hash) ?? [];
-  const shown = ["chat", "cluster", "connect"].includes(view) ? view : "chat";
+  return { view: ["chat", "cluster", "connect"].includes(view) ? view : "chat", id };
+}
+
+async function route() {
+  const { view: shown, id } = asked();
   for (const section of document.querySelectorAll(".view")) section.hidden = section.id !== `view-${shown}`;
   for (const tab of byId("tabs").children) tab.dataset.tab === shown ? tab.setAttribute("aria-current", "page") : tab.removeAttribute("aria-current");
   document.body.dataset.view = shown;
