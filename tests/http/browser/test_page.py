@@ -82,7 +82,7 @@ def test_a_key_is_asked_for_and_forgotten_with_the_tab(open_page: Open, served: 
         ready(page)
         expect(page.locator("#gate")).to_be_hidden()
         page.goto(f"{locked.url}/#/cluster")
-        expect(page.locator(".stage")).to_have_count(2, timeout=20_000)
+        expect(page.locator(".stage")).to_have_count(2)
         assert page.evaluate("Object.values(localStorage).join()").find("sesame") < 0
         page.close()
 
@@ -155,11 +155,39 @@ def test_everything_has_a_name_and_is_reached_by_key(page: Any, scripted: Script
     expect(page.locator("#prompt")).to_be_focused()
 
 
+LEAVES_AS_IT_IS_STORED = """
+const own = Object.getOwnPropertyDescriptor(IDBTransaction.prototype, "oncomplete");
+Object.defineProperty(IDBTransaction.prototype, "oncomplete", {
+  get: own.get,
+  set(then) {
+    own.set.call(this, (event) => {
+      if (window.leaves && this.mode === "readwrite") {
+        window.leaves = false;
+        location.hash = "#/cluster";  // the page hears of it in a later task
+      }
+      then(event);
+    });
+  },
+});
+"""
+
+
+def test_whoever_leaves_while_a_conversation_is_stored_is_not_called_back(page: Any, scripted: Scripted) -> None:
+    page.add_init_script(LEAVES_AS_IT_IS_STORED)
+    page.reload()
+    ready(page)
+    scripted.script.answers("word " * 300)
+    page.evaluate("window.leaves = true")
+    send(page, "Hello")
+    expect(page.locator(".stage")).to_have_count(2)
+    assert page.url.endswith("#/cluster")
+
+
 def test_the_dashboard_is_live(page: Any, scripted: Scripted) -> None:
     scripted.script.answers("word " * 3000)
     send(page, "Hello")
     page.goto(f"{scripted.url}/#/cluster")
-    expect(page.locator(".stage")).to_have_count(2, timeout=20_000)
+    expect(page.locator(".stage")).to_have_count(2)
     expect(page.locator('.stage[data-stage="0"]')).to_contain_text("layers 0")
     expect(page.locator(".hop b")).to_contain_text("ms")
     expect(page.locator(".tiles")).to_contain_text("1 running")
