@@ -154,6 +154,11 @@ def test_an_epoch_that_broke_begins_anew_by_itself(served: Cluster, stage: int) 
         assert client.generate("Once", max_tokens=8, temperature=0.0).token_ids == before
 
 
+def client_text(served: Cluster, tokens: tuple[int, ...]) -> str:
+    with cluster.connect(served.address, SECRET.for_clients.text) as client:
+        return client.detokenize(tokens)
+
+
 REPLAYED = {
     "greedy": {"temperature": 0.0},
     "drawn": {"temperature": 0.9, "top_k": 50},
@@ -178,17 +183,17 @@ def test_texts_go_on_when_an_epoch_breaks(name: str, served: Cluster) -> None:
             if len(events) in (3, 11, 12):
                 served.break_epoch(len(events) % 2)
                 wait_until(lambda: served.coordinator.status().state != "ready", 20)
-    # Rows that are computed again in another number are rounded otherwise: texts may part, but not what was said.
+    # Rows that are computed again in another number are rounded otherwise, so that a draw near a border may be another
+    # one: texts may part then, but not what was said before.
     tokens = tuple(event.token for event in events if event.token is not None)
-    assert tokens[:12] == tuple(wanted.token_ids[:12])
-    assert "".join(event.text for event in events[:12]) == wanted.text[: sum(len(event.text) for event in events[:12])]
+    num_sure = 12 if name == "greedy" else 3
+    assert tokens[:num_sure] == tuple(wanted.token_ids[:num_sure])
+    assert client_text(served, tokens) == "".join(event.text for event in events)
     assert [event.finish_reason for event in events[:-1]] == [None] * (len(events) - 1)
     assert events[-1].timings is not None
     assert events[-1].timings.num_tokens == len(tokens)
     assert events[0].prompt is not None
     assert not any(event.prompt for event in events[1:])
-    if name == "greedy":
-        assert tokens == tuple(wanted.token_ids)
     if "grammar" in REPLAYED[name] and events[-1].finish_reason == "stop":
         assert re.fullmatch(r"([a-z]+ ){4,30}end", "".join(event.text for event in events))
 
