@@ -13,8 +13,8 @@ from cluster.cutting.header import Header, read_header
 from cluster.wire import limits
 from cluster.wire.limits import fit_text
 from ggml.gguf.value import MetadataArray
+from ggml.tokenizers.keys import TEMPLATE
 
-TEMPLATE = "tokenizer.chat_template"  # the default one; others are TEMPLATE.NAME
 TOOL_TEMPLATE = "tool_use"  # the one that others are left out for
 _KINDS = tuple(TokenKind)  # GGUF numbers them in this order, from 1
 

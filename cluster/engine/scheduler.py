@@ -149,12 +149,15 @@ class Scheduler:
 
     def rewind(self) -> None:
         """The stages have lost their KV: every sequence waits to be computed again, those that had a slot first."""
-        running, waiting = list(self._running.values()), self._prompts.clear()
-        self._drop_all()
-        for sequence in (*running, *waiting):
+        sequences = [*self._running.values(), *self._prompts.clear()]
+        self._running.clear()
+        self._ready.clear()
+        self._flight.clear()
+        self._slots.clear()
+        for sequence in sequences:
             sequence.rewind()
             self._prompts.add(sequence)
-        self._suspects = [sequence for sequence in (*running, *waiting) if _is_suspect(sequence)]
+        self._suspects = [sequence for sequence in sequences if _is_suspect(sequence)]
 
     def reset(self, epoch: int, costs: Items[StageCosts] = ()) -> None:
         """Starts a newer epoch, with all slots empty and nothing in flight. Every sequence is computed again."""
@@ -162,13 +165,6 @@ class Scheduler:
         self.rewind()
         self._costs.begin(costs)
         self._flight.begin(epoch)
-
-    def _drop_all(self) -> None:
-        """Nobody has a slot, and nothing is in flight."""
-        self._running.clear()
-        self._ready.clear()
-        self._flight.clear()
-        self._slots.clear()
 
     def _situation(self, num_going_on: int, issue_in_s: float, now_s: float) -> Situation:
         flight, running = self._flight, self._running.values()

@@ -53,7 +53,7 @@ class Inventory(Survey):
 def check_asked(config: ClusterConfig, opened: OpenModel) -> None:
     """Whatever can be found wrong with the model and the settings without looking at any machine. Errors as below."""
     model = opened.gguf
-    _context_length(config, trained_context(model))
+    _context_length(config, model)
     if config.num_stages is not None:
         checked_cuts(model.num_layers, config.num_stages, legal_cuts(model))
     check_vocabulary(model, opened.name)
@@ -75,7 +75,7 @@ def inventory_of(
 ) -> Inventory:
     """The same, of a model that is open."""
     model = opened.gguf
-    context_length = _context_length(config, trained_context(model))
+    context_length = _context_length(config, model)
     nodes, cuts = Surveyed(nodes or ThisMachine()), legal_cuts(model)
     is_alone = len(nodes.facts) == 1
     # Rows of a microbatch where each node has one, as far as slots go around.
@@ -107,10 +107,15 @@ def inventory_of(
     )
 
 
-def _context_length(config: ClusterConfig, trained: int) -> int:
+def context_within(config: ClusterConfig, most: int, what: str) -> int:
+    """Tokens of a slot, of `most` that are possible, which is `what`. UsageError for more."""
     if config.ctx_size == 0:
-        return trained
-    asked = config.ctx_size or min(trained, DEFAULT_CONTEXT_LENGTH)
-    if asked > trained:
-        raise UsageError(f"ctx-size: {asked} is more than the {trained} tokens the model was trained for")
+        return most
+    asked = config.ctx_size or min(most, DEFAULT_CONTEXT_LENGTH)
+    if asked > most:
+        raise UsageError(f"ctx-size: {asked} is more than the {most} tokens {what}")
     return asked
+
+
+def _context_length(config: ClusterConfig, model: Model) -> int:
+    return context_within(config, trained_context(model), "the model was trained for")

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cluster.coordinator.spec import AnySpec, CoordinatorSpec, ProgramSpec
+from cluster.planning.coordinator_specs import text_coordinator
 from cluster.planning.inventory import Inventory
 from cluster.planning.layout import Layouts, offers_of
 from cluster.planning.profiles import Profiles, find_profiles
-from cluster.planning.stage_specs import stage_specs
+from cluster.planning.stage_specs import text_stage_specs
 from cluster.planning.why import why
 from cluster.sources.source import AdapterSource
 from cluster.stage.spec import GgufOptions, StageSpec
@@ -56,29 +57,20 @@ def _place(found: Inventory, profiles: Profiles | None) -> tuple[int, ...]:
 
 
 def _coordinator(found: Inventory, plan: str, adapters: Sequence[AdapterSource]) -> CoordinatorSpec:
-    config = found.config
-    return CoordinatorSpec(
-        model=found.source.display_name,
-        source=found.source,
-        model_hash=found.model_hash,
-        architecture=found.model.architecture,
+    model, config = found.model, found.config
+    spec = text_coordinator(
+        found,
+        model,
         context_length=found.context.n_ctx,
-        num_slots=config.parallel,
-        num_stages=len(found.devices),
-        ubatch_size=config.ubatch_size,
-        max_waiting=config.max_waiting,
-        pipeline_prompts=config.pipeline_prompts,
-        host=config.host,
-        port=config.port,
-        can_truncate=found.model.can_truncate,
-        patience_s=config.patience_s,
         row_bytes=found.row_bytes,
+        can_truncate=model.can_truncate,
         plan=plan,
-        num_parameters=found.model.header.num_parameters,
-        weight_bytes=found.model.header.weight_bytes,
-        pooling=found.model.pooling,
+    )
+    return replace(
+        spec,
+        pooling=model.pooling,
         embeds=config.embeddings,
-        is_encoder=found.model.row.is_encoder,
+        is_encoder=model.row.is_encoder,
         adapters=tuple(adapter.info for adapter in adapters),
     )
 
@@ -92,13 +84,4 @@ def _stages(found: Inventory, bounds: Sequence[int], adapters: tuple[AdapterSour
         embeds=config.embeddings,
         adapters=adapters,
     )
-    return tuple(
-        replace(
-            spec,
-            context_length=found.context.n_ctx,
-            num_slots=config.parallel,
-            ubatch_size=config.ubatch_size,
-            num_threads_exclusive=found.threads_exclusive(spec.stage),
-        )
-        for spec in stage_specs(found, bounds, [options] * len(found.places))
-    )
+    return text_stage_specs(found, bounds, options, found.context.n_ctx)

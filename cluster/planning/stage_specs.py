@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from cluster.planning.survey import Survey
 from cluster.stage.spec import Options, StageSpec
+
+
+def text_stage_specs(
+    found: Survey, bounds: Sequence[int], options: Options, context_length: int
+) -> tuple[StageSpec, ...]:
+    """The same of a model that makes text, for all of its slots. All stages have the same `options`."""
+    config = found.config
+    return tuple(
+        replace(
+            spec,
+            context_length=context_length,
+            num_slots=config.parallel,
+            ubatch_size=config.ubatch_size,
+            num_threads_exclusive=found.threads_exclusive(spec.stage),
+        )
+        for spec in stage_specs(found, bounds, [options] * len(found.places))
+    )
 
 
 def stage_specs(found: Survey, bounds: Sequence[int], options: Sequence[Options]) -> tuple[StageSpec, ...]:

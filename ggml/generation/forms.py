@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ggml.core.errors import ArgumentError
 from ggml.programs.expressions import Extent, Symbol
 from ggml.programs.graph import Graph, Input, Ref, Role, read_by
+from ggml.programs.slices.joint import Meaning
 from ggml.programs.slices.lifetimes import lifetimes
 from ggml.programs.writing import writes_in_place
 
@@ -29,9 +30,15 @@ class TextForm:
 
     def symbols(self, graph: Graph, num_rows: int, num_tokens: int) -> tuple[int, ...] | None:
         """The extents of a call with so many rows and tokens; None where the graph has others than these two."""
-        extents = ((self.batch, num_rows), (self.count, num_tokens))
-        known = {one.place: many for one, many in extents if isinstance(one, Symbol)}
-        return tuple([known[place] for place in sorted(known)]) if len(known) == len(graph.symbols) else None
+        known: dict[Meaning, int] = {"batch": num_rows, "count": num_tokens}
+        meanings = self.meanings(graph)
+        return None if meanings is None else tuple([known[one] for one in meanings])
+
+    def meanings(self, graph: Graph) -> tuple[Meaning, ...] | None:
+        """What each extent is that a call brings; None where the graph has others than these two."""
+        known: dict[Extent, Meaning] = {self.batch: "batch", self.count: "count"}
+        found = [known.get(Symbol(place)) for place in range(len(graph.symbols))]
+        return tuple([one for one in found if one is not None]) if None not in found else None
 
 
 def text_form(graph: Graph) -> TextForm:

@@ -44,9 +44,10 @@ def converted(path: Path) -> Keys:
     if model.get("type") != "BPE":
         raise FileFormatError(str(path), "model.type", f"is {model.get('type')!a}; BPE can be converted, others cannot")
     keys = _common(path, raw, inner)
+    wanted = {text: inner.encode(text, add_special_tokens=False).ids for text in probes(inner)}
     for more in _by_pieces(model, inner) if model.get("byte_fallback") else _by_merges(model):
         found = {**keys, **more}
-        if _makes_the_same(found, inner):
+        if _makes_the_same(found, wanted):
             return found | _around(found, inner)
     raise FileFormatError(
         str(path), "pre_tokenizer", "splits texts in a way that libllama does not know; take the tokenizer from a GGUF"
@@ -110,8 +111,8 @@ def _by_pieces(model: Mapping[str, Any], inner: Any) -> Iterator[Keys]:
         yield {**keys, "tokenizer.ggml.add_space_prefix": MetadataValue(ValueType.BOOL, has_space)}
 
 
-def _makes_the_same(keys: Keys, inner: Any) -> bool:
-    """Whether libllama, with these keys, makes the same tokens of every probe."""
+def _makes_the_same(keys: Keys, wanted: Mapping[str, list[int]]) -> bool:
+    """Whether libllama, with these keys, makes these tokens of every probe."""
     plain = {
         **keys,
         "tokenizer.ggml.add_bos_token": MetadataValue(ValueType.BOOL, False),
@@ -119,7 +120,7 @@ def _makes_the_same(keys: Keys, inner: Any) -> bool:
     }
     try:
         vocab = vocabulary_of(plain)
-        return all(_ids(vocab, text) == inner.encode(text, add_special_tokens=False).ids for text in probes(inner))
+        return all(_ids(vocab, text) == ids for text, ids in wanted.items())
     except (ValueError, RuntimeError):  # a pattern that this build has no name for, or a text that it cannot spell
         return False
 

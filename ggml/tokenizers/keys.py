@@ -10,7 +10,7 @@ from ggml.gguf.value import MetadataArray, MetadataValue, ValueType, string
 PREFIX = "tokenizer."
 MODEL = "tokenizer.ggml.model"
 TOKENS = "tokenizer.ggml.tokens"
-TEMPLATE = "tokenizer.chat_template"
+TEMPLATE = "tokenizer.chat_template"  # the default one; others are TEMPLATE.NAME
 
 #: libllama looks for "phi-3" in it: some tokens of theirs take the spaces behind them.
 _NAME = "general.name"

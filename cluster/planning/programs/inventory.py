@@ -8,7 +8,7 @@ from cluster.api.errors import UsageError
 from cluster.config import ClusterConfig
 from cluster.cutting.programs.model import ProgramModel
 from cluster.cutting.servable import cuts_of
-from cluster.planning.inventory import DEFAULT_CONTEXT_LENGTH, FLOAT_BYTES
+from cluster.planning.inventory import FLOAT_BYTES, context_within
 from cluster.planning.nodes import Nodes, Surveyed, ThisMachine
 from cluster.planning.places import choose_places
 from cluster.planning.search.placement import LayerSizes, Scratch, checked_cuts
@@ -128,12 +128,11 @@ def _context_length(config: ClusterConfig, model: ProgramModel) -> int:
     if model.text is None:
         return 0
     most = model.text.form.context_length
-    if most is None and not config.ctx_size:
+    if most is not None:
+        return context_within(config, most, "that the program's buffers hold")
+    if not config.ctx_size:
         raise UsageError("ctx-size: the program does not tell how many tokens its buffers hold; give it")
-    asked = config.ctx_size or min(most or DEFAULT_CONTEXT_LENGTH, DEFAULT_CONTEXT_LENGTH)
-    if most is not None and asked > most:
-        raise UsageError(f"ctx-size: {asked} is more than the {most} tokens that the program's buffers hold")
-    return most if config.ctx_size == 0 and most is not None else asked
+    return config.ctx_size
 
 
 def _carried_bytes(model: ProgramModel) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -19,8 +17,9 @@ from cluster.sources.opening import open_model
 from cluster.stage.model import StageSizes
 from cluster.stage.models.prepared import prepare
 from cluster.stage.models.row_sizes import row_sizes
+from cluster.stage.models.timing import timed_rows
 from cluster.stage.spec import GgufOptions, OnProgress, StageSpec
-from cluster.stage.tuning import MEASURE_ROUNDS, MEASURE_S, MEASURED_ROWS
+from cluster.stage.tuning import MEASURE_S
 from cluster.wire.access.keys import Keys
 from worker_native import Slice
 
@@ -112,15 +111,13 @@ class GgufModel:
 
     def measure(self) -> StageCosts:
         """Time steps of few rows, and let those be padded that are slower than larger ones."""
-        decode_ms: dict[int, float] = {}
-        deadline_s = time.monotonic() + self._measure_s
         most_rows = min(self._spec.num_slots, self._spec.ubatch_size)
-        # Round after round, so that what disturbs one is not taken for the cost of one size.
-        for num_rows in [size for size in MEASURED_ROWS if size <= most_rows] * MEASURE_ROUNDS:
+
+        def step_ms(num_rows: int) -> float:
             self._slice.measure_rows(num_rows)  # builds the graph
-            decode_ms[num_rows] = min(self._slice.measure_rows(num_rows), decode_ms.get(num_rows, math.inf))
-            if time.monotonic() > deadline_s:
-                break
+            return self._slice.measure_rows(num_rows)
+
+        decode_ms = timed_rows(step_ms, most_rows, self._measure_s)
         sizes = row_sizes(decode_ms, most_rows)
         self._slice.set_row_sizes(sizes)
         computed_ms = {rows: decode_ms[sizes[rows - 1]] for rows in decode_ms}

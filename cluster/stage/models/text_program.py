@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -15,8 +14,8 @@ from cluster.messages.step import NO_ROWS, Float32Array, Microbatch, StepId
 from cluster.stage.model import StageSizes
 from cluster.stage.models.program import load_units
 from cluster.stage.models.text_calls import Rows, TextCalls
+from cluster.stage.models.timing import timed_rows
 from cluster.stage.spec import OnProgress, StageSpec, TextOptions
-from cluster.stage.tuning import MEASURE_ROUNDS, MEASURE_S, MEASURED_ROWS
 from cluster.wire.access.keys import Keys
 from ggml.core.devices import Device
 from ggml.core.errors import GgmlError
@@ -90,20 +89,19 @@ class TextSlice:
 
     def measure(self) -> StageCosts:
         """Time a row of each of so many slots."""
-        decode_ms: dict[int, float] = {}
-        deadline_s = time.monotonic() + MEASURE_S
         most = min(self._spec.num_slots, self._spec.ubatch_size)
         hidden = np.zeros((most, self.hidden_width), np.float32) if self.calls.takes_hidden else None
-        for num_rows in [size for size in MEASURED_ROWS if size <= most] * MEASURE_ROUNDS:
+
+        def step_ms(num_rows: int) -> float:
             batch = _one_of_each(num_rows)
             begin_s = time.monotonic()
             self.forward(batch, None if hidden is None else hidden[:num_rows])
             took_ms = 1e3 * (time.monotonic() - begin_s)
-            decode_ms[num_rows] = min(took_ms, decode_ms.get(num_rows, math.inf))
             for slot in range(num_rows):
                 self.prepare_slot(slot, slot, 0)
-            if time.monotonic() > deadline_s:
-                break
+            return took_ms
+
+        decode_ms = timed_rows(step_ms, most)
         return StageCosts.of(tuple(decode_ms.items()), self._spec.num_threads_exclusive / self._spec.num_threads)
 
     def close(self) -> None:

@@ -1,0 +1,34 @@
+"""What the coordinator of a model that makes text is told, whatever computes that."""
+
+from __future__ import annotations
+
+from cluster.coordinator.spec import CoordinatorSpec
+from cluster.cutting.servable import Servable
+from cluster.planning.survey import Survey
+
+
+def text_coordinator(
+    found: Survey, model: Servable, *, context_length: int, row_bytes: int, can_truncate: bool, plan: str
+) -> CoordinatorSpec:
+    """Of a model that is asked for text and for nothing else. `plan`: why its layers, or units, are where they are."""
+    config = found.config
+    return CoordinatorSpec(
+        model=found.source.display_name,
+        source=found.source,
+        model_hash=found.model_hash,
+        architecture=model.architecture,
+        context_length=context_length,
+        num_slots=config.parallel,
+        num_stages=len(found.devices),
+        ubatch_size=config.ubatch_size,
+        max_waiting=config.max_waiting,
+        pipeline_prompts=config.pipeline_prompts,
+        host=config.host,
+        port=config.port,
+        can_truncate=can_truncate,
+        patience_s=config.patience_s,
+        row_bytes=row_bytes,
+        plan=plan,
+        num_parameters=model.header.num_parameters,
+        weight_bytes=model.header.weight_bytes,
+    )
