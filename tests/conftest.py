@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ class CliHome:
     """Runs the `cluster` command as a user would, with state, cache and temporary files of its own."""
 
     root: Path
+    _started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -48,14 +49,23 @@ class CliHome:
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start ``cluster ARGUMENTS``; the caller ends it."""
-        return subprocess.Popen(
+        """Start ``cluster ARGUMENTS``; the caller ends it, and `close` does where that did not come so far."""
+        process = subprocess.Popen(
             [sys.executable, "-m", "cluster.cli", *arguments],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        """Take down what is up, and end the commands that were started and still run."""
+        self.run("down")
+        for process in self._started:
+            with process:  # which closes its pipes
+                process.kill()
 
     @property
     def state_file(self) -> Path:
@@ -80,7 +90,7 @@ def cli_home(tmp_path: Path) -> Iterator[CliHome]:
     """A fresh home; whatever the test left up is taken down."""
     home = CliHome(tmp_path)
     yield home
-    home.run("down")
+    home.close()
 
 
 UpCluster = Callable[..., AbstractContextManager[CliHome]]
@@ -98,6 +108,6 @@ def up_cluster(tmp_path_factory: pytest.TempPathFactory) -> UpCluster:
             assert done.returncode == 0, done.stderr
             yield home
         finally:
-            home.run("down")
+            home.close()
 
     return up

@@ -16,6 +16,7 @@ import pytest
 
 from cluster.node.processes import MARK, end_marked, marked_pids
 from tests.conftest import CliHome
+from tests.proc import marked
 
 INSTANCE = f"foreign-ray-{os.getpid()}"
 
@@ -36,8 +37,7 @@ def foreign_ray(cli_home: CliHome) -> Iterator[str]:
 
 
 def actors() -> list[int]:
-    names = (b"ray::Coordinator", b"ray::StageWorker")
-    return [pid for pid in marked_pids(INSTANCE) if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(names)]
+    return marked(INSTANCE, b"ray::Coordinator", b"ray::StageWorker")
 
 
 def test_down_leaves_the_foreign_ray_and_forgets_one_that_is_gone(foreign_ray: str, cli_home: CliHome) -> None:

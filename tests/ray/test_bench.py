@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import CliHome
+from tests.proc import shown
 
 END_TIMEOUT_S = 60
 PEERS = {"one process", "RPC, 1 thread", "RPC, all cores"}
@@ -128,7 +129,7 @@ def test_an_interrupted_bench_tells_what_it_found(cli_home: CliHome) -> None:
 def guards_of(home: CliHome) -> list[int]:
     """The processes that wait to take the cluster of a bench in this home down."""
     command = b"cluster.bench.guard"
-    return [pid for pid in processes_of(home) if command in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+    return [pid for pid in processes_of(home) if command in shown(pid, "cmdline").split(b"\0")]
 
 
 @pytest.mark.slow

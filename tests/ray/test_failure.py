@@ -19,6 +19,7 @@ from cluster.api.errors import StageLostError
 from cluster.node.processes import marked_pids
 from cluster.wire.transport.channel import KEEPALIVE_TIME_MS, PING_TIMEOUT_MS
 from tests.conftest import CliHome
+from tests.proc import marked
 
 ENDLESS = cluster.SamplingParams(max_tokens=None, ignore_eos=True)
 ARGUMENTS = ("--demo", "--stages", "3", "-c", "1024")
@@ -68,7 +69,7 @@ def test_a_killed_coordinator_is_replaced(cli_home: CliHome) -> None:
     assert cli_home.run("up", "--demo").returncode == 0
     instance = str(cli_home.state()["instance"])
     before = cli_home.address
-    coordinator = [pid for pid in marked_pids(instance) if b"Coordinator" in cmdline(pid)]
+    coordinator = marked(instance, b"Coordinator")
     os.kill(coordinator[0], signal.SIGKILL)
     assert cli_home.run("run", "Once").returncode == 4
     done = cli_home.run("up")
@@ -82,7 +83,7 @@ def test_a_coordinator_that_stood_still_comes_back_by_itself(cli_home: CliHome) 
     """Longer than its peers wait for it. Nobody types `cluster up`."""
     assert cli_home.run("up", "--demo", "-c", "1024").returncode == 0
     instance, address = str(cli_home.state()["instance"]), cli_home.address
-    (coordinator,) = [pid for pid in marked_pids(instance) if b"Coordinator" in cmdline(pid)]
+    (coordinator,) = marked(instance, b"Coordinator")
     os.kill(coordinator, signal.SIGSTOP)
     stood_still = threading.Event()
     assert not stood_still.wait((KEEPALIVE_TIME_MS + PING_TIMEOUT_MS) / 1000 + 2)  # the time itself is the fault
@@ -91,10 +92,6 @@ def test_a_coordinator_that_stood_still_comes_back_by_itself(cli_home: CliHome) 
         wait_until(lambda: isinstance(client.generate(["Once"], max_tokens=4, return_errors=True)[0], Completion), 30)
         assert client.status().state == "ready"
     assert "already up and ready" in cli_home.run("up").stderr
-
-
-def cmdline(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 @pytest.mark.slow
@@ -218,7 +215,7 @@ def test_a_coordinator_that_dies_in_the_middle_of_a_repair(cli_home: CliHome) ->
         assert process.stderr is not None
         while "stage 0: cutting" not in process.stderr.readline():
             assert process.poll() is None
-        coordinator = [pid for pid in marked_pids(str(before["instance"])) if b"Coordinator" in cmdline(pid)]
+        coordinator = marked(str(before["instance"]), b"Coordinator")
         os.kill(coordinator[0], signal.SIGKILL)
         _, notes = process.communicate(timeout=120)
     assert process.returncode == 0, notes

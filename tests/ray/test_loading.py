@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
 from cluster.node.processes import marked_pids
 from tests.conftest import CliHome
+from tests.proc import shown
 
 pytestmark = pytest.mark.ray
 
@@ -23,8 +23,7 @@ def loading_stage(home: CliHome) -> int:
     while time.monotonic() < deadline_s:
         instance = str(home.state()["instance"]) if home.state_file.exists() else ""
         for pid in marked_pids(instance) if instance else ():
-            maps = Path(f"/proc/{pid}/maps")
-            if maps.exists() and "/ggml-cluster-words-" in maps.read_text(errors="replace"):
+            if b"/ggml-cluster-words-" in shown(pid, "maps"):
                 return pid
         time.sleep(0.005)
     raise AssertionError("no stage began to load")

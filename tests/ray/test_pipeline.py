@@ -12,9 +12,9 @@ import pytest
 
 import cluster
 from cluster.bench.measure import recorded_steps
-from cluster.node.processes import marked_pids
 from tests.conftest import CliHome, UpCluster
 from tests.fakes.tiny_models import TinyModel, write_tiny
+from tests.proc import marked, shown
 
 MIB = 2**20
 RSS_ALLOWANCE_BYTES = 300 * MIB
@@ -125,12 +125,11 @@ def test_async_client(home: CliHome, client: cluster.Client) -> None:
 
 
 def test_the_coordinator_maps_no_weights(home: CliHome) -> None:
-    pids = marked_pids(str(home.state()["instance"]))
-    coordinator = next(pid for pid in pids if b"Coordinator" in Path(f"/proc/{pid}/cmdline").read_bytes())
-    stages = [pid for pid in pids if b"StageWorker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    maps = {pid: Path(f"/proc/{pid}/maps").read_text() for pid in (coordinator, *stages)}
-    assert ".gguf" not in maps[coordinator]
-    assert [".gguf" in maps[pid] for pid in stages] == [True, True]
+    instance = str(home.state()["instance"])
+    (coordinator,) = marked(instance, b"Coordinator")
+    stages = marked(instance, b"StageWorker")
+    assert b".gguf" not in shown(coordinator, "maps")
+    assert [b".gguf" in shown(pid, "maps") for pid in stages] == [True, True]
 
 
 def test_memory_of_each_process(client: cluster.Client) -> None:

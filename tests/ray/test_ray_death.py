@@ -7,12 +7,12 @@ import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import cluster
 from cluster.node.processes import marked_pids, start_ticks
 from cluster.node.ray_health import RayProcess
 from tests.conftest import CliHome
+from tests.proc import marked, shown
 
 NUM_STREAMS = 8
 TOKENS_BEFORE, TOKENS_AFTER = 4, 900
@@ -48,7 +48,7 @@ def stream(home: CliHome, seed: int, begun: threading.Barrier) -> list[int]:
 def test_streams_finish_without_ray_and_up_replaces_it(cli_home: CliHome) -> None:
     assert cli_home.run("up", "--demo", "--stages", "2").returncode == 0
     gcs, raylet = (next(found for found in ray_processes(cli_home) if found.kind == kind) for kind in ("GCS", "raylet"))
-    told = dict(entry.split("=", 1) for entry in Path(f"/proc/{raylet.pid}/environ").read_text().split("\0") if entry)
+    told = dict(entry.split("=", 1) for entry in shown(raylet.pid, "environ").decode().split("\0") if entry)
     assert A_DAY_S < int(told[GCS_PATIENCE]) < 2**31 / 1000  # shown so, for the sake of the minute
     begun = threading.Barrier(NUM_STREAMS + 1)
     with ThreadPoolExecutor(NUM_STREAMS) as pool:
@@ -64,7 +64,7 @@ def test_streams_finish_without_ray_and_up_replaces_it(cli_home: CliHome) -> Non
     instance = str(cli_home.state()["instance"])
     refused = cli_home.run("up", "--demo", "--stages", "3")  # it serves still
     assert refused.returncode == 2, refused.stderr
-    coordinator = [pid for pid in marked_pids(instance) if b"Coordinator" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    coordinator = marked(instance, b"Coordinator")
     os.kill(coordinator[0], signal.SIGKILL)
     shown = cli_home.run("status").stderr
     assert shown.startswith("cluster: cannot reach a cluster")

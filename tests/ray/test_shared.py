@@ -17,7 +17,7 @@ import pytest
 import cluster
 from cluster.actors.ray_side.start.gcs import RECORD, gcs_process
 from cluster.node.home import NodeRecord, read_home, write_home
-from cluster.node.processes import end_marked, marked_pids, start_ticks
+from cluster.node.processes import end_marked, start_ticks
 from cluster.node.ray_health import answers
 from cluster.node.run_folder import make_run_folder, remove_run_folder, run_folder_path
 from cluster.node.secret import Secret, write_secret
@@ -46,6 +46,7 @@ if verb == "start":
     start_shared_head(instance, run_folder, home, 2)
 use_ray(run_folder, home)
 from cluster.actors.driver.launch import Launch
+from tests.proc import marked
 
 launch = Launch(f"{home.host}:{home.record.ports.gcs}", f"shared-{instance}", home.folder)
 launch.open_door(run_folder, instance)
@@ -138,11 +139,7 @@ def test_a_door_that_is_killed_is_open_again(shared: Shared) -> None:
     assert record is not None
     door = f"{HOST}:{record.ports.join}"
     assert answers(door)
-    (pid,) = (
-        pid
-        for pid in marked_pids(shared.instance)
-        if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::Door")
-    )
+    (pid,) = marked(shared.instance, b"ray::Door")
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not answers(door))
     wait_until(lambda: answers(door))
