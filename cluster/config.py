@@ -67,6 +67,7 @@ class ClusterConfig(HttpConfig):
     # Requests are held for so long while a stage is away, and go on when it is back. None: 1m with --foreground, which
     # repairs it, else not at all.
     patience: Annotated[str | None, Duration()] = None
+    journal: bool = True  # requests for texts are written down, and survive the coordinator
     advertise_address: str | None = None  # of this machine, to the others: an address, a name or an interface
     node_name: str | None = None  # of this machine; None: its host name
     first_port: Annotated[int, Whole(1024, 65535 - NUM_PORTS)] = DEFAULT_FIRST  # of the range that every node uses

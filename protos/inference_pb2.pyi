@@ -79,20 +79,24 @@ class Segments(_message.Message):
     def __init__(self, segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ...) -> None: ...
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("text", "token_ids", "segments", "params", "parse_special", "add_special")
+    __slots__ = ("text", "token_ids", "segments", "params", "parse_special", "add_special", "ticket", "num_received")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     TOKEN_IDS_FIELD_NUMBER: _ClassVar[int]
     SEGMENTS_FIELD_NUMBER: _ClassVar[int]
     PARAMS_FIELD_NUMBER: _ClassVar[int]
     PARSE_SPECIAL_FIELD_NUMBER: _ClassVar[int]
     ADD_SPECIAL_FIELD_NUMBER: _ClassVar[int]
+    TICKET_FIELD_NUMBER: _ClassVar[int]
+    NUM_RECEIVED_FIELD_NUMBER: _ClassVar[int]
     text: str
     token_ids: TokenIds
     segments: Segments
     params: _sampling_pb2.Sampling
     parse_special: bool
     add_special: bool
-    def __init__(self, text: _Optional[str] = ..., token_ids: _Optional[_Union[TokenIds, _Mapping]] = ..., segments: _Optional[_Union[Segments, _Mapping]] = ..., params: _Optional[_Union[_sampling_pb2.Sampling, _Mapping]] = ..., parse_special: _Optional[bool] = ..., add_special: _Optional[bool] = ...) -> None: ...
+    ticket: bytes
+    num_received: int
+    def __init__(self, text: _Optional[str] = ..., token_ids: _Optional[_Union[TokenIds, _Mapping]] = ..., segments: _Optional[_Union[Segments, _Mapping]] = ..., params: _Optional[_Union[_sampling_pb2.Sampling, _Mapping]] = ..., parse_special: _Optional[bool] = ..., add_special: _Optional[bool] = ..., ticket: _Optional[bytes] = ..., num_received: _Optional[int] = ...) -> None: ...
 
 class Timings(_message.Message):
     __slots__ = ("num_prompt_tokens", "num_tokens", "num_cached_tokens", "queue_ms", "prefill_ms", "decode_ms")
@@ -159,10 +163,12 @@ class GenerateEvents(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[TokenEvent, _Mapping]]] = ...) -> None: ...
 
 class CompleteRequest(_message.Message):
-    __slots__ = ("requests",)
+    __slots__ = ("requests", "ended")
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
     requests: _containers.RepeatedCompositeFieldContainer[GenerateRequest]
-    def __init__(self, requests: _Optional[_Iterable[_Union[GenerateRequest, _Mapping]]] = ...) -> None: ...
+    ended: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, requests: _Optional[_Iterable[_Union[GenerateRequest, _Mapping]]] = ..., ended: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("kind", "message")

@@ -13,8 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 COMMAND_TIMEOUT_S = 240
+
+# An example is slow where the machine has other work: that says nothing about what it tests.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
 
 # A shell ignores SIGINT for what it runs in the background. Tests that interrupt, and their children, need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -241,6 +241,7 @@ class Lifecycle:
             SliceStore().sweep()
         remove_state()
         remove_secrets()
+        home.journal_file.unlink(missing_ok=True)  # its requests have ended
         forget_home(state_path().parent)
         return num_ended
 

@@ -29,6 +29,7 @@ UP_SETTINGS = (
     "nodes",
     "wait",
     "patience",
+    "journal",
     "advertise_address",
     "node_name",
     "first_port",
@@ -74,6 +75,7 @@ _SPELLINGS = {
     "patience": Spelling(
         (), "TIME", "requests wait so long for a stage that is lost, and go on when it is back (with --foreground: 1m)"
     ),
+    "journal": Spelling((), None, "write requests down, so that they survive the coordinator's death"),
     "advertise_address": Spelling(
         (), "A", "address, name or interface by which other machines reach this one (default: the only one)"
     ),

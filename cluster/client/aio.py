@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
@@ -29,6 +30,8 @@ from cluster.client.connection import AioConnection
 from cluster.client.finding import Address, SecretOrFile, find
 from cluster.client.progress import BatchProgress, Progress
 from cluster.client.prompts import Prompt, Prompts, Text, is_batch
+from cluster.client.resuming import Keeping
+from cluster.client.stream import Opened
 from cluster.messages.step import Float32Array, StepTiming
 from cluster.wire.access.endpoint import sent_with
 from cluster.wire.transport.channel import CONNECT_TIMEOUT_MS
@@ -51,6 +54,7 @@ class AsyncClient:
         self._given_secret = secret
         self.address = self._endpoint.address
         self._chats = ChatModels()
+        self._keeping = Keeping()
         self._connection = AioConnection(self._endpoint)
 
     @classmethod
@@ -233,7 +237,9 @@ class AsyncClient:
         except grpc.RpcError as error:
             raise await calls.aio_call_error(error, self._endpoint) from None
         if proof is not None:
-            proof.check(await answer.initial_metadata(), f"the cluster at {self.address}")
+            metadata = await answer.initial_metadata()
+            proof.check(metadata, f"the cluster at {self.address}")
+            self._keeping.learn(metadata)
         return call.decode(data)
 
     async def _collect(self, call: Call[Message], parts: calls.Parts[Message, Result]) -> Result:
@@ -246,8 +252,11 @@ class AsyncClient:
         return parts.finish()
 
     def _open(self, call: Call[Any]) -> AsyncMessages:
+        return AsyncMessages(partial(self._begin, call), self._keeping, call.is_open)
+
+    def _begin(self, call: Call[Any]) -> Opened:
         proof = self._endpoint.prove(call.path)
-        return AsyncMessages(calls.open_call(self._connection.channel(), call, proof), self._endpoint, proof)
+        return Opened(calls.open_call(self._connection.channel(), call, proof), self._endpoint, proof)
 
     async def _num_to_open(self, num_total: int | None) -> int:
         if num_total is not None and num_total <= SMALL_BATCH:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,46 +13,74 @@ import grpc
 
 from cluster.api.results import TokenEvent
 from cluster.client import calls
-from cluster.wire.access.endpoint import Endpoint
-from cluster.wire.access.proof import Proof
+from cluster.client.resuming import IsOpen, Keeping, Resuming
+from cluster.client.stream import Opened
+from cluster.wire.transport.status import initial_metadata_of, is_broken
 
 
 class AsyncMessages(AsyncIterator[bytes]):
     """The messages of one call's answer. Closing it cancels the call; nothing more is yielded."""
 
-    def __init__(self, call: Any, endpoint: Endpoint, proof: Proof | None) -> None:
-        """`proof`: what the call was made with; nothing is believed before the answer has proved the secret, too."""
-        self._call = call
-        self._proof = proof
-        self._messages = aiter(call)
-        self._endpoint = endpoint
+    def __init__(self, open_call: Callable[[], Opened], keeping: Keeping, is_open: IsOpen | None) -> None:
+        """`open_call` begins the call, and does so again where the connection broke; `is_open` as in Call.
+
+        Nothing is believed before the answer has proved the secret, too.
+        """
+        self._open_call = open_call
+        self._keeping = keeping
+        self._resuming = Resuming(keeping, is_open)
         self._is_closed = False
+        self._begin()
 
     async def __anext__(self) -> bytes:
-        if self._is_closed:
-            raise StopAsyncIteration
         try:
-            data = await anext(self._messages, None)
-            await self._check()
-            if data is None:
-                raise StopAsyncIteration
-            return bytes(data)
+            while not self._is_closed:
+                try:
+                    data = await anext(self._messages, None)
+                    await self._check()
+                    if data is None:
+                        break
+                    self._resuming.received()
+                    return bytes(data)
+                except grpc.RpcError as error:
+                    if self._resuming.is_whole:
+                        break
+                    await self._go_on(error)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._is_closed and task is not None and not task.cancelling():
                 raise StopAsyncIteration from None  # another task closed the stream, not the reader's own
             raise
-        except grpc.RpcError as error:
-            raise await calls.aio_call_error(error, self._endpoint) from None
+        raise StopAsyncIteration
 
     def close(self) -> None:
         self._is_closed = True
         self._call.cancel()
 
+    def _begin(self) -> None:
+        self._call, self._endpoint, self._proof = self._open_call()
+        self._messages = aiter(self._call)
+
     async def _check(self) -> None:
+        if self._proof is not None:
+            self._learn(await self._call.initial_metadata())
+
+    def _learn(self, metadata: Iterable[Any] | None) -> None:
         proof, self._proof = self._proof, None
         if proof is not None:
-            proof.check(await self._call.initial_metadata(), f"the cluster at {self._endpoint.address}")
+            proof.check(metadata, f"the cluster at {self._endpoint.address}")
+            self._keeping.learn(metadata)
+
+    async def _go_on(self, error: grpc.RpcError) -> None:
+        """Make the call again, or raise what became of it."""
+        if is_broken(error) and (metadata := initial_metadata_of(error)):
+            self._learn(metadata)  # it broke before there was anything to read
+        pause_s = self._resuming.pause_s(error, time.monotonic())
+        if pause_s is None:
+            raise await calls.aio_call_error(error, self._endpoint) from None
+        await asyncio.sleep(pause_s)
+        if not self._is_closed:
+            self._begin()
 
 
 class AsyncTokenStream(AsyncIterator[TokenEvent]):

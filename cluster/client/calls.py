@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import grpc
@@ -33,11 +33,17 @@ from cluster.wire import limits
 from cluster.wire.access.endpoint import Endpoint, sent_with
 from cluster.wire.access.proof import Proof
 from cluster.wire.codec.adapters import decode_adapters, encode_adapters_request
-from cluster.wire.codec.answer import Output, decode_answers, decode_events
+from cluster.wire.codec.answer import Output, decode_answers, decode_events, is_last
 from cluster.wire.codec.arrays import array_parts
 from cluster.wire.codec.embedding import decode_embeddings, encode_embed
 from cluster.wire.codec.facts import decode_slots, decode_status
-from cluster.wire.codec.inference import check_token_ids, decode_logits, encode_generate, encode_tokenize
+from cluster.wire.codec.inference import (
+    TICKET_BYTES,
+    check_token_ids,
+    decode_logits,
+    encode_generate,
+    encode_tokenize,
+)
 from cluster.wire.codec.model import ModelParts, VocabularyParts
 from cluster.wire.codec.timing import decode_timing
 from cluster.wire.limits import check_length, parse
@@ -66,6 +72,9 @@ class Call(Generic[Result]):
     path: str
     request: Message | Iterable[Message]  # several: they are sent one after the other
     decode: Callable[[bytes], Result]
+    # Whether something of the answer is missing still. `decode` keeps the request up to date: made again, the call goes
+    # on where it broke. None: it cannot be gone on with.
+    is_open: Callable[[], bool] | None = None
 
 
 class Parts(Protocol[Part, Whole]):
@@ -107,7 +116,15 @@ def generate_call(
 ) -> Call[list[TokenEvent]]:
     """One prompt, answered token by token; UsageError names what is wrong with it or with the parameters."""
     request = generate_request(prompt, params, overrides, specials)
-    return _call("Generate", request, inference_pb2.GenerateEvents, decode_events)
+    last: list[TokenEvent] = []
+
+    def decode(data: bytes) -> list[TokenEvent]:
+        events = decode_events(parse(inference_pb2.GenerateEvents, data))
+        request.num_received += len(events)
+        last.extend(filter(is_last, events))
+        return events
+
+    return Call(method_path("Inference", "Generate"), request, decode, lambda: not last)
 
 
 def generate_request(
@@ -116,7 +133,9 @@ def generate_request(
     """One prompt; UsageError names what is wrong with it or with the parameters."""
     if is_batch(prompt):
         raise UsageError("prompt: a list of prompts; a stream takes one, generate() takes several")
-    return encode_generate(to_prompt(prompt), merge_params(params, overrides), *specials)
+    request = encode_generate(to_prompt(prompt), merge_params(params, overrides), *specials)
+    request.ticket = secrets.token_bytes(TICKET_BYTES)
+    return request
 
 
 def generate_requests(
@@ -137,8 +156,19 @@ def generate_requests(
 def complete_call(requests: Sequence[GenerateRequest]) -> tuple[Call[Outputs], Completions]:
     """The call that answers these requests with whole texts, and what its messages fill."""
     message = inference_pb2.CompleteRequest(requests=requests)
-    decode = partial(decode_answers, num_requests=len(requests))
-    return _call("Complete", message, inference_pb2.CompleteAnswers, decode), Completions(len(requests))
+
+    def decode(data: bytes) -> Outputs:
+        outputs = decode_answers(parse(inference_pb2.CompleteAnswers, data), len(requests))
+        for place, of_request in outputs.items():
+            message.requests[place].num_received += len(of_request)
+            if of_request and is_last(of_request[-1]):
+                message.ended.append(place)
+        return outputs
+
+    call = Call(
+        method_path("Inference", "Complete"), message, decode, lambda: len(message.ended) < len(message.requests)
+    )
+    return call, Completions(len(requests))
 
 
 def in_calls(placed: Sequence[tuple[int, GenerateRequest]]) -> Iterator[tuple[list[int], list[GenerateRequest]]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import atexit
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from weakref import WeakSet
 
 import grpc
@@ -16,42 +17,57 @@ from cluster.api.errors import UsageError
 from cluster.api.results import TokenEvent
 from cluster.client import calls
 from cluster.client.connection import check_process
+from cluster.client.resuming import IsOpen, Keeping, Resuming
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.proof import Proof
+from cluster.wire.transport.status import initial_metadata_of, is_broken
 
 # What the program's end waits for until gRPC's thread has let go of a call.
 END_S = 1.0
 
 
+class Opened(NamedTuple):
+    """A call that was begun. `proof`: what it was made with."""
+
+    messages: Any
+    endpoint: Endpoint
+    proof: Proof | None
+
+
 class Messages(Iterator[bytes]):
     """The messages of one call's answer. Closing it cancels the call; nothing more is yielded."""
 
-    def __init__(self, messages: Any, endpoint: Endpoint, proof: Proof | None) -> None:
-        """`proof`: what the call was made with; nothing is believed before the answer has proved the secret, too."""
-        self._messages = messages
-        self._proof = proof
-        self._endpoint = endpoint
-        self._is_closed = False
+    def __init__(self, open_call: Callable[[], Opened], keeping: Keeping, is_open: IsOpen | None) -> None:
+        """`open_call` begins the call, and does so again where the connection broke; `is_open` as in Call.
+
+        Nothing is believed before the answer has proved the secret, too.
+        """
+        self._open_call = open_call
+        self._keeping = keeping
+        self._resuming = Resuming(keeping, is_open)
+        self._closed = threading.Event()
+        self._begin()
         with _lock:
             _open.add(self)
 
     def __next__(self) -> bytes:
         check_process()
-        try:
-            if self._is_closed:
-                raise StopIteration
-            data = next(self._messages, None)
-            self._check()
-            if data is None:
-                raise StopIteration
-            return bytes(data)
-        except grpc.RpcError as error:
-            if self._is_closed:
-                raise StopIteration from None
-            raise calls.call_error(error, self._endpoint) from None
+        while not self._closed.is_set():
+            try:
+                data = next(self._messages, None)
+                self._check()
+                if data is None:
+                    break
+                self._resuming.received()
+                return bytes(data)
+            except grpc.RpcError as error:
+                if self._closed.is_set() or self._resuming.is_whole:
+                    break
+                self._go_on(error)
+        raise StopIteration
 
     def close(self) -> None:
-        self._is_closed = True
+        self._closed.set()
         self._messages.cancel()
 
     def end(self) -> None:
@@ -62,10 +78,30 @@ class Messages(Iterator[bytes]):
         if is_running:
             has_ended.wait(END_S)
 
+    def _begin(self) -> None:
+        self._messages, self._endpoint, self._proof = self._open_call()
+
     def _check(self) -> None:
+        if self._proof is not None:
+            self._learn(self._messages.initial_metadata())
+
+    def _learn(self, metadata: Iterable[Any] | None) -> None:
         proof, self._proof = self._proof, None
         if proof is not None:
-            proof.check(self._messages.initial_metadata(), f"the cluster at {self._endpoint.address}")
+            proof.check(metadata, f"the cluster at {self._endpoint.address}")
+            self._keeping.learn(metadata)
+
+    def _go_on(self, error: grpc.RpcError) -> None:
+        """Make the call again, or raise what became of it."""
+        if is_broken(error) and (metadata := initial_metadata_of(error)):
+            self._learn(metadata)  # it broke before there was anything to read
+        pause_s = self._resuming.pause_s(error, time.monotonic())
+        if pause_s is None:
+            raise calls.call_error(error, self._endpoint) from None
+        if not self._closed.wait(pause_s):
+            self._begin()
+            if self._closed.is_set():
+                self._messages.cancel()
 
 
 _lock = threading.Lock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
@@ -27,7 +28,8 @@ from cluster.client.connection import Connection
 from cluster.client.finding import Address, SecretOrFile, find
 from cluster.client.progress import BatchProgress, Progress
 from cluster.client.prompts import Prompt, Prompts, Text, is_batch
-from cluster.client.stream import Messages, TokenStream
+from cluster.client.resuming import Keeping
+from cluster.client.stream import Messages, Opened, TokenStream
 from cluster.messages.step import Float32Array, StepTiming
 from cluster.wire.access.endpoint import sent_with
 from cluster.wire.transport.channel import CONNECT_TIMEOUT_MS
@@ -74,6 +76,7 @@ class Client:
         self._given_secret = secret
         self.address = self._endpoint.address
         self._chats = ChatModels()
+        self._keeping = Keeping()
         self._connection = Connection(self._endpoint)
 
     @overload
@@ -278,7 +281,9 @@ class Client:
         except grpc.RpcError as error:
             raise calls.call_error(error, self._endpoint) from None
         if proof is not None:
-            proof.check(answer.initial_metadata(), f"the cluster at {self.address}")
+            metadata = answer.initial_metadata()
+            proof.check(metadata, f"the cluster at {self.address}")
+            self._keeping.learn(metadata)
         return call.decode(data)
 
     def _collect(self, call: Call[Message], parts: calls.Parts[Message, Result]) -> Result:
@@ -291,8 +296,11 @@ class Client:
         return parts.finish()
 
     def _open(self, call: Call[Any]) -> Messages:
+        return Messages(partial(self._begin, call), self._keeping, call.is_open)
+
+    def _begin(self, call: Call[Any]) -> Opened:
         proof = self._endpoint.prove(call.path)
-        return Messages(calls.open_call(self._connection.channel(), call, proof), self._endpoint, proof)
+        return Opened(calls.open_call(self._connection.channel(), call, proof), self._endpoint, proof)
 
     def _num_to_open(self, num_total: int | None) -> int:
         if num_total is not None and num_total <= SMALL_BATCH:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from functools import partial
 from queue import Empty, Queue
 
 from cluster.api.embedding import Pooling
-from cluster.api.errors import CapacityError, ClusterError, UnreachableError, UnsupportedModelError
+from cluster.api.errors import CancelledError, CapacityError, ClusterError, UnreachableError, UnsupportedModelError
 from cluster.api.lists import Scales
 from cluster.api.model import AdapterInfo, ModelInfo, VocabularyTable
 from cluster.api.prompt import Pair, Segments
@@ -20,11 +21,14 @@ from cluster.api.status import ClusterStatus, Condition, Health, SlotStatus
 from cluster.coordinator.abilities import check_makes_text, limits_of, makes_text, pooling_for
 from cluster.coordinator.adapters import Adapters
 from cluster.coordinator.grammars import Grammars
+from cluster.coordinator.journal.asked import Asked
+from cluster.coordinator.journal.journal import Journal
 from cluster.coordinator.model_facts import model_info, vocabulary_table
 from cluster.coordinator.pairs import Pairs
 from cluster.coordinator.pipeline import Pipeline
 from cluster.coordinator.sinks import pass_event, pass_logits, pass_vector
-from cluster.coordinator.spec import CoordinatorSpec
+from cluster.coordinator.spec import CoordinatorSpec, StageEndpoint
+from cluster.coordinator.taken_up import TakenUp
 from cluster.coordinator.tokenizing.tokenizer import Tokenizer
 from cluster.engine.events import Embedding, Output
 from cluster.engine.loop import Engine
@@ -32,6 +36,7 @@ from cluster.messages.program import Arrays
 from cluster.sources.stored import stored_vocabulary
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.keys import Keys
+from cluster.wire.codec.answer import is_last
 from cluster.wire.inference.backend import ArraysSink, Cancel, EmbedSink, EventSink, GivenArray, LogitsSink
 from cluster.wire.inference.server import InferenceServer
 from cluster.wire.limits import MAX_TEXT_BYTES
@@ -47,10 +52,11 @@ class CoordinatorService:
     Implements `wire.inference.backend.InferenceBackend`.
     """
 
-    def __init__(self, spec: CoordinatorSpec, keys: Keys, clients: Listener) -> None:
+    def __init__(self, spec: CoordinatorSpec, keys: Keys, clients: Listener, journal: Journal | None = None) -> None:
         """Load the vocabulary. UsageError if the file has none that libllama takes.
 
-        `keys`: of the cluster's processes. `clients`: where they are answered, and what they are asked for.
+        `keys`: of the cluster's processes. `clients`: where they are answered, and what they are asked for. `journal`:
+        where requests are kept for the coordinator after this one; None: they end with it.
         """
         self._spec = spec
         vocabulary = stored_vocabulary(spec.source, spec.model_hash, keys).path
@@ -71,9 +77,11 @@ class CoordinatorService:
             patience_s=spec.patience_s,
         )
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
-        self.wire = self._pipeline.wire
         self.hold_recovery = self._pipeline.hold_recovery
         self.intervals = self._pipeline.intervals
+        self._journal = journal
+        self._taken_up = TakenUp(() if journal is None else journal.open())
+        self._has_begun = False
         self._server = InferenceServer(self, clients)
         self._protection = clients.protection
         self._address = ""
@@ -90,6 +98,13 @@ class CoordinatorService:
             self._engine_thread.start()
             self._pipeline.start()
         return self._address
+
+    def wire(self, epoch: int, stages: tuple[StageEndpoint, ...]) -> None:
+        """Begin an epoch with these stages. HandshakeError, or UnreachableError."""
+        self._pipeline.wire(epoch, stages)
+        if not self._has_begun:
+            self._has_begun = True
+            threading.Thread(target=self._taken_up.begin, args=(self._go_on,), name="taken-up", daemon=True).start()
 
     def first_token(self, timeout_s: float) -> None:
         """Wait until a token has gone through all stages: ours, or that of a client who asked before us."""
@@ -122,6 +137,9 @@ class CoordinatorService:
         if self._engine_thread.is_alive():
             self._engine_thread.join(ENGINE_STOP_TIMEOUT_S)
         self._server.stop()
+        self._taken_up.close()
+        if self._journal is not None:
+            self._journal.close()
         self._pipeline.close()
         self._tokenizer.close()
         self._grammars.close()
@@ -134,13 +152,47 @@ class CoordinatorService:
     def max_prompt_bytes(self) -> int:
         return max(self._tokenizer.max_text_bytes, TOKEN_ID_BYTES * self._spec.context_length)
 
-    def generate(self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str = "") -> Cancel:
+    @property
+    def keeps_requests(self) -> bool:
+        return self._journal is not None
+
+    def generate(
+        self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str = "", ticket: bytes = b""
+    ) -> Cancel:
         """Queue a request for text. CapacityError for a grammar that has no room, UsageError for no adapter of ours."""
         check_makes_text(self._spec)
-        scales = self._adapters.scales_of(params.lora)
-        admitted = self._grammars.admit(params, partial(pass_event, sink))
-        request = self._engine.submit(token_ids, params, admitted, client, scales=scales)
-        return partial(self._engine.cancel, request)
+        if params.seed is None:  # whoever goes on with it draws the same numbers
+            params = replace(params, seed=secrets.randbits(63))
+        asked = Asked(ticket, tuple(token_ids), params, client, self._adapters.scales_of(params.lora))
+        return self._submit(asked, None, sink)
+
+    def resume(self, ticket: bytes, num_received: int, sink: EventSink) -> Cancel | None:
+        """Go on with a request that the coordinator before this one left open; None if it is not known."""
+        return self._taken_up.attach(ticket, num_received, sink)
+
+    def _go_on(self, asked: Asked, begun: tuple[int, ...], sink: EventSink) -> Cancel:
+        """As `generate`, behind the tokens that were told. In a thread: the last stage compiles grammars anew."""
+        if asked.params.grammar or asked.params.dry_multiplier:
+            self._grammars.check(asked.params.grammar)
+        return self._submit(asked, begun, sink)
+
+    def _submit(self, asked: Asked, begun: tuple[int, ...] | None, sink: EventSink) -> Cancel:
+        """`begun`: of a request that the journal has; None of a new one."""
+        journal = self._journal if asked.ticket else None
+        told = sink if journal is None else partial(_tell, journal, asked.ticket, sink)
+        admitted = self._grammars.admit(asked.params, partial(pass_event, told))
+        if journal is not None and begun is None:
+            journal.begin(asked, _nothing)
+        request = self._engine.submit(
+            asked.token_ids, asked.params, admitted, asked.client, scales=asked.scales, begun=begun or ()
+        )
+        return partial(self._end, request, asked.ticket)
+
+    def _end(self, request: int, ticket: bytes) -> None:
+        """Its client has all that it wanted."""
+        self._engine.cancel(request)
+        if ticket and self._journal is not None:
+            self._journal.tell(ticket, CancelledError("request: its client is gone"), _nothing)
 
     def logits(self, token_ids: list[int], sink: LogitsSink, client: str = "") -> Cancel:
         """Queue a request for the logits of every position."""
@@ -211,3 +263,15 @@ class CoordinatorService:
     def slots(self) -> tuple[SlotStatus, ...]:
         """What each slot is used for now."""
         return self._engine.slots()
+
+
+def _tell(journal: Journal, ticket: bytes, sink: EventSink, output: TokenEvent | ClusterError) -> None:
+    """To its client once it is written down: what was told is never told otherwise.
+
+    Behind the last output nothing can be told otherwise; if it does not reach the client, it is computed again.
+    """
+    journal.tell(b"" if is_last(output) else ticket, output, partial(sink, output))
+
+
+def _nothing() -> None:
+    """Nobody waits for that."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cluster.api.embedding import Pooling
 from cluster.api.model import AdapterInfo
 from cluster.api.status import StageFacts
-from cluster.messages.stage import Hello, StageAddress, StageCosts
+from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageAddress, StageCosts
 from cluster.node.ray_health import RayProcess
 from cluster.sources.source import ModelSource
 
@@ -35,6 +35,7 @@ class CoordinatorSpec:
     pooling: Pooling | None = None  # how the model makes one vector of a text; None: it was not made for that
     embeds: bool = False  # texts are embedded all the same
     patience_s: float = 0.0  # requests are held for so long while a stage is away
+    keeps_requests: bool = False  # in a journal, for the coordinator after this one
     is_encoder: bool = False  # it reads a text whole, in one microbatch, and makes none
     num_parameters: int = 0
     weight_bytes: int = 0  # of all tensors
@@ -61,6 +62,12 @@ class ProgramSpec:
 
 
 AnySpec = CoordinatorSpec | ProgramSpec
+
+
+def journal_identity(spec: CoordinatorSpec) -> str:
+    """Requests of a coordinator with another one cannot be gone on with: their tokens mean something else."""
+    adapters = " ".join(adapter.name for adapter in spec.adapters)
+    return f"{PROTOCOL_VERSION} {spec.model_hash} {spec.context_length} {adapters}"
 
 
 @dataclass(frozen=True, slots=True)

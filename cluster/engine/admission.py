@@ -28,7 +28,8 @@ class Admission:
         """
         self._check_length(sequence)
         displaced = None
-        if self._prompts.num_waiting >= self._limits.max_waiting + self._slots.num_free:
+        has_place = sequence.num_generated > 0  # it had one when it began, under another engine
+        if not has_place and self._prompts.num_waiting >= self._limits.max_waiting + self._slots.num_free:
             displaced = self._prompts.gives_way_to(sequence.client, running)
             if displaced is None:
                 raise self.queue_full()

@@ -74,6 +74,7 @@ class NewRequest:
     client: str = ""  # who asks; clients share slots and queue
     pooling: Pooling | None = None  # how the vector is made; None asks for none
     scales: tuple[float, ...] = ()  # of the adapters, as in Microbatch
+    begun: tuple[int, ...] = ()  # tokens that another engine has generated and told: this one goes on behind them
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,14 +101,17 @@ class Engine:
         client: str = "",
         pooling: Pooling | None = None,
         scales: tuple[float, ...] = (),
+        begun: tuple[int, ...] = (),
     ) -> int:
         """Asks for a text, or where `params` is None for a vector, or for logits.
 
         Returns the request id; never raises.
 
-        `client` names who asks: clients share slots and queue evenly. `scales` as in Microbatch.
+        `client` names who asks: clients share slots and queue evenly. `scales` as in Microbatch. `begun`: the tokens
+        of a text whose engine is gone; no room in the queue is asked of it, since it had its place.
         """
-        new = NewRequest(next(self._request_ids), tuple(tokens), params, sink, self._now(), client, pooling, scales)
+        told = (tuple(tokens), params, sink, self._now(), client, pooling, scales, begun)
+        new = NewRequest(next(self._request_ids), *told)
         if not self._put(new):
             send(sink, stopped_error())
         return new.request_id

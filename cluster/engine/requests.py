@@ -63,6 +63,7 @@ class Requests:
                 scales=new.scales,
             )
             request = Request(sequence, new.sink, self._text_for(params, num_prompt), new.arrival_s)
+            reason = self._go_on(request, new.begun, now_s) or reason
             displaced = self._scheduler.add(sequence, now_s)
         except Exception as error:
             self._outbox.append((new.sink, None, _own_error(error)))
@@ -72,6 +73,17 @@ class Requests:
         self._open[new.request_id] = request
         if reason is not None and not sequence.scores_prompt:
             self._finish(request, reason, now_s)
+
+    def _go_on(self, request: Request, begun: tuple[int, ...], now_s: float) -> FinishReason | None:
+        """Makes anew what is known of a text so far. Why it has ended, where nobody could be told any more."""
+        reason = None
+        for token in begun:
+            assert request.text is not None and reason is None, "only a text that has not ended goes on"
+            _, reason = request.text.push(token)
+        if begun:
+            request.sequence.log += begun
+            request.first_token_s = now_s
+        return reason
 
     def slots(self, now_s: float) -> dict[int, SlotStatus]:
         """Those in use, by id. For any thread: what is read belongs to this moment, or to the step before it."""

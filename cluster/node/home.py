@@ -18,6 +18,7 @@ from cluster.node.private import read_private, write_private
 RECORD = "node.json"
 SECRET = "secret"
 CLIENT_SECRET = "client-secret"
+JOURNAL = "requests.journal"
 IDENTITY = "identity"
 LOOPBACK = "127.0.0.1"
 RECORD_VERSION = 1
@@ -81,6 +82,11 @@ class Home:
     def client_secret_file(self) -> Path:
         """What clients are asked for."""
         return self.folder / CLIENT_SECRET
+
+    @property
+    def journal_file(self) -> Path:
+        """The open requests of the coordinator here, for one that takes its place."""
+        return self.folder / JOURNAL
 
     @property
     def identity_folder(self) -> Path:

@@ -30,7 +30,9 @@ class SilentCluster(EchoCluster):
     _forever = threading.Event()
     _has_answered = False
 
-    def generate(self, prompt: Any, params: Any, sink: Callable[[Any], None], client: str = "") -> Callable[[], None]:
+    def generate(
+        self, prompt: Any, params: Any, sink: Callable[[Any], None], client: str = "", ticket: bytes = b""
+    ) -> Callable[[], None]:
         sink(TokenEvent(1, "a", -0.5))
         say("generate")
         return lambda: None

@@ -179,6 +179,7 @@ class EchoCluster:
     def __init__(self) -> None:
         self.params: list[SamplingParams] = []
         self.max_prompt_bytes = 16 << 20
+        self.keeps_requests = False
         self.clients: list[str] = []
         self.scales: Scales | None = None  # that were to be set
         self.asked: list[
@@ -197,6 +198,7 @@ class EchoCluster:
         params: SamplingParams,
         sink: Callable[[TokenEvent | ClusterError], None],
         client: str,
+        ticket: bytes = b"",
     ) -> Callable[[], None]:
         prompt = token_ids.text if isinstance(token_ids, Spelled) else token_ids
         self.params.append(params)
@@ -214,6 +216,11 @@ class EchoCluster:
             self.cancelled.set()
 
         return cancel
+
+    def resume(
+        self, ticket: bytes, num_received: int, sink: Callable[[TokenEvent | ClusterError], None]
+    ) -> Callable[[], None] | None:
+        return None
 
     def logits(
         self, token_ids: list[int], sink: Callable[[Float32Array | ClusterError | None], None], client: str

@@ -76,7 +76,6 @@ def fuzz(served: Served, number: int) -> Counter[int]:
 
     @settings(
         max_examples=number,
-        deadline=None,
         derandomize=True,
         database=None,
         phases=(Phase.generate,),

@@ -26,6 +26,7 @@ from cluster.trust.identity import Identity, write_identity
 from cluster.trust.kept_authority import write_authority
 from cluster.trust.names import new_cluster_id
 from cluster.trust.node_key import new_key, signing_request
+from tests.proc import marked
 
 HOST = "127.0.0.1"
 NUM_TOKENS = 900
@@ -46,7 +47,6 @@ if verb == "start":
     start_shared_head(instance, run_folder, home, 2)
 use_ray(run_folder, home)
 from cluster.actors.driver.launch import Launch
-from tests.proc import marked
 
 launch = Launch(f"{home.host}:{home.record.ports.gcs}", f"shared-{instance}", home.folder)
 launch.open_door(run_folder, instance)

@@ -7,14 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cluster.coordinator.journal.journal import Journal
 from cluster.coordinator.service import CoordinatorService
-from cluster.coordinator.spec import AnySpec, ProgramSpec, StageEndpoint
+from cluster.coordinator.spec import AnySpec, ProgramSpec, StageEndpoint, journal_identity
 from cluster.node.heap import freeze_heap, return_large_blocks
-from cluster.node.home import read_home
+from cluster.node.home import Home, read_home
 from cluster.node.secret import read_secret
 from cluster.stage.cores import prepare_process
 from cluster.wire.access.endpoint import Listener
-from cluster.wire.access.keys import Keys, client_listener, keys_of
+from cluster.wire.access.keys import client_listener, keys_of
 
 if TYPE_CHECKING:
     from cluster.coordinator.programs.service import ProgramService
@@ -47,7 +48,7 @@ class Coordinator:
             home = read_home(self._home)
             secret = read_secret(home.client_secret_file)
             clients = client_listener(home, secret, self._spec.host, self._spec.port)
-            self._service = _service_of(self._spec, keys_of(home), clients)
+            self._service = _service_of(self._spec, home, clients)
             freeze_heap()
             return_large_blocks()
         return self._service.start()
@@ -78,9 +79,11 @@ class Coordinator:
         return self._service
 
 
-def _service_of(spec: AnySpec, keys: Keys, clients: Listener) -> CoordinatorService | ProgramService:
+def _service_of(spec: AnySpec, home: Home, clients: Listener) -> CoordinatorService | ProgramService:
+    keys = keys_of(home)
     if not isinstance(spec, ProgramSpec):
-        return CoordinatorService(spec, keys, clients)
+        journal = Journal(home.journal_file, journal_identity(spec)) if spec.keeps_requests else None
+        return CoordinatorService(spec, keys, clients, journal)
     from cluster.coordinator.programs.service import ProgramService  # all operations of ggml take a while to import
 
     return ProgramService(spec, keys, clients)

@@ -26,8 +26,19 @@ class NoText:
         """No text is too long to be told that there is none."""
         return MAX_TEXT_BYTES
 
-    def generate(self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str = "") -> Cancel:
+    @property
+    def keeps_requests(self) -> bool:
+        """A call of a program is asked for again whole."""
+        return False
+
+    def generate(
+        self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str = "", ticket: bytes = b""
+    ) -> Cancel:
         self._refuse("generate")
+
+    def resume(self, ticket: bytes, num_received: int, sink: EventSink) -> Cancel | None:
+        """There is none."""
+        return None
 
     def logits(self, token_ids: list[int], sink: LogitsSink, client: str = "") -> Cancel:
         self._refuse("logits")

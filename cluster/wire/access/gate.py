@@ -48,9 +48,11 @@ class Gate(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in the 
 class AioGate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """For a server on an event loop."""
 
-    def __init__(self, listener: Listener, strangers: Strangers) -> None:
+    def __init__(self, listener: Listener, strangers: Strangers, told: Metadata = ()) -> None:
+        """`told`: what every caller who has proved the secret is told beside our proof."""
         self._listener = listener
         self._strangers = strangers
+        self._told = told
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[_Handler]], details: Any) -> _Handler:
         answer = answer_to(self._listener.secret, self._strangers.port, details.method, details.invocation_metadata)
@@ -60,7 +62,7 @@ class AioGate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         return (
             None
             if handler is None
-            else _with_answer(handler, _Admission(self._listener, self._strangers, answer), _aio_answering)
+            else _with_answer(handler, _Admission(self._listener, self._strangers, answer + self._told), _aio_answering)
         )
 
 

@@ -17,10 +17,16 @@ from protos import inference_pb2
 
 Output = TokenEvent | ClusterError
 
+
 # The most that an event's place in a message adds to it: the field's number, and a length below 2**28.
 _HEADER_BYTES = 5
 _REASONS = {reason: f"FINISH_REASON_{reason.name}" for reason in FinishReason}
 _REASON_OF_NUMBER = {inference_pb2.FinishReason.Value(name): reason for reason, name in _REASONS.items()}
+
+
+def is_last(output: Output) -> bool:
+    """Whether it ends its request."""
+    return isinstance(output, ClusterError) or output.finish_reason is not None
 
 
 def encode_events(events: Sequence[TokenEvent]) -> Iterator[inference_pb2.GenerateEvents]:

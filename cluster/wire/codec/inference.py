@@ -19,17 +19,25 @@ from protos import inference_pb2
 
 Prompt = str | Segments | list[int]
 
+TICKET_BYTES = 16  # of a request's name
 
 TextRequest = inference_pb2.GenerateRequest | inference_pb2.TokenizeRequest
 
 
 @dataclass(frozen=True, slots=True)
 class PromptRequest:
-    """What a client asks for. `add_special`: with the tokens that belong around a text."""
+    """What a client asks for.
+
+    add_special: with the tokens that belong around a text.
+    ticket: names the request, so that it can be asked for again; empty where it will not be.
+    num_received: events that the client has of it.
+    """
 
     prompt: Segments | list[int]
     params: SamplingParams
     add_special: bool = True
+    ticket: bytes = b""
+    num_received: int = 0
 
 
 def check_text(field: str, text: str) -> str:
@@ -77,13 +85,17 @@ def encode_generate(
 
 def decode_generate(message: inference_pb2.GenerateRequest) -> PromptRequest:
     params = decode_sampling(message.params)
+    if len(message.ticket) not in (0, TICKET_BYTES):
+        raise UsageError(f"ticket: {len(message.ticket)} bytes; give {TICKET_BYTES}, or none")
     kind = message.WhichOneof("prompt")
-    if kind == "token_ids":
-        return PromptRequest(check_token_ids("prompt", message.token_ids.ids), params)
     if kind is None:
         raise UsageError("prompt: there is none; give a text or token ids")
+    ticket, num_received = message.ticket, message.num_received
+    if kind == "token_ids":
+        ids = check_token_ids("prompt", message.token_ids.ids)
+        return PromptRequest(ids, params, ticket=ticket, num_received=num_received)
     add_special = message.add_special or not message.HasField("add_special")
-    return PromptRequest(_segments_of(message, "prompt"), params, add_special)
+    return PromptRequest(_segments_of(message, "prompt"), params, add_special, ticket, num_received)
 
 
 def encode_tokenize(
@@ -99,10 +111,12 @@ def decode_tokenize(message: inference_pb2.TokenizeRequest) -> Segments:
     return _segments_of(message, "text")
 
 
-def decode_complete(message: inference_pb2.CompleteRequest) -> list[PromptRequest | ClusterError]:
-    """As `decode_generate`, for each request; what is wrong with one stands in its place."""
+def decode_complete(message: inference_pb2.CompleteRequest) -> list[PromptRequest | ClusterError | None]:
+    """As `decode_generate`, for each: what is wrong with one stands in its place, None for one that has ended."""
     check_length("requests", message.requests, limits.MAX_REQUESTS)
-    return [_request_or_error(request) for request in message.requests]
+    check_length("ended", message.ended, limits.MAX_REQUESTS)
+    ended = set(message.ended)
+    return [None if place in ended else _request_or_error(one) for place, one in enumerate(message.requests)]
 
 
 def encode_logits(logits: Float32Array) -> Iterator[inference_pb2.LogitsPart]:

@@ -31,8 +31,8 @@ class GivenArray(NamedTuple):
 
 
 class InferenceBackend(Protocol):
-    """`generate`, `logits`, `embed`, `tokenize`, `check_run` and `run` are called on the server's event loop, and must
-    not hold it up; all others on threads of the server, where they may take their time.
+    """`generate`, `resume`, `logits`, `embed`, `tokenize`, `check_run` and `run` are called on the server's event loop,
+    and must not hold it up; all others on threads of the server, where they may take their time.
 
     They raise ClusterError, or hand one to the sink; either ends the stream. Sinks may be called from any
     thread, never wait, and may be called after the stream is gone. A returned `cancel` never waits, and does
@@ -47,8 +47,20 @@ class InferenceBackend(Protocol):
     def num_slots(self) -> int:
         """How many sequences are computed at a time."""
 
-    def generate(self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str) -> Cancel:
-        """Starts a request. The last event has a finish_reason."""
+    @property
+    def keeps_requests(self) -> bool:
+        """Requests for texts outlive this process: whoever has a ticket may ask its successor to `resume`."""
+
+    def generate(
+        self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str, ticket: bytes = b""
+    ) -> Cancel:
+        """Starts a request. The last event has a finish_reason. `ticket`: names it; empty where it is not kept."""
+
+    def resume(self, ticket: bytes, num_received: int, sink: EventSink) -> Cancel | None:
+        """Goes on with a request that a predecessor was asked: the sink gets its events from that number on.
+
+        None if nothing is known of it. UsageError for more events than there have been.
+        """
 
     def logits(self, token_ids: list[int], sink: LogitsSink, client: str) -> Cancel:
         """Starts a computation of logits; the sink gets rows [r, V] in order, then None."""

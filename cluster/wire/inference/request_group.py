@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from cluster.api.errors import ClusterError
-from cluster.wire.codec.answer import Output
+from cluster.wire.codec.answer import Output, is_last
 from cluster.wire.codec.inference import PromptRequest
 from cluster.wire.inference import mailbox
 from cluster.wire.inference.backend import Cancel, InferenceBackend
 from cluster.wire.inference.mailbox import LoopMailbox, StreamInbox
+from cluster.wire.inference.resuming import resumed
 
 Numbered = tuple[int, Output]  # (number of the request, what it is answered)
 TokenIds = Callable[[PromptRequest], Awaitable[list[int]]]
@@ -25,11 +26,13 @@ TOGETHER_S = 0.02
 class RequestGroup:
     """Lives on one event loop, but for what the backend puts into its inbox."""
 
-    def __init__(self, requests: Sequence[PromptRequest | ClusterError], mailbox: LoopMailbox, client: str) -> None:
-        """`requests` of `client`: an error stands for one that cannot be, and is its answer."""
+    def __init__(
+        self, requests: Sequence[PromptRequest | ClusterError | None], mailbox: LoopMailbox, client: str
+    ) -> None:
+        """`requests` of `client`: an error stands for one that cannot be, and is its answer; None has been answered."""
         self._requests = requests
         self._client = client
-        self._open = set(range(len(requests)))
+        self._open = {number for number, request in enumerate(requests) if request is not None}
         self._held: dict[int, list[Output]] = {}
         self._cancels: list[Cancel] = []
         self.inbox: StreamInbox[Numbered | ClusterError] = StreamInbox(mailbox, _ends_something)
@@ -48,6 +51,8 @@ class RequestGroup:
             try:
                 if isinstance(request, ClusterError):
                     raise request
+                if request is None or self._goes_on(backend, number, request):
+                    continue
                 ready.append((number, request, await token_ids(request)))
             except ClusterError as error:
                 self.inbox.put((number, error))
@@ -86,17 +91,19 @@ class RequestGroup:
         for number, request, token_ids in ready:
             try:
                 sink = partial(self._put, number)
-                self._cancels.append(backend.generate(token_ids, request.params, sink, self._client))
+                cancel = backend.generate(token_ids, request.params, sink, self._client, request.ticket)
+                self._cancels.append(cancel)
             except ClusterError as error:
                 self.inbox.put((number, error))
 
+    def _goes_on(self, backend: InferenceBackend, number: int, request: PromptRequest) -> bool:
+        cancel = resumed(backend, request, partial(self._put, number))
+        if cancel is not None:
+            self._cancels.append(cancel)
+        return cancel is not None
+
     def _put(self, number: int, output: Output) -> None:
         self.inbox.put((number, output))
-
-
-def is_last(output: Output) -> bool:
-    """Whether it ends its request."""
-    return isinstance(output, ClusterError) or output.finish_reason is not None
 
 
 def _ends_something(item: Numbered | ClusterError) -> bool:

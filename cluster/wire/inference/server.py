@@ -14,6 +14,7 @@ from cluster.wire.access.strangers import Strangers
 from cluster.wire.inference.backend import InferenceBackend
 from cluster.wire.inference.streams import InferenceStreams
 from cluster.wire.transport.channel import SERVER_OPTIONS
+from cluster.wire.transport.keeping import KEEPS
 from cluster.wire.transport.methods import register
 
 MAX_STREAMS = 4096
@@ -26,7 +27,7 @@ class InferenceServer:
     def __init__(self, backend: InferenceBackend, listener: Listener) -> None:
         self._backend = backend
         self._strangers = Strangers()
-        self._gate = AioGate(listener, self._strangers)
+        self._gate = AioGate(listener, self._strangers, KEEPS if backend.keeps_requests else ())
         self._listener = listener
         self._thread = threading.Thread(target=self._run, name="inference-server", daemon=True)
         self._address: Future[str] = Future()

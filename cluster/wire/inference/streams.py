@@ -16,7 +16,7 @@ from cluster.api.sampling import MAX_GRAMMAR_BYTES, MAX_GRAMMAR_PREFIX_BYTES
 from cluster.fairness.threads import FairThreads
 from cluster.messages.step import Float32Array
 from cluster.wire.access.client_name import client_name
-from cluster.wire.codec.answer import Output, encode_answers, encode_events
+from cluster.wire.codec.answer import Output, encode_answers, encode_events, is_last
 from cluster.wire.codec.embedding import decode_embed, encode_embeddings
 from cluster.wire.codec.inference import (
     PromptRequest,
@@ -31,7 +31,8 @@ from cluster.wire.inference.backend import InferenceBackend
 from cluster.wire.inference.embed_group import EmbedGroup
 from cluster.wire.inference.facts import FactStreams
 from cluster.wire.inference.mailbox import LoopMailbox, StreamInbox
-from cluster.wire.inference.request_group import RequestGroup, is_last
+from cluster.wire.inference.request_group import RequestGroup
+from cluster.wire.inference.resuming import resumed
 from cluster.wire.inference.run_streams import RunStreams
 from cluster.wire.limits import parse
 from cluster.wire.transport.methods import Methods
@@ -91,8 +92,10 @@ class InferenceStreams:
             asked = parse(inference_pb2.GenerateRequest, data)
             self._check_size(len(data) - asked.params.ByteSize())
             request = decode_generate(asked)
-            token_ids = await self._token_ids(client, request)
-        cancel = self._backend.generate(token_ids, request.params, inbox.put, client)
+            cancel = resumed(self._backend, request, inbox.put)
+            if cancel is None:
+                token_ids = await self._token_ids(client, request)
+                cancel = self._backend.generate(token_ids, request.params, inbox.put, client, request.ticket)
         with self._open(inbox, cancel):
             has_ended = False
             while not has_ended:

@@ -59,6 +59,18 @@ def aborting(context: grpc.ServicerContext) -> Iterator[None]:
         context.abort(status_of(error), detail_of(error))
 
 
+def is_broken(error: grpc.RpcError) -> bool:
+    """Whether the connection broke, or none came about: nobody has answered the call, not even with an error."""
+    if _named_class(error.trailing_metadata() or ()) is not None:
+        return False
+    return error.code() is grpc.StatusCode.UNAVAILABLE or (error.details() or "").startswith(_BROKEN)
+
+
+def initial_metadata_of(error: grpc.RpcError) -> Any:
+    """Of the call that ended so: what had come of its answer. Empty, or None, where nothing had."""
+    return error.initial_metadata()  # type: ignore[attr-defined]  # its stubs leave it out
+
+
 def error_from_call(error: grpc.RpcError, what: str, advice: str) -> ClusterError:
     """The project's error for a failed call.
 

@@ -33,7 +33,7 @@ def test_the_device() -> None:
     assert found.buffer_types[0].startswith("RPC0")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 4), max_size=4), st.sampled_from(["float32", "float16", "bfloat16", "int64", "bool"]))
 def test_there_and_back(shape: list[int], kind: str) -> None:
     x = ggml.rand(*shape).mul(9).to(getattr(ggml, kind))
@@ -87,7 +87,7 @@ EXAMPLES = int(os.environ.get("GGML_RPC_EXAMPLES", "2"))
 
 
 @pytest.mark.parametrize("name", ROWS)
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(data=st.data())
 def test_rows_give_what_they_give_on_the_cpu(name: str, data: st.DataObject) -> None:
     compare_row(name, data.draw, REMOTE)

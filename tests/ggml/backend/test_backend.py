@@ -119,7 +119,7 @@ def test_pins_that_cannot_be(arrays: tuple[ggml.Tensor, ...]) -> None:
         scheduler.pin("softmax.*", "cpu")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=3), st.integers(0, 3))
 def test_what_observers_see_is_what_is_computed(shape: list[int], seed: int) -> None:
     x = ggml.randn(*shape, generator=ggml.Generator().manual_seed(seed))

@@ -120,7 +120,7 @@ def _try(tensor: ggml.Tensor) -> None:
         assert np.isfinite(tensor.numpy()).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(1 << 16, 1 << 62), min_size=3, max_size=8))
 def test_absurd_shapes_are_refused(shape: list[int]) -> None:
     with pytest.raises(ggml.OutOfMemoryError) as caught:

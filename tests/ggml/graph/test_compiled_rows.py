@@ -31,7 +31,7 @@ def _is_tried(row: Op) -> bool:
 
 
 @pytest.mark.parametrize("name", [row.name for row in TABLE.values() if _is_tried(row)])
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=6, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(data=st.data())
 def test_row_is_compiled(name: str, data: st.DataObject) -> None:
     row = TABLE[name]

@@ -49,7 +49,7 @@ def check_choices(x: np.ndarray, dim: int) -> None:
         assert np.array_equal(getattr(t, name)(dim).numpy(), getattr(np, name)(x, dim))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(n=lengths, rows=st.integers(1, 5), seed=seeds, dim=st.sampled_from([0, 1]))
 def test_reductions_of_every_length(n: int, rows: int, seed: int, dim: int) -> None:
     shape = (rows, n) if dim else (n, rows * 7)
@@ -58,7 +58,7 @@ def test_reductions_of_every_length(n: int, rows: int, seed: int, dim: int) -> N
     check_choices(x, dim)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(n=lengths, seed=seeds, data=st.data())
 def test_ties_zeros_and_values_that_are_no_numbers(n: int, seed: int, data: st.DataObject) -> None:
     """The first of equals is chosen, a NaN before all, wherever in its block it lies."""
@@ -134,7 +134,7 @@ def test_functions_made_of_exponentials_are_exact() -> None:
     assert np.signbit(special.erf().numpy()[3])
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(
     n=lengths,
     seed=seeds,

@@ -38,7 +38,7 @@ def _same(found: ggml.Tensor, expected: ggml.Tensor) -> None:
     assert found.raw_bytes() == expected.raw_bytes()
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=ONE_AT_A_TIME)
+@settings(max_examples=40, derandomize=True, suppress_health_check=ONE_AT_A_TIME)
 @given(data=st.data())
 def test_what_is_saved_is_loaded(tmp_path: Path, data: st.DataObject) -> None:
     names = data.draw(
@@ -251,7 +251,7 @@ def test_the_good_file_of_those_is_good(tmp_path: Path) -> None:
         assert next(iter(ggml.load(tmp_path / "x.gguf").values())).tolist() == [0, 0, 0, 0]
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=ONE_AT_A_TIME)
+@settings(max_examples=300, derandomize=True, suppress_health_check=ONE_AT_A_TIME)
 @given(data=st.data())
 def test_changed_files_are_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     whole = _saved(tmp_path)

@@ -80,7 +80,7 @@ def test_tensors(file: Path) -> None:
         found.find("none")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_damage(file: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     raw = bytearray(file.read_bytes())

@@ -18,7 +18,7 @@ from tests.ggml.arrays import Draw, to_ggml, torch
 from tests.ggml.compare import assert_same
 
 nn, F = ggml.nn, ggml.nn.functional
-FEW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+FEW = settings(max_examples=30, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
 @pytest.fixture(autouse=True)

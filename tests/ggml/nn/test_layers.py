@@ -122,7 +122,7 @@ DRAWN = {
 
 
 @pytest.mark.parametrize("text", DRAWN)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12, derandomize=True)
 @given(data=st.data())
 def test_drawn_inputs(text: str, data: st.DataObject) -> None:
     """Without elements, with extents of 1, strided, repeated; outside of norms with NaN and infinities, too."""
@@ -188,7 +188,7 @@ def test_arguments_that_torch_refuses_are_refused(text: str) -> None:
         eval(text, {"nn": nn})
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(data=st.data())
 def test_embedding(data: st.DataObject) -> None:
     rows, width = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 4))

@@ -38,7 +38,7 @@ def _layer(data: st.DataObject, kind: str) -> tuple[str, dict[str, Any]]:
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15, derandomize=True)
 @given(data=st.data())
 def test_layer_equals_torch(kind: str, data: st.DataObject) -> None:
     text, options = _layer(data, kind)
@@ -61,7 +61,7 @@ def test_layer_equals_torch(kind: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kind", ["RNNCell", "LSTMCell", "GRUCell"])
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12, derandomize=True)
 @given(data=st.data())
 def test_cell_equals_torch(kind: str, data: st.DataObject) -> None:
     bias = data.draw(st.booleans())

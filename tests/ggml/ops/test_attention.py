@@ -15,7 +15,7 @@ from tests.ggml.arrays import TORCH_DTYPES, laid_out, tensor, torch
 from tests.ggml.compare import assert_close
 
 F = ggml.nn.functional
-FEW = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+FEW = settings(max_examples=40, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
 def turned(x: Any, angles: Any, mode: str) -> Any:

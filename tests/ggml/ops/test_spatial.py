@@ -109,7 +109,7 @@ def test_first_weights() -> None:
         assert values.std() == pytest.approx(bound / 3**0.5, rel=0.25)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.tuples(*[st.integers(1, 4)] * 2), st.integers(1, 3), st.integers(0, 1), st.integers(0, 4))
 def test_output_size(size: tuple[int, int], stride: int, padding: int, more: int) -> None:
     theirs, ours = twins(f"nn.ConvTranspose2d(2, 3, 3, stride={stride}, padding={padding})")
@@ -258,7 +258,7 @@ def test_integers_are_pooled_exactly() -> None:
             pool(ggml.ones(1, 4, 4, dtype=ggml.int64), 2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 3), max_size=5).map(tuple))
 def test_memory_formats(shape: tuple[int, ...]) -> None:
     ours, theirs = ggml.zeros(shape), torch.zeros(shape)

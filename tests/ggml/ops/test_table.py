@@ -53,7 +53,7 @@ def test_every_row_has_a_sample() -> None:
 @pytest.mark.parametrize("name", [row.name for row in ROWS])
 # The same examples however the test is written: hypothesis's own choice of them depends on its source text.
 @seed(0)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=40, suppress_health_check=list(HealthCheck), database=None)
 @given(data=st.data())
 def test_row_equals_torch(name: str, data: st.DataObject) -> None:
     row = TABLE[name]

@@ -44,7 +44,7 @@ def test_every_type_of_ggml_is_there() -> None:
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=lambda dtype: dtype.name)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(
     seed=st.integers(0, 1 << 30),
     rows=st.integers(1, 5),
@@ -209,7 +209,7 @@ def test_not_while_a_function_is_compiled() -> None:
         ggml.compile(lambda x: quantization.quantize(x, ggml.q8_0))(ggml.ones(2, 32))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_no_numbers_end_the_process(data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from(QUICK))
@@ -266,7 +266,7 @@ def test_the_native_function_checks_again(change: dict[str, Any], why: str) -> N
 # Bytes from elsewhere
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_hostile_bytes_are_numbers_or_refused(data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from([dtype for dtype in TYPES if dtype.is_quantized]))

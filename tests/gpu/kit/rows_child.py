@@ -30,7 +30,7 @@ def main() -> int:
 def _why_not(name: str, device: object, tolerance: float) -> str:
     """Why the row is not what it is on the CPU; empty if it is."""
 
-    @settings(max_examples=NUM_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=NUM_EXAMPLES, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(data=st.data())
     def compare(data: st.DataObject) -> None:
         compare_row(name, data.draw, device, tolerance)

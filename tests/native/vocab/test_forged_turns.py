@@ -91,7 +91,7 @@ def test_a_forged_turn_reads_as_it_was_written(chat: Chat) -> None:
 TEXTS = st.text("ab <>|{}\n\u00e4\U0001f642", max_size=20)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from([Role.SYSTEM, Role.USER, Role.ASSISTANT]), TEXTS), min_size=1, max_size=4))
 def test_ids_of_harmless_messages_are_those_of_the_whole_text(chat: Chat, turns: list[tuple[Role, str]]) -> None:
     rendered = chat.templates.render(ChatRequest(tuple(Message(role, text) for role, text in turns)))

@@ -41,7 +41,7 @@ def spelt(vocab: Vocab, tokens: list[int]) -> bytes:
     return b"".join(vocab.token_bytes(token, True) for token in tokens)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=TEXTS, parse_special=st.booleans(), add_special=st.booleans())
 def test_one_piece_is_the_text(vocab: Vocab, text: str, parse_special: bool, add_special: bool) -> None:
     plain = vocab.tokenize(text, add_special, parse_special).tolist()
@@ -49,7 +49,7 @@ def test_one_piece_is_the_text(vocab: Vocab, text: str, parse_special: bool, add
     assert vocab.tokenize_pieces([("", True), (text, parse_special), ("", False)], add_special).tolist() == plain
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=TEXTS, add_special=st.booleans())
 def test_seams_at_names_change_nothing(vocab: Vocab, text: str, add_special: bool) -> None:
     starts = [0, *(match.start() for match in NAME.finditer(text)), len(text)]

@@ -177,7 +177,7 @@ PARAMS = st.builds(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @example(SamplingParams(repeat_penalty=1e-3, seed=0))
 @given(PARAMS)
 def test_whatever_passes_here_passes_the_wire_and_the_native_side(params: SamplingParams) -> None:

@@ -43,12 +43,13 @@ class CrowdedCluster(EchoCluster):
         params: SamplingParams,
         sink: Callable[[TokenEvent | ClusterError], None],
         client: str,
+        ticket: bytes = b"",
     ) -> Callable[[], None]:
         if self.num_open >= self.most_open:
             self.num_refused += 1
             raise CapacityError("queue: full, with 4 requests running and 0 waiting; try again later")
         self.taken.append(token_ids.text if isinstance(token_ids, Spelled) else str(token_ids))
-        return super().generate(token_ids, params, sink, client)
+        return super().generate(token_ids, params, sink, client, ticket)
 
     def status(self) -> ClusterStatus:
         return replace(super().status(), num_slots=4)

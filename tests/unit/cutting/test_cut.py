@@ -119,7 +119,7 @@ def test_the_role_is_in_the_file() -> None:
     assert not any(key.startswith("tokenizer.ggml.tokens") for key in plan.metadata)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.data())
 def test_every_layer_tensor_is_in_exactly_one_slice(data: st.DataObject) -> None:
     header = layers_header(7, TinyModel("qwen3", width=32, num_heads=2, feed_forward=32))
@@ -284,7 +284,7 @@ def test_an_empty_array_that_is_read_is_too_short(name: str) -> None:
         legal_cuts(check(header))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_no_slice_of_any_cuts_has_a_special_number_of_layers(data: st.DataObject) -> None:
     num_layers = data.draw(st.integers(28, 64))

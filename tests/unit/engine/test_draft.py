@@ -31,7 +31,7 @@ _MOST = 6
 _EIGHT = Limits(num_slots=8, context_length=200, max_batch_tokens=64, num_stages=2)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_LIMITS, _COSTS, st.lists(_ASKED, max_size=12), st.integers(0, 99), st.integers(0, 99), st.booleans())
 def test_every_text_is_what_it_is_without_guesses(
     limits: Limits,
@@ -53,7 +53,7 @@ def test_every_text_is_what_it_is_without_guesses(
     assert run.engine.snapshot().num_tokens == sum(len(reader.tokens) for reader in readers)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     _LIMITS,
     st.lists(_ASKED, min_size=1, max_size=12),
@@ -77,7 +77,7 @@ def test_a_lost_stage_ends_drafts_as_it_ends_all(
     run.check_nothing_leaks(max_surplus=_MOST + 1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     _LIMITS,
     _COSTS,

@@ -98,13 +98,14 @@ class Run:
         cancel_after_s: float | None = None,
         client: str = "",
         scales: tuple[float, ...] = (),
+        begun: tuple[int, ...] = (),
     ) -> Reader:
         reader = self.world.reader()
 
         def submit() -> None:
             pooling = params if isinstance(params, Pooling) else None
             request_id = self.engine.submit(
-                prompt, None if isinstance(params, Pooling) else params, reader, client, pooling, scales
+                prompt, None if isinstance(params, Pooling) else params, reader, client, pooling, scales, begun
             )
             if cancel_after_s is not None:
                 self.world.at(self.world.now_s + cancel_after_s, lambda: self.engine.cancel(request_id))
@@ -272,7 +273,7 @@ def random_delays(seed: int) -> Callable[[int, int], float]:
     return lambda stage, num_rows: draw.uniform(0.0, 2.0) if draw.random() < 0.8 else 0.0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     _LIMITS,
     _COSTS,
@@ -298,7 +299,7 @@ def test_every_request_gets_what_it_would_get_alone(
     assert run.engine.snapshot().num_tokens == sum(len(reader.tokens) for reader in readers)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     _LIMITS,
     st.lists(_ASKED, min_size=1, max_size=12),
@@ -343,7 +344,7 @@ _MARKED = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     _LIMITS,
     _COSTS,

@@ -162,7 +162,7 @@ def same_batch(left: Microbatch, right: Microbatch) -> bool:
     return True
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps())
 def test_step_round_trip(step: tuple[Microbatch, Float32Array | None]) -> None:
     assembly = StepAssembly(StepLimits.of(make_hello(stage=0) if step[1] is None else make_hello()))
@@ -172,7 +172,7 @@ def test_step_round_trip(step: tuple[Microbatch, Float32Array | None]) -> None:
     assert same_bits(results[-1][1], step[1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(PARAMS)
 def test_sampling_round_trip(params: SamplingParams) -> None:
     message = sampling_pb2.Sampling.FromString(encode_sampling(params).SerializeToString())
@@ -183,7 +183,7 @@ def test_absent_sampling_fields_are_defaults() -> None:
     assert decode_sampling(sampling_pb2.Sampling()) == SamplingParams()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(HELLOS)
 def test_hello_round_trip(hello: Hello) -> None:
     assert decode_hello(stage_pb2.Hello.FromString(encode_hello(hello).SerializeToString())) == hello
@@ -192,7 +192,7 @@ def test_hello_round_trip(hello: Hello) -> None:
 _ADDRESSES = st.builds(StageAddress, st.integers(1, 65535).map("127.0.0.1:{}".format), HELLOS)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.builds(Wiring, HELLOS, st.none() | _ADDRESSES, st.none() | _ADDRESSES))
 def test_wiring_round_trip(wiring: Wiring) -> None:
     assert decode_wiring(stage_pb2.WireRequest.FromString(encode_wiring(wiring).SerializeToString())) == wiring
@@ -204,7 +204,7 @@ def sampled_steps(draw: st.DrawFn) -> SampledStep:
     return SampledStep(draw(STEP_IDS), draw(int32s(num_sampled, 3)), draw(int32s(num_sampled, limits.MAX_VOCAB - 1)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sampled_steps())
 def test_sampled_round_trip(sampled: SampledStep) -> None:
     got = decode_sampled_step(
@@ -224,7 +224,7 @@ TIMINGS = st.builds(
 STAGE_FAILURES = st.builds(StageFailure, st.integers(0, 255), COUNTS, TEXTS)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(RESULTS | STAGE_FAILURES, st.none() | FLOAT_BITS, st.sampled_from(["logits", "embeddings"]))
 def test_event_round_trip(event: UrgentEvent, rows: Float32Array | None, kind: str) -> None:
     if isinstance(event, StepResult):
@@ -267,7 +267,7 @@ TOKEN_EVENTS = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(TOKEN_EVENTS, max_size=4))
 def test_token_events_round_trip(events: list[TokenEvent]) -> None:
     data = [message.SerializeToString() for message in encode_events(events)]
@@ -291,7 +291,7 @@ ANSWERS = st.dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(ANSWERS, st.sampled_from([1, 100, limits.PART_BYTES]))
 def test_answers_round_trip(answers: dict[int, tuple[list[TokenEvent], str | None]], part_bytes: int) -> None:
     """However small the parts are."""
@@ -322,7 +322,7 @@ def test_a_failure_of_another_version_is_an_error_of_ours() -> None:
     assert plain(error) == (ClusterError, "new: it is; wait")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(FLOAT_BITS)
 def test_logits_round_trip(logits: Float32Array) -> None:
     parts = [decode_logits(part) for part in encode_logits(logits)]
@@ -333,7 +333,7 @@ def again(message: Any) -> Any:
     return type(message).FromString(message.SerializeToString())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(FLOAT_BITS, st.none() | st.sampled_from(Pooling))
 def test_embeddings_round_trip(vectors: Float32Array, pooling: Pooling | None) -> None:
     num_tokens = list(range(len(vectors)))

@@ -107,14 +107,14 @@ def read(kind: type[Message], decode: Callable[[Any], object], data: bytes) -> o
         return None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(RECEIVED), st.binary(max_size=200))
 def test_random_bytes(received: tuple[Message, Callable[[Any], object]], data: bytes) -> None:
     message, decode = received
     read(type(message), decode, data)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.sampled_from(RECEIVED),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4),

@@ -20,7 +20,7 @@ from tests.fakes.wire_backends import MODEL
 TOKENS = st.lists(st.tuples(st.binary(max_size=20), st.sampled_from(list(TokenKind))), min_size=1, max_size=20)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(TOKENS, st.sampled_from([1, 20, limits.PART_BYTES]), st.sampled_from([1, 3, limits.MAX_PART_TOKENS]))
 def test_vocabulary_round_trip(tokens: list[tuple[bytes, TokenKind]], part_bytes: int, part_tokens: int) -> None:
     """However small the parts are, as long as the longest token fits."""

@@ -23,7 +23,7 @@ from tests.unit.wire.test_codecs import PARAMS, TEXTS
 SEGMENTS = st.lists(st.builds(Segment, TEXTS, st.booleans()), min_size=1, max_size=5).map(tuple)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(TEXTS | st.lists(st.integers(0, 2**31 - 1), max_size=9) | SEGMENTS, PARAMS, st.booleans())
 def test_generate_round_trip(prompt: str | list[int] | Segments, params: SamplingParams, add_special: bool) -> None:
     data = encode_generate(prompt, params, add_special=add_special).SerializeToString()
@@ -33,6 +33,17 @@ def test_generate_round_trip(prompt: str | list[int] | Segments, params: Samplin
         return
     segments = (Segment(prompt),) if isinstance(prompt, str) else prompt
     assert decoded == PromptRequest(segments, params, add_special)
+
+
+@pytest.mark.parametrize("prompt", ["once", [1, 2]])
+def test_a_request_may_have_a_name(prompt: str | list[int]) -> None:
+    message = encode_generate(prompt, SamplingParams())
+    message.ticket, message.num_received = bytes(range(16)), 7
+    decoded = decode_generate(inference_pb2.GenerateRequest.FromString(message.SerializeToString()))
+    assert (decoded.ticket, decoded.num_received) == (bytes(range(16)), 7)
+    message.ticket = bytes(15)
+    with pytest.raises(UsageError, match="ticket: 15 bytes; give 16, or none"):
+        decode_generate(message)
 
 
 def test_tokens_around_a_text_are_added_where_a_request_does_not_say() -> None:

@@ -1,0 +1,116 @@
+"""Requests that the coordinator before this one left open: computed on, and held for their clients to come back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+
+from cluster.api.errors import ClusterError, UsageError
+from cluster.coordinator.journal.asked import Asked
+from cluster.coordinator.journal.kept import Kept
+from cluster.wire.codec.answer import Output
+from cluster.wire.inference.backend import Cancel, EventSink
+
+# A client notices at once that its connection broke, and asks again every 0.1 s. By reasoning: twice its patience.
+GRACE_S = 60.0
+
+Start = Callable[[Asked, tuple[int, ...], EventSink], Cancel]
+
+_log = logging.getLogger(__name__)
+
+
+class TakenUp:
+    """By ticket. For any thread."""
+
+    def __init__(self, kept: Iterable[Kept], grace_s: float = GRACE_S) -> None:
+        self._lock = threading.Lock()
+        self._requests = {one.asked.ticket: _Request(one) for one in kept}
+        self._to_begin = list(self._requests.values())  # clients may come back for them before the stages are there
+        self._grace = threading.Timer(grace_s, self._drop)
+        self._grace.daemon = True
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def begin(self, start: Start) -> None:
+        """Have them computed on, in the order in which they came; once the stages are there.
+
+        Those that nobody has come back for within the grace time from now on are dropped.
+        """
+        self._grace.start()
+        requests, self._to_begin = self._to_begin, []
+        for request in requests:
+            request.begin(start)
+
+    def attach(self, ticket: bytes, num_received: int, sink: EventSink) -> Cancel | None:
+        """Answer a request from that event on; None if it is not here. UsageError for more than there have been."""
+        with self._lock:
+            request = self._requests.get(ticket)
+        if request is None:
+            return None
+        request.attach(num_received, sink)
+        with self._lock:
+            self._requests.pop(ticket, None)
+        return request.cancel
+
+    def close(self) -> None:
+        self._grace.cancel()
+
+    def _drop(self) -> None:
+        with self._lock:
+            requests, self._requests = list(self._requests.values()), {}
+        for request in requests:
+            request.cancel()
+        if requests:
+            _log.warning("%d requests are dropped: nobody came back for their answers", len(requests))
+
+
+class _Request:
+    """What one was answered before, and what it is answered since."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._asked = kept.asked
+        self._outputs: list[Output] = list(kept.events)  # that nobody has taken
+        self._begun = tuple(event.token for event in kept.events if event.token is not None)
+        self._lock = threading.Lock()
+        self._sink: EventSink | None = None
+        self._cancel: Cancel | None = None
+        self._is_cancelled = False
+
+    def begin(self, start: Start) -> None:
+        if self._is_cancelled:
+            return
+        try:
+            cancel = start(self._asked, self._begun, self._put)
+        except ClusterError as error:
+            self._put(error)
+            return
+        with self._lock:
+            self._cancel = cancel
+            is_cancelled = self._is_cancelled
+        if is_cancelled:
+            cancel()
+
+    def attach(self, num_received: int, sink: EventSink) -> None:
+        with self._lock:
+            if num_received > len(self._outputs):
+                raise UsageError(f"num_received: {num_received} events, but there were {len(self._outputs)}")
+            for output in self._outputs[num_received:]:
+                sink(output)
+            self._outputs.clear()
+            self._sink = sink
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._is_cancelled = True
+            cancel = self._cancel
+        if cancel is not None:
+            cancel()
+
+    def _put(self, output: Output) -> None:
+        with self._lock:
+            if self._sink is None:
+                self._outputs.append(output)
+            else:
+                self._sink(output)
