@@ -20,11 +20,11 @@ def add_parser(verbs: Any) -> None:
     parser: argparse.ArgumentParser = verbs.add_parser(
         "logs",
         help="show what the cluster's processes wrote",
-        description="On the machine where cluster up ran: the last lines that the coordinator and the stages wrote, on "
-        "whichever machine they are. A cluster that is well writes next to nothing.",
+        description="On the machine where cluster up ran: the last lines that the coordinator, the supervisor and "
+        "the stages wrote, on whichever machine they are. A cluster that is well writes next to nothing.",
     )
     add = parser.add_argument
-    add("whose", nargs="?", metavar="NODE|STAGE", help="a machine, stage-0 and so on, or coordinator (default: all)")
+    add("whose", nargs="?", metavar="NODE|STAGE", help="a machine, stage-0 and so on, coordinator or supervisor (default: all)")
     add("-f", "--follow", action="store_true", help="go on with what is written from now on, until interrupted")
     add("-n", "--lines", type=int, metavar="N", default=20, help="of each file (default: 20)")
     parser.set_defaults(run=run)

@@ -37,7 +37,7 @@ from cluster.wire.inference.server import InferenceServer
 from cluster.wire.limits import MAX_TEXT_BYTES
 
 ENGINE_STOP_TIMEOUT_S = 5.0
-FIRST_TOKEN_CHECK_S = 0.5
+FIRST_TOKEN_CHECK_S = 0.1
 TOKEN_ID_BYTES = 5  # most that an id takes in a message
 
 

@@ -41,6 +41,14 @@ def read_supervision(run_folder: Path) -> Supervision | None:
         return None
 
 
+def repairs_told(run_folder: Path) -> str | None:
+    """What is done about a cluster that does not answer, for people; None where nobody repairs."""
+    found = read_supervision(run_folder)
+    if found is None or not found.lives:
+        return None
+    return found.given_up or "it is being repaired: ask again in a few seconds (see: cluster logs supervisor)"
+
+
 def write_supervision(run_folder: Path, supervision: Supervision) -> None:
     """Replace the file in one step. ClusterError."""
     try:

@@ -15,6 +15,7 @@ from cluster.node.home import read_home
 from cluster.node.ports import listening_pid
 from cluster.node.ray_logs import LogFile, RayLogs
 from cluster.node.state import ClusterState
+from cluster.node.supervision import SUPERVISOR, read_supervision
 
 
 class Reader(Protocol):
@@ -62,7 +63,7 @@ class _Remote:
 def open_logs(
     state: ClusterState, home: Path, status: ClusterStatus, whose: str | None, tail: int
 ) -> Iterator[list[Log]]:
-    """The logs of `whose` processes: a node's, "stage-1", "coordinator"; None: all. `tail`: bytes of each from its end.
+    """The logs of `whose` processes: a node's, "stage-1", "coordinator", "supervisor"; None: all. `tail`: bytes of each from its end.
 
     UsageError for whom there is none.
     """
@@ -89,6 +90,9 @@ def _processes(state: ClusterState, status: ClusterStatus, here: str) -> list[_P
     several = len({stage.node for stage in status.stages}) > 1
     pid = listening_pid(state.instance, state.address)
     found = [_Process("coordinator", "coordinator", here, pid)]
+    supervision = read_supervision(Path(state.run_folder))
+    if supervision is not None:
+        found.append(_Process(SUPERVISOR, SUPERVISOR, here, supervision.pid))
     for stage in status.stages:
         where = f" on {stage.node}" if several else ""
         found.append(_Process(f"stage-{stage.stage}", f"stage {stage.stage}{where}", stage.node, stage.pid))

@@ -8,8 +8,9 @@ import threading
 import time
 from pathlib import Path
 
+from cluster.actors.ray_side.spare import Spare
 from cluster.actors.supervising.log import LogProgress
-from cluster.actors.supervising.pace import GRACE_S, Choice, Pace
+from cluster.actors.supervising.pace import GRACE_S, Choice, Finding, Pace
 from cluster.actors.supervising.repairer import Repairer
 from cluster.actors.supervising.sight import Sight
 from cluster.api.errors import ClusterError
@@ -21,7 +22,8 @@ from cluster.node.state_lock import repair_lock
 from cluster.node.supervision import Supervision, write_supervision
 from cluster.planning.model_plan import ModelPlan
 
-LOOK_S = 0.1
+LOOK_S = 0.2  # between looks; each takes some milliseconds of the two processes
+SPARE_S = 2.0  # between looks for a process that is started ahead
 ANSWER_S = 0.5  # the longest that a look waits for the coordinator
 # Ray gives a node up after two and a half minutes, and says then that its stages died. Whatever is cut off for less
 # comes back by a new epoch over the same stages, which is far less than loading them elsewhere.
@@ -38,6 +40,8 @@ class Watch:
         self._repairer = Repairer(LogProgress())
         self._sight = Sight(namespace, self._num_stages)
         self._pace = Pace()
+        self._spare = Spare(instance)
+        self._spare_s = 0.0  # when it was looked for
         self._told = ""  # of what keeps us from repairing
         self._renewed: list[ModelPlan | None] = []  # what `begin` brought, for the thread to take
         self._thread: threading.Thread | None = None
@@ -82,6 +86,17 @@ class Watch:
             self._repair(self._sight.reason)
         elif self._pace.given_up != was_given_up:
             self._tell_given_up()
+        elif finding is Finding.WELL:
+            self._keep_spare()
+
+    def _keep_spare(self) -> None:
+        """Where Ray is our own; in one of somebody else it is not for us to leave processes around."""
+        now_s = time.monotonic()
+        if now_s >= self._spare_s + SPARE_S:
+            self._spare_s = now_s
+            state = self._state()
+            if state is not None and state.owns_ray:
+                self._spare.keep()
 
     def _repair(self, reason: str) -> None:
         with repair_lock() as is_ours:
@@ -101,6 +116,7 @@ class Watch:
                 _log.warning("not repaired: %s", error)
             finally:
                 self._sight.forget()
+                self._spare.used()
                 self._pace.tried(reason, time.monotonic())
 
     def _is_kept_from_it(self, state: ClusterState) -> bool:
