@@ -121,8 +121,10 @@ def _list_devices() -> int:
 
 
 def _stay(lifecycle: Lifecycle) -> int:
-    """Serve until SIGTERM or SIGINT; repair what is lost, as far as no supervisor does. A repair is a process of its own,
-    because Ray puts its signal handlers in the place of ours."""
+    """Serve until SIGTERM or SIGINT; repair what is lost, as far as no supervisor does.
+
+    A repair is a process of its own, because Ray puts its signal handlers in the place of ours.
+    """
     from cluster.actors.lifecycle import repair_is_due
     from cluster.config import config_of
     from cluster.node.state import read_state

@@ -15,6 +15,9 @@ class OutageFigures:
     length_s: float = 0.0  # of the one that lasts; 0 where none does
 
 
+NO_OUTAGES = OutageFigures()
+
+
 class Outages:
     """Counts; times are the engine's."""
 

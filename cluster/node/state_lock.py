@@ -58,7 +58,7 @@ def _lock_path() -> Path:
 
 @contextmanager
 def _signed(path: Path, file: TextIO, what: str) -> Iterator[None]:
-    """Say who holds the lock and what for, until it is given back: whoever repairs lives on, and is not to be blamed."""
+    """Say who holds the lock and what for, until it is given back: whoever repairs lives on, and is not ended then."""
     try:
         file.truncate(0)
         file.write(f"{os.getpid()} {start_ticks(os.getpid())} {what}")

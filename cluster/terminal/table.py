@@ -35,8 +35,8 @@ def print_status(status: ClusterStatus, wide: bool) -> None:
         )
         if status.num_recoveries:
             print(
-                f"{status.num_recoveries} recoveries, {status.lost_s:.1f} s lost, {status.num_replayed} tokens computed "
-                "again"
+                f"{status.num_recoveries} recoveries, {status.lost_s:.1f} s lost, "
+                f"{status.num_replayed} tokens computed again"
             )
 
 

@@ -55,7 +55,8 @@ class Pace:
         if self.given_up or (finding is Finding.SILENT and now_s < self._ill_s + self.grace_s):
             return Choice.NOTHING
         if self._num_repairs >= MOST_REPAIRS:
-            self.given_up = f"gave up after {self._num_repairs} repairs in a row: {self._last_reason}; run cluster up"
+            why = self._last_reason.partition("; ")[0]  # without the advice, which was followed
+            self.given_up = f"gave up after {self._num_repairs} repairs in a row: {why}; run cluster up"
             return Choice.GIVE_UP
         return Choice.REPAIR if now_s >= self._next_s else Choice.NOTHING
 
