@@ -26,6 +26,7 @@ from cluster.trust.identity import Identity, write_identity
 from cluster.trust.kept_authority import write_authority
 from cluster.trust.names import new_cluster_id
 from cluster.trust.node_key import new_key, signing_request
+from tests.proc import marked
 
 HOST = "127.0.0.1"
 NUM_TOKENS = 900

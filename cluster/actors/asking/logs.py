@@ -65,7 +65,9 @@ def open_logs(
 ) -> Iterator[list[Log]]:
     """The logs of `whose` processes: a node's, "stage-1", "coordinator", "supervisor"; None: all.
 
-    `tail`: bytes of each from its end. `status`: None where the coordinator does not answer. UsageError for whom there is none.
+    `tail`: bytes of each from its end. `status`: None where the coordinator does not answer.
+
+    UsageError for whom there is none.
     """
     here = read_home(home)
     processes = _processes(state, status, here.node)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from cluster.actors.driver.driving import guest
 from cluster.actors.driver.launch import COORDINATOR, Launch
 from cluster.actors.ground.chosen import present_ground
 from cluster.actors.ground.ground import Progress
 from cluster.actors.placing import Placing, node_of
-from cluster.config import ClusterConfig, config_of
+from cluster.config import config_of
 from cluster.node.home import read_home
+from cluster.node.run_folder import check_run_folder
 from cluster.node.state import ClusterState, state_path
 from cluster.planning.model_plan import ModelPlan
 from cluster.sources.freshness import changed_file
@@ -35,6 +37,7 @@ class Repairer:
 
     def repair(self, state: ClusterState, *, ends_coordinator: bool = False) -> None:
         """Replace what is dead and begin a new epoch. `ends_coordinator`: it lives, but is of no use. ClusterError."""
+        check_run_folder(Path(state.run_folder))
         with _guest(state) as launch:
             if ends_coordinator:
                 launch.actors.kill(COORDINATOR)
@@ -48,7 +51,8 @@ class Repairer:
         is_there = nodes is None or {node_of(device) for device in state.devices} <= {
             node.name for node in launch.agents.nodes
         }
-        if self.plan is not None and is_there and self._is_known(state):
+        # Files of adapters may have been written to: then all stages take the new ones.
+        if self.plan is not None and is_there and not config.lora and self._is_known(state):
             return self.plan
         return self._placing.plan_over(state, config, nodes)
 
@@ -58,12 +62,7 @@ class Repairer:
         if plan is None or (plan.bounds, plan.devices) != (state.bounds, state.devices):
             return False
         is_same = plan.coordinator.model_hash == state.model_hash
-        return is_same and not changed_file(_model_of(state), state.model_version)
-
-
-def _model_of(state: ClusterState) -> str:
-    config: ClusterConfig = config_of(state.config)
-    return config.model
+        return is_same and not changed_file(config_of(state.config).model, state.model_version)
 
 
 def _guest(state: ClusterState) -> AbstractContextManager[Launch]:

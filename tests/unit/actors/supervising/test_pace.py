@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from cluster.actors.supervising.pace import (
@@ -48,7 +50,7 @@ def test_what_lives_may_come_back_by_itself() -> None:
 
 def test_pauses_double_and_have_an_end() -> None:
     begun = repairs(Pace(), Finding.DEAD, 0.0, 100.0, takes_s=1.0)
-    pauses = [later - earlier - 1.0 for earlier, later in zip(begun, begun[1:], strict=False)]
+    pauses = [later - earlier - 1.0 for earlier, later in itertools.pairwise(begun)]
     wanted = [min(FIRST_PAUSE_S * 2**place, MOST_PAUSE_S) for place in range(MOST_REPAIRS - 1)]
     assert pauses == pytest.approx(wanted, abs=2 * TICK_S)
     assert len(begun) == MOST_REPAIRS
