@@ -157,7 +157,7 @@ class Lifecycle:
             if front:
                 prepare_front(launch, config, state)
             if supervisor:
-                prepare_supervisor(launch, config, state)
+                prepare_supervisor(launch, config, state, None)
                 open_supervisor(launch, config, None)
             if front:
                 http = open_front(launch, config)
@@ -222,7 +222,7 @@ class Lifecycle:
             state = replace(state, has_actors=True)
             write_state(state)
             plan = plan or self._placing.plan_over(state, config, ground.nodes(launch, waits=not state.bounds))
-            prepare_supervisor(launch, config, state)
+            prepare_supervisor(launch, config, state, plan)
             has_front = not plan.is_program and prepare_front(launch, config, state)
             address = self._placing.bring_up(launch, state, plan)
             open_supervisor(launch, config, plan)

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from cluster.planning.model_plan import ModelPlan
 
 
-def prepare_supervisor(launch: Launch, config: ClusterConfig, state: ClusterState) -> None:
-    """Have its process start, while the stages load, if one is wanted."""
+def prepare_supervisor(launch: Launch, config: ClusterConfig, state: ClusterState, plan: ModelPlan | None) -> None:
+    """Have its process start, while the stages load, if one is wanted. `plan`: None where it is not known."""
     if config.repair:
         from cluster.actors.supervising.supervisor import Supervisor
 
         home = read_home(state_path().parent)
-        launch.keep_here(Supervisor, SUPERVISOR, state.instance, state.ray_namespace, str(home.folder))
+        launch.keep_here(Supervisor, SUPERVISOR, state.instance, state.ray_namespace, str(home.folder), plan)
 
 
 def open_supervisor(launch: Launch, config: ClusterConfig, plan: ModelPlan | None) -> None:

@@ -14,13 +14,16 @@ from cluster.planning.model_plan import ModelPlan
 class Supervisor:
     """Repairs its cluster, in a process that outlives what it repairs. Nothing of it is on the way of a token."""
 
-    def __init__(self, instance: str, namespace: str, home: str) -> None:
-        """`home`: the folder of this node's state, which says what is up."""
+    def __init__(self, instance: str, namespace: str, home: str, plan: ModelPlan | None = None) -> None:
+        """`home`: the folder of this node's state, which says what is up. `plan`: by which it came up, if it is known.
+
+        Ray keeps all of it for another start, since it is small: a plan takes some kilobytes at most.
+        """
         # As `cluster up` had it: what a Ray of somebody else has in its environment is not ours.
         os.environ["XDG_STATE_HOME"] = str(Path(home).parent)
         self._watch = Watch(instance, namespace)
         if ray.get_runtime_context().was_current_actor_reconstructed:
-            self.begin()  # nobody is there to ask for it: Ray has started it again
+            self.begin(plan)  # nobody is there to ask for it: Ray has started it again
 
     def pid(self) -> int:
         return os.getpid()
