@@ -30,6 +30,9 @@ MAX_NODES = 256
 DEFAULT_PARALLEL = 8
 DEFAULT_UBATCH_SIZE = 512
 MAX_SLOTS = 256
+# Where lost stages are repaired, requests wait for that. By reasoning: a repair takes some seconds, and as long as
+# loading the slice does.
+WATCHED_PATIENCE = "1m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,9 @@ class ClusterConfig(HttpConfig):
     address: str | None = None  # Ray cluster to attach to; None starts a local one
     nodes: Annotated[int, Whole(1, MAX_NODES)] = 1  # machines, this one among them; `up` waits for the others to join
     wait: Annotated[str, Duration()] = "10m"  # for so long
-    # Requests are held for so long while a stage is away, and go on when it is back. None: 1m with --foreground, which
-    # repairs it, else not at all.
+    repair: bool = True  # a process stays beside the cluster, and repairs what dies
+    # Requests are held for so long while a stage is away, and go on when it is back. None: 1m where somebody repairs
+    # it, else not at all.
     patience: Annotated[str | None, Duration()] = None
     journal: bool = True  # requests for texts are written down, and survive the coordinator
     advertise_address: str | None = None  # of this machine, to the others: an address, a name or an interface
@@ -124,7 +128,9 @@ class ClusterConfig(HttpConfig):
     @property
     def patience_s(self) -> int:
         """For how many seconds requests are held while a stage is away."""
-        return seconds("patience", self.patience) if self.patience else 0
+        if self.patience is None:
+            return seconds("patience", WATCHED_PATIENCE) if self.repair else 0
+        return seconds("patience", self.patience)
 
     @property
     def num_stages(self) -> int | None:

@@ -403,7 +403,7 @@ class StageStatus(_message.Message):
     def __init__(self, facts: _Optional[_Union[_stage_pb2.StageFacts, _Mapping]] = ..., activity: _Optional[_Union[StageActivity, _Mapping]] = ..., address: _Optional[str] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("protocol_version", "model", "model_hash", "architecture", "health", "address", "epoch", "context_length", "num_slots", "num_slots_used", "num_waiting", "num_requests", "num_tokens", "uptime_s", "vocab_size", "stages", "protection", "row_bytes", "plan")
+    __slots__ = ("protocol_version", "model", "model_hash", "architecture", "health", "address", "epoch", "context_length", "num_slots", "num_slots_used", "num_waiting", "num_requests", "num_tokens", "uptime_s", "vocab_size", "stages", "protection", "row_bytes", "plan", "num_recoveries", "lost_s", "num_replayed")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_HASH_FIELD_NUMBER: _ClassVar[int]
@@ -423,6 +423,9 @@ class StatusReply(_message.Message):
     PROTECTION_FIELD_NUMBER: _ClassVar[int]
     ROW_BYTES_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
+    NUM_RECOVERIES_FIELD_NUMBER: _ClassVar[int]
+    LOST_S_FIELD_NUMBER: _ClassVar[int]
+    NUM_REPLAYED_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     model: str
     model_hash: str
@@ -442,7 +445,10 @@ class StatusReply(_message.Message):
     protection: Protection
     row_bytes: int
     plan: str
-    def __init__(self, protocol_version: _Optional[int] = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., architecture: _Optional[str] = ..., health: _Optional[_Union[_stage_pb2.Health, _Mapping]] = ..., address: _Optional[str] = ..., epoch: _Optional[int] = ..., context_length: _Optional[int] = ..., num_slots: _Optional[int] = ..., num_slots_used: _Optional[int] = ..., num_waiting: _Optional[int] = ..., num_requests: _Optional[int] = ..., num_tokens: _Optional[int] = ..., uptime_s: _Optional[float] = ..., vocab_size: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageStatus, _Mapping]]] = ..., protection: _Optional[_Union[Protection, str]] = ..., row_bytes: _Optional[int] = ..., plan: _Optional[str] = ...) -> None: ...
+    num_recoveries: int
+    lost_s: float
+    num_replayed: int
+    def __init__(self, protocol_version: _Optional[int] = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., architecture: _Optional[str] = ..., health: _Optional[_Union[_stage_pb2.Health, _Mapping]] = ..., address: _Optional[str] = ..., epoch: _Optional[int] = ..., context_length: _Optional[int] = ..., num_slots: _Optional[int] = ..., num_slots_used: _Optional[int] = ..., num_waiting: _Optional[int] = ..., num_requests: _Optional[int] = ..., num_tokens: _Optional[int] = ..., uptime_s: _Optional[float] = ..., vocab_size: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageStatus, _Mapping]]] = ..., protection: _Optional[_Union[Protection, str]] = ..., row_bytes: _Optional[int] = ..., plan: _Optional[str] = ..., num_recoveries: _Optional[int] = ..., lost_s: _Optional[float] = ..., num_replayed: _Optional[int] = ...) -> None: ...
 
 class SlotsRequest(_message.Message):
     __slots__ = ()

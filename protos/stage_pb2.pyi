@@ -15,10 +15,12 @@ class Condition(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CONDITION_READY: _ClassVar[Condition]
     CONDITION_DEGRADED: _ClassVar[Condition]
     CONDITION_LOST: _ClassVar[Condition]
+    CONDITION_RECOVERING: _ClassVar[Condition]
 CONDITION_UNSPECIFIED: Condition
 CONDITION_READY: Condition
 CONDITION_DEGRADED: Condition
 CONDITION_LOST: Condition
+CONDITION_RECOVERING: Condition
 
 class Hello(_message.Message):
     __slots__ = ("protocol_version", "model_hash", "build", "epoch", "stage", "num_stages", "first", "end", "hidden_width", "wire_dtype", "num_slots", "context_length")

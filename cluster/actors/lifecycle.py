@@ -15,16 +15,14 @@ from typing import TYPE_CHECKING, Any
 from cluster.actors.asking.own_status import status_at
 from cluster.actors.driver.driving import driving
 from cluster.actors.front import check_front, is_front_lost, open_front, prepare_front
-from cluster.actors.ground.attached import AttachedRay
-from cluster.actors.ground.foreign import asked_for
+from cluster.actors.ground.chosen import chosen_ground
 from cluster.actors.ground.ground import Ground, Progress
 from cluster.actors.ground.other_nodes import OtherNodes
-from cluster.actors.ground.own import OwnRay
-from cluster.actors.ground.shared import SharedRay
 from cluster.actors.nodes.ending import end_each, end_nodes
 from cluster.actors.placing import Placing, freed, node_of, same_model
 from cluster.actors.ray_side.start.gcs import restart_gcs
 from cluster.actors.repair import Diagnosis, Remedy, is_due
+from cluster.actors.supervising.appointing import is_supervised, is_supervisor_lost, open_supervisor, prepare_supervisor
 from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.config import ClusterConfig, config_of
 from cluster.membership.participant import RETURN
@@ -32,7 +30,7 @@ from cluster.membership.registry_file import open_registry, read_registry
 from cluster.node.home import forget_home, read_home
 from cluster.node.kept_secrets import have_secrets, remove_secrets, write_secrets
 from cluster.node.processes import end_marked
-from cluster.node.ray_health import answers, ray_trouble
+from cluster.node.ray_health import ray_trouble, trouble_at
 from cluster.node.run_folder import make_run_folder, remove_run_folder, run_folder_path
 from cluster.node.secret import given_secret
 from cluster.node.state import ClusterState, read_state, remove_state, state_path, write_state
@@ -68,7 +66,7 @@ class Lifecycle:
 
         Errors leave nothing running that was not running before.
         """
-        with state_lock():
+        with state_lock(waiting=self._say_waiting):
             state = read_state()
             if state is None:
                 if config is None:
@@ -79,7 +77,8 @@ class Lifecycle:
 
     def down(self) -> str:
         """End whatever the state file remembers, on all nodes. Returns a line for the user."""
-        # An `up` still at work would start anew what we end, so it goes first.
+        # An `up` or a repair still at work would start anew what we end, so it goes first. Ray may start a supervisor
+        # again that was ended so: that one finds the lock taken, and then nothing to watch any more.
         with state_lock(end_holder=True):
             state = read_state()
             if state is None:
@@ -87,12 +86,15 @@ class Lifecycle:
             num_ended = self._take_down(state, "cluster down, on the head")
         return f"the cluster is down ({num_ended} processes ended)"
 
+    def _say_waiting(self) -> None:
+        self._progress.note("waiting for the repair that is under way")
+
     def drain(self, name: str) -> str:
         """Move what the node `name` computes to the others, and let it go. Returns a line for the user.
 
         Where the others cannot take it, nothing has changed: CapacityError says what is missing.
         """
-        with state_lock():
+        with state_lock(waiting=self._say_waiting):
             state, home = read_state(), read_home(state_path().parent)
             member = read_registry(home.folder).find(name) if home.record is not None else None
             if state is None or home.record is None:
@@ -118,6 +120,7 @@ class Lifecycle:
             others = freed(OtherNodes(launch.agents, name), state)
             plan = same_model(state, self._placing.plan(config, nodes=others))
             self._placing.bring_up(launch, state, plan)
+            open_supervisor(launch, config, plan)
 
     def _again(self, state: ClusterState, config: ClusterConfig) -> Outcome:
         """There is a remembered cluster: it is fine, or lost stages or its Ray, or is a wreck."""
@@ -134,7 +137,7 @@ class Lifecycle:
         if remedy is Remedy.NOTHING:
             if note := check_unchanged(config.model, state.model_version, state.model_hash):
                 self._progress.note(f"warning: {note}")
-            return self._with_front(state, config)
+            return self._completed(state, config)
         if remedy is Remedy.REPAIR:
             try:
                 return self._repair(state, config, trouble)
@@ -144,17 +147,27 @@ class Lifecycle:
         self._take_down(state, RETURN)
         return self._start(config)
 
-    def _with_front(self, state: ClusterState, config: ClusterConfig) -> Outcome:
-        """Of a cluster that serves, the HTTP server may be gone all the same."""
-        if not is_front_lost(config, state):
+    def _completed(self, state: ClusterState, config: ClusterConfig) -> Outcome:
+        """Of a cluster that serves, those beside it may be gone all the same: the HTTP server, and who repairs."""
+        front, supervisor = is_front_lost(config, state), is_supervisor_lost(config, state)
+        if not front and not supervisor:
             return Outcome("already up and ready", state.address, config, state.http)
+        http = state.http
         with _launch(state) as launch:
-            prepare_front(launch, config, state)
-            http = open_front(launch, config)
-        return Outcome("the cluster is up, and its HTTP server is again", state.address, config, http)
+            if front:
+                prepare_front(launch, config, state)
+            if supervisor:
+                prepare_supervisor(launch, config, state, None)
+                open_supervisor(launch, config, None)
+            if front:
+                http = open_front(launch, config)
+        lost = " and ".join(
+            name for name, is_lost in (("its HTTP server", front), ("its supervisor", supervisor)) if is_lost
+        )
+        return Outcome(f"the cluster is up, and {lost} again", state.address, config, http)
 
     def _start(self, config: ClusterConfig) -> Outcome:
-        ground = self._ground(config)
+        ground = chosen_ground(config, self._progress)
         plan = self._placing.plan(config) if ground.is_alone else None
         if plan is None:
             self._placing.check(config)  # what cannot be served at all is refused before anything is started
@@ -188,13 +201,6 @@ class Lifecycle:
                     raise explained from error
             raise
 
-    def _ground(self, config: ClusterConfig) -> Ground:
-        """The Ray that a new cluster with these settings is to live in."""
-        if config.is_shared and config.address is None:
-            return SharedRay.of(config, self._progress)
-        asked = asked_for(config.address)
-        return OwnRay(self._progress) if asked is None else AttachedRay.at(asked, config, self._progress)
-
     def _take_back(self, state: ClusterState) -> None:
         """After a start that failed, which stays the news. What cannot be ended now stays remembered for `down`."""
         try:
@@ -204,7 +210,7 @@ class Lifecycle:
 
     def _repair(self, state: ClusterState, config: ClusterConfig, trouble: str) -> Outcome:
         self._progress.note(f"repairing: {trouble}")
-        ground = self._ground(config)
+        ground = chosen_ground(config, self._progress)
         plan = same_model(state, self._placing.plan(config, state.bounds)) if ground.is_alone else None
         return self._finish(state, config, ground, plan, f"the cluster is repaired (it was: {trouble})")
 
@@ -216,8 +222,10 @@ class Lifecycle:
             state = replace(state, has_actors=True)
             write_state(state)
             plan = plan or self._placing.plan_over(state, config, ground.nodes(launch, waits=not state.bounds))
+            prepare_supervisor(launch, config, state, plan)
             has_front = not plan.is_program and prepare_front(launch, config, state)
             address = self._placing.bring_up(launch, state, plan)
+            open_supervisor(launch, config, plan)
             http = open_front(launch, config) if has_front else ""
         return Outcome(note, address, config, http)
 
@@ -258,10 +266,7 @@ def _settings(config: ClusterConfig) -> dict[str, Any]:
 
 def _ray_trouble(state: ClusterState) -> str | None:
     """Why the Ray that the cluster lives in cannot be asked for anything; None if it can."""
-    trouble = ray_trouble(state.ray_processes)
-    if trouble is None and not answers(state.ray_address):
-        trouble = f"Ray at {state.ray_address or 'an unknown address'} does not answer"
-    return trouble
+    return trouble_at(state.ray_address, state.ray_processes)
 
 
 def _diagnose(state: ClusterState) -> Diagnosis:
@@ -277,11 +282,16 @@ def _diagnose(state: ClusterState) -> Diagnosis:
 
 
 def repair_is_due(state: ClusterState) -> bool:
-    """Whether `up` is to be run for a cluster that is watched."""
+    """Whether `up` is to be run for a cluster that is watched in the foreground.
+
+    What a supervisor repairs is left to it, also where that gave up: once is enough to find out that it is of no use.
+    """
+    config, ray = config_of(state.config), ray_trouble(state.ray_processes)
+    is_left = ray is None and is_supervised(state)  # without Ray, a supervisor can do nothing
     try:
         status = status_at(state.address)
     except (UnreachableError, UsageError):
-        return True
-    if is_due(status, ray_trouble(state.ray_processes)):
-        return True
-    return status.health.is_ready and is_front_lost(config_of(state.config), state)
+        return not is_left
+    if not status.health.is_ready:
+        return not is_left and is_due(status, ray)
+    return is_front_lost(config, state) or (config.repair and ray is None and not is_left)

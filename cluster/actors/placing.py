@@ -74,7 +74,7 @@ class Placing:
         write_state(state)
         coordinator = replace(plan.coordinator, ray_processes=state.ray_processes)
         with _weights_lent(replace(plan, coordinator=coordinator)) as told:
-            address = launch.bring_up(told.stages, told.coordinator, self.progress.bars)
+            address = launch.bring_up(told.stages, told.coordinator, self.progress.bars, state.address)
         write_state(replace(state, address=address, ready=True, members=members(state.instance)))
         return address
 

@@ -11,6 +11,7 @@ class Condition(StrEnum):
 
     READY = "ready"
     DEGRADED = "degraded"  # a cluster that does not serve, or cannot be repaired
+    RECOVERING = "recovering"  # a cluster whose requests wait for what is lost
     LOST = "lost"  # a stage that does not compute
 
 
@@ -194,6 +195,9 @@ class ClusterStatus:
     protection: Protection = Protection.LOOPBACK
     row_bytes: int = 0  # what a row carries from stage to stage
     plan: str = ""  # why the layers are where they are: sentences, one a line
+    num_recoveries: int = 0  # times that stages were lost and came back, since the start
+    lost_s: float = 0.0  # time in which some were lost, in all
+    num_replayed: int = 0  # tokens that were computed again for it
 
     @property
     def is_program(self) -> bool:
@@ -202,5 +206,5 @@ class ClusterStatus:
 
     @property
     def state(self) -> str:
-        """Text: "ready" or "degraded: reason"."""
+        """Text: "ready", "recovering: reason" or "degraded: reason"."""
         return str(self.health)

@@ -28,6 +28,7 @@ UP_SETTINGS = (
     "client_secret_file",
     "nodes",
     "wait",
+    "repair",
     "patience",
     "journal",
     "advertise_address",
@@ -72,8 +73,9 @@ _SPELLINGS = {
     "address": Spelling((), "RAY", "attach to this Ray cluster (host:port, or auto) instead of a local one"),
     "nodes": Spelling((), "N", "machines to serve it on, this one among them: wait until they have joined"),
     "wait": Spelling((), "TIME", "for so long, such as 5m"),
+    "repair": Spelling((), None, "keep a process beside the cluster that starts anew whatever of it dies"),
     "patience": Spelling(
-        (), "TIME", "requests wait so long for a stage that is lost, and go on when it is back (with --foreground: 1m)"
+        (), "TIME", "requests wait so long for a stage that is lost, and go on when it is back (with --repair: 1m)"
     ),
     "journal": Spelling((), None, "write requests down, so that they survive the coordinator's death"),
     "advertise_address": Spelling(

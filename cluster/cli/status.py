@@ -39,12 +39,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _trouble_below(address: str | Path | None) -> str | None:
-    """What is wrong with the Ray of the cluster that was started here, if that is the one at `address`."""
+    """What is wrong with the Ray of the cluster that was started here, if that is the one at `address`, or what is done
+    about it."""
     from cluster.api.errors import ClusterError
     from cluster.client.config_file import is_file_name
     from cluster.client.finding import resolve_address
     from cluster.node.ray_health import ray_trouble
     from cluster.node.state import read_state
+    from cluster.node.supervision import repairs_told
 
     try:
         state = read_state()
@@ -54,7 +56,7 @@ def _trouble_below(address: str | Path | None) -> str | None:
         return None
     if state.address != resolve_address(address):
         return None
-    return ray_trouble(state.ray_processes)
+    return ray_trouble(state.ray_processes) or repairs_told(Path(state.run_folder))
 
 
 def _show(options: argparse.Namespace) -> int:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from cluster.config import ClusterConfig
     from cluster.terminal.progress import ProgressLines
 
-# Where lost stages are repaired, requests wait for that. By reasoning: a repair takes some seconds, and as long as
-# loading the slice does.
-WATCHED_PATIENCE = "1m"
 WATCH_INTERVAL_S = 1.0
+# Beside a supervisor, which repairs within a second or two and which Ray starts again where it dies, nothing is done
+# here before so many looks in a row have found something.
+MOST_LOOKS = 5
 
 
 def add_parser(verbs: Any) -> None:
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     if options.foreground:
         # A service may be told to stop while it starts; what it has started by then is ended on the way out.
         signal.signal(signal.SIGTERM, _leave)
-    from cluster.config import load_config
+    from cluster.config import WATCHED_PATIENCE, load_config
 
     settings = _settings(options)
     # Without a model it is about the cluster there already is: report it, or repair it.
@@ -121,20 +121,26 @@ def _list_devices() -> int:
 
 
 def _stay(lifecycle: Lifecycle) -> int:
-    """Serve until SIGTERM or SIGINT; repair what is lost. A repair is a process of its own, because Ray puts its
-    signal handlers in the place of ours."""
+    """Serve until SIGTERM or SIGINT; repair what is lost, as far as no supervisor does.
+
+    A repair is a process of its own, because Ray puts its signal handlers in the place of ours.
+    """
     from cluster.actors.lifecycle import repair_is_due
+    from cluster.config import config_of
     from cluster.node.state import read_state
 
     stopping = threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: stopping.set())
+    num_looks = 0
     try:
         while not stopping.wait(WATCH_INTERVAL_S):
             state = read_state()
             if state is None:  # somebody else took it down
                 return 0
-            if repair_is_due(state):
+            num_looks = num_looks + 1 if repair_is_due(state) else 0
+            if num_looks > (MOST_LOOKS if config_of(state.config).repair else 0):
+                num_looks = 0
                 subprocess.call([sys.executable, "-m", "cluster", "up"])
     finally:
         print(lifecycle.down(), file=sys.stderr)

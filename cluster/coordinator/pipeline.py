@@ -44,6 +44,7 @@ class Pipeline:
         self.stages = WiredStages(keys.for_stages)
         self._next_epoch = 1
         self._started_s = time.monotonic()
+        self._given_up = ""  # why nobody repairs what is lost; empty where somebody does, or nobody was to
         self._recovery = Recovery(lambda: self.engine.failure is not None, self._rewire)
 
     def start(self) -> None:
@@ -54,6 +55,7 @@ class Pipeline:
         """Begin an epoch with these stages. HandshakeError, or UnreachableError."""
         self.stages.wire(epoch, stages, self.engine)
         self._next_epoch = epoch + 1
+        self._given_up = ""
         self._recovery.release()
 
     def hold_recovery(self) -> int:
@@ -69,6 +71,16 @@ class Pipeline:
     def close(self) -> None:
         """Leave all streams."""
         self.stages.close()
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is served; "" where it is. Asks nobody."""
+        failure = self.engine.failure
+        return "" if failure is None else _lost(failure)
+
+    def give_up(self, why: str) -> None:
+        """Nobody repairs what is lost any more, for that reason; "" takes it back."""
+        self._given_up = why
 
     def cause_of(self, failure: StageFailure) -> StageFailure:
         """Streams that break after a standstill of ours say nothing about the stages."""
@@ -87,7 +99,7 @@ class Pipeline:
             model=self._spec.model,
             model_hash=self._spec.model_hash,
             architecture=self._spec.architecture,
-            health=self._health(snapshot.failure),
+            health=self._health(snapshot),
             address=address,
             epoch=snapshot.epoch,
             context_length=context_length,
@@ -102,6 +114,9 @@ class Pipeline:
             protection=protection,
             row_bytes=self._spec.row_bytes,
             plan=self._spec.plan,
+            num_recoveries=snapshot.outages.num_ended,
+            lost_s=snapshot.outages.lost_s,
+            num_replayed=snapshot.outages.num_replayed,
         )
 
     def _statuses(self, snapshot: Snapshot) -> tuple[StageStatus, ...]:
@@ -113,10 +128,14 @@ class Pipeline:
         """The recorded steps of all stages, by stage."""
         return [timing for stage in range(self._spec.num_stages) for timing in self.engine.timings(stage)]
 
-    def _health(self, failure: StageFailure | None) -> Health:
-        if failure is not None:
-            who = "the coordinator" if failure.stage is None else f"stage {failure.stage}"
-            return Health(Condition.DEGRADED, f"{who} is lost: {failure.reason}")
+    def _health(self, snapshot: Snapshot) -> Health:
+        if snapshot.failure is not None:
+            lost = _lost(snapshot.failure)
+            if self._given_up:
+                return Health(Condition.DEGRADED, f"{lost}; {self._given_up}")
+            if snapshot.is_holding:
+                return Health(Condition.RECOVERING, f"{lost}; for {snapshot.outages.length_s:.0f} s")
+            return Health(Condition.DEGRADED, lost)
         trouble = ray_trouble(self._spec.ray_processes)
         if trouble is None:
             return Health()
@@ -133,3 +152,9 @@ class Pipeline:
             facts = replace(facts, health=Health(Condition.LOST, failure.reason))
         activity = replace(snapshot.stages[facts.stage], hop_ms=hop_ms)
         return StageStatus(facts, activity, self.stages.ends[facts.stage].address)
+
+
+def _lost(failure: StageFailure) -> str:
+    """Who is lost, and why: for people."""
+    who = "the coordinator" if failure.stage is None else f"stage {failure.stage}"
+    return f"{who} is lost: {failure.reason}"

@@ -42,7 +42,7 @@ from cluster.wire.inference.server import InferenceServer
 from cluster.wire.limits import MAX_TEXT_BYTES
 
 ENGINE_STOP_TIMEOUT_S = 5.0
-FIRST_TOKEN_CHECK_S = 0.5
+FIRST_TOKEN_CHECK_S = 0.1
 TOKEN_ID_BYTES = 5  # most that an id takes in a message
 
 
@@ -78,6 +78,7 @@ class CoordinatorService:
         )
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
         self.hold_recovery = self._pipeline.hold_recovery
+        self.give_up = self._pipeline.give_up
         self.intervals = self._pipeline.intervals
         self._journal = journal
         self._taken_up = TakenUp(() if journal is None else journal.open())
@@ -90,6 +91,11 @@ class CoordinatorService:
     def epoch(self) -> int:
         """The epoch the engine is in; 0 before the stages were wired."""
         return self._engine.snapshot().epoch
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is served; "" where it is."""
+        return self._pipeline.trouble
 
     def start(self) -> str:
         """Listen. Returns the address; once more, if it listens already."""

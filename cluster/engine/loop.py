@@ -18,6 +18,7 @@ from cluster.engine.busy import BusyWindow
 from cluster.engine.draft import Drafter
 from cluster.engine.events import Cancel, Event, NewRequest, Reset, Sink, Stop, send
 from cluster.engine.limits import Limits
+from cluster.engine.outages import Outages
 from cluster.engine.requests import Requests
 from cluster.engine.scheduler import Scheduler
 from cluster.engine.seams import Inbox, Snapshot, Stages
@@ -74,6 +75,7 @@ class Engine:
         self._failure: StageFailure | None = None
         self._held_until_s: float | None = None  # requests wait for a newer epoch; None: they do not
         self._early_failure: StageFailure | None = None  # its epoch is still to begin
+        self._outages = Outages()
         self._stopping = self._closed = False
         self._closing_lock = threading.Lock()  # no event is put after the last one was taken
 
@@ -152,6 +154,8 @@ class Engine:
             num_requests=self._requests.num_ended,
             num_tokens=self._requests.num_tokens,
             stages=activities,
+            is_holding=self._held_until_s is not None,
+            outages=self._outages.figures(self._now()),
         )
 
     def slots(self) -> tuple[SlotStatus, ...]:
@@ -199,6 +203,7 @@ class Engine:
         if self._held_until_s is not None and now_s >= self._held_until_s:
             self._held_until_s = None
             self._requests.end_all(lambda: lost_error(failure))
+            self._outages.release()
         return self._held_until_s
 
     def _settle(self, event: Event) -> None:
@@ -247,12 +252,12 @@ class Engine:
         elif self._failure is None and failure.epoch == self._scheduler.epoch:
             self._failure = cause = self._find_cause(failure)
             self._held_until_s = self._now() + self._patience_s
-            self._scheduler.rewind()
+            self._outages.begin(self._now(), self._scheduler.rewind())
             self._requests.rewind(lambda: lost_error(cause, AGAIN))
 
     def _restart(self, reset: Reset) -> None:
         if reset.epoch > self._scheduler.epoch:
-            self._scheduler.reset(reset.epoch, reset.costs)
+            self._outages.end(self._now(), self._scheduler.reset(reset.epoch, reset.costs))
             self._requests.rewind(lambda: StageLostError(f"stages: they were started anew, {AGAIN}; ask again"))
             self._failure = self._held_until_s = None
             if self._early_failure is not None:

@@ -147,24 +147,33 @@ class Scheduler:
             sequence.slot, sequence.state = None, State.ENDED
         return sequence
 
-    def rewind(self) -> None:
-        """The stages have lost their KV: every sequence waits to be computed again, those that had a slot first."""
+    def rewind(self) -> int:
+        """The stages have lost their KV: every sequence waits to be computed again, those that had a slot first.
+
+        Returns how many tokens had been computed.
+        """
         sequences = [*self._running.values(), *self._prompts.clear()]
         self._running.clear()
         self._ready.clear()
         self._flight.clear()
         self._slots.clear()
+        num_computed = sum(sequence.num_computed for sequence in sequences)
         for sequence in sequences:
             sequence.rewind()
             self._prompts.add(sequence)
         self._suspects = [sequence for sequence in sequences if _is_suspect(sequence)]
+        return num_computed
 
-    def reset(self, epoch: int, costs: Items[StageCosts] = ()) -> None:
-        """Starts a newer epoch, with all slots empty and nothing in flight. Every sequence is computed again."""
+    def reset(self, epoch: int, costs: Items[StageCosts] = ()) -> int:
+        """Starts a newer epoch, with all slots empty and nothing in flight. Every sequence is computed again.
+
+        Returns what `rewind` does.
+        """
         assert epoch > self.epoch, f"reset: epoch {epoch} is not newer than {self.epoch}"
-        self.rewind()
+        num_computed = self.rewind()
         self._costs.begin(costs)
         self._flight.begin(epoch)
+        return num_computed
 
     def _situation(self, num_going_on: int, issue_in_s: float, now_s: float) -> Situation:
         flight, running = self._flight, self._running.values()

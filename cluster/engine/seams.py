@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from cluster.api.status import StageActivity
 from cluster.engine.events import Event
+from cluster.engine.outages import NO_OUTAGES, OutageFigures
 from cluster.messages.program import AnyStep
 from cluster.messages.stage import StageFailure
 from cluster.messages.step import Microbatch
@@ -54,3 +55,5 @@ class Snapshot:
     num_requests: int  # ended since the start
     num_tokens: int  # generated since the start
     stages: tuple[StageActivity, ...]
+    is_holding: bool = False  # requests wait for the stages to be there again
+    outages: OutageFigures = NO_OUTAGES

@@ -46,6 +46,14 @@ def ray_trouble(processes: Iterable[RayProcess]) -> str | None:
     return None
 
 
+def trouble_at(address: str, processes: Iterable[RayProcess]) -> str | None:
+    """Why the Ray whose GCS is at `address` cannot be asked for anything; None if it can. `processes`: of it."""
+    trouble = ray_trouble(processes)
+    if trouble is None and not answers(address):
+        trouble = f"Ray at {address or 'an unknown address'} does not answer"
+    return trouble
+
+
 def answers(address: str) -> bool:
     """Whether anything listens at ``host:port``."""
     host, _, port = address.rpartition(":")

@@ -280,7 +280,24 @@ class EchoCluster:
         facts = StageFacts(0, "n", "CPU", 0, 4, Health(Condition.LOST, "gone"), 7, 10, 20, 30, 40)
         stage = StageStatus(facts, StageActivity(0.5, 1.25, 9), "127.0.0.1:1")
         return ClusterStatus(
-            "demo", "ab", "llama", Health(), "127.0.0.1:2", 1, 128, 4, 0, 0, 5, 99, 12.5, VOCAB_SIZE, (stage,)
+            "demo",
+            "ab",
+            "llama",
+            Health(),
+            "127.0.0.1:2",
+            1,
+            128,
+            4,
+            0,
+            0,
+            5,
+            99,
+            12.5,
+            VOCAB_SIZE,
+            (stage,),
+            num_recoveries=2,
+            lost_s=3.5,
+            num_replayed=640,
         )
 
     def slots(self) -> tuple[SlotStatus, ...]:

@@ -34,7 +34,7 @@ def together(has_rights: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
     shape = TinyModel(num_layers=9, width=768, num_heads=12, feed_forward=2048, kind="Q8_0", context_length=2 * LONG)
     with made_hosts(root, NUM_NODES + 1) as hosts:
         write_tiny(hosts[1].disk / "model.gguf", shape)
-        arguments = ("/tmp/model.gguf", "--layers", "0-2,3-5,6-8", "-c", str(2 * LONG), "-t", "1")
+        arguments = ("/tmp/model.gguf", "--layers", "0-2,3-5,6-8", "-c", str(2 * LONG), "-t", "1", "--no-repair")
         yield Together.start(hosts, *arguments, num_nodes=NUM_NODES)
 
 

@@ -123,7 +123,7 @@ for path in sys.argv[1:]:
 
 @pytest.mark.slow
 def test_up_overtakes_the_epoch_of_a_stage_or_replaces_it(up_cluster: UpCluster) -> None:
-    with up_cluster(*ARGUMENTS) as home:
+    with up_cluster(*ARGUMENTS, "--no-repair") as home:
         for stolen in (45, MAX_COUNT):
             done = run_python(home, WIRE, str(stolen), PYTHONPATH=os.getcwd())
             assert done.returncode == 0, done.stderr

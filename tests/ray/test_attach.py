@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+import cluster
 from cluster.node.processes import MARK, end_marked, marked_pids
 from tests.conftest import CliHome
 from tests.proc import marked
@@ -47,8 +49,10 @@ def test_down_leaves_the_foreign_ray_and_forgets_one_that_is_gone(foreign_ray: s
         assert done.returncode == 0, done.stderr
         assert cli_home.run("run", "Once", "-n", "3").returncode == 0
         assert len(actors()) == 3
+        assert len(marked(INSTANCE, b"ray::Supervisor")) == 1
         assert cli_home.run("down").returncode == 0
         assert not cli_home.state_file.exists()
+        assert marked(INSTANCE, b"ray::Supervisor") == []
     assert marked_pids(INSTANCE), "the foreign Ray was ended"
     assert cli_home.run(*arguments).returncode == 0
     end_marked(INSTANCE)
@@ -74,3 +78,18 @@ def test_what_is_no_ray_is_named_with_the_variable_and_leaves_nothing(cli_home: 
     assert last.startswith(f"cluster: RAY_ADDRESS: Ray at {address}: ")
     assert last.endswith("; or unset RAY_ADDRESS to use one of our own")
     assert not cli_home.state_file.exists()
+
+
+def test_what_dies_in_a_foreign_ray_is_replaced_and_who_repairs_goes_first(foreign_ray: str, cli_home: CliHome) -> None:
+    done = cli_home.run("up", "--demo", "--stages", "2", "-c", "64", "--no-http", "--address", foreign_ray)
+    assert done.returncode == 0, done.stderr
+    before = set(actors())
+    with cluster.connect(cli_home.address, cli_home.client_secret) as client:
+        killed = client.status().stages[1].pid
+        os.kill(killed, signal.SIGKILL)
+        assert client.generate("Once", max_tokens=3).token_ids, "it waits"
+        assert client.status().stages[1].pid not in before
+        os.kill(client.status().stages[0].pid, signal.SIGKILL)  # which it has not replaced yet when it is ended
+    assert cli_home.run("down").returncode == 0
+    assert marked(INSTANCE, b"ray::Coordinator", b"ray::StageWorker", b"ray::Supervisor") == []
+    assert marked_pids(INSTANCE), "the foreign Ray was ended"

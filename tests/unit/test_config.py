@@ -92,6 +92,20 @@ def test_chunks_of_a_prompt_are_pipelined_unless_told_otherwise(tmp_path: Path) 
     assert [one.pipeline_prompts for one in flags] == [None, False]
 
 
+@pytest.mark.parametrize(
+    ("settings", "patience_s"),
+    [({}, 60), ({"repair": False}, 0), ({"patience": "5s"}, 5), ({"repair": False, "patience": "2m"}, 120)],
+)
+def test_requests_wait_where_somebody_repairs(settings: dict[str, Any], patience_s: int) -> None:
+    assert ClusterConfig(model="m", **settings).patience_s == patience_s
+
+
+def test_a_cluster_is_repaired_unless_told_otherwise() -> None:
+    flags = [build_parser().parse_args(["up", "m", *given]) for given in ([], ["--no-repair"], ["--repair"])]
+    assert [one.repair for one in flags] == [None, False, True]
+    assert ClusterConfig(model="m").repair
+
+
 def test_paths_of_adapters_are_made_absolute_and_keep_their_scale(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text('model = "m.gguf"\nlora = ["a.gguf", "b:c.gguf:-0.5"]\n')

@@ -15,6 +15,7 @@ from cluster.node.home import read_home
 from cluster.node.ports import listening_pid
 from cluster.node.ray_logs import LogFile, RayLogs
 from cluster.node.state import ClusterState
+from cluster.node.supervision import SUPERVISOR, read_supervision
 
 
 class Reader(Protocol):
@@ -60,9 +61,11 @@ class _Remote:
 
 @contextmanager
 def open_logs(
-    state: ClusterState, home: Path, status: ClusterStatus, whose: str | None, tail: int
+    state: ClusterState, home: Path, status: ClusterStatus | None, whose: str | None, tail: int
 ) -> Iterator[list[Log]]:
-    """The logs of `whose` processes: a node's, "stage-1", "coordinator"; None: all. `tail`: bytes of each from its end.
+    """The logs of `whose` processes: a node's, "stage-1", "coordinator", "supervisor"; None: all.
+
+    `tail`: bytes of each from its end. `status`: None where the coordinator does not answer.
 
     UsageError for whom there is none.
     """
@@ -85,10 +88,14 @@ class _Process:
     pid: int
 
 
-def _processes(state: ClusterState, status: ClusterStatus, here: str) -> list[_Process]:
+def _processes(state: ClusterState, status: ClusterStatus | None, here: str) -> list[_Process]:
+    supervision = read_supervision(Path(state.run_folder))
+    found = [] if supervision is None else [_Process(SUPERVISOR, SUPERVISOR, here, supervision.pid)]
+    if status is None:
+        return found
     several = len({stage.node for stage in status.stages}) > 1
     pid = listening_pid(state.instance, state.address)
-    found = [_Process("coordinator", "coordinator", here, pid)]
+    found.insert(0, _Process("coordinator", "coordinator", here, pid))
     for stage in status.stages:
         where = f" on {stage.node}" if several else ""
         found.append(_Process(f"stage-{stage.stage}", f"stage {stage.stage}{where}", stage.node, stage.pid))

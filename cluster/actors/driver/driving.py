@@ -34,3 +34,11 @@ def driving(address: str, namespace: str, run_folder: str, home: Home) -> Iterat
         yield launch
     finally:
         launch.close()
+
+
+@contextmanager
+def guest(address: str, namespace: str, home: Home) -> Iterator[Launch]:
+    """The same for an actor, which is in that Ray already and stays there. UnreachableError, ClusterError."""
+    from cluster.actors.driver.launch import Launch
+
+    yield Launch(address, namespace, home.folder, is_connected=True)

@@ -29,12 +29,13 @@ from cluster.api.errors import HandshakeError
 from cluster.coordinator.spec import AnySpec
 from cluster.messages.stage import Wiring
 from cluster.node.home import read_home
+from cluster.node.supervision import SUPERVISOR
 from cluster.planning.nodes import THIS_NODE
 from cluster.stage.spec import LoadedStage, LoadProgress, StageSpec
 from cluster.terminal.progress import Bar
 from cluster.wire.limits import MAX_COUNT
 
-POLL_S = 0.1
+POLL_S = 0.05
 MAX_REFUSALS = (
     2  # that one stage may give in one `up`: the first is answered with a newer epoch, the second with new stages
 )
@@ -50,21 +51,30 @@ Report = Callable[[Sequence[Bar]], None]
 class Launch:
     """The actors of one cluster, seen from a Ray driver. Close it; the actors live on."""
 
-    def __init__(self, ray_address: str, namespace: str, home: Path) -> None:
-        """Connect to Ray. UnreachableError if it does not answer or refuses this version.
+    def __init__(self, ray_address: str, namespace: str, home: Path, *, is_connected: bool = False) -> None:
+        """Connect to Ray, unless this process is in it and stays so. UnreachableError if it does not answer or refuses
+        this version.
 
         `home`: where a node keeps who it is and the cluster's secrets; the actors read it themselves.
         """
+        self._is_guest = is_connected
         self._ray_address = ray_address
         self._namespace = namespace
         self._home = read_home(home)
         self._actors = NamedActors(namespace)
         self._places = Places(namespace)
-        connect(ray_address, namespace, self._home)
+        if not is_connected:
+            connect(ray_address, namespace, self._home)
 
     def close(self) -> None:
-        """Disconnect from Ray."""
-        ray.shutdown()
+        """Disconnect from Ray, if this connected."""
+        if not self._is_guest:
+            ray.shutdown()
+
+    @property
+    def actors(self) -> NamedActors:
+        """Those of the cluster."""
+        return self._actors
 
     @cached_property
     def http(self) -> HttpLaunch:
@@ -81,6 +91,18 @@ class Launch:
         with errors_of_ray():
             return living_nodes(ray.nodes())
 
+    def keep_here(self, actor: type, name: str, *told: Any) -> None:
+        """Have one of that name on this node, which Ray starts again whenever it dies; one that lives stays."""
+        with errors_of_ray():
+            if name not in self._actors.living([name]):
+                here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+                self._actors.start(actor, name, 0, here, *told, restarts=True)
+
+    def ask(self, name: str, method: str, *told: Any) -> Any:
+        """What that method of the actor `name` answers. UnreachableError, or what it raised there."""
+        with errors_of_ray():
+            return get(getattr(ray.get_actor(name, namespace=self._namespace), method).remote(*told))
+
     def open_door(self, run_folder: Path, instance: str) -> str:
         """Let machines join, and see to it that the GCS lives. Returns the address at which they join.
 
@@ -96,29 +118,32 @@ class Launch:
             address: str = get(door.start.remote())
         return address
 
-    def bring_up(self, specs: Sequence[StageSpec], coordinator: AnySpec, report: Report) -> str:
+    def bring_up(self, specs: Sequence[StageSpec], coordinator: AnySpec, report: Report, former: str = "") -> str:
         """Place what does not live yet, load it, wire a new epoch. Returns the address clients use.
 
         Works from nothing, and from a cluster that lost actors or nodes: the living ones keep their weights.
+
+        `former`: that address as clients know it, which is kept where it can be.
         """
         with errors_of_ray():
-            return self._bring_up(specs, coordinator, report)
+            return self._bring_up(specs, coordinator, report, former)
 
-    def _bring_up(self, specs: Sequence[StageSpec], coordinator: AnySpec, report: Report) -> str:
+    def _bring_up(self, specs: Sequence[StageSpec], coordinator: AnySpec, report: Report, former: str) -> str:
         crew = self._crew(specs)
-        stage_names = [_stage_name(spec.stage) for spec in specs]
+        stage_names = [stage_name(spec.stage) for spec in specs]
         self._end_surplus(stage_names)
         num_refusals = 0
         while True:
             living, epoch = self._overtaken(self._fitting(specs, coordinator, crew.lost))
             groups = self._places.keep(
-                {spec.stage: crew.nodes[spec.node] for spec in specs if _stage_name(spec.stage) not in living}
+                {spec.stage: crew.nodes[spec.node] for spec in specs if stage_name(spec.stage) not in living}
                 | ({} if crew.head else {0: None})
             )
             actor = living.get(COORDINATOR) or self._start_coordinator(coordinator, crew, groups)
-            stages = [living.get(_stage_name(spec.stage)) or self._start_stage(spec, crew, groups) for spec in specs]
+            stages = [living.get(stage_name(spec.stage)) or self._start_stage(spec, crew, groups) for spec in specs]
+            listening = actor.start.remote(former)  # while the stages load
             loaded = self._load(specs, stages, report)
-            address: str = get(actor.start.remote())
+            address: str = get(listening)
             # The coordinator may have begun newer ones by itself meanwhile; from now on it leaves the stages to us.
             epoch = max(epoch, 1 + get(actor.hold_recovery.remote()))
             try:
@@ -138,11 +163,12 @@ class Launch:
     def take_down(self) -> int:
         """End the actors and give their place back. Returns how many there were."""
         with errors_of_ray():
+            num_ended = int(self._actors.kill(SUPERVISOR))  # first, since it is there to start anew what is ended
             names = self._actors.names()
             agents = [name for name in names if name.startswith(AGENT)]
             asked = [actor.leave.remote() for actor in self._actors.living(agents).values()]
             ray.wait(asked, num_returns=len(asked), timeout=LEAVE_S) if asked else None
-            num_ended = sum(map(self._actors.kill, names))
+            num_ended += sum(map(self._actors.kill, names))
             self._places.give_back()
         return num_ended
 
@@ -167,7 +193,7 @@ class Launch:
 
     def _fitting(self, specs: Sequence[StageSpec], coordinator: AnySpec, lost: Collection[str]) -> dict[str, Any]:
         """The living actors that are what the plan says. Others are ended, as are those on nodes that are `lost`."""
-        wanted: dict[str, StageSpec | AnySpec] = {_stage_name(spec.stage): spec for spec in specs}
+        wanted: dict[str, StageSpec | AnySpec] = {stage_name(spec.stage): spec for spec in specs}
         wanted[COORDINATOR] = coordinator
         living = self._actors.living(list(wanted), lost)
         fits = dict(zip(living, get([actor.fits.remote(wanted[name]) for name, actor in living.items()]), strict=True))
@@ -194,7 +220,7 @@ class Launch:
 
     def _start_stage(self, spec: StageSpec, crew: Crew, groups: Mapping[int, PlacementGroup]) -> Any:
         strategy = PlacementGroupSchedulingStrategy(groups[spec.stage], placement_group_bundle_index=0)
-        return self._actors.start(StageWorker, _stage_name(spec.stage), 1, strategy, spec, crew.homes[spec.node])
+        return self._actors.start(StageWorker, stage_name(spec.stage), 1, strategy, spec, crew.homes[spec.node])
 
     def _start_coordinator(self, spec: AnySpec, crew: Crew, groups: Mapping[int, PlacementGroup]) -> Any:
         """On the head, where clients look for it; on a machine alone in the place of stage 0."""
@@ -230,7 +256,8 @@ class Launch:
             time.sleep(POLL_S)
 
 
-def _stage_name(stage: int) -> str:
+def stage_name(stage: int) -> str:
+    """What Ray knows the actor of a stage by."""
     return f"{STAGE}{stage}"
 
 

@@ -17,7 +17,7 @@ from cluster.api.errors import UnreachableError
 
 # A living actor answers within it; one still busy with an `up` that was interrupted is replaced.
 ANSWER_TIMEOUT_S = 15.0
-POLL_S = 0.1
+POLL_S = 0.02
 
 
 class NamedActors:

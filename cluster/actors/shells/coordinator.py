@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cluster.api.errors import UsageError
 from cluster.coordinator.journal.journal import Journal
 from cluster.coordinator.service import CoordinatorService
 from cluster.coordinator.spec import AnySpec, ProgramSpec, StageEndpoint, journal_identity
@@ -16,6 +17,7 @@ from cluster.node.secret import read_secret
 from cluster.stage.cores import prepare_process
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.keys import client_listener, keys_of
+from cluster.wire.transport.channel import check_port_free, host_of, port_of
 
 if TYPE_CHECKING:
     from cluster.coordinator.programs.service import ProgramService
@@ -38,20 +40,30 @@ class Coordinator:
         own = self._spec
         return replace(spec, source=own.source, ray_processes=own.ray_processes, plan=own.plan) == own
 
-    def start(self) -> str:
+    def start(self, former: str = "") -> str:
         """Load the vocabulary and listen for clients. Returns the address; again, if it listens already.
 
+        `former`: where another one listened before it: clients look for it there.
         Not in ``__init__``: Ray tells the caller of a method why it failed, not that of a constructor.
         """
         if self._service is None:
             prepare_process()
             home = read_home(self._home)
             secret = read_secret(home.client_secret_file)
-            clients = client_listener(home, secret, self._spec.host, self._spec.port)
+            clients = client_listener(home, secret, self._spec.host, self._port(former))
             self._service = _service_of(self._spec, home, clients)
             freeze_heap()
             return_large_blocks()
         return self._service.start()
+
+    def trouble(self) -> str:
+        """Why it does not serve, or ""; asked often, so that it asks nobody else."""
+        return "" if self._service is None else self._service.trouble
+
+    def give_up(self, why: str) -> None:
+        """Nobody repairs what is lost any more, for that reason; "" takes it back."""
+        if self._service is not None:
+            self._service.give_up(why)
 
     def epoch(self) -> int:
         """The newest epoch that was begun; 0 before the first."""
@@ -72,6 +84,16 @@ class Coordinator:
     def stop(self) -> None:
         if self._service is not None:
             self._service.stop()
+
+    def _port(self, former: str) -> int:
+        """The one that is asked for; else the former one, unless somebody else has it by now."""
+        if self._spec.port or not former:
+            return self._spec.port
+        try:
+            check_port_free(host_of(former), port_of(former))
+        except UsageError:
+            return 0
+        return port_of(former)
 
     @property
     def _started(self) -> CoordinatorService | ProgramService:

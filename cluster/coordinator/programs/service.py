@@ -42,6 +42,7 @@ class ProgramService(NoText):
         )
         self.wire = self._pipeline.wire
         self.hold_recovery = self._pipeline.hold_recovery
+        self.give_up = self._pipeline.give_up
         self.intervals = self._pipeline.intervals
         self._server = InferenceServer(self, clients)
         self._protection = clients.protection
@@ -51,6 +52,11 @@ class ProgramService(NoText):
     def epoch(self) -> int:
         """The epoch the engine is in; 0 before the stages were wired."""
         return self._engine.snapshot().epoch
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is served; "" where it is."""
+        return self._pipeline.trouble
 
     def start(self) -> str:
         """Listen. Returns the address; once more, if it listens already."""

@@ -12,6 +12,7 @@ from cluster.engine.busy import BusyWindow
 from cluster.engine.calls.call import Call, CallSink
 from cluster.engine.calls.pipeline import CallPipeline
 from cluster.engine.loop import lost_error, stopped_error
+from cluster.engine.outages import Outages
 from cluster.engine.seams import Snapshot, Steps
 from cluster.messages.program import Arrays, ProgramResult, ProgramStep
 from cluster.messages.stage import StageCosts, StageFailure
@@ -48,6 +49,7 @@ class CallEngine:
         self._num_ended = 0
         self._failure: StageFailure | None = None
         self._early_failure: StageFailure | None = None  # its epoch is still to begin
+        self._outages = Outages()
         self._is_stopped = False
 
     def submit(self, symbols: tuple[int, ...], arrays: Arrays, sink: CallSink, client: str = "") -> int:
@@ -93,6 +95,7 @@ class CallEngine:
                 self._early_failure = failure
             elif self._failure is None and failure.epoch == self._pipeline.epoch:
                 self._failure = self._find_cause(failure)
+                self._outages.begin(self._now())
                 self._end_all(lost_error(self._failure))
 
     def reset(self, epoch: int, costs: tuple[StageCosts, ...] = ()) -> None:
@@ -103,6 +106,7 @@ class CallEngine:
             ended = self._pipeline.clear()
             self._pipeline.begin(epoch)
             self._failure = None
+            self._outages.end(self._now())
             early, self._early_failure = self._early_failure, None
             if early is not None:
                 self.fail(early)
@@ -129,6 +133,7 @@ class CallEngine:
                 num_requests=self._num_ended,
                 num_tokens=0,
                 stages=self._busy.activities(self._now()),
+                outages=self._outages.figures(self._now()),
             )
 
     @property

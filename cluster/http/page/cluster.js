@@ -103,7 +103,7 @@ export class ClusterView {
     const bubble = state.stages.length ? state.stages.reduce((sum, stage) => sum + stage.bubble_fraction, 0) / state.stages.length : 0;
     this.head.replaceChildren(
       tile("Model", state.model, `${state.architecture} · context ${number(state.context_length)}`),
-      tile("State", state.is_ready ? "Ready" : "Degraded", `up ${age(state.uptime_s)} · epoch ${state.epoch} · ${state.protection}`),
+      tile("State", state.is_ready ? "Ready" : state.state.startsWith("recovering") ? "Recovering" : "Degraded", `up ${age(state.uptime_s)} · epoch ${state.epoch} · ${state.protection}`),
       tile("Tokens / s", state.tokens_per_s.toFixed(1), `${number(state.num_tokens)} since the start`),
       tile("Requests", `${state.num_slots_used} running`, `${state.num_waiting} waiting · ${number(state.num_requests)} ended`),
       tile("Bubble", percent(bubble), "time in which stages wait"));

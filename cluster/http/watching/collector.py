@@ -26,6 +26,9 @@ _GAUGES: tuple[tuple[str, str, Of], ...] = (
 _COUNTERS: tuple[tuple[str, str, Of], ...] = (
     ("requests", "Requests of all clients that ended.", lambda status: status.num_requests),
     ("tokens", "Tokens that were generated for all clients.", lambda status: status.num_tokens),
+    ("recoveries", "Times that stages were lost and came back.", lambda status: status.num_recoveries),
+    ("lost_seconds", "Time in which stages were lost.", lambda status: status.lost_s),
+    ("replayed_tokens", "Tokens that were computed again after stages were lost.", lambda status: status.num_replayed),
 )
 _STAGE_GAUGES: tuple[tuple[str, str, OfStage], ...] = (
     ("ready", "1 while the stage computes.", lambda stage: stage.facts.health.is_ready),

@@ -205,13 +205,23 @@ def test_requests_that_come_meanwhile_wait(served: Cluster) -> None:
         logits = client.logits([1, 2, 3, 4])
         assert served.coordinator.hold_recovery() == served.epoch
         served.break_epoch(0)
-        wait_until(lambda: served.coordinator.status().state != "ready")
+        wait_until(lambda: served.coordinator.status().state.startswith("recovering: stage 0 is lost: "))
+        assert re.search(r"; for \d+ s$", served.coordinator.status().state)
+        assert served.coordinator.trouble.startswith("stage 0 is lost: ")
+        served.coordinator.give_up("gave up after 8 repairs in a row: it died; run cluster up")
+        state = served.coordinator.status().state
+        assert state.startswith("degraded: stage 0 is lost: ")
+        assert state.endswith("; gave up after 8 repairs in a row: it died; run cluster up")
         asked = [threads.submit(client.generate, "Once", max_tokens=8, temperature=0.0) for _ in range(6)]
         rows = threads.submit(client.logits, [1, 2, 3, 4])
         wait_until(lambda: client.status().num_waiting == 7)
         served.wire(served.epoch + 1)
         assert [one.result(30).token_ids for one in asked] == [wanted] * 6
         assert np.allclose(rows.result(30), logits, atol=1e-3)
+        status = client.status()
+        assert (status.state, served.coordinator.trouble) == ("ready", "")
+        assert (status.num_recoveries, status.num_replayed) == (1, 0), "none had begun"
+        assert status.lost_s > 0
 
 
 def test_whoever_wires_the_stages_is_not_disturbed(served: Cluster) -> None:

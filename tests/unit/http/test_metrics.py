@@ -8,6 +8,9 @@ from cluster.api.errors import StageLostError
 from cluster.api.results import FinishReason, Timings
 from cluster.chat.events import Content, End, Failed, Reasoning, Started
 from cluster.http.metrics import MAX_FIELDS, OTHER, Metrics
+from cluster.http.watching.collector import ClusterCollector
+from cluster.http.watching.watch import Seen
+from tests.fakes.wire_backends import EchoCluster
 
 
 class Clock:
@@ -82,3 +85,13 @@ def test_labels_that_clients_choose_are_bounded() -> None:
     assert found["ggml_cluster_http_ignored_fields_total", (OTHER,)] == 52
     assert found["ggml_cluster_http_ignored_fields_total", ("field_0",)] == 2
     assert len([name for name, _ in found if name == "ggml_cluster_http_requests_total"]) <= 65
+
+
+def test_what_the_cluster_went_through_is_told() -> None:
+    metrics, collector = Metrics(), ClusterCollector()
+    collector.seen = Seen(EchoCluster().status())
+    metrics.register(collector)
+    found = scrape(metrics)
+    assert found["ggml_cluster_recoveries_total", ()] == 2
+    assert found["ggml_cluster_lost_seconds_total", ()] == 3.5
+    assert found["ggml_cluster_replayed_tokens_total", ()] == 640

@@ -15,7 +15,7 @@ from cluster.api.errors import ClusterError
 from cluster.node.processes import MARK, end_marked, end_process, marked_pids, rss_bytes, start_ticks
 from cluster.node.ray_health import RayProcess
 from cluster.node.state import ClusterState, read_address, read_state, remove_state, state_path, write_state
-from cluster.node.state_lock import state_lock
+from cluster.node.state_lock import repair_lock, state_lock
 from tests.other_user import OTHER_UID, needs_other_user
 
 SLEEPER = [sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"]
@@ -129,6 +129,39 @@ with state_lock():
             assert holder.wait(timeout=5) == -signal.SIGTERM
     with state_lock():
         pass
+
+
+def test_a_repair_leaves_the_lock_to_commands_and_is_waited_for() -> None:
+    told: list[str] = []
+    with state_lock(), repair_lock() as is_ours:
+        assert not is_ours
+    script = """
+from cluster.node.state_lock import repair_lock
+import sys
+with repair_lock() as is_ours:
+    print(is_ours, flush=True)
+    sys.stdin.readline()
+print("over", flush=True)
+sys.stdin.readline()
+"""
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as repair:
+        assert repair.stdin is not None
+        assert repair.stdout is not None
+        assert repair.stdout.readline() == "True\n"
+
+        def end() -> None:
+            told.append("waiting")
+            assert repair.stdin is not None
+            repair.stdin.write("\n")
+            repair.stdin.flush()
+
+        with state_lock(waiting=end):
+            assert repair.stdout.readline() == "over\n"
+        with state_lock(end_holder=True):
+            assert repair.poll() is None, "whoever has given the lock back is not ended"
+        repair.kill()
+    assert told == ["waiting"]
 
 
 def test_end_marked_ends_children_and_the_stubborn() -> None:

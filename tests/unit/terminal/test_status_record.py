@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+
 from cluster.api.status import Condition, Health
 from cluster.terminal.status_record import status_record
+from cluster.terminal.table import print_status
 from tests.fakes.wire_backends import EchoCluster
 
 STATUS = EchoCluster().status()
@@ -49,6 +52,9 @@ CLUSTER = {
     "protection": "loopback",
     "row_bytes": 0,
     "plan": "",
+    "num_recoveries": 2,
+    "lost_s": 3.5,
+    "num_replayed": 640,
 }
 
 
@@ -59,6 +65,15 @@ def test_the_keys_of_the_json_stay() -> None:
 def test_a_row_is_read_by_the_same_names() -> None:
     assert {name: getattr(STATUS, name) for name in CLUSTER} == CLUSTER
     assert {name: getattr(STATUS.stages[0], name) for name in STAGE} == STAGE
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_wide_table_tells_of_recoveries(wide: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    print_status(STATUS, wide=wide)
+    told = "2 recoveries, 3.5 s lost, 640 tokens computed again" in capsys.readouterr().out
+    assert told is wide
+    print_status(replace(STATUS, num_recoveries=0), wide=wide)
+    assert "recoveries" not in capsys.readouterr().out
 
 
 def test_the_reason_stands_behind_the_condition() -> None:

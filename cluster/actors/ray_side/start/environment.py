@@ -77,6 +77,8 @@ def node_environment(instance: str, run_folder: Path, home: Home | None = None) 
         **shared_environment(run_folder, home),
         **({} if home is None else {HOME: str(home.folder), **HEALTH_CHECK}),
         MARK: instance,
+        # What stages need, and others for the greatest part: imported by workers that are started ahead, too.
+        "RAY_preload_python_modules": "cluster.actors.shells.stage_worker",
         "RAY_worker_niceness": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_USAGE_STATS_ENABLED": "0",

@@ -1,0 +1,55 @@
+"""How often stages were lost, for how long, and what that cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cluster.api.sampling import SamplingParams
+from cluster.engine.outages import OutageFigures, Outages
+from tests.unit.engine.test_loop import Run
+from tests.unit.engine.test_replay import ALONE, LIMITS, PATIENCE_S
+
+
+def test_an_outage_lasts_from_the_first_loss_to_the_return() -> None:
+    outages = Outages()
+    assert outages.figures(5.0) == OutageFigures()
+    outages.end(6.0)
+    assert outages.figures(6.0) == OutageFigures(), "the first epoch is no return"
+    outages.begin(10.0, 100)
+    outages.begin(11.0, 3)
+    assert outages.figures(12.0) == OutageFigures(0, 2.0, 0, 2.0)
+    outages.end(14.0, 7)
+    assert outages.figures(20.0) == OutageFigures(1, 4.0, 110, 0.0)
+
+
+def test_nothing_is_computed_again_for_those_who_have_gone() -> None:
+    outages = Outages()
+    outages.begin(0.0, 100)
+    outages.release()
+    outages.end(1.0)
+    assert outages.figures(1.0).num_replayed == 0
+
+
+def test_the_engine_counts() -> None:
+    run = Run(LIMITS, patience_s=PATIENCE_S)
+    readers = [run.ask([1, 2, 3, 4], replace(ALONE, seed=place)) for place in range(2)]
+    during: list[bool] = []
+    run.lose(1, at_s=20.5)
+    run.world.at(30.0, lambda: during.append(run.engine.snapshot().is_holding))
+    run.repair(at_s=40.0)
+    run.run()
+    found = run.engine.snapshot()
+    assert during == [True]
+    assert not found.is_holding
+    assert (found.outages.num_ended, round(found.outages.lost_s, 1)) == (1, 19.5)
+    had = sum(4 + sum(time_s <= 20.5 for time_s in reader.times_s) for reader in readers)
+    assert had - 2 * len(readers) <= found.outages.num_replayed <= had
+
+
+def test_without_patience_nothing_is_replayed() -> None:
+    run = Run(LIMITS)
+    run.ask([1], SamplingParams(max_tokens=20, seed=7, ignore_eos=True))
+    run.lose(1, at_s=8.5)
+    run.repair(at_s=9.0)
+    run.run()
+    assert run.engine.snapshot().outages == OutageFigures(1, 0.5, 0, 0.0)
