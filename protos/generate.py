@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("arrays", "inference", "membership", "program", "sampling", "stage", "weights")
+NAMES = ("arrays", "inference", "journal", "membership", "program", "sampling", "stage", "weights")
 SERVICES = ("inference", "membership", "stage", "weights")
 OUTPUTS = (
     *(f"{name}_pb2.{kind}" for name in NAMES for kind in ("py", "pyi")),
