@@ -64,7 +64,7 @@ def test_texts_that_are_wanted_whole_go_on(home: CliHome) -> None:
 
 
 def test_whoever_does_not_come_back_leaves_nothing(home: CliHome) -> None:
-    """Requests of a client that died, too, are dropped after a grace time; who asks then finds slots."""
+    """Requests that nobody comes back for are computed on for a while, beside those of whoever does."""
     with cluster.connect(home.address, home.client_secret) as client:
         streams = [client.stream("Once", max_tokens=None, ignore_eos=True) for _ in range(8)]
         for stream in streams:

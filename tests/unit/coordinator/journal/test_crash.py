@@ -217,9 +217,10 @@ BEGUN = [header_record(IDENTITY), begin_record(1, asked(1))]
         frame_of(begin_record(2, asked(1))),
         frame_of(end_record(2)),
         frame_of(event_record(7, token(1))),
+        frame_of(event_record(1, LAST)),
         frame_of(header_record(IDENTITY)),
     ],
-    ids=["zeros", "length", "longer", "cut", "nonsense", "serial", "ticket", "end", "events", "header"],
+    ids=["zeros", "length", "longer", "cut", "nonsense", "serial", "ticket", "end", "events", "last", "header"],
 )
 def test_what_cannot_stand_in_a_file_ends_the_reading(
     tmp_path: Path, tail: bytes, caplog: pytest.LogCaptureFixture
