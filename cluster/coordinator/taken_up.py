@@ -12,8 +12,9 @@ from cluster.coordinator.journal.kept import Kept
 from cluster.wire.codec.answer import Output
 from cluster.wire.inference.backend import Cancel, EventSink
 
-# A client notices at once that its connection broke, and asks again every 0.1 s. By reasoning: twice its patience.
-GRACE_S = 60.0
+# A client notices at once that its connection broke, and asks again at least once a second. By reasoning: longer than a
+# network that hangs for a moment, and no longer than others would wait for its slot.
+GRACE_S = 15.0
 
 Start = Callable[[Asked, tuple[int, ...], EventSink], Cancel]
 

@@ -72,5 +72,4 @@ def test_whoever_does_not_come_back_leaves_nothing(home: CliHome) -> None:
         kill_coordinator(home)
         for stream in streams:
             stream.close()
-    with cluster.connect(home.address, home.client_secret) as client:
         assert len(client.generate("Once", max_tokens=8, ignore_eos=True).token_ids) == 8
