@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -235,3 +235,8 @@ def config_of(remembered: Mapping[str, Any]) -> ClusterConfig:
         return ClusterConfig(**{**remembered, **lists})
     except (TypeError, KeyError) as error:
         raise ClusterError("up: the cluster that is up was started by another version; run cluster down") from error
+
+
+def record_of(config: ClusterConfig) -> dict[str, Any]:
+    """The settings as the state remembers them: as JSON gives them back."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.actors.asking.own_status import status_at
-from cluster.actors.driver.driving import driving
+from cluster.actors.driver.driving import remembered
 from cluster.actors.front import check_front, is_front_lost, open_front, prepare_front
 from cluster.actors.ground.chosen import chosen_ground
 from cluster.actors.ground.ground import Ground, Progress
@@ -24,7 +24,7 @@ from cluster.actors.ray_side.start.gcs import restart_gcs
 from cluster.actors.repair import Diagnosis, Remedy, is_due
 from cluster.actors.supervising.appointing import is_supervised, is_supervisor_lost, open_supervisor, prepare_supervisor
 from cluster.api.errors import ClusterError, UnreachableError, UsageError
-from cluster.config import ClusterConfig, config_of
+from cluster.config import ClusterConfig, config_of, record_of
 from cluster.membership.participant import RETURN
 from cluster.membership.registry_file import open_registry, read_registry
 from cluster.node.home import forget_home, read_home
@@ -40,7 +40,6 @@ from cluster.store.slices import SliceStore
 from cluster.wire.transport.channel import check_port_free
 
 if TYPE_CHECKING:
-    from cluster.actors.driver.launch import Launch
     from cluster.planning.model_plan import ModelPlan
 
 
@@ -116,7 +115,7 @@ class Lifecycle:
         if any(node_of(device) == name for device in config.devices):
             raise UsageError(f"drain: --devices has placed layers on {name}; start the cluster with other --devices")
         self._progress.note(f"moving the layers of {name} to other nodes")
-        with _launch(state) as launch:
+        with remembered(state) as launch:
             others = freed(OtherNodes(launch.agents, name), state)
             plan = same_model(state, self._placing.plan(config, nodes=others))
             self._placing.bring_up(launch, state, plan)
@@ -128,7 +127,7 @@ class Lifecycle:
             with suppress(ClusterError):  # what is wrong with it is found next
                 restart_gcs(Path(state.run_folder))
         found = _diagnose(state)
-        different = [key for key, value in _settings(config).items() if state.config.get(key) != value]
+        different = [key for key, value in record_of(config).items() if state.config.get(key) != value]
         if found.is_up and different:
             raise UsageError(
                 f"up: a cluster with other settings is up ({', '.join(different)} differ); run cluster down first"
@@ -153,7 +152,7 @@ class Lifecycle:
         if not front and not supervisor:
             return Outcome("already up and ready", state.address, config, state.http)
         http = state.http
-        with _launch(state) as launch:
+        with remembered(state) as launch:
             if front:
                 prepare_front(launch, config, state)
             if supervisor:
@@ -184,7 +183,7 @@ class Lifecycle:
             run_folder=str(run_folder_path(instance)),
             address="",
             ready=False,
-            config=_settings(config),
+            config=record_of(config),
         )
         write_state(state)
         try:
@@ -218,7 +217,7 @@ class Lifecycle:
         self, state: ClusterState, config: ClusterConfig, ground: Ground, plan: ModelPlan | None, note: str
     ) -> Outcome:
         """Bring the stages up by a `plan`, or by one that is made of the nodes there are."""
-        with _launch(state) as launch:
+        with remembered(state) as launch:
             state = replace(state, has_actors=True)
             write_state(state)
             plan = plan or self._placing.plan_over(state, config, ground.nodes(launch, waits=not state.bounds))
@@ -242,7 +241,7 @@ class Lifecycle:
             known = [(pid, ticks) for _, pid, ticks in state.ray_processes]
             num_ended = end_marked(state.instance, [*known, *state.members])
         elif state.has_actors and _ray_trouble(state) is None:
-            with _launch(state) as launch:
+            with remembered(state) as launch:
                 num_ended = launch.take_down()
         remove_run_folder(Path(state.run_folder))
         with suppress(OSError):  # a store that cannot be written has nothing of ours that is half written
@@ -252,16 +251,6 @@ class Lifecycle:
         home.journal_file.unlink(missing_ok=True)  # its requests have ended
         forget_home(state_path().parent)
         return num_ended
-
-
-def _launch(state: ClusterState) -> AbstractContextManager[Launch]:
-    run_folder = state.run_folder if state.owns_ray else ""
-    return driving(state.ray_address, state.ray_namespace, run_folder, read_home(state_path().parent))
-
-
-def _settings(config: ClusterConfig) -> dict[str, Any]:
-    """The settings as JSON gives them back."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
 
 
 def _ray_trouble(state: ClusterState) -> str | None:

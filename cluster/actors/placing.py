@@ -96,14 +96,15 @@ def node_of(device: str) -> str:
 
 def freed(nodes: Nodes, state: ClusterState) -> Nodes:
     """The nodes as they will be once the stages that run now are gone, which those of a new plan replace."""
-    from cluster.planning.nodes import Freed
+    from cluster.planning.nodes import THIS_NODE, Freed
 
     held_bytes: Counter[str] = Counter()
     with suppress(ClusterError):  # a coordinator that is gone, too, says nothing of them
+        names = {facts.name for facts in nodes.facts}
         for stage in status_at(state.address).stages:
             if stage.facts.health.is_ready:
-                size_bytes = stage.weight_bytes + stage.kv_bytes + stage.compute_bytes
-                held_bytes[f"{stage.node}:{stage.device}"] += size_bytes
+                node = stage.node if stage.node in names else THIS_NODE
+                held_bytes[f"{node}:{stage.device}"] += stage.weight_bytes + stage.kv_bytes + stage.compute_bytes
     return Freed(nodes, held_bytes)
 
 

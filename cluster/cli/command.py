@@ -24,6 +24,8 @@ from cluster.cli import (
     logs,
     nodes,
     plan,
+    resplit,
+    restart,
     run,
     serve,
     status,
@@ -39,7 +41,7 @@ from cluster.terminal.printable import printable
 
 VERBS = (
     *(up, run, chat, serve, status, plan, verify, doctor, down, connect),
-    *(join, nodes, token, drain, leave, logs),
+    *(join, nodes, token, drain, leave, restart, resplit, logs),
     *(cuts, cache, bench),
 )
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, 3 capacity, 4 unreachable, 130 interrupted"

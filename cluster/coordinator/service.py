@@ -11,7 +11,7 @@ from functools import partial
 from queue import Empty, Queue
 
 from cluster.api.embedding import Pooling
-from cluster.api.errors import CancelledError, CapacityError, ClusterError, UnreachableError, UnsupportedModelError
+from cluster.api.errors import CapacityError, ClusterError, UnreachableError, UnsupportedModelError
 from cluster.api.lists import Scales
 from cluster.api.model import AdapterInfo, ModelInfo, VocabularyTable
 from cluster.api.prompt import Pair, Segments
@@ -30,18 +30,18 @@ from cluster.coordinator.sinks import pass_event, pass_logits, pass_vector
 from cluster.coordinator.spec import CoordinatorSpec, StageEndpoint
 from cluster.coordinator.taken_up import TakenUp
 from cluster.coordinator.tokenizing.tokenizer import Tokenizer
-from cluster.engine.events import Embedding, Output
+from cluster.engine.events import Embedding, Output, keep_nothing
 from cluster.engine.loop import Engine
 from cluster.messages.program import Arrays
 from cluster.sources.stored import stored_vocabulary
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.keys import Keys
-from cluster.wire.codec.answer import is_last
 from cluster.wire.inference.backend import ArraysSink, Cancel, EmbedSink, EventSink, GivenArray, LogitsSink
 from cluster.wire.inference.server import InferenceServer
 from cluster.wire.limits import MAX_TEXT_BYTES
 
 ENGINE_STOP_TIMEOUT_S = 5.0
+PAUSE_TIMEOUT_S = 10.0  # for steps under way; those that take longer are computed again
 FIRST_TOKEN_CHECK_S = 0.1
 TOKEN_ID_BYTES = 5  # most that an id takes in a message
 
@@ -75,6 +75,7 @@ class CoordinatorService:
             limits,
             find_cause=self._pipeline.cause_of,
             patience_s=spec.patience_s,
+            keep=keep_nothing if journal is None else journal.tell,
         )
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
         self.hold_recovery = self._pipeline.hold_recovery
@@ -111,6 +112,10 @@ class CoordinatorService:
         if not self._has_begun:
             self._has_begun = True
             threading.Thread(target=self._taken_up.begin, args=(self._go_on,), name="taken-up", daemon=True).start()
+
+    def pause(self, why: str) -> None:
+        """Have what is under way end, and hold all requests until the stages are wired anew."""
+        self._engine.pause(why, PAUSE_TIMEOUT_S)
 
     def first_token(self, timeout_s: float) -> None:
         """Wait until a token has gone through all stages: ours, or that of a client who asked before us."""
@@ -184,21 +189,17 @@ class CoordinatorService:
 
     def _submit(self, asked: Asked, begun: tuple[int, ...] | None, sink: EventSink) -> Cancel:
         """`begun`: of a request that the journal has; None of a new one."""
-        journal = self._journal if asked.ticket else None
-        told = sink if journal is None else partial(_tell, journal, asked.ticket, sink)
-        admitted = self._grammars.admit(asked.params, partial(pass_event, told))
-        if journal is not None and begun is None:
-            journal.begin(asked, _nothing)
-        request = self._engine.submit(
-            asked.token_ids, asked.params, admitted, asked.client, scales=asked.scales, begun=begun or ()
-        )
-        return partial(self._end, request, asked.ticket)
+        admitted = self._grammars.admit(asked.params, partial(pass_event, sink))
+        if self._journal is not None and asked.ticket and begun is None:
+            self._journal.begin(asked)
+        told = (asked.token_ids, asked.params, admitted, asked.client, None, asked.scales, begun or (), asked.ticket)
+        return partial(self._end, self._engine.submit(*told), asked.ticket)
 
     def _end(self, request: int, ticket: bytes) -> None:
         """Its client has all that it wanted."""
         self._engine.cancel(request)
-        if ticket and self._journal is not None:
-            self._journal.tell(ticket, CancelledError("request: its client is gone"), _nothing)
+        if self._journal is not None:
+            self._journal.end(ticket)
 
     def logits(self, token_ids: list[int], sink: LogitsSink, client: str = "") -> Cancel:
         """Queue a request for the logits of every position."""
@@ -269,15 +270,3 @@ class CoordinatorService:
     def slots(self) -> tuple[SlotStatus, ...]:
         """What each slot is used for now."""
         return self._engine.slots()
-
-
-def _tell(journal: Journal, ticket: bytes, sink: EventSink, output: TokenEvent | ClusterError) -> None:
-    """To its client once it is written down: what was told is never told otherwise.
-
-    Behind the last output nothing can be told otherwise; if it does not reach the client, it is computed again.
-    """
-    journal.tell(b"" if is_last(output) else ticket, output, partial(sink, output))
-
-
-def _nothing() -> None:
-    """Nobody waits for that."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -41,6 +42,15 @@ Output = TokenEvent | LogitsRows | Embedding | ClusterError
 Sink = Callable[[Output], None]
 
 
+# Writes down what requests are told next, by ticket, before any of them is told. Called in the engine's thread, once
+# for all that a step brings; must neither raise nor wait. Last events are left out: nothing comes behind them.
+Keep = Callable[[Sequence[tuple[bytes, TokenEvent]]], None]
+
+
+def keep_nothing(told: Sequence[tuple[bytes, TokenEvent]]) -> None:
+    """Where requests end with their engine."""
+
+
 def is_last(output: Output) -> bool:
     """Nothing follows this output; every request gets exactly one such."""
     match output:
@@ -75,6 +85,7 @@ class NewRequest:
     pooling: Pooling | None = None  # how the vector is made; None asks for none
     scales: tuple[float, ...] = ()  # of the adapters, as in Microbatch
     begun: tuple[int, ...] = ()  # tokens that another engine has generated and told: this one goes on behind them
+    ticket: bytes = b""  # by which `Keep` knows it; empty for one that is not kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +102,16 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """The stages are to be wired anew on purpose: what is under way ends, and nothing more is sent."""
+
+    why: str
+    has_paused: threading.Event  # set once nothing is under way, or could end any more
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """The engine's thread is to end."""
 
 
-Event = NewRequest | Cancel | StepResult | StepTiming | StageFailure | Reset | Stop
+Event = NewRequest | Cancel | StepResult | StepTiming | StageFailure | Reset | Pause | Stop

@@ -16,7 +16,7 @@ from cluster.api.sampling import SamplingParams
 from cluster.api.status import SlotStatus
 from cluster.engine.busy import BusyWindow
 from cluster.engine.draft import Drafter
-from cluster.engine.events import Cancel, Event, NewRequest, Reset, Sink, Stop, send
+from cluster.engine.events import Cancel, Event, Keep, NewRequest, Pause, Reset, Sink, Stop, keep_nothing, send
 from cluster.engine.limits import Limits
 from cluster.engine.outages import Outages
 from cluster.engine.requests import Requests
@@ -28,6 +28,8 @@ from cluster.messages.step import StepResult, StepTiming
 
 # What ends a request that may be what the stages die of: see `sequence.MOST_LOSSES`.
 AGAIN = "for the third time while it was computed"
+# For so long requests are held while somebody places the stages anew. By reasoning: large slices take minutes to load.
+MOST_PAUSE_S = 1800.0
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Engine:
         find_cause: Callable[[StageFailure], StageFailure] = lambda failure: failure,
         drafter: Drafter | None = None,
         patience_s: float = 0.0,
+        keep: Keep = keep_nothing,
     ) -> None:
         """`find_cause`: what a failure is told as, where whoever noticed it could not know better.
 
@@ -67,12 +70,13 @@ class Engine:
         self._now = now
         self._inbox: Inbox = queue.SimpleQueue() if inbox is None else inbox
         self._scheduler = Scheduler(limits, epoch, drafter)
-        self._requests = Requests(self._scheduler, vocabulary, limits.context_length, choose_seed)
+        self._requests = Requests(self._scheduler, vocabulary, limits.context_length, choose_seed, keep)
         self._busy = BusyWindow(limits.num_stages, now())
         self._busy_lock = threading.Lock()
         self._request_ids = itertools.count(1)
         self._patience_s = patience_s
         self._failure: StageFailure | None = None
+        self._pause: Pause | None = None  # is wanted, and something is under way still
         self._held_until_s: float | None = None  # requests wait for a newer epoch; None: they do not
         self._early_failure: StageFailure | None = None  # its epoch is still to begin
         self._outages = Outages()
@@ -104,16 +108,18 @@ class Engine:
         pooling: Pooling | None = None,
         scales: tuple[float, ...] = (),
         begun: tuple[int, ...] = (),
+        ticket: bytes = b"",
     ) -> int:
         """Asks for a text, or where `params` is None for a vector, or for logits.
 
         Returns the request id; never raises.
 
         `client` names who asks: clients share slots and queue evenly. `scales` as in Microbatch. `begun`: the tokens
-        of a text whose engine is gone; no room in the queue is asked of it, since it had its place.
+        of a text whose engine is gone; no room in the queue is asked of it, since it had its place. `ticket` as in
+        NewRequest.
         """
-        told = (tuple(tokens), params, sink, self._now(), client, pooling, scales, begun)
-        new = NewRequest(next(self._request_ids), *told)
+        asked = (tuple(tokens), params, sink, self._now(), client, pooling, scales, begun, ticket)
+        new = NewRequest(next(self._request_ids), *asked)
         if not self._put(new):
             send(sink, stopped_error())
         return new.request_id
@@ -136,6 +142,12 @@ class Engine:
         `costs`: what steps take on each stage; () if that is not known.
         """
         self._put(Reset(epoch, costs))
+
+    def pause(self, why: str, timeout_s: float) -> None:
+        """Ends what is under way and holds all requests until `reset`; from a thread that may wait for so long."""
+        has_paused = threading.Event()
+        if self._put(Pause(why, has_paused)):
+            has_paused.wait(timeout_s)
 
     def stop(self) -> None:
         """Ends all requests and `run`."""
@@ -184,7 +196,9 @@ class Engine:
         """Sends what can be sent now. Until when something was held back; None if nothing was."""
         has_sent = False
         now_s = self._now()
-        while self._failure is None and (microbatch := self._scheduler.next_batch(now_s)) is not None:
+        if self._pause is not None and not self._scheduler.num_in_flight:
+            self._stand_still(self._pause)
+        while self._may_send and (microbatch := self._scheduler.next_batch(now_s)) is not None:
             try:
                 self._stages.submit(microbatch)
                 has_sent = True
@@ -197,6 +211,15 @@ class Engine:
         if has_sent:
             self._stages.flush()
         return now_s + hold_s if hold_s else None
+
+    @property
+    def _may_send(self) -> bool:
+        return self._failure is None and self._pause is None
+
+    def _stand_still(self, pause: Pause) -> None:
+        """Nothing is under way: all that was computed is told, and no request can be blamed for anything."""
+        cause = StageFailure(None, self._scheduler.epoch, pause.why)
+        self._begin_outage(cause, max(self._patience_s, MOST_PAUSE_S))
 
     def _hold(self, failure: StageFailure, now_s: float) -> float | None:
         """Until when requests are held; None once they have ended."""
@@ -225,6 +248,11 @@ class Engine:
                 self._lose(event)
             case Reset():
                 self._restart(event)
+            case Pause():
+                if self._failure is None:
+                    self._pause = event
+                else:
+                    event.has_paused.set()
             case Stop():
                 self._stopping = True
 
@@ -250,15 +278,26 @@ class Engine:
         if failure.epoch > self._scheduler.epoch:
             self._early_failure = failure
         elif self._failure is None and failure.epoch == self._scheduler.epoch:
-            self._failure = cause = self._find_cause(failure)
-            self._held_until_s = self._now() + self._patience_s
-            self._outages.begin(self._now(), self._scheduler.rewind())
-            self._requests.rewind(lambda: lost_error(cause, AGAIN))
+            self._begin_outage(self._find_cause(failure), self._patience_s)
+
+    def _begin_outage(self, cause: StageFailure, patience_s: float) -> None:
+        self._failure = cause
+        self._held_until_s = self._now() + patience_s
+        self._outages.begin(self._now(), self._scheduler.rewind())
+        self._requests.rewind()
+        self._requests.end_suspects(lambda: lost_error(cause, AGAIN))
+        self._end_pause()
+
+    def _end_pause(self) -> None:
+        pause, self._pause = self._pause, None
+        if pause is not None:
+            pause.has_paused.set()
 
     def _restart(self, reset: Reset) -> None:
         if reset.epoch > self._scheduler.epoch:
+            self._end_pause()
             self._outages.end(self._now(), self._scheduler.reset(reset.epoch, reset.costs))
-            self._requests.rewind(lambda: StageLostError(f"stages: they were started anew, {AGAIN}; ask again"))
+            self._requests.rewind()
             self._failure = self._held_until_s = None
             if self._early_failure is not None:
                 self._lose(self._early_failure)
@@ -266,12 +305,15 @@ class Engine:
     def _close(self) -> None:
         with self._closing_lock:
             self._closed = True
+        self._end_pause()
         self._requests.end_all(stopped_error)
         self._requests.send()
         while not self._inbox.empty():
             event = self._inbox.get()
             if isinstance(event, NewRequest):
                 send(event.sink, stopped_error())
+            elif isinstance(event, Pause):
+                event.has_paused.set()
 
     def _put(self, event: Event) -> bool:
         with self._closing_lock:

@@ -22,6 +22,7 @@ class Request:
     first_token_s: float | None = None
     scored: list[PromptLogprob] = field(default_factory=list)
     num_logits: int = 0  # rows of logits that its reader has had
+    ticket: bytes = b""
 
     @property
     def prompt_counts(self) -> PromptCounts:

@@ -147,10 +147,10 @@ class Scheduler:
             sequence.slot, sequence.state = None, State.ENDED
         return sequence
 
-    def rewind(self) -> int:
+    def rewind(self, *, is_loss: bool = True) -> int:
         """The stages have lost their KV: every sequence waits to be computed again, those that had a slot first.
 
-        Returns how many tokens had been computed.
+        Returns how many tokens had been computed. `is_loss`: stages died, maybe of one that is under way.
         """
         sequences = [*self._running.values(), *self._prompts.clear()]
         self._running.clear()
@@ -159,7 +159,7 @@ class Scheduler:
         self._slots.clear()
         num_computed = sum(sequence.num_computed for sequence in sequences)
         for sequence in sequences:
-            sequence.rewind()
+            sequence.rewind(is_loss=is_loss)
             self._prompts.add(sequence)
         self._suspects = [sequence for sequence in sequences if _is_suspect(sequence)]
         return num_computed
@@ -167,10 +167,10 @@ class Scheduler:
     def reset(self, epoch: int, costs: Items[StageCosts] = ()) -> int:
         """Starts a newer epoch, with all slots empty and nothing in flight. Every sequence is computed again.
 
-        Returns what `rewind` does.
+        Returns what `rewind` does. Where stages had died, that was told before.
         """
         assert epoch > self.epoch, f"reset: epoch {epoch} is not newer than {self.epoch}"
-        num_computed = self.rewind()
+        num_computed = self.rewind(is_loss=False)
         self._costs.begin(costs)
         self._flight.begin(epoch)
         return num_computed

@@ -47,7 +47,7 @@ class Sequence:
         num_computed: leading tokens whose rows have come back from the last stage.
         num_in_flight: rows after those that are in microbatches now; 0 when it is in none.
         num_rejected: rows behind the computed ones that the stages hold of wrong guesses, until the next microbatch.
-        num_losses: epochs that ended while rows of it were under way, since it last had a token.
+        num_losses: deaths of stages while rows of it were under way, since it last had a token.
         num_cached: leading tokens of the prompt whose KV was there already, when it first got a slot.
         slot: KV sequence id while running.
         sampling_sent: the last stage knows `params`.
@@ -75,9 +75,9 @@ class Sequence:
     pooling: Pooling | None = None
     scales: tuple[float, ...] = ()
 
-    def rewind(self) -> None:
+    def rewind(self, *, is_loss: bool) -> None:
         """The stages hold nothing of it any more: all of its log is to be computed again, in any slot."""
-        self.num_losses += self.num_in_flight > 0
+        self.num_losses += is_loss and self.num_in_flight > 0
         self.state, self.slot, self.sampling_sent = State.WAITING, None, False
         self.num_computed = self.num_in_flight = self.num_rejected = 0
 

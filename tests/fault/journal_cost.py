@@ -49,7 +49,8 @@ def main() -> None:
         print(f"on {one['on']:8.1f}  off {one['off']:8.1f}  ratio {ratio:.3f}")
     medians = {name: statistics.median(one[name] for one in rounds) for name in homes}
     print(
-        f"medians: on {medians['on']:.1f} tok/s, off {medians['off']:.1f} tok/s; median ratio {statistics.median(ratios):.3f}"
+        f"medians: on {medians['on']:.1f} tok/s, off {medians['off']:.1f} tok/s; "
+        f"median ratio {statistics.median(ratios):.3f}"
     )
 
 

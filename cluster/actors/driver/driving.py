@@ -6,12 +6,13 @@ Ray is imported only then, so that whatever can be said without it is said at on
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.actors.ray_side.start.environment import use_foreign, use_ray
-from cluster.node.home import Home
+from cluster.node.home import Home, read_home
+from cluster.node.state import ClusterState, state_path
 
 if TYPE_CHECKING:
     from cluster.actors.driver.launch import Launch
@@ -34,6 +35,12 @@ def driving(address: str, namespace: str, run_folder: str, home: Home) -> Iterat
         yield launch
     finally:
         launch.close()
+
+
+def remembered(state: ClusterState) -> AbstractContextManager[Launch]:
+    """The same, of the cluster that this machine remembers."""
+    run_folder = state.run_folder if state.owns_ray else ""
+    return driving(state.ray_address, state.ray_namespace, run_folder, read_home(state_path().parent))
 
 
 @contextmanager

@@ -130,6 +130,7 @@ class Launch:
 
     def _bring_up(self, specs: Sequence[StageSpec], coordinator: AnySpec, report: Report, former: str) -> str:
         crew = self._crew(specs)
+        self.pause("its stages are being placed anew")
         stage_names = [stage_name(spec.stage) for spec in specs]
         self._end_surplus(stage_names)
         num_refusals = 0
@@ -159,6 +160,19 @@ class Launch:
                 continue
             get(actor.first_token.remote(FIRST_TOKEN_TIMEOUT_S), FIRST_TOKEN_TIMEOUT_S + CALL_TIMEOUT_S)
             return address
+
+    def pause(self, why: str) -> None:
+        """Have the steps under way end, where the coordinator serves; its requests are held until the next epoch."""
+        with errors_of_ray():
+            coordinator = self._actors.living([COORDINATOR]).get(COORDINATOR)
+            if coordinator is not None:
+                get(coordinator.pause.remote(why))
+
+    def end_stage(self, stage: int) -> None:
+        """On purpose: requests are held before."""
+        self.pause(f"stage {stage} is being started anew")
+        with errors_of_ray():
+            self._actors.kill(stage_name(stage))
 
     def take_down(self) -> int:
         """End the actors and give their place back. Returns how many there were."""
@@ -199,8 +213,7 @@ class Launch:
         fits = dict(zip(living, get([actor.fits.remote(wanted[name]) for name, actor in living.items()]), strict=True))
         for name in living:
             if not fits[name]:
-                if name == COORDINATOR:  # its port is to be free for the next one
-                    get(living[name].stop.remote())
+                # Told to stop it would end its requests. Killed it leaves them to the next one, and its port, too.
                 self._actors.kill(name)
         return {name: actor for name, actor in living.items() if fits[name]}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,9 @@ from cluster.wire.transport.channel import check_port_free, host_of, port_of
 
 if TYPE_CHECKING:
     from cluster.coordinator.programs.service import ProgramService
+
+# What the kernel may take to end the former coordinator, which has the port, after Ray has said that it is gone.
+FORMER_S = 2.0
 
 
 class Coordinator:
@@ -65,6 +69,11 @@ class Coordinator:
         if self._service is not None:
             self._service.give_up(why)
 
+    def pause(self, why: str) -> None:
+        """The stages are to be placed anew on purpose; at once where it does not serve."""
+        if self._service is not None:
+            self._service.pause(why)
+
     def epoch(self) -> int:
         """The newest epoch that was begun; 0 before the first."""
         return 0 if self._service is None else self._service.epoch
@@ -89,11 +98,15 @@ class Coordinator:
         """The one that is asked for; else the former one, unless somebody else has it by now."""
         if self._spec.port or not former:
             return self._spec.port
-        try:
-            check_port_free(host_of(former), port_of(former))
-        except UsageError:
-            return 0
-        return port_of(former)
+        deadline_s = time.monotonic() + FORMER_S
+        while True:
+            try:
+                check_port_free(host_of(former), port_of(former))
+                return port_of(former)
+            except UsageError:
+                if time.monotonic() > deadline_s:
+                    return 0
+            time.sleep(0.02)
 
     @property
     def _started(self) -> CoordinatorService | ProgramService:

@@ -65,6 +65,9 @@ class ProgramService(NoText):
             self._pipeline.start()
         return self._address
 
+    def pause(self, why: str) -> None:
+        """Calls are not held: those under way end with an error when the stages are wired anew."""
+
     def first_token(self, timeout_s: float) -> None:
         """Wait until a call of zeros has gone through all stages. What its numbers mean does not matter."""
         answers: Queue[Arrays | ClusterError] = Queue()
