@@ -19,6 +19,9 @@ from cluster.messages.step import StepTiming
 from cluster.node.ray_health import ray_trouble
 from cluster.wire.access.keys import Keys
 
+# For steps under way, where the stages are placed anew on purpose; those that take longer are computed again.
+PAUSE_TIMEOUT_S = 10.0
+
 
 class Driver(Receiver, Protocol):
     """An engine, as its coordinator knows it."""

@@ -25,7 +25,7 @@ from cluster.coordinator.journal.asked import Asked
 from cluster.coordinator.journal.journal import Journal
 from cluster.coordinator.model_facts import model_info, vocabulary_table
 from cluster.coordinator.pairs import Pairs
-from cluster.coordinator.pipeline import Pipeline
+from cluster.coordinator.pipeline import PAUSE_TIMEOUT_S, Pipeline
 from cluster.coordinator.sinks import pass_event, pass_logits, pass_vector
 from cluster.coordinator.spec import CoordinatorSpec, StageEndpoint
 from cluster.coordinator.taken_up import TakenUp
@@ -41,7 +41,6 @@ from cluster.wire.inference.server import InferenceServer
 from cluster.wire.limits import MAX_TEXT_BYTES
 
 ENGINE_STOP_TIMEOUT_S = 5.0
-PAUSE_TIMEOUT_S = 10.0  # for steps under way; those that take longer are computed again
 FIRST_TOKEN_CHECK_S = 0.1
 TOKEN_ID_BYTES = 5  # most that an id takes in a message
 

@@ -55,6 +55,7 @@ class ProgramSpec:
     host: str
     port: int
     ray_processes: tuple[RayProcess, ...] = ()  # on the coordinator's machine; a repair needs them
+    patience_s: float = 0.0  # calls are held for so long while a stage is away
     row_bytes: int = 0  # the most that a call takes from stage to stage, for the example's shapes
     plan: str = ""  # why the units are where they are: sentences, one a line
     num_parameters: int = 0

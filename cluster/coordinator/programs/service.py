@@ -9,7 +9,7 @@ from queue import Empty, Queue
 from cluster.api.errors import ClusterError, UnreachableError
 from cluster.api.model import ModelInfo
 from cluster.api.status import ClusterStatus, SlotStatus
-from cluster.coordinator.pipeline import Pipeline
+from cluster.coordinator.pipeline import PAUSE_TIMEOUT_S, Pipeline
 from cluster.coordinator.programs.no_text import NoText
 from cluster.coordinator.programs.signature import Signature
 from cluster.coordinator.spec import ProgramSpec
@@ -38,7 +38,11 @@ class ProgramService(NoText):
         self._signature = Signature.of(graph)
         self._pipeline = Pipeline(spec, keys)
         self._engine = self._pipeline.engine = CallEngine(
-            self._pipeline.stages, spec.num_stages, spec.max_waiting, find_cause=self._pipeline.cause_of
+            self._pipeline.stages,
+            spec.num_stages,
+            spec.max_waiting,
+            find_cause=self._pipeline.cause_of,
+            patience_s=spec.patience_s,
         )
         self.wire = self._pipeline.wire
         self.hold_recovery = self._pipeline.hold_recovery
@@ -66,7 +70,8 @@ class ProgramService(NoText):
         return self._address
 
     def pause(self, why: str) -> None:
-        """Calls are not held: those under way end with an error when the stages are wired anew."""
+        """Have what is under way end, and hold all calls until the stages are wired anew."""
+        self._engine.pause(why, PAUSE_TIMEOUT_S)
 
     def first_token(self, timeout_s: float) -> None:
         """Wait until a call of zeros has gone through all stages. What its numbers mean does not matter."""

@@ -22,6 +22,7 @@ class Call:
     arrays: Arrays
     client: str  # who asks; clients share the pipeline and the queue evenly
     sink: CallSink
+    num_losses: int = 0  # times that stages died while it was under way
 
     def answer(self, answer: Arrays | ClusterError) -> None:
         """What the reader makes of it is its own affair."""

@@ -11,7 +11,7 @@ from cluster.api.errors import ClusterError, UnreachableError, error_named
 from cluster.engine.busy import BusyWindow
 from cluster.engine.calls.call import Call, CallSink
 from cluster.engine.calls.pipeline import CallPipeline
-from cluster.engine.loop import lost_error, stopped_error
+from cluster.engine.loop import AGAIN, MOST_PAUSE_S, lost_error, stopped_error
 from cluster.engine.outages import Outages
 from cluster.engine.seams import Snapshot, Steps
 from cluster.messages.program import Arrays, ProgramResult, ProgramStep
@@ -22,9 +22,10 @@ from cluster.messages.step import StepTiming
 class CallEngine:
     """All methods are for any thread, and none waits.
 
-    Each call is answered through its sink once, whatever goes wrong. After a StageFailure all calls end with
-    StageLostError (UnreachableError, if it was the coordinator's own fault), and new ones are refused with it until
-    `reset` starts a newer epoch.
+    Each call is answered through its sink once, whatever goes wrong. After a StageFailure all calls are held, and new
+    ones wait, until `reset` starts a newer epoch: then they are computed, or computed again. If that takes longer than
+    `patience_s`, they end with StageLostError (UnreachableError, if it was the coordinator's own fault), and new ones
+    are refused with it.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class CallEngine:
         *,
         now: Callable[[], float] = time.monotonic,
         find_cause: Callable[[StageFailure], StageFailure] = lambda failure: failure,
+        patience_s: float = 0.0,
     ) -> None:
         """`find_cause`: what a failure is told as, where whoever noticed it could not know better."""
         self._stages = stages
@@ -42,9 +44,13 @@ class CallEngine:
         self._now = now
         # One for each stage, and one whose arrays are on their way meanwhile.
         self.max_in_flight = num_stages + 1
+        self._patience_s = patience_s
         self._pipeline = CallPipeline(self.max_in_flight, max_waiting)
         self._busy = BusyWindow(num_stages, now())
         self._lock = threading.RLock()
+        self._is_idle = threading.Condition(self._lock)
+        self._pause: str | None = None  # why nothing more is sent
+        self._end_of_hold: threading.Timer | None = None  # of calls that wait for a newer epoch
         self._numbers = itertools.count(1)
         self._num_ended = 0
         self._failure: StageFailure | None = None
@@ -56,7 +62,7 @@ class CallEngine:
         """Ask for one call. Returns its number; never raises."""
         call = Call(next(self._numbers), symbols, arrays, client, sink)
         with self._lock:
-            if self._is_stopped or self._failure is not None:
+            if self._is_stopped or (self._failure is not None and self._end_of_hold is None):
                 call.answer(stopped_error() if self._failure is None else lost_error(self._failure))
                 return call.number
             try:
@@ -82,6 +88,8 @@ class CallEngine:
                 return
             call = self._pipeline.complete(event.id)
             self._fill()
+            if not self._pipeline.num_in_flight:
+                self._is_idle.notify_all()
             if call is None:
                 return
             self._num_ended += 1
@@ -94,31 +102,66 @@ class CallEngine:
             if failure.epoch > self._pipeline.epoch:
                 self._early_failure = failure
             elif self._failure is None and failure.epoch == self._pipeline.epoch:
-                self._failure = self._find_cause(failure)
-                self._outages.begin(self._now())
-                self._end_all(lost_error(self._failure))
+                self._begin_outage(self._find_cause(failure), self._patience_s, is_loss=True)
+
+    def _begin_outage(self, cause: StageFailure, patience_s: float, *, is_loss: bool) -> None:
+        self._failure, self._pause = cause, None
+        self._outages.begin(self._now())
+        lost = self._pipeline.rewind(is_loss=is_loss)
+        self._is_idle.notify_all()
+        for call in lost:
+            call.answer(lost_error(cause, AGAIN))
+        if patience_s:
+            self._end_of_hold = threading.Timer(patience_s, self._give_up, (cause,))
+            self._end_of_hold.daemon = True
+            self._end_of_hold.start()
+        else:
+            self._end_all(lost_error(cause))
+
+    def _give_up(self, cause: StageFailure) -> None:
+        with self._lock:
+            if self._failure is cause:
+                self._end_of_hold = None
+                self._end_all(lost_error(cause))
+
+    def _release(self) -> None:
+        """Nobody waits for a newer epoch any more."""
+        timer, self._end_of_hold = self._end_of_hold, None
+        if timer is not None:
+            timer.cancel()
+
+    def pause(self, why: str, timeout_s: float) -> None:
+        """Ends what is under way and holds all calls until `reset`; waits for so long."""
+        with self._lock:
+            if self._failure is not None or self._is_stopped:
+                return
+            self._pause = why
+            self._is_idle.wait_for(lambda: self._pause is None or not self._pipeline.num_in_flight, timeout_s)
+            if self._pause is not None and not self._pipeline.num_in_flight:
+                cause = StageFailure(None, self._pipeline.epoch, why)
+                self._begin_outage(cause, max(self._patience_s, MOST_PAUSE_S), is_loss=False)
 
     def reset(self, epoch: int, costs: tuple[StageCosts, ...] = ()) -> None:
-        """The stages are wired anew; what still runs ends. An epoch not newer is ignored."""
+        """The stages are wired anew; what was under way is computed again. An epoch not newer is ignored."""
         with self._lock:
             if epoch <= self._pipeline.epoch:
                 return
-            ended = self._pipeline.clear()
+            self._release()
+            self._pipeline.rewind(is_loss=False)  # where stages had died, that was told before
             self._pipeline.begin(epoch)
-            self._failure = None
+            self._failure = self._pause = None
             self._outages.end(self._now())
             early, self._early_failure = self._early_failure, None
             if early is not None:
                 self.fail(early)
-            # Last, since a reader may ask again at once: that call is of the newer epoch.
-            error = lost_error(StageFailure(None, epoch, "the stages were started anew"))
-            for call in ended:
-                call.answer(error)
+            self._fill()
 
     def stop(self) -> None:
         """End all calls, and take no more."""
         with self._lock:
             self._is_stopped = True
+            self._release()
+            self._is_idle.notify_all()
             self._end_all(stopped_error())
 
     def snapshot(self) -> Snapshot:
@@ -147,7 +190,7 @@ class CallEngine:
             return self._busy.timings(stage)
 
     def _fill(self) -> None:
-        while (step := self._pipeline.next_step()) is not None:
+        while self._failure is None and self._pause is None and (step := self._pipeline.next_step()) is not None:
             try:
                 self._stages.submit(step)
             except ClusterError as error:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from cluster.api.errors import CapacityError
 from cluster.engine.calls.call import Call
+from cluster.engine.sequence import MOST_LOSSES
 from cluster.fairness.queue import FairQueue
 from cluster.messages.program import ProgramStep
 from cluster.messages.step import StepId
@@ -61,7 +62,7 @@ class CallPipeline:
         self._waiting.take(call.number)
         step_id = StepId(self.epoch, heapq.heappop(self._free_lanes), self._next_step)
         self._next_step += 1
-        self._in_flight[step_id] = replace(call, arrays={})  # the stages have them
+        self._in_flight[step_id] = call  # with its arrays, which may have to be sent once more
         return ProgramStep(step_id, call.symbols, call.arrays)
 
     def complete(self, step_id: StepId) -> Call | None:
@@ -79,6 +80,22 @@ class CallPipeline:
         """Nobody waits for it any more. What is under way is computed to its end."""
         if self._waiting.remove(number) is None and any(call.number == number for call in self._in_flight.values()):
             self._cancelled.add(number)
+
+    def rewind(self, *, is_loss: bool) -> list[Call]:
+        """Let all that is under way wait again, before those that wait. Returns those that are lost too often.
+
+        `is_loss`: stages died, maybe of one of them.
+        """
+        under_way = {call.number for call in self._in_flight.values()}
+        lost: list[Call] = []
+        for call in self.clear():
+            if is_loss and call.number in under_way:
+                call = replace(call, num_losses=call.num_losses + 1)
+            if call.num_losses >= MOST_LOSSES:
+                lost.append(call)
+            else:
+                self._waiting.add(call.number, call.client, call)
+        return lost
 
     def clear(self) -> list[Call]:
         """Take all calls out that somebody waits for: those under way first."""

@@ -64,6 +64,7 @@ def _coordinator(found: ProgramInventory, is_kept: bool) -> ProgramSpec:
         max_waiting=config.max_waiting,
         host=config.host,
         port=config.port,
+        patience_s=config.patience_s,
         row_bytes=found.row_bytes,
         plan=why_there(found, is_kept),
         num_parameters=found.model.header.num_parameters,

@@ -42,9 +42,9 @@ class RecordingStages:
 class World:
     """An engine over such stages, and what each call was told, by the number in its array."""
 
-    def __init__(self, num_stages: int = 1, max_waiting: int = 100) -> None:
+    def __init__(self, num_stages: int = 1, max_waiting: int = 100, patience_s: float = 0.0) -> None:
         self.stages = RecordingStages()
-        self.engine = CallEngine(self.stages, num_stages, max_waiting, now=lambda: 0.0)
+        self.engine = CallEngine(self.stages, num_stages, max_waiting, now=lambda: 0.0, patience_s=patience_s)
         self.told: dict[int, list[Answer]] = {}
 
     def ask(self, number: int, client: str = "one") -> int:
