@@ -252,7 +252,7 @@ class AsyncClient:
         return parts.finish()
 
     def _open(self, call: Call[Any]) -> AsyncMessages:
-        return AsyncMessages(partial(self._begin, call), self._keeping, call.is_open)
+        return AsyncMessages(partial(self._begin, call), self._keeping, call)
 
     def _begin(self, call: Call[Any]) -> Opened:
         proof = self._endpoint.prove(call.path)

@@ -13,7 +13,8 @@ import grpc
 
 from cluster.api.results import TokenEvent
 from cluster.client import calls
-from cluster.client.resuming import IsOpen, Keeping, Resuming
+from cluster.client.calls import Call
+from cluster.client.resuming import Keeping, Resuming
 from cluster.client.stream import Opened
 from cluster.wire.transport.status import initial_metadata_of, is_broken
 
@@ -21,14 +22,15 @@ from cluster.wire.transport.status import initial_metadata_of, is_broken
 class AsyncMessages(AsyncIterator[bytes]):
     """The messages of one call's answer. Closing it cancels the call; nothing more is yielded."""
 
-    def __init__(self, open_call: Callable[[], Opened], keeping: Keeping, is_open: IsOpen | None) -> None:
-        """`open_call` begins the call, and does so again where the connection broke; `is_open` as in Call.
+    def __init__(self, open_call: Callable[[], Opened], keeping: Keeping, call: Call[Any]) -> None:
+        """`open_call` begins the call, and does so again where the connection broke and the call can be made again.
 
         Nothing is believed before the answer has proved the secret, too.
         """
         self._open_call = open_call
         self._keeping = keeping
-        self._resuming = Resuming(keeping, is_open)
+        self._resuming = Resuming(keeping, call.is_open)
+        self._anew = call.anew
         self._is_closed = False
         self._begin()
 
@@ -80,6 +82,8 @@ class AsyncMessages(AsyncIterator[bytes]):
             raise await calls.aio_call_error(error, self._endpoint) from None
         await asyncio.sleep(pause_s)
         if not self._is_closed:
+            if self._anew is not None:
+                self._anew()
             self._begin()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cluster.api.errors import UnreachableError, UsageError
 from cluster.messages.program import Array, Arrays
-from cluster.wire.codec.arrays import ITEM_BYTES, ArraysAssembly
+from cluster.wire.codec.arrays import ITEM_BYTES, ArraysAssembly, array_parts
 from protos import arrays_pb2
 
 
@@ -40,11 +40,25 @@ def _array(name: str, value: Any) -> Array:
     return Array.of(plain)
 
 
+class SentArrays(Iterable[arrays_pb2.ArraysPart]):
+    """The messages of a call, as often as they are wanted."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        self._arrays = arrays
+
+    def __iter__(self) -> Iterator[arrays_pb2.ArraysPart]:
+        return array_parts(self._arrays)
+
+
 class RunParts:
     """Puts the parts of an answer together."""
 
     def __init__(self) -> None:
         self._assembly: ArraysAssembly | None = None
+
+    def reset(self) -> None:
+        """Forget all parts."""
+        self._assembly = None
 
     def add(self, part: arrays_pb2.ArraysPart) -> None:
         """The next one; UsageError if it does not fit."""

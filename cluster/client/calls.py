@@ -9,7 +9,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import grpc
@@ -23,7 +23,7 @@ from cluster.api.prompt import Pair
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, SlotStatus
-from cluster.client.arrays import RunParts, to_arrays
+from cluster.client.arrays import RunParts, SentArrays, to_arrays
 from cluster.client.completion import Completions, LogitsRows
 from cluster.client.embedding import EmbeddingParts
 from cluster.client.finding import ADDRESS_VARIABLE
@@ -34,7 +34,6 @@ from cluster.wire.access.endpoint import Endpoint, sent_with
 from cluster.wire.access.proof import Proof
 from cluster.wire.codec.adapters import decode_adapters, encode_adapters_request
 from cluster.wire.codec.answer import Output, decode_answers, decode_events, is_last
-from cluster.wire.codec.arrays import array_parts
 from cluster.wire.codec.embedding import decode_embeddings, encode_embed
 from cluster.wire.codec.facts import decode_slots, decode_status
 from cluster.wire.codec.inference import (
@@ -75,6 +74,7 @@ class Call(Generic[Result]):
     # Whether something of the answer is missing still. `decode` keeps the request up to date: made again, the call goes
     # on where it broke. None: it cannot be gone on with.
     is_open: Callable[[], bool] | None = None
+    anew: Callable[[], None] | None = None  # forgets what has come, where the call made again begins from the start
 
 
 class Parts(Protocol[Part, Whole]):
@@ -85,6 +85,13 @@ class Parts(Protocol[Part, Whole]):
 
     def finish(self) -> Whole:
         """What they are together. UnreachableError if some are missing."""
+
+
+class Restarting(Parts[Part, Whole], Protocol):
+    """Of a call that can be made again from the start."""
+
+    def reset(self) -> None:
+        """Forget all messages."""
 
 
 def call_error(error: grpc.RpcError, endpoint: Endpoint) -> ClusterError:
@@ -206,7 +213,7 @@ def logits_call(token_ids: Iterable[int]) -> tuple[Call[Float32Array], LogitsRow
     if not ids:
         raise UsageError("token_ids: there are none; give at least one")
     request = inference_pb2.LogitsRequest(token_ids=ids)
-    return _call("Logits", request, inference_pb2.LogitsPart, decode_logits), LogitsRows(len(ids))
+    return _restarting(_call("Logits", request, inference_pb2.LogitsPart, decode_logits), LogitsRows(len(ids)))
 
 
 def embed_call(
@@ -220,7 +227,7 @@ def embed_call(
         raise UsageError("inputs: there are none; give at least one")
     request = encode_embed([to_prompt(one, "inputs") for one in given], pooling)
     parts = EmbeddingParts(len(given), normalize, dimensions)
-    return _call("Embed", request, inference_pb2.EmbedPart, decode_embeddings), parts
+    return _restarting(_call("Embed", request, inference_pb2.EmbedPart, decode_embeddings), parts)
 
 
 def rerank_call(query: Any, documents: Any) -> tuple[Call[tuple[list[int], Float32Array]], EmbeddingParts]:
@@ -234,7 +241,7 @@ def rerank_call(query: Any, documents: Any) -> tuple[Call[tuple[list[int], Float
         raise UsageError("documents: there are none; give at least one")
     request = encode_embed([Pair(query, one) for one in given], Pooling.RANK)
     parts = EmbeddingParts(len(given), normalize=False, dimensions=None)
-    return _call("Embed", request, inference_pb2.EmbedPart, decode_embeddings), parts
+    return _restarting(_call("Embed", request, inference_pb2.EmbedPart, decode_embeddings), parts)
 
 
 def ranking_of(found: Embeddings) -> Ranking:
@@ -246,7 +253,7 @@ def run_call(arrays: Any, named: Mapping[str, Any]) -> tuple[Call[arrays_pb2.Arr
     """The call of a program, and what its messages fill."""
     given = to_arrays(arrays, named)
     path = method_path("Inference", "Run")
-    return Call(path, array_parts(given), lambda data: parse(arrays_pb2.ArraysPart, data)), RunParts()
+    return _restarting(Call(path, SentArrays(given), lambda data: parse(arrays_pb2.ArraysPart, data)), RunParts())
 
 
 def tokenize_call(text: Any, specials: Specials) -> Call[list[int]]:
@@ -297,6 +304,14 @@ def intervals_call() -> Call[list[StepTiming]]:
 
 def _call(method: str, request: Message, reply: type[Message], decode: Callable[[Any], Result]) -> Call[Result]:
     return Call(method_path("Inference", method), request, lambda data: decode(parse(reply, data)))
+
+
+Filled = TypeVar("Filled", bound=Restarting[Any, Any])
+
+
+def _restarting(call: Call[Result], parts: Filled) -> tuple[Call[Result], Filled]:
+    """Made again, it begins from the start: what it computes does not depend on how often it is asked."""
+    return replace(call, is_open=lambda: True, anew=parts.reset), parts
 
 
 def _decode_intervals(reply: inference_pb2.IntervalsReply) -> list[StepTiming]:

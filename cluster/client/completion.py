@@ -69,6 +69,10 @@ class LogitsRows:
         self._array: Float32Array | None = None
         self._num_filled = 0
 
+    def reset(self) -> None:
+        """Forget all rows."""
+        self._num_filled = 0
+
     def add(self, rows: Float32Array) -> None:
         """Rows [r, V]; UsageError if they do not fit to those before."""
         if self._array is None:

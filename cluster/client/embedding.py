@@ -19,6 +19,11 @@ class EmbeddingParts:
         self._num_tokens: list[int] = []
         self._vectors: list[Float32Array] = []
 
+    def reset(self) -> None:
+        """Forget all of them."""
+        self._num_tokens.clear()
+        self._vectors.clear()
+
     def add(self, part: tuple[list[int], Float32Array]) -> None:
         """Those of the next texts; UsageError if they do not fit to those before."""
         num_tokens, vectors = part

@@ -16,8 +16,9 @@ import grpc
 from cluster.api.errors import UsageError
 from cluster.api.results import TokenEvent
 from cluster.client import calls
+from cluster.client.calls import Call
 from cluster.client.connection import check_process
-from cluster.client.resuming import IsOpen, Keeping, Resuming
+from cluster.client.resuming import Keeping, Resuming
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.proof import Proof
 from cluster.wire.transport.status import initial_metadata_of, is_broken
@@ -37,14 +38,15 @@ class Opened(NamedTuple):
 class Messages(Iterator[bytes]):
     """The messages of one call's answer. Closing it cancels the call; nothing more is yielded."""
 
-    def __init__(self, open_call: Callable[[], Opened], keeping: Keeping, is_open: IsOpen | None) -> None:
-        """`open_call` begins the call, and does so again where the connection broke; `is_open` as in Call.
+    def __init__(self, open_call: Callable[[], Opened], keeping: Keeping, call: Call[Any]) -> None:
+        """`open_call` begins the call, and does so again where the connection broke and the call can be made again.
 
         Nothing is believed before the answer has proved the secret, too.
         """
         self._open_call = open_call
         self._keeping = keeping
-        self._resuming = Resuming(keeping, is_open)
+        self._resuming = Resuming(keeping, call.is_open)
+        self._anew = call.anew
         self._closed = threading.Event()
         self._begin()
         with _lock:
@@ -99,6 +101,8 @@ class Messages(Iterator[bytes]):
         if pause_s is None:
             raise calls.call_error(error, self._endpoint) from None
         if not self._closed.wait(pause_s):
+            if self._anew is not None:
+                self._anew()
             self._begin()
             if self._closed.is_set():
                 self._messages.cancel()

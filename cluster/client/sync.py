@@ -296,7 +296,7 @@ class Client:
         return parts.finish()
 
     def _open(self, call: Call[Any]) -> Messages:
-        return Messages(partial(self._begin, call), self._keeping, call.is_open)
+        return Messages(partial(self._begin, call), self._keeping, call)
 
     def _begin(self, call: Call[Any]) -> Opened:
         proof = self._endpoint.prove(call.path)

@@ -17,10 +17,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from cluster.api.embedding import Pooling
+from cluster.api.errors import ClusterError
 from cluster.api.results import FinishReason, Timings, TokenEvent
+from cluster.messages.step import Float32Array
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.inference.server import InferenceServer
-from tests.fakes.wire_backends import SECRET, EchoCluster
+from tests.fakes.wire_backends import SECRET, VOCAB_SIZE, EchoCluster
 
 ALPHABET = string.ascii_lowercase
 LETTER_S = 0.005
@@ -43,6 +48,33 @@ class KeepingCluster(EchoCluster):
     def resume(self, ticket: bytes, num_received: int, sink: Callable[[Any], None]) -> Callable[[], None] | None:
         path = self._folder / ticket.hex()
         return self._write(path, num_received, sink) if path.exists() else None
+
+    def logits(
+        self, token_ids: list[int], sink: Callable[[Float32Array | ClusterError | None], None], client: str
+    ) -> Callable[[], None]:
+        if self._dies_now("logits"):
+            sink(np.full((1, VOCAB_SIZE), 7, np.float32))  # the first part, and no other
+            return lambda: None
+        return super().logits(token_ids, sink, client)
+
+    def embed(
+        self,
+        token_ids: list[int],
+        pooling: Pooling | None,
+        sink: Callable[[Float32Array | ClusterError], None],
+        client: str,
+    ) -> Callable[[], None]:
+        if self._dies_now("embed"):
+            return lambda: None
+        return super().embed(token_ids, pooling, sink, client)
+
+    def _dies_now(self, name: str) -> bool:
+        """Soon after the first call of that name."""
+        is_first = not (self._folder / name).exists()
+        if is_first:
+            (self._folder / name).touch()
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        return is_first
 
     def _write(self, path: Path, first: int, sink: Callable[[Any], None]) -> Callable[[], None]:
         path.touch()

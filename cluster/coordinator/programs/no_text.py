@@ -28,8 +28,8 @@ class NoText:
 
     @property
     def keeps_requests(self) -> bool:
-        """A call of a program is asked for again whole."""
-        return False
+        """A call that is made again is computed again."""
+        return True
 
     def generate(
         self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str = "", ticket: bytes = b""

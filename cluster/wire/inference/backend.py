@@ -49,7 +49,7 @@ class InferenceBackend(Protocol):
 
     @property
     def keeps_requests(self) -> bool:
-        """Requests for texts outlive this process: whoever has a ticket may ask its successor to `resume`."""
+        """Requests outlive this process: its successor can be asked to `resume`, or asked again."""
 
     def generate(
         self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str, ticket: bytes = b""

@@ -26,7 +26,7 @@ class Mortal:
     """A cluster that dies in the middle of every text. Somebody starts it again, at the same port."""
 
     def __init__(self, folder: Path, num_letters: int = NUM_LETTERS) -> None:
-        self._folder = folder
+        self.folder = folder
         self.num_deaths = 0
         self._num_letters = num_letters
         self._stopping = threading.Event()
@@ -48,7 +48,7 @@ class Mortal:
             "tests.fakes.keeping_cluster",
             str(port),
             str(self._num_letters),
-            str(self._folder),
+            str(self.folder),
         ]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
@@ -105,6 +105,21 @@ def test_answers_of_the_client_for_asyncio_go_on(mortal: Mortal) -> None:
 
     asyncio.run(ask())
     assert mortal.num_deaths > 1
+
+
+def test_what_has_no_ticket_is_asked_for_again_from_the_start(mortal: Mortal) -> None:
+    with cluster.connect(mortal.address, SECRET.text) as client:
+        logits = client.logits([1, 2, 3])
+        assert logits[:, 0].tolist() == [1.0, 2.0, 3.0]
+        assert client.embed(["abc", "d"], normalize=False).vectors[:, 1].tolist() == [97.0, 100.0]
+
+    async def ask() -> None:
+        async with await AsyncClient.connect(mortal.address, SECRET.text) as other:
+            (mortal.folder / "logits").unlink()
+            assert (await other.logits([1, 2]))[:, 0].tolist() == [1.0, 2.0]
+
+    asyncio.run(ask())
+    assert mortal.num_deaths == 3
 
 
 def test_whoever_comes_while_it_is_away_waits(tmp_path: Path) -> None:
