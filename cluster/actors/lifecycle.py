@@ -74,14 +74,20 @@ class Lifecycle:
             wanted = config or config_of(state.config)
             return self._again(state, wanted)
 
-    def down(self) -> str:
-        """End whatever the state file remembers, on all nodes. Returns a line for the user."""
+    def down(self, drain_s: float = 0.0) -> str:
+        """End whatever the state file remembers, on all nodes. Returns a line for the user.
+
+        `drain_s`: requests that are open have so long to end, while new ones are refused.
+        """
         # An `up` or a repair still at work would start anew what we end, so it goes first. Ray may start a supervisor
         # again that was ended so: that one finds the lock taken, and then nothing to watch any more.
         with state_lock(end_holder=True):
             state = read_state()
             if state is None:
                 return "no cluster is up"
+            if drain_s and state.ready and _ray_trouble(state) is None:
+                with suppress(ClusterError), remembered(state) as launch:
+                    launch.drain(drain_s)
             num_ended = self._take_down(state, "cluster down, on the head")
         return f"the cluster is down ({num_ended} processes ended)"
 

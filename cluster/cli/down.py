@@ -13,12 +13,17 @@ def add_parser(verbs: Any) -> None:
         help="end the cluster",
         description="End the actors, and Ray if `cluster up` started it; also cleans up after a crash.",
     )
+    parser.add_argument(
+        "--drain", metavar="TIME", help="refuse new requests, and give those that are open so long to end, such as 30s"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     from cluster.actors.lifecycle import Lifecycle
+    from cluster.duration import seconds
     from cluster.terminal.progress import ProgressLines
 
-    print(Lifecycle(ProgressLines(sys.stderr)).down(), file=sys.stderr)
+    drain_s = seconds("drain", options.drain) if options.drain else 0
+    print(Lifecycle(ProgressLines(sys.stderr)).down(drain_s), file=sys.stderr)
     return 0

@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from cluster.api.errors import UsageError
+from cluster.api.errors import ClusterError, UsageError
 from cluster.cli.hidden import hide
 from cluster.cli.settings import PLAN_SETTINGS, UP_SETTINGS, add_plan_flags, add_setting_flags, given_settings
 from cluster.terminal.printable import printable
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cluster.terminal.progress import ProgressLines
 
 WATCH_INTERVAL_S = 1.0
+# For requests to end when a cluster in the foreground is told to stop. Kubernetes ends what is left after 30 s.
+DRAIN = "20s"
 # Beside a supervisor, which repairs within a second or two and which Ray starts again where it dies, nothing is done
 # here before so many looks in a row have found something.
 MOST_LOOKS = 5
@@ -129,9 +131,9 @@ def _stay(lifecycle: Lifecycle) -> int:
     from cluster.config import config_of
     from cluster.node.state import read_state
 
-    stopping = threading.Event()
+    stopping, hurrying = threading.Event(), threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda *_: stopping.set())
+        signal.signal(sign, lambda *_: (hurrying if stopping.is_set() else stopping).set())
     num_looks = 0
     try:
         while not stopping.wait(WATCH_INTERVAL_S):
@@ -143,8 +145,31 @@ def _stay(lifecycle: Lifecycle) -> int:
                 num_looks = 0
                 subprocess.call([sys.executable, "-m", "cluster", "up"])
     finally:
+        _let_end(hurrying)
         print(lifecycle.down(), file=sys.stderr)
     return 0
+
+
+def _let_end(hurrying: threading.Event) -> None:
+    """Give the requests that are open time to end; whoever asks a second time to stop ends that."""
+    from cluster.actors.asking.own_status import status_at
+    from cluster.node.state import read_state
+
+    state = read_state()
+    try:
+        status = status_at(state.address) if state is not None else None
+    except ClusterError:
+        return
+    if status is None or not status.num_slots_used + status.num_waiting:
+        return
+    print(f"letting running requests end, for {DRAIN} at most; once more ends them", file=sys.stderr)
+    # In a process of its own, as repairs are, and in a session of its own: a terminal's Ctrl-C is for this one.
+    command = [sys.executable, "-m", "cluster", "down", "--drain", DRAIN]
+    with subprocess.Popen(command, start_new_session=True) as down:
+        while down.poll() is None:
+            if hurrying.wait(0.1):
+                down.terminate()
+                return
 
 
 def _report(note: str, address: str, http: str) -> None:

@@ -116,6 +116,12 @@ class CoordinatorService:
         """Have what is under way end, and hold all requests until the stages are wired anew."""
         self._engine.pause(why, PAUSE_TIMEOUT_S)
 
+    def refuse(self) -> int:
+        """Take no new requests any more. How many are open."""
+        self._engine.refuse()
+        found = self._engine.snapshot()
+        return found.num_slots_used + found.num_waiting
+
     def first_token(self, timeout_s: float) -> None:
         """Wait until a token has gone through all stages: ours, or that of a client who asked before us."""
         answers: Queue[Output] = Queue()

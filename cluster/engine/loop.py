@@ -80,7 +80,7 @@ class Engine:
         self._held_until_s: float | None = None  # requests wait for a newer epoch; None: they do not
         self._early_failure: StageFailure | None = None  # its epoch is still to begin
         self._outages = Outages()
-        self._stopping = self._closed = False
+        self._stopping = self._closed = self._is_refusing = False
         self._closing_lock = threading.Lock()  # no event is put after the last one was taken
 
     def run(self) -> None:
@@ -148,6 +148,10 @@ class Engine:
         has_paused = threading.Event()
         if self._put(Pause(why, has_paused)):
             has_paused.wait(timeout_s)
+
+    def refuse(self) -> None:
+        """Takes no new request any more; those that are open go on."""
+        self._is_refusing = True
 
     def stop(self) -> None:
         """Ends all requests and `run`."""
@@ -238,7 +242,9 @@ class Engine:
                 with self._busy_lock:
                     self._busy.record(event, self._now())
             case NewRequest():
-                if self._failure is not None and self._held_until_s is None:
+                if self._is_refusing:
+                    send(event.sink, stopped_error())
+                elif self._failure is not None and self._held_until_s is None:
                     send(event.sink, lost_error(self._failure))
                 else:
                     self._requests.open(event, self._now())

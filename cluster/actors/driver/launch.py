@@ -13,7 +13,7 @@ from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from cluster.actors.driver.crew import Crew
-from cluster.actors.driver.http import HttpLaunch
+from cluster.actors.driver.http import HTTP, HttpLaunch
 from cluster.actors.driver.last_words import LastWords
 from cluster.actors.driver.wiring import wire_all
 from cluster.actors.nodes.agents import PREFIX as AGENT
@@ -173,6 +173,17 @@ class Launch:
         self.pause(f"stage {stage} is being started anew")
         with errors_of_ray():
             self._actors.kill(stage_name(stage))
+
+    def drain(self, drain_s: float) -> None:
+        """Refuse new requests, and wait until those that are open have ended, for so long."""
+        deadline_s = time.monotonic() + drain_s
+        with errors_of_ray():
+            living = self._actors.living([COORDINATOR, HTTP])
+            front = [living[HTTP].stop.remote(drain_s)] if HTTP in living else []
+            ray.wait(front, timeout=drain_s) if front else None  # it is a client of the coordinator's
+            coordinator = living.get(COORDINATOR)
+            while coordinator is not None and get(coordinator.refuse.remote()) and time.monotonic() < deadline_s:
+                time.sleep(POLL_S)
 
     def take_down(self) -> int:
         """End the actors and give their place back. Returns how many there were."""

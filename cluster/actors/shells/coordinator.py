@@ -74,6 +74,10 @@ class Coordinator:
         if self._service is not None:
             self._service.pause(why)
 
+    def refuse(self) -> int:
+        """Take no new requests any more. How many are open."""
+        return 0 if self._service is None else self._service.refuse()
+
     def epoch(self) -> int:
         """The newest epoch that was begun; 0 before the first."""
         return 0 if self._service is None else self._service.epoch

@@ -46,9 +46,9 @@ class HttpServer:
             freeze_heap()
         return self._address
 
-    def stop(self) -> None:
-        """New requests are refused; answers that are open may end first, if they do so soon."""
+    def stop(self, drain_s: float | None = None) -> None:
+        """New requests are refused; answers that are open may end first, if they do so soon, or within `drain_s`."""
         if self._service is not None:
             from cluster.http.service import DRAIN_S
 
-            self._service.stop(DRAIN_S)
+            self._service.stop(DRAIN_S if drain_s is None else drain_s)

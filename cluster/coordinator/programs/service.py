@@ -73,6 +73,12 @@ class ProgramService(NoText):
         """Have what is under way end, and hold all calls until the stages are wired anew."""
         self._engine.pause(why, PAUSE_TIMEOUT_S)
 
+    def refuse(self) -> int:
+        """Take no new calls any more. How many are open."""
+        self._engine.refuse()
+        found = self._engine.snapshot()
+        return found.num_slots_used + found.num_waiting
+
     def first_token(self, timeout_s: float) -> None:
         """Wait until a call of zeros has gone through all stages. What its numbers mean does not matter."""
         answers: Queue[Arrays | ClusterError] = Queue()

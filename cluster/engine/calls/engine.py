@@ -56,12 +56,15 @@ class CallEngine:
         self._failure: StageFailure | None = None
         self._early_failure: StageFailure | None = None  # its epoch is still to begin
         self._outages = Outages()
-        self._is_stopped = False
+        self._is_stopped = self._is_refusing = False
 
     def submit(self, symbols: tuple[int, ...], arrays: Arrays, sink: CallSink, client: str = "") -> int:
         """Ask for one call. Returns its number; never raises."""
         call = Call(next(self._numbers), symbols, arrays, client, sink)
         with self._lock:
+            if self._is_refusing:
+                call.answer(stopped_error())
+                return call.number
             if self._is_stopped or (self._failure is not None and self._end_of_hold is None):
                 call.answer(stopped_error() if self._failure is None else lost_error(self._failure))
                 return call.number
@@ -155,6 +158,10 @@ class CallEngine:
             if early is not None:
                 self.fail(early)
             self._fill()
+
+    def refuse(self) -> None:
+        """Take no new call any more; those that are open go on."""
+        self._is_refusing = True
 
     def stop(self) -> None:
         """End all calls, and take no more."""
