@@ -44,7 +44,7 @@ def add_parser(verbs: Any) -> None:
     add(
         "--foreground",
         action="store_true",
-        help="stay, repair lost stages, and take the cluster down on SIGTERM",
+        help="stay, start anew what no supervisor can (Ray itself), and take the cluster down on SIGTERM",
     )
     parser.set_defaults(run=run)
 

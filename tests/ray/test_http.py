@@ -74,7 +74,8 @@ def test_up_ends_with_an_address_that_answers(cli_home: CliHome) -> None:
     # A coordinator that was replaced, which nobody asked for, is found by the same server.
     pid, killed = http_pid(cli_home, base), coordinator_pid(cli_home)
     os.kill(killed, signal.SIGKILL)
-    wait_until(lambda: coordinator_pid(cli_home) not in (0, killed), 60)
+    wait_until(lambda: "repaired within" in cli_home.run("logs", "supervisor").stdout, 60)
+    assert coordinator_pid(cli_home) != killed
     wait_until(lambda: is_served(base), 30)
     assert http_pid(cli_home, base) == pid
     assert answer(base, "/v1/chat/completions", body=asked)[0] == 200

@@ -50,18 +50,19 @@ class Spare:
 
 
 def _start_one() -> None:
-    here = ray.get_runtime_context().get_node_id()
-    (node,) = (node for node in ray.nodes() if node["NodeID"] == here)
     request = node_manager_pb2.PrestartWorkersRequest(
         language=common_pb2.PYTHON, num_workers=1, keep_alive_duration_secs=KEPT_S
     )
-    channel = init_grpc_channel(f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}")
     try:
-        node_manager_pb2_grpc.NodeManagerServiceStub(channel).PrestartWorkers(request, timeout=ASK_TIMEOUT_S)
-    except Exception as error:  # gRPC's own, which is not for this room to know; a repair takes a second longer then
-        _log.info("no worker is started ahead: %s", error)
-    finally:
-        channel.close()
+        here = ray.get_runtime_context().get_node_id()
+        (node,) = (node for node in ray.nodes() if node["NodeID"] == here)
+        channel = init_grpc_channel(f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}")
+        try:
+            node_manager_pb2_grpc.NodeManagerServiceStub(channel).PrestartWorkers(request, timeout=ASK_TIMEOUT_S)
+        finally:
+            channel.close()
+    except Exception as error:  # gRPC's own among them, which is not for this room to know
+        _log.info("no worker is started ahead, so that a repair takes a second longer: %s", error)
 
 
 def _is_idle(pid: int, ticks: int) -> bool:

@@ -23,6 +23,7 @@ from cluster.node.supervision import Supervision, write_supervision
 from cluster.planning.model_plan import ModelPlan
 
 LOOK_S = 0.2  # between looks; each takes some milliseconds of the two processes
+FAILED_S = 5.0  # after a look that failed, which the next one will do, too
 SPARE_S = 2.0  # between looks for a process that is started ahead
 ANSWER_S = 0.5  # the longest that a look waits for the coordinator
 # Ray gives a node up after two and a half minutes, and says then that its stages died. Whatever is cut off for less
@@ -60,6 +61,7 @@ class Watch:
                 self._look()
             except Exception:  # whatever it meets, this thread goes on: nobody else repairs
                 _log.exception("a look at the cluster failed")
+                time.sleep(FAILED_S)
             time.sleep(LOOK_S)
 
     def _take_renewed(self) -> None:
