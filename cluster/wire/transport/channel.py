@@ -13,10 +13,11 @@ from cluster.wire.limits import MAX_MESSAGE_BYTES
 from cluster.wire.transport.tls import CallerTls
 
 # A peer that died is noticed by its closed socket, at once. Keepalive is for a peer that is stopped or cut
-# off: a ping goes out after KEEPALIVE_TIME_MS without traffic, to be answered within PING_TIMEOUT_MS. gRPC
-# answers pings on its own threads, so a long computation does no harm; a starved machine may take a second.
-KEEPALIVE_TIME_MS = 2000
-PING_TIMEOUT_MS = 4000
+# off: a ping goes out after KEEPALIVE_TIME_MS without traffic, to be answered within PING_TIMEOUT_MS: that is noticed
+# within three seconds. gRPC answers pings on its own threads, so a long computation does no harm; a starved machine may
+# take a second, and a false alarm costs requests a pause, no more.
+KEEPALIVE_TIME_MS = 1000
+PING_TIMEOUT_MS = 2000
 CONNECT_TIMEOUT_MS = 5000
 # What one server gives to connections. A client whose connection was closed because it was idle connects again with
 # its next call, in some 2 ms.
