@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
+from itertools import compress
 
 from cluster.api.errors import UsageError
 from cluster.api.results import TokenEvent
@@ -46,11 +47,13 @@ class Columns:
 
     def add_those(self, message: journal_pb2.JournalTokens, wanted: Set[int]) -> None:
         """The rows of `message` that belong to these requests. UsageError as for `serials_in`."""
-        for place in _places(message, wanted):
-            self._serials.append(message.serials[place])
-            self._tokens.append(message.tokens[place])
-            self._texts.append(message.texts[place])
-            self._logprobs.append(message.logprobs[place])
+        serials = serials_in(message)
+        chosen = [serial in wanted for serial in serials]
+        if any(chosen):  # most records are of others, and have none
+            self._serials.extend(compress(serials, chosen))
+            self._tokens.extend(compress(message.tokens[:], chosen))
+            self._texts.extend(compress(message.texts[:], chosen))
+            self._logprobs.extend(compress(message.logprobs[:], chosen))
 
     def take(self) -> bytes:
         """The record of all rows, in their order; then there are none."""
@@ -80,15 +83,11 @@ def serials_in(message: journal_pb2.JournalTokens) -> list[int]:
 
 def plain_events(message: journal_pb2.JournalTokens, wanted: Set[int]) -> Iterator[tuple[int, TokenEvent]]:
     """The events of these requests, each with its request's serial. UsageError names what is out of bounds."""
-    for place in _places(message, wanted):
-        token = check_range("tokens.token", message.tokens[place], 0, MAX_INT32)
-        check_length("tokens.text", message.texts[place], MAX_TEXT_BYTES)
-        yield message.serials[place], TokenEvent(token, message.texts[place], message.logprobs[place])
-
-
-def _places(message: journal_pb2.JournalTokens, wanted: Set[int]) -> list[int]:
-    """Of the rows that belong to these requests; most records are of others, and have none."""
     serials = serials_in(message)
-    if wanted.isdisjoint(serials):
-        return []
-    return [place for place, serial in enumerate(serials) if serial in wanted]
+    if wanted.isdisjoint(serials):  # as in most records
+        return
+    for place, serial in enumerate(serials):
+        if serial in wanted:
+            token = check_range("tokens.token", message.tokens[place], 0, MAX_INT32)
+            check_length("tokens.text", message.texts[place], MAX_TEXT_BYTES)
+            yield serial, TokenEvent(token, message.texts[place], message.logprobs[place])

@@ -20,7 +20,7 @@ from protos import journal_pb2
 
 
 class Copy:
-    """Of `old`, which lies at `path`, to `new`, which has its header. One thread alone adds to both."""
+    """Of `old`, which lies at `path`, to `new`, which has its header. Both are added to by one thread at a time."""
 
     def __init__(self, path: Path, old: JournalFile, new: JournalFile, begin: int) -> None:
         """Nothing of what is open stands before byte `begin`, where a record does. OSError as opening raises it."""

@@ -28,17 +28,21 @@ def header_record(identity: str) -> bytes:
     return journal_pb2.JournalRecord(header=header).SerializeToString()
 
 
-def begin_record(serial: int, asked: Asked) -> bytes:
-    """UsageError for what would not be read back."""
-    begin = journal_pb2.JournalBegin(
-        serial=serial,
+def begin_message(asked: Asked) -> journal_pb2.JournalBegin:
+    """What is asked, without a serial. UsageError for what would not be read back."""
+    return journal_pb2.JournalBegin(
         ticket=check_ticket(asked.ticket),
         token_ids=check_token_ids("token_ids", asked.token_ids),
         params=encode_sampling(asked.params),
         client=check_name("client", asked.client),
         scales=_checked_scales(asked.scales),
     )
-    return journal_pb2.JournalRecord(begin=begin).SerializeToString()
+
+
+def begin_record(serial: int, message: journal_pb2.JournalBegin) -> bytes:
+    """`message` gets the serial."""
+    message.serial = serial
+    return journal_pb2.JournalRecord(begin=message).SerializeToString()
 
 
 def asked_in(message: journal_pb2.JournalBegin) -> Asked:

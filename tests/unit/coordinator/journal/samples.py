@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from cluster.api.results import FinishReason, TokenEvent
 from cluster.api.sampling import SamplingParams
@@ -16,7 +17,6 @@ from cluster.coordinator.journal.journal import Journal
 from cluster.coordinator.journal.kept import Kept
 
 IDENTITY = "model ab12, protocol 7"
-WAIT_S = 30
 LAST = TokenEvent(None, "", finish_reason=FinishReason.STOP)
 
 
@@ -29,10 +29,6 @@ def asked(number: int, **changes: Any) -> Asked:
 def token(number: int) -> TokenEvent:
     """The event of this number, with nothing but its token."""
     return TokenEvent(number, f"w\u00f6rd {number}", -0.5 * number)
-
-
-def nothing() -> None:
-    """Nothing follows."""
 
 
 @contextmanager
@@ -52,37 +48,23 @@ def kept_at(path: Path, identity: str = IDENTITY) -> list[Kept]:
         return kept
 
 
-def settle(journal: Journal) -> None:
-    """Returns once all that was given before has been followed."""
-    followed = threading.Event()
-    journal.tell(b"", token(0), followed.set)
-    assert followed.wait(WAIT_S)
+def tell(journal: Journal, number: int, *events: TokenEvent) -> None:
+    """The request of this number is told these."""
+    journal.tell([(asked(number).ticket, event) for event in events])
 
 
 class Disk:
-    """A sync that counts, and can be held back or made to fail."""
+    """Stands for the system's call that writes: it counts, and can be made to fail with half of it written."""
 
-    def __init__(self) -> None:
-        self.num_syncs = 0
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.num_writes = 0
         self.error: OSError | None = None
-        self.reached = threading.Event()
-        self.let_go = threading.Event()
-        self.let_go.set()
+        self._write = os.write
+        monkeypatch.setattr("cluster.coordinator.journal.file.os.write", self)
 
-    def __call__(self, descriptor: int) -> None:
-        self.num_syncs += 1
-        self.reached.set()
-        assert self.let_go.wait(WAIT_S)
+    def __call__(self, descriptor: int, data: bytes) -> int:
+        self.num_writes += 1
         if self.error is not None:
+            self._write(descriptor, data[: len(data) // 2])
             raise self.error
-        os.fdatasync(descriptor)
-
-    def hold(self) -> None:
-        """From now on; the next sync sets `reached`."""
-        self.reached.clear()
-        self.let_go.clear()
-
-
-def noting(notes: list[object], note: object) -> Callable[[], None]:
-    """Notes that it was called."""
-    return lambda: notes.append(note)
+        return self._write(descriptor, data)

@@ -15,20 +15,9 @@ import pytest
 from cluster.coordinator.journal import journal as journal_module
 from cluster.coordinator.journal.frames import frame_of
 from cluster.coordinator.journal.kept import Kept
-from cluster.coordinator.journal.records import begin_record, header_record
+from cluster.coordinator.journal.records import begin_message, begin_record, header_record
 from tests.other_user import OTHER_UID, needs_other_user
-from tests.unit.coordinator.journal.samples import (
-    IDENTITY,
-    WAIT_S,
-    Disk,
-    asked,
-    kept_at,
-    nothing,
-    noting,
-    opened,
-    settle,
-    token,
-)
+from tests.unit.coordinator.journal.samples import IDENTITY, Disk, asked, kept_at, opened, tell, token
 
 REPOSITORY = Path(__file__).parents[4]
 
@@ -37,44 +26,67 @@ REPOSITORY = Path(__file__).parents[4]
 def journal_of_one(tmp_path: Path) -> Path:
     """In which request 1 is open."""
     path = tmp_path / "journal"
-    path.write_bytes(frame_of(header_record(IDENTITY)) + frame_of(begin_record(1, asked(1))))
+    path.write_bytes(frame_of(header_record(IDENTITY)) + frame_of(begin_record(1, begin_message(asked(1)))))
     path.chmod(0o600)
     return path
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
-def test_requests_go_on_without_the_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture, number: int) -> None:
-    path = tmp_path / "journal"
-    disk, notes = Disk(), list[object]()
-    with opened(path, sync=disk) as (journal, _):
-        journal.begin(asked(1), noting(notes, 0))
-        settle(journal)
+def test_requests_go_on_without_the_disk(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    disk = Disk(monkeypatch)
+    with opened(tmp_path / "journal") as (journal, _):
+        journal.begin(asked(1))
         disk.error = OSError(number, os.strerror(number))
-        disk.hold()
-        journal.tell(asked(1).ticket, token(1), noting(notes, 1))
-        assert disk.reached.wait(WAIT_S)
-        disk.let_go.set()
-        settle(journal)
-        assert not path.exists()  # before anybody is told what it lacks
+        tell(journal, 1, token(1))
+        assert list(tmp_path.iterdir()) == []  # before anybody is told what it lacks
         for other in range(2, 9):
-            journal.tell(asked(1).ticket, token(other), noting(notes, other))
-            journal.begin(asked(other), nothing)
-            settle(journal)
-    assert notes == [0, 1, *range(2, 9)]
+            tell(journal, 1, token(other))
+            journal.begin(asked(other))
+            journal.end(asked(1).ticket)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert os.strerror(number) in caplog.text
-    assert kept_at(path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_the_file_is_gone_before_anybody_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "journal"
-    disk, notes = Disk(), list[object]()
-    with opened(path, sync=disk) as (journal, _):
-        journal.begin(asked(1), nothing)
-        settle(journal)
+def test_what_begins_or_ends_without_the_disk_takes_the_file_away_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch)
+    for ends in (False, True):
+        disk.error = None
+        with opened(tmp_path / "journal") as (journal, _):
+            journal.begin(asked(1))
+            disk.error = OSError(errno.ENOSPC, "full")
+            if ends:
+                journal.end(asked(1).ticket)
+            else:
+                journal.begin(asked(2))
+            assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_of_our_own_hurts_no_request(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path / "journal") as (journal, _):
+        journal.begin(asked(1))
+        monkeypatch.setattr("cluster.coordinator.journal.ledger.is_plain", lambda _: 1 / 0)
+        tell(journal, 1, token(1))
+        assert list(tmp_path.iterdir()) == []
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_copy_that_has_no_room_takes_both_files_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch)
+    with opened(tmp_path / "journal", max_bytes=1000) as (journal, _):
+        journal.begin(asked(1))
+        number = 0
+        while len(list(tmp_path.iterdir())) < 2:
+            tell(journal, 1, token(number := number + 1))
         disk.error = OSError(errno.ENOSPC, "full")
-        journal.tell(asked(1).ticket, token(1), lambda: notes.append(path.exists()))
-    assert notes == [False]
+        tell(journal, 1, token(0))
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_what_begins_once_there_is_room_again_is_kept(
@@ -82,20 +94,18 @@ def test_what_begins_once_there_is_room_again_is_kept(
 ) -> None:
     monkeypatch.setattr(journal_module, "RETRY_S", 0.0)
     path = tmp_path / "journal"
-    disk = Disk()
-    with opened(path, sync=disk) as (journal, _):
-        journal.begin(asked(1), nothing)
-        settle(journal)
+    disk = Disk(monkeypatch)
+    with opened(path) as (journal, _):
+        journal.begin(asked(1))
         disk.error = OSError(errno.ENOSPC, "full")
-        journal.tell(asked(1).ticket, token(1), nothing)
-        journal.begin(asked(2), nothing)
-        settle(journal)
+        tell(journal, 1, token(1))
+        journal.begin(asked(2))
         disk.error = None
         for number in (1, 2):
-            journal.tell(asked(number).ticket, token(2), nothing)
-        journal.begin(asked(3), nothing)
+            tell(journal, number, token(2))
+        journal.begin(asked(3))
         for number in (1, 2, 3):
-            journal.tell(asked(number).ticket, token(3), nothing)
+            tell(journal, number, token(3))
     assert kept_at(path) == [Kept(asked(3), (token(3),))]
     assert [record.message.partition(":")[2][:8] for record in caplog.records] == [" [Errno ", " written"]
 
@@ -104,16 +114,16 @@ def test_what_begins_once_there_is_room_again_is_kept(
 FULL = """
 import resource, sys
 from pathlib import Path
-from tests.unit.coordinator.journal.samples import asked, nothing, opened, settle, token
+from tests.unit.coordinator.journal.samples import asked, opened, tell, token
 
+path = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
-with opened(Path(sys.argv[1])) as (journal, _):
-    journal.begin(asked(1), nothing)
-    told = []
+with opened(path) as (journal, _):
+    journal.begin(asked(1))
     for number in range(1000):
-        journal.tell(asked(1).ticket, token(number), lambda number=number: told.append(number))
-        settle(journal)
-    assert told == list(range(1000))
+        size = path.stat().st_size if path.exists() else 0
+        tell(journal, 1, token(number))
+        assert not path.exists() or path.stat().st_size > size
 """
 
 
@@ -126,14 +136,13 @@ def test_a_write_that_arrives_in_part(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_no_room_for_a_new_file(journal_of_one: Path) -> None:
+def test_no_room_for_a_new_file(journal_of_one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept goes on, and is not to be taken up again from a file that lacks what follows."""
-    disk = Disk()
+    disk = Disk(monkeypatch)
     disk.error = OSError(errno.ENOSPC, "full")
-    with opened(journal_of_one, sync=disk) as (journal, kept):
+    with opened(journal_of_one) as (journal, kept):
         assert kept == [Kept(asked(1), ())]
-        journal.tell(asked(1).ticket, token(1), nothing)
-        settle(journal)
+        tell(journal, 1, token(1))
     assert list(journal_of_one.parent.iterdir()) == []
 
 
@@ -142,7 +151,7 @@ def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     umask = os.umask(0)
     try:
         with opened(path) as (journal, _):
-            journal.begin(asked(1), nothing)
+            journal.begin(asked(1))
     finally:
         os.umask(umask)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -154,7 +163,7 @@ def test_a_file_that_others_may_write_is_not_believed(journal_of_one: Path, capl
     with opened(journal_of_one) as (journal, kept):
         assert kept == []
         assert stat.S_IMODE(journal_of_one.stat().st_mode) == 0o600
-        journal.begin(asked(2), nothing)
+        journal.begin(asked(2))
     assert "others may write it" in caplog.text
     assert kept_at(journal_of_one) == [Kept(asked(2), ())]
 
@@ -174,7 +183,7 @@ def test_links_are_not_followed(journal_of_one: Path, caplog: pytest.LogCaptureF
         path.symlink_to(target)
     with opened(journal_of_one) as (journal, kept):
         assert kept == []
-        journal.begin(asked(2), nothing)
+        journal.begin(asked(2))
     assert len(caplog.records) == 1
     assert not journal_of_one.is_symlink()
     assert target.read_bytes() == before
@@ -195,12 +204,10 @@ def test_a_place_that_cannot_be_used_is_warned_of(tmp_path: Path, caplog: pytest
         folder.chmod(0o777)
     if kind == "folder":
         (folder / "journal").mkdir()
-    notes = list[object]()
     with opened(folder / "journal") as (journal, kept):
         assert kept == []
-        journal.begin(asked(1), noting(notes, 1))
-        journal.tell(asked(1).ticket, token(1), noting(notes, 2))
-    assert notes == [1, 2]
+        journal.begin(asked(1))
+        tell(journal, 1, token(1))
     assert "cannot be taken up again" in caplog.text
     assert sorted(path.name for path in folder.glob("*")) == (["journal"] if kind == "folder" else [])
 
@@ -209,15 +216,13 @@ def test_the_place_of_another_coordinator_is_left_to_it(tmp_path: Path, caplog: 
     """One that hung, and was replaced, must not take away what its successor writes."""
     path = tmp_path / "journal"
     with opened(path, max_bytes=1000) as (hung, _):
-        hung.begin(asked(1), nothing)
-        settle(hung)
+        hung.begin(asked(1))
         with opened(path) as (journal, kept):
             assert kept == [Kept(asked(1), ())]
-            journal.begin(asked(2), nothing)
+            journal.begin(asked(2))
             for number in range(200):
-                hung.tell(asked(1).ticket, token(number), nothing)
-            hung.begin(asked(3), nothing)
-            settle(hung)
-            journal.tell(asked(2).ticket, token(7), nothing)
+                tell(hung, 1, token(number))
+            hung.begin(asked(3))
+            tell(journal, 2, token(7))
     assert "another coordinator" in caplog.text
     assert kept_at(path) == [Kept(asked(1), ()), Kept(asked(2), (token(7),))]

@@ -15,7 +15,7 @@ from cluster.api.results import PromptCounts, PromptLogprob, Timings, TokenEvent
 from cluster.api.sampling import PARAM_NAMES, SamplingParams
 from cluster.coordinator.journal.columns import is_plain
 from cluster.coordinator.journal.kept import Kept
-from tests.unit.coordinator.journal.samples import LAST, asked, kept_at, nothing, opened, token
+from tests.unit.coordinator.journal.samples import LAST, asked, kept_at, opened, tell, token
 
 # Of each parameter a value that is not its default.
 CHANGED: dict[str, Any] = {
@@ -99,7 +99,7 @@ def test_every_parameter_comes_back(tmp_path: Path) -> None:
     ]
     with opened(tmp_path / "journal") as (journal, _):
         for one in every:
-            journal.begin(one, nothing)
+            journal.begin(one)
     assert kept_at(tmp_path / "journal") == [Kept(one, ()) for one in every]
 
 
@@ -108,9 +108,9 @@ def test_every_field_of_an_event_comes_back(tmp_path: Path) -> None:
     events = [token(1), *(replace(token(2), **{name: value}) for name, value in MORE.items()), token(3)]
     events.append(replace(token(4), **MORE))
     with opened(tmp_path / "journal") as (journal, _):
-        journal.begin(asked(1), nothing)
+        journal.begin(asked(1))
         for event in events:
-            journal.tell(asked(1).ticket, event, nothing)
+            tell(journal, 1, event)
     assert kept_at(tmp_path / "journal") == [Kept(asked(1), tuple(events))]
 
 
@@ -121,7 +121,7 @@ def test_nothing_of_an_event_is_left_out_of_a_column() -> None:
     assert not is_plain(LAST)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(told=st.lists(st.tuples(st.integers(0, 2), EVENTS), max_size=12), reopen=st.booleans())
 def test_events_of_several_requests_keep_their_order(
     tmp_path_factory: pytest.TempPathFactory, told: list[tuple[int, TokenEvent]], reopen: bool
@@ -129,9 +129,9 @@ def test_events_of_several_requests_keep_their_order(
     path = tmp_path_factory.mktemp("journal") / "journal"
     with opened(path) as (journal, _):
         for number in range(3):
-            journal.begin(asked(number), nothing)
+            journal.begin(asked(number))
         for number, event in told:
-            journal.tell(asked(number).ticket, event, nothing)
+            tell(journal, number, event)
     wanted = [Kept(asked(one), tuple(event for number, event in told if number == one)) for one in range(3)]
     for _ in range(1 + reopen):  # the second finds what the first has rewritten
         assert kept_at(path) == wanted
@@ -142,24 +142,23 @@ def test_what_was_kept_goes_on(tmp_path: Path) -> None:
     with opened(path) as (journal, kept):
         assert kept == []
         for number in (3, 1, 2):
-            journal.begin(asked(number), nothing)
-        journal.tell(asked(1).ticket, token(1), nothing)
-        journal.tell(asked(2).ticket, LAST, nothing)
+            journal.begin(asked(number))
+        tell(journal, 1, token(1))
+        journal.end(asked(2).ticket)
     with opened(path) as (journal, kept):
         assert kept == [Kept(asked(3), ()), Kept(asked(1), (token(1),))]
-        journal.tell(asked(1).ticket, token(2), nothing)
-        journal.tell(asked(2).ticket, token(9), nothing)  # it has ended
-        journal.begin(asked(4), nothing)
+        tell(journal, 1, token(2))
+        tell(journal, 2, token(9))  # it has ended
+        journal.begin(asked(4))
     assert kept_at(path) == [Kept(asked(3), ()), Kept(asked(1), (token(1), token(2))), Kept(asked(4), ())]
 
 
 def test_very_many_tokens_at_once(tmp_path: Path) -> None:
     """More than one record holds."""
     path = tmp_path / "journal"
-    events = tuple(map(token, range(5000)))
+    events = tuple(map(token, range(1000)))
     with opened(path) as (journal, _):
-        journal.begin(asked(1), nothing)
-        for event in events:
-            journal.tell(asked(1).ticket, event, nothing)
+        journal.begin(asked(1))
+        tell(journal, 1, *events)
     for _ in range(2):
         assert kept_at(path) == [Kept(asked(1), events)]
