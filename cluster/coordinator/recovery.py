@@ -11,7 +11,7 @@ from cluster.api.errors import ClusterError
 
 CHECK_S = 0.2
 MOST_PAUSE_S = 5.0
-STEADY_S = 10.0  # an epoch that lasted for so long was no failed attempt
+STEADY_S = 1.0  # an epoch that lasted for so long was no failed attempt
 HELD_S = 60.0  # whoever holds it back has wired the stages by then, or died
 
 _log = logging.getLogger(__name__)

@@ -36,8 +36,11 @@ class Receiver(Protocol):
     def fail(self, failure: StageFailure) -> None:
         """One of them is lost."""
 
-    def reset(self, epoch: int, costs: tuple[StageCosts, ...]) -> None:
-        """They are wired anew."""
+    def cut(self, failure: StageFailure) -> None:
+        """The connection to one of them broke."""
+
+    def reset(self, epoch: int, costs: tuple[StageCosts, ...], *, are_same: bool) -> None:
+        """They are wired anew. `are_same`: the processes of the epoch before."""
 
 
 class WiredStages:
@@ -70,7 +73,8 @@ class WiredStages:
         try:
             for end in ends:
                 lost = partial(_report_lost, engine, end.hello.stage, epoch)
-                watch = EventWatch(self._endpoint(end), end.hello, partial(_take, engine), lost)
+                take = partial(_take, engine, end.hello.stage)
+                watch = EventWatch(self._endpoint(end), end.hello, take, lost)
                 watch.open()
                 watches.append(watch)
             link = StageLink(self._endpoint(ends[0]), ends[0].hello, partial(_report_lost, engine, 0, epoch))
@@ -80,8 +84,9 @@ class WiredStages:
                 watch.close()
             raise
         with self._lock:
+            are_same = _processes(self.ends) == _processes(ends)
             self._link, self._watches, self.ends = link, watches, ends
-        engine.reset(epoch, tuple(end.costs for end in ends))
+        engine.reset(epoch, tuple(end.costs for end in ends), are_same=are_same)
 
     def rewire(self, epoch: int, engine: Receiver) -> None:
         """Begin an epoch with the same stages, all of which still run. UnreachableError, HandshakeError."""
@@ -121,16 +126,23 @@ class WiredStages:
         return self._keys.endpoint(end.address, end.facts.node)
 
 
-def _take(engine: Receiver, event: Event) -> None:
-    if isinstance(event, StageFailure):
+def _processes(ends: tuple[StageEndpoint, ...]) -> list[tuple[str, int]]:
+    return [(end.facts.node, end.facts.pid) for end in ends]
+
+
+def _take(engine: Receiver, stage: int, event: Event) -> None:
+    """What `stage` says: of its own steps, or of its connection to another one."""
+    if not isinstance(event, StageFailure):
+        engine.deliver(event)
+    elif event.stage == stage:
         engine.fail(event)
     else:
-        engine.deliver(event)
+        engine.cut(event)
 
 
 def _report_lost(engine: Receiver, stage: int, epoch: int, reason: str) -> None:
     _log.warning("stage %d is lost: %s", stage, reason)
-    engine.fail(StageFailure(stage, epoch, reason))
+    engine.cut(StageFailure(stage, epoch, reason))
 
 
 def _not_connected() -> StageFacts:

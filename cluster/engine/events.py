@@ -94,11 +94,19 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkBroke:
+    """The connection to a stage is gone, and maybe its process, too."""
+
+    failure: StageFailure
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
     """The stages are wired anew, and empty."""
 
     epoch: int
     costs: tuple[StageCosts, ...] = ()
+    are_same: bool = False  # they are the processes of the epoch before: none of them has died
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +122,4 @@ class Stop:
     """The engine's thread is to end."""
 
 
-Event = NewRequest | Cancel | StepResult | StepTiming | StageFailure | Reset | Pause | Stop
+Event = NewRequest | Cancel | StepResult | StepTiming | StageFailure | LinkBroke | Reset | Pause | Stop

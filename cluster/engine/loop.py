@@ -16,7 +16,19 @@ from cluster.api.sampling import SamplingParams
 from cluster.api.status import SlotStatus
 from cluster.engine.busy import BusyWindow
 from cluster.engine.draft import Drafter
-from cluster.engine.events import Cancel, Event, Keep, NewRequest, Pause, Reset, Sink, Stop, keep_nothing, send
+from cluster.engine.events import (
+    Cancel,
+    Event,
+    Keep,
+    LinkBroke,
+    NewRequest,
+    Pause,
+    Reset,
+    Sink,
+    Stop,
+    keep_nothing,
+    send,
+)
 from cluster.engine.limits import Limits
 from cluster.engine.outages import Outages
 from cluster.engine.requests import Requests
@@ -76,6 +88,7 @@ class Engine:
         self._request_ids = itertools.count(1)
         self._patience_s = patience_s
         self._failure: StageFailure | None = None
+        self._is_cut = False  # what is known of it is that a connection broke
         self._pause: Pause | None = None  # is wanted, and something is under way still
         self._held_until_s: float | None = None  # requests wait for a newer epoch; None: they do not
         self._early_failure: StageFailure | None = None  # its epoch is still to begin
@@ -136,12 +149,16 @@ class Engine:
         """A stage is lost. A failure of an older epoch is dropped, one of a newer epoch counts once that begins."""
         self._put(failure)
 
-    def reset(self, epoch: int, costs: tuple[StageCosts, ...] = ()) -> None:
-        """The stages are wired anew and empty; what still runs ends. An epoch not newer is ignored.
+    def cut(self, failure: StageFailure) -> None:
+        """The same of a connection: whether the stage has died, too, shows with the next `reset`."""
+        self._put(LinkBroke(failure))
 
-        `costs`: what steps take on each stage; () if that is not known.
+    def reset(self, epoch: int, costs: tuple[StageCosts, ...] = (), *, are_same: bool = False) -> None:
+        """The stages are wired anew and empty; all is computed again. An epoch not newer is ignored.
+
+        `costs`: what steps take on each stage; () if that is not known. `are_same`: as in Reset.
         """
-        self._put(Reset(epoch, costs))
+        self._put(Reset(epoch, costs, are_same))
 
     def pause(self, why: str, timeout_s: float) -> None:
         """Ends what is under way and holds all requests until `reset`; from a thread that may wait for so long."""
@@ -207,7 +224,7 @@ class Engine:
                 self._stages.submit(microbatch)
                 has_sent = True
             except ClusterError as error:
-                self._lose(StageFailure(0, self._scheduler.epoch, str(error)))
+                self._lose(StageFailure(0, self._scheduler.epoch, str(error)), is_cut=True)
             now_s = self._now()
         if self._failure is not None:
             return self._hold(self._failure, now_s)
@@ -223,7 +240,7 @@ class Engine:
     def _stand_still(self, pause: Pause) -> None:
         """Nothing is under way: all that was computed is told, and no request can be blamed for anything."""
         cause = StageFailure(None, self._scheduler.epoch, pause.why)
-        self._begin_outage(cause, max(self._patience_s, MOST_PAUSE_S))
+        self._begin_outage(cause, max(self._patience_s, MOST_PAUSE_S), is_cut=True)
 
     def _hold(self, failure: StageFailure, now_s: float) -> float | None:
         """Until when requests are held; None once they have ended."""
@@ -252,6 +269,8 @@ class Engine:
                 self._requests.cancel(event.request_id, self._now())
             case StageFailure():
                 self._lose(event)
+            case LinkBroke():
+                self._lose(event.failure, is_cut=True)
             case Reset():
                 self._restart(event)
             case Pause():
@@ -280,18 +299,17 @@ class Engine:
             if not 0 <= sampled.token < self._vocab_size:
                 raise ClusterError(f"step result: token {sampled.token} is not in the vocabulary; report a bug")
 
-    def _lose(self, failure: StageFailure) -> None:
+    def _lose(self, failure: StageFailure, *, is_cut: bool = False) -> None:
         if failure.epoch > self._scheduler.epoch:
             self._early_failure = failure
         elif self._failure is None and failure.epoch == self._scheduler.epoch:
-            self._begin_outage(self._find_cause(failure), self._patience_s)
+            self._begin_outage(self._find_cause(failure), self._patience_s, is_cut=is_cut)
 
-    def _begin_outage(self, cause: StageFailure, patience_s: float) -> None:
-        self._failure = cause
+    def _begin_outage(self, cause: StageFailure, patience_s: float, *, is_cut: bool) -> None:
+        self._failure, self._is_cut = cause, is_cut
         self._held_until_s = self._now() + patience_s
         self._outages.begin(self._now(), self._scheduler.rewind())
         self._requests.rewind()
-        self._requests.end_suspects(lambda: lost_error(cause, AGAIN))
         self._end_pause()
 
     def _end_pause(self) -> None:
@@ -302,8 +320,11 @@ class Engine:
     def _restart(self, reset: Reset) -> None:
         if reset.epoch > self._scheduler.epoch:
             self._end_pause()
-            self._outages.end(self._now(), self._scheduler.reset(reset.epoch, reset.costs))
+            nobody_died = self._is_cut and reset.are_same
+            self._outages.end(self._now(), self._scheduler.reset(reset.epoch, reset.costs, nobody_died=nobody_died))
             self._requests.rewind()
+            if (cause := self._failure) is not None:
+                self._requests.end_suspects(lambda: lost_error(cause, AGAIN))
             self._failure = self._held_until_s = None
             if self._early_failure is not None:
                 self._lose(self._early_failure)

@@ -147,10 +147,11 @@ class Scheduler:
             sequence.slot, sequence.state = None, State.ENDED
         return sequence
 
-    def rewind(self, *, is_loss: bool = True) -> int:
+    def rewind(self, *, is_loss: bool = True, acquits: bool = False) -> int:
         """The stages have lost their KV: every sequence waits to be computed again, those that had a slot first.
 
-        Returns how many tokens had been computed. `is_loss`: stages died, maybe of one that is under way.
+        Returns how many tokens had been computed. `is_loss`: stages died, maybe of one that is under way. `acquits`:
+        they had not, the last time.
         """
         sequences = [*self._running.values(), *self._prompts.clear()]
         self._running.clear()
@@ -160,17 +161,19 @@ class Scheduler:
         num_computed = sum(sequence.num_computed for sequence in sequences)
         for sequence in sequences:
             sequence.rewind(is_loss=is_loss)
+            if acquits:
+                sequence.acquit()
             self._prompts.add(sequence)
         self._suspects = [sequence for sequence in sequences if _is_suspect(sequence)]
         return num_computed
 
-    def reset(self, epoch: int, costs: Items[StageCosts] = ()) -> int:
+    def reset(self, epoch: int, costs: Items[StageCosts] = (), *, nobody_died: bool = False) -> int:
         """Starts a newer epoch, with all slots empty and nothing in flight. Every sequence is computed again.
 
-        Returns what `rewind` does. Where stages had died, that was told before.
+        Returns what `rewind` does. Where stages were lost, that was told before; `nobody_died`: for no fault of theirs.
         """
         assert epoch > self.epoch, f"reset: epoch {epoch} is not newer than {self.epoch}"
-        num_computed = self.rewind(is_loss=False)
+        num_computed = self.rewind(is_loss=False, acquits=nobody_died)
         self._costs.begin(costs)
         self._flight.begin(epoch)
         return num_computed

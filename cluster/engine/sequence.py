@@ -48,6 +48,7 @@ class Sequence:
         num_in_flight: rows after those that are in microbatches now; 0 when it is in none.
         num_rejected: rows behind the computed ones that the stages hold of wrong guesses, until the next microbatch.
         num_losses: deaths of stages while rows of it were under way, since it last had a token.
+        is_suspected: the last time that stages were lost is one of those.
         num_cached: leading tokens of the prompt whose KV was there already, when it first got a slot.
         slot: KV sequence id while running.
         sampling_sent: the last stage knows `params`.
@@ -67,6 +68,7 @@ class Sequence:
     num_in_flight: int = 0
     num_rejected: int = 0
     num_losses: int = 0
+    is_suspected: bool = False
     num_cached: int = 0
     slot: int | None = None
     sampling_sent: bool = False
@@ -77,9 +79,16 @@ class Sequence:
 
     def rewind(self, *, is_loss: bool) -> None:
         """The stages hold nothing of it any more: all of its log is to be computed again, in any slot."""
-        self.num_losses += is_loss and self.num_in_flight > 0
+        if is_loss:
+            self.is_suspected = self.num_in_flight > 0
+            self.num_losses += self.is_suspected
         self.state, self.slot, self.sampling_sent = State.WAITING, None, False
         self.num_computed = self.num_in_flight = self.num_rejected = 0
+
+    def acquit(self) -> None:
+        """The stages had not died after all."""
+        self.num_losses -= self.is_suspected
+        self.is_suspected = False
 
     def drop_last(self, num_tokens: int) -> None:
         """Takes back the newest tokens, which were sampled in one step with the last token of the text."""

@@ -32,6 +32,7 @@ from tests.unit.stage.test_service import SOURCE, SPEC
 
 NUM_TOKENS = 40
 PATIENCE_S = 60.0
+NUM_RESETS = 12
 
 
 @dataclass
@@ -44,6 +45,10 @@ class Roads:
 
     def reset(self) -> int:
         return sum(road.reset() for road in self.roads)
+
+    @property
+    def num_passed(self) -> int:
+        return sum(road.num_passed for road in self.roads)
 
     @property
     def address(self) -> str:
@@ -154,13 +159,13 @@ def test_fault_14_resets_at_any_byte(roads: Roads) -> None:
     chance = random.Random(14)
     num_resets = 0
     streams: list[Stream] = []
-    while num_resets < 50:
+    while num_resets < NUM_RESETS:
         now = [Stream() for _ in range(NUM_SLOTS)]
         threads = read_all(roads, now)
-        while any(thread.is_alive() for thread in threads) and num_resets < 50:
-            passed = sum(road.num_passed for road in roads.roads)
-            at = passed + chance.randint(1, 30_000)
-            wait_until(lambda at=at: sum(road.num_passed for road in roads.roads) >= at, 30)  # type: ignore[misc]
+        while any(thread.is_alive() for thread in threads) and num_resets < NUM_RESETS:
+            at = roads.num_passed + chance.randint(1, 60_000)
+            while roads.num_passed < at and any(thread.is_alive() for thread in threads):
+                time.sleep(0.001)
             num_resets += roads.reset() > 0
         for thread in threads:
             thread.join(60)

@@ -23,6 +23,7 @@ class Call:
     client: str  # who asks; clients share the pipeline and the queue evenly
     sink: CallSink
     num_losses: int = 0  # times that stages died while it was under way
+    is_suspected: bool = False  # the last time that stages were lost is one of those
 
     def answer(self, answer: Arrays | ClusterError) -> None:
         """What the reader makes of it is its own affair."""

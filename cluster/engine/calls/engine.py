@@ -54,6 +54,7 @@ class CallEngine:
         self._numbers = itertools.count(1)
         self._num_ended = 0
         self._failure: StageFailure | None = None
+        self._is_cut = False  # what is known of it is that a connection broke
         self._early_failure: StageFailure | None = None  # its epoch is still to begin
         self._outages = Outages()
         self._is_stopped = self._is_refusing = False
@@ -101,19 +102,24 @@ class CallEngine:
 
     def fail(self, failure: StageFailure) -> None:
         """A stage is lost. A failure of an older epoch is dropped, one of a newer epoch counts once that begins."""
+        self._lose(failure, is_cut=False)
+
+    def cut(self, failure: StageFailure) -> None:
+        """The same of a connection: whether the stage has died, too, shows with the next `reset`."""
+        self._lose(failure, is_cut=True)
+
+    def _lose(self, failure: StageFailure, *, is_cut: bool) -> None:
         with self._lock:
             if failure.epoch > self._pipeline.epoch:
                 self._early_failure = failure
             elif self._failure is None and failure.epoch == self._pipeline.epoch:
-                self._begin_outage(self._find_cause(failure), self._patience_s, is_loss=True)
+                self._begin_outage(self._find_cause(failure), self._patience_s, is_cut=is_cut)
 
-    def _begin_outage(self, cause: StageFailure, patience_s: float, *, is_loss: bool) -> None:
-        self._failure, self._pause = cause, None
+    def _begin_outage(self, cause: StageFailure, patience_s: float, *, is_cut: bool) -> None:
+        self._failure, self._is_cut, self._pause = cause, is_cut, None
         self._outages.begin(self._now())
-        lost = self._pipeline.rewind(is_loss=is_loss)
+        self._pipeline.rewind(is_loss=True)
         self._is_idle.notify_all()
-        for call in lost:
-            call.answer(lost_error(cause, AGAIN))
         if patience_s:
             self._end_of_hold = threading.Timer(patience_s, self._give_up, (cause,))
             self._end_of_hold.daemon = True
@@ -142,15 +148,17 @@ class CallEngine:
             self._is_idle.wait_for(lambda: self._pause is None or not self._pipeline.num_in_flight, timeout_s)
             if self._pause is not None and not self._pipeline.num_in_flight:
                 cause = StageFailure(None, self._pipeline.epoch, why)
-                self._begin_outage(cause, max(self._patience_s, MOST_PAUSE_S), is_loss=False)
+                self._begin_outage(cause, max(self._patience_s, MOST_PAUSE_S), is_cut=True)
 
-    def reset(self, epoch: int, costs: tuple[StageCosts, ...] = ()) -> None:
+    def reset(self, epoch: int, costs: tuple[StageCosts, ...] = (), *, are_same: bool = False) -> None:
         """The stages are wired anew; what was under way is computed again. An epoch not newer is ignored."""
         with self._lock:
             if epoch <= self._pipeline.epoch:
                 return
             self._release()
             self._pipeline.rewind(is_loss=False)  # where stages had died, that was told before
+            ended = self._pipeline.judge(nobody_died=self._is_cut and are_same)
+            cause = self._failure or StageFailure(None, epoch, "the stages were started anew")
             self._pipeline.begin(epoch)
             self._failure = self._pause = None
             self._outages.end(self._now())
@@ -158,6 +166,8 @@ class CallEngine:
             if early is not None:
                 self.fail(early)
             self._fill()
+            for call in ended:  # last, since a reader may ask again at once
+                call.answer(lost_error(cause, AGAIN))
 
     def refuse(self) -> None:
         """Take no new call any more; those that are open go on."""
@@ -201,7 +211,7 @@ class CallEngine:
             try:
                 self._stages.submit(step)
             except ClusterError as error:
-                self.fail(StageFailure(0, self._pipeline.epoch, str(error)))
+                self.cut(StageFailure(0, self._pipeline.epoch, str(error)))
 
     def _end_all(self, error: ClusterError) -> None:
         for call in self._pipeline.clear():

@@ -81,21 +81,26 @@ class CallPipeline:
         if self._waiting.remove(number) is None and any(call.number == number for call in self._in_flight.values()):
             self._cancelled.add(number)
 
-    def rewind(self, *, is_loss: bool) -> list[Call]:
-        """Let all that is under way wait again, before those that wait. Returns those that are lost too often.
-
-        `is_loss`: stages died, maybe of one of them.
-        """
+    def rewind(self, *, is_loss: bool) -> None:
+        """Let all that is under way wait again, before all others. `is_loss`: stages died, maybe of one of them."""
         under_way = {call.number for call in self._in_flight.values()}
-        lost: list[Call] = []
         for call in self.clear():
-            if is_loss and call.number in under_way:
-                call = replace(call, num_losses=call.num_losses + 1)
+            if is_loss:
+                is_suspected = call.number in under_way
+                call = replace(call, num_losses=call.num_losses + is_suspected, is_suspected=is_suspected)
+            self._waiting.add(call.number, call.client, call)
+
+    def judge(self, *, nobody_died: bool) -> list[Call]:
+        """Before a newer epoch: take those out that were under way at too many deaths. `nobody_died`: the last time."""
+        ended: list[Call] = []
+        for call in self.clear():
+            if nobody_died:
+                call = replace(call, num_losses=call.num_losses - call.is_suspected, is_suspected=False)
             if call.num_losses >= MOST_LOSSES:
-                lost.append(call)
+                ended.append(call)
             else:
                 self._waiting.add(call.number, call.client, call)
-        return lost
+        return ended
 
     def clear(self) -> list[Call]:
         """Take all calls out that somebody waits for: those under way first."""

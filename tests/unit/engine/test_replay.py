@@ -120,6 +120,30 @@ def test_a_request_that_stages_die_of_again_and_again_ends_alone() -> None:
     run.check_nothing_leaks(may_hold_more=True)
 
 
+@pytest.mark.parametrize("are_same", [False, True])
+def test_broken_connections_are_nobodys_fault_where_the_stages_live(are_same: bool) -> None:
+    run = Run(LIMITS, patience_s=PATIENCE_S)
+    prompt = list(range(6, 20))
+    reader = run.ask(prompt, ALONE)
+    for place in range(6):  # no token comes between
+        at_s = 0.5 + 2 * place
+
+        def cut() -> None:
+            run.engine.cut(run.stages.lose(1, "its stream broke"))
+
+        def rewire() -> None:
+            run.stages.restart(run.stages.epoch + 1)
+            run.engine.reset(run.stages.epoch, are_same=are_same)
+
+        run.world.at(at_s, cut)
+        run.world.at(at_s + 0.5, rewire)
+    run.run()
+    if are_same:
+        assert_as_alone(reader, prompt, ALONE)
+    else:
+        assert "for the third time while it was computed" in str(reader.error)
+
+
 @settings(max_examples=150)
 @given(st.integers(0, 2**32), st.booleans(), st.booleans())
 def test_stages_may_die_at_any_moment(seed: int, can_truncate: bool, drafts: bool) -> None:

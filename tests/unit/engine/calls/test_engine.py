@@ -259,6 +259,21 @@ def test_a_call_that_stages_die_of_again_and_again_ends_alone() -> None:
     assert world.results(1) == [10]
 
 
+def test_broken_connections_are_nobodys_fault_where_the_stages_live() -> None:
+    world = World(num_stages=1, patience_s=100.0)
+    world.ask(0)
+    for epoch in range(6):
+        world.engine.cut(StageFailure(0, epoch, "its stream broke"))
+        world.engine.reset(epoch + 1, are_same=True)
+    world.answer_next(-1)
+    assert world.results(0) == [0]
+    world.ask(1)
+    for epoch in range(6, 9):
+        world.engine.cut(StageFailure(0, epoch, "its stream broke"))
+        world.engine.reset(epoch + 1)  # others had to take their places
+    assert "for the third time while it was computed" in str(world.error(1))
+
+
 def test_a_pause_waits_for_what_is_under_way_and_holds_the_rest() -> None:
     world = World(num_stages=1)
     for number in range(3):
