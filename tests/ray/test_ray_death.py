@@ -55,8 +55,8 @@ def test_streams_finish_without_ray_and_up_replaces_it(cli_home: CliHome) -> Non
         streams = [pool.submit(stream, cli_home, seed, begun) for seed in range(NUM_STREAMS)]
         begun.wait(60)
         kill([raylet])
-        shown = cli_home.run("status").stdout
-        assert f"degraded: Ray's raylet (process {raylet.pid}) is dead" in shown
+        said = cli_home.run("status").stdout
+        assert f"degraded: Ray's raylet (process {raylet.pid}) is dead" in said
         assert [len(future.result(60)) for future in streams] == [TOKENS_BEFORE + TOKENS_AFTER] * NUM_STREAMS
     kill([gcs])  # both of those that surely bear the mark of this cluster are dead now
     assert f"Ray's GCS (process {gcs.pid}) is dead" in cli_home.run("status").stdout
@@ -66,9 +66,9 @@ def test_streams_finish_without_ray_and_up_replaces_it(cli_home: CliHome) -> Non
     assert refused.returncode == 2, refused.stderr
     coordinator = marked(instance, b"Coordinator")
     os.kill(coordinator[0], signal.SIGKILL)
-    shown = cli_home.run("status").stderr
-    assert shown.startswith("cluster: cannot reach a cluster")
-    assert "is dead" in shown  # and which of the two
+    said = cli_home.run("status").stderr
+    assert said.startswith("cluster: cannot reach a cluster")
+    assert "is dead" in said  # and which of the two
     done = cli_home.run("up")
     assert done.returncode == 0, done.stderr
     assert "starting Ray" in done.stderr
