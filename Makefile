@@ -16,7 +16,7 @@ SHOWN := $(BIN)/python worker_native/shown_run.py
 # MAKEFLAGS would make the compilers' own jobs wait for this make.
 unexport MAKEFLAGS
 
-.PHONY: demo test test-all check format lint types stubs clean help
+.PHONY: demo test test-all faults check format lint types stubs clean help
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -33,6 +33,10 @@ test: check
 test-all: test
 	@$(BIN)/pip install --quiet 'ggml-cluster[slow,zoo]'
 	@$(BIN)/python -m pytest -m slow
+
+## make faults   kill, stop and cut what a cluster is made of, five times each; the table goes to docs/faults.md
+faults: $(VENV)/.ready-dev
+	@FAULT_RUNS=5 FAULT_TABLE=docs/faults.md $(BIN)/python -m pytest tests/fault -m "slow or not slow" -s
 
 ## make check    format, lint, import floors, types
 check: $(VENV)/.ready-dev

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from cluster.api.errors import UsageError
-from cluster.cli.settings import add_setting_flags, given_settings
+from cluster.cli.settings import add_setting_flags, given_layout
 
 _LAYOUT = ("stages", "layers", "tensor_split", "devices")
 
@@ -24,7 +24,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    layout = {name: value for name, value in given_settings(options, _LAYOUT).items() if value is not None}
+    layout = given_layout(options, _LAYOUT)
     if not layout:
         raise UsageError("resplit: it is not said how; give --stages, --layers, --tensor-split or --devices")
     from cluster.actors.changing import Changing

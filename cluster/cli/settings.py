@@ -180,19 +180,30 @@ def given_settings(options: argparse.Namespace, names: tuple[str, ...] = PLAN_SE
     """The flags as settings: None where the flag was not given."""
     settings = {name: _as_setting(getattr(options, name)) for name in names}
     settings["model"] = _model(options)
-    if options.devices is not None:
-        given = [name.strip() for name in options.devices.split(",") if name.strip()]
-        settings["devices"] = tuple("CPU" if name == "none" else name for name in given)
+    settings["devices"] = _devices(options)
     if options.batch_size is not None and options.ubatch_size is None:
         settings["ubatch_size"] = min(options.batch_size, DEFAULT_UBATCH_SIZE)
     _check_gpu_layers(options.gpu_layers)
     return settings
 
 
+def given_layout(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Those of the settings that say where layers are which were given."""
+    given = {name: _as_setting(getattr(options, name)) for name in names} | {"devices": _devices(options)}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def given_http_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Those of the HTTP server that were given."""
     given = {name: _as_setting(getattr(options, name)) for name in HTTP_SETTINGS}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _devices(options: argparse.Namespace) -> tuple[str, ...] | None:
+    if options.devices is None:
+        return None
+    given = [name.strip() for name in options.devices.split(",") if name.strip()]
+    return tuple("CPU" if name == "none" else name for name in given)
 
 
 def _as_setting(value: Any) -> Any:

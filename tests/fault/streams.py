@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import cluster
 from cluster.api.results import TokenEvent
 from tests.conftest import CliHome
 from tests.fakes.wire_backends import wait_until
+from tests.fault.table import Incident, Table
+from tests.proc import marked
 
 NUM_STREAMS = 8
 NUM_TOKENS = 160
 NUM_BEFORE = 20  # tokens that each stream has when it happens
+LOOK_S = 0.005  # between two looks at whether it was noticed
 
 
 @dataclass
@@ -50,12 +54,12 @@ class Stream:
         return max(later - earlier for earlier, later in zip(self.times_s, self.times_s[1:], strict=False))
 
 
-def streams_of(home: CliHome, during: Callable[[], None] | None = None) -> list[Stream]:
+def streams_of(home: CliHome, during: Callable[[], object] | None = None, num_tokens: int = NUM_TOKENS) -> list[Stream]:
     """Eight streams, read to their ends; `during` is called while they run."""
     streams = [Stream() for _ in range(NUM_STREAMS)]
     with cluster.connect(home.address, home.client_secret) as client:
         threads = [
-            threading.Thread(target=stream.read, args=(client, f"Once upon a time number {place}", place))
+            threading.Thread(target=stream.read, args=(client, f"Once upon a time number {place}", place, num_tokens))
             for place, stream in enumerate(streams)
         ]
         for thread in threads:
@@ -69,7 +73,7 @@ def streams_of(home: CliHome, during: Callable[[], None] | None = None) -> list[
     return streams
 
 
-def check(home: CliHome, streams: Sequence[Stream]) -> None:
+def check(home: CliHome, streams: Sequence[Stream], num_tokens: int = NUM_TOKENS) -> None:
     """I1 to I4, I7: no gap, one end and nothing behind it, text that is that of the tokens, slots that are free."""
     with cluster.connect(home.address, home.client_secret) as client:
         for stream in streams:
@@ -78,7 +82,7 @@ def check(home: CliHome, streams: Sequence[Stream]) -> None:
             last = stream.events[-1]
             assert last.finish_reason == "length"
             assert last.timings is not None
-            assert last.timings.num_tokens == len(stream.tokens) == NUM_TOKENS
+            assert last.timings.num_tokens == len(stream.tokens) == num_tokens
             assert sum(event.finish_reason is not None for event in stream.events) == 1
             assert client.detokenize(stream.tokens) == stream.text
         wait_until(lambda: client.status().num_slots_used == 0, 10)
@@ -92,3 +96,72 @@ def check_alike(undisturbed: Sequence[Stream], disturbed: Sequence[Stream]) -> N
     pairs = zip(undisturbed, disturbed, strict=True)
     alike = [before.tokens[:NUM_BEFORE] == after.tokens[:NUM_BEFORE] for before, after in pairs]
     assert sum(alike) > len(alike) // 2
+
+
+def happen(
+    home: CliHome, table: Table, what: str, cause: Callable[[], object], num_tokens: int = NUM_TOKENS
+) -> list[Stream]:
+    """Eight streams under which `cause` is called; they are checked, and what it cost is in the table."""
+    with cluster.connect(home.address, home.client_secret) as client:
+        num_before = client.status().num_replayed
+    noticed: list[float] = []
+
+    def during() -> None:
+        with _noticing(home, noticed):
+            cause()
+
+    streams = streams_of(home, during, num_tokens)
+    num_broken = sum(stream.error is not None or len(stream.tokens) != num_tokens for stream in streams)
+    with cluster.connect(home.address, home.client_secret) as client:
+        num_replayed = max(0, client.status().num_replayed - num_before)  # a new coordinator counts anew
+    pause_s = max((stream.gap_s for stream in streams if len(stream.times_s) > 1), default=0.0)
+    table.add(what, Incident(pause_s, noticed[0] if noticed else None, num_replayed, num_broken))
+    print(f"{what}: the longest pause {pause_s:.2f} s, noticed after {noticed} ms, {num_replayed} tokens again")
+    check(home, streams, num_tokens)
+    return streams
+
+
+@contextmanager
+def _noticing(home: CliHome, noticed: list[float]) -> Iterator[None]:
+    """Looks until the cluster does not serve, as it says itself, or does not answer: ms after the block began."""
+    client = cluster.connect(home.address, home.client_secret)
+
+    def look() -> None:
+        begin_s = time.monotonic()
+        while time.monotonic() < begin_s + 10:
+            try:
+                state = client.status(timeout_s=5).state
+            except cluster.ClusterError:
+                state = "away"
+            if state != "ready":
+                noticed.append((time.monotonic() - begin_s) * 1e3)
+                break
+            time.sleep(LOOK_S)
+        client.close()
+
+    threading.Thread(target=look, daemon=True).start()
+    yield
+
+
+def processes(home: CliHome, *names: bytes) -> set[int]:
+    """Those of the cluster that Ray shows by one of these names."""
+    return set(marked(str(home.state()["instance"]), *names))
+
+
+def stage_pids(home: CliHome) -> list[int]:
+    with cluster.connect(home.address, home.client_secret) as client:
+        return [stage.pid for stage in client.status().stages]
+
+
+def wait_ready(home: CliHome) -> None:
+    """Until all is as it was, a process that is started ahead included."""
+
+    def is_ready() -> bool:
+        try:
+            with cluster.connect(home.address, home.client_secret) as client:
+                return client.status().state == "ready"
+        except cluster.ClusterError:
+            return False
+
+    wait_until(is_ready, 60)
+    wait_until(lambda: bool(processes(home, b"ray::IDLE")), 60)

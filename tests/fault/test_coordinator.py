@@ -10,39 +10,67 @@ from collections.abc import Iterator
 import pytest
 
 import cluster
-from tests.conftest import CliHome
+from tests.conftest import CliHome, UpCluster
 from tests.fakes.wire_backends import wait_until
-from tests.fault.streams import check, check_alike, streams_of
-from tests.proc import marked
+from tests.fault.streams import Stream, check_alike, happen, processes, stage_pids, streams_of, wait_ready
+from tests.fault.table import NUM_RUNS, Table
 
 pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CliHome]:
-    home = CliHome(tmp_path_factory.mktemp("fault"))
-    try:
-        done = home.run("up", "--demo", "--stages", "2", "--no-http")
-        assert done.returncode == 0, done.stderr
+def home(up_cluster: UpCluster) -> Iterator[CliHome]:
+    with up_cluster("--demo", "--stages", "2", "--no-http") as home:
         yield home
-    finally:
-        home.close()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(home: CliHome) -> list[Stream]:
+    return streams_of(home)
 
 
 def kill_coordinator(home: CliHome) -> None:
-    (pid,) = marked(str(home.state()["instance"]), b"Coordinator")
+    (pid,) = processes(home, b"ray::Coordinator")
     os.kill(pid, signal.SIGKILL)
 
 
-def test_fault_05_kill_9_of_the_coordinator_under_eight_streams(home: CliHome) -> None:
-    undisturbed = streams_of(home)
-    check(home, undisturbed)
-    address = home.address
-    disturbed = streams_of(home, lambda: kill_coordinator(home))
-    check(home, disturbed)
+@pytest.mark.parametrize("run", range(NUM_RUNS))
+def test_fault_05_kill_9_of_the_coordinator(run: int, home: CliHome, undisturbed: list[Stream], table: Table) -> None:
+    wait_ready(home)
+    address, pids = home.address, stage_pids(home)
+    disturbed = happen(home, table, "kill -9 of the coordinator", lambda: kill_coordinator(home))
     check_alike(undisturbed, disturbed)
     assert home.address == address
-    print(f"coordinator: the longest pause {max(stream.gap_s for stream in disturbed):.2f} s")
+    assert stage_pids(home) == pids, "they keep their weights"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", range(NUM_RUNS))
+def test_fault_04_the_coordinator_and_a_stage_die(
+    run: int, home: CliHome, undisturbed: list[Stream], table: Table
+) -> None:
+    def kill() -> None:
+        os.kill(stage_pids(home)[1], signal.SIGKILL)
+        kill_coordinator(home)
+
+    wait_ready(home)
+    check_alike(undisturbed, happen(home, table, "kill -9 of stage 1 of 2 and of the coordinator", kill))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", range(NUM_RUNS))
+def test_fault_05_a_coordinator_that_dies_again(
+    run: int, home: CliHome, undisturbed: list[Stream], table: Table
+) -> None:
+    """The one in its place is killed as soon as it answers."""
+
+    def kill() -> None:
+        kill_coordinator(home)
+        wait_ready(home)
+        kill_coordinator(home)
+
+    wait_ready(home)
+    check_alike(undisturbed, happen(home, table, "kill -9 of the coordinator, twice", kill))
 
 
 def test_texts_that_are_wanted_whole_go_on(home: CliHome) -> None:
@@ -56,6 +84,7 @@ def test_texts_that_are_wanted_whole_go_on(home: CliHome) -> None:
             await asyncio.to_thread(kill_coordinator, home)
             return await asked
 
+    wait_ready(home)
     found = asyncio.run(ask())
     assert [len(one.token_ids) for one in found] == [150] * 12
     with cluster.connect(home.address, home.client_secret) as client:
@@ -63,8 +92,9 @@ def test_texts_that_are_wanted_whole_go_on(home: CliHome) -> None:
         wait_until(lambda: client.status().num_slots_used == 0, 10)
 
 
-def test_whoever_does_not_come_back_leaves_nothing(home: CliHome) -> None:
-    """Requests that nobody comes back for are computed on for a while, beside those of whoever does."""
+@pytest.mark.slow
+def test_who_does_not_come_back_is_not_waited_for_for_ever(home: CliHome) -> None:
+    wait_ready(home)
     with cluster.connect(home.address, home.client_secret) as client:
         streams = [client.stream("Once", max_tokens=None, ignore_eos=True) for _ in range(8)]
         for stream in streams:

@@ -7,21 +7,19 @@ from collections.abc import Iterator
 import pytest
 
 import cluster
-from tests.conftest import CliHome
-from tests.fault.streams import Stream, check, check_alike, streams_of
+from tests.conftest import CliHome, UpCluster
+from tests.fault.streams import Stream, check_alike, happen, stage_pids, streams_of, wait_ready
+from tests.fault.table import NUM_RUNS, Table
 
 pytestmark = pytest.mark.ray
 
+NUM_TOKENS = 600  # the command itself takes two seconds to begin
+
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CliHome]:
-    home = CliHome(tmp_path_factory.mktemp("purpose"))
-    try:
-        done = home.run("up", "--demo", "--stages", "2", "--no-http")
-        assert done.returncode == 0, done.stderr
+def home(up_cluster: UpCluster) -> Iterator[CliHome]:
+    with up_cluster("--demo", "--stages", "2", "--no-http") as home:
         yield home
-    finally:
-        home.close()
 
 
 @pytest.fixture(scope="module")
@@ -40,31 +38,29 @@ def layers(home: CliHome) -> list[tuple[int, int]]:
         return [(stage.first, stage.end) for stage in client.status().stages]
 
 
-def pids(home: CliHome) -> list[int]:
-    with cluster.connect(home.address, home.client_secret) as client:
-        return [stage.pid for stage in client.status().stages]
-
-
-@pytest.mark.parametrize("what", ["1", "--rolling"])
-def test_fault_32_restart(what: str, home: CliHome, undisturbed: list[Stream]) -> None:
-    before = pids(home)
-    streams = streams_of(home, lambda: print(change(home, "restart", what)))
-    check(home, streams)
+@pytest.mark.parametrize("run", range(NUM_RUNS))
+@pytest.mark.parametrize("what", ["1", pytest.param("--rolling", marks=pytest.mark.slow)])
+def test_fault_32_restart(what: str, run: int, home: CliHome, undisturbed: list[Stream], table: Table) -> None:
+    wait_ready(home)
+    before = stage_pids(home)
+    streams = happen(home, table, f"cluster restart {what}", lambda: change(home, "restart", what), NUM_TOKENS)
     check_alike(undisturbed, streams)
-    assert [old == new for old, new in zip(before, pids(home), strict=True)] == [what == "1", False]
-    print(f"restart {what}: the longest pause {max(stream.gap_s for stream in streams):.2f} s")
+    assert [old == new for old, new in zip(before, stage_pids(home), strict=True)] == [what == "1", False]
 
 
-def test_resplit_to_more_stages_and_back(home: CliHome, undisturbed: list[Stream]) -> None:
+@pytest.mark.parametrize("run", range(NUM_RUNS))
+def test_resplit_to_more_stages_and_back(run: int, home: CliHome, undisturbed: list[Stream], table: Table) -> None:
     address = home.address
-    for asked, expected in ((("--stages", "3"), 3), (("--layers", "0-2,3-7"), 2), (("--stages", "2"), 2)):
-        streams = streams_of(home, lambda asked=asked: print(change(home, "resplit", *asked)))  # type: ignore[misc]
-        check(home, streams)
+    for asked, expected in (
+        (("--stages", "3"), None),
+        (("--layers", "0-2,3-7"), [(0, 3), (3, 8)]),
+        (("--stages", "2"), [(0, 4), (4, 8)]),
+    ):
+        wait_ready(home)
+        what = f"cluster resplit {' '.join(asked)}"
+        streams = happen(home, table, what, lambda asked=asked: change(home, "resplit", *asked), NUM_TOKENS)  # type: ignore[misc]
         check_alike(undisturbed, streams)
-        assert len(layers(home)) == expected
-        if asked[0] == "--layers":
-            assert layers(home) == [(0, 3), (3, 8)]
-        print(f"resplit {asked}: the longest pause {max(stream.gap_s for stream in streams):.2f} s")
+        assert layers(home) == expected or (expected is None and len(layers(home)) == 3)
     assert home.address == address
     assert "already up and ready" in home.run("up").stderr
 
@@ -82,11 +78,11 @@ def test_resplit_to_more_stages_and_back(home: CliHome, undisturbed: list[Stream
     ],
 )
 def test_what_cannot_be_changes_nothing(arguments: tuple[str, ...], code: int, told: str, home: CliHome) -> None:
-    before = pids(home)
+    before = stage_pids(home)
     done = home.run(*arguments)
     assert (done.returncode, told in done.stderr) == (code, True), done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert pids(home) == before
+    assert stage_pids(home) == before
 
 
 @pytest.mark.parametrize("verb", [("restart", "0"), ("resplit", "--stages", "2")])

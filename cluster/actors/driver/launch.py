@@ -44,6 +44,8 @@ COORDINATOR = "coordinator"
 DOOR = "door"
 STAGE = "stage-"
 LEAVE_S = 5.0  # for agents to remove what they wrote
+# A stage loads and computes in threads of its own, and answers at once. By reasoning: a machine may be busy.
+STAGE_ANSWER_S = 5.0
 
 Report = Callable[[Sequence[Bar]], None]
 
@@ -220,7 +222,8 @@ class Launch:
         """The living actors that are what the plan says. Others are ended, as are those on nodes that are `lost`."""
         wanted: dict[str, StageSpec | AnySpec] = {stage_name(spec.stage): spec for spec in specs}
         wanted[COORDINATOR] = coordinator
-        living = self._actors.living(list(wanted), lost)
+        stages = [name for name in wanted if name != COORDINATOR]
+        living = self._actors.living(stages, lost, STAGE_ANSWER_S) | self._actors.living([COORDINATOR], lost)
         fits = dict(zip(living, get([actor.fits.remote(wanted[name]) for name, actor in living.items()]), strict=True))
         for name in living:
             if not fits[name]:

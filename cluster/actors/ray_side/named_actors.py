@@ -50,7 +50,9 @@ class NamedActors:
         actors = ray.util.list_named_actors(all_namespaces=True)
         return [actor["name"] for actor in actors if actor["namespace"] == self._namespace]
 
-    def living(self, names: Sequence[str], lost_nodes: Collection[str] = ()) -> dict[str, Any]:
+    def living(
+        self, names: Sequence[str], lost_nodes: Collection[str] = (), timeout_s: float = ANSWER_TIMEOUT_S
+    ) -> dict[str, Any]:
         """The actors among `names` that answer. One that does not is ended: a new one needs its name.
 
         `lost_nodes`: Ray's ids of nodes where nothing answers, so that it need not be waited for.
@@ -64,7 +66,7 @@ class NamedActors:
                 else:
                     asked[name] = actor, actor.pid.remote()
         if asked:
-            ray.wait([reference for _, reference in asked.values()], num_returns=len(asked), timeout=ANSWER_TIMEOUT_S)
+            ray.wait([reference for _, reference in asked.values()], num_returns=len(asked), timeout=timeout_s)
         living = {name: actor for name, (actor, reference) in asked.items() if has_answered(reference)}
         for name in asked.keys() - living.keys():
             self.kill(name)
