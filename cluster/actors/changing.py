@@ -12,7 +12,7 @@ from cluster.actors.ground.chosen import present_ground
 from cluster.actors.ground.ground import Progress
 from cluster.actors.placing import Placing, freed, same_model
 from cluster.actors.supervising.appointing import open_supervisor
-from cluster.api.errors import UsageError
+from cluster.api.errors import ClusterError, UsageError
 from cluster.config import ClusterConfig, config_of, record_of
 from cluster.node.state import ClusterState, read_state, write_state
 from cluster.node.state_lock import state_lock
@@ -40,14 +40,12 @@ class Changing:
             state = _present("restart")
             wanted = range(len(state.devices)) if stages is None else _checked(stages, len(state.devices))
             with remembered(state) as launch:
-                config = config_of(state.config)
-                nodes = present_ground(state, config, self.progress).nodes(launch, waits=False)
-                plan = self._placing.plan_over(state, config, nodes)
+                plan = self._former(launch, state)
                 for stage in wanted:
                     self.progress.note(f"starting stage {stage} anew")
                     launch.end_stage(stage)
                     self._placing.bring_up(launch, _present("restart"), plan)
-                open_supervisor(launch, config, plan)
+                open_supervisor(launch, config_of(state.config), plan)
         return f"started anew: {', '.join(f'stage {stage}' for stage in wanted)}"
 
     def resplit(self, layout: Mapping[str, Any]) -> str:
@@ -60,16 +58,29 @@ class Changing:
             config = replace(config_of(state.config), **{**LAYOUT, **layout})
             with remembered(state) as launch:
                 plan = self._planned(launch, state, config)
+                former = self._former(launch, state)
                 self.progress.note(f"placing the layers anew, on {len(plan.stages)} stages")
                 changed = replace(state, config=record_of(config))
                 write_state(changed)
-                self._placing.bring_up(launch, changed, plan)
+                try:
+                    self._placing.bring_up(launch, changed, plan)
+                except ClusterError:
+                    self.progress.note("that cannot be; putting the layers back where they were")
+                    self._placing.bring_up(launch, state, former)
+                    raise
                 open_supervisor(launch, config, plan)
         return f"the layers are cut anew: {_shown(plan.bounds)}"
 
     @property
     def _placing(self) -> Placing:
         return Placing(self.progress)
+
+    def _former(self, launch: Launch, state: ClusterState) -> ModelPlan:
+        """The plan by which the cluster came up."""
+        config = config_of(state.config)
+        return self._placing.plan_over(
+            state, config, present_ground(state, config, self.progress).nodes(launch, waits=False)
+        )
 
     def _planned(self, launch: Launch, state: ClusterState, config: ClusterConfig) -> ModelPlan:
         from cluster.planning.nodes import ThisMachine

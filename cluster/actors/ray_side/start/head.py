@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from cluster.actors.ray_side.start.arguments import check_ports, shared_arguments
+from cluster.actors.ray_side.start.arguments import MIN_CPUS, check_ports, shared_arguments
 from cluster.actors.ray_side.start.command import run_ray_start
 from cluster.actors.ray_side.start.environment import keep_token, node_environment
 from cluster.actors.ray_side.start.gcs import STORAGE, keep_gcs
@@ -19,7 +19,7 @@ def start_head(instance: str, run_folder: Path, num_cpus: int) -> str:
     """Start Ray on the loopback interface and return ``host:port``. It outlives this process. ClusterError."""
     keep_token(run_folder, secrets.token_hex(32))
     arguments = ["--head", "--port=0", "--node-ip-address=127.0.0.1", "--include-dashboard=false"]
-    arguments += [f"--num-cpus={num_cpus}", f"--ray-client-server-port={free_port()}"]
+    arguments += [f"--num-cpus={max(num_cpus, MIN_CPUS)}", f"--ray-client-server-port={free_port()}"]
     run_ray_start(run_folder, arguments, node_environment(instance, run_folder))
     check_run_folder(run_folder)
     return (ray_folder(run_folder) / "ray_current_cluster").read_text(encoding="ascii").strip()
