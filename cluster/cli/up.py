@@ -146,7 +146,8 @@ def _stay(lifecycle: Lifecycle) -> int:
                 subprocess.call([sys.executable, "-m", "cluster", "up"])
     finally:
         _let_end(hurrying)
-        print(lifecycle.down(), file=sys.stderr)
+        if read_state() is not None:
+            print(lifecycle.down(), file=sys.stderr)
     return 0
 
 

@@ -27,7 +27,7 @@ def text_coordinator(
         port=config.port,
         can_truncate=can_truncate,
         patience_s=config.patience_s,
-        keeps_requests=config.journal,
+        keeps_requests=config.journal and config.patience_s > 0,
         row_bytes=row_bytes,
         plan=plan,
         num_parameters=model.header.num_parameters,

@@ -26,11 +26,6 @@ class NoText:
         """No text is too long to be told that there is none."""
         return MAX_TEXT_BYTES
 
-    @property
-    def keeps_requests(self) -> bool:
-        """A call that is made again is computed again."""
-        return True
-
     def generate(
         self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str = "", ticket: bytes = b""
     ) -> Cancel:

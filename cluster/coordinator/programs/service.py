@@ -105,6 +105,11 @@ class ProgramService(NoText):
         """Calls that are under way at a time."""
         return self._engine.max_in_flight
 
+    @property
+    def keeps_requests(self) -> bool:
+        """A call that is made again is computed again."""
+        return self._spec.patience_s > 0
+
     def check_run(self, given: Mapping[str, GivenArray]) -> tuple[int, ...]:
         """The extents that a call brings. UsageError where the program takes something else."""
         return self._signature.symbols(given)
