@@ -133,7 +133,7 @@ class Pipeline:
 
     def _health(self, snapshot: Snapshot) -> Health:
         if snapshot.failure is not None:
-            lost = _lost(snapshot.failure)
+            lost = snapshot.failure.reason if snapshot.is_on_purpose else _lost(snapshot.failure)
             if self._given_up:
                 return Health(Condition.DEGRADED, f"{lost}; {self._given_up}")
             if snapshot.is_holding:

@@ -88,6 +88,7 @@ class Engine:
         self._request_ids = itertools.count(1)
         self._patience_s = patience_s
         self._failure: StageFailure | None = None
+        self._is_on_purpose = False  # the outage that lasts
         self._is_cut = False  # what is known of it is that a connection broke
         self._pause: Pause | None = None  # is wanted, and something is under way still
         self._held_until_s: float | None = None  # requests wait for a newer epoch; None: they do not
@@ -188,6 +189,7 @@ class Engine:
             num_tokens=self._requests.num_tokens,
             stages=activities,
             is_holding=self._held_until_s is not None,
+            is_on_purpose=self._is_on_purpose,
             outages=self._outages.figures(self._now()),
         )
 
@@ -240,7 +242,7 @@ class Engine:
     def _stand_still(self, pause: Pause) -> None:
         """Nothing is under way: all that was computed is told, and no request can be blamed for anything."""
         cause = StageFailure(None, self._scheduler.epoch, pause.why)
-        self._begin_outage(cause, max(self._patience_s, MOST_PAUSE_S), is_cut=True)
+        self._begin_outage(cause, max(self._patience_s, MOST_PAUSE_S), is_cut=True, is_on_purpose=True)
 
     def _hold(self, failure: StageFailure, now_s: float) -> float | None:
         """Until when requests are held; None once they have ended."""
@@ -305,8 +307,10 @@ class Engine:
         elif self._failure is None and failure.epoch == self._scheduler.epoch:
             self._begin_outage(self._find_cause(failure), self._patience_s, is_cut=is_cut)
 
-    def _begin_outage(self, cause: StageFailure, patience_s: float, *, is_cut: bool) -> None:
-        self._failure, self._is_cut = cause, is_cut
+    def _begin_outage(
+        self, cause: StageFailure, patience_s: float, *, is_cut: bool, is_on_purpose: bool = False
+    ) -> None:
+        self._failure, self._is_cut, self._is_on_purpose = cause, is_cut, is_on_purpose
         self._held_until_s = self._now() + patience_s
         self._outages.begin(self._now(), self._scheduler.rewind())
         self._requests.rewind()

@@ -56,4 +56,5 @@ class Snapshot:
     num_tokens: int  # generated since the start
     stages: tuple[StageActivity, ...]
     is_holding: bool = False  # requests wait for the stages to be there again
+    is_on_purpose: bool = False  # the failure is a pause that somebody has asked for
     outages: OutageFigures = NO_OUTAGES

@@ -54,6 +54,7 @@ class CallEngine:
         self._numbers = itertools.count(1)
         self._num_ended = 0
         self._failure: StageFailure | None = None
+        self._is_on_purpose = False  # the outage that lasts
         self._is_cut = False  # what is known of it is that a connection broke
         self._early_failure: StageFailure | None = None  # its epoch is still to begin
         self._outages = Outages()
@@ -115,8 +116,10 @@ class CallEngine:
             elif self._failure is None and failure.epoch == self._pipeline.epoch:
                 self._begin_outage(self._find_cause(failure), self._patience_s, is_cut=is_cut)
 
-    def _begin_outage(self, cause: StageFailure, patience_s: float, *, is_cut: bool) -> None:
-        self._failure, self._is_cut, self._pause = cause, is_cut, None
+    def _begin_outage(
+        self, cause: StageFailure, patience_s: float, *, is_cut: bool, is_on_purpose: bool = False
+    ) -> None:
+        self._failure, self._is_cut, self._pause, self._is_on_purpose = cause, is_cut, None, is_on_purpose
         self._outages.begin(self._now())
         self._pipeline.rewind(is_loss=True)
         self._is_idle.notify_all()
@@ -148,7 +151,8 @@ class CallEngine:
             self._is_idle.wait_for(lambda: self._pause is None or not self._pipeline.num_in_flight, timeout_s)
             if self._pause is not None and not self._pipeline.num_in_flight:
                 cause = StageFailure(None, self._pipeline.epoch, why)
-                self._begin_outage(cause, max(self._patience_s, MOST_PAUSE_S), is_cut=True)
+                patience_s = max(self._patience_s, MOST_PAUSE_S)
+                self._begin_outage(cause, patience_s, is_cut=True, is_on_purpose=True)
 
     def reset(self, epoch: int, costs: tuple[StageCosts, ...] = (), *, are_same: bool = False) -> None:
         """The stages are wired anew; what was under way is computed again. An epoch not newer is ignored."""
@@ -194,6 +198,8 @@ class CallEngine:
                 num_tokens=0,
                 stages=self._busy.activities(self._now()),
                 outages=self._outages.figures(self._now()),
+                is_holding=self._failure is not None and self._end_of_hold is not None,
+                is_on_purpose=self._is_on_purpose,
             )
 
     @property

@@ -28,11 +28,14 @@ def test_nothing_is_under_way_when_it_stands_still() -> None:
     run.world.at(
         35.0, lambda: seen.append((has_paused.is_set(), len(run.stages.in_flight), sum(len(r.tokens) for r in readers)))
     )
+    purposes: list[bool] = []
+    run.world.at(38.0, lambda: purposes.append(run.engine.snapshot().is_on_purpose))
     run.world.at(39.0, lambda: seen.append((True, 0, sum(len(r.tokens) for r in readers))))
     run.repair(at_s=40.0)
     run.run()
     assert seen[0][:2] == (True, 0)
     assert seen[0][2] == seen[1][2], "somebody was told something meanwhile"
+    assert purposes == [True]
     for place, reader in enumerate(readers):
         assert_as_alone(reader, [1 + place], replace(ALONE, seed=place))
     run.check_nothing_leaks()

@@ -222,6 +222,7 @@ def test_calls_that_are_under_way_are_computed_again_in_a_newer_epoch() -> None:
         world.ask(number)
     world.answer_next(0)
     world.engine.fail(StageFailure(0, 0, "killed"))
+    assert world.engine.snapshot().is_holding
     world.ask(4)  # while nobody is there
     assert world.stages.numbers == [0, 1, 2]
     world.engine.reset(1)
@@ -288,6 +289,7 @@ def test_a_pause_waits_for_what_is_under_way_and_holds_the_rest() -> None:
     pausing.join(10)
     assert not pausing.is_alive()
     assert world.told[2] == []
+    assert world.engine.snapshot().is_on_purpose
     world.engine.reset(1)
     world.answer_next(-1)
     assert [world.results(number) for number in range(3)] == [[0], [10], [20]]
