@@ -18,7 +18,7 @@ from tests.conftest import CliHome
 from tests.fakes.wire_backends import wait_until
 from tests.fault.streams import NUM_BEFORE, Stream
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 NUM_TOKENS = 900  # some seconds
 
@@ -87,7 +87,6 @@ def test_fault_31_sigterm_lets_running_requests_end(serving: tuple[CliHome, subp
     assert not home.state_file.exists()
 
 
-@pytest.mark.slow
 def test_fault_31_a_second_sigterm_ends_it_now(serving: tuple[CliHome, subprocess.Popen[str]]) -> None:
     home, process = serving
     streams, threads = begun(home, 3000)
@@ -102,7 +101,6 @@ def test_fault_31_a_second_sigterm_ends_it_now(serving: tuple[CliHome, subproces
     assert not home.state_file.exists()
 
 
-@pytest.mark.slow
 def test_down_with_drain_waits_no_longer_than_that(cli_home: CliHome) -> None:
     assert cli_home.run("up", "--demo", "--stages", "2", "--no-http").returncode == 0
     _, threads = begun(cli_home, 100_000)

@@ -27,12 +27,13 @@ from cluster.wire.access.keys import Keys
 from tests.fakes.bad_road import BadRoad, Trouble
 from tests.fakes.wire_backends import SECRET, wait_until
 from tests.fault.streams import Stream
+from tests.fault.table import NUM_RUNS
 from tests.unit.coordinator.test_recovery import CONTEXT, NUM_LAYERS, NUM_SLOTS, Cluster
 from tests.unit.stage.test_service import SOURCE, SPEC
 
 NUM_TOKENS = 40
 PATIENCE_S = 60.0
-NUM_RESETS = 12
+NUM_RESETS = 12 * NUM_RUNS
 
 
 @dataclass
@@ -177,7 +178,7 @@ def test_fault_14_resets_at_any_byte(roads: Roads) -> None:
         assert stream.tokens[:1] == alone[place % NUM_SLOTS].tokens[:1]
 
 
-@pytest.mark.parametrize("is_one_way", [False, True])
+@pytest.mark.parametrize("is_one_way", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_fault_15_and_16_a_black_hole_is_noticed_and_healed(is_one_way: bool, roads: Roads) -> None:
     streams = [Stream() for _ in range(NUM_SLOTS)]
     threads = read_all(roads, streams)
@@ -196,6 +197,7 @@ def test_fault_15_and_16_a_black_hole_is_noticed_and_healed(is_one_way: bool, ro
     print(f"noticed after {noticed_s:.1f} s; the longest pause {max(stream.gap_s for stream in streams):.1f} s")
 
 
+@pytest.mark.slow
 def test_fault_11_a_long_way(roads: Roads) -> None:
     """No deadline of ours is passed, and nobody takes a long way for a dead peer."""
     roads.trouble.delay_s, roads.trouble.jitter_s = 0.05, 0.02

@@ -51,7 +51,7 @@ def kill_stages(home: CliHome, stages: tuple[int, ...], sign: signal.Signals = s
 
 
 @pytest.mark.parametrize("run", range(NUM_RUNS))
-@pytest.mark.parametrize("stages", [(0,), (1,), (2,), (0, 2)], ids=str)
+@pytest.mark.parametrize("stages", [(0,), (1,), (2,), pytest.param((0, 2), marks=pytest.mark.slow)], ids=str)
 def test_fault_01_kill_9(
     stages: tuple[int, ...], run: int, home: CliHome, undisturbed: list[Stream], table: Table
 ) -> None:
@@ -67,6 +67,7 @@ def test_fault_01_kill_9(
     assert after.num_replayed >= before.num_replayed + NUM_BEFORE * NUM_STREAMS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", range(NUM_RUNS))
 def test_fault_04_all_stages_die(run: int, home: CliHome, undisturbed: list[Stream], table: Table) -> None:
     wait_ready(home)
