@@ -84,7 +84,10 @@ class _Request:
             return
         try:
             cancel = start(self._asked, self._begun, self._put)
-        except ClusterError as error:
+        except Exception as error:  # whatever it is, the others are begun
+            if not isinstance(error, ClusterError):
+                _log.exception("a request cannot be begun again")
+                error = ClusterError(f"request: it cannot be gone on with: {type(error).__name__}; report a bug")
             self._put(error)
             return
         with self._lock:

@@ -118,8 +118,13 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """The stages are on their way back: who is held waits anew from now on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """The engine's thread is to end."""
 
 
-Event = NewRequest | Cancel | StepResult | StepTiming | StageFailure | LinkBroke | Reset | Pause | Stop
+Event = NewRequest | Cancel | StepResult | StepTiming | StageFailure | LinkBroke | Reset | Pause | Progress | Stop

@@ -23,6 +23,7 @@ from cluster.engine.events import (
     LinkBroke,
     NewRequest,
     Pause,
+    Progress,
     Reset,
     Sink,
     Stop,
@@ -52,8 +53,9 @@ class Engine:
     Everything that happens is an event in the inbox. Each request is answered through its sink, which gets
     exactly one last output (see `events.is_last`), whatever goes wrong. What goes wrong with one request ends that
     one. After a StageFailure all requests are held, and new ones wait, until `reset` starts a newer epoch: then they
-    are computed again as far as they were, and go on. If that takes longer than `patience_s`, they end with
-    StageLostError (UnreachableError, if it was the coordinator's own fault), and new ones are refused with it.
+    are computed again as far as they were, and go on. If that takes longer than `patience_s` without progress (see
+    `expect`), they end with StageLostError (UnreachableError, if it was the coordinator's own fault), and new ones are
+    refused with it.
     """
 
     def __init__(
@@ -167,6 +169,10 @@ class Engine:
         if self._put(Pause(why, has_paused)):
             has_paused.wait(timeout_s)
 
+    def expect(self) -> None:
+        """The stages are on their way back: patience with them begins anew."""
+        self._put(Progress())
+
     def refuse(self) -> None:
         """Takes no new request any more; those that are open go on."""
         self._is_refusing = True
@@ -275,6 +281,9 @@ class Engine:
                 self._lose(event.failure, is_cut=True)
             case Reset():
                 self._restart(event)
+            case Progress():
+                if self._held_until_s is not None:
+                    self._held_until_s = max(self._held_until_s, self._now() + self._patience_s)
             case Pause():
                 if self._failure is None:
                     self._pause = event

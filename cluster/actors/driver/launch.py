@@ -43,6 +43,7 @@ FIRST_TOKEN_TIMEOUT_S = 120.0
 COORDINATOR = "coordinator"
 DOOR = "door"
 STAGE = "stage-"
+EXPECT_S = 1.0  # between two words to the coordinator that the stages come along
 LEAVE_S = 5.0  # for agents to remove what they wrote
 # A stage loads and computes in threads of its own, and answers at once. By reasoning: a machine may be busy.
 STAGE_ANSWER_S = 5.0
@@ -145,7 +146,7 @@ class Launch:
             actor = living.get(COORDINATOR) or self._start_coordinator(coordinator, crew, groups)
             stages = [living.get(stage_name(spec.stage)) or self._start_stage(spec, crew, groups) for spec in specs]
             listening = actor.start.remote(former)  # while the stages load
-            loaded = self._load(specs, stages, report)
+            loaded = self._load(specs, stages, actor, report)
             address: str = get(listening)
             # The coordinator may have begun newer ones by itself meanwhile; from now on it leaves the stages to us.
             epoch = max(epoch, 1 + get(actor.hold_recovery.remote()))
@@ -258,22 +259,30 @@ class Launch:
             strategy = NodeAffinitySchedulingStrategy(crew.head.id, soft=False)
         return self._actors.start(Coordinator, COORDINATOR, 0, strategy, spec, crew.homes[crew.coordinator_home])
 
-    def _load(self, specs: Sequence[StageSpec], stages: Sequence[Any], report: Report) -> list[LoadedStage]:
+    def _load(
+        self, specs: Sequence[StageSpec], stages: Sequence[Any], coordinator: Any, report: Report
+    ) -> list[LoadedStage]:
         """Let all stages load side by side, and report until each is ready. Raises the first failure."""
         with LastWords() as words:
             for number, stage in enumerate(stages):
                 stage.load.remote(words.path(number))
-            return self._wait_loaded([_label(spec) for spec in specs], stages, words, report)
+            return self._wait_loaded([_label(spec) for spec in specs], stages, words, coordinator, report)
 
     def _wait_loaded(
-        self, labels: Sequence[str], stages: Sequence[Any], words: LastWords, report: Report
+        self, labels: Sequence[str], stages: Sequence[Any], words: LastWords, coordinator: Any, report: Report
     ) -> list[LoadedStage]:
+        shown: list[Bar] = []
+        told_s = time.monotonic()
         while True:
             references = [stage.progress.remote() for stage in stages]
             states: list[LoadProgress] = [
                 get(reference, why=partial(_death, number, words)) for number, reference in enumerate(references)
             ]
-            report([Bar(label, state.phase, state.fraction) for label, state in zip(labels, states, strict=True)])
+            bars = [Bar(label, state.phase, state.fraction) for label, state in zip(labels, states, strict=True)]
+            report(bars)
+            if bars != shown and time.monotonic() >= told_s + EXPECT_S:
+                shown, told_s = bars, time.monotonic()
+                coordinator.expect.remote()  # requests that are held are patient while something comes along
             for state in states:
                 if state.error is not None:
                     raise state.error

@@ -74,6 +74,11 @@ class Coordinator:
         if self._service is not None:
             self._service.pause(why)
 
+    def expect(self) -> None:
+        """The stages are on their way back: patience with them begins anew."""
+        if self._service is not None:
+            self._service.expect()
+
     def refuse(self) -> int:
         """Take no new requests any more. How many are open."""
         return 0 if self._service is None else self._service.refuse()

@@ -73,6 +73,10 @@ class ProgramService(NoText):
         """Have what is under way end, and hold all calls until the stages are wired anew."""
         self._engine.pause(why, PAUSE_TIMEOUT_S)
 
+    def expect(self) -> None:
+        """The stages are on their way back."""
+        self._engine.expect()
+
     def refuse(self) -> int:
         """Take no new calls any more. How many are open."""
         self._engine.refuse()

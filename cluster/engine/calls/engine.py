@@ -24,8 +24,8 @@ class CallEngine:
 
     Each call is answered through its sink once, whatever goes wrong. After a StageFailure all calls are held, and new
     ones wait, until `reset` starts a newer epoch: then they are computed, or computed again. If that takes longer than
-    `patience_s`, they end with StageLostError (UnreachableError, if it was the coordinator's own fault), and new ones
-    are refused with it.
+    `patience_s` without progress (see `expect`), they end with StageLostError (UnreachableError, if it was the
+    coordinator's own fault), and new ones are refused with it.
     """
 
     def __init__(
@@ -124,11 +124,14 @@ class CallEngine:
         self._pipeline.rewind(is_loss=True)
         self._is_idle.notify_all()
         if patience_s:
-            self._end_of_hold = threading.Timer(patience_s, self._give_up, (cause,))
-            self._end_of_hold.daemon = True
-            self._end_of_hold.start()
+            self._hold(cause, patience_s)
         else:
             self._end_all(lost_error(cause))
+
+    def _hold(self, cause: StageFailure, patience_s: float) -> None:
+        self._end_of_hold = threading.Timer(patience_s, self._give_up, (cause,))
+        self._end_of_hold.daemon = True
+        self._end_of_hold.start()
 
     def _give_up(self, cause: StageFailure) -> None:
         with self._lock:
@@ -172,6 +175,13 @@ class CallEngine:
             self._fill()
             for call in ended:  # last, since a reader may ask again at once
                 call.answer(lost_error(cause, AGAIN))
+
+    def expect(self) -> None:
+        """The stages are on their way back: patience with them begins anew."""
+        with self._lock:
+            if self._failure is not None and self._end_of_hold is not None and not self._is_on_purpose:
+                self._release()
+                self._hold(self._failure, self._patience_s)
 
     def refuse(self) -> None:
         """Take no new call any more; those that are open go on."""

@@ -64,6 +64,19 @@ def test_patience_has_an_end(patience_s: float) -> None:
     assert_as_alone(again, [4], ALONE)
 
 
+def test_patience_begins_anew_while_the_stages_come_along() -> None:
+    run = Run(LIMITS, patience_s=10.0)
+    reader = run.ask([1], ALONE)
+    run.lose(0, at_s=5.5)
+    for at_s in (12.0, 20.0, 28.0):  # never ten seconds without a word
+        run.world.at(at_s, run.engine.expect)
+    run.repair(at_s=36.0)
+    run.world.at(90.0, run.engine.expect)  # of no meaning where nobody waits
+    run.run()
+    assert_as_alone(reader, [1], ALONE)
+    run.check_nothing_leaks()
+
+
 def test_a_request_that_is_held_can_be_cancelled() -> None:
     run = Run(LIMITS, patience_s=PATIENCE_S)
     reader = run.ask([1], ALONE, cancel_after_s=10.0)

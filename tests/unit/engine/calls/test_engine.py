@@ -248,6 +248,20 @@ def test_patience_has_an_end() -> None:
     assert world.results(4) == [40]
 
 
+def test_patience_begins_anew_while_the_stages_come_along() -> None:
+    world = World(num_stages=1, patience_s=2.0)
+    world.ask(0)
+    world.engine.fail(StageFailure(0, 0, "killed"))
+    for _ in range(10):
+        time.sleep(0.25)
+        world.engine.expect()
+    assert world.told[0] == []
+    world.engine.reset(1)
+    world.engine.expect()
+    world.answer_next(-1)
+    assert world.results(0) == [0]
+
+
 def test_a_call_that_stages_die_of_again_and_again_ends_alone() -> None:
     world = World(num_stages=1, patience_s=100.0)
     world.ask(0)
