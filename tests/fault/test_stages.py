@@ -63,7 +63,7 @@ def test_fault_01_kill_9(
     check_alike(undisturbed, disturbed)
     with cluster.connect(home.address, home.client_secret) as client:
         after = client.status()
-    assert after.num_recoveries == before.num_recoveries + 1
+    assert after.num_recoveries > before.num_recoveries
     assert after.num_replayed >= before.num_replayed + NUM_BEFORE * NUM_STREAMS
 
 
