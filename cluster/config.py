@@ -71,6 +71,8 @@ class ClusterConfig(HttpConfig):
     # Requests are held for so long while a stage is away, and go on when it is back. None: 1m where somebody repairs
     # it, else not at all.
     patience: Annotated[str | None, Duration()] = None
+    # How long requests may take to end, where a cluster in the foreground is told to stop. Kubernetes waits for 30 s.
+    drain: Annotated[str, Duration()] = "20s"
     journal: bool = True  # requests for texts are written down, and survive the coordinator
     advertise_address: str | None = None  # of this machine, to the others: an address, a name or an interface
     node_name: str | None = None  # of this machine; None: its host name

@@ -31,6 +31,7 @@ UP_SETTINGS = (
     "repair",
     "patience",
     "journal",
+    "drain",
     "advertise_address",
     "node_name",
     "first_port",
@@ -78,6 +79,7 @@ _SPELLINGS = {
         (), "TIME", "requests wait so long for a stage that is lost, and go on when it is back (with --repair: 1m)"
     ),
     "journal": Spelling((), None, "write requests down, so that they survive the coordinator's death"),
+    "drain": Spelling((), "TIME", "with --foreground, on SIGTERM: running requests have so long to end"),
     "advertise_address": Spelling(
         (), "A", "address, name or interface by which other machines reach this one (default: the only one)"
     ),

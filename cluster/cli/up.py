@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from cluster.terminal.progress import ProgressLines
 
 WATCH_INTERVAL_S = 1.0
-# For requests to end when a cluster in the foreground is told to stop. Kubernetes ends what is left after 30 s.
-DRAIN = "20s"
 # Beside a supervisor, which repairs within a second or two and which Ray starts again where it dies, nothing is done
 # here before so many looks in a row have found something.
 MOST_LOOKS = 5
@@ -154,18 +152,21 @@ def _stay(lifecycle: Lifecycle) -> int:
 def _let_end(hurrying: threading.Event) -> None:
     """Give the requests that are open time to end; whoever asks a second time to stop ends that."""
     from cluster.actors.asking.own_status import status_at
+    from cluster.config import config_of
     from cluster.node.state import read_state
 
     state = read_state()
+    if state is None:
+        return
     try:
-        status = status_at(state.address) if state is not None else None
+        drain, status = config_of(state.config).drain, status_at(state.address)
     except ClusterError:
         return
-    if status is None or not status.num_slots_used + status.num_waiting:
+    if not status.num_slots_used + status.num_waiting:
         return
-    print(f"letting running requests end, for {DRAIN} at most; once more ends them", file=sys.stderr)
+    print(f"letting running requests end, for {drain} at most; once more ends them", file=sys.stderr)
     # In a process of its own, as repairs are, and in a session of its own: a terminal's Ctrl-C is for this one.
-    command = [sys.executable, "-m", "cluster", "down", "--drain", DRAIN]
+    command = [sys.executable, "-m", "cluster", "down", "--drain", drain]
     with subprocess.Popen(command, start_new_session=True) as down:
         while down.poll() is None:
             if hurrying.wait(0.1):

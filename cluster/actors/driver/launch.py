@@ -182,9 +182,11 @@ class Launch:
         deadline_s = time.monotonic() + drain_s
         with errors_of_ray():
             living = self._actors.living([COORDINATOR, HTTP])
-            front = [living[HTTP].stop.remote(drain_s)] if HTTP in living else []
-            ray.wait(front, timeout=drain_s) if front else None  # it is a client of the coordinator's
             coordinator = living.get(COORDINATOR)
+            front = [living[HTTP].stop.remote(drain_s)] if HTTP in living else []
+            if coordinator is not None:
+                get(coordinator.refuse.remote())
+            ray.wait(front, timeout=drain_s) if front else None  # what it has open is open at the coordinator, too
             while coordinator is not None and get(coordinator.refuse.remote()) and time.monotonic() < deadline_s:
                 time.sleep(POLL_S)
 
