@@ -25,6 +25,8 @@ _FLASH_ATTN_ALIASES = {
     **dict.fromkeys(("false", "disabled", "0"), "off"),
     "-1": "auto",
 }
+# The settings that say where the layers are. Whoever gives one of them means all: the others are the planner's.
+LAYOUT: Mapping[str, Any] = {"stages": None, "layers": None, "tensor_split": None, "devices": ()}
 MAX_STAGES = 256
 MAX_NODES = 256
 DEFAULT_PARALLEL = 8

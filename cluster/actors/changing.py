@@ -13,16 +13,14 @@ from cluster.actors.ground.ground import Progress
 from cluster.actors.placing import Placing, freed, same_model
 from cluster.actors.supervising.appointing import open_supervisor
 from cluster.api.errors import ClusterError, UsageError
-from cluster.config import ClusterConfig, config_of, record_of
+from cluster.config import LAYOUT, ClusterConfig, config_of, record_of
 from cluster.node.state import ClusterState, read_state, write_state
 from cluster.node.state_lock import state_lock
 
 if TYPE_CHECKING:
     from cluster.actors.driver.launch import Launch
     from cluster.planning.model_plan import ModelPlan
-
-# The settings that say where the layers are. Whoever gives one of them means all: the others are the planner's.
-LAYOUT: Mapping[str, Any] = {"stages": None, "layers": None, "tensor_split": None, "devices": ()}
+    from cluster.planning.nodes import Nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class Changing:
         return f"started anew: {', '.join(f'stage {stage}' for stage in wanted)}"
 
     def resplit(self, layout: Mapping[str, Any]) -> str:
-        """Cut the layers as `layout` says, settings of `LAYOUT`. Returns a line for the user.
+        """Cut the layers as `layout` says, settings of `config.LAYOUT`. Returns a line for the user.
 
         Where that cannot be, nothing has changed: UsageError, CapacityError.
         """
@@ -78,15 +76,16 @@ class Changing:
     def _former(self, launch: Launch, state: ClusterState) -> ModelPlan:
         """The plan by which the cluster came up."""
         config = config_of(state.config)
-        return self._placing.plan_over(
-            state, config, present_ground(state, config, self.progress).nodes(launch, waits=False)
-        )
+        return self._placing.plan_over(state, config, self._nodes(launch, state, config))
 
     def _planned(self, launch: Launch, state: ClusterState, config: ClusterConfig) -> ModelPlan:
         from cluster.planning.nodes import ThisMachine
 
-        nodes = present_ground(state, config, self.progress).nodes(launch, waits=False) or ThisMachine()
+        nodes = self._nodes(launch, state, config) or ThisMachine()
         return same_model(state, self._placing.plan(config, nodes=freed(nodes, state)))
+
+    def _nodes(self, launch: Launch, state: ClusterState, config: ClusterConfig) -> Nodes | None:
+        return present_ground(state, config, self.progress).nodes(launch, waits=False)
 
     def _say_waiting(self) -> None:
         self.progress.note("waiting for the repair that is under way")

@@ -8,8 +8,7 @@ from typing import Any
 
 from cluster.api.errors import UsageError
 from cluster.cli.settings import add_setting_flags, given_layout
-
-_LAYOUT = ("stages", "layers", "tensor_split", "devices")
+from cluster.config import LAYOUT
 
 
 def add_parser(verbs: Any) -> None:
@@ -19,12 +18,12 @@ def add_parser(verbs: Any) -> None:
         description="Place the layers anew, on more or fewer stages or other devices: requests wait meanwhile, and go "
         "on. Where that cannot be, nothing changes.",
     )
-    add_setting_flags(parser, _LAYOUT)
+    add_setting_flags(parser, LAYOUT)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    layout = given_layout(options, _LAYOUT)
+    layout = given_layout(options)
     if not layout:
         raise UsageError("resplit: it is not said how; give --stages, --layers, --tensor-split or --devices")
     from cluster.actors.changing import Changing

@@ -10,7 +10,7 @@ from typing import Any
 
 from cluster.api.errors import UsageError
 from cluster.cli.spelling import Spelling, add_flag
-from cluster.config import DEFAULT_UBATCH_SIZE, ClusterConfig
+from cluster.config import DEFAULT_UBATCH_SIZE, LAYOUT, ClusterConfig
 from cluster.http_config import OFF, HttpConfig
 from cluster.setting import Setting, settings_of
 from cluster.sources.name import HUB_PREFIX
@@ -189,9 +189,9 @@ def given_settings(options: argparse.Namespace, names: tuple[str, ...] = PLAN_SE
     return settings
 
 
-def given_layout(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+def given_layout(options: argparse.Namespace) -> dict[str, Any]:
     """Those of the settings that say where layers are which were given."""
-    given = {name: _as_setting(getattr(options, name)) for name in names} | {"devices": _devices(options)}
+    given = {name: _as_setting(getattr(options, name)) for name in LAYOUT} | {"devices": _devices(options)}
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -32,6 +32,12 @@ class Driver(Receiver, Protocol):
 
     def snapshot(self) -> Snapshot: ...
 
+    def pause(self, why: str, timeout_s: float) -> None: ...
+
+    def expect(self) -> None: ...
+
+    def refuse(self) -> None: ...
+
     def timings(self, stage: int) -> tuple[StepTiming, ...]: ...
 
 
@@ -80,6 +86,20 @@ class Pipeline:
         """Why nothing is served; "" where it is. Asks nobody."""
         failure = self.engine.failure
         return "" if failure is None else _lost(failure)
+
+    def pause(self, why: str) -> None:
+        """Have what is under way end, and hold all requests until the stages are wired anew."""
+        self.engine.pause(why, PAUSE_TIMEOUT_S)
+
+    def expect(self) -> None:
+        """The stages are on their way back."""
+        self.engine.expect()
+
+    def refuse(self) -> int:
+        """Take no new requests any more. How many are open."""
+        self.engine.refuse()
+        found = self.engine.snapshot()
+        return found.num_slots_used + found.num_waiting
 
     def give_up(self, why: str) -> None:
         """Nobody repairs what is lost any more, for that reason; "" takes it back."""

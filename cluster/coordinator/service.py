@@ -25,7 +25,7 @@ from cluster.coordinator.journal.asked import Asked
 from cluster.coordinator.journal.journal import Journal
 from cluster.coordinator.model_facts import model_info, vocabulary_table
 from cluster.coordinator.pairs import Pairs
-from cluster.coordinator.pipeline import PAUSE_TIMEOUT_S, Pipeline
+from cluster.coordinator.pipeline import Pipeline
 from cluster.coordinator.sinks import pass_event, pass_logits, pass_vector
 from cluster.coordinator.spec import CoordinatorSpec, StageEndpoint
 from cluster.coordinator.taken_up import TakenUp
@@ -79,6 +79,7 @@ class CoordinatorService:
         self._engine_thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
         self.hold_recovery = self._pipeline.hold_recovery
         self.give_up = self._pipeline.give_up
+        self.pause, self.expect, self.refuse = self._pipeline.pause, self._pipeline.expect, self._pipeline.refuse
         self.intervals = self._pipeline.intervals
         self._journal = journal
         self._taken_up = TakenUp(() if journal is None else journal.open())
@@ -111,20 +112,6 @@ class CoordinatorService:
         if not self._has_begun:
             self._has_begun = True
             threading.Thread(target=self._taken_up.begin, args=(self._go_on,), name="taken-up", daemon=True).start()
-
-    def pause(self, why: str) -> None:
-        """Have what is under way end, and hold all requests until the stages are wired anew."""
-        self._engine.pause(why, PAUSE_TIMEOUT_S)
-
-    def expect(self) -> None:
-        """The stages are on their way back."""
-        self._engine.expect()
-
-    def refuse(self) -> int:
-        """Take no new requests any more. How many are open."""
-        self._engine.refuse()
-        found = self._engine.snapshot()
-        return found.num_slots_used + found.num_waiting
 
     def first_token(self, timeout_s: float) -> None:
         """Wait until a token has gone through all stages: ours, or that of a client who asked before us."""

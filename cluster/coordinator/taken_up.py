@@ -31,9 +31,6 @@ class TakenUp:
         self._grace = threading.Timer(grace_s, self._drop)
         self._grace.daemon = True
 
-    def __len__(self) -> int:
-        return len(self._requests)
-
     def begin(self, start: Start) -> None:
         """Have them computed on, in the order in which they came; once the stages are there.
 

@@ -9,7 +9,7 @@ from queue import Empty, Queue
 from cluster.api.errors import ClusterError, UnreachableError
 from cluster.api.model import ModelInfo
 from cluster.api.status import ClusterStatus, SlotStatus
-from cluster.coordinator.pipeline import PAUSE_TIMEOUT_S, Pipeline
+from cluster.coordinator.pipeline import Pipeline
 from cluster.coordinator.programs.no_text import NoText
 from cluster.coordinator.programs.signature import Signature
 from cluster.coordinator.spec import ProgramSpec
@@ -47,6 +47,7 @@ class ProgramService(NoText):
         self.wire = self._pipeline.wire
         self.hold_recovery = self._pipeline.hold_recovery
         self.give_up = self._pipeline.give_up
+        self.pause, self.expect, self.refuse = self._pipeline.pause, self._pipeline.expect, self._pipeline.refuse
         self.intervals = self._pipeline.intervals
         self._server = InferenceServer(self, clients)
         self._protection = clients.protection
@@ -68,20 +69,6 @@ class ProgramService(NoText):
             self._address = self._server.start()
             self._pipeline.start()
         return self._address
-
-    def pause(self, why: str) -> None:
-        """Have what is under way end, and hold all calls until the stages are wired anew."""
-        self._engine.pause(why, PAUSE_TIMEOUT_S)
-
-    def expect(self) -> None:
-        """The stages are on their way back."""
-        self._engine.expect()
-
-    def refuse(self) -> int:
-        """Take no new calls any more. How many are open."""
-        self._engine.refuse()
-        found = self._engine.snapshot()
-        return found.num_slots_used + found.num_waiting
 
     def first_token(self, timeout_s: float) -> None:
         """Wait until a call of zeros has gone through all stages. What its numbers mean does not matter."""

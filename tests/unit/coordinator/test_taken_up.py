@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -111,6 +110,6 @@ def test_nobody_is_waited_for_for_ever() -> None:
     taken_up.attach(ticket(2), 0, got.append)
     wait_until(lambda: engine.cancelled == [0], 10)
     assert taken_up.attach(ticket(1), 0, got.append) is None
-    assert threading.active_count() >= 1
+    wait_until(lambda: not taken_up._grace.is_alive(), 10)
     engine.sinks[1](event(66))
     assert got == [event(66)]
