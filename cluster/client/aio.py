@@ -30,8 +30,7 @@ from cluster.client.connection import AioConnection
 from cluster.client.finding import Address, SecretOrFile, find
 from cluster.client.progress import BatchProgress, Progress
 from cluster.client.prompts import Prompt, Prompts, Text, is_batch
-from cluster.client.resuming import Keeping
-from cluster.client.stream import Opened
+from cluster.client.resuming import Keeping, Opened
 from cluster.messages.step import Float32Array, StepTiming
 from cluster.wire.access.endpoint import sent_with
 from cluster.wire.transport.channel import CONNECT_TIMEOUT_MS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,9 +14,7 @@ import grpc
 from cluster.api.results import TokenEvent
 from cluster.client import calls
 from cluster.client.calls import Call
-from cluster.client.resuming import Keeping, Resuming
-from cluster.client.stream import Opened
-from cluster.wire.transport.status import initial_metadata_of, is_broken
+from cluster.client.resuming import Keeping, Opened, Resuming
 
 
 class AsyncMessages(AsyncIterator[bytes]):
@@ -27,19 +25,17 @@ class AsyncMessages(AsyncIterator[bytes]):
 
         Nothing is believed before the answer has proved the secret, too.
         """
-        self._open_call = open_call
-        self._keeping = keeping
-        self._resuming = Resuming(keeping, call.is_open)
-        self._anew = call.anew
+        self._resuming = Resuming(open_call, keeping, call)
         self._is_closed = False
-        self._begin()
+        self._take(self._resuming.begin())
 
     async def __anext__(self) -> bytes:
         try:
             while not self._is_closed:
                 try:
                     data = await anext(self._messages, None)
-                    await self._check()
+                    if self._resuming.must_prove:
+                        self._resuming.learn(await self._call.initial_metadata())
                     if data is None:
                         break
                     self._resuming.received()
@@ -59,32 +55,17 @@ class AsyncMessages(AsyncIterator[bytes]):
         self._is_closed = True
         self._call.cancel()
 
-    def _begin(self) -> None:
-        self._call, self._endpoint, self._proof = self._open_call()
-        self._messages = aiter(self._call)
-
-    async def _check(self) -> None:
-        if self._proof is not None:
-            self._learn(await self._call.initial_metadata())
-
-    def _learn(self, metadata: Iterable[Any] | None) -> None:
-        proof, self._proof = self._proof, None
-        if proof is not None:
-            proof.check(metadata, f"the cluster at {self._endpoint.address}")
-            self._keeping.learn(metadata)
+    def _take(self, call: Any) -> None:
+        self._call, self._messages = call, aiter(call)
 
     async def _go_on(self, error: grpc.RpcError) -> None:
         """Make the call again, or raise what became of it."""
-        if is_broken(error) and (metadata := initial_metadata_of(error)):
-            self._learn(metadata)  # it broke before there was anything to read
         pause_s = self._resuming.pause_s(error, time.monotonic())
         if pause_s is None:
-            raise await calls.aio_call_error(error, self._endpoint) from None
+            raise await calls.aio_call_error(error, self._resuming.endpoint) from None
         await asyncio.sleep(pause_s)
         if not self._is_closed:
-            if self._anew is not None:
-                self._anew()
-            self._begin()
+            self._take(self._resuming.begin_again())
 
 
 class AsyncTokenStream(AsyncIterator[TokenEvent]):

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 
+from cluster.wire.access.endpoint import Endpoint
+from cluster.wire.access.proof import Proof
 from cluster.wire.transport.keeping import keeps_requests
-from cluster.wire.transport.status import is_broken
+from cluster.wire.transport.status import initial_metadata_of, is_broken
+
+if TYPE_CHECKING:
+    from cluster.client.calls import Call
 
 # A coordinator that died is there again within some seconds. By reasoning: as long as a person would wait.
 RECONNECT_S = 30.0
 PAUSE_S = 0.1  # gRPC itself connects no more often than that
 
-IsOpen = Callable[[], bool]
+
+class Opened(NamedTuple):
+    """A call that was begun. `proof`: what it was made with."""
+
+    messages: Any
+    endpoint: Endpoint
+    proof: Proof | None
 
 
 class Keeping:
@@ -29,13 +40,37 @@ class Keeping:
 
 
 class Resuming:
-    """For one call."""
+    """One call, as often as it is made. Nothing of an answer is believed before that has proved the secret, too."""
 
-    def __init__(self, keeping: Keeping, is_open: IsOpen | None) -> None:
-        """`is_open`: something of the answer is missing; None for a call that cannot be gone on with."""
+    def __init__(self, open_call: Callable[[], Opened], keeping: Keeping, call: Call[Any]) -> None:
+        """`open_call` makes the call."""
+        self._open_call = open_call
         self._keeping = keeping
-        self._is_open = is_open
+        self._is_open, self._anew = call.is_open, call.anew
         self._until_s: float | None = None
+
+    def begin(self) -> Any:
+        """Make the call. What gRPC has of it."""
+        messages, self.endpoint, self._proof = self._open_call()
+        return messages
+
+    def begin_again(self) -> Any:
+        """Make it once more, so that it goes on where it broke, or from the start."""
+        if self._anew is not None:
+            self._anew()
+        return self.begin()
+
+    @property
+    def must_prove(self) -> bool:
+        """The answer has not proved the secret yet: `learn` is to be called."""
+        return self._proof is not None
+
+    def learn(self, metadata: Iterable[Any] | None) -> None:
+        """The initial metadata of the answer. UnauthenticatedError where it does not prove the secret."""
+        proof, self._proof = self._proof, None
+        if proof is not None:
+            proof.check(metadata, f"the cluster at {self.endpoint.address}")
+            self._keeping.learn(metadata)
 
     def received(self) -> None:
         """The call has brought something: if it breaks, all of the time is there again."""
@@ -48,7 +83,11 @@ class Resuming:
 
     def pause_s(self, error: grpc.RpcError, now_s: float) -> float | None:
         """How long to wait before the call is made again; None: the error is what became of it."""
-        if self._is_open is None or not self._keeping.is_known or not is_broken(error):
+        if not is_broken(error):
+            return None
+        if metadata := initial_metadata_of(error):
+            self.learn(metadata)  # it broke before there was anything to read
+        if self._is_open is None or not self._keeping.is_known:
             return None
         if self._until_s is None:
             self._until_s = now_s + RECONNECT_S

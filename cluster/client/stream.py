@@ -6,9 +6,9 @@ import atexit
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 from weakref import WeakSet
 
 import grpc
@@ -18,21 +18,10 @@ from cluster.api.results import TokenEvent
 from cluster.client import calls
 from cluster.client.calls import Call
 from cluster.client.connection import check_process
-from cluster.client.resuming import Keeping, Resuming
-from cluster.wire.access.endpoint import Endpoint
-from cluster.wire.access.proof import Proof
-from cluster.wire.transport.status import initial_metadata_of, is_broken
+from cluster.client.resuming import Keeping, Opened, Resuming
 
 # What the program's end waits for until gRPC's thread has let go of a call.
 END_S = 1.0
-
-
-class Opened(NamedTuple):
-    """A call that was begun. `proof`: what it was made with."""
-
-    messages: Any
-    endpoint: Endpoint
-    proof: Proof | None
 
 
 class Messages(Iterator[bytes]):
@@ -43,12 +32,9 @@ class Messages(Iterator[bytes]):
 
         Nothing is believed before the answer has proved the secret, too.
         """
-        self._open_call = open_call
-        self._keeping = keeping
-        self._resuming = Resuming(keeping, call.is_open)
-        self._anew = call.anew
+        self._resuming = Resuming(open_call, keeping, call)
         self._closed = threading.Event()
-        self._begin()
+        self._messages = self._resuming.begin()
         with _lock:
             _open.add(self)
 
@@ -57,7 +43,8 @@ class Messages(Iterator[bytes]):
         while not self._closed.is_set():
             try:
                 data = next(self._messages, None)
-                self._check()
+                if self._resuming.must_prove:
+                    self._resuming.learn(self._messages.initial_metadata())
                 if data is None:
                     break
                 self._resuming.received()
@@ -80,30 +67,13 @@ class Messages(Iterator[bytes]):
         if is_running:
             has_ended.wait(END_S)
 
-    def _begin(self) -> None:
-        self._messages, self._endpoint, self._proof = self._open_call()
-
-    def _check(self) -> None:
-        if self._proof is not None:
-            self._learn(self._messages.initial_metadata())
-
-    def _learn(self, metadata: Iterable[Any] | None) -> None:
-        proof, self._proof = self._proof, None
-        if proof is not None:
-            proof.check(metadata, f"the cluster at {self._endpoint.address}")
-            self._keeping.learn(metadata)
-
     def _go_on(self, error: grpc.RpcError) -> None:
         """Make the call again, or raise what became of it."""
-        if is_broken(error) and (metadata := initial_metadata_of(error)):
-            self._learn(metadata)  # it broke before there was anything to read
         pause_s = self._resuming.pause_s(error, time.monotonic())
         if pause_s is None:
-            raise calls.call_error(error, self._endpoint) from None
+            raise calls.call_error(error, self._resuming.endpoint) from None
         if not self._closed.wait(pause_s):
-            if self._anew is not None:
-                self._anew()
-            self._begin()
+            self._messages = self._resuming.begin_again()
             if self._closed.is_set():
                 self._messages.cancel()
 

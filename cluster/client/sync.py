@@ -28,8 +28,8 @@ from cluster.client.connection import Connection
 from cluster.client.finding import Address, SecretOrFile, find
 from cluster.client.progress import BatchProgress, Progress
 from cluster.client.prompts import Prompt, Prompts, Text, is_batch
-from cluster.client.resuming import Keeping
-from cluster.client.stream import Messages, Opened, TokenStream
+from cluster.client.resuming import Keeping, Opened
+from cluster.client.stream import Messages, TokenStream
 from cluster.messages.step import Float32Array, StepTiming
 from cluster.wire.access.endpoint import sent_with
 from cluster.wire.transport.channel import CONNECT_TIMEOUT_MS
