@@ -19,6 +19,7 @@ BOTH = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 SERVER_ONLY = BOTH[:1]
 CLIENT_ONLY = BOTH[1:]
 HOUR = datetime.timedelta(hours=1)
+DAY = 24 * HOUR  # many are made when tests are collected, an hour or more before they are shown
 
 
 def now() -> datetime.datetime:
@@ -44,7 +45,7 @@ class FakeAuthority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now() - HOUR)
-            .not_valid_after(now() + 24 * HOUR)
+            .not_valid_after(now() + 2 * DAY)
             .add_extension(x509.BasicConstraints(True, 0), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
@@ -60,7 +61,7 @@ class FakeAuthority:
         node: str,
         *,
         begins: datetime.timedelta = -HOUR,
-        ends: datetime.timedelta = HOUR,
+        ends: datetime.timedelta = DAY,
         usages: Sequence[x509.ObjectIdentifier] = BOTH,
         names: Sequence[str] | None = None,
         trusts: FakeAuthority | None = None,

@@ -140,8 +140,6 @@ def told_nodes(together: Together) -> str:
 
 def test_one_way_loss_is_a_cut(together: Together, said: str) -> None:
     one, three = together.hosts[1], together.hosts[3]
-    if one.run("iptables", "-L").returncode != 0:
-        pytest.skip("one-way loss: no iptables that works here")
     running = talks(together)
     three.deafen(one)
     try:

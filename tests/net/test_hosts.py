@@ -114,8 +114,6 @@ def test_an_interface_goes_down_and_up(hosts: Hosts) -> None:
 
 
 def test_a_deaf_host_is_still_heard(hosts: Hosts) -> None:
-    if hosts[1].run("iptables", "-L").returncode != 0:
-        pytest.skip("one-way loss: no iptables that works here")
     running = echo(hosts[3], hosts[3].address)
     hosts[2].deafen(hosts[1])
     try:

@@ -108,7 +108,8 @@ def test_a_deadline_that_passes_cancels_the_request(served: Served, method: str)
     request = inference_pb2.GenerateRequest(text="wait")
     message = request if method == "Generate" else inference_pb2.CompleteRequest(requests=[request])
     with open_proving_channel(served.address) as channel:
-        call = channel.unary_stream(method_path("Inference", method), serialize, bytes)(message, timeout=0.5)
+        call = channel.unary_stream(method_path("Inference", method), serialize, bytes)(message, timeout=2.0)
+        wait_until(lambda: served.backend.num_open)  # what has not begun cannot be cancelled
         assert served.backend.cancelled.wait(10)
         assert call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 

@@ -20,7 +20,7 @@ from cluster.wire.stage.event_watch import EventWatch
 from cluster.wire.stage.server import StageServer
 from cluster.wire.transport.refusal import PROBE_TIMEOUT_S
 from cluster.wire.transport.tls import CallerTls
-from tests.fakes.certificates import CLIENT_ONLY, HOUR, SERVER_ONLY, FakeAuthority
+from tests.fakes.certificates import CLIENT_ONLY, DAY, SERVER_ONLY, FakeAuthority
 from tests.fakes.wire_backends import SECRET, RecordingStage, make_hello, no_thread_left
 
 HOST = "127.0.0.2"
@@ -29,7 +29,6 @@ OTHERS = FakeAuthority.new("zzzzzz")
 GOOD = OURS.identity("node-1")
 CALLER = OURS.identity("node-2")
 SOON_S = 1.0  # on a machine that does much else; alone it is some milliseconds
-DAY = 24 * HOUR
 
 
 @contextmanager
