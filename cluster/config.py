@@ -75,6 +75,9 @@ class ClusterConfig(HttpConfig):
     patience: Annotated[str | None, Duration()] = None
     # How long requests may take to end, where a cluster in the foreground is told to stop. Kubernetes waits for 30 s.
     drain: Annotated[str, Duration()] = "20s"
+    # MiB that each stage may keep of what it passed on, for a next stage that dies to go on from; 0: nothing is kept,
+    # and a stage that dies has all stages compute again. By reasoning: eight texts of 4,096 tokens of a small model.
+    replay_ram: Annotated[int, Whole(0, 2**20)] = 256
     journal: bool = True  # requests for texts are written down, and survive the coordinator
     advertise_address: str | None = None  # of this machine, to the others: an address, a name or an interface
     node_name: str | None = None  # of this machine; None: its host name

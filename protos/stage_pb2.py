@@ -26,15 +26,15 @@ from protos import arrays_pb2 as protos_dot_arrays__pb2
 from protos import sampling_pb2 as protos_dot_sampling__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12protos/stage.proto\x12\x0fggml_cluster.v1\x1a\x13protos/arrays.proto\x1a\x15protos/sampling.proto\"\xe7\x01\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x12\n\nmodel_hash\x18\x02 \x01(\t\x12\r\n\x05\x62uild\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\x04\x12\r\n\x05stage\x18\x05 \x01(\r\x12\x12\n\nnum_stages\x18\x06 \x01(\r\x12\r\n\x05\x66irst\x18\x07 \x01(\r\x12\x0b\n\x03\x65nd\x18\x08 \x01(\r\x12\x14\n\x0chidden_width\x18\t \x01(\r\x12\x12\n\nwire_dtype\x18\n \x01(\t\x12\x11\n\tnum_slots\x18\x0b \x01(\r\x12\x16\n\x0e\x63ontext_length\x18\x0c \x01(\r\"\x19\n\x08HelloAck\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\"T\n\x0cStageAddress\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12%\n\x05hello\x18\x02 \x01(\x0b\x32\x16.ggml_cluster.v1.Hello\x12\x0c\n\x04node\x18\x03 \x01(\t\"?\n\x07\x43\x61llers\x12\x10\n\x08upstream\x18\x01 \x01(\t\x12\x13\n\x0b\x63oordinator\x18\x02 \x01(\t\x12\r\n\x05\x66irst\x18\x03 \x01(\t\"\xbf\x01\n\x0bWireRequest\x12%\n\x05hello\x18\x01 \x01(\x0b\x32\x16.ggml_cluster.v1.Hello\x12\x31\n\ndownstream\x18\x02 \x01(\x0b\x32\x1d.ggml_cluster.v1.StageAddress\x12+\n\x04last\x18\x03 \x01(\x0b\x32\x1d.ggml_cluster.v1.StageAddress\x12)\n\x07\x63\x61llers\x18\x04 \x01(\x0b\x32\x18.ggml_cluster.v1.Callers\"9\n\x06StepId\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x12\n\nmicrobatch\x18\x02 \x01(\r\x12\x0c\n\x04step\x18\x03 \x01(\x04\"b\n\x0cSlotSampling\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12)\n\x06params\x18\x02 \x01(\x0b\x32\x19.ggml_cluster.v1.Sampling\x12\x19\n\x11num_prompt_tokens\x18\x03 \x01(\r\"9\n\tSlotStart\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x0e\n\x06source\x18\x02 \x01(\r\x12\x0e\n\x06length\x18\x03 \x01(\r\"9\n\x0bSlotFailure\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xf2\x03\n\nStepHeader\x12#\n\x02id\x18\x01 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12\x10\n\x08num_rows\x18\x02 \x01(\r\x12\x0e\n\x06tokens\x18\x03 \x01(\x0c\x12\x11\n\tpositions\x18\x04 \x01(\x0c\x12\r\n\x05slots\x18\x05 \x01(\x0c\x12\x14\n\x0cwants_logits\x18\x06 \x01(\x0c\x12\x0f\n\x07samples\x18\x07 \x01(\x0c\x12\x16\n\x0ereturns_logits\x18\x08 \x01(\x0c\x12\x33\n\x0cnew_sampling\x18\t \x03(\x0b\x32\x1d.ggml_cluster.v1.SlotSampling\x12/\n\x0bslot_starts\x18\n \x03(\x0b\x32\x1a.ggml_cluster.v1.SlotStart\x12\x14\n\x0chidden_width\x18\x0b \x01(\r\x12\x11\n\texclusive\x18\x0c \x01(\x08\x12\x12\n\x05\x61\x66ter\x18\r \x01(\x04H\x00\x88\x01\x01\x12.\n\x08\x66\x61ilures\x18\x0e \x03(\x0b\x32\x1c.ggml_cluster.v1.SlotFailure\x12\x0e\n\x06scores\x18\x10 \x01(\x0c\x12\x0f\n\x07targets\x18\x11 \x01(\x0c\x12\x0e\n\x06\x65mbeds\x18\x12 \x01(\x08\x12\r\n\x05pools\x18\x13 \x01(\x0c\x12\x0e\n\x06scales\x18\x14 \x03(\x01\x12\x0f\n\x07pending\x18\x0f \x01(\x0c\x42\x08\n\x06_after\"j\n\x0bProgramPart\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x1e.ggml_cluster.v1.ProgramHeader\x12+\n\x06\x61rrays\x18\x02 \x01(\x0b\x32\x1b.ggml_cluster.v1.ArraysPart\"t\n\rProgramHeader\x12#\n\x02id\x18\x01 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12\x0f\n\x07symbols\x18\x02 \x03(\x04\x12-\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1c.ggml_cluster.v1.CallFailure\"+\n\x0b\x43\x61llFailure\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xae\x01\n\x0bStepMessage\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x16.ggml_cluster.v1.HelloH\x00\x12-\n\x06header\x18\x02 \x01(\x0b\x32\x1b.ggml_cluster.v1.StepHeaderH\x00\x12/\n\x07program\x18\x04 \x01(\x0b\x32\x1c.ggml_cluster.v1.ProgramPartH\x00\x12\x0e\n\x06hidden\x18\x03 \x01(\x0c\x42\x06\n\x04kind\"3\n\x07StepAck\x12(\n\x05hello\x18\x01 \x01(\x0b\x32\x19.ggml_cluster.v1.HelloAck\"^\n\rSampledTokens\x12\x0f\n\x07sampled\x18\x01 \x01(\x0c\x12\x10\n\x08logprobs\x18\x02 \x01(\x0c\x12*\n\x04tops\x18\x03 \x03(\x0b\x32\x1c.ggml_cluster.v1.TopLogprobs\"\x96\x02\n\x0cResultHeader\x12#\n\x02id\x18\x01 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12/\n\x07sampled\x18\x02 \x01(\x0b\x32\x1e.ggml_cluster.v1.SampledTokens\x12\x12\n\nhas_logits\x18\x03 \x01(\x08\x12\x10\n\x08num_rows\x18\x04 \x01(\r\x12\x12\n\nvocab_size\x18\x05 \x01(\r\x12.\n\x08\x66\x61ilures\x18\x06 \x03(\x0b\x32\x1c.ggml_cluster.v1.SlotFailure\x12.\n\x06scored\x18\x07 \x01(\x0b\x32\x1e.ggml_cluster.v1.SampledTokens\x12\x16\n\x0ehas_embeddings\x18\x08 \x01(\x08\"K\n\nResultPart\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.ggml_cluster.v1.ResultHeader\x12\x0e\n\x06logits\x18\x02 \x01(\x0c\"\x89\x01\n\nStepTiming\x12#\n\x02id\x18\x01 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12\r\n\x05stage\x18\x02 \x01(\r\x12\x10\n\x08num_rows\x18\x03 \x01(\r\x12\x10\n\x08start_ns\x18\x04 \x01(\x03\x12\x0e\n\x06\x65nd_ns\x18\x05 \x01(\x03\x12\x13\n\x0breceived_ns\x18\x06 \x01(\x03\"<\n\x0cStageFailure\x12\r\n\x05stage\x18\x01 \x01(\r\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0e\n\x06reason\x18\x03 \x01(\t\";\n\x0bStepTimings\x12,\n\x07timings\x18\x01 \x03(\x0b\x32\x1b.ggml_cluster.v1.StepTiming\"\x83\x02\n\nStageEvent\x12*\n\x05hello\x18\x01 \x01(\x0b\x32\x19.ggml_cluster.v1.HelloAckH\x00\x12/\n\x07timings\x18\x02 \x01(\x0b\x32\x1c.ggml_cluster.v1.StepTimingsH\x00\x12-\n\x06result\x18\x03 \x01(\x0b\x32\x1b.ggml_cluster.v1.ResultPartH\x00\x12\x30\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x1d.ggml_cluster.v1.StageFailureH\x00\x12/\n\x07program\x18\x05 \x01(\x0b\x32\x1c.ggml_cluster.v1.ProgramPartH\x00\x42\x06\n\x04kind\"{\n\x0bSampledStep\x12(\n\x05hello\x18\x01 \x01(\x0b\x32\x19.ggml_cluster.v1.HelloAck\x12#\n\x02id\x18\x02 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12\r\n\x05slots\x18\x03 \x01(\x0c\x12\x0e\n\x06tokens\x18\x04 \x01(\x0c\"\x11\n\x0f\x44\x65scribeRequest\"!\n\x0e\x43ompileRequest\x12\x0f\n\x07grammar\x18\x01 \x01(\t\"\x0e\n\x0c\x43ompileReply\"G\n\x06Health\x12-\n\tcondition\x18\x01 \x01(\x0e\x32\x1a.ggml_cluster.v1.Condition\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xdd\x01\n\nStageFacts\x12\r\n\x05stage\x18\x01 \x01(\r\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\r\n\x05\x66irst\x18\x04 \x01(\r\x12\x0b\n\x03\x65nd\x18\x05 \x01(\r\x12\'\n\x06health\x18\x06 \x01(\x0b\x32\x17.ggml_cluster.v1.Health\x12\x0b\n\x03pid\x18\x07 \x01(\r\x12\x14\n\x0cweight_bytes\x18\x08 \x01(\x04\x12\x10\n\x08kv_bytes\x18\t \x01(\x04\x12\x15\n\rcompute_bytes\x18\n \x01(\x04\x12\x11\n\trss_bytes\x18\x0b \x01(\x04*\x81\x01\n\tCondition\x12\x19\n\x15\x43ONDITION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43ONDITION_READY\x10\x01\x12\x16\n\x12\x43ONDITION_DEGRADED\x10\x02\x12\x12\n\x0e\x43ONDITION_LOST\x10\x03\x12\x18\n\x14\x43ONDITION_RECOVERING\x10\x04\x32\xa5\x03\n\x05Stage\x12\x43\n\x05Steps\x12\x1c.ggml_cluster.v1.StepMessage\x1a\x18.ggml_cluster.v1.StepAck(\x01\x30\x01\x12>\n\x05Watch\x12\x16.ggml_cluster.v1.Hello\x1a\x1b.ggml_cluster.v1.StageEvent0\x01\x12@\n\x06Tokens\x12\x16.ggml_cluster.v1.Hello\x1a\x1c.ggml_cluster.v1.SampledStep0\x01\x12I\n\x08\x44\x65scribe\x12 .ggml_cluster.v1.DescribeRequest\x1a\x1b.ggml_cluster.v1.StageFacts\x12?\n\x04Wire\x12\x1c.ggml_cluster.v1.WireRequest\x1a\x19.ggml_cluster.v1.HelloAck\x12I\n\x07\x43ompile\x12\x1f.ggml_cluster.v1.CompileRequest\x1a\x1d.ggml_cluster.v1.CompileReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12protos/stage.proto\x12\x0fggml_cluster.v1\x1a\x13protos/arrays.proto\x1a\x15protos/sampling.proto\"\xe7\x01\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x12\n\nmodel_hash\x18\x02 \x01(\t\x12\r\n\x05\x62uild\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\x04\x12\r\n\x05stage\x18\x05 \x01(\r\x12\x12\n\nnum_stages\x18\x06 \x01(\r\x12\r\n\x05\x66irst\x18\x07 \x01(\r\x12\x0b\n\x03\x65nd\x18\x08 \x01(\r\x12\x14\n\x0chidden_width\x18\t \x01(\r\x12\x12\n\nwire_dtype\x18\n \x01(\t\x12\x11\n\tnum_slots\x18\x0b \x01(\r\x12\x16\n\x0e\x63ontext_length\x18\x0c \x01(\r\"\x19\n\x08HelloAck\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\"T\n\x0cStageAddress\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12%\n\x05hello\x18\x02 \x01(\x0b\x32\x16.ggml_cluster.v1.Hello\x12\x0c\n\x04node\x18\x03 \x01(\t\"?\n\x07\x43\x61llers\x12\x10\n\x08upstream\x18\x01 \x01(\t\x12\x13\n\x0b\x63oordinator\x18\x02 \x01(\t\x12\r\n\x05\x66irst\x18\x03 \x01(\t\"\xbf\x01\n\x0bWireRequest\x12%\n\x05hello\x18\x01 \x01(\x0b\x32\x16.ggml_cluster.v1.Hello\x12\x31\n\ndownstream\x18\x02 \x01(\x0b\x32\x1d.ggml_cluster.v1.StageAddress\x12+\n\x04last\x18\x03 \x01(\x0b\x32\x1d.ggml_cluster.v1.StageAddress\x12)\n\x07\x63\x61llers\x18\x04 \x01(\x0b\x32\x18.ggml_cluster.v1.Callers\"9\n\x06StepId\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x12\n\nmicrobatch\x18\x02 \x01(\r\x12\x0c\n\x04step\x18\x03 \x01(\x04\"b\n\x0cSlotSampling\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12)\n\x06params\x18\x02 \x01(\x0b\x32\x19.ggml_cluster.v1.Sampling\x12\x19\n\x11num_prompt_tokens\x18\x03 \x01(\r\"9\n\tSlotStart\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x0e\n\x06source\x18\x02 \x01(\r\x12\x0e\n\x06length\x18\x03 \x01(\r\"9\n\x0bSlotFailure\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x84\x04\n\nStepHeader\x12#\n\x02id\x18\x01 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12\x10\n\x08num_rows\x18\x02 \x01(\r\x12\x0e\n\x06tokens\x18\x03 \x01(\x0c\x12\x11\n\tpositions\x18\x04 \x01(\x0c\x12\r\n\x05slots\x18\x05 \x01(\x0c\x12\x14\n\x0cwants_logits\x18\x06 \x01(\x0c\x12\x0f\n\x07samples\x18\x07 \x01(\x0c\x12\x16\n\x0ereturns_logits\x18\x08 \x01(\x0c\x12\x33\n\x0cnew_sampling\x18\t \x03(\x0b\x32\x1d.ggml_cluster.v1.SlotSampling\x12/\n\x0bslot_starts\x18\n \x03(\x0b\x32\x1a.ggml_cluster.v1.SlotStart\x12\x14\n\x0chidden_width\x18\x0b \x01(\r\x12\x11\n\texclusive\x18\x0c \x01(\x08\x12\x12\n\x05\x61\x66ter\x18\r \x01(\x04H\x00\x88\x01\x01\x12.\n\x08\x66\x61ilures\x18\x0e \x03(\x0b\x32\x1c.ggml_cluster.v1.SlotFailure\x12\x0e\n\x06scores\x18\x10 \x01(\x0c\x12\x0f\n\x07targets\x18\x11 \x01(\x0c\x12\x0e\n\x06\x65mbeds\x18\x12 \x01(\x08\x12\r\n\x05pools\x18\x13 \x01(\x0c\x12\x0e\n\x06scales\x18\x14 \x03(\x01\x12\x10\n\x08restores\x18\x15 \x03(\r\x12\x0f\n\x07pending\x18\x0f \x01(\x0c\x42\x08\n\x06_after\"j\n\x0bProgramPart\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x1e.ggml_cluster.v1.ProgramHeader\x12+\n\x06\x61rrays\x18\x02 \x01(\x0b\x32\x1b.ggml_cluster.v1.ArraysPart\"t\n\rProgramHeader\x12#\n\x02id\x18\x01 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12\x0f\n\x07symbols\x18\x02 \x03(\x04\x12-\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1c.ggml_cluster.v1.CallFailure\"+\n\x0b\x43\x61llFailure\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xae\x01\n\x0bStepMessage\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x16.ggml_cluster.v1.HelloH\x00\x12-\n\x06header\x18\x02 \x01(\x0b\x32\x1b.ggml_cluster.v1.StepHeaderH\x00\x12/\n\x07program\x18\x04 \x01(\x0b\x32\x1c.ggml_cluster.v1.ProgramPartH\x00\x12\x0e\n\x06hidden\x18\x03 \x01(\x0c\x42\x06\n\x04kind\"3\n\x07StepAck\x12(\n\x05hello\x18\x01 \x01(\x0b\x32\x19.ggml_cluster.v1.HelloAck\"^\n\rSampledTokens\x12\x0f\n\x07sampled\x18\x01 \x01(\x0c\x12\x10\n\x08logprobs\x18\x02 \x01(\x0c\x12*\n\x04tops\x18\x03 \x03(\x0b\x32\x1c.ggml_cluster.v1.TopLogprobs\"\x96\x02\n\x0cResultHeader\x12#\n\x02id\x18\x01 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12/\n\x07sampled\x18\x02 \x01(\x0b\x32\x1e.ggml_cluster.v1.SampledTokens\x12\x12\n\nhas_logits\x18\x03 \x01(\x08\x12\x10\n\x08num_rows\x18\x04 \x01(\r\x12\x12\n\nvocab_size\x18\x05 \x01(\r\x12.\n\x08\x66\x61ilures\x18\x06 \x03(\x0b\x32\x1c.ggml_cluster.v1.SlotFailure\x12.\n\x06scored\x18\x07 \x01(\x0b\x32\x1e.ggml_cluster.v1.SampledTokens\x12\x16\n\x0ehas_embeddings\x18\x08 \x01(\x08\"K\n\nResultPart\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.ggml_cluster.v1.ResultHeader\x12\x0e\n\x06logits\x18\x02 \x01(\x0c\"\x89\x01\n\nStepTiming\x12#\n\x02id\x18\x01 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12\r\n\x05stage\x18\x02 \x01(\r\x12\x10\n\x08num_rows\x18\x03 \x01(\r\x12\x10\n\x08start_ns\x18\x04 \x01(\x03\x12\x0e\n\x06\x65nd_ns\x18\x05 \x01(\x03\x12\x13\n\x0breceived_ns\x18\x06 \x01(\x03\"<\n\x0cStageFailure\x12\r\n\x05stage\x18\x01 \x01(\r\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0e\n\x06reason\x18\x03 \x01(\t\";\n\x0bStepTimings\x12,\n\x07timings\x18\x01 \x03(\x0b\x32\x1b.ggml_cluster.v1.StepTiming\"\x83\x02\n\nStageEvent\x12*\n\x05hello\x18\x01 \x01(\x0b\x32\x19.ggml_cluster.v1.HelloAckH\x00\x12/\n\x07timings\x18\x02 \x01(\x0b\x32\x1c.ggml_cluster.v1.StepTimingsH\x00\x12-\n\x06result\x18\x03 \x01(\x0b\x32\x1b.ggml_cluster.v1.ResultPartH\x00\x12\x30\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x1d.ggml_cluster.v1.StageFailureH\x00\x12/\n\x07program\x18\x05 \x01(\x0b\x32\x1c.ggml_cluster.v1.ProgramPartH\x00\x42\x06\n\x04kind\"{\n\x0bSampledStep\x12(\n\x05hello\x18\x01 \x01(\x0b\x32\x19.ggml_cluster.v1.HelloAck\x12#\n\x02id\x18\x02 \x01(\x0b\x32\x17.ggml_cluster.v1.StepId\x12\r\n\x05slots\x18\x03 \x01(\x0c\x12\x0e\n\x06tokens\x18\x04 \x01(\x0c\"\x11\n\x0f\x44\x65scribeRequest\"\x1c\n\x0bHoldRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\"\'\n\x08Holdings\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04kept\x18\x02 \x03(\r\"!\n\x0e\x43ompileRequest\x12\x0f\n\x07grammar\x18\x01 \x01(\t\"\x0e\n\x0c\x43ompileReply\"G\n\x06Health\x12-\n\tcondition\x18\x01 \x01(\x0e\x32\x1a.ggml_cluster.v1.Condition\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xdd\x01\n\nStageFacts\x12\r\n\x05stage\x18\x01 \x01(\r\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\r\n\x05\x66irst\x18\x04 \x01(\r\x12\x0b\n\x03\x65nd\x18\x05 \x01(\r\x12\'\n\x06health\x18\x06 \x01(\x0b\x32\x17.ggml_cluster.v1.Health\x12\x0b\n\x03pid\x18\x07 \x01(\r\x12\x14\n\x0cweight_bytes\x18\x08 \x01(\x04\x12\x10\n\x08kv_bytes\x18\t \x01(\x04\x12\x15\n\rcompute_bytes\x18\n \x01(\x04\x12\x11\n\trss_bytes\x18\x0b \x01(\x04*\x81\x01\n\tCondition\x12\x19\n\x15\x43ONDITION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43ONDITION_READY\x10\x01\x12\x16\n\x12\x43ONDITION_DEGRADED\x10\x02\x12\x12\n\x0e\x43ONDITION_LOST\x10\x03\x12\x18\n\x14\x43ONDITION_RECOVERING\x10\x04\x32\xe6\x03\n\x05Stage\x12\x43\n\x05Steps\x12\x1c.ggml_cluster.v1.StepMessage\x1a\x18.ggml_cluster.v1.StepAck(\x01\x30\x01\x12>\n\x05Watch\x12\x16.ggml_cluster.v1.Hello\x1a\x1b.ggml_cluster.v1.StageEvent0\x01\x12@\n\x06Tokens\x12\x16.ggml_cluster.v1.Hello\x1a\x1c.ggml_cluster.v1.SampledStep0\x01\x12I\n\x08\x44\x65scribe\x12 .ggml_cluster.v1.DescribeRequest\x1a\x1b.ggml_cluster.v1.StageFacts\x12?\n\x04Hold\x12\x1c.ggml_cluster.v1.HoldRequest\x1a\x19.ggml_cluster.v1.Holdings\x12?\n\x04Wire\x12\x1c.ggml_cluster.v1.WireRequest\x1a\x19.ggml_cluster.v1.HelloAck\x12I\n\x07\x43ompile\x12\x1f.ggml_cluster.v1.CompileRequest\x1a\x1d.ggml_cluster.v1.CompileReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.stage_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONDITION']._serialized_start=3440
-  _globals['_CONDITION']._serialized_end=3569
+  _globals['_CONDITION']._serialized_start=3529
+  _globals['_CONDITION']._serialized_end=3658
   _globals['_HELLO']._serialized_start=84
   _globals['_HELLO']._serialized_end=315
   _globals['_HELLOACK']._serialized_start=317
@@ -54,43 +54,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SLOTFAILURE']._serialized_start=907
   _globals['_SLOTFAILURE']._serialized_end=964
   _globals['_STEPHEADER']._serialized_start=967
-  _globals['_STEPHEADER']._serialized_end=1465
-  _globals['_PROGRAMPART']._serialized_start=1467
-  _globals['_PROGRAMPART']._serialized_end=1573
-  _globals['_PROGRAMHEADER']._serialized_start=1575
-  _globals['_PROGRAMHEADER']._serialized_end=1691
-  _globals['_CALLFAILURE']._serialized_start=1693
-  _globals['_CALLFAILURE']._serialized_end=1736
-  _globals['_STEPMESSAGE']._serialized_start=1739
-  _globals['_STEPMESSAGE']._serialized_end=1913
-  _globals['_STEPACK']._serialized_start=1915
-  _globals['_STEPACK']._serialized_end=1966
-  _globals['_SAMPLEDTOKENS']._serialized_start=1968
-  _globals['_SAMPLEDTOKENS']._serialized_end=2062
-  _globals['_RESULTHEADER']._serialized_start=2065
-  _globals['_RESULTHEADER']._serialized_end=2343
-  _globals['_RESULTPART']._serialized_start=2345
-  _globals['_RESULTPART']._serialized_end=2420
-  _globals['_STEPTIMING']._serialized_start=2423
-  _globals['_STEPTIMING']._serialized_end=2560
-  _globals['_STAGEFAILURE']._serialized_start=2562
-  _globals['_STAGEFAILURE']._serialized_end=2622
-  _globals['_STEPTIMINGS']._serialized_start=2624
-  _globals['_STEPTIMINGS']._serialized_end=2683
-  _globals['_STAGEEVENT']._serialized_start=2686
-  _globals['_STAGEEVENT']._serialized_end=2945
-  _globals['_SAMPLEDSTEP']._serialized_start=2947
-  _globals['_SAMPLEDSTEP']._serialized_end=3070
-  _globals['_DESCRIBEREQUEST']._serialized_start=3072
-  _globals['_DESCRIBEREQUEST']._serialized_end=3089
-  _globals['_COMPILEREQUEST']._serialized_start=3091
-  _globals['_COMPILEREQUEST']._serialized_end=3124
-  _globals['_COMPILEREPLY']._serialized_start=3126
-  _globals['_COMPILEREPLY']._serialized_end=3140
-  _globals['_HEALTH']._serialized_start=3142
-  _globals['_HEALTH']._serialized_end=3213
-  _globals['_STAGEFACTS']._serialized_start=3216
-  _globals['_STAGEFACTS']._serialized_end=3437
-  _globals['_STAGE']._serialized_start=3572
-  _globals['_STAGE']._serialized_end=3993
+  _globals['_STEPHEADER']._serialized_end=1483
+  _globals['_PROGRAMPART']._serialized_start=1485
+  _globals['_PROGRAMPART']._serialized_end=1591
+  _globals['_PROGRAMHEADER']._serialized_start=1593
+  _globals['_PROGRAMHEADER']._serialized_end=1709
+  _globals['_CALLFAILURE']._serialized_start=1711
+  _globals['_CALLFAILURE']._serialized_end=1754
+  _globals['_STEPMESSAGE']._serialized_start=1757
+  _globals['_STEPMESSAGE']._serialized_end=1931
+  _globals['_STEPACK']._serialized_start=1933
+  _globals['_STEPACK']._serialized_end=1984
+  _globals['_SAMPLEDTOKENS']._serialized_start=1986
+  _globals['_SAMPLEDTOKENS']._serialized_end=2080
+  _globals['_RESULTHEADER']._serialized_start=2083
+  _globals['_RESULTHEADER']._serialized_end=2361
+  _globals['_RESULTPART']._serialized_start=2363
+  _globals['_RESULTPART']._serialized_end=2438
+  _globals['_STEPTIMING']._serialized_start=2441
+  _globals['_STEPTIMING']._serialized_end=2578
+  _globals['_STAGEFAILURE']._serialized_start=2580
+  _globals['_STAGEFAILURE']._serialized_end=2640
+  _globals['_STEPTIMINGS']._serialized_start=2642
+  _globals['_STEPTIMINGS']._serialized_end=2701
+  _globals['_STAGEEVENT']._serialized_start=2704
+  _globals['_STAGEEVENT']._serialized_end=2963
+  _globals['_SAMPLEDSTEP']._serialized_start=2965
+  _globals['_SAMPLEDSTEP']._serialized_end=3088
+  _globals['_DESCRIBEREQUEST']._serialized_start=3090
+  _globals['_DESCRIBEREQUEST']._serialized_end=3107
+  _globals['_HOLDREQUEST']._serialized_start=3109
+  _globals['_HOLDREQUEST']._serialized_end=3137
+  _globals['_HOLDINGS']._serialized_start=3139
+  _globals['_HOLDINGS']._serialized_end=3178
+  _globals['_COMPILEREQUEST']._serialized_start=3180
+  _globals['_COMPILEREQUEST']._serialized_end=3213
+  _globals['_COMPILEREPLY']._serialized_start=3215
+  _globals['_COMPILEREPLY']._serialized_end=3229
+  _globals['_HEALTH']._serialized_start=3231
+  _globals['_HEALTH']._serialized_end=3302
+  _globals['_STAGEFACTS']._serialized_start=3305
+  _globals['_STAGEFACTS']._serialized_end=3526
+  _globals['_STAGE']._serialized_start=3661
+  _globals['_STAGE']._serialized_end=4147
 # @@protoc_insertion_point(module_scope)

@@ -54,6 +54,11 @@ class StageStub:
                 request_serializer=protos_dot_stage__pb2.DescribeRequest.SerializeToString,
                 response_deserializer=protos_dot_stage__pb2.StageFacts.FromString,
                 _registered_method=True)
+        self.Hold = channel.unary_unary(
+                '/ggml_cluster.v1.Stage/Hold',
+                request_serializer=protos_dot_stage__pb2.HoldRequest.SerializeToString,
+                response_deserializer=protos_dot_stage__pb2.Holdings.FromString,
+                _registered_method=True)
         self.Wire = channel.unary_unary(
                 '/ggml_cluster.v1.Stage/Wire',
                 request_serializer=protos_dot_stage__pb2.WireRequest.SerializeToString,
@@ -97,6 +102,14 @@ class StageServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Hold(self, request, context):
+        """By the coordinator, once an epoch has begun and before its first step: what the slots still hold. Answered when the
+        step is over that was computed when the epoch came.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Wire(self, request, context):
         """By the coordinator, from the last stage to the first: leave the streams of the former epoch, and connect to the
         next stage for a newer one. The epoch begins with the Hello of Steps or Watch.
@@ -135,6 +148,11 @@ def add_StageServicer_to_server(servicer, server):
                     servicer.Describe,
                     request_deserializer=protos_dot_stage__pb2.DescribeRequest.FromString,
                     response_serializer=protos_dot_stage__pb2.StageFacts.SerializeToString,
+            ),
+            'Hold': grpc.unary_unary_rpc_method_handler(
+                    servicer.Hold,
+                    request_deserializer=protos_dot_stage__pb2.HoldRequest.FromString,
+                    response_serializer=protos_dot_stage__pb2.Holdings.SerializeToString,
             ),
             'Wire': grpc.unary_unary_rpc_method_handler(
                     servicer.Wire,
@@ -255,6 +273,33 @@ class Stage:
             '/ggml_cluster.v1.Stage/Describe',
             protos_dot_stage__pb2.DescribeRequest.SerializeToString,
             protos_dot_stage__pb2.StageFacts.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Hold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ggml_cluster.v1.Stage/Hold',
+            protos_dot_stage__pb2.HoldRequest.SerializeToString,
+            protos_dot_stage__pb2.Holdings.FromString,
             options,
             channel_credentials,
             insecure,

@@ -30,6 +30,7 @@ UP_SETTINGS = (
     "wait",
     "repair",
     "patience",
+    "replay_ram",
     "journal",
     "drain",
     "advertise_address",
@@ -77,6 +78,9 @@ _SPELLINGS = {
     "repair": Spelling((), None, "keep a process beside the cluster that starts anew whatever of it dies"),
     "patience": Spelling(
         (), "TIME", "requests wait so long for a stage that is lost, and go on when it is back (with --repair: 1m)"
+    ),
+    "replay_ram": Spelling(
+        (), "MiB", "rows that each stage keeps, for the next one to go on from if that dies; 0: none"
     ),
     "journal": Spelling((), None, "write requests down, so that they survive the coordinator's death"),
     "drain": Spelling((), "TIME", "with --foreground, on SIGTERM: running requests have so long to end"),

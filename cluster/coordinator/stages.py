@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from cluster.api.errors import ClusterError, UnreachableError
 from cluster.api.status import Condition, Health, StageFacts
 from cluster.coordinator.spec import StageEndpoint
 from cluster.messages.program import AnyStep
-from cluster.messages.stage import StageCosts, StageFailure
+from cluster.messages.stage import Holdings, StageCosts, StageFailure
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.keys import Keys
 from cluster.wire.codec.event import Event
@@ -23,6 +23,8 @@ from cluster.wire.stage.wiring import wire_stages
 
 # A step leaves within a fraction of this; longer waits are the network's, and not worth ours.
 FLUSH_S = 0.002
+# A step that a stage computed when its epoch ended is over by then, or what it holds is not waited for.
+HOLDINGS_TIMEOUT_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +41,10 @@ class Receiver(Protocol):
     def cut(self, failure: StageFailure) -> None:
         """The connection to one of them broke."""
 
-    def reset(self, epoch: int, costs: tuple[StageCosts, ...], *, are_same: bool) -> None:
-        """They are wired anew. `are_same`: the processes of the epoch before."""
+    def reset(
+        self, epoch: int, costs: tuple[StageCosts, ...], holdings: tuple[Holdings | None, ...], *, are_same: bool
+    ) -> None:
+        """They are wired anew. `holdings` as in Reset. `are_same`: the processes of the epoch before."""
 
 
 class WiredStages:
@@ -79,6 +83,7 @@ class WiredStages:
                 watches.append(watch)
             link = StageLink(self._endpoint(ends[0]), ends[0].hello, partial(_report_lost, engine, 0, epoch))
             link.open()
+            holdings = _holdings_of(watches)
         except ClusterError:
             for watch in watches:
                 watch.close()
@@ -86,7 +91,7 @@ class WiredStages:
         with self._lock:
             are_same = _processes(self.ends) == _processes(ends)
             self._link, self._watches, self.ends = link, watches, ends
-        engine.reset(epoch, tuple(end.costs for end in ends), are_same=are_same)
+        engine.reset(epoch, tuple(end.costs for end in ends), holdings, are_same=are_same)
 
     def rewire(self, epoch: int, engine: Receiver) -> None:
         """Begin an epoch with the same stages, all of which still run. UnreachableError, HandshakeError."""
@@ -128,6 +133,20 @@ class WiredStages:
 
 def _processes(ends: tuple[StageEndpoint, ...]) -> list[tuple[str, int]]:
     return [(end.facts.node, end.facts.pid) for end in ends]
+
+
+def _holdings_of(watches: Sequence[EventWatch]) -> tuple[Holdings | None, ...]:
+    """What each stage still holds; None of one that does not tell in time, for which all is computed again."""
+    answers = [watch.ask_holdings(HOLDINGS_TIMEOUT_S) for watch in watches]
+    return tuple(map(_told, answers))
+
+
+def _told(answer: Callable[[], Holdings]) -> Holdings | None:
+    try:
+        return answer()
+    except ClusterError as error:
+        _log.warning("what a stage holds is not known: %s", error)
+        return None
 
 
 def _take(engine: Receiver, stage: int, event: Event) -> None:

@@ -24,9 +24,10 @@ class Batch:
     sent_s: float
 
     @property
-    def kind(self) -> tuple[bool, int, bool]:
+    def kind(self) -> tuple[bool, int, bool, bool]:
         """Equal for those that take about as long, where attention does not reach further back."""
-        return self.decodes, self.microbatch.num_rows, self.microbatch.exclusive
+        sent = self.microbatch
+        return self.decodes, sent.num_rows, sent.exclusive, bool(sent.restores)
 
 
 def form_batch(
@@ -38,10 +39,11 @@ def form_batch(
     exclusive: bool,
     after: int | None,
     sent_s: float,
+    restores: tuple[int, ...] = (),
 ) -> Batch:
     """Lays the chunks out as rows, sorted by slot. Changes no sequence.
 
-    `after`: the step that it follows, if it has to wait for that.
+    `after`: the step that it follows, if it has to wait for that. `restores` as in Microbatch.
     """
     ordered = tuple(sorted(chunks, key=lambda chunk: chunk.sequence.held_slot))
     tokens: list[int] = []
@@ -92,6 +94,7 @@ def form_batch(
         embeds=ordered[0].is_pooled,
         pools=_int32(pools) if pools else NO_ROWS,
         scales=ordered[0].sequence.scales,
+        restores=restores,
     )
     return Batch(microbatch, ordered, decodes, sent_s)
 

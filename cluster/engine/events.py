@@ -12,7 +12,7 @@ from cluster.api.embedding import Pooling
 from cluster.api.errors import ClusterError
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
-from cluster.messages.stage import StageCosts, StageFailure
+from cluster.messages.stage import Holdings, StageCosts, StageFailure
 from cluster.messages.step import Float32Array, StepResult, StepTiming
 
 _log = logging.getLogger(__name__)
@@ -102,10 +102,11 @@ class LinkBroke:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The stages are wired anew, and empty."""
+    """The stages are wired anew."""
 
     epoch: int
     costs: tuple[StageCosts, ...] = ()
+    holdings: tuple[Holdings | None, ...] = ()  # of each stage, None of one that does not tell; (): nothing is known
     are_same: bool = False  # they are the processes of the epoch before: none of them has died
 
 

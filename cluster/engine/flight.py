@@ -66,16 +66,34 @@ class Flight:
         self._step_times.forget()
 
     def send(
-        self, chunks: Items[Chunk], starts: tuple[SlotStart, ...], now_s: float, *, decodes: bool, exclusive: bool
+        self,
+        chunks: Items[Chunk],
+        starts: tuple[SlotStart, ...],
+        now_s: float,
+        *,
+        decodes: bool,
+        exclusive: bool,
+        restores: tuple[int, ...] = (),
     ) -> Batch:
         """Forms the next microbatch, behind all others. A lane must be free.
 
-        It begins by taking back what the stages hold of wrong guesses of its sequences.
+        It begins by taking back what the stages hold of its sequences that does not count, unless it is to give some
+        of them what they lost.
         """
         step_id = StepId(self._epoch, heapq.heappop(self._free_lanes), self._next_step)
         after = max((other.step for other in self._in_flight), default=None)
-        starts += tuple([_cut_back(chunk) for chunk in chunks if chunk.sequence.num_rejected])
-        batch = form_batch(step_id, chunks, starts, decodes=decodes, exclusive=exclusive, after=after, sent_s=now_s)
+        if not restores:
+            starts += tuple([_cut_back(chunk) for chunk in chunks if chunk.sequence.has_surplus])
+        batch = form_batch(
+            step_id,
+            chunks,
+            starts,
+            decodes=decodes,
+            exclusive=exclusive,
+            after=after,
+            sent_s=now_s,
+            restores=restores,
+        )
         self._next_step += 1
         self._in_flight[step_id] = batch
         self._num_decodes += decodes
@@ -83,7 +101,8 @@ class Flight:
         for chunk in chunks:
             sequence = chunk.sequence
             sequence.num_in_flight += chunk.end - chunk.first
-            sequence.num_rejected = 0
+            if not restores:
+                sequence.has_surplus = False
             if chunk.needs_sampling:
                 sequence.sampling_sent = True
         return batch

@@ -36,7 +36,7 @@ from cluster.engine.requests import Requests
 from cluster.engine.scheduler import Scheduler
 from cluster.engine.seams import Inbox, Snapshot, Stages
 from cluster.engine.text.vocabulary import Vocabulary
-from cluster.messages.stage import StageCosts, StageFailure
+from cluster.messages.stage import Holdings, StageCosts, StageFailure
 from cluster.messages.step import StepResult, StepTiming
 
 # What ends a request that may be what the stages die of: see `sequence.MOST_LOSSES`.
@@ -52,10 +52,10 @@ class Engine:
 
     Everything that happens is an event in the inbox. Each request is answered through its sink, which gets
     exactly one last output (see `events.is_last`), whatever goes wrong. What goes wrong with one request ends that
-    one. After a StageFailure all requests are held, and new ones wait, until `reset` starts a newer epoch: then they
-    are computed again as far as they were, and go on. If that takes longer than `patience_s` without progress (see
-    `expect`), they end with StageLostError (UnreachableError, if it was the coordinator's own fault), and new ones are
-    refused with it.
+    one. After a StageFailure all requests are held, and new ones wait, until `reset` starts a newer epoch: then what
+    stages have lost of them is computed again, and they go on. If that takes longer than `patience_s` without progress
+    (see `expect`), they end with StageLostError (UnreachableError, if it was the coordinator's own fault), and new ones
+    are refused with it.
     """
 
     def __init__(
@@ -156,12 +156,19 @@ class Engine:
         """The same of a connection: whether the stage has died, too, shows with the next `reset`."""
         self._put(LinkBroke(failure))
 
-    def reset(self, epoch: int, costs: tuple[StageCosts, ...] = (), *, are_same: bool = False) -> None:
-        """The stages are wired anew and empty; all is computed again. An epoch not newer is ignored.
+    def reset(
+        self,
+        epoch: int,
+        costs: tuple[StageCosts, ...] = (),
+        holdings: tuple[Holdings | None, ...] = (),
+        *,
+        are_same: bool = False,
+    ) -> None:
+        """The stages are wired anew; what they do not hold any more is computed again. An epoch not newer is ignored.
 
-        `costs`: what steps take on each stage; () if that is not known. `are_same`: as in Reset.
+        `costs`: what steps take on each stage; () if that is not known. `holdings`, `are_same`: as in Reset.
         """
-        self._put(Reset(epoch, costs, are_same))
+        self._put(Reset(epoch, costs, holdings, are_same))
 
     def pause(self, why: str, timeout_s: float) -> None:
         """Ends what is under way and holds all requests until `reset`; from a thread that may wait for so long."""
@@ -255,7 +262,6 @@ class Engine:
         if self._held_until_s is not None and now_s >= self._held_until_s:
             self._held_until_s = None
             self._requests.end_all(lambda: lost_error(failure))
-            self._outages.release()
         return self._held_until_s
 
     def _settle(self, event: Event) -> None:
@@ -321,8 +327,8 @@ class Engine:
     ) -> None:
         self._failure, self._is_cut, self._is_on_purpose = cause, is_cut, is_on_purpose
         self._held_until_s = self._now() + patience_s
-        self._outages.begin(self._now(), self._scheduler.rewind())
-        self._requests.rewind()
+        self._outages.begin(self._now())
+        self._scheduler.interrupt()
         self._end_pause()
 
     def _end_pause(self) -> None:
@@ -334,7 +340,8 @@ class Engine:
         if reset.epoch > self._scheduler.epoch:
             self._end_pause()
             nobody_died = self._is_cut and reset.are_same
-            self._outages.end(self._now(), self._scheduler.reset(reset.epoch, reset.costs, nobody_died=nobody_died))
+            num_replayed = self._scheduler.reset(reset.epoch, reset.costs, reset.holdings, nobody_died=nobody_died)
+            self._outages.end(self._now(), num_replayed)
             self._requests.rewind()
             if (cause := self._failure) is not None:
                 self._requests.end_suspects(lambda: lost_error(cause, AGAIN))

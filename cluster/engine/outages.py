@@ -11,7 +11,7 @@ class OutageFigures:
 
     num_ended: int = 0  # since the start: the stages were there again
     lost_s: float = 0.0  # in all, the one that lasts included
-    num_replayed: int = 0  # tokens that the stages had computed, and have to compute again
+    num_replayed: int = 0  # tokens that the stages had computed, and that some or all of them computed again
     length_s: float = 0.0  # of the one that lasts; 0 where none does
 
 
@@ -26,22 +26,15 @@ class Outages:
         self._num_ended = 0
         self._lost_s = 0.0
         self._num_replayed = 0
-        self._num_held = 0  # tokens of requests that are held, which will be computed again
 
-    def begin(self, now_s: float, num_computed: int = 0) -> None:
-        """Something was lost, and with it so many tokens of requests that are held now."""
+    def begin(self, now_s: float) -> None:
+        """Something was lost."""
         if self._begin_s is None:
             self._begin_s = now_s
-        self._num_held += num_computed
 
-    def release(self) -> None:
-        """Those that were held have ended."""
-        self._num_held = 0
-
-    def end(self, now_s: float, num_computed: int = 0) -> None:
-        """The stages are there, and empty: so many more tokens are lost, where nothing else was."""
-        self._num_replayed += self._num_held + num_computed
-        self._num_held = 0
+    def end(self, now_s: float, num_replayed: int = 0) -> None:
+        """The stages are there; so many tokens are computed again."""
+        self._num_replayed += num_replayed
         if self._begin_s is not None:
             self._lost_s += now_s - self._begin_s
             self._num_ended += 1

@@ -47,12 +47,14 @@ def settle(batch: Batch, result: StepResult) -> list[StepOutcome]:
         num_vectors += int(chunk.completes_vector)
         if sequence.state is State.ENDED:
             continue
-        right, sampled = 0, given[first_taken:num_taken]
+        right, num_rejected, sampled = 0, 0, given[first_taken:num_taken]
         if chunk.draft:
             right = num_right(chunk.draft, sampled)
             sampled = sampled[: right + 1]
-            sequence.num_rejected = len(chunk.draft) - right
-        sequence.num_computed = chunk.end - sequence.num_rejected
+            num_rejected = len(chunk.draft) - right
+            sequence.has_surplus = num_rejected > 0
+        sequence.num_computed, sequence.has_come_back = chunk.end - num_rejected, True
+        sequence.sampling_known |= chunk.needs_sampling
         sequence.num_in_flight -= num_rows
         for token in sampled:
             sequence.log.append(token.token)

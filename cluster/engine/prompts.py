@@ -50,6 +50,11 @@ class Prompts:
         self._turns.came(sequence.client)
         self._waiting.add(sequence.request_id, sequence.client, sequence)
 
+    def resume(self, sequence: Sequence) -> None:
+        """It has a slot, and the stages hold a part of it."""
+        self._turns.came(sequence.client)
+        self._begun[sequence.request_id] = sequence
+
     def gives_way_to(self, client: str, running: Collection[Sequence]) -> Sequence | None:
         """Who leaves a full queue for a request of `client`; None if that one has no less than the others."""
         return self._waiting.gives_way_to(client, _num_slots_by_client(running))

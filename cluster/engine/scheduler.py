@@ -18,10 +18,12 @@ from cluster.engine.neighbours import choose_neighbours, of_first
 from cluster.engine.outcome import StepOutcome, settle
 from cluster.engine.policy import Decode, Prefill, Situation, is_full, next_steps
 from cluster.engine.prompts import Prompts
+from cluster.engine.remains import Remains, what_remains
+from cluster.engine.restoring import Restoring
 from cluster.engine.sequence import SUSPICIOUS_LOSSES, Sequence, State
 from cluster.engine.slots import Slots
 from cluster.engine.text.finish import finish_after
-from cluster.messages.stage import StageCosts
+from cluster.messages.stage import Holdings, StageCosts
 from cluster.messages.step import Microbatch, SlotStart, StepResult, StepTiming
 
 
@@ -35,7 +37,7 @@ class Scheduler:
     ends there computes in the second is lost, and dropped.
 
     The stages promise: microbatches are run in the order in which they were returned here, and after the step that
-    they name; each gets exactly one StepResult; and all slots are empty when a new epoch begins.
+    they name; each gets exactly one StepResult; and what slots hold when a new epoch begins is what they say.
     """
 
     def __init__(self, limits: Limits, epoch: int = 0, drafter: Drafter | None = None) -> None:
@@ -51,6 +53,8 @@ class Scheduler:
         self._ready: list[Sequence] = []  # have a new token to compute, and are in no microbatch; longest idle first
         self._decoded_last = False
         self._suspects: list[Sequence] = []  # may be what the stages die of
+        self._restoring = Restoring(limits)
+        self._held_since = epoch  # the newest epoch of which a step was answered
 
     @property
     def epoch(self) -> int:
@@ -96,6 +100,8 @@ class Scheduler:
         """The microbatch to send now; None when there is no lane for it, or nothing to send, or all is held back."""
         if is_full(self._flight.num_in_flight, self._flight.is_exclusive, self._limits):
             return None
+        if self._restoring:
+            return self._sent_again(now_s)
         if self._suspects and (suspect := self._suspect()) is not None:
             return None if self._flight.num_in_flight else self._sent_alone(suspect, now_s)
         issue_in_s = self._issue_in_s(now_s)
@@ -123,6 +129,7 @@ class Scheduler:
         batch = self._flight.take(result, now_s)
         if batch is None:
             return []
+        self._held_since = self.epoch
         outcomes = settle(batch, result)
         # The row of a token may be under way already.
         self._ready += [found.sequence for found in outcomes if found.sampled and found.sequence.num_unsent]
@@ -143,40 +150,90 @@ class Scheduler:
             self._slots.release(running.held_slot, running.log[: running.num_sent] if is_held else ())
             if running in self._ready:
                 self._ready.remove(running)
+            self._restoring.remove(request_id)
         if sequence is not None:
             sequence.slot, sequence.state = None, State.ENDED
         return sequence
 
-    def rewind(self, *, is_loss: bool = True, acquits: bool = False) -> int:
-        """The stages have lost their KV: every sequence waits to be computed again, those that had a slot first.
+    def interrupt(self, *, is_loss: bool = True) -> None:
+        """The epoch is over: nothing will be answered that is under way. Who has a slot keeps it until `reset`.
 
-        Returns how many tokens had been computed. `is_loss`: stages died, maybe of one that is under way. `acquits`:
-        they had not, the last time.
+        `is_loss`: stages died, maybe of what is under way.
         """
-        sequences = [*self._running.values(), *self._prompts.clear()]
-        self._running.clear()
-        self._ready.clear()
+        for sequence in self._running.values():
+            sequence.interrupt(is_loss=is_loss)
         self._flight.clear()
-        self._slots.clear()
-        num_computed = sum(sequence.num_computed for sequence in sequences)
-        for sequence in sequences:
-            sequence.rewind(is_loss=is_loss)
-            if acquits:
-                sequence.acquit()
-            self._prompts.add(sequence)
-        self._suspects = [sequence for sequence in sequences if _is_suspect(sequence)]
-        return num_computed
+        self._ready.clear()
 
-    def reset(self, epoch: int, costs: Items[StageCosts] = (), *, nobody_died: bool = False) -> int:
-        """Starts a newer epoch, with all slots empty and nothing in flight. Every sequence is computed again.
+    def reset(
+        self,
+        epoch: int,
+        costs: Items[StageCosts] = (),
+        holdings: Items[Holdings | None] = (),
+        *,
+        nobody_died: bool = False,
+    ) -> int:
+        """Starts a newer epoch, with nothing in flight. How many tokens are computed again, by some stages or all.
 
-        Returns what `rewind` does. Where stages were lost, that was told before; `nobody_died`: for no fault of theirs.
+        `holdings`: of each stage, None of one that does not tell; () if nothing is known. Where stages were lost, that
+        was told before; `nobody_died`: for no fault of theirs.
         """
         assert epoch > self.epoch, f"reset: epoch {epoch} is not newer than {self.epoch}"
-        num_computed = self.rewind(is_loss=False, acquits=nobody_died)
+        self.interrupt(is_loss=False)
+        if nobody_died:
+            for sequence in self._running.values():
+                sequence.acquit()
+        num_replayed = self._take_up(what_remains(holdings, self._held_since, self.epoch, self._limits.num_slots))
         self._costs.begin(costs)
         self._flight.begin(epoch)
-        return num_computed
+        return num_replayed
+
+    def _take_up(self, remains: Remains | None) -> int:
+        """Every sequence goes on from what the stages hold of it, or waits to be computed whole, before all others."""
+        waiting = self._prompts.clear()
+        again = [sequence for sequence in self._running.values() if not self._goes_on_from(remains, sequence)]
+        num_replayed = sum(sequence.num_computed for sequence in again)
+        for sequence in again:
+            del self._running[sequence.request_id]
+            self._slots.release(sequence.held_slot, ())
+            sequence.rewind()
+        self._slots.forget_free()
+        for sequence in (*again, *waiting):
+            self._prompts.add(sequence)
+        self._suspects = [sequence for sequence in (*again, *waiting) if _is_suspect(sequence)]
+        self._restoring.clear()
+        if remains is not None and remains.lost:
+            for sequence in self._running.values():
+                num_replayed += sequence.num_computed
+                sequence.restore(knows_sampling=self._limits.num_stages - 1 not in remains.lost)
+            self._restoring.begin(remains.lost, self._running.values())
+        else:
+            for sequence in self._running.values():
+                self._go_on(sequence)
+        return num_replayed
+
+    def _goes_on_from(self, remains: Remains | None, sequence: Sequence) -> bool:
+        if remains is None or _is_suspect(sequence) or not sequence.outlives_epochs:
+            return False
+        can_go_back = self._limits.can_truncate or not sequence.has_surplus
+        return can_go_back and remains.covers(sequence.held_slot, sequence.num_computed)
+
+    def _go_on(self, sequence: Sequence) -> None:
+        """The stages hold what was computed of it, or will, before whatever is sent next."""
+        if sequence.num_generated and sequence.num_unsent == 1:
+            self._ready.append(sequence)
+        else:
+            self._prompts.resume(sequence)
+
+    def _sent_again(self, now_s: float) -> Microbatch:
+        """What stages lost. One that is given its rows alone has the cores of the others."""
+        chunks, starts, whole = self._restoring.cut()
+        stages = self._restoring.stages
+        step = Prefill(self._limits.max_batch_tokens, exclusive=len(stages) == 1)
+        sent = self._sent(step, chunks, starts, now_s, restores=stages)
+        for sequence in whole:
+            self._go_on(sequence)
+        return sent
 
     def _situation(self, num_going_on: int, issue_in_s: float, now_s: float) -> Situation:
         flight, running = self._flight, self._running.values()
@@ -240,16 +297,22 @@ class Scheduler:
         return self._sent(step, chunks, starts, now_s)
 
     def _sent(
-        self, step: Decode | Prefill, chunks: Items[Chunk], starts: tuple[SlotStart, ...], now_s: float
+        self,
+        step: Decode | Prefill,
+        chunks: Items[Chunk],
+        starts: tuple[SlotStart, ...],
+        now_s: float,
+        restores: tuple[int, ...] = (),
     ) -> Microbatch:
         decodes = isinstance(step, Decode)
-        batch = self._flight.send(chunks, starts, now_s, decodes=decodes, exclusive=step.exclusive)
+        batch = self._flight.send(chunks, starts, now_s, decodes=decodes, exclusive=step.exclusive, restores=restores)
         assert max([chunk.end for chunk in chunks]) <= self._limits.context_length, "a sequence outgrew its context"
         self._admission.begun()
         self._decoded_last, sent = decodes, batch.microbatch
         if decodes:
-            self._ready = [sequence for sequence in self._ready if not sequence.num_in_flight]
-        else:
+            gone = {chunk.sequence for chunk in chunks}  # others may have rows under way that are given back to stages
+            self._ready = [sequence for sequence in self._ready if sequence not in gone]
+        elif not restores:
             self._running.update((chunk.sequence.request_id, chunk.sequence) for chunk in chunks)
             self._costs.sent(sent.id, sent.num_rows, _mean_position(batch), exclusive=step.exclusive)
         return sent

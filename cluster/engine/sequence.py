@@ -46,12 +46,17 @@ class Sequence:
             a step sampled behind the end of a text are dropped before anybody looks.)
         num_computed: leading tokens whose rows have come back from the last stage.
         num_in_flight: rows after those that are in microbatches now; 0 when it is in none.
-        num_rejected: rows behind the computed ones that the stages hold of wrong guesses, until the next microbatch.
+        num_held: leading tokens that stages hold which outlived others. While it is more than `num_computed`, those
+            others are given them again.
+        has_come_back: rows of it have, in the slot that it has: all stages had begun with it.
+        has_surplus: stages may hold rows behind the computed ones that do not count, until the next microbatch: those
+            of wrong guesses, or that were under way when an epoch ended.
         num_losses: deaths of stages while rows of it were under way, since it last had a token.
         is_suspected: the last time that stages were lost is one of those.
         num_cached: leading tokens of the prompt whose KV was there already, when it first got a slot.
         slot: KV sequence id while running.
-        sampling_sent: the last stage knows `params`.
+        sampling_sent: the last stage knows `params`, or will before what is sent next.
+        sampling_known: it has answered a step that they were needed for.
         admitted_s: when it first got a slot, on the engine's clock.
         generates: a token follows its prompt; else only the prompt is looked at.
         pooling: how a vector is made of the rows; None asks for none.
@@ -66,24 +71,40 @@ class Sequence:
     state: State = State.WAITING
     num_computed: int = 0
     num_in_flight: int = 0
-    num_rejected: int = 0
+    num_held: int = 0
+    has_come_back: bool = False
+    has_surplus: bool = False
     num_losses: int = 0
     is_suspected: bool = False
     num_cached: int = 0
     slot: int | None = None
     sampling_sent: bool = False
+    sampling_known: bool = False
     admitted_s: float | None = None
     generates: bool = True
     pooling: Pooling | None = None
     scales: tuple[float, ...] = ()
 
-    def rewind(self, *, is_loss: bool) -> None:
-        """The stages hold nothing of it any more: all of its log is to be computed again, in any slot."""
+    def interrupt(self, *, is_loss: bool) -> None:
+        """An epoch is over: nothing of it will come back that is under way. `is_loss`: for stages have died."""
         if is_loss:
             self.is_suspected = self.num_in_flight > 0
             self.num_losses += self.is_suspected
-        self.state, self.slot, self.sampling_sent = State.WAITING, None, False
-        self.num_computed = self.num_in_flight = self.num_rejected = 0
+        self.has_surplus |= self.num_in_flight > 0
+        self.sampling_sent = self.sampling_known
+        self.num_in_flight = 0
+
+    def rewind(self) -> None:
+        """The stages hold nothing of it that counts: all of its log is to be computed again, in any slot."""
+        self.state, self.slot = State.WAITING, None
+        self.num_computed = self.num_held = 0
+        self.has_come_back = self.has_surplus = self.sampling_sent = self.sampling_known = False
+
+    def restore(self, *, knows_sampling: bool) -> None:
+        """Some stages hold nothing of it, and are given what the others hold. `knows_sampling`: the last one does."""
+        self.num_held, self.num_computed = self.num_computed, 0
+        self.sampling_known &= knows_sampling
+        self.sampling_sent = self.sampling_known
 
     def acquit(self) -> None:
         """The stages had not died after all."""
@@ -132,6 +153,15 @@ class Sequence:
     def scores_prompt(self) -> bool:
         """What the model thinks of the prompt's tokens is told, too."""
         return self.params is not None and self.params.prompt_logprobs is not None
+
+    @property
+    def outlives_epochs(self) -> bool:
+        """What stages hold of it is all that it needs to go on, if nothing is behind that; else it is computed again.
+
+        What was told of a prompt, or gathered for a vector, is not known to the rows.
+        """
+        is_whole = self.has_come_back and self.num_computed >= self.num_held
+        return is_whole and self.kind is Kind.GENERATE and not self.scores_prompt
 
     @property
     def num_reusable(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from cluster.engine.prefix import choose_start
 from cluster.messages.step import SlotStart
@@ -55,10 +55,18 @@ class Slots:
         self._check()
 
     def clear(self) -> None:
-        """All slots are free and empty: the stages start anew."""
-        self._free: dict[int, Sequence[int]] = dict.fromkeys(range(self._num_slots), ())  # unused longest first
+        """All slots are free and empty."""
+        self._free: dict[int, Sequence[int]] = self._all_empty(range(self._num_slots))  # unused longest first
         self._used: set[int] = set()
         self._scales: dict[int, tuple[float, ...]] = {}  # that what a slot holds was computed with
+
+    def forget_free(self) -> None:
+        """Of the free slots nothing is to be reused."""
+        self._free = self._all_empty(self._free)
+
+    @staticmethod
+    def _all_empty(slots: Iterable[int]) -> dict[int, Sequence[int]]:
+        return dict.fromkeys(slots, ())
 
     def _check(self) -> None:
         assert len(self._free) + len(self._used) == self._num_slots, "slots: one is lost or there twice"

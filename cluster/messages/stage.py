@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PROTOCOL_VERSION = 12
+PROTOCOL_VERSION = 13
 # What is said as the type of hidden rows: those of a model, or named arrays of any type, of a program.
 F32, ARRAYS = "f32", "arrays"
 
@@ -68,6 +68,15 @@ class StageCosts:
         """Where lent cores were not free when it was measured: all of them are taken to be of use."""
         exclusive_ms = tuple((rows, took_ms / speedup) for rows, took_ms in decode_ms) if speedup > 1 else ()
         return cls(decode_ms, exclusive_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a stage holds in its slots when an epoch begins, before any step of it. Set by the stage."""
+
+    epoch: int  # the newest of which it has taken a step, and all before that; 0: the slots are empty
+    # Of each slot, so many hidden rows from the first on, as it passed them on, are kept; () where none ever are.
+    kept: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

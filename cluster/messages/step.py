@@ -95,10 +95,16 @@ class Microbatch:
     pools: Int32Array = field(default_factory=lambda: NO_ROWS)
     # What the cluster's adapters are multiplied by in all rows, in their order; () is what the stages were loaded with.
     scales: tuple[float, ...] = ()
+    # The stages that compute it, ascending; () is all. The others hold these rows: they only pass it on, the one before
+    # such a stage with the hidden rows that it kept, and what the slots start with is not theirs. Nothing is sampled.
+    restores: tuple[int, ...] = ()
 
     @property
     def num_rows(self) -> int:
         return len(self.tokens)
+
+    def is_computed_by(self, stage: int) -> bool:
+        return not self.restores or stage in self.restores
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ def text_stage_specs(
             num_slots=config.parallel,
             ubatch_size=config.ubatch_size,
             num_threads_exclusive=found.threads_exclusive(spec.stage),
+            keep_bytes=(config.replay_ram << 20) if config.patience_s else 0,
         )
         for spec in stage_specs(found, bounds, [options] * len(found.places))
     )

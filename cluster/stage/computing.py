@@ -43,8 +43,12 @@ class Runner(Protocol):
     @property
     def model(self) -> Loaded: ...
 
+    @property
+    def kept(self) -> tuple[int, ...] | None:
+        """Of what earlier steps left in each slot, how many hidden rows are kept; None: nothing outlives an epoch."""
+
     def reset(self) -> None:
-        """Forget whatever earlier steps left: a new epoch begins."""
+        """Forget whatever earlier steps left."""
 
     def run(self, step: Any, hidden: Float32Array | None) -> StepOutput:
         """Compute one step. What is wrong with one request fails that request.

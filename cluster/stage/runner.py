@@ -7,6 +7,7 @@ from dataclasses import replace
 from cluster.messages.step import Float32Array, Microbatch, SampledToken, StepResult
 from cluster.stage.computing import StepOutput
 from cluster.stage.forward import Computed, forward
+from cluster.stage.kept_rows import KeptRows
 from cluster.stage.model import Sampler, StageModel
 from cluster.stage.pooling import Pooler
 from cluster.stage.slot_failures import SlotFailures
@@ -22,9 +23,16 @@ class StageRunner:
         self.model = model
         self._sampler = sampler
         self._pooler = Pooler()
+        max_bytes = 0 if model.is_last else spec.keep_bytes
+        self._kept = KeptRows(max_bytes, model.hidden_width, spec.num_slots, spec.context_length)
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """How many hidden rows are kept of each slot; () where none ever are."""
+        return self._kept.lengths
 
     def reset(self) -> None:
-        """Forget every sequence: a new epoch begins."""
+        """Forget every sequence."""
         for slot in range(self._spec.num_slots):
             self._prepare_slot(slot, slot, 0)
 
@@ -33,12 +41,16 @@ class StageRunner:
 
         Whatever is raised means that the stage is unusable.
         """
+        if not batch.is_computed_by(self._spec.stage):
+            return self._passed_by(batch)
         failures = SlotFailures(self._prepare_slot, self._spec.stage, batch.failures)
         failures.start(batch.slot_starts)
         if self._sampler is None:
             computed = forward(self.model, batch, hidden, failures)
             passed = replace(batch, failures=failures.all) if failures.all else batch
-            return StepOutput(passed, computed.hidden(batch.num_rows), None)
+            self._kept.add(computed.batch.slots, computed.batch.positions, computed.made)
+            is_wanted = batch.is_computed_by(self._spec.stage + 1)
+            return StepOutput(passed, computed.hidden(batch.num_rows) if is_wanted else None, None)
         for item in batch.new_sampling:
             failures.guard(item.slot, self._sampler.set, item)
         computed = forward(self.model, batch, hidden, failures)
@@ -66,8 +78,16 @@ class StageRunner:
             self._sampler.close()
         self.model.close()
 
+    def _passed_by(self, batch: Microbatch) -> StepOutput:
+        """Others restore these rows, the next stage maybe from those that were kept here."""
+        if self._sampler is not None:
+            return StepOutput(None, None, StepResult(batch.id, (), failures=batch.failures))
+        is_wanted = batch.is_computed_by(self._spec.stage + 1)
+        return StepOutput(batch, self._kept.take(batch.slots, batch.positions) if is_wanted else None, None)
+
     def _prepare_slot(self, slot: int, source: int, length: int) -> None:
         self.model.prepare_slot(slot, source, length)
+        self._kept.prepare_slot(slot, source, length)
         if self._sampler is not None:
             self._sampler.prepare_slot(slot, source, length)
             self._pooler.prepare_slot(slot, source, length)

@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from cluster.api.errors import ClusterError, UsageError
+from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.api.status import Condition, Health, StageFacts
 from cluster.messages.program import AnyStep
-from cluster.messages.stage import Hello, StageFailure, Wiring
+from cluster.messages.stage import Hello, Holdings, StageFailure, Wiring
 from cluster.messages.step import Float32Array, Microbatch, SampledStep, StepResult, StepTiming
 from cluster.node.heap import freeze_heap
 from cluster.node.processes import rss_bytes
@@ -24,6 +24,9 @@ from cluster.stage.token_feed import TokenFeed
 from cluster.wire.access.keys import Keys
 from cluster.wire.codec.event import Event
 from cluster.wire.stage.server import StageServer
+
+# For a step that is under way when an epoch begins; whoever asks does not wait for longer.
+HOLDINGS_TIMEOUT_S = 10.0
 
 Load = Callable[[StageSpec, OnProgress], Runner]
 
@@ -51,6 +54,10 @@ class StageService:
         self.wired_epoch = 0
         self._wiring_lock = threading.Lock()  # whoever brings the cluster up, and the coordinator, may both wire
         self._epoch: int | None = None  # the epoch that is computed; steps of any other are dropped
+        self._held_epoch = 0  # the newest of which the slots hold something; 0: they are empty
+        self._is_sound = True  # what the slots hold is known
+        self._holdings: tuple[int, Holdings] | None = None  # as the epoch of that number began
+        self._has_begun = threading.Condition()
         self._health = Health()
 
     def start_loading(self) -> None:
@@ -100,7 +107,7 @@ class StageService:
         self._runner.compile(grammar)
 
     def accept(self, hello: Hello) -> None:
-        """A new epoch: what waits is dropped, and the computing thread forgets all sequences first."""
+        """A new epoch: what waits is dropped. What the slots hold stays, for the coordinator to make use of."""
         self._inbox.drain()
         self._tokens.begin(hello.epoch)
         self._inbox.put(hello)
@@ -108,6 +115,18 @@ class StageService:
     def submit(self, step: AnyStep, hidden: Float32Array | None, received_ns: int) -> None:
         """Queue a step; waits while the queue is full."""
         self._inbox.put((step, hidden, received_ns))
+
+    def holdings(self, epoch: int) -> Holdings:
+        """What the slots hold as `epoch` begins, once the computing thread has come to it; UnreachableError."""
+        with self._has_begun:
+            self._has_begun.wait_for(lambda: self._begun_epoch >= epoch, HOLDINGS_TIMEOUT_S)
+            if self._holdings is None or self._begun_epoch != epoch:
+                raise UnreachableError(f"epoch: stage {self._spec.stage} has begun {self._begun_epoch}, not {epoch}")
+            return self._holdings[1]
+
+    @property
+    def _begun_epoch(self) -> int:
+        return 0 if self._holdings is None else self._holdings[0]
 
     def describe(self) -> StageFacts:
         """The stage now; sizes are 0 before it is loaded."""
@@ -156,10 +175,17 @@ class StageService:
 
     def _begin(self, runner: Runner, epoch: int) -> None:
         self._epoch, self._health = epoch, Health()
-        try:
-            runner.reset()
-        except Exception as error:
-            self._fail(self._spec.stage, epoch, f"epoch {epoch}: {error}")
+        kept = runner.kept
+        if kept is None or not self._is_sound:
+            self._held_epoch = 0
+            try:
+                runner.reset()
+                self._is_sound = True
+            except Exception as error:
+                self._fail(self._spec.stage, epoch, f"epoch {epoch}: {error}")
+        with self._has_begun:
+            self._holdings = epoch, Holdings(self._held_epoch, (kept or ()) if self._held_epoch else ())
+            self._has_begun.notify_all()
 
     def _step(self, runner: Runner, step: AnyStep, hidden: Float32Array | None, received_ns: int) -> None:
         answered_ns = self._tokens.wait(step) if isinstance(step, Microbatch) else 0
@@ -171,11 +197,15 @@ class StageService:
                 step = self._tokens.fill(step)
             output = runner.run(step, hidden)
         except Exception as error:  # whatever it is: if this thread ended, the coordinator would wait forever
+            self._is_sound = False
             reason = str(error) or type(error).__name__
             self._fail(self._spec.stage, step.id.epoch, f"step {step.id.step}: {' '.join(reason.split())}")
             return
         end_ns = time.monotonic_ns()
+        self._held_epoch = step.id.epoch
         self._pass_on(step, output)
+        if isinstance(step, Microbatch) and not step.is_computed_by(self._spec.stage):
+            return
         runner.follow()
         received_ns = max(received_ns, answered_ns)
         self._publish(StepTiming(step.id, self._spec.stage, step.num_rows, start_ns, end_ns, received_ns))

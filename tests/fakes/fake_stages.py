@@ -25,7 +25,7 @@ from cluster.api.sampling import SamplingParams
 from cluster.engine.events import Embedding, Event, LogitsRows, Output, Stop, is_last
 from cluster.engine.limits import Limits
 from cluster.engine.sequence import Sequence
-from cluster.messages.stage import StageFailure
+from cluster.messages.stage import Holdings, StageFailure
 from cluster.messages.step import Microbatch, SampledToken, SlotFailure, SlotStart, StepResult, StepTiming
 
 END_TOKEN = 0
@@ -269,7 +269,9 @@ class FakeStages:
         delay_s: Callable[[int, int], float] = lambda stage, num_rows: 1.0,
         repeats_results: bool = False,
         faulty_stage: int | None = None,
+        max_kept: int = 1000,
     ) -> None:
+        """`max_kept`: rows that a stage keeps of a slot; of a longer one it keeps none."""
         self._faulty_stage = faulty_stage
         self._world = world
         self._limits = limits
@@ -277,16 +279,33 @@ class FakeStages:
         self._delay_s = delay_s
         self._repeats_results = repeats_results
         self.num_stages = num_stages
+        self._max_kept = max_kept
+        self.num_computed = [0] * num_stages  # rows that each stage has computed
         self.restart(0)
 
     def restart(self, epoch: int) -> None:
         """All stages are empty and run the new epoch."""
+        self._dead = set(range(self.num_stages))
+        self.stages: list[FakeStage] = [self._new_stage(stage) for stage in range(self.num_stages)]
+        self._arrived: list[deque[Microbatch]] = [deque() for _ in range(self.num_stages)]
+        self.revive(epoch)
+
+    def _new_stage(self, stage: int) -> FakeStage:
+        is_last, is_faulty = stage == self.num_stages - 1, stage == self._faulty_stage
+        return FakeStage(self._limits, is_last, is_faulty, self._max_kept)
+
+    def revive(self, epoch: int) -> None:
+        """Those that died are empty; the others end what they compute, and hold what they held."""
+        for stage, arrived in enumerate(self._arrived):
+            if stage in self._dead:
+                self.stages[stage] = self._new_stage(stage)
+            elif arrived:
+                self._run(stage, arrived[0])
+            self.stages[stage].begin()
+        self._dead.clear()
         self.epoch = epoch
         self.lost: str | None = None
-        self.stages = [
-            FakeStage(self._limits, stage == self.num_stages - 1, stage == self._faulty_stage)
-            for stage in range(self.num_stages)
-        ]
+        self._arrived = [deque() for _ in range(self.num_stages)]
         self.sent: list[Microbatch] = []
         self._free_at_s = [0.0] * self.num_stages
         self.in_flight: dict[int, Microbatch] = {}  # by lane
@@ -326,7 +345,17 @@ class FakeStages:
     def lose(self, stage: int, reason: str) -> StageFailure:
         """A stage dies: what is in flight never comes back."""
         self.lost = reason
+        self._dead.add(stage)
         return StageFailure(stage, self.epoch, reason)
+
+    def cut(self) -> StageFailure:
+        """A connection breaks, and all stages live."""
+        self.lost = "its stream broke"
+        return StageFailure(0, self.epoch, self.lost)
+
+    def holdings(self) -> tuple[Holdings, ...]:
+        """Of the stages, before any step of the epoch."""
+        return tuple(stage.holdings for stage in self.stages)
 
     def _begin_waiting(self) -> None:
         while self._waiting and (self._waiting[0].after is None or self._waiting[0].after < self._num_answered):
@@ -339,14 +368,17 @@ class FakeStages:
         start_s = max(self._world.now_s, self._free_at_s[stage])
         end_s = start_s + self._delay_s(stage, microbatch.num_rows)
         self._free_at_s[stage] = end_s
+        self._arrived[stage].append(microbatch)
         self._world.at(end_s, lambda: self._leave(stage, microbatch, start_s, end_s))
 
     def _leave(self, stage: int, microbatch: Microbatch, start_s: float, end_s: float) -> None:
-        if self.lost is not None or microbatch.id.epoch != self.epoch:
-            return
-        result = self.stages[stage].run(microbatch)
+        if stage in self._dead or microbatch.id.epoch != self.epoch:
+            return  # those that live go on until they hear of another epoch
+        self._arrived[stage].popleft()
+        result = self._run(stage, microbatch)
         start_ns, end_ns = round(start_s * 1e9), round(end_s * 1e9)
-        self._emit(StepTiming(microbatch.id, stage, microbatch.num_rows, start_ns, end_ns, start_ns))
+        if microbatch.is_computed_by(stage):
+            self._emit(StepTiming(microbatch.id, stage, microbatch.num_rows, start_ns, end_ns, start_ns))
         if stage + 1 < self.num_stages:
             self._arrive(stage + 1, replace(microbatch, failures=result.failures))
             return
@@ -358,11 +390,17 @@ class FakeStages:
         for _ in range(2 if self._repeats_results else 1):
             self._emit(result)
 
+    def _run(self, stage: int, microbatch: Microbatch) -> StepResult:
+        if microbatch.is_computed_by(stage):
+            self.num_computed[stage] += microbatch.num_rows
+            return self.stages[stage].run(microbatch)
+        return self.stages[stage].pass_by(microbatch, gives=microbatch.is_computed_by(stage + 1))
+
 
 class FakeStage:
     """One stage's KV (the tokens of each slot) and sampling parameters, and the rules that it insists on."""
 
-    def __init__(self, limits: Limits, is_last: bool = True, is_faulty: bool = False) -> None:
+    def __init__(self, limits: Limits, is_last: bool = True, is_faulty: bool = False, max_kept: int = 1000) -> None:
         self._limits = limits
         self._is_last = is_last
         self._is_faulty = is_faulty
@@ -373,10 +411,34 @@ class FakeStage:
         self._sampling: dict[int, SamplingParams] = {}
         self._wanted: dict[int, list[np.ndarray]] = {}  # rows of which a vector is made, by slot
         self._renewable: set[int] = set()  # slots that were cut, so that they may be another sequence's
+        self._held_epoch = 0
+        self._max_kept = max_kept
+        self._kept: dict[int, list[int]] = {}  # the tokens of the rows that were passed on, by slot
+
+    def begin(self) -> None:
+        """A new epoch."""
+        self._num_steps = 0
+
+    @property
+    def holdings(self) -> Holdings:
+        kept = tuple(len(self._kept.get(slot, ())) for slot in range(self._limits.num_slots))
+        return Holdings(self._held_epoch, () if self._is_last else kept)
+
+    def pass_by(self, microbatch: Microbatch, *, gives: bool) -> StepResult:
+        """Others restore these rows, which are held here; the next stage those that were kept here, if this `gives`."""
+        assert microbatch.id.step == self._num_steps, "steps out of order"
+        self._num_steps += 1
+        self._held_epoch = microbatch.id.epoch
+        for token, position, slot in self._rows(microbatch):
+            assert self.kv[slot][position] == token, f"slot {slot} holds another token at {position}"
+            if gives and not self._is_last:
+                assert self._kept[slot][position] == token, f"slot {slot} was passed on with another at {position}"
+        return StepResult(microbatch.id, (), failures=microbatch.failures)
 
     def run(self, microbatch: Microbatch) -> StepResult:
         assert microbatch.id.step == self._num_steps, "steps out of order"
         self._num_steps += 1
+        self._held_epoch = microbatch.id.epoch
         self._check_shapes(microbatch)
         for start in microbatch.slot_starts:
             self._start(start)
@@ -384,9 +446,11 @@ class FakeStage:
         for slot in set(microbatch.slots.tolist()):
             known = self._scales.setdefault(slot, microbatch.scales)
             assert known == microbatch.scales, f"slot {slot} holds rows with scales {known}, not {microbatch.scales}"
-        self._take_sampling(microbatch)
         failures = self._failures(microbatch)
         histories = [[] if row[2] in failures else self._append(*row) for row in self._rows(microbatch)]
+        if not self._is_last:
+            return StepResult(microbatch.id, (), failures=tuple(failures.values()))
+        self._take_sampling(microbatch)
         sampled = []
         for row, slot in zip(microbatch.samples.tolist(), microbatch.slots[microbatch.samples].tolist(), strict=True):
             if slot not in failures and self._can_sample(slot, histories[row]):
@@ -467,6 +531,7 @@ class FakeStage:
         source = self.kv.get(start.source, [])
         assert start.length <= len(source), f"slot {start.source} does not hold {start.length} tokens"
         self.kv[start.slot] = source[: start.length]
+        self._kept[start.slot] = self._kept.get(start.source, [])[: start.length]
         if start.length:
             self._scales[start.slot] = self._scales[start.source]
         else:
@@ -499,6 +564,10 @@ class FakeStage:
         assert position == len(history), f"slot {slot}: position {position} after {len(history)} rows"
         assert position < self._limits.context_length, "past the end of the context"
         history.append(token)
+        if len(self._kept.setdefault(slot, [])) == position:
+            self._kept[slot].append(token)
+            if position >= self._max_kept:
+                self._kept[slot].clear()
         return list(history)
 
     def _can_sample(self, slot: int, history: list[int]) -> bool:

@@ -15,7 +15,7 @@ from cluster.engine.loop import AGAIN, MOST_PAUSE_S, lost_error, stopped_error
 from cluster.engine.outages import Outages
 from cluster.engine.seams import Snapshot, Steps
 from cluster.messages.program import Arrays, ProgramResult, ProgramStep
-from cluster.messages.stage import StageCosts, StageFailure
+from cluster.messages.stage import Holdings, StageCosts, StageFailure
 from cluster.messages.step import StepTiming
 
 
@@ -157,8 +157,18 @@ class CallEngine:
                 patience_s = max(self._patience_s, MOST_PAUSE_S)
                 self._begin_outage(cause, patience_s, is_cut=True, is_on_purpose=True)
 
-    def reset(self, epoch: int, costs: tuple[StageCosts, ...] = (), *, are_same: bool = False) -> None:
-        """The stages are wired anew; what was under way is computed again. An epoch not newer is ignored."""
+    def reset(
+        self,
+        epoch: int,
+        costs: tuple[StageCosts, ...] = (),
+        holdings: tuple[Holdings | None, ...] = (),
+        *,
+        are_same: bool = False,
+    ) -> None:
+        """The stages are wired anew; what was under way is computed again. An epoch not newer is ignored.
+
+        A call is computed whole: neither `costs` nor `holdings` matter.
+        """
         with self._lock:
             if epoch <= self._pipeline.epoch:
                 return

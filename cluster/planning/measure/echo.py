@@ -12,7 +12,7 @@ from types import TracebackType
 
 from cluster.api.status import Health, StageFacts
 from cluster.messages.program import AnyStep
-from cluster.messages.stage import PROTOCOL_VERSION, Hello, Wiring
+from cluster.messages.stage import PROTOCOL_VERSION, Hello, Holdings, Wiring
 from cluster.messages.step import Float32Array, StepResult
 from cluster.node.child import answer, die_with_parent
 from cluster.node.secret import Secret
@@ -71,6 +71,9 @@ class Echo:
 
     def describe(self) -> StageFacts:
         return StageFacts(1, platform.node(), "none", 1, 2, Health(), os.getpid(), 0, 0, 0, 0)
+
+    def holdings(self, epoch: int) -> Holdings:
+        return Holdings(0)
 
     def rewire(self, wiring: Wiring) -> None:
         """There is no other stage."""

@@ -113,6 +113,11 @@ class ProgramRunner:
         self.model = model
         self._is_last = spec.stage == spec.num_stages - 1
 
+    @property
+    def kept(self) -> None:
+        """A call is computed again as a whole."""
+        return None
+
     def reset(self) -> None:
         self.model.reset()
 

@@ -1,10 +1,10 @@
-"""What stages and a cluster say of themselves <-> StageFacts, StatusReply, SlotsReply."""
+"""What stages and a cluster say of themselves <-> StageFacts, Holdings, StatusReply, SlotsReply."""
 
 from __future__ import annotations
 
 from cluster.api.errors import HandshakeError
 from cluster.api.status import ClusterStatus, SlotStatus, StageFacts
-from cluster.messages.stage import PROTOCOL_VERSION
+from cluster.messages.stage import PROTOCOL_VERSION, Holdings
 from cluster.wire import limits
 from cluster.wire.codec.record import fields_of, record_of
 from cluster.wire.limits import check_length
@@ -19,6 +19,14 @@ def encode_facts(facts: StageFacts) -> stage_pb2.StageFacts:
 
 def decode_facts(message: stage_pb2.StageFacts) -> StageFacts:
     return record_of(StageFacts, message, "facts")
+
+
+def encode_holdings(holdings: Holdings) -> stage_pb2.Holdings:
+    return stage_pb2.Holdings(**fields_of(holdings))
+
+
+def decode_holdings(message: stage_pb2.Holdings) -> Holdings:
+    return record_of(Holdings, message, "holdings")
 
 
 def encode_status(status: ClusterStatus) -> inference_pb2.StatusReply:

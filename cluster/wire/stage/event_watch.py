@@ -8,10 +8,10 @@ import grpc
 
 from cluster.api.errors import UnreachableError
 from cluster.api.status import StageFacts
-from cluster.messages.stage import Hello, StageFailure
+from cluster.messages.stage import Hello, Holdings, StageFailure
 from cluster.wire.access.endpoint import Endpoint, sent_with
 from cluster.wire.codec.event import Event, EventAssembly
-from cluster.wire.codec.facts import decode_facts
+from cluster.wire.codec.facts import decode_facts, decode_holdings
 from cluster.wire.limits import parse
 from cluster.wire.stage.watch import Watch
 from cluster.wire.transport.methods import method_path, serialize
@@ -19,6 +19,7 @@ from cluster.wire.transport.status import error_from_call
 from protos import stage_pb2
 
 _DESCRIBE = method_path("Stage", "Describe")
+_HOLD = method_path("Stage", "Hold")
 _COMPILE = method_path("Stage", "Compile")
 COMPILE_TIMEOUT_S = 30.0  # the first grammar waits for the stage to look at the whole vocabulary
 
@@ -47,12 +48,20 @@ class EventWatch(Watch[stage_pb2.StageEvent]):
         answer = self._asked(_DESCRIBE, stage_pb2.DescribeRequest(), timeout_s)
         return lambda: decode_facts(parse(stage_pb2.StageFacts, answer()))
 
+    def ask_holdings(self, timeout_s: float) -> Callable[[], Holdings]:
+        """The same of what its slots hold as the epoch begins, which it knows once its step before that is over."""
+        answer = self._asked(_HOLD, stage_pb2.HoldRequest(epoch=self._hello.epoch), timeout_s)
+        return lambda: decode_holdings(parse(stage_pb2.Holdings, answer()))
+
     def compile(self, grammar: str, timeout_s: float = COMPILE_TIMEOUT_S) -> None:
         """Have the stage, which is the last one, compile a grammar. UsageError if it cannot; UnreachableError."""
         self._asked(_COMPILE, stage_pb2.CompileRequest(grammar=grammar), timeout_s)()
 
     def _asked(
-        self, method: str, request: stage_pb2.DescribeRequest | stage_pb2.CompileRequest, timeout_s: float
+        self,
+        method: str,
+        request: stage_pb2.DescribeRequest | stage_pb2.HoldRequest | stage_pb2.CompileRequest,
+        timeout_s: float,
     ) -> Callable[[], bytes]:
         proof = self._endpoint.prove(method)
         call = self._channel.unary_unary(method, serialize, bytes)

@@ -14,18 +14,18 @@ import grpc
 from cluster.api.errors import UsageError
 from cluster.api.status import StageFacts
 from cluster.messages.program import AnyStep
-from cluster.messages.stage import Callers, Hello, StageFailure, Wiring
+from cluster.messages.stage import Callers, Hello, Holdings, StageFailure, Wiring
 from cluster.messages.step import Float32Array
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.gate import Gate
 from cluster.wire.access.strangers import Strangers
 from cluster.wire.codec.event import Event
-from cluster.wire.codec.facts import encode_facts
+from cluster.wire.codec.facts import encode_facts, encode_holdings
 from cluster.wire.codec.hello import decode_hello
 from cluster.wire.codec.step.assembly import StepAssembly
 from cluster.wire.codec.step.header import StepLimits
 from cluster.wire.codec.wiring import decode_wiring
-from cluster.wire.limits import parse
+from cluster.wire.limits import MAX_COUNT, check_range, parse
 from cluster.wire.stage.epochs import StageEpochs, StepOrder, StreamEnd
 from cluster.wire.stage.events import EventQueue, TokenQueue
 from cluster.wire.transport.channel import SERVER_OPTIONS
@@ -43,7 +43,7 @@ class StageBackend(Protocol):
     """The stage behind the server. All methods are called on the server's threads."""
 
     def accept(self, hello: Hello) -> None:
-        """A new epoch begins: forget all sequences and queued steps. HandshakeError refuses it.
+        """A new epoch begins: forget all queued steps. HandshakeError refuses it.
 
         Called once for each epoch, before its first `submit` and after the last one of the epoch before.
         """
@@ -56,6 +56,9 @@ class StageBackend(Protocol):
 
     def describe(self) -> StageFacts:
         """The stage now."""
+
+    def holdings(self, epoch: int) -> Holdings:
+        """What the slots hold as this epoch begins, once it has; UnreachableError if it does not."""
 
     def rewire(self, wiring: Wiring) -> None:
         """Connects to the other stages for a newer epoch. HandshakeError or UnreachableError."""
@@ -91,6 +94,7 @@ class StageServer:
                 "Watch": self._watch,
                 "Tokens": self._tokens,
                 "Describe": self._describe,
+                "Hold": self._hold,
                 "Wire": self._wire,
                 "Compile": self._compile,
             },
@@ -188,6 +192,11 @@ class StageServer:
         with aborting(context):
             parse(stage_pb2.DescribeRequest, request)
             return encode_facts(self._backend.describe())
+
+    def _hold(self, request: bytes, context: grpc.ServicerContext) -> stage_pb2.Holdings:
+        with aborting(context):
+            epoch = check_range("epoch", parse(stage_pb2.HoldRequest, request).epoch, 1, MAX_COUNT)
+            return encode_holdings(self._backend.holdings(epoch))
 
     def _wire(self, request: bytes, context: grpc.ServicerContext) -> stage_pb2.HelloAck:
         with aborting(context):

@@ -170,7 +170,7 @@ def test_rows_of_wrong_guesses_are_taken_back_before_the_next() -> None:
     assert scheduler.next_batch(0.0) is None, "nobody knows yet what it goes on with"
     (outcome,) = scheduler.complete(_answer(drafted, 6, 9, 3, 3), 0.0)
     assert [token.token for token in outcome.sampled] == [6, 9]
-    assert (sequence.log, sequence.num_computed, sequence.num_rejected) == ([1, 2, 5, 6, 9], 4, 2)
+    assert (sequence.log, sequence.num_computed, sequence.has_surplus) == ([1, 2, 5, 6, 9], 4, True)
     following = scheduler.next_batch(0.0)
     assert following is not None
     assert following.slot_starts == (SlotStart(0, 0, 4),)

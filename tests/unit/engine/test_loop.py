@@ -65,6 +65,7 @@ class Run:
         faulty_stage: int | None = None,
         drafter: Drafter | None = None,
         patience_s: float = 0.0,
+        max_kept: int = 1000,
     ) -> None:
         self.world = World()
         self.stages = FakeStages(
@@ -75,6 +76,7 @@ class Run:
             delay_s,
             repeats_results,
             faulty_stage,
+            max_kept,
         )
         self.engine = Engine(
             self.stages,
@@ -86,9 +88,8 @@ class Run:
             drafter=drafter,
             patience_s=patience_s,
         )
-        if costs is not None:
-            self.stages.restart(1)
-            self.engine.reset(1, (costs,) * limits.num_stages)
+        self.stages.restart(1)
+        self.engine.reset(1, () if costs is None else (costs,) * limits.num_stages)
 
     def ask(
         self,
@@ -124,14 +125,17 @@ class Run:
 
         self.world.at(at_s, die)
 
-    def repair(self, at_s: float) -> None:
-        """New stages; results and failures of the old epoch still trickle in."""
+    def repair(self, at_s: float, *, keeps: bool = False) -> None:
+        """New stages in place of those that died, or where nothing `keeps`, of all.
+
+        Results and failures of the old epoch still trickle in.
+        """
 
         def restart() -> None:
             stale = [StepResult(microbatch.id, ()) for microbatch in self.stages.in_flight.values()]
             old_epoch = self.stages.epoch
-            self.stages.restart(old_epoch + 1)
-            self.engine.reset(self.stages.epoch)
+            (self.stages.revive if keeps else self.stages.restart)(old_epoch + 1)
+            self.engine.reset(self.stages.epoch, holdings=self.stages.holdings() if keeps else ())
             for result in stale:
                 self.engine.deliver(result)
             self.engine.fail(StageFailure(0, old_epoch, "an old failure"))
@@ -146,8 +150,10 @@ class Run:
         assert all(reader.ended for reader in self.world.readers)
 
     def check_nothing_leaks(self, *, may_hold_more: bool = False, max_surplus: int = 1) -> None:
-        """`may_hold_more`: of a request that failed the stages hold what nobody relies on. `max_surplus`: rows that
-        may have been sent ahead, or of guesses, for a sequence that ended with the step before."""
+        """`may_hold_more`: of a request that failed, or of an epoch before, the stages hold what nobody relies on.
+
+        `max_surplus`: rows that may have been sent ahead, or of guesses, of a sequence that ended a step before.
+        """
         figures = self.engine.snapshot()
         assert (figures.num_slots_used, figures.num_waiting, figures.num_in_flight) == (0, 0, 0)
         held = {slot: list(tokens) for slot, tokens in self.engine._scheduler._slots._free.items()}

@@ -15,19 +15,11 @@ def test_an_outage_lasts_from_the_first_loss_to_the_return() -> None:
     assert outages.figures(5.0) == OutageFigures()
     outages.end(6.0)
     assert outages.figures(6.0) == OutageFigures(), "the first epoch is no return"
-    outages.begin(10.0, 100)
-    outages.begin(11.0, 3)
+    outages.begin(10.0)
+    outages.begin(11.0)
     assert outages.figures(12.0) == OutageFigures(0, 2.0, 0, 2.0)
     outages.end(14.0, 7)
-    assert outages.figures(20.0) == OutageFigures(1, 4.0, 110, 0.0)
-
-
-def test_nothing_is_computed_again_for_those_who_have_gone() -> None:
-    outages = Outages()
-    outages.begin(0.0, 100)
-    outages.release()
-    outages.end(1.0)
-    assert outages.figures(1.0).num_replayed == 0
+    assert outages.figures(20.0) == OutageFigures(1, 4.0, 7, 0.0)
 
 
 def test_the_engine_counts() -> None:

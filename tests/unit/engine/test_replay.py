@@ -47,6 +47,70 @@ def test_a_text_goes_on_where_it_was() -> None:
     run.check_nothing_leaks()
 
 
+def computed_after(run: Run, at_s: float) -> list[int]:
+    """Rows that each stage computes from then on; filled while it runs."""
+    found: list[int] = []
+    run.world.at(at_s, lambda: found.extend(run.stages.num_computed))
+    run.run()
+    return [now - before for now, before in zip(run.stages.num_computed, found, strict=True)]
+
+
+@pytest.mark.parametrize("lost", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)])
+def test_only_lost_stages_compute_again(lost: tuple[int, ...]) -> None:
+    """The others hold all, and give what they kept."""
+    run = Run(LIMITS, patience_s=PATIENCE_S)
+    readers = [run.ask([1 + place, *range(6, 13)], replace(ALONE, seed=place)) for place in range(4)]
+    for stage in lost:
+        run.lose(stage, at_s=60.5)
+    run.repair(at_s=70.0, keeps=True)
+    computed = computed_after(run, 61.0)
+    for place, reader in enumerate(readers):
+        assert_as_alone(reader, [1 + place, *range(6, 13)], replace(ALONE, seed=place))
+    replayed = run.engine.snapshot().outages.num_replayed
+    assert replayed > 40
+    for stage, num_rows in enumerate(computed):
+        least = min(computed)
+        assert num_rows == least + replayed if stage in lost else num_rows == least
+    run.check_nothing_leaks(may_hold_more=True)
+
+
+@pytest.mark.parametrize("max_kept", [0, 10])
+def test_what_was_not_kept_is_computed_by_all(max_kept: int) -> None:
+    run = Run(LIMITS, patience_s=PATIENCE_S, max_kept=max_kept)
+    long, short = run.ask(list(range(6, 18)), ALONE), run.ask([1], replace(ALONE, max_tokens=8))
+    run.lose(1, at_s=16.5)
+    run.repair(at_s=20.0, keeps=True)
+    computed = computed_after(run, 17.0)
+    assert_as_alone(long, list(range(6, 18)), ALONE)
+    assert_as_alone(short, [1], replace(ALONE, max_tokens=8))
+    assert (computed[1] > computed[0]) == (max_kept > 0), "the short one is restored if anything is"
+    assert computed[0] == computed[2] > 20
+
+
+def test_nothing_is_computed_again_where_only_a_connection_broke() -> None:
+    run = Run(LIMITS, patience_s=PATIENCE_S)
+    readers = [run.ask([1 + place, *range(6, 13)], replace(ALONE, seed=place)) for place in range(4)]
+    run.world.at(60.5, lambda: run.engine.cut(run.stages.cut()))
+    run.repair(at_s=70.0, keeps=True)
+    run.run()
+    for place, reader in enumerate(readers):
+        assert_as_alone(reader, [1 + place, *range(6, 13)], replace(ALONE, seed=place))
+    assert run.engine.snapshot().outages.num_replayed == 0
+    run.check_nothing_leaks(may_hold_more=True)
+
+
+def test_who_was_being_restored_when_a_stage_died_is_computed_whole() -> None:
+    run = Run(replace(LIMITS, max_batch_tokens=4), patience_s=PATIENCE_S)
+    readers = [run.ask([1 + place, *range(6, 13)], replace(ALONE, seed=place)) for place in range(3)]
+    for at_s, stage in ((60.5, 2), (73.5, 1), (93.5, 0)):
+        run.lose(stage, at_s=at_s)
+        run.repair(at_s=at_s + 6, keeps=True)
+    run.run()
+    for place, reader in enumerate(readers):
+        assert_as_alone(reader, [1 + place, *range(6, 13)], replace(ALONE, seed=place))
+    run.check_nothing_leaks(may_hold_more=True)
+
+
 @pytest.mark.parametrize("patience_s", [0.0, 10.0])
 def test_patience_has_an_end(patience_s: float) -> None:
     run = Run(LIMITS, patience_s=patience_s)
@@ -158,8 +222,8 @@ def test_broken_connections_are_nobodys_fault_where_the_stages_live(are_same: bo
 
 
 @settings(max_examples=150)
-@given(st.integers(0, 2**32), st.booleans(), st.booleans())
-def test_stages_may_die_at_any_moment(seed: int, can_truncate: bool, drafts: bool) -> None:
+@given(st.integers(0, 2**32), st.booleans(), st.booleans(), st.booleans())
+def test_stages_may_die_at_any_moment(seed: int, can_truncate: bool, drafts: bool, keeps: bool) -> None:
     """Any of them, in any order, twice, during a replay, with arrivals and cancels between."""
     draw = random.Random(seed)
     limits = Limits(
@@ -176,6 +240,7 @@ def test_stages_may_die_at_any_moment(seed: int, can_truncate: bool, drafts: boo
         lambda stage, num_rows: draw.choice((0.5, 1.0, 3.0)),
         drafter=FakeDrafter(seed) if drafts else None,
         patience_s=PATIENCE_S,
+        max_kept=draw.choice((0, 12, 1000)),
     )
     asked: list[tuple[Reader, list[int], SamplingParams, bool]] = []
     for place in range(draw.randint(1, 12)):
@@ -188,9 +253,10 @@ def test_stages_may_die_at_any_moment(seed: int, can_truncate: bool, drafts: boo
     at_s = 0.0
     for _ in range(draw.randint(1, 6)):
         at_s += draw.uniform(0.1, 40)
-        run.lose(draw.randrange(limits.num_stages), at_s, tells=draw.random() < 0.7)
+        for _ in range(draw.choice((1, 1, 1, 2))):
+            run.lose(draw.randrange(limits.num_stages), at_s, tells=draw.random() < 0.7)
         at_s += draw.uniform(0.1, 20)
-        run.repair(at_s)
+        run.repair(at_s, keeps=keeps)
     run.run()
     for reader, prompt, params, may_be_cancelled in asked:
         if reader.error is not None:
@@ -198,4 +264,4 @@ def test_stages_may_die_at_any_moment(seed: int, can_truncate: bool, drafts: boo
         elif not may_be_cancelled:
             assert_as_alone(reader, prompt, params)
         assert reader.tokens == alone(prompt, params, _CONTEXT).tokens[: len(reader.tokens)]
-    run.check_nothing_leaks(max_surplus=8)
+    run.check_nothing_leaks(may_hold_more=keeps, max_surplus=8)

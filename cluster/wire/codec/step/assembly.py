@@ -49,6 +49,6 @@ class StepAssembly:
         if self._batch is not None:
             raise UsageError("step: a header while rows of the step before are missing; send them first")
         batch = decode_header(header, self._limits)
-        if self._limits.hidden_width:
-            self._rows = RowAssembly("hidden", batch.num_rows, self._limits.hidden_width)
+        if header.hidden_width:
+            self._rows = RowAssembly("hidden", batch.num_rows, header.hidden_width)
         self._batch = batch

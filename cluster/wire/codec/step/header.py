@@ -29,11 +29,18 @@ class StepLimits:
     context_length: int
     hidden_width: int  # 0 for the first stage, which is given token ids
     runs_program: bool = False  # steps are calls, with named arrays
+    stage: int = 0
+    num_stages: int = 1
 
     @classmethod
     def of(cls, hello: Hello) -> StepLimits:
         width = hello.hidden_width if hello.stage > 0 else 0
-        return cls(hello.num_slots, hello.context_length, width, hello.wire_dtype == ARRAYS)
+        runs_program = hello.wire_dtype == ARRAYS
+        return cls(hello.num_slots, hello.context_length, width, runs_program, hello.stage, hello.num_stages)
+
+    def width_of(self, restores: Sequence[int]) -> int:
+        """Of the hidden rows that a step brings: none to a stage that leaves it to others."""
+        return 0 if restores and self.stage not in restores else self.hidden_width
 
 
 def check_sent(step: AnyStep, hidden: Float32Array | None, stage_limits: StepLimits) -> None:
@@ -45,7 +52,7 @@ def check_sent(step: AnyStep, hidden: Float32Array | None, stage_limits: StepLim
 
 
 def _check_hidden(batch: Microbatch, hidden: Float32Array | None, stage_limits: StepLimits) -> None:
-    width = stage_limits.hidden_width
+    width = stage_limits.width_of(batch.restores)
     wanted = (batch.num_rows, width) if width else None
     shape = None if hidden is None else hidden.shape
     if shape != wanted:
@@ -77,6 +84,8 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
         header.scores, header.targets = int32_bytes(batch.scores), int32_bytes(batch.targets)
     if batch.scales:
         header.scales.extend(batch.scales)
+    if batch.restores:
+        header.restores.extend(batch.restores)
     if len(batch.pending):
         header.pending = int32_bytes(batch.pending)
     for new in batch.new_sampling:
@@ -91,13 +100,14 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
 def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Microbatch:
     """The microbatch of a header; UsageError names the field that is out of bounds. Its arrays are read-only."""
     num_rows = check_range("num_rows", message.num_rows, 1, limits.MAX_ROWS)
-    width = stage_limits.hidden_width
+    restores = _restores(message, stage_limits.num_stages)
+    width = stage_limits.width_of(restores)
     check_range("hidden_width", message.hidden_width, width, width)
     flags = message.wants_logits
     _check_flags("wants_logits", flags, num_rows)
     step_id = decode_step_id(message.id)
     scores = _logits_rows("scores", message.scores, flags)
-    after, pending = _awaited(message, step_id.step, num_rows, is_first=not width)
+    after, pending = _awaited(message, step_id.step, num_rows, is_first=stage_limits.stage == 0)
     return Microbatch(
         id=step_id,
         tokens=int32_values("tokens", message.tokens, num_rows, limits.MAX_VOCAB - 1),
@@ -117,7 +127,20 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
         embeds=message.embeds,
         pools=_pooled_rows(message, num_rows),
         scales=_scales(message.scales),
+        restores=restores,
     )
+
+
+def _restores(message: stage_pb2.StepHeader, num_stages: int) -> tuple[int, ...]:
+    if not message.restores:
+        return ()
+    check_length("restores", message.restores, num_stages)
+    stages = [check_range("restores.stage", stage, 0, num_stages - 1) for stage in message.restores]
+    if stages != sorted(set(stages)):
+        raise UsageError(f"restores: stages {stages}; each at most once, in ascending order")
+    if message.samples or message.returns_logits or message.scores or message.embeds or message.pending:
+        raise UsageError("restores: something is asked of a step that only restores rows; leave that to the next one")
+    return tuple(stages)
 
 
 def _awaited(
