@@ -340,8 +340,16 @@ class Engine:
         if reset.epoch > self._scheduler.epoch:
             self._end_pause()
             nobody_died = self._is_cut and reset.are_same
-            num_replayed = self._scheduler.reset(reset.epoch, reset.costs, reset.holdings, nobody_died=nobody_died)
-            self._outages.end(self._now(), num_replayed)
+            replay = self._scheduler.reset(reset.epoch, reset.costs, reset.holdings, nobody_died=nobody_died)
+            self._outages.end(self._now(), replay.num_tokens)
+            if replay.num_tokens:
+                _log.warning(
+                    "epoch %d: %d tokens are computed again by all stages, and %d by stages %s alone",
+                    reset.epoch,
+                    replay.num_whole,
+                    replay.num_given,
+                    list(replay.stages),
+                )
             self._requests.rewind()
             if (cause := self._failure) is not None:
                 self._requests.end_suspects(lambda: lost_error(cause, AGAIN))

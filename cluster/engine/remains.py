@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cluster.messages.stage import Holdings
 
@@ -18,6 +19,18 @@ class Remains:
     def covers(self, slot: int, num_tokens: int) -> bool:
         """The lost stages can be given so many of a slot's tokens."""
         return not self.lost or self.kept is None or num_tokens <= self.kept[slot]
+
+
+class Replay(NamedTuple):
+    """What a new epoch begins with, in tokens of sequences that had been computed."""
+
+    num_whole: int  # are computed again by all stages
+    num_given: int = 0  # are computed again by `stages` alone
+    stages: tuple[int, ...] = ()
+
+    @property
+    def num_tokens(self) -> int:
+        return self.num_whole + self.num_given
 
 
 def what_remains(holdings: Sequence[Holdings | None], since: int, epoch: int, num_slots: int) -> Remains | None:

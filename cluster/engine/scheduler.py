@@ -18,7 +18,7 @@ from cluster.engine.neighbours import choose_neighbours, of_first
 from cluster.engine.outcome import StepOutcome, settle
 from cluster.engine.policy import Decode, Prefill, Situation, is_full, next_steps
 from cluster.engine.prompts import Prompts
-from cluster.engine.remains import Remains, what_remains
+from cluster.engine.remains import Remains, Replay, what_remains
 from cluster.engine.restoring import Restoring
 from cluster.engine.sequence import SUSPICIOUS_LOSSES, Sequence, State
 from cluster.engine.slots import Slots
@@ -172,8 +172,8 @@ class Scheduler:
         holdings: Items[Holdings | None] = (),
         *,
         nobody_died: bool = False,
-    ) -> int:
-        """Starts a newer epoch, with nothing in flight. How many tokens are computed again, by some stages or all.
+    ) -> Replay:
+        """Starts a newer epoch, with nothing in flight. What is computed again, by some stages or all.
 
         `holdings`: of each stage, None of one that does not tell; () if nothing is known. Where stages were lost, that
         was told before; `nobody_died`: for no fault of theirs.
@@ -183,16 +183,16 @@ class Scheduler:
         if nobody_died:
             for sequence in self._running.values():
                 sequence.acquit()
-        num_replayed = self._take_up(what_remains(holdings, self._held_since, self.epoch, self._limits.num_slots))
+        replay = self._take_up(what_remains(holdings, self._held_since, self.epoch, self._limits.num_slots))
         self._costs.begin(costs)
         self._flight.begin(epoch)
-        return num_replayed
+        return replay
 
-    def _take_up(self, remains: Remains | None) -> int:
+    def _take_up(self, remains: Remains | None) -> Replay:
         """Every sequence goes on from what the stages hold of it, or waits to be computed whole, before all others."""
         waiting = self._prompts.clear()
         again = [sequence for sequence in self._running.values() if not self._goes_on_from(remains, sequence)]
-        num_replayed = sum(sequence.num_computed for sequence in again)
+        num_whole = sum(sequence.num_computed for sequence in again)
         for sequence in again:
             del self._running[sequence.request_id]
             self._slots.release(sequence.held_slot, ())
@@ -202,15 +202,15 @@ class Scheduler:
             self._prompts.add(sequence)
         self._suspects = [sequence for sequence in (*again, *waiting) if _is_suspect(sequence)]
         self._restoring.clear()
-        if remains is not None and remains.lost:
-            for sequence in self._running.values():
-                num_replayed += sequence.num_computed
-                sequence.restore(knows_sampling=self._limits.num_stages - 1 not in remains.lost)
-            self._restoring.begin(remains.lost, self._running.values())
-        else:
+        if remains is None or not remains.lost:
             for sequence in self._running.values():
                 self._go_on(sequence)
-        return num_replayed
+            return Replay(num_whole)
+        num_given = sum(sequence.num_computed for sequence in self._running.values())
+        for sequence in self._running.values():
+            sequence.restore(knows_sampling=self._limits.num_stages - 1 not in remains.lost)
+        self._restoring.begin(remains.lost, self._running.values())
+        return Replay(num_whole, num_given, remains.lost)
 
     def _goes_on_from(self, remains: Remains | None, sequence: Sequence) -> bool:
         if remains is None or _is_suspect(sequence) or not sequence.outlives_epochs:

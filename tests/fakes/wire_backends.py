@@ -15,7 +15,14 @@ import grpc
 import numpy as np
 
 from cluster.api.embedding import Pooling
-from cluster.api.errors import CapacityError, ClusterError, StageLostError, UnsupportedModelError, UsageError
+from cluster.api.errors import (
+    CapacityError,
+    ClusterError,
+    StageLostError,
+    UnreachableError,
+    UnsupportedModelError,
+    UsageError,
+)
 from cluster.api.lists import Scales
 from cluster.api.model import AdapterInfo, ModelInfo, TokenKind, VocabularyTable
 from cluster.api.prompt import Pair, Segments
@@ -31,7 +38,7 @@ from cluster.api.status import (
     StageFacts,
     StageStatus,
 )
-from cluster.messages.stage import Hello, Wiring
+from cluster.messages.stage import Hello, Holdings, Wiring
 from cluster.messages.step import Float32Array, Microbatch, StepId, StepTiming
 from cluster.node.secret import Secret
 from cluster.wire.access.endpoint import Endpoint
@@ -134,6 +141,11 @@ class RecordingStage:
 
     def describe(self) -> StageFacts:
         return StageFacts(1, "node", "CPU", 4, 8, Health(), 42, 1, 2, 3, 4)
+
+    def holdings(self, epoch: int) -> Holdings:
+        if epoch > len(self.accepted):
+            raise UnreachableError(f"epoch: stage 1 has not begun {epoch}")
+        return Holdings(epoch - 1, (3, 0, 4))
 
     def rewire(self, wiring: Wiring) -> None:
         self.wirings.append(wiring)

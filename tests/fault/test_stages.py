@@ -6,6 +6,7 @@ Numbers in names are those of the list of fault tests in docs/reliability.md.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -65,6 +66,18 @@ def test_fault_01_kill_9(
         after = client.status()
     assert after.num_recoveries > before.num_recoveries
     assert after.num_replayed >= before.num_replayed + NUM_BEFORE * NUM_STREAMS
+    assert after.num_replayed - before.num_replayed == sum(replayed(home, stages))
+    by_all, by_lost = replayed(home, stages)
+    assert by_lost > 4 * by_all, "what the others hold is not computed again, but for a text that had just begun"
+
+
+def replayed(home: CliHome, stages: tuple[int, ...]) -> tuple[int, int]:
+    """Tokens that all stages computed again of late, and those that `stages` did alone."""
+    said = home.run("logs", "coordinator").stdout
+    found = re.findall(
+        rf"(\d+) tokens are computed again by all stages, and (\d+) by stages {re.escape(str([*stages]))} alone", said
+    )
+    return int(found[-1][0]), int(found[-1][1])
 
 
 @pytest.mark.slow

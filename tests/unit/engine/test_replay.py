@@ -63,7 +63,7 @@ def test_only_lost_stages_compute_again(lost: tuple[int, ...]) -> None:
     for stage in lost:
         run.lose(stage, at_s=60.5)
     run.repair(at_s=70.0, keeps=True)
-    computed = computed_after(run, 61.0)
+    computed = computed_after(run, 70.5)
     for place, reader in enumerate(readers):
         assert_as_alone(reader, [1 + place, *range(6, 13)], replace(ALONE, seed=place))
     replayed = run.engine.snapshot().outages.num_replayed
@@ -80,7 +80,7 @@ def test_what_was_not_kept_is_computed_by_all(max_kept: int) -> None:
     long, short = run.ask(list(range(6, 18)), ALONE), run.ask([1], replace(ALONE, max_tokens=8))
     run.lose(1, at_s=16.5)
     run.repair(at_s=20.0, keeps=True)
-    computed = computed_after(run, 17.0)
+    computed = computed_after(run, 20.5)
     assert_as_alone(long, list(range(6, 18)), ALONE)
     assert_as_alone(short, [1], replace(ALONE, max_tokens=8))
     assert (computed[1] > computed[0]) == (max_kept > 0), "the short one is restored if anything is"
@@ -102,7 +102,7 @@ def test_nothing_is_computed_again_where_only_a_connection_broke() -> None:
 def test_who_was_being_restored_when_a_stage_died_is_computed_whole() -> None:
     run = Run(replace(LIMITS, max_batch_tokens=4), patience_s=PATIENCE_S)
     readers = [run.ask([1 + place, *range(6, 13)], replace(ALONE, seed=place)) for place in range(3)]
-    for at_s, stage in ((60.5, 2), (73.5, 1), (93.5, 0)):
+    for at_s, stage in ((60.5, 2), (73.5, 1)):
         run.lose(stage, at_s=at_s)
         run.repair(at_s=at_s + 6, keeps=True)
     run.run()

@@ -205,6 +205,7 @@ def _greedy_row(epoch: int, step: int, token: int) -> Microbatch:
     changes: dict[str, object] = {
         "tokens": np.array([token], np.int32),
         "positions": np.array([step], np.int32),
+        "slot_starts": () if step else (SlotStart(0, 0, 0),),
         "new_sampling": () if step else (SlotSampling(0, SamplingParams(temperature=0.0, seed=1), 1),),
     }
     return make_batch(step, 1, epoch, **changes)

@@ -91,14 +91,14 @@ def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipelin
             layers = (bounds[stage], bounds[stage + 1])
             changes = {"token_embd.weight": embedding} if stage == 0 else None
             path = write_model(tmp_path / f"{stage}.gguf", MODEL, layers, changes=changes)
-            spec = _spec(stage, request.param, layers)
+            spec = stage_spec(stage, request.param, layers)
             model = GgufModel(spec, spec.options, str(path), "build", True, lambda _: None)
             stages.append(runner_of(spec, model))
             stack.callback(stages[-1].close)
         yield Pipeline(stages)
 
 
-def _spec(stage: int, num_stages: int, layers: tuple[int, int]) -> StageSpec:
+def stage_spec(stage: int, num_stages: int, layers: tuple[int, int]) -> StageSpec:
     return StageSpec(
         stage=stage,
         num_stages=num_stages,

@@ -21,6 +21,7 @@ from cluster.api.results import PromptCounts, PromptLogprob, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageAddress, StageFailure, Wiring
 from cluster.messages.step import (
+    NO_ROWS,
     Float32Array,
     Microbatch,
     SampledStep,
@@ -145,6 +146,17 @@ def steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
     return batch, hidden
 
 
+@st.composite
+def restoring_steps(draw: st.DrawFn) -> tuple[Microbatch, Float32Array | None]:
+    """As the middle one of three stages gets them: with rows, if it is among those that compute."""
+    batch, hidden = draw(steps())
+    stages = (1,) if hidden is not None else ()
+    others = draw(st.sets(st.sampled_from([0, 2]), min_size=0 if stages else 1))
+    asks = {"samples": NO_ROWS, "returns_logits": NO_ROWS, "scores": NO_ROWS, "targets": NO_ROWS, "pending": NO_ROWS}
+    nothing = replace(batch, **asks, embeds=False, pools=NO_ROWS, after=None)
+    return replace(nothing, restores=tuple(sorted({*stages, *others}))), hidden
+
+
 def same_bits(left: Float32Array | None, right: Float32Array | None) -> bool:
     if left is None or right is None:
         return left is right
@@ -170,6 +182,17 @@ def test_step_round_trip(step: tuple[Microbatch, Float32Array | None]) -> None:
     assert results[-1] is not None
     assert same_batch(results[-1][0], step[0])
     assert same_bits(results[-1][1], step[1])
+
+
+@given(restoring_steps())
+def test_a_step_that_restores_rows(step: tuple[Microbatch, Float32Array | None]) -> None:
+    assembly = StepAssembly(StepLimits.of(make_hello(num_stages=3)))
+    *firsts, found = [assembly.add(stage_pb2.StepMessage.FromString(data)) for data in encode_step(*step)]
+    assert not any(firsts)
+    assert found is not None
+    assert isinstance(found[0], Microbatch)
+    assert same_batch(found[0], step[0])
+    assert same_bits(found[1], step[1])
 
 
 @settings(max_examples=40)

@@ -147,6 +147,7 @@ def assert_within_limits(batch: Microbatch) -> None:
         assert 0 <= start.length <= LIMITS.context_length
     assert all(math.isfinite(scale) for scale in batch.scales)
     assert len(batch.scales) <= 64
+    assert list(batch.restores) == sorted(set(batch.restores) & set(range(LIMITS.num_stages)))
 
 
 INT32 = np.array([1, -1], "<i4").tobytes()
@@ -201,6 +202,10 @@ def test_header_field_is_named(field: str, value: Any, text: str) -> None:
         ({"slot_starts": (SlotStart(0, 4, 0),)}, "slot_starts.source: 4 is out of range"),
         ({"slot_starts": (SlotStart(0, 0, 129),)}, "slot_starts.length: 129 is out of range"),
         ({"slot_starts": (SlotStart(0, 0, 0),) * 5}, "slot_starts: length 5"),
+        ({"restores": (1,)}, "restores: something is asked of a step that only restores rows"),
+        ({"restores": (2,)}, "restores.stage: 2 is out of range"),
+        ({"restores": (0, 1, 0)}, "restores: length 3"),
+        ({"restores": (1, 0)}, r"restores: stages \[1, 0\]; each at most once"),
         ({"new_sampling": (SlotSampling(4, SamplingParams(), 1),)}, "new_sampling.slot: 4"),
         ({"new_sampling": (SlotSampling(0, SamplingParams(), 1),) * 5}, "new_sampling: length 5"),
     ],

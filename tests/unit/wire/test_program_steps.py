@@ -25,8 +25,8 @@ from protos.stage_pb2 import Hello, ProgramHeader, ProgramPart, StepMessage
 from tests.fakes.wire_backends import make_batch
 from tests.unit.wire.test_arrays import array
 
-CALLS = StepLimits(num_slots=1, context_length=1, hidden_width=0, runs_program=True)
-ROWS = StepLimits(num_slots=8, context_length=64, hidden_width=0)
+CALLS = StepLimits(num_slots=1, context_length=1, hidden_width=0, stage=0, num_stages=2, runs_program=True)
+ROWS = StepLimits(num_slots=8, context_length=64, hidden_width=0, stage=0, num_stages=2)
 STEP = ProgramStep(StepId(2, 1, 7), (3, 5), {"x": array(3, 5), "mask": array(3, dtype="bool", seed=1)})
 FAILED = ProgramStep(StepId(2, 0, 8), (), {}, CallFailure("CapacityError", "memory: the call takes more than is free"))
 LONG = ProgramStep(StepId(2, 2, 9), (), {"x": array(limits.PART_BYTES // 4 + 3), "y": array(2, seed=1)})

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from cluster.api.errors import CapacityError, HandshakeError, UnreachableError, UsageError
-from cluster.messages.stage import Hello, StageFailure
-from cluster.messages.step import SampledStep, SampledToken, StepId, StepResult, StepTiming
+from cluster.messages.stage import Hello, Holdings, StageFailure
+from cluster.messages.step import NO_ROWS, SampledStep, SampledToken, StepId, StepResult, StepTiming
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.codec.event import Event
 from cluster.wire.codec.hello import encode_hello
@@ -173,6 +173,37 @@ def test_describe(stage: Stage, ends: Ends) -> None:
     watch.close()
     with pytest.raises(UnreachableError, match=r"stage 1 .* not connected any more"):
         watch.describe()
+
+
+def test_what_a_stage_holds_is_asked_once_the_epoch_has_begun(stage: Stage, ends: Ends) -> None:
+    watch = ends.watch(stage.address, make_hello())
+    watch.open()
+    stage.backend.accepted *= 3
+    assert watch.ask_holdings(2.0)() == Holdings(2, (3, 0, 4))
+    stage.backend.accepted.clear()
+    answer = watch.ask_holdings(2.0)
+    with pytest.raises(UnreachableError, match="has not begun 3"):
+        answer()
+    watch.close()
+
+
+def test_a_step_that_others_restore_travels_without_rows(stage: Stage, ends: Ends) -> None:
+    link = ends.link(stage.address, make_hello())
+    link.open()
+    asks_nothing = {"samples": NO_ROWS, "wants_logits": np.zeros(2, np.bool_)}
+    passed_by = make_batch(**asks_nothing, id=StepId(3, 0, 0), restores=(0,))
+    computed = make_batch(**asks_nothing, id=StepId(3, 0, 1), restores=(1,))
+    link.send(passed_by, None)
+    link.send(computed, make_hidden())
+    for batch, has_rows in ((passed_by, False), (computed, True)):
+        received, hidden = stage.backend.steps.get(timeout=5)
+        assert received.restores == batch.restores
+        assert (hidden is not None) == has_rows
+    with pytest.raises(UsageError, match="hidden: shape"):
+        link.send(passed_by, make_hidden())
+    with pytest.raises(UsageError, match="hidden: shape None"):
+        link.send(computed, None)
+    link.close()
 
 
 def test_a_grammar_is_compiled_before_anybody_follows_it(stage: Stage, ends: Ends) -> None:

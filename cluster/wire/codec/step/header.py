@@ -28,15 +28,15 @@ class StepLimits:
     num_slots: int
     context_length: int
     hidden_width: int  # 0 for the first stage, which is given token ids
+    stage: int
+    num_stages: int
     runs_program: bool = False  # steps are calls, with named arrays
-    stage: int = 0
-    num_stages: int = 1
 
     @classmethod
     def of(cls, hello: Hello) -> StepLimits:
         width = hello.hidden_width if hello.stage > 0 else 0
-        runs_program = hello.wire_dtype == ARRAYS
-        return cls(hello.num_slots, hello.context_length, width, runs_program, hello.stage, hello.num_stages)
+        place = hello.stage, hello.num_stages
+        return cls(hello.num_slots, hello.context_length, width, *place, hello.wire_dtype == ARRAYS)
 
     def width_of(self, restores: Sequence[int]) -> int:
         """Of the hidden rows that a step brings: none to a stage that leaves it to others."""
