@@ -89,12 +89,8 @@ class Engine:
         self._busy_lock = threading.Lock()
         self._request_ids = itertools.count(1)
         self._patience_s = patience_s
-        self._failure: StageFailure | None = None
-        self._is_on_purpose = False  # the outage that lasts
-        self._is_cut = False  # what is known of it is that a connection broke
         self._pause: Pause | None = None  # is wanted, and something is under way still
         self._held_until_s: float | None = None  # requests wait for a newer epoch; None: they do not
-        self._early_failure: StageFailure | None = None  # its epoch is still to begin
         self._outages = Outages()
         self._stopping = self._closed = self._is_refusing = False
         self._closing_lock = threading.Lock()  # no event is put after the last one was taken
@@ -194,7 +190,7 @@ class Engine:
             activities = self._busy.activities(self._now())
         return Snapshot(
             epoch=self._scheduler.epoch,
-            failure=self._failure,
+            failure=self._outages.cause,
             num_slots_used=self._scheduler.num_slots_used,
             num_waiting=self._scheduler.num_waiting,
             num_in_flight=self._scheduler.num_in_flight,
@@ -202,7 +198,7 @@ class Engine:
             num_tokens=self._requests.num_tokens,
             stages=activities,
             is_holding=self._held_until_s is not None,
-            is_on_purpose=self._is_on_purpose,
+            is_on_purpose=self._outages.is_on_purpose,
             outages=self._outages.figures(self._now()),
         )
 
@@ -214,7 +210,7 @@ class Engine:
     @property
     def failure(self) -> StageFailure | None:
         """Why requests are refused; None when ready."""
-        return self._failure
+        return self._outages.cause
 
     def timings(self, stage: int) -> tuple[StepTiming, ...]:
         """The latest steps of a stage, on that stage's clock."""
@@ -241,8 +237,8 @@ class Engine:
             except ClusterError as error:
                 self._lose(StageFailure(0, self._scheduler.epoch, str(error)), is_cut=True)
             now_s = self._now()
-        if self._failure is not None:
-            return self._hold(self._failure, now_s)
+        if self._outages.cause is not None:
+            return self._hold(self._outages.cause, now_s)
         hold_s = self._scheduler.hold_s(now_s)  # at the moment at which there was nothing to send
         if has_sent:
             self._stages.flush()
@@ -250,7 +246,7 @@ class Engine:
 
     @property
     def _may_send(self) -> bool:
-        return self._failure is None and self._pause is None
+        return self._outages.cause is None and self._pause is None
 
     def _stand_still(self, pause: Pause) -> None:
         """Nothing is under way: all that was computed is told, and no request can be blamed for anything."""
@@ -275,8 +271,8 @@ class Engine:
             case NewRequest():
                 if self._is_refusing:
                     send(event.sink, stopped_error())
-                elif self._failure is not None and self._held_until_s is None:
-                    send(event.sink, lost_error(self._failure))
+                elif self._outages.cause is not None and self._held_until_s is None:
+                    send(event.sink, lost_error(self._outages.cause))
                 else:
                     self._requests.open(event, self._now())
             case Cancel():
@@ -291,7 +287,7 @@ class Engine:
                 if self._held_until_s is not None:
                     self._held_until_s = max(self._held_until_s, self._now() + self._patience_s)
             case Pause():
-                if self._failure is None:
+                if self._outages.cause is None:
                     self._pause = event
                 else:
                     event.has_paused.set()
@@ -317,17 +313,14 @@ class Engine:
                 raise ClusterError(f"step result: token {sampled.token} is not in the vocabulary; report a bug")
 
     def _lose(self, failure: StageFailure, *, is_cut: bool = False) -> None:
-        if failure.epoch > self._scheduler.epoch:
-            self._early_failure = failure
-        elif self._failure is None and failure.epoch == self._scheduler.epoch:
+        if self._outages.is_begun_by(failure, self._scheduler.epoch):
             self._begin_outage(self._find_cause(failure), self._patience_s, is_cut=is_cut)
 
     def _begin_outage(
         self, cause: StageFailure, patience_s: float, *, is_cut: bool, is_on_purpose: bool = False
     ) -> None:
-        self._failure, self._is_cut, self._is_on_purpose = cause, is_cut, is_on_purpose
+        self._outages.begin(self._now(), cause, is_cut=is_cut, is_on_purpose=is_on_purpose)
         self._held_until_s = self._now() + patience_s
-        self._outages.begin(self._now())
         self._scheduler.interrupt()
         self._end_pause()
 
@@ -339,23 +332,17 @@ class Engine:
     def _restart(self, reset: Reset) -> None:
         if reset.epoch > self._scheduler.epoch:
             self._end_pause()
-            nobody_died = self._is_cut and reset.are_same
+            cause, nobody_died = self._outages.cause, self._outages.is_cut and reset.are_same
             replay = self._scheduler.reset(reset.epoch, reset.costs, reset.holdings, nobody_died=nobody_died)
-            self._outages.end(self._now(), replay.num_tokens)
             if replay.num_tokens:
-                _log.warning(
-                    "epoch %d: %d tokens are computed again by all stages, and %d by stages %s alone",
-                    reset.epoch,
-                    replay.num_whole,
-                    replay.num_given,
-                    list(replay.stages),
-                )
+                _log.warning("epoch %d: %s", reset.epoch, replay)
+            early = self._outages.end(self._now(), replay.num_tokens)
             self._requests.rewind()
-            if (cause := self._failure) is not None:
+            if cause is not None:
                 self._requests.end_suspects(lambda: lost_error(cause, AGAIN))
-            self._failure = self._held_until_s = None
-            if self._early_failure is not None:
-                self._lose(self._early_failure)
+            self._held_until_s = None
+            if early is not None:
+                self._lose(early)
 
     def _close(self) -> None:
         with self._closing_lock:

@@ -32,6 +32,10 @@ class Replay(NamedTuple):
     def num_tokens(self) -> int:
         return self.num_whole + self.num_given
 
+    def __str__(self) -> str:
+        whole = f"{self.num_whole} tokens are computed again by all stages"
+        return f"{whole}, and {self.num_given} by stages {list(self.stages)} alone"
+
 
 def what_remains(holdings: Sequence[Holdings | None], since: int, epoch: int, num_slots: int) -> Remains | None:
     """None where all is to be computed again.

@@ -53,10 +53,6 @@ class CallEngine:
         self._end_of_hold: threading.Timer | None = None  # of calls that wait for a newer epoch
         self._numbers = itertools.count(1)
         self._num_ended = 0
-        self._failure: StageFailure | None = None
-        self._is_on_purpose = False  # the outage that lasts
-        self._is_cut = False  # what is known of it is that a connection broke
-        self._early_failure: StageFailure | None = None  # its epoch is still to begin
         self._outages = Outages()
         self._is_stopped = self._is_refusing = False
 
@@ -67,8 +63,8 @@ class CallEngine:
             if self._is_refusing:
                 call.answer(stopped_error())
                 return call.number
-            if self._is_stopped or (self._failure is not None and self._end_of_hold is None):
-                call.answer(stopped_error() if self._failure is None else lost_error(self._failure))
+            if self._is_stopped or (self._outages.cause is not None and self._end_of_hold is None):
+                call.answer(stopped_error() if self._outages.cause is None else lost_error(self._outages.cause))
                 return call.number
             try:
                 leaves = self._pipeline.add(call)
@@ -111,16 +107,14 @@ class CallEngine:
 
     def _lose(self, failure: StageFailure, *, is_cut: bool) -> None:
         with self._lock:
-            if failure.epoch > self._pipeline.epoch:
-                self._early_failure = failure
-            elif self._failure is None and failure.epoch == self._pipeline.epoch:
+            if self._outages.is_begun_by(failure, self._pipeline.epoch):
                 self._begin_outage(self._find_cause(failure), self._patience_s, is_cut=is_cut)
 
     def _begin_outage(
         self, cause: StageFailure, patience_s: float, *, is_cut: bool, is_on_purpose: bool = False
     ) -> None:
-        self._failure, self._is_cut, self._pause, self._is_on_purpose = cause, is_cut, None, is_on_purpose
-        self._outages.begin(self._now())
+        self._pause = None
+        self._outages.begin(self._now(), cause, is_cut=is_cut, is_on_purpose=is_on_purpose)
         self._pipeline.rewind(is_loss=True)
         self._is_idle.notify_all()
         if patience_s:
@@ -135,7 +129,7 @@ class CallEngine:
 
     def _give_up(self, cause: StageFailure) -> None:
         with self._lock:
-            if self._failure is cause:
+            if self._outages.cause is cause:
                 self._end_of_hold = None
                 self._end_all(lost_error(cause))
 
@@ -148,7 +142,7 @@ class CallEngine:
     def pause(self, why: str, timeout_s: float) -> None:
         """Ends what is under way and holds all calls until `reset`; waits for so long."""
         with self._lock:
-            if self._failure is not None or self._is_stopped:
+            if self._outages.cause is not None or self._is_stopped:
                 return
             self._pause = why
             self._is_idle.wait_for(lambda: self._pause is None or not self._pipeline.num_in_flight, timeout_s)
@@ -174,12 +168,11 @@ class CallEngine:
                 return
             self._release()
             self._pipeline.rewind(is_loss=False)  # where stages had died, that was told before
-            ended = self._pipeline.judge(nobody_died=self._is_cut and are_same)
-            cause = self._failure or StageFailure(None, epoch, "the stages were started anew")
+            ended = self._pipeline.judge(nobody_died=self._outages.is_cut and are_same)
+            cause = self._outages.cause or StageFailure(None, epoch, "the stages were started anew")
             self._pipeline.begin(epoch)
-            self._failure = self._pause = None
-            self._outages.end(self._now())
-            early, self._early_failure = self._early_failure, None
+            self._pause = None
+            early = self._outages.end(self._now())
             if early is not None:
                 self.fail(early)
             self._fill()
@@ -189,9 +182,9 @@ class CallEngine:
     def expect(self) -> None:
         """The stages are on their way back: patience with them begins anew."""
         with self._lock:
-            if self._failure is not None and self._end_of_hold is not None and not self._is_on_purpose:
+            if self._outages.cause is not None and self._end_of_hold is not None and not self._outages.is_on_purpose:
                 self._release()
-                self._hold(self._failure, self._patience_s)
+                self._hold(self._outages.cause, self._patience_s)
 
     def refuse(self) -> None:
         """Take no new call any more; those that are open go on."""
@@ -210,7 +203,7 @@ class CallEngine:
         with self._lock:
             return Snapshot(
                 epoch=self._pipeline.epoch,
-                failure=self._failure,
+                failure=self._outages.cause,
                 num_slots_used=self._pipeline.num_in_flight,
                 num_waiting=self._pipeline.num_waiting,
                 num_in_flight=self._pipeline.num_in_flight,
@@ -218,14 +211,14 @@ class CallEngine:
                 num_tokens=0,
                 stages=self._busy.activities(self._now()),
                 outages=self._outages.figures(self._now()),
-                is_holding=self._failure is not None and self._end_of_hold is not None,
-                is_on_purpose=self._is_on_purpose,
+                is_holding=self._outages.cause is not None and self._end_of_hold is not None,
+                is_on_purpose=self._outages.is_on_purpose,
             )
 
     @property
     def failure(self) -> StageFailure | None:
         """Why calls are refused; None when ready."""
-        return self._failure
+        return self._outages.cause
 
     def timings(self, stage: int) -> tuple[StepTiming, ...]:
         """The latest steps of a stage, on that stage's clock."""
@@ -233,7 +226,7 @@ class CallEngine:
             return self._busy.timings(stage)
 
     def _fill(self) -> None:
-        while self._failure is None and self._pause is None and (step := self._pipeline.next_step()) is not None:
+        while self._outages.cause is None and self._pause is None and (step := self._pipeline.next_step()) is not None:
             try:
                 self._stages.submit(step)
             except ClusterError as error:

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 from cluster.api.sampling import SamplingParams
 from cluster.engine.outages import OutageFigures, Outages
+from cluster.messages.stage import StageFailure
 from tests.unit.engine.test_loop import Run
 from tests.unit.engine.test_replay import ALONE, LIMITS, PATIENCE_S
+
+LOST = StageFailure(1, 3, "killed")
 
 
 def test_an_outage_lasts_from_the_first_loss_to_the_return() -> None:
@@ -15,11 +18,22 @@ def test_an_outage_lasts_from_the_first_loss_to_the_return() -> None:
     assert outages.figures(5.0) == OutageFigures()
     outages.end(6.0)
     assert outages.figures(6.0) == OutageFigures(), "the first epoch is no return"
-    outages.begin(10.0)
-    outages.begin(11.0)
+    outages.begin(10.0, LOST, is_cut=True)
+    assert (outages.cause, outages.is_cut) == (LOST, True)
     assert outages.figures(12.0) == OutageFigures(0, 2.0, 0, 2.0)
-    outages.end(14.0, 7)
+    assert outages.end(14.0, 7) is None
+    assert (outages.cause, outages.is_cut) == (None, False)
     assert outages.figures(20.0) == OutageFigures(1, 4.0, 7, 0.0)
+
+
+def test_one_begins_with_the_first_failure_of_its_epoch() -> None:
+    outages = Outages()
+    assert not outages.is_begun_by(LOST, 4), "it is over"
+    assert outages.is_begun_by(LOST, 3)
+    assert not outages.is_begun_by(LOST, 2), "its epoch is still to come"
+    assert outages.end(1.0) is LOST
+    outages.begin(2.0, LOST, is_cut=False)
+    assert not outages.is_begun_by(LOST, 3), "one lasts"
 
 
 def test_the_engine_counts() -> None:
