@@ -15,7 +15,8 @@ from cluster.planning.layout import Layout, Layouts, offers_of
 from cluster.planning.links import Links, Route, find_links
 from cluster.planning.profiles import Profiles, find_profiles
 from cluster.planning.rehearsals import rehearsed
-from cluster.planning.search.placement import DeviceOffer, LayerSizes
+from cluster.planning.search.placement import DeviceOffer
+from cluster.planning.search.sizes import LayerSizes
 from cluster.planning.stage_costs import Rehearsed
 
 

@@ -13,7 +13,8 @@ from cluster.cutting.sizes import model_sizes
 from cluster.planning.inventory import Inventory
 from cluster.planning.measure.dry_run import Context, DryRun, StageMemory
 from cluster.planning.search.cut_search import Range
-from cluster.planning.search.placement import DeviceOffer, LayerSizes, Plan, Scratch, Sums, place, place_at
+from cluster.planning.search.placement import DeviceOffer, Plan, place, place_at
+from cluster.planning.search.sizes import LayerSizes, Scratch, Sums
 from cluster.planning.search.tensor_split import cuts_by_fraction
 from cluster.planning.survey import Survey
 from ggml.gguf.tensor_types import tensor_type
