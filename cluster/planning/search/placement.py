@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cluster.api.errors import CapacityError, UsageError
-from cluster.planning.search.cut_search import Range, best_cuts
+from cluster.planning.search.cut_search import Cost, Range, best_cuts, fewest_moves
 from cluster.planning.search.sizes import LayerSizes, Sums
 
 UNITS_PER_S = 10**12  # the search compares whole numbers
@@ -63,6 +63,8 @@ def place(
     devices: Sequence[str] = (),
     headroom: float = 0.1,
     within_memory: bool = True,
+    held: Sequence[Sequence[Range]] = (),
+    slack: float = 0.0,
 ) -> Plan:
     """The plan whose slowest stage takes the least time; then the least time in all; then the most even one.
 
@@ -78,6 +80,9 @@ def place(
             each for neighbouring stages. Empty takes the largest offers.
         headroom: share of each device's memory that is left alone.
         within_memory: False tells where the layers would go if there was memory enough.
+        held: for each stage, the layers that its device has already. Then a plan whose slowest stage takes up to
+            `1 + slack` times as long is taken where less has to be moved; of those that move as little, the one where
+            the fewest bytes are in stages whose layers change.
 
     Raises:
         UsageError: no stage, more stages than slices can be made, or a device that nobody offers.
@@ -93,13 +98,18 @@ def place(
     def cost(stage: int, first: int, end: int) -> int:
         return paces[stage].units(sizes.work(first, end), is_last=end == model.num_layers)
 
+    def moves(stage: int, first: int, end: int) -> Cost:
+        """The bytes that are new to the device, and all that a stage loads whose layers are not as they were."""
+        loaded_bytes = 0 if (first, end) in held[stage] else sizes.weight_bytes(first, end)
+        return sizes.moved_bytes(first, end, held[stage]), loaded_bytes
+
     def search(limits: Sequence[int] | None) -> list[Range] | None:
-        return best_cuts(
-            num_stages,
-            cuts,
-            cost,
-            lambda stage, first, end: limits is None or sizes.need_bytes(first, end) <= limits[stage],
-        )
+        def fits(stage: int, first: int, end: int) -> bool:
+            return limits is None or sizes.need_bytes(first, end) <= limits[stage]
+
+        if held:
+            return fewest_moves(num_stages, cuts, cost, fits, moves, slack)
+        return best_cuts(num_stages, cuts, cost, fits)
 
     # Stages that share a device may each take all of it, as long as they fit together; if the best cut does
     # not, each is held to an equal part.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
 from cluster.api.errors import UsageError
+from cluster.planning.search.cut_search import Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,11 @@ class Sums:
 
     def need_bytes(self, first: int, end: int) -> int:
         return self.weight_bytes(first, end) + self.kv_bytes(first, end) + self._scratch(first, end)
+
+    def moved_bytes(self, first: int, end: int, held: Iterable[Range]) -> int:
+        """Weights of these layers, with embedding and head, that are not among those of the ranges that are `held`."""
+        overlaps = ((max(first, start), min(end, stop)) for start, stop in held)
+        return self.weight_bytes(first, end) - sum(self.weight_bytes(*both) for both in overlaps if both[0] < both[1])
 
     def _scratch(self, first: int, end: int) -> int:
         scratch, is_last = self._model.scratch, end == self._model.num_layers
