@@ -35,7 +35,7 @@ class ModelPlan:
 
 
 def plan_survey(found: Inventory, bounds: Sequence[int] = (), former: Former | None = None) -> ModelPlan:
-    """The same, of what was found already."""
+    """Of what was found already. Arguments and errors as for `plan_model`."""
     if bounds:
         return _plan(found, tuple(bounds), why(found, None, is_kept=True))
     if former is not None:
