@@ -123,7 +123,7 @@ class Lifecycle:
         self._progress.note(f"moving the layers of {name} to other nodes")
         with remembered(state) as launch:
             others = freed(OtherNodes(launch.agents, name), state)
-            plan = same_model(state, self._placing.plan(config, nodes=others))
+            plan = self._placing.plan_without(state, config, others)
             self._placing.bring_up(launch, state, plan)
             open_supervisor(launch, config, plan)
 

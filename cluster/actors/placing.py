@@ -23,6 +23,7 @@ from cluster.wire.access.keys import keys_of
 
 if TYPE_CHECKING:
     from cluster.actors.driver.launch import Launch
+    from cluster.planning.former import Former
     from cluster.planning.model_plan import ModelPlan
     from cluster.planning.nodes import Nodes
 
@@ -46,11 +47,12 @@ class Placing:
         bounds: Sequence[int] = (),
         nodes: Nodes | None = None,
         devices: Sequence[str] = (),
+        former: Former | None = None,
     ) -> ModelPlan:
         from cluster.planning.any_plan import plan_model
 
         with Activity("measuring devices and memory"):
-            plan = plan_model(config, bounds, nodes, devices)
+            plan = plan_model(config, bounds, nodes, devices, former)
         for warning in plan.warnings:
             self.progress.note(f"warning: {warning}")
         return plan
@@ -65,8 +67,17 @@ class Placing:
                 kept = replace(config, layers=None, tensor_split=None)
                 return same_model(state, self.plan(kept, state.bounds, nodes, state.devices))
             self.progress.note(f"placing the layers anew, on {', '.join(sorted(names))}")
-            nodes = freed(nodes, state)
+            return self.plan_without(state, config, freed(nodes, state))
         return same_model(state, self.plan(config, nodes=nodes))
+
+    def plan_without(self, state: ClusterState, config: ClusterConfig, nodes: Nodes) -> ModelPlan:
+        """For `nodes`, among which not all are that the cluster has layers on: the others keep theirs, if they can."""
+        from cluster.planning.former import Former
+
+        former = Former(state.bounds, state.devices)
+        plan = same_model(state, self.plan(config, nodes=nodes, former=former))
+        self.progress.note(former.told(plan.bounds, plan.devices))
+        return plan
 
     def bring_up(self, launch: Launch, state: ClusterState, plan: ModelPlan) -> str:
         """What lives keeps its weights, as far as the plan has not changed. The address that clients use."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from cluster.config import ClusterConfig
 from cluster.cutting.model import Model
+from cluster.planning.former import Former
 from cluster.planning.inventory import Inventory, check_asked, inventory_of
 from cluster.planning.model_plan import ModelPlan, plan_survey
 from cluster.planning.nodes import Nodes
@@ -34,13 +35,18 @@ def check_any(config: ClusterConfig) -> None:
 
 
 def plan_model(
-    config: ClusterConfig, bounds: Sequence[int] = (), nodes: Nodes | None = None, devices: Sequence[str] = ()
+    config: ClusterConfig,
+    bounds: Sequence[int] = (),
+    nodes: Nodes | None = None,
+    devices: Sequence[str] = (),
+    former: Former | None = None,
 ) -> ModelPlan:
     """Check the model and the nodes, by default this machine alone, and place the layers.
 
     `bounds`: where the slices of a cluster that lives begin, and the end of the last; the memory that is free
     now says nothing about those. () places them anew.
     `devices`: those of that cluster's plan, where it has several nodes: its stages stay where they are.
+    `former`: where its layers were, if it has lost some of those devices: as many as can be stay there.
 
     Raises UsageError (ModelFileError, UnsupportedModelError among them) for what cannot be, CapacityError for
     what does not fit. Nothing has been started by then.
@@ -50,7 +56,7 @@ def plan_model(
     found = take_any(config, nodes)
     if isinstance(found, Inventory):
         check_vocabulary(found.model, found.source.shown_name)
-        plan = plan_survey(found, bounds)
+        plan = plan_survey(found, bounds, former)
     else:
         from cluster.planning.programs.plan import plan_program
 

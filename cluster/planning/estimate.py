@@ -15,7 +15,8 @@ from cluster.planning.layout import Layout, Layouts, offers_of
 from cluster.planning.links import Links, Route, find_links
 from cluster.planning.profiles import Profiles, find_profiles
 from cluster.planning.rehearsals import rehearsed
-from cluster.planning.search.placement import DeviceOffer, LayerSizes
+from cluster.planning.search.placement import DeviceOffer
+from cluster.planning.search.sizes import LayerSizes
 from cluster.planning.stage_costs import Rehearsed
 
 
@@ -59,7 +60,7 @@ def estimate(found: Inventory, layouts: Layouts, links: Links, *, rehearse: bool
     elif rehearse and found.is_on_head:
         costs, known = profiles.costs(layout.ranges, sizes), None
     else:
-        stages = _stage_costs(found, profiles.costs(layout.ranges, sizes).stages)
+        stages = with_lent_cores(found, profiles.costs(layout.ranges, sizes).stages)
         costs, known = route.costs(stages), PipelineCosts(stages)
     speed = forecast(costs, found.context.n_slots, profiles.sample_row_ms, known)
     return Estimate(offers, profiles, layout, sizes, seen, route, costs, speed)
@@ -80,8 +81,8 @@ def _rehearsed(found: Inventory, layout: Layout, sizes: LayerSizes) -> Rehearsed
         return None
 
 
-def _stage_costs(found: Inventory, stages: Sequence[StageCosts]) -> tuple[StageCosts, ...]:
-    """With the cores that stages of one node lend each other, as the stages will say when they are loaded."""
+def with_lent_cores(found: Inventory, stages: Sequence[StageCosts]) -> tuple[StageCosts, ...]:
+    """The costs with the cores that stages of one node lend each other, as they will say when they are loaded."""
     return tuple(
         StageCosts.of(costs.decode_ms, found.threads_exclusive(stage) / found.num_threads(stage))
         for stage, costs in enumerate(stages)

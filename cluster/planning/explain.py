@@ -11,7 +11,7 @@ from cluster.planning.layout import Layout
 from cluster.planning.links import Route
 from cluster.planning.profiles import Profiles
 from cluster.planning.search.cut_search import Range
-from cluster.planning.search.placement import LayerSizes, Sums
+from cluster.planning.search.sizes import LayerSizes, Sums
 
 
 def explain(inventory: Inventory, plan: Estimate) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from cluster.cutting.sizes import model_sizes
 from cluster.planning.inventory import Inventory
 from cluster.planning.measure.dry_run import Context, DryRun, StageMemory
 from cluster.planning.search.cut_search import Range
-from cluster.planning.search.placement import DeviceOffer, LayerSizes, Plan, Scratch, Sums, place, place_at
+from cluster.planning.search.placement import DeviceOffer, Plan, place, place_at
+from cluster.planning.search.sizes import LayerSizes, Scratch, Sums
 from cluster.planning.search.tensor_split import cuts_by_fraction
 from cluster.planning.survey import Survey
 from ggml.gguf.tensor_types import tensor_type
@@ -47,11 +48,22 @@ class Layouts:
         self._survey = inventory
         self._dry_run = dry_run
 
-    def lay_out(self, offers: Sequence[DeviceOffer], context: Context, *, within_memory: bool = True) -> Layout:
-        """One stage for each offer, in order. CapacityError if they do not fit, unless `within_memory` is False."""
+    def lay_out(
+        self,
+        offers: Sequence[DeviceOffer],
+        context: Context,
+        *,
+        within_memory: bool = True,
+        held: Sequence[Sequence[Range]] = (),
+        slack: float = 0.0,
+    ) -> Layout:
+        """One stage for each offer, in order. CapacityError if they do not fit, unless `within_memory` is False.
+
+        `held` and `slack` are those of `place`.
+        """
         sizes = self.layer_sizes(context, [offer.device for offer in offers])
         for _ in range(MAX_CORRECTIONS):
-            layout = self._measured(self._plan(offers, sizes, within_memory), offers, context)
+            layout = self._measured(self._plan(offers, sizes, within_memory, held, slack), offers, context)
             if layout.fits or not within_memory:
                 return layout
             # The sums were too low for these cuts: look again with what libllama said.
@@ -110,7 +122,14 @@ class Layouts:
             return device
         return next((one.name for one in known if one.kind == "gpu"), CPU)
 
-    def _plan(self, offers: Sequence[DeviceOffer], sizes: LayerSizes, within_memory: bool) -> Plan:
+    def _plan(
+        self,
+        offers: Sequence[DeviceOffer],
+        sizes: LayerSizes,
+        within_memory: bool,
+        held: Sequence[Sequence[Range]],
+        slack: float,
+    ) -> Plan:
         inventory = self._survey
         unique, names = list(dict.fromkeys(offers)), [offer.name for offer in offers]
         headroom = inventory.config.headroom
@@ -118,7 +137,15 @@ class Layouts:
         if ranges:
             return place_at(unique, sizes, ranges, devices=names, headroom=headroom, within_memory=within_memory)
         return place(
-            unique, sizes, len(offers), inventory.cuts, devices=names, headroom=headroom, within_memory=within_memory
+            unique,
+            sizes,
+            len(offers),
+            inventory.cuts,
+            devices=names,
+            headroom=headroom,
+            within_memory=within_memory,
+            held=held,
+            slack=slack,
         )
 
     def _measured(self, plan: Plan, offers: Sequence[DeviceOffer], context: Context) -> Layout:

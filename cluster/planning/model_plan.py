@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 from cluster.coordinator.spec import AnySpec, CoordinatorSpec, ProgramSpec
 from cluster.planning.coordinator_specs import text_coordinator
+from cluster.planning.former import Former
 from cluster.planning.inventory import Inventory
 from cluster.planning.layout import Layouts, offers_of
 from cluster.planning.profiles import Profiles, find_profiles
 from cluster.planning.stage_specs import text_stage_specs
+from cluster.planning.staying import stay
 from cluster.planning.why import why
 from cluster.sources.source import AdapterSource
 from cluster.stage.spec import GgufOptions, StageSpec
@@ -32,16 +34,25 @@ class ModelPlan:
         return isinstance(self.coordinator, ProgramSpec)
 
 
-def plan_survey(found: Inventory, bounds: Sequence[int] = ()) -> ModelPlan:
-    """The same, of what was found already."""
+def plan_survey(found: Inventory, bounds: Sequence[int] = (), former: Former | None = None) -> ModelPlan:
+    """Of what was found already. Arguments and errors as for `plan_model`."""
+    if bounds:
+        return _plan(found, tuple(bounds), why(found, None, is_kept=True))
+    if former is not None:
+        taken = stay(found, former)
+        found, bounds = taken.found, taken.layout.plan.bounds
+        kept = former.told(bounds, found.device_names)
+        return _plan(found, bounds, f"{why(found, taken.profiles, is_kept=False)}\nrepair: {kept}")
     # By measured paces where they are known, or where stages differ in device, so that they matter.
-    profiles = None if bounds else find_profiles(found, measure=len(set(found.places)) > 1)
+    profiles = find_profiles(found, measure=len(set(found.places)) > 1)
+    return _plan(found, _place(found, profiles), why(found, profiles, is_kept=False))
+
+
+def _plan(found: Inventory, bounds: tuple[int, ...], reasons: str) -> ModelPlan:
     adapters = tuple(one.source for one in found.adapters)
-    coordinator = _coordinator(found, why(found, profiles, is_kept=bool(bounds)), adapters)
-    bounds = tuple(bounds) or _place(found, profiles)
     return ModelPlan(
         _stages(found, bounds, adapters),
-        coordinator,
+        _coordinator(found, reasons, adapters),
         bounds,
         found.device_names,
         found.warnings,

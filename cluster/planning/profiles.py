@@ -13,7 +13,8 @@ from cluster.planning.inventory import Inventory
 from cluster.planning.measure.profile import DeviceProfile, bench_kind
 from cluster.planning.places import Place
 from cluster.planning.search.cut_search import Range
-from cluster.planning.search.placement import DeviceOffer, LayerSizes, Sums
+from cluster.planning.search.placement import DeviceOffer
+from cluster.planning.search.sizes import LayerSizes, Sums
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from cluster.planning.measure.rehearsal.cast import CONTEXT_LENGTH, Cast, Figure
 from cluster.planning.measure.rehearsal.pipeline import rehearse
 from cluster.planning.places import Place
 from cluster.planning.search.cut_search import Range
-from cluster.planning.search.placement import LayerSizes
+from cluster.planning.search.sizes import LayerSizes
 from cluster.planning.stage_costs import Rehearsed, is_small, part_of, scenes_for
 from cluster.stage.spec import GgufOptions, StageSpec, spec_record
 

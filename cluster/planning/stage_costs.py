@@ -12,7 +12,7 @@ from cluster.engine.cost.points import between, step_ms
 from cluster.messages.stage import StageCosts
 from cluster.planning.measure.rehearsal.cast import Figures, Scene, Watched
 from cluster.planning.search.cut_search import Range
-from cluster.planning.search.placement import LayerSizes
+from cluster.planning.search.sizes import LayerSizes
 
 # Weights that a stage of a rehearsal reads, if a part of its layers can be so few: several times what caches hold. On
 # the 2-core machine (32 MB of them) 96 MB of a 600 MB model were a sixth too fast.

@@ -14,7 +14,7 @@ from cluster.planning.links import Links, Route
 from cluster.planning.measure.profile import bench_kind
 from cluster.planning.places import Place
 from cluster.planning.rehearsals import whole_costs
-from cluster.planning.search.placement import LayerSizes, Sums
+from cluster.planning.search.sizes import LayerSizes, Sums
 from cluster.planning.stage_costs import Rehearsed
 
 

@@ -11,7 +11,8 @@ from cluster.cutting.servable import cuts_of
 from cluster.planning.inventory import FLOAT_BYTES, context_within
 from cluster.planning.nodes import Nodes, Surveyed, ThisMachine
 from cluster.planning.places import choose_places
-from cluster.planning.search.placement import LayerSizes, Scratch, checked_cuts
+from cluster.planning.search.placement import checked_cuts
+from cluster.planning.search.sizes import LayerSizes, Scratch
 from cluster.planning.survey import Survey
 from cluster.planning.vocabulary import check_vocabulary
 from cluster.sources.source import ModelSource

@@ -11,7 +11,8 @@ from cluster.planning.layout import asked_ranges, offers_of
 from cluster.planning.model_plan import ModelPlan
 from cluster.planning.programs.inventory import ProgramInventory
 from cluster.planning.programs.text import plan_text, why_there
-from cluster.planning.search.placement import LayerSizes, Plan, Sums, place, place_at
+from cluster.planning.search.placement import Plan, place, place_at
+from cluster.planning.search.sizes import LayerSizes, Sums
 from cluster.planning.stage_specs import stage_specs
 from cluster.stage.spec import ProgramOptions
 

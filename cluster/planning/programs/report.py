@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from cluster.planning.programs.inventory import ProgramInventory
 from cluster.planning.programs.plan import call_bytes, lay_out
-from cluster.planning.search.placement import Sums
+from cluster.planning.search.sizes import Sums
 from ggml.programs.slices.memory import compute_bytes
 
 

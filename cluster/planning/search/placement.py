@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 from cluster.api.errors import CapacityError, UsageError
-from cluster.planning.search.cut_search import Range, best_cuts
+from cluster.planning.search.cut_search import Cost, Range, best_cuts, fewest_moves
+from cluster.planning.search.sizes import LayerSizes, Sums
 
 UNITS_PER_S = 10**12  # the search compares whole numbers
 
@@ -27,38 +27,6 @@ class DeviceOffer:
     @property
     def name(self) -> str:
         return f"{self.node}/{self.device}"
-
-
-@dataclass(frozen=True, slots=True)
-class Scratch:
-    """Bytes that a stage takes beside its weights and KV, by its role."""
-
-    first: int = 0
-    inner: int = 0
-    last: int = 0
-    whole: int = 0  # first and last at once
-
-
-@dataclass(frozen=True, slots=True)
-class LayerSizes:
-    """What a model's parts take. The embedding goes to the first stage, norm and head to the last."""
-
-    layer_bytes: tuple[int, ...]  # weights of each layer
-    kv_bytes: tuple[int, ...]  # KV of each layer, all slots together
-    embed_bytes: int
-    head_bytes: int  # the embedding's size where it is tied to the head
-    tied_head: bool = False  # embedding and head are one tensor: a stage with both holds it once
-    scratch: Scratch = Scratch()
-    # How much each layer computes, where that does not go by its weights; () where it does.
-    work: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        if len(self.kv_bytes) != self.num_layers:
-            raise UsageError(f"kv_bytes: {len(self.kv_bytes)} for {self.num_layers} layers; give one each")
-
-    @property
-    def num_layers(self) -> int:
-        return len(self.layer_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +63,8 @@ def place(
     devices: Sequence[str] = (),
     headroom: float = 0.1,
     within_memory: bool = True,
+    held: Sequence[Sequence[Range]] = (),
+    slack: float = 0.0,
 ) -> Plan:
     """The plan whose slowest stage takes the least time; then the least time in all; then the most even one.
 
@@ -110,6 +80,9 @@ def place(
             each for neighbouring stages. Empty takes the largest offers.
         headroom: share of each device's memory that is left alone.
         within_memory: False tells where the layers would go if there was memory enough.
+        held: for each stage, the layers that its device has already. Then a plan whose slowest stage takes up to
+            `1 + slack` times as long is taken where less has to be moved; of those that move as little, the one where
+            the fewest bytes are in stages whose layers change.
 
     Raises:
         UsageError: no stage, more stages than slices can be made, or a device that nobody offers.
@@ -125,13 +98,18 @@ def place(
     def cost(stage: int, first: int, end: int) -> int:
         return paces[stage].units(sizes.work(first, end), is_last=end == model.num_layers)
 
+    def moves(stage: int, first: int, end: int) -> Cost:
+        """The bytes that are new to the device, and all that a stage loads whose layers are not as they were."""
+        loaded_bytes = 0 if (first, end) in held[stage] else sizes.weight_bytes(first, end)
+        return sizes.moved_bytes(first, end, held[stage]), loaded_bytes
+
     def search(limits: Sequence[int] | None) -> list[Range] | None:
-        return best_cuts(
-            num_stages,
-            cuts,
-            cost,
-            lambda stage, first, end: limits is None or sizes.need_bytes(first, end) <= limits[stage],
-        )
+        def fits(stage: int, first: int, end: int) -> bool:
+            return limits is None or sizes.need_bytes(first, end) <= limits[stage]
+
+        if held:
+            return fewest_moves(num_stages, cuts, cost, fits, moves, slack)
+        return best_cuts(num_stages, cuts, cost, fits)
 
     # Stages that share a device may each take all of it, as long as they fit together; if the best cut does
     # not, each is held to an equal part.
@@ -162,47 +140,6 @@ def place_at(
     if within_memory and not _fit_together(sizes, ranges, chosen, usable):
         raise _too_big(sizes, ranges, chosen, usable)
     return _plan(sizes, ranges, chosen)
-
-
-class Sums:
-    """Sums over ranges of layers."""
-
-    def __init__(self, model: LayerSizes) -> None:
-        self._model = model
-        self._weights = list(accumulate(model.layer_bytes, initial=0))
-        self._kv = list(accumulate(model.kv_bytes, initial=0))
-        self._work = list(accumulate(model.work, initial=0))
-
-    def work(self, first: int, end: int) -> int:
-        """What steps take time for: the bytes of weights that they read, or what is known of it otherwise."""
-        return self._work[end] - self._work[first] if self._model.work else self.read_bytes(first, end)
-
-    @property
-    def is_program(self) -> bool:
-        """Whether it has neither a context nor slots."""
-        return bool(self._model.work)
-
-    def read_bytes(self, first: int, end: int) -> int:
-        """Weights that every step reads."""
-        head = self._model.head_bytes if end == self._model.num_layers else 0
-        return self._weights[end] - self._weights[first] + head
-
-    def weight_bytes(self, first: int, end: int) -> int:
-        holds_twice = self._model.tied_head and end == self._model.num_layers
-        embed = self._model.embed_bytes if first == 0 and not holds_twice else 0
-        return self.read_bytes(first, end) + embed
-
-    def kv_bytes(self, first: int, end: int) -> int:
-        return self._kv[end] - self._kv[first]
-
-    def need_bytes(self, first: int, end: int) -> int:
-        return self.weight_bytes(first, end) + self.kv_bytes(first, end) + self._scratch(first, end)
-
-    def _scratch(self, first: int, end: int) -> int:
-        scratch, is_last = self._model.scratch, end == self._model.num_layers
-        if first == 0:
-            return scratch.whole if is_last else scratch.first
-        return scratch.last if is_last else scratch.inner
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.api.errors import CapacityError, UsageError
-from cluster.planning.search.placement import DeviceOffer, LayerSizes, Scratch, place
+from cluster.planning.search.placement import DeviceOffer, place
+from cluster.planning.search.sizes import LayerSizes, Scratch
 
 _GB = 10**9
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cluster.planning.measure.rehearsal.cast import Figures, Scene, Watched
 from cluster.planning.search.cut_search import Range
-from cluster.planning.search.placement import LayerSizes
+from cluster.planning.search.sizes import LayerSizes
 from cluster.planning.stage_costs import PART_BYTES, Rehearsed, part_of, scenes_for
 
 _LAYER = PART_BYTES // 5
