@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 
 HERE = "127.0.0.2"  # the same port number: proofs of a secret name the port, not the host
 CHUNK_BYTES = 1 << 16
+SEGMENT_BYTES = 1448  # what TCP puts into a packet of Ethernet's size
+SENT_AGAIN_S = 0.2  # the kernel's TCP waits no less for a packet that nothing came behind
+PUT_IN_ORDER_S = 0.01
 
 
 @dataclass
@@ -23,6 +26,9 @@ class Trouble:
     jitter_s: float = 0.0  # more or less than that
     is_black_hole: bool = False  # connections stay open, and nothing passes
     is_one_way: bool = False  # only what comes back is swallowed, by a black hole
+    bytes_per_s: float = 0.0  # each way, of each connection; 0: as fast as it goes
+    lost: float = 0.0  # share of the packets that are lost: TCP sends them again, and all behind them waits
+    swapped: float = 0.0  # share of those that come behind the next one
     chance: random.Random = field(default_factory=lambda: random.Random(0))
 
 
@@ -81,10 +87,23 @@ class BadRoad:
                     time.sleep(0.01)  # as a cable that is pulled: it is sent again once that is plugged in
                 if trouble.delay_s:
                     time.sleep(max(0.0, trouble.delay_s + trouble.chance.uniform(-1, 1) * trouble.jitter_s))
+                time.sleep(_late_s(len(data), trouble))
                 for piece in _pieces(data, trouble):
                     target.sendall(piece)
                     self.num_passed += len(piece)
             target.shutdown(socket.SHUT_WR)
+
+
+def _late_s(num_bytes: int, trouble: Trouble) -> float:
+    """How much later than on a good road so many bytes arrive: packets that are lost or overtaken are only late."""
+    late_s = num_bytes / trouble.bytes_per_s if trouble.bytes_per_s else 0.0
+    for _ in range(-(-num_bytes // SEGMENT_BYTES) if trouble.lost or trouble.swapped else 0):
+        drawn = trouble.chance.random()
+        if drawn < trouble.lost:
+            late_s += SENT_AGAIN_S
+        elif drawn < trouble.lost + trouble.swapped:
+            late_s += PUT_IN_ORDER_S
+    return late_s
 
 
 def _pieces(data: bytes, trouble: Trouble) -> list[bytes]:

@@ -77,15 +77,20 @@ def check(home: CliHome, streams: Sequence[Stream], num_tokens: int = NUM_TOKENS
     """I1 to I4, I7: no gap, one end and nothing behind it, text that is that of the tokens, slots that are free."""
     with cluster.connect(home.address, home.client_secret) as client:
         for stream in streams:
-            if stream.error is not None:
-                raise stream.error
-            last = stream.events[-1]
-            assert last.finish_reason == "length"
-            assert last.timings is not None
-            assert last.timings.num_tokens == len(stream.tokens) == num_tokens
-            assert sum(event.finish_reason is not None for event in stream.events) == 1
-            assert client.detokenize(stream.tokens) == stream.text
+            check_one(client, stream, num_tokens)
         wait_until(lambda: client.status().num_slots_used == 0, 10)
+
+
+def check_one(client: cluster.Client, stream: Stream, num_tokens: int) -> None:
+    """I1 to I4 of one that has ended."""
+    if stream.error is not None:
+        raise stream.error
+    last = stream.events[-1]
+    assert last.finish_reason == "length"
+    assert last.timings is not None
+    assert last.timings.num_tokens == len(stream.tokens) == num_tokens
+    assert sum(event.finish_reason is not None for event in stream.events) == 1
+    assert client.detokenize(stream.tokens) == stream.text
 
 
 def check_alike(undisturbed: Sequence[Stream], disturbed: Sequence[Stream]) -> None:

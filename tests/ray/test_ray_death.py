@@ -12,6 +12,8 @@ import cluster
 from cluster.node.processes import marked_pids, start_ticks
 from cluster.node.ray_health import RayProcess
 from tests.conftest import CliHome
+from tests.fakes.wire_backends import wait_until
+from tests.fault.test_draining import health
 from tests.proc import marked, shown
 
 NUM_STREAMS = 8
@@ -58,6 +60,8 @@ def test_streams_finish_without_ray_and_up_replaces_it(cli_home: CliHome) -> Non
         said = cli_home.run("status").stdout
         assert f"degraded: Ray's raylet (process {raylet.pid}) is dead" in said
         assert [len(future.result(60)) for future in streams] == [TOKENS_BEFORE + TOKENS_AFTER] * NUM_STREAMS
+    base = str(cli_home.state()["http"])
+    wait_until(lambda: health(base) == 503)  # it serves on, but nobody should be sent to what cannot be repaired
     kill([gcs])  # both of those that surely bear the mark of this cluster are dead now
     assert f"Ray's GCS (process {gcs.pid}) is dead" in cli_home.run("status").stdout
     assert cli_home.run("run", "Once", "-n", "3").returncode == 0

@@ -15,6 +15,7 @@ SOURCES = sorted(path.name for path in (REPOSITORY / "worker_native" / "src").it
 GGML_ROOMS = sorted(path.parent.name for path in (REPOSITORY / "ggml").glob("*/__init__.py"))
 # A capital word in a path stands for a name that the reader chooses.
 PATH = re.compile(r"`([\w./-]+/[\w./-]*)`")
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
@@ -23,6 +24,13 @@ def test_every_link_and_every_path_leads_somewhere(page: Path) -> None:
     links = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
     assert not [link for link in links if link and not (page.parent / link).exists()]
     assert not [path for path in PATH.findall(text) if not _is_there(path)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_every_test_that_is_named_is_there(page: Path) -> None:
+    for path, name in TEST.findall(page.read_text(encoding="utf-8")):
+        defined = re.compile(rf"^(?:(?:async )?def {name}\(|{name} = )", re.MULTILINE)
+        assert defined.search((REPOSITORY / path).read_text(encoding="utf-8")), f"{path}::{name}"
 
 
 @pytest.mark.parametrize("room", ROOMS)
