@@ -49,14 +49,11 @@ def test_fault_32_restart(what: str, run: int, home: CliHome, undisturbed: list[
     assert kept[:2] == [what == "1", False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", range(NUM_RUNS))
 @pytest.mark.parametrize(
     ("asked", "expected"),
-    [
-        (("--stages", "3"), None),
-        pytest.param(("--layers", "0-2,3-7"), [(0, 3), (3, 8)], marks=pytest.mark.slow),
-        pytest.param(("--stages", "2"), [(0, 4), (4, 8)], marks=pytest.mark.slow),
-    ],
+    [(("--stages", "3"), None), (("--layers", "0-2,3-7"), [(0, 3), (3, 8)]), (("--stages", "2"), [(0, 4), (4, 8)])],
     ids=str,
 )
 def test_resplit(

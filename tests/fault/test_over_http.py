@@ -56,7 +56,8 @@ class Reader:
             self.error = error
 
 
-@pytest.mark.parametrize("who", ["stage", pytest.param("coordinator", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["stage", "coordinator"])
 def test_streams_over_http_go_on(who: str, home: CliHome) -> None:
     wait_ready(home)
     base = str(home.state()["http"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from cluster.cutting.architectures import ARCHITECTURES
 from tests.native.arch_matrix import SAVED, chains
 from tests.native.arch_models import architecture_of, descriptions
 from tests.native.architectures_page import PAGE, outcome_of, page
+from tests.quick import some_quick
 
 pytestmark = pytest.mark.native
 
@@ -23,6 +25,15 @@ bloom-dense deepseek2-moe falcon-h1-dense gemma2-dense gpt-oss-moe granite-deeps
 mamba2-dense qwen35moe-moe
 """
 SAVED_NAMES = [f"{name}{SAVED}" for name in _TO_SAVE.split()]
+# One or two of each way in which layers hang together; the others are slow.
+_QUICK = """
+afmoe-moe bailingmoe3-moe bloom-dense cogvlm-dense deepseek2-moe deepseek4-moe falcon-h1-dense gemma2-dense
+gemma3n-dense gemma4-dense glm4moe-nextn gpt-oss-moe granite-deepstack hrm_text-dense jamba-dense kimi-linear-moe
+llama-dense llama4-moe mamba2-dense minicpm3-dense minimax-01-moe mpt-dense nemotron_h-dense phi3-dense plamo2-dense
+qwen2vl-dense qwen35moe-moe qwen3next-moe qwen4exp-later smallthinker-moe talkie-dense
+"""
+QUICK = set(_QUICK.split())
+QUICK_SAVED = {"deepseek2-moe+saved", "gemma2-dense+saved", "llama-dense+saved"}
 REFUSED = {
     "dream-dense": "not causal",
     "gemma3n-dense": "share the keys",
@@ -38,23 +49,26 @@ REFUSED = {
 
 
 @pytest.fixture(scope="session")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """name -> what `arch_matrix` says of it, all run at once."""
+def outcomes(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
+    """name -> what `arch_matrix` says of it, all that are tested run at once."""
+    here = [item for item in request.session.items if item.path == Path(__file__) and hasattr(item, "callspec")]
+    names = {item.callspec.params["name"] for item in here}
+    names |= {name.removesuffix(SAVED) for name in names}
     folder = tmp_path_factory.mktemp("architectures")
-    command = [sys.executable, "-m", "tests.native.arch_matrix", str(folder), *NAMES, *SAVED_NAMES]
+    command = [sys.executable, "-m", "tests.native.arch_matrix", str(folder), *sorted(names)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=True)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     return {outcome["name"]: outcome for outcome in found}
 
 
-@pytest.mark.parametrize("name", SAVED_NAMES)
+@pytest.mark.parametrize("name", some_quick(SAVED_NAMES, QUICK_SAVED))
 def test_a_model_that_llama_cpp_saved_is_cut_like_any_other(name: str, outcomes: dict[str, dict[str, Any]]) -> None:
     outcome = outcomes[name]
     assert (outcome["state"], outcome["reason"]) == ("exact", ""), outcome
     assert outcome["cuts"] == outcomes[name.removesuffix(SAVED)]["cuts"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", some_quick(NAMES, QUICK))
 def test_cut_equals_whole_or_is_refused(name: str, outcomes: dict[str, dict[str, Any]]) -> None:
     outcome = outcomes[name]
     if name in REFUSED:
@@ -72,6 +86,11 @@ def test_every_architecture_that_may_be_cut_has_a_tiny_model() -> None:
     tried = {architecture_of(name) for name in NAMES}
     assert tried <= set(ARCHITECTURES)
     assert {name for name, row in ARCHITECTURES.items() if not (row.refusal or row.is_encoder)} <= tried
+
+
+def test_quick_ones_are_there() -> None:
+    assert not QUICK - set(NAMES)
+    assert not QUICK_SAVED - set(SAVED_NAMES)
 
 
 def test_the_page_is_current() -> None:

@@ -20,11 +20,12 @@ from tests.gpu.kit.parts.rows import MAX_DEATHS, compare_rows
 from tests.gpu.kit.report import JSON, MARKDOWN
 from tests.gpu.kit.runner import LOG, PARTS, Run
 from tests.gpu.kit.settings import Settings
+from tests.quick import some_quick
 
 TIMEOUT_S = 300
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", some_quick(PARTS, ("devices", "rows")))
 def test_part_on_the_cpu(part: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "tests.gpu.kit", "run", "--device", "CPU", "--size", "tiny"]

@@ -87,6 +87,7 @@ def test_a_damaged_slice_is_noticed_where_it_is(verify: Verify, model: str) -> N
     assert said.count("DIFFERENT") == 2
 
 
+@pytest.mark.slow
 def test_without_the_whole_model_checksums_are_compared(verify: Verify, model: str, tmp_path: Path) -> None:
     code, said = verify(model, *FLAGS, "--no-whole")
     assert code == 3
@@ -131,11 +132,11 @@ def test_it_says_why_the_whole_model_cannot_be_had(model: str) -> None:
     "name",
     [
         "gemma-dense",  # scales the embedding in its graph
-        "qwen2vl-dense",  # M-RoPE
+        pytest.param("qwen2vl-dense", marks=pytest.mark.slow),  # M-RoPE
         "qwen35-dense",  # running states
-        "nemotron_h-dense",  # a layer leaves its rows under a name of its own
-        "deepseek4-moe",  # running states and several residual streams
-        "talkie-dense",  # rows of two parts
+        pytest.param("nemotron_h-dense", marks=pytest.mark.slow),  # a layer leaves its rows under a name of its own
+        pytest.param("deepseek4-moe", marks=pytest.mark.slow),  # running states and several residual streams
+        pytest.param("talkie-dense", marks=pytest.mark.slow),  # rows of two parts
     ],
 )
 def test_it_finds_the_rows_of_other_graphs(verify: Verify, tmp_path: Path, name: str) -> None:

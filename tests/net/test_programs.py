@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.native.programs.models import WIDTH, layers, saved
 from tests.net.conftest import made_hosts
@@ -18,6 +19,7 @@ answer = client.run(x=np.array(rows, np.float32))["output"].tolist()
 """
 
 
+@pytest.mark.slow
 def test_units_on_other_hosts(has_rights: None, tmp_path: Path) -> None:
     x = np.random.default_rng(0).standard_normal((3, WIDTH), np.float32)
     program = layers(6)

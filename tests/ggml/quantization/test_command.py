@@ -23,6 +23,7 @@ from ggml.io.gguf_file import GgufFile, open_gguf
 from ggml.quantization import FileReport, ImportanceMatrix, quantize_file
 from tests.fakes.tiny_models import TinyModel, write_tiny
 from tests.ggml import native_ggml
+from tests.quick import some_quick
 
 LLAMA = TinyModel(width=256, feed_forward=512, num_layers=4)
 MODELS = {
@@ -60,7 +61,7 @@ def _run(*arguments: object) -> int:
 # The files
 
 
-@pytest.mark.parametrize("file_type", FILE_TYPES)
+@pytest.mark.parametrize("file_type", some_quick(FILE_TYPES, ("Q4_K_M", "Q8_0", "IQ4_XS", "F16")))
 def test_llama_is_as_llama_cpp_makes_it(llama: Path, tmp_path: Path, file_type: str) -> None:
     assert _run("quantize", llama, tmp_path / "made.gguf", file_type, "--quiet", "--threads", 2) == 0
     native_ggml.quantize_model(llama, tmp_path / "wanted.gguf", _number(file_type))
@@ -214,7 +215,7 @@ def test_a_dry_run_writes_nothing(llama: Path, tmp_path: Path, capsys: pytest.Ca
     assert str(real).splitlines()[-1].startswith("total")
 
 
-@pytest.mark.parametrize("file_type", ["Q4_K_M", "Q2_K", "F16"])
+@pytest.mark.parametrize("file_type", some_quick(["Q4_K_M", "Q2_K", "F16"], ("Q4_K_M",)))
 @pytest.mark.parametrize("name", ["llama", *MODELS])
 def test_the_report_is_what_the_file_says(
     folder: Path, tmp_path: Path, name: str, file_type: str, capsys: pytest.CaptureFixture[str]

@@ -19,10 +19,11 @@ import ggml
 import worker_native
 from ggml import quantization
 from tests.ggml import native_ggml
+from tests.quick import some_quick
 
 TYPES = quantization.types()
 # ggml makes tables for these, which takes it seconds.
-SLOW = ("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s")
+SLOW = ("iq2_xxs", "iq1_s", "iq1_m", "iq2_xs", "iq2_s")
 QUICK = [dtype for dtype in TYPES if dtype.name not in SLOW]
 
 
@@ -43,7 +44,9 @@ def test_every_type_of_ggml_is_there() -> None:
     assert needing == {"iq2_xxs", "iq2_xs", "iq1_s"}
 
 
-@pytest.mark.parametrize("dtype", TYPES, ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize(
+    "dtype", some_quick(TYPES, [dtype for dtype in TYPES if dtype.name not in SLOW[1:]]), ids=lambda dtype: dtype.name
+)
 @settings(max_examples=6)
 @given(
     seed=st.integers(0, 1 << 30),

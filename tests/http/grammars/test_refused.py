@@ -66,6 +66,7 @@ def test_the_largest_grammar_and_one_that_is_too_large(client: Client) -> None:
         SamplingParams(grammar=largest + "x")
 
 
+@pytest.mark.slow
 def test_more_large_grammars_than_have_room_are_told_so(client: Client) -> None:
     """And when those that were there have ended, there is room again."""
     filler = "\n//" + "x" * (MAX_GRAMMAR_BYTES - 200)

@@ -145,7 +145,14 @@ def written(model: torch.nn.Module, folder: Path) -> Path:
     return folder / "running.ggp"
 
 
-@pytest.fixture(scope="module", params=[None, -1, [-1]], ids=["all", "last", "last of an axis"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(None, id="all"),
+        pytest.param(-1, id="last", marks=pytest.mark.slow),
+        pytest.param([-1], id="last of an axis", marks=pytest.mark.slow),
+    ],
+)
 def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     return written(Running(request.param), tmp_path_factory.mktemp("running"))
 
