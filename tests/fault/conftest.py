@@ -1,4 +1,4 @@
-"""One table for all faults of a run, shown at its end."""
+"""One table for all faults of a run, shown at its end, and a cluster that several files share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conftest import CliHome, UpCluster
+from tests.fakes.wire_backends import wait_until
+from tests.fault.streams import health
 from tests.fault.table import Table, write_page
 
 
@@ -15,3 +18,11 @@ def table() -> Iterator[Table]:
     yield found
     write_page(found)
     print("\n" + "\n".join(found.lines()))
+
+
+@pytest.fixture(scope="package")
+def home_with_http(up_cluster: UpCluster) -> Iterator[CliHome]:
+    """Two stages and an HTTP server. Whoever kills something of it leaves it serving."""
+    with up_cluster("--demo", "--stages", "2") as home:
+        wait_until(lambda: health(str(home.state()["http"])) == 200, 30)
+        yield home

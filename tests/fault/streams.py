@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -174,3 +176,14 @@ def wait_ready(home: CliHome) -> None:
 
     wait_until(is_ready, 60)
     wait_until(lambda: bool(processes(home, b"ray::IDLE")), 60)
+
+
+def health(base: str) -> int:
+    """The status that the HTTP server at `base` gives of itself; 0 where nobody answers."""
+    try:
+        with urllib.request.urlopen(f"{base}/health", timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
@@ -16,7 +15,7 @@ import pytest
 import cluster
 from tests.conftest import CliHome
 from tests.fakes.wire_backends import wait_until
-from tests.fault.streams import NUM_BEFORE, Stream
+from tests.fault.streams import NUM_BEFORE, Stream, health
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -44,16 +43,6 @@ def begun(home: CliHome, num_tokens: int) -> tuple[list[Stream], list[threading.
         thread.start()
     wait_until(lambda: all(len(stream.tokens) > NUM_BEFORE for stream in streams), 60)
     return streams, threads
-
-
-def health(base: str) -> int:
-    try:
-        with urllib.request.urlopen(f"{base}/health", timeout=5) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return 0
 
 
 def refuses(address: str, home: CliHome) -> bool:

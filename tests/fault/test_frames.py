@@ -127,7 +127,7 @@ def frames(step: int, num_rows: int, epoch: int, parts: int = 1) -> list[bytes]:
 
 
 TestFault17Frames = FramesMachine.TestCase
-TestFault17Frames.settings = settings(max_examples=25, deadline=None)
+TestFault17Frames.settings = settings(max_examples=15, deadline=None)
 
 
 @dataclass

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -28,17 +28,22 @@ from cluster.node.processes import rss_bytes
 from tests.conftest import CliHome, UpCluster
 from tests.fakes.tiny_models import TinyModel, write_tiny
 from tests.fakes.wire_backends import wait_until
-from tests.fault.streams import processes
-from tests.fault.test_draining import health
+from tests.fault.streams import health, processes
 
 pytestmark = pytest.mark.ray
 
-CONTEXT, NUM_SLOTS, MAX_WAITING = 512, 8, 64
+CONTEXT, NUM_SLOTS, MAX_WAITING = 512, 8, 16
 MIB = 2**20
 
 
+@pytest.fixture
+def home(home_with_http: CliHome) -> CliHome:
+    return home_with_http
+
+
 @pytest.fixture(scope="module")
-def home(up_cluster: UpCluster) -> Iterator[CliHome]:
+def small_home(up_cluster: UpCluster) -> Iterator[CliHome]:
+    """Short contexts, and a short queue."""
     arguments = ("-c", str(CONTEXT), "-np", str(NUM_SLOTS), "--max-waiting", str(MAX_WAITING))
     with up_cluster("--demo", "--stages", "2", *arguments) as home:
         wait_until(lambda: health(base_of(home)) == 200, 30)
@@ -47,9 +52,16 @@ def home(up_cluster: UpCluster) -> Iterator[CliHome]:
 
 @pytest.fixture
 def client(home: CliHome) -> Iterator[cluster.Client]:
-    with cluster.connect(home.address, home.client_secret) as connected:
-        yield connected
-        wait_until(lambda: connected.status().num_slots_used == 0, 10)
+    with connected(home) as found:
+        yield found
+
+
+@contextmanager
+def connected(home: CliHome) -> Iterator[cluster.Client]:
+    """Whose requests have ended, and hold no slot, behind the block."""
+    with cluster.connect(home.address, home.client_secret) as found:
+        yield found
+        wait_until(lambda: found.status().num_slots_used == 0, 10)
 
 
 def base_of(home: CliHome) -> str:
@@ -135,6 +147,7 @@ def worse_than_best(client: cluster.Client, prompt: str, told: Sequence[int], ba
     return [float(row.max() - row[token]) for row, token in zip(rows, told, strict=True)]
 
 
+@pytest.mark.slow
 def test_fault_28_a_storm_of_clients_that_go(home: CliHome, client: cluster.Client) -> None:
     """200 streams, each cut behind another token: nothing is left of them, in any process."""
     (coordinator,) = processes(home, b"ray::Coordinator")
@@ -186,7 +199,7 @@ def test_fault_29_a_deadline_is_kept(is_streamed: bool, home: CliHome, client: c
     others = [client.stream("Once", endless) for _ in range(NUM_SLOTS - 1)]
     for other in others:
         next(other)
-    body = {"prompt": "Once", "max_tokens": CONTEXT - 20, "ignore_eos": True, "stream": is_streamed}
+    body = {"prompt": "Once", "max_tokens": 4000, "ignore_eos": True, "stream": is_streamed}
     asked = Asked().ask(base_of(home), body, {"x-request-timeout-ms": "200"})
     late_s = (asked.times_s[-1] if is_streamed else asked.answered_s) - asked.begun_s - 0.2
     assert 0 <= late_s < 0.1
@@ -201,31 +214,26 @@ def test_fault_29_a_deadline_is_kept(is_streamed: bool, home: CliHome, client: c
 
 
 @pytest.mark.slow
-def test_fault_24_every_cell_of_the_cache_is_used(client: cluster.Client) -> None:
+def test_fault_24_every_cell_of_the_cache_is_used(small_home: CliHome) -> None:
     """A slot has cells for a whole context, so that none is ever missing: the others wait for a slot, and all end."""
     prompts = [f"Once upon a time number {place}" for place in range(NUM_SLOTS + MAX_WAITING)]
     most_used = 0
-
-    def look() -> None:
-        nonlocal most_used
+    with connected(small_home) as client, ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(client.generate, prompts, max_tokens=None, ignore_eos=True)
         while not asked.done():
             most_used = max(most_used, client.status().num_slots_used)
             time.sleep(0.01)
-
-    with ThreadPoolExecutor(2) as threads:
-        asked = threads.submit(client.generate, prompts, max_tokens=None, ignore_eos=True)
-        threads.submit(look).result()
-    found = asked.result()
     assert most_used == NUM_SLOTS
-    for completion in found:
+    for completion in asked.result():
         assert completion.finish_reason == "context"
         assert completion.timings.num_prompt_tokens + len(completion.token_ids) == CONTEXT
 
 
 @pytest.mark.slow
-def test_fault_23_four_times_as_much_as_it_can_do(home: CliHome, client: cluster.Client) -> None:
+def test_fault_23_four_times_as_much_as_it_can_do(small_home: CliHome) -> None:
     """Requests that come at a steady pace, whether others are answered or not."""
-    base, body = base_of(home), {"prompt": "Once upon a time", "max_tokens": 100, "ignore_eos": True, "stream": True}
+    base = base_of(small_home)
+    body = {"prompt": "Once upon a time", "max_tokens": 100, "ignore_eos": True, "stream": True}
 
     def closed(seconds: float) -> list[Asked]:
         """As many clients as slots: what it can do."""
@@ -275,7 +283,7 @@ def test_fault_23_four_times_as_much_as_it_can_do(home: CliHome, client: cluster
 @pytest.fixture(scope="module")
 def long_home(up_cluster: UpCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CliHome]:
     """Of a model with random weights, whose context is long, and whose steps take long enough to be compared."""
-    shape = TinyModel(num_layers=4, width=384, num_heads=6, feed_forward=1024, kind="Q8_0", context_length=LONG_CONTEXT)
+    shape = TinyModel(num_layers=4, width=256, num_heads=4, feed_forward=512, kind="Q8_0", context_length=LONG_CONTEXT)
     path = write_tiny(tmp_path_factory.mktemp("long") / "long.gguf", shape)
     with up_cluster(str(path), "--stages", "2", "-c", str(LONG_CONTEXT), "-np", "9") as home:
         wait_until(lambda: health(base_of(home)) == 200, 30)
@@ -283,6 +291,7 @@ def long_home(up_cluster: UpCluster, tmp_path_factory: pytest.TempPathFactory) -
 
 
 LONG_CONTEXT = 9216
+NUM_TIMED = 100  # tokens
 
 
 @pytest.mark.slow
@@ -315,31 +324,29 @@ def test_fault_25_a_long_prompt_among_eight_streams(long_home: CliHome) -> None:
             thread.join(60)
     assert found.timings.num_prompt_tokens == 8192
     pairs = [pair for times_s in streams for pair in pairwise(times_s)]
-    alone = statistics.median(later - earlier for earlier, later in pairs if later < begin_s)
+    alone = [later - earlier for earlier, later in pairs if later < begin_s]
     during = [later - earlier for earlier, later in pairs if begin_s < later < end_s]
-    step_s, gap_s = statistics.median(during), percentile(during, 0.99)
+    alone_s, step_s, gap_s = statistics.median(alone), statistics.median(during), percentile(during, 0.99)
     print(
-        f"the prompt took {end_s - begin_s:.1f} s; between two tokens of the others {1e3 * alone:.1f} ms alone, "
-        f"{1e3 * step_s:.1f} ms beside it (median), {1e3 * gap_s:.1f} ms (p99)"
+        f"the prompt took {end_s - begin_s:.1f} s; between two tokens of the others {1e3 * alone_s:.1f} ms alone "
+        f"and {1e3 * step_s:.1f} ms beside it (median), {1e3 * gap_s:.1f} ms at most (p99)"
     )
-    assert gap_s <= 3 * step_s
+    assert gap_s <= 3 * max(step_s, percentile(alone, 0.99)), "a busy machine makes streams wait without a prompt, too"
 
 
 @pytest.mark.slow
-def test_fault_27_a_client_that_reads_a_byte_a_second(long_home: CliHome) -> None:
+def test_fault_27_a_client_that_reads_a_byte_a_second(home: CliHome) -> None:
     """It is cut off some time after all buffers are full; nobody else is slower for it, and memory stays as it is."""
-    base, (server,) = base_of(long_home), processes(long_home, b"ray::HttpServer")
-    body = json.dumps(
-        {"prompt": "Once", "max_tokens": LONG_CONTEXT - 200, "ignore_eos": True, "stream": True, "logprobs": 20}
-    )
+    base, (server,) = base_of(home), processes(home, b"ray::HttpServer")
+    body = json.dumps({"prompt": "Once", "max_tokens": 4000, "ignore_eos": True, "stream": True, "logprobs": 20})
 
     def tokens_per_s() -> float:
-        with cluster.connect(long_home.address, long_home.client_secret) as client:
+        with cluster.connect(home.address, home.client_secret) as client:
             begin_s = time.monotonic()
-            found = client.generate("Once", max_tokens=300, ignore_eos=True)
+            found = client.generate("Once", max_tokens=NUM_TIMED, ignore_eos=True)
             return len(found.token_ids) / (time.monotonic() - begin_s)
 
-    with cluster.connect(long_home.address, long_home.client_secret) as client, socket.socket() as slow:
+    with cluster.connect(home.address, home.client_secret) as client, socket.socket() as slow:
         alone = statistics.median(tokens_per_s() for _ in range(3))
         before_bytes = rss_bytes(server)
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -348,18 +355,20 @@ def test_fault_27_a_client_that_reads_a_byte_a_second(long_home: CliHome) -> Non
         slow.connect((host, int(port)))
         head = f"POST /v1/completions HTTP/1.1\r\nhost: {host}\r\ncontent-length: {len(body)}\r\n\r\n"
         slow.sendall(head.encode() + body.encode())
-        begin_s, beside, most_bytes, is_cut = time.monotonic(), list[float](), 0, False
-        while not is_cut and time.monotonic() < begin_s + 120:
+        wait_until(lambda: client.status().num_slots_used == 1, 10)
+        begin_s, beside, most_bytes = time.monotonic(), list[float](), 0
+        while client.status().num_slots_used and time.monotonic() < begin_s + 120:
+            slow.recv(1)
             beside.append(tokens_per_s())
             most_bytes = max(most_bytes, rss_bytes(server))
-            try:
-                slow.recv(1)
-            except ConnectionResetError:
-                is_cut = True
+            time.sleep(1)
         print(
             f"cut off after {time.monotonic() - begin_s:.0f} s; {(most_bytes - before_bytes) / MIB:+.1f} MiB; others "
             f"{alone:.0f} tokens/s before, {statistics.median(beside):.0f} beside it (median of {len(beside)})"
         )
-        assert is_cut
-        wait_until(lambda: client.status().num_slots_used == 0, 10)
+        assert client.status().num_slots_used == 0, "it holds its slot"
+        slow.settimeout(10)
+        with pytest.raises(ConnectionResetError):  # behind what the kernel has of it here
+            while slow.recv(1 << 16):
+                pass
     assert most_bytes - before_bytes < 8 * MIB

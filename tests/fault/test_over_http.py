@@ -7,14 +7,12 @@ import os
 import signal
 import threading
 import urllib.request
-from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import CliHome, UpCluster
+from tests.conftest import CliHome
 from tests.fakes.wire_backends import wait_until
-from tests.fault.streams import processes, stage_pids, wait_ready
-from tests.fault.test_draining import health
+from tests.fault.streams import health, processes, stage_pids, wait_ready
 
 pytestmark = pytest.mark.ray
 
@@ -22,11 +20,9 @@ NUM_TOKENS = 200
 NUM_STREAMS = 4
 
 
-@pytest.fixture(scope="module")
-def home(up_cluster: UpCluster) -> Iterator[CliHome]:
-    with up_cluster("--demo", "--stages", "2") as home:
-        wait_until(lambda: health(str(home.state()["http"])) == 200, 30)
-        yield home
+@pytest.fixture
+def home(home_with_http: CliHome) -> CliHome:
+    return home_with_http
 
 
 class Reader:

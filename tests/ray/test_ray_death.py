@@ -13,7 +13,7 @@ from cluster.node.processes import marked_pids, start_ticks
 from cluster.node.ray_health import RayProcess
 from tests.conftest import CliHome
 from tests.fakes.wire_backends import wait_until
-from tests.fault.test_draining import health
+from tests.fault.streams import health
 from tests.proc import marked, shown
 
 NUM_STREAMS = 8
