@@ -10,7 +10,7 @@ from collections.abc import Callable
 from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.api.status import Condition, Health, StageFacts
 from cluster.messages.program import AnyStep
-from cluster.messages.stage import Hello, Holdings, StageFailure, Wiring
+from cluster.messages.stage import Hello, Holdings, StageCosts, StageFailure, Wiring
 from cluster.messages.step import Float32Array, Microbatch, SampledStep, StepResult, StepTiming
 from cluster.node.heap import freeze_heap
 from cluster.node.processes import rss_bytes
@@ -20,6 +20,7 @@ from cluster.stage.inbox import Inbox
 from cluster.stage.model import StageSizes
 from cluster.stage.neighbours import Neighbours
 from cluster.stage.spec import LoadedStage, LoadProgress, OnProgress, StageSpec
+from cluster.stage.stuck import StuckWatch, most_s
 from cluster.stage.token_feed import TokenFeed
 from cluster.wire.access.keys import Keys
 from cluster.wire.codec.event import Event
@@ -34,10 +35,18 @@ Load = Callable[[StageSpec, OnProgress], Runner]
 class StageService:
     """One stage of the pipeline. It implements `wire.stage.server.StageBackend`."""
 
-    def __init__(self, spec: StageSpec, load: Load, keys: Keys, core: int | None = None) -> None:
+    def __init__(
+        self,
+        spec: StageSpec,
+        load: Load,
+        keys: Keys,
+        core: int | None = None,
+        give_up: Callable[[], None] = lambda: None,
+    ) -> None:
         """`load` makes of `spec` what computes; it is called in the computing thread, and says how far it is.
 
-        `keys`: for stages. `core`: that of the computing thread; None: the system's choice.
+        `keys`: for stages. `core`: that of the computing thread; None: the system's choice. `give_up` is called, once
+        that was told, when a step does not end: the computing thread is lost then, and only the process can end it.
         """
         self._spec = spec
         self._load = load
@@ -58,6 +67,9 @@ class StageService:
         self._is_sound = True  # what the slots hold is known
         self._holdings: tuple[int, Holdings] | None = None  # as the epoch of that number began
         self._has_begun = threading.Condition()
+        self._costs = StageCosts()
+        self._give_up = give_up
+        self._watch = StuckWatch(self._stuck)
         self._health = Health()
 
     def start_loading(self) -> None:
@@ -95,6 +107,7 @@ class StageService:
     def stop(self) -> None:
         """End the threads and streams and free the weights."""
         self._inbox.stop()
+        self._watch.stop()
         self._tokens.end()
         self._neighbours.leave()
         if self._server is not None:
@@ -150,7 +163,7 @@ class StageService:
         try:
             runner = self._load(self._spec, self._report)
             self._report("measuring", 0.0)
-            costs = runner.model.measure()
+            self._costs = costs = runner.model.measure()
             self._runner = runner
             self._sizes = runner.model.sizes()  # now: during a step nobody may ask the model
             loaded = LoadedStage(self.describe(), runner.model.build, runner.model.hidden_width, costs)
@@ -160,6 +173,7 @@ class StageService:
         else:
             self._progress = LoadProgress("ready", 1.0, loaded)
             freeze_heap()
+            self._watch.start()
             self._run(runner)
 
     def _report(self, phase: str, fraction: float) -> None:
@@ -195,7 +209,8 @@ class StageService:
         try:
             if isinstance(step, Microbatch):
                 step = self._tokens.fill(step)
-            output = runner.run(step, hidden)
+            with self._watch.step(most_s(self._costs, step.num_rows)):
+                output = runner.run(step, hidden)
         except Exception as error:  # whatever it is: if this thread ended, the coordinator would wait forever
             self._is_sound = False
             reason = str(error) or type(error).__name__
@@ -209,6 +224,13 @@ class StageService:
         runner.follow()
         received_ns = max(received_ns, answered_ns)
         self._publish(StepTiming(step.id, self._spec.stage, step.num_rows, start_ns, end_ns, received_ns))
+
+    def _stuck(self, passed_s: float) -> None:
+        """In the watching thread: the computing one will not come back."""
+        epoch = self._epoch
+        if epoch is not None:
+            self._fail(self._spec.stage, epoch, f"a step has not ended for {passed_s:.0f} s: its device hangs")
+        self._give_up()
 
     def _pass_on(self, step: AnyStep, output: StepOutput) -> None:
         if output.result is not None:

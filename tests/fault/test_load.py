@@ -102,6 +102,7 @@ class Asked:
         return self
 
 
+@pytest.mark.slow
 def test_fault_22_mixed_requests_keep_to_themselves(client: cluster.Client) -> None:
     """64 of all lengths that come at random: each token is what the model says behind the request's own text alone.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +16,18 @@ from cluster.stage.cores import bound_cores, prepare_process
 from cluster.stage.service import StageService
 from cluster.stage.spec import LoadProgress, StageSpec
 from cluster.wire.access.keys import keys_of
+
+STUCK_EXIT = 70
+TOLD_S = 1.0  # for the coordinator to hear why, before the process is gone
+
+_log = logging.getLogger(__name__)
+
+
+def _end_process() -> None:
+    """Whoever repairs the cluster starts a new one. An orderly end would wait for the thread that hangs."""
+    _log.error("a step does not end: this process does, for a new one to take its place")
+    time.sleep(TOLD_S)
+    os._exit(STUCK_EXIT)
 
 
 class StageWorker:
@@ -27,7 +41,8 @@ class StageWorker:
         with bound_cores(spec.first_core) as core:
             from cluster.stage.loading import load_stage  # loads libggml
 
-            self._service = StageService(spec, partial(load_stage, keys=keys), keys.for_stages, core)
+            load = partial(load_stage, keys=keys)
+            self._service = StageService(spec, load, keys.for_stages, core, give_up=_end_process)
 
     def pid(self) -> int:
         return os.getpid()
