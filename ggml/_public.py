@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ggml.autograd as autograd
 import ggml.backend as backend
 import ggml.debug as debug
 import ggml.export as export
@@ -27,6 +28,7 @@ from ggml.core.errors import (
     FileFormatError,
     ForkedProcessError,
     GgmlError,
+    GradientError,
     IndexOutOfRangeError,
     LinAlgError,
     ModuleError,
@@ -128,6 +130,7 @@ __all__ = [
     "ForkedProcessError",
     "Generator",
     "GgmlError",
+    "GradientError",
     "IndexOutOfRangeError",
     "Layout",
     "LinAlgError",
@@ -144,6 +147,7 @@ __all__ = [
     "arange",
     "arena",
     "as_tensor",
+    "autograd",
     "backend",
     "bernoulli",
     "broadcast_shapes",

@@ -17,7 +17,7 @@ from ggml.core.node import MAX_RANK, Node, Shape, empty_leaf
 from ggml.core.op import Op, Runs
 from ggml.graph.builder import Lower
 from ggml.registry.spelling import as_method
-from ggml.tensors import sharing
+from ggml.tensors import history, sharing
 from ggml.tensors.pairs import Pairs, refuse
 from ggml.tensors.tensor import Tensor, filled, wrap
 
@@ -66,7 +66,9 @@ def in_place(function: Callable[..., Tensor], name: str, reshapes: bool = False)
     def assign(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if not isinstance(self, Tensor):
             raise DTypeError(f"{name}_", "a tensor as input", type(self).__name__)
-        return self._assign(function(self, *args, **kwargs), f"{name}_", reshapes)
+        # What the operation itself saves of this handle is the value before the change.
+        before = self if type(self) is Pairs else self._alias()
+        return self._assign(function(before, *args, **kwargs), f"{name}_", reshapes)
 
     assign.__name__ = f"{name}_"
     return assign
@@ -86,10 +88,16 @@ def make(name: str, inputs: tuple[Tensor, ...], params: tuple[Hashable, ...], sh
     if len(shape) > MAX_RANK:
         raise RankError(name, len(shape), MAX_RANK)
     if 0 in shape:
-        return wrap(empty_leaf(shape, dtype, device))
-    if row.on_empty is not None and any(0 in node.shape for node in nodes):
-        return filled(shape, row.on_empty, dtype, device)
-    node = Node(row, nodes, params, shape, dtype, device)
-    if node.sharing:
-        sharing.settle(node)
-    return wrap(node)
+        result = wrap(empty_leaf(shape, dtype, device))
+    elif row.on_empty is not None and any(0 in node.shape for node in nodes):
+        result = filled(shape, row.on_empty, dtype, device)
+    else:
+        node = Node(row, nodes, params, shape, dtype, device)
+        if node.sharing:
+            sharing.settle(node)
+        result = wrap(node)
+    for tensor in inputs:
+        if tensor._history is not None and dtype.is_floating_point and history.is_needed(inputs):
+            history.record(name, inputs, params, (result,))
+            break
+    return result
