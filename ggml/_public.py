@@ -11,6 +11,7 @@ import ggml.export as export
 import ggml.fft as fft
 import ggml.linalg as linalg
 import ggml.nn as nn
+import ggml.optim as optim
 import ggml.quantization as quantization
 import ggml.random as random
 import ggml.signal as signal
@@ -199,6 +200,7 @@ __all__ = [
     "numel",
     "ones",
     "ones_like",
+    "optim",
     "preserve_format",
     "promote_types",
     "quantization",

@@ -25,10 +25,11 @@ class Step:
     of. Shapes and dtypes are always there. ``params`` are those that the row gave to ``make``.
     """
 
-    __slots__ = ("_recorded",)
+    __slots__ = ("_recorded", "gradients")
 
-    def __init__(self, recorded: Recorded) -> None:
+    def __init__(self, recorded: Recorded, gradients: dict[int, Tensor]) -> None:
         self._recorded = recorded
+        self.gradients = gradients  # of each result that has one, by place: rows of the host may have several
 
     @property
     def name(self) -> str:
@@ -43,7 +44,8 @@ class Step:
 
     def needs(self, place: int) -> bool:
         """Whether somebody wants the gradient of this input."""
-        return self._recorded.inputs[place][1].requires_grad
+        node, history, _ = self._recorded.inputs[place]
+        return history.requires_grad and node.dtype.is_floating_point
 
     def __getitem__(self, place: int) -> Tensor:
         node, history, version = self._recorded.inputs[place]
@@ -54,12 +56,16 @@ class Step:
 
     @property
     def result(self) -> Tensor:
+        return self.result_at(0)
+
+    def result_at(self, place: int) -> Tensor:
+        """One of several results."""
         if not self._recorded.outputs:
             raise GradientError(self.name, _FREED)
-        node, reference = self._recorded.outputs[0]
+        node, reference = self._recorded.outputs[place]
         history = reference()
         if history is None:  # the handle is gone, so that nobody can have changed it
-            history = History(True, self._recorded)
+            history = History(node.dtype.is_floating_point, self._recorded, place)
         return self._given(node, history, 0, "its result")
 
     def shape(self, place: int) -> Shape:

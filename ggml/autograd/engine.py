@@ -97,7 +97,7 @@ class Walk:
                 error.add_note(f"The operation {made_by.name} was called at {made_by.place}.")
             raise
         for (node, history, _), part in zip(made_by.inputs, parts, strict=True):
-            if part is None or not history.requires_grad:
+            if part is None or not history.requires_grad or not node.dtype.is_floating_point:
                 continue
             part = summed_to(part, node.shape)
             if part.dtype is not node.dtype:
@@ -117,12 +117,12 @@ def _parts(made_by: Recorded, gradients: dict[int, Tensor]) -> Sequence[Tensor |
         if made_by.is_freed:
             raise GradientError(made_by.name, derivative._FREED)
         return made_by.backward(gradients)  # type: ignore[no-any-return]
-    gradient = gradients[0]
+    gradient = gradients[min(gradients)]
     row = TABLE.get(made_by.name)
     is_constant = row is not None and row.on_empty is not None and any(0 in node.shape for node, _, _ in inputs)
     if 0 in gradient._node.shape or is_constant:
         return [zeros(node.shape, dtype=node.dtype, device=node.device) for node, _, _ in inputs]
-    return derivative.of(made_by.name)(Step(made_by), gradient)
+    return derivative.of(made_by.name)(Step(made_by, gradients), gradient)
 
 
 def _free(made_by: Recorded) -> None:

@@ -8,10 +8,12 @@ other rows. Validation, the ``Tensor`` methods, the stubs, the documentation and
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from ggml.core.dtypes import FLOATING, DType
+from ggml.core.grad_mode import no_grad
 from ggml.core.errors import DeviceMismatchError, DTypeError, RankError
 from ggml.core.node import MAX_RANK, Node, Shape, empty_leaf
 from ggml.core.op import Op, Runs
@@ -44,6 +46,8 @@ def op(
 
     def enter(function: Function) -> Function:
         row_name = name or function.__name__
+        if runs == "host" and sample not in _MAKING:
+            function = recorded(row_name, function)
         assert row_name not in TABLE, row_name
         names = tuple((row_name,) if methods is None else methods)
         TABLE[row_name] = Op(row_name, len(TABLE), function, lower, runs, dtypes, sample, torch or row_name, names,
@@ -56,6 +60,33 @@ def op(
         return function
 
     return enter
+
+
+#: Samples of the rows on the host that make tensors of arguments, or integers: nothing is differentiated there.
+_MAKING = {"new_size", "new_full", "new_tensor", "multinomial", "nonzero", "unique", "unique_consecutive", "histc"}
+
+
+def recorded(name: str, function: Function) -> Function:
+    """A function of the host that enters the tape as one operation. Its parameters are the arguments that are no tensor,
+    by name."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = [*args, *kwargs.values()]
+        tensors = [one for one in given if isinstance(one, Tensor)]
+        if not history.is_needed(tensors):
+            return function(*args, **kwargs)
+        with no_grad():
+            result = function(*args, **kwargs)
+        several = result if isinstance(result, tuple) else (result,)
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        rest = {name: one for name, one in bound.arguments.items() if not isinstance(one, Tensor)}
+        history.record(name, tensors, rest, [one for one in several if isinstance(one, Tensor)])
+        return result
+
+    return cast(Function, call)
 
 
 def in_place(function: Callable[..., Tensor], name: str, reshapes: bool = False) -> Callable[..., Tensor]:

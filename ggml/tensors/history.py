@@ -87,7 +87,7 @@ def is_needed(inputs: Iterable[Tensor]) -> bool:
     """Whether an operation on these has to be recorded here and now."""
     for tensor in inputs:
         history = tensor._history
-        if history is not None and history.requires_grad:
+        if history is not None and history.requires_grad and tensor._node.dtype.is_floating_point:
             return grad_mode.is_grad_enabled()
     return False
 

@@ -30,7 +30,6 @@ _of_result("sigmoid", lambda y: y * (1 - y))
 _of_result("tan", lambda y: 1 + y * y)
 _of_result("rsqrt", lambda y: -0.5 * y * y * y)
 _of_result("reciprocal", lambda y: -y * y)
-derivative("sqrt")(lambda step, g: (g / (2 * step.result),))
 derivative("log")(lambda step, g: (g / step[0],))
 derivative("log1p")(lambda step, g: (g / (step[0] + 1),))
 derivative("log2")(lambda step, g: (g / (step[0] * _LN2),))
@@ -53,6 +52,14 @@ _of_result("erfinv", lambda y: (_ROOT_PI / 2) * (y * y).exp())
 of_operand("lgamma", lambda x: x.digamma())
 of_operand("digamma", lambda x: x.polygamma(1))
 _of_result("ndtri", lambda y: math.sqrt(2 * math.pi) * (y * y / 2).exp())
+
+
+@derivative("sqrt")
+def _sqrt(step: Step, g: Tensor) -> Gradients:
+    y = step.result
+    if step.params:  # of a norm, which is 0 where all elements are
+        return (where(y.eq(0), 0.0, g / (2 * where(y.eq(0), 1.0, y))),)
+    return (g / (2 * y),)
 
 
 @derivative("sign", "floor", "ceil", "round", "trunc")
@@ -109,7 +116,9 @@ def _gelu(step: Step, g: Tensor) -> Gradients:
 
 @derivative("clamp")
 def _clamp(step: Step, g: Tensor) -> Gradients:
-    x, (low, high) = step[0], step.params
+    x, (low, high, *is_open) = step[0], step.params
+    if is_open:
+        return (where(x.gt(low).logical_and(x.lt(high)), g, 0.0),)
     return (where(x.ge(low).logical_and(x.le(high)), g, 0.0),)
 
 

@@ -89,6 +89,8 @@ def _window_max(step: Step, g: Tensor) -> Gradients:
 @derivative("window_mean")
 def _window_mean(step: Step, g: Tensor) -> Gradients:
     (rank, geometry), shape = step.params, step.shape(0)
+    if geometry[0]:
+        return (_adaptive(g, rank, shape),)
     kernel, stride, low = (geometry[1 + 3 * part : 4 + 3 * part][3 - rank :] for part in range(3))
     counts_padding, divisor = geometry[13], geometry[14]
     size, out = shape[len(shape) - rank :], g._node.shape[g.ndim - rank :]
@@ -108,6 +110,19 @@ def _window_mean(step: Step, g: Tensor) -> Gradients:
         (g * shares).reshape(planes, 1, *out), ones, None, stride, low, more, (1,) * rank, 1
     )
     return (_fitted(spread, (planes, 1, *size)).reshape(shape),)
+
+
+def _adaptive(g: Tensor, rank: int, shape: Shape) -> Tensor:
+    """Each axis by itself: result ``i`` of ``n`` is the mean from ``i / n`` to ``(i + 1) / n`` of the axis, rounded
+    outwards."""
+    for at in range(len(shape) - rank, len(shape)):
+        extent, count = shape[at], g._node.shape[at]
+        shares = np.zeros((count, extent), np.float32)
+        for place in range(count):
+            begin, end = place * extent // count, -(-(place + 1) * extent // count)
+            shares[place, begin:end] = 1 / (end - begin)
+        g = matmul(g.movedim(at, -1), put(shares, dtypes.float32, g.device)).movedim(-1, at)
+    return g
 
 
 @derivative("fold")

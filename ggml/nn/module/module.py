@@ -169,6 +169,12 @@ class Module(Tree["Module"]):
             param.requires_grad_(requires_grad)
         return self
 
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Let go of the gradient of every parameter, or fill it with zeros."""
+        for param in self.parameters():
+            if param.grad is not None:
+                param.grad = None if set_to_none else zeros_like(param.grad)
+
     # Hooks
 
     def register_forward_pre_hook(

@@ -71,8 +71,9 @@ class Pair:
         if isinstance(result, Exception):
             self.skip = "PyTorch refuses the call"
             return
-        self.theirs = [one for one in floats(result, torch.Tensor) if one.requires_grad]
-        if not self.theirs:
+        self.theirs = floats(result, torch.Tensor)
+        self.is_used = [one.requires_grad for one in self.theirs]
+        if not any(self.is_used):
             self.skip = "nothing requires a gradient"
             return
         if row.torch.endswith("_") or row.torch == "Tensor.__setitem__":
@@ -85,6 +86,26 @@ class Pair:
         """A gradient for each result."""
         drawn = [np.array(rng.uniform(-1, 1, tuple(one.shape)), np.float32) for one in self.theirs]
         return [torch.from_numpy(one) for one in drawn], [ggml.tensor(one) for one in drawn]
+
+    def torch_gradients(self, seeds: list[Any]) -> Any:
+        """PyTorch's, for each leaf; an exception where it has none."""
+        used = [(one, begin) for one, begin, is_used in zip(self.theirs, seeds, self.is_used, strict=True) if is_used]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return torch.autograd.grad(
+                    [one for one, _ in used], [one for one, _ in self.leaves], [begin for _, begin in used], allow_unused=True
+                )
+            except RuntimeError as error:
+                return error
+
+
+def own_gradients(results: list[Any], leaves: list[Any], seeds: list[Any]) -> list[Any]:
+    """Ours; what no leaf has a part in gives None."""
+    kept = [(one, begin) for one, begin in zip(results, seeds, strict=True) if one.requires_grad]
+    if not kept:
+        return [None] * len(leaves)
+    return list(ggml.autograd.grad([one for one, _ in kept], leaves, [begin for _, begin in kept], allow_unused=True))
 
 
 def assert_same_gradient(found: ggml.Tensor | None, wanted: Any, tolerance: float, of: str) -> None:
