@@ -88,7 +88,8 @@ def grad(
             gradient = zeros(one.shape, dtype=one.dtype, device=one.device)
         elif gradient is None and not allow_unused:
             raise GradientError(
-                "grad", f"no output was made of an input of shape {tuple(one.shape)}; allow_unused=True gives None for it"
+                "grad",
+                f"no output was made of an input of shape {tuple(one.shape)}; allow_unused=True gives None for it",
             )
         found.append(gradient)
     return tuple(found)

@@ -129,7 +129,8 @@ def _free(made_by: Recorded) -> None:
     """Let go of the values; shapes stay, for derivatives that need no more."""
     made_by.is_freed = True
     made_by.inputs = tuple(
-        (placeholder(node.shape, node.dtype, node.device), history, version) for node, history, version in made_by.inputs
+        (placeholder(node.shape, node.dtype, node.device), history, version)
+        for node, history, version in made_by.inputs
     )
     made_by.outputs = []
 
@@ -144,7 +145,9 @@ def seed(op: str, root: Tensor, gradient: Any) -> tuple[History, Tensor]:
     node = root._node
     if gradient is None:
         if node.numel != 1:
-            raise GradientError(op, f"a tensor of shape {node.shape} needs a gradient to begin with: backward(gradient)")
+            raise GradientError(
+                op, f"a tensor of shape {node.shape} needs a gradient to begin with: backward(gradient)"
+            )
         return history, filled(node.shape, 1.0, node.dtype, node.device)
     if not isinstance(gradient, Tensor):
         raise DTypeError(op, "a tensor as gradient", type(gradient).__name__)
@@ -156,7 +159,11 @@ def seed(op: str, root: Tensor, gradient: Any) -> tuple[History, Tensor]:
 
 
 def walk(
-    roots: Sequence[Tensor], gradients: Sequence[Tensor | None], ends: Iterable[History] | None, keeps: bool, creates: bool
+    roots: Sequence[Tensor],
+    gradients: Sequence[Tensor | None],
+    ends: Iterable[History] | None,
+    keeps: bool,
+    creates: bool,
 ) -> Walk:
     """Go back from ``roots``; what was found is computed, unless a function is being recorded."""
     op = "backward" if ends is None else "grad"

@@ -110,7 +110,9 @@ class Function:
             found = cls.backward(context, *parts)
             found = list(found) if isinstance(found, (tuple, list)) else [found]
             if len(found) < len(args) or any(one is not None for one in found[len(args) :]):
-                raise ArgumentError(cls.__name__, "backward", f"returned {len(found)} gradients for {len(args)} arguments")
+                raise ArgumentError(
+                    cls.__name__, "backward", f"returned {len(found)} gradients for {len(args)} arguments"
+                )
             return [found[place] for place in places]
 
         history.record(cls.__name__, tensors, (), floats, backward)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggml.core import tracing
-from ggml.core.grad_mode import no_grad
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
+from ggml.core.grad_mode import no_grad
 from ggml.nn import sampling
 from ggml.ops.create.factories import put
 from ggml.ops.create.random import Generator, generator_of

@@ -61,7 +61,8 @@ class Adam(_Means):
         if group["amsgrad"]:
             square = state["max_exp_avg_sq"] = kept(state, "max_exp_avg_sq", gradient).maximum(square)
         root = square.sqrt() / numbers(math.sqrt(1 - beta2**count), param) + group["eps"]
-        return param - mean / root * numbers(lr / (1 - beta1**count), param)
+        new: Tensor = param - mean / root * numbers(lr / (1 - beta1**count), param)
+        return new
 
 
 class AdamW(Adam):
@@ -114,7 +115,8 @@ class NAdam(_Means):
         mean, square = _means(gradient, state, (beta1, beta2))
         root = (square / numbers(1 - beta2**count, param)).sqrt() + group["eps"]
         param = param - gradient / root * numbers(lr * (1 - now) / (1 - product), param)
-        return param - mean / root * numbers(lr * then / (1 - product * then), param)
+        new: Tensor = param - mean / root * numbers(lr * then / (1 - product * then), param)
+        return new
 
 
 class RAdam(_Means):
@@ -146,10 +148,12 @@ class RAdam(_Means):
         longest = 2 / (1 - beta2) - 1
         length = longest - 2 * count * beta2**count / (1 - beta2**count)
         if length <= 5:
-            return param - mean * numbers(lr, param)
+            plain: Tensor = param - mean * numbers(lr, param)
+            return plain
         share = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
         factor = lr * math.sqrt(share) * math.sqrt(1 - beta2**count)
-        return param - mean / (square.sqrt() + group["eps"]) * numbers(factor, param)
+        new: Tensor = param - mean / (square.sqrt() + group["eps"]) * numbers(factor, param)
+        return new
 
 
 class Adamax(_Means):
@@ -174,4 +178,5 @@ class Adamax(_Means):
         mean = state["exp_avg"] = mean + (gradient - mean) * (1 - beta1)
         largest = (kept(state, "exp_inf", gradient) * beta2).maximum(gradient.abs() + group["eps"])
         state["exp_inf"] = largest
-        return param - mean / largest * numbers(group["lr"] / (1 - beta1**count), param)
+        new: Tensor = param - mean / largest * numbers(group["lr"] / (1 - beta1**count), param)
+        return new

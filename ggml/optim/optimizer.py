@@ -94,7 +94,9 @@ class Optimizer:
                         continue
                     state = self.state.setdefault(param, {})
                     gradient = param.grad.detach()
-                    new = self.update(param.detach(), -gradient if group.get("maximize") else gradient, state, group, numbers)
+                    new = self.update(
+                        param.detach(), -gradient if group.get("maximize") else gradient, state, group, numbers
+                    )
                     param._assign(new, f"{type(self).__name__}.step")
                     touched += [param, *[value for value in state.values() if isinstance(value, Tensor)]]
             evaluation.eval(touched)

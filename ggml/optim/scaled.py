@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ggml.optim.optimizer import Group, Numbers, Optimizer, checked_range, counted, decayed, kept
 from ggml.ops.create.factories import full_like
+from ggml.optim.optimizer import Group, Numbers, Optimizer, checked_range, counted, decayed, kept
 from ggml.tensors.tensor import Tensor
 
 __all__ = ["Adadelta", "Adagrad", "Lion", "RMSprop"]
@@ -44,7 +44,8 @@ class RMSprop(Optimizer):
         step = gradient / (square.sqrt() + group["eps"])
         if group["momentum"] > 0:
             step = state["momentum_buffer"] = kept(state, "momentum_buffer", gradient) * group["momentum"] + step
-        return param - step * numbers(group["lr"], param)
+        new: Tensor = param - step * numbers(group["lr"], param)
+        return new
 
 
 class Adagrad(Optimizer):
@@ -75,7 +76,8 @@ class Adagrad(Optimizer):
             before = full_like(gradient, group["initial_accumulator_value"])
         total = state["sum"] = before + gradient * gradient
         rate = group["lr"] / (1 + (count - 1) * group["lr_decay"])
-        return param - gradient / (total.sqrt() + group["eps"]) * numbers(rate, param)
+        new: Tensor = param - gradient / (total.sqrt() + group["eps"]) * numbers(rate, param)
+        return new
 
 
 class Adadelta(Optimizer):
@@ -104,7 +106,8 @@ class Adadelta(Optimizer):
         before = kept(state, "acc_delta", gradient)
         step = (before + eps).sqrt() / (square + eps).sqrt() * gradient
         state["acc_delta"] = before * rho + step * step * (1 - rho)
-        return param - step * numbers(group["lr"], param)
+        new: Tensor = param - step * numbers(group["lr"], param)
+        return new
 
 
 class Lion(Optimizer):
@@ -122,4 +125,5 @@ class Lion(Optimizer):
         if group["weight_decay"]:
             param = param * numbers(1 - lr * group["weight_decay"], param)
         state["exp_avg"] = mean * beta2 + gradient * (1 - beta2)
-        return param - (mean * beta1 + gradient * (1 - beta1)).sign() * numbers(lr, param)
+        new: Tensor = param - (mean * beta1 + gradient * (1 - beta1)).sign() * numbers(lr, param)
+        return new

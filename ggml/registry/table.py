@@ -13,8 +13,8 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Literal, TypeVar, cast
 
 from ggml.core.dtypes import FLOATING, DType
-from ggml.core.grad_mode import no_grad
 from ggml.core.errors import DeviceMismatchError, DTypeError, RankError
+from ggml.core.grad_mode import no_grad
 from ggml.core.node import MAX_RANK, Node, Shape, empty_leaf
 from ggml.core.op import Op, Runs
 from ggml.graph.builder import Lower

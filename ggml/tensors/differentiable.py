@@ -10,8 +10,8 @@ from ggml.core import grad_mode
 from ggml.core.errors import DTypeError, GradientError, ShapeMismatchError
 from ggml.tensors.history import History, Recorded, of
 
-if TYPE_CHECKING:
-    from ggml.tensors.tensor import Tensor
+#: A tensor, which is built on this module.
+Tensor = Any
 
 _numbers = itertools.count()
 
@@ -55,7 +55,7 @@ class Differentiable:
             raise DTypeError("requires_grad_", "a bool as requires_grad", type(requires_grad).__name__)
         if not requires_grad and self._history is None:
             return self
-        history = of(self)  # type: ignore[arg-type]
+        history = of(self)
         if requires_grad and not self._node.dtype.is_floating_point:
             raise DTypeError("requires_grad_", "a tensor of floats", self._node.dtype)
         if not requires_grad and history.made_by is not None:
@@ -93,7 +93,7 @@ class Differentiable:
             raise ShapeMismatchError("grad", f"the tensor's shape {self._node.shape}", grad._node.shape)
         if grad._node.dtype is not self._node.dtype:
             raise DTypeError("grad", self._node.dtype, grad._node.dtype)
-        of(self).grad = grad  # type: ignore[arg-type]
+        of(self).grad = grad
 
     @grad.deleter
     def grad(self) -> None:
@@ -132,7 +132,7 @@ class Differentiable:
             raise GradientError("register_post_accumulate_grad_hook", "only leaves accumulate; use register_hook")
         if history.accumulated is None:
             history.accumulated = {}
-        return Handle(history.accumulated, lambda _: hook(self))  # type: ignore[arg-type]
+        return Handle(history.accumulated, lambda _: hook(self))
 
     def _needed(self, op: str) -> History:
         history = self._history
@@ -156,4 +156,4 @@ class Differentiable:
                     op, "a leaf that requires a gradient is changed in place; do it within no_grad(), or on x.clone()"
                 )
             own.note_change(op)
-        self._history = new
+        setattr(self, "_history", new)  # noqa: B010  # the slot is one of the subclass

@@ -11,13 +11,13 @@ import itertools
 import sys
 import weakref
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ggml.core import grad_mode
 from ggml.core.node import Node
 
-if TYPE_CHECKING:
-    from ggml.tensors.tensor import Tensor
+#: A tensor, which is built on this module.
+Tensor = Any
 
 _numbers = itertools.count(1)
 
@@ -93,7 +93,11 @@ def is_needed(inputs: Iterable[Tensor]) -> bool:
 
 
 def record(
-    name: str, inputs: Iterable[Tensor], params: Any, results: Iterable[Tensor], backward: Callable[..., Any] | None = None
+    name: str,
+    inputs: Iterable[Tensor],
+    params: Any,
+    results: Iterable[Tensor],
+    backward: Callable[..., Any] | None = None,
 ) -> None:
     """Write an operation on the tape: its floating results require gradients from here on."""
     saved = []

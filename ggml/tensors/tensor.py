@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ggml.core import tracing
 from ggml.core.devices import CPU, Device, allocate, cuda_device, find_device, refuse_elsewhere, require_memory
 from ggml.core.dtypes import Category, DType
-from ggml.core.errors import ArgumentError, ClosedTensorError, DTypeError, ShapeMismatchError, UnsupportedOpError
+from ggml.core.errors import ArgumentError, ClosedTensorError, DTypeError, ShapeMismatchError
 from ggml.core.memory_format import Layout, MemoryFormat, contiguous_format, is_contiguous, strided
 from ggml.core.node import Node, Shape, leaf
 from ggml.graph import executor

@@ -73,7 +73,7 @@ def _rest(step: Step, g: Tensor) -> Gradients:
     second = None
     if _wants(step)[1]:
         a, b = _operands(step)
-        quotient = a / b  # type: ignore[operator]
+        quotient = a / b
         assert isinstance(quotient, Tensor)
         second = -g * (quotient.floor() if step.name == "remainder" else quotient.trunc())
     return _both(step, g, second)

@@ -9,14 +9,14 @@ from ggml.ops.linalg.matmul import matmul
 from ggml.ops.linalg.norms import solve_triangular
 from ggml.ops.linalg.solving import inv
 from ggml.registry.arguments import broadcast
-from ggml.registry.host_results import nonzero
+from ggml.registry.host_results import argwhere
 from ggml.tensors.tensor import Tensor
 
 
 @derivative("masked_select")
 def _masked_select(step: Step, g: Tensor) -> Gradients:
     shape = broadcast("masked_select", step.shape(0), step.shape(1))
-    places = nonzero(step[1].expand(shape).reshape(-1)).reshape(-1)
+    places = argwhere(step[1].expand(shape).reshape(-1)).reshape(-1)
     count = 1
     for extent in shape:
         count *= extent
@@ -97,4 +97,3 @@ without(
     _LAPACK,
 )
 without("ctc_loss", "the host sums over all alignments, and the sums that go backwards are not written yet")
-without("bincount histogram", "it counts, and PyTorch has none either")

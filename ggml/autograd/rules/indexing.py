@@ -27,7 +27,15 @@ def _gather(step: Step, g: Tensor) -> Gradients:
 
 
 @derivative(
-    "scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy", "index_fill", "index_reduce", "put", "index_put"
+    "scatter",
+    "scatter_add",
+    "scatter_reduce",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_reduce",
+    "put",
+    "index_put",
 )
 def _scatter(step: Step, g: Tensor) -> Gradients:
     at, kernel, may_wrap, is_shared = step.params

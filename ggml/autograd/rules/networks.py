@@ -13,8 +13,7 @@ from ggml.ops.elementwise.selection import where
 from ggml.ops.linalg.matmul import matmul
 from ggml.ops.nn.activations import gelu, silu
 from ggml.ops.nn.normalization import softmax
-from ggml.ops.shape.concatenation import cat
-from ggml.ops.shape.joining import stack
+from ggml.ops.shape.concatenation import cat, stack
 from ggml.registry.table import make
 from ggml.tensors.tensor import Tensor
 

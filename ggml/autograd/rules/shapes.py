@@ -11,9 +11,9 @@ from ggml.core.node import Shape
 from ggml.graph.value import row_major
 from ggml.ops.create.factories import put, zeros
 from ggml.ops.index.assignment import pasted
+from ggml.ops.shape.cutting import narrow
 from ggml.ops.shape.permuting import permute
 from ggml.ops.shape.strided import strided
-from ggml.ops.shape.cutting import narrow
 from ggml.ops.spatial.padding import constant_pad
 from ggml.tensors.tensor import Tensor
 
@@ -122,7 +122,9 @@ def _windows(step: Step, g: Tensor) -> Gradients:
     have = g._node.shape
     steps = [*own[: len(outer)]]
     inner = own[len(outer) :]
-    steps += [a * by for a, by in zip(inner, stride, strict=True)] + [a * by for a, by in zip(inner, dilation, strict=True)]
+    steps += [a * by for a, by in zip(inner, stride, strict=True)] + [
+        a * by for a, by in zip(inner, dilation, strict=True)
+    ]
     places = np.zeros((), np.int64)
     for extent, by in zip(have, steps, strict=True):
         places = places[..., None] + np.arange(extent, dtype=np.int64) * by

@@ -51,7 +51,9 @@ def _log_ndtr(step: Step, g: Tensor) -> Gradients:
 of_operand("bessel_j0", lambda x: -functions.bessel_j1(x))
 of_operand("bessel_y0", lambda x: -functions.bessel_y1(x))
 of_operand("modified_bessel_k0", lambda x: -functions.modified_bessel_k1(x))
-of_operand("bessel_j1", lambda x: where(x.eq(0), 0.5, functions.bessel_j0(x) - functions.bessel_j1(x) / where(x.eq(0), 1.0, x)))
+of_operand(
+    "bessel_j1", lambda x: where(x.eq(0), 0.5, functions.bessel_j0(x) - functions.bessel_j1(x) / where(x.eq(0), 1.0, x))
+)
 of_operand("bessel_y1", lambda x: functions.bessel_y0(x) - functions.bessel_y1(x) / x)
 of_operand("modified_bessel_k1", lambda x: -functions.modified_bessel_k0(x) - functions.modified_bessel_k1(x) / x)
 of_operand(

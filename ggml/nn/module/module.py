@@ -18,6 +18,7 @@ from ggml.nn.module.owner import MODULE, owned
 from ggml.nn.module.state import IncompatibleKeys
 from ggml.nn.module.tree import Tree
 from ggml.nn.parameter import point_to
+from ggml.ops.create.factories import zeros_like
 from ggml.tensors.tensor import Tensor
 
 __all__ = ["Module"]
@@ -106,7 +107,7 @@ class Module(Tree["Module"]):
         tracing.refuse(type(self).__name__)
         handles = [param for _, param in self.named_parameters()]
         for handle in (*handles, *[buffer for _, buffer in self.named_buffers()]):
-            changed = function(handle)
+            changed = function(handle.detach())
             changed.buffer()
             point_to(handle, changed)
         return self

@@ -13,8 +13,8 @@ from ggml.core.node import Node, Shape
 from ggml.graph.builder import Builder, Lower
 from ggml.graph.reducing import reduce, to_rows
 from ggml.graph.value import Value
-from ggml.ops.elementwise.pointwise import root
 from ggml.ops.elementwise.arithmetic import maximum, minimum
+from ggml.ops.elementwise.pointwise import root
 from ggml.registry.arguments import as_dtype, axes, convert, floating, integer, number, strictly_floating, tensor
 from ggml.registry.results import ValuesAndIndices
 from ggml.registry.table import make, op

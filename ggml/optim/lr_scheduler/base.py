@@ -17,7 +17,7 @@ class LRScheduler:
         self.optimizer = optimizer
         for group in optimizer.param_groups:
             if last_epoch == -1:
-                group["initial_lr"] = group["lr"]
+                group.setdefault("initial_lr", group["lr"])  # another schedule may have set it before
             elif "initial_lr" not in group:
                 raise ArgumentError(type(self).__name__, "last_epoch", "needs initial_lr in every group of parameters")
         self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]

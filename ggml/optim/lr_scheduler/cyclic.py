@@ -37,7 +37,9 @@ class OneCycleLR(LRScheduler):
         self.total_steps = total_steps if total_steps is not None else (epochs or 0) * (steps_per_epoch or 0)
         self.anneal_strategy, self.cycle_momentum = anneal_strategy, cycle_momentum
         rise, last = float(pct_start * self.total_steps) - 1, self.total_steps - 1
-        self._phases: list[tuple[float, str, str, str, str]] = [(rise, "initial_lr", "max_lr", "max_momentum", "base_momentum")]
+        self._phases: list[tuple[float, str, str, str, str]] = [
+            (rise, "initial_lr", "max_lr", "max_momentum", "base_momentum")
+        ]
         if three_phase:
             self._phases.append((2 * rise, "max_lr", "initial_lr", "base_momentum", "max_momentum"))
             self._phases.append((last, "initial_lr", "min_lr", "max_momentum", "max_momentum"))

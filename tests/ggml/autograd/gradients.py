@@ -94,7 +94,10 @@ class Pair:
             warnings.simplefilter("ignore")
             try:
                 return torch.autograd.grad(
-                    [one for one, _ in used], [one for one, _ in self.leaves], [begin for _, begin in used], allow_unused=True
+                    [one for one, _ in used],
+                    [one for one, _ in self.leaves],
+                    [begin for _, begin in used],
+                    allow_unused=True,
                 )
             except RuntimeError as error:
                 return error
