@@ -9,6 +9,7 @@ import ggml.backend as backend
 import ggml.debug as debug
 import ggml.export as export
 import ggml.fft as fft
+import ggml.func as func
 import ggml.linalg as linalg
 import ggml.nn as nn
 import ggml.optim as optim
@@ -16,6 +17,7 @@ import ggml.quantization as quantization
 import ggml.random as random
 import ggml.signal as signal
 import ggml.special as special
+import ggml.utils as utils
 from ggml.core.devices import Device, device, devices
 from ggml.core.dtypes import DType, promote_types
 from ggml.core.errors import (
@@ -175,6 +177,7 @@ __all__ = [
     "frombuffer",
     "full",
     "full_like",
+    "func",
     "generate",
     "generate_stream",
     "get_default_dtype",
@@ -221,6 +224,7 @@ __all__ = [
     "special",
     "strided",
     "tensor",
+    "utils",
     "zeros",
     "zeros_like",
 ]

@@ -102,7 +102,7 @@ def _tensor_backward(
     create_graph: bool = False,
     inputs: Any = None,
 ) -> None:
-    """Add the gradients of this tensor to ``grad`` of the leaves that it was made of; see ``ggml.autograd.backward``."""
+    """Add the gradients of this tensor to ``grad`` of the leaves it was made of; see ``ggml.autograd.backward``."""
     backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
 
 

@@ -89,7 +89,7 @@ class Step:
         return tensor
 
 
-_FREED = "backward went over this operation before and let go of what it held; say backward(retain_graph=True) the first time"
+_FREED = "backward went over this operation before and let go of what it held; say backward(retain_graph=True) then"
 
 Derivative = Callable[[Step, Tensor], Gradients]
 

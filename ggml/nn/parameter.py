@@ -23,7 +23,9 @@ class _Owned(Tensor):
     @property
     def data(self) -> Tensor:
         """Its values without their history; giving it another tensor replaces them, whatever its shape and dtype."""
-        return self.detach()
+        values: _Values = object.__new__(_Values)
+        values._node, values._history, values._owner = self._node, None, self
+        return values
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -35,10 +37,24 @@ class _Owned(Tensor):
         return super()._assign(result, op, reshapes)
 
 
+class _Values(Tensor):
+    """``data`` of a parameter: without its history, and what is changed in place is the parameter's value."""
+
+    __slots__ = ("_owner",)
+
+    _owner: Tensor
+
+    def _assign(self, result: Tensor, op: str, reshapes: bool = False) -> Tensor:
+        super()._assign(result, op, reshapes)
+        point_to(self._owner, self)
+        return self
+
+
 class Parameter(_Owned):
     """A tensor that a module registers when it is assigned as an attribute.
 
-    ``requires_grad`` says whether ``backward`` computes a gradient for it. It is False for quantised data. Integers cannot be trained: DTypeError unless ``requires_grad=False``.
+    ``requires_grad`` says whether ``backward`` computes a gradient for it. It is False for quantised data.
+    Integers cannot be trained: DTypeError unless ``requires_grad=False``.
     """
 
     __slots__ = ()

@@ -67,7 +67,7 @@ _MAKING = {"new_size", "new_full", "new_tensor", "multinomial", "nonzero", "uniq
 
 
 def recorded(name: str, function: Function) -> Function:
-    """A function of the host that enters the tape as one operation. Its parameters are the arguments that are no tensor,
+    """A function of the host that enters the tape as one operation, its parameters the arguments that are no tensor,
     by name."""
     signature = inspect.signature(function)
 

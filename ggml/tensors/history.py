@@ -54,8 +54,8 @@ class History:
     """
 
     __slots__ = (
-        "__weakref__", "accumulated", "changed_by", "grad", "hooks", "index", "made_by", "requires_grad", "retains_grad",
-        "version",
+        "__weakref__", "accumulated", "changed_by", "grad", "hooks", "index", "made_by", "requires_grad",
+        "retains_grad", "version",
     )  # fmt: skip
 
     def __init__(self, requires_grad: bool = False, made_by: Recorded | None = None, index: int = 0) -> None:
@@ -77,7 +77,7 @@ class History:
 
 def of(tensor: Tensor) -> History:
     """The history of a tensor, begun if it has none yet."""
-    history = tensor._history
+    history: History | None = tensor._history
     if history is None:
         history = tensor._history = History()
     return history

@@ -30,13 +30,12 @@ def _fitted(x: Tensor, shape: Shape, first: int = 2) -> Tensor:
 
 
 def _by_kernel(x: Tensor, g: Tensor, shape: Shape, how: Any) -> Tensor:
-    """The gradient of a weight [out, C / groups, ...]: the input as images, and ``g`` as the windows that move over them.
+    """The gradient of a weight [out, C / groups, ...]: ``g`` as the windows, which move over the input.
 
     The batch takes the place of the channels, strides that of dilations.
     """
     stride, padding, dilation, groups = how
     batch, channels, *size = x._node.shape
-    outputs, *positions = g._node.shape[1:]
     rank = len(size)
     inner = tuple(range(3, 3 + rank))
     images = permute(x.reshape(batch, groups, channels // groups, *size), (2, 1, 0, *inner))

@@ -11,7 +11,7 @@ from ggml.optim.optimizer import Group, Optimizer
 
 
 class OneCycleLR(LRScheduler):
-    """From ``max_lr / div_factor`` to ``max_lr`` over ``pct_start`` of the steps, then down to a fraction of the start."""
+    """From ``max_lr / div_factor`` to ``max_lr`` over ``pct_start`` of the steps, then down to far below the start."""
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from ggml.optim.optimizer import Optimizer
 class ReduceLROnPlateau(LRScheduler):
     """Times ``factor`` after ``patience`` steps without a better value, by more than ``threshold``.
 
-    ``threshold_mode="rel"`` counts it relative to the best value. After a cut nothing is counted for ``cooldown`` steps.
+    ``threshold_mode="rel"`` counts it relative to the best value. After a cut ``cooldown`` steps do not count.
     """
 
     def __init__(

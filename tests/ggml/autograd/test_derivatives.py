@@ -7,9 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip install 'ggml-cluster[torch]'")
-
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
@@ -17,6 +14,7 @@ import ggml
 from ggml.autograd.derivative import WITHOUT
 from ggml.ops.namespace import TABLE
 from tests.ggml.autograd.gradients import Pair, assert_same_gradient, own_gradients
+from tests.ggml.both import torch
 from tests.ggml.samples import SAMPLES
 
 ROWS = [row.name for row in TABLE.values() if row.sample != "internal"]
