@@ -81,7 +81,7 @@ def grad(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: 
 
 
 def vjp(func: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[..., Any]]:
-    """What ``func`` returns for these tensors, and a function from its gradient to theirs, which may be called often."""
+    """What ``func`` returns for these tensors, and a function from its gradient to theirs, for any number of calls."""
     with grad_mode.enable_grad():
         given, wanted = _leaves("vjp", primals, tuple(range(len(primals))))
         value = func(*given)

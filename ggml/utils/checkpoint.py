@@ -20,7 +20,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
     Random numbers are those of the first time. Parameters that the function holds get their gradients, too.
     ``use_reentrant`` has no effect. The function returns a tensor or a tuple of tensors.
     """
-    before = default_generator.get_state()
+    before = default_generator.snapshot()
     with grad_mode.no_grad():
         output = function(*args, **kwargs)
     if not grad_mode.is_grad_enabled():
@@ -30,8 +30,8 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
     results = list(output) if isinstance(output, (tuple, list)) else [output]
 
     def backward(gradients: dict[int, Tensor]) -> Sequence[Tensor | None]:
-        after = default_generator.get_state()
-        default_generator.set_state(before)
+        after = default_generator.snapshot()
+        default_generator.restore(before)
         given, ends = list(args), []
         with grad_mode.enable_grad():
             for place in places:
@@ -40,7 +40,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
                     given[place].requires_grad_()
                 ends.append(history.of(given[place]))
             again = function(*given, **kwargs)
-        default_generator.set_state(after)
+        default_generator.restore(after)
         several = list(again) if isinstance(again, (tuple, list)) else [again]
         # Leaves accumulate: those of the function as always, the stand-ins of the arguments for this one time.
         way = Walk(None, False, grad_mode.is_grad_enabled())

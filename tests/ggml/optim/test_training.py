@@ -22,7 +22,8 @@ def mlp(library: Any) -> Any:
 def conv_net(library: Any) -> Any:
     nn = library.nn
     return nn.Sequential(
-        nn.Unflatten(1, (1, 3, 4)), nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2, 2, (1, 0)),
+        nn.Unflatten(1, (1, 3, 4)), nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(),
+        nn.MaxPool2d(2, 2, (1, 0)),
         nn.Flatten(), nn.Linear(24, 5),
     )  # fmt: skip
 
