@@ -24,7 +24,10 @@ __all__ = [
 _enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
 _inferring: ContextVar[bool] = ContextVar("inference_mode", default=False)
 
-is_grad_enabled = _enabled.get
+
+def is_grad_enabled() -> bool:
+    """Whether derivatives are recorded here."""
+    return _enabled.get()
 
 
 class _Switch:
