@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import ggml.autograd as autograd
 import ggml.backend as backend
 import ggml.debug as debug
 import ggml.export as export
 import ggml.fft as fft
+import ggml.func as func
 import ggml.linalg as linalg
 import ggml.nn as nn
+import ggml.optim as optim
 import ggml.quantization as quantization
 import ggml.random as random
 import ggml.signal as signal
 import ggml.special as special
+import ggml.utils as utils
 from ggml.core.devices import Device, device, devices
 from ggml.core.dtypes import DType, promote_types
 from ggml.core.errors import (
@@ -27,6 +31,7 @@ from ggml.core.errors import (
     FileFormatError,
     ForkedProcessError,
     GgmlError,
+    GradientError,
     IndexOutOfRangeError,
     LinAlgError,
     ModuleError,
@@ -128,6 +133,7 @@ __all__ = [
     "ForkedProcessError",
     "Generator",
     "GgmlError",
+    "GradientError",
     "IndexOutOfRangeError",
     "Layout",
     "LinAlgError",
@@ -144,6 +150,7 @@ __all__ = [
     "arange",
     "arena",
     "as_tensor",
+    "autograd",
     "backend",
     "bernoulli",
     "broadcast_shapes",
@@ -170,6 +177,7 @@ __all__ = [
     "frombuffer",
     "full",
     "full_like",
+    "func",
     "generate",
     "generate_stream",
     "get_default_dtype",
@@ -195,6 +203,7 @@ __all__ = [
     "numel",
     "ones",
     "ones_like",
+    "optim",
     "preserve_format",
     "promote_types",
     "quantization",
@@ -215,6 +224,7 @@ __all__ = [
     "special",
     "strided",
     "tensor",
+    "utils",
     "zeros",
     "zeros_like",
 ]

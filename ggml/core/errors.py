@@ -13,6 +13,7 @@
     ├── UnsupportedOpError (TypeError)      op, backend, hint
     ├── LinAlgError (ValueError)            op
     ├── TracingError (TypeError)            op
+    ├── GradientError (ValueError)          op
     ├── FileFormatError (ValueError)        path, field
     ├── ModuleError (AttributeError)
     ├── StateDictError (ValueError)         module, missing_keys, unexpected_keys, errors
@@ -149,6 +150,14 @@ class TracingError(GgmlError, TypeError):
 
     def __init__(self, op: str) -> None:
         super().__init__(f"{op}: there are no values while a function is compiled; keep this outside of it")
+        self.op = op
+
+
+class GradientError(GgmlError, ValueError):
+    """A gradient that cannot be had: nothing requires it, the tape was let go of, or what it needs was changed."""
+
+    def __init__(self, op: str, why: str) -> None:
+        super().__init__(f"{op}: {why}")
         self.op = op
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
+from ggml.core.grad_mode import no_grad
 from ggml.generation.modules import ModuleCall
 from ggml.generation.programs import ProgramCall
 from ggml.nn.module.module import Module
@@ -50,6 +51,7 @@ class Decoder:
         self._num_texts, self._num_tokens = num_texts, 0
         self._tokens = np.zeros((self.num_rows or num_texts, 0), np.int64)
 
+    @no_grad()
     def feed(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         """The next tokens [texts, n] of each text; the logits [texts, vocabulary] of what follows the last."""
         rows = np.zeros((len(self._tokens), tokens.shape[1]), np.int64)

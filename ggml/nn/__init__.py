@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ggml.io.reading import load as load_gguf
-from ggml.nn import attention, functional, init
+from ggml.nn import attention, functional, init, utils
 from ggml.nn.layers.activations import (
     SELU,
     Hardsigmoid,
@@ -285,4 +285,5 @@ __all__ = [
     "functional",
     "init",
     "load_gguf",
+    "utils",
 ]

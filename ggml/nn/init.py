@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ggml.core import tracing
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
+from ggml.core.grad_mode import no_grad
 from ggml.nn import sampling
 from ggml.ops.create.factories import put
 from ggml.ops.create.random import Generator, generator_of
@@ -50,7 +51,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 def _fill(name: str, tensor: Tensor, values: NDArray[Any]) -> Tensor:
     """Give the handle these values in its own dtype and place."""
     tracing.refuse(name)
-    return tensor._assign(put(np.broadcast_to(values, tuple(tensor.shape)), tensor.dtype, tensor.device), name)
+    with no_grad():
+        return tensor._assign(put(np.broadcast_to(values, tuple(tensor.shape)), tensor.dtype, tensor.device), name)
 
 
 def _shape(name: str, tensor: Tensor, min_rank: int = 0, max_rank: int = 99) -> tuple[int, ...]:

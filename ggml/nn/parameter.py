@@ -9,6 +9,7 @@ from ggml.core.devices import CPU
 from ggml.core.dtypes import DType
 from ggml.core.errors import DTypeError
 from ggml.core.node import Shape, empty_leaf
+from ggml.tensors.history import History
 from ggml.tensors.tensor import Tensor, restore, wrap
 
 __all__ = ["Buffer", "Parameter", "point_to"]
@@ -21,8 +22,10 @@ class _Owned(Tensor):
 
     @property
     def data(self) -> Tensor:
-        """The tensor itself; giving it another one replaces the value, whatever its shape and dtype."""
-        return self
+        """Its values without their history; giving it another tensor replaces them, whatever its shape and dtype."""
+        values: _Values = object.__new__(_Values)
+        values._node, values._history, values._owner = self._node, None, self
+        return values
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -34,36 +37,43 @@ class _Owned(Tensor):
         return super()._assign(result, op, reshapes)
 
 
+class _Values(Tensor):
+    """``data`` of a parameter: without its history, and what is changed in place is the parameter's value."""
+
+    __slots__ = ("_owner",)
+
+    _owner: Tensor
+
+    def _assign(self, result: Tensor, op: str, reshapes: bool = False) -> Tensor:
+        super()._assign(result, op, reshapes)
+        point_to(self._owner, self)
+        return self
+
+
 class Parameter(_Owned):
     """A tensor that a module registers when it is assigned as an attribute.
 
-    ``requires_grad`` says whether training may change it; nothing is differentiated here. It is False for
-    quantised data. Integers cannot be trained: DTypeError unless ``requires_grad=False``.
+    ``requires_grad`` says whether ``backward`` computes a gradient for it. It is False for quantised data.
+    Integers cannot be trained: DTypeError unless ``requires_grad=False``.
     """
 
-    __slots__ = ("_is_trained",)
+    __slots__ = ()
 
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
         self._node = _value("Parameter", data)._node
         kind = self._node.dtype
         if requires_grad and not (kind.is_floating_point or kind.is_quantized):
             raise DTypeError("Parameter", "floating data, or requires_grad=False", kind)
-        self._is_trained = bool(requires_grad)
+        self._history = History(bool(requires_grad))
 
     @property
     def requires_grad(self) -> bool:
-        return self._is_trained and self._node.dtype.is_floating_point
+        history = self._history
+        return history is not None and history.requires_grad and self._node.dtype.is_floating_point
 
     @requires_grad.setter
     def requires_grad(self, requires_grad: bool) -> None:
         self.requires_grad_(requires_grad)
-
-    def requires_grad_(self, requires_grad: bool = True) -> Parameter:
-        """Say whether training may change it."""
-        if requires_grad and not self.dtype.is_floating_point:
-            raise DTypeError("requires_grad_", "a floating parameter", self.dtype)
-        self._is_trained = bool(requires_grad)
-        return self
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
@@ -78,7 +88,7 @@ class Buffer(_Owned):
     __slots__ = ("persistent",)
 
     def __init__(self, data: Tensor | None = None, *, persistent: bool = True) -> None:
-        self._node = _value("Buffer", data)._node
+        self._node, self._history = _value("Buffer", data)._node, None
         self.persistent = bool(persistent)
 
     def __reduce__(self) -> Any:

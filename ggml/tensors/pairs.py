@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from ggml.core.devices import Device
 from ggml.core.errors import ArgumentError, UnsupportedOpError
 from ggml.core.node import Node
-from ggml.tensors import transfer
+from ggml.tensors import history, transfer
 from ggml.tensors.tensor import Tensor, wrap
 
 _HINT = "take its pairs with ggml.view_as_real(x), or x.real, x.imag, x.abs(), x.angle()"
@@ -31,7 +31,7 @@ class Pairs(Tensor):
         return False
 
     def detach(self) -> Pairs:
-        return marked(self)
+        return over(self._node)
 
     def clone(self, *, memory_format: Any = None) -> Pairs:
         return marked(self)
@@ -67,18 +67,21 @@ def _restored(make: Callable[..., Tensor], parts: tuple[Any, ...]) -> Pairs:
 def over(node: Node) -> Pairs:
     """A marked tensor over a node of pairs."""
     tensor = object.__new__(Pairs)
-    tensor._node = node
+    tensor._node, tensor._history = node, None
     return tensor
 
 
 def marked(pairs: Tensor) -> Pairs:
     """The same pairs as a complex tensor."""
-    return over(pairs._node)
+    tensor = over(pairs._node)
+    if history.is_needed((pairs,)):
+        history.record("mark", (pairs,), (), (tensor,))
+    return tensor
 
 
 def plain(tensor: Tensor) -> Tensor:
     """The same pairs as a real tensor; itself if it is not marked."""
-    return wrap(tensor._node) if type(tensor) is Pairs else tensor
+    return tensor._alias() if type(tensor) is Pairs else tensor
 
 
 def refuse(op: str) -> NoReturn:

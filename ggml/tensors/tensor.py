@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from ggml.core import tracing
 from ggml.core.devices import CPU, Device, allocate, cuda_device, find_device, refuse_elsewhere, require_memory
 from ggml.core.dtypes import Category, DType
-from ggml.core.errors import ArgumentError, ClosedTensorError, DTypeError, ShapeMismatchError, UnsupportedOpError
+from ggml.core.errors import ArgumentError, ClosedTensorError, DTypeError, ShapeMismatchError
 from ggml.core.memory_format import Layout, MemoryFormat, contiguous_format, is_contiguous, strided
 from ggml.core.node import Node, Shape, leaf
 from ggml.graph import executor
-from ggml.tensors import sharing, transfer
+from ggml.tensors import history, sharing, transfer
+from ggml.tensors.differentiable import Differentiable
+from ggml.tensors.history import History
 from ggml.tensors.size import Size
 from worker_native import Buffer
 
@@ -29,17 +31,18 @@ else:
 _MAX_DEPTH = 4096
 
 
-class Tensor(TensorMethods):
+class Tensor(Differentiable, TensorMethods):
     """A multi-dimensional array on one device. Lazy: operations are recorded, and computed together on demand.
 
     A tensor never changes, except that an in-place method makes this handle mean another value.
     """
 
-    __slots__ = ("__weakref__", "_node")
+    __slots__ = ("__weakref__", "_history", "_node")
     __array_ufunc__ = None  # numpy leaves mixed arithmetic to us
     __hash__ = object.__hash__
 
     _node: Node
+    _history: History | None  # None until the tape meets the tensor
 
     def __init__(self) -> None:
         raise ArgumentError("Tensor", "()", "makes no tensor; call ggml.tensor, ggml.zeros, ...")
@@ -71,21 +74,6 @@ class Tensor(TensorMethods):
     @property
     def itemsize(self) -> int:
         return self._node.dtype.itemsize
-
-    @property
-    def requires_grad(self) -> bool:
-        """False: nothing is differentiated here. ``nn.Parameter`` keeps what it is told."""
-        return False
-
-    @requires_grad.setter
-    def requires_grad(self, requires_grad: bool) -> None:
-        self.requires_grad_(requires_grad)
-
-    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """The tensor itself, if it need not be differentiated; UnsupportedOpError otherwise."""
-        if requires_grad is not False:
-            raise UnsupportedOpError("requires_grad_", "ggml", "nothing is differentiated here; leave it out")
-        return self
 
     @property
     def layout(self) -> Layout:
@@ -222,7 +210,10 @@ class Tensor(TensorMethods):
             raise DTypeError("to_device", "a ggml device", device)
         if device == self._node.device:
             return self
-        return wrap(transfer.move(self._node, self.buffer(), device))
+        moved = wrap(transfer.move(self._node, self.buffer(), device))
+        if history.is_needed((self,)):
+            history.record("to_device", (self,), (), (moved,))
+        return moved
 
     def cpu(self) -> Tensor:
         return self.to_device(CPU)
@@ -243,7 +234,20 @@ class Tensor(TensorMethods):
         return self._node.device.is_cpu and transfer.is_pinned(self.buffer())
 
     def detach(self) -> Tensor:
+        """The same values without their history."""
         return wrap(self._node)
+
+    def detach_(self) -> Tensor:
+        """Let go of the history of this handle."""
+        self._history = None
+        return self
+
+    def _alias(self) -> Tensor:
+        """Another handle on the same values, with a history that leads to this one."""
+        alias = wrap(self._node)
+        if history.is_needed((self,)):
+            history.record("alias", (self,), (), (alias,))
+        return alias
 
     # Exchange
 
@@ -266,14 +270,18 @@ class Tensor(TensorMethods):
             raise DTypeError(op, f"a result that {node.dtype} can hold", new.dtype)
         if node.is_captured:
             tracing.note_change()
-        self._node = new if new.dtype is node.dtype else result.to(node.dtype)._node
+        if new.dtype is not node.dtype:
+            result = result.to(node.dtype)
+        if self._history is not None or result._history is not None:
+            self._become(result, op)
+        self._node = result._node
         return self
 
 
 def wrap(node: Node) -> Tensor:
     """A tensor over a node."""
     tensor = object.__new__(Tensor)
-    tensor._node = node
+    tensor._node, tensor._history = node, None
     if node.depth > _MAX_DEPTH and not tracing.is_active():
         executor.compute([node])
     return tensor

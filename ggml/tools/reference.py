@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ggml.autograd.coverage import CONSTANT, HAS, derivatives
 from ggml.core.dtypes import ALL, FLOATING, INTEGER, NUMERIC, PLAIN
 from ggml.core.op import Op
 from ggml.ops import namespace
@@ -39,13 +40,16 @@ _GENERAL = (
     "calculates with complex numbers; everything else refuses it. `shape` counts the axis, `dim` does not.",
     "What `torch.linalg` solves or decomposes is computed at once, by numpy in float64, and rounded to float32; it "
     "cannot be compiled. The signs of vectors are LAPACK's choice.",
-    "`no_grad`, `inference_mode` and their kin are accepted and change nothing: nothing is differentiated.",
+    "`inference_mode` is `no_grad`: what is made in it may be used anywhere. A view that is changed in place does not "
+    "change its base, so that no gradient goes through it; `x[0] = y` is recorded on `x`.",
+    "`backward` goes by the values that operations were recorded with. A detached handle has a version of its own: "
+    "changing it in place never spoils the values of the tensor that it was taken from. Of functions of "
+    "`ggml.compile` nothing is recorded.",
     "A bool takes 4 bytes, and leaving or entering through DLPack or numpy copies it.",
     "Random numbers come from numpy's Philox on the host: equal on every device, and other than PyTorch's.",
     "`ggml.empty` is `ggml.zeros`.",
     "Operations on two Python numbers, without a tensor, are refused.",
-    "`requires_grad=True` is refused, save for parameters: nothing is differentiated. `layout=` must be "
-    "`ggml.strided`; a memory format and `non_blocking=` have no effect.",
+    "`layout=` must be `ggml.strided`; a memory format and `non_blocking=` have no effect.",
     "`out=` makes the handle mean the result, whatever shape it had. Every function of `ggml`, `ggml.fft`, "
     "`ggml.linalg` and `ggml.special` takes it where the result is tensors, also those that are views in PyTorch.",
     "A dtype that is not here names what takes its place: `ggml.float64`, `x.double()`, `dtype=float` say "
@@ -72,27 +76,45 @@ def _signature(row: Op) -> str:
     return re.sub(r"'([^']*)'", r"\1", text).replace("|", "\\|")
 
 
+def _mark(derivative: str) -> str:
+    return {HAS: "yes", CONSTANT: ""}.get(derivative, "no")
+
+
 def _operations() -> str:
+    known = derivatives()
+    without = {row.name: known[row.name] for row in _rows() if known[row.name] not in (HAS, CONSTANT)}
+    count = sum(known[row.name] == HAS for row in _rows())
     lines = [
         "# Operations",
         "",
         "Written by `python -m ggml.tools.reference` from the table. Names, arguments, defaults and results are",
         "PyTorch's; [differences](differences.md) are listed apart. `tests/ggml/ops/test_table.py` compares every",
-        "row with PyTorch.",
+        "row with PyTorch, and `tests/ggml/autograd/test_derivatives.py` every derivative.",
         "",
-        f"{len(_rows())} operations. Where the work is done:",
+        f"{len(_rows())} operations, {count} with a derivative. Where the work is done:",
         "",
         *[f"- `{runs}`: {text}." for runs, text in _RUNS.items() if any(row.runs == runs for row in _rows())],
         "",
-        "| operation | PyTorch's place | dtypes | runs | what it is |",
-        "|---|---|---|---|---|",
+        "| operation | PyTorch's place | dtypes | runs | derivative | what it is |",
+        "|---|---|---|---|---|---|",
     ]
     for row in _rows():
         name = f"`{row.name}{_signature(row)}`"
         place = "`torch." + row.torch + "`" + (", in place too" if hasattr(Tensor, f"{row.name}_") else "")
-        lines.append(f"| {name} | {place} | {_dtypes(row)} | {row.runs} | {row.doc.splitlines()[0]} |")
+        lines.append(
+            f"| {name} | {place} | {_dtypes(row)} | {row.runs} | {_mark(known[row.name])} | {row.doc.splitlines()[0]} |"
+        )
     aliases = ", ".join(f"`{alias}` = `{name}`" for alias, name in sorted(namespace.ALIASES.items()))
+    lines += ["", "## Without a derivative", ""]
+    lines += [f"- {', '.join(f'`{name}`' for name in names)}: {why}." for why, names in _by_reason(without).items()]
     return "\n".join([*lines, "", f"Second names: {aliases}.", "", f"Dtypes: {', '.join(sorted(ALL))}.", ""])
+
+
+def _by_reason(without: dict[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, why in without.items():
+        found.setdefault(why, []).append(name)
+    return found
 
 
 def _differences() -> str:

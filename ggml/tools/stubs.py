@@ -89,6 +89,10 @@ def _methods() -> str:
     lines += _operators(UNARY_OPERATORS, "")
     lines += [f"    @property\n    def {name}(self) -> Tensor: ..." for name in ("H", "T", "mH", "mT", "data")]
     lines += ["    @property\n    def is_cpu(self) -> builtins.bool: ...", "    def adjoint(self) -> Tensor: ..."]
+    lines.append(
+        "    def backward(self, gradient: Tensor | None = ..., retain_graph: builtins.bool | None = ..., "
+        "create_graph: builtins.bool = ..., inputs: Any = ...) -> None: ..."
+    )
     return _HEAD + "class TensorMethods:\n" + "\n".join(lines) + "\n"
 
 

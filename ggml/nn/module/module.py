@@ -18,6 +18,7 @@ from ggml.nn.module.owner import MODULE, owned
 from ggml.nn.module.state import IncompatibleKeys
 from ggml.nn.module.tree import Tree
 from ggml.nn.parameter import point_to
+from ggml.ops.create.factories import zeros_like
 from ggml.tensors.tensor import Tensor
 
 __all__ = ["Module"]
@@ -106,7 +107,7 @@ class Module(Tree["Module"]):
         tracing.refuse(type(self).__name__)
         handles = [param for _, param in self.named_parameters()]
         for handle in (*handles, *[buffer for _, buffer in self.named_buffers()]):
-            changed = function(handle)
+            changed = function(handle.detach())
             changed.buffer()
             point_to(handle, changed)
         return self
@@ -168,6 +169,12 @@ class Module(Tree["Module"]):
         for param in self.parameters():
             param.requires_grad_(requires_grad)
         return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Let go of the gradient of every parameter, or fill it with zeros."""
+        for param in self.parameters():
+            if param.grad is not None:
+                param.grad = None if set_to_none else zeros_like(param.grad)
 
     # Hooks
 

@@ -25,7 +25,7 @@ class Options(TypedDict, total=False):
     """What every function that makes a tensor takes."""
 
     layout: Layout | None  # strided
-    requires_grad: bool  # False
+    requires_grad: bool  # whether it is a leaf that ``backward`` computes a gradient for
     pin_memory: bool  # as ``Tensor.pin_memory``
 
 
@@ -58,11 +58,13 @@ class Wish:
     pins: bool
     memory_format: Any
     out: Tensor | None
+    requires_grad: bool
 
     def settle(self, made: Tensor) -> Tensor:
         """The new tensor as it was wished for."""
         checked(self.name, self.memory_format, made._node.shape)
-        return cast(Tensor, given_to(self.name, made.pin_memory() if self.pins else made, self.out))
+        result = cast(Tensor, given_to(self.name, made.pin_memory() if self.pins else made, self.out))
+        return result.requires_grad_() if self.requires_grad else result
 
 
 def given_to(name: str, result: Any, out: Any) -> Any:
@@ -101,7 +103,7 @@ def wish(
     unknown = [key for key in options if key not in known]
     if unknown:
         raise DTypeError(name, f"no keywords but dtype, device, {', '.join(sorted(known))}", ", ".join(unknown))
-    _refuse(name, options.get("layout"), options.get("requires_grad"))
+    _refuse(name, options.get("layout"))
     model = out = options.get("out")
     if out is not None and not isinstance(out, Tensor):
         raise DTypeError(name, "a tensor as out", type(out).__name__)
@@ -112,14 +114,11 @@ def wish(
         raise DTypeError(name, f"dtype {out.dtype}, which out has", wanted)
     if out is not None and place != out.device:
         raise DeviceMismatchError(name, (str(place), str(out.device)))
-    return Wish(name, wanted, place, bool(options.get("pin_memory")), options.get("memory_format"), out)
+    pins, is_leaf = bool(options.get("pin_memory")), bool(options.get("requires_grad"))
+    return Wish(name, wanted, place, pins, options.get("memory_format"), out, is_leaf)
 
 
-def _refuse(name: str, layout: Any, requires_grad: Any) -> None:
+def _refuse(name: str, layout: Any) -> None:
     """Raise for what no tensor here can be."""
     if layout is not None and str(layout).rpartition(".")[2] != strided.name:
         raise UnsupportedOpError(name, "ggml", f"layout {layout}: tensors are dense (ggml.strided)")
-    if requires_grad:
-        raise UnsupportedOpError(
-            name, "ggml", "requires_grad=True: nothing is differentiated here; leave it out (nn.Parameter keeps it)"
-        )

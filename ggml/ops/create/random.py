@@ -58,6 +58,16 @@ class Generator:
     def initial_seed(self) -> int:
         return self._seed
 
+    def snapshot(self) -> Any:
+        """Where the sequence is, for ``restore``."""
+        with self._lock:
+            return self._source.bit_generator.state
+
+    def restore(self, snapshot: Any) -> None:
+        """Go on from where the sequence was."""
+        with self._lock:
+            self._source.bit_generator.state = snapshot
+
     def uniform(self, shape: Shape) -> NDArray[Any]:
         with self._lock:
             return self._source.random(shape, np.float32)

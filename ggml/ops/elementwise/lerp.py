@@ -121,7 +121,9 @@ def _times_logarithm(name: str, logarithm: Callable[[Tensor], Tensor], input: Op
     like = a if isinstance(a, Tensor) else b
     assert isinstance(like, Tensor)
     x, y = _as_floats(a, like), _as_floats(b, like)
-    result = where(x.eq(0).logical_and(y.isnan().logical_not()), 0.0, x * logarithm(y))
+    # Only where the product would not be 0 by itself: elsewhere its derivative counts, also at 0.
+    logarithms = logarithm(y)
+    result = where(x.eq(0).logical_and(logarithms.abs().eq(math.inf).logical_or(y.lt(0))), 0.0, x * logarithms)
     return convert(result, dtype if dtype.is_floating_point else dtypes.float32)
 
 

@@ -77,6 +77,11 @@ log = _ggml("log", "The natural logarithm.")
 sqrt = _ggml("sqrt", "The square root.")
 
 
+def root(x: Tensor) -> Tensor:
+    """The square root whose derivative at 0 is 0 and not infinite, as that of norms and deviations is in PyTorch."""
+    return make("sqrt", (x,), (True,), x._node.shape, x._node.dtype)
+
+
 sin = _ggml("sin", "The sine of an angle in radians.")
 
 

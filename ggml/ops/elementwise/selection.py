@@ -68,11 +68,16 @@ def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
 
 
 def _lower_clamp(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-    low, high = params
+    low, high = params[:2]
     if b.device.is_cpu:
         raised = b.map("maximum", values[0], b.scalar(low, F32), shape=node.shape)
         return b.map("minimum", raised, b.scalar(high, F32), shape=node.shape)
     return b.unary("clamp", values[0], low, high)
+
+
+def bounded(x: Tensor, low: float, high: float) -> Tensor:
+    """``clamp`` to numbers, whose derivative at the bounds is 0, as that of PyTorch's activations is."""
+    return make("clamp", (x,), (low, high, True), x._node.shape, x._node.dtype)
 
 
 @op(runs="mixed", sample="clamp", lower=_lower_clamp, dtypes=NUMERIC, inplace=True)

@@ -103,7 +103,7 @@ def polygamma(n: int, input: Tensor) -> Tensor:
         return x.digamma()
     wide = convert(x, dtypes.float32)
     size = math.exp(math.lgamma(order + 1)) if order < 34 else math.inf
-    return convert(zeta(wide * 0.0 + float(order + 1), wide) * (size if order % 2 else -size), x.dtype)
+    return convert(zeta(wide.detach() * 0.0 + float(order + 1), wide) * (size if order % 2 else -size), x.dtype)
 
 
 @op(

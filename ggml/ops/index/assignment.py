@@ -178,5 +178,5 @@ def _lower_paste(b: Builder, values: Sequence[Value], params: tuple[Any, ...], n
 def pasted(input: Tensor, source: Tensor, strides: tuple[int, ...], offset: int) -> Tensor:
     """``input`` with ``source`` at a pattern of strides over its elements; the caller has checked both."""
     if not source._node.numel:
-        return input.detach()
+        return input._alias()
     return make("pasted", (input, source), (strides, offset), input._node.shape, input._node.dtype)

@@ -56,7 +56,7 @@ def written(
     """The node of a scatter whose arguments the row ``name`` has checked. ``places`` has one axis if it is shared,
     else as many as ``x``; ``source`` has its extents."""
     if places._node.numel == 0 or source._node.numel == 0:
-        return x.detach()
+        return x._alias()
     if x._node.shape[at] == 0:
         raise IndexOutOfRangeError(name, f"there is no place along dim {at} of {x._node.shape}")
     return make(name, (x, places, source), Scatter(at, kernel, may_wrap, is_shared), x._node.shape, x._node.dtype)
@@ -84,7 +84,7 @@ def _fitted(name: str, x: Tensor, at: int, places: Tensor, source: Tensor) -> tu
 def _scattered(name: str, x: Tensor, dim: int, index: Any, source: Tensor, kernel: str) -> Tensor:
     places, at = index_tensor(name, index), axis(name, dim, x.ndim)
     if not places.numel():
-        return x.detach()
+        return x._alias()
     wide, places, source = _fitted(name, x, at, places, source)
     result = written(name, wide, at, places, source, kernel, may_wrap=False, is_shared=False)
     return result.reshape(x._node.shape)

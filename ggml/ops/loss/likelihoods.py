@@ -37,12 +37,28 @@ def binary_cross_entropy(
     need_shape(name, x, y, "a target")
     same_dtype(name, x, y)
     chance, truth = wide(x), wide(y)
-    loss = (truth - 1) * chance.neg().log1p().clamp(min=-100.0) - truth * chance.log().clamp(min=-100.0)
+    loss = (_sloped_at_ends if chance.requires_grad else _of_chances)(chance, truth)
     if weight is not None:
         weights = strictly_floating(name, weight, "weight")
         same_dtype(name, x, weights)
         loss = loss * wide(weights)
     return reduced(loss, how, x.dtype)
+
+
+def _of_chances(chance: Tensor, truth: Tensor) -> Tensor:
+    return (truth - 1) * chance.neg().log1p().clamp(min=-100.0) - truth * chance.log().clamp(min=-100.0)
+
+
+def _sloped_at_ends(chance: Tensor, truth: Tensor) -> Tensor:
+    """The same loss, with PyTorch's finite slope at chances of 0 and 1, where the logarithms have none."""
+    at_end = chance.eq(0).logical_or(chance.eq(1))
+    value = chance.detach()
+    line = _of_chances(value, truth) + (chance - value) * ((value - truth) / 1e-12)
+    return where(at_end, line, _of_chances(where(at_end, 0.5, chance), truth))
+
+
+def _zero(like: Tensor) -> Tensor:
+    return filled((), 0.0, like.dtype, like.device)
 
 
 @loss_row("binary_cross_entropy_with_logits")
@@ -62,7 +78,7 @@ def binary_cross_entropy_with_logits(
     need_shape(name, x, y, "a target")
     logits, truth = wide(x), wide(y)
     # -log(sigmoid(x)), whose two parts never overflow
-    miss = logits.abs().neg().exp().log1p() - logits.clamp(max=0.0)
+    miss = logits.abs().neg().exp().log1p() - logits.minimum(_zero(logits))
     if pos_weight is not None:
         miss = miss * ((wide(tensor(name, pos_weight, "pos_weight")) - 1) * truth + 1)
     loss = (1 - truth) * logits + miss

@@ -10,7 +10,7 @@ from ggml.ops.elementwise.selection import where
 from ggml.ops.loss.classes import class_numbers, class_range, class_weights, nothing
 from ggml.ops.loss.pointwise import floating_result, loss_row, reduced, reduction_of, wide
 from ggml.registry.arguments import convert, number, strictly_floating, tensor
-from ggml.tensors.tensor import Tensor
+from ggml.tensors.tensor import Tensor, filled
 
 
 def _rows(name: str, x: Tensor) -> tuple[Tensor, int, int]:
@@ -102,7 +102,8 @@ def multilabel_soft_margin_loss(
     dtype = floating_result(name, x, y, *extras)
     logits, truth = wide(x), wide(y)
     miss = logits.abs().neg().exp().log1p()
-    loss = truth * (miss - logits.clamp(max=0.0)) + (1 - truth) * (miss + logits.clamp(min=0.0))
+    zero = filled((), 0.0, logits.dtype, logits.device)  # of equal ones each has half of the derivative
+    loss = truth * (miss - logits.minimum(zero)) + (1 - truth) * (miss + logits.maximum(zero))
     for weights in extras:
         loss = loss * wide(weights)
     if not x.ndim:

@@ -10,11 +10,11 @@ from ggml.core.dtypes import F32, NUMERIC, float32
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.graph.builder import Lower
 from ggml.ops.elementwise.pointwise import kernel, native
-from ggml.ops.elementwise.selection import where
+from ggml.ops.elementwise.selection import bounded, where
 from ggml.ops.shape.cutting import narrow
 from ggml.registry.arguments import choice, convert, number, strictly_floating, tensor
 from ggml.registry.table import Function, make, op
-from ggml.tensors.tensor import Tensor
+from ggml.tensors.tensor import Tensor, filled
 from ggml.tensors.transfer import axis
 
 _FUNCTIONAL = "nn.functional."
@@ -87,7 +87,7 @@ def _composed(sample: str = "unary", methods: tuple[str, ...] = ()) -> Callable[
 @_composed()
 def relu6(input: Tensor) -> Tensor:
     """``clamp(input, 0, 6)``."""
-    return strictly_floating("relu6", input).clamp(0, 6)
+    return bounded(strictly_floating("relu6", input), 0.0, 6.0)
 
 
 @_composed("hardtanh")
@@ -96,7 +96,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tens
     low, high = number("hardtanh", min_val, "min_val"), number("hardtanh", max_val, "max_val")
     if low > high:
         raise ArgumentError("hardtanh", "min_val", f"must not be above max_val: {low}, {high}")
-    return strictly_floating("hardtanh", input).clamp(low, high)
+    return bounded(strictly_floating("hardtanh", input), float(low), float(high))
 
 
 @_composed("slope")
@@ -178,7 +178,8 @@ def tanhshrink(input: Tensor) -> Tensor:
 def logsigmoid(input: Tensor) -> Tensor:
     """``log(sigmoid(input))`` without overflow."""
     x = strictly_floating("logsigmoid", input)
-    return x.clamp(max=0.0) - x.abs().neg().exp().log1p()
+    # The smaller of two: at 0 each has half of the derivative, as it must be.
+    return x.minimum(filled((), 0.0, x.dtype, x.device)) - x.abs().neg().exp().log1p()
 
 
 @_composed("glu")

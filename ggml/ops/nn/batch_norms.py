@@ -70,7 +70,7 @@ def _blend(name: str, running: Tensor | None, found: Tensor, momentum: float) ->
     """Move running statistics towards what was found; the handle takes the new value."""
     if running is None:
         return []
-    blended = convert(running, dtypes.float32) * (1 - momentum) + found * momentum
+    blended = convert(running, dtypes.float32) * (1 - momentum) + found.detach() * momentum
     running._assign(convert(blended, running.dtype), name)
     return [running]
 
@@ -126,7 +126,7 @@ def batch_norm(
     kept = _blend(name, running_mean, found_mean, share)
     kept += _blend(name, running_var, found_variance * (count / (count - 1)), share)
     if kept:
-        _settle([*kept, result])
+        _settle([*kept, result, x] if x.requires_grad else [*kept, result])
     return result
 
 
@@ -166,7 +166,7 @@ def instance_norm(
     kept = _blend(name, running_mean, mean.squeeze(2).mean(0), share)
     kept += _blend(name, running_var, spread.mean(0), share)
     if kept:
-        _settle([*kept, result])
+        _settle([*kept, result, x] if x.requires_grad else [*kept, result])
     return result
 
 

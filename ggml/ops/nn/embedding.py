@@ -45,7 +45,8 @@ def embedding(
 ) -> Tensor:
     """Rows of ``weight`` [n, width] that ``input`` names; with ``max_norm`` longer ones are scaled in ``weight`` first.
 
-    ``padding_idx``, ``scale_grad_by_freq`` and ``sparse`` only matter to training.
+    No gradient goes to row ``padding_idx``; with ``scale_grad_by_freq`` gradients are divided by how often a row was
+    named. ``sparse`` has no effect.
     """
     places = index_tensor("embedding", input, "input")
     if not isinstance(weight, Tensor) or weight.dtype.is_integer:
@@ -60,4 +61,8 @@ def embedding(
     if max_norm is not None:
         renormalise("embedding", weight, places, max_norm, norm_type)
     dtype = dtypes.float32 if weight.dtype.is_quantized else weight.dtype
-    return make("embedding", (places, weight), (), (*places._node.shape, weight.shape[1]), dtype)
+    if padding_idx is not None and padding_idx < 0:
+        padding_idx += rows
+    # The derivative needs them, so that they are parameters where they say anything.
+    params = (padding_idx, bool(scale_grad_by_freq)) if padding_idx is not None or scale_grad_by_freq else ()
+    return make("embedding", (places, weight), params, (*places._node.shape, weight.shape[1]), dtype)

@@ -6,6 +6,7 @@ from typing import Any
 
 from ggml.core import dtypes, tracing
 from ggml.core.errors import DTypeError
+from ggml.core.grad_mode import no_grad
 from ggml.ops.elementwise.selection import where
 from ggml.ops.reduce.reductions import norm
 from ggml.registry.arguments import convert, number
@@ -24,7 +25,8 @@ def renormalise(name: str, weight: Tensor, places: Tensor, max_norm: Any, norm_t
     if not places.numel():
         return
     is_named = filled((weight.shape[0],), 0, dtypes.float32, weight.device).index_fill(0, places.flatten(), 1.0)
-    rows = convert(weight, dtypes.float32)
-    length = norm(rows, power, 1, True)
-    is_long = length.gt(most).logical_and(is_named.unsqueeze(1))
-    weight._assign(convert(rows * where(is_long, most / (length + 1e-7), 1.0), weight.dtype), name)
+    with no_grad():
+        rows = convert(weight, dtypes.float32)
+        length = norm(rows, power, 1, True)
+        is_long = length.gt(most).logical_and(is_named.unsqueeze(1))
+        weight._assign(convert(rows * where(is_long, most / (length + 1e-7), 1.0), weight.dtype), name)

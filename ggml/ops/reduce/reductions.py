@@ -14,6 +14,7 @@ from ggml.graph.builder import Builder, Lower
 from ggml.graph.reducing import reduce, to_rows
 from ggml.graph.value import Value
 from ggml.ops.elementwise.arithmetic import maximum, minimum
+from ggml.ops.elementwise.pointwise import root
 from ggml.registry.arguments import as_dtype, axes, convert, floating, integer, number, strictly_floating, tensor
 from ggml.registry.results import ValuesAndIndices
 from ggml.registry.table import make, op
@@ -204,7 +205,7 @@ def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     dims = axes("logsumexp", dim, x.ndim)
     if 0 in x.shape:
         return sum(x.exp(), dims, keepdim).log()
-    top = amax(x, dims, True)
+    top = amax(x.detach(), dims, True)
     top = top.masked_fill(top.abs().eq(math.inf), 0.0)
     total = sum((x - top).exp(), dims, True).log() + top
     return total if keepdim else total.reshape(_reduced(x._node.shape, dims, False))
@@ -224,7 +225,7 @@ def norm(
     if p in (math.inf, -math.inf):
         return (amax if p == math.inf else amin)(x.abs(), dim, keepdim)
     if p == 2:
-        return convert(sum(convert(x, dtypes.float32).pow(2), dim, keepdim).sqrt(), x.dtype)
+        return convert(root(sum(convert(x, dtypes.float32).pow(2), dim, keepdim)), x.dtype)
     if p == 0:
         return convert(sum(x.ne(0), dim, keepdim), x.dtype)
     return convert(sum(convert(x, dtypes.float32).abs().pow(p), dim, keepdim).pow(1.0 / p), x.dtype)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ggml.core import dtypes
 from ggml.core.errors import ArgumentError, DTypeError
+from ggml.ops.elementwise.pointwise import root
 from ggml.ops.reduce.reductions import Dim, mean, sum
 from ggml.registry.arguments import axes, convert, number, strictly_floating
 from ggml.registry.table import op
@@ -67,4 +68,4 @@ def std(
     x = strictly_floating("std", input)
     dim, less = corrected("std", dim, unbiased, correction)
     spread = var(convert(x, dtypes.float32), dim, None, keepdim, correction=less)
-    return convert(spread.sqrt(), x.dtype)
+    return convert(root(spread), x.dtype)

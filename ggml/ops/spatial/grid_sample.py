@@ -12,7 +12,7 @@ import numpy as np
 from ggml.core import dtypes
 from ggml.core.errors import ArgumentError, ShapeMismatchError
 from ggml.core.node import Shape
-from ggml.ops.elementwise.selection import where
+from ggml.ops.elementwise.selection import bounded, where
 from ggml.ops.index.indexing import gather
 from ggml.ops.linalg.matmul import matmul
 from ggml.ops.shape.cutting import select
@@ -80,7 +80,7 @@ def _bounded(place: Tensor, extent: int, padding_mode: str, align_corners: bool)
 
 def _clipped(place: Tensor, extent: int) -> Tensor:
     """Inside the image; a NaN becomes its first element."""
-    return where(place.ge(0.0), place, place * 0.0).nan_to_num(0.0).clamp(0.0, extent - 1.0)
+    return bounded(where(place.ge(0.0), place, place * 0.0).nan_to_num(0.0), 0.0, extent - 1.0)
 
 
 class _Image:

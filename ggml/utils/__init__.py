@@ -1,0 +1,7 @@
+"""What training needs beside modules and optimisers."""
+
+from __future__ import annotations
+
+from ggml.utils import checkpoint
+
+__all__ = ["checkpoint"]

@@ -1,0 +1,54 @@
+"""Memory for time: what a function computed on the way is let go of, and computed again when gradients come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ggml.autograd.engine import Walk
+from ggml.core import grad_mode
+from ggml.ops.create.random import default_generator
+from ggml.tensors import history
+from ggml.tensors.tensor import Tensor
+
+__all__ = ["checkpoint"]
+
+
+def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | None = None, **kwargs: Any) -> Any:
+    """``function(*args, **kwargs)``, of which only the arguments are kept for ``backward``.
+
+    Random numbers are those of the first time. Parameters that the function holds get their gradients, too.
+    ``use_reentrant`` has no effect. The function returns a tensor or a tuple of tensors.
+    """
+    before = default_generator.snapshot()
+    with grad_mode.no_grad():
+        output = function(*args, **kwargs)
+    if not grad_mode.is_grad_enabled():
+        return output
+    places = [place for place, one in enumerate(args) if isinstance(one, Tensor)]
+    tensors = [args[place] for place in places]
+    results = list(output) if isinstance(output, (tuple, list)) else [output]
+
+    def backward(gradients: dict[int, Tensor]) -> Sequence[Tensor | None]:
+        after = default_generator.snapshot()
+        default_generator.restore(before)
+        given, ends = list(args), []
+        with grad_mode.enable_grad():
+            for place in places:
+                given[place] = args[place].detach()
+                if args[place].requires_grad:
+                    given[place].requires_grad_()
+                ends.append(history.of(given[place]))
+            again = function(*given, **kwargs)
+        default_generator.restore(after)
+        several = list(again) if isinstance(again, (tuple, list)) else [again]
+        # Leaves accumulate: those of the function as always, the stand-ins of the arguments for this one time.
+        way = Walk(None, False, grad_mode.is_grad_enabled())
+        for place, gradient in gradients.items():
+            if several[place].requires_grad:
+                way.add(history.of(several[place]), gradient)
+        way.run()
+        return [end.grad for end in ends]
+
+    history.record("checkpoint", tensors, (), [one for one in results if isinstance(one, Tensor)], backward)
+    return output
