@@ -12,8 +12,30 @@ from ggml.tensors.history import of
 from ggml.tensors.tensor import Tensor
 
 
+def _listed(op: str, value: Any, argument: str) -> list[Any]:
+    """One tensor, or several, such as those of ``model.parameters()``."""
+    if isinstance(value, Tensor):
+        return [value]
+    try:
+        return list(value)
+    except TypeError:
+        raise DTypeError(op, f"a tensor, or several, as {argument}", type(value).__name__) from None
+
+
+def _flag(op: str, value: Any, argument: str) -> bool:
+    if not isinstance(value, bool):
+        raise DTypeError(op, f"True or False as {argument}", type(value).__name__)
+    return value
+
+
+def _keeps(op: str, retain_graph: Any, create_graph: Any) -> bool:
+    """Whether the tape stays as it is."""
+    creates = _flag(op, create_graph, "create_graph")
+    return creates if retain_graph is None else _flag(op, retain_graph, "retain_graph")
+
+
 def _several(op: str, value: Any, argument: str) -> list[Tensor]:
-    values = [value] if isinstance(value, Tensor) else list(value)
+    values = _listed(op, value, argument)
     for one in values:
         if not isinstance(one, Tensor):
             raise DTypeError(op, f"tensors as {argument}", type(one).__name__)
@@ -23,7 +45,7 @@ def _several(op: str, value: Any, argument: str) -> list[Tensor]:
 def _matching(op: str, roots: Sequence[Tensor], gradients: Any) -> list[Tensor | None]:
     if gradients is None:
         return [None] * len(roots)
-    given = [gradients] if isinstance(gradients, Tensor) else list(gradients)
+    given = _listed(op, gradients, "gradients")
     if len(given) != len(roots):
         raise ArgumentError(op, "gradients", f"are {len(given)} for {len(roots)} tensors")
     return given
@@ -43,7 +65,7 @@ def backward(
     nothing requires a gradient, the tape was let go of, or a row on the way has no derivative.
     """
     roots = _several("backward", tensors, "tensors")
-    keeps = create_graph if retain_graph is None else bool(retain_graph)
+    keeps = _keeps("backward", retain_graph, create_graph)
     if inputs is None:
         walk(roots, _matching("backward", roots, grad_tensors), None, keeps, create_graph)
         return
@@ -79,7 +101,7 @@ def grad(
         if not one.requires_grad:
             raise GradientError("grad", f"an input of shape {tuple(one.shape)} does not require a gradient")
     ends = [of(one) for one in wanted]
-    keeps = create_graph if retain_graph is None else bool(retain_graph)
+    keeps = _keeps("grad", retain_graph, create_graph)
     way = walk(roots, _matching("grad", roots, grad_outputs), ends, keeps, create_graph)
     found: list[Tensor | None] = []
     for one, end in zip(wanted, ends, strict=True):

@@ -197,10 +197,14 @@ class Host:
     def _all_of(other: Host) -> tuple[str, ...]:
         return ("INPUT", "-s", other.address, "-j", "DROP")
 
-    def iptables(self, table: str, *rule: str) -> None:
-        """Give a rule to the kernel's packet filter of this host. The test is skipped where it has none."""
+    def skip_without_filter(self, table: str) -> None:
+        """Skip the test, before it has begun with anything, where the kernel's packet filter cannot be ordered."""
         if self.run("iptables", "-t", table, "-L").returncode != 0:
             pytest.skip(f"no iptables that works here (its table {table}); install iptables")
+
+    def iptables(self, table: str, *rule: str) -> None:
+        """Give a rule to the packet filter of this host. The test is skipped where it has none."""
+        self.skip_without_filter(table)
         done = self.run("iptables", "-t", table, *rule)
         assert done.returncode == 0, done.stderr
 

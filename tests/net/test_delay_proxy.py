@@ -83,6 +83,7 @@ def test_each_way_takes_as_long_as_it_was_told(hosts: Hosts, proxy: Running) -> 
 
 def test_a_host_can_be_far_away(hosts: Hosts) -> None:
     """Its programs know nothing of a proxy."""
+    hosts[3].skip_without_filter("nat")
     echo = hosts[2].start(sys.executable, "-c", ECHO.replace("9300", "9301"))
     echo.wait_for("listens", 10)
     with hosts[3].delayed(DELAY_S) as proxy:

@@ -32,7 +32,7 @@ def wrong() -> list[Any]:
 def functions(place: str) -> dict[str, Callable[..., Any]]:
     """What can be called there, by name."""
     if place == "Tensor":
-        names = [name for name in dir(ggml.Tensor) if not name.startswith("__") or name in DUNDERS]
+        names = [name for name in dir(ggml.Tensor) if not name.startswith("_") or name in DUNDERS]
         return {name: one for name in names if callable(one := getattr(ggml.Tensor, name))}
     found: Any = ggml
     for part in place.split(".") if place else ():
