@@ -139,7 +139,8 @@ def test_up_after_a_crash_of_everything(cli_home: CliHome) -> None:
     assert cli_home.run("run", "Once", "-n", "3").returncode == 0
 
 
-@pytest.mark.parametrize("repair", ["--repair", pytest.param("--no-repair", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("repair", ["--repair", "--no-repair"])
 def test_foreground_repairs_and_ends_on_sigterm(repair: str, cli_home: CliHome) -> None:
     """A supervisor replaces stages; Ray, in which that one lives itself, is for who stays in the foreground."""
     process = cli_home.start("up", "--demo", "--foreground", repair)
@@ -165,6 +166,7 @@ def test_foreground_repairs_and_ends_on_sigterm(repair: str, cli_home: CliHome) 
     assert marked_pids(str(state["instance"])) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["starting Ray", "stage 0: cutting"])
 def test_a_service_that_is_told_to_stop_while_it_starts_leaves_nothing(line: str, cli_home: CliHome) -> None:
     with cli_home.start("up", "--demo", "--foreground") as process:
@@ -248,6 +250,7 @@ def test_a_cluster_is_not_repaired_with_another_model(cli_home: CliHome, demo_mo
     assert cli_home.run("run", "Once", "-n", "3").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["starting Ray", "stage 0: cutting"])
 def test_an_interrupted_up_leaves_nothing(line: str, cli_home: CliHome) -> None:
     process = cli_home.start("up", "--demo")
