@@ -212,6 +212,7 @@ def test_hostile_connections_keep_nobody_out(doors: Doors, attending: Host, coun
         assert port in {each.port for each in listeners(host.machine.pid, host.pids())}
 
 
+@pytest.mark.slow
 def test_silent_calls_keep_nobody_out(doors: Doors) -> None:
     """Each holds a place and a thread of the door, for as long as it may."""
     enemy = doors.hosts[4]

@@ -8,6 +8,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.net import talking
 from tests.net.running import Running
 from tests.net.together import Together
@@ -53,6 +55,7 @@ def test_a_stage_of_another_machine_is_replaced_there(three_hosts_up: Together) 
     print(f"{all_lost_s - lost_s:.2f} s lost")
 
 
+@pytest.mark.slow
 def test_streams_wait_while_a_machine_is_cut_off(three_hosts_up: Together) -> None:
     three = three_hosts_up.hosts[3]
     pids = {pid for pid in three.pids() if is_stage(pid)}
