@@ -8,6 +8,8 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 import cluster
 from cluster.node.processes import marked_pids, start_ticks
 from cluster.node.ray_health import RayProcess
@@ -47,6 +49,7 @@ def stream(home: CliHome, seed: int, begun: threading.Barrier) -> list[int]:
     return ids
 
 
+@pytest.mark.slow
 def test_streams_finish_without_ray_and_up_replaces_it(cli_home: CliHome) -> None:
     assert cli_home.run("up", "--demo", "--stages", "2").returncode == 0
     gcs, raylet = (next(found for found in ray_processes(cli_home) if found.kind == kind) for kind in ("GCS", "raylet"))
