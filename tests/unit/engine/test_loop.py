@@ -478,7 +478,7 @@ def test_what_was_running_goes_on_when_stages_are_started_anew() -> None:
     run.repair(at_s=6.5)
     run.run()
     assert reader.tokens == alone([1], _LONG, 200).tokens
-    assert run.engine.snapshot().epoch == 1
+    assert run.engine.snapshot().epoch == 2
 
 
 def test_a_stage_that_dies_while_the_next_epoch_is_wired_counts_in_that() -> None:
@@ -493,8 +493,8 @@ def test_a_stage_that_dies_while_the_next_epoch_is_wired_counts_in_that() -> Non
 
 def test_an_early_failure_of_an_epoch_that_was_skipped_is_forgotten() -> None:
     run = Run(_EIGHT)
-    run.world.at(0.5, lambda: run.engine.fail(StageFailure(1, 1, "in the epoch that never began")))
-    run.world.at(1.0, lambda: (run.stages.restart(2), run.engine.reset(2)))
+    run.world.at(0.5, lambda: run.engine.fail(StageFailure(1, 2, "in the epoch that never began")))
+    run.world.at(1.0, lambda: (run.stages.restart(3), run.engine.reset(3)))
     reader = run.ask([1], _LONG, at_s=2.0)
     run.run()
     assert len(reader.tokens) == 60
@@ -904,7 +904,7 @@ def test_a_bug_ends_an_epoch_and_not_the_engine() -> None:
     submit = run.stages.submit
 
     def breaks(microbatch: Microbatch) -> None:
-        if microbatch.id.epoch == 0 and microbatch.id.step == 3:
+        if microbatch.id.epoch == 1 and microbatch.id.step == 3:
             raise RuntimeError("a bug")
         submit(microbatch)
 

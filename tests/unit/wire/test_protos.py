@@ -23,7 +23,8 @@ def test_services_are_those_of_the_package() -> None:
     stage = stage_pb2.DESCRIPTOR.services_by_name["Stage"]
     inference = inference_pb2.DESCRIPTOR.services_by_name["Inference"]
     assert stage.full_name == "ggml_cluster.v1.Stage"
-    assert [method.name for method in stage.methods] == ["Steps", "Watch", "Tokens", "Describe", "Wire", "Compile"]
+    wanted = ["Steps", "Watch", "Tokens", "Describe", "Hold", "Wire", "Compile"]
+    assert [method.name for method in stage.methods] == wanted
     weights = weights_pb2.DESCRIPTOR.services_by_name["Weights"]
     assert [method.name for method in weights.methods] == ["DescribeModel", "ReadTensor"]
     services = membership_pb2.DESCRIPTOR.services_by_name
