@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from cluster.api.errors import ClusterError, UnreachableError
 from cluster.api.status import Condition, Health, StageFacts
 from cluster.coordinator.spec import StageEndpoint
+from cluster.engine.events import Reset
 from cluster.messages.program import AnyStep
-from cluster.messages.stage import Holdings, StageCosts, StageFailure
+from cluster.messages.stage import Holdings, StageFailure
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.keys import Keys
 from cluster.wire.codec.event import Event
@@ -23,8 +24,8 @@ from cluster.wire.stage.wiring import wire_stages
 
 # A step leaves within a fraction of this; longer waits are the network's, and not worth ours.
 FLUSH_S = 0.002
-# A step that a stage computed when its epoch ended is over by then, or what it holds is not waited for.
-HOLDINGS_TIMEOUT_S = 10.0
+
+Answer = TypeVar("Answer")
 
 _log = logging.getLogger(__name__)
 
@@ -41,10 +42,8 @@ class Receiver(Protocol):
     def cut(self, failure: StageFailure) -> None:
         """The connection to one of them broke."""
 
-    def reset(
-        self, epoch: int, costs: tuple[StageCosts, ...], holdings: tuple[Holdings | None, ...], *, are_same: bool
-    ) -> None:
-        """They are wired anew. `holdings` as in Reset. `are_same`: the processes of the epoch before."""
+    def reset(self, reset: Reset) -> None:
+        """They are wired anew."""
 
 
 class WiredStages:
@@ -83,15 +82,15 @@ class WiredStages:
                 watches.append(watch)
             link = StageLink(self._endpoint(ends[0]), ends[0].hello, partial(_report_lost, engine, 0, epoch))
             link.open()
-            holdings = _holdings_of(watches)
         except ClusterError:
             for watch in watches:
                 watch.close()
             raise
+        holdings = _holdings_of(watches)
         with self._lock:
             are_same = _processes(self.ends) == _processes(ends)
             self._link, self._watches, self.ends = link, watches, ends
-        engine.reset(epoch, tuple(end.costs for end in ends), holdings, are_same=are_same)
+        engine.reset(Reset(epoch, tuple(end.costs for end in ends), holdings, are_same))
 
     def rewire(self, epoch: int, engine: Receiver) -> None:
         """Begin an epoch with the same stages, all of which still run. UnreachableError, HandshakeError."""
@@ -106,7 +105,7 @@ class WiredStages:
         with self._lock:
             watches, ends = self._watches, self.ends
         # All are asked before the first answer is waited for: several may be stopped.
-        answers = [_ask(watch) for watch in watches] or [_not_connected] * len(ends)
+        answers = [_ask(watch.ask) for watch in watches] or [_not_connected] * len(ends)
         return [_describe(answer, end) for answer, end in zip(answers, ends, strict=True)]
 
     def compile(self, grammar: str) -> None:
@@ -137,7 +136,7 @@ def _processes(ends: tuple[StageEndpoint, ...]) -> list[tuple[str, int]]:
 
 def _holdings_of(watches: Sequence[EventWatch]) -> tuple[Holdings | None, ...]:
     """What each stage still holds; None of one that does not tell in time, for which all is computed again."""
-    answers = [watch.ask_holdings(HOLDINGS_TIMEOUT_S) for watch in watches]
+    answers = [_ask(watch.ask_holdings) for watch in watches]
     return tuple(map(_told, answers))
 
 
@@ -164,13 +163,13 @@ def _report_lost(engine: Receiver, stage: int, epoch: int, reason: str) -> None:
     engine.cut(StageFailure(stage, epoch, reason))
 
 
-def _not_connected() -> StageFacts:
+def _not_connected() -> NoReturn:
     raise UnreachableError("not connected; run cluster up")
 
 
-def _ask(watch: EventWatch) -> Callable[[], StageFacts]:
+def _ask(ask: Callable[[], Callable[[], Answer]]) -> Callable[[], Answer]:
     try:
-        return watch.ask()
+        return ask()
     except ClusterError:
         return _not_connected
 

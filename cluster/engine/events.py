@@ -105,7 +105,7 @@ class Reset:
     """The stages are wired anew."""
 
     epoch: int
-    costs: tuple[StageCosts, ...] = ()
+    costs: tuple[StageCosts, ...] = ()  # what steps take on each stage; () if that is not known
     holdings: tuple[Holdings | None, ...] = ()  # of each stage, None of one that does not tell; (): nothing is known
     are_same: bool = False  # they are the processes of the epoch before: none of them has died
 

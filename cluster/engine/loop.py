@@ -36,7 +36,7 @@ from cluster.engine.requests import Requests
 from cluster.engine.scheduler import Scheduler
 from cluster.engine.seams import Inbox, Snapshot, Stages
 from cluster.engine.text.vocabulary import Vocabulary
-from cluster.messages.stage import Holdings, StageCosts, StageFailure
+from cluster.messages.stage import StageFailure
 from cluster.messages.step import StepResult, StepTiming
 
 # What ends a request that may be what the stages die of: see `sequence.MOST_LOSSES`.
@@ -152,19 +152,9 @@ class Engine:
         """The same of a connection: whether the stage has died, too, shows with the next `reset`."""
         self._put(LinkBroke(failure))
 
-    def reset(
-        self,
-        epoch: int,
-        costs: tuple[StageCosts, ...] = (),
-        holdings: tuple[Holdings | None, ...] = (),
-        *,
-        are_same: bool = False,
-    ) -> None:
-        """The stages are wired anew; what they do not hold any more is computed again. An epoch not newer is ignored.
-
-        `costs`: what steps take on each stage; () if that is not known. `holdings`, `are_same`: as in Reset.
-        """
-        self._put(Reset(epoch, costs, holdings, are_same))
+    def reset(self, reset: Reset) -> None:
+        """The stages are wired anew; what they hold no more is computed again. An epoch not newer is ignored."""
+        self._put(reset)
 
     def pause(self, why: str, timeout_s: float) -> None:
         """Ends what is under way and holds all requests until `reset`; from a thread that may wait for so long."""

@@ -48,15 +48,10 @@ def what_remains(holdings: Sequence[Holdings | None], since: int, epoch: int, nu
         return None
     # A stage is given the rows of the one before it, the first one tokens; of several in a row each gets the newest.
     givers = [holdings[stage - 1] for stage in lost if stage > 0 and stage - 1 not in lost]
-    kept = [(held.kept or (0,) * num_slots) for held in givers if held is not None]
-    if not kept:
-        return Remains(lost, None)
-    return Remains(lost, tuple(map(min, zip(*kept, strict=True))) if _fit(kept, num_slots) else (0,) * num_slots)
+    nothing = (0,) * num_slots
+    kept = [held.kept if len(held.kept) == num_slots else nothing for held in givers if held is not None]
+    return Remains(lost, tuple(map(min, zip(*kept, strict=True))) if kept else None)
 
 
 def _holds(held: Holdings, since: int, epoch: int) -> bool:
     return held.epoch > 0 and since <= held.epoch <= epoch
-
-
-def _fit(kept: Sequence[Sequence[int]], num_slots: int) -> bool:
-    return all(len(lengths) == num_slots for lengths in kept)

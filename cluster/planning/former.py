@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from cluster.planning.nodes import NodeFacts
-from cluster.planning.places import Place
+from cluster.planning.places import Place, all_places
 from cluster.planning.search.cut_search import Range
 
 
@@ -30,7 +30,7 @@ class Former:
         its neighbour. Stages beyond those that are wanted are left out where they were lost. () where that leads to no
         plan of this length, or nothing is left.
         """
-        there = {place.name: place for place in _all_places(nodes)}
+        there = {place.name: place for place in all_places(nodes)}
         left = [there.get(device) for device in self.devices]
         living = [place for place in left if place is not None]
         if not living:
@@ -58,7 +58,3 @@ class Former:
             for device, (first, end) in zip(devices, pairwise(bounds), strict=True)
             for start, stop in self.held(device)
         )
-
-
-def _all_places(nodes: Sequence[NodeFacts]) -> Iterator[Place]:
-    return (Place(node, device) for node in nodes for device in node.probe.devices)

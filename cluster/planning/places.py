@@ -53,7 +53,7 @@ def choose_places(
     """
     if config.devices:
         return _named(config.devices, nodes.facts), None
-    everything = [Place(node, device) for node in nodes.facts for device in node.probe.devices]
+    everything = all_places(nodes.facts)
     gpus = [place for place in everything if place.device.kind == "gpu"]
     pool = gpus or [place for place in everything if place.device.kind == "cpu"]
     by_default = len(pool) if gpus or len(pool) > 1 else DEFAULT_CPU_STAGES
@@ -63,6 +63,11 @@ def choose_places(
     pool, links = _in_order(_largest(pool, num_stages), nodes, row_bytes)
     # Stages of one node follow one another: a hop between them costs least.
     return tuple(pool[stage * len(pool) // num_stages] for stage in range(num_stages)), links
+
+
+def all_places(nodes: Sequence[NodeFacts]) -> list[Place]:
+    """Every device of every node."""
+    return [Place(node, device) for node in nodes for device in node.probe.devices]
 
 
 def _on_one_node(pool: Sequence[Place], num_stages: int) -> tuple[Place, ...]:

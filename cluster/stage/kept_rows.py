@@ -72,9 +72,16 @@ class KeptRows:
             if held is not None:
                 room[:position] = held[:position]
             held = room
+            self._make_way(len(room))
+        if len(held) > self._max_rows:
+            self._lengths[slot] = 0
+            return
         held[position:end] = rows
         self._rows[slot], self._lengths[slot] = held, end  # the newest, now
-        while sum(map(len, self._rows.values())) > self._max_rows:
+
+    def _make_way(self, num_rows: int) -> None:
+        """Forget others, those without a new row for longest first, until there is so much room or none is left."""
+        while self._rows and sum(map(len, self._rows.values())) + num_rows > self._max_rows:
             self._forget(next(iter(self._rows)))
 
     def _room(self, num_rows: int) -> int:

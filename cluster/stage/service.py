@@ -25,9 +25,7 @@ from cluster.stage.token_feed import TokenFeed
 from cluster.wire.access.keys import Keys
 from cluster.wire.codec.event import Event
 from cluster.wire.stage.server import StageServer
-
-# For a step that is under way when an epoch begins; whoever asks does not wait for longer.
-HOLDINGS_TIMEOUT_S = 10.0
+from cluster.wire.stage.stream import HOLD_TIMEOUT_S
 
 Load = Callable[[StageSpec, OnProgress], Runner]
 
@@ -63,9 +61,8 @@ class StageService:
         self.wired_epoch = 0
         self._wiring_lock = threading.Lock()  # whoever brings the cluster up, and the coordinator, may both wire
         self._epoch: int | None = None  # the epoch that is computed; steps of any other are dropped
-        self._held_epoch = 0  # the newest of which the slots hold something; 0: they are empty
-        self._is_sound = True  # what the slots hold is known
-        self._holdings: tuple[int, Holdings] | None = None  # as the epoch of that number began
+        self._held_epoch: int | None = 0  # the newest of which the slots hold rows; 0: they are empty; None: unknown
+        self._begun_epoch, self._holdings = 0, Holdings(0)  # what they held when that epoch began
         self._has_begun = threading.Condition()
         self._costs = StageCosts()
         self._give_up = give_up
@@ -132,14 +129,10 @@ class StageService:
     def holdings(self, epoch: int) -> Holdings:
         """What the slots hold as `epoch` begins, once the computing thread has come to it; UnreachableError."""
         with self._has_begun:
-            self._has_begun.wait_for(lambda: self._begun_epoch >= epoch, HOLDINGS_TIMEOUT_S)
-            if self._holdings is None or self._begun_epoch != epoch:
+            self._has_begun.wait_for(lambda: self._begun_epoch >= epoch, HOLD_TIMEOUT_S)
+            if self._begun_epoch != epoch:
                 raise UnreachableError(f"epoch: stage {self._spec.stage} has begun {self._begun_epoch}, not {epoch}")
-            return self._holdings[1]
-
-    @property
-    def _begun_epoch(self) -> int:
-        return 0 if self._holdings is None else self._holdings[0]
+            return self._holdings
 
     def describe(self) -> StageFacts:
         """The stage now; sizes are 0 before it is loaded."""
@@ -189,16 +182,16 @@ class StageService:
 
     def _begin(self, runner: Runner, epoch: int) -> None:
         self._epoch, self._health = epoch, Health()
-        kept = runner.kept
-        if kept is None or not self._is_sound:
-            self._held_epoch = 0
+        kept, held_epoch = runner.kept, self._held_epoch
+        if kept is None or held_epoch is None:
+            held_epoch = 0
             try:
                 runner.reset()
-                self._is_sound = True
+                self._held_epoch = 0
             except Exception as error:
                 self._fail(self._spec.stage, epoch, f"epoch {epoch}: {error}")
         with self._has_begun:
-            self._holdings = epoch, Holdings(self._held_epoch, (kept or ()) if self._held_epoch else ())
+            self._begun_epoch, self._holdings = epoch, Holdings(held_epoch, (kept or ()) if held_epoch else ())
             self._has_begun.notify_all()
 
     def _step(self, runner: Runner, step: AnyStep, hidden: Float32Array | None, received_ns: int) -> None:
@@ -212,7 +205,7 @@ class StageService:
             with self._watch.step(most_s(self._costs, step.num_rows)):
                 output = runner.run(step, hidden)
         except Exception as error:  # whatever it is: if this thread ended, the coordinator would wait forever
-            self._is_sound = False
+            self._held_epoch = None
             reason = str(error) or type(error).__name__
             self._fail(self._spec.stage, step.id.epoch, f"step {step.id.step}: {' '.join(reason.split())}")
             return

@@ -27,7 +27,7 @@ class StuckWatch:
         """`on_stuck(seconds)` is called in the watching thread, once for a step that takes too long."""
         self._on_stuck = on_stuck
         self._check_s = check_s
-        self._left_s: float | None = None  # of the step that is computed; None: none is, or it was told of
+        self._limit_s: float | None = None  # of the step that is computed; None: none is, or it was told of
         self._passed_s = 0.0
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -45,19 +45,19 @@ class StuckWatch:
     def step(self, limit_s: float) -> Iterator[None]:
         """A step is computed, and may take so long."""
         with self._lock:
-            self._left_s, self._passed_s = limit_s, 0.0
+            self._limit_s, self._passed_s = limit_s, 0.0
         try:
             yield
         finally:
             with self._lock:
-                self._left_s = None
+                self._limit_s = None
 
     def _run(self) -> None:
         while not self._stopping.wait(self._check_s):
             with self._lock:
                 self._passed_s += self._check_s
-                is_stuck = self._left_s is not None and self._passed_s >= self._left_s
+                is_stuck = self._limit_s is not None and self._passed_s >= self._limit_s
                 if is_stuck:
-                    self._left_s = None
+                    self._limit_s = None
             if is_stuck:
                 self._on_stuck(self._passed_s)

@@ -11,11 +11,12 @@ from cluster.api.errors import ClusterError, UnreachableError, error_named
 from cluster.engine.busy import BusyWindow
 from cluster.engine.calls.call import Call, CallSink
 from cluster.engine.calls.pipeline import CallPipeline
+from cluster.engine.events import Reset
 from cluster.engine.loop import AGAIN, MOST_PAUSE_S, lost_error, stopped_error
 from cluster.engine.outages import Outages
 from cluster.engine.seams import Snapshot, Steps
 from cluster.messages.program import Arrays, ProgramResult, ProgramStep
-from cluster.messages.stage import Holdings, StageCosts, StageFailure
+from cluster.messages.stage import StageFailure
 from cluster.messages.step import StepTiming
 
 
@@ -151,26 +152,19 @@ class CallEngine:
                 patience_s = max(self._patience_s, MOST_PAUSE_S)
                 self._begin_outage(cause, patience_s, is_cut=True, is_on_purpose=True)
 
-    def reset(
-        self,
-        epoch: int,
-        costs: tuple[StageCosts, ...] = (),
-        holdings: tuple[Holdings | None, ...] = (),
-        *,
-        are_same: bool = False,
-    ) -> None:
-        """The stages are wired anew; what was under way is computed again. An epoch not newer is ignored.
+    def reset(self, reset: Reset) -> None:
+        """The stages are wired anew; what was under way is computed again, each call whole, whatever they hold.
 
-        A call is computed whole: neither `costs` nor `holdings` matter.
+        An epoch not newer is ignored.
         """
         with self._lock:
-            if epoch <= self._pipeline.epoch:
+            if reset.epoch <= self._pipeline.epoch:
                 return
             self._release()
             self._pipeline.rewind(is_loss=False)  # where stages had died, that was told before
-            ended = self._pipeline.judge(nobody_died=self._outages.is_cut and are_same)
-            cause = self._outages.cause or StageFailure(None, epoch, "the stages were started anew")
-            self._pipeline.begin(epoch)
+            ended = self._pipeline.judge(nobody_died=self._outages.is_cut and reset.are_same)
+            cause = self._outages.cause or StageFailure(None, reset.epoch, "the stages were started anew")
+            self._pipeline.begin(reset.epoch)
             self._pause = None
             early = self._outages.end(self._now())
             if early is not None:

@@ -13,6 +13,7 @@ from cluster.wire.access.endpoint import Endpoint, sent_with
 from cluster.wire.codec.event import Event, EventAssembly
 from cluster.wire.codec.facts import decode_facts, decode_holdings
 from cluster.wire.limits import parse
+from cluster.wire.stage.stream import HOLD_TIMEOUT_S
 from cluster.wire.stage.watch import Watch
 from cluster.wire.transport.methods import method_path, serialize
 from cluster.wire.transport.status import error_from_call
@@ -48,7 +49,7 @@ class EventWatch(Watch[stage_pb2.StageEvent]):
         answer = self._asked(_DESCRIBE, stage_pb2.DescribeRequest(), timeout_s)
         return lambda: decode_facts(parse(stage_pb2.StageFacts, answer()))
 
-    def ask_holdings(self, timeout_s: float) -> Callable[[], Holdings]:
+    def ask_holdings(self, timeout_s: float = HOLD_TIMEOUT_S) -> Callable[[], Holdings]:
         """The same of what its slots hold as the epoch begins, which it knows once its step before that is over."""
         answer = self._asked(_HOLD, stage_pb2.HoldRequest(epoch=self._hello.epoch), timeout_s)
         return lambda: decode_holdings(parse(stage_pb2.Holdings, answer()))

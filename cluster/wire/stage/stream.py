@@ -19,6 +19,8 @@ from protos import stage_pb2
 
 # Long enough for a connection across a busy machine, short enough to tell a person soon.
 OPEN_TIMEOUT_S = 10.0
+# A step that a stage computed when its epoch ended is over by then, or what it holds is not waited for.
+HOLD_TIMEOUT_S = 10.0
 
 Reply = TypeVar("Reply", stage_pb2.StepAck, stage_pb2.StageEvent, stage_pb2.SampledStep)
 

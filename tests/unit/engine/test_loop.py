@@ -26,7 +26,7 @@ from cluster.api.sampling import SamplingParams
 from cluster.api.status import SlotState, SlotStatus
 from cluster.engine.completing import MAX_PROMPT_LOGPROBS
 from cluster.engine.draft import Drafter
-from cluster.engine.events import Output, is_last
+from cluster.engine.events import Output, Reset, is_last
 from cluster.engine.limits import Limits
 from cluster.engine.loop import Engine
 from cluster.messages.stage import StageCosts, StageFailure
@@ -89,7 +89,7 @@ class Run:
             patience_s=patience_s,
         )
         self.stages.restart(1)
-        self.engine.reset(1, () if costs is None else (costs,) * limits.num_stages)
+        self.engine.reset(Reset(1, () if costs is None else (costs,) * limits.num_stages))
 
     def ask(
         self,
@@ -135,7 +135,7 @@ class Run:
             stale = [StepResult(microbatch.id, ()) for microbatch in self.stages.in_flight.values()]
             old_epoch = self.stages.epoch
             (self.stages.revive if keeps else self.stages.restart)(old_epoch + 1)
-            self.engine.reset(self.stages.epoch, holdings=self.stages.holdings() if keeps else ())
+            self.engine.reset(Reset(self.stages.epoch, holdings=self.stages.holdings() if keeps else ()))
             for result in stale:
                 self.engine.deliver(result)
             self.engine.fail(StageFailure(0, old_epoch, "an old failure"))
@@ -467,7 +467,7 @@ def test_a_stage_that_dies_silently_is_found_when_it_is_sent_to() -> None:
 def test_an_epoch_that_is_not_newer_is_ignored() -> None:
     run = Run(_EIGHT)
     reader = run.ask([1], _LONG)
-    run.world.at(5.5, lambda: run.engine.reset(0))
+    run.world.at(5.5, lambda: run.engine.reset(Reset(0)))
     run.run()
     assert len(reader.tokens) == 60
 
@@ -485,7 +485,7 @@ def test_a_stage_that_dies_while_the_next_epoch_is_wired_counts_in_that() -> Non
     run = Run(_EIGHT)
     run.lose(0, at_s=1.0)
     run.world.at(2.0, lambda: run.engine.fail(StageFailure(1, 2, "killed between watch and reset")))
-    run.world.at(3.0, lambda: run.engine.reset(2))
+    run.world.at(3.0, lambda: run.engine.reset(Reset(2)))
     reader = run.ask([1], _LONG, at_s=4.0)
     run.run()
     assert str(reader.error).startswith("stage 1: lost: killed between watch and reset; ")
@@ -494,7 +494,7 @@ def test_a_stage_that_dies_while_the_next_epoch_is_wired_counts_in_that() -> Non
 def test_an_early_failure_of_an_epoch_that_was_skipped_is_forgotten() -> None:
     run = Run(_EIGHT)
     run.world.at(0.5, lambda: run.engine.fail(StageFailure(1, 2, "in the epoch that never began")))
-    run.world.at(1.0, lambda: (run.stages.restart(3), run.engine.reset(3)))
+    run.world.at(1.0, lambda: (run.stages.restart(3), run.engine.reset(Reset(3))))
     reader = run.ask([1], _LONG, at_s=2.0)
     run.run()
     assert len(reader.tokens) == 60

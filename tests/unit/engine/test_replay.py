@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cluster.api.embedding import Pooling
 from cluster.api.errors import StageLostError
 from cluster.api.sampling import SamplingParams
+from cluster.engine.events import Reset
 from cluster.engine.limits import Limits
 from cluster.messages.step import Microbatch
 from tests.fakes.fake_stages import FakeDrafter, Reader, alone, logits_row
@@ -210,7 +211,7 @@ def test_broken_connections_are_nobodys_fault_where_the_stages_live(are_same: bo
 
         def rewire() -> None:
             run.stages.restart(run.stages.epoch + 1)
-            run.engine.reset(run.stages.epoch, are_same=are_same)
+            run.engine.reset(Reset(run.stages.epoch, are_same=are_same))
 
         run.world.at(at_s, cut)
         run.world.at(at_s + 0.5, rewire)

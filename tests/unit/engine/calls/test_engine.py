@@ -10,6 +10,7 @@ import pytest
 
 from cluster.api.errors import CapacityError, ClusterError, StageLostError, UnreachableError
 from cluster.engine.calls.engine import CallEngine
+from cluster.engine.events import Reset
 from cluster.messages.program import Arrays, CallFailure, ProgramResult
 from cluster.messages.stage import StageFailure
 from cluster.messages.step import StepTiming
@@ -116,7 +117,7 @@ def test_a_lost_stage_ends_all_calls_and_refuses_new_ones_until_the_reset() -> N
     world.ask(5)
     assert isinstance(world.error(5), StageLostError)
     world.answer_next(0)
-    world.engine.reset(1)
+    world.engine.reset(Reset(1))
     assert world.engine.failure is None
     world.answer_next(1)  # of the epoch before
     world.ask(6)
@@ -128,7 +129,7 @@ def test_a_lost_stage_ends_all_calls_and_refuses_new_ones_until_the_reset() -> N
 
 def test_failures_of_other_epochs() -> None:
     world = World()
-    world.engine.reset(3)
+    world.engine.reset(Reset(3))
     world.ask(0)
     world.engine.fail(StageFailure(0, 2, "old"))
     assert world.engine.failure is None
@@ -136,28 +137,28 @@ def test_failures_of_other_epochs() -> None:
     world.engine.fail(early)
     assert world.engine.failure is None
     assert world.told[0] == []
-    world.engine.reset(4)
+    world.engine.reset(Reset(4))
     assert world.engine.failure == early
     assert "stage 1: lost: early" in str(world.error(0))
     world.ask(1)
     assert isinstance(world.error(1), StageLostError)
-    world.engine.reset(5)
+    world.engine.reset(Reset(5))
     assert world.engine.failure is None
 
 
 def test_an_early_failure_of_an_epoch_that_never_began_is_dropped() -> None:
     world = World()
     world.engine.fail(StageFailure(0, 1, "early"))
-    world.engine.reset(2)
+    world.engine.reset(Reset(2))
     assert world.engine.failure is None
 
 
 @pytest.mark.parametrize("epoch", [2, 3])
 def test_an_epoch_that_is_not_newer_is_ignored(epoch: int) -> None:
     world = World()
-    world.engine.reset(3)
+    world.engine.reset(Reset(3))
     world.ask(0)
-    world.engine.reset(epoch)
+    world.engine.reset(Reset(epoch))
     world.answer_next(0)
     assert world.results(0) == [0]
 
@@ -225,7 +226,7 @@ def test_calls_that_are_under_way_are_computed_again_in_a_newer_epoch() -> None:
     assert world.engine.snapshot().is_holding
     world.ask(4)  # while nobody is there
     assert world.stages.numbers == [0, 1, 2]
-    world.engine.reset(1)
+    world.engine.reset(Reset(1))
     assert [step.id.epoch for step in world.stages.sent] == [0, 0, 0, 1, 1]
     assert world.stages.numbers[3:] == [1, 2]
     for place in range(1, 7):
@@ -242,7 +243,7 @@ def test_patience_has_an_end() -> None:
     assert "stage 0: lost: killed" in str(world.error(2))
     world.ask(3)
     assert isinstance(world.error(3), StageLostError)
-    world.engine.reset(1)
+    world.engine.reset(Reset(1))
     world.ask(4)
     world.answer_next(-1)
     assert world.results(4) == [40]
@@ -256,7 +257,7 @@ def test_patience_begins_anew_while_the_stages_come_along() -> None:
         time.sleep(0.25)
         world.engine.expect()
     assert world.told[0] == []
-    world.engine.reset(1)
+    world.engine.reset(Reset(1))
     world.engine.expect()
     world.answer_next(-1)
     assert world.results(0) == [0]
@@ -267,7 +268,7 @@ def test_a_call_that_stages_die_of_again_and_again_ends_alone() -> None:
     world.ask(0)
     for epoch in range(3):
         world.engine.fail(StageFailure(0, epoch, "killed"))
-        world.engine.reset(epoch + 1)
+        world.engine.reset(Reset(epoch + 1))
     world.ask(1)
     world.answer_next(-1)
     assert "for the third time while it was computed" in str(world.error(0))
@@ -279,13 +280,13 @@ def test_broken_connections_are_nobodys_fault_where_the_stages_live() -> None:
     world.ask(0)
     for epoch in range(6):
         world.engine.cut(StageFailure(0, epoch, "its stream broke"))
-        world.engine.reset(epoch + 1, are_same=True)
+        world.engine.reset(Reset(epoch + 1, are_same=True))
     world.answer_next(-1)
     assert world.results(0) == [0]
     world.ask(1)
     for epoch in range(6, 9):
         world.engine.cut(StageFailure(0, epoch, "its stream broke"))
-        world.engine.reset(epoch + 1)  # others had to take their places
+        world.engine.reset(Reset(epoch + 1))  # others had to take their places
     assert "for the third time while it was computed" in str(world.error(1))
 
 
@@ -304,7 +305,7 @@ def test_a_pause_waits_for_what_is_under_way_and_holds_the_rest() -> None:
     assert not pausing.is_alive()
     assert world.told[2] == []
     assert world.engine.snapshot().is_on_purpose
-    world.engine.reset(1)
+    world.engine.reset(Reset(1))
     world.answer_next(-1)
     assert [world.results(number) for number in range(3)] == [[0], [10], [20]]
     world.engine.stop()
@@ -336,7 +337,7 @@ def test_each_call_is_answered_once_whoever_speaks_at_the_same_time() -> None:
                 world.answer_next(place)
                 done = place + 1
                 if chance.random() < 0.02:
-                    world.engine.reset(world.engine.snapshot().epoch + 1)
+                    world.engine.reset(Reset(world.engine.snapshot().epoch + 1))
 
     server = threading.Thread(target=serve)
     askers = [threading.Thread(target=ask, args=(client,)) for client in range(4)]
