@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ggml.autograd.engine import Walk, walk
+from ggml.autograd import calls
 from ggml.core import grad_mode
 from ggml.core.errors import ArgumentError, DTypeError, GradientError
 from ggml.ops.create.factories import zeros_like
-from ggml.tensors.history import of
 from ggml.tensors.tensor import Tensor
 
 __all__ = ["grad", "grad_and_value", "value_and_grad", "vjp"]
@@ -96,13 +95,9 @@ def vjp(func: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[..., 
 
 def _found(
     value: Tensor, begin: Tensor | None, wanted: list[Tensor], creates: bool, keeps: bool = False
-) -> list[Tensor]:
+) -> list[Tensor | None]:
     """The gradients of what is wanted, zeros where nothing comes back."""
     if not value.requires_grad:
         return [zeros_like(one.detach()) for one in wanted]
-    ends = [of(one) for one in wanted]
-    way: Walk = walk([value], [begin], ends, keeps or creates, creates)
-    return [
-        way.found[id(end)] if id(end) in way.found else zeros_like(one.detach())
-        for one, end in zip(wanted, ends, strict=True)
-    ]
+    keeps = keeps or creates
+    return list(calls.grad(value, wanted, [begin], keeps, creates, materialize_grads=True))

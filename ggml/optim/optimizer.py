@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from ggml.core import grad_mode
@@ -181,4 +181,4 @@ def decayed(param: Tensor, gradient: Tensor, group: Group) -> Tensor:
     return gradient + param * group["weight_decay"] if group["weight_decay"] else gradient
 
 
-__all__ = ["Group", "Iterable", "Numbers", "Optimizer", "checked_range", "counted", "decayed", "kept"]
+__all__ = ["Group", "Numbers", "Optimizer", "checked_range", "counted", "decayed", "kept"]

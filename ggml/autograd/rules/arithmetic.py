@@ -102,10 +102,9 @@ def _pow(step: Step, g: Tensor) -> Gradients:
 @derivative("maximum", "minimum")
 def _extreme(step: Step, g: Tensor) -> Gradients:
     a, b = step[0], step[1]
-    wins = a.gt(b) if step.name == "maximum" else a.lt(b)
-    share = where(a.eq(b), 0.5, wins.to(g.dtype))
-    loses = where(a.eq(b), 0.5, (a.lt(b) if step.name == "maximum" else a.gt(b)).to(g.dtype))
-    return where(a.eq(b), g * share, where(wins, g, 0.0)), where(a.eq(b), g * 0.5, where(loses.gt(0), g, 0.0))
+    first, second = (a.gt(b), a.lt(b)) if step.name == "maximum" else (a.lt(b), a.gt(b))
+    is_tie, half = a.eq(b), g * 0.5
+    return where(is_tie, half, where(first, g, 0.0)), where(is_tie, half, where(second, g, 0.0))
 
 
 @derivative("atan2")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ggml.autograd.derivative import Gradients, Step, derivative
 from ggml.ops.create.factories import zeros
 from ggml.ops.elementwise.selection import where
@@ -11,6 +13,11 @@ from ggml.tensors.tensor import Tensor
 def _counted(places: Tensor, extent: int, may_wrap: bool) -> Tensor:
     """Places from the beginning of an axis."""
     return where(places.lt(0), places + extent, places) if may_wrap else places
+
+
+def _picked(at: int, places: Tensor, is_shared: bool, x: Tensor) -> Tensor:
+    """The elements at these places of an axis, which all lines along it share, or each has its own."""
+    return x.index_select(at, places.reshape(-1)) if is_shared else x.gather(at, places)
 
 
 @derivative("index_select", "take", "masked_scatter_take")
@@ -40,9 +47,7 @@ def _gather(step: Step, g: Tensor) -> Gradients:
 def _scatter(step: Step, g: Tensor) -> Gradients:
     at, kernel, may_wrap, is_shared = step.params
     places = _counted(step[1], step.shape(0)[at], may_wrap)
-
-    def picked(x: Tensor) -> Tensor:
-        return x.index_select(at, places.reshape(-1)) if is_shared else x.gather(at, places)
+    picked = partial(_picked, at, places, is_shared)
 
     def put(x: Tensor, value: float) -> Tensor:
         return x.index_fill(at, places.reshape(-1), value) if is_shared else x.scatter(at, places, value)
@@ -65,15 +70,13 @@ def _multiplied(step: Step, g: Tensor, places: Tensor, is_shared: bool) -> Gradi
     """Products without one of their factors: a lone 0 among them is left out of the product, not divided by."""
     at = step.params.at
     x, source = step[0], step[2]
+    picked = partial(_picked, at, places, is_shared)
 
     def written(base: Tensor, values: Tensor, how: str) -> Tensor:
         if is_shared:
             flat = places.reshape(-1)
             return base.index_add(at, flat, values) if how == "sum" else base.index_reduce(at, flat, values, "prod")
         return base.scatter_add(at, places, values) if how == "sum" else base.scatter_reduce(at, places, values, "prod")
-
-    def picked(values: Tensor) -> Tensor:
-        return values.index_select(at, places.reshape(-1)) if is_shared else values.gather(at, places)
 
     no_x, no_source = x.eq(0), source.eq(0)
     count = written(no_x.to(g.dtype), no_source.to(g.dtype), "sum")
