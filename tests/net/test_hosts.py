@@ -163,8 +163,9 @@ def test_sent_bytes_are_counted(hosts: Hosts) -> None:
     send = f"import socket; c = socket.create_connection(('one', 9001)); c.sendall(bytes({size})); c.close()"
     assert hosts[2].python("-c", send).returncode == 0
     receiving.wait(10)
-    assert size <= hosts[2].sent_bytes - before[0] < 1.01 * size
-    assert size <= hosts[1].received_bytes - before[1] < 1.01 * size
+    # What frames add depends on how much the kernel sends at once: at worst 66 bytes to each 1448.
+    assert size <= hosts[2].sent_bytes - before[0] < 1.06 * size
+    assert size <= hosts[1].received_bytes - before[1] < 1.06 * size
 
 
 def test_a_test_run_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
