@@ -87,8 +87,14 @@ class BenchSettings:
 
     @property
     def num_needed_tokens(self) -> int:
-        """Prompt and answer of the longest request; the last token drawn is never computed."""
-        lengths = [*self.prompt_lengths, *(length for length in self.decode_lengths if length)]
+        """Prompt and answer of the longest request; the last token drawn is never computed.
+
+        A prompt is measured by its first token, for which there has to be room.
+        """
+        lengths = [
+            *(length + 1 for length in self.prompt_lengths if length),
+            *(length for length in self.decode_lengths if length),
+        ]
         if self.serve is not None:
             lengths.append(self.serve.input_length + self.serve.output_length)
         lengths += [one.num_needed_tokens for one in (self.gaps, self.prefix, self.soak, self.http) if one is not None]

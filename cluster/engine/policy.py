@@ -22,6 +22,7 @@ class Situation(NamedTuple):
     num_decoding: int  # sequences that have tokens, wherever they are
     num_ready: int  # how many of these are in no microbatch
     num_going_on: int  # sequences of the only microbatch in flight that will go on with the token that it samples
+    is_replaying: bool  # of what could be sent now, something belongs to a text that somebody was reading
     unsent: Sequence[int]  # rows of each prompt that could be sent now, in order
     position: int  # where the first of these rows is in its sequence
     admit_in_s: float  # until the first requests begin that came to idle stages; 0: now
@@ -63,7 +64,11 @@ def next_steps(now: Situation, costs: StepCostModel, limits: Limits) -> Iterator
     if now.admit_in_s:
         return  # who comes close behind to idle stages begins together with those who are there
     plan = costs.decode_plan(now.num_decoding)
-    if plan.exclusive and now.decoded_last:  # prompts and tokens take turns at all the cores
+    if now.is_replaying:
+        # All go on together, as soon as they can: beside the tokens of the first, the last would wait several times as
+        # long, because chunks are short then.
+        yield from _prefill(now._replace(num_decoding=0), plan, costs, limits)
+    elif plan.exclusive and now.decoded_last:  # prompts and tokens take turns at all the cores
         yield from _prefill(now, plan, costs, limits)
         yield from _decode(now, plan, costs, limits)
     else:  # tokens first: somebody reads them; chunks of prompts go between

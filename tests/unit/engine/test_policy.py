@@ -21,6 +21,7 @@ _IDLE = Situation(
     num_decoding=0,
     num_ready=0,
     num_going_on=0,
+    is_replaying=False,
     unsent=(),
     position=0,
     admit_in_s=0.0,
@@ -84,6 +85,15 @@ def test_prompts_and_tokens_take_turns_at_all_the_cores() -> None:
     found = steps(now._replace(decoded_last=True), _LENDS)
     assert [type(step) for step in found] == [Prefill, Decode]
     assert all(step.exclusive for step in found)
+
+
+@pytest.mark.parametrize("model", [_LENDS, _UNKNOWN])
+def test_what_was_lost_goes_before_new_tokens_in_chunks_as_long_as_if_nobody_read(model: StepCostModel) -> None:
+    now = _IDLE._replace(num_decoding=4, num_ready=4, num_going_on=1, unsent=[300, 300])
+    for num_prefills in range(3):
+        replaying = now._replace(is_replaying=True, num_prefills=num_prefills)
+        assert steps(replaying, model) == steps(_IDLE._replace(unsent=[300, 300], num_prefills=num_prefills), model)
+    assert steps(now._replace(is_replaying=True), model) != steps(now, model)
 
 
 def test_while_one_has_all_cores_only_such_another_may_follow() -> None:

@@ -48,6 +48,20 @@ def test_a_text_goes_on_where_it_was() -> None:
     run.check_nothing_leaks()
 
 
+def test_all_go_on_together() -> None:
+    """The first one back does not go on while the last waits."""
+    run = Run(LIMITS, patience_s=PATIENCE_S)
+    readers = [run.ask([1 + place, *range(6, 20)], replace(ALONE, seed=place)) for place in range(4)]
+    run.lose(1, at_s=60.5)
+    run.repair(at_s=70.0)
+    run.run()
+    assert all(reader.times_s[0] < 60 for reader in readers), "they had begun before"
+    after = [[time_s for time_s in reader.times_s if time_s > 70] for reader in readers]
+    assert all(len(times_s) > 1 for times_s in after), after
+    assert max(times_s[0] for times_s in after) < min(times_s[1] for times_s in after)
+    run.check_nothing_leaks()
+
+
 def computed_after(run: Run, at_s: float) -> list[int]:
     """Rows that each stage computes from then on; filled while it runs."""
     found: list[int] = []
