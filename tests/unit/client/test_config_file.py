@@ -31,7 +31,7 @@ from tests.fakes.wire_backends import EchoCluster
 
 HOST = "127.0.0.2"
 FIRST_PORT = 20469
-SECRET = Secret.new()
+SECRET = Secret(bytes(range(32)))  # the same in every process: it is in the names of tests
 AUTHORITY = Authority.new("abcdefghij", time.time())
 CA = AUTHORITY.certificate_pem.decode("ascii")
 GOOD = ClusterFile("10.0.0.1:8470", SECRET, "abcdefghij.ggml-cluster", CA)
