@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from queue import Full, Queue
-from typing import Any
+from typing import Any, cast
 
 import grpc
 
@@ -70,8 +70,8 @@ class RingLink:
 
     def _open(self) -> None:
         proof = self._endpoint.prove(_PASS)
-        passes = self._channel.stream_stream(_PASS, bytes, bytes)
-        self._call: Any = passes(self._messages(), metadata=sent_with(proof))
+        passes: Any = cast(Any, self._channel.stream_stream(_PASS, bytes, bytes))
+        self._call = passes(self._messages(), metadata=sent_with(proof))
         late = threading.Timer(OPEN_TIMEOUT_S, self._call.cancel)
         late.start()
         try:
