@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("arrays", "inference", "journal", "membership", "program", "sampling", "stage", "weights")
-SERVICES = ("inference", "membership", "stage", "weights")
+NAMES = ("arrays", "inference", "journal", "membership", "program", "ring", "sampling", "stage", "weights")
+SERVICES = ("inference", "membership", "ring", "stage", "weights")
 OUTPUTS = (
     *(f"{name}_pb2.{kind}" for name in NAMES for kind in ("py", "pyi")),
     *(f"{name}_pb2_grpc.py" for name in SERVICES),

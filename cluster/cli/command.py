@@ -30,6 +30,7 @@ from cluster.cli import (
     serve,
     status,
     token,
+    train,
     up,
     verify,
 )
@@ -42,7 +43,7 @@ from cluster.terminal.printable import printable
 VERBS = (
     *(up, run, chat, serve, status, plan, verify, doctor, down, connect),
     *(join, nodes, token, drain, leave, restart, resplit, logs),
-    *(cuts, cache, bench),
+    *(cuts, cache, bench, train),
 )
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage, 3 capacity, 4 unreachable, 130 interrupted"
 
@@ -89,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parser = build_parser()
         given = sys.argv[1:] if arguments is None else arguments
-        options = parser.parse_args(prepared(given, verb_parsers(parser)))
+        given, for_script = train.split_off(given)
+        options = parser.parse_args(prepared(given, verb_parsers(parser)), argparse.Namespace(for_script=for_script))
         code: int = options.run(options)
         sys.stdout.flush()
         return code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ggml.autograd.rules as _rules  # noqa: F401  # enters the derivatives
 from ggml.autograd.anomaly import detect_anomaly, set_detect_anomaly
 from ggml.autograd.calls import backward, grad
+from ggml.autograd.engine import queue_callback
 from ggml.autograd.function import Function
 from ggml.core.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 
@@ -16,6 +17,7 @@ __all__ = [
     "grad",
     "inference_mode",
     "no_grad",
+    "queue_callback",
     "set_detect_anomaly",
     "set_grad_enabled",
 ]

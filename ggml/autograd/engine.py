@@ -8,7 +8,7 @@ operation when all that was made of its results has been dealt with. Gradients a
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ggml.autograd import derivative
@@ -23,6 +23,7 @@ from ggml.tensors.history import History, Recorded
 from ggml.tensors.tensor import Tensor, filled
 
 _checks_nan = False
+_under_way: list[Walk] = []  # the innermost last: a hook may go back on its own
 
 
 def check_nan(wanted: bool) -> bool:
@@ -30,6 +31,16 @@ def check_nan(wanted: bool) -> bool:
     global _checks_nan
     before, _checks_nan = _checks_nan, wanted
     return before
+
+
+def queue_callback(callback: Callable[[], None]) -> None:
+    """Call it when the ``backward`` under way is done and gradients are computed. From within hooks only.
+
+    Whoever works with all gradients together needs them after the one graph that makes them, not while it is planned.
+    """
+    if not _under_way:
+        raise GradientError("queue_callback", "no backward is under way; call it from within a hook")
+    _under_way[-1].callbacks.append(callback)
 
 
 class Walk:
@@ -45,6 +56,7 @@ class Walk:
         self._results: dict[int, dict[int, History]] = {}  # of pending operations, by number: results that have sums
         self.found: dict[int, Tensor] = {}
         self.grown: list[Tensor] = []
+        self.callbacks: list[Callable[[], None]] = []
 
     def add(self, history: History, gradient: Tensor) -> None:
         """One part of the gradient of a value."""
@@ -170,8 +182,14 @@ def walk(
     way = Walk(ends, keeps, creates)
     for root, gradient in zip(roots, gradients, strict=True):
         way.add(*seed(op, root, gradient))
-    way.run()
+    _under_way.append(way)
+    try:
+        way.run()
+    finally:
+        _under_way.pop()
     if not tracing.is_active():
         made = [*way.grown, *way.found.values()]
         executor.compute([one._node for one in (*made, *roots)])
+    for callback in way.callbacks:
+        callback()
     return way

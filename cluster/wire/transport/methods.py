@@ -12,11 +12,11 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from protos import inference_pb2, membership_pb2, stage_pb2, weights_pb2
+from protos import inference_pb2, membership_pb2, ring_pb2, stage_pb2, weights_pb2
 
 _SERVICES = {
     descriptor.name: descriptor
-    for file in (inference_pb2, membership_pb2, stage_pb2, weights_pb2)
+    for file in (inference_pb2, membership_pb2, ring_pb2, stage_pb2, weights_pb2)
     for descriptor in file.DESCRIPTOR.services_by_name.values()
 }
 

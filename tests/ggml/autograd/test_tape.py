@@ -184,3 +184,21 @@ def test_threads_have_their_own_switch() -> None:
         thread.join()
         assert not ggml.is_grad_enabled()
     assert seen == [True]
+
+
+def test_callbacks_run_when_the_backward_is_done() -> None:
+    """They see all gradients, those that are made after the hook that asked for the call, too."""
+    first, second = (ggml.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    seen: list[bool] = []
+
+    def look() -> None:
+        seen.append(first.grad is not None and second.grad is not None)
+
+    for leaf in (first, second):
+        leaf.register_post_accumulate_grad_hook(lambda _: ggml.autograd.queue_callback(look))
+    (first * second).sum().backward()
+    assert seen == [True, True]
+    (first * second).sum().backward()
+    assert len(seen) == 4, "those of one backward are called once"
+    with pytest.raises(ggml.GradientError, match="no backward is under way"):
+        ggml.autograd.queue_callback(look)

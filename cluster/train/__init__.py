@@ -1,0 +1,39 @@
+"""Workers that train one model together: torch.distributed's names over rings of gRPC streams.
+
+`cluster train script.py --workers N` starts the script once in each worker; what it says there:
+
+    from cluster import train
+
+    train.init_process_group()
+    model = train.DistributedDataParallel(model)
+
+Run by itself, without `cluster train`, the same script is the only worker.
+"""
+
+from __future__ import annotations
+
+from cluster.train.data_parallel import DistributedDataParallel
+from cluster.train.default_group import (
+    all_gather,
+    all_reduce,
+    barrier,
+    broadcast,
+    destroy_process_group,
+    get_rank,
+    get_world_size,
+    init_process_group,
+    is_initialized,
+)
+
+__all__ = [
+    "DistributedDataParallel",
+    "all_gather",
+    "all_reduce",
+    "barrier",
+    "broadcast",
+    "destroy_process_group",
+    "get_rank",
+    "get_world_size",
+    "init_process_group",
+    "is_initialized",
+]

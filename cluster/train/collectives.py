@@ -1,0 +1,91 @@
+"""Collectives: what all ranks of a ring do with their arrays together. Every rank calls the same, in the same order.
+
+Sums are made in one order whatever arrives first: part i of an array is added up from rank i on, around the ring. So
+all ranks have the same bits afterwards, and a run that is repeated has them, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+# Bytes that a rank sends before it receives as many: they have to find room on the way, or all would wait for all.
+# By reasoning: a quarter of what `wire.ring.incoming` holds.
+MAX_SENT_BYTES = 16 << 20
+
+
+class Ring(Protocol):
+    """Where this rank stands, and its two neighbours."""
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def world_size(self) -> int: ...
+
+    def send(self, data: memoryview) -> None:
+        """To the next rank. UnreachableError once it is gone."""
+
+    def receive(self, num_bytes: int) -> bytearray:
+        """What the rank before sent next. UnreachableError once it is gone, UsageError where it sent something else."""
+
+
+def all_reduce(ring: Ring, array: Array) -> None:
+    """The sum over all ranks, in the place of `array` ([N], contiguous): 2 (W - 1) / W of its bytes are sent."""
+    for segment in _segments(array, ring.world_size):
+        parts = np.array_split(segment, ring.world_size)
+        for step in range(ring.world_size - 1):
+            _send(ring, parts[(ring.rank - step) % ring.world_size])
+            part = parts[(ring.rank - step - 1) % ring.world_size]
+            np.add(_received(ring, part), part, out=part)
+        for step in range(ring.world_size - 1):
+            _send(ring, parts[(ring.rank - step + 1) % ring.world_size])
+            part = parts[(ring.rank - step) % ring.world_size]
+            part[:] = _received(ring, part)
+
+
+def broadcast(ring: Ring, array: Array, source: int) -> None:
+    """What rank `source` has, in the place of `array` ([N], contiguous) of all others."""
+    for segment in _segments(array, 1):
+        if ring.rank != source:
+            segment[:] = _received(ring, segment)
+        if (ring.rank + 1) % ring.world_size != source:
+            _send(ring, segment)
+
+
+def all_gather(ring: Ring, array: Array) -> list[Array]:
+    """The arrays ([N], contiguous, equally long) of all ranks, in the order of ranks."""
+    found = [np.empty_like(array) for _ in range(ring.world_size)]
+    found[ring.rank][:] = array
+    for step in range(ring.world_size - 1):
+        sent = _segments(found[(ring.rank - step) % ring.world_size], 1)
+        taken = _segments(found[(ring.rank - step - 1) % ring.world_size], 1)
+        for mine, theirs in zip(sent, taken, strict=True):
+            _send(ring, mine)
+            theirs[:] = _received(ring, theirs)
+    return found
+
+
+def barrier(ring: Ring) -> None:
+    """Returns once every rank has come here."""
+    all_reduce(ring, np.zeros(ring.world_size, np.float32))
+
+
+def _segments(array: Array, num_parts: int) -> Iterator[Array]:
+    """Pieces whose `num_parts` parts may each be sent before any is received."""
+    length = num_parts * MAX_SENT_BYTES // array.itemsize
+    for begin in range(0, len(array), length):
+        yield array[begin : begin + length]
+
+
+def _send(ring: Ring, part: Array) -> None:
+    ring.send(part.view(np.uint8).data)
+
+
+def _received(ring: Ring, like: Array) -> Array:
+    return np.frombuffer(ring.receive(like.nbytes), like.dtype)

@@ -1,0 +1,122 @@
+"""The group that this process belongs to, and torch.distributed's functions, which all mean that one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import ggml
+from cluster.api.errors import UsageError
+from cluster.train import collectives
+from cluster.train.collectives import Array
+from cluster.train.process_group import ProcessGroup
+
+_OPS = ("sum", "avg")
+_waiting: ProcessGroup | None = None  # what the worker has prepared for the script that it runs
+_group: ProcessGroup | None = None
+
+
+def prepare(group: ProcessGroup) -> None:
+    """What the next `init_process_group` of this process takes: called by the worker before it runs a script."""
+    global _waiting
+    _waiting = group
+
+
+def init_process_group() -> None:
+    """Enter the group that ``cluster train`` has made; without it, one of this process alone. UsageError if in one."""
+    global _group
+    if _group is not None:
+        raise UsageError("init_process_group: this process is in a group already; call destroy_process_group first")
+    _group = _waiting or ProcessGroup(0, 1, None)
+
+
+def destroy_process_group() -> None:
+    """Leave the group. UsageError without one."""
+    global _group
+    the_group("destroy_process_group")
+    _group = None
+
+
+def is_initialized() -> bool:
+    """Whether `init_process_group` was called."""
+    return _group is not None
+
+
+def get_rank() -> int:
+    """Of this process in its group: 0 to `get_world_size` - 1. UsageError without one."""
+    return the_group("get_rank").rank
+
+
+def get_world_size() -> int:
+    """How many processes are in the group. UsageError without one."""
+    return the_group("get_world_size").world_size
+
+
+def all_reduce(tensor: ggml.Tensor, op: str = "sum") -> None:
+    """The sum, or average ("avg"), over all ranks, in the place of ``tensor``: the same bits on every rank.
+
+    Tensors of f16 and bf16 are added up in f32. UsageError without a group, or for another ``op``.
+    """
+    if op not in _OPS:
+        raise UsageError(f"all_reduce: op {op!r} is none of {', '.join(_OPS)}")
+    group = the_group("all_reduce")
+
+    def reduce(array: Array) -> None:
+        reduce_array(group, array)
+        if op == "avg":
+            np.divide(array, group.world_size, out=array, casting="unsafe")
+
+    _in_place(tensor, reduce)
+
+
+def broadcast(tensor: ggml.Tensor, src: int = 0) -> None:
+    """What rank ``src`` has, in the place of ``tensor`` on all ranks. UsageError."""
+    group = the_group("broadcast")
+    if not 0 <= src < group.world_size:
+        raise UsageError(f"broadcast: src {src} is no rank of a group of {group.world_size}")
+    if group.world_size > 1:
+        _in_place(tensor, lambda array: collectives.broadcast(group, array, src))
+
+
+def all_gather(tensor: ggml.Tensor) -> list[ggml.Tensor]:
+    """The tensors of all ranks, which have one shape, in the order of ranks. UsageError without a group."""
+    group = the_group("all_gather")
+    array = _flat(tensor)
+    found = collectives.all_gather(group, array) if group.world_size > 1 else [array]
+    return [ggml.from_numpy(each.reshape(tuple(tensor.shape))).to(tensor.dtype) for each in found]
+
+
+def barrier() -> None:
+    """Returns once every rank has come here. UsageError without a group."""
+    group = the_group("barrier")
+    if group.world_size > 1:
+        collectives.barrier(group)
+
+
+def the_group(what: str) -> ProcessGroup:
+    """The one of this process. UsageError without one."""
+    if _group is None:
+        raise UsageError(f"{what}: this process is in no group; call init_process_group first")
+    return _group
+
+
+def reduce_array(group: ProcessGroup, array: Array) -> None:
+    """The sum over all ranks in the place of `array` ([N], contiguous)."""
+    if group.world_size > 1:
+        collectives.all_reduce(group, array)
+
+
+def _in_place(tensor: ggml.Tensor, change: Callable[[Array], Any]) -> None:
+    array = _flat(tensor)
+    change(array)
+    with ggml.no_grad():
+        tensor.copy_(ggml.from_numpy(array.reshape(tuple(tensor.shape))))
+
+
+def _flat(tensor: ggml.Tensor) -> Array:
+    """A copy of its elements: [N], in f32 where they are of less."""
+    is_small = tensor.dtype in (ggml.float16, ggml.bfloat16)
+    with ggml.no_grad():
+        return np.array((tensor.detach().float() if is_small else tensor.detach()).numpy()).reshape(-1)

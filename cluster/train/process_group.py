@@ -1,0 +1,44 @@
+"""ProcessGroup: one rank of a ring of workers, over gRPC. Implements `collectives.Ring`."""
+
+from __future__ import annotations
+
+from cluster.wire.access.endpoint import Endpoint, Listener
+from cluster.wire.ring.link import RingLink
+from cluster.wire.ring.server import RingServer
+
+# Seconds until a rank that is silent counts as lost, as in torch.distributed: another one may compile, or load data.
+# That a process is gone is noticed at once.
+TIMEOUT_S = 1800.0
+
+
+class ProcessGroup:
+    """Listens when it is made; `join` connects it to the next rank. A group of one needs neither. Close it."""
+
+    def __init__(self, rank: int, world_size: int, listener: Listener | None, timeout_s: float = TIMEOUT_S) -> None:
+        """`listener`: None for a group of one. UsageError where it cannot listen."""
+        assert listener is not None or world_size == 1
+        self.rank, self.world_size = rank, world_size
+        self._timeout_s = timeout_s
+        self._server = RingServer(rank, world_size, listener) if listener is not None and world_size > 1 else None
+        self._link: RingLink | None = None
+        self.address = self._server.start() if self._server is not None else ""
+
+    def join(self, endpoint: Endpoint) -> None:
+        """Connect to the next rank, which listens by now. HandshakeError, UnauthenticatedError, UnreachableError."""
+        if self.world_size > 1:
+            self._link = RingLink(self.rank, self.world_size, endpoint)
+
+    def send(self, data: memoryview) -> None:
+        assert self._link is not None, "a group of one has nobody to send to"
+        self._link.send(data)
+
+    def receive(self, num_bytes: int) -> bytearray:
+        assert self._server is not None, "a group of one has nobody to receive from"
+        return self._server.incoming.take(num_bytes, self._timeout_s)
+
+    def close(self) -> None:
+        """Sends what is on its way, and leaves the ring."""
+        if self._link is not None:
+            self._link.close()
+        if self._server is not None:
+            self._server.stop()

@@ -1,0 +1,106 @@
+"""RingLink: the stream to the next rank."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from queue import Full, Queue
+from typing import Any, cast
+
+import grpc
+
+from cluster.api.errors import ClusterError, UnreachableError
+from cluster.messages.stage import PROTOCOL_VERSION
+from cluster.wire.access.endpoint import Endpoint, sent_with
+from cluster.wire.transport.methods import method_path
+from protos import ring_pb2
+
+PART_BYTES = 1 << 20
+MAX_QUEUED_PARTS = 64
+OPEN_TIMEOUT_S = 30.0
+CLOSE_TIMEOUT_S = 5.0
+_PASS = method_path("Ring", "Pass")
+_ADVICE = "see what became of that worker"
+
+
+class RingLink:
+    """From rank `rank` of `world_size` to the next one, at `endpoint`. Close it."""
+
+    def __init__(self, rank: int, world_size: int, endpoint: Endpoint) -> None:
+        """HandshakeError or UnauthenticatedError where the other end does not agree, UnreachableError."""
+        self._first = ring_pb2.RingPart(protocol_version=PROTOCOL_VERSION, rank=rank, world_size=world_size)
+        self._what = f"rank {(rank + 1) % world_size} at {endpoint.where}"
+        self._endpoint = endpoint
+        self._parts: Queue[bytes | None] = Queue(MAX_QUEUED_PARTS)
+        self._ended = threading.Event()
+        self._error: ClusterError | None = None
+        self._channel = endpoint.open_channel()
+        try:
+            self._open()
+        except ClusterError:
+            self._channel.close()
+            raise
+        self._watch = threading.Thread(target=self._wait_for_end, name="ring-link", daemon=True)
+        self._watch.start()
+
+    def send(self, data: memoryview) -> None:
+        """Queues bytes, which are copied. Waits while the next rank does not read; UnreachableError once it is gone."""
+        for begin in range(0, len(data), PART_BYTES):
+            part = ring_pb2.RingPart(data=bytes(data[begin : begin + PART_BYTES])).SerializeToString()
+            while not self._put(part):
+                pass
+
+    def close(self) -> None:
+        """Sends what is queued, ends the stream, its connection and its thread."""
+        if not self._ended.is_set():
+            self._put(None, CLOSE_TIMEOUT_S)
+            self._ended.wait(CLOSE_TIMEOUT_S)
+        self._call.cancel()
+        self._channel.close()
+        self._watch.join(CLOSE_TIMEOUT_S)
+
+    def _put(self, part: bytes | None, timeout_s: float = 0.1) -> bool:
+        if self._ended.is_set():
+            raise UnreachableError(f"ring: {self._error or f'{self._what} has left it'}")
+        try:
+            self._parts.put(part, timeout=timeout_s)
+        except Full:
+            return False
+        return True
+
+    def _open(self) -> None:
+        proof = self._endpoint.prove(_PASS)
+        passes: Any = cast(Any, self._channel.stream_stream(_PASS, bytes, bytes))
+        self._call = passes(self._messages(), metadata=sent_with(proof))
+        late = threading.Timer(OPEN_TIMEOUT_S, self._call.cancel)
+        late.start()
+        try:
+            next(self._call)
+            if proof is not None:
+                proof.check(self._call.initial_metadata(), self._what)
+        except grpc.RpcError as error:
+            raise self._endpoint.error_of(error, self._what, _ADVICE) from error
+        finally:
+            late.cancel()
+
+    def _messages(self) -> Iterator[bytes]:
+        yield self._first.SerializeToString()
+        while (part := self._parts.get()) is not None:
+            yield part
+
+    def _wait_for_end(self) -> None:
+        try:
+            for _ in self._call:
+                pass
+        except grpc.RpcError as error:
+            if not self._call.cancelled():
+                self._error = self._endpoint.error_of(error, self._what, _ADVICE)
+        finally:
+            self._ended.set()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Ends gRPC's thread that waits for parts: whatever is queued goes nowhere."""
+        while not self._parts.empty():
+            self._parts.get_nowait()
+        self._parts.put(None)

@@ -1,0 +1,129 @@
+"""Workers that train together through ``cluster train``: equal to one process, also when one of them is killed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.proc import shown
+
+pytestmark = [pytest.mark.ray, pytest.mark.native]
+
+# What a user writes: a checkpoint every ten steps, which a script that begins again goes on from.
+SCRIPT = """
+import os, signal, sys
+from pathlib import Path
+import ggml as torch
+from ggml import nn
+from cluster import train
+
+folder, dies_at = Path(sys.argv[1]), int(sys.argv[2])
+train.init_process_group()
+rank, world_size = train.get_rank(), train.get_world_size()
+torch.manual_seed(7 if rank == 0 else 100 + rank)  # only those of rank 0 count
+model = train.DistributedDataParallel(nn.Sequential(nn.Linear(6, 24), nn.Tanh(), nn.Linear(24, 3)))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+torch.manual_seed(1)
+inputs, targets = torch.randn(64, 6), torch.randint(0, 3, (64,))
+checkpoint, begin = folder / "checkpoint", 0
+if checkpoint.exists():
+    kept = torch.load(checkpoint)
+    begin = int(kept.pop("step").item())
+    state = optimizer.state_dict()
+    state["state"] = {place: {"momentum_buffer": kept.pop(f"momentum {place}")} for place in range(4)}
+    optimizer.load_state_dict(state)
+    model.load_state_dict(kept)
+print(f"from step {begin}")
+for step in range(begin, 50):
+    if step == dies_at and begin == 0 and rank == world_size - 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    optimizer.zero_grad()
+    loss = nn.functional.cross_entropy(model(inputs[rank::world_size]), targets[rank::world_size])
+    loss.backward()
+    optimizer.step()
+    if step % 10 == 9 and rank == 0:
+        state = {**model.state_dict(), "step": torch.tensor(step + 1.0)}
+        for place, found in optimizer.state_dict()["state"].items():
+            state[f"momentum {place}"] = found["momentum_buffer"]
+        torch.save(state, folder / "new")
+        os.replace(folder / "new", checkpoint)
+    train.barrier()
+"""
+
+FAILS = """
+import sys
+from cluster import train
+train.init_process_group()
+print("before", flush=True)
+if train.get_rank() == 1:
+    raise ValueError("the data is not there")
+train.barrier()
+"""
+
+
+def rays() -> set[str]:
+    """The processes of Ray on this machine, of whatever run."""
+    pids = [path.name for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return {
+        pid for pid in pids if b"gcs_server" in shown(int(pid), "cmdline") or b"ray::" in shown(int(pid), "cmdline")
+    }
+
+
+def run(tmp_path: Path, text: str, workers: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    script = tmp_path / "script.py"
+    script.write_text(text)
+    command = [sys.executable, "-m", "cluster", "train", str(script), "--workers", str(workers)]
+    return subprocess.run(
+        [*command, "--", *arguments], capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path
+    )
+
+
+def trained(folder: Path) -> dict[str, np.ndarray]:
+    import ggml
+
+    state = ggml.load(folder / "checkpoint")
+    assert state["step"].item() == 50
+    return {name: tensor.numpy() for name, tensor in state.items()}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """The weights that one process has after 50 steps over whole batches."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "script.py").write_text(SCRIPT)
+    subprocess.run([sys.executable, str(folder / "script.py"), str(folder), "-1"], check=True, timeout=120)
+    return trained(folder)
+
+
+@pytest.mark.parametrize("workers", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_workers_are_equal_to_one_process_also_when_one_of_them_is_killed(
+    workers: int, tmp_path: Path, alone: dict[str, np.ndarray]
+) -> None:
+    before = rays()
+    done = run(tmp_path, SCRIPT, workers, str(tmp_path), "25")
+    assert done.returncode == 0, done.stderr
+    assert f"rank {workers - 1}: its process is gone" in done.stderr
+    assert "all begin again, 1 of 3 times" in done.stderr
+    assert done.stdout.count("from step 0") >= 1
+    assert f"[rank {workers - 1}] from step 20" in done.stdout
+    found = trained(tmp_path)
+    assert found.keys() == alone.keys()
+    for name, weights in found.items():
+        np.testing.assert_allclose(weights, alone[name], rtol=0, atol=1e-6, err_msg=name)
+    assert rays() <= before, "processes are left"
+
+
+def test_a_script_that_fails_is_told_once_and_not_run_again(tmp_path: Path) -> None:
+    before = rays()
+    done = run(tmp_path, FAILS, 2)
+    assert done.returncode == 1
+    assert done.stdout.splitlines().count("before") == 1
+    assert done.stdout.splitlines().count("[rank 1] before") == 1
+    assert "ValueError: the data is not there" in done.stderr
+    assert "begin again" not in done.stderr
+    assert "its process is gone" not in done.stderr
+    assert rays() <= before, "processes are left"
