@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from ggml.vision import transforms
+
+__all__ = ["transforms"]
