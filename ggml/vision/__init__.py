@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ggml.vision import transforms
+from ggml.vision import models, transforms
 
-__all__ = ["transforms"]
+__all__ = ["models", "transforms"]

@@ -81,7 +81,8 @@ def _floating(array: NDArray[Any]) -> Any:
 def _blend(first: NDArray[Any], second: NDArray[Any], ratio: float) -> NDArray[Any]:
     kind = _floating(first)
     mixed = first.astype(kind) * _as(kind, ratio) + second.astype(kind) * _as(kind, 1 - ratio)
-    return mixed.clip(0, largest(first)).astype(first.dtype)
+    made: NDArray[Any] = mixed.clip(0, largest(first)).astype(first.dtype)
+    return made
 
 
 def _as(kind: Any, value: float) -> Any:
@@ -92,7 +93,7 @@ def _as(kind: Any, value: float) -> Any:
 def _gray(array: NDArray[Any]) -> NDArray[Any]:
     kind = _floating(array)
     r, g, b = (array[..., channel : channel + 1, :, :].astype(kind) for channel in range(3))
-    gray = _as(kind, 0.2989) * r + _as(kind, 0.587) * g + _as(kind, 0.114) * b
+    gray: NDArray[Any] = _as(kind, 0.2989) * r + _as(kind, 0.587) * g + _as(kind, 0.114) * b
     return gray.astype(array.dtype)
 
 

@@ -70,16 +70,17 @@ def pad(img: Any, padding: int | Sequence[int], fill: Any = 0, padding_mode: str
     left, top, right, bottom = _widths(padding)
     if padding_mode not in ("constant", "edge", "reflect", "symmetric"):
         raise ArgumentError("pad", "padding_mode", f"must be constant, edge, reflect or symmetric: {padding_mode!r}")
+    mode: Any = padding_mode  # one of the texts that numpy's annotations list
     if is_pil(img):
         if padding_mode == "constant":
             return _expanded(img, (left, top, right, bottom), fill)
         array = np.asarray(img)
-        axes = ((top, bottom), (left, right), (0, 0))[: array.ndim]
-        return pillow("pad").fromarray(np.pad(array, axes, padding_mode))  # type: ignore[call-overload]
+        sides = [(top, bottom), (left, right), (0, 0)][: array.ndim]
+        return pillow("pad").fromarray(np.pad(array, sides, mode))
     array = pixels("pad", img)
-    axes = ((0, 0),) * (array.ndim - 2) + ((top, bottom), (left, right))  # type: ignore[assignment]
+    sides = [(0, 0)] * (array.ndim - 2) + [(top, bottom), (left, right)]
     options = {"constant_values": fill} if padding_mode == "constant" else {}
-    return like(img, np.pad(array, axes, padding_mode, **options))  # type: ignore[call-overload]
+    return like(img, np.pad(array, sides, mode, **options))
 
 
 def _widths(padding: int | Sequence[int]) -> tuple[int, int, int, int]:
