@@ -8,10 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 import ggml.ops.create.random as random
+from ggml.core.dtypes import bfloat16, bool_
 from ggml.core.errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeMismatchError
 from ggml.ops.create.interop import from_numpy
 from ggml.ops.create.random import Generator
+from ggml.ops.index.indexing import index_select
+from ggml.ops.shape.cutting import unbind
 from ggml.tensors.tensor import Tensor
 
 __all__ = ["ChainDataset", "ConcatDataset", "Dataset", "IterableDataset", "Subset", "TensorDataset", "random_split"]
@@ -66,15 +71,16 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
 
 
 def _rows(tensor: Tensor, indices: Sequence[int]) -> list[Tensor]:
-    if not tensor.device.is_cpu or tensor.dtype.numpy is None or tensor.requires_grad:
-        return [tensor[index] for index in indices]
+    """Where numpy can look at the memory, rows are views of it as ``tensor[index]`` is; else they are copied."""
+    total = int(tensor.shape[0])
+    places = [index + total if index < 0 else index for index in indices]
+    for index, place in zip(indices, places, strict=True):
+        if not 0 <= place < total:
+            raise IndexOutOfRangeError("TensorDataset", f"index {index} is outside of {total} samples")
+    if not tensor.device.is_cpu or tensor.dtype in (bool_, bfloat16) or tensor.requires_grad:
+        return list(unbind(index_select(tensor, 0, from_numpy(np.asarray(places, np.int64)))))
     array = tensor.numpy()
-    return [from_numpy(array[index]) if array.ndim > 1 else tensor_of(array[index]) for index in indices]
-
-
-def tensor_of(scalar: Any) -> Tensor:
-    """A tensor without axes of one element of an array."""
-    return from_numpy(scalar.reshape(1)).reshape(())
+    return [from_numpy(array[place : place + 1]).reshape(array.shape[1:]) for place in places]
 
 
 class ConcatDataset(Dataset[Any]):

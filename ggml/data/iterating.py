@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ggml.core.errors import WorkerError
 from ggml.data.collating import pinned
 from ggml.data.fetching import Exhausted, fetcher
 from ggml.data.workers.messages import Ended, Epoch, Failed, Setup, Task
@@ -88,6 +89,7 @@ class Parallel:
         self._tasks = plan.remaining()
         self._open = list(range(plan.setup.num_workers))  # whose streams have not ended, in turn
         self._waiting: list[int] = []  # the worker of each task that is not answered, oldest first
+        self._death: WorkerError | None = None
         self._to_drop = plan.skip if plan.is_stream else 0
         for worker in self._open:
             pool.send(worker, Epoch(plan.place.base_seed))
@@ -110,7 +112,7 @@ class Parallel:
     def __next__(self) -> Any:
         while self._waiting:
             worker = self._waiting[0]
-            answer = self._pool.receive(worker, self._timeout_s)
+            answer = self._answer(worker)
             self._waiting.pop(0)
             if isinstance(answer, Ended):
                 if worker in self._open:
@@ -129,7 +131,20 @@ class Parallel:
             self._pool.close()
         raise StopIteration
 
+    def _answer(self, worker: int) -> Any:
+        """What the worker sends next. Once one is dead the others end, too, and every further call says so again."""
+        if self._death is not None:
+            raise self._death
+        try:
+            return self._pool.receive(worker, self._timeout_s)
+        except WorkerError as error:
+            if error.exitcode is not None:
+                self._death = error
+                self._pool.close()
+            raise
+
     def drain(self) -> None:
         """Throw away what is still to come, so that the next pass begins with workers that have nothing to do."""
         while self._waiting:
-            self._pool.receive(self._waiting.pop(0), self._timeout_s)
+            self._answer(self._waiting[0])
+            self._waiting.pop(0)

@@ -156,12 +156,11 @@ class DataLoader(Generic[T_co]):
     def _workers(self, setup: Setup) -> Pool:
         """Workers with nothing to do: those of the last pass if they stay, else new ones."""
         last = self._last() if self._last else None
-        if self._pool is not None and self.persistent_workers and last is not None:
-            last.drain()
-            return self._pool
-        if self._pool is not None and self.persistent_workers and (self._place is None or self._place.is_over):
-            return self._pool
-        if self._pool is not None and self.persistent_workers:
+        if self._pool is not None and self._pool.is_open:
+            if last is not None:
+                last.drain()
+            if last is not None or self._place is None or self._place.is_over:
+                return self._pool
             self._pool.close()  # a pass was dropped half way, and nobody knows what its workers still answer
         made = Pool(setup, self._context())
         self._pool = made if self.persistent_workers else None

@@ -8,7 +8,7 @@ import time
 import weakref
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
-from multiprocessing.process import BaseProcess
+from multiprocessing.process import BaseProcess, current_process
 from typing import Any
 
 from ggml.core.errors import ArgumentError, WorkerError
@@ -20,6 +20,9 @@ class Pool:
     """``num_workers`` processes. They end when this object is let go of, when it is closed, and with this process."""
 
     def __init__(self, setup: Setup, context: BaseContext) -> None:
+        if current_process().daemon:
+            why = "must be 0 in a process that may have no children, such as a worker of another loader"
+            raise ArgumentError("DataLoader", "num_workers", why)
         # All are made before the first starts: what cannot be sent is an error that leaves no process behind.
         setups = [_sendable(setup, worker_id) for worker_id in range(setup.num_workers)]
         self._processes: list[BaseProcess] = []
@@ -34,6 +37,10 @@ class Pool:
             theirs.close()  # so that the end of the worker is the end of the pipe
         for worker_id, message in enumerate(setups):
             self._write(worker_id, message)
+
+    @property
+    def is_open(self) -> bool:
+        return self._close.alive
 
     @property
     def pids(self) -> list[int | None]:

@@ -37,6 +37,11 @@ def test_datasets_by_index() -> None:
     (x, tx), (y, ty) = both([[1.0, 2], [3, 4], [5, 6]]), both([7, 8, 9])
     ours, other = data.TensorDataset(x, y), theirs.TensorDataset(tx, ty)
     assert len(ours) == 3 and plain(ours[1]) == plain(other[1])
+    for dtype in (ggml.bfloat16, ggml.bool):
+        several = data.TensorDataset(x.to(dtype), y).__getitems__([2, -3])
+        assert plain(several) == [(x[2].to(dtype).tolist(), 9), (x[0].to(dtype).tolist(), 7)]
+    with pytest.raises(IndexError, match="index 3 is outside of 3 samples"):
+        ours.__getitems__([0, 3])
     joined, other_joined = ours + data.Subset(ours, [2, 0]), other + theirs.Subset(other, [2, 0])
     assert [plain(joined[i]) for i in range(-5, 5)] == [plain(other_joined[i]) for i in range(-5, 5)]
     with pytest.raises(IndexError, match="outside of 5 samples"):
@@ -188,6 +193,7 @@ def test_loaders_in_one_process() -> None:
         loader, want = data.DataLoader(ours, **options), theirs.DataLoader(other, **options)
         assert plain(list(loader)) == plain(list(want)) and len(loader) == len(want)
         assert plain(list(loader)) == plain(list(want))  # a second epoch
+    assert plain(list(data.DataLoader(ours, 10, pin_memory=True))) == [[x]]
     assert list(data.DataLoader(range(3), 2, collate_fn=tuple)) == [(0, 1), (2,)]  # type: ignore[arg-type]
 
 

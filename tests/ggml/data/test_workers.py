@@ -121,11 +121,27 @@ def test_a_worker_that_dies() -> None:
     with pytest.raises(ggml.WorkerError, match="exited with code 3 before it answered") as caught:
         list(loader(Told(), None, sampler=[7, 0]))
     assert (caught.value.worker, caught.value.exitcode) == (0, 3)
+    broken: Any = iter(loader(Told(), None, sampler=[7, 0]))
+    pids = broken._pool.pids
+    for _ in range(2):  # it never looks like the end of an epoch
+        with pytest.raises(ggml.WorkerError, match="exited with code 3"):
+            next(broken)
+    assert not any(is_alive(pid) for pid in pids)
     batches: Any = iter(loader(Told(), None, sampler=[6], num_workers=1))
     pid = batches._pool.pids[0]
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(ggml.WorkerError, match=rf"worker 0 \(pid {pid}\): it was killed by signal 9"):
         next(batches)
+
+
+def test_workers_that_stay_are_started_again_after_a_death() -> None:
+    stay = loader(Noisy(2), None, num_workers=1, persistent_workers=True)
+    assert len(list(stay)) == 2 and stay._pool is not None
+    (pid,) = stay._pool.pids
+    os.kill(pid or 0, signal.SIGKILL)
+    with pytest.raises(ggml.WorkerError, match="killed by signal 9"):
+        list(stay)
+    assert len(list(stay)) == 2 and stay._pool.pids != [pid]
 
 
 def test_a_worker_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
