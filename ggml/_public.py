@@ -6,6 +6,7 @@ from typing import Any
 
 import ggml.autograd as autograd
 import ggml.backend as backend
+import ggml.data as data
 import ggml.debug as debug
 import ggml.export as export
 import ggml.fft as fft
@@ -18,6 +19,7 @@ import ggml.random as random
 import ggml.signal as signal
 import ggml.special as special
 import ggml.utils as utils
+import ggml.vision as vision
 from ggml.core.devices import Device, device, devices
 from ggml.core.dtypes import DType, promote_types
 from ggml.core.errors import (
@@ -41,6 +43,7 @@ from ggml.core.errors import (
     StateDictError,
     TracingError,
     UnsupportedOpError,
+    WorkerError,
 )
 from ggml.core.grad_mode import (
     enable_grad,
@@ -147,6 +150,7 @@ __all__ = [
     "Tensor",
     "TracingError",
     "UnsupportedOpError",
+    "WorkerError",
     "arange",
     "arena",
     "as_tensor",
@@ -159,6 +163,7 @@ __all__ = [
     "channels_last_3d",
     "compile",
     "contiguous_format",
+    "data",
     "debug",
     "device",
     "devices",
@@ -225,6 +230,7 @@ __all__ = [
     "strided",
     "tensor",
     "utils",
+    "vision",
     "zeros",
     "zeros_like",
 ]

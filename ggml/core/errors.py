@@ -19,6 +19,7 @@
     ├── StateDictError (ValueError)         module, missing_keys, unexpected_keys, errors
     ├── ClosedTensorError (ValueError)      op
     ├── ForkedProcessError (ValueError)     op, device
+    ├── WorkerError (ChildProcessError)     worker, pid, exitcode
     └── CancelledError (InterruptedError)
 
 PyTorch raises RuntimeError for most of these, so code that catches it keeps working. Messages have the form
@@ -206,6 +207,14 @@ class ForkedProcessError(GgmlError, ValueError):
     def __init__(self, op: str, device: str, why: str) -> None:
         super().__init__(f"{op}: {device}: {why}")
         self.op, self.device = op, device
+
+
+class WorkerError(GgmlError, ChildProcessError):
+    """A process that fetches batches died or did not answer. ``exitcode`` is None while it runs, as Python has it."""
+
+    def __init__(self, worker: int, pid: int | None, exitcode: int | None, why: str) -> None:
+        super().__init__(f"DataLoader worker {worker} (pid {pid}): {why}")
+        self.worker, self.pid, self.exitcode = worker, pid, exitcode
 
 
 class CancelledError(GgmlError, InterruptedError):
