@@ -246,6 +246,7 @@ def test_quantised_weight_in_a_linear_layer() -> None:
     layer = nn.Linear(64, 4, bias=False)
     layer.weight = nn.Parameter(weight)
     assert not layer.weight.requires_grad
+    ggml.manual_seed(0)
     x = ggml.randn(3, 64)
     plain = nn.functional.linear(x, weight.float())
     np.testing.assert_allclose(layer(x).numpy(), plain.numpy(), rtol=2e-2, atol=2e-2)

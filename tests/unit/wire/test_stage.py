@@ -122,8 +122,10 @@ def test_events_reach_the_watch(stage: Stage, ends: Ends) -> None:
     assert isinstance(result, StepResult)
     assert result.sampled == (token,)
     np.testing.assert_array_equal(result.logits, logits)
-    assert ends.next_event() == StageFailure(1, 3, "downstream lost")
-    assert ends.next_event() == timing, "what is urgent goes first"
+    # What is urgent goes first; but a timing waits for half a second at most, which the result may have taken.
+    later = [ends.next_event(), ends.next_event()]
+    assert StageFailure(1, 3, "downstream lost") in later
+    assert timing in later
     watch.close()
     assert not ends.lost
 
