@@ -374,7 +374,8 @@ def test_a_port_that_does_not_answer_gives_up_soon(monkeypatch: pytest.MonkeyPat
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(UnreachableError, match=f"cannot reach a cluster at {address}"):
             cluster.connect(address, SECRET.text)
-    assert time.monotonic() - start_s < 3
+    # gRPC itself would try for twenty seconds; a machine with much else to do may need some of them.
+    assert time.monotonic() - start_s < 15
 
 
 def test_a_server_of_something_else() -> None:
