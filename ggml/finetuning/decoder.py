@@ -86,7 +86,9 @@ class Decoder(Module):
         self.shape, self.checkpoints = shape, True
         table = weights.take("token_embd.weight", num_tokens, shape.width)
         self.token_embd = Embedding.from_pretrained(table, freeze=True)
-        factors = weights.vector("rope_freqs.weight", shape.num_rotated // 2) if weights.has("rope_freqs.weight") else None
+        factors = (
+            weights.vector("rope_freqs.weight", shape.num_rotated // 2) if weights.has("rope_freqs.weight") else None
+        )
         rotary = RotaryEmbedding(shape.num_rotated, shape.rope_base, shape.rope_mode, shape.rope_scale, factors)
         self.blk = ModuleList([Layer(weights, f"blk.{layer}.", shape, rotary) for layer in range(shape.num_layers)])
         self.output_norm = _norm(weights, "output_norm", shape.width, shape)
@@ -105,9 +107,7 @@ class Decoder(Module):
 
     def head(self, rows: Tensor) -> Tensor:
         """[..., D] become logits [..., V]."""
-        found: Tensor = (
-            functional.linear(rows, self.token_embd.weight) if self.output is None else self.output(rows)
-        )
+        found: Tensor = functional.linear(rows, self.token_embd.weight) if self.output is None else self.output(rows)
         return found
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -140,7 +140,7 @@ def _norm(weights: Weights, name: str, width: int, shape: Shape) -> Module:
 
 
 def linear_at(model: Decoder, name: str) -> tuple[Any, str, Any]:
-    """Whose attribute the layer of a GGUF name without ``.weight`` is, under which name, and the layer; None without."""
+    """Of a GGUF name without ``.weight``: whose attribute it is, under which name, and the layer, if there is one."""
     owner: Any = model
     *path, last = name.split(".")
     for part in path:

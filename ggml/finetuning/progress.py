@@ -22,9 +22,7 @@ class Progress:
     A context manager: a thread of its own keeps time.
     """
 
-    def __init__(
-        self, first: int, num_steps: int, say: Callable[[str], None] = print, interval_s: float = 8.0
-    ) -> None:
+    def __init__(self, first: int, num_steps: int, say: Callable[[str], None] = print, interval_s: float = 8.0) -> None:
         """``first``: steps that are done already."""
         self._first, self._num_steps, self._say, self._interval_s = first, num_steps, say, interval_s
         self._began_s = self._step_began_s = time.monotonic()
@@ -37,7 +35,9 @@ class Progress:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop.set()
         self._thread.join()
 
@@ -102,7 +102,7 @@ class History:
 
 
 def curve(losses: Sequence[tuple[int, float]]) -> str:
-    """A line for each tenth of the steps: which steps, their mean loss, and a bar as long as that is beside the worst."""
+    """A line for each tenth of the steps: which they are, their mean loss, and a bar as long as that is."""
     if not losses:
         return ""
     size = -(-len(losses) // _ROWS)

@@ -107,7 +107,7 @@ class _Keys:
             known = ", ".join(ROPE_MODES)
             why = f"is {found!a}: {known} can be fine-tuned; take a model of these"
             raise FileFormatError(str(file.path), "general.architecture", why)
-        self.architecture: str = found
+        self.architecture = str(found)
 
     def find(self, key: str) -> Any:
         return self._file.metadata.get(f"{self.architecture}.{key}")

@@ -18,20 +18,21 @@ from ggml.io.mapped import open_mapped
 from ggml.io.reading import tensors_of
 from ggml.io.writing import write
 from ggml.nn.layers.lora import LoRALinear
-from ggml.optim.adam import AdamW
+from ggml.nn.parameter import Parameter
 from ggml.ops.create.interop import from_numpy
+from ggml.optim.adam import AdamW
 from ggml.tensors.tensor import Tensor
 
 _KEY = "ggml.finetuning"
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-def parameters_of(layers: dict[str, LoRALinear]) -> dict[str, Tensor]:
+def parameters_of(layers: dict[str, LoRALinear]) -> dict[str, Parameter]:
     """What learns, by name, in order."""
     return {f"{name}.{part}": getattr(layer, part) for name, layer in layers.items() for part in ("lora_A", "lora_B")}
 
 
-def save_state(path: str, step: int, run: dict[str, Any], params: dict[str, Tensor], optimizer: AdamW) -> None:
+def save_state(path: str, step: int, run: dict[str, Any], params: dict[str, Parameter], optimizer: AdamW) -> None:
     """Write all of it under ``path``, in the place of what was there. ``step`` counts the steps that are done."""
     tensors: dict[str, Tensor] = {}
     for name, param in params.items():
@@ -42,7 +43,7 @@ def save_state(path: str, step: int, run: dict[str, Any], params: dict[str, Tens
     write(path, tensors, STATE, {_KEY: string(told)})
 
 
-def load_state(path: str, run: dict[str, Any], params: dict[str, Tensor], optimizer: AdamW) -> int:
+def load_state(path: str, run: dict[str, Any], params: dict[str, Parameter], optimizer: AdamW) -> int:
     """Take all of it, and return how many steps are done.
 
     FileFormatError for a file that is no such state, or that of another run: the message names what differs.

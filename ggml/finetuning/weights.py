@@ -45,7 +45,9 @@ class Weights:
         """A tensor that nothing computes with would be left out in silence: the module would be another model."""
         if self._left:
             name = min(self._left)
-            raise FileFormatError(self._path, ascii(name), "is a tensor that models of this kind have not; take another")
+            raise FileFormatError(
+                self._path, ascii(name), "is a tensor that models of this kind have not; take another"
+            )
 
 
 class FrozenLinear(Linear):

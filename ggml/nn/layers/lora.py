@@ -76,7 +76,7 @@ class LoRALinear(Module):
         return found + added
 
     def merge(self) -> None:
-        """Add the product to the base's weight. DTypeError for a quantised one, which cannot hold it; no effect twice."""
+        """Add the product to the base's weight, once. DTypeError for a quantised one, which cannot hold it."""
         weight = self.base.weight
         if self.merged:
             return
