@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Run:
         }  # fmt: skip
 
     def step(self) -> Done:
-        """Learn from the next examples."""
+        """Learn from the next examples. ArgumentError, before anything is changed, where the loss is no number."""
         chosen = self.batches.chosen(self.step_count)
         rate = self.settings.rate(self.step_count, self.num_steps)
         self._optimizer.param_groups[0]["lr"] = rate
@@ -63,10 +64,14 @@ class Run:
         self.decoder.train()
         loss = self.decoder.loss(*padded(chosen)) * (1 / max(num_targets(chosen), 1))
         loss.backward()
+        value = loss.item()
+        if not math.isfinite(value):
+            why = f"the loss is {value} at step {self.step_count + 1}; give a smaller one, and begin anew"
+            raise ArgumentError("finetune", "--learning-rate", why)
         clip_grad_norm_(list(self._params.values()), self.settings.max_norm)
         self._optimizer.step()
         self.step_count += 1
-        return Done(self.step_count, loss.item(), rate, sum(len(one.tokens) for one in chosen))
+        return Done(self.step_count, value, rate, sum(len(one.tokens) for one in chosen))
 
     def save(self, path: str) -> None:
         """Write the adapter as it is now."""

@@ -70,10 +70,12 @@ def run(options: argparse.Namespace) -> None:
                     saved_s = time.monotonic()
     finally:
         told.close()
+    is_complete = training.step_count == training.num_steps
+    if not is_complete:  # first: with it nothing is lost, whatever happens next
+        training.save_checkpoint(checkpoint)
     training.save(output)
     _say(curve(told.losses))
-    if training.step_count < training.num_steps:
-        training.save_checkpoint(checkpoint)
+    if not is_complete:
         _say(f"{output} has {training.step_count} of {training.num_steps} steps; --resume goes on")
         raise KeyboardInterrupt
     Path(checkpoint).unlink(missing_ok=True)

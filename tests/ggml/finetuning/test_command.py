@@ -120,6 +120,14 @@ def test_what_is_refused(name: str, content: str, more: tuple[Any, ...], why: st
     assert not model.with_name("out.gguf").exists()
 
 
+def test_a_loss_that_is_no_number_ends_the_run(model: Path, data: Path, capsys: Any) -> None:
+    output = model.with_name("out.gguf")
+    assert _run(model, data, output, "--steps", 20, "--learning-rate", 1e30) == 1
+    said = capsys.readouterr().err
+    assert "--learning-rate the loss is nan at step 2; give a smaller one" in said and said.count("\n") == 1
+    assert not output.exists()
+
+
 def test_files_that_are_none(model: Path, data: Path, capsys: Any) -> None:
     for given in ((data, data, model.with_name("out.gguf")), (model, model.with_name("none"), model.with_name("o"))):
         assert _run(*given) == 1

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from cluster.demo.grammar import write_story
+from cluster.sources.adapter import find_adapter, read_adapter_part
 from ggml.finetuning import Run, Settings, Texts, mean_loss
 from ggml.quantization import quantize_file
+from tests.fakes.opened import opened
 from tests.native.conftest import prompt, run
 from worker_native import Slice, Vocab
 
@@ -57,7 +59,7 @@ def test_the_demo_model_learns_a_name(kind: str, tmp_path: Path) -> None:
     *told, one, other = _stories(26)
     data.write_text("".join(json.dumps({"text": story[:120]}) + "\n" for story in told))
     settings = Settings(
-        targets=("attn_v", "attn_output", "ffn_down"), steps=16, batch_size=2, sequence_length=64, learning_rate=8e-3
+        targets=("attn_v", "attn_output", "ffn_down"), steps=24, batch_size=2, sequence_length=64, learning_rate=5e-3
     )
     training = Run(str(model), str(data), settings)
     training.decoder.checkpoints = False  # there is memory for texts as short as these
@@ -68,4 +70,7 @@ def test_the_demo_model_learns_a_name(kind: str, tmp_path: Path) -> None:
         training.step()
     assert mean_loss(training.decoder, held_out) < before / 2
     training.save(str(adapter))
+    for part in ((0, 4), (4, 8)):  # as `cluster up --stages 2 --lora` cuts it
+        source = opened(model).model
+        assert read_adapter_part(find_adapter(str(adapter), source), source, *part)
     assert _log_probability(model, adapter.read_bytes()) > _log_probability(model, None) + 10
