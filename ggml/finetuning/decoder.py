@@ -98,7 +98,7 @@ class Decoder(Module):
 
     def hidden(self, tokens: Tensor) -> Tensor:
         """The rows [B, T, D] that the head multiplies."""
-        x = self.token_embd(tokens)
+        x = self.token_embd(tokens).float()  # rows of a table of 16 bits come out as such
         positions = arange(tokens.shape[1], device=tokens.device).unsqueeze(1)
         for layer in self.blk:
             x = checkpoint(layer, x, positions) if self.checkpoints and self.training else layer(x, positions)

@@ -21,9 +21,13 @@ MODELS = {
     "llama": TinyModel("llama", rope_factors=True),
     "tied": TinyModel("llama", tied=True),
     "tied-q8": TinyModel("llama", num_layers=2, tied=True, kind="Q8_0"),
+    "tied-f16": TinyModel("llama", num_layers=2, tied=True, kind="F16"),
+    "bf16": TinyModel("qwen3", num_layers=2, kind="BF16"),
     "qwen2": TinyModel("qwen2", num_layers=2, num_kv_heads=4),
     "qwen3": TinyModel("qwen3", num_layers=2),
 }
+# ggml rounds rows to the type of 16 bits that they meet, of which a last bit that differs makes another number.
+TOLERANCES = {"tied-f16": 2e-3, "bf16": 1e-2}
 TOKENS = np.random.default_rng(3).integers(3, 288, 70).tolist()
 
 
