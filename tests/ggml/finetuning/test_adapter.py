@@ -29,8 +29,7 @@ def _logits(model: Any) -> Any:
         return model(ggml.tensor([TOKENS]))[0].numpy()
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("alpha", [None, 3.0])
+@pytest.mark.parametrize(("name", "alpha"), [*((name, None) for name in MODELS), ("llama", 3.0)])
 def test_libllama_computes_the_same_with_the_file(name: str, alpha: float | None, tmp_path: Path) -> None:
     path, adapter = write_tiny(tmp_path / "model.gguf", MODELS[name]), tmp_path / "adapter.gguf"
     model = load_decoder(path)
