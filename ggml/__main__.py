@@ -1,4 +1,4 @@
-"""``python -m ggml``: quantise model files, look at them, run programs, list devices."""
+"""``python -m ggml``: quantise and fine-tune model files, look at them, run programs, list devices."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import sys
 from collections.abc import Sequence
 
 from ggml.core.errors import GgmlError
-from ggml.tools.commands import devices, inspect, quantize, run
+from ggml.tools.commands import devices, finetune, inspect, quantize, run
 from ggml.tools.commands.printable import printable
 
-_COMMANDS = (quantize, inspect, run, devices)
+_COMMANDS = (quantize, finetune, inspect, run, devices)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line; each command adds its part."""
     top = argparse.ArgumentParser(
-        prog="python -m ggml", description="Quantise GGUF models, look at them, and run programs."
+        prog="python -m ggml", description="Quantise and fine-tune GGUF models, look at them, and run programs."
     )
     parts = top.add_subparsers(dest="command", metavar="COMMAND")
     for command in _COMMANDS:

@@ -47,7 +47,7 @@ def write(f: str, tensors: Mapping[str, Tensor], architecture: str, extra: Mappi
     names = naming.to_json(items)
     if len(names) > MAX_STRING_BYTES:
         raise ArgumentError("save", f"a dict of {len(items)} tensors", "has more to say of them than a header can hold")
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         _write(temporary, architecture, items, tensors, {naming.KEY: names, **extra})
 
 
@@ -134,7 +134,7 @@ def _bytes(tensor: Tensor) -> NDArray[Any]:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """A name beside ``path`` to write to; it takes the place of ``path`` at the end, or goes."""
     temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}.tmp")
     try:

@@ -43,6 +43,7 @@ from ggml.nn.layers.feed_forward import FeedForward
 from ggml.nn.layers.flatten import Flatten, Unflatten
 from ggml.nn.layers.kv_cache import KVCache
 from ggml.nn.layers.linear import Bilinear, Identity, Linear
+from ggml.nn.layers.lora import LoRALinear
 from ggml.nn.layers.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -212,6 +213,7 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LoRALinear",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
