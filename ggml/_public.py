@@ -11,6 +11,7 @@ import ggml.export as export
 import ggml.fft as fft
 import ggml.func as func
 import ggml.linalg as linalg
+import ggml.metrics as metrics
 import ggml.nn as nn
 import ggml.optim as optim
 import ggml.quantization as quantization
@@ -197,6 +198,7 @@ __all__ = [
     "load",
     "load_program",
     "manual_seed",
+    "metrics",
     "nn",
     "no_grad",
     "normal",

@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from ggml.utils import checkpoint
+from ggml.utils.checkpointer import Checkpointer
+from ggml.utils.early_stopping import EarlyStopping
 
-__all__ = ["checkpoint"]
+__all__ = ["Checkpointer", "EarlyStopping", "checkpoint"]
