@@ -12,7 +12,7 @@ import math
 import mmap
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +34,9 @@ _MAX_DEPTH = 64
 _MAPPINGS: dict[str, Callable[[list[Any]], Any]] = {"dict": dict, "ordered": OrderedDict,
                                                     "counter": lambda pairs: Counter(dict(pairs))}  # fmt: skip
 #: Arrays of NumPy that states hold, such as the counter of a generator. Their bytes are stored as int32.
-_ARRAYS = {name: np.dtype(name) for name in ("bool", "int32", "int64", "uint8", "uint32", "uint64", "float32", "float64")}
+_ARRAYS = {
+    name: np.dtype(name) for name in ("bool", "int32", "int64", "uint8", "uint32", "uint64", "float32", "float64")
+}
 
 
 def save_nested(obj: Any, f: Any) -> None:
@@ -122,11 +124,11 @@ def _put(value: Tensor, tensors: dict[str, Tensor], where: str) -> str:
 
 def _read(listed: Any, tensors: Mapping[str, Tensor], file: Mapped, depth: int) -> Any:
     if depth > _MAX_DEPTH:
-        _refuse(file, "is nested too deep")
+        raise _damaged(file, "is nested too deep")
     if listed is None or isinstance(listed, (bool, int, float, str)):
         return listed
     if not isinstance(listed, list):
-        _refuse(file, "holds an object")
+        raise _damaged(file, "holds an object")
     match listed:
         case ["tensor", str(name)] if name in tensors:
             return tensors[name]
@@ -137,28 +139,29 @@ def _read(listed: Any, tensors: Mapping[str, Tensor], file: Mapped, depth: int) 
             return found if kind == "list" else tuple(found)
         case [str(kind), list(pairs)] if kind in _MAPPINGS:
             return _MAPPINGS[kind]([_pair(pair, tensors, file, depth) for pair in pairs])
-    _refuse(file, "has an item of no known kind")
+        case _:
+            raise _damaged(file, "has an item of no known kind")
 
 
 def _pair(pair: Any, tensors: Mapping[str, Tensor], file: Mapped, depth: int) -> tuple[Any, Any]:
     if not isinstance(pair, list) or len(pair) != 2 or isinstance(pair[0], (list, dict)):
-        _refuse(file, "has an entry that is no pair of a key and a value")
+        raise _damaged(file, "has an entry that is no pair of a key and a value")
     return pair[0], _read(pair[1], tensors, file, depth + 1)
 
 
 def _array(file: Mapped, kind: str, shape: list[Any], words: Tensor) -> Any:
     dtype = _ARRAYS[kind]
     if words.dtype is not int32 or any(type(one) is not int or one < 0 for one in shape):
-        _refuse(file, "has an array that is not stored as one")
+        raise _damaged(file, "has an array that is not stored as one")
     num_bytes = math.prod(shape) * dtype.itemsize
     raw = words.raw_bytes()
     if not num_bytes <= len(raw) < num_bytes + 4:
-        _refuse(file, "has an array whose shape does not fit its bytes")
+        raise _damaged(file, "has an array whose shape does not fit its bytes")
     return np.frombuffer(raw[:num_bytes], dtype).reshape(shape).copy()
 
 
-def _refuse(file: Mapped, why: str) -> NoReturn:
-    raise FileFormatError(file.header.path, _KEY, why)
+def _damaged(file: Mapped, why: str) -> FileFormatError:
+    return FileFormatError(file.header.path, _KEY, why)
 
 
 __all__ = ["load_nested", "save_nested"]
