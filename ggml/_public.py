@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ggml.amp as amp
 import ggml.autograd as autograd
 import ggml.backend as backend
 import ggml.debug as debug
@@ -19,6 +20,7 @@ import ggml.random as random
 import ggml.signal as signal
 import ggml.special as special
 import ggml.utils as utils
+from ggml.core.autocast import autocast, get_autocast_dtype, is_autocast_enabled
 from ggml.core.devices import Device, device, devices
 from ggml.core.dtypes import DType, promote_types
 from ggml.core.errors import (
@@ -148,9 +150,11 @@ __all__ = [
     "Tensor",
     "TracingError",
     "UnsupportedOpError",
+    "amp",
     "arange",
     "arena",
     "as_tensor",
+    "autocast",
     "autograd",
     "backend",
     "bernoulli",
@@ -181,11 +185,13 @@ __all__ = [
     "func",
     "generate",
     "generate_stream",
+    "get_autocast_dtype",
     "get_default_dtype",
     "get_num_threads",
     "iinfo",
     "inference_mode",
     "initial_seed",
+    "is_autocast_enabled",
     "is_complex",
     "is_floating_point",
     "is_grad_enabled",

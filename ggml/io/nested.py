@@ -78,7 +78,8 @@ def _digest(text: bytes, tensors: Mapping[str, Tensor]) -> bytes:
     digest = hashlib.blake2b(text, digest_size=32)
     for name, tensor in tensors.items():
         digest.update(f"{name} {tensor.dtype.name} {tuple(tensor.shape)}".encode())
-        digest.update(memoryview(writing.bytes_of(tensor)))
+        raw: Any = writing.bytes_of(tensor)
+        digest.update(raw)
     return digest.digest()
 
 

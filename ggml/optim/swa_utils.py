@@ -114,10 +114,15 @@ class AveragedModel(Module):
         shapes = [[tuple(one.shape) for one in listed] for listed in (own, given, own_buffers, given_buffers)]
         if shapes[0] != shapes[1] or shapes[2] != shapes[3]:
             raise ArgumentError("AveragedModel.update_parameters", "model", "has other tensors than the averaged copy")
-        averaged, current = list(own), [one.detach() for one in given]
+        averaged: list[Tensor] = list(own)
+        current = [one.detach() for one in given]
         copied = list(zip(own_buffers, given_buffers, strict=True))
         if self.use_buffers:
-            averaged, current, copied = averaged + own_buffers, current + [one.detach() for one in given_buffers], []
+            averaged, current, copied = (
+                [*averaged, *own_buffers],
+                [*current, *[one.detach() for one in given_buffers]],
+                [],
+            )
         with no_grad():
             current = [new.to(old.device) for old, new in zip(averaged, current, strict=True)]
             if int(self.n_averaged) == 0:
@@ -129,7 +134,7 @@ class AveragedModel(Module):
                 assert self.avg_fn is not None
                 for old, new in zip(averaged, current, strict=True):
                     old.copy_(self.avg_fn(old, new, self.n_averaged.to(old.device)))
-            for old, new in copied:
-                old.copy_(new.detach().to(old.device))
+            for buffer, new in copied:
+                buffer.copy_(new.detach().to(buffer.device))
             point_to(self.n_averaged, self.n_averaged.detach() + 1)
-            evaluation.eval([*averaged, *[old for old, _ in copied], self.n_averaged])
+            evaluation.eval([*averaged, *[buffer for buffer, _ in copied], self.n_averaged])
