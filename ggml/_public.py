@@ -64,7 +64,7 @@ from ggml.core.memory_format import (
 )
 from ggml.generation import generate, generate_stream
 from ggml.graph.threads import get_num_threads, set_num_threads
-from ggml.io.reading import load
+from ggml.io.loading import load
 from ggml.io.writing import save
 from ggml.ops import namespace
 from ggml.ops.create.factories import (
