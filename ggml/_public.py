@@ -15,6 +15,7 @@ import ggml.linalg as linalg
 import ggml.metrics as metrics
 import ggml.nn as nn
 import ggml.optim as optim
+import ggml.profiler as profiler
 import ggml.quantization as quantization
 import ggml.random as random
 import ggml.signal as signal
@@ -213,6 +214,7 @@ __all__ = [
     "ones_like",
     "optim",
     "preserve_format",
+    "profiler",
     "promote_types",
     "quantization",
     "rand",

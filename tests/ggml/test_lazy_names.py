@@ -97,7 +97,20 @@ def test_no_name_is_a_submodule_and_something_else() -> None:
     submodules = {found.name for found in pkgutil.iter_modules(ggml.__path__)}
     both = submodules & set(_public.NAMES)
     assert all(_public.NAMES[name] is sys.modules[f"ggml.{name}"] for name in both)
-    of_torch = {"amp", "autograd", "fft", "func", "linalg", "nn", "optim", "random", "signal", "special", "utils"}
+    of_torch = {
+        "amp",
+        "autograd",
+        "fft",
+        "func",
+        "linalg",
+        "nn",
+        "optim",
+        "profiler",
+        "random",
+        "signal",
+        "special",
+        "utils",
+    }
     assert both == of_torch | {"backend", "debug", "export", "metrics", "quantization"}
 
 
