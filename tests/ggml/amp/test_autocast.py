@@ -177,3 +177,12 @@ def test_an_mlp_trains_to_about_the_same_loss(half: str) -> None:
 def test_wrong_blocks_are_refused(call: Any, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         call()
+
+
+def test_programs_keep_their_dtypes() -> None:
+    program = ggml.export.lower(torch.export.export(torch.nn.Linear(8, 3), (torch.from_numpy(A),)))
+    with ggml.autocast("cpu"):
+        within = program(ggml.tensor(A))
+    outside = program(ggml.tensor(A))
+    for result in (within, outside):
+        assert (result[0] if isinstance(result, tuple) else result).dtype is ggml.float32
