@@ -11,6 +11,7 @@ import ggml.debug as debug
 import ggml.export as export
 import ggml.fft as fft
 import ggml.func as func
+import ggml.library as library
 import ggml.linalg as linalg
 import ggml.metrics as metrics
 import ggml.nn as nn
@@ -200,6 +201,7 @@ __all__ = [
     "is_lazy",
     "is_nonzero",
     "is_tensor",
+    "library",
     "linalg",
     "linspace",
     "load",

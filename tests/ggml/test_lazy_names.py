@@ -102,6 +102,7 @@ def test_no_name_is_a_submodule_and_something_else() -> None:
         "autograd",
         "fft",
         "func",
+        "library",
         "linalg",
         "nn",
         "optim",
