@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ggml.amp as amp
 import ggml.autograd as autograd
 import ggml.backend as backend
 import ggml.data as data
@@ -11,15 +12,19 @@ import ggml.debug as debug
 import ggml.export as export
 import ggml.fft as fft
 import ggml.func as func
+import ggml.library as library
 import ggml.linalg as linalg
+import ggml.metrics as metrics
 import ggml.nn as nn
 import ggml.optim as optim
+import ggml.profiler as profiler
 import ggml.quantization as quantization
 import ggml.random as random
 import ggml.signal as signal
 import ggml.special as special
 import ggml.utils as utils
 import ggml.vision as vision
+from ggml.core.autocast import autocast, get_autocast_dtype, is_autocast_enabled
 from ggml.core.devices import Device, device, devices
 from ggml.core.dtypes import DType, promote_types
 from ggml.core.errors import (
@@ -64,7 +69,7 @@ from ggml.core.memory_format import (
 )
 from ggml.generation import generate, generate_stream
 from ggml.graph.threads import get_num_threads, set_num_threads
-from ggml.io.reading import load
+from ggml.io.loading import load
 from ggml.io.writing import save
 from ggml.ops import namespace
 from ggml.ops.create.factories import (
@@ -151,9 +156,11 @@ __all__ = [
     "TracingError",
     "UnsupportedOpError",
     "WorkerError",
+    "amp",
     "arange",
     "arena",
     "as_tensor",
+    "autocast",
     "autograd",
     "backend",
     "bernoulli",
@@ -185,11 +192,13 @@ __all__ = [
     "func",
     "generate",
     "generate_stream",
+    "get_autocast_dtype",
     "get_default_dtype",
     "get_num_threads",
     "iinfo",
     "inference_mode",
     "initial_seed",
+    "is_autocast_enabled",
     "is_complex",
     "is_floating_point",
     "is_grad_enabled",
@@ -197,11 +206,13 @@ __all__ = [
     "is_lazy",
     "is_nonzero",
     "is_tensor",
+    "library",
     "linalg",
     "linspace",
     "load",
     "load_program",
     "manual_seed",
+    "metrics",
     "nn",
     "no_grad",
     "normal",
@@ -210,6 +221,7 @@ __all__ = [
     "ones_like",
     "optim",
     "preserve_format",
+    "profiler",
     "promote_types",
     "quantization",
     "rand",

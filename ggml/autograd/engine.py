@@ -13,7 +13,7 @@ from typing import Any
 
 from ggml.autograd import derivative
 from ggml.autograd.derivative import Step, summed_to
-from ggml.core import grad_mode, tracing
+from ggml.core import autocast, grad_mode, tracing
 from ggml.core.errors import DeviceMismatchError, DTypeError, GgmlError, GradientError, ShapeMismatchError
 from ggml.core.node import placeholder
 from ggml.graph import executor
@@ -75,7 +75,8 @@ class Walk:
             known[history.index] = history
 
     def run(self) -> None:
-        with grad_mode.set_grad_enabled(self._creates):
+        # Derivatives compute in the dtypes that the operations had, whatever block this is called in.
+        with grad_mode.set_grad_enabled(self._creates), autocast.within(()):
             while self._pending:
                 _, made_by = heapq.heappop(self._pending)
                 results = self._results.pop(made_by.number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ggml.backend.info import DeviceInfo, info, infos
+from ggml.backend.info import DeviceInfo, MemoryStats, info, infos, memory_stats
 from ggml.backend.logs import set_logging
 from ggml.backend.plan import Split, SplitPlan
 from ggml.backend.rpc import add_rpc_server
@@ -16,6 +16,7 @@ __all__ = [
     "Device",
     "DeviceInfo",
     "GraphNode",
+    "MemoryStats",
     "Observation",
     "Scheduler",
     "Split",
@@ -26,6 +27,7 @@ __all__ = [
     "get_num_threads",
     "info",
     "infos",
+    "memory_stats",
     "num_graphs",
     "observe",
     "set_logging",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ggml.core.devices import Device, device, devices, native_device
+from ggml.graph.cache import CACHE
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,28 @@ class DeviceInfo:
     memory_total_bytes: int
     capabilities: dict[str, bool]  # async, host_buffer, buffer_from_host_ptr, events
     buffer_types: tuple[str, ...]  # the default one first
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryStats:
+    """Memory of a device at one moment. The kept graphs' bytes are intermediate results; ``clear_graphs`` frees them.
+
+    On the CPU free and total bytes are the machine's. What tensors take is not counted: ``Arena.num_bytes`` says it for
+    those of a block, ``Tensor.nbytes`` for one.
+    """
+
+    device: Device
+    free_bytes: int
+    total_bytes: int
+    num_graphs: int
+    graph_bytes: int
+
+
+def memory_stats(of: Device | str = "cpu") -> MemoryStats:
+    """The memory of a device, by either of its names; ArgumentError if it is not here."""
+    found = device(of)
+    free_bytes, total_bytes = found.memory_bytes
+    return MemoryStats(found, free_bytes, total_bytes, *CACHE.usage(found.native))
 
 
 def info(of: Device | str = "cpu") -> DeviceInfo:

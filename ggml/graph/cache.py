@@ -59,6 +59,13 @@ class GraphCache:
             self._programs.clear()
             self._num_bytes = 0
 
+    def usage(self, native: str) -> tuple[int, int]:
+        """How many graphs of a device, by ggml's name of it, are kept, and the bytes of their intermediate results."""
+        with self._lock:
+            # The first part of a plan's key is the device.
+            found = [one for key, one in self._programs.items() if isinstance(key, tuple) and key[0] == native]
+        return len(found), sum(one.graph.num_bytes for one in found)
+
     def __len__(self) -> int:
         return len(self._programs)
 

@@ -18,7 +18,7 @@ from ggml.core.errors import (
     OutOfMemoryError,
 )
 from ggml.core.memory import own_all
-from ggml.graph import observers
+from ggml.graph import observers, timing
 from ggml.graph.lowering import lower_plan
 from ggml.graph.plan import Plan
 from ggml.graph.program import Steps
@@ -37,12 +37,21 @@ class Executable:
     outputs: NDArray[np.int64]  # the steps that are results
 
     def run(self, leaves: list[Buffer], device: Device) -> list[Buffer]:
-        """One buffer for each output. Python is not called while it computes, save for observers."""
+        """One buffer for each output. Python is not called while it computes, save for observers and profiles."""
+        timer = timing.active()
+        if timer is None:
+            return self._run(leaves, device, None)
+        with timer.span(timing.title(self.step_ops), "graph", device=str(device), num_bytes=self.graph.num_bytes):
+            return self._run(leaves, device, timer)
+
+    def _run(self, leaves: list[Buffer], device: Device, timer: timing.Timer | None) -> list[Buffer]:
         watching = observers.active()
         try:
             if watching:
                 observe, wanted = observers.watch(self, watching)
                 return own_all(self.graph.run(leaves + self.constants, observe, wanted))
+            if timer is not None and timer.with_nodes:
+                return own_all(self.graph.run(leaves + self.constants, *timer.watch(self)))
             return own_all(self.graph.run(leaves + self.constants))
         except IndexError as error:
             raise IndexOutOfRangeError(self.step_ops[error.args[1]], error.args[0]) from None
@@ -77,6 +86,14 @@ def out_of_memory(error: MemoryError, device: Device) -> OutOfMemoryError:
 def compile_plan(todo: Plan, device: Device) -> Executable:
     """Lower each node, and build the native graph."""
     observers.refuse_inside()
+    timer = timing.active()
+    if timer is None:
+        return _compiled(todo, device)
+    with timer.span("build a graph", "build", device=str(device), num_nodes=len(todo.pending)):
+        return _compiled(todo, device)
+
+
+def _compiled(todo: Plan, device: Device) -> Executable:
     lowered = lower_plan(todo, device)
     graph = Graph(device.native, *lowered.steps, lowered.outputs)
     return Executable(graph, len(todo.leaves), lowered.constants, lowered.step_ops, lowered.steps, lowered.outputs)

@@ -107,7 +107,7 @@ def _write(
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for item in stored:
-            writer.write_tensor_data(_bytes(tensors[item.name]))
+            writer.write_tensor_data(bytes_of(tensors[item.name]))
     finally:
         writer.close()
 
@@ -121,7 +121,7 @@ def _plain(value: MetadataValue) -> tuple[Any, ValueType | None]:
     return (found.strings() if is_text else found.numbers().tolist()), found.element_type
 
 
-def _bytes(tensor: Tensor) -> NDArray[Any]:
+def bytes_of(tensor: Tensor) -> NDArray[Any]:
     """The elements as they lie in the file; on the CPU without a copy, save for bools."""
     if tensor.dtype is dtypes.bool_:
         return tensor.cpu().numpy().reshape(-1).view(np.uint8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ggml.optim import lr_scheduler
+from ggml.optim import lr_scheduler, swa_utils
 from ggml.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from ggml.optim.optimizer import Optimizer
 from ggml.optim.scaled import Adadelta, Adagrad, Lion, RMSprop
@@ -21,4 +21,5 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "lr_scheduler",
+    "swa_utils",
 ]

@@ -135,6 +135,8 @@ class Optimizer:
                 elif isinstance(value, Tensor) and value._node.shape != param._node.shape:
                     line = f"{key} of shape {tuple(value.shape)} for a parameter {tuple(param.shape)}"
                     raise StateDictError(name, [], [], [line], True)
+                elif isinstance(value, Tensor):
+                    kept[key] = value.to_device(param.device)  # it may come from a file
         for group, new in zip(self.param_groups, groups, strict=True):
             group.update({key: value for key, value in new.items() if key != "params"})
         self.state = state

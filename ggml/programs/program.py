@@ -7,6 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from ggml.core import autocast
 from ggml.core.devices import CPU, Device, placing
 from ggml.core.devices import device as device_named
 from ggml.core.errors import ArgumentError, StateDictError, UnsupportedOpError
@@ -212,7 +213,8 @@ class Program:
         States that rows are written to change where they lie: their results are one element each, so that the write
         is a part of the native graph even if nothing else reads it."""
         makers = {value: partial(written, write) for value, write in self._writes.items()}
-        with placing(self._device):
+        # A program computes in the dtypes that it was exported with, also within a block of mixed precision.
+        with placing(self._device), autocast.within(()):
             results = walk(self.graph, self._inputs(varying), symbols, makers)
         return [
             first_element(result) if output.role is Role.STATE and output.name in self._written else result

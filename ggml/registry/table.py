@@ -18,6 +18,7 @@ from ggml.core.grad_mode import no_grad
 from ggml.core.node import MAX_RANK, Node, Shape, empty_leaf
 from ggml.core.op import Op, Runs
 from ggml.graph.builder import Lower
+from ggml.registry.autocasting import autocasting
 from ggml.registry.spelling import as_method
 from ggml.tensors import history, sharing
 from ggml.tensors.pairs import Pairs, refuse
@@ -48,6 +49,7 @@ def op(
         row_name = name or function.__name__
         if runs == "host" and sample not in _MAKING:
             function = recorded(row_name, function)
+        function = autocasting(row_name, function)
         assert row_name not in TABLE, row_name
         names = tuple((row_name,) if methods is None else methods)
         TABLE[row_name] = Op(row_name, len(TABLE), function, lower, runs, dtypes, sample, torch or row_name, names,

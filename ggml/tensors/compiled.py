@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ggml.core import tracing
+from ggml.core import autocast, tracing
 from ggml.core.devices import Device
 from ggml.core.dtypes import float32
 from ggml.core.errors import ArgumentError, DeviceMismatchError, TracingError
@@ -72,7 +72,7 @@ class Compiled:
         if tracing.is_active():
             return self.function(*args, **kwargs)
         tensors: list[Tensor] = []
-        key = (_key(args, tensors), _key(kwargs, tensors) if kwargs else None)
+        key = (_key(args, tensors), _key(kwargs, tensors) if kwargs else None, autocast.state())
         if self._epoch != tracing.epoch():
             self.reset()
         found = self._recordings.get(key)
@@ -93,7 +93,7 @@ class Compiled:
     def program(self, *args: Any, **kwargs: Any) -> Executable:
         """The native program of a call, recorded if need be."""
         tensors: list[Tensor] = []
-        key = (_key(args, tensors), _key(kwargs, tensors) if kwargs else None)
+        key = (_key(args, tensors), _key(kwargs, tensors) if kwargs else None, autocast.state())
         found = self._recordings.get(key)
         return (found or self._record(key, args, kwargs, tensors)).program
 

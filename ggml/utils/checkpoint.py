@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ggml.autograd.engine import Walk
-from ggml.core import grad_mode
+from ggml.core import autocast, grad_mode
 from ggml.ops.create.random import default_generator
 from ggml.tensors import history
 from ggml.tensors.tensor import Tensor
@@ -17,10 +17,10 @@ __all__ = ["checkpoint"]
 def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | None = None, **kwargs: Any) -> Any:
     """``function(*args, **kwargs)``, of which only the arguments are kept for ``backward``.
 
-    Random numbers are those of the first time. Parameters that the function holds get their gradients, too.
-    ``use_reentrant`` has no effect. The function returns a tensor or a tuple of tensors.
+    Random numbers and precision are those of the first time. Parameters that the function holds get their gradients,
+    too. ``use_reentrant`` has no effect. The function returns a tensor or a tuple of tensors.
     """
-    before = default_generator.snapshot()
+    before, precision = default_generator.snapshot(), autocast.state()
     with grad_mode.no_grad():
         output = function(*args, **kwargs)
     if not grad_mode.is_grad_enabled():
@@ -33,7 +33,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
         after = default_generator.snapshot()
         default_generator.restore(before)
         given, ends = list(args), []
-        with grad_mode.enable_grad():
+        with grad_mode.enable_grad(), autocast.within(precision):
             for place in places:
                 given[place] = args[place].detach()
                 if args[place].requires_grad:

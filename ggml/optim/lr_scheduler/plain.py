@@ -6,6 +6,7 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ggml.core.errors import ArgumentError
 from ggml.optim.lr_scheduler.base import LRScheduler
@@ -29,6 +30,10 @@ class LambdaLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         return [base * rule(self.last_epoch) for base, rule in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the optimiser and the functions: whoever loads it has given them."""
+        return {name: value for name, value in super().state_dict().items() if name != "lr_lambdas"}
 
 
 class StepLR(LRScheduler):
