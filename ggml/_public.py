@@ -114,6 +114,7 @@ from ggml.tensors.compiled import Compiled, compile
 from ggml.tensors.eval import eval, eval_async, is_lazy
 from ggml.tensors.size import Size
 from ggml.tensors.tensor import Tensor
+from ggml.training import CompiledStep, compile_step
 
 frombuffer = from_buffer
 
@@ -123,6 +124,7 @@ __all__ = [
     "CancelledError",
     "ClosedTensorError",
     "Compiled",
+    "CompiledStep",
     "DType",
     "DTypeError",
     "Device",
@@ -158,6 +160,7 @@ __all__ = [
     "channels_last",
     "channels_last_3d",
     "compile",
+    "compile_step",
     "contiguous_format",
     "debug",
     "device",
