@@ -108,6 +108,7 @@ class Optimizer:
 
     def updated(self, param: Tensor, state: State, group: Group, rates: Sequence[Tensor]) -> Tensor:
         """The new value of a parameter that has a gradient."""
+        assert param.grad is not None
         gradient = param.grad.detach()
         return self.update(param.detach(), -gradient if group.get("maximize") else gradient, state, group, rates)
 

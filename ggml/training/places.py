@@ -11,6 +11,7 @@ from ggml.core.errors import TracingError
 from ggml.core.node import Node, placeholder
 from ggml.core.tracing import Changes
 from ggml.graph import executor
+from ggml.nn.module.module import Module
 from ggml.optim.optimizer import Optimizer, State
 from ggml.tensors.tensor import Tensor, wrap
 from worker_native import Buffer
@@ -19,10 +20,10 @@ from worker_native import Buffer
 _NO_CONSTANTS = frozenset({"params", "lr", "initial_lr"})
 
 
-def handles_of(model: Any, optimizer: Optimizer) -> list[Tensor]:
-    """The parameters and buffers of the model and the parameters of the optimiser, each once."""
+def handles_of(modules: list[Module], optimizer: Optimizer) -> list[Tensor]:
+    """The parameters and buffers of the modules and the parameters of the optimiser, each once."""
     found: dict[int, Tensor] = {}
-    for module in model.modules():
+    for module in modules:
         for owned in (module._parameters, module._buffers):
             for one in owned.values():
                 if one is not None:
@@ -38,9 +39,9 @@ def params_of(optimizer: Optimizer) -> list[Tensor]:
     return [param for group in optimizer.param_groups for param in group["params"]]
 
 
-def signature(model: Any, optimizer: Optimizer, handles: list[Tensor]) -> Hashable:
+def signature(modules: list[Module], optimizer: Optimizer, handles: list[Tensor]) -> Hashable:
     """What tells steps apart beside their arguments: modes, and what the optimiser does not give as a number."""
-    modes = tuple([module.training for module in model.modules()])
+    modes = tuple([module.training for module in modules])
     tensors = tuple([(id(one), one.requires_grad, _spec(one._node)) for one in handles])
     states = tuple([_kept(optimizer.state.get(param)) for param in params_of(optimizer)])
     groups = tuple(

@@ -34,6 +34,8 @@ class CompiledStep:
         self, model: Module, loss_fn: Callable[..., Any], optimizer: Optimizer, max_norm: float | None
     ) -> None:
         self.model, self.loss_fn, self.optimizer, self.max_norm = model, loss_fn, optimizer, max_norm
+        # A loss may have parameters and modes, too.
+        self._roots = [model, loss_fn] if isinstance(loss_fn, Module) else [model]
         self._recordings: OrderedDict[Hashable, StepRecording] = OrderedDict()
         self._epoch = tracing.epoch_of_contents()
         renew_after_fork(self)
@@ -56,8 +58,9 @@ class CompiledStep:
                 self.reset()
             arguments: list[Tensor] = []
             own_key = key_of(args, arguments)
-            handles = handles_of(self.model, self.optimizer)
-            key = own_key, signature(self.model, self.optimizer, handles)
+            modules = [one for root in self._roots for one in root.modules()]
+            handles = handles_of(modules, self.optimizer)
+            key = own_key, signature(modules, self.optimizer, handles)
             found = self._recordings.get(key) or self._record(key, handles, args, arguments)
             loss = self._run(found, arguments)
             if loss is None:  # the optimiser updates in another way from this step on

@@ -164,6 +164,39 @@ def test_running_statistics_move_in_training_and_stay_in_evaluation() -> None:
     assert step.num_recordings == 2
 
 
+def test_a_loss_may_be_a_module_with_weights_and_statistics() -> None:
+    class Loss(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(ggml.ones(5))
+            self.register_buffer("mean", ggml.zeros(5))
+
+        def forward(self, out: Any, y: Any) -> Any:
+            self.mean.mul_(0.5).add_(out.detach().mean(0))
+            return F.cross_entropy(out * self.scale - self.mean, y)
+
+    found = []
+    for is_compiled in (False, True):
+        ggml.manual_seed(0)
+        model, loss_fn = mlp(ggml), Loss()
+        optimizer = ggml.optim.Adam([*model.parameters(), *loss_fn.parameters()], lr=0.01)
+        step = ggml.compile_step(model, loss_fn, optimizer)
+        rng, seen = np.random.default_rng(0), []
+        for _ in range(4):
+            x, y = (ggml.tensor(one) for one in vectors(rng))
+            if is_compiled:
+                loss = step(x, y)
+            else:
+                optimizer.zero_grad()
+                loss = loss_fn(model(x), y)
+                loss.backward()
+                optimizer.step()
+            seen.append(loss.item())
+        found.append((seen, loss_fn.scale.tolist(), loss_fn.mean.tolist()))
+    assert found[0] == found[1]
+    assert any(found[0][2])
+
+
 def test_each_signature_is_recorded_once() -> None:
     model = mlp(ggml)
     seen = []
