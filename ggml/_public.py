@@ -122,6 +122,7 @@ from ggml.tensors.compiled import Compiled, compile
 from ggml.tensors.eval import eval, eval_async, is_lazy
 from ggml.tensors.size import Size
 from ggml.tensors.tensor import Tensor
+from ggml.training import CompiledStep, compile_step
 
 frombuffer = from_buffer
 
@@ -131,6 +132,7 @@ __all__ = [
     "CancelledError",
     "ClosedTensorError",
     "Compiled",
+    "CompiledStep",
     "DType",
     "DTypeError",
     "Device",
@@ -169,6 +171,7 @@ __all__ = [
     "channels_last",
     "channels_last_3d",
     "compile",
+    "compile_step",
     "contiguous_format",
     "data",
     "debug",

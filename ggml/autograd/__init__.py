@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ggml.autograd.rules as _rules  # noqa: F401  # enters the derivatives
+from ggml.autograd import rules as _rules  # noqa: F401  # enters the derivatives
 from ggml.autograd.anomaly import detect_anomaly, set_detect_anomaly
 from ggml.autograd.calls import backward, grad
 from ggml.autograd.engine import queue_callback

@@ -149,8 +149,8 @@ class LinAlgError(GgmlError, ValueError):
 class TracingError(GgmlError, TypeError):
     """A value was asked for while a function is traced, when there are no values yet."""
 
-    def __init__(self, op: str) -> None:
-        super().__init__(f"{op}: there are no values while a function is compiled; keep this outside of it")
+    def __init__(self, op: str, why: str = "") -> None:
+        super().__init__(f"{op}: {why or 'there are no values while a function is compiled; keep this outside of it'}")
         self.op = op
 
 

@@ -33,7 +33,7 @@ class _Owned(Tensor):
         point_to(self, value)
 
     def _assign(self, result: Tensor, op: str, reshapes: bool = False) -> Tensor:
-        tracing.refuse(op)  # what a recording makes never gets memory
+        tracing.refuse_change(op)  # what other recordings make never gets memory
         return super()._assign(result, op, reshapes)
 
 

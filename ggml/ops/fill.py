@@ -1,6 +1,6 @@
 """New tensors like another one, and tensors that are written over: with a number, with another's values, at random.
 
-Random numbers come from ``ggml.random`` on the host, so what draws them cannot be compiled.
+Random numbers come from ``ggml.random`` on the host, so what draws them in place cannot be compiled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.ops.create.factories import extents, full, put
 from ggml.ops.create.factories import tensor as new_of
 from ggml.ops.create.options import Options, Place, Sized, wish
-from ggml.ops.create.random import Generator, default_generator
+from ggml.ops.create.random import Generator, default_generator, drawn
 from ggml.registry.arguments import Number, broadcast, convert, integer, number, strictly_floating, tensor
 from ggml.registry.table import op
 from ggml.tensors.tensor import Tensor
@@ -214,13 +214,19 @@ def _without(weights: NDArray[Any], count: int, source: Generator) -> NDArray[An
     sample="gumbel_softmax",
     torch="nn.functional.gumbel_softmax",
     methods=(),
-    differs="Other random numbers, drawn while the operation is recorded, so it cannot be compiled.",
+    differs="Other random numbers, drawn on the host, so that it is compiled by ``compile_step`` only.",
 )
 def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
     """A sample of ``softmax(logits / tau)`` that stays smooth; ``hard`` gives 1 at its largest place. Draws."""
     x, heat = strictly_floating("gumbel_softmax", logits), float(number("gumbel_softmax", tau, "tau"))
-    noise = -np.log(-np.log1p(-_drawing("gumbel_softmax", x, None).uniform(x._node.shape)) + 1e-38)
-    soft = ((x + put(np.asarray(noise, np.float32), x.dtype, x.device)) / heat).softmax(dim)
+    tracing.refuse_change("gumbel_softmax")  # one draw would be kept for every call
+    shape = x._node.shape
+
+    def draw() -> NDArray[Any]:
+        noise = -np.log(-np.log1p(-default_generator.uniform(shape)) + 1e-38)
+        return np.asarray(noise, np.float32)
+
+    soft = ((x + drawn(draw, shape, x.dtype, x.device)) / heat).softmax(dim)
     if not hard:
         return soft
     if not x.ndim:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from ggml.optim.optimizer import Group, Numbers, Optimizer, checked_range, counted, decayed, kept
+from ggml.optim.optimizer import Group, Optimizer, State, checked_range, counted, decayed, kept
 from ggml.tensors.tensor import Tensor
 
 __all__ = ["Adam", "AdamW", "Adamax", "NAdam", "RAdam"]
 
 
-def _means(gradient: Tensor, state: dict[str, Any], betas: tuple[float, float]) -> tuple[Tensor, Tensor]:
+def _means(gradient: Tensor, state: State, betas: tuple[float, float]) -> tuple[Tensor, Tensor]:
     first, second = kept(state, "exp_avg", gradient), kept(state, "exp_avg_sq", gradient)
     state["exp_avg"] = first + (gradient - first) * (1 - betas[0])
     state["exp_avg_sq"] = second * betas[1] + gradient * gradient * (1 - betas[1])
@@ -51,17 +52,20 @@ class Adam(_Means):
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad=amsgrad, maximize=maximize, **ignored)
 
-    def update(self, param: Tensor, gradient: Tensor, state: dict[str, Any], group: Group, numbers: Numbers) -> Tensor:
+    def rates(self, state: State, group: Group) -> tuple[float, ...]:
         count, (beta1, beta2), lr = counted(state), group["betas"], group["lr"]
+        return lr / (1 - beta1**count), math.sqrt(1 - beta2**count), 1 - lr * group["weight_decay"]
+
+    def update(self, param: Tensor, gradient: Tensor, state: State, group: Group, rates: Sequence[Tensor]) -> Tensor:
         if self._is_decoupled:
-            param = param * numbers(1 - lr * group["weight_decay"], param)
+            param = param * rates[2]
         else:
             gradient = decayed(param, gradient, group)
-        mean, square = _means(gradient, state, (beta1, beta2))
+        mean, square = _means(gradient, state, group["betas"])
         if group["amsgrad"]:
             square = state["max_exp_avg_sq"] = kept(state, "max_exp_avg_sq", gradient).maximum(square)
-        root = square.sqrt() / numbers(math.sqrt(1 - beta2**count), param) + group["eps"]
-        new: Tensor = param - mean / root * numbers(lr / (1 - beta1**count), param)
+        root = square.sqrt() / rates[1] + group["eps"]
+        new: Tensor = param - mean / root * rates[0]
         return new
 
 
@@ -104,18 +108,22 @@ class NAdam(_Means):
         super().__init__(params, lr, betas, eps, weight_decay, momentum_decay=momentum_decay,
                          decoupled_weight_decay=decoupled_weight_decay, maximize=maximize, **ignored)  # fmt: skip
 
-    def update(self, param: Tensor, gradient: Tensor, state: dict[str, Any], group: Group, numbers: Numbers) -> Tensor:
+    def rates(self, state: State, group: Group) -> tuple[float, ...]:
         count, (beta1, beta2), lr = counted(state), group["betas"], group["lr"]
-        if group["decoupled_weight_decay"]:
-            param = param * numbers(1 - lr * group["weight_decay"], param)
-        else:
-            gradient = decayed(param, gradient, group)
         now, then = (beta1 * (1 - 0.5 * 0.96 ** (at * group["momentum_decay"])) for at in (count, count + 1))
         product = state["mu_product"] = state.get("mu_product", 1.0) * now
-        mean, square = _means(gradient, state, (beta1, beta2))
-        root = (square / numbers(1 - beta2**count, param)).sqrt() + group["eps"]
-        param = param - gradient / root * numbers(lr * (1 - now) / (1 - product), param)
-        new: Tensor = param - mean / root * numbers(lr * then / (1 - product * then), param)
+        steps = lr * (1 - now) / (1 - product), lr * then / (1 - product * then)
+        return *steps, 1 - beta2**count, 1 - lr * group["weight_decay"]
+
+    def update(self, param: Tensor, gradient: Tensor, state: State, group: Group, rates: Sequence[Tensor]) -> Tensor:
+        if group["decoupled_weight_decay"]:
+            param = param * rates[3]
+        else:
+            gradient = decayed(param, gradient, group)
+        mean, square = _means(gradient, state, group["betas"])
+        root = (square / rates[2]).sqrt() + group["eps"]
+        param = param - gradient / root * rates[0]
+        new: Tensor = param - mean / root * rates[1]
         return new
 
 
@@ -137,22 +145,27 @@ class RAdam(_Means):
         super().__init__(params, lr, betas, eps, weight_decay, decoupled_weight_decay=decoupled_weight_decay,
                          maximize=maximize, **ignored)  # fmt: skip
 
-    def update(self, param: Tensor, gradient: Tensor, state: dict[str, Any], group: Group, numbers: Numbers) -> Tensor:
+    def rates(self, state: State, group: Group) -> tuple[float, ...]:
         count, (beta1, beta2), lr = counted(state), group["betas"], group["lr"]
-        if group["decoupled_weight_decay"]:
-            param = param * numbers(1 - lr * group["weight_decay"], param)
-        else:
-            gradient = decayed(param, gradient, group)
-        mean, square = _means(gradient, state, (beta1, beta2))
-        mean = mean / numbers(1 - beta1**count, param)
+        always = lr, 1 - beta1**count, 1 - lr * group["weight_decay"]
         longest = 2 / (1 - beta2) - 1
         length = longest - 2 * count * beta2**count / (1 - beta2**count)
         if length <= 5:
-            plain: Tensor = param - mean * numbers(lr, param)
-            return plain
+            return always
         share = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
-        factor = lr * math.sqrt(share) * math.sqrt(1 - beta2**count)
-        new: Tensor = param - mean / (square.sqrt() + group["eps"]) * numbers(factor, param)
+        return *always, lr * math.sqrt(share) * math.sqrt(1 - beta2**count)
+
+    def update(self, param: Tensor, gradient: Tensor, state: State, group: Group, rates: Sequence[Tensor]) -> Tensor:
+        if group["decoupled_weight_decay"]:
+            param = param * rates[2]
+        else:
+            gradient = decayed(param, gradient, group)
+        mean, square = _means(gradient, state, group["betas"])
+        mean = mean / rates[1]
+        if len(rates) == 3:  # too few squares yet
+            plain: Tensor = param - mean * rates[0]
+            return plain
+        new: Tensor = param - mean / (square.sqrt() + group["eps"]) * rates[3]
         return new
 
 
@@ -172,11 +185,14 @@ class Adamax(_Means):
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, maximize=maximize, **ignored)
 
-    def update(self, param: Tensor, gradient: Tensor, state: dict[str, Any], group: Group, numbers: Numbers) -> Tensor:
-        count, (beta1, beta2), gradient = counted(state), group["betas"], decayed(param, gradient, group)
+    def rates(self, state: State, group: Group) -> tuple[float, ...]:
+        return (group["lr"] / (1 - group["betas"][0] ** counted(state)),)
+
+    def update(self, param: Tensor, gradient: Tensor, state: State, group: Group, rates: Sequence[Tensor]) -> Tensor:
+        (beta1, beta2), gradient = group["betas"], decayed(param, gradient, group)
         mean = kept(state, "exp_avg", gradient)
         mean = state["exp_avg"] = mean + (gradient - mean) * (1 - beta1)
         largest = (kept(state, "exp_inf", gradient) * beta2).maximum(gradient.abs() + group["eps"])
         state["exp_inf"] = largest
-        new: Tensor = param - mean / largest * numbers(group["lr"] / (1 - beta1**count), param)
+        new: Tensor = param - mean / largest * rates[0]
         return new

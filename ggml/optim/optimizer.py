@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ggml.core import grad_mode
@@ -13,6 +13,9 @@ from ggml.tensors import eval as evaluation
 from ggml.tensors.tensor import Tensor, filled
 
 Group = dict[str, Any]
+
+#: What a method keeps of one parameter, by name.
+State = dict[str, Any]
 
 _WITHOUT_EFFECT = ("foreach", "fused", "capturable", "differentiable")
 
@@ -25,7 +28,7 @@ def checked_range(op: str, **values: tuple[float, float]) -> None:
 
 
 class Optimizer:
-    """Changes parameters by their gradients. A subclass has ``update``.
+    """Changes parameters by their gradients. A subclass has ``update``, and ``rates`` if these are more than ``lr``.
 
     ``param_groups`` are dicts with ``params`` and the settings of the group, which may be changed between steps.
     ``state`` holds, for each parameter that was updated, what the method keeps of it.
@@ -35,7 +38,7 @@ class Optimizer:
         for name in _WITHOUT_EFFECT:
             defaults.pop(name, None)
         self.defaults = defaults
-        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.state: dict[Tensor, State] = {}
         self.param_groups: list[Group] = []
         if isinstance(params, Tensor):
             raise DTypeError(type(self).__name__, "an iterable of parameters", "a tensor")
@@ -88,23 +91,37 @@ class Optimizer:
         with grad_mode.no_grad():
             numbers = Numbers()
             touched: list[Any] = []
-            for group in self.param_groups:
-                for param in group["params"]:
-                    if param.grad is None:
-                        continue
-                    state = self.state.setdefault(param, {})
-                    gradient = param.grad.detach()
-                    new = self.update(
-                        param.detach(), -gradient if group.get("maximize") else gradient, state, group, numbers
-                    )
-                    param._assign(new, f"{type(self).__name__}.step")
-                    touched += [param, *[value for value in state.values() if isinstance(value, Tensor)]]
+            for param, group in self.with_gradients():
+                state = self.state.setdefault(param, {})
+                rates = [numbers(rate, param) for rate in self.rates(state, group)]
+                param._assign(self.updated(param, state, group, rates), f"{type(self).__name__}.step")
+                touched += [param, *[value for value in state.values() if isinstance(value, Tensor)]]
             evaluation.eval(touched)
         return loss
 
-    def update(self, param: Tensor, gradient: Tensor, state: dict[str, Any], group: Group, numbers: Numbers) -> Tensor:
-        """The new value of a parameter. ``state`` is changed in place; numbers that differ between steps are made
-        tensors by ``numbers``."""
+    def with_gradients(self) -> Iterator[tuple[Tensor, Group]]:
+        """The parameters that the next step updates, in order, each with the settings of its group."""
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is not None:
+                    yield param, group
+
+    def updated(self, param: Tensor, state: State, group: Group, rates: Sequence[Tensor]) -> Tensor:
+        """The new value of a parameter that has a gradient."""
+        assert param.grad is not None
+        gradient = param.grad.detach()
+        return self.update(param.detach(), -gradient if group.get("maximize") else gradient, state, group, rates)
+
+    def rates(self, state: State, group: Group) -> tuple[float, ...]:
+        """The numbers of the next step that differ between steps, which ``update`` gets as tensors without axes.
+
+        Counts in ``state`` are advanced here. A method whose ``update`` changes its form after some steps tells so by
+        giving another number of rates.
+        """
+        return (group["lr"],)
+
+    def update(self, param: Tensor, gradient: Tensor, state: State, group: Group, rates: Sequence[Tensor]) -> Tensor:
+        """The new value of a parameter. ``state`` is given new tensors; nothing else of it is read, nor is ``lr``."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
@@ -166,13 +183,13 @@ class Numbers:
         return found
 
 
-def kept(state: dict[str, Any], name: str, like: Tensor) -> Tensor:
+def kept(state: State, name: str, like: Tensor) -> Tensor:
     """A tensor of the state, zeros at first."""
     found = state.get(name)
     return zeros_like(like) if found is None else found
 
 
-def counted(state: dict[str, Any]) -> int:
+def counted(state: State) -> int:
     """The number of this step, from 1 on."""
     state["step"] = state.get("step", 0) + 1
     return int(state["step"])
@@ -183,4 +200,4 @@ def decayed(param: Tensor, gradient: Tensor, group: Group) -> Tensor:
     return gradient + param * group["weight_decay"] if group["weight_decay"] else gradient
 
 
-__all__ = ["Group", "Numbers", "Optimizer", "checked_range", "counted", "decayed", "kept"]
+__all__ = ["Group", "Numbers", "Optimizer", "State", "checked_range", "counted", "decayed", "kept"]

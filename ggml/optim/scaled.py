@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from ggml.ops.create.factories import full_like
-from ggml.optim.optimizer import Group, Numbers, Optimizer, checked_range, counted, decayed, kept
+from ggml.optim.optimizer import Group, Optimizer, State, checked_range, counted, decayed, kept
 from ggml.tensors.tensor import Tensor
 
 __all__ = ["Adadelta", "Adagrad", "Lion", "RMSprop"]
@@ -33,8 +34,11 @@ class RMSprop(Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered,
                                   "weight_decay": weight_decay, "maximize": maximize, **ignored})  # fmt: skip
 
-    def update(self, param: Tensor, gradient: Tensor, state: dict[str, Any], group: Group, numbers: Numbers) -> Tensor:
+    def rates(self, state: State, group: Group) -> tuple[float, ...]:
         counted(state)
+        return (group["lr"],)
+
+    def update(self, param: Tensor, gradient: Tensor, state: State, group: Group, rates: Sequence[Tensor]) -> Tensor:
         gradient, alpha = decayed(param, gradient, group), group["alpha"]
         square = state["square_avg"] = kept(state, "square_avg", gradient) * alpha + gradient * gradient * (1 - alpha)
         if group["centered"]:
@@ -44,7 +48,7 @@ class RMSprop(Optimizer):
         step = gradient / (square.sqrt() + group["eps"])
         if group["momentum"] > 0:
             step = state["momentum_buffer"] = kept(state, "momentum_buffer", gradient) * group["momentum"] + step
-        new: Tensor = param - step * numbers(group["lr"], param)
+        new: Tensor = param - step * rates[0]
         return new
 
 
@@ -69,14 +73,16 @@ class Adagrad(Optimizer):
                                   "initial_accumulator_value": initial_accumulator_value, "maximize": maximize,
                                   **ignored})  # fmt: skip
 
-    def update(self, param: Tensor, gradient: Tensor, state: dict[str, Any], group: Group, numbers: Numbers) -> Tensor:
-        count, gradient = counted(state), decayed(param, gradient, group)
+    def rates(self, state: State, group: Group) -> tuple[float, ...]:
+        return (group["lr"] / (1 + (counted(state) - 1) * group["lr_decay"]),)
+
+    def update(self, param: Tensor, gradient: Tensor, state: State, group: Group, rates: Sequence[Tensor]) -> Tensor:
+        gradient = decayed(param, gradient, group)
         before = state.get("sum")
         if before is None:
             before = full_like(gradient, group["initial_accumulator_value"])
         total = state["sum"] = before + gradient * gradient
-        rate = group["lr"] / (1 + (count - 1) * group["lr_decay"])
-        new: Tensor = param - gradient / (total.sqrt() + group["eps"]) * numbers(rate, param)
+        new: Tensor = param - gradient / (total.sqrt() + group["eps"]) * rates[0]
         return new
 
 
@@ -99,14 +105,17 @@ class Adadelta(Optimizer):
         super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay,
                                   "maximize": maximize, **ignored})  # fmt: skip
 
-    def update(self, param: Tensor, gradient: Tensor, state: dict[str, Any], group: Group, numbers: Numbers) -> Tensor:
+    def rates(self, state: State, group: Group) -> tuple[float, ...]:
         counted(state)
+        return (group["lr"],)
+
+    def update(self, param: Tensor, gradient: Tensor, state: State, group: Group, rates: Sequence[Tensor]) -> Tensor:
         gradient, rho, eps = decayed(param, gradient, group), group["rho"], group["eps"]
         square = state["square_avg"] = kept(state, "square_avg", gradient) * rho + gradient * gradient * (1 - rho)
         before = kept(state, "acc_delta", gradient)
         step = (before + eps).sqrt() / (square + eps).sqrt() * gradient
         state["acc_delta"] = before * rho + step * step * (1 - rho)
-        new: Tensor = param - step * numbers(group["lr"], param)
+        new: Tensor = param - step * rates[0]
         return new
 
 
@@ -120,10 +129,13 @@ class Lion(Optimizer):
                       weight_decay=(weight_decay, math.inf))  # fmt: skip
         super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
 
-    def update(self, param: Tensor, gradient: Tensor, state: dict[str, Any], group: Group, numbers: Numbers) -> Tensor:
-        lr, (beta1, beta2), mean = group["lr"], group["betas"], kept(state, "exp_avg", gradient)
+    def rates(self, state: State, group: Group) -> tuple[float, ...]:
+        return group["lr"], 1 - group["lr"] * group["weight_decay"]
+
+    def update(self, param: Tensor, gradient: Tensor, state: State, group: Group, rates: Sequence[Tensor]) -> Tensor:
+        (beta1, beta2), mean = group["betas"], kept(state, "exp_avg", gradient)
         if group["weight_decay"]:
-            param = param * numbers(1 - lr * group["weight_decay"], param)
+            param = param * rates[1]
         state["exp_avg"] = mean * beta2 + gradient * (1 - beta2)
-        new: Tensor = param - (mean * beta1 + gradient * (1 - beta1)).sign() * numbers(lr, param)
+        new: Tensor = param - (mean * beta1 + gradient * (1 - beta1)).sign() * rates[0]
         return new

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from ggml.core.errors import ArgumentError
-from ggml.optim.optimizer import Group, Numbers, Optimizer, checked_range, decayed
+from ggml.optim.optimizer import Group, Optimizer, State, checked_range, decayed
 from ggml.tensors.tensor import Tensor
 
 __all__ = ["SGD"]
@@ -33,11 +34,11 @@ class SGD(Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
                                   "nesterov": nesterov, "maximize": maximize, **ignored})  # fmt: skip
 
-    def update(self, param: Tensor, gradient: Tensor, state: dict[str, Any], group: Group, numbers: Numbers) -> Tensor:
+    def update(self, param: Tensor, gradient: Tensor, state: State, group: Group, rates: Sequence[Tensor]) -> Tensor:
         gradient, momentum = decayed(param, gradient, group), group["momentum"]
         if momentum:
             before = state.get("momentum_buffer")
             running = gradient if before is None else before * momentum + gradient * (1 - group["dampening"])
             state["momentum_buffer"] = running
             gradient = gradient + running * momentum if group["nesterov"] else running
-        return param - gradient * numbers(group["lr"], param)
+        return param - gradient * rates[0]

@@ -72,7 +72,7 @@ class Compiled:
         if tracing.is_active():
             return self.function(*args, **kwargs)
         tensors: list[Tensor] = []
-        key = (_key(args, tensors), _key(kwargs, tensors) if kwargs else None, autocast.state())
+        key = (key_of(args, tensors), key_of(kwargs, tensors) if kwargs else None, autocast.state())
         if self._epoch != tracing.epoch():
             self.reset()
         found = self._recordings.get(key)
@@ -93,7 +93,7 @@ class Compiled:
     def program(self, *args: Any, **kwargs: Any) -> Executable:
         """The native program of a call, recorded if need be."""
         tensors: list[Tensor] = []
-        key = (_key(args, tensors), _key(kwargs, tensors) if kwargs else None, autocast.state())
+        key = (key_of(args, tensors), key_of(kwargs, tensors) if kwargs else None, autocast.state())
         found = self._recordings.get(key)
         return (found or self._record(key, args, kwargs, tensors)).program
 
@@ -114,16 +114,16 @@ def compile(function: Callable[..., Any]) -> Compiled:
     return Compiled(function)
 
 
-def _key(value: Any, tensors: list[Tensor]) -> Hashable:
+def key_of(value: Any, tensors: list[Tensor]) -> Hashable:
     """What tells two calls apart; collects the tensors in order."""
     if isinstance(value, Tensor):
         tensors.append(value)
         node = value._node
         return node.shape, node.dtype.name, node.device, type(value) is Pairs
     if isinstance(value, _SEQUENCES):
-        return type(value), tuple([_key(item, tensors) for item in value])
+        return type(value), tuple([key_of(item, tensors) for item in value])
     if isinstance(value, dict):
-        return dict, tuple([(name, _key(item, tensors)) for name, item in value.items()])
+        return dict, tuple([(name, key_of(item, tensors)) for name, item in value.items()])
     try:
         hash(value)
     except TypeError:
@@ -131,44 +131,44 @@ def _key(value: Any, tensors: list[Tensor]) -> Hashable:
     return type(value), value
 
 
-def _swap(value: Any, stand_ins: Iterator[Tensor]) -> Any:
-    """The arguments with the next placeholder for each tensor, in the order of ``_key``."""
+def swapped(value: Any, stand_ins: Iterator[Tensor]) -> Any:
+    """The arguments with the next placeholder for each tensor, in the order of ``key_of``."""
     if isinstance(value, Tensor):
         return next(stand_ins)
     if isinstance(value, _SEQUENCES):
-        items = [_swap(item, stand_ins) for item in value]
+        items = [swapped(item, stand_ins) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if isinstance(value, dict):
-        return {name: _swap(item, stand_ins) for name, item in value.items()}
+        return {name: swapped(item, stand_ins) for name, item in value.items()}
     return value
 
 
 def record(function: Callable[..., Any], args: Any, kwargs: Any, tensors: list[Tensor]) -> Recording:
     """Run the function on placeholders, and build the program of what it returns."""
     nodes = [placeholder(one._node.shape, one._node.dtype, one._node.device) for one in tensors]
-    stand_ins = iter([_like(node, one) for node, one in zip(nodes, tensors, strict=True)])
+    stand_ins = iter([stand_in(node, one) for node, one in zip(nodes, tensors, strict=True)])
     with tracing.recording():
-        result = function(*_swap(args, stand_ins), **_swap(kwargs, stand_ins))
+        result = function(*swapped(args, stand_ins), **swapped(kwargs, stand_ins))
     outputs: list[Tensor] = []
     build = _form(result, outputs)
     if not outputs:
         raise ArgumentError("compile", "the function", "returned no tensor")
-    todo = _without_constants([one._node for one in outputs])
+    todo = without_constants([one._node for one in outputs])
     device = outputs[0]._node.device
     if any(node.device != device for node in (*todo.leaves, *[one._node for one in outputs])):
         raise DeviceMismatchError("compile", tuple(dict.fromkeys(str(node.device) for node in todo.leaves)))
     places = {id(node): place for place, node in enumerate(nodes)}
-    leaves = [_source_of(node, places) for node in todo.leaves]
+    leaves = [source_of(node, places) for node in todo.leaves]
     specs = [(one._node.shape, one._node.dtype) for one in outputs]
     return Recording(compile_plan(todo, device), leaves, specs, build, device)
 
 
-def _like(node: Node, tensor: Tensor) -> Tensor:
+def stand_in(node: Node, tensor: Tensor) -> Tensor:
     """A handle on a node that is marked as complex where another one is."""
     return over(node) if type(tensor) is Pairs else wrap(node)
 
 
-def _without_constants(outputs: list[Node]) -> Plan:
+def without_constants(outputs: list[Node]) -> Plan:
     """The plan of the outputs, with everything computed that depends on no argument."""
     todo = plan(outputs)
     # Memory that others may write to is read anew in each call.
@@ -188,7 +188,7 @@ def _without_constants(outputs: list[Node]) -> Plan:
     return plan(outputs)
 
 
-def _source_of(node: Node, places: dict[int, int]) -> int | Buffer:
+def source_of(node: Node, places: dict[int, int]) -> int | Buffer:
     if id(node) in places:
         return places[id(node)]
     if node.buffer is None:
@@ -203,7 +203,7 @@ def _form(result: Any, outputs: list[Tensor]) -> Callable[[list[Tensor]], Any]:
         shape, dtype, device = result._node.shape, result.dtype, result.device
         # Without elements there is nothing to compute. The program has this number as its output in their place.
         outputs.append(filled((), 0.0, float32, device))
-        return lambda tensors: _like(empty_leaf(shape, dtype, device), result)
+        return lambda tensors: stand_in(empty_leaf(shape, dtype, device), result)
     if isinstance(result, Tensor):
         place = len(outputs)
         outputs.append(plain(result))

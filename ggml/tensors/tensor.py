@@ -270,6 +270,9 @@ class Tensor(Differentiable, TensorMethods):
             raise DTypeError(op, f"a result that {node.dtype} can hold", new.dtype)
         if node.is_captured:
             tracing.note_change()
+        changes = tracing.changes()
+        if changes is not None:
+            changes.note(self)
         if new.dtype is not node.dtype:
             result = result.to(node.dtype)
         if self._history is not None or result._history is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ggml.autograd.engine import Walk
-from ggml.core import autocast, grad_mode
+from ggml.core import autocast, grad_mode, tracing
 from ggml.ops.create.random import default_generator
 from ggml.tensors import history
 from ggml.tensors.tensor import Tensor
@@ -20,6 +20,8 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
     Random numbers and precision are those of the first time. Parameters that the function holds get their gradients,
     too. ``use_reentrant`` has no effect. The function returns a tensor or a tuple of tensors.
     """
+    if tracing.changes() is not None:  # a recording keeps no values, and its graph has its own order
+        return function(*args, **kwargs)
     before, precision = default_generator.snapshot(), autocast.state()
     with grad_mode.no_grad():
         output = function(*args, **kwargs)

@@ -37,6 +37,10 @@ def _by_kernel(x: Tensor, g: Tensor, shape: Shape, how: Any) -> Tensor:
     stride, padding, dilation, groups = how
     batch, channels, *size = x._node.shape
     rank = len(size)
+    if rank == 2 and groups == 1:
+        # Windows and gradients both lie in the order of positions, over which ggml's product sums.
+        windows = unfold(x, shape[2:], dilation, padding, stride)
+        return matmul(g.reshape(batch, shape[0], -1), windows.mT).sum(0).reshape(shape)
     inner = tuple(range(3, 3 + rank))
     images = permute(x.reshape(batch, groups, channels // groups, *size), (2, 1, 0, *inner))
     images = images.reshape(channels // groups, groups * batch, *size)
@@ -59,7 +63,12 @@ def _convolution(step: Step, g: Tensor) -> Gradients:
             extent - ((o - 1) * s - 2 * p + d * (k - 1) + 1)
             for extent, o, s, p, d, k in zip(size, out, stride, padding, dilation, kernel, strict=True)
         )
-        first = transposed_convolution(g, step[1], None, stride, padding, more, dilation, groups)
+        edge = tuple(d * (k - 1) - p for d, k, p in zip(dilation, kernel, padding, strict=True))
+        if groups == 1 and min(edge) >= 0 and all(by == 1 for by in stride):
+            turned = permute(step[1].flip(tuple(range(2, 2 + len(kernel)))), (1, 0, *range(2, 2 + len(kernel))))
+            first = convolution(g, turned, None, stride, edge, dilation, 1)
+        else:
+            first = transposed_convolution(g, step[1], None, stride, padding, more, dilation, groups)
     if step.needs(1):
         second = _by_kernel(step[0], g, step.shape(1), how)
     return (first, second, *_bias(step, g))

@@ -91,9 +91,11 @@ class _BatchNorm(_ChannelNorm):
         """By how much the running statistics move: ``momentum``, or with None the mean over all batches."""
         if not (self.training and self.track_running_stats) or self.num_batches_tracked is None:
             return 0.0 if self.momentum is None else self.momentum
-        tracing.refuse(type(self).__name__)
+        if tracing.changes() is None or self.momentum is None:  # its value is needed here and now
+            tracing.refuse(type(self).__name__)
         self.num_batches_tracked.add_(1)
-        executor.compute([self.num_batches_tracked._node])
+        if not tracing.is_active():
+            executor.compute([self.num_batches_tracked._node])
         return 1.0 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
 
     def forward(self, input: Tensor) -> Tensor:
@@ -107,7 +109,7 @@ class _BatchNorm(_ChannelNorm):
 
 class BatchNorm1d(_BatchNorm):
     """[N, C] or [N, C, L]: mean 0 and variance 1 for each channel, by the batch while training (then it keeps
-    running statistics, in place), else by the running statistics. Training cannot be compiled."""
+    running statistics, in place), else by the running statistics. Training is compiled by ``compile_step`` only."""
 
     _ranks = (2, 3)
 

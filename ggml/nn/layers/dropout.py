@@ -35,7 +35,8 @@ def _of(function: Any) -> Any:
 
 
 class Dropout(_Dropout):
-    """0 in place of an element with probability ``p``, the others over ``1 - p``. Training cannot be compiled."""
+    """0 in place of an element with probability ``p``, the others over ``1 - p``. Training is compiled by
+    ``compile_step`` only."""
 
     _function = _of(functional.dropout)
 

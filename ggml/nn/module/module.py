@@ -58,7 +58,7 @@ class Module(Tree["Module"]):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "training" and self.__dict__.get("training") is not value:
-            tracing.note_change()
+            tracing.note_mode()
         super().__setattr__(name, value)
 
     # Its state

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ggml.core import dtypes
+from ggml.core import dtypes, tracing
 from ggml.core.devices import CPU, Device
 from ggml.core.dtypes import DType
 from ggml.core.errors import ArgumentError, DTypeError
 from ggml.core.forking import renew_after_fork
-from ggml.core.node import Shape
+from ggml.core.node import Shape, placeholder
 from ggml.ops.create.factories import extents, put
 from ggml.ops.create.options import Like, Place, Sized, Spare, Wish, given_to, wish
 from ggml.registry.arguments import broadcast, integer, number, sizes
-from ggml.tensors.tensor import Tensor
+from ggml.tensors.tensor import Tensor, wrap
 
 
 class Generator:
@@ -121,6 +121,16 @@ def generator_of(name: str, generator: Generator | None) -> Generator:
     return generator
 
 
+def drawn(draw: Callable[[], NDArray[Any]], shape: Shape, dtype: DType, on: Device) -> Tensor:
+    """What ``draw`` gives, as a tensor. A recording that draws anew at each call draws then, and only then."""
+    changes = tracing.changes()
+    if changes is None:
+        return put(draw(), dtype, on)
+    node = placeholder(shape, dtype, on)
+    changes.draws.append((node, lambda: put(draw(), dtype, on)))
+    return wrap(node)
+
+
 def _wish(name: str, dtype: DType | None, on: Place, options: Mapping[str, Any], kind: type, like: Any = None) -> Wish:
     """The options of a function that draws floats."""
     wanted = wish(name, options, kind, dtype, on, like=like)
@@ -138,7 +148,8 @@ def rand(
 ) -> Tensor:
     """Uniform in [0, 1)."""
     wanted, source = _wish("rand", dtype, device, options, Sized), generator_of("rand", generator)
-    return wanted.settle(put(source.uniform(extents("rand", shape, options)), wanted.dtype, wanted.device))
+    size = extents("rand", shape, options)
+    return wanted.settle(drawn(lambda: source.uniform(size), size, wanted.dtype, wanted.device))
 
 
 def randn(
@@ -150,7 +161,8 @@ def randn(
 ) -> Tensor:
     """Normal with mean 0 and variance 1."""
     wanted, source = _wish("randn", dtype, device, options, Sized), generator_of("randn", generator)
-    return wanted.settle(put(source.normal(extents("randn", shape, options)), wanted.dtype, wanted.device))
+    size = extents("randn", shape, options)
+    return wanted.settle(drawn(lambda: source.normal(size), size, wanted.dtype, wanted.device))
 
 
 def randint(
@@ -171,8 +183,8 @@ def randint(
     if first >= last:
         raise ArgumentError("randint", "low", f"must be less than high: {first}, {last}")
     wanted = wish("randint", options, Spare, dtype, device, default=dtypes.int64)
-    drawn = generator_of("randint", generator).integers(first, last, sizes("randint", (size,)))
-    return wanted.settle(put(drawn, wanted.dtype, wanted.device))
+    source, shape = generator_of("randint", generator), sizes("randint", (size,))
+    return wanted.settle(drawn(lambda: source.integers(first, last, shape), shape, wanted.dtype, wanted.device))
 
 
 def randperm(
@@ -186,7 +198,8 @@ def randperm(
     """The integers from 0 to n - 1 in random order."""
     (count,) = sizes("randperm", (integer("randperm", n, "n"),))
     wanted = wish("randperm", options, Spare, dtype, device, default=dtypes.int64)
-    return wanted.settle(put(generator_of("randperm", generator).permutation(count), wanted.dtype, wanted.device))
+    source = generator_of("randperm", generator)
+    return wanted.settle(drawn(lambda: source.permutation(count), (count,), wanted.dtype, wanted.device))
 
 
 def _drawn_like(
@@ -195,8 +208,8 @@ def _drawn_like(
     if not isinstance(input, Tensor):
         raise DTypeError(name, "a tensor as input", type(input).__name__)
     wanted, source = _wish(name, dtype, on, options, Like, input), generator_of(name, generator)
-    draw = source.uniform if name == "rand_like" else source.normal
-    return wanted.settle(put(draw(input._node.shape), wanted.dtype, wanted.device))
+    draw, shape = source.uniform if name == "rand_like" else source.normal, input._node.shape
+    return wanted.settle(drawn(lambda: draw(shape), shape, wanted.dtype, wanted.device))
 
 
 def rand_like(
@@ -232,8 +245,12 @@ def bernoulli(
     shares = input.to(dtypes.float32).numpy() if p is None else np.asarray(float(number("bernoulli", p, "p")))
     if not bool(np.all((shares >= 0) & (shares <= 1))):
         raise ArgumentError("bernoulli", "input" if p is None else "p", "must hold probabilities in [0, 1]")
-    drawn = generator_of("bernoulli", generator).uniform(input._node.shape) < shares
-    made = put(np.asarray(drawn, np.float32), input.dtype, input.device)
+    source, shape = generator_of("bernoulli", generator), input._node.shape
+
+    def draw() -> NDArray[Any]:
+        return np.asarray(source.uniform(shape) < shares, np.float32)
+
+    made = drawn(draw, shape, input.dtype, input.device)
     return made if out is None else cast(Tensor, given_to("bernoulli", made, out))
 
 
@@ -262,8 +279,9 @@ def normal(
     if not wanted.dtype.is_floating_point:
         raise DTypeError("normal", "a floating dtype", wanted.dtype)
     shape = broadcast("normal", *[one._node.shape for one in given]) if given else sizes("normal", (size or (),))
-    drawn = put(generator_of("normal", generator).normal(shape), dtypes.float32, wanted.device)
-    return wanted.settle((drawn * spread + middle).to(wanted.dtype))
+    source = generator_of("normal", generator)
+    plain = drawn(lambda: source.normal(shape), shape, dtypes.float32, wanted.device)
+    return wanted.settle((plain * spread + middle).to(wanted.dtype))
 
 
 def _parameter(argument: str, value: Any) -> Tensor | float:

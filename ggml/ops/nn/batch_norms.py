@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ggml.core import dtypes, tracing
-from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError, TracingError
+from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.graph import executor
 from ggml.ops.create.factories import zeros
 from ggml.ops.nn.normalization import group_norm
@@ -77,15 +77,17 @@ def _blend(name: str, running: Tensor | None, found: Tensor, momentum: float) ->
 
 def _settle(tensors: list[Tensor]) -> None:
     """Compute now: running statistics must not hold every batch since the last look at them."""
+    if tracing.changes() is not None:  # a step computes them in its graph
+        return
     executor.compute([one._node for one in tensors])
 
 
 def _refuse_while_traced(name: str, *running: Tensor | None) -> None:
-    if tracing.is_active() and any(one is not None for one in running):
-        raise TracingError(name)
+    if any(one is not None for one in running):
+        tracing.refuse_change(name)
 
 
-_NOT_COMPILED = "Training with running statistics computes them at once, so it cannot be compiled."
+_NOT_COMPILED = "Training with running statistics computes them at once, and is compiled by ``compile_step`` only."
 
 
 @op(runs="composed", sample="batch_norm", torch="nn.functional.batch_norm", methods=(), differs=_NOT_COMPILED)
@@ -102,7 +104,8 @@ def batch_norm(
     """Mean 0 and variance 1 for each channel (axis 1), then scaled and shifted.
 
     While training by the statistics of the batch, and the running ones (which take their new value in place) move
-    towards them by ``momentum``; else by the running ones. Training with running statistics cannot be compiled.
+    towards them by ``momentum``; else by the running ones. Training with running statistics is
+    compiled by ``compile_step`` only.
     """
     name = "batch_norm"
     x, epsilon, share = _checked(name, input, eps, momentum, training)

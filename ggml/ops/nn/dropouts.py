@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ggml.core import tracing
 from ggml.core.errors import ArgumentError, ShapeMismatchError
 from ggml.core.node import Shape
-from ggml.ops.create.factories import put
-from ggml.ops.create.random import default_generator
+from ggml.ops.create.random import default_generator, drawn
 from ggml.registry.arguments import number, strictly_floating, tensor
 from ggml.registry.table import op
 from ggml.tensors.tensor import Tensor
 
-_DIFFERS = "What is dropped is drawn on the host while the operation is recorded, so training cannot be compiled."
+_DIFFERS = "What is dropped is drawn on the host, so that training is compiled by ``compile_step`` only."
 
 # selu for inputs far below 0: what a dropped element becomes, so that mean and variance stay.
 _LOW = -1.7580993408473766
@@ -30,9 +31,12 @@ def _share(name: str, p: float) -> float:
 
 def _kept(name: str, input: Tensor, shape: Shape, share: float) -> Tensor:
     """1 where an element stays and 0 where it is dropped, in the dtype and place of ``input``."""
-    tracing.refuse(name)  # one draw would be kept for every call
-    drawn = default_generator.uniform(shape) >= share
-    return put(np.asarray(drawn, np.float32), input.dtype, input.device)
+    tracing.refuse_change(name)  # one draw would be kept for every call
+
+    def draw() -> NDArray[Any]:
+        return np.asarray(default_generator.uniform(shape) >= share, np.float32)
+
+    return drawn(draw, shape, input.dtype, input.device)
 
 
 def _drop(name: str, input: Tensor, shape: Shape, share: float) -> Tensor:

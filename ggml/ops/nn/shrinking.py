@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ggml.core import tracing
 from ggml.core.errors import ArgumentError
-from ggml.ops.create.factories import put
-from ggml.ops.create.random import default_generator
+from ggml.ops.create.random import default_generator, drawn
 from ggml.ops.elementwise.selection import where
 from ggml.registry.arguments import Number, number, strictly_floating
 from ggml.registry.table import op
@@ -46,7 +48,7 @@ def softshrink(input: Tensor, lambd: Number = 0.5) -> Tensor:
     sample="rrelu",
     torch="nn.functional.rrelu",
     methods=(),
-    differs="Slopes are drawn on the host while the operation is recorded, so training cannot be compiled.",
+    differs="Slopes are drawn on the host, so that training is compiled by ``compile_step`` only.",
 )
 def rrelu(
     input: Tensor, lower: Number = 1 / 8, upper: Number = 1 / 3, training: bool = False, inplace: bool = False
@@ -62,6 +64,10 @@ def rrelu(
 
 
 def _drawn(x: Tensor, low: float, high: float) -> Tensor:
-    tracing.refuse("rrelu")  # one draw would be kept for every call
-    drawn = default_generator.uniform(x._node.shape) * np.float32(high - low) + np.float32(low)
-    return put(np.asarray(drawn, np.float32), x.dtype, x.device)
+    tracing.refuse_change("rrelu")  # one draw would be kept for every call
+    shape = x._node.shape
+
+    def draw() -> NDArray[Any]:
+        return np.asarray(default_generator.uniform(shape) * np.float32(high - low) + np.float32(low), np.float32)
+
+    return drawn(draw, shape, x.dtype, x.device)
