@@ -41,12 +41,20 @@ def within(wanted: State) -> Iterator[None]:
 
 def is_autocast_enabled(device_type: str = "cpu") -> bool:
     """Whether mixed precision is on here for devices of this type."""
-    return device_type in dict(_state.get())
+    return _checked("is_autocast_enabled", device_type) in dict(_state.get())
 
 
 def get_autocast_dtype(device_type: str = "cpu") -> DType:
     """The dtype of products on devices of this type: that of the block, or what a block has by default."""
-    return dict(_state.get()).get(device_type) or _default(device_type)
+    return dict(_state.get()).get(_checked("get_autocast_dtype", device_type)) or _default(device_type)
+
+
+def _checked(op: str, device_type: str) -> str:
+    if not isinstance(device_type, str):
+        raise DTypeError(op, "a string as device_type", type(device_type).__name__)
+    if not device_type or ":" in device_type:
+        raise ArgumentError(op, "device_type", f"is a type without a number, such as cpu: {device_type!r}")
+    return device_type
 
 
 def _default(device_type: str) -> DType:
@@ -65,10 +73,7 @@ class autocast:
     def __init__(
         self, device_type: str, dtype: DType | None = None, enabled: bool = True, cache_enabled: bool | None = None
     ) -> None:
-        if not isinstance(device_type, str):
-            raise DTypeError("autocast", "a string as device_type", type(device_type).__name__)
-        if not device_type or ":" in device_type:
-            raise ArgumentError("autocast", "device_type", f"is a type without a number, such as cpu: {device_type!r}")
+        _checked("autocast", device_type)
         if not isinstance(enabled, bool):
             raise DTypeError("autocast", "a bool as enabled", type(enabled).__name__)
         wanted = _default(device_type) if dtype is None else dtype

@@ -23,6 +23,7 @@ from cluster.wire.access.endpoint import Endpoint, Listener
 from cluster.wire.access.gate import Gate
 from cluster.wire.access.proof import PROOF_KEY, Proof, answer_to
 from cluster.wire.inference.server import InferenceServer
+from cluster.wire.ring.server import RingServer
 from cluster.wire.stage.event_watch import EventWatch
 from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.server import StageServer
@@ -79,6 +80,7 @@ def ports() -> Iterator[Ports]:
             "Stage": StageServer(make_hello(), stage, Listener(SECRET)),
             "Inference": InferenceServer(echo, Listener(SECRET)),
             "Weights": WeightsServer(NoWeights(), Listener(SECRET)),
+            "Ring": RingServer(1, 2, Listener(SECRET)),
         }
         yield Ports({name: server.start() for name, server in servers.items()}, stage, servers["Stage"], echo)
         for server in servers.values():
