@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -11,6 +11,7 @@ from ray.exceptions import RayActorError
 
 from cluster.actors.ray_side.calls import errors_of_ray, get
 from cluster.actors.training.died import WorkerDiedError
+from cluster.actors.training.output import Show
 from cluster.actors.training.worker import Seen, TrainingWorker
 from cluster.api.errors import UnreachableError
 
@@ -18,8 +19,6 @@ START_TIMEOUT_S = 120.0
 POLL_S = 0.1
 # For the rank that is the cause to be seen, where another one says first that its neighbour is gone.
 CAUSE_S = 3.0
-
-Show = Callable[[int, str], None]
 
 
 class TrainingCrew:
@@ -39,11 +38,6 @@ class TrainingCrew:
                 for rank, worker in enumerate(self._workers)
             ]
             self._got(references)
-
-    def pids(self) -> list[int]:
-        """Of the ranks' processes, in their order."""
-        with errors_of_ray():
-            return self._all("pid")
 
     def watch(self, show: Show) -> str:
         """Returns when all ranks have ended: the first failure that is a cause, or nothing. WorkerDiedError."""

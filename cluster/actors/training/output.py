@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Callable
 
 MAX_CHARS = 1 << 20  # of what nobody has fetched yet; the newest are kept
+
+Show = Callable[[int, str], None]  # the rank, and what its script printed
 
 
 class Output(io.TextIOBase):

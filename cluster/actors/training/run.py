@@ -11,6 +11,7 @@ from pathlib import Path
 from cluster.actors.ray_side.start.environment import use_ray
 from cluster.actors.ray_side.start.head import start_head
 from cluster.actors.training.died import WorkerDiedError
+from cluster.actors.training.output import Show
 from cluster.node.home import Home
 from cluster.node.processes import end_marked
 from cluster.node.ray_health import find_ray_processes
@@ -20,7 +21,6 @@ from cluster.node.secret import Secret, write_secret
 SECRET_FILE = "ring-secret"
 
 Note = Callable[[str], None]
-Show = Callable[[int, str], None]  # the rank, and what its script printed
 
 
 def train(script: Path, arguments: Sequence[str], num_workers: int, max_restarts: int, note: Note, show: Show) -> str:

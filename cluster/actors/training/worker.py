@@ -40,9 +40,6 @@ class TrainingWorker:
         self._thread: threading.Thread | None = None
         self._failure, self._lost_neighbour = "", False
 
-    def pid(self) -> int:
-        return os.getpid()
-
     def address(self) -> str:
         """Where the rank before this one is to call; empty for a group of one."""
         return self._group.address

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
 from cluster.api.errors import ClusterError, HandshakeError
 from cluster.messages.stage import PROTOCOL_VERSION
 from cluster.wire.access.endpoint import Listener
-from cluster.wire.access.gate import Gate
-from cluster.wire.access.strangers import Strangers
+from cluster.wire.access.guarded import GuardedServer
 from cluster.wire.limits import parse
 from cluster.wire.ring.incoming import Incoming
-from cluster.wire.transport.channel import SERVER_OPTIONS
-from cluster.wire.transport.methods import register
 from cluster.wire.transport.status import aborting
 from protos import ring_pb2
 
 _NUM_THREADS = 4
-_STOP_GRACE_S = 0.5
-MAX_WORLD_SIZE = 1024
 
 
 class RingServer:
@@ -31,31 +25,17 @@ class RingServer:
     def __init__(self, rank: int, world_size: int, listener: Listener) -> None:
         self.incoming = Incoming()
         self._rank, self._world_size = rank, world_size
-        self._listener = listener
         self._has_stream = threading.Lock()  # taken once and kept: nobody takes the place of a rank that has broken off
-        self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix="ring")
-        self._strangers = Strangers()
-        self._server = grpc.server(
-            self._threads,
-            interceptors=[Gate(listener, self._strangers)],
-            options=SERVER_OPTIONS,
-            maximum_concurrent_rpcs=_NUM_THREADS,
-        )
-        register(self._server, "Ring", {"Pass": self._pass})
+        self._server = GuardedServer(listener, "Ring", {"Pass": self._pass}, "ring", _NUM_THREADS, _NUM_THREADS)
 
     def start(self) -> str:
         """The address "host:port" that it listens on. UsageError names a port that is in use."""
-        address = self._listener.bind(self._server)
-        self._strangers.watch(address)
-        self._server.start()
-        return address
+        return self._server.start()
 
     def stop(self) -> None:
         """Ends the stream and all threads."""
         self.incoming.break_off("ring: this rank has left it")
-        self._strangers.stop()
-        self._server.stop(_STOP_GRACE_S).wait()
-        self._threads.shutdown()
+        self._server.stop()
 
     def _pass(self, parts: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[ring_pb2.RingAck]:
         with aborting(context):

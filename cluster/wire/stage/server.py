@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -17,8 +16,7 @@ from cluster.messages.program import AnyStep
 from cluster.messages.stage import Callers, Hello, Holdings, StageFailure, Wiring
 from cluster.messages.step import Float32Array
 from cluster.wire.access.endpoint import Listener
-from cluster.wire.access.gate import Gate
-from cluster.wire.access.strangers import Strangers
+from cluster.wire.access.guarded import GuardedServer
 from cluster.wire.codec.event import Event
 from cluster.wire.codec.facts import encode_facts, encode_holdings
 from cluster.wire.codec.hello import decode_hello
@@ -28,14 +26,12 @@ from cluster.wire.codec.wiring import decode_wiring
 from cluster.wire.limits import MAX_COUNT, check_range, parse
 from cluster.wire.stage.epochs import StageEpochs, StepOrder, StreamEnd
 from cluster.wire.stage.events import EventQueue, TokenQueue
-from cluster.wire.transport.channel import SERVER_OPTIONS
-from cluster.wire.transport.methods import register
+from cluster.wire.transport.methods import Methods
 from cluster.wire.transport.status import aborting
 from protos import stage_pb2
 
 # Each stream holds a thread: upstream, coordinator, those of an epoch that ends, and a few Describe calls.
 _NUM_THREADS = 12
-_STOP_GRACE_S = 0.5
 _ANY = Callers()
 
 
@@ -78,34 +74,21 @@ class StageServer:
         self._listener = listener
         self._watchers: list[EventQueue | TokenQueue] = []
         self._watchers_lock = threading.Lock()
-        self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix=f"stage-{hello.stage}-wire")
-        self._strangers = Strangers()
-        self._server = grpc.server(
-            self._threads,
-            interceptors=[Gate(listener, self._strangers)],
-            options=SERVER_OPTIONS,
-            maximum_concurrent_rpcs=_NUM_THREADS,
-        )
-        register(
-            self._server,
-            "Stage",
-            {
-                "Steps": self._steps,
-                "Watch": self._watch,
-                "Tokens": self._tokens,
-                "Describe": self._describe,
-                "Hold": self._hold,
-                "Wire": self._wire,
-                "Compile": self._compile,
-            },
-        )
+        methods: Methods = {
+            "Steps": self._steps,
+            "Watch": self._watch,
+            "Tokens": self._tokens,
+            "Describe": self._describe,
+            "Hold": self._hold,
+            "Wire": self._wire,
+            "Compile": self._compile,
+        }
+        name = f"stage-{hello.stage}-wire"
+        self._server = GuardedServer(listener, "Stage", methods, name, _NUM_THREADS, _NUM_THREADS)
 
     def start(self) -> str:
         """The address "host:port" that it listens on. UsageError names a port that is in use."""
-        address = self._listener.bind(self._server)
-        self._strangers.watch(address)
-        self._server.start()
-        return address
+        return self._server.start()
 
     def expect(self, epoch: int, callers: Callers = _ANY) -> None:
         """The streams of a newer epoch may come now; those of the old one end when they do. HandshakeError."""
@@ -122,9 +105,7 @@ class StageServer:
         with self._watchers_lock:
             for watcher in self._watchers:
                 watcher.end()
-        self._strangers.stop()
-        self._server.stop(_STOP_GRACE_S).wait()
-        self._threads.shutdown()
+        self._server.stop()
 
     def _steps(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[stage_pb2.StepAck]:
         end = StreamEnd(context.cancel)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import grpc
 
 from cluster.wire.access.endpoint import Listener
-from cluster.wire.access.gate import Gate
-from cluster.wire.access.strangers import Strangers
+from cluster.wire.access.guarded import GuardedServer
 from cluster.wire.codec.weights import (
     MAX_READ_BYTES,
     MAX_TENSOR_BYTES,
@@ -22,14 +20,11 @@ from cluster.wire.codec.weights import (
     encode_weights,
 )
 from cluster.wire.limits import check_range, parse
-from cluster.wire.transport.channel import SERVER_OPTIONS
-from cluster.wire.transport.methods import register
 from cluster.wire.transport.status import aborting
 from protos import weights_pb2
 
 _NUM_THREADS = 16
 _MAX_CALLS = 128  # those beyond the threads wait for one
-_STOP_GRACE_S = 0.5
 
 
 class WeightsBackend(Protocol):
@@ -59,29 +54,16 @@ class WeightsServer:
     def __init__(self, backend: WeightsBackend, listener: Listener, adapters: Sequence[WeightsBackend] = ()) -> None:
         self._backend = backend
         self._by_hash = {one.model_hash: one for one in (*adapters, backend)}
-        self._listener = listener
-        self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix="weights")
-        self._strangers = Strangers()
-        self._server = grpc.server(
-            self._threads,
-            interceptors=[Gate(listener, self._strangers)],
-            options=SERVER_OPTIONS,
-            maximum_concurrent_rpcs=_MAX_CALLS,
-        )
-        register(self._server, "Weights", {"DescribeModel": self._describe, "ReadTensor": self._read})
+        methods = {"DescribeModel": self._describe, "ReadTensor": self._read}
+        self._server = GuardedServer(listener, "Weights", methods, "weights", _NUM_THREADS, _MAX_CALLS)
 
     def start(self) -> str:
         """The address "host:port" that it listens on. UsageError names a port that is in use."""
-        address = self._listener.bind(self._server)
-        self._strangers.watch(address)
-        self._server.start()
-        return address
+        return self._server.start()
 
     def stop(self) -> None:
         """Ends all calls and threads."""
-        self._strangers.stop()
-        self._server.stop(_STOP_GRACE_S).wait()
-        self._threads.shutdown()
+        self._server.stop()
 
     def _describe(self, request: bytes, context: grpc.ServicerContext) -> Iterator[weights_pb2.HeaderPart]:
         with aborting(context):

@@ -389,7 +389,7 @@ def test_pings_beyond_all_measure_end_a_strangers_connection(ports: Ports) -> No
 
 
 def test_a_stranger_who_does_not_speak_http_is_hung_up_on(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cluster.wire.stage.server.SERVER_OPTIONS", changed_options(server_handshake_timeout_ms=200))
+    monkeypatch.setattr("cluster.wire.access.guarded.SERVER_OPTIONS", changed_options(server_handshake_timeout_ms=200))
     server = StageServer(make_hello(), RecordingStage(), Listener(SECRET))
     host, _, port = server.start().rpartition(":")
     with socket.create_connection((host, int(port)), timeout=10) as stranger:
