@@ -19,7 +19,7 @@ from cluster.wire.access.endpoint import Listener
 from cluster.wire.inference import request_group, streams
 from cluster.wire.inference.server import InferenceServer
 from protos import inference_pb2, inference_pb2_grpc
-from tests.fakes.wire_backends import SECRET, EchoCluster, no_thread_left, open_proving_channel
+from tests.fakes.wire_backends import SECRET, EchoCluster, no_thread_left, open_proving_channel, wait_until
 
 
 @dataclass
@@ -28,6 +28,7 @@ class Held(EchoCluster):
 
     holds: threading.Event = field(default_factory=threading.Event)
     let_go: threading.Event = field(default_factory=threading.Event)
+    num_held: int = 0
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -35,6 +36,7 @@ class Held(EchoCluster):
     async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
         text = "".join(segment.text for segment in segments)
         if text.startswith("hold"):
+            self.num_held += 1
             self.holds.set()
             while not self.let_go.is_set():
                 await asyncio.sleep(0.01)
@@ -165,7 +167,7 @@ def test_long_requests_that_wait_are_bounded_in_all(served: Served, monkeypatch:
     monkeypatch.setattr(streams, "MAX_WAITING_BYTES", 250_000)
     with served.client() as client:
         calls = [in_thread(lambda: client.tokenize("hold" + "x" * 100_000)) for _ in range(2)]
-        assert served.backend.holds.wait(10)
+        wait_until(lambda: served.backend.num_held == 2)
         refused = [in_thread(lambda: client.tokenize("hold" + "x" * 100_000)) for _ in range(1)]
         refused += [in_thread(lambda: client.generate("hold" + "x" * 100_000))]
         for thread, found in refused:
