@@ -1,6 +1,8 @@
 """What the journal costs: tokens per second of eight streams with it and without, in turns. Run by hand.
 
-python -m tests.fault.journal_cost [--synthetic 1b:Q4_0] [-r 9] [-n 128]
+python -m tests.fault.journal_cost [--shape 1b:Q4_0] [-r 9] [-n 128]
+
+Without a shape, at the demo model.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import time
 from pathlib import Path
 
 import cluster
+from cluster.synthetic.model import synthetic_model
 from tests.conftest import CliHome
 
 NUM_STREAMS = 8
@@ -27,17 +30,18 @@ def tokens_per_s(home: CliHome, num_tokens: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("model", nargs="*", default=["--demo"])
+    parser.add_argument("--shape", default=None)
     parser.add_argument("-r", type=int, default=9)
     parser.add_argument("-n", type=int, default=128)
     options = parser.parse_args()
+    model = "--demo" if options.shape is None else str(synthetic_model(options.shape, print))
     with tempfile.TemporaryDirectory() as folder:
         homes = {name: CliHome(Path(folder) / name) for name in ("on", "off")}
         try:
             for name, home in homes.items():
                 home.root.mkdir()
                 flag = () if name == "on" else ("--no-journal",)
-                done = home.run("up", *options.model, "--stages", "2", "--no-http", *flag)
+                done = home.run("up", model, "--stages", "2", "--no-http", *flag)
                 assert done.returncode == 0, done.stderr
                 tokens_per_s(home, 16)
             rounds = [{name: tokens_per_s(home, options.n) for name, home in homes.items()} for _ in range(options.r)]
