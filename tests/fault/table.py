@@ -24,7 +24,7 @@ class Incident:
     """One run of one fault, under streams."""
 
     pause_s: float  # the longest of all streams
-    noticed_ms: float | None = None  # by the coordinator, as far as clients can see; None: nobody looked
+    noticed_ms: float | None = None  # by the coordinator, or by clients that it was away; None: nobody looked
     num_replayed: int = 0
     num_broken: int = 0  # streams
 

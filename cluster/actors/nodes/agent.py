@@ -11,6 +11,7 @@ from pathlib import Path
 from cluster.actors.nodes.enrolment import Enrolment, make_home
 from cluster.actors.ray_side.start.environment import HOME
 from cluster.api.errors import ClusterError
+from cluster.node.dated_log import date_log
 from cluster.node.heap import return_large_blocks
 from cluster.node.home import read_home
 from cluster.node.processes import MARK, end_process, marked_pids, start_ticks
@@ -32,6 +33,7 @@ class NodeAgent:
 
     def __init__(self, name: str, host: str) -> None:
         """`name` and `host`: by which the others know this node."""
+        date_log()
         return_large_blocks()  # those of measurements, for the rest of its life
         self._name = name
         self._host = host

@@ -12,6 +12,7 @@ from cluster.api.errors import UsageError
 from cluster.coordinator.journal.journal import Journal
 from cluster.coordinator.service import CoordinatorService
 from cluster.coordinator.spec import AnySpec, ProgramSpec, StageEndpoint, journal_identity
+from cluster.node.dated_log import date_log
 from cluster.node.heap import freeze_heap, return_large_blocks
 from cluster.node.home import Home, read_home
 from cluster.node.secret import read_secret
@@ -32,6 +33,7 @@ class Coordinator:
 
     def __init__(self, spec: AnySpec, home: str) -> None:
         """`home`: the folder of this node that says who it is, and holds the cluster's secret and that of clients."""
+        date_log()
         self._spec = spec
         self._home = Path(home)
         self._service: CoordinatorService | ProgramService | None = None

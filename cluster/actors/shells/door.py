@@ -22,6 +22,7 @@ from cluster.api.errors import ClusterError, UnreachableError, error_of_exit_cod
 from cluster.membership.serving import Doors
 from cluster.membership.versions import this_version
 from cluster.messages.membership import Grant
+from cluster.node.dated_log import date_log
 from cluster.node.home import Home, read_home
 from cluster.node.secret import read_secret
 from cluster.planning.nodes import NodeFacts
@@ -40,6 +41,7 @@ class Door:
 
     def __init__(self, home: str, run_folder: str, instance: str, namespace: str, gcs_address: str) -> None:
         """`home` and `run_folder`: those of the head, where the door runs."""
+        date_log()
         self._home = Path(home)
         self._run_folder = Path(run_folder)
         self._cluster = _RayCluster(self._home, self._run_folder, instance, namespace, gcs_address)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import ray
 
 from cluster.http.settings import HttpSettings
+from cluster.node.dated_log import date_log
 from cluster.node.heap import freeze_heap
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class HttpServer:
 
     def __init__(self, settings: HttpSettings, home: str) -> None:
         """`home`: the folder of the node's state, which says where the coordinator is, also after a repair."""
+        date_log()
         # As `cluster up` had it: what a Ray of somebody else has in its environment is not ours.
         os.environ["XDG_STATE_HOME"] = str(Path(home).parent)
         self._settings = settings

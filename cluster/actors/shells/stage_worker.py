@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from cluster.messages.stage import Wiring
+from cluster.node.dated_log import date_log
 from cluster.node.home import read_home
 from cluster.stage.cores import bound_cores, prepare_process
 from cluster.stage.service import StageService
@@ -35,6 +36,7 @@ class StageWorker:
 
     def __init__(self, spec: StageSpec, home: str) -> None:
         """`home`: the folder of this node that says who it is, and holds the cluster's secret."""
+        date_log()
         prepare_process()
         self._spec = spec
         keys = keys_of(read_home(Path(home)))

@@ -8,6 +8,7 @@ from pathlib import Path
 import ray
 
 from cluster.actors.supervising.watch import Watch
+from cluster.node.dated_log import date_log
 from cluster.planning.model_plan import ModelPlan
 
 
@@ -19,6 +20,7 @@ class Supervisor:
 
         Ray keeps all of it for another start, since it is small: a plan takes some kilobytes at most.
         """
+        date_log()
         # As `cluster up` had it: what a Ray of somebody else has in its environment is not ours.
         os.environ["XDG_STATE_HOME"] = str(Path(home).parent)
         self._watch = Watch(instance, namespace)
