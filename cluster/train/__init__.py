@@ -23,10 +23,13 @@ from cluster.train.default_group import (
     get_world_size,
     init_process_group,
     is_initialized,
+    reduce_scatter,
 )
+from cluster.train.zero_redundancy_optimizer import ZeroRedundancyOptimizer
 
 __all__ = [
     "DistributedDataParallel",
+    "ZeroRedundancyOptimizer",
     "all_gather",
     "all_reduce",
     "barrier",
@@ -36,4 +39,5 @@ __all__ = [
     "get_world_size",
     "init_process_group",
     "is_initialized",
+    "reduce_scatter",
 ]

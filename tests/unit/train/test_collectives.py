@@ -145,3 +145,22 @@ def test_strangers_and_other_ranks_are_turned_away() -> None:
         first.close()
     finally:
         group.close()
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_parts_of_sums_and_parts_that_differ_in_length(world_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collectives, "MAX_SENT_BYTES", 1 << 8)
+    length = 100
+
+    def work(group: ProcessGroup) -> tuple[Any, ...]:
+        part = collectives.reduce_scatter(group, of_rank(group.rank, world_size * length))
+        parts = [np.zeros(70 * rank, np.float32) for rank in range(world_size)]
+        parts[group.rank][:] = of_rank(group.rank, 70 * group.rank)
+        collectives.all_gather_parts(group, parts)
+        return part, parts
+
+    whole = sum(of_rank(rank, world_size * length) for rank in range(world_size))
+    for rank, (part, parts) in enumerate(on_each(world_size, work)):
+        np.testing.assert_allclose(part, whole[rank * length : (rank + 1) * length], rtol=1e-5, atol=1e-6)
+        for other in range(world_size):
+            np.testing.assert_array_equal(parts[other], of_rank(other, 70 * other))
