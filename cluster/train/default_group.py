@@ -12,6 +12,7 @@ from cluster.api.errors import UsageError
 from cluster.train import collectives
 from cluster.train.arrays import flat_of, put
 from cluster.train.collectives import Array
+from cluster.train.messages import receive_tensor, send_tensor
 from cluster.train.process_group import ProcessGroup
 
 _OPS = ("sum", "avg")
@@ -109,6 +110,21 @@ def reduce_scatter(tensor: ggml.Tensor, op: str = "sum") -> ggml.Tensor:
     return ggml.from_numpy(part.reshape(shape)).to(tensor.dtype)
 
 
+def send(tensor: ggml.Tensor, dst: int) -> None:
+    """To rank ``dst``, whose `recv` takes it. Returns at once. UsageError, UnreachableError once that rank is gone."""
+    send_tensor(_another("send", dst), tensor, dst)
+
+
+def recv(tensor: ggml.Tensor, src: int) -> int:
+    """What rank ``src`` sent next, in the place of ``tensor``; returns ``src``. UsageError for another shape."""
+    found = receive_tensor(_another("recv", src), src)
+    if tuple(found.shape) != tuple(tensor.shape):
+        raise UsageError(f"recv: rank {src} sent {tuple(found.shape)}, and {tuple(tensor.shape)} was expected")
+    with ggml.no_grad():
+        tensor.copy_(found)
+    return src
+
+
 def barrier() -> None:
     """Returns once every rank has come here. UsageError without a group."""
     group = the_group("barrier")
@@ -121,6 +137,13 @@ def the_group(what: str) -> ProcessGroup:
     if _group is None:
         raise UsageError(f"{what}: this process is in no group; call init_process_group first")
     return _group
+
+
+def _another(what: str, rank: int) -> ProcessGroup:
+    group = the_group(what)
+    if rank == group.rank or not 0 <= rank < group.world_size:
+        raise UsageError(f"{what}: rank {rank} is none of the others in a group of {group.world_size}")
+    return group
 
 
 def reduce_array(group: ProcessGroup, array: Array) -> None:

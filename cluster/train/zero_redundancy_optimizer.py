@@ -79,6 +79,11 @@ class ZeroRedundancyOptimizer(optim.Optimizer):
         params = self._params()
         return {place: dict(self.state[one]) for place, one in enumerate(params) if one in self.state}
 
+    def owned_numbers(self) -> set[int]:
+        """The numbers of this rank's parameters among all."""
+        rank = the_group(_WHAT).rank
+        return {place for place, one in enumerate(self._params()) if self._owners[id(one)] == rank}
+
     def state_dict(self) -> dict[str, Any]:
         """That of the plain optimiser. UsageError unless `consolidate_state_dict` has brought it to this rank."""
         if self._whole_state is None:

@@ -34,8 +34,7 @@ class TrainingCrew:
         with errors_of_ray():
             addresses = self._all("address")
             references = [
-                worker.begin.remote(addresses[(rank + 1) % len(addresses)], script, tuple(arguments), num_threads)
-                for rank, worker in enumerate(self._workers)
+                worker.begin.remote(addresses, script, tuple(arguments), num_threads) for worker in self._workers
             ]
             self._got(references)
 

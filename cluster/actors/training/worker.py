@@ -41,14 +41,17 @@ class TrainingWorker:
         self._failure, self._lost_neighbour = "", False
 
     def address(self) -> str:
-        """Where the rank before this one is to call; empty for a group of one."""
+        """Where other ranks are to call this one; empty for a group of one."""
         return self._group.address
 
-    def begin(self, next_address: str, script: str, arguments: Sequence[str], num_threads: int) -> None:
-        """Connect to the next rank, and start the script. HandshakeError, UnauthenticatedError, UnreachableError."""
+    def begin(self, addresses: Sequence[str], script: str, arguments: Sequence[str], num_threads: int) -> None:
+        """Connect to the ranks, which listen at `addresses`, and start the script.
+
+        HandshakeError, UnauthenticatedError, UnreachableError.
+        """
         import ggml
 
-        self._group.join(Endpoint(next_address, self._secret))
+        self._group.join([Endpoint(address, self._secret) for address in addresses])
         ggml.set_num_threads(num_threads)
         rank, world_size = str(self._group.rank), str(self._group.world_size)
         # torchrun's names, which scripts and libraries read.

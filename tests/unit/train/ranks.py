@@ -11,15 +11,20 @@ from typing import Any
 from cluster.node.secret import Secret
 
 SECRET = Secret(bytes(range(32)))
-TIMEOUT_S = 60.0
+TIMEOUT_S = 40.0
+ANSWER_S = 120.0  # the first answer comes after everything has been imported, on a machine that has other work
 
 
 class Ranks:
     """Up to `most` processes, which are started once and serve all tests of a run. Close it."""
 
     def __init__(self, most: int) -> None:
+        self._most = most
+        self._start()
+
+    def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
-        pairs = [context.Pipe() for _ in range(most)]
+        pairs = [context.Pipe() for _ in range(self._most)]
         self._pipes = [ours for ours, _ in pairs]
         self._processes = [context.Process(target=_serve, args=(theirs,), daemon=True) for _, theirs in pairs]
         for process in self._processes:
@@ -27,6 +32,15 @@ class Ranks:
 
     def run(self, world_size: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """What the function of a test module returns on each rank, inside a group of `world_size`."""
+        try:
+            return self._ran(world_size, function, arguments)
+        except BaseException:
+            for process in self._processes:  # whatever they are at: the next test is to begin anew
+                process.kill()
+            self._start()
+            raise
+
+    def _ran(self, world_size: int, function: Callable[..., Any], arguments: Sequence[Any]) -> list[Any]:
         pipes = self._pipes[:world_size]
         for rank, pipe in enumerate(pipes):
             pipe.send((rank, world_size, function, arguments))
@@ -47,7 +61,7 @@ class Ranks:
 
 
 def _got(pipe: Connection) -> Any:
-    assert pipe.poll(TIMEOUT_S), "a rank does not answer"
+    assert pipe.poll(ANSWER_S), "a rank does not answer"
     return pipe.recv()
 
 
@@ -78,4 +92,4 @@ def _serve(pipe: Connection) -> None:
 def _join(group: Any, addresses: Sequence[str]) -> None:
     from cluster.wire.access.endpoint import Endpoint
 
-    group.join(Endpoint(addresses[(group.rank + 1) % group.world_size], SECRET))
+    group.join([Endpoint(address, SECRET) for address in addresses])
