@@ -46,6 +46,53 @@ if rank == 0:
     torch.save(model.state_dict(), folder / "trained")
 """
 
+# Everything shared out, saved by all ranks together, and gone on from after a kill.
+SHARDED = """
+import os, signal, sys
+import numpy as np
+import ggml as torch
+from ggml import nn
+from cluster import train
+
+folder = sys.argv[1]
+train.init_process_group()
+rank, world_size = train.get_rank(), train.get_world_size()
+
+def parts(shards):
+    torch.manual_seed(7)
+    model = nn.Sequential(nn.Linear(6, 24), nn.Tanh(), nn.Linear(24, 3))
+    if shards:
+        train.fully_shard(model[0])
+        train.fully_shard(model)
+    return model, torch.optim.AdamW(model.parameters(), lr=0.01)
+
+torch.manual_seed(1)
+inputs, targets = torch.randn(64, 6), torch.randint(0, 3, (64,))
+
+def step(model, optimizer, rows):
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(model(inputs[rows]), targets[rows]).backward()
+    optimizer.step()
+
+model, optimizer = parts(True)
+state = {"model": model, "optimizer": optimizer, "step": 0}
+if os.path.exists(os.path.join(folder, "index.gguf")):
+    train.checkpoint.load(state, folder)
+print(f"from step {state['step']}")
+for number in range(state["step"], 20):
+    if number == 13 and state["step"] == 0 and rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    step(model, optimizer, slice(rank, None, world_size))
+    if number % 5 == 4:
+        train.checkpoint.save({**state, "step": number + 1}, folder)
+found = train.get_model_state_dict(model)
+plain, optimizer = parts(False)
+for _ in range(20):
+    step(plain, optimizer, slice(None))
+furthest = max(np.abs(one.numpy() - found[name].numpy()).max() for name, one in plain.state_dict().items())
+print("equal" if furthest <= 1e-5 else f"off by {furthest}")
+"""
+
 FAILS = """
 import sys
 from cluster import train
@@ -117,3 +164,11 @@ def test_a_script_that_fails_is_told_once_and_not_run_again(tmp_path: Path) -> N
     assert "begin again" not in done.stderr
     assert "its process is gone" not in done.stderr
     assert rays() <= before, "processes are left"
+
+
+def test_what_is_shared_out_goes_on_from_the_checkpoint_of_all_ranks(tmp_path: Path) -> None:
+    done = run(tmp_path, SHARDED, 2, str(tmp_path / "saved"))
+    assert done.returncode == 0, done.stderr
+    assert "all begin again, 1 of 3 times" in done.stderr
+    assert "[rank 1] from step 10" in done.stdout
+    assert done.stdout.splitlines()[-2:] in (["equal", "[rank 1] equal"], ["[rank 1] equal", "equal"])
