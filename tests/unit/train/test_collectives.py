@@ -164,3 +164,32 @@ def test_parts_of_sums_and_parts_that_differ_in_length(world_size: int, monkeypa
         np.testing.assert_allclose(part, whole[rank * length : (rank + 1) * length], rtol=1e-5, atol=1e-6)
         for other in range(world_size):
             np.testing.assert_array_equal(parts[other], of_rank(other, 70 * other))
+
+
+def test_direct_streams_are_taken_once_from_each_other_rank() -> None:
+    group = ProcessGroup(1, 3, Listener(SECRET))
+    endpoint = Endpoint(group.address, SECRET)
+    try:
+        with pytest.raises(UnauthenticatedError):
+            RingLink(2, 3, Endpoint(group.address, Secret(bytes(32))), 1)
+        for rank, world_size in ((1, 3), (3, 3), (0, 4)):
+            with pytest.raises(HandshakeError, match=f"rank {rank} of {world_size} called rank 1 of 3 directly"):
+                RingLink(rank, world_size, endpoint, 1)
+        first = RingLink(2, 3, endpoint, 1)
+        with pytest.raises(HandshakeError, match="rank 2 sends to rank 1 directly already"):
+            RingLink(2, 3, endpoint, 1)
+        first.send(memoryview(b"abc"))
+        assert group.receive_from(2, 3) == b"abc"
+        first.close()
+    finally:
+        group.close()
+
+
+@pytest.mark.parametrize("gone", [0, 2])
+def test_a_neighbour_that_never_sent_anything_directly_is_missed_when_it_leaves(gone: int) -> None:
+    def work(group: ProcessGroup) -> str:
+        if group.rank == 1:
+            group.receive_from(gone, 4)
+        return "left"
+
+    assert isinstance(on_each(3, work)[1], UnreachableError)
