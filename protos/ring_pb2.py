@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11protos/ring.proto\x12\x0fggml_cluster.v1\"T\n\x08RingPart\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0c\n\x04rank\x18\x02 \x01(\r\x12\x12\n\nworld_size\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\t\n\x07RingAck2G\n\x04Ring\x12?\n\x04Pass\x12\x19.ggml_cluster.v1.RingPart\x1a\x18.ggml_cluster.v1.RingAck(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11protos/ring.proto\x12\x0fggml_cluster.v1\"g\n\x08RingPart\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0c\n\x04rank\x18\x02 \x01(\r\x12\x12\n\nworld_size\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x11\n\tis_direct\x18\x05 \x01(\x08\"\t\n\x07RingAck2G\n\x04Ring\x12?\n\x04Pass\x12\x19.ggml_cluster.v1.RingPart\x1a\x18.ggml_cluster.v1.RingAck(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,9 +32,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.ring_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RINGPART']._serialized_start=38
-  _globals['_RINGPART']._serialized_end=122
-  _globals['_RINGACK']._serialized_start=124
-  _globals['_RINGACK']._serialized_end=133
-  _globals['_RING']._serialized_start=135
-  _globals['_RING']._serialized_end=206
+  _globals['_RINGPART']._serialized_end=141
+  _globals['_RINGACK']._serialized_start=143
+  _globals['_RINGACK']._serialized_end=152
+  _globals['_RING']._serialized_start=154
+  _globals['_RING']._serialized_end=225
 # @@protoc_insertion_point(module_scope)

@@ -45,7 +45,8 @@ class RingServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Pass(self, request_iterator, context):
-        """All that one rank sends to the next, in order, for as long as both live.
+        """All that one rank sends to the next, in order, for as long as both live; and, in a stream of its own, what one sends
+        to another outside of what all do together.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

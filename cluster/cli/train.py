@@ -19,10 +19,11 @@ def add_parser(verbs: Any) -> None:
     parser: argparse.ArgumentParser = verbs.add_parser(
         "train",
         help="run a training script on several workers",
-        description="Run SCRIPT on every worker, each a process of its own on this machine. In the script, "
-        "cluster.train has their ranks and what they exchange. If a worker dies, all begin the script again: let it "
-        "load its newest checkpoint.",
-        usage="%(prog)s [-h] SCRIPT [--workers N] [--max-restarts N] [-- ARG ...]",
+        description="Run SCRIPT on every worker, each a process of its own, here or on the nodes of a Ray cluster. "
+        "In the script, cluster.train has their ranks and what they exchange. If a worker dies, all begin the script "
+        "again: let it load its newest checkpoint.",
+        usage="%(prog)s [-h] SCRIPT [--workers N] [--max-restarts N] [--address RAY] [--nodes N] [--insecure] "
+        "[-- ARG ...]",
     )
     parser.add_argument("script", metavar="SCRIPT", help="a Python file; what stands behind -- is given to it")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="how many (default: %(default)s)")
@@ -33,6 +34,13 @@ def add_parser(verbs: Any) -> None:
         metavar="N",
         help="how often all begin again when a worker has died (default: %(default)s)",
     )
+    parser.add_argument(
+        "--address", metavar="RAY", help="run in this Ray cluster (host:port, or auto) instead of a local one"
+    )
+    parser.add_argument(
+        "--nodes", type=int, metavar="N", help="of that Ray; waits until it has as many (default: those there are)"
+    )
+    parser.add_argument("--insecure", action="store_true", help="encrypt nothing between the machines")
     parser.set_defaults(run=run)
 
 
@@ -52,10 +60,26 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--max-restarts: {options.max_restarts}; give 0 or more")
     if not script.is_file():
         raise UsageError(f"{script}: no such file; give the path of a Python script")
-    from cluster.actors.training.run import train
+    from cluster.actors.ground.foreign import asked_for
+
+    ray = asked_for(options.address)
+    if options.nodes is not None and not 1 <= options.nodes <= MAX_WORKERS:
+        raise UsageError(f"--nodes: {options.nodes}; give 1 to {MAX_WORKERS}")
+    if ray is None and (options.nodes or 1) > 1:
+        raise UsageError("--nodes: a Ray of our own is one machine; give --address of one that has several")
+    from cluster.actors.training.run import Asked, train
 
     signal.signal(signal.SIGTERM, _end)
-    failure = train(script.resolve(), options.for_script, options.workers, options.max_restarts, _note, _show)
+    asked = Asked(
+        script.resolve(),
+        options.for_script,
+        options.workers,
+        options.max_restarts,
+        ray,
+        options.nodes,
+        is_secure=not options.insecure,
+    )
+    failure = train(asked, _note, _show)
     if failure:
         raise ClusterError(failure.rstrip())
     return 0

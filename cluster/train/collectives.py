@@ -6,7 +6,8 @@ all ranks have the same bits afterwards, and a run that is repeated has them, to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,13 +63,39 @@ def all_gather(ring: Ring, array: Array) -> list[Array]:
     """The arrays ([N], contiguous, equally long) of all ranks, in the order of ranks."""
     found = [np.empty_like(array) for _ in range(ring.world_size)]
     found[ring.rank][:] = array
+    all_gather_parts(ring, found)
+    return found
+
+
+def all_gather_parts(ring: Ring, parts: Sequence[Array]) -> None:
+    """`parts`: one array ([N of its rank], contiguous) for each rank, in whose place comes what that rank has in it.
+
+    They may differ in length, as long as all ranks know all lengths.
+    """
     for step in range(ring.world_size - 1):
-        sent = _segments(found[(ring.rank - step) % ring.world_size], 1)
-        taken = _segments(found[(ring.rank - step - 1) % ring.world_size], 1)
+        sent = _segments(parts[(ring.rank - step) % ring.world_size], 1)
+        taken = _segments(parts[(ring.rank - step - 1) % ring.world_size], 1)
+        for mine, theirs in zip_longest(sent, taken):
+            if mine is not None:
+                _send(ring, mine)
+            if theirs is not None:
+                theirs[:] = _received(ring, theirs)
+
+
+def reduce_scatter(ring: Ring, array: Array) -> Array:
+    """This rank's of W equal parts of `array` ([W * N], contiguous), summed over all ranks: [N].
+
+    `array` is used up. (W - 1) / W of its bytes are sent. Part i is added up from rank i + 1 on, around the ring.
+    """
+    assert len(array) % ring.world_size == 0, "the caller pads"
+    parts = array.reshape(ring.world_size, -1)
+    for step in range(ring.world_size - 1):
+        sent = _segments(parts[(ring.rank - step - 1) % ring.world_size], 1)
+        taken = _segments(parts[(ring.rank - step - 2) % ring.world_size], 1)
         for mine, theirs in zip(sent, taken, strict=True):
             _send(ring, mine)
-            theirs[:] = _received(ring, theirs)
-    return found
+            np.add(_received(ring, theirs), theirs, out=theirs)
+    return np.array(parts[ring.rank])
 
 
 def barrier(ring: Ring) -> None:

@@ -10,7 +10,9 @@ import numpy as np
 import ggml
 from cluster.api.errors import UsageError
 from cluster.train import collectives
+from cluster.train.arrays import flat_of, put
 from cluster.train.collectives import Array
+from cluster.train.messages import receive_tensor, send_tensor
 from cluster.train.process_group import ProcessGroup
 
 _OPS = ("sum", "avg")
@@ -83,9 +85,44 @@ def broadcast(tensor: ggml.Tensor, src: int = 0) -> None:
 def all_gather(tensor: ggml.Tensor) -> list[ggml.Tensor]:
     """The tensors of all ranks, which have one shape, in the order of ranks. UsageError without a group."""
     group = the_group("all_gather")
-    array = _flat(tensor)
+    array = flat_of(tensor)
     found = collectives.all_gather(group, array) if group.world_size > 1 else [array]
     return [ggml.from_numpy(each.reshape(tuple(tensor.shape))).to(tensor.dtype) for each in found]
+
+
+def reduce_scatter(tensor: ggml.Tensor, op: str = "sum") -> ggml.Tensor:
+    """This rank's part of the sum, or average ("avg"), over all ranks: of ``tensor`` [W * N, ...], rows [N, ...].
+
+    UsageError without a group, for another ``op``, or where W does not divide the first axis.
+    """
+    if op not in _OPS:
+        raise UsageError(f"reduce_scatter: op {op!r} is none of {', '.join(_OPS)}")
+    group = the_group("reduce_scatter")
+    if tensor.dim() == 0 or tensor.shape[0] % group.world_size:
+        raise UsageError(
+            f"reduce_scatter: the first axis of {tuple(tensor.shape)} cannot be dealt out to {group.world_size} ranks; "
+            "pad it"
+        )
+    part = scatter_array(group, flat_of(tensor))
+    if op == "avg":
+        np.divide(part, group.world_size, out=part, casting="unsafe")
+    shape = (tensor.shape[0] // group.world_size, *tensor.shape[1:])
+    return ggml.from_numpy(part.reshape(shape)).to(tensor.dtype)
+
+
+def send(tensor: ggml.Tensor, dst: int) -> None:
+    """To rank ``dst``, whose `recv` takes it. Returns at once. UsageError, UnreachableError once that rank is gone."""
+    send_tensor(_another("send", dst), tensor, dst)
+
+
+def recv(tensor: ggml.Tensor, src: int) -> int:
+    """What rank ``src`` sent next, in the place of ``tensor``; returns ``src``. UsageError for another shape."""
+    found = receive_tensor(_another("recv", src), src)
+    if tuple(found.shape) != tuple(tensor.shape):
+        raise UsageError(f"recv: rank {src} sent {tuple(found.shape)}, and {tuple(tensor.shape)} was expected")
+    with ggml.no_grad():
+        tensor.copy_(found)
+    return src
 
 
 def barrier() -> None:
@@ -102,21 +139,25 @@ def the_group(what: str) -> ProcessGroup:
     return _group
 
 
+def _another(what: str, rank: int) -> ProcessGroup:
+    group = the_group(what)
+    if rank == group.rank or not 0 <= rank < group.world_size:
+        raise UsageError(f"{what}: rank {rank} is none of the others in a group of {group.world_size}")
+    return group
+
+
 def reduce_array(group: ProcessGroup, array: Array) -> None:
     """The sum over all ranks in the place of `array` ([N], contiguous)."""
     if group.world_size > 1:
         collectives.all_reduce(group, array)
 
 
+def scatter_array(group: ProcessGroup, array: Array) -> Array:
+    """This rank's part of the sum over all ranks of `array` ([W * N], contiguous), which is used up: [N]."""
+    return collectives.reduce_scatter(group, array) if group.world_size > 1 else array
+
+
 def _in_place(tensor: ggml.Tensor, change: Callable[[Array], Any]) -> None:
-    array = _flat(tensor)
+    array = flat_of(tensor)
     change(array)
-    with ggml.no_grad():
-        tensor.copy_(ggml.from_numpy(array.reshape(tuple(tensor.shape))))
-
-
-def _flat(tensor: ggml.Tensor) -> Array:
-    """A copy of its elements: [N], in f32 where they are of less."""
-    is_small = tensor.dtype in (ggml.float16, ggml.bfloat16)
-    with ggml.no_grad():
-        return np.array((tensor.detach().float() if is_small else tensor.detach()).numpy()).reshape(-1)
+    put(tensor, array)

@@ -11,7 +11,7 @@ from ggml.ops.create.random import default_generator
 from ggml.tensors import history
 from ggml.tensors.tensor import Tensor
 
-__all__ = ["checkpoint"]
+__all__ = ["checkpoint", "recomputed"]
 
 
 def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | None = None, **kwargs: Any) -> Any:
@@ -19,6 +19,20 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
 
     Random numbers and precision are those of the first time. Parameters that the function holds get their gradients,
     too. ``use_reentrant`` has no effect. The function returns a tensor or a tuple of tensors.
+    """
+    return recomputed(function, args, kwargs, lambda gradients: None)
+
+
+def recomputed(
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    done: Callable[[Sequence[Tensor | None]], None],
+) -> Any:
+    """As ``checkpoint``; ``done`` is called in ``backward``, when the function's own way back has been planned.
+
+    It is given the gradients of the tensors among ``args``, not computed yet: whoever lends the function something
+    for that long computes them there, and takes it back.
     """
     if tracing.changes() is not None:  # a recording keeps no values, and its graph has its own order
         return function(*args, **kwargs)
@@ -50,7 +64,9 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
             if several[place].requires_grad:
                 way.add(history.of(several[place]), gradient)
         way.run()
-        return [end.grad for end in ends]
+        found = [end.grad for end in ends]
+        done(found)
+        return found
 
     history.record("checkpoint", tensors, (), [one for one in results if isinstance(one, Tensor)], backward)
     return output

@@ -25,24 +25,29 @@ START_S = 120.0
 @pytest.fixture(scope="module")
 def foreign(has_rights: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     """Two hosts with a Ray whose nodes show certificates of an authority of its own."""
-    authority, token = Authority.new(new_cluster_id(), time.time()), secrets.token_hex(32)
     with made_hosts(tmp_path_factory.mktemp("foreign"), 2) as hosts:
-        for host in hosts:
-            folder = host.disk / Path(FOLDER).name
-            folder.mkdir(mode=0o700)
-            key_pem = new_key()
-            request = signing_request(key_pem, host.name)
-            write(folder / "ca.crt", authority.certificate_pem)
-            write(folder / "node.crt", authority.sign(request, host.name, [host.address], time.time()))
-            write(folder / "node.key", key_pem)
-            write(folder / TOKEN, token.encode())
-            where = ("--head", f"--port={PORT}") if host.number == 1 else (f"--address={hosts[1].address}:{PORT}",)
-            command = ("ray", "start", *where, f"--node-ip-address={host.address}", f"--temp-dir={FOLDER}/ray")
-            options = ("--num-cpus=2", "--num-gpus=0", "--object-store-memory=104857600", "--disable-usage-stats")
-            dashboard = ("--include-dashboard=false",) if host.number == 1 else ()
-            done = host.run(*command, *options, *dashboard, timeout_s=START_S, **environment())
-            assert done.returncode == 0, done.stderr
+        start_ray(hosts)
         yield hosts
+
+
+def start_ray(hosts: Hosts) -> None:
+    """`ray start` on every host, the first one as head, with certificates of one new authority."""
+    authority, token = Authority.new(new_cluster_id(), time.time()), secrets.token_hex(32)
+    for host in hosts:
+        folder = host.disk / Path(FOLDER).name
+        folder.mkdir(mode=0o700)
+        key_pem = new_key()
+        request = signing_request(key_pem, host.name)
+        write(folder / "ca.crt", authority.certificate_pem)
+        write(folder / "node.crt", authority.sign(request, host.name, [host.address], time.time()))
+        write(folder / "node.key", key_pem)
+        write(folder / TOKEN, token.encode())
+        where = ("--head", f"--port={PORT}") if host.number == 1 else (f"--address={hosts[1].address}:{PORT}",)
+        command = ("ray", "start", *where, f"--node-ip-address={host.address}", f"--temp-dir={FOLDER}/ray")
+        options = ("--num-cpus=2", "--num-gpus=0", "--object-store-memory=104857600", "--disable-usage-stats")
+        dashboard = ("--include-dashboard=false",) if host.number == 1 else ()
+        done = host.run(*command, *options, *dashboard, timeout_s=START_S, **environment())
+        assert done.returncode == 0, done.stderr
 
 
 def write(path: Path, content: bytes) -> None:

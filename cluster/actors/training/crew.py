@@ -8,10 +8,13 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayActorError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster.actors.ray_side.calls import errors_of_ray, get
 from cluster.actors.training.died import WorkerDiedError
 from cluster.actors.training.output import Show
+from cluster.actors.training.passes import Passes
+from cluster.actors.training.seats import Seat
 from cluster.actors.training.worker import Seen, TrainingWorker
 from cluster.api.errors import UnreachableError
 
@@ -22,21 +25,26 @@ CAUSE_S = 3.0
 
 
 class TrainingCrew:
-    """`num_workers` actors, which end with this driver. End it."""
+    """One actor for each seat, which end with this driver. End it."""
 
-    def __init__(self, num_workers: int, secret_file: str) -> None:
-        remote: Any = ray.remote(TrainingWorker).options(num_cpus=0)
+    def __init__(self, seats: Sequence[Seat], passes: Passes) -> None:
+        self._seats, self._passes = seats, passes
+        remote: Any = ray.remote(TrainingWorker)
         with errors_of_ray():
-            self._workers = [remote.remote(rank, num_workers, secret_file) for rank in range(num_workers)]
+            self._workers = [remote.options(num_cpus=0, **_placed(seat)).remote(seat) for seat in seats]
 
-    def begin(self, script: str, arguments: Sequence[str], num_threads: int) -> None:
+    def begin(self, script: str, arguments: Sequence[str]) -> None:
         """Wire the ring and start the script on every rank. WorkerDiedError, UnreachableError."""
         with errors_of_ray():
-            addresses = self._all("address")
-            references = [
-                worker.begin.remote(addresses[(rank + 1) % len(addresses)], script, tuple(arguments), num_threads)
-                for rank, worker in enumerate(self._workers)
-            ]
+            is_secure = self._passes.authority is not None
+            requests = self._all("request") if is_secure else [b""] * len(self._workers)
+            addresses = self._got(
+                [
+                    worker.listen.remote(self._passes.of(seat.rank, seat.node.host if seat.node else "", request))
+                    for worker, seat, request in zip(self._workers, self._seats, requests, strict=True)
+                ]
+            )
+            references = [worker.begin.remote(addresses, script, tuple(arguments)) for worker in self._workers]
             self._got(references)
 
     def watch(self, show: Show) -> str:
@@ -81,3 +89,10 @@ class TrainingCrew:
             return [get(reference, START_TIMEOUT_S) for reference in references]
         except UnreachableError as error:
             raise WorkerDiedError(str(error)) from error
+
+
+def _placed(seat: Seat) -> dict[str, Any]:
+    """Options of the actor: on its node, or anywhere where there is one only."""
+    if seat.node is None:
+        return {}
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(seat.node.id, soft=False)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import runpy
 import sys
 import threading
@@ -12,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.actors.training.output import Output
-from cluster.api.errors import UnreachableError
-from cluster.node.secret import read_secret
+from cluster.actors.training.passes import HeldPass, Pass, name_of
+from cluster.actors.training.seats import Seat
+from cluster.api.errors import UnreachableError, UsageError
 from cluster.train.default_group import prepare
 from cluster.train.process_group import ProcessGroup
-from cluster.wire.access.endpoint import Endpoint, Listener
+from cluster.trust.node_key import new_key, signing_request
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +34,42 @@ class Seen:
 class TrainingWorker:
     """One rank in its own process. Methods return at once."""
 
-    def __init__(self, rank: int, world_size: int, secret_file: str) -> None:
-        """`secret_file`: on this machine; holds what the ranks know each other by."""
-        self._secret = read_secret(Path(secret_file))
-        self._group = ProcessGroup(rank, world_size, Listener(self._secret))
+    def __init__(self, seat: Seat) -> None:
+        self._seat = seat
+        self._key_pem = new_key()
+        self._held: HeldPass | None = None
+        self._group: ProcessGroup | None = None
         self._output = Output()
         self._thread: threading.Thread | None = None
         self._failure, self._lost_neighbour = "", False
 
-    def address(self) -> str:
-        """Where the rank before this one is to call; empty for a group of one."""
+    def request(self) -> bytes:
+        """For a certificate over the key of this rank, which does not leave this process."""
+        return signing_request(self._key_pem, name_of(self._seat.rank))
+
+    def listen(self, told: Pass) -> str:
+        """Where other ranks are to call this one from now on; empty for a group of one. ClusterError."""
+        self._held = HeldPass(told, self._seat.rank, self._key_pem)
+        self._group = ProcessGroup(self._seat.rank, self._seat.world_size, self._held.listener)
         return self._group.address
 
-    def begin(self, next_address: str, script: str, arguments: Sequence[str], num_threads: int) -> None:
-        """Connect to the next rank, and start the script. HandshakeError, UnauthenticatedError, UnreachableError."""
+    def begin(self, addresses: Sequence[str], script: str, arguments: Sequence[str]) -> None:
+        """Connect to the ranks, which listen at `addresses`, and start the script.
+
+        HandshakeError, UnauthenticatedError, UnreachableError; UsageError where the script is not on this machine.
+        """
         import ggml
 
-        self._group.join(Endpoint(next_address, self._secret))
-        ggml.set_num_threads(num_threads)
-        rank, world_size = str(self._group.rank), str(self._group.world_size)
+        assert self._group is not None and self._held is not None, "it listens by now"
+        if not Path(script).is_file():
+            raise UsageError(f"{script}: no such file on {platform.node()}; put it there under the same path")
+        held = self._held
+        self._group.join([held.endpoint(rank, address) for rank, address in enumerate(addresses)])
+        seat = self._seat
+        ggml.set_num_threads(max(1, len(os.sched_getaffinity(0)) // seat.local_world_size))
         # torchrun's names, which scripts and libraries read.
-        os.environ.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=world_size, LOCAL_WORLD_SIZE=world_size)
+        os.environ.update(RANK=str(seat.rank), WORLD_SIZE=str(seat.world_size))
+        os.environ.update(LOCAL_RANK=str(seat.local_rank), LOCAL_WORLD_SIZE=str(seat.local_world_size))
         prepare(self._group)
         self._thread = threading.Thread(target=self._run, args=(script, arguments), name="script", daemon=True)
         self._thread.start()
@@ -74,4 +91,5 @@ class TrainingWorker:
             self._lost_neighbour = isinstance(error, UnreachableError)
             self._failure = "".join(traceback.format_exception(error))
         finally:
-            self._group.close()
+            if self._group is not None:
+                self._group.close()

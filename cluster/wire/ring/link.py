@@ -1,9 +1,9 @@
-"""RingLink: the stream to the next rank."""
+"""RingLink: the stream to the next rank, or a direct one to another."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from queue import Full, Queue
 from typing import Any, cast
 
@@ -24,14 +24,17 @@ _ADVICE = "see what became of that worker"
 
 
 class RingLink:
-    """From rank `rank` of `world_size` to the next one, at `endpoint`. Close it."""
+    """From rank `rank` of `world_size` to the next one, at `endpoint`; or to rank `direct_to`. Close it."""
 
-    def __init__(self, rank: int, world_size: int, endpoint: Endpoint) -> None:
+    def __init__(self, rank: int, world_size: int, endpoint: Endpoint, direct_to: int | None = None) -> None:
         """HandshakeError or UnauthenticatedError where the other end does not agree, UnreachableError."""
-        self._first = ring_pb2.RingPart(protocol_version=PROTOCOL_VERSION, rank=rank, world_size=world_size)
-        self._what = f"rank {(rank + 1) % world_size} at {endpoint.where}"
+        self._first = ring_pb2.RingPart(
+            protocol_version=PROTOCOL_VERSION, rank=rank, world_size=world_size, is_direct=direct_to is not None
+        )
+        self._what = f"rank {(rank + 1) % world_size if direct_to is None else direct_to} at {endpoint.where}"
         self._endpoint = endpoint
-        self._parts: Queue[bytes | None] = Queue(MAX_QUEUED_PARTS)
+        self._parts: Queue[bytes | None] = Queue(MAX_QUEUED_PARTS if direct_to is None else 0)
+        self.on_end: Callable[[str], None] = lambda reason: None
         self._ended = threading.Event()
         self._error: ClusterError | None = None
         self._channel = endpoint.open_channel()
@@ -44,7 +47,11 @@ class RingLink:
         self._watch.start()
 
     def send(self, data: memoryview) -> None:
-        """Queues bytes, which are copied. Waits while the next rank does not read; UnreachableError once it is gone."""
+        """Queues bytes, which are copied. UnreachableError once the other rank is gone.
+
+        Waits while the next rank does not read. A direct stream takes all that it is given: two ranks that send to each
+        other before either receives, as stages do, would wait for ever.
+        """
         for begin in range(0, len(data), PART_BYTES):
             part = ring_pb2.RingPart(data=bytes(data[begin : begin + PART_BYTES])).SerializeToString()
             while not self._put(part):
@@ -98,6 +105,7 @@ class RingLink:
         finally:
             self._ended.set()
             self._let_go()
+            self.on_end(f"ring: {self._error or f'{self._what} has left it'}")
 
     def _let_go(self) -> None:
         """Ends gRPC's thread that waits for parts: whatever is queued goes nowhere."""

@@ -16,17 +16,24 @@ from cluster.wire.ring.incoming import Incoming
 from cluster.wire.transport.status import aborting
 from protos import ring_pb2
 
-_NUM_THREADS = 4
+_SPARE_THREADS = 3
 
 
 class RingServer:
-    """Of rank `rank` of `world_size`, for those who know the secret. One stream is taken, from the rank before."""
+    """Of rank `rank` of `world_size`, for those who know the secret.
+
+    One stream of the ring is taken, from the rank before, and one direct stream from each other rank.
+    """
 
     def __init__(self, rank: int, world_size: int, listener: Listener) -> None:
         self.incoming = Incoming()
         self._rank, self._world_size = rank, world_size
         self._has_stream = threading.Lock()  # taken once and kept: nobody takes the place of a rank that has broken off
-        self._server = GuardedServer(listener, "Ring", {"Pass": self._pass}, "ring", _NUM_THREADS, _NUM_THREADS)
+        self._direct: dict[int, Incoming] = {other: Incoming() for other in range(world_size) if other != rank}
+        self._have_direct: set[int] = set()
+        self._changes = threading.Lock()
+        num_threads = world_size + _SPARE_THREADS  # a stream holds one for as long as it lives
+        self._server = GuardedServer(listener, "Ring", {"Pass": self._pass}, "ring", num_threads, num_threads)
 
     def start(self) -> str:
         """The address "host:port" that it listens on. UsageError names a port that is in use."""
@@ -34,31 +41,44 @@ class RingServer:
 
     def stop(self) -> None:
         """Ends the stream and all threads."""
-        self.incoming.break_off("ring: this rank has left it")
+        for incoming in (self.incoming, *self._direct.values()):
+            incoming.break_off("ring: this rank has left it")
         self._server.stop()
+
+    def direct(self, source: int) -> Incoming:
+        """What rank `source` sends to this one outside of the ring."""
+        return self._direct[source]
 
     def _pass(self, parts: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[ring_pb2.RingAck]:
         with aborting(context):
-            self._greet(parse(ring_pb2.RingPart, next(parts, b"")))
+            first = parse(ring_pb2.RingPart, next(parts, b""))
+            incoming = self._greeted(first)
             yield ring_pb2.RingAck()
-            reason = "ring: the rank before has left it"
+            who = f"rank {first.rank}" if first.is_direct else "the rank before"
+            reason = f"ring: {who} has left it"
             try:
                 for data in parts:
-                    self.incoming.put(parse(ring_pb2.RingPart, data).data)
+                    incoming.put(parse(ring_pb2.RingPart, data).data)
             except ClusterError as error:
                 reason = str(error)
                 raise
             except Exception as error:  # gRPC raises a bare Exception where the stream breaks
-                reason = f"ring: the stream of the rank before broke ({type(error).__name__}); its process is gone"
+                reason = f"ring: the stream of {who} broke ({type(error).__name__}); its process is gone"
             finally:
-                self.incoming.break_off(reason)
+                incoming.break_off(reason)
+                # A rank ends its direct streams before that of the ring: nothing more comes from it either way.
+                if not first.is_direct:
+                    self._direct[first.rank].break_off(reason)
 
-    def _greet(self, first: ring_pb2.RingPart) -> None:
+    def _greeted(self, first: ring_pb2.RingPart) -> Incoming:
+        """Where the parts of this stream go. HandshakeError."""
         before = (self._rank - 1) % self._world_size
         if first.protocol_version != PROTOCOL_VERSION:
             raise HandshakeError(
                 f"ring: protocol {first.protocol_version} meets {PROTOCOL_VERSION}; run the same version on both ends"
             )
+        if first.is_direct:
+            return self._greeted_direct(first)
         if (first.rank, first.world_size) != (before, self._world_size):
             raise HandshakeError(
                 f"ring: rank {first.rank} of {first.world_size} called rank {self._rank} of {self._world_size}, which "
@@ -66,3 +86,15 @@ class RingServer:
             )
         if not self._has_stream.acquire(blocking=False):
             raise HandshakeError(f"ring: rank {before} sends to rank {self._rank} already")
+        return self.incoming
+
+    def _greeted_direct(self, first: ring_pb2.RingPart) -> Incoming:
+        if first.world_size != self._world_size or first.rank not in self._direct:
+            raise HandshakeError(
+                f"ring: rank {first.rank} of {first.world_size} called rank {self._rank} of {self._world_size} directly"
+            )
+        with self._changes:
+            if first.rank in self._have_direct:
+                raise HandshakeError(f"ring: rank {first.rank} sends to rank {self._rank} directly already")
+            self._have_direct.add(first.rank)
+        return self._direct[first.rank]

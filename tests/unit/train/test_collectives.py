@@ -26,7 +26,7 @@ def on_each(world_size: int, work: Callable[[ProcessGroup], Any], timeout_s: flo
 
     def run(rank: int) -> None:
         try:
-            groups[rank].join(Endpoint(groups[(rank + 1) % world_size].address, SECRET))
+            groups[rank].join([Endpoint(group.address, SECRET) for group in groups])
             found[rank] = work(groups[rank])
         except ClusterError as error:
             found[rank] = error
@@ -145,3 +145,51 @@ def test_strangers_and_other_ranks_are_turned_away() -> None:
         first.close()
     finally:
         group.close()
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_parts_of_sums_and_parts_that_differ_in_length(world_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collectives, "MAX_SENT_BYTES", 1 << 8)
+    length = 100
+
+    def work(group: ProcessGroup) -> tuple[Any, ...]:
+        part = collectives.reduce_scatter(group, of_rank(group.rank, world_size * length))
+        parts = [np.zeros(70 * rank, np.float32) for rank in range(world_size)]
+        parts[group.rank][:] = of_rank(group.rank, 70 * group.rank)
+        collectives.all_gather_parts(group, parts)
+        return part, parts
+
+    whole = sum(of_rank(rank, world_size * length) for rank in range(world_size))
+    for rank, (part, parts) in enumerate(on_each(world_size, work)):
+        np.testing.assert_allclose(part, whole[rank * length : (rank + 1) * length], rtol=1e-5, atol=1e-6)
+        for other in range(world_size):
+            np.testing.assert_array_equal(parts[other], of_rank(other, 70 * other))
+
+
+def test_direct_streams_are_taken_once_from_each_other_rank() -> None:
+    group = ProcessGroup(1, 3, Listener(SECRET))
+    endpoint = Endpoint(group.address, SECRET)
+    try:
+        with pytest.raises(UnauthenticatedError):
+            RingLink(2, 3, Endpoint(group.address, Secret(bytes(32))), 1)
+        for rank, world_size in ((1, 3), (3, 3), (0, 4)):
+            with pytest.raises(HandshakeError, match=f"rank {rank} of {world_size} called rank 1 of 3 directly"):
+                RingLink(rank, world_size, endpoint, 1)
+        first = RingLink(2, 3, endpoint, 1)
+        with pytest.raises(HandshakeError, match="rank 2 sends to rank 1 directly already"):
+            RingLink(2, 3, endpoint, 1)
+        first.send(memoryview(b"abc"))
+        assert group.receive_from(2, 3) == b"abc"
+        first.close()
+    finally:
+        group.close()
+
+
+@pytest.mark.parametrize("gone", [0, 2])
+def test_a_neighbour_that_never_sent_anything_directly_is_missed_when_it_leaves(gone: int) -> None:
+    def work(group: ProcessGroup) -> str:
+        if group.rank == 1:
+            group.receive_from(gone, 4)
+        return "left"
+
+    assert isinstance(on_each(3, work)[1], UnreachableError)
