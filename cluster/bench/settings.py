@@ -62,6 +62,7 @@ class BenchSettings:
     cache_type_k: str | None = None
     cache_type_v: str | None = None
     flash_attn: str | None = None
+    draft: str | None = None  # as `cluster up --draft`
     lends_cores: bool = True  # as `cluster up --lend-cores`
     compares: bool = False
     serve: ServeSettings | None = None

@@ -59,6 +59,7 @@ def up_arguments(settings: BenchSettings) -> list[str]:
     flags = {
         "--ctx-size": settings.num_context_tokens,
         "--parallel": settings.num_slots,
+        "--draft": settings.draft,
         "--max-waiting": settings.serve.num_prompts if settings.serve else None,
         "--http": "127.0.0.1:0" if settings.http else "off",
     }

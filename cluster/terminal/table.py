@@ -33,6 +33,11 @@ def print_status(status: ClusterStatus, wide: bool) -> None:
             f"epoch {status.epoch}, up {status.uptime_s:.0f} s, {status.num_requests} requests, "
             f"{status.num_tokens} tokens, model {status.model_hash[:12]}"
         )
+        if status.draft:
+            share = f" ({status.num_accepted / status.num_drafted:.0%})" if status.num_drafted else ""
+            print(
+                printable(f"draft {status.draft}: {status.num_accepted} of {status.num_drafted} guesses right{share}")
+            )
         if status.num_recoveries:
             print(
                 f"{status.num_recoveries} recoveries, {status.lost_s:.1f} s lost, "
