@@ -76,19 +76,21 @@ MOST_NGRAMS = 131_072
 MOST_READ = 512
 # Share that the past keeps when another guess turned out right or wrong. By reasoning: the last ten count.
 DRAFT_MEMORY = 0.9
-# Share of right guesses by the length of the n-gram, until the text itself has told. By reasoning: low enough that a
-# text of two or three repeated tokens is first watched, high enough that a copy is taken up at once.
-FIRST_RATES = {2: 0.3, 3: 0.4, 4: 0.5, 5: 0.6}
+# Share of right guesses by the length of the n-gram, until texts have told. By reasoning: low enough that each is
+# watched first; a copy is taken up after three tokens.
+FIRST_RATES = {2: 0.1, 3: 0.2, 4: 0.3, 5: 0.4}
+# Share that a text which ends has in what the next one is thought to be like. By reasoning: the last five count.
+TEXT_SHARE = 0.2
 # Guesses that are tried. By reasoning: with the row before them mostly multiples of ROWS_STEP, and a few short ones.
 DRAFT_LENGTHS = (1, 2, 3, 4, 5, 7, 11, 15)
 # Share by which a draft must promise more tokens in a time than none. By reasoning: what steps vary by.
 DRAFT_GAIN = 0.05
-# A step is waited for, rather than followed by the next one, where its token is likely known. By reasoning: a wrong
-# guess has then cost a message and no step.
-LEAST_WAITED_RATE = 0.5
 # Share that the past keeps when another step's time is learned; a step counts as no more than so many times what was
 # known. By reasoning: the last ten, and no neighbour's burst.
 STEP_MEMORY = 0.9
 MOST_OUTLIER = 3.0
+# Share of what was seen of other steps that each one has forgotten. By reasoning: after some hundred steps it is tried
+# again whether longer drafts pay.
+STEP_FORGETTING = 0.002
 # Streams beside which `--draft auto` guesses. By reasoning: with more, rows are computed together anyway.
 AUTO_STREAMS = 2

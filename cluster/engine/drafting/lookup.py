@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.engine.cost.tuning import MOST_READ
+from cluster.engine.cost.tuning import FIRST_RATES, MOST_READ, TEXT_SHARE
 from cluster.engine.drafting.ngrams import Ngrams
 from cluster.engine.sequence import Sequence
 
@@ -12,11 +12,12 @@ class LookupDrafter:
 
     def __init__(self) -> None:
         self._texts: dict[int, Ngrams] = {}  # by request id
+        self._rates = dict(FIRST_RATES)  # of the texts before
 
     def rate(self, sequence: Sequence) -> float:
         text = self._texts.get(sequence.request_id)
         if text is None:
-            text = self._texts[sequence.request_id] = Ngrams(len(sequence.prompt))
+            text = self._texts[sequence.request_id] = Ngrams(len(sequence.prompt), self._rates)
         # A long prompt is read over several steps, so that none of them waits for it.
         return text.rate if text.read(sequence.log, MOST_READ) else 0.0
 
@@ -27,4 +28,7 @@ class LookupDrafter:
         return text.guesses(sequence.log, max_tokens)
 
     def forget(self, request_id: int) -> None:
-        self._texts.pop(request_id, None)
+        text = self._texts.pop(request_id, None)
+        if text is not None:
+            for length, rate in text.rates.items():
+                self._rates[length] += TEXT_SHARE * (rate - self._rates[length])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence as Items
 
 from cluster.engine.cost.tuning import DRAFT_MEMORY, FIRST_RATES, LONGEST_NGRAM, MOST_NGRAMS, SHORTEST_NGRAM
@@ -14,7 +15,8 @@ class Ngrams:
     that comes tells whether that would have been right, so that guesses are judged without being made.
     """
 
-    def __init__(self, num_prompt_tokens: int) -> None:
+    def __init__(self, num_prompt_tokens: int, rates: Mapping[int, float] = FIRST_RATES) -> None:
+        """`rates`: as `rates`, of texts like it."""
         self._num_prompt_tokens = num_prompt_tokens
         self._num_read = 0
         self._length = 0  # of the n-gram that ends the text and was there before; 0: there is none
@@ -22,7 +24,7 @@ class Ngrams:
         # Two halves: the older one is dropped when the newer is full, which costs nothing for each n-gram.
         self._newer: dict[tuple[int, ...], int] = {}
         self._older: dict[tuple[int, ...], int] = {}
-        self._rates = dict(FIRST_RATES)  # by the length of the n-gram: share of the tokens that it said
+        self.rates = dict(rates)  # by the length of the n-gram: share of the tokens behind it that it said
 
     @property
     def num_held(self) -> int:
@@ -40,7 +42,7 @@ class Ngrams:
     @property
     def rate(self) -> float:
         """The share of the guesses that are right, as of late, behind n-grams of this length; 0 without a guess."""
-        return self._rates[self._length] if self._length else 0.0
+        return self.rates[self._length] if self._length else 0.0
 
     def guesses(self, log: Items[int], num_tokens: int) -> list[int]:
         """What came behind the same n-gram before; where that reaches the end of the text, it goes around."""
@@ -53,7 +55,7 @@ class Ngrams:
     def _take(self, log: Items[int], position: int) -> None:
         if self._length and position >= self._num_prompt_tokens:
             is_right = log[self._next] == log[position]
-            self._rates[self._length] += (1 - DRAFT_MEMORY) * (is_right - self._rates[self._length])
+            self.rates[self._length] += (1 - DRAFT_MEMORY) * (is_right - self.rates[self._length])
         self._length = 0
         for length in range(SHORTEST_NGRAM, min(LONGEST_NGRAM, position + 1) + 1):
             ngram = tuple(log[position + 1 - length : position + 1])

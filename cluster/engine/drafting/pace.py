@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from cluster.engine.batch import Batch
 from cluster.engine.cost.model import StepCostModel
-from cluster.engine.cost.tuning import MOST_OUTLIER, STEP_MEMORY
+from cluster.engine.cost.tuning import MOST_OUTLIER, STEP_FORGETTING, STEP_MEMORY
+
+_Kind = tuple[int, int]  # sequences, and rows of them all
 
 
 class Pace:
     """Seconds of a step by its rows: as they were seen of late, else as the cost model says in proportion to those.
 
     What stages measured of themselves is for rows of as many sequences, and without messages and readers; drafts are
-    rows of one. Holds no clock.
+    rows of one. What was seen long ago is slowly forgotten, so that it is tried again. Holds no clock.
     """
 
     def __init__(self, costs: StepCostModel) -> None:
@@ -20,7 +22,7 @@ class Pace:
 
     def forget(self) -> None:
         """Other stages."""
-        self._seen_s: dict[tuple[int, int], float] = {}  # by sequences and rows
+        self._seen_s: dict[_Kind, float] = {}
         self._ahead_s: dict[int, float] = {}  # steps that were sent before the one before had ended, by sequences
 
     def saw(self, batch: Batch, took_s: float) -> None:
@@ -28,12 +30,17 @@ class Pace:
         lengths = {chunk.num_rows for chunk in batch.chunks}
         if not batch.decodes or len(lengths) != 1:
             return  # drafts of several lengths are computed in several calls: that is told apart by none of these
-        num_sequences, num_rows = len(batch.chunks), batch.microbatch.num_rows
+        num_sequences, num_rows, exclusive = len(batch.chunks), batch.microbatch.num_rows, batch.microbatch.exclusive
         if len(batch.microbatch.pending):
             self._ahead_s[num_sequences] = _mixed(self._ahead_s.get(num_sequences), took_s)
         else:
-            key = num_sequences, num_rows
-            self._seen_s[key] = _mixed(self._seen_s.get(key), took_s)
+            told_s = self.step_s(num_sequences, num_rows, exclusive=exclusive) or took_s
+            known_s = self._seen_s.get((num_sequences, num_rows), min(took_s, MOST_OUTLIER * told_s))
+            self._seen_s[num_sequences, num_rows] = _mixed(known_s, took_s)
+        for kind, seen_s in self._seen_s.items():
+            told_s = self._told_s(*kind, exclusive=exclusive)
+            if told_s and kind != (num_sequences, num_rows):
+                self._seen_s[kind] += STEP_FORGETTING * (told_s - seen_s)
 
     def plain_s(self, num_sequences: int, *, exclusive: bool) -> float:
         """Of a step without drafts, which follows another closely where that is done; 0 if nothing is known."""
@@ -42,19 +49,18 @@ class Pace:
         known = [each for each in (ahead_s, seen_s) if each is not None]
         return min(known) if known else self._costs.step_s(num_sequences, exclusive=exclusive)
 
-    def drafted_s(self, num_sequences: int, num_rows: int, *, exclusive: bool) -> float:
-        """Of a step in which so many sequences have drafts as long as each other's; 0 if nothing is known.
+    def step_s(self, num_sequences: int, num_rows: int, *, exclusive: bool) -> float:
+        """Of a step that is sent when the one before was answered, with equally many rows of each sequence.
 
-        One that was never seen is guessed to be no slower than the cost model says: then it is seen.
+        0 if nothing is known. One that was never seen is thought no slower than the cost model says: then it is seen.
         """
         seen_s = self._seen_s.get((num_sequences, num_rows))
-        if seen_s is not None:
-            return seen_s
+        return self._told_s(num_sequences, num_rows, exclusive=exclusive) if seen_s is None else seen_s
+
+    def _told_s(self, num_sequences: int, num_rows: int, *, exclusive: bool) -> float:
+        plain_s = self.plain_s(num_sequences, exclusive=exclusive)
         told_s = self._costs.step_s(num_sequences, exclusive=exclusive)
-        if not told_s:
-            return self.plain_s(num_sequences, exclusive=exclusive)
-        times = self._costs.step_s(num_rows, exclusive=exclusive) / told_s
-        return times * self.plain_s(num_sequences, exclusive=exclusive)
+        return plain_s * self._costs.step_s(num_rows, exclusive=exclusive) / told_s if told_s else plain_s
 
 
 def _mixed(before_s: float | None, took_s: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence as Items
 
 from cluster.engine.batch import Batch
 from cluster.engine.cost.model import StepCostModel
-from cluster.engine.cost.tuning import DRAFT_GAIN, DRAFT_LENGTHS, LEAST_WAITED_RATE
+from cluster.engine.cost.tuning import DRAFT_GAIN, DRAFT_LENGTHS
 from cluster.engine.drafting.drafter import Drafter, most_drafted
 from cluster.engine.drafting.pace import Pace
 from cluster.engine.limits import Limits
@@ -40,9 +40,8 @@ class Speculation:
         if drafter is None or not going_on or num_decoding > self._limits.max_drafting:
             return False
         rates = [drafter.rate(sequence) for sequence in going_on]
-        if max(rates) < LEAST_WAITED_RATE:
-            return False
-        return self._best_length(rates, self._limits.max_batch_tokens // len(rates) - 1, exclusive=exclusive) > 0
+        most = self._limits.max_batch_tokens // len(rates) - 1
+        return self._best_length(rates, most, exclusive=exclusive, is_waiting=True) > 0
 
     def drafts(self, chosen: Items[Sequence], max_draft: int, num_decoding: int, *, exclusive: bool) -> Drafts:
         """One for each of these sequences, maybe empty. Those that are not are equally long, but for the ends of texts:
@@ -79,24 +78,31 @@ class Speculation:
         most = min(length, most_drafted(sequence, self._limits))
         return tuple(drafter.draft(sequence, most)[:most]) if most > 0 else ()
 
-    def _best_length(self, rates: Items[float], max_draft: int, *, exclusive: bool) -> int:
-        """How many guesses for each sequence that has any; 0 if none promise a clear gain."""
+    def _best_length(self, rates: Items[float], max_draft: int, *, exclusive: bool, is_waiting: bool = False) -> int:
+        """How many guesses for each sequence that has any; 0 if none promise a clear gain.
+
+        `is_waiting`: a token has to come first that is guessed, too. If that guess is wrong, there is no draft, but a
+        step that did not follow the one before as closely as it could have.
+        """
         num_all, guessing = len(rates), [rate for rate in rates if rate > 0]
         if not guessing:
             return 0
         num_guessing = len(guessing)
-        plain_s = self.pace.plain_s(num_all, exclusive=exclusive)
-        best, most_a_second = 0, (1 + DRAFT_GAIN) * num_all / (plain_s or 1.0)
+        plain_s = self.pace.plain_s(num_all, exclusive=exclusive) or 1.0
+        begins = sum(guessing) / num_guessing if is_waiting else 1.0
+        late_s = self.pace.step_s(num_all, num_all, exclusive=exclusive) or 1.0
         # Those that guess nothing are computed in a call of their own.
         beside_s = self.pace.plain_s(num_all - num_guessing, exclusive=exclusive) if num_all > num_guessing else 0.0
+        best, most_a_second = 0, (1 + DRAFT_GAIN) * num_all / plain_s
         for length in DRAFT_LENGTHS:
             if length > max_draft:
                 break
             num_rows = num_guessing * (length + 1)
-            takes_s = beside_s + self.pace.drafted_s(num_guessing, num_rows, exclusive=exclusive)
-            num_tokens = num_all - num_guessing + sum(_num_expected(rate, length) for rate in guessing)
-            if num_tokens / (takes_s or 1.0) > most_a_second:
-                best, most_a_second = length, num_tokens / (takes_s or 1.0)
+            takes_s = (self.pace.step_s(num_guessing, num_rows, exclusive=exclusive) or 1.0) + beside_s
+            num_tokens = num_all - num_guessing + sum([_num_expected(rate, length) for rate in guessing])
+            a_second = (begins * num_tokens + (1 - begins) * num_all) / (begins * takes_s + (1 - begins) * late_s)
+            if a_second > most_a_second:
+                best, most_a_second = length, a_second
         return best
 
 

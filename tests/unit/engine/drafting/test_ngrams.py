@@ -55,7 +55,7 @@ def test_its_own_text_tells_how_often_it_is_right() -> None:
     copied = Ngrams(10)
     log = [*range(10), *range(10), *range(10)]
     copied.read(log, _ALL)
-    assert copied.rate > 0.9
+    assert copied.rate > 0.85
     draw = random.Random(7)
     noise = [draw.randrange(6) for _ in range(2000)]
     text = Ngrams(1)
@@ -100,4 +100,5 @@ def test_the_drafter_reads_long_prompts_piece_by_piece_and_forgets_what_ended() 
     assert drafter.draft(sequence, 3) == [0, 1, 2]
     drafter.forget(1)
     drafter.forget(2)
+    assert not drafter._texts
     assert drafter.rate(sequence) == 0, "read anew"

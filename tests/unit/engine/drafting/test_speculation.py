@@ -90,8 +90,10 @@ def test_sequences_together_have_drafts_of_one_length_or_none() -> None:
     assert lengths(speculation(Rated(0.3, 0.0), *two_calls), sequences(2), num_decoding=2) == [0, 0]
 
 
-def saw(found: Speculation, length: int, took_s: float, step: int) -> None:
+def saw(found: Speculation, length: int, took_s: float, step: int, *, is_ahead: bool = False) -> None:
     (sequence,) = sequences(1)
+    if is_ahead:
+        sequence.num_in_flight = 1
     chunks = [next_row(sequence, (0,) * length)]
     batch = form_batch(StepId(1, 0, step), chunks, (), decodes=True, exclusive=False, after=None, sent_s=0.0)
     found.answered(batch, took_s)
@@ -119,7 +121,26 @@ def test_the_next_step_waits_only_where_the_token_is_likely_known() -> None:
         return found.waits_for(sequences(1), num_decoding, exclusive=False)
 
     assert waits(0.9, *FLAT)
-    assert not waits(0.4, *FLAT)
+    assert not waits(0.02, *FLAT)
     assert not waits(0.9, *STEEP)
     assert not waits(0.9, *FLAT, num_decoding=3)
     assert not speculation(Rated(0.9), *FLAT).waits_for([], 1, exclusive=False)
+    late = speculation(Rated(0.4), *FLAT)
+    assert late.waits_for(sequences(1), 1, exclusive=False)
+    saw(late, 0, 0.010, 0, is_ahead=True)
+    for step in range(1, 9):
+        saw(late, 0, 0.030, step)  # one that has to wait for its token takes three times as long
+    assert not late.waits_for(sequences(1), 1, exclusive=False)
+
+
+def test_a_draft_that_was_slow_once_is_tried_again() -> None:
+    found = speculation(Rated(0.7), *FLAT)
+    saw(found, 0, 0.010, 0)
+    for length in (1, 2, 3, 4, 5, 7, 11, 15):
+        saw(found, length, 9.0, length)
+    assert lengths(found, sequences(1)) == [0]
+    tries = [
+        step for step in range(100, 2000) if not saw(found, 0, 0.010, step) and lengths(found, sequences(1)) != [0]
+    ]
+    assert tries
+    assert tries[0] > 150
