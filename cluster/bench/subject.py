@@ -87,6 +87,7 @@ def cluster_config(settings: BenchSettings, status: ClusterStatus) -> ClusterCon
         ctx_size=status.context_length,
         parallel=status.num_slots,
         lend_cores=settings.lends_cores,
+        draft=settings.draft,
         **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
     )
 
