@@ -74,6 +74,7 @@ def cluster_config(settings: BenchSettings, status: ClusterStatus) -> ClusterCon
     """What `cluster up` made of those arguments: the settings of the cluster with this status."""
     devices = tuple(stage.device for stage in status.stages)
     given = {
+        "draft": settings.draft,
         "threads": settings.threads,
         "ubatch_size": settings.ubatch_size,
         "cache_type_k": settings.cache_type_k,
@@ -87,7 +88,6 @@ def cluster_config(settings: BenchSettings, status: ClusterStatus) -> ClusterCon
         ctx_size=status.context_length,
         parallel=status.num_slots,
         lend_cores=settings.lends_cores,
-        draft=settings.draft,
         **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
     )
 

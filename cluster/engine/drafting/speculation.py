@@ -6,7 +6,7 @@ from collections.abc import Sequence as Items
 
 from cluster.engine.batch import Batch
 from cluster.engine.cost.model import StepCostModel
-from cluster.engine.cost.tuning import DRAFT_GAIN, DRAFT_LENGTHS
+from cluster.engine.cost.tuning import DRAFT_GAIN, DRAFT_LENGTHS, LEAST_WAITED_RATE
 from cluster.engine.drafting.drafter import Drafter, most_drafted
 from cluster.engine.drafting.pace import Pace
 from cluster.engine.limits import Limits
@@ -40,6 +40,8 @@ class Speculation:
         if drafter is None or not going_on or num_decoding > self._limits.max_drafting:
             return False
         rates = [drafter.rate(sequence) for sequence in going_on]
+        if min(rates) < LEAST_WAITED_RATE:
+            return False
         most = self._limits.max_batch_tokens // len(rates) - 1
         return self._best_length(rates, most, exclusive=exclusive, is_waiting=True) > 0
 
