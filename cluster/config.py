@@ -68,7 +68,7 @@ class ClusterConfig(HttpConfig):
     lend_cores: bool = True  # a CPU stage that computes alone uses the cores of the others on its host
     # How tokens are guessed ahead, for the stages to check several in one step. ngram: as the text went on where it
     # last said the same; auto: that, while few streams decode and the model's caches can go back.
-    draft: Draft = "auto"
+    draft: Draft = "off"
     max_waiting: Annotated[int, Whole(0, 100_000)] = 256  # requests that may wait for a slot
     host: str = "127.0.0.1"  # where the inference server listens
     port: Annotated[int, Whole(0, 65535)] = 0  # 0 takes a free one
