@@ -18,6 +18,9 @@ from cluster.setting import Duration, Share, Whole, settings_of
 from cluster.sources.name import is_remote_name, parse_adapter
 from cluster.split import parse_layers, parse_tensor_split
 
+Draft = Literal["auto", "ngram", "off"]
+# What llama-server takes for these, as --spec-type.
+_DRAFT_ALIASES = {"none": "off", "ngram-simple": "ngram"}
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
 # What llama-server takes for these, and what TOML has for them.
 _FLASH_ATTN_ALIASES = {
@@ -63,6 +66,9 @@ class ClusterConfig(HttpConfig):
     lora: tuple[str, ...] = ()  # files of LoRA adapters that are added to the model, each as FILE or FILE:SCALE
     pipeline_prompts: bool = True  # several chunks of prompts in flight at once
     lend_cores: bool = True  # a CPU stage that computes alone uses the cores of the others on its host
+    # How tokens are guessed ahead, for the stages to check several in one step. ngram: as the text went on where it
+    # last said the same; auto: that, while few streams decode and the model's caches can go back.
+    draft: Draft = "off"
     max_waiting: Annotated[int, Whole(0, 100_000)] = 256  # requests that may wait for a slot
     host: str = "127.0.0.1"  # where the inference server listens
     port: Annotated[int, Whole(0, 65535)] = 0  # 0 takes a free one
@@ -109,6 +115,7 @@ class ClusterConfig(HttpConfig):
             object.__setattr__(self, "threads", None)
         flash_attn = str(self.flash_attn).lower()
         object.__setattr__(self, "flash_attn", _FLASH_ATTN_ALIASES.get(flash_attn, flash_attn))
+        object.__setattr__(self, "draft", _DRAFT_ALIASES.get(str(self.draft), self.draft))
         for name in ("cache_type_k", "cache_type_v"):
             object.__setattr__(self, name, str(getattr(self, name)).lower())
 

@@ -99,20 +99,24 @@ class GenerateRequest(_message.Message):
     def __init__(self, text: _Optional[str] = ..., token_ids: _Optional[_Union[TokenIds, _Mapping]] = ..., segments: _Optional[_Union[Segments, _Mapping]] = ..., params: _Optional[_Union[_sampling_pb2.Sampling, _Mapping]] = ..., parse_special: _Optional[bool] = ..., add_special: _Optional[bool] = ..., ticket: _Optional[bytes] = ..., num_received: _Optional[int] = ...) -> None: ...
 
 class Timings(_message.Message):
-    __slots__ = ("num_prompt_tokens", "num_tokens", "num_cached_tokens", "queue_ms", "prefill_ms", "decode_ms")
+    __slots__ = ("num_prompt_tokens", "num_tokens", "num_cached_tokens", "queue_ms", "prefill_ms", "decode_ms", "num_drafted", "num_accepted")
     NUM_PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     NUM_TOKENS_FIELD_NUMBER: _ClassVar[int]
     NUM_CACHED_TOKENS_FIELD_NUMBER: _ClassVar[int]
     QUEUE_MS_FIELD_NUMBER: _ClassVar[int]
     PREFILL_MS_FIELD_NUMBER: _ClassVar[int]
     DECODE_MS_FIELD_NUMBER: _ClassVar[int]
+    NUM_DRAFTED_FIELD_NUMBER: _ClassVar[int]
+    NUM_ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     num_prompt_tokens: int
     num_tokens: int
     num_cached_tokens: int
     queue_ms: float
     prefill_ms: float
     decode_ms: float
-    def __init__(self, num_prompt_tokens: _Optional[int] = ..., num_tokens: _Optional[int] = ..., num_cached_tokens: _Optional[int] = ..., queue_ms: _Optional[float] = ..., prefill_ms: _Optional[float] = ..., decode_ms: _Optional[float] = ...) -> None: ...
+    num_drafted: int
+    num_accepted: int
+    def __init__(self, num_prompt_tokens: _Optional[int] = ..., num_tokens: _Optional[int] = ..., num_cached_tokens: _Optional[int] = ..., queue_ms: _Optional[float] = ..., prefill_ms: _Optional[float] = ..., decode_ms: _Optional[float] = ..., num_drafted: _Optional[int] = ..., num_accepted: _Optional[int] = ...) -> None: ...
 
 class TokenEvent(_message.Message):
     __slots__ = ("token", "text", "logprob", "top", "finish_reason", "timings", "stop_string", "prompt", "prompt_logprobs")
@@ -403,7 +407,7 @@ class StageStatus(_message.Message):
     def __init__(self, facts: _Optional[_Union[_stage_pb2.StageFacts, _Mapping]] = ..., activity: _Optional[_Union[StageActivity, _Mapping]] = ..., address: _Optional[str] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("protocol_version", "model", "model_hash", "architecture", "health", "address", "epoch", "context_length", "num_slots", "num_slots_used", "num_waiting", "num_requests", "num_tokens", "uptime_s", "vocab_size", "stages", "protection", "row_bytes", "plan", "num_recoveries", "lost_s", "num_replayed")
+    __slots__ = ("protocol_version", "model", "model_hash", "architecture", "health", "address", "epoch", "context_length", "num_slots", "num_slots_used", "num_waiting", "num_requests", "num_tokens", "uptime_s", "vocab_size", "stages", "protection", "row_bytes", "plan", "num_recoveries", "lost_s", "num_replayed", "draft", "num_drafted", "num_accepted")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_HASH_FIELD_NUMBER: _ClassVar[int]
@@ -426,6 +430,9 @@ class StatusReply(_message.Message):
     NUM_RECOVERIES_FIELD_NUMBER: _ClassVar[int]
     LOST_S_FIELD_NUMBER: _ClassVar[int]
     NUM_REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    DRAFT_FIELD_NUMBER: _ClassVar[int]
+    NUM_DRAFTED_FIELD_NUMBER: _ClassVar[int]
+    NUM_ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     model: str
     model_hash: str
@@ -448,7 +455,10 @@ class StatusReply(_message.Message):
     num_recoveries: int
     lost_s: float
     num_replayed: int
-    def __init__(self, protocol_version: _Optional[int] = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., architecture: _Optional[str] = ..., health: _Optional[_Union[_stage_pb2.Health, _Mapping]] = ..., address: _Optional[str] = ..., epoch: _Optional[int] = ..., context_length: _Optional[int] = ..., num_slots: _Optional[int] = ..., num_slots_used: _Optional[int] = ..., num_waiting: _Optional[int] = ..., num_requests: _Optional[int] = ..., num_tokens: _Optional[int] = ..., uptime_s: _Optional[float] = ..., vocab_size: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageStatus, _Mapping]]] = ..., protection: _Optional[_Union[Protection, str]] = ..., row_bytes: _Optional[int] = ..., plan: _Optional[str] = ..., num_recoveries: _Optional[int] = ..., lost_s: _Optional[float] = ..., num_replayed: _Optional[int] = ...) -> None: ...
+    draft: str
+    num_drafted: int
+    num_accepted: int
+    def __init__(self, protocol_version: _Optional[int] = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., architecture: _Optional[str] = ..., health: _Optional[_Union[_stage_pb2.Health, _Mapping]] = ..., address: _Optional[str] = ..., epoch: _Optional[int] = ..., context_length: _Optional[int] = ..., num_slots: _Optional[int] = ..., num_slots_used: _Optional[int] = ..., num_waiting: _Optional[int] = ..., num_requests: _Optional[int] = ..., num_tokens: _Optional[int] = ..., uptime_s: _Optional[float] = ..., vocab_size: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageStatus, _Mapping]]] = ..., protection: _Optional[_Union[Protection, str]] = ..., row_bytes: _Optional[int] = ..., plan: _Optional[str] = ..., num_recoveries: _Optional[int] = ..., lost_s: _Optional[float] = ..., num_replayed: _Optional[int] = ..., draft: _Optional[str] = ..., num_drafted: _Optional[int] = ..., num_accepted: _Optional[int] = ...) -> None: ...
 
 class SlotsRequest(_message.Message):
     __slots__ = ()

@@ -25,6 +25,8 @@ class Timings:
     queue_ms: float = 0.0
     prefill_ms: float = 0.0  # admission to the first token
     decode_ms: float = 0.0  # first token to the last
+    num_drafted: int = 0  # tokens that were guessed ahead
+    num_accepted: int = 0  # those of them that were right
 
 
 @dataclass(frozen=True, slots=True)

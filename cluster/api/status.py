@@ -198,6 +198,9 @@ class ClusterStatus:
     num_recoveries: int = 0  # times that stages were lost and came back, since the start
     lost_s: float = 0.0  # time in which some were lost, in all
     num_replayed: int = 0  # tokens that were computed again for it
+    draft: str = ""  # how tokens are guessed ahead, or why not
+    num_drafted: int = 0  # guesses since the start
+    num_accepted: int = 0  # those of them that were right
 
     @property
     def is_program(self) -> bool:

@@ -62,6 +62,8 @@ class BenchSettings:
     cache_type_k: str | None = None
     cache_type_v: str | None = None
     flash_attn: str | None = None
+    # As `cluster up --draft`: what steps cost shows without, and llama.cpp beside them has no drafts.
+    draft: str = "off"
     lends_cores: bool = True  # as `cluster up --lend-cores`
     compares: bool = False
     serve: ServeSettings | None = None

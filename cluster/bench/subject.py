@@ -59,6 +59,7 @@ def up_arguments(settings: BenchSettings) -> list[str]:
     flags = {
         "--ctx-size": settings.num_context_tokens,
         "--parallel": settings.num_slots,
+        "--draft": settings.draft,
         "--max-waiting": settings.serve.num_prompts if settings.serve else None,
         "--http": "127.0.0.1:0" if settings.http else "off",
     }
@@ -73,6 +74,7 @@ def cluster_config(settings: BenchSettings, status: ClusterStatus) -> ClusterCon
     """What `cluster up` made of those arguments: the settings of the cluster with this status."""
     devices = tuple(stage.device for stage in status.stages)
     given = {
+        "draft": settings.draft,
         "threads": settings.threads,
         "ubatch_size": settings.ubatch_size,
         "cache_type_k": settings.cache_type_k,

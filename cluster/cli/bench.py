@@ -43,6 +43,7 @@ def add_parser(verbs: Any) -> None:
     cluster.add_argument("-ctk", "--cache-type-k", metavar="TYPE")
     cluster.add_argument("-ctv", "--cache-type-v", metavar="TYPE")
     cluster.add_argument("-fa", "--flash-attn", metavar="on|off|auto")
+    cluster.add_argument("--draft", choices=("auto", "ngram", "off"), default="off", help="(default: off)")
     cluster.add_argument("--lend-cores", action=argparse.BooleanOptionalAction, default=True)
     serve = parser.add_argument_group("serving, as `vllm bench serve` measures it; with one of the first two")
     serve.add_argument("--concurrency", type=int, metavar="N", help="requests open at any time")
@@ -192,6 +193,7 @@ def _settings(
         cache_type_k=options.cache_type_k,
         cache_type_v=options.cache_type_v,
         flash_attn=options.flash_attn,
+        draft=options.draft,
         lends_cores=options.lend_cores,
         compares=options.compare,
         serve=serve,

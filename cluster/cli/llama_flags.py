@@ -38,8 +38,13 @@ _GROUPS = (
         "control vectors are not served, and an adapter for requests that ask for it has scale 0; give --lora FILE:0",
     ),
     (
-        "-md --model-draft -hfd --hf-repo-draft --draft --draft-max --draft-min --spec-type",
-        "nothing is drafted; leave it out",
+        "-md --model-draft -hfd --hf-repo-draft",
+        "no second model drafts; --draft ngram guesses from the text itself",
+    ),
+    (
+        "--draft-max --draft-min --draft-n --draft-n-min --draft-p-min --spec-ngram-size-n --spec-ngram-size-m "
+        "--spec-ngram-min-hits",
+        "what steps take and how many guesses were right decides how many are made; leave it out",
     ),
     ("-mm --mmproj -mmu --mmproj-url --image --audio --video", "only text goes in; leave it out"),
     ("--rpc", "the stages of `cluster up` take its place; --stages and --devices say where"),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from cluster.api.embedding import Pooling
 from cluster.api.errors import UnsupportedModelError, UsageError
 from cluster.coordinator.spec import CoordinatorSpec
+from cluster.engine.cost.tuning import AUTO_STREAMS
+from cluster.engine.drafting.drafter import Drafter
+from cluster.engine.drafting.lookup import LookupDrafter
 from cluster.engine.limits import Limits, max_logits_rows, max_scored_rows
 from cluster.engine.text.vocabulary import Vocabulary
 
@@ -49,6 +52,23 @@ def pooling_for(spec: CoordinatorSpec, asked: Pooling | None, num_tokens: int) -
     return asked or spec.pooling or Pooling.MEAN
 
 
+def drafter_for(spec: CoordinatorSpec) -> Drafter | None:
+    """What guesses tokens ahead; None where nothing does."""
+    return LookupDrafter() if spec.draft != "off" and can_draft(spec) else None
+
+
+def can_draft(spec: CoordinatorSpec) -> bool:
+    """Whether guesses could be checked: rows of wrong ones have to be taken back."""
+    return makes_text(spec) and spec.can_truncate
+
+
+def draft_state(spec: CoordinatorSpec) -> str:
+    """How tokens are guessed ahead, for people: auto, ngram or off, and why it is off where that was not asked for."""
+    if spec.draft == "off" or can_draft(spec):
+        return spec.draft
+    return "off: the model keeps running states, or makes no text"
+
+
 def limits_of_encoder(spec: CoordinatorSpec) -> int:
     """The most tokens of a text that goes into one microbatch."""
     return min(spec.context_length, spec.ubatch_size)
@@ -65,6 +85,7 @@ def limits_of(spec: CoordinatorSpec, vocabulary: Vocabulary) -> Limits:
         can_truncate=spec.can_truncate and not spec.is_encoder,
         takes_whole=spec.is_encoder,
         max_waiting=spec.max_waiting,
+        max_drafting=AUTO_STREAMS if spec.draft == "auto" else spec.num_slots,
         max_logits_rows=max_logits_rows(spec.ubatch_size, vocabulary.num_tokens),
         max_scored_rows=max_scored_rows(spec.ubatch_size, vocabulary.num_tokens),
     )

@@ -140,6 +140,8 @@ class Pipeline:
             num_recoveries=snapshot.outages.num_ended,
             lost_s=snapshot.outages.lost_s,
             num_replayed=snapshot.outages.num_replayed,
+            num_drafted=snapshot.num_drafted,
+            num_accepted=snapshot.num_accepted,
         )
 
     def _statuses(self, snapshot: Snapshot) -> tuple[StageStatus, ...]:

@@ -18,7 +18,14 @@ from cluster.api.prompt import Pair, Segments
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, Condition, Health, SlotStatus
-from cluster.coordinator.abilities import check_makes_text, limits_of, makes_text, pooling_for
+from cluster.coordinator.abilities import (
+    check_makes_text,
+    draft_state,
+    drafter_for,
+    limits_of,
+    makes_text,
+    pooling_for,
+)
 from cluster.coordinator.adapters import Adapters
 from cluster.coordinator.grammars import Grammars
 from cluster.coordinator.journal.asked import Asked
@@ -73,6 +80,7 @@ class CoordinatorService:
             self._table,
             limits,
             find_cause=self._pipeline.cause_of,
+            drafter=drafter_for(spec),
             patience_s=spec.patience_s,
             keep=keep_nothing if journal is None else journal.tell,
         )
@@ -258,6 +266,7 @@ class CoordinatorService:
             context_length=self._spec.context_length,
             vocab_size=self._table.num_tokens,
         )
+        found = replace(found, draft=draft_state(self._spec))
         if self._engine_thread.is_alive():
             return found
         ended = Health(Condition.DEGRADED, "the engine has ended; run cluster down, then up again")

@@ -36,6 +36,7 @@ class CoordinatorSpec:
     embeds: bool = False  # texts are embedded all the same
     patience_s: float = 0.0  # requests are held for so long while a stage is away
     keeps_requests: bool = False  # in a journal, for the coordinator after this one
+    draft: str = "off"  # how tokens are guessed ahead: auto, ngram or off
     is_encoder: bool = False  # it reads a text whole, in one microbatch, and makes none
     num_parameters: int = 0
     weight_bytes: int = 0  # of all tensors

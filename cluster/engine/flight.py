@@ -45,6 +45,11 @@ class Flight:
         """The one that is under way, if there is just one."""
         return next(iter(self._in_flight.values())) if len(self._in_flight) == 1 else None
 
+    @property
+    def took_s(self) -> float:
+        """What the step took that was answered last, since it was sent or the one before it was answered."""
+        return self._step_times.took_s
+
     def issue_at_s(self, costs: StepCostModel) -> float:
         """When another one is to go behind the only one: in time for its end; -inf if there is not just one."""
         batch = self.only

@@ -25,6 +25,7 @@ class Limits:
         max_logits_rows: most rows of a microbatch whose full logits travel back.
         max_scored_rows: most rows of a microbatch whose next tokens are scored, so that all their logits are made.
         pipeline_prompts: several chunks of prompts may be in flight at once.
+        max_drafting: sequences that are decoded at a time, beside more of which no token is guessed ahead.
         takes_whole: a prompt goes into one microbatch; none is longer than that may be.
         can_truncate: a slot can go back to an earlier token; else no sequence starts from another's tokens.
     """
@@ -39,6 +40,7 @@ class Limits:
     pipeline_prompts: bool = True
     can_truncate: bool = True
     takes_whole: bool = False
+    max_drafting: int = 256
 
     @property
     def max_in_flight(self) -> int:

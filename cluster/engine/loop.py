@@ -15,7 +15,7 @@ from cluster.api.errors import ClusterError, StageLostError, UnreachableError
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import SlotStatus
 from cluster.engine.busy import BusyWindow
-from cluster.engine.draft import Drafter
+from cluster.engine.drafting.drafter import Drafter
 from cluster.engine.events import (
     Cancel,
     Event,
@@ -186,6 +186,8 @@ class Engine:
             num_in_flight=self._scheduler.num_in_flight,
             num_requests=self._requests.num_ended,
             num_tokens=self._requests.num_tokens,
+            num_drafted=self._scheduler.speculation.num_drafted,
+            num_accepted=self._scheduler.speculation.num_accepted,
             stages=activities,
             is_holding=self._held_until_s is not None,
             is_on_purpose=self._outages.is_on_purpose,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Items
 from typing import NamedTuple
 
 from cluster.engine.batch import Batch
-from cluster.engine.draft import num_right
 from cluster.engine.sequence import Sequence, State
 from cluster.messages.step import Float32Array, SampledToken, SlotFailure, StepResult
 
@@ -23,6 +23,8 @@ class StepOutcome(NamedTuple):
     first: int = 0
     scored: tuple[SampledToken, ...] = ()  # tokens of its prompt, in order
     embedding: Float32Array | None = None  # [E]
+    num_drafted: int = 0  # guesses that the step checked
+    num_accepted: int = 0  # those of them that were right
     failure: SlotFailure | None = None  # after these tokens the stages cannot go on with it, and hold nothing of it
 
 
@@ -53,6 +55,8 @@ def settle(batch: Batch, result: StepResult) -> list[StepOutcome]:
             sampled = sampled[: right + 1]
             num_rejected = len(chunk.draft) - right
             sequence.has_surplus = num_rejected > 0
+            sequence.num_drafted += len(chunk.draft)
+            sequence.num_accepted += right
         sequence.num_computed, sequence.has_come_back = chunk.end - num_rejected, True
         sequence.sampling_known |= chunk.needs_sampling
         sequence.num_in_flight -= num_rows
@@ -64,7 +68,8 @@ def settle(batch: Batch, result: StepResult) -> list[StepOutcome]:
         failure = failed.get(sequence.held_slot) if len(sampled) <= right else None
         scored = result.scored[first_scored:num_scored]
         if sampled or scored or failure is not None:
-            outcomes.append(StepOutcome(sequence, sampled, scored=scored, failure=failure))
+            drafted = (len(chunk.draft), right)
+            outcomes.append(StepOutcome(sequence, sampled, None, 0, scored, None, *drafted, failure))
         elif logits_end > logits_first and result.logits is not None:
             rows = result.logits[logits_first:logits_end]
             outcomes.append(StepOutcome(sequence, logits=rows, first=chunk.first))
@@ -73,3 +78,17 @@ def settle(batch: Batch, result: StepResult) -> list[StepOutcome]:
         elif sequence.params is not None and (sequence.params.report_progress or not sequence.generates):
             outcomes.append(StepOutcome(sequence))
     return outcomes
+
+
+def num_right(draft: Items[int], sampled: Items[SampledToken]) -> int:
+    """How many guesses, from the first on, are what was sampled in their place.
+
+    The tokens sampled behind them and behind one more count. What was sampled from the row of a wrong guess does not,
+    nor what comes after it.
+    """
+    count = 0
+    for guess, token in zip(draft, sampled, strict=False):
+        if guess != token.token:
+            break
+        count += 1
+    return count

@@ -46,6 +46,8 @@ class Request:
             num_prompt_tokens=len(self.sequence.prompt),
             num_tokens=self.sequence.num_generated,
             num_cached_tokens=self.sequence.num_cached,
+            num_drafted=self.sequence.num_drafted,
+            num_accepted=self.sequence.num_accepted,
             queue_ms=(admitted_s - self.arrival_s) * 1e3,
             prefill_ms=(first_token_s - admitted_s) * 1e3,
             decode_ms=(now_s - first_token_s) * 1e3,

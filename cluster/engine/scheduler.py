@@ -11,7 +11,8 @@ from cluster.engine.batch import Batch
 from cluster.engine.chunk import Chunk, next_row
 from cluster.engine.cost.model import StepCostModel
 from cluster.engine.cost.tuning import LEAST_WAIT_S
-from cluster.engine.draft import Drafter, most_drafted
+from cluster.engine.drafting.drafter import Drafter
+from cluster.engine.drafting.speculation import Speculation
 from cluster.engine.flight import Flight
 from cluster.engine.limits import Limits
 from cluster.engine.neighbours import choose_neighbours, of_first
@@ -43,8 +44,8 @@ class Scheduler:
     def __init__(self, limits: Limits, epoch: int = 0, drafter: Drafter | None = None) -> None:
         """`drafter` guesses tokens ahead, where slots can go back to an earlier token; None: nothing is guessed."""
         self._limits = limits
-        self._drafter = drafter if limits.can_truncate else None
         self._costs = StepCostModel(limits.num_stages, limits.max_batch_tokens)
+        self.speculation = Speculation(drafter, limits, self._costs)
         self._slots = Slots(limits.num_slots)
         self._prompts = Prompts(self._slots, limits)
         self._admission = Admission(limits, self._slots, self._prompts)
@@ -105,14 +106,18 @@ class Scheduler:
         if self._suspects and (suspect := self._suspect()) is not None:
             return None if self._flight.num_in_flight else self._sent_alone(suspect, now_s)
         issue_in_s = self._issue_in_s(now_s)
-        going_on = [] if issue_in_s or self._drafter is not None else self._going_on()
+        going_on = [] if issue_in_s else self._going_on()
+        is_drafting = self._is_drafting(going_on)
+        if is_drafting:
+            going_on = []
         if not self._ready and not going_on and not self._prompts.are_pending:
             return None
-        for step in next_steps(self._situation(len(going_on), issue_in_s, now_s), self._costs, self._limits):
+        now = self._situation(len(going_on), issue_in_s, now_s, is_drafting=is_drafting)
+        for step in next_steps(now, self._costs, self._limits):
             starts: tuple[SlotStart, ...] = ()
             if isinstance(step, Decode):
                 ready = [*self._ready, *going_on] if step.is_ahead else self._ready
-                chunks = self._rows_of(choose_neighbours(of_first(ready), step.num_sequences), step.max_draft)
+                chunks = self._rows_of(choose_neighbours(of_first(ready), step.num_sequences), step)
             else:
                 chunks, starts = self._prompts.cut(step.num_rows, self._running.values(), now_s)
             if chunks:
@@ -130,7 +135,9 @@ class Scheduler:
         if batch is None:
             return []
         self._held_since = self.epoch
+        self.speculation.answered(batch, self._flight.took_s)
         outcomes = settle(batch, result)
+        self.speculation.count(outcomes)
         # The row of a token may be under way already.
         self._ready += [found.sequence for found in outcomes if found.sampled and found.sequence.num_unsent]
         return outcomes
@@ -152,6 +159,7 @@ class Scheduler:
                 self._ready.remove(running)
             self._restoring.remove(request_id)
         if sequence is not None:
+            self.speculation.end(request_id)
             sequence.slot, sequence.state = None, State.ENDED
         return sequence
 
@@ -185,6 +193,7 @@ class Scheduler:
                 sequence.acquit()
         replay = self._take_up(what_remains(holdings, self._held_since, self.epoch, self._limits.num_slots))
         self._costs.begin(costs)
+        self.speculation.pace.forget()
         self._flight.begin(epoch)
         return replay
 
@@ -235,16 +244,16 @@ class Scheduler:
             self._go_on(sequence)
         return sent
 
-    def _situation(self, num_going_on: int, issue_in_s: float, now_s: float) -> Situation:
+    def _situation(self, num_going_on: int, issue_in_s: float, now_s: float, *, is_drafting: bool) -> Situation:
         flight, running = self._flight, self._running.values()
         due = self._prompts.due(running) if self._prompts.are_pending else ()
         return Situation(
             num_decodes=flight.num_decodes,
             num_prefills=flight.num_in_flight - flight.num_decodes,
-            is_drafting=self._drafter is not None,
+            is_drafting=is_drafting,
             is_exclusive=flight.is_exclusive,
             decoded_last=self._decoded_last,
-            num_decoding=len([sequence for sequence in running if sequence.num_generated]),
+            num_decoding=self._num_decoding,
             num_ready=len(self._ready),
             num_going_on=num_going_on,
             is_replaying=any(sequence.num_generated for sequence in due),
@@ -272,14 +281,21 @@ class Scheduler:
             return []
         return [chunk.sequence for chunk in batch.chunks if chunk.num_samples == 1 and self._goes_on(chunk.sequence)]
 
-    def _rows_of(self, chosen: Items[Sequence], max_draft: int) -> list[Chunk]:
-        if self._drafter is None:
-            return [next_row(sequence) for sequence in chosen]
-        return [next_row(sequence, self._draft(self._drafter, sequence, max_draft)) for sequence in chosen]
+    @property
+    def _num_decoding(self) -> int:
+        return len([sequence for sequence in self._running.values() if sequence.num_generated])
 
-    def _draft(self, drafter: Drafter, sequence: Sequence, max_tokens: int) -> tuple[int, ...]:
-        most = min(max_tokens, most_drafted(sequence, self._limits))
-        return tuple(drafter.draft(sequence, most)[:most]) if most > 0 else ()
+    def _is_drafting(self, going_on: Items[Sequence]) -> bool:
+        batch = self._flight.only
+        if batch is None or not going_on:
+            return False
+        exclusive = batch.microbatch.exclusive
+        return self.speculation.waits_for(going_on, self._num_decoding, exclusive=exclusive)
+
+    def _rows_of(self, chosen: Items[Sequence], step: Decode) -> list[Chunk]:
+        most = 0 if step.is_ahead else step.max_draft
+        drafts = self.speculation.drafts(chosen, most, self._num_decoding, exclusive=step.exclusive)
+        return [next_row(sequence, draft) for sequence, draft in zip(chosen, drafts, strict=True)]
 
     def _goes_on(self, sequence: Sequence) -> bool:
         if sequence.state is State.ENDED or sequence.params is None:

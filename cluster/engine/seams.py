@@ -56,5 +56,7 @@ class Snapshot:
     num_tokens: int  # generated since the start
     stages: tuple[StageActivity, ...]
     is_holding: bool = False  # requests wait for the stages to be there again
+    num_drafted: int = 0  # tokens that were guessed ahead and checked, since the start
+    num_accepted: int = 0  # those of them that were right
     is_on_purpose: bool = False  # the failure is a pause that somebody has asked for
     outages: OutageFigures = NO_OUTAGES

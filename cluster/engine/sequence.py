@@ -53,6 +53,8 @@ class Sequence:
             of wrong guesses, or that were under way when an epoch ended.
         num_losses: deaths of stages while rows of it were under way, since it last had a token.
         is_suspected: the last time that stages were lost is one of those.
+        num_drafted: tokens that were guessed ahead and checked.
+        num_accepted: those of them that were right, and are in the text.
         num_cached: leading tokens of the prompt whose KV was there already, when it first got a slot.
         slot: KV sequence id while running.
         sampling_sent: the last stage knows `params`, or will before what is sent next.
@@ -76,6 +78,8 @@ class Sequence:
     has_surplus: bool = False
     num_losses: int = 0
     is_suspected: bool = False
+    num_drafted: int = 0
+    num_accepted: int = 0
     num_cached: int = 0
     slot: int | None = None
     sampling_sent: bool = False
@@ -115,6 +119,7 @@ class Sequence:
         """Takes back the newest tokens, which were sampled in one step with the last token of the text."""
         if num_tokens:
             del self.log[-num_tokens:]
+            self.num_accepted -= num_tokens - 1  # the last of them was no guess
 
     def __post_init__(self) -> None:
         self.log = list(self.prompt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cluster.api.errors import UsageError
 from cluster.coordinator.spec import CoordinatorSpec
 from cluster.cutting.servable import Servable
 from cluster.planning.survey import Survey
@@ -10,8 +11,16 @@ from cluster.planning.survey import Survey
 def text_coordinator(
     found: Survey, model: Servable, *, context_length: int, row_bytes: int, can_truncate: bool, plan: str
 ) -> CoordinatorSpec:
-    """Of a model that is asked for text and for nothing else. `plan`: why its layers, or units, are where they are."""
+    """Of a model that is asked for text and for nothing else. `plan`: why its layers, or units, are where they are.
+
+    UsageError where tokens are to be guessed ahead of one that cannot take them back.
+    """
     config = found.config
+    if config.draft == "ngram" and not can_truncate:
+        raise UsageError(
+            f"draft: {found.source.display_name} ({model.architecture}) keeps running states, so that wrong guesses "
+            "could not be taken back; leave --draft ngram out"
+        )
     return CoordinatorSpec(
         model=found.source.display_name,
         source=found.source,
@@ -26,6 +35,7 @@ def text_coordinator(
         host=config.host,
         port=config.port,
         can_truncate=can_truncate,
+        draft=config.draft,
         patience_s=config.patience_s,
         keeps_requests=config.journal and config.patience_s > 0,
         row_bytes=row_bytes,

@@ -33,11 +33,20 @@ def print_status(status: ClusterStatus, wide: bool) -> None:
             f"epoch {status.epoch}, up {status.uptime_s:.0f} s, {status.num_requests} requests, "
             f"{status.num_tokens} tokens, model {status.model_hash[:12]}"
         )
+        if status.draft:
+            print(printable(f"draft {status.draft}{_guesses(status)}"))
         if status.num_recoveries:
             print(
                 f"{status.num_recoveries} recoveries, {status.lost_s:.1f} s lost, "
                 f"{status.num_replayed} tokens computed again"
             )
+
+
+def _guesses(status: ClusterStatus) -> str:
+    if status.draft.startswith("off"):
+        return "" if ":" in status.draft else ": nothing is guessed"
+    share = f" ({status.num_accepted / status.num_drafted:.0%})" if status.num_drafted else ""
+    return f": {status.num_accepted} of {status.num_drafted} guesses right{share}"
 
 
 def _row(stage: StageStatus, wide: bool) -> list[str]:

@@ -145,6 +145,12 @@ class FakeDrafter:
         self.num_guesses += length
         return tokens[sequence.num_tokens :]
 
+    def rate(self, sequence: Sequence) -> float:
+        return 1.0
+
+    def forget(self, request_id: int) -> None:
+        pass
+
 
 class World:
     """The simulated clock, what is to happen, and the engine's inbox."""

@@ -310,6 +310,9 @@ class EchoCluster:
             num_recoveries=2,
             lost_s=3.5,
             num_replayed=640,
+            draft="auto",
+            num_drafted=40,
+            num_accepted=30,
         )
 
     def slots(self) -> tuple[SlotStatus, ...]:

@@ -19,6 +19,11 @@ class StepTimePredictor:
         self._kind: object = None
         self._took_s = self._took_before_s = math.inf
 
+    @property
+    def took_s(self) -> float:
+        """What the step took that was answered last; infinite before one was."""
+        return self._took_s
+
     def answered(self, kind: object, sent_s: float, now_s: float) -> None:
         """A step that was sent at `sent_s` has been answered. Those of one `kind` take about as long."""
         took_before_s = self._took_s if kind == self._kind else math.inf

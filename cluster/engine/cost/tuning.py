@@ -64,3 +64,37 @@ MIN_SHARED_TOKENS = 16
 MAX_GAP = 3
 # Rows: a CPU computes so many as fast as fewer. The measurement of LEAST_ROWS.
 ROWS_STEP = 4
+
+# -- drafts (engine.drafting)
+
+# Tokens of the n-grams by which the past of a text is looked up. By reasoning: one token says nothing; vLLM's and
+# llama.cpp's defaults are in this range.
+SHORTEST_NGRAM, LONGEST_NGRAM = 2, 5
+# N-grams that are remembered of one text. By reasoning: the last 16,000 tokens or more, and 20 MB at most.
+MOST_NGRAMS = 131_072
+# Tokens of a text that are read before one step: about a millisecond of the engine's thread.
+MOST_READ = 512
+# Share that the past keeps when another guess turned out right or wrong. By reasoning: the last ten count.
+DRAFT_MEMORY = 0.9
+# Share of right guesses by the length of the n-gram, until texts have told. By reasoning: low enough that each is
+# watched first; a copy is taken up after three tokens.
+FIRST_RATES = {2: 0.1, 3: 0.2, 4: 0.3, 5: 0.4}
+# Share that a text which ends has in what the next one is thought to be like. By reasoning: the last five count.
+TEXT_SHARE = 0.2
+# Guesses that are tried. By reasoning: with the row before them mostly multiples of ROWS_STEP, and a few short ones.
+DRAFT_LENGTHS = (1, 2, 3, 4, 5, 7, 11, 15)
+# Share by which a draft must promise more tokens in a time than none. By reasoning: what steps vary by.
+DRAFT_GAIN = 0.05
+# Share of right guesses below which a step is followed closely by the next one, and not by a draft. What it costs to
+# wait for its token is seldom seen, and varies most. The 2-core machine, busy with other things: a story at
+# temperature 0.8 was slower where this was left to expectation alone.
+LEAST_WAITED_RATE = 0.6
+# Share that the past keeps when another step's time is learned; a step counts as no more than so many times what was
+# known. By reasoning: the last ten, and no neighbour's burst.
+STEP_MEMORY = 0.9
+MOST_OUTLIER = 3.0
+# Share of what was seen of other steps that each one has forgotten. By reasoning: after some hundred steps it is tried
+# again whether longer drafts pay.
+STEP_FORGETTING = 0.002
+# Streams beside which `--draft auto` guesses. By reasoning: with more, rows are computed together anyway.
+AUTO_STREAMS = 2

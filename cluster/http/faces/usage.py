@@ -22,8 +22,9 @@ def usage(num_prompt: int, num_cached: int, num_tokens: int, num_reasoning: int 
 
 
 def timings(of: Timings) -> dict[str, Any]:
-    """llama-server's. Of a prompt, only what was not cached counts as computed."""
+    """llama-server's: of drafts only where there were some. Of a prompt, what was not cached counts as computed."""
     num_prompt = of.num_prompt_tokens - of.num_cached_tokens
+    drafts = {"draft_n": of.num_drafted, "draft_n_accepted": of.num_accepted} if of.num_drafted else {}
     return {
         "cache_n": of.num_cached_tokens,
         "prompt_n": num_prompt,
@@ -35,6 +36,7 @@ def timings(of: Timings) -> dict[str, Any]:
         "predicted_per_token_ms": of.decode_ms / max(1, of.num_tokens),
         "predicted_per_second": _per_second(of.num_tokens, of.decode_ms),
         "queue_ms": of.queue_ms,
+        **drafts,
     }
 
 

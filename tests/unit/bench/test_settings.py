@@ -83,8 +83,11 @@ def test_the_cluster_is_asked_for_what_was_asked() -> None:
         "--threads": "1",
         "--ctx-size": "256",
         "--parallel": "4",
+        "--draft": "off",
         "--http": "off",
     }
+    drafting = up_arguments(BenchSettings("m.gguf", draft="ngram"))
+    assert drafting[drafting.index("--draft") + 1] == "ngram"
 
 
 @pytest.mark.parametrize(

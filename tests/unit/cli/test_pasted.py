@@ -92,6 +92,26 @@ def test_settings_mean_what_they_mean_there(flags: str, expected: dict[str, Any]
     assert load_config(None, settings) == ClusterConfig(model="/m.gguf", **expected)
 
 
+@pytest.mark.parametrize(
+    ("flags", "draft"),
+    [
+        ("--spec-type none", "off"),
+        ("--spec-type ngram-simple", "ngram"),
+        ("--draft ngram", "ngram"),
+        ("--draft auto", "auto"),
+    ],
+)
+def test_drafts_are_asked_for_by_both_names(flags: str, draft: str) -> None:
+    given = given_settings(parsed("up", "/m.gguf", *flags.split()), ("draft",))
+    assert load_config(None, given).draft == draft
+
+
+def test_a_number_of_drafted_tokens_is_refused() -> None:
+    given = given_settings(parsed("up", "/m.gguf", "--draft", "16"), ("draft",))
+    with pytest.raises(UsageError, match=r"draft: '16'.*auto, ngram"):
+        load_config(None, given)
+
+
 def test_adapters_are_repeated_each_with_its_scale() -> None:
     options = parsed("up", "/m.gguf", "--lora", "/a.gguf", "--lora-scaled", "/b.gguf:0.5")
     given = given_settings(options, ("lora",))

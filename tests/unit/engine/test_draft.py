@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from cluster.api.errors import CapacityError, ClusterError, UsageError
 from cluster.api.results import FinishReason
 from cluster.api.sampling import SamplingParams
-from cluster.engine.draft import most_drafted, num_right
+from cluster.engine.drafting.drafter import most_drafted
 from cluster.engine.limits import Limits
+from cluster.engine.outcome import num_right
 from cluster.engine.scheduler import Scheduler
 from cluster.engine.sequence import Sequence
 from cluster.messages.stage import StageCosts
@@ -132,14 +133,15 @@ def test_guesses_that_are_right_save_steps_where_slots_can_go_back(can_truncate:
     assert not any(start.length for microbatch in run.stages.sent for start in microbatch.slot_starts)
 
 
-class Fixed:
+class Fixed(FakeDrafter):
     """Always the same guesses."""
 
     def __init__(self, *tokens: int) -> None:
+        super().__init__(0)
         self._tokens = tokens
 
-    def draft(self, sequence: Sequence, max_tokens: int) -> tuple[int, ...]:
-        return self._tokens[:max_tokens]
+    def draft(self, sequence: Sequence, max_tokens: int) -> list[int]:
+        return list(self._tokens[:max_tokens])
 
 
 def _begin(drafter: Fixed, params: SamplingParams) -> tuple[Scheduler, Sequence, Microbatch]:
@@ -234,7 +236,7 @@ def test_results_with_too_few_or_too_many_samples_are_refused(tokens: tuple[int,
 def test_what_lies_behind_the_end_of_a_text_is_dropped(
     changes: dict[str, object], tokens: int | None, reason: FinishReason
 ) -> None:
-    class Long:
+    class Long(FakeDrafter):
         """Right guesses, also behind the end."""
 
         def draft(self, sequence: Sequence, max_tokens: int) -> list[int]:
@@ -247,7 +249,7 @@ def test_what_lies_behind_the_end_of_a_text_is_dropped(
     seeds = (dataclasses.replace(params, **changes) for params in seeds)  # type: ignore[arg-type]
     texts = ((params, alone([1], params, 200)) for params in seeds)
     params, expected = next(each for each in texts if each[1].reason is reason and len(each[1].tokens) > 2)
-    run = Run(_EIGHT, drafter=Long())
+    run = Run(_EIGHT, drafter=Long(0))
     reader = run.ask([1], params)
     run.run()
     assert (reader.tokens, reader.text, reader.reason) == (expected.tokens, expected.text, reason)

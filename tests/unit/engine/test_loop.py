@@ -25,7 +25,7 @@ from cluster.api.results import FinishReason, PromptCounts, PromptLogprob, Token
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import SlotState, SlotStatus
 from cluster.engine.completing import MAX_PROMPT_LOGPROBS
-from cluster.engine.draft import Drafter
+from cluster.engine.drafting.drafter import Drafter
 from cluster.engine.events import Output, Reset, is_last
 from cluster.engine.limits import Limits
 from cluster.engine.loop import Engine

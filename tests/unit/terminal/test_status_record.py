@@ -55,6 +55,9 @@ CLUSTER = {
     "num_recoveries": 2,
     "lost_s": 3.5,
     "num_replayed": 640,
+    "draft": "auto",
+    "num_drafted": 40,
+    "num_accepted": 30,
 }
 
 
@@ -74,6 +77,15 @@ def test_the_wide_table_tells_of_recoveries(wide: bool, capsys: pytest.CaptureFi
     assert told is wide
     print_status(replace(STATUS, num_recoveries=0), wide=wide)
     assert "recoveries" not in capsys.readouterr().out
+
+
+def test_the_wide_table_tells_what_became_of_guesses(capsys: pytest.CaptureFixture[str]) -> None:
+    print_status(STATUS, wide=True)
+    assert "draft auto: 30 of 40 guesses right (75%)" in capsys.readouterr().out
+    print_status(replace(STATUS, draft="off", num_drafted=0, num_accepted=0), wide=True)
+    assert "draft off: nothing is guessed" in capsys.readouterr().out
+    print_status(STATUS, wide=False)
+    assert "guesses" not in capsys.readouterr().out
 
 
 def test_the_reason_stands_behind_the_condition() -> None:

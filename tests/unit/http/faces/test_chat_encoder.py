@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from cluster.api.errors import StageLostError
-from cluster.api.results import FinishReason
+from cluster.api.results import FinishReason, Timings
 from cluster.chat.events import (
     CallArguments,
     CallBegin,
@@ -25,6 +25,7 @@ from cluster.chat.events import (
     TokenLogprob,
 )
 from cluster.http.faces.chat_events import ChatEncoder, Shown
+from cluster.http.faces.usage import timings
 from tests.unit.http.faces.kit import SERVED, STARTED, TIMINGS, end, openai_client, streamed
 
 SHOWN = Shown("chatcmpl-1", 1_700_000_000)
@@ -206,3 +207,9 @@ def test_usage_and_timings_may_run_along() -> None:
     chunks = chunks_of(streamed(encoder(running_usage=True, running_timings=True), events))
     assert [one["usage"]["completion_tokens"] for one in chunks[1:4]] == [1, 2, 5]
     assert [one["timings"]["predicted_n"] for one in chunks[1:4]] == [1, 2, 5]
+
+
+def test_timings_tell_of_drafts_where_there_were_some() -> None:
+    assert "draft_n" not in timings(Timings(num_tokens=9))
+    told = timings(Timings(num_tokens=9, num_drafted=8, num_accepted=6))
+    assert (told["draft_n"], told["draft_n_accepted"]) == (8, 6)

@@ -7,7 +7,6 @@ from typing import Protocol
 
 from cluster.engine.limits import Limits
 from cluster.engine.sequence import Sequence
-from cluster.messages.step import SampledToken
 
 
 class Drafter(Protocol):
@@ -20,6 +19,14 @@ class Drafter(Protocol):
         """
         ...
 
+    def rate(self, sequence: Sequence) -> float:
+        """The share of its guesses behind this log that are likely right, 0 to 1; 0 where it has none."""
+        ...
+
+    def forget(self, request_id: int) -> None:
+        """The request has ended; it may be one that was never asked about."""
+        ...
+
 
 def most_drafted(sequence: Sequence, limits: Limits) -> int:
     """How long a draft may be: the token that is sampled behind it is the last that the sequence can have."""
@@ -28,17 +35,3 @@ def most_drafted(sequence: Sequence, limits: Limits) -> int:
     if sequence.params.max_tokens is not None:
         most = min(most, sequence.params.max_tokens - sequence.num_generated - 1)
     return max(0, most)
-
-
-def num_right(draft: Items[int], sampled: Items[SampledToken]) -> int:
-    """How many guesses, from the first on, are what was sampled in their place.
-
-    The tokens sampled behind them and behind one more count. What was sampled from the row of a wrong guess does not,
-    nor what comes after it.
-    """
-    count = 0
-    for guess, token in zip(draft, sampled, strict=False):
-        if guess != token.token:
-            break
-        count += 1
-    return count

@@ -1,0 +1,113 @@
+"""Speculation: whether tokens are guessed ahead, and how many, so that most come in a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Items
+
+from cluster.engine.batch import Batch
+from cluster.engine.cost.model import StepCostModel
+from cluster.engine.cost.tuning import DRAFT_GAIN, DRAFT_LENGTHS, LEAST_WAITED_RATE
+from cluster.engine.drafting.drafter import Drafter, most_drafted
+from cluster.engine.drafting.pace import Pace
+from cluster.engine.limits import Limits
+from cluster.engine.outcome import StepOutcome
+from cluster.engine.sequence import Sequence
+
+Drafts = list[tuple[int, ...]]
+
+
+class Speculation:
+    """Asks the drafter, and weighs its guesses against what their rows take. Holds no clock.
+
+    A guess that is right saves a step, one that is wrong costs its row. With a share `a` of right guesses, k of them
+    bring 1 + a + ... + a^k tokens in one step.
+    """
+
+    def __init__(self, drafter: Drafter | None, limits: Limits, costs: StepCostModel) -> None:
+        """`drafter`: None where nothing is guessed; nor is it where slots cannot go back to an earlier token."""
+        self._drafter = drafter if limits.can_truncate else None
+        self._limits = limits
+        self.pace = Pace(costs)
+        self.num_drafted = 0
+        self.num_accepted = 0
+
+    def waits_for(self, going_on: Items[Sequence], num_decoding: int, *, exclusive: bool) -> bool:
+        """Whether the step under way is to be answered before the next: what it samples is likely followed by a draft.
+
+        What follows a token that is not known yet cannot be checked.
+        """
+        drafter = self._drafter
+        if drafter is None or not going_on or num_decoding > self._limits.max_drafting:
+            return False
+        rates = [drafter.rate(sequence) for sequence in going_on]
+        if min(rates) < LEAST_WAITED_RATE:
+            return False
+        most = self._limits.max_batch_tokens // len(rates) - 1
+        return self._best_length(rates, most, exclusive=exclusive, is_waiting=True) > 0
+
+    def drafts(self, chosen: Items[Sequence], max_draft: int, num_decoding: int, *, exclusive: bool) -> Drafts:
+        """One for each of these sequences, maybe empty. Those that are not are equally long, but for the ends of texts:
+        stages compute sequences together that have as many rows."""
+        none: Drafts = [()] * len(chosen)
+        drafter = self._drafter
+        if drafter is None or num_decoding > self._limits.max_drafting or max_draft <= 0:
+            return none
+        rates = [drafter.rate(sequence) for sequence in chosen]
+        length = self._best_length(rates, max_draft, exclusive=exclusive)
+        if not length:
+            return none
+        return [
+            self._draft(drafter, sequence, length) if rate else () for sequence, rate in zip(chosen, rates, strict=True)
+        ]
+
+    def answered(self, batch: Batch, took_s: float) -> None:
+        """What a step took, to choose later ones by."""
+        if self._drafter is not None:
+            self.pace.saw(batch, took_s)
+
+    def count(self, outcomes: Items[StepOutcome]) -> None:
+        """What became of the guesses of a step."""
+        if self._drafter is not None:
+            self.num_drafted += sum([outcome.num_drafted for outcome in outcomes])
+            self.num_accepted += sum([outcome.num_accepted for outcome in outcomes])
+
+    def end(self, request_id: int) -> None:
+        """The request has ended."""
+        if self._drafter is not None:
+            self._drafter.forget(request_id)
+
+    def _draft(self, drafter: Drafter, sequence: Sequence, length: int) -> tuple[int, ...]:
+        most = min(length, most_drafted(sequence, self._limits))
+        return tuple(drafter.draft(sequence, most)[:most]) if most > 0 else ()
+
+    def _best_length(self, rates: Items[float], max_draft: int, *, exclusive: bool, is_waiting: bool = False) -> int:
+        """How many guesses for each sequence that has any; 0 if none promise a clear gain.
+
+        `is_waiting`: a token has to come first that is guessed, too. If that guess is wrong, there is no draft, but a
+        step that did not follow the one before as closely as it could have.
+        """
+        num_all, guessing = len(rates), [rate for rate in rates if rate > 0]
+        if not guessing:
+            return 0
+        num_guessing = len(guessing)
+        plain_s = self.pace.plain_s(num_all, exclusive=exclusive) or 1.0
+        begins = sum(guessing) / num_guessing if is_waiting else 1.0
+        late_s = self.pace.step_s(num_all, num_all, exclusive=exclusive) or 1.0
+        # Those that guess nothing are computed in a call of their own.
+        beside_s = self.pace.plain_s(num_all - num_guessing, exclusive=exclusive) if num_all > num_guessing else 0.0
+        best, most_a_second = 0, (1 + DRAFT_GAIN) * num_all / plain_s
+        for length in DRAFT_LENGTHS:
+            if length > max_draft:
+                break
+            num_rows = num_guessing * (length + 1)
+            takes_s = (self.pace.step_s(num_guessing, num_rows, exclusive=exclusive) or 1.0) + beside_s
+            num_tokens = num_all - num_guessing + sum([_num_expected(rate, length) for rate in guessing])
+            a_second = (begins * num_tokens + (1 - begins) * num_all) / (begins * takes_s + (1 - begins) * late_s)
+            if a_second > most_a_second:
+                best, most_a_second = length, a_second
+        return best
+
+
+def _num_expected(rate: float, length: int) -> float:
+    """Tokens that a step brings which checks so many guesses, each right at that rate if those before it are."""
+    return length + 1.0 if rate >= 1 else (1 - rate ** (length + 1)) / (1 - rate)
