@@ -26,6 +26,7 @@ def text_coordinator(
         host=config.host,
         port=config.port,
         can_truncate=can_truncate,
+        local_sockets=config.local_sockets,
         patience_s=config.patience_s,
         keeps_requests=config.journal and config.patience_s > 0,
         row_bytes=row_bytes,
