@@ -84,6 +84,7 @@ class ClusterConfig(HttpConfig):
     # MiB that each stage may keep of what it passed on, for a next stage that dies to go on from; 0: nothing is kept,
     # and a stage that dies has all stages compute again. By reasoning: eight texts of 4,096 tokens of a small model.
     replay_ram: Annotated[int, Whole(0, 2**20)] = 256
+    local_sockets: bool = True  # stages of one machine pass rows through Unix sockets; else through gRPC, as to others
     journal: bool = True  # requests for texts are written down, and survive the coordinator
     advertise_address: str | None = None  # of this machine, to the others: an address, a name or an interface
     node_name: str | None = None  # of this machine; None: its host name

@@ -23,7 +23,7 @@ CONDITION_LOST: Condition
 CONDITION_RECOVERING: Condition
 
 class Hello(_message.Message):
-    __slots__ = ("protocol_version", "model_hash", "build", "epoch", "stage", "num_stages", "first", "end", "hidden_width", "wire_dtype", "num_slots", "context_length")
+    __slots__ = ("protocol_version", "model_hash", "build", "epoch", "stage", "num_stages", "first", "end", "hidden_width", "wire_dtype", "num_slots", "context_length", "invitation")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_HASH_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class Hello(_message.Message):
     WIRE_DTYPE_FIELD_NUMBER: _ClassVar[int]
     NUM_SLOTS_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    INVITATION_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     model_hash: str
     build: str
@@ -48,13 +49,24 @@ class Hello(_message.Message):
     wire_dtype: str
     num_slots: int
     context_length: int
-    def __init__(self, protocol_version: _Optional[int] = ..., model_hash: _Optional[str] = ..., build: _Optional[str] = ..., epoch: _Optional[int] = ..., stage: _Optional[int] = ..., num_stages: _Optional[int] = ..., first: _Optional[int] = ..., end: _Optional[int] = ..., hidden_width: _Optional[int] = ..., wire_dtype: _Optional[str] = ..., num_slots: _Optional[int] = ..., context_length: _Optional[int] = ...) -> None: ...
+    invitation: Invitation
+    def __init__(self, protocol_version: _Optional[int] = ..., model_hash: _Optional[str] = ..., build: _Optional[str] = ..., epoch: _Optional[int] = ..., stage: _Optional[int] = ..., num_stages: _Optional[int] = ..., first: _Optional[int] = ..., end: _Optional[int] = ..., hidden_width: _Optional[int] = ..., wire_dtype: _Optional[str] = ..., num_slots: _Optional[int] = ..., context_length: _Optional[int] = ..., invitation: _Optional[_Union[Invitation, _Mapping]] = ...) -> None: ...
+
+class Invitation(_message.Message):
+    __slots__ = ("name", "ticket")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TICKET_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    ticket: bytes
+    def __init__(self, name: _Optional[bytes] = ..., ticket: _Optional[bytes] = ...) -> None: ...
 
 class HelloAck(_message.Message):
-    __slots__ = ("epoch",)
+    __slots__ = ("epoch", "has_come")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    HAS_COME_FIELD_NUMBER: _ClassVar[int]
     epoch: int
-    def __init__(self, epoch: _Optional[int] = ...) -> None: ...
+    has_come: bool
+    def __init__(self, epoch: _Optional[int] = ..., has_come: _Optional[bool] = ...) -> None: ...
 
 class StageAddress(_message.Message):
     __slots__ = ("address", "hello", "node")

@@ -32,6 +32,7 @@ UP_SETTINGS = (
     "repair",
     "patience",
     "replay_ram",
+    "local_sockets",
     "journal",
     "drain",
     "advertise_address",
@@ -88,6 +89,7 @@ _SPELLINGS = {
     "replay_ram": Spelling(
         (), "MiB", "rows that each stage keeps, for the next one to go on from if that dies; 0: none"
     ),
+    "local_sockets": Spelling((), None, "between processes of one machine: Unix sockets, in place of gRPC"),
     "journal": Spelling((), None, "write requests down, so that they survive the coordinator's death"),
     "drain": Spelling((), "TIME", "with --foreground, on SIGTERM: running requests have so long to end"),
     "advertise_address": Spelling(

@@ -34,6 +34,7 @@ class CoordinatorSpec:
     plan: str = ""  # why the layers are where they are: sentences, one a line
     pooling: Pooling | None = None  # how the model makes one vector of a text; None: it was not made for that
     embeds: bool = False  # texts are embedded all the same
+    local_sockets: bool = True  # to stages on the same machine
     patience_s: float = 0.0  # requests are held for so long while a stage is away
     keeps_requests: bool = False  # in a journal, for the coordinator after this one
     draft: str = "off"  # how tokens are guessed ahead: auto, ngram or off
@@ -56,6 +57,7 @@ class ProgramSpec:
     host: str
     port: int
     ray_processes: tuple[RayProcess, ...] = ()  # on the coordinator's machine; a repair needs them
+    local_sockets: bool = True  # to stages on the same machine
     patience_s: float = 0.0  # calls are held for so long while a stage is away
     row_bytes: int = 0  # the most that a call takes from stage to stage, for the example's shapes
     plan: str = ""  # why the units are where they are: sentences, one a line

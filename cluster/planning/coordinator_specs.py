@@ -36,6 +36,7 @@ def text_coordinator(
         port=config.port,
         can_truncate=can_truncate,
         draft=config.draft,
+        local_sockets=config.local_sockets,
         patience_s=config.patience_s,
         keeps_requests=config.journal and config.patience_s > 0,
         row_bytes=row_bytes,

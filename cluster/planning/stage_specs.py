@@ -43,6 +43,7 @@ def stage_specs(found: Survey, bounds: Sequence[int], options: Sequence[Options]
             context_length=1,
             num_slots=1,
             ubatch_size=1,
+            local_sockets=found.config.local_sockets,
             num_threads=found.num_threads(stage),
             num_threads_exclusive=found.num_threads(stage),
             first_core=found.first_core(stage),

@@ -69,6 +69,7 @@ class StageSpec:
     num_threads_exclusive: int  # while no other stage computes
     first_core: int | None  # its threads are bound to this one of the host's cores and those that follow; None: not
     options: Options
+    local_sockets: bool = True  # to neighbours on the same machine
     keep_bytes: int = 0  # most that it keeps of the hidden rows that it passed on, for a next stage that begins anew
 
     @property

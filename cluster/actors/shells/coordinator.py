@@ -126,7 +126,7 @@ class Coordinator:
 
 
 def _service_of(spec: AnySpec, home: Home, clients: Listener) -> CoordinatorService | ProgramService:
-    keys = keys_of(home)
+    keys = keys_of(home).meeting(spec.local_sockets)
     if not isinstance(spec, ProgramSpec):
         journal = Journal(home.journal_file, journal_identity(spec)) if spec.keeps_requests else None
         return CoordinatorService(spec, keys, clients, journal)

@@ -39,7 +39,7 @@ class StageWorker:
         date_log()
         prepare_process()
         self._spec = spec
-        keys = keys_of(read_home(Path(home)))
+        keys = keys_of(read_home(Path(home))).meeting(spec.local_sockets)
         with bound_cores(spec.first_core) as core:
             from cluster.stage.loading import load_stage  # loads libggml
 

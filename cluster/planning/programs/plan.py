@@ -66,6 +66,7 @@ def _coordinator(found: ProgramInventory, is_kept: bool) -> ProgramSpec:
         host=config.host,
         port=config.port,
         patience_s=config.patience_s,
+        local_sockets=config.local_sockets,
         row_bytes=found.row_bytes,
         plan=why_there(found, is_kept),
         num_parameters=found.model.header.num_parameters,

@@ -88,6 +88,7 @@ class Endpoint:
     secret: Secret | None
     tls: CallerTls | None = None  # None is for plaintext
     node: str = ""  # whose address it is; empty where there is one machine only
+    may_meet: bool = True  # streams leave gRPC for a Unix socket where both ends are on one machine
 
     @property
     def where(self) -> str:

@@ -23,6 +23,11 @@ class Keys:
     node: str = ""  # the name of our own node; "" where there is one machine only
     host: str = LOOPBACK  # where servers of our node listen
     ports: int | range = 0  # 0 takes a free one, of a range the first free one is taken
+    may_meet: bool = True
+
+    def meeting(self, may_meet: bool) -> Keys:
+        """The same, for streams that may leave gRPC for a Unix socket, or may not."""
+        return replace(self, may_meet=may_meet)
 
     @property
     def for_stages(self) -> Keys:
@@ -35,6 +40,9 @@ class Keys:
 
     def endpoint(self, address: str, node: str = "") -> Endpoint:
         """How to call the server at `address` of the node of that name. UnauthenticatedError if our identity is bad."""
+        return replace(self._endpoint(address, node), may_meet=self.may_meet)
+
+    def _endpoint(self, address: str, node: str) -> Endpoint:
         if node and node == self.node and host_of(address) != LOOPBACK:
             return Endpoint(join_address(LOOPBACK, port_of(address)), self.secret, node=node)
         if self.identity is None:

@@ -24,8 +24,8 @@ HELLO_BOUNDS = {
 _NAMES = tuple(field.name for field in fields(Hello))
 
 
-def encode_hello(hello: Hello) -> stage_pb2.Hello:
-    return stage_pb2.Hello(**fields_of(hello))
+def encode_hello(hello: Hello, invitation: stage_pb2.Invitation | None = None) -> stage_pb2.Hello:
+    return stage_pb2.Hello(**fields_of(hello), invitation=invitation)
 
 
 def decode_hello(message: stage_pb2.Hello) -> Hello:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from cluster.api.errors import CapacityError
+from cluster.api.errors import CapacityError, ClusterError
+from cluster.messages.stage import StageFailure
 from cluster.messages.step import SampledStep, StepResult, StepTiming
 from cluster.wire.codec.event import Event, UrgentEvent, encode_event
 from cluster.wire.codec.sampled import encode_sampled_step
 from cluster.wire.codec.timing import encode_timings
+from cluster.wire.local.frames import Frames
 from protos import stage_pb2
 
 # A coordinator that lags by so many events has stopped; it is cut off rather than allowed to fill the memory.
@@ -59,12 +62,17 @@ class TokenQueue:
     purpose = TOKENS
 
     def __init__(self) -> None:
+        self.frames: Frames | None = None  # the way beside the call, if there is one: set before anything is put
         self._answered: BoundedQueue[StepResult] = BoundedQueue("tokens", "steps")
         self.end = self._answered.end
 
     def put(self, event: Event) -> None:
-        if isinstance(event, StepResult):
+        if not isinstance(event, StepResult):
+            return
+        if self.frames is None:
             self._answered.put(event)
+        elif not _has_left(encode_sampled_step(SampledStep.of(event)), self.frames):
+            self.end()
 
     def messages(self) -> Iterator[stage_pb2.SampledStep]:
         """Answered steps until `end`; CapacityError once some had to be dropped."""
@@ -78,15 +86,23 @@ class EventQueue:
     purpose = "watch"
 
     def __init__(self) -> None:
+        self.frames: Frames | None = None  # the way beside the call, if there is one: set before anything is put
         self._urgent: BoundedQueue[UrgentEvent] = BoundedQueue("watch", "events")
         self._timings: deque[StepTiming] = deque(maxlen=MAX_QUEUED_EVENTS)
+        self._lock = threading.Lock()
+        self._num_queued = 0
         self.end = self._urgent.end
 
     def put(self, event: Event) -> None:
         if isinstance(event, StepTiming):
             self._timings.append(event)  # the oldest ones are lost first
-        else:
-            self._urgent.put(event)
+            return
+        with self._lock:
+            if self.frames is None or self._num_queued or not _is_short(event):
+                self._num_queued += 1
+                self._urgent.put(event)
+            elif not all(_has_left(message, self.frames) for message in encode_event(event)):
+                self.end()
 
     def messages(self) -> Iterator[stage_pb2.StageEvent]:
         """Events until `end`; CapacityError once some had to be dropped."""
@@ -100,6 +116,8 @@ class EventQueue:
                 if event is None:
                     return
                 yield from encode_event(event)
+                with self._lock:
+                    self._num_queued -= 1
                 is_quiet = False
             if not is_quiet and time.monotonic() < sent_s + MOST_DELAY_S:
                 continue
@@ -110,3 +128,20 @@ class EventQueue:
     def _is_quiet(self) -> bool:
         """No step has ended for a while (those of all stages but the last bring no result)."""
         return not self._timings or time.monotonic_ns() - self._timings[-1].end_ns >= QUIET_S * 1e9
+
+
+def _is_short(event: UrgentEvent) -> bool:
+    """One message of some hundred bytes, which takes the thread that computes no longer than to wake another one."""
+    return isinstance(event, StageFailure) or (
+        isinstance(event, StepResult) and event.logits is None and event.embeddings is None and not event.scored
+    )
+
+
+def _has_left(message: stage_pb2.StageEvent | stage_pb2.SampledStep, frames: Frames) -> bool:
+    """False where the other end is gone, or does not read."""
+    try:
+        frames.send(message.SerializeToString())
+    except ClusterError:
+        frames.close()
+        return False
+    return True

@@ -14,6 +14,7 @@ from cluster.wire.access.endpoint import Endpoint, sent_with
 from cluster.wire.codec.hello import encode_hello
 from cluster.wire.codec.step.frames import encode_step
 from cluster.wire.codec.step.header import StepLimits, check_sent
+from cluster.wire.local.frames import Frames
 from cluster.wire.stage.stream import OPEN_TIMEOUT_S, StageStream
 from cluster.wire.transport.methods import method_path
 from protos import stage_pb2
@@ -48,7 +49,8 @@ class StageLink:
         steps = self._channel.stream_stream(_STEPS, bytes, bytes)
         proof = self._endpoint.prove(_STEPS)
         try:
-            self._stream.open(steps(self._messages(), metadata=sent_with(proof)), proof, timeout_s)
+            hello = encode_hello(self._hello, self._stream.invite())
+            self._stream.open(steps(self._messages(hello), metadata=sent_with(proof)), proof, timeout_s)
         except ClusterError:
             self.close()
             raise
@@ -59,6 +61,10 @@ class StageLink:
         From one thread only. Waits while MAX_QUEUED_STEPS are unsent; UnreachableError once the link is lost.
         """
         check_sent(step, hidden, self._limits)
+        frames = self._stream.frames
+        if frames is not None:
+            self._send_through(frames, step, hidden)
+            return
         while not self._room.acquire(timeout=_LOST_CHECK_S):
             self._check_alive()
         self._check_alive()
@@ -67,7 +73,11 @@ class StageLink:
 
     def flush(self, timeout_s: float) -> None:
         """Lets the thread that sends go first: returns once nothing is queued, or after `timeout_s`."""
-        self._sent.wait(timeout_s)
+        frames = self._stream.frames
+        if frames is not None:
+            frames.flush(timeout_s)
+        else:
+            self._sent.wait(timeout_s)
 
     def close(self) -> None:
         """Drops what is unsent, and ends the stream, its connection and its threads."""
@@ -75,13 +85,25 @@ class StageLink:
         self._stream.close()
         self._channel.close()
 
+    def _send_through(self, frames: Frames, step: AnyStep, hidden: Float32Array | None) -> None:
+        """In the thread that sends: a thread between would cost more than the way itself."""
+        for data in encode_step(step, hidden):
+            while not frames.wait_for_room(MAX_QUEUED_STEPS, _LOST_CHECK_S):
+                self._check_alive()
+            self._check_alive()
+            try:
+                frames.send(data)
+            except UnreachableError as error:
+                self._check_alive()
+                raise UnreachableError(f"{self._stream.peer}: {error}; its process is gone") from error
+
     def _check_alive(self) -> None:
         if self._stream.error is not None:
             raise UnreachableError(str(self._stream.error))
 
-    def _messages(self) -> Iterator[bytes]:
+    def _messages(self, hello: stage_pb2.Hello) -> Iterator[bytes]:
         """Taken by gRPC on a thread of its own, so that packing overlaps the next computation."""
-        yield stage_pb2.StepMessage(hello=encode_hello(self._hello)).SerializeToString()
+        yield stage_pb2.StepMessage(hello=hello).SerializeToString()
         while (step := self._steps.get()) is not None:
             yield from encode_step(*step)
             self._room.release()

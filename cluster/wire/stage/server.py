@@ -23,7 +23,9 @@ from cluster.wire.codec.hello import decode_hello
 from cluster.wire.codec.step.assembly import StepAssembly
 from cluster.wire.codec.step.header import StepLimits
 from cluster.wire.codec.wiring import decode_wiring
-from cluster.wire.limits import MAX_COUNT, check_range, parse
+from cluster.wire.limits import MAX_COUNT, AnyMessage, check_range, parse
+from cluster.wire.local.frames import Frames
+from cluster.wire.local.meeting import come_to
 from cluster.wire.stage.epochs import StageEpochs, StepOrder, StreamEnd
 from cluster.wire.stage.events import EventQueue, TokenQueue
 from cluster.wire.transport.methods import Methods
@@ -32,6 +34,9 @@ from protos import stage_pb2
 
 # Each stream holds a thread: upstream, coordinator, those of an epoch that ends, and a few Describe calls.
 _NUM_THREADS = 12
+# Of long messages, as results with logits are; more are not made before there is room.
+MAX_UNSENT = 2
+ROOM_CHECK_S = 1.0
 _ANY = Callers()
 
 
@@ -120,8 +125,9 @@ class StageServer:
             hello = decode_hello(message.hello)
             try:
                 self._epochs.join_upstream(hello, end, self._listener.caller(context))
-                yield stage_pb2.StepAck(hello=stage_pb2.HelloAck(epoch=hello.epoch))
-                self._receive(requests, hello)
+                with _coming_to(message.hello, context) as frames:
+                    yield stage_pb2.StepAck(hello=_ack(hello, frames))
+                    self._receive(requests if frames is None else frames.messages(), hello)
             finally:
                 end.reached.set()
 
@@ -141,13 +147,13 @@ class StageServer:
         events = EventQueue()
         with self._watching(request, context, events) as ack:
             yield stage_pb2.StageEvent(hello=ack)
-            yield from events.messages()
+            yield from _not_through(events.frames, events.messages())
 
     def _tokens(self, request: bytes, context: grpc.ServicerContext) -> Iterator[stage_pb2.SampledStep]:
         steps = TokenQueue()
         with self._watching(request, context, steps) as ack:
             yield stage_pb2.SampledStep(hello=ack)
-            yield from steps.messages()
+            yield from _not_through(steps.frames, steps.messages())
 
     @contextmanager
     def _watching(
@@ -155,19 +161,21 @@ class StageServer:
     ) -> Iterator[stage_pb2.HelloAck]:
         """Events are put into the queue, which ends with the stream."""
         with aborting(context):
-            hello = decode_hello(parse(stage_pb2.Hello, request))
+            message = parse(stage_pb2.Hello, request)
+            hello = decode_hello(message)
             caller = self._listener.caller(context)
             self._epochs.join_watch(hello, events.purpose, StreamEnd(context.cancel), caller)
             if not context.add_callback(events.end):
                 events.end()  # gone already
-            with self._watchers_lock:
-                # The first stage waits for its message; the coordinator is told while that computes.
-                self._watchers.insert(0 if isinstance(events, TokenQueue) else len(self._watchers), events)
-            try:
-                yield stage_pb2.HelloAck(epoch=hello.epoch)
-            finally:
+            with _coming_to(message, context) as events.frames:
                 with self._watchers_lock:
-                    self._watchers.remove(events)
+                    # The first stage waits for its message; the coordinator is told while that computes.
+                    self._watchers.insert(0 if isinstance(events, TokenQueue) else len(self._watchers), events)
+                try:
+                    yield _ack(hello, events.frames)
+                finally:
+                    with self._watchers_lock:
+                        self._watchers.remove(events)
 
     def _describe(self, request: bytes, context: grpc.ServicerContext) -> stage_pb2.StageFacts:
         with aborting(context):
@@ -190,6 +198,36 @@ class StageServer:
         with aborting(context):
             self._backend.compile(parse(stage_pb2.CompileRequest, request).grammar)
             return stage_pb2.CompileReply()
+
+
+def _ack(hello: Hello, frames: Frames | None) -> stage_pb2.HelloAck:
+    return stage_pb2.HelloAck(epoch=hello.epoch, has_come=frames is not None)
+
+
+@contextmanager
+def _coming_to(hello: stage_pb2.Hello, context: grpc.ServicerContext) -> Iterator[Frames | None]:
+    """The way beside the call, which lasts as long as that, if it invites and both are on one machine."""
+    frames = come_to(hello.invitation)
+    if frames is None:
+        yield None
+        return
+    if not context.add_callback(frames.close):
+        frames.close()  # gone already
+    try:
+        yield frames
+    finally:
+        frames.free()
+
+
+def _not_through(frames: Frames | None, messages: Iterator[AnyMessage]) -> Iterator[AnyMessage]:
+    """Those messages that are left to the call: none, where there is a way beside it."""
+    if frames is None:
+        yield from messages
+        return
+    for message in messages:
+        while not frames.wait_for_room(MAX_UNSENT, ROOM_CHECK_S):
+            pass
+        frames.send(message.SerializeToString())
 
 
 def _until_gone(requests: Iterator[bytes]) -> Iterator[bytes]:

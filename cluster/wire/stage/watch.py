@@ -41,7 +41,8 @@ class Watch(Generic[Reply]):
         replies = self._channel.unary_stream(self._path, serialize, bytes)
         proof = self._endpoint.prove(self._path)
         try:
-            self._stream.open(replies(encode_hello(self._hello), metadata=sent_with(proof)), proof, timeout_s)
+            hello = encode_hello(self._hello, self._stream.invite())
+            self._stream.open(replies(hello, metadata=sent_with(proof)), proof, timeout_s)
         except ClusterError:
             self.close()
             raise

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import grpc
 import numpy as np
@@ -16,11 +16,11 @@ import pytest
 from cluster.api.errors import CapacityError, HandshakeError, UnreachableError, UsageError
 from cluster.messages.stage import Hello, Holdings, StageFailure
 from cluster.messages.step import NO_ROWS, SampledStep, SampledToken, StepId, StepResult, StepTiming
-from cluster.wire.access.endpoint import Listener
+from cluster.wire.access.endpoint import Endpoint, Listener
 from cluster.wire.codec.event import Event
 from cluster.wire.codec.hello import encode_hello
 from cluster.wire.codec.step.frames import encode_step
-from cluster.wire.stage import events
+from cluster.wire.stage import events, server
 from cluster.wire.stage.event_watch import EventWatch
 from cluster.wire.stage.events import EventQueue, TokenQueue
 from cluster.wire.stage.link import StageLink
@@ -44,14 +44,18 @@ from tests.fakes.wire_backends import (
 class Ends:
     """What the other side of the tested streams hears."""
 
+    may_meet: bool = True  # streams leave gRPC for a Unix socket
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
     lost: list[str] = field(default_factory=list)
 
     def watch(self, address: str, hello: Hello) -> EventWatch:
-        return EventWatch(endpoint(address), hello, self.events.put, self.lost.append)
+        return EventWatch(self.endpoint(address), hello, self.events.put, self.lost.append)
 
     def link(self, address: str, hello: Hello) -> StageLink:
-        return StageLink(endpoint(address), hello, self.lost.append)
+        return StageLink(self.endpoint(address), hello, self.lost.append)
+
+    def endpoint(self, address: str) -> Endpoint:
+        return replace(endpoint(address), may_meet=self.may_meet)
 
     def next_event(self) -> Event:
         return self.events.get(timeout=10)
@@ -73,9 +77,9 @@ def stage() -> Iterator[Stage]:
         server.stop()
 
 
-@pytest.fixture
-def ends() -> Ends:
-    return Ends()
+@pytest.fixture(params=[True, False], ids=["unix", "grpc"])
+def ends(request: pytest.FixtureRequest) -> Ends:
+    return Ends(may_meet=request.param)
 
 
 def test_steps_arrive_in_order_and_whole(stage: Stage, ends: Ends) -> None:
@@ -132,7 +136,7 @@ def test_events_reach_the_watch(stage: Stage, ends: Ends) -> None:
 
 def test_what_is_sampled_reaches_the_first_stage(stage: Stage, ends: Ends) -> None:
     sampled: queue.SimpleQueue[SampledStep] = queue.SimpleQueue()
-    watch = TokenWatch(endpoint(stage.address), make_hello(), sampled.put, ends.lost.append)
+    watch = TokenWatch(ends.endpoint(stage.address), make_hello(), sampled.put, ends.lost.append)
     watch.open()
     tokens = SampledToken(1, 3, 42, -0.25, ((42, -0.25), (7, -2.0))), SampledToken(0, 2, 9, -1.0)
     stage.server.publish(StepTiming(StepId(3, 0, 1), 1, 2, 10, 20, 5))
@@ -147,7 +151,7 @@ def test_what_is_sampled_reaches_the_first_stage(stage: Stage, ends: Ends) -> No
 
 def test_the_first_stage_hears_of_the_last_ones_end_once(ends: Ends) -> None:
     server = StageServer(make_hello(), RecordingStage(), Listener(SECRET))
-    watch = TokenWatch(endpoint(server.start()), make_hello(), lambda sampled: None, ends.lost.append)
+    watch = TokenWatch(ends.endpoint(server.start()), make_hello(), lambda sampled: None, ends.lost.append)
     watch.open()
     server.stop()
     wait_until(lambda: ends.lost)
@@ -267,7 +271,7 @@ def test_one_upstream_for_each_epoch(stage: Stage, ends: Ends) -> None:
 
 
 def test_a_newer_epoch_ends_the_streams_of_the_older(stage: Stage, ends: Ends) -> None:
-    old_ends = Ends()
+    old_ends = Ends(may_meet=ends.may_meet)
     old = [old_ends.link(stage.address, make_hello()), old_ends.watch(stage.address, make_hello())]
     for stream in old:
         stream.open()
@@ -299,7 +303,7 @@ def test_duplicates_and_old_epochs_are_dropped(stage: Stage, ends: Ends) -> None
     ("step", "epoch", "text"), [(3, 3, "id.step: 3 after 1"), (2, 9, "id.epoch: 9 in a stream of epoch 3")]
 )
 def test_a_missing_step_ends_the_stream(stage: Stage, ends: Ends, step: int, epoch: int, text: str) -> None:
-    watch = Ends()
+    watch = Ends(may_meet=ends.may_meet)
     ear = watch.watch(stage.address, make_hello())
     ear.open()
     link = ends.link(stage.address, make_hello())
@@ -319,7 +323,7 @@ def test_a_missing_step_ends_the_stream(stage: Stage, ends: Ends, step: int, epo
 
 
 def test_a_step_that_the_stage_refuses_is_told_to_both(stage: Stage, ends: Ends) -> None:
-    watch = Ends()
+    watch = Ends(may_meet=ends.may_meet)
     ear = watch.watch(stage.address, make_hello())
     ear.open()
     link = ends.link(stage.address, make_hello())
@@ -330,6 +334,31 @@ def test_a_step_that_the_stage_refuses_is_told_to_both(stage: Stage, ends: Ends)
     wait_until(lambda: ends.lost == ["slots: 3 has no room; free it"])
     link.close()
     ear.close()
+
+
+def test_streams_leave_grpc_where_both_are_on_one_machine(stage: Stage, ends: Ends) -> None:
+    """Unless they may not, or nobody comes to where they invite."""
+    link, watch = ends.link(stage.address, make_hello()), ends.watch(stage.address, make_hello())
+    for stream in (link, watch):
+        stream.open()
+        assert (stream._stream.frames is not None) == ends.may_meet
+        stream.close()
+
+
+def test_streams_to_another_machine_stay_with_grpc(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, nothing has the name that they invite to."""
+    monkeypatch.setattr(server, "come_to", lambda invitation: None)
+    ends = Ends()
+    link, watch = ends.link(stage.address, make_hello()), ends.watch(stage.address, make_hello())
+    link.open()
+    watch.open()
+    link.send(make_batch(1), make_hidden())
+    assert stage.backend.steps.get(timeout=10)[0].id.step == 1
+    stage.server.publish(StepResult(StepId(3, 0, 1), ()))
+    assert ends.next_event() == StepResult(StepId(3, 0, 1), ())
+    link.close()
+    watch.close()
+    assert not ends.lost
 
 
 def test_the_servers_end_is_heard_once(ends: Ends) -> None:

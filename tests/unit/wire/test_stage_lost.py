@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,23 +53,29 @@ def peer() -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.stdout.close()
 
 
-def open_streams(address: str, lost: list[tuple[str, float]]) -> tuple[StageLink, EventWatch]:
+@pytest.fixture(params=[True, False], ids=["unix", "grpc"])
+def may_meet(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def open_streams(address: str, lost: list[tuple[str, float]], may_meet: bool) -> tuple[StageLink, EventWatch]:
     def on_lost(reason: str) -> None:
         lost.append((reason, time.monotonic()))
 
-    link = StageLink(endpoint(address), make_hello(), on_lost)
-    watch = EventWatch(endpoint(address), make_hello(), lambda event: None, on_lost)
+    there = replace(endpoint(address), may_meet=may_meet)
+    link = StageLink(there, make_hello(), on_lost)
+    watch = EventWatch(there, make_hello(), lambda event: None, on_lost)
     link.open()
     watch.open()
     link.send(make_batch(1), make_hidden())
     return link, watch
 
 
-def test_a_killed_stage_is_noticed_at_once(peer: tuple[subprocess.Popen[str], str]) -> None:
+def test_a_killed_stage_is_noticed_at_once(peer: tuple[subprocess.Popen[str], str], may_meet: bool) -> None:
     process, address = peer
     lost: list[tuple[str, float]] = []
     with no_thread_left():
-        link, watch = open_streams(address, lost)
+        link, watch = open_streams(address, lost, may_meet)
         killed_s = time.monotonic()
         process.kill()
         wait_until(lambda: len(lost) == 2)
@@ -82,11 +89,11 @@ def test_a_killed_stage_is_noticed_at_once(peer: tuple[subprocess.Popen[str], st
     assert len(lost) == 2
 
 
-def test_a_stopped_stage_is_noticed_by_keepalive(peer: tuple[subprocess.Popen[str], str]) -> None:
+def test_a_stopped_stage_is_noticed_by_keepalive(peer: tuple[subprocess.Popen[str], str], may_meet: bool) -> None:
     process, address = peer
     lost: list[tuple[str, float]] = []
     with no_thread_left():
-        link, watch = open_streams(address, lost)
+        link, watch = open_streams(address, lost, may_meet)
         process.send_signal(signal.SIGSTOP)
         wait_until(lambda: len(lost) == 2, timeout_s=(KEEPALIVE_TIME_MS + PING_TIMEOUT_MS) / 1000 + 4)
         assert all(f"stage 1 at {address}" in reason for reason, _ in lost)
@@ -96,14 +103,14 @@ def test_a_stopped_stage_is_noticed_by_keepalive(peer: tuple[subprocess.Popen[st
 
 
 def test_an_idle_stage_is_not_taken_for_lost(
-    peer: tuple[subprocess.Popen[str], str], monkeypatch: pytest.MonkeyPatch
+    peer: tuple[subprocess.Popen[str], str], may_meet: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pings go on without data, and the stage does not mind how many there are."""
     often = [(name, 100 if "keepalive_time" in name else value) for name, value in channel.CHANNEL_OPTIONS]
     monkeypatch.setattr(channel, "CHANNEL_OPTIONS", often)
     _, address = peer
     lost: list[tuple[str, float]] = []
-    link, watch = open_streams(address, lost)
+    link, watch = open_streams(address, lost, may_meet)
     time.sleep(1.5)
     assert not lost
     link.send(make_batch(2), make_hidden())
