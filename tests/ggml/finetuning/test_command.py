@@ -78,7 +78,8 @@ def test_steps_of_one_shape_are_planned_once_and_dropout_changes_them(model: Pat
     data.write_text("\n".join(lines))  # steps with other numbers of targets
     losses = []
     for dropout in (0.0, 0.5):
-        run = Run(str(model), str(data), Settings(2, dropout=dropout, steps=8, batch_size=1, learning_rate=0.05))
+        settings = Settings(2, dropout=dropout, steps=8, batch_size=1, sequence_length=64, learning_rate=0.05)
+        run = Run(str(model), str(data), settings)
         losses.append([run.step().loss for _ in range(8)])
         assert run._train.num_recordings == 1
     assert losses[0][0] == losses[1][0]  # B is zero at first
