@@ -37,6 +37,7 @@ set(GRAPH_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/move.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/multiply.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/norm.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/src/kernels/product.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/reduce.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/rotate.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/rows.cpp
@@ -59,5 +60,6 @@ set_source_files_properties(
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/fourier/transform.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/lstm.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/multiply.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/src/kernels/product.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/spatial/convolve.cpp
   PROPERTIES COMPILE_OPTIONS -ffp-contract=fast)

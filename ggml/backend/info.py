@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 
 from ggml.core.devices import Device, device, devices, native_device
+from ggml.core.node import Node
 from ggml.graph.cache import CACHE
 
 
@@ -27,9 +29,10 @@ class DeviceInfo:
 @dataclass(frozen=True, slots=True)
 class MemoryStats:
     """Memory of a device at one moment. The kept graphs' bytes are intermediate results; ``clear_graphs`` frees them.
+    Compiled functions and training steps have graphs of their own, which are not among these.
 
-    On the CPU free and total bytes are the machine's. What tensors take is not counted: ``Arena.num_bytes`` says it for
-    those of a block, ``Tensor.nbytes`` for one.
+    Tensors are those that somebody holds and that have their elements; weights in a mapped file are among them. On the
+    CPU free and total bytes are the machine's.
     """
 
     device: Device
@@ -37,13 +40,32 @@ class MemoryStats:
     total_bytes: int
     num_graphs: int
     graph_bytes: int
+    num_tensors: int
+    tensor_bytes: int
 
 
 def memory_stats(of: Device | str = "cpu") -> MemoryStats:
-    """The memory of a device, by either of its names; ArgumentError if it is not here."""
+    """The memory of a device, by either of its names; ArgumentError if it is not here.
+
+    Tensors are found by a walk over all objects of the process, which takes a tenth of a second in a large one.
+    """
     found = device(of)
     free_bytes, total_bytes = found.memory_bytes
-    return MemoryStats(found, free_bytes, total_bytes, *CACHE.usage(found.native))
+    return MemoryStats(found, free_bytes, total_bytes, *CACHE.usage(found.native), *_tensors(found))
+
+
+def _tensors(on: Device) -> tuple[int, int]:
+    """How many memories the live tensors of a device have, and their bytes.
+
+    The garbage collector knows every node already, so that making a tensor costs nothing more for being counted.
+    """
+    sizes = {}
+    for one in gc.get_objects():
+        if type(one) is Node:
+            buffer = one.buffer
+            if buffer is not None and one.device == on and not buffer.is_closed:
+                sizes[id(buffer)] = buffer.num_bytes
+    return len(sizes), sum(sizes.values())
 
 
 def info(of: Device | str = "cpu") -> DeviceInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import weakref
 from collections.abc import Hashable
@@ -26,6 +27,8 @@ OWN, SEEN, LENT = range(3)
 # Readers that were dropped are forgotten when the list has grown to this length, and to each power of two beyond.
 _MANY_READERS = 64
 
+_numbers = itertools.count()
+
 
 class Node:
     """Immutable in meaning: computing it replaces the operation by the memory of its result.
@@ -34,12 +37,13 @@ class Node:
     operation is a placeholder, an argument of a function that is being traced.
 
     ``sharing`` says who else may write into the memory; a view of shared memory is shared, too. ``readers`` are the
-    operations that were recorded on the node, until they are computed or dropped.
+    operations that were recorded on the node, until they are computed or dropped. ``number`` grows from each node that
+    is made to the next.
     """
 
     __slots__ = (
-        "__weakref__", "buffer", "depth", "device", "dtype", "is_captured", "is_folded", "readers", "recipe", "shape",
-        "sharing",
+        "__weakref__", "buffer", "depth", "device", "dtype", "is_captured", "is_folded", "number", "readers", "recipe",
+        "shape", "sharing",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +58,7 @@ class Node:
     ) -> None:
         # One tuple, so that threads see all of it or nothing.
         self.recipe: Recipe | None = None if op is None else (op, inputs, params)
+        self.number = next(_numbers)
         self.shape = shape
         self.dtype = dtype
         self.device = device

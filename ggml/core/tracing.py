@@ -33,11 +33,13 @@ class Changes:
 
     In such a recording the tensors of modules may be given other values, and random numbers may be drawn: ``draws``
     holds, in their order, the placeholder of each and what draws the tensor that takes its place. ``assigned`` are the
-    tensors that were changed in place, with the nodes and histories that they had before.
+    tensors that were changed in place, with the nodes and histories that they had before. ``repeats`` are placeholders
+    that the next draws get once more, because they belong to something that is computed again.
     """
 
     def __init__(self) -> None:
         self.draws: list[tuple[Node, Callable[[], Any]]] = []
+        self.repeats: list[Node] = []
         self.assigned: list[tuple[weakref.ref[Any], Node, Any]] = []
 
     def note(self, tensor: Any) -> None:

@@ -31,7 +31,11 @@ _ALPHA = "adapter.lora.alpha"
 
 
 def add_lora(
-    model: Decoder, rank: int = 8, alpha: float | None = None, targets: Sequence[str] = LAYER_TARGETS
+    model: Decoder,
+    rank: int = 8,
+    alpha: float | None = None,
+    targets: Sequence[str] = LAYER_TARGETS,
+    dropout: float = 0.0,
 ) -> dict[str, LoRALinear]:
     """Put a LoRALinear around each target of every layer, and freeze all else; the new layers by their GGUF names.
 
@@ -51,12 +55,13 @@ def add_lora(
     names = [f"blk.{layer}.{target}" for layer in range(len(model.blk)) for target in targets if target != OUTPUT]
     names += [OUTPUT] if OUTPUT in targets else []
     model.requires_grad_(False)
-    return {name: _around(model, name, rank, 2.0 * rank if alpha is None else alpha) for name in names}
+    factor = 2.0 * rank if alpha is None else alpha
+    return {name: _around(model, name, rank, factor, dropout) for name in names}
 
 
-def _around(model: Decoder, name: str, rank: int, alpha: float) -> LoRALinear:
+def _around(model: Decoder, name: str, rank: int, alpha: float, dropout: float = 0.0) -> LoRALinear:
     owner, last, base = linear_at(model, name)
-    layer = LoRALinear(base, rank, alpha)
+    layer = LoRALinear(base, rank, alpha, dropout)
     setattr(owner, last, layer)
     return layer
 

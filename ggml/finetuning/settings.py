@@ -14,7 +14,8 @@ _MOST = 1 << 31
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``alpha`` None is twice the rank; ``steps`` None is ``epochs`` times all examples.
+    """``alpha`` None is twice the rank; ``dropout`` is the probability by which an element that the small matrices read
+    is zero; ``steps`` None is ``epochs`` times all examples.
 
     The rate rises from 0 over the first twentieth of the steps, then falls along a cosine to a tenth of
     ``learning_rate``.
@@ -22,6 +23,7 @@ class Settings:
 
     rank: int = 8
     alpha: float | None = None
+    dropout: float = 0.0
     targets: tuple[str, ...] = LAYER_TARGETS
     learning_rate: float = 2e-4
     epochs: float = 1.0
@@ -39,11 +41,14 @@ class Settings:
         for name in ("learning_rate", "epochs", "max_norm"):
             value = getattr(self, name)
             self._check(name, math.isfinite(value) and value > 0, "must be positive and finite")
+        self._check("dropout", 0 <= self.dropout < 1, "must be at least 0 and less than 1")
         self._check("alpha", self.alpha is None or math.isfinite(self.alpha), "must be finite")
 
     def _check(self, name: str, is_good: bool, rule: str) -> None:
         if not is_good:
-            option = {"rank": "lora-rank", "alpha": "lora-alpha"}.get(name, name.replace("_", "-"))
+            option = {"rank": "lora-rank", "alpha": "lora-alpha", "dropout": "lora-dropout"}.get(
+                name, name.replace("_", "-")
+            )
             raise ArgumentError("finetune", f"--{option}", f"{rule}, not {getattr(self, name)}")
 
     def num_steps(self, steps_per_epoch: int) -> int:

@@ -19,6 +19,7 @@ from ggml.io.reading import tensors_of
 from ggml.io.writing import write
 from ggml.nn.layers.lora import LoRALinear
 from ggml.nn.parameter import Parameter
+from ggml.ops.create.factories import zeros_like
 from ggml.ops.create.interop import from_numpy
 from ggml.optim.adam import AdamW
 from ggml.tensors.tensor import Tensor
@@ -89,3 +90,24 @@ def _short(value: Any) -> str:
 def _copied(tensor: Tensor) -> Tensor:
     """In memory of its own: the file is replaced while the run goes on."""
     return from_numpy(np.array(tensor.numpy(), np.float32))
+
+
+#: What a parameter and what is kept of it were.
+Before = list[tuple[Tensor, dict[str, Any]]]
+
+
+def begin(params: dict[str, Parameter], optimizer: AdamW) -> None:
+    """Give the optimiser the state from which it starts, so that its first step is recorded as all others are."""
+    for param in params.values():
+        optimizer.state[param] = {"step": 0, **{moment: zeros_like(param.detach()) for moment in _MOMENTS}}
+
+
+def kept(params: dict[str, Parameter], optimizer: AdamW) -> Before:
+    """Where the parameters and the optimiser stand. Nothing is copied: a step makes new tensors."""
+    return [(param.detach(), dict(optimizer.state[param])) for param in params.values()]
+
+
+def give_back(params: dict[str, Parameter], optimizer: AdamW, before: Before) -> None:
+    """Stand where ``kept`` said."""
+    for param, (value, state) in zip(params.values(), before, strict=True):
+        param.data, optimizer.state[param] = value, state

@@ -9,18 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ggml.core import grad_mode
 from ggml.core.errors import ArgumentError
 from ggml.finetuning.adapter import add_lora, save_adapter
 from ggml.finetuning.batches import Batches, num_targets, padded
 from ggml.finetuning.decoder import Decoder, load_decoder
+from ggml.finetuning.objective import Objective, mean
 from ggml.finetuning.settings import Settings
-from ggml.finetuning.state import load_state, parameters_of, save_state
+from ggml.finetuning.state import begin, give_back, kept, load_state, parameters_of, save_state
 from ggml.finetuning.texts import Example, Texts
 from ggml.io.mapped import open_header
-from ggml.nn.utils.clip_grad import clip_grad_norm_
+from ggml.ops.create.factories import tensor
 from ggml.ops.create.random import default_generator
 from ggml.optim.adam import AdamW
+from ggml.training.step import compile_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,11 @@ class Run:
         self.batches = Batches(Texts(model, settings.sequence_length).read(data), settings.batch_size, settings.seed)
         self.num_steps = settings.num_steps(len(self.batches))
         default_generator.manual_seed(settings.seed)
-        layers = add_lora(self.decoder, settings.rank, settings.alpha, settings.targets)
+        layers = add_lora(self.decoder, settings.rank, settings.alpha, settings.targets, settings.dropout)
         self._params = parameters_of(layers)
         self._optimizer = AdamW(list(self._params.values()), lr=settings.learning_rate, weight_decay=0.0)
+        begin(self._params, self._optimizer)
+        self._train = compile_step(Objective(self.decoder), mean, self._optimizer, max_norm=settings.max_norm)
         # Beside what a person gives: the data and the model, so that a checkpoint is never taken for that of others.
         self._identity: dict[str, Any] = {
             **settings.as_dict(), "steps": self.num_steps, "data": self.batches.digest(), "model": _digest(model),
@@ -60,16 +66,16 @@ class Run:
         chosen = self.batches.chosen(self.step_count)
         rate = self.settings.rate(self.step_count, self.num_steps)
         self._optimizer.param_groups[0]["lr"] = rate
-        self._optimizer.zero_grad()
         self.decoder.train()
-        loss = self.decoder.loss(*padded(chosen)) * (1 / max(num_targets(chosen), 1))
-        loss.backward()
-        value = loss.item()
+        if self.settings.dropout:  # the numbers of a run that stopped and went on are those of one that did not
+            drawn = np.random.SeedSequence([self.settings.seed, self.step_count]).generate_state(1, np.uint64)
+            default_generator.manual_seed(int(drawn[0]))
+        before = kept(self._params, self._optimizer)
+        value = self._train(*padded(chosen), tensor(1 / max(num_targets(chosen), 1))).item()
         if not math.isfinite(value):
+            give_back(self._params, self._optimizer, before)
             why = f"the loss is {value} at step {self.step_count + 1}; give a smaller one, and begin anew"
             raise ArgumentError("finetune", "--learning-rate", why)
-        clip_grad_norm_(list(self._params.values()), self.settings.max_norm)
-        self._optimizer.step()
         self.step_count += 1
         return Done(self.step_count, value, rate, sum(len(one.tokens) for one in chosen))
 

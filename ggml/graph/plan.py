@@ -22,10 +22,17 @@ class Plan:
     key: Hashable
 
 
-def plan(outputs: Sequence[Node]) -> Plan:
-    """What has to be computed for these nodes. Linear in their number; never recurses."""
+def plan(outputs: Sequence[Node], as_recorded: bool = False) -> Plan:
+    """What has to be computed for these nodes. Linear in their number; never recurses.
+
+    Each node comes just before the first that needs it. ``as_recorded``: in the order in which they were made, which is
+    for functions that compute something twice so as not to keep it.
+    """
     places: dict[int, int] = {}
     leaves, pending, recipes = _ordered(outputs)
+    if as_recorded:
+        order = sorted(range(len(pending)), key=lambda place: pending[place].number)
+        pending, recipes = [pending[place] for place in order], [recipes[place] for place in order]
     for node in (*leaves, *pending):
         places[id(node)] = len(places)
     steps = tuple(

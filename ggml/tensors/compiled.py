@@ -168,9 +168,9 @@ def stand_in(node: Node, tensor: Tensor) -> Tensor:
     return over(node) if type(tensor) is Pairs else wrap(node)
 
 
-def without_constants(outputs: list[Node]) -> Plan:
+def without_constants(outputs: list[Node], as_recorded: bool = False) -> Plan:
     """The plan of the outputs, with everything computed that depends on no argument."""
-    todo = plan(outputs)
+    todo = plan(outputs, as_recorded)
     # Memory that others may write to is read anew in each call.
     varies = {id(node) for node in todo.leaves if node.is_placeholder or node.is_shared}
     for node in todo.pending:
@@ -185,7 +185,7 @@ def without_constants(outputs: list[Node]) -> Plan:
     executor.compute(fixed)
     for node in todo.leaves:
         node.is_folded = node.is_folded or not node.is_placeholder
-    return plan(outputs)
+    return plan(outputs, as_recorded)
 
 
 def source_of(node: Node, places: dict[int, int]) -> int | Buffer:

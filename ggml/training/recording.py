@@ -139,7 +139,8 @@ def record(
         del result  # what is changed in place and still held belongs to somebody else
     targets = [*changed, *updates.targets]
     outputs = [loss, *[node for _, _, node in targets]]
-    todo = without_constants(outputs)
+    # In this order what checkpoints compute again is there only while gradients come back over it.
+    todo = without_constants(outputs, as_recorded=True)
     _need_one_device([*todo.leaves, *outputs])
     reads, draws = [one.node for one in updates.reads], [node for node, _ in changes.draws]
     places = {id(node): place for place, node in enumerate([*inputs, *nodes, *reads, *draws, updates.rates])}

@@ -20,8 +20,9 @@ from ggml.tensors.tensor import Tensor, wrap
 from ggml.training.places import handles_of, params_of, point, signature
 from ggml.training.recording import StepRecording, record
 
-# Each keeps the memory of all that lies between loss and gradients.
-_MAX_RECORDINGS = 8
+# Each keeps the memory of all that lies between loss and gradients. A step of a large model takes much longer than
+# recording it, so that others are let go of before there are more than so many bytes and one recording.
+_MAX_RECORDINGS, _MAX_BYTES = 8, 256 << 20
 
 
 class CompiledStep:
@@ -92,6 +93,9 @@ class CompiledStep:
     ) -> StepRecording:
         if not args:
             raise ArgumentError("compile_step", "the step", "needs the arguments of the model, and a target")
+        self._recordings.pop(key, None)
+        while self._recordings and sum(one.program.graph.num_bytes for one in self._recordings.values()) > _MAX_BYTES:
+            self._recordings.popitem(last=False)
         try:
             found = record(self._loss, self.optimizer, self.max_norm, handles, args, arguments)
         except TracingError as error:
@@ -104,7 +108,6 @@ class CompiledStep:
                 "and step, which may read values",
             ) from error
         self._recordings[key] = found
-        self._recordings.move_to_end(key)
         while len(self._recordings) > _MAX_RECORDINGS:
             self._recordings.popitem(last=False)
         return found

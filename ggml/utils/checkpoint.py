@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ggml.autograd.engine import Walk
 from ggml.core import autocast, grad_mode, tracing
+from ggml.core.node import Node
 from ggml.ops.create.random import default_generator
 from ggml.tensors import history
 from ggml.tensors.tensor import Tensor
 
 __all__ = ["checkpoint", "recomputed"]
+
+
+@contextmanager
+def _repeated(draws: list[Node]) -> Iterator[None]:
+    """In a recording, which draws at each call, the random numbers of the block are those of these placeholders."""
+    recorded = tracing.changes()
+    if recorded is None:
+        yield
+        return
+    before, recorded.repeats = recorded.repeats, list(draws)
+    try:
+        yield
+    finally:
+        recorded.repeats = before
 
 
 def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | None = None, **kwargs: Any) -> Any:
@@ -34,11 +50,12 @@ def recomputed(
     It is given the gradients of the tensors among ``args``, not computed yet: whoever lends the function something
     for that long computes them there, and takes it back.
     """
-    if tracing.changes() is not None:  # a recording keeps no values, and its graph has its own order
-        return function(*args, **kwargs)
+    recorded = tracing.changes()
     before, precision = default_generator.snapshot(), autocast.state()
+    first = len(recorded.draws) if recorded else 0
     with grad_mode.no_grad():
         output = function(*args, **kwargs)
+    draws = [node for node, _ in recorded.draws[first:]] if recorded else []
     if not grad_mode.is_grad_enabled():
         return output
     places = [place for place, one in enumerate(args) if isinstance(one, Tensor)]
@@ -49,7 +66,7 @@ def recomputed(
         after = default_generator.snapshot()
         default_generator.restore(before)
         given, ends = list(args), []
-        with grad_mode.enable_grad(), autocast.within(precision):
+        with grad_mode.enable_grad(), autocast.within(precision), _repeated(draws):
             for place in places:
                 given[place] = args[place].detach()
                 if args[place].requires_grad:

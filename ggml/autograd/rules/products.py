@@ -45,7 +45,9 @@ def _linear(step: Step, g: Tensor) -> Gradients:
     rows = _matrix(g.reshape(-1, g.shape[-1]))
     first = second = None
     if step.needs(0):
-        first = matmul(rows, _matrix(step[1])).reshape(step.shape(0))
+        # A quantised weight is read where it lies: as floats it would take eight times its memory in each step.
+        weight = step[1] if step.dtype(1).is_quantized else _matrix(step[1])
+        first = matmul(rows, weight).reshape(step.shape(0))
     if step.needs(1):
         second = matmul(rows.mT, _matrix(step[0].reshape(-1, step.shape(0)[-1])))
     return (first, second) if len(step) == 2 else (first, second, rows)

@@ -126,6 +126,8 @@ def drawn(draw: Callable[[], NDArray[Any]], shape: Shape, dtype: DType, on: Devi
     changes = tracing.changes()
     if changes is None:
         return put(draw(), dtype, on)
+    if changes.repeats:
+        return wrap(changes.repeats.pop(0))
     node = placeholder(shape, dtype, on)
     changes.draws.append((node, lambda: put(draw(), dtype, on)))
     return wrap(node)

@@ -33,6 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lora-rank", type=int, default=plain.rank, metavar="R", help="default: %(default)s")
     parser.add_argument("--lora-alpha", type=float, metavar="A", help="default: twice the rank")
     parser.add_argument(
+        "--lora-dropout", type=float, default=plain.dropout, metavar="P",
+        help="the probability that an element which the matrices read is zero; default: %(default)s",
+    )  # fmt: skip
+    parser.add_argument(
         "--lora-targets", default=",".join(LAYER_TARGETS), metavar="T,T", help="default: %(default)s; also output"
     )
     parser.add_argument("--learning-rate", type=float, default=plain.learning_rate, metavar="X", help="%(default)s")
@@ -97,6 +101,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     return Settings(
         rank=options.lora_rank,
         alpha=options.lora_alpha,
+        dropout=options.lora_dropout,
         targets=tuple(dict.fromkeys(filter(None, options.lora_targets.split(",")))),
         learning_rate=options.learning_rate,
         epochs=options.epochs,

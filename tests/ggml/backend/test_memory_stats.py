@@ -19,3 +19,23 @@ def test_kept_graphs_are_counted() -> None:
     assert ggml.backend.memory_stats().graph_bytes == 0
     with pytest.raises(ggml.ArgumentError):
         ggml.backend.memory_stats("nowhere")
+
+
+def test_live_tensors_are_counted() -> None:
+    before = ggml.backend.memory_stats()
+    x = ggml.ones(300, 300)
+    lazy = x + 1
+    assert x.sum().item() == 90000
+    ggml.eval(x)
+    after = ggml.backend.memory_stats()
+    assert (after.num_tensors - before.num_tensors, after.tensor_bytes - before.tensor_bytes) == (1, 360000)
+    ggml.eval(lazy)
+    assert ggml.backend.memory_stats().tensor_bytes - before.tensor_bytes == 720000
+    with ggml.arena():
+        held = ggml.zeros(100, 100)
+        ggml.eval(held)
+        assert ggml.backend.memory_stats().tensor_bytes - before.tensor_bytes == 760000
+    # What an arena has freed is no memory any more, whoever holds it.
+    assert ggml.backend.memory_stats().tensor_bytes - before.tensor_bytes == 720000
+    del x, lazy, held
+    assert ggml.backend.memory_stats().num_tensors == before.num_tensors

@@ -57,8 +57,9 @@ def test_what_it_writes_and_says(model: Path, data: Path, tmp_path: Path, capsys
     ]  # fmt: skip
 
 
-def test_a_run_that_goes_on_is_the_same_to_the_bit(model: Path, data: Path, tmp_path: Path) -> None:
-    settings = Settings(rank=2, steps=7, batch_size=2, sequence_length=32, learning_rate=0.01, seed=3)
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_a_run_that_goes_on_is_the_same_to_the_bit(dropout: float, model: Path, data: Path, tmp_path: Path) -> None:
+    settings = Settings(2, dropout=dropout, steps=7, batch_size=2, sequence_length=32, learning_rate=0.01, seed=3)
     whole, first = Run(str(model), str(data), settings), Run(str(model), str(data), settings)
     losses = [whole.step().loss for _ in range(7)]
     half = [first.step().loss for _ in range(4)]
@@ -70,6 +71,19 @@ def test_a_run_that_goes_on_is_the_same_to_the_bit(model: Path, data: Path, tmp_
     for run, name in ((whole, "whole"), (second, "second")):
         run.save(str(tmp_path / name))
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+def test_steps_of_one_shape_are_planned_once_and_dropout_changes_them(model: Path, data: Path) -> None:
+    lines = [json.dumps({"prompt": "w1 " * count, "completion": "w2 " * (9 - count)}) for count in range(1, 9)]
+    data.write_text("\n".join(lines))  # steps with other numbers of targets
+    losses = []
+    for dropout in (0.0, 0.5):
+        settings = Settings(2, dropout=dropout, steps=8, batch_size=1, sequence_length=64, learning_rate=0.05)
+        run = Run(str(model), str(data), settings)
+        losses.append([run.step().loss for _ in range(8)])
+        assert run._train.num_recordings == 1
+    assert losses[0][0] == losses[1][0]  # B is zero at first
+    assert losses[0][1:] != losses[1][1:] and losses[1][-1] < losses[1][0]
 
 
 def test_an_interrupt_writes_what_there_is_and_resume_goes_on(model: Path, data: Path, tmp_path: Path) -> None:
@@ -108,6 +122,7 @@ def _texts(model: Path, name: str, content: str) -> Path:
         ("a.jsonl", '{"prompt": "w1 w2", "completion": "' + "w3 " * 40 + '"}\n', (), "more than --sequence-length 32"),
         ("a.txt", "w1 w2", ("--sequence-length", 257), "--sequence-length 257 is more than the model's context of 256"),
         ("a.txt", "w1 w2", ("--lora-rank", 0), "--lora-rank must be at least 1, not 0"),
+        ("a.txt", "w1 w2", ("--lora-dropout", 1), "--lora-dropout must be at least 0 and less than 1, not 1"),
         ("a.txt", "w1 w2", ("--lora-targets", "attn_q,nonsense"), "'nonsense' is none of attn_q"),
         ("a.txt", "w1 w2", ("--learning-rate", "nan"), "--learning-rate must be positive and finite"),
         ("a.txt", "w1 w2", ("--resume",), "--resume there is no "),

@@ -28,6 +28,7 @@ SIZES = {
     "attend": (3, 1),
     "pack": (1, 0),
     "multiply": (2, 0),
+    "product": (2, 14),
     **dict.fromkeys(("multiply_bias", "rotate"), (3, 0)),
     "lstm_cell": (3, 0),
     "lstm_sequence": (4, 1),

@@ -19,9 +19,6 @@ size_t context_bytes(size_t num_steps) {
     return ggml_tensor_overhead() * (2 * num_steps + 8) + ggml_graph_overhead_custom(num_steps + 8, false);
 }
 
-// Steps of a graph between which ggml may recurse.
-constexpr size_t most_recursion = 4096;
-
 }  // namespace
 
 Graph::Graph(Compute& compute, std::span<const Step> steps, std::span<const int64_t> outputs,
@@ -83,8 +80,9 @@ void Graph::build(std::span<const Step> steps, std::span<const int64_t> outputs)
         static_cast<int>(std::ranges::count_if(nodes_, [](const NodeFacts& node) { return !node.is_view; }));
 }
 
-// ggml goes from a result to what it follows from by recursion, for which the stack is too small in a chain
-// of some ten thousands: so it begins on the way already, with what the results need.
+// Steps run in the order of the program, where whoever wrote it knows how much memory lives how long. It
+// keeps ggml's recursion from results to their sources short, too, for which the stack is too small in a
+// chain of some ten thousands.
 void Graph::expand(std::span<const Step> steps, std::span<const int64_t> outputs,
                    const std::vector<ggml_tensor*>& built) {
     std::vector<bool> is_needed(steps.size());
@@ -92,12 +90,8 @@ void Graph::expand(std::span<const Step> steps, std::span<const int64_t> outputs
     for (size_t i = steps.size(); i-- > 0;)
         if (is_needed[i])
             for (int64_t source : steps[i].sources) is_needed[static_cast<size_t>(source)] = true;
-    for (size_t i = most_recursion; i < steps.size(); i += most_recursion) {
-        size_t nearest = i;
-        while (nearest > i - most_recursion && !is_needed[nearest]) --nearest;
-        if (is_needed[nearest]) ggml_build_forward_expand(graph_, built[nearest]);
-    }
-    for (const Slot& slot : outputs_) ggml_build_forward_expand(graph_, slot.tensor);
+    for (size_t i = 0; i < steps.size(); ++i)
+        if (is_needed[i] && built[i]->op != GGML_OP_NONE) ggml_build_forward_expand(graph_, built[i]);
 }
 
 void Graph::add_slots(const std::vector<ggml_tensor*>& built, std::span<const int64_t> outputs) {

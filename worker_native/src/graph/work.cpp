@@ -19,6 +19,8 @@ double flops(std::string_view primitive, const ggml_tensor* t) {
     const auto ne = [t](int source, int axis) { return static_cast<double>(t->src[source]->ne[axis]); };
     if (primitive == "mul_mat") return 2 * num_elements(t) * ne(0, 0);
     if (primitive.starts_with("multiply")) return 2 * num_elements(t) * ne(1, 0);
+    // Each plane of the result has one of the right side.
+    if (primitive == "product") return 2 * static_cast<double>(t->ne[1]) * num_elements(t->src[1]);
     if (primitive.starts_with("convolve")) return 2 * num_elements(t) * ne(1, 0);
     if (primitive == "conv_2d") return 2 * num_elements(t) * ne(0, 0) * ne(0, 1) * ne(0, 2);
     if (primitive == "lstm_sequence") return 8 * num_elements(t) * ne(1, 1);

@@ -98,6 +98,12 @@ KernelFunction pack_kernel();
 KernelFunction multiply_kernel();
 int64_t packed_elements(int64_t depth, int64_t num_rows);
 bool pays_to_pack();
+// F32 matrices [M, K] of any strides, 0 included, times matrices [K, N] of any type whose rows have no gaps,
+// in two outer axes. N is a multiple of 16, and with everything that counts elements of a quantised right
+// side one of its blocks. params: outer extents (2), M, K, N; of the left side the strides of the outer axes,
+// of a row and of an element, and the offset; of the right side the strides of the outer axes and of a row,
+// and the offset.
+KernelFunction product_kernel();
 // F32 rows [2 n, T, H, B] of any outer strides, and cosines and sines [2 n, T or 1, H or 1, B or 1], to the
 // rows times the cosines plus (minus the second half, the first half) times the sines.
 KernelFunction rotate_kernel();

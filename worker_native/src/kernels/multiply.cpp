@@ -71,6 +71,8 @@ template <int lanes, int vectors, int rows>
 INLINE void columns(const Block& block, int64_t column) {
     int64_t row = 0;
     for (; row + rows <= block.num_rows; row += rows) tile<lanes, vectors, rows>(block, row, column);
+    for (; row + rows / 2 <= block.num_rows; row += rows / 2)
+        tile<lanes, vectors, rows / 2>(block, row, column);
     for (; row < block.num_rows; ++row) tile<lanes, vectors, 1>(block, row, column);
 }
 
@@ -86,7 +88,7 @@ struct Multiply {
                 columns<lanes, 1, 8>(block, 0);
         } else {
             for (int64_t column = 0; column < block.width; column += 2 * lanes)
-                columns<lanes, 2, 4>(block, column);
+                columns<lanes, 2, 6>(block, column);
         }
     }
 };
@@ -97,7 +99,7 @@ void store_turned(const float* sums, int64_t count, int64_t num_rows, float* out
         for (int64_t row = 0; row < num_rows; ++row) out[i * out_stride + row] = sums[row * panel_width + i];
 }
 
-constexpr int64_t block_rows = 8;
+constexpr int64_t block_rows = 24;  // whole tiles of 8 rows, and of 6
 
 // The outputs [first, end) of the rows in one panel.
 void multiply_part(const ggml_tensor* dst, int64_t panel, int64_t first, int64_t end, float* sums) {
@@ -167,7 +169,8 @@ int64_t packed_elements(int64_t depth, int64_t num_rows) { return depth * padded
 
 bool pays_to_pack() {
 #if defined(__x86_64__)
-    return __builtin_cpu_supports("avx512f");
+    return __builtin_cpu_supports("avx512f") ||
+           (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
 #else
     return false;
 #endif

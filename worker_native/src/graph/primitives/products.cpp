@@ -82,10 +82,43 @@ ggml_tensor* multiply(Site& site) {
     return custom(site, multiply_kernel());
 }
 
+// The highest element that a pattern of extents and strides reaches, which must lie before `limit`.
+void require_reach(const Site& site, std::initializer_list<std::array<int64_t, 2>> axes, int64_t offset,
+                   int64_t limit) {
+    site.require(offset >= 0 && offset < limit, "starts outside its source");
+    for (const auto& [extent, stride] : axes) {
+        site.require(extent >= 1 && stride >= 0, "has a bad extent or stride");
+        site.require(stride == 0 || extent - 1 <= (limit - 1 - offset) / stride, "leaves its source");
+        offset += (extent - 1) * stride;
+    }
+}
+
+// Sources: F32 matrices of any strides, and matrices of any type in rows without gaps; params: see
+// product_kernel.
+ggml_tensor* product(Site& site) {
+    const ggml_tensor *left = site.src[0], *right = site.src[1];
+    const auto at = [&site](size_t place) { return site.integer(place); };
+    const int64_t block = ggml_blck_size(right->type), columns = at(4);
+    site.require(is_plain_f32(left) && is_plain(right), "wants contiguous sources, the first F32");
+    site.require(is_f32(right) || ggml_get_type_traits(right->type)->to_float,
+                 "the second source cannot be read");
+    site.require(columns >= 1 && columns % 16 == 0 && columns % block == 0, "wants whole vectors of columns");
+    site.require(site.step.type == GGML_TYPE_F32 &&
+                     site.step.ne == std::array<int64_t, 4>{columns, at(2), at(1), at(0)},
+                 "the result has another size");
+    for (size_t place = 10; place < 14; ++place) site.require(at(place) % block == 0, "cuts a block");
+    require_reach(site, {{at(0), at(5)}, {at(1), at(6)}, {at(2), at(7)}, {at(3), at(8)}}, at(9),
+                  ggml_nelements(left));
+    require_reach(site, {{at(0), at(10)}, {at(1), at(11)}, {at(3), at(12)}, {columns, 1}}, at(13),
+                  ggml_nelements(right));
+    return custom(site, product_kernel());
+}
+
 const Primitive list[] = {
     {"mul_mat", 2, 1, mul_mat},       {"pack", 1, 0, pack},
     {"multiply", 2, 0, multiply},     {"multiply_bias", 3, 0, multiply},
     {"mul_mat_id", 3, 1, mul_mat_id}, {"solve_tri", 2, 0, solve_tri},
+    {"product", 2, 14, product},
 };
 
 }  // namespace
