@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ggml.core.devices import Device
+from ggml.core.dtypes import bfloat16
 from ggml.core.errors import ArgumentError, UnsupportedOpError
 from ggml.onnx.element_types import to_tensor
 from ggml.tensors.tensor import Tensor
@@ -56,7 +57,9 @@ class Call:
     def array(self, place: int) -> NDArray[Any]:
         """The values of an operand. While a function is compiled they must not depend on its arguments."""
         found = self.operand(place)
-        return np.asarray(found.numpy()) if isinstance(found, Tensor) else found
+        if not isinstance(found, Tensor):
+            return found
+        return np.asarray((found.float() if found.dtype is bfloat16 else found).numpy())
 
     def ints(self, place: int) -> list[int]:
         """The integers of an operand."""

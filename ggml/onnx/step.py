@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ggml.core.dtypes import DType
-from ggml.core.node import Node, Shape
+from ggml.core.node import Shape
 from ggml.onnx.sizes import Extent, Sizes
 
 
@@ -23,9 +23,10 @@ class Variant:
 class Step:
     """What a function of the table asks. ``inputs`` are names in the graph that is written."""
 
-    def __init__(self, node: Node, inputs: list[str], dtypes: list[DType], variants: Sequence[Variant], sizes: Sizes):
-        self.row = node.op.name if node.op else ""
-        self.dtype, self.inputs, self.dtypes = node.dtype, inputs, dtypes
+    def __init__(
+        self, row: str, dtype: DType, inputs: list[str], dtypes: list[DType], variants: Sequence[Variant], sizes: Sizes
+    ) -> None:
+        self.row, self.dtype, self.inputs, self.dtypes = row, dtype, inputs, dtypes
         self.variants, self._sizes = variants, sizes
 
     @property

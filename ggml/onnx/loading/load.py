@@ -16,7 +16,7 @@ from ggml.onnx.loading.module import Input, OnnxModule, OnnxNode
 from ggml.onnx.table import FROM_ONNX
 
 #: Opsets of ONNX's own domain that are understood.
-OLDEST, NEWEST = 7, 26
+OLDEST, NEWEST = 7, 28
 
 #: Operands that are settings: initializers in these places alone are no parameters.
 _SETTINGS = {"Resize": (1, 2), "Upsample": (1,), "Clip": (1, 2), "Pad": (2,), "Dropout": (1,), "Range": (0, 1, 2)}

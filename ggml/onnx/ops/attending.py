@@ -70,6 +70,8 @@ def _rotate(w: Writer, step: Step) -> str:
 def _attention(call: Call) -> Tensor:
     if call.num_outputs > 1 or call.has(4) or call.has(5) or call.has(6):
         raise call.refuse("caches and scores as results of attention")
+    if any(call.attribute(f"{side}_window_size", -1) != -1 for side in ("left", "right")):
+        raise call.refuse("attention in windows")
     if call.attribute("softcap", 0.0) or call.attribute("softmax_precision") not in (None, 1):
         raise call.refuse("softcap and softmax_precision")
     parts = [call.tensor(at) for at in range(3)]

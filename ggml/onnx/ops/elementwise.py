@@ -43,15 +43,18 @@ for _row, _op in _SAME.items():
 def _by_others(w: Writer, step: Step) -> str:
     """Functions that ONNX has no operation for."""
     x = step.inputs[0]
-    one, two, ten = (w.scalar(number, step.dtypes[0]) for number in (1, 2, 10))
+
+    def number(value: float) -> str:
+        return w.scalar(value, step.dtypes[0])
+
     forms: dict[str, Callable[[], str]] = {
-        "expm1": lambda: w.emit("Sub", w.emit("Exp", x), one),
-        "log1p": lambda: w.emit("Log", w.emit("Add", x, one)),
-        "log2": lambda: w.emit("Div", w.emit("Log", x), w.emit("Log", two)),
-        "log10": lambda: w.emit("Div", w.emit("Log", x), w.emit("Log", ten)),
-        "exp2": lambda: w.emit("Pow", two, x),
+        "expm1": lambda: w.emit("Sub", w.emit("Exp", x), number(1)),
+        "log1p": lambda: w.emit("Log", w.emit("Add", x, number(1))),
+        "log2": lambda: w.emit("Div", w.emit("Log", x), w.emit("Log", number(2))),
+        "log10": lambda: w.emit("Div", w.emit("Log", x), w.emit("Log", number(10))),
+        "exp2": lambda: w.emit("Pow", number(2), x),
         "rsqrt": lambda: w.emit("Reciprocal", w.emit("Sqrt", x)),
-        "erfc": lambda: w.emit("Sub", one, w.emit("Erf", x)),
+        "erfc": lambda: w.emit("Sub", number(1), w.emit("Erf", x)),
         "trunc": lambda: w.emit("Mul", w.emit("Sign", x), w.emit("Floor", w.emit("Abs", x))),
         "frac": lambda: w.emit("Sub", x, w.emit("Mul", w.emit("Sign", x), w.emit("Floor", w.emit("Abs", x)))),
         "isinf": lambda: w.emit("IsInf", x),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -70,14 +71,20 @@ def _batch_norm(call: Call) -> Tensor:
 
 
 @from_onnx("LayerNormalization")
-def _layer_norm_here(call: Call) -> Tensor:
-    if call.num_outputs > 1:
-        raise call.refuse("the mean and the deviation as results")
+def _layer_norm_here(call: Call) -> Any:
     x = call.tensor(0)
     at = call.attribute("axis", -1)
     at = at + x.ndim if at < 0 else at
     shape, eps = tuple(x.shape[at:]), call.attribute("epsilon", 1e-5)
-    weight, bias = call.tensor(1), call.tensor_or_none(2)
+    result = _layer_normed(x, shape, call.tensor(1), call.tensor_or_none(2), eps)
+    if call.num_outputs == 1:
+        return result
+    dims = list(range(at, x.ndim))
+    mean = x.float().mean(dims, True)
+    return result, mean, ((x.float() - mean).square().mean(dims, True) + eps).rsqrt()
+
+
+def _layer_normed(x: Tensor, shape: tuple[int, ...], weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
     if tuple(weight.shape) == shape and (bias is None or tuple(bias.shape) == shape):
         return F.layer_norm(x, shape, weight, bias, eps)
     result = F.layer_norm(x, shape, None, None, eps) * weight

@@ -116,7 +116,7 @@ def _sources(call: Call, how: str, size: int, out: int, scale: float) -> NDArray
     if how == "asymmetric":
         return at / scale
     if how == "align_corners":
-        return at * (size - 1) / (out - 1) if out > 1 else at
+        return at * (size - 1) / (size * scale - 1) if out > 1 else at
     if how == "half_pixel" or (how == "pytorch_half_pixel" and out > 1):
         return (at + 0.5) / scale - 0.5
     if how == "pytorch_half_pixel":
@@ -145,7 +145,8 @@ def _blocks(call: Call) -> Tensor:
     batch, channels, height, width = x.shape
     if call.op == "SpaceToDepth":
         cut = x.reshape(batch, channels, height // size, size, width // size, size)
-        return cut.permute(0, 3, 5, 1, 2, 4).reshape(batch, -1, height // size, width // size)
+        order = (0, 1, 3, 5, 2, 4) if call.attribute("mode", "DCR") == "CRD" else (0, 3, 5, 1, 2, 4)
+        return cut.permute(order).reshape(batch, -1, height // size, width // size)
     if call.attribute("mode", "DCR") == "CRD":
         return F.pixel_shuffle(x, size)
     cut = x.reshape(batch, size, size, channels // (size * size), height, width)
