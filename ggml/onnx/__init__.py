@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ggml.core.errors import UnsupportedOpError
+
 if TYPE_CHECKING:
     from ggml.onnx.exporting.export import export as export
     from ggml.onnx.loading.load import load as load
@@ -22,5 +24,11 @@ _HOMES = {"OnnxModule": "loading.module", "export": "exporting.export", "load": 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    try:
+        found = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name != "onnx":
+            raise
+        hint = "it needs the package onnx: pip install 'ggml-cluster[onnx]'"
+        raise UnsupportedOpError(f"onnx.{name}", "this installation", hint) from error
     return found

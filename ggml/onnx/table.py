@@ -1,7 +1,7 @@
 """The one table between ONNX and the rows of ggml: what writes a row as nodes, and what runs a node as rows.
 
-A function of ``ops/`` enters itself: ``@to_onnx("row")`` takes a writer and a step of the recording, ``@from_onnx("Op")``
-the call of a node. The page of the documentation is generated from what is entered here.
+A function of ``ops/`` enters itself: ``@to_onnx("row")`` takes a writer and a step of the recording,
+``@from_onnx("Op")`` the call of a node. The page of the documentation is generated from what is entered here.
 """
 
 from __future__ import annotations

@@ -102,6 +102,17 @@ class Writer:
             self._symbols[symbol] = self.emit("Shape", name, start=axis, end=axis + 1)
         return self._symbols[symbol]
 
+    def prune(self, results: Sequence[str]) -> None:
+        """Let go of nodes and initializers that no result needs: what a pattern was found in, for one."""
+        wanted = set(results)
+        kept = []
+        for node in reversed(self.nodes):
+            if wanted.intersection(node.output):
+                wanted.update(node.input)
+                kept.append(node)
+        self.nodes = kept[::-1]
+        self.initializers = [one for one in self.initializers if one.name in wanted]
+
     def cast(self, name: str, dtype: DType) -> str:
         """Elements in another dtype."""
         return self.emit("Cast", name, to=there(dtype))

@@ -34,9 +34,7 @@ def from_shapes(dynamic_shapes: Any, names: list[str], parameters: list[str]) ->
         unknown = [name for name in dynamic_shapes if name not in names and name not in parameters]
         if unknown:
             raise ArgumentError("onnx.export", "dynamic_shapes", f"names {unknown}, which are none of {names}")
-        rows = [
-            dynamic_shapes.get(name, dynamic_shapes.get(own)) for name, own in zip(names, parameters, strict=True)
-        ]
+        rows = [dynamic_shapes.get(name, dynamic_shapes.get(own)) for name, own in zip(names, parameters, strict=True)]
     elif isinstance(dynamic_shapes, (tuple, list)):
         rows = list(dynamic_shapes)
     else:

@@ -82,6 +82,7 @@ def export(
     translation.run(names)
     symbols = {tuple(sample[symbol] for sample in sizes.samples): symbol for symbol in values}
     outputs = translation.outputs(results, symbols)
+    writer.prune(results)
     inputs = [
         helper.make_tensor_value_info(name, there(one.dtype), [row.get(at, n) for at, n in enumerate(shape)])
         for name, one, row, shape in zip(names, given, axes, shapes, strict=True)
@@ -158,7 +159,9 @@ def _finished(graph: onnx.GraphProto, opset: int, f: Any, external_data: bool) -
     if size < _MOST_BYTES:
         onnx.checker.check_model(model, full_check=True)
     elif f is not None and not external_data:
-        raise ArgumentError("onnx.export", "external_data", f"must be True: {size} bytes are more than one file may have")
+        raise ArgumentError(
+            "onnx.export", "external_data", f"must be True: {size} bytes are more than one file may have"
+        )
     if f is not None:
         path = os.fspath(f)
         if external_data:

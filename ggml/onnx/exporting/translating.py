@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import helper
 
 from ggml.core import dtypes
@@ -13,12 +15,14 @@ from ggml.core.errors import UnsupportedOpError
 from ggml.core.node import Node
 from ggml.graph import executor
 from ggml.onnx.element_types import there
+from ggml.onnx.exporting.patterns import batch_norm
 from ggml.onnx.exporting.recording import Recorded
 from ggml.onnx.sizes import Sizes
 from ggml.onnx.step import Step, Variant
 from ggml.onnx.table import KNOWS_SIZES, TO_ONNX
 from ggml.onnx.writer import Writer
-from ggml.tensors.tensor import Tensor, wrap
+from ggml.tensors.tensor import Tensor
+from ggml.tensors.transfer import values
 
 
 class Translation:
@@ -79,12 +83,16 @@ class Translation:
             places = w.emit("Range", w.scalar(0, dtypes.int64), end, w.scalar(1, dtypes.int64))
             return places if node.dtype is dtypes.int64 else w.cast(places, node.dtype)
         raise UnsupportedOpError(
-            "onnx.export", "ONNX", f"a constant of shape {node.shape} follows the sizes of the inputs; register it as a "
-            "buffer of the largest size and cut it, or keep the axis fixed",
+            "onnx.export", "ONNX", f"a constant of shape {node.shape} follows the sizes of the inputs; register it "
+            "as a buffer of the largest size and cut it, or keep the axis fixed",
         )  # fmt: skip
 
     def _written(self, place: int, node: Node) -> str:
         row, inputs, _ = self.recorded[0].plan.recipes[place]
+        norm = batch_norm(node)
+        if norm is not None:
+            sources = [self.names[id(source)] for source in norm[:5]]
+            return self.writer.emit("BatchNormalization", *sources, epsilon=norm.eps)
         if row.name not in TO_ONNX:
             raise UnsupportedOpError(
                 f"onnx.export: {row.name}", "ONNX", "the table has no nodes for it; docs/ggml/onnx.md lists what it has"
@@ -97,8 +105,8 @@ class Translation:
         step = Step(row.name, node.dtype, names, [source.dtype for source in inputs], variants, self.sizes)
         if row.name not in KNOWS_SIZES and not step.has_one_form:
             raise UnsupportedOpError(
-                f"onnx.export: {row.name}", "ONNX", f"its parameters {[one.params for one in variants]} follow the sizes "
-                "of the inputs; keep the axis fixed",
+                f"onnx.export: {row.name}", "ONNX", f"its parameters {[one.params for one in variants]} follow the "
+                "sizes of the inputs; keep the axis fixed",
             )  # fmt: skip
         return TO_ONNX[row.name](self.writer, step)
 
@@ -106,19 +114,22 @@ class Translation:
         """The results under their names. An extent that is a symbol of the inputs has its name."""
         found = []
         for place, (node, name) in enumerate(zip(self.recorded[0].outputs, wanted, strict=True)):
-            self.writer.nodes.append(helper.make_node("Identity", [self.names[id(node)]], [name], name=f"output_{name}"))
+            self.writer.nodes.append(
+                helper.make_node("Identity", [self.names[id(node)]], [name], name=f"output_{name}")
+            )
             columns = zip(*[one.outputs[place].shape for one in self.recorded], strict=True)
             shape = [column[0] if len(set(column)) == 1 else symbols.get(column) for column in columns]
             found.append(helper.make_tensor_value_info(name, there(node.dtype), shape))
         return found
 
 
-def _array(node: Node) -> np.ndarray:  # type: ignore[type-arg]
-    """The elements of a leaf in the type that ONNX has for them."""
+def _array(node: Node) -> NDArray[Any]:
+    """The elements of a leaf in the type that ONNX has for them. ``Tensor.numpy`` would share the memory, and compute
+    at once what was recorded on it."""
     if node.buffer is None:
         executor.compute([node])
-    tensor = wrap(node)
+    assert node.buffer is not None
+    found = values(node, node.buffer)
     if node.dtype is dtypes.bfloat16:
-        kind = helper.tensor_dtype_to_np_dtype(there(node.dtype))
-        return np.asarray(tensor.float().numpy()).astype(kind)
-    return np.asarray(tensor.numpy())
+        return found.astype(helper.tensor_dtype_to_np_dtype(there(node.dtype)))
+    return found

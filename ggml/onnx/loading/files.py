@@ -127,7 +127,8 @@ def _mapped(name: str, tensor: onnx.TensorProto, folder: Path) -> NDArray[Any]:
         return np.zeros(tuple(tensor.dims), kind)
     # What follows a link or a device has been refused; the elements are read when they are used.
     raw = np.memmap(path, np.uint8, "r", offset, (length,))
-    return raw.view(kind).reshape(tuple(tensor.dims))
+    mapped: NDArray[Any] = raw.view(kind).reshape(tuple(tensor.dims))
+    return mapped
 
 
 def _inside(name: str, field: str, folder: Path, location: str) -> Path:

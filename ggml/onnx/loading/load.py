@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def load(f: Any) -> OnnxModule:
     ]
     parameters, buffers, constants = _sorted(model, weights)
     outputs = [one.name for one in model.graph.output]
-    return OnnxModule(inputs, outputs, nodes, opset, parameters, buffers, constants).eval()  # type: ignore[no-any-return]
+    return OnnxModule(inputs, outputs, nodes, opset, parameters, buffers, constants).eval()
 
 
 def _opset(name: str, model: onnx.ModelProto) -> int:
@@ -92,7 +93,7 @@ def _value(name: str, attribute: onnx.AttributeProto) -> Any:
         raw = [attribute.s] if kind == onnx.AttributeProto.STRING else list(attribute.strings)
         texts = [one.decode("utf-8", "replace") for one in raw]
         return texts[0] if kind == onnx.AttributeProto.STRING else texts
-    plain = {
+    plain: dict[int, Callable[[], Any]] = {
         onnx.AttributeProto.FLOAT: lambda: attribute.f,
         onnx.AttributeProto.INT: lambda: attribute.i,
         onnx.AttributeProto.FLOATS: lambda: list(attribute.floats),
@@ -108,9 +109,7 @@ def _extents(info: onnx.ValueInfoProto) -> tuple[int | str | None, ...] | None:
     kind = info.type.tensor_type
     if not kind.HasField("shape"):
         return None
-    return tuple(
-        one.dim_value if one.HasField("dim_value") else one.dim_param or None for one in kind.shape.dim
-    )
+    return tuple(one.dim_value if one.HasField("dim_value") else one.dim_param or None for one in kind.shape.dim)
 
 
 Arrays = dict[str, NDArray[Any]]

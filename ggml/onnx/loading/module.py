@@ -120,7 +120,9 @@ class OnnxModule(Module):
                 why += f"; missing are {missing}, and {unknown} cannot be taken"
             raise ArgumentError("OnnxModule", "the inputs", why)
         found: dict[str, Operand] = {}
-        for one, value in zip(self.inputs, [*args, *[kwargs[name] for name in self.input_names[len(args) :]]], strict=True):
+        for one, value in zip(
+            self.inputs, [*args, *[kwargs[name] for name in self.input_names[len(args) :]]], strict=True
+        ):
             found[one.name] = _checked(one, value)
         return found
 
@@ -182,5 +184,3 @@ def _checked(one: Input, value: Any) -> Tensor:
         if not fits:
             raise ShapeMismatchError("OnnxModule", f"{one.name!r} of shape {one.shape}", tuple(value.shape))
     return value
-
-

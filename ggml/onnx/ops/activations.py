@@ -108,7 +108,8 @@ def _celu(call: Call) -> Tensor:
 def _selu(call: Call) -> Tensor:
     x = call.tensor(0)
     alpha, gamma = call.attribute("alpha", 1.6732631921768188), call.attribute("gamma", 1.0507010221481323)
-    return F.elu(x, alpha) * gamma
+    scaled: Tensor = F.elu(x, alpha) * gamma
+    return scaled
 
 
 @from_onnx("HardSigmoid")
@@ -116,7 +117,8 @@ def _hardsigmoid_here(call: Call) -> Tensor:
     x, slope, offset = call.tensor(0), call.attribute("alpha", 0.2), call.attribute("beta", 0.5)
     if abs(slope - 1 / 6) < 1e-6 and offset == 0.5:
         return F.hardsigmoid(x)
-    return (x * slope + offset).clamp(0.0, 1.0)
+    bounded: Tensor = (x * slope + offset).clamp(0.0, 1.0)
+    return bounded
 
 
 @from_onnx("HardSwish")

@@ -74,9 +74,7 @@ def _pair(w: Writer, step: Step) -> tuple[str, str]:
     """Both operands in the dtype that the row computes in, the number among them as a constant."""
     position, (number, _), common = step.params
     dtype = ALL[common]
-    given = [
-        name if own is dtype else w.cast(name, dtype) for name, own in zip(step.inputs, step.dtypes, strict=True)
-    ]
+    given = [name if own is dtype else w.cast(name, dtype) for name, own in zip(step.inputs, step.dtypes, strict=True)]
     if position == 0:
         return given[0], given[1]
     constant = w.scalar(number, dtype)
@@ -123,6 +121,18 @@ def _logic(w: Writer, step: Step) -> str:
     op = {"logical_and": "And", "logical_or": "Or", "logical_xor": "Xor", "logical_not": "Not"}[step.row]
     given = zip(step.inputs, step.dtypes, strict=True)
     return w.emit(op, *[name if own is dtypes.bool_ else w.cast(name, dtypes.bool_) for name, own in given])
+
+
+@to_onnx("bitwise_and", "bitwise_or", "bitwise_xor")
+def _bits(w: Writer, step: Step) -> str:
+    left, right = _pair(w, step)
+    op = {"bitwise_and": "And", "bitwise_or": "Or", "bitwise_xor": "Xor"}[step.row]
+    return w.emit(op if step.params[2] == "bool" else f"Bitwise{op}", left, right)
+
+
+@to_onnx("bitwise_not")
+def _bits_inverted(w: Writer, step: Step) -> str:
+    return w.emit("Not" if step.dtype is dtypes.bool_ else "BitwiseNot", step.inputs[0])
 
 
 @to_onnx("where")
@@ -205,6 +215,11 @@ def _mean_of_several(call: Call) -> Tensor:
 @from_onnx("Not")
 def _not(call: Call) -> Tensor:
     return pointwise.logical_not(call.tensor(0))
+
+
+@from_onnx("BitwiseNot")
+def _bitwise_not(call: Call) -> Tensor:
+    return pointwise.bitwise_not(call.tensor(0))
 
 
 @from_onnx("IsInf")

@@ -151,5 +151,7 @@ def _one_hot(call: Call) -> Tensor:
 def _non_zero(call: Call) -> Operand:
     x = call.operand(0)
     if isinstance(x, Tensor):
-        return x.nonzero().t()
+        found = x.nonzero()
+        assert isinstance(found, Tensor)
+        return found.t()
     return np.array(np.nonzero(x), np.int64)

@@ -132,5 +132,3 @@ def _lp_pool(call: Call) -> Tensor:
 def _global_lp(call: Call) -> Tensor:
     x, power = call.tensor(0), float(call.attribute("p", 2))
     return x.abs().pow(power).sum(list(range(2, x.ndim)), True).pow(1 / power)
-
-

@@ -128,7 +128,8 @@ def _place_here(call: Call) -> Tensor:
     x, at, keeps = call.tensor(0), call.attribute("axis", 0), bool(call.attribute("keepdims", 1))
     if call.attribute("select_last_index", 0):
         found = _place_of(call, x.flip(at), at, keeps)
-        return found.neg() + (x.shape[at] - 1)
+        mirrored: Tensor = (x.shape[at] - 1) - found
+        return mirrored
     return _place_of(call, x, at, keeps)
 
 

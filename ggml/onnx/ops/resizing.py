@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -128,7 +129,7 @@ def _sources(call: Call, how: str, size: int, out: int, scale: float) -> NDArray
 
 def _nearest(call: Call, source: NDArray[Any], size: int) -> NDArray[Any]:
     how = call.attribute("nearest_mode", "round_prefer_floor" if call.opset >= 11 else "floor")
-    ways = {
+    ways: dict[str, Callable[[], NDArray[Any]]] = {
         "round_prefer_floor": lambda: np.ceil(source - 0.5),
         "round_prefer_ceil": lambda: np.floor(source + 0.5),
         "floor": lambda: np.floor(source),
@@ -136,7 +137,7 @@ def _nearest(call: Call, source: NDArray[Any], size: int) -> NDArray[Any]:
     }
     if how not in ways:
         raise call.refuse(f"nearest_mode {how!r}")
-    return np.clip(ways[how](), 0, size - 1).astype(np.int64)
+    return np.asarray(np.clip(ways[how](), 0, size - 1).astype(np.int64))
 
 
 @from_onnx("DepthToSpace", "SpaceToDepth")

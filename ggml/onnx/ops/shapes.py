@@ -23,7 +23,9 @@ def _reshape(w: Writer, step: Step) -> str:
     varying = step.varying(lambda one: one.shape)
     if sum(varying) == 0:
         return w.reshape(step.inputs[0], list(step.shape))
-    wanted: list[Extent | None] = [None if varies else extent for varies, extent in zip(varying, step.shape, strict=True)]
+    wanted: list[Extent | None] = [
+        None if varies else extent for varies, extent in zip(varying, step.shape, strict=True)
+    ]
     for at in range(min(len(step.shape), len(step.input_shapes[0]))):
         if varying[at] and step.agrees(lambda one, at=at: one.shape[at], lambda one, at=at: one.inputs[0][at]):  # type: ignore[misc]
             wanted[at] = 0
@@ -145,7 +147,7 @@ def _range(call: Call) -> Operand:
     start, limit, delta = (call.array(at).reshape(-1)[0] for at in range(3))
     count = max(math.ceil((float(limit) - float(start)) / float(delta)), 0) if delta else -1
     need_few(call.where, (count,))
-    return (start + np.arange(count) * delta).astype(start.dtype)
+    return np.asarray((start + np.arange(count) * delta).astype(start.dtype))
 
 
 @from_onnx("EyeLike")
