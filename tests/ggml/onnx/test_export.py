@@ -16,9 +16,10 @@ ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: p
 
 from tests.ggml.onnx.models import CASES, drawn, flat, made, need_close  # noqa: E402
 
-
 #: Whole models take seconds each: the small ones of their kinds are run by default.
-NAMES = [pytest.param(name, marks=pytest.mark.slow if name in ("resnet", "resnet18", "mobilenet") else ()) for name in CASES]
+NAMES = [
+    pytest.param(name, marks=pytest.mark.slow if name in ("resnet", "resnet18", "mobilenet") else ()) for name in CASES
+]
 
 
 def run(model, *inputs):
@@ -131,7 +132,11 @@ def _rows(x):
     yield "truth", x, lambda x: (x.gt(0).any(1), x.gt(-9).all(), x.isnan().logical_not())
     yield "scans", x, lambda x: (x.cumsum(1), x.tril(), x.triu(1))
     yield "slices", x, lambda x: (x[:, 1:, ::2], x[..., -1], x.flip(1), x[:, [2, 0]], x.roll(1, 0))
-    yield "joins", x, lambda x: (ggml.cat([x, x * 2], 1), ggml.stack([x, x]), x.repeat(2, 1, 1), x.expand(2, -1, -1, -1))
+    yield (
+        "joins",
+        x,
+        lambda x: (ggml.cat([x, x * 2], 1), ggml.stack([x, x]), x.repeat(2, 1, 1), x.expand(2, -1, -1, -1)),
+    )
     yield "pads", x, lambda x: (F.pad(x, (1, 2), value=3.0), F.pad(x, (-1, 1)), F.pad(x, (1, 1), "reflect"))
     yield "pools", x, lambda x: (F.max_pool1d(x, 2, ceil_mode=True), F.avg_pool1d(x, 3, 2, 1, count_include_pad=False))
     yield "resizing", x[None], lambda x: (

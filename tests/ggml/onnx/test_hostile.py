@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 def model_of(nodes, *, inputs=(("x", [2, 3]),), outputs=("y",), weights=(), opset=18):
     """A graph of these nodes; what it gives is of any shape."""
     given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs]
-    results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+    results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in outputs]
     graph = helper.make_graph(nodes, "g", given, results, list(weights))
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
@@ -102,7 +102,7 @@ def test_unknown_operations_are_named_with_node_and_opset() -> None:
 def test_control_flow_and_functions_are_refused() -> None:
     branch = helper.make_graph(
         [helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(np.ones(1, np.float32)))], "b", [],
-        [helper.make_tensor_value_info("c", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("c", TensorProto.FLOAT, ["n"])],
     )  # fmt: skip
     condition = numpy_helper.from_array(np.array(True), "t")
     node = helper.make_node("If", ["t"], ["y"], then_branch=branch, else_branch=branch)

@@ -71,7 +71,10 @@ CASES = {
     "rnn": (lambda: torch.nn.RNN(5, 6), (7, 2, 5), [1]),
     "decoder": (Decoder, (2, 8), [0, 1]),
 }
-NAMES = [pytest.param(name, marks=pytest.mark.slow if name in ("resnet18", "mobilenet_v3_small", "vit") else ()) for name in CASES]
+NAMES = [
+    pytest.param(name, marks=pytest.mark.slow if name in ("resnet18", "mobilenet_v3_small", "vit") else ())
+    for name in CASES
+]
 
 
 def _made(name: str):
