@@ -91,8 +91,8 @@ class Translation:
         row, inputs, _ = self.recorded[0].plan.recipes[place]
         norm = batch_norm(node)
         if norm is not None:
-            sources = [self.names[id(source)] for source in norm[:5]]
-            return self.writer.emit("BatchNormalization", *sources, epsilon=norm.eps)
+            given = [self.names[id(source)] for source in norm[:5]]
+            return self.writer.emit("BatchNormalization", *given, epsilon=norm.eps)
         if row.name not in TO_ONNX:
             raise UnsupportedOpError(
                 f"onnx.export: {row.name}", "ONNX", "the table has no nodes for it; docs/ggml/onnx.md lists what it has"

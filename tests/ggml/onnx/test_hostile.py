@@ -198,7 +198,7 @@ def test_inputs_are_checked() -> None:
         loaded(ggml.ones(2, 3), z=ggml.ones(1))
     with pytest.raises(ggml.ShapeMismatchError, match="'x' of shape"):
         loaded(ggml.ones(3, 3))
-    with pytest.raises(ggml.DTypeError, match="'x' of ggml.float32"):
+    with pytest.raises(ggml.DTypeError, match=r"'x' of ggml\.float32"):
         loaded(ggml.ones(2, 3, dtype=ggml.int64))
 
 
