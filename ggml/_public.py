@@ -16,6 +16,7 @@ import ggml.library as library
 import ggml.linalg as linalg
 import ggml.metrics as metrics
 import ggml.nn as nn
+import ggml.onnx as onnx
 import ggml.optim as optim
 import ggml.profiler as profiler
 import ggml.quantization as quantization
@@ -222,6 +223,7 @@ __all__ = [
     "numel",
     "ones",
     "ones_like",
+    "onnx",
     "optim",
     "preserve_format",
     "profiler",

@@ -114,7 +114,7 @@ def test_no_name_is_a_submodule_and_something_else() -> None:
         "utils",
         "vision",
     }
-    assert both == of_torch | {"backend", "debug", "export", "metrics", "quantization"}
+    assert both == of_torch | {"backend", "debug", "export", "metrics", "onnx", "quantization"}
 
 
 def test_what_is_not_there() -> None:

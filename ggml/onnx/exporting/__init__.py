@@ -1,0 +1,1 @@
+"""Modules from here as ONNX files."""
