@@ -1,7 +1,7 @@
 """Random graphs of differentiable rows: values and gradients of all leaves against PyTorch's.
 
-The child of test_graph_fuzz: ``python -m tests.ggml.autograd.graph_fuzz FIRST COUNT [--describe]`` tries seeds from FIRST
-on. Each graph must equal PyTorch's or be a typed error; nothing may end the process.
+The child of test_graph_fuzz: ``python -m tests.ggml.autograd.graph_fuzz FIRST COUNT [--describe]`` tries seeds from
+FIRST on. Each graph must equal PyTorch's or be a typed error; nothing may end the process.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LEFT_OUT = {
     "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu", "bernoulli",
     "torch_dropout", "torch_alpha_dropout", "torch_feature_alpha_dropout", "gumbel_softmax", "stft", "istft",
     "as_strided", "as_strided_scatter",  # of what lies in another order
-    "polar", "complex", "angle",
+    "polar", "complex", "angle", "topk",  # of a scalar PyTorch takes 1 where 0 are asked for
     "to", "type_as",  # to 16 bits
     "empty_like", "new_empty", "rand_like", "randn_like", "randint_like", "ctc_loss",
     "det", "slogdet", "logdet",  # of singular matrices: see test_derivatives
