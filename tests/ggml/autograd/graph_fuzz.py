@@ -33,7 +33,7 @@ LEFT_OUT = {
     "to", "type_as",  # to 16 bits
     "empty_like", "new_empty", "rand_like", "randn_like", "randint_like", "ctc_loss",
     "det", "slogdet", "logdet",  # of singular matrices: see test_derivatives
-    "hardshrink",
+    "hardshrink", "dist",  # of a negative power, or of none
     "cholesky_ex",  # of what is not positive definite PyTorch leaves the result open
     "max_unpool1d", "max_unpool2d", "max_unpool3d",  # of places that are there twice
 }  # fmt: skip

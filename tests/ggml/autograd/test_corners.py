@@ -23,6 +23,10 @@ TEXTS = {
     "a row that is not trained": "y = torch.embedding(x.reshape(-1, 1), torch.tensor([0, 1, 1]), 1)",
     "no such row": "y = torch.embedding(x.reshape(-1, 1), torch.tensor([0, 1, 1]), 7)",
     "rows by how often they are named": "y = torch.embedding(x.reshape(-1, 1), torch.tensor([0, 1, 1]), -1, True)",
+    "a share of which the gradient is asked": "y = torch.quantile(x.detach(), x[1:2])",
+    "a share among numbers": "y = torch.nanquantile(x, x[1:2] * 0.5)",
+    "a variance that is too small": "y = F.gaussian_nll_loss(x, torch.ones(3), x + 0.5, eps=1.0)",
+    "lengths that are too small": "y = torch.cosine_similarity(x.reshape(3, 1), torch.ones(3, 2), eps=1.5)",
 }
 
 
