@@ -72,7 +72,10 @@ def compare(name: str, data: st.DataObject) -> None:
             wanted = second(torch, pair.theirs, theirs, torch.float32)
         except (RuntimeError, NotImplementedError):  # PyTorch has no second derivative
             return
-    found = second(ggml, pair.call(), ours, ggml.float32)
+    results = pair.call()
+    if any(one.is_complex() for one in results):  # whose pairs the oracle shows as reals
+        return
+    found = second(ggml, results, ours, ggml.float32)
     for place, leaf in enumerate(theirs):
         want = None if wanted is None else wanted[place]
         have = None if found is None else found[place]
