@@ -40,3 +40,12 @@ def gradient(library: Any, text: str) -> tuple[Any, Any]:
 def test_same_as_torch(name: str) -> None:
     for found, wanted in zip(gradient(ggml, TEXTS[name]), gradient(torch, TEXTS[name]), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["smooth_l1_loss", "huber_loss"])
+def test_the_second_derivative_where_nothing_is_lost(name: str) -> None:
+    x = ggml.tensor([1.0, 1.5], requires_grad=True)
+    (first,) = ggml.autograd.grad(
+        getattr(ggml.nn.functional, name)(x, ggml.ones(2), reduction="sum"), x, create_graph=True
+    )
+    assert ggml.autograd.grad(first.sum(), x)[0].tolist() == [1.0, 1.0]

@@ -23,9 +23,14 @@ from tests.ggml.autograd.test_derivatives import OPEN, TIES, untied
 from tests.ggml.both import torch
 from tests.ggml.samples import SAMPLES
 
+#: Lengths of vectors of one element next to 0: the second derivative is 0, as a difference of very large numbers.
+CANCELLING = {"pairwise_distance", "triplet_margin_loss", "triplet_margin_with_distance_loss"}
+
 _HAS = derivatives()
 ROWS = [
-    row.name for row in TABLE.values() if row.sample != "internal" and _HAS[row.name] == HAS and row.name not in OPEN
+    row.name
+    for row in TABLE.values()
+    if row.sample != "internal" and _HAS[row.name] == HAS and row.name not in {*OPEN, *CANCELLING}
 ]
 
 #: Always compared; the whole table is slow.
@@ -105,3 +110,4 @@ def test_second_derivative_equals_torch(name: str, data: st.DataObject) -> None:
 
 def test_what_is_always_compared_is_in_the_table() -> None:
     assert set(ALWAYS) <= set(ROWS)
+    assert set(TABLE) >= CANCELLING
