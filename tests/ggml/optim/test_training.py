@@ -94,7 +94,10 @@ ALWAYS = {("mlp", "SGD"), ("conv_net", "RMSprop"), ("recurrent", "Adam"), ("tran
 def test_loss_curve_equals_torch(make: Callable[[Any], Any], name: str) -> None:
     torch.manual_seed(0)
     weights = {key: value.numpy().copy() for key, value in make(torch).state_dict().items()}
+    threads = ggml.get_num_threads()
+    ggml.set_num_threads(1)  # the nets are small, and other tests compute, too
     wanted = np.array(curve(torch, make, name, weights, RATES[name]))
     found = np.array(curve(ggml, make, name, weights, RATES[name]))
+    ggml.set_num_threads(threads)
     assert (np.abs(found - wanted) <= 1e-4 * np.maximum(1, wanted)).all(), np.abs(found - wanted).max()
     assert np.mean(found[-20:]) < np.mean(found[:20])
