@@ -141,5 +141,11 @@ def summed_to(gradient: Tensor, shape: Shape) -> Tensor:
     return gradient.reshape(shape)
 
 
+def nothing(gradient: Tensor) -> Tensor:
+    """Zeros of the gradient's shape: also where it is infinite or NaN, as a product with 0 is not."""
+    zeros: Tensor = gradient.eq(0) * 0.0
+    return zeros
+
+
 def numel(shape: Sequence[int], dims: Sequence[int]) -> int:
     return math.prod(shape[d] for d in dims)

@@ -77,8 +77,9 @@ def torch_feature_alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
 def torch_embedding(
     weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
 ) -> Tensor:
-    """As ``nn.functional.embedding``, with the weight first. What concerns gradients changes nothing."""
-    return rows_of(indices, weight)
+    """As ``nn.functional.embedding``, with the weight first. A ``padding_idx`` that names no row is none."""
+    is_row = isinstance(weight, Tensor) and weight.ndim == 2 and 0 <= padding_idx < weight.shape[0]
+    return rows_of(indices, weight, padding_idx if is_row else None, scale_grad_by_freq=scale_grad_by_freq)
 
 
 @_top("constant_pad", PLAIN)

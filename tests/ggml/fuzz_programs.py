@@ -94,7 +94,7 @@ OPEN = {
 #: Modules of rows whose values are open: matrices, complex numbers, functions with poles.
 OPEN_MODULES = {"solving", "spectra", "factors", "lu", "complexes", "special_functions"}
 
-_LOOKS = ("getitem", "permute", "transpose", "reshape", "expand", "flip", "narrow", "select", "unsqueeze", "diagonal")
+LOOKS = ("getitem", "permute", "transpose", "reshape", "expand", "flip", "narrow", "select", "unsqueeze", "diagonal")
 
 # Relative to an element: what one rounding may change, several times over.
 _STEP = {torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2}
@@ -120,18 +120,18 @@ class Place:
     number: int
 
 
-def _filled(value: Any, tensors: list[Any]) -> Any:
+def filled(value: Any, tensors: list[Any]) -> Any:
     """The arguments with the program's tensors in their places."""
     if isinstance(value, Place):
         return tensors[value.number]
     if isinstance(value, (list, tuple)):
-        return type(value)(_filled(item, tensors) for item in value)
+        return type(value)(filled(item, tensors) for item in value)
     if isinstance(value, dict):
-        return {key: _filled(item, tensors) for key, item in value.items()}
+        return {key: filled(item, tensors) for key, item in value.items()}
     return value
 
 
-def _abstract(value: Any, tensors: list[Any]) -> Any:
+def abstracted(value: Any, tensors: list[Any]) -> Any:
     """The arguments with places for the program's tensors; others become inputs."""
     if isinstance(value, torch.Tensor):
         for number, known in enumerate(tensors):
@@ -139,9 +139,9 @@ def _abstract(value: Any, tensors: list[Any]) -> Any:
                 return Place(number)
         return value
     if isinstance(value, (list, tuple)):
-        return type(value)(_abstract(item, tensors) for item in value)
+        return type(value)(abstracted(item, tensors) for item in value)
     if isinstance(value, dict):
-        return {key: _abstract(item, tensors) for key, item in value.items()}
+        return {key: abstracted(item, tensors) for key, item in value.items()}
     return value
 
 
@@ -154,7 +154,7 @@ class Program:
         tensors = list(self.inputs)
         for _ in range(fuzzer.rng.randint(2, 4)):
             fuzzer.pool = tensors
-            row = TABLE[fuzzer.rng.choice(_LOOKS)] if fuzzer.rng.random() < 0.3 else fuzzer.rng.choice(rows)
+            row = TABLE[fuzzer.rng.choice(LOOKS)] if fuzzer.rng.random() < 0.3 else fuzzer.rng.choice(rows)
             found = self._step(fuzzer, row, tensors)
             if found is not None:
                 self.steps.append(found[0])
@@ -175,13 +175,13 @@ class Program:
             is_known = isinstance(result, torch.Tensor) and result.dtype in _KNOWN
             # PyTorch has been seen to make a tensor with a negative extent.
             if is_known and min(result.shape, default=0) >= 0 and result.numel() < 1 << 16:
-                return Step(row, method, _abstract(args, tensors), _abstract(kwargs, tensors)), result
+                return Step(row, method, abstracted(args, tensors), abstracted(kwargs, tensors)), result
         return None
 
     def torch_result(self, perturb: Callable[[Any, list[Any]], Any] | None = None) -> list[Any]:
         tensors = list(self.inputs)
         for step in self.steps:
-            args, kwargs = _filled(step.args, tensors), _filled(step.kwargs, tensors)
+            args, kwargs = filled(step.args, tensors), filled(step.kwargs, tensors)
             result = _in_torch(step.row, step.method, args, kwargs)
             if isinstance(result, Exception):
                 raise result
@@ -192,7 +192,7 @@ class Program:
     def ggml_result(self, inputs: list[Any]) -> list[Any]:
         tensors = list(inputs)
         for step in self.steps:
-            args, kwargs = mirrored(_filled(step.args, tensors)), mirrored(_filled(step.kwargs, tensors))
+            args, kwargs = mirrored(filled(step.args, tensors)), mirrored(filled(step.kwargs, tensors))
             if step.method is not None or step.row.torch.endswith("_"):
                 args = [args[0].clone(), *args[1:]]
             function = step.row.function if step.method is None else getattr(ggml.Tensor, step.method)

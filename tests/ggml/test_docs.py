@@ -21,5 +21,8 @@ def test_page_prints_what_it_shows(page: Path, tmp_path: Path, monkeypatch: pyte
     # A fence ends an example: doctest would take it for output.
     text = page.read_text().replace("```", "")
     examples = doctest.DocTestParser().get_doctest(text, {"ggml": ggml}, page.name, str(page), 0)
+    before = ggml.get_num_threads()
+    ggml.set_num_threads(1)  # several wait for each other where other tests compute, too
     result = doctest.DocTestRunner(optionflags=OPTIONS, verbose=False).run(examples)
+    ggml.set_num_threads(before)
     assert result.failed == 0

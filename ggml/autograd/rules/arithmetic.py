@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from ggml.autograd.derivative import Gradients, Step, derivative
+from ggml.autograd.derivative import Gradients, Step, derivative, nothing
 from ggml.ops.elementwise.binary import NO_NUMBER, NUMBER_FIRST
 from ggml.ops.elementwise.selection import where
 from ggml.tensors.tensor import Tensor
@@ -65,7 +65,7 @@ def _div(step: Step, g: Tensor) -> Gradients:
 
 @derivative("trunc_divide", "floor_divide")
 def _whole(step: Step, g: Tensor) -> Gradients:
-    return _both(step, g * 0.0, g * 0.0)
+    return _both(step, nothing(g), nothing(g))
 
 
 @derivative("remainder", "fmod")
@@ -84,10 +84,10 @@ def _pow(step: Step, g: Tensor) -> Gradients:
     a, b = _operands(step)
     wants, first, second = _wants(step), None, None
     if wants[0] and not isinstance(b, Tensor):
-        first = g * 0.0 if b == 0 else g * (b * a ** (b - 1))
+        first = nothing(g) if b == 0 else g * (b * a ** (b - 1))
     elif wants[0]:
         assert isinstance(b, Tensor)
-        first = where(b.eq(0), g * 0.0, g * (b * a ** (b - 1)))
+        first = where(b.eq(0), 0.0, g * (b * a ** (b - 1)))
     if wants[1] and isinstance(a, Tensor):
         assert isinstance(b, Tensor)
         rising = g * (step.result * where(a.eq(0).logical_and(b.ge(0)), 1.0, a).log())
@@ -124,6 +124,6 @@ def _hypot(step: Step, g: Tensor) -> Gradients:
 def _copysign(step: Step, g: Tensor) -> Gradients:
     position = step.params[0]
     if position == NUMBER_FIRST:
-        return (g * 0.0,)
+        return (nothing(g),)
     ratio = where(step[0].eq(0), 0.0, step.result / step[0])
-    return (g * ratio, g * 0.0) if position == NO_NUMBER else (g * ratio,)
+    return (g * ratio, nothing(g)) if position == NO_NUMBER else (g * ratio,)

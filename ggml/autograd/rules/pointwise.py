@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ggml.autograd.derivative import Gradients, Step, derivative
+from ggml.autograd.derivative import Gradients, Step, derivative, nothing
 from ggml.ops.elementwise.selection import where
 from ggml.tensors.tensor import Tensor
 
@@ -64,7 +64,7 @@ def _sqrt(step: Step, g: Tensor) -> Gradients:
 
 @derivative("sign", "floor", "ceil", "round", "trunc")
 def _flat(step: Step, g: Tensor) -> Gradients:
-    return (g * 0.0,)
+    return (nothing(g),)
 
 
 @derivative("frac", "to", "copied", "alias", "mark")

@@ -54,6 +54,14 @@ def where(condition: Tensor, input: Operand, other: Operand) -> Tensor:
     return make("where", (chosen, left, right), (), shape, dtype)
 
 
+def at_least(x: Tensor, least: float) -> Tensor:
+    """``x.clamp(min=least)`` as PyTorch's losses clamp: the gradient passes also where the value was too small."""
+    if not x.requires_grad:
+        clamped: Tensor = x.clamp(min=least)
+        return clamped
+    return where(x.lt(least), x - x.detach() + least, x)
+
+
 @op(runs="composed", sample="where_method", dtypes=PLAIN, torch="Tensor.where", methods=("where",))
 def where_method(input: Tensor, condition: Tensor, other: Operand) -> Tensor:
     """The method: ``input`` where ``condition`` holds, ``other`` elsewhere."""

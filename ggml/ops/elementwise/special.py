@@ -36,7 +36,8 @@ def sinc(input: Tensor) -> Tensor:
     """``sin(pi * input) / (pi * input)``, and 1 at 0."""
     x = floating("sinc", input)
     angle = convert(x, dtypes.float32) * math.pi
-    return convert(where(angle.eq(0), 1.0, angle.sin() / angle), x.dtype)
+    other = where(angle.eq(0), 1.0, angle)  # what is not chosen must not be NaN: its gradient would be, too
+    return convert(where(angle.eq(0), 1.0, other.sin() / other), x.dtype)
 
 
 @op(runs="composed", sample="logit", inplace=True)

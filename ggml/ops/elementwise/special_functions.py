@@ -75,15 +75,24 @@ def _composed_row(name: str, text: str, compute: Callable[[Tensor], Tensor], sam
 ndtr = _composed_row(
     "ndtr", "The share of a normal distribution below each element.", lambda x: (x * -math.sqrt(0.5)).erfc() * 0.5
 )
+
+
+def _entropy(x: Tensor) -> Tensor:
+    return -(x * x.log())
+
+
+# What is not chosen must not be NaN, because its gradient would be. At 0 the square root has the value and the slope.
 entr = _composed_row(
     "entr",
     "``-input * log(input)``: 0 at 0, -inf below.",
-    lambda x: where(x.eq(0), 0.0, where(x.lt(0), -math.inf, -(x * x.log()))),
+    lambda x: where(
+        x.eq(0), where(x.eq(0), x, 1.0).sqrt(), where(x.lt(0), -math.inf, _entropy(where(x.eq(0), 1.0, x)))
+    ),
 )
 spherical_bessel_j0 = _composed_row(
     "spherical_bessel_j0",
     "``sin(input) / input``, and 1 at 0.",
-    lambda x: where(x.isinf(), 0.0, where(x.eq(0), 1.0, x.sin() / x)),
+    lambda x: where(x.isinf(), 0.0, where(x.eq(0), 1.0, x.sin() / where(x.eq(0), 1.0, x))),
 )
 
 zeta = floating_pair("zeta", "The Hurwitz zeta function: the sum of ``(k + other) ** -input``.", "special.zeta")

@@ -10,6 +10,7 @@ import numpy as np
 from ggml.core import dtypes
 from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.ops.elementwise.pointwise import root
+from ggml.ops.elementwise.selection import at_least
 from ggml.ops.shape.concatenation import cat
 from ggml.ops.shape.cutting import narrow
 from ggml.registry.arguments import broadcast, convert, number, result_type, same_dtype, strictly_floating, tensor
@@ -36,7 +37,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-08) 
     shape = broadcast("cosine_similarity", a._node.shape, b._node.shape)
     at, least = axis("cosine_similarity", dim, len(shape)), float(number("cosine_similarity", eps, "eps"))
     one, other = (convert(value, dtypes.float32).expand(shape) for value in (a, b))
-    sizes = [root(value.square().sum(at, True)).clamp(min=least) for value in (one, other)]
+    sizes = [at_least(root(value.square().sum(at, True)), least) for value in (one, other)]
     return convert(((one / sizes[0]) * (other / sizes[1])).sum(at), dtype)
 
 

@@ -6,7 +6,7 @@ import math
 
 from ggml.core import dtypes
 from ggml.core.errors import ArgumentError, ShapeMismatchError
-from ggml.ops.elementwise.selection import where
+from ggml.ops.elementwise.selection import at_least, where
 from ggml.ops.loss.pointwise import (
     NOT_READ,
     REDUCTIONS,
@@ -170,7 +170,7 @@ def gaussian_nll_loss(
     """``(log(var) + (input - target) ** 2 / var) / 2`` with ``var`` at least ``eps``; ``full`` adds the constant."""
     x, y = tensor("gaussian_nll_loss", input), tensor("gaussian_nll_loss", target, "target")
     how = reduction_of("gaussian_nll_loss", reduction)
-    spread = wide(_variance(x, var)).clamp(min=float(number("gaussian_nll_loss", eps, "eps")))
+    spread = at_least(wide(_variance(x, var)), float(number("gaussian_nll_loss", eps, "eps")))
     loss = (spread.log() + (wide(x) - wide(y)).square() / spread) * 0.5
     if full:
         loss = loss + 0.5 * math.log(2 * math.pi)

@@ -147,8 +147,9 @@ def smooth_l1_loss(
     if knee == 0:
         return l1_loss(x, y, reduction=how)
     dtype = _promoted("smooth_l1_loss", x, y)
-    gap = (wide(x) - wide(y)).abs()
-    return reduced(where(gap.lt(knee), gap.square() * (0.5 / knee), gap - 0.5 * knee), how, dtype)
+    signed = wide(x) - wide(y)
+    gap = signed.abs()
+    return reduced(where(gap.lt(knee), signed.square() * (0.5 / knee), gap - 0.5 * knee), how, dtype)
 
 
 @loss_row("huber_loss")
@@ -161,8 +162,9 @@ def huber_loss(
     knee = float(number("huber_loss", delta, "delta"))
     if not knee > 0:
         raise ArgumentError("huber_loss", "delta", f"must be positive: {delta}")
-    gap = (wide(x) - wide(y)).abs()
-    loss = where(gap.le(knee), gap.square() * 0.5, (gap - 0.5 * knee) * knee)
+    signed = wide(x) - wide(y)
+    gap = signed.abs()
+    loss = where(gap.le(knee), signed.square() * 0.5, (gap - 0.5 * knee) * knee)
     return _weighted("huber_loss", loss, weight, x, how, x.dtype)
 
 

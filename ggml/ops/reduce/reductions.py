@@ -15,6 +15,7 @@ from ggml.graph.reducing import reduce, to_rows
 from ggml.graph.value import Value
 from ggml.ops.elementwise.arithmetic import maximum, minimum
 from ggml.ops.elementwise.pointwise import root
+from ggml.ops.elementwise.selection import where
 from ggml.registry.arguments import as_dtype, axes, convert, floating, integer, number, strictly_floating, tensor
 from ggml.registry.results import ValuesAndIndices
 from ggml.registry.table import make, op
@@ -228,4 +229,10 @@ def norm(
         return convert(root(sum(convert(x, dtypes.float32).pow(2), dim, keepdim)), x.dtype)
     if p == 0:
         return convert(sum(x.ne(0), dim, keepdim), x.dtype)
-    return convert(sum(convert(x, dtypes.float32).abs().pow(p), dim, keepdim).pow(1.0 / p), x.dtype)
+    sizes = convert(x, dtypes.float32).abs()
+    # Below 1 the slope at 0 is infinite, and PyTorch passes nothing on.
+    powers = where(sizes.eq(0), 0.0, where(sizes.eq(0), 1.0, sizes).pow(p)) if 0 < p < 1 else sizes.pow(p)
+    total = sum(powers, dim, keepdim)
+    if p > 0 and p != 1:  # of nothing but zeros the norm is 0, and so is its gradient
+        return convert(where(total.eq(0), 0.0, where(total.eq(0), 1.0, total).pow(1.0 / p)), x.dtype)
+    return convert(total.pow(1.0 / p), x.dtype)

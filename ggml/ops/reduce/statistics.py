@@ -184,7 +184,9 @@ def _quantiles(name: str, text: str) -> Callable[..., Tensor]:
         x = flat.movedim(at, -1)
         if not len(shares):
             return x.flatten().narrow(0, 0, 0).reshape(0, *rest)
-        ranks = _ranks(x, wrap(upload(shares, dtypes.float32, x.device)), name == "nanquantile")
+        with_slope = q.reshape(-1) if isinstance(q, Tensor) and q.requires_grad else None
+        wanted = wrap(upload(shares, dtypes.float32, x.device)) if with_slope is None else with_slope
+        ranks = _ranks(x, wanted, name == "nanquantile")
         found = _blended(x.sort(-1).values, -1, ranks, interpolation)
         return found.movedim(-1, 0).reshape(*outer, *rest)
 

@@ -59,7 +59,8 @@ def transformer(library: Any) -> Any:
 def curve(library: Any, make: Callable[[Any], Any], name: str, weights: dict[str, Any], rate: float) -> list[float]:
     model = make(library)
     model.load_state_dict({key: library.tensor(value) for key, value in weights.items()})
-    optimizer = getattr(library.optim, name)(model.parameters(), lr=rate)
+    more = {"momentum": 0.9} if name == "SGD" else {}
+    optimizer = getattr(library.optim, name)(model.parameters(), lr=rate, **more)
     rng, seen = np.random.default_rng(0), []
     truth = rng.standard_normal((12, 5)).astype(np.float32)
     for _ in range(_STEPS):
@@ -73,21 +74,30 @@ def curve(library: Any, make: Callable[[Any], Any], name: str, weights: dict[str
     return seen
 
 
+NETS = (mlp, conv_net, recurrent, transformer)
+RATES = {"SGD": 0.01, "Adam": 1e-3, "AdamW": 1e-3, "RMSprop": 1e-4}
+
+#: One of each net and of each optimiser runs always; all sixteen are slow.
+ALWAYS = {("mlp", "SGD"), ("conv_net", "RMSprop"), ("recurrent", "Adam"), ("transformer", "AdamW")}
+
+
 @pytest.mark.parametrize(
-    ("make", "name", "rate"),
+    ("make", "name"),
     [
-        (mlp, "SGD", 0.05),
-        (mlp, "Adam", 1e-3),
-        (conv_net, "RMSprop", 1e-4),
-        (recurrent, "AdamW", 1e-3),
-        (transformer, "AdamW", 1e-3),
+        pytest.param(
+            make, name, id=f"{make.__name__}-{name}", marks=() if (make.__name__, name) in ALWAYS else pytest.mark.slow
+        )
+        for make in NETS
+        for name in RATES
     ],
-    ids=lambda one: getattr(one, "__name__", str(one)),
 )
-def test_loss_curve_equals_torch(make: Callable[[Any], Any], name: str, rate: float) -> None:
+def test_loss_curve_equals_torch(make: Callable[[Any], Any], name: str) -> None:
     torch.manual_seed(0)
     weights = {key: value.numpy().copy() for key, value in make(torch).state_dict().items()}
-    wanted = curve(torch, make, name, weights, rate)
-    found = curve(ggml, make, name, weights, rate)
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    threads = ggml.get_num_threads()
+    ggml.set_num_threads(1)  # the nets are small, and other tests compute, too
+    wanted = np.array(curve(torch, make, name, weights, RATES[name]))
+    found = np.array(curve(ggml, make, name, weights, RATES[name]))
+    ggml.set_num_threads(threads)
+    assert (np.abs(found - wanted) <= 1e-4 * np.maximum(1, wanted)).all(), np.abs(found - wanted).max()
     assert np.mean(found[-20:]) < np.mean(found[:20])

@@ -1,0 +1,1 @@
+"""A policy that learns to balance a pole: ``python -m ggml.examples.ppo``."""
