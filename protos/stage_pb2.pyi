@@ -269,20 +269,22 @@ class ResultPart(_message.Message):
     def __init__(self, header: _Optional[_Union[ResultHeader, _Mapping]] = ..., logits: _Optional[bytes] = ...) -> None: ...
 
 class StepTiming(_message.Message):
-    __slots__ = ("id", "stage", "num_rows", "start_ns", "end_ns", "received_ns")
+    __slots__ = ("id", "stage", "num_rows", "start_ns", "end_ns", "received_ns", "waited")
     ID_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
     START_NS_FIELD_NUMBER: _ClassVar[int]
     END_NS_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_NS_FIELD_NUMBER: _ClassVar[int]
+    WAITED_FIELD_NUMBER: _ClassVar[int]
     id: StepId
     stage: int
     num_rows: int
     start_ns: int
     end_ns: int
     received_ns: int
-    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., stage: _Optional[int] = ..., num_rows: _Optional[int] = ..., start_ns: _Optional[int] = ..., end_ns: _Optional[int] = ..., received_ns: _Optional[int] = ...) -> None: ...
+    waited: bool
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., stage: _Optional[int] = ..., num_rows: _Optional[int] = ..., start_ns: _Optional[int] = ..., end_ns: _Optional[int] = ..., received_ns: _Optional[int] = ..., waited: _Optional[bool] = ...) -> None: ...
 
 class StageFailure(_message.Message):
     __slots__ = ("stage", "epoch", "reason")

@@ -20,7 +20,7 @@ def hops_ms(timings: Sequence[Sequence[StepTiming]], nodes: Sequence[str]) -> tu
     last = len(nodes) - 1
     steps = [{timing.id: timing for timing in stage} for stage in timings]
     turns = _turns(steps[0], steps[last])
-    apparent = [[timing.received_ns - min(ends) for timing, ends in turns]]
+    apparent = [[timing.received_ns - end_ns for timing, end_ns in turns]]
     apparent += [
         [timing.received_ns - before[step].end_ns for step, timing in here.items() if step in before]
         for before, here in pairwise(steps)
@@ -28,9 +28,7 @@ def hops_ms(timings: Sequence[Sequence[StepTiming]], nodes: Sequence[str]) -> tu
     if not all(apparent):
         return (0.0,) * len(nodes)
     offsets = _offsets_ns([min(differences) for differences in apparent], nodes)
-    # With clocks that agree it can be told which of two steps the next one waited for.
-    shown = [[_since_latest(timing, ends, offsets[0]) for timing, ends in turns]]
-    shown += [[d - offset for d in differences] for differences, offset in zip(apparent[1:], offsets[1:], strict=True)]
+    shown = [[each - offset for each in differences] for differences, offset in zip(apparent, offsets, strict=True)]
     return tuple(max(0.0, statistics.median(differences) / 1e6) for differences in shown)
 
 
@@ -44,25 +42,17 @@ def _offsets_ns(least: Sequence[int], nodes: Sequence[str]) -> list[float]:
     return [difference - share if far else 0.0 for difference, far in zip(least, is_far, strict=True)]
 
 
-def _turns(first: Mapping[StepId, StepTiming], last: Mapping[StepId, StepTiming]) -> list[tuple[StepTiming, list[int]]]:
-    """Steps of the first stage, and the ends of those of which one was waited for.
+def _turns(first: Mapping[StepId, StepTiming], last: Mapping[StepId, StepTiming]) -> list[tuple[StepTiming, int]]:
+    """Steps of the first stage, and the end on the last one of the step that each waited for.
 
-    A step is sent when the one before it in its lane was answered, or ahead, to begin after the newest one. Steps end
-    in order, so that it arrives no earlier than the answer of the one before it in its lane.
+    A step is sent when the one before it in its lane was answered, or ahead, to begin after the newest one.
     """
-    turns: list[tuple[StepTiming, list[int]]] = []
+    turns: list[tuple[StepTiming, int]] = []
     in_lane: dict[int, StepTiming] = {}
     newest: StepTiming | None = None
-    for timing in sorted(first.values(), key=lambda timing: timing.id):
-        before = in_lane.get(timing.id.microbatch)
+    for timing in sorted(first.values(), key=lambda timing: (timing.id.epoch, timing.id.step)):
+        before = newest if timing.waited else in_lane.get(timing.id.microbatch)
         if before is not None and before.id in last and before.id.epoch == timing.id.epoch:
-            waited = {before.id} if newest is None else {before.id, newest.id}
-            turns.append((timing, [last[step].end_ns for step in waited if step in last]))
+            turns.append((timing, last[before.id].end_ns))
         in_lane[timing.id.microbatch] = newest = timing
     return turns
-
-
-def _since_latest(timing: StepTiming, ends: Sequence[int], offset_ns: float) -> float:
-    """From the latest end that lies before the step's arrival."""
-    passed = [timing.received_ns - end - offset_ns for end in ends]
-    return min((since for since in passed if since >= 0), default=max(passed))

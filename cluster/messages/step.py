@@ -158,3 +158,4 @@ class StepTiming:
     start_ns: int  # CLOCK_MONOTONIC before libllama is called
     end_ns: int  # after the last call into libllama for this step
     received_ns: int  # when the whole step had arrived, with the answer that it waits for
+    waited: bool = False  # for that answer, of the newest step before it: it was sent ahead

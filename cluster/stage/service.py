@@ -215,8 +215,9 @@ class StageService:
         if isinstance(step, Microbatch) and not step.is_computed_by(self._spec.stage):
             return
         runner.follow()
-        received_ns = max(received_ns, answered_ns)
-        self._publish(StepTiming(step.id, self._spec.stage, step.num_rows, start_ns, end_ns, received_ns))
+        arrived_ns = max(received_ns, answered_ns)
+        times = start_ns, end_ns, arrived_ns
+        self._publish(StepTiming(step.id, self._spec.stage, step.num_rows, *times, waited=answered_ns > 0))
 
     def _stuck(self, passed_s: float) -> None:
         """In the watching thread: the computing one will not come back."""

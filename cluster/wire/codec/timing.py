@@ -24,6 +24,7 @@ def encode_timing(timing: StepTiming) -> stage_pb2.StepTiming:
         start_ns=timing.start_ns,
         end_ns=timing.end_ns,
         received_ns=timing.received_ns,
+        waited=timing.waited,
     )
 
 
@@ -35,4 +36,5 @@ def decode_timing(message: stage_pb2.StepTiming) -> StepTiming:
         start_ns=check_range("timing.start_ns", message.start_ns, 0, limits.MAX_COUNT),
         end_ns=check_range("timing.end_ns", message.end_ns, message.start_ns, limits.MAX_COUNT),
         received_ns=check_range("timing.received_ns", message.received_ns, 0, limits.MAX_COUNT),
+        waited=message.waited,
     )

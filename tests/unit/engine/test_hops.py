@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -39,6 +40,15 @@ def pipeline(
 def test_stages_of_one_node_tell_their_hops_to_the_nanosecond(num_lanes: int) -> None:
     timings = pipeline([3 * MS_NS, MS_NS, 2 * MS_NS], [HOUR_NS] * 3, num_lanes=num_lanes)
     assert hops_ms(timings, ["one"] * 3) == (3.0, 1.0, 2.0)
+
+
+def test_steps_that_wait_for_the_one_before_though_their_lanes_take_turns() -> None:
+    """One stream: each step begins after the newest, and is sent ahead in the other lane."""
+    timings = [
+        [replace(timing, id=replace(timing.id, microbatch=timing.id.step % 2), waited=True) for timing in stage]
+        for stage in pipeline([3 * MS_NS, MS_NS], [0, 0])
+    ]
+    assert hops_ms(timings, ["one"] * 2) == (3.0, 1.0)
 
 
 def test_two_nodes_whose_clocks_differ_by_an_hour_share_what_both_ways_take() -> None:
