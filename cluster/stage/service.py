@@ -89,7 +89,9 @@ class StageService:
         """
         with self._wiring_lock:
             if self._server is None:
-                self._server = StageServer(wiring.hello, self, self._keys.listener, wiring.callers)
+                self._server = StageServer(
+                    wiring.hello, self, self._keys.listener, wiring.callers, self._inbox.read_from
+                )
                 self._address = self._server.start()
             else:
                 self._server.expect(wiring.hello.epoch, wiring.callers)

@@ -18,7 +18,7 @@ _READ_BYTES = 64 << 10
 
 
 class Frames:
-    """One end. `send` may be called by any thread, `messages` by one; `close` by any, and again.
+    """One end. `send` may be called by any thread, `messages` or `take` by one; `close` by any, and again.
 
     Most messages leave within the call that sends them: a thread between would cost more than the way itself.
     """
@@ -32,6 +32,12 @@ class Frames:
         self._unsent: deque[bytes] = deque()
         self._sender: threading.Thread | None = None
         self._is_closed = False
+        self._unread = b""
+        self.is_over = False  # whoever reads has come to the end
+
+    def fileno(self) -> int:
+        """For whoever polls before `take`."""
+        return self._socket.fileno()
 
     def send(self, data: bytes, most_waiting: int = MAX_QUEUED_FRAMES) -> None:
         """Never waits. UnreachableError once the other end is gone; CapacityError if `most_waiting` are unsent."""
@@ -60,18 +66,14 @@ class Frames:
 
     def messages(self) -> Iterator[bytes]:
         """Until the other end is gone, or it is closed. UsageError for what is no message."""
-        unread = b""
-        while True:
-            missing = _missing(unread)
-            if not missing:
-                end = _LENGTH_BYTES + _length(unread)
-                yield unread[_LENGTH_BYTES:end]
-                unread = unread[end:]
-                continue
-            more = self._receive(max(_READ_BYTES, missing)) if missing <= _READ_BYTES else self._receive_long(missing)
-            if not more:
-                return
-            unread = unread + more if unread else more
+        while not self.is_over:
+            yield from self._whole()
+            self._receive(socket.MSG_WAITALL if _missing(self._unread) > _READ_BYTES else 0)
+
+    def take(self) -> list[bytes]:
+        """Those that have come by now, whole; `is_over` at the end of all. UsageError for what is no message."""
+        self._receive(socket.MSG_DONTWAIT)
+        return list(self._whole())
 
     def close(self) -> None:
         """Both directions end, at both ends; what is unsent is dropped."""
@@ -125,25 +127,26 @@ class Frames:
                     self._unsent.popleft()
                 self._room.notify_all()
 
-    def _receive(self, most: int) -> bytes:
-        try:
-            return self._socket.recv(most)
-        except OSError:
-            return b""
+    def _whole(self) -> Iterator[bytes]:
+        """What has been received of whole messages."""
+        while not _missing(self._unread):
+            end = _LENGTH_BYTES + _length(self._unread)
+            data, self._unread = self._unread[_LENGTH_BYTES:end], self._unread[end:]
+            yield data
 
-    def _receive_long(self, count: int) -> bytes:
-        """All of what is missing at once, so that a long message is not put together again and again."""
-        buffer, num_read = bytearray(count), 0
-        view = memoryview(buffer)
-        while num_read < count:
-            try:
-                more = self._socket.recv_into(view[num_read:])
-            except OSError:
-                return b""
-            if not more:
-                return b""
-            num_read += more
-        return bytes(buffer)
+    def _receive(self, flags: int) -> None:
+        """More, if there is more. All that a long message lacks at once: it is not put together again and again."""
+        missing = _missing(self._unread)
+        try:
+            more = self._socket.recv(missing if missing > _READ_BYTES else _READ_BYTES, flags)
+        except BlockingIOError:
+            return
+        except OSError:
+            more = b""
+        if more:
+            self._unread = self._unread + more if self._unread else more
+        else:
+            self.is_over = True
 
 
 def _length(unread: bytes) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 import grpc
@@ -20,14 +20,13 @@ from cluster.wire.access.guarded import GuardedServer
 from cluster.wire.codec.event import Event
 from cluster.wire.codec.facts import encode_facts, encode_holdings
 from cluster.wire.codec.hello import decode_hello
-from cluster.wire.codec.step.assembly import StepAssembly
-from cluster.wire.codec.step.header import StepLimits
 from cluster.wire.codec.wiring import decode_wiring
 from cluster.wire.limits import MAX_COUNT, AnyMessage, check_range, parse
 from cluster.wire.local.frames import Frames
 from cluster.wire.local.meeting import come_to
-from cluster.wire.stage.epochs import StageEpochs, StepOrder, StreamEnd
+from cluster.wire.stage.epochs import StageEpochs, StreamEnd
 from cluster.wire.stage.events import EventQueue, TokenQueue
+from cluster.wire.stage.steps import StepReader, StepSource
 from cluster.wire.transport.methods import Methods
 from cluster.wire.transport.status import aborting
 from protos import stage_pb2
@@ -38,6 +37,8 @@ _NUM_THREADS = 12
 MAX_UNSENT = 2
 ROOM_CHECK_S = 1.0
 _ANY = Callers()
+
+Reads = Callable[[StepSource], None]
 
 
 class StageBackend(Protocol):
@@ -71,10 +72,19 @@ class StageBackend(Protocol):
 class StageServer:
     """Serves one stage to those who know the secret. `hello` holds what it is, and the epoch that it joins."""
 
-    def __init__(self, hello: Hello, backend: StageBackend, listener: Listener, callers: Callers = _ANY) -> None:
-        """`callers`: the nodes from which streams may come."""
+    def __init__(
+        self,
+        hello: Hello,
+        backend: StageBackend,
+        listener: Listener,
+        callers: Callers = _ANY,
+        reads: Reads | None = None,
+    ) -> None:
+        """`callers`: the nodes from which streams may come. `reads`: of the backend, which takes steps from streams
+        within this machine itself, until they are over; None: they are submitted, as others are."""
         self._stage = hello.stage
         self._backend = backend
+        self._reads = reads
         self._epochs = StageEpochs(hello, backend.accept, callers)
         self._listener = listener
         self._watchers: list[EventQueue | TokenQueue] = []
@@ -127,21 +137,35 @@ class StageServer:
                 self._epochs.join_upstream(hello, end, self._listener.caller(context))
                 with _coming_to(message.hello, context) as frames:
                     yield stage_pb2.StepAck(hello=_ack(hello, frames))
-                    self._receive(requests if frames is None else frames.messages(), hello)
+                    if frames is not None and self._reads is not None:
+                        self._have_read(self._reads, frames, hello, context)
+                    else:
+                        self._receive(requests if frames is None else frames.messages(), hello)
             finally:
                 end.reached.set()
 
     def _receive(self, requests: Iterator[bytes], hello: Hello) -> None:
-        assembly = StepAssembly(StepLimits.of(hello))
-        order = StepOrder(hello.epoch)
+        reader = StepReader(hello)
         try:
             for data in requests:
-                step = assembly.add(parse(stage_pb2.StepMessage, data))
-                if step is not None and order.is_next(step[0].id):
-                    self._backend.submit(*step, time.monotonic_ns())
+                step = reader.take(data)
+                if step is not None:
+                    self._backend.submit(*step)
         except Exception as error:
-            self.publish(StageFailure(self._stage, hello.epoch, f"step refused: {error}"))
+            self._refuse(hello.epoch, error)
             raise
+
+    def _have_read(self, reads: Reads, frames: Frames, hello: Hello, context: grpc.ServicerContext) -> None:
+        """The backend reads them itself."""
+        source = StepSource(frames, hello, partial(self._refuse, hello.epoch))
+        if not context.add_callback(source.end):
+            source.end()  # gone already
+        reads(source)
+        if source.error is not None:
+            raise source.error
+
+    def _refuse(self, epoch: int, error: Exception) -> None:
+        self.publish(StageFailure(self._stage, epoch, f"step refused: {error}"))
 
     def _watch(self, request: bytes, context: grpc.ServicerContext) -> Iterator[stage_pb2.StageEvent]:
         events = EventQueue()

@@ -101,9 +101,8 @@ class StageStream(Generic[Reply]):
         self._call.cancel()
         if self.frames is not None:
             self.frames.close()
-        for thread in (self._thread, self._reader):
-            if thread is not None and thread is not threading.current_thread():
-                thread.join()
+        _join(self._thread)
+        _join(self._reader)  # which the other one may have started until its end
         if self.frames is not None:
             self.frames.free()
 
@@ -117,8 +116,7 @@ class StageStream(Generic[Reply]):
         except ClusterError as raised:
             error = raised
         self._call_is_over.set()
-        if self._reader is not None and self._reader is not threading.current_thread():
-            self._reader.join(BOTH_ENDS_S)  # what was said before the end is heard before it
+        _join(self._reader, BOTH_ENDS_S)  # what was said before the end is heard before it
         self._lose(self._frames_error or error)
 
     def _read_frames(self, frames: Frames) -> None:
@@ -155,10 +153,11 @@ class StageStream(Generic[Reply]):
         self.frames = None if self._meeting is None else self._meeting.accept()
         if self.frames is None:
             raise UnreachableError(f"{self.peer}: somebody else came to the socket between us; connect again")
-        self._reader = threading.Thread(
+        reader = threading.Thread(
             target=self._read_frames, args=(self.frames,), name=f"{self._thread.name}-local", daemon=True
         )
-        self._reader.start()
+        reader.start()
+        self._reader = reader
 
     def _end_meeting(self) -> None:
         if self._meeting is not None:
@@ -173,3 +172,8 @@ class StageStream(Generic[Reply]):
             self._opened.set_exception(error)
         elif not self._closed.is_set():
             self._on_lost(error)
+
+
+def _join(thread: threading.Thread | None, timeout_s: float | None = None) -> None:
+    if thread is not None and thread is not threading.current_thread():
+        thread.join(timeout_s)
