@@ -13,7 +13,7 @@ from cluster.wire.access.gate import AioGate
 from cluster.wire.access.strangers import Strangers
 from cluster.wire.inference.backend import InferenceBackend
 from cluster.wire.inference.streams import InferenceStreams
-from cluster.wire.transport.channel import SERVER_OPTIONS
+from cluster.wire.transport.channel import SERVER_OPTIONS, patient
 from cluster.wire.transport.keeping import KEEPS
 from cluster.wire.transport.methods import register
 
@@ -56,7 +56,7 @@ class InferenceServer:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         server = grpc.aio.server(
-            interceptors=(self._gate,), options=SERVER_OPTIONS, maximum_concurrent_rpcs=MAX_STREAMS
+            interceptors=(self._gate,), options=patient(SERVER_OPTIONS), maximum_concurrent_rpcs=MAX_STREAMS
         )
         address = self._listener.bind(server)
         streams = InferenceStreams(self._backend)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from typing import Any
 
 import grpc
@@ -18,6 +19,9 @@ from cluster.wire.transport.tls import CallerTls
 # take a second, and a false alarm costs requests a pause, no more.
 KEEPALIVE_TIME_MS = 1000
 PING_TIMEOUT_MS = 2000
+# Of clients, as the coordinator sees them. One whose machine starves it keeps its requests; one that is gone without a
+# word, which is rare, keeps its slots for that long.
+CLIENT_PING_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_MS = 5000
 # What one server gives to connections. A client whose connection was closed because it was idle connects again with
 # its next call, in some 2 ms.
@@ -57,6 +61,12 @@ SERVER_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
     ("grpc.max_concurrent_streams", MAX_CALLS_PER_CONNECTION),
 )
+
+
+def patient(options: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Those of a server whose callers are clients."""
+    slow = dict.fromkeys(("grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms"), CLIENT_PING_TIMEOUT_MS)
+    return [(name, slow.get(name, value)) for name, value in options]
 
 
 def open_channel(address: str, tls: CallerTls | None = None, *, single_threaded: bool = False) -> grpc.Channel:

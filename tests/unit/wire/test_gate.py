@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -28,7 +31,14 @@ from cluster.wire.stage.event_watch import EventWatch
 from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.server import StageServer
 from cluster.wire.stage.token_watch import TokenWatch
-from cluster.wire.transport.channel import SERVER_OPTIONS, bind, open_channel, port_of
+from cluster.wire.transport.channel import (
+    KEEPALIVE_TIME_MS,
+    PING_TIMEOUT_MS,
+    SERVER_OPTIONS,
+    bind,
+    open_channel,
+    port_of,
+)
 from cluster.wire.transport.methods import _SERVICES, method_path
 from cluster.wire.weights.client import WeightsClient
 from cluster.wire.weights.server import WeightsServer
@@ -423,6 +433,37 @@ def test_many_idle_strangers_are_hung_up_on_and_nobody_else(host: str) -> None:
         with cluster.connect(address, SECRET.text) as another:
             assert another.generate("good").text == "good"
         server.stop()
+    backend.join()
+
+
+STARVED = """
+import sys
+import cluster
+from tests.fakes.wire_backends import SECRET
+with cluster.connect(sys.argv[1], SECRET.text) as client:
+    stream = client.stream("wait")
+    print(next(stream).text, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_client_that_stands_still_for_some_seconds_keeps_its_requests() -> None:
+    """So does one whose machine has no time for it."""
+    backend = EchoCluster()
+    server = InferenceServer(backend, Listener(SECRET))
+    command = [sys.executable, "-c", STARVED, server.start()]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == "w\n"
+        try:
+            client.send_signal(signal.SIGSTOP)
+            assert not backend.cancelled.wait((KEEPALIVE_TIME_MS + PING_TIMEOUT_MS) / 1000 + 2)
+            client.send_signal(signal.SIGCONT)
+            assert not backend.cancelled.wait(1)
+        finally:
+            client.kill()
+    assert backend.cancelled.wait(10)
+    server.stop()
     backend.join()
 
 
