@@ -37,7 +37,8 @@ COUNTS = (
     (
         "exaone4.cpp:4",
         "64 layers have windows, and layers without rotation; fewer cannot have them",
-        "64 are whole only: no key turns windows on, and no other graph has norms only behind its parts, for each head",
+        "64 are whole only: no key turns windows on, and the other graph with norms only behind its "
+        "parts, olmo2's, norms all heads together",
     ),
     (
         "gemma2.cpp:25, gemma3.cpp:29",
@@ -67,7 +68,7 @@ COUNTS = (
     (
         "minicpm3.cpp:197",
         "what a layer adds is scaled by the square root of the number",
-        "whole only: no key, and no other graph of such keys has this scale",
+        "whole only: no key is read, and no other graph of latent attention scales what a layer adds",
     ),
     (
         "minimax-01.cpp:288",
