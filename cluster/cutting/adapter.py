@@ -90,9 +90,10 @@ def check_adapter(header: Header, model: Model) -> Adapter:
 def adapter_part(adapter: Adapter, model: Model, first: int, end: int) -> AdapterPlan:
     """What belongs to the tensors of the slice [first, end), under the names that they have there."""
     tensors = tuple(_part(adapter, model, first, end))
+    is_whole = (first, end) == (0, model.num_layers)
     metadata = {
         "general.type": string("adapter"),
-        "general.architecture": string(model.architecture),
+        "general.architecture": string(model.architecture if is_whole else model.slice_architecture),
         "adapter.type": string("lora"),
         _ALPHA: float32(adapter.alpha),
     }

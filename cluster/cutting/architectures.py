@@ -40,6 +40,9 @@ class Architecture:
     `window`: see Window.
     `period`, `period_key`: layers repeat with this period, and with that in the key.
     `counts`, `at_least`: libllama takes another graph for exactly these numbers of layers, and from this number on.
+    `twins`: for a number of layers, the architecture whose graph, for any number, is the same operation for operation:
+    slices of such a model call themselves that.
+    `unread`: tensors of a layer, by the ends of their names, that this graph leaves alone and a twin's would use.
     `recurrent`: how libllama knows the layers that keep a running state instead of keys and values: "all" layers do
     (beside keys and values, or not), or "kv": those without key/value heads, "kv+ff": those without feed-forward too,
     "list": a list, or all but the last of each `interval`. Empty: none.
@@ -54,7 +57,7 @@ class Architecture:
     `min_tokens`: the least vocabulary that libllama loads, for slices that neither embed nor have the head.
     `residual_scale`: times 1/sqrt(number of layers) is the default of that key.
     `whole`: why no model can be cut, though it can be served whole; `whole_if`: numbers in keys that make it so.
-    `refusal`: why it cannot be served at all.
+    `refusal`: why it cannot be served at all; `refused_if`: numbers in keys that make it so.
     `is_encoder`: it gives embeddings, or scores: each token attends to all of the text, which is read whole.
     """
 
@@ -67,6 +70,8 @@ class Architecture:
     period_key: str = ""
     counts: frozenset[int] = frozenset()
     at_least: int | None = None
+    twins: Mapping[int, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
     recurrent: str = ""
     interval: int = 4
     heads_vary: bool = False
@@ -83,6 +88,7 @@ class Architecture:
     whole: str = ""
     whole_if: Mapping[str, tuple[Callable[[int], bool], str]] = field(default_factory=dict)
     refusal: str = ""
+    refused_if: Mapping[str, tuple[Callable[[int], bool], str]] = field(default_factory=dict)
     is_encoder: bool = False
 
 
@@ -117,7 +123,13 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "openelm": replace(PLAIN, heads_vary=True, tied=True),
     "pockettts": replace(ROTARY, tied=True),
     "ernie4_5-moe": replace(ROTARY, period_key="interleave_moe_layer_step"),
-    "baichuan": replace(ROTARY, counts=frozenset({32, 40})),
+    # 32 layers rotate keys as llama does, 40 have biases by distance as refact has, and other numbers neither.
+    "baichuan": replace(
+        ROTARY,
+        counts=frozenset({32, 40}),
+        twins={32: "llama", 40: "refact"},
+        unread=("ffn_gate.scale", "ffn_up.scale", "ffn_down.scale"),
+    ),
     "command-r": replace(PLAIN, at_least=64, tied=True),
     "deepseek2": FREE,
     "mistral4": FREE,
@@ -159,7 +171,10 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         window=Window(4),
         period=4,
         period_key="interleave_moe_layer_step",
-        whole_if={"attention.sliding_window": (lambda size: size == 0, "its last layer rotates no keys, as no other")},
+        # llama-graph.cpp:161: its last layer rotates no keys, and asserts the scale that only windows bring along.
+        refused_if={
+            "attention.sliding_window": (lambda size: size == 0, "libllama stops the process in its last layer")
+        },
     ),
     "mellum": replace(ROTARY, window=Window(4, optional=True)),
     "muse-glimmer": replace(PLAIN, inputs=("embd_norm",), window=Window(4)),

@@ -109,8 +109,11 @@ def _tensors(model: Model, first: int, end: int, layers: tuple[SliceLayer, ...])
     for info in model.header.tensors:
         if found := layer_of(info.name):
             inside.setdefault(found[0], []).append((found[1], info))
+    unread = () if (first, end) == (0, model.num_layers) else model.row.unread
     for number, layer in enumerate(layers):
         for suffix, info in inside[layer.source]:
+            if suffix in unread:
+                continue
             name = f"blk.{number}.{suffix}"
             yield _zeros(info, name) if layer.is_stand_in else _copy(model.header, info, name)
 

@@ -55,15 +55,22 @@ def ngram_layers(model: Model) -> tuple[int, ...]:
 
 def slice_keys(model: Model, first: int, end: int, layers: Sequence[SliceLayer], model_hash: str) -> Keys:
     """All keys of the slice file."""
-    if (first, end) == (0, model.num_layers):
-        keys = dict(model.header.metadata)
-    else:
-        keys = _keys_of_layers(model, first, end, layers)
+    is_whole = (first, end) == (0, model.num_layers)
+    keys = dict(model.header.metadata) if is_whole else _keys_of_layers(model, first, end, layers)
     keys.pop("general.alignment", None)
     if model.header.num_nextn_layers:
         keys[model.key("nextn_predict_layers")] = uint32(0)
     keys[model.key("block_count")] = uint32(len(layers))
+    if not is_whole and model.slice_architecture != model.architecture:
+        keys = _renamed(keys, model.architecture, model.slice_architecture)
     return keys | _role(model, first, end, layers, model_hash)
+
+
+def _renamed(keys: Keys, old: str, new: str) -> Keys:
+    """The same keys of another architecture, whose graph is the same."""
+    begin = f"{old}."
+    renamed = {new + key[len(old) :] if key.startswith(begin) else key: value for key, value in keys.items()}
+    return renamed | {"general.architecture": string(new)}
 
 
 def _role(model: Model, first: int, end: int, layers: Sequence[SliceLayer], model_hash: str) -> Keys:

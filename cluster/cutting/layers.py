@@ -43,7 +43,9 @@ def slice_layers(model: Model, first: int, end: int) -> tuple[SliceLayer, ...]:
 
 
 def is_special(model: Model, num_layers: int) -> bool:
-    """Whether libllama takes another graph for this number of layers."""
+    """Whether libllama takes another graph for this number of layers in a slice."""
+    if model.slice_architecture != model.architecture:
+        return False  # there the number changes nothing
     row, counts = model.row, model.row.counts
     if model.architecture in ("deepseek2", "mistral4") and model.header.uint32(model.key("attention.q_lora_rank"), 0):
         counts = _LITE_DEEPSEEK_COUNTS

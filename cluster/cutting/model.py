@@ -53,5 +53,10 @@ class Model:
         """How one vector is made of a text; None of a model that was not made for that."""
         return Pooling.of_file(self.header.uint32(self.key("pooling_type"), 0))
 
+    @property
+    def slice_architecture(self) -> str:
+        """What a slice that is not the whole model calls itself; see `Architecture.twins`."""
+        return self.row.twins.get(self.num_layers, self.architecture)
+
     def key(self, name: str) -> str:
         return f"{self.architecture}.{name}"

@@ -127,6 +127,10 @@ def _check_kind(header: Header, row: Architecture) -> None:
         raise _refusal(header, f"general.type is {kind!a}, not 'model'")
     if any(key.startswith("ggml_cluster.slice.") for key in header.metadata):
         raise _refusal(header, "the file is itself a slice; use the model it was cut from")
+    for name, (is_so, why) in row.refused_if.items():
+        key = f"{architecture}.{name}"
+        if key in header.metadata and is_so(header.uint32(key)):
+            raise _refusal(header, f"{why} ({key} is {header.uint32(key)})")
     pooling = header.uint32(f"{architecture}.pooling_type", _UNSPECIFIED)
     if pooling not in (*_POOLING_TYPES, _UNSPECIFIED):
         raise _refusal(header, f"its pooling_type is {pooling}; known are {', '.join(map(str, _POOLING_TYPES))}")

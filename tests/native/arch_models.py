@@ -42,6 +42,9 @@ def descriptions() -> Mapping[str, Any]:
     found["qwen3vl-deepstack"] = _with_keys(found["qwen3vl-dense"], {"qwen3vl.n_deepstack_layers": ["UINT32", 3]})
     mapping = ["ARRAY:INT32", [0, -1, -1, 1, 2, -1, -1, -1]]
     found["granite-deepstack"] = _with_keys(found["granite-dense"], {"granite.deepstack_mapping": mapping})
+    narrow = _narrowed(found["baichuan-dense"])
+    found["baichuan-rotary"] = lengthened(narrow, 32)
+    found["baichuan-alibi"] = lengthened(narrow, 40)
     found["deepseek4-hash"] = _with_hashed_experts(found["deepseek4-moe"])
     found["qwen4exp-later"] = _with_later_ngrams(found["qwen4exp-moe"])
     return found  # type: ignore[no-any-return]
@@ -79,6 +82,24 @@ def _with_nextn(description: dict[str, Any]) -> dict[str, Any]:
 
 def _with_keys(description: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
     return {"metadata": description["metadata"] | keys, "tensors": description["tensors"]}
+
+
+def _narrowed(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Two heads of 32 values, for models of many layers."""
+    sizes = {"embedding_length": 64, "feed_forward_length": 96, "rope.dimension_count": 32}
+    sizes |= {f"attention.{part}_length{kind}": 32 for part in ("key", "value") for kind in ("", "_swa")}
+    metadata = {key: list(value) for key, value in description["metadata"].items()}
+    architecture = metadata["general.architecture"][1]
+    width, feed_forward = (
+        metadata[f"{architecture}.{name}"][1] for name in ("embedding_length", "feed_forward_length")
+    )
+    for name, size in (sizes | {"rope.dimension_count_swa": 32}).items():
+        metadata[f"{architecture}.{name}"][1] = size
+    extents = {width: 64, feed_forward: 96}
+    tensors = [
+        [name, [extents.get(size, size) for size in shape], kind] for name, shape, kind in description["tensors"]
+    ]
+    return {"metadata": metadata, "tensors": tensors}
 
 
 def _with_hashed_experts(description: Mapping[str, Any]) -> dict[str, Any]:

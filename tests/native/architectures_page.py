@@ -14,6 +14,7 @@ from cluster.cutting.header import Header
 from cluster.cutting.rules import check
 from ggml.gguf.header import TensorInfo
 from tests.native.arch_models import architecture_of, descriptions, metadata_of, tensors_of
+from tests.native.architectures_counts import counts_section
 
 PAGE = Path(__file__).parents[2] / "docs" / "architectures.md"
 
@@ -87,6 +88,7 @@ def notes(row: Architecture) -> Iterator[str]:
     if row.whole:
         yield row.whole
     yield from (f"whole only if {name} is set: {why}" for name, (_, why) in row.whole_if.items())
+    yield from (f"not served if {name} is 0: {why}" for name, (_, why) in row.refused_if.items())
     if row.inputs[0] not in ("embd", "model.embed_tokens", "model.input_embed", "inp_embd"):
         yield f"rows enter behind the embedding's own steps, at `{row.inputs[0]}`"
     if len(row.inputs) > 1:
@@ -104,7 +106,11 @@ def notes(row: Architecture) -> Iterator[str]:
     if row.indexer is not None:
         yield "not in front of a layer that uses the indexer of one before it"
     counts = [str(count) for count in sorted(row.counts)] + ([f"{row.at_least} or more"] if row.at_least else [])
-    if counts:
+    for count, twin in sorted(row.twins.items()):
+        yield f"slices of a model of {count} layers call themselves `{twin}`, whose graph is the same"
+    if counts and row.twins:
+        yield f"the last slice of any other model may not have {' or '.join(counts)} layers"
+    elif counts:
         yield f"{' or '.join(counts)} layers are computed in another way than other numbers"
 
 
@@ -119,6 +125,7 @@ def page() -> str:
         "|---|---|---|",
     ]
     lines += [f"| {architecture} | {where} | {why} |" for architecture, where, why in table]
+    lines += ["", *counts_section()]
     return "\n".join(lines) + "\n"
 
 

@@ -13,6 +13,7 @@ import pytest
 from cluster.cutting.architectures import ARCHITECTURES
 from tests.native.arch_matrix import SAVED, chains
 from tests.native.arch_models import architecture_of, descriptions
+from tests.native.architectures_counts import COUNTS
 from tests.native.architectures_page import PAGE, outcome_of, page
 from tests.quick import some_quick
 
@@ -27,7 +28,8 @@ mamba2-dense qwen35moe-moe
 SAVED_NAMES = [f"{name}{SAVED}" for name in _TO_SAVE.split()]
 # One or two of each way in which layers hang together; the others are slow.
 _QUICK = """
-afmoe-moe bailingmoe3-moe bloom-dense cogvlm-dense deepseek2-moe deepseek4-moe falcon-h1-dense gemma2-dense
+afmoe-moe baichuan-alibi baichuan-rotary
+bailingmoe3-moe bloom-dense cogvlm-dense deepseek2-moe deepseek4-moe falcon-h1-dense gemma2-dense
 gemma3n-dense gemma4-dense glm4moe-nextn gpt-oss-moe granite-deepstack hrm_text-dense jamba-dense kimi-linear-moe
 llama-dense llama4-moe mamba2-dense minicpm3-dense minimax-01-moe mpt-dense nemotron_h-dense phi3-dense plamo2-dense
 qwen2vl-dense qwen35moe-moe qwen3next-moe qwen4exp-later smallthinker-moe talkie-dense
@@ -86,6 +88,13 @@ def test_every_architecture_that_may_be_cut_has_a_tiny_model() -> None:
     tried = {architecture_of(name) for name in NAMES}
     assert tried <= set(ARCHITECTURES)
     assert {name for name, row in ARCHITECTURES.items() if not (row.refusal or row.is_encoder)} <= tried
+
+
+def test_what_depends_on_the_number_of_layers_is_explained() -> None:
+    told = " ".join(source for source, _, _ in COUNTS).replace("-", "").replace("_", "")
+    for name, row in ARCHITECTURES.items():
+        if row.counts or row.at_least or row.period > 1 or row.period_key or (row.whole and not row.is_encoder):
+            assert f"{name.replace('-', '').replace('_', '')}.cpp" in told, name
 
 
 def test_quick_ones_are_there() -> None:

@@ -201,6 +201,34 @@ def test_gemma3_of_62_layers_is_only_served_whole() -> None:
         cut(check(of_27b), 0, 31)
 
 
+@pytest.mark.parametrize(("name", "twin"), [("baichuan-rotary", "llama"), ("baichuan-alibi", "refact")])
+def test_slices_call_themselves_what_has_the_same_graph_for_fewer_layers(name: str, twin: str) -> None:
+    header = tiny_header(name)
+    model = check(header)
+    assert legal_cuts(model) == tuple(range(1, model.num_layers))
+    plan, whole = cut(model, 0, 5), cut(model, 0, model.num_layers)
+    assert (value(plan, "general.architecture"), value(whole, "general.architecture")) == (twin, "baichuan")
+    assert value(plan, f"{twin}.block_count") == 5
+    assert value(plan, f"{twin}.attention.head_count") == value(whole, "baichuan.attention.head_count")
+    assert not any("baichuan" in key for key in plan.metadata)
+    left_out = {info.name for info in whole.tensors} - {info.name for info in plan.tensors}
+    scales = {f"blk.{layer}.ffn_{part}.scale" for layer in range(5) for part in ("gate", "up", "down")}
+    assert {name for name in left_out if layer_of(name) in {layer_of(scale) for scale in scales}} == scales
+
+
+def test_other_numbers_of_layers_are_not_renamed() -> None:
+    header = layers_of("baichuan-dense", 42)
+    assert legal_cuts(check(header)) == (1, *range(3, 10), *range(11, 42))
+    plan = cut(check(header), 0, 32)
+    assert (value(plan, "general.architecture"), value(plan, "baichuan.block_count")) == ("baichuan", 33)
+
+
+def test_llama4_without_windows_is_refused_before_libllama_stops_the_process() -> None:
+    header = with_keys(tiny_header("llama4-moe"), {"llama4.attention.sliding_window": uint32(0)})
+    with pytest.raises(UnsupportedModelError, match=r"last layer \(llama4.attention.sliding_window is 0\)"):
+        check(header)
+
+
 def test_a_slice_of_62_layers_gets_one_more() -> None:
     """Zeros behind its own layers, which the graph does not reach; the last slice cannot have them."""
     longer = layers_header(64, TinyModel("gemma3", width=32, num_heads=2, feed_forward=32))
