@@ -123,6 +123,7 @@ class ModelDrafter:
         return 0 if text is None else len(text.known(sequence.log))
 
     def draft(self, sequence: Sequence, max_tokens: int) -> Items[int]:
+        self._collect()
         text = self._texts.get(sequence.request_id)
         return () if text is None else text.known(sequence.log)[:max_tokens]
 
@@ -131,6 +132,8 @@ class ModelDrafter:
         if self._pending is not None or self._trouble or not self._is_ready:
             return
         sequences = sequences[: self._num_slots]
+        for one in sequences:
+            self._read(one)
         told = tuple(self._slots.tell(one.request_id, one.log) for one in sequences)
         # Who has much to read first, as all of a prompt, is not waited for, and guesses from the next time on.
         is_short = sum(len(one.tokens) for one in told) <= MOST_CAUGHT_UP
