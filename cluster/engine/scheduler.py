@@ -112,7 +112,7 @@ class Scheduler:
         if is_drafting:
             going_on = []
         waits = self.speculation.holds(self._ready, self._num_decoding)
-        ready_now: Items[Sequence] = () if waits else self._ready
+        ready_now: list[Sequence] = [] if waits else self._ready
         if not ready_now and not going_on and not self._prompts.are_pending:
             return None
         now = self._situation(len(ready_now), len(going_on), issue_in_s, now_s, is_drafting=is_drafting)

@@ -55,8 +55,9 @@ def plan_model(
     """
     if devices:
         config = replace(config, stages=None, devices=tuple(devices))
-    draft = plan_draft(config, nodes := Surveyed(nodes or ThisMachine())) if config.draft_model is not None else None
-    found = take_any(config, nodes if draft is None else Beside(nodes, draft))
+    surveyed = Surveyed(nodes or ThisMachine())
+    draft = plan_draft(config, surveyed)
+    found = take_any(config, surveyed if draft is None else Beside(surveyed, draft))
     check_draft_model(config, found.model, found.source.display_name)
     if isinstance(found, Inventory):
         check_vocabulary(found.model, found.source.shown_name)

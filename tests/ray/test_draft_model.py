@@ -1,4 +1,4 @@
-"""`cluster up --draft MODEL`: the same text, guessed by a model beside the coordinator; one line for what cannot guess."""
+"""`cluster up --draft MODEL`: the same text, guessed by a model beside the coordinator, or a line that says why not."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_another_vocabulary_is_refused_before_anything_is_started(tmp_path: Path
         check_any(config)
     with pytest.raises(UsageError, match=told):
         plan_model(config, nodes=NODES)
-    with pytest.raises(UsageError, match="draft: .*makes no text"):
+    with pytest.raises(UsageError, match=r"draft: .*makes no text"):
         check_any(
             replace(CONFIG, model=str(write_encoder(tmp_path / "encoder.gguf", pooling=1)), stages=None, ctx_size=None)
         )
