@@ -31,8 +31,8 @@ def test_a_text_begins_where_an_ended_one_did() -> None:
     slots = DraftSlots(3)
     for request_id, log in enumerate(([1, 2, 3, 4], [1, 2, 9], [7])):
         slots.tell(request_id, log)
+    for request_id in (0, 1, 2, 99):
         slots.forget(request_id)
-    slots.forget(99)
     assert slots.tell(5, [1, 2, 9, 9]) == Told(1, 3, (9,))
     assert slots.tell(6, [1, 2, 9, 9]) == Told(0, 2, (9, 9))
 
