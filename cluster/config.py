@@ -18,7 +18,7 @@ from cluster.setting import Duration, Share, Whole, settings_of
 from cluster.sources.name import is_remote_name, parse_adapter
 from cluster.split import parse_layers, parse_tensor_split
 
-Draft = Literal["auto", "ngram", "off"]
+DRAFTS = ("auto", "ngram", "off")
 # What llama-server takes for these, as --spec-type.
 _DRAFT_ALIASES = {"none": "off", "ngram-simple": "ngram"}
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
@@ -67,8 +67,10 @@ class ClusterConfig(HttpConfig):
     pipeline_prompts: bool = True  # several chunks of prompts in flight at once
     lend_cores: bool = True  # a CPU stage that computes alone uses the cores of the others on its host
     # How tokens are guessed ahead, for the stages to check several in one step. ngram: as the text went on where it
-    # last said the same; auto: that, while few streams decode and the model's caches can go back.
-    draft: Draft = "off"
+    # last said the same; auto: that, while few streams decode and the model's caches can go back. Else the name of a
+    # small model with the same vocabulary, as `model` is named.
+    draft: str = "off"
+    draft_device: str = "CPU"  # ggml device of that model, on the machine where the cluster is started
     max_waiting: Annotated[int, Whole(0, 100_000)] = 256  # requests that may wait for a slot
     host: str = "127.0.0.1"  # where the inference server listens
     port: Annotated[int, Whole(0, 65535)] = 0  # 0 takes a free one
@@ -105,6 +107,7 @@ class ClusterConfig(HttpConfig):
         if self.address is not None and self.nodes > 1:
             raise UsageError("nodes: those of the Ray cluster at --address are all there are; leave --nodes out")
         self.check_http()
+        check_draft(self.draft)
         self._check_stages()
         self._check_adapters()
 
@@ -119,6 +122,11 @@ class ClusterConfig(HttpConfig):
         object.__setattr__(self, "draft", _DRAFT_ALIASES.get(str(self.draft), self.draft))
         for name in ("cache_type_k", "cache_type_v"):
             object.__setattr__(self, name, str(getattr(self, name)).lower())
+
+    @property
+    def draft_model(self) -> str | None:
+        """The name of the model that guesses tokens ahead; None where none does."""
+        return None if self.draft in DRAFTS else self.draft
 
     @property
     def layer_ranges(self) -> tuple[tuple[int, int], ...]:
@@ -183,11 +191,25 @@ def load_config(path: str | None, flags: dict[str, Any]) -> ClusterConfig:
         )
     if not is_remote_name(settings["model"]):
         settings["model"] = _absolute("model", settings["model"])
+    draft = settings.get("draft")
+    if isinstance(draft, str) and draft not in (*DRAFTS, *_DRAFT_ALIASES) and not is_remote_name(draft):
+        check_draft(draft)  # what is no path would look like one
+        take_paths(settings, ("draft",))
     take_paths(settings, ("client_secret_file",))
     take_http(settings)
     if isinstance(given := settings.get("lora"), tuple):
         settings["lora"] = tuple(map(_absolute_adapter, given))
     return ClusterConfig(**settings)
+
+
+def check_draft(draft: str) -> None:
+    """UsageError unless it is a way to draft, or may name a model."""
+    is_model = is_remote_name(draft) or "/" in draft or draft.endswith(".gguf")
+    if draft not in DRAFTS and not is_model:
+        raise UsageError(
+            f"draft: {draft!r} is not known; choose one of {', '.join(DRAFTS)}, or name a small model with the same "
+            "vocabulary: FILE.gguf or hf:org/repo:Q4_K_M"
+        )
 
 
 def take_http(settings: dict[str, Any]) -> None:

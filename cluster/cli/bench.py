@@ -43,7 +43,7 @@ def add_parser(verbs: Any) -> None:
     cluster.add_argument("-ctk", "--cache-type-k", metavar="TYPE")
     cluster.add_argument("-ctv", "--cache-type-v", metavar="TYPE")
     cluster.add_argument("-fa", "--flash-attn", metavar="on|off|auto")
-    cluster.add_argument("--draft", choices=("auto", "ngram", "off"), default="off", help="(default: off)")
+    cluster.add_argument("--draft", metavar="auto|ngram|off|MODEL", default="off", help="(default: off)")
     cluster.add_argument("--lend-cores", action=argparse.BooleanOptionalAction, default=True)
     serve = parser.add_argument_group("serving, as `vllm bench serve` measures it; with one of the first two")
     serve.add_argument("--concurrency", type=int, metavar="N", help="requests open at any time")

@@ -38,8 +38,13 @@ _GROUPS = (
         "control vectors are not served, and an adapter for requests that ask for it has scale 0; give --lora FILE:0",
     ),
     (
-        "-md --model-draft -hfd --hf-repo-draft",
-        "no second model drafts; --draft ngram guesses from the text itself",
+        "-hfd --hf-repo-draft -hfrd --spec-draft-hf",
+        "name the model that drafts as --draft hf:REPO:QUANT",
+    ),
+    (
+        "-cd --ctx-size-draft -ngld --gpu-layers-draft --n-gpu-layers-draft -td --threads-draft -ctkd "
+        "--cache-type-k-draft -ctvd --cache-type-v-draft",
+        "a model that drafts has its layers on --draft-device, and texts as long as the large one; leave it out",
     ),
     (
         "--draft-max --draft-min --draft-n --draft-n-min --draft-p-min --spec-ngram-size-n --spec-ngram-size-m "

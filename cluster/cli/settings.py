@@ -22,6 +22,7 @@ UP_SETTINGS = (
     "pipeline_prompts",
     "lend_cores",
     "draft",
+    "draft_device",
     "max_waiting",
     "host",
     "port",
@@ -72,9 +73,15 @@ _SPELLINGS = {
     "pipeline_prompts": Spelling((), None, "compute several chunks of a prompt at once, each on another stage"),
     "lend_cores": Spelling((), None, "let a CPU stage that computes alone use the cores of its neighbours"),
     "draft": Spelling(
-        ("--draft", "--spec-type"),
-        "auto|ngram|off",
-        "guess tokens ahead from what the text said before; auto: while one or two streams decode",
+        ("--draft", "--spec-type", "-md", "--model-draft", "--spec-draft-model"),
+        "auto|ngram|off|MODEL",
+        "guess tokens ahead from what the text said before; auto: while one or two streams decode. Or by a small model "
+        "with the same vocabulary, named as MODEL is",
+    ),
+    "draft_device": Spelling(
+        ("-devd", "--draft-device", "--device-draft", "--spec-draft-device"),
+        "NAME",
+        "ggml device of the model that guesses, on this machine; none: CPU",
     ),
     "max_waiting": Spelling((), "N", "requests that may wait for a slot"),
     "host": Spelling((), None, "address of the loopback to listen on; for other machines: --advertise-address"),
@@ -195,6 +202,8 @@ def given_settings(options: argparse.Namespace, names: tuple[str, ...] = PLAN_SE
     settings = {name: _as_setting(getattr(options, name)) for name in names}
     settings["model"] = _model(options)
     settings["devices"] = _devices(options)
+    if settings.get("draft_device") == "none":
+        settings["draft_device"] = "CPU"
     if options.batch_size is not None and options.ubatch_size is None:
         settings["ubatch_size"] = min(options.batch_size, DEFAULT_UBATCH_SIZE)
     _check_gpu_layers(options.gpu_layers)

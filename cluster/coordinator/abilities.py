@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cluster.api.embedding import Pooling
 from cluster.api.errors import UnsupportedModelError, UsageError
-from cluster.coordinator.spec import CoordinatorSpec
+from cluster.coordinator.spec import CoordinatorSpec, DraftModel
 from cluster.engine.cost.tuning import AUTO_STREAMS
 from cluster.engine.drafting.drafter import Drafter
 from cluster.engine.drafting.lookup import LookupDrafter
@@ -53,8 +53,13 @@ def pooling_for(spec: CoordinatorSpec, asked: Pooling | None, num_tokens: int) -
 
 
 def drafter_for(spec: CoordinatorSpec) -> Drafter | None:
-    """What guesses tokens ahead; None where nothing does."""
-    return LookupDrafter() if spec.draft != "off" and can_draft(spec) else None
+    """What guesses tokens ahead by the text alone; None where nothing does, or a model: see `draft_model_of`."""
+    return LookupDrafter() if spec.draft not in ("off", "model") and can_draft(spec) else None
+
+
+def draft_model_of(spec: CoordinatorSpec) -> DraftModel | None:
+    """The model that guesses tokens ahead, if one does."""
+    return spec.draft_model if spec.draft == "model" and can_draft(spec) else None
 
 
 def can_draft(spec: CoordinatorSpec) -> bool:
@@ -63,7 +68,10 @@ def can_draft(spec: CoordinatorSpec) -> bool:
 
 
 def draft_state(spec: CoordinatorSpec) -> str:
-    """How tokens are guessed ahead, for people: auto, ngram or off, and why it is off where that was not asked for."""
+    """How tokens are guessed ahead, for people: auto, ngram or off, and why it is off where that was not asked for.
+
+    Of a model that guesses, see `ModelDrafter.state`.
+    """
     if spec.draft == "off" or can_draft(spec):
         return spec.draft
     return "off: the model keeps running states, or makes no text"
@@ -85,7 +93,7 @@ def limits_of(spec: CoordinatorSpec, vocabulary: Vocabulary) -> Limits:
         can_truncate=spec.can_truncate and not spec.is_encoder,
         takes_whole=spec.is_encoder,
         max_waiting=spec.max_waiting,
-        max_drafting=AUTO_STREAMS if spec.draft == "auto" else spec.num_slots,
+        max_drafting=AUTO_STREAMS if spec.draft in ("auto", "model") else spec.num_slots,
         max_logits_rows=max_logits_rows(spec.ubatch_size, vocabulary.num_tokens),
         max_scored_rows=max_scored_rows(spec.ubatch_size, vocabulary.num_tokens),
     )

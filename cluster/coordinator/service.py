@@ -20,6 +20,7 @@ from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, Condition, Health, SlotStatus
 from cluster.coordinator.abilities import (
     check_makes_text,
+    draft_model_of,
     draft_state,
     drafter_for,
     limits_of,
@@ -27,6 +28,8 @@ from cluster.coordinator.abilities import (
     pooling_for,
 )
 from cluster.coordinator.adapters import Adapters
+from cluster.coordinator.drafting.drafter import ModelDrafter
+from cluster.coordinator.drafting.open import model_drafter
 from cluster.coordinator.grammars import Grammars
 from cluster.coordinator.journal.asked import Asked
 from cluster.coordinator.journal.journal import Journal
@@ -75,12 +78,15 @@ class CoordinatorService:
         stages = self._pipeline.stages
         self._grammars = Grammars(stages.compile)
         limits = limits_of(spec, self._table)
+        self._draft_model: ModelDrafter | None = None
+        if (model := draft_model_of(spec)) is not None:
+            self._draft_model = model_drafter(model, self._table.num_tokens, keys, lambda: self._engine.wake())
         self._engine = self._pipeline.engine = Engine(
             stages,
             self._table,
             limits,
             find_cause=self._pipeline.cause_of,
-            drafter=drafter_for(spec),
+            drafter=self._draft_model or drafter_for(spec),
             patience_s=spec.patience_s,
             keep=keep_nothing if journal is None else journal.tell,
         )
@@ -111,6 +117,8 @@ class CoordinatorService:
         if not self._address:
             self._address = self._server.start()
             self._engine_thread.start()
+            if self._draft_model is not None:
+                self._draft_model.start()
             self._pipeline.start()
         return self._address
 
@@ -151,6 +159,8 @@ class CoordinatorService:
         self._engine.stop()
         if self._engine_thread.is_alive():
             self._engine_thread.join(ENGINE_STOP_TIMEOUT_S)
+        if self._draft_model is not None:
+            self._draft_model.close()
         self._server.stop()
         self._taken_up.close()
         if self._journal is not None:
@@ -266,7 +276,8 @@ class CoordinatorService:
             context_length=self._spec.context_length,
             vocab_size=self._table.num_tokens,
         )
-        found = replace(found, draft=draft_state(self._spec))
+        draft = draft_state(self._spec) if self._draft_model is None else self._draft_model.state
+        found = replace(found, draft=draft)
         if self._engine_thread.is_alive():
             return found
         ended = Health(Condition.DEGRADED, "the engine has ended; run cluster down, then up again")

@@ -13,6 +13,25 @@ from cluster.sources.source import ModelSource
 
 
 @dataclass(frozen=True, slots=True)
+class DraftModel:
+    """A small model that guesses tokens ahead, in a process beside the coordinator. Set by the planner."""
+
+    source: ModelSource
+    model_hash: str
+    num_layers: int
+    device: str  # ggml's name of it, on the coordinator's node
+    num_threads: int
+    context_length: int  # tokens of a text; behind them, nothing is guessed
+    num_slots: int  # texts that it follows at a time
+    use_extra_bufts: bool  # as `worker_native.Slice` takes it
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.source.display_name} on {self.device}"
+
+
+@dataclass(frozen=True, slots=True)
 class CoordinatorSpec:
     """Set by whoever brings the cluster up."""
 
@@ -37,7 +56,8 @@ class CoordinatorSpec:
     local_sockets: bool = True  # to stages on the same machine
     patience_s: float = 0.0  # requests are held for so long while a stage is away
     keeps_requests: bool = False  # in a journal, for the coordinator after this one
-    draft: str = "off"  # how tokens are guessed ahead: auto, ngram or off
+    draft: str = "off"  # how tokens are guessed ahead: auto, ngram, model or off
+    draft_model: DraftModel | None = None  # that of "model"
     is_encoder: bool = False  # it reads a text whole, in one microbatch, and makes none
     num_parameters: int = 0
     weight_bytes: int = 0  # of all tensors

@@ -124,8 +124,15 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Drafted:
+    """Guesses are there that were asked for, or will not come: what waits for them can be sent."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """The engine's thread is to end."""
 
 
-Event = NewRequest | Cancel | StepResult | StepTiming | StageFailure | LinkBroke | Reset | Pause | Progress | Stop
+Event = (
+    NewRequest | Cancel | StepResult | StepTiming | StageFailure | LinkBroke | Reset | Pause | Progress | Drafted | Stop
+)

@@ -18,6 +18,7 @@ from cluster.engine.busy import BusyWindow
 from cluster.engine.drafting.drafter import Drafter
 from cluster.engine.events import (
     Cancel,
+    Drafted,
     Event,
     Keep,
     LinkBroke,
@@ -166,6 +167,10 @@ class Engine:
         """The stages are on their way back: patience with them begins anew."""
         self._put(Progress())
 
+    def wake(self) -> None:
+        """Guesses are there that were asked of a drafter elsewhere."""
+        self._put(Drafted())
+
     def refuse(self) -> None:
         """Takes no new request any more; those that are open go on."""
         self._is_refusing = True
@@ -278,6 +283,8 @@ class Engine:
             case Progress():
                 if self._held_until_s is not None:
                     self._held_until_s = max(self._held_until_s, self._now() + self._patience_s)
+            case Drafted():
+                pass  # what waits for it is sent next
             case Pause():
                 if self._outages.cause is None:
                     self._pause = event

@@ -89,9 +89,10 @@ class Scheduler:
         """How long `next_batch` holds back what it could send, if nothing happens; 0 if it does not.
 
         Requests that come close together to idle stages begin together. A step goes behind another shortly before
-        that ends: those who come until then need not wait for both.
+        that ends: those who come until then need not wait for both. Guesses that another process makes are waited for.
         """
-        return min(filter(None, (self._admit_in_s(now_s), self._issue_in_s(now_s))), default=0.0)
+        held = (self._admit_in_s(now_s), self._issue_in_s(now_s), self.speculation.hold_s())
+        return min(filter(None, held), default=0.0)
 
     def learn(self, timing: StepTiming) -> None:
         """What a step took on a stage, to choose later ones by."""
@@ -110,13 +111,15 @@ class Scheduler:
         is_drafting = self._is_drafting(going_on)
         if is_drafting:
             going_on = []
-        if not self._ready and not going_on and not self._prompts.are_pending:
+        waits = self.speculation.holds(self._ready, self._num_decoding)
+        ready_now: list[Sequence] = [] if waits else self._ready
+        if not ready_now and not going_on and not self._prompts.are_pending:
             return None
-        now = self._situation(len(going_on), issue_in_s, now_s, is_drafting=is_drafting)
+        now = self._situation(len(ready_now), len(going_on), issue_in_s, now_s, is_drafting=is_drafting)
         for step in next_steps(now, self._costs, self._limits):
             starts: tuple[SlotStart, ...] = ()
             if isinstance(step, Decode):
-                ready = [*self._ready, *going_on] if step.is_ahead else self._ready
+                ready = [*ready_now, *going_on] if step.is_ahead else ready_now
                 chunks = self._rows_of(choose_neighbours(of_first(ready), step.num_sequences), step)
             else:
                 chunks, starts = self._prompts.cut(step.num_rows, self._running.values(), now_s)
@@ -244,7 +247,9 @@ class Scheduler:
             self._go_on(sequence)
         return sent
 
-    def _situation(self, num_going_on: int, issue_in_s: float, now_s: float, *, is_drafting: bool) -> Situation:
+    def _situation(
+        self, num_ready: int, num_going_on: int, issue_in_s: float, now_s: float, *, is_drafting: bool
+    ) -> Situation:
         flight, running = self._flight, self._running.values()
         due = self._prompts.due(running) if self._prompts.are_pending else ()
         return Situation(
@@ -254,7 +259,7 @@ class Scheduler:
             is_exclusive=flight.is_exclusive,
             decoded_last=self._decoded_last,
             num_decoding=self._num_decoding,
-            num_ready=len(self._ready),
+            num_ready=num_ready,
             num_going_on=num_going_on,
             is_replaying=any(sequence.num_generated for sequence in due),
             unsent=[sequence.num_unsent for sequence in due],

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from cluster.config import ClusterConfig
 from cluster.cutting.model import Model
+from cluster.planning.drafts import Beside, check_draft_model, plan_draft
 from cluster.planning.former import Former
 from cluster.planning.inventory import Inventory, check_asked, inventory_of
 from cluster.planning.model_plan import ModelPlan, plan_survey
-from cluster.planning.nodes import Nodes
+from cluster.planning.nodes import Nodes, Surveyed, ThisMachine
 from cluster.planning.room import check_room
 from cluster.planning.vocabulary import check_vocabulary
 from cluster.sources.opening import open_model
@@ -28,10 +29,11 @@ def check_any(config: ClusterConfig) -> None:
     opened = open_model(resolve(config.model))
     if isinstance(opened.model, Model):
         check_asked(config, opened)
-        return
-    from cluster.planning.programs.inventory import check_program_asked
+    else:
+        from cluster.planning.programs.inventory import check_program_asked
 
-    check_program_asked(config, opened, opened.model)
+        check_program_asked(config, opened, opened.model)
+    check_draft_model(config, opened.model, opened.name)
 
 
 def plan_model(
@@ -53,7 +55,10 @@ def plan_model(
     """
     if devices:
         config = replace(config, stages=None, devices=tuple(devices))
-    found = take_any(config, nodes)
+    surveyed = Surveyed(nodes or ThisMachine())
+    draft = plan_draft(config, surveyed)
+    found = take_any(config, surveyed if draft is None else Beside(surveyed, draft))
+    check_draft_model(config, found.model, found.source.display_name)
     if isinstance(found, Inventory):
         check_vocabulary(found.model, found.source.shown_name)
         plan = plan_survey(found, bounds, former)
@@ -62,7 +67,7 @@ def plan_model(
 
         plan = plan_program(found, bounds)
     check_room(found, found.model, plan.bounds)
-    return plan
+    return plan if draft is None else replace(plan, coordinator=draft.coordinator(plan.coordinator))
 
 
 def take_any(config: ClusterConfig, nodes: Nodes | None = None) -> AnyInventory:

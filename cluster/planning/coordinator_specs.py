@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cluster.api.errors import UsageError
+from cluster.config import DRAFTS
 from cluster.coordinator.spec import CoordinatorSpec
 from cluster.cutting.servable import Servable
 from cluster.planning.survey import Survey
@@ -16,10 +17,10 @@ def text_coordinator(
     UsageError where tokens are to be guessed ahead of one that cannot take them back.
     """
     config = found.config
-    if config.draft == "ngram" and not can_truncate:
+    if config.draft not in ("off", "auto") and not can_truncate:
         raise UsageError(
             f"draft: {found.source.display_name} ({model.architecture}) keeps running states, so that wrong guesses "
-            "could not be taken back; leave --draft ngram out"
+            "could not be taken back; leave --draft out"
         )
     return CoordinatorSpec(
         model=found.source.display_name,
@@ -35,7 +36,7 @@ def text_coordinator(
         host=config.host,
         port=config.port,
         can_truncate=can_truncate,
-        draft=config.draft,
+        draft=config.draft if config.draft in DRAFTS else "model",
         local_sockets=config.local_sockets,
         patience_s=config.patience_s,
         keeps_requests=config.journal and config.patience_s > 0,

@@ -96,5 +96,24 @@ MOST_OUTLIER = 3.0
 # Share of what was seen of other steps that each one has forgotten. By reasoning: after some hundred steps it is tried
 # again whether longer drafts pay.
 STEP_FORGETTING = 0.002
-# Streams beside which `--draft auto` guesses. By reasoning: with more, rows are computed together anyway.
+# Streams beside which `--draft auto`, or a model that drafts, guesses. By reasoning: with more, rows are computed
+# together anyway.
 AUTO_STREAMS = 2
+
+# -- drafts of a small model (coordinator.drafting)
+
+# Share of right guesses of a model that drafts, until texts have told. By reasoning: a small model of the same family
+# guesses two of three.
+FIRST_MODEL_RATE = 0.6
+# Share of that which a text takes up again with each token that was not guessed. By reasoning: where guesses were
+# wrong they are tried again, but not within a hundred tokens.
+MODEL_FORGETTING = 0.002
+# Tokens of a text that the model that drafts may have to read first, where a step waits for it. By reasoning: it reads
+# so many in about the time of one.
+MOST_CAUGHT_UP = 32
+# A step waits for guesses so many times what they took of late, and so many seconds more. By reasoning: what messages
+# and other work on the machine add, but no standstill.
+MOST_LATE, LATE_S = 3.0, 0.02
+# Seconds that a step is held back at least before it is looked at again whether guesses are late. By reasoning: less
+# than anybody notices, and no loop without end.
+LEAST_HOLD_S = 0.001

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Items
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from cluster.engine.limits import Limits
 from cluster.engine.sequence import Sequence
@@ -25,6 +25,33 @@ class Drafter(Protocol):
 
     def forget(self, request_id: int) -> None:
         """The request has ended; it may be one that was never asked about."""
+        ...
+
+
+@runtime_checkable
+class RemoteDrafter(Drafter, Protocol):
+    """A drafter whose guesses are made elsewhere and take their time, behind whatever token comes.
+
+    It is told whose are wanted, and has them a while later; then it wakes the engine. `draft` gives what is there.
+    """
+
+    def num_known(self, sequence: Sequence) -> int:
+        """Guesses behind this log that are there."""
+        ...
+
+    def ask(self, sequences: Items[Sequence], length: int) -> None:
+        """So many guesses are wanted behind each of these logs. What was asked before has been answered, or is late."""
+        ...
+
+    def wait_s(self) -> float:
+        """How long what was asked last is worth waiting for, at most; 0 if it is there, late or not to be waited for.
+
+        The drafter has a clock of its own.
+        """
+        ...
+
+    def draft_s(self, num_sequences: int, length: int) -> float:
+        """What so many guesses behind each of so many logs take, in seconds."""
         ...
 
 

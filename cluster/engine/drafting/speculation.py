@@ -6,8 +6,8 @@ from collections.abc import Sequence as Items
 
 from cluster.engine.batch import Batch
 from cluster.engine.cost.model import StepCostModel
-from cluster.engine.cost.tuning import DRAFT_GAIN, DRAFT_LENGTHS, LEAST_WAITED_RATE
-from cluster.engine.drafting.drafter import Drafter, most_drafted
+from cluster.engine.cost.tuning import DRAFT_GAIN, DRAFT_LENGTHS, LEAST_HOLD_S, LEAST_WAITED_RATE
+from cluster.engine.drafting.drafter import Drafter, RemoteDrafter, most_drafted
 from cluster.engine.drafting.pace import Pace
 from cluster.engine.limits import Limits
 from cluster.engine.outcome import StepOutcome
@@ -26,7 +26,11 @@ class Speculation:
     def __init__(self, drafter: Drafter | None, limits: Limits, costs: StepCostModel) -> None:
         """`drafter`: None where nothing is guessed; nor is it where slots cannot go back to an earlier token."""
         self._drafter = drafter if limits.can_truncate else None
+        self._remote = self._drafter if isinstance(self._drafter, RemoteDrafter) else None
         self._limits = limits
+        self._costs = costs
+        self._asked: dict[int, int] = {}  # by request id: how long its log was when guesses were last wanted
+        self._is_holding = False
         self.pace = Pace(costs)
         self.num_drafted = 0
         self.num_accepted = 0
@@ -40,10 +44,32 @@ class Speculation:
         if drafter is None or not going_on or num_decoding > self._limits.max_drafting:
             return False
         rates = [drafter.rate(sequence) for sequence in going_on]
+        most = self._limits.max_batch_tokens // len(rates) - 1
+        if self._remote is not None:  # it guesses behind whatever token comes
+            return min(rates) > 0 and self._best_length(rates, most, exclusive=exclusive) > 0
         if min(rates) < LEAST_WAITED_RATE:
             return False
-        most = self._limits.max_batch_tokens // len(rates) - 1
         return self._best_length(rates, most, exclusive=exclusive, is_waiting=True) > 0
+
+    def holds(self, ready: Items[Sequence], num_decoding: int) -> bool:
+        """Whether these wait for guesses that are being made behind them elsewhere. If that pays, they are asked for.
+
+        `ready`: sequences whose newest token could be computed now.
+        """
+        remote = self._remote
+        self._is_holding = False
+        if remote is None or not ready or num_decoding > self._limits.max_drafting:
+            return False
+        if not remote.wait_s():
+            self._ask(remote, ready, num_decoding)
+        self._is_holding = remote.wait_s() > 0
+        return self._is_holding
+
+    def hold_s(self) -> float:
+        """How long what `holds` said last is so at most; 0 if it held nothing."""
+        if not self._is_holding or self._remote is None:
+            return 0.0
+        return max(self._remote.wait_s(), LEAST_HOLD_S)  # what is over by now is looked at once more
 
     def drafts(self, chosen: Items[Sequence], max_draft: int, num_decoding: int, *, exclusive: bool) -> Drafts:
         """One for each of these sequences, maybe empty. Those that are not are equally long, but for the ends of texts:
@@ -52,6 +78,8 @@ class Speculation:
         drafter = self._drafter
         if drafter is None or num_decoding > self._limits.max_drafting or max_draft <= 0:
             return none
+        if self._remote is not None:
+            return self._made(self._remote, chosen, max_draft)
         rates = [drafter.rate(sequence) for sequence in chosen]
         length = self._best_length(rates, max_draft, exclusive=exclusive)
         if not length:
@@ -74,7 +102,32 @@ class Speculation:
     def end(self, request_id: int) -> None:
         """The request has ended."""
         if self._drafter is not None:
+            self._asked.pop(request_id, None)
             self._drafter.forget(request_id)
+
+    def _ask(self, remote: RemoteDrafter, ready: Items[Sequence], num_decoding: int) -> None:
+        """Once behind each token: what brings no guesses the first time is not waited for again."""
+        wanting = [
+            sequence
+            for sequence in ready
+            if self._asked.get(sequence.request_id) != sequence.num_tokens
+            and most_drafted(sequence, self._limits) > 0
+            and not remote.num_known(sequence)
+        ]
+        rates = [remote.rate(sequence) for sequence in wanting]
+        most = self._limits.max_batch_tokens // len(ready) - 1
+        length = self._best_length(rates, most, exclusive=self._costs.decode_plan(num_decoding).exclusive)
+        if length:
+            asked = [sequence for sequence, rate in zip(wanting, rates, strict=True) if rate > 0]
+            self._asked |= {sequence.request_id: sequence.num_tokens for sequence in asked}
+            remote.ask(asked, length)
+
+    def _made(self, remote: RemoteDrafter, chosen: Items[Sequence], max_draft: int) -> Drafts:
+        """What was asked for and is there: what it took is spent, whatever else has changed."""
+        known = [min(remote.num_known(sequence), max_draft) for sequence in chosen]
+        length = min(filter(None, known), default=0)
+        pairs = zip(chosen, known, strict=True)
+        return [self._draft(remote, sequence, length) if num_known else () for sequence, num_known in pairs]
 
     def _draft(self, drafter: Drafter, sequence: Sequence, length: int) -> tuple[int, ...]:
         most = min(length, most_drafted(sequence, self._limits))
@@ -101,6 +154,8 @@ class Speculation:
                 break
             num_rows = num_guessing * (length + 1)
             takes_s = (self.pace.step_s(num_guessing, num_rows, exclusive=exclusive) or 1.0) + beside_s
+            if self._remote is not None:
+                takes_s += self._remote.draft_s(num_guessing, length)
             num_tokens = num_all - num_guessing + sum([_num_expected(rate, length) for rate in guessing])
             a_second = (begins * num_tokens + (1 - begins) * num_all) / (begins * takes_s + (1 - begins) * late_s)
             if a_second > most_a_second:

@@ -99,11 +99,22 @@ def test_settings_mean_what_they_mean_there(flags: str, expected: dict[str, Any]
         ("--spec-type ngram-simple", "ngram"),
         ("--draft ngram", "ngram"),
         ("--draft auto", "auto"),
+        ("--draft /d.gguf", "/d.gguf"),
+        ("-md /d.gguf", "/d.gguf"),
+        ("--model-draft hf:org/repo:Q4_K_M", "hf:org/repo:Q4_K_M"),
+        ("--spec-draft-model https://host/d.gguf", "https://host/d.gguf"),
+        ("--draft d.gguf", str(Path("d.gguf").absolute())),
     ],
 )
-def test_drafts_are_asked_for_by_both_names(flags: str, draft: str) -> None:
+def test_drafts_are_asked_for_by_all_names(flags: str, draft: str) -> None:
     given = given_settings(parsed("up", "/m.gguf", *flags.split()), ("draft",))
     assert load_config(None, given).draft == draft
+
+
+def test_the_device_of_a_model_that_drafts() -> None:
+    for given, device in (("-devd none", "CPU"), ("--draft-device CUDA1", "CUDA1")):
+        settings = given_settings(parsed("up", "/m.gguf", *given.split()), ("draft_device",))
+        assert load_config(None, settings).draft_device == device
 
 
 def test_a_number_of_drafted_tokens_is_refused() -> None:

@@ -55,6 +55,7 @@ def planned(draft: str, *, can_truncate: bool) -> CoordinatorSpec:
         port=0,
         patience_s=0,
         journal=False,
+        local_sockets=True,
         draft=draft,
     )
     source = SimpleNamespace(display_name="m")
@@ -68,5 +69,5 @@ def planned(draft: str, *, can_truncate: bool) -> CoordinatorSpec:
 def test_it_cannot_be_asked_for_with_running_states() -> None:
     assert planned("ngram", can_truncate=True).draft == "ngram"
     assert planned("auto", can_truncate=False).draft == "auto"
-    with pytest.raises(UsageError, match=r"draft: m \(mamba\) keeps running states.*leave --draft ngram out"):
+    with pytest.raises(UsageError, match=r"draft: m \(mamba\) keeps running states.*leave --draft out"):
         planned("ngram", can_truncate=False)

@@ -1,0 +1,1 @@
+"""A small model that guesses the tokens of a large one, in a process of its own beside the coordinator."""
