@@ -9,6 +9,7 @@ from ggml.core.dtypes import FLOATING, PLAIN
 from ggml.ops.nn import batch_norms, dropouts
 from ggml.ops.nn.embedding import embedding as rows_of
 from ggml.ops.spatial import adaptive, padding
+from ggml.registry.arguments import integer
 from ggml.registry.table import Function, op
 from ggml.tensors.tensor import Tensor
 
@@ -78,8 +79,9 @@ def torch_embedding(
     weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
 ) -> Tensor:
     """As ``nn.functional.embedding``, with the weight first. A ``padding_idx`` that names no row is none."""
-    is_row = isinstance(weight, Tensor) and weight.ndim == 2 and 0 <= padding_idx < weight.shape[0]
-    return rows_of(indices, weight, padding_idx if is_row else None, scale_grad_by_freq=scale_grad_by_freq)
+    row = integer("embedding", padding_idx, "padding_idx")
+    is_row = isinstance(weight, Tensor) and weight.ndim == 2 and 0 <= row < weight.shape[0]
+    return rows_of(indices, weight, row if is_row else None, scale_grad_by_freq=scale_grad_by_freq)
 
 
 @_top("constant_pad", PLAIN)

@@ -41,6 +41,7 @@ NUM_RESETS = 12 * NUM_RUNS
 LOSSY_S = 60.0 * NUM_RUNS
 NUM_LOSSY = 16  # streams at a time
 MIB = 2**20
+KEYS = Keys(SECRET).meeting(False)  # Unix sockets would pass the roads by
 
 
 @dataclass
@@ -75,9 +76,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[StageServi
             SPEC, num_stages=2, end=4, context_length=CONTEXT, num_slots=NUM_SLOTS, num_threads_exclusive=1
         )
         loading = [
-            StageService(
-                dataclasses.replace(spec, stage=stage, first=first, end=end), load_stage, Keys(SECRET).for_stages
-            )
+            StageService(dataclasses.replace(spec, stage=stage, first=first, end=end), load_stage, KEYS.for_stages)
             for stage, first, end in ((0, 0, 4), (1, 4, NUM_LAYERS))
         ]
         for stage in loading:
@@ -94,7 +93,7 @@ def roads(stages: list[StageService]) -> Iterator[Roads]:
     )
     coordinator = CoordinatorService(
         dataclasses.replace(spec, patience_s=PATIENCE_S),
-        Keys(SECRET),
+        KEYS,
         Listener(SECRET.for_clients),
     )
     found = Cluster(coordinator, stages, coordinator.start(), 1 + max(stage.wired_epoch for stage in stages))

@@ -12,7 +12,7 @@ from ggml.graph.builder import Builder
 from ggml.graph.value import Value
 from ggml.ops.index.indexing import index_tensor
 from ggml.ops.nn.renorming import renormalise
-from ggml.registry.arguments import integer
+from ggml.registry.arguments import integer, number
 from ggml.registry.table import make, op
 from ggml.tensors.tensor import Tensor
 
@@ -49,6 +49,7 @@ def embedding(
     named. ``sparse`` has no effect.
     """
     places = index_tensor("embedding", input, "input")
+    scales = bool(number("embedding", scale_grad_by_freq, "scale_grad_by_freq"))
     if not isinstance(weight, Tensor) or weight.dtype.is_integer:
         raise DTypeError("embedding", "a floating or quantised weight", getattr(weight, "dtype", weight))
     if weight.ndim != 2:
@@ -64,5 +65,5 @@ def embedding(
     if padding_idx is not None and padding_idx < 0:
         padding_idx += rows
     # The derivative needs them, so that they are parameters where they say anything.
-    params = (padding_idx, bool(scale_grad_by_freq)) if padding_idx is not None or scale_grad_by_freq else ()
+    params = (padding_idx, scales) if padding_idx is not None or scales else ()
     return make("embedding", (places, weight), params, (*places._node.shape, weight.shape[1]), dtype)

@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +29,7 @@ from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.server import StageServer
 from cluster.wire.stage.token_watch import TokenWatch
 from cluster.wire.stage.wiring import wire_stages, wirings
-from cluster.wire.transport.channel import free_port_at, host_of, port_of
+from cluster.wire.transport.channel import check_port_free, free_port_at, host_of, port_of
 from tests.fakes.certificates import HOUR, FakeAuthority
 from tests.fakes.wire_backends import SECRET, RecordingStage, make_batch, make_hello, make_hidden, no_thread_left
 
@@ -191,12 +191,31 @@ def test_a_certificate_that_expires_under_an_open_stream_does_not_end_it() -> No
 # --- Ports
 
 
+def four_free_ports() -> tuple[int, socket.socket, socket.socket]:
+    """The first of them; it is taken at HOST, and the second one on loopback. Others may take ports meanwhile."""
+    while True:
+        first = free_port_at(HOST)
+        with ExitStack() as stack:
+            try:
+                taken = [
+                    stack.enter_context(socket.create_server(place))
+                    for place in ((HOST, first), ("127.0.0.1", first + 1))
+                ]
+                for port in (first + 2, first + 3):
+                    for host in (HOST, "127.0.0.1"):
+                        check_port_free(host, port)
+            except (OSError, UsageError):
+                continue
+            stack.pop_all()
+            return first, *taken
+
+
 def test_of_a_range_the_first_port_that_is_free_everywhere_is_taken() -> None:
-    first = free_port_at(HOST)
+    first, *taken = four_free_ports()
     own = replace(keys(NODE_1), ports=range(first, first + 4))
     with (
-        socket.create_server((HOST, first)),
-        socket.create_server(("127.0.0.1", first + 1)),
+        taken[0],
+        taken[1],
         no_thread_left(),
         stage_of(own) as (_, address),
         stage_of(own) as (_, another),
