@@ -11,6 +11,10 @@ from cluster.messages.stage import PROTOCOL_VERSION, Hello, StageAddress, StageC
 from cluster.node.ray_health import RayProcess
 from cluster.sources.source import ModelSource
 
+# Of one call of the model that drafts, as it reads a prompt: what takes longer keeps nobody waiting. Its memory is
+# planned for as many.
+DRAFT_ROWS = 512
+
 
 @dataclass(frozen=True, slots=True)
 class DraftModel:

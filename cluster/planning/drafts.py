@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from cluster.api.embedding import Pooling
 from cluster.api.errors import CapacityError, UsageError
 from cluster.config import ClusterConfig
-from cluster.coordinator.spec import AnySpec, CoordinatorSpec, DraftModel
+from cluster.coordinator.spec import DRAFT_ROWS, AnySpec, CoordinatorSpec, DraftModel
 from cluster.cutting.model import Model
 from cluster.cutting.servable import Servable
 from cluster.cutting.sizes import trained_context
@@ -26,7 +26,6 @@ from ggml.tokenizers.keys import TOKENS, tokenizer_keys
 
 _TYPES = "tokenizer.ggml.token_type"
 _SPECIAL = {"BOS": "tokenizer.ggml.bos_token_id", "EOS": "tokenizer.ggml.eos_token_id"}
-_ROWS = 512  # of one call, as coordinator.drafting has it
 _LEAVE = "give a smaller model of the same family, or leave --draft out"
 
 
@@ -112,7 +111,7 @@ def plan_draft(config: ClusterConfig, nodes: Nodes) -> DraftPlan | None:
     context = Context(
         n_ctx=min(most, most if config.ctx_size == 0 else config.ctx_size or DEFAULT_CONTEXT_LENGTH),
         n_slots=min(AUTO_STREAMS, config.parallel),
-        n_ubatch=_ROWS,
+        n_ubatch=DRAFT_ROWS,
         type_k="f16",
         type_v="f16",
         flash_attn="auto",

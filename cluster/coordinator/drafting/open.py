@@ -6,12 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from cluster.coordinator.drafting.drafter import ModelDrafter
-from cluster.coordinator.spec import DraftModel
+from cluster.coordinator.spec import DRAFT_ROWS, DraftModel
 from cluster.sources.stored import stored_slice
 from cluster.wire.access.keys import Keys
-
-# Rows of one call, of a prompt that is read: what takes longer keeps nobody waiting.
-BATCH_ROWS = 512
 
 
 def model_drafter(model: DraftModel, vocab_size: int, keys: Keys, wake: Callable[[], None]) -> ModelDrafter:
@@ -24,8 +21,8 @@ def model_drafter(model: DraftModel, vocab_size: int, keys: Keys, wake: Callable
             "device": model.device,
             "n_ctx": model.context_length,
             "n_slots": model.num_slots,
-            "n_batch": BATCH_ROWS,
-            "n_ubatch": BATCH_ROWS,
+            "n_batch": DRAFT_ROWS,
+            "n_ubatch": DRAFT_ROWS,
             "n_threads": model.num_threads,
             "use_extra_bufts": model.use_extra_bufts,
             "use_mmap": bool(file.key),  # a file of the user's own may be written to

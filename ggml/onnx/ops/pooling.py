@@ -91,14 +91,19 @@ def _max_pool(call: Call) -> Any:
     return function(padded(x, low, high, least), kernel, stride, 0, dilation)
 
 
+def _means(call: Call, x: Tensor, dilated: str) -> tuple[Any, list[int], list[int], list[int], list[int]]:
+    """The function that takes means over windows, their kernel and stride, and pads; `dilated` is refused."""
+    kernel, stride, dilation, low, high = _geometry(call, x)
+    if any(step != 1 for step in dilation):
+        raise call.refuse(dilated)
+    return (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[x.ndim - 3], kernel, stride, low, high
+
+
 @from_onnx("AveragePool")
 def _average_pool(call: Call) -> Tensor:
     x = call.tensor(0)
     rank = needs_rank(call, x)
-    kernel, stride, dilation, low, high = _geometry(call, x)
-    if any(step != 1 for step in dilation):
-        raise call.refuse("dilation of a mean; use a convolution")
-    function: Any = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[rank - 1]
+    function, kernel, stride, low, high = _means(call, x, "dilation of a mean; use a convolution")
     counts = bool(call.attribute("count_include_pad", 0))
     has_ceil = bool(call.attribute("ceil_mode", 0))
     if low == high and not has_ceil and all(2 * p <= k for p, k in zip(low, kernel, strict=True)):
@@ -107,8 +112,7 @@ def _average_pool(call: Call) -> Tensor:
     whole: Tensor = function(padded(x, low, high, 0.0), kernel, stride)
     counted = ones(1, 1, *x.shape[2:], dtype=x.dtype, device=x.device)
     if counts:
-        spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
-        asked = same_pads(call, x.shape[2:], spans, stride) or per_axis(call, "pads", 2 * rank, 0)
+        asked = same_pads(call, x.shape[2:], kernel, stride) or per_axis(call, "pads", 2 * rank, 0)
         counted = padded(counted, asked[:rank], asked[rank:], 1.0)
         low, high = [0] * rank, [h - a for h, a in zip(high, asked[rank:], strict=True)]
     share: Tensor = function(padded(counted, low, high, 0.0), kernel, stride)
@@ -118,12 +122,8 @@ def _average_pool(call: Call) -> Tensor:
 @from_onnx("LpPool")
 def _lp_pool(call: Call) -> Tensor:
     x = call.tensor(0)
-    rank = needs_rank(call, x)
-    kernel, stride, dilation, low, high = _geometry(call, x)
-    if any(step != 1 for step in dilation):
-        raise call.refuse("dilation of a norm")
+    function, kernel, stride, low, high = _means(call, x, "dilation of a norm")
     power = float(call.attribute("p", 2))
-    function: Any = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[rank - 1]
     mean: Tensor = function(padded(x.abs().pow(power), low, high, 0.0), kernel, stride)
     return (mean * float(np.prod(kernel))).pow(1 / power)
 
