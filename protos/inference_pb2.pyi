@@ -174,6 +174,16 @@ class CompleteRequest(_message.Message):
     ended: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, requests: _Optional[_Iterable[_Union[GenerateRequest, _Mapping]]] = ..., ended: _Optional[_Iterable[int]] = ...) -> None: ...
 
+class CancelRequest(_message.Message):
+    __slots__ = ("tickets",)
+    TICKETS_FIELD_NUMBER: _ClassVar[int]
+    tickets: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, tickets: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class CancelReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class Failure(_message.Message):
     __slots__ = ("kind", "message")
     KIND_FIELD_NUMBER: _ClassVar[int]

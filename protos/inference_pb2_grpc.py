@@ -45,6 +45,11 @@ class InferenceStub:
                 request_serializer=protos_dot_inference__pb2.CompleteRequest.SerializeToString,
                 response_deserializer=protos_dot_inference__pb2.CompleteAnswers.FromString,
                 _registered_method=True)
+        self.Cancel = channel.unary_unary(
+                '/ggml_cluster.v1.Inference/Cancel',
+                request_serializer=protos_dot_inference__pb2.CancelRequest.SerializeToString,
+                response_deserializer=protos_dot_inference__pb2.CancelReply.FromString,
+                _registered_method=True)
         self.Logits = channel.unary_stream(
                 '/ggml_cluster.v1.Inference/Logits',
                 request_serializer=protos_dot_inference__pb2.LogitsRequest.SerializeToString,
@@ -113,6 +118,14 @@ class InferenceServicer:
 
     def Complete(self, request, context):
         """Several prompts whose texts are wanted as they end, not token by token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Cancel(self, request, context):
+        """Their client wants no more of them. A stream that just ends, or breaks, is one whose client may come back: requests
+        that have a ticket are computed on for some seconds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -200,6 +213,11 @@ def add_InferenceServicer_to_server(servicer, server):
                     servicer.Complete,
                     request_deserializer=protos_dot_inference__pb2.CompleteRequest.FromString,
                     response_serializer=protos_dot_inference__pb2.CompleteAnswers.SerializeToString,
+            ),
+            'Cancel': grpc.unary_unary_rpc_method_handler(
+                    servicer.Cancel,
+                    request_deserializer=protos_dot_inference__pb2.CancelRequest.FromString,
+                    response_serializer=protos_dot_inference__pb2.CancelReply.SerializeToString,
             ),
             'Logits': grpc.unary_stream_rpc_method_handler(
                     servicer.Logits,
@@ -311,6 +329,33 @@ class Inference:
             '/ggml_cluster.v1.Inference/Complete',
             protos_dot_inference__pb2.CompleteRequest.SerializeToString,
             protos_dot_inference__pb2.CompleteAnswers.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Cancel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ggml_cluster.v1.Inference/Cancel',
+            protos_dot_inference__pb2.CancelRequest.SerializeToString,
+            protos_dot_inference__pb2.CancelReply.FromString,
             options,
             channel_credentials,
             insecure,

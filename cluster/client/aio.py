@@ -20,10 +20,11 @@ from cluster.api.status import ClusterStatus, SlotStatus
 from cluster.chat.answer import Answer
 from cluster.client import aio_chat, calls
 from cluster.client.aio_chat import AsyncChatStream
-from cluster.client.aio_stream import AsyncMessages, AsyncTokenStream
+from cluster.client.aio_stream import AsyncMessages, AsyncTokenStream, OpenAsyncMessages
 from cluster.client.batch.batch import SMALL_BATCH, Batch, num_open_for
 from cluster.client.batch.tasks import complete_one, run_batch
 from cluster.client.calls import Call, Specials
+from cluster.client.cancels import CALL_TIMEOUT_S, AioCancels
 from cluster.client.chatting import ChatModels
 from cluster.client.chatting import Messages as ChatMessages
 from cluster.client.connection import AioConnection
@@ -55,6 +56,8 @@ class AsyncClient:
         self._chats = ChatModels()
         self._keeping = Keeping()
         self._connection = AioConnection(self._endpoint)
+        self._opened = OpenAsyncMessages()
+        self._cancels = AioCancels(self._send_cancel)
 
     @classmethod
     async def connect(cls, address: Address | None = None, secret: SecretOrFile | None = None) -> Self:
@@ -213,6 +216,8 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Cancels what is running and closes the connection."""
+        self._opened.close()
+        await self._cancels.flush()
         await self._connection.close()
         await asyncio.to_thread(self._chats.close)
 
@@ -251,11 +256,14 @@ class AsyncClient:
         return parts.finish()
 
     def _open(self, call: Call[Any]) -> AsyncMessages:
-        return AsyncMessages(partial(self._begin, call), self._keeping, call)
+        return self._opened.add(AsyncMessages(partial(self._begin, call), self._keeping, call, self._cancels))
 
     def _begin(self, call: Call[Any]) -> Opened:
         proof = self._endpoint.prove(call.path)
         return Opened(calls.open_call(self._connection.channel(), call, proof), self._endpoint, proof)
+
+    async def _send_cancel(self, tickets: list[bytes]) -> None:
+        await self._unary(calls.cancel_call(tickets), CALL_TIMEOUT_S)
 
     async def _num_to_open(self, num_total: int | None) -> int:
         if num_total is not None and num_total <= SMALL_BATCH:

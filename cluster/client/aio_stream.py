@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
 import grpc
 
 from cluster.api.results import TokenEvent
 from cluster.client import calls
 from cluster.client.calls import Call
+from cluster.client.cancels import AioCancels
 from cluster.client.resuming import Keeping, Opened, Resuming
 
 
 class AsyncMessages(AsyncIterator[bytes]):
-    """The messages of one call's answer. Closing it cancels the call; nothing more is yielded."""
+    """The messages of one call's answer. Closing or dropping it cancels what was asked; nothing more is yielded."""
 
-    def __init__(self, open_call: Callable[[], Opened], keeping: Keeping, call: Call[Any]) -> None:
+    def __init__(self, open_call: Callable[[], Opened], keeping: Keeping, call: Call[Any], cancels: AioCancels) -> None:
         """`open_call` begins the call, and does so again where the connection broke and the call can be made again.
 
-        Nothing is believed before the answer has proved the secret, too.
+        `cancels`: says that no more is wanted of requests. Nothing is believed before the answer has proved the
+        secret, too.
         """
+        self._is_over = False
+        self._open_tickets, self._cancels = call.tickets, cancels
         self._resuming = Resuming(open_call, keeping, call)
-        self._is_closed = False
-        self._take(self._resuming.begin())
+        begun = self._resuming.begin()  # it says what to do where no loop runs
+        self.loop = asyncio.get_running_loop()
+        self._take(begun)
 
     async def __anext__(self) -> bytes:
         try:
-            while not self._is_closed:
+            while not self._is_over:
                 try:
                     data = await anext(self._messages, None)
                     if self._resuming.must_prove:
                         self._resuming.learn(await self._call.initial_metadata())
                     if data is None:
+                        self._is_over = True
                         break
                     self._resuming.received()
                     return bytes(data)
@@ -46,14 +54,26 @@ class AsyncMessages(AsyncIterator[bytes]):
                     await self._go_on(error)
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if self._is_closed and task is not None and not task.cancelling():
+            if self._is_over and task is not None and not task.cancelling():
                 raise StopAsyncIteration from None  # another task closed the stream, not the reader's own
+            self.close()
             raise
         raise StopAsyncIteration
 
     def close(self) -> None:
-        self._is_closed = True
+        self._cancel()
         self._call.cancel()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_call"):  # it was begun
+            self._cancel()
+
+    def _cancel(self) -> None:
+        """Where it is dropped, too: nothing in here waits, or takes a lock."""
+        if not self._is_over:
+            self._is_over = True
+            if tickets := self._open_tickets():
+                self._cancels.tell(self.loop, tickets)
 
     def _take(self, call: Any) -> None:
         self._call, self._messages = call, aiter(call)
@@ -62,10 +82,33 @@ class AsyncMessages(AsyncIterator[bytes]):
         """Make the call again, or raise what became of it."""
         pause_s = self._resuming.pause_s(error, time.monotonic())
         if pause_s is None:
+            self._is_over = True
             raise await calls.aio_call_error(error, self._resuming.endpoint) from None
         await asyncio.sleep(pause_s)
-        if not self._is_closed:
+        if not self._is_over:
             self._take(self._resuming.begin_again())
+
+
+class OpenAsyncMessages:
+    """The calls of one client that may not have ended, of all its loops."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # loops may run in several threads
+        self._open: WeakSet[AsyncMessages] = WeakSet()
+
+    def add(self, messages: AsyncMessages) -> AsyncMessages:
+        with self._lock:
+            self._open.add(messages)
+        return messages
+
+    def close(self) -> None:
+        """Closes all of the running loop."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            opened = list(self._open)
+        for messages in opened:
+            if messages.loop is loop:
+                messages.close()
 
 
 class AsyncTokenStream(AsyncIterator[TokenEvent]):

@@ -75,6 +75,8 @@ class Call(Generic[Result]):
     # on where it broke. None: it cannot be gone on with.
     is_open: Callable[[], bool] | None = None
     anew: Callable[[], None] | None = None  # forgets what has come, where the call made again begins from the start
+    # By name, the requests of it that have not been answered whole: what is to be said where no more is wanted of them.
+    tickets: Callable[[], list[bytes]] = list
 
 
 class Parts(Protocol[Part, Whole]):
@@ -131,7 +133,13 @@ def generate_call(
         last.extend(filter(is_last, events))
         return events
 
-    return Call(method_path("Inference", "Generate"), request, decode, lambda: not last)
+    return Call(
+        method_path("Inference", "Generate"),
+        request,
+        decode,
+        lambda: not last,
+        tickets=lambda: [] if last else [request.ticket],
+    )
 
 
 def generate_request(
@@ -172,8 +180,16 @@ def complete_call(requests: Sequence[GenerateRequest]) -> tuple[Call[Outputs], C
                 message.ended.append(place)
         return outputs
 
+    def open_tickets() -> list[bytes]:
+        ended = set(message.ended)
+        return [request.ticket for place, request in enumerate(message.requests) if place not in ended]
+
     call = Call(
-        method_path("Inference", "Complete"), message, decode, lambda: len(message.ended) < len(message.requests)
+        method_path("Inference", "Complete"),
+        message,
+        decode,
+        lambda: len(message.ended) < len(message.requests),
+        tickets=open_tickets,
     )
     return call, Completions(len(requests))
 
@@ -205,6 +221,12 @@ def _request_or_error(prompt: Any, params: SamplingParams, specials: Specials) -
         return generate_request(prompt, params, {}, specials)
     except UsageError as error:
         return error
+
+
+def cancel_call(tickets: Iterable[bytes]) -> Call[None]:
+    """No more is wanted of these requests."""
+    request = inference_pb2.CancelRequest(tickets=tickets)
+    return _call("Cancel", request, inference_pb2.CancelReply, lambda reply: None)
 
 
 def logits_call(token_ids: Iterable[int]) -> tuple[Call[Float32Array], LogitsRows]:

@@ -17,46 +17,46 @@ from cluster.api.errors import UsageError
 from cluster.api.results import TokenEvent
 from cluster.client import calls
 from cluster.client.calls import Call
+from cluster.client.cancels import CANCELS, END_S, Send
 from cluster.client.connection import check_process
 from cluster.client.resuming import Keeping, Opened, Resuming
 
-# What the program's end waits for until gRPC's thread has let go of a call.
-END_S = 1.0
-
 
 class Messages(Iterator[bytes]):
-    """The messages of one call's answer. Closing it cancels the call; nothing more is yielded."""
+    """The messages of one call's answer. Closing or dropping it cancels what was asked; nothing more is yielded."""
 
-    def __init__(self, open_call: Callable[[], Opened], keeping: Keeping, call: Call[Any]) -> None:
+    def __init__(self, open_call: Callable[[], Opened], keeping: Keeping, call: Call[Any], send_cancel: Send) -> None:
         """`open_call` begins the call, and does so again where the connection broke and the call can be made again.
 
-        Nothing is believed before the answer has proved the secret, too.
+        `send_cancel`: says that no more is wanted of requests. Nothing is believed before the answer has proved the
+        secret, too.
         """
+        self._is_over = threading.Event()
+        self._open_tickets, self._send_cancel = call.tickets, send_cancel
         self._resuming = Resuming(open_call, keeping, call)
-        self._closed = threading.Event()
+        CANCELS.start()
         self._messages = self._resuming.begin()
-        with _lock:
-            _open.add(self)
 
     def __next__(self) -> bytes:
         check_process()
-        while not self._closed.is_set():
+        while not self._is_over.is_set():
             try:
                 data = next(self._messages, None)
                 if self._resuming.must_prove:
                     self._resuming.learn(self._messages.initial_metadata())
                 if data is None:
+                    self._is_over.set()
                     break
                 self._resuming.received()
                 return bytes(data)
             except grpc.RpcError as error:
-                if self._closed.is_set() or self._resuming.is_whole:
+                if self._is_over.is_set() or self._resuming.is_whole:
                     break
                 self._go_on(error)
         raise StopIteration
 
     def close(self) -> None:
-        self._closed.set()
+        self._cancel()
         self._messages.cancel()
 
     def end(self) -> None:
@@ -67,19 +67,61 @@ class Messages(Iterator[bytes]):
         if is_running:
             has_ended.wait(END_S)
 
+    def __del__(self) -> None:
+        if hasattr(self, "_messages"):  # it was begun
+            self._cancel()
+
+    def _cancel(self) -> None:
+        """Where it is dropped, too: nothing in here waits, or takes a lock that is not this object's."""
+        if not self._is_over.is_set():
+            self._is_over.set()
+            if tickets := self._open_tickets():
+                CANCELS.tell(self._send_cancel, tickets)
+
     def _go_on(self, error: grpc.RpcError) -> None:
         """Make the call again, or raise what became of it."""
         pause_s = self._resuming.pause_s(error, time.monotonic())
         if pause_s is None:
+            self._is_over.set()
             raise calls.call_error(error, self._resuming.endpoint) from None
-        if not self._closed.wait(pause_s):
+        if not self._is_over.wait(pause_s):
             self._messages = self._resuming.begin_again()
-            if self._closed.is_set():
+            if self._is_over.is_set():
                 self._messages.cancel()
 
 
+class OpenMessages:
+    """The calls of one client that may not have ended. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: WeakSet[Messages] = WeakSet()
+        with _lock:
+            _of_clients.add(self)
+
+    def add(self, messages: Messages) -> Messages:
+        with self._lock:
+            self._open.add(messages)
+        return messages
+
+    def close(self) -> None:
+        """Closes all, and waits a moment until the cluster knows of it."""
+        for messages in self._copy():
+            messages.close()
+        CANCELS.flush()
+
+    def end(self) -> None:
+        """The same, and waits until gRPC's thread has done with them."""
+        for messages in self._copy():
+            messages.end()
+
+    def _copy(self) -> list[Messages]:
+        with self._lock:
+            return list(self._open)
+
+
 _lock = threading.Lock()
-_open: WeakSet[Messages] = WeakSet()
+_of_clients: WeakSet[OpenMessages] = WeakSet()
 
 
 @atexit.register
@@ -90,9 +132,10 @@ def _end_all() -> None:
     except UsageError:
         return  # a forked child, to which the calls do not belong
     with _lock:
-        calls_left = list(_open)
-    for messages in calls_left:
-        messages.end()
+        of_clients = list(_of_clients)
+    for opened in of_clients:
+        opened.end()
+    CANCELS.flush()
 
 
 class TokenStream(Iterator[TokenEvent]):

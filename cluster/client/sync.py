@@ -21,6 +21,7 @@ from cluster.client import calls, chat
 from cluster.client.batch.batch import SMALL_BATCH, Batch, num_open_for
 from cluster.client.batch.threads import complete_one, run_batch
 from cluster.client.calls import Call, Specials
+from cluster.client.cancels import CALL_TIMEOUT_S
 from cluster.client.chat import ChatStream
 from cluster.client.chatting import ChatModels
 from cluster.client.chatting import Messages as ChatMessages
@@ -29,7 +30,7 @@ from cluster.client.finding import Address, SecretOrFile, find
 from cluster.client.progress import BatchProgress, Progress
 from cluster.client.prompts import Prompt, Prompts, Text, is_batch
 from cluster.client.resuming import Keeping, Opened
-from cluster.client.stream import Messages, TokenStream
+from cluster.client.stream import Messages, OpenMessages, TokenStream
 from cluster.messages.step import Float32Array, StepTiming
 from cluster.wire.access.endpoint import sent_with
 from cluster.wire.transport.channel import CONNECT_TIMEOUT_MS
@@ -78,6 +79,7 @@ class Client:
         self._chats = ChatModels()
         self._keeping = Keeping()
         self._connection = Connection(self._endpoint)
+        self._opened = OpenMessages()
 
     @overload
     def generate(
@@ -259,6 +261,7 @@ class Client:
 
     def close(self) -> None:
         """Cancels what is running and closes the connection."""
+        self._opened.close()
         self._connection.close()
         self._chats.close()
 
@@ -296,11 +299,17 @@ class Client:
         return parts.finish()
 
     def _open(self, call: Call[Any]) -> Messages:
-        return Messages(partial(self._begin, call), self._keeping, call)
+        return self._opened.add(Messages(partial(self._begin, call), self._keeping, call, self._send_cancel))
 
     def _begin(self, call: Call[Any]) -> Opened:
         proof = self._endpoint.prove(call.path)
         return Opened(calls.open_call(self._connection.channel(), call, proof), self._endpoint, proof)
+
+    def _send_cancel(self, tickets: list[bytes]) -> grpc.Future[Any]:
+        call = calls.cancel_call(tickets)
+        method = self._connection.channel().unary_unary(call.path, serialize, bytes)
+        metadata = sent_with(self._endpoint.prove(call.path))
+        return method.future(call.request, timeout=CALL_TIMEOUT_S, metadata=metadata)
 
     def _num_to_open(self, num_total: int | None) -> int:
         if num_total is not None and num_total <= SMALL_BATCH:

@@ -38,6 +38,7 @@ from cluster.api.status import (
     StageFacts,
     StageStatus,
 )
+from cluster.client.cancels import CANCELS
 from cluster.messages.stage import Hello, Holdings, Wiring
 from cluster.messages.step import Float32Array, Microbatch, StepId, StepTiming
 from cluster.node.secret import Secret
@@ -371,7 +372,8 @@ class EchoCluster:
 
 @contextmanager
 def no_thread_left() -> Iterator[None]:
-    """Fails if a thread that the block started is alive a moment after it."""
+    """Fails if a thread that the block started is alive a moment after it; but for the one that all clients share."""
+    CANCELS.start()
     before = set(threading.enumerate())
     yield
     deadline_s = time.monotonic() + 5

@@ -60,10 +60,12 @@ class Stream:
         return max(later - earlier for earlier, later in zip(self.times_s, self.times_s[1:], strict=False))
 
 
-def streams_of(home: CliHome, during: Callable[[], object] | None = None, num_tokens: int = NUM_TOKENS) -> list[Stream]:
-    """Eight streams, read to their ends; `during` is called while they run."""
+def streams_of(
+    home: CliHome, during: Callable[[], object] | None = None, num_tokens: int = NUM_TOKENS, address: str = ""
+) -> list[Stream]:
+    """Eight streams, read to their ends; `during` is called while they run. `address`: of a way to the cluster."""
     streams = [Stream() for _ in range(NUM_STREAMS)]
-    with cluster.connect(home.address, home.client_secret) as client:
+    with cluster.connect(address or home.address, home.client_secret) as client:
         threads = [
             threading.Thread(target=stream.read, args=(client, f"Once upon a time number {place}", place, num_tokens))
             for place, stream in enumerate(streams)

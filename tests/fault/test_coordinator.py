@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 import cluster
+from cluster.wire.inference.held import HOLD_S
 from tests.conftest import CliHome, UpCluster
+from tests.fakes.bad_road import BadRoad
 from tests.fakes.wire_backends import wait_until
-from tests.fault.streams import Stream, check_alike, happen, processes, stage_pids, streams_of, wait_ready
-from tests.fault.table import NUM_RUNS, Table
+from tests.fault.streams import Stream, check, check_alike, happen, processes, stage_pids, streams_of, wait_ready
+from tests.fault.table import NUM_RUNS, Incident, Table
 
 pytestmark = pytest.mark.ray
+
+NUM_CUTS, BETWEEN_S = 5, 0.3
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +96,45 @@ def test_texts_that_are_wanted_whole_go_on(home: CliHome) -> None:
     with cluster.connect(home.address, home.client_secret) as client:
         assert [client.detokenize(one.token_ids) for one in found] == [one.text for one in found]
         wait_until(lambda: client.status().num_slots_used == 0, 10)
+
+
+@pytest.mark.parametrize("run", range(NUM_RUNS))
+def test_a_client_whose_connection_breaks_goes_on(
+    run: int, home: CliHome, undisturbed: list[Stream], table: Table
+) -> None:
+    """Again and again: nothing is computed again, and nobody else notices."""
+
+    def cut() -> None:
+        for _ in range(NUM_CUTS):
+            road.reset()
+            time.sleep(BETWEEN_S)
+
+    wait_ready(home)
+    with cluster.connect(home.address, home.client_secret) as client, closing(BadRoad(home.address)) as road:
+        before = client.status()
+        disturbed = streams_of(home, cut, address=road.address)
+        after = client.status()
+        assert (after.epoch, after.num_recoveries) == (before.epoch, before.num_recoveries)
+        assert after.num_replayed == before.num_replayed
+    table.add("a client's connection cut five times", Incident(max(stream.gap_s for stream in disturbed)))
+    check(home, disturbed)
+    check_alike(undisturbed, disturbed)
+
+
+def test_a_client_that_is_cut_off_leaves_its_slots_soon(home: CliHome) -> None:
+    wait_ready(home)
+    with (
+        cluster.connect(home.address, home.client_secret) as client,
+        closing(BadRoad(home.address)) as road,
+        cluster.connect(road.address, home.client_secret) as other,
+    ):
+        stream = other.stream("Once upon a time", max_tokens=100_000, ignore_eos=True)
+        next(stream)
+        road.close()
+        begin_s = time.monotonic()
+        wait_until(lambda: client.status().num_slots_used == 0, HOLD_S + 10)
+        assert time.monotonic() - begin_s > HOLD_S / 2, "it might have come back"
+        stream.close()
 
 
 @pytest.mark.slow

@@ -119,6 +119,12 @@ def decode_complete(message: inference_pb2.CompleteRequest) -> list[PromptReques
     return [None if place in ended else _request_or_error(one) for place, one in enumerate(message.requests)]
 
 
+def decode_cancel(message: inference_pb2.CancelRequest) -> list[bytes]:
+    """Tickets of requests."""
+    check_length("tickets", message.tickets, limits.MAX_REQUESTS)
+    return list(message.tickets)
+
+
 def encode_logits(logits: Float32Array) -> Iterator[inference_pb2.LogitsPart]:
     """Messages with the rows of logits [r, V], split where they would be too long."""
     vocab_size = logits.shape[1]

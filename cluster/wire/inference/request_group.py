@@ -11,9 +11,8 @@ from cluster.api.errors import ClusterError
 from cluster.wire.codec.answer import Output, is_last
 from cluster.wire.codec.inference import PromptRequest
 from cluster.wire.inference import mailbox
-from cluster.wire.inference.backend import Cancel, InferenceBackend
+from cluster.wire.inference.held import Claim, HeldRequests
 from cluster.wire.inference.mailbox import LoopMailbox, StreamInbox
-from cluster.wire.inference.resuming import resumed
 
 Numbered = tuple[int, Output]  # (number of the request, what it is answered)
 TokenIds = Callable[[PromptRequest], Awaitable[list[int]]]
@@ -27,14 +26,19 @@ class RequestGroup:
     """Lives on one event loop, but for what the backend puts into its inbox."""
 
     def __init__(
-        self, requests: Sequence[PromptRequest | ClusterError | None], mailbox: LoopMailbox, client: str
+        self,
+        requests: Sequence[PromptRequest | ClusterError | None],
+        held: HeldRequests,
+        mailbox: LoopMailbox,
+        client: str,
     ) -> None:
         """`requests` of `client`: an error stands for one that cannot be, and is its answer; None has been answered."""
         self._requests = requests
+        self._held = held
         self._client = client
         self._open = {number for number, request in enumerate(requests) if request is not None}
-        self._held: dict[int, list[Output]] = {}
-        self._cancels: list[Cancel] = []
+        self._outputs: dict[int, list[Output]] = {}  # that were not taken
+        self._claims: dict[int, Claim] = {}
         self.inbox: StreamInbox[Numbered | ClusterError] = StreamInbox(mailbox, _ends_something)
 
     @property
@@ -42,7 +46,7 @@ class RequestGroup:
         """Some request has not ended."""
         return bool(self._open)
 
-    async def start(self, backend: InferenceBackend, token_ids: TokenIds) -> None:
+    async def start(self, token_ids: TokenIds) -> None:
         """Start all, so that the engine finds those together whose prompts take no time. Each has its own errors."""
         ready: list[tuple[int, PromptRequest, list[int]]] = []
         begin_s = time.monotonic()
@@ -51,22 +55,27 @@ class RequestGroup:
             try:
                 if isinstance(request, ClusterError):
                     raise request
-                if request is None or self._goes_on(backend, number, request):
+                if request is None or self._goes_on(number, request):
                     continue
                 ready.append((number, request, await token_ids(request)))
             except ClusterError as error:
                 self.inbox.put((number, error))
             if time.monotonic() - begin_s > TOGETHER_S:
-                self._start_ready(backend, ready)
+                self._start_ready(ready)
                 ready = []
                 await asyncio.sleep(0)  # token ids take no turn of their own
                 begin_s = time.monotonic()
-        self._start_ready(backend, ready)
+        self._start_ready(ready)
 
-    def cancel(self) -> None:
-        """Cancels all that was started."""
-        for cancel in self._cancels:
-            cancel()
+    def end(self) -> None:
+        """The client has all that it wanted: cancels what runs still."""
+        for claim in self._claims.values():
+            claim.end()
+
+    def leave(self) -> None:
+        """The client's connection is gone, and it may come back."""
+        for claim in self._claims.values():
+            claim.leave()
 
     async def take(self) -> dict[int, list[Output]]:
         """All outputs of the requests that have ended since the last call; an error of the whole call ends all.
@@ -76,31 +85,34 @@ class RequestGroup:
         for item in await self.inbox.take_all():
             if isinstance(item, ClusterError):
                 for number in self._open:
-                    self._held.setdefault(number, []).append(item)
+                    self._outputs.setdefault(number, []).append(item)
                 self._open.clear()
                 break
             number, output = item
             if number in self._open:  # nothing follows the last output of a request
-                self._held.setdefault(number, []).append(output)
+                self._outputs.setdefault(number, []).append(output)
                 if is_last(output):
                     self._open.discard(number)
-        takes_all = sum(map(len, self._held.values())) >= mailbox.MAX_WAITING
-        return {number: self._held.pop(number) for number in list(self._held) if takes_all or number not in self._open}
+                    if number in self._claims:
+                        self._claims.pop(number).end()
+        takes_all = sum(map(len, self._outputs.values())) >= mailbox.MAX_WAITING
+        return {
+            number: self._outputs.pop(number) for number in list(self._outputs) if takes_all or number not in self._open
+        }
 
-    def _start_ready(self, backend: InferenceBackend, ready: Sequence[tuple[int, PromptRequest, list[int]]]) -> None:
+    def _start_ready(self, ready: Sequence[tuple[int, PromptRequest, list[int]]]) -> None:
         for number, request, token_ids in ready:
             try:
                 sink = partial(self._put, number)
-                cancel = backend.generate(token_ids, request.params, sink, self._client, request.ticket)
-                self._cancels.append(cancel)
+                self._claims[number] = self._held.begin(request, token_ids, sink, self._client, keeps_all=True)
             except ClusterError as error:
                 self.inbox.put((number, error))
 
-    def _goes_on(self, backend: InferenceBackend, number: int, request: PromptRequest) -> bool:
-        cancel = resumed(backend, request, partial(self._put, number))
-        if cancel is not None:
-            self._cancels.append(cancel)
-        return cancel is not None
+    def _goes_on(self, number: int, request: PromptRequest) -> bool:
+        claim = self._held.resume(request, partial(self._put, number), keeps_all=True)
+        if claim is not None:
+            self._claims[number] = claim
+        return claim is not None
 
     def _put(self, number: int, output: Output) -> None:
         self.inbox.put((number, output))

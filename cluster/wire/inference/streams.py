@@ -21,6 +21,7 @@ from cluster.wire.codec.embedding import decode_embed, encode_embeddings
 from cluster.wire.codec.inference import (
     PromptRequest,
     check_token_ids,
+    decode_cancel,
     decode_complete,
     decode_generate,
     decode_tokenize,
@@ -30,9 +31,9 @@ from cluster.wire.inference.aborting import Context, aborting
 from cluster.wire.inference.backend import InferenceBackend
 from cluster.wire.inference.embed_group import EmbedGroup
 from cluster.wire.inference.facts import FactStreams
+from cluster.wire.inference.held import HeldRequests
 from cluster.wire.inference.mailbox import LoopMailbox, StreamInbox
 from cluster.wire.inference.request_group import RequestGroup
-from cluster.wire.inference.resuming import resumed
 from cluster.wire.inference.run_streams import RunStreams
 from cluster.wire.limits import parse
 from cluster.wire.transport.methods import Methods
@@ -52,6 +53,7 @@ class InferenceStreams:
 
     def __init__(self, backend: InferenceBackend) -> None:
         self._backend = backend
+        self._held = HeldRequests(backend)
         self._threads = FairThreads(_NUM_THREADS, "inference-backend")
         self._mailbox = LoopMailbox(asyncio.get_running_loop())
         self._inboxes: set[StreamInbox[Any]] = set()
@@ -64,6 +66,7 @@ class InferenceStreams:
         return {
             "Generate": aborting(self._generate),
             "Complete": aborting(self._complete),
+            "Cancel": aborting(self._cancel),
             "Logits": aborting(self._logits),
             "Embed": aborting(self._embed),
             "Run": aborting(RunStreams(self._backend, self._mailbox, self._open).run),
@@ -81,7 +84,8 @@ class InferenceStreams:
             task.cancel()
 
     def close(self) -> None:
-        """Ends the threads; all streams must have ended."""
+        """Ends the threads, and requests that nobody came back for; all streams must have ended."""
+        self._held.close()
         self._threads.shutdown()
 
     async def _generate(self, data: bytes, context: Context) -> None:
@@ -92,11 +96,11 @@ class InferenceStreams:
             asked = parse(inference_pb2.GenerateRequest, data)
             self._check_size(len(data) - asked.params.ByteSize())
             request = decode_generate(asked)
-            cancel = resumed(self._backend, request, inbox.put)
-            if cancel is None:
-                token_ids = await self._token_ids(client, request)
-                cancel = self._backend.generate(token_ids, request.params, inbox.put, client, request.ticket)
-        with self._open(inbox, cancel):
+            sink = inbox.put  # one object: by it the stream is known
+            claim = self._held.resume(request, sink)
+            if claim is None:
+                claim = self._held.begin(request, await self._token_ids(client, request), sink, client)
+        with self._open(inbox, claim.end, claim.leave):
             has_ended = False
             while not has_ended:
                 events, error = _until_error(await inbox.take_all())
@@ -108,8 +112,9 @@ class InferenceStreams:
 
     async def _complete(self, data: bytes, context: Context) -> None:
         client = client_name(context)
-        group = RequestGroup(decode_complete(parse(inference_pb2.CompleteRequest, data)), self._mailbox, client)
-        with self._open(group.inbox, group.cancel):
+        requests = decode_complete(parse(inference_pb2.CompleteRequest, data))
+        group = RequestGroup(requests, self._held, self._mailbox, client)
+        with self._open(group.inbox, group.end, group.leave):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._start_group(group, data, client))
                 while group.is_open:
@@ -119,9 +124,13 @@ class InferenceStreams:
     async def _start_group(self, group: RequestGroup, data: bytes, client: str) -> None:
         try:
             with self._waiting(data):
-                await group.start(self._backend, lambda request: self._token_ids(client, request))
+                await group.start(lambda request: self._token_ids(client, request))
         except ClusterError as error:
             group.inbox.put(error)
+
+    async def _cancel(self, data: bytes, context: Context) -> Message:
+        self._held.cancel(decode_cancel(parse(inference_pb2.CancelRequest, data)))
+        return inference_pb2.CancelReply()
 
     async def _logits(self, data: bytes, context: Context) -> None:
         token_ids = check_token_ids("token_ids", parse(inference_pb2.LogitsRequest, data).token_ids)
@@ -212,16 +221,27 @@ class InferenceStreams:
             self._num_waiting_bytes -= num_bytes
 
     @contextmanager
-    def _open(self, inbox: StreamInbox[Any], cancel: Callable[[], None]) -> Iterator[None]:
-        """Around a stream that is open. However it ends, what it asked of the backend is cancelled."""
+    def _open(
+        self, inbox: StreamInbox[Any], end: Callable[[], None], leave: Callable[[], None] | None = None
+    ) -> Iterator[None]:
+        """Around a stream that is open.
+
+        `end`: what is to become of what it asked of the backend, once it was answered, if only with an error. `leave`:
+        the same where its client is gone.
+        """
         self._inboxes.add(inbox)
         if self._is_ending:
             inbox.put(_going_down())
+        at_end = end if leave is None else leave
         try:
             yield
+            at_end = end
+        except ClusterError:
+            at_end = end
+            raise
         finally:
             self._inboxes.discard(inbox)
-            cancel()
+            at_end()
 
 
 class _UnreadLogits:

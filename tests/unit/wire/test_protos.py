@@ -36,6 +36,7 @@ def test_services_are_those_of_the_package() -> None:
     assert inference.full_name == "ggml_cluster.v1.Inference"
     assert {method.name for method in inference.methods} == {
         "Generate",
+        "Cancel",
         "Complete",
         "Embed",
         "Logits",

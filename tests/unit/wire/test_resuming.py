@@ -18,7 +18,7 @@ from cluster.wire.transport.keeping import keeps_requests
 from protos import inference_pb2, inference_pb2_grpc
 from tests.fakes.wire_backends import SECRET, EchoCluster, no_thread_left, open_proving_channel
 
-KEPT, LOST = bytes(range(16)), bytes(16)
+KEPT, LOST, OTHER = bytes(range(16)), bytes(16), bytes([7]) * 16
 TIMINGS = Timings(1, 4, 0, 0.0, 0.0, 0.0)
 
 
@@ -80,13 +80,13 @@ def test_one_that_is_not_known_begins_or_is_lost(backend: tuple[Successor, str])
         texts = [event.text for message in stub.Generate(request(LOST, 0)) for event in decode_events(message)]
         assert "".join(texts) == "xy"
         with pytest.raises(grpc.RpcError) as raised:
-            list(stub.Generate(request(LOST, 3)))
+            list(stub.Generate(request(OTHER, 3)))
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
     assert "its answer broke off after 3 events, and nothing is known of it any more; ask again" in str(raised.value)
 
 
 def test_of_several_those_that_have_ended_are_left_out(backend: tuple[Successor, str]) -> None:
-    requests = [request(LOST, 0), request(KEPT, 2), request(LOST, 0), request(LOST, 1)]
+    requests = [request(LOST, 0), request(KEPT, 2), request(LOST, 0), request(OTHER, 1)]
     with open_proving_channel(backend[1]) as channel:
         stub = inference_pb2_grpc.InferenceStub(channel)
         outputs: dict[int, list[Any]] = {}
