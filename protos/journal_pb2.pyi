@@ -15,12 +15,13 @@ class JournalRecord(_message.Message):
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
+    TRY_FIELD_NUMBER: _ClassVar[int]
     header: JournalHeader
     begin: JournalBegin
     tokens: JournalTokens
     events: JournalEvents
     end: JournalEnd
-    def __init__(self, header: _Optional[_Union[JournalHeader, _Mapping]] = ..., begin: _Optional[_Union[JournalBegin, _Mapping]] = ..., tokens: _Optional[_Union[JournalTokens, _Mapping]] = ..., events: _Optional[_Union[JournalEvents, _Mapping]] = ..., end: _Optional[_Union[JournalEnd, _Mapping]] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[JournalHeader, _Mapping]] = ..., begin: _Optional[_Union[JournalBegin, _Mapping]] = ..., tokens: _Optional[_Union[JournalTokens, _Mapping]] = ..., events: _Optional[_Union[JournalEvents, _Mapping]] = ..., end: _Optional[_Union[JournalEnd, _Mapping]] = ..., **kwargs) -> None: ...
 
 class JournalHeader(_message.Message):
     __slots__ = ("version", "identity")
@@ -67,6 +68,12 @@ class JournalEvents(_message.Message):
     def __init__(self, serial: _Optional[int] = ..., events: _Optional[_Union[_inference_pb2.GenerateEvents, _Mapping]] = ...) -> None: ...
 
 class JournalEnd(_message.Message):
+    __slots__ = ("serial",)
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    serial: int
+    def __init__(self, serial: _Optional[int] = ...) -> None: ...
+
+class JournalTry(_message.Message):
     __slots__ = ("serial",)
     SERIAL_FIELD_NUMBER: _ClassVar[int]
     serial: int

@@ -96,7 +96,7 @@ class CoordinatorService:
         self.pause, self.expect, self.refuse = self._pipeline.pause, self._pipeline.expect, self._pipeline.refuse
         self.intervals = self._pipeline.intervals
         self._journal = journal
-        self._taken_up = TakenUp(() if journal is None else journal.open())
+        self._taken_up = TakenUp(() if journal is None else journal.open(), self._forget)
         self._has_begun = False
         self._server = InferenceServer(self, clients)
         self._protection = clients.protection
@@ -197,6 +197,8 @@ class CoordinatorService:
 
     def _go_on(self, asked: Asked, begun: tuple[int, ...], sink: EventSink) -> Cancel:
         """As `generate`, behind the tokens that were told. In a thread: the last stage compiles grammars anew."""
+        if self._journal is not None:
+            self._journal.try_again(asked.ticket)
         if asked.params.grammar or asked.params.dry_multiplier:
             self._grammars.check(asked.params.grammar)
         return self._submit(asked, begun, sink)
@@ -212,6 +214,9 @@ class CoordinatorService:
     def _end(self, request: int, ticket: bytes) -> None:
         """Its client has all that it wanted."""
         self._engine.cancel(request)
+        self._forget(ticket)
+
+    def _forget(self, ticket: bytes) -> None:
         if self._journal is not None:
             self._journal.end(ticket)
 

@@ -38,7 +38,7 @@ class Stream:
     times_s: list[float] = field(default_factory=list)
     error: Exception | None = None
 
-    def read(self, client: cluster.Client, prompt: str, seed: int, num_tokens: int = NUM_TOKENS) -> None:
+    def read(self, client: cluster.Client, prompt: str | list[int], seed: int, num_tokens: int = NUM_TOKENS) -> None:
         params = {"max_tokens": num_tokens, "temperature": 0.8, "seed": seed, "ignore_eos": True}
         try:
             for event in client.stream(prompt, **params):

@@ -5,18 +5,33 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
 import cluster
+from cluster.coordinator.journal.frames import Frames
+from cluster.coordinator.journal.records import record_in, tried_in
+from cluster.node.home import JOURNAL
 from cluster.wire.inference.held import HOLD_S
 from tests.conftest import CliHome, UpCluster
 from tests.fakes.bad_road import BadRoad
 from tests.fakes.wire_backends import wait_until
-from tests.fault.streams import Stream, check, check_alike, happen, processes, stage_pids, streams_of, wait_ready
+from tests.fault.streams import (
+    NUM_TOKENS,
+    Stream,
+    check,
+    check_alike,
+    happen,
+    processes,
+    stage_pids,
+    streams_of,
+    wait_ready,
+)
 from tests.fault.table import NUM_RUNS, Incident, Table
 
 pytestmark = pytest.mark.ray
@@ -135,6 +150,52 @@ def test_a_client_that_is_cut_off_leaves_its_slots_soon(home: CliHome) -> None:
         wait_until(lambda: client.status().num_slots_used == 0, HOLD_S + 10)
         assert time.monotonic() - begin_s > HOLD_S / 2, "it might have come back"
         stream.close()
+
+
+@pytest.mark.slow
+def test_a_request_that_coordinators_die_of_ends_alone(home: CliHome) -> None:
+    """The process is killed as soon as the journal says that it begins with that request."""
+    wait_ready(home)
+    poison, other, stopping = Stream(), Stream(), threading.Event()
+    journal = home.state_file.with_name(JOURNAL)
+    kills: list[int] = []
+
+    def kill() -> None:
+        while not stopping.is_set():
+            alive = [pid for pid in processes(home, b"ray::Coordinator") if pid not in kills]
+            while alive and Path(f"/proc/{alive[0]}").exists() and not stopping.is_set():
+                if _tries_of_long_prompts(journal) == len(kills):
+                    os.kill(alive[0], signal.SIGKILL)
+                    kills.append(alive.pop())
+                time.sleep(0.001)
+
+    with cluster.connect(home.address, home.client_secret) as client:
+        num_tokens = client.status().context_length - 20  # time passes before the first token comes
+        readers = [threading.Thread(target=other.read, args=(client, "Once upon a time", 1, NUM_TOKENS))]
+        readers.append(threading.Thread(target=poison.read, args=(client, [5] * num_tokens, 2, 10)))
+        readers.append(threading.Thread(target=kill))
+        for reader in readers:
+            reader.start()
+        for reader in readers[:2]:
+            reader.join(120)
+        stopping.set()
+        readers[2].join()
+    assert isinstance(poison.error, cluster.UnreachableError)
+    assert str(poison.error) == "coordinator: it died 3 times while this was computed; do not ask for it again"
+    assert len(kills) == 4
+    check(home, [other])
+
+
+def _tries_of_long_prompts(journal: Path) -> int:
+    """-1 where none of them is open. What coordinators before this one said counts, too."""
+    num_tries, serial = -1, 0
+    with suppress(OSError, cluster.ClusterError), journal.open("rb") as file:
+        for data in Frames(file):
+            record = record_in(data)
+            if len(record.begin.token_ids) > 300:
+                serial, num_tries = record.begin.serial, 0
+            num_tries += bool(serial) and tried_in(record) == serial
+    return num_tries
 
 
 @pytest.mark.slow

@@ -87,6 +87,15 @@ class Journal:
                 except Exception as error:
                     self._fail(error)
 
+    def try_again(self, ticket: bytes) -> None:
+        """A request of an earlier coordinator is computed on from now: if this one dies of it, the next one knows."""
+        with self._lock:
+            if self._ledger.is_written:
+                try:
+                    self._ledger.try_again(ticket)
+                except Exception as error:
+                    self._fail(error)
+
     def end(self, ticket: bytes) -> None:
         """Its client has all, or is gone. Unknown tickets are ignored."""
         with self._lock:

@@ -14,3 +14,4 @@ class Kept:
 
     asked: Asked
     events: tuple[TokenEvent, ...]  # in their order; none of them ends the request
+    num_tries: int = 0  # coordinators that began to compute it on, without an event since

@@ -15,7 +15,14 @@ from cluster.coordinator.journal.file import JournalFile
 from cluster.coordinator.journal.frames import frame_of
 from cluster.coordinator.journal.kept import Kept
 from cluster.coordinator.journal.limits import COLUMN_TOKENS, COPY_BYTES, MAX_FILE_BYTES, MAX_OPEN
-from cluster.coordinator.journal.records import begin_message, begin_record, end_record, event_record, header_record
+from cluster.coordinator.journal.records import (
+    begin_message,
+    begin_record,
+    end_record,
+    event_record,
+    header_record,
+    try_record,
+)
 from protos import journal_pb2
 
 _log = logging.getLogger(__name__)
@@ -24,9 +31,9 @@ _log = logging.getLogger(__name__)
 class Ledger:
     """For one thread at a time. What a method was given is in the file when it returns.
 
-    `begin`, `tell` and `end` are for a file that is written. Their errors, CapacityError where too much is open,
-    HandshakeError where another coordinator has its own file in this place, OSError as the disk gives it, and those of
-    `Copy.advance`, may leave half of something: `abandon` it.
+    `begin`, `tell`, `try_again` and `end` are for a file that is written. Their errors, CapacityError where too much is
+    open, HandshakeError where another coordinator has its own file in this place, OSError as the disk gives it, and
+    those of `Copy.advance`, may leave half of something: `abandon` it.
     """
 
     def __init__(self, path: Path, identity: str, max_bytes: int) -> None:
@@ -64,6 +71,8 @@ class Ledger:
             for one in kept:
                 self._begin(begin_message(one.asked), 0)
                 self._tell([(one.asked.ticket, event) for event in one.events])
+                for _ in range(one.num_tries):
+                    self._try(one.asked.ticket)
                 file.add(self._take())
             file.put_in_place()
         except BaseException:
@@ -85,6 +94,12 @@ class Ledger:
         self._tell(told)
         self._write(self._file)
         self._tidy(self._file)
+
+    def try_again(self, ticket: bytes) -> None:
+        """Computing it on begins. Of a request that is not open here nothing is written."""
+        assert self._file is not None, "it was not started"
+        self._try(ticket)
+        self._write(self._file)
 
     def end(self, ticket: bytes) -> None:
         """Of a request that is not open here there is nothing to end. The copy goes on, if there is one."""
@@ -146,6 +161,11 @@ class Ledger:
             except ClusterError as error:
                 warn_of_one(error)
                 self._end(ticket)
+
+    def _try(self, ticket: bytes) -> None:
+        serial = self._serials.get(ticket)
+        if serial is not None:
+            self._add(try_record(serial))
 
     def _end(self, ticket: bytes) -> None:
         serial = self._serials.pop(ticket, None)

@@ -17,7 +17,7 @@ from cluster.coordinator.journal.columns import plain_events, serials_in
 from cluster.coordinator.journal.frames import Frames
 from cluster.coordinator.journal.kept import Kept
 from cluster.coordinator.journal.limits import MAX_EVENTS, MAX_FILE_BYTES, MAX_OPEN, READ_BYTES
-from cluster.coordinator.journal.records import VERSION, asked_in, check_ticket, events_in, record_in
+from cluster.coordinator.journal.records import VERSION, asked_in, check_ticket, events_in, record_in, tried_in
 from cluster.node.private import READ_FLAGS, check_file, check_folder
 from cluster.wire.limits import MAX_COUNT, check_range
 from protos import journal_pb2
@@ -41,7 +41,7 @@ def read_kept(path: Path, identity: str) -> list[Kept]:
         found = _taken_up(file, survey)
     if found.position < status.st_size:
         _log.warning("%s: damaged at byte %d of %d; what follows is lost", path, found.position, status.st_size)
-    return [Kept(asked, tuple(found.events[serial])) for serial, asked in found.asked.items()]
+    return [Kept(asked, tuple(found.events[serial]), found.tries[serial]) for serial, asked in found.asked.items()]
 
 
 @dataclass(slots=True)
@@ -62,6 +62,8 @@ class _Survey:
                 self._check_open(*serials_in(record.tokens))
             case "events":
                 self._check_open(record.events.serial)
+            case "try":
+                self._check_open(tried_in(record))
             case "end":
                 self._check_open(record.end.serial)
                 del self.serials[self.tickets.pop(record.end.serial)]
@@ -87,6 +89,7 @@ class _Found:
     position: int = 0
     asked: dict[int, Asked] = field(default_factory=dict)
     events: dict[int, list[TokenEvent]] = field(default_factory=dict)
+    tries: dict[int, int] = field(default_factory=dict)  # without an event since
 
 
 def _survey(path: Path, file: BinaryIO, identity: str) -> _Survey:
@@ -120,10 +123,14 @@ def _taken_up(file: BinaryIO, survey: _Survey) -> _Found:
             if record.begin.serial in survey.tickets:
                 found.asked[record.begin.serial] = asked_in(record.begin)
                 found.events[record.begin.serial] = []
+                found.tries[record.begin.serial] = 0
+            if (tried := tried_in(record)) in survey.tickets:
+                found.tries[tried] += 1
             events = list(_events_in(record, survey.tickets.keys()))
             num_events = check_range("events", num_events + len(events), 0, MAX_EVENTS)
             for serial, event in events:
                 found.events[serial].append(event)
+                found.tries[serial] = 0
             found.position = frames.position
     return found
 

@@ -15,7 +15,7 @@ from cluster.wire.codec.sampling import decode_sampling, encode_sampling
 from cluster.wire.limits import check_length, check_name, parse
 from protos import journal_pb2
 
-VERSION = 1
+VERSION = 2
 
 
 def record_in(data: bytes) -> journal_pb2.JournalRecord:
@@ -72,6 +72,16 @@ def events_in(message: journal_pb2.JournalEvents) -> Iterator[TokenEvent]:
 
 def end_record(serial: int) -> bytes:
     return journal_pb2.JournalRecord(end=journal_pb2.JournalEnd(serial=serial)).SerializeToString()
+
+
+def try_record(serial: int) -> bytes:
+    message = journal_pb2.JournalTry(serial=serial)
+    return journal_pb2.JournalRecord(**{"try": message}).SerializeToString()
+
+
+def tried_in(record: journal_pb2.JournalRecord) -> int:
+    """The serial of the request that it says was tried; 0 of another kind of record."""
+    return int(getattr(record, "try").serial)  # a word of Python
 
 
 def check_ticket(ticket: bytes) -> bytes:

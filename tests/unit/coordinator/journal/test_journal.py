@@ -175,3 +175,34 @@ def test_many_threads_begin_and_end_while_one_tells(tmp_path: Path) -> None:
     ]
     for one in kept:  # from its begin on, each step
         assert one.events == tuple(map(token, steps[len(steps) - len(one.events) :]))
+
+
+def test_how_often_one_was_tried_without_an_event_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with opened(path) as (journal, _):
+        journal.begin(asked(1))
+        journal.begin(asked(2))
+        tell(journal, 2, token(1))
+        journal.try_again(asked(3).ticket)  # nothing is known of it
+    for num_tries in range(1, 4):
+        with opened(path) as (journal, kept):
+            assert [one.num_tries for one in kept] == [num_tries - 1, 0]
+            for one in kept:
+                journal.try_again(one.asked.ticket)
+            tell(journal, 2, token(2))
+    assert [one.num_tries for one in kept_at(path)] == [3, 0]
+    with opened(path) as (journal, _):
+        tell(journal, 1, replace(token(1), logprob=None))
+    assert [one.num_tries for one in kept_at(path)] == [0, 0]
+
+
+def test_tries_outlive_a_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with opened(path, max_bytes=1) as (journal, _):
+        journal.begin(asked(1))
+        journal.begin(asked(2))
+        journal.try_again(asked(1).ticket)
+        for number in range(2000):
+            tell(journal, 2, token(number))
+    (first, second) = kept_at(path)
+    assert (first.num_tries, second.num_tries, len(second.events)) == (1, 0, 2000)
