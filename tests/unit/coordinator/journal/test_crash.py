@@ -20,7 +20,14 @@ from cluster.api.results import PromptCounts, TokenEvent
 from cluster.coordinator.journal import limits, reading
 from cluster.coordinator.journal.frames import Frames, frame_of
 from cluster.coordinator.journal.kept import Kept
-from cluster.coordinator.journal.records import begin_message, begin_record, end_record, event_record, header_record
+from cluster.coordinator.journal.records import (
+    VERSION,
+    begin_message,
+    begin_record,
+    end_record,
+    event_record,
+    header_record,
+)
 from protos import inference_pb2, journal_pb2, sampling_pb2
 from tests.unit.coordinator.journal.samples import IDENTITY, LAST, asked, kept_at, opened, tell, token
 
@@ -178,7 +185,7 @@ MESSAGES = st.one_of(
         st.lists(EVENTS, max_size=2),
     ),
     st.builds(lambda serial: journal_pb2.JournalRecord(end=journal_pb2.JournalEnd(serial=serial)), IDS),
-    st.just(journal_pb2.JournalRecord(header=journal_pb2.JournalHeader(version=1, identity=IDENTITY))),
+    st.just(journal_pb2.JournalRecord(header=journal_pb2.JournalHeader(version=VERSION, identity=IDENTITY))),
 ).map(lambda message: message.SerializeToString())
 
 
@@ -236,7 +243,7 @@ def test_a_file_of_another_model_is_not_taken_up(tmp_path: Path, caplog: pytest.
 
 def test_a_file_of_another_version_is_not_taken_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "journal"
-    header = journal_pb2.JournalHeader(version=2, identity=IDENTITY)
+    header = journal_pb2.JournalHeader(version=VERSION + 1, identity=IDENTITY)
     path.write_bytes(
         frame_of(journal_pb2.JournalRecord(header=header).SerializeToString())
         + frame_of(begin_record(1, begin_message(asked(1))))
