@@ -26,7 +26,7 @@ from protos import inference_pb2 as protos_dot_inference__pb2
 from protos import sampling_pb2 as protos_dot_sampling__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14protos/journal.proto\x12\x0fggml_cluster.v1\x1a\x16protos/inference.proto\x1a\x15protos/sampling.proto\"\xb5\x02\n\rJournalRecord\x12\x30\n\x06header\x18\x01 \x01(\x0b\x32\x1e.ggml_cluster.v1.JournalHeaderH\x00\x12.\n\x05\x62\x65gin\x18\x02 \x01(\x0b\x32\x1d.ggml_cluster.v1.JournalBeginH\x00\x12\x30\n\x06tokens\x18\x03 \x01(\x0b\x32\x1e.ggml_cluster.v1.JournalTokensH\x00\x12\x30\n\x06\x65vents\x18\x04 \x01(\x0b\x32\x1e.ggml_cluster.v1.JournalEventsH\x00\x12*\n\x03\x65nd\x18\x05 \x01(\x0b\x32\x1b.ggml_cluster.v1.JournalEndH\x00\x12*\n\x03try\x18\x06 \x01(\x0b\x32\x1b.ggml_cluster.v1.JournalTryH\x00\x42\x06\n\x04kind\"2\n\rJournalHeader\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x10\n\x08identity\x18\x02 \x01(\t\"\x8c\x01\n\x0cJournalBegin\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12\x0e\n\x06ticket\x18\x02 \x01(\x0c\x12\x11\n\ttoken_ids\x18\x03 \x03(\x05\x12)\n\x06params\x18\x04 \x01(\x0b\x32\x19.ggml_cluster.v1.Sampling\x12\x0e\n\x06\x63lient\x18\x05 \x01(\t\x12\x0e\n\x06scales\x18\x06 \x03(\x01\"Q\n\rJournalTokens\x12\x0f\n\x07serials\x18\x01 \x03(\x04\x12\x0e\n\x06tokens\x18\x02 \x03(\x05\x12\r\n\x05texts\x18\x03 \x03(\t\x12\x10\n\x08logprobs\x18\x04 \x03(\x01\"P\n\rJournalEvents\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12/\n\x06\x65vents\x18\x02 \x01(\x0b\x32\x1f.ggml_cluster.v1.GenerateEvents\"\x1c\n\nJournalEnd\x12\x0e\n\x06serial\x18\x01 \x01(\x04\"\x1c\n\nJournalTry\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14protos/journal.proto\x12\x0fggml_cluster.v1\x1a\x16protos/inference.proto\x1a\x15protos/sampling.proto\"\xb7\x02\n\rJournalRecord\x12\x30\n\x06header\x18\x01 \x01(\x0b\x32\x1e.ggml_cluster.v1.JournalHeaderH\x00\x12.\n\x05\x62\x65gin\x18\x02 \x01(\x0b\x32\x1d.ggml_cluster.v1.JournalBeginH\x00\x12\x30\n\x06tokens\x18\x03 \x01(\x0b\x32\x1e.ggml_cluster.v1.JournalTokensH\x00\x12\x30\n\x06\x65vents\x18\x04 \x01(\x0b\x32\x1e.ggml_cluster.v1.JournalEventsH\x00\x12*\n\x03\x65nd\x18\x05 \x01(\x0b\x32\x1b.ggml_cluster.v1.JournalEndH\x00\x12,\n\x05\x61gain\x18\x06 \x01(\x0b\x32\x1b.ggml_cluster.v1.JournalTryH\x00\x42\x06\n\x04kind\"2\n\rJournalHeader\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x10\n\x08identity\x18\x02 \x01(\t\"\x8c\x01\n\x0cJournalBegin\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12\x0e\n\x06ticket\x18\x02 \x01(\x0c\x12\x11\n\ttoken_ids\x18\x03 \x03(\x05\x12)\n\x06params\x18\x04 \x01(\x0b\x32\x19.ggml_cluster.v1.Sampling\x12\x0e\n\x06\x63lient\x18\x05 \x01(\t\x12\x0e\n\x06scales\x18\x06 \x03(\x01\"Q\n\rJournalTokens\x12\x0f\n\x07serials\x18\x01 \x03(\x04\x12\x0e\n\x06tokens\x18\x02 \x03(\x05\x12\r\n\x05texts\x18\x03 \x03(\t\x12\x10\n\x08logprobs\x18\x04 \x03(\x01\"P\n\rJournalEvents\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x12/\n\x06\x65vents\x18\x02 \x01(\x0b\x32\x1f.ggml_cluster.v1.GenerateEvents\"\x1c\n\nJournalEnd\x12\x0e\n\x06serial\x18\x01 \x01(\x04\"\x1c\n\nJournalTry\x12\x0e\n\x06serial\x18\x01 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,17 +34,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.journal_pb2', _globa
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_JOURNALRECORD']._serialized_start=89
-  _globals['_JOURNALRECORD']._serialized_end=398
-  _globals['_JOURNALHEADER']._serialized_start=400
-  _globals['_JOURNALHEADER']._serialized_end=450
-  _globals['_JOURNALBEGIN']._serialized_start=453
-  _globals['_JOURNALBEGIN']._serialized_end=593
-  _globals['_JOURNALTOKENS']._serialized_start=595
-  _globals['_JOURNALTOKENS']._serialized_end=676
-  _globals['_JOURNALEVENTS']._serialized_start=678
-  _globals['_JOURNALEVENTS']._serialized_end=758
-  _globals['_JOURNALEND']._serialized_start=760
-  _globals['_JOURNALEND']._serialized_end=788
-  _globals['_JOURNALTRY']._serialized_start=790
-  _globals['_JOURNALTRY']._serialized_end=818
+  _globals['_JOURNALRECORD']._serialized_end=400
+  _globals['_JOURNALHEADER']._serialized_start=402
+  _globals['_JOURNALHEADER']._serialized_end=452
+  _globals['_JOURNALBEGIN']._serialized_start=455
+  _globals['_JOURNALBEGIN']._serialized_end=595
+  _globals['_JOURNALTOKENS']._serialized_start=597
+  _globals['_JOURNALTOKENS']._serialized_end=678
+  _globals['_JOURNALEVENTS']._serialized_start=680
+  _globals['_JOURNALEVENTS']._serialized_end=760
+  _globals['_JOURNALEND']._serialized_start=762
+  _globals['_JOURNALEND']._serialized_end=790
+  _globals['_JOURNALTRY']._serialized_start=792
+  _globals['_JOURNALTRY']._serialized_end=820
 # @@protoc_insertion_point(module_scope)

@@ -9,19 +9,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class JournalRecord(_message.Message):
-    __slots__ = ("header", "begin", "tokens", "events", "end")
+    __slots__ = ("header", "begin", "tokens", "events", "end", "again")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     BEGIN_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
-    TRY_FIELD_NUMBER: _ClassVar[int]
+    AGAIN_FIELD_NUMBER: _ClassVar[int]
     header: JournalHeader
     begin: JournalBegin
     tokens: JournalTokens
     events: JournalEvents
     end: JournalEnd
-    def __init__(self, header: _Optional[_Union[JournalHeader, _Mapping]] = ..., begin: _Optional[_Union[JournalBegin, _Mapping]] = ..., tokens: _Optional[_Union[JournalTokens, _Mapping]] = ..., events: _Optional[_Union[JournalEvents, _Mapping]] = ..., end: _Optional[_Union[JournalEnd, _Mapping]] = ..., **kwargs) -> None: ...
+    again: JournalTry
+    def __init__(self, header: _Optional[_Union[JournalHeader, _Mapping]] = ..., begin: _Optional[_Union[JournalBegin, _Mapping]] = ..., tokens: _Optional[_Union[JournalTokens, _Mapping]] = ..., events: _Optional[_Union[JournalEvents, _Mapping]] = ..., end: _Optional[_Union[JournalEnd, _Mapping]] = ..., again: _Optional[_Union[JournalTry, _Mapping]] = ...) -> None: ...
 
 class JournalHeader(_message.Message):
     __slots__ = ("version", "identity")

@@ -15,7 +15,7 @@ import pytest
 
 import cluster
 from cluster.coordinator.journal.frames import Frames
-from cluster.coordinator.journal.records import record_in, tried_in
+from cluster.coordinator.journal.records import record_in
 from cluster.node.home import JOURNAL
 from cluster.wire.inference.held import HOLD_S
 from tests.conftest import CliHome, UpCluster
@@ -194,7 +194,7 @@ def _tries_of_long_prompts(journal: Path) -> int:
             record = record_in(data)
             if len(record.begin.token_ids) > 300:
                 serial, num_tries = record.begin.serial, 0
-            num_tries += bool(serial) and tried_in(record) == serial
+            num_tries += bool(serial) and record.again.serial == serial
     return num_tries
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -28,10 +29,19 @@ from cluster.engine.cost.tuning import (
 from cluster.engine.sequence import Sequence
 from cluster.node.child import Child
 
+_log = logging.getLogger(__name__)
+
 CHILD = "cluster.coordinator.drafting.child"
 LOAD_TIMEOUT_S = 600.0
 ANSWER_TIMEOUT_S = 120.0
 END_TIMEOUT_S = 10.0
+# In a row, without an answer between: then it has no memory, or there is something that it always dies of.
+MOST_DEATHS = 3
+PAUSE_S = 0.5  # before it is loaded again, and twice as long after the next death
+
+
+class _DiedError(ClusterError):
+    """The process is gone, or does not answer any more: another one may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,8 @@ class ModelDrafter:
     """Implements `engine.drafting.drafter.RemoteDrafter`. Close it.
 
     All methods but `state` and `close` are for the engine's thread, and none waits: a thread of its own asks the
-    process, and wakes the engine when it has an answer. If the process dies, nothing is guessed any more.
+    process, and wakes the engine when it has an answer. If the process dies, nothing is guessed until it is loaded
+    again; if it always does, or could not be loaded at all, nothing is guessed any more.
     """
 
     def __init__(
@@ -86,8 +97,11 @@ class ModelDrafter:
         self._token_s: dict[int, float] = {}  # of a guess behind each of so many texts
         self._pending: _Asked | None = None
         self._questions: SimpleQueue[_Asked | None] = SimpleQueue()
-        self._answers: SimpleQueue[tuple[_Asked, list[list[int]], float]] = SimpleQueue()
-        self._is_ready = self._is_closing = False
+        # None: the process that was asked is gone, and with it what it held of the texts.
+        self._answers: SimpleQueue[tuple[_Asked, list[list[int]], float] | None] = SimpleQueue()
+        self._num_deaths = 0  # in a row
+        self._closing = threading.Event()
+        self._is_ready = False
         self._trouble = ""
         self._child: Child | None = None
         self._thread = threading.Thread(target=self._run, name="drafter", daemon=True)
@@ -99,11 +113,8 @@ class ModelDrafter:
     @property
     def state(self) -> str:
         """What it does, for people; from any thread."""
-        child, trouble = self._child, self._trouble
-        if not trouble and child is not None and child.exit_code is not None:
-            trouble = "its process has ended"
-        if trouble:
-            return f"off: {self._name} drafts no more: {trouble}; cluster down, then cluster up loads it again"
+        if self._trouble:
+            return f"off: {self._name} drafts no more: {self._trouble}; cluster down, then cluster up loads it again"
         return self._name if self._is_ready else f"{self._name}, which is being loaded"
 
     @property
@@ -165,7 +176,7 @@ class ModelDrafter:
 
     def close(self) -> None:
         """End the process and the thread."""
-        self._is_closing = True
+        self._closing.set()
         self._questions.put(None)
         child = self._child
         if child is not None and child.exit_code is None:
@@ -184,8 +195,12 @@ class ModelDrafter:
     def _collect(self) -> None:
         """Takes the answer, if there is one."""
         with suppress(Empty):
-            asked, guesses, took_s = self._answers.get_nowait()
+            answer = self._answers.get_nowait()
             self._pending = None
+            if answer is None:
+                self._slots = DraftSlots(self._num_slots)
+                return
+            asked, guesses, took_s = answer
             if not asked.late_s:
                 return
             for request_id, begin, guessed in zip(asked.request_ids, asked.lengths, guesses, strict=True):
@@ -196,30 +211,59 @@ class ModelDrafter:
             self._token_s[number] = before_s + (1 - STEP_MEMORY) * (token_s - before_s)
 
     def _run(self) -> None:
-        """The thread: loads, and then asks one question after another."""
+        """The thread: loads, and then asks one question after another; begins again where the process died."""
         try:
-            options = self._options()
-            if not self._is_closing:
-                self._child = Child(CHILD)
-                self._serve(self._child, options)
+            while not self._closing.is_set():
+                try:
+                    self._live()
+                except _DiedError as error:
+                    self._is_ready = False
+                    self._answers.put(None)
+                    self._num_deaths += 1
+                    if self._num_deaths > MOST_DEATHS:
+                        raise
+                    if not self._closing.is_set():
+                        _log.warning("%s: %s; it is loaded again", self._name, error)
+                    self._closing.wait(PAUSE_S * 2 ** (self._num_deaths - 1))
         except ClusterError as error:
             self._trouble = str(error)
-        finally:
-            if self._child is not None:
-                self._child.close()
         self._wake()
 
+    def _live(self) -> None:
+        """One process, until it dies or nothing more is asked."""
+        options = self._options()
+        if self._closing.is_set():
+            return
+        self._child = child = Child(CHILD)
+        try:
+            self._serve(child, options)
+        finally:
+            child.close()
+
     def _serve(self, child: Child, options: dict[str, Any]) -> None:
-        facts = child.ask(options, LOAD_TIMEOUT_S)
+        facts = self._load(child, options)
         if facts["vocab_size"] != self._vocab_size:
             raise ClusterError(f"its {facts['vocab_size']} tokens are not the {self._vocab_size} of the model")
         self._token_s[1] = facts["token_ms"] / 1000
         self._is_ready = True
         while (asked := self._questions.get()) is not None:
-            guesses = child.ask(asked.question, ANSWER_TIMEOUT_S)["guesses"]
+            try:
+                guesses = child.ask(asked.question, ANSWER_TIMEOUT_S)["guesses"]
+            except ClusterError as error:
+                raise _DiedError(str(error)) from error
             self._check(asked, guesses)
+            self._num_deaths = 0
             self._answers.put((asked, guesses, self._now() - asked.asked_s))
             self._wake()
+
+    def _load(self, child: Child, options: dict[str, Any]) -> dict[str, Any]:
+        """What could be loaded once may be again: there may be no memory just now."""
+        try:
+            return child.ask(options, LOAD_TIMEOUT_S)
+        except ClusterError as error:
+            if self._num_deaths:
+                raise _DiedError(str(error)) from error
+            raise
 
     def _check(self, asked: _Asked, guesses: list[list[int]]) -> None:
         """A stage that is given a token that is none would fail all that it computes."""

@@ -14,7 +14,7 @@ from cluster.coordinator.journal.columns import Columns
 from cluster.coordinator.journal.file import JournalFile
 from cluster.coordinator.journal.frames import Frames, frame_of
 from cluster.coordinator.journal.limits import COLUMN_TOKENS, READ_BYTES
-from cluster.coordinator.journal.records import record_in, tried_in
+from cluster.coordinator.journal.records import record_in
 from cluster.node.private import READ_FLAGS
 from protos import journal_pb2
 
@@ -61,7 +61,7 @@ class Copy:
                 self._keep(data, records)
             case "events" if record.events.serial in self._taken:
                 self._keep(data, records)
-            case "try" if tried_in(record) in self._taken:
+            case "again" if record.again.serial in self._taken:
                 self._keep(data, records)
             case "end" if record.end.serial in self._taken:
                 self._taken.remove(record.end.serial)

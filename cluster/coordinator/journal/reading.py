@@ -17,7 +17,7 @@ from cluster.coordinator.journal.columns import plain_events, serials_in
 from cluster.coordinator.journal.frames import Frames
 from cluster.coordinator.journal.kept import Kept
 from cluster.coordinator.journal.limits import MAX_EVENTS, MAX_FILE_BYTES, MAX_OPEN, READ_BYTES
-from cluster.coordinator.journal.records import VERSION, asked_in, check_ticket, events_in, record_in, tried_in
+from cluster.coordinator.journal.records import VERSION, asked_in, check_ticket, events_in, record_in
 from cluster.node.private import READ_FLAGS, check_file, check_folder
 from cluster.wire.limits import MAX_COUNT, check_range
 from protos import journal_pb2
@@ -62,8 +62,8 @@ class _Survey:
                 self._check_open(*serials_in(record.tokens))
             case "events":
                 self._check_open(record.events.serial)
-            case "try":
-                self._check_open(tried_in(record))
+            case "again":
+                self._check_open(record.again.serial)
             case "end":
                 self._check_open(record.end.serial)
                 del self.serials[self.tickets.pop(record.end.serial)]
@@ -124,7 +124,7 @@ def _taken_up(file: BinaryIO, survey: _Survey) -> _Found:
                 found.asked[record.begin.serial] = asked_in(record.begin)
                 found.events[record.begin.serial] = []
                 found.tries[record.begin.serial] = 0
-            if (tried := tried_in(record)) in survey.tickets:
+            if (tried := record.again.serial) in survey.tickets:
                 found.tries[tried] += 1
             events = list(_events_in(record, survey.tickets.keys()))
             num_events = check_range("events", num_events + len(events), 0, MAX_EVENTS)

@@ -75,13 +75,7 @@ def end_record(serial: int) -> bytes:
 
 
 def try_record(serial: int) -> bytes:
-    message = journal_pb2.JournalTry(serial=serial)
-    return journal_pb2.JournalRecord(**{"try": message}).SerializeToString()
-
-
-def tried_in(record: journal_pb2.JournalRecord) -> int:
-    """The serial of the request that it says was tried; 0 of another kind of record."""
-    return int(getattr(record, "try").serial)  # a word of Python
+    return journal_pb2.JournalRecord(again=journal_pb2.JournalTry(serial=serial)).SerializeToString()
 
 
 def check_ticket(ticket: bytes) -> bytes:

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest
 
 from cluster.api.errors import UnreachableError
 from cluster.api.sampling import SamplingParams
-from cluster.coordinator.drafting.drafter import ModelDrafter
+from cluster.coordinator.drafting import drafter as drafter_module
+from cluster.coordinator.drafting.drafter import MOST_DEATHS, ModelDrafter
 from cluster.engine.drafting.drafter import RemoteDrafter
 from cluster.engine.sequence import Sequence
 from tests.fakes.tiny_models import TinyModel, write_tiny
@@ -104,18 +106,37 @@ def test_a_long_text_is_read_and_not_waited_for(path: Path, drafter: ModelDrafte
     assert drafter.rate(long) == 0.0, "its slot would be full"
 
 
-def test_nothing_is_guessed_once_it_has_died(drafter: ModelDrafter, woken: Woken) -> None:
+def test_one_that_died_is_loaded_again(path: Path, drafter: ModelDrafter, woken: Woken) -> None:
     one = sequence(1, 2)
+    for _ in range(MOST_DEATHS + 1):  # with answers between
+        assert answered(drafter, woken, [one], 2) == [greedy(path, one.log, 2)]
+        kill(drafter)
+        drafter.ask([one], 2)
+        wait_until(lambda: drafter.wait_s() == 0.0 and drafter.rate(one) == 0.0, 30)
+        wait_until(lambda: drafter.rate(one) > 0, 60)
+        one.log.append(9)
+
+
+def test_one_that_always_dies_is_given_up(path: Path, woken: Woken, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drafter_module, "PAUSE_S", 0.01)
+    with no_thread_left():
+        found, one = made(path, woken), sequence(1, 2)
+        found.start()
+        while not found.state.startswith("off"):
+            wait_until(lambda: found.rate(one) > 0 or found.state.startswith("off"), 60)
+            kill(found)
+            found.ask([one], 2)
+        assert found.state.startswith("off: tiny drafts no more: child: it died of SIGKILL")
+        assert (found.num_known(one), found.rate(one)) == (0, 0.0)
+        found.ask([one], 2)
+        assert found.wait_s() == 0.0
+        found.close()
+
+
+def kill(drafter: ModelDrafter) -> None:
     assert drafter.pid is not None
-    os.kill(drafter.pid, signal.SIGKILL)
-    woken.event.clear()
-    drafter.ask([one], 2)
-    assert woken.event.wait(30)
-    assert drafter.wait_s() == 0.0
-    assert (drafter.num_known(one), drafter.rate(one)) == (0, 0.0)
-    assert drafter.state.startswith("off: tiny drafts no more: child: it died of SIGKILL")
-    drafter.ask([one], 2)
-    assert drafter.wait_s() == 0.0
+    with suppress(ProcessLookupError):  # it has just been given up
+        os.kill(drafter.pid, signal.SIGKILL)
 
 
 def test_one_that_stands_still_is_not_waited_for_long(path: Path, drafter: ModelDrafter, woken: Woken) -> None:
