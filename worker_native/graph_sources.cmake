@@ -21,10 +21,12 @@ set(GRAPH_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/src/graph/primitives/rows.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/graph/primitives/site.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/graph/primitives/spatial.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/src/graph/primitives/training.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/graph/program.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/graph/run.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/graph/turn.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/graph/work.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/src/kernels/adam.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/attend.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/bag.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/exp.cpp
@@ -63,3 +65,6 @@ set_source_files_properties(
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/product.cpp
   ${CMAKE_CURRENT_LIST_DIR}/src/kernels/spatial/convolve.cpp
   PROPERTIES COMPILE_OPTIONS -ffp-contract=fast)
+
+# Its roots are of what is never negative; without this each of them is taken alone.
+set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/src/kernels/adam.cpp PROPERTIES COMPILE_OPTIONS -fno-math-errno)

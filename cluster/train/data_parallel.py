@@ -66,10 +66,9 @@ class DistributedDataParallel(nn.Module):
         if group.world_size == 1:
             return
         for bucket in _buckets(self._trained):
-            flat, has = _gathered(bucket)
+            flat = _gathered(bucket)
             reduce_array(group, flat)
-            reduce_array(group, has)
-            _spread(bucket, flat / np.float32(group.world_size), has)
+            _spread(bucket, flat, group.world_size)
 
 
 def _buckets(parameters: list[Any]) -> Iterator[list[Any]]:
@@ -85,8 +84,11 @@ def _buckets(parameters: list[Any]) -> Iterator[list[Any]]:
         yield bucket
 
 
-def _gathered(bucket: list[Any]) -> tuple[Array, Array]:
-    """The gradients one behind the other, in f32, and how many of them there are of each parameter: 1 or 0."""
+def _gathered(bucket: list[Any]) -> Array:
+    """The gradients one behind the other, in f32, and behind them how many there are of each parameter: 1 or 0.
+
+    In one array: each that travels costs its messages.
+    """
     has = np.array([parameter.grad is not None for parameter in bucket], np.float32)
     flat = [
         np.zeros(parameter.numel(), np.float32)
@@ -94,14 +96,17 @@ def _gathered(bucket: list[Any]) -> tuple[Array, Array]:
         else parameter.grad.detach().float().numpy().reshape(-1)
         for parameter in bucket
     ]
-    return np.concatenate(flat), has
+    return np.concatenate([*flat, has])
 
 
-def _spread(bucket: list[Any], flat: Array, has: Array) -> None:
+def _spread(bucket: list[Any], flat: Array, world_size: int) -> None:
+    """What is the sum of all ranks' now, averaged; a parameter of which no rank had one stays without."""
+    has = flat[len(flat) - len(bucket) :] > 0
+    flat /= np.float32(world_size)
     begin = 0
-    for parameter, num_ranks in zip(bucket, has, strict=True):
+    for parameter, is_there in zip(bucket, has, strict=True):
         end = begin + parameter.numel()
-        if num_ranks:
+        if is_there:
             average = np.ascontiguousarray(flat[begin:end]).reshape(tuple(parameter.shape))
             parameter.grad = ggml.from_numpy(average).to(parameter.dtype).to(parameter.device)
         begin = end

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ggml.core.dtypes import float32
+from ggml.ops.nn.adam import adam_step
 from ggml.optim.optimizer import Group, Optimizer, State, checked_range, counted, decayed, kept
 from ggml.tensors.tensor import Tensor
 
@@ -17,6 +19,11 @@ def _means(gradient: Tensor, state: State, betas: tuple[float, float]) -> tuple[
     state["exp_avg"] = first + (gradient - first) * (1 - betas[0])
     state["exp_avg_sq"] = second * betas[1] + gradient * gradient * (1 - betas[1])
     return state["exp_avg"], state["exp_avg_sq"]
+
+
+def _has_kernel(given: Sequence[Tensor]) -> bool:
+    """Whether one kernel computes all of Adam's step of these."""
+    return given[0].device.type == "cpu" and all(one.dtype is float32 for one in given)
 
 
 class _Means(Optimizer):
@@ -54,9 +61,13 @@ class Adam(_Means):
 
     def rates(self, state: State, group: Group) -> tuple[float, ...]:
         count, (beta1, beta2), lr = counted(state), group["betas"], group["lr"]
-        return lr / (1 - beta1**count), math.sqrt(1 - beta2**count), 1 - lr * group["weight_decay"]
+        kept_share = 1 - lr * group["weight_decay"] if self._is_decoupled else 1.0
+        return lr / (1 - beta1**count), math.sqrt(1 - beta2**count), kept_share
 
     def update(self, param: Tensor, gradient: Tensor, state: State, group: Group, rates: Sequence[Tensor]) -> Tensor:
+        given = param, gradient, kept(state, "exp_avg", gradient), kept(state, "exp_avg_sq", gradient)
+        if not group["amsgrad"] and _has_kernel(given):
+            return self._in_one(*given, state, group, rates)
         if self._is_decoupled:
             param = param * rates[2]
         else:
@@ -67,6 +78,23 @@ class Adam(_Means):
         root = square.sqrt() / rates[1] + group["eps"]
         new: Tensor = param - mean / root * rates[0]
         return new
+
+    def _in_one(
+        self,
+        param: Tensor,
+        gradient: Tensor,
+        mean: Tensor,
+        square: Tensor,
+        state: State,
+        group: Group,
+        rates: Sequence[Tensor],
+    ) -> Tensor:
+        """The same, bit for bit, by a kernel of ours."""
+        decay = 0.0 if self._is_decoupled else group["weight_decay"]
+        new = adam_step(param, gradient, mean, square, rates, group["betas"], group["eps"], decay)
+        state["exp_avg"], state["exp_avg_sq"] = new[1].reshape(param.shape), new[2].reshape(param.shape)
+        found: Tensor = new[0].reshape(param.shape)
+        return found
 
 
 class AdamW(Adam):

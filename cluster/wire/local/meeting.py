@@ -14,6 +14,9 @@ import secrets
 import socket
 import struct
 import sys
+from collections.abc import Iterator
+
+import grpc
 
 from cluster.wire.local.frames import Frames
 from protos import stage_pb2
@@ -85,6 +88,21 @@ def come_to(invitation: stage_pb2.Invitation) -> Frames | None:
         pass
     connected.close()
     return None
+
+
+@contextlib.contextmanager
+def coming_to(invitation: stage_pb2.Invitation, context: grpc.ServicerContext) -> Iterator[Frames | None]:
+    """The way beside a call, which lasts as long as that, if it invites and both are on one machine."""
+    frames = come_to(invitation)
+    if frames is None:
+        yield None
+        return
+    if not context.add_callback(frames.close):
+        frames.close()  # gone already
+    try:
+        yield frames
+    finally:
+        frames.free()
 
 
 def _address(name: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from queue import Full, Queue
@@ -12,6 +13,9 @@ import grpc
 from cluster.api.errors import ClusterError, UnreachableError
 from cluster.messages.stage import PROTOCOL_VERSION
 from cluster.wire.access.endpoint import Endpoint, sent_with
+from cluster.wire.limits import parse
+from cluster.wire.local.frames import Frames
+from cluster.wire.local.meeting import Meeting
 from cluster.wire.transport.methods import method_path
 from protos import ring_pb2
 
@@ -19,12 +23,17 @@ PART_BYTES = 1 << 20
 MAX_QUEUED_PARTS = 64
 OPEN_TIMEOUT_S = 30.0
 CLOSE_TIMEOUT_S = 5.0
+BOTH_ENDS_S = 0.1  # a process that dies leaves its socket and its connection, one shortly after the other
 _PASS = method_path("Ring", "Pass")
 _ADVICE = "see what became of that worker"
 
 
 class RingLink:
-    """From rank `rank` of `world_size` to the next one, at `endpoint`; or to rank `direct_to`. Close it."""
+    """From rank `rank` of `world_size` to the next one, at `endpoint`; or to rank `direct_to`. Close it.
+
+    Where the other rank is on this machine and comes to where it is invited, the bytes pass through a Unix socket, and
+    the call only tells that it lives.
+    """
 
     def __init__(self, rank: int, world_size: int, endpoint: Endpoint, direct_to: int | None = None) -> None:
         """HandshakeError or UnauthenticatedError where the other end does not agree, UnreachableError."""
@@ -33,7 +42,9 @@ class RingLink:
         )
         self._what = f"rank {(rank + 1) % world_size if direct_to is None else direct_to} at {endpoint.where}"
         self._endpoint = endpoint
-        self._parts: Queue[bytes | None] = Queue(MAX_QUEUED_PARTS if direct_to is None else 0)
+        self._is_bounded = direct_to is None
+        self._parts: Queue[bytes | None] = Queue(MAX_QUEUED_PARTS if self._is_bounded else 0)
+        self._frames: Frames | None = None
         self.on_end: Callable[[str], None] = lambda reason: None
         self._ended = threading.Event()
         self._error: ClusterError | None = None
@@ -53,22 +64,44 @@ class RingLink:
         other before either receives, as stages do, would wait for ever.
         """
         for begin in range(0, len(data), PART_BYTES):
-            part = ring_pb2.RingPart(data=bytes(data[begin : begin + PART_BYTES])).SerializeToString()
-            while not self._put(part):
+            part = bytes(data[begin : begin + PART_BYTES])
+            if self._frames is not None:
+                self._send_frame(self._frames, part)
+                continue
+            message = ring_pb2.RingPart(data=part).SerializeToString()
+            while not self._put(message):
                 pass
 
     def close(self) -> None:
         """Sends what is queued, ends the stream, its connection and its thread."""
         if not self._ended.is_set():
+            if self._frames is not None:
+                self._frames.flush(CLOSE_TIMEOUT_S)
+                self._frames.close()
             self._put(None, CLOSE_TIMEOUT_S)
             self._ended.wait(CLOSE_TIMEOUT_S)
         self._call.cancel()
         self._channel.close()
         self._watch.join(CLOSE_TIMEOUT_S)
+        if self._frames is not None:
+            self._frames.free()
 
-    def _put(self, part: bytes | None, timeout_s: float = 0.1) -> bool:
+    def _send_frame(self, frames: Frames, part: bytes) -> None:
+        while self._is_bounded and not frames.wait_for_room(MAX_QUEUED_PARTS, 0.1):
+            self._check_there()
+        try:
+            frames.send(part, sys.maxsize)
+        except UnreachableError:
+            self._ended.wait(BOTH_ENDS_S)  # the call may say why
+            self._check_there()
+            raise UnreachableError(f"ring: {self._what} has left it") from None
+
+    def _check_there(self) -> None:
         if self._ended.is_set():
             raise UnreachableError(f"ring: {self._error or f'{self._what} has left it'}")
+
+    def _put(self, part: bytes | None, timeout_s: float = 0.1) -> bool:
+        self._check_there()
         try:
             self._parts.put(part, timeout=timeout_s)
         except Full:
@@ -77,18 +110,27 @@ class RingLink:
 
     def _open(self) -> None:
         proof = self._endpoint.prove(_PASS)
+        meeting = Meeting.offer() if self._endpoint.may_meet else None
+        if meeting is not None:
+            self._first.invitation.CopyFrom(meeting.invitation)
         passes: Any = cast(Any, self._channel.stream_stream(_PASS, bytes, bytes))
         self._call = passes(self._messages(), metadata=sent_with(proof))
         late = threading.Timer(OPEN_TIMEOUT_S, self._call.cancel)
         late.start()
         try:
-            next(self._call)
+            ack = parse(ring_pb2.RingAck, next(self._call))
             if proof is not None:
                 proof.check(self._call.initial_metadata(), self._what)
+            if ack.has_come:
+                self._frames = None if meeting is None else meeting.accept()
+                if self._frames is None:
+                    raise UnreachableError(f"ring: somebody else came to the socket to {self._what}; {_ADVICE}")
         except grpc.RpcError as error:
             raise self._endpoint.error_of(error, self._what, _ADVICE) from error
         finally:
             late.cancel()
+            if meeting is not None:
+                meeting.close()
 
     def _messages(self) -> Iterator[bytes]:
         yield self._first.SerializeToString()
@@ -104,6 +146,8 @@ class RingLink:
                 self._error = self._endpoint.error_of(error, self._what, _ADVICE)
         finally:
             self._ended.set()
+            if self._frames is not None:
+                self._frames.close()
             self._let_go()
             self.on_end(f"ring: {self._error or f'{self._what} has left it'}")
 

@@ -12,6 +12,7 @@ from cluster.messages.stage import PROTOCOL_VERSION
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.guarded import GuardedServer
 from cluster.wire.limits import parse
+from cluster.wire.local.meeting import coming_to
 from cluster.wire.ring.incoming import Incoming
 from cluster.wire.transport.status import aborting
 from protos import ring_pb2
@@ -53,12 +54,15 @@ class RingServer:
         with aborting(context):
             first = parse(ring_pb2.RingPart, next(parts, b""))
             incoming = self._greeted(first)
-            yield ring_pb2.RingAck()
             who = f"rank {first.rank}" if first.is_direct else "the rank before"
             reason = f"ring: {who} has left it"
             try:
-                for data in parts:
-                    incoming.put(parse(ring_pb2.RingPart, data).data)
+                with coming_to(first.invitation, context) as frames:
+                    yield ring_pb2.RingAck(has_come=frames is not None)
+                    for data in _data_in(parts) if frames is None else frames.messages():
+                        incoming.put(data)
+                    for _ in parts:  # behind a socket nothing comes here but the end, which says how it came
+                        pass
             except ClusterError as error:
                 reason = str(error)
                 raise
@@ -98,3 +102,8 @@ class RingServer:
                 raise HandshakeError(f"ring: rank {first.rank} sends to rank {self._rank} directly already")
             self._have_direct.add(first.rank)
         return self._direct[first.rank]
+
+
+def _data_in(parts: Iterator[bytes]) -> Iterator[bytes]:
+    for part in parts:
+        yield parse(ring_pb2.RingPart, part).data

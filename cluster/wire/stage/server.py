@@ -23,7 +23,7 @@ from cluster.wire.codec.hello import decode_hello
 from cluster.wire.codec.wiring import decode_wiring
 from cluster.wire.limits import MAX_COUNT, AnyMessage, check_range, parse
 from cluster.wire.local.frames import Frames
-from cluster.wire.local.meeting import come_to
+from cluster.wire.local.meeting import coming_to
 from cluster.wire.stage.epochs import StageEpochs, StreamEnd
 from cluster.wire.stage.events import EventQueue, TokenQueue
 from cluster.wire.stage.steps import StepReader, StepSource
@@ -135,7 +135,7 @@ class StageServer:
             hello = decode_hello(message.hello)
             try:
                 self._epochs.join_upstream(hello, end, self._listener.caller(context))
-                with _coming_to(message.hello, context) as frames:
+                with coming_to(message.hello.invitation, context) as frames:
                     yield stage_pb2.StepAck(hello=_ack(hello, frames))
                     if frames is not None and self._reads is not None:
                         self._have_read(self._reads, frames, hello, context)
@@ -191,7 +191,7 @@ class StageServer:
             self._epochs.join_watch(hello, events.purpose, StreamEnd(context.cancel), caller)
             if not context.add_callback(events.end):
                 events.end()  # gone already
-            with _coming_to(message, context) as events.frames:
+            with coming_to(message.invitation, context) as events.frames:
                 with self._watchers_lock:
                     # The first stage waits for its message; the coordinator is told while that computes.
                     self._watchers.insert(0 if isinstance(events, TokenQueue) else len(self._watchers), events)
@@ -226,21 +226,6 @@ class StageServer:
 
 def _ack(hello: Hello, frames: Frames | None) -> stage_pb2.HelloAck:
     return stage_pb2.HelloAck(epoch=hello.epoch, has_come=frames is not None)
-
-
-@contextmanager
-def _coming_to(hello: stage_pb2.Hello, context: grpc.ServicerContext) -> Iterator[Frames | None]:
-    """The way beside the call, which lasts as long as that, if it invites and both are on one machine."""
-    frames = come_to(hello.invitation)
-    if frames is None:
-        yield None
-        return
-    if not context.add_callback(frames.close):
-        frames.close()  # gone already
-    try:
-        yield frames
-    finally:
-        frames.free()
 
 
 def _not_through(frames: Frames | None, messages: Iterator[AnyMessage]) -> Iterator[AnyMessage]:

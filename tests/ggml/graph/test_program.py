@@ -30,6 +30,7 @@ SIZES = {
     "multiply": (2, 0),
     "product": (2, 14),
     **dict.fromkeys(("multiply_bias", "rotate"), (3, 0)),
+    "adam_step": (7, 4),
     "lstm_cell": (3, 0),
     "lstm_sequence": (4, 1),
     "scatter": (3, 1),

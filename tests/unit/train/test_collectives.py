@@ -14,9 +14,17 @@ from cluster.node.secret import Secret
 from cluster.train import collectives
 from cluster.train.process_group import ProcessGroup
 from cluster.wire.access.endpoint import Endpoint, Listener
+from cluster.wire.local import meeting
 from cluster.wire.ring.link import RingLink
 
 SECRET = Secret(bytes(range(32)))
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["socket", "grpc"])
+def meets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """What the ranks of one machine say to each other passes a Unix socket; elsewhere it stays with gRPC."""
+    monkeypatch.setattr(meeting, "CAN_MEET", request.param)
+    return bool(request.param)
 
 
 def on_each(world_size: int, work: Callable[[ProcessGroup], Any], timeout_s: float = 20.0) -> list[Any]:
@@ -51,6 +59,7 @@ def of_rank(rank: int, length: int) -> np.ndarray[Any, np.dtype[np.float32]]:
 def test_sums_are_those_of_all_ranks_and_equal_to_the_bit(world_size: int, length: int) -> None:
     def work(group: ProcessGroup) -> np.ndarray[Any, Any]:
         array = of_rank(group.rank, length)
+        collectives.barrier(group)  # of no bytes nothing is sent: a rank might leave before the others have come
         collectives.all_reduce(group, array)
         return array
 
@@ -76,6 +85,15 @@ def test_an_array_longer_than_what_travels_at_once(monkeypatch: pytest.MonkeyPat
         np.testing.assert_array_equal(sent, of_rank(2, length))
         for rank in range(3):
             np.testing.assert_array_equal(gathered[rank], of_rank(rank, length))
+
+
+def test_bytes_leave_grpc_where_the_ranks_meet(meets: bool) -> None:
+    def work(group: ProcessGroup) -> bool:
+        collectives.barrier(group)
+        assert group._link is not None
+        return group._link._frames is not None
+
+    assert on_each(2, work) == [meets, meets]
 
 
 def test_ranks_wait_at_a_barrier() -> None:

@@ -37,5 +37,6 @@ std::span<const Primitive> index_primitives();
 std::span<const Primitive> recurrent_primitives();
 std::span<const Primitive> fourier_primitives();
 std::span<const Primitive> spatial_primitives();
+std::span<const Primitive> training_primitives();
 
 }  // namespace native

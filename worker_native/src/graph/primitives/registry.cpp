@@ -12,7 +12,7 @@ const Table& table() {
         Table filled;
         for (const auto kind : {memory_primitives, elementwise_primitives, row_primitives, product_primitives,
                                 attention_primitives, index_primitives, recurrent_primitives,
-                                fourier_primitives, spatial_primitives})
+                                fourier_primitives, spatial_primitives, training_primitives})
             for (const Primitive& primitive : kind()) filled.emplace(primitive.name, &primitive);
         return filled;
     }();
