@@ -199,6 +199,10 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     **_rows("lfm2 lfm2moe", replace(HYBRID, inputs=("model.embed_tokens",), norm="token_embd_norm")),
     **_rows("nemotron_h nemotron_h_moe", replace(HYBRID, recurrent="kv+ff", output="nemotron_h_block_out-{i}")),
     "plamo2": replace(HYBRID, inputs=("embedding_output",), output="ffn_residual-{i}"),
+    # The embedding's own norm leaves no name: libllama counts the tensors that have none.
+    "rwkv6": replace(FREE, inputs=("node_22",), recurrent="all", period_key="rescale_every_n_layers"),
+    "rwkv6qwen2": replace(FREE, recurrent="all"),
+    **_rows("rwkv7 arwkv7", replace(FREE, recurrent="all", whole="all layers mix in the values of the first")),
     "kimi-linear": replace(HYBRID, inputs=("model.embed_tokens",)),
     "bailingmoe3": replace(HYBRID, inputs=("model.input_embed",)),
     "qwen3next": replace(DELTA, inputs=("model.embed_tokens",)),
@@ -228,7 +232,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     **_rows("bert nomic-bert", ENCODER),
     # Not served.
     "hrm_text": Architecture(refusal="its two stacks of layers are run in turns, so it has more layers than tensors"),
-    **_rows("plm rwkv6 rwkv6qwen2 rwkv7 arwkv7", Architecture(refusal="no tiny model of it runs, so no cut was tried")),
+    # plm.cpp:137: it hands its values to the cache in a shape of two extents, and that reads three.
+    "plm": Architecture(refusal="libllama stops the process in its first layer"),
     "chameleon": Architecture(refusal="libllama implements it in part"),
     "graniteswitch": Architecture(refusal="every layer reads which adapter the tokens before it switched on"),
     "wavtokenizer-dec": Architecture(refusal="it decodes audio, it gives no next token"),

@@ -76,6 +76,7 @@ def _keeps_keys_only(model: Model) -> bool:
     return _number(model, "attention.key_length_mla") > 0 and _number(model, "attention.value_length_mla") > 0
 
 
+_RWKV = frozenset({"rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"})
 # Architectures whose graph reads the keys of latent attention, attention.*_mla.
 _LATENT = frozenset(
     {
@@ -122,6 +123,9 @@ def _state_bytes(model: Model, layer: int) -> int:
 
 
 def _convolution_width(model: Model) -> int:
+    """Floats of the last tokens."""
+    if model.architecture in _RWKV:
+        return model.hidden_width * _number(model, "token_shift_count", 2)
     num_heads = per_layer.numbers(model.header, "attention.head_count", 0)[0]
     if model.architecture in ("lfm2", "lfm2moe"):
         return model.hidden_width * (_number(model, "shortconv.l_cache") - 1)
@@ -135,6 +139,9 @@ def _convolution_width(model: Model) -> int:
 
 
 def _state_width(model: Model) -> int:
+    """Floats of what is summed up of all tokens."""
+    if model.architecture in _RWKV:
+        return model.hidden_width * _number(model, "wkv.head_size")
     num_heads = per_layer.numbers(model.header, "attention.head_count", 0)[0]
     if _delta_width(model):
         return _delta_width(model) ** 2 * num_heads
