@@ -12,6 +12,9 @@ from cluster.cutting.layers import owns_indexer
 from cluster.cutting.model import Model
 from ggml.gguf.tensor_types import F32, TensorType
 
+# Encoders for which libllama makes a cache all the same: of one context, or of one microbatch where that is larger,
+# which is not known here (worker_native/src/slice/load.cpp).
+_READ_BY_NONE = frozenset({"llama-embed", "t5encoder"})
 CELL_STEP = 256  # libllama rounds the cells of a slot up to a multiple of this
 
 
@@ -19,7 +22,9 @@ def layer_cache_bytes(
     model: Model, num_cells: int, type_k: TensorType, type_v: TensorType, num_slots: int
 ) -> tuple[int, ...]:
     """Bytes for each layer; `model_sizes` tells the arguments."""
-    if model.row.is_encoder:
+    if model.architecture in _READ_BY_NONE:
+        num_cells, num_slots = num_cells // max(num_slots, 1), min(num_slots, 1)
+    elif model.row.is_encoder:
         return (0,) * model.num_layers
     if num_slots:
         num_cells = _rounded(-(-num_cells // num_slots)) * num_slots
