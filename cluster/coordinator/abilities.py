@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cluster.api.embedding import Pooling
 from cluster.api.errors import UnsupportedModelError, UsageError
+from cluster.api.sampling import SamplingParams
 from cluster.coordinator.spec import CoordinatorSpec, DraftModel
 from cluster.engine.cost.tuning import AUTO_STREAMS
 from cluster.engine.drafting.drafter import Drafter
@@ -27,6 +28,28 @@ def check_makes_text(spec: CoordinatorSpec) -> None:
         raise UnsupportedModelError(f"generate: {spec.model} gives {gives}, no text; ask it for those")
 
 
+def prompt_for(spec: CoordinatorSpec, token_ids: list[int], params: SamplingParams | None) -> list[int]:
+    """What goes through the stages: of a model with an encoder and a decoder, the decoder's start token behind it.
+
+    Whoever gives token ids may have it among them, and what the decoder is to begin with behind it. UsageError where
+    nothing is left for the encoder, and for numbers of the encoder's tokens, which it does not predict.
+    """
+    if spec.decoder_start is None:
+        return token_ids
+    if params is None or params.prompt_logprobs is not None:
+        raise UsageError(
+            f"logits: {spec.model} has an encoder, which predicts no token of the prompt; ask for text only"
+        )
+    if not token_ids or token_ids[0] == spec.decoder_start:
+        raise UsageError(f"prompt: nothing for the encoder of {spec.model} to read; give some text")
+    return token_ids if spec.decoder_start in token_ids else [*token_ids, spec.decoder_start]
+
+
+def takes_whole(spec: CoordinatorSpec) -> bool:
+    """Whether a prompt goes into one microbatch."""
+    return spec.is_encoder or spec.decoder_start is not None
+
+
 def pooling_for(spec: CoordinatorSpec, asked: Pooling | None, num_tokens: int) -> Pooling:
     """How the vector of a text is made: as `asked`, or as the model says; of one that says nothing, a mean.
 
@@ -39,6 +62,8 @@ def pooling_for(spec: CoordinatorSpec, asked: Pooling | None, num_tokens: int) -
         )
     if asked is not Pooling.RANK and spec.pooling is Pooling.RANK:
         raise UnsupportedModelError(f"embeddings: {spec.model} gives scores of documents only; ask for rerank")
+    if spec.decoder_start is not None:
+        raise UnsupportedModelError(f"embeddings: {spec.model} has an encoder and a decoder, and gives text only")
     if spec.pooling is None and not spec.embeds:
         raise UnsupportedModelError(
             f"embeddings: {spec.model} was made for text; serve a model for embeddings, such as {_EMBEDDERS}, or start "
@@ -74,7 +99,7 @@ def draft_state(spec: CoordinatorSpec) -> str:
     """
     if spec.draft == "off" or can_draft(spec):
         return spec.draft
-    return "off: the model keeps running states, or makes no text"
+    return "off: the model keeps running states, has an encoder, or makes no text"
 
 
 def limits_of_encoder(spec: CoordinatorSpec) -> int:
@@ -86,12 +111,12 @@ def limits_of(spec: CoordinatorSpec, vocabulary: Vocabulary) -> Limits:
     """The bounds that the engine keeps."""
     return Limits(
         num_slots=spec.num_slots,
-        context_length=limits_of_encoder(spec) if spec.is_encoder else spec.context_length,
+        context_length=limits_of_encoder(spec) if takes_whole(spec) else spec.context_length,
         max_batch_tokens=spec.ubatch_size,
         num_stages=spec.num_stages,
         pipeline_prompts=spec.pipeline_prompts,
         can_truncate=spec.can_truncate and not spec.is_encoder,
-        takes_whole=spec.is_encoder,
+        takes_whole=takes_whole(spec),
         max_waiting=spec.max_waiting,
         max_drafting=AUTO_STREAMS if spec.draft in ("auto", "model") else spec.num_slots,
         max_logits_rows=max_logits_rows(spec.ubatch_size, vocabulary.num_tokens),

@@ -26,6 +26,7 @@ from cluster.coordinator.abilities import (
     limits_of,
     makes_text,
     pooling_for,
+    prompt_for,
 )
 from cluster.coordinator.adapters import Adapters
 from cluster.coordinator.drafting.drafter import ModelDrafter
@@ -136,7 +137,8 @@ class CoordinatorService:
         params = SamplingParams(max_tokens=1, temperature=0.0, ignore_eos=True)
         num_tokens = self._engine.snapshot().num_tokens
         if makes_text(self._spec):
-            request = self._engine.submit([token], params, answers.put)
+            token = 1 if token == self._spec.decoder_start else token
+            request = self._engine.submit(prompt_for(self._spec, [token], params), params, answers.put)
         else:
             request = self._engine.submit([token], None, answers.put, pooling=self._spec.pooling)
         deadline = time.monotonic() + timeout_s
@@ -186,6 +188,7 @@ class CoordinatorService:
     ) -> Cancel:
         """Queue a request for text. CapacityError for a grammar that has no room, UsageError for no adapter of ours."""
         check_makes_text(self._spec)
+        token_ids = prompt_for(self._spec, token_ids, params)
         if params.seed is None:  # whoever goes on with it draws the same numbers
             params = replace(params, seed=secrets.randbits(63))
         asked = Asked(ticket, tuple(token_ids), params, client, self._adapters.scales_of(params.lora))
@@ -223,6 +226,7 @@ class CoordinatorService:
     def logits(self, token_ids: list[int], sink: LogitsSink, client: str = "") -> Cancel:
         """Queue a request for the logits of every position."""
         check_makes_text(self._spec)
+        token_ids = prompt_for(self._spec, token_ids, None)
         scales = self._adapters.scales_of(())
         request = self._engine.submit(token_ids, None, partial(pass_logits, sink), client, scales=scales)
         return partial(self._engine.cancel, request)

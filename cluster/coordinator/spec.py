@@ -63,6 +63,7 @@ class CoordinatorSpec:
     draft: str = "off"  # how tokens are guessed ahead: auto, ngram, model or off
     draft_model: DraftModel | None = None  # that of "model"
     is_encoder: bool = False  # it reads a text whole, in one microbatch, and makes none
+    decoder_start: int | None = None  # what parts a prompt's text for the encoder from the decoder's; None: no encoder
     num_parameters: int = 0
     weight_bytes: int = 0  # of all tensors
     adapters: tuple[AdapterInfo, ...] = ()

@@ -58,7 +58,9 @@ class Architecture:
     `residual_scale`: times 1/sqrt(number of layers) is the default of that key.
     `whole`: why no model can be cut, though it can be served whole; `whole_if`: numbers in keys that make it so.
     `refusal`: why it cannot be served at all; `refused_if`: numbers in keys that make it so.
+    `blocks`: how the names of tensors of a layer begin, in front of its number.
     `is_encoder`: it gives embeddings, or scores: each token attends to all of the text, which is read whole.
+    `encodes_prompt`: an encoder reads the prompt whole, and a decoder says what follows.
     """
 
     inputs: tuple[str, ...] = ("embd",)
@@ -89,7 +91,9 @@ class Architecture:
     whole_if: Mapping[str, tuple[Callable[[int], bool], str]] = field(default_factory=dict)
     refusal: str = ""
     refused_if: Mapping[str, tuple[Callable[[int], bool], str]] = field(default_factory=dict)
+    blocks: tuple[str, ...] = ("blk",)
     is_encoder: bool = False
+    encodes_prompt: bool = False
 
 
 def _rows(names: str, row: Architecture) -> Mapping[str, Architecture]:
@@ -199,6 +203,10 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     **_rows("lfm2 lfm2moe", replace(HYBRID, inputs=("model.embed_tokens",), norm="token_embd_norm")),
     **_rows("nemotron_h nemotron_h_moe", replace(HYBRID, recurrent="kv+ff", output="nemotron_h_block_out-{i}")),
     "plamo2": replace(HYBRID, inputs=("embedding_output",), output="ffn_residual-{i}"),
+    # The embedding's own norm leaves no name: libllama counts the tensors that have none.
+    "rwkv6": replace(FREE, inputs=("node_22",), recurrent="all", period_key="rescale_every_n_layers"),
+    "rwkv6qwen2": replace(FREE, recurrent="all"),
+    **_rows("rwkv7 arwkv7", replace(FREE, recurrent="all", whole="all layers mix in the values of the first")),
     "kimi-linear": replace(HYBRID, inputs=("model.embed_tokens",)),
     "bailingmoe3": replace(HYBRID, inputs=("model.input_embed",)),
     "qwen3next": replace(DELTA, inputs=("model.embed_tokens",)),
@@ -225,22 +233,28 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         FREE, window=Window(5), whole="layers from the 20th on share the keys and values of earlier ones"
     ),
     # Embeddings and scores only.
-    **_rows("bert nomic-bert", ENCODER),
+    **_rows("bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert llama-embed", ENCODER),
+    "modern-bert": replace(ENCODER, window=Window(3, dense_first=True, optional=True)),
+    "gemma-embedding": replace(
+        ENCODER,
+        window=Window(6),
+        refused_if={"dense_2_feat_out": (lambda width: width > 0, "matrices behind its pooling are not computed here")},
+    ),
+    "t5encoder": replace(ENCODER, blocks=("enc.blk",)),
+    "t5": Architecture(
+        encodes_prompt=True, blocks=("enc.blk", "dec.blk"), whole="each decoder layer reads what the encoder made"
+    ),
     # Not served.
     "hrm_text": Architecture(refusal="its two stacks of layers are run in turns, so it has more layers than tensors"),
-    **_rows("plm rwkv6 rwkv6qwen2 rwkv7 arwkv7", Architecture(refusal="no tiny model of it runs, so no cut was tried")),
+    # plm.cpp:137: it hands its values to the cache in a shape of two extents, and that reads three.
+    "plm": Architecture(refusal="libllama stops the process in its first layer"),
     "chameleon": Architecture(refusal="libllama implements it in part"),
     "graniteswitch": Architecture(refusal="every layer reads which adapter the tokens before it switched on"),
     "wavtokenizer-dec": Architecture(refusal="it decodes audio, it gives no next token"),
     "deepseek2-ocr": Architecture(refusal="it is the text part of another model"),
-    **_rows("t5 t5encoder", Architecture(refusal="it has an encoder")),
     **_rows(
         "gemma4-assistant eagle3 dflash", Architecture(refusal="it drafts for another model, whose tensors it uses")
     ),
     **_rows("dream llada llada-moe rnd1", Architecture(refusal="it is a diffusion model: its attention is not causal")),
-    **_rows(
-        "modern-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding",
-        Architecture(refusal="it gives embeddings, and no tiny model of it was tried"),
-    ),
-    **_rows("llama-embed clip", Architecture(refusal="it gives embeddings, no next token")),
+    "clip": Architecture(refusal="it gives embeddings, no next token"),
 }

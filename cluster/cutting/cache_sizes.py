@@ -12,6 +12,9 @@ from cluster.cutting.layers import owns_indexer
 from cluster.cutting.model import Model
 from ggml.gguf.tensor_types import F32, TensorType
 
+# Encoders for which libllama makes a cache all the same: of one context, or of one microbatch where that is larger,
+# which is not known here (worker_native/src/slice/load.cpp).
+_READ_BY_NONE = frozenset({"llama-embed", "t5encoder"})
 CELL_STEP = 256  # libllama rounds the cells of a slot up to a multiple of this
 
 
@@ -19,7 +22,9 @@ def layer_cache_bytes(
     model: Model, num_cells: int, type_k: TensorType, type_v: TensorType, num_slots: int
 ) -> tuple[int, ...]:
     """Bytes for each layer; `model_sizes` tells the arguments."""
-    if model.row.is_encoder:
+    if model.architecture in _READ_BY_NONE:
+        num_cells, num_slots = num_cells // max(num_slots, 1), min(num_slots, 1)
+    elif model.row.is_encoder:
         return (0,) * model.num_layers
     if num_slots:
         num_cells = _rounded(-(-num_cells // num_slots)) * num_slots
@@ -76,6 +81,7 @@ def _keeps_keys_only(model: Model) -> bool:
     return _number(model, "attention.key_length_mla") > 0 and _number(model, "attention.value_length_mla") > 0
 
 
+_RWKV = frozenset({"rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"})
 # Architectures whose graph reads the keys of latent attention, attention.*_mla.
 _LATENT = frozenset(
     {
@@ -122,6 +128,9 @@ def _state_bytes(model: Model, layer: int) -> int:
 
 
 def _convolution_width(model: Model) -> int:
+    """Floats of the last tokens."""
+    if model.architecture in _RWKV:
+        return model.hidden_width * _number(model, "token_shift_count", 2)
     num_heads = per_layer.numbers(model.header, "attention.head_count", 0)[0]
     if model.architecture in ("lfm2", "lfm2moe"):
         return model.hidden_width * (_number(model, "shortconv.l_cache") - 1)
@@ -135,6 +144,9 @@ def _convolution_width(model: Model) -> int:
 
 
 def _state_width(model: Model) -> int:
+    """Floats of what is summed up of all tokens."""
+    if model.architecture in _RWKV:
+        return model.hidden_width * _number(model, "wkv.head_size")
     num_heads = per_layer.numbers(model.header, "attention.head_count", 0)[0]
     if _delta_width(model):
         return _delta_width(model) ** 2 * num_heads

@@ -111,7 +111,7 @@ def _tensors(model: Model, first: int, end: int, layers: tuple[SliceLayer, ...])
             inside.setdefault(found[0], []).append((found[1], info))
     unread = () if (first, end) == (0, model.num_layers) else model.row.unread
     for number, layer in enumerate(layers):
-        for suffix, info in inside[layer.source]:
+        for suffix, info in inside.get(layer.source, ()):
             if suffix in unread:
                 continue
             name = f"blk.{number}.{suffix}"

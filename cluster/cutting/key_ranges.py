@@ -73,7 +73,13 @@ _UNROTATED = frozenset(
 # Architectures that always turn by several positions at once (llama_model_rope_type: MROPE and IMROPE).
 _SECTIONED = frozenset(("paddleocr", "qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe", "qwen4exp"))
 # Keys of single architectures that are 0 in files of all others.
-_DIVISORS = {"deepseek4": ("attention.output_group_count",)}
+_DIVISORS = {
+    "deepseek4": ("attention.output_group_count",),
+    **dict.fromkeys(("rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"), ("wkv.head_size",)),
+}
+# ggml's kernel of RWKV 7 reads and writes whole steps of vector registers, 64 numbers at most, and looks at no end
+# (ggml_compute_forward_rwkv_wkv7_f32 in ggml-cpu/ops.cpp).
+_WKV7_STEP = 64
 
 
 def check_ranges(header: Header, row: Architecture) -> None:
@@ -94,6 +100,9 @@ def check_ranges(header: Header, row: Architecture) -> None:
     for name in _DIVISORS.get(header.architecture, ()):
         if header.uint32(prefix + name, 1) == 0:
             raise header.error(prefix + name, "is 0, and libllama divides by it")
+    head_size = header.uint32(f"{prefix}wkv.head_size", _WKV7_STEP)
+    if header.architecture in ("rwkv7", "arwkv7") and head_size % _WKV7_STEP:
+        raise header.error(f"{prefix}wkv.head_size", f"is {head_size}, must be a multiple of {_WKV7_STEP}")
     window = f"{prefix}attention.sliding_window"
     needs_window = row.window is not None and not row.window.optional and "attention.sliding_window" not in row.whole_if
     if needs_window and header.uint32(window, 1) == 0:

@@ -37,6 +37,7 @@ def check_limits(header: Header, row: Architecture) -> None:
         raise header.error(window_key, f"over the limit of {MAX_SLIDING_WINDOW}")
     _check_merges(header)
     _check_types(header)
+    _check_buckets(header, row)
 
 
 def _check_merges(header: Header) -> None:
@@ -97,6 +98,33 @@ def _check_experts(header: Header) -> None:
     if num_groups > 1 and (num_experts % num_groups or not 1 <= num_used_groups < num_groups):
         why = f"{num_used_groups} of {num_groups} groups of {num_experts} experts"
         raise header.error(f"{architecture}.expert_group_used_count", why)
+
+
+def _check_buckets(header: Header, row: Architecture) -> None:
+    """T5 adds a number to each product of attention, by the distance of two tokens in steps that grow: its buckets.
+
+    libllama divides by a quarter of their number, and takes those of the first layer where a layer has none.
+    """
+    if "enc.blk" not in row.blocks:
+        return
+    key = f"{header.architecture}.attention.relative_buckets_count"
+    if header.uint32(key) < 4:
+        raise header.error(key, f"is {header.uint32(key)}, must be 4 or more")
+    names = {info.name for info in header.tensors}
+    for block in row.blocks:
+        if (name := f"{block}.0.attn_rel_b.weight") not in names:
+            raise header.error(f"tensor {name!a}", "missing")
+    if row.encodes_prompt:
+        _check_decoder(header)
+
+
+def _check_decoder(header: Header) -> None:
+    num_layers, start = f"{header.architecture}.decoder_block_count", f"{header.architecture}.decoder_start_token_id"
+    if not 1 <= header.uint32(num_layers, header.num_layers) <= header.num_layers:
+        raise header.error(num_layers, f"is {header.uint32(num_layers)}, must be 1..{header.num_layers}")
+    vocab_size = next((info.shape[0] for info in header.tensors if info.name == "token_embd.weight"), 0)
+    if header.uint32(start) >= vocab_size:
+        raise header.error(start, f"is {header.uint32(start)}, the vocabulary has 0..{vocab_size - 1}")
 
 
 def _check_types(header: Header) -> None:

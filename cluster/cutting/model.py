@@ -45,8 +45,14 @@ class Model:
 
     @property
     def can_truncate(self) -> bool:
-        """Whether a slot can go back to an earlier token: not where layers keep a running state."""
-        return not self.row.recurrent
+        """Whether a slot can go back to an earlier token: not where layers keep a running state, or an encoder reads
+        the prompt."""
+        return not (self.row.recurrent or self.row.encodes_prompt)
+
+    @property
+    def decoder_start(self) -> int | None:
+        """The token between what an encoder reads and what the decoder says; None of a model without both."""
+        return self.header.uint32(self.key("decoder_start_token_id")) if self.row.encodes_prompt else None
 
     @property
     def pooling(self) -> Pooling | None:

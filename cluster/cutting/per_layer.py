@@ -31,6 +31,7 @@ PER_LAYER_KEYS = (
 # The same, without the architecture in front.
 PER_LAYER_GLOBAL_KEYS = ("xielu.alpha_n", "xielu.alpha_p", "xielu.beta", "xielu.eps")
 _GEMMA3N_KEPT = 20  # the number of its layers that keep keys and values is in libllama's code
+_STATES_ONLY = frozenset({"mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"})
 _FLAGS = (ValueType.BOOL, ValueType.UINT32, ValueType.INT32)
 
 
@@ -122,7 +123,7 @@ def attends(header: Header, row: Architecture) -> tuple[bool, ...]:
     if header.architecture == "gemma3n":
         return tuple(layer < _GEMMA3N_KEPT for layer in range(header.num_layers))
     if row.recurrent == "all":
-        return (header.architecture not in ("mamba", "mamba2"),) * header.num_layers
+        return (header.architecture not in _STATES_ONLY,) * header.num_layers
     if row.recurrent == "kv+ff":
         heads = numbers(header, "attention.head_count_kv", 0)
         widths = numbers(header, "feed_forward_length", 0)

@@ -98,6 +98,11 @@ def layer_of(name: str) -> tuple[int, str] | None:
     return int(number), suffix
 
 
+def layer_in(name: str, row: Architecture) -> tuple[int, str] | None:
+    """The same of an architecture that has other words in front of a layer's number: `Architecture.blocks`."""
+    return layer_of(next((f"blk{name[len(begin) :]}" for begin in row.blocks if name.startswith(f"{begin}.")), name))
+
+
 def place_of(name: str, row: Architecture) -> tuple[str, ...] | None:
     """EVERYWHERE, FIRST or LAST: who reads a tensor outside the layers; None if no rule says so."""
     head = name.partition(".")[0]
@@ -169,7 +174,7 @@ def _check_tensors(header: Header, row: Architecture) -> int:
             "tensor count", f"{len(header.tensors)} tensors in {num_all} layers, at most {limit} are known"
         )
     for info in header.tensors:
-        found = layer_of(info.name)
+        found = layer_in(info.name, row)
         if found is None and not row.whole and place_of(info.name, row) is None:
             raise _refusal(header, f"no rule says where tensor {info.name!a} belongs")
         if found is not None and found[0] >= num_all:

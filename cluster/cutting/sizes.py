@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cluster.cutting import cache_sizes
 from cluster.cutting.model import Model
-from cluster.cutting.rules import OUTPUT, TOKEN_EMBEDDING, layer_of
+from cluster.cutting.rules import OUTPUT, TOKEN_EMBEDDING, layer_in
 from ggml.gguf.tensor_types import TensorType
 
 
@@ -30,7 +30,7 @@ def model_sizes(model: Model, num_cells: int, type_k: TensorType, type_v: Tensor
     layers = [0] * model.num_layers
     rest = {}
     for info in model.header.tensors:
-        found = layer_of(info.name)
+        found = layer_in(info.name, model.row)
         if found is None:
             rest[info.name] = info.size_bytes
         elif found[0] < len(layers):

@@ -18,8 +18,9 @@ def text_coordinator(
     """
     config = found.config
     if config.draft not in ("off", "auto") and not can_truncate:
+        why = "has an encoder" if model.architecture == "t5" else "keeps running states"
         raise UsageError(
-            f"draft: {found.source.display_name} ({model.architecture}) keeps running states, so that wrong guesses "
+            f"draft: {found.source.display_name} ({model.architecture}) {why}, so that wrong guesses "
             "could not be taken back; leave --draft out"
         )
     return CoordinatorSpec(

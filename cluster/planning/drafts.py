@@ -67,6 +67,8 @@ def check_pair(target: Servable, name: str, draft: Model, draft_name: str) -> No
         raise UsageError(f"draft: {name} makes no text, of which tokens could be guessed; leave --draft out")
     if draft.row.is_encoder:
         raise UsageError(f"{refused}it is an encoder, and guesses no tokens; {_LEAVE}")
+    if draft.row.encodes_prompt:
+        raise UsageError(f"{refused}it has an encoder, which reads prompts and goes on with none; {_LEAVE}")
     if not draft.can_truncate:
         raise UsageError(f"{refused}it keeps running states, so that it cannot go back behind a wrong guess; {_LEAVE}")
     differs = what_differs(tokenizer_keys(target.header.metadata), tokenizer_keys(draft.header.metadata))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster.api.errors import UsageError
 from cluster.config import ClusterConfig
@@ -75,13 +75,15 @@ def inventory_of(
 ) -> Inventory:
     """The same, of a model that is open."""
     model = opened.gguf
+    if model.row.encodes_prompt:
+        config = replace(config, parallel=1)  # libllama keeps what the encoder made of one text
     context_length = _context_length(config, model)
     nodes, cuts = Surveyed(nodes or ThisMachine()), legal_cuts(model)
     is_alone = len(nodes.facts) == 1
     # Rows of a microbatch where each node has one, as far as slots go around.
     num_rows = rows_per_lane(config.parallel, most_lanes_of(len(nodes.facts), config.parallel))
     # A text model that cannot be cut so often is refused with its reason; an encoder never could be.
-    most_stages = model.num_layers if is_alone and not model.row.is_encoder else len(cuts) + 1
+    most_stages = model.num_layers if is_alone and not _is_one_piece(model) else len(cuts) + 1
     places, links = choose_places(config, nodes, most_stages, num_rows * FLOAT_BYTES * model.row_width)
     context = Context(
         n_ctx=context_length,
@@ -105,6 +107,11 @@ def inventory_of(
         places=places,
         links=links,
     )
+
+
+def _is_one_piece(model: Model) -> bool:
+    """Whether no model of its kind could be cut."""
+    return model.row.is_encoder or model.row.encodes_prompt
 
 
 def context_within(config: ClusterConfig, most: int, what: str) -> int:

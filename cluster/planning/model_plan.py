@@ -82,6 +82,7 @@ def _coordinator(found: Inventory, plan: str, adapters: Sequence[AdapterSource])
         pooling=model.pooling,
         embeds=config.embeddings,
         is_encoder=model.row.is_encoder,
+        decoder_start=model.decoder_start,
         adapters=tuple(adapter.info for adapter in adapters),
     )
 

@@ -82,6 +82,10 @@ def on_this_machine(config: ClusterConfig, bounds: Sequence[int]) -> ClusterConf
 
 
 def _check_cuts(found: Inventory) -> None:
+    if found.model.row.encodes_prompt:
+        raise UsageError(
+            f"verify: {found.source.shown_name} has an encoder and a decoder, and is served whole; nothing to compare"
+        )
     if found.cuts or len(found.devices) == 1:
         return
     why = next((place.refusal for place in found.model.places), "it has one layer")

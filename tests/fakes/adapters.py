@@ -24,6 +24,8 @@ def matrices_of(model: Path, rank: int = 4, seed: int = 0) -> dict[str, NDArray[
     for name, shape in shapes.items():
         if name == TOKEN_EMBEDDING and OUTPUT not in shapes:
             continue
+        if "_lerp_" in name:  # a vector, though of several extents
+            continue
         is_table = name.endswith(TOKEN_EMBEDDING)
         rng = np.random.default_rng(zlib.crc32(name.encode()) + seed)
         *experts, num_out, num_in = shape

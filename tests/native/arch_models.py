@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ggml.gguf.encode import ALIGNMENT, encode_header
 from ggml.gguf.tensor_types import TensorType, tensor_type
 from ggml.gguf.value import SCALAR_FORMAT, MetadataArray, MetadataValue, ValueType, string_array
+from tests.native.arch_written import written
 
 DESCRIPTIONS = Path(__file__).parents[1] / "archs" / "models.json.xz"
 
@@ -47,7 +48,7 @@ def descriptions() -> Mapping[str, Any]:
     found["baichuan-alibi"] = lengthened(narrow, 40)
     found["deepseek4-hash"] = _with_hashed_experts(found["deepseek4-moe"])
     found["qwen4exp-later"] = _with_later_ngrams(found["qwen4exp-moe"])
-    return found  # type: ignore[no-any-return]
+    return found | written()  # type: ignore[no-any-return]
 
 
 def lengthened(description: Mapping[str, Any], num_layers: int) -> dict[str, Any]:

@@ -117,6 +117,16 @@ COUNTS = (
         "exact for text: n_deepstack_layers, deepstack_mapping",
     ),
     (
+        "rwkv6.cpp:164",
+        "each rescale_every_n_layers-th layer halves what it leaves",
+        "exact at each multiple of rescale_every_n_layers",
+    ),
+    (
+        "rwkv7-base.cpp:74, for rwkv7.cpp and arwkv7.cpp",
+        "the first layer's values are mixed into those of all later ones, and its own are not mixed",
+        "whole only",
+    ),
+    (
         "glm-dsa.cpp:64",
         "a list for models that bring none says which layers have an indexer",
         "exact, but in front of a layer that uses the indexer of one before it",

@@ -69,6 +69,9 @@ def rows() -> Iterator[tuple[str, str, str]]:
         if row.is_encoder:
             yield architecture, "whole only", "; ".join(("embeddings and scores only", *notes(row)))
             continue
+        if row.encodes_prompt:
+            yield architecture, "whole only", "; ".join(("an encoder and a decoder, one text at a time", *notes(row)))
+            continue
         found = [_model(name) for name in models[architecture]]
         yield architecture, "; ".join(dict.fromkeys(found)), "; ".join(notes(row))
 
@@ -88,7 +91,8 @@ def notes(row: Architecture) -> Iterator[str]:
     if row.whole:
         yield row.whole
     yield from (f"whole only if {name} is set: {why}" for name, (_, why) in row.whole_if.items())
-    yield from (f"not served if {name} is 0: {why}" for name, (_, why) in row.refused_if.items())
+    for name, (is_so, why) in row.refused_if.items():
+        yield f"not served if {name} is {'0' if is_so(0) else 'set'}: {why}"
     if row.inputs[0] not in ("embd", "model.embed_tokens", "model.input_embed", "inp_embd"):
         yield f"rows enter behind the embedding's own steps, at `{row.inputs[0]}`"
     if len(row.inputs) > 1:

@@ -12,8 +12,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cluster.api.errors import UnsupportedModelError
+from cluster.cutting.header import read_header
+from cluster.cutting.rules import check
+from cluster.cutting.sizes import model_sizes
+from ggml.gguf.tensor_types import tensor_type
 from tests.native.conftest import ModelFiles, arrays, prompt, run
 from tests.native.slice.test_exact import CUTS, open_slice
+from tests.native.tiny_embedders import EMBEDDERS, write_embedder
 from tests.native.tiny_encoder import write_encoder
 from tests.native.tiny_model import TinyModel, write_model
 from worker_native import Slice
@@ -32,8 +38,8 @@ def embed(slices: list[Slice], tokens: list[int], slot: int = 0, start: int = 0)
     return slices[-1].wanted_embeddings()
 
 
-def llama_embedding(path: Path, pooling: int, tokens: list[int]) -> NDArray[np.float32]:
-    """What libllama makes of a text in one call."""
+def llama_embedding(path: Path, pooling: int, tokens: list[int], *, encodes: bool = False) -> NDArray[np.float32]:
+    """What libllama makes of a text in one call. `encodes`: the model has no decoder to call."""
     model_params = llama_cpp.llama_model_default_params()
     model_params.n_gpu_layers = 0
     model = llama_cpp.llama_model_load_from_file(str(path).encode(), model_params)
@@ -46,7 +52,7 @@ def llama_embedding(path: Path, pooling: int, tokens: list[int]) -> NDArray[np.f
     for row, token in enumerate(tokens):
         batch.token[row], batch.pos[row], batch.n_seq_id[row], batch.logits[row] = token, row, 1, 1
         batch.seq_id[row][0] = 0
-    assert llama_cpp.llama_decode(context, batch) == 0
+    assert (llama_cpp.llama_encode if encodes else llama_cpp.llama_decode)(context, batch) == 0
     values = llama_cpp.llama_get_embeddings_seq(context, 0)
     width = llama_cpp.llama_model_n_embd_out(model) if pooling != 4 else 1
     found = np.ctypeslib.as_array(ctypes.cast(values, ctypes.POINTER(ctypes.c_float)), (width,)).copy()
@@ -132,6 +138,50 @@ def test_an_encoder_gives_what_libllama_pools(tmp_path: Path, architecture: str,
     opened.forward(*arrays([*prompt([2, 9, 3]), *prompt(tokens, slot=1), *prompt([2, 11, 3], slot=2)]), embeds=True)
     found = opened.wanted_embeddings()[3 : 3 + len(tokens)][rows].mean(axis=0, dtype=np.float64)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", [1, 2, 3])
+@pytest.mark.parametrize("architecture", EMBEDDERS)
+def test_every_embedder_gives_what_libllama_pools(tmp_path: Path, architecture: str, pooling: int) -> None:
+    path = write_embedder(tmp_path / "model.gguf", architecture, pooling=pooling)
+    opened = open_slice(path, n_slots=3)
+    assert (opened.is_encoder, opened.can_truncate) == (True, False)
+    rows = {1: slice(None), 2: slice(1), 3: slice(-1, None)}[pooling]
+    tokens = [2, *TOKENS_OF_LETTERS, 3]
+    expected = llama_embedding(path, pooling, tokens, encodes=architecture == "t5encoder")
+    assert np.isfinite(expected).all()
+    assert np.std(expected) > 0.1
+    for others in ([], prompt([2, 9, 3])):  # others beside it change nothing, nor texts before it in its slot
+        batch = arrays([*others, *prompt(tokens, slot=1)])
+        opened.forward(*batch, embeds=True)
+        found = opened.wanted_embeddings()[len(others) :][rows].mean(axis=0, dtype=np.float64)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+        opened.prepare_slot(1, 1, 0)
+    # Each token sees all of the text.
+    changed = llama_embedding(path, pooling, [*tokens[:-2], 30, 3], encodes=architecture == "t5encoder")
+    assert np.abs(changed - expected).max() > 1e-3
+    opened.prepare_slot(0, 0, 0)
+    assert opened.measure_rows(2) > 0
+    model = check(read_header(path))
+    sizes = model_sizes(model, 3 * opened.n_ctx, tensor_type("f16"), tensor_type("f16"), num_slots=3)
+    assert sum(sizes.kv_bytes) == opened.kv_bytes
+
+
+def test_an_encoder_that_does_not_say_how_it_pools_has_to_be_asked_for(tmp_path: Path) -> None:
+    """As files of T5's encoder are."""
+    path = write_embedder(tmp_path / "t5.gguf", "t5encoder", pooling=None)
+    with pytest.raises(ValueError, match="no embedding model in one piece"):
+        open_slice(path)
+    tokens = [2, *TOKENS_OF_LETTERS, 3]
+    rows = embed([open_slice(path, embeds=True)], tokens)
+    expected = llama_embedding(path, 2, tokens, encodes=True)
+    np.testing.assert_allclose(rows[0], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_matrices_behind_the_pooling_are_refused(tmp_path: Path) -> None:
+    path = write_embedder(tmp_path / "gemma.gguf", "gemma-embedding", pooling=1, keys={"dense_2_feat_out": 8})
+    with pytest.raises(UnsupportedModelError, match=r"matrices behind its pooling .*dense_2_feat_out is 8"):
+        check(read_header(path))
 
 
 def test_an_encoder_reads_a_text_at_once_and_makes_none(tmp_path: Path) -> None:

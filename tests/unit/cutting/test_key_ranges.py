@@ -99,6 +99,18 @@ def test_what_one_architecture_divides_by_is_not_0() -> None:
     assert legal_cuts(check(changed(tiny("llama-dense"), attention__output_group_count=uint32(0))))
 
 
+def test_heads_of_rwkv_fill_the_steps_of_ggmls_kernel() -> None:
+    """That of RWKV 7 writes behind its end otherwise."""
+    with pytest.raises(ModelFileError, match=r"rwkv6.wkv.head_size: is 0, and libllama divides by it"):
+        check(changed(tiny("rwkv6-dense"), wkv__head_size=uint32(0)))
+    for name in ("rwkv7-dense", "arwkv7-dense"):
+        for size in (16, 65):
+            with pytest.raises(ModelFileError, match=rf"wkv.head_size: is {size}, must be a multiple of 64"):
+                check(changed(tiny(name), wkv__head_size=uint32(size)))
+        assert check(tiny(name))
+    assert legal_cuts(check(changed(tiny("rwkv6-dense"), wkv__head_size=uint32(16))))
+
+
 def test_a_model_of_two_kinds_of_layers_has_both() -> None:
     for flags, why in (((1,) * 8, "every layer uses the sliding window"), ((0,) * 8, "no layer uses")):
         with pytest.raises(ModelFileError, match=rf"dots3note.attention.sliding_window_pattern: {why}"):

@@ -5,15 +5,12 @@
 #include "base/check.h"
 
 namespace native {
-namespace {
-
-// What libllama calls the rows behind the last norm, in all architectures that are known to have some.
-bool is_normed(std::string_view name) { return name == "result_norm" || name == "result_embd"; }
-
-}  // namespace
 
 Boundary::Boundary(const SliceFile& file, int32_t hidden_width, int32_t normed_width)
-    : hidden_width_(hidden_width), num_parts_(std::ssize(file.inputs)), normed_width_(normed_width) {
+    : normed_names_(file.normed),
+      hidden_width_(hidden_width),
+      num_parts_(std::ssize(file.inputs)),
+      normed_width_(normed_width) {
     part_width_ = hidden_width_ / num_parts_;
     for (int64_t part = 0; part < num_parts_; ++part) {
         const std::string& input = file.inputs[part];
@@ -69,6 +66,10 @@ void Boundary::finish() {
 bool Boundary::on_tensor(ggml_tensor* tensor, bool is_question, void* boundary) {
     Boundary& self = *static_cast<Boundary*>(boundary);
     return is_question ? self.is_wanted(tensor) : self.computed(tensor);
+}
+
+bool Boundary::is_normed(std::string_view name) const {
+    return std::ranges::find(normed_names_, name) != normed_names_.end();
 }
 
 bool Boundary::is_wanted(ggml_tensor* tensor) {

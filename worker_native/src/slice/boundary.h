@@ -44,6 +44,7 @@ class Boundary {
     };
 
     bool is_wanted(ggml_tensor* tensor);
+    bool is_normed(std::string_view name) const;
     bool computed(ggml_tensor* tensor);
     int64_t rows_of(const Port& port, const ggml_tensor* tensor);
     bool has_gaps(const ggml_tensor* tensor) const;
@@ -52,6 +53,7 @@ class Boundary {
     void read_normed(const ggml_tensor* tensor);
 
     std::vector<Port> inputs_, outputs_;
+    std::vector<std::string> normed_names_;
     std::string stop_at_;  // empty on the last slice
     int64_t hidden_width_, part_width_;
     int64_t num_parts_;

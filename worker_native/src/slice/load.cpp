@@ -47,7 +47,9 @@ bool on_progress(float share, void* options) {
 }
 
 void check_model(llama_model* model, const SliceFile& file) {
-    if (llama_model_has_encoder(model) || !llama_model_has_decoder(model) || llama_model_is_diffusion(model))
+    const bool is_known = file.is_encoder || (file.encodes_prompt && file.is_whole());
+    const bool is_decoder = !llama_model_has_encoder(model) && llama_model_has_decoder(model);
+    if (!(is_known || is_decoder) || llama_model_is_diffusion(model))
         bad_value("model: is not a causal decoder; not supported");
     if (llama_model_n_layer(model) != file.num_blocks)
         bad_value("model: libllama sees ", llama_model_n_layer(model), " layers in a file of ",
@@ -103,6 +105,11 @@ llama_context_params context_params(const SliceFile& file, const SliceOptions& o
     params.kv_unified = false;  // see groups.h
     params.swa_full = true;     // a windowed cache forgets what prepare_slot needs
     params.no_perf = true;
+    if (file.is_encoder) {
+        // The cache that nobody reads: of one step, since it is emptied before each.
+        params.n_ctx = static_cast<uint32_t>(std::max(options.n_ctx, options.n_ubatch));
+        params.kv_unified = true;
+    }
     // Vectors of texts are made of rows, but scores by the model's own head, in the graph.
     params.pooling_type = file.ranks() ? LLAMA_POOLING_TYPE_RANK : LLAMA_POOLING_TYPE_NONE;
     params.embeddings = file.ranks() && file.is_last();
@@ -159,6 +166,9 @@ ContextPtr make_context(llama_model* model, const SliceFile& file, const Device&
                         const SliceOptions& options, Boundary* boundary) {
     const llama_context_params params = context_params(file, options, boundary);
     check_heads(file, params.type_k, params.type_v);
+    if (file.encodes_prompt && options.n_slots != 1)
+        bad_value("n_slots: libllama keeps what its encoder made of one text only; set it to 1, not ",
+                  options.n_slots);
     const bool has_states = llama_model_is_recurrent(model) || llama_model_is_hybrid(model);
     if (!options.is_dry_run && !has_states)
         check_cache_fits(file, device, params.n_ctx, params.type_k, params.type_v);
@@ -166,7 +176,8 @@ ContextPtr make_context(llama_model* model, const SliceFile& file, const Device&
     const AbortGuard guard;
     ContextPtr context(llama_init_from_model(model, params));
     if (!context) refuse("context", errors);
-    if (!llama_get_memory(context.get()) && !(file.is_whole() && file.pools()))
+    const bool remembers = llama_get_memory(context.get()) && !file.is_encoder;
+    if (!remembers && !(file.is_whole() && (file.pools() || options.embeds)))
         bad_value("model: remembers no tokens, and is no embedding model in one piece; not supported");
     return context;
 }

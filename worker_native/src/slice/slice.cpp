@@ -5,7 +5,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include "base/abort_guard.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "slice/call.h"
@@ -34,27 +33,6 @@ SliceFile checked_file(const SliceOptions& options) {
     return read_slice_file(options.path);
 }
 
-// Rows for a measurement. They differ, so that a mixture of experts sends them to different ones.
-std::vector<float> varied_rows(int32_t num_rows, int32_t width) {
-    std::vector<float> rows(size_t(num_rows) * width);
-    for (size_t i = 0; i < rows.size(); ++i)
-        rows[i] = float((uint32_t(i) * 2654435761U) >> 24) / 128.0F - 1.0F;
-    return rows;
-}
-
-// One row in each of the first slots, at position 0.
-Microbatch first_rows(int32_t num_rows, int32_t vocab_size, const float* hidden) {
-    Microbatch batch;
-    for (int32_t row = 0; row < num_rows; ++row) {
-        batch.tokens.push_back(row % vocab_size);
-        batch.slots.push_back(row);
-    }
-    batch.positions.assign(num_rows, 0);
-    batch.wants_logits.assign(num_rows, 1);
-    batch.hidden = hidden;
-    return batch;
-}
-
 }  // namespace
 
 Slice::Slice(const SliceOptions& options)
@@ -77,9 +55,9 @@ Slice::Slice(const SliceOptions& options)
     embedding_width_ =
         file_.ranks() ? static_cast<int32_t>(llama_model_n_cls_out(model_.get())) : normed_width;
     can_embed_ = file_.is_last() && (!file_.is_whole() || options.embeds || file_.pools());
-    is_encoder_ = !llama_get_memory(context_.get());
-    can_truncate_ =
-        !is_encoder_ && !llama_model_is_recurrent(model_.get()) && !llama_model_is_hybrid(model_.get());
+    is_encoder_ = file_.is_encoder || !llama_get_memory(context_.get());
+    can_truncate_ = !is_encoder_ && !file_.encodes_prompt && !llama_model_is_recurrent(model_.get()) &&
+                    !llama_model_is_hybrid(model_.get());
     n_ctx_ = static_cast<int32_t>(options.n_ctx);
     n_batch_ = static_cast<int32_t>(options.n_batch);
     n_ubatch_ = static_cast<int32_t>(llama_n_ubatch(context_.get()));
@@ -108,8 +86,10 @@ uint64_t Slice::compute_bytes() const {
 int32_t Slice::slot_length(int64_t slot) const { return slots_.length(slots_.check("slot", slot)); }
 
 void Slice::check_microbatch(const Microbatch& batch) const {
-    const int32_t most_rows = is_encoder_ ? std::min(n_batch_, n_ubatch_) : n_batch_;
+    const bool encodes = is_encoder_ || file_.encodes_prompt;
+    const int32_t most_rows = encodes ? std::min(n_batch_, n_ubatch_) : n_batch_;
     native::check_microbatch(batch, {most_rows, vocab_size_, n_ctx_, is_encoder_}, slots_);
+    if (file_.encodes_prompt) check_prompt(batch);
     if (!file_.is_last()) return;
     if (batch.embeds && !can_embed_) bad_value("embeds: the slice was loaded without embeds");
     if (!batch.embeds && (is_encoder_ || file_.ranks()) && std::ranges::count(batch.wants_logits, uint8_t{1}))
@@ -137,6 +117,10 @@ void Slice::forward(Microbatch batch, float* hidden_out) {
 int64_t Slice::decode(const Microbatch& batch, const GroupLimits& limits, float* hidden_out) {
     int64_t num_filler_rows = 0;
     begin_logits(batch);
+    if (file_.encodes_prompt) {
+        encode_then_decode(batch, hidden_out);
+        return 0;
+    }
     for (const Group& group : group_rows(batch, slots_, limits)) {
         decode_group(batch, group, hidden_out);
         for (size_t row = 0; row < group.source.size(); ++row) {
@@ -163,10 +147,10 @@ void Slice::decode_group(const Microbatch& batch, const Group& group, float* hid
     Call call(num_rows);
     for (int32_t row = 0; row < num_rows; ++row) {
         const int32_t source = group.source[row];
-        const bool is_output =
-            !file_.is_last() || file_.ranks() || (source != kFiller && batch.wants_logits[source]);
+        const bool is_output = !file_.is_last() || file_.ranks() || is_encoder_ ||
+                               (source != kFiller && batch.wants_logits[source]);
         const int32_t position =
-            source == kFiller ? slots_.length(group.slots[row]) : batch.positions[source];
+            source == kFiller ? slots_.length(group.slots[row]) : batch.positions[source] - num_encoded_;
         call.set(row, batch, source, group.slots[row], position, is_output, has_tokens_);
     }
     const LoggedErrors errors;
@@ -174,7 +158,9 @@ void Slice::decode_group(const Microbatch& batch, const Group& group, float* hid
     boundary_->begin(rows.in(), rows.out(), num_rows);
     std::vector<float> normed(num_normed(batch, group) * embedding_width_);
     if (!normed.empty()) boundary_->begin_normed(normed.data(), std::ssize(normed) / embedding_width_);
-    const int32_t status = llama_decode(context_.get(), call.batch());
+    if (file_.is_encoder) llama_memory_clear(llama_get_memory(context_.get()), false);
+    const bool encodes = llama_model_has_encoder(model_.get()) && !file_.encodes_prompt;
+    const int32_t status = (encodes ? llama_encode : llama_decode)(context_.get(), call.batch());
     llama_synchronize(context_.get());
     clear_vector_state();
     if (status != 0) failed("forward: libllama returned ", status, ": ", errors.first("it gave no reason"));
@@ -270,29 +256,6 @@ void Slice::set_row_sizes(const std::vector<int64_t>& sizes) {
     for (const int64_t size : sizes)
         checked.push_back(in_range("sizes", size, std::ssize(checked) + 1, n_batch_));
     row_sizes_ = std::move(checked);
-}
-
-double Slice::measure_rows(int64_t num_rows) {
-    const int32_t checked = in_range("num_rows", num_rows, 1, std::min(n_batch_, n_slots()));
-    for (int32_t slot = 0; slot < checked; ++slot)
-        if (slots_.length(slot) != 0)
-            bad_value("num_rows: slot ", slot, " holds ", slots_.length(slot), " tokens; free it first");
-    const std::vector<float> hidden = varied_rows(file_.is_first() ? 0 : checked, hidden_width_);
-    std::vector<float> out(file_.is_last() ? 0 : size_t(checked) * hidden_width_);
-    Microbatch batch = first_rows(checked, vocab_size_, hidden.empty() ? nullptr : hidden.data());
-    batch.embeds = is_encoder_ || (can_embed_ && file_.ranks());
-    last_ = {};
-    const AbortGuard guard;  // the first steps of all: what ggml asserts of a model's numbers shows here
-    const auto start = Clock::now();
-    try {
-        decode(batch, {n_ubatch_, n_ctx_, {}, can_truncate_}, out.data());
-    } catch (...) {
-        restore(batch);
-        throw;
-    }
-    const double took_ms = ms_since(start);
-    restore(batch);
-    return took_ms;
 }
 
 }  // namespace native

@@ -74,6 +74,12 @@ class Slice {
     GroupLimits limits() const { return {n_ubatch_, n_ctx_, row_sizes_, can_truncate_}; }
     // Returns how many filler rows were computed.
     int64_t decode(const Microbatch& batch, const GroupLimits& limits, float* hidden_out);
+    // Of a model with an encoder and a decoder: the prompt's encoder rows, then the decoder's.
+    void encode_then_decode(const Microbatch& batch, float* hidden_out);
+    void encode_prompt(const Microbatch& batch, int32_t num_rows);
+    // How many rows are the encoder's: those in front of the decoder's start token, where the slot is empty.
+    int32_t num_encoder_rows(const Microbatch& batch) const;
+    void check_prompt(const Microbatch& batch) const;
     void decode_group(const Microbatch& batch, const Group& group, float* hidden_out);
     int64_t num_normed(const Microbatch& batch, const Group& group) const;
     void keep_outputs(const Microbatch& batch, const Group& group, const std::vector<float>& normed);
@@ -105,9 +111,10 @@ class Slice {
     int32_t hidden_width_;
     int32_t vocab_size_;
     int32_t embedding_width_;
-    bool can_embed_;   // the last slice, unless it was loaded for text alone
-    bool is_encoder_;  // reads a whole text at once, and remembers none
-    bool has_tokens_;  // else token ids mean nothing to this slice
+    bool can_embed_;           // the last slice, unless it was loaded for text alone
+    bool is_encoder_;          // reads a whole text at once, and remembers none
+    int32_t num_encoded_ = 0;  // rows of the slot that are the encoder's; the decoder counts from there
+    bool has_tokens_;          // else token ids mean nothing to this slice
     bool can_truncate_;
     int32_t n_ctx_;
     int32_t n_batch_;

@@ -89,6 +89,14 @@ void read_pooling(const gguf_context* file, const std::string& architecture, Sli
     slice.pooling = in_range(key.c_str(), *pooling, LLAMA_POOLING_TYPE_NONE, LLAMA_POOLING_TYPE_RANK);
 }
 
+void read_kind(const std::string& architecture, SliceFile& slice) {
+    slice.is_encoder = architecture == "t5encoder" || architecture == "llama-embed";
+    slice.encodes_prompt = architecture == "t5";
+    if (architecture == "modern-bert") slice.normed = {"final_norm_out"};
+    // There, "result_embd" is what goes into the last norm.
+    if (architecture == "t5encoder" || architecture == "t5") slice.normed = {"result_norm"};
+}
+
 }  // namespace
 
 SliceFile read_slice_file(const std::string& path) {
@@ -106,6 +114,7 @@ SliceFile read_slice_file(const std::string& path) {
     read_ports(file.get(), slice);
     read_heads(file.get(), architecture, slice);
     read_pooling(file.get(), architecture, slice);
+    read_kind(architecture, slice);
     return slice;
 }
 

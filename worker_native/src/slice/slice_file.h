@@ -24,6 +24,13 @@ struct SliceFile {
     int32_t num_kv_heads = 0;                          // a layer's; 0 if unknown or not the same in all
     int32_t pooling = LLAMA_POOLING_TYPE_UNSPECIFIED;  // how the model makes one vector of a text's rows
 
+    // It makes no text, and its graph reads no cache, though libllama makes one for it.
+    bool is_encoder = false;
+    // Tokens in front of the decoder's start token are read by an encoder, those from there on by the
+    // decoder.
+    bool encodes_prompt = false;
+    std::vector<std::string> normed{"result_norm", "result_embd"};  // where rows are behind the last norm
+
     // Where hidden rows enter: names of tensors, `name@other` if the row is to be written once `other` is
     // computed. Where they leave: `output`.
     std::vector<std::string> inputs{"embd"};
