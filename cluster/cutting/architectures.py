@@ -54,6 +54,11 @@ class Architecture:
     ones: every slice needs a layer of each of these.
     `norm`: the norm after the layers, where it is not output_norm.
     `tied`: the embedding is the head, a head of its own is not loaded.
+    `parts`: the key with the width of each layer's part of one further embedding, which is chosen by the token and
+    added to a product of the first embedding; where it is set, rows carry that too, and enter at `parts_input`, an
+    entry as in `inputs`.
+    `shared`: the key that counts the last layers, which use the keys and values of the last two before them: those
+    that slide of the one, the others of the other.
     `min_tokens`: the least vocabulary that libllama loads, for slices that neither embed nor have the head.
     `residual_scale`: times 1/sqrt(number of layers) is the default of that key.
     `whole`: why no model can be cut, though it can be served whole; `whole_if`: numbers in keys that make it so.
@@ -83,6 +88,9 @@ class Architecture:
     sparse: bool = False
     norm: str = "output_norm"
     tied: bool = False
+    parts: str = ""
+    parts_input: str = ""
+    shared: str = ""
     min_tokens: int = 32
     residual_scale: float | None = None
     whole: str = ""
@@ -154,10 +162,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         window=Window(None),
         full=True,
         heads_vary=True,
-        whole_if={
-            "embedding_length_per_layer_input": (lambda width: width > 0, "each layer has its part of one embedding"),
-            "attention.shared_kv_layers": (lambda count: count > 0, "the last layers use the keys of earlier ones"),
-        },
+        parts="embedding_length_per_layer_input",
+        parts_input="inp_scaled@attn_out-0",  # behind all that reads the rows there
+        shared="attention.shared_kv_layers",
     ),
     "afmoe": replace(PLAIN, inputs=("inp_embd_scaled",), window=Window(4), period=4),
     "cohere2": replace(PLAIN, window=Window(4), tied=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import lcm
 
-from cluster.cutting import per_layer
+from cluster.cutting import layer_parts, per_layer
 from cluster.cutting.layers import LEADING_KEYS, is_special, needed_kinds, owns_indexer
 from cluster.cutting.model import CutPlace, Model
 from ggml.gguf.value import MetadataArray, ValueType
@@ -35,6 +35,8 @@ def _refusal_at(model: Model, layer: int) -> str:
         return f"libllama computes {model.num_layers} layers of this architecture in another way than fewer"
     if is_special(model, model.num_layers - layer):
         return f"libllama computes {model.num_layers - layer} layers of this architecture in a way of their own"
+    if refusal := _sharing_refusal(model, layer) or layer_parts.refusal(model):
+        return refusal
     period = _period(model)
     if layer % period:
         return f"its layers repeat every {period}, counted from the beginning of a slice"
@@ -47,6 +49,18 @@ def _refusal_at(model: Model, layer: int) -> str:
     if _adds_embedding(model):
         return f"a layer behind the first adds the embedding itself ({model.key('deepstack_mapping')} is 0 there)"
     return next(_indexer_refusals(model, layer), "")
+
+
+def _sharing_refusal(model: Model, layer: int) -> str:
+    """Layers that use the keys and values of others are in one slice with them."""
+    kept = model.num_layers - model.num_shared
+    if kept == model.num_layers:
+        return ""
+    assert model.sliding is not None
+    first = kept - 2 if any(model.sliding[kept:]) else kept - 1
+    if layer <= first:
+        return ""
+    return f"layers from {kept} on use the keys and values of layers from {first} on"
 
 
 def _period(model: Model) -> int:

@@ -42,7 +42,7 @@ def slice_vocab_size(model: Model, first: int, end: int) -> int:
 def _reads_tokens(model: Model, first: int, end: int) -> bool:
     """Whether layers of the slice choose their experts, or an embedding of their own, by the token."""
     num_hashed = model.header.uint32(model.key("hash_layer_count"), 0)
-    return first < num_hashed or any(first <= layer < end for layer in ngram_layers(model))
+    return bool(model.part_width) or first < num_hashed or any(first <= layer < end for layer in ngram_layers(model))
 
 
 def ngram_layers(model: Model) -> tuple[int, ...]:
@@ -110,6 +110,8 @@ def _keys_of_layers(model: Model, first: int, end: int, layers: Sequence[SliceLa
         _set_first_head_count(model, keys, layers)
     _set_first_layers(model, keys, first, layers)
     _set_ngram_layers(model, keys, layers)
+    if model.num_shared and end < model.num_layers:
+        keys[model.key(model.row.shared)] = uint32(0)
     _set_defaults(model, keys)
     keys[model.key("vocab_size")] = uint32(slice_vocab_size(model, first, end))
     keys["tokenizer.ggml.model"] = string("none")

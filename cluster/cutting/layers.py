@@ -105,4 +105,5 @@ def _missing(model: Model, first: int, end: int) -> Iterator[int]:
     """A layer of each kind that the slice needs and has not: the last, because the first ones may be dense."""
     for kind in needed_kinds(model):
         if not any(kind[first:end]):
-            yield max(layer for layer, flag in enumerate(kind) if flag)
+            kept = kind[: model.num_layers - model.num_shared]  # the others may have no keys and values
+            yield max(layer for layer, flag in enumerate(kept) if flag)

@@ -26,8 +26,9 @@ class CutPlace:
 class Model:
     """What the keys and tensors of a checked header mean; sequences have an entry for each layer.
 
-    `row_width`: floats that go from slice to slice for each token. `sliding`: None without windows. `places`: all
-    places between two layers.
+    `row_width`: floats that go from slice to slice for each token. `sliding`: None without windows. `part_width`: of
+    each layer's part of one embedding, 0 without. `num_shared`: the last layers, which use the keys and values of
+    others. `places`: all places between two layers.
     """
 
     header: Header
@@ -41,6 +42,8 @@ class Model:
     sliding: tuple[bool, ...] | None
     recurrent: tuple[bool, ...]
     attends: tuple[bool, ...]
+    part_width: int
+    num_shared: int
     places: tuple[CutPlace, ...]
 
     @property

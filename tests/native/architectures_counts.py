@@ -55,7 +55,8 @@ COUNTS = (
     (
         "gemma4.cpp:11, 59",
         "the same by keys: the last layers use the keys of earlier ones, each has its part of one embedding",
-        "whole only where one of these keys is set",
+        "exact: each slice has its layers' columns of the one table and rows of the one product, and rows bring the "
+        "embedding that it multiplies; layers that share are in the last slice with the two that they share from",
     ),
     ("hrm-text.cpp:23", "two stacks that are run in turns", "not served"),
     ("lfm2.cpp:15", "all layers are dense", "exact: so are all of a slice"),

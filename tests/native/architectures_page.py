@@ -93,6 +93,10 @@ def notes(row: Architecture) -> Iterator[str]:
         yield f"rows enter behind the embedding's own steps, at `{row.inputs[0]}`"
     if len(row.inputs) > 1:
         yield "rows carry the embedding too"
+    if row.parts:
+        yield f"rows carry the embedding too where {row.parts} is set"
+    if row.shared:
+        yield f"layers that share keys ({row.shared}) are in the last slice, with the two that they share from"
     if row.streams:
         yield "several residual streams"
     if row.window:

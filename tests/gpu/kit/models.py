@@ -20,7 +20,7 @@ ARCHITECTURES = {
     "latent attention": "deepseek2-moe",
     "sliding window": "gpt-oss-moe",
     "recurrent": "mamba2-dense",
-    "shared keys and values": "gemma4-dense",
+    "shared keys and values": "gemma4-both",
     "shared keys and values, no cuts": "gemma3n-dense",
 }
 
