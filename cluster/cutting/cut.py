@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from cluster.api.errors import UnsupportedModelError, UsageError
 from cluster.cutting.header import Header
@@ -27,6 +28,7 @@ from cluster.cutting.rules import (
     layer_of,
     place_of,
 )
+from cluster.cutting.stand_ins import small_tensors
 from ggml.gguf.encode import aligned, encode_header
 from ggml.gguf.header import TensorInfo
 from ggml.gguf.tensor_types import F16, Q1_0, TensorType
@@ -117,6 +119,11 @@ def _tensors(model: Model, first: int, end: int, layers: tuple[SliceLayer, ...])
             inside.setdefault(found[0], []).append((found[1], info))
     unread = () if (first, end) == (0, model.num_layers) else model.row.unread
     for number, layer in enumerate(layers):
+        if model.keeps_numbers and number < first:
+            for suffix, shape, kind in small_tensors(model, first, inside[layer.source]):
+                size_bytes = kind.row_bytes(prod(shape))
+                yield PlannedTensor(f"blk.{number}.{suffix}", shape, kind, size_bytes, None)
+            continue
         for suffix, info in inside[layer.source]:
             if suffix in unread:
                 continue

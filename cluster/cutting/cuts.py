@@ -7,6 +7,7 @@ from math import lcm
 
 from cluster.cutting import layer_parts, per_layer
 from cluster.cutting.layers import LEADING_KEYS, is_special, needed_kinds, owns_indexer
+from cluster.cutting.limits import MAX_ROW_WIDTH
 from cluster.cutting.model import CutPlace, Model
 from ggml.gguf.value import MetadataArray, ValueType
 
@@ -35,6 +36,8 @@ def _refusal_at(model: Model, layer: int) -> str:
         return f"libllama computes {model.num_layers} layers of this architecture in another way than fewer"
     if is_special(model, model.num_layers - layer):
         return f"libllama computes {model.num_layers - layer} layers of this architecture in a way of their own"
+    if model.row_width > MAX_ROW_WIDTH:
+        return f"{model.row_width} floats would go from slice to slice for each token, at most {MAX_ROW_WIDTH} may"
     if refusal := _sharing_refusal(model, layer) or layer_parts.refusal(model):
         return refusal
     period = _period(model)
@@ -42,7 +45,7 @@ def _refusal_at(model: Model, layer: int) -> str:
         return f"its layers repeat every {period}, counted from the beginning of a slice"
     if not _keeps_head_count(model, layer):
         return f"layer {layer} has no attention heads, and libllama takes the width of all from the first layer"
-    for name in LEADING_KEYS:
+    for name in () if model.keeps_numbers else LEADING_KEYS:
         count = model.header.uint32(model.key(name), 0)
         if count < model.num_layers and any(True not in kind[count:] for kind in needed_kinds(model)):
             return f"only the first {count} layers ({model.key(name)}) are of a kind that every slice needs"

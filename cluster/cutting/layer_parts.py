@@ -18,7 +18,7 @@ def check_parts(header: Header, row: Architecture) -> int:
     """The width of each layer's part, 0 without. ModelFileError where the tensors are not as the key says."""
     if not row.parts:
         return 0
-    width = header.uint32(f"{header.architecture}.{row.parts}", 0)
+    width = row.parts if isinstance(row.parts, int) else header.uint32(f"{header.architecture}.{row.parts}", 0)
     shapes = {info.name: info.shape for info in header.tensors}
     all_widths = width * header.num_layers
     for name, axis in ((f"{TABLE}.weight", 1), (f"{PRODUCT}.weight", 0)):

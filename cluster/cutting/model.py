@@ -28,7 +28,8 @@ class Model:
 
     `row_width`: floats that go from slice to slice for each token. `sliding`: None without windows. `part_width`: of
     each layer's part of one embedding, 0 without. `num_shared`: the last layers, which use the keys and values of
-    others. `places`: all places between two layers.
+    others. `block_size`: layers of a block, see `Architecture.blocks`; 0 without. `places`: all places between two
+    layers.
     """
 
     header: Header
@@ -44,12 +45,18 @@ class Model:
     attends: tuple[bool, ...]
     part_width: int
     num_shared: int
+    block_size: int
     places: tuple[CutPlace, ...]
 
     @property
     def can_truncate(self) -> bool:
         """Whether a slot can go back to an earlier token: not where layers keep a running state."""
         return not self.row.recurrent
+
+    @property
+    def keeps_numbers(self) -> bool:
+        """Whether a slice has zeros for all layers in front of its own."""
+        return self.row.numbered or self.block_size > 0
 
     @property
     def pooling(self) -> Pooling | None:

@@ -30,7 +30,6 @@ PER_LAYER_KEYS = (
 )
 # The same, without the architecture in front.
 PER_LAYER_GLOBAL_KEYS = ("xielu.alpha_n", "xielu.alpha_p", "xielu.beta", "xielu.eps")
-_GEMMA3N_KEPT = 20  # the number of its layers that keep keys and values is in libllama's code
 _FLAGS = (ValueType.BOOL, ValueType.UINT32, ValueType.INT32)
 
 
@@ -121,8 +120,10 @@ def num_shared(header: Header, row: Architecture) -> int:
 
     ModelFileError where there are no such layers: libllama asserts.
     """
-    key = f"{header.architecture}.{row.shared}"
+    key = f"{header.architecture}.{row.shared or 'block_count'}"
     count = header.uint32(key, 0) if row.shared else 0
+    if row.shared_from is not None:
+        count = max(0, header.num_layers - row.shared_from)
     if count == 0:
         return 0
     if count > header.num_layers - 2 or header.num_nextn_layers:
@@ -141,8 +142,6 @@ def attends(header: Header, row: Architecture) -> tuple[bool, ...]:
     is_recurrent = recurrent(header, row)
     if shared := num_shared(header, row):
         return tuple(layer < header.num_layers - shared for layer in range(header.num_layers))
-    if header.architecture == "gemma3n":
-        return tuple(layer < _GEMMA3N_KEPT for layer in range(header.num_layers))
     if row.recurrent == "all":
         return (header.architecture not in ("mamba", "mamba2"),) * header.num_layers
     if row.recurrent == "kv+ff":

@@ -11,6 +11,7 @@ from dataclasses import replace
 from cluster.api.errors import UnsupportedModelError
 from cluster.cutting import layer_parts, per_layer
 from cluster.cutting.architectures import ARCHITECTURES, Architecture
+from cluster.cutting.boundary import num_parts
 from cluster.cutting.cuts import find_places
 from cluster.cutting.header import Header
 from cluster.cutting.limits import check_limits
@@ -34,7 +35,7 @@ EVERYWHERE = ("rope_freqs", "rope_factors_long", "rope_factors_short")
 FIRST = ("token_embd", "token_embd_norm", "position_embd")
 NGRAM = ("per_layer_token_embd",)  # the slice with the layer that reads it
 PARTS = (layer_parts.TABLE, layer_parts.PRODUCT)  # each slice has those of its layers
-PARTS_NORM = ("per_layer_proj_norm",)  # read everywhere
+OF_PARTS = ("per_layer_proj_norm", "altup_proj")  # read everywhere beside these
 LAST = (
     "output",
     "output_norm",
@@ -45,6 +46,7 @@ LAST = (
     "output_hc_down",
     "output_hc_up",
     "output_res_score",
+    "altup_unembd_proj",
     "cls",
 )
 
@@ -77,13 +79,14 @@ def check(header: Header) -> Model:
     part_width = layer_parts.check_parts(header, row)
     if part_width:
         row = replace(row, inputs=(*row.inputs, row.parts_input))
+    block_size = header.uint32(f"{architecture}.{row.blocks}", 0) if row.blocks else 0
     model = Model(
         header=header,
         architecture=architecture,
         row=row,
         num_layers=header.num_layers,
         hidden_width=header.hidden_width,
-        row_width=header.hidden_width * _num_streams(header, row) * len(row.inputs),
+        row_width=header.hidden_width * _num_streams(header, row) * num_parts(row, header.num_layers, block_size),
         vocab_size=_check_tensors(header, row),
         arrays=arrays,
         sliding=per_layer.sliding(header, row),
@@ -91,6 +94,7 @@ def check(header: Header) -> Model:
         attends=per_layer.attends(header, row),
         part_width=part_width,
         num_shared=per_layer.num_shared(header, row),
+        block_size=block_size,
         places=(),
     )
     return replace(model, places=find_places(model))  # they follow from all the rest
@@ -110,7 +114,7 @@ def place_of(name: str, row: Architecture) -> tuple[str, ...] | None:
     head = name.partition(".")[0]
     if head == row.norm:
         return LAST
-    if row.parts and head in (*PARTS, *PARTS_NORM):
+    if row.parts and head in (*PARTS, *OF_PARTS):
         return PARTS if head in PARTS else EVERYWHERE
     return next((place for place in (EVERYWHERE, FIRST, NGRAM, LAST) if head in place), None)
 

@@ -62,7 +62,8 @@ def wanted_pieces(plan: SlicePlan) -> tuple[Piece, ...]:
 
     No piece is larger than CHUNK_BYTES. The same plan always gives the same pieces.
     """
-    pieces, target = [], len(plan.header_bytes)
+    pieces: list[Piece] = []
+    target = len(plan.header_bytes)
     for info in plan.tensors:
         if info.source_row_bytes:
             pieces += _pieces_of_columns(info, target)

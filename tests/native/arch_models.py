@@ -47,6 +47,7 @@ def descriptions() -> Mapping[str, Any]:
     found["baichuan-alibi"] = lengthened(narrow, 40)
     found["deepseek4-hash"] = _with_hashed_experts(found["deepseek4-moe"])
     gemma4 = found["gemma4-dense"]
+    found["kimi-k3-blocks"] = _with_keys(found["kimi-k3-moe"], {"kimi-k3.attn_res.block_size": ["UINT32", 3]})
     found["gemma4-shared"] = _with_keys(gemma4, {"gemma4.attention.shared_kv_layers": ["UINT32", 4]})
     found["gemma4-parts"] = _with_parts(gemma4)
     found["gemma4-both"] = _without_shared_keys(_with_parts(found["gemma4-shared"]), 4)

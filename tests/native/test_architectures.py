@@ -31,16 +31,15 @@ _QUICK = """
 afmoe-moe baichuan-alibi baichuan-rotary
 bailingmoe3-moe bloom-dense cogvlm-dense deepseek2-moe deepseek4-moe falcon-h1-dense gemma2-dense
 gemma3n-dense gemma4-both gemma4-dense glm4moe-nextn gpt-oss-moe granite-deepstack hrm_text-dense jamba-dense
-kimi-linear-moe llama-dense llama4-moe mamba2-dense minicpm3-dense minimax-01-moe mpt-dense nemotron_h-dense phi3-dense plamo2-dense
-qwen2vl-dense qwen35moe-moe qwen3next-moe qwen4exp-later smallthinker-moe talkie-dense
+kimi-k3-blocks kimi-linear-moe llama-dense llama4-moe mamba2-dense minicpm3-dense minimax-01-moe mpt-dense
+nemotron_h-dense phi3-dense plamo2-dense qwen2vl-dense qwen35moe-moe qwen3next-moe qwen4exp-later smallthinker-moe
+talkie-dense
 """
 QUICK = set(_QUICK.split())
 QUICK_SAVED = {"deepseek2-moe+saved", "gemma2-dense+saved", "llama-dense+saved"}
 REFUSED = {
     "dream-dense": "not causal",
-    "gemma3n-dense": "share the keys",
     "hrm_text-dense": "run in turns",
-    "kimi-k3-moe": "attn_res.block_size",
     "llada-dense": "not causal",
     "llada-moe-moe": "not causal",
     "minicpm3-dense": "by the number of layers",
