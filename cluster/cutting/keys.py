@@ -75,14 +75,14 @@ def _renamed(keys: Keys, old: str, new: str) -> Keys:
 
 
 def _role(model: Model, first: int, end: int, layers: Sequence[SliceLayer], model_hash: str) -> Keys:
-    inputs, outputs, width = (
-        model.row.inputs[:1],
-        ("result_norm",),
-        model.hidden_width,
-    )  # of a whole model no use is made
+    # Nothing enters a whole model, and nothing leaves it.
+    inputs: tuple[str, ...] = model.row.inputs[:1]
+    outputs: tuple[str, ...] = ("result_norm",)
+    width = model.hidden_width
     if (first, end) != (0, model.num_layers):
-        output = _output(model, layers, num_in_front(layers) + end - first - 1)
-        inputs, outputs = entries(model, num_in_front(layers)), exits(model, first, end, output)
+        in_front = num_in_front(layers)
+        output = _output(model, layers, in_front + end - first - 1)
+        inputs, outputs = entries(model, in_front), exits(model, first, end, output)
         width = model.row_width
     role = {
         "first": uint32(first),

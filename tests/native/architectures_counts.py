@@ -50,8 +50,8 @@ COUNTS = (
         "gemma3n.cpp:7, 39; models.h:843",
         "layers from the 20th on use the keys of earlier ones, the first 10 are sparse, and one embedding has a part "
         "for each layer",
-        "exact: all three are in libllama's code, so that slices keep the numbers of their layers, with zeros for those "
-        "in front; the last has all from the 18th on",
+        "exact: all three are in libllama's code, so that slices keep the numbers of their layers, with zeros for "
+        "those in front; the last has all from the 18th on",
     ),
     (
         "gemma4.cpp:11, 59",

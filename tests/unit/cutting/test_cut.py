@@ -111,7 +111,7 @@ def test_the_role_is_in_the_file() -> None:
         "vocab_size": uint32(288),
         "hidden_width": uint32(128),
         "inputs": string_array(("embd",)),
-        "output": string("l_out-1"),
+        "outputs": string_array(("l_out-1",)),
         "model_hash": string("ab12"),
     }
     assert value(plan, "qwen2.block_count") == 2
