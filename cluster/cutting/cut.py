@@ -28,7 +28,7 @@ from cluster.cutting.rules import (
     layer_of,
     place_of,
 )
-from cluster.cutting.stand_ins import small_tensors
+from cluster.cutting.stand_ins import are_narrow, small_tensors
 from ggml.gguf.encode import aligned, encode_header
 from ggml.gguf.header import TensorInfo
 from ggml.gguf.tensor_types import F16, Q1_0, TensorType
@@ -119,8 +119,9 @@ def _tensors(model: Model, first: int, end: int, layers: tuple[SliceLayer, ...])
             inside.setdefault(found[0], []).append((found[1], info))
     unread = () if (first, end) == (0, model.num_layers) else model.row.unread
     for number, layer in enumerate(layers):
-        if model.keeps_numbers and number < first:
-            for suffix, shape, kind in small_tensors(model, first, inside[layer.source]):
+        if model.keeps_numbers and layer.is_stand_in:
+            narrow = number < first and are_narrow(model, first)
+            for suffix, shape, kind in small_tensors(model, inside[layer.source], narrow):
                 size_bytes = kind.row_bytes(prod(shape))
                 yield PlannedTensor(f"blk.{number}.{suffix}", shape, kind, size_bytes, None)
             continue

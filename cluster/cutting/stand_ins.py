@@ -1,6 +1,6 @@
-"""Layers of zeros that a slice's graph has in front of its own, made as small as libllama takes them.
+"""Layers of zeros in slices that keep the numbers of their layers, made as small as libllama takes them.
 
-They keep the kinds of the model's layers, since those are one number for all heads, and their caches.
+They are of the kinds of the model's layers, with as many heads, and have their caches.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ def are_narrow(model: Model, first: int) -> bool:
 
 
 def small_tensors(
-    model: Model, first: int, tensors: Sequence[tuple[str, TensorInfo]]
+    model: Model, tensors: Sequence[tuple[str, TensorInfo]], narrow: bool
 ) -> Iterator[tuple[str, tuple[int, ...], TensorType]]:
-    """(suffix, shape, type) of the tensors of a layer of zeros in front of `first`, for those of the layer itself."""
-    narrow = are_narrow(model, first)
+    """(suffix, shape, type) of the tensors of a layer of zeros, for those of the layer itself.
+
+    `narrow`: with a narrow feed-forward in place of its own, or of experts.
+    """
     for suffix, info in tensors:
         is_feed_forward = suffix.startswith(("ffn_", "exp_probs_b")) and suffix not in _KEPT
         if not suffix.endswith(_OPTIONAL) and not (narrow and is_feed_forward):
