@@ -21,7 +21,8 @@ ARCHITECTURES = {
     "sliding window": "gpt-oss-moe",
     "recurrent": "mamba2-dense",
     "shared keys and values": "gemma4-both",
-    "shared keys and values, no cuts": "gemma3n-dense",
+    "numbers of layers kept": "gemma3n-dense",
+    "rows of blocks in front": "kimi-k3-blocks",
 }
 
 # Too small to say anything of speed.
