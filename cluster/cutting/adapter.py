@@ -14,7 +14,7 @@ from cluster.api.errors import UsageError
 from cluster.cutting.cut import PlannedTensor, cut
 from cluster.cutting.header import Header
 from cluster.cutting.model import Model
-from cluster.cutting.rules import OUTPUT, TOKEN_EMBEDDING, layer_of
+from cluster.cutting.rules import OUTPUT, PARTS, TOKEN_EMBEDDING, layer_of, place_of
 from ggml.gguf.encode import aligned, encode_header
 from ggml.gguf.header import TensorInfo
 from ggml.gguf.value import ValueType, float32, string
@@ -129,7 +129,8 @@ def _own_names(model: Model, first: int, end: int) -> Iterator[tuple[str, str]]:
         return
     names = {header.data_start + info.offset: info.name for info in header.tensors}
     for planned in cut(model, first, end).tensors:
-        if planned.source_offset is not None:
+        # Of parts of one embedding libllama looks up and multiplies without what adapters add, in the whole model too.
+        if planned.source_offset is not None and place_of(planned.name, model.row) != PARTS:
             yield names[planned.source_offset], planned.name
 
 

@@ -35,7 +35,11 @@ class Architecture:
     `inputs`: the tensors that carry hidden rows into a slice's first layer; "name@other" is written once `other` is
     computed. Those after the first are the same for all layers.
     `output`: the tensor that layer `i` leaves, with `n` the next one; `last_output`: that of the last one in a file,
-    where it has another name.
+    where it has another name. `planes`: how many matrices of rows that tensor is.
+    `numbered`: slices keep the numbers of their layers, with zeros for those in front: what the graph does with a layer
+    hangs on its number.
+    `blocks`: the key with the number of layers in a block, whose first layer leaves what it was given to all layers
+    behind; where it is set, rows carry that of all blocks so far, and slices keep the numbers of their layers.
     `streams`: the key that counts the residual streams, each as wide as the model; empty: one.
     `window`: see Window.
     `period`, `period_key`: layers repeat with this period, and with that in the key.
@@ -54,6 +58,11 @@ class Architecture:
     ones: every slice needs a layer of each of these.
     `norm`: the norm after the layers, where it is not output_norm.
     `tied`: the embedding is the head, a head of its own is not loaded.
+    `parts`: the key with the width of each layer's part of one further embedding, which is chosen by the token and
+    added to a product of the first embedding, or that width; where it is set, rows carry that too, and enter at
+    `parts_input`, an entry as in `inputs`.
+    `shared`: the key that counts the last layers, which use the keys and values of the last two before them: those
+    that slide of the one, the others of the other. `shared_from`: the first of these, where there is no key.
     `min_tokens`: the least vocabulary that libllama loads, for slices that neither embed nor have the head.
     `residual_scale`: times 1/sqrt(number of layers) is the default of that key.
     `whole`: why no model can be cut, though it can be served whole; `whole_if`: numbers in keys that make it so.
@@ -66,6 +75,9 @@ class Architecture:
     inputs: tuple[str, ...] = ("embd",)
     output: str = "l_out-{i}"
     last_output: str = ""
+    planes: int = 1
+    numbered: bool = False
+    blocks: str = ""
     streams: str = ""
     window: Window | None = None
     period: int = 1
@@ -85,6 +97,10 @@ class Architecture:
     sparse: bool = False
     norm: str = "output_norm"
     tied: bool = False
+    parts: str | int = ""
+    parts_input: str = ""
+    shared: str = ""
+    shared_from: int | None = None
     min_tokens: int = 32
     residual_scale: float | None = None
     whole: str = ""
@@ -158,10 +174,20 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         window=Window(None),
         full=True,
         heads_vary=True,
-        whole_if={
-            "embedding_length_per_layer_input": (lambda width: width > 0, "each layer has its part of one embedding"),
-            "attention.shared_kv_layers": (lambda count: count > 0, "the last layers use the keys of earlier ones"),
-        },
+        parts="embedding_length_per_layer_input",
+        parts_input="inp_scaled@attn_out-0",  # behind all that reads the rows there
+        shared="attention.shared_kv_layers",
+    ),
+    # Its first 10 layers are sparse, and those from 20 on share keys and values: both numbers are in libllama's code.
+    "gemma3n": replace(
+        FREE,
+        inputs=("inp_stacked",),
+        planes=4,
+        numbered=True,
+        window=Window(5),
+        parts=256,
+        parts_input="inp_scaled",
+        shared_from=20,
     ),
     "afmoe": replace(PLAIN, inputs=("inp_embd_scaled",), window=Window(4), period=4),
     "cohere2": replace(PLAIN, window=Window(4), tied=True),
@@ -219,7 +245,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "kimi-k3": replace(
         HYBRID,
         inputs=("inp_embd",),
-        whole_if={"attn_res.block_size": (lambda size: size > 0, "layers read what those far before them left")},
+        blocks="attn_res.block_size",
     ),
     # Whole only.
     "minicpm3": replace(FREE, whole="the graph scales what each layer adds by the number of layers"),
@@ -228,9 +254,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         recurrent="list",
         interval=8,
         whole="the decay of a layer's state depends on its number among all layers",
-    ),
-    "gemma3n": replace(
-        FREE, window=Window(5), whole="layers from the 20th on share the keys and values of earlier ones"
     ),
     # Embeddings and scores only.
     **_rows("bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert llama-embed", ENCODER),

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from cluster.api.errors import UnsupportedModelError, UsageError
 from cluster.cutting.header import Header
 from cluster.cutting.keys import ngram_layers, slice_keys, slice_vocab_size
-from cluster.cutting.layers import SliceLayer, slice_layers
+from cluster.cutting.layer_parts import PRODUCT
+from cluster.cutting.layers import SliceLayer, num_in_front, slice_layers
 from cluster.cutting.model import Model
 from cluster.cutting.rules import (
     EVERYWHERE,
@@ -21,10 +23,12 @@ from cluster.cutting.rules import (
     NGRAM,
     OUTPUT,
     OUTPUT_BIAS,
+    PARTS,
     TOKEN_EMBEDDING,
     layer_of,
     place_of,
 )
+from cluster.cutting.stand_ins import are_narrow, small_tensors
 from ggml.gguf.encode import aligned, encode_header
 from ggml.gguf.header import TensorInfo
 from ggml.gguf.tensor_types import F16, Q1_0, TensorType
@@ -33,13 +37,17 @@ from ggml.gguf.value import MetadataValue
 
 @dataclass(frozen=True, slots=True)
 class PlannedTensor:
-    """A tensor of a slice file: `source_offset` is its first byte in the source file, None for zeros."""
+    """A tensor of a slice file: `source_offset` is its first byte in the source file, None for zeros.
+
+    `source_row_bytes`: where it is some columns of a larger tensor, how far its rows lie apart there; else 0.
+    """
 
     name: str
     shape: tuple[int, ...]
     type: TensorType
     size_bytes: int
     source_offset: int | None
+    source_row_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,12 @@ def _tensors(model: Model, first: int, end: int, layers: tuple[SliceLayer, ...])
             inside.setdefault(found[0], []).append((found[1], info))
     unread = () if (first, end) == (0, model.num_layers) else model.row.unread
     for number, layer in enumerate(layers):
+        if model.keeps_numbers and layer.is_stand_in:
+            narrow = number < first and are_narrow(model, first)
+            for suffix, shape, kind in small_tensors(model, inside[layer.source], narrow):
+                size_bytes = kind.row_bytes(prod(shape))
+                yield PlannedTensor(f"blk.{number}.{suffix}", shape, kind, size_bytes, None)
+            continue
         for suffix, info in inside.get(layer.source, ()):
             if suffix in unread:
                 continue
@@ -126,7 +140,9 @@ def _outside(
     is_own = (
         (is_first and is_last) or place == EVERYWHERE or (place == FIRST and is_first) or (place == LAST and is_last)
     )
-    if place == NGRAM and not is_own:
+    if place == PARTS and not is_own:
+        yield _parts(model, info, first, layers)
+    elif place == NGRAM and not is_own:
         yield from _ngram_table(model, info, layers)
     elif is_own or (info.name == TOKEN_EMBEDDING and is_last and model.row.tied):
         yield _copy(model.header, info)
@@ -137,6 +153,25 @@ def _outside(
         yield PlannedTensor(info.name, (num_tokens,), info.type, info.type.row_bytes(num_tokens), None)
     else:
         yield _zeros(info)
+
+
+def _parts(model: Model, info: TensorInfo, first: int, layers: tuple[SliceLayer, ...]) -> PlannedTensor:
+    """Of what has a part for each layer, those of as many as the file has.
+
+    Stand-ins have those of the layers next to the slice, whatever they stand in for: so it is one range.
+    """
+    begin, source = first - num_in_front(layers), model.header.data_start + info.offset
+    if info.name.partition(".")[0] == PRODUCT:
+        row_bytes = info.type.row_bytes(info.shape[1])
+        num_rows = len(layers) * model.part_width
+        offset = source + begin * model.part_width * row_bytes
+        return PlannedTensor(info.name, (num_rows, info.shape[1]), info.type, num_rows * row_bytes, offset)
+    width, part_bytes = len(layers) * model.part_width, info.type.row_bytes(model.part_width)
+    size_bytes = info.shape[0] * len(layers) * part_bytes
+    row_bytes = info.type.row_bytes(info.shape[1])
+    return PlannedTensor(
+        info.name, (info.shape[0], width), info.type, size_bytes, source + begin * part_bytes, row_bytes
+    )
 
 
 def _ngram_table(model: Model, info: TensorInfo, layers: tuple[SliceLayer, ...]) -> Iterator[PlannedTensor]:

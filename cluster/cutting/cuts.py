@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import lcm
 
-from cluster.cutting import per_layer
+from cluster.cutting import layer_parts, per_layer
 from cluster.cutting.layers import LEADING_KEYS, is_special, needed_kinds, owns_indexer
+from cluster.cutting.limits import MAX_ROW_WIDTH
 from cluster.cutting.model import CutPlace, Model
 from ggml.gguf.value import MetadataArray, ValueType
 
@@ -35,18 +36,34 @@ def _refusal_at(model: Model, layer: int) -> str:
         return f"libllama computes {model.num_layers} layers of this architecture in another way than fewer"
     if is_special(model, model.num_layers - layer):
         return f"libllama computes {model.num_layers - layer} layers of this architecture in a way of their own"
+    if model.row_width > MAX_ROW_WIDTH:
+        return f"{model.row_width} floats would go from slice to slice for each token, at most {MAX_ROW_WIDTH} may"
+    if refusal := _sharing_refusal(model, layer) or layer_parts.refusal(model):
+        return refusal
     period = _period(model)
     if layer % period:
         return f"its layers repeat every {period}, counted from the beginning of a slice"
     if not _keeps_head_count(model, layer):
         return f"layer {layer} has no attention heads, and libllama takes the width of all from the first layer"
-    for name in LEADING_KEYS:
+    for name in () if model.keeps_numbers else LEADING_KEYS:
         count = model.header.uint32(model.key(name), 0)
         if count < model.num_layers and any(True not in kind[count:] for kind in needed_kinds(model)):
             return f"only the first {count} layers ({model.key(name)}) are of a kind that every slice needs"
     if _adds_embedding(model):
         return f"a layer behind the first adds the embedding itself ({model.key('deepstack_mapping')} is 0 there)"
     return next(_indexer_refusals(model, layer), "")
+
+
+def _sharing_refusal(model: Model, layer: int) -> str:
+    """Layers that use the keys and values of others are in one slice with them."""
+    kept = model.num_layers - model.num_shared
+    if kept == model.num_layers:
+        return ""
+    assert model.sliding is not None
+    first = kept - 2 if any(model.sliding[kept:]) else kept - 1
+    if layer <= first:
+        return ""
+    return f"layers from {kept} on use the keys and values of layers from {first} on"
 
 
 def _period(model: Model) -> int:

@@ -2,7 +2,7 @@
 
 ggml_cluster.slice.first, .end, .num_layers, .vocab_size   uint32; the last two are the whole model's
 ggml_cluster.slice.hidden_width                            uint32; floats per token between slices
-ggml_cluster.slice.inputs, .output                         where those enter the graph and leave it (slice/boundary.h)
+ggml_cluster.slice.inputs, .outputs                        where those enter the graph and leave it (slice/boundary.h)
 ggml_cluster.slice.model_hash                              string; what cluster.store.fingerprint says of the source
 """
 
@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from cluster.cutting import per_layer
-from cluster.cutting.boundary import entries
+from cluster.cutting.boundary import entries, exits
 from cluster.cutting.layers import LEADING_KEYS, SliceLayer, num_in_front, num_leading
 from cluster.cutting.model import Model
+from cluster.cutting.stand_ins import FEED_FORWARD_WIDTH, are_narrow
 from ggml.gguf.value import (
     SCALAR_BYTES,
     MetadataArray,
@@ -42,7 +43,7 @@ def slice_vocab_size(model: Model, first: int, end: int) -> int:
 def _reads_tokens(model: Model, first: int, end: int) -> bool:
     """Whether layers of the slice choose their experts, or an embedding of their own, by the token."""
     num_hashed = model.header.uint32(model.key("hash_layer_count"), 0)
-    return first < num_hashed or any(first <= layer < end for layer in ngram_layers(model))
+    return bool(model.part_width) or first < num_hashed or any(first <= layer < end for layer in ngram_layers(model))
 
 
 def ngram_layers(model: Model) -> tuple[int, ...]:
@@ -74,14 +75,23 @@ def _renamed(keys: Keys, old: str, new: str) -> Keys:
 
 
 def _role(model: Model, first: int, end: int, layers: Sequence[SliceLayer], model_hash: str) -> Keys:
+    # Nothing enters a whole model, and nothing leaves it.
+    inputs: tuple[str, ...] = model.row.inputs[:1]
+    outputs: tuple[str, ...] = ("result_norm",)
+    width = model.hidden_width
+    if (first, end) != (0, model.num_layers):
+        in_front = num_in_front(layers)
+        output = _output(model, layers, in_front + end - first - 1)
+        inputs, outputs = entries(model, in_front), exits(model, first, end, output)
+        width = model.row_width
     role = {
         "first": uint32(first),
         "end": uint32(end),
         "num_layers": uint32(model.num_layers),
         "vocab_size": uint32(model.vocab_size),
-        "hidden_width": uint32(model.row_width),
-        "inputs": string_array(entries(model.row, num_in_front(layers))),
-        "output": string(_output(model, layers, num_in_front(layers) + end - first - 1)),
+        "hidden_width": uint32(width),
+        "inputs": string_array(inputs),
+        "outputs": string_array(outputs),
     }
     if model_hash:
         role["model_hash"] = string(model_hash)
@@ -110,6 +120,8 @@ def _keys_of_layers(model: Model, first: int, end: int, layers: Sequence[SliceLa
         _set_first_head_count(model, keys, layers)
     _set_first_layers(model, keys, first, layers)
     _set_ngram_layers(model, keys, layers)
+    if model.row.shared and model.num_shared and end < model.num_layers:
+        keys[model.key(model.row.shared)] = uint32(0)
     _set_defaults(model, keys)
     keys[model.key("vocab_size")] = uint32(slice_vocab_size(model, first, end))
     keys["tokenizer.ggml.model"] = string("none")
@@ -162,6 +174,9 @@ def _set_first_layers(model: Model, keys: Keys, first: int, layers: Sequence[Sli
     for name in LEADING_KEYS:
         if model.key(name) in keys:
             keys[model.key(name)] = uint32(num_leading(layers, model.header.uint32(model.key(name))))
+    if are_narrow(model, first):
+        keys[model.key("leading_dense_block_count")] = uint32(first)
+        keys[model.key("feed_forward_length")] = uint32(FEED_FORWARD_WIDTH)
     deepstack = model.key("n_deepstack_layers")
     if deepstack in keys:
         keys[deepstack] = uint32(max(0, model.header.uint32(deepstack) - first))

@@ -31,8 +31,14 @@ def slice_layers(model: Model, first: int, end: int) -> tuple[SliceLayer, ...]:
 
     Stand-ins come behind the slice's own layers, where the graph is stopped before it reaches them. The last slice
     has them in front, where they are computed in vain: hidden rows enter behind them.
+
+    Where layers read what blocks in front of the slice left, or do as their numbers say, there is a stand-in for each
+    layer in front; what the blocks of these leave is written over with what comes along with the rows.
     """
     own = tuple(SliceLayer(layer) for layer in range(first, end))
+    if model.keeps_numbers:
+        before = tuple(SliceLayer(layer, True) for layer in range(first))
+        return before + own + tuple(SliceLayer(layer, True) for layer in _missing(model, 0, end))
     stand_ins = tuple(SliceLayer(layer, True) for layer in _missing(model, first, end))
     if end == model.num_layers:
         return stand_ins + own
@@ -105,4 +111,5 @@ def _missing(model: Model, first: int, end: int) -> Iterator[int]:
     """A layer of each kind that the slice needs and has not: the last, because the first ones may be dense."""
     for kind in needed_kinds(model):
         if not any(kind[first:end]):
-            yield max(layer for layer, flag in enumerate(kind) if flag)
+            kept = kind[: model.num_layers - model.num_shared]  # the others may have no keys and values
+            yield max(layer for layer, flag in enumerate(kept) if flag)

@@ -15,6 +15,7 @@ from ggml.gguf.value import MetadataArray, ValueType
 
 MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
 MAX_MERGES_OF_TOKEN = 16
+MAX_ROW_WIDTH = 1 << 18  # floats that a step has for each token; a test compares it with the limit of the wire
 MAX_SLIDING_WINDOW = 1 << 24  # far over any context; keeps libllama's 32-bit cache size from wrapping
 
 # Types that weights can be multiplied in; the others exist for activations and indices.

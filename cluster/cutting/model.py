@@ -26,8 +26,10 @@ class CutPlace:
 class Model:
     """What the keys and tensors of a checked header mean; sequences have an entry for each layer.
 
-    `row_width`: floats that go from slice to slice for each token. `sliding`: None without windows. `places`: all
-    places between two layers.
+    `row_width`: floats that go from slice to slice for each token. `sliding`: None without windows. `part_width`: of
+    each layer's part of one embedding, 0 without. `num_shared`: the last layers, which use the keys and values of
+    others. `block_size`: layers of a block, see `Architecture.blocks`; 0 without. `places`: all places between two
+    layers.
     """
 
     header: Header
@@ -41,6 +43,9 @@ class Model:
     sliding: tuple[bool, ...] | None
     recurrent: tuple[bool, ...]
     attends: tuple[bool, ...]
+    part_width: int
+    num_shared: int
+    block_size: int
     places: tuple[CutPlace, ...]
 
     @property
@@ -53,6 +58,11 @@ class Model:
     def decoder_start(self) -> int | None:
         """The token between what an encoder reads and what the decoder says; None of a model without both."""
         return self.header.uint32(self.key("decoder_start_token_id")) if self.row.encodes_prompt else None
+
+    @property
+    def keeps_numbers(self) -> bool:
+        """Whether a slice has zeros for all layers in front of its own."""
+        return self.row.numbered or self.block_size > 0
 
     @property
     def pooling(self) -> Pooling | None:

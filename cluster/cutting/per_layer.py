@@ -30,7 +30,6 @@ PER_LAYER_KEYS = (
 )
 # The same, without the architecture in front.
 PER_LAYER_GLOBAL_KEYS = ("xielu.alpha_n", "xielu.alpha_p", "xielu.beta", "xielu.eps")
-_GEMMA3N_KEPT = 20  # the number of its layers that keep keys and values is in libllama's code
 _STATES_ONLY = frozenset({"mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"})
 _FLAGS = (ValueType.BOOL, ValueType.UINT32, ValueType.INT32)
 
@@ -117,11 +116,33 @@ def _listed_recurrent(header: Header, row: Architecture) -> tuple[bool, ...]:
     return tuple((layer + 1) % interval != 0 for layer in range(header.num_layers))
 
 
+def num_shared(header: Header, row: Architecture) -> int:
+    """How many of the last layers use the keys and values of earlier ones.
+
+    ModelFileError where there are no such layers: libllama asserts.
+    """
+    key = f"{header.architecture}.{row.shared or 'block_count'}"
+    count = header.uint32(key, 0) if row.shared else 0
+    if row.shared_from is not None:
+        count = max(0, header.num_layers - row.shared_from)
+    if count == 0:
+        return 0
+    if count > header.num_layers - 2 or header.num_nextn_layers:
+        raise header.error(key, f"{count} of {header.num_layers} layers, must be 2 fewer, with none that predict more")
+    slides = sliding(header, row)
+    assert slides is not None
+    kept = header.num_layers - count
+    sources = {True: slides[kept - 2], False: not slides[kept - 1]}
+    if not all(sources[slide] for slide in slides[kept:]):
+        raise header.error(key, f"layers {kept - 2} and {kept - 1} are not of the kinds of those that use their keys")
+    return count
+
+
 def attends(header: Header, row: Architecture) -> tuple[bool, ...]:
     """For each layer, whether it keeps keys and values."""
     is_recurrent = recurrent(header, row)
-    if header.architecture == "gemma3n":
-        return tuple(layer < _GEMMA3N_KEPT for layer in range(header.num_layers))
+    if shared := num_shared(header, row):
+        return tuple(layer < header.num_layers - shared for layer in range(header.num_layers))
     if row.recurrent == "all":
         return (header.architecture not in _STATES_ONLY,) * header.num_layers
     if row.recurrent == "kv+ff":

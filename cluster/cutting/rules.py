@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from cluster.api.errors import UnsupportedModelError
-from cluster.cutting import per_layer
+from cluster.cutting import layer_parts, per_layer
 from cluster.cutting.architectures import ARCHITECTURES, Architecture
+from cluster.cutting.boundary import num_parts
 from cluster.cutting.cuts import find_places
 from cluster.cutting.header import Header
 from cluster.cutting.limits import check_limits
@@ -18,7 +19,7 @@ from cluster.cutting.model import Model
 from ggml.gguf.encode import ALIGNMENT
 from ggml.gguf.value import MetadataArray, MetadataValue, ValueType
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 MAX_LAYERS = 512  # LLAMA_MAX_LAYERS; libllama asserts on more
 # The richest layer known has 56, each perhaps with a bias or scales. ggml
 # compares each name with all before it, which takes a minute for 100,000.
@@ -33,6 +34,8 @@ OUTPUT_BIAS = "output.bias"
 EVERYWHERE = ("rope_freqs", "rope_factors_long", "rope_factors_short")
 FIRST = ("token_embd", "token_embd_norm", "position_embd")
 NGRAM = ("per_layer_token_embd",)  # the slice with the layer that reads it
+PARTS = (layer_parts.TABLE, layer_parts.PRODUCT)  # each slice has those of its layers
+OF_PARTS = ("per_layer_proj_norm", "altup_proj")  # read everywhere beside these
 LAST = (
     "output",
     "output_norm",
@@ -43,6 +46,7 @@ LAST = (
     "output_hc_down",
     "output_hc_up",
     "output_res_score",
+    "altup_unembd_proj",
     "cls",
 )
 
@@ -72,18 +76,25 @@ def check(header: Header) -> Model:
     check_limits(header, row)
     arrays = per_layer.arrays(header)
     _check_arrays(header, row, arrays)
+    part_width = layer_parts.check_parts(header, row)
+    if part_width:
+        row = replace(row, inputs=(*row.inputs, row.parts_input))
+    block_size = header.uint32(f"{architecture}.{row.blocks}", 0) if row.blocks else 0
     model = Model(
         header=header,
         architecture=architecture,
         row=row,
         num_layers=header.num_layers,
         hidden_width=header.hidden_width,
-        row_width=header.hidden_width * _num_streams(header, row) * len(row.inputs),
+        row_width=header.hidden_width * _num_streams(header, row) * num_parts(row, header.num_layers, block_size),
         vocab_size=_check_tensors(header, row),
         arrays=arrays,
         sliding=per_layer.sliding(header, row),
         recurrent=per_layer.recurrent(header, row),
         attends=per_layer.attends(header, row),
+        part_width=part_width,
+        num_shared=per_layer.num_shared(header, row),
+        block_size=block_size,
         places=(),
     )
     return replace(model, places=find_places(model))  # they follow from all the rest
@@ -108,6 +119,8 @@ def place_of(name: str, row: Architecture) -> tuple[str, ...] | None:
     head = name.partition(".")[0]
     if head == row.norm:
         return LAST
+    if row.parts and head in (*PARTS, *OF_PARTS):
+        return PARTS if head in PARTS else EVERYWHERE
     return next((place for place in (EVERYWHERE, FIRST, NGRAM, LAST) if head in place), None)
 
 

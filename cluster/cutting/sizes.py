@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cluster.cutting import cache_sizes
 from cluster.cutting.model import Model
-from cluster.cutting.rules import OUTPUT, TOKEN_EMBEDDING, layer_in
+from cluster.cutting.rules import OUTPUT, PARTS, TOKEN_EMBEDDING, layer_in, place_of
 from ggml.gguf.tensor_types import TensorType
 
 
@@ -35,6 +35,10 @@ def model_sizes(model: Model, num_cells: int, type_k: TensorType, type_v: Tensor
             rest[info.name] = info.size_bytes
         elif found[0] < len(layers):
             layers[found[0]] += info.size_bytes
+    if model.part_width:
+        parts = sum(size_bytes for name, size_bytes in rest.items() if place_of(name, model.row) == PARTS)
+        rest = {name: size_bytes for name, size_bytes in rest.items() if place_of(name, model.row) != PARTS}
+        layers = [size_bytes + parts // len(layers) for size_bytes in layers]
     tied = OUTPUT not in rest
     embed = rest.pop(TOKEN_EMBEDDING)
     return ModelSizes(

@@ -86,28 +86,43 @@ class Filling:
     def _read(self, transfer: Transfer, origin: Origin) -> None:
         digests = [hashlib.sha256() for _ in transfer.pieces] if self.journal is not None else []
         index, position = 0, transfer.begin
+        columns = bytearray()  # what has come of the piece that is made of columns
         for chunk in origin.read(transfer.begin, transfer.end):
             if self._stopped.is_set():
                 raise ClusterError("writing a slice: stopped")
-            index = self._put(transfer, index, position, memoryview(chunk), digests)
+            index = self._put(transfer, index, position, memoryview(chunk), digests, columns)
             position += len(chunk)
         if position != transfer.end:
             raise UnreachableError(
                 f"{origin.name}: gave {position - transfer.begin} of {transfer.end - transfer.begin} bytes; try again"
             )
 
-    def _put(self, transfer: Transfer, index: int, position: int, chunk: memoryview, digests: Sequence[Digest]) -> int:
+    def _put(
+        self,
+        transfer: Transfer,
+        index: int,
+        position: int,
+        chunk: memoryview,
+        digests: Sequence[Digest],
+        columns: bytearray,
+    ) -> int:
         """Write what `chunk`, which stands at `position` of the model, has of the pieces from `index` on.
 
-        Returns the index of the piece that the next chunk begins in.
+        Columns are gathered in `columns` until their piece is whole. Returns the index of the piece that the next chunk
+        begins in.
         """
         end = position + len(chunk)
         while index < len(transfer.pieces):
             piece = transfer.pieces[index]
             begin_here, end_here = max(piece.begin, position), min(piece.end, end)
             if begin_here < end_here:
-                part = chunk[begin_here - position : end_here - position]
-                write_at(self.out, part, piece.target + begin_here - piece.begin)
+                part, target = chunk[begin_here - position : end_here - position], piece.target
+                if piece.row_bytes:
+                    columns += part
+                    part = memoryview(piece.kept(bytes(columns)) if end_here == piece.end else b"")
+                else:
+                    target += begin_here - piece.begin
+                write_at(self.out, part, target)
                 with self._lock:
                     self.done_bytes += len(part)
                 if digests:
@@ -116,6 +131,7 @@ class Filling:
                 break
             if self.journal is not None:
                 self.journal.add(piece, digests[index].hexdigest())
+            columns.clear()
             index += 1
         return index
 

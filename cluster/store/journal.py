@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 from cluster.cutting.cut import SlicePlan
@@ -39,7 +40,7 @@ class Journal:
 
 def layout_of(plan: SlicePlan, pieces: Sequence[Piece]) -> str:
     """SHA-256 (hex) of what says which bytes go where in a slice file."""
-    places = [(piece.begin, piece.target, piece.size_bytes) for piece in pieces]
+    places = [astuple(piece) for piece in pieces]
     return hashlib.sha256(plan.header_bytes + repr(places).encode()).hexdigest()
 
 

@@ -114,7 +114,7 @@ def slice_origin(path: Path, plan: SlicePlan) -> SliceOrigin | None:
             return None
     spans, offset = [], len(plan.header_bytes)
     for info in plan.tensors:
-        if info.source_offset is not None:
+        if info.source_offset is not None and not info.source_row_bytes:  # some columns are of no use to others
             spans.append(Span(info.source_offset, info.source_offset + info.size_bytes, offset))
         offset += aligned(info.size_bytes)
     return SliceOrigin(str(path), tuple(sorted(spans, key=lambda span: span.begin)))

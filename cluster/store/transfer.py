@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cluster.api.errors import ModelFileError
-from cluster.cutting.cut import SlicePlan
+from cluster.cutting.cut import PlannedTensor, SlicePlan
 from cluster.store.fingerprint import Range
 from ggml.gguf.encode import aligned
 
@@ -17,15 +17,29 @@ MAX_GAP_BYTES = 4096  # unwanted bytes between two wanted ones that are cheaper 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes [begin, begin + size_bytes) of the model, which go to `target` of the slice file."""
+    """Bytes of the model from `begin` on, of which `size_bytes` go to `target` of the slice file.
+
+    Where there is a `row_bytes`, they are the first `kept_bytes` of each so many; else they are all, in one.
+    """
 
     begin: int
     target: int
     size_bytes: int
+    row_bytes: int = 0
+    kept_bytes: int = 0
 
     @property
     def end(self) -> int:
-        return self.begin + self.size_bytes
+        if not self.row_bytes:
+            return self.begin + self.size_bytes
+        return self.begin + (self.size_bytes // self.kept_bytes - 1) * self.row_bytes + self.kept_bytes
+
+    def kept(self, data: bytes) -> bytes:
+        """What goes to the slice file, of all bytes [begin, end)."""
+        if not self.row_bytes:
+            return data
+        starts = range(0, len(data), self.row_bytes)
+        return b"".join(data[start : start + self.kept_bytes] for start in starts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +62,27 @@ def wanted_pieces(plan: SlicePlan) -> tuple[Piece, ...]:
 
     No piece is larger than CHUNK_BYTES. The same plan always gives the same pieces.
     """
-    pieces, target = [], len(plan.header_bytes)
+    pieces: list[Piece] = []
+    target = len(plan.header_bytes)
     for info in plan.tensors:
-        if info.source_offset is not None:
+        if info.source_row_bytes:
+            pieces += _pieces_of_columns(info, target)
+        elif info.source_offset is not None:
             for done in range(0, info.size_bytes, CHUNK_BYTES):
                 size_bytes = min(CHUNK_BYTES, info.size_bytes - done)
                 pieces.append(Piece(info.source_offset + done, target + done, size_bytes))
         target += aligned(info.size_bytes)
     return tuple(pieces)
+
+
+def _pieces_of_columns(info: PlannedTensor, target: int) -> Iterator[Piece]:
+    assert info.source_offset is not None
+    num_rows, kept_bytes = info.shape[0], info.size_bytes // info.shape[0]
+    step = max(1, CHUNK_BYTES // info.source_row_bytes)
+    for row in range(0, num_rows, step):
+        size_bytes = min(step, num_rows - row) * kept_bytes
+        begin = info.source_offset + row * info.source_row_bytes
+        yield Piece(begin, target + row * kept_bytes, size_bytes, info.source_row_bytes, kept_bytes)
 
 
 def covers(ranges: Sequence[Range], begin: int, end: int) -> bool:

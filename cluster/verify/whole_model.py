@@ -56,7 +56,7 @@ class _Watch:
     def __init__(self, boundaries: Sequence[Boundary], num_rows: int) -> None:
         self._boundaries = boundaries
         self._num_rows = num_rows
-        self._width = {name.encode(): found.part_width for found in boundaries for name in found.tensors}
+        self._width = {_tensor(name): found.part_width for found in boundaries for name in found.tensors}
         self._found: dict[bytes, list[Float32Array]] = {name: [] for name in self._width}
         self._name_of = function(BASE, "ggml_get_name", [ctypes.c_void_p], ctypes.c_char_p)
         self._size_of = function(BASE, "ggml_nelements", [ctypes.c_void_p], ctypes.c_int64)
@@ -70,13 +70,18 @@ class _Watch:
 
     def rows(self) -> dict[int, Float32Array]:
         """For each layer, what was found in front of it. ClusterError if the graph did not compute just that."""
-        return {
-            found.layer: np.concatenate([self._rows_of(name) for name in found.tensors], axis=1)
-            for found in self._boundaries
-        }
+        rows = {}
+        for found in self._boundaries:
+            zeros = np.zeros((self._num_rows, found.num_zero_parts * found.part_width), np.float32)
+            rows[found.layer] = np.concatenate([*(self._rows_of(name) for name in found.tensors), zeros], axis=1)
+        return rows
 
     def _rows_of(self, name: str) -> Float32Array:
-        found = self._found[name.encode()]
+        tensor, plane = _tensor(name), name.removesuffix("]").partition("[")[2]
+        found = self._found[tensor]
+        if plane:
+            planes = max(sum(_tensor(other) == tensor for other in found.tensors) for found in self._boundaries)
+            found = [np.split(rows, planes)[int(plane)] for rows in found]
         num_rows = sum(len(rows) for rows in found)
         if num_rows != self._num_rows:
             raise ClusterError(f"llama.cpp: its graph computed {num_rows} of {self._num_rows} rows of a tensor {name}")
@@ -93,6 +98,11 @@ class _Watch:
                 self._get(tensor, rows.ctypes.data, 0, rows.nbytes)
                 self._found[name].append(rows)
         return True
+
+
+def _tensor(name: str) -> bytes:
+    """Without "[n]", which says which of its matrices."""
+    return name.partition("[")[0].encode()
 
 
 def _decode(context: Any, batch: Any, step: Step, vocab_size: int) -> Float32Array:

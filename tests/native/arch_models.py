@@ -47,6 +47,11 @@ def descriptions() -> Mapping[str, Any]:
     found["baichuan-rotary"] = lengthened(narrow, 32)
     found["baichuan-alibi"] = lengthened(narrow, 40)
     found["deepseek4-hash"] = _with_hashed_experts(found["deepseek4-moe"])
+    gemma4 = found["gemma4-dense"]
+    found["kimi-k3-blocks"] = _with_keys(found["kimi-k3-moe"], {"kimi-k3.attn_res.block_size": ["UINT32", 3]})
+    found["gemma4-shared"] = _with_keys(gemma4, {"gemma4.attention.shared_kv_layers": ["UINT32", 4]})
+    found["gemma4-parts"] = _with_parts(gemma4)
+    found["gemma4-both"] = _without_shared_keys(_with_parts(found["gemma4-shared"]), 4)
     found["qwen4exp-later"] = _with_later_ngrams(found["qwen4exp-moe"])
     return found | written()  # type: ignore[no-any-return]
 
@@ -118,6 +123,29 @@ def _with_later_ngrams(description: Mapping[str, Any]) -> dict[str, Any]:
     later = [[name.replace("blk.0.ple_", "blk.2.ple_"), *rest] for name, *rest in description["tensors"]]
     metadata = description["metadata"] | {"qwen4exp.ple.layers": ["ARRAY:UINT32", [2]]}
     return {"metadata": metadata, "tensors": later}
+
+
+def _with_parts(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Each layer has 32 values of one further embedding."""
+    metadata, width, num_layers = description["metadata"], 128, 8
+    tensors = [
+        *description["tensors"],
+        ["per_layer_token_embd.weight", [128, 32 * num_layers], "F32"],
+        ["per_layer_model_proj.weight", [32 * num_layers, width], "F32"],
+        ["per_layer_proj_norm.weight", [32], "F32"],
+    ]
+    of_layers = {"inp_gate": [32, width], "proj": [width, 32], "post_norm": [width]}
+    for layer in range(num_layers):
+        tensors += [[f"blk.{layer}.{name}.weight", shape, "F32"] for name, shape in of_layers.items()]
+    metadata = metadata | {"gemma4.embedding_length_per_layer_input": ["UINT32", 32]}
+    return {"metadata": metadata, "tensors": tensors}
+
+
+def _without_shared_keys(description: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """The last layers have no keys and values in the file either."""
+    dropped = tuple(f"blk.{layer}.attn_{part}" for layer in range(8 - count, 8) for part in ("k", "v"))
+    tensors = [tensor for tensor in description["tensors"] if not tensor[0].startswith(dropped)]
+    return {"metadata": description["metadata"], "tensors": tensors}
 
 
 def architecture_of(name: str) -> str:

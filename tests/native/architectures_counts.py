@@ -50,12 +50,14 @@ COUNTS = (
         "gemma3n.cpp:7, 39; models.h:843",
         "layers from the 20th on use the keys of earlier ones, the first 10 are sparse, and one embedding has a part "
         "for each layer",
-        "whole only: all three are in libllama's code",
+        "exact: all three are in libllama's code, so that slices keep the numbers of their layers, with zeros for "
+        "those in front; the last has all from the 18th on",
     ),
     (
         "gemma4.cpp:11, 59",
         "the same by keys: the last layers use the keys of earlier ones, each has its part of one embedding",
-        "whole only where one of these keys is set",
+        "exact: each slice has its layers' columns of the one table and rows of the one product, and rows bring the "
+        "embedding that it multiplies; layers that share are in the last slice with the two that they share from",
     ),
     ("hrm-text.cpp:23", "two stacks that are run in turns", "not served"),
     ("lfm2.cpp:15", "all layers are dense", "exact: so are all of a slice"),
@@ -134,14 +136,16 @@ COUNTS = (
     (
         "kimi-k3.cpp:288",
         "each layer at the beginning of a block leaves rows for all later ones",
-        "whole only where attn_res.block_size is set",
+        "exact: each slice has a small layer of zeros for each layer in front of its own, and rows bring what those "
+        "left",
     ),
 )
 
 TAIL = """A slice could claim all layers of its model, with zeros for those that it has not. That is done for one or two
-layers where a kind must be there, not for dozens: libllama keeps keys and values for each layer that a file has
-(llama-kv-cache.cpp:165), so that each stage would need the cache of the whole model, and the last one would compute all
-that lie in front of its own.
+layers where a kind must be there, and for all in front where the graph leaves no other way (kimi-k3 with blocks,
+gemma3n), but not else: libllama keeps keys and values for each layer that a file has (llama-kv-cache.cpp:165), so that
+each stage needs the cache of all layers in front of its own, too, and computes them. So their zeros are of 1.125 bits,
+and in Kimi K3 a feed-forward of 32 values takes the place of the experts. `cluster plan` counts what that takes.
 """
 
 

@@ -93,10 +93,22 @@ def notes(row: Architecture) -> Iterator[str]:
     yield from (f"whole only if {name} is set: {why}" for name, (_, why) in row.whole_if.items())
     for name, (is_so, why) in row.refused_if.items():
         yield f"not served if {name} is {'0' if is_so(0) else 'set'}: {why}"
-    if row.inputs[0] not in ("embd", "model.embed_tokens", "model.input_embed", "inp_embd"):
+    if row.inputs[0] not in ("embd", "model.embed_tokens", "model.input_embed", "inp_embd") and not row.numbered:
         yield f"rows enter behind the embedding's own steps, at `{row.inputs[0]}`"
-    if len(row.inputs) > 1:
+    if len(row.inputs) > 1 or isinstance(row.parts, int):
         yield "rows carry the embedding too"
+    elif row.parts:
+        yield f"rows carry the embedding too where {row.parts} is set"
+    if row.planes > 1:
+        yield f"{row.planes} rows for each token"
+    if row.numbered:
+        yield "slices have zeros for layers in front"
+    if row.shared_from:
+        yield f"layers from {row.shared_from} on, which share keys, are in the last slice with the two in front of them"
+    if row.shared:
+        yield f"layers that share keys ({row.shared}) are in the last slice, with the two that they share from"
+    if row.blocks:
+        yield f"rows carry what each block left where {row.blocks} is set, and slices have zeros for layers in front"
     if row.streams:
         yield "several residual streams"
     if row.window:

@@ -30,19 +30,17 @@ SAVED_NAMES = [f"{name}{SAVED}" for name in _TO_SAVE.split()]
 _QUICK = """
 afmoe-moe baichuan-alibi baichuan-rotary
 bailingmoe3-moe bloom-dense cogvlm-dense deepseek2-moe deepseek4-moe falcon-h1-dense gemma2-dense
-gemma3n-dense gemma4-dense glm4moe-nextn gpt-oss-moe granite-deepstack hrm_text-dense jamba-dense kimi-linear-moe
-llama-dense llama4-moe mamba2-dense minicpm3-dense minimax-01-moe mpt-dense nemotron_h-dense phi3-dense plamo2-dense
-qwen2vl-dense qwen35moe-moe qwen3next-moe qwen4exp-later rwkv6-dense rwkv6-rescale rwkv6qwen2-dense rwkv7-dense
-smallthinker-moe talkie-dense
+gemma3n-dense gemma4-both gemma4-dense glm4moe-nextn gpt-oss-moe granite-deepstack hrm_text-dense jamba-dense
+kimi-k3-blocks kimi-linear-moe llama-dense llama4-moe mamba2-dense minicpm3-dense minimax-01-moe mpt-dense
+nemotron_h-dense phi3-dense plamo2-dense qwen2vl-dense qwen35moe-moe qwen3next-moe qwen4exp-later rwkv6-dense
+rwkv6-rescale rwkv6qwen2-dense rwkv7-dense smallthinker-moe talkie-dense
 """
 QUICK = set(_QUICK.split())
 QUICK_SAVED = {"deepseek2-moe+saved", "gemma2-dense+saved", "llama-dense+saved"}
 REFUSED = {
     "arwkv7-dense": "the values of the first",
     "dream-dense": "not causal",
-    "gemma3n-dense": "share the keys",
     "hrm_text-dense": "run in turns",
-    "kimi-k3-moe": "attn_res.block_size",
     "llada-dense": "not causal",
     "llada-moe-moe": "not causal",
     "minicpm3-dense": "by the number of layers",

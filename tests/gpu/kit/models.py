@@ -20,8 +20,9 @@ ARCHITECTURES = {
     "latent attention": "deepseek2-moe",
     "sliding window": "gpt-oss-moe",
     "recurrent": "mamba2-dense",
-    "shared keys and values": "gemma4-dense",
-    "shared keys and values, no cuts": "gemma3n-dense",
+    "shared keys and values": "gemma4-both",
+    "numbers of layers kept": "gemma3n-dense",
+    "rows of blocks in front": "kimi-k3-blocks",
 }
 
 # Too small to say anything of speed.

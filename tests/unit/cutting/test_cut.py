@@ -111,7 +111,7 @@ def test_the_role_is_in_the_file() -> None:
         "vocab_size": uint32(288),
         "hidden_width": uint32(128),
         "inputs": string_array(("embd",)),
-        "output": string("l_out-1"),
+        "outputs": string_array(("l_out-1",)),
         "model_hash": string("ab12"),
     }
     assert value(plan, "qwen2.block_count") == 2
@@ -239,7 +239,7 @@ def test_a_slice_of_62_layers_gets_one_more() -> None:
         cut(check(longer), 2, 64)
     plan = cut(check(longer), 0, 62)
     assert (value(plan, "gemma3.block_count"), value(plan, f"{ROLE}.end")) == (63, 62)
-    assert value(plan, f"{ROLE}.output") == "l_out-61"
+    assert strings(plan, f"{ROLE}.outputs") == ["l_out-61"]
     stand_in = [info for info in plan.tensors if info.name.startswith("blk.62.")]
     assert stand_in and all(info.source_offset is None for info in stand_in)
 
@@ -250,7 +250,7 @@ def test_a_hybrid_slice_gets_a_layer_of_the_kind_it_lacks() -> None:
     middle, last = cut(check(header), 2, 4), cut(check(header), 5, 8)
     assert [value(plan, "kimi-linear.attention.head_count_kv") for plan in (middle, last)] == [[1, 1, 0], [0, 1, 1, 1]]
     assert [value(plan, "kimi-linear.attention.head_count") for plan in (middle, last)] == [[1, 1, 0], [1, 1, 1, 1]]
-    assert [value(plan, f"{ROLE}.output") for plan in (middle, last)] == ["l_out-1", "l_out-3"]
+    assert [strings(plan, f"{ROLE}.outputs") for plan in (middle, last)] == [["l_out-1"], ["l_out-3"]]
     assert [strings(plan, f"{ROLE}.inputs") for plan in (middle, last)] == [["model.embed_tokens"], ["l_out-0"]]
     zeros = {info.name.split(".")[1] for info in last.tensors if info.source_offset is None and "blk." in info.name}
     assert zeros == {"0"}

@@ -1,6 +1,7 @@
 #include "slice/boundary.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/check.h"
 
@@ -14,16 +15,30 @@ Boundary::Boundary(const SliceFile& file, int32_t hidden_width, int32_t normed_w
     part_width_ = hidden_width_ / num_parts_;
     for (int64_t part = 0; part < num_parts_; ++part) {
         const std::string& input = file.inputs[part];
-        const size_t at = input.find('@');
-        const std::string name = input.substr(0, at);
-        if (!file.is_first())
-            inputs_.push_back({name, at == std::string::npos ? name : input.substr(at + 1), part});
-        else if (part > 0)
-            outputs_.push_back({name, name, part});
+        if (!file.is_first() && !input.empty()) inputs_.push_back(port(input, part));
+        const std::string& output = file.outputs[part];
+        if (file.is_last()) continue;
+        if (output.empty())
+            handed_on_.push_back(part);
+        else
+            outputs_.push_back(port(output, part));
     }
-    if (file.is_last()) return;
-    stop_at_ = file.output;
-    outputs_.push_back({stop_at_, stop_at_, 0});
+    if (!file.is_last()) stop_at_ = port(file.outputs.front(), 0).name;
+}
+
+Boundary::Port Boundary::port(const std::string& written, int64_t part) {
+    const size_t at = written.find('@');
+    Port port{.name = written.substr(0, at), .after = {}, .part = part};
+    if (const size_t bracket = port.name.find('['); bracket != std::string::npos) {
+        const std::string number = port.name.substr(bracket + 1);
+        const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), port.plane);
+        if (error != std::errc() || std::string_view(end) != "]" || port.plane < 0)
+            bad_value("ggml_cluster.slice: '", written, "' names no tensor; cut again");
+        port.name.resize(bracket);
+        port.has_planes = true;
+    }
+    port.after = at == std::string::npos ? port.name : written.substr(at + 1);
+    return port;
 }
 
 void Boundary::begin(const float* in, float* out, int32_t num_rows) {
@@ -57,10 +72,18 @@ void Boundary::finish() {
     if (num_normed_done_ != num_normed_)
         failed("embeddings: the graph has no row behind its last norm for ", num_normed_ - num_normed_done_,
                " tokens; this architecture gives no embeddings");
-    if (!in || !out) return;
-    for (int64_t row = 0; row < num_rows_ && num_parts_ > 1; ++row)
-        std::copy_n(in + row * hidden_width_ + part_width_, hidden_width_ - part_width_,
-                    out + row * hidden_width_ + part_width_);
+    if (out) hand_on(in, out);
+}
+
+void Boundary::hand_on(const float* in, float* out) const {
+    for (const int64_t part : handed_on_)
+        for (int64_t row = 0; row < num_rows_; ++row) {
+            const int64_t at = row * hidden_width_ + part * part_width_;
+            if (in)
+                std::copy_n(in + at, part_width_, out + at);
+            else
+                std::fill_n(out + at, part_width_, 0.0F);
+        }
 }
 
 bool Boundary::on_tensor(ggml_tensor* tensor, bool is_question, void* boundary) {
@@ -99,9 +122,17 @@ bool Boundary::computed(ggml_tensor* tensor) {
 
 // How many rows `tensor` has; 0 and a problem if it is not what was expected.
 int64_t Boundary::rows_of(const Port& port, const ggml_tensor* tensor) {
-    const int64_t num_rows = tensor ? ggml_nelements(tensor) / part_width_ : 0;
-    if (!tensor || tensor->type != GGML_TYPE_F32 || !(ggml_is_contiguous(tensor) || has_gaps(tensor)) ||
-        num_rows * part_width_ != ggml_nelements(tensor) || port.num_done + num_rows > num_rows_) {
+    int64_t num_rows = tensor ? ggml_nelements(tensor) / part_width_ : 0;
+    bool is_sound = tensor && tensor->type == GGML_TYPE_F32;
+    if (is_sound && port.has_planes) {
+        num_rows = tensor->ne[1];
+        is_sound = ggml_is_contiguous(tensor) && tensor->ne[0] == part_width_ &&
+                   port.plane < tensor->ne[2] && tensor->ne[3] == 1;
+    } else if (is_sound) {
+        is_sound = (ggml_is_contiguous(tensor) || has_gaps(tensor)) &&
+                   num_rows * part_width_ == ggml_nelements(tensor);
+    }
+    if (!is_sound || port.num_done + num_rows > num_rows_) {
         problem_ = text(port.name, " is not f32 of ", num_rows_ - port.num_done, " rows of ", part_width_,
                         " values");
         if (tensor)
@@ -123,12 +154,14 @@ void Boundary::write(Port& port) {
     if (num_rows == 0) return;
     const float* source = in_ + port.num_done * hidden_width_ + port.part * part_width_;
     const size_t row_bytes = part_width_ * sizeof(float);
-    if (num_parts_ == 1 && !has_gaps(port.tensor)) {
+    if (num_parts_ == 1 && !port.has_planes && !has_gaps(port.tensor)) {
         ggml_backend_tensor_set(port.tensor, source, 0, num_rows * row_bytes);
     } else {
         const size_t step_bytes = has_gaps(port.tensor) ? port.tensor->nb[1] : row_bytes;
+        const size_t begin = port.plane * port.tensor->nb[2];
         for (int64_t row = 0; row < num_rows; ++row)
-            ggml_backend_tensor_set(port.tensor, source + row * hidden_width_, row * step_bytes, row_bytes);
+            ggml_backend_tensor_set(port.tensor, source + row * hidden_width_, begin + row * step_bytes,
+                                    row_bytes);
     }
     port.num_done += num_rows;
 }
@@ -138,12 +171,14 @@ void Boundary::read(Port& port, const ggml_tensor* tensor) {
     if (num_rows == 0) return;
     float* target = out_ + port.num_done * hidden_width_ + port.part * part_width_;
     const size_t row_bytes = part_width_ * sizeof(float);
-    if (num_parts_ == 1 && !has_gaps(tensor)) {
+    if (num_parts_ == 1 && !port.has_planes && !has_gaps(tensor)) {
         ggml_backend_tensor_get(tensor, target, 0, num_rows * row_bytes);
     } else {
         const size_t step_bytes = has_gaps(tensor) ? tensor->nb[1] : row_bytes;
+        const size_t begin = port.plane * tensor->nb[2];
         for (int64_t row = 0; row < num_rows; ++row)
-            ggml_backend_tensor_get(tensor, target + row * hidden_width_, row * step_bytes, row_bytes);
+            ggml_backend_tensor_get(tensor, target + row * hidden_width_, begin + row * step_bytes,
+                                    row_bytes);
     }
     port.num_done += num_rows;
 }

@@ -17,7 +17,8 @@ namespace native {
 // and the head.
 //
 // A row has one part for each name in `SliceFile::inputs`. The first part is what the layers change; further
-// parts are the same for all layers: the first slice reads them, the others hand on what they were given.
+// parts are made once, by a layer or in front of all, and later layers read them: the slice that makes one
+// reads it off its graph, those before leave it zero, and those behind hand on what they were given.
 class Boundary {
   public:
     Boundary(const SliceFile& file, int32_t hidden_width, int32_t normed_width);
@@ -38,11 +39,15 @@ class Boundary {
     struct Port {
         std::string name;   // the tensor to write or to read
         std::string after;  // written once this one is computed; the same for reading
+        int64_t plane = 0;  // which matrix of the tensor
+        bool has_planes = false;
         int64_t part = 0;
         int64_t num_done = 0;  // rows
         ggml_tensor* tensor = nullptr;
     };
 
+    // Of "name", "name@after", "name[plane]".
+    static Port port(const std::string& written, int64_t part);
     bool is_wanted(ggml_tensor* tensor);
     bool is_normed(std::string_view name) const;
     bool computed(ggml_tensor* tensor);
@@ -50,11 +55,13 @@ class Boundary {
     bool has_gaps(const ggml_tensor* tensor) const;
     void write(Port& port);
     void read(Port& port, const ggml_tensor* tensor);
+    void hand_on(const float* in, float* out) const;
     void read_normed(const ggml_tensor* tensor);
 
     std::vector<Port> inputs_, outputs_;
     std::vector<std::string> normed_names_;
-    std::string stop_at_;  // empty on the last slice
+    std::vector<int64_t> handed_on_;  // parts
+    std::string stop_at_;             // empty on the last slice
     int64_t hidden_width_, part_width_;
     int64_t num_parts_;
     const float* in_ = nullptr;

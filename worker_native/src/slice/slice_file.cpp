@@ -9,6 +9,8 @@
 namespace native {
 namespace {
 
+constexpr int64_t kMaxParts = 512;  // one for each layer
+
 std::string architecture_of(const gguf_context* file) {
     const auto architecture = find_string(file, "general.architecture");
     if (!architecture) bad_value("general.architecture: missing; this is not a model file");
@@ -42,19 +44,43 @@ void check_port(const std::string& name) {
         bad_value("ggml_cluster.slice: '", name, "' names no tensor; cut again");
 }
 
+// The first names a tensor, the others may be empty.
+void check_ports(const std::vector<std::string>& names) {
+    check_port(names.front());
+    for (const std::string& name : names)
+        if (!name.empty()) check_port(name);
+}
+
+// Empty if the file has no such key.
+std::vector<std::string> read_names(const gguf_context* file, const char* key) {
+    std::vector<std::string> names;
+    const auto count = find_array(file, key, GGUF_TYPE_STRING);
+    if (!count) return names;
+    in_range(key, *count, 1, kMaxParts);
+    for (size_t i = 0; i < *count; ++i)
+        names.emplace_back(gguf_get_arr_str(file, gguf_find_key(file, key), i));
+    return names;
+}
+
+// The first slice reads further parts where the others have them written; those hand them on.
+std::vector<std::string> usual_outputs(const SliceFile& slice) {
+    std::vector<std::string> outputs{text("l_out-", slice.num_blocks - 1)};
+    for (size_t part = 1; part < slice.inputs.size(); ++part)
+        outputs.push_back(slice.is_first() ? slice.inputs[part].substr(0, slice.inputs[part].find('@')) : "");
+    return outputs;
+}
+
 // Where hidden rows enter and leave; the defaults suit most architectures.
 void read_ports(const gguf_context* file, SliceFile& slice) {
-    const char* inputs = "ggml_cluster.slice.inputs";
-    if (const auto count = find_array(file, inputs, GGUF_TYPE_STRING)) {
-        in_range(inputs, *count, 1, 4);
-        slice.inputs.clear();
-        for (size_t i = 0; i < *count; ++i)
-            slice.inputs.emplace_back(gguf_get_arr_str(file, gguf_find_key(file, inputs), i));
-    }
-    slice.output =
-        find_string(file, "ggml_cluster.slice.output").value_or(text("l_out-", slice.num_blocks - 1));
-    for (const std::string& name : slice.inputs) check_port(name);
-    check_port(slice.output);
+    const auto inputs = read_names(file, "ggml_cluster.slice.inputs");
+    if (!inputs.empty()) slice.inputs = inputs;
+    slice.outputs = read_names(file, "ggml_cluster.slice.outputs");
+    if (slice.outputs.empty()) slice.outputs = usual_outputs(slice);
+    if (slice.outputs.size() != slice.inputs.size())
+        bad_value("ggml_cluster.slice.outputs: ", slice.outputs.size(), " of them for ", slice.inputs.size(),
+                  " inputs; cut again");
+    check_ports(slice.inputs);
+    check_ports(slice.outputs);
     const auto width = find_u32(file, "ggml_cluster.slice.hidden_width");
     if (width) slice.hidden_width = in_range("ggml_cluster.slice.hidden_width", *width, 1, 1 << 24);
     if (slice.hidden_width % std::ssize(slice.inputs) != 0)

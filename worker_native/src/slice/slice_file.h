@@ -31,10 +31,12 @@ struct SliceFile {
     bool encodes_prompt = false;
     std::vector<std::string> normed{"result_norm", "result_embd"};  // where rows are behind the last norm
 
-    // Where hidden rows enter: names of tensors, `name@other` if the row is to be written once `other` is
-    // computed. Where they leave: `output`.
+    // A row has a part for each of `inputs`. Where they enter: names of tensors, `name@other` if the part is
+    // to be written once `other` is computed, empty if no layer here reads it. Where they leave: `outputs`,
+    // empty if a part is handed on as it came, or zeros if none came. `name[n]` are the rows of the n-th
+    // matrix of a tensor.
     std::vector<std::string> inputs{"embd"};
-    std::string output;
+    std::vector<std::string> outputs;
     int32_t hidden_width = 0;  // a row's; 0 if it is the model's own width
 
     bool is_whole() const { return first == 0 && end == num_layers; }
