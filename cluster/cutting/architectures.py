@@ -107,7 +107,7 @@ class Architecture:
     whole_if: Mapping[str, tuple[Callable[[int], bool], str]] = field(default_factory=dict)
     refusal: str = ""
     refused_if: Mapping[str, tuple[Callable[[int], bool], str]] = field(default_factory=dict)
-    blocks: tuple[str, ...] = ("blk",)
+    layer_words: tuple[str, ...] = ("blk",)
     is_encoder: bool = False
     encodes_prompt: bool = False
 
@@ -263,9 +263,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         window=Window(6),
         refused_if={"dense_2_feat_out": (lambda width: width > 0, "matrices behind its pooling are not computed here")},
     ),
-    "t5encoder": replace(ENCODER, blocks=("enc.blk",)),
+    "t5encoder": replace(ENCODER, layer_words=("enc.blk",)),
     "t5": Architecture(
-        encodes_prompt=True, blocks=("enc.blk", "dec.blk"), whole="each decoder layer reads what the encoder made"
+        encodes_prompt=True, layer_words=("enc.blk", "dec.blk"), whole="each decoder layer reads what the encoder made"
     ),
     # Not served.
     "hrm_text": Architecture(refusal="its two stacks of layers are run in turns, so it has more layers than tensors"),

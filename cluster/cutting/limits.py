@@ -106,13 +106,13 @@ def _check_buckets(header: Header, row: Architecture) -> None:
 
     libllama divides by a quarter of their number, and takes those of the first layer where a layer has none.
     """
-    if "enc.blk" not in row.blocks:
+    if "enc.blk" not in row.layer_words:
         return
     key = f"{header.architecture}.attention.relative_buckets_count"
     if header.uint32(key) < 4:
         raise header.error(key, f"is {header.uint32(key)}, must be 4 or more")
     names = {info.name for info in header.tensors}
-    for block in row.blocks:
+    for block in row.layer_words:
         if (name := f"{block}.0.attn_rel_b.weight") not in names:
             raise header.error(f"tensor {name!a}", "missing")
     if row.encodes_prompt:

@@ -110,8 +110,10 @@ def layer_of(name: str) -> tuple[int, str] | None:
 
 
 def layer_in(name: str, row: Architecture) -> tuple[int, str] | None:
-    """The same of an architecture that has other words in front of a layer's number: `Architecture.blocks`."""
-    return layer_of(next((f"blk{name[len(begin) :]}" for begin in row.blocks if name.startswith(f"{begin}.")), name))
+    """The same of an architecture that has other words in front of a layer's number: `Architecture.layer_words`."""
+    return layer_of(
+        next((f"blk{name[len(begin) :]}" for begin in row.layer_words if name.startswith(f"{begin}.")), name)
+    )
 
 
 def place_of(name: str, row: Architecture) -> tuple[str, ...] | None:
