@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cluster.api.embedding import Pooling
 from cluster.api.errors import UnsupportedModelError, UsageError
+from cluster.api.sampling import SamplingParams
 from cluster.coordinator.spec import CoordinatorSpec, DraftModel
 from cluster.engine.cost.tuning import AUTO_STREAMS
 from cluster.engine.drafting.drafter import Drafter
@@ -25,6 +26,12 @@ def check_makes_text(spec: CoordinatorSpec) -> None:
     if not makes_text(spec):
         gives = "scores of documents" if spec.pooling is Pooling.RANK else "embeddings"
         raise UnsupportedModelError(f"generate: {spec.model} gives {gives}, no text; ask it for those")
+
+
+def check_pictured(params: SamplingParams) -> None:
+    """UsageError for what cannot be told of rows that are no tokens."""
+    if params.prompt_logprobs is not None:
+        raise UsageError("prompt_logprobs: rows of pictures have none; leave it out, or give a prompt without pictures")
 
 
 def pooling_for(spec: CoordinatorSpec, asked: Pooling | None, num_tokens: int) -> Pooling:

@@ -83,6 +83,7 @@ def _coordinator(found: Inventory, plan: str, adapters: Sequence[AdapterSource])
         embeds=config.embeddings,
         is_encoder=model.row.is_encoder,
         adapters=tuple(adapter.info for adapter in adapters),
+        mmproj=config.mmproj,
     )
 
 

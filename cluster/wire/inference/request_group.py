@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from cluster.api.errors import ClusterError
+from cluster.messages.pictures import PicturedPrompt
 from cluster.wire.codec.answer import Output, is_last
 from cluster.wire.codec.inference import PromptRequest
 from cluster.wire.inference import mailbox
@@ -16,7 +17,9 @@ from cluster.wire.inference.mailbox import LoopMailbox, StreamInbox
 from cluster.wire.inference.resuming import resumed
 
 Numbered = tuple[int, Output]  # (number of the request, what it is answered)
-TokenIds = Callable[[PromptRequest], Awaitable[list[int]]]
+TokenIds = Callable[[PromptRequest], Awaitable[list[int] | PicturedPrompt]]
+
+_Ready = tuple[int, PromptRequest, list[int] | PicturedPrompt]
 
 # Prompts that are tokenised within this time start together, so that their streams begin with the same step. Those
 # after them are not waited for any longer.
@@ -44,7 +47,7 @@ class RequestGroup:
 
     async def start(self, backend: InferenceBackend, token_ids: TokenIds) -> None:
         """Start all, so that the engine finds those together whose prompts take no time. Each has its own errors."""
-        ready: list[tuple[int, PromptRequest, list[int]]] = []
+        ready: list[_Ready] = []
         begin_s = time.monotonic()
         requests, self._requests = self._requests, ()
         for number, request in enumerate(requests):
@@ -87,11 +90,11 @@ class RequestGroup:
         takes_all = sum(map(len, self._held.values())) >= mailbox.MAX_WAITING
         return {number: self._held.pop(number) for number in list(self._held) if takes_all or number not in self._open}
 
-    def _start_ready(self, backend: InferenceBackend, ready: Sequence[tuple[int, PromptRequest, list[int]]]) -> None:
-        for number, request, token_ids in ready:
+    def _start_ready(self, backend: InferenceBackend, ready: Sequence[_Ready]) -> None:
+        for number, request, prompt in ready:
             try:
                 sink = partial(self._put, number)
-                cancel = backend.generate(token_ids, request.params, sink, self._client, request.ticket)
+                cancel = backend.generate(prompt, request.params, sink, self._client, request.ticket)
                 self._cancels.append(cancel)
             except ClusterError as error:
                 self.inbox.put((number, error))
