@@ -64,6 +64,8 @@ class ClusterConfig(HttpConfig):
     cache_type_v: CacheType = "f16"
     flash_attn: Literal["auto", "on", "off"] = "auto"
     lora: tuple[str, ...] = ()  # files of LoRA adapters that are added to the model, each as FILE or FILE:SCALE
+    # The file (mmproj) that makes rows of pictures, on the machine where the cluster is started. None: only texts.
+    mmproj: str | None = None
     pipeline_prompts: bool = True  # several chunks of prompts in flight at once
     lend_cores: bool = True  # a CPU stage that computes alone uses the cores of the others on its host
     # How tokens are guessed ahead, for the stages to check several in one step. ngram: as the text went on where it
@@ -195,7 +197,7 @@ def load_config(path: str | None, flags: dict[str, Any]) -> ClusterConfig:
     if isinstance(draft, str) and draft not in (*DRAFTS, *_DRAFT_ALIASES) and not is_remote_name(draft):
         check_draft(draft)  # what is no path would look like one
         take_paths(settings, ("draft",))
-    take_paths(settings, ("client_secret_file",))
+    take_paths(settings, ("client_secret_file", "mmproj"))
     take_http(settings)
     if isinstance(given := settings.get("lora"), tuple):
         settings["lora"] = tuple(map(_absolute_adapter, given))

@@ -65,12 +65,14 @@ class TokenIds(_message.Message):
     def __init__(self, ids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Segment(_message.Message):
-    __slots__ = ("text", "parse_special")
+    __slots__ = ("text", "parse_special", "picture")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     PARSE_SPECIAL_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
     text: str
     parse_special: bool
-    def __init__(self, text: _Optional[str] = ..., parse_special: _Optional[bool] = ...) -> None: ...
+    picture: bytes
+    def __init__(self, text: _Optional[str] = ..., parse_special: _Optional[bool] = ..., picture: _Optional[bytes] = ...) -> None: ...
 
 class Segments(_message.Message):
     __slots__ = ("segments",)
@@ -297,7 +299,7 @@ class ModelRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ModelReply(_message.Message):
-    __slots__ = ("name", "hash", "architecture", "context_length", "context_length_train", "hidden_width", "vocab_size", "vocab_type", "num_parameters", "size_bytes", "file_type", "bos", "eos", "end_tokens", "add_bos", "chat_templates", "metadata", "adapters")
+    __slots__ = ("name", "hash", "architecture", "context_length", "context_length_train", "hidden_width", "vocab_size", "vocab_type", "num_parameters", "size_bytes", "file_type", "bos", "eos", "end_tokens", "add_bos", "chat_templates", "metadata", "adapters", "takes_pictures")
     class ChatTemplatesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -330,6 +332,7 @@ class ModelReply(_message.Message):
     CHAT_TEMPLATES_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     ADAPTERS_FIELD_NUMBER: _ClassVar[int]
+    TAKES_PICTURES_FIELD_NUMBER: _ClassVar[int]
     name: str
     hash: str
     architecture: str
@@ -348,7 +351,8 @@ class ModelReply(_message.Message):
     chat_templates: _containers.ScalarMap[str, str]
     metadata: _containers.ScalarMap[str, str]
     adapters: _containers.RepeatedCompositeFieldContainer[AdapterInfo]
-    def __init__(self, name: _Optional[str] = ..., hash: _Optional[str] = ..., architecture: _Optional[str] = ..., context_length: _Optional[int] = ..., context_length_train: _Optional[int] = ..., hidden_width: _Optional[int] = ..., vocab_size: _Optional[int] = ..., vocab_type: _Optional[int] = ..., num_parameters: _Optional[int] = ..., size_bytes: _Optional[int] = ..., file_type: _Optional[str] = ..., bos: _Optional[int] = ..., eos: _Optional[int] = ..., end_tokens: _Optional[_Iterable[int]] = ..., add_bos: _Optional[bool] = ..., chat_templates: _Optional[_Mapping[str, str]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., adapters: _Optional[_Iterable[_Union[AdapterInfo, _Mapping]]] = ...) -> None: ...
+    takes_pictures: bool
+    def __init__(self, name: _Optional[str] = ..., hash: _Optional[str] = ..., architecture: _Optional[str] = ..., context_length: _Optional[int] = ..., context_length_train: _Optional[int] = ..., hidden_width: _Optional[int] = ..., vocab_size: _Optional[int] = ..., vocab_type: _Optional[int] = ..., num_parameters: _Optional[int] = ..., size_bytes: _Optional[int] = ..., file_type: _Optional[str] = ..., bos: _Optional[int] = ..., eos: _Optional[int] = ..., end_tokens: _Optional[_Iterable[int]] = ..., add_bos: _Optional[bool] = ..., chat_templates: _Optional[_Mapping[str, str]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., adapters: _Optional[_Iterable[_Union[AdapterInfo, _Mapping]]] = ..., takes_pictures: _Optional[bool] = ...) -> None: ...
 
 class AdapterInfo(_message.Message):
     __slots__ = ("name", "scale")

@@ -200,8 +200,8 @@ class Sampler:
     def keep(self, tokens: NDArray[np.int32], positions: NDArray[np.int32], slots: NDArray[np.int32]) -> None:
         """Note the tokens [T] of computed rows at their positions, in order: the penalties look at them.
 
-        A slot forgets what it held from a position on. ValueError, and nothing is kept, if a position lies behind the
-        end of its slot.
+        -1 is a row that is no token; nothing is penalised by it. A slot forgets what it held from a position on.
+        ValueError, and nothing is kept, if a position lies behind the end of its slot.
         """
     def prepare_slot(self, slot: int, source: int, length: int) -> None:
         """Make `slot` hold the first `length` tokens that `source` holds, as `Slice.prepare_slot` does."""
@@ -333,7 +333,7 @@ class Slice:
         positions: NDArray[np.int32],  # [T]
         slots: NDArray[np.int32],  # [T]
         wants_logits: NDArray[np.bool_],  # [T]
-        hidden: NDArray[np.float32] | None = None,  # [T, E] on all but the first slice
+        hidden: NDArray[np.float32] | None = None,  # [T, E]; the first slice can do without
         *,
         embeds: bool = False,
     ) -> NDArray[np.float32] | None:
@@ -344,6 +344,9 @@ class Slice:
         taken with NaN too: the rows of other slots stay what they are. After an error every slot of the
         microbatch is as it was before, or empty if it cannot be truncated. One thread at a time may be inside:
         others get RuntimeError.
+
+        What the first slice is given as `hidden` are embeddings, such as those of a picture: its tokens are not looked
+        up then. ValueError of a model that takes more than rows in the place of tokens.
 
         With `embeds` the wanted rows of the last slice are not logits: they are what is behind its last norm, with
         which the graph ends; of a model that ranks they are scores of the text up to there. An encoder embeds only,

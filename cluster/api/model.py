@@ -48,6 +48,7 @@ class ModelInfo:
     chat_templates: Mapping[str, str] = field(default_factory=dict)  # by name; "" is the default one
     metadata: Mapping[str, str] = field(default_factory=dict)  # general.* and {architecture}.*, single values only
     adapters: tuple[AdapterInfo, ...] = ()  # in the order in which they were given
+    takes_pictures: bool = False  # prompts may have some
 
 
 @dataclass(frozen=True, slots=True)

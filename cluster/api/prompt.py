@@ -11,6 +11,7 @@ class Segment:
 
     text: str
     parse_special: bool = False  # names of control tokens in it become these tokens
+    picture: bytes = b""  # a PNG, JPEG or GIF, in the place of a text, which is empty then
 
 
 Segments = tuple[Segment, ...]

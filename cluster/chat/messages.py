@@ -11,6 +11,9 @@ from cluster.api.sampling import SamplingParams
 
 JsonObject = Mapping[str, Any]
 
+# Of no character, and never will be: Unicode leaves it to programs. From texts of others it is taken out.
+PICTURE = "\ufdd2"
+
 
 class Role(StrEnum):
     """Who speaks. `developer` is `system` by the time a message is one of these."""
@@ -32,7 +35,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. Parts of content are one text by then."""
+    """One turn. Parts of content are one text by then, with the character PICTURE in the place of each picture."""
 
     role: Role
     content: str = ""
@@ -40,6 +43,7 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()  # of an assistant
     tool_call_id: str = ""  # of a tool: which call it answers
     name: str = ""  # of a tool, where it is known
+    pictures: tuple[bytes, ...] = ()  # of a user: files, in the order of their places
 
 
 @dataclass(frozen=True, slots=True)

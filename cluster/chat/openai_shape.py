@@ -24,6 +24,7 @@ from cluster.chat.messages import (
     ToolChoice,
     ToolMode,
 )
+from cluster.chat.pictures import joined_parts, picture_of_program, picture_of_url
 
 MAX_MESSAGES = 1024
 MAX_TOOLS = 512
@@ -58,7 +59,9 @@ def message_of(value: Any, field: str) -> Message:
     if name not in ROLES:
         raise UsageError(f"{field}.role: there is no {name[:40]!r}; give one of {', '.join(ROLES)}")
     role = ROLES[name]
-    content = text_of(item.get("content"), f"{field}.content")
+    content, pictures = content_of(item.get("content"), f"{field}.content")
+    if pictures and role is not Role.USER:
+        raise UsageError(f"{field}.content: a picture in a message of {role}; only those of users can have some")
     if role is Role.ASSISTANT:
         return Message(role, content, _reasoning(item, field), _calls(item, field))
     if role is Role.TOOL:
@@ -68,17 +71,16 @@ def message_of(value: Any, field: str) -> Message:
             tool_call_id=_text(item.get("tool_call_id") or "", f"{field}.tool_call_id"),
             name=_text(item.get("name") or "", f"{field}.name"),
         )
-    return Message(role, content)
+    return Message(role, content, pictures=pictures)
 
 
-def text_of(content: Any, field: str) -> str:
-    """A text, none, or parts, which are joined by line ends: most templates know only texts."""
+def content_of(content: Any, field: str) -> tuple[str, tuple[bytes, ...]]:
+    """A text, none, or parts, as `joined_parts` gives them."""
     if content is None or isinstance(content, str):
-        return content or ""
+        return joined_parts([content or ""])
     if not isinstance(content, Sequence):
         raise UsageError(f"{field}: {_kind(content)} is no text; give a string or a list of parts")
-    texts = [_part(part, f"{field}[{place}]") for place, part in enumerate(content)]
-    return "\n".join(texts)
+    return joined_parts([_part(part, f"{field}[{place}]") for place, part in enumerate(content)])
 
 
 def tools_of(value: Any, field: str = "tools") -> tuple[Tool, ...]:
@@ -217,12 +219,21 @@ def _function(value: Any, field: str, call_id: str) -> ToolCall:
     )
 
 
-def _part(value: Any, field: str) -> str:
+def _part(value: Any, field: str) -> str | bytes:
+    """A text, or the bytes of a picture."""
     item = _object(value, field)
     kind = item.get("type")
+    if kind in ("image_url", "input_image"):
+        url = item.get("image_url")
+        place = f"{field}.image_url"
+        if isinstance(url, Mapping):
+            url, place = url.get("url"), f"{place}.url"
+        return picture_of_url(_text(url, place), place)
+    if kind == "image":
+        return picture_of_program(item.get("image"), f"{field}.image")
     name = TEXT_PARTS.get(kind) if isinstance(kind, str) else None
     if name is None:
-        raise UsageError(f"{field}.type: {str(kind)[:40]!r} is no text, and the model reads only that; give text parts")
+        raise UsageError(f"{field}.type: {str(kind)[:40]!r} is neither a text nor a picture; give parts of these kinds")
     return _text(item.get(name), f"{field}.{name}")
 
 

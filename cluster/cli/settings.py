@@ -19,6 +19,7 @@ HTTP_SETTINGS = tuple(settings_of(HttpConfig))
 # What only a cluster that is started has; all other settings are those of a plan.
 UP_SETTINGS = (
     "lora",
+    "mmproj",
     "pipeline_prompts",
     "lend_cores",
     "draft",
@@ -69,6 +70,11 @@ _SPELLINGS = {
         "FILE[:SCALE]",
         "a LoRA adapter (GGUF) that is added to the model; repeat it for more",
         _MANY,
+    ),
+    "mmproj": Spelling(
+        ("-mm", "--mmproj"),
+        "FILE",
+        "the file of the model (GGUF) that reads pictures in prompts; without it, only texts",
     ),
     "pipeline_prompts": Spelling((), None, "compute several chunks of a prompt at once, each on another stage"),
     "lend_cores": Spelling((), None, "let a CPU stage that computes alone use the cores of its neighbours"),

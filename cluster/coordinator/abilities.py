@@ -50,6 +50,12 @@ def takes_whole(spec: CoordinatorSpec) -> bool:
     return spec.is_encoder or spec.decoder_start is not None
 
 
+def check_pictured(params: SamplingParams) -> None:
+    """UsageError for what cannot be told of rows that are no tokens."""
+    if params.prompt_logprobs is not None:
+        raise UsageError("prompt_logprobs: rows of pictures have none; leave it out, or give a prompt without pictures")
+
+
 def pooling_for(spec: CoordinatorSpec, asked: Pooling | None, num_tokens: int) -> Pooling:
     """How the vector of a text is made: as `asked`, or as the model says; of one that says nothing, a mean.
 

@@ -42,6 +42,7 @@ def model_info(spec: CoordinatorSpec, path: str | os.PathLike[str], table: Token
         chat_templates=dict(_templates(header)),
         metadata=metadata,
         adapters=spec.adapters,
+        takes_pictures=spec.mmproj is not None,
     )
 
 

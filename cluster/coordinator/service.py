@@ -20,6 +20,7 @@ from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, Condition, Health, SlotStatus
 from cluster.coordinator.abilities import (
     check_makes_text,
+    check_pictured,
     draft_model_of,
     draft_state,
     drafter_for,
@@ -36,6 +37,7 @@ from cluster.coordinator.journal.asked import Asked
 from cluster.coordinator.journal.journal import Journal
 from cluster.coordinator.model_facts import model_info, vocabulary_table
 from cluster.coordinator.pairs import Pairs
+from cluster.coordinator.pictures import Pictures
 from cluster.coordinator.pipeline import Pipeline
 from cluster.coordinator.sinks import pass_event, pass_logits, pass_vector
 from cluster.coordinator.spec import CoordinatorSpec, StageEndpoint
@@ -43,6 +45,7 @@ from cluster.coordinator.taken_up import TakenUp
 from cluster.coordinator.tokenizing.tokenizer import Tokenizer
 from cluster.engine.events import Embedding, Output, keep_nothing
 from cluster.engine.loop import Engine
+from cluster.messages.pictures import PicturedPrompt, PictureRows
 from cluster.messages.program import Arrays
 from cluster.sources.stored import stored_vocabulary
 from cluster.wire.access.endpoint import Listener
@@ -73,6 +76,7 @@ class CoordinatorService:
         self._tokenizer = Tokenizer(vocabulary, spec.source.shown_name, spec.context_length)
         self._table = self._tokenizer.table
         self._pairs = Pairs(vocabulary, self._tokenizer)
+        self._pictures = Pictures(spec, vocabulary, self._tokenizer)
         self._model = model_info(spec, vocabulary, self._table)
         self._adapters = Adapters(spec.adapters)
         self._pipeline = Pipeline(spec, keys)
@@ -169,6 +173,7 @@ class CoordinatorService:
             self._journal.close()
         self._pipeline.close()
         self._tokenizer.close()
+        self._pictures.close()
         self._grammars.close()
 
     @property
@@ -183,16 +188,32 @@ class CoordinatorService:
     def keeps_requests(self) -> bool:
         return self._journal is not None
 
+    @property
+    def takes_pictures(self) -> bool:
+        return self._pictures.are_taken
+
     def generate(
-        self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str = "", ticket: bytes = b""
+        self,
+        prompt: list[int] | PicturedPrompt,
+        params: SamplingParams,
+        sink: EventSink,
+        client: str = "",
+        ticket: bytes = b"",
     ) -> Cancel:
-        """Queue a request for text. CapacityError for a grammar that has no room, UsageError for no adapter of ours."""
+        """Queue a request for text. CapacityError for a grammar that has no room, UsageError for no adapter of ours.
+
+        One with pictures ends with this coordinator: the journal has no room for these.
+        """
         check_makes_text(self._spec)
-        token_ids = prompt_for(self._spec, token_ids, params)
+        if isinstance(prompt, PicturedPrompt):
+            check_pictured(params)
+            ticket = b""
+        else:
+            prompt = PicturedPrompt(tuple(prompt_for(self._spec, prompt, params)))
         if params.seed is None:  # whoever goes on with it draws the same numbers
             params = replace(params, seed=secrets.randbits(63))
-        asked = Asked(ticket, tuple(token_ids), params, client, self._adapters.scales_of(params.lora))
-        return self._submit(asked, None, sink)
+        asked = Asked(ticket, prompt.token_ids, params, client, self._adapters.scales_of(params.lora))
+        return self._submit(asked, None, sink, prompt.pictures)
 
     def resume(self, ticket: bytes, num_received: int, sink: EventSink) -> Cancel | None:
         """Go on with a request that the coordinator before this one left open; None if it is not known."""
@@ -206,13 +227,19 @@ class CoordinatorService:
             self._grammars.check(asked.params.grammar)
         return self._submit(asked, begun, sink)
 
-    def _submit(self, asked: Asked, begun: tuple[int, ...] | None, sink: EventSink) -> Cancel:
+    def _submit(
+        self,
+        asked: Asked,
+        begun: tuple[int, ...] | None,
+        sink: EventSink,
+        pictures: tuple[PictureRows, ...] = (),
+    ) -> Cancel:
         """`begun`: of a request that the journal has; None of a new one."""
         admitted = self._grammars.admit(asked.params, partial(pass_event, sink))
         if self._journal is not None and asked.ticket and begun is None:
             self._journal.begin(asked)
         told = (asked.token_ids, asked.params, admitted, asked.client, None, asked.scales, begun or (), asked.ticket)
-        return partial(self._end, self._engine.submit(*told), asked.ticket)
+        return partial(self._end, self._engine.submit(*told, pictures), asked.ticket)
 
     def _end(self, request: int, ticket: bytes) -> None:
         """Its client has all that it wanted."""
@@ -249,6 +276,10 @@ class CoordinatorService:
     async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
         """Token ids of a text, by the model's own vocabulary."""
         return await self._tokenizer.tokenize(client, field, segments, add_special)
+
+    async def pictured(self, client: str, field: str, segments: Segments, add_special: bool) -> PicturedPrompt:
+        """Token ids of texts and rows of pictures, in their order."""
+        return await self._pictures.prompt(client, field, segments, add_special)
 
     async def tokenize_pair(self, client: str, pair: Pair) -> list[int]:
         """Token ids of a query and a document together."""

@@ -67,6 +67,7 @@ class CoordinatorSpec:
     num_parameters: int = 0
     weight_bytes: int = 0  # of all tensors
     adapters: tuple[AdapterInfo, ...] = ()
+    mmproj: str | None = None  # path, on the coordinator's node, of the file that makes rows of pictures
 
 
 @dataclass(frozen=True, slots=True)

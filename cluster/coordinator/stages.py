@@ -15,6 +15,7 @@ from cluster.coordinator.spec import StageEndpoint
 from cluster.engine.events import Reset
 from cluster.messages.program import AnyStep
 from cluster.messages.stage import Holdings, StageFailure
+from cluster.messages.step import Microbatch
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.keys import Keys
 from cluster.wire.codec.event import Event
@@ -62,7 +63,8 @@ class WiredStages:
         link = self._link
         if link is None:
             raise UnreachableError("stage 0: not connected yet; wait until the cluster is up")
-        link.send(step, None)
+        rows = step.rows if isinstance(step, Microbatch) and step.is_computed_by(0) else None
+        link.send(step, rows)
 
     def flush(self) -> None:
         """Let what was submitted go out before this thread does anything else."""

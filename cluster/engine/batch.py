@@ -74,6 +74,7 @@ def form_batch(
         if chunk.is_pooled:
             pooled += [row + of_chunk for of_chunk in chunk.pooled_rows]
             pools += [end_row - 1] if chunk.completes_vector else []
+    pictures = [picture for chunk in ordered if (picture := chunk.picture) is not None]
     wants_logits = np.zeros(len(tokens), dtype=np.bool_)
     wants_logits[samples + returns + scores + pooled] = True  # by a list, which is faster than by an array
     microbatch = Microbatch(
@@ -95,6 +96,8 @@ def form_batch(
         pools=_int32(pools) if pools else NO_ROWS,
         scales=ordered[0].sequence.scales,
         restores=restores,
+        is_pictured=bool(pictures),
+        rows=np.concatenate(pictures) if pictures else None,
     )
     return Batch(microbatch, ordered, decodes, sent_s)
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from cluster.api.embedding import Pooling
 from cluster.engine.sequence import Kind, Sequence
+from cluster.messages.step import Float32Array
 
 
 class Chunk(NamedTuple):  # made for each sequence of each step: a tuple is made in a third of a dataclass's time
@@ -66,15 +67,25 @@ class Chunk(NamedTuple):  # made for each sequence of each step: a tuple is made
                 return range(0)
 
     @property
+    def picture(self) -> Float32Array | None:
+        """Its rows [T, E], if they are a picture's."""
+        within = self.sequence.picture_at(self.first) if self.sequence.pictures else None
+        return None if within is None else within.rows[self.first - within.first : self.end - within.first]
+
+    @property
     def tokens(self) -> list[int]:
         """The tokens of its rows that are known by now: all, or all but the last."""
+        if self.picture is not None:
+            return [0] * self.num_rows
         known = self.sequence.log[self.first : self.end]
         return known + list(self.draft) if self.draft else known
 
 
 def cut_chunk(sequence: Sequence, max_rows: int) -> Chunk:
-    """The next rows of a sequence that has some to send, `max_rows` at most."""
+    """The next rows of a sequence that has some to send, `max_rows` at most, all of one picture or all tokens."""
     end = sequence.num_sent + min(sequence.num_unsent, max_rows)
+    if sequence.pictures:
+        end = min(end, sequence.run_end(sequence.num_sent))
     samples = sequence.kind is Kind.GENERATE and sequence.generates and end == sequence.num_tokens
     return Chunk(sequence, sequence.num_sent, end, int(samples))
 

@@ -10,6 +10,7 @@ from typing import Any
 from cluster.api.errors import UsageError
 from cluster.api.sampling import SamplingParams
 from cluster.engine.text.vocabulary import Vocabulary
+from cluster.messages.pictures import PictureRows
 
 # So that the event that they come with fits into one message.
 MAX_PROMPT_LOGPROBS = 1 << 19
@@ -38,11 +39,11 @@ def completed(
     return replace(params, **changes) if changes else params
 
 
-def check_tokens(tokens: Sequence[int], vocabulary: Vocabulary) -> None:
-    """UsageError for a token of a prompt that the model has not."""
+def check_tokens(tokens: Sequence[int], vocabulary: Vocabulary, pictures: Sequence[PictureRows] = ()) -> None:
+    """UsageError for a token of a prompt that the model has not, and that is no row of a picture."""
     num_tokens = vocabulary.num_tokens
     for index, token in enumerate(tokens):
-        if not 0 <= token < num_tokens:
+        if not 0 <= token < num_tokens and not any(one.first <= index < one.end for one in pictures):
             raise UsageError(
                 f"prompt: token {index} is {token}, outside of the vocabulary; give ids from 0 to {num_tokens - 1}"
             )

@@ -12,6 +12,7 @@ from cluster.api.embedding import Pooling
 from cluster.api.errors import ClusterError
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
+from cluster.messages.pictures import PictureRows
 from cluster.messages.stage import Holdings, StageCosts, StageFailure
 from cluster.messages.step import Float32Array, StepResult, StepTiming
 
@@ -86,6 +87,7 @@ class NewRequest:
     scales: tuple[float, ...] = ()  # of the adapters, as in Microbatch
     begun: tuple[int, ...] = ()  # tokens that another engine has generated and told: this one goes on behind them
     ticket: bytes = b""  # by which `Keep` knows it; empty for one that is not kept
+    pictures: tuple[PictureRows, ...] = ()  # as in Sequence
 
 
 @dataclass(frozen=True, slots=True)

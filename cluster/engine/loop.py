@@ -37,6 +37,7 @@ from cluster.engine.requests import Requests
 from cluster.engine.scheduler import Scheduler
 from cluster.engine.seams import Inbox, Snapshot, Stages
 from cluster.engine.text.vocabulary import Vocabulary
+from cluster.messages.pictures import PictureRows
 from cluster.messages.stage import StageFailure
 from cluster.messages.step import StepResult, StepTiming
 
@@ -122,16 +123,17 @@ class Engine:
         scales: tuple[float, ...] = (),
         begun: tuple[int, ...] = (),
         ticket: bytes = b"",
+        pictures: tuple[PictureRows, ...] = (),
     ) -> int:
         """Asks for a text, or where `params` is None for a vector, or for logits.
 
         Returns the request id; never raises.
 
         `client` names who asks: clients share slots and queue evenly. `scales` as in Microbatch. `begun`: the tokens
-        of a text whose engine is gone; no room in the queue is asked of it, since it had its place. `ticket` as in
-        NewRequest.
+        of a text whose engine is gone; no room in the queue is asked of it, since it had its place. `ticket` and
+        `pictures` as in NewRequest.
         """
-        asked = (tuple(tokens), params, sink, self._now(), client, pooling, scales, begun, ticket)
+        asked = (tuple(tokens), params, sink, self._now(), client, pooling, scales, begun, ticket, pictures)
         new = NewRequest(next(self._request_ids), *asked)
         if not self._put(new):
             send(sink, stopped_error())

@@ -53,7 +53,8 @@ class Requests:
     def open(self, new: NewRequest, now_s: float) -> None:
         """Accepts a request, or answers it with the error that says why not."""
         try:
-            check_tokens(new.tokens[: self._context_length], self._vocabulary)  # more are refused for their number
+            # more are refused for their number
+            check_tokens(new.tokens[: self._context_length], self._vocabulary, new.pictures)
             params = completed(new.params, len(new.tokens), self._vocabulary, self._choose_seed)
             num_prompt = len(new.tokens)
             reason = None if params is None else finish_before_start(params, num_prompt, self._context_length)
@@ -65,6 +66,7 @@ class Requests:
                 generates=reason is None,
                 pooling=new.pooling,
                 scales=new.scales,
+                pictures=new.pictures,
             )
             text = self._text_for(params, num_prompt)
             request = Request(sequence, new.sink, text, new.arrival_s, ticket=new.ticket)

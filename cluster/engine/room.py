@@ -22,12 +22,15 @@ class MicrobatchRoom:
         self._num_bytes = MAX_SAMPLING_BYTES
         self._embeds: bool | None = None  # or has logits; None while it is empty
         self._scales: tuple[float, ...] | None = None  # of the adapters in all of its rows; None while it is empty
+        self._is_pictured: bool | None = None  # all of its rows are those of pictures, or of tokens
 
     def num_rows(self, sequence: Sequence) -> int:
         """Most rows that `sequence` may have in it."""
         if self._embeds not in (None, sequence.kind is Kind.EMBED):
             return 0
         if self._scales not in (None, sequence.scales):
+            return 0
+        if self._is_pictured not in (None, sequence.picture_at(sequence.num_sent) is not None):
             return 0
         if sequence.kind is Kind.LOGITS:
             return self._num_logits
@@ -41,6 +44,7 @@ class MicrobatchRoom:
         """That much less is left."""
         self._embeds = chunk.is_pooled
         self._scales = chunk.sequence.scales
+        self._is_pictured = chunk.picture is not None
         self._num_logits -= chunk.num_rows if chunk.returns_logits else 0
         self._num_scored -= len(chunk.pooled_rows) if chunk.is_pooled else chunk.num_scores
         self._num_bytes -= sampling_bytes(chunk.sequence)

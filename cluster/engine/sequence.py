@@ -7,6 +7,7 @@ from enum import Enum
 
 from cluster.api.embedding import Pooling
 from cluster.api.sampling import SamplingParams
+from cluster.messages.pictures import PictureRows
 
 # Epochs that may end while rows of a sequence are under way, without a token of it between: from then on it is alone
 # with the stages, and at one more it ends. By reasoning: one may be bad luck.
@@ -63,6 +64,7 @@ class Sequence:
         generates: a token follows its prompt; else only the prompt is looked at.
         pooling: how a vector is made of the rows; None asks for none.
         scales: of the adapters, as in Microbatch. Rows that were computed with others are those of another model.
+        pictures: rows of the prompt that are given as such, ascending; in the prompt are negative numbers for them.
     """
 
     request_id: int
@@ -88,6 +90,7 @@ class Sequence:
     generates: bool = True
     pooling: Pooling | None = None
     scales: tuple[float, ...] = ()
+    pictures: tuple[PictureRows, ...] = ()
 
     def interrupt(self, *, is_loss: bool) -> None:
         """An epoch is over: nothing of it will come back that is under way. `is_loss`: for stages have died."""
@@ -163,10 +166,11 @@ class Sequence:
     def outlives_epochs(self) -> bool:
         """What stages hold of it is all that it needs to go on, if nothing is behind that; else it is computed again.
 
-        What was told of a prompt, or gathered for a vector, is not known to the rows.
+        What was told of a prompt, or gathered for a vector, is not known to the rows; and those of pictures are given
+        from the beginning on.
         """
         is_whole = self.has_come_back and self.num_computed >= self.num_held
-        return is_whole and self.kind is Kind.GENERATE and not self.scores_prompt
+        return is_whole and self.kind is Kind.GENERATE and not self.scores_prompt and not self.pictures
 
     @property
     def num_reusable(self) -> int:
@@ -174,6 +178,17 @@ class Sequence:
         from; all of them are wanted for logits, or to be scored, and for most vectors."""
         needs_all = self.kind is Kind.LOGITS or self.pooling in (Pooling.MEAN, Pooling.CLS) or self.scores_prompt
         return 0 if needs_all else len(self.prompt) - 1
+
+    def picture_at(self, place: int) -> PictureRows | None:
+        """The picture that the row there is one of."""
+        return next((one for one in self.pictures if one.first <= place < one.end), None)
+
+    def run_end(self, place: int) -> int:
+        """Behind the last row from there on that is of the same kind: of this picture, or of tokens."""
+        within = self.picture_at(place)
+        if within is not None:
+            return within.end
+        return min((one.first for one in self.pictures if one.first > place), default=len(self.log))
 
     @property
     def num_generated(self) -> int:

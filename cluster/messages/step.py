@@ -18,6 +18,7 @@ Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 
 NO_ROWS: Int32Array = np.empty(0, np.int32)
+NO_TOKEN = -1  # what a sampler is told of a row that is none, but a picture's
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -98,6 +99,10 @@ class Microbatch:
     # The stages that compute it, ascending; () is all. The others hold these rows: they only pass it on, the one before
     # such a stage with the hidden rows that it kept, and what the slots start with is not theirs. Nothing is sampled.
     restores: tuple[int, ...] = ()
+    # All rows are those of pictures, not of tokens, whose ids are 0: the first stage is given them as embeddings. They
+    # travel where hidden rows do, and are here only with the coordinator.
+    is_pictured: bool = False
+    rows: Float32Array | None = None  # [T, E]
 
     @property
     def num_rows(self) -> int:

@@ -13,6 +13,7 @@ from cluster.engine.cost.decode import most_lanes_of, rows_per_lane
 from cluster.planning.measure.dry_run import Context, DryRun
 from cluster.planning.nodes import Nodes, Surveyed, ThisMachine
 from cluster.planning.places import choose_places
+from cluster.planning.projectors import check_projector
 from cluster.planning.search.placement import checked_cuts
 from cluster.planning.survey import Survey
 from cluster.planning.vocabulary import check_vocabulary
@@ -59,6 +60,7 @@ def check_asked(config: ClusterConfig, opened: OpenModel) -> None:
     check_vocabulary(model, opened.name)
     for text in config.lora:
         open_adapter(text, model)
+    check_projector(config.mmproj, model)
 
 
 def take_inventory(config: ClusterConfig, nodes: Nodes | None = None) -> Inventory:
@@ -78,6 +80,7 @@ def inventory_of(
     if model.row.encodes_prompt:
         config = replace(config, parallel=1)  # libllama keeps what the encoder made of one text
     context_length = _context_length(config, model)
+    check_projector(config.mmproj, model)
     nodes, cuts = Surveyed(nodes or ThisMachine()), legal_cuts(model)
     is_alone = len(nodes.facts) == 1
     # Rows of a microbatch where each node has one, as far as slots go around.

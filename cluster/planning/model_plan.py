@@ -84,6 +84,7 @@ def _coordinator(found: Inventory, plan: str, adapters: Sequence[AdapterSource])
         is_encoder=model.row.is_encoder,
         decoder_start=model.decoder_start,
         adapters=tuple(adapter.info for adapter in adapters),
+        mmproj=config.mmproj,
     )
 
 

@@ -63,9 +63,9 @@ class StageModel(Protocol):
         Where the microbatch embeds, the last stage gives rows [L, W] in place of logits: what is behind its last norm,
         or the scores of a model that ranks.
 
-        `hidden` [T, E] comes from the stage before; None for the first. The array must not be written to, and is to
-        be let go of before the next call. ValueError if rows are refused: nothing was computed then. Any other error
-        means that the model is unusable.
+        `hidden` [T, E] comes from the stage before; None for the first, unless its rows are those of pictures. The
+        array must not be written to, and is to be let go of before the next call. ValueError if rows are refused:
+        nothing was computed then. Any other error means that the model is unusable.
         """
 
     def measure(self) -> StageCosts:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cluster.messages.step import Float32Array, Microbatch, SampledToken, StepResult
+import numpy as np
+
+from cluster.messages.step import NO_TOKEN, Float32Array, Int32Array, Microbatch, SampledToken, StepResult
 from cluster.stage.computing import StepOutput
 from cluster.stage.forward import Computed, forward
 from cluster.stage.kept_rows import KeptRows
@@ -127,7 +129,7 @@ class StageRunner:
 
         A row that allows no token fails its slot, which has no more from there on.
         """
-        sampler.keep(computed.batch.tokens, computed.batch.positions, computed.batch.slots)
+        sampler.keep(_kept_tokens(computed.batch), computed.batch.positions, computed.batch.slots)
         rows, places = computed.places(batch.samples.tolist())
         slots, positions = batch.slots[rows].tolist(), batch.positions[rows].tolist()
         sampled = []
@@ -137,3 +139,8 @@ class StageRunner:
             elif slot not in failures:
                 sampled.append(SampledToken(row, slot, one.token, one.logprob, tuple(one.top)))
         return tuple(sampled)
+
+
+def _kept_tokens(batch: Microbatch) -> Int32Array:
+    """The tokens of its rows; NO_TOKEN for those of pictures, by which nothing is penalised."""
+    return np.full(batch.num_rows, NO_TOKEN, np.int32) if batch.is_pictured else batch.tokens

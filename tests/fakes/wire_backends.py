@@ -192,6 +192,7 @@ class EchoCluster:
     def __init__(self) -> None:
         self.params: list[SamplingParams] = []
         self.max_prompt_bytes = 16 << 20
+        self.takes_pictures = False
         self.keeps_requests = False
         self.clients: list[str] = []
         self.scales: Scales | None = None  # that were to be set

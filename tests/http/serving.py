@@ -117,6 +117,7 @@ def serving(
     cluster: Served | None = None,
     embeddings: bool = False,
     adapters: tuple[AdapterSource, ...] = (),
+    mmproj: str | None = None,
 ) -> Iterator[Served]:
     """The whole of it, ready. `model`: a GGUF, the demo's by default. `load`: another way to load a stage. `cluster`: a
     server of its own over the cluster of that one.
@@ -129,7 +130,9 @@ def serving(
             coordinator, stages, endpoint = cluster.coordinator, cluster.stages, cluster.endpoint
         else:
             coordinator, stages, endpoint = stack.enter_context(
-                cluster_of(model, num_stages, num_slots, context_length, max_waiting, load, 1, embeddings, adapters)
+                cluster_of(
+                    model, num_stages, num_slots, context_length, max_waiting, load, 1, embeddings, adapters, mmproj
+                )
             )
         service = HttpService(settings, lambda: endpoint)
         stack.callback(service.stop)
@@ -150,6 +153,7 @@ def cluster_of(
     num_threads: int = 1,
     embeddings: bool = False,
     adapters: tuple[AdapterSource, ...] = (),
+    mmproj: str | None = None,
 ) -> Iterator[tuple[CoordinatorService, list[StageService], Endpoint]]:
     """The cluster alone: its coordinator, its stages, and where clients call it."""
     path = model or str(model_path())
@@ -201,6 +205,7 @@ def cluster_of(
                 embeds=embeddings,
                 is_encoder=opened.model.row.is_encoder,
                 adapters=tuple(adapter.info for adapter in adapters),
+                mmproj=mmproj,
             ),
             Keys(SECRET),
             Listener(SECRET.for_clients),

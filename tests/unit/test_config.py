@@ -127,3 +127,11 @@ def test_a_home_folder_that_is_not_there_is_a_usage_error() -> None:
 def test_only_paths_are_made_absolute(name: str) -> None:
     assert load_config(None, {"model": name}).model == name
     assert load_config(None, {"model": "m.gguf"}).model == str(Path("m.gguf").absolute())
+
+
+def test_the_path_of_an_mmproj_file_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_config(None, {"model": "m.gguf"}).mmproj is None
+    assert load_config(None, {"model": "m.gguf", "mmproj": "p.gguf"}).mmproj == str(tmp_path / "p.gguf")
+    (tmp_path / "c.toml").write_text('model = "m.gguf"\nmmproj = "p.gguf"\n')
+    assert load_config("c.toml", {}).mmproj == str(tmp_path / "p.gguf")

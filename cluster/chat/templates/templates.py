@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from cluster.api.errors import UsageError
 from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.prompt import Segment, Segments
 from cluster.chat.formats.reasoning import pair_of
-from cluster.chat.messages import ChatRequest, Message, Role
+from cluster.chat.messages import PICTURE, ChatRequest, Message, Role
 from cluster.chat.templates.marking import FINAL, MARK, Marking, TextsOfRequest
 from cluster.chat.templates.probes import find_traits
 from cluster.chat.templates.renderer import Output, Renderer, unusable
@@ -112,8 +112,9 @@ class ChatTemplates:
         texts = TextsOfRequest(self._marking)
         output = self._written(which, request, messages, texts)
         marking = self._marking
+        pictures = [picture for message in messages for picture in message.pictures]
         if marking is None:
-            return self._prompt((Segment(output.text, parse_special=True),), output)
+            return self._prompt(_with_pictures((Segment(output.text, parse_special=True),), pictures), output)
         if texts.has_risky:
             # Two texts could make a name together, or one and what the template writes next to it.
             other = self._written(which, request, messages, marking.parted)
@@ -122,10 +123,10 @@ class ChatTemplates:
         segments = marking.segments(output.text)
         if len(segments) > MAX_SEGMENTS:
             raise UsageError(f"messages: names of control tokens stand in them {len(segments)} times; leave them out")
-        return self._prompt(segments, output)
+        return self._prompt(_with_pictures(segments, pictures), output)
 
     def _prompt(self, segments: Segments, output: Output) -> Rendered:
-        text = output.text.replace(MARK, "")
+        text = output.text.replace(MARK, "").replace(PICTURE, "")
         bos = self._special["bos_token"]
         has_bos = bool(bos) and text.startswith(bos)
         return Rendered(segments or (Segment(""),), not has_bos, text, output.tail)
@@ -140,6 +141,27 @@ class ChatTemplates:
             raise UsageError("continue_final_message: the chat template leaves the last message out; ask without it")
         text = text.replace(FINAL, "")
         return Output(text, text)
+
+
+def _with_pictures(segments: Segments, pictures: Sequence[bytes]) -> Segments:
+    """The prompt, cut at the places of its pictures. UsageError if the template lost one of them, or wrote it twice."""
+    if not pictures:
+        return segments
+    num_places = sum(segment.text.count(PICTURE) for segment in segments)
+    if num_places != len(pictures):
+        raise UsageError(
+            f"messages: the chat template has {num_places} places for {len(pictures)} pictures; give them in the "
+            "newest message of the user"
+        )
+    left = iter(pictures)
+    cut: list[Segment] = []
+    for segment in segments:
+        first, *others = segment.text.split(PICTURE)
+        cut += [replace(segment, text=first)] if first else []
+        for text in others:
+            cut.append(Segment("", picture=next(left)))
+            cut += [replace(segment, text=text)] if text else []
+    return tuple(cut)
 
 
 def _piece(vocabulary: VocabularyTable, token: int | None) -> str:

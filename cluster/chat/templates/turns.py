@@ -86,7 +86,9 @@ def _joined(turns: Sequence[Message], is_one: Callable[[Message, Message], bool]
     joined: list[Message] = []
     for turn in turns:
         if joined and is_one(joined[-1], turn):
-            joined[-1] = replace(joined[-1], content=_together(joined[-1].content, turn.content))
+            last = joined[-1]
+            content, pictures = _together(last.content, turn.content), last.pictures + turn.pictures
+            joined[-1] = replace(last, content=content, pictures=pictures)
         else:
             joined.append(turn)
     return joined

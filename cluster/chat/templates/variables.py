@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cluster.api.errors import UsageError
-from cluster.chat.messages import ChatRequest, FormatKind, Message, ResponseFormat, Role, Tool
+from cluster.chat.messages import PICTURE, ChatRequest, FormatKind, Message, ResponseFormat, Role, Tool
 from cluster.chat.templates.traits import CallIds, TemplateTraits
 
 # What becomes of each text that is not the template's: names of control tokens in it are marked.
@@ -95,7 +95,8 @@ def _message(
     if traits.reasoning_key == "thinking" and reasoning and message.tool_calls and content:
         # Such templates take one of both before a call.
         content, reasoning = "", f"{reasoning}\n\n{content}"
-    text = marked(content)
+    # Between two texts, one on each side of a picture, the prompt is cut.
+    text = PICTURE.join(map(marked, content.split(PICTURE))) if message.pictures else marked(content)
     shaped: dict[str, Any] = {"role": str(message.role), "content": text}
     if traits.content_in_parts:
         shaped["content"] = [{"type": "text", "text": text}]

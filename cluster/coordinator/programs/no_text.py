@@ -10,6 +10,7 @@ from cluster.api.lists import Scales
 from cluster.api.model import AdapterInfo, VocabularyTable
 from cluster.api.prompt import Pair, Segments
 from cluster.api.sampling import SamplingParams
+from cluster.messages.pictures import PicturedPrompt
 from cluster.wire.inference.backend import Cancel, EmbedSink, EventSink, LogitsSink
 from cluster.wire.limits import MAX_TEXT_BYTES
 
@@ -26,8 +27,18 @@ class NoText:
         """No text is too long to be told that there is none."""
         return MAX_TEXT_BYTES
 
+    @property
+    def takes_pictures(self) -> bool:
+        """They are for texts."""
+        return False
+
     def generate(
-        self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str = "", ticket: bytes = b""
+        self,
+        prompt: list[int] | PicturedPrompt,
+        params: SamplingParams,
+        sink: EventSink,
+        client: str = "",
+        ticket: bytes = b"",
     ) -> Cancel:
         self._refuse("generate")
 
@@ -42,6 +53,9 @@ class NoText:
         self._refuse("embed")
 
     async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
+        self._refuse(field)
+
+    async def pictured(self, client: str, field: str, segments: Segments, add_special: bool) -> PicturedPrompt:
         self._refuse(field)
 
     async def tokenize_pair(self, client: str, pair: Pair) -> list[int]:

@@ -58,6 +58,8 @@ class RemoteDrafter(Drafter, Protocol):
 def most_drafted(sequence: Sequence, limits: Limits) -> int:
     """How long a draft may be: the token that is sampled behind it is the last that the sequence can have."""
     assert sequence.params is not None, "a draft for a logits request"
+    if sequence.pictures:  # drafters read tokens
+        return 0
     most = limits.context_length - sequence.num_tokens - 1
     if sequence.params.max_tokens is not None:
         most = min(most, sequence.params.max_tokens - sequence.num_generated - 1)

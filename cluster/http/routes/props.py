@@ -84,7 +84,7 @@ def _props(server: Server) -> dict[str, Any]:
         "model_alias": served.alias,
         "model_path": model.name,
         "model_ftype": model.file_type,
-        "modalities": {"vision": False, "audio": False, "video": False},
+        "modalities": {"vision": model.takes_pictures, "audio": False, "video": False},
         "endpoint_slots": True,
         "endpoint_props": False,
         "endpoint_metrics": settings.metrics,

@@ -95,7 +95,8 @@ def check_program_asked(config: ClusterConfig, opened: OpenModel, model: Program
             f"{model.why_no_text}. Run it with: python -m ggml run"
         )
     _context_length(config, model)
-    for name, is_given in (("lora", config.lora), ("embeddings", config.embeddings)):
+    given = (("lora", config.lora), ("mmproj", config.mmproj), ("embeddings", config.embeddings))
+    for name, is_given in given:
         if is_given:
             raise UsageError(f"{name}: {opened.name} is a program, which has no such thing; leave it out")
     if model.text is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cluster.api.errors import ClusterError, UsageError
+from cluster.api.pictures import MAX_PICTURES, MAX_PICTURES_BYTES
 from cluster.api.prompt import Segment, Segments
 from cluster.api.sampling import SamplingParams
 from cluster.messages.step import Float32Array
@@ -52,8 +53,19 @@ def check_text(field: str, text: str) -> str:
 
 
 def check_segments(field: str, segments: Segments) -> Segments:
-    """UsageError unless there are at most MAX_SEGMENTS, which together are a text that `check_text` takes."""
+    """UsageError unless there are at most MAX_SEGMENTS, which together are a text that `check_text` takes.
+
+    And of pictures at most MAX_PICTURES, of MAX_PICTURES_BYTES in all, each in the place of a text.
+    """
     check_length(field, segments, limits.MAX_SEGMENTS)
+    pictures = [segment for segment in segments if segment.picture]
+    if len(pictures) > MAX_PICTURES or sum(len(one.picture) for one in pictures) > MAX_PICTURES_BYTES:
+        raise UsageError(
+            f"{field}: {len(pictures)} pictures of {sum(len(one.picture) for one in pictures)} bytes; give at most "
+            f"{MAX_PICTURES}, of {MAX_PICTURES_BYTES} bytes in all"
+        )
+    if any(segment.text for segment in pictures):
+        raise UsageError(f"{field}: a segment with a text and a picture; give each its own")
     check_text(field, "".join(segment.text for segment in segments))
     return segments
 
@@ -108,7 +120,19 @@ def encode_tokenize(
 
 
 def decode_tokenize(message: inference_pb2.TokenizeRequest) -> Segments:
-    return _segments_of(message, "text")
+    return without_pictures("text", _segments_of(message, "text"))
+
+
+def without_pictures(field: str, segments: Segments) -> Segments:
+    """UsageError for segments some of which are pictures."""
+    if any(segment.picture for segment in segments):
+        raise UsageError(f"{field}: pictures can be part of prompts that are answered only; give texts")
+    return segments
+
+
+def picture_bytes(message: inference_pb2.GenerateRequest) -> int:
+    """How many of its bytes are pictures'."""
+    return sum(len(segment.picture) for segment in message.segments.segments)
 
 
 def decode_complete(message: inference_pb2.CompleteRequest) -> list[PromptRequest | ClusterError | None]:
@@ -158,7 +182,7 @@ def _put_text(request: TextRequest, field: str, text: str | Segments) -> None:
         request.text = check_text(field, text)
         return
     for segment in check_segments(field, text):
-        request.segments.segments.add(text=segment.text, parse_special=segment.parse_special)
+        request.segments.segments.add(text=segment.text, parse_special=segment.parse_special, picture=segment.picture)
     request.segments.SetInParent()
 
 
@@ -167,7 +191,7 @@ def _segments_of(message: TextRequest, field: str) -> Segments:
         return (Segment(check_text(field, message.text), message.parse_special),)
     check_length(field, message.segments.segments, limits.MAX_SEGMENTS)
     found = message.segments.segments
-    return check_segments(field, tuple(Segment(segment.text, segment.parse_special) for segment in found))
+    return check_segments(field, tuple(Segment(one.text, one.parse_special, one.picture) for one in found))
 
 
 def _request_or_error(message: inference_pb2.GenerateRequest) -> PromptRequest | ClusterError:

@@ -13,6 +13,7 @@ from cluster.api.prompt import Pair, Segments
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.api.status import ClusterStatus, SlotStatus
+from cluster.messages.pictures import PicturedPrompt
 from cluster.messages.program import Arrays
 from cluster.messages.step import Float32Array, StepTiming
 
@@ -31,8 +32,8 @@ class GivenArray(NamedTuple):
 
 
 class InferenceBackend(Protocol):
-    """`generate`, `resume`, `logits`, `embed`, `tokenize`, `check_run` and `run` are called on the server's event loop,
-    and must not hold it up; all others on threads of the server, where they may take their time.
+    """`generate`, `resume`, `logits`, `embed`, `tokenize`, `pictured`, `check_run` and `run` are called on the server's
+    event loop, and must not hold it up; all others on threads of the server, where they may take their time.
 
     They raise ClusterError, or hand one to the sink; either ends the stream. Sinks may be called from any
     thread, never wait, and may be called after the stream is gone. A returned `cancel` never waits, and does
@@ -51,8 +52,17 @@ class InferenceBackend(Protocol):
     def keeps_requests(self) -> bool:
         """Requests outlive this process: its successor can be asked to `resume`, or asked again."""
 
+    @property
+    def takes_pictures(self) -> bool:
+        """Prompts may have some: `pictured` makes them."""
+
     def generate(
-        self, token_ids: list[int], params: SamplingParams, sink: EventSink, client: str, ticket: bytes = b""
+        self,
+        prompt: list[int] | PicturedPrompt,
+        params: SamplingParams,
+        sink: EventSink,
+        client: str,
+        ticket: bytes = b"",
     ) -> Cancel:
         """Starts a request. The last event has a finish_reason. `ticket`: names it; empty where it is not kept."""
 
@@ -79,6 +89,9 @@ class InferenceBackend(Protocol):
 
     async def tokenize(self, client: str, field: str, segments: Segments, add_special: bool) -> list[int]:
         """The token ids of a text, which `client` gave as `field`."""
+
+    async def pictured(self, client: str, field: str, segments: Segments, add_special: bool) -> PicturedPrompt:
+        """The prompt of texts and pictures, which `client` gave as `field`. UsageError where none are taken."""
 
     async def tokenize_pair(self, client: str, pair: Pair) -> list[int]:
         """The token ids of a query and a document, which `client` gave."""

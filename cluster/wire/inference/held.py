@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from cluster.messages.pictures import PicturedPrompt
 from cluster.wire.codec.inference import PromptRequest
 from cluster.wire.inference.backend import Cancel, EventSink, InferenceBackend
 from cluster.wire.inference.relay import Relay, lost
@@ -64,21 +65,25 @@ class HeldRequests:
         return self._add(request.ticket, relay, cancel, sink)
 
     def begin(
-        self, request: PromptRequest, token_ids: list[int], sink: EventSink, client: str, *, keeps_all: bool = False
+        self,
+        request: PromptRequest,
+        prompt: list[int] | PicturedPrompt,
+        sink: EventSink,
+        client: str,
+        *,
+        keeps_all: bool = False,
     ) -> Claim:
         """Start a request, unless it has begun: its client may have asked again while its text became tokens."""
         ticket = request.ticket
         if not ticket or not self._backend.keeps_requests:
-            cancel = self._backend.generate(token_ids, request.params, sink, client, ticket)
+            cancel = self._backend.generate(prompt, request.params, sink, client, ticket)
             return Claim(cancel, cancel)
         if ticket in self._relays:
             claim = self.resume(request, sink)
             assert claim is not None, "it is here"
             return claim
         relay = Relay(0, sink, keeps_all=keeps_all)
-        return self._add(
-            ticket, relay, self._backend.generate(token_ids, request.params, relay.put, client, ticket), sink
-        )
+        return self._add(ticket, relay, self._backend.generate(prompt, request.params, relay.put, client, ticket), sink)
 
     def cancel(self, tickets: Iterable[bytes]) -> None:
         """Their clients want no more of them. Those that are not here are left out."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from cluster.api.errors import ClusterError
+from cluster.messages.pictures import PicturedPrompt
 from cluster.wire.codec.answer import Output, is_last
 from cluster.wire.codec.inference import PromptRequest
 from cluster.wire.inference import mailbox
@@ -15,7 +16,9 @@ from cluster.wire.inference.held import Claim, HeldRequests
 from cluster.wire.inference.mailbox import LoopMailbox, StreamInbox
 
 Numbered = tuple[int, Output]  # (number of the request, what it is answered)
-TokenIds = Callable[[PromptRequest], Awaitable[list[int]]]
+TokenIds = Callable[[PromptRequest], Awaitable[list[int] | PicturedPrompt]]
+
+_Ready = tuple[int, PromptRequest, list[int] | PicturedPrompt]
 
 # Prompts that are tokenised within this time start together, so that their streams begin with the same step. Those
 # after them are not waited for any longer.
@@ -48,7 +51,7 @@ class RequestGroup:
 
     async def start(self, token_ids: TokenIds) -> None:
         """Start all, so that the engine finds those together whose prompts take no time. Each has its own errors."""
-        ready: list[tuple[int, PromptRequest, list[int]]] = []
+        ready: list[_Ready] = []
         begin_s = time.monotonic()
         requests, self._requests = self._requests, ()
         for number, request in enumerate(requests):
@@ -100,11 +103,11 @@ class RequestGroup:
             number: self._outputs.pop(number) for number in list(self._outputs) if takes_all or number not in self._open
         }
 
-    def _start_ready(self, ready: Sequence[tuple[int, PromptRequest, list[int]]]) -> None:
-        for number, request, token_ids in ready:
+    def _start_ready(self, ready: Sequence[_Ready]) -> None:
+        for number, request, prompt in ready:
             try:
                 sink = partial(self._put, number)
-                self._claims[number] = self._held.begin(request, token_ids, sink, self._client, keeps_all=True)
+                self._claims[number] = self._held.begin(request, prompt, sink, self._client, keeps_all=True)
             except ClusterError as error:
                 self.inbox.put((number, error))
 

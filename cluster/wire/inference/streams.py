@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
 from cluster.api.errors import CapacityError, ClusterError, ContextOverflowError, UnreachableError
+from cluster.api.pictures import MAX_PICTURES_BYTES
 from cluster.api.prompt import Pair, Segments
 from cluster.api.results import TokenEvent
 from cluster.api.sampling import MAX_GRAMMAR_BYTES, MAX_GRAMMAR_PREFIX_BYTES
 from cluster.fairness.threads import FairThreads
+from cluster.messages.pictures import PicturedPrompt
 from cluster.messages.step import Float32Array
 from cluster.wire.access.client_name import client_name
 from cluster.wire.codec.answer import Output, encode_answers, encode_events, is_last
@@ -26,6 +28,7 @@ from cluster.wire.codec.inference import (
     decode_generate,
     decode_tokenize,
     encode_logits,
+    picture_bytes,
 )
 from cluster.wire.inference.aborting import Context, aborting
 from cluster.wire.inference.backend import InferenceBackend
@@ -38,6 +41,8 @@ from cluster.wire.inference.run_streams import RunStreams
 from cluster.wire.limits import parse
 from cluster.wire.transport.methods import Methods
 from protos import inference_pb2
+
+Made = TypeVar("Made")
 
 # For what may take its time: asking the stages, and turning very many token ids into text.
 _NUM_THREADS = 4
@@ -57,7 +62,7 @@ class InferenceStreams:
         self._threads = FairThreads(_NUM_THREADS, "inference-backend")
         self._mailbox = LoopMailbox(asyncio.get_running_loop())
         self._inboxes: set[StreamInbox[Any]] = set()
-        self._tokenizing: set[asyncio.Task[list[int]]] = set()
+        self._tokenizing: set[asyncio.Task[Any]] = set()
         self._is_ending = False
         self._num_waiting_bytes = 0
 
@@ -91,15 +96,16 @@ class InferenceStreams:
     async def _generate(self, data: bytes, context: Context) -> None:
         client = client_name(context)
         inbox: StreamInbox[Output] = StreamInbox(self._mailbox)
-        self._check_size(len(data) - MAX_GRAMMAR_BYTES - MAX_GRAMMAR_PREFIX_BYTES)
+        most_beside = MAX_PICTURES_BYTES if self._backend.takes_pictures else 0
+        self._check_size(len(data) - MAX_GRAMMAR_BYTES - MAX_GRAMMAR_PREFIX_BYTES - most_beside)
         with self._waiting(data):
             asked = parse(inference_pb2.GenerateRequest, data)
-            self._check_size(len(data) - asked.params.ByteSize())
+            self._check_size(len(data) - asked.params.ByteSize() - min(picture_bytes(asked), most_beside))
             request = decode_generate(asked)
             sink = inbox.put  # one object: by it the stream is known
             claim = self._held.resume(request, sink)
             if claim is None:
-                claim = self._held.begin(request, await self._token_ids(client, request), sink, client)
+                claim = self._held.begin(request, await self._prompt(client, request), sink, client)
         with self._open(inbox, claim.end, claim.leave):
             has_ended = False
             while not has_ended:
@@ -124,7 +130,7 @@ class InferenceStreams:
     async def _start_group(self, group: RequestGroup, data: bytes, client: str) -> None:
         try:
             with self._waiting(data):
-                await group.start(lambda request: self._token_ids(client, request))
+                await group.start(lambda request: self._prompt(client, request))
         except ClusterError as error:
             group.inbox.put(error)
 
@@ -172,23 +178,28 @@ class InferenceStreams:
     async def _call(self, context: Context, method: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.wrap_future(self._threads.submit(client_name(context), method, *args))
 
-    async def _token_ids(self, client: str, request: PromptRequest) -> list[int]:
+    async def _prompt(self, client: str, request: PromptRequest) -> list[int] | PicturedPrompt:
         """Once all of the request is known to be good."""
         params = request.params
         if params.grammar or params.dry_multiplier:
             await asyncio.wrap_future(self._threads.submit(client, self._backend.check_grammar, params.grammar))
         if isinstance(request.prompt, list):
             return request.prompt
+        if any(segment.picture for segment in request.prompt):
+            return await self._made(self._backend.pictured(client, "prompt", request.prompt, request.add_special))
         return await self._tokenized(client, "prompt", request.prompt, request.add_special)
 
     async def _tokenized(self, client: str, field: str, text: Segments | Pair, add_special: bool) -> list[int]:
-        """The backend's token ids; UnreachableError once all streams end."""
-        if self._is_ending:
-            raise _going_down()
         if isinstance(text, Pair):
-            task = asyncio.ensure_future(self._backend.tokenize_pair(client, text))
-        else:
-            task = asyncio.ensure_future(self._backend.tokenize(client, field, text, add_special))
+            return await self._made(self._backend.tokenize_pair(client, text))
+        return await self._made(self._backend.tokenize(client, field, text, add_special))
+
+    async def _made(self, making: Coroutine[Any, Any, Made]) -> Made:
+        """What the backend makes of a text; UnreachableError once all streams end."""
+        if self._is_ending:
+            making.close()
+            raise _going_down()
+        task = asyncio.ensure_future(making)
         self._tokenizing.add(task)
         try:
             return await task

@@ -81,7 +81,7 @@ def test_a_slot_holds_no_more_than_its_source_does(alone: Sampler, length: int) 
         (([1] * 9, list(range(9)), [0] * 9), "positions"),  # more than n_ctx
         (([1], [0], [3]), "slots"),
         (([1], [0], [-1]), "slots"),
-        (([-1], [0], [0]), "tokens"),
+        (([-2], [0], [0]), "tokens"),
         (([VOCAB], [0], [0]), "tokens"),
         (([1, 2], [0], [0]), "equally long"),
     ],

@@ -230,7 +230,7 @@ def ints(*values: int) -> np.ndarray[Any, Any]:
         ("slots", ints(1)),
         ("wants_logits", np.array([True])),
         ("wants_logits", np.array([], np.bool_)),
-        ("hidden", np.zeros((2, 64), np.float32)),
+        ("hidden", np.zeros((2, 65), np.float32)),  # those of another model's pictures
     ],
 )
 def test_forward_refuses_bad_values(slice_under_test: Slice, name: str, value: object) -> None:

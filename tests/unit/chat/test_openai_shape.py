@@ -62,7 +62,11 @@ def test_messages_of_every_role() -> None:
         ([{"role": "user", "content": 5}], "messages[0].content: "),
         ([{"role": "user", "content": {"a": 1}}], "messages[0].content: "),
         ([{"role": "user", "content": ["x"]}], "messages[0].content[0]: "),
-        ([{"role": "user", "content": [{"type": "image_url"}]}], "messages[0].content[0].type: 'image_url' is no text"),
+        ([{"role": "user", "content": [{"type": "image_url"}]}], "messages[0].content[0].image_url: nothing"),
+        (
+            [{"role": "user", "content": [{"type": "input_audio"}]}],
+            "messages[0].content[0].type: 'input_audio' is neither",
+        ),
         ([{"role": "user", "content": [{"type": ["text"]}]}], "messages[0].content[0].type: "),
         ([{"role": "user", "content": [{"type": "text", "text": 1}]}], "messages[0].content[0].text: "),
         ([{"role": "assistant", "tool_calls": {}}], "messages[0].tool_calls: "),

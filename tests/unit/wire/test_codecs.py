@@ -45,7 +45,7 @@ from cluster.wire.codec.sampled import decode_sampled_step, encode_sampled_step
 from cluster.wire.codec.sampling import decode_sampling, encode_sampling
 from cluster.wire.codec.step.assembly import StepAssembly
 from cluster.wire.codec.step.frames import encode_step
-from cluster.wire.codec.step.header import StepLimits, encode_header
+from cluster.wire.codec.step.header import StepLimits, check_sent, encode_header
 from cluster.wire.codec.timing import encode_timings
 from cluster.wire.codec.wiring import decode_wiring, encode_wiring
 from protos import inference_pb2, sampling_pb2, stage_pb2
@@ -182,6 +182,33 @@ def test_step_round_trip(step: tuple[Microbatch, Float32Array | None]) -> None:
     assert results[-1] is not None
     assert same_batch(results[-1][0], step[0])
     assert same_bits(results[-1][1], step[1])
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_rows_of_pictures_travel_to_the_first_stage_too(stage: int) -> None:
+    hello = make_hello(stage=stage)
+    batch = replace(make_batch(1, 3), is_pictured=True)
+    rows = np.random.default_rng(3).random((3, hello.hidden_width), np.float32)
+    assembly = StepAssembly(StepLimits.of(hello))
+    results = [assembly.add(stage_pb2.StepMessage.FromString(data)) for data in encode_step(batch, rows)]
+    assert results[-1] is not None
+    assert same_batch(results[-1][0], batch)
+    assert same_bits(results[-1][1], rows)
+    check_sent(batch, rows, StepLimits.of(hello))
+    with pytest.raises(UsageError, match=r"hidden: shape None; this stage takes \(3, "):
+        check_sent(batch, None, StepLimits.of(hello))
+
+
+def test_tokens_come_to_the_first_stage_without_rows_and_pictures_without_scores() -> None:
+    hello = make_hello(stage=0)
+    rows = np.zeros((3, hello.hidden_width), np.float32)
+    with pytest.raises(UsageError, match=r"hidden: shape \(3, .*this stage takes None"):
+        check_sent(make_batch(1, 3), rows, StepLimits.of(hello))
+    quiet = replace(make_batch(1, 3), is_pictured=True, samples=NO_ROWS, returns_logits=NO_ROWS)
+    header = encode_header(quiet, hello.hidden_width)
+    header.embeds = True
+    with pytest.raises(UsageError, match="is_pictured: rows of pictures have no tokens, scores or vectors"):
+        StepAssembly(StepLimits.of(hello)).add(stage_pb2.StepMessage(header=header))
 
 
 @given(restoring_steps())

@@ -104,8 +104,8 @@ Microbatch copy_rows(const Ints& tokens, const Ints& positions, const Ints& slot
 }
 
 void check_hidden(const Slice& slice, const Microbatch& batch, const std::optional<Hidden>& hidden) {
-    if (slice.file().is_first() != !hidden.has_value())
-        native::bad_value("hidden: the first slice takes none, the others need it; this one begins at layer ",
+    if (!slice.file().is_first() && !hidden)
+        native::bad_value("hidden: only the first slice can do without; this one begins at layer ",
                           slice.file().first);
     if (hidden &&
         (hidden->shape(0) != batch.tokens.size() || hidden->shape(1) != size_t(slice.hidden_width())))
@@ -120,6 +120,7 @@ nb::object forward(Slice& slice, const Ints& tokens, const Ints& positions, cons
     Microbatch batch = copy_rows(tokens, positions, slots, wants_logits, embeds);
     check_hidden(slice, batch, hidden);
     batch.hidden = hidden ? hidden->data() : nullptr;
+    batch.is_pictured = slice.file().is_first() && hidden;
     slice.check_microbatch(batch);
     std::optional<Rows> out;
     if (!slice.file().is_last()) out = make_rows(batch.tokens.size(), slice.hidden_width());

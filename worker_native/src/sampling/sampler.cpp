@@ -39,7 +39,7 @@ std::shared_ptr<const Breakers> Sampler::breakers_for(const std::vector<std::str
 
 void Sampler::keep(std::span<const int32_t> tokens, std::span<const int32_t> positions,
                    std::span<const int32_t> slots) {
-    for (const int32_t token : tokens) in_range("tokens", token, 0, vocab_size_ - 1);
+    for (const int32_t token : tokens) in_range("tokens", token, kNoToken, vocab_size_ - 1);
     tokens_.keep(tokens, positions, slots);
 }
 
@@ -104,7 +104,7 @@ std::vector<Sampled> Sampler::sample(LogitsRows logits, const std::vector<int64_
         SlotSampler& sampler = *samplers_[slot];
         const auto row = row_of(logits, rows[i]);
         try {
-            const Place place{position, tokens_.up_to(slot, position + 1)};
+            const Place place{position, tokens_.up_to(slot, position + 1, buffers_.history)};
             sampler.draw(row, place, masks.empty() ? TokenMask() : masks[i], buffers_, drawn[i]);
         } catch (const std::runtime_error& error) {  // that row's own fault: the others are drawn
             drawn[i].error = error.what();

@@ -1,6 +1,7 @@
 #include "sampling/slot_tokens.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/check.h"
 
@@ -25,16 +26,22 @@ void SlotTokens::keep(std::span<const int32_t> tokens, std::span<const int32_t> 
         std::vector<int32_t>& held = tokens_[slots[row]];
         held.resize(positions[row]);
         held.push_back(tokens[row]);
+        if (tokens[row] == kNoToken) has_gaps_[slots[row]] = 1;
     }
 }
 
 void SlotTokens::prepare(int32_t slot, int32_t source, int32_t length) {
     if (slot != source) tokens_[slot].assign(tokens_[source].begin(), tokens_[source].begin() + length);
     tokens_[slot].resize(length);
+    has_gaps_[slot] = length > 0 && has_gaps_[source];
 }
 
-std::span<const int32_t> SlotTokens::up_to(int32_t slot, int32_t end) const {
-    return std::span(tokens_[slot]).first(end);
+std::span<const int32_t> SlotTokens::up_to(int32_t slot, int32_t end, std::vector<int32_t>& buffer) const {
+    const auto held = std::span(tokens_[slot]).first(end);
+    if (!has_gaps_[slot]) return held;
+    buffer.clear();
+    std::ranges::copy_if(held, std::back_inserter(buffer), [](int32_t token) { return token != kNoToken; });
+    return buffer;
 }
 
 }  // namespace native

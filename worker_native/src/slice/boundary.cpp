@@ -126,8 +126,8 @@ int64_t Boundary::rows_of(const Port& port, const ggml_tensor* tensor) {
     bool is_sound = tensor && tensor->type == GGML_TYPE_F32;
     if (is_sound && port.has_planes) {
         num_rows = tensor->ne[1];
-        is_sound = ggml_is_contiguous(tensor) && tensor->ne[0] == part_width_ &&
-                   port.plane < tensor->ne[2] && tensor->ne[3] == 1;
+        is_sound = ggml_is_contiguous(tensor) && tensor->ne[0] == part_width_ && port.plane < tensor->ne[2] &&
+                   tensor->ne[3] == 1;
     } else if (is_sound) {
         is_sound = (ggml_is_contiguous(tensor) || has_gaps(tensor)) &&
                    num_rows * part_width_ == ggml_nelements(tensor);

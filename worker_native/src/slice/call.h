@@ -30,10 +30,12 @@ class Call {
         outputs_[row] = is_output;
     }
 
-    llama_batch batch() {
+    // `embeddings`: rows that stand for tokens, borrowed; null where the tokens are looked up.
+    llama_batch batch(const float* embeddings) {
         llama_batch batch{};
         batch.n_tokens = static_cast<int32_t>(slots_.size());
-        batch.token = tokens_.data();
+        batch.token = embeddings ? nullptr : tokens_.data();
+        batch.embd = const_cast<float*>(embeddings);  // libllama only reads it
         batch.pos = positions_.data();
         batch.n_seq_id = slots_per_row_.data();
         batch.seq_id = slot_of_row_.data();

@@ -13,8 +13,9 @@ struct Microbatch {
     std::vector<int32_t> positions;     // [T]
     std::vector<int32_t> slots;         // [T]
     std::vector<uint8_t> wants_logits;  // [T]
-    const float* hidden = nullptr;      // [T, E], borrowed; null on the first slice
+    const float* hidden = nullptr;      // [T, E], borrowed; null on the first slice, unless `is_pictured`
     bool embeds = false;                // the wanted rows are those behind the last norm, not logits
+    bool is_pictured = false;           // the first slice is given rows in the place of tokens
 
     int32_t num_rows() const { return static_cast<int32_t>(tokens.size()); }
 };

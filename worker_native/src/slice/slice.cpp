@@ -90,10 +90,21 @@ void Slice::check_microbatch(const Microbatch& batch) const {
     const int32_t most_rows = encodes ? std::min(n_batch_, n_ubatch_) : n_batch_;
     native::check_microbatch(batch, {most_rows, vocab_size_, n_ctx_, is_encoder_}, slots_);
     if (file_.encodes_prompt) check_prompt(batch);
+    if (batch.is_pictured) check_takes_rows();
     if (!file_.is_last()) return;
     if (batch.embeds && !can_embed_) bad_value("embeds: the slice was loaded without embeds");
     if (!batch.embeds && (is_encoder_ || file_.ranks()) && std::ranges::count(batch.wants_logits, uint8_t{1}))
         bad_value("wants_logits: the model has no logits, only embeddings or scores");
+}
+
+// Positions with several sections, parts beside the hidden rows, and rows that are wider than these belong to
+// models whose pictures need more than rows.
+void Slice::check_takes_rows() const {
+    const auto rope = llama_model_rope_type(model_.get());
+    const bool has_sections = rope == LLAMA_ROPE_TYPE_MROPE || rope == LLAMA_ROPE_TYPE_IMROPE;
+    if (is_encoder_ || has_sections || file_.inputs.size() > 1 ||
+        llama_model_n_embd_inp(model_.get()) != hidden_width_)
+        bad_value("hidden: this model takes no rows in the place of tokens");
 }
 
 void Slice::forward(Microbatch batch, float* hidden_out) {
@@ -155,12 +166,14 @@ void Slice::decode_group(const Microbatch& batch, const Group& group, float* hid
     }
     const LoggedErrors errors;
     CallRows rows(group, batch.hidden, hidden_out, hidden_width_);
-    boundary_->begin(rows.in(), rows.out(), num_rows);
+    // What the first slice is given stands for tokens: libllama itself takes it in.
+    const float* embeddings = file_.is_first() ? rows.in() : nullptr;
+    boundary_->begin(embeddings ? nullptr : rows.in(), rows.out(), num_rows);
     std::vector<float> normed(num_normed(batch, group) * embedding_width_);
     if (!normed.empty()) boundary_->begin_normed(normed.data(), std::ssize(normed) / embedding_width_);
     if (file_.is_encoder) llama_memory_clear(llama_get_memory(context_.get()), false);
     const bool encodes = llama_model_has_encoder(model_.get()) && !file_.encodes_prompt;
-    const int32_t status = (encodes ? llama_encode : llama_decode)(context_.get(), call.batch());
+    const int32_t status = (encodes ? llama_encode : llama_decode)(context_.get(), call.batch(embeddings));
     llama_synchronize(context_.get());
     clear_vector_state();
     if (status != 0) failed("forward: libllama returned ", status, ": ", errors.first("it gave no reason"));

@@ -91,6 +91,7 @@ class Slice {
     void mend(int32_t slot);
     void truncate(int32_t slot, int32_t length);
     void restore(const Microbatch& batch);
+    void check_takes_rows() const;
     int32_t flagged_row(int64_t row) const;
     void begin_logits(const Microbatch& batch);
     void check_has(bool embeddings) const;

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from cluster.chat.messages import Message, Role, ToolCall
+from cluster.chat.pictures import joined_parts, picture_of_base64
 from cluster.http.faces.fields import Fields, objects
 from cluster.http.faces.parts import BETWEEN_PARTS, content_text, part_text
 
@@ -49,17 +50,19 @@ class Conversation:
 
     def _add_user(self, role: Role, blocks: Iterable[Fields]) -> None:
         """Results come before the text of the same turn: they answer what came before, and the text what they say."""
-        texts: list[str] = []
+        parts: list[str | bytes] = []
         has_results = False
         for block in blocks:
             if block.text("type") == "tool_result":
                 self.messages.append(self._result(block))
                 has_results = True
+            elif block.text("type") == "image" and role is Role.USER:
+                parts.append(_picture(block))
             else:
-                texts.append(part_text(block, self.ignored.append))
-        text = BETWEEN_PARTS.join(text for text in texts if text)
+                parts.append(part_text(block, self.ignored.append))
+        text, pictures = joined_parts([part for part in parts if part])
         if text or not has_results:
-            self.messages.append(Message(role, text))
+            self.messages.append(Message(role, text, pictures=pictures))
 
     def _result(self, block: Fields) -> Message:
         use_id = block.text("tool_use_id")
@@ -95,6 +98,16 @@ class _Turn:
         content = BETWEEN_PARTS.join(text for text in self.texts if text)
         reasoning = BETWEEN_PARTS.join(text for text in self.reasoning if text)
         return Message(Role.ASSISTANT, content, reasoning, tuple(self.calls))
+
+
+def _picture(block: Fields) -> bytes:
+    source = block.inner("source")
+    if source is None or source.text("type") != "base64":
+        raise block.wrong(
+            "source", "only pictures in base64 are read, nothing is fetched; give {type, media_type, data}"
+        )
+    source.skip("media_type")  # their bytes say it
+    return picture_of_base64(source.text("data"), source.name_of("data"))
 
 
 def _call(block: Fields) -> ToolCall:

@@ -31,16 +31,19 @@ class StepLimits:
     stage: int
     num_stages: int
     runs_program: bool = False  # steps are calls, with named arrays
+    row_width: int = 0  # of the rows of pictures, which the first stage is given
 
     @classmethod
     def of(cls, hello: Hello) -> StepLimits:
         width = hello.hidden_width if hello.stage > 0 else 0
         place = hello.stage, hello.num_stages
-        return cls(hello.num_slots, hello.context_length, width, *place, hello.wire_dtype == ARRAYS)
+        return cls(hello.num_slots, hello.context_length, width, *place, hello.wire_dtype == ARRAYS, hello.hidden_width)
 
-    def width_of(self, restores: Sequence[int]) -> int:
-        """Of the hidden rows that a step brings: none to a stage that leaves it to others."""
-        return 0 if restores and self.stage not in restores else self.hidden_width
+    def width_of(self, restores: Sequence[int], *, is_pictured: bool) -> int:
+        """Of the rows that a step brings: none to a stage that leaves it to others."""
+        if restores and self.stage not in restores:
+            return 0
+        return self.row_width if is_pictured and self.stage == 0 else self.hidden_width
 
 
 def check_sent(step: AnyStep, hidden: Float32Array | None, stage_limits: StepLimits) -> None:
@@ -52,7 +55,7 @@ def check_sent(step: AnyStep, hidden: Float32Array | None, stage_limits: StepLim
 
 
 def _check_hidden(batch: Microbatch, hidden: Float32Array | None, stage_limits: StepLimits) -> None:
-    width = stage_limits.width_of(batch.restores)
+    width = stage_limits.width_of(batch.restores, is_pictured=batch.is_pictured)
     wanted = (batch.num_rows, width) if width else None
     shape = None if hidden is None else hidden.shape
     if shape != wanted:
@@ -86,6 +89,8 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
         header.scales.extend(batch.scales)
     if batch.restores:
         header.restores.extend(batch.restores)
+    if batch.is_pictured:
+        header.is_pictured = True
     if len(batch.pending):
         header.pending = int32_bytes(batch.pending)
     for new in batch.new_sampling:
@@ -101,7 +106,7 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
     """The microbatch of a header; UsageError names the field that is out of bounds. Its arrays are read-only."""
     num_rows = check_range("num_rows", message.num_rows, 1, limits.MAX_ROWS)
     restores = _restores(message, stage_limits.num_stages)
-    width = stage_limits.width_of(restores)
+    width = stage_limits.width_of(restores, is_pictured=message.is_pictured)
     check_range("hidden_width", message.hidden_width, width, width)
     flags = message.wants_logits
     _check_flags("wants_logits", flags, num_rows)
@@ -128,7 +133,14 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
         pools=_pooled_rows(message, num_rows),
         scales=_scales(message.scales),
         restores=restores,
+        is_pictured=_is_pictured(message),
     )
+
+
+def _is_pictured(message: stage_pb2.StepHeader) -> bool:
+    if message.is_pictured and (message.pending or message.scores or message.embeds):
+        raise UsageError("is_pictured: rows of pictures have no tokens, scores or vectors; send those apart")
+    return message.is_pictured
 
 
 def _restores(message: stage_pb2.StepHeader, num_stages: int) -> tuple[int, ...]:

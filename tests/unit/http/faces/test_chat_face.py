@@ -87,7 +87,7 @@ def test_fields_that_mean_nothing_here_are_counted() -> None:
         ("messages[0].role", {"messages": [{"role": "king", "content": "a"}]}),
         ("messages[0].content", {"messages": [{"role": "user", "content": 5}]}),
         (
-            "messages[0].content[0].type",
+            "messages[0].content[0].image_url.url",
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
         ),
         (

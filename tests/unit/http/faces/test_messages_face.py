@@ -135,7 +135,7 @@ def test_fields_without_meaning_here_are_named() -> None:
         ({"messages": [{"role": "user", "content": 3}]}, r"messages\[0\].content: is a number"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]},
-            r"messages\[0\].content\[0\].type: image cannot be read",
+            r"messages\[0\].content\[0\].source: only pictures in base64",
         ),
         (
             {"messages": [{"role": "user", "content": [{"type": "tool_result", "content": [{"type": "document"}]}]}]},

@@ -181,7 +181,9 @@ def test_a_prompt_is_a_message_unless_it_is_raw() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"messages": [{"role": "user", "content": "x", "images": ["aa"]}]}, r"messages\[0\].images: "),
+        ({"messages": [{"role": "user", "content": "x", "images": ["a"]}]}, r"messages\[0\].images\[0\]: "),
+        ({"messages": [{"role": "user", "content": "x", "images": [7]}]}, r"messages\[0\].images: "),
+        ({"messages": [{"role": "system", "content": "x", "images": ["aaaa"]}]}, r"messages\[0\].images: only"),
         ({"messages": [{"content": "x"}]}, r"messages\[0\].role: it is missing"),
         ({"messages": [{"role": "user", "content": ["x"]}]}, r"messages\[0\].content: is a list"),
         ({"format": 3}, "format: is a number"),

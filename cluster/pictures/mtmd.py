@@ -1,0 +1,82 @@
+"""llama.cpp's mtmd by ctypes: a picture as tokens and rows. For child processes only: it may end its process."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from typing import Any
+
+import llama_cpp
+import numpy as np
+from llama_cpp import mtmd_cpp as mtmd
+
+from cluster.api.errors import ClusterError, UnsupportedModelError, UsageError
+from cluster.messages.step import Float32Array
+from cluster.node.libllama import silent
+
+Part = list[int] | Float32Array  # ids of tokens, or rows [n, E] that stand for some
+
+
+class Mtmd:
+    """An encoder of pictures. Its process ends with it."""
+
+    def __init__(self, projector: str, vocabulary: str, row_width: int, num_threads: int) -> None:
+        """Load both files. `vocabulary`: a GGUF with the model's metadata and vocabulary, for the tokens that some
+        families have around a picture. ClusterError; UnsupportedModelError for pictures that need more than rows."""
+        llama_cpp.llama_log_set(silent, None)
+        mtmd.mtmd_log_set(silent, None)
+        mtmd.mtmd_helper_log_set(silent, None)
+        self._row_width = row_width
+        params = llama_cpp.llama_model_default_params()
+        params.vocab_only = True
+        self._model = llama_cpp.llama_model_load_from_file(vocabulary.encode(), params)
+        if not self._model:
+            raise ClusterError("mmproj: libllama cannot load the model's vocabulary")
+        options = mtmd.mtmd_context_params_default()
+        options.use_gpu = False
+        options.print_timings = False
+        options.n_threads = num_threads
+        options.warmup = False
+        self._context = mtmd.mtmd_init_from_file(projector.encode(), self._model, options)
+        if not self._context:
+            raise ClusterError("mmproj: mtmd cannot load it; it may be damaged, or of a newer llama.cpp")
+        if mtmd.mtmd_decode_use_mrope(self._context) or mtmd.mtmd_decode_use_non_causal(self._context, None):
+            raise UnsupportedModelError(
+                "mmproj: pictures of this family have positions in several sections, or attend to what follows, which "
+                "is not served"
+            )
+
+    def parts_of(self, picture: bytes) -> list[Part]:
+        """What a prompt has in the place of a picture. UsageError for bytes that are none."""
+        data = (ctypes.c_uint8 * len(picture)).from_buffer_copy(picture)
+        bitmap = mtmd.mtmd_helper_bitmap_init_from_buf(self._context, data, len(picture), False)
+        if not bitmap:
+            raise UsageError("it cannot be decoded; it may be damaged")
+        chunks = mtmd.mtmd_input_chunks_init()
+        try:
+            marker = mtmd.mtmd_default_marker()
+            text = mtmd.mtmd_input_text(marker, len(marker), False, True)
+            bitmaps = (ctypes.c_void_p * 1)(bitmap)
+            if code := mtmd.mtmd_tokenize(self._context, chunks, ctypes.byref(text), bitmaps, 1):
+                raise UsageError(f"mtmd cannot prepare it ({code}); give another size or format")
+            return list(self._encoded(chunks))
+        finally:
+            mtmd.mtmd_input_chunks_free(chunks)
+            mtmd.mtmd_bitmap_free(bitmap)
+
+    def _encoded(self, chunks: Any) -> Iterator[Part]:
+        for place in range(mtmd.mtmd_input_chunks_size(chunks)):
+            chunk = mtmd.mtmd_input_chunks_get(chunks, place)
+            kind = mtmd.mtmd_input_chunk_get_type(chunk)
+            if kind == mtmd.MTMD_INPUT_CHUNK_TYPE_TEXT:
+                count = ctypes.c_size_t()
+                tokens = mtmd.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(count))
+                yield tokens[: count.value]
+                continue
+            if kind != mtmd.MTMD_INPUT_CHUNK_TYPE_IMAGE:
+                raise UsageError("it is no picture")
+            if code := mtmd.mtmd_encode_chunk(self._context, chunk):
+                raise ClusterError(f"mmproj: mtmd cannot encode it ({code})")
+            num_rows = mtmd.mtmd_input_chunk_get_n_tokens(chunk)
+            found = np.ctypeslib.as_array(mtmd.mtmd_get_output_embd(self._context), (num_rows, self._row_width))
+            yield found.copy()

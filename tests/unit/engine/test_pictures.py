@@ -1,0 +1,152 @@
+"""Rows of pictures in prompts: cut at their borders, never beside tokens, and found again as texts are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cluster.api.errors import UsageError
+from cluster.api.sampling import SamplingParams
+from cluster.engine.completing import check_tokens
+from cluster.engine.drafting.drafter import most_drafted
+from cluster.engine.limits import Limits
+from cluster.engine.scheduler import Scheduler
+from cluster.engine.sequence import Sequence
+from cluster.messages.pictures import PicturedPrompt, PictureRows, stand_ins
+from cluster.messages.step import Microbatch, SampledToken, StepResult
+from tests.fakes.fake_stages import VOCABULARY
+
+LIMITS = Limits(num_slots=4, context_length=128, max_batch_tokens=16, num_stages=1)
+WIDTH = 3
+PARAMS = SamplingParams(seed=1, max_tokens=4)
+
+
+def prompt_of(*pieces: list[int] | tuple[bytes, int]) -> PicturedPrompt:
+    """Token ids, and pictures by name and number of rows; row i of one is filled with i."""
+    ids: list[int] = []
+    pictures = []
+    for piece in pieces:
+        if isinstance(piece, list):
+            ids += piece
+        else:
+            name, count = piece
+            rows = np.repeat(np.arange(count, dtype=np.float32)[:, None], WIDTH, axis=1)
+            pictures.append(PictureRows(len(ids), rows))
+            ids += stand_ins(name, count)
+    return PicturedPrompt(tuple(ids), tuple(pictures))
+
+
+def sequence(request_id: int, prompt: PicturedPrompt) -> Sequence:
+    return Sequence(request_id, prompt.token_ids, PARAMS, pictures=prompt.pictures)
+
+
+def fill(scheduler: Scheduler) -> list[Microbatch]:
+    return list(iter(lambda: scheduler.next_batch(0.0), None))
+
+
+def answer(scheduler: Scheduler, microbatch: Microbatch) -> None:
+    sampled = tuple(SampledToken(int(row), int(microbatch.slots[row]), 5, -1.0) for row in microbatch.samples)
+    scheduler.complete(StepResult(microbatch.id, sampled), 0.0)
+
+
+def run(scheduler: Scheduler, num_steps: int) -> list[Microbatch]:
+    """So many microbatches, each answered before the next."""
+    sent = []
+    for _ in range(num_steps):
+        microbatch = scheduler.next_batch(0.0)
+        assert microbatch is not None
+        answer(scheduler, microbatch)
+        sent.append(microbatch)
+    return sent
+
+
+def shown(microbatch: Microbatch) -> tuple[list[int], list[int], list[float] | None]:
+    """Its tokens and positions, and the first value of each row that is given."""
+    assert microbatch.is_pictured == (microbatch.rows is not None)
+    rows = None if microbatch.rows is None else microbatch.rows[:, 0].tolist()
+    return microbatch.tokens.tolist(), microbatch.positions.tolist(), rows
+
+
+def test_a_prompt_is_cut_where_its_pictures_begin_and_end() -> None:
+    scheduler = Scheduler(LIMITS)
+    scheduler.add(sequence(1, prompt_of([7, 8], (b"a", 3), (b"b", 2), [9])))
+    assert [shown(one) for one in run(scheduler, 4)] == [
+        ([7, 8], [0, 1], None),
+        ([0, 0, 0], [2, 3, 4], [0.0, 1.0, 2.0]),
+        ([0, 0], [5, 6], [0.0, 1.0]),
+        ([9], [7], None),
+    ]
+
+
+def test_a_picture_of_more_rows_than_a_microbatch_has_goes_into_several() -> None:
+    scheduler = Scheduler(LIMITS)
+    scheduler.add(sequence(1, prompt_of((b"a", 20))))
+    first, second = run(scheduler, 2)
+    assert shown(first)[2] == list(range(16))
+    assert shown(second) == ([0] * 4, [16, 17, 18, 19], [16.0, 17.0, 18.0, 19.0])
+    assert (first.samples.tolist(), second.samples.tolist()) == ([], [3]), "a token follows the last row"
+
+
+def test_rows_of_pictures_and_tokens_are_never_in_one_microbatch() -> None:
+    scheduler = Scheduler(LIMITS)
+    for number, prompt in enumerate((prompt_of((b"a", 3), [5]), prompt_of([6, 7]), prompt_of((b"b", 2), [8]))):
+        scheduler.add(sequence(number, prompt))
+    sent = run(scheduler, 3)
+    assert [one.is_pictured for one in sent] == [True, False, False]
+    assert sorted(set(sent[0].slots.tolist())) == [0, 1]
+    assert shown(sent[0])[2] == [0.0, 1.0, 2.0, 0.0, 1.0]
+    assert sorted(token for one in sent[1:] for token in one.tokens.tolist() if token != 5) == [6, 7, 8]
+
+
+def test_what_slots_hold_of_a_picture_is_found_again_and_of_another_is_not() -> None:
+    scheduler = Scheduler(replace(LIMITS, max_batch_tokens=64))
+    ids = list(range(10, 50))
+    first = sequence(1, prompt_of(ids, (b"a", 20), [5, 6, 7]))
+    scheduler.add(first)
+    run(scheduler, 3)
+    scheduler.end(1)
+    same, other = (sequence(2, prompt_of(ids, (b"a", 20), [5, 6, 8, 9])), sequence(3, prompt_of(ids, (b"b", 20), [5])))
+    scheduler.add(same)
+    run(scheduler, 1)
+    assert same.num_cached == 62
+    scheduler.end(2)
+    scheduler.add(other)
+    run(scheduler, 1)
+    assert other.num_cached == 40
+
+
+def test_after_stages_died_the_rows_are_sent_again_from_the_first_on() -> None:
+    scheduler = Scheduler(LIMITS)
+    asked = sequence(1, prompt_of([7], (b"a", 3), [9]))
+    scheduler.add(asked)
+    run(scheduler, 3)
+    assert asked.num_generated == 1
+    scheduler.interrupt()
+    scheduler.reset(1)
+    again = run(scheduler, 3)
+    assert [shown(one)[2] for one in again] == [None, [0.0, 1.0, 2.0], None]
+    assert again[-1].tokens.tolist() == [9, 5], "with the token that was drawn behind it"
+
+
+def test_nothing_is_guessed_ahead_of_pictures() -> None:
+    assert most_drafted(sequence(1, prompt_of((b"a", 3), [9])), LIMITS) == 0
+    assert most_drafted(sequence(1, prompt_of([8, 9])), LIMITS) == 3
+
+
+def test_stand_ins_are_good_in_their_places_only() -> None:
+    prompt = prompt_of([1], (b"a", 2))
+    check_tokens(prompt.token_ids, VOCABULARY, prompt.pictures)
+    with pytest.raises(UsageError, match=r"token 1 is -\d+, outside of the vocabulary"):
+        check_tokens(prompt.token_ids, VOCABULARY)
+    with pytest.raises(UsageError, match=r"token 3 is -\d+, outside of the vocabulary"):
+        check_tokens((*prompt.token_ids, prompt.token_ids[1]), VOCABULARY, prompt.pictures)
+
+
+def test_stand_ins_depend_on_the_name_and_are_all_different() -> None:
+    one, other = stand_ins(b"a", 5000), stand_ins(b"b", 5000)
+    assert one == stand_ins(b"a", 5000)
+    assert one[:100] == stand_ins(b"a", 100)
+    assert max(one + other) < 0
+    assert set(one).isdisjoint(other)
