@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from cluster.cutting.factors import DECAY, RESIDUAL, Factor, by_model_width
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -55,6 +57,7 @@ class Architecture:
     `norm`: the norm after the layers, where it is not output_norm.
     `tied`: the embedding is the head, a head of its own is not loaded.
     `min_tokens`: the least vocabulary that libllama loads, for slices that neither embed nor have the head.
+    `factor`: what libllama derives from the number of layers, and multiplies with in each: slices have the model's.
     `residual_scale`: times 1/sqrt(number of layers) is the default of that key.
     `whole`: why no model can be cut, though it can be served whole; `whole_if`: numbers in keys that make it so.
     `refusal`: why it cannot be served at all; `refused_if`: numbers in keys that make it so.
@@ -84,6 +87,7 @@ class Architecture:
     norm: str = "output_norm"
     tied: bool = False
     min_tokens: int = 32
+    factor: Factor | None = None
     residual_scale: float | None = None
     whole: str = ""
     whole_if: Mapping[str, tuple[Callable[[int], bool], str]] = field(default_factory=dict)
@@ -146,8 +150,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "qwen3tts": replace(ROTARY, min_tokens=3072),  # the width of its head is in libllama's code
     "talkie": replace(ROTARY, inputs=("inp_norm", "inp_norm@ffn_inp-0")),
     # Sliding windows.
-    "gemma2": replace(FREE, inputs=("inp_scaled",), window=Window(2), counts=frozenset({46}), tied=True),
-    "gemma3": replace(FREE, inputs=("inp_scaled",), window=Window(6, optional=True), counts=frozenset({62})),
+    "gemma2": replace(FREE, inputs=("inp_scaled",), window=Window(2), factor=by_model_width(46), tied=True),
+    "gemma3": replace(FREE, inputs=("inp_scaled",), window=Window(6, optional=True), factor=by_model_width(62)),
     "gemma4": replace(
         FREE,
         inputs=("inp_scaled",),
@@ -213,14 +217,10 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         inputs=("inp_embd",),
         whole_if={"attn_res.block_size": (lambda size: size > 0, "layers read what those far before them left")},
     ),
+    # Factors by the number of layers.
+    "minicpm3": replace(FREE, inputs=("inp_scaled",), factor=RESIDUAL),
+    "minimax-01": replace(ROTARY, recurrent="list", interval=8, factor=DECAY),
     # Whole only.
-    "minicpm3": replace(FREE, whole="the graph scales what each layer adds by the number of layers"),
-    "minimax-01": replace(
-        ROTARY,
-        recurrent="list",
-        interval=8,
-        whole="the decay of a layer's state depends on its number among all layers",
-    ),
     "gemma3n": replace(
         FREE, window=Window(5), whole="layers from the 20th on share the keys and values of earlier ones"
     ),

@@ -3,6 +3,8 @@
 ggml_cluster.slice.first, .end, .num_layers, .vocab_size   uint32; the last two are the whole model's
 ggml_cluster.slice.hidden_width                            uint32; floats per token between slices
 ggml_cluster.slice.inputs, .output                         where those enter the graph and leave it (slice/boundary.h)
+ggml_cluster.slice.scaled, .scales, .derived_scales        factors of its layers, where libllama would derive others
+                                                           (slice/layer_scales.h): names, and float32s, one per layer
 ggml_cluster.slice.model_hash                              string; what cluster.store.fingerprint says of the source
 """
 
@@ -16,6 +18,7 @@ from cluster.cutting import per_layer
 from cluster.cutting.boundary import entries
 from cluster.cutting.layers import LEADING_KEYS, SliceLayer, num_in_front, num_leading
 from cluster.cutting.model import Model
+from cluster.cutting.scales import scale_keys
 from ggml.gguf.value import (
     SCALAR_BYTES,
     MetadataArray,
@@ -83,6 +86,8 @@ def _role(model: Model, first: int, end: int, layers: Sequence[SliceLayer], mode
         "inputs": string_array(entries(model.row, num_in_front(layers))),
         "output": string(_output(model, layers, num_in_front(layers) + end - first - 1)),
     }
+    if (first, end) != (0, model.num_layers):
+        role |= scale_keys(model, layers)
     if model_hash:
         role["model_hash"] = string(model_hash)
     return {f"ggml_cluster.slice.{name}": value for name, value in role.items()}

@@ -43,8 +43,7 @@ COUNTS = (
     (
         "gemma2.cpp:25, gemma3.cpp:29",
         "46 and 62 layers scale queries by the width of the model over its heads, others by the width of a head",
-        "these are whole only: no key is read, and the ratio (the root of 168 / 128, of 144 / 128) is no power of two, "
-        "so that it rounds where it is moved to (a norm, a scale)",
+        "exact: slices have the model's factor, which takes the place of the other in the graph (see below)",
     ),
     (
         "gemma3n.cpp:7, 39; models.h:843",
@@ -68,12 +67,13 @@ COUNTS = (
     (
         "minicpm3.cpp:197",
         "what a layer adds is scaled by the square root of the number",
-        "whole only: no key is read, and no other graph of latent attention scales what a layer adds",
+        "exact: slices have the model's factor, likewise",
     ),
     (
         "minimax-01.cpp:288",
         "states decay by the layer's number over that of all",
-        "whole only: neighbours differ by 1 / (number - 1), which no smaller number gives",
+        "exact: slices have the model's factor for each layer, likewise; derived ones would differ by "
+        "1 / (number - 1) from layer to layer",
     ),
     (
         "nanbeige.cpp:31, 165",
@@ -128,7 +128,13 @@ COUNTS = (
     ),
 )
 
-TAIL = """A slice could claim all layers of its model, with zeros for those that it has not. That is done for one or two
+TAIL = """Where libllama derives a factor from the number of layers (`cluster/cutting/factors.py`), a slice's file
+says what it is in the model, and the native part writes that into the operation while libllama asks the evaluation
+callback about it, which is before it is computed (`worker_native/src/slice/layer_scales.h`). Moved to a weight or to a
+norm it would round otherwise; so the operation, its place and its factor are those of the whole model's graph, whatever
+the weights are quantised to. A slice whose graph has no such operation for one of its layers ends with an error.
+
+A slice could claim all layers of its model, with zeros for those that it has not. That is done for one or two
 layers where a kind must be there, not for dozens: libllama keeps keys and values for each layer that a file has
 (llama-kv-cache.cpp:165), so that each stage would need the cache of the whole model, and the last one would compute all
 that lie in front of its own.

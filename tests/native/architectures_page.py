@@ -105,6 +105,8 @@ def notes(row: Architecture) -> Iterator[str]:
         yield f"layers repeat every {row.period_key}"
     if row.indexer is not None:
         yield "not in front of a layer that uses the indexer of one before it"
+    if row.factor is not None:
+        yield f"{row.factor.why}: slices have the model's own factor"
     counts = [str(count) for count in sorted(row.counts)] + ([f"{row.at_least} or more"] if row.at_least else [])
     for count, twin in sorted(row.twins.items()):
         yield f"slices of a model of {count} layers call themselves `{twin}`, whose graph is the same"

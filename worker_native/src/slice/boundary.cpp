@@ -7,13 +7,19 @@
 namespace native {
 namespace {
 
+constexpr size_t kRopeMode = 2;  // of the parameters that ggml_rope_ext writes
+
 // What libllama calls the rows behind the last norm, in all architectures that are known to have some.
 bool is_normed(std::string_view name) { return name == "result_norm" || name == "result_embd"; }
 
 }  // namespace
 
 Boundary::Boundary(const SliceFile& file, int32_t hidden_width, int32_t normed_width)
-    : hidden_width_(hidden_width), num_parts_(std::ssize(file.inputs)), normed_width_(normed_width) {
+    : scales_(file),
+      rope_mode_(file.rope_mode),
+      hidden_width_(hidden_width),
+      num_parts_(std::ssize(file.inputs)),
+      normed_width_(normed_width) {
     part_width_ = hidden_width_ / num_parts_;
     for (int64_t part = 0; part < num_parts_; ++part) {
         const std::string& input = file.inputs[part];
@@ -34,6 +40,7 @@ void Boundary::begin(const float* in, float* out, int32_t num_rows) {
     out_ = out;
     num_rows_ = num_rows;
     problem_.clear();
+    scales_.begin();
     normed_ = nullptr;
     num_normed_ = num_normed_done_ = 0;
     for (auto* ports : {&inputs_, &outputs_})
@@ -51,6 +58,7 @@ void Boundary::finish() {
     in_ = nullptr;
     out_ = nullptr;
     if (!problem_.empty()) failed("hidden rows: ", problem_);
+    scales_.finish();
     for (const auto* ports : {&inputs_, &outputs_})
         for (const Port& port : *ports)
             if (port.num_done != num_rows_)
@@ -68,7 +76,14 @@ void Boundary::finish() {
 
 bool Boundary::on_tensor(ggml_tensor* tensor, bool is_question, void* boundary) {
     Boundary& self = *static_cast<Boundary*>(boundary);
+    if (is_question) self.set_params(tensor);
     return is_question ? self.is_wanted(tensor) : self.computed(tensor);
+}
+
+// What the slice's file says of an operation that is about to be computed.
+void Boundary::set_params(ggml_tensor* tensor) {
+    scales_.set(tensor);
+    if (rope_mode_ && tensor->op == GGML_OP_ROPE) tensor->op_params[kRopeMode] = *rope_mode_;
 }
 
 bool Boundary::is_wanted(ggml_tensor* tensor) {

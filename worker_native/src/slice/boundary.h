@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/libllama.h"
+#include "slice/layer_scales.h"
 #include "slice/slice_file.h"
 
 namespace native {
@@ -43,6 +45,7 @@ class Boundary {
         ggml_tensor* tensor = nullptr;
     };
 
+    void set_params(ggml_tensor* tensor);
     bool is_wanted(ggml_tensor* tensor);
     bool computed(ggml_tensor* tensor);
     int64_t rows_of(const Port& port, const ggml_tensor* tensor);
@@ -52,6 +55,8 @@ class Boundary {
     void read_normed(const ggml_tensor* tensor);
 
     std::vector<Port> inputs_, outputs_;
+    LayerScales scales_;
+    std::optional<int32_t> rope_mode_;
     std::string stop_at_;  // empty on the last slice
     int64_t hidden_width_, part_width_;
     int64_t num_parts_;

@@ -1,6 +1,7 @@
 #include "slice/slice_file.h"
 
 #include <optional>
+#include <utility>
 
 #include "base/check.h"
 #include "gguf/file.h"
@@ -42,24 +43,55 @@ void check_port(const std::string& name) {
         bad_value("ggml_cluster.slice: '", name, "' names no tensor; cut again");
 }
 
+// The names of 1 to 4 tensors; none where the key is missing.
+std::vector<std::string> find_names(const gguf_context* file, const char* key) {
+    std::vector<std::string> names;
+    if (const auto count = find_array(file, key, GGUF_TYPE_STRING)) {
+        in_range(key, *count, 1, 4);
+        for (size_t i = 0; i < *count; ++i)
+            names.emplace_back(gguf_get_arr_str(file, gguf_find_key(file, key), i));
+    }
+    for (const std::string& name : names) check_port(name);
+    return names;
+}
+
 // Where hidden rows enter and leave; the defaults suit most architectures.
 void read_ports(const gguf_context* file, SliceFile& slice) {
-    const char* inputs = "ggml_cluster.slice.inputs";
-    if (const auto count = find_array(file, inputs, GGUF_TYPE_STRING)) {
-        in_range(inputs, *count, 1, 4);
-        slice.inputs.clear();
-        for (size_t i = 0; i < *count; ++i)
-            slice.inputs.emplace_back(gguf_get_arr_str(file, gguf_find_key(file, inputs), i));
-    }
+    if (auto inputs = find_names(file, "ggml_cluster.slice.inputs"); !inputs.empty())
+        slice.inputs = std::move(inputs);
     slice.output =
         find_string(file, "ggml_cluster.slice.output").value_or(text("l_out-", slice.num_blocks - 1));
-    for (const std::string& name : slice.inputs) check_port(name);
     check_port(slice.output);
     const auto width = find_u32(file, "ggml_cluster.slice.hidden_width");
     if (width) slice.hidden_width = in_range("ggml_cluster.slice.hidden_width", *width, 1, 1 << 24);
     if (slice.hidden_width % std::ssize(slice.inputs) != 0)
         bad_value("ggml_cluster.slice.hidden_width: ", slice.hidden_width, " is no multiple of its ",
                   slice.inputs.size(), " inputs; cut again");
+}
+
+// One for each layer of the file.
+std::vector<float> read_factors(const gguf_context* file, const char* key, int32_t num_blocks) {
+    const auto count = find_array(file, key, GGUF_TYPE_FLOAT32);
+    if (!count || *count != size_t(num_blocks))
+        bad_value(key, ": has ", count.value_or(0), " factors for ", num_blocks, " layers; cut again");
+    const auto* factors = static_cast<const float*>(gguf_get_arr_data(file, gguf_find_key(file, key)));
+    return {factors, factors + *count};
+}
+
+void read_scales(const gguf_context* file, SliceFile& slice) {
+    slice.scaled = find_names(file, "ggml_cluster.slice.scaled");
+    if (slice.scaled.empty()) return;
+    slice.scales = read_factors(file, "ggml_cluster.slice.scales", slice.num_blocks);
+    slice.derived_scales = read_factors(file, "ggml_cluster.slice.derived_scales", slice.num_blocks);
+}
+
+void read_rope_mode(const gguf_context* file, SliceFile& slice) {
+    const char* key = "ggml_cluster.slice.rope_mode";
+    const auto mode = find_u32(file, key);
+    if (mode && *mode != GGML_ROPE_TYPE_NORMAL && *mode != GGML_ROPE_TYPE_NEOX)
+        bad_value(key, ": ", *mode, " is neither ", GGML_ROPE_TYPE_NORMAL, " nor ", GGML_ROPE_TYPE_NEOX,
+                  "; cut again");
+    if (mode) slice.rope_mode = static_cast<int32_t>(*mode);
 }
 
 // A key that may hold one number or one per layer; 0 unless it is one plain number.
@@ -104,6 +136,8 @@ SliceFile read_slice_file(const std::string& path) {
     check_tokenizer(file.get());
     read_role(file.get(), slice);
     read_ports(file.get(), slice);
+    read_scales(file.get(), slice);
+    read_rope_mode(file.get(), slice);
     read_heads(file.get(), architecture, slice);
     read_pooling(file.get(), architecture, slice);
     return slice;
