@@ -31,6 +31,21 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Rounded:
+    """Another architecture, as which slices compute the same, but round it otherwise: cluster.cutting.rounding.
+
+    `how`: for people. `rope_mode`: how keys and queries are rotated (GGML_ROPE_TYPE_*), where its own graph would do it
+    in another way. `layer_zeros`, `outer_zeros`: biases that it asks for, in a layer and outside.
+    """
+
+    architecture: str
+    how: str
+    rope_mode: int | None = None
+    layer_zeros: tuple[str, ...] = ()
+    outer_zeros: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Architecture:
     """One row. All defaults: see above.
 
@@ -42,6 +57,7 @@ class Architecture:
     `window`: see Window.
     `period`, `period_key`: layers repeat with this period, and with that in the key.
     `counts`, `at_least`: libllama takes another graph for exactly these numbers of layers, and from this number on.
+    `rounded`: what slices of a model of `at_least` layers can be for whoever allows it.
     `twins`: for a number of layers, the architecture whose graph, for any number, is the same operation for operation:
     slices of such a model call themselves that.
     `unread`: tensors of a layer, by the ends of their names, that this graph leaves alone and a twin's would use.
@@ -73,6 +89,7 @@ class Architecture:
     period_key: str = ""
     counts: frozenset[int] = frozenset()
     at_least: int | None = None
+    rounded: Rounded | None = None
     twins: Mapping[int, str] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     recurrent: str = ""
@@ -134,7 +151,18 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         twins={32: "llama", 40: "refact"},
         unread=("ffn_gate.scale", "ffn_up.scale", "ffn_down.scale"),
     ),
-    "command-r": replace(PLAIN, at_least=64, tied=True),
+    "command-r": replace(
+        PLAIN,
+        at_least=64,
+        tied=True,
+        rounded=Rounded(
+            "stablelm",
+            "slices add a layer's parts up in another order than 64 or more layers of libllama's command-r do",
+            rope_mode=0,
+            layer_zeros=("attn_norm.bias",),
+            outer_zeros=("output_norm.bias",),
+        ),
+    ),
     "deepseek2": FREE,
     "mistral4": FREE,
     "minicpm": replace(ROTARY, residual_scale=1.4),

@@ -5,6 +5,8 @@ ggml_cluster.slice.hidden_width                            uint32; floats per to
 ggml_cluster.slice.inputs, .output                         where those enter the graph and leave it (slice/boundary.h)
 ggml_cluster.slice.scaled, .scales, .derived_scales        factors of its layers, where libllama would derive others
                                                            (slice/layer_scales.h): names, and float32s, one per layer
+ggml_cluster.slice.rope_mode, .logit_scale                 uint32, float32; what its graph would not do by itself
+                                                           (slice/boundary.h)
 ggml_cluster.slice.model_hash                              string; what cluster.store.fingerprint says of the source
 """
 
@@ -18,6 +20,7 @@ from cluster.cutting import per_layer
 from cluster.cutting.boundary import entries
 from cluster.cutting.layers import LEADING_KEYS, SliceLayer, num_in_front, num_leading
 from cluster.cutting.model import Model
+from cluster.cutting.rounding import rounded_keys
 from cluster.cutting.scales import scale_keys
 from ggml.gguf.value import (
     SCALAR_BYTES,
@@ -87,7 +90,7 @@ def _role(model: Model, first: int, end: int, layers: Sequence[SliceLayer], mode
         "output": string(_output(model, layers, num_in_front(layers) + end - first - 1)),
     }
     if (first, end) != (0, model.num_layers):
-        role |= scale_keys(model, layers)
+        role |= scale_keys(model, layers) | rounded_keys(model)
     if model_hash:
         role["model_hash"] = string(model_hash)
     return {f"ggml_cluster.slice.{name}": value for name, value in role.items()}

@@ -48,6 +48,7 @@ def descriptions() -> Mapping[str, Any]:
     # The numbers of layers of the models of 27B, and a model wider than its heads together, which is what they go by.
     found["gemma2-27b"] = lengthened(_widened(found["gemma2-dense"]), 46)
     found["gemma3-27b"] = lengthened(_widened(found["gemma3-dense"]), 62)
+    found["command-r-plus"] = _with_normed_heads(lengthened(_narrowed(found["command-r-dense"]), 64))
     found["deepseek4-hash"] = _with_hashed_experts(found["deepseek4-moe"])
     found["qwen4exp-later"] = _with_later_ngrams(found["qwen4exp-moe"])
     return found  # type: ignore[no-any-return]
@@ -125,6 +126,16 @@ def _widened(description: Mapping[str, Any]) -> dict[str, Any]:
             wide = [96 if size == 64 else size for size in shape]
         tensors.append([name, wide, kind])
     return {"metadata": narrow["metadata"], "tensors": tensors}
+
+
+def _with_normed_heads(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Norms of queries and keys, of each head by itself, and logits that are scaled."""
+    architecture = description["metadata"]["general.architecture"][1]
+    num_layers = description["metadata"][f"{architecture}.block_count"][1]
+    parts = [f"blk.{layer}.attn_{part}_norm.weight" for layer in range(num_layers) for part in "qk"]
+    tensors = [*description["tensors"], *([name, [2, 32], "F32"] for name in parts)]
+    metadata = description["metadata"] | {f"{architecture}.logit_scale": ["FLOAT32", 0.75]}
+    return {"metadata": metadata, "tensors": tensors}
 
 
 def _with_hashed_experts(description: Mapping[str, Any]) -> dict[str, Any]:

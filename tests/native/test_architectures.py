@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ qwen2vl-dense qwen35moe-moe qwen3next-moe qwen4exp-later smallthinker-moe talkie
 QUICK = set(_QUICK.split())
 QUICK_SAVED = {"deepseek2-moe+saved", "gemma2-dense+saved", "llama-dense+saved"}
 REFUSED = {
+    "command-r-plus": "in another order .* give --allow-rounding",
     "dream-dense": "not causal",
     "gemma3n-dense": "share the keys",
     "hrm_text-dense": "run in turns",
@@ -73,7 +75,7 @@ def test_cut_equals_whole_or_is_refused(name: str, outcomes: dict[str, dict[str,
     outcome = outcomes[name]
     if name in REFUSED:
         assert outcome["state"] == "refused", outcome
-        assert REFUSED[name] in outcome_of(name)[1]
+        assert re.search(REFUSED[name], outcome_of(name)[1])
     else:
         assert (outcome["state"], outcome["reason"]) == ("exact", ""), outcome
         assert outcome["tried"] == [list(chain) for chain in chains(outcome["cuts"])]

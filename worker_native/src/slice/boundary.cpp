@@ -7,6 +7,7 @@
 namespace native {
 namespace {
 
+constexpr std::string_view kLogits = "result_output";
 constexpr size_t kRopeMode = 2;  // of the parameters that ggml_rope_ext writes
 
 // What libllama calls the rows behind the last norm, in all architectures that are known to have some.
@@ -17,6 +18,7 @@ bool is_normed(std::string_view name) { return name == "result_norm" || name == 
 Boundary::Boundary(const SliceFile& file, int32_t hidden_width, int32_t normed_width)
     : scales_(file),
       rope_mode_(file.rope_mode),
+      logit_scale_(file.logit_scale),
       hidden_width_(hidden_width),
       num_parts_(std::ssize(file.inputs)),
       normed_width_(normed_width) {
@@ -94,7 +96,7 @@ bool Boundary::is_wanted(ggml_tensor* tensor) {
         is_wanted |= port.after == name;
     }
     for (const Port& port : outputs_) is_wanted |= port.name == name;
-    return is_wanted || (normed_ && is_normed(name));
+    return is_wanted || (normed_ && is_normed(name)) || (logit_scale_ && name == kLogits);
 }
 
 // False ends the graph.
@@ -108,6 +110,7 @@ bool Boundary::computed(ggml_tensor* tensor) {
         read_normed(tensor);
         return false;
     }
+    if (logit_scale_ && name == kLogits) scale_logits(tensor);
     return problem_.empty() && stop_at_ != name;
 }
 
@@ -160,6 +163,21 @@ void Boundary::read(Port& port, const ggml_tensor* tensor) {
             ggml_backend_tensor_get(tensor, target + row * hidden_width_, row * step_bytes, row_bytes);
     }
     port.num_done += num_rows;
+}
+
+// A row at a time: there may be a vocabulary for each of hundreds of rows.
+void Boundary::scale_logits(ggml_tensor* logits) {
+    if (logits->type != GGML_TYPE_F32 || !ggml_is_contiguous(logits)) {
+        problem_ = text(logits->name, " is not f32 rows behind each other");
+        return;
+    }
+    std::vector<float> row(logits->ne[0]);
+    const size_t row_bytes = row.size() * sizeof(float);
+    for (int64_t i = 0; i < ggml_nrows(logits); ++i) {
+        ggml_backend_tensor_get(logits, row.data(), i * row_bytes, row_bytes);
+        for (float& logit : row) logit *= *logit_scale_;
+        ggml_backend_tensor_set(logits, row.data(), i * row_bytes, row_bytes);
+    }
 }
 
 void Boundary::read_normed(const ggml_tensor* tensor) {

@@ -52,11 +52,13 @@ class Boundary {
     bool has_gaps(const ggml_tensor* tensor) const;
     void write(Port& port);
     void read(Port& port, const ggml_tensor* tensor);
+    void scale_logits(ggml_tensor* logits);
     void read_normed(const ggml_tensor* tensor);
 
     std::vector<Port> inputs_, outputs_;
     LayerScales scales_;
     std::optional<int32_t> rope_mode_;
+    std::optional<float> logit_scale_;
     std::string stop_at_;  // empty on the last slice
     int64_t hidden_width_, part_width_;
     int64_t num_parts_;

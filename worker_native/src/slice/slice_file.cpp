@@ -138,6 +138,7 @@ SliceFile read_slice_file(const std::string& path) {
     read_ports(file.get(), slice);
     read_scales(file.get(), slice);
     read_rope_mode(file.get(), slice);
+    slice.logit_scale = find_f32(file.get(), "ggml_cluster.slice.logit_scale");
     read_heads(file.get(), architecture, slice);
     read_pooling(file.get(), architecture, slice);
     return slice;

@@ -38,6 +38,8 @@ struct SliceFile {
     std::vector<float> derived_scales;
     // How keys and queries are rotated (GGML_ROPE_TYPE_*), where the graph would do it in another way.
     std::optional<int32_t> rope_mode;
+    // What logits are multiplied with, where the graph does not do it.
+    std::optional<float> logit_scale;
 
     bool is_whole() const { return first == 0 && end == num_layers; }
     bool is_first() const { return first == 0; }
