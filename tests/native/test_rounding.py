@@ -16,9 +16,9 @@ from tests.native.changed_slices import ROLE, Logits, difference, write_slices
 
 pytestmark = pytest.mark.native
 
-# Of the largest logit. Adding up in another order differs by about 3e-7 of it in 64 layers, so that keys and values
-# seldom are other numbers of 11 bits; a graph that is another is off by more than a hundredth.
-CLOSE, FAR = 1e-5, 1e-2
+# Of the largest logit. Adding up in another order differs by about 3e-7 of it in 64 layers. Rotating other pairs makes
+# 3e-4 in this model, whose random heads attend to all tokens nearly alike.
+CLOSE, FAR = 3e-6, 1e-4
 CUTS = ((1,), (32,), (63,), (10, 20, 33))
 
 
