@@ -52,6 +52,7 @@ class ClusterConfig(HttpConfig):
     devices: tuple[str, ...] = ()  # ggml device names, one per stage; () lets the planner choose
     layers: str | None = None  # layers of each stage, as 0-11,12-23; None lets the planner choose
     tensor_split: str | None = None  # or each stage's share of the layers, as 3,1
+    allow_rounding: bool = False  # the model may be cut where slices round otherwise than the whole of it
     headroom: Annotated[float, Share()] = 0.1  # share of each device's free memory that is left alone
     # Tokens per slot, at least one of a prompt and one of an answer. None: the model's, at most 4096; 0: the model's.
     ctx_size: Annotated[int | None, Whole(2, 2**24, also=(0,))] = None

@@ -65,6 +65,7 @@ class BenchSettings:
     # As `cluster up --draft`: what steps cost shows without, and llama.cpp beside them has no drafts.
     draft: str = "off"
     lends_cores: bool = True  # as `cluster up --lend-cores`
+    allows_rounding: bool = False  # as `cluster up --allow-rounding`
     compares: bool = False
     serve: ServeSettings | None = None
     gaps: GapsSettings | None = None

@@ -66,6 +66,7 @@ def up_arguments(settings: BenchSettings) -> list[str]:
     return [
         settings.model,
         *_given(_machine_flags(settings) | flags),
+        *_rounding(settings),
         *([] if settings.lends_cores else ["--no-lend-cores"]),
     ]
 
@@ -88,6 +89,7 @@ def cluster_config(settings: BenchSettings, status: ClusterStatus) -> ClusterCon
         ctx_size=status.context_length,
         parallel=status.num_slots,
         lend_cores=settings.lends_cores,
+        allow_rounding=settings.allows_rounding,
         **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
     )
 
@@ -102,6 +104,7 @@ def chunking_arguments(settings: BenchSettings, context_length: int, pipelined: 
     return [
         settings.model,
         *_given(_machine_flags(settings) | flags),
+        *_rounding(settings),
         "--no-lend-cores",
         *([] if pipelined else ["--no-pipeline-prompts"]),
     ]
@@ -117,6 +120,10 @@ def _machine_flags(settings: BenchSettings) -> dict[str, object]:
         "--cache-type-v": settings.cache_type_v,
         "--flash-attn": settings.flash_attn,
     }
+
+
+def _rounding(settings: BenchSettings) -> list[str]:
+    return ["--allow-rounding"] if settings.allows_rounding else []
 
 
 def _given(flags: dict[str, object]) -> list[str]:

@@ -44,6 +44,7 @@ def add_parser(verbs: Any) -> None:
     cluster.add_argument("-ctv", "--cache-type-v", metavar="TYPE")
     cluster.add_argument("-fa", "--flash-attn", metavar="on|off|auto")
     cluster.add_argument("--draft", metavar="auto|ngram|off|MODEL", default="off", help="(default: off)")
+    cluster.add_argument("--allow-rounding", action="store_true")
     cluster.add_argument("--lend-cores", action=argparse.BooleanOptionalAction, default=True)
     serve = parser.add_argument_group("serving, as `vllm bench serve` measures it; with one of the first two")
     serve.add_argument("--concurrency", type=int, metavar="N", help="requests open at any time")
@@ -195,6 +196,7 @@ def _settings(
         flash_attn=options.flash_attn,
         draft=options.draft,
         lends_cores=options.lend_cores,
+        allows_rounding=options.allow_rounding,
         compares=options.compare,
         serve=serve,
         **scenarios,

@@ -17,6 +17,9 @@ def add_parser(verbs: Any) -> None:
         description="Where a model may be cut into slices with exact results, and why not elsewhere.",
     )
     parser.add_argument("model", metavar="MODEL", help="path of a GGUF, or of a program (.ggp)")
+    parser.add_argument(
+        "--allow-rounding", action="store_true", help="also where slices round otherwise than the whole model"
+    )
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
     parser.set_defaults(run=_run)
 
@@ -35,7 +38,9 @@ def _run(options: argparse.Namespace) -> int:
         )
         return 0
     show = _print_json if options.output == "json" else _print_table
-    show(model.architecture, model.num_layers, [(place.layer, place.refusal) for place in model.places])
+    places = [(place.layer, place.refusal_unless(options.allow_rounding)) for place in model.places]
+    cuts_rounded = options.allow_rounding and model.rounded is not None and not all(refusal for _, refusal in places)
+    show(model.architecture, model.num_layers, places, model.rounded.how if model.rounded and cuts_rounded else "")
     return 0
 
 
@@ -56,17 +61,20 @@ def _print_program(architecture: str, cuts: Sequence[ProgramCut]) -> None:
         print(line)
 
 
-def _print_json(architecture: str, num_layers: int, places: list[tuple[int, str]]) -> None:
+def _print_json(architecture: str, num_layers: int, places: list[tuple[int, str]], rounding: str) -> None:
     import json
 
     cuts = [layer for layer, refusal in places if not refusal]
     refused = {str(layer): refusal for layer, refusal in places if refusal}
-    print(json.dumps({"architecture": architecture, "num_layers": num_layers, "cuts": cuts, "refused": refused}))
+    found = {"architecture": architecture, "num_layers": num_layers, "cuts": cuts, "refused": refused}
+    print(json.dumps(found | ({"rounding": rounding} if rounding else {})))
 
 
-def _print_table(architecture: str, num_layers: int, places: list[tuple[int, str]]) -> None:
+def _print_table(architecture: str, num_layers: int, places: list[tuple[int, str]], rounding: str) -> None:
     cuts = [layer for layer, refusal in places if not refusal]
     print(f"{architecture}, {num_layers} layers; it may be cut in front of {_ranges(cuts) or 'none'}")
+    if rounding:
+        print(f"with rounding of its own: {rounding}")
     refusals: dict[str, list[int]] = {}
     for layer, refusal in places:
         if refusal:

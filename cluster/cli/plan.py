@@ -114,6 +114,8 @@ def _print(found: PlanReport, explain: bool) -> None:
         f"slowest   stage {speed.bottleneck}, by {speed.cause}\n"
         f"memory    {fits}, with {found.headroom:.0%} of what is free left alone"
     )
+    if found.rounding:
+        print(f"rounding  {found.rounding}: numbers differ in their last digits (see: cluster verify)")
     for link in found.links:
         print(printable(f"link      {_link(link)}"))
     for line in found.advice:

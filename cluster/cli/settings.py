@@ -55,6 +55,7 @@ _SPELLINGS = {
     ),
     "layers": Spelling((), "0-11,12-23", "layers of each stage, both ends included (default: searched)"),
     "tensor_split": Spelling(("-ts", "--tensor-split"), "3,1", "or each stage's share of the layers"),
+    "allow_rounding": Spelling((), None, "cut the model also where its slices round otherwise than the whole of it"),
     "headroom": Spelling((), "SHARE", "of each device's free memory, left alone"),
     "ctx_size": Spelling(
         ("-c", "--ctx-size"), "N", "tokens per slot, prompt and answer; 0: the model's (default: up to 4096)"

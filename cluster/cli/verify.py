@@ -47,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
     bounds = state.bounds if state else ()
     from cluster.planning.any_plan import take_any
     from cluster.planning.inventory import Inventory
+    from cluster.verify.compare import ROUNDING_SHARE
     from cluster.verify.live import compare_live
     from cluster.verify.run import Asked, on_this_machine, verify
 
@@ -57,16 +58,17 @@ def run(options: argparse.Namespace) -> int:
     done = verify(found, asked, lambda text: print(printable(text), file=sys.stderr))
     for warning in done.plan.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    comparisons = [done.comparison] if done.comparison else []
+    share = ROUNDING_SHARE if done.rounding else 0.0
+    comparisons = [(done.comparison, share)] if done.comparison else []
     if state is not None:
-        comparisons.append(compare_live(done.split, done.steps, state.address))
+        comparisons.append((compare_live(done.split, done.steps, state.address), 0.0))
     if len(done.plan.stages) == 1:
         print("nothing is split: one stage has all layers")
     if done.why_not_whole:
         print(printable(f"not compared with the whole model: {done.why_not_whole}"))
-    for comparison in comparisons:
-        _print(comparison, options.tolerance)
-    if not all(comparison.passes(options.tolerance) for comparison in comparisons):
+    for comparison, allowed in comparisons:
+        _print(comparison, options.tolerance, allowed)
+    if not all(comparison.passes(options.tolerance, allowed) for comparison, allowed in comparisons):
         return DIFFERS
     if done.comparison is None:
         print(
@@ -136,11 +138,11 @@ def _subject(options: argparse.Namespace) -> tuple[ClusterConfig, ClusterState |
     return config_of(state.config), state
 
 
-def _print(comparison: Comparison, tolerance: float) -> None:
+def _print(comparison: Comparison, tolerance: float, share: float = 0.0) -> None:
     from cluster.terminal.table import format_table
 
     print(f"against {comparison.against}:")
-    rows = [["WHAT", "MAX |DELTA|", "VERDICT"], *(_row(finding, tolerance) for finding in comparison.findings)]
+    rows = [["WHAT", "MAX |DELTA|", "VERDICT"], *(_row(finding, tolerance, share) for finding in comparison.findings)]
     for line in format_table(rows):
         print(f"  {line}")
     if not comparison.num_rows:
@@ -149,8 +151,16 @@ def _print(comparison: Comparison, tolerance: float) -> None:
     print(f"  greedy agreement: {comparison.num_greedy_equal} of {comparison.num_rows} rows ({share:.1%})")
 
 
-def _row(finding: Finding, tolerance: float) -> list[str]:
+def _row(finding: Finding, tolerance: float, share: float) -> list[str]:
     delta = "-" if finding.max_delta is None else f"{finding.max_delta:.3g}"
     if finding.is_equal:
         return [finding.what, delta, "equal"]
-    return [finding.what, delta, "within tolerance" if finding.passes(tolerance) else "DIFFERENT"]
+    if finding.passes(tolerance):
+        return [finding.what, delta, "within tolerance"]
+    if finding.passes(tolerance, share):
+        return [
+            finding.what,
+            delta,
+            f"rounded otherwise, {finding.max_delta / finding.largest:.1e} of the largest value",
+        ]
+    return [finding.what, delta, "DIFFERENT"]

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from cluster.cutting.factors import DECAY, RESIDUAL, Factor, by_model_width
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -26,6 +28,21 @@ class Window:
     period: int | None
     dense_first: bool = False
     optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """Another architecture, as which slices compute the same, but round it otherwise: cluster.cutting.rounding.
+
+    `how`: for people. `rope_mode`: how keys and queries are rotated (GGML_ROPE_TYPE_*), where its own graph would do it
+    in another way. `layer_zeros`, `outer_zeros`: biases that it asks for, in a layer and outside.
+    """
+
+    architecture: str
+    how: str
+    rope_mode: int | None = None
+    layer_zeros: tuple[str, ...] = ()
+    outer_zeros: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +61,7 @@ class Architecture:
     `window`: see Window.
     `period`, `period_key`: layers repeat with this period, and with that in the key.
     `counts`, `at_least`: libllama takes another graph for exactly these numbers of layers, and from this number on.
+    `rounded`: what slices of a model of `at_least` layers can be for whoever allows it.
     `twins`: for a number of layers, the architecture whose graph, for any number, is the same operation for operation:
     slices of such a model call themselves that.
     `unread`: tensors of a layer, by the ends of their names, that this graph leaves alone and a twin's would use.
@@ -64,6 +82,7 @@ class Architecture:
     `shared`: the key that counts the last layers, which use the keys and values of the last two before them: those
     that slide of the one, the others of the other. `shared_from`: the first of these, where there is no key.
     `min_tokens`: the least vocabulary that libllama loads, for slices that neither embed nor have the head.
+    `factor`: what libllama derives from the number of layers, and multiplies with in each: slices have the model's.
     `residual_scale`: times 1/sqrt(number of layers) is the default of that key.
     `whole`: why no model can be cut, though it can be served whole; `whole_if`: numbers in keys that make it so.
     `refusal`: why it cannot be served at all; `refused_if`: numbers in keys that make it so.
@@ -84,6 +103,7 @@ class Architecture:
     period_key: str = ""
     counts: frozenset[int] = frozenset()
     at_least: int | None = None
+    rounded: Rounded | None = None
     twins: Mapping[int, str] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     recurrent: str = ""
@@ -102,6 +122,7 @@ class Architecture:
     shared: str = ""
     shared_from: int | None = None
     min_tokens: int = 32
+    factor: Factor | None = None
     residual_scale: float | None = None
     whole: str = ""
     whole_if: Mapping[str, tuple[Callable[[int], bool], str]] = field(default_factory=dict)
@@ -150,7 +171,18 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         twins={32: "llama", 40: "refact"},
         unread=("ffn_gate.scale", "ffn_up.scale", "ffn_down.scale"),
     ),
-    "command-r": replace(PLAIN, at_least=64, tied=True),
+    "command-r": replace(
+        PLAIN,
+        at_least=64,
+        tied=True,
+        rounded=Rounded(
+            "stablelm",
+            "slices add a layer's parts up in another order than 64 or more layers of libllama's command-r do",
+            rope_mode=0,
+            layer_zeros=("attn_norm.bias",),
+            outer_zeros=("output_norm.bias",),
+        ),
+    ),
     "deepseek2": FREE,
     "mistral4": FREE,
     "minicpm": replace(ROTARY, residual_scale=1.4),
@@ -166,8 +198,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "qwen3tts": replace(ROTARY, min_tokens=3072),  # the width of its head is in libllama's code
     "talkie": replace(ROTARY, inputs=("inp_norm", "inp_norm@ffn_inp-0")),
     # Sliding windows.
-    "gemma2": replace(FREE, inputs=("inp_scaled",), window=Window(2), counts=frozenset({46}), tied=True),
-    "gemma3": replace(FREE, inputs=("inp_scaled",), window=Window(6, optional=True), counts=frozenset({62})),
+    "gemma2": replace(FREE, inputs=("inp_scaled",), window=Window(2), factor=by_model_width(46), tied=True),
+    "gemma3": replace(FREE, inputs=("inp_scaled",), window=Window(6, optional=True), factor=by_model_width(62)),
     "gemma4": replace(
         FREE,
         inputs=("inp_scaled",),
@@ -247,14 +279,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         inputs=("inp_embd",),
         blocks="attn_res.block_size",
     ),
-    # Whole only.
-    "minicpm3": replace(FREE, whole="the graph scales what each layer adds by the number of layers"),
-    "minimax-01": replace(
-        ROTARY,
-        recurrent="list",
-        interval=8,
-        whole="the decay of a layer's state depends on its number among all layers",
-    ),
+    # Factors by the number of layers.
+    "minicpm3": replace(FREE, inputs=("inp_scaled",), factor=RESIDUAL),
+    "minimax-01": replace(ROTARY, recurrent="list", interval=8, factor=DECAY),
     # Embeddings and scores only.
     **_rows("bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert llama-embed", ENCODER),
     "modern-bert": replace(ENCODER, window=Window(3, dense_first=True, optional=True)),

@@ -16,6 +16,7 @@ from cluster.cutting.keys import ngram_layers, slice_keys, slice_vocab_size
 from cluster.cutting.layer_parts import PRODUCT
 from cluster.cutting.layers import SliceLayer, num_in_front, slice_layers
 from cluster.cutting.model import Model
+from cluster.cutting.rounding import layer_zeros, outer_zeros
 from cluster.cutting.rules import (
     EVERYWHERE,
     FIRST,
@@ -31,7 +32,7 @@ from cluster.cutting.rules import (
 from cluster.cutting.stand_ins import are_narrow, small_tensors
 from ggml.gguf.encode import aligned, encode_header
 from ggml.gguf.header import TensorInfo
-from ggml.gguf.tensor_types import F16, Q1_0, TensorType
+from ggml.gguf.tensor_types import F16, F32, Q1_0, TensorType
 from ggml.gguf.value import MetadataValue
 
 
@@ -69,7 +70,10 @@ class SlicePlan:
 
 
 def cut(model: Model, first: int, end: int, model_hash: str = "") -> SlicePlan:
-    """The slice [first, end). UsageError for an impossible range, UnsupportedModelError if inexact."""
+    """The slice [first, end). UsageError for an impossible range, UnsupportedModelError where it cannot be.
+
+    Whether a slice may round otherwise than the model is for those to ask who choose its place: see `legal_cuts`.
+    """
     num_layers = model.num_layers
     if not 0 <= first < end <= num_layers:
         raise UsageError(f"layers [{first}, {end}): the model has layers [0, {num_layers}); choose 0 <= first < end")
@@ -113,11 +117,14 @@ def _tensors(model: Model, first: int, end: int, layers: tuple[SliceLayer, ...])
     for info in outside.values():
         yield from _outside(model, info, first, end, layers)
     yield from _head_stand_ins(model, outside, first, end)
+    is_whole = (first, end) == (0, model.num_layers)
+    if not is_whole:
+        yield from (_zero_bias(model, name) for name in outer_zeros(model))
     inside: dict[int, list[tuple[str, TensorInfo]]] = {}
     for info in model.header.tensors:
         if found := layer_of(info.name):
             inside.setdefault(found[0], []).append((found[1], info))
-    unread = () if (first, end) == (0, model.num_layers) else model.row.unread
+    unread = () if is_whole else model.row.unread
     for number, layer in enumerate(layers):
         if model.keeps_numbers and layer.is_stand_in:
             narrow = number < first and are_narrow(model, first)
@@ -125,6 +132,8 @@ def _tensors(model: Model, first: int, end: int, layers: tuple[SliceLayer, ...])
                 size_bytes = kind.row_bytes(prod(shape))
                 yield PlannedTensor(f"blk.{number}.{suffix}", shape, kind, size_bytes, None)
             continue
+        if not is_whole:
+            yield from (_zero_bias(model, name) for name in layer_zeros(model, number))
         for suffix, info in inside.get(layer.source, ()):
             if suffix in unread:
                 continue
@@ -144,7 +153,7 @@ def _outside(
         yield _parts(model, info, first, layers)
     elif place == NGRAM and not is_own:
         yield from _ngram_table(model, info, layers)
-    elif is_own or (info.name == TOKEN_EMBEDDING and is_last and model.row.tied):
+    elif is_own or (info.name == TOKEN_EMBEDDING and is_last and model.is_tied):
         yield _copy(model.header, info)
     elif info.name in (TOKEN_EMBEDDING, OUTPUT):
         yield _stand_in(info.name, slice_vocab_size(model, first, end), model.hidden_width)
@@ -184,7 +193,7 @@ def _ngram_table(model: Model, info: TensorInfo, layers: tuple[SliceLayer, ...])
 def _head_stand_ins(model: Model, outside: dict[str, TensorInfo], first: int, end: int) -> Iterator[PlannedTensor]:
     """A head of its own where the model's is its embedding, so that neither end needs both."""
     is_first, is_last = first == 0, end == model.num_layers
-    if OUTPUT in outside or model.row.tied or (is_first and is_last):
+    if OUTPUT in outside or model.is_tied or (is_first and is_last):
         return
     if is_last:
         yield _copy(model.header, outside[TOKEN_EMBEDDING], OUTPUT)
@@ -197,6 +206,10 @@ def _head_stand_ins(model: Model, outside: dict[str, TensorInfo], first: int, en
 def _copy(header: Header, info: TensorInfo, name: str | None = None) -> PlannedTensor:
     offset = header.data_start + info.offset
     return PlannedTensor(name or info.name, info.shape, info.type, info.size_bytes, offset)
+
+
+def _zero_bias(model: Model, name: str) -> PlannedTensor:
+    return PlannedTensor(name, (model.hidden_width,), F32, F32.row_bytes(model.hidden_width), None)
 
 
 def _zeros(info: TensorInfo, name: str | None = None) -> PlannedTensor:

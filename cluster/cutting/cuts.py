@@ -12,17 +12,18 @@ from cluster.cutting.model import CutPlace, Model
 from ggml.gguf.value import MetadataArray, ValueType
 
 
-def legal_cuts(model: Model) -> tuple[int, ...]:
+def legal_cuts(model: Model, allow_rounding: bool = False) -> tuple[int, ...]:
     """The layers in front of which the model may be cut, any of them together: a cut at c gives [.., c) and [c, ..).
 
-    Empty where this model can only be served whole.
+    Empty where this model can only be served whole. `allow_rounding`: also where slices round otherwise than the model.
     """
-    return tuple(place.layer for place in model.places if not place.refusal)
+    return tuple(place.layer for place in model.places if not place.refusal_unless(allow_rounding))
 
 
 def find_places(model: Model) -> tuple[CutPlace, ...]:
     """What `rules.check` puts into `Model.places`. ModelFileError where a key that decides has no sound value."""
-    return tuple(CutPlace(layer, _refusal_at(model, layer)) for layer in range(1, model.num_layers))
+    how = model.rounded.how if model.rounded is not None else ""
+    return tuple(CutPlace(layer, _refusal_at(model, layer), how) for layer in range(1, model.num_layers))
 
 
 def _refusal_at(model: Model, layer: int) -> str:

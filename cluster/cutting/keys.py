@@ -3,6 +3,10 @@
 ggml_cluster.slice.first, .end, .num_layers, .vocab_size   uint32; the last two are the whole model's
 ggml_cluster.slice.hidden_width                            uint32; floats per token between slices
 ggml_cluster.slice.inputs, .outputs                        where those enter the graph and leave it (slice/boundary.h)
+ggml_cluster.slice.scaled, .scales, .derived_scales        factors of its layers, where libllama would derive others
+                                                           (slice/layer_scales.h): names, and float32s, one per layer
+ggml_cluster.slice.rope_mode, .logit_scale                 uint32, float32; what its graph would not do by itself
+                                                           (slice/boundary.h)
 ggml_cluster.slice.model_hash                              string; what cluster.store.fingerprint says of the source
 """
 
@@ -16,6 +20,8 @@ from cluster.cutting import per_layer
 from cluster.cutting.boundary import entries, exits
 from cluster.cutting.layers import LEADING_KEYS, SliceLayer, num_in_front, num_leading
 from cluster.cutting.model import Model
+from cluster.cutting.rounding import rounded_keys
+from cluster.cutting.scales import scale_keys
 from cluster.cutting.stand_ins import FEED_FORWARD_WIDTH, are_narrow
 from ggml.gguf.value import (
     SCALAR_BYTES,
@@ -93,6 +99,8 @@ def _role(model: Model, first: int, end: int, layers: Sequence[SliceLayer], mode
         "inputs": string_array(inputs),
         "outputs": string_array(outputs),
     }
+    if (first, end) != (0, model.num_layers):
+        role |= scale_keys(model, layers) | rounded_keys(model)
     if model_hash:
         role["model_hash"] = string(model_hash)
     return {f"ggml_cluster.slice.{name}": value for name, value in role.items()}

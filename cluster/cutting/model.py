@@ -9,17 +9,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cluster.api.embedding import Pooling
-from cluster.cutting.architectures import Architecture
+from cluster.cutting.architectures import Architecture, Rounded
 from cluster.cutting.header import Header
 from ggml.gguf.value import MetadataValue
 
 
 @dataclass(frozen=True, slots=True)
 class CutPlace:
-    """The place in front of `layer`; `refusal` is empty where the model may be cut."""
+    """The place in front of `layer`; `refusal` is empty where the model may be cut.
+
+    `rounding`: how slices round otherwise than the whole model, if it is cut there; empty: they do not.
+    """
 
     layer: int
     refusal: str
+    rounding: str = ""
+
+    def refusal_unless(self, allow_rounding: bool) -> str:
+        """Why the model may not be cut there; empty if it may."""
+        if self.refusal or allow_rounding or not self.rounding:
+            return self.refusal
+        return f"{self.rounding}; give --allow-rounding to cut it all the same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,20 @@ class Model:
     @property
     def slice_architecture(self) -> str:
         """What a slice that is not the whole model calls itself; see `Architecture.twins`."""
+        if self.rounded is not None:
+            return self.rounded.architecture
         return self.row.twins.get(self.num_layers, self.architecture)
+
+    @property
+    def rounded(self) -> Rounded | None:
+        """What slices are where they cannot be exact; None where they can, or cannot be at all."""
+        least = self.row.at_least
+        return self.row.rounded if least is not None and self.num_layers >= least else None
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether slices have the embedding as their head, and never one of its own."""
+        return self.row.tied and self.rounded is None
 
     def key(self, name: str) -> str:
         return f"{self.architecture}.{name}"

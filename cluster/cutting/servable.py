@@ -37,7 +37,7 @@ def cut_servable(model: Servable, first: int, end: int, model_hash: str = "") ->
 
 
 def cuts_of(model: Servable) -> tuple[int, ...]:
-    """The layers, or units, in front of which it may be cut."""
+    """The layers, or units, in front of which it may be cut exactly."""
     return legal_cuts(model) if isinstance(model, Model) else tuple(range(1, model.num_layers))
 
 

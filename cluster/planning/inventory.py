@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from cluster.api.errors import UsageError
@@ -45,6 +46,11 @@ class Inventory(Survey):
         return DryRun(self.model, [one.adapter for one in self.adapters])
 
     @property
+    def rounding(self) -> str:
+        """How the stages round otherwise than the whole model; empty: they do not."""
+        return self.model.rounded.how if self.model.rounded is not None and len(self.places) > 1 else ""
+
+    @property
     def fullest_rows(self) -> int:
         """Rows of a microbatch when all slots are in use and every stage has one."""
         num_slots = self.context.n_slots
@@ -56,7 +62,9 @@ def check_asked(config: ClusterConfig, opened: OpenModel) -> None:
     model = opened.gguf
     _context_length(config, model)
     if config.num_stages is not None:
-        checked_cuts(model.num_layers, config.num_stages, legal_cuts(model))
+        cuts = legal_cuts(model, config.allow_rounding)
+        _check_rounding(model, cuts, config.num_stages)
+        checked_cuts(model.num_layers, config.num_stages, cuts)
     check_vocabulary(model, opened.name)
     for text in config.lora:
         open_adapter(text, model)
@@ -81,13 +89,14 @@ def inventory_of(
         config = replace(config, parallel=1)  # libllama keeps what the encoder made of one text
     context_length = _context_length(config, model)
     check_projector(config.mmproj, model)
-    nodes, cuts = Surveyed(nodes or ThisMachine()), legal_cuts(model)
+    nodes, cuts = Surveyed(nodes or ThisMachine()), legal_cuts(model, config.allow_rounding)
     is_alone = len(nodes.facts) == 1
     # Rows of a microbatch where each node has one, as far as slots go around.
     num_rows = rows_per_lane(config.parallel, most_lanes_of(len(nodes.facts), config.parallel))
     # A text model that cannot be cut so often is refused with its reason; an encoder never could be.
     most_stages = model.num_layers if is_alone and not _is_one_piece(model) else len(cuts) + 1
     places, links = choose_places(config, nodes, most_stages, num_rows * FLOAT_BYTES * model.row_width)
+    _check_rounding(model, cuts, len(places))
     context = Context(
         n_ctx=context_length,
         n_slots=config.parallel,
@@ -115,6 +124,13 @@ def inventory_of(
 def _is_one_piece(model: Model) -> bool:
     """Whether no model of its kind could be cut."""
     return model.row.is_encoder or model.row.encodes_prompt
+
+
+def _check_rounding(model: Model, cuts: Collection[int], num_stages: int) -> None:
+    """UsageError where there are too many stages for `cuts`, and would not be if they might round otherwise."""
+    if len(cuts) + 1 < num_stages <= len(legal_cuts(model, allow_rounding=True)) + 1:
+        why = next(filter(None, (place.refusal_unless(False) for place in model.places)))
+        raise UsageError(f"stages: {num_stages}, but {why}, or --stages 1 to serve it whole")
 
 
 def context_within(config: ClusterConfig, most: int, what: str) -> int:

@@ -55,8 +55,12 @@ def _plan(found: Inventory, bounds: tuple[int, ...], reasons: str) -> ModelPlan:
         _coordinator(found, reasons, adapters),
         bounds,
         found.device_names,
-        found.warnings,
+        (*found.warnings, *_rounding(found)),
     )
+
+
+def _rounding(found: Inventory) -> tuple[str, ...]:
+    return (f"rounding: {found.rounding}: numbers differ in their last digits",) if found.rounding else ()
 
 
 def _place(found: Inventory, profiles: Profiles | None) -> tuple[int, ...]:

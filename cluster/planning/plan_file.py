@@ -59,6 +59,8 @@ def checked_settings(
     settings = {name: plan[name] for name in _SETTINGS}
     stages: list[dict[str, Any]] = plan["stages"]
     settings["layers"] = _layers(path, stages)
+    if plan.get("rounding"):  # whoever made it has allowed that
+        settings["allow_rounding"] = True
     settings["devices"] = tuple(_device(stage) for stage in stages)
     threads = {stage["num_threads"] for stage in stages}
     settings["threads"] = threads.pop() if len(threads) == 1 else None  # else as many as each node has, as planned

@@ -74,6 +74,7 @@ class PlanReport:
     cache_type_v: str
     flash_attn: str
     headroom: float
+    rounding: str  # how slices round otherwise than the whole model; empty: they do not
     fits: bool
     stages: tuple[StageReport, ...]
     forecast: Forecast
@@ -130,6 +131,7 @@ def _report(
         cache_type_v=context.type_v,
         flash_attn=context.flash_attn,
         headroom=config.headroom,
+        rounding=found.rounding,
         fits=plan.layout.fits,
         stages=tuple(_stage(found, plan.layout, stage, time) for stage, time in enumerate(_times(plan))),
         forecast=plan.speed,

@@ -46,6 +46,7 @@ class Verification:
     split: Rows
     comparison: Comparison | None
     why_not_whole: str
+    rounding: str  # how slices round otherwise than the whole model; empty: they do not
     steps: tuple[Step, ...]
 
 
@@ -65,11 +66,13 @@ def verify(found: Inventory, asked: Asked, note: Callable[[str], None]) -> Verif
         if asked.use_whole and stored is None:
             whole, why_not = _whole(found, plan, steps, folder, note)
     comparison = _compare(whole, stored or (kept_checksums(key) if whole is None else None), split)
-    sums = summed(key, _origin(plan) if whole is None else "whole", whole or split)
+    # Of stages that round otherwise, their own are kept: those of the whole model are of other bits.
+    summed_whole = None if found.rounding else whole
+    sums = summed(key, _origin(plan) if summed_whole is None else "whole", summed_whole or split)
     keep_checksums(sums)
     if asked.save:
         save_checksums(sums, asked.save)
-    return Verification(plan, split, comparison, "" if whole else why_not, steps)
+    return Verification(plan, split, comparison, "" if whole else why_not, found.rounding, steps)
 
 
 def on_this_machine(config: ClusterConfig, bounds: Sequence[int]) -> ClusterConfig:
@@ -88,7 +91,8 @@ def _check_cuts(found: Inventory) -> None:
         )
     if found.cuts or len(found.devices) == 1:
         return
-    why = next((place.refusal for place in found.model.places), "it has one layer")
+    refusals = (place.refusal_unless(found.config.allow_rounding) for place in found.model.places)
+    why = next(refusals, "it has one layer")
     raise UsageError(
         f"verify: {found.source.shown_name} can only be served whole, there is nothing to split: {why}; "
         "give --stages 1 to compare its one slice with libllama alone"
@@ -103,7 +107,8 @@ def _compare(whole: Rows | None, stored: Checksums | None, split: Rows) -> Compa
 
 def _key(found: Inventory, plan: ModelPlan) -> dict[str, Any]:
     """All that the bits of a row depend on, but where the model is cut."""
-    return {
+    rounding = {"rounding": found.rounding} if found.rounding else {}
+    return rounding | {
         "version": 1,
         "model_hash": found.model_hash,
         "build": found.probe.build,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -104,6 +105,11 @@ def uint32_array(values: tuple[int, ...]) -> MetadataValue:
 
 def float32(value: float) -> MetadataValue:
     return MetadataValue(ValueType.FLOAT32, value)
+
+
+def float32_array(values: Sequence[float | np.float32]) -> MetadataValue:
+    raw = np.asarray(values, dtype="<f4").tobytes()
+    return MetadataValue(ValueType.ARRAY, MetadataArray(ValueType.FLOAT32, len(values), raw))
 
 
 def string_array(values: tuple[str, ...]) -> MetadataValue:

@@ -24,6 +24,7 @@ import worker_native
 from cluster.api.errors import UnsupportedModelError
 from cluster.cutting.boundary import boundaries
 from cluster.cutting.cut import cut
+from cluster.cutting.cuts import legal_cuts
 from cluster.cutting.header import Header
 from cluster.cutting.model import Model
 from cluster.cutting.sizes import model_sizes
@@ -180,7 +181,7 @@ def try_model(folder: Path, name: str, report: Callable[[Outcome], None]) -> Non
     try:
         model = opened(path)
         slices, places = Slices(folder / f"{name}.slices", model), model.model.places
-        outcome.cuts = [place.layer for place in places if not place.refusal]
+        outcome.cuts = list(legal_cuts(model.model))
         report(outcome)
         outcome.cache_bytes = cache_bytes(path, model.model)
         whole = run([path])
@@ -188,7 +189,7 @@ def try_model(folder: Path, name: str, report: Callable[[Outcome], None]) -> Non
         if outcome.cuts:
             outcome.state, outcome.reason = _try_chains(slices, whole, outcome, report)
         else:
-            outcome.state, outcome.reason = "refused", places[0].refusal
+            outcome.state, outcome.reason = "refused", places[0].refusal_unless(False)
         different = differences(path, model.model, slices, outcome.cuts)
         assert not different, f"llama_cpp alone computes others: {', '.join(different)}"
     except UnsupportedModelError as error:

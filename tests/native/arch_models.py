@@ -46,6 +46,10 @@ def descriptions() -> Mapping[str, Any]:
     narrow = _narrowed(found["baichuan-dense"])
     found["baichuan-rotary"] = lengthened(narrow, 32)
     found["baichuan-alibi"] = lengthened(narrow, 40)
+    # The numbers of layers of the models of 27B, and a model wider than its heads together, which is what they go by.
+    found["gemma2-27b"] = lengthened(_widened(found["gemma2-dense"]), 46)
+    found["gemma3-27b"] = lengthened(_widened(found["gemma3-dense"]), 62)
+    found["command-r-plus"] = _with_normed_heads(lengthened(_narrowed(found["command-r-dense"]), 64))
     found["deepseek4-hash"] = _with_hashed_experts(found["deepseek4-moe"])
     gemma4 = found["gemma4-dense"]
     found["kimi-k3-blocks"] = _with_keys(found["kimi-k3-moe"], {"kimi-k3.attn_res.block_size": ["UINT32", 3]})
@@ -105,6 +109,38 @@ def _narrowed(description: Mapping[str, Any]) -> dict[str, Any]:
     tensors = [
         [name, [extents.get(size, size) for size in shape], kind] for name, shape, kind in description["tensors"]
     ]
+    return {"metadata": metadata, "tensors": tensors}
+
+
+def _widened(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Two heads of 32 values in a model of 96."""
+    narrow = _narrowed(description)
+    architecture = narrow["metadata"]["general.architecture"][1]
+    narrow["metadata"][f"{architecture}.embedding_length"][1] = 96
+    tensors = []
+    for name, shape, kind in narrow["tensors"]:
+        part = name.split(".")[-2]
+        if part in ("attn_q", "attn_k", "attn_v"):
+            wide = [*shape[:1], *(96 for _ in shape[1:])]
+        elif part in ("attn_q_norm", "attn_k_norm"):
+            wide = [32]
+        elif part == "attn_output" and len(shape) == 2:
+            wide = [96, 64]
+        elif part in ("ffn_gate", "ffn_up", "ffn_down"):
+            wide = [96 for _ in shape] if len(shape) == 2 else shape
+        else:
+            wide = [96 if size == 64 else size for size in shape]
+        tensors.append([name, wide, kind])
+    return {"metadata": narrow["metadata"], "tensors": tensors}
+
+
+def _with_normed_heads(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Norms of queries and keys, of each head by itself, and logits that are scaled."""
+    architecture = description["metadata"]["general.architecture"][1]
+    num_layers = description["metadata"][f"{architecture}.block_count"][1]
+    parts = [f"blk.{layer}.attn_{part}_norm.weight" for layer in range(num_layers) for part in "qk"]
+    tensors = [*description["tensors"], *([name, [2, 32], "F32"] for name in parts)]
+    metadata = description["metadata"] | {f"{architecture}.logit_scale": ["FLOAT32", 0.75]}
     return {"metadata": metadata, "tensors": tensors}
 
 

@@ -20,8 +20,11 @@ COUNTS = (
     (
         "command-r.cpp:28",
         "from 64 layers on queries and keys have norms, which fewer may not load",
-        "whole only from 64 on: the other graph with such norms beside a parallel feed-forward, stablelm's, rotates "
-        "other pairs",
+        "from 64 on exact only whole; with `--allow-rounding`, slices call themselves `stablelm`, the other graph with "
+        "such norms beside a parallel feed-forward. It rotates other pairs, for which the native part sets the mode of "
+        "the operation, and does not scale logits, which is done behind it; but it adds the parts of a layer up in "
+        "another order (command-r.cpp, stablelm.cpp: the last two `ggml_add`), which rounds otherwise: by 3e-7 of the "
+        "largest logit in a tiny model of 64 layers (`tests/native/test_rounding.py`)",
     ),
     (
         "deepseek2.cpp:8, and mistral4 with it",
@@ -43,8 +46,7 @@ COUNTS = (
     (
         "gemma2.cpp:25, gemma3.cpp:29",
         "46 and 62 layers scale queries by the width of the model over its heads, others by the width of a head",
-        "these are whole only: no key is read, and the ratio (the root of 168 / 128, of 144 / 128) is no power of two, "
-        "so that it rounds where it is moved to (a norm, a scale)",
+        "exact: slices have the model's factor, which takes the place of the other in the graph (see below)",
     ),
     (
         "gemma3n.cpp:7, 39; models.h:843",
@@ -70,12 +72,13 @@ COUNTS = (
     (
         "minicpm3.cpp:197",
         "what a layer adds is scaled by the square root of the number",
-        "whole only: no key is read, and no other graph of latent attention scales what a layer adds",
+        "exact: slices have the model's factor, likewise",
     ),
     (
         "minimax-01.cpp:288",
         "states decay by the layer's number over that of all",
-        "whole only: neighbours differ by 1 / (number - 1), which no smaller number gives",
+        "exact: slices have the model's factor for each layer, likewise; derived ones would differ by "
+        "1 / (number - 1) from layer to layer",
     ),
     (
         "nanbeige.cpp:31, 165",
@@ -141,7 +144,13 @@ COUNTS = (
     ),
 )
 
-TAIL = """A slice could claim all layers of its model, with zeros for those that it has not. That is done for one or two
+TAIL = """Where libllama derives a factor from the number of layers (`cluster/cutting/factors.py`), a slice's file
+says what it is in the model, and the native part writes that into the operation while libllama asks the evaluation
+callback about it, which is before it is computed (`worker_native/src/slice/layer_scales.h`). Moved to a weight or to a
+norm it would round otherwise; so the operation, its place and its factor are those of the whole model's graph, whatever
+the weights are quantised to. A slice whose graph has no such operation for one of its layers ends with an error.
+
+A slice could claim all layers of its model, with zeros for those that it has not. That is done for one or two
 layers where a kind must be there, and for all in front where the graph leaves no other way (kimi-k3 with blocks,
 gemma3n), but not else: libllama keeps keys and values for each layer that a file has (llama-kv-cache.cpp:165), so that
 each stage needs the cache of all layers in front of its own, too, and computes them. So their zeros are of 1.125 bits,

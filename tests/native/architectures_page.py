@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cluster.api.errors import UnsupportedModelError
 from cluster.cutting.architectures import ARCHITECTURES, Architecture
+from cluster.cutting.cuts import legal_cuts
 from cluster.cutting.header import Header
 from cluster.cutting.rules import check
 from ggml.gguf.header import TensorInfo
@@ -53,8 +54,9 @@ def outcome_of(name: str) -> tuple[list[int], str]:
         places = check(header_of(name)).places
     except UnsupportedModelError as error:
         return [], str(error).partition("cannot be cut: ")[2]
-    cuts = [place.layer for place in places if not place.refusal]
-    return cuts, "" if cuts else "; ".join(dict.fromkeys(place.refusal for place in places))
+    refusals = [place.refusal_unless(False) for place in places]
+    cuts = [place.layer for place, refusal in zip(places, refusals, strict=True) if not refusal]
+    return cuts, "" if cuts else "; ".join(dict.fromkeys(refusals))
 
 
 def rows() -> Iterator[tuple[str, str, str]]:
@@ -79,6 +81,8 @@ def rows() -> Iterator[tuple[str, str, str]]:
 def _model(name: str) -> str:
     cuts, _ = outcome_of(name)
     num_layers = header_of(name).num_layers
+    if not cuts and legal_cuts(check(header_of(name)), allow_rounding=True):
+        return f"with `--allow-rounding` only ({num_layers} layers)"
     if not cuts:
         return f"whole only ({num_layers} layers)"
     if cuts == list(range(1, num_layers)):
@@ -121,6 +125,8 @@ def notes(row: Architecture) -> Iterator[str]:
         yield f"layers repeat every {row.period_key}"
     if row.indexer is not None:
         yield "not in front of a layer that uses the indexer of one before it"
+    if row.factor is not None:
+        yield f"{row.factor.why}: slices have the model's own factor"
     counts = [str(count) for count in sorted(row.counts)] + ([f"{row.at_least} or more"] if row.at_least else [])
     for count, twin in sorted(row.twins.items()):
         yield f"slices of a model of {count} layers call themselves `{twin}`, whose graph is the same"
@@ -128,6 +134,8 @@ def notes(row: Architecture) -> Iterator[str]:
         yield f"the last slice of any other model may not have {' or '.join(counts)} layers"
     elif counts:
         yield f"{' or '.join(counts)} layers are computed in another way than other numbers"
+    if row.rounded is not None:
+        yield f"slices of these, which round otherwise, call themselves `{row.rounded.architecture}`"
 
 
 def page() -> str:

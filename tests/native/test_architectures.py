@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,9 +30,9 @@ SAVED_NAMES = [f"{name}{SAVED}" for name in _TO_SAVE.split()]
 # One or two of each way in which layers hang together; the others are slow.
 _QUICK = """
 afmoe-moe baichuan-alibi baichuan-rotary
-bailingmoe3-moe bloom-dense cogvlm-dense deepseek2-moe deepseek4-moe falcon-h1-dense gemma2-dense
-gemma3n-dense gemma4-both gemma4-dense glm4moe-nextn gpt-oss-moe granite-deepstack hrm_text-dense jamba-dense
-kimi-k3-blocks kimi-linear-moe llama-dense llama4-moe mamba2-dense minicpm3-dense minimax-01-moe mpt-dense
+bailingmoe3-moe bloom-dense cogvlm-dense deepseek2-moe deepseek4-moe falcon-h1-dense gemma2-27b gemma2-dense
+gemma3-27b gemma3n-dense gemma4-both gemma4-dense glm4moe-nextn gpt-oss-moe granite-deepstack hrm_text-dense
+jamba-dense kimi-k3-blocks kimi-linear-moe llama-dense llama4-moe mamba2-dense minicpm3-dense minimax-01-moe mpt-dense
 nemotron_h-dense phi3-dense plamo2-dense qwen2vl-dense qwen35moe-moe qwen3next-moe qwen4exp-later rwkv6-dense
 rwkv6-rescale rwkv6qwen2-dense rwkv7-dense smallthinker-moe talkie-dense
 """
@@ -39,12 +40,11 @@ QUICK = set(_QUICK.split())
 QUICK_SAVED = {"deepseek2-moe+saved", "gemma2-dense+saved", "llama-dense+saved"}
 REFUSED = {
     "arwkv7-dense": "the values of the first",
+    "command-r-plus": "in another order .* give --allow-rounding",
     "dream-dense": "not causal",
     "hrm_text-dense": "run in turns",
     "llada-dense": "not causal",
     "llada-moe-moe": "not causal",
-    "minicpm3-dense": "by the number of layers",
-    "minimax-01-moe": "its number among all layers",
     "plm-dense": "libllama stops the process",
     "rnd1-moe": "not causal",
     "rwkv7-dense": "the values of the first",
@@ -77,7 +77,7 @@ def test_cut_equals_whole_or_is_refused(name: str, outcomes: dict[str, dict[str,
     outcome = outcomes[name]
     if name in REFUSED:
         assert outcome["state"] == "refused", outcome
-        assert REFUSED[name] in outcome_of(name)[1]
+        assert re.search(REFUSED[name], outcome_of(name)[1])
     else:
         assert (outcome["state"], outcome["reason"]) == ("exact", ""), outcome
         assert outcome["tried"] == [list(chain) for chain in chains(outcome["cuts"])]
@@ -96,8 +96,14 @@ def test_every_architecture_that_may_be_cut_has_a_tiny_model() -> None:
 def test_what_depends_on_the_number_of_layers_is_explained() -> None:
     told = " ".join(source for source, _, _ in COUNTS).replace("-", "").replace("_", "")
     for name, row in ARCHITECTURES.items():
-        is_whole = row.whole and not (row.is_encoder or row.encodes_prompt)
-        if row.counts or row.at_least or row.period > 1 or row.period_key or is_whole:
+        if (
+            row.counts
+            or row.at_least
+            or row.factor
+            or row.period > 1
+            or row.period_key
+            or (row.whole and not (row.is_encoder or row.encodes_prompt))
+        ):
             assert f"{name.replace('-', '').replace('_', '')}.cpp" in told, name
 
 

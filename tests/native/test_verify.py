@@ -149,14 +149,32 @@ def test_it_finds_the_rows_of_other_graphs(verify: Verify, tmp_path: Path, name:
 
 
 def test_a_model_that_is_served_whole_only_has_nothing_to_split(verify: Verify, tmp_path: Path) -> None:
-    model = str(write_model(tmp_path / "whole.gguf", "minicpm3-dense"))
+    model = str(write_model(tmp_path / "whole.gguf", "gemma3n-dense"))
     code, said = verify(model, "--devices", "CPU,CPU", "-c", "64", "-np", "2", "-t", "1")
     assert code == 2
-    assert said.startswith(f"cluster: verify: {model} can only be served whole, there is nothing to split: the graph ")
+    assert said.startswith(f"cluster: verify: {model} can only be served whole, there is nothing to split: layers ")
     code, said = verify(model, "--stages", "1", "--devices", "CPU", "-c", "64", "-np", "2", "-t", "1")
     assert code == 0, said
     assert "nothing is split: one stage has all layers\nagainst the whole model:" in said
     assert "rows in front of" not in said
+
+
+def test_where_slices_round_otherwise_the_difference_is_told(verify: Verify, tmp_path: Path) -> None:
+    model = str(write_model(tmp_path / "large.gguf", "command-r-plus"))
+    flags = ("--devices", "CPU,CPU", "--layers", "0-31,32-63", "-c", "64", "-np", "2", "-t", "1")
+    code, said = verify(model, *flags)
+    assert code == 2
+    assert said.startswith("cluster: stages: 2, but slices add a layer's parts up in another order than 64 or more ")
+    assert said.endswith("; give --allow-rounding to cut it all the same, or --stages 1 to serve it whole\n")
+    code, said = verify(model, *flags, "--allow-rounding")
+    assert code == 0, said
+    assert "warning: rounding: slices add a layer's parts up in another order" in said
+    assert "rounded otherwise, " in said
+    assert "DIFFERENT" not in said
+    assert "greedy agreement: 54 of 54 rows (100.0%)" in said
+    code, said = verify(model, *flags, "--allow-rounding", "--no-whole")
+    assert code == 0, said
+    assert said.count("  equal") == 2  # with the checksums of the same stages, not with those of the whole model
 
 
 def test_nothing_to_verify_is_one_line(verify: Verify) -> None:

@@ -56,6 +56,13 @@ def test_cores_are_lent_unless_told_otherwise() -> None:
     assert up_arguments(BenchSettings("m.gguf", lends_cores=False))[-1] == "--no-lend-cores"
 
 
+def test_rounding_is_allowed_by_whoever_says_so() -> None:
+    assert "--allow-rounding" not in up_arguments(BenchSettings("m.gguf"))
+    allowed = BenchSettings("m.gguf", allows_rounding=True, streams=(8,), stages=2)
+    assert "--allow-rounding" in up_arguments(allowed)
+    assert "--allow-rounding" in chunking_arguments(allowed, 8448, pipelined=True)
+
+
 def test_the_two_clusters_of_chunking_differ_in_one_flag() -> None:
     settings = BenchSettings("m.gguf", streams=(8,), stages=2)
     several, single = (chunking_arguments(settings, 8448, pipelined) for pipelined in (True, False))

@@ -194,13 +194,49 @@ def test_other_architectures_are_refused_by_name(name: str, why: str) -> None:
         check(header)
 
 
-def test_gemma3_of_62_layers_is_only_served_whole() -> None:
-    model = TinyModel("gemma3", width=32, num_heads=2, feed_forward=32)
-    of_27b = layers_header(62, model)
-    assert legal_cuts(check(of_27b)) == ()
-    assert cut(check(of_27b), 0, 62).end == 62
-    with pytest.raises(UnsupportedModelError, match="in front of layer 31: libllama computes 62 layers"):
-        cut(check(of_27b), 0, 31)
+WITH_FACTORS = ("gemma2-27b", "gemma3-27b", "minicpm3-dense", "minimax-01-moe")
+
+
+@pytest.mark.parametrize("name", WITH_FACTORS)
+def test_what_libllama_derives_from_the_number_of_layers_is_written_into_slices(name: str) -> None:
+    model = check(tiny_header(name))
+    num_layers = model.num_layers
+    assert legal_cuts(model) == tuple(range(1, num_layers))
+    assert f"{ROLE}.scales" not in cut(model, 0, num_layers).metadata
+    plan = cut(model, 2, 5)
+    assert value(plan, f"{model.architecture}.block_count") == len(value(plan, f"{ROLE}.scales"))
+    assert strings(plan, f"{ROLE}.scaled") == list(model.row.factor.scaled if model.row.factor else ())
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "derived"),
+    [
+        ("gemma2-27b", [48**-0.5] * 3, [32**-0.5] * 3),  # a model of 96 with two heads, which are 32 wide
+        ("gemma3-27b", [48**-0.5] * 3, [32**-0.5] * 3),
+        ("minicpm3-dense", [1.4 / 8**0.5] * 3, [1.4 / 3**0.5] * 3),
+    ],
+)
+def test_factors_are_those_of_the_model(name: str, own: list[float], derived: list[float]) -> None:
+    plan = cut(check(tiny_header(name)), 2, 5)
+    assert value(plan, f"{ROLE}.scales") == pytest.approx(own, rel=1e-7)
+    assert value(plan, f"{ROLE}.derived_scales") == pytest.approx(derived, rel=1e-7)
+
+
+def test_only_layers_with_a_state_have_a_factor_of_decay() -> None:
+    """Each second layer keeps keys and values. A stand-in for one, or for a state, has no factor either."""
+    model = check(tiny_header("minimax-01-moe"))
+    several, lone = cut(model, 1, 5), cut(model, 4, 5)
+    nothing = float("nan")
+    assert value(several, f"{ROLE}.scales") == pytest.approx(
+        [nothing, 5 / 7 + 1e-5, nothing, 3 / 7 + 1e-5], nan_ok=True
+    )
+    assert value(several, f"{ROLE}.derived_scales") == pytest.approx([1 + 1e-5, 2 / 3 + 1e-5, 1 / 3 + 1e-5, 1e-5])
+    assert value(lone, f"{ROLE}.scales") == pytest.approx([3 / 7 + 1e-5, nothing], nan_ok=True)
+    assert f"{ROLE}.scales" not in cut(model, 7, 8).metadata
+
+
+def test_a_factor_that_libllama_derives_by_itself_is_left_to_it() -> None:
+    assert f"{ROLE}.scales" not in cut(check(tiny_header("gemma3-dense")), 0, 4).metadata
 
 
 @pytest.mark.parametrize(("name", "twin"), [("baichuan-rotary", "llama"), ("baichuan-alibi", "refact")])
@@ -231,17 +267,25 @@ def test_llama4_without_windows_is_refused_before_libllama_stops_the_process() -
         check(header)
 
 
-def test_a_slice_of_62_layers_gets_one_more() -> None:
+def test_a_slice_of_64_layers_gets_one_more() -> None:
     """Zeros behind its own layers, which the graph does not reach; the last slice cannot have them."""
-    longer = layers_header(64, TinyModel("gemma3", width=32, num_heads=2, feed_forward=32))
-    assert legal_cuts(check(longer)) == (1, *range(3, 64))
-    with pytest.raises(UnsupportedModelError, match="in front of layer 2: libllama computes 62 layers"):
-        cut(check(longer), 2, 64)
-    plan = cut(check(longer), 0, 62)
-    assert (value(plan, "gemma3.block_count"), value(plan, f"{ROLE}.end")) == (63, 62)
-    assert strings(plan, f"{ROLE}.outputs") == ["l_out-61"]
-    stand_in = [info for info in plan.tensors if info.name.startswith("blk.62.")]
+    longer = layers_of("exaone4-dense", 66)
+    assert legal_cuts(check(longer)) == (1, *range(3, 66))
+    with pytest.raises(UnsupportedModelError, match="in front of layer 2: libllama computes 64 layers"):
+        cut(check(longer), 2, 66)
+    plan = cut(check(longer), 0, 64)
+    assert (value(plan, "exaone4.block_count"), value(plan, f"{ROLE}.end")) == (65, 64)
+    assert strings(plan, f"{ROLE}.outputs") == ["l_out-63"]
+    stand_in = [info for info in plan.tensors if info.name.startswith("blk.64.")]
     assert stand_in and all(info.source_offset is None for info in stand_in)
+
+
+def test_exaone4_of_64_layers_is_only_served_whole() -> None:
+    large = layers_of("exaone4-dense", 64)
+    assert legal_cuts(check(large)) == ()
+    assert cut(check(large), 0, 64).end == 64
+    with pytest.raises(UnsupportedModelError, match="in front of layer 31: libllama computes 64 layers"):
+        cut(check(large), 0, 31)
 
 
 def test_a_hybrid_slice_gets_a_layer_of_the_kind_it_lacks() -> None:

@@ -14,6 +14,7 @@ from cluster.planning.any_plan import check_any
 from cluster.planning.inventory import Inventory, take_inventory
 from cluster.planning.nodes import Freed, Nodes, ThisMachine, survey_this_node
 from tests.fakes.fake_nodes import GIB, FakeNodes, fake_node
+from tests.native.arch_models import write_model
 from tests.native.tiny_encoder import write_encoder
 
 NODES = FakeNodes((fake_node("one", num_cores=2), fake_node("two", num_cores=8)))
@@ -99,3 +100,17 @@ def test_an_encoder_gets_one_stage_where_nobody_asks_for_more(tmp_path: Path) ->
     path = write_encoder(tmp_path / "encoder.gguf", pooling=1)
     for nodes in (FakeNodes((fake_node("one", "CPU"),)), FakeNodes((fake_node("one", "CPU", "CUDA0", "CUDA1"),))):
         assert len(take_inventory(ClusterConfig(str(path), ctx_size=32), nodes).places) == 1
+
+
+def test_a_model_whose_slices_round_otherwise_is_cut_for_whoever_allows_it(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "large.gguf", "command-r-plus")
+    nodes = FakeNodes((fake_node("one", "CPU", "CUDA0", "CUDA1"),))
+    for settings in ({}, {"stages": 2}):
+        with pytest.raises(UsageError, match=r"stages: 2, but slices add .* order .*; give --allow-rounding to cut it"):
+            take_inventory(ClusterConfig(str(path), ctx_size=32, **settings), nodes)
+    with pytest.raises(UsageError, match="give --allow-rounding"):
+        check_any(ClusterConfig(str(path), ctx_size=32, stages=2))
+    found = take_inventory(ClusterConfig(str(path), ctx_size=32, allow_rounding=True), nodes)
+    assert (len(found.cuts), len(found.places)) == (63, 2)
+    assert "in another order" in found.rounding
+    assert take_inventory(ClusterConfig(str(path), ctx_size=32, stages=1), nodes).rounding == ""

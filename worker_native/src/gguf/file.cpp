@@ -27,6 +27,14 @@ std::optional<uint32_t> find_u32(const gguf_context* file, const std::string& ke
     return gguf_get_val_u32(file, id);
 }
 
+std::optional<float> find_f32(const gguf_context* file, const std::string& key) {
+    const int64_t id = gguf_find_key(file, key.c_str());
+    if (id < 0) return std::nullopt;
+    if (gguf_get_kv_type(file, id) != GGUF_TYPE_FLOAT32)
+        bad_value(key, ": is a ", gguf_type_name(gguf_get_kv_type(file, id)), ", expected a float32");
+    return gguf_get_val_f32(file, id);
+}
+
 std::optional<std::string> find_string(const gguf_context* file, const std::string& key) {
     const int64_t id = gguf_find_key(file, key.c_str());
     if (id < 0) return std::nullopt;

@@ -6,9 +6,18 @@
 #include "base/check.h"
 
 namespace native {
+namespace {
+
+constexpr std::string_view kLogits = "result_output";
+constexpr size_t kRopeMode = 2;  // of the parameters that ggml_rope_ext writes
+
+}  // namespace
 
 Boundary::Boundary(const SliceFile& file, int32_t hidden_width, int32_t normed_width)
     : normed_names_(file.normed),
+      scales_(file),
+      rope_mode_(file.rope_mode),
+      logit_scale_(file.logit_scale),
       hidden_width_(hidden_width),
       num_parts_(std::ssize(file.inputs)),
       normed_width_(normed_width) {
@@ -46,6 +55,7 @@ void Boundary::begin(const float* in, float* out, int32_t num_rows) {
     out_ = out;
     num_rows_ = num_rows;
     problem_.clear();
+    scales_.begin();
     normed_ = nullptr;
     num_normed_ = num_normed_done_ = 0;
     for (auto* ports : {&inputs_, &outputs_})
@@ -63,6 +73,7 @@ void Boundary::finish() {
     in_ = nullptr;
     out_ = nullptr;
     if (!problem_.empty()) failed("hidden rows: ", problem_);
+    scales_.finish();
     for (const auto* ports : {&inputs_, &outputs_})
         for (const Port& port : *ports)
             if (port.num_done != num_rows_)
@@ -88,11 +99,18 @@ void Boundary::hand_on(const float* in, float* out) const {
 
 bool Boundary::on_tensor(ggml_tensor* tensor, bool is_question, void* boundary) {
     Boundary& self = *static_cast<Boundary*>(boundary);
+    if (is_question) self.set_params(tensor);
     return is_question ? self.is_wanted(tensor) : self.computed(tensor);
 }
 
 bool Boundary::is_normed(std::string_view name) const {
     return std::ranges::find(normed_names_, name) != normed_names_.end();
+}
+
+// What the slice's file says of an operation that is about to be computed.
+void Boundary::set_params(ggml_tensor* tensor) {
+    scales_.set(tensor);
+    if (rope_mode_ && tensor->op == GGML_OP_ROPE) tensor->op_params[kRopeMode] = *rope_mode_;
 }
 
 bool Boundary::is_wanted(ggml_tensor* tensor) {
@@ -103,7 +121,7 @@ bool Boundary::is_wanted(ggml_tensor* tensor) {
         is_wanted |= port.after == name;
     }
     for (const Port& port : outputs_) is_wanted |= port.name == name;
-    return is_wanted || (normed_ && is_normed(name));
+    return is_wanted || (normed_ && is_normed(name)) || (logit_scale_ && name == kLogits);
 }
 
 // False ends the graph.
@@ -117,6 +135,7 @@ bool Boundary::computed(ggml_tensor* tensor) {
         read_normed(tensor);
         return false;
     }
+    if (logit_scale_ && name == kLogits) scale_logits(tensor);
     return problem_.empty() && stop_at_ != name;
 }
 
@@ -181,6 +200,21 @@ void Boundary::read(Port& port, const ggml_tensor* tensor) {
                                     row_bytes);
     }
     port.num_done += num_rows;
+}
+
+// A row at a time: there may be a vocabulary for each of hundreds of rows.
+void Boundary::scale_logits(ggml_tensor* logits) {
+    if (logits->type != GGML_TYPE_F32 || !ggml_is_contiguous(logits)) {
+        problem_ = text(logits->name, " is not f32 rows behind each other");
+        return;
+    }
+    std::vector<float> row(logits->ne[0]);
+    const size_t row_bytes = row.size() * sizeof(float);
+    for (int64_t i = 0; i < ggml_nrows(logits); ++i) {
+        ggml_backend_tensor_get(logits, row.data(), i * row_bytes, row_bytes);
+        for (float& logit : row) logit *= *logit_scale_;
+        ggml_backend_tensor_set(logits, row.data(), i * row_bytes, row_bytes);
+    }
 }
 
 void Boundary::read_normed(const ggml_tensor* tensor) {

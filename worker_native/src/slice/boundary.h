@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/libllama.h"
+#include "slice/layer_scales.h"
 #include "slice/slice_file.h"
 
 namespace native {
@@ -48,6 +50,7 @@ class Boundary {
 
     // Of "name", "name@after", "name[plane]".
     static Port port(const std::string& written, int64_t part);
+    void set_params(ggml_tensor* tensor);
     bool is_wanted(ggml_tensor* tensor);
     bool is_normed(std::string_view name) const;
     bool computed(ggml_tensor* tensor);
@@ -56,12 +59,16 @@ class Boundary {
     void write(Port& port);
     void read(Port& port, const ggml_tensor* tensor);
     void hand_on(const float* in, float* out) const;
+    void scale_logits(ggml_tensor* logits);
     void read_normed(const ggml_tensor* tensor);
 
     std::vector<Port> inputs_, outputs_;
     std::vector<std::string> normed_names_;
     std::vector<int64_t> handed_on_;  // parts
-    std::string stop_at_;             // empty on the last slice
+    LayerScales scales_;
+    std::optional<int32_t> rope_mode_;
+    std::optional<float> logit_scale_;
+    std::string stop_at_;  // empty on the last slice
     int64_t hidden_width_, part_width_;
     int64_t num_parts_;
     const float* in_ = nullptr;

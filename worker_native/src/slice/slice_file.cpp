@@ -1,6 +1,7 @@
 #include "slice/slice_file.h"
 
 #include <optional>
+#include <utility>
 
 #include "base/check.h"
 #include "gguf/file.h"
@@ -9,6 +10,7 @@
 namespace native {
 namespace {
 
+constexpr int64_t kMaxScaled = 4;
 constexpr int64_t kMaxParts = 512;  // one for each layer
 
 std::string architecture_of(const gguf_context* file) {
@@ -52,11 +54,11 @@ void check_ports(const std::vector<std::string>& names) {
 }
 
 // Empty if the file has no such key.
-std::vector<std::string> read_names(const gguf_context* file, const char* key) {
+std::vector<std::string> read_names(const gguf_context* file, const char* key, int64_t most) {
     std::vector<std::string> names;
     const auto count = find_array(file, key, GGUF_TYPE_STRING);
     if (!count) return names;
-    in_range(key, *count, 1, kMaxParts);
+    in_range(key, *count, 1, most);
     for (size_t i = 0; i < *count; ++i)
         names.emplace_back(gguf_get_arr_str(file, gguf_find_key(file, key), i));
     return names;
@@ -72,9 +74,9 @@ std::vector<std::string> usual_outputs(const SliceFile& slice) {
 
 // Where hidden rows enter and leave; the defaults suit most architectures.
 void read_ports(const gguf_context* file, SliceFile& slice) {
-    const auto inputs = read_names(file, "ggml_cluster.slice.inputs");
+    const auto inputs = read_names(file, "ggml_cluster.slice.inputs", kMaxParts);
     if (!inputs.empty()) slice.inputs = inputs;
-    slice.outputs = read_names(file, "ggml_cluster.slice.outputs");
+    slice.outputs = read_names(file, "ggml_cluster.slice.outputs", kMaxParts);
     if (slice.outputs.empty()) slice.outputs = usual_outputs(slice);
     if (slice.outputs.size() != slice.inputs.size())
         bad_value("ggml_cluster.slice.outputs: ", slice.outputs.size(), " of them for ", slice.inputs.size(),
@@ -86,6 +88,32 @@ void read_ports(const gguf_context* file, SliceFile& slice) {
     if (slice.hidden_width % std::ssize(slice.inputs) != 0)
         bad_value("ggml_cluster.slice.hidden_width: ", slice.hidden_width, " is no multiple of its ",
                   slice.inputs.size(), " inputs; cut again");
+}
+
+// One for each layer of the file.
+std::vector<float> read_factors(const gguf_context* file, const char* key, int32_t num_blocks) {
+    const auto count = find_array(file, key, GGUF_TYPE_FLOAT32);
+    if (!count || *count != size_t(num_blocks))
+        bad_value(key, ": has ", count.value_or(0), " factors for ", num_blocks, " layers; cut again");
+    const auto* factors = static_cast<const float*>(gguf_get_arr_data(file, gguf_find_key(file, key)));
+    return {factors, factors + *count};
+}
+
+void read_scales(const gguf_context* file, SliceFile& slice) {
+    slice.scaled = read_names(file, "ggml_cluster.slice.scaled", kMaxScaled);
+    for (const std::string& name : slice.scaled) check_port(name);
+    if (slice.scaled.empty()) return;
+    slice.scales = read_factors(file, "ggml_cluster.slice.scales", slice.num_blocks);
+    slice.derived_scales = read_factors(file, "ggml_cluster.slice.derived_scales", slice.num_blocks);
+}
+
+void read_rope_mode(const gguf_context* file, SliceFile& slice) {
+    const char* key = "ggml_cluster.slice.rope_mode";
+    const auto mode = find_u32(file, key);
+    if (mode && *mode != GGML_ROPE_TYPE_NORMAL && *mode != GGML_ROPE_TYPE_NEOX)
+        bad_value(key, ": ", *mode, " is neither ", GGML_ROPE_TYPE_NORMAL, " nor ", GGML_ROPE_TYPE_NEOX,
+                  "; cut again");
+    if (mode) slice.rope_mode = static_cast<int32_t>(*mode);
 }
 
 // A key that may hold one number or one per layer; 0 unless it is one plain number.
@@ -138,6 +166,9 @@ SliceFile read_slice_file(const std::string& path) {
     check_tokenizer(file.get());
     read_role(file.get(), slice);
     read_ports(file.get(), slice);
+    read_scales(file.get(), slice);
+    read_rope_mode(file.get(), slice);
+    slice.logit_scale = find_f32(file.get(), "ggml_cluster.slice.logit_scale");
     read_heads(file.get(), architecture, slice);
     read_pooling(file.get(), architecture, slice);
     read_kind(architecture, slice);

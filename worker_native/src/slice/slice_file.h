@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,16 @@ struct SliceFile {
     std::vector<std::string> inputs{"embd"};
     std::vector<std::string> outputs;
     int32_t hidden_width = 0;  // a row's; 0 if it is the model's own width
+
+    // Factors that libllama would derive from the number of layers: what they are in the whole model
+    // (layer_scales.h). Each of `num_blocks` layers has one, none where there are no names.
+    std::vector<std::string> scaled;
+    std::vector<float> scales;
+    std::vector<float> derived_scales;
+    // How keys and queries are rotated (GGML_ROPE_TYPE_*), where the graph would do it in another way.
+    std::optional<int32_t> rope_mode;
+    // What logits are multiplied with, where the graph does not do it.
+    std::optional<float> logit_scale;
 
     bool is_whole() const { return first == 0 && end == num_layers; }
     bool is_first() const { return first == 0; }
