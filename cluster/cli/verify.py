@@ -157,7 +157,7 @@ def _row(finding: Finding, tolerance: float, share: float) -> list[str]:
         return [finding.what, delta, "equal"]
     if finding.passes(tolerance):
         return [finding.what, delta, "within tolerance"]
-    if finding.passes(tolerance, share):
+    if finding.max_delta is not None and finding.passes(tolerance, share):
         return [
             finding.what,
             delta,

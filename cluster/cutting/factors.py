@@ -43,14 +43,14 @@ def by_model_width(special: int) -> Factor:
 
     def derive(_: int, num_layers: int, sizes: HeadSizes) -> np.float32:
         width = sizes.hidden_width // sizes.num_heads if num_layers == special else sizes.head_width
-        return np.float32(1) / np.sqrt(np.float32(width))
+        return np.float32(np.float32(1) / np.sqrt(np.float32(width)))
 
     return Factor(("Qcur",), derive, f"{special} layers scale queries otherwise than other numbers of layers")
 
 
 def _residual(_: int, num_layers: int, __: HeadSizes) -> np.float32:
     """minicpm3.cpp:67, 197."""
-    return np.float32(1.4) / np.sqrt(np.float32(num_layers))
+    return np.float32(np.float32(1.4) / np.sqrt(np.float32(num_layers)))
 
 
 def _decay(layer: int, num_layers: int, _: HeadSizes) -> np.float32:
