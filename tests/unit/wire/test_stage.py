@@ -20,7 +20,8 @@ from cluster.wire.access.endpoint import Endpoint, Listener
 from cluster.wire.codec.event import Event
 from cluster.wire.codec.hello import encode_hello
 from cluster.wire.codec.step.frames import encode_step
-from cluster.wire.stage import events, server
+from cluster.wire.local import meeting
+from cluster.wire.stage import events
 from cluster.wire.stage.event_watch import EventWatch
 from cluster.wire.stage.events import EventQueue, TokenQueue
 from cluster.wire.stage.link import StageLink
@@ -347,7 +348,7 @@ def test_streams_leave_grpc_where_both_are_on_one_machine(stage: Stage, ends: En
 
 def test_streams_to_another_machine_stay_with_grpc(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """There, nothing has the name that they invite to."""
-    monkeypatch.setattr(server, "come_to", lambda invitation: None)
+    monkeypatch.setattr(meeting, "come_to", lambda invitation: None)
     ends = Ends()
     link, watch = ends.link(stage.address, make_hello()), ends.watch(stage.address, make_hello())
     link.open()
