@@ -48,7 +48,7 @@ void Slice::encode_prompt(const Microbatch& batch, int32_t num_rows) {
         call.set(row, batch, row, batch.slots[row], batch.positions[row], true, has_tokens_);
     const LoggedErrors errors;
     boundary_->begin(nullptr, nullptr, num_rows);
-    const int32_t status = llama_encode(context_.get(), call.batch());
+    const int32_t status = llama_encode(context_.get(), call.batch(nullptr));
     llama_synchronize(context_.get());
     clear_vector_state();
     if (status != 0) failed("encode: libllama returned ", status, ": ", errors.first("it gave no reason"));
