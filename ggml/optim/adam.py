@@ -89,7 +89,7 @@ class Adam(_Means):
         group: Group,
         rates: Sequence[Tensor],
     ) -> Tensor:
-        """The same, bit for bit, by a kernel of ours."""
+        """The same by a kernel of ours, but for roundings."""
         decay = 0.0 if self._is_decoupled else group["weight_decay"]
         new = adam_step(param, gradient, mean, square, rates, group["betas"], group["eps"], decay)
         state["exp_avg"], state["exp_avg_sq"] = new[1].reshape(param.shape), new[2].reshape(param.shape)
