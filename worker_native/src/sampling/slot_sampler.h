@@ -22,7 +22,7 @@ struct DrawBuffers {
     BlockMaxima changed_maxima;  // if logits are changed
     std::vector<float> changed;  // [V] if logits are changed: by biases, penalties or a mask
     std::vector<int32_t> tokens;
-    std::vector<int32_t> history;  // of a slot with rows that are no tokens, those that are
+    std::vector<int32_t> history;              // of a slot with rows that are no tokens, those that are
     std::vector<llama_token_data> candidates;  // the tokens that may be drawn
 };
 
