@@ -231,8 +231,8 @@ def test_a_source_that_changed_is_refused(store: SliceStore, source: Path, heade
 
 
 def test_an_unsupported_model_touches_nothing(store: SliceStore, tmp_path: Path) -> None:
-    source = write_tiny(tmp_path / "t5.gguf", TinyModel("t5"))
-    with pytest.raises(UnsupportedModelError, match="t5"):
+    source = write_tiny(tmp_path / "chameleon.gguf", TinyModel("chameleon"))
+    with pytest.raises(UnsupportedModelError, match="chameleon"):
         store.get_slice(opened(source), 0, 4)
     assert not store.root.exists()
 
