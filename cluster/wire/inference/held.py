@@ -103,6 +103,9 @@ class HeldRequests:
     def _claim(self, ticket: bytes, relay: Relay, sink: EventSink) -> Claim:
         def end() -> None:
             if self._relays.get(ticket) is relay and relay.detach(sink):
+                if relay.has_failed:  # who asks again, as of a queue that was full, is to begin anew
+                    self._relays.pop(ticket).cancel()
+                    return
                 relay.cancel()
                 self._hold(ticket, ENDED_S)
                 relay.was_sent = True

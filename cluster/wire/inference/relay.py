@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from cluster.api.errors import UnreachableError, UsageError
+from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.api.results import TokenEvent
 from cluster.wire.codec.answer import Output, is_last
 from cluster.wire.inference.backend import Cancel, EventSink
@@ -42,6 +42,12 @@ class Relay:
                 self.size -= _size_of(self._recent.popleft())
             if self._sink is not None:
                 self._sink(output)
+
+    @property
+    def has_failed(self) -> bool:
+        """It ended with an error."""
+        with self._lock:
+            return bool(self._recent) and isinstance(self._recent[-1], ClusterError)
 
     def attach(self, num_received: int, sink: EventSink) -> None:
         """All behind these goes to `sink`; who had it before ends. UnreachableError for what is not kept."""

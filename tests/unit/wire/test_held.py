@@ -15,6 +15,7 @@ import grpc
 import pytest
 
 import cluster
+from cluster.api.errors import CapacityError
 from cluster.api.results import FinishReason, Timings, TokenEvent
 from cluster.api.sampling import SamplingParams
 from cluster.client.aio import AsyncClient
@@ -311,6 +312,22 @@ def test_what_is_too_long_ago_is_lost_and_says_so(
         kept = "".join(event.text for event in decode_events(next(call)))
         backend.tell(26)
         assert kept + texts(call) == ALPHABET[5:]
+
+
+def test_one_that_failed_begins_anew_when_it_is_asked_for_again(backend: Spelling, address: str) -> None:
+    """As of a queue that was full: clients ask again under the same ticket."""
+    with open_proving_channel(address) as channel:
+        stub = inference_pb2_grpc.InferenceStub(channel)
+        call = stub.Generate(request(b"t" * 16))
+        wait_until(lambda: backend.num_open == 1)
+        sink, _ = backend._told.pop()
+        sink(CapacityError("queue: full"))
+        with pytest.raises(grpc.RpcError):
+            texts(call)
+        call = stub.Generate(request(b"t" * 16))
+        wait_until(lambda: backend.num_open == 1)
+        backend.tell(26)
+        assert texts(call) == ALPHABET
 
 
 def test_of_what_was_sent_the_oldest_is_forgotten_first(
