@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Self
-from weakref import WeakSet
 
 import grpc
 
@@ -17,6 +15,7 @@ from cluster.api.results import TokenEvent
 from cluster.client import calls
 from cluster.client.calls import Call
 from cluster.client.cancels import AioCancels
+from cluster.client.open_calls import OpenCalls
 from cluster.client.resuming import Keeping, Opened, Resuming
 
 
@@ -89,24 +88,13 @@ class AsyncMessages(AsyncIterator[bytes]):
             self._take(self._resuming.begin_again())
 
 
-class OpenAsyncMessages:
-    """The calls of one client that may not have ended, of all its loops."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()  # loops may run in several threads
-        self._open: WeakSet[AsyncMessages] = WeakSet()
-
-    def add(self, messages: AsyncMessages) -> AsyncMessages:
-        with self._lock:
-            self._open.add(messages)
-        return messages
+class OpenAsyncMessages(OpenCalls[AsyncMessages]):
+    """Those of one client, of all its loops, which may run in several threads."""
 
     def close(self) -> None:
         """Closes all of the running loop."""
         loop = asyncio.get_running_loop()
-        with self._lock:
-            opened = list(self._open)
-        for messages in opened:
+        for messages in self.all():
             if messages.loop is loop:
                 messages.close()
 

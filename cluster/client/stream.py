@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
-from weakref import WeakSet
 
 import grpc
 
@@ -19,6 +18,7 @@ from cluster.client import calls
 from cluster.client.calls import Call
 from cluster.client.cancels import CANCELS, END_S, Send
 from cluster.client.connection import check_process
+from cluster.client.open_calls import OpenCalls
 from cluster.client.resuming import Keeping, Opened, Resuming
 
 
@@ -90,38 +90,26 @@ class Messages(Iterator[bytes]):
                 self._messages.cancel()
 
 
-class OpenMessages:
-    """The calls of one client that may not have ended. Threads may share it."""
+class OpenMessages(OpenCalls[Messages]):
+    """Those of one client; the end of the program ends them, too."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open: WeakSet[Messages] = WeakSet()
-        with _lock:
-            _of_clients.add(self)
-
-    def add(self, messages: Messages) -> Messages:
-        with self._lock:
-            self._open.add(messages)
-        return messages
+        super().__init__()
+        _of_clients.add(self)
 
     def close(self) -> None:
         """Closes all, and waits a moment until the cluster knows of it."""
-        for messages in self._copy():
+        for messages in self.all():
             messages.close()
         CANCELS.flush()
 
     def end(self) -> None:
         """The same, and waits until gRPC's thread has done with them."""
-        for messages in self._copy():
+        for messages in self.all():
             messages.end()
 
-    def _copy(self) -> list[Messages]:
-        with self._lock:
-            return list(self._open)
 
-
-_lock = threading.Lock()
-_of_clients: WeakSet[OpenMessages] = WeakSet()
+_of_clients: OpenCalls[OpenMessages] = OpenCalls()
 
 
 @atexit.register
@@ -131,9 +119,7 @@ def _end_all() -> None:
         check_process()
     except UsageError:
         return  # a forked child, to which the calls do not belong
-    with _lock:
-        of_clients = list(_of_clients)
-    for opened in of_clients:
+    for opened in _of_clients.all():
         opened.end()
     CANCELS.flush()
 

@@ -11,7 +11,8 @@ import math
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from cluster.api.errors import ClusterError, HandshakeError
@@ -80,36 +81,30 @@ class Journal:
 
         Those of unknown tickets are left out; so are last ones, which `end` stands for.
         """
-        with self._lock:
-            if self._ledger.is_written:
-                try:
-                    self._ledger.tell(told)
-                except Exception as error:
-                    self._fail(error)
+        self._write(partial(self._ledger.tell, told))
 
     def try_again(self, ticket: bytes) -> None:
         """A request of an earlier coordinator is computed on from now: if this one dies of it, the next one knows."""
-        with self._lock:
-            if self._ledger.is_written:
-                try:
-                    self._ledger.try_again(ticket)
-                except Exception as error:
-                    self._fail(error)
+        self._write(partial(self._ledger.try_again, ticket))
 
     def end(self, ticket: bytes) -> None:
         """Its client has all, or is gone. Unknown tickets are ignored."""
-        with self._lock:
-            if self._ledger.is_written:
-                try:
-                    self._ledger.end(ticket)
-                except Exception as error:
-                    self._fail(error)
+        self._write(partial(self._ledger.end, ticket))
 
     def close(self) -> None:
         """The file stays. Whatever is given later is ignored."""
         with self._lock:
             self._ledger.close()
             self._retry_at_s = math.inf
+
+    def _write(self, write: Callable[[], None]) -> None:
+        """Unless there is no file now."""
+        with self._lock:
+            if self._ledger.is_written:
+                try:
+                    write()
+                except Exception as error:  # whatever it is, the requests go on
+                    self._fail(error)
 
     def _read(self) -> list[Kept]:
         try:

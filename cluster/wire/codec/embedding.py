@@ -12,7 +12,14 @@ from cluster.api.errors import UsageError
 from cluster.api.prompt import Pair, Segment, Segments
 from cluster.messages.step import Float32Array
 from cluster.wire import limits
-from cluster.wire.codec.inference import Prompt, check_segments, check_text, check_token_ids, without_pictures
+from cluster.wire.codec.inference import (
+    Prompt,
+    check_segments,
+    check_text,
+    check_token_ids,
+    decode_segments,
+    without_pictures,
+)
 from cluster.wire.codec.rows import row_parts
 from cluster.wire.limits import check_length, check_range
 from protos import inference_pb2
@@ -95,12 +102,7 @@ def _input(message: inference_pb2.EmbedInput) -> Given:
         case "text":
             return (Segment(check_text("inputs", message.text)),)
         case "segments":
-            found = message.segments.segments
-            check_length("inputs", found, limits.MAX_SEGMENTS)
-            return without_pictures(
-                "inputs",
-                check_segments("inputs", tuple(Segment(one.text, one.parse_special, one.picture) for one in found)),
-            )
+            return without_pictures("inputs", decode_segments("inputs", message.segments))
         case "pair":
             pair = message.pair
             return Pair(check_text("query", pair.query), check_text("documents", pair.document))

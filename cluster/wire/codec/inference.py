@@ -130,6 +130,13 @@ def without_pictures(field: str, segments: Segments) -> Segments:
     return segments
 
 
+def decode_segments(field: str, message: inference_pb2.Segments) -> Segments:
+    """As `check_segments` takes them."""
+    check_length(field, message.segments, limits.MAX_SEGMENTS)
+    found = tuple(Segment(one.text, one.parse_special, one.picture) for one in message.segments)
+    return check_segments(field, found)
+
+
 def picture_bytes(message: inference_pb2.GenerateRequest) -> int:
     """How many of its bytes are pictures'."""
     return sum(len(segment.picture) for segment in message.segments.segments)
@@ -189,9 +196,7 @@ def _put_text(request: TextRequest, field: str, text: str | Segments) -> None:
 def _segments_of(message: TextRequest, field: str) -> Segments:
     if message.WhichOneof("prompt") != "segments":
         return (Segment(check_text(field, message.text), message.parse_special),)
-    check_length(field, message.segments.segments, limits.MAX_SEGMENTS)
-    found = message.segments.segments
-    return check_segments(field, tuple(Segment(one.text, one.parse_special, one.picture) for one in found))
+    return decode_segments(field, message.segments)
 
 
 def _request_or_error(message: inference_pb2.GenerateRequest) -> PromptRequest | ClusterError:
