@@ -1,6 +1,6 @@
 """What it costs that the last of three stages dies: with the rows that its neighbour kept, and without. Run by hand.
 
-python -m tests.fault.replay_cost [--shape 1b:Q4_0] [--tokens 1500] [-r 2]
+python -m tests.fault.replay_cost [--shape 1b:Q4_0] [--tokens 1500] [-r 2] [--deaths 3]
 
 Each round has one cluster of either kind, and in it several deaths under the same eight streams. The time is that from
 the death to the moment when all streams go on, so that loading the slice is a part of it: it is shown beside.
@@ -24,7 +24,7 @@ from tests.conftest import CliHome
 from tests.fakes.wire_backends import wait_until
 from tests.fault.streams import Stream, stage_pids
 
-NUM_STREAMS, NUM_DEATHS = 8, 3
+NUM_STREAMS = 8
 MOST_S = 900.0
 NUM_ANSWER_TOKENS = 2000  # more than any stream gets until the last death: prompts are computed one after the other
 
@@ -35,7 +35,7 @@ def prompt_of(place: int, num_tokens: int) -> list[int]:
     return [draw.randrange(100, 400) for _ in range(num_tokens)]
 
 
-def deaths(home: CliHome, num_tokens: int) -> list[float]:
+def deaths(home: CliHome, num_tokens: int, num_deaths: int) -> list[float]:
     """Seconds until all streams went on, for each death of the last stage."""
     streams, found = [Stream() for _ in range(NUM_STREAMS)], list[float]()
     with cluster.connect(home.address, home.client_secret) as client:
@@ -47,7 +47,7 @@ def deaths(home: CliHome, num_tokens: int) -> list[float]:
         ]
         for reader in readers:
             reader.start()
-        for _ in range(NUM_DEATHS):
+        for _ in range(num_deaths):
             wait_for_more(streams, 10)
             os.kill(stage_pids(home)[-1], signal.SIGKILL)
             begin_s = time.monotonic()
@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument("--shape", default="1b:Q4_0")
     parser.add_argument("--tokens", type=int, default=1500)
     parser.add_argument("-r", type=int, default=2)
+    parser.add_argument("--deaths", type=int, default=3)
     options = parser.parse_args()
     took: dict[str, list[float]] = {"kept": [], "all": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -90,7 +91,7 @@ def main() -> None:
                     done = home.run("up", str(model), *flags)
                     assert done.returncode == 0, done.stderr
                     print(f"round {place + 1}, {name}:", flush=True)
-                    took[name] += deaths(home, options.tokens)
+                    took[name] += deaths(home, options.tokens, options.deaths)
                 finally:
                     home.close()
     medians = {name: statistics.median(seconds) for name, seconds in took.items()}

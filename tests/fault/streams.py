@@ -138,7 +138,8 @@ def happen(
     late_s = [later - happened_s for later in seen_s + away_s if later >= happened_s]
     noticed_ms = 1e3 * min(late_s) if late_s else None
     table.add(what, Incident(pause_s, noticed_ms, num_replayed, num_broken))
-    print(f"{what}: the longest pause {pause_s:.2f} s, noticed after {noticed_ms} ms, {num_replayed} tokens again")
+    noticed = "" if noticed_ms is None else f", noticed after {noticed_ms:.0f} ms"
+    print(f"{what}: the longest pause {pause_s:.2f} s{noticed}, {num_replayed} tokens again")
     check(home, streams, num_tokens)
     return streams
 
