@@ -10,6 +10,7 @@ from cluster.messages.stage import StageAddress, Wiring
 from cluster.messages.step import Float32Array, SampledStep
 from cluster.wire.access.endpoint import Endpoint
 from cluster.wire.access.keys import Keys
+from cluster.wire.local.source import Source
 from cluster.wire.stage.link import StageLink
 from cluster.wire.stage.token_watch import TokenWatch
 
@@ -18,12 +19,20 @@ class Neighbours:
     """The streams of one epoch at a time."""
 
     def __init__(
-        self, keys: Keys, on_tokens: Callable[[SampledStep], None], on_lost: Callable[[int, int, str], None]
+        self,
+        keys: Keys,
+        on_tokens: Callable[[SampledStep], None],
+        on_lost: Callable[[int, int, str], None],
+        lend_tokens: Callable[[Source[SampledStep]], None] | None = None,
     ) -> None:
-        """`on_lost(stage, epoch, reason)`: a stream of that epoch broke, or a stage does not take a step."""
+        """`on_lost(stage, epoch, reason)`: a stream of that epoch broke, or a stage does not take a step.
+
+        `lend_tokens`: as in TokenWatch.
+        """
         self._keys = keys
         self._on_tokens = on_tokens
         self._on_lost = on_lost
+        self._lend_tokens = lend_tokens
         self._link: StageLink | None = None
         self._tokens: TokenWatch | None = None
 
@@ -40,7 +49,7 @@ class Neighbours:
         if wiring.last is not None:
             there = wiring.last
             lost = partial(self._on_lost, there.hello.stage, epoch)
-            tokens = TokenWatch(self._endpoint(there), there.hello, self._on_tokens, lost)
+            tokens = TokenWatch(self._endpoint(there), there.hello, self._on_tokens, lost, self._lend_tokens)
             tokens.open()
             self._tokens = tokens
 

@@ -57,7 +57,7 @@ class StageService:
         self._server: StageServer | None = None
         self._address = ""
         self._tokens = TokenFeed()
-        self._neighbours = Neighbours(keys, self._tokens.take, self._fail)
+        self._neighbours = Neighbours(keys, self._tokens.take, self._fail, self._tokens.read_from)
         self.wired_epoch = 0
         self._wiring_lock = threading.Lock()  # whoever brings the cluster up, and the coordinator, may both wire
         self._epoch: int | None = None  # the epoch that is computed; steps of any other are dropped

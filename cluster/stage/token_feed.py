@@ -10,13 +10,19 @@ import numpy as np
 
 from cluster.api.errors import ClusterError
 from cluster.messages.step import NO_ROWS, Microbatch, SampledStep
+from cluster.stage.polled import Polled
+from cluster.wire.local.source import Source
 
 
 class TokenFeed:
-    """The newest token of each slot, and how far the last stage is. `wait` and `fill` are for one thread."""
+    """The newest token of each slot, and how far the last stage is. `wait` and `fill` are for one thread.
+
+    That one reads what the last stage of this machine says itself: see `read_from`.
+    """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._polled: Polled[SampledStep] = Polled()
         self._epoch: int | None = None
         self._is_over = False
         self._step: int | None = None  # that was answered last
@@ -28,35 +34,40 @@ class TokenFeed:
 
         Not once it has ended: who waits would never know.
         """
-        with self._changed:
+        with self._lock:
             self._begin(None if self._is_over else epoch)
 
     def end(self) -> None:
         """No step will ever be answered any more."""
-        with self._changed:
+        with self._lock:
             self._begin(None)
             self._is_over = True
 
+    def read_from(self, source: Source[SampledStep]) -> None:
+        """Have the thread that waits take what was sampled from it; until it is over."""
+        self._polled.lend(source)
+
     def take(self, sampled: SampledStep) -> None:
         """A step was answered; those of another epoch are dropped."""
-        with self._changed:
-            if sampled.id.epoch != self._epoch:
-                return
-            self._step, self._answered_ns = sampled.id.step, time.monotonic_ns()
-            self._tokens.update(zip(sampled.slots.tolist(), sampled.tokens.tolist(), strict=True))
-            self._changed.notify_all()
+        self._add(sampled)
+        self._polled.wake()
 
     def wait(self, batch: Microbatch) -> int | None:
         """Until the step that `batch` follows was answered: when that was; 0 if it follows none.
 
         None if that will never be, because the epoch is over.
         """
+        self._add_all(self._polled.take())  # also what nobody waits for: a socket holds only so much
         after = batch.after
         if after is None:
             return 0
-        with self._changed:
-            self._changed.wait_for(lambda: self._epoch != batch.id.epoch or self._is_answered(after))
-            return self._answered_ns if self._epoch == batch.id.epoch else None
+        while True:
+            with self._lock:
+                if self._epoch != batch.id.epoch:
+                    return None
+                if self._step is not None and self._step >= after:
+                    return self._answered_ns
+            self._add_all(self._polled.wait())
 
     def fill(self, batch: Microbatch) -> Microbatch:
         """`batch` with the tokens that were pending, for all stages. ClusterError if a slot has none."""
@@ -70,10 +81,17 @@ class TokenFeed:
     def _begin(self, epoch: int | None) -> None:
         self._epoch, self._step = epoch, None
         self._tokens.clear()
-        self._changed.notify_all()
+        self._polled.wake()
 
-    def _is_answered(self, step: int) -> bool:
-        return self._step is not None and self._step >= step
+    def _add_all(self, sampled: list[SampledStep]) -> None:
+        for one in sampled:
+            self._add(one)
+
+    def _add(self, sampled: SampledStep) -> None:
+        with self._lock:
+            if sampled.id.epoch == self._epoch:
+                self._step, self._answered_ns = sampled.id.step, time.monotonic_ns()
+                self._tokens.update(zip(sampled.slots.tolist(), sampled.tokens.tolist(), strict=True))
 
     def _newest(self, batch: Microbatch, slot: int) -> int:
         token = self._tokens.get(slot)

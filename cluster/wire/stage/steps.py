@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ from cluster.wire.codec.step.assembly import StepAssembly
 from cluster.wire.codec.step.header import StepLimits
 from cluster.wire.limits import parse
 from cluster.wire.local.frames import Frames
+from cluster.wire.local.source import Source
 from cluster.wire.stage.epochs import StepOrder
 from protos import stage_pb2
 
@@ -34,39 +34,9 @@ class StepReader:
         return (*step, time.monotonic_ns())
 
 
-class StepSource:
-    """Steps that come through a Unix socket, for the thread that computes them: no other one wakes in between.
-
-    `fileno` and `read` are for that thread; `end` for any, and again.
-    """
+class StepSource(Source[Step]):
+    """Steps that come through a Unix socket, for the thread that computes them."""
 
     def __init__(self, frames: Frames, hello: Hello, refuse: Callable[[Exception], None]) -> None:
         """`refuse` is told, on the thread that reads, what is wrong with a step."""
-        self._frames = frames
-        self._reader = StepReader(hello)
-        self._refuse = refuse
-        self.error: Exception | None = None  # why it ended, if a step was wrong
-        self.over = threading.Event()
-
-    def fileno(self) -> int:
-        return self._frames.fileno()
-
-    def read(self) -> list[Step]:
-        """Those that have come. Never waits; nothing more will come once it is `over`."""
-        steps: list[Step] = []
-        try:
-            for data in self._frames.take():
-                step = self._reader.take(data)
-                if step is not None:
-                    steps.append(step)
-            if self._frames.is_over:
-                self.end()
-        except Exception as error:
-            self.error = error
-            self._refuse(error)
-            self.end()
-        return steps
-
-    def end(self) -> None:
-        self._frames.close()
-        self.over.set()
+        super().__init__(frames, StepReader(hello).take, refuse)

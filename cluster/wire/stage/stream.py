@@ -16,6 +16,7 @@ from cluster.wire.access.proof import Proof
 from cluster.wire.limits import parse
 from cluster.wire.local.frames import Frames
 from cluster.wire.local.meeting import Meeting
+from cluster.wire.local.source import Reading, Source
 from cluster.wire.transport.status import error_from_call
 from protos import stage_pb2
 
@@ -36,7 +37,7 @@ class StageStream(Generic[Reply]):
     that `on_message` raises counts as the loss of the stream.
 
     Where the other end is on this machine and comes to where it is invited, the messages pass through `frames`, and the
-    call only tells that it lives.
+    call only tells that it lives. They are then left to `reading`, if there is one: `on_message` gets none of them.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class StageStream(Generic[Reply]):
         kind: type[Reply],
         on_message: Callable[[Reply], None],
         on_lost: Callable[[ClusterError], None],
+        reading: Reading[Any] | None = None,
     ) -> None:
         self.frames: Frames | None = None  # once it is open, if the other end came
         self._meeting: Meeting | None = None
@@ -58,6 +60,8 @@ class StageStream(Generic[Reply]):
         self._kind: type[Reply] = kind
         self._on_message: Callable[[Reply], None] = on_message
         self._on_lost = on_lost
+        self._reading = reading
+        self._source: Source[Any] | None = None  # that is lent
         self._opened: Future[None] = Future()
         self._closed = threading.Event()
         self._error: ClusterError | None = None
@@ -99,8 +103,7 @@ class StageStream(Generic[Reply]):
         if self._thread.ident is None:
             return
         self._call.cancel()
-        if self.frames is not None:
-            self.frames.close()
+        self._end_frames()
         _join(self._thread)
         _join(self._reader)  # which the other one may have started until its end
         if self.frames is not None:
@@ -116,19 +119,27 @@ class StageStream(Generic[Reply]):
         except ClusterError as raised:
             error = raised
         self._call_is_over.set()
+        if self._source is not None:
+            self._source.end()  # who reads it may be at something else, and the end is to be known
         _join(self._reader, BOTH_ENDS_S)  # what was said before the end is heard before it
         self._lose(self._frames_error or error)
 
     def _read_frames(self, frames: Frames) -> None:
         """In a thread of its own; the end of the stream is told by the one that reads the call."""
         try:
-            for data in frames.messages():
-                self._on_message(parse(self._kind, data))
+            if self._source is not None and self._reading is not None:
+                self._reading.lend(self._source)
+                if self._source.error is not None:
+                    raise self._source.error
+            else:
+                for data in frames.messages():
+                    self._on_message(parse(self._kind, data))
             if not self._call_is_over.wait(BOTH_ENDS_S):
                 self._frames_error = UnreachableError(f"{self.peer}: it left the socket between us; connect again")
         except ClusterError as error:
             self._frames_error = error
-        self._call.cancel()
+        finally:
+            self._call.cancel()
 
     def _error_of(self, raised: grpc.RpcError) -> ClusterError:
         """A stream that was open broke for no reason of TLS, and its loss is to be known at once."""
@@ -153,6 +164,8 @@ class StageStream(Generic[Reply]):
         self.frames = None if self._meeting is None else self._meeting.accept()
         if self.frames is None:
             raise UnreachableError(f"{self.peer}: somebody else came to the socket between us; connect again")
+        if self._reading is not None:
+            self._source = Source(self.frames, self._reading.take)
         reader = threading.Thread(
             target=self._read_frames, args=(self.frames,), name=f"{self._thread.name}-local", daemon=True
         )
@@ -163,10 +176,15 @@ class StageStream(Generic[Reply]):
         if self._meeting is not None:
             self._meeting.close()
 
+    def _end_frames(self) -> None:
+        if self._source is not None:
+            self._source.end()
+        elif self.frames is not None:
+            self.frames.close()
+
     def _lose(self, error: ClusterError) -> None:
         self._call.cancel()
-        if self.frames is not None:
-            self.frames.close()
+        self._end_frames()
         self._error = error
         if not self._opened.done():
             self._opened.set_exception(error)

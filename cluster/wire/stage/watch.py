@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic
+from typing import Any, Generic
 
 from cluster.api.errors import ClusterError
 from cluster.messages.stage import Hello
 from cluster.wire.access.endpoint import Endpoint, sent_with
 from cluster.wire.codec.hello import encode_hello
+from cluster.wire.local.source import Reading
 from cluster.wire.stage.stream import OPEN_TIMEOUT_S, Reply, StageStream
 from cluster.wire.transport.methods import method_path, serialize
 
@@ -16,7 +17,8 @@ from cluster.wire.transport.methods import method_path, serialize
 class Watch(Generic[Reply]):
     """Receives the replies of `method` of the stage at `endpoint`, in the epoch of `hello`.
 
-    `on_message` and, once and not after `close`, `on_lost(reason)` are called on one other thread.
+    `on_message` and, once and not after `close`, `on_lost(reason)` are called on one other thread. `reading`: as in
+    StageStream.
     """
 
     def __init__(
@@ -27,12 +29,13 @@ class Watch(Generic[Reply]):
         kind: type[Reply],
         on_message: Callable[[Reply], None],
         on_lost: Callable[[str], None],
+        reading: Reading[Any] | None = None,
     ) -> None:
         self._hello = hello
         self._path = method_path("Stage", method)
         self._endpoint = endpoint
         self._stream: StageStream[Reply] = StageStream(
-            endpoint, hello, kind, on_message, lambda error: on_lost(str(error))
+            endpoint, hello, kind, on_message, lambda error: on_lost(str(error)), reading
         )
         self._channel = endpoint.open_channel(single_threaded=True)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import queue
+import socket
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,6 +15,10 @@ import pytest
 from cluster.api.errors import ClusterError
 from cluster.messages.step import Microbatch, SampledStep, SampledToken, StepId, StepResult
 from cluster.stage.token_feed import TokenFeed
+from cluster.wire.codec.sampled import decode_sampled_step, encode_sampled_step
+from cluster.wire.local.frames import Frames
+from cluster.wire.local.source import Source
+from protos import stage_pb2
 from tests.fakes.wire_backends import make_batch
 
 
@@ -81,3 +87,86 @@ def test_after_the_end_no_epoch_begins(tokens: TokenFeed) -> None:
     tokens.end()
     tokens.begin(3)
     assert tokens.wait(following(6, 5, [None], [0])) is None
+
+
+@pytest.fixture
+def way() -> Iterator[tuple[Frames, Source[SampledStep]]]:
+    """Where the last stage says what it sampled, and the source of that."""
+    there, here = (Frames(end) for end in socket.socketpair())
+
+    def take(data: bytes) -> SampledStep:
+        return decode_sampled_step(stage_pb2.SampledStep.FromString(data), 8)
+
+    yield there, Source(here, take)
+    there.free()
+    here.free()
+
+
+def say(frames: Frames, sampled: SampledStep) -> None:
+    frames.send(encode_sampled_step(sampled).SerializeToString())
+
+
+def test_the_thread_that_waits_reads_what_was_sampled_itself(
+    tokens: TokenFeed, way: tuple[Frames, Source[SampledStep]]
+) -> None:
+    there, source = way
+    with ThreadPoolExecutor(2) as threads:
+        reading = threads.submit(tokens.read_from, source)
+        waiting = threads.submit(tokens.wait, following(6, 5, [None], [0]))
+        say(there, sampled_step(4, (0, 11)))
+        time.sleep(0.05)
+        assert not waiting.done()
+        say(there, sampled_step(5, (0, 12)))
+        assert waiting.result(10)
+        assert tokens.fill(following(6, 5, [None], [0])).tokens.tolist() == [12]
+        source.end()
+        reading.result(10)
+
+
+def test_what_nobody_waits_for_is_read_with_each_step(
+    tokens: TokenFeed, way: tuple[Frames, Source[SampledStep]]
+) -> None:
+    there, source = way
+    with ThreadPoolExecutor(1) as thread:
+        reading = thread.submit(tokens.read_from, source)
+        while tokens._polled._source is None:
+            time.sleep(0.001)
+        for step in range(100):
+            say(there, sampled_step(step, (0, step)))
+            assert tokens.wait(make_batch(step)) == 0
+        assert source.read() == [], "all of it was taken"
+        assert tokens.fill(following(100, 99, [None], [0])).tokens.tolist() == [99]
+        there.close()
+        assert tokens.wait(make_batch(100)) == 0
+        reading.result(10)
+
+
+@pytest.mark.parametrize("how", ["source", "epoch"])
+def test_an_end_wakes_who_waits_for_a_source(
+    tokens: TokenFeed, way: tuple[Frames, Source[SampledStep]], how: str
+) -> None:
+    """The end of a source does not end the epoch: others tell of that, and it may be another source that is lent."""
+    _, source = way
+    with ThreadPoolExecutor(2) as threads:
+        reading = threads.submit(tokens.read_from, source)
+        waiting = threads.submit(tokens.wait, following(6, 5, [None], [0]))
+        if how == "source":
+            source.end()
+            reading.result(10)
+            assert not waiting.done()
+        tokens.begin(4)
+        assert waiting.result(10) is None
+        source.end()
+        reading.result(10)
+
+
+def test_a_wrong_message_ends_the_source(tokens: TokenFeed, way: tuple[Frames, Source[SampledStep]]) -> None:
+    there, source = way
+    with ThreadPoolExecutor(1) as thread:
+        reading = thread.submit(tokens.read_from, source)
+        while tokens._polled._source is None:
+            time.sleep(0.001)
+        say(there, sampled_step(4, (9, 11)))
+        tokens.wait(make_batch(1))
+        reading.result(10)
+    assert isinstance(source.error, ClusterError)
