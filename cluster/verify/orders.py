@@ -16,4 +16,7 @@ def ordered_spec(orders: dict[str, Any]) -> StageSpec:
 
 def ordered_steps(orders: dict[str, Any]) -> list[Step]:
     """The steps to compute, in order."""
-    return [Step(**{name: tuple(values) for name, values in step.items()}) for step in orders["steps"]]
+    return [
+        Step(**{name: tuple(value) if isinstance(value, list) else value for name, value in step.items()})
+        for step in orders["steps"]
+    ]
