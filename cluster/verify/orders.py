@@ -17,6 +17,6 @@ def ordered_spec(orders: dict[str, Any]) -> StageSpec:
 def ordered_steps(orders: dict[str, Any]) -> list[Step]:
     """The steps to compute, in order."""
     return [
-        Step(**{name: tuple(value) if isinstance(value, list) else value for name, value in step.items()})
+        Step(tuple(step["tokens"]), tuple(step["positions"]), tuple(step["slots"]), step["num_encoded"])
         for step in orders["steps"]
     ]

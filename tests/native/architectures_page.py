@@ -140,7 +140,9 @@ def notes(row: Architecture) -> Iterator[str]:
     if counts and row.twins:
         yield f"the last slice of any other model may not have {' or '.join(counts)} layers"
     elif row.windowed:
-        yield f"slices of {' or '.join(counts)} layers have windows set in their graph; the last of others not so many"
+        only = " or ".join(counts)
+        yield f"slices of a model of {only} layers have windows set in their graph"
+        yield f"the last slice of any other model may not have {only} layers"
     elif counts:
         yield f"{' or '.join(counts)} layers are computed in another way than other numbers"
     if row.rounded is not None:

@@ -153,7 +153,7 @@ def test_a_model_that_is_served_whole_only_has_nothing_to_split(verify: Verify, 
     model = str(write_model(tmp_path / "whole.gguf", "smallthinker-moe"))
     code, said = verify(model, "--devices", "CPU,CPU", "-c", "64", "-np", "2", "-t", "1")
     assert code == 2
-    assert said.startswith(f"cluster: verify: {model} can only be served whole, there is nothing to split: libllama ")
+    assert said.startswith(f"cluster: verify: {model} can only be served whole, there is nothing to split: its layers ")
     code, said = verify(model, "--stages", "1", "--devices", "CPU", "-c", "64", "-np", "2", "-t", "1")
     assert code == 0, said
     assert "nothing is split: one stage has all layers\nagainst the whole model:" in said
