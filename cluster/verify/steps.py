@@ -75,7 +75,7 @@ def make_encoder_steps(start: int, vocab_size: int, context_length: int, ubatch_
     num_prompt = min(PROMPT_ROWS, ubatch_size, context_length)
     num_said = min(ENCODER_SAID, num_prompt - 2)
     num_encoded = num_prompt - num_said - 1
-    text = [int(token) + (token >= start) for token in rng.integers(0, vocab_size - 1, num_encoded)]
+    text = [token + int(token >= start) for token in rng.integers(0, vocab_size - 1, num_encoded).tolist()]
     said = rng.integers(0, vocab_size, num_said + min(SINGLE_STEPS, context_length - num_prompt)).tolist()
     tokens = [*text, start, *said]
     prompt = Step(tuple(tokens[:num_prompt]), tuple(range(num_prompt)), (0,) * num_prompt, num_encoded)
