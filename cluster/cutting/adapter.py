@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cluster.api.errors import UsageError
-from cluster.cutting.cut import PlannedTensor, cut
+from cluster.cutting.cut import cut
 from cluster.cutting.header import Header
 from cluster.cutting.model import Model
+from cluster.cutting.planned import PlannedTensor
 from cluster.cutting.rules import OUTPUT, PARTS, TOKEN_EMBEDDING, layer_of, place_of
 from ggml.gguf.encode import aligned, encode_header
 from ggml.gguf.header import TensorInfo
@@ -88,7 +89,11 @@ def check_adapter(header: Header, model: Model) -> Adapter:
 
 
 def adapter_part(adapter: Adapter, model: Model, first: int, end: int) -> AdapterPlan:
-    """What belongs to the tensors of the slice [first, end), under the names that they have there."""
+    """What belongs to the tensors of the slice [first, end), under the names that they have there.
+
+    UsageError where it would shift the numbers by which the slice's graph is read.
+    """
+    _check_unshifted(adapter, model, first, end)
     tensors = tuple(_part(adapter, model, first, end))
     is_whole = (first, end) == (0, model.num_layers)
     metadata = {
@@ -98,6 +103,20 @@ def adapter_part(adapter: Adapter, model: Model, first: int, end: int) -> Adapte
         _ALPHA: float32(adapter.alpha),
     }
     return AdapterPlan(tensors, encode_header(metadata, tensors))
+
+
+def _check_unshifted(adapter: Adapter, model: Model, first: int, end: int) -> None:
+    """What the first layer leaves for all has no name but its number in the graph, where an adapter adds operations."""
+    if not model.row.hands_on_first or first > 0 or end == model.num_layers:
+        return
+    for name in adapter.pairs:
+        layer = layer_of(name)
+        if name == TOKEN_EMBEDDING or (layer is not None and layer[0] == 0):
+            raise _refusal(
+                adapter.header,
+                f"tensor {name!a}: cannot be added to the first layer of a model that is cut; leave it out, or serve "
+                "the model whole (--stages 1)",
+            )
 
 
 def layer_bytes_of(adapter: Adapter, num_layers: int) -> list[int]:

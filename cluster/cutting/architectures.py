@@ -23,11 +23,13 @@ class Window:
 
     `optional`: without {arch}.attention.sliding_window the graph is the same, less the windows; so a slice in which
     no layer slides can go without. Elsewhere every slice needs a layer that slides.
+    `size`: the default of {arch}.attention.sliding_window; None: it must be there.
     """
 
     period: int | None
     dense_first: bool = False
     optional: bool = False
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,13 @@ class Architecture:
     where it has another name. `planes`: how many matrices of rows that tensor is.
     `numbered`: slices keep the numbers of their layers, with zeros for those in front: what the graph does with a layer
     hangs on its number.
+    `hands_on_first`: all layers read what the first one made, the second of `inputs`: slices have zeros for that layer
+    in front of their own, so that rows enter behind those.
     `blocks`: the key with the number of layers in a block, whose first layer leaves what it was given to all layers
     behind; where it is set, rows carry that of all blocks so far, and slices keep the numbers of their layers.
     `streams`: the key that counts the residual streams, each as wide as the model; empty: one.
-    `window`: see Window.
+    `window`: see Window. `windowed`: for numbers of layers, windows that libllama has with these alone; layers that do
+    not slide are not rotated there. Slices have both set in their graph.
     `period`, `period_key`: layers repeat with this period, and with that in the key.
     `counts`, `at_least`: libllama takes another graph for exactly these numbers of layers, and from this number on.
     `rounded`: what slices of a model of `at_least` layers can be for whoever allows it.
@@ -81,12 +86,13 @@ class Architecture:
     `parts_input`, an entry as in `inputs`.
     `shared`: the key that counts the last layers, which use the keys and values of the last two before them: those
     that slide of the one, the others of the other. `shared_from`: the first of these, where there is no key.
+    `reads_tokens`: the graph reads tokens in front of the first layer of any slice, beside the rows.
     `min_tokens`: the least vocabulary that libllama loads, for slices that neither embed nor have the head.
     `factor`: what libllama derives from the number of layers, and multiplies with in each: slices have the model's.
     `residual_scale`: times 1/sqrt(number of layers) is the default of that key.
     `whole`: why no model can be cut, though it can be served whole; `whole_if`: numbers in keys that make it so.
     `refusal`: why it cannot be served at all; `refused_if`: numbers in keys that make it so.
-    `blocks`: how the names of tensors of a layer begin, in front of its number.
+    `layer_words`: how the names of tensors of a layer begin, in front of its number.
     `is_encoder`: it gives embeddings, or scores: each token attends to all of the text, which is read whole.
     `encodes_prompt`: an encoder reads the prompt whole, and a decoder says what follows.
     """
@@ -96,9 +102,11 @@ class Architecture:
     last_output: str = ""
     planes: int = 1
     numbered: bool = False
+    hands_on_first: bool = False
     blocks: str = ""
     streams: str = ""
     window: Window | None = None
+    windowed: Mapping[int, Window] = field(default_factory=dict)
     period: int = 1
     period_key: str = ""
     counts: frozenset[int] = frozenset()
@@ -121,6 +129,7 @@ class Architecture:
     parts_input: str = ""
     shared: str = ""
     shared_from: int | None = None
+    reads_tokens: bool = False
     min_tokens: int = 32
     factor: Factor | None = None
     residual_scale: float | None = None
@@ -190,6 +199,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "smollm3": replace(ROTARY, period=4),
     "minimax-m3": replace(PLAIN, sparse=True),
     "glm-dsa": replace(FREE, indexer=0),
+    # Which adapter the tokens so far have switched on, which every layer reads, is found in front of the first.
+    "graniteswitch": replace(PLAIN, inputs=("inp_embd",), reads_tokens=True),
     # What happens to the embedding before the first layer.
     "gemma": replace(FREE, inputs=("inp_scaled",), tied=True),
     "bloom": replace(PLAIN, inputs=("inp_norm-0",)),
@@ -224,7 +235,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "afmoe": replace(PLAIN, inputs=("inp_embd_scaled",), window=Window(4), period=4),
     "cohere2": replace(PLAIN, window=Window(4), tied=True),
     "cohere2moe": replace(ROTARY, window=Window(4, dense_first=True)),
-    "exaone4": replace(ROTARY, counts=frozenset({64})),
+    "exaone4": replace(ROTARY, counts=frozenset({64}), windowed={64: Window(4, size=4096)}),
     "exaone-moe": replace(ROTARY, window=Window(4)),
     "gpt-oss": replace(FREE, window=Window(2)),
     "laguna": replace(PLAIN, window=Window(4, dense_first=True, optional=True), heads_vary=True),
@@ -264,7 +275,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     # The embedding's own norm leaves no name: libllama counts the tensors that have none.
     "rwkv6": replace(FREE, inputs=("node_22",), recurrent="all", period_key="rescale_every_n_layers"),
     "rwkv6qwen2": replace(FREE, recurrent="all"),
-    **_rows("rwkv7 arwkv7", replace(FREE, recurrent="all", whole="all layers mix in the values of the first")),
+    # The values of the first layer, which all mix into theirs, have no name either.
+    "rwkv7": replace(FREE, inputs=("embd", "node_57"), hands_on_first=True, recurrent="all"),
+    "arwkv7": replace(FREE, inputs=("embd", "node_52"), hands_on_first=True, recurrent="all"),
     "kimi-linear": replace(HYBRID, inputs=("model.embed_tokens",)),
     "bailingmoe3": replace(HYBRID, inputs=("model.input_embed",)),
     "qwen3next": replace(DELTA, inputs=("model.embed_tokens",)),
@@ -291,15 +304,12 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         refused_if={"dense_2_feat_out": (lambda width: width > 0, "matrices behind its pooling are not computed here")},
     ),
     "t5encoder": replace(ENCODER, layer_words=("enc.blk",)),
-    "t5": Architecture(
-        encodes_prompt=True, layer_words=("enc.blk", "dec.blk"), whole="each decoder layer reads what the encoder made"
-    ),
+    "t5": Architecture(encodes_prompt=True, layer_words=("enc.blk", "dec.blk"), last_output="result_embd"),
     # Not served.
     "hrm_text": Architecture(refusal="its two stacks of layers are run in turns, so it has more layers than tensors"),
     # plm.cpp:137: it hands its values to the cache in a shape of two extents, and that reads three.
     "plm": Architecture(refusal="libllama stops the process in its first layer"),
     "chameleon": Architecture(refusal="libllama implements it in part"),
-    "graniteswitch": Architecture(refusal="every layer reads which adapter the tokens before it switched on"),
     "wavtokenizer-dec": Architecture(refusal="it decodes audio, it gives no next token"),
     "deepseek2-ocr": Architecture(refusal="it is the text part of another model"),
     **_rows(

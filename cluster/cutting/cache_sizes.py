@@ -34,6 +34,11 @@ def layer_cache_bytes(
         if model.architecture == "deepseek4":
             cached += _compressed_bytes(model, layer, num_cells, type_k, num_slots)
         found.append(cached + num_slots * _state_bytes(model, layer))
+    if model.architecture == "graniteswitch":  # each slice finds with one head more which adapter is switched on
+        width_k, width_v = _head_widths(model, 0, per_layer.numbers(model.header, "attention.head_count", 0)[0])
+        found[0] += num_cells * (_row_bytes(type_k, width_k) + _row_bytes(type_v, width_v))
+    if model.row.encodes_prompt:  # as much for each layer of the encoder, which may have more
+        found[0] += (model.header.num_layers - model.num_layers) * found[0]
     return tuple(found)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
+from functools import partial
 
 from cluster.api.errors import UnsupportedModelError, UsageError
 from cluster.cutting.header import Header
@@ -16,6 +16,7 @@ from cluster.cutting.keys import ngram_layers, slice_keys, slice_vocab_size
 from cluster.cutting.layer_parts import PRODUCT
 from cluster.cutting.layers import SliceLayer, num_in_front, slice_layers
 from cluster.cutting.model import Model
+from cluster.cutting.planned import PlannedTensor, copied, small_zeros, stand_in, zero_vector, zeros
 from cluster.cutting.rounding import layer_zeros, outer_zeros
 from cluster.cutting.rules import (
     EVERYWHERE,
@@ -26,29 +27,15 @@ from cluster.cutting.rules import (
     OUTPUT_BIAS,
     PARTS,
     TOKEN_EMBEDDING,
+    layer_in,
     layer_of,
     place_of,
 )
 from cluster.cutting.stand_ins import are_narrow, small_tensors
+from cluster.cutting.two_stacks import layer_tensors
 from ggml.gguf.encode import aligned, encode_header
 from ggml.gguf.header import TensorInfo
-from ggml.gguf.tensor_types import F16, F32, Q1_0, TensorType
 from ggml.gguf.value import MetadataValue
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedTensor:
-    """A tensor of a slice file: `source_offset` is its first byte in the source file, None for zeros.
-
-    `source_row_bytes`: where it is some columns of a larger tensor, how far its rows lie apart there; else 0.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    type: TensorType
-    size_bytes: int
-    source_offset: int | None
-    source_row_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,32 +100,35 @@ def _check_places(model: Model, first: int, end: int) -> None:
 
 def _tensors(model: Model, first: int, end: int, layers: tuple[SliceLayer, ...]) -> Iterator[PlannedTensor]:
     """The tensors outside the layers, stand-ins for those that belong to other slices, then the layers."""
-    outside = {info.name: info for info in model.header.tensors if layer_of(info.name) is None}
+    is_whole = (first, end) == (0, model.num_layers)
+    in_layer = layer_of if is_whole else partial(layer_in, row=model.row)
+    outside = {info.name: info for info in model.header.tensors if in_layer(info.name) is None}
     for info in outside.values():
         yield from _outside(model, info, first, end, layers)
     yield from _head_stand_ins(model, outside, first, end)
-    is_whole = (first, end) == (0, model.num_layers)
     if not is_whole:
-        yield from (_zero_bias(model, name) for name in outer_zeros(model))
+        yield from (zero_vector(name, model.hidden_width) for name in outer_zeros(model))
+    if model.row.encodes_prompt and not is_whole:
+        yield from layer_tensors(model, first, end)
+        return
     inside: dict[int, list[tuple[str, TensorInfo]]] = {}
     for info in model.header.tensors:
         if found := layer_of(info.name):
             inside.setdefault(found[0], []).append((found[1], info))
     unread = () if is_whole else model.row.unread
     for number, layer in enumerate(layers):
-        if model.keeps_numbers and layer.is_stand_in:
+        if model.has_small_zeros and layer.is_stand_in:
             narrow = number < first and are_narrow(model, first)
             for suffix, shape, kind in small_tensors(model, inside[layer.source], narrow):
-                size_bytes = kind.row_bytes(prod(shape))
-                yield PlannedTensor(f"blk.{number}.{suffix}", shape, kind, size_bytes, None)
+                yield small_zeros(f"blk.{number}.{suffix}", shape, kind)
             continue
         if not is_whole:
-            yield from (_zero_bias(model, name) for name in layer_zeros(model, number))
+            yield from (zero_vector(name, model.hidden_width) for name in layer_zeros(model, number))
         for suffix, info in inside.get(layer.source, ()):
             if suffix in unread:
                 continue
             name = f"blk.{number}.{suffix}"
-            yield _zeros(info, name) if layer.is_stand_in else _copy(model.header, info, name)
+            yield zeros(info, name) if layer.is_stand_in else copied(model.header, info, name)
 
 
 def _outside(
@@ -154,14 +144,13 @@ def _outside(
     elif place == NGRAM and not is_own:
         yield from _ngram_table(model, info, layers)
     elif is_own or (info.name == TOKEN_EMBEDDING and is_last and model.is_tied):
-        yield _copy(model.header, info)
+        yield copied(model.header, info)
     elif info.name in (TOKEN_EMBEDDING, OUTPUT):
-        yield _stand_in(info.name, slice_vocab_size(model, first, end), model.hidden_width)
+        yield stand_in(info.name, slice_vocab_size(model, first, end), model.hidden_width)
     elif info.name == OUTPUT_BIAS:
-        num_tokens = slice_vocab_size(model, first, end)
-        yield PlannedTensor(info.name, (num_tokens,), info.type, info.type.row_bytes(num_tokens), None)
+        yield small_zeros(info.name, (slice_vocab_size(model, first, end),), info.type)
     else:
-        yield _zeros(info)
+        yield zeros(info)
 
 
 def _parts(model: Model, info: TensorInfo, first: int, layers: tuple[SliceLayer, ...]) -> PlannedTensor:
@@ -187,7 +176,7 @@ def _ngram_table(model: Model, info: TensorInfo, layers: tuple[SliceLayer, ...])
     """Only where a layer reads it: elsewhere libllama would not expect it."""
     readers = [layer for layer in layers if layer.source in ngram_layers(model)]
     if readers:
-        yield _zeros(info) if all(layer.is_stand_in for layer in readers) else _copy(model.header, info)
+        yield zeros(info) if all(layer.is_stand_in for layer in readers) else copied(model.header, info)
 
 
 def _head_stand_ins(model: Model, outside: dict[str, TensorInfo], first: int, end: int) -> Iterator[PlannedTensor]:
@@ -196,27 +185,8 @@ def _head_stand_ins(model: Model, outside: dict[str, TensorInfo], first: int, en
     if OUTPUT in outside or model.is_tied or (is_first and is_last):
         return
     if is_last:
-        yield _copy(model.header, outside[TOKEN_EMBEDDING], OUTPUT)
+        yield copied(model.header, outside[TOKEN_EMBEDDING], OUTPUT)
     else:
         # Without this, libllama would take the embedding as the head, and copy it to where the head goes
         # (a GPU, or repacked weights).
-        yield _stand_in(OUTPUT, slice_vocab_size(model, first, end), model.hidden_width)
-
-
-def _copy(header: Header, info: TensorInfo, name: str | None = None) -> PlannedTensor:
-    offset = header.data_start + info.offset
-    return PlannedTensor(name or info.name, info.shape, info.type, info.size_bytes, offset)
-
-
-def _zero_bias(model: Model, name: str) -> PlannedTensor:
-    return PlannedTensor(name, (model.hidden_width,), F32, F32.row_bytes(model.hidden_width), None)
-
-
-def _zeros(info: TensorInfo, name: str | None = None) -> PlannedTensor:
-    return PlannedTensor(name or info.name, info.shape, info.type, info.size_bytes, None)
-
-
-def _stand_in(name: str, num_rows: int, width: int) -> PlannedTensor:
-    """Zeros of the right shape in the smallest type: 1.125 bits a weight. libllama repacks neither type."""
-    kind = Q1_0 if width % Q1_0.block_size == 0 else F16
-    return PlannedTensor(name, (num_rows, width), kind, kind.row_bytes(num_rows * width), None)
+        yield stand_in(OUTPUT, slice_vocab_size(model, first, end), model.hidden_width)

@@ -30,10 +30,12 @@ def _refusal_at(model: Model, layer: int) -> str:
     """Why the model cannot be cut in front of `layer`, whatever its other cuts; empty if it can."""
     if model.row.whole:
         return model.row.whole
+    if model.row.encodes_prompt and model.arrays:
+        return f"its layers differ by {', '.join(model.arrays)}"
     for name, (is_so, why) in model.row.whole_if.items():
         if model.key(name) in model.header.metadata and is_so(model.header.uint32(model.key(name))):
             return f"{why} ({model.key(name)} is {model.header.uint32(model.key(name))})"
-    if is_special(model, model.num_layers):
+    if is_special(model, model.num_layers) and not model.window_size:
         return f"libllama computes {model.num_layers} layers of this architecture in another way than fewer"
     if is_special(model, model.num_layers - layer):
         return f"libllama computes {model.num_layers - layer} layers of this architecture in a way of their own"

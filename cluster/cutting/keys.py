@@ -3,8 +3,11 @@
 ggml_cluster.slice.first, .end, .num_layers, .vocab_size   uint32; the last two are the whole model's
 ggml_cluster.slice.hidden_width                            uint32; floats per token between slices
 ggml_cluster.slice.inputs, .outputs                        where those enter the graph and leave it (slice/boundary.h)
+ggml_cluster.slice.in_front                                uint32; layers of zeros in front of its own
 ggml_cluster.slice.scaled, .scales, .derived_scales        factors of its layers, where libllama would derive others
                                                            (slice/layer_scales.h): names, and float32s, one per layer
+ggml_cluster.slice.window, .slides                         uint32, uint32s, one per layer; windows of its layers, where
+                                                           its graph would have none (slice/windows.h)
 ggml_cluster.slice.rope_mode, .logit_scale                 uint32, float32; what its graph would not do by itself
                                                            (slice/boundary.h)
 ggml_cluster.slice.model_hash                              string; what cluster.store.fingerprint says of the source
@@ -23,6 +26,7 @@ from cluster.cutting.model import Model
 from cluster.cutting.rounding import rounded_keys
 from cluster.cutting.scales import scale_keys
 from cluster.cutting.stand_ins import FEED_FORWARD_WIDTH, are_narrow
+from cluster.cutting.two_stacks import stack_keys
 from ggml.gguf.value import (
     SCALAR_BYTES,
     MetadataArray,
@@ -47,9 +51,10 @@ def slice_vocab_size(model: Model, first: int, end: int) -> int:
 
 
 def _reads_tokens(model: Model, first: int, end: int) -> bool:
-    """Whether layers of the slice choose their experts, or an embedding of their own, by the token."""
+    """Whether layers of the slice choose their experts, an embedding of their own, or an adapter by the token."""
     num_hashed = model.header.uint32(model.key("hash_layer_count"), 0)
-    return bool(model.part_width) or first < num_hashed or any(first <= layer < end for layer in ngram_layers(model))
+    is_always = bool(model.part_width) or model.row.reads_tokens
+    return is_always or first < num_hashed or any(first <= layer < end for layer in ngram_layers(model))
 
 
 def ngram_layers(model: Model) -> tuple[int, ...]:
@@ -68,6 +73,8 @@ def slice_keys(model: Model, first: int, end: int, layers: Sequence[SliceLayer],
     if model.header.num_nextn_layers:
         keys[model.key("nextn_predict_layers")] = uint32(0)
     keys[model.key("block_count")] = uint32(len(layers))
+    if model.row.encodes_prompt:
+        keys |= stack_keys(model, first, end)
     if not is_whole and model.slice_architecture != model.architecture:
         keys = _renamed(keys, model.architecture, model.slice_architecture)
     return keys | _role(model, first, end, layers, model_hash)
@@ -84,9 +91,8 @@ def _role(model: Model, first: int, end: int, layers: Sequence[SliceLayer], mode
     # Nothing enters a whole model, and nothing leaves it.
     inputs: tuple[str, ...] = model.row.inputs[:1]
     outputs: tuple[str, ...] = ("result_norm",)
-    width = model.hidden_width
+    width, in_front = model.hidden_width, num_in_front(layers)
     if (first, end) != (0, model.num_layers):
-        in_front = num_in_front(layers)
         output = _output(model, layers, in_front + end - first - 1)
         inputs, outputs = entries(model, in_front), exits(model, first, end, output)
         width = model.row_width
@@ -100,10 +106,19 @@ def _role(model: Model, first: int, end: int, layers: Sequence[SliceLayer], mode
         "outputs": string_array(outputs),
     }
     if (first, end) != (0, model.num_layers):
-        role |= scale_keys(model, layers) | rounded_keys(model)
+        role |= scale_keys(model, layers) | rounded_keys(model) | _window_keys(model, layers)
+    if in_front:
+        role["in_front"] = uint32(in_front)
     if model_hash:
         role["model_hash"] = string(model_hash)
     return {f"ggml_cluster.slice.{name}": value for name, value in role.items()}
+
+
+def _window_keys(model: Model, layers: Sequence[SliceLayer]) -> Keys:
+    if not model.window_size or model.sliding is None:
+        return {}
+    flags = tuple(int(model.sliding[layer.source]) for layer in layers)
+    return {"window": uint32(model.window_size), "slides": uint32_array(flags)}
 
 
 def _output(model: Model, layers: Sequence[SliceLayer], number: int) -> str:
@@ -166,6 +181,10 @@ def _set_first_head_count(model: Model, keys: Keys, layers: Sequence[SliceLayer]
 def _set_sliding(model: Model, keys: Keys, layers: Sequence[SliceLayer]) -> None:
     """One flag per layer, so that a period need not start anew with the slice."""
     if model.sliding is None:
+        return
+    if model.window_size:  # what libllama would make nothing of
+        keys.pop(model.key("attention.sliding_window"), None)
+        keys.pop(model.key("attention.sliding_window_pattern"), None)
         return
     flags = tuple(int(model.sliding[layer.source]) for layer in layers)
     if any(flags):

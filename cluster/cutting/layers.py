@@ -33,9 +33,12 @@ def slice_layers(model: Model, first: int, end: int) -> tuple[SliceLayer, ...]:
     has them in front, where they are computed in vain: hidden rows enter behind them.
 
     Where layers read what blocks in front of the slice left, or do as their numbers say, there is a stand-in for each
-    layer in front; what the blocks of these leave is written over with what comes along with the rows.
+    layer in front; what the blocks of these leave is written over with what comes along with the rows. Where all read
+    something of the model's first layer, there is a stand-in for that one, whose part of it is written over likewise.
     """
     own = tuple(SliceLayer(layer) for layer in range(first, end))
+    if model.row.hands_on_first and first > 0:
+        return (SliceLayer(0, True), *own)
     if model.keeps_numbers:
         before = tuple(SliceLayer(layer, True) for layer in range(first))
         return before + own + tuple(SliceLayer(layer, True) for layer in _missing(model, 0, end))
@@ -80,7 +83,7 @@ def needed_kinds(model: Model) -> list[tuple[bool, ...]]:
     row, kinds = model.row, []
     if row.recurrent not in ("", "all"):
         kinds += [model.recurrent, _all(model.attends, owns_indexer(model))]
-    if model.sliding is not None and not (row.window and row.window.optional):
+    if model.sliding is not None and row.window is not None and not row.window.optional:
         kinds.append(model.sliding)
     if model.sliding is not None and row.full:
         kinds.append(tuple(not slides for slides in model.sliding))

@@ -36,10 +36,11 @@ class CutPlace:
 class Model:
     """What the keys and tensors of a checked header mean; sequences have an entry for each layer.
 
-    `row_width`: floats that go from slice to slice for each token. `sliding`: None without windows. `part_width`: of
-    each layer's part of one embedding, 0 without. `num_shared`: the last layers, which use the keys and values of
-    others. `block_size`: layers of a block, see `Architecture.blocks`; 0 without. `places`: all places between two
-    layers.
+    `num_layers`: those that can be cut; of an encoder and a decoder, the decoder's. `row_width`: floats that go from
+    slice to slice for each token. `sliding`: None without windows. `window_size`: of those that slices have set in
+    their graph, 0 without. `part_width`: of each layer's part of one embedding, 0 without. `num_shared`: the last
+    layers, which use the keys and values of others. `block_size`: layers of a block, see `Architecture.blocks`; 0
+    without. `places`: all places between two layers.
     """
 
     header: Header
@@ -51,6 +52,7 @@ class Model:
     vocab_size: int
     arrays: Mapping[str, MetadataValue]
     sliding: tuple[bool, ...] | None
+    window_size: int
     recurrent: tuple[bool, ...]
     attends: tuple[bool, ...]
     part_width: int
@@ -73,6 +75,11 @@ class Model:
     def keeps_numbers(self) -> bool:
         """Whether a slice has zeros for all layers in front of its own."""
         return self.row.numbered or self.block_size > 0
+
+    @property
+    def has_small_zeros(self) -> bool:
+        """Whether the layers of zeros in a slice are made as small as they can be."""
+        return self.keeps_numbers or self.row.hands_on_first
 
     @property
     def pooling(self) -> Pooling | None:

@@ -70,20 +70,33 @@ def numbers(header: Header, name: str, default: int | None = None) -> tuple[int,
 def sliding(header: Header, row: Architecture) -> tuple[bool, ...] | None:
     """For each layer, whether it attends to a window only; None where the model has no windows."""
     prefix = f"{header.architecture}.attention.sliding_window"
-    if row.window is None or (row.window.optional and header.uint32(prefix, 0) == 0):
+    window = row.window or row.windowed.get(header.num_layers)
+    if window is None or (window.optional and header.uint32(prefix, 0) == 0):
         return None
     pattern = header.metadata.get(f"{prefix}_pattern")
     if pattern is not None and isinstance(pattern.value, MetadataArray):
         flags = tuple(bool(flag) for flag in numbers(header, "attention.sliding_window_pattern"))
-    elif row.window.period is None:
+    elif window.period is None:
         raise header.error(f"{prefix}_pattern", "missing, or no array with a flag for each layer")
     else:
-        flags = _periodic(header, header.uint32(f"{prefix}_pattern", row.window.period), row.window.dense_first)
+        flags = _periodic(header, header.uint32(f"{prefix}_pattern", window.period), window.dense_first)
     if not any(flags):  # libllama asserts
         raise header.error(f"{prefix}_pattern", "no layer uses the sliding window")
     if row.full and all(flags):
         raise header.error(f"{prefix}_pattern", "every layer uses the sliding window")
     return flags
+
+
+def window_size(header: Header, row: Architecture) -> int:
+    """Tokens of the windows that slices have set in their graph; 0 where libllama sees to windows itself."""
+    window = row.windowed.get(header.num_layers)
+    if window is None:
+        return 0
+    key = f"{header.architecture}.attention.sliding_window"
+    size = header.uint32(key, window.size)
+    if size == 0:
+        raise header.error(key, "is 0, but layers slide")
+    return size
 
 
 def _periodic(header: Header, period: int, dense_first: bool) -> tuple[bool, ...]:

@@ -16,10 +16,11 @@ from cluster.cutting.cuts import find_places
 from cluster.cutting.header import Header
 from cluster.cutting.limits import check_limits
 from cluster.cutting.model import Model
+from cluster.cutting.two_stacks import DECODER, ENCODER
 from ggml.gguf.encode import ALIGNMENT
 from ggml.gguf.value import MetadataArray, MetadataValue, ValueType
 
-RULES_VERSION = 3
+RULES_VERSION = 4
 MAX_LAYERS = 512  # LLAMA_MAX_LAYERS; libllama asserts on more
 # The richest layer known has 56, each perhaps with a bias or scales. ggml
 # compares each name with all before it, which takes a minute for 100,000.
@@ -32,7 +33,7 @@ OUTPUT_BIAS = "output.bias"
 
 # Tensors outside the layers, by the first part of their name: who reads them.
 EVERYWHERE = ("rope_freqs", "rope_factors_long", "rope_factors_short")
-FIRST = ("token_embd", "token_embd_norm", "position_embd")
+FIRST = ("token_embd", "token_embd_norm", "position_embd", ENCODER)
 NGRAM = ("per_layer_token_embd",)  # the slice with the layer that reads it
 PARTS = (layer_parts.TABLE, layer_parts.PRODUCT)  # each slice has those of its layers
 OF_PARTS = ("per_layer_proj_norm", "altup_proj")  # read everywhere beside these
@@ -48,6 +49,7 @@ LAST = (
     "output_res_score",
     "altup_unembd_proj",
     "cls",
+    DECODER,
 )
 
 # The graph takes layer 0's value for all layers, and a slice's layer 0 is another layer: they have to be equal.
@@ -80,16 +82,18 @@ def check(header: Header) -> Model:
     if part_width:
         row = replace(row, inputs=(*row.inputs, row.parts_input))
     block_size = header.uint32(f"{architecture}.{row.blocks}", 0) if row.blocks else 0
+    num_layers = _num_layers(header, row)
     model = Model(
         header=header,
         architecture=architecture,
         row=row,
-        num_layers=header.num_layers,
+        num_layers=num_layers,
         hidden_width=header.hidden_width,
-        row_width=header.hidden_width * _num_streams(header, row) * num_parts(row, header.num_layers, block_size),
+        row_width=header.hidden_width * _num_streams(header, row) * num_parts(row, num_layers, block_size),
         vocab_size=_check_tensors(header, row),
         arrays=arrays,
         sliding=per_layer.sliding(header, row),
+        window_size=per_layer.window_size(header, row),
         recurrent=per_layer.recurrent(header, row),
         attends=per_layer.attends(header, row),
         part_width=part_width,
@@ -98,6 +102,13 @@ def check(header: Header) -> Model:
         places=(),
     )
     return replace(model, places=find_places(model))  # they follow from all the rest
+
+
+def _num_layers(header: Header, row: Architecture) -> int:
+    """Those that can be cut: of an encoder and a decoder, the decoder's."""
+    if not row.encodes_prompt:
+        return header.num_layers
+    return header.uint32(f"{header.architecture}.decoder_block_count", header.num_layers)
 
 
 def layer_of(name: str) -> tuple[int, str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cluster.api.errors import UsageError
 from cluster.config import ClusterConfig
@@ -85,8 +85,6 @@ def inventory_of(
 ) -> Inventory:
     """The same, of a model that is open."""
     model = opened.gguf
-    if model.row.encodes_prompt:
-        config = replace(config, parallel=1)  # libllama keeps what the encoder made of one text
     context_length = _context_length(config, model)
     check_projector(config.mmproj, model)
     nodes, cuts = Surveyed(nodes or ThisMachine()), legal_cuts(model, config.allow_rounding)
@@ -94,7 +92,7 @@ def inventory_of(
     # Rows of a microbatch where each node has one, as far as slots go around.
     num_rows = rows_per_lane(config.parallel, most_lanes_of(len(nodes.facts), config.parallel))
     # A text model that cannot be cut so often is refused with its reason; an encoder never could be.
-    most_stages = model.num_layers if is_alone and not _is_one_piece(model) else len(cuts) + 1
+    most_stages = model.num_layers if is_alone and not model.row.is_encoder else len(cuts) + 1
     places, links = choose_places(config, nodes, most_stages, num_rows * FLOAT_BYTES * model.row_width)
     _check_rounding(model, cuts, len(places))
     context = Context(
@@ -119,11 +117,6 @@ def inventory_of(
         places=places,
         links=links,
     )
-
-
-def _is_one_piece(model: Model) -> bool:
-    """Whether no model of its kind could be cut."""
-    return model.row.is_encoder or model.row.encodes_prompt
 
 
 def _check_rounding(model: Model, cuts: Collection[int], num_stages: int) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cluster.api.errors import ModelFileError
-from cluster.cutting.cut import PlannedTensor, SlicePlan
+from cluster.cutting.cut import SlicePlan
+from cluster.cutting.planned import PlannedTensor
 from cluster.store.fingerprint import Range
 from ggml.gguf.encode import aligned
 

@@ -16,4 +16,7 @@ def ordered_spec(orders: dict[str, Any]) -> StageSpec:
 
 def ordered_steps(orders: dict[str, Any]) -> list[Step]:
     """The steps to compute, in order."""
-    return [Step(**{name: tuple(values) for name, values in step.items()}) for step in orders["steps"]]
+    return [
+        Step(tuple(step["tokens"]), tuple(step["positions"]), tuple(step["slots"]), step["num_encoded"])
+        for step in orders["steps"]
+    ]

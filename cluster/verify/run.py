@@ -23,7 +23,7 @@ from cluster.terminal.activity import Activity
 from cluster.verify.checksums import Checksums, keep_checksums, kept_checksums, load_checksums, save_checksums, summed
 from cluster.verify.compare import Comparison, compare_checksums, compare_rows
 from cluster.verify.rows import Rows, read_rows
-from cluster.verify.steps import STEPS_VERSION, Step, make_steps
+from cluster.verify.steps import MIN_ENCODER_ROWS, STEPS_VERSION, Step, make_encoder_steps, make_steps
 
 SIDE_TIMEOUT_S = 3600.0  # a stage may have to be cut out of a large file first
 
@@ -57,7 +57,7 @@ def verify(found: Inventory, asked: Asked, note: Callable[[str], None]) -> Verif
     """
     _check_cuts(found)
     plan = plan_survey(found, asked.bounds)
-    steps = make_steps(found.model.vocab_size, found.context.n_ctx, found.context.n_slots, found.context.n_ubatch)
+    steps = _steps_of(found)
     key = _key(found, plan)
     stored = load_checksums(asked.against, key) if asked.against else None
     with temporary_folder("ggml-cluster-verify-") as folder:
@@ -84,11 +84,18 @@ def on_this_machine(config: ClusterConfig, bounds: Sequence[int]) -> ClusterConf
     return replace(config, stages=len(bounds) - 1, devices=()) if config.is_shared and bounds else config
 
 
-def _check_cuts(found: Inventory) -> None:
-    if found.model.row.encodes_prompt:
+def _steps_of(found: Inventory) -> tuple[Step, ...]:
+    context, vocab_size = found.context, found.model.vocab_size
+    if found.model.decoder_start is None:
+        return make_steps(vocab_size, context.n_ctx, context.n_slots, context.n_ubatch)
+    if min(context.n_ctx, context.n_ubatch) < MIN_ENCODER_ROWS:
         raise UsageError(
-            f"verify: {found.source.shown_name} has an encoder and a decoder, and is served whole; nothing to compare"
+            f"verify: a prompt for its encoder takes {MIN_ENCODER_ROWS} tokens; raise -c and --ubatch-size"
         )
+    return make_encoder_steps(found.model.decoder_start, vocab_size, context.n_ctx, context.n_ubatch)
+
+
+def _check_cuts(found: Inventory) -> None:
     if found.cuts or len(found.devices) == 1:
         return
     refusals = (place.refusal_unless(found.config.allow_rounding) for place in found.model.places)

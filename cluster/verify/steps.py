@@ -13,15 +13,18 @@ STEPS_VERSION = 1
 SEED = 4
 PROMPT_ROWS = 32
 SINGLE_STEPS = 16
+ENCODER_SAID = 6
+MIN_ENCODER_ROWS = 3  # the encoder's, the decoder's start, and what it said
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Rows of one microbatch; the logits of each are wanted."""
+    """Rows of one microbatch; the logits of each are wanted, but of the first `num_encoded`, which an encoder reads."""
 
     tokens: tuple[int, ...]
     positions: tuple[int, ...]
     slots: tuple[int, ...]
+    num_encoded: int = 0
 
     def microbatch(self, number: int) -> Microbatch:
         """As a stage takes it."""
@@ -32,9 +35,9 @@ class Step:
             tokens=tokens,
             positions=positions,
             slots=slots,
-            wants_logits=np.ones(num_rows, np.bool_),
+            wants_logits=np.arange(num_rows) >= self.num_encoded,
             samples=np.empty(0, np.int32),
-            returns_logits=np.arange(num_rows, dtype=np.int32),
+            returns_logits=np.arange(self.num_encoded, num_rows, dtype=np.int32),
         )
 
 
@@ -60,3 +63,21 @@ def make_steps(vocab_size: int, context_length: int, num_slots: int, ubatch_size
     if num_slots > 1 and ubatch_size >= 4 and lengths[0] + 3 <= context_length and context_length >= 3:
         steps += [rows((2, 2)), rows((1, 1))]
     return tuple(steps)
+
+
+def make_encoder_steps(start: int, vocab_size: int, context_length: int, ubatch_size: int) -> tuple[Step, ...]:
+    """For a model with an encoder: a prompt with some of what the decoder says, then single tokens.
+
+    `start`: the token between what the encoder reads and what the decoder goes on from. One slot: the whole model's
+    context keeps what the encoder made of one text.
+    """
+    rng = np.random.default_rng(SEED)
+    num_prompt = min(PROMPT_ROWS, ubatch_size, context_length)
+    num_said = min(ENCODER_SAID, num_prompt - 2)
+    num_encoded = num_prompt - num_said - 1
+    text = [token + int(token >= start) for token in rng.integers(0, vocab_size - 1, num_encoded).tolist()]
+    said = rng.integers(0, vocab_size, num_said + min(SINGLE_STEPS, context_length - num_prompt)).tolist()
+    tokens = [*text, start, *said]
+    prompt = Step(tuple(tokens[:num_prompt]), tuple(range(num_prompt)), (0,) * num_prompt, num_encoded)
+    singles = (Step((token,), (num_prompt + place,), (0,)) for place, token in enumerate(tokens[num_prompt:]))
+    return (prompt, *singles)

@@ -75,7 +75,10 @@ def steps() -> Iterator[StepRows]:
 
 
 def open_stages(paths: Sequence[Path], stack: ExitStack) -> list[worker_native.Slice]:
-    options: dict[str, Any] = {"n_ctx": 64, "n_slots": 2, "n_batch": 64, "n_ubatch": 64, "n_threads": 1}
+    return open_slices(paths, stack, {"n_ctx": 64, "n_slots": 2, "n_batch": 64, "n_ubatch": 64, "n_threads": 1})
+
+
+def open_slices(paths: Sequence[Path], stack: ExitStack, options: dict[str, Any]) -> list[worker_native.Slice]:
     return [stack.enter_context(closing(worker_native.Slice(str(path), **options))) for path in paths]
 
 
@@ -111,6 +114,10 @@ class Slices:
     def __init__(self, folder: Path, opened: OpenModel) -> None:
         self._folder, self._opened = folder, opened
         self._written: dict[tuple[int, int], Path] = {}
+
+    @property
+    def model(self) -> Model:
+        return self._opened.gguf
 
     def chain(self, cuts: Sequence[int]) -> list[Path]:
         return [self._slice(first, end) for first, end in pairwise([0, *cuts, self._opened.model.num_layers])]

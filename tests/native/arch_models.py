@@ -49,6 +49,7 @@ def descriptions() -> Mapping[str, Any]:
     # The numbers of layers of the models of 27B, and a model wider than its heads together, which is what they go by.
     found["gemma2-27b"] = lengthened(_widened(found["gemma2-dense"]), 46)
     found["gemma3-27b"] = lengthened(_widened(found["gemma3-dense"]), 62)
+    found["exaone4-32b"] = lengthened(_with_narrow_norms(_narrowed(found["exaone4-dense"])), 64)
     found["command-r-plus"] = _with_normed_heads(lengthened(_narrowed(found["command-r-dense"]), 64))
     found["deepseek4-hash"] = _with_hashed_experts(found["deepseek4-moe"])
     gemma4 = found["gemma4-dense"]
@@ -110,6 +111,16 @@ def _narrowed(description: Mapping[str, Any]) -> dict[str, Any]:
         [name, [extents.get(size, size) for size in shape], kind] for name, shape, kind in description["tensors"]
     ]
     return {"metadata": metadata, "tensors": tensors}
+
+
+def _with_narrow_norms(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Norms of queries and keys, and factors of the rotation, for heads of 32 values."""
+    widths = {"attn_q_norm": 32, "attn_k_norm": 32, "rope_freqs": 16}
+    tensors = [
+        [name, [widths[part]] if (part := name.split(".")[-2]) in widths else shape, kind]
+        for name, shape, kind in description["tensors"]
+    ]
+    return {"metadata": description["metadata"], "tensors": tensors}
 
 
 def _widened(description: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,9 +221,30 @@ def tensors_of(name: str) -> tuple[Tensor, ...]:
 
 def write_model(path: Path, name: str, changes: Mapping[str, Any] | None = None) -> Path:
     """Random weights of standard deviation 0.1, seeded by each tensor's name."""
-    tensors = tensors_of(name)
+    return _write(path, metadata_of(name, changes), tensors_of(name))
+
+
+def write_spoken(path: Path, name: str) -> Path:
+    """The same with a vocabulary of pieces, which can be served."""
+    metadata = metadata_of(name)
+    num_tokens = metadata[f"{architecture_of(name)}.vocab_size"].value
+    assert isinstance(num_tokens, int)
+    pieces = ("<unk>", "<s>", "</s>", "\u2581", *(chr(place) for place in range(33, 33 + num_tokens - 4)))
+    vocabulary = {
+        "model": ["STRING", "llama"],
+        "tokens": ["ARRAY:STRING", pieces],
+        "scores": ["ARRAY:FLOAT32", [-float(place) for place in range(num_tokens)]],
+        "token_type": ["ARRAY:INT32", [2, 3, 3] + [1] * (num_tokens - 3)],
+        "bos_token_id": ["UINT32", 1],
+        "eos_token_id": ["UINT32", 2],
+    }
+    keys = {f"tokenizer.ggml.{key}": _value(*value) for key, value in vocabulary.items()}
+    return _write(path, metadata | keys, tensors_of(name))
+
+
+def _write(path: Path, metadata: Mapping[str, MetadataValue], tensors: tuple[Tensor, ...]) -> Path:
     with path.open("wb") as file:
-        file.write(encode_header(metadata_of(name, changes), tensors))
+        file.write(encode_header(metadata, tensors))
         for tensor in tensors:
             file.write(_random(tensor).tobytes())
             file.write(bytes(-tensor.size_bytes % ALIGNMENT))

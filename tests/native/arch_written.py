@@ -1,7 +1,8 @@
-"""Descriptions of tiny models that llama.cpp's own architecture test does not make: RWKV and what was made of it, PLM.
+"""Descriptions of tiny models that llama.cpp's own architecture test does not make: RWKV and what was made of it, PLM,
+Granite Switch.
 
 In the form of tests/archs; the keys and shapes are those that llama.cpp's src/models/{rwkv6,rwkv6qwen2,rwkv7,arwkv7,
-plm}.cpp load.
+plm,granite-switch}.cpp load.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ def written() -> dict[str, Any]:
         "rwkv6qwen2-dense": _model("rwkv6qwen2", _RWKV6QWEN2_KEYS, _rwkv6qwen2()),
         "rwkv7-dense": _model("rwkv7", _RWKV7_KEYS, _rwkv7(), _OUTSIDE_RWKV),
         "arwkv7-dense": _model("arwkv7", _ARWKV7_KEYS, _arwkv7()),
+        "graniteswitch-dense": _model("graniteswitch", _SWITCH_KEYS, _switch(), _TIED),
         "plm-dense": _model("plm", _PLM_KEYS, _plm(), _TIED),
     }
 
@@ -63,6 +65,21 @@ _RWKV6QWEN2_KEYS = (
 )
 _RWKV7_KEYS = _RWKV_KEYS | _RANKS7
 _ARWKV7_KEYS = _QWEN_KEYS | _RANKS7 | {"attention.head_count": ["UINT32", 0]}
+_NUM_ADAPTERS = 16  # so many that some of the tokens of a test switch one on
+_SWITCH_KEYS = {
+    "attention.head_count": ["UINT32", 2],
+    "attention.head_count_kv": ["UINT32", 2],
+    "attention.layer_norm_rms_epsilon": ["FLOAT32", 1e-5],
+    "attention.scale": ["FLOAT32", 0.1],
+    "rope.dimension_count": ["UINT32", WIDTH // 2],
+    "logit_scale": ["FLOAT32", 1.5],
+    "residual_scale": ["FLOAT32", 0.5],
+    "embedding_scale": ["FLOAT32", 2.0],
+    "adapters.count": ["UINT32", _NUM_ADAPTERS],
+    "adapters.lora_rank": ["UINT32", _RANK],
+    "adapters.token_ids_activate": ["ARRAY:INT32", list(range(3, VOCAB, 8))],
+    "adapters.token_ids_substitute": ["ARRAY:INT32", [2] * _NUM_ADAPTERS],
+}
 _PLM_KEYS = {
     "attention.head_count": ["UINT32", 2],
     "attention.head_count_kv": ["UINT32", 2],
@@ -197,4 +214,21 @@ def _plm() -> list[list[Any]]:
                 ("ffn_down.weight", [WIDTH, FFN_WIDTH]),
             ]
         ),
+    )
+
+
+def _switched(name: str, num_out: int, num_in: int) -> Shapes:
+    yield f"{name}.lora_a", [_NUM_ADAPTERS + 1, _RANK, num_in]
+    yield f"{name}.lora_b", [_NUM_ADAPTERS + 1, num_out, _RANK]
+
+
+def _switch() -> list[list[Any]]:
+    matrices = {"attn_output": (WIDTH, WIDTH), "ffn_gate": (FFN_WIDTH, WIDTH), "ffn_up": (FFN_WIDTH, WIDTH)}
+    matrices["ffn_down"] = (WIDTH, FFN_WIDTH)
+    switched = matrices | {f"attn_{part}": (WIDTH, WIDTH) for part in "qkv"}
+    return _lists(
+        _vectors("attn_norm.weight", "ffn_norm.weight"),
+        iter([("attn_qkv.weight", [3 * WIDTH, WIDTH])]),
+        iter([(f"{name}.weight", list(shape)) for name, shape in matrices.items()]),
+        *(_switched(name, *shape) for name, shape in switched.items()),
     )

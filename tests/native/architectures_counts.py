@@ -40,8 +40,10 @@ COUNTS = (
     (
         "exaone4.cpp:4",
         "64 layers have windows, and layers without rotation; fewer cannot have them",
-        "64 are whole only: no key turns windows on, and the other graph with norms only behind its "
-        "parts, olmo2's, norms all heads together",
+        "exact: no key turns windows on, and the other graph with norms only behind its parts, olmo2's, norms all "
+        "heads together; so slices have the graph without windows, in which the native part gives layers that slide "
+        "a mask of their window, and leaves the rotation of the others out (slice/windows.h); the last slice of any "
+        "other model may not have 64 layers",
     ),
     (
         "gemma2.cpp:25, gemma3.cpp:29",
@@ -129,7 +131,14 @@ COUNTS = (
     (
         "rwkv7-base.cpp:74, for rwkv7.cpp and arwkv7.cpp",
         "the first layer's values are mixed into those of all later ones, and its own are not mixed",
-        "whole only",
+        "exact: rows bring them, and each slice has a small layer of zeros in front, whose values are written over",
+    ),
+    (
+        "t5.cpp:121, 170; llama-context.cpp:1631; llama-kv-cache.cpp:165",
+        "each decoder layer reads what llama_encode left in its context, and keys and values are kept for as many "
+        "layers as the encoder has",
+        "exact: the first slice has the encoder; those behind have one of zeros with as many layers as the slice, of "
+        "which nothing is computed, and what it would leave is written over (slice/encoded_rows.h)",
     ),
     (
         "glm-dsa.cpp:64",
@@ -153,8 +162,10 @@ the weights are quantised to. A slice whose graph has no such operation for one 
 A slice could claim all layers of its model, with zeros for those that it has not. That is done for one or two
 layers where a kind must be there, and for all in front where the graph leaves no other way (kimi-k3 with blocks,
 gemma3n), but not else: libllama keeps keys and values for each layer that a file has (llama-kv-cache.cpp:165), so that
-each stage needs the cache of all layers in front of its own, too, and computes them. So their zeros are of 1.125 bits,
-and in Kimi K3 a feed-forward of 32 values takes the place of the experts. `cluster plan` counts what that takes.
+each stage needs the cache of all layers in front of its own, too. Their zeros are of 1.125 bits, in Kimi K3 a
+feed-forward of 32 values takes the place of the experts, and nothing is multiplied with them nor attends to their
+cache: the native part makes these operations ones that fill their results with zeros (`slice/zero_layers.h`).
+`cluster plan` counts what that takes.
 """
 
 

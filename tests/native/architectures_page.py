@@ -16,6 +16,7 @@ from cluster.cutting.rules import check
 from ggml.gguf.header import TensorInfo
 from tests.native.arch_models import architecture_of, descriptions, metadata_of, tensors_of
 from tests.native.architectures_counts import counts_section
+from tests.native.architectures_uncut import uncut_section
 
 PAGE = Path(__file__).parents[2] / "docs" / "architectures.md"
 
@@ -72,7 +73,7 @@ def rows() -> Iterator[tuple[str, str, str]]:
             yield architecture, "whole only", "; ".join(("embeddings and scores only", *notes(row)))
             continue
         if row.encodes_prompt:
-            yield architecture, "whole only", "; ".join(("an encoder and a decoder, one text at a time", *notes(row)))
+            yield architecture, "everywhere in its decoder", "; ".join(notes(row))
             continue
         found = [_model(name) for name in models[architecture]]
         yield architecture, "; ".join(dict.fromkeys(found)), "; ".join(notes(row))
@@ -97,9 +98,13 @@ def notes(row: Architecture) -> Iterator[str]:
     yield from (f"whole only if {name} is set: {why}" for name, (_, why) in row.whole_if.items())
     for name, (is_so, why) in row.refused_if.items():
         yield f"not served if {name} is {'0' if is_so(0) else 'set'}: {why}"
+    if row.encodes_prompt:
+        yield "the first slice has all of the encoder, and what that makes of a prompt goes along to all decoder layers"
     if row.inputs[0] not in ("embd", "model.embed_tokens", "model.input_embed", "inp_embd") and not row.numbered:
         yield f"rows enter behind the embedding's own steps, at `{row.inputs[0]}`"
-    if len(row.inputs) > 1 or isinstance(row.parts, int):
+    if row.hands_on_first:
+        yield "rows carry the first layer's values too, and slices have zeros for that layer in front"
+    elif len(row.inputs) > 1 or isinstance(row.parts, int):
         yield "rows carry the embedding too"
     elif row.parts:
         yield f"rows carry the embedding too where {row.parts} is set"
@@ -113,6 +118,8 @@ def notes(row: Architecture) -> Iterator[str]:
         yield f"layers that share keys ({row.shared}) are in the last slice, with the two that they share from"
     if row.blocks:
         yield f"rows carry what each block left where {row.blocks} is set, and slices have zeros for layers in front"
+    if row.reads_tokens:
+        yield "each slice finds by the tokens which adapter is switched on"
     if row.streams:
         yield "several residual streams"
     if row.window:
@@ -132,6 +139,10 @@ def notes(row: Architecture) -> Iterator[str]:
         yield f"slices of a model of {count} layers call themselves `{twin}`, whose graph is the same"
     if counts and row.twins:
         yield f"the last slice of any other model may not have {' or '.join(counts)} layers"
+    elif row.windowed:
+        only = " or ".join(counts)
+        yield f"slices of a model of {only} layers have windows set in their graph"
+        yield f"the last slice of any other model may not have {only} layers"
     elif counts:
         yield f"{' or '.join(counts)} layers are computed in another way than other numbers"
     if row.rounded is not None:
@@ -149,7 +160,7 @@ def page() -> str:
         "|---|---|---|",
     ]
     lines += [f"| {architecture} | {where} | {why} |" for architecture, where, why in table]
-    lines += ["", *counts_section()]
+    lines += ["", *counts_section(), "", *uncut_section()]
     return "\n".join(lines) + "\n"
 
 

@@ -16,6 +16,7 @@ from tests.native.arch_matrix import SAVED, chains
 from tests.native.arch_models import architecture_of, descriptions
 from tests.native.architectures_counts import COUNTS
 from tests.native.architectures_page import PAGE, outcome_of, page
+from tests.native.architectures_uncut import UNCUT
 from tests.quick import some_quick
 
 pytestmark = pytest.mark.native
@@ -29,17 +30,16 @@ mamba2-dense qwen35moe-moe
 SAVED_NAMES = [f"{name}{SAVED}" for name in _TO_SAVE.split()]
 # One or two of each way in which layers hang together; the others are slow.
 _QUICK = """
-afmoe-moe baichuan-alibi baichuan-rotary
-bailingmoe3-moe bloom-dense cogvlm-dense deepseek2-moe deepseek4-moe falcon-h1-dense gemma2-27b gemma2-dense
-gemma3-27b gemma3n-dense gemma4-both gemma4-dense glm4moe-nextn gpt-oss-moe granite-deepstack hrm_text-dense
-jamba-dense kimi-k3-blocks kimi-linear-moe llama-dense llama4-moe mamba2-dense minicpm3-dense minimax-01-moe mpt-dense
-nemotron_h-dense phi3-dense plamo2-dense qwen2vl-dense qwen35moe-moe qwen3next-moe qwen4exp-later rwkv6-dense
-rwkv6-rescale rwkv6qwen2-dense rwkv7-dense smallthinker-moe talkie-dense
+afmoe-moe baichuan-alibi baichuan-rotary bailingmoe3-moe bloom-dense cogvlm-dense deepseek2-moe deepseek4-moe
+exaone4-32b falcon-h1-dense gemma2-27b gemma2-dense gemma3-27b gemma3n-dense gemma4-both gemma4-dense glm4moe-nextn
+gpt-oss-moe granite-deepstack graniteswitch-dense hrm_text-dense jamba-dense kimi-k3-blocks kimi-linear-moe
+llama-dense llama4-moe mamba2-dense minicpm3-dense minimax-01-moe mpt-dense nemotron_h-dense phi3-dense plamo2-dense
+qwen2vl-dense qwen35moe-moe qwen3next-moe qwen4exp-later rwkv6-dense rwkv6-rescale rwkv6qwen2-dense rwkv7-dense
+smallthinker-moe talkie-dense
 """
 QUICK = set(_QUICK.split())
 QUICK_SAVED = {"deepseek2-moe+saved", "gemma2-dense+saved", "llama-dense+saved"}
 REFUSED = {
-    "arwkv7-dense": "the values of the first",
     "command-r-plus": "in another order .* give --allow-rounding",
     "dream-dense": "not causal",
     "hrm_text-dense": "run in turns",
@@ -47,7 +47,6 @@ REFUSED = {
     "llada-moe-moe": "not causal",
     "plm-dense": "libllama stops the process",
     "rnd1-moe": "not causal",
-    "rwkv7-dense": "the values of the first",
     "smallthinker-moe": "in a way of their own",
 }
 
@@ -102,9 +101,17 @@ def test_what_depends_on_the_number_of_layers_is_explained() -> None:
             or row.factor
             or row.period > 1
             or row.period_key
-            or (row.whole and not (row.is_encoder or row.encodes_prompt))
+            or (row.whole and not row.is_encoder)
+            or row.hands_on_first
+            or row.encodes_prompt
         ):
             assert f"{name.replace('-', '').replace('_', '')}.cpp" in told, name
+
+
+def test_all_that_are_told_to_stay_whole_do() -> None:
+    for name, *_ in UNCUT:
+        row = ARCHITECTURES[name]
+        assert row.refusal or row.whole or row.rounded, name
 
 
 def test_quick_ones_are_there() -> None:

@@ -19,6 +19,7 @@ from cluster.verify.run import _device_for_whole
 from tests.fakes.opened import opened
 from tests.fakes.tiny_models import TinyModel, write_tiny
 from tests.native.arch_models import write_model
+from tests.native.tiny_t5 import write_t5
 
 pytestmark = pytest.mark.native
 
@@ -149,14 +150,22 @@ def test_it_finds_the_rows_of_other_graphs(verify: Verify, tmp_path: Path, name:
 
 
 def test_a_model_that_is_served_whole_only_has_nothing_to_split(verify: Verify, tmp_path: Path) -> None:
-    model = str(write_model(tmp_path / "whole.gguf", "rwkv7-dense"))
+    model = str(write_model(tmp_path / "whole.gguf", "smallthinker-moe"))
     code, said = verify(model, "--devices", "CPU,CPU", "-c", "64", "-np", "2", "-t", "1")
     assert code == 2
-    assert said.startswith(f"cluster: verify: {model} can only be served whole, there is nothing to split: all layers ")
+    assert said.startswith(f"cluster: verify: {model} can only be served whole, there is nothing to split: its layers ")
     code, said = verify(model, "--stages", "1", "--devices", "CPU", "-c", "64", "-np", "2", "-t", "1")
     assert code == 0, said
     assert "nothing is split: one stage has all layers\nagainst the whole model:" in said
     assert "rows in front of" not in said
+
+
+def test_what_an_encoder_made_is_compared_too(verify: Verify, tmp_path: Path) -> None:
+    model = str(write_t5(tmp_path / "t5.gguf"))
+    code, said = verify(model, "--devices", "CPU,CPU", "-c", "64", "-np", "2", "-t", "1")
+    assert code == 0, said
+    assert "rows in front of layer 1  0            equal" in said
+    assert "greedy agreement: 23 of 23 rows (100.0%)" in said
 
 
 def test_where_slices_round_otherwise_the_difference_is_told(verify: Verify, tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ PIECES = ("<pad>", "</s>", "<unk>", "\u2581", *string.ascii_lowercase, *(f"\u258
 PIECES += ("\u2581the", "\u2581cat", "ing", ".", ",")
 
 
-def write_t5(path: Path, *, gated: bool = True) -> Path:
+def write_t5(path: Path, *, gated: bool = True, num_decoder_layers: int = NUM_DECODER_LAYERS) -> Path:
     """`gated`: as Flan-T5 has its feed-forward; else as the first T5."""
     writer = gguf.GGUFWriter(path, "t5")
     writer.add_block_count(NUM_LAYERS)
-    writer.add_decoder_block_count(NUM_DECODER_LAYERS)
+    writer.add_decoder_block_count(num_decoder_layers)
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(WIDTH)
     writer.add_feed_forward_length(FFN_WIDTH)
@@ -40,7 +40,7 @@ def write_t5(path: Path, *, gated: bool = True) -> Path:
     writer.add_pad_token_id(START)
     writer.add_add_bos_token(False)
     writer.add_add_eos_token(True)
-    add_random(writer, dict(_shapes(gated)))
+    add_random(writer, dict(_shapes(gated, num_decoder_layers)))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -48,10 +48,10 @@ def write_t5(path: Path, *, gated: bool = True) -> Path:
     return path
 
 
-def _shapes(gated: bool) -> Iterator[tuple[str, list[int]]]:
+def _shapes(gated: bool, num_decoder_layers: int) -> Iterator[tuple[str, list[int]]]:
     for name in ("token_embd.weight", "output.weight"):
         yield name, [len(PIECES), WIDTH]
-    for part, num_layers in (("enc", NUM_LAYERS), ("dec", NUM_DECODER_LAYERS)):
+    for part, num_layers in (("enc", NUM_LAYERS), ("dec", num_decoder_layers)):
         yield f"{part}.output_norm.weight", [WIDTH]
         yield f"{part}.blk.0.attn_rel_b.weight", [BUCKETS, HEADS]
         for layer in range(num_layers):

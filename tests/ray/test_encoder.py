@@ -1,4 +1,4 @@
-"""A model with an encoder and a decoder, served whole: its text is libllama's."""
+"""A model with an encoder and a decoder, cut in the decoder: its text is libllama's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def client(model: Path, up_cluster: UpCluster) -> Iterator[cluster.Client]:
     with (
-        up_cluster(str(model), "-c", "64", "-t", "1", "--parallel", "4") as home,
+        up_cluster(str(model), "--devices", "CPU,CPU", "-c", "64", "-t", "1", "--parallel", "4") as home,
         cluster.connect(home.address, home.client_secret) as connected,
     ):
         yield connected
@@ -60,8 +60,7 @@ def test_the_decoder_goes_on_with_what_it_is_given(client: cluster.Client, model
     assert list(completion.token_ids) == greedy(model, tokens, (9, 12))
 
 
-def test_texts_wait_for_each_other(client: cluster.Client, model: Path) -> None:
-    """libllama keeps what the encoder made of one of them."""
+def test_texts_are_said_beside_each_other(client: cluster.Client, model: Path) -> None:
     prompts = ["the cat", "sing", "a dog", "the dog sat"]
     found: dict[str, list[int]] = {}
     threads = [
@@ -73,7 +72,7 @@ def test_texts_wait_for_each_other(client: cluster.Client, model: Path) -> None:
     for thread in threads:
         thread.join()
     assert found == {text: greedy(model, client.tokenize(text)) for text in prompts}
-    assert client.status().num_slots == 1
+    assert (client.status().num_slots, len(client.status().stages)) == (4, 2)
 
 
 def test_what_an_encoder_does_not_give_is_refused(client: cluster.Client) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cluster.api.errors import UsageError
-from cluster.cutting.cut import PlannedTensor, SlicePlan, plan_file
+from cluster.cutting.cut import SlicePlan, plan_file
+from cluster.cutting.planned import PlannedTensor
 from cluster.cutting.programs.model import ProgramModel
 from ggml.gguf.value import MetadataArray, MetadataValue, ValueType
 from ggml.io.naming import KEY as NAMES_KEY

@@ -21,9 +21,10 @@ from cluster.cutting.sizes import model_sizes
 from ggml.gguf.tensor_types import tensor_type
 from ggml.gguf.value import uint32
 from tests.fakes.opened import opened
-from tests.native.conftest import arrays, prompt
+from tests.native.arch_matrix import Slices, chains
+from tests.native.conftest import Row, arrays, prompt
 from tests.native.slice.test_exact import open_slice
-from tests.native.tiny_t5 import PIECES, START, write_t5
+from tests.native.tiny_t5 import NUM_DECODER_LAYERS, PIECES, START, write_t5
 from worker_native import Slice
 
 TEXT = [5, 9, 30, 41, 7, 1]
@@ -81,11 +82,26 @@ def expected(path: Path, text: Sequence[int], said: Sequence[int]) -> list[NDArr
 
 def logits(opened_slice: Slice, tokens: Sequence[int], start: int = 0) -> NDArray[np.float32]:
     """Those of the last row."""
-    batch: Any = arrays(prompt(tokens, start=start))
+    return logits_of([opened_slice], tokens, 0, start)
+
+
+def logits_of(stages: Sequence[Slice], tokens: Sequence[int], slot: int, start: int = 0) -> NDArray[np.float32]:
+    """The same of several slices in a row."""
+    batch: Any = arrays(prompt(list(tokens), slot, start))
     batch[3][:] = False
     batch[3][-1] = True
+    hidden = None
+    for stage in stages:
+        hidden = stage.forward(*batch, hidden)
+    return np.array(stages[-1].wanted_logits())[0]
+
+
+def last_logits(opened_slice: Slice, rows: list[Row]) -> NDArray[np.float32]:
+    """Those of the last row of each slot."""
+    batch: Any = arrays(rows)
+    batch[3][:] = [place + 1 == len(rows) or rows[place + 1][2] != row[2] for place, row in enumerate(rows)]
     opened_slice.forward(*batch)
-    return np.array(opened_slice.wanted_logits())[0]
+    return np.array(opened_slice.wanted_logits())
 
 
 @pytest.mark.parametrize("gated", [True, False])
@@ -131,14 +147,78 @@ def test_prompts_that_cannot_be_are_refused_and_change_nothing(tmp_path: Path) -
     assert whole.slot_length(0) == 0
     assert whole.measure_rows(1) > 0
     np.testing.assert_array_equal(logits(whole, [*TEXT, START]), expected(path, TEXT, [])[0])
-    with pytest.raises(ValueError, match="n_slots: libllama keeps what its encoder made of one text only"):
-        open_slice(path, n_slots=2)
 
 
-def test_it_is_served_whole(tmp_path: Path) -> None:
+def test_each_slot_has_a_text_of_its_own(tmp_path: Path) -> None:
+    path = write_t5(tmp_path / "t5.gguf")
+    whole = open_slice(path, n_slots=2)
+    texts = (TEXT, [40, 22, 1])
+    both = [prompt([*text, START], slot) for slot, text in enumerate(texts)]
+    wanted = [expected(path, text, SAID) for text in texts]
+    found = [last_logits(whole, both[0] + both[1])]
+    for place, token in enumerate(SAID):
+        rows = [prompt([token], slot, len(text) + 1 + place) for slot, text in enumerate(texts)]
+        found.append(last_logits(whole, rows[0] + rows[1]))
+    for one, *others in zip(found, *wanted, strict=True):
+        np.testing.assert_array_equal(one, np.stack(others))
+    with pytest.raises(ValueError, match="source: what an encoder made of the text in slot 0 stays there"):
+        whole.prepare_slot(1, 0, whole.slot_length(0))
+    whole.prepare_slot(1, 0, 0)
+    np.testing.assert_array_equal(last_logits(whole, prompt([*TEXT, START], 1))[0], wanted[0][0])
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_cut_in_its_decoder_it_says_the_same(tmp_path: Path, gated: bool) -> None:
+    path = write_t5(tmp_path / "t5.gguf", gated=gated, num_decoder_layers=3)
+    slices = Slices(tmp_path / "slices", opened(path))
+    model = slices.model
+    assert (model.num_layers, legal_cuts(model)) == (3, (1, 2))
+    wanted = expected(path, TEXT, SAID)
+    for cuts in chains(legal_cuts(model)):
+        stages = [open_slice(found, n_slots=2) for found in slices.chain(cuts)]
+        assert [stage.measure_rows(2) > 0 for stage in stages] == [True] * len(stages)
+        for slot in (1, 0, 1):
+            found = [logits_of(stages, [*TEXT, START], slot)]
+            found += [logits_of(stages, [token], slot, len(TEXT) + 1 + place) for place, token in enumerate(SAID)]
+            for one, other in zip(found, wanted, strict=True):
+                np.testing.assert_array_equal(one, other)
+            for stage in stages:
+                stage.prepare_slot(slot, slot, 0)
+        # What was said goes in again with its prompt.
+        reference = Reference(path)
+        reference.encode(TEXT)
+        np.testing.assert_array_equal(logits_of(stages, [*TEXT, START, *SAID], 0), reference.decode([START, *SAID]))
+        reference.close()
+
+
+def test_a_later_slice_takes_what_the_encoder_made_as_it_is(tmp_path: Path) -> None:
+    path = write_t5(tmp_path / "t5.gguf", num_decoder_layers=3)
+    paths = Slices(tmp_path / "slices", opened(path)).chain((1, 2))
+    first, inner, last = (open_slice(found, n_slots=1) for found in paths)
+    batch: Any = arrays(prompt([*TEXT, START]))
+    batch[3][:-1] = False
+    made = first.forward(*batch)
+    handed_on = inner.forward(*batch, made)
+    np.testing.assert_array_equal(handed_on[: len(TEXT)], made[: len(TEXT)])
+    assert np.abs(made[: len(TEXT)]).min(axis=1).max() > 0
+    last.forward(*batch, handed_on)
+    original = np.array(last.wanted_logits())[0]
+    handed_on[0] += 1.0
+    last.prepare_slot(0, 0, 0)
+    last.forward(*batch, handed_on)
+    assert np.abs(np.array(last.wanted_logits())[0] - original).max() > 1e-3
+    # Its own encoder has zeros for weights, in as many layers as it has of the decoder.
+    plan = cut(opened(path).gguf, 1, 2)
+    encoder = [info for info in plan.tensors if info.name.startswith("enc.")]
+    assert {info.source_offset for info in encoder} == {None}
+    assert {info.name.split(".")[2] for info in encoder if ".blk." in info.name} == {"0"}
+    assert (plan.metadata["t5.block_count"].value, plan.metadata["t5.decoder_block_count"].value) == (1, 1)
+
+
+def test_whole_it_has_all_of_the_file(tmp_path: Path) -> None:
     path = write_t5(tmp_path / "t5.gguf")
     model = check(read_header(path))
-    assert (model.decoder_start, model.can_truncate, legal_cuts(model)) == (START, False, ())
+    assert (model.decoder_start, model.can_truncate, model.num_layers) == (START, False, NUM_DECODER_LAYERS)
     plan = cut(model, 0, model.num_layers)
     assert {info.name for info in plan.tensors} == {info.name for info in model.header.tensors}
     whole = open_slice(path, n_slots=1)

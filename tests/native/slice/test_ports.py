@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import worker_native
-from cluster.cutting.cut import PlannedTensor, cut, plan_file
+from cluster.cutting.cut import cut, plan_file
+from cluster.cutting.planned import PlannedTensor
 from cluster.store.writer import SliceFiles, write_slice
 from ggml.gguf.value import MetadataValue, string, string_array, uint32
 from tests.fakes.opened import opened

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from cluster.api.errors import UsageError
+from cluster.cutting.adapter import adapter_part
 from cluster.cutting.model import Model
-from cluster.sources.adapter import find_adapter, read_adapter_part
+from cluster.sources.adapter import find_adapter, open_adapter, read_adapter_part
 from cluster.sources.name import parse_adapter
 from ggml.gguf.reader import parse_header
 from tests.fakes.adapters import matrices_of, write_adapter
 from tests.fakes.opened import opened
 from tests.fakes.tiny_models import TinyModel, write_tiny
+from tests.native.arch_models import write_model
 
 Q, K = "blk.1.attn_q.weight", "blk.1.attn_k.weight"
 
@@ -181,3 +183,20 @@ def test_slices_share_the_adapter_out(path: Path, model: Model, tmp_path: Path) 
     first_part = parse_header(memoryview(read_adapter_part(told, model, 0, 1)), "part", 1 << 30)
     names = {info.name.split(".")[0] for info in first_part.tensors}
     assert names == {"blk", "token_embd"}
+
+
+def test_what_shifts_the_numbers_by_which_a_graph_is_read_is_refused(tmp_path: Path) -> None:
+    """Of RWKV 7's first layer, where the values that all layers mix in have no name."""
+    path = write_model(tmp_path / "rwkv.gguf", "rwkv7-dense")
+    found = opened(path).gguf
+    later = matrices_of(path)
+    first = {name: values for name, values in later.items() if name.startswith("blk.0.time_mix_key")}
+    later = {name: values for name, values in later.items() if name.startswith("blk.1.time_mix_key")}
+    one, other = (
+        open_adapter(str(write_adapter(tmp_path / f"{place}.gguf", path, matrices)), found).adapter
+        for place, matrices in enumerate((first, later))
+    )
+    with pytest.raises(UsageError, match=r"blk\.0\.time_mix_key\.weight.*cannot be added to the first layer"):
+        adapter_part(one, found, 0, 2)
+    for adapter, bounds in ((one, (0, 4)), (one, (2, 4)), (other, (0, 2)), (other, (1, 4))):
+        adapter_part(adapter, found, *bounds)

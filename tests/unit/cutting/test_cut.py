@@ -280,12 +280,20 @@ def test_a_slice_of_64_layers_gets_one_more() -> None:
     assert stand_in and all(info.source_offset is None for info in stand_in)
 
 
-def test_exaone4_of_64_layers_is_only_served_whole() -> None:
+def test_slices_of_exaone4_of_64_layers_say_which_of_them_slide() -> None:
     large = layers_of("exaone4-dense", 64)
-    assert legal_cuts(check(large)) == ()
-    assert cut(check(large), 0, 64).end == 64
-    with pytest.raises(UnsupportedModelError, match="in front of layer 31: libllama computes 64 layers"):
-        cut(check(large), 0, 31)
+    window, pattern = "exaone4.attention.sliding_window", "exaone4.attention.sliding_window_pattern"
+    assert legal_cuts(check(large)) == tuple(range(1, 64))
+    plan = cut(check(large), 2, 7)
+    assert (value(plan, f"{ROLE}.window"), value(plan, f"{ROLE}.slides")) == (32, [1, 0, 1, 1, 1])
+    assert not {window, pattern} & set(plan.metadata)
+    assert value(cut(check(with_keys(large, {window: None})), 0, 1), f"{ROLE}.window") == 4096
+    flags = uint32_array((1, 1) + (0,) * 62)
+    assert value(cut(check(with_keys(large, {pattern: flags})), 1, 3), f"{ROLE}.slides") == [1, 0]
+    with pytest.raises(ModelFileError, match="sliding_window: is 0, but layers slide"):
+        check(with_keys(large, {window: uint32(0)}))
+    whole, smaller = cut(check(large), 0, 64), cut(check(layers_of("exaone4-dense", 63)), 0, 9)
+    assert not any(key in (f"{ROLE}.window", f"{ROLE}.slides") for key in (*whole.metadata, *smaller.metadata))
 
 
 def test_a_hybrid_slice_gets_a_layer_of_the_kind_it_lacks() -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from cluster.api.errors import ModelFileError, UnsupportedModelError
 from cluster.cutting.boundary import Boundary, boundaries
-from cluster.cutting.cut import PlannedTensor, cut
+from cluster.cutting.cut import cut
 from cluster.cutting.cuts import legal_cuts
 from cluster.cutting.header import Header
+from cluster.cutting.planned import PlannedTensor
 from cluster.cutting.rules import check
 from cluster.cutting.sizes import model_sizes
 from ggml.gguf.tensor_types import tensor_type

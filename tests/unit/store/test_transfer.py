@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cluster.api.errors import ModelFileError
-from cluster.cutting.cut import PlannedTensor, plan_file
+from cluster.cutting.cut import plan_file
+from cluster.cutting.planned import PlannedTensor
 from cluster.store import origin, transfer
 from cluster.store.fingerprint import Range
 from cluster.store.journal import arrived, layout_of

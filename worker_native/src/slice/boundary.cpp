@@ -15,7 +15,9 @@ constexpr size_t kRopeMode = 2;  // of the parameters that ggml_rope_ext writes
 
 Boundary::Boundary(const SliceFile& file, int32_t hidden_width, int32_t normed_width)
     : normed_names_(file.normed),
+      zero_layers_(file.num_in_front),
       scales_(file),
+      windows_(file),
       rope_mode_(file.rope_mode),
       logit_scale_(file.logit_scale),
       hidden_width_(hidden_width),
@@ -50,12 +52,14 @@ Boundary::Port Boundary::port(const std::string& written, int64_t part) {
     return port;
 }
 
-void Boundary::begin(const float* in, float* out, int32_t num_rows) {
+void Boundary::begin(const float* in, float* out, int32_t num_rows, std::span<const int32_t> positions) {
     in_ = in;
     out_ = out;
     num_rows_ = num_rows;
     problem_.clear();
+    encoded_.end();
     scales_.begin();
+    windows_.begin(positions);
     normed_ = nullptr;
     num_normed_ = num_normed_done_ = 0;
     for (auto* ports : {&inputs_, &outputs_})
@@ -74,6 +78,7 @@ void Boundary::finish() {
     out_ = nullptr;
     if (!problem_.empty()) failed("hidden rows: ", problem_);
     scales_.finish();
+    windows_.finish();
     for (const auto* ports : {&inputs_, &outputs_})
         for (const Port& port : *ports)
             if (port.num_done != num_rows_)
@@ -99,6 +104,7 @@ void Boundary::hand_on(const float* in, float* out) const {
 
 bool Boundary::on_tensor(ggml_tensor* tensor, bool is_question, void* boundary) {
     Boundary& self = *static_cast<Boundary*>(boundary);
+    if (self.encoded_.is_active()) return self.encoded_.on_tensor(tensor, is_question);
     if (is_question) self.set_params(tensor);
     return is_question ? self.is_wanted(tensor) : self.computed(tensor);
 }
@@ -109,7 +115,9 @@ bool Boundary::is_normed(std::string_view name) const {
 
 // What the slice's file says of an operation that is about to be computed.
 void Boundary::set_params(ggml_tensor* tensor) {
+    zero_layers_.spare(tensor);
     scales_.set(tensor);
+    windows_.set(tensor);
     if (rope_mode_ && tensor->op == GGML_OP_ROPE) tensor->op_params[kRopeMode] = *rope_mode_;
 }
 

@@ -3,13 +3,17 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/libllama.h"
+#include "slice/encoded_rows.h"
 #include "slice/layer_scales.h"
 #include "slice/slice_file.h"
+#include "slice/windows.h"
+#include "slice/zero_layers.h"
 
 namespace native {
 
@@ -28,12 +32,14 @@ class Boundary {
     Boundary& operator=(const Boundary&) = delete;
 
     // The next graphs take `num_rows` rows from `in` and write as many to `out`, in batch order. `in` is
-    // null on the first slice, `out` on the last.
-    void begin(const float* in, float* out, int32_t num_rows);
+    // null on the first slice, `out` on the last. `positions` are the rows' in their slots.
+    void begin(const float* in, float* out, int32_t num_rows, std::span<const int32_t> positions = {});
     // The next graphs end behind the last norm, and write the `num_rows` rows of it that are outputs.
     void begin_normed(float* normed, int64_t num_rows);
     // Throws if they did not.
     void finish();
+    // The next graph is an encoder's; begins and is finished in place of the above.
+    EncodedRows& encoded() { return encoded_; }
 
     static bool on_tensor(ggml_tensor* tensor, bool is_question, void* boundary);
 
@@ -65,7 +71,10 @@ class Boundary {
     std::vector<Port> inputs_, outputs_;
     std::vector<std::string> normed_names_;
     std::vector<int64_t> handed_on_;  // parts
+    EncodedRows encoded_;
+    ZeroLayers zero_layers_;
     LayerScales scales_;
+    Windows windows_;
     std::optional<int32_t> rope_mode_;
     std::optional<float> logit_scale_;
     std::string stop_at_;  // empty on the last slice

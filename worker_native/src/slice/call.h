@@ -43,6 +43,8 @@ class Call {
         return batch;
     }
 
+    const std::vector<llama_pos>& positions() const { return positions_; }
+
   private:
     std::vector<int32_t> tokens_;
     std::vector<llama_pos> positions_;

@@ -1,41 +1,18 @@
 #include "slice/layer_scales.h"
 
-#include <charconv>
 #include <cmath>
 #include <cstring>
-#include <string_view>
 
 #include "base/check.h"
+#include "slice/layer_name.h"
 
 namespace native {
 namespace {
 
-constexpr int32_t kNoLayer = -1;
 // Where the layer is noted in an operation whose factor was set, since libllama uses graphs again:
 // `ggml_scale` has two parameters, and those that an operation has not are zeros.
 constexpr size_t kNoted = GGML_MAX_OP_PARAMS / sizeof(int32_t) - 1;
 static_assert(kNoted >= 2);
-
-struct Name {
-    std::string_view base;
-    int32_t layer = kNoLayer;
-};
-
-// "Qcur-12" is Qcur of layer 12; "CUDA0#slopes#0" is a copy of slopes.
-Name parsed(const char* tensor_name) {
-    std::string_view name = tensor_name;
-    if (const size_t begin = name.find('#'); begin != std::string_view::npos) {
-        name.remove_prefix(begin + 1);
-        name = name.substr(0, name.rfind('#'));
-    }
-    const size_t dash = name.rfind('-');
-    if (dash == std::string_view::npos) return {name};
-    const char* end = name.data() + name.size();
-    int32_t layer = kNoLayer;
-    const auto [stop, error] = std::from_chars(name.data() + dash + 1, end, layer);
-    if (error != std::errc{} || stop != end) return {name};
-    return {name.substr(0, dash), layer};
-}
 
 float factor_of(const ggml_tensor* tensor) {
     float factor = 0;
@@ -52,7 +29,7 @@ void LayerScales::begin() {
 
 void LayerScales::set(ggml_tensor* tensor) {
     if (names_.empty() || tensor->op != GGML_OP_SCALE) return;
-    const Name own = parsed(tensor->name), source = parsed(tensor->src[0]->name);
+    const LayerName own = parsed_name(tensor->name), source = parsed_name(tensor->src[0]->name);
     for (size_t i = 0; i < names_.size(); ++i) {
         if (own.base != names_[i] && source.base != names_[i]) continue;
         int32_t layer = own.base == names_[i] ? own.layer : source.layer;

@@ -47,7 +47,7 @@ bool on_progress(float share, void* options) {
 }
 
 void check_model(llama_model* model, const SliceFile& file) {
-    const bool is_known = file.is_encoder || (file.encodes_prompt && file.is_whole());
+    const bool is_known = file.is_encoder || file.encodes_prompt;
     const bool is_decoder = !llama_model_has_encoder(model) && llama_model_has_decoder(model);
     if (!(is_known || is_decoder) || llama_model_is_diffusion(model))
         bad_value("model: is not a causal decoder; not supported");
@@ -90,14 +90,27 @@ void check_cache_fits(const SliceFile& file, const Device& device, int64_t num_c
     failed(what, ": ", reason);
 }
 
+ContextPtr make_context(llama_model* model, const SliceFile& file, const llama_context_params& params,
+                        const SliceOptions& options) {
+    const LoggedErrors errors;
+    const AbortGuard guard;
+    ContextPtr context(llama_init_from_model(model, params));
+    if (!context) refuse("context", errors);
+    const bool remembers = llama_get_memory(context.get()) && !file.is_encoder;
+    if (!remembers && !(file.is_whole() && (file.pools() || options.embeds)))
+        bad_value("model: remembers no tokens, and is no embedding model in one piece; not supported");
+    return context;
+}
+
 llama_context_params context_params(const SliceFile& file, const SliceOptions& options, Boundary* boundary) {
     llama_context_params params = llama_context_default_params();
-    const int64_t num_cells = options.n_ctx * options.n_slots;
+    const int64_t n_slots = file.encodes_prompt ? 1 : options.n_slots;
+    const int64_t num_cells = options.n_ctx * n_slots;
     params.n_ctx = static_cast<uint32_t>(num_cells);
     // libllama asserts that one row of each sequence fits into a batch
-    params.n_batch = static_cast<uint32_t>(std::max(options.n_batch, options.n_slots));
+    params.n_batch = static_cast<uint32_t>(std::max(options.n_batch, n_slots));
     params.n_ubatch = static_cast<uint32_t>(std::min(options.n_ubatch, options.n_batch));
-    params.n_seq_max = static_cast<uint32_t>(options.n_slots);
+    params.n_seq_max = static_cast<uint32_t>(n_slots);
     params.n_threads = params.n_threads_batch = static_cast<int32_t>(options.n_threads);
     params.flash_attn_type = flash_attention(options.flash_attn);
     params.type_k = cache_type("type_k", options.type_k);
@@ -162,24 +175,18 @@ ModelPtr load_model(const SliceFile& file, const Device& device, const SliceOpti
     return model;
 }
 
-ContextPtr make_context(llama_model* model, const SliceFile& file, const Device& device,
-                        const SliceOptions& options, Boundary* boundary) {
+std::vector<ContextPtr> make_contexts(llama_model* model, const SliceFile& file, const Device& device,
+                                      const SliceOptions& options, Boundary* boundary) {
     const llama_context_params params = context_params(file, options, boundary);
     check_heads(file, params.type_k, params.type_v);
-    if (file.encodes_prompt && options.n_slots != 1)
-        bad_value("n_slots: libllama keeps what its encoder made of one text only; set it to 1, not ",
-                  options.n_slots);
+    const int64_t num_contexts = file.encodes_prompt ? options.n_slots : 1;
     const bool has_states = llama_model_is_recurrent(model) || llama_model_is_hybrid(model);
     if (!options.is_dry_run && !has_states)
-        check_cache_fits(file, device, params.n_ctx, params.type_k, params.type_v);
-    const LoggedErrors errors;
-    const AbortGuard guard;
-    ContextPtr context(llama_init_from_model(model, params));
-    if (!context) refuse("context", errors);
-    const bool remembers = llama_get_memory(context.get()) && !file.is_encoder;
-    if (!remembers && !(file.is_whole() && (file.pools() || options.embeds)))
-        bad_value("model: remembers no tokens, and is no embedding model in one piece; not supported");
-    return context;
+        check_cache_fits(file, device, params.n_ctx * num_contexts, params.type_k, params.type_v);
+    std::vector<ContextPtr> contexts;
+    while (std::ssize(contexts) < num_contexts)
+        contexts.push_back(make_context(model, file, params, options));
+    return contexts;
 }
 
 }  // namespace native

@@ -39,8 +39,9 @@ int32_t check_threads(int64_t n_threads);
 
 ModelPtr load_model(const SliceFile& file, const Device& device, const SliceOptions& options);
 
-// `boundary` must outlive the context.
-ContextPtr make_context(llama_model* model, const SliceFile& file, const Device& device,
-                        const SliceOptions& options, Boundary* boundary);
+// One for all slots; of a model with an encoder and a decoder one for each, because libllama keeps what the
+// encoder made in the context (llama_cross in llama-graph.h). `boundary` must outlive them.
+std::vector<ContextPtr> make_contexts(llama_model* model, const SliceFile& file, const Device& device,
+                                      const SliceOptions& options, Boundary* boundary);
 
 }  // namespace native

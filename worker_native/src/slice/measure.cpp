@@ -10,15 +10,16 @@ Needs measure(SliceOptions options) {
     const ModelPtr model = load_model(file, device, options);
     Boundary boundary(file, file.hidden_width ? file.hidden_width : llama_model_n_embd(model.get()),
                       llama_model_n_embd_out(model.get()));
-    const ContextPtr context = make_context(model.get(), file, device, options, &boundary);
+    const std::vector<ContextPtr> contexts = make_contexts(model.get(), file, device, options, &boundary);
 
     Needs needs;
     needs.weight_bytes = llama_model_size(model.get());
     needs.vocab_size = llama_vocab_n_tokens(llama_model_get_vocab(model.get()));
-    for (const auto& [_, bytes] : llama_get_memory_breakdown(context.get())) {
-        needs.kv_bytes += bytes.context;
-        needs.compute_bytes += bytes.compute;
-    }
+    for (const ContextPtr& context : contexts)
+        for (const auto& [_, bytes] : llama_get_memory_breakdown(context.get())) {
+            needs.kv_bytes += bytes.context;
+            needs.compute_bytes += bytes.compute;
+        }
     return needs;
 }
 

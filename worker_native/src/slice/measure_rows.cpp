@@ -19,7 +19,7 @@ std::vector<float> varied_rows(int32_t num_rows, int32_t width) {
 }
 
 // One row in each of the first slots, at position 0.
-Microbatch first_rows(int32_t num_rows, int32_t vocab_size, const float* hidden) {
+Microbatch first_rows(int32_t num_rows, int32_t vocab_size) {
     Microbatch batch;
     for (int32_t row = 0; row < num_rows; ++row) {
         batch.tokens.push_back(row % vocab_size);
@@ -27,7 +27,6 @@ Microbatch first_rows(int32_t num_rows, int32_t vocab_size, const float* hidden)
     }
     batch.positions.assign(num_rows, 0);
     batch.wants_logits.assign(num_rows, 1);
-    batch.hidden = hidden;
     return batch;
 }
 
@@ -38,11 +37,11 @@ double Slice::measure_rows(int64_t num_rows) {
     for (int32_t slot = 0; slot < checked; ++slot)
         if (slots_.length(slot) != 0)
             bad_value("num_rows: slot ", slot, " holds ", slots_.length(slot), " tokens; free it first");
-    const std::vector<float> hidden = varied_rows(file_.is_first() ? 0 : checked, hidden_width_);
-    std::vector<float> out(file_.is_last() ? 0 : size_t(checked) * hidden_width_);
-    Microbatch batch = file_.encodes_prompt
-                           ? shortest_prompt(decoder_start(model_.get()))
-                           : first_rows(checked, vocab_size_, hidden.empty() ? nullptr : hidden.data());
+    Microbatch batch = file_.encodes_prompt ? shortest_prompts(decoder_start(model_.get()), checked)
+                                            : first_rows(checked, vocab_size_);
+    const std::vector<float> hidden = varied_rows(file_.is_first() ? 0 : batch.num_rows(), hidden_width_);
+    batch.hidden = hidden.empty() ? nullptr : hidden.data();
+    std::vector<float> out(file_.is_last() ? 0 : size_t(batch.num_rows()) * hidden_width_);
     batch.embeds = is_encoder_ || (can_embed_ && file_.ranks());
     last_ = {};
     const AbortGuard guard;  // the first steps of all: what ggml asserts of a model's numbers shows here

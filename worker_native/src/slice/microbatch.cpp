@@ -31,6 +31,15 @@ void check_row(const Microbatch& batch, int32_t row, int32_t expected_position,
 
 }  // namespace
 
+std::vector<RowRange> rows_by_slot(const Microbatch& batch) {
+    std::vector<RowRange> found;
+    for (int32_t row = 0; row < batch.num_rows(); ++row) {
+        if (row == 0 || batch.slots[row] != batch.slots[row - 1]) found.push_back({row, row});
+        found.back().end = row + 1;
+    }
+    return found;
+}
+
 void check_microbatch(const Microbatch& batch, const MicrobatchLimits& limits, const Slots& slots) {
     check_lengths(batch, limits);
     std::vector<uint8_t> seen(slots.num_slots(), 0);

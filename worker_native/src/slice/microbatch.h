@@ -20,6 +20,17 @@ struct Microbatch {
     int32_t num_rows() const { return static_cast<int32_t>(tokens.size()); }
 };
 
+// Rows [first, end) of a microbatch.
+struct RowRange {
+    int32_t first = 0;
+    int32_t end = 0;
+
+    int32_t num_rows() const { return end - first; }
+};
+
+// The rows of each slot, in their order.
+std::vector<RowRange> rows_by_slot(const Microbatch& batch);
+
 struct MicrobatchLimits {
     int32_t num_rows;
     int32_t vocab_size;

@@ -10,7 +10,7 @@ namespace native {
 // The decoder's first token, which parts a prompt.
 int32_t decoder_start(const llama_model* model);
 
-// One row of the encoder and one of the decoder, for a measurement.
-Microbatch shortest_prompt(int32_t start_token);
+// For each of the first slots one row of the encoder and one of the decoder, for a measurement.
+Microbatch shortest_prompts(int32_t start_token, int32_t num_slots);
 
 }  // namespace native

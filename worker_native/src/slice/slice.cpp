@@ -45,41 +45,44 @@ Slice::Slice(const SliceOptions& options)
     hidden_width_ = file_.hidden_width ? file_.hidden_width : llama_model_n_embd(model_.get());
     const int32_t normed_width = llama_model_n_embd_out(model_.get());
     boundary_ = std::make_unique<Boundary>(file_, hidden_width_, normed_width);
-    context_ = make_context(model_.get(), file_, device, options, boundary_.get());
-    use_adapters(context_.get(), adapters_);
+    contexts_ = make_contexts(model_.get(), file_, device, options, boundary_.get());
+    for (const ContextPtr& context : contexts_) use_adapters(context.get(), adapters_);
     new_memory.use_huge_pages(most_for_cache);
     damaged_.assign(options.n_slots, 0);
+    num_encoded_.assign(options.n_slots, 0);
     const int32_t num_tokens = llama_vocab_n_tokens(llama_model_get_vocab(model_.get()));
     vocab_size_ = file_.vocab_size ? file_.vocab_size : num_tokens;
     has_tokens_ = vocab_size_ == num_tokens;
     embedding_width_ =
         file_.ranks() ? static_cast<int32_t>(llama_model_n_cls_out(model_.get())) : normed_width;
     can_embed_ = file_.is_last() && (!file_.is_whole() || options.embeds || file_.pools());
-    is_encoder_ = file_.is_encoder || !llama_get_memory(context_.get());
+    is_encoder_ = file_.is_encoder || !llama_get_memory(contexts_.front().get());
     can_truncate_ = !is_encoder_ && !file_.encodes_prompt && !llama_model_is_recurrent(model_.get()) &&
                     !llama_model_is_hybrid(model_.get());
     n_ctx_ = static_cast<int32_t>(options.n_ctx);
     n_batch_ = static_cast<int32_t>(options.n_batch);
-    n_ubatch_ = static_cast<int32_t>(llama_n_ubatch(context_.get()));
+    n_ubatch_ = static_cast<int32_t>(llama_n_ubatch(contexts_.front().get()));
     weight_bytes_ = llama_model_size(model_.get());
-    for (const auto& [_, bytes] : llama_get_memory_breakdown(context_.get())) kv_bytes_ += bytes.context;
+    for (const ContextPtr& context : contexts_)
+        for (const auto& [_, bytes] : llama_get_memory_breakdown(context.get())) kv_bytes_ += bytes.context;
 }
 
 void Slice::check_open() const {
-    if (!context_) bad_value("slice: closed");
+    if (contexts_.empty()) bad_value("slice: closed");
 }
 
 void Slice::close() {
     last_ = {};
     logits_.reset();
-    context_.reset();
+    contexts_.clear();
     adapters_ = {};
     model_.reset();
 }
 
 uint64_t Slice::compute_bytes() const {
     uint64_t total = 0;
-    for (const auto& [_, bytes] : llama_get_memory_breakdown(context_.get())) total += bytes.compute;
+    for (const ContextPtr& context : contexts_)
+        for (const auto& [_, bytes] : llama_get_memory_breakdown(context.get())) total += bytes.compute;
     return total;
 }
 
@@ -89,7 +92,7 @@ void Slice::check_microbatch(const Microbatch& batch) const {
     const bool encodes = is_encoder_ || file_.encodes_prompt;
     const int32_t most_rows = encodes ? std::min(n_batch_, n_ubatch_) : n_batch_;
     native::check_microbatch(batch, {most_rows, vocab_size_, n_ctx_, is_encoder_}, slots_);
-    if (file_.encodes_prompt) check_prompt(batch);
+    if (file_.encodes_prompt) check_prompts(batch);
     if (batch.is_pictured) check_takes_rows();
     if (!file_.is_last()) return;
     if (batch.embeds && !can_embed_) bad_value("embeds: the slice was loaded without embeds");
@@ -102,8 +105,8 @@ void Slice::check_microbatch(const Microbatch& batch) const {
 void Slice::check_takes_rows() const {
     const auto rope = llama_model_rope_type(model_.get());
     const bool has_sections = rope == LLAMA_ROPE_TYPE_MROPE || rope == LLAMA_ROPE_TYPE_IMROPE;
-    if (is_encoder_ || has_sections || file_.inputs.size() > 1 ||
-        llama_model_n_embd_inp(model_.get()) != hidden_width_)
+    if (is_encoder_ || file_.encodes_prompt || file_.needs_tokens || has_sections ||
+        file_.inputs.size() > 1 || llama_model_n_embd_inp(model_.get()) != hidden_width_)
         bad_value("hidden: this model takes no rows in the place of tokens");
 }
 
@@ -155,26 +158,28 @@ int64_t Slice::num_normed(const Microbatch& batch, const Group& group) const {
 // One call of llama_decode, and so one ubatch (or, of a single slot, several in order).
 void Slice::decode_group(const Microbatch& batch, const Group& group, float* hidden_out) {
     const auto num_rows = static_cast<int32_t>(group.source.size());
+    llama_context* const context = context_of(group.slots.front());
     Call call(num_rows);
     for (int32_t row = 0; row < num_rows; ++row) {
         const int32_t source = group.source[row];
         const bool is_output = !file_.is_last() || file_.ranks() || is_encoder_ ||
                                (source != kFiller && batch.wants_logits[source]);
+        const int32_t slot = group.slots[row];
         const int32_t position =
-            source == kFiller ? slots_.length(group.slots[row]) : batch.positions[source] - num_encoded_;
-        call.set(row, batch, source, group.slots[row], position, is_output, has_tokens_);
+            source == kFiller ? slots_.length(slot) : batch.positions[source] - num_encoded_[slot];
+        call.set(row, batch, source, sequence_of(slot), position, is_output, has_tokens_);
     }
     const LoggedErrors errors;
     CallRows rows(group, batch.hidden, hidden_out, hidden_width_);
     // What the first slice is given stands for tokens: libllama itself takes it in.
     const float* embeddings = file_.is_first() ? rows.in() : nullptr;
-    boundary_->begin(embeddings ? nullptr : rows.in(), rows.out(), num_rows);
+    boundary_->begin(embeddings ? nullptr : rows.in(), rows.out(), num_rows, call.positions());
     std::vector<float> normed(num_normed(batch, group) * embedding_width_);
     if (!normed.empty()) boundary_->begin_normed(normed.data(), std::ssize(normed) / embedding_width_);
-    if (file_.is_encoder) llama_memory_clear(llama_get_memory(context_.get()), false);
+    if (file_.is_encoder) llama_memory_clear(llama_get_memory(context), false);
     const bool encodes = llama_model_has_encoder(model_.get()) && !file_.encodes_prompt;
-    const int32_t status = (encodes ? llama_encode : llama_decode)(context_.get(), call.batch(embeddings));
-    llama_synchronize(context_.get());
+    const int32_t status = (encodes ? llama_encode : llama_decode)(context, call.batch(embeddings));
+    llama_synchronize(context);
     clear_vector_state();
     if (status != 0) failed("forward: libllama returned ", status, ": ", errors.first("it gave no reason"));
     boundary_->finish();
@@ -202,9 +207,9 @@ void Slice::keep_outputs(const Microbatch& batch, const Group& group, const std:
         if (!normed.empty() && (is_wanted || is_encoder_)) next_normed += embedding_width_;
         if (!is_wanted) continue;
         if (!batch.embeds) {
-            keep(llama_get_logits_ith(context_.get(), row), source, slot);
+            keep(llama_get_logits_ith(context_of(slot), row), source, slot);
         } else if (file_.ranks()) {
-            keep(llama_get_embeddings_seq(context_.get(), slot), source, slot);
+            keep(llama_get_embeddings_seq(context_of(slot), sequence_of(slot)), source, slot);
         } else {
             keep(row_normed, source, slot);
         }
@@ -255,11 +260,12 @@ void Slice::logits(const std::vector<int64_t>& rows, float* out) {
 
 void Slice::set_threads(int64_t n_threads) {
     const int32_t checked = check_threads(n_threads);
-    if (llama_n_threads(context_.get()) != checked) llama_set_n_threads(context_.get(), checked, checked);
+    for (const ContextPtr& context : contexts_)
+        if (llama_n_threads(context.get()) != checked) llama_set_n_threads(context.get(), checked, checked);
 }
 
 void Slice::set_scales(const std::vector<float>& scales) {
-    scale_adapters(context_.get(), adapters_, scales);
+    for (const ContextPtr& context : contexts_) scale_adapters(context.get(), adapters_, scales);
 }
 
 void Slice::set_row_sizes(const std::vector<int64_t>& sizes) {

@@ -74,12 +74,17 @@ class Slice {
     GroupLimits limits() const { return {n_ubatch_, n_ctx_, row_sizes_, can_truncate_}; }
     // Returns how many filler rows were computed.
     int64_t decode(const Microbatch& batch, const GroupLimits& limits, float* hidden_out);
-    // Of a model with an encoder and a decoder: the prompt's encoder rows, then the decoder's.
+    // Of a model with an encoder and a decoder, slot by slot: a prompt's encoder rows, then the decoder's.
     void encode_then_decode(const Microbatch& batch, float* hidden_out);
-    void encode_prompt(const Microbatch& batch, int32_t num_rows);
-    // How many rows are the encoder's: those in front of the decoder's start token, where the slot is empty.
-    int32_t num_encoder_rows(const Microbatch& batch) const;
-    void check_prompt(const Microbatch& batch) const;
+    void encode_prompt(const Microbatch& batch, RowRange rows, float* hidden_out);
+    // The rows of one slot that are the encoder's: those in front of the decoder's start token, where the
+    // slot is empty.
+    RowRange encoder_rows(const Microbatch& batch, RowRange rows) const;
+    void check_prompts(const Microbatch& batch) const;
+    // The context that holds the slot, and the slot's number there.
+    llama_context* context_of(int32_t slot) const { return contexts_[own_contexts() ? slot : 0].get(); }
+    int32_t sequence_of(int32_t slot) const { return own_contexts() ? 0 : slot; }
+    bool own_contexts() const { return file_.encodes_prompt; }
     void decode_group(const Microbatch& batch, const Group& group, float* hidden_out);
     int64_t num_normed(const Microbatch& batch, const Group& group) const;
     void keep_outputs(const Microbatch& batch, const Group& group, const std::vector<float>& normed);
@@ -100,7 +105,8 @@ class Slice {
     std::unique_ptr<Boundary> boundary_;  // outlives the context
     ModelPtr model_;
     Adapters adapters_;  // the model owns them
-    ContextPtr context_;
+    // One, or one for each slot where libllama keeps what an encoder made of a text in its context.
+    std::vector<ContextPtr> contexts_;
     Slots slots_;
     std::vector<uint8_t>
         damaged_;  // slots with numbers in the cache that are not finite, even if they were truncated
@@ -112,10 +118,11 @@ class Slice {
     int32_t hidden_width_;
     int32_t vocab_size_;
     int32_t embedding_width_;
-    bool can_embed_;           // the last slice, unless it was loaded for text alone
-    bool is_encoder_;          // reads a whole text at once, and remembers none
-    int32_t num_encoded_ = 0;  // rows of the slot that are the encoder's; the decoder counts from there
-    bool has_tokens_;          // else token ids mean nothing to this slice
+    bool can_embed_;   // the last slice, unless it was loaded for text alone
+    bool is_encoder_;  // reads a whole text at once, and remembers none
+    std::vector<int32_t>
+        num_encoded_;  // of each slot's rows are the encoder's; the decoder counts from there
+    bool has_tokens_;  // else token ids mean nothing to this slice
     bool can_truncate_;
     int32_t n_ctx_;
     int32_t n_batch_;

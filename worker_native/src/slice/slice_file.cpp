@@ -83,6 +83,8 @@ void read_ports(const gguf_context* file, SliceFile& slice) {
                   " inputs; cut again");
     check_ports(slice.inputs);
     check_ports(slice.outputs);
+    const auto in_front = find_u32(file, "ggml_cluster.slice.in_front").value_or(0);
+    slice.num_in_front = in_range("ggml_cluster.slice.in_front", in_front, 0, slice.num_blocks - 1);
     const auto width = find_u32(file, "ggml_cluster.slice.hidden_width");
     if (width) slice.hidden_width = in_range("ggml_cluster.slice.hidden_width", *width, 1, 1 << 24);
     if (slice.hidden_width % std::ssize(slice.inputs) != 0)
@@ -105,6 +107,18 @@ void read_scales(const gguf_context* file, SliceFile& slice) {
     if (slice.scaled.empty()) return;
     slice.scales = read_factors(file, "ggml_cluster.slice.scales", slice.num_blocks);
     slice.derived_scales = read_factors(file, "ggml_cluster.slice.derived_scales", slice.num_blocks);
+}
+
+void read_windows(const gguf_context* file, SliceFile& slice) {
+    const char *size_key = "ggml_cluster.slice.window", *key = "ggml_cluster.slice.slides";
+    const auto size = find_u32(file, size_key);
+    if (!size) return;
+    slice.window_size = in_range(size_key, *size, 1, INT32_MAX);
+    const auto count = find_array(file, key, GGUF_TYPE_UINT32);
+    if (!count || *count != size_t(slice.num_blocks))
+        bad_value(key, ": has ", count.value_or(0), " flags for ", slice.num_blocks, " layers; cut again");
+    const auto* flags = static_cast<const uint32_t*>(gguf_get_arr_data(file, gguf_find_key(file, key)));
+    for (size_t layer = 0; layer < *count; ++layer) slice.slides.push_back(flags[layer] != 0);
 }
 
 void read_rope_mode(const gguf_context* file, SliceFile& slice) {
@@ -146,6 +160,7 @@ void read_pooling(const gguf_context* file, const std::string& architecture, Sli
 void read_kind(const std::string& architecture, SliceFile& slice) {
     slice.is_encoder = architecture == "t5encoder" || architecture == "llama-embed";
     slice.encodes_prompt = architecture == "t5";
+    slice.needs_tokens = architecture == "graniteswitch";
     if (architecture == "modern-bert") slice.normed = {"final_norm_out"};
     // There, "result_embd" is what goes into the last norm.
     if (architecture == "t5encoder" || architecture == "t5") slice.normed = {"result_norm"};
@@ -167,6 +182,7 @@ SliceFile read_slice_file(const std::string& path) {
     read_role(file.get(), slice);
     read_ports(file.get(), slice);
     read_scales(file.get(), slice);
+    read_windows(file.get(), slice);
     read_rope_mode(file.get(), slice);
     slice.logit_scale = find_f32(file.get(), "ggml_cluster.slice.logit_scale");
     read_heads(file.get(), architecture, slice);

@@ -30,6 +30,7 @@ struct SliceFile {
     // Tokens in front of the decoder's start token are read by an encoder, those from there on by the
     // decoder.
     bool encodes_prompt = false;
+    bool needs_tokens = false;                                      // its graph takes no rows in their place
     std::vector<std::string> normed{"result_norm", "result_embd"};  // where rows are behind the last norm
 
     // A row has a part for each of `inputs`. Where they enter: names of tensors, `name@other` if the part is
@@ -38,6 +39,7 @@ struct SliceFile {
     // matrix of a tensor.
     std::vector<std::string> inputs{"embd"};
     std::vector<std::string> outputs;
+    int32_t num_in_front = 0;  // layers of zeros in front of its own
     int32_t hidden_width = 0;  // a row's; 0 if it is the model's own width
 
     // Factors that libllama would derive from the number of layers: what they are in the whole model
@@ -45,6 +47,10 @@ struct SliceFile {
     std::vector<std::string> scaled;
     std::vector<float> scales;
     std::vector<float> derived_scales;
+    // For each layer of the file, whether it attends to the last `window_size` tokens only, where the graph
+    // would do it in none (windows.h); else empty.
+    std::vector<uint8_t> slides;
+    int32_t window_size = 0;
     // How keys and queries are rotated (GGML_ROPE_TYPE_*), where the graph would do it in another way.
     std::optional<int32_t> rope_mode;
     // What logits are multiplied with, where the graph does not do it.

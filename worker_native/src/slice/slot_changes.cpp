@@ -8,7 +8,7 @@
 namespace native {
 
 void Slice::forget(int32_t slot, int32_t position) {
-    llama_memory_seq_rm(llama_get_memory(context_.get()), slot, position, -1);
+    llama_memory_seq_rm(llama_get_memory(context_of(slot)), sequence_of(slot), position, -1);
 }
 
 void Slice::restore(const Microbatch& batch) {
@@ -26,11 +26,14 @@ void Slice::prepare_slot(int64_t slot, int64_t source, int64_t length) {
     if (!can_truncate_ && end != 0 && end != slots_.length(from))
         bad_value("length: slot ", from, " keeps a running state of its ", slots_.length(from),
                   " tokens, which cannot go back to ", end, "; only to 0");
+    if (is_copy && end != 0 && own_contexts())
+        bad_value("source: what an encoder made of the text in slot ", from, " stays there; start slot ", to,
+                  " anew");
     truncate(to, is_copy ? 0 : end);
     if (end == 0) mend(to);
     if (!is_copy || end == 0) return;
     // Between two slots libllama copies all or nothing; it does so at the beginning of the next forward.
-    llama_memory_seq_cp(llama_get_memory(context_.get()), from, to, -1, -1);
+    llama_memory_seq_cp(llama_get_memory(context_of(to)), from, to, -1, -1);
     if (end != slots_.length(from)) forget(to, end);
     slots_.set_length(to, end);
     damaged_[to] = damaged_[from];  // the whole of it was copied, also what is behind `end`
@@ -38,7 +41,7 @@ void Slice::prepare_slot(int64_t slot, int64_t source, int64_t length) {
 
 void Slice::truncate(int32_t slot, int32_t length) {
     if (length == slots_.length(slot)) return;
-    if (!llama_memory_seq_rm(llama_get_memory(context_.get()), slot, length, -1))
+    if (!llama_memory_seq_rm(llama_get_memory(context_of(slot)), sequence_of(slot), length, -1))
         failed("prepare_slot: libllama cannot remove part of slot ", slot);
     slots_.set_length(slot, length);
 }
@@ -57,7 +60,12 @@ void Slice::note_damage(const Microbatch& batch, const Group& group, const float
 // cache would be in every later one of that slot. A copy between two slots writes over all of the second.
 void Slice::mend(int32_t slot) {
     if (!damaged_[slot]) return;
-    llama_memory_t memory = llama_get_memory(context_.get());
+    llama_memory_t memory = llama_get_memory(context_of(slot));
+    if (own_contexts()) {
+        llama_memory_clear(memory, true);
+        damaged_[slot] = 0;
+        return;
+    }
     int32_t sound = 0;
     while (sound < n_slots() && damaged_[sound]) ++sound;
     bool are_empty = true;
