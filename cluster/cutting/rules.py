@@ -19,7 +19,7 @@ from cluster.cutting.model import Model
 from ggml.gguf.encode import ALIGNMENT
 from ggml.gguf.value import MetadataArray, MetadataValue, ValueType
 
-RULES_VERSION = 3
+RULES_VERSION = 4
 MAX_LAYERS = 512  # LLAMA_MAX_LAYERS; libllama asserts on more
 # The richest layer known has 56, each perhaps with a bias or scales. ggml
 # compares each name with all before it, which takes a minute for 100,000.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.api.errors import ModelFileError, UnsupportedModelError, UsageError
-from cluster.pictures.projectors.fields import number, refuse
+from cluster.pictures.projectors.fields import MAX_PATCHES, number, refuse
 from cluster.pictures.projectors.kind import ProjectorKind
 from cluster.pictures.projectors.table import KINDS
 from ggml.gguf.errors import GgufError
@@ -24,7 +24,6 @@ _MOST = {
     "projection_dim": 1 << 17,
     "attention.head_count": 1024,
 }
-MAX_PATCHES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +31,8 @@ class Projector:
     """A checked file, and what is known of its rows."""
 
     path: str
-    type: str
-    row_width: int  # values of a row: the embedding width of the models that it was made for
+    kind: ProjectorKind
+    row_width: int  # values of a row, as the models take it that it was made for
 
 
 def open_projector(path: str) -> Projector:
@@ -52,10 +51,10 @@ def open_projector(path: str) -> Projector:
 
 
 def check_fits(projector: Projector, width: int, model: str) -> None:
-    """UsageError unless its rows are as wide as the embeddings of the model."""
+    """UsageError unless its rows are as wide as those that the model takes in the place of tokens."""
     if projector.row_width != width:
         raise UsageError(
-            f"mmproj: {projector.path}: its rows have {projector.row_width} values, the embeddings of {model} {width}; "
+            f"mmproj: {projector.path}: its rows have {projector.row_width} values, those of {model} {width}; "
             "give the mmproj file that was made for this model"
         )
 
@@ -73,7 +72,7 @@ def _checked(header: Header) -> Projector:
         refuse(header, "clip.vision.patch_size", f"more than {MAX_PATCHES} patches in a picture")
     if numbers["embedding_length"] % numbers["attention.head_count"]:
         refuse(header, "clip.vision.attention.head_count", "does not divide embedding_length")
-    return Projector(header.path, kind.name, kind.row_width(header))
+    return Projector(header.path, kind, kind.row_width(header))
 
 
 def _kind_of(header: Header) -> ProjectorKind:

@@ -16,7 +16,10 @@ class ProjectorKind:
         name: as the file says it (`clip.projector_type`).
         row_width: how many values a row has, of a file whose common numbers are within their bounds. ModelFileError for
             what mtmd would divide by or make room for beyond these.
+        architectures: of the models that it was made for, where these have positions of several sections (M-RoPE).
+            Empty: any model without such, whose embeddings are as wide as its rows.
     """
 
     name: str
     row_width: Callable[[Header], int]
+    architectures: frozenset[str] = frozenset()

@@ -44,8 +44,10 @@ void Slice::check_prompt(const Microbatch& batch) const {
 // libllama keeps what the encoder made for the decoder's later calls, until it encodes anew.
 void Slice::encode_prompt(const Microbatch& batch, int32_t num_rows) {
     Call call(num_rows);
-    for (int32_t row = 0; row < num_rows; ++row)
-        call.set(row, batch, row, batch.slots[row], batch.positions[row], true, has_tokens_);
+    for (int32_t row = 0; row < num_rows; ++row) {
+        const int32_t position = batch.positions[row];
+        call.set(row, batch, row, batch.slots[row], {position, position, position}, true, has_tokens_);
+    }
     const LoggedErrors errors;
     boundary_->begin(nullptr, nullptr, num_rows);
     const int32_t status = llama_encode(context_.get(), call.batch(nullptr));

@@ -1,0 +1,30 @@
+"""Each family, once for all tests of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import worker_native
+from cluster.pictures.encoder import PictureEncoder
+from cluster.pictures.projector import open_projector
+from tests.native.pictures.sections.families import FAMILIES, NUM_TOKENS, PICTURES, TEXTS, Seen, prompt_of, sliced
+from tests.native.pictures.whole import MARK, ask_mtmd
+
+
+@pytest.fixture(scope="package", params=FAMILIES)
+def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    folder = tmp_path_factory.mktemp("seen")
+    model, projector = FAMILIES[request.param].write(folder)
+    whole = ask_mtmd(model, projector, PICTURES, MARK.join(TEXTS), NUM_TOKENS, folder)
+    with closing(PictureEncoder(open_projector(str(projector)), model, 1)) as encoder:
+        return Seen(model, projector, whole, *prompt_of(model, encoder))
+
+
+@pytest.fixture(params=[(), (2,), (1, 3)], ids=["whole", "two", "three"])
+def slices(request: pytest.FixtureRequest, seen: Seen, tmp_path: Path) -> Iterator[list[worker_native.Slice]]:
+    with sliced(seen.model, request.param, tmp_path) as found:
+        yield found
