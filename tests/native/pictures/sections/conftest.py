@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,16 +16,28 @@ from tests.native.pictures.sections.families import FAMILIES, NUM_TOKENS, PICTUR
 from tests.native.pictures.whole import MARK, ask_mtmd
 
 
-@pytest.fixture(scope="package", params=FAMILIES)
-def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    folder = tmp_path_factory.mktemp("seen")
-    model, projector = FAMILIES[request.param].write(folder)
-    whole = ask_mtmd(model, projector, PICTURES, MARK.join(TEXTS), NUM_TOKENS, folder)
-    with closing(PictureEncoder(open_projector(str(projector)), model, 1)) as encoder:
-        return Seen(model, projector, whole, *prompt_of(model, encoder))
+@pytest.fixture(scope="package")
+def see(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Seen]:
+    """What mtmd says of a family, by its name."""
+
+    @cache
+    def see(name: str) -> Seen:
+        folder = tmp_path_factory.mktemp("seen")
+        model, projector = FAMILIES[name].write(folder)
+        whole = ask_mtmd(model, projector, PICTURES, MARK.join(TEXTS), NUM_TOKENS, folder)
+        with closing(PictureEncoder(open_projector(str(projector)), model, 1)) as encoder:
+            return Seen(model, projector, whole, *prompt_of(model, encoder))
+
+    return see
 
 
-@pytest.fixture(params=[(), (2,), (1, 3)], ids=["whole", "two", "three"])
+@pytest.fixture(scope="package", params=["qwen2.5", "qwen3"])
+def seen(request: pytest.FixtureRequest, see: Callable[[str], Seen]) -> Seen:
+    """One whose layers take rows as they are, and one whose first layers add more to them."""
+    return see(request.param)
+
+
+@pytest.fixture(params=[(), (1, 3)], ids=["whole", "three"])
 def slices(request: pytest.FixtureRequest, seen: Seen, tmp_path: Path) -> Iterator[list[worker_native.Slice]]:
     with sliced(seen.model, request.param, tmp_path) as found:
         yield found

@@ -34,24 +34,10 @@ class Family:
 
     model: TinyModel
     projector: TinyProjector
+    cuts: tuple[tuple[int, ...], ...] = ((), (2,), (1, 3))
 
     def write(self, folder: Path) -> tuple[Path, Path]:
         return write_tiny(folder / "model.gguf", self.model), write_projector(folder / "mmproj.gguf", self.projector)
-
-
-_QWEN2 = TinyModel("qwen2vl", sections=SECTIONS)
-_QWEN3 = TinyModel("qwen3vl", sections=SECTIONS, deepstack=3)
-_QWEN3_FILE = QwenProjector(kind="qwen3vl_merger", num_layers=4, deepstack=(0, 1, 3))
-FAMILIES = {
-    "qwen2": Family(_QWEN2, QwenProjector()),
-    "qwen2.5": Family(_QWEN2, QwenProjector(kind="qwen2.5vl_merger")),
-    "qwen3": Family(_QWEN3, _QWEN3_FILE),
-    "qwen3moe": Family(
-        TinyModel("qwen3vlmoe", sections=SECTIONS, deepstack=2, num_experts=4),
-        QwenProjector(kind="qwen3vl_merger", deepstack=(0, 2)),
-    ),
-    "paddleocr": Family(TinyModel("paddleocr", sections=SECTIONS), PaddleProjector()),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +46,7 @@ class DescribedFamily:
 
     name: str
     projector: TinyProjector
+    cuts: tuple[tuple[int, ...], ...] = ((), (4,), (2, 6))
 
     def write(self, folder: Path) -> tuple[Path, Path]:
         model = write_described(folder / "model.gguf", with_words(descriptions()[self.name]))
@@ -83,6 +70,26 @@ def with_words(description: Mapping[str, Any]) -> dict[str, Any]:
         for name, shape, kind in description["tensors"]
     ]
     return {"metadata": metadata, "tensors": tensors}
+
+
+_QWEN2 = TinyModel("qwen2vl", sections=SECTIONS)
+_PLAIN_QWEN3 = QwenProjector(kind="qwen3vl_merger", row_width=256)
+FAMILIES: dict[str, Family | DescribedFamily] = {
+    "qwen2": Family(_QWEN2, QwenProjector()),
+    "qwen2.5": Family(_QWEN2, QwenProjector(kind="qwen2.5vl_merger")),
+    "qwen3": Family(
+        TinyModel("qwen3vl", sections=SECTIONS, deepstack=3),
+        QwenProjector(kind="qwen3vl_merger", num_layers=4, deepstack=(0, 1, 3)),
+    ),
+    "qwen3moe": Family(
+        TinyModel("qwen3vlmoe", sections=SECTIONS, deepstack=2, num_experts=4),
+        QwenProjector(kind="qwen3vl_merger", deepstack=(0, 2)),
+    ),
+    "paddleocr": Family(TinyModel("paddleocr", sections=SECTIONS), PaddleProjector()),
+    # Some of their layers keep a running state.
+    "qwen3.5": DescribedFamily("qwen35-dense", _PLAIN_QWEN3),
+    "qwen3.5moe": DescribedFamily("qwen35moe-moe", _PLAIN_QWEN3),
+}
 
 
 @dataclass(frozen=True, slots=True)

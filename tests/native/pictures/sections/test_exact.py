@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import worker_native
-from tests.native.pictures.sections.families import GRIDS, Seen, sliced
+from tests.native.pictures.sections.families import FAMILIES, GRIDS, Seen, sliced
 from tests.native.pictures.sections.pipeline import Run, decode, forward, prefill, runs_of
 
 pytestmark = pytest.mark.native
@@ -17,16 +18,21 @@ Slices = list[worker_native.Slice]
 ROW_SHAPES = 2e-3  # between calls with other numbers of rows, the keys being kept as F16
 
 
-def test_rows_and_their_places_are_those_of_mtmd(seen: Seen) -> None:
+@pytest.mark.parametrize("name", FAMILIES)
+def test_logits_are_those_of_mtmd_on_the_whole_model(name: str, see: Callable[[str], Seen], tmp_path: Path) -> None:
+    """As are the rows, and where they lie. Whole, and cut in two and three, also between layers that add more."""
+    seen = see(name)
     pictures = seen.prompt.pictures
     assert tuple(picture.grid for picture in pictures) == GRIDS
     assert np.array_equal(np.concatenate([picture.rows for picture in pictures]), seen.whole.rows)
-
-
-def test_logits_are_those_of_mtmd_on_the_whole_model(slices: Slices, seen: Seen) -> None:
-    for slot in (0, 2):
-        logits = [prefill(slices, seen.prompt, slot), *decode(slices, seen.prompt, slot, seen.whole.tokens[:-1])]
-        assert np.array_equal(np.stack(logits), seen.whole.logits)
+    for cuts in FAMILIES[name].cuts:
+        with sliced(seen.model, cuts, tmp_path) as slices:
+            for slot in (0, 2):
+                logits = [
+                    prefill(slices, seen.prompt, slot),
+                    *decode(slices, seen.prompt, slot, seen.whole.tokens[:-1]),
+                ]
+                assert np.array_equal(np.stack(logits), seen.whole.logits), (cuts, slot)
 
 
 def test_where_rows_are_in_a_picture_matters(slices: Slices, seen: Seen) -> None:

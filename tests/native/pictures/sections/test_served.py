@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +22,11 @@ GREEDY = cluster.SamplingParams(temperature=0.0, max_tokens=NUM_TOKENS, ignore_e
 SEEN = (Segment("", picture=PICTURES[0]), Segment("", picture=PICTURES[1]))
 PROMPT = (Segment(TEXTS[0]), SEEN[0], Segment(TEXTS[1]), SEEN[1], Segment(TEXTS[2]))
 ROW_SHAPES = 2e-3  # in log probabilities, between chunks of other sizes
+
+
+@pytest.fixture(scope="module", params=[pytest.param("qwen2.5", marks=pytest.mark.slow), "qwen3"])
+def seen(request: pytest.FixtureRequest, see: Callable[[str], Seen]) -> Seen:
+    return see(request.param)
 
 
 @pytest.fixture(scope="module")
