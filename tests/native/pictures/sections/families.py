@@ -111,7 +111,7 @@ def prompt_of(model: Path, encoder: PictureEncoder) -> tuple[tuple[EncodedPictur
 
 
 @contextmanager
-def sliced(model: Path, cuts: tuple[int, ...], folder: Path, n_slots: int = 3) -> Iterator[list[worker_native.Slice]]:
+def sliced(model: Path, cuts: tuple[int, ...], folder: Path, n_slots: int = 4) -> Iterator[list[worker_native.Slice]]:
     found, store = opened(model), SliceStore(folder / "store")
     bounds = [0, *cuts, found.model.num_layers]
     with ExitStack() as stack:

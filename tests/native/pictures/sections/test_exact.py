@@ -151,7 +151,7 @@ def test_a_step_that_fails_changes_nothing(slices: Slices, seen: Seen) -> None:
     refused([(0, grid.first, 2**31 - 1, 2**31 - 1)], "which holds 256")
     refused([(0, grid.first, 2**40, 1)], "pictures: 1099511627776 is outside")
     refused([(0, grid.first, 0, 5)], "pictures: 0 x 5 rows")
-    refused([(7, grid.first, 5, 5)], "pictures: 7 is outside")
+    refused([(7, grid.first, 5, 5)], "pictures: 7 is outside 0..3")
     refused([(1, 0, 5, 5)], "pictures: none of slot 0, which has rows")
     refused([(0, grid.first, 5, 5)] * 2, "pictures: two of slot 0")
     with pytest.raises(ValueError, match="hidden: none for rows of pictures"):
