@@ -62,6 +62,7 @@ def with_words(description: Mapping[str, Any]) -> dict[str, Any]:
         "tokenizer.ggml.tokens": ["ARRAY:STRING", [text for text, _ in words]],
         "tokenizer.ggml.scores": ["ARRAY:FLOAT32", [-float(place) for place in range(len(words))]],
         "tokenizer.ggml.token_type": ["ARRAY:INT32", [kind for _, kind in words]],
+        "tokenizer.ggml.add_bos_token": ["BOOL", True],
         "tokenizer.ggml.bos_token_id": ["UINT32", 1],
         "tokenizer.ggml.eos_token_id": ["UINT32", 2],
     }
