@@ -68,7 +68,7 @@ def test_the_same_pictures_are_not_computed_again_and_others_are(served: ServedP
     assert again.timings.num_cached_tokens == again.timings.num_prompt_tokens - 1
     num_rows = [width * height for width, height in GRIDS]
     assert num_rows[0] < changed.timings.num_cached_tokens < again.timings.num_prompt_tokens - num_rows[1]
-    assert changed.token_ids != again.token_ids
+    assert changed.logprobs != pytest.approx(again.logprobs, abs=ROW_SHAPES)
 
 
 def test_requests_at_once_say_what_each_says_alone(served: ServedProgram, seen: Seen) -> None:
@@ -100,6 +100,7 @@ def test_an_answer_goes_on_when_the_stages_are_wired_anew(served: ServedProgram,
                 continue
             found.append(event.token)
             if len(found) == 2:
+                coordinator.hold_recovery()  # which would wire them, too
                 coordinator._pipeline._rewire()
     assert found == seen.whole.tokens
 
