@@ -93,6 +93,13 @@ def test_a_picture_may_come_in_parts(slices: Slices, seen: Seen) -> None:
     assert np.array_equal([forward(slices, run._replace(slot=1)) for run in rest][-1][0], seen.whole.logits[0])
 
 
+def test_the_number_of_slots_need_not_divide_the_rows_of_a_call(see: Callable[[str], Seen], tmp_path: Path) -> None:
+    """Where the last layer of a slice adds more of a picture: libllama plans for rows that slots share equally."""
+    seen = see("qwen3")
+    with sliced(seen.model, (2,), tmp_path, n_slots=3) as slices:
+        assert np.array_equal(prefill(slices, seen.prompt, 2), seen.whole.logits[0])
+
+
 @pytest.mark.parametrize("other_slot", [1, 2])
 def test_two_slots_at_once_say_what_each_says_alone(other_slot: int, seen: Seen, tmp_path: Path) -> None:
     """Side by side, or with a slot between them; as three slices and as one, of the same rows bit for bit."""
