@@ -23,7 +23,7 @@ CONDITION_LOST: Condition
 CONDITION_RECOVERING: Condition
 
 class Hello(_message.Message):
-    __slots__ = ("protocol_version", "model_hash", "build", "epoch", "stage", "num_stages", "first", "end", "hidden_width", "wire_dtype", "num_slots", "context_length", "invitation")
+    __slots__ = ("protocol_version", "model_hash", "build", "epoch", "stage", "num_stages", "first", "end", "hidden_width", "wire_dtype", "num_slots", "context_length", "picture_width", "invitation")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_HASH_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class Hello(_message.Message):
     WIRE_DTYPE_FIELD_NUMBER: _ClassVar[int]
     NUM_SLOTS_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_WIDTH_FIELD_NUMBER: _ClassVar[int]
     INVITATION_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     model_hash: str
@@ -49,8 +50,9 @@ class Hello(_message.Message):
     wire_dtype: str
     num_slots: int
     context_length: int
+    picture_width: int
     invitation: Invitation
-    def __init__(self, protocol_version: _Optional[int] = ..., model_hash: _Optional[str] = ..., build: _Optional[str] = ..., epoch: _Optional[int] = ..., stage: _Optional[int] = ..., num_stages: _Optional[int] = ..., first: _Optional[int] = ..., end: _Optional[int] = ..., hidden_width: _Optional[int] = ..., wire_dtype: _Optional[str] = ..., num_slots: _Optional[int] = ..., context_length: _Optional[int] = ..., invitation: _Optional[_Union[Invitation, _Mapping]] = ...) -> None: ...
+    def __init__(self, protocol_version: _Optional[int] = ..., model_hash: _Optional[str] = ..., build: _Optional[str] = ..., epoch: _Optional[int] = ..., stage: _Optional[int] = ..., num_stages: _Optional[int] = ..., first: _Optional[int] = ..., end: _Optional[int] = ..., hidden_width: _Optional[int] = ..., wire_dtype: _Optional[str] = ..., num_slots: _Optional[int] = ..., context_length: _Optional[int] = ..., picture_width: _Optional[int] = ..., invitation: _Optional[_Union[Invitation, _Mapping]] = ...) -> None: ...
 
 class Invitation(_message.Message):
     __slots__ = ("name", "ticket")
@@ -140,8 +142,20 @@ class SlotFailure(_message.Message):
     reason: str
     def __init__(self, slot: _Optional[int] = ..., kind: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class SlotPicture(_message.Message):
+    __slots__ = ("slot", "first", "width", "height")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    slot: int
+    first: int
+    width: int
+    height: int
+    def __init__(self, slot: _Optional[int] = ..., first: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+
 class StepHeader(_message.Message):
-    __slots__ = ("id", "num_rows", "tokens", "positions", "slots", "wants_logits", "samples", "returns_logits", "new_sampling", "slot_starts", "hidden_width", "exclusive", "after", "failures", "scores", "targets", "embeds", "pools", "scales", "restores", "is_pictured", "pending")
+    __slots__ = ("id", "num_rows", "tokens", "positions", "slots", "wants_logits", "samples", "returns_logits", "new_sampling", "slot_starts", "hidden_width", "exclusive", "after", "failures", "scores", "targets", "embeds", "pools", "scales", "restores", "is_pictured", "pictures", "pending")
     ID_FIELD_NUMBER: _ClassVar[int]
     NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -163,6 +177,7 @@ class StepHeader(_message.Message):
     SCALES_FIELD_NUMBER: _ClassVar[int]
     RESTORES_FIELD_NUMBER: _ClassVar[int]
     IS_PICTURED_FIELD_NUMBER: _ClassVar[int]
+    PICTURES_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
     id: StepId
     num_rows: int
@@ -185,8 +200,9 @@ class StepHeader(_message.Message):
     scales: _containers.RepeatedScalarFieldContainer[float]
     restores: _containers.RepeatedScalarFieldContainer[int]
     is_pictured: bool
+    pictures: _containers.RepeatedCompositeFieldContainer[SlotPicture]
     pending: bytes
-    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., slot_starts: _Optional[_Iterable[_Union[SlotStart, _Mapping]]] = ..., hidden_width: _Optional[int] = ..., exclusive: _Optional[bool] = ..., after: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[SlotFailure, _Mapping]]] = ..., scores: _Optional[bytes] = ..., targets: _Optional[bytes] = ..., embeds: _Optional[bool] = ..., pools: _Optional[bytes] = ..., scales: _Optional[_Iterable[float]] = ..., restores: _Optional[_Iterable[int]] = ..., is_pictured: _Optional[bool] = ..., pending: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., slot_starts: _Optional[_Iterable[_Union[SlotStart, _Mapping]]] = ..., hidden_width: _Optional[int] = ..., exclusive: _Optional[bool] = ..., after: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[SlotFailure, _Mapping]]] = ..., scores: _Optional[bytes] = ..., targets: _Optional[bytes] = ..., embeds: _Optional[bool] = ..., pools: _Optional[bytes] = ..., scales: _Optional[_Iterable[float]] = ..., restores: _Optional[_Iterable[int]] = ..., is_pictured: _Optional[bool] = ..., pictures: _Optional[_Iterable[_Union[SlotPicture, _Mapping]]] = ..., pending: _Optional[bytes] = ...) -> None: ...
 
 class ProgramPart(_message.Message):
     __slots__ = ("header", "arrays")

@@ -289,6 +289,10 @@ class Slice:
     @property
     def hidden_width(self) -> int: ...  # E: of a row between slices; several times the model's width in some
     @property
+    def picture_width(self) -> int: ...  # of a row of a picture, with what the model's first layers add to it
+    @property
+    def picture_out_width(self) -> int: ...  # of the same row as it is returned
+    @property
     def vocab_size(self) -> int: ...
     @property
     def embedding_width(self) -> int: ...  # of a row of `wanted_embeddings`: the model's width, or its number of scores
@@ -336,6 +340,7 @@ class Slice:
         hidden: NDArray[np.float32] | None = None,  # [T, E]; the first slice can do without
         *,
         embeds: bool = False,
+        pictures: Sequence[tuple[int, int, int, int]] = (),  # (slot, first row, width, height)
     ) -> NDArray[np.float32] | None:
         """Run one microbatch. Returns the hidden rows [T, E] (a fresh array), or None on the last slice.
 
@@ -347,6 +352,11 @@ class Slice:
 
         What the first slice is given as `hidden` are embeddings, such as those of a picture: its tokens are not looked
         up then. ValueError of a model that takes more than rows in the place of tokens.
+
+        Where positions have sections (M-RoPE), every slice is told of which pictures these rows are: each slot has one
+        of width * height rows, line by line, from that row of the slot on, and some or all of them are here. Tokens
+        may follow once the slot has them all. `hidden` is [T, picture_width] then, and what is returned
+        [T, picture_out_width].
 
         With `embeds` the wanted rows of the last slice are not logits: they are what is behind its last norm, with
         which the graph ends; of a model that ranks they are scores of the text up to there. An encoder embeds only,
@@ -360,6 +370,7 @@ class Slice:
         wants_logits: NDArray[np.bool_],  # [T]
         *,
         embeds: bool = False,
+        pictures: Sequence[tuple[int, int, int, int]] = (),
     ) -> None:
         """ValueError if `forward` would refuse these rows as they are."""
     def wanted_logits(self) -> NDArray[np.float32]:
@@ -377,7 +388,8 @@ class Slice:
 
         With source == slot it is cut; at length 0 it is freed. Otherwise it is freed first and
         `source` is copied: libllama copies whole slots, at the beginning of the next forward. Without
-        `can_truncate`, ValueError for a length that is neither 0 nor that of `source`.
+        `can_truncate`, ValueError for a length that is neither 0 nor that of `source`; nor may one be within a picture
+        where positions have sections.
         """
     @property
     def timings(self) -> dict[str, float]:

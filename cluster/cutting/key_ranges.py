@@ -97,6 +97,9 @@ def check_ranges(header: Header, row: Architecture) -> None:
     _check_temperature(header)
     _check_rotation(header)
     _check_indexer(header, row)
+    deepstack, num_layers = f"{prefix}n_deepstack_layers", header.uint32(f"{prefix}block_count")
+    if header.uint32(deepstack, 0) > num_layers:
+        raise header.error(deepstack, f"is {header.uint32(deepstack)}, but there are {num_layers} layers")
     for name in _DIVISORS.get(header.architecture, ()):
         if header.uint32(prefix + name, 1) == 0:
             raise header.error(prefix + name, "is 0, and libllama divides by it")

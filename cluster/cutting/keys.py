@@ -123,6 +123,8 @@ def _window_keys(model: Model, layers: Sequence[SliceLayer]) -> Keys:
 
 def _output(model: Model, layers: Sequence[SliceLayer], number: int) -> str:
     """The tensor that layer `number` of the file leaves."""
+    if layers[number].source < model.num_deepstack:
+        return f"deepstack_out-{number}"
     if number == len(layers) - 1 and model.row.last_output:
         return model.row.last_output
     return model.row.output.format(i=number, n=number + 1)

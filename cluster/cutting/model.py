@@ -61,6 +61,16 @@ class Model:
     places: tuple[CutPlace, ...]
 
     @property
+    def num_deepstack(self) -> int:
+        """So many of the first layers add a part of its own to each row of a picture; to those of tokens zeros."""
+        return self.header.uint32(self.key("n_deepstack_layers"), 0)
+
+    @property
+    def picture_width(self) -> int:
+        """Floats of a picture's row as the model takes it: the hidden row, and what layers add behind themselves."""
+        return self.hidden_width * (1 + self.num_deepstack)
+
+    @property
     def can_truncate(self) -> bool:
         """Whether a slot can go back to an earlier token: not where layers keep a running state, or an encoder reads
         the prompt."""

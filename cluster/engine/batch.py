@@ -98,6 +98,7 @@ def form_batch(
         restores=restores,
         is_pictured=bool(pictures),
         rows=np.concatenate(pictures) if pictures else None,
+        pictures=tuple([one for chunk in ordered if (one := chunk.slot_picture)]) if pictures else (),
     )
     return Batch(microbatch, ordered, decodes, sent_s)
 

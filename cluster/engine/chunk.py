@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from cluster.api.embedding import Pooling
 from cluster.engine.sequence import Kind, Sequence
-from cluster.messages.step import Float32Array
+from cluster.messages.pictures import PictureRows
+from cluster.messages.step import Float32Array, SlotPicture
 
 
 class Chunk(NamedTuple):  # made for each sequence of each step: a tuple is made in a third of a dataclass's time
@@ -69,8 +70,20 @@ class Chunk(NamedTuple):  # made for each sequence of each step: a tuple is made
     @property
     def picture(self) -> Float32Array | None:
         """Its rows [T, E], if they are a picture's."""
-        within = self.sequence.picture_at(self.first) if self.sequence.pictures else None
+        within = self._within
         return None if within is None else within.rows[self.first - within.first : self.end - within.first]
+
+    @property
+    def slot_picture(self) -> SlotPicture | None:
+        """That picture, for stages that tell positions by it."""
+        within = self._within
+        if within is None or within.grid is None:
+            return None
+        return SlotPicture(self.sequence.held_slot, within.first, *within.grid)
+
+    @property
+    def _within(self) -> PictureRows | None:
+        return self.sequence.picture_at(self.first) if self.sequence.pictures else None
 
     @property
     def tokens(self) -> list[int]:

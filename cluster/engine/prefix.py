@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 
 from cluster.engine.cost.tuning import MAX_GAP, MIN_SHARED_TOKENS, ROWS_STEP
@@ -31,6 +31,7 @@ def choose_start(
     running: Mapping[int, Sequence[int]],
     used: Collection[int],
     foreign: Collection[int] = (),
+    last_cut: Callable[[int], int] = lambda length: length,
 ) -> SlotStart:
     """The slot for a new sequence, and what it starts with.
 
@@ -41,6 +42,7 @@ def choose_start(
         running: slots with the tokens whose rows the stages hold or will hold before ours run.
         used: all slots that are not free.
         foreign: slots of which nothing can be reused, whatever tokens they hold.
+        last_cut: the most of the first so many tokens that a slot can go back to.
 
     The slot that shares most is taken over if most of what it holds is ours; otherwise that stays for the next
     one who asks for it, and a copy goes to another slot.
@@ -48,7 +50,7 @@ def choose_start(
     known = (*running.items(), *free.items())
     shared = {slot: 0 if slot in foreign else shared_length(prompt, tokens) for slot, tokens in known}
     source = max(shared, key=lambda slot: (shared[slot], slot in free))
-    length = min(shared[source], num_reusable)
+    length = last_cut(min(shared[source], num_reusable))
     if length < MIN_SHARED_TOKENS:
         slot = _best_place(free, used)
         return SlotStart(slot, slot, 0)

@@ -133,7 +133,7 @@ class Prompts:
         """Moves it from the queue into a slot."""
         sent = {other.slot: other.log[: other.num_sent] for other in running if other.slot is not None}
         num_reusable = sequence.num_reusable if self._can_reuse else 0
-        start = self._slots.allocate(sequence.log, num_reusable, sent, sequence.scales)
+        start = self._slots.allocate(sequence.log, num_reusable, sent, sequence.scales, sequence.last_cut)
         sequence.slot, sequence.state, sequence.num_computed = start.slot, State.RUNNING, start.length
         if sequence.admitted_s is None:  # else it is computed again, and has been told of this
             sequence.admitted_s, sequence.num_cached = now_s, start.length

@@ -183,6 +183,12 @@ class Sequence:
         """The picture that the row there is one of."""
         return next((one for one in self.pictures if one.first <= place < one.end), None)
 
+    def last_cut(self, length: int) -> int:
+        """The most of the first `length` rows that stages can go back to: of a picture with a grid, they hold all rows
+        or none, since its rows are at one place in time."""
+        within = self.picture_at(length)
+        return length if within is None or within.grid is None else within.first
+
     def run_end(self, place: int) -> int:
         """Behind the last row from there on that is of the same kind: of this picture, or of tokens."""
         within = self.picture_at(place)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from cluster.engine.prefix import choose_start
 from cluster.messages.step import SlotStart
@@ -33,6 +33,7 @@ class Slots:
         num_reusable: int,
         running: Mapping[int, Sequence[int]],
         scales: tuple[float, ...] = (),
+        last_cut: Callable[[int], int] = lambda length: length,
     ) -> SlotStart:
         """A slot for `prompt`, and what it starts with; see `choose_start`. One must be free.
 
@@ -40,7 +41,7 @@ class Slots:
         """
         assert self._free, "allocate: no slot is free"
         foreign = {slot for slot, other in self._scales.items() if other != scales}
-        start = choose_start(prompt, num_reusable, self._free, running, self._used, foreign)
+        start = choose_start(prompt, num_reusable, self._free, running, self._used, foreign, last_cut)
         del self._free[start.slot]
         self._used.add(start.slot)
         self._scales[start.slot] = scales

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from cluster.messages.step import Float32Array
+
+
+class Grid(NamedTuple):
+    """How the rows of a picture lie in it: line by line."""
+
+    width: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -15,7 +23,8 @@ class PictureRows:
     """Rows that stand for tokens of a prompt. Set by whoever encoded the picture."""
 
     first: int  # place in the prompt of the first of them
-    rows: Float32Array  # [n, E]
+    rows: Float32Array  # [n, E], or wider: behind each row what the model's first layers add to it
+    grid: Grid | None = None  # of all n, where the model's positions have sections; stages hold all of them, or none
 
     @property
     def end(self) -> int:

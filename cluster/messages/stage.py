@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PROTOCOL_VERSION = 13
+PROTOCOL_VERSION = 14
 # What is said as the type of hidden rows: those of a model, or named arrays of any type, of a program.
 F32, ARRAYS = "f32", "arrays"
 
@@ -25,6 +25,9 @@ class Hello:
     wire_dtype: str  # F32 or ARRAYS
     num_slots: int
     context_length: int  # per slot, in tokens
+    # Of the rows of pictures, where these are wider than hidden rows when they come: its first layers add more of them.
+    # 0 where they are not.
+    picture_width: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,20 @@ class SlotStart:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotPicture:
+    """The picture that a slot's rows of a microbatch are some of, in a model whose positions have sections (M-RoPE).
+
+    Its rows lie line by line. From this every stage tells their positions, and those of what follows: a picture takes
+    as many as its longer side has rows. Set by the scheduler.
+    """
+
+    slot: int
+    first: int  # place of its first row in the sequence
+    width: int  # it has so many columns
+    height: int  # and so many lines
+
+
+@dataclass(frozen=True, slots=True)
 class SlotFailure:
     """A stage can do nothing for one slot of a step; the others are computed as without it. Set by that stage."""
 
@@ -74,7 +88,7 @@ class Microbatch:
 
     id: StepId
     tokens: Int32Array  # [T] token ids, 0 for those pending; later stages need them for the repeat penalty
-    positions: Int32Array  # [T] position of each row in its sequence
+    positions: Int32Array  # [T] place of each row in its sequence; see also `pictures`
     slots: Int32Array  # [T] KV sequence id of each row, the same number on every stage
     wants_logits: BoolArray  # [T] rows whose logits the last stage computes
     samples: Int32Array  # rows to sample a token from, ascending; a subset of wants_logits
@@ -102,7 +116,8 @@ class Microbatch:
     # All rows are those of pictures, not of tokens, whose ids are 0: the first stage is given them as embeddings. They
     # travel where hidden rows do, and are here only with the coordinator.
     is_pictured: bool = False
-    rows: Float32Array | None = None  # [T, E]
+    rows: Float32Array | None = None  # [T, E], or wider where the first layers add more of a picture
+    pictures: tuple[SlotPicture, ...] = ()  # where positions have sections, the picture of each slot with rows here
 
     @property
     def num_rows(self) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cluster.api.errors import ClusterError, UnsupportedModelError, UsageError
-from cluster.messages.pictures import PicturedPrompt, PictureRows, stand_ins
+from cluster.messages.pictures import Grid, PicturedPrompt, PictureRows, stand_ins
 from cluster.messages.step import Float32Array
 from cluster.node.child import Child
 from cluster.pictures.formats import check_picture
@@ -28,15 +28,26 @@ ENVIRONMENT = {"PATH": "/nonexistent"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class EncodedRows:
+    """Rows that stand for tokens."""
+
+    values: Float32Array  # [n, E]
+    grid: Grid | None  # how they lie in the picture, where the model's positions have sections
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class EncodedPicture:
     """What a prompt has in the place of a picture."""
 
     name: bytes  # of its bytes, and of nothing else
-    parts: tuple[tuple[int, ...] | Float32Array, ...]  # token ids, or rows [n, E]
+    parts: tuple[tuple[int, ...] | EncodedRows, ...]  # token ids, or rows
 
     @property
     def num_bytes(self) -> int:
-        return sum(part.nbytes for part in self.parts if isinstance(part, np.ndarray))
+        return sum(part.values.nbytes for part in self.parts if isinstance(part, EncodedRows))
 
 
 class PictureEncoder:
@@ -85,7 +96,7 @@ class PictureEncoder:
                 os.close(self._memory)
                 self._memory = -1
 
-    def _encoded(self, picture: bytes, field: str) -> tuple[tuple[int, ...] | Float32Array, ...]:
+    def _encoded(self, picture: bytes, field: str) -> tuple[tuple[int, ...] | EncodedRows, ...]:
         child = self._child = self._child or self._started()
         os.ftruncate(self._memory, 0)
         os.pwrite(self._memory, picture, 0)
@@ -96,14 +107,15 @@ class PictureEncoder:
             raise UsageError(f"{field}: the process that decodes pictures was lost with this one: {error}") from error
         if "refused" in answer:
             raise UsageError(f"{field}: {answer['refused']}")
-        parts: list[tuple[int, ...] | Float32Array] = []
+        parts: list[tuple[int, ...] | EncodedRows] = []
         at = 0
         for part in answer["parts"]:
             if isinstance(part, list):
                 parts.append(tuple(part))
                 continue
-            rows = np.frombuffer(os.pread(self._memory, 4 * part * self._projector.row_width, at), np.float32)
-            parts.append(rows.reshape(part, self._projector.row_width))
+            num_rows, width = part["num_rows"], self._projector.row_width
+            rows = np.frombuffer(os.pread(self._memory, 4 * num_rows * width, at), np.float32)
+            parts.append(EncodedRows(rows.reshape(num_rows, width), Grid(*part["grid"]) if part["grid"] else None))
             at += rows.nbytes
         os.ftruncate(self._memory, 0)
         return tuple(parts)
@@ -148,7 +160,7 @@ def joined(pieces: Sequence[Sequence[int] | EncodedPicture]) -> PicturedPrompt:
             if isinstance(part, tuple):
                 token_ids += part
                 continue
-            pictures.append(PictureRows(len(token_ids), part))
+            pictures.append(PictureRows(len(token_ids), part.values, part.grid))
             token_ids += stand_ins(piece.name, num_rows + len(part))[num_rows:]
             num_rows += len(part)
     return PicturedPrompt(tuple(token_ids), tuple(pictures))

@@ -3,8 +3,8 @@
 python -m cluster.pictures.encoder_child PROJECTOR VOCABULARY ROW_WIDTH NUM_THREADS MEMORY
 
 MEMORY is the number of an open file. Each line of JSON on stdin says how many bytes of a picture lie in it; the answer
-says what stands for the picture: a list of token ids and numbers of rows, which then lie in MEMORY as float32, one part
-after the other.
+says what stands for the picture: lists of token ids, and of rows how many there are and how they lie in it. The rows
+are in MEMORY then, as float32, one part after the other.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def _encoded(encoder: Mtmd, num_bytes: int, memory: int) -> dict[str, Any]:
     for part in parts:
         if isinstance(part, list):
             shown.append(part)
-        elif not np.isfinite(part).all():
+        elif not np.isfinite(part.values).all():
             return {"refused": "its rows have values that are no numbers; the mmproj file may be damaged"}
         else:
-            at += os.pwrite(memory, part.tobytes(), at)
-            shown.append(len(part))
+            at += os.pwrite(memory, part.values.tobytes(), at)
+            shown.append({"num_rows": len(part.values), "grid": part.grid})
     return {"parts": shown}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import llama_cpp
@@ -11,10 +12,20 @@ import numpy as np
 from llama_cpp import mtmd_cpp as mtmd
 
 from cluster.api.errors import ClusterError, UnsupportedModelError, UsageError
+from cluster.messages.pictures import Grid
 from cluster.messages.step import Float32Array
 from cluster.node.libllama import silent
 
-Part = list[int] | Float32Array  # ids of tokens, or rows [n, E] that stand for some
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Rows that stand for tokens."""
+
+    values: Float32Array  # [n, E]
+    grid: Grid | None  # where the model's positions have sections
+
+
+Part = list[int] | Rows  # ids of tokens, or what stands for some
 
 
 class Mtmd:
@@ -40,11 +51,8 @@ class Mtmd:
         self._context = mtmd.mtmd_init_from_file(projector.encode(), self._model, options)
         if not self._context:
             raise ClusterError("mmproj: mtmd cannot load it; it may be damaged, or of a newer llama.cpp")
-        if mtmd.mtmd_decode_use_mrope(self._context) or mtmd.mtmd_decode_use_non_causal(self._context, None):
-            raise UnsupportedModelError(
-                "mmproj: pictures of this family have positions in several sections, or attend to what follows, which "
-                "is not served"
-            )
+        if mtmd.mtmd_decode_use_non_causal(self._context, None):
+            raise UnsupportedModelError("mmproj: pictures of this family attend to what follows, which is not served")
 
     def parts_of(self, picture: bytes) -> list[Part]:
         """What a prompt has in the place of a picture. UsageError for bytes that are none."""
@@ -79,4 +87,15 @@ class Mtmd:
                 raise ClusterError(f"mmproj: mtmd cannot encode it ({code})")
             num_rows = mtmd.mtmd_input_chunk_get_n_tokens(chunk)
             found = np.ctypeslib.as_array(mtmd.mtmd_get_output_embd(self._context), (num_rows, self._row_width))
-            yield found.copy()
+            yield Rows(found.copy(), self._grid(chunk, num_rows))
+
+    def _grid(self, chunk: Any, num_rows: int) -> Grid | None:
+        """How the rows of a picture lie in it, where positions say so."""
+        if not mtmd.mtmd_decode_use_mrope(self._context):
+            return None
+        tokens = mtmd.mtmd_input_chunk_get_tokens_image(chunk)
+        # Deprecated in favour of positions, of which these two numbers are all that there is to know.
+        grid = Grid(mtmd.mtmd_image_tokens_get_nx(tokens), mtmd.mtmd_image_tokens_get_ny(tokens))
+        if grid.width * grid.height != num_rows or mtmd.mtmd_input_chunk_get_n_pos(chunk) != max(grid):
+            raise ClusterError(f"mmproj: {num_rows} rows of a picture are not its {grid.width} x {grid.height}")
+        return grid

@@ -30,6 +30,10 @@ class Loaded(Protocol):
     @property
     def hidden_width(self) -> int: ...
 
+    @property
+    def picture_width(self) -> int:
+        """Of the rows of pictures that it is given, if it takes any."""
+
     def sizes(self) -> StageSizes:
         """What it takes. Not while it computes."""
 

@@ -75,18 +75,21 @@ def _forward_sound(
     rows = np.array([row for row, slot in enumerate(batch.slots.tolist()) if slot not in failures], np.int32)
     sound = _only(batch, rows)
     if not len(rows):
-        width = model.vocab_size if model.is_last else model.hidden_width
+        width = model.picture_out_width if batch.is_pictured else model.hidden_width
+        width = model.vocab_size if model.is_last else width
         return Computed(sound, rows, np.empty((0, width), np.float32))
     return Computed(sound, rows, model.forward(sound, None if hidden is None else hidden[rows]))
 
 
 def _only(batch: Microbatch, rows: np.ndarray) -> Microbatch:  # numbers, or flags
     """The microbatch with these rows only; what it asks of single rows is left out."""
+    slots = batch.slots[rows]
     return replace(
         batch,
         tokens=batch.tokens[rows],
         positions=batch.positions[rows],
-        slots=batch.slots[rows],
+        slots=slots,
+        pictures=tuple(one for one in batch.pictures if one.slot in slots),
         wants_logits=batch.wants_logits[rows],
         samples=NO_ROWS,
         returns_logits=NO_ROWS,

@@ -43,6 +43,15 @@ class StageModel(Protocol):
     def hidden_width(self) -> int: ...
 
     @property
+    def picture_width(self) -> int:
+        """Of the rows of pictures that it is given: more than `hidden_width` where its layers, or those behind, add
+        more of a picture to them."""
+
+    @property
+    def picture_out_width(self) -> int:
+        """Of these rows as it passes them on."""
+
+    @property
     def vocab_size(self) -> int: ...
 
     def sizes(self) -> StageSizes:
@@ -63,9 +72,9 @@ class StageModel(Protocol):
         Where the microbatch embeds, the last stage gives rows [L, W] in place of logits: what is behind its last norm,
         or the scores of a model that ranks.
 
-        `hidden` [T, E] comes from the stage before; None for the first, unless its rows are those of pictures. The
-        array must not be written to, and is to be let go of before the next call. ValueError if rows are refused:
-        nothing was computed then. Any other error means that the model is unusable.
+        `hidden` [T, E] comes from the stage before; None for the first, unless its rows are those of pictures, which
+        have widths of their own. The array must not be written to, and is to be let go of before the next call.
+        ValueError if rows are refused: nothing was computed then. Any other error means that the model is unusable.
         """
 
     def measure(self) -> StageCosts:

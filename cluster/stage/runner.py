@@ -50,7 +50,8 @@ class StageRunner:
         if self._sampler is None:
             computed = forward(self.model, batch, hidden, failures)
             passed = replace(batch, failures=failures.all) if failures.all else batch
-            self._kept.add(computed.batch.slots, computed.batch.positions, computed.made)
+            if not batch.is_pictured:  # a sequence with pictures is computed again as a whole
+                self._kept.add(computed.batch.slots, computed.batch.positions, computed.made)
             is_wanted = batch.is_computed_by(self._spec.stage + 1)
             return StepOutput(passed, computed.hidden(batch.num_rows) if is_wanted else None, None)
         for item in batch.new_sampling:

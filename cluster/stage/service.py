@@ -161,7 +161,8 @@ class StageService:
             self._costs = costs = runner.model.measure()
             self._runner = runner
             self._sizes = runner.model.sizes()  # now: during a step nobody may ask the model
-            loaded = LoadedStage(self.describe(), runner.model.build, runner.model.hidden_width, costs)
+            model = runner.model
+            loaded = LoadedStage(self.describe(), model.build, model.hidden_width, costs, model.picture_width)
         except Exception as error:  # whoever brings us up gets it through `progress`
             ours = error if isinstance(error, ClusterError) else ClusterError(f"stage {self._spec.stage}: {error!r}")
             self._progress = LoadProgress("failed", 0.0, error=ours)

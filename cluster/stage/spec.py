@@ -87,6 +87,7 @@ class LoadedStage:
     build: str  # names the library that computes it
     hidden_width: int
     costs: StageCosts
+    picture_width: int = 0  # as in Hello
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,4 +137,5 @@ def hello_of(spec: StageSpec, loaded: LoadedStage, epoch: int) -> Hello:
         wire_dtype=ARRAYS if isinstance(spec.options, ProgramOptions) else F32,
         num_slots=spec.num_slots,
         context_length=spec.context_length,
+        picture_width=loaded.picture_width,
     )

@@ -54,7 +54,7 @@ class FakeModel:
     """Implements `stage.model.StageModel`."""
 
     build = "fake"
-    hidden_width = HIDDEN_WIDTH
+    hidden_width = picture_width = picture_out_width = HIDDEN_WIDTH
     vocab_size = VOCABULARY.num_tokens
 
     def __init__(

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 class TinyModel:
     """The shape of a model. `kind` is the type of its matrices, "F32" or "Q8_0"; vectors are F32.
 
-    `window` and `period` or `pattern` (a flag per layer) are gemma3's; experts and rope factors llama's.
+    `window` and `period` or `pattern` (a flag per layer) are gemma3's; experts and rope factors llama's. `sections`: of
+    positions, in qwen2vl and the like; `deepstack`: so many first layers of qwen3vl add more of a picture.
     `tokens` are (text, type) of another vocabulary than the usual one, which begins with <unk>, <s> and </s>, too.
     """
 
@@ -34,6 +35,8 @@ class TinyModel:
     pattern: tuple[int, ...] = ()
     num_experts: int = 0
     rope_factors: bool = False
+    sections: tuple[int, ...] = ()
+    deepstack: int = 0
     seed: int = 0
     context_length: int = 256
     tokens: tuple[tuple[str, int], ...] = ()
@@ -97,6 +100,12 @@ def _write_keys(writer: gguf.GGUFWriter, model: TinyModel) -> None:
     if model.num_experts:
         writer.add_expert_count(model.num_experts)
         writer.add_expert_used_count(2)
+    if model.architecture == "qwen3vlmoe":
+        writer.add_expert_feed_forward_length(model.feed_forward)
+    if model.sections:
+        writer.add_rope_dimension_sections(list(model.sections))
+    if model.deepstack:
+        writer.add_uint32(f"{model.architecture}.n_deepstack_layers", model.deepstack)
     if model.window:
         writer.add_sliding_window(model.window)
         writer.add_float32(f"{model.architecture}.rope.freq_base_swa", 5000.0)
@@ -142,7 +151,7 @@ def _tensors(model: TinyModel) -> Iterator[tuple[str, tuple[int, ...]]]:
     for layer in range(model.num_layers):
         for name, shape in _layer_tensors(model).items():
             yield f"blk.{layer}.{name}.weight", shape
-        if model.architecture == "qwen2":
+        if model.architecture in ("qwen2", "qwen2vl"):
             yield f"blk.{layer}.attn_q.bias", (model.width,)
             yield f"blk.{layer}.attn_k.bias", (model.num_kv_heads * model.head_width,)
             yield f"blk.{layer}.attn_v.bias", (model.num_kv_heads * model.head_width,)
@@ -159,7 +168,7 @@ def _layer_tensors(model: TinyModel) -> dict[str, tuple[int, ...]]:
         "attn_output": (width, width),
         "ffn_norm": (width,),
     }
-    if model.architecture in ("qwen3", "gemma3"):
+    if model.architecture in ("qwen3", "qwen3vl", "qwen3vlmoe", "gemma3"):
         found |= {"attn_q_norm": (model.head_width,), "attn_k_norm": (model.head_width,)}
     if model.architecture == "gemma3":
         found |= {"post_attention_norm": (width,), "post_ffw_norm": (width,)}

@@ -33,6 +33,11 @@ class TinyProjector:
         """Of each picture."""
         return (self.image_size // self.patch_size) ** 2
 
+    @property
+    def further(self) -> dict[str, int]:
+        """Keys of clip.vision that only this type has."""
+        return {}
+
     def tensors(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
         rng = np.random.default_rng(self.seed)
 
@@ -79,7 +84,8 @@ def write_projector(path: Path, projector: TinyProjector, changes: dict[str, Any
         "block_count": projector.num_layers,
         "projection_dim": projector.row_width,
         "attention.head_count": projector.num_heads,
-    } | (changes or {})
+    }
+    numbers |= projector.further | (changes or {})
     for name, value in numbers.items():
         if value is not None:
             writer.add_uint32(f"clip.vision.{name}", value)

@@ -214,14 +214,20 @@ def metadata_from(description: Mapping[str, Any], changes: Mapping[str, Any] | N
 
 
 def tensors_of(name: str) -> tuple[Tensor, ...]:
-    return tuple(
-        Tensor(found, tuple(shape), tensor_type(kind)) for found, shape, kind in descriptions()[name]["tensors"]
-    )
+    return tensors_from(descriptions()[name])
+
+
+def tensors_from(description: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    return tuple(Tensor(found, tuple(shape), tensor_type(kind)) for found, shape, kind in description["tensors"])
 
 
 def write_model(path: Path, name: str, changes: Mapping[str, Any] | None = None) -> Path:
+    return write_described(path, descriptions()[name], changes)
+
+
+def write_described(path: Path, description: Mapping[str, Any], changes: Mapping[str, Any] | None = None) -> Path:
     """Random weights of standard deviation 0.1, seeded by each tensor's name."""
-    return _write(path, metadata_of(name, changes), tensors_of(name))
+    return _write(path, metadata_from(description, changes), tensors_from(description))
 
 
 def write_spoken(path: Path, name: str) -> Path:

@@ -119,9 +119,14 @@ COUNTS = (
     ),
     ("deepseek4.cpp:157", "the first layers choose experts by the token", "exact: hash_layer_count, likewise"),
     (
-        "granite.cpp:153, qwen3vl.cpp:153",
+        "qwen3vl.cpp:153, qwen3vlmoe.cpp:164",
+        "parts of a picture's row are added behind the first layers",
+        "exact: n_deepstack_layers says how many of the slice do; the parts of later ones are handed on",
+    ),
+    (
+        "granite.cpp:153",
         "streams of an image are added behind the first layers",
-        "exact for text: n_deepstack_layers, deepstack_mapping",
+        "exact for text: deepstack_mapping",
     ),
     (
         "rwkv6.cpp:164",

@@ -75,6 +75,7 @@ class GgufModel:
             )
         self.is_last = self._slice.is_last
         self.hidden_width = self._slice.hidden_width
+        self.picture_width, self.picture_out_width = self._slice.picture_width, self._slice.picture_out_width
         self.vocab_size = self._slice.vocab_size
         self.prepare_slot = self._slice.prepare_slot
         self.close = self._slice.close
@@ -85,7 +86,12 @@ class GgufModel:
 
     def check(self, batch: Microbatch) -> None:
         self._slice.check_microbatch(
-            batch.tokens, batch.positions, batch.slots, batch.wants_logits, embeds=batch.embeds
+            batch.tokens,
+            batch.positions,
+            batch.slots,
+            batch.wants_logits,
+            embeds=batch.embeds,
+            pictures=_pictures(batch),
         )
         self._scales_of(batch)
 
@@ -94,7 +100,13 @@ class GgufModel:
         if self._adapters:
             self._slice.set_scales(self._scales_of(batch))
         made = self._slice.forward(
-            batch.tokens, batch.positions, batch.slots, batch.wants_logits, hidden, embeds=batch.embeds
+            batch.tokens,
+            batch.positions,
+            batch.slots,
+            batch.wants_logits,
+            hidden,
+            embeds=batch.embeds,
+            pictures=_pictures(batch),
         )
         if made is not None:
             return made
@@ -123,6 +135,10 @@ class GgufModel:
         computed_ms = {rows: decode_ms[sizes[rows - 1]] for rows in decode_ms}
         # Lent cores are not free now, while the other stages load.
         return StageCosts.of(tuple(computed_ms.items()), self._spec.num_threads_exclusive / self._spec.num_threads)
+
+
+def _pictures(batch: Microbatch) -> list[tuple[int, int, int, int]]:
+    return [(one.slot, one.first, one.width, one.height) for one in batch.pictures]
 
 
 def open_gguf(spec: StageSpec, options: GgufOptions, report: OnProgress, keys: Keys | None = None) -> GgufModel:

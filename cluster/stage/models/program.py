@@ -33,7 +33,7 @@ MAX_SHAPES = 64  # whose native graphs are kept, as `ggml.compile` does
 class LoadedSlice:
     """The units of a stage with their weights. Implements `stage.computing.Loaded`."""
 
-    hidden_width = 1  # arrays have shapes of their own; the least that a Hello may say
+    hidden_width = picture_width = 1  # arrays have shapes of their own; the least that a Hello may say
 
     def __init__(self, loaded: Slice, device: Device, call_bytes: int, build: str, stage: int) -> None:
         self._slice = loaded

@@ -41,7 +41,7 @@ class TextSlice:
         self.build = build
         self.is_last = spec.stage == spec.num_stages - 1
         self.vocab_size = options.vocab_size
-        self.hidden_width = max(1, options.row_width)
+        self.hidden_width = self.picture_width = self.picture_out_width = max(1, options.row_width)
         self.calls = TextCalls(loaded, options, self.is_last)
         self._spec = spec
         self._options = options

@@ -18,6 +18,7 @@ HELLO_BOUNDS = {
     "hello.num_stages": (1, limits.MAX_STAGES),
     "hello.end": (1, limits.MAX_LAYERS),
     "hello.hidden_width": (1, limits.MAX_HIDDEN_WIDTH),
+    "hello.picture_width": (0, limits.MAX_HIDDEN_WIDTH),
     "hello.num_slots": (1, limits.MAX_SLOTS),
     "hello.context_length": (1, limits.MAX_CONTEXT),
 }

@@ -51,7 +51,7 @@ def main() -> None:
     for place in range(asked["num_tokens"] - 1):
         _decode(context, int(logits[-1].argmax()), end.value + place)
         logits.append(_logits(context, width))
-    row_width = llama_cpp.llama_model_n_embd(model)
+    row_width = llama_cpp.llama_model_n_embd_inp(model)
     np.savez(asked["out"], logits=np.stack(logits), rows=np.concatenate(_rows(encoder, chunks, row_width)))
 
 

@@ -82,14 +82,3 @@ def test_rows_of_another_width_are_refused_and_change_nothing(stages: list[worke
         forward(stages, [0, 0], 2, 0, np.zeros((2, width + 1), np.float32))
     assert [stage.slot_length(0) for stage in stages] == [2] * len(stages)
     assert np.array_equal(forward(stages, [5, 6], 0, 1, None), before)
-
-
-def test_a_model_whose_positions_have_sections_takes_no_rows(tmp_path: Path) -> None:
-    from tests.native.arch_models import write_model
-
-    path = write_model(tmp_path / "m.gguf", "qwen2vl-dense")
-    with closing(worker_native.Slice(str(path), n_ctx=64, n_slots=1)) as whole:
-        rows = np.zeros((1, whole.hidden_width), np.float32)
-        zero = np.zeros(1, np.int32)
-        with pytest.raises(ValueError, match="takes no rows in the place of tokens"):
-            whole.forward(zero, zero, zero, np.ones(1, bool), rows)

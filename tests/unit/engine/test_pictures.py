@@ -14,8 +14,8 @@ from cluster.engine.drafting.drafter import most_drafted
 from cluster.engine.limits import Limits
 from cluster.engine.scheduler import Scheduler
 from cluster.engine.sequence import Sequence
-from cluster.messages.pictures import PicturedPrompt, PictureRows, stand_ins
-from cluster.messages.step import Microbatch, SampledToken, StepResult
+from cluster.messages.pictures import Grid, PicturedPrompt, PictureRows, stand_ins
+from cluster.messages.step import Microbatch, SampledToken, SlotPicture, StepResult
 from tests.fakes.fake_stages import VOCABULARY
 
 LIMITS = Limits(num_slots=4, context_length=128, max_batch_tokens=16, num_stages=1)
@@ -23,8 +23,9 @@ WIDTH = 3
 PARAMS = SamplingParams(seed=1, max_tokens=4)
 
 
-def prompt_of(*pieces: list[int] | tuple[bytes, int]) -> PicturedPrompt:
-    """Token ids, and pictures by name and number of rows; row i of one is filled with i."""
+def prompt_of(*pieces: list[int] | tuple[bytes, int], num_columns: int = 0) -> PicturedPrompt:
+    """Token ids, and pictures by name and number of rows; row i of one is filled with i. With a number of columns, the
+    model's positions have sections."""
     ids: list[int] = []
     pictures = []
     for piece in pieces:
@@ -33,7 +34,8 @@ def prompt_of(*pieces: list[int] | tuple[bytes, int]) -> PicturedPrompt:
         else:
             name, count = piece
             rows = np.repeat(np.arange(count, dtype=np.float32)[:, None], WIDTH, axis=1)
-            pictures.append(PictureRows(len(ids), rows))
+            grid = Grid(num_columns, count // num_columns) if num_columns else None
+            pictures.append(PictureRows(len(ids), rows, grid))
             ids += stand_ins(name, count)
     return PicturedPrompt(tuple(ids), tuple(pictures))
 
@@ -115,6 +117,55 @@ def test_what_slots_hold_of_a_picture_is_found_again_and_of_another_is_not() -> 
     scheduler.add(other)
     run(scheduler, 1)
     assert other.num_cached == 40
+
+
+def test_stages_are_told_how_rows_lie_in_their_pictures() -> None:
+    scheduler = Scheduler(LIMITS)
+    asked = (prompt_of([7, 8], (b"a", 6), (b"b", 20), [9], num_columns=2), prompt_of((b"c", 4), [3], num_columns=2))
+    for number, prompt in enumerate(asked):
+        scheduler.add(sequence(number, prompt))
+    sent = run(scheduler, 6)
+    told = [picture for one in sent for picture in one.pictures]
+    first, second = sent[0].slots[0], 1 - sent[0].slots[0]
+    assert [one for one in told if one.slot == first] == [
+        SlotPicture(first, 2, 2, 3),
+        *[SlotPicture(first, 8, 2, 10)] * (len(told) - 2),
+    ]
+    assert [one for one in told if one.slot == second] == [SlotPicture(second, 0, 2, 2)]
+    assert len(told) > 3, "a picture of more rows than a microbatch has is named with each part"
+    assert all(one.is_pictured == bool(one.pictures) for one in sent)
+
+
+def test_of_a_picture_with_columns_all_rows_are_reused_or_none() -> None:
+    scheduler = Scheduler(replace(LIMITS, max_batch_tokens=64))
+    ids = list(range(10, 50))
+    scheduler.add(sequence(1, prompt_of(ids, (b"a", 20), num_columns=4)))
+    run(scheduler, 2)
+    scheduler.end(1)
+    ends_in_it, goes_on = (
+        sequence(number, prompt_of(ids, (b"a", 20), *rest, num_columns=4)) for number, rest in ((2, ()), (3, ([5, 6],)))
+    )
+    for asked, num_cached in ((ends_in_it, 40), (goes_on, 60)):
+        scheduler.add(asked)
+        run(scheduler, 1)
+        assert asked.num_cached == num_cached
+        scheduler.end(asked.request_id)
+    without = sequence(4, prompt_of(ids, (b"a", 20)))
+    assert (without.last_cut(50), goes_on.last_cut(50), goes_on.last_cut(40), goes_on.last_cut(60)) == (50, 40, 40, 60)
+
+
+def test_a_part_of_a_picture_that_a_slot_holds_is_computed_again() -> None:
+    scheduler = Scheduler(replace(LIMITS, max_batch_tokens=40))
+    ids = list(range(10, 50))
+    prompt = prompt_of(ids, (b"a", 60), [5], num_columns=4)
+    scheduler.add(sequence(1, prompt))
+    run(scheduler, 2)
+    scheduler.end(1)  # with 40 of its 60 rows there
+    again = sequence(2, prompt)
+    scheduler.add(again)
+    sent = run(scheduler, 1)[0]
+    assert again.num_cached == 40
+    assert (sent.positions[0], sent.slot_starts[0].length) == (40, 40)
 
 
 def test_after_stages_died_the_rows_are_sent_again_from_the_first_on() -> None:

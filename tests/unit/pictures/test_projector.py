@@ -14,9 +14,9 @@ from tests.fakes.tiny_projector import TinyProjector, write_projector
 
 def test_a_sound_file_says_how_wide_its_rows_are(tmp_path: Path) -> None:
     projector = open_projector(str(write_projector(tmp_path / "p.gguf", TinyProjector(row_width=96))))
-    assert (projector.type, projector.row_width) == ("mlp", 96)
+    assert (projector.kind.name, projector.row_width) == ("mlp", 96)
     check_fits(projector, 96, "m")
-    with pytest.raises(UsageError, match=r"its rows have 96 values, the embeddings of m 128; give the mmproj file"):
+    with pytest.raises(UsageError, match=r"its rows have 96 values, those of m 128; give the mmproj file"):
         check_fits(projector, 128, "m")
 
 
@@ -50,8 +50,8 @@ def test_a_damaged_file_is_no_mmproj(tmp_path: Path) -> None:
 
 
 def test_another_family_is_named(tmp_path: Path) -> None:
-    path = write_projector(tmp_path / "p.gguf", TinyProjector(kind="qwen2vl_merger"))
-    with pytest.raises(UnsupportedModelError, match=r"'qwen2vl_merger' is not served; .* one of: mlp"):
+    path = write_projector(tmp_path / "p.gguf", TinyProjector(kind="ldp"))
+    with pytest.raises(UnsupportedModelError, match=r"'ldp' is not served; .* one of: mlp, qwen2vl_merger"):
         open_projector(str(path))
     with pytest.raises(ModelFileError, match=r"general\.architecture: not clip"):
         open_projector(str(write_tiny(tmp_path / "m.gguf", TinyModel())))

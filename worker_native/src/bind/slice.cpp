@@ -1,11 +1,13 @@
 #include "slice/slice.h"
 
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <array>
 #include <exception>
 #include <memory>
 #include <utility>
@@ -28,6 +30,7 @@ using Hidden = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::c
 using Rows = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
 using WantedRows = nb::ndarray<nb::numpy, const float, nb::ndim<2>>;
 using RowList = std::vector<int64_t>;
+using PictureList = std::vector<std::array<int64_t, 4>>;  // slot, first row, width, height
 using AdapterList = std::vector<std::pair<nb::bytes, float>>;
 
 // Calls a Python callable from inside a load; an exception in it cancels the load and is raised afterwards.
@@ -92,12 +95,18 @@ Rows make_rows(size_t num_rows, size_t width) {
 }
 
 Microbatch copy_rows(const Ints& tokens, const Ints& positions, const Ints& slots, const Flags& wants_logits,
-                     bool embeds) {
+                     bool embeds, const PictureList& pictures) {
     const auto copy = [](const Ints& array) {
         return std::vector<int32_t>(array.data(), array.data() + array.size());
     };
     const auto* flags = reinterpret_cast<const uint8_t*>(wants_logits.data());
-    Microbatch batch{copy(tokens), copy(positions), copy(slots), {}, nullptr, embeds};
+    Microbatch batch{copy(tokens), copy(positions), copy(slots), {}, nullptr, embeds, false, {}};
+    for (const auto& given : pictures) {
+        std::array<int32_t, 4> numbers;
+        for (size_t i = 0; i < numbers.size(); ++i)
+            numbers[i] = native::in_range("pictures", given[i], 0, INT32_MAX);
+        batch.pictures.push_back({numbers[0], {numbers[1], numbers[2], numbers[3]}});
+    }
     // any non-zero byte is true
     for (size_t row = 0; row < wants_logits.size(); ++row) batch.wants_logits.push_back(flags[row] != 0);
     return batch;
@@ -107,23 +116,26 @@ void check_hidden(const Slice& slice, const Microbatch& batch, const std::option
     if (!slice.file().is_first() && !hidden)
         native::bad_value("hidden: only the first slice can do without; this one begins at layer ",
                           slice.file().first);
-    if (hidden &&
-        (hidden->shape(0) != batch.tokens.size() || hidden->shape(1) != size_t(slice.hidden_width())))
+    const auto width = slice.row_widths(batch.is_pictured).in;
+    if (hidden && (hidden->shape(0) != batch.tokens.size() || hidden->shape(1) != size_t(width)))
         native::bad_value("hidden: (", hidden->shape(0), ", ", hidden->shape(1), ") for ",
-                          batch.tokens.size(), " rows of a model of width ", slice.hidden_width());
+                          batch.tokens.size(), " rows of a model of width ", width);
 }
 
 nb::object forward(Slice& slice, const Ints& tokens, const Ints& positions, const Ints& slots,
-                   const Flags& wants_logits, const std::optional<Hidden>& hidden, bool embeds) {
+                   const Flags& wants_logits, const std::optional<Hidden>& hidden, bool embeds,
+                   const PictureList& pictures) {
     const OneAtATime::Use use(slice.door());
     slice.check_open();
-    Microbatch batch = copy_rows(tokens, positions, slots, wants_logits, embeds);
+    Microbatch batch = copy_rows(tokens, positions, slots, wants_logits, embeds, pictures);
+    batch.is_pictured = hidden && (slice.file().is_first() || !pictures.empty());
     check_hidden(slice, batch, hidden);
     batch.hidden = hidden ? hidden->data() : nullptr;
-    batch.is_pictured = slice.file().is_first() && hidden;
     slice.check_microbatch(batch);
+    if (!pictures.empty() && !hidden) native::bad_value("hidden: none for rows of pictures");
     std::optional<Rows> out;
-    if (!slice.file().is_last()) out = make_rows(batch.tokens.size(), slice.hidden_width());
+    if (!slice.file().is_last())
+        out = make_rows(batch.tokens.size(), slice.row_widths(batch.is_pictured).out);
     {
         const native::WithoutGil released;
         slice.forward(std::move(batch), out ? out->data() : nullptr);
@@ -132,9 +144,9 @@ nb::object forward(Slice& slice, const Ints& tokens, const Ints& positions, cons
 }
 
 void check_microbatch(const Slice& slice, const Ints& tokens, const Ints& positions, const Ints& slots,
-                      const Flags& wants_logits, bool embeds) {
+                      const Flags& wants_logits, bool embeds, const PictureList& pictures) {
     slice.check_open();
-    slice.check_microbatch(copy_rows(tokens, positions, slots, wants_logits, embeds));
+    slice.check_microbatch(copy_rows(tokens, positions, slots, wants_logits, embeds, pictures));
 }
 
 // Shares the slice's own memory, for as long as the array lives.
@@ -210,6 +222,8 @@ void bind_slice(nb::module_& m) {
         .def_prop_ro("is_first", [](const Slice& slice) { return slice.file().is_first(); })
         .def_prop_ro("is_last", [](const Slice& slice) { return slice.file().is_last(); })
         .def_prop_ro("hidden_width", &Slice::hidden_width)
+        .def_prop_ro("picture_width", [](const Slice& slice) { return slice.row_widths(true).in; })
+        .def_prop_ro("picture_out_width", [](const Slice& slice) { return slice.row_widths(true).out; })
         .def_prop_ro("vocab_size", &Slice::vocab_size)
         .def_prop_ro("embedding_width", &Slice::embedding_width)
         .def_prop_ro("is_encoder", &Slice::is_encoder)
@@ -227,9 +241,10 @@ void bind_slice(nb::module_& m) {
         .def("measure_rows", &measure_rows, "num_rows"_a)
         .def("forward", &forward, "tokens"_a.noconvert(), "positions"_a.noconvert(), "slots"_a.noconvert(),
              "wants_logits"_a.noconvert(), "hidden"_a.noconvert().none() = nb::none(), nb::kw_only(),
-             "embeds"_a = false)
+             "embeds"_a = false, "pictures"_a = PictureList())
         .def("check_microbatch", &check_microbatch, "tokens"_a.noconvert(), "positions"_a.noconvert(),
-             "slots"_a.noconvert(), "wants_logits"_a.noconvert(), nb::kw_only(), "embeds"_a = false)
+             "slots"_a.noconvert(), "wants_logits"_a.noconvert(), nb::kw_only(), "embeds"_a = false,
+             "pictures"_a = PictureList())
         .def("wanted_logits", &wanted<&Slice::wanted_logits>)
         .def("wanted_embeddings", &wanted<&Slice::wanted_embeddings>)
         .def("logits", &logits, "rows"_a)

@@ -79,11 +79,13 @@ void Boundary::finish() {
     if (!problem_.empty()) failed("hidden rows: ", problem_);
     scales_.finish();
     windows_.finish();
-    for (const auto* ports : {&inputs_, &outputs_})
+    for (const auto* ports : {&inputs_, &outputs_}) {
+        if (ports == &inputs_ && !in) continue;
         for (const Port& port : *ports)
             if (port.num_done != num_rows_)
                 failed("hidden rows: the graph computed no tensor ", port.after, " for ",
                        num_rows_ - port.num_done, " rows; this architecture cannot be cut");
+    }
     normed_ = nullptr;
     if (num_normed_done_ != num_normed_)
         failed("embeddings: the graph has no row behind its last norm for ", num_normed_ - num_normed_done_,
@@ -126,7 +128,7 @@ bool Boundary::is_wanted(ggml_tensor* tensor) {
     bool is_wanted = false;
     for (Port& port : inputs_) {
         if (port.name == name) port.tensor = tensor;
-        is_wanted |= port.after == name;
+        is_wanted |= in_ && port.after == name;
     }
     for (const Port& port : outputs_) is_wanted |= port.name == name;
     return is_wanted || (normed_ && is_normed(name)) || (logit_scale_ && name == kLogits);
@@ -136,7 +138,7 @@ bool Boundary::is_wanted(ggml_tensor* tensor) {
 bool Boundary::computed(ggml_tensor* tensor) {
     const std::string_view name = tensor->name;
     for (Port& port : inputs_)
-        if (port.after == name) write(port);
+        if (in_ && port.after == name) write(port);
     for (Port& port : outputs_)
         if (port.name == name) read(port, tensor);
     if (normed_ && is_normed(name)) {

@@ -32,7 +32,8 @@ class Boundary {
     Boundary& operator=(const Boundary&) = delete;
 
     // The next graphs take `num_rows` rows from `in` and write as many to `out`, in batch order. `in` is
-    // null on the first slice, `out` on the last. `positions` are the rows' in their slots.
+    // null on the first slice, and where libllama is given the rows itself; `out` is null on the last.
+    // `positions` are the rows' in their slots.
     void begin(const float* in, float* out, int32_t num_rows, std::span<const int32_t> positions = {});
     // The next graphs end behind the last norm, and write the `num_rows` rows of it that are outputs.
     void begin_normed(float* normed, int64_t num_rows);

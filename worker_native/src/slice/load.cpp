@@ -133,6 +133,13 @@ llama_context_params context_params(const SliceFile& file, const SliceOptions& o
     return params;
 }
 
+// The last layer of a slice within those that add more of a picture adds it to all rows. libllama plans for a
+// number of rows that all slots have an equal part of, but for no more outputs than a call has rows.
+void fit_rows_to_slots(llama_context_params& params) {
+    params.n_ubatch = (params.n_ubatch + params.n_seq_max - 1) / params.n_seq_max * params.n_seq_max;
+    params.n_batch = std::max(params.n_batch, params.n_ubatch);
+}
+
 }  // namespace
 
 int32_t check_threads(int64_t n_threads) { return in_range("n_threads", n_threads, 1, max_threads); }
@@ -177,7 +184,10 @@ ModelPtr load_model(const SliceFile& file, const Device& device, const SliceOpti
 
 std::vector<ContextPtr> make_contexts(llama_model* model, const SliceFile& file, const Device& device,
                                       const SliceOptions& options, Boundary* boundary) {
-    const llama_context_params params = context_params(file, options, boundary);
+    llama_context_params params = context_params(file, options, boundary);
+    const int64_t width = llama_model_n_embd(model);
+    if (!file.is_last() && llama_model_n_embd_inp(model) - width >= file.num_blocks * width)
+        fit_rows_to_slots(params);
     check_heads(file, params.type_k, params.type_v);
     const int64_t num_contexts = file.encodes_prompt ? options.n_slots : 1;
     const bool has_states = llama_model_is_recurrent(model) || llama_model_is_hybrid(model);

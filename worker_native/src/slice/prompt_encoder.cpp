@@ -51,8 +51,11 @@ void Slice::check_prompts(const Microbatch& batch) const {
 void Slice::encode_prompt(const Microbatch& batch, RowRange rows, float* hidden_out) {
     const int32_t slot = batch.slots[rows.first];
     Call call(rows.num_rows());
-    for (int32_t row = rows.first; row < rows.end; ++row)
-        call.set(row - rows.first, batch, row, sequence_of(slot), batch.positions[row], true, has_tokens_);
+    for (int32_t row = rows.first; row < rows.end; ++row) {
+        const int32_t position = batch.positions[row];
+        call.set(row - rows.first, batch, row, sequence_of(slot), {position, position, position}, true,
+                 has_tokens_);
+    }
     const LoggedErrors errors;
     const int64_t begin = int64_t(rows.first) * hidden_width_;
     boundary_->begin(nullptr, nullptr, rows.num_rows());

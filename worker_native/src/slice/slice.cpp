@@ -7,8 +7,6 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "slice/call.h"
-#include "slice/call_rows.h"
 #include "slice/huge_pages.h"
 #include "slice/vector_state.h"
 
@@ -44,6 +42,10 @@ Slice::Slice(const SliceOptions& options)
     adapters_ = load_adapters(model_.get(), options.adapters);
     hidden_width_ = file_.hidden_width ? file_.hidden_width : llama_model_n_embd(model_.get());
     const int32_t normed_width = llama_model_n_embd_out(model_.get());
+    layer_width_ = llama_model_n_embd(model_.get());
+    const auto rope = llama_model_rope_type(model_.get());
+    has_sections_ = rope == LLAMA_ROPE_TYPE_MROPE || rope == LLAMA_ROPE_TYPE_IMROPE;
+    if (has_sections_) num_further_ = llama_model_n_embd_inp(model_.get()) - layer_width_;
     boundary_ = std::make_unique<Boundary>(file_, hidden_width_, normed_width);
     contexts_ = make_contexts(model_.get(), file_, device, options, boundary_.get());
     for (const ContextPtr& context : contexts_) use_adapters(context.get(), adapters_);
@@ -91,23 +93,45 @@ int32_t Slice::slot_length(int64_t slot) const { return slots_.length(slots_.che
 void Slice::check_microbatch(const Microbatch& batch) const {
     const bool encodes = is_encoder_ || file_.encodes_prompt;
     const int32_t most_rows = encodes ? std::min(n_batch_, n_ubatch_) : n_batch_;
-    native::check_microbatch(batch, {most_rows, vocab_size_, n_ctx_, is_encoder_}, slots_);
+    native::check_microbatch(batch, {most_rows, vocab_size_, n_ctx_, is_encoder_, has_sections_}, slots_);
     if (file_.encodes_prompt) check_prompts(batch);
-    if (batch.is_pictured) check_takes_rows();
+    if (batch.is_pictured) check_takes_rows(batch);
     if (!file_.is_last()) return;
     if (batch.embeds && !can_embed_) bad_value("embeds: the slice was loaded without embeds");
     if (!batch.embeds && (is_encoder_ || file_.ranks()) && std::ranges::count(batch.wants_logits, uint8_t{1}))
         bad_value("wants_logits: the model has no logits, only embeddings or scores");
 }
 
-// Positions with several sections, parts beside the hidden rows, and rows that are wider than these belong to
-// models whose pictures need more than rows.
-void Slice::check_takes_rows() const {
-    const auto rope = llama_model_rope_type(model_.get());
-    const bool has_sections = rope == LLAMA_ROPE_TYPE_MROPE || rope == LLAMA_ROPE_TYPE_IMROPE;
-    if (is_encoder_ || file_.encodes_prompt || file_.needs_tokens || has_sections ||
-        file_.inputs.size() > 1 || llama_model_n_embd_inp(model_.get()) != hidden_width_)
+// Parts beside the hidden rows, and rows that are wider than these, belong to models whose pictures need more
+// than rows.
+void Slice::check_takes_rows(const Microbatch& batch) const {
+    if (is_encoder_ || file_.encodes_prompt || file_.needs_tokens || file_.inputs.size() > 1 ||
+        llama_model_n_embd_inp(model_.get()) != row_widths(true).in)
         bad_value("hidden: this model takes no rows in the place of tokens");
+    if (has_sections_ && batch.pictures.empty())
+        bad_value(
+            "pictures: the positions of this model have sections; say how the rows lie in their pictures");
+}
+
+RowWidths Slice::row_widths(bool is_pictured) const {
+    const int32_t num_further = is_pictured ? num_further_ : 0;
+    const int32_t num_handed_on = std::max(0, num_further - file_.num_blocks * layer_width_);
+    return {hidden_width_ + num_further, hidden_width_, hidden_width_ + num_handed_on};
+}
+
+// A call's rows are those of tokens, which libllama gives all sections of their place in time, or those of
+// pictures.
+Position Slice::position(const Microbatch& batch, int32_t source, int32_t slot) const {
+    const Picture* picture = source == kFiller ? nullptr : batch.picture_of(slot);
+    if (!picture) {
+        const int32_t time = source == kFiller
+                                 ? slots_.next_position(slot)
+                                 : slots_.position(slot, batch.positions[source]) - num_encoded_[slot];
+        return {time, time, time};
+    }
+    const int32_t time = slots_.position(slot, picture->first);
+    const int32_t place = batch.positions[source] - picture->first;
+    return {time, time + place / picture->width, time + place % picture->width};
 }
 
 void Slice::forward(Microbatch batch, float* hidden_out) {
@@ -121,6 +145,7 @@ void Slice::forward(Microbatch batch, float* hidden_out) {
         throw;
     }
     for (const int32_t slot : batch.slots) slots_.append(slot);
+    for (const auto& [slot, picture] : batch.pictures) slots_.add_picture(slot, picture);
     ++timings_.num_steps;
     timings_.num_rows += batch.num_rows();
     timings_.num_filler_rows += num_filler_rows;
@@ -139,7 +164,7 @@ int64_t Slice::decode(const Microbatch& batch, const GroupLimits& limits, float*
         decode_group(batch, group, hidden_out);
         for (size_t row = 0; row < group.source.size(); ++row) {
             if (group.source[row] != kFiller) continue;
-            forget(group.slots[row], slots_.length(group.slots[row]));
+            forget(group.slots[row], slots_.next_position(group.slots[row]));
             ++num_filler_rows;
         }
     }
@@ -159,20 +184,21 @@ int64_t Slice::num_normed(const Microbatch& batch, const Group& group) const {
 void Slice::decode_group(const Microbatch& batch, const Group& group, float* hidden_out) {
     const auto num_rows = static_cast<int32_t>(group.source.size());
     llama_context* const context = context_of(group.slots.front());
-    Call call(num_rows);
+    const bool is_given = batch.is_pictured;
+    Call call(num_rows, is_given && has_sections_ ? kSections : 1);
     for (int32_t row = 0; row < num_rows; ++row) {
         const int32_t source = group.source[row];
         const bool is_output = !file_.is_last() || file_.ranks() || is_encoder_ ||
                                (source != kFiller && batch.wants_logits[source]);
         const int32_t slot = group.slots[row];
-        const int32_t position =
-            source == kFiller ? slots_.length(slot) : batch.positions[source] - num_encoded_[slot];
-        call.set(row, batch, source, sequence_of(slot), position, is_output, has_tokens_);
+        call.set(row, batch, source, sequence_of(slot), position(batch, source, slot), is_output,
+                 has_tokens_);
     }
     const LoggedErrors errors;
-    CallRows rows(group, batch.hidden, hidden_out, hidden_width_);
-    // What the first slice is given stands for tokens: libllama itself takes it in.
-    const float* embeddings = file_.is_first() ? rows.in() : nullptr;
+    CallRows rows(group, batch.hidden, hidden_out, row_widths(is_given));
+    // What stands for tokens, libllama itself takes in: on the first slice, and where positions have sections
+    // on all, for tokens have one position each.
+    const float* embeddings = is_given ? rows.in() : nullptr;
     boundary_->begin(embeddings ? nullptr : rows.in(), rows.out(), num_rows, call.positions());
     std::vector<float> normed(num_normed(batch, group) * embedding_width_);
     if (!normed.empty()) boundary_->begin_normed(normed.data(), std::ssize(normed) / embedding_width_);

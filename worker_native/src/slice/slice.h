@@ -9,6 +9,8 @@
 #include "base/one_at_a_time.h"
 #include "slice/adapters.h"
 #include "slice/boundary.h"
+#include "slice/call.h"
+#include "slice/call_rows.h"
 #include "slice/groups.h"
 #include "slice/load.h"
 #include "slice/logits_block.h"
@@ -30,6 +32,7 @@ class Slice {
 
     const SliceFile& file() const { return file_; }
     int32_t hidden_width() const { return hidden_width_; }
+    RowWidths row_widths(bool is_pictured) const;
     int32_t vocab_size() const { return vocab_size_; }
     // Of a row that a forward that embeds leaves: the model's width, or its number of scores.
     int32_t embedding_width() const { return embedding_width_; }
@@ -72,6 +75,7 @@ class Slice {
 
   private:
     GroupLimits limits() const { return {n_ubatch_, n_ctx_, row_sizes_, can_truncate_}; }
+    Position position(const Microbatch& batch, int32_t source, int32_t slot) const;
     // Returns how many filler rows were computed.
     int64_t decode(const Microbatch& batch, const GroupLimits& limits, float* hidden_out);
     // Of a model with an encoder and a decoder, slot by slot: a prompt's encoder rows, then the decoder's.
@@ -96,7 +100,7 @@ class Slice {
     void mend(int32_t slot);
     void truncate(int32_t slot, int32_t length);
     void restore(const Microbatch& batch);
-    void check_takes_rows() const;
+    void check_takes_rows(const Microbatch& batch) const;
     int32_t flagged_row(int64_t row) const;
     void begin_logits(const Microbatch& batch);
     void check_has(bool embeddings) const;
@@ -116,13 +120,16 @@ class Slice {
     std::vector<int32_t> logits_row_;      // for each row of `last_`, its row in `logits_`
     Timings timings_;
     int32_t hidden_width_;
+    int32_t num_further_ = 0;  // floats that libllama takes behind a hidden row that stands for a token
+    int32_t layer_width_;      // of them, each of its first layers uses so many
     int32_t vocab_size_;
     int32_t embedding_width_;
     bool can_embed_;   // the last slice, unless it was loaded for text alone
     bool is_encoder_;  // reads a whole text at once, and remembers none
     std::vector<int32_t>
-        num_encoded_;  // of each slot's rows are the encoder's; the decoder counts from there
-    bool has_tokens_;  // else token ids mean nothing to this slice
+        num_encoded_;    // of each slot's rows are the encoder's; the decoder counts from there
+    bool has_sections_;  // in its positions: pictures have lines and columns (M-RoPE)
+    bool has_tokens_;    // else token ids mean nothing to this slice
     bool can_truncate_;
     int32_t n_ctx_;
     int32_t n_batch_;

@@ -14,8 +14,10 @@ void Slice::forget(int32_t slot, int32_t position) {
 void Slice::restore(const Microbatch& batch) {
     for (const Group& group : group_rows(batch, slots_, limits()))
         for (const int32_t slot : group.slots) {
-            if (!can_truncate_) slots_.set_length(slot, 0);
-            forget(slot, slots_.length(slot));
+            // Of a picture that it had begun already, libllama can forget all rows or none.
+            const bool was_begun = batch.picture_of(slot) && slots_.unfinished(slot);
+            if (!can_truncate_ || was_begun) slots_.set_length(slot, 0);
+            forget(slot, slots_.next_position(slot));
         }
 }
 
@@ -29,30 +31,35 @@ void Slice::prepare_slot(int64_t slot, int64_t source, int64_t length) {
     if (is_copy && end != 0 && own_contexts())
         bad_value("source: what an encoder made of the text in slot ", from, " stays there; start slot ", to,
                   " anew");
+    if (slots_.is_within_picture(from, end))
+        bad_value("length: row ", end, " of slot ", from,
+                  " is within a picture; cut in front of it, or behind");
     truncate(to, is_copy ? 0 : end);
     if (end == 0) mend(to);
     if (!is_copy || end == 0) return;
     // Between two slots libllama copies all or nothing; it does so at the beginning of the next forward.
     llama_memory_seq_cp(llama_get_memory(context_of(to)), from, to, -1, -1);
-    if (end != slots_.length(from)) forget(to, end);
-    slots_.set_length(to, end);
+    if (end != slots_.length(from)) forget(to, slots_.position(from, end));
+    slots_.copy(from, to, end);
     damaged_[to] = damaged_[from];  // the whole of it was copied, also what is behind `end`
 }
 
 void Slice::truncate(int32_t slot, int32_t length) {
     if (length == slots_.length(slot)) return;
-    if (!llama_memory_seq_rm(llama_get_memory(context_of(slot)), sequence_of(slot), length, -1))
+    const int32_t position = slots_.position(slot, length);
+    if (!llama_memory_seq_rm(llama_get_memory(context_of(slot)), sequence_of(slot), position, -1))
         failed("prepare_slot: libllama cannot remove part of slot ", slot);
     slots_.set_length(slot, length);
 }
 
 void Slice::note_damage(const Microbatch& batch, const Group& group, const float* hidden_out) {
+    const RowWidths widths = row_widths(batch.is_pictured);
     for (int32_t row = group.first; row < group.first + group.num_rows; ++row) {
         const int32_t slot = batch.slots[row];
-        const auto is_sound = [&](const float* rows) {
-            return !rows || all_finite({rows + int64_t(row) * hidden_width_, size_t(hidden_width_)});
+        const auto is_sound = [&](const float* rows, int64_t width) {
+            return !rows || all_finite({rows + row * width, size_t(width)});
         };
-        if (!is_sound(batch.hidden) || !is_sound(hidden_out)) damaged_[slot] = 1;
+        if (!is_sound(batch.hidden, widths.in) || !is_sound(hidden_out, widths.out)) damaged_[slot] = 1;
     }
 }
 

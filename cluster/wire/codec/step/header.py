@@ -11,7 +11,7 @@ from cluster.api.errors import UsageError
 from cluster.api.lists import LARGEST_SCALE, MAX_ADAPTERS
 from cluster.messages.program import AnyStep, ProgramStep
 from cluster.messages.stage import ARRAYS, Hello
-from cluster.messages.step import NO_ROWS, Float32Array, Int32Array, Microbatch, SlotSampling, SlotStart
+from cluster.messages.step import NO_ROWS, Float32Array, Int32Array, Microbatch, SlotPicture, SlotSampling, SlotStart
 from cluster.wire import limits
 from cluster.wire.codec.failures import decode_failures, encode_failures
 from cluster.wire.codec.packing import int32_bytes, int32_values, row_numbers
@@ -31,19 +31,20 @@ class StepLimits:
     stage: int
     num_stages: int
     runs_program: bool = False  # steps are calls, with named arrays
-    row_width: int = 0  # of the rows of pictures, which the first stage is given
+    picture_width: int = 0  # of the rows of pictures, which the first stage is given, too
 
     @classmethod
     def of(cls, hello: Hello) -> StepLimits:
         width = hello.hidden_width if hello.stage > 0 else 0
         place = hello.stage, hello.num_stages
-        return cls(hello.num_slots, hello.context_length, width, *place, hello.wire_dtype == ARRAYS, hello.hidden_width)
+        picture_width = hello.picture_width or hello.hidden_width
+        return cls(hello.num_slots, hello.context_length, width, *place, hello.wire_dtype == ARRAYS, picture_width)
 
     def width_of(self, restores: Sequence[int], *, is_pictured: bool) -> int:
         """Of the rows that a step brings: none to a stage that leaves it to others."""
         if restores and self.stage not in restores:
             return 0
-        return self.row_width if is_pictured and self.stage == 0 else self.hidden_width
+        return self.picture_width if is_pictured else self.hidden_width
 
 
 def check_sent(step: AnyStep, hidden: Float32Array | None, stage_limits: StepLimits) -> None:
@@ -91,6 +92,8 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
         header.restores.extend(batch.restores)
     if batch.is_pictured:
         header.is_pictured = True
+    for picture in batch.pictures:
+        header.pictures.add(slot=picture.slot, first=picture.first, width=picture.width, height=picture.height)
     if len(batch.pending):
         header.pending = int32_bytes(batch.pending)
     for new in batch.new_sampling:
@@ -134,6 +137,7 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
         scales=_scales(message.scales),
         restores=restores,
         is_pictured=_is_pictured(message),
+        pictures=_pictures(message, stage_limits),
     )
 
 
@@ -141,6 +145,24 @@ def _is_pictured(message: stage_pb2.StepHeader) -> bool:
     if message.is_pictured and (message.pending or message.scores or message.embeds):
         raise UsageError("is_pictured: rows of pictures have no tokens, scores or vectors; send those apart")
     return message.is_pictured
+
+
+def _pictures(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> tuple[SlotPicture, ...]:
+    if not message.pictures:
+        return ()
+    if not message.is_pictured:
+        raise UsageError("pictures: of a step whose rows are those of tokens; set is_pictured")
+    check_length("pictures", message.pictures, stage_limits.num_slots)
+    most = stage_limits.context_length
+    return tuple(
+        SlotPicture(
+            check_range("pictures.slot", one.slot, 0, stage_limits.num_slots - 1),
+            check_range("pictures.first", one.first, 0, most - 1),
+            check_range("pictures.width", one.width, 1, most),
+            check_range("pictures.height", one.height, 1, most // max(1, one.width)),
+        )
+        for one in message.pictures
+    )
 
 
 def _restores(message: stage_pb2.StepHeader, num_stages: int) -> tuple[int, ...]:

@@ -1,0 +1,1 @@
+"""Tiny random mmproj files of families other than LLaVA's."""
