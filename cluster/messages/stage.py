@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PROTOCOL_VERSION = 13
+PROTOCOL_VERSION = 14
 # What is said as the type of hidden rows: those of a model, or named arrays of any type, of a program.
 F32, ARRAYS = "f32", "arrays"
 

@@ -138,12 +138,12 @@ class FakeDrafter:
         assert sequence.params is not None
         length = self._random.randint(0, min(max_tokens, self._max_length))
         num_right = self._random.randint(0, length)
-        tokens = list(sequence.log)
+        tokens = [*sequence.log, *sequence.ahead]
         for _ in range(num_right):
             tokens.append(next_token(sequence.params.seed or 0, tokens))
         tokens += [self._random.randrange(VOCABULARY.num_tokens) for _ in range(length - num_right)]
         self.num_guesses += length
-        return tokens[sequence.num_tokens :]
+        return tokens[sequence.num_tokens + len(sequence.ahead) :]
 
     def rate(self, sequence: Sequence) -> float:
         return 1.0
@@ -336,7 +336,8 @@ class FakeStages:
             going_on = set(microbatch.slots.tolist()) & set(other.slots[other.samples].tolist())
             later = (mb for mb in [*self.sent, microbatch] if mb.id.step > other.id.step)
             anew = {start.slot for mb in later for start in mb.slot_starts}
-            assert going_on <= anew | (pending if follows else set()), "a sequence goes on without its token"
+            guessed = going_on if microbatch.is_guessed else set()
+            assert going_on <= anew | guessed | (pending if follows else set()), "a sequence goes on without its token"
             several = {slot for slot, count in Counter(other.slots[other.samples].tolist()).items() if count > 1}
             assert not several & pending, "which of its samples does it go on with?"
         assert not pending or self.in_flight or self._world.has_result, "a token is known, and not told"

@@ -91,6 +91,8 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
         header.restores.extend(batch.restores)
     if batch.is_pictured:
         header.is_pictured = True
+    if batch.is_guessed:
+        header.is_guessed = True
     if len(batch.pending):
         header.pending = int32_bytes(batch.pending)
     for new in batch.new_sampling:
@@ -134,6 +136,7 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
         scales=_scales(message.scales),
         restores=restores,
         is_pictured=_is_pictured(message),
+        is_guessed=_is_guessed(message),
     )
 
 
@@ -141,6 +144,12 @@ def _is_pictured(message: stage_pb2.StepHeader) -> bool:
     if message.is_pictured and (message.pending or message.scores or message.embeds):
         raise UsageError("is_pictured: rows of pictures have no tokens, scores or vectors; send those apart")
     return message.is_pictured
+
+
+def _is_guessed(message: stage_pb2.StepHeader) -> bool:
+    if message.is_guessed and (message.pending or message.scores or message.embeds or message.is_pictured):
+        raise UsageError("is_guessed: rows that are guesses are sampled from, and nothing else; send the others apart")
+    return message.is_guessed
 
 
 def _restores(message: stage_pb2.StepHeader, num_stages: int) -> tuple[int, ...]:
