@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from cluster.stage.service import StageService
 from cluster.stage.spec import LoadedStage, StageSpec
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.keys import Keys
-from tests.fakes.wire_backends import SECRET
+from tests.fakes.wire_backends import SECRET, wait_until
 from tests.net import delay_proxy
 
 KEYS = Keys(SECRET).meeting(False)  # Unix sockets would pass the roads by
@@ -56,16 +57,26 @@ class FarStage:
         far = f"{FAR}:{address.rpartition(':')[2]}"
         command = [sys.executable, "-I", delay_proxy.__file__, far, address, str(self._delay_s)]
         self._road = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        time.sleep(0.5)  # until it listens
+        wait_until(lambda: _listens(far), 60)
         return far
 
     def close(self) -> None:
-        self._ours.send(None)
+        with suppress(BrokenPipeError):  # it has died
+            self._ours.send(None)
         self._process.join(10)
         if self._road is not None:
             assert self._road.stdin is not None
             self._road.stdin.close()
             self._road.wait(10)
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port))).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def _serve(spec: StageSpec, connection: Connection) -> None:
