@@ -287,6 +287,7 @@ class FakeStages:
         self.num_stages = num_stages
         self._max_kept = max_kept
         self.num_computed = [0] * num_stages  # rows that each stage has computed
+        self.hop_s = 0.0  # what a message takes, to each stage and back; to be set before a run in which none dies
         self.restart(0)
 
     def restart(self, epoch: int) -> None:
@@ -372,7 +373,7 @@ class FakeStages:
             self._arrive(0, replace(microbatch, tokens=tokens))
 
     def _arrive(self, stage: int, microbatch: Microbatch) -> None:
-        start_s = max(self._world.now_s, self._free_at_s[stage])
+        start_s = max(self._world.now_s + self.hop_s, self._free_at_s[stage])
         end_s = start_s + self._delay_s(stage, microbatch.num_rows)
         self._free_at_s[stage] = end_s
         self._arrived[stage].append(microbatch)
@@ -389,11 +390,17 @@ class FakeStages:
         if stage + 1 < self.num_stages:
             self._arrive(stage + 1, replace(microbatch, failures=result.failures))
             return
-        del self.in_flight[microbatch.id.microbatch]
         self._num_answered += 1
         self._newest.update((sampled.slot, sampled.token) for sampled in result.sampled)
         self._newest.update((failure.slot, 0) for failure in result.failures)
         self._begin_waiting()
+        if self.hop_s:
+            self._world.at(self._world.now_s + self.hop_s, lambda: self._answer(result))
+        else:
+            self._answer(result)
+
+    def _answer(self, result: StepResult) -> None:
+        del self.in_flight[result.id.microbatch]
         for _ in range(2 if self._repeats_results else 1):
             self._emit(result)
 

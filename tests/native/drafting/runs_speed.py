@@ -163,7 +163,9 @@ def main() -> None:
                 texts: dict[str, tuple[int, ...]] = {}
                 for mode in (*MODES[first:], *MODES[:first]) if place >= 0 else MODES:
                     set_mode(coordinator, mode, switched, max_runs)
-                    texts[mode] = tuple(measure(kind, mode, client, counts=place >= 0).token_ids)
+                    found = measure(kind, mode, client, counts=place >= 0)
+                    texts[mode] = tuple(found.token_ids)
+                    print(f"  {kind.name}, {mode}: {found.timings.decode_ms / 1e3:.1f} s", flush=True)
                 if isinstance(kind.drafter, Knowing):
                     kind.drafter.text = texts["off"]
                 kind.num_other += sum(text != texts["off"] for text in texts.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 
 import pytest
 
@@ -43,10 +44,11 @@ class Knowing(FakeDrafter):
         return guesses[len(sequence.ahead) :]
 
 
-def lasted_s(limits: Limits, drafter: FakeDrafter | None, row_s: float = 0.0) -> tuple[float, Run]:
-    """How long a text takes, in stages that take a second each and `row_s` a row more."""
+def lasted_s(limits: Limits, drafter: FakeDrafter | None, row_s: float = 0.0, hop_s: float = 0.0) -> tuple[float, Run]:
+    """How long a text takes, in stages that take a second each and `row_s` a row more, and messages `hop_s`."""
     costs = StageCosts(((1, 1000.0), (16, 1000.0 + 15_000.0 * row_s)))
     run = Run(limits, lambda stage, num_rows: 1.0 + row_s * (num_rows - 1), costs=costs, drafter=drafter)
+    run.stages.hop_s = hop_s
     reader = run.ask([1, 2], PARAMS)
     run.run()
     assert reader.tokens == alone([1, 2], PARAMS, 200).tokens
@@ -68,12 +70,30 @@ def test_the_stages_are_busy_with_one_stream() -> None:
         assert any(microbatch.is_guessed for microbatch in run.stages.sent)
 
 
-def test_guesses_that_are_seldom_right_cost_next_to_nothing() -> None:
-    for rate in (0.05, 0.3, 0.5):
-        wrong = frozenset(place for place in range(70) if place * 7919 % 100 >= 100 * rate)
-        none_s, _ = lasted_s(_THREE, None)
-        several_s, _ = lasted_s(_THREE, Knowing(wrong, rate))
-        assert several_s <= none_s / 0.98
+@pytest.mark.parametrize(
+    ("row_s", "share", "gain"), [(0.0, 1.0, 2.0), (0.5, 1.0, 2.0), (0.5, 0.9, 1.4), (0.0, 0.9, 1.0)]
+)
+def test_long_ways_are_full_of_guesses(row_s: float, share: float, gain: float) -> None:
+    """As with 5 ms between stages that take 3 ms for a token. Where rows cost nothing, one draft is long as it is."""
+    one_s, _ = lasted_s(dataclasses.replace(_THREE, max_runs=1), Knowing(wrong_but(share), share), row_s, 5 / 3)
+    several_s, _ = lasted_s(_THREE, Knowing(wrong_but(share), share), row_s, 5 / 3)
+    assert one_s > gain * several_s
+
+
+@pytest.mark.parametrize("hop_s", [0.0, 5 / 3])
+def test_guesses_that_are_seldom_right_cost_next_to_nothing(hop_s: float) -> None:
+    for share in (0.05, 0.3, 0.5):
+        for row_s in (0.0, 0.3):
+            none_s, _ = lasted_s(_THREE, None, row_s, hop_s)
+            one_s, _ = lasted_s(dataclasses.replace(_THREE, max_runs=1), Knowing(wrong_but(share), share), row_s, hop_s)
+            several_s, _ = lasted_s(_THREE, Knowing(wrong_but(share), share), row_s, hop_s)
+            assert several_s <= none_s / 0.98
+            assert several_s <= one_s / 0.98
+
+
+def wrong_but(share: float) -> frozenset[int]:
+    """Positions of wrong guesses, so that a share of all is right."""
+    return frozenset(place for place in range(200) if random.Random(place).random() >= share)
 
 
 class Fixed(FakeDrafter):
