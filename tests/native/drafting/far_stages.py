@@ -1,4 +1,4 @@
-"""Stages in processes of their own with long ways between them, and their coordinator in this one."""
+"""Stages with long ways between them, each in a process of its own or all in this one, where their coordinator is."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ from cluster.stage.service import StageService
 from cluster.stage.spec import LoadedStage, StageSpec
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.keys import Keys
+from tests.fakes.slow_road import SlowRoad
 from tests.fakes.wire_backends import SECRET, wait_until
 from tests.net import delay_proxy
 
 KEYS = Keys(SECRET).meeting(False)  # Unix sockets would pass the roads by
 FAR = "127.0.0.2"  # the same port number: proofs of a secret name the port, not the host
 LOAD_TIMEOUT_S = 300.0
+BYTES_S = 1e9  # no bound
 
 
 class FarStage:
@@ -70,6 +72,34 @@ class FarStage:
             self._road.wait(10)
 
 
+class NearStage:
+    """The same in this process, where a busy machine starves no stage for so long that it is taken for dead."""
+
+    def __init__(self, spec: StageSpec, delay_s: float) -> None:
+        self._delay_s = delay_s
+        self._stage = StageService(spec, load_stage, KEYS.for_stages)
+        self._stage.start_loading()
+        self._road: SlowRoad | None = None
+
+    def load(self) -> LoadedStage:
+        wait_until(lambda: self._stage.progress().phase in ("ready", "failed"), LOAD_TIMEOUT_S)
+        loaded = self._stage.progress().loaded
+        assert loaded is not None, self._stage.progress().error
+        return loaded
+
+    def wire(self, wiring: Wiring) -> str:
+        address = self._stage.wire(wiring)
+        if not self._delay_s:
+            return address
+        self._road = SlowRoad(address, self._delay_s, BYTES_S)
+        return self._road.address
+
+    def close(self) -> None:
+        self._stage.stop()
+        if self._road is not None:
+            self._road.close()
+
+
 def _listens(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:
@@ -96,13 +126,15 @@ def _serve(spec: StageSpec, connection: Connection) -> None:
 
 @contextmanager
 def far_cluster(
-    path: Path, num_stages: int, delay_s: float, **settings: Any
+    path: Path, num_stages: int, delay_s: float, *, one_process: bool = False, **settings: Any
 ) -> Iterator[tuple[CoordinatorService, str]]:
     """The coordinator, and where clients connect; each message between two of the processes takes `delay_s` more."""
     with ExitStack() as stack:
         plan = plan_model(ClusterConfig(str(path), stages=num_stages, local_sockets=False, **settings))
         assert isinstance(plan.coordinator, CoordinatorSpec)
-        stages = [FarStage(spec, delay_s) for spec in plan.stages]
+        stages: list[FarStage | NearStage] = [
+            NearStage(spec, delay_s) if one_process else FarStage(spec, delay_s) for spec in plan.stages
+        ]
         for stage in stages:
             stack.callback(stage.close)
         loaded = [stage.load() for stage in stages]

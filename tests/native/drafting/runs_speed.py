@@ -2,8 +2,9 @@
 
 python -m tests.native.drafting.runs_speed [--model demo|300m:Q4_0] [--delay-ms 5] [--rounds 7] [--tokens 200]
 
-One cluster of three stages, each in a process of its own, one stream. Each round asks for the same texts in three ways,
-in turns: without drafts, with one draft at a time, and with several. Greedy texts have to be the same.
+One cluster of three stages, each in a process of its own (or, with --one-process, all in this), one stream. Each round
+asks for the same texts in three ways, in turns: without drafts, with one draft at a time, and with several. Greedy texts
+have to be the same.
 """
 
 from __future__ import annotations
@@ -145,13 +146,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--tokens", type=int, default=200)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--one-process", action="store_true", help="of all stages: for a machine that is busy")
     parser.add_argument("--kinds", type=int, nargs="*", help="numbers of the kinds of texts, from 0 (default: all)")
     options = parser.parse_args()
     path = Path(model_path()) if options.model == "demo" else synthetic_model(options.model, print)
     switched = Switched()
     abilities.LookupDrafter = lambda: switched  # type: ignore[assignment, misc]
     settings = {"ctx_size": options.tokens + 128, "parallel": 1, "draft": "ngram", "threads": options.threads}
-    far = far_cluster(path, NUM_STAGES, options.delay_ms / 1e3, **settings)
+    far = far_cluster(path, NUM_STAGES, options.delay_ms / 1e3, one_process=options.one_process, **settings)
     with far as (coordinator, address), cluster.connect(address, SECRET.for_clients.text) as client:
         kinds = kinds_of(options.tokens, client.status().vocab_size)
         kinds = [kinds[place] for place in options.kinds] if options.kinds else kinds
