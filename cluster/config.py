@@ -73,6 +73,9 @@ class ClusterConfig(HttpConfig):
     # last said the same; auto: that, while few streams decode and the model's caches can go back. Else the name of a
     # small model with the same vocabulary, as `model` is named.
     draft: str = "off"
+    # Steps with guesses of one text that may be under way at a time, each as if those before it were right: 1 is none
+    # but the first. 0: as many as pay, one for each stage and one that waits at most.
+    draft_runs: Annotated[int, Whole(1, 256, also=(0,))] = 0
     draft_device: str = "CPU"  # ggml device of that model, on the machine where the cluster is started
     max_waiting: Annotated[int, Whole(0, 100_000)] = 256  # requests that may wait for a slot
     host: str = "127.0.0.1"  # where the inference server listens

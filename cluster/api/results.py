@@ -27,6 +27,7 @@ class Timings:
     decode_ms: float = 0.0  # first token to the last
     num_drafted: int = 0  # tokens that were guessed ahead
     num_accepted: int = 0  # those of them that were right
+    num_dropped_runs: int = 0  # steps of guesses behind one that was wrong: nothing came of them
 
 
 @dataclass(frozen=True, slots=True)

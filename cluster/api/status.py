@@ -201,6 +201,7 @@ class ClusterStatus:
     draft: str = ""  # how tokens are guessed ahead, or why not
     num_drafted: int = 0  # guesses since the start
     num_accepted: int = 0  # those of them that were right
+    num_dropped_runs: int = 0  # steps of guesses behind one that was wrong: nothing came of them
 
     @property
     def is_program(self) -> bool:

@@ -23,6 +23,7 @@ UP_SETTINGS = (
     "pipeline_prompts",
     "lend_cores",
     "draft",
+    "draft_runs",
     "draft_device",
     "max_waiting",
     "host",
@@ -84,6 +85,12 @@ _SPELLINGS = {
         "auto|ngram|off|MODEL",
         "guess tokens ahead from what the text said before; auto: while one or two streams decode. Or by a small model "
         "with the same vocabulary, named as MODEL is",
+    ),
+    "draft_runs": Spelling(
+        (),
+        "N",
+        "steps with guesses that a lone stream has under way at once, each as if those before were right; 1: the next "
+        "waits for the answer; 0: as many as pay",
     ),
     "draft_device": Spelling(
         ("-devd", "--draft-device", "--device-draft", "--spec-draft-device"),

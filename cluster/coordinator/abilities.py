@@ -115,6 +115,7 @@ def limits_of_encoder(spec: CoordinatorSpec) -> int:
 
 def limits_of(spec: CoordinatorSpec, vocabulary: Vocabulary) -> Limits:
     """The bounds that the engine keeps."""
+    max_in_flight = spec.num_stages + 1
     return Limits(
         num_slots=spec.num_slots,
         context_length=limits_of_encoder(spec) if takes_whole(spec) else spec.context_length,
@@ -125,6 +126,7 @@ def limits_of(spec: CoordinatorSpec, vocabulary: Vocabulary) -> Limits:
         takes_whole=takes_whole(spec),
         max_waiting=spec.max_waiting,
         max_drafting=AUTO_STREAMS if spec.draft in ("auto", "model") else spec.num_slots,
+        max_runs=min(spec.draft_runs or max_in_flight, max_in_flight),
         max_logits_rows=max_logits_rows(spec.ubatch_size, vocabulary.num_tokens),
         max_scored_rows=max_scored_rows(spec.ubatch_size, vocabulary.num_tokens),
     )

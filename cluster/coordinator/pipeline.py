@@ -142,6 +142,7 @@ class Pipeline:
             num_replayed=snapshot.outages.num_replayed,
             num_drafted=snapshot.num_drafted,
             num_accepted=snapshot.num_accepted,
+            num_dropped_runs=snapshot.num_dropped_runs,
         )
 
     def _statuses(self, snapshot: Snapshot) -> tuple[StageStatus, ...]:

@@ -61,6 +61,7 @@ class CoordinatorSpec:
     patience_s: float = 0.0  # requests are held for so long while a stage is away
     keeps_requests: bool = False  # in a journal, for the coordinator after this one
     draft: str = "off"  # how tokens are guessed ahead: auto, ngram, model or off
+    draft_runs: int = 0  # steps with guesses of one text under way at a time, at most; 0: as many as pay
     draft_model: DraftModel | None = None  # that of "model"
     is_encoder: bool = False  # it reads a text whole, in one microbatch, and makes none
     decoder_start: int | None = None  # what parts a prompt's text for the encoder from the decoder's; None: no encoder

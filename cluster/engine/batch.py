@@ -20,14 +20,20 @@ class Batch:
 
     microbatch: Microbatch
     chunks: tuple[Chunk, ...]
-    decodes: bool  # its rows are newly sampled tokens, not chunks of prompts
+    decodes: bool  # its rows are newly sampled tokens, and guesses behind them, not chunks of prompts
     sent_s: float
+    follows_runs: bool = False  # guesses were under way before it
 
     @property
-    def kind(self) -> tuple[bool, int, bool, bool]:
+    def is_guessed(self) -> bool:
+        """All of its rows are guesses, behind others that are under way."""
+        return self.microbatch.is_guessed
+
+    @property
+    def kind(self) -> tuple[bool, int, bool, bool, bool]:
         """Equal for those that take about as long, where attention does not reach further back."""
         sent = self.microbatch
-        return self.decodes, sent.num_rows, sent.exclusive, bool(sent.restores)
+        return self.decodes, sent.num_rows, sent.exclusive, bool(sent.restores), self.follows_runs
 
 
 def form_batch(
@@ -40,6 +46,7 @@ def form_batch(
     after: int | None,
     sent_s: float,
     restores: tuple[int, ...] = (),
+    follows_runs: bool = False,
 ) -> Batch:
     """Lays the chunks out as rows, sorted by slot. Changes no sequence.
 
@@ -96,11 +103,12 @@ def form_batch(
         pools=_int32(pools) if pools else NO_ROWS,
         scales=ordered[0].sequence.scales,
         restores=restores,
+        is_guessed=ordered[0].behind is not None,
         is_pictured=bool(pictures),
         rows=np.concatenate(pictures) if pictures else None,
         pictures=tuple([one for chunk in ordered if (one := chunk.slot_picture)]) if pictures else (),
     )
-    return Batch(microbatch, ordered, decodes, sent_s)
+    return Batch(microbatch, ordered, decodes, sent_s, follows_runs)
 
 
 def check_result(microbatch: Microbatch, result: StepResult) -> None:

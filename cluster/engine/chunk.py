@@ -20,8 +20,18 @@ class Chunk(NamedTuple):  # made for each sequence of each step: a tuple is made
     sequence: Sequence
     first: int
     end: int
-    num_samples: int  # a token is sampled from so many of its last rows; one more than the draft has, or none
+    # A token is sampled from so many of its last rows: one more than the draft has, or as many if all are a draft's.
+    num_samples: int
     draft: tuple[int, ...] = ()  # guesses of the tokens behind the log
+    # All of its rows are a draft's, behind another one that is under way, as if that were right: the sequence's branch
+    # for which that is so. None: its first row is known, or will be before it is computed.
+    behind: int | None = None
+    num_runs: int = 1  # chunks of drafts, this one included, that the sequence is to have under way at a time
+
+    @property
+    def is_void(self) -> bool:
+        """A guess before it was wrong: what comes of it is of another text."""
+        return self.behind is not None and self.behind != self.sequence.branch
 
     @property
     def num_rows(self) -> int:
@@ -103,7 +113,14 @@ def cut_chunk(sequence: Sequence, max_rows: int) -> Chunk:
     return Chunk(sequence, sequence.num_sent, end, int(samples))
 
 
-def next_row(sequence: Sequence, draft: tuple[int, ...] = ()) -> Chunk:
+def next_row(sequence: Sequence, draft: tuple[int, ...] = (), num_runs: int = 1) -> Chunk:
     """The row of the token that was sampled last, or is being sampled; and behind one that is known, a draft's."""
     first = sequence.num_sent
-    return Chunk(sequence, first, first + 1 + len(draft), 1 + len(draft), draft)
+    return Chunk(sequence, first, first + 1 + len(draft), 1 + len(draft), draft, None, num_runs)
+
+
+def next_run(sequence: Sequence, draft: tuple[int, ...], num_runs: int) -> Chunk:
+    """The rows of guesses behind those that are under way. The first one is of what the row before it will sample."""
+    first = sequence.num_sent
+    assert first == sequence.num_tokens + len(sequence.ahead), "a token is not even guessed"
+    return Chunk(sequence, first, first + len(draft), len(draft), draft, sequence.branch, num_runs)

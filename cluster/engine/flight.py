@@ -32,8 +32,13 @@ class Flight:
 
     @property
     def num_decodes(self) -> int:
-        """The microbatches whose rows are new tokens."""
+        """The microbatches whose rows are new tokens, and guesses behind them."""
         return self._num_decodes
+
+    @property
+    def num_guessed(self) -> int:
+        """Those of which all rows are guesses, behind others that are or were under way."""
+        return self._num_guessed
 
     @property
     def is_exclusive(self) -> bool:
@@ -66,7 +71,8 @@ class Flight:
     def clear(self) -> None:
         """Nothing that is under way will be answered."""
         self._in_flight.clear()
-        self._num_decodes = self._num_exclusive = 0  # counted: they are asked for with every step
+        # Counted: they are asked for with every step.
+        self._num_decodes = self._num_guessed = self._num_exclusive = 0
         self._free_lanes = list(range(self._max_in_flight))
         self._step_times.forget()
 
@@ -98,14 +104,18 @@ class Flight:
             after=after,
             sent_s=now_s,
             restores=restores,
+            follows_runs=self._num_guessed > 0,
         )
         self._next_step += 1
         self._in_flight[step_id] = batch
-        self._num_decodes += decodes
+        self._num_decodes += decodes and not batch.is_guessed
+        self._num_guessed += batch.is_guessed
         self._num_exclusive += exclusive
         for chunk in chunks:
             sequence = chunk.sequence
             sequence.num_in_flight += chunk.end - chunk.first
+            sequence.num_runs += decodes
+            sequence.ahead += chunk.draft
             if not restores:
                 sequence.has_surplus = False
             if chunk.needs_sampling:
@@ -122,7 +132,8 @@ class Flight:
             return None
         check_result(batch.microbatch, result)
         del self._in_flight[result.id]
-        self._num_decodes -= batch.decodes
+        self._num_decodes -= batch.decodes and not batch.is_guessed
+        self._num_guessed -= batch.is_guessed
         self._num_exclusive -= batch.microbatch.exclusive
         heapq.heappush(self._free_lanes, result.id.microbatch)
         self._step_times.answered(batch.kind, batch.sent_s, now_s)

@@ -26,6 +26,8 @@ class Limits:
         max_scored_rows: most rows of a microbatch whose next tokens are scored, so that all their logits are made.
         pipeline_prompts: several chunks of prompts may be in flight at once.
         max_drafting: sequences that are decoded at a time, beside more of which no token is guessed ahead.
+        max_runs: microbatches with guesses of one sequence that may be under way at a time, each as if those before it
+            were right; 1: the next waits for the answer.
         takes_whole: a prompt goes into one microbatch; none is longer than that may be.
         can_truncate: a slot can go back to an earlier token; else no sequence starts from another's tokens.
     """
@@ -41,6 +43,7 @@ class Limits:
     can_truncate: bool = True
     takes_whole: bool = False
     max_drafting: int = 256
+    max_runs: int = 1
 
     @property
     def max_in_flight(self) -> int:

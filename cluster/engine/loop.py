@@ -195,6 +195,7 @@ class Engine:
             num_tokens=self._requests.num_tokens,
             num_drafted=self._scheduler.speculation.num_drafted,
             num_accepted=self._scheduler.speculation.num_accepted,
+            num_dropped_runs=self._scheduler.speculation.num_dropped_runs,
             stages=activities,
             is_holding=self._held_until_s is not None,
             is_on_purpose=self._outages.is_on_purpose,

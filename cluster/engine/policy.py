@@ -16,6 +16,7 @@ class Situation(NamedTuple):
 
     num_decodes: int  # microbatches in flight that decode
     num_prefills: int  # microbatches in flight with chunks of prompts
+    num_guessed: int  # microbatches in flight of guesses only, behind others: what comes may go beside them
     is_drafting: bool  # tokens are guessed ahead
     is_exclusive: bool  # one of them was promised that no stage computes beside it
     decoded_last: bool  # the newest microbatch decodes
@@ -30,7 +31,7 @@ class Situation(NamedTuple):
 
     @property
     def num_in_flight(self) -> int:
-        return self.num_decodes + self.num_prefills
+        return self.num_decodes + self.num_prefills + self.num_guessed
 
 
 class Decode(NamedTuple):
@@ -82,7 +83,7 @@ def _decode(now: Situation, plan: DecodePlan, costs: StepCostModel, limits: Limi
     is_ahead = False
     # The only microbatch under way is followed before it is answered, so that no stage waits for us; but a prompt
     # goes first, if that may compute beside it. Behind tokens that are not known yet, none can be guessed.
-    can_follow = now.num_in_flight == 1 and not now.issue_in_s and not now.is_drafting
+    can_follow = now.num_in_flight == 1 and not now.num_guessed and not now.issue_in_s and not now.is_drafting
     if can_follow and (now.is_exclusive or not now.unsent):
         everyone = now.num_ready + now.num_going_on
         following = costs.decode_plan(everyone)

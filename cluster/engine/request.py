@@ -48,6 +48,7 @@ class Request:
             num_cached_tokens=self.sequence.num_cached,
             num_drafted=self.sequence.num_drafted,
             num_accepted=self.sequence.num_accepted,
+            num_dropped_runs=self.sequence.num_dropped_runs,
             queue_ms=(admitted_s - self.arrival_s) * 1e3,
             prefill_ms=(first_token_s - admitted_s) * 1e3,
             decode_ms=(now_s - first_token_s) * 1e3,

@@ -8,7 +8,7 @@ from collections.abc import Sequence as Items
 from cluster.api.errors import CapacityError
 from cluster.engine.admission import Admission
 from cluster.engine.batch import Batch
-from cluster.engine.chunk import Chunk, next_row
+from cluster.engine.chunk import Chunk, next_row, next_run
 from cluster.engine.cost.model import StepCostModel
 from cluster.engine.cost.tuning import LEAST_WAIT_S
 from cluster.engine.drafting.drafter import Drafter
@@ -106,6 +106,8 @@ class Scheduler:
             return self._sent_again(now_s)
         if self._suspects and (suspect := self._suspect()) is not None:
             return None if self._flight.num_in_flight else self._sent_alone(suspect, now_s)
+        if (run := self._next_run(now_s)) is not None:
+            return run
         issue_in_s = self._issue_in_s(now_s)
         going_on = [] if issue_in_s else self._going_on()
         is_drafting = self._is_drafting(going_on)
@@ -120,12 +122,37 @@ class Scheduler:
             starts: tuple[SlotStart, ...] = ()
             if isinstance(step, Decode):
                 ready = [*ready_now, *going_on] if step.is_ahead else ready_now
-                chunks = self._rows_of(choose_neighbours(of_first(ready), step.num_sequences), step)
+                step, chunks = self._rows_of(choose_neighbours(of_first(ready), step.num_sequences), step)
             else:
                 chunks, starts = self._prompts.cut(step.num_rows, self._running.values(), now_s)
             if chunks:
                 return self._sent(step, chunks, starts, now_s)
         return None
+
+    def _next_run(self, now_s: float) -> Microbatch | None:
+        """What goes behind the guesses under way as if they were right; None where nothing does.
+
+        The only sequence that decodes has what others leave: prompts go first.
+        """
+        if not self._flight.num_in_flight or self._ready or not self._may_have_runs:
+            return None
+        sequence = next(sequence for sequence in self._running.values() if sequence.num_generated)
+        if not sequence.num_runs or sequence.num_sent != sequence.num_tokens + len(sequence.ahead):
+            return None  # a token is under way that is not even guessed
+        chain = self.speculation.chain(sequence)
+        if chain is None or self._flight.num_in_flight >= chain.num_runs:
+            return None
+        draft = self.speculation.run(sequence, chain.length + 1)
+        if not draft:
+            return None
+        step = Decode(1, exclusive=False, max_draft=chain.length)
+        return self._sent(step, [next_run(sequence, draft, chain.num_runs)], (), now_s)
+
+    @property
+    def _may_have_runs(self) -> bool:
+        """Several drafts may be under way at a time: one sequence decodes, and nothing else is to be computed."""
+        is_free = self._limits.max_runs > 1 and not self._flight.is_exclusive and not self._prompts.are_pending
+        return is_free and self._num_decoding == 1
 
     def complete(self, result: StepResult, now_s: float) -> list[StepOutcome]:
         """Settles a step: tokens are appended to their logs, and exist from now on.
@@ -138,7 +165,7 @@ class Scheduler:
         if batch is None:
             return []
         self._held_since = self.epoch
-        self.speculation.answered(batch, self._flight.took_s)
+        self.speculation.answered(batch, self._flight.took_s, now_s - batch.sent_s)
         outcomes = settle(batch, result)
         self.speculation.count(outcomes)
         # The row of a token may be under way already.
@@ -254,7 +281,8 @@ class Scheduler:
         due = self._prompts.due(running) if self._prompts.are_pending else ()
         return Situation(
             num_decodes=flight.num_decodes,
-            num_prefills=flight.num_in_flight - flight.num_decodes,
+            num_prefills=flight.num_in_flight - flight.num_decodes - flight.num_guessed,
+            num_guessed=flight.num_guessed,
             is_drafting=is_drafting,
             is_exclusive=flight.is_exclusive,
             decoded_last=self._decoded_last,
@@ -282,7 +310,7 @@ class Scheduler:
         Where that is more than one token, nobody knows yet with which.
         """
         batch = self._flight.only
-        if batch is None:
+        if batch is None or batch.is_guessed:
             return []
         return [chunk.sequence for chunk in batch.chunks if chunk.num_samples == 1 and self._goes_on(chunk.sequence)]
 
@@ -297,10 +325,15 @@ class Scheduler:
         exclusive = batch.microbatch.exclusive
         return self.speculation.waits_for(going_on, self._num_decoding, exclusive=exclusive)
 
-    def _rows_of(self, chosen: Items[Sequence], step: Decode) -> list[Chunk]:
+    def _rows_of(self, chosen: Items[Sequence], step: Decode) -> tuple[Decode, list[Chunk]]:
+        """What is sent as `step`: other stages compute beside one whose guesses are followed by more."""
+        chain = self.speculation.chain(chosen[0]) if self._may_have_runs and not step.is_ahead else None
+        if chain is not None:
+            draft = self.speculation.run(chosen[0], chain.length)
+            return step._replace(exclusive=False), [next_row(chosen[0], draft, chain.num_runs)]
         most = 0 if step.is_ahead else step.max_draft
         drafts = self.speculation.drafts(chosen, most, self._num_decoding, exclusive=step.exclusive)
-        return [next_row(sequence, draft) for sequence, draft in zip(chosen, drafts, strict=True)]
+        return step, [next_row(sequence, draft) for sequence, draft in zip(chosen, drafts, strict=True)]
 
     def _goes_on(self, sequence: Sequence) -> bool:
         if sequence.state is State.ENDED or sequence.params is None:

@@ -58,5 +58,6 @@ class Snapshot:
     is_holding: bool = False  # requests wait for the stages to be there again
     num_drafted: int = 0  # tokens that were guessed ahead and checked, since the start
     num_accepted: int = 0  # those of them that were right
+    num_dropped_runs: int = 0  # microbatches of guesses behind one that was wrong
     is_on_purpose: bool = False  # the failure is a pause that somebody has asked for
     outages: OutageFigures = NO_OUTAGES

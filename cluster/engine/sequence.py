@@ -56,6 +56,11 @@ class Sequence:
         is_suspected: the last time that stages were lost is one of those.
         num_drafted: tokens that were guessed ahead and checked.
         num_accepted: those of them that were right, and are in the text.
+        ahead: guesses of the tokens behind its log whose rows are under way, in order.
+        num_runs: microbatches under way with tokens that were sampled for it, or guesses. Those behind a wrong guess
+            count no more.
+        branch: grows when a guess was wrong: what was sent behind it, as if it were right, is of another text.
+        num_dropped_runs: microbatches that were so.
         num_cached: leading tokens of the prompt whose KV was there already, when it first got a slot.
         slot: KV sequence id while running.
         sampling_sent: the last stage knows `params`, or will before what is sent next.
@@ -82,6 +87,10 @@ class Sequence:
     is_suspected: bool = False
     num_drafted: int = 0
     num_accepted: int = 0
+    ahead: list[int] = field(default_factory=list)
+    num_runs: int = 0
+    branch: int = 0
+    num_dropped_runs: int = 0
     num_cached: int = 0
     slot: int | None = None
     sampling_sent: bool = False
@@ -99,7 +108,15 @@ class Sequence:
             self.num_losses += self.is_suspected
         self.has_surplus |= self.num_in_flight > 0
         self.sampling_sent = self.sampling_known
+        self.forget_ahead()
+
+    def forget_ahead(self) -> int:
+        """What is under way is of another text, or will never come back. How many microbatches that were."""
+        num_runs, self.num_runs = self.num_runs, 0
         self.num_in_flight = 0
+        self.ahead.clear()
+        self.branch += 1
+        return num_runs
 
     def rewind(self) -> None:
         """The stages hold nothing of it that counts: all of its log is to be computed again, in any slot."""
@@ -145,12 +162,12 @@ class Sequence:
 
     @property
     def num_sent(self) -> int:
-        """Leading tokens that the stages hold once all that is in flight has run."""
+        """Leading tokens, guesses included, that the stages hold once all that is in flight has run."""
         return self.num_computed + self.num_in_flight
 
     @property
     def num_unsent(self) -> int:
-        return len(self.log) - self.num_sent
+        return max(0, len(self.log) - self.num_sent)  # guesses may be under way behind its log
 
     @property
     def num_remaining(self) -> int:

@@ -113,6 +113,9 @@ class Microbatch:
     # The stages that compute it, ascending; () is all. The others hold these rows: they only pass it on, the one before
     # such a stage with the hidden rows that it kept, and what the slots start with is not theirs. Nothing is sampled.
     restores: tuple[int, ...] = ()
+    # All rows are guesses, the first one of each slot, too, of what a step before this one samples: they are computed
+    # as if that were so. Where it is not, nothing counts that comes of them, and the next microbatch takes them back.
+    is_guessed: bool = False
     # All rows are those of pictures, not of tokens, whose ids are 0: the first stage is given them as embeddings. They
     # travel where hidden rows do, and are here only with the coordinator.
     is_pictured: bool = False

@@ -38,6 +38,7 @@ def text_coordinator(
         port=config.port,
         can_truncate=can_truncate,
         draft=config.draft if config.draft in DRAFTS else "model",
+        draft_runs=config.draft_runs,
         local_sockets=config.local_sockets,
         patience_s=config.patience_s,
         keeps_requests=config.journal and config.patience_s > 0,

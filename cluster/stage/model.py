@@ -139,8 +139,14 @@ class Sampler(Protocol):
     def keep(self, tokens: Int32Array, positions: Int32Array, slots: Int32Array) -> None: ...
 
     def sample(
-        self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], positions: Sequence[int]
-    ) -> Sequence[Sample]: ...
+        self,
+        logits: Float32Array,
+        rows: Sequence[int],
+        slots: Sequence[int],
+        positions: Sequence[int],
+        is_guessed: bool = False,
+    ) -> Sequence[Sample]:
+        """`is_guessed`: the token of a slot's first row is no more than a guess, as those behind it are."""
 
     def score(
         self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], tokens: Sequence[int]

@@ -134,7 +134,8 @@ class StageRunner:
         rows, places = computed.places(batch.samples.tolist())
         slots, positions = batch.slots[rows].tolist(), batch.positions[rows].tolist()
         sampled = []
-        for row, slot, one in zip(rows, slots, sampler.sample(computed.made, places, slots, positions), strict=True):
+        drawn = sampler.sample(computed.made, places, slots, positions, batch.is_guessed)
+        for row, slot, one in zip(rows, slots, drawn, strict=True):
             if one.error:
                 failures.add(slot, one.error)
             elif slot not in failures:

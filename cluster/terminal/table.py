@@ -46,7 +46,8 @@ def _guesses(status: ClusterStatus) -> str:
     if status.draft.startswith("off"):
         return "" if ":" in status.draft else ": nothing is guessed"
     share = f" ({status.num_accepted / status.num_drafted:.0%})" if status.num_drafted else ""
-    return f": {status.num_accepted} of {status.num_drafted} guesses right{share}"
+    dropped = f", {status.num_dropped_runs} steps behind wrong ones" if status.num_dropped_runs else ""
+    return f": {status.num_accepted} of {status.num_drafted} guesses right{share}{dropped}"
 
 
 def _row(stage: StageStatus, wide: bool) -> list[str]:

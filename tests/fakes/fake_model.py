@@ -129,7 +129,12 @@ class FakeSampler:
         self._slots.append(tokens, positions, slots)
 
     def sample(
-        self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], positions: Sequence[int]
+        self,
+        logits: Float32Array,
+        rows: Sequence[int],
+        slots: Sequence[int],
+        positions: Sequence[int],
+        is_guessed: bool = False,
     ) -> list[FakeSample]:
         return [
             self._sample(logits[row], slot, position)

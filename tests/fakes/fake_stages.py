@@ -138,12 +138,12 @@ class FakeDrafter:
         assert sequence.params is not None
         length = self._random.randint(0, min(max_tokens, self._max_length))
         num_right = self._random.randint(0, length)
-        tokens = list(sequence.log)
+        tokens = [*sequence.log, *sequence.ahead]
         for _ in range(num_right):
             tokens.append(next_token(sequence.params.seed or 0, tokens))
         tokens += [self._random.randrange(VOCABULARY.num_tokens) for _ in range(length - num_right)]
         self.num_guesses += length
-        return tokens[sequence.num_tokens :]
+        return tokens[sequence.num_tokens + len(sequence.ahead) :]
 
     def rate(self, sequence: Sequence) -> float:
         return 1.0
@@ -287,6 +287,7 @@ class FakeStages:
         self.num_stages = num_stages
         self._max_kept = max_kept
         self.num_computed = [0] * num_stages  # rows that each stage has computed
+        self.hop_s = 0.0  # what a message takes, to each stage and back; to be set before a run in which none dies
         self.restart(0)
 
     def restart(self, epoch: int) -> None:
@@ -336,7 +337,8 @@ class FakeStages:
             going_on = set(microbatch.slots.tolist()) & set(other.slots[other.samples].tolist())
             later = (mb for mb in [*self.sent, microbatch] if mb.id.step > other.id.step)
             anew = {start.slot for mb in later for start in mb.slot_starts}
-            assert going_on <= anew | (pending if follows else set()), "a sequence goes on without its token"
+            guessed = going_on if microbatch.is_guessed else set()
+            assert going_on <= anew | guessed | (pending if follows else set()), "a sequence goes on without its token"
             several = {slot for slot, count in Counter(other.slots[other.samples].tolist()).items() if count > 1}
             assert not several & pending, "which of its samples does it go on with?"
         assert not pending or self.in_flight or self._world.has_result, "a token is known, and not told"
@@ -371,7 +373,7 @@ class FakeStages:
             self._arrive(0, replace(microbatch, tokens=tokens))
 
     def _arrive(self, stage: int, microbatch: Microbatch) -> None:
-        start_s = max(self._world.now_s, self._free_at_s[stage])
+        start_s = max(self._world.now_s + self.hop_s, self._free_at_s[stage])
         end_s = start_s + self._delay_s(stage, microbatch.num_rows)
         self._free_at_s[stage] = end_s
         self._arrived[stage].append(microbatch)
@@ -388,11 +390,17 @@ class FakeStages:
         if stage + 1 < self.num_stages:
             self._arrive(stage + 1, replace(microbatch, failures=result.failures))
             return
-        del self.in_flight[microbatch.id.microbatch]
         self._num_answered += 1
         self._newest.update((sampled.slot, sampled.token) for sampled in result.sampled)
         self._newest.update((failure.slot, 0) for failure in result.failures)
         self._begin_waiting()
+        if self.hop_s:
+            self._world.at(self._world.now_s + self.hop_s, lambda: self._answer(result))
+        else:
+            self._answer(result)
+
+    def _answer(self, result: StepResult) -> None:
+        del self.in_flight[result.id.microbatch]
         for _ in range(2 if self._repeats_results else 1):
             self._emit(result)
 

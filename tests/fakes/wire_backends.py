@@ -315,6 +315,7 @@ class EchoCluster:
             draft="auto",
             num_drafted=40,
             num_accepted=30,
+            num_dropped_runs=3,
         )
 
     def slots(self) -> tuple[SlotStatus, ...]:

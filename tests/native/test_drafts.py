@@ -11,7 +11,7 @@ import cluster
 from cluster.api.results import Completion
 from cluster.coordinator import abilities
 from cluster.demo import model_path
-from cluster.engine.drafting import speculation
+from cluster.engine.drafting import chain, speculation
 from cluster.engine.sequence import Sequence
 from tests.native.programs.serving import served_program
 
@@ -29,6 +29,8 @@ def _guess_always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speculation, "DRAFT_GAIN", -1.0)
     monkeypatch.setattr(speculation, "DRAFT_LENGTHS", (3,))
     monkeypatch.setattr(speculation, "LEAST_WAITED_RATE", 0.0)
+    monkeypatch.setattr(speculation, "RUN_GAIN", -1.0)
+    monkeypatch.setattr(chain, "DRAFT_LENGTHS", (3,))
 
 
 class Knowing:
@@ -41,7 +43,8 @@ class Knowing:
     def draft(self, sequence: Sequence, max_tokens: int) -> list[int]:
         begun = tuple(sequence.log[len(sequence.prompt) :])
         text = next((each.token_ids for each in self._texts if each.token_ids[: len(begun)] == begun), ())
-        right = text[len(begun) : len(begun) + max_tokens]
+        begin = len(begun) + len(sequence.ahead)
+        right = text[begin : begin + max_tokens]
         return [token if self._draw.random() < SHARE_RIGHT else (token + 1) % 200 for token in right]
 
     def rate(self, sequence: Sequence) -> float:
@@ -72,24 +75,34 @@ def asked() -> list[tuple[str, cluster.SamplingParams]]:
     return found
 
 
-def texts(draft: str) -> list[Completion]:
+def texts(draft: str, draft_runs: int = 1) -> list[Completion]:
     with (
-        served_program(Path(model_path()), 2, ctx_size=128, parallel=2, draft=draft) as served,
+        served_program(Path(model_path()), 2, ctx_size=128, parallel=2, draft=draft, draft_runs=draft_runs) as served,
         served.client() as client,
     ):
         found = [client.generate(prompt, params) for prompt, params in asked()]
         status = client.status()
     assert status.draft == draft
     assert status.num_drafted == sum(one.timings.num_drafted for one in found)
+    assert (status.num_dropped_runs > len(found)) == (draft != "off" and draft_runs != 1)
+    assert status.num_dropped_runs == sum(one.timings.num_dropped_runs for one in found)
     # A guess that was right behind the last token of a text counts for the cluster, and for no text.
     assert sum(one.timings.num_accepted for one in found) <= status.num_accepted <= status.num_drafted
     return found
 
 
-def test_texts_are_those_without_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = texts("off")
+@pytest.fixture(scope="module")
+def plain() -> list[Completion]:
+    return texts("off")
+
+
+@pytest.mark.parametrize("draft_runs", [1, 0])
+def test_texts_are_those_without_guesses(
+    plain: list[Completion], draft_runs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a draft is sent before it is known that the one before it was right."""
     monkeypatch.setattr(abilities, "LookupDrafter", lambda: Knowing(plain))
-    drafted = texts("ngram")
+    drafted = texts("ngram", draft_runs)
     for (prompt, params), one, other in zip(asked(), plain, drafted, strict=True):
         assert other.token_ids == one.token_ids, (prompt, params)
         assert (other.text, other.finish_reason) == (one.text, one.finish_reason)

@@ -84,6 +84,10 @@ class StepCostModel:
             return 0.0
         return (self._costs.exclusive_round_ms(num_rows) if exclusive else sum(self._costs.steps_ms(num_rows))) / 1e3
 
+    def slowest_s(self, num_rows: int) -> float:
+        """What a step of so many sequences takes on the stage where it takes longest, in seconds; 0 if unknown."""
+        return 0.0 if self._costs is None else max(self._costs.steps_ms(num_rows)) / 1e3
+
     def prompt_plan(self, prompts: Sequence[int], position: int, num_decoding: int) -> PromptPlan:
         """A chunk for prompts that have so many rows to come each, the first of them at `position`."""
         costs = self._costs

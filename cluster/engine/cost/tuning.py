@@ -89,6 +89,14 @@ DRAFT_GAIN = 0.05
 # wait for its token is seldom seen, and varies most. The 2-core machine, busy with other things: a story at
 # temperature 0.8 was slower where this was left to expectation alone.
 LEAST_WAITED_RATE = 0.6
+# Share of right guesses below which no draft is sent behind another one that is not answered yet. By reasoning: at less
+# than that, hardly any is ever of use, and each takes time of the stages.
+LEAST_RUN_RATE = 0.3
+# Share of right guesses that is believed at most, there: a hundred in a row.
+MOST_RUN_RATE = 0.99
+# Share by which such drafts must promise more tokens in a time than one draft at a time. By reasoning: what is dropped
+# takes cores and links that others might use.
+RUN_GAIN = 0.1
 # Share that the past keeps when another step's time is learned; a step counts as no more than so many times what was
 # known. By reasoning: the last ten, and no neighbour's burst.
 STEP_MEMORY = 0.9

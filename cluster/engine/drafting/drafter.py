@@ -13,7 +13,8 @@ class Drafter(Protocol):
     """Guesses tokens. No text depends on its guesses, but for how soon it is there."""
 
     def draft(self, sequence: Sequence, max_tokens: int) -> Items[int]:
-        """At most `max_tokens` tokens of the vocabulary, to follow the log of `sequence`; fewer or none if unsure.
+        """At most `max_tokens` tokens of the vocabulary, to follow the log of `sequence`, and behind that the guesses
+        that are under way (`ahead`), if those are right; fewer or none if unsure.
 
         It is called in the engine's thread, and must not block.
         """
@@ -56,11 +57,12 @@ class RemoteDrafter(Drafter, Protocol):
 
 
 def most_drafted(sequence: Sequence, limits: Limits) -> int:
-    """How long a draft may be: the token that is sampled behind it is the last that the sequence can have."""
+    """How long a draft may be, behind the log and the guesses that are under way: the token that is sampled behind it
+    is the last that the sequence can have."""
     assert sequence.params is not None, "a draft for a logits request"
     if sequence.pictures:  # drafters read tokens
         return 0
     most = limits.context_length - sequence.num_tokens - 1
     if sequence.params.max_tokens is not None:
         most = min(most, sequence.params.max_tokens - sequence.num_generated - 1)
-    return max(0, most)
+    return max(0, most - len(sequence.ahead))

@@ -25,7 +25,10 @@ class LookupDrafter:
         text = self._texts.get(sequence.request_id)
         if text is None or not text.read(sequence.log, MOST_READ):
             return []
-        return text.guesses(sequence.log, max_tokens)
+        ahead = sequence.ahead
+        guesses = text.guesses(sequence.log, len(ahead) + max_tokens)
+        # Where the newest tokens have it go on otherwise than was guessed, that is soon known to be right or wrong.
+        return guesses[len(ahead) :] if guesses[: len(ahead)] == ahead else []
 
     def forget(self, request_id: int) -> None:
         text = self._texts.pop(request_id, None)

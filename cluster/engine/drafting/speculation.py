@@ -6,7 +6,8 @@ from collections.abc import Sequence as Items
 
 from cluster.engine.batch import Batch
 from cluster.engine.cost.model import StepCostModel
-from cluster.engine.cost.tuning import DRAFT_GAIN, DRAFT_LENGTHS, LEAST_HOLD_S, LEAST_WAITED_RATE
+from cluster.engine.cost.tuning import DRAFT_GAIN, DRAFT_LENGTHS, LEAST_HOLD_S, LEAST_WAITED_RATE, RUN_GAIN
+from cluster.engine.drafting.chain import Chain, best_chain
 from cluster.engine.drafting.drafter import Drafter, RemoteDrafter, most_drafted
 from cluster.engine.drafting.pace import Pace
 from cluster.engine.limits import Limits
@@ -31,9 +32,12 @@ class Speculation:
         self._costs = costs
         self._asked: dict[int, int] = {}  # by request id: how long its log was when guesses were last wanted
         self._is_holding = False
+        self._chain_of: tuple[int, int] | None = None  # request id and length of the log, of what `_chain` is for
+        self._chain: Chain | None = None
         self.pace = Pace(costs)
         self.num_drafted = 0
         self.num_accepted = 0
+        self.num_dropped_runs = 0
 
     def waits_for(self, going_on: Items[Sequence], num_decoding: int, *, exclusive: bool) -> bool:
         """Whether the step under way is to be answered before the next: what it samples is likely followed by a draft.
@@ -46,10 +50,10 @@ class Speculation:
         rates = [drafter.rate(sequence) for sequence in going_on]
         most = self._limits.max_batch_tokens // len(rates) - 1
         if self._remote is not None:  # it guesses behind whatever token comes
-            return min(rates) > 0 and self._best_length(rates, most, exclusive=exclusive) > 0
+            return min(rates) > 0 and self._best(rates, most, exclusive=exclusive)[0] > 0
         if min(rates) < LEAST_WAITED_RATE:
             return False
-        return self._best_length(rates, most, exclusive=exclusive, is_waiting=True) > 0
+        return self._best(rates, most, exclusive=exclusive, is_waiting=True)[0] > 0
 
     def holds(self, ready: Items[Sequence], num_decoding: int) -> bool:
         """Whether these wait for guesses that are being made behind them elsewhere. If that pays, they are asked for.
@@ -81,16 +85,35 @@ class Speculation:
         if self._remote is not None:
             return self._made(self._remote, chosen, max_draft)
         rates = [drafter.rate(sequence) for sequence in chosen]
-        length = self._best_length(rates, max_draft, exclusive=exclusive)
+        length, _ = self._best(rates, max_draft, exclusive=exclusive)
         if not length:
             return none
         return [
             self._draft(drafter, sequence, length) if rate else () for sequence, rate in zip(chosen, rates, strict=True)
         ]
 
-    def answered(self, batch: Batch, took_s: float) -> None:
-        """What a step took, to choose later ones by."""
-        if self._drafter is not None:
+    def chain(self, sequence: Sequence) -> Chain | None:
+        """How a sequence that decodes alone has several drafts under way at a time; None where one brings as much."""
+        drafter = self._drafter
+        if drafter is None or self._remote is not None or self._limits.max_runs == 1:
+            return None
+        if self._chain_of != (sequence.request_id, sequence.num_tokens):  # it is asked for with every event
+            self._chain_of = sequence.request_id, sequence.num_tokens
+            self._chain = self._worthwhile(drafter.rate(sequence))
+        return self._chain
+
+    def run(self, sequence: Sequence, length: int) -> tuple[int, ...]:
+        """At most so many guesses, behind those of the sequence that are under way."""
+        return () if self._drafter is None else self._draft(self._drafter, sequence, length)
+
+    def answered(self, batch: Batch, took_s: float, turn_s: float) -> None:
+        """What a step took since the one before it was answered, and since it was sent, to choose later ones by."""
+        if self._drafter is None:
+            return
+        if batch.chunks[0].num_runs > 1:
+            exclusive = self._costs.decode_plan(1).exclusive
+            self.pace.saw_run(batch, took_s, turn_s, exclusive=exclusive)
+        elif not batch.follows_runs:
             self.pace.saw(batch, took_s)
 
     def count(self, outcomes: Items[StepOutcome]) -> None:
@@ -98,6 +121,7 @@ class Speculation:
         if self._drafter is not None:
             self.num_drafted += sum([outcome.num_drafted for outcome in outcomes])
             self.num_accepted += sum([outcome.num_accepted for outcome in outcomes])
+            self.num_dropped_runs += sum([outcome.num_dropped_runs for outcome in outcomes])
 
     def end(self, request_id: int) -> None:
         """The request has ended."""
@@ -116,7 +140,7 @@ class Speculation:
         ]
         rates = [remote.rate(sequence) for sequence in wanting]
         most = self._limits.max_batch_tokens // len(ready) - 1
-        length = self._best_length(rates, most, exclusive=self._costs.decode_plan(num_decoding).exclusive)
+        length, _ = self._best(rates, most, exclusive=self._costs.decode_plan(num_decoding).exclusive)
         if length:
             asked = [sequence for sequence, rate in zip(wanting, rates, strict=True) if rate > 0]
             self._asked |= {sequence.request_id: sequence.num_tokens for sequence in asked}
@@ -133,22 +157,34 @@ class Speculation:
         most = min(length, most_drafted(sequence, self._limits))
         return tuple(drafter.draft(sequence, most)[:most]) if most > 0 else ()
 
-    def _best_length(self, rates: Items[float], max_draft: int, *, exclusive: bool, is_waiting: bool = False) -> int:
-        """How many guesses for each sequence that has any; 0 if none promise a clear gain.
+    def _worthwhile(self, rate: float) -> Chain | None:
+        exclusive = self._costs.decode_plan(1).exclusive
+        most = self._limits.max_batch_tokens - 1
+        chain = best_chain(rate, most, self._limits.max_runs, self.pace, exclusive=exclusive)
+        if chain is None:
+            return None
+        _, tokens_s = self._best([rate], most, exclusive=exclusive)
+        return chain if chain.tokens_s > (1 + RUN_GAIN) * tokens_s else None
+
+    def _best(
+        self, rates: Items[float], max_draft: int, *, exclusive: bool, is_waiting: bool = False
+    ) -> tuple[int, float]:
+        """How many guesses for each sequence that has any, 0 if none promise a clear gain; and the tokens a second that
+        this promises.
 
         `is_waiting`: a token has to come first that is guessed, too. If that guess is wrong, there is no draft, but a
         step that did not follow the one before as closely as it could have.
         """
         num_all, guessing = len(rates), [rate for rate in rates if rate > 0]
-        if not guessing:
-            return 0
         num_guessing = len(guessing)
         plain_s = self.pace.plain_s(num_all, exclusive=exclusive) or 1.0
+        if not guessing:
+            return 0, num_all / plain_s
         begins = sum(guessing) / num_guessing if is_waiting else 1.0
         late_s = self.pace.step_s(num_all, num_all, exclusive=exclusive) or 1.0
         # Those that guess nothing are computed in a call of their own.
         beside_s = self.pace.plain_s(num_all - num_guessing, exclusive=exclusive) if num_all > num_guessing else 0.0
-        best, most_a_second = 0, (1 + DRAFT_GAIN) * num_all / plain_s
+        best, best_a_second, most_a_second = 0, num_all / plain_s, (1 + DRAFT_GAIN) * num_all / plain_s
         for length in DRAFT_LENGTHS:
             if length > max_draft:
                 break
@@ -159,8 +195,8 @@ class Speculation:
             num_tokens = num_all - num_guessing + sum([_num_expected(rate, length) for rate in guessing])
             a_second = (begins * num_tokens + (1 - begins) * num_all) / (begins * takes_s + (1 - begins) * late_s)
             if a_second > most_a_second:
-                best, most_a_second = length, a_second
-        return best
+                best, best_a_second, most_a_second = length, a_second, a_second
+        return best, best_a_second
 
 
 def _num_expected(rate: float, length: int) -> float:

@@ -28,6 +28,7 @@ _COUNTERS: tuple[tuple[str, str, Of], ...] = (
     ("tokens", "Tokens that were generated for all clients.", lambda status: status.num_tokens),
     ("drafted_tokens", "Tokens that were guessed ahead.", lambda status: status.num_drafted),
     ("accepted_tokens", "Guesses that were right.", lambda status: status.num_accepted),
+    ("dropped_runs", "Steps of guesses behind one that was wrong.", lambda status: status.num_dropped_runs),
     ("recoveries", "Times that stages were lost and came back.", lambda status: status.num_recoveries),
     ("lost_seconds", "Time in which stages were lost.", lambda status: status.lost_s),
     ("replayed_tokens", "Tokens that were computed again after stages were lost.", lambda status: status.num_replayed),

@@ -66,19 +66,28 @@ class GrammarSampler:
                     self._kept.setdefault(slot, {})[position] = token
 
     def sample(
-        self, logits: Float32Array, rows: Sequence[int], slots: Sequence[int], positions: Sequence[int]
+        self,
+        logits: Float32Array,
+        rows: Sequence[int],
+        slots: Sequence[int],
+        positions: Sequence[int],
+        is_guessed: bool = False,
     ) -> Sequence[Sample]:
-        """A row whose grammar cannot be followed any more has an error; the others are drawn."""
+        """A row whose grammar cannot be followed any more has an error; the others are drawn.
+
+        `is_guessed`: a slot's first token may be a wrong guess, too, which no grammar has to allow.
+        """
         if self._by_slot.keys().isdisjoint(slots):
             return self._sampler.sample(logits, rows, slots, positions)
         self._wait()
-        masks, failed = self._masks(slots, positions)
+        masks, failed = self._masks(slots, positions, is_guessed)
         for slot in slots:
             self._kept.pop(slot, None)
         sound = [place for place, slot in enumerate(slots) if slot not in failed]
         of_sound = [[of[place] for place in sound] for of in (rows, slots, positions)]
         drawn = self._sampler.sample(logits, of_sound[0], of_sound[1], of_sound[2], [masks[place] for place in sound])
-        self._note([(slots[place], positions[place], one) for place, one in zip(sound, drawn, strict=True)])
+        known = [place for place in range(len(sound)) if masks[sound[place]] is not None]
+        self._note([(slots[sound[place]], positions[sound[place]], drawn[place]) for place in known])
         samples: list[Sample] = [NoSample(failed.get(slot, "")) for slot in slots]
         for place, one in zip(sound, drawn, strict=True):
             samples[place] = one
@@ -114,11 +123,13 @@ class GrammarSampler:
         except ClusterError as error:  # that slot's, and not the stage's
             raise RuntimeError(str(error)) from error
 
-    def _masks(self, slots: Sequence[int], positions: Sequence[int]) -> tuple[list[MaskWords | None], dict[int, str]]:
+    def _masks(
+        self, slots: Sequence[int], positions: Sequence[int], is_guessed: bool
+    ) -> tuple[list[MaskWords | None], dict[int, str]]:
         """One for each row; and for slots that can have none, why."""
         masks: list[MaskWords | None] = []
         failed: dict[int, str] = {}
-        seen: set[int] = set()
+        seen: set[int] = set(slots) if is_guessed else set()
         for slot, position in zip(slots, positions, strict=True):
             grammar, mask = self._by_slot.get(slot), None
             if grammar is not None and slot not in failed:

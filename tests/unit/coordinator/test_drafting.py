@@ -45,6 +45,11 @@ def test_off_is_off() -> None:
     assert draft_state(spec) == "off"
 
 
+@pytest.mark.parametrize(("asked", "max_runs"), [(0, 4), (1, 1), (2, 2), (99, 4)])
+def test_as_many_drafts_are_under_way_as_there_are_places(asked: int, max_runs: int) -> None:
+    assert limits_of(replace(COORDINATOR, num_stages=3, draft_runs=asked), VOCABULARY).max_runs == max_runs
+
+
 def planned(draft: str, *, can_truncate: bool) -> CoordinatorSpec:
     config = SimpleNamespace(
         parallel=2,
@@ -57,6 +62,7 @@ def planned(draft: str, *, can_truncate: bool) -> CoordinatorSpec:
         journal=False,
         local_sockets=True,
         draft=draft,
+        draft_runs=0,
     )
     source = SimpleNamespace(display_name="m")
     found: Any = SimpleNamespace(config=config, source=source, model_hash="ab", devices=("CPU",))

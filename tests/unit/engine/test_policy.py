@@ -15,6 +15,7 @@ _LIMITS = Limits(num_slots=8, context_length=512, max_batch_tokens=64, num_stage
 _IDLE = Situation(
     num_decodes=0,
     num_prefills=0,
+    num_guessed=0,
     is_drafting=False,
     is_exclusive=False,
     decoded_last=False,

@@ -249,6 +249,7 @@ def test_stages_may_die_at_any_moment(seed: int, can_truncate: bool, drafts: boo
         max_waiting=64,
         pipeline_prompts=draw.random() < 0.5,
         can_truncate=can_truncate,
+        max_runs=draw.choice((1, 2, 5)),
     )
     run = Run(
         limits,
@@ -279,4 +280,4 @@ def test_stages_may_die_at_any_moment(seed: int, can_truncate: bool, drafts: boo
         elif not may_be_cancelled:
             assert_as_alone(reader, prompt, params)
         assert reader.tokens == alone(prompt, params, _CONTEXT).tokens[: len(reader.tokens)]
-    run.check_nothing_leaks(may_hold_more=keeps, max_surplus=8)
+    run.check_nothing_leaks(may_hold_more=keeps, max_surplus=8 if limits.max_runs == 1 else 40)

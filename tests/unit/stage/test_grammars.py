@@ -106,6 +106,14 @@ class Slots:
     def texts(self, slot: int) -> bytes:
         return SPELLING.text(self.held[slot][len(PROMPT) :])
 
+    def behind(self, slot: int, first: int, guesses: Sequence[int], *, is_guessed: bool) -> list[str]:
+        """Guesses from position `first` on, sent before what is there was drawn: the errors of their rows."""
+        self.feed({slot: guesses}, first)
+        positions = [first + number for number in range(len(guesses))]
+        drawn = self.sampler.sample(NO_LOGITS, range(len(guesses)), [slot] * len(guesses), positions, is_guessed)
+        self.sampler.follow()
+        return [one.error for one in drawn]
+
     def guess(self, slot: int, guesses: Sequence[int]) -> list[int]:
         """The newest token and guesses behind it in one step: what is drawn from each row."""
         first = len(self.held[slot]) - 1
@@ -316,3 +324,29 @@ def test_the_latest_grammars_are_kept() -> None:
     for number in range(MAX_KEPT + 5):
         compiled.matcher(f'start: "{number}"')
     assert len(compiled._kept) == MAX_KEPT and 'start: "4"' not in compiled._kept
+
+
+@pytest.mark.parametrize("guess", [b"z", b"l", b"e"])
+@pytest.mark.parametrize("num_right", [0, 1])
+def test_guesses_behind_a_wrong_one_change_nothing(slots: Slots, guess: bytes, num_right: int) -> None:
+    """Whether the grammar would allow them there or not."""
+    slots.begin(0, 'start: "hello" " world" "!"')
+    slots.draw(0)
+    right = slots.guess(0, [])[0]
+    guesses = [right if num_right else SPELLING.token(b"z")]
+    (drawn, _) = slots.guess(0, guesses)
+    assert drawn == right
+    first = len(slots.held[0]) + 1
+    token = SPELLING.token(guess)
+    assert slots.behind(0, first, [token, token], is_guessed=True) == ["", ""]
+    slots.held[0].append(right)
+    slots.feed({0: [right]}, first - 1)
+    for _ in range(20):
+        slots.draw(0)
+    assert slots.texts(0) == b"hello world!"
+
+
+def test_a_first_row_that_is_no_guess_has_to_follow_the_grammar(slots: Slots) -> None:
+    slots.begin(0, 'start: "hello" " world" "!"')
+    slots.draw(0)
+    assert "report a bug" in slots.behind(0, len(slots.held[0]), [SPELLING.token(b"z")], is_guessed=False)[0]

@@ -58,6 +58,7 @@ CLUSTER = {
     "draft": "auto",
     "num_drafted": 40,
     "num_accepted": 30,
+    "num_dropped_runs": 3,
 }
 
 
@@ -81,7 +82,7 @@ def test_the_wide_table_tells_of_recoveries(wide: bool, capsys: pytest.CaptureFi
 
 def test_the_wide_table_tells_what_became_of_guesses(capsys: pytest.CaptureFixture[str]) -> None:
     print_status(STATUS, wide=True)
-    assert "draft auto: 30 of 40 guesses right (75%)" in capsys.readouterr().out
+    assert "draft auto: 30 of 40 guesses right (75%), 3 steps behind wrong ones" in capsys.readouterr().out
     print_status(replace(STATUS, draft="off", num_drafted=0, num_accepted=0), wide=True)
     assert "draft off: nothing is guessed" in capsys.readouterr().out
     print_status(STATUS, wide=False)

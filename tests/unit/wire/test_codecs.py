@@ -211,6 +211,19 @@ def test_tokens_come_to_the_first_stage_without_rows_and_pictures_without_scores
         StepAssembly(StepLimits.of(hello)).add(stage_pb2.StepMessage(header=header))
 
 
+def test_a_step_of_guesses_says_so_and_asks_for_nothing_else() -> None:
+    hello = make_hello(stage=0)
+    batch = replace(make_batch(1, 3), is_guessed=True, returns_logits=NO_ROWS)
+    assembly = StepAssembly(StepLimits.of(hello))
+    results = [assembly.add(stage_pb2.StepMessage.FromString(data)) for data in encode_step(batch, None)]
+    assert results[-1] is not None
+    assert same_batch(results[-1][0], batch)
+    header = encode_header(batch, 0)
+    header.scores = header.targets = bytes(4)
+    with pytest.raises(UsageError, match="is_guessed: rows that are guesses are sampled from"):
+        StepAssembly(StepLimits.of(hello)).add(stage_pb2.StepMessage(header=header))
+
+
 @given(restoring_steps())
 def test_a_step_that_restores_rows(step: tuple[Microbatch, Float32Array | None]) -> None:
     assembly = StepAssembly(StepLimits.of(make_hello(num_stages=3)))

@@ -94,6 +94,8 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
         header.is_pictured = True
     for picture in batch.pictures:
         header.pictures.add(slot=picture.slot, first=picture.first, width=picture.width, height=picture.height)
+    if batch.is_guessed:
+        header.is_guessed = True
     if len(batch.pending):
         header.pending = int32_bytes(batch.pending)
     for new in batch.new_sampling:
@@ -138,6 +140,7 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
         restores=restores,
         is_pictured=_is_pictured(message),
         pictures=_pictures(message, stage_limits),
+        is_guessed=_is_guessed(message),
     )
 
 
@@ -163,6 +166,12 @@ def _pictures(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> tuple[
         )
         for one in message.pictures
     )
+
+
+def _is_guessed(message: stage_pb2.StepHeader) -> bool:
+    if message.is_guessed and (message.pending or message.scores or message.embeds or message.is_pictured):
+        raise UsageError("is_guessed: rows that are guesses are sampled from, and nothing else; send the others apart")
+    return message.is_guessed
 
 
 def _restores(message: stage_pb2.StepHeader, num_stages: int) -> tuple[int, ...]:

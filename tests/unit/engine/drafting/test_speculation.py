@@ -96,7 +96,7 @@ def saw(found: Speculation, length: int, took_s: float, step: int, *, is_ahead: 
         sequence.num_in_flight = 1
     chunks = [next_row(sequence, (0,) * length)]
     batch = form_batch(StepId(1, 0, step), chunks, (), decodes=True, exclusive=False, after=None, sent_s=0.0)
-    found.answered(batch, took_s)
+    found.answered(batch, took_s, took_s)
 
 
 def test_what_steps_took_counts_more_than_what_was_promised() -> None:
