@@ -478,17 +478,13 @@ class Graph:
     def cancel(self) -> bool:
         """End the run that another thread is in: it raises InterruptedError. False if there is none."""
     def run(
-        self,
-        inputs: list[Buffer],
-        observer: Callable[[int, memoryview], object] | None = None,
-        wanted: Sequence[int] = ...,
+        self, inputs: list[Buffer], observer: Callable[[int, bytes], object] | None = None, wanted: Sequence[int] = ...
     ) -> list[Buffer]:
         """Compute without the GIL. Inputs are read where they lie, outputs are new buffers. Thread-safe.
 
         An index outside its axis raises IndexError, an integer divided by zero ZeroDivisionError; both with
         arguments (message, number of the step). `observer` is called with the number and the elements of each
-        wanted node, in this thread; what it raises ends the run. It must not compute, and the elements are gone when
-        it returns: BufferError if somebody still looks at them.
+        wanted node, in this thread; what it raises ends the run. It must not compute.
         """
     def measure(self, inputs: list[Buffer], num_runs: int) -> float:
         """Mean seconds of one run of the ggml graph itself."""

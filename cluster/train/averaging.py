@@ -34,6 +34,12 @@ class Averaging:
         for bucket in buckets:
             bucket.begin()
 
+    @property
+    def is_early(self) -> bool:
+        """Whether gradients are to be put while others are computed: where they have a way to go. In memory that ranks
+        share the way is shorter than the copy that shows a gradient early."""
+        return not self._group.shares_memory
+
     def has(self, parameter: ggml.Tensor) -> bool:
         """Whether its gradient is averaged."""
         return id(parameter) in self._places
@@ -92,7 +98,8 @@ class Averaging:
         try:
             for bucket in self._buckets:
                 with self._changed:
-                    self._changed.wait_for(lambda bucket=bucket: bucket.is_full or self._is_abandoned)
+                    while not bucket.is_full and not self._is_abandoned:
+                        self._changed.wait()
                     if self._is_abandoned:
                         return
                 bucket.average(self._group)

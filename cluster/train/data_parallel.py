@@ -21,8 +21,8 @@ class DistributedDataParallel(nn.Module):
     """Wraps ``module``. Its parameters and buffers become those of the first rank; each ``backward`` then averages the
     gradients over all ranks, so that equal optimisers take equal steps. So does each step of ``ggml.compile_step``.
 
-    Gradients of the last layers travel while those of the first are computed. A parameter that got no gradient on a
-    rank counts as zero there, if it got one on any.
+    Between machines gradients of the last layers travel while those of the first are computed. A parameter that got no
+    gradient on a rank counts as zero there, if it got one on any.
     """
 
     def __init__(
@@ -93,7 +93,12 @@ class DistributedDataParallel(nn.Module):
             queue_callback(self._finish, self._abandon)
         averaging, gradient = self._averaging, parameter.grad
         # Another hook behind ours may change it, and what is no f32 is converted first.
-        if gradient is not None and gradient.dtype is ggml.float32 and self._hooks[id(parameter)].is_last:
+        if (
+            averaging.is_early
+            and gradient is not None
+            and gradient.dtype is ggml.float32
+            and self._hooks[id(parameter)].is_last
+        ):
             see_early(gradient, lambda raw: averaging.put(parameter, raw))
 
     def _finish(self) -> None:

@@ -78,6 +78,11 @@ class ProcessGroup:
         endpoints = [self._endpoints[rank] for rank in part.ranks] if self._endpoints else []
         part.join([replace(one, address=where) for one, where in zip(endpoints, addresses, strict=bool(endpoints))])
 
+    @property
+    def shares_memory(self) -> bool:
+        """Whether what goes to the next rank passes memory that both share, and so costs little more than copying."""
+        return self._link is not None and self._link.shares_memory
+
     def send(self, data: memoryview) -> None:
         assert self._link is not None, "a group of one has nobody to send to"
         self._link.send(data)

@@ -26,7 +26,7 @@ from ggml.graph.program import Steps
 from worker_native import Buffer, ForkedError, Graph, OccupiedError
 
 #: What is given the elements of a result as soon as they are there. It may look at them only while it is called.
-Early = Callable[[memoryview], object]
+Early = Callable[[bytes | memoryview], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Executable:
         except MemoryError as error:
             raise out_of_memory(error, device) from None
 
-    def _watch(self, early: Mapping[int, Early]) -> tuple[Callable[[int, memoryview], object], list[int]]:
+    def _watch(self, early: Mapping[int, Early]) -> tuple[Callable[[int, bytes | memoryview], object], list[int]]:
         """What the native graph calls, and for which nodes."""
         if not self.nodes_of_outputs:
             found = {step: index for index, (step, *_) in enumerate(self.graph.nodes())}

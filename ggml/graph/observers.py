@@ -81,7 +81,7 @@ def _input_names(labels: Sequence[str], leaves: Sequence[str]) -> dict[int, str]
     return dict(zip(steps, names, strict=True))
 
 
-def array_of(node: GraphNode, raw: bytes | memoryview) -> NDArray[Any]:
+def array_of(node: GraphNode, raw: bytes) -> NDArray[Any]:
     """The elements of a node: bfloat16 as float32, quantised ones as bytes."""
     bytes_ = np.frombuffer(raw, np.uint8)
     if node.dtype.is_quantized:
@@ -141,7 +141,7 @@ def refuse_inside() -> None:
 
 def watch(
     program: Runnable, observations: Sequence[Observation]
-) -> tuple[Callable[[int, memoryview], object] | None, list[int]]:
+) -> tuple[Callable[[int, bytes], object] | None, list[int]]:
     """What the native graph calls, and for which nodes."""
     refuse_inside()
     nodes = list_nodes(program)
@@ -149,7 +149,7 @@ def watch(
     if not wanted:
         return None, []
 
-    def see(index: int, raw: memoryview) -> None:
+    def see(index: int, raw: bytes) -> None:
         node = nodes[index]
         token = _is_inside.set(True)
         try:

@@ -16,7 +16,7 @@ from ggml.graph.observers import Runnable, list_nodes
 Result = TypeVar("Result")
 
 #: What the native graph calls with a node's index and its bytes, and for which nodes.
-Watch = tuple[Callable[[int, memoryview], object] | None, list[int]]
+Watch = tuple[Callable[[int, bytes], object] | None, list[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Timer:
         nodes = list_nodes(program)
         begun = time.perf_counter_ns()
 
-        def see(index: int, raw: memoryview) -> None:
+        def see(index: int, raw: bytes) -> None:
             nonlocal begun
             node, now = nodes[index], time.perf_counter_ns()
             facts = {"op": node.op, "shape": node.shape, "dtype": node.dtype.name, "device": node.device}

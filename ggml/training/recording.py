@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,11 +90,12 @@ class StepRecording:
         forth, back = self.parts
         assert reduction is not None, "who recorded two parts has begun it"
         first = len(forth.program.outputs) - len(self.reduced)
-        results = forth.run(read, self.device, {
-            first + place: lambda raw, param=param: reduction.put(param, raw)
+        early = {
+            first + place: partial(reduction.put, param)
             for place, param in enumerate(self.reduced)
-            if param.dtype is float32
-        })  # fmt: skip
+            if param.dtype is float32 and reduction.is_early
+        }
+        results = forth.run(read, self.device, early)
         for param, buffer in zip(self.reduced, results[first:], strict=True):
             reduction.offer(param, wrap(leaf(param._node.shape, param.dtype, self.device, buffer)))
         found = {id(param): gradient for param, gradient in reduction.finish()}

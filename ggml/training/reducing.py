@@ -13,10 +13,14 @@ from ggml.tensors.tensor import Tensor
 class Reduction(Protocol):
     """The gradients of one step on their way. It is finished or abandoned."""
 
+    @property
+    def is_early(self) -> bool:
+        """Whether gradients are to be put while others are computed."""
+
     def has(self, parameter: Tensor) -> bool:
         """Whether the gradient of this parameter takes part."""
 
-    def put(self, parameter: Tensor, raw: memoryview) -> None:
+    def put(self, parameter: Tensor, raw: bytes | memoryview) -> None:
         """A gradient in float32, which may be looked at during this call. Others are still computed."""
 
     def offer(self, parameter: Tensor, gradient: Tensor | None) -> None:

@@ -49,7 +49,7 @@ class Written:
         return not self._parts
 
     def put(self, data: memoryview) -> bytes | None:
-        """Copies it in, which must not be empty, and returns the word that tells where; None while there is no room for it."""
+        """Copies it in, and returns the word that tells where; None while there is no room. It must not be empty."""
         place = self._place(len(data))
         if place is None:
             return None

@@ -63,6 +63,11 @@ class RingLink:
         self._watch = threading.Thread(target=self._wait_for_end, name="ring-link", daemon=True)
         self._watch.start()
 
+    @property
+    def shares_memory(self) -> bool:
+        """Whether bytes go through memory that both ranks share."""
+        return self._sharing is not None
+
     def send(self, data: memoryview) -> None:
         """Queues bytes, which are copied. UnreachableError once the other rank is gone.
 

@@ -125,7 +125,8 @@ class CyclicLR(LRScheduler):
         """How high a cycle, or a step, goes: a share of the whole way."""
         if self._scale_fn is not None:
             return self._scale_fn(at)
-        return {"triangular": 1.0, "triangular2": 0.5 ** (at - 1), "exp_range": self.gamma**at}[self.mode]
+        scales: dict[str, float] = {"triangular": 1, "triangular2": 0.5 ** (at - 1), "exp_range": self.gamma**at}
+        return scales[self.mode]
 
     def get_lr(self) -> list[float]:
         cycle = math.floor(1 + self.last_epoch / self.total_size)

@@ -41,6 +41,7 @@ def _flat(value: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # what PyTorch's hessian says of itself
 def test_same_as_torch(text: str) -> None:
     for one, other in zip(_flat(_run(ggml, text)), _flat(_run(torch, text)), strict=True):
         np.testing.assert_allclose(one.detach().numpy(), other.detach().numpy(), rtol=1e-5)

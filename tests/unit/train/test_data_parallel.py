@@ -65,6 +65,7 @@ def trained(kind: str, settings: dict[str, Any], steps: int, max_norm: Any) -> A
 
     rank, world_size = train.get_rank(), train.get_world_size()
     _buckets(settings.get("small", False))
+    _apart(settings.get("apart", False))
     model = train.DistributedDataParallel(_model(3 if rank == 0 else 9))
     assert len(model._buckets) == (3 if settings.get("small") else 1)
     return _train(model, kind, settings, _rows(rank, world_size), steps, max_norm)
@@ -76,7 +77,8 @@ def alone(settings: dict[str, Any], steps: int, max_norm: Any) -> Any:
 
 @pytest.mark.parametrize("world_size", [2, 3])
 @pytest.mark.parametrize(
-    ("settings", "max_norm"), [({}, None), ({"small": True}, None), ({"small": True, "optimizer": "SGD"}, 0.05)]
+    ("settings", "max_norm"),
+    [({}, None), ({"small": True, "apart": True}, None), ({"small": True, "optimizer": "SGD"}, 0.05)],
 )
 def test_ranks_take_the_steps_of_one_process(
     ranks: Ranks, world_size: int, settings: dict[str, Any], max_norm: float | None
@@ -93,6 +95,13 @@ def test_ranks_take_the_steps_of_one_process(
             np.testing.assert_allclose(other, whole, rtol=0, atol=1e-6)
 
 
+def _apart(are_apart: bool) -> None:
+    """As between machines: in memory that ranks share gradients would not travel early."""
+    from cluster.train.averaging import Averaging
+
+    Averaging.is_early = property(lambda self: are_apart)  # type: ignore[misc, assignment]
+
+
 def early(kind: str) -> list[str]:
     """Who averages what, while the first layer's gradient is held up until the last one's has come back."""
     import ggml
@@ -102,6 +111,7 @@ def early(kind: str) -> list[str]:
     from ggml import nn, optim
 
     _buckets(True)
+    _apart(True)
     model = train.DistributedDataParallel(_model())
     first = next(model.parameters())
     done, seen = threading.Event(), []
@@ -144,6 +154,7 @@ def hooked() -> Any:
     import ggml
     from cluster import train
 
+    _apart(True)
     rank = train.get_rank()
     inner = _model()
     unused = ggml.nn.Parameter(ggml.ones(2))
@@ -207,6 +218,7 @@ def recomputed_and_halved() -> Any:
     from ggml import nn
     from ggml.utils.checkpoint import checkpoint
 
+    _apart(True)
     rank = train.get_rank()
 
     class Recomputing(nn.Module):

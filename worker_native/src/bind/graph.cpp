@@ -51,42 +51,21 @@ nb::list nodes(const Graph& self) {
     return list;
 }
 
-// Shows the elements of a node to a Python function, in the order of memory, where they lie on the host.
+// Gives the elements of a node to a Python function, as bytes in the order of memory.
 class PythonObserver {
   public:
     explicit PythonObserver(nb::callable function) : function_(std::move(function)) {}
 
     void operator()(int64_t node, const ggml_tensor* t) const {
         const bool is_plain = ggml_is_contiguous(t);
-        const ggml_backend_buffer_t buffer = t->view_src ? t->view_src->buffer : t->buffer;
-        const bool is_here = is_plain && buffer && ggml_backend_buffer_is_host(buffer);
-        std::vector<char> copied(is_plain && !is_here ? ggml_nbytes(t) : 0);
-        if (!copied.empty()) ggml_backend_tensor_get(t, copied.data(), 0, copied.size());
+        std::vector<char> elements(ggml_nbytes(t));
+        if (is_plain) ggml_backend_tensor_get(t, elements.data(), 0, elements.size());
         const nb::gil_scoped_acquire gil;
         if (!is_plain) throw nb::type_error("observer: a result with gaps cannot be shown");
-        char* elements = is_here ? static_cast<char*>(t->data) : copied.data();
-        const auto view =
-            nb::steal(PyMemoryView_FromMemory(elements, static_cast<Py_ssize_t>(ggml_nbytes(t)), PyBUF_READ));
-        if (!view.is_valid()) nb::raise_python_error();
-        try {
-            function_(node, view);
-        } catch (...) {
-            release(view, true);
-            throw;
-        }
-        release(view, false);
+        function_(node, nb::bytes(elements.data(), elements.size()));
     }
 
   private:
-    // The memory is another's soon: whoever still looks at it is told.
-    static void release(const nb::object& view, bool is_quiet) {
-        try {
-            view.attr("release")();
-        } catch (const nb::python_error&) {
-            if (!is_quiet) throw;
-        }
-    }
-
     nb::callable function_;
 };
 

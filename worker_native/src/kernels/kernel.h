@@ -88,14 +88,11 @@ KernelFunction lstm_sequence_kernel();
 // F32 queries [E, L, H, B], keys [E, S, H or fewer, B] and values [Ev, S, H or fewer, B] in rows without gaps
 // to the values' means [Ev, L, H, B], weighted by the softmax of the scaled scores. params: scale.
 KernelFunction attend_kernel();
-// Of Adam's step, F32 [n] each: parameter, gradient and mean of gradients to that mean; parameter, gradient
-// and mean of their squares to that mean; and the parameter and both new means, with three rates, to the
-// parameter. The rates: of the mean, the root of what there is of the squares, and how much of the parameter
-// is kept. params: of the means how much of the old one stays, and how much of the parameter is added to the
-// gradient; of the parameter eps.
-KernelFunction adam_mean_kernel();
-KernelFunction adam_square_kernel();
-KernelFunction adam_param_kernel();
+// F32 parameter, gradient, mean of gradients and mean of their squares [n] and three rates of Adam's step to
+// the new parameter and means [n, 3]. The rates: of the mean, the root of what there is of the squares, and
+// how much of the parameter is kept. params: beta1, beta2, eps, how much of the parameter is added to the
+// gradient.
+KernelFunction adam_step_kernel();
 // F32 rows [n, ...], weight [n] and bias [n] to rows of mean 0 and variance 1, scaled and shifted. params:
 // eps.
 KernelFunction norm_affine_kernel();

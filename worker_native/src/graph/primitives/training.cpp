@@ -4,36 +4,20 @@
 namespace native {
 namespace {
 
-// Three arrays of one length to another one; what follows them are numbers.
-void require_arrays(const Site& site) {
+ggml_tensor* adam_step(Site& site) {
     require_plain_f32(site);
     const int64_t n = site.src[0]->ne[0];
-    for (size_t i = 0; i < site.src.size(); ++i)
-        site.require(has_ne(site.src[i], {i < 3 ? n : 1, 1, 1, 1}),
-                     i < 3 ? "wants arrays of one length" : "wants rates of one number");
-    site.require(site.step.type == GGML_TYPE_F32 && site.step.ne == std::array<int64_t, 4>{n, 1, 1, 1},
+    for (size_t i = 0; i < 4; ++i)
+        site.require(has_ne(site.src[i], {n, 1, 1, 1}), "wants arrays of one length");
+    for (size_t i = 4; i < 7; ++i)
+        site.require(has_ne(site.src[i], {1, 1, 1, 1}), "wants rates of one number");
+    site.require(site.step.type == GGML_TYPE_F32 && site.step.ne == std::array<int64_t, 4>{n, 3, 1, 1},
                  "the result has other extents");
-}
-
-ggml_tensor* adam_mean(Site& site) {
-    require_arrays(site);
-    return custom(site, adam_mean_kernel());
-}
-
-ggml_tensor* adam_square(Site& site) {
-    require_arrays(site);
-    return custom(site, adam_square_kernel());
-}
-
-ggml_tensor* adam_param(Site& site) {
-    require_arrays(site);
-    return custom(site, adam_param_kernel());
+    return custom(site, adam_step_kernel());
 }
 
 const Primitive list[] = {
-    {"adam_mean", 3, 2, adam_mean},
-    {"adam_square", 3, 2, adam_square},
-    {"adam_param", 6, 1, adam_param},
+    {"adam_step", 7, 4, adam_step},
 };
 
 }  // namespace
