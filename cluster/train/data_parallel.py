@@ -34,10 +34,13 @@ class DistributedDataParallel(nn.Module):
         broadcast_buffers: bool = True,
         *,
         process_group: Any = None,
-        **ignored: Any,
+        bucket_cap_mb: float | None = None,
+        find_unused_parameters: bool = False,
+        gradient_as_bucket_view: bool = False,
+        static_graph: bool = False,
     ) -> None:
         """``process_group``: None for all ranks. ``broadcast_buffers``: before each forward in training, those of the
-        first rank are given to all. Where a model lies, and what else PyTorch takes to be faster, is ignored.
+        first rank are given to all. Other arguments are PyTorch's and have no effect.
 
         UsageError without a group, or if nothing in ``module`` requires a gradient.
         """
