@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos import stage_pb2 as protos_dot_stage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11protos/ring.proto\x12\x0fggml_cluster.v1\x1a\x12protos/stage.proto\"\x98\x01\n\x08RingPart\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0c\n\x04rank\x18\x02 \x01(\r\x12\x12\n\nworld_size\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x11\n\tis_direct\x18\x05 \x01(\x08\x12/\n\ninvitation\x18\x06 \x01(\x0b\x32\x1b.ggml_cluster.v1.Invitation\"\x1b\n\x07RingAck\x12\x10\n\x08has_come\x18\x01 \x01(\x08\x32G\n\x04Ring\x12?\n\x04Pass\x12\x19.ggml_cluster.v1.RingPart\x1a\x18.ggml_cluster.v1.RingAck(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11protos/ring.proto\x12\x0fggml_cluster.v1\x1a\x12protos/stage.proto\"\xae\x01\n\x08RingPart\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0c\n\x04rank\x18\x02 \x01(\r\x12\x12\n\nworld_size\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x11\n\tis_direct\x18\x05 \x01(\x08\x12/\n\ninvitation\x18\x06 \x01(\x0b\x32\x1b.ggml_cluster.v1.Invitation\x12\x14\n\x0cshared_bytes\x18\x07 \x01(\x04\"\x1b\n\x07RingAck\x12\x10\n\x08has_come\x18\x01 \x01(\x08\x32G\n\x04Ring\x12?\n\x04Pass\x12\x19.ggml_cluster.v1.RingPart\x1a\x18.ggml_cluster.v1.RingAck(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.ring_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RINGPART']._serialized_start=59
-  _globals['_RINGPART']._serialized_end=211
-  _globals['_RINGACK']._serialized_start=213
-  _globals['_RINGACK']._serialized_end=240
-  _globals['_RING']._serialized_start=242
-  _globals['_RING']._serialized_end=313
+  _globals['_RINGPART']._serialized_end=233
+  _globals['_RINGACK']._serialized_start=235
+  _globals['_RINGACK']._serialized_end=262
+  _globals['_RING']._serialized_start=264
+  _globals['_RING']._serialized_end=335
 # @@protoc_insertion_point(module_scope)

@@ -13,6 +13,7 @@ from cluster.api.errors import ClusterError, UsageError
 
 MAX_WORKERS = 64
 DEFAULT_RESTARTS = 3
+IN_CLUSTER = "cluster"  # as an address of Ray: that of the cluster which this machine takes part in
 
 
 def add_parser(verbs: Any) -> None:
@@ -35,7 +36,10 @@ def add_parser(verbs: Any) -> None:
         help="how often all begin again when a worker has died (default: %(default)s)",
     )
     parser.add_argument(
-        "--address", metavar="RAY", help="run in this Ray cluster (host:port, or auto) instead of a local one"
+        "--address",
+        metavar="RAY",
+        help="run in this Ray (host:port, or auto), or in that of the cluster which "
+        "is up here (cluster), instead of a local one",
     )
     parser.add_argument(
         "--nodes", type=int, metavar="N", help="of that Ray; waits until it has as many (default: those there are)"
@@ -62,10 +66,11 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"{script}: no such file; give the path of a Python script")
     from cluster.actors.ground.foreign import asked_for
 
-    ray = asked_for(options.address)
+    in_cluster = options.address == IN_CLUSTER
+    ray = None if in_cluster else asked_for(options.address)
     if options.nodes is not None and not 1 <= options.nodes <= MAX_WORKERS:
         raise UsageError(f"--nodes: {options.nodes}; give 1 to {MAX_WORKERS}")
-    if ray is None and (options.nodes or 1) > 1:
+    if ray is None and not in_cluster and (options.nodes or 1) > 1:
         raise UsageError("--nodes: a Ray of our own is one machine; give --address of one that has several")
     from cluster.actors.training.run import Asked, train
 
@@ -77,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
         options.max_restarts,
         ray,
         options.nodes,
+        in_cluster=in_cluster,
         is_secure=not options.insecure,
     )
     failure = train(asked, _note, _show)

@@ -11,7 +11,7 @@ import multiprocessing
 import statistics
 import time
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 import ggml
 from cluster.node.secret import Secret
@@ -22,7 +22,17 @@ from ggml import nn, optim
 
 START_S = 180.0
 INPUTS, CLASSES = 784, 10
-Wanted = tuple[int, int, int, int]  # rank, world size, width, rows of this rank
+
+
+class Wanted(NamedTuple):
+    """What one process is to be."""
+
+    rank: int
+    world_size: int
+    num_threads: int
+    width: int
+    num_rows: int  # of this rank
+    is_compiled: bool
 
 
 def main() -> None:
@@ -32,9 +42,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=512, help="rows of a joint batch (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=10, help="of a turn (default: %(default)s)")
     parser.add_argument("--turns", type=int, default=7, help="of each side (default: %(default)s)")
+    parser.add_argument("--compiled", action="store_true", help="steps of ggml.compile_step in place of the plain loop")
     options = parser.parse_args()
-    alone = _Side(1, options.workers, options.width, options.batch)
-    together = _Side(options.workers, 1, options.width, options.batch)
+    alone = _Side(1, options.workers, options)
+    together = _Side(options.workers, 1, options)
     try:
         for side in (together, alone):
             side.turn(2)  # graphs are built
@@ -45,7 +56,8 @@ def main() -> None:
     ours, theirs = (statistics.median(column) * 1e3 / options.steps for column in zip(*turns, strict=True))
     ratios = sorted(other / own for own, other in turns)
     print(
-        f"MLP {INPUTS}-{options.width}-{options.width}-{CLASSES}, joint batch of {options.batch}, AdamW, ms of a step"
+        f"MLP {INPUTS}-{options.width}-{options.width}-{CLASSES}, joint batch of {options.batch}, AdamW, "
+        f"{'compiled' if options.compiled else 'plain'} loop, ms of a step"
     )
     print(f"{options.workers} workers, 1 thread each     {ours:8.1f}")
     print(f"1 process, {options.workers} threads         {theirs:8.1f}")
@@ -56,15 +68,16 @@ def main() -> None:
 class _Side:
     """Processes that train together, one turn at a time. Close it."""
 
-    def __init__(self, world_size: int, num_threads: int, width: int, batch: int) -> None:
+    def __init__(self, world_size: int, num_threads: int, options: argparse.Namespace) -> None:
         context = multiprocessing.get_context("spawn")
         pairs = [context.Pipe() for _ in range(world_size)]
         secret = Secret.new()
         self._pipes = [ours for ours, _ in pairs]
         self._processes = []
         for rank, (_, theirs) in enumerate(pairs):
-            wanted = (rank, world_size, width, batch // world_size)
-            process = context.Process(target=_serve, args=(theirs, wanted, num_threads, secret), daemon=True)
+            num_rows = options.batch // world_size
+            wanted = Wanted(rank, world_size, num_threads, options.width, num_rows, options.compiled)
+            process = context.Process(target=_serve, args=(theirs, wanted, secret), daemon=True)
             process.start()
             self._processes.append(process)
         addresses = [_got(pipe) for pipe in self._pipes]
@@ -94,27 +107,35 @@ def _got(pipe: Connection) -> Any:
     return pipe.recv()
 
 
-def _serve(pipe: Connection, wanted: Wanted, num_threads: int, secret: Secret) -> None:
+def _serve(pipe: Connection, wanted: Wanted, secret: Secret) -> None:
     """One process of a side."""
-    rank, world_size, width, num_rows = wanted
-    ggml.set_num_threads(num_threads)
-    group = ProcessGroup(rank, world_size, Listener(secret))
+    ggml.set_num_threads(wanted.num_threads)
+    group = ProcessGroup(wanted.rank, wanted.world_size, Listener(secret))
     pipe.send(group.address)
     group.join([Endpoint(address, secret) for address in pipe.recv()])
     default_group.prepare(group)
     default_group.init_process_group()
     ggml.manual_seed(0)
+    width = wanted.width
     inner = nn.Sequential(
         nn.Linear(INPUTS, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, CLASSES)
     )
     model = DistributedDataParallel(inner)
     optimizer = optim.AdamW(model.parameters(), lr=1e-3)
-    inputs, targets = ggml.randn(num_rows, INPUTS), ggml.randint(0, CLASSES, (num_rows,))
+    inputs, targets = ggml.randn(wanted.num_rows, INPUTS), ggml.randint(0, CLASSES, (wanted.num_rows,))
+    compiled = ggml.compile_step(model, nn.functional.cross_entropy, optimizer)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(inputs), targets).backward()
+        optimizer.step()
+
     while num_steps := pipe.recv():
         for _ in range(num_steps):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(model(inputs), targets).backward()
-            optimizer.step()
+            if wanted.is_compiled:
+                compiled(inputs, targets)
+            else:
+                step()
         pipe.send(num_steps)
     group.close()
 

@@ -8,8 +8,9 @@ import numpy as np
 
 import ggml
 from cluster.api.errors import UsageError
+from cluster.train import collectives
 from cluster.train.arrays import flat_of
-from cluster.train.default_group import reduce_array, the_group
+from cluster.train.process_group import ProcessGroup
 from cluster.train.sharded_parameter import ShardedParameter
 
 
@@ -22,13 +23,16 @@ def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0) ->
         raise UsageError(f"clip_grad_norm_: norm_type {norm_type} cannot be had over ranks; take 2")
     listed = [parameters] if isinstance(parameters, ggml.Tensor) else list(parameters)
     grown = [(one, one.grad) for one in listed if one.grad is not None]
-    sums = np.zeros(2, np.float32)  # of squares: of parts, and of what every rank has whole
+    whole = np.zeros(1, np.float32)  # sums of squares: of what every rank has whole, and of parts by their group
+    parts: dict[ProcessGroup, np.ndarray[Any, Any]] = {}
     for one, gradient in grown:
         flat = flat_of(gradient)
-        sums[0 if isinstance(one, ShardedParameter) else 1] += flat @ flat
-    parts = sums[:1].copy()
-    reduce_array(the_group("clip_grad_norm_"), parts)
-    norm = float(np.sqrt(parts[0] + sums[1]))
+        of = parts.setdefault(one.group, np.zeros(1, np.float32)) if isinstance(one, ShardedParameter) else whole
+        of += flat @ flat
+    for group, squares in parts.items():
+        if group.world_size > 1:
+            collectives.all_reduce(group, squares)
+    norm = float(np.sqrt(sum(parts.values(), whole)[0]))
     scale = max_norm / (norm + 1e-6)
     if scale < 1:
         for one, gradient in grown:

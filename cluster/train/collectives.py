@@ -6,14 +6,17 @@ all ranks have the same bits afterwards, and a run that is repeated has them, to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cluster.api.errors import UsageError
+
 Array = NDArray[Any]
+Part = bytes | memoryview
 
 # Bytes that a rank sends before it receives as many: they have to find room on the way, or all would wait for all.
 # By reasoning: a quarter of what `wire.ring.incoming` holds.
@@ -32,29 +35,34 @@ class Ring(Protocol):
     def send(self, data: memoryview) -> None:
         """To the next rank. UnreachableError once it is gone."""
 
-    def receive(self, num_bytes: int) -> bytearray:
-        """What the rank before sent next. UnreachableError once it is gone, UsageError where it sent something else."""
+    def receive_each(self, num_bytes: int, use: Callable[[Part], object]) -> None:
+        """What the rank before sent next, part by part: `use` may look at one only while it is called.
+
+        UnreachableError once that rank is gone, UsageError where it sent something else.
+        """
 
 
-def all_reduce(ring: Ring, array: Array) -> None:
-    """The sum over all ranks, in the place of `array` ([N], contiguous): 2 (W - 1) / W of its bytes are sent."""
+def all_reduce(ring: Ring, array: Array, combine: np.ufunc = np.add) -> None:
+    """The sum over all ranks, in the place of `array` ([N], contiguous): 2 (W - 1) / W of its bytes are sent.
+
+    `combine`: another function of two values, in the place of their sum.
+    """
     for segment in _segments(array, ring.world_size):
         parts = np.array_split(segment, ring.world_size)
         for step in range(ring.world_size - 1):
             _send(ring, parts[(ring.rank - step) % ring.world_size])
             part = parts[(ring.rank - step - 1) % ring.world_size]
-            np.add(_received(ring, part), part, out=part)
+            _receive(ring, part, combine)
         for step in range(ring.world_size - 1):
             _send(ring, parts[(ring.rank - step + 1) % ring.world_size])
-            part = parts[(ring.rank - step) % ring.world_size]
-            part[:] = _received(ring, part)
+            _receive(ring, parts[(ring.rank - step) % ring.world_size])
 
 
 def broadcast(ring: Ring, array: Array, source: int) -> None:
     """What rank `source` has, in the place of `array` ([N], contiguous) of all others."""
     for segment in _segments(array, 1):
         if ring.rank != source:
-            segment[:] = _received(ring, segment)
+            _receive(ring, segment)
         if (ring.rank + 1) % ring.world_size != source:
             _send(ring, segment)
 
@@ -79,10 +87,10 @@ def all_gather_parts(ring: Ring, parts: Sequence[Array]) -> None:
             if mine is not None:
                 _send(ring, mine)
             if theirs is not None:
-                theirs[:] = _received(ring, theirs)
+                _receive(ring, theirs)
 
 
-def reduce_scatter(ring: Ring, array: Array) -> Array:
+def reduce_scatter(ring: Ring, array: Array, combine: np.ufunc = np.add) -> Array:
     """This rank's of W equal parts of `array` ([W * N], contiguous), summed over all ranks: [N].
 
     `array` is used up. (W - 1) / W of its bytes are sent. Part i is added up from rank i + 1 on, around the ring.
@@ -94,7 +102,7 @@ def reduce_scatter(ring: Ring, array: Array) -> Array:
         taken = _segments(parts[(ring.rank - step - 2) % ring.world_size], 1)
         for mine, theirs in zip(sent, taken, strict=True):
             _send(ring, mine)
-            np.add(_received(ring, theirs), theirs, out=theirs)
+            _receive(ring, theirs, combine)
     return np.array(parts[ring.rank])
 
 
@@ -114,5 +122,21 @@ def _send(ring: Ring, part: Array) -> None:
     ring.send(part.view(np.uint8).data)
 
 
-def _received(ring: Ring, like: Array) -> Array:
-    return np.frombuffer(ring.receive(like.nbytes), like.dtype)
+def _receive(ring: Ring, target: Array, combine: np.ufunc | None = None) -> None:
+    """What the rank before sent, in the place of `target`, or combined with what is there."""
+    at = 0
+
+    def use(part: Part) -> None:
+        nonlocal at
+        if len(part) % target.itemsize:
+            raise UsageError(f"ring: {len(part)} bytes came, and {target.dtype} was expected; all ranks must exchange "
+                             "the same arrays in order")  # fmt: skip
+        theirs = np.frombuffer(part, target.dtype)
+        mine = target[at : at + len(theirs)]
+        at += len(theirs)
+        if combine is None:
+            mine[:] = theirs
+        else:
+            combine(theirs, mine, out=mine)
+
+    ring.receive_each(target.nbytes, use)

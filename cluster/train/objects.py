@@ -8,9 +8,34 @@ from typing import Any
 
 import numpy as np
 
+from cluster.api.errors import UsageError
 from cluster.train import collectives
+from cluster.train.default_group import own_group
 from cluster.train.process_group import ProcessGroup
+from cluster.train.subgroups import group_rank
 from ggml.io.nested import load_nested, save_nested
+
+
+def broadcast_object_list(object_list: list[Any], src: int = 0, group: Any = None) -> None:
+    """What rank ``src`` (among all ranks) has in its list, in the lists of all: dicts, lists, numbers, strings and
+    tensors. UsageError for a list of another length, DTypeError for what cannot be written."""
+    ranks = own_group("broadcast_object_list", group)
+    if ranks is None:
+        return
+    found = broadcast_object(ranks, list(object_list), group_rank(ranks, "broadcast_object_list: src", src))
+    if len(found) != len(object_list):
+        raise UsageError(f"broadcast_object_list: {len(found)} objects came for a list of {len(object_list)}")
+    object_list[:] = found
+
+
+def all_gather_object(object_list: list[Any], obj: Any, group: Any = None) -> None:
+    """What all ranks have, in the order of ranks, in the places of a list. Errors as of `broadcast_object_list`."""
+    ranks = own_group("all_gather_object", group)
+    if ranks is None:
+        return
+    if len(object_list) != ranks.world_size:
+        raise UsageError(f"all_gather_object: the list has {len(object_list)} places for a group of {ranks.world_size}")
+    object_list[:] = [broadcast_object(ranks, obj, rank) for rank in range(ranks.world_size)]
 
 
 def broadcast_object(group: ProcessGroup, obj: Any, source: int) -> Any:

@@ -20,11 +20,13 @@ class ShardedParameter(nn.Parameter):
 
     Attributes:
         full_shape: of the whole parameter.
+        group: the ranks that have its parts.
     """
 
-    __slots__ = ("full_shape",)
+    __slots__ = ("full_shape", "group")
 
     full_shape: tuple[int, ...]
+    group: ProcessGroup
 
     @classmethod
     def of(cls, parameter: nn.Parameter, group: ProcessGroup) -> ShardedParameter:
@@ -36,7 +38,7 @@ class ShardedParameter(nn.Parameter):
         padded[: len(mine)] = mine
         value = ggml.from_numpy(padded).to(parameter.dtype).to(parameter.device)
         found = cls(value, parameter.requires_grad)
-        found.full_shape = tuple(parameter.shape)
+        found.full_shape, found.group = tuple(parameter.shape), group
         return found
 
     @property

@@ -13,6 +13,7 @@ from cluster.train import collectives
 from cluster.train.arrays import flat_of, put
 from cluster.train.default_group import the_group
 from cluster.train.objects import broadcast_object
+from cluster.train.subgroups import group_rank
 from ggml import optim
 from ggml.autograd import enable_grad
 
@@ -31,9 +32,14 @@ class ZeroRedundancyOptimizer(optim.Optimizer):
         state: its state, by parameter: those of other ranks are not in it.
     """
 
-    def __init__(self, params: Any, optimizer_class: Callable[..., optim.Optimizer], **defaults: Any) -> None:
-        """`params` as of any optimiser, groups too; `defaults` go to `optimizer_class`. UsageError without a group."""
-        group = the_group(_WHAT)
+    def __init__(
+        self, params: Any, optimizer_class: Callable[..., optim.Optimizer], process_group: Any = None, **defaults: Any
+    ) -> None:
+        """`params` as of any optimiser, groups too; `defaults` go to `optimizer_class`.
+
+        `process_group`: None for all ranks. UsageError without a group.
+        """
+        group = self._group = the_group(_WHAT, process_group)
         listed = list(params) if not isinstance(params, ggml.Tensor) else params
         whole = optimizer_class(listed, **defaults)  # checks all that there is to check; state comes with a step only
         self.defaults, self.param_groups = whole.defaults, whole.param_groups
@@ -63,10 +69,12 @@ class ZeroRedundancyOptimizer(optim.Optimizer):
         raise UsageError(f"{_WHAT}: groups cannot be added later; give all of them when it is made")
 
     def consolidate_state_dict(self, to: int = 0) -> None:
-        """Bring the state of all ranks to rank ``to``, whose `state_dict` has all of it then. Every rank calls it."""
-        group = the_group(_WHAT)
-        if not 0 <= to < group.world_size:
-            raise UsageError(f"consolidate_state_dict: to {to} is no rank of a group of {group.world_size}")
+        """Bring the state of all ranks to rank ``to`` (among all ranks), whose `state_dict` has all of it then.
+
+        Every rank of the group calls it. UsageError for a rank that is not in it.
+        """
+        group = the_group(_WHAT, self._group)
+        to = group_rank(group, "consolidate_state_dict: to", to)
         whole: dict[int, dict[str, Any]] = {}
         for rank in range(group.world_size):
             part = broadcast_object(group, self.local_state() if rank == group.rank else None, rank)
@@ -81,8 +89,7 @@ class ZeroRedundancyOptimizer(optim.Optimizer):
 
     def owned_numbers(self) -> set[int]:
         """The numbers of this rank's parameters among all."""
-        rank = the_group(_WHAT).rank
-        return {place for place, one in enumerate(self._params()) if self._owners[id(one)] == rank}
+        return {place for place, one in enumerate(self._params()) if self._owners[id(one)] == self._group.rank}
 
     def state_dict(self) -> dict[str, Any]:
         """That of the plain optimiser. UsageError unless `consolidate_state_dict` has brought it to this rank."""
@@ -101,8 +108,7 @@ class ZeroRedundancyOptimizer(optim.Optimizer):
         """Take this rank's part of a whole state, as `state_dict` or a plain optimiser gives it. StateDictError."""
         params = self._params()
         before = self.param_groups, self.optim.state
-        group = the_group(_WHAT)
-        mine = {id(one) for one in self._of_rank(params, group.rank)}
+        mine = {id(one) for one in self._of_rank(params, self._group.rank)}
         whole = optim.Optimizer.__new__(optim.Optimizer)
         whole.defaults, whole.state = self.defaults, {}
         whole.param_groups = [dict(each) for each in before[0]]
@@ -122,7 +128,7 @@ class ZeroRedundancyOptimizer(optim.Optimizer):
             inner.update({key: value for key, value in seen.items() if key != "params"})
 
     def _gather(self) -> None:
-        group = the_group(_WHAT)
+        group = the_group(_WHAT, self._group)
         if group.world_size == 1:
             return
         trained = [one for one in self._params() if one.requires_grad]

@@ -17,6 +17,7 @@ from ggml.core import autocast, grad_mode, tracing
 from ggml.core.errors import DeviceMismatchError, DTypeError, GgmlError, GradientError, ShapeMismatchError
 from ggml.core.node import placeholder
 from ggml.graph import executor
+from ggml.graph.executable import Early
 from ggml.ops.create.factories import zeros
 from ggml.registry.table import TABLE
 from ggml.tensors.history import History, Recorded
@@ -33,14 +34,31 @@ def check_nan(wanted: bool) -> bool:
     return before
 
 
-def queue_callback(callback: Callable[[], None]) -> None:
+def queue_callback(callback: Callable[[], None], on_failure: Callable[[], None] | None = None) -> None:
     """Call it when the ``backward`` under way is done and gradients are computed. From within hooks only.
 
     Whoever works with all gradients together needs them after the one graph that makes them, not while it is planned.
+    ``on_failure`` is called instead where that backward raises, also by the callback.
     """
+    way = _current("queue_callback")
+    way.callbacks.append(callback)
+    if on_failure is not None:
+        way.failures.append(on_failure)
+
+
+def see_early(gradient: Tensor, see: Early) -> None:
+    """Give ``see`` the elements of a gradient while the graph of the ``backward`` under way still computes others.
+
+    From within hooks only. It may look at them only while it is called, and must not compute. It is not called where
+    they are there already, or something else watches the graph: whoever needs them asks the gradient afterwards.
+    """
+    _current("see_early").early[id(gradient._node)] = see
+
+
+def _current(what: str) -> Walk:
     if not _under_way:
-        raise GradientError("queue_callback", "no backward is under way; call it from within a hook")
-    _under_way[-1].callbacks.append(callback)
+        raise GradientError(what, "no backward is under way; call it from within a hook")
+    return _under_way[-1]
 
 
 class Walk:
@@ -57,6 +75,8 @@ class Walk:
         self.found: dict[int, Tensor] = {}
         self.grown: list[Tensor] = []
         self.callbacks: list[Callable[[], None]] = []
+        self.failures: list[Callable[[], None]] = []
+        self.early: dict[int, Early] = {}  # by node, which the tensors in `grown` keep alive
 
     def add(self, history: History, gradient: Tensor) -> None:
         """One part of the gradient of a value."""
@@ -183,14 +203,19 @@ def walk(
     way = Walk(ends, keeps, creates)
     for root, gradient in zip(roots, gradients, strict=True):
         way.add(*seed(op, root, gradient))
-    _under_way.append(way)
     try:
-        way.run()
-    finally:
-        _under_way.pop()
-    if not tracing.is_active():
-        made = [*way.grown, *way.found.values()]
-        executor.compute([one._node for one in (*made, *roots)])
-    for callback in way.callbacks:
-        callback()
+        _under_way.append(way)
+        try:
+            way.run()
+        finally:
+            _under_way.pop()
+        if not tracing.is_active():
+            made = [*way.grown, *way.found.values()]
+            executor.compute([one._node for one in (*made, *roots)], early=way.early or None)
+        for callback in way.callbacks:
+            callback()
+    except BaseException:
+        for failed in way.failures:
+            failed()
+        raise
     return way

@@ -19,7 +19,16 @@ from ggml.ops.index.indexing import index_select
 from ggml.ops.shape.cutting import unbind
 from ggml.tensors.tensor import Tensor
 
-__all__ = ["ChainDataset", "ConcatDataset", "Dataset", "IterableDataset", "Subset", "TensorDataset", "random_split"]
+__all__ = [
+    "ChainDataset",
+    "ConcatDataset",
+    "Dataset",
+    "IterableDataset",
+    "StackDataset",
+    "Subset",
+    "TensorDataset",
+    "random_split",
+]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -104,6 +113,43 @@ class ConcatDataset(Dataset[Any]):
             raise IndexOutOfRangeError("ConcatDataset", f"index {index} is outside of {len(self)} samples")
         which = bisect.bisect_right(self.cumulative_sizes, place)
         return self.datasets[which][place - (self.cumulative_sizes[which - 1] if which else 0)]
+
+
+class StackDataset(Dataset[Any]):
+    """Sample i is the tuple, or the dict by name, of the samples i of all datasets, which have equally many."""
+
+    def __init__(self, *args: Dataset[Any], **kwargs: Dataset[Any]) -> None:
+        if bool(args) == bool(kwargs):
+            raise ArgumentError("StackDataset", "datasets", "must be given either in order or by name")
+        self.datasets: tuple[Dataset[Any], ...] | dict[str, Dataset[Any]] = args or kwargs
+        lengths = {_length("StackDataset", one) for one in args or kwargs.values()}
+        if len(lengths) > 1:
+            raise ShapeMismatchError("StackDataset", "datasets with equally many samples", tuple(sorted(lengths)))
+        self._num_samples = lengths.pop()
+
+    def __len__(self) -> int:
+        return self._num_samples
+
+    def __getitem__(self, index: int) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: one[index] for name, one in self.datasets.items()}
+        return tuple(one[index] for one in self.datasets)
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """As each dataset gives a whole batch, where it can."""
+        if isinstance(self.datasets, dict):
+            names, datasets = list(self.datasets), list(self.datasets.values())
+            return [dict(zip(names, one, strict=True)) for one in zip(*_columns(datasets, indices), strict=True)]
+        return list(zip(*_columns(self.datasets, indices), strict=True))
+
+
+def _columns(datasets: Sequence[Dataset[Any]], indices: Sequence[int]) -> list[list[Any]]:
+    """The samples of each dataset at these indices."""
+    found = []
+    for one in datasets:
+        several = getattr(one, "__getitems__", None)
+        found.append(list(several(indices)) if callable(several) else [one[index] for index in indices])
+    return found
 
 
 class ChainDataset(IterableDataset[Any]):

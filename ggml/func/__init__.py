@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ggml.autograd import calls
 from ggml.core import grad_mode
-from ggml.core.errors import ArgumentError, DTypeError, GradientError
+from ggml.core.errors import ArgumentError, DTypeError, GradientError, StateDictError
+from ggml.nn.module.module import Module
 from ggml.ops.create.factories import zeros_like
+from ggml.ops.shape.concatenation import stack
 from ggml.tensors.tensor import Tensor
 
-__all__ = ["grad", "grad_and_value", "value_and_grad", "vjp"]
+__all__ = ["functional_call", "grad", "grad_and_value", "hessian", "jacrev", "value_and_grad", "vjp"]
 
 
 def _leaves(op: str, args: tuple[Any, ...], places: tuple[int, ...]) -> tuple[list[Any], list[Tensor]]:
@@ -91,6 +93,70 @@ def vjp(func: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[..., 
         return tuple(_found(value, cotangent, wanted, False, keeps=True))
 
     return value.detach(), back
+
+
+def jacrev(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+    """A function that returns the derivatives of each element of what ``func`` returns, a tensor, for each element of
+    an argument: [*shape of the result, *shape of the argument]. A tuple of ``argnums`` gives a tuple of them.
+
+    There is a way back for each element of the result.
+    """
+    places = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    def derived(*args: Any) -> Any:
+        creates = grad_mode.is_grad_enabled() and any(isinstance(one, Tensor) and one.requires_grad for one in args)
+        with grad_mode.enable_grad():
+            given, wanted = _leaves("jacrev", args, places)
+            value = func(*given)
+            if not isinstance(value, Tensor):
+                raise GradientError("jacrev", "the function has to return a tensor")
+            rows = [_found(one, None, wanted, creates, keeps=True) for one in value.reshape(-1).unbind()]
+            found = [
+                stack(list(column)).reshape((*value.shape, *one.shape))
+                for column, one in zip(zip(*rows, strict=True), wanted, strict=True)
+            ]
+        return tuple(found) if isinstance(argnums, tuple) else found[0]
+
+    return derived
+
+
+def hessian(func: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """A function that returns the second derivatives of ``func`` for one argument."""
+    return jacrev(jacrev(func, argnums), argnums)
+
+
+def functional_call(
+    module: Module,
+    parameter_and_buffer_dicts: Mapping[str, Tensor] | Sequence[Mapping[str, Tensor]],
+    args: Any = None,
+    kwargs: dict[str, Any] | None = None,
+    *,
+    tie_weights: bool = True,
+    strict: bool = False,
+) -> Any:
+    """What the module gives with these tensors in the places of its parameters and buffers, by name.
+
+    Gradients come back to the tensors; what the forward changes in place is forgotten. One tensor under two names has
+    the same place under both. StateDictError for names that the module does not have and, with ``strict``, for those
+    that are not given.
+    """
+    dicts = parameter_and_buffer_dicts
+    given = dict(dicts) if isinstance(dicts, Mapping) else {name: one for each in dicts for name, one in each.items()}
+    handles = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
+    unknown = [name for name in given if name not in handles]
+    missing = [name for name in handles if name not in given] if strict else []
+    if unknown or missing:
+        raise StateDictError(type(module).__name__, missing, unknown, [], True)
+    places = [(handles[name], one) for name, one in given.items()]
+    before = [(one, one._node, one._history) for one, _ in places]
+    called = args if isinstance(args, tuple) else () if args is None else (args,)
+    try:
+        for one, value in places:
+            one._node, one._history = value._node, value._history
+        return module(*called, **(kwargs or {}))
+    finally:
+        for one, node, history in reversed(before):
+            one._node, one._history = node, history
 
 
 def _found(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from ggml.graph.plan import Plan
 from ggml.graph.program import Steps
 from worker_native import Buffer, ForkedError, Graph, OccupiedError
 
+#: What is given the elements of a result as soon as they are there. It may look at them only while it is called.
+Early = Callable[[bytes | memoryview], object]
+
 
 @dataclass(frozen=True, slots=True)
 class Executable:
@@ -35,16 +39,23 @@ class Executable:
     step_ops: list[str]  # the operation that each step belongs to, for messages
     steps: Steps
     outputs: NDArray[np.int64]  # the steps that are results
+    nodes_of_outputs: list[int] = field(default_factory=list)  # of the native graph; filled when somebody asks early
 
-    def run(self, leaves: list[Buffer], device: Device) -> list[Buffer]:
-        """One buffer for each output. Python is not called while it computes, save for observers and profiles."""
+    def run(self, leaves: list[Buffer], device: Device, early: Mapping[int, Early] | None = None) -> list[Buffer]:
+        """One buffer for each output. Python is not called while it computes, save for observers and profiles.
+
+        ``early``: by place of the output, who sees it before the others are computed. Where something else watches the
+        graph they are not called.
+        """
         timer = timing.active()
         if timer is None:
-            return self._run(leaves, device, None)
+            return self._run(leaves, device, None, early)
         with timer.span(timing.title(self.step_ops), "graph", device=str(device), num_bytes=self.graph.num_bytes):
-            return self._run(leaves, device, timer)
+            return self._run(leaves, device, timer, early)
 
-    def _run(self, leaves: list[Buffer], device: Device, timer: timing.Timer | None) -> list[Buffer]:
+    def _run(
+        self, leaves: list[Buffer], device: Device, timer: timing.Timer | None, early: Mapping[int, Early] | None
+    ) -> list[Buffer]:
         watching = observers.active()
         try:
             if watching:
@@ -52,6 +63,8 @@ class Executable:
                 return own_all(self.graph.run(leaves + self.constants, observe, wanted))
             if timer is not None and timer.with_nodes:
                 return own_all(self.graph.run(leaves + self.constants, *timer.watch(self)))
+            if early:
+                return own_all(self.graph.run(leaves + self.constants, *self._watch(early)))
             return own_all(self.graph.run(leaves + self.constants))
         except IndexError as error:
             raise IndexOutOfRangeError(self.step_ops[error.args[1]], error.args[0]) from None
@@ -67,6 +80,14 @@ class Executable:
             raise
         except MemoryError as error:
             raise out_of_memory(error, device) from None
+
+    def _watch(self, early: Mapping[int, Early]) -> tuple[Callable[[int, bytes | memoryview], object], list[int]]:
+        """What the native graph calls, and for which nodes."""
+        if not self.nodes_of_outputs:
+            found = {step: index for index, (step, *_) in enumerate(self.graph.nodes())}
+            self.nodes_of_outputs.extend(found[step] for step in self.outputs.tolist())
+        told = {self.nodes_of_outputs[place]: see for place, see in early.items()}
+        return (lambda index, raw: told[index](raw)), list(told)
 
 
 def misplaced(error: ForkedError | OccupiedError, op: str = "eval") -> GgmlError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ggml.core.devices import Device, refuse_elsewhere
 from ggml.core.errors import (
@@ -11,6 +11,7 @@ from ggml.core.errors import (
 )
 from ggml.core.node import OWN, Node
 from ggml.graph.cache import CACHE
+from ggml.graph.executable import Early
 from ggml.graph.plan import plan
 from worker_native import Buffer, Graph
 
@@ -35,15 +36,18 @@ class Stop:
             raise CancelledError
 
 
-def compute(nodes: Sequence[Node], op: str = "eval", stop: Stop | None = None) -> None:
+def compute(
+    nodes: Sequence[Node], op: str = "eval", stop: Stop | None = None, early: Mapping[int, Early] | None = None
+) -> None:
     """Give each node its memory. Nodes of different devices are computed apart.
 
-    A view of memory that others may write to stays a view: only what is made of it can be kept.
+    A view of memory that others may write to stays a view: only what is made of it can be kept. ``early``: by id of a
+    node, who sees its elements while others are computed; not called for a node that has them already.
     """
     todo = list({id(node): node for node in nodes if node.buffer is None and not _looks_on(node)}.values())
     for device in dict.fromkeys(node.device for node in todo):
         here = [node for node in todo if node.device == device]
-        for node, buffer in zip(here, _compute_on(device, here, op, stop), strict=True):
+        for node, buffer in zip(here, _compute_on(device, here, op, stop, early), strict=True):
             node.settle(buffer)
 
 
@@ -63,7 +67,9 @@ def _looks_on(node: Node) -> bool:
     return node.sharing != OWN and node.is_shared and node.op is not None and node.op.runs == "view"
 
 
-def _compute_on(device: Device, nodes: list[Node], op: str, stop: Stop | None = None) -> list[Buffer]:
+def _compute_on(
+    device: Device, nodes: list[Node], op: str, stop: Stop | None = None, early: Mapping[int, Early] | None = None
+) -> list[Buffer]:
     refuse_elsewhere(device, op)
     todo = plan(nodes)
     buffers = [node.buffer for node in todo.leaves]
@@ -73,4 +79,6 @@ def _compute_on(device: Device, nodes: list[Node], op: str, stop: Stop | None = 
     program = CACHE.program(todo, device)
     if stop is not None:
         stop.watch(program.graph)
-    return program.run(known, device)
+    if early is None:
+        return program.run(known, device)
+    return program.run(known, device, {at: early[id(node)] for at, node in enumerate(nodes) if id(node) in early})

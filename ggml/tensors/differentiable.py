@@ -26,6 +26,11 @@ class Handle:
     def remove(self) -> None:
         self._hooks.pop(self._number, None)
 
+    @property
+    def is_last(self) -> bool:
+        """Whether no hook was registered behind it."""
+        return next(reversed(self._hooks), None) == self._number
+
 
 class Differentiable:
     """The base of ``Tensor`` that knows its history."""

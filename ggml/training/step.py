@@ -19,6 +19,7 @@ from ggml.tensors.compiled import key_of
 from ggml.tensors.tensor import Tensor, wrap
 from ggml.training.places import handles_of, params_of, point, signature
 from ggml.training.recording import StepRecording, record
+from ggml.training.reducing import Reduction, reducer_of
 
 # Each keeps the memory of all that lies between loss and gradients. A step of a large model takes much longer than
 # recording it, so that others are let go of before there are more than so many bytes and one recording.
@@ -62,12 +63,19 @@ class CompiledStep:
             modules = [one for root in self._roots for one in root.modules()]
             handles = handles_of(modules, self.optimizer)
             key = own_key, signature(modules, self.optimizer, handles), autocast.state()
-            found = self._recordings.get(key) or self._record(key, handles, args, arguments)
-            loss = self._run(found, arguments)
-            if loss is None:  # the optimiser updates in another way from this step on
-                found = self._record(key, handles, args, arguments)
-                loss = self._run(found, arguments)
-                assert loss is not None
+            reducer = reducer_of(modules)
+            reduction = None if reducer is None else reducer.begin_reduction()
+            try:
+                found = self._recordings.get(key) or self._record(key, handles, args, arguments, reduction)
+                loss = self._run(found, arguments, reduction)
+                if loss is None:  # the optimiser updates in another way from this step on
+                    found = self._record(key, handles, args, arguments, reduction)
+                    loss = self._run(found, arguments, reduction)
+                    assert loss is not None
+            except BaseException:
+                if reduction is not None:
+                    reduction.abandon()
+                raise
             if not found.is_lasting:
                 self._recordings.pop(key, None)
         own(loss.buffer())
@@ -89,15 +97,20 @@ class CompiledStep:
         return loss
 
     def _record(
-        self, key: Hashable, handles: list[Tensor], args: tuple[Any, ...], arguments: list[Tensor]
+        self,
+        key: Hashable,
+        handles: list[Tensor],
+        args: tuple[Any, ...],
+        arguments: list[Tensor],
+        reduction: Reduction | None,
     ) -> StepRecording:
         if not args:
             raise ArgumentError("compile_step", "the step", "needs the arguments of the model, and a target")
         self._recordings.pop(key, None)
-        while self._recordings and sum(one.program.graph.num_bytes for one in self._recordings.values()) > _MAX_BYTES:
+        while self._recordings and sum(one.num_bytes for one in self._recordings.values()) > _MAX_BYTES:
             self._recordings.popitem(last=False)
         try:
-            found = record(self._loss, self.optimizer, self.max_norm, handles, args, arguments)
+            found = record(self._loss, self.optimizer, self.max_norm, handles, args, arguments, reduction)
         except TracingError as error:
             if error.op == "compile_step":
                 raise
@@ -112,7 +125,7 @@ class CompiledStep:
             self._recordings.popitem(last=False)
         return found
 
-    def _run(self, found: StepRecording, arguments: list[Tensor]) -> Tensor | None:
+    def _run(self, found: StepRecording, arguments: list[Tensor], reduction: Reduction | None) -> Tensor | None:
         """The loss, when everything has its new value; None, and nothing done, if another graph is needed."""
         optimizer = self.optimizer
         groups, states = optimizer.param_groups, optimizer.state
@@ -128,7 +141,7 @@ class CompiledStep:
             if tuple(counts) != found.num_rates:
                 self._restore(found, before)
                 return None
-            buffer, nodes = found.run(arguments, optimizer, rates)
+            buffer, nodes = found.run(arguments, optimizer, rates, reduction)
         except BaseException:
             self._restore(found, before)
             raise

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import CliHome
 from tests.proc import shown
 
 pytestmark = [pytest.mark.ray, pytest.mark.native]
@@ -188,3 +189,30 @@ def test_what_is_shared_out_goes_on_from_the_checkpoint_of_all_ranks(tmp_path: P
     assert "all begin again, 1 of 3 times" in done.stderr
     assert "[rank 1] from step 10" in done.stdout
     assert done.stdout.splitlines()[-2:] in (["equal", "[rank 1] equal"], ["[rank 1] equal", "equal"])
+
+
+IN_CLUSTER = """
+import os
+import ggml
+from cluster import train
+train.init_process_group()
+total = ggml.ones(3) * (train.get_rank() + 1)
+train.all_reduce(total)
+print(f"sum {total.sum().item():.0f} of {train.get_world_size()}, {len(os.sched_getaffinity(0))} cores", flush=True)
+"""
+
+
+def test_workers_share_the_ray_of_a_cluster_that_is_up(tmp_path: Path, cli_home: CliHome) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(IN_CLUSTER)
+    command = ("train", str(script), "--workers", "2", "--address", "cluster")
+    done = cli_home.run(*command)
+    assert done.returncode == 2
+    assert "takes part in no cluster now" in done.stderr
+    assert cli_home.run("up", "--demo", "-c", "64").returncode == 0
+    done = cli_home.run(*command)
+    assert done.returncode == 0, done.stderr
+    assert "attaching to the cluster's Ray" in done.stderr
+    assert "sum 9 of 2" in done.stdout and "[rank 1] sum 9 of 2" in done.stdout
+    assert cli_home.run("run", "Once", "-n", "3").returncode == 0  # it serves as before
+    assert cli_home.run("down").returncode == 0

@@ -31,7 +31,7 @@ def launch_here(folder: Path) -> AbstractContextManager[Launch]:
     home = read_home(folder)
     if home.record is None:
         raise UsageError("this machine is no node of a cluster of several; see: cluster status")
-    return driving(*_ray_of(home), home)
+    return driving(*ray_of(home), home)
 
 
 def list_nodes(folder: Path, stages: Sequence[StageFacts], *, measure_links: bool) -> list[NodeStatus]:
@@ -47,8 +47,9 @@ def list_nodes(folder: Path, stages: Sequence[StageFacts], *, measure_links: boo
     return [*there, *missing]
 
 
-def _ray_of(home: Home) -> tuple[str, str, str]:
-    """Where Ray is, our namespace in it, and this node's run folder; "" where that Ray is somebody else's."""
+def ray_of(home: Home) -> tuple[str, str, str]:
+    """Where the Ray of this machine's cluster is, the cluster's namespace in it, and this node's run folder; "" where
+    that Ray is somebody else's. UsageError without a cluster."""
     joined = read_joined(home.folder)
     if joined is not None and joined.ray_address:
         return joined.ray_address, joined.namespace, joined.run_folder

@@ -17,14 +17,15 @@ from ggml import nn, optim
 from ggml.core.errors import FileFormatError, StateDictError
 
 
-def load(state_dict: MutableMapping[str, Any], folder: Any) -> None:
+def load(state_dict: MutableMapping[str, Any], folder: Any, process_group: Any = None) -> None:
     """Bring everything in `state_dict` to where it was when `folder` was written, in its place; plain values of it are
     replaced. How many ranks wrote it does not matter, nor whether parameters were shared out then.
 
-    All is read before anything changes: FileNotFoundError without a checkpoint, FileFormatError for a file that is
-    damaged or missing, StateDictError where something has another shape or is not there. UsageError without a group.
+    ``process_group``: the ranks among which parameters are shared out, None for all. All is read before anything
+    changes: FileNotFoundError without a checkpoint, FileFormatError for a file that is damaged or missing,
+    StateDictError where something has another shape or is not there. UsageError without a group.
     """
-    group = the_group("checkpoint.load")
+    group = the_group("checkpoint.load", process_group)
     found = _Load(Path(folder), read_index(Path(folder)), group)
     changes = [found.change(str(name), value, state_dict) for name, value in state_dict.items()]
     if found.missing or found.errors:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ggml
+from cluster.api.errors import UsageError
 from cluster.train.process_group import ProcessGroup
 from cluster.train.sharded_parameter import ShardedParameter
 from cluster.train.zero_redundancy_optimizer import ZeroRedundancyOptimizer
@@ -53,6 +54,11 @@ def local_of(state: Mapping[str, Any], group: ProcessGroup) -> Local:
 def piece_of(tensor: ggml.Tensor, like: ggml.Tensor, group: ProcessGroup) -> Piece:
     """`like`: the parameter, beside which a tensor of its shape lies as it does."""
     dtype = tensor.dtype.name
+    if isinstance(like, ShardedParameter) and like.group.ranks != group.ranks:
+        raise UsageError(
+            f"checkpoint: parameters are shared out over ranks {list(like.group.ranks)}, and {list(group.ranks)} were "
+            "given; pass their process_group, on the ranks that are to write"
+        )
     if isinstance(like, ShardedParameter) and tuple(tensor.shape) == tuple(like.shape):
         begin = min(group.rank * like.numel(), like.full_numel)
         end = min(begin + like.numel(), like.full_numel)

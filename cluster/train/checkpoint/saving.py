@@ -12,25 +12,27 @@ import ggml
 from cluster.api.errors import ClusterError, UsageError
 from cluster.train.checkpoint.index import NAME, PART, Index, Place, in_order, part_name
 from cluster.train.checkpoint.pieces import Local, Piece, Whole, local_of
-from cluster.train.default_group import barrier, the_group
+from cluster.train.default_group import the_group
 from cluster.train.objects import broadcast_object
 from cluster.train.process_group import ProcessGroup
+from cluster.train.tensor_collectives import barrier
 from ggml.core.errors import GgmlError
 from ggml.io.nested import save_nested
 
 
-def save(state_dict: Mapping[str, Any], folder: Any) -> None:
+def save(state_dict: Mapping[str, Any], folder: Any, process_group: Any = None) -> None:
     """Write `state_dict` into `folder`, which all ranks must reach; what was saved there before is replaced at the end.
 
     Values are modules, optimisers, others that have a state dict, tensors, and dicts, lists and numbers. What is
-    shared out is written by the rank that has it, what all have by one of them. Every rank calls it; where one fails
-    all raise: UsageError for what cannot be saved, ClusterError where a rank cannot write.
+    shared out is written by the rank that has it, what all have by one of them. ``process_group``: the ranks that have
+    the whole state together, None for all; each of them calls it. Where one fails all raise: UsageError for what cannot
+    be saved, ClusterError where a rank cannot write.
     """
-    group = the_group("checkpoint.save")
+    group = the_group("checkpoint.save", process_group)
     root = Path(folder)
     number = str(broadcast_object(group, secrets.token_hex(8), 0))
     _tell(group, _written(root, state_dict, group, number), root, number)
-    barrier()
+    barrier(group)
 
 
 def _written(root: Path, state: Mapping[str, Any], group: ProcessGroup, number: str) -> dict[str, Any]:

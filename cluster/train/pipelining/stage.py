@@ -18,9 +18,10 @@ class PipelineStage:
     under way, and computes its forward again in backward, as ggml does where a result is read before `backward`.
     """
 
-    def __init__(self, submodule: nn.Module, stage_index: int, num_stages: int) -> None:
-        """UsageError unless there are as many ranks as stages, and this one is `stage_index`."""
-        group = the_group("PipelineStage")
+    def __init__(self, submodule: nn.Module, stage_index: int, num_stages: int, group: Any = None) -> None:
+        """`group`: the ranks that are the stages, None for all. UsageError unless they are as many, and this one is
+        `stage_index`."""
+        group = self._group = the_group("PipelineStage", group)
         if (stage_index, num_stages) != (group.rank, group.world_size):
             raise UsageError(
                 f"PipelineStage: stage {stage_index} of {num_stages} on rank {group.rank} of {group.world_size}; each "
@@ -41,7 +42,7 @@ class PipelineStage:
     def forward(self, number: int, inputs: ggml.Tensor | None) -> ggml.Tensor:
         """Microbatch `number`: of `inputs` on the first stage, else of what comes from the stage before."""
         if inputs is None:
-            inputs = receive_tensor(the_group("PipelineStage"), self.stage_index - 1).requires_grad_()
+            inputs = receive_tensor(self._group, self.stage_index - 1).requires_grad_()
         output = self.submodule(inputs)
         if not isinstance(output, ggml.Tensor) or not output.dtype.is_floating_point:
             raise UsageError(
@@ -50,7 +51,7 @@ class PipelineStage:
             )
         self._under_way[number] = inputs, output
         if not self.is_last:
-            send_tensor(the_group("PipelineStage"), output, self.stage_index + 1)
+            send_tensor(self._group, output, self.stage_index + 1)
         return output
 
     def backward(self, number: int, loss: ggml.Tensor | None) -> None:
@@ -59,7 +60,7 @@ class PipelineStage:
         if loss is not None:
             loss.backward()
         else:
-            gradient = receive_tensor(the_group("PipelineStage"), self.stage_index + 1)
+            gradient = receive_tensor(self._group, self.stage_index + 1)
             if tuple(gradient.shape) != tuple(output.shape):
                 raise UsageError(
                     f"PipelineStage: a gradient {tuple(gradient.shape)} came for an output {tuple(output.shape)}"
@@ -68,7 +69,7 @@ class PipelineStage:
                 output.backward(gradient.to(output.dtype))
         if not self.is_first:
             grown = inputs.grad if inputs.grad is not None else ggml.zeros_like(inputs)
-            send_tensor(the_group("PipelineStage"), grown, self.stage_index - 1)
+            send_tensor(self._group, grown, self.stage_index - 1)
 
     def forget(self) -> None:
         """Let go of microbatches under way, after a failure."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import socket
 import threading
 from collections import deque
@@ -15,6 +17,7 @@ MAX_QUEUED_FRAMES = 4096  # a reader that lags by so many has stopped; it is cut
 SEND_BUFFER_BYTES = 1 << 20  # the system may give less; what does not fit leaves in a thread of its own
 _LENGTH_BYTES = 4
 _READ_BYTES = 64 << 10
+_FILE = b"\0"  # a file cannot come without a byte
 
 
 class Frames:
@@ -74,6 +77,34 @@ class Frames:
         """Those that have come by now, whole; `is_over` at the end of all. UsageError for what is no message."""
         self._receive(socket.MSG_DONTWAIT)
         return list(self._whole())
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether something has come, or the other end has gone, within the time."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1e3))
+
+    def send_file(self, file: int) -> None:
+        """Before all messages. UnreachableError once the other end is gone."""
+        try:
+            socket.send_fds(self._socket, [_FILE], [file])
+        except OSError as error:
+            raise UnreachableError(f"the other end is gone: {error.strerror}") from error
+
+    def receive_file(self, timeout_s: float) -> int:
+        """What `send_file` sends, of this process now. UsageError where something else comes, UnreachableError."""
+        self._socket.settimeout(timeout_s)
+        try:
+            data, files, _, _ = socket.recv_fds(self._socket, len(_FILE), 1)
+        except OSError as error:
+            raise UnreachableError(f"no file came through the socket: {error}") from error
+        finally:
+            self._socket.settimeout(None)
+        if data == _FILE and len(files) == 1:
+            return files[0]
+        for one in files:
+            os.close(one)
+        raise UsageError("frame: something else came where a file was announced")
 
     def close(self) -> None:
         """Both directions end, at both ends; what is unsent is dropped."""

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import grpc
 
-from cluster.api.errors import ClusterError, HandshakeError
+from cluster.api.errors import ClusterError, HandshakeError, UnreachableError
 from cluster.messages.stage import PROTOCOL_VERSION
 from cluster.wire.access.endpoint import Listener
 from cluster.wire.access.guarded import GuardedServer
-from cluster.wire.limits import parse
+from cluster.wire.limits import check_range, parse
+from cluster.wire.local.frames import Frames
 from cluster.wire.local.meeting import coming_to
+from cluster.wire.local.memory import RELEASED, Read
 from cluster.wire.ring.incoming import Incoming
 from cluster.wire.transport.status import aborting
 from protos import ring_pb2
 
 _SPARE_THREADS = 3
+_MAX_SHARED_BYTES = 1 << 30
+_FILE_TIMEOUT_S = 5.0  # who announced it sends it as soon as it hears that we have come
 
 
 class RingServer:
@@ -59,8 +64,11 @@ class RingServer:
             try:
                 with coming_to(first.invitation, context) as frames:
                     yield ring_pb2.RingAck(has_come=frames is not None)
-                    for data in _data_in(parts) if frames is None else frames.messages():
-                        incoming.put(data)
+                    if frames is not None and first.shared_bytes:
+                        _fill_from_memory(incoming, frames, first.shared_bytes)
+                    else:
+                        for data in _data_in(parts) if frames is None else frames.messages():
+                            incoming.put(data)
                     for _ in parts:  # behind a socket nothing comes here but the end, which says how it came
                         pass
             except ClusterError as error:
@@ -102,6 +110,19 @@ class RingServer:
                 raise HandshakeError(f"ring: rank {first.rank} sends to rank {self._rank} directly already")
             self._have_direct.add(first.rank)
         return self._direct[first.rank]
+
+
+def _fill_from_memory(incoming: Incoming, frames: Frames, num_bytes: int) -> None:
+    """Each message is a place in memory that the other end writes into, and is told when it has been read."""
+    check_range("ring: shared_bytes", num_bytes, 1, _MAX_SHARED_BYTES)
+    memory = Read(frames.receive_file(_FILE_TIMEOUT_S), num_bytes)
+
+    def read() -> None:
+        with suppress(UnreachableError):  # who has left needs no memory
+            frames.send(RELEASED)
+
+    for word in frames.messages():
+        incoming.put(memory.part(word), read)
 
 
 def _data_in(parts: Iterator[bytes]) -> Iterator[bytes]:

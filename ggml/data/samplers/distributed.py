@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,8 +17,8 @@ class DistributedSampler(Sampler[int]):
     """Every ``num_replicas``-th index, from ``rank`` on, of an order that all replicas compute alike.
 
     Call ``set_epoch`` before each epoch, or all epochs have one order. All parts are equally long: the order begins
-    again where samples are missing, or its end is left out with ``drop_last``. Both numbers have to be given: there
-    is no process group to ask.
+    again where samples are missing, or its end is left out with ``drop_last``. What is not given is what `torchrun`
+    and `cluster train` say: WORLD_SIZE and RANK in the environment.
     """
 
     def __init__(
@@ -29,8 +30,8 @@ class DistributedSampler(Sampler[int]):
         seed: int = 0,
         drop_last: bool = False,
     ) -> None:
-        if num_replicas is None or rank is None:
-            raise ArgumentError("DistributedSampler", "num_replicas and rank", "must both be given")
+        num_replicas = _told("WORLD_SIZE", num_replicas)
+        rank = _told("RANK", rank)
         positive("DistributedSampler", "num_replicas", num_replicas)
         if isinstance(rank, bool) or not isinstance(rank, int) or not 0 <= rank < num_replicas:
             raise ArgumentError("DistributedSampler", "rank", f"must be in [0, {num_replicas}), and is {rank!r}")
@@ -65,3 +66,14 @@ class DistributedSampler(Sampler[int]):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.epoch = int(state_dict["epoch"])
+
+
+def _told(variable: str, given: int | None) -> int:
+    if given is not None:
+        return given
+    text = os.environ.get(variable, "")
+    if not text.isdecimal():
+        raise ArgumentError(
+            "DistributedSampler", "num_replicas and rank", f"must be given, where {variable} is not set"
+        )
+    return int(text)

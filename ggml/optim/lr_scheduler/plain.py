@@ -36,6 +36,15 @@ class LambdaLR(LRScheduler):
         return {name: value for name, value in super().state_dict().items() if name != "lr_lambdas"}
 
 
+class MultiplicativeLR(LambdaLR):
+    """The rate of before times what a function makes of the step; one function, or one for each group."""
+
+    def get_lr(self) -> list[float]:
+        if self.last_epoch == 0:
+            return self._rates
+        return [rate * rule(self.last_epoch) for rate, rule in zip(self._rates, self.lr_lambdas, strict=True)]
+
+
 class StepLR(LRScheduler):
     """Times ``gamma`` every ``step_size`` steps."""
 
@@ -129,6 +138,24 @@ class LinearLR(LRScheduler):
         rise = self.end_factor - self.start_factor
         share = self.start_factor + rise * min(self.total_iters, self.last_epoch) / self.total_iters
         return [base * share for base in self.base_lrs]
+
+
+class PolynomialLR(LRScheduler):
+    """Down to 0 over ``total_iters`` steps, as what is left of them to the ``power``."""
+
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+        self.total_iters, self.power = total_iters, power
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        if self.last_epoch == 0 or self.last_epoch > self.total_iters:
+            return self._rates
+        left = self.total_iters - self.last_epoch
+        return [rate * (left / (left + 1)) ** self.power for rate in self._rates]
+
+    def _closed_form(self) -> list[float]:
+        share = 1 - min(self.total_iters, self.last_epoch) / self.total_iters
+        return [base * share**self.power for base in self.base_lrs]
 
 
 class CosineAnnealingLR(LRScheduler):

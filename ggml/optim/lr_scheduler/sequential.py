@@ -1,4 +1,4 @@
-"""Several schedules, one after the other."""
+"""Several schedules, one after the other or all at once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,27 @@ from typing import Any
 
 from ggml.core.errors import ArgumentError
 from ggml.optim.lr_scheduler.base import LRScheduler
+from ggml.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from ggml.optim.optimizer import Optimizer
 
 
-class SequentialLR(LRScheduler):
+class _Several(LRScheduler):
+    """What they share: the states of all schedules in one."""
+
+    _schedulers: list[LRScheduler]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the optimiser, with the states of all schedules."""
+        kept = {name: value for name, value in vars(self).items() if name not in ("optimizer", "_schedulers")}
+        return {**kept, "_schedulers": [one.state_dict() for one in self._schedulers]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        vars(self).update({name: value for name, value in state_dict.items() if name != "_schedulers"})
+        for one, kept in zip(self._schedulers, state_dict["_schedulers"], strict=True):
+            one.load_state_dict(kept)
+
+
+class SequentialLR(_Several):
     """Schedule ``i`` holds from milestone ``i - 1`` to milestone ``i``; each counts from its own beginning."""
 
     def __init__(
@@ -42,11 +59,23 @@ class SequentialLR(LRScheduler):
             current.step()
         self._last_lr = current.get_last_lr()
 
-    def state_dict(self) -> dict[str, Any]:
-        kept = {name: value for name, value in vars(self).items() if name not in ("optimizer", "_schedulers")}
-        return {**kept, "_schedulers": [one.state_dict() for one in self._schedulers]}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        vars(self).update({name: value for name, value in state_dict.items() if name != "_schedulers"})
-        for one, kept in zip(self._schedulers, state_dict["_schedulers"], strict=True):
-            one.load_state_dict(kept)
+class ChainedScheduler(_Several):
+    """All schedules at each step, in their order: each changes the rate that the one before it left."""
+
+    def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
+        if not schedulers or any(isinstance(one, ReduceLROnPlateau) for one in schedulers):
+            raise ArgumentError(
+                "ChainedScheduler", "schedulers", "must be at least one, and none that goes by a metric"
+            )
+        self.optimizer = optimizer or schedulers[0].optimizer
+        if any(one.optimizer is not self.optimizer for one in schedulers):
+            raise ArgumentError("ChainedScheduler", "schedulers", "must all be of this optimizer")
+        self._schedulers = list(schedulers)
+        self._last_lr = self._rates
+
+    def step(self, epoch: int | None = None) -> None:
+        """Go on by one."""
+        for one in self._schedulers:
+            one.step()
+        self._last_lr = self._rates

@@ -51,6 +51,26 @@ def test_datasets_by_index() -> None:
         data.TensorDataset(x, y[:2])
 
 
+def test_datasets_beside_each_other() -> None:
+    (x, tx), names = both([[1.0, 2], [3, 4], [5, 6]]), ["a", "b", "c"]
+    for ours, other in (
+        (data.StackDataset(data.TensorDataset(x), names), theirs.StackDataset(theirs.TensorDataset(tx), names)),
+        (
+            data.StackDataset(x=data.TensorDataset(x), name=names),
+            theirs.StackDataset(x=theirs.TensorDataset(tx), name=names),
+        ),
+    ):
+        assert len(ours) == len(other) == 3
+        assert plain(ours[1]) == plain(other[1])
+        assert plain(ours.__getitems__([2, 0])) == plain(other.__getitems__([2, 0]))
+        assert plain(list(data.DataLoader(ours, 2))) == plain(list(theirs.DataLoader(other, 2)))
+    with pytest.raises(ggml.ShapeMismatchError, match="equally many samples"):
+        data.StackDataset(names, names[:2])
+    for wrong in ({}, {"args": (names,), "name": names}):
+        with pytest.raises(ggml.GgmlError, match="either in order or by name"):
+            data.StackDataset(*wrong.pop("args", ()), **wrong)
+
+
 def test_streams_are_chained() -> None:
     class Some(data.IterableDataset[int]):
         def __iter__(self) -> Any:
@@ -105,6 +125,16 @@ def test_replicas_share_one_order() -> None:
     assert parts[1].epoch == 1
     with pytest.raises(ggml.ArgumentError, match=r"rank must be in \[0, 3\)"):
         data.DistributedSampler(range(9), 3, 3)
+
+
+def test_replicas_are_told_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ggml.ArgumentError, match="RANK is not set"):
+        data.DistributedSampler(range(9))
+    monkeypatch.setenv("RANK", "1")
+    part = data.DistributedSampler(range(9), shuffle=False)
+    assert (part.num_replicas, part.rank, list(part)) == (3, 1, [1, 4, 7])
 
 
 def test_orders_that_are_drawn() -> None:

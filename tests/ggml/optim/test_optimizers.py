@@ -113,6 +113,13 @@ SCHEDULES = {
     "CosineAnnealingWarmRestarts": lambda s, o: s.CosineAnnealingWarmRestarts(o, 3, 2, 1e-3),
     "OneCycleLR": lambda s, o: s.OneCycleLR(o, 0.5, 20),
     "OneCycleLR of three phases": lambda s, o: s.OneCycleLR(o, 0.5, 20, three_phase=True, anneal_strategy="linear"),
+    "MultiplicativeLR": lambda s, o: s.MultiplicativeLR(o, lambda step: 0.9 + 0.01 * step),
+    "PolynomialLR": lambda s, o: s.PolynomialLR(o, 12, 1.7),
+    "CyclicLR": lambda s, o: s.CyclicLR(o, 0.01, 0.3, 3, 5),
+    "CyclicLR of halves": lambda s, o: s.CyclicLR(o, 0.01, 0.3, 4, mode="triangular2", cycle_momentum=False),
+    "CyclicLR by steps": lambda s, o: s.CyclicLR(o, [0.01], [0.3], 4, mode="exp_range", gamma=0.9),
+    "CyclicLR of a function": lambda s, o: s.CyclicLR(o, 0.01, 0.3, 4, scale_fn=lambda at: 1 / (1 + at)),
+    "ChainedScheduler": lambda s, o: s.ChainedScheduler([s.ConstantLR(o, 0.1, 4), s.ExponentialLR(o, 0.9)]),
     "SequentialLR": lambda s, o: s.SequentialLR(o, [s.LinearLR(o, 0.1, 1.0, 4), s.ExponentialLR(o, 0.8)], [5]),
 }
 
@@ -132,6 +139,28 @@ def _rates(library: Any, name: str) -> list[float]:
 @pytest.mark.filterwarnings("ignore")
 def test_rates_equal_torch(name: str) -> None:
     assert _rates(ggml, name) == pytest.approx(_rates(torch, name), rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_chained_schedules_go_on_where_they_were() -> None:
+    schedules = ggml.optim.lr_scheduler
+    optimizer = ggml.optim.SGD(_params(ggml), lr=0.2)
+    chained = SCHEDULES["ChainedScheduler"](schedules, optimizer)
+    for _ in range(3):
+        chained.step()
+    other = SCHEDULES["ChainedScheduler"](schedules, ggml.optim.SGD(_params(ggml), lr=0.2))
+    other.load_state_dict(chained.state_dict())
+    other.optimizer.load_state_dict(optimizer.state_dict())
+    for _ in range(3):
+        chained.step()
+        other.step()
+    assert other.get_last_lr() == chained.get_last_lr()
+    with pytest.raises(ggml.GgmlError, match="goes by a metric"):
+        schedules.ChainedScheduler([schedules.ReduceLROnPlateau(optimizer)])
+    with pytest.raises(ggml.GgmlError, match="mode"):
+        schedules.CyclicLR(optimizer, 0.1, 0.2, mode="square")
+    with pytest.raises(ggml.GgmlError, match="2 numbers for 1 groups"):
+        schedules.CyclicLR(optimizer, [0.1, 0.1], 0.2)
 
 
 @pytest.mark.parametrize("settings", [{}, {"mode": "max", "threshold_mode": "abs"}, {"cooldown": 2, "min_lr": 0.01}])
@@ -157,6 +186,25 @@ def test_a_schedule_goes_on_where_it_was() -> None:
     other = ggml.optim.lr_scheduler.CosineAnnealingLR(optimizer, 7)
     other.load_state_dict(schedule.state_dict())
     assert (other.T_max, other.last_epoch) == (5, 1)
+
+
+def test_norms_and_vectors_of_parameters_equal_torch() -> None:
+    found = []
+    for library in (ggml, torch):
+        params, utils = _params(library), library.nn.utils
+        for param in params:
+            param.grad = param.detach() * 3
+        total = utils.get_total_norm([param.grad for param in params])
+        utils.clip_grads_with_norm_(params, 0.7, total)
+        vector = utils.parameters_to_vector(params)
+        vector.square().sum().backward()
+        found.append([float(total), vector.detach().numpy(), *[param.grad.numpy().copy() for param in params]])
+        utils.vector_to_parameters(vector.detach() * 2, params)
+        found[-1] += [param.detach().numpy() for param in params]
+    for mine, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ggml.ShapeMismatchError, match="vector_to_parameters"):
+        ggml.nn.utils.vector_to_parameters(ggml.ones(3), _params(ggml))
 
 
 @pytest.mark.parametrize("norm_type", [1.0, 2.0, math.inf])

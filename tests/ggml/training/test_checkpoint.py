@@ -58,7 +58,7 @@ def test_losses_are_those_of_the_loop_and_memory_is_less() -> None:
         models.append(model)
         if is_compiled:
             (recording,) = step._recordings.values()
-            num_bytes.append(recording.program.graph.num_bytes)
+            num_bytes.append(recording.num_bytes)
     assert found[1] == found[2] and found[0] == found[3]
     assert_same(models[1], models[2])
     np.testing.assert_allclose(found[1], found[0], rtol=1e-6)

@@ -15,16 +15,20 @@ from cluster.train import collectives
 from cluster.train.process_group import ProcessGroup
 from cluster.wire.access.endpoint import Endpoint, Listener
 from cluster.wire.local import meeting
+from cluster.wire.local.memory import Written
 from cluster.wire.ring.link import RingLink
 
 SECRET = Secret(bytes(range(32)))
 
 
-@pytest.fixture(autouse=True, params=[True, False], ids=["socket", "grpc"])
-def meets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """What the ranks of one machine say to each other passes a Unix socket; elsewhere it stays with gRPC."""
-    monkeypatch.setattr(meeting, "CAN_MEET", request.param)
-    return bool(request.param)
+@pytest.fixture(autouse=True, params=["memory", "socket", "grpc"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the ranks of one machine say to each other passes memory, or a Unix socket where the system has no such
+    memory; elsewhere it stays with gRPC."""
+    monkeypatch.setattr(meeting, "CAN_MEET", request.param != "grpc")
+    if request.param == "socket":
+        monkeypatch.setattr(Written, "of", lambda num_bytes: None)
+    return str(request.param)
 
 
 def on_each(world_size: int, work: Callable[[ProcessGroup], Any], timeout_s: float = 20.0) -> list[Any]:
@@ -87,13 +91,42 @@ def test_an_array_longer_than_what_travels_at_once(monkeypatch: pytest.MonkeyPat
             np.testing.assert_array_equal(gathered[rank], of_rank(rank, length))
 
 
-def test_bytes_leave_grpc_where_the_ranks_meet(meets: bool) -> None:
-    def work(group: ProcessGroup) -> bool:
+def test_bytes_leave_grpc_where_the_ranks_meet(way: str) -> None:
+    def work(group: ProcessGroup) -> tuple[bool, bool]:
         collectives.barrier(group)
         assert group._link is not None
-        return group._link._frames is not None
+        return group._link._frames is not None, group._link._sharing is not None
 
-    assert on_each(2, work) == [meets, meets]
+    assert on_each(2, work) == [(way != "grpc", way == "memory")] * 2
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum", "multiply"])
+def test_other_functions_than_the_sum(name: str) -> None:
+    def work(group: ProcessGroup) -> tuple[Any, Any]:
+        array, parts = of_rank(group.rank, 100), of_rank(group.rank, 99)
+        collectives.all_reduce(group, array, getattr(np, name))
+        return array, collectives.reduce_scatter(group, parts, getattr(np, name))
+
+    function = getattr(np, name)
+    whole, parts = (function.reduce([of_rank(rank, length) for rank in range(3)]) for length in (100, 99))
+    for rank, (array, part) in enumerate(on_each(3, work)):
+        np.testing.assert_allclose(array, whole, rtol=1e-6)
+        np.testing.assert_allclose(part, parts[33 * rank : 33 * rank + 33], rtol=1e-6)
+
+
+def test_more_is_sent_than_the_memory_holds_at_once() -> None:
+    """Three times around the memory, and each rank a little behind the other."""
+    length = 7 << 20  # elements: two of its halves are more than a segment
+
+    def work(group: ProcessGroup) -> Any:
+        array = np.arange(length, dtype=np.float32) % 1000 + group.rank
+        for _ in range(2):
+            collectives.all_reduce(group, array)
+        return array[:: 1 << 16]
+
+    wanted = 4 * (np.arange(length, dtype=np.float32) % 1000) + 2
+    for found in on_each(2, work, timeout_s=60.0):
+        np.testing.assert_array_equal(found, wanted[:: 1 << 16])
 
 
 def test_ranks_wait_at_a_barrier() -> None:
@@ -159,7 +192,9 @@ def test_strangers_and_other_ranks_are_turned_away() -> None:
         with pytest.raises(HandshakeError, match="rank 0 sends to rank 1 already"):
             RingLink(0, 3, Endpoint(group.address, SECRET))
         first.send(memoryview(b"abc"))
-        assert group.receive(3) == b"abc"
+        taken: list[bytes] = []
+        group.receive_each(3, lambda part: taken.append(bytes(part)))
+        assert taken == [b"abc"]
         first.close()
     finally:
         group.close()
