@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ggml.finetuning.attention import attend
 from ggml.finetuning.loss import chunked_cross_entropy
 from ggml.finetuning.shape import Shape, shape_of
 from ggml.finetuning.weights import FrozenLinear, Weights
 from ggml.io.gguf_file import open_gguf
 from ggml.io.reading import load
 from ggml.nn import functional
-from ggml.nn.attention import libllama_order
 from ggml.nn.layers.containers import ModuleList
 from ggml.nn.layers.embedding import Embedding
 from ggml.nn.layers.normalization import RMSNorm
@@ -28,9 +28,6 @@ from ggml.utils.checkpoint import checkpoint
 #: The matrices of a layer that may learn, by their names in the file.
 LAYER_TARGETS = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 OUTPUT = "output"
-
-#: Keys come in multiples of so many, the widest vectors of ggml's kernels: libllama's cache has multiples of 256.
-_KEYS = 16
 
 
 class Layer(Module):
@@ -72,12 +69,7 @@ class Layer(Module):
             query, key = self.attn_q_norm(query), self.attn_k_norm(key)
         query, key = self.rotary(query, positions), self.rotary(key, positions)
         query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
-        if length % _KEYS:  # keys that no query sees, so that no sum has a rest
-            key, value = (functional.pad(one, (0, 0, 0, -length % _KEYS)) for one in (key, value))
-        with libllama_order():
-            seen = functional.scaled_dot_product_attention(
-                query, key, value, is_causal=True, scale=shape.attention_scale, enable_gqa=True
-            )
+        seen = attend(query, key, value, shape.attention_scale)
         found: Tensor = self.attn_output(seen.transpose(1, 2).reshape(batch, length, -1))
         return found
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from ggml.core.errors import ArgumentError
 from ggml.ops.nn.attention import KERNEL
 
-__all__ = ["SDPBackend", "libllama_order", "sdpa_kernel"]
+__all__ = ["SDPBackend", "sdpa_kernel"]
 
 
 class SDPBackend(enum.IntEnum):
@@ -17,19 +17,6 @@ class SDPBackend(enum.IntEnum):
 
     MATH = 0  # two products of matrices and a softmax
     FLASH_ATTENTION = 1  # one pass over keys and values; masks and 16-bit values are summed in float16
-
-
-@contextmanager
-def libllama_order() -> Iterator[None]:
-    """Compute attention as ``MATH``, with every sum in the order of libllama's graph without flash attention.
-
-    On the CPU, results are then libllama's to the bit where the number of keys is a multiple of 16.
-    """
-    token = KERNEL.set("libllama")
-    try:
-        yield
-    finally:
-        KERNEL.reset(token)
 
 
 @contextmanager

@@ -138,10 +138,10 @@ class Reader:
 
     def _owned(self, tensor: onnx.TensorProto) -> str:
         """Make a weight of an inner graph one of the model's, under its own name where no other value has it."""
-        full = tensor.name
-        while full in self.weights or self._defined[full] > (full == tensor.name):
-            self._counts[tensor.name] += 1
-            full = f"{tensor.name}_{self._counts[tensor.name]}"
+        full = name = str(tensor.name)
+        while full in self.weights or self._defined[full] > (full == name):
+            self._counts[name] += 1
+            full = f"{name}_{self._counts[name]}"
         self.weights[full] = files.array(self.name, tensor)
         return full
 

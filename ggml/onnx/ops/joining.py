@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from ggml.onnx.call import Call, Operand
+from ggml.onnx.call import Call
+from ggml.onnx.subgraph import Operand
 from ggml.onnx.limits import need_few
 from ggml.onnx.step import Step
 from ggml.onnx.table import from_onnx, to_onnx

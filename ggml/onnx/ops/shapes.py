@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from ggml.core.errors import ShapeMismatchError
-from ggml.onnx.call import Call, Operand
+from ggml.onnx.call import Call
+from ggml.onnx.subgraph import Operand
 from ggml.onnx.element_types import dtype_of_array, here, to_tensor
 from ggml.onnx.limits import need_few
 from ggml.onnx.sizes import Extent

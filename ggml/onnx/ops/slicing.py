@@ -9,7 +9,8 @@ import numpy as np
 
 from ggml.core.errors import ArgumentError, ShapeMismatchError, UnsupportedOpError
 from ggml.nn import functional as F
-from ggml.onnx.call import Call, Operand
+from ggml.onnx.call import Call
+from ggml.onnx.subgraph import Operand
 from ggml.onnx.element_types import to_tensor
 from ggml.onnx.limits import need_few
 from ggml.onnx.sizes import Extent

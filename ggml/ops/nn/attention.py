@@ -29,8 +29,7 @@ from ggml.tensors.tensor import Tensor, filled
 
 _NAME = "scaled_dot_product_attention"
 
-#: How attention is computed: ``auto``, or where the caller insists (``ggml.nn.attention``) ``math`` or ``flash``, or
-#: ``libllama``: as ``math``, but with the sums of the scores in the order of libllama's graph.
+#: How attention is computed: ``auto``, or ``math`` or ``flash`` where the caller insists (``ggml.nn.attention``).
 KERNEL: ContextVar[str] = ContextVar("attention_kernel", default="auto")
 
 
@@ -45,12 +44,10 @@ def row_view(b: Builder, value: Value) -> int:
     return b.program.view(value, extents(shape), (strides[3], strides[2], strides[1], strides[0]))
 
 
-def _exact(
-    b: Builder, parts: Sequence[Value], bias: Value | None, scale: float, is_causal: bool, as_libllama: bool = False
-) -> Value:
+def _exact(b: Builder, parts: Sequence[Value], bias: Value | None, scale: float, is_causal: bool) -> Value:
     """Scores, softmax and means as three products of ggml."""
     query, key, value = parts
-    scores = _scores_as_they_lie(b, key, query) if as_libllama and b.device.is_cpu else _mul_mat(b, key, query)
+    scores = _mul_mat(b, key, query)
     # Beside 16-bit values ggml would round the weights to 16 bits, too.
     columns = b.cast(b.dense(value.swap(2, 3)), F32)
     if is_causal and bias is None:
@@ -73,13 +70,6 @@ def _mul_mat(b: Builder, weight: Value, rows: Value) -> Value:
     """Rows [B, H, M, K] times [B, H or fewer, N, K], transposed; groups of heads share a matrix."""
     sources = (b.operand(weight, weight.shape), b.operand(rows, rows.shape))
     return b.emit("mul_mat", sources, F32, (*rows.shape[:-1], weight.shape[-2]), (1,))
-
-
-def _scores_as_they_lie(b: Builder, key: Value, query: Value) -> Value:
-    """Queries whose heads lie beside each other, as in libllama's graph, where ggml leaves its faster product alone:
-    its sums are in another order. A last bit that differs is another number once it is rounded to 8 bits."""
-    sources = (b.operand(key, key.shape), row_view(b, query))
-    return b.emit("mul_mat", sources, F32, (*query.shape[:-1], key.shape[-2]), (1,))
 
 
 def _causal(b: Builder, scores: Value) -> Value:
@@ -116,28 +106,27 @@ def _fits_block(b: Builder, parts: Sequence[Value], bias: Value | None, is_causa
 
 
 def _lower_attend(b: Builder, values: Sequence[Value], params: tuple[Any, ...], node: Node) -> Value:
-    scale, is_causal, way = params
+    scale, is_causal, uses_flash = params
     query, key, value = b.cast(values[0], F32), values[1], values[2]
     bias = b.cast(values[3], F32) if len(values) == 4 else None
-    if way == "flash" and _fits_block(b, (query, key, value), bias, is_causal):
+    if uses_flash and _fits_block(b, (query, key, value), bias, is_causal):
         sources = [row_view(b, part) for part in (query, key, value)]
         return b.emit("attend", sources, F32, (*query.shape[:-1], value.shape[-1]), (bits(scale),))
-    if way == "flash":
-        return _flash(b, (query, key, value), bias, scale, is_causal)
-    return _exact(b, (query, key, value), bias, scale, is_causal, way == "libllama")
+    way = _flash if uses_flash else _exact
+    return way(b, (query, key, value), bias, scale, is_causal)
 
 
 @op(runs="ggml", sample="internal", lower=_lower_attend, methods=(), widens=False)
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float, is_causal: bool, way: str
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float, is_causal: bool, uses_flash: bool
 ) -> Tensor:
     """Query [B, H, L, E], key [B, H or fewer, S, E], value [B, H or fewer, S, Ev], bias [1 or B, 1 or H, L, S].
 
-    Float32 queries; the caller has checked. ``bias`` is added to the scaled scores; ``way`` is as in ``KERNEL``.
+    Float32 queries; the caller has checked. ``bias`` is added to the scaled scores.
     """
     inputs = (query, key, value) if bias is None else (query, key, value, bias)
     shape = (*query._node.shape[:-1], value._node.shape[-1])
-    return make("attend", inputs, (scale, is_causal, way), shape, query._node.dtype)
+    return make("attend", inputs, (scale, is_causal, uses_flash), shape, query._node.dtype)
 
 
 # ggml's single pass works on that many queries at once; below, float16 values are summed in float16.
@@ -149,15 +138,14 @@ _DIFFERS = (
 )
 
 
-def _way(query: Tensor, key: Tensor, is_plain_mask: bool) -> str:
-    """The single pass where it is as exact as the long way. It adds masks in float16."""
+def _prefers_flash(query: Tensor, key: Tensor, is_plain_mask: bool) -> bool:
+    """Whether the single pass is as exact as the long way. It adds masks in float16."""
     wish = KERNEL.get()
     if wish != "auto":
-        return wish
+        return wish == "flash"
     if not is_plain_mask or query.device.type != "cpu":
-        return "math"
-    is_exact = key.dtype is dtypes.float32 or (key.dtype is dtypes.float16 and query.shape[-2] >= _TILE)
-    return "flash" if is_exact else "math"
+        return False
+    return key.dtype is dtypes.float32 or (key.dtype is dtypes.float16 and query.shape[-2] >= _TILE)
 
 
 def _checked(query: Any, key: Any, value: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -275,13 +263,13 @@ def scaled_dot_product_attention(
     if query.ndim == 2 and lead:
         query = expand(query, (lead[-1], *query.shape))
     is_plain = attn_mask is None or attn_mask.dtype is dtypes.bool_
-    way = _way(query, key, is_plain)
+    uses_flash = _prefers_flash(query, key, is_plain)
     query, key, value = (_planes(part, lead) for part in (query, key, value))
     if share > 0:
         ends = _causal_bias(query, num_keys) if is_causal else None
         bias = ends if bias is None else bias if ends is None else bias + ends
         return reshape(_with_dropout(query, key, value, bias, factor, share), result)
-    return reshape(attend(query, key, value, bias, factor, bool(is_causal), way), result)
+    return reshape(attend(query, key, value, bias, factor, bool(is_causal), uses_flash), result)
 
 
 def _causal_bias(query: Tensor, num_keys: int) -> Tensor:

@@ -4,15 +4,14 @@
 namespace native {
 namespace {
 
-// Sources: weight [K, N, ...] with contiguous rows, F32 activations [K, M, ...], contiguous or, beside an F32
-// weight, with contiguous rows; params: whether to accumulate in F32.
+// Sources: weight [K, N, ...] with contiguous rows, F32 activations [K, M, ...]; params: whether to
+// accumulate in F32.
 ggml_tensor* mul_mat(Site& site) {
     ggml_tensor *weight = site.src[0], *input = site.src[1];
     const ggml_type type = weight->type;
     site.require(is_float(type) || ggml_is_quantized(type), "the first source cannot be multiplied");
     site.require(type != GGML_TYPE_Q8_1 && type != GGML_TYPE_Q8_K, "the first source cannot be multiplied");
-    site.require(is_f32(input) && (is_plain(input) || (is_f32(weight) && has_rows(input))),
-                 "wants contiguous F32 as second source");
+    site.require(is_f32(input) && is_plain(input), "wants contiguous F32 as second source");
     site.require(weight->nb[0] == ggml_type_size(type) && weight->nb[1] >= ggml_row_size(type, weight->ne[0]),
                  "wants contiguous rows in the first source");
     site.require(weight->nb[1] <= weight->nb[2] && weight->nb[2] <= weight->nb[3],
