@@ -32,9 +32,11 @@ def unroll(module: Any) -> None:
 
 def _count(rows: Any) -> int | None:
     """The number of rows, where it is known and not too large."""
-    extents = {getattr(getattr(one, "meta", {}).get("val"), "shape", (None,))[0] for one in rows}
-    count = extents.pop() if len(extents) == 1 else None
-    return count if isinstance(count, int) and 1 <= count <= MAX_ROWS else None
+    extents = [getattr(getattr(one, "meta", {}).get("val"), "shape", (None,))[0] for one in rows]
+    if not all(isinstance(one, int) for one in extents) or len(set(extents)) != 1:
+        return None
+    count: int = extents[0]
+    return count if 1 <= count <= MAX_ROWS else None
 
 
 def _write_out(
