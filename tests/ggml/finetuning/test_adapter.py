@@ -26,7 +26,7 @@ def tiny(tmp_path: Path) -> Path:
 
 def _logits(model: Any) -> Any:
     with ggml.no_grad():
-        return model(ggml.tensor([TOKENS]))[0].numpy()
+        return model.eval()(ggml.tensor([TOKENS]))[0].numpy()
 
 
 @pytest.mark.parametrize(("name", "alpha"), [*((name, None) for name in MODELS), ("llama", 3.0)])

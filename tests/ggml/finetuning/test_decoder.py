@@ -27,7 +27,7 @@ DEMO = Path(__file__).parents[3] / "cluster" / "demo" / "demo.gguf"
 
 def _logits(path: Path, tokens: list[int]) -> Any:
     with ggml.no_grad():
-        return load_decoder(path)(ggml.tensor([tokens]))[0].numpy()
+        return load_decoder(path).eval()(ggml.tensor([tokens]))[0].numpy()
 
 
 @pytest.mark.parametrize("name", MODELS)
