@@ -11,17 +11,18 @@ from typing import Any
 
 def choose(exported: Any) -> Any:
     """The export with its branches in line, where a tensor without axes decides. Other ones stay as they are."""
-    _in_line(exported.graph_module)
+    choose_in(exported.graph_module)
     return exported
 
 
-def _in_line(module: Any) -> None:
+def choose_in(module: Any) -> None:
+    """As ``choose``, for a GraphModule."""
     graph = module.graph
     branching = [node for node in graph.nodes if getattr(node.target, "__name__", "") == "cond"]
     for node in branching:
         sides = [getattr(module, side.target) for side in node.args[1:3]]
         for side in sides:
-            _in_line(side)
+            choose_in(side)
         if _decides(node.args[0]) and not any(_has_attributes(side.graph) for side in sides):
             _replace(graph, node, sides)
     if branching:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ggml.export.branches import choose
+from ggml.export.loops import unroll
 from ggml.programs.rules import RULES
 
 
@@ -21,7 +22,9 @@ def decomposed(exported: Any, unfit: Collection[str] = ()) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of torch, about what torch itself does here
         warnings.simplefilter("ignore", DeprecationWarning)
-        return choose(exported.run_decompositions(table))
+        found = exported.run_decompositions(table)
+        unroll(found.graph_module)
+        return choose(found)
 
 
 @contextmanager

@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from ggml.core.devices import Device
 from ggml.core.dtypes import bfloat16
-from ggml.core.errors import ArgumentError, UnsupportedOpError
+from ggml.core.errors import ArgumentError, FileFormatError, UnsupportedOpError
 from ggml.onnx.element_types import to_tensor
+from ggml.onnx.subgraph import Operand, Subgraph
 from ggml.tensors.tensor import Tensor
-
-#: An operand: a tensor, or an array of numbers that are known without computing, such as a shape.
-Operand = Tensor | NDArray[Any]
 
 
 class Call:
@@ -78,6 +76,17 @@ class Call:
     def attribute(self, name: str, default: Any = None) -> Any:
         """An attribute, or what it is where the node does not say."""
         return self.attributes.get(name, default)
+
+    def subgraph(self, name: str, num_inputs: int, num_outputs: int) -> Subgraph:
+        """A graph that is an attribute. FileFormatError unless it takes and gives as many values as the node needs."""
+        found = self.attributes.get(name)
+        if not isinstance(found, Subgraph):
+            raise ArgumentError(self.where, name, "must be a graph")
+        counts = len(found.inputs), len(found.outputs)
+        if counts != (num_inputs, num_outputs):
+            why = f"takes {counts[0]} values and gives {counts[1]}, where the node needs {num_inputs} and {num_outputs}"
+            raise FileFormatError(self.where, name, why)
+        return found
 
     def ints_or(self, place: int, name: str, since: int, default: list[int] | None = None) -> list[int] | None:
         """Integers that are an input from opset ``since`` on, and were an attribute before."""

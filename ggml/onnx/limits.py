@@ -11,6 +11,11 @@ from ggml.core.errors import ArgumentError
 MAX_NODES = 200_000
 MAX_HOST_ELEMENTS = 1 << 24
 
+#: How deep graphs may lie within nodes of graphs, and how many nodes of such graphs one call of a module may run: the
+#: trip count of a loop is a number of the file, or of what a file makes of an input.
+MAX_DEPTH = 16
+MAX_STEPS = 1_000_000
+
 
 def need_few(where: str, shape: Sequence[int]) -> None:
     """ArgumentError for an array on the host that no shape needs."""

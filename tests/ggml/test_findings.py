@@ -101,3 +101,12 @@ def test_one_class_without_axes() -> None:
 def test_the_matrix_of_a_triangular_system_has_the_leading_extents_of_its_solution() -> None:
     solution, matrix = ggml.triangular_solve(ggml.randn(2, 3, 4), ggml.eye(3))
     assert (solution.shape, matrix.shape) == ((2, 3, 4), (2, 3, 3))
+
+
+@pytest.mark.parametrize("p", [1e-5, 0.5, 2, 3, -2.5, 1e5])
+def test_the_norm_of_one_element_is_its_size_whatever_the_power(p: float) -> None:
+    x = ggml.tensor([[[0.3], [-1.1], [0.0]]], requires_grad=True)
+    found = x.norm(p, (0, 2))
+    assert found.tolist() == ggml.tensor([0.3, 1.1, 0.0]).tolist()
+    found.sum().backward()
+    assert x.grad.flatten().tolist() == [1, -1, 0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from ggml.core.errors import ArgumentError, FileFormatError
-from ggml.onnx.limits import MAX_NODES
+from ggml.onnx.limits import MAX_DEPTH, MAX_NODES
 
 #: The largest message that protobuf knows.
 _MAX_BYTES = (1 << 31) - 1
@@ -54,18 +55,16 @@ def _parsed(name: str, raw: bytes) -> onnx.ModelProto:
 
 def _checked(name: str, model: onnx.ModelProto, folder: Path | None) -> Weights:
     graph = model.graph
-    if len(graph.node) > MAX_NODES:
-        raise FileFormatError(name, "graph", f"has {len(graph.node)} nodes; at most {MAX_NODES} are read")
     if model.functions:
         raise FileFormatError(
             name, "functions", "are not read; write the nodes themselves (onnx.inliner.inline_local_functions)"
         )
-    if graph.sparse_initializer:
-        raise FileFormatError(name, "sparse_initializer", "is not read; write dense ones")
-    for node in graph.node:
-        for attribute in node.attribute:
-            if any(one.external_data for one in (attribute.t, *attribute.tensors)):
-                raise FileFormatError(name, f"node {node.name!r}", "has an attribute outside of the file")
+    for one in graphs(name, graph):
+        if one.sparse_initializer:
+            raise FileFormatError(name, "sparse_initializer", "is not read; write dense ones")
+        tensors = [t for node in one.node for attribute in node.attribute for t in (attribute.t, *attribute.tensors)]
+        if any(tensor.external_data for tensor in tensors):
+            raise FileFormatError(name, f"graph {one.name!r}", "has a node with an attribute outside of the file")
     weights = _external(name, graph, folder)
     try:
         onnx.checker.check_model(model)
@@ -74,6 +73,22 @@ def _checked(name: str, model: onnx.ModelProto, folder: Path | None) -> Weights:
     for one in graph.initializer:
         weights[one.name] = array(name, one)
     return weights
+
+
+def graphs(name: str, graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """A graph, and all within its nodes, however deep. FileFormatError where they are too deep or too many nodes."""
+    waiting, num_nodes = [(graph, 0)], 0
+    while waiting:
+        one, depth = waiting.pop()
+        num_nodes += len(one.node)
+        if depth > MAX_DEPTH:
+            raise FileFormatError(name, "graph", f"has graphs within nodes more than {MAX_DEPTH} deep")
+        if num_nodes > MAX_NODES:
+            raise FileFormatError(name, "graph", f"has more than {MAX_NODES} nodes, which is the most that is read")
+        yield one
+        for attribute in (attribute for node in one.node for attribute in node.attribute):
+            inner = [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+            waiting += [(found, depth + 1) for found in inner]
 
 
 def array(name: str, tensor: onnx.TensorProto) -> NDArray[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,9 @@ import ggml.onnx.ops as ops
 from ggml.core.errors import FileFormatError, UnsupportedOpError
 from ggml.onnx.element_types import here
 from ggml.onnx.loading import files
-from ggml.onnx.loading.module import Input, OnnxModule, OnnxNode
-from ggml.onnx.table import FROM_ONNX
+from ggml.onnx.loading.graphs import FAMILIES, Reader, every_node, value_of
+from ggml.onnx.loading.module import Input, OnnxModule
+from ggml.onnx.loading.node import Graph
 
 #: Opsets of ONNX's own domain that are understood.
 OLDEST, NEWEST = 7, 28
@@ -24,8 +24,6 @@ _SETTINGS = {"Resize": (1, 2), "Upsample": (1,), "Clip": (1, 2), "Pad": (2,), "D
 
 #: Operands that are statistics: buffers in PyTorch.
 _STATISTICS = {"BatchNormalization": (3, 4)}
-
-_FAMILIES = {"": "", "ai.onnx": ""}
 
 
 def load(f: Any) -> OnnxModule:
@@ -41,20 +39,16 @@ def load(f: Any) -> OnnxModule:
     assert ops.__all__  # the room fills the table when it is imported
     model, weights, name = files.read(f)
     opset = _opset(name, model)
-    _need_known(model, opset)
-    nodes = [_node(name, node, opset) for node in model.graph.node]
-    inputs = [
-        Input(one.name, here(one.type.tensor_type.elem_type, f"onnx.load: input {one.name!r}"), _extents(one))
-        for one in model.graph.input
-        if one.name not in weights
-    ]
-    parameters, buffers, constants = _sorted(model, weights)
-    outputs = [one.name for one in model.graph.output]
-    return OnnxModule(inputs, outputs, nodes, opset, parameters, buffers, constants).eval()
+    own = set(weights)
+    graph = Reader(name, model, weights, opset).graph()
+    values = [value_of(one, "onnx.load") for one in model.graph.input if one.name not in own]
+    inputs = [Input(one.name, here(one.element_type, f"onnx.load: input {one.name!r}"), one.shape) for one in values]
+    parameters, buffers, constants = _sorted(graph, weights)
+    return OnnxModule(inputs, graph, opset, parameters, buffers, constants).eval()
 
 
 def _opset(name: str, model: onnx.ModelProto) -> int:
-    found = [one.version for one in model.opset_import if one.domain in _FAMILIES]
+    found = [one.version for one in model.opset_import if one.domain in FAMILIES]
     if not found:
         raise FileFormatError(name, "opset_import", "does not name ONNX's own domain")
     if not OLDEST <= found[0] <= NEWEST:
@@ -62,67 +56,17 @@ def _opset(name: str, model: onnx.ModelProto) -> int:
     return int(found[0])
 
 
-def _where(node: onnx.NodeProto, opset: int) -> str:
-    domain = f"{node.domain}." if node.domain else ""
-    return f"{domain}{node.op_type} (node {node.name or node.output[0]!r}, opset {opset})"
-
-
-def _need_known(model: onnx.ModelProto, opset: int) -> None:
-    """UnsupportedOpError that names all that are not in the table, each operation with its first node."""
-    unknown: dict[tuple[str, str], str] = {}
-    for node in model.graph.node:
-        if node.domain not in _FAMILIES or node.op_type not in FROM_ONNX:
-            unknown.setdefault((node.domain, node.op_type), _where(node, opset))
-    if unknown:
-        raise UnsupportedOpError(
-            ", ".join(unknown.values()), "ggml", "docs/ggml/onnx.md lists the operations that load knows"
-        )
-
-
-def _node(name: str, node: onnx.NodeProto, opset: int) -> OnnxNode:
-    attributes = {one.name: _value(name, one) for one in node.attribute}
-    return OnnxNode(node.op_type, _where(node, opset), tuple(node.input), tuple(node.output), attributes)
-
-
-def _value(name: str, attribute: onnx.AttributeProto) -> Any:
-    """An attribute as Python's or numpy's value."""
-    kind = attribute.type
-    if kind == onnx.AttributeProto.TENSOR:
-        return files.array(name, attribute.t)
-    if kind in (onnx.AttributeProto.STRING, onnx.AttributeProto.STRINGS):
-        raw = [attribute.s] if kind == onnx.AttributeProto.STRING else list(attribute.strings)
-        texts = [one.decode("utf-8", "replace") for one in raw]
-        return texts[0] if kind == onnx.AttributeProto.STRING else texts
-    plain: dict[int, Callable[[], Any]] = {
-        onnx.AttributeProto.FLOAT: lambda: attribute.f,
-        onnx.AttributeProto.INT: lambda: attribute.i,
-        onnx.AttributeProto.FLOATS: lambda: list(attribute.floats),
-        onnx.AttributeProto.INTS: lambda: list(attribute.ints),
-    }
-    if kind not in plain:
-        raise UnsupportedOpError(f"attribute {attribute.name!r}", "ggml", "graphs and types are no attributes here")
-    return plain[kind]()
-
-
-def _extents(info: onnx.ValueInfoProto) -> tuple[int | str | None, ...] | None:
-    """What the file says of a shape: numbers, names, or nothing."""
-    kind = info.type.tensor_type
-    if not kind.HasField("shape"):
-        return None
-    return tuple(one.dim_value if one.HasField("dim_value") else one.dim_param or None for one in kind.shape.dim)
-
-
 Arrays = dict[str, NDArray[Any]]
 
 
-def _sorted(model: onnx.ModelProto, weights: Arrays) -> tuple[Arrays, Arrays, Arrays]:
+def _sorted(graph: Graph, weights: Arrays) -> tuple[Arrays, Arrays, Arrays]:
     """Weights as parameters, buffers, and constants: integers, and what only settings read."""
     uses: dict[str, set[str]] = {name: set() for name in weights}
-    for node in model.graph.node:
-        for place, name in enumerate(node.input):
+    for node in every_node(graph):
+        for place, name in enumerate(node.inputs):
             if name in uses:
-                is_setting = place in _SETTINGS.get(node.op_type, ())
-                is_statistic = place in _STATISTICS.get(node.op_type, ())
+                is_setting = place in _SETTINGS.get(node.op, ())
+                is_statistic = place in _STATISTICS.get(node.op, ())
                 uses[name].add("setting" if is_setting else "statistic" if is_statistic else "weight")
     parameters: Arrays = {}
     buffers: Arrays = {}

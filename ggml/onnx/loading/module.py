@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ggml.core.devices import CPU, Device
+from ggml.core.devices import CPU
 from ggml.core.dtypes import DType
-from ggml.core.errors import ArgumentError, DTypeError, FileFormatError, GgmlError, ShapeMismatchError
+from ggml.core.errors import ArgumentError, DTypeError, ShapeMismatchError
 from ggml.nn.module.module import Module
 from ggml.nn.parameter import Parameter
-from ggml.onnx.call import Call, Operand
 from ggml.onnx.element_types import to_tensor
-from ggml.onnx.limits import need_few
-from ggml.onnx.loading import host
-from ggml.onnx.table import FROM_ONNX
+from ggml.onnx.loading.node import Graph
+from ggml.onnx.loading.running import Run, Scope
+from ggml.onnx.subgraph import Operand
 from ggml.tensors.tensor import Tensor
 
 
@@ -29,17 +28,6 @@ class Input:
     name: str
     dtype: DType
     shape: tuple[int | str | None, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class OnnxNode:
-    """One node. ``where`` names it in messages; an operand that is left out has the empty name."""
-
-    op: str
-    where: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attributes: dict[str, Any]
 
 
 class OnnxModule(Module):
@@ -53,23 +41,21 @@ class OnnxModule(Module):
     def __init__(
         self,
         inputs: Sequence[Input],
-        outputs: Sequence[str],
-        nodes: Sequence[OnnxNode],
+        graph: Graph,
         opset: int,
         parameters: Mapping[str, NDArray[Any]],
         buffers: Mapping[str, NDArray[Any]],
         constants: Mapping[str, NDArray[Any]],
     ) -> None:
         super().__init__()
-        self.inputs, self.output_names, self.opset_version = tuple(inputs), list(outputs), opset
+        self.inputs, self.output_names, self.opset_version = tuple(inputs), list(graph.outputs), opset
         self.input_names = [one.name for one in inputs]
-        self._nodes, self._constants = tuple(nodes), dict(constants)
+        self._graph, self._constants = graph, dict(constants)
         self._places: dict[str, tuple[Module, str]] = {}
         for name, array in parameters.items():
             self._own(name, Parameter(to_tensor(array, CPU)))
         for name, array in buffers.items():
             self._own(name, to_tensor(array, CPU))
-        self._last = {name: place for place, node in enumerate(nodes) for name in node.inputs}
         self._lifted: dict[str, Tensor] = {}
 
     def _own(self, full: str, value: Tensor) -> None:
@@ -100,14 +86,9 @@ class OnnxModule(Module):
         for name, (owner, attribute) in self._places.items():
             values[name] = getattr(owner, attribute)
         values.update(self._constants)
-        kept = set(self.output_names)
-        for place, node in enumerate(self._nodes):
-            results = self._run(node, values, device)
-            values.update(zip(node.outputs, results, strict=False))
-            for name in node.inputs:
-                if self._last.get(name) == place and name not in kept:
-                    values.pop(name, None)
-        found = [self._output(name, values, device) for name in self.output_names]
+        run = Run(self.opset_version, device, self._constants, self._lifted)
+        results = run.graph(self._graph, Scope(values))
+        found = [one if isinstance(one, Tensor) else to_tensor(one, device) for one in results]
         return found[0] if len(found) == 1 else tuple(found)
 
     def _given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Operand]:
@@ -126,48 +107,8 @@ class OnnxModule(Module):
             found[one.name] = _checked(one, value)
         return found
 
-    def _run(self, node: OnnxNode, values: dict[str, Operand], device: Device) -> tuple[Any, ...]:
-        given: list[Operand | None] = []
-        for name in node.inputs:
-            if name and name not in values:
-                raise FileFormatError(node.where, name, "is read before a node makes it")
-            given.append(values[name] if name else None)
-        where = next((one.device for one in given if isinstance(one, Tensor)), device)
-        mixed = any(isinstance(one, Tensor) for one in given)
-        if mixed:  # constants that meet tensors are made tensors once
-            given = [self._lift(name, one, where) for name, one in zip(node.inputs, given, strict=True)]
-        call = Call(node.op, node.where, self.opset_version, given, node.attributes, len(node.outputs), where)
-        try:
-            found = host.run(call)
-            result: Any = FROM_ONNX[node.op](call) if found is None else found
-        except GgmlError as error:
-            error.add_note(f"in {node.where}")
-            raise
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, MemoryError) as error:
-            raise ArgumentError(node.where, "an operand or attribute", f"is of no use: {error}") from error
-        results = result if isinstance(result, tuple) else (result,)
-        for one in results:
-            if isinstance(one, np.ndarray):
-                need_few(node.where, one.shape)
-        return results
-
-    def _lift(self, name: str, value: Operand | None, device: Device) -> Operand | None:
-        """A constant of the file that is large enough to be worth keeping as a tensor."""
-        if not isinstance(value, np.ndarray) or name not in self._constants or value.size < 64:
-            return value
-        found = self._lifted.get(name)
-        if found is None or found.device != device:
-            found = self._lifted[name] = to_tensor(value, device)
-        return found
-
-    def _output(self, name: str, values: dict[str, Operand], device: Device) -> Tensor:
-        if name not in values:
-            raise FileFormatError("onnx.load", name, "is an output that no node makes")
-        found = values[name]
-        return found if isinstance(found, Tensor) else to_tensor(found, device)
-
     def extra_repr(self) -> str:
-        return f"inputs={self.input_names}, outputs={self.output_names}, {len(self._nodes)} nodes"
+        return f"inputs={self.input_names}, outputs={self.output_names}, {len(self._graph.nodes)} nodes"
 
 
 def _checked(one: Input, value: Any) -> Tensor:

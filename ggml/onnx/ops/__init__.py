@@ -5,6 +5,7 @@ from __future__ import annotations
 from ggml.onnx.ops import (
     activations,
     attending,
+    control_flow,
     convolutions,
     elementwise,
     joining,
@@ -22,6 +23,7 @@ from ggml.onnx.ops import (
 __all__ = [
     "activations",
     "attending",
+    "control_flow",
     "convolutions",
     "elementwise",
     "joining",

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
-from ggml.onnx.call import Call, Operand
+from ggml.onnx.call import Call
 from ggml.onnx.limits import need_few
 from ggml.onnx.step import Step
+from ggml.onnx.subgraph import Operand
 from ggml.onnx.table import from_onnx, to_onnx
 from ggml.onnx.writer import Writer
 from ggml.ops.shape.concatenation import cat

@@ -9,10 +9,11 @@ import numpy as np
 
 from ggml.core import dtypes
 from ggml.core.errors import IndexOutOfRangeError, ShapeMismatchError
-from ggml.onnx.call import Call, Operand
+from ggml.onnx.call import Call
 from ggml.onnx.element_types import to_tensor
 from ggml.onnx.limits import need_few
 from ggml.onnx.step import Step
+from ggml.onnx.subgraph import Operand
 from ggml.onnx.table import from_onnx, to_onnx
 from ggml.onnx.writer import Writer
 from ggml.ops.elementwise.selection import where

@@ -7,11 +7,12 @@ import math
 import numpy as np
 
 from ggml.core.errors import ShapeMismatchError
-from ggml.onnx.call import Call, Operand
+from ggml.onnx.call import Call
 from ggml.onnx.element_types import dtype_of_array, here, to_tensor
 from ggml.onnx.limits import need_few
 from ggml.onnx.sizes import Extent
 from ggml.onnx.step import Step
+from ggml.onnx.subgraph import Operand
 from ggml.onnx.table import from_onnx, to_onnx
 from ggml.onnx.writer import Writer
 from ggml.tensors.tensor import Tensor, filled

@@ -9,11 +9,12 @@ import numpy as np
 
 from ggml.core.errors import ArgumentError, ShapeMismatchError, UnsupportedOpError
 from ggml.nn import functional as F
-from ggml.onnx.call import Call, Operand
+from ggml.onnx.call import Call
 from ggml.onnx.element_types import to_tensor
 from ggml.onnx.limits import need_few
 from ggml.onnx.sizes import Extent
 from ggml.onnx.step import Step, Variant
+from ggml.onnx.subgraph import Operand
 from ggml.onnx.table import from_onnx, to_onnx
 from ggml.onnx.writer import Writer
 from ggml.tensors.tensor import Tensor

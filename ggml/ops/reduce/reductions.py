@@ -221,8 +221,11 @@ def norm(
     if isinstance(p, str) and p != "fro":
         raise ArgumentError("norm", "p", f"must be a number or 'fro', not {p!r}")
     p = 2.0 if p is None or isinstance(p, str) else float(number("norm", p, "p"))
-    if p < 0 and 0 in [x._node.shape[d] for d in axes("norm", dim, x.ndim)]:
+    extents = {x._node.shape[d] for d in axes("norm", dim, x.ndim)}
+    if p < 0 and 0 in extents:
         raise ArgumentError("norm", "p", f"{p:g} has no value where there are no elements")
+    if extents <= {1} and p not in (0, 2):  # one element is its own size, which a power and its root are not exactly
+        return sum(x.abs(), dim, keepdim)
     if p in (math.inf, -math.inf):
         return (amax if p == math.inf else amin)(x.abs(), dim, keepdim)
     if p == 2:

@@ -23,18 +23,19 @@ MODELS = {
     "tied-q8": TinyModel("llama", num_layers=2, tied=True, kind="Q8_0"),
     "tied-f16": TinyModel("llama", num_layers=2, tied=True, kind="F16"),
     "bf16": TinyModel("qwen3", num_layers=2, kind="BF16"),
+    "q8": TinyModel("qwen3", kind="Q8_0"),
+    "q4": TinyModel("llama", kind="Q4_0"),
     "qwen2": TinyModel("qwen2", num_layers=2, num_kv_heads=4),
     "qwen3": TinyModel("qwen3", num_layers=2),
 }
-# ggml rounds rows to the type of 16 bits that they meet, of which a last bit that differs makes another number.
-TOLERANCES = {"tied-f16": 2e-3, "bf16": 1e-2}
 TOKENS = np.random.default_rng(3).integers(3, 288, 70).tolist()
 
 
 @contextlib.contextmanager
-def exact_cache() -> Iterator[None]:
-    """libllama keeps keys and values as float32 and attends without flash attention, as the module does."""
-    plain = llama_cpp.llama_context_default_params
+def as_here(repacks: bool = False) -> Iterator[None]:
+    """libllama keeps keys and values as float32 and attends without flash attention, as the module does, and leaves
+    weights in the file's order: kernels for repacked ones sum in another (llama.cpp's ``--no-repack``)."""
+    plain, plain_model = llama_cpp.llama_context_default_params, llama_cpp.llama_model_default_params
 
     def exact() -> Any:
         params = plain()
@@ -42,14 +43,22 @@ def exact_cache() -> Iterator[None]:
         params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
         return params
 
+    def exact_model() -> Any:
+        params = plain_model()
+        params.use_extra_bufts = repacks
+        return params
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(llama_cpp, "llama_context_default_params", exact)
+        patch.setattr(llama_cpp, "llama_model_default_params", exact_model)
         yield
 
 
-def libllama(path: Path, tokens: Sequence[int], adapters: Sequence[tuple[Path, float]] = ()) -> NDArray[np.float32]:
+def libllama(
+    path: Path, tokens: Sequence[int], adapters: Sequence[tuple[Path, float]] = (), repacks: bool = False
+) -> NDArray[np.float32]:
     """Logits [T, V]."""
-    with exact_cache():
+    with as_here(repacks):
         whole = WholeModel(path, 256, adapters=adapters)
         found = whole.forward(tokens)
         whole.close()

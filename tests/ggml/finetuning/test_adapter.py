@@ -16,7 +16,7 @@ from ggml.finetuning import LAYER_TARGETS, add_lora, load_adapter, load_decoder,
 from ggml.io.gguf_file import open_gguf
 from tests.fakes.adapters import matrices_of, write_adapter
 from tests.fakes.tiny_models import TinyModel, write_tiny
-from tests.ggml.finetuning.models import MODELS, TOKENS, TOLERANCES, distance, libllama
+from tests.ggml.finetuning.models import MODELS, TOKENS, distance, libllama
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def tiny(tmp_path: Path) -> Path:
 
 def _logits(model: Any) -> Any:
     with ggml.no_grad():
-        return model(ggml.tensor([TOKENS]))[0].numpy()
+        return model.eval()(ggml.tensor([TOKENS]))[0].numpy()
 
 
 @pytest.mark.parametrize(("name", "alpha"), [*((name, None) for name in MODELS), ("llama", 3.0)])
@@ -40,7 +40,9 @@ def test_libllama_computes_the_same_with_the_file(name: str, alpha: float | None
     save_adapter(model, adapter)
     ours = _logits(model)
     assert distance(ours, libllama(path, TOKENS)) > 0.05
-    assert distance(ours, libllama(path, TOKENS, [(adapter, 1.0)])) < max(TOLERANCES.get(name, 0), 1e-3)
+    # The adapter's products of floats are packed here, so that last bits differ, which 16 bits and less then round.
+    tolerance = {"F32": 1e-4, "F16": 2e-3, "BF16": 1e-2}.get(MODELS[name].kind, 3e-2)
+    assert distance(ours, libllama(path, TOKENS, [(adapter, 1.0)])) < tolerance
     again = load_decoder(path)
     assert list(load_adapter(again, adapter)) == [name for name, _ in _loras(model)]
     np.testing.assert_array_equal(_logits(again), ours)

@@ -99,15 +99,7 @@ def test_unknown_operations_are_named_with_node_and_opset() -> None:
         ggml.onnx.load(model)
 
 
-def test_control_flow_and_functions_are_refused() -> None:
-    branch = helper.make_graph(
-        [helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(np.ones(1, np.float32)))], "b", [],
-        [helper.make_tensor_value_info("c", TensorProto.FLOAT, ["n"])],
-    )  # fmt: skip
-    condition = numpy_helper.from_array(np.array(True), "t")
-    node = helper.make_node("If", ["t"], ["y"], then_branch=branch, else_branch=branch)
-    with pytest.raises(ggml.UnsupportedOpError, match="If"):
-        ggml.onnx.load(model_of([node], weights=[condition]))
+def test_functions_are_refused() -> None:
     body = [helper.make_node("Relu", ["a"], ["b"])]
     model = model_of([helper.make_node("F", ["x"], ["y"], domain="d")])
     model.functions.append(helper.make_function("d", "F", ["a"], ["b"], body, [helper.make_opsetid("", 18)]))

@@ -92,7 +92,9 @@ def _num_elements(state: Any) -> int:
 
 
 @pytest.mark.native
-@pytest.mark.parametrize(("world_size", "name"), [(1, "SGD"), (2, "AdamW"), (3, "SGD")])
+@pytest.mark.parametrize(
+    ("world_size", "name"), [(1, "SGD"), (2, "AdamW"), (3, "SGD"), pytest.param(4, "AdamW", marks=pytest.mark.slow)]
+)
 def test_weights_and_states_are_those_of_the_plain_optimiser_to_the_bit(
     ranks: Ranks, world_size: int, name: str
 ) -> None:
