@@ -2,8 +2,8 @@
 
 python -m tests.native.drafting.runs_speed [--model demo|300m:Q4_0] [--delay-ms 5] [--rounds 7] [--tokens 200]
 
-One cluster of three stages, each in a process of its own (or, with --one-process, all in this), and one stream.
-Each round asks for the same texts in three ways, in turns: without drafts, with one draft at a time, and with several.
+One cluster of three stages, each in a process of its own (or, with --one-process, all in this), and one stream. Each
+round asks for the same texts in three ways, in turns: without drafts, with one draft at a time, and with several.
 Greedy texts have to be the same.
 """
 
