@@ -8,12 +8,12 @@ import pytest
 
 from tests.unit.train.ranks import Ranks
 
-MOST_RANKS = 3
+MOST_RANKS = 4
 
 
 @pytest.fixture(scope="package")
 def ranks() -> Iterator[Ranks]:
-    """Processes for up to three ranks."""
+    """Processes for up to four ranks."""
     started = Ranks(MOST_RANKS)
     try:
         yield started
