@@ -98,6 +98,7 @@ def form_batch(
         restores=restores,
         is_pictured=bool(pictures),
         rows=np.concatenate(pictures) if pictures else None,
+        non_causal=bool(pictures) and ordered[0].non_causal,
     )
     return Batch(microbatch, ordered, decodes, sent_s)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from cluster.engine.chunk import Chunk, cut_chunk
 from cluster.engine.limits import Limits
@@ -82,22 +83,32 @@ class Prompts:
         room = MicrobatchRoom(self._limits)
         due, others = self._due(running)
         for sequence in (*due, *others):
-            num_rows = min(max_rows, room.num_rows(sequence))
-            if self._limits.takes_whole and (not chunks or num_rows < sequence.num_unsent):
-                num_rows = 0 if chunks else sequence.num_unsent
+            num_rows = self._num_rows(sequence, room, max_rows, is_first=not chunks)
             if num_rows <= 0:
                 continue
             if sequence.slot is None:
                 sent = (*running, *(chunk.sequence for chunk in chunks))
                 if not self._slots.num_free or (self._can_reuse and _will_share_more(sequence, sent)):
                     continue
+                if chunks and sequence.pictures:
+                    continue  # what it will start with decides whether rows of a picture are next, or tokens
                 starts.append(self._begin(sequence, running, now_s))
+                num_rows = min(num_rows, self._num_rows(sequence, room, max_rows, is_first=not chunks))
             chunk = cut_chunk(sequence, num_rows)
             chunks.append(chunk)
             max_rows -= chunk.num_rows
             room.take(chunk)
         self._have_been_cut(chunks)
         return chunks, tuple(starts)
+
+    def _num_rows(self, sequence: Sequence, room: MicrobatchRoom, max_rows: int, *, is_first: bool) -> int:
+        """Most rows of it that may go into the microbatch. Of those that cannot be separated all or none: all where
+        they are the first, however many."""
+        num_rows = min(max_rows, room.num_rows(sequence))
+        whole = sequence.num_unsent if self._limits.takes_whole else sequence.num_inseparable
+        if is_first:
+            return whole or num_rows
+        return num_rows if num_rows >= whole else 0
 
     def cut_alone(
         self, sequence: Sequence, max_rows: int, running: Collection[Sequence], now_s: float
@@ -134,6 +145,8 @@ class Prompts:
         sent = {other.slot: other.log[: other.num_sent] for other in running if other.slot is not None}
         num_reusable = sequence.num_reusable if self._can_reuse else 0
         start = self._slots.allocate(sequence.log, num_reusable, sent, sequence.scales)
+        if sequence.pictures:
+            start = replace(start, length=sequence.border_before(start.length))
         sequence.slot, sequence.state, sequence.num_computed = start.slot, State.RUNNING, start.length
         if sequence.admitted_s is None:  # else it is computed again, and has been told of this
             sequence.admitted_s, sequence.num_cached = now_s, start.length

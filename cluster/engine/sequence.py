@@ -177,7 +177,19 @@ class Sequence:
         """Leading tokens that need not be computed where the stages hold them. The last one has to be sampled
         from; all of them are wanted for logits, or to be scored, and for most vectors."""
         needs_all = self.kind is Kind.LOGITS or self.pooling in (Pooling.MEAN, Pooling.CLS) or self.scores_prompt
-        return 0 if needs_all else len(self.prompt) - 1
+        return 0 if needs_all else self.border_before(len(self.prompt) - 1)
+
+    @property
+    def num_inseparable(self) -> int:
+        """So many of the next rows go into one microbatch, without any others: those of a picture that see each other.
+        0 where the next row is none of such."""
+        picture = self.picture_at(self.num_sent)
+        return len(picture.rows) if picture is not None and picture.non_causal else 0
+
+    def border_before(self, place: int) -> int:
+        """The last place up to that one where it may be cut: not between rows that see each other."""
+        picture = self.picture_at(place)
+        return picture.first if picture is not None and picture.non_causal else place
 
     def picture_at(self, place: int) -> PictureRows | None:
         """The picture that the row there is one of."""

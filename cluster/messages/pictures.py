@@ -16,6 +16,7 @@ class PictureRows:
 
     first: int  # place in the prompt of the first of them
     rows: Float32Array  # [n, E]
+    non_causal: bool = False  # each sees all of them: they are computed in one microbatch of their own
 
     @property
     def end(self) -> int:

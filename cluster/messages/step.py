@@ -103,6 +103,7 @@ class Microbatch:
     # travel where hidden rows do, and are here only with the coordinator.
     is_pictured: bool = False
     rows: Float32Array | None = None  # [T, E]
+    non_causal: bool = False  # all rows are those of one picture, and each sees them all, also those behind it
 
     @property
     def num_rows(self) -> int:

@@ -11,10 +11,8 @@ import numpy as np
 from llama_cpp import mtmd_cpp as mtmd
 
 from cluster.api.errors import ClusterError, UnsupportedModelError, UsageError
-from cluster.messages.step import Float32Array
 from cluster.node.libllama import silent
-
-Part = list[int] | Float32Array  # ids of tokens, or rows [n, E] that stand for some
+from cluster.pictures.parts import Part, PartRows
 
 
 class Mtmd:
@@ -40,14 +38,16 @@ class Mtmd:
         self._context = mtmd.mtmd_init_from_file(projector.encode(), self._model, options)
         if not self._context:
             raise ClusterError("mmproj: mtmd cannot load it; it may be damaged, or of a newer llama.cpp")
-        if mtmd.mtmd_decode_use_mrope(self._context) or mtmd.mtmd_decode_use_non_causal(self._context, None):
+        if mtmd.mtmd_decode_use_mrope(self._context):
             raise UnsupportedModelError(
-                "mmproj: pictures of this family have positions in several sections, or attend to what follows, which "
-                "is not served"
+                "mmproj: pictures of this family have positions in several sections, which is not served"
             )
 
     def parts_of(self, picture: bytes) -> list[Part]:
-        """What a prompt has in the place of a picture. UsageError for bytes that are none."""
+        """What a prompt has in the place of a picture. UsageError for bytes that are none.
+
+        Of a picture that is cut into tiles there are rows for each, and tokens between them.
+        """
         data = (ctypes.c_uint8 * len(picture)).from_buffer_copy(picture)
         bitmap = mtmd.mtmd_helper_bitmap_init_from_buf(self._context, data, len(picture), False)
         if not bitmap:
@@ -71,7 +71,7 @@ class Mtmd:
             if kind == mtmd.MTMD_INPUT_CHUNK_TYPE_TEXT:
                 count = ctypes.c_size_t()
                 tokens = mtmd.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(count))
-                yield tokens[: count.value]
+                yield self._checked(tuple(tokens[: count.value]))
                 continue
             if kind != mtmd.MTMD_INPUT_CHUNK_TYPE_IMAGE:
                 raise UsageError("it is no picture")
@@ -79,4 +79,14 @@ class Mtmd:
                 raise ClusterError(f"mmproj: mtmd cannot encode it ({code})")
             num_rows = mtmd.mtmd_input_chunk_get_n_tokens(chunk)
             found = np.ctypeslib.as_array(mtmd.mtmd_get_output_embd(self._context), (num_rows, self._row_width))
-            yield found.copy()
+            yield PartRows(found.copy(), mtmd.mtmd_decode_use_non_causal(self._context, chunk))
+
+    @staticmethod
+    def _checked(tokens: tuple[int, ...]) -> tuple[int, ...]:
+        """mtmd gives a negative number where it looked a token up that the vocabulary has not."""
+        if any(token < 0 for token in tokens):
+            raise ClusterError(
+                "mmproj: the model's vocabulary has not the tokens that stand around pictures of this family; give the "
+                "mmproj file that was made for this model"
+            )
+        return tokens

@@ -85,7 +85,12 @@ class GgufModel:
 
     def check(self, batch: Microbatch) -> None:
         self._slice.check_microbatch(
-            batch.tokens, batch.positions, batch.slots, batch.wants_logits, embeds=batch.embeds
+            batch.tokens,
+            batch.positions,
+            batch.slots,
+            batch.wants_logits,
+            embeds=batch.embeds,
+            non_causal=batch.non_causal,
         )
         self._scales_of(batch)
 
@@ -94,7 +99,13 @@ class GgufModel:
         if self._adapters:
             self._slice.set_scales(self._scales_of(batch))
         made = self._slice.forward(
-            batch.tokens, batch.positions, batch.slots, batch.wants_logits, hidden, embeds=batch.embeds
+            batch.tokens,
+            batch.positions,
+            batch.slots,
+            batch.wants_logits,
+            hidden,
+            embeds=batch.embeds,
+            non_causal=batch.non_causal,
         )
         if made is not None:
             return made

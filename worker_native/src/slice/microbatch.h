@@ -16,6 +16,7 @@ struct Microbatch {
     const float* hidden = nullptr;      // [T, E], borrowed; null on the first slice, unless `is_pictured`
     bool embeds = false;                // the wanted rows are those behind the last norm, not logits
     bool is_pictured = false;           // the first slice is given rows in the place of tokens
+    bool non_causal = false;            // each row sees all of them, also those behind it; all of one slot
 
     int32_t num_rows() const { return static_cast<int32_t>(tokens.size()); }
 };
