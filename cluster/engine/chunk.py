@@ -93,7 +93,7 @@ def cut_chunk(sequence: Sequence, max_rows: int) -> Chunk:
     end = sequence.num_sent + min(sequence.num_unsent, max_rows)
     if sequence.pictures:
         run_end = sequence.run_end(sequence.num_sent)
-        end = run_end if sequence.num_inseparable else min(end, run_end)
+        end = run_end if sequence.inseparable_at(sequence.num_sent) else min(end, run_end)
     samples = sequence.kind is Kind.GENERATE and sequence.generates and end == sequence.num_tokens
     return Chunk(sequence, sequence.num_sent, end, int(samples))
 

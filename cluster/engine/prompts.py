@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Sequence as Tokens
 from dataclasses import replace
 
 from cluster.engine.chunk import Chunk, cut_chunk
@@ -15,6 +16,8 @@ from cluster.engine.sequence import Sequence, State
 from cluster.engine.slots import Slots
 from cluster.fairness.queue import FairQueue, Turns
 from cluster.messages.step import SlotStart
+
+ChooseStart = Callable[[Tokens, int, Mapping[int, Tokens], tuple[float, ...]], SlotStart]
 
 
 class Prompts:
@@ -83,17 +86,15 @@ class Prompts:
         room = MicrobatchRoom(self._limits)
         due, others = self._due(running)
         for sequence in (*due, *others):
-            num_rows = self._num_rows(sequence, room, max_rows, is_first=not chunks)
+            place = self._place_of(sequence, running)
+            num_rows = self._num_rows(sequence, place, room, max_rows, is_first=not chunks)
             if num_rows <= 0:
                 continue
             if sequence.slot is None:
                 sent = (*running, *(chunk.sequence for chunk in chunks))
                 if not self._slots.num_free or (self._can_reuse and _will_share_more(sequence, sent)):
                     continue
-                if chunks and sequence.pictures:
-                    continue  # what it will start with decides whether rows of a picture are next, or tokens
                 starts.append(self._begin(sequence, running, now_s))
-                num_rows = min(num_rows, self._num_rows(sequence, room, max_rows, is_first=not chunks))
             chunk = cut_chunk(sequence, num_rows)
             chunks.append(chunk)
             max_rows -= chunk.num_rows
@@ -101,11 +102,17 @@ class Prompts:
         self._have_been_cut(chunks)
         return chunks, tuple(starts)
 
-    def _num_rows(self, sequence: Sequence, room: MicrobatchRoom, max_rows: int, *, is_first: bool) -> int:
-        """Most rows of it that may go into the microbatch. Of those that cannot be separated all or none: all where
-        they are the first, however many."""
-        num_rows = min(max_rows, room.num_rows(sequence))
-        whole = sequence.num_unsent if self._limits.takes_whole else sequence.num_inseparable
+    def _place_of(self, sequence: Sequence, running: Collection[Sequence]) -> int:
+        """Where its next rows are: by what it would start with in a slot, they are a picture's, or tokens."""
+        if sequence.slot is not None or not sequence.pictures or not self._slots.num_free:
+            return sequence.num_sent
+        return self._start_of(sequence, running, self._slots.choose).length
+
+    def _num_rows(self, sequence: Sequence, place: int, room: MicrobatchRoom, max_rows: int, *, is_first: bool) -> int:
+        """Most rows of it from `place` on that may go into the microbatch. Of those that cannot be separated all or
+        none: all where they are the first, however many."""
+        num_rows = min(max_rows, room.num_rows(sequence, place))
+        whole = sequence.num_unsent if self._limits.takes_whole else sequence.inseparable_at(place)
         if is_first:
             return whole or num_rows
         return num_rows if num_rows >= whole else 0
@@ -140,13 +147,15 @@ class Prompts:
         for client in [client for client in self._turns.waiting if client not in pending]:
             self._turns.left(client)
 
-    def _begin(self, sequence: Sequence, running: Collection[Sequence], now_s: float) -> SlotStart:
-        """Moves it from the queue into a slot."""
+    def _start_of(self, sequence: Sequence, running: Collection[Sequence], choose: ChooseStart) -> SlotStart:
         sent = {other.slot: other.log[: other.num_sent] for other in running if other.slot is not None}
         num_reusable = sequence.num_reusable if self._can_reuse else 0
-        start = self._slots.allocate(sequence.log, num_reusable, sent, sequence.scales)
-        if sequence.pictures:
-            start = replace(start, length=sequence.border_before(start.length))
+        start = choose(sequence.log, num_reusable, sent, sequence.scales)
+        return replace(start, length=sequence.border_before(start.length)) if sequence.pictures else start
+
+    def _begin(self, sequence: Sequence, running: Collection[Sequence], now_s: float) -> SlotStart:
+        """Moves it from the queue into a slot."""
+        start = self._start_of(sequence, running, self._slots.allocate)
         sequence.slot, sequence.state, sequence.num_computed = start.slot, State.RUNNING, start.length
         if sequence.admitted_s is None:  # else it is computed again, and has been told of this
             sequence.admitted_s, sequence.num_cached = now_s, start.length

@@ -25,15 +25,15 @@ class MicrobatchRoom:
         self._is_pictured: bool | None = None  # all of its rows are those of pictures, or of tokens
         self._is_closed = False  # its rows see each other: no others may be there
 
-    def num_rows(self, sequence: Sequence) -> int:
-        """Most rows that `sequence` may have in it."""
-        if self._is_closed or (self._embeds is not None and sequence.num_inseparable):
+    def num_rows(self, sequence: Sequence, place: int) -> int:
+        """Most rows that `sequence` may have in it, from that place on."""
+        if self._is_closed or (self._embeds is not None and sequence.inseparable_at(place)):
             return 0
         if self._embeds not in (None, sequence.kind is Kind.EMBED):
             return 0
         if self._scales not in (None, sequence.scales):
             return 0
-        if self._is_pictured not in (None, sequence.picture_at(sequence.num_sent) is not None):
+        if self._is_pictured not in (None, sequence.picture_at(place) is not None):
             return 0
         if sequence.kind is Kind.LOGITS:
             return self._num_logits

@@ -179,11 +179,10 @@ class Sequence:
         needs_all = self.kind is Kind.LOGITS or self.pooling in (Pooling.MEAN, Pooling.CLS) or self.scores_prompt
         return 0 if needs_all else self.border_before(len(self.prompt) - 1)
 
-    @property
-    def num_inseparable(self) -> int:
-        """So many of the next rows go into one microbatch, without any others: those of a picture that see each other.
-        0 where the next row is none of such."""
-        picture = self.picture_at(self.num_sent)
+    def inseparable_at(self, place: int) -> int:
+        """So many rows from there on go into one microbatch, without any others: those of a picture that see each
+        other. 0 where the row there is none of such."""
+        picture = self.picture_at(place)
         return len(picture.rows) if picture is not None and picture.non_causal else 0
 
     def border_before(self, place: int) -> int:

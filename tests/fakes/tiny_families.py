@@ -81,6 +81,43 @@ class TinyPixtral(Merging):
 
 
 @dataclass(frozen=True)
+class TinyLightOnOcr(TinyPixtral):
+    """The same without ends of lines; the longer side of a picture has always this length."""
+
+    kind: str = "lightonocr"
+    longest: int = 96
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        return {**super().keys, "clip.vision.preproc_image_size": self.longest}
+
+    def behind(self, draw: Draw) -> Tensors:
+        for name, values in super().behind(draw):
+            if name != "v.token_embd.img_break":
+                yield name, values
+
+
+@dataclass(frozen=True)
+class TinyKimiVL(Merging):
+    """Its pictures keep their shape."""
+
+    kind: str = "kimivl"
+    has_class = False
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        return (self.num_patches, self.width)
+
+    def behind(self, draw: Draw) -> Tensors:
+        yield "mm.input_norm.weight", draw.near_one(self.width)
+        yield "mm.input_norm.bias", draw.normal(self.width)
+        yield "mm.1.weight", draw.normal(48, self.merged_width)
+        yield "mm.1.bias", draw.normal(48)
+        yield "mm.2.weight", draw.normal(self.row_width, 48)
+        yield "mm.2.bias", draw.normal(self.row_width)
+
+
+@dataclass(frozen=True)
 class TinyInternVL(Merging):
     kind: str = "internvl"
     image_size: int = 32

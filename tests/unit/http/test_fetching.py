@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -29,23 +29,28 @@ class Web:
         self.answers: dict[str, bytes] = {"/a": b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY}
         self.heads: list[str] = []
         self.port = 0
+        self.tasks: list[asyncio.Task[None] | None] = []
 
     def redirects(self, path: str, target: str) -> None:
         self.answers[path] = f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        self.heads.append(head)
-        answer = self.answers[head.split()[1]]
+        self.tasks.append(asyncio.current_task())
         try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            self.heads.append(head)
+            answer = self.answers[head.split()[1]]
             for part in (answer,) if answer != b"ENDLESS" else (b"HTTP/1.1 200 OK\r\n\r\n", *[bytes(1 << 20)] * 64):
                 writer.write(part)
                 await writer.drain()
             if answer.endswith(b"SLOW"):
                 await asyncio.sleep(5)
-        except ConnectionError:
+        except (ConnectionError, asyncio.CancelledError):
             pass
-        writer.close()
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 @asynccontextmanager
@@ -57,6 +62,10 @@ async def web() -> AsyncIterator[Web]:
         yield site
     finally:
         server.close()
+        tasks = [task for task in site.tasks if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def is_local(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
