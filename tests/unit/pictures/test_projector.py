@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,14 @@ from tests.fakes.tiny_families import (
 )
 from tests.fakes.tiny_models import TinyModel, write_tiny
 from tests.fakes.tiny_projector import TinyProjector, write_projector
+
+
+class OtherQueries(TinyMiniCPMV):
+    """It says that it asks for another number of rows than it has queries."""
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        return {**super().keys, "clip.minicpmv_query_num": 7}
 
 
 def test_a_sound_file_says_how_wide_its_rows_are(tmp_path: Path) -> None:
@@ -119,7 +128,7 @@ def test_each_family_says_how_wide_its_rows_are_and_how_many_go_together(
         (TinyIdefics3(longest=0), {}, "preproc_image_size: missing, with tiles of 32 pixels only"),
         (TinyIdefics3(longest=9000), {}, "preproc_image_size: .* tiles in a picture are too many"),
         (TinyLlama4(image_size=4096, patch_size=32), {}, "image_size: 10 tiles in a picture are too many"),
-        (TinyMiniCPMV(num_queries=0), {}, "query_num: 64 is not the number of rows"),
+        (OtherQueries(), {}, "query_num: 7 is not the number of rows"),
         (TinyMiniCPMV(version=9), {}, "minicpmv_version: 9 is not one of"),
         (TinyMiniCPMV(row_width=96), {}, "proj.weight: 96 columns; not square, or no multiple of 128"),
     ],
