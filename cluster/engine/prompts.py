@@ -17,7 +17,7 @@ from cluster.engine.slots import Slots
 from cluster.fairness.queue import FairQueue, Turns
 from cluster.messages.step import SlotStart
 
-ChooseStart = Callable[[Tokens, int, Mapping[int, Tokens], tuple[float, ...]], SlotStart]
+ChooseStart = Callable[[Tokens[int], int, Mapping[int, Tokens[int]], tuple[float, ...]], SlotStart]
 
 
 class Prompts:

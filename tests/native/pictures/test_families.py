@@ -40,7 +40,18 @@ PICTURES = (png(60, 34), png(20, 20, seed=1))
 WORDS = TinyModel().vocabulary
 # What stands around pictures and tiles: mtmd looks some of it up, and tokenises the rest.
 MARKS = ("<fake_token_around_image>", "<global-img>", "<row_1_col_1>", "<row_1_col_2>", "<image>", "</image>")
-MARKS = (*MARKS, "<slice>", "</slice>", "<start_of_image>", "<end_of_image>", "<img>", "</img>", "[IMG_END]")
+MARKS = (
+    *MARKS,
+    "<slice>",
+    "</slice>",
+    "<start_of_image>",
+    "<end_of_image>",
+    "<|image>",
+    "<image|>",
+    "<img>",
+    "</img>",
+    "[IMG_END]",
+)
 TOKENS = (*WORDS, ("\n\n", 4), *((mark, 3) for mark in MARKS))
 LLAMA = TinyModel("llama", tokens=TOKENS)
 
@@ -66,9 +77,9 @@ FAMILIES = {
     "pixtral": Family(TinyPixtral()),
     "lightonocr": Family(TinyLightOnOcr()),
     "kimivl": Family(TinyKimiVL()),
-    "internvl": Family(TinyInternVL(), (3, 1)),
+    "internvl": Family(TinyInternVL(), (5, 1)),
     "idefics3": Family(TinyIdefics3(), (5, 5)),
-    "llama4": Family(TinyLlama4(), (3, 1)),
+    "llama4": Family(TinyLlama4(), (5, 1)),
     "minicpmv": Family(TinyMiniCPMV(image_size=32), (3, 1)),
 }
 
