@@ -59,9 +59,8 @@ def projector_path(name: HubName) -> Path:
             raise UsageError(f"hf:{name.repo}: HF_HUB_OFFLINE is set, and the model is not here; unset it once")
         info = HfApi(library_name=_LIBRARY).model_info(name.repo, revision=name.revision, timeout=API_TIMEOUT_S)
         chosen = choose_projector([file.rfilename for file in info.siblings or ()], name.choice, name.repo)
-        if not _HEX.fullmatch(info.sha or ""):
-            raise ValueError("commit")
-        return Path(huggingface_hub.hf_hub_download(name.repo, chosen, revision=info.sha, library_name=_LIBRARY))
+        # By the revision's name, under which it is looked for where the hub may not be asked.
+        return Path(huggingface_hub.hf_hub_download(name.repo, chosen, revision=name.revision, library_name=_LIBRARY))
 
 
 def _part(repo: str, commit: str | None, file: RepoSibling) -> HubPart:
