@@ -21,8 +21,8 @@ CUT_NAMES = ("whole", "two", "three")
 
 
 @contextmanager
-def sliced(path: Path, cuts: Sequence[int], folder: Path) -> Iterator[list[worker_native.Slice]]:
-    """The slices of a model, with two slots of 256 tokens."""
+def sliced(path: Path, cuts: Sequence[int], folder: Path, n_slots: int = 4) -> Iterator[list[worker_native.Slice]]:
+    """The slices of a model, with slots of 256 tokens."""
     model, store = opened(path), SliceStore(folder)
     bounds = [0, *cuts, model.model.num_layers]
     with ExitStack() as stack:
@@ -32,7 +32,7 @@ def sliced(path: Path, cuts: Sequence[int], folder: Path) -> Iterator[list[worke
                     worker_native.Slice(
                         str(store.get_slice(model, *bounds[place : place + 2]).path),
                         n_ctx=256,
-                        n_slots=2,
+                        n_slots=n_slots,
                         n_batch=256,
                         n_ubatch=256,
                         n_threads=1,

@@ -98,7 +98,7 @@ def test_each_family_says_how_wide_its_rows_are_and_how_many_go_together(
     projector: TinyProjector, whole_rows: int, tmp_path: Path
 ) -> None:
     found = open_projector(str(write_projector(tmp_path / "p.gguf", projector)))
-    assert (found.type, found.row_width, found.whole_rows) == (projector.kind, projector.row_width, whole_rows)
+    assert (found.kind.name, found.row_width, found.whole_rows) == (projector.kind, projector.row_width, whole_rows)
     check_room(found, 1120)
     if whole_rows:
         with pytest.raises(UsageError, match=rf"up to {whole_rows} rows, .* give --ubatch-size {whole_rows} or more"):

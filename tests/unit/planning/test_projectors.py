@@ -13,9 +13,11 @@ from cluster.pictures.projector import open_projector
 from cluster.planning.any_plan import check_any
 from cluster.planning.projectors import beside_encoder
 from tests.fakes.fake_nodes import FakeNodes, fake_node
+from tests.fakes.projectors.paddleocr import PaddleProjector
+from tests.fakes.projectors.qwen import QwenProjector
 from tests.fakes.tiny_families import TinyGemma3, TinyPixtral
 from tests.fakes.tiny_models import TinyModel, write_tiny
-from tests.fakes.tiny_projector import write_projector
+from tests.fakes.tiny_projector import TinyProjector, write_projector
 
 
 @pytest.fixture
@@ -50,6 +52,20 @@ def test_pictures_of_many_patches_take_more(tmp_path: Path) -> None:
         path = write_projector(tmp_path / f"{merge}.gguf", TinyPixtral(merge=merge))
         sizes.append(open_projector(str(path)).memory_bytes)
     assert sizes[1] > 3 * sizes[0]
+
+
+def test_most_rows_of_pictures_with_positions_are_counted(tmp_path: Path) -> None:
+    """Qwen's may have 4096, of four patches each, and PaddleOCR's as many as the file says."""
+    small = TinyProjector(image_size=56, patch_size=14)
+    paddle = PaddleProjector()
+    double = {"image_max_pixels": 2 * paddle.keys["clip.vision.image_max_pixels"]}
+
+    def beside_weights(projector: TinyProjector, changes: dict[str, int] | None = None) -> int:
+        found = open_projector(str(write_projector(tmp_path / "p.gguf", projector, changes)))
+        return found.memory_bytes - sum(values.nbytes for _, values in projector.tensors())
+
+    assert beside_weights(QwenProjector()) == 4096 * 4 * beside_weights(small) // 4**2
+    assert beside_weights(paddle, double) == 2 * beside_weights(paddle) > beside_weights(small)
 
 
 def test_a_microbatch_that_has_no_room_for_a_picture_is_refused_before_anything_starts(config: ClusterConfig) -> None:
